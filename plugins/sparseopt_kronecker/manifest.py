@@ -1,0 +1,5 @@
+"""What this plugin offers; data only."""
+
+from sparseopt.manifest import Manifest
+
+MANIFEST = Manifest(name="kronecker", api=1, summary="")

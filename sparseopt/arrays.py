@@ -1,0 +1,67 @@
+"""Checks of array arguments shared by the problems; each error names the entry and the remedy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from sparseopt.errors import ProblemError
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """Return a view of `array` that cannot be written through; no copy."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def require_finite(array: np.ndarray, name: str) -> None:
+    """Refuse NaN and infinity, naming the first bad entry. O(size), no large temporary."""
+    if array.dtype.kind not in "fc" or array.size == 0:
+        return
+    # A NaN or infinity anywhere survives the sum; a finite overflow is settled by the full look.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(np.sum(array)):
+            return
+    bad = np.flatnonzero(~np.isfinite(array.ravel()))
+    if bad.size:
+        place = tuple(int(i) for i in np.unravel_index(int(bad[0]), array.shape))
+        raise ProblemError(
+            f"{name} has a {array[place]!s} at entry {place} ({bad.size} such entries); "
+            "remove or replace them first"
+        )
+
+
+def as_support(value: Any, name: str) -> np.ndarray:
+    """Return a read-only boolean matrix from a 0/1 matrix (array, nested lists, scipy sparse).
+
+    Refuses anything that is not two-dimensional or not 0/1, naming the entry.
+    """
+    if scipy.sparse.issparse(value):
+        value = value.toarray()
+    elif hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ProblemError(f"{name} is ragged: its rows differ in length ({error})") from error
+    if array.dtype == object:
+        try:
+            array = array.astype(float)
+        except (TypeError, ValueError) as error:
+            raise ProblemError(f"{name} must hold 0 and 1 only ({error})") from error
+    if array.ndim != 2:
+        raise ProblemError(f"{name} must be a matrix, got an array of shape {array.shape}")
+    if array.dtype.kind not in "biuf":
+        raise ProblemError(f"{name} must hold 0 and 1, got dtype {array.dtype}")
+    if array.dtype != bool:
+        bad = np.argwhere((array != 0) & (array != 1))
+        if bad.size:
+            place = tuple(int(i) for i in bad[0])
+            raise ProblemError(
+                f"{name} must hold only 0 and 1, but entry {place} is {array[place]!s}; "
+                "pass the support of a weight matrix as (W != 0)"
+            )
+    return read_only(array.astype(bool))

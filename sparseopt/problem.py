@@ -1,0 +1,54 @@
+"""A Problem states one mathematical question completely."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from sparseopt.certificate import Certificate
+
+
+class Problem(ABC):
+    """One mathematical question. Subclasses are frozen dataclasses: ``@dataclass(frozen=True, eq=False)``.
+
+    Laws
+    ----
+    1. Complete: the fields determine the question; nothing is read from outside.
+    2. Validated: building one raises `ProblemError` for bad data, naming the place. NaN and
+       infinity are refused there. Arrays are kept as read-only views or copies.
+    3. Judge of its answers: `certificates` lists every certificate class that may prove an
+       answer. The gate accepts exactly these classes, never a subclass, so the code that
+       judges always comes from the package that states the problem.
+    4. Round trip: decorated with `json_type`, and equal in content after `to_json`, `from_json`.
+    """
+
+    certificates: ClassVar[tuple[type[Certificate], ...]] = ()
+
+    @abstractmethod
+    def evaluate(self, answer: Any) -> Mapping[str, float]:
+        """Return named figures of merit of a candidate answer, computed without any solver.
+
+        The objective and the residuals, smaller is better; the same keys for every answer.
+        """
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Return one line that names the question and its sizes."""
+
+    def structure(self) -> Mapping[str, str | int | bool]:
+        """Return declared structure, cheap to compute, that manifests may select on.
+
+        A hook with a neutral default: a manifest entry with ``structure={"penalty": ("L1",)}``
+        is refused without being imported when the value here is not listed.
+        """
+        return {}
+
+    def undecided(self, tried: Sequence[str]) -> Any:
+        """Return the honest answer when no solver was conclusive, or None if there is none.
+
+        A hook with a neutral default: None makes `solve` raise `SolveError`. A decision problem
+        returns its "unknown" here; `tried` says what each candidate met.
+        """
+        return None
