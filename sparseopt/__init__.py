@@ -1,5 +1,6 @@
 """Sparse deep learning and structured matrices with answers that come with proofs."""
 
+from sparseopt.analysis import analyze
 from sparseopt.analyzer import Analyzer
 from sparseopt.certificate import Certificate, Check, Steps
 from sparseopt.context import Context
@@ -13,8 +14,15 @@ from sparseopt.errors import (
 )
 from sparseopt.finding import Finding, SeriesFigure, Severity, SupportFigure
 from sparseopt.manifest import AnalyzerEntry, Manifest, ReaderEntry, SolverEntry
+from sparseopt.planning import Candidate, Plan, plan
+from sparseopt.preferences import preferences
 from sparseopt.problem import Problem
 from sparseopt.reader import Reader
+from sparseopt.registry import analyzers, plugins, read, solvers
+from sparseopt.report import Report
 from sparseopt.serialization import from_json, json_type, to_json
+from sparseopt.solution import Solution, Status
 from sparseopt.solver import Solver
+from sparseopt.solving import solve
 from sparseopt.verdict import Accepted, Guarantee, Refused, Unavailable
+from sparseopt.verifying import verify

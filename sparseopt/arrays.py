@@ -40,7 +40,7 @@ def as_support(value: Any, name: str) -> np.ndarray:
     Refuses anything that is not two-dimensional or not 0/1, naming the entry.
     """
     if scipy.sparse.issparse(value):
-        value = value.toarray()
+        value = value.toarray()  # type: ignore[attr-defined]
     elif hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sparseopt.problem import Problem
 from sparseopt.serialization import same_content
@@ -86,7 +87,9 @@ class Certificate(ABC):
         """Check every step; use `steps.require`. Any exception counts as a refusal."""
 
 
-def check_certificate(certificate: Any, problem: Problem | None = None, answer: Any = None) -> Check:
+def check_certificate(
+    certificate: Any, problem: Problem | None = None, answer: Any = None
+) -> Check:
     """Judge a certificate; with `problem`, also that it speaks of this problem and `answer`.
 
     Never raises: whatever goes wrong inside a check is a refusal that says so.
@@ -96,6 +99,7 @@ def check_certificate(certificate: Any, problem: Problem | None = None, answer: 
     try:
         asked = problem if problem is not None else getattr(certificate, "problem", None)
         steps.require(isinstance(asked, Problem), "the certificate names its problem")
+        assert isinstance(asked, Problem)
         allowed = type(asked).certificates
         steps.require(
             type(certificate) in allowed,
@@ -118,3 +122,20 @@ def check_certificate(certificate: Any, problem: Problem | None = None, answer: 
         steps.lines.append(f"FAILED: the check itself broke: {type(error).__name__}: {error}")
         return Check(False, claim, tuple(steps.lines))
     return Check(True, claim, tuple(steps.lines))
+
+
+# Dear checks need not run twice on one object: what `solve` gated, `analyze` and the HTML page
+# take from here. `verify` never does.
+_judged: WeakKeyDictionary[Certificate, Check] = WeakKeyDictionary()
+
+
+def remember(certificate: Certificate, check: Check) -> None:
+    """Keep the judgement of a certificate for `judgement`."""
+    _judged[certificate] = check
+
+
+def judgement(certificate: Certificate) -> Check:
+    """Return the judgement of a certificate, made now unless it was remembered."""
+    if certificate not in _judged:
+        _judged[certificate] = check_certificate(certificate)
+    return _judged[certificate]

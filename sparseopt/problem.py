@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 class Problem(ABC):
-    """One mathematical question. Subclasses are frozen dataclasses: ``@dataclass(frozen=True, eq=False)``.
+    """One mathematical question.
+
+    Subclasses are frozen dataclasses: ``@dataclass(frozen=True, eq=False)``.
 
     Laws
     ----

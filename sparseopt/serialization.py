@@ -114,9 +114,11 @@ class _Encoder:
         self._seen: dict[int, tuple[str, Any]] = {}
 
     def encode(self, value: Any, path: str) -> Any:
-        if value is None or isinstance(value, bool | int | str) and not isinstance(value, Enum):
+        if value is None or (isinstance(value, bool | int | str) and not isinstance(value, Enum)):
             return value
-        if isinstance(value, float | np.floating) and not isinstance(value, np.float32 | np.float16):
+        if isinstance(value, float | np.floating) and not isinstance(
+            value, np.float32 | np.float16
+        ):
             number = float(value)
             return number if math.isfinite(number) else {"$float": repr(number)}
         if isinstance(value, np.bool_ | np.integer):
@@ -242,7 +244,7 @@ class _Decoder:
         fields = {k: self.decode(v, f"{path}/{k}") for k, v in value.items() if k != "$type"}
         if hasattr(cls, "from_fields"):
             return cls.from_fields(fields)
-        known = {f.name for f in dataclasses.fields(cls) if f.init}
+        known = {f.name for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
         extra, missing = set(fields) - known, known - set(fields)
         if extra or missing:
             raise ProblemError(
