@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -12,7 +13,6 @@ from sparseopt.certificate import Certificate
 from sparseopt.serialization import json_type
 
 
-@json_type
 class Severity(Enum):
     """How much a finding matters; `problem` makes the command line exit with 1."""
 
@@ -111,6 +111,16 @@ class Finding:
     remedy: str = ""
     certificate: Certificate | None = None
     figure: Figure | None = None
+
+    def to_fields(self) -> dict[str, Any]:
+        """Return what is written to JSON; the severity as its word."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {**fields, "severity": self.severity.value}
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> Finding:
+        """Inverse of `to_fields`."""
+        return cls(**{**fields, "severity": Severity(fields["severity"])})
 
     def __str__(self) -> str:
         lines = [f"[{self.severity.value}] {self.rule} at {self.where}: {self.message}"]

@@ -62,6 +62,15 @@ class Plan:
         lines += [f"  {i}. {c}" for i, c in enumerate(self.candidates, 1)]
         return "\n".join(lines) if self.candidates else f"{lines[0]}: no solver is installed for it"
 
+    def to_fields(self) -> dict[str, Any]:
+        """Return what is written to JSON; the candidates as a plain list."""
+        return {"problem": self.problem, "candidates": list(self.candidates)}
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> Plan:
+        """Inverse of `to_fields`."""
+        return cls(fields["problem"], tuple(fields["candidates"]))
+
     def __iter__(self) -> Any:
         return iter(self.candidates)
 

@@ -46,7 +46,8 @@ def json_type(cls: type[T]) -> type[T]:
     """Class decorator: let a dataclass or an Enum travel through JSON under its `type_tag`.
 
     A dataclass is written field by field and rebuilt by its constructor. If it defines
-    ``to_fields(self) -> dict`` and ``from_fields(cls, fields)``, these are used instead.
+    ``to_fields(self) -> dict``, that is written instead, and a classmethod ``from_fields(fields)``
+    rebuilds it; reports and solutions use it to be plain lists and words for other programs.
     """
     tag = type_tag(cls)
     other = _types.get(tag)

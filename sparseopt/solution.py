@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -13,7 +14,6 @@ from sparseopt.problem import Problem
 from sparseopt.serialization import from_json, json_type, to_json
 
 
-@json_type
 class Status(Enum):
     """How a call of `solve` ended; each value is the message: cause, then remedy."""
 
@@ -60,6 +60,16 @@ class Solution:
     solver: str
     seconds: float
     plan: Plan
+
+    def to_fields(self) -> dict[str, Any]:
+        """Return what is written to JSON; the status as its name."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {**fields, "status": self.status.name}
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> Solution:
+        """Inverse of `to_fields`."""
+        return cls(**{**fields, "status": Status[fields["status"]]})
 
     def to_json(self, *, indent: int | None = None) -> str:
         """Return the solution as JSON that `sparseopt verify` and `from_json` read."""

@@ -7,6 +7,7 @@ import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sparseopt.errors import ProblemError
 from sparseopt.finding import Finding, Severity
@@ -43,6 +44,22 @@ class Report:
     findings: tuple[Finding, ...]
     skipped: tuple[Skipped, ...] = ()
     seconds: float = 0.0
+
+    def to_fields(self) -> dict[str, Any]:
+        """Return what is written to JSON; sequences as plain lists."""
+        return {
+            "subject": self.subject,
+            "ok": self.ok,
+            "findings": list(self.findings),
+            "skipped": list(self.skipped),
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> Report:
+        """Inverse of `to_fields`; ``ok`` follows from the findings and is not believed."""
+        findings, skipped = tuple(fields["findings"]), tuple(fields["skipped"])
+        return cls(fields["subject"], findings, skipped, fields["seconds"])
 
     @property
     def ok(self) -> bool:

@@ -1,0 +1,6 @@
+"""``python -m sparseopt``."""
+
+from sparseopt.cli.main import run
+
+if __name__ == "__main__":
+    run()

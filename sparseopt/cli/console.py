@@ -1,0 +1,101 @@
+"""What every command shares: output, progress display, exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from sparseopt.errors import ProblemError
+from sparseopt.solution import Solution
+
+FINE, FOUND, BAD_INPUT = 0, 1, 2
+_DELAY = 1.0
+
+
+def out() -> Console:
+    """Return a console on standard output; made anew, so that tests may capture it."""
+    return Console(soft_wrap=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """Print plain text."""
+    out().print(escape(text))
+
+
+def say_json(text: str) -> None:
+    """Print JSON as it is."""
+    sys.stdout.write(text + "\n")
+
+
+def fail(message: str, as_json: bool) -> None:
+    """Print an error where a person or a program expects it."""
+    if as_json:
+        say_json(json.dumps({"error": message}))
+    Console(stderr=True, soft_wrap=True, highlight=False).print(
+        f"[bold red]error:[/] {escape(message)}"
+    )
+
+
+@contextmanager
+def progress_display(enabled: bool) -> Iterator[Callable[[float, str], None]]:
+    """Show a progress bar on standard error once the work has lasted a second."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not enabled,
+    )
+    task = bar.add_task("working", total=1.0)
+    timer = threading.Timer(_DELAY, bar.start)
+    timer.daemon = True
+    timer.start()
+
+    def report(fraction: float, message: str) -> None:
+        bar.update(task, completed=fraction, description=escape(message))
+
+    try:
+        yield report
+    finally:
+        timer.cancel()
+        timer.join()
+        bar.stop()
+
+
+def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
+    """Return ``name=value`` pairs as a dict; values are JSON where they parse as such."""
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        name, separator, text = pair.partition("=")
+        if not (separator and name):
+            raise ProblemError(f"--option takes name=value, got {pair!r}")
+        try:
+            options[name] = json.loads(text)
+        except json.JSONDecodeError:
+            options[name] = text
+    return options
+
+
+def print_solution(solution: Solution, as_json: bool, plan: bool) -> None:
+    """Print a solution, with the plan if asked for."""
+    if as_json:
+        say_json(solution.to_json())
+        return
+    say(str(solution))
+    if plan:
+        say(str(solution.plan))
+
+
+def leave(code: int) -> None:
+    """End the command with an exit code."""
+    raise typer.Exit(code)

@@ -1,0 +1,127 @@
+"""``sparseopt factorize A.npy``: a butterfly factorization with its error and bounds."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+import sparseopt as so
+from sparseopt.cli import options as opt
+from sparseopt.cli.console import parse_options, print_solution, progress_display, say
+from sparseopt.report.report import write_whole
+from sparseopt.verifying import read_text
+
+_FORMS = "square-dyadic, monarch:P,Q, or a JSON file with a list of [a, b, c, d]"
+
+
+def factorize(
+    file: Annotated[str, typer.Argument(help="A matrix (.npy).")],
+    architecture: Annotated[str, typer.Option(help=_FORMS)],
+    output: Annotated[
+        str | None,
+        typer.Option("-o", "--output", help="Solution (.json) or factors (.npz)."),
+    ] = None,
+    solver: opt.SolverName = None,
+    option: opt.SolverOption = None,
+    block: opt.Block = None,
+    prefer: opt.Prefer = None,
+    seed: opt.Seed = None,
+    time_limit: opt.TimeLimit = None,
+    plan: opt.ShowPlan = False,
+    json: opt.Json = False,
+) -> None:
+    """Approximate a matrix by a product of Kronecker-sparse factors, with error and bounds."""
+    if output is not None and Path(output).suffix not in (".json", ".npz"):
+        raise so.ProblemError(f"--output must end in .json or .npz, got {output!r}")
+    target = _load_matrix(file)
+    problem = so.ButterflyFactorization(target, _parse(architecture, target.shape))
+    with progress_display(not json) as progress:
+        solution = so.solve(
+            problem,
+            solver,
+            seed=seed,
+            progress=progress,
+            time_limit=time_limit,
+            block=block or (),
+            prefer=prefer or (),
+            **parse_options(option or ()),
+        )
+    print_solution(solution, json, plan)
+    if not json:
+        _print_figures(solution.certificate)
+    if output is not None:
+        _write(output, solution)
+        if not json:
+            say(f"written to {output}")
+
+
+def _load_matrix(file: str) -> np.ndarray:
+    if not Path(file).is_file():
+        raise so.ProblemError(
+            f"the file {file!r} does not exist; give a matrix saved by numpy.save"
+        )
+    try:
+        target = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise so.ProblemError(f"{file!r} is not a matrix saved by numpy.save: {error}") from error
+    if not isinstance(target, np.ndarray) or target.ndim != 2:
+        raise so.ProblemError(f"{file!r} must hold one matrix, saved by numpy.save")
+    return target
+
+
+def _parse(text: str, shape: tuple[int, ...]) -> so.Architecture:
+    """Return the architecture that the option names, for a matrix of this shape."""
+    rows, columns = shape
+    kind, _, rest = text.partition(":")
+    if kind == "square-dyadic" and not rest:
+        if rows != columns:
+            raise so.ProblemError(f"square-dyadic needs a square matrix, got {rows} x {columns}")
+        return so.Architecture.square_dyadic(rows)
+    if kind == "monarch" and rest:
+        try:
+            p, q = (int(number) for number in rest.split(","))
+        except ValueError as error:
+            raise so.ProblemError(
+                f"monarch takes monarch:P,Q with two integers, got {text!r}"
+            ) from error
+        return so.Architecture.monarch(rows, columns, p, q)
+    if text.endswith(".json"):
+        return _read_architecture(text)
+    raise so.ProblemError(f"--architecture must be {_FORMS}, got {text!r}")
+
+
+def _read_architecture(file: str) -> so.Architecture:
+    text = read_text(file)
+    try:
+        patterns: Any = json_module.loads(text)
+    except json_module.JSONDecodeError as error:
+        raise so.ProblemError(f"{file!r} is not JSON: {error}") from error
+    if isinstance(patterns, dict):
+        architecture = so.from_json(text)
+        if isinstance(architecture, so.Architecture):
+            return architecture
+    if not isinstance(patterns, list) or not all(
+        isinstance(p, list) and len(p) == 4 and all(type(n) is int for n in p) for p in patterns
+    ):
+        raise so.ProblemError(f"{file!r} must hold a list of patterns [a, b, c, d] of integers")
+    return so.Architecture([so.KroneckerPattern(*pattern) for pattern in patterns])
+
+
+def _print_figures(certificate: Any) -> None:
+    say(
+        f"error {certificate.error:.6g} (relative {certificate.relative_error:.6g}); "
+        f"the best possible error is at least {certificate.lower_bound:.6g}, "
+        f"and the method's proven bound is {certificate.upper_bound:.6g}"
+    )
+
+
+def _write(output: str, solution: so.Solution) -> None:
+    if output.endswith(".json"):
+        write_whole(output, solution.to_json())
+        return
+    factors = {f"factor_{i}": factor for i, factor in enumerate(solution.answer.factors)}
+    np.savez(output, **factors)

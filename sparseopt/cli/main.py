@@ -1,0 +1,38 @@
+"""Entry point ``sparseopt``: exit code 0 fine, 1 a problem found, 2 bad input."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from sparseopt.cli import analyze, closedness, doctor, factorize, verify
+from sparseopt.cli.console import BAD_INPUT, fail
+from sparseopt.errors import SparseoptError
+
+app = typer.Typer(
+    name="sparseopt",
+    help="Sparse deep learning and structured matrices, with answers that come with proofs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(doctor.doctor)
+app.command()(analyze.analyze)
+app.command()(closedness.closedness)
+app.command()(factorize.factorize)
+app.command()(verify.verify)
+
+
+def run() -> None:
+    """Run the command line; every error that sparseopt raises on purpose becomes exit code 2."""
+    try:
+        app()
+    except SparseoptError as error:
+        fail(str(error), "--json" in sys.argv)
+        sys.exit(BAD_INPUT)
+
+
+if __name__ == "__main__":
+    run()
