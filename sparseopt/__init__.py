@@ -15,7 +15,7 @@ from sparseopt.errors import (
 from sparseopt.finding import Finding, SeriesFigure, Severity, SupportFigure
 from sparseopt.manifest import AnalyzerEntry, Manifest, ReaderEntry, SolverEntry
 from sparseopt.planning import Candidate, Plan, plan
-from sparseopt.preferences import preferences
+from sparseopt.preference import preferences
 from sparseopt.problem import Problem
 from sparseopt.reader import Reader
 from sparseopt.registry import analyzers, plugins, read, solvers

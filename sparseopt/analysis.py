@@ -12,7 +12,7 @@ from sparseopt.context import Context, Progress
 from sparseopt.errors import ProblemError, UnknownNameError
 from sparseopt.finding import Finding, Severity
 from sparseopt.planning import build, option_names
-from sparseopt.preferences import effective
+from sparseopt.preference import effective
 from sparseopt.registry import Registered, read, registry
 from sparseopt.report import Report, Skipped
 from sparseopt.verdict import Accepted, Refused

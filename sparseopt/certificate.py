@@ -86,6 +86,13 @@ class Certificate(ABC):
     def check(self, steps: Steps) -> None:
         """Check every step; use `steps.require`. Any exception counts as a refusal."""
 
+    def explain(self) -> str:
+        """Return the proof as a person would write it.
+
+        A hook with a neutral default, the claim alone.
+        """
+        return self.claim
+
 
 def check_certificate(
     certificate: Any, problem: Problem | None = None, answer: Any = None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparseopt.errors import ProblemError, UnknownNameError
-from sparseopt.preferences import Preferences, effective
+from sparseopt.preference import Preferences, effective
 from sparseopt.problem import Problem
 from sparseopt.registry import Registered, Registry, registry
 from sparseopt.serialization import json_type

@@ -291,10 +291,15 @@ class Registry:
                 serialization.import_types(own)
 
 
-@cache
+_installed: Registry | None = None
+
+
 def registry() -> Registry:
     """Return the registry of this process, built at first use."""
-    return Registry(_entry_point_sources())
+    global _installed
+    if _installed is None:
+        _installed = Registry(_entry_point_sources())
+    return _installed
 
 
 serialization._resolve_foreign = lambda tag: registry().resolve_json_type(tag)

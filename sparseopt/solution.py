@@ -69,6 +69,8 @@ class Solution:
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Solution:
         """Inverse of `to_fields`."""
+        if not isinstance(fields["problem"], Problem):
+            raise ProblemError("problem must hold a problem")
         return cls(**{**fields, "status": Status[fields["status"]]})
 
     def to_json(self, *, indent: int | None = None) -> str:

@@ -88,9 +88,7 @@ def _article(i: int, finding: Finding) -> str:
 
 def _proof(certificate: Certificate) -> str:
     check = judgement(certificate)
-    explained = getattr(certificate, "explain", None)
-    text = explained() if explained is not None else ""
-    text = f"{text}\n\n{check}" if text else str(check)
+    text = f"{certificate.explain()}\n\n{check}"
     word = "accepted by the core" if check.ok else "REFUSED by the core"
     return f"<details><summary>proof ({word})</summary><pre>{escape(text)}</pre></details>"
 

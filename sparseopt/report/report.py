@@ -59,7 +59,9 @@ class Report:
     def from_fields(cls, fields: dict[str, Any]) -> Report:
         """Inverse of `to_fields`; ``ok`` follows from the findings and is not believed."""
         findings, skipped = tuple(fields["findings"]), tuple(fields["skipped"])
-        return cls(fields["subject"], findings, skipped, fields["seconds"])
+        if not all(isinstance(finding, Finding) for finding in findings):
+            raise ProblemError("findings must hold findings only")
+        return cls(str(fields["subject"]), findings, skipped, float(fields["seconds"]))
 
     @property
     def ok(self) -> bool:

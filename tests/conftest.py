@@ -1,0 +1,38 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import sparseopt as so
+from sparseopt import registry
+from sparseopt.registry import Registry, Source
+
+
+def toy_entry(name: str, cls: str = "Search", **more: Any) -> so.SolverEntry:
+    """Return a manifest line for a toy solver."""
+    more.setdefault("guarantee", so.Guarantee.EXACT)
+    return so.SolverEntry(name, f"toys:{cls}", "toys:SquareRoot", summary="toy", **more)
+
+
+def toy_source(
+    *entries: so.SolverEntry, plugin: str = "toy", distribution: str = "toy-dist", api: int = 1
+) -> Source:
+    """Return the source of a plugin that offers these entries."""
+    manifest = so.Manifest(plugin, api, "toy", solvers=entries)
+    return Source(plugin, distribution, lambda: manifest)
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Registry]:
+    """Replace the registry of this process by one made from the given sources."""
+
+    def use(*sources: Source) -> Registry:
+        made = Registry(sources)
+        monkeypatch.setattr(registry, "_installed", made)
+        return made
+
+    return use

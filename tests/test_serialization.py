@@ -1,0 +1,122 @@
+"""JSON round trip: exact, lossless, safe."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import scipy.sparse
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from toys import RootCertificate, SquareRoot
+
+import sparseopt as so
+from sparseopt.serialization import READABLE_SIZE, same_content
+
+
+def round_trip(value: object) -> object:
+    return so.from_json(so.to_json(value))
+
+
+@given(st.floats(allow_nan=True))
+def test_floats_are_lossless(value: float) -> None:
+    back = round_trip(value)
+    assert np.array_equal(np.float64(back).view(np.int64), np.float64(value).view(np.int64)) or (
+        np.isnan(back) and np.isnan(value)
+    )
+
+
+@given(
+    hnp.arrays(
+        st.sampled_from(["?", "i1", "u8", "<i8", "f2", "f4", "f8", "c8", "c16", ">f8"]),
+        hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4),
+    )
+)
+def test_arrays_keep_every_bit(array: np.ndarray) -> None:
+    back = round_trip(array)
+    assert back.shape == array.shape
+    assert back.dtype == array.dtype.newbyteorder("=")
+    np.testing.assert_array_equal(back, array)
+
+
+def test_large_arrays_keep_every_bit() -> None:
+    array = np.random.default_rng(0).standard_normal((READABLE_SIZE, 2))[::2]
+    back = round_trip(array)
+    assert back.tobytes() == np.ascontiguousarray(array).tobytes()
+    assert back.flags.writeable
+
+
+@given(st.fractions(), st.integers())
+def test_rationals_and_integers_are_exact(fraction: Fraction, integer: int) -> None:
+    values = [fraction, integer, (fraction,), {"a": integer}, {1: fraction}]
+    assert round_trip(values) == values
+    exact = np.array([[fraction, integer]], dtype=object)
+    assert round_trip(exact).tolist() == exact.tolist()
+
+
+def test_sparse_matrices() -> None:
+    matrix = scipy.sparse.random_array((7, 5), density=0.3, rng=np.random.default_rng(0))
+    back = round_trip(matrix.tocsc())
+    assert back.format == "csc"
+    assert (back != matrix).nnz == 0
+
+
+def test_special_values_and_keys() -> None:
+    values = [None, True, "x", 1j, {"$a": 1}, float("inf"), (1, (2,)), np.float32(0.1), np.int8(3)]
+    assert round_trip(values) == values
+
+
+def test_a_shared_object_is_written_once() -> None:
+    problem = SquareRoot(9)
+    text = so.to_json([problem, RootCertificate(problem, 3)])
+    assert text.count("toys:SquareRoot") == 1
+    first, certificate = so.from_json(text)
+    assert certificate.problem is first
+
+
+def test_equal_small_objects_are_not_confused() -> None:
+    arrays = [np.zeros(2), np.ones(2)]
+    text = so.to_json([arrays[0], arrays[1], arrays[0]])
+    back = so.from_json(text)
+    assert back[0] is back[2]
+    np.testing.assert_array_equal(back[1], np.ones(2))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "not JSON"),
+        ('{"a": [1,', "cut short"),
+        ('{"$type": "os:system"}', "no installed plugin declares"),
+        ('{"$type": "toys:SquareRoot", "number": -1, "sign": "any"}', "must not be negative"),
+        ('{"$type": "toys:SquareRoot", "number": 1}', "missing"),
+        ('{"$array": {"dtype": "object", "shape": [1], "values": ["x"]}}', "rationals"),
+        ('{"$array": {"dtype": "<f8", "shape": [2], "values": [1.0]}}', "reshape"),
+        ('{"$array": {"dtype": "<i8", "shape": [1], "values": [1.5]}}', "another type"),
+        ('{"$array": {"dtype": "V8", "shape": [1], "values": [1.5]}}', "not allowed"),
+        ('{"$ref": "/x"}', "points to nothing"),
+        ('{"$unknown": 1}', "unknown key"),
+        ("[" * 100000, "nested too deeply"),
+    ],
+)
+def test_bad_text_is_one_clear_error(text: str, words: str) -> None:
+    with pytest.raises(so.ProblemError, match=words):
+        so.from_json(text)
+
+
+def test_what_cannot_be_written_is_named() -> None:
+    with pytest.raises(so.ProblemError, match=r"function cannot be written.*a/0"):
+        so.to_json({"a": [lambda: None]})
+
+
+def test_same_content_tells_apart() -> None:
+    assert same_content(SquareRoot(4), SquareRoot(4))
+    assert not same_content(SquareRoot(4), SquareRoot(9))
+    assert not same_content(np.zeros(2), np.zeros(2, dtype=np.float32))
+
+
+def test_json_is_plain_json() -> None:
+    assert json.loads(so.to_json({"a": [1, 2.5]})) == {"a": [1, 2.5]}

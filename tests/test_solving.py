@@ -1,0 +1,236 @@
+"""Selection, the certificate gate, preferences, options and verification."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import toy_entry, toy_source
+from toys import (
+    AcceptsNone,
+    BadCost,
+    Exits,
+    Forger,
+    Guess,
+    NoReason,
+    NoTuple,
+    PatchedJudge,
+    Raises,
+    RootCertificate,
+    Search,
+    SquareRoot,
+    Swapper,
+)
+
+import sparseopt as so
+from sparseopt.registry import Registry
+
+Install = Callable[..., Registry]
+
+
+def names(plan: so.Plan) -> list[str]:
+    return [candidate.name for candidate in plan]
+
+
+def test_the_answer_comes_with_an_accepted_certificate(install: Install) -> None:
+    install(toy_source(toy_entry("search")))
+    solution = so.solve(SquareRoot(144))
+    assert solution.answer == 12
+    assert solution.status is so.Status.VERIFIED
+    assert solution.solver == "search"
+    assert solution.seconds > 0
+    assert so.verify(solution).ok
+    assert so.verify(solution.certificate).ok
+
+
+@pytest.mark.parametrize(
+    ("faulty", "words"),
+    [
+        (Guess, "FAILED: answer times answer is the number"),
+        (Forger, "the certificate's class is one of those"),
+        (Swapper, "the certificate is of this problem"),
+        (PatchedJudge, "FAILED: answer times answer"),
+        (Raises, "raised RuntimeError: engine on fire"),
+        (Exits, "raised SystemExit"),
+        (NoTuple, "raised TypeError"),
+    ],
+)
+def test_the_gate_stops_a_faulty_solver_and_the_next_runs(
+    install: Install, faulty: type, words: str
+) -> None:
+    install(toy_source(toy_entry("faulty", faulty.__name__), toy_entry("search")))
+    solution = so.solve(SquareRoot(144))
+    assert solution.answer == 12
+    assert names(solution.plan) == ["faulty", "search"]
+    assert words in solution.plan.candidates[0].outcome
+    with pytest.raises(so.SolveError, match="faulty"):
+        so.solve(SquareRoot(144), "faulty")
+    with pytest.raises(so.SolveError):
+        so.solve(SquareRoot(144), faulty())
+
+
+@pytest.mark.parametrize(
+    ("faulty", "words"),
+    [
+        (NoReason, "raised TypeError: Refused needs a non-empty text"),
+        (AcceptsNone, "returned None instead of"),
+        (BadCost, "cost returned nan"),
+    ],
+)
+def test_a_faulty_accepts_is_a_refusal_that_says_so(
+    install: Install, faulty: type, words: str
+) -> None:
+    install(toy_source(toy_entry("faulty", faulty.__name__), toy_entry("search")))
+    solution = so.solve(SquareRoot(144))
+    verdict = next(c.verdict for c in solution.plan if c.name == "faulty")
+    assert isinstance(verdict, so.Refused)
+    assert words in verdict.reason
+
+
+def test_unchecked_answers_say_so(install: Install) -> None:
+    install(toy_source(toy_entry("guess", "Guess")))
+    solution = so.solve(SquareRoot(144), check=False)
+    assert solution.status is so.Status.UNCHECKED
+    assert not so.verify(solution).ok
+
+
+def test_order_guarantee_party_cost_priority_name(install: Install) -> None:
+    heuristic = so.Guarantee.HEURISTIC
+    install(
+        toy_source(
+            toy_entry("cheap_heuristic", "Guess", guarantee=heuristic),
+            toy_entry("b"),
+            toy_entry("a"),
+            toy_entry("urgent", priority=1),
+            distribution="sparseopt",
+            plugin="first",
+        ),
+        toy_source(toy_entry("third_cheap", "Guess"), distribution="third", plugin="third"),
+    )
+    plan = so.plan(SquareRoot(144))
+    assert names(plan) == ["urgent", "a", "b", "third_cheap", "cheap_heuristic"]
+    whys = [str(c.verdict) for c in plan]
+    assert "priority" in whys[1]
+    assert "first-party" in whys[3]
+    assert "guarantee is stronger" in whys[4]
+    assert names(so.plan(SquareRoot(144), prefer=["third"]))[0] == "third_cheap"
+    assert names(so.plan(SquareRoot(144))) == names(plan)
+
+
+def test_block_and_prefer_by_argument_context_and_environment(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(toy_source(toy_entry("a"), toy_entry("b"), plugin="toy"))
+    assert so.plan(SquareRoot(4)).chosen.name == "a"
+    assert so.plan(SquareRoot(4), block=["a"]).chosen.name == "b"
+    with so.preferences(prefer=["b"]):
+        assert so.plan(SquareRoot(4)).chosen.name == "b"
+        with so.preferences(block=["b"]):
+            assert so.plan(SquareRoot(4)).chosen.name == "a"
+    monkeypatch.setenv("SPARSEOPT_BLOCK", "a, b")
+    assert so.plan(SquareRoot(4)).chosen is None
+    monkeypatch.setenv("SPARSEOPT_BLOCK", "typo")
+    with pytest.raises(so.UnknownNameError, match=r"unknown .* 'typo'.*Known: a, b, toy"):
+        so.plan(SquareRoot(4))
+    monkeypatch.delenv("SPARSEOPT_BLOCK")
+    with pytest.raises(so.UnknownNameError), so.preferences(block=["bb"]):
+        pass
+
+
+def test_explicit_choice_never_falls_back(install: Install) -> None:
+    install(toy_source(toy_entry("search"), toy_entry("raises", "Raises")))
+    with pytest.raises(so.SolveError, match="over 10"):
+        so.solve(SquareRoot(10**8), "search")
+    with pytest.raises(so.SolveError, match="block list"):
+        so.solve(SquareRoot(4), "search", block=["search"])
+    with pytest.raises(so.UnknownNameError, match="Did you mean 'search'"):
+        so.solve(SquareRoot(4), "serch")
+    with pytest.raises(so.ProblemError, match="name or a Solver instance"):
+        so.solve(SquareRoot(4), 3)
+
+
+def test_options_are_the_fields_of_the_solver(install: Install) -> None:
+    install(toy_source(toy_entry("search")))
+    assert so.solve(SquareRoot(49), start=7).answer == 7
+    assert so.solve(SquareRoot(49), Search(), start=7).answer == 7
+    for choice in (None, "search", Search()):
+        with pytest.raises(so.UnknownNameError, match="Known: start"):
+            so.solve(SquareRoot(49), choice, begin=7)
+    with pytest.raises(so.ProblemError, match="start must not be negative"):
+        so.solve(SquareRoot(49), start=-1)
+
+
+def test_nothing_conclusive_tells_what_each_met(install: Install) -> None:
+    install(toy_source(toy_entry("search"), toy_entry("raises", "Raises")))
+    with pytest.raises(so.SolveError) as caught:
+        so.solve(SquareRoot(2))
+    assert "2 is not a square" in str(caught.value)
+    assert "engine on fire" in str(caught.value)
+    assert len(caught.value.plan) == 2
+
+
+def test_time_limit(install: Install) -> None:
+    install(toy_source(toy_entry("search")))
+    with pytest.raises(so.SolveError, match="time limit"):
+        so.solve(SquareRoot(999_999), time_limit=1e-9)
+    with pytest.raises(so.ProblemError, match="positive"):
+        so.solve(SquareRoot(4), time_limit=0)
+
+
+def test_not_a_problem() -> None:
+    with pytest.raises(so.ProblemError, match="take a Problem, got int"):
+        so.solve(3)
+
+
+def test_solution_and_certificate_travel_by_json(install: Install, tmp_path: Path) -> None:
+    install(toy_source(toy_entry("search")))
+    solution = so.solve(SquareRoot(144))
+    back = so.Solution.from_json(solution.to_json())
+    assert back.to_json() == solution.to_json()
+    assert so.verify(back).ok
+    path = tmp_path / "solution.json"
+    path.write_text(solution.to_json())
+    assert so.verify(path).ok
+    path.write_text(so.to_json(solution.certificate))
+    assert so.verify(str(path)).ok
+    path.write_text(solution.to_json().replace('"answer": 12', '"answer": 13'))
+    check = so.verify(path)
+    assert not check.ok
+    assert "FAILED" in check.details[-1]
+
+
+def test_verify_refuses_a_certificate_of_another_problem_or_answer() -> None:
+    right = RootCertificate(SquareRoot(49), 7)
+    plan = so.Plan("", ())
+    base = so.Solution(SquareRoot(49), 7, right, so.Status.VERIFIED, "", 0.0, plan)
+    assert so.verify(base).ok
+    for wrong in (
+        dataclasses.replace(base, problem=SquareRoot(50)),
+        dataclasses.replace(base, answer=8),
+        dataclasses.replace(base, certificate=None),
+    ):
+        assert not so.verify(wrong).ok
+    with pytest.raises(so.ProblemError, match="verify takes"):
+        so.verify(7)
+
+
+def test_verdicts_need_reasons() -> None:
+    for build in (
+        lambda: so.Refused(""),
+        lambda: so.Refused(),
+        lambda: so.Unavailable("x", ""),
+        lambda: so.Inconclusive(""),
+    ):
+        with pytest.raises(TypeError):
+            build()
+
+
+def test_progress_and_seed() -> None:
+    seen = []
+    context = so.Context(seed=5, progress=lambda fraction, message: seen.append(fraction))
+    context.report(2.0, "over")
+    assert seen == [1.0]
+    assert context.rng().random() == so.Context(seed=5).rng().random()
+    assert context.remaining() == float("inf")
