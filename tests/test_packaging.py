@@ -1,0 +1,46 @@
+"""What is installed is what the project file says."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import tomllib
+from pathlib import Path
+
+import sparseopt as so
+from sparseopt.registry import GROUP
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def test_installed_entry_points_are_those_of_the_project_file() -> None:
+    declared = PROJECT["project"]["entry-points"][GROUP]
+    installed = {
+        point.name: point.value
+        for point in importlib.metadata.entry_points(group=GROUP)
+        if point.dist is not None and point.dist.name == "sparseopt"
+    }
+    assert installed == declared, "reinstall: pip install -e ."
+
+
+def test_every_package_is_typed_and_in_the_wheel() -> None:
+    packages = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    for package in packages:
+        assert (ROOT / package / "py.typed").exists(), package
+    found = {f"plugins/{path.name}" for path in (ROOT / "plugins").iterdir() if path.is_dir()}
+    assert {p for p in packages if p.startswith("plugins/")} == found
+
+
+def test_all_first_party_plugins_work() -> None:
+    own = [plugin for plugin in so.plugins() if plugin.first_party]
+    assert {plugin.name: plugin.fault for plugin in own} == {plugin.name: "" for plugin in own}
+    assert all(plugin.manifest is not None and plugin.manifest.summary for plugin in own)
+
+
+def test_plugins_never_import_each_other_and_the_core_imports_none() -> None:
+    for path in [*(ROOT / "plugins").rglob("*.py"), *(ROOT / "sparseopt").rglob("*.py")]:
+        own = path.relative_to(ROOT).parts[1] if path.is_relative_to(ROOT / "plugins") else None
+        for line in path.read_text().splitlines():
+            words = line.split()
+            if words[:1] in (["from"], ["import"]) and words[1].startswith("sparseopt_"):
+                assert words[1].split(".")[0] == own, f"{path}: {line}"
