@@ -1,0 +1,141 @@
+"""The command line: output, JSON, exit codes, and one clear sentence for bad input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+LU = {"I": [[1, 0], [1, 1]], "J": [[1, 1], [0, 1]]}
+
+
+def sparseopt(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sparseopt", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture
+def lu_file(tmp_path: Path) -> Path:
+    path = tmp_path / "lu.json"
+    path.write_text(json.dumps(LU))
+    return path
+
+
+def test_closedness_and_verify(lu_file: Path, tmp_path: Path) -> None:
+    done = sparseopt("closedness", lu_file, "--json")
+    assert done.returncode == 0, done.stderr
+    body = json.loads(done.stdout)
+    assert body["answer"]["value"] == "not_closed"
+    assert body["status"] == "VERIFIED"
+    solution = tmp_path / "solution.json"
+    solution.write_text(done.stdout)
+    checked = sparseopt("verify", solution)
+    assert checked.returncode == 0
+    assert "accepted" in checked.stdout
+    solution.write_text(done.stdout.replace('"not_closed"', '"closed"'))
+    refused = sparseopt("verify", solution, "--json")
+    assert refused.returncode == 1
+    assert "FAILED" in json.loads(refused.stdout)["details"][-1]
+    explained = sparseopt("closedness", lu_file, "--explain", "--plan")
+    assert "plan for" in explained.stdout
+
+
+def test_factorize(tmp_path: Path) -> None:
+    matrix, factors = tmp_path / "A.npy", tmp_path / "factors.npz"
+    np.save(matrix, np.kron([[1.0, 1], [1, -1]], [[1.0, 1], [1, -1]]))
+    done = sparseopt("factorize", matrix, "--architecture", "square-dyadic", "-o", factors)
+    assert done.returncode == 0, done.stderr
+    assert "error" in done.stdout
+    assert [factor.ndim for factor in np.load(factors).values()] == [4, 4]
+    patterns = tmp_path / "patterns.json"
+    patterns.write_text("[[1, 2, 2, 2], [2, 2, 2, 1]]")
+    out = tmp_path / "solution.json"
+    done = sparseopt("factorize", matrix, "--architecture", patterns, "-o", out, "--json")
+    assert json.loads(done.stdout)["status"] == "VERIFIED"
+    assert sparseopt("verify", out).returncode == 0
+
+
+def test_analyze_supports(lu_file: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    done = sparseopt("analyze", lu_file, "--html", page)
+    assert done.returncode == 0, done.stderr
+    assert "not closed" in done.stdout
+    text = page.read_text()
+    assert "<svg" in text
+    assert "http://" not in text.replace("http://www.w3.org", "").replace("http://purl.org", "")
+    report = tmp_path / "report.json"
+    report.write_text(sparseopt("analyze", lu_file, "--json").stdout)
+    assert json.loads(report.read_text())["findings"][0]["severity"] == "warning"
+    assert sparseopt("verify", report).returncode == 0
+
+
+def test_doctor() -> None:
+    done = sparseopt("doctor", "--json")
+    assert done.returncode == 0
+    body = json.loads(done.stdout)
+    assert {plugin["state"] for plugin in body["plugins"]} == {"ok"}
+    assert all(row["state"] == "ok" or row["remedy"] for row in body["entries"])
+    assert "first" not in sparseopt("doctor").stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.json", "[[[1, 0]], [[1]", "not JSON, or cut short"),
+        ("a.json", '{"x": 1}', "holds no supports"),
+        ("a.json", "[[[1, 2]], [[1], [1]]]", r"entry (0, 1) is 2"),
+        ("a.json", "[[[1, 0]], [[1, 1]]]", "chain"),
+        ("a.json", "[]", "empty"),
+        ("a.json", "[[[1, 0], [1]], [[1], [1]]]", "ragged"),
+        ("a.npz", "no archive", "not an archive"),
+        ("a.onnx", "no network", "ONNX"),
+        ("a.txt", "", "no plugin reads"),
+    ],
+)
+def test_bad_file(tmp_path: Path, name: str, content: str, words: str) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    for command in ("analyze", "closedness") if name != "a.onnx" else ("analyze",):
+        done = sparseopt(command, path)
+        assert done.returncode == 2, done.stdout
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["analyze", "missing.onnx"], "does not exist"),
+        (["verify", "missing.json"], "cannot read"),
+        (["closedness", "LU", "--solver", "nonsense"], "unknown solver"),
+        (["closedness", "LU", "--option", "nonsense=1"], "unknown option"),
+        (["closedness", "LU", "--option", "nonsense"], "name=value"),
+        (["closedness", "LU", "--block", "nonsense"], "unknown plugin"),
+        (["closedness", "LU", "--time-limit", "-1"], "positive"),
+        (["analyze", "LU", "--only", "nonsense"], "unknown analyzer"),
+        (["analyze", "LU", "--html", "/no/such/folder/x.html"], "cannot write"),
+        (["factorize", "missing.npy", "--architecture", "square-dyadic"], "does not exist"),
+        (["factorize", "A", "--architecture", "cubic"], "--architecture must be"),
+        (["factorize", "A", "--architecture", "monarch:x"], "two integers"),
+        (["factorize", "A", "--architecture", "square-dyadic"], "square"),
+        (["factorize", "A", "--architecture", "monarch:2,2", "-o", "x.csv"], ".json or .npz"),
+        (["factorize", "LU", "--architecture", "square-dyadic"], "numpy.save"),
+        (["nonsense"], "No such command"),
+    ],
+)
+def test_bad_arguments(lu_file: Path, tmp_path: Path, arguments: list[str], words: str) -> None:
+    matrix = tmp_path / "A.npy"
+    np.save(matrix, np.ones((4, 6)))
+    known = {"LU": str(lu_file), "A": str(matrix)}
+    done = sparseopt(*[known.get(word, word) for word in arguments])
+    assert done.returncode == 2, done.stdout
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    if arguments[0] != "nonsense":
+        as_json = sparseopt(*[known.get(word, word) for word in arguments], "--json")
+        assert as_json.returncode == 2
+        assert words in json.loads(as_json.stdout)["error"]
