@@ -46,7 +46,8 @@ def _draw_supports(canvas: Any, figure: SupportFigure) -> None:
         colours = ListedColormap(["#f2f2ee", _INK])
         # A cell of a large support is smaller than a pixel: let the renderer average.
         smooth = "antialiased" if max(cells.shape) > 200 else "nearest"
-        ax.imshow(cells, cmap=colours, vmin=0, vmax=1, aspect="auto", interpolation=smooth)
+        if cells.size:
+            ax.imshow(cells, cmap=colours, vmin=0, vmax=1, aspect="auto", interpolation=smooth)
         rows, columns = cells.shape
         thick = 2.2 if max(rows, columns) <= 40 else 1.4
         pad = max(0.5, 0.006 * max(rows, columns))

@@ -189,3 +189,42 @@ def good_device() -> None:
 def broken_probe() -> None:
     """Break while looking."""
     raise OSError("driver library is missing")
+
+
+@dataclass(frozen=True)
+class Parity(so.Analyzer[SquareRoot]):
+    """Says whether the number is even, and its root with proof."""
+
+    loud: bool = False
+
+    def accepts(self, subject: SquareRoot) -> so.Accepted | so.Refused:
+        return so.Accepted() if subject.number else so.Refused("zero has no interesting parity")
+
+    def analyze(self, subject: SquareRoot, context: so.Context) -> Any:
+        solution = so.solve(subject)
+        yield so.Finding(
+            "root",
+            so.Severity.WARNING if self.loud else so.Severity.OK,
+            "number",
+            f"the root is {solution.answer}",
+            solution.answer,
+            certificate=solution.certificate,
+            figure=so.SeriesFigure("root", "x", "y", ["a"], {"root": [1.0]}),
+        )
+
+
+@dataclass(frozen=True)
+class Breaks(Parity):
+    """Raises in the middle."""
+
+    def analyze(self, subject: SquareRoot, context: so.Context) -> Any:
+        raise RuntimeError("analyzer on fire")
+
+
+@dataclass(frozen=True)
+class Unproved(Parity):
+    """Attaches a certificate that does not hold."""
+
+    def analyze(self, subject: SquareRoot, context: so.Context) -> Any:
+        wrong = RootCertificate(subject, 1)
+        yield so.Finding("root", so.Severity.OK, "number", "1", 1, certificate=wrong)
