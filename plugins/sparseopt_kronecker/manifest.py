@@ -1,5 +1,45 @@
 """What this plugin offers; data only."""
 
-from sparseopt.manifest import Manifest
+from sparseopt.manifest import Manifest, SolverEntry
+from sparseopt.verdict import Guarantee
 
-MANIFEST = Manifest(name="kronecker", api=1, summary="")
+MANIFEST = Manifest(
+    name="kronecker",
+    api=1,
+    summary="Butterfly and fixed-support factorization",
+    solvers=(
+        SolverEntry(
+            name="hierarchical_numpy",
+            path="sparseopt_kronecker.hierarchical_numpy:HierarchicalNumpy",
+            problem="sparseopt:ButterflyFactorization",
+            guarantee=Guarantee.CERTIFIED,
+            summary="left to right by batched SVD; any chainable architecture",
+            citations=("arXiv:2411.04506",),
+        ),
+        SolverEntry(
+            name="block_svd",
+            path="sparseopt_kronecker.fixed_support_blocks:BlockSVD",
+            problem="sparseopt:FixedSupportFactorization",
+            guarantee=Guarantee.EXACT,
+            summary="one truncated SVD per block, for disjoint or identical rectangles",
+            citations=("arXiv:2112.00386",),
+            structure={"tractable": (True,)},
+        ),
+        SolverEntry(
+            name="alternating_least_squares",
+            path="sparseopt_kronecker.fixed_support_descent:AlternatingLeastSquares",
+            problem="sparseopt:FixedSupportFactorization",
+            guarantee=Guarantee.HEURISTIC,
+            summary="one factor at a time, with restarts; notices a valley at infinity",
+            citations=("arXiv:2112.00386",),
+        ),
+        SolverEntry(
+            name="gradient_descent",
+            path="sparseopt_kronecker.fixed_support_descent:GradientDescent",
+            problem="sparseopt:FixedSupportFactorization",
+            guarantee=Guarantee.HEURISTIC,
+            summary="L-BFGS on the entries inside the supports, with restarts",
+            citations=("arXiv:2112.00386",),
+        ),
+    ),
+)
