@@ -1,0 +1,62 @@
+"""The path-norm by one pass through the network."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import sparseopt as so
+from sparseopt.network import NeuronGraph
+from sparseopt.pathlifting.counting import path_counts
+from sparseopt.pathlifting.exact import has_exact_powers, is_small, power
+from sparseopt.pathlifting.passes import Powers, power_sums
+
+
+@dataclass(frozen=True)
+class OnePass(so.Solver[so.PathNorm]):
+    """One evaluation of the network with weights |w|^q, at the all-ones input.
+
+    Takes every problem. Exact for networks with rational weights and for path counts; float64
+    with a power of two per tensor otherwise. Source: Gonon et al., arXiv 2310.01225, Theorem A.1.
+    """
+
+    def accepts(self, problem: so.PathNorm) -> so.Accepted | so.Refused:
+        """Accept everything."""
+        return so.Accepted()
+
+    def cost(self, problem: so.PathNorm) -> float:
+        """About a nanosecond per edge, ten times that for q = inf."""
+        per_edge = 1e-8 if problem.q == math.inf else 1e-9
+        return 1e-4 + per_edge * problem.chosen.edge_count
+
+    def solve(
+        self, problem: so.PathNorm, context: so.Context
+    ) -> tuple[so.PathNormValue, so.Certificate]:
+        """Return the norm, exact where the network is."""
+        network = problem.chosen
+        exact: tuple[Fraction, ...] | None = None
+        if network.is_exact and is_small(network) and has_exact_powers(problem.q):
+            exact = tuple(forward_power_sums(network.neurons, problem.q))
+        elif problem.q == 0:
+            exact = tuple(Fraction(n) for n in path_counts(network, nonzero=True))
+        if exact is not None:
+            powers = Powers.of_fractions(list(exact))
+        else:
+            powers = power_sums(
+                network,
+                problem.q,
+                tick=lambda layer: context.check_time(f"passing layer {layer!r}"),
+            )
+        answer = problem.answer_from(powers, exact)
+        return answer, so.PathNormCertificate(problem, answer)
+
+
+def forward_power_sums(graph: NeuronGraph, q: float) -> list[Fraction]:
+    """Return ``||Phi^(->j)||_q^q`` per output, exactly, by one forward pass. O(edges)."""
+    sums: list[Fraction] = []
+    for kind, bias, edges in zip(graph.kinds, graph.biases, graph.predecessors, strict=True):
+        start = Fraction(1) if kind == "input" else power(bias or Fraction(0), q)
+        terms = [start, *(sums[u] * power(w, q) for u, w in edges)]
+        sums.append(max(terms) if q == math.inf else sum(terms, start=Fraction(0)))
+    return [sums[j] for j in graph.outputs]

@@ -1,0 +1,107 @@
+"""Reads ONNX files and ModelProto objects."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+import sparseopt as so
+from sparseopt_pathlifting.onnx_graph import OnnxGraph
+from sparseopt_pathlifting.onnx_layers import LAYERS
+from sparseopt_pathlifting.onnx_shapes import SHAPES
+from sparseopt_pathlifting.onnxruntime_check import check_against_onnxruntime
+
+OPERATORS = {**LAYERS, **SHAPES}
+
+REASONS = {
+    "LRN": "local response normalization divides by a function of the input",
+    "LayerNormalization": "layer normalization divides by a function of the input",
+    "GroupNormalization": "group normalization divides by a function of the input",
+    "InstanceNormalization": "instance normalization divides by a function of the input",
+    "Gelu": "GELU is not piecewise linear",
+    "Erf": "erf (a part of GELU) is not piecewise linear",
+    "Tanh": "tanh is not piecewise linear",
+    "HardSwish": "hard-swish multiplies two values that depend on the input",
+    "Swish": "SiLU is not piecewise linear",
+    "Elu": "ELU is not piecewise linear",
+    "Selu": "SELU is not piecewise linear",
+    "Softplus": "softplus is not piecewise linear",
+    "Attention": "attention multiplies values that depend on the input",
+}
+
+
+@dataclass(frozen=True)
+class OnnxReader(so.Reader):
+    """Reads a DAG ReLU network from ONNX.
+
+    Initializers may be dense, sparse, or stored in external files; constant parts of the graph
+    are computed. The batch axis may be symbolic and is taken as 1. Softmax, LogSoftmax and
+    Sigmoid at the end are stripped, with a note. Operators are allowed by name; any other is
+    refused with the name of its node.
+
+    Parameters
+    ----------
+    check : bool
+        Compare the network with onnxruntime on random input, where onnxruntime is installed.
+    """
+
+    check: bool = True
+
+    def read(self, source: Any, example: Any = None) -> so.Network:
+        """Return the network; `example` fixes symbolic sizes other than the batch."""
+        model, name = _load(source)
+        graph = OnnxGraph(model, name, example)
+        network = convert(graph)
+        if self.check:
+            check_against_onnxruntime(model, graph, network, name)
+        return network
+
+
+def _load(source: Any) -> tuple[onnx.ModelProto, str]:
+    if isinstance(source, onnx.ModelProto):
+        model, name = onnx.ModelProto(), "the model"
+        model.CopyFrom(source)
+    else:
+        name = repr(os.fspath(source))
+        try:
+            model = onnx.load(os.fspath(source))
+        except DecodeError as error:
+            raise so.ProblemError(
+                f"{name} is not an ONNX file, or is cut short ({error}); export it again"
+            ) from error
+        except (OSError, ValueError, onnx.checker.ValidationError) as error:
+            raise so.ProblemError(f"{name} cannot be read: {error}") from error
+    if not model.opset_import or not model.graph.node:
+        raise so.ProblemError(
+            f"{name} is not an ONNX model with a graph; if it is a file, it may be of another kind "
+            "or cut short"
+        )
+    return model, name
+
+
+def convert(graph: OnnxGraph) -> so.Network:
+    """Return the network of a graph, node by node."""
+    needed = graph.needed_nodes()
+    for node in graph.nodes:
+        if id(node) not in needed or graph.fold(node):
+            continue
+        where = f"{graph.source}: node {graph.label(node)!r} ({node.op_type})"
+        rule = OPERATORS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+        if rule is None:
+            reason = REASONS.get(
+                node.op_type, "this operator is not among those of a DAG ReLU network"
+            )
+            if node.domain not in ("", "ai.onnx"):
+                reason = f"operators of the domain {node.domain!r} are not known"
+            raise so.ProblemError(
+                f"{where} is refused: {reason}; cut the network before it, or replace it"
+            )
+        try:
+            rule(graph, node)
+        except so.ProblemError as error:
+            raise so.ProblemError(f"{where} is refused: {error}") from error
+    return graph.finish()

@@ -1,0 +1,61 @@
+"""Arrays of parameters: which dtypes are allowed, and how one is read in another dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from sparseopt.arrays import read_only, require_finite
+from sparseopt.errors import ProblemError
+
+Shape = tuple[int, ...]
+
+_exact = np.frompyfunc(Fraction, 1, 1)
+
+
+def as_parameter(value: Any, name: str) -> np.ndarray:
+    """Return `value` as a read-only float32, float64 or exact (object) array, without a copy.
+
+    Exact arrays hold `int` and `fractions.Fraction` only; integer arrays become float64.
+    """
+    array = np.asarray(value)
+    if array.size == 0:
+        raise ProblemError(f"{name} is empty (shape {array.shape}); remove the zero-size layer")
+    if array.dtype == object:
+        bad = [v for v in array.ravel().tolist() if not isinstance(v, int | Fraction)]
+        if bad:
+            raise ProblemError(
+                f"{name} mixes in a {type(bad[0]).__name__} ({bad[0]!r}); an exact array holds "
+                "int and fractions.Fraction only"
+            )
+        return read_only(array)
+    if array.dtype.kind in "bi" or array.dtype.kind == "u":
+        array = array.astype(np.float64)
+    if array.dtype not in (np.float32, np.float64):
+        raise ProblemError(
+            f"{name} has dtype {array.dtype}; convert it to float32 or float64 first "
+            "(for a torch model: model.float())"
+        )
+    require_finite(array, name)
+    return read_only(array)
+
+
+def cast(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return `array` in `dtype`; floats become exact rationals when `dtype` is object."""
+    if array.dtype == dtype:
+        return array
+    if dtype.kind == "O":
+        return np.asarray(_exact(array), dtype=object)
+    return array.astype(dtype)
+
+
+def exact(array: np.ndarray) -> np.ndarray:
+    """Return an object array of Fractions equal to `array`, entry by entry."""
+    return np.asarray(_exact(array), dtype=object)
+
+
+Transform = Callable[[np.ndarray], np.ndarray]
+"""Maps an array of weights entry by entry, for example to absolute values."""
