@@ -14,6 +14,8 @@ from sparseopt.errors import (
 )
 from sparseopt.finding import Finding, SeriesFigure, Severity, SupportFigure
 from sparseopt.manifest import AnalyzerEntry, Manifest, ReaderEntry, SolverEntry
+from sparseopt.network import Network, load_network
+from sparseopt.pathlifting import PathNorm, PathNormCertificate, PathNormValue, path_count
 from sparseopt.planning import Candidate, Plan, plan
 from sparseopt.preference import preferences
 from sparseopt.problem import Problem
