@@ -91,7 +91,7 @@ def test_doctor() -> None:
         ("a.json", "[[[1, 0]], [[1, 1]]]", "chain"),
         ("a.json", "[]", "empty"),
         ("a.json", "[[[1, 0], [1]], [[1], [1]]]", "ragged"),
-        ("a.npz", "no archive", "not an archive"),
+        ("a.npz", "no archive", "no archive"),
         ("a.onnx", "no network", "ONNX"),
         ("a.txt", "", "no plugin reads"),
     ],

@@ -1,5 +1,49 @@
 """What this plugin offers; data only."""
 
-from sparseopt.manifest import Manifest
+from sparseopt.manifest import AnalyzerEntry, Manifest, ReaderEntry, SolverEntry
+from sparseopt.verdict import Guarantee
 
-MANIFEST = Manifest(name="closedness", api=1, summary="")
+MANIFEST = Manifest(
+    name="closedness",
+    api=1,
+    summary="Whether sets of products with fixed supports are closed, with proofs",
+    solvers=(
+        SolverEntry(
+            name="comparable_rectangles",
+            path="sparseopt_closedness.comparable_rectangles:ComparableRectangles",
+            problem="sparseopt:Closedness",
+            guarantee=Guarantee.EXACT,
+            summary="closed: any two rectangles are disjoint or comparable",
+            citations=("arXiv:2112.00386",),
+            structure={"factors": (1, 2)},
+            priority=1,
+        ),
+        SolverEntry(
+            name="lu_pattern",
+            path="sparseopt_closedness.lu_pattern:LUPattern",
+            problem="sparseopt:Closedness",
+            guarantee=Guarantee.EXACT,
+            summary="not closed: an LU window",
+            citations=("arXiv:2306.02666",),
+            structure={"factors": (2,)},
+        ),
+    ),
+    analyzers=(
+        AnalyzerEntry(
+            name="chain_closedness",
+            path="sparseopt_closedness.chain_closedness:ChainClosedness",
+            subject="sparseopt:Closedness",
+            summary="verdict, proof and picture for a chain of supports",
+            citations=("arXiv:2306.02666",),
+        ),
+    ),
+    readers=(
+        ReaderEntry(
+            name="supports_file",
+            path="sparseopt_closedness.supports_file:SupportsFile",
+            produces="sparseopt:Closedness",
+            summary="chains of supports from JSON and NPZ files",
+            suffixes=(".json", ".npz"),
+        ),
+    ),
+)

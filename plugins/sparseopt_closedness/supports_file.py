@@ -41,7 +41,7 @@ def _read_npz(path: Path) -> list[Any]:
             matrices = [archive[name] for name in names]
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise so.ProblemError(
-            f"{str(path)!r} is not an archive saved by numpy.savez or scipy.sparse.save_npz: {error}"
+            f"{str(path)!r} is no archive of numpy.savez or scipy.sparse.save_npz: {error}"
         ) from error
     return matrices
 

@@ -1,0 +1,38 @@
+"""Closed because any two rectangles are disjoint or comparable, or because there is one factor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sparseopt as so
+from sparseopt.closedness import ComparableCertificate, SingleFactorCertificate
+from sparseopt.closedness.closed import first_incomparable
+
+
+@dataclass(frozen=True)
+class ComparableRectangles(so.Solver[so.Closedness]):
+    """Closed by the theorem proved in `ComparableCertificate`; decides nothing else."""
+
+    def accepts(self, problem: so.Closedness) -> so.Accepted | so.Refused:
+        """Take one or two factors."""
+        if len(problem.supports) <= 2:
+            return so.Accepted()
+        return so.Refused(f"it takes at most two factors, not {len(problem.supports)}")
+
+    def solve(
+        self, problem: so.Closedness, context: so.Context
+    ) -> tuple[so.ClosednessVerdict, ComparableCertificate | SingleFactorCertificate]:
+        """Compare all pairs of rectangles."""
+        if len(problem.supports) == 1:
+            answer = so.ClosednessVerdict("closed", "one factor: a coordinate subspace")
+            return answer, SingleFactorCertificate(problem, answer)
+        bad = first_incomparable(*problem.supports)
+        if bad is not None:
+            raise so.Inconclusive(f"terms {bad[0]} and {bad[1]} overlap and are not comparable")
+        answer = so.ClosednessVerdict("closed", "any two rectangles are disjoint or comparable")
+        return answer, ComparableCertificate(problem, answer)
+
+    def cost(self, problem: so.Closedness) -> float:
+        """Predict products over pairs of terms."""
+        r = problem.supports[0].shape[1]
+        return 1e-4 + 1e-10 * r * r * sum(problem.supports[0].shape)

@@ -1,0 +1,7 @@
+"""Closedness of the set of products of matrices with given supports."""
+
+from sparseopt.closedness.closed import ComparableCertificate, SingleFactorCertificate
+from sparseopt.closedness.not_closed import NotClosedCertificate
+from sparseopt.closedness.problem import Closedness, ClosednessVerdict
+
+Closedness.certificates = (NotClosedCertificate, ComparableCertificate, SingleFactorCertificate)

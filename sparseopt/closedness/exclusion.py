@@ -1,0 +1,142 @@
+"""Proofs that a matrix is no product with given supports: branching trees, checked exactly.
+
+The statement: there are no X, Y with supp X in I, supp Y in J and ``X Y = A``. A proof splits on
+"is this variable zero?" until every branch meets a contradiction. Variables are ``("x", i, k)``
+and ``("y", k, j)``. A term k is live at cell (i, j) if it covers the cell and neither x_ik nor
+y_kj is known to be zero on this branch. Nodes, written as lists so that they are plain JSON:
+
+- ``["split", variable, if_zero, if_nonzero]``.
+- ``["product", i, j, if_x_zero, if_y_zero]``: A_ij = 0 and exactly one term is live, so one of its
+  two variables is zero.
+- ``["cell", i, j]``: no term is live, but A_ij is not zero; or exactly one is live, A_ij = 0, and
+  both of its variables are known not to be zero.
+- ``["minor", rows, columns]``: the s x s minor of A is not zero, but fewer than s terms are live
+  anywhere in it (so the block of X Y has rank below s).
+- ``["span", rows, j, {k: column}]``: on these rows each term k live in column j is the only live
+  one in its listed column, where A is not zero, so x_k is a multiple of that column of A there;
+  but column j of A is not in the span of these columns.
+- ``["span_t", columns, i, {k: row}]``: the same for the transposed matrices.
+Every rule holds over any field that contains the rationals.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+Matrix = list[list[Fraction]]
+
+
+class ExclusionError(Exception):
+    """A node of the tree does not hold; the message says which."""
+
+
+def rank(matrix: Matrix) -> int:
+    """Return the rank of a rational matrix by exact elimination."""
+    rows = [list(row) for row in matrix]
+    found = 0
+    for column in range(len(rows[0]) if rows else 0):
+        pivot = next((i for i in range(found, len(rows)) if rows[i][column]), None)
+        if pivot is None:
+            continue
+        rows[found], rows[pivot] = rows[pivot], rows[found]
+        for i in range(found + 1, len(rows)):
+            factor = rows[i][column] / rows[found][column]
+            if factor:
+                rows[i] = [a - factor * b for a, b in zip(rows[i], rows[found], strict=True)]
+        found += 1
+    return found
+
+
+class Exclusion:
+    """Checks one tree against the supports (bool arrays) and the matrix A (rationals)."""
+
+    def __init__(self, left: np.ndarray, right: np.ndarray, matrix: Matrix) -> None:
+        self.left, self.right, self.matrix = left, right, matrix
+        self.zero: set[tuple[Any, ...]] = set()
+        self.nonzero: set[tuple[Any, ...]] = set()
+        self.nodes = 0
+
+    def check(self, tree: Any) -> None:
+        """Raise `ExclusionError` unless the tree proves that A is no product."""
+        self.nodes += 1
+        if not isinstance(tree, list | tuple) or not tree:
+            raise ExclusionError(f"a node must be a list, found {tree!r}")
+        rule = getattr(self, f"_{tree[0]}", None) if isinstance(tree[0], str) else None
+        if rule is None or tree[0] not in RULES:
+            raise ExclusionError(f"unknown rule {tree[0]!r}")
+        rule(*tree[1:])
+
+    def _live(self, i: int, j: int) -> list[int]:
+        terms = np.flatnonzero(self.left[i] & self.right[:, j]).tolist()
+        return [k for k in terms if ("x", i, k) not in self.zero and ("y", k, j) not in self.zero]
+
+    def _assume(self, known: set[tuple[Any, ...]], variable: tuple[Any, ...], tree: Any) -> None:
+        added = variable not in known
+        known.add(variable)
+        try:
+            self.check(tree)
+        finally:
+            if added:
+                known.discard(variable)
+
+    def _split(self, variable: Any, if_zero: Any, if_nonzero: Any) -> None:
+        name = tuple(variable)
+        self._assume(self.zero, name, if_zero)
+        self._assume(self.nonzero, name, if_nonzero)
+
+    def _product(self, i: int, j: int, if_x_zero: Any, if_y_zero: Any) -> None:
+        live = self._live(i, j)
+        if self.matrix[i][j] != 0 or len(live) != 1:
+            raise ExclusionError(f"cell ({i}, {j}) must be 0 with one live term, has {live}")
+        self._assume(self.zero, ("x", i, live[0]), if_x_zero)
+        self._assume(self.zero, ("y", live[0], j), if_y_zero)
+
+    def _cell(self, i: int, j: int) -> None:
+        live = self._live(i, j)
+        value = self.matrix[i][j]
+        if not live and value != 0:
+            return
+        if len(live) == 1 and value == 0:
+            k = live[0]
+            if ("x", i, k) in self.nonzero and ("y", k, j) in self.nonzero:
+                return
+        raise ExclusionError(f"cell ({i}, {j}) holds {value} with live terms {live}: no conflict")
+
+    def _minor(self, rows: list[int], columns: list[int]) -> None:
+        if len(rows) != len(columns) or len(set(rows)) != len(rows):
+            raise ExclusionError("a minor needs as many different rows as columns")
+        live = {k for i in rows for j in columns for k in self._live(i, j)}
+        block = [[self.matrix[i][j] for j in columns] for i in rows]
+        if rank(block) != len(rows) or len(live) >= len(rows):
+            raise ExclusionError(f"the minor {rows} x {columns} is no conflict with {sorted(live)}")
+
+    def _span(self, rows: list[int], j: int, columns: Any) -> None:
+        listed = {int(k): int(c) for k, c in dict(columns).items()}
+        live = {k for i in rows for k in self._live(i, j)}
+        for k in live:
+            c = listed.get(k)
+            if c is None:
+                raise ExclusionError(f"term {k} is live in column {j} and has no listed column")
+            alone = all(set(self._live(i, c)) <= {k} for i in rows)
+            # Rows where term k has no row support have x_ik = 0 and must have A_ic = 0: they do,
+            # because X Y = A there; a mismatch would itself be a contradiction.
+            if not alone or not any(self.matrix[i][c] for i in rows):
+                raise ExclusionError(f"column {c} does not determine term {k} on rows {rows}")
+        known = [[self.matrix[i][listed[k]] for i in rows] for k in sorted(live)]
+        target = [self.matrix[i][j] for i in rows]
+        if rank([*known, target]) != (rank(known) if known else 0) + 1:
+            raise ExclusionError(f"column {j} lies in the span of the listed columns")
+
+    def _span_t(self, columns: list[int], i: int, rows: Any) -> None:
+        turned = Exclusion(
+            self.right.T, self.left.T, [list(column) for column in zip(*self.matrix, strict=True)]
+        )
+        swap = {"x": "y", "y": "x"}
+        turned.zero = {(swap[v], b, a) for v, a, b in self.zero}
+        turned._span(columns, i, rows)
+
+
+RULES = ("split", "product", "cell", "minor", "span", "span_t")

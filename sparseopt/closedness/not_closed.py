@@ -1,0 +1,186 @@
+"""Certificate that the set of products of two factors is not closed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from sparseopt.certificate import Certificate, Steps
+from sparseopt.closedness.exclusion import Exclusion, ExclusionError, Matrix
+from sparseopt.closedness.laurent import Laurent, add_product, laurent, show
+from sparseopt.closedness.problem import Closedness, ClosednessVerdict
+from sparseopt.serialization import json_type
+
+Curve = list[list[Any]]
+"""Nonzero entries of one factor: [row, column, {exponent: coefficient}], local indices."""
+
+
+@json_type
+@dataclass(frozen=True, eq=False)
+class NotClosedCertificate(Certificate):
+    """Factors that follow the supports, a limit of their products, and why it is no product.
+
+    Only a sub-support is spoken of, rows P of the first and columns Q of the second factor: if its
+    products are not closed, neither are those of the whole. Proof: a limit A' outside the smaller
+    set, padded by zeros, is a limit in the larger one; if it were a product there, restricting the
+    factors to P and Q would make A' a product.
+
+    Attributes
+    ----------
+    rows, columns : tuple of int
+        P and Q, indices into the first and the last dimension of the supports.
+    left, right : list of [i, k, {exponent: coefficient}]
+        Nonzero entries of X(t), with i counted in P, and of Y(t), [k, j, ...] with j in Q.
+    limit : list of list of Fraction
+        X(t) Y(t) at t = 0, shape (len(rows), len(columns)).
+    exclusion : list
+        Tree that proves that the limit is no product, see `sparseopt.closedness.exclusion`.
+    """
+
+    problem: Closedness
+    answer: ClosednessVerdict
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    left: Curve
+    right: Curve
+    limit: Matrix
+    exclusion: list[Any]
+
+    @property
+    def claim(self) -> str:
+        """What is proved."""
+        return f"{self.problem.describe()}: the set is not closed"
+
+    @property
+    def terms(self) -> tuple[int, ...]:
+        """The inner indices that the curve uses."""
+        return tuple(sorted({entry[1] for entry in self.left} | {e[0] for e in self.right}))
+
+    def marked_cells(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """Return the cells of the two supports that the curve uses, for figures."""
+        left = [(self.rows[i], k) for i, k, _ in self.left]
+        return left, [(k, self.columns[j]) for k, j, _ in self.right]
+
+    def limit_matrix(self) -> Any:
+        """Return the limit padded by zeros to the full shape, an object array of rationals."""
+        import numpy as np
+
+        first, last = self.problem.supports[0], self.problem.supports[-1]
+        full = np.full((first.shape[0], last.shape[1]), Fraction(0), dtype=object)
+        for i, row in zip(self.rows, self.limit, strict=True):
+            for j, value in zip(self.columns, row, strict=True):
+                full[i, j] = value
+        return full
+
+    def check(self, steps: Steps) -> None:
+        """Expand the curve, compare the limit, and check the exclusion."""
+        supports = self.problem.supports
+        steps.require(self.answer.value == "not_closed", "the verdict is not_closed")
+        steps.require(len(supports) == 2, "the problem has two factors")
+        shape = (supports[0].shape[0], supports[1].shape[1])
+        for name, chosen, size in zip(
+            ("rows", "columns"), (self.rows, self.columns), shape, strict=True
+        ):
+            inside = all(type(i) is int and 0 <= i < size for i in chosen)
+            distinct = len(set(chosen)) == len(chosen)
+            steps.require(inside and distinct, f"{name} are different indices below {size}")
+        left = supports[0][list(self.rows)]
+        right = supports[1][:, list(self.columns)]
+        x = _entries(self.left, left, "X", steps)
+        y = _entries(self.right, right, "Y", steps)
+        self._check_limit(x, y, steps)
+        proof = Exclusion(left, right, self.limit)
+        try:
+            proof.check(self.exclusion)
+        except (ExclusionError, TypeError, ValueError, IndexError) as error:
+            steps.require(
+                False, "the limit is no product: every branch meets a conflict", str(error)
+            )
+        steps.require(
+            True, f"the limit is no product: {proof.nodes} nodes, every branch a conflict"
+        )
+
+    def _check_limit(
+        self, x: dict[tuple[int, int], Laurent], y: dict[tuple[int, int], Laurent], steps: Steps
+    ) -> None:
+        products: dict[tuple[int, int], Laurent] = {}
+        by_term: dict[int, list[tuple[int, Laurent]]] = {}
+        for (k, j), q in y.items():
+            by_term.setdefault(k, []).append((j, q))
+        for (i, k), p in x.items():
+            for j, q in by_term.get(k, []):
+                add_product(products.setdefault((i, j), {}), p, q)
+        poles = [cell for cell, p in products.items() if p and min(p) < 0]
+        steps.require(not poles, "X(t) Y(t) has no negative power of t", f"at {poles[:1]}")
+        shape_fits = len(self.limit) == len(self.rows) and all(
+            len(row) == len(self.columns) for row in self.limit
+        )
+        steps.require(shape_fits, "the limit has the shape of the sub-support")
+        exact = all(isinstance(v, int | Fraction) for row in self.limit for v in row)
+        steps.require(exact, "the limit holds exact numbers")
+        for i, row in enumerate(self.limit):
+            for j, value in enumerate(row):
+                at_zero = products.get((i, j), {}).get(0, Fraction(0))
+                if at_zero != value:
+                    steps.require(False, f"X(0) Y(0) at ({i}, {j}) is the limit", str(at_zero))
+        steps.require(True, "the limit is X(t) Y(t) at t = 0")
+
+    def explain(self) -> str:
+        """Return the proof in words."""
+        lines = [f"Take rows {list(self.rows)} and columns {list(self.columns)}, all else zero."]
+        for name, curve in (("X", self.left), ("Y", self.right)):
+            lines += [f"  {name}[{a}, {b}](t) = {show(laurent(p))}" for a, b, p in curve]
+        lines.append("As t goes to 0, X(t) Y(t) converges to the matrix")
+        lines += ["  [" + ", ".join(str(v) for v in row) + "]" for row in self.limit]
+        lines.append("which is no product with these supports:")
+        lines += _words(self.exclusion, "  ")
+        return "\n".join(lines)
+
+
+def _entries(curve: Curve, support: Any, name: str, steps: Steps) -> dict[tuple[int, int], Laurent]:
+    """Return the entries of a factor, after checking that they lie in the support."""
+    entries: dict[tuple[int, int], Laurent] = {}
+    for a, b, polynomial in curve:
+        inside = (
+            type(a) is int
+            and type(b) is int
+            and 0 <= a < support.shape[0]
+            and 0 <= b < support.shape[1]
+            and bool(support[a, b])
+        )
+        steps.require(inside, f"{name}[{a}, {b}] lies in the support")
+        steps.require((a, b) not in entries, f"{name}[{a}, {b}] is given once")
+        entries[a, b] = laurent(polynomial)
+    steps.require(True, f"{name}(t) has the asked support")
+    return entries
+
+
+def _words(tree: Any, indent: str) -> list[str]:
+    """Return an exclusion tree as indented sentences."""
+    rule, rest = tree[0], tree[1:]
+    if rule == "split":
+        v, a, b = rest[0]
+        return [
+            f"{indent}either {v}[{a}, {b}] = 0:",
+            *_words(rest[1], indent + "  "),
+            f"{indent}or it is not zero:",
+            *_words(rest[2], indent + "  "),
+        ]
+    if rule == "product":
+        i, j = rest[:2]
+        return [
+            f"{indent}cell ({i}, {j}) is 0 and one term is left there, so its x is zero:",
+            *_words(rest[2], indent + "  "),
+            f"{indent}or its y is zero:",
+            *_words(rest[3], indent + "  "),
+        ]
+    return [
+        indent
+        + {
+            "cell": "cell ({0}, {1}) cannot take its value with the terms left: contradiction",
+            "minor": "the minor of rows {0} and columns {1} has a higher rank than terms are left",
+            "span": "on rows {0}, column {1} is not in the span of columns {2} that fix its terms",
+            "span_t": "on columns {0}, row {1} is not in the span of rows {2} that fix its terms",
+        }[rule].format(*rest)
+    ]

@@ -1,0 +1,105 @@
+"""The question whether the set of products of matrices with given supports is closed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import scipy.sparse
+
+from sparseopt.arrays import as_support
+from sparseopt.certificate import Certificate
+from sparseopt.errors import ProblemError
+from sparseopt.problem import Problem
+from sparseopt.serialization import json_type
+
+VERDICTS = ("closed", "not_closed", "unknown")
+
+
+@json_type
+@dataclass(frozen=True)
+class ClosednessVerdict:
+    """The answer: ``value`` is "closed", "not_closed" or "unknown"; `reason` says why in words."""
+
+    value: str
+    reason: str
+
+    def __post_init__(self) -> None:
+        if self.value not in VERDICTS:
+            raise ProblemError(f"value must be one of {VERDICTS}, got {self.value!r}")
+
+    def __str__(self) -> str:
+        return f"{self.value.replace('_', ' ')}: {self.reason}"
+
+
+@json_type
+@dataclass(frozen=True, eq=False)
+class Closedness(Problem):
+    """Is ``{ W_1 ... W_L : supp W_l in I_l }`` a closed set?
+
+    If it is not, there are data sets for which training a network with these supports has no
+    optimum (Le, Riccietti, Gribonval, arXiv 2306.02666).
+
+    Parameters
+    ----------
+    supports : sequence of 0/1 arrays
+        I_1, ..., I_L, whose shapes chain; arrays, nested lists, or scipy sparse matrices.
+    field : {"real", "complex"}
+        The numbers that the matrices may hold.
+
+    Raises
+    ------
+    ProblemError
+        For supports that are empty, ragged, not 0/1, or do not chain, naming the place.
+
+    Examples
+    --------
+    >>> import sparseopt as so
+    >>> so.Closedness([[[1, 0], [1, 1]], [[1, 1], [0, 1]]]).describe()
+    'closedness of products with supports 2 x 2 and 2 x 2 (real)'
+    """
+
+    supports: Sequence[np.ndarray]
+    field: str = "real"
+    certificates: ClassVar[tuple[type[Certificate], ...]] = ()
+
+    def __post_init__(self) -> None:
+        if self.field not in ("real", "complex"):
+            raise ProblemError(f"field must be 'real' or 'complex', got {self.field!r}")
+        given = self.supports
+        if isinstance(given, str | Mapping) or not hasattr(given, "__len__"):
+            raise ProblemError("supports must be a list of 0/1 matrices, for example [I, J]")
+        if scipy.sparse.issparse(given) or (isinstance(given, np.ndarray) and given.ndim == 2):
+            raise ProblemError("supports must be a list of matrices; for one matrix write [I]")
+        if len(given) == 0:
+            raise ProblemError("supports is empty; give at least one 0/1 matrix")
+        supports = tuple(as_support(value, f"support {i}") for i, value in enumerate(given))
+        for i, support in enumerate(supports):
+            if 0 in support.shape:
+                raise ProblemError(f"support {i} is empty: its shape is {support.shape}")
+        for i in range(len(supports) - 1):
+            if supports[i].shape[1] != supports[i + 1].shape[0]:
+                raise ProblemError(
+                    f"the supports do not chain: support {i} has {supports[i].shape[1]} columns, "
+                    f"support {i + 1} has {supports[i + 1].shape[0]} rows"
+                )
+        object.__setattr__(self, "supports", supports)
+
+    def evaluate(self, answer: ClosednessVerdict) -> Mapping[str, float]:
+        """Return 1 for an answer that leaves the question open."""
+        return {"undecided": float(answer.value == "unknown")}
+
+    def describe(self) -> str:
+        """Return one line with the sizes."""
+        shapes = " and ".join(f"{s.shape[0]} x {s.shape[1]}" for s in self.supports)
+        return f"closedness of products with supports {shapes} ({self.field})"
+
+    def structure(self) -> Mapping[str, Any]:
+        """Return the number of factors and the field."""
+        return {"factors": len(self.supports), "field": self.field}
+
+    def undecided(self, tried: Sequence[str]) -> ClosednessVerdict:
+        """Return the honest "unknown" with what was tried."""
+        return ClosednessVerdict("unknown", "tried " + "; ".join(tried) if tried else "no solver")
