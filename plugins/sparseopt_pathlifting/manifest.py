@@ -1,6 +1,6 @@
 """What this plugin offers; data only."""
 
-from sparseopt.manifest import Manifest, ReaderEntry, SolverEntry
+from sparseopt.manifest import AnalyzerEntry, Manifest, ReaderEntry, SolverEntry
 from sparseopt.verdict import Guarantee
 
 _REMEDY = "pip install 'sparseopt[pathlifting]'"
@@ -25,6 +25,32 @@ MANIFEST = Manifest(
             guarantee=Guarantee.EXACT,
             summary="path-norm by listing every path, in exact arithmetic; small networks",
             citations=("arXiv:2310.01225",),
+        ),
+    ),
+    analyzers=(
+        AnalyzerEntry(
+            name="layer_structure",
+            path="sparseopt_pathlifting.layer_structure:LayerStructure",
+            subject="sparseopt:Network",
+            summary="layers, parameters and sparsity",
+        ),
+        AnalyzerEntry(
+            name="neural_balance",
+            path="sparseopt_pathlifting.neural_balance:NeuralBalance",
+            subject="sparseopt:Network",
+            summary="incoming against outgoing norm of the hidden units",
+        ),
+        AnalyzerEntry(
+            name="path_norms",
+            path="sparseopt_pathlifting.path_norms:PathNorms",
+            subject="sparseopt:Network",
+            summary="path-norm, path count and the Lipschitz bound they give",
+        ),
+        AnalyzerEntry(
+            name="support_closedness",
+            path="sparseopt_pathlifting.support_closedness:SupportClosedness",
+            subject="sparseopt:Network",
+            summary="closedness of the supports of consecutive sparse layers",
         ),
     ),
     readers=(
