@@ -284,7 +284,7 @@ class Network:
         single = array.ndim == len(self.input_shape)
         batch = array[None] if single else array
         result = self.walk(batch, lambda node, values: node.op.run(values))
-        return result[0] if single else result
+        return result[0, ...] if single else result
 
     def _as_input(self, x: Any) -> np.ndarray:
         if isinstance(x, Mapping):

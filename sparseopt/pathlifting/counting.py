@@ -77,7 +77,7 @@ def path_counts(network: Network, *, nonzero: bool, skip: int = 0) -> list[int]:
 
 
 def _indicator(array: np.ndarray) -> np.ndarray:
-    return (array != 0).astype(np.float64)
+    return np.asarray(array != 0, dtype=np.float64)
 
 
 def _ones(array: np.ndarray) -> np.ndarray:

@@ -163,7 +163,7 @@ class _Logarithms:
         return LARGEST if self.q == math.inf else LOG
 
     def _log(self, array: np.ndarray) -> np.ndarray:
-        size = np.abs(array).astype(np.float64)
+        size = np.asarray(np.abs(array), dtype=np.float64)
         with np.errstate(divide="ignore"):
             logs = np.log2(size)
         if self.q == 0:
@@ -195,8 +195,8 @@ class _Scaled:
     def _power(self, array: np.ndarray) -> tuple[np.ndarray, int]:
         """Return (m, e) with |array|**q = m * 2**e and m at most 1."""
         if self.q == 0:
-            return (array != 0).astype(np.float64), 0
-        size = np.abs(array).astype(np.float64)
+            return np.asarray(array != 0, dtype=np.float64), 0
+        size = np.asarray(np.abs(array), dtype=np.float64)
         top = float(size.max())
         if top == 0.0:
             return size, 0

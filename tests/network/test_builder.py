@@ -1,0 +1,209 @@
+"""Merging of scales, exact ReLU forms, and the views of linear layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import sparseopt as so
+from sparseopt.network import (
+    Conv,
+    ConvTranspose,
+    Dense,
+    MaxPool,
+    NetworkBuilder,
+    Relu,
+    Scale,
+    chain,
+    consecutive_linear_pairs,
+    hidden_units,
+    linear_layers,
+)
+from sparseopt.network.cells import max_window, pool_positions
+
+RNG = np.random.default_rng(5)
+
+
+def normal(*shape: int) -> np.ndarray:
+    return RNG.standard_normal(shape)
+
+
+# Piecewise linear activations ---------------------------------------------------------------
+
+X = np.array([-7.0, -2.5, -0.5, 0.0, 0.5, 1.0, 6.0, 8.5])
+
+ACTIVATIONS: dict[str, tuple[Callable[[NetworkBuilder], str], np.ndarray, float]] = {
+    # name: how to build it, its values on X, the weight of all paths from one input
+    "leaky": (lambda b: b.leaky_relu("x", 0.1, "f"), np.where(X > 0, X, 0.1 * X), 1.0),
+    "leaky-steep": (lambda b: b.leaky_relu("x", 3.0, "f"), np.where(X > 0, X, 3 * X), 4.0),
+    "leaky-negative": (lambda b: b.leaky_relu("x", -0.5, "f"), np.where(X > 0, X, -X / 2), 1.5),
+    "abs": (lambda b: b.absolute("x", "f"), np.abs(X), 2.0),
+    "relu6": (lambda b: b.clip("x", 0.0, 6.0, "f"), np.clip(X, 0, 6), 1.0),
+    "hardtanh": (lambda b: b.clip("x", -1.0, 1.0, "f"), np.clip(X, -1, 1), 1.0),
+    "low": (lambda b: b.clip("x", 0.5, None, "f"), np.maximum(X, 0.5), 1.0),
+    "high": (lambda b: b.clip("x", None, -0.5, "f"), np.minimum(X, -0.5), 1.0),
+    "open": (lambda b: b.clip("x", -1e39, 1e39, "f"), X, 1.0),
+    "one-point": (lambda b: b.clip("x", 2.0, 2.0, "f"), np.full(8, 2.0), 1.0),
+    "hard-sigmoid": (
+        lambda b: b.hard_sigmoid("x", 0.25, 0.5, "f"),
+        np.clip(X / 4 + 0.5, 0, 1),
+        0.25,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(ACTIVATIONS))
+def test_activations_are_exact(name: str) -> None:
+    build, right, mass = ACTIVATIONS[name]
+    builder = NetworkBuilder((8,), "x")
+    network = builder.finish(build(builder))
+    np.testing.assert_array_equal(network.run(X), right)
+    without_biases = network.with_parameters(
+        {n: np.zeros_like(a) for n, a in network.parameters().items() if n.endswith(".bias")}
+    )
+    norm = so.solve(so.PathNorm(without_biases, r=np.inf)).answer.value
+    assert norm == pytest.approx(mass)
+
+
+def test_extremes() -> None:
+    builder = NetworkBuilder((2, 3), "x")
+    rows = [builder.select("x", np.arange(3) + 3 * i, f"row{i}") for i in range(2)]
+    top, bottom = builder.rank(rows, 1, "max"), builder.rank(rows, 2, "min")
+    both = builder.add_up([top, builder.scale(bottom, "ten", factor=10.0)], "y")
+    network = builder.finish(both)
+    x = normal(2, 3)
+    np.testing.assert_allclose(network.run(x), x.max(0) + 10 * x.min(0))
+    builder = NetworkBuilder((2, 3, 4), "x")
+    largest = builder.largest("x", (0, 2), False, "max")
+    smallest = builder.smallest("x", (0, 2), True, "min")
+    network = builder.finish(builder.add_up([largest, smallest], "y"))
+    x = normal(2, 3, 4)
+    right = x.max((0, 2)) + x.min((0, 2), keepdims=True)
+    np.testing.assert_array_equal(network.run(x), right)
+
+
+def test_crossed_bounds_and_foreign_constants_are_refused() -> None:
+    builder = NetworkBuilder((8,), "x")
+    with pytest.raises(so.ProblemError, match="above the upper bound"):
+        builder.clip("x", 1.0, 0.0, "f")
+    with pytest.raises(so.ProblemError, match="does not fit"):
+        builder.scale("x", "f", factor=np.ones((2, 8)))
+
+
+# Merging ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("layers", "left"),
+    [
+        ([Conv(normal(4, 2, 2, 2), normal(4)), Scale(normal(4, 1, 1), normal(4, 1, 1))], 0),
+        ([Conv(normal(4, 2, 2, 2)), Scale(normal(4, 1, 1), None), Scale(None, normal(1, 1, 1))], 0),
+        ([ConvTranspose(normal(2, 3, 2, 2), normal(3)), Scale(normal(3, 1, 1))], 0),
+        ([ConvTranspose(normal(2, 3, 2, 2), groups=2), Scale(normal(6, 1, 1))], 0),
+        ([Dense(normal(3, 3), normal(3)), Scale(normal(1, 1, 3), normal(1, 1, 3))], 0),
+        ([Scale(normal(1, 3, 3), normal(2, 1, 1)), Scale(normal(2, 1, 1), normal(1, 3, 1))], 1),
+        ([Scale(normal(2, 1, 1)), Dense(normal(2, 3)), Scale(normal(2, 1, 1))], 2),
+        ([Conv(normal(4, 2, 2, 2)), Scale(normal(4, 2, 1))], 1),
+        ([Conv(normal(4, 2, 2, 2)), Relu(), Scale(normal(4, 1, 1))], 1),
+    ],
+)
+def test_merging_keeps_the_function_and_leaves_what_does_not_fit(
+    layers: list[so.network.Operator], left: int
+) -> None:
+    network = chain((2, 3, 3), *layers)
+    x = normal(5, 2, 3, 3)
+    np.testing.assert_allclose(network.merged.run(x), network.run(x), rtol=1e-12, atol=1e-12)
+    assert sum(isinstance(n.op, Scale) for n in network.merged.nodes) == left
+    kept, merged = (
+        so.solve(so.PathNorm(network, affine=affine)).answer for affine in ("as_is", "merged")
+    )
+    assert merged.value <= kept.value * (1 + 1e-12)
+    assert merged.affine == "merged"
+
+
+def test_a_layer_that_others_read_is_not_merged_into() -> None:
+    builder = NetworkBuilder((2,), "x")
+    a = builder.add(Dense(normal(2, 2)), ("x",), "a")
+    b = builder.scale(a, "b", normal(2))
+    network = builder.finish(builder.add_up([a, b], "y"))
+    assert [n.name for n in network.merged.nodes] == ["x", "a", "b", "y"]
+    builder = NetworkBuilder((2,), "x")
+    a = builder.add(Dense(normal(2, 2)), ("x",), "a")
+    network = builder.finish(builder.scale(a, "b", normal(2)))
+    assert network.merged.output == "a"
+
+
+def test_merging_is_exact_on_rationals() -> None:
+    weight = np.array([[Fraction(1, 3)]], dtype=object)
+    bias = np.array([Fraction(1, 7)], dtype=object)
+    network = chain((1,), Dense(weight, bias), Scale(bias, bias))
+    assert network.merged.run([1]).tolist() == network.run([1]).tolist()
+    assert network.merged.is_exact
+
+
+# Views --------------------------------------------------------------------------------------
+
+
+def test_consecutive_pairs() -> None:
+    net = chain(
+        (4,), Dense(normal(3, 4)), Relu(), Dense(normal(5, 3), normal(5)), Dense(normal(1, 5))
+    )
+    pairs = consecutive_linear_pairs(net)
+    assert [(p.first.name, p.second.name, p.has_relu) for p in pairs] == [
+        ("0:Dense", "2:Dense", True),
+        ("2:Dense", "3:Dense", False),
+    ]
+    second, first = pairs[0].supports
+    assert (second.shape, first.shape) == ((5, 3), (3, 4))
+    assert not pairs[0].is_whole_network
+    assert [layer.density for layer in linear_layers(net)] == [1.0, 1.0, 1.0]
+    two = chain((4,), Dense(normal(3, 4)), Relu(), Dense(normal(1, 3)))
+    assert consecutive_linear_pairs(two)[0].is_whole_network
+
+
+def test_pairs_stop_at_branches_and_other_layers() -> None:
+    builder = NetworkBuilder((2,), "x")
+    a = builder.add(Dense(normal(2, 2)), ("x",), "a")
+    b = builder.add(Dense(normal(2, 2)), (a,), "b")
+    network = builder.finish(builder.add_up([a, b], "y"))
+    assert consecutive_linear_pairs(network) == []
+    assert consecutive_linear_pairs(chain((2,), Dense(normal(2, 2)), Scale(normal(2)))) == []
+
+
+def test_hidden_units_of_convolutions_and_flattening() -> None:
+    pool = MaxPool(tuple(max_window(axis, pool_positions(4, 2, 2), 4) for axis in (1, 2)))
+    builder = NetworkBuilder((2, 5, 5), "x")
+    conv = builder.add(Conv(normal(3, 2, 2, 2), normal(3)), ("x",), "conv")
+    pooled = builder.add(pool, (builder.relu(conv, "relu"),), "pool")
+    flat = builder.reshape(pooled, (12,), "flat")
+    network = builder.finish(builder.add(Dense(normal(7, 12)), (flat,), "fc"))
+    (units,) = hidden_units(network)
+    weights = network.parameters()
+    assert units.layer.name == "conv"
+    np.testing.assert_array_equal(units.incoming[1, :-1], weights["conv.weight"][1].ravel())
+    np.testing.assert_array_equal(units.incoming[:, -1], weights["conv.bias"])
+    fan_out = weights["fc.weight"][:, 4:8]  # channel 1 is flattened to entries 4 to 7
+    assert sorted(units.outgoing[1]) == sorted(fan_out.ravel())
+
+
+def test_grouped_layers_know_their_channels() -> None:
+    weight = normal(4, 3, 1)
+    (layer,) = linear_layers(chain((6, 2), Conv(weight, groups=2)))
+    np.testing.assert_array_equal(layer.incoming, weight[:, :, 0])
+    np.testing.assert_array_equal(layer.outgoing[4], weight[2:, 1, 0])
+    assert layer.matrix is None
+    turned = normal(6, 2, 1)
+    (layer,) = linear_layers(chain((6, 2), ConvTranspose(turned, groups=2)))
+    np.testing.assert_array_equal(layer.outgoing[3], turned[3, :, 0])
+    np.testing.assert_array_equal(layer.incoming[3], turned[3:, 1, 0])
+
+
+def test_sums_hide_units() -> None:
+    builder = NetworkBuilder((2,), "x")
+    a = builder.add(Dense(normal(2, 2)), ("x",), "a")
+    both = builder.add_up([a, "x"], "sum")
+    network = builder.finish(builder.add(Dense(normal(1, 2)), (both,), "b"))
+    assert hidden_units(network) == []

@@ -1,0 +1,282 @@
+"""Laws of the layer operators: evaluation, path sums and transposes against single neurons."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import sparseopt as so
+from sparseopt.network import (
+    Add,
+    AxisMap,
+    Concat,
+    Conv,
+    ConvTranspose,
+    Dense,
+    MaxPool,
+    Neuron,
+    Node,
+    Operator,
+    Permute,
+    RankPool,
+    Relu,
+    Resample,
+    Reshape,
+    Scale,
+    Select,
+)
+from sparseopt.network.cells import (
+    adaptive_positions,
+    average_map,
+    linear_map,
+    max_window,
+    nearest_map,
+    pool_positions,
+    total_map,
+)
+from sparseopt.network.network import Network
+from sparseopt.network.operator import Input
+from sparseopt.network.semiring import LARGEST, LOG
+
+RNG = np.random.default_rng(7)
+
+
+def normal(*shape: int) -> np.ndarray:
+    return RNG.standard_normal(shape)
+
+
+def sparse(*shape: int) -> np.ndarray:
+    return normal(*shape) * (RNG.random(shape) < 0.5)
+
+
+OPERATORS: dict[str, tuple[Operator, list[tuple[int, ...]]]] = {
+    "dense": (Dense(normal(3, 4), normal(3)), [(4,)]),
+    "dense-sparse-float32": (Dense(sparse(3, 4).astype(np.float32)), [(4,)]),
+    "dense-positions": (Dense(normal(2, 4), normal(2)), [(2, 3, 4)]),
+    "dense-one": (Dense(normal(1, 1)), [(1,)]),
+    "conv": (Conv(normal(4, 3, 3, 3), normal(4), (1, 1), ((1, 1), (1, 1))), [(3, 4, 5)]),
+    "conv-groups": (Conv(normal(4, 2, 2, 3), normal(4), (2, 1), groups=2), [(4, 5, 4)]),
+    "conv-depthwise": (
+        Conv(normal(6, 1, 3, 3), None, (2, 2), ((1, 0), (0, 2)), (), 3),
+        [(3, 6, 5)],
+    ),
+    "conv-dilated": (
+        Conv(normal(2, 2, 2, 2), normal(2), (1, 2), ((0, 3), (2, 0)), (2, 3)),
+        [(2, 4, 5)],
+    ),
+    "conv-crop": (Conv(normal(2, 2, 2, 2), None, (), ((-1, 0), (1, -2))), [(2, 4, 6)]),
+    "conv-1x1": (Conv(normal(3, 2, 1, 1), normal(3)), [(2, 3, 2)]),
+    "conv-1d": (Conv(normal(3, 2, 3), normal(3), (2,), ((2, 1),)), [(2, 7)]),
+    "conv-3d": (Conv(normal(2, 1, 2, 2, 2), normal(2), (1, 2, 1), groups=2), [(2, 3, 4, 2)]),
+    "transposed": (
+        ConvTranspose(normal(2, 3, 3, 2), normal(3), (2, 1), ((1, 0), (0, 1))),
+        [(2, 3, 3)],
+    ),
+    "transposed-groups": (ConvTranspose(normal(4, 2, 2, 2), None, (2, 2), groups=2), [(4, 2, 2)]),
+    "transposed-more": (
+        ConvTranspose(normal(1, 1, 2), normal(1), (3,), ((0, -2),), (2,)),
+        [(1, 3)],
+    ),
+    "scale": (Scale(normal(3, 1, 1), normal(3, 1, 1)), [(3, 2, 2)]),
+    "scale-no-factor": (Scale(None, normal(1, 4)), [(2, 4)]),
+    "scale-no-bias": (Scale(normal(2, 4), None), [(2, 4)]),
+    "neuron-id": (Neuron(normal(3), np.array(0.5)), [(), (), ()]),
+    "neuron-relu": (Neuron(normal(3), np.array(-0.1), "relu"), [(), (), ()]),
+    "neuron-pool": (Neuron(normal(3), np.array(1.5), "pool", 2), [(), (), ()]),
+    "average": (
+        Resample(
+            (
+                average_map(1, pool_positions(5, 3, 2, (1, 1)), 5, (1, 1)),
+                average_map(2, pool_positions(4, 2, 2, (0, 1), 1, True), 4, None),
+            )
+        ),
+        [(2, 5, 4)],
+    ),
+    "adaptive": (Resample((average_map(1, adaptive_positions(8, 3), 8, None),)), [(2, 8)]),
+    "mean": (Resample((total_map(0, 3, True), total_map(2, 4, False))), [(3, 2, 4)]),
+    "bilinear": (
+        Resample(
+            (linear_map(1, np.linspace(-0.3, 3.2, 7), 3), nearest_map(2, np.array([0, 0, 1, 1])))
+        ),
+        [(2, 3, 2)],
+    ),
+    "max": (
+        MaxPool(
+            (
+                max_window(1, pool_positions(5, 3, 2, (1, 1)), 5),
+                max_window(2, pool_positions(5, 2, 2, (0, 0), 2, True), 5),
+            )
+        ),
+        [(2, 5, 5)],
+    ),
+    "rank": (RankPool(1, 2), [(2, 3, 2)]),
+    "relu": (Relu(), [(2, 3)]),
+    "add": (Add(), [(2, 2), (2, 2), (2, 2)]),
+    "concat": (Concat(1), [(2, 1), (2, 3)]),
+    "reshape": (Reshape((3, 2)), [(2, 3)]),
+    "permute": (Permute((2, 0, 1)), [(2, 3, 4)]),
+    "select": (Select(np.array([[3, -1], [0, 3]])), [(2, 2)]),
+}
+
+cases = pytest.mark.parametrize("name", list(OPERATORS))
+
+
+def network_of(name: str) -> Network:
+    """Return a network that cuts its input in pieces and applies the operator to them."""
+    op, shapes = OPERATORS[name]
+    sizes = [int(np.prod(s)) for s in shapes]
+    nodes = [Node("x", Input((sum(sizes),)))]
+    start = 0
+    for i, (shape, size) in enumerate(zip(shapes, sizes, strict=True)):
+        index = np.arange(start, start + size).reshape(shape)
+        nodes.append(Node(f"part{i}", Select(index), ("x",)))
+        start += size
+    nodes.append(Node("op", op, tuple(n.name for n in nodes[1:])))
+    return Network(tuple(nodes), "op")
+
+
+@cases
+def test_run_equals_the_unrolled_neurons_in_exact_arithmetic(name: str) -> None:
+    network = network_of(name)
+    x = np.round(normal(*network.input_shape), 3)
+    exact = [Fraction(v) for v in x.tolist()]
+    values = network.neurons.evaluate(exact)
+    right = [values[j] for j in network.neurons.outputs]
+    assert network.run(np.array(exact, dtype=object)).ravel().tolist() == right
+    np.testing.assert_allclose(
+        network.run(x).ravel(), [float(v) for v in right], rtol=1e-12, atol=1e-12
+    )
+    single = network.run(x.astype(np.float32))
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single.ravel(), [float(v) for v in right], rtol=1e-4, atol=1e-5)
+
+
+@cases
+def test_a_batch_is_its_samples(name: str) -> None:
+    network = network_of(name)
+    x = normal(3, *network.input_shape)
+    together = network.run(x)
+    for sample, result in zip(x, together, strict=True):
+        np.testing.assert_allclose(network.run(sample), result, rtol=1e-12, atol=1e-14)
+
+
+@cases
+def test_adjoint_is_the_transpose_of_propagate(name: str) -> None:
+    op, shapes = OPERATORS[name]
+    inputs = [normal(2, *s) for s in shapes]
+    forward = op.propagate(inputs)
+    y = normal(*forward.shape)
+    back = op.adjoint(y, shapes)
+    assert [b.shape for b in back] == [x.shape for x in inputs]
+    left = np.sum(forward * y)
+    right = sum(np.sum(a * b) for a, b in zip(inputs, back, strict=True))
+    np.testing.assert_allclose(left, right, rtol=1e-11, atol=1e-12)
+
+
+@cases
+def test_arithmetics_agree(name: str) -> None:
+    op, shapes = OPERATORS[name]
+    inputs = [RNG.random((1, *s)) for s in shapes]
+    logs = [np.log2(x) for x in inputs]
+    with np.errstate(divide="ignore"):
+        plain = np.log2(op.mapped(np.abs).propagate(inputs))
+        logarithmic = op.mapped(lambda w: np.log2(np.abs(w), dtype=np.float64))
+        summed = logarithmic.propagate(logs, LOG)
+        largest = logarithmic.propagate(logs, LARGEST)
+    np.testing.assert_allclose(summed, plain, rtol=1e-11, atol=1e-11)
+    graph = network_of(name).neurons
+    top = largest_products(graph, np.concatenate([x.ravel() for x in inputs]))
+    with np.errstate(divide="ignore"):
+        np.testing.assert_allclose(largest.ravel(), np.log2(top), rtol=1e-11, atol=1e-11)
+
+
+def largest_products(graph: so.network.NeuronGraph, x: np.ndarray) -> np.ndarray:
+    values = [0.0] * len(graph.labels)
+    for position, value in zip(graph.inputs, x.tolist(), strict=True):
+        values[position] = value
+    for v, edges in enumerate(graph.predecessors):
+        if edges:
+            values[v] = max(values[u] * abs(float(w)) for u, w in edges)
+    return np.array([values[j] for j in graph.outputs])
+
+
+@pytest.mark.parametrize("name", [n for n in OPERATORS if n.startswith("conv")])
+def test_both_orders_of_a_convolution_agree(name: str) -> None:
+    op, shapes = OPERATORS[name]
+    assert isinstance(op, Conv)
+    x = normal(2, *shapes[0])
+    np.testing.assert_allclose(
+        op.propagate([x]), op.propagate_by_offsets([x]), rtol=1e-12, atol=1e-13
+    )
+
+
+@cases
+def test_json_round_trip(name: str) -> None:
+    network = network_of(name)
+    again = so.from_json(so.to_json(network))
+    x = normal(*network.input_shape)
+    np.testing.assert_array_equal(again.run(x), network.run(x))
+
+
+def test_a_convolution_in_pieces_is_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    op, shapes = OPERATORS["conv"]
+    x = normal(2, *shapes[0])
+    whole = op.propagate([x])
+    monkeypatch.setattr("sparseopt.network.linear._PIECE", 1)
+    np.testing.assert_allclose(op.propagate([x]), whole, rtol=1e-12, atol=1e-13)
+
+
+BAD = {
+    "dense-axis": (Dense(normal(3, 4)), [(5,)], "4 entries"),
+    "dense-scalar": (Dense(normal(3, 4)), [()], "4 entries"),
+    "conv-channels": (Conv(normal(4, 3, 3, 3)), [(2, 5, 5)], "3 channels"),
+    "conv-kernel": (Conv(normal(4, 3, 3, 3)), [(3, 2, 5)], "does not fit"),
+    "conv-rank": (Conv(normal(4, 3, 3, 3)), [(3, 5)], "spatial axes"),
+    "transposed": (ConvTranspose(normal(2, 1, 1), None, (1,), ((2, 2),)), [(2, 3)], "nothing"),
+    "scale": (Scale(normal(3)), [(4,)], "does not fit"),
+    "add": (Add(), [(2,), (3,)], "one shape"),
+    "concat": (Concat(0), [(2, 1), (3, 2)], "do not fit"),
+    "concat-axis": (Concat(2), [(2, 1)], "axis 2"),
+    "reshape": (Reshape((5,)), [(2, 3)], "cannot be reshaped"),
+    "permute": (Permute((0, 0)), [(2, 3)], "no permutation"),
+    "select": (Select(np.array([6])), [(2, 3)], "outside"),
+    "rank": (RankPool(0, 4), [(3,)], "no rank"),
+    "resample": (Resample((total_map(1, 4, True),)), [(2, 3)], "cell 3"),
+    "neuron": (Neuron(normal(2)), [(), (), ()], "as many scalars"),
+    "two": (Relu(), [(1,), (1,)], "one input"),
+}
+
+
+@pytest.mark.parametrize("name", list(BAD))
+def test_shapes_that_do_not_fit_are_refused(name: str) -> None:
+    op, shapes, words = BAD[name]
+    with pytest.raises(so.ProblemError, match=words):
+        op.shape(shapes)
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: Dense(np.array([[np.nan, 1.0]])), r"nan at entry \(0, 0\)"),
+        (lambda: Dense(np.zeros((0, 3))), "zero-size"),
+        (lambda: Dense(np.ones((2, 2), dtype=complex)), "complex128"),
+        (lambda: Dense(np.ones((2, 2), dtype=np.float16)), "float16"),
+        (lambda: Dense(np.array([[0.5, Fraction(1)]], dtype=object)), "mixes in a float"),
+        (lambda: Dense(np.ones((2, 2)), np.ones(3)), "bias has shape"),
+        (lambda: Conv(np.ones((2, 2))), "no kernel axes"),
+        (lambda: Conv(np.ones((2, 2, 3)), groups=3), "3 groups"),
+        (lambda: Conv(np.ones((2, 2, 3)), stride=(0,)), "stride"),
+        (lambda: Neuron(np.ones(2), None, "tanh"), "not 'tanh'"),
+        (lambda: Neuron(np.ones(2), None, "pool", 3), "no rank 3"),
+        (lambda: max_window(0, pool_positions(2, 1, 1, (1, 0)), 2), "entirely in the padding"),
+        (lambda: average_map(0, pool_positions(2, 1, 1, (1, 0)), 2, None), "entirely"),
+        (lambda: pool_positions(2, 3, 1), "does not fit"),
+        (lambda: Input((3, 0)), "positive"),
+        (lambda: AxisMap(0, np.zeros((1, 1), int), np.ones((1, 1)), np.zeros(1, int)), "positive"),
+    ],
+)
+def test_bad_fields_are_refused(build: object, words: str) -> None:
+    with pytest.raises(so.ProblemError, match=words):
+        build()  # type: ignore[operator]
