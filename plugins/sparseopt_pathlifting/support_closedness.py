@@ -1,4 +1,4 @@
-"""Whether the supports of consecutive sparse layers can be trained: closedness of their products."""
+"""Closedness of the supports of consecutive sparse layers, and what it means for training."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ _CLOSED = (
 _SCALAR = (
     "one hidden layer and one output: training with any fixed supports has an optimum on every "
     "data set (arXiv 2306.02666)"
+)
+_REMEDY = (
+    "before training on with these masks, remove or restore the entries of the marked window, or "
+    "add weight decay, which keeps the weights bounded"
 )
 
 
@@ -57,19 +61,10 @@ class SupportClosedness(so.Analyzer[so.Network]):
         solution = so.solve(so.Closedness([left, right]), time_limit=limit)
         verdict = solution.answer.value
         if verdict == "not_closed":
-            scalar = pair.is_whole_network and left.shape[0] == 1
-            severity = so.Severity.OK if scalar else so.Severity.WARNING
-            message = _SCALAR if scalar else _NOT_CLOSED
-            remedy = (
-                ""
-                if scalar
-                else (
-                    "before training on with these masks, remove or restore the entries of the marked "
-                    "window, or add weight decay, which keeps the weights bounded"
-                )
-            )
+            severity, message, remedy = so.Severity.WARNING, _NOT_CLOSED, _REMEDY
         elif verdict == "closed":
-            severity, message, remedy = so.Severity.OK, _CLOSED, ""
+            scalar = pair.is_whole_network and left.shape[0] == 1
+            severity, message, remedy = so.Severity.OK, _SCALAR if scalar else _CLOSED, ""
         else:
             severity, remedy = so.Severity.INFO, "give a larger time limit, or watch the weights"
             message = "no solver could decide whether these supports are closed"

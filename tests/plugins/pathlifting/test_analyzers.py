@@ -1,0 +1,100 @@
+"""What the analyzers of networks say, on networks whose answer is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import sparseopt as so
+from sparseopt.network import Conv, Dense, Input, Network, Node, Relu
+
+ROOT = Path(__file__).parents[3]
+
+
+def mlp(*weights: Any) -> Network:
+    """Return a network of dense layers with ReLU between them."""
+    nodes = [Node("x", Input((np.shape(weights[0])[1],)))]
+    for i, weight in enumerate(weights):
+        nodes.append(Node(f"w{i}", Dense(np.array(weight, dtype=float)), (nodes[-1].name,)))
+        if i < len(weights) - 1:
+            nodes.append(Node(f"r{i}", Relu(), (nodes[-1].name,)))
+    return Network(tuple(nodes), nodes[-1].name)
+
+
+def rules(report: so.Report) -> dict[str, so.Finding]:
+    return {finding.rule: finding for finding in report.findings}
+
+
+def test_an_lu_pair_is_found_and_marked() -> None:
+    report = so.analyze(mlp([[1, 2], [0, 3]], [[1, 0], [1, 1]]))
+    finding = rules(report)["supports-not-closed"]
+    assert finding.severity is so.Severity.WARNING
+    assert finding.where == "w0 -> w1"
+    assert so.verify(finding).ok
+    assert finding.figure.marks == {
+        "w1 (I)": [(0, 0), (1, 0), (1, 1)],
+        "w0 (J)": [(0, 0), (0, 1), (1, 1)],
+    }
+
+
+def test_one_hidden_layer_and_one_output_always_trains() -> None:
+    finding = rules(so.analyze(mlp([[1, 2], [0, 3]], [[1, 1]])))["supports-closed"]
+    assert "has an optimum on every" in finding.message
+    deeper = rules(so.analyze(mlp([[1, 1]], [[1], [0]], [[1, 1]])))["supports-closed"]
+    assert "not sufficient" in deeper.message
+
+
+def test_dense_layers_are_not_asked_about() -> None:
+    report = so.analyze(mlp(np.ones((3, 2)), np.ones((2, 3))))
+    assert "support_closedness" in [item.name for item in report.skipped]
+
+
+def test_path_norm_and_count() -> None:
+    found = rules(so.analyze(mlp([[1, -2], [0, 3]], [[1, 0], [-1, 1]])))
+    assert found["path-norm"].value["value"] == 3 + 6
+    assert found["path-count"].value["exact"] == "5"
+    assert so.verify(found["lipschitz-bound"]).ok
+
+
+def test_nothing_passes_is_a_problem() -> None:
+    report = so.analyze(mlp([[1, 0], [0, 1]], [[0, 0], [0, 0]]))
+    assert not report.ok
+    assert {"path-norm", "layer-of-zeros"} <= {
+        f.rule for f in report.findings if f.severity is so.Severity.PROBLEM
+    }
+
+
+def test_balance_and_dead_units() -> None:
+    found = rules(so.analyze(mlp([[100, 0], [0, 1], [0, 0]], [[1, 1, 1]])))
+    balance = found["neural-balance"]
+    assert balance.severity is so.Severity.WARNING
+    np.testing.assert_allclose(balance.value["ratio"], [100, 1])
+    assert found["dead-units"].value.tolist() == [2]
+    even = rules(so.analyze(mlp([[1, 1], [2, 0]], [[1, 1]])))["neural-balance"]
+    assert even.severity is so.Severity.OK
+
+
+def test_a_network_without_hidden_layers() -> None:
+    net = Network(
+        (Node("x", Input((1, 4, 4))), Node("c", Conv(np.ones((1, 1, 2, 2))), ("x",))), "c"
+    )
+    report = so.analyze(net)
+    assert report.ok
+    assert {"neural_balance", "support_closedness"} == {item.name for item in report.skipped}
+
+
+@pytest.mark.parametrize("name", ["digits_mlp", "digits_cnn"])
+def test_the_bundled_networks(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    path = ROOT / "examples" / "networks" / f"{name}.onnx"
+    report = so.analyze(path)
+    assert report.ok
+    assert "supports-not-closed" in rules(report)
+    assert so.verify(report).ok
+    page = report.to_html(tmp_path / "report.html").read_text()
+    assert page.count("<svg") == sum(f.figure is not None for f in report.findings)
+    back = so.Report.from_json(report.to_json())
+    assert so.verify(back).ok
