@@ -55,9 +55,13 @@ class OnnxGraph:
         Name of the model for messages.
     example : array or None
         Example input.
+    whole : bool
+        Whether a fixed leading size above 1 is part of the sample instead of a batch.
     """
 
-    def __init__(self, model: onnx.ModelProto, source: str, example: Any) -> None:
+    def __init__(
+        self, model: onnx.ModelProto, source: str, example: Any, whole: bool = False
+    ) -> None:
         self.source = source
         self.nodes = list(model.graph.node)
         self.opset = _opset(model, source)
@@ -73,8 +77,11 @@ class OnnxGraph:
                 "one: make the others constants, or concatenate them"
             )
         self.outputs = [o.name for o in model.graph.output]
+        self._declared = [_dims(o) for o in model.graph.output]
         self.input_name = inputs[0].name
         self.fixed_batch, shape = _input_shape(inputs[0], source, example)
+        if whole:
+            self.fixed_batch, shape = 1, (self.fixed_batch, *shape[1:])
         self.input_shape = shape
         self.builder = NetworkBuilder(sample_shape(shape), self.input_name)
         self.values: dict[str, Value] = {self.input_name: Value(self.builder.input, shape)}
@@ -212,6 +219,11 @@ class OnnxGraph:
                 "one: export it with one output, or concatenate them"
             )
         if self.fixed_batch > 1:
+            if any(dims and dims[0] not in (None, self.fixed_batch) for dims in self._declared):
+                raise so.ProblemError(
+                    f"{self.source}: the samples of a batch of {self.fixed_batch} are mixed; "
+                    "export the model with a batch of 1"
+                )
             self.builder.note(f"the batch of {self.fixed_batch} in the file was taken as 1")
         return self.builder.finish(ends.pop())
 
@@ -263,6 +275,13 @@ def _dense(sparse: onnx.SparseTensorProto, source: str) -> np.ndarray:
     return flat.reshape(shape)
 
 
+def _dims(info: Any) -> list[int | None]:
+    """Return the declared sizes, None for open ones; empty if there is no declared shape."""
+    dims = info.type.tensor_type.shape.dim
+    fixed = (d.dim_value if d.HasField("dim_value") else 0 for d in dims)
+    return [n if n > 0 else None for n in fixed]
+
+
 def _input_shape(info: Any, source: str, example: Any) -> tuple[int, Shape]:
     """Return the batch size that the file fixes (1 if it fixes none) and the shape with batch 1."""
     tensor = info.type.tensor_type
@@ -271,10 +290,7 @@ def _input_shape(info: Any, source: str, example: Any) -> tuple[int, Shape]:
         raise so.ProblemError(
             f"{source}: the input {info.name!r} has dtype {kind}; float32 or float64 is needed"
         )
-    dims = [d.dim_value if d.HasField("dim_value") and d.dim_value > 0 else None
-            for d in tensor.shape.dim]  # fmt: skip
-    if not tensor.HasField("shape"):
-        dims = []
+    dims = _dims(info)
     if example is not None:
         dims = _with_example(dims, example, info.name, source)
     open_axes = [axis for axis, n in enumerate(dims) if n is None and axis > 0]

@@ -55,9 +55,22 @@ class OnnxReader(so.Reader):
         """Return the network; `example` fixes symbolic sizes other than the batch."""
         model, name = _load(source)
         graph = OnnxGraph(model, name, example)
+        try:
+            return self._network(model, graph)
+        except so.ProblemError as refused:
+            if graph.fixed_batch == 1:
+                raise
+            # A fixed leading size is a batch where the samples do not meet; where they do, the
+            # whole input is one sample.
+            try:
+                return self._network(model, OnnxGraph(model, name, example, whole=True))
+            except so.ProblemError:
+                raise refused from None
+
+    def _network(self, model: onnx.ModelProto, graph: OnnxGraph) -> so.Network:
         network = convert(graph)
         if self.check:
-            check_against_onnxruntime(model, graph, network, name)
+            check_against_onnxruntime(model, graph, network)
         return network
 
 

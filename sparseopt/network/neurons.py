@@ -65,7 +65,11 @@ class NeuronGraph:
         return sum(counts[v] for v in self.outputs)
 
     def to_digraph(self, exact: bool = True) -> nx.DiGraph:
-        """Return a networkx graph with the attributes that `from_digraph` reads."""
+        """Return a networkx graph with the attributes that `network_from_digraph` reads.
+
+        A neuron that nothing enters, a constant, gets an edge of weight 0 from the first input,
+        because in a graph exactly the inputs have no predecessors.
+        """
         graph = nx.DiGraph()
         number = (lambda f: f) if exact else float
         for v, label in enumerate(self.labels):
@@ -76,7 +80,10 @@ class NeuronGraph:
             if self.kinds[v] == "pool":
                 attributes["k"] = self.ranks[v]
             graph.add_node(label, **attributes)
-            for u, weight in self.predecessors[v]:
+            edges = self.predecessors[v]
+            if not edges and self.kinds[v] != "input":
+                edges = [(self.inputs[0], Fraction(0))]
+            for u, weight in edges:
                 graph.add_edge(self.labels[u], label, weight=number(weight))
         return graph
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -159,12 +160,13 @@ class _Builder:
         )
 
     def _outputs(self, outputs: list[_Terms]) -> list[int]:
-        """Return one neuron per output entry, different from each other and without successors."""
-        used = {u for edges in self.predecessors for u, _ in edges}
+        """Return a neuron per output entry: no input, no successors, all different."""
+        sources = [terms.items[0][0] if terms.items else None for terms in outputs]
+        taken = Counter(u for edges in self.predecessors for u, _ in edges)
+        taken.update(v for v in sources if v is not None)
         ends: list[int] = []
-        for j, terms in enumerate(outputs):
-            v = terms.items[0][0] if terms.items else None
-            if v is None or v in used or v in ends:
+        for j, (terms, v) in enumerate(zip(outputs, sources, strict=True)):
+            if v is None or taken[v] > 1 or self.kinds[v] == "input":
                 v = self.add(f"output[{j}]", "id", None, terms.items)
             ends.append(v)
         return ends
