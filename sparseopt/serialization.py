@@ -111,7 +111,8 @@ def _array_from_json(body: dict[str, Any]) -> np.ndarray:
 
 
 class _Encoder:
-    def __init__(self) -> None:
+    def __init__(self, share: bool = True) -> None:
+        self._share = share
         self._seen: dict[int, tuple[str, Any]] = {}
 
     def encode(self, value: Any, path: str) -> Any:
@@ -159,7 +160,8 @@ class _Encoder:
                 f"{type(value).__name__} cannot be written as JSON{place}; arrays, numbers, "
                 "strings, containers and classes decorated with json_type can"
             )
-        self._seen[id(value)] = (path, value)  # keeps value alive, so that its id stays unique
+        if self._share:
+            self._seen[id(value)] = (path, value)  # keeps value alive: its id stays unique
         return body
 
     def _encode_sparse(self, value: Any, path: str) -> Any:
@@ -296,12 +298,13 @@ def from_json(text: str) -> Any:
 
 
 def same_content(a: Any, b: Any) -> bool:
-    """Whether two objects are one, or would be written as the same JSON."""
+    """Whether two objects are one, or hold the same values, however they share parts."""
     if a is b:
         return True
     if type(a) is not type(b):
         return False
     try:
-        return to_json(a) == to_json(b)
+        first, second = (_Encoder(share=False).encode(value, "") for value in (a, b))
+        return bool(first == second)
     except ProblemError:
         return False

@@ -1,0 +1,5 @@
+"""The conformance kit: run it on your own solvers and analyzers."""
+
+from sparseopt.testing.analyzers import check_analyzer
+from sparseopt.testing.outcome import Conformance
+from sparseopt.testing.solvers import check_solver

@@ -1,0 +1,89 @@
+"""Laws of an analyzer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sparseopt.analyzer import Analyzer
+from sparseopt.certificate import check_certificate
+from sparseopt.context import Context
+from sparseopt.finding import Finding, Severity
+from sparseopt.serialization import from_json, same_content, to_json
+from sparseopt.testing import laws
+from sparseopt.testing.outcome import Conformance, require
+from sparseopt.verdict import Accepted
+
+
+def check_analyzer(
+    analyzer: Analyzer[Any] | type,
+    subjects: Iterable[Any],
+    *,
+    expected_failures: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> Conformance:
+    """Run every law of `Analyzer` on `analyzer` over some subjects.
+
+    Laws, by name: ``settings``, ``import``, ``accepts``, ``unchanged``, ``findings`` (complete,
+    actionable, certificates accepted by the core), ``round_trip``, ``deterministic``.
+    Parameters, result and errors are those of `check_solver`.
+    """
+    cls = analyzer if isinstance(analyzer, type) else type(analyzer)
+    outcome = Conformance(cls.__qualname__, expected_failures or {})
+    if not outcome.run("settings", "", lambda: laws.settings_only(cls)):
+        return outcome.finish()
+    outcome.run("import", "", lambda: laws.imports_quietly(cls))
+    engine = cls() if isinstance(analyzer, type) else analyzer
+    analyzed = 0
+    for i, subject in enumerate(subjects):
+        analyzed += _check_on(outcome, engine, subject, f"subject {i}", seed)
+    if not analyzed:
+        outcome.failed.append("findings: no subject was accepted")
+    return outcome.finish()
+
+
+def _check_on(
+    outcome: Conformance, engine: Analyzer[Any], subject: Any, where: str, seed: int
+) -> bool:
+    before = laws.content(subject)
+    if not outcome.run("accepts", where, lambda: laws.accepts_lawfully(engine, subject)):
+        return False
+    if not isinstance(engine.accepts(subject), Accepted):
+        return False
+    findings: list[Finding] = []
+    found = outcome.run(
+        "findings",
+        where,
+        lambda: findings.extend(engine.analyze(subject, Context(seed=seed))),
+    )
+    if not found:
+        return False
+    outcome.run(
+        "unchanged", where, lambda: require(laws.content(subject) == before, "subject changed")
+    )
+    for finding in findings:
+        outcome.run("findings", where, lambda finding=finding: _finding(finding))  # type: ignore[misc]
+    outcome.run("round_trip", where, lambda: _round_trip(findings))
+
+    def deterministic() -> None:
+        again = list(engine.analyze(subject, Context(seed=seed)))
+        require(same_content(again, findings), "two calls with one seed differ")
+
+    outcome.run("deterministic", where, deterministic)
+    return True
+
+
+def _finding(finding: Any) -> None:
+    require(isinstance(finding, Finding), f"{finding!r} is no Finding")
+    for name in ("rule", "where", "message"):
+        require(bool(getattr(finding, name)), f"a finding has an empty {name}")
+    if finding.severity in (Severity.WARNING, Severity.PROBLEM):
+        require(bool(finding.remedy), f"{finding.rule}: a warning must say what to do")
+    if finding.certificate is not None:
+        check = check_certificate(finding.certificate)
+        require(check.ok, f"{finding.rule}: {check}")
+
+
+def _round_trip(findings: list[Finding]) -> None:
+    back = from_json(to_json(findings))
+    require(same_content(back, findings), "the findings change on their way through JSON")

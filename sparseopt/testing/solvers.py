@@ -1,0 +1,167 @@
+"""Laws of a solver."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from sparseopt.certificate import check_certificate
+from sparseopt.context import Context
+from sparseopt.errors import Inconclusive, ProblemError
+from sparseopt.problem import Problem
+from sparseopt.serialization import from_json, same_content, to_json
+from sparseopt.solver import Solver
+from sparseopt.testing import laws
+from sparseopt.testing.outcome import Conformance, require
+from sparseopt.testing.tampering import tampered
+from sparseopt.verdict import Accepted
+
+MOST_EDITS = 24
+LEAST_REFUSED = 0.75
+
+
+def check_solver(
+    solver: Solver[Any] | type,
+    problems: Iterable[Problem],
+    *,
+    expected_failures: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> Conformance:
+    """Run every law of `Solver` on `solver` over a small bank of problems.
+
+    Laws, by name: ``settings``, ``import``, ``accepts``, ``cost``, ``unchanged`` (the problem and
+    the caller's arrays), ``certificate`` (allowed class, of this problem and answer, accepted by
+    the core), ``round_trip`` (through JSON), ``tampering`` (of edits to single entries of answer
+    and evidence, three quarters or more are refused; some edits leave another valid proof),
+    ``deterministic`` (under a seed), ``evaluate``, ``time_limit``.
+
+    Parameters
+    ----------
+    solver : Solver or class
+        A class is built with its default settings.
+    problems : iterable of Problem
+        At least one must be answered, not merely refused.
+    expected_failures : mapping of law to reason
+        Laws that are known to fail; each needs a reason, and one that passes is a failure.
+    seed : int
+        Seed of the calls.
+
+    Returns
+    -------
+    Conformance
+
+    Raises
+    ------
+    AssertionError
+        If a law is broken or no check ran; the message lists every failure.
+    """
+    cls = solver if isinstance(solver, type) else type(solver)
+    outcome = Conformance(cls.__qualname__, expected_failures or {})
+    if not outcome.run("settings", "", lambda: laws.settings_only(cls)):
+        return outcome.finish()
+    outcome.run("import", "", lambda: laws.imports_quietly(cls))
+    engine = cls() if isinstance(solver, type) else solver
+    answered = 0
+    for i, problem in enumerate(problems):
+        answered += _check_on(outcome, engine, problem, f"problem {i}", seed)
+    if not answered:
+        outcome.failed.append("certificate: no problem of the bank was answered")
+    return outcome.finish()
+
+
+def _check_on(
+    outcome: Conformance, engine: Solver[Any], problem: Problem, where: str, seed: int
+) -> bool:
+    """Run the laws on one problem; return whether it was answered."""
+    before, arrays = laws.content(problem), laws.bases(problem)
+    if not outcome.run("accepts", where, lambda: laws.accepts_lawfully(engine, problem)):
+        return False
+    if not isinstance(engine.accepts(problem), Accepted):
+        return False
+    outcome.run("cost", where, lambda: _cost(engine, problem))
+    try:
+        result = engine.solve(problem, Context(seed=seed))
+    except Inconclusive:  # it cannot be raised without a reason
+        return False
+    except (Exception, SystemExit) as error:
+        outcome.failed.append(
+            f"certificate ({where}): solve raised {type(error).__name__}: {error}; "
+            "raise Inconclusive(reason) when there is no answer"
+        )
+        return False
+
+    def unchanged() -> None:
+        require(laws.content(problem) == before, "solve changed the problem")
+        require(laws.bases(problem) == arrays, "solve changed the caller's array")
+
+    outcome.run("unchanged", where, unchanged)
+    if not outcome.run("certificate", where, lambda: _certificate(result, problem)):
+        return False
+    answer, certificate = result
+    outcome.run("round_trip", where, lambda: _round_trip(certificate))
+    outcome.run("tampering", where, lambda: _tampering(certificate, seed))
+    outcome.run("deterministic", where, lambda: _deterministic(engine, problem, result, seed))
+    outcome.run("evaluate", where, lambda: _evaluate(problem, answer))
+    outcome.run("time_limit", where, lambda: _time_limit(engine, problem))
+    return True
+
+
+def _cost(engine: Solver[Any], problem: Problem) -> None:
+    cost = engine.cost(problem)
+    require(math.isfinite(cost) and cost >= 0, f"cost returned {cost!r}, not finite seconds")
+    require(engine.cost(problem) == cost, "cost is not the same twice")
+
+
+def _certificate(result: Any, problem: Problem) -> None:
+    require(
+        isinstance(result, tuple) and len(result) == 2, "solve must return (answer, certificate)"
+    )
+    answer, certificate = result
+    check = check_certificate(certificate, problem, answer)
+    require(check.ok, str(check))
+
+
+def _round_trip(certificate: Any) -> None:
+    back = from_json(to_json(certificate))
+    require(same_content(back, certificate), "the certificate changes on its way through JSON")
+    check = check_certificate(back)
+    require(check.ok, f"after a round trip through JSON: {check}")
+
+
+def _tampering(certificate: Any, seed: int) -> None:
+    accepted, edits = [], 0
+    for place, text in tampered(to_json(certificate), MOST_EDITS, np.random.default_rng(seed)):
+        edits += 1
+        try:
+            check = check_certificate(from_json(text))
+        except ProblemError:
+            continue
+        if check.ok:
+            accepted.append(place)
+    words = f"{len(accepted)} of {edits} edits still accepted: {', '.join(accepted)}"
+    require(len(accepted) <= (1 - LEAST_REFUSED) * edits, words)
+
+
+def _deterministic(
+    engine: Solver[Any], problem: Problem, first: tuple[Any, Any], seed: int
+) -> None:
+    second = engine.solve(problem, Context(seed=seed))
+    for name, a, b in zip(("answer", "certificate"), first, second, strict=True):
+        require(same_content(a, b), f"the {name} differs between two calls with one seed")
+
+
+def _evaluate(problem: Problem, answer: Any) -> None:
+    figures = problem.evaluate(answer)
+    for name, value in figures.items():
+        require(isinstance(value, float) and value == value, f"evaluate: {name} is {value!r}")
+
+
+def _time_limit(engine: Solver[Any], problem: Problem) -> None:
+    """A tiny limit either leaves time for an answer, or ends in `Inconclusive`."""
+    try:
+        engine.solve(problem, Context(seed=0, time_limit=1e-9))
+    except Inconclusive:
+        return

@@ -1,0 +1,92 @@
+"""Small banks of problems, one per problem class: a new solver is tested on its problem's bank."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import networkx as nx
+import numpy as np
+
+import sparseopt as so
+
+
+def closedness() -> list[so.Problem]:
+    """Supports whose verdicts are known, and one chain of three."""
+    lu = [[[1, 0], [1, 1]], [[1, 1], [0, 1]]]
+    block = [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
+    return [
+        so.Closedness(lu),
+        so.Closedness([np.ones((2, 2)), np.ones((2, 2))]),
+        so.Closedness([block, block], field="complex"),
+        so.Closedness([[[1, 0, 1]]]),
+        so.Closedness([*lu, lu[0]]),
+        so.Closedness([[[1, 1], [1, 1]], [[1, 1, 0], [0, 1, 1]]]),
+        so.Closedness([[[1, 1, 0], [1, 0, 1], [0, 1, 1]]] * 2),
+        so.Closedness([[[1, 0], [1, 0], [1, 1]], [[1, 1], [0, 1]]]),
+    ]
+
+
+def butterfly() -> list[so.Problem]:
+    """Exact and noisy targets of several dtypes and shapes of architecture."""
+    rng = np.random.default_rng(0)
+    problems: list[so.Problem] = []
+    for patterns in (
+        so.Architecture.square_dyadic(8),
+        [(1, 3, 4, 6), (2, 12, 5, 1)],
+        [(2, 2, 2, 2), (4, 2, 2, 1)],
+        [(1, 2, 2, 1)],
+    ):
+        architecture = so.Architecture(patterns)
+        target = rng.standard_normal(architecture.shape)
+        problems.append(so.ButterflyFactorization(target, architecture))
+    dyadic = so.Architecture.square_dyadic(4)
+    values = rng.standard_normal((4, 4))
+    problems.append(so.ButterflyFactorization(values.astype(np.float32), dyadic))
+    problems.append(so.ButterflyFactorization(values + 1j * values.T, dyadic))
+    return problems
+
+
+def fixed_support() -> list[so.Problem]:
+    """Tractable supports, others, and the LU example without an optimum."""
+    rng = np.random.default_rng(0)
+    block = [[1, 0, 0], [1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1], [0, 0, 1]]
+    lu = [[[1, 0], [1, 1]], [[1, 1], [0, 1]]]
+    return [
+        so.FixedSupportFactorization(rng.standard_normal((3, 3)), block),
+        so.FixedSupportFactorization(rng.standard_normal((3, 3)) * 1j, block),
+        so.FixedSupportFactorization(rng.standard_normal((2, 2)).astype(np.float32), lu),
+        so.FixedSupportFactorization([[0, 1], [1, 0]], lu),
+    ]
+
+
+def path_norm() -> list[so.Problem]:
+    """A graph of neurons with skips, and a dense network."""
+    graph = nx.DiGraph()
+    graph.add_node("a", kind="input")
+    graph.add_node("h", kind="relu", bias=0.5)
+    graph.add_node("y", kind="id", bias=-1.0)
+    graph.add_weighted_edges_from([("a", "h", 2.0), ("h", "y", -3.0), ("a", "y", 1.0)])
+    network = so.load_network(graph)
+    return [so.PathNorm(network, q=q, r=1) for q in (0, 1, 2, float("inf"))]
+
+
+def regression() -> list[so.Problem]:
+    """Wide and tall designs, both penalties."""
+    rng = np.random.default_rng(0)
+    wide, tall = rng.standard_normal((10, 20)), rng.standard_normal((20, 6))
+    groups = [[0, 1], [2, 3], [4, 5]]
+    return [
+        so.SparseRegression(wide, rng.standard_normal(10), so.L1(2.0)),
+        so.SparseRegression(tall, rng.standard_normal(20), so.L1(0.5)),
+        so.SparseRegression(tall, rng.standard_normal(20), so.GroupL1(1.0, groups)),
+        so.SparseRegression(tall, rng.standard_normal(20), so.L1(1e6)),
+    ]
+
+
+BANKS: dict[str, Any] = {
+    "sparseopt:Closedness": closedness,
+    "sparseopt:ButterflyFactorization": butterfly,
+    "sparseopt:FixedSupportFactorization": fixed_support,
+    "sparseopt:PathNorm": path_norm,
+    "sparseopt:SparseRegression": regression,
+}

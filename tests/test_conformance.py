@@ -1,0 +1,63 @@
+"""Every registered first-party solver and analyzer keeps the laws."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from banks import BANKS
+
+import sparseopt as so
+from sparseopt.registry import Registered, registry
+from sparseopt.testing import check_analyzer, check_solver
+
+SOLVERS = [item for item in registry().solvers if item.plugin.first_party]
+ANALYZERS = [item for item in registry().analyzers if item.plugin.first_party]
+
+EXPECTED: dict[str, dict[str, str]] = {}
+
+
+@pytest.mark.parametrize("item", SOLVERS, ids=lambda item: item.name)
+def test_solver(item: Registered) -> None:
+    assert item.availability() is None, "install everything: pip install -e '.[all,test]'"
+    assert item.entry.problem in BANKS, "add a bank of problems for it to tests/support/banks.py"
+    assert item.entry.citations, "a solver cites the source of its method"
+    problems = [
+        problem
+        for problem in BANKS[item.entry.problem]()
+        if all(problem.structure().get(k) in v for k, v in item.entry.structure.items())
+    ]
+    check_solver(item.cls, problems, expected_failures=EXPECTED.get(item.name))
+
+
+def subjects(tag: str) -> list[object]:
+    """Return subjects of an analyzer."""
+    if tag == "sparseopt:Network":
+        from sparseopt.network import Dense, Input, Network, Node, Relu
+
+        def mlp(first: list[list[float]], second: list[list[float]]) -> Network:
+            nodes = (
+                Node("x", Input((2,))),
+                Node("first", Dense(np.array(first)), ("x",)),
+                Node("relu", Relu(), ("first",)),
+                Node("second", Dense(np.array(second)), ("relu",)),
+            )
+            return Network(nodes, "second")
+
+        return [
+            mlp([[1.0, 2.0], [0.0, 3.0]], [[1.0, 0.0], [1.0, 1.0]]),
+            mlp([[1.0, 2.0], [100.0, 3.0]], [[1.0, 1.0]]),
+        ]
+    return BANKS[tag]()
+
+
+@pytest.mark.parametrize("item", ANALYZERS, ids=lambda item: item.name)
+def test_analyzer(item: Registered) -> None:
+    assert item.availability() is None
+    check_analyzer(item.cls, subjects(item.entry.subject))
+
+
+def test_the_manifest_names_classes_of_the_right_kind() -> None:
+    for item in SOLVERS:
+        assert issubclass(item.cls, so.Solver)
+    for item in ANALYZERS:
+        assert issubclass(item.cls, so.Analyzer)

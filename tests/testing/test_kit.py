@@ -1,0 +1,108 @@
+"""The kit passes honest engines and catches planted faults; so does the gate, where it can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import faulty
+import numpy as np
+import pytest
+import toys
+
+import sparseopt as so
+from sparseopt.registry import Registry, Source
+from sparseopt.testing import check_analyzer, check_solver
+
+Install = Callable[..., Registry]
+
+
+def bank() -> list[faulty.Ranking]:
+    return [faulty.Ranking(np.array(values)) for values in ([3.0, 1.0, 2.0], [5, 5, 4], [1.0])]
+
+
+def test_an_honest_solver_passes(capsys: pytest.CaptureFixture[str]) -> None:
+    outcome = check_solver(faulty.Honest, [*bank(), faulty.Ranking(np.array([1j]))])
+    assert len(outcome.passed) > 20
+    assert f"{len(outcome.passed)} checks ran, 0 failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("solver", "words"),
+    [
+        (faulty.WrongWithForgedCertificate, "certificate .*class is one of those"),
+        (faulty.RefusesWithoutReason, "accepts .*non-empty text"),
+        (faulty.RaisesInAccepts, "accepts .*KeyError"),
+        (faulty.MutatesProblem, "unchanged .*solve changed"),
+        (faulty.IgnoresSeed, "deterministic .*differs between two calls"),
+        (faulty.Mutable, "cost .*-1.0"),
+        (faulty.NotFrozen, "no dataclass"),
+    ],
+)
+def test_planted_faults_are_caught(solver: type, words: str) -> None:
+    with pytest.raises(AssertionError, match=f"(?s){words}"):
+        check_solver(solver, bank())
+
+
+def test_an_import_that_exits_is_caught() -> None:
+    """Fault 6, seen by the kit: the class claims to live in a module that exits."""
+    cls = type("Exiting", (faulty.Honest,), {"__module__": "exits_on_import"})
+    with pytest.raises(AssertionError, match="ends the process with 7"):
+        check_solver(cls, bank())
+
+
+@pytest.mark.parametrize(
+    "name", ["WrongWithForgedCertificate", "RefusesWithoutReason", "RaisesInAccepts"]
+)
+def test_the_gate_and_the_plan_survive_the_faults(install: Install, name: str) -> None:
+    entries = tuple(
+        so.SolverEntry(n, f"faulty:{n}", "faulty:Ranking", so.Guarantee.EXACT, "toy", priority=p)
+        for n, p in ((name, 1), ("Honest", 0))
+    )
+    exiting = so.SolverEntry(
+        "exits", "exits_on_import:X", "faulty:Ranking", so.Guarantee.EXACT, "toy"
+    )
+    manifest = so.Manifest("toy", 1, "toy", solvers=(*entries, exiting))
+    install(Source("toy", "toy-dist", lambda: manifest))
+    solution = so.solve(bank()[0])
+    assert solution.solver == "Honest"
+    verdicts = {c.name: str(c.verdict) + c.outcome for c in solution.plan}
+    assert "SystemExit: 7" in verdicts["exits"]
+    assert "refused" in verdicts[name]
+
+
+def test_no_check_is_a_failure() -> None:
+    with pytest.raises(AssertionError, match="no problem of the bank was answered"):
+        check_solver(faulty.Honest, [])
+    with pytest.raises(AssertionError, match="no problem of the bank was answered"):
+        check_solver(faulty.Honest, [faulty.Ranking(np.array([1j]))])
+
+
+def test_expected_failures_need_a_reason_and_must_fail() -> None:
+    reason = "the toy alternates on purpose"
+    outcome = check_solver(faulty.IgnoresSeed, bank(), expected_failures={"deterministic": reason})
+    assert all(reason in line for line in outcome.excused)
+    with pytest.raises(TypeError, match="needs a reason"):
+        check_solver(faulty.IgnoresSeed, bank(), expected_failures={"deterministic": " "})
+    with pytest.raises(AssertionError, match="expected to fail, but it does not"):
+        check_solver(faulty.Honest, bank(), expected_failures={"deterministic": reason})
+
+
+def test_analyzers(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = so.SolverEntry(
+        "search", "toys:Search", "toys:SquareRoot", so.Guarantee.EXACT, summary="toy"
+    )
+    install(Source("toy", "toy", lambda: so.Manifest("toy", 1, "toy", solvers=(entry,))))
+    subjects = [toys.SquareRoot(49), toys.SquareRoot(0)]
+    assert check_analyzer(toys.Parity, subjects).passed
+    with pytest.raises(AssertionError, match="on fire"):
+        check_analyzer(toys.Breaks, subjects)
+    with pytest.raises(AssertionError, match="FAILED"):
+        check_analyzer(toys.Unproved, subjects)
+    with pytest.raises(AssertionError, match="must say what to do"):
+        check_analyzer(toys.Parity(loud=True), subjects)
+    with pytest.raises(AssertionError, match="no subject was accepted"):
+        check_analyzer(toys.Parity, [])
+
+
+def test_a_class_of_the_running_script_is_not_imported_again() -> None:
+    assert check_solver(type("Local", (faulty.Honest,), {"__module__": "__main__"}), bank()).passed
