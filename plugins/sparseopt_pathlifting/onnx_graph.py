@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,37 +11,12 @@ import onnx
 from onnx import numpy_helper
 
 import sparseopt as so
-from sparseopt.network import NetworkBuilder
+from sparseopt_pathlifting.emitter import Emitter, Value
 
 Shape = tuple[int, ...]
 
 # Results of constant folding are kept up to this many entries.
 _FOLD_LIMIT = 1 << 27
-
-
-def sample_shape(shape: Sequence[int]) -> Shape:
-    """Return a shape without its leading batch axis of 1."""
-    shape = tuple(shape)
-    return shape[1:] if shape[:1] == (1,) else shape
-
-
-@dataclass(frozen=True)
-class Value:
-    """A value that depends on the input.
-
-    Parameters
-    ----------
-    name : str
-        Node of the network; its shape is `sample_shape` of `shape`.
-    shape : tuple of int
-        Shape in the ONNX graph, for a batch of 1.
-    head : str
-        Name of the stripped output activation that the value has passed, or "".
-    """
-
-    name: str
-    shape: Shape
-    head: str = ""
 
 
 class OnnxGraph:
@@ -83,8 +57,8 @@ class OnnxGraph:
         if whole:
             self.fixed_batch, shape = 1, (self.fixed_batch, *shape[1:])
         self.input_shape = shape
-        self.builder = NetworkBuilder(sample_shape(shape), self.input_name)
-        self.values: dict[str, Value] = {self.input_name: Value(self.builder.input, shape)}
+        self.emit = Emitter(shape, self.input_name)
+        self.values: dict[str, Value] = {self.input_name: self.emit.input}
         self.head_input = ""
         self._labels = _unique_labels(self.nodes)
 
@@ -145,40 +119,18 @@ class OnnxGraph:
             )
         return value
 
-    def image(self, node: onnx.NodeProto, slot: int = 0) -> Value:
-        """Return input `slot`, which must have a batch of 1, channels and spatial axes."""
-        value = self.value(node, slot)
+    def image(self, node: onnx.NodeProto) -> Value:
+        """Return the first input, which must have a batch of 1, channels and spatial axes."""
+        value = self.value(node)
         if len(value.shape) < 3 or value.shape[0] != 1:
             raise so.ProblemError(
                 f"its input has shape {value.shape}; (1, channels, spatial...) is needed"
             )
         return value
 
-    # Writing --------------------------------------------------------------------------------
-
-    def set(self, node: onnx.NodeProto, name: str, shape: Sequence[int], head: str = "") -> None:
-        """Let the first output of the node be the network node `name`, of ONNX shape `shape`."""
-        shape = tuple(int(n) for n in shape)
-        name = self.builder.reshape(name, sample_shape(shape), f"{self.label(node)}:shape")
-        self.values[node.output[0]] = Value(name, shape, head)
-
-    def set_batched(self, node: onnx.NodeProto, name: str) -> None:
-        """Like `set` for a value whose ONNX shape is (1, *shape)."""
-        self.set(node, name, (1, *self.builder.shape(name)))
-
-    def full(self, value: Value, name: str) -> str:
-        """Return the value in its ONNX shape, with the batch axis."""
-        return self.builder.reshape(value.name, value.shape, f"{name}:full")
-
-    def positions(self, value: Value) -> np.ndarray:
-        """Return the positions of the entries, in the ONNX shape."""
-        return np.arange(math.prod(value.shape)).reshape(value.shape)
-
-    def select(self, node: onnx.NodeProto, value: Value, index: np.ndarray) -> None:
-        """Let the node pick entries of `value` by position."""
-        shape = index.shape
-        name = self.builder.select(value.name, index.reshape(sample_shape(shape)), self.label(node))
-        self.set(node, name, shape, value.head)
+    def set(self, node: onnx.NodeProto, value: Value) -> None:
+        """Let the first output of the node be `value`."""
+        self.values[node.output[0]] = value
 
     def fold(self, node: onnx.NodeProto) -> bool:
         """Compute the node if it is constant; return whether it was."""
@@ -224,8 +176,8 @@ class OnnxGraph:
                     f"{self.source}: the samples of a batch of {self.fixed_batch} are mixed; "
                     "export the model with a batch of 1"
                 )
-            self.builder.note(f"the batch of {self.fixed_batch} in the file was taken as 1")
-        return self.builder.finish(ends.pop())
+            self.emit.builder.note(f"the batch of {self.fixed_batch} in the file was taken as 1")
+        return self.emit.builder.finish(ends.pop())
 
 
 def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:

@@ -9,9 +9,10 @@ import numpy as np
 import onnx
 
 import sparseopt as so
-from sparseopt.network import Conv, ConvTranspose, Dense, MaxPool, Resample
-from sparseopt.network.cells import average_map, max_window, pool_positions, same_padding
-from sparseopt_pathlifting.onnx_graph import OnnxGraph, Value, attributes_of
+from sparseopt.network import Conv, ConvTranspose, Dense
+from sparseopt.network.cells import pool_positions, same_padding
+from sparseopt_pathlifting.emitter import Value
+from sparseopt_pathlifting.onnx_graph import OnnxGraph, attributes_of
 
 Rule = Callable[[OnnxGraph, onnx.NodeProto], None]
 
@@ -63,7 +64,7 @@ def conv(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     groups = int(attributes.get("group", 1))
     op = Conv(weight, bias, tuple(strides), tuple(padding), tuple(dilations), groups)
     origin = _origin(graph, node, weight=1, bias=2)
-    graph.set_batched(node, graph.builder.add(op, (x.name,), graph.label(node), origin))
+    graph.set(node, graph.emit.image(x, len(kernel), op, graph.label(node), **origin))
 
 
 def conv_transpose(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -95,7 +96,7 @@ def conv_transpose(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     groups = int(attributes.get("group", 1))
     op = ConvTranspose(weight, bias, tuple(strides), tuple(padding), tuple(dilations), groups)
     origin = _origin(graph, node, weight=1, bias=2)
-    graph.set_batched(node, graph.builder.add(op, (x.name,), graph.label(node), origin))
+    graph.set(node, graph.emit.image(x, count, op, graph.label(node), **origin))
 
 
 def gemm(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -112,12 +113,8 @@ def gemm(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     alpha, beta = float(attributes.get("alpha", 1.0)), float(attributes.get("beta", 1.0))
     if alpha != 1.0:
         weight, origin = weight * weight.dtype.type(alpha), {}
-    source, rows = x.name, x.shape[0]
     if attributes.get("transA", 0):
-        source = graph.builder.permute(graph.full(x, name), (1, 0), f"{name}:A")
-        rows = x.shape[1]
-        if rows == 1:
-            source = graph.builder.reshape(source, (x.shape[0],), f"{name}:row")
+        x = graph.emit.permute(x, (1, 0), f"{name}:A")
     bias = None
     addend = node.input[2] if len(node.input) > 2 else ""
     c = graph.constant(addend) if addend else None
@@ -127,28 +124,16 @@ def gemm(graph: OnnxGraph, node: onnx.NodeProto) -> None:
             bias = flat if beta == 1.0 else flat * c.dtype.type(beta)
             if beta == 1.0 and c.size == weight.shape[0]:
                 origin["bias"] = addend
-    result = graph.builder.add(Dense(weight, bias), (source,), name, origin)
-    shape = (rows, weight.shape[0])
+    result = graph.emit.dense(x, Dense(weight, bias), name, **origin)
     if addend and bias is None:
-        result = _gemm_addend(graph, node, result, c, beta, name)
-    graph.set(node, result, shape)
-
-
-def _gemm_addend(
-    graph: OnnxGraph,
-    node: onnx.NodeProto,
-    result: str,
-    c: np.ndarray | None,
-    beta: float,
-    name: str,
-) -> str:
-    if c is not None:
-        return graph.builder.scale(result, f"{name}:C", bias=c * c.dtype.type(beta))
-    other = graph.value(node, 2)
-    scaled = other.name
-    if beta != 1.0:
-        scaled = graph.builder.scale(scaled, f"{name}:beta", factor=beta)
-    return graph.builder.add_up([result, scaled], f"{name}:C")
+        if c is not None:
+            result = graph.emit.affine(result, f"{name}:C", bias=c * c.dtype.type(beta))
+        else:
+            other = graph.value(node, 2)
+            if beta != 1.0:
+                other = graph.emit.affine(other, f"{name}:beta", factor=beta)
+            result = graph.emit.sum_of([result, other], f"{name}:C")
+    graph.set(node, result)
 
 
 def matmul(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -159,26 +144,20 @@ def matmul(graph: OnnxGraph, node: onnx.NodeProto) -> None:
         raise so.ProblemError("it multiplies two values that both depend on the input")
     weight = right if right is not None else left
     assert weight is not None
-    weight = (
-        weight.reshape(weight.shape[-2:])
-        if weight.ndim > 2 and weight.size == np.prod(weight.shape[-2:])
-        else weight
-    )
+    if weight.ndim > 2 and weight.size == np.prod(weight.shape[-2:]):
+        weight = weight.reshape(weight.shape[-2:])
     if weight.ndim != 2:
         raise so.ProblemError(f"the constant has shape {weight.shape}; a matrix is needed")
     if right is not None:
-        x = graph.value(node, 0)
-        result = graph.builder.add(Dense(weight.T), (x.name,), name)
-        graph.set(node, result, (*x.shape[:-1], weight.shape[1]))
+        graph.set(node, graph.emit.dense(graph.value(node, 0), Dense(weight.T), name))
         return
     x = graph.value(node, 1)
     if len(x.shape) < 2:
         raise so.ProblemError(f"its input has shape {x.shape}; at least two axes are needed")
     order = (*range(len(x.shape) - 2), len(x.shape) - 1, len(x.shape) - 2)
-    turned = graph.builder.permute(graph.full(x, name), order, f"{name}:turn")
-    made = graph.builder.add(Dense(weight), (turned,), name, _origin(graph, node, weight=0))
-    back = graph.builder.permute(made, order, f"{name}:back")
-    graph.set(node, back, (*x.shape[:-2], weight.shape[0], x.shape[-1]))
+    turned = graph.emit.permute(x, order, f"{name}:turn")
+    made = graph.emit.dense(turned, Dense(weight), name, **_origin(graph, node, weight=0))
+    graph.set(node, graph.emit.permute(made, order, f"{name}:back"))
 
 
 def batch_norm(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -190,18 +169,13 @@ def batch_norm(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     if not attributes.get("spatial", 1):
         raise so.ProblemError("statistics per position (spatial=0) are not supported")
     names = ("scale", "bias", "mean", "variance")
-    parts = [graph.require_constant(node, i + 1, n).astype(np.float64) for i, n in enumerate(names)]
-    gamma, beta, mean, variance = parts
-    spread = variance + float(attributes.get("epsilon", 1e-5))
-    if not spread.min() > 0:
-        raise so.ProblemError("variance + epsilon is not positive in some channel")
-    factor = gamma / np.sqrt(spread)
-    shift = beta - factor * mean
-    tail = (1,) * max(0, len(x.shape) - 2)
-    result = graph.builder.scale(
-        x.name, graph.label(node), factor.reshape(-1, *tail), shift.reshape(-1, *tail)
+    weight, bias, mean, variance = (
+        graph.require_constant(node, i + 1, n) for i, n in enumerate(names)
     )
-    graph.set(node, result, x.shape)
+    epsilon = float(attributes.get("epsilon", 1e-5))
+    label = graph.label(node)
+    made = graph.emit.batch_norm(x, (mean, variance), (weight, bias), epsilon, label)
+    graph.set(node, made)
 
 
 # Arithmetic ---------------------------------------------------------------------------------
@@ -215,67 +189,26 @@ def _operands(graph: OnnxGraph, node: onnx.NodeProto) -> tuple[Value, Any, bool]
     return graph.value(node, 1), a, True
 
 
-def _with_constant(
-    graph: OnnxGraph, node: onnx.NodeProto, x: Value, factor: Any, bias: Any
-) -> None:
-    """Let the node be factor * x + bias, with x broadcast to the constants' shape."""
-    shape = np.broadcast_shapes(x.shape, *(np.shape(a) for a in (factor, bias) if a is not None))
-    name = graph.label(node)
-    wide = x
-    if shape != x.shape:
-        index = np.broadcast_to(graph.positions(x), shape)
-        picked = graph.builder.select(x.name, index.reshape(_sample(shape)), f"{name}:expand")
-        wide = Value(picked, shape)
-    if shape[:1] != (1,):
-        result = graph.builder.scale(wide.name, name, factor, bias)
-    else:
-        trimmed = [None if a is None else _without_batch(a, len(shape)) for a in (factor, bias)]
-        result = graph.builder.scale(wide.name, name, *trimmed)
-    graph.set(node, result, shape)
-
-
-def _sample(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return shape[1:] if shape[:1] == (1,) else shape
-
-
-def _without_batch(array: Any, ndim: int) -> Any:
-    array = np.asarray(array)
-    return array[0] if array.ndim == ndim else array
-
-
-def _sum_of(graph: OnnxGraph, node: onnx.NodeProto, values: list[Value]) -> None:
-    shape = np.broadcast_shapes(*(v.shape for v in values))
-    name = graph.label(node)
-    parts = []
-    for value in values:
-        index = np.broadcast_to(graph.positions(value), shape)
-        parts.append(
-            value.name
-            if value.shape == shape
-            else graph.builder.select(value.name, index.reshape(_sample(shape)), f"{name}:expand")
-        )
-    graph.set(node, graph.builder.add_up(parts, name), shape)
-
-
 def add(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Add of two values, or of a value and a constant."""
     x, other, _ = _operands(graph, node)
+    name = graph.label(node)
     if isinstance(other, Value):
-        _sum_of(graph, node, [x, other])
+        graph.set(node, graph.emit.sum_of([x, other], name))
     else:
-        _with_constant(graph, node, x, None, other)
+        graph.set(node, graph.emit.affine(x, name, bias=other))
 
 
 def subtract(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Sub."""
     x, other, swapped = _operands(graph, node)
+    name = graph.label(node)
     if isinstance(other, Value):
-        minus = graph.builder.scale(other.name, f"{graph.label(node)}:minus", factor=-1.0)
-        _sum_of(graph, node, [x, Value(minus, other.shape)])
+        graph.set(node, graph.emit.sum_of([x, graph.emit.negative(other, name)], name))
     elif swapped:
-        _with_constant(graph, node, x, np.float64(-1.0), other)
+        graph.set(node, graph.emit.affine(x, name, -1.0, other))
     else:
-        _with_constant(graph, node, x, None, -other)
+        graph.set(node, graph.emit.affine(x, name, bias=-other))
 
 
 def multiply(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -283,7 +216,7 @@ def multiply(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     x, other, _ = _operands(graph, node)
     if isinstance(other, Value):
         raise so.ProblemError("it multiplies two values that both depend on the input")
-    _with_constant(graph, node, x, other, None)
+    graph.set(node, graph.emit.affine(x, graph.label(node), factor=other))
 
 
 def divide(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -293,34 +226,32 @@ def divide(graph: OnnxGraph, node: onnx.NodeProto) -> None:
         raise so.ProblemError("it divides by a value that depends on the input")
     if not np.all(other):
         raise so.ProblemError("it divides by a constant that is 0 somewhere")
-    _with_constant(graph, node, x, 1.0 / other.astype(np.float64), None)
+    inverse = 1.0 / other.astype(np.float64)
+    graph.set(node, graph.emit.affine(x, graph.label(node), factor=inverse))
 
 
 def negate(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Neg."""
-    x = graph.value(node)
-    graph.set(node, graph.builder.scale(x.name, graph.label(node), factor=-1.0), x.shape)
+    graph.set(node, graph.emit.affine(graph.value(node), graph.label(node), factor=-1.0))
+
+
+def _parts(graph: OnnxGraph, node: onnx.NodeProto) -> tuple[list[Value], list[np.ndarray]]:
+    """Return the inputs that vary and those that are constant."""
+    constants = [c for n in node.input if (c := graph.constant(n)) is not None]
+    slots = [i for i, n in enumerate(node.input) if graph.constant(n) is None]
+    return [graph.value(node, slot) for slot in slots], constants
 
 
 def total(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Sum and Mean of any number of values and constants."""
     name = graph.label(node)
-    constants = [c for n in node.input if (c := graph.constant(n)) is not None]
-    slots = [i for i, n in enumerate(node.input) if graph.constant(n) is None]
-    values = [graph.value(node, slot) for slot in slots]
-    if constants:
-        shift = sum(constants[1:], start=constants[0])
-        shape = np.broadcast_shapes(shift.shape, *(v.shape for v in values))
-        if shape != values[0].shape:
-            raise so.ProblemError("a constant that enlarges the sum is not supported")
-        trimmed = _without_batch(shift, len(shape)) if shape[:1] == (1,) else shift
-        moved = graph.builder.scale(values[0].name, f"{name}:constant", bias=trimmed)
-        values[0] = Value(moved, shape)
-    _sum_of(graph, node, values)
+    values, constants = _parts(graph, node)
+    result = graph.emit.sum_of(values, name)
+    for constant in constants:
+        result = graph.emit.affine(result, f"{name}:constant", bias=constant)
     if node.op_type == "Mean":
-        result = graph.values[node.output[0]]
-        mean = graph.builder.scale(result.name, f"{name}:mean", factor=1.0 / len(node.input))
-        graph.set(node, mean, result.shape)
+        result = graph.emit.affine(result, f"{name}:mean", factor=1.0 / len(node.input))
+    graph.set(node, result)
 
 
 # Piecewise linear ---------------------------------------------------------------------------
@@ -328,76 +259,50 @@ def total(graph: OnnxGraph, node: onnx.NodeProto) -> None:
 
 def relu(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Relu."""
-    x = graph.value(node)
-    graph.set(node, graph.builder.relu(x.name, graph.label(node)), x.shape)
+    graph.set(node, graph.emit.relu(graph.value(node), graph.label(node)))
 
 
 def leaky_relu(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """LeakyRelu."""
-    x = graph.value(node)
     slope = float(attributes_of(node).get("alpha", 0.01))
-    graph.set(node, graph.builder.leaky_relu(x.name, slope, graph.label(node)), x.shape)
+    graph.set(node, graph.emit.leaky_relu(graph.value(node), slope, graph.label(node)))
 
 
 def prelu(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """PRelu with constant slopes."""
-    x = graph.value(node)
     slope = graph.require_constant(node, 1, "the slope")
-    if slope.ndim == len(x.shape) and x.shape[0] == 1:
-        slope = slope[0]
-    graph.set(node, graph.builder.leaky_relu(x.name, slope, graph.label(node)), x.shape)
+    graph.set(node, graph.emit.leaky_relu(graph.value(node), slope, graph.label(node)))
 
 
 def absolute(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Abs."""
-    x = graph.value(node)
-    graph.set(node, graph.builder.absolute(x.name, graph.label(node)), x.shape)
+    graph.set(node, graph.emit.absolute(graph.value(node), graph.label(node)))
 
 
 def clip(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Clip, with bounds as attributes (before operator set 11) or constant inputs."""
-    x = graph.value(node)
     attributes = attributes_of(node)
     bounds: list[float | None] = []
     for slot, key in ((1, "min"), (2, "max")):
         given = graph.optional(node, slot, key)
         bounds.append(attributes.get(key) if given is None else float(given.reshape(())))
     low, high = bounds
-    graph.set(node, graph.builder.clip(x.name, low, high, graph.label(node)), x.shape)
+    graph.set(node, graph.emit.clip(graph.value(node), low, high, graph.label(node)))
 
 
 def hard_sigmoid(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """HardSigmoid."""
-    x = graph.value(node)
     attributes = attributes_of(node)
     alpha, beta = float(attributes.get("alpha", 0.2)), float(attributes.get("beta", 0.5))
-    made = graph.builder.hard_sigmoid(x.name, alpha, beta, graph.label(node))
-    graph.set(node, made, x.shape)
+    made = graph.emit.hard_sigmoid(graph.value(node), alpha, beta, graph.label(node))
+    graph.set(node, made)
 
 
 def extreme(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Max and Min of values and constants, entry by entry."""
-    name, largest = graph.label(node), node.op_type == "Max"
-    constants = [c for n in node.input if (c := graph.constant(n)) is not None]
-    slots = [i for i, n in enumerate(node.input) if graph.constant(n) is None]
-    values = [graph.value(node, slot) for slot in slots]
-    shape = np.broadcast_shapes(*(v.shape for v in values), *(c.shape for c in constants))
-    wide = []
-    for value in values:
-        index = np.broadcast_to(graph.positions(value), shape).reshape(_sample(shape))
-        same = value.shape == shape
-        wide.append(value.name if same else graph.builder.select(value.name, index, name))
-    result = wide[0]
-    if len(wide) > 1:
-        result = graph.builder.rank(wide, 1 if largest else len(wide), name)
-    for constant in constants:  # max(x, c) = relu(x - c) + c
-        sign = 1.0 if largest else -1.0
-        c = _without_batch(constant, len(shape)) if shape[:1] == (1,) else constant
-        moved = graph.builder.scale(result, f"{name}:minus", factor=sign, bias=-sign * c)
-        result = graph.builder.scale(
-            graph.builder.relu(moved, f"{name}:relu"), f"{name}:plus", factor=sign, bias=c
-        )
-    graph.set(node, result, shape)
+    values, constants = _parts(graph, node)
+    largest = node.op_type == "Max"
+    graph.set(node, graph.emit.extreme(values, constants, largest, graph.label(node)))
 
 
 # Pooling ------------------------------------------------------------------------------------
@@ -429,12 +334,7 @@ def max_pool(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     if len([o for o in node.output if o]) > 1:
         raise so.ProblemError("its second output, the indices, is not supported")
     positions, _ = _window(graph, node, x)
-    windows = tuple(
-        max_window(axis + 1, places, n)
-        for axis, (places, n) in enumerate(zip(positions, x.shape[2:], strict=True))
-    )
-    made = graph.builder.add(MaxPool(windows), (x.name,), graph.label(node))
-    graph.set_batched(node, made)
+    graph.set(node, graph.emit.max_pool(x, positions, x.shape[2:], graph.label(node)))
 
 
 def average_pool(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -442,48 +342,32 @@ def average_pool(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     x = graph.image(node)
     positions, padding = _window(graph, node, x)
     counted = bool(attributes_of(node).get("count_include_pad", 0))
-    maps = tuple(
-        average_map(axis + 1, places, n, pads if counted else None)
-        for axis, (places, n, pads) in enumerate(zip(positions, x.shape[2:], padding, strict=True))
-    )
-    made = graph.builder.add(Resample(maps), (x.name,), graph.label(node))
-    graph.set_batched(node, made)
+    pads = padding if counted else [None] * len(padding)
+    graph.set(node, graph.emit.average_pool(x, positions, x.shape[2:], pads, graph.label(node)))
 
 
 def global_pool(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """GlobalAveragePool and GlobalMaxPool."""
     x = graph.image(node)
-    axes = range(1, len(x.shape) - 1)
-    name = graph.label(node)
-    if node.op_type == "GlobalAveragePool":
-        made = graph.builder.total(x.name, axes, True, True, name)
-    else:
-        made = graph.builder.largest(x.name, axes, True, name)
-    graph.set_batched(node, made)
+    kind = "mean" if node.op_type == "GlobalAveragePool" else "max"
+    axes = range(2, len(x.shape))
+    graph.set(node, graph.emit.reduce(x, axes, kind, True, graph.label(node)))
 
 
 def reduce(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """ReduceSum, ReduceMean, ReduceMax and ReduceMin."""
     attributes = attributes_of(node)
     x = graph.value(node)
-    name = graph.label(node)
     given = graph.optional(node, 1, "axes")
     axes = attributes.get("axes") if given is None else given.tolist()
     if not axes:
         if attributes.get("noop_with_empty_axes", 0):
-            graph.set(node, x.name, x.shape)
+            graph.set(node, x)
             return
         axes = range(len(x.shape))
-    axes = sorted({int(a) % len(x.shape) for a in axes})
+    kind = node.op_type.removeprefix("Reduce").lower()
     keep = bool(attributes.get("keepdims", 1))
-    full = graph.full(x, name)
-    if node.op_type in ("ReduceSum", "ReduceMean"):
-        made = graph.builder.total(full, axes, node.op_type == "ReduceMean", keep, name)
-    elif node.op_type == "ReduceMax":
-        made = graph.builder.largest(full, axes, keep, name)
-    else:
-        made = graph.builder.smallest(full, axes, keep, name)
-    graph.set(node, made, graph.builder.shape(made))
+    graph.set(node, graph.emit.reduce(x, axes, kind, keep, graph.label(node)))
 
 
 # Heads --------------------------------------------------------------------------------------
@@ -492,11 +376,11 @@ def reduce(graph: OnnxGraph, node: onnx.NodeProto) -> None:
 def head(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Softmax, LogSoftmax and Sigmoid at the end of the network: left out, with a note."""
     x = graph.value(node)
-    graph.builder.note(
+    graph.emit.builder.note(
         f"the head {graph.label(node)!r} ({node.op_type}) was stripped; outputs are its inputs"
     )
     graph.head_input = node.input[0]
-    graph.set(node, x.name, x.shape, head=node.op_type)
+    graph.set(node, Value(x.name, x.shape, node.op_type))
 
 
 LAYERS: dict[str, Rule] = {

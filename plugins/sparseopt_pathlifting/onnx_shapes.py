@@ -9,19 +9,16 @@ import numpy as np
 import onnx
 
 import sparseopt as so
-from sparseopt.network import Concat, Resample
 from sparseopt.network.cells import linear_map, nearest_map
-from sparseopt_pathlifting.onnx_graph import OnnxGraph, Value, attributes_of, sample_shape
+from sparseopt_pathlifting.emitter import Value
+from sparseopt_pathlifting.onnx_graph import OnnxGraph, attributes_of
 
 Rule = Callable[[OnnxGraph, onnx.NodeProto], None]
 
 
-def _keep(graph: OnnxGraph, node: onnx.NodeProto, shape: tuple[int, ...]) -> None:
-    """Let the node give its input under another shape."""
-    x = graph.value(node, after_head=True)
-    if math.prod(shape) != math.prod(x.shape) or any(n < 1 for n in shape):
-        raise so.ProblemError(f"a value of shape {x.shape} cannot take the shape {shape}")
-    graph.set(node, x.name, shape, x.head)
+def _select(graph: OnnxGraph, node: onnx.NodeProto, x: Value, index: np.ndarray) -> None:
+    """Let the node pick entries of `x` by position."""
+    graph.set(node, graph.emit.select(x, index, graph.label(node)))
 
 
 def identity(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -31,7 +28,7 @@ def identity(graph: OnnxGraph, node: onnx.NodeProto) -> None:
         training = graph.optional(node, 2, "training_mode")
         if training is not None and bool(training):
             raise so.ProblemError("it is in training mode; export the model after model.eval()")
-    graph.set(node, x.name, x.shape, x.head)
+    graph.set(node, x)
 
 
 def cast(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -49,24 +46,19 @@ def reshape(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     if not attributes_of(node).get("allowzero", 0):
         target = [x.shape[i] if n == 0 and i < len(x.shape) else n for i, n in enumerate(target)]
     fixed = graph.fixed_batch
-    size = math.prod(x.shape)
     known = math.prod(n for n in target if n > 0)
-    if -1 not in target and fixed > 1 and target[:1] == [fixed] and known == size * fixed:
+    whole = known == math.prod(x.shape) * fixed
+    if whole and -1 not in target and fixed > 1 and target[:1] == [fixed]:
         target[0] = 1  # a batch size written into the file as a number
-    if -1 in target:
-        rest = math.prod(n for n in target if n != -1)
-        if target.count(-1) > 1 or rest < 1 or size % rest:
-            raise so.ProblemError(f"a value of shape {x.shape} cannot take the shape {target}")
-        target[target.index(-1)] = size // rest
-    _keep(graph, node, tuple(target))
+    graph.set(node, graph.emit.keep(x, graph.emit.inferred(x, target)))
 
 
 def flatten(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Flatten to a matrix."""
-    shape = graph.value(node, after_head=True).shape
+    x = graph.value(node, after_head=True)
     axis = int(attributes_of(node).get("axis", 1))
-    axis = axis + len(shape) if axis < 0 else axis
-    _keep(graph, node, (math.prod(shape[:axis]), math.prod(shape[axis:])))
+    axis = axis + len(x.shape) if axis < 0 else axis
+    graph.set(node, graph.emit.keep(x, (math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))))
 
 
 def _axes(graph: OnnxGraph, node: onnx.NodeProto) -> list[int] | None:
@@ -77,32 +69,28 @@ def _axes(graph: OnnxGraph, node: onnx.NodeProto) -> list[int] | None:
 
 def squeeze(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Squeeze."""
-    shape = graph.value(node, after_head=True).shape
+    x = graph.value(node, after_head=True)
     axes = _axes(graph, node)
-    drop = {a % len(shape) for a in axes} if axes else {i for i, n in enumerate(shape) if n == 1}
-    _keep(graph, node, tuple(n for i, n in enumerate(shape) if i not in drop))
+    ones = {i for i, n in enumerate(x.shape) if n == 1}
+    drop = {a % len(x.shape) for a in axes} if axes else ones
+    graph.set(node, graph.emit.keep(x, [n for i, n in enumerate(x.shape) if i not in drop]))
 
 
 def unsqueeze(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Unsqueeze."""
-    shape = list(graph.value(node, after_head=True).shape)
+    x = graph.value(node, after_head=True)
+    shape = list(x.shape)
     axes = _axes(graph, node) or []
     for axis in sorted(a % (len(shape) + len(axes)) for a in axes):
         shape.insert(axis, 1)
-    _keep(graph, node, tuple(shape))
+    graph.set(node, graph.emit.keep(x, shape))
 
 
 def transpose(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Transpose."""
     x = graph.value(node, after_head=True)
     order = attributes_of(node).get("perm") or list(range(len(x.shape)))[::-1]
-    shape = tuple(x.shape[a] for a in order)
-    name = graph.label(node)
-    if x.shape[:1] == (1,) and list(order)[:1] == [0]:
-        made = graph.builder.permute(x.name, [a - 1 for a in order[1:]], name)
-    else:
-        made = graph.builder.permute(graph.full(x, name), order, name)
-    graph.set(node, made, shape, x.head)
+    graph.set(node, graph.emit.permute(x, list(order), graph.label(node)))
 
 
 def concat(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -112,14 +100,7 @@ def concat(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     values = [graph.value(node, slot) for slot in range(len(node.input))]
     axis = int(attributes_of(node)["axis"])
     axis = axis + len(values[0].shape) if axis < 0 else axis
-    name = graph.label(node)
-    if axis > 0 and all(v.shape[:1] == (1,) for v in values):
-        made = graph.builder.add(Concat(axis - 1), [v.name for v in values], name)
-        graph.set_batched(node, made)
-        return
-    full = [graph.full(v, f"{name}:{i}") for i, v in enumerate(values)]
-    made = graph.builder.add(Concat(axis), full, name)
-    graph.set(node, made, graph.builder.shape(made))
+    graph.set(node, graph.emit.concat(values, axis, graph.label(node)))
 
 
 def split(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -136,11 +117,9 @@ def split(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     if sum(sizes) != x.shape[axis] or len(sizes) != len(node.output):
         raise so.ProblemError(f"split {list(sizes)} does not fit axis {axis} of shape {x.shape}")
     cuts = np.cumsum(sizes)[:-1]
-    parts = np.split(graph.positions(x), cuts, axis=axis)
-    name = graph.label(node)
+    parts = np.split(graph.emit.positions(x), cuts, axis=axis)
     for output, index in zip(node.output, parts, strict=True):
-        made = graph.builder.select(x.name, index.reshape(sample_shape(index.shape)), name)
-        graph.values[output] = Value(made, index.shape)
+        graph.values[output] = graph.emit.select(x, index, graph.label(node))
 
 
 def slices(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -158,7 +137,7 @@ def slices(graph: OnnxGraph, node: onnx.NodeProto) -> None:
         axes = list(range(len(starts))) if given is None else given.ravel().tolist()
         stride = graph.optional(node, 4, "steps")
         steps = [1] * len(starts) if stride is None else stride.ravel().tolist()
-    index = graph.positions(x)
+    index = graph.emit.positions(x)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         size = x.shape[axis]
         stop: int | None = int(end)
@@ -167,9 +146,7 @@ def slices(graph: OnnxGraph, node: onnx.NodeProto) -> None:
         cut = [slice(None)] * len(x.shape)
         cut[axis] = slice(int(start), stop, int(step))
         index = index[tuple(cut)]
-    if index.size == 0:
-        raise so.ProblemError("the slice is empty")
-    graph.select(node, x, index)
+    _select(graph, node, x, index)
 
 
 def gather(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -179,7 +156,7 @@ def gather(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     axis = int(attributes_of(node).get("axis", 0)) % len(x.shape)
     if places.size and (places.min() < -x.shape[axis] or places.max() >= x.shape[axis]):
         raise so.ProblemError(f"an index lies outside axis {axis} of shape {x.shape}")
-    graph.select(node, x, np.take(graph.positions(x), places, axis=axis))
+    _select(graph, node, x, np.take(graph.emit.positions(x), places, axis=axis))
 
 
 def expand(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -187,14 +164,14 @@ def expand(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     x = graph.value(node)
     target = tuple(int(n) for n in graph.require_constant(node, 1, "the shape"))
     shape = np.broadcast_shapes(x.shape, target)
-    graph.select(node, x, np.broadcast_to(graph.positions(x), shape))
+    _select(graph, node, x, np.broadcast_to(graph.emit.positions(x), shape))
 
 
 def tile(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Tile by constant repeats."""
     x = graph.value(node)
     repeats = graph.require_constant(node, 1, "the repeats").ravel().tolist()
-    graph.select(node, x, np.tile(graph.positions(x), repeats))
+    _select(graph, node, x, np.tile(graph.emit.positions(x), repeats))
 
 
 _PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "edge", "wrap": "wrap"}
@@ -216,13 +193,13 @@ def pad(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     widths = [(0, 0)] * len(x.shape)
     for i, axis in enumerate(names):
         widths[axis % len(x.shape)] = (int(pads[i]), int(pads[i + len(names)]))
-    index = graph.positions(x)
+    index = graph.emit.positions(x)
     crop = tuple(
         slice(max(0, -a), n - max(0, -b)) for n, (a, b) in zip(x.shape, widths, strict=True)
     )
     grow = [(max(0, a), max(0, b)) for a, b in widths]
     options = {"constant_values": -1} if mode == "constant" else {}
-    graph.select(node, x, np.pad(index[crop], grow, mode=mode, **options))  # type: ignore[call-overload]
+    _select(graph, node, x, np.pad(index[crop], grow, mode=mode, **options))  # type: ignore[call-overload]
 
 
 def depth_to_space(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -231,16 +208,16 @@ def depth_to_space(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     attributes = attributes_of(node)
     b = int(attributes["blocksize"])
     n, c, h, w = x.shape
-    index = graph.positions(x)
+    index = graph.emit.positions(x)
     if node.op_type == "SpaceToDepth":
         index = index.reshape(n, c, h // b, b, w // b, b).transpose(0, 3, 5, 1, 2, 4)
-        graph.select(node, x, index.reshape(n, c * b * b, h // b, w // b))
+        _select(graph, node, x, index.reshape(n, c * b * b, h // b, w // b))
         return
     if attributes.get("mode", "DCR") == "DCR":
         index = index.reshape(n, b, b, c // (b * b), h, w).transpose(0, 3, 4, 1, 5, 2)
     else:
         index = index.reshape(n, c // (b * b), b, b, h, w).transpose(0, 1, 4, 2, 5, 3)
-    graph.select(node, x, index.reshape(n, c // (b * b), h * b, w * b))
+    _select(graph, node, x, index.reshape(n, c // (b * b), h * b, w * b))
 
 
 def resize(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -267,9 +244,7 @@ def resize(graph: OnnxGraph, node: onnx.NodeProto) -> None:
             maps.append(linear_map(axis, where, old))
         else:
             raise so.ProblemError(f"mode {mode!r} is not supported; nearest and linear are")
-    name = graph.label(node)
-    made = graph.builder.add(Resample(tuple(maps)), (graph.full(x, name),), name)
-    graph.set(node, made, sizes)
+    graph.set(node, graph.emit.resample(x, maps, graph.label(node)))
 
 
 def _resized(
