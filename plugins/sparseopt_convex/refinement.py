@@ -1,0 +1,241 @@
+"""From a rough answer, or none, to one whose duality gap is at the level of rounding.
+
+Working sets of blocks, ranked by how soon the gap-safe rule could exclude them (Massias,
+Gramfort, Salmon 2018), each solved by proximal and Newton steps, see `face_newton`. The best
+dual point met is kept, and at the end one is fitted to the face of the answer: the point nearest
+to the residual whose correlations with the nonzero blocks are exactly what optimality demands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse
+
+from sparseopt.context import Context
+from sparseopt.errors import Inconclusive
+from sparseopt.recovery import Coefficients, DualityGapCertificate, SparseRegression
+from sparseopt.recovery.scaling import ScaledProblem
+from sparseopt_convex.face_newton import Subproblem
+
+ROUNDING = 2.0**-50
+"""Gaps below this fraction of the objective at 0 count as zero: the data tell no more apart."""
+_AIM = 1e-14
+"""Relative gap at which the search ends; it goes on from the tolerance as long as it is quick."""
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """Coefficients with their objective and gap, in scaled units."""
+
+    x: np.ndarray
+    primal: float
+    gap: float
+
+
+class Refinement:
+    """Refines coefficients of one problem; everything in scaled units."""
+
+    def __init__(self, problem: SparseRegression, tolerance: float, context: Context) -> None:
+        self.problem, self.context, self.tolerance = problem, context, tolerance
+        self.scaled = ScaledProblem(problem)
+        design = self.scaled.design
+        self._columns = design.tocsc() if scipy.sparse.issparse(design) else design
+        blocks = self.scaled.blocks
+        self._block_norms = blocks.norms(self.scaled.column_norm_bounds())
+        self._dual_point = np.zeros(problem.shape[0])
+        self._dual_norms = np.zeros(len(blocks.sizes))
+        self._dual = 0.0
+        target = self.scaled.target
+        self._at_zero = 0.5 * float(target @ target)
+
+    def offer_dual_point(self, t: np.ndarray, norms: np.ndarray | None = None) -> np.ndarray:
+        """Scale a dual point to its best feasible multiple and keep it if it is the best met.
+
+        Returns the norms of the blocks' correlations with the point as given.
+        """
+        if norms is None:
+            norms = self.scaled.blocks.norms(self.scaled.correlation(t))
+        square, along = float(t @ t), float(self.scaled.target @ t)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            room = float(np.min(np.where(norms > 0, self.scaled.limits / norms, np.inf)))
+        factor = min(max(along / square, -room), room) if square > 0 else 0.0
+        dual = factor * along - 0.5 * factor * factor * square
+        if dual > self._dual:
+            self._dual, self._dual_point = dual, factor * t
+            self._dual_norms = abs(factor) * norms
+        return norms
+
+    def run(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return coefficients and a dual point, refined from scaled coefficients `x`."""
+        best: _State | None = None
+        stalled, size = 0, 32
+        x = self._pruned(x)
+        for _ in range(100):
+            self.context.check_time("refining the coefficients")
+            state, norms = self._evaluate(x)
+            slow = best is not None and state.gap > 0.5 * best.gap
+            full = size >= len(self.scaled.limits)
+            stalled = stalled + 1 if full and best is not None and state.gap > 0.99 * best.gap else 0
+            if best is None or state.gap < best.gap:
+                best = state
+            good = best.gap <= self._allowed(self.tolerance, best.primal)
+            if best.gap <= self._allowed(_AIM, best.primal) or stalled >= (2 if good else 5):
+                break
+            used = int(np.count_nonzero(self.scaled.blocks.norms(x)))
+            size = max(2 * size if slow else size, 2 * used)
+            x = self._solve_on(self._working_set(x, norms, size), x, state.gap)
+        assert best is not None
+        return self._polish(best)
+
+    def _allowed(self, tolerance: float, primal: float) -> float:
+        return max(tolerance * primal, ROUNDING * self._at_zero)
+
+    def _evaluate(self, x: np.ndarray) -> tuple[_State, np.ndarray]:
+        """Return the state at `x`, and the norms of the blocks' correlations with its residual."""
+        residual = self.scaled.target - self._product(x)
+        norms = self.offer_dual_point(residual)
+        penalty = float(self.scaled.limits @ self.scaled.blocks.norms(x))
+        primal = 0.5 * float(residual @ residual) + penalty
+        return _State(x, primal, max(primal - self._dual, 0.0)), norms
+
+    def _pruned(self, x: np.ndarray) -> np.ndarray:
+        """Return `x` without the blocks that cannot be in the support, as a point to start from.
+
+        Interior-point methods leave every coefficient nonzero. The gap-safe rule excludes most of
+        them; if more blocks than rows are left, the largest ones stay.
+        """
+        x = x.copy()
+        gap = self._evaluate(x)[0].gap
+        blocks = self.scaled.blocks
+        reach = self._dual_norms + self._block_norms * np.sqrt(2.0 * gap)
+        x[blocks.spread(reach < self.scaled.limits)] = 0.0
+        norms = blocks.norms(x)
+        rows = self.problem.shape[0]
+        if np.count_nonzero(norms) > rows:
+            least = np.partition(norms, len(norms) - rows)[len(norms) - rows]
+            x[blocks.spread(norms < least)] = 0.0
+        return x
+
+    def _product(self, x: np.ndarray) -> np.ndarray:
+        support = np.flatnonzero(x)
+        return np.asarray(self._columns[:, support] @ x[support])
+
+    def _working_set(self, x: np.ndarray, norms: np.ndarray, size: int) -> np.ndarray:
+        """Return the nonzero blocks of `x` and those that are nearest to their limit."""
+        scale = min(1.0, float(np.min(self.scaled.limits / np.maximum(norms, 1e-300))))
+        distance = self.scaled.limits - scale * norms
+        with np.errstate(divide="ignore", invalid="ignore"):
+            distance = np.where(self._block_norms > 0, distance / self._block_norms, np.inf)
+        distance[self.scaled.blocks.norms(x) > 0] = -np.inf
+        count = min(size, int(np.count_nonzero(distance < np.inf)))
+        if count == 0:
+            return np.zeros(0, dtype=np.intp)
+        return np.sort(np.argpartition(distance, count - 1)[:count])
+
+    def _subproblem(self, chosen: np.ndarray) -> tuple[Subproblem, np.ndarray]:
+        blocks = self.scaled.blocks
+        entries = blocks.members(chosen)
+        columns = self._columns[:, entries].astype(np.float64, copy=False)
+        sizes, limits = blocks.sizes[chosen], self.scaled.limits[chosen]
+        return Subproblem(columns, self.scaled.target, sizes, limits), entries
+
+    def _solve_on(self, chosen: np.ndarray, x: np.ndarray, gap: float) -> np.ndarray:
+        """Return `x` optimised over the chosen blocks until their own gap is well below `gap`.
+
+        Many blocks enter at once only as long as few leave again: each one that leaves costs a
+        Newton step.
+        """
+        sub, entries = self._subproblem(chosen)
+        part = x[entries]
+        count, goal = len(chosen), 0.1 * gap
+        for _ in range(2000):
+            self.context.check_time("solving on a working set")
+            before = _nonzero(sub, part)
+            entered = sub.descend(part, count, 0.1 * goal)
+            between = _nonzero(sub, entered)
+            part = sub.newton_steps(entered, 0.01 * goal, 2 * between + 20)
+            lost = between - _nonzero(sub, part)
+            if sub.gap(part) <= goal or between - before + lost == 0:
+                break
+            count = max(1, count // 2) if lost > 0.3 * (between - before) else 2 * count
+        x = np.zeros_like(x)
+        x[entries] = part
+        return x
+
+    def _polish(self, state: _State) -> tuple[np.ndarray, np.ndarray]:
+        """Return the state's coefficients and best dual point after last corrections."""
+        x = state.x
+        used = np.flatnonzero(self.scaled.blocks.norms(x))
+        if len(used):
+            sub, entries = self._subproblem(used)
+            part = sub.newton_steps(x[entries], 0.0, 3)
+            if np.array_equal(sub.blocks.norms(part) > 0, np.ones(len(used), dtype=bool)):
+                x = np.zeros_like(x)
+                x[entries] = part
+                self.offer_dual_point(sub.fitted_dual_point(part))
+        self.offer_dual_point(self.scaled.target - self._product(x))
+        return x, self._dual_point
+
+
+def _nonzero(sub: Subproblem, x: np.ndarray) -> int:
+    return int(np.count_nonzero(sub.blocks.norms(x)))
+
+
+def refine(
+    problem: SparseRegression,
+    x: np.ndarray,
+    dual_points: tuple[np.ndarray, ...],
+    tolerance: float,
+    context: Context,
+) -> tuple[Coefficients, DualityGapCertificate]:
+    """Return the answer and certificate refined from rough coefficients and dual points.
+
+    Parameters
+    ----------
+    problem : SparseRegression
+        With positive strength.
+    x : ndarray, shape (n,)
+        Rough coefficients; zeros will do.
+    dual_points : tuple of ndarray, shape (m,)
+        Rough dual points; none will do.
+    tolerance : float
+        Relative gap asked for.
+    context : Context
+
+    Raises
+    ------
+    Inconclusive
+        If the proven gap stays above the tolerance.
+    """
+    work = Refinement(problem, tolerance, context)
+    for t in dual_points:
+        work.offer_dual_point(work.scaled.dual_point(t))
+    scaled_x, t = work.run(work.scaled.coefficients(x))
+    answer, certificate = DualityGapCertificate.build(
+        problem, work.scaled.original_coefficients(scaled_x), work.scaled.original_dual_point(t)
+    )
+    return require_gap(problem, answer, certificate, tolerance)
+
+
+def require_gap(
+    problem: SparseRegression,
+    answer: Coefficients,
+    certificate: DualityGapCertificate,
+    tolerance: float,
+) -> tuple[Coefficients, DualityGapCertificate]:
+    """Return answer and certificate if the proven gap is small enough, else be inconclusive."""
+    at_zero = 0.5 * float(np.square(problem.target, dtype=np.float64).sum())
+    if certificate.gap <= max(tolerance * certificate.primal, ROUNDING * at_zero):
+        return answer, certificate
+    raise Inconclusive(
+        f"the proven relative gap stays at {certificate.relative_gap:.2g}, above the tolerance "
+        f"of {tolerance:g}; give a larger tolerance"
+    )
+
+
+def require_tolerance(value: float, name: str = "tolerance") -> None:
+    """Refuse a tolerance that no gap can meet."""
+    if not (isinstance(value, int | float) and 0 < value < 1):
+        raise ValueError(f"{name} must lie between 0 and 1, got {value!r}")

@@ -1,0 +1,97 @@
+"""scikit-learn's coordinate descent for the lasso."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from sparseopt import Accepted, Context, Refused, Solver
+from sparseopt.recovery import L1, Coefficients, DualityGapCertificate, SparseRegression
+from sparseopt.recovery.scaling import ScaledProblem
+from sparseopt_convex.refinement import refine, require_tolerance
+
+
+@dataclass(frozen=True)
+class ScikitLearn(Solver[SparseRegression]):
+    """Runs ``sklearn.linear_model.Lasso`` and refines what it returns.
+
+    Parameters
+    ----------
+    tolerance : float
+        Relative gap that must be proved; usually the proof reaches 1e-14.
+    engine_tolerance : float
+        scikit-learn's own ``tol``. Rough is enough: the refinement finishes.
+    max_iter : int
+        scikit-learn's bound on sweeps; where it is reached, the refinement finishes.
+    """
+
+    tolerance: float = 1e-8
+    engine_tolerance: float = 1e-4
+    max_iter: int = 1000
+
+    def __post_init__(self) -> None:
+        require_tolerance(self.tolerance)
+        require_tolerance(self.engine_tolerance, "engine_tolerance")
+        if not (isinstance(self.max_iter, int) and self.max_iter > 0):
+            raise ValueError(f"max_iter must be a positive integer, got {self.max_iter!r}")
+
+    def accepts(self, problem: SparseRegression) -> Accepted | Refused:
+        """Refuse what coordinate descent for the lasso does not take."""
+        if not isinstance(problem.penalty, L1):
+            return Refused(
+                f"scikit-learn has no {type(problem.penalty).__name__} penalty; L1 it has"
+            )
+        if problem.penalty.strength == 0:
+            return Refused(
+                "strength 0 makes it least squares, on which coordinate descent is slow and "
+                "unreliable"
+            )
+        if scipy.sparse.issparse(problem.design) and problem.design.nnz >= 2**31:
+            return Refused("scikit-learn takes sparse designs with 32-bit indices only")
+        return Accepted()
+
+    def solve(
+        self, problem: SparseRegression, context: Context
+    ) -> tuple[Coefficients, DualityGapCertificate]:
+        """Run the engine on the scaled problem and refine."""
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import Lasso
+
+        scaled = ScaledProblem(problem)
+        design = _as_sklearn_takes(scaled.design)
+        engine = Lasso(
+            alpha=float(scaled.limits[0]) / design.shape[0],
+            fit_intercept=False,
+            copy_X=False,
+            tol=self.engine_tolerance,
+            max_iter=self.max_iter,
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            engine.fit(design, scaled.target.astype(design.dtype))
+        context.check_time("running scikit-learn")
+        x = scaled.original_coefficients(np.asarray(engine.coef_, dtype=np.float64))
+        return refine(problem, x, (), self.tolerance, context)
+
+    def cost(self, problem: SparseRegression) -> float:
+        """Return seconds from a fit to `benchmarks/convex.py`."""
+        return 1.0
+
+
+def _as_sklearn_takes(design: Any) -> Any:
+    """Return the design in column order, sparse ones with 32-bit indices."""
+    if not scipy.sparse.issparse(design):
+        return np.asfortranarray(design)
+    columns = design.tocsc()
+    return scipy.sparse.csc_matrix(
+        (
+            columns.data,
+            columns.indices.astype(np.int32, copy=False),
+            columns.indptr.astype(np.int32, copy=False),
+        ),
+        shape=columns.shape,
+    )

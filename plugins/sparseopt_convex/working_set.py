@@ -1,0 +1,59 @@
+"""Working sets with Newton steps: the NumPy engine for both penalties."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse
+
+from sparseopt import Accepted, Context, Refused, Solver
+from sparseopt.recovery import Coefficients, DualityGapCertificate, SparseRegression
+from sparseopt_convex.least_squares import DENSE_LIMIT, least_squares
+from sparseopt_convex.refinement import refine, require_tolerance
+
+
+@dataclass(frozen=True)
+class WorkingSet(Solver[SparseRegression]):
+    """Starts at zero and takes in blocks of columns as the duality gap asks for them.
+
+    Parameters
+    ----------
+    tolerance : float
+        Relative gap that must be proved; usually the proof reaches 1e-14.
+
+    Notes
+    -----
+    O(m n) per working set of which there are about ten, plus O(m k^2 + k^3) for each change of
+    the k nonzero coefficients. With strength 0 the problem is solved by a singular value
+    decomposition, O(m n min(m, n)); a sparse design is made dense for that, up to a size.
+    """
+
+    tolerance: float = 1e-8
+
+    def __post_init__(self) -> None:
+        require_tolerance(self.tolerance)
+
+    def accepts(self, problem: SparseRegression) -> Accepted | Refused:
+        """Refuse least squares with a large sparse design."""
+        m, n = problem.shape
+        sparse = scipy.sparse.issparse(problem.design)
+        if problem.penalty.strength == 0 and sparse and m * n > DENSE_LIMIT:
+            return Refused(
+                f"strength 0 makes it least squares, for which the sparse {m} x {n} design would "
+                f"be made dense, and that has more than {DENSE_LIMIT} entries; give a positive "
+                "strength"
+            )
+        return Accepted()
+
+    def solve(
+        self, problem: SparseRegression, context: Context
+    ) -> tuple[Coefficients, DualityGapCertificate]:
+        """Return the refined zero vector."""
+        if problem.penalty.strength == 0:
+            return least_squares(problem, self.tolerance)
+        return refine(problem, np.zeros(problem.shape[1]), (), self.tolerance, context)
+
+    def cost(self, problem: SparseRegression) -> float:
+        """Return seconds from a fit to `benchmarks/convex.py`."""
+        return 1.0

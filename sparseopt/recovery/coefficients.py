@@ -1,0 +1,48 @@
+"""The form of an answer to a sparse regression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparseopt.arrays import read_only, require_finite
+from sparseopt.errors import ProblemError
+from sparseopt.serialization import json_type
+
+
+@json_type
+@dataclass(frozen=True, eq=False)
+class Coefficients:
+    """The answer to a `SparseRegression`.
+
+    Attributes
+    ----------
+    x : ndarray of float64, shape (n,)
+        The coefficients. Also for a float32 design they are float64: rounding them to float32
+        would cap the proven relative gap near 1e-7.
+    """
+
+    x: np.ndarray
+
+    def __post_init__(self) -> None:
+        x = np.asarray(self.x)
+        if x.ndim != 1 or x.dtype.kind not in "iuf":
+            raise ProblemError(
+                f"x must be a vector of numbers, got shape {x.shape} and dtype {x.dtype}"
+            )
+        x = x.astype(np.float64, copy=False)
+        require_finite(x, "x")
+        object.__setattr__(self, "x", read_only(x))
+
+    @property
+    def support(self) -> np.ndarray:
+        """The sorted indices of the nonzero coefficients.
+
+        Coefficients are exactly zero or count as nonzero, however small. What is proved of the
+        zeros is in `DualityGapCertificate.undecided`.
+        """
+        return np.flatnonzero(self.x)
+
+    def __str__(self) -> str:
+        return f"{len(self.support)} of {len(self.x)} coefficients are nonzero"

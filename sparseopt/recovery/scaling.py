@@ -1,0 +1,134 @@
+"""A sparse regression in units where no square overflows or underflows."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse
+
+from sparseopt.recovery.rounding import TINY, gamma
+
+if TYPE_CHECKING:
+    from sparseopt.recovery.problem import SparseRegression
+
+_SAFE_EXPONENT = 100
+_CHUNK = 1 << 20
+
+
+def largest_entry(matrix: Any) -> float:
+    """Return the largest magnitude in a dense or sparse array; no large temporary."""
+    data = matrix.data if scipy.sparse.issparse(matrix) else matrix
+    return max(float(data.max()), -float(data.min())) if data.size else 0.0
+
+
+def _exponent(largest: float) -> int:
+    return math.frexp(largest)[1] if largest else 0
+
+
+def _column_chunks(matrix: Any) -> list[slice]:
+    step = max(1, _CHUNK // matrix.shape[0])
+    return [slice(i, i + step) for i in range(0, matrix.shape[1], step)]
+
+
+class ScaledProblem:
+    """A `SparseRegression` with target entries of at most 1, by a power of two.
+
+    Design A 2^-a, target y 2^-b, limits w 2^-(a + b), coefficients x 2^(a - b), dual points
+    t 2^-b, objective P 2^-2b. Powers of two make this exact, except where a number falls below
+    the normal range, which `rounding.TINY` covers. The design is copied only if its largest
+    entry lies outside 2^-100, ..., 2^100; else a = 0.
+
+    Attributes
+    ----------
+    design : ndarray or scipy.sparse csr or csc, shape (m, n)
+    target : ndarray of float64, shape (m,)
+    blocks : Blocks
+    limits : ndarray of float64, shape (n_blocks,)
+        Factors of the blocks' norms in the penalty.
+    """
+
+    def __init__(self, problem: SparseRegression) -> None:
+        self.design = problem.design
+        exponent = _exponent(largest_entry(problem.design))
+        self._a = exponent if abs(exponent) > _SAFE_EXPONENT else 0
+        if self._a:
+            self.design = problem.design.astype(np.float64) * math.ldexp(1.0, -self._a)
+        self._b = _exponent(largest_entry(problem.target))
+        self.target = np.ldexp(problem.target.astype(np.float64), -self._b)
+        size = problem.shape[1]
+        self.blocks = problem.penalty.blocks(size)
+        self.limits = self._shift(problem.penalty.limits(size), -self._a - self._b)
+
+    @staticmethod
+    def _shift(values: Any, exponent: int) -> np.ndarray:
+        with np.errstate(over="ignore", under="ignore"):
+            return np.ldexp(np.asarray(values, dtype=np.float64), exponent)
+
+    def coefficients(self, x: np.ndarray) -> np.ndarray:
+        """Return coefficients in scaled units."""
+        return self._shift(x, self._a - self._b)
+
+    def original_coefficients(self, x: np.ndarray) -> np.ndarray:
+        """Inverse of `coefficients`."""
+        return self._shift(x, self._b - self._a)
+
+    def dual_point(self, t: np.ndarray) -> np.ndarray:
+        """Return a dual point in scaled units."""
+        return self._shift(t, -self._b)
+
+    def original_dual_point(self, t: np.ndarray) -> np.ndarray:
+        """Inverse of `dual_point`."""
+        return self._shift(t, self._b)
+
+    def original_objective(self, value: float) -> float:
+        """Return an objective value in the units of the problem."""
+        return float(self._shift(value, 2 * self._b))
+
+    def original_correlation(self, value: float) -> float:
+        """Return a correlation of design and dual point in the units of the problem."""
+        return float(self._shift(value, self._a + self._b))
+
+    def correlation(self, t: np.ndarray) -> np.ndarray:
+        """Return ``design.T @ t`` in float64; float32 designs are converted chunk by chunk."""
+        if scipy.sparse.issparse(self.design) or self.design.dtype == np.float64:
+            return np.asarray(self.design.T @ t)
+        chunks = _column_chunks(self.design)
+        return np.concatenate([self.design[:, c].astype(np.float64).T @ t for c in chunks])
+
+    def column_norm_bounds(self) -> np.ndarray:
+        """Return an upper bound of each column's Euclidean norm; 0 only for columns of zeros."""
+        rows = self.design.shape[0]
+        if scipy.sparse.issparse(self.design):
+            data = np.square(self.design.data, dtype=np.float64)
+            squares = self._with_data(data).sum(axis=0)
+            used = self._with_data((self.design.data != 0).astype(np.float64)).sum(axis=0) > 0
+        else:
+            parts = [
+                self.design[:, c].astype(np.float64, copy=False)
+                for c in _column_chunks(self.design)
+            ]
+            squares = np.concatenate([np.einsum("ij,ij->j", part, part) for part in parts])
+            used = squares > 0
+            # Squares may underflow: only a look at the entries tells a column of zeros.
+            used[~used] = self.design[:, ~used].any(axis=0)
+        bounds = np.sqrt(np.asarray(squares).ravel() * (1.0 + gamma(rows + 4)))
+        return bounds + np.where(np.asarray(used).ravel(), math.sqrt(rows) * TINY, 0.0)
+
+    def _with_data(self, data: np.ndarray) -> Any:
+        parts = (data, self.design.indices, self.design.indptr)
+        return type(self.design)(parts, shape=self.design.shape)
+
+    def columns_as_rows(self, columns: np.ndarray) -> Any:
+        """Return some columns as the rows of a dense or csr matrix."""
+        part = self.design[:, columns]
+        return part.T.tocsr() if scipy.sparse.issparse(part) else part.T
+
+    def with_target(self, columns: np.ndarray) -> Any:
+        """Return some columns and the target side by side in float64, dense or csr."""
+        part = self.design[:, columns].astype(np.float64)
+        if not scipy.sparse.issparse(part):
+            return np.column_stack([part, self.target])
+        target = scipy.sparse.csr_array(self.target[:, None])
+        return scipy.sparse.hstack([part, target], format="csr")
