@@ -10,7 +10,7 @@ import numpy as np
 
 from sparseopt import Accepted, Context, Inconclusive, Refused, Solver
 from sparseopt.recovery import Coefficients, DualityGapCertificate, SparseRegression
-from sparseopt.recovery.scaling import ScaledProblem
+from sparseopt.recovery.scaling import ScaledProblem, is_sparse
 from sparseopt_convex.refinement import refine, require_tolerance
 
 _TIME_LIMITS = {
@@ -87,7 +87,10 @@ class Cvxpy(Solver[SparseRegression]):
 
     def cost(self, problem: SparseRegression) -> float:
         """Return seconds from a fit to `benchmarks/convex.py`."""
-        return 1.0
+        m, n = problem.shape
+        if is_sparse(problem.design):
+            return 0.02 + 4e-5 * float(problem.design.nnz)
+        return 0.02 + 1.3e-8 * m * n * min(m, n)
 
 
 def _penalty(cvxpy: Any, x: Any, scaled: ScaledProblem) -> Any:

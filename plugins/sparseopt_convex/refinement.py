@@ -11,12 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse
 
 from sparseopt.context import Context
 from sparseopt.errors import Inconclusive
 from sparseopt.recovery import Coefficients, DualityGapCertificate, SparseRegression
-from sparseopt.recovery.scaling import ScaledProblem
+from sparseopt.recovery.scaling import ScaledProblem, is_sparse
 from sparseopt_convex.face_newton import Subproblem
 
 ROUNDING = 2.0**-50
@@ -41,7 +40,7 @@ class Refinement:
         self.problem, self.context, self.tolerance = problem, context, tolerance
         self.scaled = ScaledProblem(problem)
         design = self.scaled.design
-        self._columns = design.tocsc() if scipy.sparse.issparse(design) else design
+        self._columns = design.tocsc() if is_sparse(design) else design
         blocks = self.scaled.blocks
         self._block_norms = blocks.norms(self.scaled.column_norm_bounds())
         self._dual_point = np.zeros(problem.shape[0])
@@ -77,7 +76,9 @@ class Refinement:
             state, norms = self._evaluate(x)
             slow = best is not None and state.gap > 0.5 * best.gap
             full = size >= len(self.scaled.limits)
-            stalled = stalled + 1 if full and best is not None and state.gap > 0.99 * best.gap else 0
+            stalled = (
+                stalled + 1 if full and best is not None and state.gap > 0.99 * best.gap else 0
+            )
             if best is None or state.gap < best.gap:
                 best = state
             good = best.gap <= self._allowed(self.tolerance, best.primal)
