@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 
 from sparseopt import Accepted, Context, Inconclusive, Refused, Solver
 from sparseopt.recovery import Coefficients, DualityGapCertificate, SparseRegression
-from sparseopt.recovery.scaling import ScaledProblem, is_sparse
+from sparseopt.recovery.scaling import ScaledProblem
 from sparseopt_convex.refinement import refine, require_tolerance
 
 _TIME_LIMITS = {
@@ -88,7 +89,7 @@ class Cvxpy(Solver[SparseRegression]):
     def cost(self, problem: SparseRegression) -> float:
         """Return seconds from a fit to `benchmarks/convex.py`."""
         m, n = problem.shape
-        if is_sparse(problem.design):
+        if scipy.sparse.issparse(problem.design):
             return 0.02 + 4e-5 * float(problem.design.nnz)
         return 0.02 + 1.3e-8 * m * n * min(m, n)
 

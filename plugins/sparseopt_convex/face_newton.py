@@ -17,7 +17,6 @@ import scipy.linalg
 import scipy.sparse
 
 from sparseopt.recovery.penalty import Blocks
-from sparseopt.recovery.scaling import is_sparse
 
 _RIDGE = 1e-15
 
@@ -45,7 +44,7 @@ class Subproblem:
         # Beyond twice as many columns as rows, products with the columns cost less than products
         # with their Gram matrix, and less memory.
         wide = columns.shape[1] > 2 * columns.shape[0]
-        self.columns = columns.toarray() if wide and is_sparse(columns) else columns
+        self.columns = columns.toarray() if wide and scipy.sparse.issparse(columns) else columns
         self._gram = None if wide else _gram(columns)
         self._curvatures = self._block_curvatures()
 
@@ -167,7 +166,7 @@ class Subproblem:
 
 def _gram(columns: Any) -> np.ndarray:
     gram = columns.T @ columns
-    return np.asarray(gram.toarray() if is_sparse(gram) else gram)
+    return np.asarray(gram.toarray() if scipy.sparse.issparse(gram) else gram)
 
 
 def _factor(matrix: np.ndarray, ridge: float) -> tuple[np.ndarray, bool]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.linalg
+import scipy.sparse
 
 from sparseopt.recovery import Coefficients, DualityGapCertificate, SparseRegression
-from sparseopt.recovery.scaling import ScaledProblem, is_sparse
+from sparseopt.recovery.scaling import ScaledProblem
 from sparseopt_convex.refinement import require_gap
 
 DENSE_LIMIT = 2**25
@@ -30,7 +31,7 @@ def least_squares(
     """
     scaled = ScaledProblem(problem)
     design = scaled.design
-    dense = design.toarray() if is_sparse(design) else design
+    dense = design.toarray() if scipy.sparse.issparse(design) else design
     norms = scaled.column_norm_bounds()
     units = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
     left, values, right = scipy.linalg.svd(

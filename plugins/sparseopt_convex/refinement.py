@@ -11,11 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse
 
 from sparseopt.context import Context
 from sparseopt.errors import Inconclusive
 from sparseopt.recovery import Coefficients, DualityGapCertificate, SparseRegression
-from sparseopt.recovery.scaling import ScaledProblem, is_sparse
+from sparseopt.recovery.scaling import ScaledProblem
 from sparseopt_convex.face_newton import Subproblem
 
 ROUNDING = 2.0**-50
@@ -40,7 +41,7 @@ class Refinement:
         self.problem, self.context, self.tolerance = problem, context, tolerance
         self.scaled = ScaledProblem(problem)
         design = self.scaled.design
-        self._columns = design.tocsc() if is_sparse(design) else design
+        self._columns = design.tocsc() if scipy.sparse.issparse(design) else design
         blocks = self.scaled.blocks
         self._block_norms = blocks.norms(self.scaled.column_norm_bounds())
         self._dual_point = np.zeros(problem.shape[0])

@@ -11,7 +11,7 @@ import scipy.sparse
 
 from sparseopt import Accepted, Context, Refused, Solver
 from sparseopt.recovery import L1, Coefficients, DualityGapCertificate, SparseRegression
-from sparseopt.recovery.scaling import ScaledProblem, is_sparse
+from sparseopt.recovery.scaling import ScaledProblem
 from sparseopt_convex.refinement import refine, require_tolerance
 
 
@@ -50,7 +50,7 @@ class ScikitLearn(Solver[SparseRegression]):
                 "strength 0 makes it least squares, on which coordinate descent is slow and "
                 "unreliable"
             )
-        if is_sparse(problem.design) and problem.design.nnz >= 2**31:
+        if scipy.sparse.issparse(problem.design) and problem.design.nnz >= 2**31:
             return Refused("scikit-learn takes sparse designs with 32-bit indices only")
         return Accepted()
 
@@ -80,14 +80,14 @@ class ScikitLearn(Solver[SparseRegression]):
     def cost(self, problem: SparseRegression) -> float:
         """Return seconds from a fit to `benchmarks/convex.py`."""
         m, n = problem.shape
-        if is_sparse(problem.design):
+        if scipy.sparse.issparse(problem.design):
             return 2.5e-3 + 4e-7 * (float(problem.design.nnz) + n)
         return 2e-3 + 1.2e-8 * m * n
 
 
 def _as_sklearn_takes(design: Any) -> Any:
     """Return the design in column order, sparse ones with 32-bit indices."""
-    if not is_sparse(design):
+    if not scipy.sparse.issparse(design):
         return np.asfortranarray(design)
     columns = design.tocsc()
     return scipy.sparse.csc_matrix(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse
 
 from sparseopt import Accepted, Context, Refused, Solver
 from sparseopt.recovery import Coefficients, DualityGapCertificate, SparseRegression
-from sparseopt.recovery.scaling import is_sparse
 from sparseopt_convex.least_squares import DENSE_LIMIT, least_squares
 from sparseopt_convex.refinement import refine, require_tolerance
 
@@ -37,7 +37,7 @@ class WorkingSet(Solver[SparseRegression]):
     def accepts(self, problem: SparseRegression) -> Accepted | Refused:
         """Refuse least squares with a large sparse design."""
         m, n = problem.shape
-        sparse = is_sparse(problem.design)
+        sparse = scipy.sparse.issparse(problem.design)
         if problem.penalty.strength == 0 and sparse and m * n > DENSE_LIMIT:
             return Refused(
                 f"strength 0 makes it least squares, for which the sparse {m} x {n} design would "
@@ -57,6 +57,6 @@ class WorkingSet(Solver[SparseRegression]):
     def cost(self, problem: SparseRegression) -> float:
         """Return seconds from a fit to `benchmarks/convex.py`."""
         m, n = problem.shape
-        if is_sparse(problem.design):
+        if scipy.sparse.issparse(problem.design):
             return 2e-3 + 3e-7 * (float(problem.design.nnz) + n)
         return 1.5e-3 + 8e-9 * m * n

@@ -115,6 +115,9 @@ class DualityGap:
     def dual(self, t: np.ndarray) -> Dual:
         """Bound the block norms of ``A^T t``; blocks near their limit to about the last bit."""
         scaled = self.scaled
+        if not t.any():
+            nothing, no_norms = np.zeros(len(self.norms)), np.zeros(len(self.block_norms))
+            return Dual(nothing, nothing, no_norms, no_norms)
         correlation = scaled.correlation(t)
         error = gamma(len(t) + 2) * norm_bound(t) * self.norms + TINY * (self.norms > 0)
         lower, upper = self._block_bounds(correlation, error)
@@ -146,7 +149,7 @@ class DualityGap:
     def feasible(self, t: np.ndarray, dual: Dual) -> np.ndarray:
         """Say per block whether `t` satisfies its constraint."""
         if self.penalised:
-            return (dual.upper <= self.limits_low) & (self.limits_low > TINY)
+            return (dual.upper <= self.limits_low) & ((self.limits_low > TINY) | (dual.upper == 0))
         return dual.upper <= ORTHOGONAL * self.block_norms * norm_bound(t)
 
     def make_feasible(self, t: np.ndarray, margin: float) -> tuple[np.ndarray, Dual]:

@@ -202,6 +202,11 @@ def _as_groups(groups: Iterable[Any]) -> tuple[np.ndarray, ...]:
         raise ProblemError(f"groups must be a list of lists of column numbers ({error})") from error
     if not listed:
         raise ProblemError("groups is empty; give one list of column numbers per group")
+    for g, group in enumerate(listed):
+        if group.ndim != 1 or group.size == 0 or group.dtype.kind not in "iuf":
+            raise ProblemError(
+                f"group {g} must be a non-empty list of column numbers, got {group.tolist()!r}"
+            )
     sizes = [len(group) for group in listed]
     entries = np.concatenate(listed)
     owners = np.repeat(np.arange(len(listed)), sizes)

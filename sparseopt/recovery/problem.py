@@ -16,7 +16,7 @@ from sparseopt.problem import Problem
 from sparseopt.recovery.certificate import DualityGapCertificate
 from sparseopt.recovery.coefficients import Coefficients
 from sparseopt.recovery.penalty import Penalty
-from sparseopt.recovery.scaling import is_sparse, largest_entry
+from sparseopt.recovery.scaling import largest_entry
 from sparseopt.serialization import json_type
 
 LARGEST, SMALLEST = 1e150, 1e-140
@@ -25,7 +25,7 @@ LARGEST, SMALLEST = 1e150, 1e-140
 
 def _as_design(value: Any) -> Any:
     """Return a matrix of float32 or float64, dense or csr or csc, without copying if it is one."""
-    if is_sparse(value):
+    if scipy.sparse.issparse(value):
         return _as_sparse_design(value)
     if hasattr(value, "matvec"):
         raise ProblemError(
@@ -189,7 +189,7 @@ class SparseRegression(Problem):
     def describe(self) -> str:
         """Return one line with the sizes and the penalty."""
         m, n = self.shape
-        kind = f"sparse ({self.design.nnz} stored) " if is_sparse(self.design) else ""
+        kind = f"sparse ({self.design.nnz} stored) " if scipy.sparse.issparse(self.design) else ""
         name = type(self.penalty).__name__
         return f"{name} regression, strength {self.penalty.strength:g}, {kind}design {m} x {n}"
 
@@ -197,5 +197,5 @@ class SparseRegression(Problem):
         """Return the penalty's name, and whether the design is sparse."""
         return {
             "penalty": type(self.penalty).__name__,
-            "sparse": bool(is_sparse(self.design)),
+            "sparse": bool(scipy.sparse.issparse(self.design)),
         }

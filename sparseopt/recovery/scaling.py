@@ -17,14 +17,9 @@ _SAFE_EXPONENT = 100
 _CHUNK = 1 << 20
 
 
-def is_sparse(matrix: Any) -> bool:
-    """Return whether `matrix` is a scipy.sparse one, without narrowing its type for checkers."""
-    return bool(scipy.sparse.issparse(matrix))
-
-
 def largest_entry(matrix: Any) -> float:
     """Return the largest magnitude in a dense or sparse array; no large temporary."""
-    data = matrix.data if is_sparse(matrix) else matrix
+    data = matrix.data if scipy.sparse.issparse(matrix) else matrix
     return max(float(data.max()), -float(data.min())) if data.size else 0.0
 
 
@@ -97,7 +92,7 @@ class ScaledProblem:
 
     def correlation(self, t: np.ndarray) -> np.ndarray:
         """Return ``design.T @ t`` in float64; float32 designs are converted chunk by chunk."""
-        if is_sparse(self.design) or self.design.dtype == np.float64:
+        if scipy.sparse.issparse(self.design) or self.design.dtype == np.float64:
             return np.asarray(self.design.T @ t)
         chunks = _column_chunks(self.design)
         return np.concatenate([self.design[:, c].astype(np.float64).T @ t for c in chunks])
@@ -105,7 +100,7 @@ class ScaledProblem:
     def column_norm_bounds(self) -> np.ndarray:
         """Return an upper bound of each column's Euclidean norm; 0 only for columns of zeros."""
         rows = self.design.shape[0]
-        if is_sparse(self.design):
+        if scipy.sparse.issparse(self.design):
             data = np.square(self.design.data, dtype=np.float64)
             squares = self._with_data(data).sum(axis=0)
             used = self._with_data((self.design.data != 0).astype(np.float64)).sum(axis=0) > 0
@@ -128,12 +123,12 @@ class ScaledProblem:
     def columns_as_rows(self, columns: np.ndarray) -> Any:
         """Return some columns as the rows of a dense or csr matrix."""
         part = self.design[:, columns]
-        return part.T.tocsr() if is_sparse(part) else part.T
+        return part.T.tocsr() if scipy.sparse.issparse(part) else part.T
 
     def with_target(self, columns: np.ndarray) -> Any:
         """Return some columns and the target side by side in float64, dense or csr."""
         part = self.design[:, columns].astype(np.float64)
-        if not is_sparse(part):
+        if not scipy.sparse.issparse(part):
             return np.column_stack([part, self.target])
         target = scipy.sparse.csr_array(self.target[:, None])
         return scipy.sparse.hstack([part, target], format="csr")
