@@ -6,28 +6,57 @@ import importlib
 import importlib.metadata
 import json as json_module
 import platform
+import re
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import out, say, say_json
-from sparseopt.registry import Registered, registry
+from sparseopt.registry import Plugin, Registered, registry
 
-_PACKAGES = ("sparseopt", "numpy", "scipy", "networkx", "sympy", "numba", "torch", "onnx")
-_MORE_PACKAGES = ("onnxruntime", "cvxpy", "scikit-learn", "matplotlib", "joblib", "z3-solver")
+_HIDDEN_EXTRAS = ("all", "test")
 
 
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in (*_PACKAGES, *_MORE_PACKAGES):
+def _extras() -> dict[str, list[str]]:
+    """Return the packages that sparseopt's own metadata asks for, with the extras that do."""
+    found: dict[str, list[str]] = {}
+    for line in importlib.metadata.requires("sparseopt") or []:
+        package = re.split(r"[\s<>=!~;\[(]", line, maxsplit=1)[0]
+        extra = re.search(r"extra == ['\"]([^'\"]+)['\"]", line)
+        extras = found.setdefault(package, [])
+        if extra is not None:
+            extras.append(extra.group(1))
+    return {
+        package: [extra for extra in extras if extra not in _HIDDEN_EXTRAS]
+        for package, extras in found.items()
+        if package != "sparseopt" and (not extras or set(extras) - set(_HIDDEN_EXTRAS))
+    }
+
+
+def _packages() -> list[dict[str, str]]:
+    rows = [{"name": "python", "state": platform.python_version(), "remedy": ""}]
+    for name, extras in {"sparseopt": [], **_extras()}.items():
         try:
-            found[name] = importlib.metadata.version(name)
+            state, remedy = importlib.metadata.version(name), ""
         except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            state = "not installed"
+            remedy = " or ".join(f"pip install 'sparseopt[{extra}]'" for extra in extras)
+        rows.append({"name": name, "state": state, "remedy": remedy})
+    return rows
+
+
+def _plugin(plugin: Plugin) -> dict[str, Any]:
+    return {
+        "name": plugin.name,
+        "distribution": plugin.distribution,
+        "first_party": plugin.first_party,
+        "summary": plugin.manifest.summary if plugin.manifest else "",
+        "state": plugin.fault or "ok",
+        "remedy": plugin.remedy,
+        "traceback": plugin.traceback,
+    }
 
 
 def _state(item: Registered) -> tuple[str, str]:
@@ -43,26 +72,24 @@ def _state(item: Registered) -> tuple[str, str]:
     return "ok", ""
 
 
-def _rows() -> list[dict[str, Any]]:
+def _entries() -> list[dict[str, Any]]:
     rows = []
     known = registry()
-    for kind, items in (
-        ("solver", known.solvers),
-        ("analyzer", known.analyzers),
-        ("reader", known.readers),
+    for kind, target, items in (
+        ("solver", "problem", known.solvers),
+        ("analyzer", "subject", known.analyzers),
+        ("reader", "produces", known.readers),
     ):
         for item in items:
-            entry = item.entry
-            of = {"solver": "problem", "analyzer": "subject", "reader": "produces"}[kind]
             state, remedy = _state(item)
             rows.append(
                 {
                     "kind": kind,
                     "name": item.name,
                     "plugin": item.plugin.name,
-                    "for": getattr(entry, of).partition(":")[2],
-                    "guarantee": entry.guarantee.value if kind == "solver" else "",
-                    "summary": entry.summary,
+                    "for": getattr(item.entry, target).partition(":")[2],
+                    "guarantee": item.entry.guarantee.value if kind == "solver" else "",
+                    "summary": item.entry.summary,
                     "state": state,
                     "remedy": remedy,
                     "traceback": item.traceback,
@@ -71,36 +98,34 @@ def _rows() -> list[dict[str, Any]]:
     return rows
 
 
+def _line(head: str, row: dict[str, Any], verbose: bool) -> None:
+    good = row["state"] == "ok" or row["state"][:1].isdigit()
+    remedy = f" (remedy: {row['remedy']})" if row["remedy"] else ""
+    colour = "green" if good else "yellow"
+    out().print(f"  {escape(head)}: [{colour}]{escape(row['state'] + remedy)}[/]")
+    if verbose and row.get("traceback"):
+        say(row["traceback"])
+
+
 def doctor(
     json: opt.Json = False,
     verbose: Annotated[bool, typer.Option(help="Print tracebacks of what fails.")] = False,
 ) -> None:
-    """Show plugins, solvers, analyzers and readers: what is there, what is not, and the remedy."""
-    plugins = [
-        {
-            "name": p.name,
-            "distribution": p.distribution,
-            "first_party": p.first_party,
-            "summary": p.manifest.summary if p.manifest else "",
-            "state": p.fault or "ok",
-            "remedy": p.remedy,
-            "traceback": p.traceback,
-        }
-        for p in registry().plugins
-    ]
-    rows = _rows()
+    """Show packages, plugins, solvers, analyzers, readers: what is there, or why not."""
+    plugins = [_plugin(plugin) for plugin in registry().plugins]
+    packages, entries = _packages(), _entries()
     if json:
-        body = {"versions": _versions(), "plugins": plugins, "entries": rows}
+        body = {"packages": packages, "plugins": plugins, "entries": entries}
         say_json(json_module.dumps(body))
         return
-    say("  ".join(f"{name} {number}" for name, number in _versions().items()))
-    table = Table("kind", "name", "plugin", "for", "guarantee", "state")
-    for row in rows:
-        cells = [row[key] for key in ("kind", "name", "plugin", "for", "guarantee")]
-        colour = "green" if row["state"] == "ok" else "yellow"
-        table.add_row(*cells, f"[{colour}]{escape(row['state'])}[/]")
-    out().print(table)
-    for row in [r for r in [*plugins, *rows] if r["state"] != "ok"]:
-        say(f"{row['name']}: {row['state']}; remedy: {row['remedy']}")
-        if verbose and row["traceback"]:
-            say(row["traceback"])
+    say("packages")
+    for row in packages:
+        _line(row["name"], row, verbose)
+    say("plugins")
+    for row in plugins:
+        _line(f"{row['name']} (from {row['distribution']}) {row['summary']}", row, verbose)
+    for kind in ("solver", "analyzer", "reader"):
+        say(f"{kind}s")
+        for row in (entry for entry in entries if entry["kind"] == kind):
+            promise = f", {row['guarantee']}" if row["guarantee"] else ""
+            _line(f"{row['name']} ({row['plugin']}; {row['for']}{promise})", row, verbose)
