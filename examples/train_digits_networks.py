@@ -8,7 +8,9 @@ scikit-learn's digits (8 x 8 images, 10 classes). Takes about half a minute on o
 from __future__ import annotations
 
 import argparse
+import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -86,15 +88,17 @@ def weights(model: nn.Module) -> list[tuple[nn.Module, str]]:
 
 
 # %% Make one network
-def make(build: object, path: Path, data: tuple[torch.Tensor, ...]) -> None:
+def make(
+    build: Callable[[], nn.Module], path: Path, data: tuple[torch.Tensor, ...], epochs: int
+) -> None:
     """Train, prune globally by magnitude, fine-tune with the masks, export."""
     torch.manual_seed(0)
-    model = build()  # type: ignore[operator]
-    train(model, data, 40)
+    model = build()
+    train(model, data, epochs)
     dense = accuracy(model, data)
     prune.global_unstructured(weights(model), prune.L1Unstructured, amount=SPARSITY)
     pruned = accuracy(model, data)
-    train(model, data, 20)
+    train(model, data, epochs // 2)
     for module, name in weights(model):
         prune.remove(module, name)
     with warnings.catch_warnings():  # the exporter without further dependencies is the old one
@@ -109,9 +113,12 @@ def make(build: object, path: Path, data: tuple[torch.Tensor, ...]) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", default=Path(__file__).parent / "networks", type=Path)
-    folder = parser.parse_args().folder
+    parser.add_argument("--quick", action="store_true", help="few epochs, into a scratch folder")
+    arguments = parser.parse_args()
+    epochs = 4 if arguments.quick else 40
+    folder = Path(tempfile.mkdtemp()) if arguments.quick else arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)  # reproducible sums
     images = digits()
-    make(mlp, folder / "digits_mlp.onnx", images)
-    make(cnn, folder / "digits_cnn.onnx", images)
+    make(mlp, folder / "digits_mlp.onnx", images, epochs)
+    make(cnn, folder / "digits_cnn.onnx", images, epochs)
