@@ -35,12 +35,15 @@ def find_window(left: np.ndarray, right: np.ndarray) -> Window | None:
     r m^2 / word length).
     """
     rows, columns = left.astype(np.float32), right.astype(np.float32)
-    count = rows @ columns
-    single = count == 1
-    owner = np.where(single, (rows * np.arange(left.shape[1], dtype=np.float32)) @ columns, -1)
-    for k in np.flatnonzero(left.any(axis=0) & right.any(axis=1)).tolist():
-        owned = owner[left[:, k]][:, right[k]] == k
-        found = _differing_rows(owned)
+    single = rows @ columns == 1
+    numbered = rows * np.arange(1, left.shape[1] + 1, dtype=np.float32)
+    # 0 where the cell is not single, else 1 + its owner.
+    owner = np.where(single, numbered @ columns, 0).astype(np.intp)
+    owned = np.bincount(owner.ravel(), minlength=left.shape[1] + 1)[1:]
+    # A window needs three single cells of one term; large shares first, they are likelier.
+    for k in sorted(np.flatnonzero(owned >= 3).tolist(), key=lambda k: -owned[k]):
+        cells = owner[np.ix_(left[:, k], right[k])] == k + 1
+        found = _differing_rows(cells)
         if found is not None:
             return _window(left, right, k, *found)
     return None
