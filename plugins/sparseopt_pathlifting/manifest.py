@@ -64,5 +64,18 @@ MANIFEST = Manifest(
             requires=("onnx",),
             remedy=_REMEDY,
         ),
+        ReaderEntry(
+            name="torch",
+            path="sparseopt_pathlifting.torch_reader:TorchReader",
+            produces="sparseopt:Network",
+            summary="PyTorch modules with an example input, exported programs, .pt2 files",
+            suffixes=(".pt2",),
+            types=(
+                "torch.nn.modules.module:Module",
+                "torch.export.exported_program:ExportedProgram",
+            ),
+            requires=("torch",),
+            remedy=_REMEDY,
+        ),
     ),
 )

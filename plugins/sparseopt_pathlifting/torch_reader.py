@@ -1,0 +1,398 @@
+"""Reads PyTorch modules, exported programs and .pt2 files."""
+
+from __future__ import annotations
+
+import copy
+import operator
+import os
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.utils.prune import BasePruningMethod
+
+import sparseopt as so
+from sparseopt_pathlifting.agreement import require_agreement
+from sparseopt_pathlifting.torch_graph import (
+    TorchGraph,
+    module_of,
+    mutates_shared_value,
+    overload,
+    packet,
+)
+from sparseopt_pathlifting.torch_layers import LAYERS
+from sparseopt_pathlifting.torch_shapes import SHAPES
+
+OPERATORS = {**LAYERS, **SHAPES}
+
+REASONS = {
+    "aten.gelu": "GELU is not piecewise linear",
+    "aten.silu": "SiLU is not piecewise linear",
+    "aten.hardswish": "hard-swish multiplies two values that depend on the input",
+    "aten.mish": "mish is not piecewise linear",
+    "aten.elu": "ELU is not piecewise linear",
+    "aten.selu": "SELU is not piecewise linear",
+    "aten.celu": "CELU is not piecewise linear",
+    "aten.tanh": "tanh is not piecewise linear",
+    "aten.softplus": "softplus is not piecewise linear",
+    "aten.layer_norm": "layer normalization divides by a function of the input",
+    "aten.group_norm": "group normalization divides by a function of the input",
+    "aten.instance_norm": "instance normalization divides by a function of the input",
+    "aten.rms_norm": "RMS normalization divides by a function of the input",
+    "aten.scaled_dot_product_attention": "attention multiplies values that depend on the input",
+}
+
+
+@dataclass(frozen=True)
+class TorchReader(so.Reader):
+    """Reads a DAG ReLU network from PyTorch through ``torch.export``.
+
+    Modules need an example input; its values do not matter. Parameters are copied, masks of
+    ``torch.nn.utils.prune`` are applied, modules are left as they were. Operators are allowed by
+    name; any other is refused with the name of its node.
+
+    Parameters
+    ----------
+    check : bool
+        Compare the network with the module on random input.
+    """
+
+    check: bool = True
+
+    def read(self, source: Any, example: Any = None) -> so.Network:
+        """Return the network."""
+        if isinstance(source, str | os.PathLike):
+            source = _load(source)
+        if isinstance(source, torch.export.ExportedProgram):
+            return self._from_program(source, example)
+        return self._from_module(source, example)
+
+    def _from_module(self, module: torch.nn.Module, example: Any) -> so.Network:
+        if example is None:
+            raise so.ProblemError(
+                f"{type(module).__name__} does not fix its input shape; pass example=, an input "
+                "tensor of the right shape (its values do not matter)"
+            )
+        _require_evaluation(module)
+        clean = _without_masks(module)
+        x = _as_tensor(example, clean)
+        batch = x.shape[0] if x.ndim > 1 and _is_batch(clean, x) else 1
+        sample = x[:1] if batch > 1 else x
+        program, notes = _export(clean, sample)
+        return self._convert(program, tuple(sample.shape), 1, _tied(clean), notes)
+
+    def _from_program(self, program: Any, example: Any) -> so.Network:
+        shape = _program_shape(program, example)
+        batch = shape[0] if len(shape) > 1 else 1
+        if batch == 1:
+            return self._convert(program, shape, 1, {}, [])
+        try:
+            return self._convert(program, (1, *shape[1:]), batch, {}, [])
+        except so.ProblemError as refused:
+            try:  # the samples of the batch meet, so it is no batch
+                return self._convert(program, shape, 1, {}, [])
+            except so.ProblemError:
+                raise refused from None
+
+    def _convert(
+        self,
+        program: torch.export.ExportedProgram,
+        shape: tuple[int, ...],
+        batch: int,
+        aliases: dict[str, str],
+        notes: list[str],
+    ) -> so.Network:
+        if mutates_shared_value(program.graph):
+            with _quiet():
+                program = program.run_decompositions({})
+        graph = TorchGraph(program, shape, batch, aliases)
+        for note in notes:
+            graph.emit.builder.note(note)
+        network = convert(graph)
+        if self.check:
+            _check(program, graph, network, shape)
+        return network
+
+
+def convert(graph: TorchGraph) -> so.Network:
+    """Return the network of an exported program, node by node."""
+    output: Any = None
+    needed = _needed(graph.program.graph)
+    for node in graph.program.graph.nodes:
+        if node.op == "output":
+            output = graph.resolve(node.args[0])
+        elif node.op != "call_function" or node not in needed:
+            continue
+        else:
+            _convert_node(graph, node)
+    return graph.finish(output)
+
+
+def _needed(graph: torch.fx.Graph) -> set[torch.fx.Node]:
+    """Return the nodes that the output depends on."""
+    needed: set[torch.fx.Node] = set()
+    for node in reversed(graph.nodes):
+        if node.op == "output" or node in needed:
+            needed.update(node.all_input_nodes)
+    return needed
+
+
+def _convert_node(graph: TorchGraph, node: torch.fx.Node) -> None:
+    path = module_of(node)[0]
+    where = f"node {node.name!r} ({overload(node)}{f' in {path}' if path else ''})"
+    try:
+        if graph.constant_result(node):
+            return
+        name = packet(node)
+        rule = OPERATORS.get(overload(node)) or OPERATORS.get(name.removesuffix("_"))
+        if node.target is operator.getitem:
+            graph.environment[node.name] = graph.item(node)
+            return
+        if rule is None:
+            reason = REASONS.get(
+                name.removesuffix("_"),
+                "this operator is not among those of a DAG ReLU network",
+            )
+            raise so.ProblemError(f"{reason}; cut the network before it, or replace it")
+        graph.environment[node.name] = rule(graph, graph.call(node))
+    except so.ProblemError as error:
+        raise so.ProblemError(f"{where} is refused: {error}") from error
+
+
+# Before the export --------------------------------------------------------------------------
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep PyTorch's warnings about its own internals from the user."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _load(path: Any) -> torch.export.ExportedProgram:
+    try:
+        with _quiet():
+            return torch.export.load(os.fspath(path))
+    except Exception as error:  # whatever unpickling and unzipping meet
+        raise so.ProblemError(
+            f"{os.fspath(path)!r} is not a program saved by torch.export.save, or is cut short: "
+            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        ) from error
+
+
+def _require_evaluation(module: torch.nn.Module) -> None:
+    """Refuse layers that act differently in training, before anything runs them."""
+    norms, drops = torch.nn.modules.batchnorm._NormBase, torch.nn.modules.dropout._DropoutNd
+    for name, part in module.named_modules():
+        if part.training and isinstance(part, norms | drops):
+            raise so.ProblemError(
+                f"the layer {name or 'itself'!r} ({type(part).__name__}) is in training mode; call "
+                "module.eval() first"
+            )
+
+
+def _as_tensor(example: Any, module: torch.nn.Module) -> torch.Tensor:
+    """Return the example in the module's dtype and on its device."""
+    if isinstance(example, tuple | list) and len(example) == 1:
+        example = example[0]
+    tensor = example if isinstance(example, torch.Tensor) else torch.as_tensor(np.asarray(example))
+    first = next((p for p in module.parameters() if p.is_floating_point()), None)
+    if tensor.is_complex() or tensor.numel() == 0:
+        raise so.ProblemError(
+            f"the example has shape {tuple(tensor.shape)} and dtype {tensor.dtype}; give a real "
+            "tensor with entries"
+        )
+    if first is None:
+        return tensor.detach().to(torch.float32 if not tensor.is_floating_point() else tensor.dtype)
+    if first.dtype not in (torch.float32, torch.float64):
+        raise so.ProblemError(
+            f"the module has dtype {first.dtype}; convert it by module.float() first"
+        )
+    return tensor.detach().to(dtype=first.dtype, device=first.device)
+
+
+def _is_batch(module: torch.nn.Module, example: torch.Tensor) -> bool:
+    """Whether the module maps a stack of samples to the stack of their results."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(example.shape, generator=generator, dtype=example.dtype).to(example.device)
+    try:
+        with torch.no_grad():
+            together = module(x)
+            apart = [module(x[i : i + 1]) for i in range(min(2, len(x)))]
+    except Exception:  # the module does not take single samples; the export reports real errors
+        return False
+    if not isinstance(together, torch.Tensor) or together.shape[:1] != x.shape[:1]:
+        return False
+    if any(part.shape != (1, *together.shape[1:]) for part in apart):
+        return False
+    expected = torch.cat(apart)
+    scale = float(expected.abs().max()) if expected.numel() else 0.0
+    return bool((together[: len(expected)] - expected).abs().max() <= 1e-3 * scale + 1e-6)
+
+
+def _export(
+    module: torch.nn.Module, x: torch.Tensor
+) -> tuple[torch.export.ExportedProgram, list[str]]:
+    try:
+        return _exported(module, x), []
+    except Exception as first:  # torch.export raises many kinds
+        try:
+            with torch.no_grad():
+                module(x)
+        except Exception as error:
+            raise so.ProblemError(
+                f"{type(module).__name__} cannot take an input of shape {tuple(x.shape)}: {error}"
+            ) from error
+        try:
+            traced = torch.fx.symbolic_trace(module)
+            note = "torch.export failed; the module was traced by torch.fx instead"
+            return _exported(traced, x), [note]
+        except Exception:
+            line = str(first).strip().splitlines()[0] if str(first).strip() else ""
+            raise so.ProblemError(
+                f"torch.export cannot follow {type(module).__name__}: {type(first).__name__}: "
+                f"{line}; a forward whose steps depend on the data is no fixed network"
+            ) from first
+
+
+def _exported(module: torch.nn.Module, x: torch.Tensor) -> torch.export.ExportedProgram:
+    with _quiet():
+        return torch.export.export(module, (x,))
+
+
+def _without_masks(module: torch.nn.Module) -> torch.nn.Module:
+    """Return the module with masks of ``torch.nn.utils.prune`` multiplied into the weights.
+
+    Shares everything else with the original, which is not touched. A module without masks is
+    returned as it is.
+    """
+    if not any(_masks(part) for part in module.modules()):
+        return module
+    return _copy_without_masks(module, {})
+
+
+def _masks(module: torch.nn.Module) -> list[str]:
+    hooks = module._forward_pre_hooks.values()
+    return [h._tensor_name for h in hooks if isinstance(h, BasePruningMethod)]
+
+
+def _copy_without_masks(module: torch.nn.Module, done: dict[int, Any]) -> torch.nn.Module:
+    if id(module) in done:
+        return done[id(module)]
+    twin = copy.copy(module)
+    done[id(module)] = twin
+    twin.__dict__ = dict(module.__dict__)
+    twin._parameters = dict(module._parameters)
+    twin._buffers = dict(module._buffers)
+    twin._modules = {
+        name: None if child is None else _copy_without_masks(child, done)
+        for name, child in module._modules.items()
+    }
+    for name in _masks(module):
+        masked = module._parameters[f"{name}_orig"] * module._buffers[f"{name}_mask"]
+        twin.__dict__.pop(name, None)
+        del twin._parameters[f"{name}_orig"], twin._buffers[f"{name}_mask"]
+        twin._parameters[name] = torch.nn.Parameter(masked.detach(), requires_grad=False)
+    twin._forward_pre_hooks = OrderedDict(
+        (key, hook)
+        for key, hook in module._forward_pre_hooks.items()
+        if not isinstance(hook, BasePruningMethod)
+    )
+    return twin
+
+
+def _tied(module: torch.nn.Module) -> dict[str, str]:
+    """Return, for parameters that are one tensor under several names, the first name."""
+    first: dict[int, str] = {}
+    aliases = {}
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        aliases[name] = first.setdefault(id(parameter), name)
+    return {name: other for name, other in aliases.items() if name != other}
+
+
+def _program_shape(program: torch.export.ExportedProgram, example: Any) -> tuple[int, ...]:
+    """Return the input shape of a program; a symbolic batch is 1, other sizes need an example."""
+    names = program.graph_signature.user_inputs
+    nodes = [n for n in program.graph.nodes if n.op == "placeholder" and n.name in names]
+    if len(nodes) != 1:
+        raise so.ProblemError(f"the program takes {len(nodes)} inputs; a network here has one")
+    tensor = nodes[0].meta["val"]
+    if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
+        raise so.ProblemError("the input of the program is not a tensor of floats")
+    fixed = [n if isinstance(n, int) else None for n in tensor.shape]
+    given = None if example is None else tuple(np.shape(example))
+    if given is not None:
+        if len(given) == len(fixed) - 1:
+            given = (1, *given)
+        pairs = zip(given[1:], fixed[1:], strict=False)
+        if len(given) != len(fixed) or any(n not in (None, m) for m, n in pairs):
+            wanted = ", ".join("?" if n is None else str(n) for n in fixed)
+            raise so.ProblemError(
+                f"the example has shape {np.shape(example)}, the program takes ({wanted})"
+            )
+        fixed = [m if n is None else n for m, n in zip(given, fixed, strict=True)]
+    if fixed and not isinstance(tensor.shape[0], int):
+        fixed[0] = 1
+    if any(n is None for n in fixed):
+        raise so.ProblemError(
+            f"the program has the dynamic input shape {tuple(map(str, tensor.shape))}; pass "
+            "example=, an input of the right shape"
+        )
+    return tuple(int(n or 1) for n in fixed)
+
+
+# After the conversion -----------------------------------------------------------------------
+
+
+class _Recorder(torch.fx.Interpreter):
+    """Runs an exported program and keeps the value of one node."""
+
+    def __init__(self, program: torch.export.ExportedProgram, wanted: str) -> None:
+        super().__init__(program.graph_module)
+        self._wanted = wanted
+        self.found: Any = None
+
+    def run_node(self, n: torch.fx.Node) -> Any:
+        """Run a node, and keep its value if it is the wanted one."""
+        result = super().run_node(n)
+        if n.name == self._wanted:
+            self.found = result
+        return result
+
+
+def _check(
+    program: torch.export.ExportedProgram,
+    graph: TorchGraph,
+    network: so.Network,
+    shape: tuple[int, ...],
+) -> None:
+    """Raise `ProblemError` if program and network disagree on random input."""
+    held = {**program.state_dict, **program.constants}
+    wanted = graph.head_input or program.graph_signature.user_outputs[0]
+    kinds = torch.export.graph_signature.InputKind
+    specs = program.graph_signature.input_specs
+    floats = [t for t in held.values() if torch.is_tensor(t) and t.is_floating_point()]
+    wide = any(t.dtype == torch.float64 for t in floats)
+
+    def reference(batch: np.ndarray) -> np.ndarray:
+        rows = []
+        for sample in batch:
+            x = torch.from_numpy(sample.reshape(shape))
+            x = torch.cat([x] * graph.fixed_batch) if graph.fixed_batch > 1 else x
+            if floats:
+                x = x.to(floats[0].device)
+            inputs = [x if s.kind == kinds.USER_INPUT else held[s.target] for s in specs]
+            recorder = _Recorder(program, str(wanted))
+            with torch.no_grad():
+                recorder.run(*inputs)
+            rows.append(recorder.found.detach().cpu().numpy())
+        return np.stack(rows)
+
+    dtype = np.float64 if wide else np.float32
+    require_agreement(network, reference, dtype, "the module as PyTorch computes it")

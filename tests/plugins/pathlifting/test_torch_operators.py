@@ -1,0 +1,179 @@
+"""Every supported PyTorch operator against PyTorch itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import sparseopt as so
+
+torch.manual_seed(0)
+
+A, B, C = torch.randn(4, 1, 1), torch.randn(6, 5), torch.randn(5)
+IMAGE, ROW = (1, 4, 6, 5), (1, 6)
+
+
+class Function(nn.Module):
+    """A module of one function."""
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(x)
+
+
+def frozen(module: nn.Module) -> nn.Module:
+    """Return a batch normalization with random statistics, in evaluation mode."""
+    for tensor in (module.running_mean, module.weight, module.bias):
+        if tensor is not None:
+            nn.init.normal_(tensor)
+    nn.init.uniform_(module.running_var, 0.5, 2.0)
+    return module.eval()
+
+
+MODULES: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
+    "conv1d": (nn.Conv1d(2, 3, 3, 2, 1), (1, 2, 7)),
+    "conv2d": (nn.Conv2d(4, 6, (3, 2), (2, 1), (1, 0), groups=2), IMAGE),
+    "conv2d-same": (nn.Conv2d(4, 2, (4, 3), padding="same", dilation=(1, 2)), IMAGE),
+    "conv2d-valid": (nn.Conv2d(4, 2, 2, padding="valid", bias=False), IMAGE),
+    "conv2d-reflect": (nn.Conv2d(4, 2, 3, padding=1, padding_mode="reflect"), IMAGE),
+    "conv2d-circular": (nn.Conv2d(4, 2, 3, padding=1, padding_mode="circular"), IMAGE),
+    "conv2d-unbatched": (nn.Conv2d(1, 2, 2), (1, 5, 4)),
+    "conv3d": (nn.Conv3d(2, 2, (2, 1, 3), padding=(1, 0, 1)), (1, 2, 3, 3, 3)),
+    "transposed1d": (nn.ConvTranspose1d(2, 3, 3, 2, 1, 1), (1, 2, 4)),
+    "transposed2d": (nn.ConvTranspose2d(4, 6, 3, 2, 1, 1, groups=2, dilation=2), IMAGE),
+    "transposed3d": (nn.ConvTranspose3d(1, 2, 2, 2), (1, 1, 2, 2, 2)),
+    "linear": (nn.Linear(6, 3), ROW),
+    "linear-positions": (nn.Linear(5, 3), IMAGE),
+    "bilinear-off": (Function(lambda x: F.linear(x, B.T)), ROW),
+    "matmul": (Function(lambda x: x @ B), ROW),
+    "matmul-left": (Function(lambda x: B @ x), (1, 5, 3)),
+    "matvec": (Function(lambda x: x @ C), (1, 2, 5)),
+    "addmm": (Function(lambda x: torch.addmm(C, x, B, alpha=0.5, beta=2.0)), ROW),
+    "addmm-value": (Function(lambda x: torch.addmm(x[:, :5], x, B, beta=-1.0)), ROW),
+    "batchnorm1d": (frozen(nn.BatchNorm1d(6)), ROW),
+    "batchnorm2d": (frozen(nn.BatchNorm2d(4)), IMAGE),
+    "batchnorm3d": (frozen(nn.BatchNorm3d(2)), (1, 2, 2, 2, 2)),
+    "batchnorm-plain": (frozen(nn.BatchNorm2d(4, affine=False)), IMAGE),
+    "batchnorm-after": (nn.Sequential(nn.ReLU(), frozen(nn.BatchNorm2d(4))), IMAGE),
+    "relu": (nn.ReLU(inplace=True), IMAGE),
+    "relu6": (nn.ReLU6(), IMAGE),
+    "hardtanh": (nn.Hardtanh(-0.5, 2.0, inplace=True), IMAGE),
+    "leaky": (nn.LeakyReLU(0.2), IMAGE),
+    "rrelu": (nn.RReLU().eval(), IMAGE),
+    "prelu": (nn.PReLU(4), IMAGE),
+    "prelu-one": (nn.PReLU(), ROW),
+    "hardsigmoid": (nn.Hardsigmoid(), IMAGE),
+    "threshold": (nn.Threshold(0.5, 0.5), IMAGE),
+    "abs": (Function(torch.abs), IMAGE),
+    "clamp": (Function(lambda x: x.clamp(-0.3, 0.8)), IMAGE),
+    "clamp-min": (Function(lambda x: x.clamp_min(0.2)), IMAGE),
+    "clip-max": (Function(lambda x: torch.clip(x, max=0.2)), IMAGE),
+    "arithmetic": (Function(lambda x: 2 * x - x / 3 + 1 - (-x) + A), IMAGE),
+    "rsub": (Function(lambda x: 1 - x), IMAGE),
+    "sub-alpha": (Function(lambda x: torch.sub(x, x.flip(1), alpha=3)), IMAGE),
+    "add-alpha": (Function(lambda x: torch.add(A, x, alpha=3)), IMAGE),
+    "iadd": (Function(lambda x: (x * 2).add_(1.0).mul_(3.0)), IMAGE),
+    "maximum": (Function(lambda x: torch.maximum(x, x.roll(1, 1))), IMAGE),
+    "minimum": (Function(lambda x: torch.minimum(x, A)), IMAGE),
+    "max-other": (Function(lambda x: torch.max(x, x.flip(2, 3))), IMAGE),
+    "maxpool1d": (nn.MaxPool1d(3, 2, 1), (1, 2, 8)),
+    "maxpool2d": (nn.MaxPool2d((3, 2), (2, 1), (1, 0), (1, 2)), IMAGE),
+    "maxpool2d-ceil": (nn.MaxPool2d(2, ceil_mode=True), (1, 2, 5, 5)),
+    "maxpool3d": (nn.MaxPool3d(2), (1, 1, 4, 3, 2)),
+    "avgpool1d": (nn.AvgPool1d(3, 2, 1, ceil_mode=True), (1, 2, 8)),
+    "avgpool2d": (nn.AvgPool2d(3, 2, 1), IMAGE),
+    "avgpool2d-ceil": (nn.AvgPool2d(3, 2, 1, ceil_mode=True), (1, 1, 6, 6)),
+    "avgpool2d-inside": (nn.AvgPool2d(3, 2, 1, count_include_pad=False, ceil_mode=True), IMAGE),
+    "avgpool2d-divisor": (nn.AvgPool2d(2, divisor_override=3), IMAGE),
+    "avgpool3d": (nn.AvgPool3d(2, 1), (1, 1, 3, 3, 3)),
+    "adaptive-avg1d": (nn.AdaptiveAvgPool1d(3), (1, 2, 8)),
+    "adaptive-avg": (nn.AdaptiveAvgPool2d((3, 7)), (1, 2, 8, 1)),
+    "adaptive-avg-none": (nn.AdaptiveAvgPool2d((None, 2)), IMAGE),
+    "adaptive-avg3d": (nn.AdaptiveAvgPool3d(2), (1, 1, 3, 4, 5)),
+    "adaptive-max": (nn.AdaptiveMaxPool2d((2, 3)), IMAGE),
+    "adaptive-max1d": (nn.AdaptiveMaxPool1d(2), (1, 2, 5)),
+    "mean": (Function(lambda x: x.mean((2, 3))), IMAGE),
+    "mean-all": (Function(lambda x: x.mean()), ROW),
+    "sum": (Function(lambda x: x.sum(1, keepdim=True)), IMAGE),
+    "amax": (Function(lambda x: x.amax((2, 3))), IMAGE),
+    "amin": (Function(lambda x: x.amin(1, keepdim=True)), IMAGE),
+    "max-dim": (Function(lambda x: x.max(2).values), IMAGE),
+    "min-dim": (Function(lambda x: x.min(-1, keepdim=True)[0]), IMAGE),
+    "max-all": (Function(lambda x: x.max()), ROW),
+    "flatten": (nn.Flatten(), IMAGE),
+    "flatten-part": (Function(lambda x: x.flatten(1, 2)), IMAGE),
+    "unflatten": (nn.Unflatten(1, (2, -1)), IMAGE),
+    "view": (Function(lambda x: x.view(x.size(0), -1)), IMAGE),
+    "squeeze": (Function(lambda x: x.mean((2, 3), keepdim=True).squeeze(-1).squeeze()), IMAGE),
+    "unsqueeze": (Function(lambda x: x[:, None].unsqueeze(-1)), IMAGE),
+    "permute": (Function(lambda x: x.permute(0, 2, 3, 1)), IMAGE),
+    "transpose": (Function(lambda x: x.transpose(1, -1).contiguous()), IMAGE),
+    "t": (Function(lambda x: x.t().t() @ B), ROW),
+    "movedim": (Function(lambda x: x.movedim(1, -1)), IMAGE),
+    "cat": (Function(lambda x: torch.cat([x, x[:, :2]], 1)), IMAGE),
+    "stack": (Function(lambda x: torch.stack([x, 2 * x], 2)), IMAGE),
+    "chunk": (Function(lambda x: x.chunk(2, 1)[1]), IMAGE),
+    "split": (Function(lambda x: x.split(3, 1)[1] + x.split([1, 3], 1)[0]), IMAGE),
+    "unbind": (Function(lambda x: x.unbind(1)[2]), IMAGE),
+    "slice": (Function(lambda x: x[:, 1:, ::2, -2:]), IMAGE),
+    "narrow": (Function(lambda x: x.narrow(1, 1, 2)), IMAGE),
+    "select": (Function(lambda x: x[:, -1]), IMAGE),
+    "index": (Function(lambda x: x[:, [2, 0, 0]]), IMAGE),
+    "index-select": (Function(lambda x: x.index_select(2, torch.tensor([3, 1]))), IMAGE),
+    "flip": (Function(lambda x: x.flip(1, 3)), IMAGE),
+    "roll": (Function(lambda x: x.roll((1, -2), (1, 2))), IMAGE),
+    "expand": (Function(lambda x: x[:, :1].expand(-1, 3, -1, -1)), IMAGE),
+    "repeat": (Function(lambda x: x.repeat(1, 2, 1, 1)), IMAGE),
+    "pad": (Function(lambda x: F.pad(x, (1, 2, -1, 0))), IMAGE),
+    "pad-reflect": (nn.ReflectionPad2d((1, 2, 0, 1)), IMAGE),
+    "pad-replicate": (nn.ReplicationPad2d(1), IMAGE),
+    "zero-pad": (nn.ZeroPad2d(1), IMAGE),
+    "pixel-shuffle": (nn.PixelShuffle(2), IMAGE),
+    "pixel-unshuffle": (nn.PixelUnshuffle(2), (1, 2, 4, 6)),
+    "channel-shuffle": (nn.ChannelShuffle(2), IMAGE),
+    "nearest": (nn.Upsample(scale_factor=2), IMAGE),
+    "nearest-odd": (nn.Upsample(size=(7, 11)), IMAGE),
+    "nearest-scale": (Function(lambda x: F.interpolate(x, scale_factor=1.7)), IMAGE),
+    "nearest-exact": (Function(lambda x: F.interpolate(x, (4, 9), mode="nearest-exact")), IMAGE),
+    "bilinear": (nn.Upsample(scale_factor=2, mode="bilinear"), IMAGE),
+    "bilinear-odd": (Function(lambda x: F.interpolate(x, (9, 3), mode="bilinear")), IMAGE),
+    "bilinear-corners": (nn.Upsample(size=(9, 7), mode="bilinear", align_corners=True), IMAGE),
+    "linear-up": (nn.Upsample(scale_factor=1.5, mode="linear"), (1, 2, 5)),
+    "trilinear": (nn.Upsample(scale_factor=2, mode="trilinear"), (1, 1, 2, 2, 2)),
+    "dropout": (nn.Sequential(nn.Dropout(0.5), nn.Dropout2d(), nn.Identity()).eval(), IMAGE),
+    "clone": (Function(lambda x: x.clone().detach().to(torch.float32) * 2), IMAGE),
+}
+
+
+@pytest.mark.parametrize("name", list(MODULES))
+def test_agrees_with_pytorch(name: str) -> None:
+    module, shape = MODULES[name]
+    network = so.load_network(module, example=torch.zeros(shape))
+    for scale in (1.0, 10.0):
+        x = scale * torch.randn(shape)
+        with torch.no_grad():
+            right = module(x.clone()).numpy()
+        found = network.run(x.numpy().reshape(network.input_shape))
+        assert found.size == right.size
+        np.testing.assert_allclose(found.ravel(), right.ravel(), rtol=2e-5, atol=2e-5 * scale)
+
+
+@pytest.mark.parametrize("name", list(MODULES))
+def test_norms_agree_with_the_unrolled_neurons(name: str) -> None:
+    module, shape = MODULES[name]
+    network = so.load_network(module, example=torch.zeros(shape))
+    again = so.load_network(network.unroll())
+    ends = [network.neurons.labels[j] for j in network.neurons.outputs]
+    order = [(again.output_labels or ()).index(label) for label in ends]
+    for q in (0, 1, 2):
+        first = so.solve(so.PathNorm(network, q)).answer.per_output_log10.ravel()
+        second = so.solve(so.PathNorm(again, q)).answer.per_output_log10[order]
+        np.testing.assert_allclose(first, second, rtol=1e-12, atol=1e-12)
