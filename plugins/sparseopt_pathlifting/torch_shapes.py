@@ -102,12 +102,13 @@ def permute(graph: TorchGraph, call: Call) -> Value:
 
 
 def transpose(graph: TorchGraph, call: Call) -> Value:
-    """transpose of two axes, and t."""
+    """transpose of two axes, t and mT."""
     x = graph.value(call["self"], after_head=True)
     count = len(x.shape)
     if count < 2:
         return x
-    a, b = call.get("dim0", call.get("axis0", 0)), call.get("dim1", call.get("axis1", 1))
+    first, last = (-2, -1) if "mT" in str(call.node.target) else (0, 1)
+    a, b = call.get("dim0", call.get("axis0", first)), call.get("dim1", call.get("axis1", last))
     order = list(range(count))
     a, b = _axis(a, count), _axis(b, count)
     order[a], order[b] = order[b], order[a]
@@ -362,6 +363,7 @@ SHAPES: dict[str, Rule] = {
     "aten.swapaxes": transpose,
     "aten.swapdims": transpose,
     "aten.t": transpose,
+    "aten.mT": transpose,
     "aten.movedim": move_axis,
     "aten.moveaxis": move_axis,
     "aten.cat": concat,
