@@ -48,5 +48,6 @@ from sparseopt.serialization import from_json, json_type, to_json
 from sparseopt.solution import Solution, Status
 from sparseopt.solver import Solver
 from sparseopt.solving import solve
+from sparseopt.sparse_training import SparseTraining, TrainingCertificate, TrainingVerdict
 from sparseopt.verdict import Accepted, Guarantee, Refused, Unavailable
 from sparseopt.verifying import verify

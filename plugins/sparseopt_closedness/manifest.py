@@ -27,6 +27,14 @@ MANIFEST = Manifest(
             citations=("arXiv:2306.02666",),
             structure={"factors": (2,)},
         ),
+        SolverEntry(
+            name="training_conditions",
+            path="sparseopt_closedness.training_conditions:TrainingConditions",
+            problem="sparseopt:SparseTraining",
+            guarantee=Guarantee.EXACT,
+            summary="one hidden layer and one output, or closedness of the supports",
+            citations=("arXiv:2306.02666",),
+        ),
     ),
     analyzers=(
         AnalyzerEntry(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-_UNPROVED = {"reason", "remark", "message", "summary"}
+_UNPROVED = {"condition", "reason", "remark"}
 """Texts for people, which no certificate proves."""
 
 

@@ -83,10 +83,20 @@ def regression() -> list[so.Problem]:
     ]
 
 
+def sparse_training() -> list[so.Problem]:
+    """One output, an LU pair, and a pair that no condition decides."""
+    return [
+        so.SparseTraining([[[1, 0]], [[1, 1], [0, 1]]]),
+        so.SparseTraining([[[1, 0], [1, 1]], [[1, 1], [0, 1]]]),
+        so.SparseTraining([np.ones((2, 2)), np.ones((2, 2))]),
+    ]
+
+
 BANKS: dict[str, Any] = {
     "sparseopt:Closedness": closedness,
     "sparseopt:ButterflyFactorization": butterfly,
     "sparseopt:FixedSupportFactorization": fixed_support,
     "sparseopt:PathNorm": path_norm,
     "sparseopt:SparseRegression": regression,
+    "sparseopt:SparseTraining": sparse_training,
 }
