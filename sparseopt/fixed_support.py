@@ -122,11 +122,16 @@ def squared_lower_bound(target: np.ndarray, left: np.ndarray, right: np.ndarray)
     for terms, cells in components(left, right):
         covered |= cells
         rows, columns = cells.any(axis=1), cells.any(axis=0)
-        block = np.where(cells, target, 0)[np.ix_(rows, columns)]
+        block = _double(np.where(cells, target, 0)[np.ix_(rows, columns)])
         if len(terms) < min(block.shape):
             tail = np.linalg.svd(block, compute_uv=False)[len(terms) :]
-            total += float(np.sum(tail.astype(np.float64) ** 2))
-    return total + float(np.sum(np.abs(target[~covered]).astype(np.float64) ** 2))
+            total += float(np.sum(tail**2))
+    return total + float(np.sum(np.abs(_double(target[~covered])) ** 2))
+
+
+def _double(array: np.ndarray) -> np.ndarray:
+    """Return the array in double precision: figures are judged more finely than they were made."""
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
 
 
 @json_type
@@ -177,7 +182,7 @@ class FixedSupportCertificate(Certificate):
             steps.require(bool(np.isfinite(factor).all()), f"{name} is finite")
             steps.require(not factor[~support].any(), f"{name} is zero outside its support")
         scale = _scale(problem.target, answer)
-        unit = np.finfo(problem.target.dtype).eps * max(problem.target.shape) * scale
+        unit = np.finfo(np.float64).eps * max(problem.target.shape) * scale
         error = problem.evaluate(answer)["error"]
         steps.require(
             abs(self.error - error) <= 64 * unit, "the error is |A - X Y|", f"{error:.17g}"
@@ -190,9 +195,10 @@ class FixedSupportCertificate(Certificate):
         )
         steps.require(answer.attainment in ATTAINMENTS, f"attainment is one of {ATTAINMENTS}")
         if answer.attainment == "attained":
-            # Squared errors are compared: near zero the bound itself is only known to rounding.
+            # Squared errors are compared: near zero the factors' own rounding decides.
+            own = np.finfo(problem.target.dtype).eps * max(problem.target.shape) * scale
             steps.require(
-                error**2 - bound**2 <= (1e3 * unit) * max(scale, error),
+                error**2 - bound**2 <= (1e3 * own) * max(scale, error),
                 "the error equals the lower bound up to rounding",
                 f"{error:.17g} against {bound:.17g}",
             )
@@ -294,7 +300,8 @@ class FixedSupportFactorization(Problem):
         """Return the Frobenius error and the mass of the factors outside their supports."""
         left, right = self.supports
         outside = np.linalg.norm(answer.left[~left]) + np.linalg.norm(answer.right[~right])
-        error = np.linalg.norm(self.target - answer.left @ answer.right)
+        product = _double(answer.left) @ _double(answer.right)
+        error = np.linalg.norm(_double(self.target) - product)
         return {"error": float(error), "outside_support": float(outside)}
 
     def describe(self) -> str:
