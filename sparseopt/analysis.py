@@ -9,7 +9,7 @@ from typing import Any
 
 from sparseopt.certificate import judgement
 from sparseopt.context import Context, Progress
-from sparseopt.errors import ProblemError, UnknownNameError
+from sparseopt.errors import UnknownNameError
 from sparseopt.finding import Finding, Severity
 from sparseopt.planning import build, option_names
 from sparseopt.preference import effective
@@ -127,8 +127,7 @@ def analyze(
     False
     """
     start = time.perf_counter()
-    if time_limit is not None and not time_limit > 0:
-        raise ProblemError(f"time_limit must be a positive number of seconds, got {time_limit!r}")
+    context = Context(seed=seed, time_limit=time_limit, progress=progress)
     known = registry()
     name = os.fspath(subject) if isinstance(subject, str | os.PathLike) else ""
     found = [] if name else known.analyzers_for(subject)
@@ -141,7 +140,6 @@ def analyze(
     for option in options:
         if option not in all_options:
             raise UnknownNameError("option", option, all_options)
-    context = Context(seed=seed, time_limit=time_limit, progress=progress)
     findings: list[Finding] = []
     for i, item in enumerate(ready):
         context.report(i / len(ready), item.name)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sparseopt.errors import TimeLimitReached
+from sparseopt.errors import ProblemError, TimeLimitReached
 
 Progress = Callable[[float, str], None]
 
@@ -39,6 +39,13 @@ class Context:
     time_limit: float | None = None
     progress: Progress | None = None
     started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        limit, seed = self.time_limit, self.seed
+        if limit is not None and not (isinstance(limit, int | float) and limit > 0):
+            raise ProblemError(f"time_limit must be a positive number of seconds, got {limit!r}")
+        if seed is not None and not (isinstance(seed, int | np.integer) and seed >= 0):
+            raise ProblemError(f"seed must be a nonnegative integer, got {seed!r}")
 
     def rng(self) -> np.random.Generator:
         """Return a fresh NumPy generator; two calls give the same stream."""

@@ -39,7 +39,7 @@ def preferences(block: Iterable[str] = (), prefer: Iterable[str] = ()) -> Iterat
     ...     pass
     """
     outer = _current.get() or Preferences()
-    names = Preferences((*block, *outer.block), (*prefer, *outer.prefer))
+    names = Preferences((*_names(block), *outer.block), (*_names(prefer), *outer.prefer))
     registry().require_names((*names.block, *names.prefer))
     token = _current.set(names)
     try:
@@ -53,12 +53,18 @@ def _from_environment(variable: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()
 
 
-def effective(block: Iterable[str], prefer: Iterable[str], known: Registry) -> Preferences:
+def _names(given: str | Iterable[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def effective(
+    block: str | Iterable[str], prefer: str | Iterable[str], known: Registry
+) -> Preferences:
     """Join argument, context manager and environment, in this order; every name must exist."""
     context = _current.get() or Preferences()
     joined = Preferences(
-        (*block, *context.block, *_from_environment(BLOCK_VARIABLE)),
-        (*prefer, *context.prefer, *_from_environment(PREFER_VARIABLE)),
+        (*_names(block), *context.block, *_from_environment(BLOCK_VARIABLE)),
+        (*_names(prefer), *context.prefer, *_from_environment(PREFER_VARIABLE)),
     )
     if joined.block or joined.prefer:
         known.require_names((*joined.block, *joined.prefer))

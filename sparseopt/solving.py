@@ -10,7 +10,7 @@ from typing import Any
 
 from sparseopt.certificate import check_certificate, remember
 from sparseopt.context import Context, Progress
-from sparseopt.errors import Inconclusive, ProblemError, SolveError
+from sparseopt.errors import Inconclusive, SolveError
 from sparseopt.planning import Plan, Prepared, prepare
 from sparseopt.problem import Problem
 from sparseopt.solution import Solution, Status
@@ -18,11 +18,6 @@ from sparseopt.solver import Solver
 from sparseopt.verdict import Refused, Unavailable
 
 _log = logging.getLogger(__name__)
-
-
-def _require_time_limit(time_limit: float | None) -> None:
-    if time_limit is not None and not time_limit > 0:
-        raise ProblemError(f"time_limit must be a positive number of seconds, got {time_limit!r}")
 
 
 def _attempt(
@@ -100,7 +95,6 @@ def solve(
     ('not_closed', True)
     """
     start = time.perf_counter()
-    _require_time_limit(time_limit)
     context = Context(seed=seed, time_limit=time_limit, progress=progress)
     prepared = prepare(problem, solver, options, block, prefer)
     if solver is not None and prepared[0].solver is None:

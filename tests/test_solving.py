@@ -125,6 +125,7 @@ def test_block_and_prefer_by_argument_context_and_environment(
     install(toy_source(toy_entry("a"), toy_entry("b"), plugin="toy"))
     assert so.plan(SquareRoot(4)).chosen.name == "a"
     assert so.plan(SquareRoot(4), block=["a"]).chosen.name == "b"
+    assert so.plan(SquareRoot(4), block="a").chosen.name == "b"
     with so.preferences(prefer=["b"]):
         assert so.plan(SquareRoot(4)).chosen.name == "b"
         with so.preferences(block=["b"]):
@@ -177,6 +178,9 @@ def test_time_limit(install: Install) -> None:
         so.solve(SquareRoot(999_999), time_limit=1e-9)
     with pytest.raises(so.ProblemError, match="positive"):
         so.solve(SquareRoot(4), time_limit=0)
+    for wrong in ({"time_limit": "1"}, {"time_limit": float("nan")}, {"seed": -1}, {"seed": "a"}):
+        with pytest.raises(so.ProblemError, match="must be"):
+            so.solve(SquareRoot(4), **wrong)
 
 
 def test_not_a_problem() -> None:
