@@ -1,16 +1,11 @@
 """Sparse deep learning and structured matrices with answers that come with proofs."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from sparseopt.analysis import analyze
 from sparseopt.analyzer import Analyzer
-from sparseopt.butterfly import ButterflyCertificate, ButterflyFactorization
 from sparseopt.certificate import Certificate, Check, Steps
-from sparseopt.closedness import (
-    Closedness,
-    ClosednessVerdict,
-    ComparableCertificate,
-    NotClosedCertificate,
-    SingleFactorCertificate,
-)
 from sparseopt.context import Context
 from sparseopt.errors import (
     Inconclusive,
@@ -21,33 +16,196 @@ from sparseopt.errors import (
     UnknownNameError,
 )
 from sparseopt.finding import Finding, SeriesFigure, Severity, SupportFigure
-from sparseopt.fixed_support import (
-    FixedSupportCertificate,
-    FixedSupportFactorization,
-    SupportedFactors,
-)
-from sparseopt.kronecker import Architecture, KroneckerPattern, KroneckerProduct
 from sparseopt.manifest import AnalyzerEntry, Manifest, ReaderEntry, SolverEntry
-from sparseopt.network import Network, load_network
-from sparseopt.pathlifting import PathNorm, PathNormCertificate, PathNormValue, path_count
 from sparseopt.planning import Candidate, Plan, plan
 from sparseopt.preference import preferences
 from sparseopt.problem import Problem
 from sparseopt.reader import Reader
-from sparseopt.recovery import (
-    L1,
-    Coefficients,
-    DualityGapCertificate,
-    GroupL1,
-    Penalty,
-    SparseRegression,
-)
 from sparseopt.registry import analyzers, plugins, read, solvers
 from sparseopt.report import Report
 from sparseopt.serialization import from_json, json_type, to_json
 from sparseopt.solution import Solution, Status
 from sparseopt.solver import Solver
 from sparseopt.solving import solve
-from sparseopt.sparse_training import SparseTraining, TrainingCertificate, TrainingVerdict
 from sparseopt.verdict import Accepted, Guarantee, Refused, Unavailable
 from sparseopt.verifying import verify
+
+if TYPE_CHECKING:
+    from sparseopt.butterfly import ButterflyCertificate, ButterflyFactorization
+    from sparseopt.closedness import (
+        Closedness,
+        ClosednessVerdict,
+        ComparableCertificate,
+        NotClosedCertificate,
+        SingleFactorCertificate,
+    )
+    from sparseopt.fixed_support import (
+        FixedSupportCertificate,
+        FixedSupportFactorization,
+        SupportedFactors,
+    )
+    from sparseopt.kronecker import Architecture, KroneckerPattern, KroneckerProduct
+    from sparseopt.network import Network, load_network
+    from sparseopt.pathlifting import (
+        LipschitzBound,
+        LipschitzCertificate,
+        LipschitzValue,
+        PathDistance,
+        PathDistanceCertificate,
+        PathDistanceValue,
+        PathLifting,
+        PathNorm,
+        PathNormCertificate,
+        PathNormValue,
+        PoolingShape,
+        bound_factor,
+        generalization_bound,
+        path_count,
+        path_lifting,
+        path_table,
+        pooling_shape,
+    )
+    from sparseopt.recovery import (
+        L1,
+        Coefficients,
+        DualityGapCertificate,
+        GroupL1,
+        Penalty,
+        SparseRegression,
+    )
+    from sparseopt.sparse_training import SparseTraining, TrainingCertificate, TrainingVerdict
+
+__all__ = [
+    "L1",
+    "Accepted",
+    "Analyzer",
+    "AnalyzerEntry",
+    "Architecture",
+    "ButterflyCertificate",
+    "ButterflyFactorization",
+    "Candidate",
+    "Certificate",
+    "Check",
+    "Closedness",
+    "ClosednessVerdict",
+    "Coefficients",
+    "ComparableCertificate",
+    "Context",
+    "DualityGapCertificate",
+    "Finding",
+    "FixedSupportCertificate",
+    "FixedSupportFactorization",
+    "GroupL1",
+    "Guarantee",
+    "Inconclusive",
+    "KroneckerPattern",
+    "KroneckerProduct",
+    "Manifest",
+    "Network",
+    "NotClosedCertificate",
+    "PathNorm",
+    "PathNormCertificate",
+    "PathNormValue",
+    "Penalty",
+    "Plan",
+    "Problem",
+    "ProblemError",
+    "Reader",
+    "ReaderEntry",
+    "Refused",
+    "Report",
+    "SeriesFigure",
+    "Severity",
+    "SingleFactorCertificate",
+    "Solution",
+    "SolveError",
+    "Solver",
+    "SolverEntry",
+    "SparseRegression",
+    "SparseTraining",
+    "SparseoptError",
+    "Status",
+    "Steps",
+    "SupportFigure",
+    "SupportedFactors",
+    "TimeLimitReached",
+    "TrainingCertificate",
+    "TrainingVerdict",
+    "Unavailable",
+    "UnknownNameError",
+    "analyze",
+    "analyzers",
+    "from_json",
+    "json_type",
+    "load_network",
+    "path_count",
+    "plan",
+    "plugins",
+    "preferences",
+    "read",
+    "solve",
+    "solvers",
+    "to_json",
+    "verify",
+]
+
+# The domains load at first use, so that importing sparseopt costs little more than NumPy, SciPy
+# and networkx. A test compares this table with the imports for type checkers above.
+DOMAINS = {
+    "sparseopt.butterfly": ("ButterflyCertificate", "ButterflyFactorization"),
+    "sparseopt.closedness": (
+        "Closedness",
+        "ClosednessVerdict",
+        "ComparableCertificate",
+        "NotClosedCertificate",
+        "SingleFactorCertificate",
+    ),
+    "sparseopt.fixed_support": (
+        "FixedSupportCertificate",
+        "FixedSupportFactorization",
+        "SupportedFactors",
+    ),
+    "sparseopt.kronecker": ("Architecture", "KroneckerPattern", "KroneckerProduct"),
+    "sparseopt.network": ("Network", "load_network"),
+    "sparseopt.pathlifting": (
+        "LipschitzBound",
+        "LipschitzCertificate",
+        "LipschitzValue",
+        "PathDistance",
+        "PathDistanceCertificate",
+        "PathDistanceValue",
+        "PathLifting",
+        "PathNorm",
+        "PathNormCertificate",
+        "PathNormValue",
+        "PoolingShape",
+        "bound_factor",
+        "generalization_bound",
+        "path_count",
+        "path_lifting",
+        "path_table",
+        "pooling_shape",
+    ),
+    "sparseopt.recovery": (
+        "Coefficients",
+        "DualityGapCertificate",
+        "GroupL1",
+        "L1",
+        "Penalty",
+        "SparseRegression",
+    ),
+    "sparseopt.sparse_training": ("SparseTraining", "TrainingCertificate", "TrainingVerdict"),
+}
+_HOME = {name: module for module, names in DOMAINS.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'sparseopt' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -150,6 +150,10 @@ def _is_installed(module: str) -> bool:
         return False
 
 
+def _top_level(path: str) -> str:
+    return path.partition(":")[0].partition(".")[0]
+
+
 def _import_path(path: str) -> Any:
     module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)
@@ -280,15 +284,15 @@ class Registry:
                 raise UnknownNameError("plugin, solver, analyzer or reader", name, known)
 
     def resolve_json_type(self, tag: str) -> None:
-        """Import the JSON types that the plugin owning `tag` declares."""
+        """Import the JSON types of the package that `tag` names: a domain of ours or a plugin."""
+        package = tag.partition(":")[0]
+        if package == FIRST_PARTY:
+            for domain in importlib.import_module(FIRST_PARTY).DOMAINS:
+                importlib.import_module(domain)
         for plugin in self.plugins:
             if plugin.ok and plugin.manifest is not None:
-                own = [
-                    p
-                    for p in plugin.manifest.json_types
-                    if p.partition(".")[0].partition(":")[0] == tag.partition(":")[0]
-                ]
-                serialization.import_types(own)
+                paths = plugin.manifest.json_types
+                serialization.import_types(p for p in paths if _top_level(p) == package)
 
 
 _installed: Registry | None = None
