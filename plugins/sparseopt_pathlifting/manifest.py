@@ -26,6 +26,38 @@ MANIFEST = Manifest(
             summary="path-norm by listing every path, in exact arithmetic; small networks",
             citations=("arXiv:2310.01225",),
         ),
+        SolverEntry(
+            name="lipschitz_passes",
+            path="sparseopt_pathlifting.lipschitz_passes:LipschitzPasses",
+            problem="sparseopt:LipschitzBound",
+            guarantee=Guarantee.CERTIFIED,
+            summary="Lipschitz bound by forward and backward passes; any network",
+            citations=("arXiv:2310.01225",),
+        ),
+        SolverEntry(
+            name="lipschitz_table",
+            path="sparseopt_pathlifting.lipschitz_passes:LipschitzTable",
+            problem="sparseopt:LipschitzBound",
+            guarantee=Guarantee.CERTIFIED,
+            summary="Lipschitz bound from the table of all inputs and outputs",
+            citations=("arXiv:2310.01225",),
+        ),
+        SolverEntry(
+            name="distance_enumeration",
+            path="sparseopt_pathlifting.path_distance:DistanceEnumeration",
+            problem="sparseopt:PathDistance",
+            guarantee=Guarantee.EXACT,
+            summary="distance of two path-liftings path by path; small networks",
+            citations=("arXiv:2405.15006",),
+        ),
+        SolverEntry(
+            name="distance_passes",
+            path="sparseopt_pathlifting.path_distance:DistancePasses",
+            problem="sparseopt:PathDistance",
+            guarantee=Guarantee.CERTIFIED,
+            summary="distance of two path-liftings by two passes, where no sign changes",
+            citations=("arXiv:2405.15006",),
+        ),
     ),
     analyzers=(
         AnalyzerEntry(

@@ -1,4 +1,18 @@
-"""Quantities of the path-lifting of a network: norms, path counts, bounds."""
+"""Quantities of the path-lifting of a network: norms, counts, bounds, the lifting itself."""
 
 from sparseopt.pathlifting.counting import path_count
+from sparseopt.pathlifting.generalization import (
+    PoolingShape,
+    bound_factor,
+    generalization_bound,
+    pooling_shape,
+)
+from sparseopt.pathlifting.lifting import PathLifting, path_lifting
+from sparseopt.pathlifting.lipschitz import LipschitzBound, LipschitzCertificate, LipschitzValue
+from sparseopt.pathlifting.metric import (
+    PathDistance,
+    PathDistanceCertificate,
+    PathDistanceValue,
+)
 from sparseopt.pathlifting.pathnorm import PathNorm, PathNormCertificate, PathNormValue
+from sparseopt.pathlifting.sensitivity import path_table

@@ -1,0 +1,158 @@
+"""How strongly each output depends on each input: sums over the paths that start at inputs.
+
+For a DAG ReLU network f and any inputs x, y
+
+    |f_j(x) - f_j(y)| <= sum_i c_ji |x_i - y_i|,   c_ji = sum of |Phi_p| over paths p from i to j.
+
+Proof: along the layers, a ReLU, and the k-th largest of a list, change by at most as much as
+(the largest of) what enters them, so each neuron's change is at most the sum of its
+predecessors' changes times the absolute edge weights; biases cancel. Unfold to the inputs. The
+matrix C = (c_ji) does not depend on whether entrywise scales are merged.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from sparseopt.errors import ProblemError
+from sparseopt.network.network import Network, Node
+from sparseopt.network.operator import Operator
+
+# Size of the table times edges per output row: about a minute of work.
+_TABLE_WORK = 20_000_000_000
+_BATCH_ENTRIES = 1 << 24
+
+
+class ScaledLayers:
+    """The layers with absolute weights, each divided by a power of two, for repeated passes.
+
+    Parameters
+    ----------
+    network : Network
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self._layers: dict[str, tuple[Operator, int]] = {}
+
+    def _layer(self, node: Node) -> tuple[Operator, int]:
+        """Return the layer with absolute weights and the exponent that was taken out of it."""
+        if node.name not in self._layers:
+            shifts: list[int] = []
+
+            def transform(array: np.ndarray) -> np.ndarray:
+                size = np.asarray(np.abs(array), dtype=np.float64)
+                top = float(size.max(initial=0.0))
+                shift = math.frexp(top)[1] if top > 0.0 else 0
+                shifts.append(shift)
+                return np.ldexp(size, -shift)
+
+            self._layers[node.name] = (node.op.mapped(transform), sum(shifts))
+        return self._layers[node.name]
+
+    def forward(self, x: np.ndarray) -> tuple[np.ndarray, int]:
+        """Return (m, e) with ``C x = m 2^e`` for non-negative `x` of shape (n, *input_shape)."""
+
+        def visit(node: Node, values: list[Any]) -> tuple[np.ndarray, int]:
+            op, shift = self._layer(node)
+            arrays, exponent = _aligned(values)
+            return op.propagate(arrays), exponent + shift
+
+        result: tuple[np.ndarray, int] = self.network.walk((x.astype(np.float64), 0), visit)
+        arrays, exponent = _aligned([result])
+        return arrays[0], exponent
+
+    def backward(self, y: np.ndarray) -> tuple[np.ndarray, int]:
+        """Return (m, e) with ``C^T y = m 2^e`` for non-negative `y` of shape (n, *output_shape)."""
+        network = self.network
+        pending: dict[str, list[tuple[np.ndarray, int]]] = {
+            network.output: [(y.astype(np.float64), 0)]
+        }
+        for node in reversed(network.nodes[1:]):
+            parts = pending.pop(node.name, None)
+            if parts is None or node.name not in network.used:
+                continue
+            value, exponent = _added(parts)
+            op, shift = self._layer(node)
+            shapes = [network.shapes[name] for name in node.inputs]
+            for name, back in zip(node.inputs, op.adjoint(value, shapes), strict=True):
+                pending.setdefault(name, []).append((back, exponent + shift))
+        first = network.nodes[0].name
+        if first not in pending:
+            return np.zeros((len(y), *network.input_shape)), 0
+        return _added(pending[first])
+
+
+def _added(parts: list[tuple[np.ndarray, int]]) -> tuple[np.ndarray, int]:
+    arrays, exponent = _aligned(parts)
+    return sum(arrays[1:], start=arrays[0]), exponent
+
+
+def _aligned(values: list[tuple[np.ndarray, int]]) -> tuple[list[np.ndarray], int]:
+    """Return the arrays under one exponent, with largest entry near 1."""
+    tops = [math.frexp(float(array.max(initial=0.0))) for array, _ in values]
+    totals = [e + t for (_, e), (m, t) in zip(values, tops, strict=True) if m > 0.0]
+    common = max(totals, default=0)
+    return [np.ldexp(array, max(e - common, -2000)) for array, e in values], common
+
+
+def path_table(network: Network) -> np.ndarray:
+    """Return the table c_ji of the sums of |Phi_p| over the paths from input i to output j.
+
+    Then ``|f_j(x) - f_j(y)| <= sum_i c_ji |x_i - y_i|`` for all x and y.
+
+    Parameters
+    ----------
+    network : Network
+
+    Returns
+    -------
+    float64 array, shape (outputs, inputs)
+        Both in row-major order; entries may overflow to inf for very deep networks.
+
+    Raises
+    ------
+    ProblemError
+        If the table would take about a minute or more: one backward pass per output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparseopt.network import Dense, Relu, chain
+    >>> net = chain((2,), Dense(np.array([[1.0, -2.0]])), Relu(), Dense(np.array([[3.0], [-1.0]])))
+    >>> path_table(net)
+    array([[3., 6.],
+           [1., 2.]])
+    """
+    require_table(network)
+    outputs, inputs = math.prod(network.output_shape), math.prod(network.input_shape)
+    layers = ScaledLayers(network)
+    widest = max(math.prod(shape) for shape in network.shapes.values())
+    rows = max(1, min(outputs, _BATCH_ENTRIES // widest))
+    table = np.empty((outputs, inputs))
+    for start in range(0, outputs, rows):
+        stop = min(outputs, start + rows)
+        ends = np.zeros((stop - start, outputs))
+        ends[np.arange(stop - start), np.arange(start, stop)] = 1.0
+        value, exponent = layers.backward(ends.reshape(-1, *network.output_shape))
+        with np.errstate(over="ignore"):
+            table[start:stop] = np.ldexp(value.reshape(stop - start, inputs), exponent)
+    return table
+
+
+def has_table(network: Network) -> bool:
+    """Whether `path_table` is affordable."""
+    return network.edge_count * math.prod(network.output_shape) <= _TABLE_WORK
+
+
+def require_table(network: Network) -> None:
+    """Refuse networks for which the table of all input-output pairs is too dear."""
+    if not has_table(network):
+        raise ProblemError(
+            f"the table has {math.prod(network.output_shape)} rows, one backward pass over "
+            f"{network.edge_count} edges each; use LipschitzBound with p_in=inf, p_out=1 or "
+            "p_in=p_out=2, which need a few passes in all"
+        )
