@@ -71,7 +71,7 @@ class Refinement:
         """Return coefficients and a dual point, refined from scaled coefficients `x`."""
         best: _State | None = None
         stalled, size = 0, 32
-        x = self._pruned(x)
+        x = self._pruned(x) if x.any() else x
         for _ in range(100):
             self.context.check_time("refining the coefficients")
             state, norms = self._evaluate(x)

@@ -107,6 +107,7 @@ class DualityGapCertificate(Certificate):
         if x.shape != problem.shape[1:] or not np.isfinite(x).all():
             raise ProblemError(f"x must be {problem.shape[1]} finite numbers, got shape {x.shape}")
         gap = DualityGap(problem)
+        x = gap.scaled.original_coefficients(gap.scaled.coefficients(x))
         primal = gap.primal(gap.scaled.coefficients(x))
         points = [gap.scaled.dual_point(t) for t in dual_points] or [primal.residual]
         ready = [gap.make_feasible(t, SLACK) for t in points if np.isfinite(t).all()]
@@ -191,8 +192,12 @@ class DualityGapCertificate(Certificate):
         )
         self._check_undecided(steps)
         gap = DualityGap(self.problem)
-        t = gap.scaled.dual_point(t)
-        primal, dual = gap.primal(gap.scaled.coefficients(x)), gap.dual(t)
+        t, scaled_x = gap.scaled.dual_point(t), gap.scaled.coefficients(x)
+        steps.require(
+            np.array_equal(gap.scaled.original_coefficients(scaled_x), x),
+            "no coefficient is so small or large that scaling it loses digits",
+        )
+        primal, dual = gap.primal(scaled_x), gap.dual(t)
         self._check_feasible(steps, gap, t, dual)
         p, d, bound = gap.bounds(primal, t)
         self._check_figures(steps, gap, dual, p, d)

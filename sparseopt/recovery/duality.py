@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sparseopt.recovery.penalty import L1
 from sparseopt.recovery.rounding import (
     TINY,
     UNIT,
@@ -87,9 +88,10 @@ class DualityGap:
         self.penalised = problem.penalty.strength > 0
         self.norms = self.scaled.column_norm_bounds()
         blocks = self.scaled.blocks
-        # What the norm of a block and the product strength times weight may lose; both are free
-        # of error for single coefficients of weight 1.
+        # What the norm of a block and the product strength times weight may lose.
         self._growth = gamma(int(blocks.sizes.max()) + 8)
+        exact = isinstance(problem.penalty, L1)
+        self._penalty_growth = 0.0 if exact else self._growth
         self.block_norms = blocks.norms(self.norms) * (1.0 + self._growth)
         self.limits_low = self.scaled.limits * (1.0 - 4.0 * UNIT)
 
@@ -108,9 +110,9 @@ class DualityGap:
         used = np.flatnonzero(norms)
         penalty = product_terms(scaled.limits[used], norms[used])
         error = loss * norm_bound(residual) + 0.5 * loss * loss
-        if not scaled.blocks.single:
-            error += math.fsum(penalty) * self._growth
-        return Primal(terms + penalty, error, residual)
+        error += math.fsum(penalty) * self._penalty_growth
+        # The error of the error: a few roundings, each far below this.
+        return Primal(terms + penalty, error * (1.0 + 1e-9), residual)
 
     def dual(self, t: np.ndarray) -> Dual:
         """Bound the block norms of ``A^T t``; blocks near their limit to about the last bit."""
@@ -184,9 +186,9 @@ class DualityGap:
     def bounds(self, primal: Primal, t: np.ndarray) -> tuple[float, float, float]:
         """Return P, D, and an upper bound of the exact P - D."""
         terms = product_terms(self.scaled.target, -t) + [0.5 * v for v in product_terms(t, t)]
-        gap = max(0.0, math.fsum(primal.terms + terms))
+        gap = max(math.fsum(primal.terms + terms), 0.0)  # in this order a NaN stays one
         room = primal.error + 4.0 * UNIT * gap
-        if any(primal.terms) or any(terms):
+        if primal.error > 0 or primal.residual.any() or t.any():
             room += TINY * (len(t) + len(self.norms))
         return math.fsum(primal.terms), -math.fsum(terms), gap + room
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +17,7 @@ from sparseopt.problem import Problem
 from sparseopt.recovery.certificate import DualityGapCertificate
 from sparseopt.recovery.coefficients import Coefficients
 from sparseopt.recovery.penalty import Penalty
-from sparseopt.recovery.scaling import largest_entry
+from sparseopt.recovery.scaling import ScaledProblem, largest_entry
 from sparseopt.serialization import json_type
 
 LARGEST, SMALLEST = 1e150, 1e-140
@@ -168,15 +169,21 @@ class SparseRegression(Problem):
             )
         self.penalty.blocks(design.shape[1])
         _require_limits(self.penalty, design.shape[1])
-        _require_scale(largest_entry(design), "design")
-        _require_scale(largest_entry(target), "target")
         object.__setattr__(self, "design", design)
         object.__setattr__(self, "target", read_only(target))
+        _require_scale(self.largest_entries[0], "design")
+        _require_scale(self.largest_entries[1], "target")
+        ScaledProblem(self)  # it refuses a design whose entries no scaling holds
 
     @property
     def shape(self) -> tuple[int, int]:
         """The shape (m, n) of the design."""
         return self.design.shape  # type: ignore[no-any-return]
+
+    @cached_property
+    def largest_entries(self) -> tuple[float, float]:
+        """The largest magnitude in the design, and in the target."""
+        return largest_entry(self.design), largest_entry(self.target)
 
     def evaluate(self, answer: Coefficients) -> Mapping[str, float]:
         """Return the objective and its two parts; O(m n)."""

@@ -125,4 +125,4 @@ def product_terms(a: np.ndarray, b: np.ndarray) -> list[float]:
 def norm_bound(vector: np.ndarray) -> float:
     """Return an upper bound of the Euclidean norm."""
     square = float(np.dot(vector, vector))
-    return math.sqrt(square * (1.0 + gamma(len(vector) + 4))) + math.sqrt(len(vector)) * TINY
+    return math.sqrt(square * (1.0 + gamma(len(vector) + 16))) + math.sqrt(len(vector)) * TINY

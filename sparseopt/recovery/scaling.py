@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse
 
+from sparseopt.errors import ProblemError
 from sparseopt.recovery.rounding import TINY, gamma
 
 if TYPE_CHECKING:
@@ -25,6 +26,19 @@ def largest_entry(matrix: Any) -> float:
 
 def _exponent(largest: float) -> int:
     return math.frexp(largest)[1] if largest else 0
+
+
+def _shifted(design: Any, exponent: int) -> Any:
+    """Return ``design 2^exponent`` in float64; `ProblemError` if an entry loses digits."""
+    with np.errstate(under="ignore"):
+        shifted = design.astype(np.float64) * math.ldexp(1.0, exponent)
+        back = shifted * math.ldexp(1.0, -exponent)
+    if (back != design).sum():
+        raise ProblemError(
+            f"the largest entry of design is {largest_entry(design):.3g}, and others are so small "
+            "that no scaling holds both; set those to zero, or rescale their columns"
+        )
+    return shifted
 
 
 def _column_chunks(matrix: Any) -> list[slice]:
@@ -51,11 +65,10 @@ class ScaledProblem:
 
     def __init__(self, problem: SparseRegression) -> None:
         self.design = problem.design
-        exponent = _exponent(largest_entry(problem.design))
+        exponent, self._b = map(_exponent, problem.largest_entries)
         self._a = exponent if abs(exponent) > _SAFE_EXPONENT else 0
         if self._a:
-            self.design = problem.design.astype(np.float64) * math.ldexp(1.0, -self._a)
-        self._b = _exponent(largest_entry(problem.target))
+            self.design = _shifted(problem.design, -self._a)
         self.target = np.ldexp(problem.target.astype(np.float64), -self._b)
         size = problem.shape[1]
         self.blocks = problem.penalty.blocks(size)
@@ -113,7 +126,7 @@ class ScaledProblem:
             used = squares > 0
             # Squares may underflow: only a look at the entries tells a column of zeros.
             used[~used] = self.design[:, ~used].any(axis=0)
-        bounds = np.sqrt(np.asarray(squares).ravel() * (1.0 + gamma(rows + 4)))
+        bounds = np.sqrt(np.asarray(squares).ravel() * (1.0 + gamma(rows + 16)))
         return bounds + np.where(np.asarray(used).ravel(), math.sqrt(rows) * TINY, 0.0)
 
     def _with_data(self, data: np.ndarray) -> Any:

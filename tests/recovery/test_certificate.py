@@ -20,6 +20,7 @@ RNG = np.random.default_rng(7)
 DESIGN, TARGET = RNG.standard_normal((6, 9)), RNG.standard_normal(6)
 GROUPS = [[0, 3, 6], [1], [2, 4, 5, 7, 8]]
 PENALTIES = [so.L1(1.3), so.GroupL1(1.1, GROUPS, [1.0, 0.7, 1.9])]
+WEIGHTED = so.GroupL1(1.1, [[j] for j in range(9)], RNG.uniform(0.5, 2.0, 9))
 Build = so.DualityGapCertificate.build
 
 
@@ -37,9 +38,9 @@ def rough(seed: int, penalty: so.Penalty) -> so.DualityGapCertificate:
     return Build(problem, x, 10.0 ** rng.uniform(-3, 3) * rng.standard_normal(6))[1]
 
 
-@pytest.mark.parametrize("penalty", PENALTIES, ids=["L1", "GroupL1"])
+@pytest.mark.parametrize("penalty", [*PENALTIES, WEIGHTED], ids=["L1", "GroupL1", "weighted"])
 def test_what_is_built_holds_in_exact_arithmetic(penalty: so.Penalty) -> None:
-    for certificate in [solved(penalty), *(rough(seed, penalty) for seed in range(10))]:
+    for certificate in [solved(penalty), *(rough(seed, penalty) for seed in range(20))]:
         check = check_certificate(certificate, certificate.problem, certificate.answer)
         assert check.ok, check
         feasible, gap = exact_gap(certificate)
@@ -174,6 +175,15 @@ def test_a_nonzero_where_zero_is_proved_is_refused() -> None:
     gap = certificate.gap + 1e-9
     figures = {"primal": certificate.primal + 9e-10, "gap": gap, "answer": so.Coefficients(x)}
     assert "FAILED" in refusal(dataclasses.replace(certificate, **figures))
+
+
+def test_coefficients_that_scaling_would_round_are_refused() -> None:
+    problem = so.SparseRegression(np.eye(2) * 1e-130, [1e140, 1.0], so.L1(1e-10))
+    answer, certificate = Build(problem, np.array([1e270, 1e-300]))
+    assert check_certificate(certificate, problem, answer).ok
+    small, none = so.Coefficients([1e270, 5e-324]), np.array([], dtype=int)
+    forged = dataclasses.replace(certificate, answer=small, undecided=none)
+    assert "loses digits" in refusal(forged)
 
 
 def test_a_certificate_of_another_problem_or_answer_is_refused() -> None:

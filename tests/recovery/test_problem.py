@@ -79,6 +79,7 @@ def test_bad_penalties(build: Callable[[], Any], words: str) -> None:
         (EYE, ONES, so.GroupL1(1, [[0, 1], [2, 3]]), "the design has 3 columns"),
         (EYE * 1e200, ONES, L1, "largest entry of design is 1e.200"),
         (EYE, ONES * 1e-200, L1, "largest entry of target is 1e-200"),
+        ([[1e150, 1e-180]], [1], L1, "no scaling holds both"),
         (EYE, ONES, so.L1(1e301), "strength times weight is 1e.301 for block 0"),
         (EYE, ONES, so.L1(1e-300), "strength times weight is 1e-300"),
     ],
