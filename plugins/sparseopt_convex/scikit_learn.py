@@ -63,17 +63,24 @@ class ScikitLearn(Solver[SparseRegression]):
 
         scaled = ScaledProblem(problem)
         design = _as_sklearn_takes(scaled.design)
+        # Under a time limit it runs a few sweeps at a time, each from where the last ones ended.
+        sweeps = self.max_iter if context.time_limit is None else min(self.max_iter, 20)
         engine = Lasso(
             alpha=float(scaled.limits[0]) / design.shape[0],
             fit_intercept=False,
             copy_X=False,
             tol=self.engine_tolerance,
-            max_iter=self.max_iter,
+            max_iter=sweeps,
+            warm_start=True,
         )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            engine.fit(design, scaled.target.astype(design.dtype))
-        context.check_time("running scikit-learn")
+        target = scaled.target.astype(design.dtype)
+        for _ in range(0, self.max_iter, sweeps):
+            context.check_time("running scikit-learn")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                engine.fit(design, target)
+            if engine.n_iter_ < sweeps:
+                break
         x = scaled.original_coefficients(np.asarray(engine.coef_, dtype=np.float64))
         return refine(problem, x, (), self.tolerance, context)
 

@@ -118,10 +118,10 @@ class ScaledProblem:
             squares = self._with_data(data).sum(axis=0)
             used = self._with_data((self.design.data != 0).astype(np.float64)).sum(axis=0) > 0
         else:
-            parts = [
+            parts = (
                 self.design[:, c].astype(np.float64, copy=False)
                 for c in _column_chunks(self.design)
-            ]
+            )
             squares = np.concatenate([np.einsum("ij,ij->j", part, part) for part in parts])
             used = squares > 0
             # Squares may underflow: only a look at the entries tells a column of zeros.

@@ -297,6 +297,14 @@ def test_the_time_limit_is_honoured(engine: so.Solver[Any]) -> None:
         engine.solve(problem, late)
 
 
+def test_a_time_limit_that_suffices_changes_nothing() -> None:
+    problem = random_problem(0, 60, 40, 0.001, grouped=False)
+    for solver in SOLVERS:
+        free = so.solve(problem, solver).answer.x
+        limited = so.solve(problem, solver, time_limit=60.0).answer.x
+        np.testing.assert_allclose(limited, free, atol=1e-12)
+
+
 def test_the_plan_says_which_engine_and_why() -> None:
     dense = so.plan(random_problem(0, 10, 20, 0.1, grouped=False))
     assert dense.chosen is not None
