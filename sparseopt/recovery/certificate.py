@@ -12,8 +12,9 @@ from sparseopt.arrays import read_only
 from sparseopt.certificate import Certificate, Steps
 from sparseopt.errors import ProblemError
 from sparseopt.recovery.coefficients import Coefficients
-from sparseopt.recovery.duality import ORTHOGONAL, Dual, DualityGap, Primal
+from sparseopt.recovery.duality import ORTHOGONAL, Dual, DualityGap
 from sparseopt.recovery.rounding import norm_bound
+from sparseopt.recovery.scaling import ScaledProblem
 from sparseopt.serialization import json_type
 
 if TYPE_CHECKING:
@@ -112,30 +113,34 @@ class DualityGapCertificate(Certificate):
         points = [gap.scaled.dual_point(t) for t in dual_points] or [primal.residual]
         ready = [gap.make_feasible(t, SLACK) for t in points if np.isfinite(t).all()]
         ready = ready or [gap.make_feasible(np.zeros(problem.shape[0]), SLACK)]
-        t, dual = max(ready, key=lambda item: gap.bounds(primal, item[0])[1])
+        t, dual = ready[0]
+        if len(ready) > 1:
+            t, dual = max(ready, key=lambda item: gap.bounds(primal, item[0])[1])
         while True:
-            bound = gap.bounds(primal, t)[2]
-            proved = gap.proved_zero(dual, bound * (1.0 + MARGIN) + SLACK * bound, MARGIN)
+            figures = gap.bounds(primal, t)
+            proved = gap.proved_zero(dual, figures[2] * (1.0 + 2.0 * MARGIN), MARGIN)
             if not x[proved].any():
                 break
             x[proved] = 0.0
             primal = gap.primal(gap.scaled.coefficients(x))
-        return cls._state(problem, Coefficients(x), gap, primal, t, dual, proved)
+        undecided = np.flatnonzero((x == 0) & ~proved)
+        answer = Coefficients(x)
+        return answer, cls._state(problem, answer, gap.scaled, t, dual, figures, undecided)
 
     @classmethod
     def _state(
         cls,
         problem: SparseRegression,
         answer: Coefficients,
-        gap: DualityGap,
-        primal: Primal,
+        scaled: ScaledProblem,
         t: np.ndarray,
         dual: Dual,
-        proved: np.ndarray,
-    ) -> tuple[Coefficients, DualityGapCertificate]:
-        scaled = gap.scaled
-        p, d, bound = gap.bounds(primal, t)
-        certificate = cls(
+        figures: tuple[float, float, float],
+        undecided: np.ndarray,
+    ) -> DualityGapCertificate:
+        """Return the certificate in the units of the problem."""
+        p, d, bound = figures
+        return cls(
             problem,
             answer,
             scaled.original_dual_point(t),
@@ -143,9 +148,8 @@ class DualityGapCertificate(Certificate):
             scaled.original_objective(d),
             scaled.original_objective(bound + 2.0 * SLACK * p),
             scaled.original_correlation(norm_bound(dual.correlation)),
-            np.flatnonzero((answer.x == 0) & ~proved),
+            undecided,
         )
-        return answer, certificate
 
     @property
     def relative_gap(self) -> float:

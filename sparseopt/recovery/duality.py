@@ -49,12 +49,13 @@ class Primal:
     ----------
     terms : list of float
         Their exact sum is P, up to `error`.
-    error : float
+    value, error : float
     residual : ndarray, shape (m,)
         Target minus design times coefficients, to about the last bit.
     """
 
     terms: list[float]
+    value: float
     error: float
     residual: np.ndarray
 
@@ -112,7 +113,8 @@ class DualityGap:
         error = loss * norm_bound(residual) + 0.5 * loss * loss
         error += math.fsum(penalty) * self._penalty_growth
         # The error of the error: a few roundings, each far below this.
-        return Primal(terms + penalty, error * (1.0 + 1e-9), residual)
+        terms += penalty
+        return Primal(terms, math.fsum(terms), error * (1.0 + 1e-9), residual)
 
     def dual(self, t: np.ndarray) -> Dual:
         """Bound the block norms of ``A^T t``; blocks near their limit to about the last bit."""
@@ -190,7 +192,7 @@ class DualityGap:
         room = primal.error + 4.0 * UNIT * gap
         if primal.error > 0 or primal.residual.any() or t.any():
             room += TINY * (len(t) + len(self.norms))
-        return math.fsum(primal.terms), -math.fsum(terms), gap + room
+        return primal.value, -math.fsum(terms), gap + room
 
     def proved_zero(self, dual: Dual, gap: float, margin: float = 0.0) -> np.ndarray:
         """Return per coefficient whether the gap-safe rule proves it zero.
