@@ -25,22 +25,32 @@ def settings_only(cls: type) -> None:
         require(not missing, f"the setting {field.name!r} has no default")
 
 
+HEAVY = ("torch", "cupy", "cvxpy", "sympy", "onnx", "sklearn", "numba", "matplotlib", "z3")
+"""Libraries to import inside `solve` or `analyze`: a plan imports every solver's module."""
+
+
 def imports_quietly(cls: type) -> None:
-    """Importing the module neither ends the process nor prints."""
+    """Importing the module neither ends the process, nor prints, nor loads a heavy library."""
     module = cls.__module__
     if module == "__main__":
         return
     path = [entry for entry in sys.path if entry]
-    code = f"import sys; sys.path[:0] = {path!r}; import {module}; sys.stdout.write('done')"
+    loaded = f"[name for name in {HEAVY!r} if name in sys.modules]"
+    code = (
+        f"import sys; sys.path[:0] = {path!r}; import {module}; "
+        f"sys.stdout.write('done:' + ' '.join({loaded}))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False
     )
     tail = done.stderr.strip().splitlines()[-1:] or [""]
+    printed, finished, heavy = done.stdout.rpartition("done:")
     require(
-        done.returncode == 0 and done.stdout.endswith("done"),
+        done.returncode == 0 and bool(finished),
         f"importing {module} ends the process with {done.returncode}: {tail[0]}",
     )
-    require(done.stdout == "done", f"importing {module} prints {done.stdout[:80]!r}")
+    require(not printed, f"importing {module} prints {printed[:80]!r}")
+    require(not heavy, f"importing {module} loads {heavy}; import it where it is used")
 
 
 def accepts_lawfully(engine: Any, subject: Any) -> None:

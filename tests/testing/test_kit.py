@@ -50,6 +50,12 @@ def test_an_import_that_exits_is_caught() -> None:
         check_solver(cls, bank())
 
 
+def test_an_import_that_loads_a_heavy_library_is_caught() -> None:
+    cls = type("Heavy", (faulty.Honest,), {"__module__": "heavy_on_import"})
+    with pytest.raises(AssertionError, match="loads sympy; import it where it is used"):
+        check_solver(cls, bank())
+
+
 @pytest.mark.parametrize(
     "name", ["WrongWithForgedCertificate", "RefusesWithoutReason", "RaisesInAccepts"]
 )
