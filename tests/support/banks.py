@@ -6,6 +6,7 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
+import scipy.sparse
 
 import sparseopt as so
 
@@ -71,7 +72,7 @@ def path_norm() -> list[so.Problem]:
 
 
 def regression() -> list[so.Problem]:
-    """Wide and tall designs, both penalties."""
+    """Wide, tall, sparse, float32 and degenerate designs, both penalties, and none."""
     rng = np.random.default_rng(0)
     wide, tall = rng.standard_normal((10, 20)), rng.standard_normal((20, 6))
     groups = [[0, 1], [2, 3], [4, 5]]
@@ -80,6 +81,10 @@ def regression() -> list[so.Problem]:
         so.SparseRegression(tall, rng.standard_normal(20), so.L1(0.5)),
         so.SparseRegression(tall, rng.standard_normal(20), so.GroupL1(1.0, groups)),
         so.SparseRegression(tall, rng.standard_normal(20), so.L1(1e6)),
+        so.SparseRegression(tall, rng.standard_normal(20), so.L1(0.0)),
+        so.SparseRegression(wide.astype(np.float32), rng.standard_normal(10), so.L1(0.3)),
+        so.SparseRegression(scipy.sparse.csr_array(tall), rng.standard_normal(20), so.L1(1.0)),
+        so.SparseRegression(np.hstack([tall, -tall]), rng.standard_normal(20), so.L1(1.0)),
     ]
 
 
