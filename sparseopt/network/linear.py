@@ -209,31 +209,71 @@ class Conv(_Convolution):
             return x
         return np.pad(x, [(0, 0), (0, 0), *widths], constant_values=fill)
 
+    def _windows(self, x: np.ndarray, fill: float) -> np.ndarray:
+        """Return a view (n, channels, *out, *kernel) of the cells that each output reads."""
+        dims = len(self.kernel)
+        windows = np.lib.stride_tricks.sliding_window_view(
+            self._padded(x, fill), self.extent, axis=tuple(range(2, 2 + dims))
+        )
+        steps = (*(slice(None, None, s) for s in self.stride),)
+        holes = (*(slice(None, None, d) for d in self.dilation),)
+        return windows[(slice(None), slice(None), *steps, *holes)]
+
+    def _pieces(self, windows: np.ndarray) -> list[slice]:
+        """Return slices of the first spatial axis whose gathered columns stay small."""
+        per_row = math.prod(windows.shape) // windows.shape[2]
+        rows = max(1, _PIECE // per_row)
+        return [slice(i, i + rows) for i in range(0, windows.shape[2], rows)]
+
     def propagate(self, inputs: Sequence[np.ndarray], semiring: Semiring = SUM) -> np.ndarray:
         """Gather columns of windows piece by piece and multiply each by the kernel matrix."""
         x = inputs[0]
         n, groups, dims = x.shape[0], self.groups, len(self.kernel)
         if self.weight.shape[1] == 1 and semiring is SUM and math.prod(self.kernel) > 1:
-            return self.propagate_by_offsets(inputs)
-        padded = self._padded(x, semiring.zero)
-        windows = np.lib.stride_tricks.sliding_window_view(
-            padded, self.extent, axis=tuple(range(2, 2 + dims))
-        )
-        steps = (*(slice(None, None, s) for s in self.stride),)
-        holes = (*(slice(None, None, d) for d in self.dilation),)
-        windows = windows[(slice(None), slice(None), *steps, *holes)]
+            return self._depthwise(x)
+        windows = self._windows(x, semiring.zero)
         out = windows.shape[2 : 2 + dims]
         kernel = cast(self.weight, x.dtype).reshape(groups, self.weight.shape[0] // groups, -1)
-        result = np.empty((n, groups, kernel.shape[1], math.prod(out)), dtype=x.dtype)
         order = (0, 1, *range(2 + dims, 2 + 2 * dims), *range(2, 2 + dims))
-        row = max(1, math.prod(out[1:]))
-        rows = max(1, _PIECE // max(1, n * groups * kernel.shape[2] * row))
-        for start in range(0, out[0], rows):
-            piece = windows[:, :, start : start + rows].transpose(order)
-            columns = piece.reshape(n, groups, kernel.shape[2], -1)
-            stop = start * row + columns.shape[-1]
-            result[..., start * row : stop] = semiring.matmul(kernel, columns)
+        parts = []
+        for piece in self._pieces(windows):
+            columns = windows[:, :, piece].transpose(order).reshape(n, groups, kernel.shape[2], -1)
+            parts.append(semiring.matmul(kernel, columns))
+        result = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
         return result.reshape(n, self.weight.shape[0], *out)
+
+    def propagate_by_pixels(self, x: np.ndarray) -> np.ndarray:
+        """Return `propagate` in ordinary arithmetic with the sums in another order.
+
+        Windows are gathered as rows, one per output pixel, and multiplied from the left. The
+        check of a large path-norm computes it so, where the engine gathers columns.
+        """
+        n, groups, dims = x.shape[0], self.groups, len(self.kernel)
+        windows = self._windows(x, 0)
+        out = windows.shape[2 : 2 + dims]
+        kernel = cast(self.weight, x.dtype).reshape(groups, self.weight.shape[0] // groups, -1)
+        order = (0, *range(2, 2 + dims), 1, *range(2 + dims, 2 + 2 * dims))
+        parts = []
+        for piece in self._pieces(windows):
+            rows = windows[:, :, piece].transpose(order).reshape(n, -1, groups, kernel.shape[2])
+            product = np.matmul(rows.swapaxes(1, 2), kernel.swapaxes(1, 2))
+            parts.append(product.swapaxes(2, 3))
+        return np.concatenate(parts, axis=-1).reshape(n, self.weight.shape[0], *out)
+
+    def _depthwise(self, x: np.ndarray) -> np.ndarray:
+        """Return `propagate` for one input channel per group, kernel position by position."""
+        out = self.shape([x.shape[1:]])[1:]
+        padded = self._padded(x, 0)
+        weight = cast(self.weight, x.dtype).reshape(self.groups, -1, 1, *self.kernel)
+        result: np.ndarray | None = None
+        for place, cells in self._offsets(out):
+            block = padded[(slice(None), slice(None), *cells)].reshape(
+                x.shape[0], self.groups, 1, -1
+            )
+            term = _slab(weight, place) * block
+            result = term if result is None else result + term
+        assert result is not None
+        return result.reshape(x.shape[0], self.weight.shape[0], *out)
 
     def _offsets(self, out: Shape) -> list[tuple[tuple[int, ...], tuple[slice, ...]]]:
         """Return each kernel position with the input cells that it meets, in the padded input."""
@@ -246,30 +286,6 @@ class Conv(_Convolution):
             )
             result.append((place, cells))
         return result
-
-    def propagate_by_offsets(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
-        """Return `propagate` in ordinary arithmetic, as one product per kernel position.
-
-        Another order of the same sums: the check of a large path-norm uses it where the engine
-        gathers windows. Also the faster way for depthwise kernels.
-        """
-        x = inputs[0]
-        groups, channels = self.groups, self.weight.shape[1]
-        out = self.shape([x.shape[1:]])[1:]
-        padded = self._padded(x, 0)
-        weight = cast(self.weight, x.dtype).reshape(groups, -1, channels, *self.kernel)
-        result: np.ndarray | None = None
-        for place, cells in self._offsets(out):
-            block = padded[(slice(None), slice(None), *cells)]
-            block = block.reshape(x.shape[0], groups, channels, -1)
-            slab = _slab(weight, place)
-            term = slab * block if channels == 1 else np.matmul(slab, block)
-            if result is None:
-                result = term
-            else:
-                result += term
-        assert result is not None
-        return result.reshape(x.shape[0], self.weight.shape[0], *out)
 
     def adjoint(self, value: np.ndarray, inputs: Sequence[Shape]) -> list[np.ndarray]:
         """Scatter each output back over its window."""

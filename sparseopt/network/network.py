@@ -331,6 +331,13 @@ class Network:
 
         return merge_scales(self)
 
+    @cached_property
+    def merged_biases(self) -> Network:
+        """A network with the path-lifting of `merged` that shares all weights with this one."""
+        from sparseopt.network.merging import merge_biases
+
+        return merge_biases(self)
+
     def describe(self) -> str:
         """Return one line with the sizes."""
         weights = sum(array.size for array in self.parameters().values())

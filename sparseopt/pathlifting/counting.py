@@ -55,7 +55,7 @@ def path_count(network: Network, affine: str = "as_is", *, nonzero: bool = False
 def _chosen(network: Network, affine: str) -> Network:
     if affine not in ("as_is", "merged"):
         raise ProblemError(f"affine must be 'as_is' or 'merged', not {affine!r}")
-    return network.merged if affine == "merged" else network
+    return network.merged_biases if affine == "merged" else network
 
 
 def path_counts(network: Network, *, nonzero: bool, skip: int = 0) -> list[int]:

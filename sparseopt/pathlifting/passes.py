@@ -115,7 +115,7 @@ def power_sums(
     q: float,
     *,
     bias_paths: bool = True,
-    by_offsets: bool = False,
+    by_pixels: bool = False,
     tick: Callable[[str], None] | None = None,
 ) -> Powers:
     """Return ``||Phi^(->j)||_q^q`` per output (the number of nonzero paths for q = 0, the largest
@@ -128,8 +128,8 @@ def power_sums(
         0, positive, or inf.
     bias_paths : bool
         Whether paths that start at biases count.
-    by_offsets : bool
-        Compute convolutions as one product per kernel position instead of gathering windows.
+    by_pixels : bool
+        Compute convolutions with their sums in another order.
     tick : callable(node name), optional
         Called at each layer.
 
@@ -140,9 +140,9 @@ def power_sums(
     """
     pass_of = _Logarithms if q == math.inf else _Scaled
     try:
-        return pass_of(q, bias_paths, by_offsets, tick).run(network)
+        return pass_of(q, bias_paths, by_pixels, tick).run(network)
     except _OutOfRange:
-        return _Logarithms(q, bias_paths, by_offsets, tick).run(network)
+        return _Logarithms(q, bias_paths, by_pixels, tick).run(network)
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class _Logarithms:
 
     q: float
     bias_paths: bool
-    by_offsets: bool
+    by_pixels: bool
     tick: Callable[[str], None] | None
 
     def run(self, network: Network) -> Powers:
@@ -184,7 +184,7 @@ class _Scaled:
 
     q: float
     bias_paths: bool
-    by_offsets: bool
+    by_pixels: bool
     tick: Callable[[str], None] | None
 
     def run(self, network: Network) -> Powers:
@@ -233,8 +233,8 @@ class _Scaled:
         return result, exponent
 
     def _propagate(self, op: Operator, arrays: list[np.ndarray]) -> np.ndarray:
-        if self.by_offsets and isinstance(op, Conv):
-            return op.propagate_by_offsets(arrays)
+        if self.by_pixels and isinstance(op, Conv):
+            return op.propagate_by_pixels(arrays[0])
         return op.propagate(arrays, SUM)
 
 

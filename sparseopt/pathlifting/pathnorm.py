@@ -128,7 +128,7 @@ class PathNormCertificate(Certificate):
             powers = backward_power_sums(problem.chosen.neurons, problem.q)
             return Powers.of_fractions(powers)
         steps.note("computed again in float64 by another order of summation")
-        return power_sums(problem.chosen, problem.q, by_offsets=True)
+        return power_sums(problem.chosen, problem.q, by_pixels=True)
 
     def _check_exact(self, steps: Steps) -> Powers:
         problem, claimed = self.problem, self.answer.exact_powers
@@ -202,8 +202,8 @@ class PathNorm(Problem):
 
     @property
     def chosen(self) -> Network:
-        """The network as it stands, or with its entrywise scales merged."""
-        return self.network.merged if self.affine == "merged" else self.network
+        """The network as it stands, or one with the path-lifting of the merged network."""
+        return self.network.merged_biases if self.affine == "merged" else self.network
 
     def answer_from(
         self, powers: Powers, exact_powers: tuple[Fraction, ...] | None = None
@@ -223,7 +223,7 @@ class PathNorm(Problem):
 
     def evaluate(self, answer: PathNormValue) -> Mapping[str, float]:
         """Return how far the logarithm is from that of a float64 pass."""
-        right = self.answer_from(power_sums(self.chosen, self.q, by_offsets=True)).log10
+        right = self.answer_from(power_sums(self.chosen, self.q, by_pixels=True)).log10
         return {"log10_error": 0.0 if right == answer.log10 else abs(answer.log10 - right)}
 
     def describe(self) -> str:

@@ -122,6 +122,10 @@ def test_merging_keeps_the_function_and_leaves_what_does_not_fit(
     )
     assert merged.value <= kept.value * (1 + 1e-12)
     assert merged.affine == "merged"
+    really = so.solve(so.PathNorm(network.merged)).answer
+    assert merged.log10 == pytest.approx(really.log10, abs=1e-12)
+    np.testing.assert_allclose(network.merged_biases.run(x), network.run(x), rtol=1e-12, atol=1e-12)
+    assert so.path_count(network, "merged") == so.path_count(network.merged)
 
 
 def test_a_layer_that_others_read_is_not_merged_into() -> None:
