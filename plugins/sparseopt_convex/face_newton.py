@@ -16,6 +16,7 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
+from sparseopt.recovery.duality import best_multiple
 from sparseopt.recovery.penalty import Blocks
 
 _RIDGE = 1e-15
@@ -72,12 +73,9 @@ class Subproblem:
         """Return the duality gap of the subproblem with the best multiple of the residual."""
         residual = self.residual(x)
         norms = self.blocks.norms(self.columns.T @ residual)
-        square, along = float(residual @ residual), float(self.target @ residual)
-        used = norms > 0
-        room = float(np.min(self.limits[used] / norms[used], initial=np.inf))
-        factor = min(max(along / square, -room), room) if square > 0 else 0.0
-        penalty = float(self.limits @ self.blocks.norms(x))
-        return 0.5 * square + penalty - factor * (along - 0.5 * factor * square)
+        point = residual * best_multiple(self.target, residual, norms, self.limits)
+        primal = 0.5 * float(residual @ residual) + float(self.limits @ self.blocks.norms(x))
+        return primal - float(self.target @ point) + 0.5 * float(point @ point)
 
     def descend(self, x: np.ndarray, count: int, goal: float) -> np.ndarray:
         """Return `x` after one proximal step on each of `count` zero blocks that should not be.

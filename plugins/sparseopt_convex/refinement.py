@@ -16,6 +16,7 @@ import scipy.sparse
 from sparseopt.context import Context
 from sparseopt.errors import Inconclusive
 from sparseopt.recovery import Coefficients, DualityGapCertificate, SparseRegression
+from sparseopt.recovery.duality import best_multiple
 from sparseopt.recovery.scaling import ScaledProblem
 from sparseopt_convex.face_newton import Subproblem
 
@@ -50,20 +51,17 @@ class Refinement:
         target = self.scaled.target
         self._at_zero = 0.5 * float(target @ target)
 
-    def offer_dual_point(self, t: np.ndarray, norms: np.ndarray | None = None) -> np.ndarray:
+    def offer_dual_point(self, t: np.ndarray) -> np.ndarray:
         """Scale a dual point to its best feasible multiple and keep it if it is the best met.
 
         Returns the norms of the blocks' correlations with the point as given.
         """
-        if norms is None:
-            norms = self.scaled.blocks.norms(self.scaled.correlation(t))
-        square, along = float(t @ t), float(self.scaled.target @ t)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            room = float(np.min(np.where(norms > 0, self.scaled.limits / norms, np.inf)))
-        factor = min(max(along / square, -room), room) if square > 0 else 0.0
-        dual = factor * along - 0.5 * factor * factor * square
+        norms = self.scaled.blocks.norms(self.scaled.correlation(t))
+        factor = best_multiple(self.scaled.target, t, norms, self.scaled.limits)
+        point = factor * t
+        dual = float(self.scaled.target @ point) - 0.5 * float(point @ point)
         if dual > self._dual:
-            self._dual, self._dual_point = dual, factor * t
+            self._dual, self._dual_point = dual, point
             self._dual_norms = abs(factor) * norms
         return norms
 

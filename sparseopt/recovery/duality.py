@@ -41,6 +41,21 @@ ORTHOGONAL = 1e-12
 """Without a penalty: columns count as orthogonal to the dual point up to this relative size."""
 
 
+def best_multiple(
+    target: np.ndarray, t: np.ndarray, norms: np.ndarray, limits: np.ndarray
+) -> float:
+    """Return the factor f for which D(f t) is largest among the feasible multiples of `t`.
+
+    D(f t) is a parabola in f with its top at target.t / |t|^2, cut off where f times a block norm
+    of ``A^T t`` reaches its limit. Plain arithmetic: feasible up to rounding.
+    """
+    square = float(t @ t)
+    used = norms > 0
+    with np.errstate(over="ignore"):
+        room = float(np.min(limits[used] / norms[used], initial=np.inf))
+    return min(max(float(target @ t) / square, -room), room) if square > 0 else 0.0
+
+
 @dataclass(frozen=True, eq=False)
 class Primal:
     """P at some coefficients, in scaled units.
@@ -163,11 +178,7 @@ class DualityGap:
         """
         if self.penalised:
             norms = self.scaled.blocks.norms(self.scaled.correlation(t))
-            used = np.flatnonzero(norms)
-            largest = float(np.min(self.limits_low[used] / norms[used], initial=np.inf))
-            square = float(t @ t)
-            best = float(self.scaled.target @ t) / square if square > 0 else 0.0
-            t = t * min(max(best, -largest), largest)
+            t = t * best_multiple(self.scaled.target, t, norms, self.limits_low)
         # Rounding the multiple itself moves the correlations of large columns, so what is taken
         # off doubles until all constraints hold.
         shrink = 0.0 if self.penalised else 1.0
