@@ -5,7 +5,7 @@ each orthant. Proximal steps on single blocks find the set of the optimum after 
 steps unless it is degenerate, and Newton steps on it converge quadratically, for l1 in one step
 (feature-sign search of Lee, Battle, Raina, Ng 2007; Bareilles, Iutzeler, Malick 2023 for partly
 smooth penalties in general). This takes the duality gap down to rounding, which first-order
-methods do not reach, and it does not slow down on ill-conditioned columns.
+methods do not reach, and needs far fewer steps than they do on ill-conditioned columns.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
+from sparseopt.context import Context
 from sparseopt.recovery.duality import best_multiple
 from sparseopt.recovery.penalty import Blocks
 
@@ -110,7 +111,7 @@ class Subproblem:
                 correlation -= self._gram[:, part] @ x[part]
         return x
 
-    def newton_steps(self, x: np.ndarray, goal: float, count: int) -> np.ndarray:
+    def newton_steps(self, x: np.ndarray, goal: float, count: int, context: Context) -> np.ndarray:
         """Return `x` after Newton steps on the blocks where it is nonzero.
 
         Blocks that a step would carry through zero are set to zero. Ends when a step promises
@@ -121,6 +122,7 @@ class Subproblem:
             used = np.flatnonzero(self.blocks.norms(x))
             if not len(used):
                 break
+            context.check_time("taking Newton steps")
             face = Face(self, x, used, face)
             for ridge in (_RIDGE, 1e4 * _RIDGE, 1e8 * _RIDGE):
                 direction = face.newton_direction(ridge)

@@ -155,7 +155,7 @@ class Refinement:
             before = _nonzero(sub, part)
             entered = sub.descend(part, count, 0.1 * goal)
             between = _nonzero(sub, entered)
-            part = sub.newton_steps(entered, 0.01 * goal, 2 * between + 20)
+            part = sub.newton_steps(entered, 0.01 * goal, 2 * between + 20, self.context)
             lost = between - _nonzero(sub, part)
             if sub.gap(part) <= goal or between - before + lost == 0:
                 break
@@ -170,7 +170,7 @@ class Refinement:
         used = np.flatnonzero(self.scaled.blocks.norms(x))
         if len(used):
             sub, entries = self._subproblem(used)
-            part = sub.newton_steps(x[entries], 0.0, 3)
+            part = sub.newton_steps(x[entries], 0.0, 3, self.context)
             if np.array_equal(sub.blocks.norms(part) > 0, np.ones(len(used), dtype=bool)):
                 x = np.zeros_like(x)
                 x[entries] = part
