@@ -8,13 +8,14 @@ to the residual whose correlations with the nonzero blocks are exactly what opti
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse
 
 from sparseopt.context import Context
-from sparseopt.errors import Inconclusive
+from sparseopt.errors import Inconclusive, TimeLimitReached
 from sparseopt.recovery import Coefficients, DualityGapCertificate, SparseRegression
 from sparseopt.recovery.duality import best_multiple
 from sparseopt.recovery.scaling import ScaledProblem
@@ -80,14 +81,26 @@ class Refinement:
             )
             if best is None or state.gap < best.gap:
                 best = state
+            self._report(best)
             good = best.gap <= self._allowed(self.tolerance, best.primal)
             if best.gap <= self._allowed(_AIM, best.primal) or stalled >= (2 if good else 5):
                 break
             used = int(np.count_nonzero(self.scaled.blocks.norms(x)))
             size = max(2 * size if slow else size, 2 * used)
-            x = self._solve_on(self._working_set(x, norms, size), x, state.gap)
+            try:
+                x = self._solve_on(self._working_set(x, norms, size), x, state.gap)
+            except TimeLimitReached:
+                if not good:
+                    raise
+                return best.x, self._dual_point
         assert best is not None
         return self._polish(best)
+
+    def _report(self, best: _State) -> None:
+        """Report the digits proved so far as a fraction of those aimed at."""
+        relative = best.gap / best.primal if best.primal > 0 else 0.0
+        digits = -math.log10(max(relative, _AIM))
+        self.context.report(digits / -math.log10(_AIM), f"relative gap {relative:.0e}")
 
     def _allowed(self, tolerance: float, primal: float) -> float:
         return max(tolerance * primal, ROUNDING * self._at_zero)

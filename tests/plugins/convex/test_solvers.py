@@ -305,6 +305,16 @@ def test_a_time_limit_that_suffices_changes_nothing() -> None:
         np.testing.assert_allclose(limited, free, atol=1e-12)
 
 
+def test_progress_is_reported() -> None:
+    seen: list[float] = []
+    so.solve(
+        random_problem(0, 60, 200, 0.01, grouped=False),
+        progress=lambda fraction, message: seen.append(fraction),
+    )
+    assert seen == sorted(seen)
+    assert 0.0 <= seen[0] <= seen[-1] <= 1.0
+
+
 def test_the_plan_says_which_engine_and_why() -> None:
     dense = so.plan(random_problem(0, 10, 20, 0.1, grouped=False))
     assert dense.chosen is not None
