@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse
 
 import sparseopt as so
+from sparseopt.network import Dense, Relu, chain
 
 
 def closedness() -> list[so.Problem]:
@@ -71,6 +72,29 @@ def path_norm() -> list[so.Problem]:
     return [so.PathNorm(network, q=q, r=1) for q in (0, 1, 2, float("inf"))]
 
 
+def small_network(scale: float = 1.0) -> so.Network:
+    """Return a network with one hidden layer, two inputs and two outputs."""
+    return chain(
+        (2,),
+        Dense(np.array([[1.0, -2.0], [0.0, 3.0]]) * scale, np.array([0.5, 0.0])),
+        Relu(),
+        Dense(np.array([[1.0, -1.0], [2.0, 0.5]])),
+    )
+
+
+def lipschitz_bound() -> list[so.Problem]:
+    """Several pairs of norms."""
+    pairs = [(float("inf"), 1), (2, 2), (1, float("inf"))]
+    return [so.LipschitzBound(small_network(), p_in, p_out) for p_in, p_out in pairs]
+
+
+def path_distance() -> list[so.Problem]:
+    """A dominated change, and one that changes a sign."""
+    network = small_network()
+    flipped = small_network(-1.0)
+    return [so.PathDistance(network, small_network(0.5)), so.PathDistance(network, flipped)]
+
+
 def regression() -> list[so.Problem]:
     """Wide, tall, sparse, float32 and degenerate designs, both penalties, and none."""
     rng = np.random.default_rng(0)
@@ -101,6 +125,8 @@ BANKS: dict[str, Any] = {
     "sparseopt:Closedness": closedness,
     "sparseopt:ButterflyFactorization": butterfly,
     "sparseopt:FixedSupportFactorization": fixed_support,
+    "sparseopt:LipschitzBound": lipschitz_bound,
+    "sparseopt:PathDistance": path_distance,
     "sparseopt:PathNorm": path_norm,
     "sparseopt:SparseRegression": regression,
     "sparseopt:SparseTraining": sparse_training,
