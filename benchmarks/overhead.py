@@ -72,9 +72,9 @@ def call_cost() -> dict[str, dict[str, float]]:
     for name, problem in problems.items():
         first = so.solve(problem)
         item = next(i for i in registry().solvers_for(type(problem)) if i.name == first.solver)
-        engine, context = item.cls(), so.Context()
+        engine = item.cls()
         check = best(lambda p=problem, f=first: check_certificate(f.certificate, p, f.answer), 30)
-        bare = best(lambda p=problem, e=engine: e.solve(p, context), 30)
+        bare = best(lambda p=problem, e=engine: e.solve(p, so.Context()), 30)
         whole = best(lambda p=problem: so.solve(p), 30)
         rows[name] = {
             "plan_ms": 1e3 * best(lambda p=problem: so.plan(p)),

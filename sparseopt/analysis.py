@@ -123,8 +123,8 @@ def analyze(
     --------
     >>> import sparseopt as so
     >>> report = so.analyze(so.Closedness([[[1, 0], [1, 1]], [[1, 1], [0, 1]]]))
-    >>> report.ok
-    False
+    >>> report.findings[0].rule, report.ok
+    ('supports-not-closed', True)
     """
     start = time.perf_counter()
     context = Context(seed=seed, time_limit=time_limit, progress=progress)
