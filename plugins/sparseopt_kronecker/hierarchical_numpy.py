@@ -1,4 +1,4 @@
-"""Left-to-right hierarchical factorization by batched SVD."""
+"""Left-to-right hierarchical factorization in NumPy, for every chainable architecture."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 import sparseopt as so
-from sparseopt.butterfly import ButterflyCertificate, error_bounds, support_values
+from sparseopt_kronecker.hierarchy import Run, Standard, finish, require_options
+from sparseopt_kronecker.numpy_steps import peel
 
 
 @dataclass(frozen=True)
@@ -15,8 +16,23 @@ class HierarchicalNumpy(so.Solver[so.ButterflyFactorization]):
     """Peel one factor after the other from the left; each step is optimal for its two factors.
 
     The left factors come out with orthonormal columns in every block, so the squared residuals of
-    the steps add up to the squared error. Source: arXiv 2411.04506.
+    the steps add up to the squared error, and no QR decomposition is needed between the steps.
+    Source: Le, Zheng, Riccietti, Gribonval, arXiv 2411.04506.
+
+    Parameters
+    ----------
+    bounds : {"auto", "always", "never"}
+        Whether the certificate states the lower and the upper bound; "auto" does so when it is
+        cheap. They can always be asked for later.
+    probes : int
+        Number of random vectors with which the certificate is checked; 0 expands the product.
     """
+
+    bounds: str = "auto"
+    probes: int = 0
+
+    def __post_init__(self) -> None:
+        require_options(self.bounds, self.probes)
 
     def accepts(self, problem: so.ButterflyFactorization) -> so.Accepted | so.Refused:
         """Take every chainable architecture."""
@@ -24,46 +40,58 @@ class HierarchicalNumpy(so.Solver[so.ButterflyFactorization]):
 
     def solve(
         self, problem: so.ButterflyFactorization, context: so.Context
-    ) -> tuple[so.KroneckerProduct, ButterflyCertificate]:
-        """Return the factors with error and bounds."""
-        architecture = problem.architecture
-        values = support_values(problem.target, architecture.product)
-        factors = []
-        for step in range(len(architecture) - 1):
-            context.check_time("factorizing")
-            context.report(step / len(architecture), f"factor {step + 1}")
-            left, values = _split(values, architecture[step:])
-            factors.append(left)
-        factors.append(values.reshape(architecture[-1].values_shape))
-        answer = so.KroneckerProduct(tuple(factors), architecture)
-        lower, upper = error_bounds(problem.target, architecture)
-        error = problem.evaluate(answer)["error"]
-        return answer, ButterflyCertificate(problem, answer, error, lower, upper)
+    ) -> tuple[so.KroneckerProduct, so.ButterflyCertificate]:
+        """Return the factors with their certificate.
+
+        Memory beside the target: r / b of it for the first level (half of it for a butterfly of
+        2 x 2 blocks), the factors, and tiles of 64 Ki entries.
+        """
+        standard = Standard.of(problem.architecture)
+        run = factorize(problem, standard, context)
+        return finish(problem, standard, run, self.bounds, self.probes)
 
     def cost(self, problem: so.ButterflyFactorization) -> float:
-        """Predict the batched SVDs."""
-        return 1e-4 + 4e-8 * problem.target.size * len(problem.architecture)
+        """Predict the seconds: a few nanoseconds per entry."""
+        return 3e-4 + 5e-9 * problem.shape[0] * problem.shape[1]
 
 
-def _split(values: np.ndarray, rest: so.Architecture) -> tuple[np.ndarray, np.ndarray]:
-    """Split the values of a product into the first factor and the values of the others.
+def factorize(problem: so.ButterflyFactorization, standard: Standard, context: so.Context) -> Run:
+    """Run all levels in NumPy."""
+    levels = standard.levels
+    if not levels:
+        rest = next(matrix for _, _, matrix in standard.slices(problem, 1))
+        return Run([], np.array(rest), 0.0, 1.0)
+    lefts = []
+    residual = energy = 0.0
+    rest = np.empty(0)
+    for i, level in enumerate(levels):
+        context.check_time("factorizing")
+        context.report(i / len(levels), f"factor {i + 1} of {len(levels) + 1}")
+        shape = (level.d, level.groups, level.b, level.rank)
+        left = np.empty(shape, dtype=problem.dtype)
+        if i == 0:
+            rest, kept, all_ = _first(problem, standard, left)
+            energy = all_
+        else:
+            blocks = rest.reshape(level.b, level.d, level.groups, level.c)
+            rest = blocks[: level.rank]
+            kept, all_ = peel(blocks, rest, left, level.rank)
+        residual += max(all_ - kept, 0.0)
+        lefts.append(left)
+    return Run(lefts, rest, residual, energy)
 
-    Block (i, t, s, l) of shape b1 x c2 becomes U W with r columns: U goes to
-    X[i, :, s r + rho, t d2 + l] and W to Y[i q + s, rho p + t, :, l].
-    """
-    first, others = rest[0], rest[1:].product
-    rank = first.rank_with(rest[1])
-    q, p = others.a // first.a, first.d // others.d
-    grid = values.reshape(first.a, first.b, p, q, others.c, others.d)
-    blocks = grid.transpose(0, 2, 3, 5, 1, 4)
-    u, s, vh = np.linalg.svd(blocks, full_matrices=False)
-    kept = min(rank, s.shape[-1])
-    left = np.zeros((*blocks.shape[:4], first.b, rank), dtype=values.dtype)
-    right = np.zeros((*blocks.shape[:4], rank, others.c), dtype=values.dtype)
-    left[..., :kept] = u[..., :kept]
-    right[..., :kept, :] = s[..., :kept, None] * vh[..., :kept, :]
-    # axes of left: i, t, s, l, j, rho
-    x = left.transpose(0, 4, 2, 5, 1, 3).reshape(first.values_shape)
-    # axes of right: i, t, s, l, rho, k
-    y = right.transpose(0, 2, 4, 1, 5, 3).reshape(others.values_shape)
-    return x, y
+
+def _first(
+    problem: so.ButterflyFactorization, standard: Standard, left: np.ndarray
+) -> tuple[np.ndarray, float, float]:
+    """Run the first level, reading the target by column groups if it is no array."""
+    level = standard.levels[0]
+    out = np.empty((level.rank, level.d, level.groups, level.c), dtype=problem.dtype)
+    kept = energy = 0.0
+    for first, last, matrix in standard.slices(problem, level.groups):
+        blocks = matrix.reshape(level.b, level.d, last - first, level.c)
+        span = slice(first, last)
+        one, all_ = peel(blocks, out[:, :, span], left[:, span], level.rank)
+        kept += one
+        energy += all_
+    return out, kept, energy

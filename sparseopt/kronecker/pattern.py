@@ -1,4 +1,4 @@
-"""Kronecker-sparse patterns and architectures: exact integer algebra.
+"""Kronecker-sparse patterns: exact integer algebra.
 
 A pattern (a, b, c, d) is the support I_a (x) 1_{b x c} (x) I_d. Source of the algebra: Le, Zheng,
 Riccietti, Gribonval, "Butterfly factorization with error guarantees", arXiv 2411.04506.
@@ -6,10 +6,9 @@ Riccietti, Gribonval, "Butterfly factorization with error guarantees", arXiv 241
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import overload
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -91,6 +90,23 @@ class KroneckerPattern:
         entries = (values.ravel(), (rows.ravel(), columns.ravel()))
         return scipy.sparse.coo_array(entries, shape=self.shape).tocsr()
 
+    def dense(self, values: Any) -> Any:
+        """Return the matrix with these values as a dense array or tensor, as `values` is.
+
+        A view of `values` if the support is full (a = d = 1).
+        """
+        a, b, c, d = self
+        if a == d == 1:
+            return values.reshape(b, c)
+        if hasattr(values, "new_zeros"):
+            grid = values.new_zeros((a, b, d, a, c, d))
+            view = grid.diagonal(dim1=0, dim2=3).diagonal(dim1=1, dim2=3)
+            view[...] = values.permute(1, 2, 0, 3)
+        else:
+            grid = np.zeros((a, b, d, a, c, d), dtype=values.dtype)
+            np.einsum("ijlikl->ijkl", grid)[...] = values
+        return grid.reshape(self.shape)
+
     @property
     def transpose(self) -> KroneckerPattern:
         """Pattern of the transposed matrices."""
@@ -133,118 +149,3 @@ class KroneckerPattern:
     def is_redundant_with(self, other: KroneckerPattern) -> bool:
         """Whether every matrix with the product's support is a product: r >= min(b, c')."""
         return self.rank_with(other) >= min(self.b, other.c)
-
-
-@json_type
-@dataclass(frozen=True)
-class Architecture:
-    """A sequence of patterns whose matrices multiply.
-
-    Parameters
-    ----------
-    patterns : iterable of KroneckerPattern or of (a, b, c, d)
-        At least one; shapes must chain.
-
-    Examples
-    --------
-    >>> import sparseopt as so
-    >>> dyadic = so.Architecture.square_dyadic(8)
-    >>> [tuple(p) for p in dyadic], dyadic.is_chainable, dyadic.is_redundant
-    ([(1, 2, 2, 4), (2, 2, 2, 2), (4, 2, 2, 1)], True, False)
-    """
-
-    patterns: tuple[KroneckerPattern, ...]
-
-    def __init__(self, patterns: Iterable[KroneckerPattern | Iterable[int]]) -> None:
-        built = tuple(
-            p if isinstance(p, KroneckerPattern) else KroneckerPattern(*p) for p in patterns
-        )
-        if not built:
-            raise ProblemError("an architecture needs at least one pattern")
-        for i, (one, two) in enumerate(pairwise(built)):
-            if one.shape[1] != two.shape[0]:
-                raise ProblemError(
-                    f"patterns {i} and {i + 1} do not multiply: {tuple(one)} has {one.shape[1]} "
-                    f"columns and {tuple(two)} has {two.shape[0]} rows"
-                )
-        object.__setattr__(self, "patterns", built)
-
-    @staticmethod
-    def square_dyadic(n: int) -> Architecture:
-        """Return the butterfly of size n = 2^L: patterns (2^(l-1), 2, 2, n / 2^l)."""
-        if n < 2 or n & (n - 1):
-            raise ProblemError(f"square_dyadic needs a power of two of at least 2, got {n}")
-        levels = n.bit_length() - 1
-        return Architecture(
-            KroneckerPattern(2 ** (level - 1), 2, 2, n >> level) for level in range(1, levels + 1)
-        )
-
-    @staticmethod
-    def monarch(m: int, n: int, p: int, q: int) -> Architecture:
-        """Return two factors for an m x n matrix: (1, p, q, m / p), (q, m / p, n / q, 1)."""
-        if p < 1 or q < 1 or m % p or n % q:
-            raise ProblemError(
-                f"monarch needs p | m and q | n, got p = {p}, m = {m}, q = {q}, n = {n}"
-            )
-        return Architecture(
-            [KroneckerPattern(1, p, q, m // p), KroneckerPattern(q, m // p, n // q, 1)]
-        )
-
-    @overload
-    def __getitem__(self, index: int) -> KroneckerPattern: ...
-    @overload
-    def __getitem__(self, index: slice) -> Architecture: ...
-    def __getitem__(self, index: int | slice) -> KroneckerPattern | Architecture:
-        found = self.patterns[index]
-        return Architecture(found) if isinstance(found, tuple) else found
-
-    def __len__(self) -> int:
-        return len(self.patterns)
-
-    def __iter__(self) -> Iterator[KroneckerPattern]:
-        return iter(self.patterns)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns of the products."""
-        return self.patterns[0].shape[0], self.patterns[-1].shape[1]
-
-    @property
-    def nnz(self) -> int:
-        """Number of parameters."""
-        return sum(pattern.nnz for pattern in self)
-
-    @property
-    def why_not_chainable(self) -> str:
-        """The first pair and condition that fail; empty if chainable."""
-        for i, (one, two) in enumerate(pairwise(self.patterns)):
-            reason = one.why_not_chainable(two)
-            if reason:
-                return f"patterns {i} and {i + 1}: {reason}"
-        return ""
-
-    @property
-    def is_chainable(self) -> bool:
-        """Whether every neighbouring pair is chainable; then every grouping is."""
-        return not self.why_not_chainable
-
-    @property
-    def is_redundant(self) -> bool:
-        """Whether some neighbouring pair could be replaced by its product without loss."""
-        return any(one.is_redundant_with(two) for one, two in pairwise(self.patterns))
-
-    @property
-    def product(self) -> KroneckerPattern:
-        """The pattern of the products of a chainable architecture."""
-        result = self.patterns[0]
-        for pattern in self.patterns[1:]:
-            result = result.product(pattern)
-        return result
-
-    @property
-    def transpose(self) -> Architecture:
-        """The architecture of the transposed products."""
-        return Architecture(pattern.transpose for pattern in reversed(self.patterns))
-
-    def __str__(self) -> str:
-        return " ".join(str(tuple(pattern)) for pattern in self)

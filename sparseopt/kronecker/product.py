@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,9 @@ import numpy as np
 
 from sparseopt.arrays import read_only, require_finite
 from sparseopt.errors import ProblemError
-from sparseopt.kronecker.pattern import Architecture
+from sparseopt.kronecker.architecture import Architecture
+from sparseopt.kronecker.pattern import KroneckerPattern
+from sparseopt.kronecker.splitting import merge_all, permute
 from sparseopt.serialization import json_type
 
 
@@ -18,12 +21,22 @@ from sparseopt.serialization import json_type
 class KroneckerProduct:
     """A product of Kronecker-sparse factors, usable as a linear operator.
 
+    It has what `scipy.sparse.linalg.aslinearoperator` asks for, so SciPy's iterative solvers take
+    it as it is. The multiplication here is the plain one, factor by factor, which every faster
+    engine is measured against.
+
     Parameters
     ----------
     factors : sequence of array (a, b, c, d)
-        Values of each factor, see `KroneckerPattern`.
+        Values of each factor, see `KroneckerPattern`: float or complex NumPy arrays, or torch
+        tensors, which stay on their device.
     architecture : Architecture
-        One pattern per factor.
+        One pattern per factor; it need not be chainable.
+
+    Raises
+    ------
+    ProblemError
+        If a factor does not fit its pattern, is not float or complex, or has NaN or infinity.
 
     Examples
     --------
@@ -33,26 +46,34 @@ class KroneckerProduct:
     array([3., 3.])
     """
 
-    factors: tuple[np.ndarray, ...]
+    # NumPy arrays on the left of @ leave the product to `__rmatmul__`.
+    __array_ufunc__ = None
+
+    factors: tuple[Any, ...]
     architecture: Architecture
 
     def __post_init__(self) -> None:
+        if not isinstance(self.architecture, Architecture):
+            object.__setattr__(self, "architecture", Architecture(self.architecture))
         if len(self.factors) != len(self.architecture):
             raise ProblemError(
                 f"{len(self.factors)} factors were given for {len(self.architecture)} patterns"
             )
-        kept = []
-        for i, (factor, pattern) in enumerate(zip(self.factors, self.architecture, strict=True)):
-            values = np.asarray(factor)
-            if values.shape != pattern.values_shape:
-                raise ProblemError(
-                    f"factor {i} has shape {values.shape}; its pattern needs {pattern.values_shape}"
-                )
-            if values.dtype.kind not in "fc":
-                raise ProblemError(f"factor {i} has dtype {values.dtype}; use float or complex")
-            require_finite(values, f"factor {i}")
-            kept.append(read_only(values))
-        object.__setattr__(self, "factors", tuple(kept))
+        pairs = zip(self.factors, self.architecture, strict=True)
+        kept = tuple(_valid(f, pattern, f"factor {i}") for i, (f, pattern) in enumerate(pairs))
+        libraries = sorted({type(f).__module__.partition(".")[0] for f in kept})
+        if len(libraries) > 1:
+            raise ProblemError(f"the factors mix {' and '.join(libraries)}; use one library")
+        object.__setattr__(self, "factors", kept)
+
+    def to_fields(self) -> dict[str, Any]:
+        """Return what is written to JSON; tensors as NumPy arrays."""
+        return {"factors": self.to_numpy().factors, "architecture": self.architecture}
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> KroneckerProduct:
+        """Inverse of `to_fields`."""
+        return cls(**fields)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -60,61 +81,90 @@ class KroneckerProduct:
         return self.architecture.shape
 
     @property
-    def dtype(self) -> np.dtype[Any]:
-        """Common dtype of the factors."""
-        return np.result_type(*self.factors)
+    def dtype(self) -> Any:
+        """Common dtype of the factors (the first one's, for torch tensors)."""
+        if isinstance(self.factors[0], np.ndarray):
+            return np.result_type(*self.factors)
+        return self.factors[0].dtype
 
     @property
     def nnz(self) -> int:
         """Number of stored values."""
         return self.architecture.nnz
 
-    def matmat(self, x: np.ndarray) -> np.ndarray:
-        """Return the product with a matrix (n, batch). O(nnz * batch)."""
-        x = np.asarray(x)
+    def to_numpy(self) -> KroneckerProduct:
+        """Return the same product with NumPy factors; itself if it has them."""
+        if all(isinstance(factor, np.ndarray) for factor in self.factors):
+            return self
+        return KroneckerProduct(
+            tuple(f.detach().cpu().resolve_conj().numpy() for f in self.factors), self.architecture
+        )
+
+    def matmat(self, x: Any) -> Any:
+        """Return the product with a matrix (n, batch), shape (m, batch). O(nnz batch)."""
+        x = self._operand(x)
         if x.ndim != 2 or x.shape[0] != self.shape[1]:
             raise ProblemError(
-                f"the operand must have shape ({self.shape[1]}, batch), got {x.shape}"
+                f"the operand must have shape ({self.shape[1]}, batch), got {tuple(x.shape)}"
             )
-        pairs = zip(self.factors, self.architecture, strict=True)
-        for factor, (a, _, c, d) in reversed(list(pairs)):
-            blocks = x.reshape(a, c, d, -1).transpose(0, 2, 1, 3)
-            y = factor.transpose(0, 3, 1, 2) @ blocks
-            x = y.transpose(0, 2, 1, 3).reshape(-1, x.shape[1])
+        for factor, pattern in reversed(list(zip(self.factors, self.architecture, strict=True))):
+            x = apply_factor(factor, pattern, x)
         return x
 
-    def matvec(self, x: np.ndarray) -> np.ndarray:
+    def matvec(self, x: Any) -> Any:
         """Return the product with a vector (n,) or column (n, 1), in the shape of the operand."""
-        x = np.asarray(x)
+        x = self._operand(x)
         return self.matmat(x.reshape(-1, 1)).reshape((self.shape[0], *x.shape[1:]))
 
-    def rmatmat(self, x: np.ndarray) -> np.ndarray:
+    def rmatmat(self, x: Any) -> Any:
         """Return the adjoint times a matrix (m, batch)."""
         return self.H.matmat(x)
 
-    def rmatvec(self, x: np.ndarray) -> np.ndarray:
+    def rmatvec(self, x: Any) -> Any:
         """Return the adjoint times a vector."""
         return self.H.matvec(x)
 
     @property
     def T(self) -> KroneckerProduct:
         """The transpose."""
-        flipped = tuple(factor.transpose(0, 2, 1, 3) for factor in reversed(self.factors))
+        flipped = tuple(permute(factor, (0, 2, 1, 3)) for factor in reversed(self.factors))
         return KroneckerProduct(flipped, self.architecture.transpose)
 
     @property
     def H(self) -> KroneckerProduct:
         """The adjoint."""
-        flipped = tuple(f.conj().transpose(0, 2, 1, 3) for f in reversed(self.factors))
+        flipped = tuple(permute(f.conj(), (0, 2, 1, 3)) for f in reversed(self.factors))
         return KroneckerProduct(flipped, self.architecture.transpose)
 
-    def __matmul__(self, x: Any) -> np.ndarray:
-        x = np.asarray(x)
+    def __matmul__(self, x: Any) -> Any:
+        x = self._operand(x)
         return self.matvec(x) if x.ndim == 1 else self.matmat(x)
 
-    def to_dense(self) -> np.ndarray:
-        """Return the product as an array (m, n)."""
-        return self.matmat(np.eye(self.shape[1], dtype=self.dtype))
+    def __rmatmul__(self, x: Any) -> Any:
+        x = self._operand(x)
+        return self.T.matvec(x) if x.ndim == 1 else self.T.matmat(x.T).T
+
+    def to_dense(self) -> Any:
+        """Return the product as an array (m, n).
+
+        A product that is chainable, or whose transpose is, is expanded pattern by pattern, in a
+        small multiple of m n operations; any other is applied to the identity.
+        """
+        architecture = self.architecture
+        if architecture.is_chainable:
+            return architecture.product.dense(merge_all(self.factors, architecture))
+        if architecture.transpose.is_chainable:
+            return self.T.to_dense().T
+        first = self.factors[0]
+        if isinstance(first, np.ndarray):
+            return self.matmat(np.eye(self.shape[1], dtype=self.dtype))
+        identity = first.new_zeros((self.shape[1], self.shape[1]))
+        identity.fill_diagonal_(1)
+        return self.matmat(identity)
+
+    def _operand(self, x: Any) -> Any:
+        """Return a list as an array; arrays and tensors as they are."""
+        return np.asarray(x) if isinstance(self.factors[0], np.ndarray) else x
 
     def __str__(self) -> str:
         share = self.nnz / (self.shape[0] * self.shape[1])
@@ -122,3 +172,58 @@ class KroneckerProduct:
             f"product of {len(self.factors)} Kronecker-sparse factors, {self.shape[0]} x "
             f"{self.shape[1]}, {self.nnz} values ({100 * share:.3g} % of dense)"
         )
+
+
+def apply_factor(factor: Any, pattern: KroneckerPattern, x: Any) -> Any:
+    """Return one factor times a matrix (a c d, batch): a matmul batched over (a, d)."""
+    a, _, c, d = pattern
+    blocks = permute(x.reshape(a, c, d, -1), (0, 2, 1, 3))
+    y = permute(factor, (0, 3, 1, 2)) @ blocks
+    return permute(y, (0, 2, 1, 3)).reshape(pattern.shape[0], -1)
+
+
+def _valid(factor: Any, pattern: KroneckerPattern, name: str) -> Any:
+    """Return the values of a factor, checked against its pattern."""
+    if hasattr(factor, "detach"):
+        values, kind = factor, str(factor.dtype).rpartition(".")[2][0]
+    else:
+        values = np.asarray(factor)
+        kind = values.dtype.kind
+    if tuple(values.shape) != pattern.values_shape:
+        raise ProblemError(
+            f"{name} has shape {tuple(values.shape)}; its pattern {tuple(pattern)} needs values "
+            f"of shape {pattern.values_shape}"
+        )
+    if kind not in "fc":
+        raise ProblemError(f"{name} has dtype {values.dtype}; use float or complex")
+    if hasattr(factor, "detach"):
+        if not bool(values.isfinite().all()):
+            raise ProblemError(f"{name} has a NaN or an infinity; remove or replace it first")
+        return values
+    require_finite(values, name)
+    return read_only(values)
+
+
+def random_product(
+    architecture: Architecture | Sequence[Sequence[int]],
+    rng: np.random.Generator,
+    dtype: Any = np.float64,
+) -> KroneckerProduct:
+    """Return a product with independent Gaussian values, scaled so that the product has entries
+    of order 1 whatever the number of factors.
+
+    Examples
+    --------
+    >>> import numpy as np, sparseopt as so
+    >>> from sparseopt.kronecker import random_product
+    >>> random_product([(1, 2, 2, 1)], np.random.default_rng(0)).shape
+    (2, 2)
+    """
+    built = architecture if isinstance(architecture, Architecture) else Architecture(architecture)
+    factors = []
+    for pattern, rank in zip(built, (*built.ranks, 1), strict=True):
+        values = rng.standard_normal(pattern.values_shape)
+        if np.dtype(dtype).kind == "c":
+            values = (values + 1j * rng.standard_normal(pattern.values_shape)) / np.sqrt(2)
+        factors.append((values / np.sqrt(rank)).astype(dtype))
+    return KroneckerProduct(tuple(factors), built)

@@ -1,0 +1,225 @@
+"""What all hierarchical engines share: the plan of a left-to-right run, and its result.
+
+Standard form. Redundant neighbours are merged first. Then a_1 divides every a and d_L every d, so
+the problem consists of a_1 d_L independent ones with a_1 = d_L = 1, on the same patterns
+``(a / a_1, b, c, d / d_L)``. Their m' x n' targets are put side by side: one matrix with m' rows
+and N = a_1 d_L n' columns. All that distinguishes them is a larger number of column groups.
+
+A level. The rest R has rows (j, t) with j < b and t < d, and columns (g, k) with g over the groups
+of the next pattern and k < c. Block (t, g) is the b x c matrix of entries (., t, g, .). Its best
+rank-r approximation U W gives the factor ``X[i, j, s r + rho, t] = U[j, rho]`` with g = (i, s), and
+the next R has rows (rho, t): the same rows (j', t') of the next level, without moving anything.
+See `sparseopt.kronecker.splitting` for the general index map.
+
+The exact error is free: W = U^H B with orthonormal U leaves a residual of squared norm
+|B|^2 - |W|^2, and the residuals of all levels are orthogonal, so their squares add up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import sparseopt as so
+from sparseopt.butterfly.expansion import CHUNK, split_work
+from sparseopt.kronecker.splitting import lift, permute
+
+BOUNDS = ("auto", "always", "never")
+# Up to this much work (about 10 ms) the bounds are stated without being asked for.
+_CHEAP_WORK = 1e7
+
+
+@dataclass(frozen=True)
+class Level:
+    """One step: blocks b x c, t < d, g < groups, of rank r; q groups per group before."""
+
+    b: int
+    c: int
+    d: int
+    q: int
+    rank: int
+    groups: int
+
+
+@dataclass(frozen=True)
+class Standard:
+    """A problem in standard form.
+
+    Attributes
+    ----------
+    architecture : Architecture
+        Non-redundant, with the same products as the problem's.
+    outer, inner : int
+        a_1 and d_L.
+    levels : tuple of Level
+        One fewer than patterns.
+    rows, columns : int
+        m' and N.
+    """
+
+    architecture: so.Architecture
+    outer: int
+    inner: int
+    levels: tuple[Level, ...]
+    rows: int
+    columns: int
+
+    @staticmethod
+    def of(architecture: so.Architecture) -> Standard:
+        """Return the standard form of a chainable architecture."""
+        reduced = architecture.reduced()
+        outer, inner = reduced[0].a, reduced[-1].d
+        whole = reduced.product
+        columns = outer * inner * whole.c
+        levels = []
+        for i, rank in enumerate(reduced.ranks):
+            one, two = reduced[i], reduced[i + 1]
+            groups = two.a * inner
+            levels.append(
+                Level(one.b, columns // groups, one.d // inner, two.a // one.a, rank, groups)
+            )
+        return Standard(reduced, outer, inner, tuple(levels), whole.b, columns)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the target itself is the standard matrix."""
+        return self.outer * self.inner == 1
+
+    def slices(
+        self, problem: so.ButterflyFactorization, groups: int
+    ) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Yield the standard matrix by ranges of its column groups, in order.
+
+        Parameters
+        ----------
+        groups : int
+            Number of equal column groups to keep whole, a divisor of `columns`.
+
+        Yields
+        ------
+        first, last : int
+            Range of groups; a whole array target comes at once, as a view.
+        matrix : array (rows, (last - first) columns / groups)
+        """
+        if self.is_whole and problem.kind == "array":
+            yield 0, groups, np.asarray(problem.target)
+            return
+        width = self.columns // groups
+        many = max(1, CHUNK // (self.rows * width))
+        for first in range(0, groups, many):
+            last = min(first + many, groups)
+            yield first, last, self._gather(problem, first * width, last * width)
+
+    def _gather(self, problem: so.ButterflyFactorization, start: int, stop: int) -> np.ndarray:
+        """Return columns of the standard matrix, part by part of the problem."""
+        inner, width = self.inner, self._width
+        out = np.empty((self.rows, stop - start), dtype=problem.dtype)
+        at = start
+        while at < stop:
+            part, k = divmod(at, width)
+            i, h = divmod(part, inner)
+            last = min(width, k + stop - at)
+            offset = (i * width + k) * inner
+            columns = problem.columns(offset, offset + (last - k) * inner)
+            own = columns.reshape(self.outer, self.rows, inner, last - k, inner)
+            out[:, at - start : at - start + last - k] = own[i, :, h, :, h]
+            at += last - k
+        return out
+
+    @property
+    def _width(self) -> int:
+        return self.columns // (self.outer * self.inner)
+
+    def factor(self, index: int, values: Any) -> Any:
+        """Return the values of factor `index` from the U (d, groups, b, r) of its level, or, for
+        the last one, from the rest (b, columns)."""
+        pattern = self.architecture[index]
+        a = pattern.a // self.outer
+        if index == len(self.levels):
+            grid = values.reshape(pattern.b, self.outer, self.inner, a, pattern.c)
+            return permute(grid, (1, 3, 0, 4, 2)).reshape(pattern.values_shape)
+        level = self.levels[index]
+        grid = values.reshape(level.d, self.outer, self.inner, a, level.q, level.b, level.rank)
+        return permute(grid, (1, 3, 5, 4, 6, 0, 2)).reshape(pattern.values_shape)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What an engine found in standard form.
+
+    Attributes
+    ----------
+    lefts : sequence of array (d, groups, b, r)
+        U of every level.
+    rest : array (b, columns)
+        The last R.
+    residual : float or None
+        Sum of the squared residuals; None if the engine does not know it.
+    energy : float
+        Squared norm of the standard matrix.
+    """
+
+    lefts: Sequence[Any]
+    rest: Any
+    residual: float | None
+    energy: float
+
+
+def finish(
+    problem: so.ButterflyFactorization,
+    standard: Standard,
+    run: Run,
+    bounds: str,
+    probes: int,
+) -> tuple[so.KroneckerProduct, so.ButterflyCertificate]:
+    """Return the answer with its certificate, the redundant factors lifted back."""
+    values = [standard.factor(i, u) for i, u in enumerate(run.lefts)]
+    values.append(standard.factor(len(run.lefts), run.rest))
+    answer = so.KroneckerProduct(lift(values, problem.architecture), problem.architecture)
+    return answer, certificate(
+        problem, answer, _stated(problem, standard, run, probes), bounds, probes
+    )
+
+
+def certificate(
+    problem: so.ButterflyFactorization,
+    answer: so.KroneckerProduct,
+    error: float | None,
+    bounds: str,
+    probes: int,
+) -> so.ButterflyCertificate:
+    """Return the certificate, with stated bounds if asked for or cheap."""
+    found = so.ButterflyCertificate(problem, answer, error, None, probes)
+    cheap = split_work(problem.architecture.reduced()) <= _CHEAP_WORK
+    if bounds == "always" or (bounds == "auto" and cheap and problem.kind == "array"):
+        return found.with_bounds()
+    return found
+
+
+def _stated(
+    problem: so.ButterflyFactorization, standard: Standard, run: Run, probes: int
+) -> float | None:
+    """Return the error learnt on the way, if it is accurate enough to be stated.
+
+    The residual is a difference of squares: it carries an absolute error of a few eps times the
+    energy. Above 8 eps^(1/4) of the norm that is a relative error far below the sqrt(eps) / 2
+    which the check allows. Below, the core computes the error when it is asked for.
+    """
+    if run.residual is None or probes or not standard.is_whole:
+        return None
+    eps = float(np.finfo(problem.dtype).eps)
+    if run.residual <= 64 * math.sqrt(eps) * run.energy:
+        return None
+    return math.sqrt(run.residual)
+
+
+def require_options(bounds: str, probes: int) -> None:
+    """Refuse options outside their range; called when an engine is built."""
+    if bounds not in BOUNDS:
+        raise so.ProblemError(f"bounds must be one of {', '.join(BOUNDS)}, got {bounds!r}")
+    if isinstance(probes, bool) or not isinstance(probes, int) or probes < 0:
+        raise so.ProblemError(f"probes must be 0 or a number of vectors, got {probes!r}")

@@ -1,0 +1,4 @@
+"""Butterfly factorization: the nearest product of Kronecker-sparse factors, with proven bounds."""
+
+from sparseopt.butterfly.certificate import ButterflyCertificate
+from sparseopt.butterfly.problem import ButterflyFactorization

@@ -1,0 +1,124 @@
+"""The operator protocol against dense matrices, and exact lifting of redundant factors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse.linalg as spl
+
+import sparseopt as so
+from sparseopt.kronecker import random_product
+from sparseopt.kronecker.splitting import lift, merge, merge_all
+
+CHAINS = {
+    "dyadic": so.Architecture.square_dyadic(16),
+    "non-square": so.Architecture([(1, 4, 6, 12), (3, 8, 6, 3), (9, 6, 4, 1)]),
+    "a1 and dL above 1": so.Architecture([(3, 4, 4, 8), (6, 8, 6, 2)]),
+    "not chainable": so.Architecture([(1, 2, 2, 2), (2, 2, 3, 1), (3, 2, 2, 1)]),
+    "one": so.Architecture([(2, 3, 4, 2)]),
+}
+DTYPES = (np.float32, np.float64, np.complex64, np.complex128)
+
+
+def dense(product: so.KroneckerProduct) -> np.ndarray:
+    """The product of the factors written out one by one."""
+    result = np.eye(product.shape[0])
+    for factor, pattern in zip(product.factors, product.architecture, strict=True):
+        result = result @ pattern.sparse(factor).toarray()
+    return result
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", CHAINS)
+def test_operator_equals_the_dense_product(name: str, dtype: type) -> None:
+    rng = np.random.default_rng(1)
+    chain = CHAINS[name]
+    factors = [rng.standard_normal(p.values_shape).astype(dtype) for p in chain]
+    product = so.KroneckerProduct(factors, chain)
+    matrix = dense(product)
+    m, n = product.shape
+    near = {"rtol": 1e-4, "atol": 1e-3} if np.finfo(dtype).eps > 1e-10 else {"rtol": 1e-11}
+    assert product.dtype == dtype
+    assert product.to_dense().dtype == dtype
+    np.testing.assert_allclose(product.to_dense(), matrix, **near)
+    x, y = rng.standard_normal((n, 3)), rng.standard_normal((m, 2))
+    np.testing.assert_allclose(product @ x, matrix @ x, **near)
+    np.testing.assert_allclose(product @ x[:, 0], matrix @ x[:, 0], **near)
+    np.testing.assert_allclose(product.matvec(x[:, :1]), matrix @ x[:, :1], **near)
+    np.testing.assert_allclose(product.rmatmat(y), matrix.conj().T @ y, **near)
+    np.testing.assert_allclose(product.rmatvec(y[:, 0]), matrix.conj().T @ y[:, 0], **near)
+    np.testing.assert_allclose(product.T @ y, matrix.T @ y, **near)
+    np.testing.assert_allclose(product.H.to_dense(), matrix.conj().T, **near)
+    np.testing.assert_allclose(y.T @ product, y.T @ matrix, **near)
+    np.testing.assert_allclose(y[:, 0] @ product, y[:, 0] @ matrix, **near)
+
+
+def test_scipy_takes_it_as_a_linear_operator() -> None:
+    product = random_product(CHAINS["dyadic"], np.random.default_rng(0))
+    operator = spl.aslinearoperator(product)
+    values = spl.svds(operator, k=3, return_singular_vectors=False, random_state=0)
+    exact = np.linalg.svd(product.to_dense(), compute_uv=False)[:3]
+    np.testing.assert_allclose(np.sort(values)[::-1], exact, rtol=1e-8)
+
+
+def test_torch_factors_stay_tensors() -> None:
+    torch = pytest.importorskip("torch")
+    chain = CHAINS["a1 and dL above 1"]
+    numbers = random_product(chain, np.random.default_rng(0), np.complex128)
+    product = so.KroneckerProduct([torch.tensor(f) for f in numbers.factors], chain)
+    assert isinstance(product.to_dense(), torch.Tensor)
+    np.testing.assert_allclose(product.to_dense().numpy(), numbers.to_dense())
+    x = np.ones((numbers.shape[1], 2), dtype=complex)
+    np.testing.assert_allclose((product @ torch.tensor(x)).numpy(), numbers @ x)
+    np.testing.assert_allclose(product.H.to_dense().numpy(), numbers.to_dense().conj().T)
+    back = so.from_json(so.to_json(product))
+    np.testing.assert_array_equal(back.factors[0], numbers.factors[0])
+    mixed = [product.factors[0], numbers.factors[1]]
+    with pytest.raises(so.ProblemError, match="mix"):
+        so.KroneckerProduct(mixed, chain)
+
+
+def test_bad_factors_are_refused_by_name() -> None:
+    chain = so.Architecture([(1, 2, 3, 1)])
+    with pytest.raises(so.ProblemError, match=r"factor 0 has shape \(1, 3, 2, 1\).*\(1, 2, 3, 1\)"):
+        so.KroneckerProduct([np.zeros((1, 3, 2, 1))], chain)
+    with pytest.raises(so.ProblemError, match="2 factors were given for 1"):
+        so.KroneckerProduct([np.zeros((1, 2, 3, 1))] * 2, chain)
+    with pytest.raises(so.ProblemError, match="dtype int64"):
+        so.KroneckerProduct([np.zeros((1, 2, 3, 1), dtype=np.int64)], chain)
+    values = np.zeros((1, 2, 3, 1))
+    values[0, 1, 2, 0] = np.nan
+    with pytest.raises(so.ProblemError, match=r"factor 0 has a nan at entry \(0, 1, 2, 0\)"):
+        so.KroneckerProduct([values], chain)
+    product = so.KroneckerProduct([np.zeros((1, 2, 3, 1))], chain)
+    with pytest.raises(so.ProblemError, match=r"operand must have shape \(3, batch\)"):
+        product @ np.ones((2, 2))
+    with pytest.raises(ValueError, match="read-only"):
+        product.factors[0][...] = 1
+
+
+def test_merging_is_the_matrix_product() -> None:
+    product = random_product(CHAINS["a1 and dL above 1"], np.random.default_rng(3))
+    one, two = product.architecture
+    merged = merge(*product.factors, one, two)
+    np.testing.assert_allclose(one.product(two).dense(merged), dense(product))
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        [(2, 4, 4, 1)] * 4,
+        [(1, 2, 2, 8), (2, 2, 4, 4), (4, 4, 2, 2), (8, 2, 2, 1)],
+        [(1, 2, 8, 4), (4, 8, 4, 1)],
+        [(64, 1, 1, 1)] * 3,
+        [(1, 5, 7, 2), (1, 7, 3, 2)],
+        [(1, 3, 7, 2), (1, 7, 5, 2)],
+    ],
+)
+def test_lifting_redundant_factors_is_exact(patterns: list[tuple[int, ...]]) -> None:
+    chain = so.Architecture(patterns)
+    assert chain.is_redundant
+    reduced = random_product(chain.reduced(), np.random.default_rng(0))
+    lifted = so.KroneckerProduct(lift(reduced.factors, chain), chain)
+    whole = merge_all(reduced.factors, reduced.architecture)
+    np.testing.assert_array_equal(merge_all(lifted.factors, chain), whole)
