@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         ClosednessVerdict,
         ComparableCertificate,
         NotClosedCertificate,
+        ReducedClosedCertificate,
         SingleFactorCertificate,
     )
     from sparseopt.fixed_support import (
@@ -120,6 +121,7 @@ __all__ = [
     "ProblemError",
     "Reader",
     "ReaderEntry",
+    "ReducedClosedCertificate",
     "Refused",
     "Report",
     "SeriesFigure",
@@ -171,6 +173,7 @@ DOMAINS = {
         "ClosednessVerdict",
         "ComparableCertificate",
         "NotClosedCertificate",
+        "ReducedClosedCertificate",
         "SingleFactorCertificate",
     ),
     "sparseopt.fixed_support": (

@@ -28,6 +28,15 @@ MANIFEST = Manifest(
             structure={"factors": (2,)},
         ),
         SolverEntry(
+            name="reduction",
+            path="sparseopt_closedness.reduction:Reduction",
+            problem="sparseopt:Closedness",
+            guarantee=Guarantee.EXACT,
+            summary="closed: free families are removed until closed parts are left",
+            citations=("arXiv:2306.02666",),
+            structure={"factors": (2,)},
+        ),
+        SolverEntry(
             name="training_conditions",
             path="sparseopt_closedness.training_conditions:TrainingConditions",
             problem="sparseopt:SparseTraining",

@@ -1,7 +1,16 @@
 """Closedness of the set of products of matrices with given supports."""
 
-from sparseopt.closedness.closed import ComparableCertificate, SingleFactorCertificate
+from sparseopt.closedness.closed import (
+    ComparableCertificate,
+    ReducedClosedCertificate,
+    SingleFactorCertificate,
+)
 from sparseopt.closedness.not_closed import NotClosedCertificate
 from sparseopt.closedness.problem import Closedness, ClosednessVerdict
 
-Closedness.certificates = (NotClosedCertificate, ComparableCertificate, SingleFactorCertificate)
+Closedness.certificates = (
+    NotClosedCertificate,
+    ComparableCertificate,
+    SingleFactorCertificate,
+    ReducedClosedCertificate,
+)

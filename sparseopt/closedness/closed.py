@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from sparseopt.certificate import Certificate, Steps
+from sparseopt.closedness.masked import (
+    Masked,
+    ReductionError,
+    components,
+    is_full,
+    remove_free,
+    start,
+)
 from sparseopt.closedness.problem import Closedness, ClosednessVerdict
 from sparseopt.serialization import json_type
 
@@ -93,3 +103,95 @@ class SingleFactorCertificate(Certificate):
     def explain(self) -> str:
         """Return the proof in words."""
         return "There is one factor: its matrices form a coordinate subspace, which is closed."
+
+
+@json_type
+@dataclass(frozen=True, eq=False)
+class ReducedClosedCertificate(Certificate):
+    """Two factors: reductions lead to parts that are all closed.
+
+    The reductions, the meaning of their evidence, and the proofs that they keep the answer stand
+    in `sparseopt.closedness.masked`.
+
+    Attributes
+    ----------
+    proof : list
+        One of ``["free", terms, evidence, proof of the rest]``; ``["components", [proof, ...]]``,
+        one proof per component (none is left if no block is); ``["comparable"]``: all cells of all
+        blocks are observed and any two blocks are disjoint or comparable, see
+        `ComparableCertificate`. A single block of rank one on a full rectangle is a case of it.
+    """
+
+    problem: Closedness
+    answer: ClosednessVerdict
+    proof: list[Any]
+
+    @property
+    def claim(self) -> str:
+        """What is proved."""
+        return f"{self.problem.describe()}: the set is closed"
+
+    def check(self, steps: Steps) -> None:
+        """Replay the reductions and check the hypothesis of every part's theorem."""
+        steps.require(self.answer.value == "closed", "the verdict is closed")
+        steps.require(len(self.problem.supports) == 2, "the problem has two factors")
+        self._replay(start(*self.problem.supports), self.proof, steps)
+
+    def _replay(self, state: Masked, node: Sequence[Any], steps: Steps) -> None:
+        kind = node[0]
+        if kind == "free":
+            try:
+                rest = remove_free(state, node[1], node[2])
+            except ReductionError as error:
+                steps.require(False, f"the family {node[1]} spans all matrices", str(error))
+                raise
+            steps.require(True, f"the family {node[1]} spans all matrices on its cells")
+            self._replay(rest, node[3], steps)
+        elif kind == "components":
+            classes = components(state)
+            steps.require(len(node[1]) == len(classes), f"{len(classes)} components have a proof")
+            for terms, proof in zip(classes, node[1], strict=True):
+                self._replay(state.family(terms), proof, steps)
+        elif kind == "comparable":
+            steps.require(is_full(state), "all cells of the blocks that are left are observed")
+            bad = first_incomparable(state.left, state.right)
+            steps.require(bad is None, "any two blocks are disjoint or comparable", f"{bad}")
+        else:
+            steps.require(False, "the proof uses known rules", repr(kind))
+
+    def explain(self) -> str:
+        """Return the proof in words."""
+        return "\n".join(_sentences(self.proof, start(*self.problem.supports), ""))
+
+
+_EVIDENCE = {
+    "columns": "for generic first factors every column can be solved for",
+    "rows": "for generic second factors every row can be solved for",
+    "determined": "one term takes one column of the target, and generic others solve the rest",
+    "determined_t": "one term takes one row of the target, and generic others solve the rest",
+    "submersion": "the product is a submersion at factors whose product is zero",
+}
+
+
+def _sentences(node: Sequence[Any], state: Masked, indent: str) -> list[str]:
+    """Return a proof of closedness as indented sentences."""
+    if node[0] == "free":
+        terms = sorted({state.origin[k] for k in node[1]})
+        cells = int(state.family(node[1]).observed.sum())
+        line = f"{indent}The terms {terms} reach every matrix on their {cells} cells: "
+        return [
+            line + _EVIDENCE[node[2][0]] + ". Leave them and their cells away.",
+            *_sentences(node[3], state.without(node[1]), indent),
+        ]
+    if node[0] == "components":
+        classes = components(state)
+        if not classes:
+            return [f"{indent}Nothing is left: the set is a coordinate subspace, closed."]
+        lines = [f"{indent}{len(classes)} independent parts are left, and each is closed:"]
+        for terms, proof in zip(classes, node[1], strict=True):
+            lines += _sentences(proof, state.family(terms), indent + "  ")
+        return lines
+    return [
+        f"{indent}The blocks of the terms {sorted(set(state.origin))} are pairwise disjoint or "
+        "comparable, so they can be chosen orthogonal: limits of their sums are such sums."
+    ]

@@ -1,6 +1,7 @@
 """Proofs that a matrix is no product with given supports: branching trees, checked exactly.
 
-The statement: there are no X, Y with supp X in I, supp Y in J and ``X Y = A``. A proof splits on
+The statement: there are no X, Y with supp X in I, supp Y in J and ``X Y = A`` on the observed
+cells (all of them unless a mask is given). Rules speak of observed cells only. A proof splits on
 "is this variable zero?" until every branch meets a contradiction. Variables are ``("x", i, k)``
 and ``("y", k, j)``. A term k is live at cell (i, j) if it covers the cell and neither x_ik nor
 y_kj is known to be zero on this branch. Nodes, written as lists so that they are plain JSON:
@@ -53,8 +54,14 @@ def rank(matrix: Matrix) -> int:
 class Exclusion:
     """Checks one tree against the supports (bool arrays) and the matrix A (rationals)."""
 
-    def __init__(self, left: np.ndarray, right: np.ndarray, matrix: Matrix) -> None:
-        self.left, self.right, self.matrix = left, right, matrix
+    def __init__(
+        self,
+        left: np.ndarray,
+        right: np.ndarray,
+        matrix: Matrix,
+        observed: np.ndarray | None = None,
+    ) -> None:
+        self.left, self.right, self.matrix, self.observed = left, right, matrix, observed
         self.zero: set[tuple[Any, ...]] = set()
         self.nonzero: set[tuple[Any, ...]] = set()
         self.nodes = 0
@@ -68,6 +75,11 @@ class Exclusion:
         if rule is None or tree[0] not in RULES:
             raise ExclusionError(f"unknown rule {tree[0]!r}")
         rule(*tree[1:])
+
+    def _value(self, i: int, j: int) -> Fraction:
+        if min(i, j) < 0 or (self.observed is not None and not self.observed[i, j]):
+            raise ExclusionError(f"cell ({i}, {j}) is not observed")
+        return self.matrix[i][j]
 
     def _live(self, i: int, j: int) -> list[int]:
         terms = np.flatnonzero(self.left[i] & self.right[:, j]).tolist()
@@ -89,14 +101,14 @@ class Exclusion:
 
     def _product(self, i: int, j: int, if_x_zero: Any, if_y_zero: Any) -> None:
         live = self._live(i, j)
-        if self.matrix[i][j] != 0 or len(live) != 1:
+        if self._value(i, j) != 0 or len(live) != 1:
             raise ExclusionError(f"cell ({i}, {j}) must be 0 with one live term, has {live}")
         self._assume(self.zero, ("x", i, live[0]), if_x_zero)
         self._assume(self.zero, ("y", live[0], j), if_y_zero)
 
     def _cell(self, i: int, j: int) -> None:
         live = self._live(i, j)
-        value = self.matrix[i][j]
+        value = self._value(i, j)
         if not live and value != 0:
             return
         if len(live) == 1 and value == 0:
@@ -109,7 +121,7 @@ class Exclusion:
         if len(rows) != len(columns) or len(set(rows)) != len(rows):
             raise ExclusionError("a minor needs as many different rows as columns")
         live = {k for i in rows for j in columns for k in self._live(i, j)}
-        block = [[self.matrix[i][j] for j in columns] for i in rows]
+        block = [[self._value(i, j) for j in columns] for i in rows]
         if rank(block) != len(rows) or len(live) >= len(rows):
             raise ExclusionError(f"the minor {rows} x {columns} is no conflict with {sorted(live)}")
 
@@ -123,16 +135,19 @@ class Exclusion:
             alone = all(set(self._live(i, c)) <= {k} for i in rows)
             # Rows where term k has no row support have x_ik = 0 and must have A_ic = 0: they do,
             # because X Y = A there; a mismatch would itself be a contradiction.
-            if not alone or not any(self.matrix[i][c] for i in rows):
+            if not alone or not any(self._value(i, c) for i in rows):
                 raise ExclusionError(f"column {c} does not determine term {k} on rows {rows}")
-        known = [[self.matrix[i][listed[k]] for i in rows] for k in sorted(live)]
-        target = [self.matrix[i][j] for i in rows]
+        known = [[self._value(i, listed[k]) for i in rows] for k in sorted(live)]
+        target = [self._value(i, j) for i in rows]
         if rank([*known, target]) != (rank(known) if known else 0) + 1:
             raise ExclusionError(f"column {j} lies in the span of the listed columns")
 
     def _span_t(self, columns: list[int], i: int, rows: Any) -> None:
         turned = Exclusion(
-            self.right.T, self.left.T, [list(column) for column in zip(*self.matrix, strict=True)]
+            self.right.T,
+            self.left.T,
+            [list(column) for column in zip(*self.matrix, strict=True)],
+            None if self.observed is None else self.observed.T,
         )
         swap = {"x": "y", "y": "x"}
         turned.zero = {(swap[v], b, a) for v, a, b in self.zero}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
+
+import numpy as np
 
 from sparseopt.certificate import Certificate, Steps
 from sparseopt.closedness.exclusion import Exclusion, ExclusionError, Matrix
 from sparseopt.closedness.laurent import Laurent, add_product, laurent, show
+from sparseopt.closedness.masked import Masked, ReductionError, replay
 from sparseopt.closedness.problem import Closedness, ClosednessVerdict
 from sparseopt.serialization import json_type
 
@@ -33,9 +36,15 @@ class NotClosedCertificate(Certificate):
     left, right : list of [i, k, {exponent: coefficient}]
         Nonzero entries of X(t), with i counted in P, and of Y(t), [k, j, ...] with j in Q.
     limit : list of list of Fraction
-        X(t) Y(t) at t = 0, shape (len(rows), len(columns)).
+        X(t) Y(t) at t = 0, shape (len(rows), len(columns)). At cells that are not observed it is
+        not compared, and 0 is written.
     exclusion : list
         Tree that proves that the limit is no product, see `sparseopt.closedness.exclusion`.
+    reductions : list
+        Recorded steps, see `sparseopt.closedness.masked`, that lead to a masked problem; what is
+        said above is then said of its blocks and observed cells. Without steps it is said of the
+        terms of the problem itself. The limit padded by zeros is also a limit of the whole problem
+        outside the set: on cells that are not observed the removed families reach every value.
     """
 
     problem: Closedness
@@ -46,6 +55,21 @@ class NotClosedCertificate(Certificate):
     right: Curve
     limit: Matrix
     exclusion: list[Any]
+    reductions: list[Any] = field(default_factory=list)
+
+    def masked(self) -> Masked:
+        """Return the masked problem that the curve speaks of.
+
+        Raises
+        ------
+        ReductionError
+            If a recorded step does not hold.
+        """
+        left, right = self.problem.supports
+        if self.reductions:
+            return replay(left, right, self.reductions)
+        observed = np.ones((left.shape[0], right.shape[1]), dtype=bool)
+        return Masked(left, right, observed, tuple(range(left.shape[1])))
 
     @property
     def claim(self) -> str:
@@ -55,17 +79,18 @@ class NotClosedCertificate(Certificate):
     @property
     def terms(self) -> tuple[int, ...]:
         """The inner indices that the curve uses."""
-        return tuple(sorted({entry[1] for entry in self.left} | {e[0] for e in self.right}))
+        origin = self.masked().origin
+        used = {entry[1] for entry in self.left} | {entry[0] for entry in self.right}
+        return tuple(sorted({origin[k] for k in used}))
 
     def marked_cells(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """Return the cells of the two supports that the curve uses, for figures."""
-        left = [(self.rows[i], k) for i, k, _ in self.left]
-        return left, [(k, self.columns[j]) for k, j, _ in self.right]
+        origin = self.masked().origin
+        left = [(self.rows[i], origin[k]) for i, k, _ in self.left]
+        return left, [(origin[k], self.columns[j]) for k, j, _ in self.right]
 
     def limit_matrix(self) -> Any:
         """Return the limit padded by zeros to the full shape, an object array of rationals."""
-        import numpy as np
-
         first, last = self.problem.supports[0], self.problem.supports[-1]
         full = np.full((first.shape[0], last.shape[1]), Fraction(0), dtype=object)
         for i, row in zip(self.rows, self.limit, strict=True):
@@ -85,12 +110,18 @@ class NotClosedCertificate(Certificate):
             inside = all(type(i) is int and 0 <= i < size for i in chosen)
             distinct = len(set(chosen)) == len(chosen)
             steps.require(inside and distinct, f"{name} are different indices below {size}")
-        left = supports[0][list(self.rows)]
-        right = supports[1][:, list(self.columns)]
+        try:
+            state = self.masked()
+        except ReductionError as error:
+            steps.require(False, "the recorded reductions hold", str(error))
+            raise
+        steps.require(True, f"the {len(self.reductions)} recorded reductions hold")
+        left, right = state.left[list(self.rows)], state.right[:, list(self.columns)]
+        observed = state.observed[np.ix_(list(self.rows), list(self.columns))]
         x = _entries(self.left, left, "X", steps)
         y = _entries(self.right, right, "Y", steps)
-        self._check_limit(x, y, steps)
-        proof = Exclusion(left, right, self.limit)
+        self._check_limit(x, y, observed, steps)
+        proof = Exclusion(left, right, self.limit, observed)
         try:
             proof.check(self.exclusion)
         except (ExclusionError, TypeError, ValueError, IndexError) as error:
@@ -102,7 +133,11 @@ class NotClosedCertificate(Certificate):
         )
 
     def _check_limit(
-        self, x: dict[tuple[int, int], Laurent], y: dict[tuple[int, int], Laurent], steps: Steps
+        self,
+        x: dict[tuple[int, int], Laurent],
+        y: dict[tuple[int, int], Laurent],
+        observed: np.ndarray,
+        steps: Steps,
     ) -> None:
         products: dict[tuple[int, int], Laurent] = {}
         by_term: dict[int, list[tuple[int, Laurent]]] = {}
@@ -111,7 +146,7 @@ class NotClosedCertificate(Certificate):
         for (i, k), p in x.items():
             for j, q in by_term.get(k, []):
                 add_product(products.setdefault((i, j), {}), p, q)
-        poles = [cell for cell, p in products.items() if p and min(p) < 0]
+        poles = [cell for cell, p in products.items() if p and observed[cell] and min(p) < 0]
         steps.require(not poles, "X(t) Y(t) has no negative power of t", f"at {poles[:1]}")
         shape_fits = len(self.limit) == len(self.rows) and all(
             len(row) == len(self.columns) for row in self.limit
@@ -122,13 +157,18 @@ class NotClosedCertificate(Certificate):
         for i, row in enumerate(self.limit):
             for j, value in enumerate(row):
                 at_zero = products.get((i, j), {}).get(0, Fraction(0))
-                if at_zero != value:
+                if at_zero != value and observed[i, j]:
                     steps.require(False, f"X(0) Y(0) at ({i}, {j}) is the limit", str(at_zero))
         steps.require(True, "the limit is X(t) Y(t) at t = 0")
 
     def explain(self) -> str:
         """Return the proof in words."""
-        lines = [f"Take rows {list(self.rows)} and columns {list(self.columns)}, all else zero."]
+        lines = []
+        for step in self.reductions:
+            lines.append(_STEPS[step[0]].format(*step[1:]))
+        lines.append(
+            f"Take rows {list(self.rows)} and columns {list(self.columns)}, all else zero."
+        )
         for name, curve in (("X", self.left), ("Y", self.right)):
             lines += [f"  {name}[{a}, {b}](t) = {show(laurent(p))}" for a, b, p in curve]
         lines.append("As t goes to 0, X(t) Y(t) converges to the matrix")
@@ -136,6 +176,13 @@ class NotClosedCertificate(Certificate):
         lines.append("which is no product with these supports:")
         lines += _words(self.exclusion, "  ")
         return "\n".join(lines)
+
+
+_STEPS = {
+    "free": "The blocks {0} reach every matrix on their cells: leave them and their cells away.",
+    "component": "The blocks fall into parts that share no observed cell: look at part {0}.",
+    "keep": "Look at rows {0} and columns {1} only.",
+}
 
 
 def _entries(curve: Curve, support: Any, name: str, steps: Steps) -> dict[tuple[int, int], Laurent]:

@@ -1,0 +1,131 @@
+"""Search for families of blocks that reach every matrix on their cells."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from sparseopt.closedness.masked import Masked
+
+LARGEST_FAMILY = 4
+
+
+def match(options: Sequence[Sequence[int]]) -> list[int] | None:
+    """Return different choices, one from each list, or None. Augmenting paths, O(V E)."""
+    taken: dict[int, int] = {}
+
+    def place(i: int, seen: set[int]) -> bool:
+        for k in options[i]:
+            if k in seen:
+                continue
+            seen.add(k)
+            if k not in taken or place(taken[k], seen):
+                taken[k] = i
+                return True
+        return False
+
+    for i in range(len(options)):
+        if not options[i] or not place(i, set()):
+            return None
+    chosen = {i: k for k, i in taken.items()}
+    return [chosen[i] for i in range(len(options))]
+
+
+def evidence_of(family: Masked, determined: bool) -> list[Any] | None:
+    """Return a proof that the family is free, by matchings or by a determined line, or None."""
+    for name, turned in (("columns", family), ("rows", family.transposed)):
+        found = _matchings(turned)
+        if found is not None:
+            return [name, found]
+    if determined:
+        for name, turned in (("determined", family), ("determined_t", family.transposed)):
+            line = _determined(turned)
+            if line is not None:
+                return [name, *line]
+    return None
+
+
+def _options(family: Masked, column: int) -> list[list[int]]:
+    rows = np.flatnonzero(family.observed[:, column])
+    return [np.flatnonzero(family.left[i] & family.right[:, column]).tolist() for i in rows]
+
+
+def _matchings(family: Masked) -> list[list[int]] | None:
+    columns = np.flatnonzero(family.observed.any(axis=0)).tolist()
+    heights = family.observed.sum(axis=0)
+    covering = family.right.sum(axis=0)
+    if bool((heights > covering)[columns].any()):
+        return None
+    found = []
+    for column in columns:
+        matching = match(_options(family, column))
+        if matching is None:
+            return None
+        found.append(matching)
+    return found
+
+
+def _determined(family: Masked) -> list[Any] | None:
+    columns = np.flatnonzero(family.observed.any(axis=0)).tolist()
+    heights, covering = family.observed.sum(axis=0), family.right.sum(axis=0)
+    for fixed in columns:
+        others = [c for c in columns if c != fixed]
+        if bool((heights > covering)[others].any()):
+            continue
+        target = family.observed[:, fixed]
+        for term in np.flatnonzero(family.right[:, fixed]).tolist():
+            if bool((target & ~family.left[:, term]).any()):
+                continue
+            found = _variants(family, others, target, term)
+            if found is not None:
+                return [fixed, term, found]
+    return None
+
+
+def _variants(
+    family: Masked, others: Sequence[int], target: np.ndarray, term: int
+) -> list[list[list[int]]] | None:
+    found = []
+    for column in others:
+        rows = np.flatnonzero(family.observed[:, column]).tolist()
+        options = _options(family, column)
+        variants = []
+        for entry in np.flatnonzero(target).tolist():
+            allowed = [
+                [k for k in choice if k != term or row == entry or not target[row]]
+                for row, choice in zip(rows, options, strict=True)
+            ]
+            matching = match(allowed)
+            if matching is None:
+                return None
+            variants.append(matching)
+        found.append(variants)
+    return found
+
+
+def free_families(
+    state: Masked, classes: Sequence[Sequence[int]], most: int = 2000
+) -> Iterator[tuple[list[int], list[Any]]]:
+    """Yield free families of up to `LARGEST_FAMILY` blocks of one component, and whole components.
+
+    Small ones first; sizes with more than `most` families are left out. Matchings are tried for
+    all sizes before determined lines.
+    """
+    for determined in (False, True):
+        for size in range(1, LARGEST_FAMILY + 1):
+            for terms in classes:
+                if math.comb(len(terms), size) > most and size > 1:
+                    continue
+                for chosen in combinations(terms, size):
+                    evidence = evidence_of(state.family(chosen), determined)
+                    if evidence is not None:
+                        yield list(chosen), evidence
+        for terms in classes:
+            if len(terms) > LARGEST_FAMILY:
+                evidence = evidence_of(state.family(terms), determined)
+                if evidence is not None:
+                    yield list(terms), evidence

@@ -1,0 +1,93 @@
+"""Closed by reductions: free families are removed until closed parts are left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sparseopt as so
+from sparseopt.closedness import ReducedClosedCertificate
+from sparseopt.closedness.closed import first_incomparable
+from sparseopt.closedness.masked import Masked, components, is_full, start
+from sparseopt_closedness.free_families import free_families
+
+LARGEST_SIZE = 30_000_000
+"""Rows x terms x columns up to which the polynomial stages take seconds."""
+
+
+@dataclass(frozen=True, eq=False)
+class Open:
+    """A component that the reductions leave open, and the steps that lead to it."""
+
+    state: Masked
+    steps: list[Any]
+
+
+def reduce_state(
+    state: Masked, context: so.Context, steps: list[Any] | None = None
+) -> tuple[list[Any], list[Open]]:
+    """Remove free families to a fixpoint, then judge the components.
+
+    Returns the proof of closedness, complete if no component is left open, and the open ones.
+    """
+    context.check_time("removing free families")
+    done = list(steps or [])
+    classes = components(state)
+    found = next(free_families(state, classes), None)
+    if found is not None:
+        terms, evidence = found
+        done.append(["free", terms, evidence])
+        rest, left = reduce_state(state.without(terms), context, done)
+        return ["free", terms, evidence, rest], left
+    proofs: list[Any] = []
+    left = []
+    for c, terms in enumerate(classes):
+        part = state.family(terms)
+        if is_full(part) and first_incomparable(part.left, part.right) is None:
+            proofs.append(["comparable"])
+        else:
+            left.append(Open(part, [*done, ["component", c]]))
+    return ["components", proofs], left
+
+
+@dataclass(frozen=True)
+class Reduction(so.Solver[so.Closedness]):
+    """Closed by the theorems in `sparseopt.closedness.masked`; decides nothing else."""
+
+    def accepts(self, problem: so.Closedness) -> so.Accepted | so.Refused:
+        """Take pairs of moderate size."""
+        if len(problem.supports) != 2:
+            return so.Refused(f"it takes two factors, not {len(problem.supports)}")
+        (m, r), n = problem.supports[0].shape, problem.supports[1].shape[1]
+        if m * r * n > LARGEST_SIZE:
+            return so.Refused(
+                f"rows x terms x columns is {m * r * n:.1e}; it takes up to {LARGEST_SIZE:.0e}"
+            )
+        return so.Accepted()
+
+    def solve(
+        self, problem: so.Closedness, context: so.Context
+    ) -> tuple[so.ClosednessVerdict, ReducedClosedCertificate]:
+        """Reduce and look at what is left."""
+        proof, left = reduce_state(start(*problem.supports), context)
+        if left:
+            raise so.Inconclusive(f"{len(left)} parts are left open by the reductions")
+        answer = so.ClosednessVerdict("closed", closed_reason(proof))
+        return answer, ReducedClosedCertificate(problem, answer, proof)
+
+    def cost(self, problem: so.Closedness) -> float:
+        """Predict the tests of families of up to four blocks."""
+        (m, r), n = problem.supports[0].shape, problem.supports[1].shape[1]
+        return 1e-3 + 1e-8 * m * n * r + 1e-4 * min(r, 12) ** 4
+
+
+def closed_reason(proof: list[Any]) -> str:
+    """Return one line that says how closedness was proved."""
+    free = 0
+    while proof[0] == "free":
+        free += len(proof[1])
+        proof = proof[3]
+    parts = len(proof[1]) if proof[0] == "components" else 1
+    if not parts:
+        return f"a coordinate subspace: {free} blocks in free families"
+    return f"{free} blocks in free families, then {parts} parts of comparable rectangles"
