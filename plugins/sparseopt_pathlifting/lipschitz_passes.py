@@ -19,12 +19,12 @@ class LipschitzPasses(so.Solver[so.LipschitzBound]):
     Parameters
     ----------
     iterations : int
-        Power iterations for the spectral norm (p_in = p_out = 2).
+        Power iterations for the spectral norm (p_in = p_out = 2), at most.
     table_work : float
         Include the table of all inputs and outputs if edges times outputs are at most this.
     """
 
-    iterations: int = 20
+    iterations: int = 15
     table_work: float = 1e9
 
     def accepts(self, problem: so.LipschitzBound) -> so.Accepted | so.Refused:

@@ -19,6 +19,16 @@ MANIFEST = Manifest(
             citations=("arXiv:2310.01225",),
         ),
         SolverEntry(
+            name="one_pass_torch",
+            path="sparseopt_pathlifting.one_pass_torch:OnePassTorch",
+            problem="sparseopt:PathNorm",
+            guarantee=Guarantee.EXACT,
+            summary="path-norm by one pass with PyTorch's kernels, in float64 or float32",
+            citations=("arXiv:2310.01225",),
+            requires=("torch",),
+            remedy=_REMEDY,
+        ),
+        SolverEntry(
             name="path_enumeration",
             path="sparseopt_pathlifting.path_enumeration:PathEnumeration",
             problem="sparseopt:PathNorm",

@@ -59,13 +59,21 @@ class AxisMap:
         object.__setattr__(self, "weight", weight)
         object.__setattr__(self, "divisor", read_only(divisor.astype(np.int64, copy=False)))
 
+    def with_rows(self, index: np.ndarray, weight: np.ndarray, divisor: np.ndarray) -> AxisMap:
+        """Return a map along the same axis without validation, for weights in logarithms."""
+        made = object.__new__(AxisMap)
+        values = {"axis": self.axis, "index": index, "weight": weight, "divisor": divisor}
+        for name, value in values.items():
+            object.__setattr__(made, name, value)
+        return made
+
     def coefficients(self, dtype: np.dtype) -> np.ndarray:
         """Return ``weight / divisor`` in `dtype`."""
         if dtype.kind == "O":
             return cast(self.weight, dtype) / self.divisor[:, None].astype(object)
         return (cast(self.weight, np.dtype(float)) / self.divisor[:, None]).astype(dtype)
 
-    def apply(self, x: np.ndarray, semiring: Semiring) -> np.ndarray:
+    def propagate(self, x: np.ndarray, semiring: Semiring = SUM) -> np.ndarray:
         """Return the map along axis ``axis + 1`` of `x`."""
         axis = self.axis + 1
         tail = (1,) * (x.ndim - axis - 1)
@@ -82,7 +90,7 @@ class AxisMap:
         return result
 
     def transposed(self, y: np.ndarray, size: int) -> np.ndarray:
-        """Return the transpose of `apply` in ordinary arithmetic; the axis gets length `size`."""
+        """Return the transpose of `propagate` (ordinary arithmetic); the axis gets `size` cells."""
         axis = self.axis + 1
         moved = np.moveaxis(y, axis, 0)
         result = np.zeros((size, *moved.shape[1:]), dtype=y.dtype)
@@ -135,20 +143,15 @@ class Resample(Operator):
         dtype = np.dtype(object if any(m.weight.dtype == object for m in self.maps) else float)
         maps = []
         for m in self.maps:
-            weight = transform(m.coefficients(dtype))
-            divisor = np.ones(len(m.divisor), dtype=np.int64)
-            made = object.__new__(AxisMap)
-            for name, value in (("axis", m.axis), ("index", m.index), ("weight", weight)):
-                object.__setattr__(made, name, value)
-            object.__setattr__(made, "divisor", divisor)
-            maps.append(made)
+            ones = np.ones(len(m.divisor), dtype=np.int64)
+            maps.append(m.with_rows(m.index, transform(m.coefficients(dtype)), ones))
         return unchecked(self, maps=tuple(maps))
 
     def propagate(self, inputs: Sequence[np.ndarray], semiring: Semiring = SUM) -> np.ndarray:
         """Apply the maps in order."""
         value = inputs[0]
         for m in self.maps:
-            value = m.apply(value, semiring)
+            value = m.propagate(value, semiring)
         return value
 
     def adjoint(self, value: np.ndarray, inputs: Sequence[Shape]) -> list[np.ndarray]:

@@ -8,12 +8,13 @@ from collections.abc import Callable
 import numpy as np
 
 from sparseopt.errors import ProblemError
-from sparseopt.network.linear import Conv, ConvTranspose, Dense
+from sparseopt.network.linear import Conv, ConvTranspose, Dense, Scale
 from sparseopt.network.network import Network, Node
 from sparseopt.network.operator import Operator
 from sparseopt.network.parameters import Shape
 from sparseopt.network.window import MaxPool, RankPool, Resample
 from sparseopt.pathlifting.passes import power_sums
+from sparseopt.pathlifting.runs import Runs, propagate
 
 
 def path_count(network: Network, affine: str = "as_is", *, nonzero: bool = False) -> int:
@@ -71,8 +72,8 @@ def path_counts(network: Network, *, nonzero: bool, skip: int = 0) -> list[int]:
     primes = _primes(limit, bits, skip)
     moduli = np.array(primes, dtype=np.float64)
     run = _ModularPass(marked, transform, moduli)
-    first = np.ones((len(primes), *network.input_shape))
-    residues = network.walk(first, run.visit).reshape(len(primes), -1)
+    first = Runs.ones(network.input_shape, len(primes))
+    residues = network.walk(first, run.visit).expanded().array.reshape(len(primes), -1)
     return [_combine([int(r) for r in column], primes) for column in residues.T]
 
 
@@ -128,32 +129,58 @@ class _ModularPass:
         self._transform = transform
         self._moduli = moduli
 
-    def visit(self, node: Node, values: list[np.ndarray]) -> np.ndarray:
+    def visit(self, node: Node, values: list[Runs]) -> Runs:
         op = self._marked[node.name]
-        if node.op.is_wiring:
-            return op.propagate(values)
-        result = _without_zeros(op, values[0]) if isinstance(op, Conv | Dense) else None
-        if result is None:
-            result = op.propagate(values)
+        result = _without_zeros(op, values[0]) or propagate(op, values)
+        if op.is_wiring:
+            return result
         offset = node.op.offset()
         if offset is not None:
-            result = result + self._transform(offset)
-        return np.fmod(result, self._moduli.reshape(-1, *(1,) * (result.ndim - 1)))
+            ones = self._transform(offset)
+            if ones.min() >= 1:
+                result = result.scaled(result.array + 1.0)
+            else:
+                result = result.against(ones)
+                result = result.scaled(result.array + ones)
+        moduli = self._moduli.reshape(-1, *(1,) * (result.array.ndim - 1))
+        return result.scaled(np.fmod(result.array, moduli))
 
 
-def _without_zeros(op: Conv | Dense, x: np.ndarray) -> np.ndarray | None:
-    """Return the pass of a layer whose weights are all 1, or None if some are 0."""
-    if op.weight.min() < 1:
+def _without_zeros(op: Operator, x: Runs) -> Runs | None:
+    """Return the pass of a layer whose weights are all 1, or None if it is no such layer.
+
+    All output channels are then equal, and stored once.
+    """
+    if isinstance(op, Scale) and (op.factor is None or op.factor.min() >= 1):
+        return x
+    if not isinstance(op, Conv | Dense) or op.weight.min() < 1:
         return None
     if isinstance(op, Dense):
-        total = x.sum(axis=-1, keepdims=True)
-        return np.broadcast_to(total, (*x.shape[:-1], op.weight.shape[0]))
+        total = _total(x, len(x.classes) - 1)
+        return Runs(total.array, (*x.classes[:-1], np.zeros(op.weight.shape[0], dtype=np.int64)))
     groups, outputs = op.groups, op.weight.shape[0] // op.groups
-    total = x.reshape(x.shape[0], groups, -1, *x.shape[2:]).sum(axis=2)
+    if groups == 1:
+        total = _total(x, 0)
+    else:
+        wide = x.expanded([0])
+        split = wide.array.reshape(len(wide.array), groups, -1, *wide.array.shape[2:])
+        total = Runs(split.sum(axis=2), wide.classes)
     kernel = Conv(
         np.ones((groups, 1, *op.kernel)), None, op.stride, op.padding, op.dilation, groups
     )
-    return np.repeat(kernel.propagate([total]), outputs, axis=1)
+    result = propagate(kernel, [total])
+    return Runs(result.array, (np.repeat(np.arange(groups), outputs), *result.classes[1:]))
+
+
+def _total(x: Runs, axis: int) -> Runs:
+    """Return the sum along an axis, which keeps one entry."""
+    classes = x.classes[axis]
+    array = x.array
+    if classes is not None:
+        counts = np.bincount(classes, minlength=array.shape[axis + 1]).astype(np.float64)
+        array = array * counts.reshape(-1, *(1,) * (array.ndim - axis - 2))
+    total = array.sum(axis=axis + 1, keepdims=True)
+    return Runs(total, (*x.classes[:axis], None, *x.classes[axis + 1 :]))
 
 
 def _primes(bits: int, needed: int, skip: int) -> list[int]:

@@ -13,7 +13,7 @@ from sparseopt.arrays import read_only
 from sparseopt.certificate import Certificate, Steps
 from sparseopt.errors import ProblemError
 from sparseopt.network.network import Network
-from sparseopt.pathlifting.passes import Powers
+from sparseopt.pathlifting.passes import Powers, power_sums
 from sparseopt.pathlifting.sensitivity import ScaledLayers, has_table, path_table
 from sparseopt.problem import Problem
 from sparseopt.serialization import json_type
@@ -189,8 +189,12 @@ class LipschitzBound(Problem):
             return _spectral(layers, weights)
         if method == "table":
             return _hoelder(path_table(self.network), self.p_in, self.p_out)
-        rows = _sums(layers, forward=True) if method != "columns" else None
-        columns = _sums(layers, forward=False) if method != "rows" else None
+        rows = columns = None
+        if method != "columns":
+            rows = power_sums(self.network, 1, bias_paths=False)
+        if method != "rows":
+            value, exponent = layers.backward(np.ones((1, *self.network.output_shape)))
+            columns = Powers.of(value.ravel(), exponent)
         if rows is not None and columns is not None:
             return _interpolated(columns.norm(math.inf), rows.norm(math.inf), self.p_in)
         if rows is not None:
@@ -232,28 +236,26 @@ def _dual(p: float) -> float:
     return 1.0 if p == math.inf else p / (p - 1.0)
 
 
-def _sums(layers: ScaledLayers, forward: bool) -> Powers:
-    """Return the row sums of C (forward) or its column sums."""
-    network = layers.network
-    if forward:
-        value, exponent = layers.forward(np.ones((1, *network.input_shape)))
-    else:
-        value, exponent = layers.backward(np.ones((1, *network.output_shape)))
-    return Powers.of(value.ravel(), exponent)
-
-
 def spectral_weights(network: Network, passes: int) -> np.ndarray:
-    """Return a positive vector for the method ``spectral``, by power iteration."""
+    """Return a positive vector for the method ``spectral``, by at most `passes` power iterations.
+
+    Stops early once the bound that the vector gives is within 0.1 % of the one before.
+    """
     layers = ScaledLayers(network)
     v = np.ones((1, *network.input_shape))
+    last = math.inf
     for _ in range(passes):
-        forward, _ = layers.forward(v)
-        back, _ = layers.backward(forward)
-        top = back.max()
+        forward, e1 = layers.forward(v)
+        back, e2 = layers.backward(forward)
+        top = float(back.max())
         if top == 0.0:
             break
+        bound = math.log2(float((back / v).max())) + e1 + e2
         # The floor keeps v positive; inputs below it hardly matter for the norm.
         v = np.maximum(back / top, 1e-12)
+        if bound > last - 2e-3:
+            break
+        last = bound
     return read_only(v[0])
 
 

@@ -17,15 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.network.linear import Conv
 from sparseopt.network.network import Network, Node
-from sparseopt.network.operator import Operator
-from sparseopt.network.semiring import LARGEST, LOG, SUM, Semiring
+from sparseopt.network.semiring import LARGEST, LOG, Semiring
+from sparseopt.pathlifting import runs
 
 # Entries above 2**-SAFE, times weights above 2**-SAFE, stay clear of underflow (2**-1022).
 _SAFE = 480
-# Nonzero float32 numbers span less than 2**278, so their q-th powers need no look for q up to 1.7.
-_SPAN_FLOAT32 = 278
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,8 +152,8 @@ class _Logarithms:
     tick: Callable[[str], None] | None
 
     def run(self, network: Network) -> Powers:
-        first = np.zeros((1, *network.input_shape))
-        return Powers.of_log2(network.walk(first, self._visit)[0])
+        first = runs.Runs.ones(network.input_shape, semiring=self._semiring)
+        return Powers.of_log2(network.walk(first, self._visit).expanded().array[0])
 
     @property
     def _semiring(self) -> Semiring:
@@ -170,17 +167,23 @@ class _Logarithms:
             return np.where(size > 0, 0.0, -np.inf)
         return logs if self.q == math.inf else logs * self.q
 
-    def _visit(self, node: Node, values: list[np.ndarray]) -> np.ndarray:
+    def _visit(self, node: Node, values: list[runs.Runs]) -> runs.Runs:
         if self.tick:
             self.tick(node.name)
-        result = node.op.mapped(self._log).propagate(values, self._semiring)
+        result = runs.propagate(node.op.mapped(self._log), values, self._semiring)
         offset = node.op.offset() if self.bias_paths else None
-        return result if offset is None else self._semiring.add(result, self._log(offset))
+        if offset is None:
+            return result
+        result = result.against(offset)
+        return result.scaled(self._semiring.add(result.array, self._log(offset)))
 
 
 @dataclass(frozen=True)
 class _Scaled:
-    """The pass on float64 arrays, each with a power of two beside it."""
+    """The pass on float64 arrays, each with a power of two beside it.
+
+    Equal positions of an image are computed once; see `sparseopt.pathlifting.runs`.
+    """
 
     q: float
     bias_paths: bool
@@ -188,14 +191,18 @@ class _Scaled:
     tick: Callable[[str], None] | None
 
     def run(self, network: Network) -> Powers:
-        first = (np.ones((1, *network.input_shape)), 0)
+        first = (runs.Runs.ones(network.input_shape), 0)
         values, exponent = network.walk(first, self._visit)
-        return Powers.of(values[0], exponent)
+        return Powers.of(values.expanded().array[0], exponent)
 
     def _power(self, array: np.ndarray) -> tuple[np.ndarray, int]:
-        """Return (m, e) with |array|**q = m * 2**e and m at most 1."""
+        """Return (m, e) with |array|**q = m * 2**e."""
         if self.q == 0:
             return np.asarray(array != 0, dtype=np.float64), 0
+        if array.dtype == np.float32 and self.q <= 3:
+            # Nonzero float32 numbers have cubes between 2**-447 and 2**384: no need to look.
+            size = np.abs(array).astype(np.float64)
+            return (size if self.q == 1 else np.power(size, self.q)), 0
         size = np.asarray(np.abs(array), dtype=np.float64)
         top = float(size.max())
         if top == 0.0:
@@ -203,18 +210,17 @@ class _Scaled:
         shift = math.frexp(top)[1]
         if shift:
             np.ldexp(size, -shift, out=size)
-        if array.dtype != np.float32 or self.q * _SPAN_FLOAT32 > _SAFE:
-            _require_range(size, self.q)
+        _require_range(size, self.q)
         if self.q == 1:
             return size, shift
         exponent = math.floor(self.q * shift)
         powered = np.power(size, self.q) * 2.0 ** (self.q * shift - exponent)
         return powered, exponent
 
-    def _visit(self, node: Node, values: list[Any]) -> tuple[np.ndarray, int]:
+    def _visit(self, node: Node, values: list[Any]) -> tuple[runs.Runs, int]:
         if self.tick:
             self.tick(node.name)
-        arrays, exponent = _aligned(values)
+        inputs, exponent = _aligned(values)
         shifts: list[int] = []
 
         def transform(array: np.ndarray) -> np.ndarray:
@@ -222,20 +228,16 @@ class _Scaled:
             shifts.append(shift)
             return powered
 
-        op = node.op.mapped(transform)
-        result = self._propagate(op, arrays)
+        result = runs.propagate(node.op.mapped(transform), inputs, by_pixels=self.by_pixels)
         exponent += sum(shifts)
         offset = node.op.offset() if self.bias_paths else None
         if offset is not None and np.any(offset):
             powered, shift = self._power(offset)
-            (result, powered), exponent = _aligned([(result, exponent), (powered, shift)])
-            result = result + powered
+            constant = runs.Runs(powered, (None,) * powered.ndim)
+            (result, constant), exponent = _aligned([(result, exponent), (constant, shift)])
+            result = result.against(constant.array)
+            result = result.scaled(result.array + constant.array)
         return result, exponent
-
-    def _propagate(self, op: Operator, arrays: list[np.ndarray]) -> np.ndarray:
-        if self.by_pixels and isinstance(op, Conv):
-            return op.propagate_by_pixels(arrays[0])
-        return op.propagate(arrays, SUM)
 
 
 def _require_range(values: np.ndarray, power: float = 1.0) -> None:
@@ -245,22 +247,22 @@ def _require_range(values: np.ndarray, power: float = 1.0) -> None:
         raise _OutOfRange
 
 
-def _aligned(values: list[tuple[np.ndarray, int]]) -> tuple[list[np.ndarray], int]:
+def _aligned(values: list[tuple[runs.Runs, int]]) -> tuple[list[runs.Runs], int]:
     """Return the arrays under one exponent, with largest entry near 1."""
     scaled = []
-    for array, exponent in values:
-        top = float(array.max())
+    for value, exponent in values:
+        top = float(value.array.max())
         shift = math.frexp(top)[1] if top > 0.0 else 0
-        scaled.append((array, shift, exponent + shift if top > 0.0 else None))
+        scaled.append((value, shift, exponent + shift if top > 0.0 else None))
     present = [total for _, _, total in scaled if total is not None]
     common = max(present, default=0)
     result = []
-    for array, shift, total in scaled:
+    for value, shift, total in scaled:
         move = -shift if total is None else total - common - shift
         if total is not None and total - common < -_SAFE:
             raise _OutOfRange
-        array = np.ldexp(array, move) if move else array
+        array = np.ldexp(value.array, move) if move else value.array
         if total is not None:
             _require_range(array)
-        result.append(array)
+        result.append(value.scaled(array))
     return result, common

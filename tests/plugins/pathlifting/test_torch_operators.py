@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -153,10 +154,17 @@ MODULES: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
 }
 
 
+@functools.cache
+def loaded(name: str) -> so.Network:
+    """Return the network of a module, exported once for all tests."""
+    module, shape = MODULES[name]
+    return so.load_network(module, example=torch.zeros(shape))
+
+
 @pytest.mark.parametrize("name", list(MODULES))
 def test_agrees_with_pytorch(name: str) -> None:
     module, shape = MODULES[name]
-    network = so.load_network(module, example=torch.zeros(shape))
+    network = loaded(name)
     for scale in (1.0, 10.0):
         x = scale * torch.randn(shape)
         with torch.no_grad():
@@ -168,8 +176,7 @@ def test_agrees_with_pytorch(name: str) -> None:
 
 @pytest.mark.parametrize("name", list(MODULES))
 def test_norms_agree_with_the_unrolled_neurons(name: str) -> None:
-    module, shape = MODULES[name]
-    network = so.load_network(module, example=torch.zeros(shape))
+    network = loaded(name)
     again = so.load_network(network.unroll())
     ends = [network.neurons.labels[j] for j in network.neurons.outputs]
     order = [(again.output_labels or ()).index(label) for label in ends]
@@ -177,3 +184,14 @@ def test_norms_agree_with_the_unrolled_neurons(name: str) -> None:
         first = so.solve(so.PathNorm(network, q)).answer.per_output_log10.ravel()
         second = so.solve(so.PathNorm(again, q)).answer.per_output_log10[order]
         np.testing.assert_allclose(first, second, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", list(MODULES))
+def test_the_solver_in_pytorch_agrees(name: str) -> None:
+    problem = so.PathNorm(loaded(name), 2.5)
+    right = so.solve(problem, solver="one_pass").answer
+    wide = so.solve(problem, solver="one_pass_torch").answer
+    np.testing.assert_allclose(wide.per_output_log10, right.per_output_log10, atol=1e-12)
+    narrow = so.solve(problem, solver="one_pass_torch", dtype="float32").answer
+    assert narrow.log10 == pytest.approx(right.log10, abs=1e-5)
+    assert narrow.tolerance > 1e-6
