@@ -69,7 +69,8 @@ def path_norm() -> list[so.Problem]:
     graph.add_node("y", kind="id", bias=-1.0)
     graph.add_weighted_edges_from([("a", "h", 2.0), ("h", "y", -3.0), ("a", "y", 1.0)])
     network = so.load_network(graph)
-    return [so.PathNorm(network, q=q, r=1) for q in (0, 1, 2, float("inf"))]
+    problems: list[so.Problem] = [so.PathNorm(network, q) for q in (0, 1, 2, float("inf"))]
+    return [*problems, so.PathNorm(small_network(), 2, 2), so.PathNorm(small_network(), 1.5)]
 
 
 def small_network(scale: float = 1.0) -> so.Network:
