@@ -487,3 +487,53 @@ def test_a_misread_operator_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch_reader, "OPERATORS", wrong)
     with pytest.raises(so.ProblemError):
         so.load_network(nn.LeakyReLU(0.5), example=torch.zeros(1, 3))
+
+
+def test_zero_size_layers_are_refused() -> None:
+    with pytest.warns(UserWarning, match="zero-element"):
+        model = nn.Sequential(nn.Linear(3, 0), nn.Linear(0, 2))
+    with pytest.raises(so.ProblemError, match=r"zero-size|without entries|constant"):
+        so.load_network(model, example=torch.zeros(1, 3))
+
+
+def test_torch_fx_is_the_second_way_and_leaves_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sparseopt_pathlifting import torch_reader
+
+    export = torch_reader._exported
+
+    def only_traced(module: nn.Module, x: torch.Tensor) -> torch.export.ExportedProgram:
+        if not isinstance(module, torch.fx.GraphModule):
+            raise RuntimeError("cannot follow this")
+        return export(module, x)
+
+    monkeypatch.setattr(torch_reader, "_exported", only_traced)
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    network = so.load_network(model, example=torch.zeros(1, 3))
+    assert "torch.fx" in network.notes[0]
+    x = torch.randn(5, 3)
+    np.testing.assert_allclose(
+        network.run(x.numpy()), model(x).detach().numpy(), rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_both_readers_read_the_same_network(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(2, 4, 3, 2, 1),
+        nn.BatchNorm2d(4),
+        nn.ReLU6(),
+        nn.Conv2d(4, 4, 3, groups=4),
+        nn.LeakyReLU(0.1),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(16, 3),
+    ).eval()
+    x = torch.randn(1, 2, 12, 12)
+    path = tmp_path / "model.onnx"
+    torch.onnx.export(model, (x,), str(path), dynamo=False)
+    first, second = so.load_network(path), so.load_network(model, example=x)
+    np.testing.assert_allclose(first.run(x.numpy()), second.run(x.numpy()), rtol=1e-4, atol=1e-5)
+    for q in (1, 2):
+        a, b = (so.solve(so.PathNorm(n, q, affine="merged")).answer for n in (first, second))
+        assert a.log10 == pytest.approx(b.log10, abs=1e-6)
