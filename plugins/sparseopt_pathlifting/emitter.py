@@ -117,8 +117,15 @@ class Emitter:
         index = np.broadcast_to(self.positions(value), shape)
         return self.select(value, index, f"{name}:expand")
 
-    def concat(self, values: Sequence[Value], axis: int, name: str) -> Value:
-        """Join values along an axis."""
+    def constant(self, array: np.ndarray, name: str) -> Value:
+        """Return a constant as a value: zeros, with the numbers as biases."""
+        nowhere = np.full(array.shape, -1)
+        zeros = self.select(self.input, nowhere, f"{name}:zeros")
+        return self.affine(zeros, f"{name}:constant", bias=array) if np.any(array) else zeros
+
+    def concat(self, parts: Sequence[Value | np.ndarray], axis: int, name: str) -> Value:
+        """Join values and constants along an axis."""
+        values = [v if isinstance(v, Value) else self.constant(v, name) for v in parts]
         if axis > 0 and all(len(v.shape) > 1 and v.shape[0] == 1 for v in values):
             made = self.builder.add(Concat(axis - 1), [v.name for v in values], name)
             return Value(made, (1, *self.builder.shape(made)))

@@ -117,4 +117,8 @@ def convert(graph: OnnxGraph) -> so.Network:
             rule(graph, node)
         except so.ProblemError as error:
             raise so.ProblemError(f"{where} is refused: {error}") from error
+        except Exception as error:  # a malformed node, such as one without a required attribute
+            raise so.ProblemError(
+                f"{where} cannot be read: {type(error).__name__}: {error}; export the model again"
+            ) from error
     return graph.finish()

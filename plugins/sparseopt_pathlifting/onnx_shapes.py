@@ -94,10 +94,9 @@ def transpose(graph: OnnxGraph, node: onnx.NodeProto) -> None:
 
 
 def concat(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """Concat of values."""
-    if any(graph.constant(n) is not None for n in node.input):
-        raise so.ProblemError("concatenation with a constant is not supported")
-    values = [graph.value(node, slot) for slot in range(len(node.input))]
+    """Concat of values and constants."""
+    constants = [graph.constant(n) for n in node.input]
+    values = [graph.value(node, i) if c is None else c for i, c in enumerate(constants)]
     axis = int(attributes_of(node)["axis"])
     axis = axis + len(values[0].shape) if axis < 0 else axis
     graph.set(node, graph.emit.concat(values, axis, graph.label(node)))

@@ -202,6 +202,7 @@ class TorchGraph:
     def finish(self, output: Any) -> so.Network:
         """Return the network whose output is the value `output`."""
         results = output if isinstance(output, list) else [output]
+        results = [result for result in results if result is not None]
         values = [v for v in results if isinstance(v, Value)]
         if not values or len(values) != len(results):
             raise so.ProblemError("the output of the module does not depend on its input")

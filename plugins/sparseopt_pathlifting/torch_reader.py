@@ -162,6 +162,10 @@ def _convert_node(graph: TorchGraph, node: torch.fx.Node) -> None:
         graph.environment[node.name] = rule(graph, graph.call(node))
     except so.ProblemError as error:
         raise so.ProblemError(f"{where} is refused: {error}") from error
+    except Exception as error:  # an argument of a kind that no rule foresaw
+        raise so.ProblemError(
+            f"{where} cannot be read: {type(error).__name__}: {error}; cut the network before it"
+        ) from error
 
 
 # Before the export --------------------------------------------------------------------------

@@ -124,20 +124,47 @@ def move_axis(graph: TorchGraph, call: Call) -> Value:
 
 def concat(graph: TorchGraph, call: Call) -> Value:
     """cat."""
-    values = [graph.value(v, "a part of the concatenation") for v in call["tensors"]]
+    values = [_part(graph, v) for v in call["tensors"]]
     return graph.emit.concat(values, _axis(call["dim"], len(values[0].shape)), call.name)
 
 
 def stack(graph: TorchGraph, call: Call) -> Value:
     """stack."""
-    values = [graph.value(v, "a part of the stack") for v in call["tensors"]]
+    values = [_part(graph, v) for v in call["tensors"]]
     axis = _axis(call["dim"], len(values[0].shape) + 1)
-    wide = []
+    wide: list[Value | np.ndarray] = []
     for value in values:
         shape = list(value.shape)
         shape.insert(axis, 1)
-        wide.append(graph.emit.keep(value, shape))
+        kept = isinstance(value, Value)
+        wide.append(graph.emit.keep(value, shape) if kept else value.reshape(shape))  # type: ignore[arg-type, union-attr]
     return graph.emit.concat(wide, axis, call.name)
+
+
+def _part(graph: TorchGraph, argument: Any) -> Value | np.ndarray:
+    """Return a part of a concatenation, varying or constant."""
+    if isinstance(argument, Value):
+        return graph.value(argument)
+    return graph.array(argument, "a part of the concatenation")
+
+
+def like(graph: TorchGraph, call: Call) -> torch.Tensor:
+    """zeros_like, ones_like, full_like and their new_ forms: constants of a known shape."""
+    name = str(call.node.target)
+    shape = call.get("size")
+    if shape is None:
+        shape = graph.value(call["self"], after_head=True).shape
+    fill = call.get("fill_value", 1.0 if "ones" in name else 0.0)
+    return torch.full([int(n) for n in shape], float(fill))
+
+
+def masked_fill(graph: TorchGraph, call: Call) -> Value:
+    """masked_fill where mask and number are constant."""
+    mask = graph.array(call["mask"], "the mask") != 0
+    value = float(graph.array(call["value"], "the number").reshape(()))
+    x = graph.value(call["self"])
+    bias = np.where(mask, value, 0.0) if value else None
+    return graph.emit.affine(x, call.name, np.where(mask, 0.0, 1.0), bias)
 
 
 def _pieces(graph: TorchGraph, call: Call, lengths: list[int]) -> list[Value]:
@@ -370,6 +397,13 @@ SHAPES: dict[str, Rule] = {
     "aten.concat": concat,
     "aten.concatenate": concat,
     "aten.stack": stack,
+    "aten.zeros_like": like,
+    "aten.ones_like": like,
+    "aten.full_like": like,
+    "aten.new_zeros": like,
+    "aten.new_ones": like,
+    "aten.new_full": like,
+    "aten.masked_fill": masked_fill,
     "aten.split": split,
     "aten.split_with_sizes": split,
     "aten.chunk": chunk,

@@ -145,6 +145,7 @@ MODELS: dict[str, onnx.ModelProto] = {
     "transpose-batch": model_of(IMAGE, "Transpose", perm=[1, 0, 2, 3]),
     "transpose-default": model_of(IMAGE, "Transpose"),
     "concat": model_of(IMAGE, "Concat", {}, ["x", "x"], axis=2),
+    "concat-constant": model_of(IMAGE, "Concat", {"c": normal(1, 2, 7, 6)}, axis=1),
     "concat-batch": model_of(IMAGE, "Concat", {}, ["x", "x"], axis=0),
     "slice": model_of(
         IMAGE, "Slice", {"a": ints(1, 100), "b": ints(100, -100), "i": ints(1, 3), "s": ints(2, -1)}
