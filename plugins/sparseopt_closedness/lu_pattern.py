@@ -43,13 +43,13 @@ def find_window(left: np.ndarray, right: np.ndarray) -> Window | None:
     # A window needs three single cells of one term; large shares first, they are likelier.
     for k in sorted(np.flatnonzero(owned >= 3).tolist(), key=lambda k: -owned[k]):
         cells = owner[np.ix_(left[:, k], right[k])] == k + 1
-        found = _differing_rows(cells)
+        found = differing_rows(cells)
         if found is not None:
             return _window(left, right, k, *found)
     return None
 
 
-def _differing_rows(owned: np.ndarray) -> tuple[int, int, int, int] | None:
+def differing_rows(owned: np.ndarray) -> tuple[int, int, int, int] | None:
     """Return local (i1, i2, j1, j2): rows that meet in j1 while only i1 has j2."""
     packed = np.packbits(owned, axis=1)
     first: dict[int, int] = {}

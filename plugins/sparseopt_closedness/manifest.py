@@ -37,6 +37,15 @@ MANIFEST = Manifest(
             structure={"factors": (2,)},
         ),
         SolverEntry(
+            name="limit_curves",
+            path="sparseopt_closedness.limit_curves:LimitCurves",
+            problem="sparseopt:Closedness",
+            guarantee=Guarantee.EXACT,
+            summary="reductions, then windows, sub-supports and curves on what is left",
+            citations=("arXiv:2306.02666",),
+            structure={"factors": (2,)},
+        ),
+        SolverEntry(
             name="training_conditions",
             path="sparseopt_closedness.training_conditions:TrainingConditions",
             problem="sparseopt:SparseTraining",

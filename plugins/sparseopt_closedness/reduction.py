@@ -17,10 +17,19 @@ LARGEST_SIZE = 30_000_000
 
 @dataclass(frozen=True, eq=False)
 class Open:
-    """A component that the reductions leave open, and the steps that lead to it."""
+    """A component that the reductions leave open, and the steps that lead to it.
+
+    `proofs` and `place` say where its proof of closedness is to stand.
+    """
 
     state: Masked
     steps: list[Any]
+    proofs: list[Any]
+    place: int
+
+    def close(self, proof: list[Any]) -> None:
+        """Write the proof of closedness."""
+        self.proofs[self.place] = proof
 
 
 def reduce_state(
@@ -46,7 +55,8 @@ def reduce_state(
         if is_full(part) and first_incomparable(part.left, part.right) is None:
             proofs.append(["comparable"])
         else:
-            left.append(Open(part, [*done, ["component", c]]))
+            proofs.append(None)
+            left.append(Open(part, [*done, ["component", c]], proofs, c))
     return ["components", proofs], left
 
 

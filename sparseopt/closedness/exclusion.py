@@ -13,16 +13,30 @@ y_kj is known to be zero on this branch. Nodes, written as lists so that they ar
   both of its variables are known not to be zero.
 - ``["minor", rows, columns]``: the s x s minor of A is not zero, but fewer than s terms are live
   anywhere in it (so the block of X Y has rank below s).
+- ``["free_minor", rows, columns, terms]``: put an unknown at the cells that are not observed or
+  where another term than `terms` is live; the determinant is a constant other than zero, so the
+  sum of the blocks of `terms`, whose entries at the other cells are those of A, has rank s
+  whatever stands there; but there are fewer than s terms.
 - ``["span", rows, j, {k: column}]``: on these rows each term k live in column j is the only live
   one in its listed column, where A is not zero, so x_k is a multiple of that column of A there;
   but column j of A is not in the span of these columns.
 - ``["span_t", columns, i, {k: row}]``: the same for the transposed matrices.
-Every rule holds over any field that contains the rationals.
+- ``["scale", variable, rest]``: the variable is known not to be zero, and its term was not scaled
+  before on this branch: multiplying x_k and dividing y_k by a number makes it 1.
+- ``["line", j, rows, rest]``: on these rows the x of every term live in column j have known values;
+  the linear equations for the y of column j (known y put in) have no solution, or force a y to be
+  zero that is known not to be, and nothing is left to prove; or they fix the values of some y,
+  with which the rest goes on.
+- ``["line_t", i, columns, rest]``: the same for the transposed matrices.
+
+Every rule holds over any field that contains the rationals. Values are rational: they follow from
+A by linear equations with rational coefficients.
 """
 
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -51,6 +65,55 @@ def rank(matrix: Matrix) -> int:
     return found
 
 
+def solve_line(system: Matrix, unknowns: list[Any]) -> dict[Any, Fraction] | None:
+    """Return the unknowns that linear equations fix, or None if they have no solution.
+
+    Each row of `system` holds the coefficients of one equation and then its right-hand side.
+    """
+    rows = [list(row) for row in system]
+    pivots: list[int] = []
+    for column in range(len(unknowns)):
+        found = len(pivots)
+        pivot = next((i for i in range(found, len(rows)) if rows[i][column]), None)
+        if pivot is None:
+            continue
+        rows[found], rows[pivot] = rows[pivot], rows[found]
+        head = rows[found][column]
+        rows[found] = [value / head for value in rows[found]]
+        for i in range(len(rows)):
+            factor = rows[i][column]
+            if i != found and factor:
+                rows[i] = [a - factor * b for a, b in zip(rows[i], rows[found], strict=True)]
+        pivots.append(column)
+    if any(row[-1] for row in rows[len(pivots) :]):
+        return None
+    alone = [i for i in range(len(pivots)) if sum(1 for v in rows[i][:-1] if v) == 1]
+    return {unknowns[pivots[i]]: rows[i][-1] for i in alone}
+
+
+def has_constant_determinant(block: list[list[Fraction | None]]) -> bool:
+    """Return whether the determinant is a constant other than zero for all values of the Nones.
+
+    Expanded over permutations: the coefficient of every product of unknowns must vanish. O(s!).
+    """
+    size = len(block)
+    coefficients: dict[tuple[tuple[int, int], ...], Fraction] = {}
+    for order in permutations(range(size)):
+        swaps = sum(order[a] > order[b] for a in range(size) for b in range(a + 1, size))
+        value, unknowns = Fraction(-1 if swaps % 2 else 1), []
+        for i, j in enumerate(order):
+            entry = block[i][j]
+            if entry is None:
+                unknowns.append((i, j))
+            else:
+                value *= entry
+        if value:
+            key = tuple(unknowns)
+            coefficients[key] = coefficients.get(key, Fraction(0)) + value
+    constant = coefficients.pop((), Fraction(0))
+    return constant != 0 and not any(coefficients.values())
+
+
 class Exclusion:
     """Checks one tree against the supports (bool arrays) and the matrix A (rationals)."""
 
@@ -64,6 +127,8 @@ class Exclusion:
         self.left, self.right, self.matrix, self.observed = left, right, matrix, observed
         self.zero: set[tuple[Any, ...]] = set()
         self.nonzero: set[tuple[Any, ...]] = set()
+        self.values: dict[tuple[Any, ...], Fraction] = {}
+        self.scaled: set[int] = set()
         self.nodes = 0
 
     def check(self, tree: Any) -> None:
@@ -125,6 +190,82 @@ class Exclusion:
         if rank(block) != len(rows) or len(live) >= len(rows):
             raise ExclusionError(f"the minor {rows} x {columns} is no conflict with {sorted(live)}")
 
+    def _scale(self, variable: Any, rest: Any) -> None:
+        name = tuple(variable)
+        term = name[2] if name[0] == "x" else name[1]
+        # Entries of a term get values only from other entries of it, so the first is this one.
+        if name not in self.nonzero or term in self.scaled or name in self.values:
+            raise ExclusionError(f"{name} cannot be scaled to 1 here")
+        self.scaled.add(term)
+        self.values[name] = Fraction(1)
+        try:
+            self.check(rest)
+        finally:
+            self.scaled.discard(term)
+            del self.values[name]
+
+    def _line(self, j: int, rows: list[int], rest: Any) -> None:
+        self._solve_line(j, rows, rest, turned=False)
+
+    def _line_t(self, i: int, columns: list[int], rest: Any) -> None:
+        self._solve_line(i, columns, rest, turned=True)
+
+    def _solve_line(self, line: int, places: list[int], rest: Any, turned: bool) -> None:
+        found = self.line_values(line, places, turned)
+        if found is None or any(v == 0 and name in self.nonzero for name, v in found.items()):
+            return
+        fresh_zero = {name for name, v in found.items() if v == 0} - self.zero
+        fresh_nonzero = {name for name, v in found.items() if v != 0} - self.nonzero
+        self.values.update(found)
+        self.zero |= fresh_zero
+        self.nonzero |= fresh_nonzero
+        try:
+            self.check(rest)
+        finally:
+            self.zero -= fresh_zero
+            self.nonzero -= fresh_nonzero
+            for name in found:
+                del self.values[name]
+
+    def line_values(
+        self, line: int, places: list[int], turned: bool
+    ) -> dict[tuple[Any, ...], Fraction] | None:
+        """Return the values that a column (a row if `turned`) newly fixes, None for a conflict."""
+        unknowns: list[tuple[Any, ...]] = []
+        equations = []
+        for place in places:
+            i, j = (line, place) if turned else (place, line)
+            total, row = self._value(i, j), {}
+            for k in self._live(i, j):
+                x, y = ("x", i, k), ("y", k, j)
+                given, asked = (y, x) if turned else (x, y)
+                if given not in self.values:
+                    raise ExclusionError(f"{given} has no known value")
+                if asked in self.values:
+                    total -= self.values[given] * self.values[asked]
+                else:
+                    row[asked] = self.values[given]
+                    if asked not in unknowns:
+                        unknowns.append(asked)
+            equations.append((row, total))
+        system = [[row.get(u, Fraction(0)) for u in unknowns] + [t] for row, t in equations]
+        return solve_line(system, unknowns)
+
+    def _free_minor(self, rows: list[int], columns: list[int], terms: list[int]) -> None:
+        if len(rows) != len(columns) or len(rows) > 6 or len(set(terms)) >= len(rows):
+            raise ExclusionError("a minor needs as many rows as columns, and fewer terms")
+        block = [[self.known_entry(i, j, terms) for j in columns] for i in rows]
+        if not has_constant_determinant(block):
+            raise ExclusionError(f"the minor {rows} x {columns} can vanish for {terms}")
+
+    def known_entry(self, i: int, j: int, terms: list[int]) -> Fraction | None:
+        """Return the entry of the sum of the blocks of `terms`, None if it is not known."""
+        if min(i, j) < 0:
+            raise ExclusionError(f"cell ({i}, {j}) does not exist")
+        if self.observed is not None and not self.observed[i, j]:
+            return None
+        return self._value(i, j) if set(self._live(i, j)) <= set(terms) else None
+
     def _span(self, rows: list[int], j: int, columns: Any) -> None:
         listed = {int(k): int(c) for k, c in dict(columns).items()}
         live = {k for i in rows for k in self._live(i, j)}
@@ -154,4 +295,15 @@ class Exclusion:
         turned._span(columns, i, rows)
 
 
-RULES = ("split", "product", "cell", "minor", "span", "span_t")
+RULES = (
+    "split",
+    "product",
+    "cell",
+    "minor",
+    "free_minor",
+    "span",
+    "span_t",
+    "scale",
+    "line",
+    "line_t",
+)

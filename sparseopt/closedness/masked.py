@@ -137,13 +137,13 @@ def normal_form(state: Masked) -> Masked:
 
 def _parts(cells: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield rows and columns of the connected parts of a bipartite graph, by first row."""
-    left = cells.any(axis=1)
+    left: np.ndarray = np.asarray(cells.any(axis=1))
     while left.any():
         rows = np.zeros_like(left)
         rows[int(left.argmax())] = True
         while True:
-            columns = cells[rows].any(axis=0)
-            grown = cells[:, columns].any(axis=1)
+            columns = np.asarray(cells[rows].any(axis=0))
+            grown = np.asarray(cells[:, columns].any(axis=1))
             if np.array_equal(grown, rows):
                 break
             rows = grown
@@ -223,7 +223,7 @@ def _check_matchings(family: Masked, matchings: Sequence[Sequence[int]]) -> None
 def _check_determined(
     family: Masked, fixed: int, term: int, matchings: Sequence[Sequence[Sequence[int]]]
 ) -> None:
-    (m, r), n = family.left.shape, family.right.shape[1]
+    r, n = family.right.shape
     if not (type(fixed) is int and 0 <= fixed < n and type(term) is int and 0 <= term < r):
         raise ReductionError("the determined column and its term must exist")
     target = family.observed[:, fixed]

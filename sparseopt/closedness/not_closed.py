@@ -214,6 +214,15 @@ def _words(tree: Any, indent: str) -> list[str]:
             f"{indent}or it is not zero:",
             *_words(rest[2], indent + "  "),
         ]
+    if rule == "scale":
+        v, a, b = rest[0]
+        return [f"{indent}scale its term so that {v}[{a}, {b}] = 1", *_words(rest[1], indent)]
+    if rule in ("line", "line_t"):
+        line, places = ("column", "rows") if rule == "line" else ("row", "columns")
+        text = f"{indent}the linear equations of {line} {rest[0]} on {places} {rest[1]}"
+        if rest[2] is None:
+            return [text + " have no solution that fits: contradiction"]
+        return [text + " fix further entries", *_words(rest[2], indent)]
     if rule == "product":
         i, j = rest[:2]
         return [
@@ -227,6 +236,7 @@ def _words(tree: Any, indent: str) -> list[str]:
         + {
             "cell": "cell ({0}, {1}) cannot take its value with the terms left: contradiction",
             "minor": "the minor of rows {0} and columns {1} has a higher rank than terms are left",
+            "free_minor": "rows {0} and columns {1} ask blocks {2} for a higher rank",
             "span": "on rows {0}, column {1} is not in the span of columns {2} that fix its terms",
             "span_t": "on columns {0}, row {1} is not in the span of rows {2} that fix its terms",
         }[rule].format(*rest)
