@@ -31,7 +31,12 @@ from sparseopt.verdict import Accepted, Guarantee, Refused, Unavailable
 from sparseopt.verifying import verify
 
 if TYPE_CHECKING:
-    from sparseopt.butterfly import ButterflyCertificate, ButterflyFactorization
+    from sparseopt.butterfly import (
+        ButterflyCertificate,
+        ButterflyFactorization,
+        PermutedButterflyCertificate,
+        PermutedKroneckerProduct,
+    )
     from sparseopt.closedness import (
         Closedness,
         ClosednessVerdict,
@@ -115,6 +120,8 @@ __all__ = [
     "PathNormCertificate",
     "PathNormValue",
     "Penalty",
+    "PermutedButterflyCertificate",
+    "PermutedKroneckerProduct",
     "Plan",
     "PoolingShape",
     "Problem",
@@ -167,7 +174,12 @@ __all__ = [
 # The domains load at first use, so that importing sparseopt costs little more than NumPy, SciPy
 # and networkx. A test compares this table with the imports for type checkers above.
 DOMAINS = {
-    "sparseopt.butterfly": ("ButterflyCertificate", "ButterflyFactorization"),
+    "sparseopt.butterfly": (
+        "ButterflyCertificate",
+        "ButterflyFactorization",
+        "PermutedButterflyCertificate",
+        "PermutedKroneckerProduct",
+    ),
     "sparseopt.closedness": (
         "Closedness",
         "ClosednessVerdict",

@@ -15,6 +15,16 @@ MANIFEST = Manifest(
             guarantee=Guarantee.CERTIFIED,
             summary="left to right by batched SVD; any chainable architecture",
             citations=("arXiv:2411.04506",),
+            structure={"permutations": ("known",)},
+        ),
+        SolverEntry(
+            name="permuted_hierarchical",
+            path="sparseopt_kronecker.permuted_hierarchical:PermutedHierarchical",
+            problem="sparseopt:ButterflyFactorization",
+            guarantee=Guarantee.HEURISTIC,
+            summary="finds unknown orders of rows and columns, then factorizes",
+            citations=("arXiv:2411.04506", "GRETSI 2023, Zheng, Le, Riccietti, Gribonval"),
+            structure={"permutations": ("unknown",)},
         ),
         SolverEntry(
             name="block_svd",

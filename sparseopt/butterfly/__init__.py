@@ -1,4 +1,5 @@
 """Butterfly factorization: the nearest product of Kronecker-sparse factors, with proven bounds."""
 
 from sparseopt.butterfly.certificate import ButterflyCertificate
+from sparseopt.butterfly.permuted import PermutedButterflyCertificate, PermutedKroneckerProduct
 from sparseopt.butterfly.problem import ButterflyFactorization

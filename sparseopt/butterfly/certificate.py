@@ -143,6 +143,9 @@ class ButterflyCertificate(Certificate):
         """Expand the product (or probe it) and compute every stated figure again."""
         problem, answer = self.problem, self.answer
         steps.require(
+            problem.permutations == "known", "the problem takes the target in the order given"
+        )
+        steps.require(
             type(answer) is KroneckerProduct and answer.architecture == problem.architecture,
             "the answer is a product with the asked architecture",
         )

@@ -12,6 +12,11 @@ import numpy as np
 
 from sparseopt.butterfly.certificate import ButterflyCertificate
 from sparseopt.butterfly.expansion import CHUNK, figures, squared_norm, squared_split_error
+from sparseopt.butterfly.permuted import (
+    PermutedButterflyCertificate,
+    PermutedKroneckerProduct,
+    permutation,
+)
 from sparseopt.butterfly.target import (
     accept_target,
     is_operator,
@@ -44,13 +49,18 @@ class ButterflyFactorization(Problem):
         its products with columns of the identity, a group of columns at a time, never whole.
     architecture : Architecture
         Chainable, of the target's shape.
+    permutations : {"known", "unknown"}
+        "known": the target is taken as it stands. "unknown": orders of rows and columns are
+        looked for as well, and the answer is a `PermutedKroneckerProduct`; only for
+        ``Architecture.square_dyadic``.
 
     Raises
     ------
     ProblemError
         If the architecture is not chainable (naming the pair and the condition), the sizes do not
-        fit, or the target is empty, ragged, of another dtype, or has NaN or infinity. Entries of
-        an operator are checked when they are read.
+        fit, the target is empty, ragged, of another dtype, or has NaN or infinity, or unknown
+        permutations are asked for with another architecture. Entries of an operator are checked
+        when they are read.
 
     Examples
     --------
@@ -64,7 +74,11 @@ class ButterflyFactorization(Problem):
 
     target: Any
     architecture: Architecture
-    certificates: ClassVar[tuple[type[Certificate], ...]] = (ButterflyCertificate,)
+    permutations: str = "known"
+    certificates: ClassVar[tuple[type[Certificate], ...]] = (
+        ButterflyCertificate,
+        PermutedButterflyCertificate,
+    )
 
     def __post_init__(self) -> None:
         target = accept_target(self.target)
@@ -85,6 +99,7 @@ class ButterflyFactorization(Problem):
                 f"the architecture gives products of shape {architecture.shape}, the target has "
                 f"shape {tuple(target.shape)}"
             )
+        _require_permutations(self.permutations, architecture)
         object.__setattr__(self, "target", target)
         object.__setattr__(self, "architecture", architecture)
 
@@ -98,7 +113,11 @@ class ButterflyFactorization(Problem):
                 "a target given as a linear operator cannot be written as JSON; state the problem "
                 "with the matrix, for example operator @ np.eye(n)"
             )
-        return {"target": target, "architecture": self.architecture}
+        return {
+            "target": target,
+            "architecture": self.architecture,
+            "permutations": self.permutations,
+        }
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> ButterflyFactorization:
@@ -160,8 +179,27 @@ class ButterflyFactorization(Problem):
         eps = float(np.finfo(self.dtype).eps)
         return 32 * len(self.architecture) * eps * self.norm
 
-    def error_of(self, answer: KroneckerProduct) -> float:
-        """Return the Frobenius error of a product, in double precision; one read of the target."""
+    def permuted(self, rows: Any, columns: Any) -> ButterflyFactorization:
+        """Return the problem for ``target[rows][:, columns]`` with these orders known.
+
+        Parameters
+        ----------
+        rows, columns : int array (m,), (n,)
+            Permutations.
+
+        Returns
+        -------
+        ButterflyFactorization
+            Its target is a copy, an array.
+        """
+        m, n = self.shape
+        order = permutation(rows, m, "rows"), permutation(columns, n, "columns")
+        return ButterflyFactorization(self.columns(0, n)[np.ix_(*order)], self.architecture)
+
+    def error_of(self, answer: KroneckerProduct | PermutedKroneckerProduct) -> float:
+        """Return the Frobenius error of an answer, in double precision; one read of the target."""
+        if isinstance(answer, PermutedKroneckerProduct):
+            return self.permuted(answer.rows, answer.columns).error_of(answer.product)
         return math.sqrt(figures(self.target, answer, self.scaling).error) / self.scaling
 
     def split_errors(self) -> tuple[float, ...]:
@@ -184,11 +222,35 @@ class ButterflyFactorization(Problem):
         ]
         return tuple(math.sqrt(e) / scaling for e in (outside, *errors))
 
-    def evaluate(self, answer: KroneckerProduct) -> Mapping[str, float]:
+    def structure(self) -> Mapping[str, str | int | bool]:
+        """Say whether the orders of rows and columns are known."""
+        return {"permutations": self.permutations}
+
+    def evaluate(self, answer: KroneckerProduct | PermutedKroneckerProduct) -> Mapping[str, float]:
         """Return the Frobenius error."""
         return {"error": self.error_of(answer)}
 
     def describe(self) -> str:
         """Return one line with sizes and patterns."""
         m, n = self.shape
-        return f"butterfly factorization of a {m} x {n} matrix with patterns {self.architecture}"
+        orders = "" if self.permutations == "known" else ", in unknown orders of rows and columns,"
+        return (
+            f"butterfly factorization of a {m} x {n} matrix{orders} with patterns "
+            f"{self.architecture}"
+        )
+
+
+def _require_permutations(value: Any, architecture: Architecture) -> None:
+    """Refuse anything but "known", or "unknown" with a square dyadic architecture."""
+    if value not in ("known", "unknown"):
+        raise ProblemError(f"permutations must be 'known' or 'unknown', got {value!r}")
+    if value == "known":
+        return
+    m, n = architecture.shape
+    is_power = m == n and n >= 2 and not n & (n - 1)
+    if not is_power or architecture != Architecture.square_dyadic(n):
+        raise ProblemError(
+            "unknown permutations are looked for only with Architecture.square_dyadic(n), whose "
+            "blocks of rank one show the orders; for any other architecture order the target "
+            "first and leave permutations='known'"
+        )

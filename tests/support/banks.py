@@ -29,7 +29,8 @@ def closedness() -> list[so.Problem]:
 
 
 def butterfly() -> list[so.Problem]:
-    """Exact and noisy targets of several dtypes and shapes of architecture."""
+    """Exact and noisy targets of several dtypes and shapes; unknown orders with and without any
+    structure."""
     rng = np.random.default_rng(0)
     problems: list[so.Problem] = []
     for patterns in (
@@ -45,6 +46,11 @@ def butterfly() -> list[so.Problem]:
     values = rng.standard_normal((4, 4))
     problems.append(so.ButterflyFactorization(values.astype(np.float32), dyadic))
     problems.append(so.ButterflyFactorization(values + 1j * values.T, dyadic))
+    fourier = np.fft.fft(np.eye(8))
+    for target in (fourier, fourier.real.astype(np.float32), rng.standard_normal((8, 8))):
+        problems.append(
+            so.ButterflyFactorization(target, so.Architecture.square_dyadic(8), "unknown")
+        )
     return problems
 
 
