@@ -83,7 +83,7 @@ class OnnxGraph:
         if name not in self.constants and name in self._initializers:
             try:
                 self.constants[name] = numpy_helper.to_array(self._initializers[name])
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, KeyError) as error:
                 raise so.ProblemError(
                     f"{self.source}: the initializer {name!r} cannot be read ({error}); the file "
                     "may be cut short"
