@@ -41,8 +41,10 @@ if TYPE_CHECKING:
         Closedness,
         ClosednessVerdict,
         ComparableCertificate,
+        KroneckerChainCertificate,
         NotClosedCertificate,
         ReducedClosedCertificate,
+        ShortenedChainCertificate,
         SingleFactorCertificate,
     )
     from sparseopt.fixed_support import (
@@ -104,6 +106,7 @@ __all__ = [
     "GroupL1",
     "Guarantee",
     "Inconclusive",
+    "KroneckerChainCertificate",
     "KroneckerPattern",
     "KroneckerProduct",
     "LipschitzBound",
@@ -133,6 +136,7 @@ __all__ = [
     "Report",
     "SeriesFigure",
     "Severity",
+    "ShortenedChainCertificate",
     "SingleFactorCertificate",
     "Solution",
     "SolveError",
@@ -184,8 +188,10 @@ DOMAINS = {
         "Closedness",
         "ClosednessVerdict",
         "ComparableCertificate",
+        "KroneckerChainCertificate",
         "NotClosedCertificate",
         "ReducedClosedCertificate",
+        "ShortenedChainCertificate",
         "SingleFactorCertificate",
     ),
     "sparseopt.fixed_support": (

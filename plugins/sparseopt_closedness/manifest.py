@@ -46,6 +46,14 @@ MANIFEST = Manifest(
             structure={"factors": (2,)},
         ),
         SolverEntry(
+            name="chain_reduction",
+            path="sparseopt_closedness.chain_reduction:ChainReduction",
+            problem="sparseopt:Closedness",
+            guarantee=Guarantee.EXACT,
+            summary="chains that are Kronecker-sparse and chainable, or shorten to two factors",
+            citations=("arXiv:2411.04506",),
+        ),
+        SolverEntry(
             name="training_conditions",
             path="sparseopt_closedness.training_conditions:TrainingConditions",
             problem="sparseopt:SparseTraining",

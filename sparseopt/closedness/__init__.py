@@ -1,5 +1,6 @@
 """Closedness of the set of products of matrices with given supports."""
 
+from sparseopt.closedness.chains import KroneckerChainCertificate, ShortenedChainCertificate
 from sparseopt.closedness.closed import (
     ComparableCertificate,
     ReducedClosedCertificate,
@@ -13,4 +14,6 @@ Closedness.certificates = (
     ComparableCertificate,
     SingleFactorCertificate,
     ReducedClosedCertificate,
+    KroneckerChainCertificate,
+    ShortenedChainCertificate,
 )

@@ -13,7 +13,7 @@ from sparseopt.network import Dense, Relu, chain
 
 
 def closedness() -> list[so.Problem]:
-    """Supports whose verdicts are known, and one chain of three."""
+    """Supports whose verdicts are known, and chains of three."""
     lu = [[[1, 0], [1, 1]], [[1, 1], [0, 1]]]
     block = [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
     return [
@@ -22,6 +22,8 @@ def closedness() -> list[so.Problem]:
         so.Closedness([block, block], field="complex"),
         so.Closedness([[[1, 0, 1]]]),
         so.Closedness([*lu, lu[0]]),
+        so.Closedness([lu[0], [[1, 0], [0, 1]], lu[1]]),
+        so.Closedness([p.support() for p in so.Architecture.square_dyadic(8)]),
         so.Closedness([[[1, 1], [1, 1]], [[1, 1, 0], [0, 1, 1]]]),
         so.Closedness([[[1, 1, 0], [1, 0, 1], [0, 1, 1]]] * 2),
         so.Closedness([[[1, 0], [1, 0], [1, 1]], [[1, 1], [0, 1]]]),

@@ -1,0 +1,135 @@
+"""Chains of more than two factors: Kronecker-sparse patterns, or shorter chains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+import sparseopt as so
+from sparseopt.closedness import KroneckerChainCertificate, ShortenedChainCertificate
+from sparseopt.closedness.chains import shorten
+from sparseopt.closedness.masked import covered, start
+from sparseopt_closedness.reduction import LARGEST_SIZE, reduce_state
+
+
+@dataclass(frozen=True)
+class ChainReduction(so.Solver[so.Closedness]):
+    """Decides chains that are Kronecker-sparse and chainable, or shorten to two factors."""
+
+    def accepts(self, problem: so.Closedness) -> so.Accepted | so.Refused:
+        """Take chains of more than two factors."""
+        shapes = [s.shape for s in problem.supports]
+        if len(shapes) <= 2:
+            return so.Refused("it takes more than two factors")
+        size = max(a[0] * a[1] * b[1] for a, b in pairwise(shapes))
+        if size > LARGEST_SIZE:
+            return so.Refused(
+                f"rows x terms x columns is {size:.1e}; it takes up to {LARGEST_SIZE:.0e}"
+            )
+        return so.Accepted()
+
+    def solve(
+        self, problem: so.Closedness, context: so.Context
+    ) -> tuple[so.ClosednessVerdict, KroneckerChainCertificate | ShortenedChainCertificate]:
+        """Look for patterns, then for steps that shorten the chain."""
+        patterns = kronecker_chain(problem.supports)
+        if patterns is not None:
+            answer = so.ClosednessVerdict("closed", "a chainable chain of Kronecker-sparse factors")
+            return answer, KroneckerChainCertificate(problem, answer, patterns)
+        chain, steps = tuple(problem.supports), []
+        while True:
+            step = next(_steps(chain, context), None)
+            if step is None:
+                break
+            chain = shorten(chain, step)
+            steps.append(step)
+        if len(chain) > 2:
+            raise so.Inconclusive(f"{len(chain)} factors are left that cannot be contracted")
+        left = context.remaining()
+        solution = so.solve(
+            so.Closedness(chain, problem.field),
+            seed=context.seed,
+            progress=context.progress,
+            time_limit=None if left == float("inf") else max(left, 1e-3),
+        )
+        if solution.answer.value == "unknown" or solution.certificate is None:
+            raise so.Inconclusive(f"the chain shortens to {len(chain)} factors, not decided")
+        answer = so.ClosednessVerdict(
+            solution.answer.value,
+            f"same products as {len(chain)} factors: {solution.answer.reason}",
+        )
+        return answer, ShortenedChainCertificate(problem, answer, steps, solution.certificate)
+
+    def cost(self, problem: so.Closedness) -> float:
+        """Predict products of supports and tests of families."""
+        return 1e-2 * len(problem.supports) + 1e-8 * sum(s.size for s in problem.supports)
+
+
+def _steps(chain: Sequence[np.ndarray], context: so.Context) -> Iterator[list[Any]]:
+    """Yield steps that shorten a chain, cheap ones first."""
+    for place, own in enumerate(chain):
+        if own.shape[0] != own.shape[1] or not own.diagonal().all():
+            continue
+        for side, other in (("right", place + 1), ("left", place - 1)):
+            if not 0 <= other < len(chain):
+                continue
+            near = chain[other]
+            product = covered(own, near) if other > place else covered(near, own)
+            if not bool((product & ~near).any()):
+                yield ["absorb", place, side]
+    for place, (left, right) in enumerate(pairwise(chain)):
+        proof, still_open = reduce_state(start(left, right), context)
+        inner = []
+        while proof[0] == "free":
+            inner.append(proof[:3])
+            proof = proof[3]
+        if not still_open and proof == ["components", []]:
+            yield ["contract", place, inner]
+
+
+def kronecker_chain(supports: Sequence[np.ndarray]) -> list[list[int]] | None:
+    """Return chainable patterns (a, b, c, d) of the supports, or None.
+
+    Only diagonal supports have several patterns, (a, 1, 1, d) with a d fixed.
+    """
+    options = [_patterns(np.asarray(s)) for s in supports]
+    chosen: list[so.KroneckerPattern] = []
+
+    def extend(place: int) -> bool:
+        if place == len(options):
+            return True
+        for pattern in options[place]:
+            if not chosen or chosen[-1].is_chainable_with(pattern):
+                chosen.append(pattern)
+                if extend(place + 1):
+                    return True
+                chosen.pop()
+        return False
+
+    return [list(p) for p in chosen] if extend(0) else None
+
+
+def _patterns(support: np.ndarray) -> list[so.KroneckerPattern]:
+    m, n = support.shape
+    columns, rows = np.flatnonzero(support[0]), np.flatnonzero(support[:, 0])
+    b, c = len(rows), len(columns)
+    if not b or not c or m % b or n % c or m // b != n // c:
+        return []
+    blocks = m // b
+    if c > 1:
+        steps = [int(columns[1])]
+    elif b > 1:
+        steps = [int(rows[1])]
+    else:
+        steps = [d for d in range(1, blocks + 1) if blocks % d == 0]
+    found = []
+    for d in steps:
+        if d >= 1 and blocks % d == 0:
+            pattern = so.KroneckerPattern(blocks // d, b, c, d)
+            if np.array_equal(pattern.support(), support):
+                found.append(pattern)
+    return found
