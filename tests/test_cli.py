@@ -59,6 +59,21 @@ def test_factorize(tmp_path: Path) -> None:
     assert sparseopt("verify", out).returncode == 0
 
 
+def test_factorize_searches_orders_and_architectures(tmp_path: Path) -> None:
+    matrix, factors = tmp_path / "A.npy", tmp_path / "factors.npz"
+    np.save(matrix, np.fft.fft(np.eye(8)))
+    asked = "--architecture", "square-dyadic", "--permutations", "unknown", "-o", factors
+    done = sparseopt("factorize", matrix, *asked)
+    assert done.returncode == 0, done.stderr
+    assert "orders of rows and columns were found" in done.stdout
+    with np.load(factors) as arrays:
+        assert sorted(arrays["columns"]) == list(range(8))
+    np.save(matrix, np.kron([[1.0, 1], [1, -1]], np.ones((4, 3))))
+    done = sparseopt("factorize", matrix, "--architecture", "search:20,2", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"] == "VERIFIED"
+
+
 def test_analyze_supports(lu_file: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     done = sparseopt("analyze", lu_file, "--html", page)
@@ -124,6 +139,8 @@ def test_bad_file(tmp_path: Path, name: str, content: str, words: str) -> None:
         (["factorize", "A", "--architecture", "cubic"], "--architecture must be"),
         (["factorize", "A", "--architecture", "monarch:x"], "two integers"),
         (["factorize", "A", "--architecture", "square-dyadic"], "square"),
+        (["factorize", "A", "--architecture", "search:x"], "with integers"),
+        (["factorize", "A", "--architecture", "search:1"], "are enough"),
         (["factorize", "A", "--architecture", "monarch:2,2", "-o", "x.csv"], ".json or .npz"),
         (["factorize", "LU", "--architecture", "square-dyadic"], "numpy.save"),
         (["nonsense"], "No such command"),

@@ -3,3 +3,4 @@
 from sparseopt.butterfly.certificate import ButterflyCertificate
 from sparseopt.butterfly.permuted import PermutedButterflyCertificate, PermutedKroneckerProduct
 from sparseopt.butterfly.problem import ButterflyFactorization
+from sparseopt.butterfly.selection import ChosenArchitecture, best_architecture

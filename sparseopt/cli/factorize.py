@@ -15,12 +15,17 @@ from sparseopt.cli.console import parse_options, print_solution, progress_displa
 from sparseopt.report.report import write_whole
 from sparseopt.verifying import read_text
 
-_FORMS = "square-dyadic, monarch:P,Q, or a JSON file with a list of [a, b, c, d]"
+_FORMS = (
+    "square-dyadic, monarch:P,Q, search:PARAMETERS or search:PARAMETERS,MAX_RANK, or a JSON file "
+    "with a list of [a, b, c, d]"
+)
+_ORDERS = "known, or unknown: look for orders of rows and columns (square-dyadic only)"
 
 
 def factorize(
     file: Annotated[str, typer.Argument(help="A matrix (.npy).")],
     architecture: Annotated[str, typer.Option(help=_FORMS)],
+    permutations: Annotated[str, typer.Option(help=_ORDERS)] = "known",
     output: Annotated[
         str | None,
         typer.Option("-o", "--output", help="Solution (.json) or factors (.npz)."),
@@ -38,7 +43,7 @@ def factorize(
     if output is not None and Path(output).suffix not in (".json", ".npz"):
         raise so.ProblemError(f"--output must end in .json or .npz, got {output!r}")
     target = _load_matrix(file)
-    problem = so.ButterflyFactorization(target, _parse(architecture, target.shape))
+    problem = so.ButterflyFactorization(target, _parse(architecture, target), permutations)
     with progress_display(not json) as progress:
         solution = so.solve(
             problem,
@@ -73,9 +78,9 @@ def _load_matrix(file: str) -> np.ndarray:
     return target
 
 
-def _parse(text: str, shape: tuple[int, ...]) -> so.Architecture:
-    """Return the architecture that the option names, for a matrix of this shape."""
-    rows, columns = shape
+def _parse(text: str, target: np.ndarray) -> so.Architecture:
+    """Return the architecture that the option names, for this matrix."""
+    rows, columns = target.shape
     kind, _, rest = text.partition(":")
     if kind == "square-dyadic" and not rest:
         if rows != columns:
@@ -89,9 +94,27 @@ def _parse(text: str, shape: tuple[int, ...]) -> so.Architecture:
                 f"monarch takes monarch:P,Q with two integers, got {text!r}"
             ) from error
         return so.Architecture.monarch(rows, columns, p, q)
+    if kind == "search" and rest:
+        return _search(rest, target)
     if text.endswith(".json"):
         return _read_architecture(text)
     raise so.ProblemError(f"--architecture must be {_FORMS}, got {text!r}")
+
+
+def _search(rest: str, target: np.ndarray) -> so.Architecture:
+    """Return the architecture of least proven error within a budget of parameters."""
+    from sparseopt.butterfly import best_architecture
+
+    try:
+        numbers = [int(number) for number in rest.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 2):
+        raise so.ProblemError(
+            f"search takes search:PARAMETERS or search:PARAMETERS,MAX_RANK with integers, got "
+            f"'search:{rest}'"
+        )
+    return best_architecture(target, *numbers).architecture
 
 
 def _read_architecture(file: str) -> so.Architecture:
@@ -112,6 +135,9 @@ def _read_architecture(file: str) -> so.Architecture:
 
 
 def _print_figures(certificate: Any) -> None:
+    if isinstance(certificate, so.PermutedButterflyCertificate):
+        certificate = certificate.for_these_orders
+        say("orders of rows and columns were found; the bounds hold for these orders")
     say(
         f"error {certificate.error:.6g} (relative {certificate.relative_error:.6g}); "
         f"the best possible error is at least {certificate.lower_bound:.6g}, "
@@ -123,5 +149,10 @@ def _write(output: str, solution: so.Solution) -> None:
     if output.endswith(".json"):
         write_whole(output, solution.to_json())
         return
-    factors = {f"factor_{i}": factor for i, factor in enumerate(solution.answer.factors)}
-    np.savez(output, **factors)
+    product = solution.answer
+    arrays: dict[str, Any] = {}
+    if isinstance(product, so.PermutedKroneckerProduct):
+        arrays = {"rows": product.rows, "columns": product.columns}
+        product = product.product
+    arrays |= {f"factor_{i}": factor for i, factor in enumerate(product.factors)}
+    np.savez(output, **arrays)

@@ -1,0 +1,194 @@
+"""The architecture with the least proven error for a matrix, within a budget of parameters.
+
+Let an architecture with full products have ordered factorizations m = q_1 .. q_L, n = p_1 .. p_L
+and ranks r_l, as in `sparseopt.kronecker.enumeration`. Its split error at cut l depends only on
+Q = q_1 .. q_l, P = p_1 .. p_l and r_l: it is what the best rank-r_l approximations of the Q x n / P
+blocks leave. So the proven bound E_1^2 + .. + E_{L-1}^2 (see `ButterflyCertificate`) and the number
+of parameters are both sums over the steps of a path through the states (Q, P, r), and the best
+architecture of every size follows from shortest paths, although the architectures are too many to
+be listed. The step from (Q, P, r) to (Q q, P p, r') is the pattern (P, q r, p r', m / (Q q)); it is
+allowed if r' < q r and r < p r', which is non-redundancy.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sparseopt.butterfly.expansion import Grid, pieces
+from sparseopt.butterfly.problem import ButterflyFactorization
+from sparseopt.errors import ProblemError
+from sparseopt.kronecker.architecture import Architecture
+
+State = tuple[int, int, int]
+"""Q, P and r of a cut; (1, 1, 1) at the start, (m, n, 1) at the end."""
+
+
+@dataclass(frozen=True)
+class _Path:
+    """Patterns up to a state: their parameters, the sum of squared split errors, the last step."""
+
+    nnz: int
+    squared: float
+    pattern: tuple[int, int, int, int] | None = None
+    before: _Path | None = None
+
+    @property
+    def patterns(self) -> list[tuple[int, int, int, int]]:
+        """All patterns, in order."""
+        if self.before is None or self.pattern is None:
+            return []
+        return [*self.before.patterns, self.pattern]
+
+
+@dataclass(frozen=True)
+class ChosenArchitecture:
+    """An architecture chosen for a matrix.
+
+    Attributes
+    ----------
+    architecture : Architecture
+        Chainable and non-redundant.
+    upper_bound : float
+        Its products reach this Frobenius error: sqrt(sum E_j^2).
+    """
+
+    architecture: Architecture
+    upper_bound: float
+
+
+def best_architecture(target: Any, max_nnz: int, max_rank: int = 4) -> ChosenArchitecture:
+    """Return the architecture of least proven error among those within a budget.
+
+    Parameters
+    ----------
+    target : array (m, n)
+        Whatever `ButterflyFactorization` takes.
+    max_nnz : int
+        Largest number of parameters.
+    max_rank : int
+        Largest rank allowed at any cut.
+
+    Returns
+    -------
+    ChosenArchitecture
+        The least sum of squared split errors among all non-redundant chainable architectures with
+        full products; of equal ones (within rounding) the one with the fewest parameters. One
+        batched SVD of the target per pair of divisors of m and n that the budget can reach.
+
+    Raises
+    ------
+    ProblemError
+        If nothing fits the budget (saying what would), or the target is no finite matrix.
+
+    Examples
+    --------
+    >>> import scipy.linalg
+    >>> from sparseopt.butterfly import best_architecture
+    >>> found = best_architecture(scipy.linalg.hadamard(8), max_nnz=64)
+    >>> found.architecture.nnz, found.upper_bound
+    (48, 0.0)
+    """
+    for name, value in (("max_nnz", max_nnz), ("max_rank", max_rank)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ProblemError(f"{name} must be a positive integer, got {value!r}")
+    shape = tuple(getattr(target, "shape", np.shape(target)))
+    if len(shape) != 2 or 0 in shape:
+        raise ProblemError(f"target must be a non-empty matrix, got shape {shape}")
+    problem = ButterflyFactorization(target, Architecture([(1, *shape, 1)]))
+    best = _Chooser(problem, max_nnz, max_rank).run()
+    if best is None:
+        least = min(shape[0] * shape[1], sum(shape))
+        raise ProblemError(
+            f"no architecture for a {shape[0]} x {shape[1]} matrix has at most {max_nnz} "
+            f"parameters with ranks up to {max_rank}; {least} are enough"
+        )
+    return ChosenArchitecture(
+        Architecture(best.patterns), math.sqrt(best.squared) / problem.scaling
+    )
+
+
+class _Chooser:
+    """Shortest paths with two costs: for every state, the paths that no other one beats."""
+
+    def __init__(self, problem: ButterflyFactorization, max_nnz: int, max_rank: int) -> None:
+        self.problem = problem
+        self.max_nnz = max_nnz
+        self.max_rank = max_rank
+        # Split errors below this are rounding: counted as 0, so that fewer parameters win.
+        unit = float(np.finfo(problem.dtype).eps) * problem.norm * problem.scaling
+        self.negligible = (32 * unit) ** 2
+        self.tails: dict[tuple[int, int], np.ndarray] = {}
+
+    def run(self) -> _Path | None:
+        """Return the path of least squared error, then of fewest parameters."""
+        m, n = self.problem.shape
+        fronts: dict[State, list[_Path]] = {(1, 1, 1): [_Path(0, 0.0)]}
+        ends: list[_Path] = []
+        # Every step multiplies Q P by at least 2, so this order sees a state after its past.
+        cuts = [(q, p) for q in _divisors(m) for p in _divisors(n)]
+        for cut in sorted(cuts, key=lambda pair: pair[0] * pair[1]):
+            for rank in range(1, self.max_rank + 1):
+                state = (*cut, rank)
+                front = _pareto(fronts.pop(state, []))
+                for path in front:
+                    self._extend(state, path, fronts, ends)
+        return min(ends, key=lambda path: (path.squared, path.nnz), default=None)
+
+    def _extend(
+        self, state: State, path: _Path, fronts: dict[State, list[_Path]], ends: list[_Path]
+    ) -> None:
+        """Add every next step within the budget."""
+        m, n = self.problem.shape
+        done, a, rank = state
+        left, right = m // done, n // a
+        if path.before is None or rank < right:
+            last = (a, left * rank, right, 1)
+            nnz = path.nnz + math.prod(last)
+            if nnz <= self.max_nnz:
+                ends.append(_Path(nnz, path.squared, last, path))
+        for q in _divisors(left):
+            for p in _divisors(right):
+                for new in range(1, min(self.max_rank, q * rank - 1) + 1):
+                    if path.before is not None and rank >= p * new:
+                        continue
+                    step = (a, q * rank, p * new, left // q)
+                    nnz = path.nnz + math.prod(step)
+                    if nnz >= self.max_nnz:
+                        break
+                    reached = (done * q, a * p)
+                    squared = path.squared + self._squared_error(*reached, new)
+                    fronts.setdefault((*reached, new), []).append(_Path(nnz, squared, step, path))
+
+    def _squared_error(self, rows: int, groups: int, rank: int) -> float:
+        """Return what the best approximations of rank `rank` leave of the blocks of a cut."""
+        key = rows, groups
+        if key not in self.tails:
+            m, n = self.problem.shape
+            grid = Grid(1, rows, m // rows, groups, n // groups, 1)
+            lost = np.zeros(self.max_rank + 1)
+            # With min(rows, n / groups) singular values, larger ranks lose nothing.
+            for piece in pieces(self.problem.target, grid, self.problem.scaling):
+                squares = np.linalg.svd(piece.blocks, compute_uv=False) ** 2
+                total = squares.sum(axis=tuple(range(squares.ndim - 1)))
+                for r in range(1, min(self.max_rank, total.size) + 1):
+                    lost[r] += float(total[r:].sum())
+            lost[lost <= self.negligible] = 0.0
+            self.tails[key] = lost
+        return float(self.tails[key][rank])
+
+
+def _pareto(paths: list[_Path]) -> list[_Path]:
+    """Return the paths for which no other one has both fewer parameters and a smaller error."""
+    kept: list[_Path] = []
+    for path in sorted(paths, key=lambda item: (item.nnz, item.squared)):
+        if not kept or path.squared < kept[-1].squared:
+            kept.append(path)
+    return kept
+
+
+def _divisors(n: int) -> list[int]:
+    return [k for k in range(1, n + 1) if n % k == 0]
