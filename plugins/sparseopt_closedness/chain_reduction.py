@@ -13,7 +13,10 @@ import sparseopt as so
 from sparseopt.closedness import KroneckerChainCertificate, ShortenedChainCertificate
 from sparseopt.closedness.chains import shorten
 from sparseopt.closedness.masked import covered, start
-from sparseopt_closedness.reduction import LARGEST_SIZE, reduce_state
+from sparseopt_closedness.reduction import reduce_state
+
+LARGEST_SIZE = 30_000_000
+"""Rows x terms x columns of two neighbours up to which absorption takes seconds."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from sparseopt.closedness.closed import first_incomparable
 from sparseopt.closedness.masked import Masked, components, is_full, start
 from sparseopt_closedness.free_families import free_families
 
-LARGEST_SIZE = 30_000_000
+LARGEST_SIZE = 10_000
 """Rows x terms x columns up to which the polynomial stages take seconds."""
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import sparseopt as so
-from sparseopt_kronecker.hierarchy import Run, Standard, finish, require_options
+from sparseopt_kronecker.hierarchy import Run, Standard, finish, require_options, run_safely
 from sparseopt_kronecker.numpy_steps import peel
 
 
@@ -47,7 +47,7 @@ class HierarchicalNumpy(so.Solver[so.ButterflyFactorization]):
         2 x 2 blocks), the factors, and tiles of 64 Ki entries.
         """
         standard = Standard.of(problem.architecture)
-        run = factorize(problem, standard, context)
+        run = run_safely(problem, standard, context, factorize)
         return finish(problem, standard, run, self.bounds, self.probes)
 
     def cost(self, problem: so.ButterflyFactorization) -> float:

@@ -18,7 +18,7 @@ The exact error is free: W = U^H B with orthonormal U leaves a residual of squar
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,6 +114,14 @@ class Standard:
             last = min(first + many, groups)
             yield first, last, self._gather(problem, first * width, last * width)
 
+    def matrix(self, problem: so.ButterflyFactorization) -> np.ndarray:
+        """Return the standard matrix; a view of an array or tensor target if it is whole."""
+        if self.is_whole and problem.kind == "tensor":
+            return problem.columns(0, self.columns)
+        if self.is_whole and problem.kind == "array":
+            return np.asarray(problem.target)
+        return self._gather(problem, 0, self.columns)
+
     def _gather(self, problem: so.ButterflyFactorization, start: int, stop: int) -> np.ndarray:
         """Return columns of the standard matrix, part by part of the problem."""
         inner, width = self.inner, self._width
@@ -167,6 +175,48 @@ class Run:
     rest: Any
     residual: float | None
     energy: float
+
+
+Engine = Callable[[so.ButterflyFactorization, Standard, so.Context], Run]
+
+
+def run_safely(
+    problem: so.ButterflyFactorization, standard: Standard, context: so.Context, engine: Engine
+) -> Run:
+    """Run an engine; once more on a scaled copy if squares of the entries left the safe range.
+
+    The scale is a power of two, so nothing is rounded.
+    """
+    with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+        run = engine(problem, standard, context)
+    low, high = (2.0**-60, 2.0**100) if _is_single(problem.dtype) else (2.0**-400, 2.0**800)
+    if low < run.energy < high:
+        return run
+    peak = max(float(np.abs(problem.columns(k, k + 1)).max()) for k in range(problem.shape[1]))
+    if peak == 0:
+        return run
+    exponent = math.frexp(peak)[1]
+    target = problem.target
+    scaled = so.ButterflyFactorization(_times(target, -exponent), problem.architecture)
+    run = engine(scaled, standard, context)
+    with np.errstate(over="ignore", under="ignore"):
+        rest = _times(run.rest, exponent)
+    if not bool(np.isfinite(np.asarray(rest)).all()):
+        raise so.Inconclusive(
+            f"the factors overflow {problem.dtype}: entries reach {peak:.3g}; divide the target "
+            "by a constant first"
+        )
+    return Run(run.lefts, rest, None, run.energy)
+
+
+def _times(target: Any, exponent: int) -> Any:
+    """Return the target times 2**exponent, in two steps so that neither power overflows."""
+    half = exponent // 2
+    return (target * 2.0**half) * 2.0 ** (exponent - half)
+
+
+def _is_single(dtype: np.dtype[Any]) -> bool:
+    return bool(np.finfo(dtype).eps > 1e-10)
 
 
 def finish(
