@@ -71,6 +71,12 @@ MANIFEST = Manifest(
     ),
     analyzers=(
         AnalyzerEntry(
+            name="measured_slopes",
+            path="sparseopt_pathlifting.measured_slopes:MeasuredSlopes",
+            subject="sparseopt:Network",
+            summary="the Lipschitz bound against slopes on random pairs of inputs",
+        ),
+        AnalyzerEntry(
             name="layer_structure",
             path="sparseopt_pathlifting.layer_structure:LayerStructure",
             subject="sparseopt:Network",
@@ -86,7 +92,7 @@ MANIFEST = Manifest(
             name="path_norms",
             path="sparseopt_pathlifting.path_norms:PathNorms",
             subject="sparseopt:Network",
-            summary="path-norm, path count and the Lipschitz bound they give",
+            summary="path-norm, Lipschitz bound, path count, and their growth with depth",
         ),
         AnalyzerEntry(
             name="support_closedness",

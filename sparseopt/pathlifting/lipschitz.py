@@ -208,13 +208,29 @@ class LipschitzBound(Problem):
         scale = np.exp(rng.uniform(-4, 4, size=(pairs, *(1,) * (len(shape) - 1))))
         x = scale * rng.standard_normal(shape)
         step = np.exp(rng.uniform(-8, 2, size=scale.shape)) * rng.standard_normal(shape)
+        return float(self.slopes(x, x + step).max())
+
+    def slopes(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return ``|f(y) - f(x)|_{p_out} / |y - x|_{p_in}`` for n pairs of inputs.
+
+        Parameters
+        ----------
+        x, y : float64 array, shape (n, *input_shape)
+            Distinct within each pair.
+
+        Returns
+        -------
+        float64 array, shape (n,)
+            Each a lower bound on every Lipschitz constant, up to rounding. 0 where a value
+            leaves the range of float64.
+        """
         with np.errstate(over="ignore", invalid="ignore"):
-            change = (self.network.run(x + step) - self.network.run(x)).reshape(pairs, -1)
+            change = (self.network.run(y) - self.network.run(x)).reshape(len(x), -1)
         # Values beyond float64 on the way tell nothing.
         change = np.where(np.isfinite(change), change, 0.0)
         outputs = np.linalg.norm(change, self.p_out, axis=1)
-        inputs = np.linalg.norm(((x + step) - x).reshape(pairs, -1), self.p_in, axis=1)
-        return float((outputs / inputs).max())
+        inputs = np.linalg.norm((y - x).reshape(len(x), -1), self.p_in, axis=1)
+        return np.asarray(outputs / inputs)
 
     def evaluate(self, answer: LipschitzValue) -> Mapping[str, float]:
         """Return the bound itself, which is the better the smaller it is."""

@@ -24,6 +24,8 @@ from sparseopt.pathlifting import runs
 # Entries above 2**-SAFE, times weights above 2**-SAFE, stay clear of underflow (2**-1022).
 _SAFE = 480
 
+Observe = Callable[[str, float, float], None]
+
 
 @dataclass(frozen=True, eq=False)
 class Powers:
@@ -114,6 +116,7 @@ def power_sums(
     bias_paths: bool = True,
     by_pixels: bool = False,
     tick: Callable[[str], None] | None = None,
+    observe: Observe | None = None,
 ) -> Powers:
     """Return ``||Phi^(->j)||_q^q`` per output (the number of nonzero paths for q = 0, the largest
     |Phi_p| for q = inf).
@@ -129,6 +132,10 @@ def power_sums(
         Compute convolutions with their sums in another order.
     tick : callable(node name), optional
         Called at each layer.
+    observe : callable(node name, log2 of the total, log2 of the largest), optional
+        Called after each layer with the total and the largest of ``||Phi^(->v)||_q^q`` over its
+        neurons v; again from the first layer on if the pass is repeated. For q = inf the total
+        is the largest.
 
     Returns
     -------
@@ -137,9 +144,9 @@ def power_sums(
     """
     pass_of = _Logarithms if q == math.inf else _Scaled
     try:
-        return pass_of(q, bias_paths, by_pixels, tick).run(network)
+        return pass_of(q, bias_paths, by_pixels, tick, observe).run(network)
     except _OutOfRange:
-        return _Logarithms(q, bias_paths, by_pixels, tick).run(network)
+        return _Logarithms(q, bias_paths, by_pixels, tick, observe).run(network)
 
 
 @dataclass(frozen=True)
@@ -150,6 +157,7 @@ class _Logarithms:
     bias_paths: bool
     by_pixels: bool
     tick: Callable[[str], None] | None
+    observe: Observe | None
 
     def run(self, network: Network) -> Powers:
         first = runs.Runs.ones(network.input_shape, semiring=self._semiring)
@@ -172,10 +180,16 @@ class _Logarithms:
             self.tick(node.name)
         result = runs.propagate(node.op.mapped(self._log), values, self._semiring)
         offset = node.op.offset() if self.bias_paths else None
-        if offset is None:
-            return result
-        result = result.against(offset)
-        return result.scaled(self._semiring.add(result.array, self._log(offset)))
+        if offset is not None:
+            result = result.against(offset)
+            result = result.scaled(self._semiring.add(result.array, self._log(offset)))
+        if self.observe:
+            largest = float(result.array.max())
+            total = largest
+            if self.q != math.inf and largest > -math.inf:
+                total += math.log2(result.scaled(np.exp2(result.array - largest)).total())
+            self.observe(node.name, total, largest)
+        return result
 
 
 @dataclass(frozen=True)
@@ -189,6 +203,7 @@ class _Scaled:
     bias_paths: bool
     by_pixels: bool
     tick: Callable[[str], None] | None
+    observe: Observe | None
 
     def run(self, network: Network) -> Powers:
         first = (runs.Runs.ones(network.input_shape), 0)
@@ -237,6 +252,10 @@ class _Scaled:
             (result, constant), exponent = _aligned([(result, exponent), (constant, shift)])
             result = result.against(constant.array)
             result = result.scaled(result.array + constant.array)
+        if self.observe:
+            sums = result.total(), float(result.array.max())
+            total, largest = (math.log2(v) + exponent if v > 0 else -math.inf for v in sums)
+            self.observe(node.name, total, largest)
         return result, exponent
 
 

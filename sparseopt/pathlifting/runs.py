@@ -58,6 +58,16 @@ class Runs:
         """Return the samples with other numbers in the same places."""
         return Runs(array, self.classes)
 
+    def total(self) -> float:
+        """Return the sum over the entries of the first sample, each class times its size."""
+        result = self.array[0]
+        for index in reversed(self.classes):
+            if index is None:
+                result = result.sum(axis=-1)
+            else:
+                result = result @ np.bincount(index, minlength=result.shape[-1])
+        return float(result)
+
     def against(self, constant: np.ndarray) -> Runs:
         """Return the samples with the axes expanded along which a constant varies."""
         lead = len(self.classes) - constant.ndim

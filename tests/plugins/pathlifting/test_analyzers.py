@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.network import Conv, Dense, Input, Network, Node, Relu
+from sparseopt.network import Conv, Dense, Input, Network, Node, Relu, chain
 
 ROOT = Path(__file__).parents[3]
 
@@ -57,6 +57,47 @@ def test_path_norm_and_count() -> None:
     assert found["path-norm"].value["value"] == 3 + 6
     assert found["path-count"].value["exact"] == "5"
     assert so.verify(found["lipschitz-bound"]).ok
+
+
+def test_paths_from_biases_count_in_the_norm_but_not_in_the_lipschitz_bound() -> None:
+    net = chain((1,), Dense(np.array([[2.0]]), np.array([5.0])), Relu(), Dense(np.array([[3.0]])))
+    found = rules(so.analyze(net))
+    assert found["path-norm"].value["value"] == 6 + 15
+    assert found["lipschitz-bound"].value["value"] == 6
+    assert so.verify(found["lipschitz-bound"]).ok
+    slopes = found["measured-slopes"]
+    assert slopes.severity is so.Severity.INFO
+    assert max(slopes.value["largest_slope"]) == pytest.approx(6)  # x > 0 has slope 6 exactly
+    assert so.verify(slopes).ok
+
+
+def test_only_biases_reach_the_output() -> None:
+    net = chain((1,), Dense(np.array([[0.0]]), np.array([5.0])), Relu(), Dense(np.array([[3.0]])))
+    found = rules(so.analyze(net))
+    assert found["path-norm"].severity is so.Severity.INFO
+    assert found["lipschitz-bound"].severity is so.Severity.PROBLEM
+    assert found["measured-slopes"].severity is so.Severity.INFO
+
+
+def test_norms_and_paths_along_depth() -> None:
+    found = rules(so.analyze(mlp([[1, -2], [0, 3]], [[1, 0], [-1, 1]])))
+    norms, paths = found["norm-along-depth"].value, found["paths-along-depth"].value
+    assert norms["layers"] == ["w0", "w1"]
+    np.testing.assert_allclose(norms["log10_total"], np.log10([6, 9]))
+    np.testing.assert_allclose(norms["log10_largest"], np.log10([3, 6]))
+    np.testing.assert_allclose(paths["log10_total"], np.log10([3, 5]))
+    assert found["norm-along-depth"].figure.kind == "line"
+
+
+def test_slopes_of_a_network_whose_lipschitz_constant_is_attained() -> None:
+    net = mlp([[1.0, -1.0], [2.0, -0.5]])  # linear: attained in the direction (1, -1)
+    found = rules(so.analyze(net, only=["measured_slopes"]))["measured-slopes"]
+    assert max(found.value["largest_slope"]) == pytest.approx(4.5)
+    assert found.value["bound_log10"] == pytest.approx(np.log10(4.5))
+
+
+def test_the_input_as_output() -> None:
+    assert so.analyze(Network((Node("x", Input((2,))),), "x")).ok
 
 
 def test_nothing_passes_is_a_problem() -> None:

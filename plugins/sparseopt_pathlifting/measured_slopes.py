@@ -1,0 +1,121 @@
+"""A Lipschitz bound against slopes measured on random pairs of inputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+import sparseopt as so
+
+# Sizes of the values of a layer, over all samples that are evaluated together.
+_BATCH_ENTRIES = 1 << 22
+
+
+@dataclass(frozen=True)
+class MeasuredSlopes(so.Analyzer[so.Network]):
+    """Samples |f(x) - f(y)|_1 / |x - y|_inf and compares with the Lipschitz bound.
+
+    Every slope is a lower bound on the smallest Lipschitz constant, which therefore lies between
+    the largest slope and the bound. x has standard normal entries; x and y differ by plus or
+    minus one distance in every entry, at random.
+
+    Parameters
+    ----------
+    distances : tuple of float
+        Between x and y in the maximum norm.
+    pairs : int
+        Per distance, at most.
+    work : float
+        Edges of the network that all evaluations together may cost; lessens the pairs to not
+        less than one per distance.
+    seed : int
+    """
+
+    distances: tuple[float, ...] = (1e-3, 1e-2, 0.1, 1.0, 10.0)
+    pairs: int = 32
+    work: float = 4e10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.distances or not all(0 < d < math.inf for d in self.distances):
+            raise ValueError("distances must be positive numbers, at least one")
+        if self.pairs < 1:
+            raise ValueError("pairs must be at least 1")
+
+    def accepts(self, subject: so.Network) -> so.Accepted | so.Refused:
+        """Take every network."""
+        return so.Accepted()
+
+    def analyze(self, subject: so.Network, context: so.Context) -> Iterator[so.Finding]:
+        """Yield one finding."""
+        problem = so.LipschitzBound(subject)
+        bound = so.solve(problem)
+        rng = np.random.default_rng(self.seed)
+        cost = 2.0 * max(subject.edge_count, 1) * len(self.distances)
+        pairs = int(min(self.pairs, max(1.0, self.work / cost)))
+        largest = []
+        for i, distance in enumerate(self.distances):
+            context.report(i / len(self.distances), f"slopes at distance {distance:g}")
+            largest.append(self._largest(problem, distance, pairs, rng, context))
+        yield self._finding(bound, largest, pairs)
+
+    def _largest(
+        self,
+        problem: so.LipschitzBound,
+        distance: float,
+        pairs: int,
+        rng: np.random.Generator,
+        context: so.Context,
+    ) -> float:
+        network = problem.network
+        widest = max(math.prod(shape) for shape in network.shapes.values())
+        together = max(1, _BATCH_ENTRIES // widest)
+        result = 0.0
+        for start in range(0, pairs, together):
+            context.check_time("measuring slopes")
+            shape = (min(together, pairs - start), *network.input_shape)
+            x = rng.standard_normal(shape)
+            y = x + distance * rng.choice([-1.0, 1.0], size=shape)
+            result = max(result, float(problem.slopes(x, y).max()))
+        return result
+
+    def _finding(self, bound: so.Solution, largest: list[float], pairs: int) -> so.Finding:
+        limit = bound.answer
+        steepest = max(largest)
+        # Slopes come out of differences of rounded values.
+        violated = limit.value < math.inf and steepest > limit.value * (1 + 1e-6)
+        least = f"at least {steepest:.4g} (the largest slope on {pairs} random pairs of inputs at "
+        least += f"each of {len(largest)} distances)"
+        proven = f"{limit.value:.4g}" if limit.value < math.inf else f"10^{limit.log10:.6g}"
+        most = f"at most {proven} (proven)"
+        logs = [limit.log10 if math.isfinite(limit.log10) else math.nan] * len(largest)
+        measured = [math.log10(v) if v > 0 else math.nan for v in largest]
+        return so.Finding(
+            "measured-slopes",
+            so.Severity.PROBLEM if violated else so.Severity.INFO,
+            "network",
+            f"a sampled slope of {steepest:.6g} violates the Lipschitz bound {limit.value:.6g}"
+            if violated
+            else "the smallest L with |f(x) - f(y)|_1 <= L |x - y|_inf is " + f"{least}, {most}",
+            {
+                "distances": list(self.distances),
+                "largest_slope": largest,
+                "pairs": pairs,
+                "bound_log10": limit.log10,
+            },
+            remedy="report this network: the bound is proven, so its check is wrong"
+            if violated
+            else "",
+            certificate=bound.certificate,
+            figure=so.SeriesFigure(
+                "log10 of the Lipschitz bound and of the largest sampled slope",
+                "distance of the inputs in the maximum norm",
+                "log10",
+                [f"{d:g}" for d in self.distances],
+                {"Lipschitz bound": logs, "largest slope sampled": measured},
+                "line",
+            ),
+        )
