@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from sparseopt import registry as _registry
 from sparseopt.analysis import analyze
 from sparseopt.analyzer import Analyzer
 from sparseopt.certificate import Certificate, Check, Steps
@@ -234,12 +235,15 @@ _HOME = {name: module for module, names in DOMAINS.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name in _HOME:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+    elif name.startswith("_"):
         raise AttributeError(f"module 'sparseopt' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
+    else:  # what a plugin's manifest offers under this name, such as a torch layer
+        value = _registry.tool(name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+    return sorted({*globals(), *_HOME, *_registry.tool_names()})

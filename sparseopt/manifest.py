@@ -120,6 +120,26 @@ class ReaderEntry:
 
 
 @dataclass(frozen=True)
+class ToolEntry:
+    """A class or function of a first-party plugin, which users reach as ``sparseopt.NAME``.
+
+    For what is neither solver, analyzer nor reader, such as a layer of another library. `name` is
+    its public name; the rest is as for `SolverEntry`.
+    """
+
+    name: str
+    path: str
+    summary: str
+    requires: tuple[str, ...] = ()
+    remedy: str = ""
+
+    def __post_init__(self) -> None:
+        _require_path(self.path, self.name)
+        if self.requires and not self.remedy:
+            raise ValueError(f"{self.name}: a tool that requires modules must give the remedy")
+
+
+@dataclass(frozen=True)
 class Manifest:
     """All that a plugin offers.
 
@@ -133,6 +153,8 @@ class Manifest:
         One line.
     solvers, analyzers, readers : tuple
         The entries.
+    tools : tuple of ToolEntry
+        Used only from plugins that ship with sparseopt: no other adds to its names.
     json_types : tuple of str
         ``"module:Class"`` of the plugin's own classes decorated with `json_type`.
     """
@@ -143,4 +165,5 @@ class Manifest:
     solvers: tuple[SolverEntry, ...] = ()
     analyzers: tuple[AnalyzerEntry, ...] = ()
     readers: tuple[ReaderEntry, ...] = ()
+    tools: tuple[ToolEntry, ...] = ()
     json_types: tuple[str, ...] = ()

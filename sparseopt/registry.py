@@ -26,14 +26,16 @@ from sparseopt.manifest import (
     Manifest,
     ReaderEntry,
     SolverEntry,
+    ToolEntry,
 )
+from sparseopt.reader import Reader
 from sparseopt.serialization import type_tag
 from sparseopt.verdict import Unavailable
 
 GROUP = "sparseopt.plugins"
 FIRST_PARTY = "sparseopt"
 
-Entry = SolverEntry | AnalyzerEntry | ReaderEntry
+Entry = SolverEntry | AnalyzerEntry | ReaderEntry | ToolEntry
 
 
 @dataclass(frozen=True)
@@ -251,6 +253,7 @@ class Registry:
         self.solvers = self._collect("solvers")
         self.analyzers = self._collect("analyzers")
         self.readers = self._collect("readers")
+        self.tools = tuple(t for t in self._collect("tools") if t.plugin.first_party)
         self._for_problem: dict[str, list[Registered]] = {}
         for item in self.solvers:
             self._for_problem.setdefault(item.entry.problem, []).append(item)
@@ -334,6 +337,32 @@ def analyzers() -> tuple[AnalyzerEntry, ...]:
     return tuple(item.entry for item in registry().analyzers)
 
 
+def tool_names() -> tuple[str, ...]:
+    """Return the names that plugins shipped with sparseopt add to it."""
+    return tuple(item.name for item in registry().tools)
+
+
+def tool(name: str) -> Any:
+    """Return the class or function that a plugin shipped with sparseopt offers by this name.
+
+    Raises
+    ------
+    AttributeError
+        If there is none.
+    ImportError
+        If it cannot be used here, with the reason and the remedy.
+    """
+    found = next((item for item in registry().tools if item.name == name), None)
+    if found is None:
+        raise AttributeError(f"module 'sparseopt' has no attribute {name!r}")
+    missing = found.availability()
+    if missing is not None:
+        raise ImportError(
+            f"sparseopt.{name} cannot be used: {missing.reason}; remedy: {missing.remedy}"
+        )
+    return found.cls
+
+
 def _matches(entry: ReaderEntry, source: Any) -> bool:
     if isinstance(source, str | os.PathLike):
         return os.fspath(source).lower().endswith(entry.suffixes) if entry.suffixes else False
@@ -347,6 +376,11 @@ def read(source: Any, *, produces: str | None = None, example: Any = None) -> An
     The first available reader whose suffixes or types match reads it. `produces`, a
     ``"package:Class"`` tag, narrows the choice.
     """
+    return reader_of(source, produces).read(source, example)
+
+
+def reader_of(source: Any, produces: str | None = None) -> Reader:
+    """Return the reader that `read` takes for `source`."""
     if isinstance(source, str | os.PathLike) and not os.path.isfile(source):
         what = "is a folder" if os.path.isdir(source) else "does not exist"
         raise ProblemError(f"the file {os.fspath(source)!r} {what}; give the path of a file")
@@ -356,7 +390,7 @@ def read(source: Any, *, produces: str | None = None, example: Any = None) -> An
     for item in matching:
         missing = item.availability()
         if missing is None:
-            return item.cls().read(source, example)
+            return item.cls()  # type: ignore[no-any-return]
         refusals.append(f"{item.name}: {missing.reason}; remedy: {missing.remedy}")
     if refusals:
         raise ProblemError(f"nothing here can read {_name(source)}: " + "; ".join(refusals))

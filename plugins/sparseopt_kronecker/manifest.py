@@ -1,6 +1,6 @@
 """What this plugin offers; data only."""
 
-from sparseopt.manifest import Manifest, SolverEntry
+from sparseopt.manifest import Manifest, SolverEntry, ToolEntry
 from sparseopt.verdict import Guarantee
 
 MANIFEST = Manifest(
@@ -50,6 +50,15 @@ MANIFEST = Manifest(
             guarantee=Guarantee.HEURISTIC,
             summary="L-BFGS on the entries inside the supports, with restarts",
             citations=("arXiv:2112.00386",),
+        ),
+    ),
+    tools=(
+        ToolEntry(
+            name="KroneckerLinear",
+            path="sparseopt_kronecker.kronecker_linear:KroneckerLinear",
+            summary="torch layer whose weight is a product of Kronecker-sparse factors",
+            requires=("torch",),
+            remedy="pip install 'sparseopt[kronecker]'",
         ),
     ),
 )

@@ -79,6 +79,7 @@ def _entries() -> list[dict[str, Any]]:
         ("solver", "problem", known.solvers),
         ("analyzer", "subject", known.analyzers),
         ("reader", "produces", known.readers),
+        ("tool", "path", known.tools),
     ):
         for item in items:
             state, remedy = _state(item)
@@ -111,7 +112,7 @@ def doctor(
     json: opt.Json = False,
     verbose: Annotated[bool, typer.Option(help="Print tracebacks of what fails.")] = False,
 ) -> None:
-    """Show packages, plugins, solvers, analyzers, readers: what is there, or why not."""
+    """Show packages, plugins and what they offer: what is there, or why not."""
     plugins = [_plugin(plugin) for plugin in registry().plugins]
     packages, entries = _packages(), _entries()
     if json:
@@ -124,7 +125,7 @@ def doctor(
     say("plugins")
     for row in plugins:
         _line(f"{row['name']} (from {row['distribution']}) {row['summary']}", row, verbose)
-    for kind in ("solver", "analyzer", "reader"):
+    for kind in ("solver", "analyzer", "reader", "tool"):
         say(f"{kind}s")
         for row in (entry for entry in entries if entry["kind"] == kind):
             promise = f", {row['guarantee']}" if row["guarantee"] else ""
