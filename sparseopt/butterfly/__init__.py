@@ -3,4 +3,4 @@
 from sparseopt.butterfly.certificate import ButterflyCertificate
 from sparseopt.butterfly.permuted import PermutedButterflyCertificate, PermutedKroneckerProduct
 from sparseopt.butterfly.problem import ButterflyFactorization
-from sparseopt.butterfly.selection import ChosenArchitecture, best_architecture
+from sparseopt.butterfly.selection import ChosenArchitecture, architecture_front, best_architecture

@@ -92,6 +92,26 @@ def best_architecture(target: Any, max_nnz: int, max_rank: int = 4) -> ChosenArc
     >>> found.architecture.nnz, found.upper_bound
     (48, 0.0)
     """
+    return architecture_front(target, max_nnz, max_rank)[-1]
+
+
+def architecture_front(
+    target: Any, max_nnz: int, max_rank: int = 4
+) -> tuple[ChosenArchitecture, ...]:
+    """Return the architectures within a budget that no other one beats, smallest first.
+
+    Each has more parameters and a smaller bound than the one before; for any smaller budget, the
+    last one that fits is what `best_architecture` returns. Parameters, cost and errors are those
+    of `best_architecture`.
+
+    Examples
+    --------
+    >>> import scipy.linalg
+    >>> from sparseopt.butterfly import architecture_front
+    >>> front = architecture_front(scipy.linalg.hadamard(4), max_nnz=16)
+    >>> [(found.architecture.nnz, found.upper_bound > 0) for found in front]
+    [(8, True), (12, True), (16, False)]
+    """
     for name, value in (("max_nnz", max_nnz), ("max_rank", max_rank)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ProblemError(f"{name} must be a positive integer, got {value!r}")
@@ -99,15 +119,16 @@ def best_architecture(target: Any, max_nnz: int, max_rank: int = 4) -> ChosenArc
     if len(shape) != 2 or 0 in shape:
         raise ProblemError(f"target must be a non-empty matrix, got shape {shape}")
     problem = ButterflyFactorization(target, Architecture([(1, *shape, 1)]))
-    best = _Chooser(problem, max_nnz, max_rank).run()
-    if best is None:
+    front = _Chooser(problem, max_nnz, max_rank).run()
+    if not front:
         least = min(shape[0] * shape[1], sum(shape))
         raise ProblemError(
             f"no architecture for a {shape[0]} x {shape[1]} matrix has at most {max_nnz} "
             f"parameters with ranks up to {max_rank}; {least} are enough"
         )
-    return ChosenArchitecture(
-        Architecture(best.patterns), math.sqrt(best.squared) / problem.scaling
+    return tuple(
+        ChosenArchitecture(Architecture(path.patterns), math.sqrt(path.squared) / problem.scaling)
+        for path in front
     )
 
 
@@ -123,8 +144,8 @@ class _Chooser:
         self.negligible = (32 * unit) ** 2
         self.tails: dict[tuple[int, int], np.ndarray] = {}
 
-    def run(self) -> _Path | None:
-        """Return the path of least squared error, then of fewest parameters."""
+    def run(self) -> list[_Path]:
+        """Return the whole paths that no other one beats, by parameters."""
         m, n = self.problem.shape
         fronts: dict[State, list[_Path]] = {(1, 1, 1): [_Path(0, 0.0)]}
         ends: list[_Path] = []
@@ -136,7 +157,7 @@ class _Chooser:
                 front = _pareto(fronts.pop(state, []))
                 for path in front:
                     self._extend(state, path, fronts, ends)
-        return min(ends, key=lambda path: (path.squared, path.nnz), default=None)
+        return _pareto(ends)
 
     def _extend(
         self, state: State, path: _Path, fronts: dict[State, list[_Path]], ends: list[_Path]

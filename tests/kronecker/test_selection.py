@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.butterfly import best_architecture
+from sparseopt.butterfly import architecture_front, best_architecture
 from sparseopt.kronecker import architectures, random_product
 
 
@@ -31,6 +31,19 @@ def test_agrees_with_the_list_of_all(
     assert found.architecture.nnz <= max_nnz
     assert found.upper_bound == pytest.approx(bounds[str(found.architecture)], rel=1e-10)
     assert found.upper_bound == pytest.approx(min(bounds.values()), rel=1e-10, abs=1e-12)
+
+
+def test_the_front_holds_the_best_of_every_smaller_budget() -> None:
+    target = np.random.default_rng(0).standard_normal((8, 6))
+    front = architecture_front(target, 48, 2)
+    sizes = [found.architecture.nnz for found in front]
+    bounds = [found.upper_bound for found in front]
+    assert sizes == sorted(set(sizes))
+    assert bounds == sorted(set(bounds), reverse=True)
+    assert bounds[-1] == 0.0
+    for budget in range(sizes[0], 49):
+        fitting = [found for found in front if found.architecture.nnz <= budget]
+        assert best_architecture(target, budget, 2) == fitting[-1]
 
 
 def test_a_hidden_structure_is_found_with_the_fewest_parameters() -> None:
