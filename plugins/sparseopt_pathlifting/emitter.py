@@ -160,13 +160,14 @@ class Emitter:
         name: str,
         factor: np.ndarray | float | None = None,
         bias: np.ndarray | float | None = None,
+        shifts: Sequence[str] = (),
     ) -> Value:
         """Return ``factor * value + bias``, broadcast together as in NumPy."""
         given = [np.shape(a) for a in (factor, bias) if a is not None]
         shape = np.broadcast_shapes(value.shape, *given)
         wide = self.broadcast(value, shape, name)
         gain, shift = (None if a is None else _for_sample(a, shape) for a in (factor, bias))
-        return replace(wide, name=self.builder.scale(wide.name, name, gain, shift))
+        return replace(wide, name=self.builder.scale(wide.name, name, gain, shift, shifts))
 
     def negative(self, value: Value, name: str) -> Value:
         """Return the value times -1."""
@@ -185,10 +186,12 @@ class Emitter:
         gain: tuple[np.ndarray | None, np.ndarray | None],
         epsilon: float,
         name: str,
+        shifts: Sequence[str] = (),
     ) -> Value:
         """Apply a frozen batch normalization along axis 1, as one scale per channel.
 
-        `statistics` are mean and variance, `gain` weight and bias.
+        `statistics` are mean and variance, `gain` weight and bias; `shifts` names the tensors
+        behind mean and bias.
         """
         mean, variance = (a.astype(np.float64) for a in statistics)
         weight = np.ones_like(mean) if gain[0] is None else gain[0].astype(np.float64)
@@ -202,7 +205,8 @@ class Emitter:
         tail = (1,) * max(0, len(value.shape) - 2)
         factor = weight / np.sqrt(spread)
         bias = shift - factor * mean
-        return self.affine(value, name, factor.reshape(-1, *tail), bias.reshape(-1, *tail))
+        factor, bias = factor.reshape(-1, *tail), bias.reshape(-1, *tail)
+        return self.affine(value, name, factor, bias, shifts)
 
     # Piecewise linear -----------------------------------------------------------------------
 

@@ -127,8 +127,12 @@ def batch_norm(graph: TorchGraph, call: Call) -> Value:
     variance = graph.array(call["running_var"], "the running variance")
     weight = graph.optional(call["weight"], "the weight")
     bias = graph.optional(call["bias"], "the bias")
-    made = graph.emit.batch_norm(x, (mean, variance), (weight, bias), call["eps"], call.name)
-    return made
+    names = graph.origin(call, mean="running_mean", bias="bias")
+    complete = "mean" in names and (bias is None or "bias" in names)
+    shifts = tuple(names.values()) if complete else ()
+    return graph.emit.batch_norm(
+        x, (mean, variance), (weight, bias), call["eps"], call.name, shifts
+    )
 
 
 def batch_norm_first(graph: TorchGraph, call: Call) -> list[Any]:

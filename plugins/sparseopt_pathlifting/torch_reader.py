@@ -7,13 +7,14 @@ import operator
 import os
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from torch.nn.utils import prune
 from torch.nn.utils.prune import BasePruningMethod
 
 import sparseopt as so
@@ -63,6 +64,7 @@ class TorchReader(so.Reader):
     """
 
     check: bool = True
+    writes: ClassVar[bool] = True
 
     def read(self, source: Any, example: Any = None) -> so.Network:
         """Return the network."""
@@ -71,6 +73,34 @@ class TorchReader(so.Reader):
         if isinstance(source, torch.export.ExportedProgram):
             return self._from_program(source, example)
         return self._from_module(source, example)
+
+    def multiply(self, source: Any, factors: Mapping[str, Any]) -> Callable[[], None]:
+        """Multiply parameters and buffers of a module in place; masks stay as they are."""
+        found = {name: _tensor(source, name) for name in factors}
+        before = {name: tensor.detach().clone() for name, (_, tensor) in found.items()}
+
+        def write(tensors: Mapping[str, torch.Tensor]) -> None:
+            with torch.no_grad():
+                for name, value in tensors.items():
+                    owner, tensor = found[name]
+                    tensor.copy_(value)
+                    _apply_masks(owner)
+
+        products = {}
+        for name, factor in factors.items():
+            old = before[name]
+            wide = torch.from_numpy(np.asarray(factor, dtype=np.float64)).to(old.device)
+            wide = wide.reshape(old.shape) if wide.numel() == old.numel() else wide
+            products[name] = (old.double() * wide).to(old.dtype)
+        write(products)
+        return lambda: write(before)
+
+    def mask(self, source: Any, masks: Mapping[str, Any]) -> None:
+        """Register masks with ``torch.nn.utils.prune``, on top of those that are there."""
+        for name, mask in masks.items():
+            owner, tensor = _tensor(source, name)
+            wide = torch.from_numpy(np.array(mask, dtype=bool)).to(tensor.device)
+            prune.custom_from_mask(owner, name.rpartition(".")[2], wide.reshape(tensor.shape))
 
     def _from_module(self, module: torch.nn.Module, example: Any) -> so.Network:
         if example is None:
@@ -188,6 +218,29 @@ def _load(path: Any) -> torch.export.ExportedProgram:
             f"{os.fspath(path)!r} is not a program saved by torch.export.save, or is cut short: "
             f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         ) from error
+
+
+def _tensor(source: Any, name: str) -> tuple[torch.nn.Module, torch.Tensor]:
+    """Return a parameter or buffer, the unmasked one where it has a mask, and its module."""
+    if not isinstance(source, torch.nn.Module):
+        raise so.ProblemError(
+            f"a {type(source).__name__} is not changed in place; work on the module, or on the "
+            "network that so.load_network makes of it"
+        )
+    path, _, leaf = name.rpartition(".")
+    owner = source.get_submodule(path)
+    held = {**owner._parameters, **owner._buffers}
+    tensor = held.get(f"{leaf}_orig", held.get(leaf))
+    if tensor is None:
+        raise so.ProblemError(f"{type(source).__name__} holds no tensor {name!r}")
+    return owner, tensor
+
+
+def _apply_masks(module: torch.nn.Module) -> None:
+    """Compute the masked weights anew, as the next call of the module would."""
+    for hook in module._forward_pre_hooks.values():
+        if isinstance(hook, BasePruningMethod):
+            hook(module, ())
 
 
 def _require_evaluation(module: torch.nn.Module) -> None:

@@ -48,6 +48,7 @@ class NetworkBuilder:
         inputs: Sequence[str],
         name: str,
         origin: Mapping[str, str] | None = None,
+        shifts: Sequence[str] = (),
     ) -> str:
         """Add a layer under `name`, made unique by a suffix where it is taken."""
         shape = op.shape([self._shapes[i] for i in inputs])
@@ -55,7 +56,7 @@ class NetworkBuilder:
         while unique in self._nodes:
             count += 1
             unique = f"{name}:{count}"
-        self._nodes[unique] = Node(unique, op, tuple(inputs), dict(origin or {}))
+        self._nodes[unique] = Node(unique, op, tuple(inputs), dict(origin or {}), tuple(shifts))
         self._shapes[unique] = shape
         return unique
 
@@ -112,11 +113,11 @@ class NetworkBuilder:
         name: str,
         factor: np.ndarray | float | None = None,
         bias: np.ndarray | float | None = None,
-        origin: Mapping[str, str] | None = None,
+        shifts: Sequence[str] = (),
     ) -> str:
         """Return ``factor * x + bias``; both broadcast to the shape of `x` as in NumPy."""
         wide = [None if a is None else self._broadcast(a, x, name) for a in (factor, bias)]
-        return self.add(Scale(*wide), (x,), name, origin)
+        return self.add(Scale(*wide), (x,), name, shifts=shifts)
 
     def _broadcast(self, value: np.ndarray | float, x: str, name: str) -> np.ndarray:
         array = np.asarray(value)

@@ -37,15 +37,20 @@ class Node:
     origin : dict of str to str
         Parameter of the operator to the tensor of the source that it came from, where it is that
         tensor unchanged. Two nodes naming one tensor share (tie) their weights.
+    shifts : tuple of str
+        Tensors of the source in which the bias is linear where it is none of them as it stands,
+        such as running mean and bias of a batch normalization.
     """
 
     name: str
     op: Operator
     inputs: tuple[str, ...] = ()
     origin: dict[str, str] = field(default_factory=dict)
+    shifts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", tuple(self.inputs))
+        object.__setattr__(self, "shifts", tuple(self.shifts))
 
 
 @json_type
