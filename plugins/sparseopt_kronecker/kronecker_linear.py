@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -153,9 +154,7 @@ class KroneckerLinear(nn.Module):
             device=weight.device,
             dtype=weight.dtype,
         )
-        wide = weight.float() if weight.dtype in _HALF else weight
-        target = wide.cpu().resolve_conj().numpy()
-        problem = so.ButterflyFactorization(target, layer.architecture)
+        problem = so.ButterflyFactorization(target_of(weight), layer.architecture)
         product = so.solve(problem, **options).answer
         layer._set_factors([torch.from_numpy(f.copy()) for f in product.factors])
         with torch.no_grad():
@@ -236,7 +235,8 @@ class KroneckerLinear(nn.Module):
             values, pattern = self._merged(0, len(self.architecture))
             return pattern.dense(values)
         some = self.factors[0]
-        return self._times(torch.eye(self.in_features, dtype=some.dtype, device=some.device))
+        identity = torch.eye(self.in_features, dtype=some.dtype, device=some.device)
+        return self._times(identity, self._groups)
 
     @property
     def merging(self) -> tuple[int, ...]:
@@ -284,15 +284,20 @@ class KroneckerLinear(nn.Module):
                 f"the layer takes operands with {self.in_features} features in the last "
                 f"dimension, got shape {tuple(input.shape)}"
             )
-        result = self._times(input.reshape(-1, self.in_features).T).T.contiguous()
-        if self.bias is not None:
-            result = result + self.bias.to(result.dtype)
+        y = self._times(input.reshape(-1, self.in_features).T, self._groups[1:])
+        values, pattern = self._merged(*self._groups[0])
+        if pattern.a == pattern.d == 1:  # one matrix product that leaves the layout as well
+            result = nn.functional.linear(y.T, values.flatten(0, 1).flatten(1), self.bias)
+        else:
+            result = _apply(values, pattern, y).T.contiguous()
+            if self.bias is not None:
+                result = result + self.bias.to(result.dtype)
         return result.reshape(*input.shape[:-1], self.out_features)
 
-    def _times(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the product of all factors with a matrix (in_features, batch)."""
-        for first, last in reversed(self._groups):
-            x = apply_factor(*self._merged(first, last), x)
+    def _times(self, x: torch.Tensor, groups: Sequence[tuple[int, int]]) -> torch.Tensor:
+        """Return the product of some groups of factors with a matrix (columns, batch)."""
+        for first, last in reversed(groups):
+            x = _apply(*self._merged(first, last), x)
         return x
 
     def _merged(self, first: int, last: int) -> tuple[torch.Tensor, so.KroneckerPattern]:
@@ -328,6 +333,28 @@ class KroneckerLinear(nn.Module):
             f"in_features={self.in_features}, out_features={self.out_features}, "
             f"architecture={self.architecture}, bias={self.bias is not None}"
         )
+
+
+def _apply(values: torch.Tensor, pattern: so.KroneckerPattern, x: torch.Tensor) -> torch.Tensor:
+    """Return one factor times a matrix (a c d, batch), in any strides."""
+    a, b, c, d = pattern
+    if a == d == 1:
+        return values.flatten(0, 1).flatten(1) @ x
+    if d > 1 or c < 32:  # few rows of a block are read together: transposing first pays
+        x = x.contiguous()
+    if d == 1:
+        return torch.bmm(values.flatten(2), x.unflatten(0, (a, c))).flatten(0, 1)
+    if a == 1:
+        blocks = values.flatten(0, 1).permute(2, 0, 1)
+        y = torch.bmm(blocks, x.unflatten(0, (c, d)).transpose(0, 1))
+        return y.transpose(0, 1).flatten(0, 1)
+    return apply_factor(values, pattern, x)
+
+
+def target_of(weight: torch.Tensor) -> np.ndarray:
+    """Return a weight as an array that can be factorized, float32 if it is of half precision."""
+    wide = weight.detach().float() if weight.dtype in _HALF else weight.detach()
+    return wide.cpu().resolve_conj().numpy()
 
 
 def _spans(sizes: Sequence[int]) -> tuple[tuple[int, int], ...]:

@@ -54,6 +54,13 @@ MANIFEST = Manifest(
     ),
     tools=(
         ToolEntry(
+            name="compress",
+            path="sparseopt_kronecker.compression:compress",
+            summary="replaces linear layers of a torch model by Kronecker-sparse ones",
+            requires=("torch",),
+            remedy="pip install 'sparseopt[kronecker]'",
+        ),
+        ToolEntry(
             name="KroneckerLinear",
             path="sparseopt_kronecker.kronecker_linear:KroneckerLinear",
             summary="torch layer whose weight is a product of Kronecker-sparse factors",

@@ -1,0 +1,440 @@
+"""Replaces linear layers of a torch model by Kronecker-sparse ones, within a budget."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+import sparseopt as so
+from sparseopt.butterfly import ChosenArchitecture
+from sparseopt_kronecker.kronecker_linear import KroneckerLinear, target_of
+from sparseopt_kronecker.layer_choice import allocate, front_of
+
+_TRIES, _SECONDS_A_TRY = 7, 0.004
+
+
+@dataclass(frozen=True)
+class LayerCompression:
+    """What became of one layer.
+
+    Attributes
+    ----------
+    name : str
+        As in ``model.named_modules()``.
+    shape : tuple of int
+        (out_features, in_features).
+    reason : str
+        Why the layer was left as it was; empty if it was replaced.
+    architecture : Architecture or None
+        The chosen one, also if the layer was then left alone; None if it did not come to a choice.
+    relative_error : float or None
+        Frobenius distance of the new weight to the old one, over the norm of the latter.
+    seconds_before, seconds_after : float or None
+        Of one call without gradients, at the batch size of the report: the least of 7 alternated
+        tries, on random operands. None if it did not come to a measurement.
+    """
+
+    name: str
+    shape: tuple[int, int]
+    reason: str = ""
+    architecture: so.Architecture | None = None
+    relative_error: float | None = None
+    seconds_before: float | None = None
+    seconds_after: float | None = None
+
+    @property
+    def replaced(self) -> bool:
+        """Whether the model has the new layer."""
+        return not self.reason
+
+    @property
+    def parameters_before(self) -> int:
+        """Entries of the dense weight."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def parameters_after(self) -> int:
+        """Values of the factors, or entries of the weight if it was left alone."""
+        if self.architecture is None or not self.replaced:
+            return self.parameters_before
+        return self.architecture.nnz
+
+    @property
+    def speedup(self) -> float | None:
+        """Seconds before over seconds after."""
+        if self.seconds_before is None or self.seconds_after is None:
+            return None
+        return self.seconds_before / self.seconds_after
+
+    def __str__(self) -> str:
+        m, n = self.shape
+        parts = [f"{self.name or '(the model)'}: {m} x {n}"]
+        if self.architecture is not None:
+            share = 100 * self.architecture.nnz / self.parameters_before
+            parts.append(f"{self.architecture}, {self.architecture.nnz} values ({share:.3g} %)")
+        if self.relative_error is not None:
+            parts.append(f"relative error {self.relative_error:.3g}")
+        if self.seconds_before is not None and self.seconds_after is not None:
+            before, after = 1e6 * self.seconds_before, 1e6 * self.seconds_after
+            parts.append(f"{before:.4g} us -> {after:.4g} us")
+        parts.append(f"left alone: {self.reason}" if self.reason else "replaced")
+        return "; ".join(parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Compression:
+    """A compressed model and what was done to it; prints as text.
+
+    Attributes
+    ----------
+    model : torch.nn.Module
+        With the replaced layers.
+    layers : tuple of LayerCompression
+        Every chosen layer, in the order of ``named_modules()``.
+    batch : int
+        Number of operands at which the speed was measured.
+    threads : int
+        Of torch, when it was measured.
+    parameters_before, parameters_after : int
+        Of the whole model.
+    """
+
+    model: nn.Module
+    layers: tuple[LayerCompression, ...]
+    batch: int
+    threads: int
+    parameters_before: int
+    parameters_after: int
+
+    @property
+    def replaced(self) -> tuple[LayerCompression, ...]:
+        """The layers that were replaced."""
+        return tuple(layer for layer in self.layers if layer.replaced)
+
+    @property
+    def kept(self) -> tuple[LayerCompression, ...]:
+        """The layers that were left alone, each with its reason."""
+        return tuple(layer for layer in self.layers if not layer.replaced)
+
+    def __getitem__(self, name: str) -> LayerCompression:
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise KeyError(name)
+
+    def __str__(self) -> str:
+        share = 100 * self.parameters_after / max(self.parameters_before, 1)
+        head = (
+            f"{len(self.replaced)} of {len(self.layers)} layers replaced; the model has "
+            f"{self.parameters_after} parameters, {share:.3g} % of {self.parameters_before}; "
+            f"times for a batch of {self.batch} on {self.threads} thread(s)"
+        )
+        return "\n".join([head, *(f"  {layer}" for layer in self.layers)])
+
+
+def compress(
+    model: nn.Module,
+    budget: float | int,
+    *,
+    layers: Iterable[str] | Callable[[str, nn.Linear], bool] | None = None,
+    max_error: float | None = None,
+    min_speedup: float | None = 1.0,
+    batch: int = 128,
+    max_rank: int = 4,
+    inplace: bool = False,
+    **options: Any,
+) -> Compression:
+    """Replace linear layers by `KroneckerLinear` layers with the least proven error in a budget.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Copied, unless `inplace`; its own layers are then left as they are.
+    budget : float or int
+        A float between 0 and 1: of each chosen layer's weight, the share that its factors may
+        have. An integer: the values that the factors of all replaced layers may have together;
+        they are distributed so that the sum of the squared relative errors becomes small (see
+        `sparseopt_kronecker.layer_choice.allocate`), again without each layer that is left alone.
+    layers : iterable of str, or function of name and layer, or None
+        Which ones to replace, by their names in ``model.named_modules()``; None: every
+        `torch.nn.Linear`.
+    max_error : float or None
+        Layers whose relative error would be larger are left alone.
+    min_speedup : float or None
+        Layers that would not be at least this many times as fast as before are left alone; None:
+        the speed is measured, but does not decide.
+    batch : int
+        Number of operands (rows) at which the speed is measured, and for which the new layers
+        are prepared, see `KroneckerLinear.merge_for`.
+    max_rank : int
+        Largest rank in architectures of three and more patterns.
+    inplace : bool
+        Whether to replace the layers in `model` itself.
+    options
+        For `sparseopt.solve` of each factorization.
+
+    Returns
+    -------
+    Compression
+
+    Raises
+    ------
+    ProblemError
+        If the budget is not as above, a name is no linear layer, or all chosen layers together
+        cannot keep an integer budget.
+
+    Notes
+    -----
+    The search takes some seconds per layer of a million weights. Left alone, with the reason, are
+    also layers whose weight other code reads or that do more than multiply: subclasses of
+    `torch.nn.Linear`, layers with hooks, tied weights. The smaller model is usually trained for a
+    while: the nearest factors are a start, not the best ones for the model's task.
+
+    Examples
+    --------
+    >>> import torch, sparseopt as so
+    >>> model = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.ReLU())
+    >>> report = so.compress(model, 0.25, min_speedup=None)
+    >>> report["0"].parameters_after, type(report.model[0]).__name__, type(model[0]).__name__
+    (1024, 'KroneckerLinear', 'Linear')
+    """
+    _require(model, budget, batch, max_error, min_speedup, max_rank)
+    target = model if inplace else _copied(model)
+    names = _choose(target, layers)
+    if inplace and "" in names:
+        raise so.ProblemError("the model is itself the layer; it cannot be replaced in place")
+    before = _count(target)
+    found: dict[str, LayerCompression] = {}
+    fronts: dict[str, list[ChosenArchitecture]] = {}
+    for name, linear in names.items():
+        reason = _unfit(target, name, linear)
+        front = [] if reason else _front(linear, budget, max_rank)
+        if front:
+            fronts[name] = front
+        else:
+            reason = reason or f"no architecture within the budget of {budget} saves anything"
+        shape = linear.out_features, linear.in_features
+        found[name] = LayerCompression(name, shape, reason)
+    while fronts:
+        made = {}
+        for name, architecture in _distribute(fronts, names, budget).items():
+            new, entry = _replacement(found[name], names[name], architecture, max_error, options)
+            if entry.replaced:
+                entry = _timed(entry, names[name], new.merge_for(batch), batch, min_speedup)
+            made[name] = new, entry
+        fits = [name for name, (_, entry) in made.items() if entry.replaced]
+        # What a layer that is left alone had of a common budget goes to the others.
+        again = isinstance(budget, int) and 0 < len(fits) < len(made)
+        for name, (new, entry) in made.items():
+            if not (again and entry.replaced):
+                found[name] = entry
+            if not again and entry.replaced:
+                target = _put(target, names[name], new)
+        fronts = {name: fronts[name] for name in fits} if again else {}
+    return Compression(
+        target, tuple(found.values()), batch, torch.get_num_threads(), before, _count(target)
+    )
+
+
+def _require(
+    model: Any,
+    budget: Any,
+    batch: Any,
+    max_error: float | None,
+    min_speedup: float | None,
+    max_rank: Any,
+) -> None:
+    """Refuse bad arguments."""
+    if not isinstance(model, nn.Module):
+        raise so.ProblemError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    share = isinstance(budget, float) and 0.0 < budget < 1.0
+    count = isinstance(budget, int) and not isinstance(budget, bool) and budget >= 1
+    if not share and not count:
+        raise so.ProblemError(
+            "budget must be a float between 0 and 1 (the share of each weight that is kept) or a "
+            f"positive int (values in all chosen layers together), got {budget!r}"
+        )
+    for name, value in (("batch", batch), ("max_rank", max_rank)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise so.ProblemError(f"{name} must be a positive integer, got {value!r}")
+    for name, limit in (("max_error", max_error), ("min_speedup", min_speedup)):
+        if limit is not None and not limit >= 0:
+            raise so.ProblemError(f"{name} must not be negative, got {limit!r}")
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    """Return a copy of the model."""
+    try:
+        return copy.deepcopy(model)
+    except RuntimeError as error:  # weights that are computed, as by torch.nn.utils.prune
+        raise so.ProblemError(
+            f"the model cannot be copied ({error}); make pruned or normed weights permanent "
+            "(torch.nn.utils.prune.remove), or pass inplace=True"
+        ) from error
+
+
+def _choose(
+    model: nn.Module, layers: Iterable[str] | Callable[[str, nn.Linear], bool] | None
+) -> dict[str, nn.Linear]:
+    """Return the chosen linear layers by name, shared ones once."""
+    every = {name: m for name, m in model.named_modules() if isinstance(m, nn.Linear)}
+    if layers is None:
+        return every
+    if callable(layers):
+        return {name: linear for name, linear in every.items() if layers(name, linear)}
+    if isinstance(layers, str):
+        raise so.ProblemError(f"layers must be a list of names, got the string {layers!r}")
+    wanted = list(layers)
+    unknown = [name for name in wanted if name not in every]
+    if unknown:
+        raise so.UnknownNameError("linear layer", unknown[0], every)
+    return {name: linear for name, linear in every.items() if name in wanted}
+
+
+def _unfit(model: nn.Module, name: str, linear: nn.Linear) -> str:
+    """Return why a layer cannot be replaced by one that does the same; empty if it can."""
+    if type(linear) is not nn.Linear:
+        return f"it is a {type(linear).__name__}, whose weight other code may read"
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    if any(getattr(linear, kind) for kind in hooks):
+        return "it has hooks (of pruning, for example); make them permanent or remove them first"
+    owners = {
+        id(module)
+        for module in model.modules()
+        for parameter in module.parameters(recurse=False)
+        if parameter is linear.weight or parameter is linear.bias
+    }
+    if len(owners) > 1:
+        return "its weight or bias is tied to that of another layer"
+    if linear.weight.device.type == "meta":
+        return "its weight is on the meta device and has no values"
+    parent = model.get_submodule(name.rpartition(".")[0]) if name else None
+    if isinstance(parent, nn.TransformerEncoderLayer) and torch.backends.mha.get_fastpath_enabled():
+        return (
+            "TransformerEncoderLayer reads its weight on its fast path; call "
+            "torch.backends.mha.set_fastpath_enabled(False) first, and before using the model"
+        )
+    if linear.weight.numel() == 0:
+        return "its weight is empty"
+    if not bool(torch.isfinite(linear.weight.detach()).all()):
+        return "its weight has a NaN or an infinity"
+    if not bool(linear.weight.detach().any()):
+        return "its weight is zero"
+    return ""
+
+
+def _front(linear: nn.Linear, budget: float | int, max_rank: int) -> list[ChosenArchitecture]:
+    """Return the architectures of a layer that fit the budget and save anything."""
+    entries = linear.weight.numel()
+    most = int(budget * entries) if isinstance(budget, float) else min(budget, entries - 1)
+    return front_of(target_of(linear.weight), most, max_rank) if most else []
+
+
+def _distribute(
+    fronts: dict[str, list[ChosenArchitecture]], names: dict[str, nn.Linear], budget: float | int
+) -> dict[str, so.Architecture]:
+    """Return the architecture of each layer."""
+    if isinstance(budget, float) or not fronts:
+        return {name: front[-1].architecture for name, front in fronts.items()}
+    costs = []
+    for name, front in fronts.items():
+        norm = float(np.linalg.norm(target_of(names[name].weight)))
+        costs.append([(c.architecture.nnz, (c.upper_bound / norm) ** 2) for c in front])
+    chosen = allocate(costs, budget)
+    if chosen is None:
+        least = sum(cost[0][0] for cost in costs)
+        raise so.ProblemError(
+            f"the {len(costs)} chosen layers need at least {least} values together, the budget is "
+            f"{budget}; raise it, or choose fewer layers"
+        )
+    return {
+        name: front[i].architecture for (name, front), i in zip(fronts.items(), chosen, strict=True)
+    }
+
+
+def _replacement(
+    entry: LayerCompression,
+    linear: nn.Linear,
+    architecture: so.Architecture,
+    max_error: float | None,
+    options: dict[str, Any],
+) -> tuple[KroneckerLinear, LayerCompression]:
+    """Return the new layer, and the entry with the reason if its error is too large."""
+    new = KroneckerLinear.from_linear(linear, architecture, **options)
+    assert new.relative_error is not None
+    entry = replace(entry, architecture=architecture, relative_error=new.relative_error)
+    if max_error is not None and new.relative_error > max_error:
+        entry = replace(entry, reason=f"its relative error would exceed {max_error:g}")
+    return new, entry
+
+
+def _timed(
+    entry: LayerCompression,
+    linear: nn.Linear,
+    new: KroneckerLinear,
+    batch: int,
+    min_speedup: float | None,
+) -> LayerCompression:
+    """Return the entry with measured times, and with the reason if it is too slow."""
+    before, after = _seconds((linear, new), batch)
+    entry = replace(entry, seconds_before=before, seconds_after=after)
+    if min_speedup is not None and before < min_speedup * after:
+        reason = (
+            f"it would run {before / after:.3g} times as fast as before at batch {batch}; "
+            f"{min_speedup:g} times is asked for"
+        )
+        return replace(entry, reason=reason)
+    return entry
+
+
+def _seconds(layers: tuple[nn.Module, nn.Module], batch: int) -> list[float]:
+    """Return the least time of one call of each layer, over alternated tries."""
+    weight = next(layers[0].parameters())
+    generator = torch.Generator(weight.device).manual_seed(0)
+    width = weight.shape[1]
+    x = torch.rand(batch, width, device=weight.device, generator=generator).to(weight.dtype)
+    best = [math.inf] * len(layers)
+    calls = [1] * len(layers)
+    with torch.no_grad():
+        for k in range(-2, _TRIES):  # two rounds to warm up and to find the numbers of calls
+            for i, layer in enumerate(layers):
+                _wait(x)
+                start = time.perf_counter()
+                for _ in range(calls[i]):
+                    layer(x)
+                _wait(x)
+                seconds = (time.perf_counter() - start) / calls[i]
+                if k < 0:
+                    calls[i] = max(1, min(1000, round(_SECONDS_A_TRY / seconds)))
+                else:
+                    best[i] = min(best[i], seconds)
+    return best
+
+
+def _wait(x: torch.Tensor) -> None:
+    """Wait for the device, whose calls return early."""
+    if x.is_cuda:
+        torch.cuda.synchronize(x.device)
+
+
+def _put(model: nn.Module, old: nn.Linear, new: KroneckerLinear) -> nn.Module:
+    """Replace a layer wherever the model holds it."""
+    if model is old:
+        return new
+    for module in model.modules():
+        names = [name for name, child in module._modules.items() if child is old]
+        for name in names:
+            setattr(module, name, new)
+    return model
+
+
+def _count(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
