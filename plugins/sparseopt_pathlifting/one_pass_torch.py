@@ -22,8 +22,8 @@ from sparseopt.network import (
     Select,
 )
 
-_TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
-_LAYERS = (
+TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
+LAYERS = (
     Add
     | Concat
     | Conv
@@ -56,15 +56,15 @@ class OnePassTorch(so.Solver[so.PathNorm]):
     dtype: str = "float64"
 
     def __post_init__(self) -> None:
-        if self.dtype not in _TOLERANCE:
-            raise so.ProblemError(f"dtype must be one of {sorted(_TOLERANCE)}, not {self.dtype!r}")
+        if self.dtype not in TOLERANCE:
+            raise so.ProblemError(f"dtype must be one of {sorted(TOLERANCE)}, not {self.dtype!r}")
 
     def accepts(self, problem: so.PathNorm) -> so.Accepted | so.Refused:
         """Accept layers with float weights, and finite positive q."""
         if problem.q in (0, math.inf):
             return so.Refused(f"q = {problem.q:g} is no sum of powers; one_pass computes it")
         for node in problem.network.nodes[1:]:
-            if not isinstance(node.op, _LAYERS):
+            if not isinstance(node.op, LAYERS):
                 kind = type(node.op).__name__
                 return so.Refused(f"layer {node.name!r} is a {kind}, which is not for this solver")
             if any(a.dtype == object for a in node.op.parameters().values()):
@@ -82,5 +82,5 @@ class OnePassTorch(so.Solver[so.PathNorm]):
         from sparseopt_pathlifting.torch_pass import torch_power_sums
 
         powers = torch_power_sums(problem.chosen, float(problem.q), self.dtype, context)
-        answer = problem.answer_from(powers, tolerance=_TOLERANCE[self.dtype])
+        answer = problem.answer_from(powers, tolerance=TOLERANCE[self.dtype])
         return answer, so.PathNormCertificate(problem, answer)

@@ -31,7 +31,7 @@ from sparseopt.network import (
 )
 from sparseopt.pathlifting.passes import Powers
 
-_DTYPES = {"float64": torch.float64, "float32": torch.float32}
+DTYPES = {"float64": torch.float64, "float32": torch.float32}
 # Powers of two that a tensor may span before products of two of them leave the dtype's range.
 _SPAN = {"float64": 480, "float32": 60}
 # Largest and smallest exponent of a tensor before it is scaled back; frees most layers of that.
@@ -49,22 +49,22 @@ def torch_power_sums(network: so.Network, q: float, dtype: str, context: so.Cont
     Inconclusive
         Where the entries of one tensor lie too far apart for a common power of two.
     """
-    run = _Pass(q, dtype, context)
-    with torch.no_grad(), _shared_memory():
-        first = (torch.ones((1, *network.input_shape), dtype=_DTYPES[dtype]), 0)
+    run = Pass(q, dtype, context)
+    with torch.no_grad(), shared_memory():
+        first = (torch.ones((1, *network.input_shape), dtype=DTYPES[dtype]), 0)
         value, exponent = network.walk(first, run.visit)
     return Powers.of(value[0].double().numpy(), exponent)
 
 
 @contextmanager
-def _shared_memory() -> Iterator[None]:
+def shared_memory() -> Iterator[None]:
     """Let tensors look at read-only arrays without a warning; nothing here writes to them."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*not writable.*")
         yield
 
 
-class _Pass:
+class Pass:
     """The walk through the layers."""
 
     def __init__(self, q: float, dtype: str, context: so.Context) -> None:
@@ -79,7 +79,7 @@ class _Pass:
     def power(self, array: np.ndarray) -> Scaled:
         """Return (m, e) with |array|**q = m 2**e, in the dtype of the pass."""
         tensor = torch.from_numpy(array)
-        size = torch.empty(tensor.shape, dtype=_DTYPES[self.dtype])
+        size = torch.empty(tensor.shape, dtype=DTYPES[self.dtype])
         size.copy_(tensor).abs_()
         narrow = array.dtype == np.float32 and self.dtype == "float64" and self.q <= 3
         if narrow:  # nonzero float32 numbers have cubes between 2**-447 and 2**384
@@ -138,7 +138,7 @@ class _Pass:
         """Return tensors under one exponent, and whether one is so far off that it may vanish."""
         if len({e for _, e in values}) == 1:
             return [v for v, _ in values], values[0][1], False
-        tops = [float(v.max()) for v, _ in values]
+        tops = [float(v.detach().max()) for v, _ in values]
         known = [math.frexp(t)[1] + e for t, (_, e) in zip(tops, values, strict=True) if t > 0]
         common = max(known, default=0)
         moves = [max(e - common, -1000) for _, e in values]
@@ -148,25 +148,25 @@ class _Pass:
 
 def _range(value: torch.Tensor) -> tuple[float, float]:
     """Return the smallest positive entry (or 0 if there is none) and the largest entry."""
-    low, high = (float(v) for v in torch.aminmax(value))
+    low, high = (float(v) for v in torch.aminmax(value.detach()))
     if low == 0.0 < high:
-        low = float(torch.where(value > 0, value, torch.inf).min())
+        low = float(torch.where(value > 0, value.detach(), torch.inf).min())
     return low, high
 
 
 # One rule per operator ----------------------------------------------------------------------
 
 
-def _relu(run: _Pass, op: Relu, values: list[Scaled]) -> Scaled:
+def _relu(run: Pass, op: Relu, values: list[Scaled]) -> Scaled:
     return values[0]
 
 
-def _dense(run: _Pass, op: Dense, values: list[Scaled]) -> Scaled:
+def _dense(run: Pass, op: Dense, values: list[Scaled]) -> Scaled:
     weight, shift = run.power(op.weight)
     return run.with_bias(F.linear(values[0][0], weight), values[0][1] + shift, op.bias)
 
 
-def _conv(run: _Pass, op: Conv, values: list[Scaled]) -> Scaled:
+def _conv(run: Pass, op: Conv, values: list[Scaled]) -> Scaled:
     value, exponent = values[0]
     weight, shift = run.power(op.weight)
     symmetric = all(a == b >= 0 for a, b in op.padding)
@@ -181,7 +181,7 @@ def _conv(run: _Pass, op: Conv, values: list[Scaled]) -> Scaled:
     return run.with_bias(result, exponent + shift, op.offset())
 
 
-def _conv_transpose(run: _Pass, op: ConvTranspose, values: list[Scaled]) -> Scaled:
+def _conv_transpose(run: Pass, op: ConvTranspose, values: list[Scaled]) -> Scaled:
     value, exponent = values[0]
     weight, shift = run.power(op.weight)
     dims = len(op.kernel)
@@ -193,7 +193,7 @@ def _conv_transpose(run: _Pass, op: ConvTranspose, values: list[Scaled]) -> Scal
     return run.with_bias(result, exponent + shift, op.offset())
 
 
-def _scale(run: _Pass, op: Scale, values: list[Scaled]) -> Scaled:
+def _scale(run: Pass, op: Scale, values: list[Scaled]) -> Scaled:
     value, exponent = values[0]
     if op.factor is not None:
         factor, shift = run.power(op.factor)
@@ -219,14 +219,14 @@ def _windowed(value: torch.Tensor, axis: int, index: np.ndarray, weights: Any) -
     return result
 
 
-def _max_pool(run: _Pass, op: MaxPool, values: list[Scaled]) -> Scaled:
+def _max_pool(run: Pass, op: MaxPool, values: list[Scaled]) -> Scaled:
     value, exponent = values[0]
     for window in op.windows:
         value = _windowed(value, window.axis + 1, window.index, None)
     return run.settle(value, exponent)
 
 
-def _resample(run: _Pass, op: Resample, values: list[Scaled]) -> Scaled:
+def _resample(run: Pass, op: Resample, values: list[Scaled]) -> Scaled:
     value, exponent = values[0]
     for m in op.maps:
         weights = np.abs(m.coefficients(np.dtype(float)))
@@ -237,31 +237,31 @@ def _resample(run: _Pass, op: Resample, values: list[Scaled]) -> Scaled:
     return run.settle(value, exponent)
 
 
-def _rank_pool(run: _Pass, op: RankPool, values: list[Scaled]) -> Scaled:
+def _rank_pool(run: Pass, op: RankPool, values: list[Scaled]) -> Scaled:
     return run.settle(values[0][0].sum(op.axis + 1), values[0][1])
 
 
-def _add(run: _Pass, op: Add, values: list[Scaled]) -> Scaled:
+def _add(run: Pass, op: Add, values: list[Scaled]) -> Scaled:
     own = (values[0][0].clone(), values[0][1])
     return run.settle(*run.added([own, *values[1:]]))
 
 
-def _concat(run: _Pass, op: Concat, values: list[Scaled]) -> Scaled:
+def _concat(run: Pass, op: Concat, values: list[Scaled]) -> Scaled:
     tensors, exponent, far = run.aligned(values)
     if far:
         raise so.Inconclusive(_FAR)
     return run.settle(torch.cat(tensors, op.axis + 1), exponent)
 
 
-def _reshape(run: _Pass, op: Reshape, values: list[Scaled]) -> Scaled:
+def _reshape(run: Pass, op: Reshape, values: list[Scaled]) -> Scaled:
     return values[0][0].reshape(1, *op.size), values[0][1]
 
 
-def _permute(run: _Pass, op: Permute, values: list[Scaled]) -> Scaled:
+def _permute(run: Pass, op: Permute, values: list[Scaled]) -> Scaled:
     return values[0][0].permute(0, *(a + 1 for a in op.axes)), values[0][1]
 
 
-def _select(run: _Pass, op: Select, values: list[Scaled]) -> Scaled:
+def _select(run: Pass, op: Select, values: list[Scaled]) -> Scaled:
     flat = values[0][0].reshape(-1)
     index = torch.from_numpy(np.maximum(op.index, 0).ravel())
     picked = flat[index].reshape(1, *op.index.shape)

@@ -88,6 +88,11 @@ class Dense(Operator):
         """Multiply by the transposed weight."""
         return [value @ cast(self.weight, value.dtype)]
 
+    def weight_adjoint(self, value: np.ndarray, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the transpose of ``weight -> propagate(inputs)``."""
+        rows = value.reshape(-1, value.shape[-1])
+        return rows.T @ inputs[0].reshape(-1, inputs[0].shape[-1])
+
 
 def _per_axis(values: Sequence[int], count: int, name: str, least: int) -> tuple[int, ...]:
     result = tuple(int(v) for v in values)
@@ -300,6 +305,19 @@ class Conv(_Convolution):
             result[(slice(None), slice(None), *cells)] += term
         return [_uncrop(result, self.padding)]
 
+    def weight_adjoint(self, value: np.ndarray, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the transpose of ``weight -> propagate(inputs)``, kernel position by position."""
+        n, groups = value.shape[0], self.groups
+        padded = self._padded(inputs[0], 0)
+        flat = value.reshape(n, groups, value.shape[1] // groups, -1)
+        result = np.zeros(self.weight.shape, dtype=value.dtype)
+        for place, cells in self._offsets(value.shape[2:]):
+            block = padded[(slice(None), slice(None), *cells)]
+            block = block.reshape(n, groups, self.weight.shape[1], -1)
+            term = np.matmul(flat, block.swapaxes(-1, -2)).sum(axis=0)
+            _slab(result, place)[...] = term.reshape(self.weight.shape[:2])
+        return result
+
 
 def _uncrop(padded: np.ndarray, padding: Sequence[tuple[int, int]]) -> np.ndarray:
     """Undo `Conv._padded`: cut positive padding off, fill what negative padding had cropped."""
@@ -386,15 +404,19 @@ class ConvTranspose(_Convolution):
         )
         return full[(slice(None), slice(None), *cells)]
 
-    def adjoint(self, value: np.ndarray, inputs: Sequence[Shape]) -> list[np.ndarray]:
-        """Collect each input cell's window."""
-        n, groups, spatial = value.shape[0], self.groups, inputs[0][1:]
+    def _uncut(self, value: np.ndarray) -> np.ndarray:
+        """Return the transpose of `_cut`."""
         widths = [(max(0, a), max(0, b)) for a, b in self.padding]
-        cut = tuple(
+        kept = tuple(
             slice(max(0, -a), m - max(0, -b))
             for m, (a, b) in zip(value.shape[2:], self.padding, strict=True)
         )
-        full = np.pad(value[(slice(None), slice(None), *cut)], [(0, 0), (0, 0), *widths])
+        return np.pad(value[(slice(None), slice(None), *kept)], [(0, 0), (0, 0), *widths])
+
+    def adjoint(self, value: np.ndarray, inputs: Sequence[Shape]) -> list[np.ndarray]:
+        """Collect each input cell's window."""
+        n, groups, spatial = value.shape[0], self.groups, inputs[0][1:]
+        full = self._uncut(value)
         outputs = self.weight.shape[1]
         weight = cast(self.weight, value.dtype).reshape(groups, -1, outputs, *self.kernel)
         result = np.zeros((n, *inputs[0]), dtype=value.dtype)
@@ -403,6 +425,19 @@ class ConvTranspose(_Convolution):
             term = np.matmul(_slab(weight, place), block.reshape(n, groups, outputs, -1))
             result += term.reshape(result.shape)
         return [result]
+
+    def weight_adjoint(self, value: np.ndarray, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the transpose of ``weight -> propagate(inputs)``, kernel position by position."""
+        n, groups, spatial = value.shape[0], self.groups, inputs[0].shape[2:]
+        full = self._uncut(value)
+        flat = inputs[0].reshape(n, groups, -1, math.prod(spatial))
+        result = np.zeros(self.weight.shape, dtype=value.dtype)
+        for place in itertools.product(*(range(k) for k in self.kernel)):
+            block = full[(slice(None), slice(None), *self._cells(place, spatial))]
+            block = block.reshape(n, groups, self.weight.shape[1], -1)
+            term = np.matmul(flat, block.swapaxes(-1, -2)).sum(axis=0)
+            _slab(result, place)[...] = term.reshape(self.weight.shape[:2])
+        return result
 
 
 @json_type
@@ -521,3 +556,7 @@ class Neuron(Operator):
     def adjoint(self, value: np.ndarray, inputs: Sequence[Shape]) -> list[np.ndarray]:
         """Multiply by each weight."""
         return [value * w for w in cast(self.weight, value.dtype)]
+
+    def weight_adjoint(self, value: np.ndarray, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the transpose of ``weight -> propagate(inputs)``."""
+        return np.array([(value * x).sum() for x in inputs])

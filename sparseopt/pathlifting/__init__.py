@@ -15,5 +15,6 @@ from sparseopt.pathlifting.metric import (
     PathDistanceCertificate,
     PathDistanceValue,
 )
+from sparseopt.pathlifting.pathcost import PathCost, PathCostCertificate, PathCosts
 from sparseopt.pathlifting.pathnorm import PathNorm, PathNormCertificate, PathNormValue
 from sparseopt.pathlifting.sensitivity import path_table

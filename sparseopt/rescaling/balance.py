@@ -229,7 +229,7 @@ def _sums(array: np.ndarray, head: np.ndarray, tail: np.ndarray, p: float, size:
         array, head, tail = array.reshape(1), head.reshape(1), tail.reshape(1)
     # Summing over axes on which neither label varies keeps the triples few.
     flat = tuple(a for a in range(array.ndim) if head.shape[a] == tail.shape[a] == 1)
-    rows = max(1, _PIECE // max(1, array[0].size))
+    rows = max(1, _PIECE * len(array) // array.size)
     result = csr_array((size, size))
     for start in range(0, len(array), rows):
         piece = slice(start, start + rows)

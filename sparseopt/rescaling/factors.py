@@ -96,6 +96,8 @@ def multipliers(groups: RescalingGroups, scales: np.ndarray) -> dict[str, np.nda
     scales : array, shape (1 + count,)
         As `group_scales` returns them.
     """
+    if groups.network.is_exact:
+        scales = cast(scales, np.dtype(object))
     result = {}
     for name, (head, tail) in groups.weights.items():
         if np.any(head != PINNED) or np.any(tail != PINNED):

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse
 
 import sparseopt as so
-from sparseopt.network import Dense, Relu, chain
+from sparseopt.network import Conv, Dense, Relu, Reshape, chain
 
 
 def closedness() -> list[so.Problem]:
@@ -104,6 +104,14 @@ def path_distance() -> list[so.Problem]:
     return [so.PathDistance(network, small_network(0.5)), so.PathDistance(network, flipped)]
 
 
+def path_cost() -> list[so.Problem]:
+    """Dense layers with and without zeros, a convolution, a network that lets nothing through."""
+    kernel = np.arange(18.0).reshape(2, 1, 3, 3) - 7
+    image = chain((1, 4, 4), Conv(kernel), Relu(), Reshape((8,)), Dense(np.ones((2, 8))))
+    dead = chain((1,), Dense(np.array([[0.0]])), Relu(), Dense(np.array([[2.0]])))
+    return [so.PathCost(network) for network in (small_network(), image, dead)]
+
+
 def regression() -> list[so.Problem]:
     """Wide, tall, sparse, float32 and degenerate designs, both penalties, and none."""
     rng = np.random.default_rng(0)
@@ -135,6 +143,7 @@ BANKS: dict[str, Any] = {
     "sparseopt:ButterflyFactorization": butterfly,
     "sparseopt:FixedSupportFactorization": fixed_support,
     "sparseopt:LipschitzBound": lipschitz_bound,
+    "sparseopt:PathCost": path_cost,
     "sparseopt:PathDistance": path_distance,
     "sparseopt:PathNorm": path_norm,
     "sparseopt:SparseRegression": regression,
