@@ -6,11 +6,12 @@ guarantees", arXiv 2411.04506.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
-from typing import overload
+from typing import Any, overload
 
 from sparseopt.errors import ProblemError
 from sparseopt.kronecker.pattern import KroneckerPattern
@@ -204,6 +205,20 @@ class Architecture:
         for place in self.redundant_merges():
             patterns[place : place + 2] = [patterns[place].product(patterns[place + 1])]
         return Architecture(patterns)
+
+    def draw(self, path: str | os.PathLike[str] | None = None) -> Any:
+        """Return a matplotlib figure of the supports, saved to `path` if given.
+
+        One panel per pattern, and one for the product if the architecture is chainable.
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib (extra ``plot``).
+        """
+        from sparseopt.kronecker.drawing import draw_architecture
+
+        return draw_architecture(self, path)
 
     def __str__(self) -> str:
         return " ".join(str(tuple(pattern)) for pattern in self)

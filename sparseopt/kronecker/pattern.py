@@ -6,6 +6,7 @@ Riccietti, Gribonval, "Butterfly factorization with error guarantees", arXiv 241
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -106,6 +107,18 @@ class KroneckerPattern:
             grid = np.zeros((a, b, d, a, c, d), dtype=values.dtype)
             np.einsum("ijlikl->ijkl", grid)[...] = values
         return grid.reshape(self.shape)
+
+    def draw(self, path: str | os.PathLike[str] | None = None) -> Any:
+        """Return a matplotlib figure of the support, saved to `path` if given.
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib (extra ``plot``).
+        """
+        from sparseopt.kronecker.drawing import draw_pattern
+
+        return draw_pattern(self, path)
 
     @property
     def transpose(self) -> KroneckerPattern:

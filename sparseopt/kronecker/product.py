@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -229,6 +230,12 @@ class KroneckerProduct:
         identity = first.new_zeros((self.shape[1], self.shape[1]))
         identity.fill_diagonal_(1)
         return self.matmat(identity)
+
+    def draw(self, path: str | os.PathLike[str] | None = None) -> Any:
+        """Return a matplotlib figure of the factors' values, saved to `path` if given."""
+        from sparseopt.kronecker.drawing import draw_product
+
+        return draw_product(self, path)
 
     def _operand(self, x: Any) -> Any:
         """Return a list as an array; arrays and tensors as they are."""
