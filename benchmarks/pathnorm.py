@@ -122,8 +122,8 @@ def measure(name: str, tries: int) -> dict[str, object]:
             "one_pass_torch": ours(False, "one_pass_torch", dtype=dtype),
             "one_pass_torch_checked": ours(True, "one_pass_torch", dtype=dtype),
         }
-        work["one_pass"] = ours(False, "one_pass")  # always float64
-        work["one_pass_checked"] = ours(True, "one_pass")
+        work["one_pass"] = ours(False, "one_pass", dtype=dtype)
+        work["one_pass_checked"] = ours(True, "one_pass", dtype=dtype)  # checked in float64
         seconds = alternate(work, tries)
         ratios = {key: value / seconds["plain"] for key, value in seconds.items()}
         result[dtype] = {"seconds": seconds, "ratio_to_plain": ratios}

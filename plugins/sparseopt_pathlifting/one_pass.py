@@ -6,11 +6,15 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+
 import sparseopt as so
 from sparseopt.network import NeuronGraph
 from sparseopt.pathlifting.counting import path_counts
 from sparseopt.pathlifting.exact import has_exact_powers, is_small, power
 from sparseopt.pathlifting.passes import Powers, power_sums
+
+_TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,19 @@ class OnePass(so.Solver[so.PathNorm]):
 
     Takes every problem. Exact for networks with rational weights and for path counts; float64
     with a power of two per tensor otherwise. Source: Gonon et al., arXiv 2310.01225, Theorem A.1.
+
+    Parameters
+    ----------
+    dtype : {"float64", "float32"}
+        Precision of the pass where the answer is not exact; float32 gives the logarithm to 1e-4
+        (in practice to 1e-6), and takes float64 where its range does not suffice.
     """
+
+    dtype: str = "float64"
+
+    def __post_init__(self) -> None:
+        if self.dtype not in _TOLERANCE:
+            raise so.ProblemError(f"dtype must be one of {sorted(_TOLERANCE)}, not {self.dtype!r}")
 
     def accepts(self, problem: so.PathNorm) -> so.Accepted | so.Refused:
         """Accept everything."""
@@ -47,8 +63,10 @@ class OnePass(so.Solver[so.PathNorm]):
                 network,
                 problem.q,
                 tick=lambda layer: context.check_time(f"passing layer {layer!r}"),
+                dtype=np.float64 if self.dtype == "float64" else np.float32,
             )
-        answer = problem.answer_from(powers, exact)
+        tolerance = _TOLERANCE[self.dtype if exact is None else "float64"]
+        answer = problem.answer_from(powers, exact, tolerance)
         return answer, so.PathNormCertificate(problem, answer)
 
 

@@ -176,7 +176,7 @@ def _total(x: Runs, axis: int) -> Runs:
     """Return the sum along an axis, which keeps one entry."""
     classes = x.classes[axis]
     array = x.array
-    if classes is not None:
+    if isinstance(classes, np.ndarray):
         counts = np.bincount(classes, minlength=array.shape[axis + 1]).astype(np.float64)
         array = array * counts.reshape(-1, *(1,) * (array.ndim - axis - 2))
     total = array.sum(axis=axis + 1, keepdims=True)

@@ -13,18 +13,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
 from sparseopt.network.network import Network, Node
 from sparseopt.network.semiring import LARGEST, LOG, Semiring
 from sparseopt.pathlifting import runs
-
-# Entries above 2**-SAFE, times weights above 2**-SAFE, stay clear of underflow (2**-1022).
-_SAFE = 480
-
-Observe = Callable[[str, float, float], None]
+from sparseopt.pathlifting.scaled import Observe, OutOfRange, ScaledPass
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,10 +100,6 @@ def _split(value: Fraction) -> tuple[float, int]:
     return float(scaled), shift
 
 
-class _OutOfRange(Exception):
-    """One tensor holds entries too far apart for a common exponent."""
-
-
 def power_sums(
     network: Network,
     q: float,
@@ -117,6 +108,7 @@ def power_sums(
     by_pixels: bool = False,
     tick: Callable[[str], None] | None = None,
     observe: Observe | None = None,
+    dtype: type[np.floating] = np.float64,
 ) -> Powers:
     """Return ``||Phi^(->j)||_q^q`` per output (the number of nonzero paths for q = 0, the largest
     |Phi_p| for q = inf).
@@ -136,17 +128,25 @@ def power_sums(
         Called after each layer with the total and the largest of ``||Phi^(->v)||_q^q`` over its
         neurons v; again from the first layer on if the pass is repeated. For q = inf the total
         is the largest.
+    dtype : float64 or float32
+        Of the pass. Where float32 does not suffice for a tensor, all is computed in float64.
 
     Returns
     -------
     Powers
         In the shape of the output.
     """
-    pass_of = _Logarithms if q == math.inf else _Scaled
-    try:
-        return pass_of(q, bias_paths, by_pixels, tick, observe).run(network)
-    except _OutOfRange:
-        return _Logarithms(q, bias_paths, by_pixels, tick, observe).run(network)
+    settings = (q, bias_paths, by_pixels, tick, observe)
+    precisions: list[type[np.floating]] = [np.float64]
+    if dtype == np.float32:
+        precisions.insert(0, np.float32)
+    for precision in precisions if q != math.inf else []:
+        try:
+            values, exponent = ScaledPass(*settings, dtype=precision).run(network)
+        except OutOfRange:
+            continue
+        return Powers.of(values.astype(np.float64), exponent)
+    return _Logarithms(*settings).run(network)
 
 
 @dataclass(frozen=True)
@@ -190,98 +190,3 @@ class _Logarithms:
                 total += math.log2(result.scaled(np.exp2(result.array - largest)).total())
             self.observe(node.name, total, largest)
         return result
-
-
-@dataclass(frozen=True)
-class _Scaled:
-    """The pass on float64 arrays, each with a power of two beside it.
-
-    Equal positions of an image are computed once; see `sparseopt.pathlifting.runs`.
-    """
-
-    q: float
-    bias_paths: bool
-    by_pixels: bool
-    tick: Callable[[str], None] | None
-    observe: Observe | None
-
-    def run(self, network: Network) -> Powers:
-        first = (runs.Runs.ones(network.input_shape), 0)
-        values, exponent = network.walk(first, self._visit)
-        return Powers.of(values.expanded().array[0], exponent)
-
-    def _power(self, array: np.ndarray) -> tuple[np.ndarray, int]:
-        """Return (m, e) with |array|**q = m * 2**e."""
-        if self.q == 0:
-            return np.asarray(array != 0, dtype=np.float64), 0
-        if array.dtype == np.float32 and self.q <= 3:
-            # Nonzero float32 numbers have cubes between 2**-447 and 2**384: no need to look.
-            size = np.abs(array).astype(np.float64)
-            return (size if self.q == 1 else np.power(size, self.q)), 0
-        size = np.asarray(np.abs(array), dtype=np.float64)
-        top = float(size.max())
-        if top == 0.0:
-            return size, 0
-        shift = math.frexp(top)[1]
-        if shift:
-            np.ldexp(size, -shift, out=size)
-        _require_range(size, self.q)
-        if self.q == 1:
-            return size, shift
-        exponent = math.floor(self.q * shift)
-        powered = np.power(size, self.q) * 2.0 ** (self.q * shift - exponent)
-        return powered, exponent
-
-    def _visit(self, node: Node, values: list[Any]) -> tuple[runs.Runs, int]:
-        if self.tick:
-            self.tick(node.name)
-        inputs, exponent = _aligned(values)
-        shifts: list[int] = []
-
-        def transform(array: np.ndarray) -> np.ndarray:
-            powered, shift = self._power(array)
-            shifts.append(shift)
-            return powered
-
-        result = runs.propagate(node.op.mapped(transform), inputs, by_pixels=self.by_pixels)
-        exponent += sum(shifts)
-        offset = node.op.offset() if self.bias_paths else None
-        if offset is not None and np.any(offset):
-            powered, shift = self._power(offset)
-            constant = runs.Runs(powered, (None,) * powered.ndim)
-            (result, constant), exponent = _aligned([(result, exponent), (constant, shift)])
-            result = result.against(constant.array)
-            result = result.scaled(result.array + constant.array)
-        if self.observe:
-            sums = result.total(), float(result.array.max())
-            total, largest = (math.log2(v) + exponent if v > 0 else -math.inf for v in sums)
-            self.observe(node.name, total, largest)
-        return result, exponent
-
-
-def _require_range(values: np.ndarray, power: float = 1.0) -> None:
-    """Raise `_OutOfRange` if a nonzero entry, at most 1, has a power below 2**-SAFE."""
-    least = float(values.min(initial=1.0, where=values > 0))
-    if math.frexp(least)[1] * power < -_SAFE:
-        raise _OutOfRange
-
-
-def _aligned(values: list[tuple[runs.Runs, int]]) -> tuple[list[runs.Runs], int]:
-    """Return the arrays under one exponent, with largest entry near 1."""
-    scaled = []
-    for value, exponent in values:
-        top = float(value.array.max())
-        shift = math.frexp(top)[1] if top > 0.0 else 0
-        scaled.append((value, shift, exponent + shift if top > 0.0 else None))
-    present = [total for _, _, total in scaled if total is not None]
-    common = max(present, default=0)
-    result = []
-    for value, shift, total in scaled:
-        move = -shift if total is None else total - common - shift
-        if total is not None and total - common < -_SAFE:
-            raise _OutOfRange
-        array = np.ldexp(value.array, move) if move else value.array
-        if total is not None:
-            _require_range(array)
-        result.append(value.scaled(array))
-    return result, common

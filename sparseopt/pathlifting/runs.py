@@ -20,20 +20,30 @@ from sparseopt.network.linear import Conv, Scale
 from sparseopt.network.operator import Add, Concat, Operator, Permute, Relu
 from sparseopt.network.parameters import Shape
 from sparseopt.network.semiring import SUM, Semiring
-from sparseopt.network.window import AxisWindow, MaxPool, Resample
+from sparseopt.network.window import AxisMap, AxisWindow, MaxPool, Resample
+from sparseopt.pathlifting.combos import (
+    Combos,
+    Wanted,
+    combos_of,
+    conv_reads,
+    shifted,
+    summed,
+    windows,
+)
 
-Classes = tuple[np.ndarray | None, ...]
+Classes = tuple[np.ndarray | Combos | None, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """Samples, stored for one position of each class along each axis.
+    """Samples, stored for one position of each class, or for combinations, along each axis.
 
     Parameters
     ----------
     array : array, shape (n, *stored sizes)
-    classes : tuple of int array or None, one per axis
-        Full position to stored position; None where all positions are stored.
+    classes : tuple of int array, Combos or None, one per axis
+        Full position to stored position; None where all positions are stored; the combinations
+        where those are stored instead of positions.
     """
 
     array: np.ndarray
@@ -50,6 +60,8 @@ class Runs:
         array, classes = self.array, list(self.classes)
         for axis, index in enumerate(classes):
             if index is not None and (axes is None or axis in axes):
+                if isinstance(index, Combos):
+                    raise TypeError("combinations of positions cannot be expanded")
                 array = np.take(array, index, axis=axis + 1)
                 classes[axis] = None
         return Runs(array, tuple(classes))
@@ -64,9 +76,48 @@ class Runs:
         for index in reversed(self.classes):
             if index is None:
                 result = result.sum(axis=-1)
+            elif isinstance(index, Combos):
+                raise TypeError("combinations of positions have no total")
             else:
                 result = result @ np.bincount(index, minlength=result.shape[-1])
         return float(result)
+
+    def combined(self, axis: int, combos: Combos) -> Runs:
+        """Return the samples with combinations of the positions along an axis."""
+        known = self.classes[axis]
+        if known is combos:
+            return self
+        if isinstance(known, Combos):
+            array = np.take(self.array, known.places(combos.rows), axis=axis + 1)
+        else:
+            matrix = combos.rows
+            if known is not None:
+                matrix = np.zeros((len(matrix), self.array.shape[axis + 1]))
+                np.add.at(matrix.T, known, combos.rows.T)
+            matrix = matrix.astype(self.array.dtype)
+            array = np.moveaxis(np.tensordot(self.array, matrix, ([axis + 1], [1])), -1, axis + 1)
+        return _replaced(self, axis, array, combos)
+
+    def narrowed(self, wanted: Wanted | None) -> Runs:
+        """Return the samples with combinations along the axes where that is less to store."""
+        result = self
+        for axis, combos in enumerate(wanted or ()):
+            known = result.classes[axis]
+            if combos is None or isinstance(known, Combos):
+                continue
+            if len(combos.rows) < result.array.shape[axis + 1]:
+                result = result.combined(axis, combos)
+        return result
+
+    def of_ones(self) -> np.ndarray | float:
+        """Return what stands for an image of ones in the same storage."""
+        result: np.ndarray | float = 1.0
+        for axis, known in enumerate(self.classes):
+            if isinstance(known, Combos):
+                shape = [1] * (len(self.classes) + 1)
+                shape[axis + 1] = -1
+                result = result * known.totals.reshape(shape).astype(self.array.dtype)
+        return result
 
     def against(self, constant: np.ndarray) -> Runs:
         """Return the samples with the axes expanded along which a constant varies."""
@@ -75,28 +126,38 @@ class Runs:
 
 
 def propagate(
-    op: Operator, inputs: Sequence[Runs], semiring: Semiring = SUM, by_pixels: bool = False
+    op: Operator,
+    inputs: Sequence[Runs],
+    semiring: Semiring = SUM,
+    by_pixels: bool = False,
+    wanted: Wanted | None = None,
 ) -> Runs:
     """Return ``op.propagate`` on values with runs.
 
-    With `by_pixels`, convolutions add up in another order (ordinary arithmetic only).
+    With `by_pixels`, convolutions add up in another order. `wanted` says which combinations of
+    positions of the result suffice (see `sparseopt.pathlifting.combos`); the result has them
+    where that is less work. Both in ordinary arithmetic only.
     """
+    return _propagate(op, inputs, semiring, by_pixels, wanted).narrowed(wanted)
+
+
+def _propagate(
+    op: Operator, inputs: Sequence[Runs], semiring: Semiring, by_pixels: bool, wanted: Wanted | None
+) -> Runs:
     if isinstance(op, Conv):
-        return _conv(op, inputs[0], semiring, by_pixels)
+        return _conv(op, inputs[0], semiring, by_pixels, wanted)
     if isinstance(op, Relu):
         return inputs[0]
     if isinstance(op, Scale):
         x = inputs[0] if op.factor is None else inputs[0].against(op.factor)
         return x.scaled(op.propagate([x.array], semiring))
-    if isinstance(op, MaxPool):
-        return _max_pool(op, inputs[0], semiring)
-    if isinstance(op, Resample):
-        return _resample(op, inputs[0], semiring)
+    if isinstance(op, MaxPool | Resample):
+        return _window(op, inputs[0], semiring, wanted)
     if isinstance(op, Add):
-        common = _common(inputs, None)
+        common = _common(inputs, None, wanted)
         return common[0].scaled(op.propagate([x.array for x in common], semiring))
     if isinstance(op, Concat):
-        return _concat(op, inputs)
+        return _concat(op, inputs, wanted)
     if isinstance(op, Permute):
         classes = tuple(inputs[0].classes[a] for a in op.axes)
         return Runs(op.propagate([inputs[0].array]), classes)
@@ -113,111 +174,166 @@ def _cells(classes: np.ndarray | None, index: np.ndarray) -> np.ndarray:
 
 def _representatives(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the first row of each class of equal rows, and the class of each row."""
-    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    if len(first) == len(keys):
-        return np.arange(len(keys)), None
-    return first, inverse.ravel()
+    data = np.ascontiguousarray(keys)
+    text, width = data.tobytes(), data.strides[0]
+    classes: dict[bytes, int] = {}
+    inverse = [
+        classes.setdefault(text[i : i + width], len(classes)) for i in range(0, len(text), width)
+    ]
+    if len(classes) == len(inverse):
+        return np.arange(len(inverse)), None
+    index = np.array(inverse)
+    first = np.zeros(len(classes), dtype=np.int64)
+    first[index[::-1]] = np.arange(len(index))[::-1]
+    return first, index
 
 
-def _conv(op: Conv, x: Runs, semiring: Semiring, by_pixels: bool) -> Runs:
+def _conv(op: Conv, x: Runs, semiring: Semiring, by_pixels: bool, wanted: Wanted | None) -> Runs:
     x = x.expanded([0])
-    spatial = x.classes[1:]
     pointwise = set(op.kernel) == set(op.stride) == {1} and not any(map(any, op.padding))
-    if all(c is None for c in spatial) or pointwise:
+    if pointwise:
+        x = x.narrowed(wanted)
+    elif not any(wanted or ()) and all(c is None for c in x.classes):
+        pointwise = True  # nothing to gain from gathering here
+    if pointwise:
         array = op.propagate_by_pixels(x.array) if by_pixels else op.propagate([x.array], semiring)
         return Runs(array, x.classes)
-    keys, classes = [], []
-    for axis, known in enumerate(spatial):
-        size = x.array.shape[axis + 2] if known is None else len(known)
-        cells = _cells(known, _reads(op, axis, size))
-        first, inverse = _representatives(cells)
-        keys.append(cells[first])
-        classes.append(inverse)
-    windows = _gather(x.array, keys, semiring.zero)
-    return Runs(_product(op, windows, semiring, by_pixels), (None, *classes))
+    keys: list[np.ndarray] = []
+    classes: list[np.ndarray | Combos | None] = []
+    for axis in range(1, len(x.classes)):
+        known = x.classes[axis]
+        combos = wanted[axis] if wanted else None
+        size = _size(x, axis)
+        reads = conv_reads(op, axis - 1, size)
+        if not isinstance(known, Combos):
+            cells = _cells(known, reads)
+            first, inverse = _representatives(cells)
+            if combos is None or len(first) <= len(combos.rows):
+                keys.append(cells[first])
+                classes.append(inverse)
+                continue
+        assert combos is not None
+        rows = shifted(combos.rows, reads, size)
+        needed = combos_of(rows)
+        x = x.combined(axis, needed)
+        keys.append(needed.places(rows))
+        classes.append(combos)
+    result = _product(op, _gather(op, x.array, keys, semiring.zero), semiring, by_pixels)
+    out = tuple(len(cells) for cells in keys)
+    return Runs(result.reshape(len(result), -1, *out), (None, *classes))
 
 
-def _reads(op: Conv, axis: int, size: int) -> np.ndarray:
-    """Return the cells (outputs, kernel) that a convolution reads along an axis."""
-    before, after = op.padding[axis]
-    count = (size + before + after - op.extent[axis]) // op.stride[axis] + 1
-    starts = np.arange(count)[:, None] * op.stride[axis] - before
-    places = starts + np.arange(op.kernel[axis])[None, :] * op.dilation[axis]
-    return np.where((places >= 0) & (places < size), places, -1)
+def _size(x: Runs, axis: int) -> int:
+    """Return how many positions an axis has."""
+    known = x.classes[axis]
+    if isinstance(known, Combos):
+        return int(known.rows.shape[1])
+    return x.array.shape[axis + 1] if known is None else len(known)
 
 
-def _gather(array: np.ndarray, keys: Sequence[np.ndarray], zero: float) -> np.ndarray:
-    """Return the windows (n, channels, out_1, kernel_1, out_2, kernel_2, ...)."""
-    # One more cell of zeros along each axis is what -1 picks.
-    array = np.pad(array, [(0, 0), (0, 0), *(((0, 1),) * len(keys))], constant_values=zero)
-    for axis, cells in enumerate(keys):
-        array = np.take(array, cells, axis=2 + 2 * axis)
-    return array
+def _gather(op: Conv, array: np.ndarray, keys: Sequence[np.ndarray], zero: float) -> np.ndarray:
+    """Return the windows (n, groups, channels / groups * kernel, outputs)."""
+    spatial = array.shape[2:]
+    index, outside = np.zeros((), dtype=np.int64), np.zeros((), dtype=bool)
+    for axis, cells in enumerate(keys):  # axes of the kernel first, then those of the output
+        shape = [1] * (2 * len(keys))
+        shape[axis], shape[len(keys) + axis] = cells.shape[1], cells.shape[0]
+        along = cells.T.reshape(shape)
+        index = index * spatial[axis] + along
+        outside = outside | (along < 0)
+    flat = array.reshape(*array.shape[:2], -1)
+    if outside.any():
+        flat = np.pad(flat, [(0, 0), (0, 0), (0, 1)], constant_values=zero)
+        index = np.where(outside, flat.shape[2] - 1, index)
+    columns = flat.take(index.ravel(), axis=2)
+    outputs = math.prod(len(cells) for cells in keys)
+    return columns.reshape(len(array), op.groups, -1, outputs)
 
 
-def _product(op: Conv, windows: np.ndarray, semiring: Semiring, by_pixels: bool) -> np.ndarray:
-    """Multiply gathered windows by the kernel, columns from the right or rows from the left."""
-    n, groups, dims = len(windows), op.groups, len(op.kernel)
-    outs, kernels = range(2, 2 + 2 * dims, 2), range(3, 3 + 2 * dims, 2)
-    out = tuple(windows.shape[a] for a in outs)
-    kernel = op.weight.reshape(groups, op.weight.shape[0] // groups, -1)
-    if by_pixels:
-        rows = windows.transpose(0, *outs, 1, *kernels).reshape(n, -1, groups, kernel.shape[2])
-        result = np.matmul(rows.swapaxes(1, 2), kernel.swapaxes(1, 2)).swapaxes(2, 3)
-    else:
-        columns = windows.transpose(0, 1, *kernels, *outs)
-        columns = columns.reshape(n, groups, kernel.shape[2], math.prod(out))
-        result = semiring.matmul(kernel, columns)
-    return result.reshape(n, op.weight.shape[0], *out)
+def _product(op: Conv, columns: np.ndarray, semiring: Semiring, by_pixels: bool) -> np.ndarray:
+    """Multiply gathered windows by the kernel, from the left or as rows from the right."""
+    kernel = op.weight.reshape(op.groups, op.weight.shape[0] // op.groups, -1)
+    if not by_pixels:
+        return semiring.matmul(kernel, columns)
+    return np.matmul(columns.swapaxes(2, 3), kernel.swapaxes(1, 2)).swapaxes(2, 3)
 
 
-def _concat(op: Concat, inputs: Sequence[Runs]) -> Runs:
-    common = _common(inputs, op.axis)
+def _concat(op: Concat, inputs: Sequence[Runs], wanted: Wanted | None) -> Runs:
+    common = _common(inputs, op.axis, wanted)
     array = np.concatenate([x.array for x in common], axis=op.axis + 1)
     parts, start = [], 0
     for x in common:
         stored, classes = x.array.shape[op.axis + 1], x.classes[op.axis]
+        assert not isinstance(classes, Combos)
         parts.append(start + (np.arange(stored) if classes is None else classes))
         start += stored
     index = np.concatenate(parts)
     return _replaced(common[0], op.axis, array, None if len(index) == start else index)
 
 
-def _max_pool(op: MaxPool, x: Runs, semiring: Semiring) -> Runs:
-    for window in op.windows:
-        cells = _cells(x.classes[window.axis], window.index)
-        first, inverse = _representatives(cells)
-        array = AxisWindow(window.axis, cells[first]).reduce(x.array, semiring.add, semiring.zero)
-        x = _replaced(x, window.axis, array, inverse)
+def _window(op: MaxPool | Resample, x: Runs, semiring: Semiring, wanted: Wanted | None) -> Runs:
+    for window, (axis, index, weight) in zip(_windows_of(op), windows(op), strict=True):
+        combos = wanted[axis] if wanted else None
+        known = x.classes[axis]
+        if not isinstance(known, Combos):
+            cells = _cells(known, index)
+            keys = cells
+            if weight is not None:
+                keys = np.hstack([cells, weight.view(np.int64)])
+            first, inverse = _representatives(keys)
+            if combos is None or len(first) <= len(combos.rows):
+                array = _reduce(window, cells[first], weight, first, x.array, semiring)
+                x = _replaced(x, axis, array, inverse)
+                continue
+        rows = summed(None if combos is None else combos.rows, index, weight, _size(x, axis))
+        needed = combos_of(rows)
+        gathered = x.combined(axis, needed).array
+        # A window may lie in the padding only; its sum is the zero of -1.
+        gathered = np.concatenate([gathered, np.zeros_like(gathered.take([0], axis + 1))], axis + 1)
+        x = _replaced(x, axis, np.take(gathered, needed.places(rows), axis=axis + 1), combos)
     return x
 
 
-def _resample(op: Resample, x: Runs, semiring: Semiring) -> Runs:
-    for m in op.maps:
-        cells = _cells(x.classes[m.axis], m.index)
-        coefficients = m.coefficients(np.dtype(float))
-        first, inverse = _representatives(np.hstack([cells, coefficients.view(np.int64)]))
-        ones = np.ones(len(first), dtype=np.int64)
-        few = m.with_rows(cells[first], coefficients[first], ones)
-        x = _replaced(x, m.axis, few.propagate(x.array, semiring), inverse)
-    return x
+def _windows_of(op: MaxPool | Resample) -> Sequence[AxisWindow | AxisMap]:
+    return op.windows if isinstance(op, MaxPool) else op.maps
 
 
-def _replaced(x: Runs, axis: int, array: np.ndarray, classes: np.ndarray | None) -> Runs:
+def _reduce(
+    window: AxisWindow | AxisMap,
+    cells: np.ndarray,
+    weight: np.ndarray | None,
+    first: np.ndarray,
+    array: np.ndarray,
+    semiring: Semiring,
+) -> np.ndarray:
+    """Return the sums of some windows."""
+    if isinstance(window, AxisWindow):
+        return AxisWindow(window.axis, cells).reduce(array, semiring.add, semiring.zero)
+    assert weight is not None
+    few = window.with_rows(cells, weight[first], np.ones(len(first), dtype=np.int64))
+    return few.propagate(array, semiring)
+
+
+def _replaced(x: Runs, axis: int, array: np.ndarray, classes: np.ndarray | Combos | None) -> Runs:
     return Runs(array, (*x.classes[:axis], classes, *x.classes[axis + 1 :]))
 
 
-def _common(inputs: Sequence[Runs], keep: int | None) -> list[Runs]:
+def _common(inputs: Sequence[Runs], keep: int | None, wanted: Wanted | None) -> list[Runs]:
     """Return the values with the same classes along every axis but `keep`."""
     values = list(inputs)
     for axis in range(len(values[0].classes)):
         known = [x.classes[axis] for x in values]
         if axis == keep or all(c is known[0] for c in known):
             continue
+        if any(isinstance(c, Combos) for c in known):
+            combos = wanted[axis] if wanted else None
+            assert combos is not None
+            values = [x.combined(axis, combos) for x in values]
+            continue
         if any(c is None for c in known):
             values = [x.expanded([axis]) for x in values]
             continue
-        keys = np.stack([c for c in known if c is not None], axis=1)
+        keys = np.stack([c for c in known if isinstance(c, np.ndarray)], axis=1)
         first, inverse = _representatives(keys)
         values = [
             _replaced(x, axis, np.take(x.array, keys[first, i], axis=axis + 1), inverse)

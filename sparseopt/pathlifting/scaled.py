@@ -1,0 +1,258 @@
+"""The pass of a path-norm on float arrays, each with a power of two beside it.
+
+Equal positions of an image are computed once; see `sparseopt.pathlifting.runs`.
+
+Underflow. Every value that is passed on has its entries in ``{0}`` or ``[2**-safe, 1]``, where
+``2**(-2 * safe)`` is well inside the range of the dtype. If the weights, divided by a power of
+two, lie there as well, then no product is rounded to a denormal number or to zero, so the
+relative error is that of ordinary rounding. Weights are not looked at where that cannot matter:
+
+* float32 weights in a float64 pass: their cubes lie between 2**-447 and 2**384.
+* float32 weights in a float32 pass, q = 1: a product that falls below 2**-126 is off by at most
+  2**-149 or lost. If every entry of a result is at least 2**-90, less than 2**20 such terms
+  change it by less than 2**-39 relatively. Otherwise the weights are looked at.
+
+Summands far below the others are moved to the common exponent and may round to zero there; that
+is allowed under the same condition on every entry of the sum (2**-900 in float64).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from sparseopt.network.linear import Scale
+from sparseopt.network.network import Network, Node
+from sparseopt.network.operator import Operator, Relu
+from sparseopt.network.window import Resample
+from sparseopt.pathlifting import runs
+from sparseopt.pathlifting.combos import Wanted, wanted_combos
+
+Observe = Callable[[str, float, float], None]
+Value = tuple[runs.Runs, int]
+
+_SAFE = {np.dtype(np.float64): 480, np.dtype(np.float32): 60}
+_CLEAR = {np.dtype(np.float64): 2.0**-900, np.dtype(np.float32): 2.0**-90}
+_SCRATCH = 1 << 14
+
+
+class OutOfRange(Exception):
+    """One tensor holds entries too far apart for a common exponent."""
+
+
+class ScaledPass:
+    """One pass; see `sparseopt.pathlifting.passes.power_sums` for the parameters.
+
+    Parameters
+    ----------
+    dtype : float64 or float32
+    """
+
+    def __init__(
+        self,
+        q: float,
+        bias_paths: bool,
+        by_pixels: bool,
+        tick: Callable[[str], None] | None,
+        observe: Observe | None,
+        dtype: type[np.floating] = np.float64,
+    ) -> None:
+        self._q = q
+        self._bias_paths = bias_paths
+        self._by_pixels = by_pixels
+        self._tick = tick
+        self._observe = observe
+        self._dtype = np.dtype(dtype)
+        self._safe = _SAFE[self._dtype]
+        self._scratch = np.empty(0, self._dtype)
+        self._is_scratch_free = True
+
+    def run(self, network: Network) -> tuple[np.ndarray, int]:
+        """Return (m, e) with the power sums ``m * 2**e`` in the shape of the output.
+
+        Raises
+        ------
+        OutOfRange
+            If the entries of one tensor lie too far apart for a common power of two.
+        """
+        self._resamples: dict[str, tuple[Operator, int]] = {}
+        self._wanted: Mapping[str, Wanted] = {}
+        if self._observe is None:
+            self._wanted = wanted_combos(network, self._coefficients)
+        ones = runs.Runs.ones(network.input_shape)
+        first = (ones.scaled(ones.array.astype(self._dtype)), 0)
+        value, exponent = network.walk(first, self._visit)
+        return value.expanded().array[0], exponent
+
+    def _visit(self, node: Node, values: list[Value]) -> Value:
+        if self._tick:
+            self._tick(node.name)
+        if isinstance(node.op, Relu) and not self._observe:
+            return values[0]
+        inputs, exponent, faint = self._aligned(values)
+        unseen: list[np.ndarray] = []
+        op, shift = self._mapped(node, unseen)
+        wanted = self._wanted.get(node.name)
+        # A bias that varies over positions is added before these are combined.
+        first = None if isinstance(op, Scale) else wanted
+        with np.errstate(over="ignore", under="ignore"):
+            result = runs.propagate(op, inputs, by_pixels=self._by_pixels, wanted=first)
+        exponent += shift
+        if faint:
+            self._require_clear(result.array)
+        offset = node.op.offset() if self._bias_paths else None
+        if offset is not None and np.any(offset):
+            result, exponent = self._with_offset(self._normal(result, exponent), offset)
+        settled = self._settled(result.narrowed(wanted), exponent, unseen)
+        if self._observe:
+            value, power = settled
+            sums = value.total(), float(value.array.max())
+            total, largest = (math.log2(v) + power if v > 0 else -math.inf for v in sums)
+            self._observe(node.name, total, largest)
+        return settled
+
+    def _coefficients(self, node: Node) -> Operator:
+        return self._mapped(node, [])[0] if isinstance(node.op, Resample) else node.op
+
+    def _mapped(self, node: Node, unseen: list[np.ndarray]) -> tuple[Operator, int]:
+        """Return (op, e) where the weights |w|**q of the layer are those of `op` times 2**e."""
+        if node.name in self._resamples:
+            return self._resamples[node.name]
+        shifts: list[int] = []
+        self._is_scratch_free = True
+
+        def transform(array: np.ndarray) -> np.ndarray:
+            powered, shift = self._power(array, unseen)
+            shifts.append(shift)
+            return powered
+
+        if isinstance(node.op, Resample):  # with weights of its own, which nothing overwrites
+            self._is_scratch_free = False
+        mapped = node.op.mapped(transform), sum(shifts)
+        if isinstance(node.op, Resample):
+            self._resamples[node.name] = mapped
+        return mapped
+
+    def _with_offset(self, value: Value, offset: np.ndarray) -> Value:
+        self._is_scratch_free = False  # what is added outlives this call
+        powered, shift = self._power(offset, None)
+        constant = runs.Runs(powered, (None,) * powered.ndim)
+        values = [value, self._normal(constant, shift)]
+        (result, constant), exponent, faint = self._aligned(values)
+        result = result.against(constant.array)
+        result = result.scaled(result.array + constant.array * result.of_ones())
+        if faint:
+            self._require_clear(result.array)
+        return result, exponent
+
+    def _absolute(self, array: np.ndarray) -> np.ndarray:
+        """Return |array| in the dtype of the pass, for large arrays in memory used before."""
+        if array.size < _SCRATCH or not self._is_scratch_free:
+            return np.asarray(np.abs(array), dtype=self._dtype)
+        self._is_scratch_free = False
+        if self._scratch.size < array.size:
+            self._scratch = np.empty(array.size, self._dtype)
+        size = self._scratch[: array.size].reshape(array.shape)
+        if array.dtype == self._dtype:
+            np.abs(array, out=size)
+        else:
+            np.copyto(size, array, casting="unsafe")
+            np.abs(size, out=size)
+        return size
+
+    def _power(self, array: np.ndarray, unseen: list[np.ndarray] | None) -> tuple[np.ndarray, int]:
+        """Return (m, e) with |array|**q = m * 2**e.
+
+        Weights whose range was not looked at, but may matter, are added to `unseen`.
+        """
+        if self._q == 0:
+            return np.asarray(array != 0, dtype=self._dtype), 0
+        with np.errstate(over="ignore", under="ignore"):
+            size = self._absolute(array)
+        if array.dtype == np.float32 and self._dtype == np.float64 and self._q <= 3:
+            return (size if self._q == 1 else np.power(size, self._q)), 0
+        if unseen is not None and array.dtype == np.float32 and self._q == 1:
+            unseen.append(array)
+            return size, 0
+        top = float(size.max())
+        if top == 0.0:
+            return size, 0
+        if top == math.inf:
+            raise OutOfRange
+        shift = math.frexp(top)[1]
+        if shift:
+            np.ldexp(size, -shift, out=size)
+        self._require_range(size, self._q)
+        if array.dtype != self._dtype and np.count_nonzero(array) != np.count_nonzero(size):
+            raise OutOfRange
+        if self._q == 1:
+            return size, shift
+        exponent = math.floor(self._q * shift)
+        powered = np.power(size, self._q)
+        powered *= 2.0 ** (self._q * shift - exponent)
+        return powered, exponent
+
+    def _settled(self, value: runs.Runs, exponent: int, unseen: list[np.ndarray]) -> Value:
+        """Return the value with largest entry in [1/2, 1), after a check of its range."""
+        if unseen and not float(value.array.min()) >= _CLEAR[self._dtype]:
+            for weights in unseen:
+                self._require_weights(weights)
+        result = self._normal(value, exponent)
+        self._require_range(result[0].array)
+        return result
+
+    def _normal(self, value: runs.Runs, exponent: int) -> Value:
+        """Return the value with largest entry in [1/2, 1)."""
+        top = float(value.array.max())
+        if not top < math.inf:
+            raise OutOfRange
+        shift = math.frexp(top)[1]
+        if not shift:
+            return value, exponent
+        return value.scaled(self._times_power(value.array, -shift)), exponent + shift
+
+    def _require_weights(self, weights: np.ndarray) -> None:
+        size = np.abs(weights)
+        nonzero = size[size > 0]
+        if nonzero.size and not 2.0**-self._safe <= float(nonzero.min()):
+            raise OutOfRange
+
+    def _times_power(self, array: np.ndarray, shift: int) -> np.ndarray:
+        limit = 1000 if self._dtype == np.float64 else 120
+        if abs(shift) <= limit:
+            return array * self._dtype.type(2.0**shift)
+        return np.ldexp(array, shift)
+
+    def _require_range(self, values: np.ndarray, power: float = 1.0) -> None:
+        """Raise `OutOfRange` if a nonzero entry, at most 1, has a power below 2**-safe."""
+        least = float(values.min())
+        if least == 0.0:
+            least = float(values.min(initial=1.0, where=values > 0))
+        if math.frexp(least)[1] * power < -self._safe:
+            raise OutOfRange
+
+    def _aligned(self, values: list[Value]) -> tuple[list[runs.Runs], int, bool]:
+        """Return settled values under one exponent, and whether one has faint entries there.
+
+        Faint are nonzero entries that end below ``2**-safe``; they may be rounded to zero.
+        """
+        first = values[0][1]
+        if all(exponent == first for _, exponent in values):
+            return [value for value, _ in values], first, False
+        common = max((e for value, e in values if value.array.any()), default=0)
+        result, faint = [], False
+        for value, exponent in values:
+            if exponent != common and value.array.any():
+                moved = self._times_power(value.array, exponent - common)
+                least = float(np.where(value.array > 0, moved, 1.0).min())
+                faint = faint or least < 2.0**-self._safe
+                value = value.scaled(moved)
+            result.append(value)
+        return result, common, faint
+
+    def _require_clear(self, array: np.ndarray) -> None:
+        """Refuse a sum with entries beside which faint ones are not negligible."""
+        if not float(array.min()) >= _CLEAR[self._dtype]:
+            raise OutOfRange
