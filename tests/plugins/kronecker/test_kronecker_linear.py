@@ -6,6 +6,7 @@ import copy
 import io
 import math
 import pickle
+import shutil
 from typing import Any
 
 import numpy as np
@@ -221,11 +222,20 @@ def test_compiles_without_graph_breaks(name: str, backend: str) -> None:
 
 
 @pytest.mark.slow
-def test_compiles_to_machine_code() -> None:
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, about torch.jit
+@pytest.mark.parametrize("name", ["dyadic", "rank 2", "not chainable"])
+def test_compiles_to_machine_code(name: str) -> None:
+    if shutil.which("g++") is None and shutil.which("c++") is None:
+        pytest.skip("torch.compile needs a C++ compiler")
     torch._dynamo.reset()
-    layer = layer_of("dyadic")
-    x = torch.randn(4, 16)
-    torch.testing.assert_close(torch.compile(layer, fullgraph=True)(x), layer(x))
+    layer = layer_of(name).merge_for(2**14)
+    x = torch.randn(4, layer.in_features)
+    compiled = torch.compile(layer, fullgraph=True)
+    torch.testing.assert_close(compiled(x), layer(x))
+    wanted = torch.autograd.grad(layer(x).square().sum(), list(layer.parameters()))
+    found = torch.autograd.grad(compiled(x).square().sum(), list(layer.parameters()))
+    for one, two in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, two)
 
 
 @pytest.mark.parametrize("name", ["dyadic", "rank 2", "no pattern"])
@@ -282,3 +292,19 @@ def test_it_prints_and_is_reached_from_the_package() -> None:
     assert "(1, 2, 2, 8)" in repr(layer_of("dyadic"))
     assert layer_of("dyadic", bias=False).bias is None
     assert "bias" not in layer_of("dyadic", bias=False).state_dict()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_on_a_gpu_it_computes_the_same(name: str) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    layer = layer_of(name, dtype=torch.float64)
+    x = torch.randn(5, layer.in_features, dtype=torch.float64)
+    wanted = layer(x)
+    torch.testing.assert_close(copy.deepcopy(layer).cuda()(x.cuda()).cpu(), wanted)
+    linear = layer.to_linear().cuda()
+    if layer.architecture.is_chainable:
+        found = KroneckerLinear.from_linear(linear, layer.architecture)
+        assert found.factors[0].is_cuda
+        torch.testing.assert_close(found(x.cuda()).cpu(), wanted)
