@@ -77,6 +77,7 @@ if TYPE_CHECKING:
         path_table,
         pooling_shape,
     )
+    from sparseopt.pruning import PairVerdict, PrunedTensor, Pruning, pair_verdicts, prune
     from sparseopt.recovery import (
         L1,
         Coefficients,
@@ -131,6 +132,7 @@ __all__ = [
     "Manifest",
     "Network",
     "NotClosedCertificate",
+    "PairVerdict",
     "PathCost",
     "PathCostCertificate",
     "PathCosts",
@@ -148,6 +150,8 @@ __all__ = [
     "PoolingShape",
     "Problem",
     "ProblemError",
+    "PrunedTensor",
+    "Pruning",
     "Reader",
     "ReaderEntry",
     "ReducedClosedCertificate",
@@ -186,6 +190,7 @@ __all__ = [
     "json_type",
     "load_network",
     "neural_balance",
+    "pair_verdicts",
     "path_count",
     "path_lifting",
     "path_table",
@@ -193,6 +198,7 @@ __all__ = [
     "plugins",
     "pooling_shape",
     "preferences",
+    "prune",
     "random_factors",
     "read",
     "rescale",
@@ -250,6 +256,7 @@ DOMAINS = {
         "path_table",
         "pooling_shape",
     ),
+    "sparseopt.pruning": ("PairVerdict", "PrunedTensor", "Pruning", "pair_verdicts", "prune"),
     "sparseopt.recovery": (
         "Coefficients",
         "DualityGapCertificate",

@@ -1,0 +1,73 @@
+"""Scores of weights: the lowest are pruned first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from sparseopt.errors import ProblemError
+from sparseopt.network.network import Network
+from sparseopt.pathlifting.pathcost import PathCost, weight_names
+from sparseopt.rescaling.balance import canonical_factors
+from sparseopt.rescaling.factors import rescaled
+from sparseopt.rescaling.groups import RescalingGroups
+from sparseopt.solving import solve
+
+Scores = Mapping[str, np.ndarray]
+
+
+def path_cost(network: Network, seed: int) -> Scores:
+    """Return the share of the L1 path-norm through each weight; no rescaling changes it."""
+    return solve(PathCost(network)).answer.shares  # type: ignore[no-any-return]
+
+
+def magnitude(network: Network, seed: int) -> Scores:
+    """Return absolute values; they depend on the scale of each hidden unit."""
+    arrays = network.parameters()
+    return {name: np.abs(arrays[name]) for name in weight_names(network)}
+
+
+def canonical_magnitude(network: Network, seed: int) -> Scores:
+    """Return absolute values in the canonical form; no rescaling changes them, to rounding."""
+    groups = RescalingGroups(network)
+    scales = np.concatenate([[1.0], canonical_factors(groups)])
+    return magnitude(rescaled(groups, scales), seed)
+
+
+def random(network: Network, seed: int) -> Scores:
+    """Return random numbers."""
+    generator = np.random.default_rng(seed)
+    arrays = network.parameters()
+    return {name: generator.random(arrays[name].shape) for name in weight_names(network)}
+
+
+CRITERIA: dict[str, Callable[[Network, int], Scores]] = {
+    "path_cost": path_cost,
+    "magnitude": magnitude,
+    "canonical_magnitude": canonical_magnitude,
+    "random": random,
+}
+
+
+def scores(network: Network, criterion: str, seed: int) -> Scores:
+    """Return the scores of all prunable weights by parameter, ``"node.weight"``."""
+    if criterion not in CRITERIA:
+        raise ProblemError(f"criterion must be one of {', '.join(CRITERIA)}, not {criterion!r}")
+    return CRITERIA[criterion](network, seed)
+
+
+def lowest(values: np.ndarray, zero: np.ndarray, count: int) -> np.ndarray:
+    """Return a mask of the `count` lowest of a vector; zeros first, then ties in order."""
+    result = np.zeros(len(values), dtype=bool)
+    if count <= 0:
+        return result
+    ranked = np.where(zero, -1.0, values.astype(np.float64))
+    if count >= len(values):
+        result[:] = True
+        return result
+    threshold = np.partition(ranked, count - 1)[count - 1]
+    result[ranked < threshold] = True
+    ties = np.flatnonzero(ranked == threshold)
+    result[ties[: count - int(result.sum())]] = True
+    return result
