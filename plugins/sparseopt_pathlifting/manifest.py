@@ -113,6 +113,12 @@ MANIFEST = Manifest(
             summary="path-norm, Lipschitz bound, path count, and their growth with depth",
         ),
         AnalyzerEntry(
+            name="rescaling_sensitivity",
+            path="sparseopt_pathlifting.rescaling_sensitivity:RescalingSensitivity",
+            subject="sparseopt:Network",
+            summary="what magnitude pruning loses when hidden units are rescaled",
+        ),
+        AnalyzerEntry(
             name="support_closedness",
             path="sparseopt_pathlifting.support_closedness:SupportClosedness",
             subject="sparseopt:Network",

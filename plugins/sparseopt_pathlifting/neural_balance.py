@@ -8,16 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 import sparseopt as so
-from sparseopt.network import HiddenUnits, hidden_units
 
 
 @dataclass(frozen=True)
 class NeuralBalance(so.Analyzer[so.Network]):
-    """Compares the norms of the weights into and out of each hidden unit.
+    """Compares the norms of the weights into and out of each group of hidden units.
 
-    A ReLU unit can be rescaled, incoming weights times c and outgoing ones divided by c, without
-    changing the network. Where the ratio varies much between units, comparing magnitudes of
-    weights (as magnitude pruning does) compares arbitrary scales.
+    A group of units that must be rescaled alike can be rescaled, incoming weights times c and
+    outgoing ones divided by c, without changing the network. Where the ratio varies much,
+    comparing magnitudes of weights (as magnitude pruning does) compares arbitrary scales.
 
     Parameters
     ----------
@@ -32,56 +31,60 @@ class NeuralBalance(so.Analyzer[so.Network]):
             raise ValueError("spread must be at least 1")
 
     def accepts(self, subject: so.Network) -> so.Accepted | so.Refused:
-        """Take networks with hidden units between two layers."""
-        if hidden_units(subject):
+        """Take networks with hidden units that can be rescaled."""
+        if so.RescalingGroups(subject).count:
             return so.Accepted()
-        return so.Refused("no hidden units lie between two layers without mixing with others")
+        return so.Refused("no hidden units can be rescaled: all are tied to inputs or outputs")
 
     def analyze(self, subject: so.Network, context: so.Context) -> Iterator[so.Finding]:
-        """Yield one finding per layer of hidden units, and one for its dead units."""
-        for units in hidden_units(subject):
-            into = np.linalg.norm(units.incoming.astype(np.float64), axis=1)
-            out = np.linalg.norm(units.outgoing.astype(np.float64), axis=1)
-            alive = (into > 0) & (out > 0)
-            if not alive.all():
-                yield _dead(units, np.flatnonzero(~alive))
-            if alive.any():
-                yield self._balance(units, into[alive] / out[alive], np.flatnonzero(alive))
+        """Yield one finding per layer that brings in units, and one for its dead units."""
+        groups = so.RescalingGroups(subject)
+        balance = so.neural_balance(groups)
+        for layer, members in groups.layers.items():
+            alive = members[balance.alive[members - 1]]
+            dead = members[~balance.alive[members - 1]]
+            units = groups.units[layer]
+            if len(dead):
+                yield _dead(layer, np.flatnonzero(np.isin(units, dead)), len(units))
+            if len(alive):
+                first = np.array([int(np.flatnonzero(units == group)[0]) for group in alive])
+                yield self._balance(layer, balance.ratio[alive - 1], first)
 
-    def _balance(self, units: HiddenUnits, ratio: np.ndarray, alive: np.ndarray) -> so.Finding:
+    def _balance(self, layer: str, ratio: np.ndarray, units: np.ndarray) -> so.Finding:
         worst = float(ratio.max() / ratio.min())
         uneven = worst > self.spread
-        readers = ", ".join(reader.name for reader in units.readers)
+        order = np.argsort(ratio, kind="stable")
         return so.Finding(
             "neural-balance",
             so.Severity.WARNING if uneven else so.Severity.OK,
-            units.layer.name,
+            layer,
             f"incoming over outgoing norm lies between {ratio.min():.3g} and {ratio.max():.3g} "
-            f"over {len(ratio)} units (read by {readers})"
+            f"over {len(ratio)} units"
             + ("; magnitudes of weights are not comparable between them" if uneven else ""),
-            {"units": alive, "ratio": ratio},
-            "rescale the units to equal norms before comparing magnitudes of weights"
+            {"units": units, "ratio": ratio},
+            "rescale the units to equal norms (so.canonicalize) before comparing magnitudes of "
+            "weights"
             if uneven
             else "",
             figure=so.SeriesFigure(
-                f"Incoming over outgoing norm of the units of {units.layer.name}, sorted",
+                f"Incoming over outgoing norm of the units of {layer}, sorted",
                 "unit",
                 "ratio",
-                [str(alive[i]) for i in np.argsort(ratio, kind="stable")],
-                {"ratio": np.sort(ratio).tolist()},
+                [str(unit) for unit in units[order]],
+                {"ratio": ratio[order].tolist()},
                 "line",
                 log=True,
             ),
         )
 
 
-def _dead(units: HiddenUnits, dead: np.ndarray) -> so.Finding:
+def _dead(layer: str, dead: np.ndarray, count: int) -> so.Finding:
     shown = ", ".join(map(str, dead[:10])) + (" ..." if len(dead) > 10 else "")
     return so.Finding(
         "dead-units",
         so.Severity.WARNING,
-        units.layer.name,
-        f"{len(dead)} of {len(units.incoming)} units have no weight in or no weight out: {shown}",
+        layer,
+        f"{len(dead)} of {count} units have no weight in or no weight out: {shown}",
         dead,
         "remove them: the network computes the same without them, up to constants",
     )

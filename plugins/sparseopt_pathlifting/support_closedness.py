@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 import sparseopt as so
 from sparseopt.network import LinearPair, consecutive_linear_pairs
 
@@ -43,13 +41,13 @@ class SupportClosedness(so.Analyzer[so.Network]):
 
     def accepts(self, subject: so.Network) -> so.Accepted | so.Refused:
         """Take networks with two linear layers in a row, one of them sparse."""
-        if any(_is_sparse(pair) for pair in consecutive_linear_pairs(subject)):
+        if any(pair.is_sparse for pair in consecutive_linear_pairs(subject)):
             return so.Accepted()
         return so.Refused("no two consecutive linear layers, one of them with zeros")
 
     def analyze(self, subject: so.Network, context: so.Context) -> Iterator[so.Finding]:
         """Yield one finding per pair."""
-        pairs = [pair for pair in consecutive_linear_pairs(subject) if _is_sparse(pair)]
+        pairs = [pair for pair in consecutive_linear_pairs(subject) if pair.is_sparse]
         for i, pair in enumerate(pairs):
             context.report(i / len(pairs), f"supports of {pair.first.name}, {pair.second.name}")
             yield self._judge(pair, context)
@@ -78,10 +76,6 @@ class SupportClosedness(so.Analyzer[so.Network]):
             solution.certificate,
             _figure(pair, solution),
         )
-
-
-def _is_sparse(pair: LinearPair) -> bool:
-    return not all(bool(np.all(support)) for support in pair.supports)
 
 
 def _figure(pair: LinearPair, solution: so.Solution) -> so.SupportFigure:

@@ -3,11 +3,9 @@
 from sparseopt.network.builder import NetworkBuilder
 from sparseopt.network.digraph import network_from_digraph
 from sparseopt.network.layers import (
-    HiddenUnits,
     LinearLayer,
     LinearPair,
     consecutive_linear_pairs,
-    hidden_units,
     linear_layers,
 )
 from sparseopt.network.linear import Conv, ConvTranspose, Dense, Neuron, Scale

@@ -1,4 +1,4 @@
-"""Views of a network that speak of its layers with weights: their order, pairs, hidden units."""
+"""Views of a network that speak of its layers with weights: their order, and consecutive pairs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparseopt.network.linear import Conv, ConvTranspose, Dense, Scale
+from sparseopt.network.linear import Conv, ConvTranspose, Dense
 from sparseopt.network.network import Network, Node
-from sparseopt.network.operator import Permute, Relu, Reshape
-from sparseopt.network.window import MaxPool, Resample
+from sparseopt.network.operator import Relu, Reshape
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,26 +32,6 @@ class LinearLayer:
     weight: np.ndarray
     bias: np.ndarray | None
     groups: int
-
-    @property
-    def incoming(self) -> np.ndarray:
-        """Weights into each output channel, shape (outputs, fan-in)."""
-        if self.kind != "conv_transpose":
-            return self.weight.reshape(self.weight.shape[0], -1)
-        per_group = np.moveaxis(self._split(), 2, 1)
-        return per_group.reshape(self.groups * self.weight.shape[1], -1)
-
-    @property
-    def outgoing(self) -> np.ndarray:
-        """Weights out of each input channel, shape (inputs, fan-out)."""
-        if self.kind == "conv_transpose":
-            return self.weight.reshape(self.weight.shape[0], -1)
-        outputs = self.weight.shape[0] // self.groups
-        split = self.weight.reshape(self.groups, outputs, *self.weight.shape[1:])
-        return np.moveaxis(split, 2, 1).reshape(self.groups * self.weight.shape[1], -1)
-
-    def _split(self) -> np.ndarray:
-        return self.weight.reshape(self.groups, -1, *self.weight.shape[1:])
 
     @property
     def matrix(self) -> np.ndarray | None:
@@ -99,27 +78,10 @@ class LinearPair:
         assert self.second.matrix is not None
         return self.second.matrix != 0, self.first.matrix != 0
 
-
-@dataclass(frozen=True, eq=False)
-class HiddenUnits:
-    """The hidden neurons or channels between a layer and the layers that read it.
-
-    Attributes
-    ----------
-    layer : LinearLayer
-        The layer before them.
-    readers : tuple of LinearLayer
-        The layers after them.
-    incoming : array, shape (units, fan-in)
-        Weights into each unit, the bias last if there is one.
-    outgoing : array, shape (units, fan-out)
-        Weights out of each unit, of all readers side by side.
-    """
-
-    layer: LinearLayer
-    readers: tuple[LinearLayer, ...]
-    incoming: np.ndarray
-    outgoing: np.ndarray
+    @property
+    def is_sparse(self) -> bool:
+        """Whether one of the two has a zero."""
+        return not all(bool(np.all(support)) for support in self.supports)
 
 
 def linear_layer(node: Node) -> LinearLayer | None:
@@ -168,72 +130,3 @@ def consecutive_linear_pairs(network: Network) -> list[LinearPair]:
             if not isinstance(current.op, Relu | Reshape):
                 break
     return pairs
-
-
-def hidden_units(network: Network) -> list[HiddenUnits]:
-    """Return the hidden channels that lie between layers without mixing with others.
-
-    From a layer the value may pass ReLU, pooling, averaging, batch normalization and flattening
-    to several readers; layers whose channels meet others in sums or concatenations on the way
-    are left out. The factors of averages and normalizations in between are not part of the
-    weights.
-    """
-    result = []
-    for node in network.nodes:
-        layer = linear_layer(node) if node.name in network.used else None
-        if layer is None or network.output == node.name:
-            continue
-        units = layer.incoming.shape[0]
-        readers = _readers(network, node, units)
-        if not readers:
-            continue
-        incoming = layer.incoming
-        if layer.bias is not None:
-            incoming = np.concatenate([incoming, layer.bias[:, None]], axis=1)
-        outgoing = [reader.outgoing.reshape(units, -1) for reader in readers]
-        result.append(
-            HiddenUnits(layer, tuple(readers), incoming, np.concatenate(outgoing, axis=1))
-        )
-    return result
-
-
-def _readers(network: Network, node: Node, units: int) -> list[LinearLayer] | None:
-    """Return the layers that read the channels of `node`, or None if channels mix on the way.
-
-    Channel c occupies the c-th of `units` equal blocks of the value in row-major order; every
-    operator that is passed keeps that so.
-    """
-    dense_tail = network.shapes[node.name][:-1] != () and linear_layer(node).kind == "dense"  # type: ignore[union-attr]
-    if dense_tail:  # a dense layer at several positions has its channels on the last axis
-        return None
-    readers: list[LinearLayer] = []
-    open_nodes = [node.name]
-    while open_nodes:
-        name = open_nodes.pop(0)
-        if name == network.output:
-            return None
-        for user in network.consumers[name]:
-            reader = linear_layer(network.by_name[user])
-            op = network.by_name[user].op
-            if reader is not None:
-                if reader.outgoing.shape[0] % units or (
-                    reader.kind != "dense" and reader.outgoing.shape[0] != units
-                ):
-                    return None
-                if reader.kind == "dense" and len(network.shapes[name]) != 1:
-                    return None
-                readers.append(reader)
-            elif isinstance(op, Relu | Reshape | Scale) or _keeps_channels(op):
-                open_nodes.append(user)
-            else:
-                return None
-    return readers
-
-
-def _keeps_channels(op: object) -> bool:
-    """Whether a windowed operator leaves the first axis alone."""
-    if isinstance(op, MaxPool):
-        return all(window.axis > 0 for window in op.windows)
-    if isinstance(op, Resample):
-        return all(m.axis > 0 for m in op.maps)
-    return isinstance(op, Permute) and op.axes[:1] == (0,) and len(op.axes) <= 2

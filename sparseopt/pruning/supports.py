@@ -39,11 +39,6 @@ class PairVerdict:
         return f"{self.pair.first.name} -> {self.pair.second.name}: {self.value}"
 
 
-def is_sparse(pair: LinearPair) -> bool:
-    """Whether one of two layers has a zero."""
-    return not all(bool(np.all(support)) for support in pair.supports)
-
-
 def pair_verdicts(network: Network, seconds_per_pair: float = 10.0) -> list[PairVerdict]:
     """Ask `Closedness` about every two consecutive linear layers of which one has zeros.
 
@@ -59,7 +54,7 @@ def pair_verdicts(network: Network, seconds_per_pair: float = 10.0) -> list[Pair
         Of dense layers, and convolutions of kernel size 1, with nothing but ReLU, dropout or
         reshaping between them.
     """
-    pairs = [pair for pair in consecutive_linear_pairs(network) if is_sparse(pair)]
+    pairs = [pair for pair in consecutive_linear_pairs(network) if pair.is_sparse]
     return [
         PairVerdict(pair, solve(Closedness(list(pair.supports)), time_limit=seconds_per_pair))
         for pair in pairs
@@ -79,10 +74,10 @@ def close_supports(network: Network, masks: dict[str, np.ndarray]) -> dict[str, 
         changed = False
         arrays = network.parameters()
         pruned = network.with_parameters({n: np.where(m, arrays[n], 0) for n, m in result.items()})
-        for pair in filter(is_sparse, consecutive_linear_pairs(pruned)):
+        for pair in consecutive_linear_pairs(pruned):
             left, right = pair.supports
             key = left.tobytes() + right.tobytes() + bytes(str(left.shape), "ascii")
-            if key in verdicts:
+            if key in verdicts or not pair.is_sparse:
                 continue
             kept: Any = _closed_within(left, right)
             verdicts[key] = True

@@ -175,7 +175,7 @@ def canonical_factors(subject: Any, p: float = 2, *, example: Any = None) -> np.
         network = rescaled(groups, np.concatenate([[1.0], first]))
     else:
         first = np.ones(groups.count)
-    return first * _balanced(_coupling(network, groups, p), p, _layers(groups))
+    return first * _balanced(_coupling(network, groups, p), p, list(groups.layers.values()))
 
 
 def _positive(p: float) -> float:
@@ -193,20 +193,6 @@ def _is_extreme(groups: RescalingGroups, p: float) -> bool:
         if p * math.log10(top or 1.0) > _DECADES or p * math.log10(least) < -_DECADES:
             return True
     return False
-
-
-def _layers(groups: RescalingGroups) -> list[np.ndarray]:
-    """Return the groups that each layer brings in, in order."""
-    seen = np.zeros(groups.count + 1, dtype=bool)
-    seen[PINNED] = True
-    result = []
-    for labels in groups.units.values():
-        fresh = np.unique(labels)
-        fresh = fresh[~seen[fresh]]
-        seen[fresh] = True
-        if len(fresh):
-            result.append(fresh)
-    return result
 
 
 def _coupling(network: Network, groups: RescalingGroups, p: float) -> csr_array:

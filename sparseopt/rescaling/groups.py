@@ -76,11 +76,25 @@ class RescalingGroups:
     def names(self) -> tuple[str, ...]:
         """The first unit of each group, as ``"node[unit]"``."""
         result: dict[int, str] = {}
-        for node, labels in self.units.items():
-            for unit, group in enumerate(labels.tolist()):
-                if group != PINNED:
-                    result.setdefault(group, f"{node}[{unit}]")
+        for node, groups in self.layers.items():
+            first = dict(zip(self.units[node][::-1].tolist(), self._places(node), strict=True))
+            result.update({group: f"{node}[{first[group]}]" for group in groups.tolist()})
         return tuple(result[group] for group in sorted(result))
+
+    def _places(self, node: str) -> range:
+        return range(len(self.units[node]) - 1, -1, -1)
+
+    @cached_property
+    def layers(self) -> dict[str, np.ndarray]:
+        """For each layer that has any, the groups of its units that no earlier layer has."""
+        seen = {PINNED}
+        result = {}
+        for node, labels in self.units.items():
+            fresh = [group for group in dict.fromkeys(labels.tolist()) if group not in seen]
+            seen.update(fresh)
+            if fresh:
+                result[node] = np.array(fresh)
+        return result
 
     @cached_property
     def units(self) -> dict[str, np.ndarray]:

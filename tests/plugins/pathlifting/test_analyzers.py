@@ -124,7 +124,22 @@ def test_a_network_without_hidden_layers() -> None:
     )
     report = so.analyze(net)
     assert report.ok
-    assert {"neural_balance", "support_closedness"} == {item.name for item in report.skipped}
+    skipped = {"neural_balance", "rescaling_sensitivity", "support_closedness"}
+    assert skipped == {item.name for item in report.skipped}
+
+
+def test_sensitivity_to_rescaling() -> None:
+    rng = np.random.default_rng(0)
+    net = mlp(rng.standard_normal((6, 4)), rng.standard_normal((3, 6)))
+    found = rules(so.analyze(net))["sensitivity-to-rescaling"]
+    before, after = (
+        so.prune(n, 0.6, "magnitude").masks
+        for n in (net, so.rescale(net, so.random_factors(net, seed=0)))
+    )
+    lost = [int((mask & ~after[name]).sum()) for name, mask in before.items()]
+    assert found.value["lost"] == lost
+    assert sum(lost) > 0
+    assert found.severity is so.Severity.WARNING
 
 
 @pytest.mark.parametrize("name", ["digits_mlp", "digits_cnn"])
