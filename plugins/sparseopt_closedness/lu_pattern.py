@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -9,6 +10,9 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.closedness import NotClosedCertificate
+
+CHUNK = 4_000_000
+"""Cells of the product of the supports that are counted at a time."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,9 @@ class Window:
     other: int
 
 
-def find_window(left: np.ndarray, right: np.ndarray) -> Window | None:
+def find_window(
+    left: np.ndarray, right: np.ndarray, tick: Callable[[], None] = lambda: None
+) -> Window | None:
     """Return an LU window in the wide sense, or None if there is none.
 
     With N = I J (integer product), a cell with N = 1 is single, and owned by its term. Term k has a
@@ -33,50 +39,86 @@ def find_window(left: np.ndarray, right: np.ndarray) -> Window | None:
     (i2, j2) in the rectangle of k and not single, hence covered by another term too. Two float32
     matrix products, exact below 2^24 terms, and bitsets of the rows: O(m n r / speed of BLAS +
     r m^2 / word length).
+
+    The products are formed for `CHUNK` cells at a time, and windows of these rows alone end the
+    search, so memory beyond the supports is one integer per cell and two float32 copies of J.
+
+    Parameters
+    ----------
+    left, right : bool arrays, shapes (m, r) and (r, n)
+    tick : callable
+        Called now and then; raises to stop the search.
     """
-    rows, columns = left.astype(np.float32), right.astype(np.float32)
-    single = rows @ columns == 1
-    numbered = rows * np.arange(1, left.shape[1] + 1, dtype=np.float32)
-    # 0 where the cell is not single, else 1 + its owner.
-    owner = np.where(single, numbered @ columns, 0).astype(np.intp)
-    owned = np.bincount(owner.ravel(), minlength=left.shape[1] + 1)[1:]
-    # A window needs three single cells of one term; large shares first, they are likelier.
-    for k in sorted(np.flatnonzero(owned >= 3).tolist(), key=lambda k: -owned[k]):
-        cells = owner[np.ix_(left[:, k], right[k])] == k + 1
-        found = differing_rows(cells)
+    (m, r), n = left.shape, right.shape[1]
+    columns = right.astype(np.float32)
+    numbers = np.arange(1, r + 1, dtype=np.float32)
+    height = max(1, CHUNK // n)
+    owners = []
+    for first in range(0, m, height):
+        tick()
+        rows = left[first : first + height].astype(np.float32)
+        single = rows @ columns == 1
+        # 0 where the cell is not single, else 1 + its owner.
+        owner = np.where(single, (rows * numbers) @ columns, 0).astype(np.int32)
+        owners.append(owner)
+        found = _owned_window(left[first : first + height], right, owner, tick)
         if found is not None:
-            return _window(left, right, k, *found)
+            return _window(left, right, found[0], first + found[1], first + found[2], *found[3:])
+    if len(owners) == 1:
+        return None
+    found = _owned_window(left, right, np.concatenate(owners), tick)
+    return None if found is None else _window(left, right, *found)
+
+
+def _owned_window(
+    left: np.ndarray, right: np.ndarray, owner: np.ndarray, tick: Callable[[], None]
+) -> tuple[int, int, int, int, int] | None:
+    """Return (k, i1, i2, j1, j2) of a window among rows whose owners are given, or None."""
+    owned = np.bincount(owner.ravel(), minlength=left.shape[1] + 1)[1:]
+    area = left.sum(axis=0) * right.sum(axis=1)
+    # A window needs three single cells of one term and one that is not single.
+    open_terms = np.flatnonzero((owned >= 3) & (owned < area))
+    # Large shares first, they are likelier.
+    for number, k in enumerate(sorted(open_terms.tolist(), key=lambda k: -owned[k])):
+        if number % 64 == 0:
+            tick()
+        rows, columns = np.flatnonzero(left[:, k]), np.flatnonzero(right[k])
+        found = differing_rows(owner[np.ix_(rows, columns)] == k + 1)
+        if found is not None:
+            i1, i2, j1, j2 = found
+            return k, int(rows[i1]), int(rows[i2]), int(columns[j1]), int(columns[j2])
     return None
 
 
 def differing_rows(owned: np.ndarray) -> tuple[int, int, int, int] | None:
     """Return local (i1, i2, j1, j2): rows that meet in j1 while only i1 has j2."""
+    # Rows of one biclique are equal. So a row unlike all rows before it must not meet them.
+    first = np.full(owned.shape[1], -1, dtype=np.intp)
+    known: set[bytes] = set()
     packed = np.packbits(owned, axis=1)
-    first: dict[int, int] = {}
-    # Rows of one biclique are equal: it is enough to compare each row with the first row that
-    # owns its columns.
-    for i, bits in enumerate(packed):
-        if not bits.any():
+    for i in np.flatnonzero(owned.any(axis=1)).tolist():
+        key = packed[i].tobytes()
+        if key in known:
             continue
+        known.add(key)
         columns = np.flatnonzero(owned[i])
-        for j in columns.tolist():
-            other = first.setdefault(j, i)
-            if other != i and not np.array_equal(packed[other], bits):
-                only_other = np.flatnonzero(owned[other] & ~owned[i])
-                if only_other.size:
-                    return other, i, j, int(only_other[0])
-                return i, other, j, int(np.flatnonzero(owned[i] & ~owned[other])[0])
+        met = columns[first[columns] >= 0]
+        if met.size:
+            j = int(met[0])
+            other = int(first[j])
+            only_other = np.flatnonzero(owned[other] & ~owned[i])
+            if only_other.size:
+                return other, i, j, int(only_other[0])
+            return i, other, j, int(np.flatnonzero(owned[i] & ~owned[other])[0])
+        first[columns] = i
     return None
 
 
 def _window(
     left: np.ndarray, right: np.ndarray, k: int, i1: int, i2: int, j1: int, j2: int
 ) -> Window:
-    rows, columns = np.flatnonzero(left[:, k]), np.flatnonzero(right[k])
-    r1, r2 = int(rows[i1]), int(rows[i2])
-    c1, c2 = int(columns[j1]), int(columns[j2])
-    others = np.flatnonzero(left[r2] & right[:, c2])
-    return Window((r1, r2), (c1, c2), k, int(others[others != k][0]))
+    others = np.flatnonzero(left[i2] & right[:, j2])
+    return Window((i1, i2), (j1, j2), k, int(others[others != k][0]))
 
 
 def window_certificate(
@@ -121,7 +163,9 @@ class LUPattern(so.Solver[so.Closedness]):
         self, problem: so.Closedness, context: so.Context
     ) -> tuple[so.ClosednessVerdict, NotClosedCertificate]:
         """Look for a window."""
-        window = find_window(*problem.supports)
+        window = find_window(
+            *problem.supports, lambda: context.check_time("looking for LU windows")
+        )
         if window is None:
             raise so.Inconclusive("no LU window")
         return window_certificate(problem, window)
