@@ -54,7 +54,7 @@ def front_of(weight: np.ndarray, max_nnz: int, max_rank: int) -> list[ChosenArch
 
 
 def _two_patterns(weight: np.ndarray, max_nnz: int) -> list[ChosenArchitecture]:
-    """Return (1, q, p r, m / q), (p, r m / q, n / p, 1) for all q, p and ranks r that save.
+    """Return the best of (1, q, p r, m / q), (p, r m / q, n / p, 1) over all q, p and ranks r.
 
     The error comes from eigenvalues of Gram matrices, so errors below 1e-7 of the norm may
     be rounding; they count as 0.
@@ -64,22 +64,23 @@ def _two_patterns(weight: np.ndarray, max_nnz: int) -> list[ChosenArchitecture]:
     scaled = weight.astype(np.complex128 if weight.dtype.kind == "c" else np.float64)
     scaled /= peak if peak else 1.0
     negligible = 1e-14 * float(np.vdot(scaled, scaled).real)
-    found = []
+    found: list[tuple[int, float, int, int, int]] = []
     for q in _divisors(m):
         for p in _divisors(n):
             step = p * m + n * (m // q)
             most = min(max_nnz // step, min(q, n // p) - 1)
-            if most < 1:
-                continue
-            tails = _tails(scaled, q, p)
-            for rank in range(1, most + 1):
-                patterns = [(1, q, p * rank, m // q), (p, m // q * rank, n // p, 1)]
-                lost = float(tails[rank])
-                bound = peak * math.sqrt(lost) if lost > negligible else 0.0
-                found.append(ChosenArchitecture(so.Architecture(patterns), bound))
-                if bound == 0.0:
-                    break
-    return found
+            if most >= 1:
+                tails = _tails(scaled, q, p)
+                tails[tails <= negligible] = 0.0
+                found += [(r * step, float(tails[r]), q, p, r) for r in range(1, most + 1)]
+    front = []
+    best = math.inf
+    for _, lost, q, p, rank in sorted(found):
+        if lost < best:
+            best = lost
+            patterns = [(1, q, p * rank, m // q), (p, m // q * rank, n // p, 1)]
+            front.append(ChosenArchitecture(so.Architecture(patterns), peak * math.sqrt(lost)))
+    return front
 
 
 def _tails(weight: np.ndarray, q: int, p: int) -> np.ndarray:

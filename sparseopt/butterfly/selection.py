@@ -13,6 +13,8 @@ allowed if r' < q r and r < p r', which is non-redundancy.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,34 +145,61 @@ class _Chooser:
         unit = float(np.finfo(problem.dtype).eps) * problem.norm * problem.scaling
         self.negligible = (32 * unit) ** 2
         self.tails: dict[tuple[int, int], np.ndarray] = {}
+        # Sizes and squared errors of the whole paths found so far that no other one beats.
+        self.sizes: list[int] = []
+        self.errors: list[float] = []
 
     def run(self) -> list[_Path]:
         """Return the whole paths that no other one beats, by parameters."""
         m, n = self.problem.shape
-        fronts: dict[State, list[_Path]] = {(1, 1, 1): [_Path(0, 0.0)]}
+        start = _Path(0, 0.0)
         ends: list[_Path] = []
+        self._close((1, 1, 1), start, ends)
         # Every step multiplies Q P by at least 2, so this order sees a state after its past.
-        cuts = [(q, p) for q in _divisors(m) for p in _divisors(n)]
-        for cut in sorted(cuts, key=lambda pair: pair[0] * pair[1]):
+        cuts = sorted(
+            ((q, p) for q in _divisors(m) for p in _divisors(n)), key=lambda pair: pair[0] * pair[1]
+        )
+        fronts: dict[State, list[_Path]] = {}
+        self._extend((1, 1, 1), start, fronts)
+        # Paths of two steps first: most others turn out to be worse before they are whole.
+        for state, paths in fronts.items():
+            for path in paths:
+                self._close(state, path, ends)
+        for cut in cuts:
             for rank in range(1, self.max_rank + 1):
                 state = (*cut, rank)
-                front = _pareto(fronts.pop(state, []))
-                for path in front:
-                    self._extend(state, path, fronts, ends)
+                for path in _pareto(fronts.pop(state, [])):
+                    self._close(state, path, ends)
+                    self._extend(state, path, fronts)
         return _pareto(ends)
 
-    def _extend(
-        self, state: State, path: _Path, fronts: dict[State, list[_Path]], ends: list[_Path]
-    ) -> None:
-        """Add every next step within the budget."""
+    def _close(self, state: State, path: _Path, ends: list[_Path]) -> None:
+        """Add the path ended by the last pattern, if it is allowed and not beaten."""
+        m, n = self.problem.shape
+        done, a, rank = state
+        if path.before is not None and rank >= n // a:
+            return
+        last = (a, m // done * rank, n // a, 1)
+        nnz = path.nnz + math.prod(last)
+        if nnz <= self.max_nnz and not self._beaten(nnz, path.squared):
+            ends.append(_Path(nnz, path.squared, last, path))
+            place = bisect_left(self.sizes, nnz)
+            worse = place
+            while worse < len(self.sizes) and self.errors[worse] >= path.squared:
+                worse += 1
+            self.sizes[place:worse] = [nnz]
+            self.errors[place:worse] = [path.squared]
+
+    def _beaten(self, nnz: int, squared: float) -> bool:
+        """Whether a whole path has neither more parameters nor a larger error."""
+        place = bisect_right(self.sizes, nnz)
+        return place > 0 and self.errors[place - 1] <= squared
+
+    def _extend(self, state: State, path: _Path, fronts: dict[State, list[_Path]]) -> None:
+        """Add every next step within the budget whose path can still be one of the best."""
         m, n = self.problem.shape
         done, a, rank = state
         left, right = m // done, n // a
-        if path.before is None or rank < right:
-            last = (a, left * rank, right, 1)
-            nnz = path.nnz + math.prod(last)
-            if nnz <= self.max_nnz:
-                ends.append(_Path(nnz, path.squared, last, path))
         for q in _divisors(left):
             for p in _divisors(right):
                 for new in range(1, min(self.max_rank, q * rank - 1) + 1):
@@ -178,28 +207,59 @@ class _Chooser:
                         continue
                     step = (a, q * rank, p * new, left // q)
                     nnz = path.nnz + math.prod(step)
-                    if nnz >= self.max_nnz:
+                    # Errors only grow along a path, so one beaten now is beaten when whole.
+                    if nnz >= self.max_nnz or self._beaten(nnz, path.squared):
                         break
                     reached = (done * q, a * p)
                     squared = path.squared + self._squared_error(*reached, new)
-                    fronts.setdefault((*reached, new), []).append(_Path(nnz, squared, step, path))
+                    if not self._beaten(nnz, squared):
+                        longer = _Path(nnz, squared, step, path)
+                        fronts.setdefault((*reached, new), []).append(longer)
 
     def _squared_error(self, rows: int, groups: int, rank: int) -> float:
         """Return what the best approximations of rank `rank` leave of the blocks of a cut."""
         key = rows, groups
         if key not in self.tails:
-            m, n = self.problem.shape
-            grid = Grid(1, rows, m // rows, groups, n // groups, 1)
-            lost = np.zeros(self.max_rank + 1)
-            # With min(rows, n / groups) singular values, larger ranks lose nothing.
-            for piece in pieces(self.problem.target, grid, self.problem.scaling):
-                squares = np.linalg.svd(piece.blocks, compute_uv=False) ** 2
-                total = squares.sum(axis=tuple(range(squares.ndim - 1)))
-                for r in range(1, min(self.max_rank, total.size) + 1):
-                    lost[r] += float(total[r:].sum())
+            lost, total = self._lost(rows, groups, _gram_squares)
+            least = min(rows, self.problem.shape[1] // groups, self.max_rank + 1)
+            if (lost[1:least] < _GRAM_LIMIT * total).any():
+                lost, _ = self._lost(rows, groups, _squares)
             lost[lost <= self.negligible] = 0.0
             self.tails[key] = lost
         return float(self.tails[key][rank])
+
+    def _lost(
+        self, rows: int, groups: int, squares_of: Callable[[np.ndarray], np.ndarray]
+    ) -> tuple[np.ndarray, float]:
+        """Return what is left of the blocks by each rank, and the sum of all squares."""
+        m, n = self.problem.shape
+        grid = Grid(1, rows, m // rows, groups, n // groups, 1)
+        lost, total = np.zeros(self.max_rank + 1), 0.0
+        # With min(rows, n / groups) singular values, larger ranks lose nothing.
+        for piece in pieces(self.problem.target, grid, self.problem.scaling):
+            squares = squares_of(piece.blocks)
+            sums = squares.sum(axis=tuple(range(squares.ndim - 1)))
+            total += float(sums.sum())
+            for r in range(1, min(self.max_rank, sums.size) + 1):
+                lost[r] += float(sums[r:].sum())
+        return lost, total
+
+
+# Eigenvalues of Gram matrices are a few times faster than singular values. Their error is about
+# eps times the sum of all squares, so sums above this share of it keep ten digits.
+_GRAM_LIMIT = 1e-5
+
+
+def _gram_squares(blocks: np.ndarray) -> np.ndarray:
+    """Return the squared singular values of each block by its Gram matrix, largest first."""
+    adjoint = blocks.conj().swapaxes(-1, -2)
+    gram = blocks @ adjoint if blocks.shape[-2] <= blocks.shape[-1] else adjoint @ blocks
+    return np.maximum(np.linalg.eigvalsh(gram)[..., ::-1], 0.0)
+
+
+def _squares(blocks: np.ndarray) -> np.ndarray:
+    """Return the squared singular values of each block, largest first."""
+    return np.linalg.svd(blocks, compute_uv=False) ** 2
 
 
 def _pareto(paths: list[_Path]) -> list[_Path]:
