@@ -199,24 +199,24 @@ def _coupling(network: Network, groups: RescalingGroups, p: float) -> csr_array:
     """Return M: sums of |w|^p by (group at the head, group at the tail), without its diagonal."""
     size = groups.count + 1
     arrays = network.parameters()
-    total = csr_array((size, size))
-    for name, (head, tail) in groups.weights.items():
-        total = total + _sums(arrays[name], head, tail, p, size)
+    triples = [_sums(arrays[n], head, tail, p, size) for n, (head, tail) in groups.weights.items()]
     for name, labels in groups.biases.items():
-        total = total + _sums(arrays[name], labels, np.full_like(labels, PINNED), p, size)
-    kept = total.tocoo()
-    off = kept.row != kept.col
-    return csr_array((kept.data[off], (kept.row[off], kept.col[off])), shape=(size, size))
+        triples.append(_sums(arrays[name], labels, np.full_like(labels, PINNED), p, size))
+    rows, columns, data = (np.concatenate(part) for part in zip(*triples, strict=True))
+    off = rows != columns
+    return csr_array((data[off], (rows[off], columns[off])), shape=(size, size))
 
 
-def _sums(array: np.ndarray, head: np.ndarray, tail: np.ndarray, p: float, size: int) -> csr_array:
-    """Return the sums of |array|^p by labels, a few rows of the array at a time."""
+def _sums(
+    array: np.ndarray, head: np.ndarray, tail: np.ndarray, p: float, size: int
+) -> list[np.ndarray]:
+    """Return head, tail and sum of |array|^p by labels, a few rows of the array at a time."""
     if array.ndim == 0:
         array, head, tail = array.reshape(1), head.reshape(1), tail.reshape(1)
     # Summing over axes on which neither label varies keeps the triples few.
     flat = tuple(a for a in range(array.ndim) if head.shape[a] == tail.shape[a] == 1)
     rows = max(1, _PIECE * len(array) // array.size)
-    result = csr_array((size, size))
+    parts = []
     for start in range(0, len(array), rows):
         piece = slice(start, start + rows)
         powers = np.abs(array[piece]).astype(np.float64) ** p
@@ -227,8 +227,8 @@ def _sums(array: np.ndarray, head: np.ndarray, tail: np.ndarray, p: float, size:
         column = np.broadcast_to(down, powers.shape).ravel()
         kept = powers.ravel() > 0
         triples = (powers.ravel()[kept], (row[kept], column[kept]))
-        result = result + coo_array(triples, shape=(size, size)).tocsr()
-    return result
+        parts.append(coo_array(triples, shape=(size, size)).tocsr().tocoo())
+    return [np.concatenate([getattr(x, n) for x in parts]) for n in ("row", "col", "data")]
 
 
 def _alive(coupling: csr_array) -> np.ndarray:
@@ -303,7 +303,7 @@ def _newton(matrix: csr_array, logs: np.ndarray) -> np.ndarray:
 def _newton_step(weighted: csr_array, into: np.ndarray, out: np.ndarray) -> np.ndarray:
     from scipy.sparse.linalg import LinearOperator, cg
 
-    back = weighted.T.tocsr()
+    back = weighted.T
     root = np.sqrt((into + out)[1:])
     padded = np.zeros(len(into))
 
