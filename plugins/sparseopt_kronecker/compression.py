@@ -194,8 +194,9 @@ def compress(
     Notes
     -----
     The search decomposes each weight once per pair of divisors of its sizes: on one core about 3 s
-    for 1024 x 1024, 25 s for 3072 x 768. Left alone, with the reason, are also layers whose weight other code reads or that do more than multiply: subclasses of
-    `torch.nn.Linear`, layers with hooks, tied weights. The smaller model is usually trained for a
+    for 1024 x 1024, 25 s for 3072 x 768. Left alone, with the reason, are also layers whose
+    weight other code reads or that do more than multiply: subclasses of `torch.nn.Linear`, layers
+    with hooks, tied weights. The smaller model is usually trained for a
     while: the nearest factors are a start, not the best ones for the model's task.
 
     Examples
