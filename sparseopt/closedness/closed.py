@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,23 +21,30 @@ from sparseopt.closedness.problem import Closedness, ClosednessVerdict
 from sparseopt.serialization import json_type
 
 
-def first_incomparable(left: np.ndarray, right: np.ndarray) -> tuple[int, int] | None:
+def first_incomparable(
+    left: np.ndarray, right: np.ndarray, tick: Callable[[], None] = lambda: None
+) -> tuple[int, int] | None:
     """Return two terms whose rectangles overlap without being comparable, or None.
 
     Term k covers rows I[:, k] and columns J[k, :]. Two terms are comparable if the rows of one
     lie in those of the other and the columns the other way round; identical terms are. O(r^2 m)
-    by matrix products.
+    by matrix products, 256 terms against all others at a time; `tick` is called in between.
     """
     rows = left.T.astype(np.float32)
     columns = right.astype(np.float32)
-    row_overlap, column_overlap = rows @ rows.T, columns @ columns.T
-    row_count, column_count = rows.sum(axis=1), columns.sum(axis=1)
-    rows_inside = row_overlap == row_count[:, None]  # rows of k lie in those of l
-    columns_inside = column_overlap == column_count[None, :]  # columns of l lie in those of k
-    ordered = rows_inside & columns_inside
-    overlap = (row_overlap > 0) & (column_overlap > 0)
-    bad = np.argwhere(overlap & ~(ordered | ordered.T))
-    return (int(bad[0][0]), int(bad[0][1])) if bad.size else None
+    tall, wide = rows.sum(axis=1), columns.sum(axis=1)
+    for first in range(0, len(rows), 256):
+        tick()
+        some = slice(first, first + 256)
+        shared_rows, shared_columns = rows[some] @ rows.T, columns[some] @ columns.T
+        # Rows of k lie in those of l, and columns of l in those of k; or the other way round.
+        below = (shared_rows == tall[some, None]) & (shared_columns == wide[None])
+        above = (shared_rows == tall[None]) & (shared_columns == wide[some, None])
+        overlap = (shared_rows > 0) & (shared_columns > 0)
+        bad = np.argwhere(overlap & ~(below | above))
+        if bad.size:
+            return first + int(bad[0][0]), int(bad[0][1])
+    return None
 
 
 @json_type
