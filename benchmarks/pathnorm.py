@@ -11,6 +11,7 @@ pathnorm-pytorch, whose published ratio to a float32 forward is 6.46 (ResNet-18)
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import platform
 import time
@@ -106,6 +107,7 @@ def measure(name: str, tries: int) -> dict[str, object]:
         torch.export.export(model, (x,))
     result["torch_export_s"] = time.perf_counter() - start
     problem = so.PathNorm(network, affine="merged")
+    costs = so.PathCost(network)
     for dtype in ("float64", "float32"):
         plain = model.to(getattr(torch, dtype))
         data = x.to(getattr(torch, dtype))
@@ -124,6 +126,12 @@ def measure(name: str, tries: int) -> dict[str, object]:
         }
         work["one_pass"] = ours(False, "one_pass", dtype=dtype)
         work["one_pass_checked"] = ours(True, "one_pass", dtype=dtype)  # checked in float64
+        if dtype == "float64":
+            work["path_costs"] = lambda: so.solve(costs, solver="path_costs", check=False)
+        options = {"solver": "path_costs_torch", "dtype": dtype}
+        for checked in (False, True):
+            key = "path_costs_torch" + "_checked" * checked
+            work[key] = functools.partial(so.solve, costs, check=checked, **options)
         seconds = alternate(work, tries)
         ratios = {key: value / seconds["plain"] for key, value in seconds.items()}
         result[dtype] = {"seconds": seconds, "ratio_to_plain": ratios}
