@@ -199,7 +199,9 @@ def _coupling(network: Network, groups: RescalingGroups, p: float) -> csr_array:
     """Return M: sums of |w|^p by (group at the head, group at the tail), without its diagonal."""
     size = groups.count + 1
     arrays = network.parameters()
-    triples = [_sums(arrays[n], head, tail, p, size) for n, (head, tail) in groups.weights.items()]
+    triples = [[np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0)]]
+    for name, (head, tail) in groups.weights.items():
+        triples.append(_sums(arrays[name], head, tail, p, size))
     for name, labels in groups.biases.items():
         triples.append(_sums(arrays[name], labels, np.full_like(labels, PINNED), p, size))
     rows, columns, data = (np.concatenate(part) for part in zip(*triples, strict=True))

@@ -206,6 +206,7 @@ def test_networks_without_hidden_units() -> None:
     assert so.random_factors(network).shape == (0,)
     assert largest_difference(so.canonicalize(network), network) == 0
     assert so.are_rescaling_equivalent(network, network)
+    assert so.neural_balance(chain((3,), Relu())).ratio.shape == (0,)
     with pytest.raises(so.ProblemError, match="p must be positive"):
         so.canonicalize(network, 0)
 
