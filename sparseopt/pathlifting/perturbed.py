@@ -64,8 +64,9 @@ def _step(op: Operator, direction: np.ndarray | None, values: list[Pair]) -> Pai
     absolute = op.mapped(size)
     result: Pair = (runs.propagate(absolute, inputs), exponents + sum(shifts))
     if direction is not None and np.any(direction):
-        slope, shift = _scaled(absolute.parameters()["weight"] * _scaled(direction)[0])
-        shift += _scaled(direction)[1] + sum(shifts)
+        mantissa, first = _scaled(direction)
+        slope, second = _scaled(absolute.parameters()["weight"] * mantissa)
+        shift = first + second + sum(shifts)
         turned = unchecked(absolute, weight=slope)
         only_sums = [x.scaled(x.array[:1]) for x in inputs]
         extra = runs.propagate(turned, only_sums)
