@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import sparseopt as so
+from sparseopt.network import linear_layers
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class RescalingSensitivity(so.Analyzer[so.Network]):
     Parameters
     ----------
     ratio : float
-        Share of the weights that is pruned.
+        Share of the nonzero weights that is pruned.
     tolerated : float
         Share of the kept weights that may be others after the rescaling without a warning.
     seed : int
@@ -40,25 +41,28 @@ class RescalingSensitivity(so.Analyzer[so.Network]):
 
     def analyze(self, subject: so.Network, context: so.Context) -> Iterator[so.Finding]:
         """Yield one finding."""
-        factors = so.random_factors(subject, seed=self.seed)
-        moved = so.rescale(subject, factors)
+        moved = so.rescale(subject, so.random_factors(subject, seed=self.seed))
+        layers = linear_layers(subject)
+        size = sum(layer.weight.size for layer in layers)
+        nonzero = sum(int(np.count_nonzero(layer.weight)) for layer in layers)
+        ratio = 1.0 - (1.0 - self.ratio) * nonzero / size
         context.report(0.3, "pruning by magnitude before a rescaling")
-        before = so.prune(subject, self.ratio, "magnitude").masks
+        before = so.prune(subject, ratio, "magnitude").masks
         context.report(0.6, "pruning by magnitude after a rescaling")
-        after = so.prune(moved, self.ratio, "magnitude").masks
+        after = so.prune(moved, ratio, "magnitude").masks
         kept = {name: int(mask.sum()) for name, mask in before.items()}
         lost = {name: int((mask & ~after[name]).sum()) for name, mask in before.items()}
         share = sum(lost.values()) / max(1, sum(kept.values()))
-        layers = [name.removesuffix(".weight") for name in before]
+        names = [name.removesuffix(".weight") for name in before]
         bad = share > self.tolerated
         yield so.Finding(
             "sensitivity-to-rescaling",
             so.Severity.WARNING if bad else so.Severity.OK,
             "network",
-            f"of the weights that magnitude pruning to {self.ratio:.0%} keeps, it removes "
-            f"{share:.1%} once hidden units are rescaled by 1, 128 or 4096, which does not change "
-            "the function",
-            {"layers": layers, "kept": list(kept.values()), "lost": list(lost.values())},
+            f"magnitude pruning of {self.ratio:.0%} of the nonzero weights removes {share:.1%} of "
+            "the weights that it keeps otherwise, once hidden units are rescaled by 1, 128 or "
+            "4096, which does not change the function",
+            {"layers": names, "kept": list(kept.values()), "lost": list(lost.values())},
             "prune by path cost, or by magnitude after so.canonicalize: so.prune(network, ratio, "
             "'canonical_magnitude')"
             if bad
@@ -67,7 +71,7 @@ class RescalingSensitivity(so.Analyzer[so.Network]):
                 f"Kept weights that magnitude pruning ({self.ratio:.0%}) removes once rescaled",
                 "layer",
                 "share of the kept weights",
-                layers,
+                names,
                 {
                     "lost": [
                         float(np.divide(lost[name], kept[name])) if kept[name] else 0.0

@@ -142,6 +142,15 @@ def test_sensitivity_to_rescaling() -> None:
     assert found.severity is so.Severity.WARNING
 
 
+def test_sensitivity_of_a_sparse_network_is_that_of_its_nonzero_weights() -> None:
+    rng = np.random.default_rng(0)
+    weights = [rng.standard_normal((20, 16)), rng.standard_normal((4, 20))]
+    for w in weights:
+        w[rng.random(w.shape) < 0.8] = 0
+    found = rules(so.analyze(mlp(*weights), only=["rescaling_sensitivity"]))
+    assert sum(found["sensitivity-to-rescaling"].value["lost"]) > 0
+
+
 @pytest.mark.parametrize("name", ["digits_mlp", "digits_cnn"])
 def test_the_bundled_networks(name: str, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
