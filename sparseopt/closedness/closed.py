@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt.certificate import Certificate, Steps
+from sparseopt.closedness.cases import Cases
 from sparseopt.closedness.masked import (
     Masked,
     ReductionError,
@@ -126,7 +127,8 @@ class ReducedClosedCertificate(Certificate):
         One of ``["free", terms, evidence, proof of the rest]``; ``["components", [proof, ...]]``,
         one proof per component (none is left if no block is); ``["comparable"]``: all cells of all
         blocks are observed and any two blocks are disjoint or comparable, see
-        `ComparableCertificate`. A single block of rank one on a full rectangle is a case of it.
+        `ComparableCertificate`. A single block of rank one on a full rectangle is a case of it;
+        ``["cases", tree]``: the set is where some minors vanish, see `sparseopt.closedness.cases`.
     """
 
     problem: Closedness
@@ -163,6 +165,18 @@ class ReducedClosedCertificate(Certificate):
             steps.require(is_full(state), "all cells of the blocks that are left are observed")
             bad = first_incomparable(state.left, state.right)
             steps.require(bad is None, "any two blocks are disjoint or comparable", f"{bad}")
+        elif kind == "cases":
+            cases = Cases(state)
+            try:
+                cases.check(node[1])
+            except ReductionError as error:
+                steps.require(False, "in every case factors reach the target", str(error))
+                raise
+            steps.require(
+                True,
+                f"in each of {cases.leaves} cases factors reach all targets on which "
+                f"{len(cases.conditions)} minors vanish, as they do on the set",
+            )
         else:
             steps.require(False, "the proof uses known rules", repr(kind))
 
@@ -198,6 +212,19 @@ def _sentences(node: Sequence[Any], state: Masked, indent: str) -> list[str]:
         for terms, proof in zip(classes, node[1], strict=True):
             lines += _sentences(proof, state.family(terms), indent + "  ")
         return lines
+    if node[0] == "cases":
+        cases = Cases(state)
+        cases.check(node[1])
+        terms = sorted(set(state.origin))
+        if not cases.conditions:
+            where = "every matrix on their cells"
+        else:
+            minors = ", ".join(f"{list(r)} x {list(c)}" for r, c in sorted(cases.conditions))
+            where = f"the matrices on their cells whose minors (rows x columns) {minors} vanish"
+        return [
+            f"{indent}The blocks of the terms {terms} reach exactly {where}, by factors given in "
+            f"each of {cases.leaves} cases: closed."
+        ]
     return [
         f"{indent}The blocks of the terms {sorted(set(state.origin))} are pairwise disjoint or "
         "comparable, so they can be chosen orthogonal: limits of their sums are such sums."

@@ -1,0 +1,240 @@
+"""Search for trees of cases that prove a set of sums of blocks to be given by vanishing minors.
+
+A leaf needs factors, see `factor_draws`: some are drawn, and whether they reach the target at the
+generic point of the branch is tested with numbers modulo a prime. What has to be not zero for them
+becomes the next split.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from sparseopt.closedness.cases import Branch, vanishes
+from sparseopt.closedness.masked import PRIME, Masked, ReductionError
+from sparseopt.closedness.polynomials import (
+    Polynomial,
+    Variable,
+    coefficients,
+    degree,
+    is_product,
+    variable,
+    variables,
+    without_factors,
+    write,
+)
+from sparseopt_closedness.factor_draws import FactorDraw
+
+
+@dataclass(frozen=True)
+class CaseEffort:
+    """How much is tried: rounds per branch of factors drawn and looked at, branches, splits."""
+
+    rounds: int = 4
+    draws: int = 15
+    looks: int = 3
+    branches: int = 60
+    depth: int = 12
+
+
+class _GaveUp(Exception):
+    """No tree was found within the effort."""
+
+
+class CaseSearch:
+    """Searches for one tree.
+
+    Parameters
+    ----------
+    state : Masked
+        A problem on few rows and columns; its numbering is that of the tree.
+    effort : CaseEffort
+    seed : int
+    tick : callable
+        Called before every draw; it raises to stop the search.
+    """
+
+    def __init__(
+        self, state: Masked, effort: CaseEffort, seed: int, tick: Callable[[], None]
+    ) -> None:
+        self.state, self.effort, self.tick = state, effort, tick
+        self.rng = random.Random(seed)
+        self.branches = 0
+        self.stuck: list[Branch] = []
+        self.minors = list(self._vanishing())
+
+    def run(self) -> Any | None:
+        """Return a tree, or None."""
+        try:
+            return self._prove(Branch.root(self.state), 0)
+        except _GaveUp:
+            return None
+
+    def _vanishing(self) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+        used_rows = np.flatnonzero(self.state.observed.any(axis=1)).tolist()
+        used_columns = np.flatnonzero(self.state.observed.any(axis=0)).tolist()
+        most = min(len(used_rows), len(used_columns), len(self.state.origin) + 1)
+        for size in range(2, most + 1):
+            for rows in combinations(used_rows, size):
+                for columns in combinations(used_columns, size):
+                    if vanishes(self.state, rows, columns):
+                        yield rows, columns
+
+    def _prove(self, branch: Branch, depth: int) -> Any:
+        self.branches += 1
+        if self.branches > self.effort.branches or depth > self.effort.depth:
+            raise _GaveUp
+        if not all(branch.nonzero):
+            return ["empty"]
+        condition = self._condition(branch, depth)
+        if condition is not None:
+            return condition
+        wanted = self._factors(branch)
+        if isinstance(wanted, list):
+            return wanted
+        if wanted is None:
+            self.stuck.append(branch)
+            raise _GaveUp
+        return self._split(branch, wanted, depth)
+
+    def _condition(self, branch: Branch, depth: int) -> Any | None:
+        """Use a minor that must vanish, after splits that make it linear; None if all do."""
+        for rows, columns in self.minors:
+            p = branch.minor(rows, columns)
+            if not p:
+                continue
+            p = without_factors(p, branch.nonzero)
+            name = self._linear(p, branch)
+            if name is None:
+                return self._split(branch, self._obstacle(p, branch), depth)
+            whole = branch.minor(rows, columns)
+            try:
+                rest = branch.solved(whole, name)
+            except ReductionError:
+                return self._split(branch, self._obstacle(p, branch), depth)
+            tree = self._prove(rest, depth)
+            return ["minor", list(rows), list(columns), list(name), tree]
+        return None
+
+    def _linear(self, p: Polynomial, branch: Branch) -> Variable | None:
+        """Return an entry that p can be solved for, or None."""
+        for name in sorted(variables(p)):
+            if degree(p, name) == 1 and is_product(
+                coefficients(p, [name])[(name,)], branch.nonzero
+            ):
+                return name
+        return None
+
+    def _obstacle(self, p: Polynomial, branch: Branch) -> Polynomial:
+        """Return a polynomial to split on before p can be solved: a factor or a coefficient."""
+        common = set.intersection(*(set(monomial) for monomial in p)) if p else set()
+        if common:
+            return variable(min(common))
+        best: Polynomial | None = None
+        for name in sorted(variables(p)):
+            if degree(p, name) != 1:
+                continue
+            lead = without_factors(coefficients(p, [name])[(name,)], branch.nonzero)
+            if best is None or len(lead) < len(best):
+                best = lead
+        if best is None:
+            raise _GaveUp
+        return best
+
+    def _split(self, branch: Branch, p: Polynomial, depth: int) -> Any:
+        """Split on p, or on what has to be known before p can be solved."""
+        p = without_factors(p, branch.nonzero)
+        for _ in range(6):
+            name = self._linear(p, branch)
+            if name is not None:
+                break
+            p = without_factors(self._obstacle(p, branch), branch.nonzero)
+        else:
+            raise _GaveUp
+        if_zero = self._prove(branch.solved(p, name), depth + 1)
+        if_nonzero = self._prove(branch.knowing(p), depth + 1)
+        return ["split", write(p), list(name), if_zero, if_nonzero]
+
+    def _point(self, branch: Branch, parameters: int) -> dict[Variable, int]:
+        point: dict[Variable, int] = {v: self.rng.randrange(1, PRIME) for v in branch.free}
+        point.update({(n,): self.rng.randrange(1, PRIME) for n in range(parameters)})
+        return point
+
+    def _factors(self, branch: Branch) -> list[Any] | Polynomial | None:
+        """Return a leaf, or the polynomial to split on, or None if no draw works generically."""
+        best: tuple[int, Polynomial] | None = None
+        for number in range(self.effort.rounds):
+            for draw in self._draws(branch, number):
+                try:
+                    columns, wanted = draw.leaf(self._point(branch, draw.parameters))
+                except ValueError:  # a polynomial became too large
+                    continue
+                if not wanted:
+                    entries = [[i, k, write(p)] for (i, k), p in sorted(draw.x.items()) if p]
+                    return ["solve_t" if draw.turned else "solve", entries, columns]
+                weights = [sum(len(m) + 1 for m in p) for p in wanted]
+                total = sum(weights)
+                if best is None or total < best[0]:
+                    best = total, wanted[weights.index(min(weights))]
+        return None if best is None else best[1]
+
+    def _draws(self, branch: Branch, first: int) -> list[FactorDraw]:
+        """Return the shortest of the factors drawn that work generically, short ones first."""
+        found: dict[str, FactorDraw] = {}
+        for number in range(self.effort.draws):
+            self.tick()
+            turned = bool(number % 2)
+            state = self.state.transposed if turned else self.state
+            draw = FactorDraw(state, branch, turned, self.rng)
+            with contextlib.suppress(ValueError):  # a polynomial became too large
+                if self._works(draw, branch, number + first):
+                    found.setdefault(str(draw.x), draw)
+        return sorted(found.values(), key=lambda draw: draw.size)[: self.effort.looks]
+
+    def _works(self, draw: FactorDraw, branch: Branch, number: int) -> bool:
+        """Build factors and repair them until they reach the generic point, at two points."""
+        if not draw.build(self._fixed(draw, number)):
+            return False
+        for _ in range(4):
+            point = self._point(branch, draw.parameters)
+            failing = draw.failing(point)
+            if failing == []:
+                return draw.failing(self._point(branch, draw.parameters)) == []
+            if failing is None or number < 2 or not draw.repair(failing[0], point):
+                return False
+        return False
+
+    def _fixed(self, draw: FactorDraw, number: int) -> list[int]:
+        """Return the columns in which the second factor is drawn: none first, then a few."""
+        if number < 2:
+            return []
+        short = [
+            j
+            for j in draw.columns
+            if int(draw.state.observed[:, j].sum()) > int(draw.state.right[:, j].sum())
+        ]
+        if short and self.rng.random() < 0.6:
+            size = self.rng.randint(1, min(len(short), 3))
+            return sorted(self.rng.sample(short, size))
+        size = self.rng.randint(1, min(len(draw.columns), 3))
+        return sorted(self.rng.sample(draw.columns, size))
+
+
+LARGEST_PART = 120
+"""Observed cells x blocks up to which cases of a part are searched."""
+
+
+def close_by_cases(
+    state: Masked, effort: CaseEffort, rng: np.random.Generator, tick: Callable[[], None]
+) -> list[Any] | None:
+    """Return the proof ``["cases", tree]`` that a part is closed, or None."""
+    if int(state.observed.sum()) * len(state.origin) > LARGEST_PART:
+        return None
+    tree = CaseSearch(state, effort, int(rng.integers(2**31)), tick).run()
+    return None if tree is None else ["cases", tree]

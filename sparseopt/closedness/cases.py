@@ -1,0 +1,261 @@
+"""Proofs that a set of sums of blocks is given by vanishing minors: a tree of cases, checked.
+
+The statement: of a masked problem (see `sparseopt.closedness.masked`) with observed cells O, every
+matrix A on O for which the minors listed in the proof vanish is in B. A minor is listed only if
+its s rows and columns are observed and fewer than s blocks meet it, so it vanishes on B: with all
+of them B is the zero set Z of these minors, hence closed. If no minor is listed, B = K^O.
+
+Proof of B = Z. The entries of A are variables ``[i, j]``. A branch of the tree knows polynomials
+that are not zero at A, and has expressed some entries as fractions of polynomials in the others,
+with denominators that are products of polynomials known to be not zero. Nodes, plain JSON:
+
+- ``["split", p, v, if_zero, if_nonzero]``: p = c v + r, with v not in c and r and c a product of
+  polynomials known to be not zero (no variable in it if it is a number). Either p = 0, hence
+  v = -r / c, or p is known to be not zero.
+- ``["minor", rows, columns, v, rest]``: the minor vanishes on Z, and gives v as above.
+- ``["empty"]``: a polynomial known to be not zero is 0 after the fractions are put in.
+- ``["solve", x, columns]``: factors. x lists ``[i, k, p]``, entries of X in the supports, p a
+  polynomial in the entries that are not expressed and in parameters ``[n]``. ``columns`` lists for
+  every column j with observed cells, U_j their rows, a pair of rows R in U_j and terms K that cover
+  column j, as many. The minor det X[R, K] is, as a polynomial in the parameters, not zero: one
+  coefficient is a number times polynomials known to be not zero. So for almost all parameters all
+  these minors are not zero at once. Then y_K = X[R, K]^-1 A_R, the other y of the column being 0,
+  gives A in the rows R. Every minor of [X_K | A_j] with R and one more row of U_j is zero as a
+  polynomial in all variables; so row i of X_K and A_ij depend on those of R in the same way, and
+  the column agrees there too.
+- ``["solve_t", y, rows]``: the same for the transposed problem, ``[j, k, p]`` entries of Y^T.
+
+Polynomials are taken over the rationals and evaluated at numbers of an infinite field that
+contains them, so all of this holds over the real and the complex numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sparseopt.closedness.masked import Masked, ReductionError
+from sparseopt.closedness.polynomials import (
+    ONE,
+    Polynomial,
+    Variable,
+    coefficients,
+    degree,
+    determinant,
+    is_product,
+    multiply,
+    put,
+    read,
+    variable,
+    variables,
+)
+
+
+class Branch:
+    """What is known of the target in one branch; changed only by making a new one.
+
+    Attributes
+    ----------
+    entries : dict from variable (i, j) to pair of polynomials
+        Every observed entry as numerator and denominator.
+    nonzero : tuple of Polynomial
+    """
+
+    def __init__(
+        self,
+        entries: dict[Variable, tuple[Polynomial, Polynomial]],
+        nonzero: tuple[Polynomial, ...] = (),
+    ) -> None:
+        self.entries, self.nonzero = entries, nonzero
+
+    @classmethod
+    def root(cls, state: Masked) -> Branch:
+        """Return the branch that knows nothing."""
+        cells = [(int(i), int(j)) for i, j in np.argwhere(state.observed)]
+        return cls({cell: (variable(cell), ONE) for cell in cells})
+
+    @property
+    def free(self) -> set[Variable]:
+        """The entries that are not expressed by others."""
+        return {v for v, (over, _) in self.entries.items() if over == variable(v)}
+
+    def knowing(self, p: Polynomial) -> Branch:
+        """Return the branch on which p is not zero as well."""
+        return Branch(self.entries, (*self.nonzero, p))
+
+    def solved(self, p: Polynomial, name: Variable) -> Branch:
+        """Return the branch with p = 0 solved for a variable.
+
+        Raises
+        ------
+        ReductionError
+            If p is not c v + r with c known to be not zero.
+        """
+        if name not in self.free or degree(p, name) != 1:
+            raise ReductionError(f"the polynomial is not linear in the entry {name}")
+        parts = coefficients(p, [name])
+        lead, rest = parts[(name,)], parts.get((), {})
+        if not is_product(lead, self.nonzero):
+            raise ReductionError(f"the coefficient of the entry {name} can vanish")
+        over = {monomial: -value for monomial, value in rest.items()}
+        entries = {}
+        for cell, (top, bottom) in self.entries.items():
+            up, down = degree(top, name), degree(bottom, name)
+            entries[cell] = (
+                multiply(put(top, name, over, lead), _power(lead, down - up)),
+                multiply(put(bottom, name, over, lead), _power(lead, up - down)),
+            )
+        known = tuple(put(q, name, over, lead) for q in self.nonzero)
+        # The coefficient is known to be not zero: it is a product of polynomials that are.
+        return Branch(entries, known)
+
+    def minor(self, rows: Sequence[int], columns: Sequence[int]) -> Polynomial:
+        """Return a polynomial that vanishes if and only if the minor of the target does."""
+        block = []
+        for i in rows:
+            bottoms = [self.entries[i, j][1] for j in columns]
+            row = []
+            for place, j in enumerate(columns):
+                value = self.entries[i, j][0]
+                for other, bottom in enumerate(bottoms):
+                    if other != place:
+                        value = multiply(value, bottom)
+                row.append(value)
+            block.append(row)
+        return determinant(block)
+
+
+def _power(p: Polynomial, exponent: int) -> Polynomial:
+    result = ONE
+    for _ in range(max(exponent, 0)):
+        result = multiply(result, p)
+    return result
+
+
+def vanishes(state: Masked, rows: Sequence[int], columns: Sequence[int]) -> bool:
+    """Return whether fewer blocks than its size meet a minor of observed cells."""
+    window = np.ix_(list(rows), list(columns))
+    if not state.observed[window].all():
+        return False
+    meeting = state.left[list(rows)].any(axis=0) & state.right[:, list(columns)].any(axis=1)
+    return bool(meeting.sum() < len(rows))
+
+
+class Cases:
+    """Checks one tree of cases for a masked problem.
+
+    Attributes
+    ----------
+    conditions : set of (rows, columns)
+        The minors used so far; without any the set is everything.
+    leaves : int
+        Leaves checked so far.
+    """
+
+    def __init__(self, state: Masked) -> None:
+        self.state = state
+        self.conditions: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
+        self.leaves = 0
+
+    def check(self, tree: Any) -> None:
+        """Raise `ReductionError` unless the tree is a proof."""
+        try:
+            self._node(Branch.root(self.state), tree)
+        except (TypeError, ValueError, KeyError, IndexError) as error:
+            raise ReductionError(f"a node of the tree of cases is malformed: {error}") from error
+
+    def _node(self, branch: Branch, tree: Any) -> None:
+        kind = tree[0]
+        if kind == "split":
+            _, terms, name, if_zero, if_nonzero = tree
+            p = self._entries_only(branch, read(terms))
+            self._node(branch.solved(p, tuple(name)), if_zero)
+            self._node(branch.knowing(p), if_nonzero)
+        elif kind == "minor":
+            _, rows, columns, name, rest = tree
+            _places(rows, self.state.observed.shape[0])
+            _places(columns, self.state.observed.shape[1])
+            if len(rows) != len(columns) or not vanishes(self.state, rows, columns):
+                raise ReductionError(f"the minor {rows} x {columns} need not vanish")
+            self.conditions.add((tuple(rows), tuple(columns)))
+            self._node(branch.solved(branch.minor(rows, columns), tuple(name)), rest)
+        elif kind == "empty":
+            self.leaves += 1
+            if all(branch.nonzero):
+                raise ReductionError("no polynomial that is not zero became zero")
+        elif kind == "solve":
+            self.leaves += 1
+            solve(self.state, branch, tree[1], tree[2], turned=False)
+        elif kind == "solve_t":
+            self.leaves += 1
+            solve(self.state.transposed, branch, tree[1], tree[2], turned=True)
+        else:
+            raise ReductionError(f"unknown node {kind!r} in a tree of cases")
+
+    @staticmethod
+    def _entries_only(branch: Branch, p: Polynomial) -> Polynomial:
+        if not variables(p) <= branch.free:
+            raise ReductionError("a split uses entries that are not free on its branch")
+        return p
+
+
+def _places(chosen: Sequence[int], size: int) -> None:
+    inside = all(type(i) is int and 0 <= i < size for i in chosen)
+    if not inside or len(set(chosen)) != len(chosen):
+        raise ReductionError(f"{chosen} are no different indices below {size}")
+
+
+def solve(state: Masked, branch: Branch, x: Any, columns: Any, turned: bool) -> None:
+    """Check a leaf with factors; `state` is transposed if `turned`, the branch is not."""
+    m, r = state.left.shape
+    factor: dict[tuple[int, int], Polynomial] = {}
+    for i, k, terms in x:
+        if not (type(i) is int and type(k) is int and 0 <= i < m and 0 <= k < r):
+            raise ReductionError(f"X[{i}, {k}] does not exist")
+        p = read(terms)
+        if not state.left[i, k] or (i, k) in factor:
+            raise ReductionError(f"X[{i}, {k}] lies outside the support or is given twice")
+        if not all(len(name) == 1 or name in branch.free for name in variables(p)):
+            raise ReductionError(f"X[{i}, {k}] uses entries that are not free on its branch")
+        factor[i, k] = p
+    seen = np.flatnonzero(state.observed.any(axis=0)).tolist()
+    if len(columns) != len(seen):
+        raise ReductionError("one choice of rows and terms per column is needed")
+    for j, (rows, terms) in zip(seen, columns, strict=True):
+        _places(rows, m)
+        _places(terms, r)
+        covering = len(rows) == len(terms) and all(state.right[k, j] for k in terms)
+        if not covering or not all(state.observed[i, j] for i in rows):
+            raise ReductionError(f"column {j}: as many observed rows as covering terms are needed")
+        block = [[factor.get((i, k), {}) for k in terms] for i in rows]
+        if not is_generic(determinant(block), branch.nonzero):
+            raise ReductionError(f"column {j}: the minor of rows {rows}, terms {terms} can vanish")
+        target = {
+            i: branch.entries[(j, i) if turned else (i, j)]
+            for i in np.flatnonzero(state.observed[:, j]).tolist()
+        }
+        for i in target:
+            if i not in rows and bordered(factor, target, [*rows, i], terms):
+                raise ReductionError(f"column {j}: the factors do not reach row {i}")
+
+
+def is_generic(p: Polynomial, nonzero: Sequence[Polynomial]) -> bool:
+    """Return whether p, as a polynomial in the parameters, is not zero on the branch."""
+    parameters = [name for name in variables(p) if len(name) == 1]
+    return any(is_product(part, nonzero) for part in coefficients(p, parameters).values())
+
+
+def bordered(
+    factor: dict[tuple[int, int], Polynomial],
+    target: dict[int, tuple[Polynomial, Polynomial]],
+    rows: Sequence[int],
+    terms: Sequence[int],
+) -> Polynomial:
+    """Return a minor of [X | column of the target] times the denominators of the target."""
+    block = []
+    for i in rows:
+        over, under = target[i]
+        block.append([multiply(factor.get((i, k), {}), under) for k in terms] + [over])
+    return determinant(block)
