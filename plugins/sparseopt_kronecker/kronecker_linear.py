@@ -96,7 +96,7 @@ class KroneckerLinear(nn.Module):
         self.relative_error: float | None = None
         options = {"device": device, "dtype": dtype}
         self.factors = nn.ParameterList(
-            nn.Parameter(torch.empty(pattern.values_shape, **options)) for pattern in architecture
+            nn.Parameter(_blockwise(pattern, **options)) for pattern in architecture
         )
         if bias:
             self.bias = nn.Parameter(torch.empty(out_features, **options))
@@ -335,9 +335,19 @@ class KroneckerLinear(nn.Module):
         )
 
 
+def _blockwise(pattern: so.KroneckerPattern, **options: Any) -> torch.Tensor:
+    """Return a tensor (a, b, c, d) in which each b x c block is contiguous in memory.
+
+    Matrix products of blocks then read it in place. Copies, optimizers and files keep the strides;
+    values in any other strides give the same results.
+    """
+    a, b, c, d = pattern
+    return torch.empty((a, d, b, c), **options).permute(0, 2, 3, 1)
+
+
 def _apply(values: torch.Tensor, pattern: so.KroneckerPattern, x: torch.Tensor) -> torch.Tensor:
     """Return one factor times a matrix (a c d, batch), in any strides."""
-    a, b, c, d = pattern
+    a, _, c, d = pattern
     if a == d == 1:
         return values.flatten(0, 1).flatten(1) @ x
     if d > 1 or c < 32:  # few rows of a block are read together: transposing first pays

