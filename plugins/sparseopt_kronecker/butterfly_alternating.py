@@ -54,7 +54,8 @@ class ButterflyAlternating(so.Solver[so.ButterflyFactorization]):
     tolerance : float
         A run ends when a sweep lowers the error by less than this share.
     watch : callable(seconds, relative_error) or None
-        Called after each factor, with the seconds since the solver began.
+        Called after each factor, with the seconds since the solver began; once the error is so
+        small that it has to be computed from the product, after each sweep.
     """
 
     sweeps: int = 100
@@ -134,9 +135,12 @@ class _Sweeps:
         for sweep in range(sweeps):
             for free in self._forward() if sweep % 2 == 0 else self._backward():
                 error = free
+                if self._is_accurate(error):
+                    self.task.tell(error)
+            if not self._is_accurate(error):
+                made = merge_all(self.factors, self.task.architecture)
+                error = float(np.linalg.norm(self.task.values - made))
                 self.task.tell(error)
-            error = self._error(error)
-            self.task.tell(error)
             if error <= floor or last - error <= tolerance * error:
                 break
             last = error
@@ -144,12 +148,9 @@ class _Sweeps:
                 break
         return error**2, self.factors
 
-    def _error(self, free: float) -> float:
-        """Return the error; by expansion if rounding spoils the difference of squares."""
-        if free > math.sqrt(math.sqrt(self.task.eps)) * self.task.inside:
-            return free
-        made = merge_all(self.factors, self.task.architecture)
-        return float(np.linalg.norm(self.task.values - made))
+    def _is_accurate(self, error: float) -> bool:
+        """Whether a difference of squares is large enough not to be spoilt by rounding."""
+        return error > math.sqrt(math.sqrt(self.task.eps)) * self.task.inside
 
     def _free_error(self, solved: np.ndarray) -> float:
         squares = self.task.inside**2 - float(np.linalg.norm(solved)) ** 2
