@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import onnx
@@ -46,7 +46,8 @@ class OnnxReader(so.Reader):
     Parameters
     ----------
     check : bool
-        Compare the network with onnxruntime on random input, where onnxruntime is installed.
+        Compare the network on random input with onnxruntime where that is installed, else with
+        ONNX's reference implementation if it is small; a note says where neither was possible.
     """
 
     check: bool = True
@@ -69,9 +70,8 @@ class OnnxReader(so.Reader):
 
     def _network(self, model: onnx.ModelProto, graph: OnnxGraph) -> so.Network:
         network = convert(graph)
-        if self.check:
-            check_against_onnxruntime(model, graph, network)
-        return network
+        doubts = check_against_onnxruntime(model, graph, network) if self.check else []
+        return replace(network, notes=(*network.notes, *doubts))
 
 
 def _load(source: Any) -> tuple[onnx.ModelProto, str]:

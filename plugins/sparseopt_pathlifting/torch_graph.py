@@ -86,13 +86,38 @@ class TorchGraph:
         aliases: dict[str, str],
     ) -> None:
         self.program = program
+        self.shape = shape
         self.fixed_batch = fixed_batch
         self.origins: dict[str, str] = {}
         self.environment: dict[str, Any] = {}
         user_input = self._load_constants(aliases)
         self.emit = Emitter(shape, user_input)
+        if fixed_batch > 1:
+            self.emit.builder.note(f"the batch of {fixed_batch} was taken as 1")
         self.environment[user_input] = self.emit.input
         self.head_input = ""
+        self.folded = False
+        """Whether constants were computed from tensors of floats."""
+
+    def user_outputs(self) -> list[int]:
+        """Return which of the program's results its caller gets; others are written in place."""
+        kinds = torch.export.graph_signature.OutputKind
+        specs = self.program.graph_signature.output_specs
+        return [i for i, spec in enumerate(specs) if spec.kind == kinds.USER_OUTPUT]
+
+    @property
+    def results(self) -> list[torch.fx.Node]:
+        """The nodes whose values the caller gets."""
+        end = next(n for n in self.program.graph.nodes if n.op == "output")
+        given = end.args[0]
+        results = list(given) if isinstance(given, list | tuple) else [given]
+        chosen = [results[i] for i in self.user_outputs() if i < len(results)]
+        return [node for node in chosen if isinstance(node, torch.fx.Node)]
+
+    @property
+    def output_name(self) -> str:
+        """Name of the node that the network's output is."""
+        return self.results[0].name
 
     def _load_constants(self, aliases: dict[str, str]) -> str:
         """Put parameters, buffers and constants in place; return the name of the input."""
@@ -149,8 +174,11 @@ class TorchGraph:
             if _holds_value([arguments, list(keywords.values())]):
                 return False
             target: Any = node.target
+            if _is_random(target):
+                raise so.ProblemError("it draws random numbers, so the module is no fixed function")
             with torch.no_grad():
                 self.environment[node.name] = target(*arguments, **keywords)
+            self.folded = self.folded or any(_is_float(a) for a in arguments)
             return True
         return False
 
@@ -199,10 +227,9 @@ class TorchGraph:
         """Return a constant argument as an array, or None if it is left out."""
         return None if argument is None else self.array(argument, what)
 
-    def finish(self, output: Any) -> so.Network:
-        """Return the network whose output is the value `output`."""
-        results = output if isinstance(output, list) else [output]
-        results = [result for result in results if result is not None]
+    def finish(self) -> so.Network:
+        """Return the network of what was converted."""
+        results = [self.resolve(node) for node in self.results]
         values = [v for v in results if isinstance(v, Value)]
         if not values or len(values) != len(results):
             raise so.ProblemError("the output of the module does not depend on its input")
@@ -211,8 +238,6 @@ class TorchGraph:
                 f"the module returns {len(values)} tensors; a network here has one output: wrap it "
                 "in a module that returns one of them"
             )
-        if self.fixed_batch > 1:
-            self.emit.builder.note(f"the batch of {self.fixed_batch} was taken as 1")
         return self.emit.builder.finish(values[0].name)
 
 
@@ -220,6 +245,16 @@ def _holds_value(argument: Any) -> bool:
     if isinstance(argument, list):
         return any(_holds_value(item) for item in argument)
     return isinstance(argument, Value)
+
+
+def _is_float(argument: Any) -> bool:
+    return isinstance(argument, torch.Tensor) and argument.is_floating_point()
+
+
+def _is_random(target: Any) -> bool:
+    """Whether an operator draws random numbers; dropout of constants is told by its arguments."""
+    tags = getattr(target, "tags", ())
+    return torch.Tag.nondeterministic_seeded in tags and "dropout" not in str(target)
 
 
 def as_array(tensor: torch.Tensor, what: str) -> np.ndarray:

@@ -9,7 +9,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,7 +18,7 @@ from torch.nn.utils import prune
 from torch.nn.utils.prune import BasePruningMethod
 
 import sparseopt as so
-from sparseopt_pathlifting.agreement import require_agreement
+from sparseopt_pathlifting.torch_check import Answer, ask, check_against_torch, unchanged_buffers
 from sparseopt_pathlifting.torch_graph import (
     TorchGraph,
     module_of,
@@ -111,10 +111,16 @@ class TorchReader(so.Reader):
         _require_evaluation(module)
         clean = _without_masks(module)
         x = _as_tensor(example, clean)
-        batch = x.shape[0] if x.ndim > 1 and _is_batch(clean, x) else 1
-        sample = x[:1] if batch > 1 else x
+        sample = x[:1] if x.ndim > 1 and len(x) > 1 and _is_batch(clean, x) else x
+        try:
+            answer = ask(clean, sample)
+        except Exception as error:
+            raise so.ProblemError(
+                f"{type(module).__name__} cannot take an input of shape {tuple(x.shape)}: {error}"
+            ) from error
         program, notes = _export(clean, sample)
-        return self._convert(program, tuple(sample.shape), 1, _tied(clean), notes)
+        shape = tuple(sample.shape)
+        return self._convert(program, shape, 1, _tied(clean), notes, answer)
 
     def _from_program(self, program: Any, example: Any) -> so.Network:
         shape = _program_shape(program, example)
@@ -136,38 +142,42 @@ class TorchReader(so.Reader):
         batch: int,
         aliases: dict[str, str],
         notes: list[str],
+        answer: Answer | None = None,
     ) -> so.Network:
         if mutates_shared_value(program.graph):
             with _quiet():
                 program = program.run_decompositions({})
         graph = TorchGraph(program, shape, batch, aliases)
-        for note in notes:
-            graph.emit.builder.note(note)
-        network = convert(graph)
-        if self.check:
-            _check(program, graph, network, shape)
-        return network
+        try:
+            network = convert(graph)
+        except so.ProblemError as refused:
+            if any(reason in str(refused) for reason in REASONS.values()):
+                raise
+            try:  # operators such as einsum are defined by others
+                with _quiet():
+                    program = program.run_decompositions()
+                graph = TorchGraph(program, shape, batch, aliases)
+                network = convert(graph)
+            except so.ProblemError:
+                raise refused from None
+        doubts = check_against_torch(graph, network, answer) if self.check else []
+        return replace(network, notes=(*notes, *network.notes, *doubts))
 
 
 def convert(graph: TorchGraph) -> so.Network:
     """Return the network of an exported program, node by node."""
-    output: Any = None
-    needed = _needed(graph.program.graph)
+    needed = _needed(graph)
     for node in graph.program.graph.nodes:
-        if node.op == "output":
-            output = graph.resolve(node.args[0])
-        elif node.op != "call_function" or node not in needed:
-            continue
-        else:
+        if node.op == "call_function" and node in needed:
             _convert_node(graph, node)
-    return graph.finish(output)
+    return graph.finish()
 
 
-def _needed(graph: torch.fx.Graph) -> set[torch.fx.Node]:
-    """Return the nodes that the output depends on."""
-    needed: set[torch.fx.Node] = set()
-    for node in reversed(graph.nodes):
-        if node.op == "output" or node in needed:
+def _needed(graph: TorchGraph) -> set[torch.fx.Node]:
+    """Return the nodes that the results depend on."""
+    needed = set(graph.results)
+    for node in reversed(graph.program.graph.nodes):
+        if node.op != "output" and node in needed:
             needed.update(node.all_input_nodes)
     return needed
 
@@ -256,7 +266,12 @@ def _require_evaluation(module: torch.nn.Module) -> None:
 
 def _as_tensor(example: Any, module: torch.nn.Module) -> torch.Tensor:
     """Return the example in the module's dtype and on its device."""
-    if isinstance(example, tuple | list) and len(example) == 1:
+    if isinstance(example, tuple | list) and any(isinstance(e, torch.Tensor) for e in example):
+        if len(example) != 1:
+            raise so.ProblemError(
+                f"the example holds {len(example)} inputs; a network here has one: wrap the module "
+                "in one whose forward takes one tensor"
+            )
         example = example[0]
     tensor = example if isinstance(example, torch.Tensor) else torch.as_tensor(np.asarray(example))
     first = next((p for p in module.parameters() if p.is_floating_point()), None)
@@ -279,9 +294,9 @@ def _is_batch(module: torch.nn.Module, example: torch.Tensor) -> bool:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(example.shape, generator=generator, dtype=example.dtype).to(example.device)
     try:
-        with torch.no_grad():
-            together = module(x)
-            apart = [module(x[i : i + 1]) for i in range(min(2, len(x)))]
+        with torch.no_grad(), unchanged_buffers(module):
+            together = module(x.clone())
+            apart = [module(x[i : i + 1].clone()) for i in range(min(2, len(x)))]
     except Exception:  # the module does not take single samples; the export reports real errors
         return False
     if not isinstance(together, torch.Tensor) or together.shape[:1] != x.shape[:1]:
@@ -299,13 +314,6 @@ def _export(
     try:
         return _exported(module, x), []
     except Exception as first:  # torch.export raises many kinds
-        try:
-            with torch.no_grad():
-                module(x)
-        except Exception as error:
-            raise so.ProblemError(
-                f"{type(module).__name__} cannot take an input of shape {tuple(x.shape)}: {error}"
-            ) from error
         try:
             traced = torch.fx.symbolic_trace(module)
             note = "torch.export failed; the module was traced by torch.fx instead"
@@ -402,54 +410,3 @@ def _program_shape(program: torch.export.ExportedProgram, example: Any) -> tuple
             "example=, an input of the right shape"
         )
     return tuple(int(n or 1) for n in fixed)
-
-
-# After the conversion -----------------------------------------------------------------------
-
-
-class _Recorder(torch.fx.Interpreter):
-    """Runs an exported program and keeps the value of one node."""
-
-    def __init__(self, program: torch.export.ExportedProgram, wanted: str) -> None:
-        super().__init__(program.graph_module)
-        self._wanted = wanted
-        self.found: Any = None
-
-    def run_node(self, n: torch.fx.Node) -> Any:
-        """Run a node, and keep its value if it is the wanted one."""
-        result = super().run_node(n)
-        if n.name == self._wanted:
-            self.found = result
-        return result
-
-
-def _check(
-    program: torch.export.ExportedProgram,
-    graph: TorchGraph,
-    network: so.Network,
-    shape: tuple[int, ...],
-) -> None:
-    """Raise `ProblemError` if program and network disagree on random input."""
-    held = {**program.state_dict, **program.constants}
-    wanted = graph.head_input or program.graph_signature.user_outputs[0]
-    kinds = torch.export.graph_signature.InputKind
-    specs = program.graph_signature.input_specs
-    floats = [t for t in held.values() if torch.is_tensor(t) and t.is_floating_point()]
-    wide = any(t.dtype == torch.float64 for t in floats)
-
-    def reference(batch: np.ndarray) -> np.ndarray:
-        rows = []
-        for sample in batch:
-            x = torch.from_numpy(sample.reshape(shape))
-            x = torch.cat([x] * graph.fixed_batch) if graph.fixed_batch > 1 else x
-            if floats:
-                x = x.to(floats[0].device)
-            inputs = [x if s.kind == kinds.USER_INPUT else held[s.target] for s in specs]
-            recorder = _Recorder(program, str(wanted))
-            with torch.no_grad():
-                recorder.run(*inputs)
-            rows.append(recorder.found.detach().cpu().numpy())
-        return np.stack(rows)
-
-    dtype = np.float64 if wide else np.float32
-    require_agreement(network, reference, dtype, "the module as PyTorch computes it")

@@ -115,6 +115,12 @@ def transpose(graph: TorchGraph, call: Call) -> Value:
     return graph.emit.permute(x, order, call.name)
 
 
+def reverse_axes(graph: TorchGraph, call: Call) -> Value:
+    """The attribute T of a tensor: all axes in reverse order."""
+    x = graph.value(call["self"], after_head=True)
+    return graph.emit.permute(x, list(range(len(x.shape)))[::-1], call.name)
+
+
 def move_axis(graph: TorchGraph, call: Call) -> Value:
     """movedim."""
     x = graph.value(call["self"], after_head=True)
@@ -266,6 +272,62 @@ def repeat(graph: TorchGraph, call: Call) -> Value:
     return graph.emit.select(x, np.tile(graph.emit.positions(x), times), call.name)
 
 
+def slice_scatter(graph: TorchGraph, call: Call) -> Value:
+    """What ``x[a:b:c] = y`` along one axis becomes."""
+    shape = call["self"].shape
+    places = [slice(None)] * len(shape)
+    axis = _axis(call["dim"], len(shape))
+    places[axis] = slice(call.get("start"), call.get("end"), call["step"])
+    return _overwritten(graph, call, call["src"], tuple(places))
+
+
+def select_scatter(graph: TorchGraph, call: Call) -> Value:
+    """What ``x[i] = y`` along one axis becomes."""
+    shape = call["self"].shape
+    places: list[Any] = [slice(None)] * len(shape)
+    places[_axis(call["dim"], len(shape))] = call["index"]
+    return _overwritten(graph, call, call["src"], tuple(places))
+
+
+def index_put(graph: TorchGraph, call: Call) -> Value:
+    """What ``x[i, j] = y`` with constant positions becomes."""
+    if call.get("accumulate"):
+        raise so.ProblemError("index_put that accumulates is not supported")
+    if any(isinstance(where, Value) for where in call["indices"]):
+        raise so.ProblemError("the index must be constant, but it depends on the input")
+    places = [slice(None) if w is None else w.cpu().numpy() for w in call["indices"]]
+    return _overwritten(graph, call, call["values"], tuple(places))
+
+
+def _overwritten(graph: TorchGraph, call: Call, source: Any, places: tuple[Any, ...]) -> Value:
+    """Return a value, or a constant, with some entries replaced by those of another."""
+    parts = [_part(graph, call["self"]), _part(graph, source)]
+    base, patch = (part.shape for part in parts)
+    count = math.prod(base)
+    index = np.arange(count).reshape(base)
+    index[places] = count + np.arange(math.prod(patch)).reshape(patch)
+    flat: list[Value | np.ndarray] = []
+    for part in parts:
+        size = (math.prod(part.shape),)
+        flat.append(graph.emit.keep(part, size) if isinstance(part, Value) else part.reshape(size))
+    return graph.emit.select(graph.emit.concat(flat, 0, f"{call.name}:parts"), index, call.name)
+
+
+def fill(graph: TorchGraph, call: Call) -> torch.Tensor:
+    """fill with a constant: nothing of the value is left."""
+    number = graph.array(call["value"], "the number").reshape(())
+    shape = graph.value(call["self"], after_head=True).shape
+    return torch.full(list(shape), float(number), dtype=torch.float64)
+
+
+def copy(graph: TorchGraph, call: Call) -> Any:
+    """copy: the source, in the shape of what it overwrites."""
+    shape, source = call["self"].shape, call["src"]
+    if isinstance(source, Value):
+        return graph.emit.broadcast(graph.value(source), shape, call.name)
+    return source.expand(shape)
+
+
 _MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
@@ -391,6 +453,12 @@ SHAPES: dict[str, Rule] = {
     "aten.swapdims": transpose,
     "aten.t": transpose,
     "aten.mT": transpose,
+    "aten.numpy_T": reverse_axes,
+    "aten.slice_scatter": slice_scatter,
+    "aten.select_scatter": select_scatter,
+    "aten.index_put": index_put,
+    "aten.fill": fill,
+    "aten.copy": copy,
     "aten.movedim": move_axis,
     "aten.moveaxis": move_axis,
     "aten.cat": concat,

@@ -39,6 +39,33 @@ def frozen(module: nn.Module) -> nn.Module:
     return module.eval()
 
 
+def assigned(x: torch.Tensor) -> torch.Tensor:
+    """Overwrite parts of a copy by constants and by values."""
+    y = 2 * x
+    y[:, 0] = 0
+    y[:, 1, ::2] = 1.5
+    y[:, 2:] += x[:, :2]
+    y[:, [1, 3], 0] = x[:, [0, 2], 1]
+    return y
+
+
+def shifted(x: torch.Tensor) -> torch.Tensor:
+    """Shift channels in opposite directions, as networks on video do."""
+    y = torch.zeros_like(x)
+    y[:, :2, :-1] = x[:, :2, 1:]
+    y[:, 2:, 1:] = x[:, 2:, :-1]
+    return y
+
+
+def copied(x: torch.Tensor) -> torch.Tensor:
+    """Copy into a constant, and change parts in place."""
+    y = torch.ones(1, 6)
+    y.copy_(x[:, :6])
+    y[:, ::2].mul_(3)
+    y[:, -2:].relu_()
+    return y
+
+
 MODULES: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "conv1d": (nn.Conv1d(2, 3, 3, 2, 1), (1, 2, 7)),
     "conv2d": (nn.Conv2d(4, 6, (3, 2), (2, 1), (1, 0), groups=2), IMAGE),
@@ -154,6 +181,12 @@ MODULES: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "linear-up": (nn.Upsample(scale_factor=1.5, mode="linear"), (1, 2, 5)),
     "trilinear": (nn.Upsample(scale_factor=2, mode="trilinear"), (1, 1, 2, 2, 2)),
     "dropout": (nn.Sequential(nn.Dropout(0.5), nn.Dropout2d(), nn.Identity()).eval(), IMAGE),
+    "einsum": (Function(lambda x: torch.einsum("nchw,wk->nkch", x, B.T)), IMAGE),
+    "tensordot": (Function(lambda x: torch.tensordot(x, B, dims=([1], [0]))), ROW),
+    "all-axes": (Function(lambda x: (x.T * 2).T), ROW),
+    "assigned": (Function(assigned), IMAGE),
+    "shifted": (Function(shifted), IMAGE),
+    "copied": (Function(copied), ROW),
     "clone": (Function(lambda x: x.clone().detach().to(torch.float32) * 2), IMAGE),
 }
 
