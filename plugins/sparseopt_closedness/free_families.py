@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -12,6 +12,8 @@ import numpy as np
 from sparseopt.closedness.masked import Masked
 
 LARGEST_FAMILY = 4
+LARGEST_DETERMINED = 10_000
+"""Rows x terms x columns up to which determined lines, O(n^3) matchings, are looked for."""
 
 
 def match(options: Sequence[Sequence[int]]) -> list[int] | None:
@@ -35,15 +37,22 @@ def match(options: Sequence[Sequence[int]]) -> list[int] | None:
     return [chosen[i] for i in range(len(options))]
 
 
-def evidence_of(family: Masked, determined: bool) -> list[Any] | None:
-    """Return a proof that the family is free, by matchings or by a determined line, or None."""
+def evidence_of(
+    family: Masked, determined: bool, tick: Callable[[], None] = lambda: None
+) -> list[Any] | None:
+    """Return a proof that the family is free, by matchings or by a determined line, or None.
+
+    `tick` is called now and then; it raises to stop the search.
+    """
+    tick()
     for name, turned in (("columns", family), ("rows", family.transposed)):
         found = _matchings(turned)
         if found is not None:
             return [name, found]
-    if determined:
+    (m, r), n = family.left.shape, family.right.shape[1]
+    if determined and m * r * n <= LARGEST_DETERMINED:
         for name, turned in (("determined", family), ("determined_t", family.transposed)):
-            line = _determined(turned)
+            line = _determined(turned, tick)
             if line is not None:
                 return [name, *line]
     return None
@@ -69,7 +78,7 @@ def _matchings(family: Masked) -> list[list[int]] | None:
     return found
 
 
-def _determined(family: Masked) -> list[Any] | None:
+def _determined(family: Masked, tick: Callable[[], None]) -> list[Any] | None:
     columns = np.flatnonzero(family.observed.any(axis=0)).tolist()
     heights, covering = family.observed.sum(axis=0), family.right.sum(axis=0)
     for fixed in columns:
@@ -78,6 +87,7 @@ def _determined(family: Masked) -> list[Any] | None:
             continue
         target = family.observed[:, fixed]
         for term in np.flatnonzero(family.right[:, fixed]).tolist():
+            tick()
             if bool((target & ~family.left[:, term]).any()):
                 continue
             found = _variants(family, others, target, term)
@@ -108,12 +118,15 @@ def _variants(
 
 
 def free_families(
-    state: Masked, classes: Sequence[Sequence[int]], most: int = 2000
+    state: Masked,
+    classes: Sequence[Sequence[int]],
+    most: int = 2000,
+    tick: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[list[int], list[Any]]]:
     """Yield free families of up to `LARGEST_FAMILY` blocks of one component, and whole components.
 
     Small ones first; sizes with more than `most` families are left out. Matchings are tried for
-    all sizes before determined lines.
+    all sizes before determined lines. `tick` is called before each.
     """
     for determined in (False, True):
         for size in range(1, LARGEST_FAMILY + 1):
@@ -121,11 +134,11 @@ def free_families(
                 if math.comb(len(terms), size) > most and size > 1:
                     continue
                 for chosen in combinations(terms, size):
-                    evidence = evidence_of(state.family(chosen), determined)
+                    evidence = evidence_of(state.family(chosen), determined, tick)
                     if evidence is not None:
                         yield list(chosen), evidence
         for terms in classes:
             if len(terms) > LARGEST_FAMILY:
-                evidence = evidence_of(state.family(terms), determined)
+                evidence = evidence_of(state.family(terms), determined, tick)
                 if evidence is not None:
                     yield list(terms), evidence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +12,21 @@ import sparseopt as so
 from sparseopt.closedness import NotClosedCertificate, ReducedClosedCertificate
 from sparseopt.closedness.masked import Masked, start
 from sparseopt_closedness.curves import CurveSearch, Effort, Submersion
+from sparseopt_closedness.free_families import evidence_of
 from sparseopt_closedness.masked_windows import Limit, find_limit
 from sparseopt_closedness.reduction import Open, Reduction, closed_reason, reduce_state
+from sparseopt_closedness.sub_supports import sub_supports
+
+LARGEST_TANGENT = 30_000
+"""Observed cells x entries of the factors up to which curves of a part are searched."""
 
 
 @dataclass(frozen=True)
 class LimitCurves(so.Solver[so.Closedness]):
     """Decides by curves whose limit is proved outside, or by submersions.
+
+    A part too large for that is judged by small sub-supports only: if the problem on some rows and
+    columns is not closed, neither is the whole, see `NotClosedCertificate`.
 
     Attributes
     ----------
@@ -27,13 +36,16 @@ class LimitCurves(so.Solver[so.Closedness]):
         Branches per proof that a matrix is outside.
     draws : int
         Random starting points of curves per part.
+    subsets : int
+        Sub-supports per part.
     rounds : int
-        Rounds; each doubles all three.
+        Rounds; each doubles all four.
     """
 
     targets: int = 100
     branches: int = 40
     draws: int = 50
+    subsets: int = 100
     rounds: int = 6
 
     def accepts(self, problem: so.Closedness) -> so.Accepted | so.Refused:
@@ -56,6 +68,8 @@ class LimitCurves(so.Solver[so.Closedness]):
             still = []
             for part in left:
                 verdict = engine.judge(part, effort)
+                if verdict is None:
+                    verdict = engine.judge_smaller(part, effort, self.subsets << number)
                 if isinstance(verdict, tuple):
                     return not_closed(problem, *verdict)
                 if verdict is None:
@@ -69,8 +83,7 @@ class LimitCurves(so.Solver[so.Closedness]):
         raise so.Inconclusive(f"no curve or submersion was found on {len(left)} parts")
 
     def _windows(self, part: Open, context: so.Context) -> tuple[list[Any], Limit] | None:
-        context.check_time("looking for windows")
-        limit = find_limit(part.state)
+        limit = find_limit(part.state, lambda: context.check_time("looking for windows"))
         return None if limit is None else (part.steps, limit)
 
     def cost(self, problem: so.Closedness) -> float:
@@ -100,34 +113,65 @@ def not_closed(
 
 
 class _Parts:
-    """Judges masked problems, smaller sub-supports first; remembers what it judged."""
+    """Judges masked problems; remembers what it judged, and with how much effort."""
 
     def __init__(self, context: so.Context) -> None:
         self.context, self.rng = context, context.rng()
-        self.known: dict[tuple[Any, ...], tuple[int, Any]] = {}
+        self.known: dict[tuple[Any, ...], int] = {}
 
     def judge(self, part: Open, effort: Effort) -> tuple[list[Any], Limit] | list[Any] | None:
         """Return steps and a limit, a proof of closedness, or None."""
-        for smaller in self._sub_parts(part):
-            key = _key(smaller.state)
-            if self.known.get(key, (0, None))[0] >= effort.draws:
-                continue
-            self.known[key] = (effort.draws, None)
+        state = part.state
+        variables = int(state.left.sum()) + int(state.right.sum())
+        key = _key(state)
+        if (
+            int(state.observed.sum()) * variables > LARGEST_TANGENT
+            or self.known.get(key, 0) >= effort.draws
+        ):
+            return None
+        self.known[key] = effort.draws
+        found = CurveSearch(state, self.rng).run(effort, self.context)
+        if isinstance(found, Limit):
+            return part.steps, found
+        if isinstance(found, Submersion):
+            terms = list(range(len(state.origin)))
+            return ["free", terms, ["submersion", found.x, found.y], ["components", []]]
+        return None
+
+    def judge_smaller(
+        self, part: Open, effort: Effort, most: int
+    ) -> tuple[list[Any], Limit] | None:
+        """Return steps and a limit on some rows and columns, or None."""
+        for smaller in self._open_parts(part, most):
+            # Cells that the reductions have freed make new windows.
             limit = find_limit(smaller.state)
             if limit is not None:
                 return smaller.steps, limit
-            found = CurveSearch(smaller.state, self.rng).run(effort, self.context)
-            if isinstance(found, Limit):
-                return smaller.steps, found
-            if isinstance(found, Submersion) and smaller is part:
-                terms = list(range(len(part.state.origin)))
-                evidence = ["submersion", found.x, found.y]
-                return ["free", terms, evidence, ["components", []]]
+            verdict = self.judge(smaller, effort)
+            if isinstance(verdict, tuple):
+                return verdict
         return None
 
-    def _sub_parts(self, part: Open) -> list[Open]:
-        """Return open parts of sub-supports, smallest first, the part itself last."""
-        return [part]
+    def _open_parts(self, part: Open, most: int) -> Iterator[Open]:
+        """Yield what the reductions leave open of sub-supports, each problem once.
+
+        What is found closed says nothing about the whole and is left out.
+        """
+        seen = {_key(part.state)}
+        for rows, columns in sub_supports(part.state, self.rng, most):
+            self.context.check_time("reducing sub-supports")
+            state = part.state.keep(rows, columns)
+            if _key(state) in seen:
+                continue
+            seen.add(_key(state))
+            # The quick test first: most windows of dense supports reach everything.
+            if evidence_of(state.family(range(len(state.origin))), determined=False) is not None:
+                continue
+            _, left = reduce_state(state, self.context, [*part.steps, ["keep", rows, columns]])
+            for smaller in left:
+                if _key(smaller.state) not in seen:
+                    seen.add(_key(smaller.state))
+                    yield smaller
 
 
 def _key(state: Masked) -> tuple[Any, ...]:

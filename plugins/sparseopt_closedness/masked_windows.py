@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -70,12 +70,16 @@ def transposed_tree(tree: Any) -> Any:
     return [swap[rule], *rest]
 
 
-def find_limit(state: Masked) -> Limit | None:
-    """Return the limit of an LU or a merge window, or None. O(r m n (m + n) + r^2 m^2)."""
-    found = lu_window(state) or merge_window(state)
+def find_limit(state: Masked, tick: Callable[[], None] = lambda: None) -> Limit | None:
+    """Return the limit of an LU or a merge window, or None.
+
+    O(r m n) and O((m + n) r m n) by matrix products; `tick` is called now and then, and
+    raises to stop the search.
+    """
+    found = lu_window(state) or merge_window(state, tick)
     if found is not None:
         return found
-    turned = merge_window(state.transposed)
+    turned = merge_window(state.transposed, tick)
     return None if turned is None else turned.transposed
 
 
@@ -113,7 +117,7 @@ def lu_window(state: Masked) -> Limit | None:
     return None
 
 
-def merge_window(state: Masked) -> Limit | None:
+def merge_window(state: Masked, tick: Callable[[], None] = lambda: None) -> Limit | None:
     """Return the limit [a, c, a] of two terms that become parallel.
 
     Rows i1, i2 lie in both terms k and l; a column is covered there by k alone, one by l alone,
@@ -121,29 +125,59 @@ def merge_window(state: Masked) -> Limit | None:
     c = (0, 1). In a product the first column makes x_k parallel to a, the third x_l, so the second
     would be.
     """
-    for k, other in combinations(range(len(state.origin)), 2):
-        rows = np.flatnonzero(state.left[:, k] & state.left[:, other])
-        for i1, i2 in combinations(rows.tolist(), 2):
-            pair = [i1, i2]
-            seen = state.observed[pair].all(axis=0)
-            live = state.left[pair][:, :, None] & state.right[None, :, :]
-            count = live.any(axis=0).sum(axis=0)
-            first = np.flatnonzero(seen & (count == 1) & state.right[k])
-            second = np.flatnonzero(seen & (count == 1) & state.right[other])
-            both = np.flatnonzero(seen & (count == 2) & state.right[k] & state.right[other])
-            if first.size and second.size and both.size:
-                return Limit(
-                    (i1, i2),
-                    (int(first[0]), int(both[0]), int(second[0])),
-                    [[0, k, {0: ONE}], [0, other, {0: ONE}], [1, other, {1: ONE}]],
-                    [
-                        [k, 0, {0: ONE}],
-                        [k, 1, {-1: -ONE}],
-                        [other, 1, {-1: ONE}],
-                        [other, 2, {0: ONE}],
-                    ],
-                    [[ONE, Fraction(0), ONE], [Fraction(0), ONE, Fraction(0)]],
-                    ["span", [0, 1], 1, {k: 0, other: 2}],
-                    "merge window",
-                )
+    rows = np.flatnonzero(state.left.any(axis=1))
+    first, second = (rows[side] for side in np.triu_indices(len(rows), 1))
+    height = max(1, 1_000_000 // max(1, *state.right.shape))
+    for begin in range(0, len(first), height):
+        tick()
+        pairs = first[begin : begin + height], second[begin : begin + height]
+        found = _merging(state, *pairs)
+        if found is None:
+            continue
+        pair, (k, first_column), both_column, (other, second_column) = found
+        return Limit(
+            (int(pairs[0][pair]), int(pairs[1][pair])),
+            (first_column, both_column, second_column),
+            [[0, k, {0: ONE}], [0, other, {0: ONE}], [1, other, {1: ONE}]],
+            [
+                [k, 0, {0: ONE}],
+                [k, 1, {-1: -ONE}],
+                [other, 1, {-1: ONE}],
+                [other, 2, {0: ONE}],
+            ],
+            [[ONE, Fraction(0), ONE], [Fraction(0), ONE, Fraction(0)]],
+            ["span", [0, 1], 1, {k: 0, other: 2}],
+            "merge window",
+        )
     return None
+
+
+def _merging(
+    state: Masked, first: np.ndarray, second: np.ndarray
+) -> tuple[int, tuple[int, int], int, tuple[int, int]] | None:
+    """Return (pair of rows, (k, column), column, (l, column)) of a merge window, or None.
+
+    The terms of a column that at most two cover are read off the sums of their numbers and of the
+    squares of these, exact in float64.
+    """
+    either = (state.left[first] | state.left[second]).astype(np.float64)
+    both = state.left[first] & state.left[second]
+    seen = state.observed[first] & state.observed[second]
+    right = state.right.astype(np.float64)
+    numbers = np.arange(len(state.origin), dtype=np.float64)
+    count = either @ right
+    total, squares = (either * numbers) @ right, (either * numbers**2) @ right
+    pair, column = np.nonzero(seen & (count == 1))
+    owner = total[pair, column].astype(np.intp)
+    place = -np.ones(both.shape, dtype=np.intp)  # a column that the term covers alone, or -1
+    place[pair, owner] = column
+    place[~both] = -1
+    pair, column = np.nonzero(seen & (count == 2))
+    gap = np.sqrt(2 * squares[pair, column] - total[pair, column] ** 2)
+    low = np.rint((total[pair, column] - gap) / 2).astype(np.intp)
+    high = np.rint((total[pair, column] + gap) / 2).astype(np.intp)
+    hits = np.flatnonzero((place[pair, low] >= 0) & (place[pair, high] >= 0))
+    if not hits.size:
+        return None
+    p, j, k, other = (int(a[hits[0]]) for a in (pair, column, low, high))
+    return p, (k, int(place[p, k])), j, (other, int(place[p, other]))
