@@ -8,9 +8,11 @@ becomes the next split.
 from __future__ import annotations
 
 import contextlib
+import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import combinations
 from typing import Any
 
@@ -232,9 +234,49 @@ LARGEST_PART = 120
 
 def close_by_cases(
     state: Masked, effort: CaseEffort, rng: np.random.Generator, tick: Callable[[], None]
-) -> list[Any] | None:
-    """Return the proof ``["cases", tree]`` that a part is closed, or None."""
+) -> tuple[list[Any] | None, list[np.ndarray]]:
+    """Return the proof ``["cases", tree]`` that a part is closed, or None.
+
+    Without a proof also return matrices of the branch where the search got stuck.
+    """
     if int(state.observed.sum()) * len(state.origin) > LARGEST_PART:
-        return None
-    tree = CaseSearch(state, effort, int(rng.integers(2**31)), tick).run()
-    return None if tree is None else ["cases", tree]
+        return None, []
+    search = CaseSearch(state, effort, int(rng.integers(2**31)), tick)
+    tree = search.run()
+    if tree is not None:
+        return ["cases", tree], []
+    listed = [m for branch in search.stuck for m in stuck_targets(state, branch, search.rng, 6)]
+    return None, listed
+
+
+def stuck_targets(
+    state: Masked, branch: Branch, rng: random.Random, most: int
+) -> Iterator[np.ndarray]:
+    """Yield small integer matrices of a branch: candidates for limits that are not in the set."""
+    seen = set()
+    for _ in range(10 * most):
+        point = {v: rng.choice((0, 1, 1, 1, -1, -1, 2)) for v in sorted(branch.free)}
+        if not all(value_at(p, point) for p in branch.nonzero):
+            continue
+        values = {
+            cell: value_at(over, point) / value_at(under, point)
+            for cell, (over, under) in branch.entries.items()
+        }
+        scale = math.lcm(*(v.denominator for v in values.values()))
+        matrix = np.zeros(state.observed.shape, dtype=np.int64)
+        for cell, value in values.items():
+            matrix[cell] = int(value * scale)
+        if matrix.tobytes() in seen or np.abs(matrix).max() > 1000:
+            continue
+        seen.add(matrix.tobytes())
+        yield matrix
+        if len(seen) >= most:
+            return
+
+
+def value_at(p: Polynomial, point: dict[Variable, int]) -> Fraction:
+    """Return the value of a polynomial at a point."""
+    total = Fraction(0)
+    for monomial, value in p.items():
+        total += value * math.prod(point[name] for name in monomial)
+    return total

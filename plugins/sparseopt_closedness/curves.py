@@ -9,7 +9,7 @@ outside the set are listed first, and tested against random X0, Y0 all at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
@@ -60,10 +60,19 @@ class CurveSearch:
         )
         self.rng = rng
         self.targets: list[tuple[np.ndarray, Any]] = []
+        self.branches = 0
 
-    def run(self, effort: Effort, context: so.Context) -> Limit | Submersion | None:
-        """Return a limit outside the set, a submersion, or None."""
-        self.targets = list(self._targets(effort, context))
+    def run(
+        self, effort: Effort, context: so.Context, likely: Sequence[np.ndarray] = ()
+    ) -> Limit | Submersion | None:
+        """Return a limit outside the set, a submersion, or None.
+
+        `likely` are matrices, of the shape of the whole problem, that are likely to be outside;
+        whether they are is asked only once a curve tends to them.
+        """
+        place = np.ix_(self.rows, self.columns)
+        self.targets = [*((m[place], None) for m in likely), *self._targets(effort, context)]
+        self.branches = 20 * effort.branches
         wanted = np.zeros((int(self.local.observed.sum()), len(self.targets)), dtype=np.int64)
         for column, (matrix, _) in enumerate(self.targets):
             wanted[:, column] = matrix[self.local.observed]
@@ -176,6 +185,12 @@ class CurveSearch:
     ) -> Limit | None:
         """Solve for the last coefficients of the curve exactly, and write the evidence."""
         matrix, tree = self.targets[hit]
+        if tree is None:
+            exact = [[Fraction(int(v)) for v in row] for row in matrix]
+            tree = ExclusionSearch(self.local, exact, self.branches).run() or False
+            self.targets[hit] = matrix, tree
+        if tree is False:
+            return None
         right_side = matrix[self.local.observed].copy()
         if len(known) == 2:
             right_side = right_side - (known[1][0] @ known[1][1])[self.local.observed]
