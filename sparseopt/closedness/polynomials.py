@@ -120,7 +120,9 @@ def put(p: Polynomial, name: Variable, over: Polynomial, under: Polynomial) -> P
 
 
 def divide(p: Polynomial, q: Polynomial) -> Polynomial | None:
-    """Return p / q if the division leaves no remainder, else None."""
+    """Return p / q if the division leaves no remainder, else None. q is not zero."""
+    if not p:
+        return {}
     order = sorted(variables(p))
     if not variables(q) <= set(order):
         return None
@@ -150,7 +152,7 @@ def without_factors(p: Polynomial, factors: Sequence[Polynomial]) -> Polynomial:
     for q in factors:
         if set(q) <= {()}:
             continue
-        while (quotient := divide(p, q)) is not None:
+        while p and (quotient := divide(p, q)) is not None:
             p = quotient
     return p
 

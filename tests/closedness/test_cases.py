@@ -1,0 +1,310 @@
+"""Trees of cases: what they claim is compared with exact solutions at random targets."""
+
+from __future__ import annotations
+
+import copy
+import random
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from sparseopt_closedness.case_search import CaseEffort, CaseSearch
+from sparseopt_closedness.reduction import reduce_state
+
+import sparseopt as so
+from sparseopt.closedness.cases import Branch, Cases, vanishes
+from sparseopt.closedness.masked import Masked, ReductionError, start
+from sparseopt.closedness.polynomials import (
+    ONE,
+    add,
+    coefficients,
+    determinant,
+    divide,
+    is_product,
+    multiply,
+    power,
+    put,
+    read,
+    variable,
+    write,
+)
+
+CLOSED = [
+    # Two blocks that share a column, one cell of the first not observed: a rank condition.
+    ([[1, 1, 1], [0, 1, 1]], [[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 1]]),
+    # Three dense columns of which two are fixed by the target.
+    ([[1, 1, 1], [1, 1, 1]], [[1, 1, 0, 0], [1, 0, 1, 0], [0, 1, 0, 1]]),
+    # Two corners and the full rectangle.
+    ([[1, 1, 0], [1, 0, 1], [0, 1, 1]], [[0, 1, 1], [1, 1, 1], [1, 1, 1]]),
+    ([[1, 1, 1], [1, 0, 1], [0, 1, 1]], [[1, 1, 1], [1, 1, 1], [1, 1, 0]]),
+]
+NOT_CLOSED = [
+    ([[1, 1, 1], [1, 1, 0], [0, 0, 1]], [[1, 1, 0], [1, 0, 1], [0, 1, 1]]),
+    ([[1, 1, 1], [1, 0, 1], [0, 1, 1]], [[1, 1, 0], [1, 1, 1], [1, 0, 1]]),
+    ([[1, 1, 0], [1, 0, 1], [0, 1, 1]], [[1, 0, 1], [0, 1, 1], [1, 1, 1]]),
+]
+
+
+def open_part(supports: Any) -> Masked:
+    """Return the one part that the reductions leave open."""
+    first, second = (np.array(s, dtype=bool) for s in supports)
+    _, left = reduce_state(start(first, second), so.Context())
+    assert len(left) == 1
+    return left[0].state
+
+
+def search(state: Masked, seed: int = 0, **settings: int) -> Any:
+    return CaseSearch(state, CaseEffort(**settings), seed, lambda: None).run()
+
+
+@pytest.fixture(scope="module")
+def proofs() -> list[tuple[Masked, Any]]:
+    found = []
+    for supports in CLOSED:
+        state = open_part(supports)
+        tree = next(t for seed in range(5) if (t := search(state, seed)) is not None)
+        found.append((state, tree))
+    return found
+
+
+def at(terms: Any, values: dict[tuple[int, ...], Fraction]) -> Fraction:
+    total = Fraction(0)
+    for coefficient, names in terms:
+        part = Fraction(coefficient)
+        for name in names:
+            part *= values[tuple(name)]
+        total += part
+    return total
+
+
+def rank(rows: list[list[Fraction]]) -> int:
+    work, found = [list(row) for row in rows], 0
+    for c in range(len(work[0]) if work else 0):
+        pivot = next((i for i in range(found, len(work)) if work[i][c]), None)
+        if pivot is None:
+            continue
+        work[found], work[pivot] = work[pivot], work[found]
+        for i in range(found + 1, len(work)):
+            f = work[i][c] / work[found][c]
+            work[i] = [a - f * b for a, b in zip(work[i], work[found], strict=True)]
+        found += 1
+    return found
+
+
+def is_reached(state: Masked, tree: Any, target: np.ndarray, rng: random.Random) -> bool:
+    """Follow the tree to the leaf of a target; its factors, at a random point, reach the target."""
+    values = {(int(i), int(j)): Fraction(target[i, j]) for i, j in np.argwhere(state.observed)}
+    while tree[0] in ("split", "minor"):
+        tree = tree[4] if tree[0] == "minor" else tree[4 if at(tree[1], values) else 3]
+    assert tree[0] != "empty"
+    left, right, seen = state.left, state.right, state.observed
+    matrix = target
+    if tree[0] == "solve_t":
+        left, right, seen, matrix = right.T, left.T, seen.T, target.T
+    for n in range(40):
+        values[n,] = Fraction(rng.randint(-(10**6), 10**6))
+    x = np.full(left.shape, Fraction(0), dtype=object)
+    for i, k, p in tree[1]:
+        assert left[i, k]
+        x[i, k] = at(p, values)
+    for j in np.flatnonzero(seen.any(axis=0)):
+        rows, terms = np.flatnonzero(seen[:, j]), np.flatnonzero(right[:, j])
+        block = [[x[i, k] for k in terms] for i in rows]
+        bordered = [[*row, Fraction(matrix[i, j])] for row, i in zip(block, rows, strict=True)]
+        if rank(block) < rank(bordered):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_factors_of_the_leaves_reach_random_targets(
+    proofs: list[tuple[Masked, Any]], seed: int
+) -> None:
+    rng = random.Random(seed)
+    for state, tree in proofs:
+        cases = Cases(state)
+        cases.check(tree)
+        met = 0
+        for _ in range(600):
+            share = rng.choice((0.2, 0.5, 0.8))
+            target = np.array(
+                [
+                    [rng.choice((1, -1, 2)) if rng.random() < share else 0 for _ in row]
+                    for row in state.observed
+                ]
+            )
+            if any(
+                rank([[Fraction(target[i, j]) for j in columns] for i in rows]) == len(rows)
+                for rows, columns in cases.conditions
+            ):
+                continue
+            met += 1
+            assert is_reached(state, tree, target, rng)
+        assert met > 100
+
+
+def test_sets_that_are_not_closed_have_no_tree() -> None:
+    for supports in NOT_CLOSED:
+        state = open_part(supports)
+        for seed in range(2):
+            assert search(state, seed, rounds=2, branches=25) is None
+
+
+def paths(value: Any, path: tuple[int, ...] = ()) -> list[tuple[int, ...]]:
+    if not isinstance(value, list):
+        return [path]
+    return [path, *(p for n, inner in enumerate(value) for p in paths(inner, (*path, n)))]
+
+
+def test_edited_trees_of_closed_parts_prove_nothing_of_others(
+    proofs: list[tuple[Masked, Any]],
+) -> None:
+    """Edit trees and check them on parts that are not closed: nothing may pass."""
+    rng = random.Random(5)
+    others = [open_part(supports) for supports in NOT_CLOSED]
+    for _, tree in proofs:
+        places = paths(tree)
+        for number in range(150):
+            edited = copy.deepcopy(tree)
+            for path in rng.sample(places, number % 3):
+                node = edited
+                try:
+                    for step in path[:-1]:
+                        node = node[step]
+                    if path:
+                        node[path[-1]] = rng.choice([0, 1, 2, None, [], ["empty"], "x"])
+                except (IndexError, TypeError):
+                    continue
+            for state in others:
+                with pytest.raises(ReductionError):
+                    Cases(state).check(edited)
+
+
+def one_block(observed: Any) -> Masked:
+    seen = np.array(observed, dtype=bool)
+    m, n = seen.shape
+    return Masked(np.ones((m, 1), dtype=bool), np.ones((1, n), dtype=bool), seen, (0,))
+
+
+def test_rank_one_by_hand() -> None:
+    """A dense 2 x 2 block: the minor vanishes; split on the first column."""
+    state = one_block([[1, 1], [1, 1]])
+    a, c = [[1, [[0, 0]]]], [[1, [[1, 0]]]]
+    second = ["solve", [[0, 0, [[1, [[0, 1]]]]], [1, 0, [[1, [[1, 1]]]]]]]
+    by_first = ["solve", [[0, 0, a], [1, 0, c]]]
+    zero_column = [
+        "split",
+        [[1, [[0, 1]]]],
+        [0, 1],
+        ["split", [[1, [[1, 1]]]], [1, 1], ["solve", [], [[[], []], [[], []]]], None],
+        [*second, [[[], []], [[0], [0]]]],
+    ]
+    zero_column[3][4] = [*second[:1], [[1, 0, [[1, [[1, 1]]]]]], [[[], []], [[1], [0]]]]
+    tree = [
+        "split",
+        a,
+        [0, 0],
+        [
+            "split",
+            c,
+            [1, 0],
+            zero_column,
+            ["minor", [0, 1], [0, 1], [0, 1], ["solve", [[1, 0, c]], [[[1], [0]], [[1], [0]]]]],
+        ],
+        ["minor", [0, 1], [0, 1], [1, 1], [*by_first, [[[0], [0]], [[0], [0]]]]],
+    ]
+    cases = Cases(state)
+    cases.check(tree)
+    assert cases.leaves == 5
+    assert cases.conditions == {((0, 1), (0, 1))}
+    # The same tree without the minor leaves a row that is not reached.
+    with pytest.raises(ReductionError, match="do not reach row"):
+        Cases(state).check([*tree[:4], tree[4][4]])
+    with pytest.raises(ReductionError, match="need not vanish"):
+        Cases(one_block([[1, 1], [1, 0]])).check(tree)
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        None,
+        [],
+        ["trust"],
+        ["empty"],
+        ["solve", [], []],
+        ["solve", [[0, 0, [[1, []]]]], [[[0], [0]]]],
+        ["solve", [[0, 0, [[1, []]]]], [[[0], [0]], [[0], [0]]]],
+        ["solve", [[5, 0, [[1, []]]]], [[[0], [0]], [[0], [0]]]],
+        ["solve", [[0, 0, [[0.5, []]]]], [[[0], [0]], [[0], [0]]]],
+        ["solve", [[0, 0, [[1, [["a"]]]]]], [[[0], [0]], [[0], [0]]]],
+        ["solve", [[0, 0, [[1, [[7, 7]]]]]], [[[0], [0]], [[0], [0]]]],
+        ["split", [[1, []]], [0, 0], ["empty"], ["empty"]],
+        ["split", [[1, [[0, 0], [0, 0]]]], [0, 0], ["empty"], ["empty"]],
+        ["split", [[1, [[0, 0], [1, 1]]]], [0, 0], ["empty"], ["empty"]],
+        ["minor", [0, 0], [0, 1], [0, 0], ["empty"]],
+        ["minor", [0, 1], [0, -1], [0, 0], ["empty"]],
+        ["minor", [0, 1], [0, 1], [0, 0], ["empty"]],
+    ],
+)
+def test_malformed_trees_are_refused(tree: Any) -> None:
+    with pytest.raises(ReductionError):
+        Cases(one_block([[1, 1], [1, 1]])).check(tree)
+
+
+def test_minors_that_vanish() -> None:
+    state = one_block([[1, 1, 1], [1, 1, 1]])
+    assert vanishes(state, [0, 1], [0, 2])
+    assert not vanishes(state, [0], [1])
+    assert not vanishes(one_block([[1, 1], [1, 0]]), [0, 1], [0, 1])
+
+
+def test_a_branch_solves_for_an_entry() -> None:
+    state = one_block([[1, 1], [1, 1]])
+    a, b = variable((0, 0)), variable((0, 1))
+    branch = Branch.root(state).knowing(a)
+    later = branch.solved(branch.minor([0, 1], [0, 1]), (1, 1))
+    over, under = later.entries[1, 1]
+    assert over == multiply(b, variable((1, 0)))
+    assert under == a
+    assert not later.minor([0, 1], [0, 1])
+    with pytest.raises(ReductionError, match="can vanish"):
+        branch.solved(multiply(b, variable((1, 0))), (1, 0))
+    with pytest.raises(ReductionError, match="not linear"):
+        later.solved(variable((1, 1)), (1, 1))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_polynomials(seed: int) -> None:
+    rng = random.Random(seed)
+    names = [(0, 0), (0, 1), (3,)]
+
+    def draw() -> Any:
+        terms = [
+            [rng.randint(-3, 3), [list(rng.choice(names)) for _ in range(rng.randint(0, 3))]]
+            for _ in range(rng.randint(1, 4))
+        ]
+        return read(terms)
+
+    p, q, r = draw(), draw(), draw()
+    point = {name: Fraction(rng.randint(-5, 5), rng.randint(1, 4)) for name in names}
+
+    def value(poly: Any) -> Fraction:
+        return at(write(poly), point)
+
+    assert value(add(p, q, 3)) == value(p) + 3 * value(q)
+    assert value(multiply(p, q)) == value(p) * value(q)
+    assert value(power(p, 3)) == value(p) ** 3
+    block = [[p, q, r], [q, p, ONE], [r, ONE, q]]
+    a, b, c = value(p), value(q), value(r)
+    assert value(determinant(block)) == a * (a * b - 1) - b * (b * b - c) + c * (b - a * c)
+    if q:
+        assert divide(multiply(p, q), q) == p
+        assert is_product(multiply(q, q), [q])
+        lead = max(m.count((3,)) for m in p) if p else 0
+        put_in = put(p, (3,), q, ONE)
+        assert at(write(put_in), {**point, (3,): Fraction(7)}) == at(
+            write(p), {**point, (3,): at(write(q), {**point, (3,): Fraction(7)})}
+        )
+        assert lead == max((len(m) for m in coefficients(p, [(3,)])), default=0)
+    assert divide(variable((0, 0)), variable((0, 1))) is None
