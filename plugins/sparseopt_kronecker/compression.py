@@ -14,11 +14,12 @@ import torch
 from torch import nn
 
 import sparseopt as so
-from sparseopt.butterfly import ChosenArchitecture
 from sparseopt_kronecker.kronecker_linear import KroneckerLinear, target_of
-from sparseopt_kronecker.layer_choice import allocate, front_of
+from sparseopt_kronecker.layer_choice import Candidate, allocate, candidates_of, front_of, ranked
 
 _TRIES, _SECONDS_A_TRY = 7, 0.004
+# Architectures of one layer that are made and measured at most.
+_MOST_TRIED = 8
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,9 @@ def compress(
 ) -> Compression:
     """Replace linear layers by `KroneckerLinear` layers with the least proven error in a budget.
 
+    Among the architectures within the budget, the nearest one is taken that is also fast enough
+    (of the 8 nearest ones with different blocks).
+
     Parameters
     ----------
     model : torch.nn.Module
@@ -169,8 +173,8 @@ def compress(
     max_error : float or None
         Layers whose relative error would be larger are left alone.
     min_speedup : float or None
-        Layers that would not be at least this many times as fast as before are left alone; None:
-        the speed is measured, but does not decide.
+        Least seconds before over seconds after; layers for which no architecture gives it are
+        left alone. None: the speed is measured, but does not decide.
     batch : int
         Number of operands (rows) at which the speed is measured, and for which the new layers
         are prepared, see `KroneckerLinear.merge_for`.
@@ -214,23 +218,22 @@ def compress(
         raise so.ProblemError("the model is itself the layer; it cannot be replaced in place")
     before = _count(target)
     found: dict[str, LayerCompression] = {}
-    fronts: dict[str, list[ChosenArchitecture]] = {}
+    options_of: dict[str, list[Candidate]] = {}
     for name, linear in names.items():
         reason = _unfit(target, name, linear)
-        front = [] if reason else _front(linear, budget, max_rank)
-        if front:
-            fronts[name] = front
+        candidates = [] if reason else _candidates(linear, budget, max_rank)
+        if candidates:
+            options_of[name] = candidates
         else:
             reason = reason or f"no architecture within the budget of {budget} saves anything"
         shape = linear.out_features, linear.in_features
         found[name] = LayerCompression(name, shape, reason)
-    while fronts:
+    limits = _Limits(max_error, min_speedup, batch)
+    while options_of:
         made = {}
-        for name, architecture in _distribute(fronts, names, budget).items():
-            new, entry = _replacement(found[name], names[name], architecture, max_error, options)
-            if entry.replaced:
-                entry = _timed(entry, names[name], new.merge_for(batch), batch, min_speedup)
-            made[name] = new, entry
+        for name, size in _distribute(options_of, names, budget).items():
+            choices = ranked(options_of[name], size)
+            made[name] = _replacement(found[name], names[name], choices, limits, options)
         fits = [name for name, (_, entry) in made.items() if entry.replaced]
         # What a layer that is left alone had of a common budget goes to the others.
         again = isinstance(budget, int) and 0 < len(fits) < len(made)
@@ -239,7 +242,7 @@ def compress(
                 found[name] = entry
             if not again and entry.replaced:
                 target = _put(target, names[name], new)
-        fronts = {name: fronts[name] for name in fits} if again else {}
+        options_of = {name: options_of[name] for name in fits} if again else {}
     return Compression(
         target, tuple(found.values()), batch, torch.get_num_threads(), before, _count(target)
     )
@@ -332,23 +335,23 @@ def _unfit(model: nn.Module, name: str, linear: nn.Linear) -> str:
     return ""
 
 
-def _front(linear: nn.Linear, budget: float | int, max_rank: int) -> list[ChosenArchitecture]:
+def _candidates(linear: nn.Linear, budget: float | int, max_rank: int) -> list[Candidate]:
     """Return the architectures of a layer that fit the budget and save anything."""
     entries = linear.weight.numel()
     most = int(budget * entries) if isinstance(budget, float) else min(budget, entries - 1)
-    return front_of(target_of(linear.weight), most, max_rank) if most else []
+    return candidates_of(target_of(linear.weight), most, max_rank) if most else []
 
 
 def _distribute(
-    fronts: dict[str, list[ChosenArchitecture]], names: dict[str, nn.Linear], budget: float | int
-) -> dict[str, so.Architecture]:
-    """Return the architecture of each layer."""
-    if isinstance(budget, float) or not fronts:
-        return {name: front[-1].architecture for name, front in fronts.items()}
+    options_of: dict[str, list[Candidate]], names: dict[str, nn.Linear], budget: float | int
+) -> dict[str, int]:
+    """Return the number of parameters that each layer may have."""
+    if isinstance(budget, float):
+        return {name: candidates[-1].nnz for name, candidates in options_of.items()}
     costs = []
-    for name, front in fronts.items():
-        norm = float(np.linalg.norm(target_of(names[name].weight)))
-        costs.append([(c.architecture.nnz, (c.upper_bound / norm) ** 2) for c in front])
+    for name, candidates in options_of.items():
+        norm = float(np.linalg.norm(target_of(names[name].weight).astype(np.complex128)))
+        costs.append([(c.nnz, (c.error / norm) ** 2) for c in front_of(candidates)])
     chosen = allocate(costs, budget)
     if chosen is None:
         least = sum(cost[0][0] for cost in costs)
@@ -356,44 +359,54 @@ def _distribute(
             f"the {len(costs)} chosen layers need at least {least} values together, the budget is "
             f"{budget}; raise it, or choose fewer layers"
         )
-    return {
-        name: front[i].architecture for (name, front), i in zip(fronts.items(), chosen, strict=True)
-    }
+    return {name: cost[i][0] for name, cost, i in zip(options_of, costs, chosen, strict=True)}
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """What a new layer must keep to."""
+
+    max_error: float | None
+    min_speedup: float | None
+    batch: int
 
 
 def _replacement(
     entry: LayerCompression,
     linear: nn.Linear,
-    architecture: so.Architecture,
-    max_error: float | None,
+    choices: list[Candidate],
+    limits: _Limits,
     options: dict[str, Any],
 ) -> tuple[KroneckerLinear, LayerCompression]:
-    """Return the new layer, and the entry with the reason if its error is too large."""
-    new = KroneckerLinear.from_linear(linear, architecture, **options)
-    assert new.relative_error is not None
-    entry = replace(entry, architecture=architecture, relative_error=new.relative_error)
-    if max_error is not None and new.relative_error > max_error:
-        entry = replace(entry, reason=f"its relative error would exceed {max_error:g}")
-    return new, entry
+    """Return the new layer, and the entry with its figures or with the reason against it.
 
-
-def _timed(
-    entry: LayerCompression,
-    linear: nn.Linear,
-    new: KroneckerLinear,
-    batch: int,
-    min_speedup: float | None,
-) -> LayerCompression:
-    """Return the entry with measured times, and with the reason if it is too slow."""
-    before, after = _seconds((linear, new), batch)
-    entry = replace(entry, seconds_before=before, seconds_after=after)
-    if min_speedup is not None and before < min_speedup * after:
+    The nearest architecture is taken that is fast enough, of the nearest few; if none is, the
+    entry has the figures of the nearest one.
+    """
+    refused: list[LayerCompression] = []
+    for choice in choices[:_MOST_TRIED]:
+        new = KroneckerLinear.from_linear(linear, choice.architecture, **options)
+        error = new.relative_error
+        assert error is not None
+        one = replace(entry, architecture=choice.architecture, relative_error=error)
+        if limits.max_error is not None and error > limits.max_error:
+            reason = f"its relative error would exceed {limits.max_error:g}"
+            refused.append(replace(one, reason=reason))
+            break  # the others are no nearer
+        before, after = _seconds((linear, new.merge_for(limits.batch)), limits.batch)
+        one = replace(one, seconds_before=before, seconds_after=after)
+        if limits.min_speedup is None or before >= limits.min_speedup * after:
+            return new, one
         reason = (
-            f"it would run {before / after:.3g} times as fast as before at batch {batch}; "
-            f"{min_speedup:g} times is asked for"
+            f"it would run {before / after:.3g} times as fast as before at batch {limits.batch}; "
+            f"{limits.min_speedup:g} times is asked for"
         )
-        return replace(entry, reason=reason)
-    return entry
+        refused.append(replace(one, reason=reason))
+    first = refused[0]
+    if len(refused) > 1:
+        others = f"the next {len(refused) - 1} architectures do not meet the limits either"
+        first = replace(first, reason=f"{first.reason}; {others}")
+    return new, first
 
 
 def _seconds(layers: tuple[nn.Module, nn.Module], batch: int) -> list[float]:

@@ -8,18 +8,38 @@ the proven error is the least one, and one decomposition of all blocks gives it 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 import sparseopt as so
-from sparseopt.butterfly import ChosenArchitecture, architecture_front
+from sparseopt.butterfly import architecture_front
 from sparseopt.kronecker.splitting import to_blocks
 
 
-def front_of(weight: np.ndarray, max_nnz: int, max_rank: int) -> list[ChosenArchitecture]:
-    """Return the architectures with at most `max_nnz` parameters that no other one beats.
+@dataclass(frozen=True, order=True)
+class Candidate:
+    """An architecture for a weight: its number of parameters and its proven Frobenius error."""
+
+    nnz: int
+    error: float
+    patterns: tuple[tuple[int, int, int, int], ...]
+
+    @property
+    def architecture(self) -> so.Architecture:
+        """The patterns as an architecture."""
+        return so.Architecture(self.patterns)
+
+    @property
+    def structure(self) -> tuple[int, ...]:
+        """What candidates have in common that differ in ranks only: all a and d."""
+        return tuple(number for a, _, _, d in self.patterns for number in (a, d))
+
+
+def candidates_of(weight: np.ndarray, max_nnz: int, max_rank: int) -> list[Candidate]:
+    """Return architectures with at most `max_nnz` parameters, by number of parameters.
 
     Parameters
     ----------
@@ -30,31 +50,51 @@ def front_of(weight: np.ndarray, max_nnz: int, max_rank: int) -> list[ChosenArch
 
     Returns
     -------
-    list of ChosenArchitecture
-        More parameters and a smaller error from one to the next; empty if nothing fits.
+    list of Candidate
+        All chains of two patterns, and of the other ones those that no other one beats; empty if
+        nothing fits.
+    """
+    found = set(_two_patterns(weight, max_nnz))
+    try:
+        for choice in architecture_front(weight, max_nnz, max_rank):
+            patterns = tuple((p.a, p.b, p.c, p.d) for p in choice.architecture)
+            if len(patterns) != 2:  # those are there already
+                found.add(Candidate(choice.architecture.nnz, choice.upper_bound, patterns))
+    except so.ProblemError:
+        if found:  # the smallest chains have two patterns: without them nothing fits
+            raise
+    return sorted(found)
+
+
+def front_of(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Return the candidates that no other one beats, fewest parameters first.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from sparseopt_kronecker.layer_choice import front_of
-    >>> [str(found.architecture) for found in front_of(np.ones((6, 6)), 36, 2)]
+    >>> from sparseopt_kronecker.layer_choice import candidates_of, front_of
+    >>> [str(c.architecture) for c in front_of(candidates_of(np.ones((6, 6)), 36, 2))]
     ['(1, 6, 1, 1) (1, 1, 6, 1)']
     """
-    found = _two_patterns(weight, max_nnz)
-    try:
-        found += architecture_front(weight, max_nnz, max_rank)
-    except so.ProblemError:
-        if not found:  # the smallest chains have two patterns, so then nothing fits
-            return []
-    front: list[ChosenArchitecture] = []
-    for choice in sorted(found, key=lambda c: (c.architecture.nnz, c.upper_bound)):
-        if not front or choice.upper_bound < front[-1].upper_bound:
-            front.append(choice)
+    front: list[Candidate] = []
+    for candidate in sorted(candidates):
+        if not front or candidate.error < front[-1].error:
+            front.append(candidate)
     return front
 
 
-def _two_patterns(weight: np.ndarray, max_nnz: int) -> list[ChosenArchitecture]:
-    """Return the best of (1, q, p r, m / q), (p, r m / q, n / p, 1) over all q, p and ranks r.
+def ranked(candidates: Iterable[Candidate], max_nnz: int) -> list[Candidate]:
+    """Return the best candidate of each structure within a size, least error first."""
+    best: dict[tuple[int, ...], Candidate] = {}
+    for candidate in candidates:
+        if candidate.nnz <= max_nnz:
+            known = best.get(candidate.structure, candidate)
+            best[candidate.structure] = min(candidate, known, key=lambda c: (c.error, c.nnz))
+    return sorted(best.values(), key=lambda c: (c.error, c.nnz, len(c.patterns), c.patterns))
+
+
+def _two_patterns(weight: np.ndarray, max_nnz: int) -> list[Candidate]:
+    """Return (1, q, p r, m / q), (p, r m / q, n / p, 1) for all q, p and ranks r that fit.
 
     The error comes from eigenvalues of Gram matrices, so errors below 1e-7 of the norm may
     be rounding; they count as 0.
@@ -64,23 +104,19 @@ def _two_patterns(weight: np.ndarray, max_nnz: int) -> list[ChosenArchitecture]:
     scaled = weight.astype(np.complex128 if weight.dtype.kind == "c" else np.float64)
     scaled /= peak if peak else 1.0
     negligible = 1e-14 * float(np.vdot(scaled, scaled).real)
-    found: list[tuple[int, float, int, int, int]] = []
+    found = []
     for q in _divisors(m):
         for p in _divisors(n):
             step = p * m + n * (m // q)
             most = min(max_nnz // step, min(q, n // p) - 1)
-            if most >= 1:
-                tails = _tails(scaled, q, p)
-                tails[tails <= negligible] = 0.0
-                found += [(r * step, float(tails[r]), q, p, r) for r in range(1, most + 1)]
-    front = []
-    best = math.inf
-    for _, lost, q, p, rank in sorted(found):
-        if lost < best:
-            best = lost
-            patterns = [(1, q, p * rank, m // q), (p, m // q * rank, n // p, 1)]
-            front.append(ChosenArchitecture(so.Architecture(patterns), peak * math.sqrt(lost)))
-    return front
+            if most < 1:
+                continue
+            tails = _tails(scaled, q, p)
+            tails[tails <= negligible] = 0.0
+            for r in range(1, most + 1):
+                patterns = ((1, q, p * r, m // q), (p, m // q * r, n // p, 1))
+                found.append(Candidate(r * step, peak * math.sqrt(tails[r]), patterns))
+    return found
 
 
 def _tails(weight: np.ndarray, q: int, p: int) -> np.ndarray:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from sparseopt_kronecker.compression import Compression, compress
 from sparseopt_kronecker.kronecker_linear import KroneckerLinear
-from sparseopt_kronecker.layer_choice import allocate, front_of
+from sparseopt_kronecker.layer_choice import Candidate, allocate, candidates_of, front_of, ranked
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
@@ -33,6 +33,10 @@ def quick(model: nn.Module, budget: float | int, **options: Any) -> Compression:
     return compress(model, budget, min_speedup=None, batch=4, **options)
 
 
+def front(weight: np.ndarray, max_nnz: int, max_rank: int) -> list[Candidate]:
+    return front_of(candidates_of(weight, max_nnz, max_rank))
+
+
 # The choice ---------------------------------------------------------------------------------
 
 
@@ -44,25 +48,40 @@ def test_bounds_of_the_front_are_those_of_the_problem(shape: tuple[int, int], dt
     weight = (weight + (1j * rng.standard_normal(shape) if dtype == np.complex128 else 0)).astype(
         dtype
     )
-    front = front_of(weight, weight.size, 2)
+    found = front(weight, weight.size, 2)
     scale = float(np.linalg.norm(weight))
-    assert front[-1].upper_bound < 1e-5 * scale
-    for one, two in itertools.pairwise(front):
-        assert one.architecture.nnz < two.architecture.nnz
-        assert one.upper_bound > two.upper_bound
-    for found in front:
-        bound = math.hypot(*so.ButterflyFactorization(weight, found.architecture).split_errors())
-        assert found.upper_bound == pytest.approx(bound, abs=2e-7 * scale)
-        assert not found.architecture.is_redundant
+    assert found[-1].error < 1e-5 * scale
+    for one, two in itertools.pairwise(found):
+        assert one.nnz < two.nnz
+        assert one.error > two.error
+    for choice in candidates_of(weight, weight.size, 2):
+        bound = math.hypot(*so.ButterflyFactorization(weight, choice.architecture).split_errors())
+        assert choice.error == pytest.approx(bound, abs=2e-7 * scale)
+        assert choice.nnz == choice.architecture.nnz
+        assert not choice.architecture.is_redundant
+
+
+def test_the_ranking_has_every_structure_once() -> None:
+    weight = np.random.default_rng(0).standard_normal((12, 8))
+    candidates = candidates_of(weight, 90, 2)
+    order = ranked(candidates, 60)
+    assert order[0].error == front_of(c for c in candidates if c.nnz <= 60)[-1].error
+    assert [c.error for c in order] == sorted(c.error for c in order)
+    assert len({c.structure for c in order}) == len(order)
+    assert {c.structure for c in order} == {c.structure for c in candidates if c.nnz <= 60}
+    for choice in order:
+        for other in candidates:
+            if other.nnz <= 60 and other.structure == choice.structure:
+                assert choice.error <= other.error
 
 
 def test_low_rank_of_any_rank_is_found() -> None:
     rng = np.random.default_rng(1)
     weight = rng.standard_normal((40, 9)) @ rng.standard_normal((9, 30)) * 1e200
-    found = front_of(weight, 9 * 70, 2)[-1]
+    found = front(weight, 9 * 70, 2)[-1]
     assert found.architecture == so.Architecture([(1, 40, 9, 1), (1, 9, 30, 1)])
-    assert found.upper_bound == 0.0
-    assert front_of(np.ones((5, 5)), 4, 2) == []
+    assert found.error == 0.0
+    assert front(np.ones((5, 5)), 4, 2) == []
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -102,10 +121,10 @@ def test_every_layer_gets_the_best_architecture_of_its_share() -> None:
     assert [layer.name for layer in report.layers] == ["0", "2", "4"]
     for layer in report.replaced:
         weight = model.get_submodule(layer.name).weight.detach().numpy()
-        best = front_of(weight, weight.size // 2, 4)[-1]
+        best = front(weight, weight.size // 2, 4)[-1]
         assert layer.architecture == best.architecture
-        assert layer.parameters_after == best.architecture.nnz <= weight.size / 2
-        bound = best.upper_bound / np.linalg.norm(weight)
+        assert layer.parameters_after == best.nnz <= weight.size / 2
+        bound = best.error / np.linalg.norm(weight)
         assert layer.relative_error is not None
         assert layer.relative_error <= bound * (1 + 1e-5)
         new = report.model.get_submodule(layer.name)
@@ -173,6 +192,7 @@ def test_what_would_be_slower_is_left_alone() -> None:
     assert not report.replaced
     assert all("1e+09 times is asked for" in layer.reason for layer in report.kept)
     assert all("at batch 3" in layer.reason for layer in report.kept)
+    assert all("the next 7 architectures do not" in layer.reason for layer in report.kept)
     assert report.parameters_after == report.parameters_before
     assert all(layer.architecture is not None for layer in report.kept)
 
