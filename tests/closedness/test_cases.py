@@ -221,8 +221,9 @@ def test_rank_one_by_hand() -> None:
     # The same tree without the minor leaves a row that is not reached.
     with pytest.raises(ReductionError, match="do not reach row"):
         Cases(state).check([*tree[:4], tree[4][4]])
+    two = np.ones((2, 2), dtype=bool)
     with pytest.raises(ReductionError, match="need not vanish"):
-        Cases(one_block([[1, 1], [1, 0]])).check(tree)
+        Cases(Masked(two, two, two, (0, 1))).check(tree)
 
 
 @pytest.mark.parametrize(
