@@ -163,13 +163,7 @@ class KroneckerLinear(nn.Module):
                 layer.bias.requires_grad_(linear.bias.requires_grad)
             for factor in layer.factors:
                 factor.requires_grad_(linear.weight.requires_grad)
-            precise = torch.complex128 if weight.is_complex() else torch.float64
-            norm = float(torch.linalg.vector_norm(weight.to(precise)))
-            product = so.KroneckerProduct(
-                tuple(f.to(precise) for f in layer.factors), layer.architecture
-            )
-            error = float(torch.linalg.vector_norm(product.to_dense() - weight.to(precise)))
-        layer.relative_error = error / norm if norm else error
+            layer.relative_error = layer._distance(weight)
         return layer.train(linear.training)
 
     def to_linear(self) -> nn.Linear:
@@ -310,15 +304,30 @@ class KroneckerLinear(nn.Module):
             pattern = whole
         return values, pattern
 
+    def _distance(self, weight: torch.Tensor) -> float:
+        """Return the distance of a dense weight to the own one, over the norm of the former."""
+        precise = torch.complex128 if weight.is_complex() else torch.float64
+        wanted = weight.to(precise)
+        peak = float(wanted.abs().max()) if wanted.any() else 1.0
+        factors = tuple(factor.to(precise) for factor in self.factors)
+        # Scaled, so that squares neither overflow nor vanish.
+        own = so.KroneckerProduct((factors[0] / peak, *factors[1:]), self.architecture)
+        norm = float(torch.linalg.vector_norm(wanted / peak))
+        error = float(torch.linalg.vector_norm(own.to_dense() - wanted / peak))
+        return error / norm if norm else error
+
     def _set_factors(self, values: Sequence[torch.Tensor]) -> None:
         """Copy values into the parameters, scaled to equal gains by powers of two.
 
         The gain of a factor is c times its mean square: by it the variance grows.
         """
-        gains = [float(v.abs().double().square().mean()) * v.shape[2] for v in values]
+        peaks = [float(v.abs().max()) for v in values]
         shifts = [0] * len(values)
-        if all(gain > 0 for gain in gains):
-            logs = [0.5 * math.log2(gain) for gain in gains]
+        if all(peak > 0 for peak in peaks):
+            logs = [
+                math.log2(peak) + 0.5 * math.log2(_mean_square(v / peak) * v.shape[2])
+                for v, peak in zip(values, peaks, strict=True)
+            ]
             mean = sum(logs) / len(logs)
             # Rounded sums: the shifts sum to 0, and each is within 1 of what it should be.
             sums = [round(total) for total in accumulate(mean - log for log in logs)]
@@ -380,6 +389,10 @@ def _merged_pattern(
     for right in architecture.patterns[first + 1 : last]:
         pattern = None if pattern is None else merged_pattern(pattern, right)
     return pattern
+
+
+def _mean_square(values: torch.Tensor) -> float:
+    return float(values.abs().double().square().mean())
 
 
 def _uniform(parameter: torch.Tensor, variance: float) -> None:

@@ -168,6 +168,17 @@ def test_projected_factors_are_balanced_without_rounding() -> None:
     assert not found.weight.any()
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e160, 1e300])
+def test_huge_and_tiny_weights_are_projected(scale: float) -> None:
+    linear = layer_of("dyadic", dtype=torch.float64).to_linear()
+    with torch.no_grad():
+        linear.weight.mul_(scale)
+    found = KroneckerLinear.from_linear(linear, ARCHITECTURES["dyadic"])
+    assert found.relative_error is not None
+    assert found.relative_error < 1e-14
+    torch.testing.assert_close(found.weight / scale, linear.weight / scale)
+
+
 def test_a_network_with_the_layer_learns() -> None:
     layer = layer_of("dyadic")
     torch.manual_seed(2)
