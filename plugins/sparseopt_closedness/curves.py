@@ -9,7 +9,7 @@ outside the set are listed first, and tested against random X0, Y0 all at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
@@ -61,6 +61,7 @@ class CurveSearch:
         self.rng = rng
         self.targets: list[tuple[np.ndarray, Any]] = []
         self.branches = 0
+        self.tick: Callable[[], None] = lambda: None
 
     def run(
         self, effort: Effort, context: so.Context, likely: Sequence[np.ndarray] = ()
@@ -70,6 +71,7 @@ class CurveSearch:
         `likely` are matrices, of the shape of the whole problem, that are likely to be outside;
         whether they are is asked only once a curve tends to them.
         """
+        self.tick = lambda: context.check_time("proving that matrices are outside")
         place = np.ix_(self.rows, self.columns)
         self.targets = [*((m[place], None) for m in likely), *self._targets(effort, context)]
         self.branches = 20 * effort.branches
@@ -95,7 +97,7 @@ class CurveSearch:
         for matrix in self._small(effort.targets):
             context.check_time("listing matrices outside the set")
             exact = [[Fraction(int(v)) for v in row] for row in matrix]
-            search = ExclusionSearch(self.local, exact, effort.branches)
+            search = ExclusionSearch(self.local, exact, effort.branches, self.tick)
             if search.root_minor():
                 continue
             tree = search.run()
@@ -187,7 +189,8 @@ class CurveSearch:
         matrix, tree = self.targets[hit]
         if tree is None:
             exact = [[Fraction(int(v)) for v in row] for row in matrix]
-            tree = ExclusionSearch(self.local, exact, self.branches).run() or False
+            search = ExclusionSearch(self.local, exact, self.branches, self.tick)
+            tree = search.run() or False
             self.targets[hit] = matrix, tree
         if tree is False:
             return None

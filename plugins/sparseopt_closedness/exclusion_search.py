@@ -6,7 +6,9 @@ what is forced is written down first, then minors are looked at, then a variable
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
+from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -16,6 +18,8 @@ from sparseopt.closedness.exclusion import Exclusion, Matrix, has_constant_deter
 from sparseopt.closedness.masked import Masked
 
 Variable = tuple[Any, ...]
+MOST_MINORS = 2000
+"""Minors of one size that are looked at, and determinants with unknowns per branch."""
 
 
 class _GaveUp(Exception):
@@ -35,8 +39,14 @@ class ExclusionSearch:
         Largest number of branches.
     """
 
-    def __init__(self, state: Masked, matrix: Matrix, budget: int) -> None:
-        self.state, self.matrix, self.budget = state, matrix, budget
+    def __init__(
+        self,
+        state: Masked,
+        matrix: Matrix,
+        budget: int,
+        tick: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.state, self.matrix, self.budget, self.tick = state, matrix, budget, tick
         self.cells = [(int(i), int(j)) for i, j in np.argwhere(state.observed)]
         self.terms = {
             (i, j): np.flatnonzero(state.left[i] & state.right[:, j]).tolist()
@@ -46,7 +56,7 @@ class ExclusionSearch:
 
     def root_minor(self) -> bool:
         """Return whether a minor is not zero that vanishes for all products."""
-        return any(len(live) < len(rows) for rows, _, live in self._live_minors(set()))
+        return self._live_minor(set()) is not None
 
     def run(self) -> Any | None:
         """Return a tree, or None."""
@@ -55,28 +65,48 @@ class ExclusionSearch:
         except _GaveUp:
             return None
 
-    def _nonzero_minors(self) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-        m, n = self.state.observed.shape
+    def _nonzero_minors(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return the rows and columns of minors that are not zero, arrays (count, size) by size."""
         found = []
-        for size in range(2, min(m, n, len(self.state.origin) + 1, 4) + 1):
-            for rows in combinations(range(m), size):
-                for columns in combinations(range(n), size):
-                    if not self.state.observed[np.ix_(rows, columns)].all():
-                        continue
-                    if rank([[self.matrix[i][j] for j in columns] for i in rows]) == size:
-                        found.append((rows, columns))
+        exact = all(v.denominator == 1 and abs(v) <= 1000 for row in self.matrix for v in row)
+        values = np.array(self.matrix, dtype=float)
+        for rows, columns in observed_windows(
+            self.state.observed.tobytes(), self.state.observed.shape, len(self.state.origin) + 1
+        ):
+            if exact:
+                blocks = values[rows[:, :, None], columns[:, None, :]]
+                # Integers below 10^16: the nearest integer to the float is 0 only for 0.
+                nonzero = np.rint(np.linalg.det(blocks)) != 0
+            else:
+                nonzero = np.array(
+                    [
+                        rank([[self.matrix[i][j] for j in js] for i in ins]) == rows.shape[1]
+                        for ins, js in zip(rows.tolist(), columns.tolist(), strict=True)
+                    ],
+                    dtype=bool,
+                )
+            found.append((rows[nonzero], columns[nonzero]))
         return found
 
-    def _live_minors(self, zero: set[Variable]) -> Any:
+    def _live_masks(self, zero: set[Variable]) -> np.ndarray:
+        """Return the live terms of every cell as bits, an array of uint64; all if over 63."""
+        masks = np.zeros(self.state.observed.shape, dtype=np.uint64)
+        for cell in self.cells:
+            masks[cell] = sum(1 << k for k in self._live(cell, zero))
+        return masks
+
+    def _live_minor(self, zero: set[Variable]) -> list[Any] | None:
+        """Return rows and columns of a minor that too few terms meet, or None."""
+        if len(self.state.origin) > 63 or not any(len(rows) for rows, _ in self.minors):
+            return None
+        masks = self._live_masks(zero)
         for rows, columns in self.minors:
-            live = {
-                k
-                for i in rows
-                for j in columns
-                for k in self.terms[i, j]
-                if ("x", i, k) not in zero and ("y", k, j) not in zero
-            }
-            yield rows, columns, live
+            blocks = masks[rows[:, :, None], columns[:, None, :]]
+            live = np.bitwise_or.reduce(blocks, axis=(1, 2))
+            low = np.flatnonzero(np.bitwise_count(live) < rows.shape[1])
+            if low.size:
+                return [rows[low[0]].tolist(), columns[low[0]].tolist()]
+        return None
 
     def _prove(
         self,
@@ -86,6 +116,7 @@ class ExclusionSearch:
         scaled: set[int],
     ) -> Any:
         """Return a tree that closes this branch. The sets are this branch's own copies."""
+        self.tick()
         self.budget -= 1
         if self.budget < 0:
             raise _GaveUp
@@ -100,9 +131,9 @@ class ExclusionSearch:
                 continue
             if not self._scale(nonzero, values, scaled, path):
                 break
-        for rows, columns, live in self._live_minors(zero):
-            if len(live) < len(rows):
-                return _wrap(path, ["minor", list(rows), list(columns)])
+        minor = self._live_minor(zero)
+        if minor is not None:
+            return _wrap(path, ["minor", *minor])
         leaf = self._free_minor(zero)
         if leaf is not None:
             return _wrap(path, leaf)
@@ -116,14 +147,17 @@ class ExclusionSearch:
         (m, n), r = self.state.observed.shape, len(self.state.origin)
         rules = Exclusion(self.state.left, self.state.right, self.matrix, self.state.observed)
         rules.zero = zero
+        tried = 0
         for size in range(2, min(m, n, r + 1, 3) + 1):
             for terms in combinations(range(r), size - 1):
                 chosen = list(terms)
                 entries = [[rules.known_entry(i, j, chosen) for j in range(n)] for i in range(m)]
-                for rows in combinations(range(m), size):
-                    if all(e is None for i in rows for e in entries[i]):
-                        continue
+                known = [i for i in range(m) if any(e is not None for e in entries[i])]
+                for rows in combinations(known, size):
                     for columns in combinations(range(n), size):
+                        tried += 1
+                        if tried > MOST_MINORS:
+                            return None
                         block = [[entries[i][j] for j in columns] for i in rows]
                         if has_constant_determinant(block):
                             return ["free_minor", list(rows), list(columns), chosen]
@@ -248,6 +282,28 @@ class ExclusionSearch:
         return best[1]
 
 
+@lru_cache(maxsize=64)
+def observed_windows(
+    observed: bytes, shape: tuple[int, int], largest: int
+) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """Return rows and columns of observed s x s windows for s = 2 ... min(4, largest).
+
+    Each as arrays (count, s); no more than `MOST_MINORS` of a size, the first ones.
+    """
+    cells = np.frombuffer(observed, dtype=bool).reshape(shape)
+    found = []
+    for size in range(2, min(*shape, largest, 4) + 1):
+        pairs: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+        for rows in combinations(range(shape[0]), size):
+            seen = np.flatnonzero(cells[list(rows)].all(axis=0)).tolist()
+            pairs += [(rows, columns) for columns in combinations(seen, size)]
+            if len(pairs) > MOST_MINORS:
+                break
+        chosen = np.array(pairs[:MOST_MINORS], dtype=np.intp).reshape(-1, 2, size)
+        found.append((chosen[:, 0], chosen[:, 1]))
+    return tuple(found)
+
+
 def _wrap(path: list[tuple[Any, ...]], leaf: Any) -> Any:
     """Put the forced steps of a branch around what closes it."""
     tree = leaf
@@ -261,8 +317,3 @@ def _wrap(path: list[tuple[Any, ...]], leaf: Any) -> Any:
         elif kind in ("line", "line_t"):
             tree = [kind, *rest, tree]
     return tree
-
-
-def exclude(state: Masked, matrix: Matrix, budget: int) -> Any | None:
-    """Return a tree that proves that `matrix` is no product, or None."""
-    return ExclusionSearch(state, matrix, budget).run()

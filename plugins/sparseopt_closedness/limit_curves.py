@@ -11,6 +11,7 @@ import numpy as np
 import sparseopt as so
 from sparseopt.closedness import NotClosedCertificate, ReducedClosedCertificate
 from sparseopt.closedness.masked import Masked, start
+from sparseopt_closedness.case_search import CaseEffort, close_by_cases
 from sparseopt_closedness.curves import CurveSearch, Effort, Submersion
 from sparseopt_closedness.free_families import evidence_of
 from sparseopt_closedness.masked_windows import Limit, find_limit
@@ -19,6 +20,8 @@ from sparseopt_closedness.sub_supports import sub_supports
 
 LARGEST_TANGENT = 30_000
 """Observed cells x entries of the factors up to which curves of a part are searched."""
+SHORT = 3
+"""Rounds for larger parts."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,10 @@ class LimitCurves(so.Solver[so.Closedness]):
             still = []
             for part in left:
                 verdict = engine.judge(part, effort)
-                if verdict is None:
+                if verdict is None and (number < SHORT or fits(part.state)):
                     verdict = engine.judge_smaller(part, effort, self.subsets << number)
+                if verdict is None:
+                    verdict = engine.judge_cases(part, number)
                 if isinstance(verdict, tuple):
                     return not_closed(problem, *verdict)
                 if verdict is None:
@@ -122,12 +127,8 @@ class _Parts:
     def judge(self, part: Open, effort: Effort) -> tuple[list[Any], Limit] | list[Any] | None:
         """Return steps and a limit, a proof of closedness, or None."""
         state = part.state
-        variables = int(state.left.sum()) + int(state.right.sum())
         key = _key(state)
-        if (
-            int(state.observed.sum()) * variables > LARGEST_TANGENT
-            or self.known.get(key, 0) >= effort.draws
-        ):
+        if not fits(state) or self.known.get(key, 0) >= effort.draws:
             return None
         self.known[key] = effort.draws
         found = CurveSearch(state, self.rng).run(effort, self.context)
@@ -152,6 +153,18 @@ class _Parts:
                 return verdict
         return None
 
+    def judge_cases(self, part: Open, number: int) -> tuple[list[Any], Limit] | list[Any] | None:
+        """Return steps and a limit where cases get stuck, a proof of closedness, or None."""
+        effort = CaseEffort(rounds=2 << number, branches=20 << number)
+        proof, likely = close_by_cases(
+            part.state, effort, self.rng, lambda: self.context.check_time("drawing factors")
+        )
+        if proof is not None or not likely:
+            return proof
+        few = Effort(targets=0, branches=40 << number, draws=50 << number)
+        found = CurveSearch(part.state, self.rng).run(few, self.context, likely)
+        return (part.steps, found) if isinstance(found, Limit) else None
+
     def _open_parts(self, part: Open, most: int) -> Iterator[Open]:
         """Yield what the reductions leave open of sub-supports, each problem once.
 
@@ -172,6 +185,12 @@ class _Parts:
                 if _key(smaller.state) not in seen:
                     seen.add(_key(smaller.state))
                     yield smaller
+
+
+def fits(state: Masked) -> bool:
+    """Return whether curves of a masked problem can be searched in reasonable time and memory."""
+    variables = int(state.left.sum()) + int(state.right.sum())
+    return int(state.observed.sum()) * variables <= LARGEST_TANGENT
 
 
 def _key(state: Masked) -> tuple[Any, ...]:
