@@ -26,9 +26,8 @@ class ComparableRectangles(so.Solver[so.Closedness]):
         if len(problem.supports) == 1:
             answer = so.ClosednessVerdict("closed", "one factor: a coordinate subspace")
             return answer, SingleFactorCertificate(problem, answer)
-        bad = first_incomparable(
-            *problem.supports, lambda: context.check_time("comparing rectangles")
-        )
+        left, right = problem.supports
+        bad = first_incomparable(left, right, lambda: context.check_time("comparing rectangles"))
         if bad is not None:
             raise so.Inconclusive(f"terms {bad[0]} and {bad[1]} overlap and are not comparable")
         answer = so.ClosednessVerdict("closed", "any two rectangles are disjoint or comparable")

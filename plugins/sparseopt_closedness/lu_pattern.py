@@ -163,9 +163,8 @@ class LUPattern(so.Solver[so.Closedness]):
         self, problem: so.Closedness, context: so.Context
     ) -> tuple[so.ClosednessVerdict, NotClosedCertificate]:
         """Look for a window."""
-        window = find_window(
-            *problem.supports, lambda: context.check_time("looking for LU windows")
-        )
+        left, right = problem.supports
+        window = find_window(left, right, lambda: context.check_time("looking for LU windows"))
         if window is None:
             raise so.Inconclusive("no LU window")
         return window_certificate(problem, window)
