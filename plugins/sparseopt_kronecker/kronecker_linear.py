@@ -359,7 +359,7 @@ def _apply(values: torch.Tensor, pattern: so.KroneckerPattern, x: torch.Tensor) 
     a, _, c, d = pattern
     if a == d == 1:
         return values.flatten(0, 1).flatten(1) @ x
-    if d > 1 or c < 32:  # few rows of a block are read together: transposing first pays
+    if d > 1 or c < 4:  # few neighbouring rows are read together: transposing first pays
         x = x.contiguous()
     if d == 1:
         return torch.bmm(values.flatten(2), x.unflatten(0, (a, c))).flatten(0, 1)
