@@ -244,10 +244,9 @@ def certificate(
 ) -> so.ButterflyCertificate:
     """Return the certificate, with stated bounds if asked for or cheap."""
     found = so.ButterflyCertificate(problem, answer, error, None, probes)
-    cheap = split_work(problem.architecture.reduced()) <= _CHEAP_WORK
-    if bounds == "always" or (bounds == "auto" and cheap and problem.kind == "array"):
-        return found.with_bounds()
-    return found
+    if bounds == "auto" and problem.kind == "array":
+        bounds = "always" if split_work(problem.architecture.reduced()) <= _CHEAP_WORK else "never"
+    return found.with_bounds() if bounds == "always" else found
 
 
 def _stated(

@@ -18,6 +18,17 @@ MANIFEST = Manifest(
             structure={"permutations": ("known",)},
         ),
         SolverEntry(
+            name="hierarchical_numba",
+            path="sparseopt_kronecker.hierarchical_numba:HierarchicalNumba",
+            problem="sparseopt:ButterflyFactorization",
+            guarantee=Guarantee.CERTIFIED,
+            summary="left to right by compiled kernels, depth first: one read of the target",
+            citations=("arXiv:2411.04506",),
+            requires=("numba",),
+            remedy="pip install 'sparseopt[kronecker]'",
+            structure={"permutations": ("known",)},
+        ),
+        SolverEntry(
             name="butterfly_alternating",
             path="sparseopt_kronecker.butterfly_alternating:ButterflyAlternating",
             problem="sparseopt:ButterflyFactorization",

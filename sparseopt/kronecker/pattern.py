@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -154,11 +155,14 @@ class KroneckerPattern:
 
     def product(self, other: KroneckerPattern) -> KroneckerPattern:
         """Return the pattern of the product, (a, b d / d', a' c' / a, d')."""
-        self._require_chainable(other)
-        return KroneckerPattern(
-            self.a, self.b * self.d // other.d, other.a * other.c // self.a, other.d
-        )
+        return _product(self, other)
 
     def is_redundant_with(self, other: KroneckerPattern) -> bool:
         """Whether every matrix with the product's support is a product: r >= min(b, c')."""
         return self.rank_with(other) >= min(self.b, other.c)
+
+
+@lru_cache(maxsize=4096)  # the products at all splits of a long chain repeat each other
+def _product(one: KroneckerPattern, two: KroneckerPattern) -> KroneckerPattern:
+    one._require_chainable(two)
+    return KroneckerPattern(one.a, one.b * one.d // two.d, two.a * two.c // one.a, two.d)
