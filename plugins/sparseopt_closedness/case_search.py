@@ -45,6 +45,12 @@ class CaseEffort:
     depth: int = 12
 
 
+SHORT = 2
+"""Letters of a polynomial that is split on without looking further."""
+LONGEST = 600
+"""Letters of factors beyond which they are not repaired again."""
+
+
 class _GaveUp(Exception):
     """No tree was found within the effort."""
 
@@ -184,6 +190,9 @@ class CaseSearch:
                 total = sum(weights)
                 if best is None or total < best[0]:
                     best = total, wanted[weights.index(min(weights))]
+            # What is short is split on at once; longer rounds may find something shorter.
+            if best is not None and (number or best[0] <= SHORT):
+                break
         return None if best is None else best[1]
 
     def _draws(self, branch: Branch, first: int) -> list[FactorDraw]:
@@ -195,7 +204,7 @@ class CaseSearch:
             state = self.state.transposed if turned else self.state
             draw = FactorDraw(state, branch, turned, self.rng)
             with contextlib.suppress(ValueError):  # a polynomial became too large
-                if self._works(draw, branch, number + first):
+                if self._works(draw, branch, number + first * self.effort.draws):
                     found.setdefault(str(draw.x), draw)
         return sorted(found.values(), key=lambda draw: draw.size)[: self.effort.looks]
 
@@ -208,7 +217,9 @@ class CaseSearch:
             failing = draw.failing(point)
             if failing == []:
                 return draw.failing(self._point(branch, draw.parameters)) == []
-            if failing is None or number < 2 or not draw.repair(failing[0], point):
+            if failing is None or number < self.effort.draws:
+                return False
+            if not draw.repair(failing[0], point) or draw.size > LONGEST:
                 return False
         return False
 

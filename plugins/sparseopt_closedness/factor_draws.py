@@ -42,6 +42,7 @@ class FactorDraw:
     def __init__(self, state: Masked, branch: Branch, turned: bool, rng: random.Random) -> None:
         self.state, self.branch, self.turned, self.rng = state, branch, turned, rng
         self.parameters = 0
+        self.numeric = rng.choice((0.0, 0.4, 0.8))
         self.x: Factor = {}
         self.columns = np.flatnonzero(state.observed.any(axis=0)).tolist()
 
@@ -50,7 +51,9 @@ class FactorDraw:
         return self.branch.entries[(j, i) if self.turned else (i, j)]
 
     def parameter(self) -> Polynomial:
-        """Return a new parameter."""
+        """Return a new parameter, or a small number in its place: shorter but more special."""
+        if self.rng.random() < self.numeric:
+            return {(): self.rng.choice((1, -1, 2, 3, -2, 5))}
         self.parameters += 1
         return variable((self.parameters - 1,))
 
@@ -192,7 +195,7 @@ class FactorDraw:
             if i in chosen:
                 continue
             rest = bordered(self.x, target, [*chosen, i], picked)
-            if not rest or len(rest) > 400:
+            if not rest or len(rest) > 100:
                 continue
             names = sorted(v for v in variables(rest) if len(v) == 1 and degree(rest, v) == 1)
             self.rng.shuffle(names)

@@ -70,10 +70,15 @@ def multiply(p: Polynomial, q: Polynomial) -> Polynomial:
     """Return p q; refuse, by a ValueError, products of more than `LARGEST` terms."""
     if len(p) * len(q) > LARGEST:
         raise ValueError(f"a product of {len(p)} by {len(q)} terms is too large")
+    if len(p) > len(q):
+        p, q = q, p
+    if list(p) == [()]:
+        return {monomial: p[()] * value for monomial, value in q.items()}
     total: Polynomial = {}
     for a, value in p.items():
         for b, other in q.items():
-            _increase(total, tuple(sorted(a + b)), value * other)
+            key = tuple(sorted(a + b)) if a and b else a or b
+            _increase(total, key, value * other)
     return total
 
 
