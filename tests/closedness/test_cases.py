@@ -94,7 +94,7 @@ def rank(rows: list[list[Fraction]]) -> int:
 
 def is_reached(state: Masked, tree: Any, target: np.ndarray, rng: random.Random) -> bool:
     """Follow the tree to the leaf of a target; its factors, at a random point, reach the target."""
-    values = {(int(i), int(j)): Fraction(target[i, j]) for i, j in np.argwhere(state.observed)}
+    values = {(int(i), int(j)): Fraction(int(target[i, j])) for i, j in np.argwhere(state.observed)}
     while tree[0] in ("split", "minor"):
         tree = tree[4] if tree[0] == "minor" else tree[4 if at(tree[1], values) else 3]
     assert tree[0] != "empty"
@@ -111,7 +111,7 @@ def is_reached(state: Masked, tree: Any, target: np.ndarray, rng: random.Random)
     for j in np.flatnonzero(seen.any(axis=0)):
         rows, terms = np.flatnonzero(seen[:, j]), np.flatnonzero(right[:, j])
         block = [[x[i, k] for k in terms] for i in rows]
-        bordered = [[*row, Fraction(matrix[i, j])] for row, i in zip(block, rows, strict=True)]
+        bordered = [[*row, Fraction(int(matrix[i, j]))] for row, i in zip(block, rows, strict=True)]
         if rank(block) < rank(bordered):
             return False
     return True
@@ -135,7 +135,7 @@ def test_factors_of_the_leaves_reach_random_targets(
                 ]
             )
             if any(
-                rank([[Fraction(target[i, j]) for j in columns] for i in rows]) == len(rows)
+                rank([[Fraction(int(target[i, j])) for j in columns] for i in rows]) == len(rows)
                 for rows, columns in cases.conditions
             ):
                 continue
