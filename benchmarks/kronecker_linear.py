@@ -30,11 +30,10 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.optimize import nnls
-from sparseopt_kronecker.kronecker_linear import _apply, _blockwise
+from sparseopt_kronecker.torch_chain import apply, blockwise, group_of, merged
 from torch import nn
 
 import sparseopt as so
-from sparseopt.kronecker.multiplication import merged_values
 
 Work = Callable[[], Any]
 
@@ -150,10 +149,10 @@ def calibrate(tries: int) -> None:
     counts, found = [], []
     for pattern in (so.KroneckerPattern(*p) for p in patterns):
         for batch in (8, 32, 128, 512):
-            values = _blockwise(pattern).normal_().requires_grad_()
+            values = blockwise(pattern, None, None).normal_().requires_grad_()
             x = torch.randn(pattern.shape[1], batch, requires_grad=True)
             cotangent = torch.randn(pattern.shape[0], batch)
-            work = partial(_backward, partial(_apply, values, pattern, x), cotangent)
+            work = partial(_backward, partial(apply, values, tuple(pattern), x), cotangent)
             found.append(times({"": work}, tries, 0.004)[""])
             vectors = sum(pattern.shape) * batch * 4 / 1024
             blocks, kib = pattern.a * pattern.d, pattern.nnz * 4 / 1024
@@ -167,7 +166,8 @@ def calibrate(tries: int) -> None:
             x = torch.randn(left.values_shape, requires_grad=True)
             y = torch.randn(right.values_shape, requires_grad=True)
             cotangent = torch.randn(left.product(right).values_shape)
-            work = partial(_backward, partial(merged_values, x, y, left, right), cotangent)
+            group = group_of(so.Architecture([left, right]), 0, 2)
+            work = partial(_backward, partial(merged, (x, y), group), cotangent)
             found.append(times({"": work}, tries, 0.004)[""])
             counts.append((1.0, cotangent.numel() * 4 / 1024))
     print("merge:", *_fit(counts, found))

@@ -12,9 +12,16 @@ import torch
 from torch import nn
 
 import sparseopt as so
-from sparseopt.kronecker.multiplication import merged_pattern, merged_values
-from sparseopt.kronecker.product import apply_factor
 from sparseopt_kronecker.merging import choose_merging
+from sparseopt_kronecker.torch_chain import (
+    Group,
+    apply,
+    blockwise,
+    group_of,
+    groups_of,
+    merged,
+    plain,
+)
 
 # Merging is chosen for this many rows of the operand until `merge_for` is told another number.
 BATCH = 128
@@ -94,12 +101,11 @@ class KroneckerLinear(nn.Module):
         self.out_features = out_features
         self.architecture = architecture
         self.relative_error: float | None = None
-        options = {"device": device, "dtype": dtype}
         self.factors = nn.ParameterList(
-            nn.Parameter(_blockwise(pattern, **options)) for pattern in architecture
+            nn.Parameter(blockwise(pattern, device, dtype)) for pattern in architecture
         )
         if bias:
-            self.bias = nn.Parameter(torch.empty(out_features, **options))
+            self.bias = nn.Parameter(torch.empty(out_features, device=device, dtype=dtype))
         else:
             self.register_parameter("bias", None)
         self.merge_for(BATCH)
@@ -205,8 +211,9 @@ class KroneckerLinear(nn.Module):
             dtype=self.factors[0].dtype,
         )
         with torch.no_grad():
-            for factor, (first, last) in zip(layer.factors, _spans(sizes), strict=True):
-                factor.copy_(self._merged(first, last)[0])
+            groups = groups_of(self.architecture, sizes)
+            for factor, group in zip(layer.factors, groups, strict=True):
+                factor.copy_(merged(self.factors, group))
             if self.bias is not None:
                 layer.bias.copy_(self.bias)
         layer.relative_error = self.relative_error
@@ -225,9 +232,9 @@ class KroneckerLinear(nn.Module):
 
         For code that reads the weight of a linear layer; calling the layer does not use it.
         """
-        if _merged_pattern(self.architecture, 0, len(self.architecture)) is not None:
-            values, pattern = self._merged(0, len(self.architecture))
-            return pattern.dense(values)
+        whole = group_of(self.architecture, 0, len(self.architecture))
+        if whole is not None:
+            return so.KroneckerPattern(*whole.pattern).dense(merged(self.factors, whole))
         some = self.factors[0]
         identity = torch.eye(self.in_features, dtype=some.dtype, device=some.device)
         return self._times(identity, self._groups)
@@ -235,24 +242,11 @@ class KroneckerLinear(nn.Module):
     @property
     def merging(self) -> tuple[int, ...]:
         """How many neighbouring factors are multiplied with each other before each step."""
-        return tuple(last - first for first, last in self._groups)
+        return tuple(group.last - group.first for group in self._groups)
 
     @merging.setter
     def merging(self, sizes: Sequence[int]) -> None:
-        sizes = tuple(sizes)
-        if any(size < 1 for size in sizes) or sum(sizes) != len(self.architecture):
-            raise so.ProblemError(
-                f"sizes of merged groups must be positive and sum to {len(self.architecture)}, "
-                f"got {list(sizes)}"
-            )
-        spans = _spans(sizes)
-        for first, last in spans:
-            if _merged_pattern(self.architecture, first, last) is None:
-                raise so.ProblemError(
-                    f"factors {first} to {last - 1} of {self.architecture} have no "
-                    "Kronecker-sparse product; merge fewer of them"
-                )
-        self._groups = spans
+        self._groups = groups_of(self.architecture, tuple(sizes))
 
     def merge_for(self, batch: int) -> KroneckerLinear:
         """Choose which neighbours are merged at each call, for a number of rows; return self.
@@ -279,30 +273,21 @@ class KroneckerLinear(nn.Module):
                 f"dimension, got shape {tuple(input.shape)}"
             )
         y = self._times(input.reshape(-1, self.in_features).T, self._groups[1:])
-        values, pattern = self._merged(*self._groups[0])
-        if pattern.a == pattern.d == 1:  # one matrix product that leaves the layout as well
-            result = nn.functional.linear(y.T, values.flatten(0, 1).flatten(1), self.bias)
+        first = self._groups[0]
+        values = merged(self.factors, first)
+        if first.pattern[0] == first.pattern[3] == 1:  # the matrix product leaves the layout, too
+            result = nn.functional.linear(y.T, plain(values), self.bias)
         else:
-            result = _apply(values, pattern, y).T.contiguous()
+            result = apply(values, first.pattern, y).T.contiguous()
             if self.bias is not None:
                 result = result + self.bias.to(result.dtype)
         return result.reshape(*input.shape[:-1], self.out_features)
 
-    def _times(self, x: torch.Tensor, groups: Sequence[tuple[int, int]]) -> torch.Tensor:
+    def _times(self, x: torch.Tensor, groups: Sequence[Group]) -> torch.Tensor:
         """Return the product of some groups of factors with a matrix (columns, batch)."""
-        for first, last in reversed(groups):
-            x = _apply(*self._merged(first, last), x)
+        for group in reversed(groups):
+            x = apply(merged(self.factors, group), group.pattern, x)
         return x
-
-    def _merged(self, first: int, last: int) -> tuple[torch.Tensor, so.KroneckerPattern]:
-        """Return values and pattern of the product of factors first .. last - 1."""
-        values, pattern = self.factors[first], self.architecture[first]
-        for i in range(first + 1, last):
-            values = merged_values(values, self.factors[i], pattern, self.architecture[i])
-            whole = merged_pattern(pattern, self.architecture[i])
-            assert whole is not None
-            pattern = whole
-        return values, pattern
 
     def _distance(self, weight: torch.Tensor) -> float:
         """Return the distance of a dense weight to the own one, over the norm of the former."""
@@ -344,51 +329,10 @@ class KroneckerLinear(nn.Module):
         )
 
 
-def _blockwise(pattern: so.KroneckerPattern, **options: Any) -> torch.Tensor:
-    """Return a tensor (a, b, c, d) in which each b x c block is contiguous in memory.
-
-    Matrix products of blocks then read it in place. Copies, optimizers and files keep the strides;
-    values in any other strides give the same results.
-    """
-    a, b, c, d = pattern
-    return torch.empty((a, d, b, c), **options).permute(0, 2, 3, 1)
-
-
-def _apply(values: torch.Tensor, pattern: so.KroneckerPattern, x: torch.Tensor) -> torch.Tensor:
-    """Return one factor times a matrix (a c d, batch), in any strides."""
-    a, _, c, d = pattern
-    if a == d == 1:
-        return values.flatten(0, 1).flatten(1) @ x
-    if d > 1 or c < 4:  # few neighbouring rows are read together: transposing first pays
-        x = x.contiguous()
-    if d == 1:
-        return torch.bmm(values.flatten(2), x.unflatten(0, (a, c))).flatten(0, 1)
-    if a == 1:
-        blocks = values.flatten(0, 1).permute(2, 0, 1)
-        y = torch.bmm(blocks, x.unflatten(0, (c, d)).transpose(0, 1))
-        return y.transpose(0, 1).flatten(0, 1)
-    return apply_factor(values, pattern, x)
-
-
 def target_of(weight: torch.Tensor) -> np.ndarray:
     """Return a weight as an array that can be factorized, float32 if it is of half precision."""
     wide = weight.detach().float() if weight.dtype in _HALF else weight.detach()
     return wide.cpu().resolve_conj().numpy()
-
-
-def _spans(sizes: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """Return first and one past last of each group."""
-    return tuple(pairwise((0, *accumulate(sizes))))
-
-
-def _merged_pattern(
-    architecture: so.Architecture, first: int, last: int
-) -> so.KroneckerPattern | None:
-    """Return the pattern of the product of patterns first .. last - 1 if it has one."""
-    pattern: so.KroneckerPattern | None = architecture[first]
-    for right in architecture.patterns[first + 1 : last]:
-        pattern = None if pattern is None else merged_pattern(pattern, right)
-    return pattern
 
 
 def _mean_square(values: torch.Tensor) -> float:
