@@ -70,11 +70,11 @@ class LimitCurves(so.Solver[so.Closedness]):
             context.report(number / self.rounds, f"curves, round {number + 1}")
             still = []
             for part in left:
-                verdict = engine.judge(part, effort)
+                verdict = engine.judge_cases(part, number)
+                if verdict is None:
+                    verdict = engine.judge(part, effort)
                 if verdict is None and (number < SHORT or fits(part.state)):
                     verdict = engine.judge_smaller(part, effort, self.subsets << number)
-                if verdict is None:
-                    verdict = engine.judge_cases(part, number)
                 if isinstance(verdict, tuple):
                     return not_closed(problem, *verdict)
                 if verdict is None:

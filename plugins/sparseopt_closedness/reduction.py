@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,7 +102,15 @@ def closed_reason(proof: list[Any]) -> str:
     while proof[0] == "free":
         free += len(proof[1])
         proof = proof[3]
-    parts = len(proof[1]) if proof[0] == "components" else 1
+    parts = proof[1] if proof[0] == "components" else [proof]
     if not parts:
         return f"a coordinate subspace: {free} blocks in free families"
-    return f"{free} blocks in free families, then {parts} parts of comparable rectangles"
+    kinds = Counter(part[0] for part in parts)
+    words = {
+        "comparable": "of comparable rectangles",
+        "free": "with further free families",
+        "cases": "where factors were found in all cases",
+    }
+    told = [f"{count} {words[kind]}" for kind, count in sorted(kinds.items())]
+    first = f"{free} blocks in free families, then " if free else ""
+    return f"{first}parts: {', '.join(told)}"
