@@ -216,7 +216,7 @@ class LipschitzBound(Problem):
         Parameters
         ----------
         x, y : float64 array, shape (n, *input_shape)
-            Distinct within each pair.
+            Distinct within each pair; `x` may be (1, *input_shape), one for all.
 
         Returns
         -------
@@ -225,11 +225,11 @@ class LipschitzBound(Problem):
             leaves the range of float64.
         """
         with np.errstate(over="ignore", invalid="ignore"):
-            change = (self.network.run(y) - self.network.run(x)).reshape(len(x), -1)
+            change = (self.network.run(y) - self.network.run(x)).reshape(len(y), -1)
         # Values beyond float64 on the way tell nothing.
         change = np.where(np.isfinite(change), change, 0.0)
         outputs = np.linalg.norm(change, self.p_out, axis=1)
-        inputs = np.linalg.norm((y - x).reshape(len(x), -1), self.p_in, axis=1)
+        inputs = np.linalg.norm((y - x).reshape(len(y), -1), self.p_in, axis=1)
         return np.asarray(outputs / inputs)
 
     def evaluate(self, answer: LipschitzValue) -> Mapping[str, float]:

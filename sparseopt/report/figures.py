@@ -12,7 +12,7 @@ from sparseopt.finding import Figure, SeriesFigure, SupportFigure
 # Colour-blind safe (Okabe and Ito): ink, highlight, and the cycle for series.
 _INK, _MARK = "#26547c", "#d55e00"
 _CYCLE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
-_MOST_LABELS = 40
+_MOST_LABELS, _MOST_MARKERS = 40, 100
 
 
 def draw(figure: Figure) -> str:
@@ -71,13 +71,16 @@ def _draw_series(canvas: Any, figure: SeriesFigure) -> None:
         colour = _CYCLE[i % len(_CYCLE)]
         data = np.asarray(values, dtype=float)
         if figure.kind == "line":
-            ax.plot(positions, data, marker="o", ms=3, lw=1.4, color=colour, label=name)
+            marker = "o" if len(positions) <= _MOST_MARKERS else None
+            ax.plot(positions, data, marker=marker, ms=3, lw=1.4, color=colour, label=name)
         else:
             width = 0.8 / count
             ax.bar(positions + (i - (count - 1) / 2) * width, data, width, color=colour, label=name)
     if figure.log:
         ax.set_yscale("log")
-    step = max(1, -(-len(positions) // _MOST_LABELS))
+    # Text is what takes time; a curve of many points needs little of it to be read.
+    most = _MOST_LABELS if len(positions) <= _MOST_MARKERS else _MOST_LABELS // 4
+    step = max(1, -(-len(positions) // most))
     shown = [str(label) for label in figure.labels[::step]]
     slanted = max((len(label) for label in shown), default=0) > 4
     ax.set_xticks(
