@@ -148,7 +148,7 @@ def calibrate(tries: int) -> None:
     patterns += [(2, 2, 2, 32), (64, 2, 2, 1), (1, 256, 256, 1), (1, 64, 16, 16), (8, 16, 64, 1)]
     counts, found = [], []
     for pattern in (so.KroneckerPattern(*p) for p in patterns):
-        for batch in (8, 32, 128, 512):
+        for batch in (1, 8, 32, 128, 512):
             values = blockwise(pattern, None, None).normal_().requires_grad_()
             x = torch.randn(pattern.shape[1], batch, requires_grad=True)
             cotangent = torch.randn(pattern.shape[0], batch)

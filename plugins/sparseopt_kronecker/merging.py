@@ -14,10 +14,10 @@ from sparseopt.kronecker.multiplication import merged_pattern
 
 # Microseconds of forward and backward, float32, one thread, by ``benchmarks/kronecker_linear.py
 # --calibrate``: per factor applied, per block, per KiB of values, per KiB of operand and result,
-# per 2^20 multiplications; per merge, per KiB merged. Half of the predictions are within 0.7 to
-# 1.07 of the measured time.
-_APPLY = (94.0, 0.22, 1.0, 0.33, 70.0)
-_MERGE = (162.0, 4.5)
+# per 2^20 multiplications; per merge, per KiB merged. Half of the predictions are within 0.5 to
+# 1.1 of the measured time.
+_APPLY = (78.0, 0.07, 0.39, 0.28, 62.0)
+_MERGE = (115.0, 3.4)
 _FLOAT = 4 / 1024
 
 
