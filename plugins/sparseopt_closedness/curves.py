@@ -22,6 +22,9 @@ from sparseopt.closedness.masked import PRIME, Masked, rank_modulo, tangent_map
 from sparseopt_closedness.exclusion_search import ExclusionSearch
 from sparseopt_closedness.masked_windows import Limit
 
+STEPS = 200
+"""Reduction steps of the search for an identity, for a matrix no curve is known to tend to."""
+
 
 @dataclass(frozen=True, eq=False)
 class Submersion:
@@ -97,7 +100,7 @@ class CurveSearch:
         for matrix in self._small(effort.targets):
             context.check_time("listing matrices outside the set")
             exact = [[Fraction(int(v)) for v in row] for row in matrix]
-            search = ExclusionSearch(self.local, exact, effort.branches, self.tick)
+            search = ExclusionSearch(self.local, exact, effort.branches, self.tick, STEPS)
             if search.root_minor():
                 continue
             tree = search.run()
@@ -189,7 +192,7 @@ class CurveSearch:
         matrix, tree = self.targets[hit]
         if tree is None:
             exact = [[Fraction(int(v)) for v in row] for row in matrix]
-            search = ExclusionSearch(self.local, exact, self.branches, self.tick)
+            search = ExclusionSearch(self.local, exact, self.branches, self.tick, 10 * STEPS)
             tree = search.run() or False
             self.targets[hit] = matrix, tree
         if tree is False:

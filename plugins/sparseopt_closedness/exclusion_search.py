@@ -23,7 +23,7 @@ MOST_MINORS = 2000
 
 
 class _GaveUp(Exception):
-    """The node budget is spent, or nothing is left to split."""
+    """The node budget is spent, or nothing is left to split and no identity is found."""
 
 
 class ExclusionSearch:
@@ -37,6 +37,10 @@ class ExclusionSearch:
         The matrix to exclude; what stands at cells that are not observed is not looked at.
     budget : int
         Largest number of branches.
+    tick : callable
+        Called now and then; raises to stop the search.
+    steps : int
+        Reduction steps of the search for an identity, once per branch where all is decided.
     """
 
     def __init__(
@@ -45,8 +49,10 @@ class ExclusionSearch:
         matrix: Matrix,
         budget: int,
         tick: Callable[[], None] = lambda: None,
+        steps: int = 0,
     ) -> None:
         self.state, self.matrix, self.budget, self.tick = state, matrix, budget, tick
+        self.steps = steps
         self.cells = [(int(i), int(j)) for i, j in np.argwhere(state.observed)]
         self.terms = {
             (i, j): np.flatnonzero(state.left[i] & state.right[:, j]).tolist()
@@ -138,6 +144,8 @@ class ExclusionSearch:
         if leaf is not None:
             return _wrap(path, leaf)
         name = self._choose(zero, nonzero)
+        if name is None:
+            return _wrap(path, self._identity(zero, nonzero, values))
         if_zero = self._prove(zero | {name}, set(nonzero), dict(values), set(scaled))
         if_nonzero = self._prove(set(zero), nonzero | {name}, dict(values), set(scaled))
         return _wrap(path, ["split", list(name), if_zero, if_nonzero])
@@ -264,8 +272,8 @@ class ExclusionSearch:
             (("y", k, j) if turned else ("x", i, k)) in values for k in self._live(cell, zero)
         )
 
-    def _choose(self, zero: set[Variable], nonzero: set[Variable]) -> Variable:
-        """Return an undecided variable at a cell with the fewest live terms."""
+    def _choose(self, zero: set[Variable], nonzero: set[Variable]) -> Variable | None:
+        """Return an undecided variable at a cell with the fewest live terms, or None."""
         best: tuple[tuple[int, int, int], Variable] | None = None
         for i, j in self.cells:
             live = self._live((i, j), zero)
@@ -277,9 +285,24 @@ class ExclusionSearch:
                     key = (len(live), int(self.matrix[i][j] != 0), int(partner not in nonzero))
                     if best is None or key < best[0]:
                         best = (key, name)
-        if best is None:
+        return None if best is None else best[1]
+
+    def _identity(
+        self, zero: set[Variable], nonzero: set[Variable], values: dict[Variable, Fraction]
+    ) -> Any:
+        """Return a combination of the equations that is 1, where every variable is decided."""
+        if not self.steps:
             raise _GaveUp
-        return best[1]
+        try:
+            from sparseopt_closedness.identities import identity_of
+        except ImportError:  # sympy is optional: without it this stage is left out
+            raise _GaveUp from None
+        rules = Exclusion(self.state.left, self.state.right, self.matrix, self.state.observed)
+        rules.zero, rules.nonzero, rules.values = zero, nonzero, values
+        leaf = identity_of(rules, self.steps, self.tick)
+        if leaf is None:
+            raise _GaveUp
+        return leaf
 
 
 @lru_cache(maxsize=64)

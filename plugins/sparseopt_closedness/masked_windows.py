@@ -65,9 +65,23 @@ def transposed_tree(tree: Any) -> Any:
             transposed_tree(rest[3]),
             transposed_tree(rest[2]),
         ]
+    if rule == "identity":
+        return [rule, [_transposed_term(*term) for term in rest[0]]]
     if rule in ("line", "line_t") and rest[2] is not None:
         rest[2] = transposed_tree(rest[2])
     return [swap[rule], *rest]
+
+
+def _transposed_term(equation: Any, factor: Any) -> list[Any]:
+    """Return an equation of an identity and its factor for the transposed matrix."""
+    kind, first, *rest = equation
+    if kind == "cell":
+        turned = [kind, rest[0], first]
+    else:
+        v, a, b = first
+        turned = [kind, ["y" if v == "x" else "x", b, a]]
+    # Variables 0 and 1 are x and y, 2 and 3 their inverses.
+    return [turned, [[c, [[v ^ 1, b, a] for v, a, b in names]] for c, names in factor]]
 
 
 def find_limit(state: Masked, tick: Callable[[], None] = lambda: None) -> Limit | None:

@@ -76,7 +76,8 @@ class ComparableCertificate(Certificate):
         """Check the hypothesis for every pair of terms."""
         steps.require(self.answer.value == "closed", "the verdict is closed")
         steps.require(len(self.problem.supports) == 2, "the problem has two factors")
-        bad = first_incomparable(*self.problem.supports)
+        left, right = self.problem.supports
+        bad = first_incomparable(left, right)
         steps.require(
             bad is None, "any two rectangles are disjoint or comparable", f"terms {bad} are not"
         )

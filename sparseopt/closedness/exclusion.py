@@ -28,6 +28,13 @@ y_kj is known to be zero on this branch. Nodes, written as lists so that they ar
   zero that is known not to be, and nothing is left to prove; or they fix the values of some y,
   with which the rest goes on.
 - ``["line_t", i, columns, rest]``: the same for the transposed matrices.
+- ``["identity", [[equation, factor], ...]]``: the equations times the factors, polynomials with
+  rational coefficients, add up to 1 (Nullstellensatz); at a solution all equations would be 0.
+  An equation is ``["cell", i, j]``: sum of x_ik y_kj over the live terms k, minus A_ij;
+  ``["value", variable]``: the variable minus its known value; or ``["inverse", variable]``: the
+  variable, known not to be zero, times its inverse, minus 1. A factor lists [coefficient,
+  monomial], a monomial lists its variables, as often as the power says: ``[0, i, k]`` for x_ik,
+  ``[1, k, j]`` for y_kj, ``[2, i, k]`` and ``[3, k, j]`` for their inverses.
 
 Every rule holds over any field that contains the rationals. Values are rational: they follow from
 A by linear equations with rational coefficients.
@@ -40,6 +47,8 @@ from itertools import permutations
 from typing import Any
 
 import numpy as np
+
+from sparseopt.closedness.polynomials import ONE, Polynomial, add, multiply, read
 
 Matrix = list[list[Fraction]]
 
@@ -142,9 +151,15 @@ class Exclusion:
         rule(*tree[1:])
 
     def _value(self, i: int, j: int) -> Fraction:
-        if min(i, j) < 0 or (self.observed is not None and not self.observed[i, j]):
+        if not self._seen(i, j):
             raise ExclusionError(f"cell ({i}, {j}) is not observed")
         return self.matrix[i][j]
+
+    def _seen(self, i: int, j: int) -> bool:
+        """Return whether a cell is observed; `i` and `j` may come from anywhere."""
+        if type(i) is not int or type(j) is not int or min(i, j) < 0:
+            raise ExclusionError(f"cell ({i!r}, {j!r}) does not exist")
+        return self.observed is None or bool(self.observed[i, j])
 
     def _live(self, i: int, j: int) -> list[int]:
         terms = np.flatnonzero(self.left[i] & self.right[:, j]).tolist()
@@ -251,6 +266,31 @@ class Exclusion:
         system = [[row.get(u, Fraction(0)) for u in unknowns] + [t] for row, t in equations]
         return solve_line(system, unknowns)
 
+    def _identity(self, terms: Any) -> None:
+        total: Polynomial = {}
+        for equation, factor in terms:
+            total = add(total, multiply(self.equation(equation), read(factor)))
+        if total != ONE:
+            raise ExclusionError(f"the combination of {len(terms)} equations is not 1")
+
+    def equation(self, name: Any) -> Polynomial:
+        """Return a polynomial that is 0 at every solution of this branch."""
+        kind, first, *rest = name
+        if kind == "cell":
+            i, j = first, *rest
+            value = self._value(i, j)
+            found = {tuple(sorted(((0, i, k), (1, k, j)))): Fraction(1) for k in self._live(i, j)}
+            return found | ({(): Fraction(-value)} if value else {})
+        variable = tuple(first)
+        place = ("x", "y").index(variable[0])
+        own = (place, *variable[1:])
+        if kind == "value" and variable in self.values:
+            value = self.values[variable]
+            return {(own,): Fraction(1)} | ({(): -value} if value else {})
+        if kind == "inverse" and variable in self.nonzero:
+            return {(own, (place + 2, *variable[1:])): Fraction(1), (): Fraction(-1)}
+        raise ExclusionError(f"there is no equation {name!r} on this branch")
+
     def _free_minor(self, rows: list[int], columns: list[int], terms: list[int]) -> None:
         if len(rows) != len(columns) or len(rows) > 6 or len(set(terms)) >= len(rows):
             raise ExclusionError("a minor needs as many rows as columns, and fewer terms")
@@ -260,9 +300,7 @@ class Exclusion:
 
     def known_entry(self, i: int, j: int, terms: list[int]) -> Fraction | None:
         """Return the entry of the sum of the blocks of `terms`, None if it is not known."""
-        if min(i, j) < 0:
-            raise ExclusionError(f"cell ({i}, {j}) does not exist")
-        if self.observed is not None and not self.observed[i, j]:
+        if not self._seen(i, j):
             return None
         return self._value(i, j) if set(self._live(i, j)) <= set(terms) else None
 
@@ -306,4 +344,5 @@ RULES = (
     "scale",
     "line",
     "line_t",
+    "identity",
 )

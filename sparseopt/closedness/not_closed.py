@@ -223,6 +223,11 @@ def _words(tree: Any, indent: str) -> list[str]:
         if rest[2] is None:
             return [text + " have no solution that fits: contradiction"]
         return [text + " fix further entries", *_words(rest[2], indent)]
+    if rule == "identity":
+        return [
+            f"{indent}the equations add up to 1 = 0, each times the polynomial in front of it:",
+            *(f"{indent}  ({_sum(factor)}) ({_equation(name)})" for name, factor in rest[0]),
+        ]
     if rule == "product":
         i, j = rest[:2]
         return [
@@ -241,3 +246,21 @@ def _words(tree: Any, indent: str) -> list[str]:
             "span_t": "on columns {0}, row {1} is not in the span of rows {2} that fix its terms",
         }[rule].format(*rest)
     ]
+
+
+def _equation(name: Any) -> str:
+    """Return an equation of an identity in words."""
+    if name[0] == "cell":
+        return f"the equation of cell ({name[1]}, {name[2]})"
+    v, a, b = name[1]
+    return f"{v}[{a}, {b}] - its value" if name[0] == "value" else f"{v}[{a}, {b}] / itself - 1"
+
+
+def _sum(factor: Any) -> str:
+    """Return a polynomial of an identity as a person writes it."""
+    kinds = ("x[{}, {}]", "y[{}, {}]", "1/x[{}, {}]", "1/y[{}, {}]")
+    words = [
+        " ".join([str(value), *(kinds[kind].format(a, b) for kind, a, b in monomial)])
+        for value, monomial in factor
+    ]
+    return " + ".join(words)
