@@ -50,6 +50,7 @@ class OnnxGraph:
                 f"{source} has {len(inputs)} inputs {[i.name for i in inputs]}; a network here has "
                 "one: make the others constants, or concatenate them"
             )
+        _require_single_assignment(self.nodes, known | {inputs[0].name}, source)
         self.outputs = [o.name for o in model.graph.output]
         self._declared = [_dims(o) for o in model.graph.output]
         self.input_name = inputs[0].name
@@ -142,6 +143,8 @@ class OnnxGraph:
             return True
         if node.op_type == "Dropout" and node.input[0] in self.values:
             return False
+        if any(attribute.type == attribute.GRAPH for attribute in node.attribute):
+            return False  # control flow, which may read values that are not among its inputs
         arrays = [self.constant(name) for name in node.input if name]
         if any(array is None for array in arrays) or node.domain not in ("", "ai.onnx"):
             return False
@@ -199,6 +202,18 @@ def _opset(model: onnx.ModelProto, source: str) -> int:
     return int(versions[0])
 
 
+def _require_single_assignment(
+    nodes: Sequence[onnx.NodeProto], known: set[str], source: str
+) -> None:
+    """Refuse graphs in which two nodes provide one name."""
+    taken = set(known)
+    for node in nodes:
+        for name in filter(None, node.output):
+            if name in taken:
+                raise so.ProblemError(f"{source}: {name!r} is provided twice; export it again")
+            taken.add(name)
+
+
 def _unique_labels(nodes: Sequence[onnx.NodeProto]) -> dict[int, str]:
     labels: dict[int, str] = {}
     taken: set[str] = set()
@@ -246,11 +261,16 @@ def _input_shape(info: Any, source: str, example: Any) -> tuple[int, Shape]:
     if example is not None:
         dims = _with_example(dims, example, info.name, source)
     open_axes = [axis for axis, n in enumerate(dims) if n is None and axis > 0]
-    if open_axes or not dims:
-        named = [d.dim_param or "?" for d in tensor.shape.dim]
+    if not dims:
         raise so.ProblemError(
-            f"{source}: the input {info.name!r} has the dynamic shape ({', '.join(named)} ...): "
-            f"axes {open_axes} are open; pass example=, an input of the right shape"
+            f"{source}: the input {info.name!r} has no declared shape; pass example=, an input of "
+            "the right shape"
+        )
+    if open_axes:
+        named = [d.dim_param or str(d.dim_value or "?") for d in tensor.shape.dim]
+        raise so.ProblemError(
+            f"{source}: the input {info.name!r} has the dynamic shape ({', '.join(named)}): axes "
+            f"{open_axes} are open; pass example=, an input of the right shape"
         )
     batch = dims[0] or 1
     return batch, (1, *(int(n or 1) for n in dims[1:]))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import onnx
+import onnx.inliner
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 import sparseopt as so
@@ -30,6 +31,12 @@ REASONS = {
     "Elu": "ELU is not piecewise linear",
     "Selu": "SELU is not piecewise linear",
     "Softplus": "softplus is not piecewise linear",
+    "MeanVarianceNormalization": "it divides by a function of the input",
+    "Mish": "mish is not piecewise linear",
+    "Celu": "CELU is not piecewise linear",
+    "If": "control flow makes no fixed network",
+    "Loop": "control flow makes no fixed network",
+    "Scan": "control flow makes no fixed network",
     "Attention": "attention multiplies values that depend on the input",
 }
 
@@ -93,6 +100,8 @@ def _load(source: Any) -> tuple[onnx.ModelProto, str]:
             f"{name} is not an ONNX model with a graph; if it is a file, it may be of another kind "
             "or cut short"
         )
+    if model.functions:
+        model = onnx.inliner.inline_local_functions(model)
     return model, name
 
 

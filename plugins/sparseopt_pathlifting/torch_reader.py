@@ -108,6 +108,7 @@ class TorchReader(so.Reader):
                 f"{type(module).__name__} does not fix its input shape; pass example=, an input "
                 "tensor of the right shape (its values do not matter)"
             )
+        module = getattr(module, "_orig_mod", module)  # of torch.compile
         _require_evaluation(module)
         clean = _without_masks(module)
         x = _as_tensor(example, clean)

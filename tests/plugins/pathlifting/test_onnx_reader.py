@@ -248,7 +248,78 @@ def integer_input() -> onnx.ModelProto:
     return model_with([helper.make_node("Relu", ["x"], ["y"])], (1,), {}, dtype=TensorProto.INT64)
 
 
+def silu() -> onnx.ModelProto:
+    nodes = [helper.make_node("Sigmoid", ["x"], ["s"]), helper.make_node("Mul", ["x", "s"], ["y"])]
+    return model_with(nodes, (1, 3), {})
+
+
+def branch() -> onnx.ModelProto:
+    end = [helper.make_tensor_value_info("o", TensorProto.FLOAT, None)]
+    parts = [
+        helper.make_graph([helper.make_node(op, ["x"], ["o"])], op, [], end)
+        for op in ("Relu", "Neg")
+    ]
+    node = helper.make_node("If", ["c"], ["y"], then_branch=parts[0], else_branch=parts[1])
+    return model_with([node], (1, 3), {"c": np.array(True)})
+
+
+def twice() -> onnx.ModelProto:
+    nodes = [helper.make_node(op, ["x"], ["a"]) for op in ("Relu", "Neg")]
+    return model_with([*nodes, helper.make_node("Relu", ["a"], ["y"])], (1, 3), {})
+
+
+def norm_with(**changed: np.ndarray) -> onnx.ModelProto:
+    four = {name: np.ones(2, np.float32) for name in "sbmv"} | changed
+    return model_of((1, 2), "BatchNormalization", four)
+
+
+NAN = np.array([np.nan, 1.0], np.float32)
 REFUSED: dict[str, tuple[Any, str]] = {
+    "silu": (silu, r"\(Mul\).*the result of Sigmoid"),
+    "swish": (lambda: model_of((1, 3), "Swish", opset=24), "SiLU is not"),
+    "group-norm": (
+        lambda: model_of(
+            (1, 4, 2, 2), "GroupNormalization", {"s": normal(4), "b": normal(4)}, num_groups=2
+        ),
+        "divides by a function",
+    ),
+    "instance-norm": (
+        lambda: model_of((1, 4, 2, 2), "InstanceNormalization", {"s": normal(4), "b": normal(4)}),
+        "divides by a function",
+    ),
+    "attention": (
+        lambda: model_of((1, 2, 3, 4), "Attention", {}, ["x", "x", "x"], opset=23),
+        "attention multiplies",
+    ),
+    "branch": (branch, r"\(If\) is refused: control flow"),
+    "twice": (twice, "'a' is provided twice"),
+    "nowhere": (
+        lambda: model_with([helper.make_node("Add", ["x", "z"], ["y"])], (1, 3), {}),
+        "reads 'z', which no earlier node provides",
+    ),
+    "empty-weight": (
+        lambda: model_of((1, 4), "Gemm", {"w": np.zeros((4, 0), np.float32)}),
+        r"'the_node' \(Gemm\).*zero-size layer",
+    ),
+    "gemm-misfit": (lambda: model_of((1, 4), "Gemm", {"w": normal(3, 2)}), "needs 3 entries"),
+    "channels-misfit": (
+        lambda: model_of((1, 4, 5, 5), "Conv", {"w": normal(2, 3, 3, 3)}),
+        "needs 3 channels",
+    ),
+    "kernel-misfit": (
+        lambda: model_of((1, 4, 2, 2), "Conv", {"w": normal(2, 4, 3, 3)}),
+        "does not fit",
+    ),
+    "inf-bias": (
+        lambda: model_of((1, 4), "Gemm", {"w": normal(4, 2), "b": np.float32([np.inf, 0])}),
+        r"bias has a.? inf at entry \(0,\)",
+    ),
+    "nan-mean": (lambda: norm_with(m=NAN), "mean holds a NaN"),
+    "negative-variance": (lambda: norm_with(v=np.float32([-1, 1])), "not positive"),
+    "nothing-left": (
+        lambda: model_of((1, 4), "Slice", {"a": ints(2), "b": ints(2), "i": ints(1)}),
+        "without entries",
+    ),
     "gelu": (lambda: model_of((1, 3), "Gelu", opset=20), r"'the_node' \(Gelu\).*GELU is not"),
     "tanh": (lambda: model_of((1, 3), "Tanh"), r"\(Tanh\) is refused"),
     "hard-swish": (lambda: model_of((1, 3), "HardSwish", opset=14), "two values that depend"),
@@ -291,6 +362,16 @@ def test_refusals_name_node_and_reason(name: str) -> None:
     build, words = REFUSED[name]
     with pytest.raises(so.ProblemError, match=words):
         so.load_network(build())
+
+
+def test_functions_of_a_model_are_read_through() -> None:
+    model = model_of((1, 3), "Twice")
+    model.graph.node[0].domain = "here"
+    body = [helper.make_node("Add", ["a", "a"], ["b"])]
+    opsets = [helper.make_opsetid("", 13)]
+    model.functions.append(helper.make_function("here", "Twice", ["a"], ["b"], body, opsets))
+    model.opset_import.append(helper.make_opsetid("here", 1))
+    assert so.load_network(model).run([1.0, -2.0, 3.0]).tolist() == [2, -4, 6]
 
 
 def test_examples_fix_open_sizes() -> None:
