@@ -48,7 +48,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.closedness.polynomials import ONE, Polynomial, add, multiply, read
+from sparseopt.closedness.polynomials import ONE, Polynomial, Variable, add, multiply, read
 
 Matrix = list[list[Fraction]]
 
@@ -275,20 +275,18 @@ class Exclusion:
 
     def equation(self, name: Any) -> Polynomial:
         """Return a polynomial that is 0 at every solution of this branch."""
-        kind, first, *rest = name
+        kind, place = name[0], name[1:]
         if kind == "cell":
-            i, j = first, *rest
-            value = self._value(i, j)
-            found = {tuple(sorted(((0, i, k), (1, k, j)))): Fraction(1) for k in self._live(i, j)}
-            return found | ({(): Fraction(-value)} if value else {})
-        variable = tuple(first)
-        place = ("x", "y").index(variable[0])
-        own = (place, *variable[1:])
+            i, j = place
+            products: Polynomial = {((0, i, k), (1, k, j)): 1 for k in self._live(i, j)}
+            return add(products, ONE, -self._value(i, j))
+        variable = tuple(place[0])
+        side = ("x", "y").index(variable[0])
+        own: Variable = (side, *variable[1:])
         if kind == "value" and variable in self.values:
-            value = self.values[variable]
-            return {(own,): Fraction(1)} | ({(): -value} if value else {})
+            return add({(own,): 1}, ONE, -self.values[variable])
         if kind == "inverse" and variable in self.nonzero:
-            return {(own, (place + 2, *variable[1:])): Fraction(1), (): Fraction(-1)}
+            return {(own, (side + 2, *variable[1:])): 1, (): -1}
         raise ExclusionError(f"there is no equation {name!r} on this branch")
 
     def _free_minor(self, rows: list[int], columns: list[int], terms: list[int]) -> None:
