@@ -186,6 +186,7 @@ def planes(
     basis = np.empty((rank, size), source.dtype)
     image = np.empty((rank, size), source.dtype)
     u = np.empty((rank, b), source.dtype)
+    rest = np.empty(size)
     kept = energy = 0.0
     for g in range(groups):
         for j in range(b):
@@ -194,7 +195,7 @@ def planes(
         _gram(block, tall, gram)
         for i in range(size):
             total += gram[i, i].real
-        safe = _subspace(gram, basis, image, threshold, total)
+        safe = _subspace(gram, basis, image, rest, threshold, total)
         if safe and tall:
             # Columns B v, made orthonormal: v is conjugated in `basis`, whose rows span it.
             for rho in range(rank):
@@ -250,7 +251,9 @@ def _gram(block: Any, tall: bool, gram: Any) -> None:
 
 
 @compiled
-def _subspace(gram: Any, basis: Any, image: Any, threshold: float, total: float) -> bool:
+def _subspace(
+    gram: Any, basis: Any, image: Any, rest: Any, threshold: float, total: float
+) -> bool:
     """Set the rows of `basis` to an orthonormal basis of the top invariant subspace of `gram`.
 
     Returns whether it converged with lambda_r / lambda_1 above `threshold`.
@@ -263,7 +266,7 @@ def _subspace(gram: Any, basis: Any, image: Any, threshold: float, total: float)
             basis[rho, rho] = 1
         return True
     eps = np.finfo(gram.dtype).eps
-    if not _pivoted_start(gram, basis):
+    if not _pivoted_start(gram, basis, rest):
         return False
     captured = 0.0
     for _ in range(STEPS):
@@ -292,23 +295,30 @@ def _subspace(gram: Any, basis: Any, image: Any, threshold: float, total: float)
 
 
 @compiled
-def _pivoted_start(gram: Any, basis: Any) -> bool:
-    """Set the rows of `basis` to r columns of `gram`, each the one least explained so far."""
+def _pivoted_start(gram: Any, basis: Any, rest: Any) -> bool:
+    """Set the rows of `basis` to orthonormal vectors that span r columns of `gram`.
+
+    The columns are those of a pivoted Cholesky factorization: each is the one least explained by
+    those before it. `rest` is workspace, the diagonal that is not explained yet.
+    """
     rank, size = basis.shape
+    eps = np.finfo(gram.dtype).eps
+    for i in range(size):
+        rest[i] = gram[i, i].real
+    top = rest.max()
     for rho in range(rank):
-        best, pivot = -1.0, 0
-        for i in range(size):
-            rest = np.float64(gram[i, i].real)
-            for earlier in range(rho):
-                # Exact for the columns chosen; a bound for the others, which is enough here.
-                rest -= _square(basis[earlier, i]) * gram[i, i].real
-            if rest > best:
-                best, pivot = rest, i
-        for i in range(size):
-            basis[rho, i] = gram[i, pivot]
-        if _orthonormal(basis, rho + 1) <= 0.0:
+        pivot = np.argmax(rest)
+        if rest[pivot] <= 8 * eps * top:
             return False
-    return True
+        scale = 1 / np.sqrt(rest[pivot])
+        for i in range(size):
+            value = gram[i, pivot]
+            for earlier in range(rho):
+                value -= basis[earlier, i] * np.conj(basis[earlier, pivot])
+            basis[rho, i] = value * scale
+        for i in range(size):
+            rest[i] -= _square(basis[rho, i])
+    return _orthonormal(basis, rank) > 0.0
 
 
 @compiled
