@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from sparseopt.network.linear import Scale
+from sparseopt.network.linear import Conv
 from sparseopt.network.network import Network, Node
 from sparseopt.network.operator import Operator, Relu
 from sparseopt.network.window import Resample
@@ -95,14 +95,14 @@ class ScaledPass:
         unseen: list[np.ndarray] = []
         op, shift = self._mapped(node, unseen)
         wanted = self._wanted.get(node.name)
-        # A bias that varies over positions is added before these are combined.
-        first = None if isinstance(op, Scale) else wanted
+        offset = node.op.offset() if self._bias_paths else None
+        # Biases that may vary over positions are added before these are combined.
+        first = wanted if offset is None or isinstance(op, Conv) else None
         with np.errstate(over="ignore", under="ignore"):
             result = runs.propagate(op, inputs, by_pixels=self._by_pixels, wanted=first)
         exponent += shift
         if faint:
             self._require_clear(result.array)
-        offset = node.op.offset() if self._bias_paths else None
         if offset is not None and np.any(offset):
             result, exponent = self._with_offset(self._normal(result, exponent), offset)
         settled = self._settled(result.narrowed(wanted), exponent, unseen)

@@ -170,6 +170,20 @@ def test_maps_that_are_no_averages() -> None:
     np.testing.assert_allclose(power_sums(net, 2).log10(), np.log10(plain(net, 2)), atol=1e-12)
 
 
+def test_biases_that_vary_along_a_pooled_axis() -> None:
+    rng = np.random.default_rng(5)
+    windows = tuple(max_window(axis, pool_positions(5, 3, 2), 5) for axis in (1, 2))
+    for op in (
+        Dense(rng.standard_normal((5, 5)), rng.standard_normal(5)),
+        Scale(rng.standard_normal((1, 5, 1)), rng.standard_normal((2, 5, 5))),
+        Scale(None, rng.standard_normal((1, 1, 5))),
+    ):
+        net = chain((2, 5, 5), Conv(np.ones((2, 2, 1, 1))), op, Relu(), MaxPool(windows))
+        for q in (0, 0.5, 1):
+            found = power_sums(net, q).log10()
+            np.testing.assert_allclose(found, np.log10(plain(net, q)), atol=1e-12)
+
+
 @pytest.mark.parametrize("scale", [1e-30, 1e-18, 1.0, 1e18, 1e30])
 @pytest.mark.parametrize("q", [0, 0.5, 1, 2])
 def test_float32_far_from_one(scale: float, q: float) -> None:
