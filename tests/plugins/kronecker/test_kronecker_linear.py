@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 import math
@@ -12,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sparseopt_kronecker.kronecker_linear import KroneckerLinear
 from sparseopt_kronecker.merging import choose_merging
 from torch import nn
@@ -68,6 +71,47 @@ def test_gradients_are_finite_differences(name: str) -> None:
         return torch.func.functional_call(layer, {**values, "bias": bias}, (x,))
 
     assert torch.autograd.gradcheck(run, (x, layer.bias, *layer.factors))
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.data())
+def test_any_chain_with_any_merging_against_the_written_out_weight(data: st.DataObject) -> None:
+    """Chains of any divisors, most of them not chainable: results and gradients."""
+    patterns, rows = [], data.draw(st.sampled_from([1, 6, 12, 16]))
+    for _ in range(data.draw(st.integers(1, 4))):
+        a = data.draw(st.sampled_from([k for k in range(1, rows + 1) if rows % k == 0]))
+        d = data.draw(st.sampled_from([k for k in range(1, rows // a + 1) if rows // a % k == 0]))
+        c = data.draw(st.integers(1, 5))
+        patterns.append((a, rows // (a * d), c, d))
+        rows = a * c * d
+    architecture = so.Architecture(patterns)
+    layer = KroneckerLinear(rows, architecture.shape[0], architecture, dtype=torch.float64)
+    cuts = data.draw(st.lists(st.booleans(), min_size=len(patterns) - 1, max_size=len(patterns)))
+    sizes = [1]
+    for cut in cuts[: len(patterns) - 1]:
+        if cut:
+            sizes.append(1)
+        else:
+            sizes[-1] += 1
+    with contextlib.suppress(so.ProblemError):  # then the default stays
+        layer.merging = sizes
+    weight = torch.eye(architecture.shape[0], dtype=torch.float64)
+    for factor, pattern in zip(layer.factors, architecture, strict=True):
+        places = tuple(torch.from_numpy(index.copy()) for index in pattern.indices())
+        dense = torch.zeros(pattern.shape, dtype=torch.float64).index_put(places, factor)
+        weight = weight @ dense
+    torch.testing.assert_close(layer.weight, weight)
+    x = torch.randn(data.draw(st.integers(0, 4)), rows, dtype=torch.float64)
+    y, wanted = layer(x), nn.functional.linear(x, weight, layer.bias)
+    torch.testing.assert_close(y, wanted)
+    cotangent = torch.randn_like(y)
+    pairs = zip(
+        torch.autograd.grad(y, list(layer.parameters()), cotangent),
+        torch.autograd.grad(wanted, list(layer.parameters()), cotangent),
+        strict=True,
+    )
+    for one, two in pairs:
+        torch.testing.assert_close(one, two)
 
 
 @pytest.mark.parametrize("sizes", [[1, 1, 1, 1], [2, 2], [1, 3], [4]])
