@@ -17,42 +17,46 @@ from dataclasses import dataclass
 import numpy as np
 
 import sparseopt as so
-from sparseopt_kronecker.permutation_search import find_dyadic_orders
+from sparseopt_kronecker.permutation_search import OrderSearch
 
 # The first floor finds exact products. Of the others, those an order of magnitude above the usual
 # noise of a per cent recover most, so they come first.
 FLOORS = (1e-10, 0.1, 0.3, 0.03, 1e-2, 3e-3)
-# Without structure no floor is better than another, so controls run only this many.
-_CONTROL_FLOORS = 2
+# Controls run only this many: without structure no floor is better than another, and more of them
+# lower the errors by less than a tenth of what they differ by chance. Small targets have no more
+# either: they are as easily found, and there chance matters most, so both are treated alike.
+_FEW = 2
+_SMALL = 16
 
 
 @dataclass(frozen=True)
 class PermutedHierarchical(so.Solver[so.ButterflyFactorization]):
     """Find the orders of rows and columns, then factorize with these orders.
 
-    The answer is compared with the same search on copies with shuffled entries; if it is not
-    clearly better, the target has no butterfly structure that can be told from chance.
+    Unless the product is exact, the answer is compared with the same search on copies with shuffled
+    entries, see `structure_threshold`; if it is not clearly better, the target has no butterfly
+    structure that can be told from chance.
 
     Parameters
     ----------
     starts : int
         Starting pairs of columns at each depth of the search.
     controls : int
-        Number of shuffled copies; 0 chooses by the size: 64 / n, at least 1 and at most 8. Errors
-        of structureless matrices differ the less the larger they are.
-    contrast : float
-        An error above this share of the least one of the controls counts as no structure.
+        Number of shuffled copies, at least 2; 0 chooses by the size: 160 / n, from 3 to 40.
+        Errors of structureless matrices differ the less the larger they are.
+    level : float
+        Probability with which a matrix without structure may be taken for one with structure.
     """
 
     starts: int = 32
     controls: int = 0
-    contrast: float = 0.9
+    level: float = 1e-3
 
     def __post_init__(self) -> None:
-        if self.starts < 1 or self.controls < 0 or not 0 < self.contrast <= 1:
+        if self.starts < 1 or self.controls < 0 or self.controls == 1 or not 0 < self.level < 1:
             raise so.ProblemError(
-                "starts must be at least 1, controls at least 0 and contrast in (0, 1], got "
-                f"{self.starts!r}, {self.controls!r} and {self.contrast!r}"
+                "starts must be at least 1, controls 0 or at least 2 and level in (0, 1), got "
+                f"{self.starts!r}, {self.controls!r} and {self.level!r}"
             )
 
     def accepts(self, problem: so.ButterflyFactorization) -> so.Accepted | so.Refused:
@@ -70,7 +74,8 @@ class PermutedHierarchical(so.Solver[so.ButterflyFactorization]):
         """
         matrix = problem.columns(0, problem.shape[1])
         search = _Search(problem.architecture, problem.scaling, self.starts, context)
-        found = search.best(matrix, FLOORS, "searching the permutations")
+        floors = FLOORS[:_FEW] if problem.shape[0] <= _SMALL else FLOORS
+        found = search.best(matrix, floors, "searching the permutations")
         if not search.is_exact(found):
             self._require_structure(search, matrix, found.error)
         answer = so.PermutedKroneckerProduct(found.product, found.rows, found.columns)
@@ -81,21 +86,70 @@ class PermutedHierarchical(so.Solver[so.ButterflyFactorization]):
         return 1e-2 + 3e-6 * problem.shape[0] ** 3
 
     def _require_structure(self, search: _Search, matrix: np.ndarray, error: float) -> None:
-        """Raise `Inconclusive` unless the error is clearly below that of shuffled copies."""
+        """Raise `Inconclusive` unless the error is clearly below those of shuffled copies."""
         size = matrix.shape[0]
-        count = self.controls or max(1, min(8, 64 // size))
-        floors = FLOORS[:_CONTROL_FLOORS]
+        count = self.controls or max(3, min(40, 160 // size))
         rng = search.context.rng()
-        least = math.inf
+        errors: list[float] = []
         for i in range(count):
             shuffled = rng.permutation(matrix.ravel()).reshape(matrix.shape)
-            control = search.best(shuffled, floors, f"searching shuffled copy {i + 1} of {count}")
-            least = min(least, control.error)
-        if error > self.contrast * least:
+            doing = f"searching shuffled copy {i + 1} of {count}"
+            control = search.best(shuffled, FLOORS[:_FEW], doing)
+            if control.error <= error:
+                raise so.Inconclusive(
+                    f"no butterfly structure found: the best orders leave a relative error of "
+                    f"{error:.4g}, and entries shuffled at random allow {control.error:.4g}"
+                )
+            errors.append(control.error)
+        threshold = structure_threshold(errors, size, matrix.dtype.kind == "c", self.level)
+        if error > threshold:
             raise so.Inconclusive(
                 f"no butterfly structure found: the best orders leave a relative error of "
-                f"{error:.4g}, and entries shuffled at random allow {least:.4g}"
+                f"{error:.4g}; next to {count} copies with shuffled entries, which leave "
+                f"{min(errors):.4g} or more, only an error below {threshold:.4g} would tell "
+                f"structure from chance at this size"
             )
+
+
+def structure_threshold(errors: list[float], size: int, is_complex: bool, level: float) -> float:
+    """Return the error below which a matrix differs from structureless ones, given those of such.
+
+    Dyadic products of size n = 2^L have n (L + 1) degrees of freedom: 2 n L values, less one scale
+    for each of the n columns at each of the L - 1 cuts. The other ``k = n^2 - n (L + 1)`` entries
+    are constraints (twice as many if complex). To first order, the squared distance of a Gaussian
+    matrix to a smooth set is a sum of k squares, so its ratio to the mean of others follows
+    Fisher's distribution with k and k times their number of degrees of freedom; the least over
+    many orders spreads less. That model has the right left tail: with few constraints (at n = 4,
+    k = 4) small errors are not rare. Entries with heavy tails spread more, so the spread seen among
+    the controls counts too: Student's prediction of one more logarithm. The smaller of both holds.
+    Whatever the entries, a matrix whose order is random among all orders of its entries is below
+    all controls with probability 1 / (controls + 1) only.
+
+    Parameters
+    ----------
+    errors : list of float
+        Relative errors of at least two matrices without structure, positive.
+    size : int
+        n, at least 4.
+    is_complex : bool
+    level : float
+        Probability to fall below by chance.
+
+    Examples
+    --------
+    >>> round(structure_threshold([0.71, 0.70, 0.72, 0.71], 32, False, 1e-3), 2)
+    0.62
+    """
+    from scipy.special import fdtri, stdtrit
+
+    count = len(errors)
+    constraints = (size**2 - size * size.bit_length()) * (2 if is_complex else 1)
+    mean = sum(error**2 for error in errors) / count
+    fisher = math.sqrt(mean * float(fdtri(constraints, constraints * count, level)))
+    logs = np.log(errors)
+    spread = float(logs.std(ddof=1)) * math.sqrt(1 + 1 / count)
+    student = math.exp(float(logs.mean()) + spread * float(stdtrit(count - 1, level)))
+    return min(fisher, student)
 
 
 @dataclass(frozen=True)
@@ -123,8 +177,8 @@ class _Search:
         It ends early when a product is exact, or when matrix and transpose end at one error: their
         searches fail in different ways, so failures hardly coincide.
         """
-        kind = np.complex128 if matrix.dtype.kind == "c" else np.float64
-        scaled = matrix.astype(kind) * self.scaling
+        scaled = matrix * self.scaling
+        searches = [OrderSearch(each, self.starts, self.context) for each in (scaled, scaled.T)]
         identity = np.arange(matrix.shape[0])
         best = self._judge(matrix, identity, identity)
         for i, floor in enumerate(floors):
@@ -133,7 +187,7 @@ class _Search:
                 if self.is_exact(best):
                     return best
                 self.context.report((i + flip / 2) / len(floors), doing)
-                found = self._judge(matrix, *self._orders(scaled, floor, flip))
+                found = self._judge(matrix, *_orders(searches[flip], floor, flip))
                 ends.append(found.error)
                 best = min(best, found, key=lambda item: item.error)
             if max(ends) <= (1 + 1e-3) * best.error:
@@ -145,26 +199,25 @@ class _Search:
         eps = float(np.finfo(found.product.dtype).eps)
         return found.error <= 32 * len(self.architecture) * eps
 
-    def _orders(
-        self, matrix: np.ndarray, floor: float, flip: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return orders found on the matrix, or on its transpose and carried over."""
-        if not flip:
-            return find_dyadic_orders(matrix, floor, self.starts, self.context)
-        rows, columns = find_dyadic_orders(matrix.T, floor, self.starts, self.context)
-        reversal = bit_reversal(matrix.shape[0])
-        return columns[reversal], rows[reversal]
-
     def _judge(self, matrix: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> _Found:
         """Factorize with known orders."""
         ordered = so.ButterflyFactorization(matrix[np.ix_(rows, columns)], self.architecture)
         left = self.context.remaining()
         # At the limit the search itself says so; the last factorization is short.
         limit = None if math.isinf(left) else max(left, 1.0)
-        solution = so.solve(ordered, time_limit=limit)
+        solution = so.solve(ordered, check=False, time_limit=limit, bounds="never")
         certificate = solution.certificate
         assert isinstance(certificate, so.ButterflyCertificate)
         return _Found(rows, columns, solution.answer, certificate.relative_error)
+
+
+def _orders(search: OrderSearch, floor: float, flip: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return orders found on a matrix, or on its transpose and carried over."""
+    rows, columns = search.orders(floor)
+    if not flip:
+        return rows, columns
+    reversal = bit_reversal(len(rows))
+    return columns[reversal], rows[reversal]
 
 
 def bit_reversal(size: int) -> np.ndarray:
