@@ -187,6 +187,8 @@ def _choose(
 
 def _unfit(model: nn.Module, name: str, linear: nn.Linear) -> str:
     """Return why a layer cannot be replaced by one that does the same; empty if it can."""
+    if nn.parameter.is_lazy(linear.weight):
+        return "it is lazy and has no weight yet; call the model once first"
     if type(linear) is not nn.Linear:
         return f"it is a {type(linear).__name__}, whose weight other code may read"
     hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -333,4 +335,6 @@ def _put(model: nn.Module, old: nn.Linear, new: KroneckerLinear) -> nn.Module:
 
 
 def _count(model: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())
+    """Return the number of parameters, without those of lazy layers, which are not there yet."""
+    held = (p for p in model.parameters() if not nn.parameter.is_lazy(p))
+    return sum(parameter.numel() for parameter in held)

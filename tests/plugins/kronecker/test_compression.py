@@ -238,6 +238,9 @@ def test_layers_that_cannot_be_replaced_say_why() -> None:
     assert report.model.again["it"] is report.model.twice
     assert isinstance(report.model.twice, KroneckerLinear)
     assert quick(nn.Sequential(nn.Linear(4, 4, device="meta")), 0.5).kept
+    lazy = quick(nn.Sequential(nn.LazyLinear(4), nn.Linear(8, 8)), 0.5)
+    assert "call the model once first" in lazy["0"].reason
+    assert lazy["1"].replaced
     with pytest.warns(UserWarning, match="zero-element"):
         empty = nn.Linear(0, 4)
     assert "empty" in quick(empty, 0.5).layers[0].reason
