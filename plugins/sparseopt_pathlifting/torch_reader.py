@@ -274,7 +274,12 @@ def _as_tensor(example: Any, module: torch.nn.Module) -> torch.Tensor:
                 "in one whose forward takes one tensor"
             )
         example = example[0]
-    tensor = example if isinstance(example, torch.Tensor) else torch.as_tensor(np.asarray(example))
+    try:
+        tensor = example if torch.is_tensor(example) else torch.as_tensor(np.asarray(example))
+    except (TypeError, ValueError) as error:
+        raise so.ProblemError(
+            f"the example is a {type(example).__name__}; give a tensor or an array of numbers"
+        ) from error
     first = next((p for p in module.parameters() if p.is_floating_point()), None)
     if tensor.is_complex() or tensor.numel() == 0:
         raise so.ProblemError(

@@ -218,7 +218,8 @@ def test_functional_layers_and_a_sigmoid_head() -> None:
     assert "sigmoid" in network.notes[0]
 
 
-@pytest.mark.parametrize(("depth", "q"), [(600, 1), (200, 4)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("depth", "q"), [(600, 1), (300, 4)])
 def test_depth_overflows_nothing(depth: int, q: float) -> None:
     torch.manual_seed(0)
     layers: list[nn.Module] = []
@@ -473,6 +474,8 @@ def test_nan_weights_are_refused_by_name() -> None:
         (None, "pass example="),
         (torch.zeros(0, 3), "with entries"),
         (torch.zeros(1, 3, dtype=torch.complex64), "real"),
+        ("x", "the example is a str"),
+        ((torch.zeros(1, 3), torch.zeros(1, 3)), "holds 2 inputs"),
     ],
 )
 def test_bad_examples(example: Any, words: str) -> None:
