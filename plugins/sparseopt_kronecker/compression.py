@@ -33,6 +33,8 @@ def compress(
     batch: int = 128,
     max_rank: int = 4,
     inplace: bool = False,
+    progress: Callable[[float, str], None] | None = None,
+    time_limit: float | None = None,
     **options: Any,
 ) -> Compression:
     """Replace linear layers by `KroneckerLinear` layers with the least proven error in a budget.
@@ -64,6 +66,10 @@ def compress(
         Largest rank in architectures of three and more patterns.
     inplace : bool
         Whether to replace the layers in `model` itself.
+    progress : callable(fraction, message) or None
+        Called before each layer's search.
+    time_limit : float or None
+        Seconds; a layer whose turn comes later is left alone.
     options
         For `sparseopt.solve` of each factorization.
 
@@ -94,6 +100,7 @@ def compress(
     (1024, 'KroneckerLinear', 'Linear')
     """
     _require(model, budget, batch, max_error, min_speedup, max_rank)
+    context = so.Context(time_limit=time_limit, progress=progress)
     target = model if inplace else _copied(model)
     names = _choose(target, layers)
     if inplace and "" in names:
@@ -101,8 +108,9 @@ def compress(
     before = _count(target)
     found: dict[str, LayerCompression] = {}
     options_of: dict[str, list[Candidate]] = {}
-    for name, linear in names.items():
-        reason = _unfit(target, name, linear)
+    for i, (name, linear) in enumerate(names.items()):
+        context.report(i / len(names), f"looking for architectures of {name}")
+        reason = _unfit(target, name, linear) or _late(context)
         candidates = [] if reason else _candidates(linear, budget, max_rank)
         if candidates:
             options_of[name] = candidates
@@ -112,17 +120,19 @@ def compress(
         found[name] = LayerCompression(name, shape, reason)
     limits = _Limits(max_error, min_speedup, batch)
     while options_of:
-        made = {}
+        made: dict[str, tuple[KroneckerLinear | None, LayerCompression]] = {}
         for name, size in _distribute(options_of, names, budget).items():
-            choices = ranked(options_of[name], size)
-            made[name] = _replacement(found[name], names[name], choices, limits, options)
+            made[name] = None, replace(found[name], reason=_late(context))
+            if made[name][1].replaced:
+                choices = ranked(options_of[name], size)
+                made[name] = _replacement(found[name], names[name], choices, limits, options)
         fits = [name for name, (_, entry) in made.items() if entry.replaced]
         # What a layer that is left alone had of a common budget goes to the others.
         again = isinstance(budget, int) and 0 < len(fits) < len(made)
         for name, (new, entry) in made.items():
             if not (again and entry.replaced):
                 found[name] = entry
-            if not again and entry.replaced:
+            if not again and new is not None and entry.replaced:
                 target = _put(target, names[name], new)
         options_of = {name: options_of[name] for name in fits} if again else {}
     return Compression(
@@ -219,6 +229,11 @@ def _unfit(model: nn.Module, name: str, linear: nn.Linear) -> str:
     return ""
 
 
+def _late(context: so.Context) -> str:
+    """Return the reason that the time is over, empty while it is not."""
+    return "" if context.remaining() > 0 else "the time limit was reached before its turn"
+
+
 def _candidates(linear: nn.Linear, budget: float | int, max_rank: int) -> list[Candidate]:
     """Return the architectures of a layer that fit the budget and save anything."""
     entries = linear.weight.numel()
@@ -234,7 +249,9 @@ def _distribute(
         return {name: candidates[-1].nnz for name, candidates in options_of.items()}
     costs = []
     for name, candidates in options_of.items():
-        norm = float(np.linalg.norm(target_of(names[name].weight).astype(np.complex128)))
+        weight = target_of(names[name].weight)
+        peak = float(np.abs(weight).max())  # squares of scaled entries do not overflow
+        norm = peak * float(np.linalg.norm(weight / peak))
         costs.append([(c.nnz, (c.error / norm) ** 2) for c in front_of(candidates)])
     chosen = allocate(costs, budget)
     if chosen is None:

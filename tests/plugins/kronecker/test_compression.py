@@ -197,6 +197,19 @@ def test_what_would_be_slower_is_left_alone() -> None:
     assert all(layer.architecture is not None for layer in report.kept)
 
 
+@pytest.mark.parametrize("budget", [0.5, 300])
+def test_progress_is_told_and_the_time_limit_kept(budget: float | int) -> None:
+    calls: list[tuple[float, str]] = []
+    quick(mlp(), budget, progress=lambda share, text: calls.append((share, text)))
+    assert [share for share, _ in calls[:3]] == [0.0, 1 / 3, 2 / 3]
+    assert "architectures of 2" in calls[1][1]
+    late = quick(mlp(), budget, time_limit=1e-9)
+    assert all("time limit" in layer.reason for layer in late.kept)
+    assert not late.replaced
+    with pytest.raises(so.ProblemError, match="time_limit must be a positive"):
+        quick(mlp(), budget, time_limit=0)
+
+
 class Odd(nn.Module):
     """Layers that cannot be replaced, and one that is used twice."""
 
