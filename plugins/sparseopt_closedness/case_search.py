@@ -1,8 +1,7 @@
 """Search for trees of cases that prove a set of sums of blocks to be given by vanishing minors.
 
 A leaf needs factors, see `factor_draws`: some are drawn, and whether they reach the target at the
-generic point of the branch is tested with numbers modulo a prime. What has to be not zero for them
-becomes the next split.
+generic point of the branch is tested with numbers modulo a prime.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import contextlib
 import math
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
 from typing import Any
@@ -23,66 +21,26 @@ from sparseopt.closedness.masked import PRIME, Masked, ReductionError
 from sparseopt.closedness.polynomials import (
     Polynomial,
     Variable,
-    coefficients,
-    degree,
     is_product,
-    variable,
-    variables,
     without_factors,
     write,
 )
 from sparseopt_closedness.factor_draws import FactorDraw
+from sparseopt_closedness.tree_search import CaseEffort, TreeSearch
 
-
-@dataclass(frozen=True)
-class CaseEffort:
-    """How much is tried: rounds per branch of factors drawn and looked at, branches, splits."""
-
-    rounds: int = 4
-    draws: int = 15
-    looks: int = 3
-    branches: int = 60
-    depth: int = 12
-
-
-SHORT = 2
-"""Letters of a polynomial that is split on without looking further."""
 LONGEST = 600
 """Letters of factors beyond which they are not repaired again."""
 
 
-class _GaveUp(Exception):
-    """No tree was found within the effort."""
-
-
-class CaseSearch:
-    """Searches for one tree.
-
-    Parameters
-    ----------
-    state : Masked
-        A problem on few rows and columns; its numbering is that of the tree.
-    effort : CaseEffort
-    seed : int
-    tick : callable
-        Called before every draw; it raises to stop the search.
-    """
+class CaseSearch(TreeSearch):
+    """Searches for one tree for a masked problem on few rows and columns."""
 
     def __init__(
         self, state: Masked, effort: CaseEffort, seed: int, tick: Callable[[], None]
     ) -> None:
-        self.state, self.effort, self.tick = state, effort, tick
-        self.rng = random.Random(seed)
-        self.branches = 0
-        self.stuck: list[Branch] = []
+        super().__init__(state.observed, effort, seed, tick)
+        self.state = state
         self.minors = list(self._vanishing())
-
-    def run(self) -> Any | None:
-        """Return a tree, or None."""
-        try:
-            return self._prove(Branch.root(self.state), 0)
-        except _GaveUp:
-            return None
 
     def _vanishing(self) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
         used_rows = np.flatnonzero(self.state.observed.any(axis=1)).tolist()
@@ -94,29 +52,14 @@ class CaseSearch:
                     if vanishes(self.state, rows, columns):
                         yield rows, columns
 
-    def _prove(self, branch: Branch, depth: int) -> Any:
-        self.branches += 1
-        if self.branches > self.effort.branches or depth > self.effort.depth:
-            raise _GaveUp
-        if not all(branch.nonzero):
-            return ["empty"]
-        condition = self._condition(branch, depth)
-        if condition is not None:
-            return condition
-        wanted = self._factors(branch)
-        if isinstance(wanted, list):
-            return wanted
-        if wanted is None:
-            self.stuck.append(branch)
-            raise _GaveUp
-        return self._split(branch, wanted, depth)
-
     def _condition(self, branch: Branch, depth: int) -> Any | None:
         """Use a minor that must vanish, after splits that make it linear; None if all do."""
         for rows, columns in self.minors:
             p = branch.minor(rows, columns)
             if not p:
                 continue
+            if is_product(p, branch.nonzero):
+                return ["conflict", list(rows), list(columns)]
             p = without_factors(p, branch.nonzero)
             name = self._linear(p, branch)
             if name is None:
@@ -130,70 +73,17 @@ class CaseSearch:
             return ["minor", list(rows), list(columns), list(name), tree]
         return None
 
-    def _linear(self, p: Polynomial, branch: Branch) -> Variable | None:
-        """Return an entry that p can be solved for, or None."""
-        for name in sorted(variables(p)):
-            if degree(p, name) == 1 and is_product(
-                coefficients(p, [name])[(name,)], branch.nonzero
-            ):
-                return name
-        return None
-
-    def _obstacle(self, p: Polynomial, branch: Branch) -> Polynomial:
-        """Return a polynomial to split on before p can be solved: a factor or a coefficient."""
-        common = set.intersection(*(set(monomial) for monomial in p)) if p else set()
-        if common:
-            return variable(min(common))
-        best: Polynomial | None = None
-        for name in sorted(variables(p)):
-            if degree(p, name) != 1:
-                continue
-            lead = without_factors(coefficients(p, [name])[(name,)], branch.nonzero)
-            if best is None or len(lead) < len(best):
-                best = lead
-        if best is None:
-            raise _GaveUp
-        return best
-
-    def _split(self, branch: Branch, p: Polynomial, depth: int) -> Any:
-        """Split on p, or on what has to be known before p can be solved."""
-        p = without_factors(p, branch.nonzero)
-        for _ in range(6):
-            name = self._linear(p, branch)
-            if name is not None:
-                break
-            p = without_factors(self._obstacle(p, branch), branch.nonzero)
-        else:
-            raise _GaveUp
-        if_zero = self._prove(branch.solved(p, name), depth + 1)
-        if_nonzero = self._prove(branch.knowing(p), depth + 1)
-        return ["split", write(p), list(name), if_zero, if_nonzero]
-
     def _point(self, branch: Branch, parameters: int) -> dict[Variable, int]:
         point: dict[Variable, int] = {v: self.rng.randrange(1, PRIME) for v in branch.free}
         point.update({(n,): self.rng.randrange(1, PRIME) for n in range(parameters)})
         return point
 
-    def _factors(self, branch: Branch) -> list[Any] | Polynomial | None:
-        """Return a leaf, or the polynomial to split on, or None if no draw works generically."""
-        best: tuple[int, Polynomial] | None = None
-        for number in range(self.effort.rounds):
-            for draw in self._draws(branch, number):
-                try:
-                    columns, wanted = draw.leaf(self._point(branch, draw.parameters))
-                except ValueError:  # a polynomial became too large
-                    continue
-                if not wanted:
-                    entries = [[i, k, write(p)] for (i, k), p in sorted(draw.x.items()) if p]
-                    return ["solve_t" if draw.turned else "solve", entries, columns]
-                weights = [sum(len(m) + 1 for m in p) for p in wanted]
-                total = sum(weights)
-                if best is None or total < best[0]:
-                    best = total, wanted[weights.index(min(weights))]
-            # What is short is split on at once; longer rounds may find something shorter.
-            if best is not None and (number or best[0] <= SHORT):
-                break
-        return None if best is None else best[1]
+    def _leaves(self, branch: Branch, number: int) -> Iterator[tuple[Any, list[Polynomial]]]:
+        for draw in self._draws(branch, number):
+            with contextlib.suppress(ValueError):  # a polynomial became too large
+                columns, wanted = draw.leaf(self._point(branch, draw.parameters))
+                entries = [[i, k, write(p)] for (i, k), p in sorted(draw.x.items()) if p]
+                yield ["solve_t" if draw.turned else "solve", entries, columns], wanted
 
     def _draws(self, branch: Branch, first: int) -> list[FactorDraw]:
         """Return the shortest of the factors drawn that work generically, short ones first."""

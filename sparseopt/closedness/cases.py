@@ -13,6 +13,8 @@ with denominators that are products of polynomials known to be not zero. Nodes, 
   polynomials known to be not zero (no variable in it if it is a number). Either p = 0, hence
   v = -r / c, or p is known to be not zero.
 - ``["minor", rows, columns, v, rest]``: the minor vanishes on Z, and gives v as above.
+- ``["conflict", rows, columns]``: the minor vanishes on Z, but it is a number times polynomials
+  known to be not zero: there is no target on this branch.
 - ``["empty"]``: a polynomial known to be not zero is 0 after the fractions are put in.
 - ``["solve", x, columns]``: factors. x lists ``[i, k, p]``, entries of X in the supports, p a
   polynomial in the entries that are not expressed and in parameters ``[n]``. ``columns`` lists for
@@ -71,9 +73,9 @@ class Branch:
         self.entries, self.nonzero = entries, nonzero
 
     @classmethod
-    def root(cls, state: Masked) -> Branch:
-        """Return the branch that knows nothing."""
-        cells = [(int(i), int(j)) for i, j in np.argwhere(state.observed)]
+    def root(cls, observed: np.ndarray) -> Branch:
+        """Return the branch that knows nothing of a target on the observed cells."""
+        cells = [(int(i), int(j)) for i, j in np.argwhere(observed)]
         return cls({cell: (variable(cell), ONE) for cell in cells})
 
     @property
@@ -143,62 +145,84 @@ def vanishes(state: Masked, rows: Sequence[int], columns: Sequence[int]) -> bool
     return bool(meeting.sum() < len(rows))
 
 
-class Cases:
+class CaseTree:
+    """Checks what trees of cases have in common: splits and empty branches.
+
+    Attributes
+    ----------
+    leaves : int
+        Leaves checked so far.
+    """
+
+    def __init__(self, observed: np.ndarray) -> None:
+        self.observed = observed
+        self.leaves = 0
+
+    def check(self, tree: Any) -> None:
+        """Raise `ReductionError` unless the tree is a proof."""
+        try:
+            self._node(Branch.root(self.observed), tree)
+        except (TypeError, ValueError, KeyError, IndexError) as error:
+            raise ReductionError(f"a node of the tree of cases is malformed: {error}") from error
+
+    def _node(self, branch: Branch, tree: Any) -> None:
+        if tree[0] == "split":
+            _, terms, name, if_zero, if_nonzero = tree
+            p = read(terms)
+            if not variables(p) <= branch.free:
+                raise ReductionError("a split uses entries that are not free on its branch")
+            self._node(branch.solved(p, tuple(name)), if_zero)
+            self._node(branch.knowing(p), if_nonzero)
+        elif tree[0] == "empty":
+            self.leaves += 1
+            if all(branch.nonzero):
+                raise ReductionError("no polynomial that is not zero became zero")
+        else:
+            self._other(branch, tree)
+
+    def _other(self, branch: Branch, tree: Any) -> None:
+        raise ReductionError(f"unknown node {tree[0]!r} in a tree of cases")
+
+
+class Cases(CaseTree):
     """Checks one tree of cases for a masked problem.
 
     Attributes
     ----------
     conditions : set of (rows, columns)
         The minors used so far; without any the set is everything.
-    leaves : int
-        Leaves checked so far.
     """
 
     def __init__(self, state: Masked) -> None:
+        super().__init__(state.observed)
         self.state = state
         self.conditions: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
-        self.leaves = 0
 
-    def check(self, tree: Any) -> None:
-        """Raise `ReductionError` unless the tree is a proof."""
-        try:
-            self._node(Branch.root(self.state), tree)
-        except (TypeError, ValueError, KeyError, IndexError) as error:
-            raise ReductionError(f"a node of the tree of cases is malformed: {error}") from error
-
-    def _node(self, branch: Branch, tree: Any) -> None:
-        kind = tree[0]
-        if kind == "split":
-            _, terms, name, if_zero, if_nonzero = tree
-            p = self._entries_only(branch, read(terms))
-            self._node(branch.solved(p, tuple(name)), if_zero)
-            self._node(branch.knowing(p), if_nonzero)
-        elif kind == "minor":
+    def _other(self, branch: Branch, tree: Any) -> None:
+        if tree[0] == "minor":
             _, rows, columns, name, rest = tree
-            _places(rows, self.state.observed.shape[0])
-            _places(columns, self.state.observed.shape[1])
-            if len(rows) != len(columns) or not vanishes(self.state, rows, columns):
-                raise ReductionError(f"the minor {rows} x {columns} need not vanish")
-            self.conditions.add((tuple(rows), tuple(columns)))
-            self._node(branch.solved(branch.minor(rows, columns), tuple(name)), rest)
-        elif kind == "empty":
+            minor = self._condition(branch, rows, columns)
+            self._node(branch.solved(minor, tuple(name)), rest)
+        elif tree[0] == "conflict":
             self.leaves += 1
-            if all(branch.nonzero):
-                raise ReductionError("no polynomial that is not zero became zero")
-        elif kind == "solve":
+            _, rows, columns = tree
+            if not is_product(self._condition(branch, rows, columns), branch.nonzero):
+                raise ReductionError(f"the minor {rows} x {columns} can vanish")
+        elif tree[0] in ("solve", "solve_t"):
             self.leaves += 1
-            solve(self.state, branch, tree[1], tree[2], turned=False)
-        elif kind == "solve_t":
-            self.leaves += 1
-            solve(self.state.transposed, branch, tree[1], tree[2], turned=True)
+            turned = tree[0] == "solve_t"
+            state = self.state.transposed if turned else self.state
+            solve(state, branch, tree[1], tree[2], turned)
         else:
-            raise ReductionError(f"unknown node {kind!r} in a tree of cases")
+            super()._other(branch, tree)
 
-    @staticmethod
-    def _entries_only(branch: Branch, p: Polynomial) -> Polynomial:
-        if not variables(p) <= branch.free:
-            raise ReductionError("a split uses entries that are not free on its branch")
-        return p
+    def _condition(self, branch: Branch, rows: Sequence[int], columns: Sequence[int]) -> Polynomial:
+        _places(rows, self.observed.shape[0])
+        _places(columns, self.observed.shape[1])
+        if len(rows) != len(columns) or not vanishes(self.state, rows, columns):
+            raise ReductionError(f"the minor {rows} x {columns} need not vanish")
+        self.conditions.add((tuple(rows), tuple(columns)))
+        return branch.minor(rows, columns)
 
 
 def _places(chosen: Sequence[int], size: int) -> None:
@@ -210,16 +234,7 @@ def _places(chosen: Sequence[int], size: int) -> None:
 def solve(state: Masked, branch: Branch, x: Any, columns: Any, turned: bool) -> None:
     """Check a leaf with factors; `state` is transposed if `turned`, the branch is not."""
     m, r = state.left.shape
-    factor: dict[tuple[int, int], Polynomial] = {}
-    for i, k, terms in x:
-        if not (type(i) is int and type(k) is int and 0 <= i < m and 0 <= k < r):
-            raise ReductionError(f"X[{i}, {k}] does not exist")
-        p = read(terms)
-        if not state.left[i, k] or (i, k) in factor:
-            raise ReductionError(f"X[{i}, {k}] lies outside the support or is given twice")
-        if not all(len(name) == 1 or name in branch.free for name in variables(p)):
-            raise ReductionError(f"X[{i}, {k}] uses entries that are not free on its branch")
-        factor[i, k] = p
+    factor = read_factor(x, state.left, branch)
     seen = np.flatnonzero(state.observed.any(axis=0)).tolist()
     if len(columns) != len(seen):
         raise ReductionError("one choice of rows and terms per column is needed")
@@ -239,6 +254,28 @@ def solve(state: Masked, branch: Branch, x: Any, columns: Any, turned: bool) -> 
         for i in target:
             if i not in rows and bordered(factor, target, [*rows, i], terms):
                 raise ReductionError(f"column {j}: the factors do not reach row {i}")
+
+
+def read_factor(
+    entries: Any, support: np.ndarray, branch: Branch
+) -> dict[tuple[int, int], Polynomial]:
+    """Return the entries [i, k, p] of a factor, polynomials in free entries and parameters.
+
+    Raises
+    ------
+    ReductionError
+        If an entry lies outside the support, is given twice, or uses what is not free.
+    """
+    factor: dict[tuple[int, int], Polynomial] = {}
+    for i, k, terms in entries:
+        inside = type(i) is int and type(k) is int and min(i, k) >= 0
+        if not inside or not support[i, k] or (i, k) in factor:
+            raise ReductionError(f"entry [{i}, {k}] lies outside the support or is given twice")
+        p = read(terms)
+        if not all(len(name) == 1 or name in branch.free for name in variables(p)):
+            raise ReductionError(f"entry [{i}, {k}] uses what is not free on its branch")
+        factor[i, k] = p
+    return factor
 
 
 def is_generic(p: Polynomial, nonzero: Sequence[Polynomial]) -> bool:

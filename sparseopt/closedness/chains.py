@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt.certificate import Certificate, Steps
+from sparseopt.closedness.chain_cases import ChainCases, chain_support
 from sparseopt.closedness.closed import (
     ComparableCertificate,
     ReducedClosedCertificate,
@@ -39,6 +40,8 @@ def shorten(supports: Sequence[np.ndarray], step: Sequence[Any]) -> tuple[np.nda
     - ``["contract", l, steps]``: replace factors l and l + 1 by one whose support S is where their
       product may be nonzero. The steps of `sparseopt.closedness.masked.replay` remove free families
       until no block is left, so the products of the two are all matrices with support S.
+    - ``["cases", l, count, tree]``: replace factors l, ..., l + count - 1 likewise; the tree is
+      checked by `sparseopt.closedness.chain_cases`.
 
     Raises
     ------
@@ -68,6 +71,13 @@ def shorten(supports: Sequence[np.ndarray], step: Sequence[Any]) -> tuple[np.nda
         if replay(left, right, step[2]).origin:
             raise ReductionError("blocks are left that are not free")
         chain[place : place + 2] = [covered(left, right)]
+    elif step[0] == "cases":
+        _, _, count, tree = step
+        if type(count) is not int or not 1 <= count <= len(chain) - place:
+            raise ReductionError(f"there are no {count!r} factors from {place} on")
+        group = chain[place : place + count]
+        ChainCases(group).check(tree)
+        chain[place : place + count] = [chain_support(group)]
     else:
         raise ReductionError(f"unknown step {step[0]!r}")
     return tuple(chain)
@@ -124,6 +134,11 @@ class ShortenedChainCertificate(Certificate):
         for step in self.steps:
             if step[0] == "absorb":
                 lines.append(f"Factor {step[1]} is absorbed by its {step[2]} neighbour: drop it.")
+            elif step[0] == "cases":
+                lines.append(
+                    f"Factors {step[1]} to {step[1] + step[2] - 1} give all matrices with one "
+                    "support, by factors given in every case: take them as one factor."
+                )
             else:
                 lines.append(
                     f"Factors {step[1]} and {step[1] + 1} give all matrices with one support: "

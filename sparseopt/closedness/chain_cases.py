@@ -1,0 +1,68 @@
+"""Proofs that the products of a chain of factors are all matrices with one support.
+
+A tree of cases over the target A, see `sparseopt.closedness.cases`: splits, empty branches, and
+leaves ``["product", factors, d]``. The factors are given by entries ``[i, k, p]`` in the supports,
+d and the p polynomials in the entries of A that are not expressed and in parameters, with
+``W_1 ... W_L = d A`` as polynomials. As a polynomial in the parameters d is not zero on the branch,
+so for almost all parameters the first factor divided by d gives A as a product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sparseopt.closedness.cases import Branch, CaseTree, is_generic, read_factor
+from sparseopt.closedness.masked import ReductionError, covered
+from sparseopt.closedness.polynomials import Polynomial, add, multiply, read, variables
+
+Entries = dict[tuple[int, int], Polynomial]
+
+
+def chain_support(supports: Sequence[np.ndarray]) -> np.ndarray:
+    """Return where products of matrices with these supports may be nonzero, a bool array."""
+    total = np.asarray(supports[0], dtype=bool)
+    for support in supports[1:]:
+        total = covered(total, support)
+    return total
+
+
+def product(first: Entries, second: Entries) -> Entries:
+    """Return the product of two matrices of polynomials."""
+    total: Entries = {}
+    for (i, k), p in first.items():
+        for (inner, j), q in second.items():
+            if inner == k:
+                total[i, j] = add(total.get((i, j), {}), multiply(p, q))
+    return total
+
+
+class ChainCases(CaseTree):
+    """Checks one tree for a chain of supports."""
+
+    def __init__(self, supports: Sequence[np.ndarray]) -> None:
+        super().__init__(chain_support(supports))
+        self.supports = supports
+
+    def _other(self, branch: Branch, tree: Any) -> None:
+        if tree[0] != "product":
+            super()._other(branch, tree)
+        self.leaves += 1
+        _, factors, terms = tree
+        if len(factors) != len(self.supports):
+            raise ReductionError(f"{len(self.supports)} factors are needed")
+        total: Entries | None = None
+        for entries, support in zip(factors, self.supports, strict=True):
+            factor = read_factor(entries, support, branch)
+            total = factor if total is None else product(total, factor)
+        scale = read(terms)
+        if not all(len(name) == 1 or name in branch.free for name in variables(scale)):
+            raise ReductionError("the scale uses what is not free on its branch")
+        if not is_generic(scale, branch.nonzero):
+            raise ReductionError("the scale of the product can vanish")
+        for (i, j), (over, under) in branch.entries.items():
+            reached = multiply((total or {}).get((i, j), {}), under)
+            if add(reached, multiply(scale, over), -1):
+                raise ReductionError(f"the product is not the target in cell ({i}, {j})")
