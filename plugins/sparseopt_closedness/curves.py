@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
+from sparseopt.closedness.exclusion import Matrix
 from sparseopt.closedness.masked import PRIME, Masked, rank_modulo, tangent_map
 from sparseopt_closedness.exclusion_search import ExclusionSearch
 from sparseopt_closedness.masked_windows import Limit
@@ -50,9 +51,18 @@ class CurveSearch:
     ----------
     local : Masked
         The problem on its used rows and columns only.
+    outside : callable or None
+        Asked about a matrix that a curve tends to and that no search excludes; what it returns,
+        unless it is None, is the evidence that the matrix is outside.
     """
 
-    def __init__(self, state: Masked, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        state: Masked,
+        rng: np.random.Generator,
+        outside: Callable[[Masked, Matrix], list[Any] | None] | None = None,
+    ) -> None:
+        self.outside = outside
         self.rows = np.flatnonzero(state.observed.any(axis=1))
         self.columns = np.flatnonzero(state.observed.any(axis=0))
         self.local = Masked(
@@ -104,7 +114,7 @@ class CurveSearch:
             if search.root_minor():
                 continue
             tree = search.run()
-            if tree is not None:
+            if tree is not None or self.outside is not None:
                 yield matrix, tree
 
     def _small(self, most: int) -> Iterator[np.ndarray]:
@@ -193,7 +203,7 @@ class CurveSearch:
         if tree is None:
             exact = [[Fraction(int(v)) for v in row] for row in matrix]
             search = ExclusionSearch(self.local, exact, self.branches, self.tick, 10 * STEPS)
-            tree = search.run() or False
+            tree = search.run() or (self.outside and self.outside(self.local, exact)) or False
             self.targets[hit] = matrix, tree
         if tree is False:
             return None

@@ -111,8 +111,8 @@ def not_closed(
         found.left,
         found.right,
         found.limit,
-        found.exclusion,
         list(steps),
+        found.exclusion,
     )
     return answer, certificate
 

@@ -144,6 +144,7 @@ def window_certificate(
         left=[[0, k, {1: one}], [1, k, {0: one}], [1, other, {0: -one}]],
         right=[[k, 0, {0: one}], [k, 1, {-1: one}], [other, 1, {-1: one}]],
         limit=[[Fraction(0), one], [one, Fraction(0)]],
+        reductions=[],
         exclusion=["product", 0, 0, ["cell", 0, 1], ["cell", 1, 0]],
     )
     return answer, certificate

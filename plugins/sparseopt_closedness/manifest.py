@@ -46,6 +46,17 @@ MANIFEST = Manifest(
             structure={"factors": (2,)},
         ),
         SolverEntry(
+            name="external_exclusion",
+            path="sparseopt_closedness.external_exclusion:ExternalExclusion",
+            problem="sparseopt:Closedness",
+            guarantee=Guarantee.HEURISTIC,
+            summary="not closed if z3 is right that a limit is no product; off unless allowed",
+            citations=("arXiv:2306.02666",),
+            requires=("z3",),
+            remedy="pip install 'sparseopt[smt]'",
+            structure={"factors": (2,)},
+        ),
+        SolverEntry(
             name="chain_reduction",
             path="sparseopt_closedness.chain_reduction:ChainReduction",
             problem="sparseopt:Closedness",

@@ -6,11 +6,13 @@ from sparseopt.closedness.closed import (
     ReducedClosedCertificate,
     SingleFactorCertificate,
 )
+from sparseopt.closedness.external import ExternalExclusionCertificate
 from sparseopt.closedness.not_closed import NotClosedCertificate
 from sparseopt.closedness.problem import Closedness, ClosednessVerdict
 
 Closedness.certificates = (
     NotClosedCertificate,
+    ExternalExclusionCertificate,
     ComparableCertificate,
     SingleFactorCertificate,
     ReducedClosedCertificate,

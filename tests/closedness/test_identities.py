@@ -195,6 +195,7 @@ def test_nonsense_is_refused(terms: Any) -> None:
         [],
         [],
         [[Fraction(0)] * 3] * 3,
+        [],
         ["identity", terms],
     )
     assert not so.verify(certificate).ok

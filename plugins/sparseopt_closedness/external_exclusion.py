@@ -1,0 +1,115 @@
+"""Not closed, relying on z3: a limit that no proof of this library excludes, but z3 does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sparseopt as so
+from sparseopt.closedness import ExternalExclusionCertificate
+from sparseopt.closedness.exclusion import Matrix
+from sparseopt.closedness.external import smtlib
+from sparseopt.closedness.masked import Masked, start
+from sparseopt_closedness.curves import CurveSearch, Effort
+from sparseopt_closedness.limit_curves import LimitCurves, fits, not_closed
+from sparseopt_closedness.masked_windows import Limit
+from sparseopt_closedness.reduction import Open, Reduction, reduce_state
+
+
+@dataclass(frozen=True)
+class ExternalExclusion(so.Solver[so.Closedness]):
+    """Decides by proofs if it can, else by a limit that z3 says is no product.
+
+    z3 decides real polynomial equations by cylindrical algebraic decomposition (Jovanovic, de
+    Moura, IJCAR 2012). The core cannot check its word: the certificate says so.
+
+    Attributes
+    ----------
+    allow_external : bool
+        Without it no problem is accepted.
+    effort : int
+        Rounds; each doubles the numbers of matrices, branches and curves.
+    resources : int
+        Largest number of z3's own resource units for one matrix, so that answers do not depend on
+        the speed of the machine.
+    """
+
+    allow_external: bool = False
+    effort: int = 4
+    resources: int = 2_000_000
+
+    def accepts(self, problem: so.Closedness) -> so.Accepted | so.Refused:
+        """Take real pairs of moderate size, if the user allows it."""
+        if not self.allow_external:
+            return so.Refused(
+                "it relies on z3, whose word is no proof that is checked here; "
+                "say allow_external=True to allow it"
+            )
+        if problem.field != "real":
+            return so.Refused(f"it asks about real matrices, not {problem.field} ones")
+        return Reduction().accepts(problem)
+
+    def solve(
+        self, problem: so.Closedness, context: so.Context
+    ) -> tuple[so.ClosednessVerdict, Any]:
+        """Try the proofs for half of the time, then ask z3 about limits of curves."""
+        context.check_time("trying proofs")
+        left = context.remaining()
+        half = None if left == float("inf") else max(left / 2, 1e-3)
+        try:
+            return LimitCurves(rounds=self.effort).solve(problem, so.Context(context.seed, half))
+        except so.Inconclusive as stop:
+            context.report(0.5, f"{stop.reason}; asking z3")
+        _, parts = reduce_state(start(*problem.supports), context)
+        rng = context.rng()
+        for number in range(self.effort):
+            for part in parts:
+                if not fits(part.state):
+                    continue
+                search = CurveSearch(part.state, rng, lambda s, a: self._ask(s, a, context))
+                effort = Effort(100 << number, 40 << number, 50 << number)
+                found = search.run(effort, context)
+                if isinstance(found, Limit) and found.exclusion[0] == "external":
+                    return _answer(problem, part, found)
+                if isinstance(found, Limit):
+                    return not_closed(problem, part.steps, found)
+        raise so.Inconclusive("z3 excludes no limit of a curve that was tried")
+
+    def _ask(self, state: Masked, matrix: Matrix, context: so.Context) -> list[Any] | None:
+        """Return ["external", name] if z3 says that a matrix is no product."""
+        import z3
+
+        context.check_time("asking z3")
+        solver = z3.SolverFor("QF_NRA")
+        solver.set("rlimit", self.resources)
+        if context.remaining() != float("inf"):
+            solver.set("timeout", 1 + int(1000 * context.remaining()))
+        solver.from_string(smtlib(state.left, state.right, state.observed, matrix))
+        if solver.check() != z3.unsat:
+            return None
+        return ["external", f"z3 {z3.get_version_string()}"]
+
+    def cost(self, problem: so.Closedness) -> float:
+        """Predict the curves; dearer than all proofs."""
+        return 10.0 * LimitCurves().cost(problem) + 1.0
+
+
+def _answer(
+    problem: so.Closedness, part: Open, found: Limit
+) -> tuple[so.ClosednessVerdict, ExternalExclusionCertificate]:
+    engine = found.exclusion[1]
+    answer = so.ClosednessVerdict(
+        "not_closed", f"{found.stage}, relying on {engine} that its limit is no product"
+    )
+    certificate = ExternalExclusionCertificate(
+        problem,
+        answer,
+        found.rows,
+        found.columns,
+        found.left,
+        found.right,
+        found.limit,
+        list(part.steps),
+        engine,
+    )
+    return answer, certificate
