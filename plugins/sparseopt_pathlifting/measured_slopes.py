@@ -36,7 +36,7 @@ class MeasuredSlopes(so.Analyzer[so.Network]):
 
     distances: tuple[float, ...] = (1e-3, 1e-2, 0.1, 1.0, 10.0)
     pairs: int = 32
-    work: float = 4e10
+    work: float = 5e9
     seed: int = 0
 
     def __post_init__(self) -> None:
