@@ -319,7 +319,7 @@ class KroneckerLinear(nn.Module):
             shifts = [two - one for one, two in pairwise((0, *sums))]
         with torch.no_grad():
             for factor, value, shift in zip(self.factors, values, shifts, strict=True):
-                factor.copy_(torch.ldexp(value, torch.tensor(shift)))
+                factor.copy_(value * math.ldexp(1.0, shift))
 
     def extra_repr(self) -> str:
         """Sizes and patterns, for printing."""
