@@ -13,10 +13,14 @@ import sparseopt as so
 from sparseopt.closedness import KroneckerChainCertificate, ShortenedChainCertificate
 from sparseopt.closedness.chains import shorten
 from sparseopt.closedness.masked import covered, start
+from sparseopt_closedness.chain_case_search import cases_of_chain
 from sparseopt_closedness.reduction import reduce_state
 
 LARGEST_SIZE = 30_000_000
 """Rows x terms x columns of two neighbours up to which absorption takes seconds."""
+
+LONGEST_GROUP = 4
+"""Factors that are replaced by one at once."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,11 @@ def _steps(chain: Sequence[np.ndarray], context: so.Context) -> Iterator[list[An
             proof = proof[3]
         if not still_open and proof == ["components", []]:
             yield ["contract", place, inner]
+    for count in range(3, min(len(chain), LONGEST_GROUP) + 1):
+        for place in range(len(chain) - count + 1):
+            tree = cases_of_chain(chain[place : place + count], context)
+            if tree is not None:
+                yield ["cases", place, count, tree]
 
 
 def kronecker_chain(supports: Sequence[np.ndarray]) -> list[list[int]] | None:
