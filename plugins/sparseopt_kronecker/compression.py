@@ -49,8 +49,8 @@ def compress(
     budget : float or int
         A float between 0 and 1: of each chosen layer's weight, the share that its factors may
         have. An integer: the values that the factors of all replaced layers may have together;
-        they are distributed so that the sum of the squared relative errors becomes small (see
-        `sparseopt_kronecker.layer_choice.allocate`), again without each layer that is left alone.
+        they are distributed so that the sum of the squared relative errors becomes least, again
+        without each layer that is left alone.
     layers : iterable of str, or function of name and layer, or None
         Which ones to replace, by their names in ``model.named_modules()``; None: every
         `torch.nn.Linear`.
@@ -89,7 +89,8 @@ def compress(
     for 1024 x 1024, 25 s for 3072 x 768. Left alone, with the reason, are also layers whose
     weight other code reads or that do more than multiply: subclasses of `torch.nn.Linear`, layers
     with hooks, tied weights. The smaller model is usually trained for a
-    while: the nearest factors are a start, not the best ones for the model's task.
+    while: the nearest factors are a start, not the best ones for the model's task. First and last
+    layers often matter most; name the others in `layers` to keep them.
 
     Examples
     --------

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 import sparseopt as so
 from sparseopt.butterfly import architecture_front
 from sparseopt.kronecker.splitting import to_blocks
+
+_MOST_SUMS = 4096
 
 
 @dataclass(frozen=True, order=True)
@@ -131,23 +132,22 @@ def _tails(weight: np.ndarray, q: int, p: int) -> np.ndarray:
 
 
 def allocate(fronts: Sequence[Sequence[tuple[int, float]]], budget: int) -> list[int] | None:
-    """Return one choice for each layer so that sizes sum to at most `budget`.
+    """Return one choice for each layer, sizes summing to at most `budget`, errors to the least.
 
-    Starts from the smallest choices and takes, again and again, the step along the lower convex
-    hull of a front that lowers the error most per parameter. If no step is left out for want of
-    room, or the budget is used up exactly, no other choice has a smaller sum: every such sum is
-    one of a Lagrangian. Otherwise the room that is left is given to single layers, best first.
+    Adds one layer after the other and keeps the sums that no other one beats. If they become more
+    than 4096, one is kept of each of 4096 ranges of the size: then the result is that of a budget
+    smaller by at most one range per layer. Without that it is exact.
 
     Parameters
     ----------
     fronts : sequence of sequences of (size, error)
-        Of each layer, sizes rising and errors falling. Errors add up.
+        Of each layer.
     budget : int
 
     Returns
     -------
     list of int or None
-        Index of the choice in each front; None if not even the smallest choices fit.
+        Index of the choice in each front; None if nothing fits.
 
     Examples
     --------
@@ -155,49 +155,30 @@ def allocate(fronts: Sequence[Sequence[tuple[int, float]]], budget: int) -> list
     >>> allocate([[(1, 5.0), (3, 1.0)], [(2, 2.0), (4, 1.5)]], 5)
     [1, 0]
     """
-    chosen = [0] * len(fronts)
-    room = budget - sum(front[0][0] for front in fronts)
-    if room < 0:
-        return None
-    steps = []
-    for layer, front in enumerate(fronts):
-        for one, two in pairwise(_hull(front)):
-            size = front[two][0] - front[one][0]
-            gain = front[one][1] - front[two][1]
-            steps.append((-gain / size, layer, two, size))
-    # Slopes fall along a hull, so the steps of one layer come in their order.
-    blocked: set[int] = set()
-    for _, layer, target, size in sorted(steps):
-        if size > room:
-            blocked.add(layer)
-        elif layer not in blocked:
-            chosen[layer] = target
-            room -= size
-    while True:
-        options = [
-            (fronts[layer][i][1] - front[k][1], layer, k)
-            for layer, (i, front) in enumerate(zip(chosen, fronts, strict=True))
-            for k in range(i + 1, len(front))
-            if front[k][0] - front[i][0] <= room
-        ]
-        if not options:
-            return chosen
-        _, layer, k = max(options)
-        room -= fronts[layer][k][0] - fronts[layer][chosen[layer]][0]
-        chosen[layer] = k
-
-
-def _hull(front: Sequence[tuple[int, float]]) -> list[int]:
-    """Return the indices on the lower convex hull of (size, error)."""
-    kept: list[int] = []
-    for i, (size, error) in enumerate(front):
-        while len(kept) >= 2:
-            (s0, e0), (s1, e1) = front[kept[-2]], front[kept[-1]]
-            if (e0 - e1) * (size - s1) > (e1 - error) * (s1 - s0):
-                break
-            kept.pop()
-        kept.append(i)
-    return kept
+    sizes, errors = np.zeros(1, dtype=np.int64), np.zeros(1)
+    reserved = sum(min(size for size, _ in front) for front in fronts)
+    kept: list[np.ndarray] = []
+    for front in fronts:
+        reserved -= min(size for size, _ in front)
+        size = np.add.outer(sizes, np.array([s for s, _ in front])).ravel()
+        error = np.add.outer(errors, np.array([e for _, e in front])).ravel()
+        order = np.flatnonzero(size <= budget - reserved)
+        order = order[np.lexsort((error[order], size[order]))]
+        lowest = np.minimum.accumulate(np.append(np.inf, error[order]))
+        order = order[error[order] < lowest[:-1]]
+        if order.size > _MOST_SUMS:
+            ranges = size[order] * _MOST_SUMS // (budget + 1)
+            order = order[np.append(ranges[1:] != ranges[:-1], True)]
+        if order.size == 0:
+            return None
+        kept.append(order)
+        sizes, errors = size[order], error[order]
+    chosen = []
+    place = sizes.size - 1  # errors fall with the size
+    for order, front in zip(reversed(kept), reversed(fronts), strict=True):
+        place, choice = divmod(int(order[place]), len(front))
+        chosen.append(choice)
+    return chosen[::-1]
 
 
 def _divisors(n: int) -> list[int]:
