@@ -143,6 +143,9 @@ class _Figure:
         """Draw the values of a factor in a panel, with a bar of colours."""
         cells = largest_values(values, pattern)
         top = float(np.nanmax(np.abs(cells))) or 1.0
+        # Beyond these the scale of colours overflows: then shares of the largest value are shown.
+        unit = 1.0 if 1e-100 < top < 1e100 else top
+        cells, top = cells / unit, top / unit
         signed = values.dtype.kind != "c"
         self.panels[place].set_facecolor(_OUTSIDE)
         image = self._image(
@@ -155,6 +158,8 @@ class _Figure:
         )
         bar = self.canvas.colorbar(image, ax=self.panels[place], shrink=0.7)
         bar.ax.tick_params(labelsize=7)
+        if unit != 1.0:
+            bar.set_label(f"times {unit:.3g}", fontsize=7)
 
     def _image(
         self, place: int, cells: np.ndarray, pattern: KroneckerPattern, **colours: Any

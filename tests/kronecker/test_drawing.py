@@ -92,6 +92,21 @@ def test_a_zero_factor_is_drawn() -> None:
     assert product.draw().axes[0].images[0].get_clim() == (-1.0, 1.0)
 
 
+@pytest.mark.parametrize("size", [1e308, 5e-324])
+def test_extreme_values_are_drawn(size: float) -> None:
+    values = np.array([[size, -size / 4]]).reshape(1, 1, 2, 1)
+    product = so.KroneckerProduct((values,), so.Architecture([(1, 1, 2, 1)]))
+    panel, bar = product.draw().axes
+    assert np.array_equal(panel.images[0].get_array()[0], values.ravel() / size)
+    assert bar.get_ylabel() == f"times {size:.3g}"
+
+
+@pytest.mark.parametrize("numbers", [(1, 1, 1, 1), (1, 1, 900, 1), (900, 1, 1, 1), (3, 1, 7, 11)])
+def test_any_shape_is_drawn(numbers: tuple[int, int, int, int], tmp_path: Path) -> None:
+    so.KroneckerPattern(*numbers).draw(tmp_path / "a.png")
+    random_product([numbers], np.random.default_rng(0)).draw(tmp_path / "b.png")
+
+
 def test_without_matplotlib_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r"pip install 'sparseopt\[plot\]'"):
