@@ -59,7 +59,7 @@ class ButterflyAdam(so.Solver[so.ButterflyFactorization]):
         tensor target is descended on its device.
         """
         context.check_time("reading the target")
-        task = Task.of(problem, self.watch)
+        task = Task.of(problem, self.watch, 10)
         if task.is_trivial:
             task.tell(0.0)
             return task.finish(problem, task.trivial_factors())

@@ -87,7 +87,7 @@ class ButterflyAlternating(so.Solver[so.ButterflyFactorization]):
         About four times the memory of the target.
         """
         context.check_time("reading the target")
-        task = Task.of(problem, self.watch)
+        task = Task.of(problem, self.watch, 4)
         if task.is_trivial:
             task.tell(0.0)
             return task.finish(problem, task.trivial_factors())

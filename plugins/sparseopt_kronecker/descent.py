@@ -16,6 +16,7 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.kronecker.splitting import lift
+from sparseopt_kronecker.memory import require_memory
 
 Watch = Callable[[float, float], None]
 """Called with the seconds since the start of the solver and the relative error reached."""
@@ -53,9 +54,11 @@ class Task:
     started: float
 
     @staticmethod
-    def of(problem: so.ButterflyFactorization, watch: Watch | None) -> Task:
-        """Read the whole target, once."""
+    def of(problem: so.ButterflyFactorization, watch: Watch | None, copies: int) -> Task:
+        """Read the whole target, once, if there is memory for so many copies of it."""
         started = time.perf_counter()
+        m, n = problem.shape
+        require_memory(copies * m * n * problem.dtype.itemsize, "hierarchical_numpy needs less")
         matrix = problem.columns(0, problem.shape[1])
         parts = (matrix.real, matrix.imag) if matrix.dtype.kind == "c" else (matrix,)
         exponent = math.frexp(max(float(np.abs(part).max()) for part in parts))[1]

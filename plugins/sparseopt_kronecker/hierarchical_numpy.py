@@ -8,6 +8,7 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt_kronecker.hierarchy import Run, Standard, finish, require_options, run_safely
+from sparseopt_kronecker.memory import require_memory
 from sparseopt_kronecker.numpy_steps import peel
 
 
@@ -47,12 +48,23 @@ class HierarchicalNumpy(so.Solver[so.ButterflyFactorization]):
         2 x 2 blocks), the factors, and tiles of 64 Ki entries.
         """
         standard = Standard.of(problem.architecture)
+        _require_memory(problem, standard)
         run = run_safely(problem, standard, context, factorize)
         return finish(problem, standard, run, self.bounds, self.probes)
 
     def cost(self, problem: so.ButterflyFactorization) -> float:
         """Predict the seconds: a few nanoseconds per entry."""
         return 3e-4 + 5e-9 * problem.shape[0] * problem.shape[1]
+
+
+def _require_memory(problem: so.ButterflyFactorization, standard: Standard) -> None:
+    """Ask for the first rest and the factors, or, with one factor, for the whole matrix."""
+    entries = standard.rows * standard.columns
+    if standard.levels:
+        entries = entries * standard.levels[0].rank // standard.levels[0].b
+    entries += problem.architecture.nnz
+    remedy = "split the target into blocks of rows and columns, or take float32"
+    require_memory(entries * problem.dtype.itemsize, remedy)
 
 
 def factorize(problem: so.ButterflyFactorization, standard: Standard, context: so.Context) -> Run:

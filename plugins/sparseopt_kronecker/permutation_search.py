@@ -73,7 +73,7 @@ class OrderSearch:
         self.data = np.ascontiguousarray(matrix.T[None], dtype=kind)  # column by column
         self.starts = starts
         self.context = context
-        self.known: dict[bytes, _Columns] = {}
+        self.known: dict[bytes, dict[int, np.ndarray]] = {}
 
     def orders(self, floor: float) -> tuple[np.ndarray, np.ndarray]:
         """Return row and column orders such that ``matrix[rows][:, columns]`` is nearly dyadic.
@@ -115,8 +115,7 @@ class OrderSearch:
         if m == 2:
             halves = np.tile(np.array([0, 1], dtype=np.int8), (len(data), 1))
             return _Level(np.array([[0, 1]]), halves, 0.0)
-        key = sha256(data.data).digest()
-        columns = self.known.setdefault(key, _Columns(data))
+        columns = _Columns(data, self.known.setdefault(sha256(data.data).digest(), {}))
         noise = floor**2 * float(columns.energy.mean())
         rounding = 64 * float(np.finfo(float).eps) * float(columns.energy.sum())
         best: _Level | None = None
@@ -178,13 +177,15 @@ class _Columns:
         Squared moduli.
     energy : array (m,)
         Squared norm of every column, over all classes.
+    known : dict
+        The `errors` found so far; kept over floors, unlike the rest.
     """
 
-    def __init__(self, entries: np.ndarray) -> None:
+    def __init__(self, entries: np.ndarray, known: dict[int, np.ndarray]) -> None:
         self.entries = entries
         self.squares = entries.real**2 + entries.imag**2
         self.energy = self.squares.sum(axis=(0, 2))
-        self.known: dict[int, np.ndarray] = {}
+        self.known = known
 
     def errors(self, base: int) -> np.ndarray:
         """Return the errors of two lines through the rows of (base, q), for every q, shape (m,)."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import sparseopt as so
+from sparseopt_kronecker.memory import require_memory
 from sparseopt_kronecker.permutation_search import OrderSearch
 
 # The first floor finds exact products. Of the others, those an order of magnitude above the usual
@@ -70,8 +71,9 @@ class PermutedHierarchical(so.Solver[so.ButterflyFactorization]):
     ) -> tuple[so.PermutedKroneckerProduct, so.PermutedButterflyCertificate]:
         """Return the permuted product with its error, or raise `Inconclusive`.
 
-        O(n^3) operations per floor and orientation; a few copies of the target.
+        O(n^3) operations per floor and orientation; 160 n^2 bytes.
         """
+        require_memory(160 * problem.shape[0] ** 2, "order the target first")
         matrix = problem.columns(0, problem.shape[1])
         search = _Search(problem.architecture, problem.scaling, self.starts, context)
         floors = FLOORS[:_FEW] if problem.shape[0] <= _SMALL else FLOORS
