@@ -65,6 +65,14 @@ MANIFEST = Manifest(
             citations=("arXiv:2411.04506",),
         ),
         SolverEntry(
+            name="window_repair",
+            path="sparseopt_closedness.nearest_closed:WindowRepair",
+            problem="sparseopt:NearestClosedSupport",
+            guarantee=Guarantee.CERTIFIED,
+            summary="closed supports by few changes of entries, with a lower bound",
+            citations=("arXiv:2306.02666",),
+        ),
+        SolverEntry(
             name="training_conditions",
             path="sparseopt_closedness.training_conditions:TrainingConditions",
             problem="sparseopt:SparseTraining",

@@ -7,8 +7,14 @@ from sparseopt.closedness.closed import (
     SingleFactorCertificate,
 )
 from sparseopt.closedness.external import ExternalExclusionCertificate
+from sparseopt.closedness.nearest import (
+    ClosedSupport,
+    ClosedSupportCertificate,
+    NearestClosedSupport,
+)
 from sparseopt.closedness.not_closed import NotClosedCertificate
 from sparseopt.closedness.problem import Closedness, ClosednessVerdict
+from sparseopt.closedness.windows import lu_window_count
 
 Closedness.certificates = (
     NotClosedCertificate,

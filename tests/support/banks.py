@@ -30,6 +30,15 @@ def closedness() -> list[so.Problem]:
     ]
 
 
+def nearest_closed() -> list[so.Problem]:
+    """Supports with a window, each kind of change; supports that are closed."""
+    lu = [[[1, 0], [1, 1]], [[1, 1], [0, 1]]]
+    three = [[[1, 0, 1], [1, 1, 0], [0, 1, 1]], [[1, 1, 0], [0, 1, 1], [1, 1, 1]]]
+    closed = [np.eye(3, dtype=int), np.ones((3, 2), dtype=int)]
+    kinds = [(lu, "remove"), (lu, "add"), (lu, "both"), (three, "remove"), (closed, "both")]
+    return [so.NearestClosedSupport(supports, allow) for supports, allow in kinds]
+
+
 def butterfly() -> list[so.Problem]:
     """Exact and noisy targets of several dtypes and shapes; unknown orders with and without any
     structure."""
@@ -143,6 +152,7 @@ BANKS: dict[str, Any] = {
     "sparseopt:ButterflyFactorization": butterfly,
     "sparseopt:FixedSupportFactorization": fixed_support,
     "sparseopt:LipschitzBound": lipschitz_bound,
+    "sparseopt:NearestClosedSupport": nearest_closed,
     "sparseopt:PathCost": path_cost,
     "sparseopt:PathDistance": path_distance,
     "sparseopt:PathNorm": path_norm,
