@@ -18,6 +18,7 @@ from sparseopt.errors import (
 )
 from sparseopt.finding import Finding, SeriesFigure, Severity, SupportFigure
 from sparseopt.manifest import AnalyzerEntry, Manifest, ReaderEntry, SolverEntry
+from sparseopt.parallel import solve_all
 from sparseopt.planning import Candidate, Plan, plan
 from sparseopt.preference import preferences
 from sparseopt.problem import Problem
@@ -213,6 +214,7 @@ __all__ = [
     "read",
     "rescale",
     "solve",
+    "solve_all",
     "solvers",
     "to_json",
     "verify",

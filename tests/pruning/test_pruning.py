@@ -143,3 +143,14 @@ def test_torch_modules_get_masks() -> None:
         for name, mask in again.masks.items():
             assert not (mask & ~pruned.masks[name]).any()
         twin(torch.from_numpy(x)).sum().backward()  # masks let training go on
+
+
+@pytest.mark.parametrize("criterion", ["path_cost", "magnitude"])
+def test_supports_can_be_closed(criterion: str) -> None:
+    network = mlp((3, 4, 3, 2), seed=1)
+    open_masks = so.prune(network, 0.4, criterion)
+    pruned = so.prune(network, 0.4, criterion, closed=True)
+    assert all(verdict.value == "closed" for verdict in pruned.supports())
+    for name, mask in pruned.masks.items():
+        assert not (mask & ~open_masks.masks[name]).any()
+    assert pruned.density <= open_masks.density
