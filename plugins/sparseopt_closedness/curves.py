@@ -94,7 +94,10 @@ class CurveSearch:
         for draw in range(effort.draws):
             context.check_time("searching for curves")
             turned = bool(draw % 2)
-            x0, y0 = self._draw(self.local.transposed if turned else self.local)
+            near = self.targets[int(self.rng.integers(len(likely)))][0] if len(likely) else None
+            if turned:
+                near = None if near is None else near.T
+            x0, y0 = self._draw(self.local.transposed if turned else self.local, near)
             if turned:
                 x0, y0 = y0.T, x0.T
             found = self._at(x0, y0, wanted)
@@ -136,13 +139,21 @@ class CurveSearch:
             matrix[self.local.observed] = bits
             yield matrix
 
-    def _draw(self, state: Masked) -> tuple[np.ndarray, np.ndarray]:
-        """Return random integer X0, Y0 with the supports and X0 Y0 = 0 on the observed cells."""
+    def _draw(self, state: Masked, near: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return random integer X0, Y0 with the supports and X0 Y0 = 0 on the observed cells.
+
+        Columns of X0 are taken from the matrix `near`, if it is given, more often than not: in a
+        limit many terms have to follow columns of it.
+        """
         full = self.rng.uniform(0.3, 1.0)
         share = [1 - full, full * 0.6, full * 0.25, full * 0.15]
         x = np.where(
             state.left, self.rng.choice([0, 1, -1, 2], size=state.left.shape, p=share), 0
         ).astype(np.int64)
+        if near is not None:
+            for k in np.flatnonzero(self.rng.random(len(state.origin)) < 0.7).tolist():
+                j = int(self.rng.choice(np.flatnonzero(state.right[k])))
+                x[:, k] = np.where(state.left[:, k], near[:, j], 0)
         y = np.zeros(state.right.shape, dtype=np.int64)
         for j in range(state.right.shape[1]):
             terms = np.flatnonzero(state.right[:, j])
