@@ -52,6 +52,8 @@ def accept_target(value: Any) -> Any:
 
 
 def _accept_array(value: Any) -> np.ndarray:
+    if isinstance(value, np.ma.MaskedArray):
+        raise ProblemError("target is a masked array: fill the masked entries first")
     try:
         array = np.asarray(value)
     except ValueError as error:

@@ -39,6 +39,10 @@ class Architecture:
     patterns: tuple[KroneckerPattern, ...]
 
     def __init__(self, patterns: Iterable[KroneckerPattern | Iterable[int]]) -> None:
+        if not isinstance(patterns, Iterable):
+            raise ProblemError(
+                f"an architecture is a sequence of patterns (a, b, c, d), got {patterns!r}"
+            )
         built = tuple(_pattern(p, i) for i, p in enumerate(patterns))
         if not built:
             raise ProblemError("an architecture needs at least one pattern (a, b, c, d)")

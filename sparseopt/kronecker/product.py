@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -59,6 +59,11 @@ class KroneckerProduct:
     def __post_init__(self) -> None:
         if not isinstance(self.architecture, Architecture):
             object.__setattr__(self, "architecture", Architecture(self.architecture))
+        if not isinstance(self.factors, Iterable):
+            raise ProblemError(
+                f"factors must be a sequence of arrays, got {type(self.factors).__name__}"
+            )
+        object.__setattr__(self, "factors", tuple(self.factors))
         if len(self.factors) != len(self.architecture):
             raise ProblemError(
                 f"{len(self.factors)} factors were given for {len(self.architecture)} patterns"
