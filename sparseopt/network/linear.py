@@ -13,7 +13,7 @@ import numpy as np
 from sparseopt.errors import ProblemError
 from sparseopt.network.operator import Operator, one_input
 from sparseopt.network.parameters import Shape, as_parameter, cast
-from sparseopt.network.semiring import SUM, Semiring
+from sparseopt.network.semiring import SUM, Matmul, Semiring, matmul_in_halves
 from sparseopt.serialization import json_type
 
 # Columns of a convolution are gathered in pieces of at most this many entries, so that the first
@@ -233,37 +233,29 @@ class Conv(_Convolution):
     def propagate(self, inputs: Sequence[np.ndarray], semiring: Semiring = SUM) -> np.ndarray:
         """Gather columns of windows piece by piece and multiply each by the kernel matrix."""
         x = inputs[0]
-        n, groups, dims = x.shape[0], self.groups, len(self.kernel)
         if self.weight.shape[1] == 1 and semiring is SUM and math.prod(self.kernel) > 1:
             return self._depthwise(x)
-        windows = self._windows(x, semiring.zero)
+        return self._by_pieces(x, semiring.zero, semiring.matmul)
+
+    def propagate_reordered(self, x: np.ndarray) -> np.ndarray:
+        """Return `propagate` in ordinary arithmetic with the sums in another order.
+
+        The check of a large path-norm computes it so, where the engine does not.
+        """
+        return self._by_pieces(x, 0, matmul_in_halves)
+
+    def _by_pieces(self, x: np.ndarray, zero: float, matmul: Matmul) -> np.ndarray:
+        n, groups, dims = x.shape[0], self.groups, len(self.kernel)
+        windows = self._windows(x, zero)
         out = windows.shape[2 : 2 + dims]
         kernel = cast(self.weight, x.dtype).reshape(groups, self.weight.shape[0] // groups, -1)
         order = (0, 1, *range(2 + dims, 2 + 2 * dims), *range(2, 2 + dims))
         parts = []
         for piece in self._pieces(windows):
             columns = windows[:, :, piece].transpose(order).reshape(n, groups, kernel.shape[2], -1)
-            parts.append(semiring.matmul(kernel, columns))
+            parts.append(matmul(kernel, columns))
         result = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
         return result.reshape(n, self.weight.shape[0], *out)
-
-    def propagate_by_pixels(self, x: np.ndarray) -> np.ndarray:
-        """Return `propagate` in ordinary arithmetic with the sums in another order.
-
-        Windows are gathered as rows, one per output pixel, and multiplied from the left. The
-        check of a large path-norm computes it so, where the engine gathers columns.
-        """
-        n, groups, dims = x.shape[0], self.groups, len(self.kernel)
-        windows = self._windows(x, 0)
-        out = windows.shape[2 : 2 + dims]
-        kernel = cast(self.weight, x.dtype).reshape(groups, self.weight.shape[0] // groups, -1)
-        order = (0, *range(2, 2 + dims), 1, *range(2 + dims, 2 + 2 * dims))
-        parts = []
-        for piece in self._pieces(windows):
-            rows = windows[:, :, piece].transpose(order).reshape(n, -1, groups, kernel.shape[2])
-            product = np.matmul(rows.swapaxes(1, 2), kernel.swapaxes(1, 2))
-            parts.append(product.swapaxes(2, 3))
-        return np.concatenate(parts, axis=-1).reshape(n, self.weight.shape[0], *out)
 
     def _depthwise(self, x: np.ndarray) -> np.ndarray:
         """Return `propagate` for one input channel per group, kernel position by position."""

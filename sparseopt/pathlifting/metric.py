@@ -101,7 +101,7 @@ class PathDistanceCertificate(Certificate):
         else:
             ready = problem.dominates if self.method == "dominated" else problem.same_signs
             steps.require(ready, "the parameters meet the condition of the method")
-            right = problem.by_two_passes(by_pixels=True)
+            right = problem.by_two_passes(reordered=True)
         if isinstance(right, Fraction):
             steps.require(answer.exact in (None, right), "the exact value is right")
         else:
@@ -206,7 +206,7 @@ class PathDistance(Problem):
         }
         return self.network.with_parameters(arrays)
 
-    def by_two_passes(self, by_pixels: bool = False) -> Fraction | float:
+    def by_two_passes(self, reordered: bool = False) -> Fraction | float:
         """Return the norm of the larger parameters minus that of the smaller ones."""
         large, small = self._extreme(np.maximum), self._extreme(np.minimum)
         if is_small(large):
@@ -214,7 +214,7 @@ class PathDistance(Problem):
                 sum(backward_power_sums(n.neurons, 1), start=Fraction(0)) for n in (large, small)
             ]
             return sums[0] - sums[1]
-        norms = [power_sums(n, 1, by_pixels=by_pixels).norm(1).as_float() for n in (large, small)]
+        norms = [power_sums(n, 1, reordered=reordered).norm(1).as_float() for n in (large, small)]
         if norms[0] == math.inf:
             raise ProblemError("the path-norms leave the range of float64")
         return max(0.0, norms[0] - norms[1])

@@ -105,7 +105,7 @@ def power_sums(
     q: float,
     *,
     bias_paths: bool = True,
-    by_pixels: bool = False,
+    reordered: bool = False,
     tick: Callable[[str], None] | None = None,
     observe: Observe | None = None,
     dtype: type[np.floating] = np.float64,
@@ -120,8 +120,8 @@ def power_sums(
         0, positive, or inf.
     bias_paths : bool
         Whether paths that start at biases count.
-    by_pixels : bool
-        Compute convolutions with their sums in another order.
+    reordered : bool
+        Compute convolutions and dense layers with their sums in another order.
     tick : callable(node name), optional
         Called at each layer.
     observe : callable(node name, log2 of the total, log2 of the largest), optional
@@ -136,7 +136,7 @@ def power_sums(
     Powers
         In the shape of the output.
     """
-    settings = (q, bias_paths, by_pixels, tick, observe)
+    settings = (q, bias_paths, reordered, tick, observe)
     precisions: list[type[np.floating]] = [np.float64]
     if dtype == np.float32:
         precisions.insert(0, np.float32)
@@ -155,7 +155,7 @@ class _Logarithms:
 
     q: float
     bias_paths: bool
-    by_pixels: bool
+    reordered: bool
     tick: Callable[[str], None] | None
     observe: Observe | None
 

@@ -89,9 +89,9 @@ class PathNormCertificate(Certificate):
     """A path-norm that the core computed again in another way.
 
     Small networks: exactly, by a backward pass per output over the graph of neurons. Others: by
-    a float64 pass over the layers with convolutions in another order of summation, to the answer's
-    tolerance in the decimal logarithm of every output. Path counts (q = 0): again as integers,
-    modulo other primes.
+    a float64 pass over the layers with the sums of all convolutions and dense layers in another
+    order, to the answer's tolerance in the decimal logarithm of every output. Path counts
+    (q = 0): again as integers, modulo other primes.
     """
 
     problem: PathNorm
@@ -141,7 +141,7 @@ class PathNormCertificate(Certificate):
             powers = backward_power_sums(problem.chosen.neurons, problem.q)
             return Powers.of_fractions(powers)
         steps.note("computed again in float64 by another order of summation")
-        return power_sums(problem.chosen, problem.q, by_pixels=True)
+        return power_sums(problem.chosen, problem.q, reordered=True)
 
     def _check_exact(self, steps: Steps) -> Powers:
         problem, claimed = self.problem, self.answer.exact_powers
@@ -240,7 +240,7 @@ class PathNorm(Problem):
 
     def evaluate(self, answer: PathNormValue) -> Mapping[str, float]:
         """Return how far the logarithm is from that of a float64 pass."""
-        right = self.answer_from(power_sums(self.chosen, self.q, by_pixels=True)).log10
+        right = self.answer_from(power_sums(self.chosen, self.q, reordered=True)).log10
         return {"log10_error": 0.0 if right == answer.log10 else abs(answer.log10 - right)}
 
     def describe(self) -> str:

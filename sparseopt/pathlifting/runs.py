@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparseopt.network.linear import Conv, Scale
+from sparseopt.network.linear import Conv, Dense, Scale
 from sparseopt.network.operator import Add, Concat, Operator, Permute, Relu
 from sparseopt.network.parameters import Shape
-from sparseopt.network.semiring import SUM, Semiring
+from sparseopt.network.semiring import SUM, Semiring, matmul_in_halves
 from sparseopt.network.window import AxisMap, AxisWindow, MaxPool, Resample
 from sparseopt.pathlifting.combos import (
     Combos,
@@ -129,23 +129,23 @@ def propagate(
     op: Operator,
     inputs: Sequence[Runs],
     semiring: Semiring = SUM,
-    by_pixels: bool = False,
+    reordered: bool = False,
     wanted: Wanted | None = None,
 ) -> Runs:
     """Return ``op.propagate`` on values with runs.
 
-    With `by_pixels`, convolutions add up in another order. `wanted` says which combinations of
-    positions of the result suffice (see `sparseopt.pathlifting.combos`); the result has them
-    where that is less work. Both in ordinary arithmetic only.
+    With `reordered`, convolutions and dense layers add up in another order. `wanted` says which
+    combinations of positions of the result suffice (see `sparseopt.pathlifting.combos`); the
+    result has them where that is less work. Both in ordinary arithmetic only.
     """
-    return _propagate(op, inputs, semiring, by_pixels, wanted).narrowed(wanted)
+    return _propagate(op, inputs, semiring, reordered, wanted).narrowed(wanted)
 
 
 def _propagate(
-    op: Operator, inputs: Sequence[Runs], semiring: Semiring, by_pixels: bool, wanted: Wanted | None
+    op: Operator, inputs: Sequence[Runs], semiring: Semiring, reordered: bool, wanted: Wanted | None
 ) -> Runs:
     if isinstance(op, Conv):
-        return _conv(op, inputs[0], semiring, by_pixels, wanted)
+        return _conv(op, inputs[0], semiring, reordered, wanted)
     if isinstance(op, Relu):
         return inputs[0]
     if isinstance(op, Scale):
@@ -161,7 +161,12 @@ def _propagate(
     if isinstance(op, Permute):
         classes = tuple(inputs[0].classes[a] for a in op.axes)
         return Runs(op.propagate([inputs[0].array]), classes)
-    array = op.propagate([x.expanded().array for x in inputs], semiring)
+    arrays = [x.expanded().array for x in inputs]
+    if reordered and isinstance(op, Dense):
+        columns = arrays[0].reshape(-1, op.weight.shape[1]).T
+        array = matmul_in_halves(op.weight, columns).T.reshape(*arrays[0].shape[:-1], -1)
+    else:
+        array = op.propagate(arrays, semiring)
     return Runs(array, (None,) * (array.ndim - 1))
 
 
@@ -188,15 +193,15 @@ def _representatives(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     return first, index
 
 
-def _conv(op: Conv, x: Runs, semiring: Semiring, by_pixels: bool, wanted: Wanted | None) -> Runs:
+def _conv(op: Conv, x: Runs, semiring: Semiring, reordered: bool, wanted: Wanted | None) -> Runs:
     x = x.expanded([0])
-    pointwise = set(op.kernel) == set(op.stride) == {1} and not any(map(any, op.padding))
-    if pointwise:
+    if set(op.kernel) == set(op.stride) == {1} and not any(map(any, op.padding)):
         x = x.narrowed(wanted)
-    elif not any(wanted or ()) and all(c is None for c in x.classes):
-        pointwise = True  # nothing to gain from gathering here
-    if pointwise:
-        array = op.propagate_by_pixels(x.array) if by_pixels else op.propagate([x.array], semiring)
+        columns = x.array.reshape(len(x.array), op.groups, op.weight.shape[1], -1)
+        result = _product(op, columns, semiring, reordered)
+        return Runs(result.reshape(len(result), -1, *x.array.shape[2:]), x.classes)
+    if not any(wanted or ()) and all(c is None for c in x.classes):
+        array = op.propagate_reordered(x.array) if reordered else op.propagate([x.array], semiring)
         return Runs(array, x.classes)
     keys: list[np.ndarray] = []
     classes: list[np.ndarray | Combos | None] = []
@@ -218,7 +223,7 @@ def _conv(op: Conv, x: Runs, semiring: Semiring, by_pixels: bool, wanted: Wanted
         x = x.combined(axis, needed)
         keys.append(needed.places(rows))
         classes.append(combos)
-    result = _product(op, _gather(op, x.array, keys, semiring.zero), semiring, by_pixels)
+    result = _product(op, _gather(op, x.array, keys, semiring.zero), semiring, reordered)
     out = tuple(len(cells) for cells in keys)
     return Runs(result.reshape(len(result), -1, *out), (None, *classes))
 
@@ -250,12 +255,10 @@ def _gather(op: Conv, array: np.ndarray, keys: Sequence[np.ndarray], zero: float
     return columns.reshape(len(array), op.groups, -1, outputs)
 
 
-def _product(op: Conv, columns: np.ndarray, semiring: Semiring, by_pixels: bool) -> np.ndarray:
-    """Multiply gathered windows by the kernel, from the left or as rows from the right."""
+def _product(op: Conv, columns: np.ndarray, semiring: Semiring, reordered: bool) -> np.ndarray:
+    """Multiply gathered windows by the kernel."""
     kernel = op.weight.reshape(op.groups, op.weight.shape[0] // op.groups, -1)
-    if not by_pixels:
-        return semiring.matmul(kernel, columns)
-    return np.matmul(columns.swapaxes(2, 3), kernel.swapaxes(1, 2)).swapaxes(2, 3)
+    return (matmul_in_halves if reordered else semiring.matmul)(kernel, columns)
 
 
 def _concat(op: Concat, inputs: Sequence[Runs], wanted: Wanted | None) -> Runs:

@@ -36,6 +36,8 @@ Value = tuple[runs.Runs, int]
 _SAFE = {np.dtype(np.float64): 480, np.dtype(np.float32): 60}
 _CLEAR = {np.dtype(np.float64): 2.0**-900, np.dtype(np.float32): 2.0**-90}
 _SCRATCH = 1 << 14
+_ZERO = -(1 << 40)
+"""Exponent of values without a positive entry; far below any other."""
 
 
 class OutOfRange(Exception):
@@ -54,14 +56,14 @@ class ScaledPass:
         self,
         q: float,
         bias_paths: bool,
-        by_pixels: bool,
+        reordered: bool,
         tick: Callable[[str], None] | None,
         observe: Observe | None,
         dtype: type[np.floating] = np.float64,
     ) -> None:
         self._q = q
         self._bias_paths = bias_paths
-        self._by_pixels = by_pixels
+        self._reordered = reordered
         self._tick = tick
         self._observe = observe
         self._dtype = np.dtype(dtype)
@@ -99,7 +101,7 @@ class ScaledPass:
         # Biases that may vary over positions are added before these are combined.
         first = wanted if offset is None or isinstance(op, Conv) else None
         with np.errstate(over="ignore", under="ignore"):
-            result = runs.propagate(op, inputs, by_pixels=self._by_pixels, wanted=first)
+            result = runs.propagate(op, inputs, reordered=self._reordered, wanted=first)
         exponent += shift
         if faint:
             self._require_clear(result.array)
@@ -204,10 +206,12 @@ class ScaledPass:
         return result
 
     def _normal(self, value: runs.Runs, exponent: int) -> Value:
-        """Return the value with largest entry in [1/2, 1)."""
+        """Return the value with largest entry in [1/2, 1), or zeros with exponent `_ZERO`."""
         top = float(value.array.max())
         if not top < math.inf:
             raise OutOfRange
+        if top == 0.0:
+            return value, _ZERO
         shift = math.frexp(top)[1]
         if not shift:
             return value, exponent
@@ -234,20 +238,18 @@ class ScaledPass:
             raise OutOfRange
 
     def _aligned(self, values: list[Value]) -> tuple[list[runs.Runs], int, bool]:
-        """Return settled values under one exponent, and whether one has faint entries there.
+        """Return normal values under one exponent, and whether one has faint entries there.
 
         Faint are nonzero entries that end below ``2**-safe``; they may be rounded to zero.
         """
-        first = values[0][1]
-        if all(exponent == first for _, exponent in values):
-            return [value for value, _ in values], first, False
-        common = max((e for value, e in values if value.array.any()), default=0)
+        common = max(exponent for _, exponent in values)
         result, faint = [], False
         for value, exponent in values:
-            if exponent != common and value.array.any():
+            if common > exponent > _ZERO // 2:
                 moved = self._times_power(value.array, exponent - common)
-                least = float(np.where(value.array > 0, moved, 1.0).min())
-                faint = faint or least < 2.0**-self._safe
+                if float(moved.min()) < 2.0**-self._safe:
+                    least = float(moved.min(initial=1.0, where=value.array > 0))
+                    faint = faint or least < 2.0**-self._safe
                 value = value.scaled(moved)
             result.append(value)
         return result, common, faint

@@ -207,7 +207,7 @@ def test_both_orders_of_a_convolution_agree(name: str) -> None:
     op, shapes = OPERATORS[name]
     assert isinstance(op, Conv)
     x = normal(2, *shapes[0])
-    np.testing.assert_allclose(op.propagate([x]), op.propagate_by_pixels(x), rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(op.propagate([x]), op.propagate_reordered(x), rtol=1e-12, atol=1e-13)
 
 
 @cases

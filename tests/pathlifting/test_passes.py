@@ -133,8 +133,8 @@ def test_the_pass_is_the_one_at_every_position(seed: int) -> None:
     assert wanted_combos(net, lambda node: node.op)
     for q in (0, 0.5, 1, 2):
         right = np.log10(plain(net, q))
-        for by_pixels in (False, True):
-            found = power_sums(net, q, by_pixels=by_pixels).log10()
+        for reordered in (False, True):
+            found = power_sums(net, q, reordered=reordered).log10()
             np.testing.assert_allclose(found, right, atol=1e-12)
         single = power_sums(net, q, dtype=np.float32).log10()
         np.testing.assert_allclose(single, right, atol=3e-6)
