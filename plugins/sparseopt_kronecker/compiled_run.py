@@ -13,6 +13,7 @@ level is row rho of the group with digit x_l.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from sparseopt_kronecker.compiled_steps import compiled, lines, pairs, planes
 from sparseopt_kronecker.hierarchy import Standard
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layout:
     """Where everything stands.
 
@@ -33,6 +34,8 @@ class Layout:
         Number of groups of level l that one group of level l + 1 needs (at the last level: all).
     order : int array (leaves,)
         Row group t_0 of every leaf.
+    rows : int array (leaves, b)
+        Rows of the target of every leaf.
     work_rows, left_size : int
         Rows of the workspace; length of the flat array of all U.
     """
@@ -40,10 +43,12 @@ class Layout:
     table: np.ndarray
     radix: np.ndarray
     order: np.ndarray
+    rows: np.ndarray
     work_rows: int
     left_size: int
 
     @staticmethod
+    @lru_cache(maxsize=16)
     def of(standard: Standard) -> Layout:
         """Return the layout of a standard form with at least one level."""
         levels = standard.levels
@@ -61,7 +66,9 @@ class Layout:
         last = levels[-1]
         # The rest: the rows of the last factor.
         table.append([last.rank * last.d, 1, 0, 0, 0, offset, row])
-        return Layout(np.array(table), np.array(radix), order, row + last.rank * last.d, offset)
+        rows = order[:, None] + levels[0].d * np.arange(levels[0].b)[None, :]
+        work_rows = row + last.rank * last.d
+        return Layout(np.array(table), np.array(radix), order, rows, work_rows, offset)
 
     def lefts(self, left: np.ndarray) -> list[np.ndarray]:
         """Return U of every level, (d, groups, b, r), as views of the flat array."""

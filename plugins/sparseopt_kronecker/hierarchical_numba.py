@@ -73,7 +73,7 @@ def factorize(problem: so.ButterflyFactorization, standard: Standard, context: s
     living = read_only(work)
     left = np.empty(layout.left_size, dtype=problem.dtype)
     residuals = np.zeros(2)
-    rows = layout.order[:, None] + level.d * np.arange(level.b)[None, :]
+    rows = layout.rows
     breath = max(1, _BREATH // (level.b * standard.columns))
     if not matrix.flags.c_contiguous:
         breath = max(1, min(breath, _COPY // (level.b * standard.columns)))

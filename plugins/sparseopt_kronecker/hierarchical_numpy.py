@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 import sparseopt as so
-from sparseopt_kronecker.hierarchy import Run, Standard, finish, require_options, run_safely
+from sparseopt_kronecker.hierarchy import Level, Run, Standard, finish, require_options, run_safely
 from sparseopt_kronecker.memory import require_memory
 from sparseopt_kronecker.numpy_steps import peel
+
+# Entries per tile: the tile and what is left of it stay in the second and third level caches.
+TILE = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -68,42 +72,122 @@ def _require_memory(problem: so.ButterflyFactorization, standard: Standard) -> N
 
 
 def factorize(problem: so.ButterflyFactorization, standard: Standard, context: so.Context) -> Run:
-    """Run all levels in NumPy."""
+    """Run all levels in NumPy, several at a time on tiles that stay in cache."""
     levels = standard.levels
     if not levels:
         rest = next(matrix for _, _, matrix in standard.slices(problem, 1))
         return Run([], np.array(rest), 0.0, 1.0)
-    lefts = []
-    residual = energy = 0.0
+    lefts = [
+        np.empty((level.d, level.groups, level.b, level.rank), dtype=problem.dtype)
+        for level in levels
+    ]
+    sums = np.zeros(2)
     rest = np.empty(0)
-    for i, level in enumerate(levels):
-        context.check_time("factorizing")
-        context.report(i / len(levels), f"factor {i + 1} of {len(levels) + 1}")
-        shape = (level.d, level.groups, level.b, level.rank)
-        left = np.empty(shape, dtype=problem.dtype)
-        if i == 0:
-            rest, kept, all_ = _first(problem, standard, left)
-            energy = all_
+    first = 0
+    while first < len(levels):
+        last = _reach(levels, first, standard.columns)
+        stage = Stage(levels[first:last], lefts[first:last])
+        out = np.empty((levels[last - 1].rank * stage.rows, standard.columns), dtype=problem.dtype)
+        if first == 0:
+            spans = standard.slices(problem, levels[0].groups)
         else:
-            blocks = rest.reshape(level.b, level.d, level.groups, level.c)
-            rest = blocks[: level.rank]
-            kept, all_ = peel(blocks, rest, left, level.rank)
-        residual += max(all_ - kept, 0.0)
-        lefts.append(left)
-    return Run(lefts, rest, residual, energy)
+            spans = iter([(0, levels[first].groups, rest)])
+        for start, stop, matrix in spans:
+            context.check_time("factorizing")
+            context.report(first / len(levels), f"factor {first + 1} of {len(levels) + 1}")
+            kept = stage.run(matrix, out, start, stop)
+            sums += kept if first == 0 else (kept[0], 0.0)
+        rest = out
+        first = last
+    return Run(lefts, rest, float(sums[0]), float(sums[1]))
 
 
-def _first(
-    problem: so.ButterflyFactorization, standard: Standard, left: np.ndarray
-) -> tuple[np.ndarray, float, float]:
-    """Run the first level, reading the target by column groups if it is no array."""
-    level = standard.levels[0]
-    out = np.empty((level.rank, level.d, level.groups, level.c), dtype=problem.dtype)
-    kept = energy = 0.0
-    for first, last, matrix in standard.slices(problem, level.groups):
-        blocks = matrix.reshape(level.b, level.d, last - first, level.c)
-        span = slice(first, last)
-        one, all_ = peel(blocks, out[:, :, span], left[:, span], level.rank)
-        kept += one
-        energy += all_
-    return out, kept, energy
+def _reach(levels: Sequence[Level], first: int, columns: int) -> int:
+    """Return the level after the last that a tile can go through, at least first + 1.
+
+    A tile holds all rows that a row group of the last level is made of: they multiply from level
+    to level. No more levels are taken than it needs to bring the rest down to one tile.
+    """
+    last = first + 1
+    while last < len(levels):
+        rest = levels[last].b * levels[last].d * columns
+        height = levels[first].b * levels[first].d // levels[last].d
+        if rest <= TILE or height * columns > TILE:
+            break
+        last += 1
+    return last
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Some levels in a row, done for a range of row groups of the last one after the other.
+
+    Row group t of level l is x D + s, with D the number of row groups of the last level: groups
+    of equal s depend on each other only. So a tile is a range of s, with all x.
+
+    Attributes
+    ----------
+    levels : sequence of Level
+    lefts : sequence of array (d, groups, b, r)
+        Receive U.
+    """
+
+    levels: Sequence[Level]
+    lefts: Sequence[np.ndarray]
+
+    @property
+    def rows(self) -> int:
+        """D, the number of row groups of the last level."""
+        return self.levels[-1].d
+
+    def run(self, matrix: np.ndarray, out: np.ndarray, start: int, stop: int) -> np.ndarray:
+        """Run all tiles.
+
+        Parameters
+        ----------
+        matrix : array (b d, columns of the groups start..stop)
+            The rest before the first level, for these of its groups.
+        out : array (r D, N)
+            Receives the rest after the last level, in the columns of these groups.
+
+        Returns
+        -------
+        array (2,)
+            Sums of the squared residuals, and of the squared entries.
+        """
+        one = self.levels[0]
+        source = matrix.reshape(one.b, one.d // self.rows, self.rows, stop - start, one.c)
+        target = out.reshape(self.levels[-1].rank, self.rows, one.groups, one.c)
+        height = one.b * one.d // self.rows
+        wide = max(1, min(stop - start, TILE // (height * one.c)))
+        many = max(1, TILE // (height * one.c * wide))
+        sums = np.zeros(2)
+        for s in range(0, self.rows, many):
+            for g in range(0, stop - start, wide):
+                span = slice(s, s + many)
+                tile = source[:, :, span, g : g + wide]
+                groups = slice(start + g, min(start + g + wide, stop))
+                sums += self._tile(tile, target[:, span, groups], span, groups)
+        return sums
+
+    def _tile(
+        self, tile: np.ndarray, target: np.ndarray, span: slice, groups: slice
+    ) -> tuple[float, float]:
+        """Run all levels on one tile (b, x, s, g, c); return its residual and energy."""
+        many = tile.shape[2]
+        residual = energy = 0.0
+        for i, (level, left) in enumerate(zip(self.levels, self.lefts, strict=True)):
+            if i:
+                tile = tile.reshape(level.b, level.d // self.rows, many, -1, level.c)
+            steps = level.groups // self.levels[0].groups
+            own = left.reshape(-1, self.rows, *left.shape[1:])
+            own = own[:, span, groups.start * steps : groups.stop * steps]
+            if i == len(self.levels) - 1:
+                rest = target.reshape(level.rank, 1, many, -1, level.c)
+            else:
+                rest = np.empty((level.rank, *tile.shape[1:]), dtype=tile.dtype)
+            kept, whole = peel(tile, rest, own, level.rank)
+            residual += max(whole - kept, 0.0)
+            energy = energy if i else whole
+            tile = rest
+        return residual, energy

@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ class Level:
     groups: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Standard:
     """A problem in standard form.
 
@@ -69,8 +70,9 @@ class Standard:
     columns: int
 
     @staticmethod
+    @lru_cache(maxsize=64)  # targets of one shape often come one after the other
     def of(architecture: so.Architecture) -> Standard:
-        """Return the standard form of a chainable architecture."""
+        """Return the standard form of a chainable architecture; the same object every time."""
         reduced = architecture.reduced()
         outer, inner = reduced[0].a, reduced[-1].d
         whole = reduced.product

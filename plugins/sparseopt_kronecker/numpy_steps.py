@@ -1,9 +1,9 @@
-"""One level of a hierarchical factorization in NumPy, tiled so that temporaries stay in cache.
+"""One level of a hierarchical factorization in NumPy, on blocks that fit in cache.
 
-Every function takes blocks as an array (b, d, g, c): entry (j, t, g, k) is entry (j, k) of block
-(t, g), see `hierarchy`. Blocks of rank 1 with two rows have a closed form; rank 1 with more rows
-is a power iteration on the Gram matrix; any other rank takes the eigenvectors of the smaller Gram
-matrix, or the SVD where squaring would lose too much.
+Every function takes blocks as an array (b, ..., c): entry (j, i, k) is entry (j, k) of block i,
+for any number of axes of blocks, see `hierarchy`. Blocks of rank 1 with two rows have a closed
+form; rank 1 with more rows is a power iteration on the Gram matrix; any other rank takes the
+eigenvectors of the smaller Gram matrix, or the SVD where squaring would lose too much.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-# Entries per tile: the tile, its products and the output stay in the second level cache.
-TILE = 1 << 16
+# Rows from this length on are combined by BLAS, one call per block.
+WIDE = 32
 # Up to this many steps a power iteration may take before the eigenvectors are computed.
 POWER_STEPS = 20
 
@@ -36,11 +36,11 @@ def peel(
 
     Parameters
     ----------
-    source : array (b, d, g, c)
+    source : array (b, ..., c)
         The blocks.
-    target : array (r, d, g, c)
-        Receives W; may be ``source[:r]``.
-    left : array (d, g, b, r)
+    target : array (r, ..., c)
+        Receives W; apart from the source.
+    left : array (..., b, r)
         Receives U, with orthonormal columns.
 
     Returns
@@ -48,24 +48,11 @@ def peel(
     kept, energy : float
         Sums over blocks of |W|^2 and |B|^2.
     """
-    b, d, g, c = source.shape
-    if rank == 1 and b == 2:
-        step = _pairs
-    elif rank == 1:
-        step = _lines
-    else:
-        step = _planes
-    kept = energy = 0.0
-    rows = max(1, TILE // (b * g * c))
-    # A single row of blocks may be wider than a tile: cut it by groups as well.
-    wide = max(1, TILE // (b * c)) if rows == 1 else g
-    for t in range(0, d, rows):
-        for h in range(0, g, wide):
-            tile = slice(None), slice(t, t + rows), slice(h, h + wide)
-            parts = step(source[tile], target[tile], left[tile[1:]], rank)
-            kept += parts[0]
-            energy += parts[1]
-    return kept, energy
+    if rank == 1 and len(source) == 2:
+        return _pairs(source, target, left)
+    if rank == 1:
+        return _lines(source, target, left)
+    return _planes(source, target, left, rank)
 
 
 def _dots(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -75,9 +62,7 @@ def _dots(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.einsum("...k,...k->...", x.conj() if x.dtype.kind == "c" else x, y)
 
 
-def _pairs(
-    source: np.ndarray, target: np.ndarray, left: np.ndarray, rank: int
-) -> tuple[float, float]:
+def _pairs(source: np.ndarray, target: np.ndarray, left: np.ndarray) -> tuple[float, float]:
     """Two rows x, y, rank 1: the top eigenvector of [[|x|^2, x y^H], [y x^H, |y|^2]].
 
     With delta half the difference of the diagonal and h = hypot(delta, |x y^H|), the eigenvector
@@ -101,35 +86,36 @@ def _pairs(
     u1 = np.where(swap, big, yx)
     left[..., 0, 0] = u0
     left[..., 1, 0] = u1
-    other = np.multiply(y, u1.conj()[..., None])
-    # The source may be the target: x is read before it is written.
-    np.multiply(x, u0.conj()[..., None], out=target[0])
-    target[0] += other
+    if x.shape[-1] >= WIDE:
+        row = left[..., 0].conj()[..., None, :]
+        np.matmul(row, np.moveaxis(source, 0, -2), out=np.moveaxis(target, 0, -2))
+    else:
+        np.multiply(x, u0.conj()[..., None], out=target[0])
+        target[0] += y * u1.conj()[..., None]
     total = float(np.sum(xx, dtype=np.float64) + np.sum(yy, dtype=np.float64))
     mean = (xx + yy) / 2
     return float(np.sum(mean + h, dtype=np.float64)), total
 
 
-def _lines(
-    source: np.ndarray, target: np.ndarray, left: np.ndarray, rank: int
-) -> tuple[float, float]:
+def _lines(source: np.ndarray, target: np.ndarray, left: np.ndarray) -> tuple[float, float]:
     """Rank 1: power iteration on the Gram matrix, with its eigenvectors for blocks that are slow.
 
     The start is the column of the row of largest norm, which is exact for a block of rank one. The
     Rayleigh quotient grows at every step; a block has converged once it grows by less than 4 eps.
     """
-    b, d, g, c = source.shape
-    blocks = np.ascontiguousarray(source.transpose(1, 2, 0, 3)).reshape(d * g, b, c)
+    b, *grid, c = source.shape
+    blocks = np.moveaxis(source, 0, -2).reshape(-1, b, c)
+    many = len(blocks)
     gram = blocks @ blocks.conj().transpose(0, 2, 1)
     energy = np.einsum("nii->n", gram).real
     best = np.argmax(np.einsum("nii->ni", gram).real, axis=1)
     eps = np.finfo(source.dtype).eps
-    u = _unit(gram[np.arange(d * g), :, best])
-    active = np.arange(d * g)
-    value = np.zeros(d * g, dtype=energy.dtype)
+    u = _unit(gram[np.arange(many), :, best])
+    active = np.arange(many)
+    value = np.zeros(many, dtype=energy.dtype)
     for _ in range(POWER_STEPS):
         old = u[active]
-        image = (gram if len(active) == d * g else gram[active]) @ old[..., None]
+        image = (gram if len(active) == many else gram[active]) @ old[..., None]
         image = image[..., 0]
         quotient = _dots(old, image).real
         u[active] = _unit(image, old)
@@ -141,8 +127,8 @@ def _lines(
     if len(active):
         u[active] = np.linalg.eigh(gram[active])[1][..., -1]
     w = u.conj()[:, None, :] @ blocks
-    target[0] = w.reshape(d, g, c)
-    left[..., 0] = u.reshape(d, g, b)
+    target[0] = w.reshape(*grid, c)
+    left[..., 0] = u.reshape(*grid, b)
     kept = float(np.sum(_dots(w, w).real, dtype=np.float64))
     return kept, float(np.sum(energy, dtype=np.float64))
 
@@ -165,8 +151,8 @@ def _planes(
     source: np.ndarray, target: np.ndarray, left: np.ndarray, rank: int
 ) -> tuple[float, float]:
     """Any rank: eigenvectors of the smaller Gram matrix, or the SVD below the gap threshold."""
-    b, d, g, c = source.shape
-    blocks = np.ascontiguousarray(source.transpose(1, 2, 0, 3)).reshape(d * g, b, c)
+    b, *grid, c = source.shape
+    blocks = np.moveaxis(source, 0, -2).reshape(-1, b, c)
     adjoint = blocks.conj().transpose(0, 2, 1)
     tall = b > c
     gram = adjoint @ blocks if tall else blocks @ adjoint
@@ -177,7 +163,7 @@ def _planes(
     if unsafe.any():
         u[unsafe] = np.linalg.svd(blocks[unsafe], full_matrices=False)[0][..., :rank]
     w = u.conj().transpose(0, 2, 1) @ blocks
-    target[...] = w.reshape(d, g, rank, c).transpose(2, 0, 1, 3)
-    left[...] = u.reshape(d, g, b, rank)
+    target[...] = np.moveaxis(w.reshape(*grid, rank, c), -2, 0)
+    left[...] = u.reshape(*grid, b, rank)
     energy = float(np.sum(_dots(blocks, blocks).real, dtype=np.float64))
     return float(np.sum(_dots(w, w).real, dtype=np.float64)), energy
