@@ -44,6 +44,20 @@ def test_closedness_and_verify(lu_file: Path, tmp_path: Path) -> None:
     assert "plan for" in explained.stdout
 
 
+def test_closedness_of_the_layers_of_a_network_and_repair(lu_file: Path, tmp_path: Path) -> None:
+    network = Path(__file__).parent.parent / "examples" / "networks" / "digits_cnn.onnx"
+    page = tmp_path / "page.html"
+    done = sparseopt("closedness", network, "--json", "--html", page)
+    assert done.returncode == 0, done.stderr
+    (pair,) = json.loads(done.stdout)
+    assert pair["layers"] == "/8/Gemm -> /10/Gemm"
+    assert pair["solution"]["answer"]["value"] == "not_closed"
+    assert "/8/Gemm" in page.read_text()
+    repaired = sparseopt("closedness", lu_file, "--repair", "remove", "--explain")
+    assert "LU windows: 1" in repaired.stdout
+    assert "1 entry changed (as few as possible)" in repaired.stdout
+
+
 def test_factorize(tmp_path: Path) -> None:
     matrix, factors = tmp_path / "A.npy", tmp_path / "factors.npz"
     np.save(matrix, np.kron([[1.0, 1], [1, -1]], [[1.0, 1], [1, -1]]))
@@ -116,7 +130,7 @@ def test_doctor() -> None:
 def test_bad_file(tmp_path: Path, name: str, content: str, words: str) -> None:
     path = tmp_path / name
     path.write_text(content)
-    for command in ("analyze", "closedness") if name != "a.onnx" else ("analyze",):
+    for command in ("analyze", "closedness"):
         done = sparseopt(command, path)
         assert done.returncode == 2, done.stdout
         assert words in done.stderr
@@ -133,6 +147,7 @@ def test_bad_file(tmp_path: Path, name: str, content: str, words: str) -> None:
         (["closedness", "LU", "--option", "nonsense"], "name=value"),
         (["closedness", "LU", "--block", "nonsense"], "unknown plugin"),
         (["closedness", "LU", "--time-limit", "-1"], "positive"),
+        (["closedness", "LU", "--repair", "swap"], "allow must be one of"),
         (["analyze", "LU", "--only", "nonsense"], "unknown analyzer"),
         (["analyze", "LU", "--html", "/no/such/folder/x.html"], "cannot write"),
         (["factorize", "missing.npy", "--architecture", "square-dyadic"], "does not exist"),

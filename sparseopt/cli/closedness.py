@@ -1,21 +1,29 @@
-"""``sparseopt closedness FILE``: verdict and certificate of a chain of supports."""
+"""``sparseopt closedness FILE``: verdict and proof for supports, or for layers of a network."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import json as json_module
+from typing import Annotated, Any
 
 import typer
 
 import sparseopt as so
 from sparseopt.cli import options as opt
-from sparseopt.cli.console import parse_options, print_solution, progress_display, say
+from sparseopt.cli.console import parse_options, print_solution, progress_display, say, say_json
+from sparseopt.network import consecutive_linear_pairs
 
 
 def closedness(
-    file: Annotated[str, typer.Argument(help="A chain of supports (.json, .npz).")],
+    file: Annotated[
+        str, typer.Argument(help="A chain of supports (.json, .npz), or a network (.onnx, .pt2).")
+    ],
     explain: Annotated[
         bool, typer.Option("--explain", help="Print the proof as a person would write it.")
     ] = False,
+    repair: Annotated[
+        str | None,
+        typer.Option(help="Also find closed supports near these: remove, add or both."),
+    ] = None,
     html: opt.Html = None,
     solver: opt.SolverName = None,
     option: opt.SolverOption = None,
@@ -26,23 +34,70 @@ def closedness(
     plan: opt.ShowPlan = False,
     json: opt.Json = False,
 ) -> None:
-    """Decide whether the set of products with these supports is closed."""
-    problem = so.read(file, produces="sparseopt:Closedness")
-    with progress_display(not json) as progress:
-        solution = so.solve(
-            problem,
-            solver,
-            seed=seed,
-            progress=progress,
-            time_limit=time_limit,
-            block=block or (),
-            prefer=prefer or (),
-            **parse_options(option or ()),
-        )
-    print_solution(solution, json, plan)
-    if explain and not json and solution.certificate is not None:
-        say(solution.certificate.explain())
+    """Decide whether the set of products with these supports is closed.
+
+    Of a network, every two consecutive linear layers are asked about of which one has zeros.
+    """
+    subject = so.read(file)
+    problems = _problems(file, subject)
+    settings: dict[str, Any] = {
+        "seed": seed,
+        "time_limit": time_limit,
+        "block": block or (),
+        "prefer": prefer or (),
+    }
+    if repair is not None:  # refused before any work
+        repairs = {n: so.NearestClosedSupport(p.supports, repair) for n, p in problems.items()}
+    documents = []
+    for name, problem in problems.items():
+        with progress_display(not json) as progress:
+            chosen = {**settings, "progress": progress, **parse_options(option or ())}
+            solution = so.solve(problem, solver, **chosen)
+            closed = so.solve(repairs[name], progress=progress, **settings) if repair else None
+        if json:
+            documents.append(_document(name, solution, closed))
+            continue
+        if name:
+            say(f"{name}:")
+        print_solution(solution, False, plan)
+        if explain and solution.certificate is not None:
+            say(solution.certificate.explain())
+        if closed is not None:
+            say(f"LU windows: {so.lu_window_count(problem.supports)}")
+            say(closed.certificate.explain() if explain else str(closed.answer))  # type: ignore[union-attr]
+    if json:
+        single = list(problems) == [""] and repair is None
+        say_json(documents[0] if single else "[" + ",\n".join(documents) + "]")
     if html is not None:
-        so.analyze(problem, seed=seed, time_limit=time_limit, block=block or ()).to_html(html)
+        only = None if isinstance(subject, so.Closedness) else ["support_closedness"]
+        report = so.analyze(subject, only, seed=seed, time_limit=time_limit, block=block or ())
+        report.to_html(html)
         if not json:
             say(f"report written to {html}")
+
+
+def _problems(file: str, subject: Any) -> dict[str, so.Closedness]:
+    """Return the problems that a file states; one without a name for a chain of supports."""
+    if isinstance(subject, so.Closedness):
+        return {"": subject}
+    if not isinstance(subject, so.Network):
+        raise so.ProblemError(f"{file!r} holds neither supports nor a network")
+    pairs = [pair for pair in consecutive_linear_pairs(subject) if pair.is_sparse]
+    if not pairs:
+        raise so.ProblemError(
+            f"{file!r} has no two consecutive linear layers, one of them with zeros; prune it first"
+        )
+    return {
+        f"{pair.first.name} -> {pair.second.name}": so.Closedness(list(pair.supports))
+        for pair in pairs
+    }
+
+
+def _document(name: str, solution: so.Solution, closed: so.Solution | None) -> str:
+    """Return the solution as JSON, with its layers and its repair where there are any."""
+    if not name and closed is None:
+        return solution.to_json()
+    parts = {"layers": json_module.dumps(name), "solution": solution.to_json()}
+    if closed is not None:
+        parts["repair"] = closed.to_json()
+    return "{" + ", ".join(f'"{key}": {text}' for key, text in parts.items()) + "}"
