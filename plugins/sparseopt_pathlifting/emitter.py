@@ -75,12 +75,15 @@ class Emitter:
         """Return the positions of the entries in row-major order, in the source's shape."""
         return np.arange(math.prod(value.shape)).reshape(value.shape)
 
-    def select(self, value: Value, index: np.ndarray, name: str) -> Value:
-        """Pick entries by position; -1 gives 0."""
+    def select(self, value: Value, index: np.ndarray, name: str, fill: float = 0.0) -> Value:
+        """Pick entries by position; -1 gives `fill`."""
         if index.size == 0:
             raise so.ProblemError(f"the result has shape {index.shape}, without entries")
         made = self.builder.select(value.name, index.reshape(sample_shape(index.shape)), name)
-        return Value(made, index.shape, value.head)
+        picked = Value(made, index.shape, value.head)
+        if not fill:
+            return picked
+        return self.affine(picked, f"{name}:fill", bias=np.where(index < 0, fill, 0.0))
 
     def keep(self, value: Value, shape: Sequence[int]) -> Value:
         """Return the entries in the same order under another shape."""

@@ -177,7 +177,7 @@ _PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "edge", "wra
 
 
 def pad(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """Pad with 0, by reflection, by the edge, or around."""
+    """Pad with a number, by reflection, by the edge, or around."""
     x = graph.value(node)
     attributes = attributes_of(node)
     mode = _PAD_MODES.get(attributes.get("mode", "constant"))
@@ -186,7 +186,7 @@ def pad(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     value = graph.optional(node, 2, "the padding value")
     fill = float(attributes.get("value", 0.0) if value is None else value.reshape(()))
     axes = graph.optional(node, 3, "axes")
-    if mode is None or pads is None or (mode == "constant" and fill != 0.0):
+    if mode is None or pads is None or (mode == "constant" and not math.isfinite(fill)):
         raise so.ProblemError(f"padding of mode {mode!r} with value {fill} is not supported")
     names = list(range(len(x.shape))) if axes is None else [int(a) for a in axes.ravel()]
     widths = [(0, 0)] * len(x.shape)
@@ -198,7 +198,10 @@ def pad(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     )
     grow = [(max(0, a), max(0, b)) for a, b in widths]
     options = {"constant_values": -1} if mode == "constant" else {}
-    _select(graph, node, x, np.pad(index[crop], grow, mode=mode, **options))  # type: ignore[call-overload]
+    places = np.pad(index[crop], grow, mode=mode, **options)  # type: ignore[call-overload]
+    graph.set(
+        node, graph.emit.select(x, places, graph.label(node), fill if mode == "constant" else 0.0)
+    )
 
 
 def depth_to_space(graph: OnnxGraph, node: onnx.NodeProto) -> None:

@@ -114,7 +114,8 @@ class TorchReader(so.Reader):
         x = _as_tensor(example, clean)
         sample = x[:1] if x.ndim > 1 and len(x) > 1 and _is_batch(clean, x) else x
         try:
-            answer = ask(clean, sample)
+            with _quiet():
+                answer = ask(clean, sample)
         except Exception as error:
             raise so.ProblemError(
                 f"{type(module).__name__} cannot take an input of shape {tuple(x.shape)}: {error}"
@@ -300,7 +301,7 @@ def _is_batch(module: torch.nn.Module, example: torch.Tensor) -> bool:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(example.shape, generator=generator, dtype=example.dtype).to(example.device)
     try:
-        with torch.no_grad(), unchanged_buffers(module):
+        with torch.no_grad(), unchanged_buffers(module), _quiet():
             together = module(x.clone())
             apart = [module(x[i : i + 1].clone()) for i in range(min(2, len(x)))]
     except Exception:  # the module does not take single samples; the export reports real errors

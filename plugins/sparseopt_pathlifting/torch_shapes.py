@@ -332,13 +332,14 @@ _MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "ci
 
 
 def pad(graph: TorchGraph, call: Call) -> Value:
-    """pad with 0, by reflection, by the edge, or around; widths start at the last axis."""
+    """pad with a number, by reflection, by the edge, or around; widths start at the last axis."""
     x = graph.value(call["self"])
     name = str(call.node.target)
     mode = call.get("mode", "constant")
     mode = "reflect" if "reflection" in name else "replicate" if "replication" in name else mode
-    if mode not in _MODES or (mode == "constant" and float(call.get("value") or 0.0) != 0.0):
-        raise so.ProblemError(f"padding of mode {mode!r} with value {call.get('value')} is unknown")
+    fill = float(call.get("value") or 0.0) if mode == "constant" else 0.0
+    if mode not in _MODES or not math.isfinite(fill):
+        raise so.ProblemError(f"padding of mode {mode!r} with value {fill} is not supported")
     given = [int(n) for n in call.get("pad", call.get("padding"))]
     widths = [(0, 0)] * len(x.shape)
     for i in range(len(given) // 2):
@@ -349,7 +350,7 @@ def pad(graph: TorchGraph, call: Call) -> Value:
     grow = [(max(0, a), max(0, b)) for a, b in widths]
     options: dict[str, Any] = {"constant_values": -1} if mode == "constant" else {}
     places = np.pad(graph.emit.positions(x)[crop], grow, mode=_MODES[mode], **options)  # type: ignore[call-overload]
-    return graph.emit.select(x, places, call.name)
+    return graph.emit.select(x, places, call.name, fill)
 
 
 def pixel_shuffle(graph: TorchGraph, call: Call) -> Value:

@@ -69,6 +69,21 @@ MODELS: dict[str, onnx.ModelProto] = {
         "BatchNormalization",
         {"s": normal(5), "b": normal(5), "m": normal(5), "v": normal(5) ** 2},
     ),
+    "batch-norm-3d": model_of(
+        (1, 2, 2, 3, 2),
+        "BatchNormalization",
+        {"s": normal(2), "b": normal(2), "m": normal(2), "v": normal(2) ** 2},
+    ),
+    "transposed-1d": model_of(
+        (1, 2, 4), "ConvTranspose", {"w": normal(2, 3, 3)}, strides=[2], pads=[1, 0]
+    ),
+    "transposed-3d": model_of(
+        (1, 1, 2, 2, 2), "ConvTranspose", {"w": normal(1, 2, 2, 1, 2)}, strides=[2, 1, 1]
+    ),
+    "prelu-one": model_of(IMAGE, "PRelu", {"a": normal(1)}),
+    "global-max-3d": model_of((1, 2, 2, 3, 2), "GlobalMaxPool"),
+    "max-pool-3d": model_of((1, 1, 3, 4, 3), "MaxPool", kernel_shape=[2, 3, 2]),
+    "average-3d": model_of((1, 1, 3, 4, 3), "AveragePool", kernel_shape=[2, 3, 2]),
     "add": model_of(IMAGE, "Add", {"c": normal(4, 1, 1)}),
     "add-left": model_of(IMAGE, "Add", {"c": normal(1, 4, 1, 6)}, ["c", "x"]),
     "add-self": model_of(IMAGE, "Add", {}, ["x", "x"]),
@@ -156,6 +171,9 @@ MODELS: dict[str, onnx.ModelProto] = {
     "expand": model_of((1, 4, 1), "Expand", {"s": ints(2, 1, 3)}),
     "tile": model_of((1, 4, 2), "Tile", {"r": ints(1, 2, 3)}),
     "pad": model_of(IMAGE, "Pad", {"p": ints(0, 0, 1, 2, 0, 1, 0, -1)}),
+    "pad-number": model_of(
+        (1, 2, 3), "Pad", {"p": ints(0, 1, 0, 0, 0, 2), "v": np.float32(-1.5).reshape(())}
+    ),
     "pad-reflect": model_of(IMAGE, "Pad", {"p": ints(0, 0, 1, 2, 0, 0, 0, 1)}, mode="reflect"),
     "pad-edge-old": model_of(IMAGE, "Pad", opset=9, pads=[0, 0, 1, 2, 0, 0, 0, 1], mode="edge"),
     "depth-to-space": model_of((1, 8, 2, 3), "DepthToSpace", blocksize=2),

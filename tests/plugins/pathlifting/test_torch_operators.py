@@ -165,6 +165,8 @@ MODULES: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "expand": (Function(lambda x: x[:, :1].expand(-1, 3, -1, -1)), IMAGE),
     "repeat": (Function(lambda x: x.repeat(1, 2, 1, 1)), IMAGE),
     "pad": (Function(lambda x: F.pad(x, (1, 2, -1, 0))), IMAGE),
+    "pad-number": (nn.ConstantPad2d((1, 0, -1, 2), 2.5), IMAGE),
+    "pad-around": (nn.CircularPad2d((1, 2, 0, 1)), IMAGE),
     "pad-reflect": (nn.ReflectionPad2d((1, 2, 0, 1)), IMAGE),
     "pad-replicate": (nn.ReplicationPad2d(1), IMAGE),
     "zero-pad": (nn.ZeroPad2d(1), IMAGE),
