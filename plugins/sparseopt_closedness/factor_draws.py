@@ -64,15 +64,13 @@ class FactorDraw:
     def build(self, fixed: Sequence[int]) -> bool:
         """Draw the second factor in the `fixed` columns and solve for the first."""
         right = self.state.right
-        y = {
-            (k, j): self._value((0.3, 0.45, 0.25))
-            for j in fixed
-            for k in np.flatnonzero(right[:, j]).tolist()
-        }
-        if len(fixed) and self.rng.random() < 0.5:
-            # The first term of every fixed column may be scaled to 1.
-            for j in fixed:
-                y[self.rng.choice(np.flatnonzero(right[:, j]).tolist()), j] = ONE
+        # Either mixtures, or mostly columns of the target itself for single terms.
+        weights = (0.3, 0.45, 0.25) if self.rng.random() < 0.5 else (0.75, 0.1, 0.15)
+        y: dict[tuple[int, int], Polynomial] = {}
+        for j in fixed:
+            terms = np.flatnonzero(right[:, j]).tolist()
+            y.update({(k, j): self._value(weights) for k in terms})
+            y[self.rng.choice(terms), j] = ONE
         sparse = self.rng.random()
         open_weights = (0.0, 0.0, 1.0) if sparse < 0.5 else (0.25, 0.25, 0.5)
         scales: dict[int, Polynomial] = {}
