@@ -7,18 +7,25 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
-def test_the_example_prints_what_is_printed() -> None:
-    found = re.search(r"<!-- test: .*?```python\n(.*?)```\n\n```text\n(.*?)```", README, re.DOTALL)
-    assert found
-    code, expected = found.groups()
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == expected.strip()
+BLOCK = re.compile(r"<!-- test: .*?```python\n(.*?)```\n\n```text\n(.*?)```", re.DOTALL)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_examples_print_what_is_printed(page: Path) -> None:
+    blocks = BLOCK.findall(page.read_text())
+    assert blocks
+    for code, expected in blocks:
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == expected.strip()
 
 
 def test_the_solver_of_ones_own_is_the_example() -> None:
