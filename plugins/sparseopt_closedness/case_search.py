@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.closedness.cases import Branch, vanishes
+from sparseopt.closedness.cases import Branch, clear, vanishes
 from sparseopt.closedness.masked import PRIME, Masked, ReductionError
 from sparseopt.closedness.polynomials import (
     Polynomial,
     Variable,
     is_product,
+    variable,
     without_factors,
     write,
 )
@@ -41,6 +42,8 @@ class CaseSearch(TreeSearch):
         super().__init__(state.observed, effort, seed, tick)
         self.state = state
         self.minors = list(self._vanishing())
+        self.column_pairs = line_pairs(state)
+        self.row_pairs = line_pairs(state.transposed)
 
     def _vanishing(self) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
         used_rows = np.flatnonzero(self.state.observed.any(axis=1)).tolist()
@@ -53,7 +56,11 @@ class CaseSearch(TreeSearch):
                         yield rows, columns
 
     def _condition(self, branch: Branch, depth: int) -> Any | None:
-        """Use a minor that must vanish, after splits that make it linear; None if all do."""
+        """Clear entries, then use minors that must vanish; None if nothing is left to do."""
+        cleared = self._clear(branch)
+        if cleared is not None:
+            rule, place, later = cleared
+            return [rule, *place, self._prove(later, depth)]
         for rows, columns in self.minors:
             p = branch.minor(rows, columns)
             if not p:
@@ -71,6 +78,39 @@ class CaseSearch(TreeSearch):
                 return self._split(branch, self._obstacle(p, branch), depth)
             tree = self._prove(rest, depth)
             return ["minor", list(rows), list(columns), list(name), tree]
+        return None
+
+    def _clear(self, branch: Branch) -> tuple[str, tuple[int, int, int], Branch] | None:
+        """Return the first subtraction of lines that makes an entry zero, or None."""
+        for turned, pairs in ((False, self.column_pairs), (True, self.row_pairs)):
+            for j, other in pairs:
+                for i in range(self.observed.shape[1 if turned else 0]):
+                    pivot, emptied = ((j, i), (other, i)) if turned else ((i, j), (i, other))
+                    if (
+                        emptied not in branch.free
+                        or pivot not in branch.entries
+                        or not is_product(branch.entries[pivot][0], branch.nonzero)
+                    ):
+                        continue
+                    with contextlib.suppress(ReductionError):
+                        later = clear(self.state, branch, i, j, other, turned)
+                        return "clear_t" if turned else "clear", (i, j, other), later
+        return None
+
+    def _pivot(self, branch: Branch) -> Polynomial | None:
+        """Return an entry to split on so that others can be cleared by it, or None."""
+        for turned, pairs in ((False, self.column_pairs), (True, self.row_pairs)):
+            for j, other in pairs:
+                for i in range(self.observed.shape[1 if turned else 0]):
+                    pivot, emptied = ((j, i), (other, i)) if turned else ((i, j), (i, other))
+                    if pivot not in branch.free or emptied not in branch.free:
+                        continue
+                    p = variable(pivot)
+                    if p in branch.nonzero:
+                        continue
+                    with contextlib.suppress(ReductionError):
+                        clear(self.state, branch.knowing(p), i, j, other, turned)
+                        return p
         return None
 
     def _point(self, branch: Branch, parameters: int) -> dict[Variable, int]:
@@ -127,6 +167,20 @@ class CaseSearch(TreeSearch):
             return sorted(self.rng.sample(short, size))
         size = self.rng.randint(1, min(len(draw.columns), 3))
         return sorted(self.rng.sample(draw.columns, size))
+
+
+def line_pairs(state: Masked) -> list[tuple[int, int]]:
+    """Return pairs of columns so that multiples of the first may be subtracted from the second."""
+    columns = np.flatnonzero(state.observed.any(axis=0)).tolist()
+    pairs = [
+        (j, other)
+        for j in columns
+        for other in columns
+        if j != other
+        and not bool((state.right[:, j] & ~state.right[:, other]).any())
+        and not bool((state.observed[:, other] & ~state.observed[:, j]).any())
+    ]
+    return sorted(pairs, key=lambda pair: int(state.right[:, pair[0]].sum()))
 
 
 LARGEST_PART = 120

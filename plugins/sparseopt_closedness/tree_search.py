@@ -83,6 +83,10 @@ class TreeSearch:
         """Return the rest of the tree after a condition that all targets meet, or None."""
         return None
 
+    def _pivot(self, branch: Branch) -> Polynomial | None:
+        """Return what to split on whatever the leaves ask for, or None."""
+        return None
+
     def _prove(self, branch: Branch, depth: int) -> Any:
         self.branches += 1
         if self.branches > self.effort.branches or depth > self.effort.depth:
@@ -101,6 +105,9 @@ class TreeSearch:
                 total = sum(weights)
                 if best is None or total < best[0]:
                     best = total, wanted[weights.index(min(weights))]
+            pivot = self._pivot(branch)
+            if pivot is not None:
+                return self._split(branch, pivot, depth)
             # What is short is split on at once; longer rounds may find something shorter.
             if best is not None and (number or best[0] <= SHORT):
                 break

@@ -1,9 +1,10 @@
 """Proofs that a set of sums of blocks is given by vanishing minors: a tree of cases, checked.
 
-The statement: of a masked problem (see `sparseopt.closedness.masked`) with observed cells O, every
-matrix A on O for which the minors listed in the proof vanish is in B. A minor is listed only if
-its s rows and columns are observed and fewer than s blocks meet it, so it vanishes on B: with all
-of them B is the zero set Z of these minors, hence closed. If no minor is listed, B = K^O.
+The statement: for a masked problem (see `sparseopt.closedness.masked`) with observed cells O call
+a minor conditional if its s rows and columns are observed and fewer than s blocks meet it: the
+rank of that part of a sum of blocks is below s. So all conditional minors vanish on B. The tree
+proves that B is the whole zero set Z of the conditional minors, hence closed. If it uses none of
+them, it proves B = K^O.
 
 Proof of B = Z. The entries of A are variables ``[i, j]``. A branch of the tree knows polynomials
 that are not zero at A, and has expressed some entries as fractions of polynomials in the others,
@@ -13,6 +14,14 @@ with denominators that are products of polynomials known to be not zero. Nodes, 
   polynomials known to be not zero (no variable in it if it is a number). Either p = 0, hence
   v = -r / c, or p is known to be not zero.
 - ``["minor", rows, columns, v, rest]``: the minor vanishes on Z, and gives v as above.
+- ``["clear", i, j, l, rest]``: A_ij is known to be not zero, every term that covers column j covers
+  column l, and column j is observed in every row in which column l is. Subtract A_il / A_ij times
+  column j from column l, so that A_il = 0. If the new target is X Y on O, so is the old one, with
+  the same multiple of column j of Y added to column l. The new target is in Z: if the columns of a
+  conditional minor contain l, then the same minor with j in place of l is conditional or 0. The
+  entries of column l change in the rows where A_.j is not 0: they must not be expressed, nor used
+  to express others, and what is known not to be zero with their help is forgotten.
+- ``["clear_t", j, i, l, rest]``: the same for the transposed problem: A_lj becomes 0 by row i.
 - ``["conflict", rows, columns]``: the minor vanishes on Z, but it is a number times polynomials
   known to be not zero: there is no target on this branch.
 - ``["empty"]``: a polynomial known to be not zero is 0 after the fractions are put in.
@@ -113,6 +122,31 @@ class Branch:
         # The coefficient is known to be not zero: it is a product of polynomials that are.
         return Branch(entries, known)
 
+    def cleared(self, pivot: Variable, emptied: Variable, changed: set[Variable]) -> Branch:
+        """Return the branch of the target with a multiple of one line subtracted from another.
+
+        Parameters
+        ----------
+        pivot, emptied : (i, j)
+            The entry that is not zero and the one that becomes zero, in the other line.
+        changed : set of (i, j)
+            The entries of the other line that change.
+
+        Raises
+        ------
+        ReductionError
+            If the pivot can vanish or an entry that changes is expressed or used to express others.
+        """
+        if not is_product(self.entries[pivot][0], self.nonzero):
+            raise ReductionError(f"the entry {pivot} can vanish")
+        if emptied not in changed or not changed <= self.free:
+            raise ReductionError("an entry that changes is expressed by others")
+        for cell, (over, under) in self.entries.items():
+            if cell not in changed and (variables(over) | variables(under)) & changed:
+                raise ReductionError(f"an entry that changes is used to express {cell}")
+        known = tuple(q for q in self.nonzero if not variables(q) & changed)
+        return Branch({**self.entries, emptied: ({}, ONE)}, known)
+
     def minor(self, rows: Sequence[int], columns: Sequence[int]) -> Polynomial:
         """Return a polynomial that vanishes if and only if the minor of the target does."""
         block = []
@@ -208,6 +242,10 @@ class Cases(CaseTree):
             _, rows, columns = tree
             if not is_product(self._condition(branch, rows, columns), branch.nonzero):
                 raise ReductionError(f"the minor {rows} x {columns} can vanish")
+        elif tree[0] in ("clear", "clear_t"):
+            _, i, j, other, rest = tree
+            turned = tree[0] == "clear_t"
+            self._node(clear(self.state, branch, i, j, other, turned), rest)
         elif tree[0] in ("solve", "solve_t"):
             self.leaves += 1
             turned = tree[0] == "solve_t"
@@ -223,6 +261,33 @@ class Cases(CaseTree):
             raise ReductionError(f"the minor {rows} x {columns} need not vanish")
         self.conditions.add((tuple(rows), tuple(columns)))
         return branch.minor(rows, columns)
+
+
+def clear(state: Masked, branch: Branch, i: int, j: int, other: int, turned: bool) -> Branch:
+    """Return the branch after column j is subtracted from column `other` to clear row i.
+
+    If `turned`, rows and columns change places.
+
+    Raises
+    ------
+    ReductionError
+        If the lines or what is known of their entries do not allow it.
+    """
+    if turned:
+        state = state.transposed
+    m, n = state.observed.shape
+    _places([i], m)
+    _places([j, other], n)
+    terms, seen = state.right, state.observed
+    if bool((terms[:, j] & ~terms[:, other]).any()) or bool((seen[:, other] & ~seen[:, j]).any()):
+        raise ReductionError(f"multiples of line {j} cannot be subtracted from line {other}")
+
+    def name(row: int, column: int) -> Variable:
+        return (column, row) if turned else (row, column)
+
+    rows = np.flatnonzero(seen[:, other]).tolist()
+    changed = {name(row, other) for row in rows if branch.entries[name(row, j)][0]}
+    return branch.cleared(name(i, j), name(i, other), changed)
 
 
 def _places(chosen: Sequence[int], size: int) -> None:

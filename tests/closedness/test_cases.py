@@ -97,14 +97,25 @@ def rank(rows: list[list[Fraction]]) -> int:
 
 def is_reached(state: Masked, tree: Any, target: np.ndarray, rng: random.Random) -> bool:
     """Follow the tree to the leaf of a target; its factors, at a random point, reach the target."""
-    values = {(int(i), int(j)): Fraction(int(target[i, j])) for i, j in np.argwhere(state.observed)}
-    while tree[0] in ("split", "minor"):
-        tree = tree[4] if tree[0] == "minor" else tree[4 if at(tree[1], values) else 3]
+    exact = np.array([[Fraction(int(v)) for v in row] for row in target], dtype=object)
+    values = {(int(i), int(j)): exact[i, j] for i, j in np.argwhere(state.observed)}
+    while tree[0] in ("split", "minor", "clear", "clear_t"):
+        if tree[0] in ("clear", "clear_t"):
+            rule, i, j, other, tree = tree
+            turned, seen = (
+                (exact.T, state.observed.T) if rule == "clear_t" else (exact, state.observed)
+            )
+            factor = turned[i, other] / turned[i, j]
+            for row in np.flatnonzero(seen[:, other]):
+                turned[row, other] -= factor * turned[row, j]
+            values = {(int(i), int(j)): exact[i, j] for i, j in np.argwhere(state.observed)}
+        else:
+            tree = tree[4] if tree[0] == "minor" else tree[4 if at(tree[1], values) else 3]
     assert tree[0] != "empty"
     left, right, seen = state.left, state.right, state.observed
-    matrix = target
+    matrix = exact
     if tree[0] == "solve_t":
-        left, right, seen, matrix = right.T, left.T, seen.T, target.T
+        left, right, seen, matrix = right.T, left.T, seen.T, exact.T
     for n in range(40):
         values[n,] = Fraction(rng.randint(-(10**6), 10**6))
     x = np.full(left.shape, Fraction(0), dtype=object)
@@ -114,7 +125,7 @@ def is_reached(state: Masked, tree: Any, target: np.ndarray, rng: random.Random)
     for j in np.flatnonzero(seen.any(axis=0)):
         rows, terms = np.flatnonzero(seen[:, j]), np.flatnonzero(right[:, j])
         block = [[x[i, k] for k in terms] for i in rows]
-        bordered = [[*row, Fraction(int(matrix[i, j]))] for row, i in zip(block, rows, strict=True)]
+        bordered = [[*row, matrix[i, j]] for row, i in zip(block, rows, strict=True)]
         if rank(block) < rank(bordered):
             return False
     return True
