@@ -58,6 +58,10 @@ class ExclusionSearch:
             (i, j): np.flatnonzero(state.left[i] & state.right[:, j]).tolist()
             for i, j in self.cells
         }
+        self.values = np.array(matrix, dtype=float).reshape(state.observed.shape)
+        # Two values for every entry that is not known: where they change a determinant, it is not
+        # constant.
+        self.drawn = np.random.default_rng(0).uniform(1.0, 3.0, (2, *state.observed.shape))
         self.minors = self._nonzero_minors()
 
     def root_minor(self) -> bool:
@@ -75,12 +79,11 @@ class ExclusionSearch:
         """Return the rows and columns of minors that are not zero, arrays (count, size) by size."""
         found = []
         exact = all(v.denominator == 1 and abs(v) <= 1000 for row in self.matrix for v in row)
-        values = np.array(self.matrix, dtype=float)
         for rows, columns in observed_windows(
             self.state.observed.tobytes(), self.state.observed.shape, len(self.state.origin) + 1
         ):
             if exact:
-                blocks = values[rows[:, :, None], columns[:, None, :]]
+                blocks = self.values[rows[:, :, None], columns[:, None, :]]
                 # Integers below 10^16: the nearest integer to the float is 0 only for 0.
                 nonzero = np.rint(np.linalg.det(blocks)) != 0
             else:
@@ -151,24 +154,35 @@ class ExclusionSearch:
         return _wrap(path, ["split", list(name), if_zero, if_nonzero])
 
     def _free_minor(self, zero: set[Variable]) -> Any:
-        """Return a minor with unknown entries that fewer terms than its size cannot reach."""
-        (m, n), r = self.state.observed.shape, len(self.state.origin)
-        rules = Exclusion(self.state.left, self.state.right, self.matrix, self.state.observed)
-        rules.zero = zero
-        tried = 0
-        for size in range(2, min(m, n, r + 1, 3) + 1):
+        """Return a minor with unknown entries that fewer terms than its size cannot reach.
+
+        Determinants at two draws of the unknowns: equal and not zero, or they are not constant.
+        """
+        observed, r = self.state.observed, len(self.state.origin)
+        if r > 63:
+            return None
+        masks = self._live_masks(zero)
+        everywhere = np.ones_like(observed).tobytes()
+        for rows, columns in observed_windows(everywhere, observed.shape, min(r + 1, 3)):
+            size = rows.shape[1]
             for terms in combinations(range(r), size - 1):
-                chosen = list(terms)
-                entries = [[rules.known_entry(i, j, chosen) for j in range(n)] for i in range(m)]
-                known = [i for i in range(m) if any(e is not None for e in entries[i])]
-                for rows in combinations(known, size):
-                    for columns in combinations(range(n), size):
-                        tried += 1
-                        if tried > MOST_MINORS:
-                            return None
-                        block = [[entries[i][j] for j in columns] for i in rows]
-                        if has_constant_determinant(block):
-                            return ["free_minor", list(rows), list(columns), chosen]
+                others = masks & np.uint64((1 << r) - 1 - sum(1 << k for k in terms))
+                unknown = ~observed | (others != 0)
+                entries = np.where(unknown, self.drawn, self.values)
+                first, second = np.linalg.det(entries[:, rows[:, :, None], columns[:, None, :]])
+                likely = (np.abs(first - second) < 1e-6) & (np.abs(first) > 1e-6)
+                for place in np.flatnonzero(likely).tolist():
+                    block = [
+                        [None if unknown[i, j] else self.matrix[i][j] for j in columns[place]]
+                        for i in rows[place]
+                    ]
+                    if has_constant_determinant(block):
+                        return [
+                            "free_minor",
+                            rows[place].tolist(),
+                            columns[place].tolist(),
+                            list(terms),
+                        ]
         return None
 
     def _live(self, cell: tuple[int, int], zero: set[Variable]) -> list[int]:

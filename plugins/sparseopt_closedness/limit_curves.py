@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 import sparseopt as so
 from sparseopt.closedness import NotClosedCertificate, ReducedClosedCertificate
 from sparseopt.closedness.masked import Masked, start
@@ -16,10 +14,12 @@ from sparseopt_closedness.curves import CurveSearch, Effort, Submersion
 from sparseopt_closedness.free_families import evidence_of
 from sparseopt_closedness.masked_windows import Limit, find_limit
 from sparseopt_closedness.reduction import Open, Reduction, closed_reason, reduce_state
-from sparseopt_closedness.sub_supports import sub_supports
+from sparseopt_closedness.sub_supports import shape_of, sub_supports
 
 LARGEST_TANGENT = 30_000
 """Observed cells x entries of the factors up to which curves of a part are searched."""
+LARGEST_SMALL = 60
+"""Observed cells x blocks up to which curves of a sub-support are searched."""
 SHORT = 3
 """Rounds for larger parts."""
 
@@ -48,7 +48,7 @@ class LimitCurves(so.Solver[so.Closedness]):
     targets: int = 100
     branches: int = 40
     draws: int = 50
-    subsets: int = 100
+    subsets: int = 200
     rounds: int = 6
 
     def accepts(self, problem: so.Closedness) -> so.Accepted | so.Refused:
@@ -71,10 +71,10 @@ class LimitCurves(so.Solver[so.Closedness]):
             still = []
             for part in left:
                 verdict = engine.judge_cases(part, number)
-                if verdict is None:
-                    verdict = engine.judge(part, effort)
                 if verdict is None and (number < SHORT or fits(part.state)):
                     verdict = engine.judge_smaller(part, effort, self.subsets << number)
+                if verdict is None:
+                    verdict = engine.judge(part, effort)
                 if isinstance(verdict, tuple):
                     return not_closed(problem, *verdict)
                 if verdict is None:
@@ -122,35 +122,50 @@ class _Parts:
 
     def __init__(self, context: so.Context) -> None:
         self.context, self.rng = context, context.rng()
-        self.known: dict[tuple[Any, ...], int] = {}
+        self.known: dict[int, int] = {}
+        self.closed: set[int] = set()
 
     def judge(self, part: Open, effort: Effort) -> tuple[list[Any], Limit] | list[Any] | None:
         """Return steps and a limit, a proof of closedness, or None."""
         state = part.state
-        key = _key(state)
-        if not fits(state) or self.known.get(key, 0) >= effort.draws:
+        shape = shape_of(state)
+        if not fits(state) or self.known.get(shape, 0) >= effort.draws:
             return None
-        self.known[key] = effort.draws
         found = CurveSearch(state, self.rng).run(effort, self.context)
         if isinstance(found, Limit):
             return part.steps, found
         if isinstance(found, Submersion):
             terms = list(range(len(state.origin)))
             return ["free", terms, ["submersion", found.x, found.y], ["components", []]]
+        self.known[shape] = effort.draws
         return None
 
     def judge_smaller(
         self, part: Open, effort: Effort, most: int
     ) -> tuple[list[Any], Limit] | None:
-        """Return steps and a limit on some rows and columns, or None."""
+        """Return steps and a limit on some rows and columns, or None.
+
+        Windows of all sub-supports first, then curves of small ones.
+        """
+        whole = size_of(part.state)
+        left: list[Open] = []
         for smaller in self._open_parts(part, most):
             # Cells that the reductions have freed make new windows.
             limit = find_limit(smaller.state)
             if limit is not None:
                 return smaller.steps, limit
-            verdict = self.judge(smaller, effort)
+            if size_of(smaller.state) < min(whole, LARGEST_SMALL):
+                left.append(smaller)
+        for smaller in sorted(left, key=lambda part: size_of(part.state)):
+            shape = shape_of(smaller.state)
+            if shape in self.closed or self.known.get(shape, 0) >= effort.draws:
+                continue
+            # Most are closed, and that is often quickly seen.
+            verdict = self.judge_cases(smaller, 0) or self.judge(smaller, effort)
             if isinstance(verdict, tuple):
                 return verdict
+            if verdict is not None:
+                self.closed.add(shape)
         return None
 
     def judge_cases(self, part: Open, number: int) -> tuple[list[Any], Limit] | list[Any] | None:
@@ -170,20 +185,23 @@ class _Parts:
 
         What is found closed says nothing about the whole and is left out.
         """
-        seen = {_key(part.state)}
+        windows: set[int] = set()
+        parts = {shape_of(part.state)}
         for rows, columns in sub_supports(part.state, self.rng, most):
             self.context.check_time("reducing sub-supports")
             state = part.state.keep(rows, columns)
-            if _key(state) in seen:
+            shape = shape_of(state)
+            if shape in windows:
                 continue
-            seen.add(_key(state))
+            windows.add(shape)
             # The quick test first: most windows of dense supports reach everything.
             if evidence_of(state.family(range(len(state.origin))), determined=False) is not None:
                 continue
             _, left = reduce_state(state, self.context, [*part.steps, ["keep", rows, columns]])
             for smaller in left:
-                if _key(smaller.state) not in seen:
-                    seen.add(_key(smaller.state))
+                shape = shape_of(smaller.state)
+                if shape not in parts:
+                    parts.add(shape)
                     yield smaller
 
 
@@ -193,12 +211,6 @@ def fits(state: Masked) -> bool:
     return int(state.observed.sum()) * variables <= LARGEST_TANGENT
 
 
-def _key(state: Masked) -> tuple[Any, ...]:
-    """Return the same key for problems that differ by the order of blocks only."""
-    rows = np.flatnonzero(state.observed.any(axis=1))
-    columns = np.flatnonzero(state.observed.any(axis=0))
-    blocks = sorted(
-        (state.left[rows, k].tobytes(), state.right[k, columns].tobytes())
-        for k in range(len(state.origin))
-    )
-    return len(rows), len(columns), state.observed[np.ix_(rows, columns)].tobytes(), *blocks
+def size_of(state: Masked) -> int:
+    """Return observed cells x blocks."""
+    return int(state.observed.sum()) * len(state.origin)
