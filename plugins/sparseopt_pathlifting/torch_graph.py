@@ -177,7 +177,10 @@ class TorchGraph:
             if _is_random(target):
                 raise so.ProblemError("it draws random numbers, so the module is no fixed function")
             with torch.no_grad():
-                self.environment[node.name] = target(*arguments, **keywords)
+                result = target(*arguments, **keywords)
+            if "empty" in str(target) and isinstance(result, torch.Tensor):
+                result = torch.zeros_like(result)  # not what happens to lie in memory
+            self.environment[node.name] = result
             self.folded = self.folded or any(_is_float(a) for a in arguments)
             return True
         return False

@@ -146,19 +146,17 @@ class TorchReader(so.Reader):
         notes: list[str],
         answer: Answer | None = None,
     ) -> so.Network:
-        if mutates_shared_value(program.graph):
-            with _quiet():
-                program = program.run_decompositions({})
-        graph = TorchGraph(program, shape, batch, aliases)
         try:
+            plain = program
+            if mutates_shared_value(program.graph):
+                plain = _decomposed(program, {})
+            graph = TorchGraph(plain, shape, batch, aliases)
             network = convert(graph)
         except so.ProblemError as refused:
             if any(reason in str(refused) for reason in REASONS.values()):
                 raise
             try:  # operators such as einsum are defined by others
-                with _quiet():
-                    program = program.run_decompositions()
-                graph = TorchGraph(program, shape, batch, aliases)
+                graph = TorchGraph(_decomposed(program, _unknown()), shape, batch, aliases)
                 network = convert(graph)
             except so.ProblemError:
                 raise refused from None
@@ -219,6 +217,27 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+def _decomposed(program: torch.export.ExportedProgram, table: Any) -> torch.export.ExportedProgram:
+    """Return the program without in-place operators, with some replaced by their definitions."""
+    try:
+        with _quiet():
+            return program.run_decompositions(table)
+    except Exception as error:  # torch.export raises many kinds
+        raise so.ProblemError(
+            f"torch.export cannot rewrite the module's in-place operations: {error}"
+        ) from error
+
+
+def _unknown() -> Any:
+    """Return the definitions of the operators that have no rule here."""
+    table = torch.export.default_decompositions()
+    for target in list(table):
+        name = str(target)
+        if name in OPERATORS or ".".join(name.split(".")[:2]) in OPERATORS:
+            table.pop(target)
+    return table
 
 
 def _load(path: Any) -> torch.export.ExportedProgram:

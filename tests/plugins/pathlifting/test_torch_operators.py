@@ -184,6 +184,14 @@ MODULES: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "trilinear": (nn.Upsample(scale_factor=2, mode="trilinear"), (1, 1, 2, 2, 2)),
     "dropout": (nn.Sequential(nn.Dropout(0.5), nn.Dropout2d(), nn.Identity()).eval(), IMAGE),
     "einsum": (Function(lambda x: torch.einsum("nchw,wk->nkch", x, B.T)), IMAGE),
+    "einsum-among-others": (
+        Function(
+            lambda x: F.leaky_relu(torch.einsum("nchw,wk->nckh", x, B.T), 0.2).masked_fill(
+                torch.arange(6) > 3, 1.0
+            )
+        ),
+        IMAGE,
+    ),
     "tensordot": (Function(lambda x: torch.tensordot(x, B, dims=([1], [0]))), ROW),
     "all-axes": (Function(lambda x: (x.T * 2).T), ROW),
     "assigned": (Function(assigned), IMAGE),
