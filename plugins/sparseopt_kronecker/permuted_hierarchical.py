@@ -90,7 +90,7 @@ class PermutedHierarchical(so.Solver[so.ButterflyFactorization]):
 
     def cost(self, problem: so.ButterflyFactorization) -> float:
         """Predict the seconds of a noisy search with its control."""
-        return 1e-2 + 3e-6 * problem.shape[0] ** 3
+        return 3e-3 * problem.shape[0] + 2e-7 * problem.shape[0] ** 3
 
     def _require_structure(self, search: _Search, matrix: np.ndarray, error: float) -> None:
         """Raise `Inconclusive` unless the error is clearly below those of shuffled copies."""

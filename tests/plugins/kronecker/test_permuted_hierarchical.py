@@ -67,9 +67,19 @@ def test_the_bit_reversal_of_the_fourier_matrix_is_found(n: int) -> None:
 
 
 @pytest.mark.slow
-def test_fourier_matrix_of_size_1024() -> None:
-    solution = so.solve(unknown(np.fft.fft(np.eye(1024))))
-    assert solution.certificate.relative_error < 1e-14
+def test_exact_products_of_size_1024() -> None:
+    rng = np.random.default_rng(0)
+    hadamard = scipy.linalg.hadamard(1024)[rng.permutation(1024)][:, rng.permutation(1024)]
+    for target in (np.fft.fft(np.eye(1024)), hadamard, hidden(1024, 0.0, 0)[1]):
+        assert so.solve(unknown(target)).certificate.relative_error < 1e-14
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("noise", [1e-3, 1e-2])
+def test_noise_costs_nothing_at_size_256(noise: float) -> None:
+    ordered, target = hidden(256, noise, 1)
+    known = so.solve(so.ButterflyFactorization(ordered, so.Architecture.square_dyadic(256)))
+    assert so.solve(unknown(target)).certificate.error <= 1.05 * known.certificate.error
 
 
 def test_ties_everywhere() -> None:
