@@ -5,7 +5,8 @@ included, are multiplied by some c > 0 and the weights out of it are divided by 
 of layers, neurons share weights (the positions of a convolution), meet in sums, or pass through
 pools, normalizations and reshapings, so their factors are tied: each group below is a smallest
 set of neurons that can be rescaled on its own. Neurons tied to inputs or outputs keep the factor
-1. The ties are found by union-find over the entries of all values.
+1, and a constant that many neurons share, such as the 6 of ReLU6, ties them. The ties are found
+by union-find over the entries of all values.
 """
 
 from __future__ import annotations
