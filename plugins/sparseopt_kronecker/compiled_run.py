@@ -166,3 +166,8 @@ def _step(
     if len(out) == 1:
         return lines(source, rows, groups, c, left, target, out)
     return planes(source, rows, groups, c, left, target, out, threshold)
+
+
+def is_compiled(dtype: np.dtype[Any]) -> bool:
+    """Whether `run_leaves` has been loaded or compiled for a dtype in this process."""
+    return any(str(signature[0].dtype) == dtype.name for signature in run_leaves.signatures)

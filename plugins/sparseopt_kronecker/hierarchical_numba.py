@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +17,8 @@ from sparseopt_kronecker.numpy_steps import gap_threshold
 _BREATH = 1 << 26
 # Entries copied at once from an array whose rows are not contiguous.
 _COPY = 1 << 18
+# Seconds to import numba and to load the kernels of one dtype from disk.
+_LOADING = 1.0
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,17 @@ class HierarchicalNumba(so.Solver[so.ButterflyFactorization]):
         return finish(problem, standard, run, self.bounds, self.probes)
 
     def cost(self, problem: so.ButterflyFactorization) -> float:
-        """Predict the seconds: loading the kernels, then a nanosecond per entry."""
-        return 0.5 + 1e-9 * problem.shape[0] * problem.shape[1]
+        """Predict the seconds: a nanosecond per entry, and the loading of the kernels unless this
+        process has done it. From disk that is a second; the first time ever they are compiled,
+        which takes ten and is not foreseen here."""
+        running = 2e-4 + 1e-9 * problem.shape[0] * problem.shape[1]
+        return running if _is_loaded(problem.dtype) else _LOADING + running
+
+
+def _is_loaded(dtype: np.dtype[Any]) -> bool:
+    """Whether the kernels of a dtype are in memory; loads nothing."""
+    module = sys.modules.get("sparseopt_kronecker.compiled_run")
+    return module is not None and bool(module.is_compiled(dtype))
 
 
 def factorize(problem: so.ButterflyFactorization, standard: Standard, context: so.Context) -> Run:
@@ -66,7 +79,7 @@ def factorize(problem: so.ButterflyFactorization, standard: Standard, context: s
 
     matrix = standard.matrix(problem)
     if not standard.levels:
-        return Run([], np.array(matrix), 0.0, 1.0)
+        return Run(standard.factors([], np.array(matrix)), 0.0, 1.0)
     layout = Layout.of(standard)
     level = standard.levels[0]
     work = np.empty((layout.work_rows, standard.columns), dtype=problem.dtype)
@@ -97,4 +110,5 @@ def factorize(problem: so.ButterflyFactorization, standard: Standard, context: s
             residuals,
             gap_threshold(problem.dtype),
         )
-    return Run(layout.lefts(left), layout.rest(work), float(residuals[0]), float(residuals[1]))
+    factors = standard.factors(layout.lefts(left), layout.rest(work))
+    return Run(factors, float(residuals[0]), float(residuals[1]))

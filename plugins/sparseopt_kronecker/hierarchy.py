@@ -1,4 +1,4 @@
-"""What all hierarchical engines share: the plan of a left-to-right run, and its result.
+"""What all hierarchical engines share: the plan of a left-to-right run, and what they return.
 
 Standard form. Redundant neighbours are merged first. Then a_1 divides every a and d_L every d, so
 the problem consists of a_1 d_L independent ones with a_1 = d_L = 1, on the same patterns
@@ -30,6 +30,7 @@ from sparseopt.butterfly.expansion import CHUNK, split_work
 from sparseopt.kronecker.splitting import lift, permute
 
 BOUNDS = ("auto", "always", "never")
+ORDERS = ("left_to_right", "balanced")
 # Up to this much work (about 10 ms) the bounds are stated without being asked for.
 _CHEAP_WORK = 1e7
 
@@ -144,37 +145,46 @@ class Standard:
     def _width(self) -> int:
         return self.columns // (self.outer * self.inner)
 
-    def factor(self, index: int, values: Any) -> Any:
-        """Return the values of factor `index` from the U (d, groups, b, r) of its level, or, for
-        the last one, from the rest (b, columns)."""
-        pattern = self.architecture[index]
-        a = pattern.a // self.outer
-        if index == len(self.levels):
-            grid = values.reshape(pattern.b, self.outer, self.inner, a, pattern.c)
-            return permute(grid, (1, 3, 0, 4, 2)).reshape(pattern.values_shape)
-        level = self.levels[index]
-        grid = values.reshape(level.d, self.outer, self.inner, a, level.q, level.b, level.rank)
-        return permute(grid, (1, 3, 5, 4, 6, 0, 2)).reshape(pattern.values_shape)
+    def factors(self, lefts: Sequence[Any], rest: Any) -> list[Any]:
+        """Return the values of all factors.
+
+        Parameters
+        ----------
+        lefts : sequence of array (d, groups, b, r)
+            U of every level.
+        rest : array (b, columns)
+            The last R, rows of the last factor.
+        """
+        found = []
+        grid = self.outer, self.inner
+        for u, level, pattern in zip(lefts, self.levels, self.architecture, strict=False):
+            own = u.reshape(level.d, *grid, -1, level.q, level.b, level.rank)
+            found.append(permute(own, (1, 3, 5, 4, 6, 0, 2)).reshape(pattern.values_shape))
+        last = self.architecture[-1]
+        own = permute(rest.reshape(last.b, *grid, -1, last.c), (1, 3, 0, 4, 2))
+        return [*found, own.reshape(last.values_shape)]
+
+    def values(self, matrix: Any) -> Any:
+        """Return the standard matrix as values (a, b, c, d) of the product's pattern."""
+        own = matrix.reshape(self.rows, self.outer, self.inner, -1)
+        return permute(own, (1, 0, 3, 2))
 
 
 @dataclass(frozen=True)
 class Run:
-    """What an engine found in standard form.
+    """What an engine found.
 
     Attributes
     ----------
-    lefts : sequence of array (d, groups, b, r)
-        U of every level.
-    rest : array (b, columns)
-        The last R.
+    factors : sequence of array (a, b, c, d)
+        Values for `Standard.architecture`.
     residual : float or None
         Sum of the squared residuals; None if the engine does not know it.
     energy : float
         Squared norm of the standard matrix.
     """
 
-    lefts: Sequence[Any]
-    rest: Any
+    factors: Sequence[Any]
     residual: float | None
     energy: float
 
@@ -202,13 +212,24 @@ def run_safely(
     scaled = so.ButterflyFactorization(_times(target, -exponent), problem.architecture)
     run = engine(scaled, standard, context)
     with np.errstate(over="ignore", under="ignore"):
-        rest = _times(run.rest, exponent)
-    if not bool(np.isfinite(np.asarray(rest)).all()):
+        last = _times(run.factors[-1], exponent)
+    if not _is_finite(last):
         raise so.Inconclusive(
             f"the factors overflow {problem.dtype}: entries reach {peak:.3g}; divide the target "
             "by a constant first"
         )
-    return Run(run.lefts, rest, None, run.energy)
+    return Run([*run.factors[:-1], last], None, run.energy)
+
+
+def squared_norm(matrix: np.ndarray) -> float:
+    """Return the squared Frobenius norm, summed in double precision over rows."""
+    return float(sum(np.linalg.norm(row).astype(float) ** 2 for row in matrix))
+
+
+def _is_finite(values: Any) -> bool:
+    """Whether an array or a tensor has neither NaN nor infinity."""
+    finite = values.isfinite() if hasattr(values, "isfinite") else np.isfinite(values)
+    return bool(finite.all())
 
 
 def _times(target: Any, exponent: int) -> Any:
@@ -228,10 +249,17 @@ def finish(
     bounds: str,
     probes: int,
 ) -> tuple[so.KroneckerProduct, so.ButterflyCertificate]:
-    """Return the answer with its certificate, the redundant factors lifted back."""
-    values = [standard.factor(i, u) for i, u in enumerate(run.lefts)]
-    values.append(standard.factor(len(run.lefts), run.rest))
-    answer = so.KroneckerProduct(lift(values, problem.architecture), problem.architecture)
+    """Return the answer with its certificate, the redundant factors lifted back.
+
+    The factors of a tensor are tensors on its device, whatever the engine worked with.
+    """
+    values = lift(run.factors, problem.architecture)
+    if problem.kind == "tensor" and isinstance(values[0], np.ndarray):
+        import torch
+
+        device = problem.target.device
+        values = tuple(torch.from_numpy(np.ascontiguousarray(v)).to(device) for v in values)
+    answer = so.KroneckerProduct(values, problem.architecture)
     return answer, certificate(
         problem, answer, _stated(problem, standard, run, probes), bounds, probes
     )
@@ -268,9 +296,11 @@ def _stated(
     return math.sqrt(run.residual)
 
 
-def require_options(bounds: str, probes: int) -> None:
+def require_options(bounds: str, probes: int, order: str = ORDERS[0]) -> None:
     """Refuse options outside their range; called when an engine is built."""
     if bounds not in BOUNDS:
         raise so.ProblemError(f"bounds must be one of {', '.join(BOUNDS)}, got {bounds!r}")
     if isinstance(probes, bool) or not isinstance(probes, int) or probes < 0:
         raise so.ProblemError(f"probes must be 0 or a number of vectors, got {probes!r}")
+    if order not in ORDERS:
+        raise so.ProblemError(f"order must be one of {', '.join(ORDERS)}, got {order!r}")

@@ -163,3 +163,33 @@ def test_linear_operators_are_for_numpy() -> None:
     pytest.importorskip("numba")
     verdicts = {c.name: c.verdict for c in so.plan(problem).candidates}
     assert isinstance(verdicts["hierarchical_numba"], so.Refused)
+
+
+def test_many_tiles_give_what_one_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small tiles: rows and groups of columns are cut, several levels at a time."""
+    import sparseopt_kronecker.hierarchical_numpy as engine
+
+    rng = np.random.default_rng(4)
+    for architecture in (*ARCHITECTURES.values(), so.Architecture.square_dyadic(64)):
+        target = rng.standard_normal(architecture.shape)
+        monkeypatch.setattr(engine, "TILE", 1 << 18)
+        whole = solve("hierarchical_numpy", target, architecture)
+        for tile in (1, 30, 128, 1000):
+            monkeypatch.setattr(engine, "TILE", tile)
+            cut = solve("hierarchical_numpy", target, architecture)
+            np.testing.assert_allclose(cut.answer.to_dense(), whole.answer.to_dense(), atol=1e-12)
+            assert cut.certificate.error == pytest.approx(whole.certificate.error, rel=1e-10)
+
+
+def test_the_plan_changes_to_compiled_kernels_once_they_are_loaded() -> None:
+    pytest.importorskip("numba")
+    small = so.ButterflyFactorization(np.eye(16), DYADIC)
+    solve("hierarchical_numba", np.eye(16), DYADIC)
+    assert so.plan(small).candidates[0].name == "hierarchical_numba"
+    wide = so.ButterflyFactorization(
+        np.eye(1 << 9, dtype=np.complex64), so.Architecture.square_dyadic(1 << 9)
+    )
+    from sparseopt_kronecker.compiled_run import is_compiled
+
+    expected = "hierarchical_numba" if is_compiled(np.dtype("complex64")) else "hierarchical_numpy"
+    assert so.plan(wide).candidates[0].name == expected
