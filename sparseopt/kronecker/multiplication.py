@@ -16,6 +16,8 @@ The methods:
     SciPy's compressed rows. Better for the smallest blocks.
 ``dense``
     one product with the whole matrix, zeros included. Better for small matrices.
+``fused``
+    several factors in one compiled pass, by an `Accelerator`; only if the product asks for one.
 
 Neighbours whose product is again Kronecker-sparse may be merged first: exact but for rounding,
 with more values but fewer and larger blocks. A dynamic program over the cuts of the chain finds
@@ -29,7 +31,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -42,6 +44,33 @@ from sparseopt.kronecker.splitting import merge, permute
 # Merged values of one group: at most this many, or this multiple of all values of the chain.
 MERGED_VALUES = 2**16
 MERGED_MULTIPLE = 4
+
+# Shapes of operands for which the functions to call are remembered.
+REMEMBERED = 256
+
+
+class Accelerator(Protocol):
+    """Another method of multiplication, for runs of factors: ``fused`` in plans."""
+
+    def microseconds(
+        self, patterns: Sequence[KroneckerPattern], batch: int, dtype: np.dtype
+    ) -> float | None:
+        """Return the predicted time of a run, or None if it, and any longer one, is impossible."""
+        ...
+
+    def prepare(
+        self,
+        factors: Sequence[np.ndarray],
+        patterns: Sequence[KroneckerPattern],
+        batch: int,
+        dtype: np.dtype,
+    ) -> Callable[..., np.ndarray]:
+        """Return the function of a contiguous operand (n, batch) of this dtype that applies a run.
+
+        One made for a batch of 1 gets such operands only; any other gets any but empty ones. With
+        ``overwrite=True``, given for operands that nobody else holds, it may work in their place.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -56,9 +85,10 @@ class Step:
 
     def __str__(self) -> str:
         one = self.first == self.last
-        which = f"factor {self.first}" if one else f"factors {self.first}-{self.last} merged"
+        how = "in one pass" if self.method == "fused" else "merged"
+        which = f"factor {self.first}" if one else f"factors {self.first}-{self.last} {how}"
         shape = f"{tuple(self.pattern)}"
-        return f"{which:<22} {shape:<20} {self.method:<9} {self.microseconds:10.1f} us"
+        return f"{which:<25} {shape:<20} {self.method:<9} {self.microseconds:10.1f} us"
 
 
 @dataclass(frozen=True)
@@ -90,9 +120,9 @@ class MultiplicationPlan:
     def __str__(self) -> str:
         lines = [f"{self.dtype} operand with {self.batch} columns; predicted, one thread:"]
         lines += [f"  {step}" for step in self.steps]
-        lines.append(f"  {'in all':<53}{self.microseconds:10.1f} us")
+        lines.append(f"  {'in all':<56}{self.microseconds:10.1f} us")
         if any(step.first != step.last for step in self.steps):
-            lines.append(f"  {'without merging':<53}{self.separately:10.1f} us")
+            lines.append(f"  {'without merging':<56}{self.separately:10.1f} us")
         return "\n".join(lines)
 
 
@@ -137,16 +167,24 @@ class Multiplication:
     ----------
     factors : sequence of numpy.ndarray (a, b, c, d)
     architecture : Architecture
+    accelerator : Accelerator, optional
     """
 
-    def __init__(self, factors: Sequence[np.ndarray], architecture: Architecture) -> None:
+    def __init__(
+        self,
+        factors: Sequence[np.ndarray],
+        architecture: Architecture,
+        accelerator: Accelerator | None = None,
+    ) -> None:
         self._factors = tuple(factors)
         self._architecture = architecture
+        self._accelerator = accelerator
         self._dtype = np.result_type(*self._factors)
         self._plans: dict[tuple[int, np.dtype], MultiplicationPlan] = {}
         self._runs: dict[tuple[int, np.dtype], list[Callable[[np.ndarray], np.ndarray]]] = {}
         self._merged: dict[tuple[int, int], np.ndarray] = {}
-        self._prepared: dict[tuple[int, int, str, np.dtype], Any] = {}
+        self._prepared: dict[tuple[int, int, str, np.dtype, bool], Any] = {}
+        self._known: dict[tuple[tuple[int, ...], np.dtype], list[Any]] = {}
 
     def plan(self, batch: int, dtype: Any) -> MultiplicationPlan:
         """Return the plan for operands (n, batch) of a dtype.
@@ -160,18 +198,43 @@ class Multiplication:
             self._plans[key] = self._best(*key)
         return self._plans[key]
 
+    def known(self, x: np.ndarray) -> np.ndarray | None:
+        """Return the product with a vector or matrix like one seen before, else None.
+
+        The short way for small products, where looking at the operand would take longer than
+        multiplying it.
+        """
+        steps = self._known.get((x.shape, x.dtype))
+        if steps is None or not x.flags.c_contiguous:
+            return None
+        if x.ndim == 1:
+            y = x[:, None]
+            for step in steps:
+                y = step(y)
+            return y[:, 0]
+        for step in steps:
+            x = step(x)
+        return x
+
     def matmat(self, x: np.ndarray) -> np.ndarray:
         """Return the product with (n, batch). Complex operands of a real chain count as twice as
         many real columns."""
         if x.dtype.kind not in "biufc":
             raise ProblemError(f"the operand has dtype {x.dtype}; use bool, integer, real, complex")
         dtype = np.result_type(self._dtype, x.dtype)
+        if x.shape[1] == 0:
+            return np.empty((self._architecture.shape[0], 0), dtype=dtype)
         compute = np.result_type(dtype, np.float32)
         y = np.ascontiguousarray(x, dtype=compute)
         real = compute.kind == "c" and self._dtype.kind != "c"
         if real:
             y = y.view(np.empty(0, dtype=compute).real.dtype)
-        for step in self._steps(y.shape[1], y.dtype):
+        steps = self._steps(y.shape[1], y.dtype)
+        if x.dtype == dtype == y.dtype and len(self._known) < REMEMBERED:
+            self._known[x.shape, x.dtype] = steps
+            if x.shape[1] == 1:
+                self._known[x.shape[:1], x.dtype] = steps
+        for step in steps:
             y = step(y)
         return (y.view(compute) if real else y).astype(dtype, copy=False)
 
@@ -180,7 +243,7 @@ class Multiplication:
         key = _rounded(batch), dtype
         if key not in self._runs:
             steps = reversed(self.plan(batch, dtype).steps)
-            self._runs[key] = [self._function(step, dtype) for step in steps]
+            self._runs[key] = [self._function(step, *reversed(key)) for step in steps]
         return self._runs[key]
 
     def _best(self, batch: int, dtype: np.dtype) -> MultiplicationPlan:
@@ -196,27 +259,62 @@ class Multiplication:
                 if last > first:
                     assert pattern is not None
                     pattern = merged_pattern(pattern, patterns[last])
-                if pattern is None or (last > first and pattern.nnz > limit):
+                if pattern is None:
                     break
-                step = _cheapest(first, last, pattern, batch, dtype, limit)
+                steps = self._offers(first, last, pattern, batch, dtype, limit)
+                if not steps:
+                    break
+                step = min(steps, key=lambda offer: offer.microseconds)
                 separately += step.microseconds if first == last else 0.0
                 total = best[first][0] + step.microseconds
                 if total < best[last + 1][0]:
                     best[last + 1] = total, (*best[first][1], step)
         return MultiplicationPlan(best[-1][1], batch, dtype, separately)
 
-    def _function(self, step: Step, dtype: np.dtype) -> Callable[[np.ndarray], np.ndarray]:
+    def _offers(
+        self,
+        first: int,
+        last: int,
+        pattern: KroneckerPattern,
+        batch: int,
+        dtype: np.dtype,
+        limit: int,
+    ) -> list[Step]:
+        """Return what factors first .. last, of this product, can be multiplied by."""
+        offers = []
+        if first == last or pattern.nnz <= limit:
+            offers.append(_cheapest(first, last, pattern, batch, dtype, limit))
+        if self._accelerator is not None:
+            run = self._architecture.patterns[first : last + 1]
+            time = self._accelerator.microseconds(run, batch, dtype)
+            if time is not None:
+                offers.append(Step(first, last, pattern, "fused", time))
+        return offers
+
+    def _function(
+        self, step: Step, dtype: np.dtype, batch: int
+    ) -> Callable[[np.ndarray], np.ndarray]:
         """Return the function of an operand that makes one step, values prepared."""
-        key = step.first, step.last, step.method, dtype
+        key = step.first, step.last, step.method, dtype, batch == 1
         if key not in self._prepared:
-            self._prepared[key] = self._prepare(step, dtype)
+            self._prepared[key] = self._prepare(step, dtype, batch)
         values = self._prepared[key]
-        if step.method in ("csr", "dense"):
+        if step.method == "fused":
+            whole = step.last + 1 == len(self._factors)
+            return values if whole else partial(values, overwrite=True)
+        if step.method == "csr":
             return values.__matmul__
+        if step.method == "dense":
+            return values.dot  # less ado than @
         return partial(_strided, values, step.pattern, step.method == "gathered")
 
-    def _prepare(self, step: Step, dtype: np.dtype) -> Any:
-        """Return the values of a step in the form of its method."""
+    def _prepare(self, step: Step, dtype: np.dtype, batch: int) -> Any:
+        """Return the values of a step in the form of its method; for ``fused``, the function."""
+        if step.method == "fused":
+            assert self._accelerator is not None
+            run = slice(step.first, step.last + 1)
+            patterns = self._architecture.patterns[run]
+            return self._accelerator.prepare(self._factors[run], patterns, batch, dtype)
         values = self._values(step.first, step.last).astype(dtype, copy=False)
         if step.method == "csr":
             return step.pattern.sparse(values)

@@ -31,7 +31,7 @@ def written_out(product: so.KroneckerProduct) -> np.ndarray:
 def test_each_method_is_the_factor(method: str, dtype: type) -> None:
     product = random_product([PATTERN], np.random.default_rng(0), dtype)
     engine = Multiplication(product.factors, product.architecture)
-    run = engine._function(Step(0, 0, PATTERN, method, 0.0), np.dtype(dtype))
+    run = engine._function(Step(0, 0, PATTERN, method, 0.0), np.dtype(dtype), 2)
     for batch in (0, 1, 3, 20):
         x = np.random.default_rng(1).standard_normal((PATTERN.shape[1], batch)).astype(dtype)
         y = run(x)
