@@ -77,7 +77,7 @@ def _draw_series(canvas: Any, figure: SeriesFigure) -> None:
             width = 0.8 / count
             ax.bar(positions + (i - (count - 1) / 2) * width, data, width, color=colour, label=name)
     if figure.log:
-        ax.set_yscale("log")
+        _scale_log(ax)
     # Text is what takes time; a curve of many points needs little of it to be read.
     most = _MOST_LABELS if len(positions) <= _MOST_MARKERS else _MOST_LABELS // 4
     step = max(1, -(-len(positions) // most))
@@ -91,3 +91,21 @@ def _draw_series(canvas: Any, figure: SeriesFigure) -> None:
     ax.spines[["top", "right"]].set_visible(False)
     if len(figure.series) > 1:
         ax.legend(frameon=False, fontsize=8)
+
+
+def _scale_log(ax: Any) -> None:
+    """Make the vertical axis logarithmic, with plain numbers at 1, 2 and 5 times powers of ten.
+
+    Matplotlib's own labels are formulas, which take longer to lay out than all else.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    if high < 4 * low:
+        locator: Any = MaxNLocator(4)
+    else:
+        locator = LogLocator(subs=(1.0, 2.0, 5.0) if high < 1e3 * low else (1.0,))
+    ax.yaxis.set_major_locator(locator)
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:g}"))
+    ax.yaxis.set_minor_locator(NullLocator())
