@@ -40,8 +40,10 @@ def nearest_closed() -> list[so.Problem]:
 
 
 def butterfly() -> list[so.Problem]:
-    """Exact and noisy targets of several dtypes and shapes; unknown orders with and without any
-    structure."""
+    """Exact and noisy targets of several dtypes and shapes, arrays and tensors; unknown orders with
+    and without any structure."""
+    import torch
+
     rng = np.random.default_rng(0)
     problems: list[so.Problem] = []
     for patterns in (
@@ -57,6 +59,8 @@ def butterfly() -> list[so.Problem]:
     values = rng.standard_normal((4, 4))
     problems.append(so.ButterflyFactorization(values.astype(np.float32), dyadic))
     problems.append(so.ButterflyFactorization(values + 1j * values.T, dyadic))
+    tensor = torch.from_numpy(values + 1j * values.T)
+    problems.append(so.ButterflyFactorization(tensor, [(1, 4, 3, 1), (1, 3, 4, 1)]))
     fourier = np.fft.fft(np.eye(8))
     for target in (fourier, fourier.real.astype(np.float32), rng.standard_normal((8, 8))):
         problems.append(
