@@ -170,7 +170,7 @@ class _Parts:
 
     def judge_cases(self, part: Open, number: int) -> tuple[list[Any], Limit] | list[Any] | None:
         """Return steps and a limit where cases get stuck, a proof of closedness, or None."""
-        effort = CaseEffort(rounds=4 + 2 * number, branches=60 << number)
+        effort = CaseEffort(4 + 2 * number, branches=150 << number, depth=20)
         proof, likely = close_by_cases(
             part.state, effort, self.rng, lambda: self.context.check_time("drawing factors")
         )
