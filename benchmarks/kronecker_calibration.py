@@ -42,20 +42,20 @@ OUT = Path(__file__).parents[1] / "sparseopt" / "kronecker" / "multiplication_co
 
 
 def times(functions: list[Callable[[], object]], tries: int = 7) -> list[float]:
-    """Least microseconds of each function, tries alternated."""
+    """Least microseconds of processor time of each function, tries alternated."""
     best = [np.inf] * len(functions)
     repeats = []
     for function in functions:
         function()
-        start = time.perf_counter()
+        start = time.process_time()
         function()
-        repeats.append(max(1, min(100, int(1e-4 / (time.perf_counter() - start)))))
+        repeats.append(max(1, min(100, int(1e-4 / (time.process_time() - start)))))
     for _ in range(tries):
         for i, function in enumerate(functions):
-            start = time.perf_counter()
+            start = time.process_time()
             for _ in range(repeats[i]):
                 function()
-            best[i] = min(best[i], 1e6 * (time.perf_counter() - start) / repeats[i])
+            best[i] = min(best[i], 1e6 * (time.process_time() - start) / repeats[i])
     return best
 
 
@@ -78,7 +78,7 @@ def measure() -> list[tuple[str, str, so.KroneckerPattern, int, int, list[float]
                         run = [partial(_strided, blocks, pattern, g, x) for g in (False, True)]
                         run.append(partial(sparse.__matmul__, x))
                         if dense is not None and area * batch <= 2**24:
-                            run.append(partial(dense.__matmul__, x))
+                            run.append(partial(dense.dot, x))
                         rows.append((kind, size, pattern, batch, dtype.itemsize, times(run)))
     return rows
 

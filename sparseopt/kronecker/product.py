@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -171,7 +172,9 @@ class KroneckerProduct:
                 f"the operand must have shape ({self.shape[1]}, batch), got {tuple(x.shape)}"
             )
         if self._is_numpy:
-            return self._multiplication.matmat(x)
+            if not hasattr(x, "detach"):
+                return self._multiplication.matmat(x)
+            return times_tensor(self, x)
         for factor, pattern in reversed(list(zip(self.factors, self.architecture, strict=True))):
             x = apply_factor(factor, pattern, x)
         return x
@@ -249,6 +252,10 @@ class KroneckerProduct:
         accelerator = _accelerator() if self.compiled else None
         return Multiplication(self.factors, self.architecture, accelerator)
 
+    @cached_property
+    def _on_devices(self) -> dict[Any, KroneckerProduct]:
+        return {}
+
     def to_dense(self) -> Any:
         """Return the product as an array (m, n).
 
@@ -275,7 +282,14 @@ class KroneckerProduct:
 
     def _operand(self, x: Any) -> Any:
         """Return a list as an array; arrays and tensors as they are."""
-        return np.asarray(x) if self._is_numpy else x
+        if hasattr(x, "detach"):
+            return x
+        if not self._is_numpy:
+            raise ProblemError(
+                f"the factors are torch tensors, the operand is a {type(x).__name__}; make it a "
+                "tensor, or take to_numpy()"
+            )
+        return np.asarray(x)
 
     def __str__(self) -> str:
         share = self.nnz / (self.shape[0] * self.shape[1])
@@ -292,6 +306,26 @@ def _accelerator() -> Accelerator | None:
         return cast(Accelerator, tool("FusedChain")())
     except (AttributeError, ImportError):
         return None
+
+
+def times_tensor(product: KroneckerProduct, x: Any) -> Any:
+    """Return a product of NumPy factors times a torch tensor (n, batch), on its device.
+
+    The dtype is the one torch promotes to. On the CPU and without gradients NumPy does the work, by
+    the product's plan; elsewhere the factors are copied to the device, once for each dtype.
+    """
+    torch = sys.modules["torch"]  # there is a tensor, so it is there
+    dtype = torch.result_type(x, torch.from_numpy(np.empty((1, 1), dtype=product.dtype)))
+    x = x.to(dtype)
+    wants_gradient = x.requires_grad and torch.is_grad_enabled()
+    if x.device.type == "cpu" and not wants_gradient:
+        plain = x.detach().resolve_conj().resolve_neg().numpy()
+        return torch.from_numpy(product._multiplication.matmat(plain))
+    key = x.device, dtype
+    if key not in product._on_devices:
+        factors = [torch.tensor(f, dtype=dtype, device=x.device) for f in product.factors]
+        product._on_devices[key] = KroneckerProduct(tuple(factors), product.architecture)
+    return product._on_devices[key].matmat(x)
 
 
 def apply_factor(factor: Any, pattern: KroneckerPattern, x: Any) -> Any:

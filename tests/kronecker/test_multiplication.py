@@ -182,3 +182,66 @@ def test_operands_that_do_not_fit_are_refused() -> None:
     tensors = so.KroneckerProduct([torch.ones(1, 2, 3, 1)], product.architecture)
     with pytest.raises(so.ProblemError, match="no plan"):
         tensors.plan()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("gradient", [False, True])
+def test_tensors_times_arrays(dtype: type, gradient: bool) -> None:
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    product = random_product(so.Architecture.square_dyadic(16), rng, dtype)
+    matrix = torch.from_numpy(product.to_dense())
+    for shape in ((16, 5), (16,), (16, 1), (16, 0)):
+        x = torch.from_numpy(rng.standard_normal(shape).astype(dtype)).requires_grad_(gradient)
+        for operand in (x, x.conj() if x.is_complex() else x):
+            y = product @ operand
+            assert y.dtype == x.dtype
+            assert y.requires_grad == gradient
+            torch.testing.assert_close(y, matrix @ operand, rtol=1e-4, atol=1e-4)
+        if gradient and shape == (16,):
+            (y * y.conj()).real.sum().backward()
+            expected = 2 * (matrix.H @ (matrix @ operand.detach()))
+            if operand is not x:
+                expected = expected.conj()
+            torch.testing.assert_close(x.grad, expected.resolve_conj(), rtol=1e-3, atol=1e-3)
+    batch_first = torch.from_numpy(rng.standard_normal((5, 16)).astype(dtype))
+    torch.testing.assert_close(
+        batch_first @ product.T, batch_first @ matrix.T, rtol=1e-4, atol=1e-4
+    )
+
+
+def test_tensor_dtypes_are_promoted_as_torch_does() -> None:
+    torch = pytest.importorskip("torch")
+    product = random_product([(1, 2, 2, 2)], np.random.default_rng(0), np.float32)
+    expected = product.to_dense() @ np.array([1, 2, 3, 4])
+    for dtype in (torch.int64, torch.bool, torch.bfloat16, torch.float64, torch.complex64):
+        x = torch.tensor([1, 2, 3, 4]).to(dtype)
+        y = product @ x
+        assert y.dtype == torch.promote_types(dtype, torch.float32)
+        if dtype != torch.bool:
+            np.testing.assert_allclose(y.numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_arrays_times_tensors_are_refused() -> None:
+    torch = pytest.importorskip("torch")
+    product = so.KroneckerProduct([torch.ones(1, 2, 2, 1)], [(1, 2, 2, 1)])
+    with pytest.raises(so.ProblemError, match="the operand is a ndarray; make it a tensor"):
+        product @ np.ones(2)
+    with pytest.raises(so.ProblemError, match=r"must have shape \(2, batch\), got \(3, 1\)"):
+        product @ torch.ones(3, 1)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_solvers_take_the_product_itself(compiled: bool) -> None:
+    rng = np.random.default_rng(0)
+    plain = random_product(so.Architecture.square_dyadic(64), rng, np.complex128)
+    product = plain.accelerated() if compiled else plain
+    matrix = plain.to_dense()
+    u, s, vh = spl.svds(product, k=3, rng=0)
+    exact = np.linalg.svd(matrix, compute_uv=False)[:3]
+    np.testing.assert_allclose(np.sort(s)[::-1], exact, rtol=1e-8)
+    np.testing.assert_allclose(matrix @ vh.conj().T, u * s, rtol=0, atol=1e-7 * exact[0])
+    target = matrix @ rng.standard_normal(64)
+    found = spl.lsmr(product, target, atol=1e-14, btol=1e-14, conlim=0, maxiter=3000)[0]
+    residual = np.linalg.norm(matrix @ found - target) / np.linalg.norm(target)
+    assert residual < 1e-6

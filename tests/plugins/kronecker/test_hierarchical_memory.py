@@ -1,0 +1,61 @@
+"""How much memory the engines take beside the target, traced while they run."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import sparseopt as so
+
+pytestmark = pytest.mark.slow
+
+ARCHITECTURES = {
+    "dyadic": so.Architecture.square_dyadic(2048),
+    "monarch": so.Architecture.monarch(2048, 2048, 32, 64),
+    "rank two": so.Architecture([(1, 8, 16, 256), (8, 64, 16, 8), (64, 16, 32, 1)]),
+}
+
+
+def extra(engine: str, target: np.ndarray, architecture: so.Architecture) -> tuple[int, int]:
+    """Return the peak of what a factorization allocates, and the bytes of the factors."""
+    small = so.Architecture.square_dyadic(4)
+    first = so.ButterflyFactorization(np.eye(4, dtype=target.dtype), small)
+    so.solve(first, engine, check=False, bounds="never")  # imports and kernels
+    problem = so.ButterflyFactorization(target, architecture)
+    tracemalloc.start()
+    answer = so.solve(problem, engine, check=False, bounds="never").answer
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak, sum(factor.nbytes for factor in answer.factors)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("dtype", ["float64", "float32", "complex64"])
+def test_numpy_takes_no_more_than_half_of_the_target(name: str, dtype: str) -> None:
+    """Beside the factors, which are the answer."""
+    rng = np.random.default_rng(0)
+    target = rng.standard_normal((2048, 2048)).astype(dtype)
+    peak, factors = extra("hierarchical_numpy", target, ARCHITECTURES[name])
+    assert peak - factors <= target.nbytes / 2
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_compiled_takes_two_factors_and_a_mebibyte(name: str) -> None:
+    """The rest of every level is as long as its factor: at most as much again, and 1 MiB."""
+    pytest.importorskip("numba")
+    rng = np.random.default_rng(0)
+    target = rng.standard_normal((2048, 2048))
+    peak, factors = extra("hierarchical_numba", target, ARCHITECTURES[name])
+    assert peak <= 2 * factors + 2**20
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_whole_file_is_never_read_into_memory(dtype: str, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    rng = np.random.default_rng(0)
+    architecture = ARCHITECTURES["dyadic"]
+    np.save(tmp_path / "a.npy", rng.standard_normal((2048, 2048)).astype(dtype))
+    target = np.load(tmp_path / "a.npy", mmap_mode="r")
+    peak, factors = extra("hierarchical_numpy", target, architecture)
+    assert peak - factors <= target.nbytes / 2
