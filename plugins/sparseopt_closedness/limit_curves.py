@@ -70,11 +70,7 @@ class LimitCurves(so.Solver[so.Closedness]):
             context.report(number / self.rounds, f"curves, round {number + 1}")
             still = []
             for part in left:
-                verdict = engine.judge_cases(part, number)
-                if verdict is None and (number < SHORT or fits(part.state)):
-                    verdict = engine.judge_smaller(part, effort, self.subsets << number)
-                if verdict is None:
-                    verdict = engine.judge(part, effort)
+                verdict = self._judge(engine, part, number, effort)
                 if isinstance(verdict, tuple):
                     return not_closed(problem, *verdict)
                 if verdict is None:
@@ -86,6 +82,23 @@ class LimitCurves(so.Solver[so.Closedness]):
                 answer = so.ClosednessVerdict("closed", closed_reason(proof))
                 return answer, ReducedClosedCertificate(problem, answer, proof)
         raise so.Inconclusive(f"no curve or submersion was found on {len(left)} parts")
+
+    def _judge(
+        self, engine: _Parts, part: Open, number: int, effort: Effort
+    ) -> tuple[list[Any], Limit] | list[Any] | None:
+        """Return steps and a limit, a proof of closedness, or None; cheap questions first."""
+        smaller: list[Open] = []
+        if number < SHORT or fits(part.state):
+            found, smaller = engine.look_into(part, self.subsets << number)
+            if found is not None:
+                return found
+        half = size_of(part.state) // 2
+        return (
+            engine.judge_any([inner for inner in smaller if size_of(inner.state) <= half], effort)
+            or engine.judge_cases(part, number)
+            or engine.judge_any(smaller, effort)
+            or engine.judge(part, effort)
+        )
 
     def _windows(self, part: Open, context: so.Context) -> tuple[list[Any], Limit] | None:
         limit = find_limit(part.state, lambda: context.check_time("looking for windows"))
@@ -140,23 +153,25 @@ class _Parts:
         self.known[shape] = effort.draws
         return None
 
-    def judge_smaller(
-        self, part: Open, effort: Effort, most: int
-    ) -> tuple[list[Any], Limit] | None:
-        """Return steps and a limit on some rows and columns, or None.
+    def look_into(self, part: Open, most: int) -> tuple[tuple[list[Any], Limit] | None, list[Open]]:
+        """Return steps and the limit of a window of a sub-support, if there is one.
 
-        Windows of all sub-supports first, then curves of small ones.
+        Else return what is open of small sub-supports, smallest first.
         """
-        whole = size_of(part.state)
+        largest = min(size_of(part.state) - 1, LARGEST_SMALL)
         left: list[Open] = []
         for smaller in self._open_parts(part, most):
             # Cells that the reductions have freed make new windows.
             limit = find_limit(smaller.state)
             if limit is not None:
-                return smaller.steps, limit
-            if size_of(smaller.state) < min(whole, LARGEST_SMALL):
+                return (smaller.steps, limit), []
+            if size_of(smaller.state) <= largest:
                 left.append(smaller)
-        for smaller in sorted(left, key=lambda part: size_of(part.state)):
+        return None, sorted(left, key=lambda part: size_of(part.state))
+
+    def judge_any(self, parts: list[Open], effort: Effort) -> tuple[list[Any], Limit] | None:
+        """Return steps and a limit of one of the sub-supports, or None."""
+        for smaller in parts:
             shape = shape_of(smaller.state)
             if shape in self.closed or self.known.get(shape, 0) >= effort.draws:
                 continue

@@ -251,9 +251,7 @@ def _gram(block: Any, tall: bool, gram: Any) -> None:
 
 
 @compiled
-def _subspace(
-    gram: Any, basis: Any, image: Any, rest: Any, threshold: float, total: float
-) -> bool:
+def _subspace(gram: Any, basis: Any, image: Any, rest: Any, threshold: float, total: float) -> bool:
     """Set the rows of `basis` to an orthonormal basis of the top invariant subspace of `gram`.
 
     Returns whether it converged with lambda_r / lambda_1 above `threshold`.
