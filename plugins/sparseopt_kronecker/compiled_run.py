@@ -20,6 +20,7 @@ import numpy as np
 
 from sparseopt_kronecker.compiled_steps import compiled, lines, pairs, planes
 from sparseopt_kronecker.hierarchy import Standard
+from sparseopt_kronecker.prefetching import prefetch
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +135,8 @@ def run_leaves(
             for rho in range(rank):
                 out[rho] = table[level + 1, 6] + digit + radix[level] * rho
             if level == 0:
+                if k + 1 < len(rows):
+                    _announce(matrix, rows[k + 1])
                 kept, energy = _step(matrix, rows[k], groups, c, u, work, out, threshold)
                 residuals[1] += energy
             else:
@@ -147,6 +150,15 @@ def run_leaves(
             # The row group of the next level: without this level's digit.
             if level + 1 < levels:
                 t = t % table[level + 1, 1]
+
+
+@compiled
+def _announce(matrix: Any, rows: Any) -> None:
+    """Prefetch rows: they lie far apart, so the processor does not foresee the next ones."""
+    line = 64 // matrix.itemsize
+    for row in rows:
+        for column in range(0, matrix.shape[1], line):
+            prefetch(matrix, row, column)
 
 
 @compiled
