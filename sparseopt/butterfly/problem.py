@@ -129,7 +129,7 @@ class ButterflyFactorization(Problem):
         """Rows and columns of the target."""
         return self.architecture.shape
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
         """NumPy dtype of the target."""
         return target_dtype(self.target)

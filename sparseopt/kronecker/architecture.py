@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from itertools import pairwise
 from typing import Any, overload
 
@@ -182,6 +182,10 @@ class Architecture:
     def redundant_merges(self) -> tuple[int, ...]:
         """Return the merges that remove redundancy: each merges patterns i and i + 1 of what the
         merges before it have left."""
+        return self._merges
+
+    @cached_property
+    def _merges(self) -> tuple[int, ...]:
         patterns = list(self.patterns)
         merges: list[int] = []
         while True:
