@@ -37,9 +37,10 @@ class NeuralBalance(so.Analyzer[so.Network]):
         return so.Refused("no hidden units can be rescaled: all are tied to inputs or outputs")
 
     def analyze(self, subject: so.Network, context: so.Context) -> Iterator[so.Finding]:
-        """Yield one finding per layer that brings in units, and one for its dead units."""
+        """Yield dead units and uneven layers, by layer, and one look at all layers."""
         groups = so.RescalingGroups(subject)
         balance = so.neural_balance(groups)
+        ratios = {}
         for layer, members in groups.layers.items():
             alive = members[balance.alive[members - 1]]
             dead = members[~balance.alive[members - 1]]
@@ -48,34 +49,54 @@ class NeuralBalance(so.Analyzer[so.Network]):
                 yield _dead(layer, np.flatnonzero(np.isin(units, dead)), len(units))
             if len(alive):
                 first = np.array([int(np.flatnonzero(units == group)[0]) for group in alive])
-                yield self._balance(layer, balance.ratio[alive - 1], first)
+                ratio = ratios[layer] = balance.ratio[alive - 1]
+                if ratio.max() > self.spread * ratio.min():
+                    yield _uneven(layer, ratio, first)
+        if ratios:
+            yield self._overview(ratios)
 
-    def _balance(self, layer: str, ratio: np.ndarray, units: np.ndarray) -> so.Finding:
-        worst = float(ratio.max() / ratio.min())
-        uneven = worst > self.spread
-        order = np.argsort(ratio, kind="stable")
+    def _overview(self, ratios: dict[str, np.ndarray]) -> so.Finding:
+        spreads = {layer: float(ratio.max() / ratio.min()) for layer, ratio in ratios.items()}
+        worst = max(spreads, key=spreads.__getitem__)
+        uneven = sum(spread > self.spread for spread in spreads.values())
+        sides = {"largest": 1.0, "median": 0.5, "smallest": 0.0}
         return so.Finding(
             "neural-balance",
             so.Severity.WARNING if uneven else so.Severity.OK,
-            layer,
-            f"incoming over outgoing norm lies between {ratio.min():.3g} and {ratio.max():.3g} "
-            f"over {len(ratio)} units"
-            + ("; magnitudes of weights are not comparable between them" if uneven else ""),
-            {"units": units, "ratio": ratio},
+            "network",
+            f"incoming over outgoing norm varies by more than {self.spread:g} in {uneven} of "
+            f"{len(ratios)} layers, most in {worst!r}: by {spreads[worst]:.3g}",
+            spreads,
             "rescale the units to equal norms (so.canonicalize) before comparing magnitudes of "
             "weights"
             if uneven
             else "",
             figure=so.SeriesFigure(
-                f"Incoming over outgoing norm of the units of {layer}, sorted",
-                "unit",
+                "Incoming over outgoing norm of the units of each layer",
+                "layer",
                 "ratio",
-                [str(unit) for unit in units[order]],
-                {"ratio": ratio[order].tolist()},
+                list(ratios),
+                {
+                    name: [float(np.quantile(ratio, at)) for ratio in ratios.values()]
+                    for name, at in sides.items()
+                },
                 "line",
                 log=True,
             ),
         )
+
+
+def _uneven(layer: str, ratio: np.ndarray, units: np.ndarray) -> so.Finding:
+    low, high = int(ratio.argmin()), int(ratio.argmax())
+    return so.Finding(
+        "uneven-layer",
+        so.Severity.WARNING,
+        layer,
+        f"incoming over outgoing norm lies between {ratio[low]:.3g} (unit {units[low]}) and "
+        f"{ratio[high]:.3g} (unit {units[high]}) over {len(ratio)} units; magnitudes of weights "
+        "are not comparable between them",
+        {"units": units, "ratio": ratio},
+    )
 
 
 def _dead(layer: str, dead: np.ndarray, count: int) -> so.Finding:

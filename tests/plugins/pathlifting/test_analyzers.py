@@ -112,7 +112,10 @@ def test_balance_and_dead_units() -> None:
     found = rules(so.analyze(mlp([[100, 0], [0, 1], [0, 0]], [[1, 1, 1]])))
     balance = found["neural-balance"]
     assert balance.severity is so.Severity.WARNING
-    np.testing.assert_allclose(balance.value["ratio"], [100, 1])
+    assert list(balance.value.values()) == pytest.approx([100])
+    layer = found["uneven-layer"]
+    np.testing.assert_allclose(layer.value["ratio"], [100, 1])
+    assert "between 1 (unit 1) and 100 (unit 0) over 2 units" in layer.message
     assert found["dead-units"].value.tolist() == [2]
     even = rules(so.analyze(mlp([[1, 1], [2, 0]], [[1, 1]])))["neural-balance"]
     assert even.severity is so.Severity.OK
