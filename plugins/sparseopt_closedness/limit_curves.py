@@ -185,15 +185,20 @@ class _Parts:
 
     def judge_cases(self, part: Open, number: int) -> tuple[list[Any], Limit] | list[Any] | None:
         """Return steps and a limit where cases get stuck, a proof of closedness, or None."""
-        effort = CaseEffort(4 + 2 * number, branches=150 << number, depth=20)
-        proof, likely = close_by_cases(
-            part.state, effort, self.rng, lambda: self.context.check_time("drawing factors")
-        )
-        if proof is not None or not likely:
-            return proof
-        few = Effort(targets=0, branches=40 << number, draws=50 << number)
-        found = CurveSearch(part.state, self.rng).run(few, self.context, likely)
-        return (part.steps, found) if isinstance(found, Limit) else None
+        for eager in (False, True):
+            effort = CaseEffort(4 + 2 * number, branches=150 << number, depth=20, eager=eager)
+            proof, likely = close_by_cases(
+                part.state, effort, self.rng, lambda: self.context.check_time("drawing factors")
+            )
+            if proof is not None:
+                return proof
+            if not likely:
+                continue
+            few = Effort(targets=0, branches=40 << number, draws=50 << number)
+            found = CurveSearch(part.state, self.rng).run(few, self.context, likely)
+            if isinstance(found, Limit):
+                return part.steps, found
+        return None
 
     def _open_parts(self, part: Open, most: int) -> Iterator[Open]:
         """Yield what the reductions leave open of sub-supports, each problem once.

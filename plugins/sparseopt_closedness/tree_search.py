@@ -25,13 +25,18 @@ from sparseopt.closedness.polynomials import (
 
 @dataclass(frozen=True)
 class CaseEffort:
-    """How much is tried: rounds per branch of factors drawn and looked at, branches, splits."""
+    """How much is tried: rounds per branch of factors drawn and looked at, branches, splits.
+
+    If `eager`, every branch is first split on what makes the target simpler; else only where no
+    factors are found, which gives fewer cases where factors are easily found.
+    """
 
     rounds: int = 4
     draws: int = 15
     looks: int = 3
     branches: int = 60
     depth: int = 12
+    eager: bool = True
 
 
 SHORT = 2
@@ -105,15 +110,18 @@ class TreeSearch:
                 total = sum(weights)
                 if best is None or total < best[0]:
                     best = total, wanted[weights.index(min(weights))]
-            pivot = self._pivot(branch)
+            pivot = self._pivot(branch) if self.effort.eager else None
             if pivot is not None:
                 return self._split(branch, pivot, depth)
             # What is short is split on at once; longer rounds may find something shorter.
             if best is not None and (number or best[0] <= SHORT):
                 break
         if best is None:
-            self.stuck.append(branch)
-            raise GaveUp
+            pivot = self._pivot(branch)
+            if pivot is None:
+                self.stuck.append(branch)
+                raise GaveUp
+            return self._split(branch, pivot, depth)
         return self._split(branch, best[1], depth)
 
     def _linear(self, p: Polynomial, branch: Branch) -> Variable | None:
