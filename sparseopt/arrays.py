@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ def require_finite(array: np.ndarray, name: str) -> None:
         return
     # A NaN or infinity anywhere survives the sum; a finite overflow is settled by the full look.
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(np.sum(array)):
+        if cmath.isfinite(array.sum()):
             return
     bad = np.flatnonzero(~np.isfinite(array.ravel()))
     if bad.size:
