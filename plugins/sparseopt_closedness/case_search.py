@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.closedness.cases import Branch, clear, vanishes
+from sparseopt.closedness.cases import Branch, clear, pivot, vanishes
 from sparseopt.closedness.masked import PRIME, Masked, ReductionError
 from sparseopt.closedness.polynomials import (
     Polynomial,
     Variable,
     is_product,
     variable,
+    variables,
     without_factors,
     write,
 )
@@ -44,6 +45,8 @@ class CaseSearch(TreeSearch):
         self.minors = list(self._vanishing())
         self.column_pairs = line_pairs(state)
         self.row_pairs = line_pairs(state.transposed)
+        self.column_kinds = line_kinds(state)
+        self.row_kinds = line_kinds(state.transposed)
 
     def _vanishing(self) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
         used_rows = np.flatnonzero(self.state.observed.any(axis=1)).tolist()
@@ -85,11 +88,11 @@ class CaseSearch(TreeSearch):
         for turned, pairs in ((False, self.column_pairs), (True, self.row_pairs)):
             for j, other in pairs:
                 for i in range(self.observed.shape[1 if turned else 0]):
-                    pivot, emptied = ((j, i), (other, i)) if turned else ((i, j), (i, other))
+                    entry, emptied = ((j, i), (other, i)) if turned else ((i, j), (i, other))
                     if (
                         emptied not in branch.free
-                        or pivot not in branch.entries
-                        or not is_product(branch.entries[pivot][0], branch.nonzero)
+                        or entry not in branch.entries
+                        or not is_product(branch.entries[entry][0], branch.nonzero)
                     ):
                         continue
                     with contextlib.suppress(ReductionError):
@@ -97,15 +100,69 @@ class CaseSearch(TreeSearch):
                         return "clear_t" if turned else "clear", (i, j, other), later
         return None
 
+    def _split(self, branch: Branch, p: Polynomial, depth: int) -> Any:
+        """Split on p; if it is an entry, on all entries that can be mixed with it."""
+        p = without_factors(p, branch.nonzero)
+        if len(p) == 1 and len(next(iter(p))) == 1:
+            (name,) = next(iter(p))
+            lines = self._alike(branch, name)
+            if lines is not None:
+                turned, i, columns = lines
+                zero, nonzero = pivot(self.state, branch, i, columns, turned)
+                if_zero = self._prove(zero, depth + 1)
+                if_nonzero = self._prove(nonzero, depth + 1)
+                return ["pivot_t" if turned else "pivot", i, columns, if_zero, if_nonzero]
+        return super()._split(branch, p, depth)
+
+    def _alike(self, branch: Branch, name: Variable) -> tuple[bool, int, list[int]] | None:
+        """Return whether columns or rows can be mixed at an entry, where, and which; or None."""
+        if name not in branch.free:
+            return None
+        used = {
+            v
+            for cell, (over, under) in branch.entries.items()
+            if cell not in branch.free
+            for v in variables(over) | variables(under)
+        }
+        best: tuple[bool, int, list[int]] | None = None
+        for turned, kinds in ((False, self.column_kinds), (True, self.row_kinds)):
+            i, j = (name[1], name[0]) if turned else name
+            state = self.state.transposed if turned else self.state
+            rows = np.flatnonzero(state.observed[:, j]).tolist()
+
+            def look(column: int, rows: list[int] = rows, turned: bool = turned) -> list[Any]:
+                """Return for every row whether the entry is zero, None if it cannot be mixed."""
+                seen: list[Any] = []
+                for row in rows:
+                    cell = (column, row) if turned else (row, column)
+                    if not branch.entries[cell][0]:
+                        seen.append(True)
+                    else:
+                        seen.append(None if cell not in branch.free or cell in used else False)
+                return seen
+
+            own = look(j)
+            if None in own:
+                continue
+            others = [c for c in kinds[j] if c != j and look(c) == own]
+            if others and (best is None or len(others) >= len(best[2])):
+                best = turned, i, [j, *others]
+        return best
+
+    def _simplify(self, branch: Branch, depth: int) -> Any | None:
+        """Split on an entry so that others can be cleared by it; None if there is none."""
+        p = self._pivot(branch)
+        return None if p is None else self._split(branch, p, depth)
+
     def _pivot(self, branch: Branch) -> Polynomial | None:
         """Return an entry to split on so that others can be cleared by it, or None."""
         for turned, pairs in ((False, self.column_pairs), (True, self.row_pairs)):
             for j, other in pairs:
                 for i in range(self.observed.shape[1 if turned else 0]):
-                    pivot, emptied = ((j, i), (other, i)) if turned else ((i, j), (i, other))
-                    if pivot not in branch.free or emptied not in branch.free:
+                    entry, emptied = ((j, i), (other, i)) if turned else ((i, j), (i, other))
+                    if entry not in branch.free or emptied not in branch.free:
                         continue
-                    p = variable(pivot)
+                    p = variable(entry)
                     if p in branch.nonzero:
                         continue
                     with contextlib.suppress(ReductionError):
@@ -181,6 +238,16 @@ def line_pairs(state: Masked) -> list[tuple[int, int]]:
         and not bool((state.observed[:, other] & ~state.observed[:, j]).any())
     ]
     return sorted(pairs, key=lambda pair: int(state.right[:, pair[0]].sum()))
+
+
+def line_kinds(state: Masked) -> list[list[int]]:
+    """Return for every column those covered by the same terms and observed in the same rows."""
+    kinds: dict[bytes, list[int]] = {}
+    keys = []
+    for j in range(state.observed.shape[1]):
+        keys.append(state.right[:, j].tobytes() + state.observed[:, j].tobytes())
+        kinds.setdefault(keys[-1], []).append(j)
+    return [kinds[key] for key in keys]
 
 
 LARGEST_PART = 120

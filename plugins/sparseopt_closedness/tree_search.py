@@ -88,8 +88,8 @@ class TreeSearch:
         """Return the rest of the tree after a condition that all targets meet, or None."""
         return None
 
-    def _pivot(self, branch: Branch) -> Polynomial | None:
-        """Return what to split on whatever the leaves ask for, or None."""
+    def _simplify(self, branch: Branch, depth: int) -> Any | None:
+        """Return the tree after a split that makes the target simpler, or None."""
         return None
 
     def _prove(self, branch: Branch, depth: int) -> Any:
@@ -110,18 +110,18 @@ class TreeSearch:
                 total = sum(weights)
                 if best is None or total < best[0]:
                     best = total, wanted[weights.index(min(weights))]
-            pivot = self._pivot(branch) if self.effort.eager else None
-            if pivot is not None:
-                return self._split(branch, pivot, depth)
+            simpler = self._simplify(branch, depth) if self.effort.eager else None
+            if simpler is not None:
+                return simpler
             # What is short is split on at once; longer rounds may find something shorter.
             if best is not None and (number or best[0] <= SHORT):
                 break
         if best is None:
-            pivot = self._pivot(branch)
-            if pivot is None:
+            simpler = self._simplify(branch, depth)
+            if simpler is None:
                 self.stuck.append(branch)
                 raise GaveUp
-            return self._split(branch, pivot, depth)
+            return simpler
         return self._split(branch, best[1], depth)
 
     def _linear(self, p: Polynomial, branch: Branch) -> Variable | None:

@@ -22,6 +22,15 @@ with denominators that are products of polynomials known to be not zero. Nodes, 
   entries of column l change in the rows where A_.j is not 0: they must not be expressed, nor used
   to express others, and what is known not to be zero with their help is forgotten.
 - ``["clear_t", j, i, l, rest]``: the same for the transposed problem: A_lj becomes 0 by row i.
+- ``["pivot", i, columns, if_zero, if_nonzero]``: the columns are covered by the same terms and
+  observed in the same rows, row i among them. Either their entries of row i are all 0, or an
+  invertible mixture of these columns makes the first of them nonzero and the others 0. If the new
+  target is X Y on O, so is the old one, with the inverse mixture of these columns of Y. The new
+  target is in Z: a conditional minor of it is a sum of multiples of minors of the old one in the
+  same rows and in columns that are as well covered and observed, so conditional or 0. In every
+  row the entries of these columns must all be 0, or all not expressed, nor used to express others;
+  what is known not to be zero with their help is forgotten where they are mixed.
+- ``["pivot_t", j, rows, if_zero, if_nonzero]``: the same for the transposed problem.
 - ``["conflict", rows, columns]``: the minor vanishes on Z, but it is a number times polynomials
   known to be not zero: there is no target on this branch.
 - ``["empty"]``: a polynomial known to be not zero is 0 after the fractions are put in.
@@ -147,6 +156,44 @@ class Branch:
         known = tuple(q for q in self.nonzero if not variables(q) & changed)
         return Branch({**self.entries, emptied: ({}, ONE)}, known)
 
+    def mixed(self, lines: Sequence[Sequence[Variable]], place: int) -> Branch:
+        """Return the branch of the target with lines mixed so that one entry of a place is left.
+
+        Parameters
+        ----------
+        lines : sequence of lists of (i, j)
+            The observed entries of each line, in the same order of places.
+        place : int
+            Where the entry of the first line is not zero, and those of the others become zero.
+
+        Raises
+        ------
+        ReductionError
+            If entries of a place differ in kind, are expressed or used to express others.
+        """
+        changed: set[Variable] = set()
+        for entries in zip(*lines, strict=True):
+            if any(self.entries[entry][0] for entry in entries):
+                changed.update(entries)
+        if not changed <= self.free or lines[0][place] not in changed:
+            raise ReductionError("lines are mixed whose entries are not all free or all zero")
+        for cell, (over, under) in self.entries.items():
+            if cell not in changed and (variables(over) | variables(under)) & changed:
+                raise ReductionError(f"an entry that changes is used to express {cell}")
+        known = [q for q in self.nonzero if not variables(q) & changed]
+        emptied: dict[Variable, tuple[Polynomial, Polynomial]] = {
+            entries[place]: ({}, ONE) for entries in lines[1:]
+        }
+        first = variable(lines[0][place])
+        return Branch({**self.entries, **emptied}, (*known, first))
+
+    def without(self, names: Sequence[Variable]) -> Branch:
+        """Return the branch on which some free entries are zero."""
+        branch = self
+        for name in names:
+            branch = branch.solved(variable(name), name)
+        return branch
+
     def minor(self, rows: Sequence[int], columns: Sequence[int]) -> Polynomial:
         """Return a polynomial that vanishes if and only if the minor of the target does."""
         block = []
@@ -246,6 +293,11 @@ class Cases(CaseTree):
             _, i, j, other, rest = tree
             turned = tree[0] == "clear_t"
             self._node(clear(self.state, branch, i, j, other, turned), rest)
+        elif tree[0] in ("pivot", "pivot_t"):
+            _, i, columns, if_zero, if_nonzero = tree
+            zero, nonzero = pivot(self.state, branch, i, columns, tree[0] == "pivot_t")
+            self._node(zero, if_zero)
+            self._node(nonzero, if_nonzero)
         elif tree[0] in ("solve", "solve_t"):
             self.leaves += 1
             turned = tree[0] == "solve_t"
@@ -288,6 +340,35 @@ def clear(state: Masked, branch: Branch, i: int, j: int, other: int, turned: boo
     rows = np.flatnonzero(seen[:, other]).tolist()
     changed = {name(row, other) for row in rows if branch.entries[name(row, j)][0]}
     return branch.cleared(name(i, j), name(i, other), changed)
+
+
+def pivot(
+    state: Masked, branch: Branch, i: int, columns: Sequence[int], turned: bool
+) -> tuple[Branch, Branch]:
+    """Return the branches where row i is zero in some columns, and where it is after mixing them.
+
+    In the second the entry of the first of these columns is not zero. If `turned`, rows and
+    columns change places.
+
+    Raises
+    ------
+    ReductionError
+        If the columns are not covered and observed alike, or what is known does not allow it.
+    """
+    if turned:
+        state = state.transposed
+    m, n = state.observed.shape
+    _places([i], m)
+    _places(columns, n)
+    terms, seen = state.right[:, list(columns)], state.observed[:, list(columns)]
+    if not columns or bool((terms != terms[:, :1]).any()) or bool((seen != seen[:, :1]).any()):
+        raise ReductionError(f"lines {columns} are not covered and observed alike")
+    if not seen[i, 0]:
+        raise ReductionError(f"lines {columns} are not observed at {i}")
+    rows = np.flatnonzero(seen[:, 0]).tolist()
+    lines = [[(j, row) if turned else (row, j) for row in rows] for j in columns]
+    place = rows.index(i)
+    return branch.without([line[place] for line in lines]), branch.mixed(lines, place)
 
 
 def _places(chosen: Sequence[int], size: int) -> None:

@@ -14,7 +14,7 @@ from sparseopt_closedness.chain_case_search import ChainCaseSearch
 from sparseopt_closedness.reduction import reduce_state
 
 import sparseopt as so
-from sparseopt.closedness.cases import Branch, Cases, vanishes
+from sparseopt.closedness.cases import Branch, Cases, pivot, vanishes
 from sparseopt.closedness.chain_cases import ChainCases
 from sparseopt.closedness.chains import shorten
 from sparseopt.closedness.masked import Masked, ReductionError, start
@@ -41,6 +41,8 @@ CLOSED = [
     # Two corners and the full rectangle.
     ([[1, 1, 0], [1, 0, 1], [0, 1, 1]], [[0, 1, 1], [1, 1, 1], [1, 1, 1]]),
     ([[1, 1, 1], [1, 0, 1], [0, 1, 1]], [[1, 1, 1], [1, 1, 1], [1, 1, 0]]),
+    # Three rows that are alike, so that they can be mixed.
+    ([[1, 1, 1], [1, 1, 1], [1, 1, 1]], [[1, 1, 0, 0], [1, 0, 1, 1], [0, 1, 1, 1]]),
 ]
 NOT_CLOSED = [
     ([[1, 1, 1], [1, 1, 0], [0, 0, 1]], [[1, 1, 0], [1, 0, 1], [0, 1, 1]]),
@@ -66,7 +68,7 @@ def proofs() -> list[tuple[Masked, Any]]:
     found = []
     for supports in CLOSED:
         state = open_part(supports)
-        tree = next(t for seed in range(5) if (t := search(state, seed)) is not None)
+        tree = next(t for seed in range(5) if (t := search(state, seed, branches=150)) is not None)
         found.append((state, tree))
     return found
 
@@ -99,8 +101,18 @@ def is_reached(state: Masked, tree: Any, target: np.ndarray, rng: random.Random)
     """Follow the tree to the leaf of a target; its factors, at a random point, reach the target."""
     exact = np.array([[Fraction(int(v)) for v in row] for row in target], dtype=object)
     values = {(int(i), int(j)): exact[i, j] for i, j in np.argwhere(state.observed)}
-    while tree[0] in ("split", "minor", "clear", "clear_t"):
-        if tree[0] in ("clear", "clear_t"):
+    while tree[0] in ("split", "minor", "clear", "clear_t", "pivot", "pivot_t"):
+        if tree[0] in ("pivot", "pivot_t"):
+            rule, i, columns, if_zero, if_nonzero = tree
+            turned = exact.T if rule == "pivot_t" else exact
+            first = next((j for j in columns if turned[i, j]), None)
+            tree = if_zero if first is None else if_nonzero
+            if first is not None:
+                turned[:, [columns[0], first]] = turned[:, [first, columns[0]]]
+                for j in columns[1:]:
+                    turned[:, j] -= turned[i, j] / turned[i, columns[0]] * turned[:, columns[0]]
+            values = {(int(i), int(j)): exact[i, j] for i, j in np.argwhere(state.observed)}
+        elif tree[0] in ("clear", "clear_t"):
             rule, i, j, other, tree = tree
             turned, seen = (
                 (exact.T, state.observed.T) if rule == "clear_t" else (exact, state.observed)
@@ -287,6 +299,43 @@ def test_a_branch_solves_for_an_entry() -> None:
         branch.solved(multiply(b, variable((1, 0))), (1, 0))
     with pytest.raises(ReductionError, match="not linear"):
         later.solved(variable((1, 1)), (1, 1))
+
+
+def test_lines_that_are_mixed() -> None:
+    dense = np.ones((2, 3), dtype=bool)
+    state = Masked(np.ones((2, 2), dtype=bool), dense, dense, (0, 1))
+    root = Branch.root(state.observed)
+    known = root.knowing(variable((0, 2))).knowing(variable((1, 0)))
+    zero, nonzero = pivot(state, known, 0, [1, 0], False)
+    assert not zero.entries[0, 0][0]
+    assert not zero.entries[0, 1][0]
+    assert zero.nonzero == known.nonzero
+    # Column 0 was mixed: what was known of it is forgotten.
+    assert nonzero.nonzero == (variable((0, 2)), variable((0, 1)))
+    assert not nonzero.entries[0, 0][0]
+    assert nonzero.entries[1, 0][0] == variable((1, 0))
+    _, turned = pivot(state, root, 2, [0, 1], True)
+    assert turned.nonzero == (variable((0, 2)),)
+    assert not turned.entries[1, 2][0]
+    solved = root.knowing(variable((0, 0))).solved(root.minor([0, 1], [0, 1]), (1, 1))
+    for branch in (solved, root.without([(1, 0)]), nonzero):
+        with pytest.raises(ReductionError):
+            pivot(state, branch, 0, [0, 1], False)
+    with pytest.raises(ReductionError, match="used to express"):
+        pivot(state, solved, 0, [0, 2], False)
+    # The second column is covered by one term only, or not observed everywhere.
+    right, observed = dense.copy(), dense.copy()
+    right[0, 1] = observed[1, 1] = False
+    for other in (
+        Masked(state.left, right, dense, (0, 1)),
+        Masked(state.left, dense, observed, (0, 1)),
+    ):
+        with pytest.raises(ReductionError, match="alike"):
+            pivot(other, Branch.root(other.observed), 0, [0, 1], False)
+        pivot(other, Branch.root(other.observed), 0, [0, 2], False)
+    for i, columns in ((2, [0, 1]), (0, []), (0, [0, 0]), (0, [0, 3]), (-1, [0])):
+        with pytest.raises(ReductionError):
+            pivot(state, root, i, columns, False)
 
 
 @pytest.mark.parametrize("seed", range(20))
