@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
+from sparseopt_closedness.free_families import match
 
 import sparseopt as so
 from sparseopt.closedness.exclusion import Exclusion, ExclusionError, has_constant_determinant
@@ -212,3 +215,20 @@ def test_large_supports_are_refused_by_the_search() -> None:
     solution = decide([left, right], time_limit=20.0)
     assert solution.answer.value == "unknown"
     assert "it takes up to" in str(solution.plan) + solution.answer.reason
+
+
+def test_matchings_are_those_of_scipy() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(500):
+        cells = rng.random(rng.integers(1, 9, 2)) < rng.random()
+        found = match([np.flatnonzero(row).tolist() for row in cells])
+        best = maximum_bipartite_matching(csr_array(cells.astype(int)), perm_type="column")
+        assert (found is not None) == bool((best >= 0).all())
+        if found is not None:
+            assert len(set(found)) == len(cells)
+            assert all(cells[i, k] for i, k in enumerate(found))
+
+
+def test_matchings_along_a_path_of_thousands() -> None:
+    assert match([[0]] + [[i - 1, i] for i in range(1, 3000)]) == list(range(3000))
+    assert match([[i - 1, i] for i in range(2999, 0, -1)] + [[0]]) is not None
