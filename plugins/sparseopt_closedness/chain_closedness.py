@@ -1,25 +1,32 @@
-"""Verdict, proof and picture for a chain of supports."""
+"""Verdict, proof and pictures for a chain of supports."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
 import sparseopt as so
 
+# The curve is drawn at t = 1, 1/2, ..., 2 ** -_HALVINGS.
+_HALVINGS = 20
+
 
 @dataclass(frozen=True)
 class ChainClosedness(so.Analyzer[so.Closedness]):
-    """Decides closedness and draws the supports, with the window of the proof outlined."""
+    """Decides closedness and draws the supports, with the window of the proof outlined, and the
+    factors that run away along its curve."""
 
     def accepts(self, subject: so.Closedness) -> so.Accepted | so.Refused:
         """Take every chain."""
         return so.Accepted()
 
     def analyze(self, subject: so.Closedness, context: so.Context) -> Iterator[so.Finding]:
-        """Yield the verdict."""
+        """Yield the verdict, and the curve if that is its proof."""
         left = context.remaining()
         solution = so.solve(
             subject,
@@ -57,6 +64,8 @@ class ChainClosedness(so.Analyzer[so.Closedness]):
             solution.certificate,
             _figure(subject, solution),
         )
+        if isinstance(solution.certificate, so.NotClosedCertificate):
+            yield _curve(solution.certificate)
 
 
 def _figure(subject: so.Closedness, solution: so.Solution) -> so.SupportFigure:
@@ -67,3 +76,50 @@ def _figure(subject: so.Closedness, solution: so.Solution) -> so.SupportFigure:
         cells = solution.certificate.marked_cells()
         marks = dict(zip((names[0], names[-1]), cells, strict=True))
     return so.SupportFigure(solution.problem.describe(), panels, marks)
+
+
+def _curve(certificate: so.NotClosedCertificate) -> so.Finding:
+    """Return how near the products come and how large the factors grow as t falls."""
+    observed = certificate.window()[2]
+    limit = certificate.limit
+    inner = len(certificate.problem.supports[0][0])
+    times = [Fraction(1, 2**k) for k in range(_HALVINGS + 1)]
+    distances, norms = [], []
+    for t in times:
+        x = _at(certificate.left, (len(limit), inner), t)
+        y = _at(certificate.right, (inner, len(limit[0])), t)
+        gap = np.where(observed, x @ y - np.array(limit, dtype=object), 0)
+        distances.append(_norm(gap))
+        norms.append(max(_norm(x), _norm(y)))
+    # A logarithmic axis has no place for 0.
+    drawn = [distance or math.nan for distance in distances]
+    return so.Finding(
+        "limit-curve",
+        so.Severity.INFO,
+        f"rows {list(certificate.rows)}, columns {list(certificate.columns)}",
+        f"along the curve of the proof, from t = 1 to 2^-{_HALVINGS}, the products come within "
+        f"{distances[-1]:.3g} of a matrix that is no product, and the factors grow to "
+        f"{norms[-1]:.3g}",
+        {"t": [float(t) for t in times], "distance": distances, "norm": norms},
+        figure=so.SeriesFigure(
+            "Distance of X(t) Y(t) to its limit, and the larger norm of X(t) and Y(t)",
+            "t",
+            "Frobenius norm",
+            [f"2^-{k}" for k in range(_HALVINGS + 1)],
+            {"distance": drawn, "norm of the factors": norms},
+            "line",
+            log=True,
+        ),
+    )
+
+
+def _at(entries: Sequence[Sequence[Any]], shape: tuple[int, int], t: Fraction) -> np.ndarray:
+    """Return a factor at t, an object array of rationals."""
+    found = np.full(shape, Fraction(0), dtype=object)
+    for row, column, terms in entries:
+        found[row, column] = sum((Fraction(c) * t**e for e, c in terms.items()), Fraction(0))
+    return found
+
+
+def _norm(matrix: np.ndarray) -> float:
+    return math.sqrt(sum(value * value for value in matrix.ravel()))

@@ -38,6 +38,7 @@ def draw(figure: Figure) -> str:
 def _draw_supports(canvas: Any, figure: SupportFigure) -> None:
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Rectangle
+    from matplotlib.ticker import MaxNLocator
 
     panels = list(figure.supports.items())
     canvas.set_size_inches(min(4.2 * len(panels), 11.0), 3.4)
@@ -58,6 +59,8 @@ def _draw_supports(canvas: Any, figure: SupportFigure) -> None:
             ax.add_patch(box)
         density = f"{100 * cells.mean():.1f} % nonzero" if cells.size else "empty"
         ax.set_title(f"{title}\n{rows} x {columns}, {density}", fontsize=9)
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(MaxNLocator("auto", integer=True))
         ax.set_xlabel("column")
         ax.set_ylabel("row")
 

@@ -209,3 +209,22 @@ def test_forged_verdicts_are_refused() -> None:
         assert not so.verify(dataclasses.replace(right, exclusion=tree)).ok
     wrong_limit = [[Fraction(0), Fraction(1)], [Fraction(1), Fraction(1)]]
     assert not so.verify(dataclasses.replace(right, limit=wrong_limit)).ok
+
+
+@pytest.mark.parametrize(
+    "supports",
+    [
+        [[[1, 0], [1, 1]], [[1, 1], [0, 1]]],
+        [[[1, 1, 1], [1, 1, 0], [1, 1, 0]], [[1, 1, 1], [1, 1, 1], [1, 0, 0]]],
+        [[[1, 1, 0], [1, 0, 0], [1, 0, 1]], [[0, 1, 1], [1, 1, 1], [0, 0, 1]]],
+    ],
+)
+def test_the_report_shows_the_curve(supports: list[Any]) -> None:
+    verdict, curve = so.analyze(so.Closedness(supports)).findings
+    assert (verdict.rule, curve.rule) == ("supports-not-closed", "limit-curve")
+    times, distances, norms = (np.array(curve.value[key]) for key in ("t", "distance", "norm"))
+    assert (distances <= 50 * times).all()
+    assert norms[-1] > 100 * norms[0]
+    assert len(curve.figure.series["distance"]) == len(curve.figure.labels)
+    (closed,) = so.analyze(so.Closedness([[[1]], [[1]]])).findings
+    assert closed.rule == "supports-closed"
