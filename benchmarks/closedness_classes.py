@@ -20,7 +20,7 @@ import numpy as np
 import sparseopt as so
 
 RESULTS = Path(__file__).parent / "results" / "closedness_classes.json"
-DEFAULT = ("3x3x2", "4x4x2", "4x5x2", "2x4x3", "3x3x3", "3x4x3")
+DEFAULT = (*("3x3x2", "4x4x2", "4x5x2", "2x4x3", "2x5x3", "3x3x3", "3x4x3", "2x4x4", "3x3x4"),)
 
 
 def classes(m: int, n: int, r: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
