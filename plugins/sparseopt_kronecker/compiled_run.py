@@ -182,4 +182,10 @@ def _step(
 
 def is_compiled(dtype: np.dtype[Any]) -> bool:
     """Whether `run_leaves` has been loaded or compiled for a dtype in this process."""
+    return _is_among(dtype, len(run_leaves.overloads))
+
+
+@lru_cache(maxsize=64)
+def _is_among(dtype: np.dtype[Any], count: int) -> bool:
+    """Whether one of the `count` versions of `run_leaves` is for a dtype; reading them is slow."""
     return any(str(signature[0].dtype) == dtype.name for signature in run_leaves.signatures)
