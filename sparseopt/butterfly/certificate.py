@@ -104,9 +104,13 @@ class ButterflyCertificate(Certificate):
 
     @property
     def lower_bound(self) -> float:
-        """No product of the architecture has a smaller error: sqrt(E_0^2 + max E_j^2)."""
+        """No product of the architecture has a smaller error: sqrt(E_0^2 + max E_j^2).
+
+        At most the error of the answer, which the formula exceeds by rounding alone.
+        """
         outside, *splits = self.split_errors
-        return math.hypot(outside, max(splits, default=0.0))
+        bound = math.hypot(outside, max(splits, default=0.0))
+        return bound if self.probes else min(bound, self.error)
 
     @property
     def upper_bound(self) -> float:

@@ -39,9 +39,10 @@ class Architecture:
     patterns: tuple[KroneckerPattern, ...]
 
     def __init__(self, patterns: Iterable[KroneckerPattern | Iterable[int]]) -> None:
-        if not isinstance(patterns, Iterable):
+        if not isinstance(patterns, Iterable) or isinstance(patterns, str):
             raise ProblemError(
-                f"an architecture is a sequence of patterns (a, b, c, d), got {patterns!r}"
+                f"an architecture is a sequence of patterns (a, b, c, d), got {patterns!r}; see "
+                "also Architecture.square_dyadic and Architecture.monarch"
             )
         built = tuple(_pattern(p, i) for i, p in enumerate(patterns))
         if not built:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -231,12 +232,58 @@ class KroneckerProduct:
             found = self._multiplication.known(x)
             if found is not None:
                 return found
+        if isinstance(x, KroneckerProduct):
+            return self._followed_by(x)
+        if _is_operator(x):
+            return self._operator() @ x
         x = self._operand(x)
         return self.matvec(x) if x.ndim == 1 else self.matmat(x)
 
     def __rmatmul__(self, x: Any) -> Any:
         x = self._operand(x)
         return self.T.matvec(x) if x.ndim == 1 else self.T.matmat(x.T).T
+
+    def __mul__(self, number: Any) -> KroneckerProduct:
+        """Return the product times a number, which multiplies its first factor."""
+        if not isinstance(number, numbers.Number):
+            return NotImplemented
+        first, *others = self.factors
+        return KroneckerProduct((first * number, *others), self.architecture, self.compiled)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> KroneckerProduct:
+        return self * -1.0
+
+    def __add__(self, other: Any) -> Any:
+        """Return the sum as a SciPy LinearOperator: it is no product of such factors."""
+        if not isinstance(other, KroneckerProduct) and not _is_operator(other):
+            return NotImplemented
+        return self._operator() + _as_operator(other)
+
+    def __sub__(self, other: Any) -> Any:
+        """Return the difference as a SciPy LinearOperator."""
+        if not isinstance(other, KroneckerProduct) and not _is_operator(other):
+            return NotImplemented
+        return self._operator() - _as_operator(other)
+
+    def _followed_by(self, other: KroneckerProduct) -> KroneckerProduct:
+        """Return ``self @ other``: the factors of both, one after the other."""
+        if self.shape[1] != other.shape[0]:
+            raise ProblemError(
+                f"the operand must have {self.shape[1]} rows, got a product of shape {other.shape}"
+            )
+        architecture = Architecture((*self.architecture, *other.architecture))
+        compiled = self.compiled or other.compiled
+        return KroneckerProduct((*self.factors, *other.factors), architecture, compiled)
+
+    def _operator(self) -> Any:
+        """Return this as a SciPy LinearOperator, which sums and composes with others."""
+        if not self._is_numpy:
+            raise ProblemError(
+                "the factors are torch tensors; take to_numpy() to combine it with operators"
+            )
+        return _as_operator(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be computed again."""
@@ -281,7 +328,7 @@ class KroneckerProduct:
         return draw_product(self, path)
 
     def _operand(self, x: Any) -> Any:
-        """Return a list as an array; arrays and tensors as they are."""
+        """Return a list or a SciPy sparse matrix as an array; arrays and tensors as they are."""
         if hasattr(x, "detach"):
             return x
         if not self._is_numpy:
@@ -289,7 +336,7 @@ class KroneckerProduct:
                 f"the factors are torch tensors, the operand is a {type(x).__name__}; make it a "
                 "tensor, or take to_numpy()"
             )
-        return np.asarray(x)
+        return x.toarray() if hasattr(x, "toarray") else np.asarray(x)
 
     def __str__(self) -> str:
         share = self.nnz / (self.shape[0] * self.shape[1])
@@ -297,6 +344,18 @@ class KroneckerProduct:
             f"product of {len(self.factors)} Kronecker-sparse factors, {self.shape[0]} x "
             f"{self.shape[1]}, {self.nnz} values ({100 * share:.3g} % of dense)"
         )
+
+
+def _is_operator(x: Any) -> bool:
+    """Whether x is a SciPy LinearOperator. SciPy's part is loaded if there is one."""
+    module = sys.modules.get("scipy.sparse.linalg")
+    return module is not None and isinstance(x, module.LinearOperator)
+
+
+def _as_operator(x: Any) -> Any:
+    from scipy.sparse.linalg import aslinearoperator
+
+    return aslinearoperator(x)
 
 
 @cache

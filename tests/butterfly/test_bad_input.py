@@ -63,7 +63,7 @@ def test_a_chain_whose_transpose_is_chainable_is_told_so() -> None:
         (None, "an architecture is a sequence of patterns"),
         (3, "an architecture is a sequence of patterns"),
         ([], "at least one pattern"),
-        ("dyadic", "pattern 0 must be four integers"),
+        ("dyadic", "is a sequence of patterns .* see also Architecture.square_dyadic"),
         ([(1, 2, 0, 1)], "c must be a positive integer, got 0"),
         ([(1, 2, -1, 1)], "c must be a positive integer, got -1"),
         ([(1, 2, 2.0, 1)], "c must be a positive integer, got 2.0"),

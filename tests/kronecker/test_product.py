@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.sparse
 import scipy.sparse.linalg as spl
 
 import sparseopt as so
@@ -122,3 +123,40 @@ def test_lifting_redundant_factors_is_exact(patterns: list[tuple[int, ...]]) -> 
     lifted = so.KroneckerProduct(lift(reduced.factors, chain), chain)
     whole = merge_all(reduced.factors, reduced.architecture)
     np.testing.assert_array_equal(merge_all(lifted.factors, chain), whole)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+def test_products_and_operators_combine(dtype: type) -> None:
+    rng = np.random.default_rng(4)
+    one = random_product(so.Architecture([(1, 4, 6, 2), (3, 4, 2, 1)]), rng, dtype)
+    two = random_product(so.Architecture([(1, 3, 4, 2), (2, 4, 5, 1)]), rng, dtype)
+    left, right = one.to_dense(), two.to_dense()
+    both = one @ two
+    assert isinstance(both, so.KroneckerProduct)
+    assert len(both.factors) == 4
+    np.testing.assert_allclose(both.to_dense(), left @ right, atol=1e-12)
+    x = rng.standard_normal((right.shape[1], 2))
+    operator = spl.aslinearoperator(right)
+    np.testing.assert_allclose((one @ operator) @ x, left @ right @ x, atol=1e-12)
+    np.testing.assert_allclose((two + operator) @ x, 2 * right @ x, atol=1e-12)
+    np.testing.assert_allclose((two - 2 * two) @ x, -right @ x, atol=1e-12)
+    np.testing.assert_allclose((-two * 3j).to_dense(), -3j * right, atol=1e-12)
+    sparse = scipy.sparse.csr_array(right)
+    np.testing.assert_allclose(one @ sparse, left @ right, atol=1e-12)
+    np.testing.assert_allclose(scipy.sparse.csr_array(left) @ two, left @ right, atol=1e-12)
+    with pytest.raises(so.ProblemError, match=r"must have 6 rows, got a product of shape \(8, 6\)"):
+        _ = one @ one
+    with pytest.raises(TypeError):
+        _ = one + np.ones((8, 6))
+
+
+def test_torch_factors_compose_and_scale_but_make_no_scipy_operator() -> None:
+    torch = pytest.importorskip("torch")
+    chain = CHAINS["dyadic"]
+    plain = random_product(chain, np.random.default_rng(5))
+    product = so.KroneckerProduct([torch.from_numpy(f.copy()) for f in plain.factors], chain)
+    matrix = plain.to_dense()
+    found = (2 * product @ product).to_dense().numpy()
+    np.testing.assert_allclose(found, 2 * matrix @ matrix, atol=1e-10)
+    with pytest.raises(so.ProblemError, match="take to_numpy"):
+        _ = product + plain

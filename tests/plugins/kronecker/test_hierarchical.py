@@ -193,3 +193,13 @@ def test_the_plan_changes_to_compiled_kernels_once_they_are_loaded() -> None:
 
     expected = "hierarchical_numba" if is_compiled(np.dtype("complex64")) else "hierarchical_numpy"
     assert so.plan(wide).candidates[0].name == expected
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_lower_bound_of_an_exact_product_is_not_above_the_error(seed: int) -> None:
+    # All figures are rounding here; the statement "no product is nearer" must still be true.
+    chain = so.Architecture.square_dyadic(64)
+    target = random_product(chain, np.random.default_rng(seed)).to_dense()
+    target = np.sign(target) if seed == 0 else target
+    certificate = so.solve(so.ButterflyFactorization(target, chain), bounds="always").certificate
+    assert certificate.lower_bound <= certificate.error
