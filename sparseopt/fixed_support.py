@@ -226,6 +226,20 @@ class FixedSupportCertificate(Certificate):
             steps.require(exact, "the target is the very limit that no product reaches")
 
 
+def _require_squares(target: np.ndarray) -> None:
+    """Refuse entries whose squares leave the range of their dtype: errors are squared."""
+    peak = float(np.abs(_double(target)).max())
+    kind = np.finfo(target.dtype)
+    high = np.sqrt(float(kind.max) / target.size) / 8
+    low = 1e3 * np.sqrt(float(kind.tiny))
+    if peak > high or 0 < peak < low:
+        raise ProblemError(
+            f"the largest entry of the target is {peak:.3g} and its square leaves the safe range "
+            f"of {target.dtype}; multiply the target by a constant, so that it lies between "
+            f"{low:.3g} and {high:.3g}, and one factor by its inverse afterwards"
+        )
+
+
 def _scale(target: np.ndarray, answer: SupportedFactors) -> float:
     """Return the size of the numbers that are subtracted: rounding is relative to it."""
     product = np.abs(answer.left) @ np.abs(answer.right)
@@ -247,7 +261,8 @@ class FixedSupportFactorization(Problem):
     Raises
     ------
     ProblemError
-        If shapes do not chain, a support is not 0/1, or the target has NaN or infinity.
+        If shapes do not chain, a support is not 0/1, or the target has NaN, infinity or a largest
+        entry whose square leaves the range of its dtype.
 
     Notes
     -----
@@ -279,6 +294,7 @@ class FixedSupportFactorization(Problem):
                 f"target has dtype {target.dtype}; use float32, float64, complex64 or complex128"
             )
         require_finite(target, "target")
+        _require_squares(target)
         supports = self.supports
         if not isinstance(supports, Sequence | np.ndarray) or len(supports) != 2:
             raise ProblemError("supports must be two 0/1 matrices [I, J]")

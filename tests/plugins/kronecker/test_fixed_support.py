@@ -244,3 +244,20 @@ def test_bad_input(target: np.ndarray, supports: list, message: str) -> None:  #
 def test_bad_options(solver: str, options: dict[str, float]) -> None:
     with pytest.raises(so.ProblemError):
         so.solve(so.FixedSupportFactorization([[0, 1], [1, 0]], LU), solver, **options)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64])
+def test_entries_whose_squares_leave_the_range_are_refused(dtype: type) -> None:
+    supports = [np.ones((2, 1)), np.ones((1, 2))]
+    target = np.array([[1, 2], [3, 4]], dtype=dtype)
+    far = float(np.finfo(dtype).max) ** 0.6
+    for scale in (far, 1 / far):
+        with pytest.raises(so.ProblemError, match="leaves the safe range"):
+            so.FixedSupportFactorization(target * dtype(scale), supports)
+    far **= 0.7
+    plain = so.solve(so.FixedSupportFactorization(target, supports)).certificate
+    for scale in (far, 1 / far):
+        scaled = so.FixedSupportFactorization(target * dtype(scale), supports)
+        found = so.solve(scaled).certificate
+        assert found.answer.attainment == "attained"
+        assert found.relative_error == pytest.approx(plain.relative_error, rel=1e-4)
