@@ -13,7 +13,7 @@ from sparseopt.arrays import read_only
 from sparseopt.butterfly.certificate import ButterflyCertificate
 from sparseopt.certificate import Certificate, Steps
 from sparseopt.errors import ProblemError
-from sparseopt.kronecker.product import KroneckerProduct
+from sparseopt.kronecker.product import KroneckerProduct, as_operator, is_operator
 from sparseopt.serialization import json_type
 
 if TYPE_CHECKING:
@@ -110,7 +110,9 @@ class PermutedKroneckerProduct:
         """Return the adjoint times a vector."""
         return self.H.matvec(x)
 
-    def __matmul__(self, x: Any) -> np.ndarray:
+    def __matmul__(self, x: Any) -> Any:
+        if is_operator(x):
+            return as_operator(self) @ as_operator(x)
         x = np.asarray(x)
         return self.matvec(x) if x.ndim == 1 else self.matmat(x)
 

@@ -234,8 +234,8 @@ class KroneckerProduct:
                 return found
         if isinstance(x, KroneckerProduct):
             return self._followed_by(x)
-        if _is_operator(x):
-            return self._operator() @ x
+        if is_operator(x):
+            return self._operator() @ as_operator(x)
         x = self._operand(x)
         return self.matvec(x) if x.ndim == 1 else self.matmat(x)
 
@@ -257,15 +257,15 @@ class KroneckerProduct:
 
     def __add__(self, other: Any) -> Any:
         """Return the sum as a SciPy LinearOperator: it is no product of such factors."""
-        if not isinstance(other, KroneckerProduct) and not _is_operator(other):
+        if not is_operator(other):
             return NotImplemented
-        return self._operator() + _as_operator(other)
+        return self._operator() + as_operator(other)
 
     def __sub__(self, other: Any) -> Any:
         """Return the difference as a SciPy LinearOperator."""
-        if not isinstance(other, KroneckerProduct) and not _is_operator(other):
+        if not is_operator(other):
             return NotImplemented
-        return self._operator() - _as_operator(other)
+        return self._operator() - as_operator(other)
 
     def _followed_by(self, other: KroneckerProduct) -> KroneckerProduct:
         """Return ``self @ other``: the factors of both, one after the other."""
@@ -283,7 +283,7 @@ class KroneckerProduct:
             raise ProblemError(
                 "the factors are torch tensors; take to_numpy() to combine it with operators"
             )
-        return _as_operator(self)
+        return as_operator(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be computed again."""
@@ -346,13 +346,13 @@ class KroneckerProduct:
         )
 
 
-def _is_operator(x: Any) -> bool:
-    """Whether x is a SciPy LinearOperator. SciPy's part is loaded if there is one."""
-    module = sys.modules.get("scipy.sparse.linalg")
-    return module is not None and isinstance(x, module.LinearOperator)
+def is_operator(x: Any) -> bool:
+    """Whether x multiplies as SciPy's operators do; arrays, sparse matrices and tensors do not."""
+    return hasattr(x, "matvec")
 
 
-def _as_operator(x: Any) -> Any:
+def as_operator(x: Any) -> Any:
+    """Return x as a SciPy LinearOperator, which sums and composes with others."""
     from scipy.sparse.linalg import aslinearoperator
 
     return aslinearoperator(x)

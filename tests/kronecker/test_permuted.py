@@ -12,6 +12,7 @@ import pytest
 import sparseopt as so
 from sparseopt.certificate import check_certificate
 from sparseopt.kronecker import random_product
+from sparseopt.kronecker.transforms import dft
 
 
 def permuted(seed: int, dtype: type = np.float64) -> so.PermutedKroneckerProduct:
@@ -110,3 +111,14 @@ def test_certificates_of_the_two_kinds_are_not_exchanged() -> None:
     known = so.ButterflyFactorization(problem.target, problem.architecture)
     moved = replace(certificate, problem=known)
     assert not check_certificate(moved, known, answer).ok
+
+
+def test_it_composes_with_products_and_operators() -> None:
+    fourier = dft(8)
+    product = random_product(so.Architecture.square_dyadic(8), np.random.default_rng(0))
+    matrix, x = product.to_dense(), np.eye(8)
+    exact = np.fft.fft(x)
+    np.testing.assert_allclose((fourier @ product) @ x, exact @ matrix, atol=1e-12)
+    np.testing.assert_allclose((product @ fourier) @ x, matrix @ exact, atol=1e-12)
+    np.testing.assert_allclose((fourier @ fourier) @ x, exact @ exact, atol=1e-12)
+    np.testing.assert_allclose((product + fourier) @ x, matrix + exact, atol=1e-12)
