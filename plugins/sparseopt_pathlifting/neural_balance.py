@@ -9,6 +9,10 @@ import numpy as np
 
 import sparseopt as so
 
+_REMEDY = (
+    "rescale the units to equal norms (so.canonicalize) before comparing magnitudes of weights"
+)
+
 
 @dataclass(frozen=True)
 class NeuralBalance(so.Analyzer[so.Network]):
@@ -67,10 +71,7 @@ class NeuralBalance(so.Analyzer[so.Network]):
             f"incoming over outgoing norm varies by more than {self.spread:g} in {uneven} of "
             f"{len(ratios)} layers, most in {worst!r}: by {spreads[worst]:.3g}",
             spreads,
-            "rescale the units to equal norms (so.canonicalize) before comparing magnitudes of "
-            "weights"
-            if uneven
-            else "",
+            _REMEDY if uneven else "",
             figure=so.SeriesFigure(
                 "Incoming over outgoing norm of the units of each layer",
                 "layer",
@@ -96,6 +97,7 @@ def _uneven(layer: str, ratio: np.ndarray, units: np.ndarray) -> so.Finding:
         f"{ratio[high]:.3g} (unit {units[high]}) over {len(ratio)} units; magnitudes of weights "
         "are not comparable between them",
         {"units": units, "ratio": ratio},
+        _REMEDY,
     )
 
 
