@@ -53,6 +53,11 @@ def rectangles(size: str, draws: int) -> Pairs:
         )
 
 
+def written(support: np.ndarray) -> str:
+    """Return the rows of a support as words of 0 and 1."""
+    return " ".join("".join(map(str, row)) for row in support.astype(int).tolist())
+
+
 def measure(pairs: Pairs, limit: float) -> dict[str, Any]:
     """Return verdicts, stages and times of pairs, and those that are undecided."""
     verdicts: Counter[str] = Counter()
@@ -66,7 +71,7 @@ def measure(pairs: Pairs, limit: float) -> dict[str, Any]:
         verdicts[verdict] += 1
         stages[f"{verdict}: {solution.solver}"] += 1
         if verdict == "unknown":
-            undecided.append([left.astype(int).tolist(), right.astype(int).tolist()])
+            undecided.append([written(left), written(right)])
             continue
         began = time.perf_counter()
         assert so.verify(solution.certificate).ok
