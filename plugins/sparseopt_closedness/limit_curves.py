@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -43,6 +45,9 @@ class LimitCurves(so.Solver[so.Closedness]):
         Sub-supports per part.
     rounds : int
         Rounds; each doubles all four.
+    seconds : float
+        Where the caller sets no time limit, no round is begun after this time. The rounds before
+        are finished, which takes up to twice as long again.
     """
 
     targets: int = 100
@@ -50,6 +55,7 @@ class LimitCurves(so.Solver[so.Closedness]):
     draws: int = 50
     subsets: int = 200
     rounds: int = 6
+    seconds: float = 30.0
 
     def accepts(self, problem: so.Closedness) -> so.Accepted | so.Refused:
         """Take what the reductions take."""
@@ -65,7 +71,14 @@ class LimitCurves(so.Solver[so.Closedness]):
             if found is not None:
                 return not_closed(problem, *found)
         engine = _Parts(context)
+        patience = self.seconds if math.isinf(context.remaining()) else math.inf
+        began = time.perf_counter()
         for number in range(self.rounds):
+            if number and time.perf_counter() - began > patience:
+                raise so.Inconclusive(
+                    f"no curve or submersion was found on {len(left)} parts in {number} rounds; a "
+                    "time limit lets it go on until then"
+                )
             effort = Effort(self.targets << number, self.branches << number, self.draws << number)
             context.report(number / self.rounds, f"curves, round {number + 1}")
             still = []

@@ -228,3 +228,12 @@ def test_the_report_shows_the_curve(supports: list[Any]) -> None:
     assert len(curve.figure.series["distance"]) == len(curve.figure.labels)
     (closed,) = so.analyze(so.Closedness([[[1]], [[1]]])).findings
     assert closed.rule == "supports-closed"
+
+
+def test_without_a_time_limit_the_rounds_end() -> None:
+    left = [[1, 0, 1], [1, 1, 1], [1, 1, 0], [1, 1, 0]]
+    problem = so.Closedness([left, [[1] * 4] * 3])
+    small = {"targets": 1, "branches": 1, "draws": 1, "subsets": 1, "seconds": 0.0}
+    solution = so.solve(problem, "limit_curves", **small)
+    assert solution.answer.value == "unknown"
+    assert "in 1 rounds; a time limit lets it go on" in solution.answer.reason
