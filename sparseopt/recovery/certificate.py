@@ -13,7 +13,7 @@ from sparseopt.certificate import Certificate, Steps
 from sparseopt.errors import ProblemError
 from sparseopt.recovery.coefficients import Coefficients
 from sparseopt.recovery.duality import ORTHOGONAL, Dual, DualityGap
-from sparseopt.recovery.rounding import norm_bound
+from sparseopt.rounding import norm_bound
 from sparseopt.recovery.scaling import ScaledProblem
 from sparseopt.serialization import json_type
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sparseopt.recovery.penalty import L1
-from sparseopt.recovery.rounding import (
+from sparseopt.rounding import (
     TINY,
     UNIT,
     gamma,

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse
 
 from sparseopt.errors import ProblemError
-from sparseopt.recovery.rounding import TINY, gamma
+from sparseopt.rounding import TINY, gamma
 
 if TYPE_CHECKING:
     from sparseopt.recovery.problem import SparseRegression

@@ -1,4 +1,7 @@
-"""Dot products with rigorous error bounds, the arithmetic under the duality gap.
+"""Rigorous bounds of rounding in double precision, the arithmetic under every inexact claim.
+
+A claim holds for the real numbers behind the stored floats: upper bounds are raised by what
+rounding may have taken, lower bounds reduced by it, and figures are printed outward.
 
 Notation of Higham, Accuracy and Stability of Numerical Algorithms (2002), chapter 3:
 u = 2^-53 and gamma(k) = k u / (1 - k u). A sum of k products in any order, with or without
@@ -8,6 +11,7 @@ fused multiply-add, is off by at most gamma(k) times the sum of the absolute pro
 from __future__ import annotations
 
 import math
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from typing import Any
 
 import numpy as np
@@ -23,6 +27,45 @@ _CHUNK = 1 << 18
 def gamma(terms: int) -> float:
     """Return the relative error bound of a sum of `terms` products, rounded up."""
     return terms * UNIT / (1.0 - terms * UNIT) * (1.0 + 4.0 * UNIT)
+
+
+def above(value: float, operations: int = 1) -> float:
+    """Return an upper bound of a nonnegative number, computed with that many roundings."""
+    return math.nextafter(value * (1.0 + 2.0 * operations * UNIT), math.inf)
+
+
+def below(value: float, operations: int = 1) -> float:
+    """Return a lower bound of a nonnegative number, computed with that many roundings."""
+    return max(math.nextafter(value * (1.0 - 2.0 * operations * UNIT), -math.inf), 0.0)
+
+
+def shown_above(value: float, digits: int = 6) -> str:
+    """Return a decimal that is not below `value`, for "at most" in a claim.
+
+    Examples
+    --------
+    >>> shown_above(1 / 3), shown_above(0.25), shown_above(float("inf"))
+    ('0.333334', '0.25', 'inf')
+    """
+    return _shown(value, digits, ROUND_CEILING)
+
+
+def shown_below(value: float, digits: int = 6) -> str:
+    """Return a decimal that is not above `value`, for "at least" in a claim.
+
+    Examples
+    --------
+    >>> shown_below(2 / 3)
+    '0.666666'
+    """
+    return _shown(value, digits, ROUND_FLOOR)
+
+
+def _shown(value: float, digits: int, rounding: str) -> str:
+    if not math.isfinite(value):
+        return str(value)
+    exact = Decimal(value)
+    return f"{float(Context(prec=digits, rounding=rounding).plus(exact)):.{digits}g}"
 
 
 def _split(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
