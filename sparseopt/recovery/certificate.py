@@ -13,8 +13,8 @@ from sparseopt.certificate import Certificate, Steps
 from sparseopt.errors import ProblemError
 from sparseopt.recovery.coefficients import Coefficients
 from sparseopt.recovery.duality import ORTHOGONAL, Dual, DualityGap
-from sparseopt.rounding import norm_bound
 from sparseopt.recovery.scaling import ScaledProblem
+from sparseopt.rounding import norm_bound
 from sparseopt.serialization import json_type
 
 if TYPE_CHECKING:

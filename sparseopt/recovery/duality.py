@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sparseopt.recovery.penalty import L1
+from sparseopt.recovery.scaling import ScaledProblem
 from sparseopt.rounding import (
     TINY,
     UNIT,
@@ -32,7 +33,6 @@ from sparseopt.rounding import (
     product_terms,
     row_dots,
 )
-from sparseopt.recovery.scaling import ScaledProblem
 
 if TYPE_CHECKING:
     from sparseopt.recovery.problem import SparseRegression
