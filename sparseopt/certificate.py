@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from sparseopt.printing import printable
 from sparseopt.problem import Problem
 from sparseopt.serialization import same_content
+
+OUTCOMES = ("accepted", "refused", "relies on")
+
+Outsiders = Mapping[str, Callable[[str], bool]]
+"""Programs outside this library that may be asked: name to a function that confirms a text."""
 
 
 class CheckFailed(Exception):
@@ -21,31 +30,49 @@ class Check:
 
     Attributes
     ----------
-    ok : bool
-        Whether every step held.
+    outcome : {"accepted", "refused", "relies on"}
+        "relies on": every step held but those that rest on the word of an outside program.
     claim : str
-        What was to be proved, in words.
+        What was to be proved, in words that the core builds from what it checked.
     details : tuple of str
         One line per step, the failing one last.
     """
 
-    ok: bool
+    outcome: str
     claim: str
     details: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "claim", printable(self.claim))
+        object.__setattr__(self, "details", tuple(printable(line) for line in self.details))
+
+    @property
+    def ok(self) -> bool:
+        """Whether every step held, and none rests on an outsider."""
+        return self.outcome == "accepted"
 
     def __bool__(self) -> bool:
         return self.ok
 
     def __str__(self) -> str:
-        head = "accepted" if self.ok else "REFUSED"
-        return "\n".join([f"{head}: {self.claim}", *(f"  {line}" for line in self.details)])
+        head = {"accepted": "accepted", "refused": "REFUSED", "relies on": "NOT CHECKED WHOLLY"}
+        lines = [f"{head[self.outcome]}: {self.claim}", *(f"  {line}" for line in self.details)]
+        return "\n".join(lines)
 
 
 class Steps:
-    """Collects the steps of one check and stops at the first that fails."""
+    """Collects the steps of one check and stops at the first that fails.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    outsiders : mapping of str to callable
+        The outside programs that the user allows, see `relies_on`.
+    """
+
+    def __init__(self, outsiders: Outsiders | None = None) -> None:
         self.lines: list[str] = []
+        self.relied_on: list[str] = []
+        self._outsiders: Outsiders = outsiders or {}
 
     def require(self, ok: bool, step: str, found: str = "") -> None:
         """Record `step`, a statement that must hold; if not `ok`, refuse and say what was found."""
@@ -54,6 +81,46 @@ class Steps:
             return
         self.lines.append(f"FAILED: {step}" + (f" (found: {found})" if found else ""))
         raise CheckFailed(step)
+
+    def require_proof(self, certificate: Any, *, of: Problem, verdict: str | None = None) -> None:
+        """Check a certificate inside another: of the problem `of`, with this verdict if given.
+
+        Its class must be one of those that the problem lists, as for one that stands alone.
+        """
+        allowed = type(of).certificates
+        self.require(
+            type(certificate) in allowed,
+            f"a certificate is there whose class {type(of).__name__} lists",
+            type(certificate).__name__,
+        )
+        self.require(same_content(certificate.problem, of), f"it is about {of.describe()}")
+        if verdict is not None:
+            value = getattr(certificate.answer, "value", None)
+            self.require(value == verdict, f"its verdict is {verdict}", f"{value!r}")
+        type(certificate).check(certificate, self)
+
+    def relies_on(self, outsider: str, step: str, question: str) -> None:
+        """Record a step that only a program outside this library can confirm.
+
+        Unless the user allowed that program, the check ends in "relies on". If so, it is asked
+        `question`, a text that the core builds, and the step holds if it confirms it.
+
+        Parameters
+        ----------
+        outsider : str
+            Its name, one of a fixed list of the certificate's class.
+        step : str
+            What it is believed to have found.
+        question : str
+            The question in the program's own language.
+        """
+        if outsider in self._outsiders:
+            confirmed = self._outsiders[outsider](question) is True
+            self.require(confirmed, f"{outsider} was asked again and confirms that {step}")
+            return
+        self.lines.append(f"NOT CHECKED: {outsider} is believed that {step}")
+        if outsider not in self.relied_on:
+            self.relied_on.append(outsider)
 
     def note(self, remark: str) -> None:
         """Record a remark that is no condition."""
@@ -70,8 +137,12 @@ class Certificate(ABC):
     ----
     1. Sound: `check` passes only if `claim` is true of `problem` and `answer`, whatever the
        fields hold: every stored figure is recomputed, never believed. It contains no search.
+       In floating point: every inequality of the claim holds for the real numbers behind the
+       stored floats. The bound of rounding enlarges what is claimed; no stated figure is
+       forgiven by a tolerance.
     2. Independent: `check` uses core code only, and none of the engine's.
     3. Actionable: each step is a `Steps.require` whose text says what must hold.
+    4. Words: nothing that a file may hold as free text becomes part of the claim.
     """
 
     problem: Problem
@@ -86,6 +157,15 @@ class Certificate(ABC):
     def check(self, steps: Steps) -> None:
         """Check every step; use `steps.require`. Any exception counts as a refusal."""
 
+    @property
+    def accuracy(self) -> float:
+        """How good the answer is proved to be: smaller is better, 0 for an exact proof.
+
+        It is the figure that `Problem.accuracy_is` names; `solve` compares it with the tolerance
+        that was asked. A hook with a neutral default: infinity, nothing is proved about it.
+        """
+        return math.inf
+
     def explain(self) -> str:
         """Return the proof as a person would write it.
 
@@ -95,18 +175,23 @@ class Certificate(ABC):
 
 
 def check_certificate(
-    certificate: Any, problem: Problem | None = None, answer: Any = None
+    certificate: Any,
+    problem: Problem | None = None,
+    answer: Any = None,
+    *,
+    outsiders: Outsiders | None = None,
 ) -> Check:
     """Judge a certificate; with `problem`, also that it speaks of this problem and `answer`.
 
     Never raises: whatever goes wrong inside a check is a refusal that says so.
     """
-    steps = Steps()
-    claim = "the certificate states a claim"
+    steps = Steps(outsiders)
+    claim = "a certificate of some problem"
     try:
         asked = problem if problem is not None else getattr(certificate, "problem", None)
         steps.require(isinstance(asked, Problem), "the certificate names its problem")
         assert isinstance(asked, Problem)
+        claim = f"a certificate of {asked.describe()}"
         allowed = type(asked).certificates
         steps.require(
             type(certificate) in allowed,
@@ -120,25 +205,55 @@ def check_certificate(
             steps.require(
                 same_content(certificate.answer, answer), "the certificate is of this answer"
             )
+        forget_derived(certificate)
         # Looked up on the class: an instance cannot bring its own judge.
-        claim = str(type(certificate).claim.fget(certificate))  # type: ignore[attr-defined]
         type(certificate).check(certificate, steps)
+        claim = str(type(certificate).claim.fget(certificate))  # type: ignore[attr-defined]
     except CheckFailed:
-        return Check(False, claim, tuple(steps.lines))
+        return Check("refused", claim, tuple(steps.lines))
     except Exception as error:
         steps.lines.append(f"FAILED: the check itself broke: {type(error).__name__}: {error}")
-        return Check(False, claim, tuple(steps.lines))
-    return Check(True, claim, tuple(steps.lines))
+        return Check("refused", claim, tuple(steps.lines))
+    if steps.relied_on:
+        believed = " and ".join(steps.relied_on)
+        return Check("relies on", f"if {believed} is right: {claim}", tuple(steps.lines))
+    return Check("accepted", claim, tuple(steps.lines))
 
 
-# Dear checks need not run twice on one object: what `solve` gated, `analyze` and the HTML page
-# take from here. `verify` never does.
+def forget_derived(value: Any) -> None:
+    """Drop what hides an attribute of an object's class, all the way down.
+
+    An engine works on the very objects that it hands over. What they remember of cached
+    properties (norms, unrolled graphs), and what was planted there, is derived again by the judge.
+    """
+    if isinstance(value, list | tuple):
+        for item in value:
+            forget_derived(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            forget_derived(item)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = {field.name for field in dataclasses.fields(value)}
+        for name in set(getattr(value, "__dict__", ())) - names:
+            if hasattr(type(value), name):
+                value.__dict__.pop(name, None)
+        for name in names:
+            forget_derived(getattr(value, name, None))
+
+
+# Expensive checks need not run twice on one object: what `solve` gated, `analyze`, the HTML page
+# and what is printed take from here. `verify` never does.
 _judged: WeakKeyDictionary[Certificate, Check] = WeakKeyDictionary()
 
 
 def remember(certificate: Certificate, check: Check) -> None:
-    """Keep the judgement of a certificate for `judgement`."""
+    """Keep the judgement of a certificate for `judgement` and `remembered`."""
     _judged[certificate] = check
+
+
+def remembered(certificate: Certificate | None) -> Check | None:
+    """Return the judgement of a certificate made in this process, None if there is none."""
+    return None if certificate is None else _judged.get(certificate)
 
 
 def judgement(certificate: Certificate) -> Check:

@@ -26,6 +26,8 @@ class Context:
         Seconds for the whole call.
     progress : callable(fraction, message) or None
         Called by `report`; `fraction` is in [0, 1].
+    tolerance : float or None
+        The accuracy that is asked for, see `Certificate.accuracy`; an engine may stop there.
 
     Examples
     --------
@@ -38,14 +40,18 @@ class Context:
     seed: int | None = None
     time_limit: float | None = None
     progress: Progress | None = None
+    tolerance: float | None = None
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         limit, seed = self.time_limit, self.seed
-        if limit is not None and not (isinstance(limit, int | float) and limit > 0):
+        if limit is not None and not (_is_number(limit) and limit > 0):
             raise ProblemError(f"time_limit must be a positive number of seconds, got {limit!r}")
         if seed is not None and not (isinstance(seed, int | np.integer) and seed >= 0):
             raise ProblemError(f"seed must be a nonnegative integer, got {seed!r}")
+        asked = self.tolerance
+        if asked is not None and not (_is_number(asked) and 0 <= asked < float("inf")):
+            raise ProblemError(f"tolerance must be a finite number, at least 0, got {asked!r}")
 
     def rng(self) -> np.random.Generator:
         """Return a fresh NumPy generator; two calls give the same stream."""
@@ -66,3 +72,7 @@ class Context:
         """Tell the caller how far the work is."""
         if self.progress is not None:
             self.progress(min(1.0, max(0.0, fraction)), message)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt.certificate import Certificate
+from sparseopt.printing import printable
 from sparseopt.serialization import json_type
 
 
@@ -123,7 +124,7 @@ class Finding:
         return cls(**{**fields, "severity": Severity(fields["severity"])})
 
     def __str__(self) -> str:
-        lines = [f"[{self.severity.value}] {self.rule} at {self.where}: {self.message}"]
+        lines = [printable(f"[{self.severity.value}] {self.rule} at {self.where}: {self.message}")]
         if self.remedy:
-            lines.append(f"    what to do: {self.remedy}")
+            lines.append(printable(f"    what to do: {self.remedy}"))
         return "\n".join(lines)

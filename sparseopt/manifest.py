@@ -140,6 +140,33 @@ class ToolEntry:
 
 
 @dataclass(frozen=True)
+class OutsiderEntry:
+    """A program outside this library that confirms a statement, asked by ``verify(..., allow=)``.
+
+    Parameters
+    ----------
+    name : str
+        As certificates name it, for example ``"z3"``.
+    path : str
+        ``"package.module:function"``; the function takes the question as text and returns
+        whether the program confirms it.
+    summary, requires, remedy
+        As for `SolverEntry`.
+    """
+
+    name: str
+    path: str
+    summary: str
+    requires: tuple[str, ...] = ()
+    remedy: str = ""
+
+    def __post_init__(self) -> None:
+        _require_path(self.path, self.name)
+        if self.requires and not self.remedy:
+            raise ValueError(f"{self.name}: an outsider that requires modules must give the remedy")
+
+
+@dataclass(frozen=True)
 class Manifest:
     """All that a plugin offers.
 
@@ -155,6 +182,9 @@ class Manifest:
         The entries.
     tools : tuple of ToolEntry
         Used only from plugins that ship with sparseopt: no other adds to its names.
+    outsiders : tuple of OutsiderEntry
+        Used only from plugins that ship with sparseopt: which programs may confirm a proof is
+        for the core to say.
     json_types : tuple of str
         ``"module:Class"`` of the plugin's own classes decorated with `json_type`.
     """
@@ -166,4 +196,5 @@ class Manifest:
     analyzers: tuple[AnalyzerEntry, ...] = ()
     readers: tuple[ReaderEntry, ...] = ()
     tools: tuple[ToolEntry, ...] = ()
+    outsiders: tuple[OutsiderEntry, ...] = ()
     json_types: tuple[str, ...] = ()

@@ -28,6 +28,12 @@ class Problem(ABC):
 
     certificates: ClassVar[tuple[type[Certificate], ...]] = ()
 
+    default_tolerance: ClassVar[float | None] = None
+    """The accuracy that `solve` asks for unless told otherwise; None asks for none."""
+
+    accuracy_is: ClassVar[str] = "accuracy"
+    """What `Certificate.accuracy` measures, in a few words, such as "relative duality gap"."""
+
     @abstractmethod
     def evaluate(self, answer: Any) -> Mapping[str, float]:
         """Return named figures of merit of a candidate answer, computed without any solver.

@@ -24,6 +24,7 @@ from sparseopt.manifest import (
     OLDEST_API_VERSION,
     AnalyzerEntry,
     Manifest,
+    OutsiderEntry,
     ReaderEntry,
     SolverEntry,
     ToolEntry,
@@ -35,7 +36,7 @@ from sparseopt.verdict import Unavailable
 GROUP = "sparseopt.plugins"
 FIRST_PARTY = "sparseopt"
 
-Entry = SolverEntry | AnalyzerEntry | ReaderEntry | ToolEntry
+Entry = SolverEntry | AnalyzerEntry | ReaderEntry | ToolEntry | OutsiderEntry
 
 
 @dataclass(frozen=True)
@@ -162,11 +163,12 @@ def _import_path(path: str) -> Any:
 
 
 def _entry_point_sources() -> list[Source]:
-    sources = []
-    for point in importlib.metadata.entry_points(group=GROUP):
-        distribution = point.dist.name if point.dist is not None else "unknown"
-        sources.append(Source(point.name, distribution, point.load))
-    return sources
+    return [_source(point) for point in importlib.metadata.entry_points(group=GROUP)]
+
+
+def _source(point: importlib.metadata.EntryPoint) -> Source:
+    distribution = point.dist.name if point.dist is not None else "unknown"
+    return Source(point.name, distribution, point.load)
 
 
 def _load(source: Source) -> Plugin:
@@ -254,6 +256,7 @@ class Registry:
         self.analyzers = self._collect("analyzers")
         self.readers = self._collect("readers")
         self.tools = tuple(t for t in self._collect("tools") if t.plugin.first_party)
+        self.outsiders = tuple(t for t in self._collect("outsiders") if t.plugin.first_party)
         self._for_problem: dict[str, list[Registered]] = {}
         for item in self.solvers:
             self._for_problem.setdefault(item.entry.problem, []).append(item)
@@ -286,17 +289,6 @@ class Registry:
             if name not in known:
                 raise UnknownNameError("plugin, solver, analyzer or reader", name, known)
 
-    def resolve_json_type(self, tag: str) -> None:
-        """Import the JSON types of the package that `tag` names: a domain of ours or a plugin."""
-        package = tag.partition(":")[0]
-        if package == FIRST_PARTY:
-            for domain in importlib.import_module(FIRST_PARTY).DOMAINS:
-                importlib.import_module(domain)
-        for plugin in self.plugins:
-            if plugin.ok and plugin.manifest is not None:
-                paths = plugin.manifest.json_types
-                serialization.import_types(p for p in paths if _top_level(p) == package)
-
 
 _installed: Registry | None = None
 
@@ -309,7 +301,26 @@ def registry() -> Registry:
     return _installed
 
 
-serialization._resolve_foreign = lambda tag: registry().resolve_json_type(tag)
+def _resolve_json_type(tag: str) -> None:
+    """Import the class of a plugin that `tag` names, and no other plugin.
+
+    What ships with sparseopt resolves from `sparseopt.json_types` and never comes here, so
+    reading a file about its problems imports no plugin at all.
+    """
+    package, _, name = tag.partition(":")
+    known = _installed.plugins if _installed is not None else _plugins_of(package)
+    for plugin in known:
+        if plugin.ok and plugin.manifest is not None:
+            paths = [p for p in plugin.manifest.json_types if _top_level(p) == package]
+            serialization.import_types(p for p in paths if p.partition(":")[2] == name)
+
+
+def _plugins_of(package: str) -> list[Plugin]:
+    points = importlib.metadata.entry_points(group=GROUP)
+    return [_load(_source(point)) for point in points if _top_level(point.value) == package]
+
+
+serialization._resolve_foreign = _resolve_json_type
 
 
 def plugins() -> tuple[Plugin, ...]:
@@ -361,6 +372,25 @@ def tool(name: str) -> Any:
             f"sparseopt.{name} cannot be used: {missing.reason}; remedy: {missing.remedy}"
         )
     return found.cls
+
+
+def outsider(name: str) -> Callable[[str], bool]:
+    """Return the function that asks an outside program, for ``verify(..., allow=)``.
+
+    Raises
+    ------
+    ProblemError
+        If no such program is known, or it is not installed here, with the remedy.
+    """
+    known = {item.name: item for item in registry().outsiders}
+    if name not in known:
+        raise UnknownNameError("outside program", name, known)
+    missing = known[name].availability()
+    if missing is not None:
+        raise ProblemError(
+            f"{name} cannot be asked here: {missing.reason}; remedy: {missing.remedy}"
+        )
+    return known[name].cls  # type: ignore[no-any-return]
 
 
 def _matches(entry: ReaderEntry, source: Any) -> bool:

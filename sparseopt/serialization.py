@@ -14,6 +14,7 @@ import dataclasses
 import importlib
 import json
 import math
+import re
 from collections.abc import Callable, Iterable
 from enum import Enum
 from fractions import Fraction
@@ -23,6 +24,8 @@ import numpy as np
 import scipy.sparse
 
 from sparseopt.errors import ProblemError
+from sparseopt.json_types import HOMES
+from sparseopt.printing import printable
 
 T = TypeVar("T")
 
@@ -31,6 +34,20 @@ T = TypeVar("T")
 READABLE_SIZE = 1024
 _DTYPE_KINDS = "biufc"
 _SPARSE_FORMATS = {"csr": scipy.sparse.csr_array, "csc": scipy.sparse.csc_array}
+
+# What a file may ask for; all of it is checked before anything is allocated for it.
+MOST_LEVELS = 150
+"""Levels of brackets that JSON may be nested."""
+MOST_DIGITS = 4000
+"""Decimal digits of an integer; below the limit of Python's own conversion."""
+MOST_ENTRIES = 2**40
+"""Entries that the shape of an array may declare, also where it holds none."""
+_PACKAGE = __name__.partition(".")[0]
+_FRACTION = re.compile(r"(-?[0-9]+)(?:/([0-9]+))?")
+_HEX_FRACTION = re.compile(r"(-?)0x([0-9a-f]+)/0x([0-9a-f]+)")
+_FLOAT_WORDS = ("nan", "inf", "-inf")
+_DTYPES = {np.dtype(name).str for name in ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")}
+_DTYPES |= {np.dtype(name).str for name in ("f2", "f4", "f8", "c8", "c16")}
 
 _types: dict[str, type] = {}
 # Set by the registry: imports the declared JSON types of the plugin that owns a tag.
@@ -82,40 +99,110 @@ def _number(value: Any) -> Any:
     return value
 
 
-def _array_from_json(body: dict[str, Any]) -> np.ndarray:
-    shape = tuple(int(size) for size in body["shape"])
-    if any(size < 0 for size in shape):
-        raise ProblemError(f"negative size in array shape {shape}")
-    if body["dtype"] == "object":
-        values = [_Decoder().decode(value, "") for value in body["values"]]
-        if not all(isinstance(value, int | Fraction) for value in values):
+def _array_from_json(body: Any) -> np.ndarray:
+    shape, dtype = _declared(body)
+    count = math.prod(shape)
+    if dtype is None:
+        values = [_Decoder().decode(value, "") for value in _values(body, count)]
+        if not all(type(value) in (int, Fraction) for value in values):
             raise ProblemError("an object array may hold only integers and rationals")
-        array = np.empty(len(values), dtype=object)
+        array = np.empty(count, dtype=object)
         array[:] = values
         return array.reshape(shape)
-    dtype = np.dtype(str(body["dtype"]))
-    if dtype.kind not in _DTYPE_KINDS or dtype.itemsize > 16:
-        raise ProblemError(f"array dtype {dtype} is not allowed")
     if "base64" in body:
-        flat = np.frombuffer(base64.b64decode(body["base64"], validate=True), dtype=dtype)
+        data = base64.b64decode(body["base64"], validate=True)
+        if len(data) != count * dtype.itemsize:
+            raise ProblemError(f"an array of shape {shape} holds {len(data)} bytes")
+        flat = np.frombuffer(data, dtype=dtype)
+        if dtype.kind == "b" and flat.view(np.uint8).max(initial=0) > 1:
+            raise ProblemError("an array of truth values holds a byte above 1")
     elif dtype.kind == "c":
         real = np.dtype(f"<f{dtype.itemsize // 2}")
-        flat = np.array([float(value) for value in body["values"]], dtype=real).view(dtype)
+        numbers = [_as_float(value) for value in _values(body, 2 * count)]
+        flat = np.array(numbers, dtype=real).view(dtype)
+    elif dtype.kind == "f":
+        flat = np.array([_as_float(value) for value in _values(body, count)], dtype=dtype)
     else:
-        allowed = {"b": (bool,), "i": (int,), "u": (int,), "f": (int, float, str)}[dtype.kind]
-        if not all(isinstance(value, allowed) for value in body["values"]):
+        values = _values(body, count)
+        if not all(type(value) is (bool if dtype.kind == "b" else int) for value in values):
             raise ProblemError(f"an array of dtype {dtype} holds an entry of another type")
-        convert = float if dtype.kind == "f" else int
-        flat = np.array([convert(value) for value in body["values"]], dtype=dtype)
+        flat = np.array(values, dtype=dtype)
     return flat.astype(dtype.newbyteorder("="), copy=True).reshape(shape)
+
+
+def _declared(body: Any) -> tuple[tuple[int, ...], np.dtype[Any] | None]:
+    """Return shape and dtype that an array declares, None for objects, if both are allowed."""
+    shape = tuple(body["shape"])
+    if not all(type(size) is int and size >= 0 for size in shape) or len(shape) > 32:
+        raise ProblemError(f"array shape {printable(list(shape), 100)} is no list of sizes")
+    # A size of 0 must not hide a size that later code would make an array of.
+    if math.prod(max(size, 1) for size in shape) > MOST_ENTRIES:
+        raise ProblemError(f"array shape {printable(list(shape), 100)} is too large")
+    name = body["dtype"]
+    if name == "object":
+        return shape, None
+    if not isinstance(name, str) or name.replace(">", "<") not in _DTYPES:
+        raise ProblemError(f"array dtype {printable(name, 40)} is not allowed")
+    return shape, np.dtype(name)
+
+
+def _values(body: Any, count: int) -> list[Any]:
+    values = body["values"]
+    if not isinstance(values, list) or len(values) != count:
+        raise ProblemError(f"the array's shape asks for a list of {count} values")
+    return values
+
+
+def _as_float(value: Any) -> float:
+    if isinstance(value, str) and value in _FLOAT_WORDS:
+        return float(value)
+    if type(value) not in (int, float):
+        raise ProblemError(f"{printable(value, 40)!r} is no number")
+    return float(value)
+
+
+def _fraction_text(value: Fraction) -> str:
+    """Return a rational as text; in base 16, without a limit, where it has very many digits."""
+    over, under = int(value.numerator), int(value.denominator)
+    if max(over.bit_length(), under.bit_length()) < 3 * MOST_DIGITS:
+        return str(value)
+    return f"{'-' if over < 0 else ''}{abs(over):#x}/{under:#x}"
+
+
+def _as_fraction(text: Any) -> Fraction:
+    """Return the rational of a text: digits, or digits over digits; no exponent, no point."""
+    if isinstance(text, str) and (match := _HEX_FRACTION.fullmatch(text)):
+        sign, over, under = match.groups()
+        top, bottom = int(over, 16), int(under, 16)
+        return Fraction(-top if sign else top, bottom)
+    match = _FRACTION.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise ProblemError(f"{printable(text, 40)!r} is no rational number, such as -3/4")
+    return Fraction(_as_int(match[1]), _as_int(match[2] or "1"))
+
+
+def _as_int(text: str) -> int:
+    if len(text) > MOST_DIGITS:
+        raise ProblemError(f"a number of {len(text)} digits; {MOST_DIGITS} are allowed")
+    return int(text)
 
 
 class _Encoder:
     def __init__(self, share: bool = True) -> None:
         self._share = share
         self._seen: dict[int, tuple[str, Any]] = {}
+        self._level = 0
 
     def encode(self, value: Any, path: str) -> Any:
+        self._level += 1
+        if self._level > MOST_LEVELS:
+            raise ProblemError(f"it cannot be written: {_too_deep()}")
+        try:
+            return self._encode(value, path)
+        finally:
+            self._level -= 1
+
+    def _encode(self, value: Any, path: str) -> Any:
         if value is None or (isinstance(value, bool | int | str) and not isinstance(value, Enum)):
             return value
         if isinstance(value, float | np.floating) and not isinstance(
@@ -126,7 +213,7 @@ class _Encoder:
         if isinstance(value, np.bool_ | np.integer):
             return value.item()
         if isinstance(value, Fraction):
-            return {"$fraction": str(value)}
+            return {"$fraction": _fraction_text(value)}
         if isinstance(value, complex):
             return {"$complex": [_number(value.real), _number(value.imag)]}
         if isinstance(value, list):
@@ -190,8 +277,18 @@ class _Encoder:
 class _Decoder:
     def __init__(self) -> None:
         self._built: dict[str, Any] = {}
+        self._level = 0
 
     def decode(self, value: Any, path: str) -> Any:
+        self._level += 1
+        if self._level > MOST_LEVELS:
+            raise ProblemError(_too_deep())
+        try:
+            return self._decode(value, path)
+        finally:
+            self._level -= 1
+
+    def _decode(self, value: Any, path: str) -> Any:
         if isinstance(value, list):
             return [self.decode(item, f"{path}/{i}") for i, item in enumerate(value)]
         if not isinstance(value, dict):
@@ -220,18 +317,21 @@ class _Decoder:
             matrix.check_format(full_check=True)
             return self._remember(path, matrix)
         if key == "$fraction":
-            return Fraction(body)
+            return _as_fraction(body)
         if key == "$complex":
-            return complex(float(body[0]), float(body[1]))
+            real, imaginary = body
+            return complex(_as_float(real), _as_float(imaginary))
         if key == "$float":
-            return float(body)
+            return _as_float(body)
         if key == "$tuple":
             return tuple(self.decode(item, f"{path}/$tuple/{i}") for i, item in enumerate(body))
         if key == "$map":
             return dict(map(tuple, self.decode(body, f"{path}/$map")))
         if key == "$ref":
-            if body not in self._built:
-                raise ProblemError(f"the reference {body!r} points to nothing read before it")
+            if not isinstance(body, str) or body not in self._built:
+                raise ProblemError(
+                    f"the reference {printable(body, 100)!r} points to nothing read before it"
+                )
             return self._built[body]
         raise ProblemError(f"unknown key {key!r}")
 
@@ -258,10 +358,16 @@ class _Decoder:
 
 
 def _find_type(tag: Any) -> type:
-    if tag not in _types and _resolve_foreign is not None and isinstance(tag, str):
-        _resolve_foreign(tag)
+    if not isinstance(tag, str):
+        raise ProblemError("the tag of a type must be a text")
     if tag not in _types:
-        raise ProblemError(f"no installed plugin declares the JSON type {tag!r}")
+        package, _, name = tag.partition(":")
+        if package == _PACKAGE and name in HOMES:
+            importlib.import_module(HOMES[name])
+        elif package != _PACKAGE and _resolve_foreign is not None:
+            _resolve_foreign(tag)
+    if tag not in _types:
+        raise ProblemError(f"no installed plugin declares the JSON type {printable(tag, 100)!r}")
     return _types[tag]
 
 
@@ -285,16 +391,37 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
 
 
 def from_json(text: str) -> Any:
-    """Return what `to_json` wrote; `ProblemError` with the place if the text is not that."""
+    """Return what `to_json` wrote; `ProblemError` with the place if the text is not that.
+
+    The text may come from a stranger: what it asks for is limited before it is made, see
+    `MOST_LEVELS`, `MOST_DIGITS` and `MOST_ENTRIES`.
+    """
     try:
-        document = json.loads(text)
+        document = json.loads(
+            text, parse_int=_as_int, parse_float=_finite, parse_constant=_no_constant
+        )
+        return _Decoder().decode(document, "")
     except json.JSONDecodeError as error:
         raise ProblemError(
             f"not JSON, or cut short: line {error.lineno}, column {error.colno}: {error.msg}"
         ) from error
     except RecursionError as error:
-        raise ProblemError("the JSON is nested too deeply") from error
-    return _Decoder().decode(document, "")
+        raise ProblemError(_too_deep()) from error
+
+
+def _too_deep() -> str:
+    return f"the JSON is nested more deeply than {MOST_LEVELS} levels"
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ProblemError(f"the number {printable(text, 40)} leaves the range of float64")
+    return value
+
+
+def _no_constant(text: str) -> float:
+    raise ProblemError(f'{text} is no JSON number; this format writes {{"$float": "nan"}}')
 
 
 def same_content(a: Any, b: Any) -> bool:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from sparseopt.certificate import Certificate
+from sparseopt.certificate import Certificate, remembered
 from sparseopt.errors import ProblemError
 from sparseopt.planning import Plan
+from sparseopt.printing import printable
 from sparseopt.problem import Problem
+from sparseopt.rounding import shown_above
 from sparseopt.serialization import from_json, json_type, to_json
 
 
@@ -18,9 +20,13 @@ class Status(Enum):
     """How a call of `solve` ended; each value is the message: cause, then remedy."""
 
     VERIFIED = "The core checked the certificate of the answer and accepts it."
+    WEAK = (
+        "The core accepts the certificate, but it proves less accuracy than was asked; "
+        "the plan says what each solver proved. Prefer another solver, or ask for less."
+    )
     UNCHECKED = (
-        "The certificate was not checked because check=False was given; "
-        "call so.verify(solution) to check it."
+        "The core did not check all of the certificate, because check=False was given or because "
+        "it rests on an outside program; call so.verify(solution), with allow= to ask that program."
     )
     UNDECIDED = (
         "No solver could decide; the plan says what each one met. "
@@ -51,6 +57,8 @@ class Solution:
         Wall time of the call, the check included.
     plan : Plan
         Every candidate with its verdict and what happened to it.
+    tolerance : float or None
+        The accuracy that was asked for; None if none was.
     """
 
     problem: Problem
@@ -60,18 +68,27 @@ class Solution:
     solver: str
     seconds: float
     plan: Plan
+    tolerance: float | None = None
+
+    @property
+    def accuracy(self) -> float | None:
+        """What the certificate proves of `Problem.accuracy_is`; None where none was asked."""
+        if self.certificate is None or self.tolerance is None:
+            return None
+        return float(self.certificate.accuracy)
 
     def to_fields(self) -> dict[str, Any]:
-        """Return what is written to JSON; the status as its name."""
+        """Return what is written to JSON; the status as its name, and the accuracy."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {**fields, "status": self.status.name}
+        return {**fields, "status": self.status.name, "accuracy": self.accuracy}
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Solution:
-        """Inverse of `to_fields`."""
+        """Inverse of `to_fields`; the accuracy follows from the certificate."""
         if not isinstance(fields["problem"], Problem):
             raise ProblemError("problem must hold a problem")
-        return cls(**{**fields, "status": Status[fields["status"]]})
+        own = {name: value for name, value in fields.items() if name != "accuracy"}
+        return cls(**{**own, "status": Status[fields["status"]]})
 
     def to_json(self, *, indent: int | None = None) -> str:
         """Return the solution as JSON that `sparseopt verify` and `from_json` read."""
@@ -86,8 +103,25 @@ class Solution:
         return solution
 
     def __str__(self) -> str:
-        by = f" by {self.solver}" if self.solver else ""
-        return (
-            f"{self.problem.describe()}\nanswer: {self.answer}\n"
-            f"status: {self.status.name}{by} in {self.seconds:.3g} s: {self.status}"
-        )
+        by = f" by {printable(self.solver, 100)}" if self.solver else ""
+        answer = printable(self.answer)
+        lines = [self.problem.describe()]
+        if self.status in (Status.VERIFIED, Status.WEAK) and not remembered(self.certificate):
+            lines.append(f"answer (not checked here): {answer}")
+            lines.append(f"status: {self.status.name}{by}, says the file; so.verify checks it")
+            return "\n".join(lines)
+        lines.append(f"answer: {answer}")
+        if self.accuracy is not None and self.certificate is not None:
+            words = described_accuracy(self.problem, self.accuracy, self.tolerance)
+            lines.append(f"accuracy: {words}")
+        lines.append(f"status: {self.status.name}{by} in {self.seconds:.3g} s: {self.status}")
+        return "\n".join(lines)
+
+
+def described_accuracy(problem: Problem, accuracy: float, asked: float | None) -> str:
+    """Return a figure with what it measures, and what was asked, for people."""
+    if accuracy == 0:
+        figure = f"{problem.accuracy_is} 0"
+    else:
+        figure = f"{problem.accuracy_is} at most {shown_above(accuracy, 3)}"
+    return figure if asked is None else f"{figure} (asked: {asked:g})"

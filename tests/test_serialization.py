@@ -94,12 +94,12 @@ def test_equal_small_objects_are_not_confused() -> None:
         ('{"$type": "toys:SquareRoot", "number": -1, "sign": "any"}', "must not be negative"),
         ('{"$type": "toys:SquareRoot", "number": 1}', "missing"),
         ('{"$array": {"dtype": "object", "shape": [1], "values": ["x"]}}', "rationals"),
-        ('{"$array": {"dtype": "<f8", "shape": [2], "values": [1.0]}}', "reshape"),
+        ('{"$array": {"dtype": "<f8", "shape": [2], "values": [1.0]}}', "list of 2 values"),
         ('{"$array": {"dtype": "<i8", "shape": [1], "values": [1.5]}}', "another type"),
         ('{"$array": {"dtype": "V8", "shape": [1], "values": [1.5]}}', "not allowed"),
         ('{"$ref": "/x"}', "points to nothing"),
         ('{"$unknown": 1}', "unknown key"),
-        ("[" * 100000, "nested too deeply"),
+        ("[" * 100000, "nested more deeply"),
     ],
 )
 def test_bad_text_is_one_clear_error(text: str, words: str) -> None:

@@ -103,6 +103,25 @@ class Network:
     def __post_init__(self) -> None:
         for name in ("nodes", "notes"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        shapes = self.shapes
+        if [isinstance(node.op, Input) for node in self.nodes].count(True) != 1 or not isinstance(
+            self.nodes[0].op, Input
+        ):
+            raise ProblemError("a network has exactly one Input, and it is its first node")
+        if self.output not in shapes:
+            raise ProblemError(f"the output {self.output!r} is no node of the network")
+        for name, labels, shape in (
+            ("input_labels", self.input_labels, shapes[self.nodes[0].name]),
+            ("output_labels", self.output_labels, shapes[self.output]),
+        ):
+            if labels is not None and (len(labels),) != shape:
+                raise ProblemError(f"{name} has {len(labels)} names for a value of shape {shape}")
+
+    # Shapes and structure -----------------------------------------------------------------
+
+    @cached_property
+    def shapes(self) -> Mapping[str, Shape]:
+        """Shape of each node's value."""
         shapes: dict[str, Shape] = {}
         for node in self.nodes:
             if node.name in shapes:
@@ -117,26 +136,7 @@ class Network:
                 shapes[node.name] = node.op.shape([shapes[name] for name in node.inputs])
             except ProblemError as error:
                 raise ProblemError(f"node {node.name!r}: {error}") from error
-        if [isinstance(node.op, Input) for node in self.nodes].count(True) != 1 or not isinstance(
-            self.nodes[0].op, Input
-        ):
-            raise ProblemError("a network has exactly one Input, and it is its first node")
-        if self.output not in shapes:
-            raise ProblemError(f"the output {self.output!r} is no node of the network")
-        for name, labels, shape in (
-            ("input_labels", self.input_labels, shapes[self.nodes[0].name]),
-            ("output_labels", self.output_labels, shapes[self.output]),
-        ):
-            if labels is not None and (len(labels),) != shape:
-                raise ProblemError(f"{name} has {len(labels)} names for a value of shape {shape}")
-        object.__setattr__(self, "_shapes", shapes)
-
-    # Shapes and structure -----------------------------------------------------------------
-
-    @property
-    def shapes(self) -> Mapping[str, Shape]:
-        """Shape of each node's value."""
-        return self._shapes  # type: ignore[attr-defined, no-any-return]
+        return shapes
 
     @property
     def input_shape(self) -> Shape:

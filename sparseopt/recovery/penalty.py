@@ -174,13 +174,15 @@ class GroupL1(Penalty):
         object.__setattr__(self, "groups", groups)
         if self.weights is not None:
             object.__setattr__(self, "weights", _as_weights(self.weights, len(groups)))
-        order = np.concatenate(groups)
-        sizes = np.array([len(group) for group in groups], dtype=np.intp)
-        object.__setattr__(self, "_blocks", Blocks(read_only(order), read_only(sizes)))
+
+    @cached_property
+    def _blocks(self) -> Blocks:
+        sizes = np.array([len(group) for group in self.groups], dtype=np.intp)
+        return Blocks(read_only(np.concatenate(self.groups)), read_only(sizes))
 
     def blocks(self, size: int) -> Blocks:
         """Return the groups."""
-        blocks: Blocks = self._blocks  # type: ignore[attr-defined]
+        blocks = self._blocks
         if len(blocks.order) != size:
             raise ProblemError(
                 f"the groups hold the entries 0 to {len(blocks.order) - 1}, but the design has "

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sparseopt.certificate import remembered
 from sparseopt.errors import ProblemError
 from sparseopt.finding import Finding, Severity
+from sparseopt.printing import printable
 from sparseopt.serialization import from_json, json_type, to_json
 
 
@@ -69,13 +71,15 @@ class Report:
         return all(finding.severity is not Severity.PROBLEM for finding in self.findings)
 
     def summary(self) -> str:
-        """Return the number of findings per severity, in words."""
+        """Return the number of findings per severity, and of certificates checked here."""
         counts = Counter(finding.severity for finding in self.findings)
         words = [f"{counts[s]} {s.value}" for s in reversed(Severity) if counts[s]]
-        proofs = sum(finding.certificate is not None for finding in self.findings)
-        return (
-            f"{', '.join(words) or 'no findings'}; {proofs} certificates, all checked by the core"
-        )
+        proofs = [f.certificate for f in self.findings if f.certificate is not None]
+        checked = sum(bool(remembered(certificate)) for certificate in proofs)
+        how = "all checked by the core"
+        if checked < len(proofs):
+            how = f"{checked} checked here (so.verify checks the others)"
+        return f"{', '.join(words) or 'no findings'}; {len(proofs)} certificates, {how}"
 
     def to_json(self, *, indent: int | None = None) -> str:
         """Return the report as JSON; ``sparseopt verify`` checks every certificate in it."""
@@ -99,9 +103,9 @@ class Report:
         return write_whole(path, render(self))
 
     def __str__(self) -> str:
-        lines = [self.subject, self.summary(), ""]
+        lines = [printable(self.subject), self.summary(), ""]
         lines += [str(finding) for finding in self.findings]
-        lines += [f"[skipped] {item.name}: {item.reason}" for item in self.skipped]
+        lines += [printable(f"[skipped] {item.name}: {item.reason}") for item in self.skipped]
         return "\n".join(lines)
 
 
