@@ -298,9 +298,12 @@ class _Decoder:
         try:
             return self._decode_special(value, path)
         except ProblemError as error:
-            raise (error if path in str(error) else ProblemError(f"at {path}: {error}")) from error
+            # The innermost place is the one to tell.
+            placed = str(error).startswith("at /")
+            raise (error if placed else ProblemError(f"at {_place(path)}: {error}")) from error
         except Exception as error:
-            raise ProblemError(f"at {path or '/'}: {type(error).__name__}: {error}") from error
+            what = printable(f"{type(error).__name__}: {error}", 300)
+            raise ProblemError(f"at {_place(path)}: {what}") from error
 
     def _decode_special(self, value: dict[str, Any], path: str) -> Any:
         if "$type" in value:
@@ -355,6 +358,11 @@ class _Decoder:
                 f"missing: {sorted(missing)}"
             )
         return cls(**fields)
+
+
+def _place(path: str) -> str:
+    """Return a place in the document for people: its beginning and end where it is long."""
+    return printable((path if len(path) <= 120 else f"{path[:60]}…{path[-60:]}") or "/", 130)
 
 
 def _find_type(tag: Any) -> type:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
+import subprocess
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -120,3 +124,98 @@ def test_same_content_tells_apart() -> None:
 
 def test_json_is_plain_json() -> None:
     assert json.loads(so.to_json({"a": [1, 2.5]})) == {"a": [1, 2.5]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"$fraction": "1e999999999"}',
+        '{"$fraction": "0.5"}',
+        '{"$fraction": 1}',
+        '{"$fraction": "1/0"}',
+        '{"$fraction": "' + "9" * 5000 + '"}',
+        "1" * 5000,
+        '{"a": -' + "1" * 5000 + "}",
+        "1e999",
+        "NaN",
+        '{"$float": "1e3"}',
+        '{"$float": null}',
+        '{"$complex": [1]}',
+        '{"$complex": ["x", 1]}',
+        "[" * 200 + "]" * 200,
+        '{"a":' * 300 + "1" + "}" * 300,
+        '{"$tuple": [' * 160 + "]}" * 160,
+        '{"$array": {"dtype": "<f8", "shape": [1000000000000, 1000000000000], "values": []}}',
+        '{"$array": {"dtype": "<f8", "shape": [0, 1000000000000000], "values": []}}',
+        '{"$array": {"dtype": "<f8", "shape": [1000000000], "base64": ""}}',
+        '{"$array": {"dtype": "<f8", "shape": [true], "values": [1.0]}}',
+        '{"$array": {"dtype": "<f8", "shape": [1], "values": [true]}}',
+        '{"$array": {"dtype": "<f8", "shape": [1], "values": ["0x1"]}}',
+        '{"$array": {"dtype": "<i8", "shape": [1], "values": [true]}}',
+        '{"$array": {"dtype": "<i8", "shape": [1], "values": [99999999999999999999]}}',
+        '{"$array": {"dtype": "<f16", "shape": [0], "values": []}}',
+        '{"$array": {"dtype": "M8[s]", "shape": [0], "values": []}}',
+        '{"$array": {"dtype": "|b1", "shape": [2], "base64": "AQI="}}',
+        '{"$array": {"dtype": "|b1", "shape": [1], "values": [2]}}',
+        '{"$array": {"dtype": "object", "shape": [1], "values": [true]}}',
+        '{"$array": {"dtype": "object", "shape": [1], "values": [0.5]}}',
+        '{"$array": {"dtype": "|u1", "shape": [1], "base64": "**"}}',
+        '{"$array": 3}',
+        '{"$sparse": {"format": "csr", "shape": [1000000000000000, 2]}}',
+        '{"$sparse": 3}',
+        '{"$map": [[[1], 2]]}',
+        '{"$map": 1}',
+        '{"$type": 3}',
+        '{"$type": "os:system"}',
+        '{"$type": "sparseopt:Nothing"}',
+        '{"$type": "sparseopt:Closedness"}',
+        '{"$type": "sparseopt:Guarantee", "name": "BEST"}',
+        '{"$ref": ["/x"]}',
+    ],
+)
+def test_what_a_text_may_ask_for_is_limited(text: str) -> None:
+    with pytest.raises(so.ProblemError) as caught:
+        so.from_json(text)
+    assert len(str(caught.value)) < 400
+
+
+def test_rationals_of_very_many_digits_travel() -> None:
+    value = [Fraction(-(3**20000), 7**9000), Fraction(5, 2**30000)]
+    assert round_trip(value) == value
+
+
+def test_what_is_too_deep_to_be_read_is_not_written() -> None:
+    value: list[object] = []
+    for _ in range(200):
+        value = [value]
+    with pytest.raises(so.ProblemError, match="nested more deeply"):
+        so.to_json(value)
+
+
+def test_the_table_of_json_names_is_complete() -> None:
+    from sparseopt import serialization
+    from sparseopt.json_types import HOMES
+
+    for name in ("cli", "testing", "__main__"):
+        assert name not in HOMES.values()
+    for module in pkgutil.walk_packages(so.__path__, "sparseopt."):
+        if module.name.split(".")[1] not in ("cli", "testing", "__main__"):
+            importlib.import_module(module.name)
+    own = {t.partition(":")[2] for t in serialization._types if t.startswith("sparseopt:")}
+    assert own == set(HOMES)
+    for name, home in HOMES.items():
+        cls = serialization._types[f"sparseopt:{name}"]
+        assert (cls.__module__ + ".").startswith(home + ".")
+
+
+def test_reading_a_class_imports_its_home() -> None:
+    from sparseopt.json_types import HOMES
+
+    for home in set(HOMES.values()):
+        name = next(name for name, where in HOMES.items() if where == home)
+        code = (
+            "import sparseopt, sys; from sparseopt import serialization as s;"
+            f"print(s._find_type('sparseopt:{name}').__name__)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.stdout.strip() == name, done.stderr

@@ -15,9 +15,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from sparseopt.errors import ProblemError
+from sparseopt.printing import printable
 from sparseopt.solution import Solution
 
-FINE, FOUND, BAD_INPUT = 0, 1, 2
+FINE, FOUND, BAD_INPUT, RELIES_ON = 0, 1, 2, 3
 _DELAY = 1.0
 
 
@@ -27,8 +28,12 @@ def out() -> Console:
 
 
 def say(text: str) -> None:
-    """Print plain text."""
-    out().print(escape(text))
+    """Print plain text, control characters as their escapes."""
+    out().print(escape(_clean(text)))
+
+
+def _clean(text: str) -> str:
+    return "\n".join(printable(line, max(len(line), 1)) for line in text.split("\n"))
 
 
 def say_json(text: str) -> None:
@@ -41,7 +46,7 @@ def fail(message: str, as_json: bool) -> None:
     if as_json:
         say_json(json.dumps({"error": message}))
     Console(stderr=True, soft_wrap=True, highlight=False).print(
-        f"[bold red]error:[/] {escape(message)}"
+        f"[bold red]error:[/] {escape(_clean(message))}"
     )
 
 

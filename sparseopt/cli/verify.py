@@ -9,18 +9,30 @@ import typer
 
 import sparseopt as so
 from sparseopt.cli import options as opt
-from sparseopt.cli.console import FINE, FOUND, leave, say, say_json
+from sparseopt.cli.console import FINE, FOUND, RELIES_ON, leave, say, say_json
 
 
 def verify(
     file: Annotated[str, typer.Argument(help="JSON written by to_json or by --json.")],
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(help="Outside program that may be asked again, such as z3; repeatable."),
+    ] = None,
     json: opt.Json = False,
 ) -> None:
-    """Check every certificate in FILE by the core alone. Exit code 1 if one is refused."""
-    check = so.verify(file)
+    """Check every certificate in FILE by the core alone.
+
+    Exit code 1 if one is refused, 3 if one rests on an outside program that is not allowed.
+    """
+    check = so.verify(file, allow=allow or ())
     if json:
-        body = {"ok": check.ok, "claim": check.claim, "details": list(check.details)}
+        body = {
+            "ok": check.ok,
+            "outcome": check.outcome,
+            "claim": check.claim,
+            "details": list(check.details),
+        }
         say_json(json_module.dumps(body))
     else:
         say(str(check))
-    leave(FINE if check.ok else FOUND)
+    leave({"accepted": FINE, "refused": FOUND, "relies on": RELIES_ON}[check.outcome])
