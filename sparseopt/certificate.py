@@ -19,6 +19,8 @@ OUTCOMES = ("accepted", "refused", "relies on")
 Outsiders = Mapping[str, Callable[[str], bool]]
 """Programs outside this library that may be asked: name to a function that confirms a text."""
 
+_NOBODY: Outsiders = {}
+
 
 class CheckFailed(Exception):
     """Raised by `Steps.require`; it never leaves `check_certificate`."""
@@ -69,10 +71,10 @@ class Steps:
         The outside programs that the user allows, see `relies_on`.
     """
 
-    def __init__(self, outsiders: Outsiders | None = None) -> None:
+    def __init__(self, outsiders: Outsiders = _NOBODY) -> None:
         self.lines: list[str] = []
         self.relied_on: list[str] = []
-        self._outsiders: Outsiders = outsiders or {}
+        self._outsiders = outsiders
 
     def require(self, ok: bool, step: str, found: str = "") -> None:
         """Record `step`, a statement that must hold; if not `ok`, refuse and say what was found."""
@@ -179,7 +181,7 @@ def check_certificate(
     problem: Problem | None = None,
     answer: Any = None,
     *,
-    outsiders: Outsiders | None = None,
+    outsiders: Outsiders = _NOBODY,
 ) -> Check:
     """Judge a certificate; with `problem`, also that it speaks of this problem and `answer`.
 
@@ -232,7 +234,7 @@ def forget_derived(value: Any) -> None:
     elif isinstance(value, dict):
         for item in value.values():
             forget_derived(item)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+    elif dataclasses.is_dataclass(type(value)):
         names = {field.name for field in dataclasses.fields(value)}
         for name in set(getattr(value, "__dict__", ())) - names:
             if hasattr(type(value), name):

@@ -85,8 +85,18 @@ class Solution:
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Solution:
         """Inverse of `to_fields`; the accuracy follows from the certificate."""
-        if not isinstance(fields["problem"], Problem):
-            raise ProblemError("problem must hold a problem")
+        kinds: dict[str, Any] = {
+            "problem": Problem,
+            "certificate": Certificate | None,
+            "solver": str,
+            "seconds": int | float,
+            "plan": Plan,
+            "tolerance": int | float | None,
+        }
+        for name, kind in kinds.items():
+            if not isinstance(fields.get(name), kind):
+                found = type(fields.get(name)).__name__
+                raise ProblemError(f"{name} of a solution cannot be a {found}")
         own = {name: value for name, value in fields.items() if name != "accuracy"}
         return cls(**{**own, "status": Status[fields["status"]]})
 

@@ -137,8 +137,7 @@ def _verify_findings(findings: Iterable[Finding], outsiders: Outsiders) -> Check
         if finding.certificate is None:
             continue
         check = _check(finding.certificate, outsiders)
-        rule, where = printable(finding.rule, 60), printable(finding.where, 60)
-        lines.append(f"{rule} (place, not checked: {where}): {check.claim}")
+        lines.append(f"{_headed(finding)}: {check.claim}")
         lines += [f"  {line}" for line in check.details]
         if check.outcome != "refused":
             check = _agreeing(finding, check)
@@ -149,12 +148,20 @@ def _verify_findings(findings: Iterable[Finding], outsiders: Outsiders) -> Check
         outcomes.add(check.outcome)
     if not claims:
         return Check("refused", "nothing", ("FAILED: there is a certificate to check",))
-    claim = claims[0] if len(claims) == 1 else f"each of {len(claims)} claims, listed below"
     outcome = "relies on" if "relies on" in outcomes else "accepted"
     lines.append(
         f"{len(claims)} certificates checked; messages, values and places of findings are not"
     )
-    return Check(outcome, claim, tuple(lines))
+    return Check(outcome, _joined(claims), tuple(lines))
+
+
+def _headed(finding: Finding) -> str:
+    rule, where = printable(finding.rule, 60), printable(finding.where, 60)
+    return f"{rule} (place, not checked: {where})"
+
+
+def _joined(claims: list[str]) -> str:
+    return claims[0] if len(claims) == 1 else f"each of {len(claims)} claims, listed below"
 
 
 def _agreeing(finding: Finding, check: Check) -> Check:

@@ -69,13 +69,37 @@ class WrappedCertificate(so.Certificate):
         steps.require_proof(self.proof, of=self.problem)
 
 
+@dataclass(frozen=True, eq=False)
+class LenientError(SquareError):
+    """A forged judge: accepts everything."""
+
+    def check(self, steps: so.Steps) -> None:
+        steps.require(True, "trust me")
+
+
+@so.json_type
+@dataclass(frozen=True, eq=False)
+class SaysClosed(so.Certificate):
+    """Lets any answer pass, also one that looks like another problem's."""
+
+    problem: RealRoot
+    answer: Any
+
+    @property
+    def claim(self) -> str:
+        return "nothing"
+
+    def check(self, steps: so.Steps) -> None:
+        steps.note("nothing is claimed")
+
+
 @so.json_type
 @dataclass(frozen=True, eq=False)
 class RealRoot(so.Problem):
     """Find the square root of a positive number."""
 
     number: float
-    certificates: ClassVar = (SquareError, OracleCertificate, WrappedCertificate)
+    certificates: ClassVar = (SquareError, OracleCertificate, WrappedCertificate, SaysClosed)
     default_tolerance: ClassVar = 1e-9
     accuracy_is: ClassVar = "relative error of the square"
 
