@@ -348,11 +348,6 @@ def analyzers() -> tuple[AnalyzerEntry, ...]:
     return tuple(item.entry for item in registry().analyzers)
 
 
-def tool_names() -> tuple[str, ...]:
-    """Return the names that plugins shipped with sparseopt add to it."""
-    return tuple(item.name for item in registry().tools)
-
-
 def tool(name: str) -> Any:
     """Return the class or function that a plugin shipped with sparseopt offers by this name.
 
