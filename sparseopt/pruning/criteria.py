@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from sparseopt.errors import ProblemError
 from sparseopt.network.network import Network
 from sparseopt.pathlifting.pathcost import PathCost, weight_names
-from sparseopt.rescaling.balance import canonical_factors
+from sparseopt.rescaling.balance import canonical_factors, living_weights
 from sparseopt.rescaling.factors import rescaled
 from sparseopt.rescaling.groups import RescalingGroups
 from sparseopt.solving import solve
@@ -29,10 +30,16 @@ def magnitude(network: Network, seed: int) -> Scores:
 
 
 def canonical_magnitude(network: Network, seed: int) -> Scores:
-    """Return absolute values in the canonical form; no rescaling changes them, to rounding."""
+    """Return absolute values in the canonical form; no rescaling changes them, to rounding.
+
+    Weights on no path from the input or a bias to the output score 0: the function is the same
+    without them.
+    """
     groups = RescalingGroups(network)
     scales = np.concatenate([[1.0], canonical_factors(groups)])
-    return magnitude(rescaled(groups, scales), seed)
+    living = living_weights(groups)
+    found = magnitude(rescaled(groups, scales), seed)
+    return {name: np.where(living[name], values, 0) for name, values in found.items()}
 
 
 def random(network: Network, seed: int) -> Scores:
@@ -42,11 +49,28 @@ def random(network: Network, seed: int) -> Scores:
     return {name: generator.random(arrays[name].shape) for name in weight_names(network)}
 
 
-CRITERIA: dict[str, Callable[[Network, int], Scores]] = {
-    "path_cost": path_cost,
-    "magnitude": magnitude,
-    "canonical_magnitude": canonical_magnitude,
-    "random": random,
+@dataclass(frozen=True)
+class Criterion:
+    """A way to score weights.
+
+    Attributes
+    ----------
+    scores : callable(network, seed)
+        Returns the scores by parameter.
+    invariant : bool
+        Whether no positive rescaling of hidden units changes which weights score lowest; a law
+        that the tests hold it to, on networks with dead, tied and unbalanced units.
+    """
+
+    scores: Callable[[Network, int], Scores]
+    invariant: bool
+
+
+CRITERIA: dict[str, Criterion] = {
+    "path_cost": Criterion(path_cost, invariant=True),
+    "magnitude": Criterion(magnitude, invariant=False),
+    "canonical_magnitude": Criterion(canonical_magnitude, invariant=True),
+    "random": Criterion(random, invariant=True),
 }
 
 
@@ -54,7 +78,7 @@ def scores(network: Network, criterion: str, seed: int) -> Scores:
     """Return the scores of all prunable weights by parameter, ``"node.weight"``."""
     if criterion not in CRITERIA:
         raise ProblemError(f"criterion must be one of {', '.join(CRITERIA)}, not {criterion!r}")
-    return CRITERIA[criterion](network, seed)
+    return CRITERIA[criterion].scores(network, seed)
 
 
 def lowest(values: np.ndarray, zero: np.ndarray, count: int) -> np.ndarray:

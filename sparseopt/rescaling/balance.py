@@ -10,7 +10,8 @@ the balancing problem of a nonnegative matrix (Osborne, J. ACM 7, 1960). F is co
 minimum the row sum of every group equals its column sum. The minimizer is unique over the groups
 that lie on a path from group 0 back to it, that is, on a path from the input or a bias to the
 output: there M restricted to them is irreducible, so F grows along every direction. On the other
-groups, the dead ones, F decreases for ever as one side goes to zero; they keep their scale.
+groups, the dead ones, F decreases for ever as one side goes to zero; `sparseopt.rescaling.dead`
+says which scale they get.
 
 Source of the idea for sequential networks without biases: Stock et al., arXiv 1902.10416. Ties,
 biases and the Newton steps below are this library's.
@@ -27,6 +28,7 @@ from scipy.sparse import coo_array, csr_array
 
 from sparseopt.errors import ProblemError
 from sparseopt.network.network import Network
+from sparseopt.rescaling.dead import reach, settle
 from sparseopt.rescaling.factors import rescale_by_groups, rescaled
 from sparseopt.rescaling.groups import PINNED, RescalingGroups
 from sparseopt.rescaling.opening import groups_of
@@ -107,7 +109,9 @@ def canonicalize(subject: Any, p: float = 2, *, example: Any = None) -> Any:
     """Rescale a network to the least l^p norm of its weights and biases.
 
     All rescalings of a network by positive factors have the same canonical form, to rounding:
-    magnitudes of weights can be compared after it. Dead units keep their scale.
+    magnitudes of weights can be compared after it. Dead units, on no path from the input or a
+    bias to the output, do not count in the norm; the weights into them get the norm 1, or those
+    out of them where nothing reaches them.
 
     Parameters
     ----------
@@ -158,7 +162,7 @@ def canonical_factors(subject: Any, p: float = 2, *, example: Any = None) -> np.
     Returns
     -------
     float64 array, shape (groups,)
-        Positive; 1 for dead units. Relative accuracy about 1e-13.
+        Positive, relative accuracy about 1e-13.
 
     Notes
     -----
@@ -193,6 +197,18 @@ def _is_extreme(groups: RescalingGroups, p: float) -> bool:
         if p * math.log10(top or 1.0) > _DECADES or p * math.log10(least) < -_DECADES:
             return True
     return False
+
+
+def living_weights(groups: RescalingGroups) -> dict[str, np.ndarray]:
+    """Return by parameter which weights lie on a path from the input or a bias to the output.
+
+    Up to the coarseness of the groups: a weight counts if its groups lie on such a path.
+    """
+    reached, reaching = reach(_coupling(groups.network, groups, 1.0))
+    return {
+        name: np.asarray(reached[tail] & reaching[head])
+        for name, (head, tail) in groups.weights.items()
+    }
 
 
 def _coupling(network: Network, groups: RescalingGroups, p: float) -> csr_array:
@@ -233,31 +249,20 @@ def _sums(
     return [np.concatenate([getattr(x, n) for x in parts]) for n in ("row", "col", "data")]
 
 
-def _alive(coupling: csr_array) -> np.ndarray:
-    """Return the groups on a path from group 0 back to it; F has its minimizer over them."""
-    from scipy.sparse.csgraph import breadth_first_order
-
-    reached = np.zeros(coupling.shape[0], dtype=bool)
-    reached[breadth_first_order(coupling.T.tocsr(), PINNED, return_predecessors=False)] = True
-    reaching = np.zeros_like(reached)
-    reaching[breadth_first_order(coupling, PINNED, return_predecessors=False)] = True
-    return reached & reaching
-
-
 def _balanced(coupling: csr_array, p: float, layers: list[np.ndarray]) -> np.ndarray:
-    """Return exp(z) for the minimizer z of F, without the pinned group."""
-    alive = _alive(coupling)
+    """Return exp(z) for the minimizer z of F, with dead groups settled, without the pinned one."""
+    reached, reaching = reach(coupling)
+    alive = reached & reaching
     place = np.cumsum(alive) - 1
     index = np.flatnonzero(alive)
-    matrix = csr_array(coupling[index][:, index])
-    logs = np.zeros(len(index))
+    logs = np.zeros(coupling.shape[0])
     if len(index) > 1:
+        matrix = csr_array(coupling[index][:, index])
         blocks = [place[layer[alive[layer]]] for layer in layers]
-        logs = _sweep(matrix, [b for b in blocks if len(b)])
-        logs = _newton(matrix, logs)
-    factors = np.ones(coupling.shape[0])
-    factors[index] = np.exp(logs / p)
-    return factors[1:]
+        found = _sweep(matrix, [b for b in blocks if len(b)])
+        logs[index] = _newton(matrix, found)
+    logs = settle(coupling, logs, lambda circle: _newton(circle, np.zeros(circle.shape[0])))
+    return np.asarray(np.exp(logs[1:] / p))
 
 
 def _sweep(matrix: csr_array, blocks: list[np.ndarray]) -> np.ndarray:

@@ -7,6 +7,7 @@ import pytest
 
 import sparseopt as so
 from sparseopt.network import Dense, Input, Network, Node, Relu, chain
+from sparseopt.pruning.criteria import CRITERIA as ALL_CRITERIA
 from tests.rescaling.test_rescaling import mlp, residual_network
 
 CRITERIA = ["path_cost", "magnitude", "canonical_magnitude", "random"]
@@ -53,6 +54,32 @@ def test_rescaling_moves_magnitudes_only(dtype: type) -> None:
     assert changed("canonical_magnitude") == 0
     assert changed("magnitude") > 100
     assert changed("random") == 0
+
+
+def test_a_dead_unit_does_not_displace_living_ones() -> None:
+    network = chain((1,), Dense(np.array([[3.0], [1.0]])), Relu(), Dense(np.array([[2.0, 0.0]])))
+    moved = so.rescale(network, [1.0, 4096.0])
+    x = np.ones((1, 1))
+    for net in (network, moved):
+        for criterion in ("canonical_magnitude", "path_cost"):
+            assert so.prune(net, 0.5, criterion).network.run(x) == 6.0
+
+
+@pytest.mark.parametrize("criterion", [n for n, c in ALL_CRITERIA.items() if c.invariant])
+@pytest.mark.parametrize("seed", range(10))
+def test_invariant_criteria_keep_their_word(criterion: str, seed: int) -> None:
+    """On networks with dead, tied and unbalanced units."""
+    rng = np.random.default_rng(seed)
+    for network in (mlp((4, 8, 8, 3), seed=seed), residual_network()):
+        arrays = {
+            name: array * (rng.random(array.shape) < 0.4) if name.endswith("weight") else array
+            for name, array in network.parameters().items()
+        }
+        network = network.with_parameters(arrays)
+        scaled = so.rescale(network, so.random_factors(network, (1, 2**-20, 4096), seed=seed))
+        for ratio in (0.5, 0.8, 0.9):
+            first, second = (so.prune(n, ratio, criterion).masks for n in (network, scaled))
+            assert all((first[name] == second[name]).all() for name in first)
 
 
 def test_the_cheapest_weight_goes_first() -> None:

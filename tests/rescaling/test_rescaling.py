@@ -71,7 +71,7 @@ def largest_difference(a: Network, b: Network) -> float:
     worst = 0.0
     for name, array in a.parameters().items():
         other = b.parameters()[name]
-        worst = max(worst, float(np.abs(array - other).max() / np.abs(array).max()))
+        worst = max(worst, float(np.abs(array - other).max() / (np.abs(array).max() or 1.0)))
     return worst
 
 
@@ -190,13 +190,31 @@ def test_extreme_scales_are_balanced() -> None:
     assert largest_difference(so.canonicalize(network), so.canonicalize(moved)) < 1e-11
 
 
-def test_dead_units_keep_their_scale() -> None:
+def test_dead_units_get_weights_of_norm_one() -> None:
     weight = np.array([[1.0], [0.0], [4.0]])
     network = chain((1,), Dense(weight), Relu(), Dense(np.array([[1.0, 5.0, 0.0]])))
-    np.testing.assert_array_equal(so.canonical_factors(network), [1.0, 1.0, 1.0])
+    np.testing.assert_allclose(so.canonical_factors(network), [1.0, 5.0, 0.25])
     balance = so.neural_balance(network)
     np.testing.assert_array_equal(balance.alive, [True, False, False])
     assert np.isnan(balance.ratio[1:]).all()
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("p", [1, 2])
+def test_the_canonical_form_is_unique_with_dead_units(seed: int, p: float) -> None:
+    """Masks so sparse that whole paths end in nothing, begin in nothing, or both."""
+    rng = np.random.default_rng(seed)
+    network = mlp((3, 6, 6, 6, 2), seed=seed)
+    arrays = {
+        name: array * (rng.random(array.shape) < 0.25)
+        for name, array in network.parameters().items()
+    }
+    network = network.with_parameters(arrays)
+    moved = so.rescale(network, so.random_factors(network, (1, 2**-30, 4096, 2**40), seed=seed))
+    canonical = so.canonicalize(network, p)
+    assert largest_difference(canonical, so.canonicalize(moved, p)) < 1e-11
+    x = rng.standard_normal((5, 3))
+    np.testing.assert_allclose(canonical.run(x), network.run(x), rtol=1e-10, atol=1e-12)
 
 
 def test_networks_without_hidden_units() -> None:
