@@ -36,6 +36,7 @@ from sparseopt.certificate import (
 )
 from sparseopt.certificate import (
     Steps as Steps,
+    proves as proves,
 )
 from sparseopt.closedness import (
     Closedness as Closedness,

@@ -7,7 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from sparseopt.printing import printable
@@ -174,6 +174,38 @@ class Certificate(ABC):
         A hook with a neutral default, the claim alone.
         """
         return self.claim
+
+
+C = TypeVar("C", bound=type[Certificate])
+
+
+def proves(problem: type[Problem[Any, Any]]) -> Callable[[C], C]:
+    """Class decorator: certificates of this class may prove answers of `problem`.
+
+    Raises
+    ------
+    TypeError
+        If problem and certificate come from different packages: only who states a question may
+        say what proves an answer to it.
+
+    Examples
+    --------
+    >>> import sparseopt as so
+    >>> so.SingleFactorCertificate in so.Closedness.certificates
+    True
+    """
+
+    def register(cls: C) -> C:
+        homes = {each.__module__.partition(".")[0] for each in (problem, cls)}
+        if len(homes) > 1:
+            raise TypeError(
+                f"{cls.__name__} cannot prove {problem.__name__}: the package that states a "
+                "problem also states its certificates"
+            )
+        problem.certificates = (*problem.certificates, cls)
+        return cls
+
+    return register
 
 
 def check_certificate(

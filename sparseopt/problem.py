@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
-if TYPE_CHECKING:
-    from sparseopt.certificate import Certificate
+Answer = TypeVar("Answer")
+Proof = TypeVar("Proof")
+"""The certificate class or classes of a problem, for type checkers."""
 
 
-class Problem(ABC):
-    """One mathematical question.
+class Problem(ABC, Generic[Answer, Proof]):
+    """One mathematical question, by the type of its answers and of their certificates.
 
     Subclasses are frozen dataclasses: ``@dataclass(frozen=True, eq=False)``.
 
@@ -20,13 +21,14 @@ class Problem(ABC):
     1. Complete: the fields determine the question; nothing is read from outside.
     2. Validated: building one raises `ProblemError` for bad data, naming the place. NaN and
        infinity are refused there. Arrays are kept as read-only views or copies.
-    3. Judge of its answers: `certificates` lists every certificate class that may prove an
-       answer. The gate accepts exactly these classes, never a subclass, so the code that
-       judges always comes from the package that states the problem.
+    3. Judge of its answers: every certificate class that may prove an answer names this problem
+       by the decorator `proves`, which adds it to `certificates`. The gate accepts exactly these
+       classes, never a subclass, so the code that judges always comes from the package that
+       states the problem.
     4. Round trip: decorated with `json_type`, and equal in content after `to_json`, `from_json`.
     """
 
-    certificates: ClassVar[tuple[type[Certificate], ...]] = ()
+    certificates: ClassVar[tuple[type[Any], ...]] = ()
 
     default_tolerance: ClassVar[float | None] = None
     """The accuracy that `solve` asks for unless told otherwise; None asks for none."""
@@ -35,7 +37,7 @@ class Problem(ABC):
     """What `Certificate.accuracy` measures, in a few words, such as "relative duality gap"."""
 
     @abstractmethod
-    def evaluate(self, answer: Any) -> Mapping[str, float]:
+    def evaluate(self, answer: Answer) -> Mapping[str, float]:
         """Return named figures of merit of a candidate answer, computed without any solver.
 
         The objective and the residuals, smaller is better; the same keys for every answer.
@@ -53,7 +55,7 @@ class Problem(ABC):
         """
         return {}
 
-    def undecided(self, tried: Sequence[str]) -> Any:
+    def undecided(self, tried: Sequence[str]) -> Answer | None:
         """Return the honest answer when no solver was conclusive, or None if there is none.
 
         A hook with a neutral default: None makes `solve` raise `SolveError`. A decision problem

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Generic, cast
 
 from sparseopt.certificate import Certificate, remembered
 from sparseopt.errors import ProblemError
 from sparseopt.planning import Plan
 from sparseopt.printing import printable
-from sparseopt.problem import Problem
+from sparseopt.problem import Answer, Problem, Proof
 from sparseopt.rounding import shown_above
 from sparseopt.serialization import from_json, json_type, to_json
 
@@ -40,7 +40,7 @@ class Status(Enum):
 
 @json_type
 @dataclass(frozen=True, eq=False)
-class Solution:
+class Solution(Generic[Answer, Proof]):
     """What `solve` returns.
 
     Attributes
@@ -61,9 +61,9 @@ class Solution:
         The accuracy that was asked for; None if none was.
     """
 
-    problem: Problem
-    answer: Any
-    certificate: Certificate | None
+    problem: Problem[Answer, Proof]
+    answer: Answer
+    certificate: Proof | None
     status: Status
     solver: str
     seconds: float
@@ -75,7 +75,7 @@ class Solution:
         """What the certificate proves of `Problem.accuracy_is`; None where none was asked."""
         if self.certificate is None or self.tolerance is None:
             return None
-        return float(self.certificate.accuracy)
+        return float(cast(Certificate, self.certificate).accuracy)
 
     def to_fields(self) -> dict[str, Any]:
         """Return what is written to JSON; the status as its name, and the accuracy."""
@@ -116,7 +116,8 @@ class Solution:
         by = f" by {printable(self.solver, 100)}" if self.solver else ""
         answer = printable(self.answer)
         lines = [self.problem.describe()]
-        if self.status in (Status.VERIFIED, Status.WEAK) and not remembered(self.certificate):
+        judged = remembered(cast(Certificate | None, self.certificate))
+        if self.status in (Status.VERIFIED, Status.WEAK) and not judged:
             lines.append(f"answer (not checked here): {answer}")
             lines.append(f"status: {self.status.name}{by}, says the file; so.verify checks it")
             return "\n".join(lines)

@@ -8,13 +8,13 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from sparseopt.certificate import Certificate, check_certificate, remember
 from sparseopt.context import Context, Progress
 from sparseopt.errors import Inconclusive, SolveError
 from sparseopt.planning import Candidate, Plan, Prepared, prepare
-from sparseopt.problem import Problem
+from sparseopt.problem import Answer, Problem, Proof
 from sparseopt.solution import Solution, Status, described_accuracy
 from sparseopt.solver import Solver
 from sparseopt.verdict import Refused, Unavailable
@@ -81,7 +81,7 @@ def _may_improve(candidate: Candidate, on: Candidate) -> bool:
 
 
 def solve(
-    problem: Problem,
+    problem: Problem[Answer, Proof],
     solver: str | Solver[Any] | None = None,
     *,
     tolerance: float | None = None,
@@ -92,7 +92,7 @@ def solve(
     block: Iterable[str] = (),
     prefer: Iterable[str] = (),
     **options: Any,
-) -> Solution:
+) -> Solution[Answer, Proof]:
     """Answer `problem` by the first candidate whose certificate the core accepts.
 
     An answer that is proved, but less accurately than was asked, is kept while further candidates
@@ -166,7 +166,7 @@ def solve(
         return Solution(
             problem,
             result.answer,
-            result.certificate,
+            cast(Proof, result.certificate),
             result.status,
             candidate.name,
             time.perf_counter() - start,

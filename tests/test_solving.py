@@ -238,3 +238,13 @@ def test_progress_and_seed() -> None:
     assert seen == [1.0]
     assert context.rng().random() == so.Context(seed=5).rng().random()
     assert context.remaining() == float("inf")
+
+
+def test_only_the_package_of_a_problem_says_what_proves_it() -> None:
+    with pytest.raises(TypeError, match="the package that states a problem"):
+
+        @so.proves(so.Closedness)
+        class Foreign(so.Certificate):
+            pass
+
+    assert all(c.__module__.startswith("sparseopt.") for c in so.Closedness.certificates)
