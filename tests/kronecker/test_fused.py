@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.kronecker import multiplication, random_product
-from sparseopt.kronecker import product as product_module
+from sparseopt.kronecker import multiplication, product as product_module, random_product
 
 pytest.importorskip("numba")
 

@@ -7,8 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import scipy.sparse.linalg as spl
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import sparseopt as so
 from sparseopt.kronecker import random_product

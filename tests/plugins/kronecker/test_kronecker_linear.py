@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from sparseopt_kronecker.kronecker_linear import KroneckerLinear
 from sparseopt_kronecker.merging import choose_merging
 from torch import nn
