@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt.closedness.cases import Branch, bordered, is_generic
-from sparseopt.closedness.masked import PRIME, Masked
+from sparseopt.closedness.masked import Masked
 from sparseopt.closedness.polynomials import (
     ONE,
     Polynomial,
@@ -32,6 +32,7 @@ from sparseopt.closedness.polynomials import (
     variables,
     without_factors,
 )
+from sparseopt.exact import PRIME
 
 Factor = dict[tuple[int, int], Polynomial]
 
