@@ -252,8 +252,9 @@ def _sentences(state: Masked, node: tuple[Any, ...], indent: str) -> Iterator[st
     while node[0] == "free":
         _, blocks, evidence, rest = node
         cells = int(state.family(blocks).observed.sum())
+        where = "cell" if cells == 1 else f"{cells} cells"
         yield (
-            f"{indent}The terms {state.terms(blocks)} reach every matrix on their {cells} cells: "
+            f"{indent}The terms {state.terms(blocks)} reach every matrix on their {where}: "
             f"{_EVIDENCE[evidence[0]]}. Leave them and their cells away."
         )
         state, node = state.without(blocks), rest
@@ -263,9 +264,11 @@ def _sentences(state: Masked, node: tuple[Any, ...], indent: str) -> Iterator[st
         if not classes:
             yield f"{indent}Nothing is left: the set is a coordinate subspace, closed."
             return
-        yield f"{indent}{len(classes)} independent parts are left, and each is closed:"
+        if len(classes) > 1:
+            yield f"{indent}{len(classes)} independent parts are left, and each is closed:"
+            indent += "  "
         for blocks, part in zip(classes, node[1], strict=True):
-            yield from _sentences(state.family(blocks), part, indent + "  ")
+            yield from _sentences(state.family(blocks), part, indent)
     elif node[0] == "comparable":
         yield (
             f"{indent}The blocks of the terms {terms} are pairwise disjoint or comparable, so they "

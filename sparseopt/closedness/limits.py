@@ -171,9 +171,9 @@ class LimitCertificate(ClosednessCertificate):
 
     @property
     def order(self) -> int:
-        """The largest order of a pole in the factors."""
+        """The highest power of t or 1/t in the factors."""
         entries = (*self.evidence.left, *self.evidence.right)
-        return max([0, *(-min(p, default=0) for *_, p in entries)])
+        return max((abs(exponent) for *_, p in entries for exponent in p), default=0)
 
     def marked_cells(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """Return the cells of the two supports that the curve uses, for figures."""
@@ -217,7 +217,7 @@ class LimitCertificate(ClosednessCertificate):
         limit = self.evidence.limit
         height, width = observed.shape
         fits = len(limit) == height and all(len(row) == width for row in limit)
-        steps.require(fits, f"the limit has {height} rows and {width} columns")
+        steps.require(fits, f"the limit has the shape {height} x {width}")
         products: dict[tuple[int, int], Laurent] = {}
         by_term: dict[int, list[tuple[int, Laurent]]] = {}
         for (k, j), q in y.items():
