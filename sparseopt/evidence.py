@@ -157,8 +157,10 @@ class List(Form):
     def read(self, value: Any, place: Place, depth: int = 0) -> tuple[Any, ...]:
         """Return the parts."""
         parts = _parts(value, place, depth)
-        if len(parts) < self.least or (self.most is not None and len(parts) > self.most):
-            raise refusal(place, f"a list of {self.least} to {self.most}", value)
+        if len(parts) < self.least:
+            raise refusal(place, f"a list of at least {self.least}", value)
+        if self.most is not None and len(parts) > self.most:
+            raise refusal(place, f"a list of at most {self.most}", value)
         result = []
         for number, part in enumerate(parts):
             result.append(self.of.read(part, (place, number), depth + 1))

@@ -174,10 +174,10 @@ class Branch:
         EvidenceError
             If the pivot can vanish or an entry that changes is expressed or used to express others.
         """
+        if emptied not in changed or not changed <= self.free:
+            raise EvidenceError("an entry that changes is not observed, or expressed by others")
         if not is_product(self.entries[pivot][0], self.nonzero):
             raise EvidenceError(f"the entry {pivot} can vanish")
-        if emptied not in changed or not changed <= self.free:
-            raise EvidenceError("an entry that changes is expressed by others")
         for cell, (over, under) in self.entries.items():
             if cell not in changed and (variables(over) | variables(under)) & changed:
                 raise EvidenceError(f"an entry that changes is used to express {cell}")
@@ -203,7 +203,7 @@ class Branch:
         for entries in zip(*lines, strict=True):
             if any(self.entries[entry][0] for entry in entries):
                 changed.update(entries)
-        if not changed <= self.free or lines[0][place] not in changed:
+        if not changed <= self.free:
             raise EvidenceError("lines are mixed whose entries are not all free or all zero")
         for cell, (over, under) in self.entries.items():
             if cell not in changed and (variables(over) | variables(under)) & changed:

@@ -11,8 +11,8 @@ y_kj is known to be zero on this branch. Nodes, written as lists so that they ar
   two variables is zero.
 - ``["cell", i, j]``: no term is live, but A_ij is not zero; or exactly one is live, A_ij = 0, and
   both of its variables are known not to be zero.
-- ``["minor", rows, columns]``: the s x s minor of A is not zero, but fewer than s terms are live
-  anywhere in it (so the block of X Y has rank below s).
+- ``["minor", rows, columns]``: fewer terms are live anywhere on these rows and columns than the
+  rank of A is there (and X Y has no higher rank there than terms).
 - ``["free_minor", rows, columns, terms]``: put an unknown at the cells that are not observed or
   where another term than `terms` is live; the determinant is a constant other than zero, so the
   sum of the blocks of `terms`, whose entries at the other cells are those of A, has rank s
@@ -51,7 +51,7 @@ import numpy as np
 
 from sparseopt import exact
 from sparseopt.closedness.names import Names
-from sparseopt.closedness.polynomials import ONE, Polynomial, add, multiply, polynomial, variables
+from sparseopt.closedness.polynomials import ONE, Polynomial, add, multiply, polynomial
 from sparseopt.evidence import (
     EvidenceError,
     Integer,
@@ -263,10 +263,10 @@ class Exclusion:
     def _minor(self, undo: list[Any], rows: tuple[int, ...], columns: tuple[int, ...]) -> None:
         block = [[self._value(i, j) for j in columns] for i in rows]
         live = {k for i in rows for j in columns for k in self._live(i, j)}
-        if len(rows) != len(columns) or rank(block) != len(rows) or len(live) >= len(rows):
+        if rank(block) <= len(live):
             raise EvidenceError(
-                f"the minor of {self._window(rows, columns)} is no conflict with terms "
-                f"{self.names.terms_of(live)}"
+                f"{self._window(rows, columns)} have no higher rank than {len(live)}, the number "
+                f"of blocks of the terms {self.names.terms_of(live)}"
             )
 
     def _window(self, rows: Iterable[int], columns: Iterable[int]) -> str:
@@ -398,10 +398,10 @@ class Exclusion:
     def _identity(self, undo: list[Any], terms: Any) -> None:
         total: Polynomial = {}
         for equation, factor in terms:
-            p = polynomial(factor)
-            for side, a, b in variables(p):
-                self._existing(("xyxy"[side], a, b))
-            total = add(total, multiply(self._equation(*equation), p))
+            for _, monomial in factor:
+                for side, a, b in monomial:
+                    self._existing(("xyxy"[side], a, b))
+            total = add(total, multiply(self._equation(*equation), polynomial(factor)))
         if total != ONE:
             raise EvidenceError(f"the combination of {len(terms)} equations is not 1")
 

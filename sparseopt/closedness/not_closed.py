@@ -139,9 +139,7 @@ def _conflict(rule: str, parts: list[Any], names: Names) -> str:
         return f"cell {names.cell(*parts)} cannot take its value with the terms left: contradiction"
     if rule == "minor":
         rows, columns = names.rows_of(parts[0]), names.columns_of(parts[1])
-        return (
-            f"the minor of rows {rows} and columns {columns} has a higher rank than terms are left"
-        )
+        return f"rows {rows} and columns {columns} have a higher rank than terms are left"
     if rule == "free_minor":
         rows, columns = names.rows_of(parts[0]), names.columns_of(parts[1])
         terms = names.terms_of(parts[2])

@@ -52,7 +52,7 @@ def lu_window_count(supports: Sequence[object]) -> int:
         single = cover[np.ix_(rows, columns)] == 1
         if single.all():
             continue
-        # Paths of one pair of ends are at most as many as cells: exact in float64. Their sum is not.
+        # Paths between two ends are at most as many as cells: exact in float64. Sums are not.
         b = single.astype(np.float64)
         paths = b @ (b.T @ b) if len(columns) <= len(rows) else (b @ b.T) @ b
         total += sum(int(row) for row in np.where(single, 0, paths.astype(np.int64)).sum(axis=1))
