@@ -36,6 +36,8 @@ from sparseopt.certificate import (
 )
 from sparseopt.certificate import (
     Steps as Steps,
+)
+from sparseopt.certificate import (
     proves as proves,
 )
 from sparseopt.closedness import (

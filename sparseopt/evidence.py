@@ -58,7 +58,7 @@ def brief(value: Any) -> str:
         )
     if isinstance(value, list | tuple | dict):
         return f"a {type(value).__name__} of {len(value)}"
-    return repr(value) if value is None or type(value) in (bool, float) else type(value).__name__
+    return repr(value) if type(value) in (bool, float, type(None)) else type(value).__name__
 
 
 class Form(ABC):

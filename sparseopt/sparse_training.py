@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 import numpy as np
 
-from sparseopt.certificate import Certificate, Steps
+from sparseopt.certificate import Certificate, Steps, proves
 from sparseopt.closedness import Closedness
 from sparseopt.errors import ProblemError
 from sparseopt.problem import Problem
@@ -48,6 +47,43 @@ class TrainingVerdict:
         return f"{self.value.replace('_', ' ')}: {self.condition}"
 
 
+@json_type
+@dataclass(frozen=True, eq=False)
+class SparseTraining(Problem[TrainingVerdict, "TrainingCertificate"]):
+    """Does training ``W_1 relu(W_2 ... relu(W_L x))`` with fixed supports always have an optimum?
+
+    Parameters
+    ----------
+    supports : sequence of 0/1 arrays
+        I_1, ..., I_L as for `Closedness`: the first is that of the output layer.
+
+    Examples
+    --------
+    >>> import sparseopt as so
+    >>> print(so.solve(so.SparseTraining([[[1, 0, 1]], [[1, 1], [0, 1], [1, 0]]])).answer.value)
+    attained
+    """
+
+    supports: Sequence[np.ndarray]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "supports", Closedness(self.supports).supports)
+
+    def evaluate(self, answer: TrainingVerdict) -> Mapping[str, float]:
+        """Return 1 for an answer that leaves the question open."""
+        return {"undecided": float(answer.value == "unknown")}
+
+    def describe(self) -> str:
+        """Return one line with the sizes."""
+        shapes = " and ".join(f"{s.shape[0]} x {s.shape[1]}" for s in self.supports)
+        return f"training with supports {shapes}"
+
+    def undecided(self, tried: Sequence[str]) -> TrainingVerdict:
+        """Return the honest "unknown"."""
+        return TrainingVerdict("unknown", "no condition applies: " + "; ".join(tried))
+
+
+@proves(SparseTraining)
 @json_type
 @dataclass(frozen=True, eq=False)
 class TrainingCertificate(Certificate):
@@ -104,40 +140,3 @@ class TrainingCertificate(Certificate):
         """Return the condition, and the proof that it rests on."""
         proof = f"\n{self.closedness.explain()}" if self.closedness is not None else ""
         return f"{CONDITIONS.get(self.answer.value, 'Nothing is claimed')}.{proof}"
-
-
-@json_type
-@dataclass(frozen=True, eq=False)
-class SparseTraining(Problem):
-    """Does training ``W_1 relu(W_2 ... relu(W_L x))`` with fixed supports always have an optimum?
-
-    Parameters
-    ----------
-    supports : sequence of 0/1 arrays
-        I_1, ..., I_L as for `Closedness`: the first is that of the output layer.
-
-    Examples
-    --------
-    >>> import sparseopt as so
-    >>> print(so.solve(so.SparseTraining([[[1, 0, 1]], [[1, 1], [0, 1], [1, 0]]])).answer.value)
-    attained
-    """
-
-    supports: Sequence[np.ndarray]
-    certificates: ClassVar[tuple[type[Certificate], ...]] = (TrainingCertificate,)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "supports", Closedness(self.supports).supports)
-
-    def evaluate(self, answer: TrainingVerdict) -> Mapping[str, float]:
-        """Return 1 for an answer that leaves the question open."""
-        return {"undecided": float(answer.value == "unknown")}
-
-    def describe(self) -> str:
-        """Return one line with the sizes."""
-        shapes = " and ".join(f"{s.shape[0]} x {s.shape[1]}" for s in self.supports)
-        return f"training with supports {shapes}"
-
-    def undecided(self, tried: Sequence[str]) -> Any:
-        """Return the honest "unknown"."""
-        return TrainingVerdict("unknown", "no condition applies: " + "; ".join(tried))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.certificate import Certificate, Steps
+from sparseopt.certificate import Certificate, Steps, proves
 from sparseopt.closedness.certificate import ClosednessCertificate, proving
 from sparseopt.closedness.chain_cases import CHAIN_CASES, ChainCases, chain_support
 from sparseopt.closedness.closed import (
@@ -94,6 +94,7 @@ def _absorbed(supports: Sequence[np.ndarray], place: int, side: str) -> tuple[np
     return (*supports[:place], *supports[place + 1 :])
 
 
+@proves(Closedness)
 @json_type
 @dataclass(frozen=True, eq=False)
 class ShortenedChainCertificate(ClosednessCertificate):
@@ -181,6 +182,7 @@ def _named(first: int, last: int) -> str:
     return f"Factor {first}" if first == last else f"The product of factors {first} to {last}"
 
 
+@proves(Closedness)
 @json_type
 @dataclass(frozen=True, eq=False)
 class KroneckerChainCertificate(ClosednessCertificate):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.certificate import Steps
+from sparseopt.certificate import Steps, proves
 from sparseopt.closedness.cases import CASES, Cases
 from sparseopt.closedness.certificate import ClosednessCertificate, proving
 from sparseopt.closedness.masked import (
@@ -22,6 +22,7 @@ from sparseopt.closedness.masked import (
     reduced,
     start,
 )
+from sparseopt.closedness.problem import Closedness
 from sparseopt.evidence import List, Node
 from sparseopt.exact import counting_type
 from sparseopt.serialization import json_type
@@ -69,6 +70,7 @@ def first_incomparable(
     return None
 
 
+@proves(Closedness)
 @json_type
 @dataclass(frozen=True, eq=False)
 class ComparableCertificate(ClosednessCertificate):
@@ -113,6 +115,7 @@ class ComparableCertificate(ClosednessCertificate):
         )
 
 
+@proves(Closedness)
 @json_type
 @dataclass(frozen=True, eq=False)
 class SingleFactorCertificate(ClosednessCertificate):
@@ -137,6 +140,7 @@ class SingleFactorCertificate(ClosednessCertificate):
         return "There is one factor: its matrices form a coordinate subspace, which is closed."
 
 
+@proves(Closedness)
 @json_type
 @dataclass(frozen=True, eq=False)
 class ReducedClosedCertificate(ClosednessCertificate):

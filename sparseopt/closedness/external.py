@@ -8,9 +8,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from sparseopt.certificate import Steps
+from sparseopt.certificate import Steps, proves
 from sparseopt.closedness.certificate import proving
 from sparseopt.closedness.limits import LimitCertificate, Window
+from sparseopt.closedness.problem import Closedness
 from sparseopt.evidence import Word
 from sparseopt.serialization import json_type
 
@@ -19,6 +20,7 @@ OUTSIDERS = ("z3",)
 ENGINE = Word(OUTSIDERS)
 
 
+@proves(Closedness)
 @json_type
 @dataclass(frozen=True, eq=False)
 class ExternalExclusionCertificate(LimitCertificate):

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from sparseopt.certificate import Certificate, Steps
+from sparseopt.certificate import Certificate, Steps, proves
 from sparseopt.closedness.not_closed import NotClosedCertificate
 from sparseopt.closedness.problem import Closedness
 from sparseopt.errors import ProblemError
@@ -56,6 +56,57 @@ class ClosedSupport:
         return f"closed supports, {self.changes} {entries} changed ({bound})"
 
 
+@json_type
+@dataclass(frozen=True, eq=False)
+class NearestClosedSupport(Problem[ClosedSupport, "ClosedSupportCertificate"]):
+    """Closed supports near two given ones.
+
+    Parameters
+    ----------
+    supports : sequence of two 0/1 arrays
+        I and J, as for `Closedness`.
+    allow : {"remove", "add", "both"}
+        Which changes of entries are allowed.
+    field : {"real", "complex"}
+        As for `Closedness`.
+
+    Raises
+    ------
+    ProblemError
+        As for `Closedness`; for other than two supports, or an unknown kind of change.
+
+    Examples
+    --------
+    >>> import sparseopt as so
+    >>> solution = so.solve(so.NearestClosedSupport([[[1, 0], [1, 1]], [[1, 1], [0, 1]]]))
+    >>> print(solution.answer)
+    closed supports, 1 entry changed (as few as possible)
+    """
+
+    supports: Sequence[np.ndarray]
+    allow: str = "remove"
+    field: str = "real"
+    accuracy_is: ClassVar[str] = "share of the changes not proved to be needed"
+
+    def __post_init__(self) -> None:
+        if self.allow not in ALLOWED:
+            raise ProblemError(f"allow must be one of {', '.join(ALLOWED)}, not {self.allow!r}")
+        supports = Closedness(self.supports, self.field).supports
+        if len(supports) != 2:
+            raise ProblemError(f"it takes two supports [I, J], not {len(supports)}")
+        object.__setattr__(self, "supports", supports)
+
+    def evaluate(self, answer: ClosedSupport) -> Mapping[str, float]:
+        """Return the number of changes."""
+        return {"changes": float(answer.changes)}
+
+    def describe(self) -> str:
+        """Return one line with the sizes."""
+        left, right = (f"{s.shape[0]} x {s.shape[1]}" for s in self.supports)
+        return f"closed supports near {left} and {right} ({self.allow}, {self.field})"
+
+
+@proves(NearestClosedSupport)
 @json_type
 @dataclass(frozen=True, eq=False)
 class ClosedSupportCertificate(Certificate):
@@ -136,54 +187,3 @@ class ClosedSupportCertificate(Certificate):
                 if listed:
                     lines.append(f"  {word} {name}: {listed}{more}")
         return "\n".join([*lines, self.closedness.explain()])
-
-
-@json_type
-@dataclass(frozen=True, eq=False)
-class NearestClosedSupport(Problem):
-    """Closed supports near two given ones.
-
-    Parameters
-    ----------
-    supports : sequence of two 0/1 arrays
-        I and J, as for `Closedness`.
-    allow : {"remove", "add", "both"}
-        Which changes of entries are allowed.
-    field : {"real", "complex"}
-        As for `Closedness`.
-
-    Raises
-    ------
-    ProblemError
-        As for `Closedness`; for other than two supports, or an unknown kind of change.
-
-    Examples
-    --------
-    >>> import sparseopt as so
-    >>> solution = so.solve(so.NearestClosedSupport([[[1, 0], [1, 1]], [[1, 1], [0, 1]]]))
-    >>> print(solution.answer)
-    closed supports, 1 entry changed (as few as possible)
-    """
-
-    supports: Sequence[np.ndarray]
-    allow: str = "remove"
-    field: str = "real"
-    certificates: ClassVar[tuple[type[Certificate], ...]] = (ClosedSupportCertificate,)
-    accuracy_is: ClassVar[str] = "share of the changes not proved to be needed"
-
-    def __post_init__(self) -> None:
-        if self.allow not in ALLOWED:
-            raise ProblemError(f"allow must be one of {', '.join(ALLOWED)}, not {self.allow!r}")
-        supports = Closedness(self.supports, self.field).supports
-        if len(supports) != 2:
-            raise ProblemError(f"it takes two supports [I, J], not {len(supports)}")
-        object.__setattr__(self, "supports", supports)
-
-    def evaluate(self, answer: ClosedSupport) -> Mapping[str, float]:
-        """Return the number of changes."""
-        return {"changes": float(answer.changes)}
-
-    def describe(self) -> str:
-        """Return one line with the sizes."""
-        left, right = (f"{s.shape[0]} x {s.shape[1]}" for s in self.supports)
-        return f"closed supports near {left} and {right} ({self.allow}, {self.field})"

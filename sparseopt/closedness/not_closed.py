@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.certificate import Steps
+from sparseopt.certificate import Steps, proves
 from sparseopt.closedness.certificate import proving
 from sparseopt.closedness.exclusion import TREE, Exclusion
 from sparseopt.closedness.limits import LimitCertificate, Window
 from sparseopt.closedness.names import Names
+from sparseopt.closedness.problem import Closedness
 from sparseopt.serialization import json_type
 
 
+@proves(Closedness)
 @json_type
 @dataclass(frozen=True, eq=False)
 class NotClosedCertificate(LimitCertificate):
@@ -47,10 +49,10 @@ class NotClosedCertificate(LimitCertificate):
         kind = window_kind(self.tree, len(rows), len(columns))
         if kind == "LU window" and not self.evidence.reductions:
             left, right, _ = self.window()
-            here, across = (np.flatnonzero(left[i] & right[:, i]).tolist() for i in (0, 1))
-            other = min(self.blocks.intersection(across).difference(here), default=None)
-            if len(here) == 1 and other is not None:
-                return f"{kind} at rows {rows} and columns {columns}, terms {here[0]} and {other}"
+            first, last = (set(np.flatnonzero(left[i] & right[:, i]).tolist()) for i in (0, 1))
+            # The tree shows that one term is live in cell (0, 0); the curve needs another.
+            terms = f"terms {min(first)} and {min((last & self.blocks) - first)}"
+            return f"LU window at rows {rows} and columns {columns}, {terms}"
         kind = kind or f"curve of order {self.order}"
         return f"{kind} on {len(rows)} rows and {len(columns)} columns"
 
@@ -72,15 +74,16 @@ def window_kind(tree: tuple[Any, ...], height: int, width: int) -> str | None:
     """Return the name of the window whose limit a tree excludes in its usual way, or None.
 
     LU window: the one term of cell (0, 0), where the limit is 0, is all that cells (0, 1) and
-    (1, 0) have. Merge window: of three columns (rows) two fix the two terms of the one between.
+    (1, 0) have. Merge window: of three columns (rows) two fix the terms of the one between.
     """
     if (height, width) == (2, 2) and tree == ("product", 0, 0, ("cell", 0, 1), ("cell", 1, 0)):
         return "LU window"
-    if (height, width) == (2, 3) and tree[:3] == ("span", (0, 1), 1) and len(tree[3]) == 2:
-        return "merge window"
-    if (height, width) == (3, 2) and tree[:3] == ("span_t", (0, 1), 1) and len(tree[3]) == 2:
+    if (height, width, tree[:3]) in ((2, 3, SPAN), (3, 2, ("span_t", *SPAN[1:]))):
         return "merge window"
     return None
+
+
+SPAN = ("span", (0, 1), 1)
 
 
 def _words(tree: Any, names: Names, indent: str) -> list[str]:

@@ -46,7 +46,7 @@ ONES = ([[0, 0, {0: 1}], [1, 0, {0: 1}]], constant([[1, 1]]))
 
 def forged() -> Pairs:
     """Yield (sentence | what it is, certificate)."""
-    for part in (curves, verdicts, cells, minors, spans, lines, identities):
+    for part in (curves, verdicts, numbered, cells, minors, spans, lines, identities):
         yield from part().items()
 
 
@@ -106,6 +106,48 @@ def verdicts() -> dict[str, Any]:
         "have no higher rank | no LU window": lines,
         "the answer is a verdict on closedness | a likeness": dataclasses.replace(
             right, answer=likeness
+        ),
+    }
+
+
+def numbered() -> dict[str, Any]:
+    """Proofs in a window that is not in the corner: what is refused has the user's numbers."""
+    left, right = np.zeros((4, 3), int), np.zeros((3, 6), int)
+    left[np.ix_([2, 3], [1, 2])] = LOWER
+    right[np.ix_([1, 2], [3, 5])] = UPPER
+    left[0, 0] = right[0, 0] = 1  # a block of its own, which a reduction leaves away
+    supports = left.tolist(), right.tolist()
+    alone = [["component", 1]]
+
+    def far(tree: Any = LU_TREE, curve: Any = LU_CURVE, matrix: Any = LU_LIMIT) -> Any:
+        return limit(supports, curve, matrix, tree, alone, rows=(2, 3), columns=(3, 5))
+
+    with_pole = [*LU_CURVE[0][:2], [1, 1, {0: -2}]], LU_CURVE[1]
+    line = ["line", 1, [0, 1], None]
+    return {
+        "Y[2, 3] lies outside the support | far": far(
+            curve=(LU_CURVE[0], [*LU_CURVE[1], [1, 0, {0: 1}]])
+        ),
+        "X[2, 2] lies outside the support | far": far(
+            curve=([*LU_CURVE[0], [0, 1, {0: 1}]], LU_CURVE[1])
+        ),
+        "has a pole at (3, 5) | far": far(curve=with_pole),
+        "it is 0 at (2, 3), not 1 | far": far(matrix=[[1, 1], [1, 0]]),
+        "cell (3, 5) holds 0 with live terms [1, 2] | far": far(["cell", 1, 1]),
+        "cell (3, 5) must be 0 with one live term, it is 0 with terms [1, 2] | far": far(
+            ["product", 1, 1, LU_TREE, LU_TREE]
+        ),
+        "rows [2, 3] and columns [3, 5] have no higher rank | far": far(["minor", [0, 1], [0, 1]]),
+        "rows [2, 3] and columns [3, 5] can vanish for terms [2] | far": far(
+            ["free_minor", [0, 1], [0, 1], [1]]
+        ),
+        "column 5 has live terms [1, 2] | far": far(["span", [0, 1], 1, {0: 0}]),
+        "row 3 has live terms [1, 2] | far": far(["span_t", [0, 1], 1, {0: 0}]),
+        "column 5 does not determine term 2 | far": far(["span", [0, 1], 1, {0: 0, 1: 1}]),
+        "x[2, 1] has no known value | far": far(line),
+        "x[3, 2] cannot be scaled to 1 here | far": far(["scale", ["x", 1, 1], line]),
+        "there is no equation of the value of y[2, 5] | far": far(
+            ["identity", [[["value", ["y", 1, 1]], [[1, []]]]]]
         ),
     }
 
@@ -328,6 +370,11 @@ def identities() -> dict[str, Any]:
         for length in range(5)
         for monomial in combinations_with_replacement(names, length)
     ]
+    valued = nonzero(X00, (0, 1), nonzero(Y00, (1, 0), ["scale", X00, None]))
+    wrong, missing = copy.deepcopy(valued), copy.deepcopy(valued)
+    for tree, name in ((wrong, X00), (missing, Y00)):
+        added = [[[kind, name], [[s, []]]] for kind, s in (("value", 1), ("inverse", -1))]
+        tree[3][3][2] = ["identity", [*nonzero_identity()[1], *added]]
     outside = copy.deepcopy(nonzero_identity())
     outside[1].append([["cell", 0, 0], [[1, [[0, 0, 1]]], [-1, [[0, 0, 1]]]]])
     return {
@@ -336,6 +383,8 @@ def identities() -> dict[str, Any]:
         "there is no equation of the value of x[0, 0] | no value": zero(
             [[["value", X00], [[1, []]]]]
         ),
+        "the combination of 5 equations is not 1 | an inverse is no value": lu(wrong),
+        "there is no equation of the value of y[0, 0] | but of its inverse": lu(missing),
         "there is no equation of the inverse of x[0, 0] | it may be zero": zero(
             [
                 [["cell", 0, 0], [[1, [u, v]]]],
@@ -367,7 +416,9 @@ def honest() -> Pairs:
     with_values[1] += [[["value", X00], [[s, []]]] for s in (1, -1)]
     with_values[1] += [[["inverse", Y00], [[s, []]]] for s in (1, -1)]
     valued = nonzero(X00, (0, 1), nonzero(Y00, (1, 0), ["scale", X00, with_values]))
-    yield "LU window", lu()
+    yield from worded(
+        "LU window", lu(), "LU window at rows (0, 1) and columns (0, 1), terms 0 and 1"
+    )
     yield "LU, by a split", lu(nonzero(X00, (0, 1), nonzero(Y00, (1, 0), ["cell", 0, 0])))
     yield "LU, by ranks", lu(["product", 0, 0, ["minor", [0], [1]], ["minor", [1], [0]]])
     yield "LU, by a minor with an unknown", lu(["free_minor", pair, pair, [0]])
@@ -376,9 +427,41 @@ def honest() -> Pairs:
     yield "LU, by a row", lu(turned)
     yield "LU, by an identity", lu(nonzero_identity())
     yield "LU, by an identity with values and inverses", lu(valued)
-    yield "antidiagonal", limit(*ANTIDIAGONAL, ["free_minor", third, third, [0]])
-    yield "LU, its last cell free", limit(LU, POLE, LU_LIMIT, LU_TREE, ALONE)
+    yield from worded(
+        "antidiagonal",
+        limit(*ANTIDIAGONAL, ["free_minor", third, third, [0]]),
+        "curve of order 2 on 3 rows and 3 columns",
+    )
+    yield from worded(
+        "LU, its last cell free",
+        limit(LU, POLE, LU_LIMIT, LU_TREE, ALONE),
+        "LU window on 2 rows and 2 columns",
+    )
+    yield from _honest_large_windows()
     yield from _honest_merges()
+
+
+def worded(name: str, certificate: Any, reason: str) -> Pairs:
+    """Yield a certificate whose verdict is written here."""
+    yield name, reworded(certificate, "not_closed", reason)
+
+
+def _honest_large_windows() -> Pairs:
+    for size in (3, 6):
+        beside = [np.eye(size, dtype=int), np.eye(size, dtype=int)]
+        for support, own in zip(beside, LU, strict=True):
+            support[:2, :2] = own
+        matrix = np.eye(size, dtype=int)
+        matrix[:2, :2] = LU_LIMIT
+        extra = [[i, i, {0: 1}] for i in range(2, size)]
+        curve = [*LU_CURVE[0], *extra], [*LU_CURVE[1], *extra]
+        every = list(range(size))
+        for tree in (LU_TREE, ["free_minor", every, every, [0, *every[2:]]]):
+            yield from worded(
+                f"LU beside a diagonal, {size} rows, {tree[0]}",
+                limit([s.tolist() for s in beside], curve, matrix.tolist(), tree),
+                f"curve of order 1 on {size} rows and {size} columns",
+            )
 
 
 def _honest_merges() -> Pairs:
@@ -391,12 +474,19 @@ def _honest_merges() -> Pairs:
     y00, y12 = ["y", 0, 0], ["y", 1, 2]
     second = ["scale", y12, ["line_t", 0, [2], ["line_t", 1, [2], ["line", 1, [0, 1], None]]]]
     first = ["scale", y00, ["line_t", 0, [0], ["line_t", 0, [0], ["line_t", 1, [0], second]]]]
-    yield "merge window", limit(MERGE, curve, matrix, ["span", [0, 1], 1, {0: 0, 1: 2}])
-    yield (
+    span, size = ["span", [0, 1], 1, {0: 0, 1: 2}], "on 2 rows and 3 columns"
+    yield from worded("merge window", limit(MERGE, curve, matrix, span), f"merge window {size}")
+    yield from worded(
         "merge window, by lines",
         limit(MERGE, curve, matrix, nonzero(y00, (0, 0), nonzero(y12, (0, 2), first))),
+        f"curve of order 1 {size}",
     )
-    yield (
+    yield from worded(
+        "merge window, a column more",
+        limit((FULL, [[1, 1, 0, 1], [0, 1, 1, 1]]), curve, [[1, 0, 1, 0], [0, 1, 0, 0]], span),
+        "curve of order 1 on 2 rows and 4 columns",
+    )
+    yield from worded(
         "merge window, transposed",
         limit(
             (np.transpose(MERGE[1]).tolist(), FULL),
@@ -404,6 +494,7 @@ def _honest_merges() -> Pairs:
             np.transpose(matrix).tolist(),
             ["span_t", [0, 1], 1, {0: 0, 1: 2}],
         ),
+        "merge window on 3 rows and 2 columns",
     )
     wide = ([[1, 1, 0], [1, 1, 0], [0, 0, 1]], [[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1]])
     for reductions in (

@@ -60,7 +60,7 @@ def hypotheses() -> dict[str, Any]:
         ),
         "the problem has one factor | two": made(so.SingleFactorCertificate, so.Closedness(LU)),
         "any two rectangles are disjoint or comparable | LU": comparable(*LU),
-        "any two blocks are disjoint or comparable | LU": closed(LU, ["comparable"]),
+        "disjoint or comparable (found: blocks of terms [0, 1]) | LU": closed(LU, ["comparable"]),
         "all cells of the blocks that are left are observed | LU": closed(
             LU, ["free", [1], ["columns", [[0]]], ["comparable"]]
         ),
@@ -220,8 +220,16 @@ def _corner(tree: Any) -> Any:
     return closed(CORNER, ["free", [2], ["columns", [[0]]], ["cases", tree]])
 
 
+BY_D = _solve([[0, 0, D], [1, 1, ONE]], EVERY)
+"""For targets of DENSE with d not 0."""
 OPEN = _solve(UNIT, [[[0], [0]], [[0, 1], [0, 1]]])
 """For CORNER without its cell."""
+
+
+WIDE = (FULL, [[1, 1, 1], [1, 1, 1]])
+"""Every 2 x 3 matrix."""
+WIDE_EVERY = [[[0, 1], [0, 1]]] * 3
+WIDE_ANY = _solve(UNIT, WIDE_EVERY)
 
 
 def moves() -> dict[str, Any]:
@@ -230,8 +238,6 @@ def moves() -> dict[str, Any]:
     mix = ["pivot", 0, [0, 1], ANY, ANY]
     equal_d = [[1, [[1, 1]]], [-1, [[0, 1]]]]  # d = b
     equal_c = [[1, [[1, 0]]], [-1, [[0, 1]]]]  # c = b
-    wide = (FULL, [[1, 1, 1], [1, 1, 1]])
-    wide_any = _solve(UNIT, [[[0, 1], [0, 1]]] * 3)
     equal_e = [[1, [[0, 2]]], [-1, [[0, 1]]]]  # A_02 = A_01
     subtract = "cannot be subtracted from"
     return {
@@ -255,11 +261,11 @@ def moves() -> dict[str, Any]:
             DENSE, ["split", equal_c, [1, 0], _where(A, [0, 0], clear), ANY]
         ),
         "is used to express (0, 2) | mixed": cases(
-            wide,
+            WIDE,
             [
                 *("split", equal_e, [0, 2]),
-                ["pivot", 0, [0, 1], wide_any, wide_any],
-                wide_any,
+                ["pivot", 0, [0, 1], WIDE_ANY, WIDE_ANY],
+                WIDE_ANY,
             ],
         ),
         "lines are mixed whose entries | expressed": cases(
@@ -287,6 +293,12 @@ def moves() -> dict[str, Any]:
         ),
         "there is no line 2, there are 2 | a column of a clearance": cases(
             DENSE, _where(A, [0, 0], ["clear", 0, 0, 2, ANY])
+        ),
+        "minor of rows [0, 1] and terms [0, 1] can vanish | known before it was cleared": cases(
+            DENSE, _where(A, [0, 0], ["split", D, [1, 1], ANY, ["clear", 0, 0, 1, BY_D]])
+        ),
+        "minor of rows [0, 1] and terms [0, 1] can vanish | known before it was mixed": cases(
+            DENSE, ["split", D, [1, 1], ANY, ["pivot", 0, [0, 1], ANY, BY_D]]
         ),
         "lines: a list without repetitions is wanted | a column by itself": cases(
             DENSE, _where(A, [0, 0], ["clear", 0, 0, 0, ANY])
@@ -347,6 +359,9 @@ def leaves() -> dict[str, Any]:
     }
 
 
+CELL = [[0, 0], [0, 1]]
+
+
 def _butterfly() -> so.Closedness:
     return so.Closedness([p.support() for p in so.Architecture.square_dyadic(8)])
 
@@ -392,6 +407,9 @@ def chains() -> dict[str, Any]:
         ),
         "products of factors 1 and 0 leave support 0 | LU": chain(
             [*LU, DIAGONAL], [["absorb", 1, "left"]], comparable(LOWER, DIAGONAL)
+        ),
+        "products of factors 1 and 0 leave support 0 | but 0 and 1 do not": chain(
+            [CELL, LOWER], [["absorb", 1, "left"]], single(CELL)
         ),
         "short: a certificate of one or two factors is wanted | a chain": chain(
             [p.support() for p in architecture], [], whole
@@ -496,6 +514,16 @@ def _honest_cases() -> Pairs:
     yield "an empty branch", cases(DENSE, ["split", A, [0, 0], ANY, again])
     cleared = ["clear", 0, 0, 1, ["clear_t", 0, 0, 1, ANY]]
     yield "clearances", cases(DENSE, ["split", A, [0, 0], ANY, cleared])
+    known = [[1, [[0, 2]]]]
+    by_known = _solve([[0, 0, known], [1, 1, ONE]], WIDE_EVERY)
+    beside = ["split", known, [0, 2], WIDE_ANY, ["pivot", 0, [0, 1], by_known, by_known]]
+    yield "mixed columns beside one that is known", cases(WIDE, beside)
+    own_row = _solve([[0, 0, ONE]], [[[0], [0]]] * 2)
+    constant = ["split", [*A, [-1, []]], [0, 0], ["clear", 0, 0, 1, own_row], own_row]
+    yield "all free entries cleared", cases(([[1]], [[1, 1]]), constant)
+    one_cell = _solve([[0, 0, ONE]], [[[0], [0]]])
+    split = ["split", A, [0, 0], one_cell, one_cell]
+    yield "a split on all free entries", cases(([[1]], [[1]]), split)
     yield "mixed columns", cases(DENSE, ["pivot", 0, [0, 1], ANY, ANY])
     yield "mixed rows", cases(DENSE, ["pivot_t", 1, [1, 0], ANY, ANY])
     yield "a hole", _corner(OPEN)
@@ -503,6 +531,15 @@ def _honest_cases() -> Pairs:
 
 def _honest_chains() -> Pairs:
     ldu = [LOWER, DIAGONAL, UPPER]
+    yield (
+        "absorbed from one side only",
+        chain([LOWER, CELL], [["absorb", 0, "right"]], single(CELL)),
+    )
+    by_identity = ["product", [_whole()[1][0], UNIT], ONE]
+    yield (
+        "two factors by cases",
+        chain([FULL, FULL], [["cases", 0, 2, by_identity]], single(FULL)),
+    )
     yield "absorbed to the right", chain(ldu, [["absorb", 1, "right"]], lu())
     yield "absorbed to the left", chain(ldu, [["absorb", 1, "left"]], lu())
     onto = ["free", [0, 1], ["columns", [[0, 1], [0, 1]]]]
