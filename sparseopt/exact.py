@@ -48,6 +48,26 @@ def rank(matrix: Sequence[Sequence[int | Fraction]]) -> int:
     return len(eliminate(rows, len(rows[0]) if rows else 0))
 
 
+def fixed_unknowns(
+    system: Sequence[Sequence[int | Fraction]], unknowns: Sequence[Any]
+) -> dict[Any, Fraction] | None:
+    """Return the unknowns that linear equations fix, or None if they have no solution.
+
+    Each row of `system` holds the coefficients of one equation and then its right-hand side.
+
+    Examples
+    --------
+    >>> fixed_unknowns([[2, 0, 0, 1], [0, 1, 1, 5]], ["x", "y", "z"])
+    {'x': Fraction(1, 2)}
+    """
+    rows = [list(row) for row in system]
+    pivots = eliminate(rows, len(unknowns))
+    if any(row[-1] for row in rows[len(pivots) :]):
+        return None
+    alone = [i for i in range(len(pivots)) if sum(1 for v in rows[i][:-1] if v) == 1]
+    return {unknowns[pivots[i]]: Fraction(rows[i][-1]) for i in alone}
+
+
 def eliminate_modulo(work: np.ndarray, columns: int) -> int:
     """Bring residues modulo `PRIME` to echelon form over the first columns, in place.
 

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.closedness.cases import Branch, clear, pivot, vanishes
+from sparseopt.closedness.branch import Branch
+from sparseopt.closedness.cases import clear, pivot, vanishes
 from sparseopt.closedness.masked import Masked, ReductionError
 from sparseopt.closedness.polynomials import (
     Polynomial,

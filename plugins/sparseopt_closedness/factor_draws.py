@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.closedness.cases import Branch, bordered, is_generic
+from sparseopt.closedness.branch import Branch, Factor, bordered, is_generic
 from sparseopt.closedness.masked import Masked
 from sparseopt.closedness.polynomials import (
     ONE,
@@ -33,8 +33,6 @@ from sparseopt.closedness.polynomials import (
     without_factors,
 )
 from sparseopt.exact import PRIME
-
-Factor = dict[tuple[int, int], Polynomial]
 
 
 class FactorDraw:

@@ -14,23 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.closedness.cases import (
-    FACTOR,
-    Branch,
-    CaseTree,
-    common_rules,
-    in_free,
-    is_generic,
-    read_factor,
-)
+from sparseopt.closedness.branch import FACTOR, Branch, Factor, in_free, is_generic, read_factor
+from sparseopt.closedness.cases import CaseTree, common_rules
 from sparseopt.closedness.masked import covered
-from sparseopt.closedness.polynomials import POLYNOMIAL, Polynomial, add, multiply, polynomial
+from sparseopt.closedness.polynomials import POLYNOMIAL, add, multiply, polynomial
 from sparseopt.evidence import EvidenceError, List, Node
 
 CHAIN_CASES = Node("node of a tree of cases of a chain", {})
 CHAIN_CASES.rules.update({**common_rules(CHAIN_CASES), "product": (List(FACTOR), POLYNOMIAL)})
-
-Entries = dict[tuple[int, int], Polynomial]
 
 
 def chain_support(supports: Sequence[np.ndarray]) -> np.ndarray:
@@ -41,9 +32,9 @@ def chain_support(supports: Sequence[np.ndarray]) -> np.ndarray:
     return total
 
 
-def product(first: Entries, second: Entries) -> Entries:
+def product(first: Factor, second: Factor) -> Factor:
     """Return the product of two matrices of polynomials."""
-    total: Entries = {}
+    total: Factor = {}
     for (i, k), p in first.items():
         for (inner, j), q in second.items():
             if inner == k:

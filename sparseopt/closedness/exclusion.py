@@ -49,7 +49,6 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt import exact
 from sparseopt.closedness.names import Names
 from sparseopt.closedness.polynomials import ONE, Polynomial, add, multiply, polynomial
 from sparseopt.evidence import (
@@ -64,7 +63,7 @@ from sparseopt.evidence import (
     Word,
     brief,
 )
-from sparseopt.exact import rank
+from sparseopt.exact import fixed_unknowns, rank
 
 Matrix = list[list[Fraction]]
 Named = tuple[Any, ...]
@@ -98,19 +97,6 @@ RULES = tuple(TREE.rules)
 ExclusionError = EvidenceError
 LARGEST_FREE_MINOR = 6
 """Rows of the largest minor with unknown entries: its determinant is expanded over s! orders."""
-
-
-def solve_line(system: Matrix, unknowns: list[Any]) -> dict[Any, Fraction] | None:
-    """Return the unknowns that linear equations fix, or None if they have no solution.
-
-    Each row of `system` holds the coefficients of one equation and then its right-hand side.
-    """
-    rows = [list(row) for row in system]
-    pivots = exact.eliminate(rows, len(unknowns))
-    if any(row[-1] for row in rows[len(pivots) :]):
-        return None
-    alone = [i for i in range(len(pivots)) if sum(1 for v in rows[i][:-1] if v) == 1]
-    return {unknowns[pivots[i]]: rows[i][-1] for i in alone}
 
 
 def has_constant_determinant(block: list[list[Fraction | None]]) -> bool:
@@ -393,7 +379,7 @@ class Exclusion:
                         unknowns.append(asked)
             equations.append((row, total))
         system = [[row.get(u, Fraction(0)) for u in unknowns] + [t] for row, t in equations]
-        return solve_line(system, unknowns)
+        return fixed_unknowns(system, unknowns)
 
     def _identity(self, undo: list[Any], terms: Any) -> None:
         total: Polynomial = {}
