@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse
 
 from sparseopt.errors import ProblemError
+from sparseopt.evidence import brief
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
@@ -48,21 +49,20 @@ def as_support(value: Any, name: str) -> np.ndarray:
         array = np.asarray(value)
     except ValueError as error:
         raise ProblemError(f"{name} is ragged: its rows differ in length ({error})") from error
-    if array.dtype == object:
-        try:
-            array = array.astype(float)
-        except (TypeError, ValueError) as error:
-            raise ProblemError(f"{name} must hold 0 and 1 only ({error})") from error
     if array.ndim != 2:
         raise ProblemError(f"{name} must be a matrix, got an array of shape {array.shape}")
-    if array.dtype.kind not in "biuf":
+    if array.dtype == bool:
+        # An array over someone's bytes may hold others than 0 and 1, which sums would count.
+        return read_only(array.view(np.uint8) != 0)
+    if array.dtype.kind not in "iufO":
         raise ProblemError(f"{name} must hold 0 and 1, got dtype {array.dtype}")
-    if array.dtype != bool:
-        bad = np.argwhere((array != 0) & (array != 1))
-        if bad.size:
-            place = tuple(int(i) for i in bad[0])
-            raise ProblemError(
-                f"{name} must hold only 0 and 1, but entry {place} is {array[place]!s}; "
-                "pass the support of a weight matrix as (W != 0)"
-            )
-    return read_only(array.astype(bool))
+    ones = array == 1
+    bad = np.argwhere(~(ones | (array == 0)).astype(bool))
+    if bad.size:
+        place = tuple(int(i) for i in bad[0])
+        shown = brief(array[place]) if array.dtype == object else str(array[place])
+        raise ProblemError(
+            f"{name} must hold only 0 and 1, but entry {place} is {shown}; "
+            "pass the support of a weight matrix as (W != 0)"
+        )
+    return read_only(ones.astype(bool))

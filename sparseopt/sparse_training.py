@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 import numpy as np
 
-from sparseopt.certificate import Certificate, Steps
+from sparseopt.certificate import Certificate, Steps, proves
 from sparseopt.closedness import Closedness
 from sparseopt.errors import ProblemError
 from sparseopt.problem import Problem
-from sparseopt.serialization import json_type, same_content
+from sparseopt.serialization import json_type
 
 VALUES = ("attained", "may_not_be_attained", "unknown")
+CONDITIONS = {
+    "attained": "one hidden layer and one output: an optimum exists for all data",
+    "may_not_be_attained": "the set of products with these supports is not closed, so some data "
+    "set has no optimum",
+}
+"""The conditions that give a verdict, in words."""
 
 
 @json_type
@@ -44,53 +49,7 @@ class TrainingVerdict:
 
 @json_type
 @dataclass(frozen=True, eq=False)
-class TrainingCertificate(Certificate):
-    """The condition that holds, with the closedness certificate where it rests on one.
-
-    Conditions of Le, Riccietti, Gribonval (arXiv 2306.02666): with one hidden layer and one
-    output an optimum exists for all supports and data; if training has an optimum for every data
-    set, then the set of products of matrices with these supports is closed, so supports that are
-    not closed have data without an optimum.
-    """
-
-    problem: SparseTraining
-    answer: TrainingVerdict
-    closedness: Certificate | None = None
-
-    @property
-    def claim(self) -> str:
-        """What is proved."""
-        words = {
-            "attained": "an optimum exists for every data set",
-            "may_not_be_attained": "some data set has no optimum",
-        }
-        return f"{self.problem.describe()}: {words.get(self.answer.value, 'nothing')}"
-
-    def check(self, steps: Steps) -> None:
-        """Check the condition."""
-        supports = self.problem.supports
-        if self.answer.value == "attained":
-            steps.require(len(supports) == 2, "the network has one hidden layer")
-            steps.require(supports[0].shape[0] == 1, "the network has one output")
-            return
-        steps.require(self.answer.value == "may_not_be_attained", "the verdict makes a claim")
-        proof = self.closedness
-        steps.require(type(proof) in Closedness.certificates, "a closedness certificate is there")
-        assert proof is not None
-        asked = Closedness(list(supports))
-        steps.require(same_content(proof.problem, asked), "it is about these supports")
-        steps.require(proof.answer.value == "not_closed", "its verdict is not_closed")
-        type(proof).check(proof, steps)
-
-    def explain(self) -> str:
-        """Return the condition, and the proof that it rests on."""
-        proof = f"\n{self.closedness.explain()}" if self.closedness is not None else ""
-        return f"{self.answer.condition}.{proof}"
-
-
-@json_type
-@dataclass(frozen=True, eq=False)
-class SparseTraining(Problem):
+class SparseTraining(Problem[TrainingVerdict, "TrainingCertificate"]):
     """Does training ``W_1 relu(W_2 ... relu(W_L x))`` with fixed supports always have an optimum?
 
     Parameters
@@ -106,7 +65,6 @@ class SparseTraining(Problem):
     """
 
     supports: Sequence[np.ndarray]
-    certificates: ClassVar[tuple[type[Certificate], ...]] = (TrainingCertificate,)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "supports", Closedness(self.supports).supports)
@@ -120,6 +78,65 @@ class SparseTraining(Problem):
         shapes = " and ".join(f"{s.shape[0]} x {s.shape[1]}" for s in self.supports)
         return f"training with supports {shapes}"
 
-    def undecided(self, tried: Sequence[str]) -> Any:
+    def undecided(self, tried: Sequence[str]) -> TrainingVerdict:
         """Return the honest "unknown"."""
         return TrainingVerdict("unknown", "no condition applies: " + "; ".join(tried))
+
+
+@proves(SparseTraining)
+@json_type
+@dataclass(frozen=True, eq=False)
+class TrainingCertificate(Certificate):
+    """The condition that holds, with the closedness certificate where it rests on one.
+
+    Conditions of Le, Riccietti, Gribonval (arXiv 2306.02666): with one hidden layer and one
+    output an optimum exists for all supports and data; if training has an optimum for every data
+    set, then the set of products of matrices with these supports is closed, so supports that are
+    not closed have data without an optimum.
+    """
+
+    problem: SparseTraining
+    answer: TrainingVerdict
+    closedness: Certificate | None = None
+
+    @classmethod
+    def proved(
+        cls, problem: SparseTraining, closedness: Certificate | None = None
+    ) -> TrainingCertificate:
+        """Return the certificate, with the verdict that it is meant to prove."""
+        value = "attained" if closedness is None else "may_not_be_attained"
+        return cls(problem, TrainingVerdict(value, CONDITIONS[value]), closedness)
+
+    @property
+    def claim(self) -> str:
+        """What is proved."""
+        words = {
+            "attained": "an optimum exists for every data set",
+            "may_not_be_attained": "some data set has no optimum",
+        }
+        return f"{self.problem.describe()}: {words.get(self.answer.value, 'nothing')}"
+
+    @property
+    def accuracy(self) -> float:
+        """Exact: 0."""
+        return 0.0
+
+    def check(self, steps: Steps) -> None:
+        """Check the condition."""
+        supports, answer = self.problem.supports, self.answer
+        steps.require(type(answer) is TrainingVerdict, "the answer is a verdict on training")
+        steps.require(answer.value in CONDITIONS, "the verdict makes a claim")
+        condition = CONDITIONS[answer.value]
+        steps.require(answer.condition == condition, f"the verdict says: {condition}")
+        if answer.value == "attained":
+            steps.require(len(supports) == 2, "the network has one hidden layer")
+            steps.require(supports[0].shape[0] == 1, "the network has one output")
+            steps.require(self.closedness is None, "it rests on no certificate of closedness")
+        else:
+            asked = Closedness(list(supports))
+            steps.require_proof(self.closedness, of=asked, verdict="not_closed")
+
+    def explain(self) -> str:
+        """Return the condition, and the proof that it rests on."""
+        proof = f"\n{self.closedness.explain()}" if self.closedness is not None else ""
+        return f"{CONDITIONS.get(self.answer.value, 'Nothing is claimed')}.{proof}"

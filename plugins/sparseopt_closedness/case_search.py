@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.closedness.cases import Branch, clear, pivot, vanishes
-from sparseopt.closedness.masked import PRIME, Masked, ReductionError
+from sparseopt.closedness.branch import Branch
+from sparseopt.closedness.cases import clear, pivot, vanishes
+from sparseopt.closedness.masked import Masked, ReductionError
 from sparseopt.closedness.polynomials import (
     Polynomial,
     Variable,
@@ -27,6 +28,7 @@ from sparseopt.closedness.polynomials import (
     without_factors,
     write,
 )
+from sparseopt.exact import PRIME
 from sparseopt_closedness.factor_draws import FactorDraw
 from sparseopt_closedness.tree_search import CaseEffort, TreeSearch
 

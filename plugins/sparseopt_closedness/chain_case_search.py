@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.closedness.cases import Branch
-from sparseopt.closedness.chain_cases import Entries, chain_support, product
+from sparseopt.closedness.branch import Branch, Factor
+from sparseopt.closedness.chain_cases import chain_support, product
 from sparseopt.closedness.polynomials import (
     ONE,
     Polynomial,
@@ -62,9 +62,9 @@ class ChainCaseSearch(TreeSearch):
         """Return a leaf, and what has to be known not to be zero for it, or None."""
         asked = self.rng.randrange(len(self.supports))
         count = 0
-        factors: list[Entries] = []
+        factors: list[Factor] = []
         for place, support in enumerate(self.supports):
-            entries: Entries = {}
+            entries: Factor = {}
             for i, k in np.argwhere(support).tolist():
                 kind = self.rng.choices((0, 1, 2), (0.35, 0.3, 0.35))[0]
                 if kind == 2 or place == asked:
@@ -120,7 +120,7 @@ class ChainCaseSearch(TreeSearch):
 
     def _put(
         self,
-        factors: list[Entries],
+        factors: list[Factor],
         scale: Polynomial,
         name: Variable,
         over: Polynomial,

@@ -80,16 +80,14 @@ def _figure(subject: so.Closedness, solution: so.Solution) -> so.SupportFigure:
 
 def _curve(certificate: so.NotClosedCertificate) -> so.Finding:
     """Return how near the products come and how large the factors grow as t falls."""
-    observed = certificate.window()[2]
-    limit = certificate.limit
-    inner = len(certificate.problem.supports[0][0])
+    left, right, observed = certificate.window()
+    limit = np.array(certificate.evidence.limit, dtype=object)
     times = [Fraction(1, 2**k) for k in range(_HALVINGS + 1)]
     distances, norms = [], []
     for t in times:
-        x = _at(certificate.left, (len(limit), inner), t)
-        y = _at(certificate.right, (inner, len(limit[0])), t)
-        gap = np.where(observed, x @ y - np.array(limit, dtype=object), 0)
-        distances.append(_norm(gap))
+        x = _at(certificate.evidence.left, left.shape, t)
+        y = _at(certificate.evidence.right, right.shape, t)
+        distances.append(_norm(np.where(observed, x @ y - limit, 0)))
         norms.append(max(_norm(x), _norm(y)))
     # A logarithmic axis has no place for 0.
     drawn = [distance or math.nan for distance in distances]

@@ -45,8 +45,8 @@ class ChainReduction(so.Solver[so.Closedness]):
         """Look for patterns, then for steps that shorten the chain."""
         patterns = kronecker_chain(problem.supports)
         if patterns is not None:
-            answer = so.ClosednessVerdict("closed", "a chainable chain of Kronecker-sparse factors")
-            return answer, KroneckerChainCertificate(problem, answer, patterns)
+            whole = KroneckerChainCertificate.proved(problem, patterns)
+            return whole.answer, whole
         chain, steps = tuple(problem.supports), []
         while True:
             step = next(_steps(chain, context), None)
@@ -65,11 +65,8 @@ class ChainReduction(so.Solver[so.Closedness]):
         )
         if solution.answer.value == "unknown" or solution.certificate is None:
             raise so.Inconclusive(f"the chain shortens to {len(chain)} factors, not decided")
-        answer = so.ClosednessVerdict(
-            solution.answer.value,
-            f"same products as {len(chain)} factors: {solution.answer.reason}",
-        )
-        return answer, ShortenedChainCertificate(problem, answer, steps, solution.certificate)
+        certificate = ShortenedChainCertificate.proved(problem, steps, solution.certificate)
+        return certificate.answer, certificate
 
     def cost(self, problem: so.Closedness) -> float:
         """Predict products of supports and tests of families."""

@@ -24,14 +24,14 @@ class ComparableRectangles(so.Solver[so.Closedness]):
     ) -> tuple[so.ClosednessVerdict, ComparableCertificate | SingleFactorCertificate]:
         """Compare all pairs of rectangles."""
         if len(problem.supports) == 1:
-            answer = so.ClosednessVerdict("closed", "one factor: a coordinate subspace")
-            return answer, SingleFactorCertificate(problem, answer)
+            single = SingleFactorCertificate.proved(problem)
+            return single.answer, single
         left, right = problem.supports
         bad = first_incomparable(left, right, lambda: context.check_time("comparing rectangles"))
         if bad is not None:
             raise so.Inconclusive(f"terms {bad[0]} and {bad[1]} overlap and are not comparable")
-        answer = so.ClosednessVerdict("closed", "any two rectangles are disjoint or comparable")
-        return answer, ComparableCertificate(problem, answer)
+        certificate = ComparableCertificate.proved(problem)
+        return certificate.answer, certificate
 
     def cost(self, problem: so.Closedness) -> float:
         """Predict products over pairs of terms."""

@@ -19,7 +19,8 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.closedness.exclusion import Matrix
-from sparseopt.closedness.masked import PRIME, Masked, rank_modulo, tangent_map
+from sparseopt.closedness.masked import Masked, rank_modulo, tangent_map
+from sparseopt.exact import PRIME, eliminate, eliminate_modulo, residues
 from sparseopt_closedness.exclusion_search import ExclusionSearch
 from sparseopt_closedness.masked_windows import Limit
 
@@ -224,7 +225,8 @@ class CurveSearch:
         solution = solve_exactly(tangent, right_side)
         if solution is None:
             return None
-        coefficients = [*known, self._factors(np.array(solution, dtype=object))]
+        coefficients = [(x.astype(object), y.astype(object)) for x, y in known]  # Python's ints
+        coefficients.append(self._factors(np.array(solution, dtype=object)))
         order = len(known)
         left: list[list[Any]] = []
         right: list[list[Any]] = []
@@ -247,7 +249,6 @@ class CurveSearch:
             right,
             [[Fraction(int(v)) for v in row] for row in matrix],
             tree,
-            f"curve of order {order}",
         )
 
 
@@ -265,51 +266,16 @@ def _times(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def left_null_modulo(matrix: np.ndarray) -> np.ndarray:
     """Return a basis of the vectors v with v matrix = 0 modulo `PRIME`, one per row."""
-    rows, columns = matrix.shape
-    work = np.concatenate([np.mod(matrix, PRIME), np.eye(rows, dtype=np.int64)], axis=1)
-    found = 0
-    for column in range(columns):
-        below = np.flatnonzero(work[found:, column])
-        if not below.size:
-            continue
-        pivot = found + int(below[0])
-        work[[found, pivot]] = work[[pivot, found]]
-        work[found] = work[found] * pow(int(work[found, column]), -1, PRIME) % PRIME
-        factors = work[found + 1 :, column]
-        work[found + 1 :] = (work[found + 1 :] - np.outer(factors, work[found]) % PRIME) % PRIME
-        found += 1
-        if found == rows:
-            break
-    return work[found:, columns:]
-
-
-def _eliminate(matrix: list[list[Fraction]], columns: int) -> list[int]:
-    """Bring `matrix` to reduced form in place over its first columns; return the pivots."""
-    pivots: list[int] = []
-    for column in range(columns):
-        found = len(pivots)
-        pivot = next((i for i in range(found, len(matrix)) if matrix[i][column]), None)
-        if pivot is None:
-            continue
-        matrix[found], matrix[pivot] = matrix[pivot], matrix[found]
-        head = matrix[found][column]
-        if head != 1:
-            matrix[found] = [value / head for value in matrix[found]]
-        for i in range(len(matrix)):
-            factor = matrix[i][column]
-            if i != found and factor:
-                matrix[i] = [a - factor * b for a, b in zip(matrix[i], matrix[found], strict=True)]
-        pivots.append(column)
-        if len(pivots) == len(matrix):
-            break
-    return pivots
+    work = np.concatenate([residues(matrix), np.eye(len(matrix), dtype=np.int64)], axis=1)
+    found = eliminate_modulo(work, matrix.shape[1])
+    return work[found:, matrix.shape[1] :]
 
 
 def null_space(matrix: np.ndarray) -> np.ndarray:
     """Return an integer basis of the kernel of an integer matrix, one vector per row."""
     columns = matrix.shape[1]
     rows = [[Fraction(int(v)) for v in row] for row in matrix]
-    pivots = _eliminate(rows, columns)
+    pivots = eliminate(rows, columns)
     basis = []
     for free in (c for c in range(columns) if c not in pivots):
         vector = [Fraction(0)] * columns
@@ -328,7 +294,7 @@ def solve_exactly(matrix: np.ndarray, right_side: np.ndarray) -> list[Fraction] 
         [Fraction(int(v)) for v in row] + [Fraction(int(b))]
         for row, b in zip(matrix, right_side, strict=True)
     ]
-    pivots = _eliminate(rows, columns)
+    pivots = eliminate(rows, columns)
     if any(row[-1] for row in rows[len(pivots) :]):
         return None
     solution = [Fraction(0)] * columns

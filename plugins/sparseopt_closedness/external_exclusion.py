@@ -21,7 +21,8 @@ class ExternalExclusion(so.Solver[so.Closedness]):
     """Decides by proofs if it can, else by a limit that z3 says is no product.
 
     z3 decides real polynomial equations by cylindrical algebraic decomposition (Jovanovic, de
-    Moura, IJCAR 2012). The core cannot check its word: the certificate says so.
+    Moura, IJCAR 2012). The core cannot check its word: the certificate says so, and is accepted
+    only where the user allows z3 to be asked again, see `so.verify`.
 
     Attributes
     ----------
@@ -77,39 +78,51 @@ class ExternalExclusion(so.Solver[so.Closedness]):
 
     def _ask(self, state: Masked, matrix: Matrix, context: so.Context) -> list[Any] | None:
         """Return ["external", name] if z3 says that a matrix is no product."""
-        import z3
-
         context.check_time("asking z3")
-        solver = z3.SolverFor("QF_NRA")
-        solver.set("rlimit", self.resources)
-        if context.remaining() != float("inf"):
-            solver.set("timeout", 1 + int(1000 * context.remaining()))
-        solver.from_string(smtlib(state.left, state.right, state.observed, matrix))
-        if solver.check() != z3.unsat:
-            return None
-        return ["external", f"z3 {z3.get_version_string()}"]
+        left = context.remaining()
+        text = smtlib(state.left, state.right, state.observed, matrix)
+        seconds = None if left == float("inf") else left
+        return ["external", "z3"] if is_unsatisfiable(text, self.resources, seconds) else None
 
     def cost(self, problem: so.Closedness) -> float:
         """Predict the curves; dearer than all proofs."""
         return 10.0 * LimitCurves().cost(problem) + 1.0
 
 
+def is_unsatisfiable(text: str, resources: int = 100_000_000, seconds: float | None = None) -> bool:
+    """Return whether z3 says that a formula has no solution.
+
+    Parameters
+    ----------
+    text : str
+        SMT-LIB, as `sparseopt.closedness.external.smtlib` writes it.
+    resources : int
+        Largest number of z3's own resource units, which do not depend on the speed of the machine.
+        Who asks again, with the default, allows more than who searched.
+    seconds : float or None
+        Time limit.
+    """
+    import z3
+
+    solver = z3.SolverFor("QF_NRA")
+    solver.set("rlimit", resources)
+    if seconds is not None:
+        solver.set("timeout", 1 + int(1000 * seconds))
+    solver.from_string(text)
+    return bool(solver.check() == z3.unsat)
+
+
 def _answer(
     problem: so.Closedness, part: Open, found: Limit
 ) -> tuple[so.ClosednessVerdict, ExternalExclusionCertificate]:
-    engine = found.exclusion[1]
-    answer = so.ClosednessVerdict(
-        "not_closed", f"{found.stage}, relying on {engine} that its limit is no product"
-    )
-    certificate = ExternalExclusionCertificate(
+    certificate = ExternalExclusionCertificate.proved(
         problem,
-        answer,
         found.rows,
         found.columns,
         found.left,
         found.right,
         found.limit,
         list(part.steps),
-        engine,
+        found.exclusion[1],
     )
-    return answer, certificate
+    return certificate.answer, certificate

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.closedness.cases import Branch, bordered, is_generic
-from sparseopt.closedness.masked import PRIME, Masked
+from sparseopt.closedness.branch import Branch, Factor, bordered, is_generic
+from sparseopt.closedness.masked import Masked
 from sparseopt.closedness.polynomials import (
     ONE,
     Polynomial,
@@ -32,8 +32,7 @@ from sparseopt.closedness.polynomials import (
     variables,
     without_factors,
 )
-
-Factor = dict[tuple[int, int], Polynomial]
+from sparseopt.exact import PRIME
 
 
 class FactorDraw:

@@ -15,7 +15,7 @@ from sparseopt_closedness.case_search import CaseEffort, close_by_cases
 from sparseopt_closedness.curves import CurveSearch, Effort, Submersion
 from sparseopt_closedness.free_families import evidence_of
 from sparseopt_closedness.masked_windows import Limit, find_limit
-from sparseopt_closedness.reduction import Open, Reduction, closed_reason, reduce_state
+from sparseopt_closedness.reduction import Open, Reduction, reduce_state
 from sparseopt_closedness.sub_supports import shape_of, sub_supports
 
 LARGEST_TANGENT = 30_000
@@ -92,8 +92,8 @@ class LimitCurves(so.Solver[so.Closedness]):
                     part.close(verdict)
             left = still
             if not left:
-                answer = so.ClosednessVerdict("closed", closed_reason(proof))
-                return answer, ReducedClosedCertificate(problem, answer, proof)
+                certificate = ReducedClosedCertificate.proved(problem, proof)
+                return certificate.answer, certificate
         raise so.Inconclusive(f"no curve or submersion was found on {len(left)} parts")
 
     def _judge(
@@ -126,12 +126,8 @@ def not_closed(
     problem: so.Closedness, steps: list[Any], found: Limit
 ) -> tuple[so.ClosednessVerdict, NotClosedCertificate]:
     """Return answer and certificate of a limit that `steps` lead to."""
-    answer = so.ClosednessVerdict(
-        "not_closed", f"{found.stage} on {len(found.rows)} rows and {len(found.columns)} columns"
-    )
-    certificate = NotClosedCertificate(
+    certificate = NotClosedCertificate.proved(
         problem,
-        answer,
         found.rows,
         found.columns,
         found.left,
@@ -140,7 +136,7 @@ def not_closed(
         list(steps),
         found.exclusion,
     )
-    return answer, certificate
+    return certificate.answer, certificate
 
 
 class _Parts:

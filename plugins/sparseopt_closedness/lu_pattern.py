@@ -10,6 +10,7 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.closedness import NotClosedCertificate
+from sparseopt.exact import counting_type
 
 CHUNK = 4_000_000
 """Cells of the product of the supports that are counted at a time."""
@@ -37,11 +38,11 @@ def find_window(
     window exactly if some component of the bipartite graph of its single cells is not a biclique,
     that is, if two rows of that graph meet but differ: (i1, j1), (i1, j2), (i2, j1) single for k,
     (i2, j2) in the rectangle of k and not single, hence covered by another term too. Two float32
-    matrix products, exact below 2^24 terms, and bitsets of the rows: O(m n r / speed of BLAS +
+    exact matrix products and bitsets of the rows: O(m n r / speed of BLAS +
     r m^2 / word length).
 
     The products are formed for `CHUNK` cells at a time, and windows of these rows alone end the
-    search, so memory beyond the supports is one integer per cell and two float32 copies of J.
+    search, so memory beyond the supports is one integer per cell and two float copies of J.
 
     Parameters
     ----------
@@ -50,13 +51,14 @@ def find_window(
         Called now and then; raises to stop the search.
     """
     (m, r), n = left.shape, right.shape[1]
-    columns = right.astype(np.float32)
-    numbers = np.arange(1, r + 1, dtype=np.float32)
+    kind = counting_type(r)
+    columns = right.astype(kind)
+    numbers = np.arange(1, r + 1, dtype=kind)
     height = max(1, CHUNK // n)
     owners = []
     for first in range(0, m, height):
         tick()
-        rows = left[first : first + height].astype(np.float32)
+        rows = left[first : first + height].astype(kind)
         single = rows @ columns == 1
         # 0 where the cell is not single, else 1 + its owner.
         owner = np.where(single, (rows * numbers) @ columns, 0).astype(np.int32)
@@ -132,13 +134,8 @@ def window_certificate(
     """
     k, other = window.term, window.other
     one = Fraction(1)
-    answer = so.ClosednessVerdict(
-        "not_closed",
-        f"LU window at rows {window.rows} and columns {window.columns}, terms {k} and {other}",
-    )
-    certificate = NotClosedCertificate(
+    certificate = NotClosedCertificate.proved(
         problem,
-        answer,
         rows=window.rows,
         columns=window.columns,
         left=[[0, k, {1: one}], [1, k, {0: one}], [1, other, {0: -one}]],
@@ -147,7 +144,7 @@ def window_certificate(
         reductions=[],
         exclusion=["product", 0, 0, ["cell", 0, 1], ["cell", 1, 0]],
     )
-    return answer, certificate
+    return certificate.answer, certificate
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What this plugin offers; data only."""
 
-from sparseopt.manifest import AnalyzerEntry, Manifest, ReaderEntry, SolverEntry
+from sparseopt.manifest import AnalyzerEntry, Manifest, OutsiderEntry, ReaderEntry, SolverEntry
 from sparseopt.verdict import Guarantee
 
 MANIFEST = Manifest(
@@ -97,6 +97,15 @@ MANIFEST = Manifest(
             produces="sparseopt:Closedness",
             summary="chains of supports from JSON and NPZ files",
             suffixes=(".json", ".npz"),
+        ),
+    ),
+    outsiders=(
+        OutsiderEntry(
+            name="z3",
+            path="sparseopt_closedness.external_exclusion:is_unsatisfiable",
+            summary="whether an SMT-LIB formula has no solution",
+            requires=("z3",),
+            remedy="pip install 'sparseopt[smt]'",
         ),
     ),
 )

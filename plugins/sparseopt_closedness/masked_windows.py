@@ -25,7 +25,6 @@ class Limit:
     right: list[list[Any]]
     limit: list[list[Fraction]]
     exclusion: list[Any]
-    stage: str
 
     @property
     def transposed(self) -> Limit:
@@ -38,7 +37,6 @@ class Limit:
             [[k, i, p] for i, k, p in self.left],
             turned,
             transposed_tree(self.exclusion),
-            self.stage,
         )
 
 
@@ -126,7 +124,6 @@ def lu_window(state: Masked) -> Limit | None:
             right,
             [[Fraction(0), ONE], [ONE, Fraction(0)]],
             ["product", 0, 0, ["cell", 0, 1], ["cell", 1, 0]],
-            "LU window",
         )
     return None
 
@@ -161,7 +158,6 @@ def merge_window(state: Masked, tick: Callable[[], None] = lambda: None) -> Limi
             ],
             [[ONE, Fraction(0), ONE], [Fraction(0), ONE, Fraction(0)]],
             ["span", [0, 1], 1, {k: 0, other: 2}],
-            "merge window",
         )
     return None
 

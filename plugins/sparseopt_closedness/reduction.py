@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,30 +86,10 @@ class Reduction(so.Solver[so.Closedness]):
         proof, left = reduce_state(start(*problem.supports), context)
         if left:
             raise so.Inconclusive(f"{len(left)} parts are left open by the reductions")
-        answer = so.ClosednessVerdict("closed", closed_reason(proof))
-        return answer, ReducedClosedCertificate(problem, answer, proof)
+        certificate = ReducedClosedCertificate.proved(problem, proof)
+        return certificate.answer, certificate
 
     def cost(self, problem: so.Closedness) -> float:
         """Predict the tests of families of up to four blocks."""
         (m, r), n = problem.supports[0].shape, problem.supports[1].shape[1]
         return 1e-3 + 1e-8 * m * n * r + 1e-4 * min(r, 12) ** 4
-
-
-def closed_reason(proof: list[Any]) -> str:
-    """Return one line that says how closedness was proved."""
-    free = 0
-    while proof[0] == "free":
-        free += len(proof[1])
-        proof = proof[3]
-    parts = proof[1] if proof[0] == "components" else [proof]
-    if not parts:
-        return f"a coordinate subspace: {free} blocks in free families"
-    kinds = Counter(part[0] for part in parts)
-    words = {
-        "comparable": "of comparable rectangles",
-        "free": "with further free families",
-        "cases": "where factors were found in all cases",
-    }
-    told = [f"{count} {words[kind]}" for kind, count in sorted(kinds.items())]
-    first = f"{free} blocks in free families, then " if free else ""
-    return f"{first}parts: {', '.join(told)}"

@@ -22,20 +22,14 @@ class TrainingConditions(so.Solver[SparseTraining]):
         """Try the sufficient condition, then the necessary one."""
         supports = list(problem.supports)
         if len(supports) == 2 and supports[0].shape[0] == 1:
-            answer = TrainingVerdict(
-                "attained", "one hidden layer and one output: an optimum exists for all data"
-            )
-            return answer, TrainingCertificate(problem, answer)
+            certificate = TrainingCertificate.proved(problem)
+            return certificate.answer, certificate
         left = context.remaining()
         limit = None if left == float("inf") else max(left, 1e-3)
         asked = so.solve(so.Closedness(supports), time_limit=limit, seed=context.seed)
         if asked.answer.value == "not_closed":
-            answer = TrainingVerdict(
-                "may_not_be_attained",
-                "the set of products with these supports is not closed, so some data set has no "
-                "optimum",
-            )
-            return answer, TrainingCertificate(problem, answer, asked.certificate)
+            certificate = TrainingCertificate.proved(problem, asked.certificate)
+            return certificate.answer, certificate
         raise so.Inconclusive(
             f"the supports are {asked.answer.value}, which is necessary and not sufficient"
             if asked.answer.value == "closed"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.closedness.cases import Branch
+from sparseopt.closedness.branch import Branch
 from sparseopt.closedness.polynomials import (
     Polynomial,
     Variable,

@@ -15,13 +15,3 @@ from sparseopt.closedness.nearest import (
 from sparseopt.closedness.not_closed import NotClosedCertificate
 from sparseopt.closedness.problem import Closedness, ClosednessVerdict
 from sparseopt.closedness.windows import lu_window_count
-
-Closedness.certificates = (
-    NotClosedCertificate,
-    ExternalExclusionCertificate,
-    ComparableCertificate,
-    SingleFactorCertificate,
-    ReducedClosedCertificate,
-    KroneckerChainCertificate,
-    ShortenedChainCertificate,
-)

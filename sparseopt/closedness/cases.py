@@ -56,165 +56,42 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.closedness.masked import Masked, ReductionError
+from sparseopt.closedness.branch import FACTOR, Branch, bordered, is_generic, read_factor
+from sparseopt.closedness.masked import INDEX, INDICES, Masked
 from sparseopt.closedness.polynomials import (
-    ONE,
+    POLYNOMIAL,
     Polynomial,
     Variable,
-    coefficients,
-    degree,
     determinant,
     is_product,
-    multiply,
-    put,
-    read,
-    variable,
+    polynomial,
     variables,
 )
+from sparseopt.evidence import EvidenceError, Form, List, Node, Record
+
+CELL = Record((INDEX, INDEX))
+SOLVED = List(Record((INDICES, INDICES)))
 
 
-class Branch:
-    """What is known of the target in one branch; changed only by making a new one.
-
-    Attributes
-    ----------
-    entries : dict from variable (i, j) to pair of polynomials
-        Every observed entry as numerator and denominator.
-    nonzero : tuple of Polynomial
-    """
-
-    def __init__(
-        self,
-        entries: dict[Variable, tuple[Polynomial, Polynomial]],
-        nonzero: tuple[Polynomial, ...] = (),
-    ) -> None:
-        self.entries, self.nonzero = entries, nonzero
-
-    @classmethod
-    def root(cls, observed: np.ndarray) -> Branch:
-        """Return the branch that knows nothing of a target on the observed cells."""
-        cells = [(int(i), int(j)) for i, j in np.argwhere(observed)]
-        return cls({cell: (variable(cell), ONE) for cell in cells})
-
-    @property
-    def free(self) -> set[Variable]:
-        """The entries that are not expressed by others."""
-        return {v for v, (over, _) in self.entries.items() if over == variable(v)}
-
-    def knowing(self, p: Polynomial) -> Branch:
-        """Return the branch on which p is not zero as well."""
-        return Branch(self.entries, (*self.nonzero, p))
-
-    def solved(self, p: Polynomial, name: Variable) -> Branch:
-        """Return the branch with p = 0 solved for a variable.
-
-        Raises
-        ------
-        ReductionError
-            If p is not c v + r with c known to be not zero.
-        """
-        if name not in self.free or degree(p, name) != 1:
-            raise ReductionError(f"the polynomial is not linear in the entry {name}")
-        parts = coefficients(p, [name])
-        lead, rest = parts[(name,)], parts.get((), {})
-        if not is_product(lead, self.nonzero):
-            raise ReductionError(f"the coefficient of the entry {name} can vanish")
-        over = {monomial: -value for monomial, value in rest.items()}
-        entries = {}
-        for cell, (top, bottom) in self.entries.items():
-            up, down = degree(top, name), degree(bottom, name)
-            entries[cell] = (
-                multiply(put(top, name, over, lead), _power(lead, down - up)),
-                multiply(put(bottom, name, over, lead), _power(lead, up - down)),
-            )
-        known = tuple(put(q, name, over, lead) for q in self.nonzero)
-        # The coefficient is known to be not zero: it is a product of polynomials that are.
-        return Branch(entries, known)
-
-    def cleared(self, pivot: Variable, emptied: Variable, changed: set[Variable]) -> Branch:
-        """Return the branch of the target with a multiple of one line subtracted from another.
-
-        Parameters
-        ----------
-        pivot, emptied : (i, j)
-            The entry that is not zero and the one that becomes zero, in the other line.
-        changed : set of (i, j)
-            The entries of the other line that change.
-
-        Raises
-        ------
-        ReductionError
-            If the pivot can vanish or an entry that changes is expressed or used to express others.
-        """
-        if not is_product(self.entries[pivot][0], self.nonzero):
-            raise ReductionError(f"the entry {pivot} can vanish")
-        if emptied not in changed or not changed <= self.free:
-            raise ReductionError("an entry that changes is expressed by others")
-        for cell, (over, under) in self.entries.items():
-            if cell not in changed and (variables(over) | variables(under)) & changed:
-                raise ReductionError(f"an entry that changes is used to express {cell}")
-        known = tuple(q for q in self.nonzero if not variables(q) & changed)
-        return Branch({**self.entries, emptied: ({}, ONE)}, known)
-
-    def mixed(self, lines: Sequence[Sequence[Variable]], place: int) -> Branch:
-        """Return the branch of the target with lines mixed so that one entry of a place is left.
-
-        Parameters
-        ----------
-        lines : sequence of lists of (i, j)
-            The observed entries of each line, in the same order of places.
-        place : int
-            Where the entry of the first line is not zero, and those of the others become zero.
-
-        Raises
-        ------
-        ReductionError
-            If entries of a place differ in kind, are expressed or used to express others.
-        """
-        changed: set[Variable] = set()
-        for entries in zip(*lines, strict=True):
-            if any(self.entries[entry][0] for entry in entries):
-                changed.update(entries)
-        if not changed <= self.free or lines[0][place] not in changed:
-            raise ReductionError("lines are mixed whose entries are not all free or all zero")
-        for cell, (over, under) in self.entries.items():
-            if cell not in changed and (variables(over) | variables(under)) & changed:
-                raise ReductionError(f"an entry that changes is used to express {cell}")
-        known = [q for q in self.nonzero if not variables(q) & changed]
-        emptied: dict[Variable, tuple[Polynomial, Polynomial]] = {
-            entries[place]: ({}, ONE) for entries in lines[1:]
-        }
-        first = variable(lines[0][place])
-        return Branch({**self.entries, **emptied}, (*known, first))
-
-    def without(self, names: Sequence[Variable]) -> Branch:
-        """Return the branch on which some free entries are zero."""
-        branch = self
-        for name in names:
-            branch = branch.solved(variable(name), name)
-        return branch
-
-    def minor(self, rows: Sequence[int], columns: Sequence[int]) -> Polynomial:
-        """Return a polynomial that vanishes if and only if the minor of the target does."""
-        block = []
-        for i in rows:
-            bottoms = [self.entries[i, j][1] for j in columns]
-            row = []
-            for place, j in enumerate(columns):
-                value = self.entries[i, j][0]
-                for other, bottom in enumerate(bottoms):
-                    if other != place:
-                        value = multiply(value, bottom)
-                row.append(value)
-            block.append(row)
-        return determinant(block)
+def common_rules(tree: Form) -> dict[str, tuple[Form, ...]]:
+    """Return the rules that trees of cases of all kinds have in common."""
+    return {"split": (POLYNOMIAL, CELL, tree, tree), "empty": ()}
 
 
-def _power(p: Polynomial, exponent: int) -> Polynomial:
-    result = ONE
-    for _ in range(max(exponent, 0)):
-        result = multiply(result, p)
-    return result
+CASES = Node("node of a tree of cases", {})
+CASES.rules.update(
+    {
+        **common_rules(CASES),
+        "minor": (INDICES, INDICES, CELL, CASES),
+        "clear": (INDEX, INDEX, INDEX, CASES),
+        "clear_t": (INDEX, INDEX, INDEX, CASES),
+        "pivot": (INDEX, INDICES, CASES, CASES),
+        "pivot_t": (INDEX, INDICES, CASES, CASES),
+        "conflict": (INDICES, INDICES),
+        "solve": (FACTOR, SOLVED),
+        "solve_t": (FACTOR, SOLVED),
+    }
+)
 
 
 def vanishes(state: Masked, rows: Sequence[int], columns: Sequence[int]) -> bool:
@@ -235,34 +112,50 @@ class CaseTree:
         Leaves checked so far.
     """
 
+    form: Node = CASES
+
     def __init__(self, observed: np.ndarray) -> None:
         self.observed = observed
         self.leaves = 0
 
     def check(self, tree: Any) -> None:
-        """Raise `ReductionError` unless the tree is a proof."""
-        try:
-            self._node(Branch.root(self.observed), tree)
-        except (TypeError, ValueError, KeyError, IndexError) as error:
-            raise ReductionError(f"a node of the tree of cases is malformed: {error}") from error
+        """Read a tree and prove by it.
 
-    def _node(self, branch: Branch, tree: Any) -> None:
-        if tree[0] == "split":
-            _, terms, name, if_zero, if_nonzero = tree
-            p = read(terms)
-            if not variables(p) <= branch.free:
-                raise ReductionError("a split uses entries that are not free on its branch")
-            self._node(branch.solved(p, tuple(name)), if_zero)
-            self._node(branch.knowing(p), if_nonzero)
-        elif tree[0] == "empty":
-            self.leaves += 1
-            if all(branch.nonzero):
-                raise ReductionError("no polynomial that is not zero became zero")
-        else:
-            self._other(branch, tree)
+        Raises
+        ------
+        EvidenceError
+            Unless the tree is a proof.
+        """
+        self.prove(self.form.read(tree, ("tree",)))
 
-    def _other(self, branch: Branch, tree: Any) -> None:
-        raise ReductionError(f"unknown node {tree[0]!r} in a tree of cases")
+    def prove(self, tree: tuple[Any, ...]) -> None:
+        """Check a tree that was read, as `check` does."""
+        self._follow(Branch.root(self.observed), tree)
+
+    def _follow(self, branch: Branch, tree: tuple[Any, ...]) -> None:
+        while True:
+            if tree[0] == "split":
+                _, terms, name, if_zero, tree = tree
+                p = polynomial(terms)
+                if not variables(p) <= branch.free:
+                    raise EvidenceError("a split uses entries that are not free on its branch")
+                self._follow(branch.solved(p, name), if_zero)
+                branch = branch.knowing(p)
+            elif tree[0] == "empty":
+                self.leaves += 1
+                if all(branch.nonzero):
+                    raise EvidenceError("no polynomial that is not zero became zero")
+                return
+            else:
+                later = self._other(branch, tree)
+                if later is None:
+                    self.leaves += 1
+                    return
+                branch, tree = later
+
+    def _other(self, branch: Branch, tree: tuple[Any, ...]) -> tuple[Branch, Any] | None:
+        """Check a node of another rule; return what follows, None after a leaf."""
+        raise NotImplementedError
 
 
 class Cases(CaseTree):
@@ -279,39 +172,38 @@ class Cases(CaseTree):
         self.state = state
         self.conditions: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
 
-    def _other(self, branch: Branch, tree: Any) -> None:
-        if tree[0] == "minor":
-            _, rows, columns, name, rest = tree
-            minor = self._condition(branch, rows, columns)
-            self._node(branch.solved(minor, tuple(name)), rest)
-        elif tree[0] == "conflict":
-            self.leaves += 1
-            _, rows, columns = tree
-            if not is_product(self._condition(branch, rows, columns), branch.nonzero):
-                raise ReductionError(f"the minor {rows} x {columns} can vanish")
-        elif tree[0] in ("clear", "clear_t"):
-            _, i, j, other, rest = tree
-            turned = tree[0] == "clear_t"
-            self._node(clear(self.state, branch, i, j, other, turned), rest)
-        elif tree[0] in ("pivot", "pivot_t"):
-            _, i, columns, if_zero, if_nonzero = tree
-            zero, nonzero = pivot(self.state, branch, i, columns, tree[0] == "pivot_t")
-            self._node(zero, if_zero)
-            self._node(nonzero, if_nonzero)
-        elif tree[0] in ("solve", "solve_t"):
-            self.leaves += 1
-            turned = tree[0] == "solve_t"
-            state = self.state.transposed if turned else self.state
-            solve(state, branch, tree[1], tree[2], turned)
+    def _other(self, branch: Branch, tree: tuple[Any, ...]) -> tuple[Branch, Any] | None:
+        rule, *parts = tree
+        turned = rule.endswith("_t")
+        if rule == "minor":
+            rows, columns, name, rest = parts
+            return branch.solved(self._condition(branch, rows, columns), name), rest
+        if rule in ("clear", "clear_t"):
+            i, j, other, rest = parts
+            return clear(self.state, branch, i, j, other, turned), rest
+        if rule in ("pivot", "pivot_t"):
+            i, columns, if_zero, if_nonzero = parts
+            zero, nonzero = pivot(self.state, branch, i, columns, turned)
+            self._follow(zero, if_zero)
+            return nonzero, if_nonzero
+        if rule == "conflict":
+            if not is_product(self._condition(branch, *parts), branch.nonzero):
+                rows, columns = (list(places) for places in parts)
+                raise EvidenceError(f"the minor of rows {rows} and columns {columns} can vanish")
         else:
-            super()._other(branch, tree)
+            solve(self.state.transposed if turned else self.state, branch, *parts)
+        return None
 
-    def _condition(self, branch: Branch, rows: Sequence[int], columns: Sequence[int]) -> Polynomial:
-        _places(rows, self.observed.shape[0])
-        _places(columns, self.observed.shape[1])
+    def _condition(
+        self, branch: Branch, rows: tuple[int, ...], columns: tuple[int, ...]
+    ) -> Polynomial:
+        _existing(rows, self.observed.shape[0])
+        _existing(columns, self.observed.shape[1])
         if len(rows) != len(columns) or not vanishes(self.state, rows, columns):
-            raise ReductionError(f"the minor {rows} x {columns} need not vanish")
-        self.conditions.add((tuple(rows), tuple(columns)))
+            raise EvidenceError(
+                f"the minor of rows {list(rows)} and columns {list(columns)} need not vanish"
+            )
+        self.conditions.add((rows, columns))
         return branch.minor(rows, columns)
 
 
@@ -322,24 +214,24 @@ def clear(state: Masked, branch: Branch, i: int, j: int, other: int, turned: boo
 
     Raises
     ------
-    ReductionError
+    EvidenceError
         If the lines or what is known of their entries do not allow it.
     """
     if turned:
         state = state.transposed
     m, n = state.observed.shape
-    _places([i], m)
-    _places([j, other], n)
+    _existing([i], m)
+    _existing([j, other], n)
     terms, seen = state.right, state.observed
     if bool((terms[:, j] & ~terms[:, other]).any()) or bool((seen[:, other] & ~seen[:, j]).any()):
-        raise ReductionError(f"multiples of line {j} cannot be subtracted from line {other}")
-
-    def name(row: int, column: int) -> Variable:
-        return (column, row) if turned else (row, column)
+        line = state.lines[1]
+        raise EvidenceError(f"multiples of {line} {j} cannot be subtracted from {line} {other}")
 
     rows = np.flatnonzero(seen[:, other]).tolist()
-    changed = {name(row, other) for row in rows if branch.entries[name(row, j)][0]}
-    return branch.cleared(name(i, j), name(i, other), changed)
+    changed: set[Variable] = {
+        state.place(row, other) for row in rows if branch.entries[state.place(row, j)][0]
+    }
+    return branch.cleared(state.place(i, j), state.place(i, other), changed)
 
 
 def pivot(
@@ -352,93 +244,63 @@ def pivot(
 
     Raises
     ------
-    ReductionError
+    EvidenceError
         If the columns are not covered and observed alike, or what is known does not allow it.
     """
     if turned:
         state = state.transposed
     m, n = state.observed.shape
-    _places([i], m)
-    _places(columns, n)
+    _existing([i], m)
+    _existing(columns, n)
     terms, seen = state.right[:, list(columns)], state.observed[:, list(columns)]
+    lines = f"{state.lines[1]}s {list(columns)}"
     if not columns or bool((terms != terms[:, :1]).any()) or bool((seen != seen[:, :1]).any()):
-        raise ReductionError(f"lines {columns} are not covered and observed alike")
+        raise EvidenceError(f"{lines} are not covered and observed alike")
     if not seen[i, 0]:
-        raise ReductionError(f"lines {columns} are not observed at {i}")
+        raise EvidenceError(f"{lines} are not observed in {state.lines[0]} {i}")
     rows = np.flatnonzero(seen[:, 0]).tolist()
-    lines = [[(j, row) if turned else (row, j) for row in rows] for j in columns]
+    entries = [[state.place(row, j) for row in rows] for j in columns]
     place = rows.index(i)
-    return branch.without([line[place] for line in lines]), branch.mixed(lines, place)
+    return branch.without([line[place] for line in entries]), branch.mixed(entries, place)
 
 
-def _places(chosen: Sequence[int], size: int) -> None:
-    inside = all(type(i) is int and 0 <= i < size for i in chosen)
-    if not inside or len(set(chosen)) != len(chosen):
-        raise ReductionError(f"{chosen} are no different indices below {size}")
+def _existing(chosen: Sequence[int], size: int) -> None:
+    """Refuse what is no list of distinct lines (or terms) of that many."""
+    if max(INDICES.read(chosen, ("lines",)), default=-1) >= size:
+        raise EvidenceError(f"there is no line {max(chosen)}, there are {size}")
 
 
-def solve(state: Masked, branch: Branch, x: Any, columns: Any, turned: bool) -> None:
-    """Check a leaf with factors; `state` is transposed if `turned`, the branch is not."""
+def solve(
+    state: Masked,
+    branch: Branch,
+    x: tuple[Any, ...],
+    columns: Sequence[tuple[Sequence[int], Sequence[int]]],
+) -> None:
+    """Check a leaf with factors; `state` may be transposed, the branch is not."""
     m, r = state.left.shape
+    line, across = state.lines
     factor = read_factor(x, state.left, branch)
     seen = np.flatnonzero(state.observed.any(axis=0)).tolist()
     if len(columns) != len(seen):
-        raise ReductionError("one choice of rows and terms per column is needed")
+        raise EvidenceError(f"one choice of {line}s and terms per {across} is needed")
     for j, (rows, terms) in zip(seen, columns, strict=True):
-        _places(rows, m)
-        _places(terms, r)
+        _existing(rows, m)
+        _existing(terms, r)
         covering = len(rows) == len(terms) and all(state.right[k, j] for k in terms)
         if not covering or not all(state.observed[i, j] for i in rows):
-            raise ReductionError(f"column {j}: as many observed rows as covering terms are needed")
+            raise EvidenceError(
+                f"{across} {j}: as many observed {line}s as covering terms are needed"
+            )
         block = [[factor.get((i, k), {}) for k in terms] for i in rows]
         if not is_generic(determinant(block), branch.nonzero):
-            raise ReductionError(f"column {j}: the minor of rows {rows}, terms {terms} can vanish")
+            raise EvidenceError(
+                f"{across} {j}: the minor of {line}s {list(rows)} and terms {state.terms(terms)} "
+                "can vanish"
+            )
         target = {
-            i: branch.entries[(j, i) if turned else (i, j)]
+            i: branch.entries[state.place(i, j)]
             for i in np.flatnonzero(state.observed[:, j]).tolist()
         }
         for i in target:
             if i not in rows and bordered(factor, target, [*rows, i], terms):
-                raise ReductionError(f"column {j}: the factors do not reach row {i}")
-
-
-def read_factor(
-    entries: Any, support: np.ndarray, branch: Branch
-) -> dict[tuple[int, int], Polynomial]:
-    """Return the entries [i, k, p] of a factor, polynomials in free entries and parameters.
-
-    Raises
-    ------
-    ReductionError
-        If an entry lies outside the support, is given twice, or uses what is not free.
-    """
-    factor: dict[tuple[int, int], Polynomial] = {}
-    for i, k, terms in entries:
-        inside = type(i) is int and type(k) is int and min(i, k) >= 0
-        if not inside or not support[i, k] or (i, k) in factor:
-            raise ReductionError(f"entry [{i}, {k}] lies outside the support or is given twice")
-        p = read(terms)
-        if not all(len(name) == 1 or name in branch.free for name in variables(p)):
-            raise ReductionError(f"entry [{i}, {k}] uses what is not free on its branch")
-        factor[i, k] = p
-    return factor
-
-
-def is_generic(p: Polynomial, nonzero: Sequence[Polynomial]) -> bool:
-    """Return whether p, as a polynomial in the parameters, is not zero on the branch."""
-    parameters = [name for name in variables(p) if len(name) == 1]
-    return any(is_product(part, nonzero) for part in coefficients(p, parameters).values())
-
-
-def bordered(
-    factor: dict[tuple[int, int], Polynomial],
-    target: dict[int, tuple[Polynomial, Polynomial]],
-    rows: Sequence[int],
-    terms: Sequence[int],
-) -> Polynomial:
-    """Return a minor of [X | column of the target] times the denominators of the target."""
-    block = []
-    for i in rows:
-        over, under = target[i]
-        block.append([multiply(factor.get((i, k), {}), under) for k in terms] + [over])
-    return determinant(block)
+                raise EvidenceError(f"{across} {j}: the factors do not reach {line} {i}")

@@ -14,11 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.closedness.cases import Branch, CaseTree, is_generic, read_factor
-from sparseopt.closedness.masked import ReductionError, covered
-from sparseopt.closedness.polynomials import Polynomial, add, multiply, read, variables
+from sparseopt.closedness.branch import FACTOR, Branch, Factor, in_free, is_generic, read_factor
+from sparseopt.closedness.cases import CaseTree, common_rules
+from sparseopt.closedness.masked import covered
+from sparseopt.closedness.polynomials import POLYNOMIAL, add, multiply, polynomial
+from sparseopt.evidence import EvidenceError, List, Node
 
-Entries = dict[tuple[int, int], Polynomial]
+CHAIN_CASES = Node("node of a tree of cases of a chain", {})
+CHAIN_CASES.rules.update({**common_rules(CHAIN_CASES), "product": (List(FACTOR), POLYNOMIAL)})
 
 
 def chain_support(supports: Sequence[np.ndarray]) -> np.ndarray:
@@ -29,9 +32,9 @@ def chain_support(supports: Sequence[np.ndarray]) -> np.ndarray:
     return total
 
 
-def product(first: Entries, second: Entries) -> Entries:
+def product(first: Factor, second: Factor) -> Factor:
     """Return the product of two matrices of polynomials."""
-    total: Entries = {}
+    total: Factor = {}
     for (i, k), p in first.items():
         for (inner, j), q in second.items():
             if inner == k:
@@ -42,27 +45,23 @@ def product(first: Entries, second: Entries) -> Entries:
 class ChainCases(CaseTree):
     """Checks one tree for a chain of supports."""
 
+    form = CHAIN_CASES
+
     def __init__(self, supports: Sequence[np.ndarray]) -> None:
         super().__init__(chain_support(supports))
         self.supports = supports
 
-    def _other(self, branch: Branch, tree: Any) -> None:
-        if tree[0] != "product":
-            super()._other(branch, tree)
-        self.leaves += 1
+    def _other(self, branch: Branch, tree: tuple[Any, ...]) -> None:
         _, factors, terms = tree
         if len(factors) != len(self.supports):
-            raise ReductionError(f"{len(self.supports)} factors are needed")
-        total: Entries | None = None
-        for entries, support in zip(factors, self.supports, strict=True):
-            factor = read_factor(entries, support, branch)
-            total = factor if total is None else product(total, factor)
-        scale = read(terms)
-        if not all(len(name) == 1 or name in branch.free for name in variables(scale)):
-            raise ReductionError("the scale uses what is not free on its branch")
+            raise EvidenceError(f"{len(self.supports)} factors are needed")
+        total = read_factor(factors[0], self.supports[0], branch)
+        for entries, support in zip(factors[1:], self.supports[1:], strict=True):
+            total = product(total, read_factor(entries, support, branch))
+        scale = in_free(polynomial(terms), branch)
         if not is_generic(scale, branch.nonzero):
-            raise ReductionError("the scale of the product can vanish")
+            raise EvidenceError("the scale of the product can vanish")
         for (i, j), (over, under) in branch.entries.items():
-            reached = multiply((total or {}).get((i, j), {}), under)
+            reached = multiply(total.get((i, j), {}), under)
             if add(reached, multiply(scale, over), -1):
-                raise ReductionError(f"the product is not the target in cell ({i}, {j})")
+                raise EvidenceError(f"the product is not the target in cell ({i}, {j})")

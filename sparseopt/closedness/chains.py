@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from sparseopt.certificate import Certificate, Steps
-from sparseopt.closedness.chain_cases import ChainCases, chain_support
+from sparseopt.certificate import Certificate, Steps, proves
+from sparseopt.closedness.certificate import ClosednessCertificate, proving
+from sparseopt.closedness.chain_cases import CHAIN_CASES, ChainCases, chain_support
 from sparseopt.closedness.closed import (
     ComparableCertificate,
     ReducedClosedCertificate,
     SingleFactorCertificate,
 )
-from sparseopt.closedness.masked import ReductionError, covered, replay
+from sparseopt.closedness.masked import EVIDENCE, FAMILY, INDEX, covered, replay
 from sparseopt.closedness.not_closed import NotClosedCertificate
-from sparseopt.closedness.problem import Closedness, ClosednessVerdict
+from sparseopt.closedness.problem import Closedness
+from sparseopt.evidence import EvidenceError, Integer, List, Node, Record, Word
 from sparseopt.kronecker import Architecture
 from sparseopt.serialization import json_type
 
@@ -27,6 +30,16 @@ SHORT = (
     ReducedClosedCertificate,
     SingleFactorCertificate,
 )
+FREE = Node("contraction", {"free": (FAMILY, EVIDENCE)})
+STEP = Node(
+    "step that shortens a chain",
+    {
+        "absorb": (INDEX, Word(("left", "right"))),
+        "contract": (INDEX, List(FREE)),
+        "cases": (INDEX, Integer(1), CHAIN_CASES),
+    },
+)
+PATTERN = Record((Integer(1), Integer(1), Integer(1), Integer(1)))
 
 
 def shorten(supports: Sequence[np.ndarray], step: Sequence[Any]) -> tuple[np.ndarray, ...]:
@@ -45,47 +58,46 @@ def shorten(supports: Sequence[np.ndarray], step: Sequence[Any]) -> tuple[np.nda
 
     Raises
     ------
-    ReductionError
+    EvidenceError
         If the step does not hold.
     """
-    chain, place = list(supports), step[1]
-    if type(place) is not int or not 0 <= place < len(chain):
-        raise ReductionError(f"there is no factor {place!r}")
-    if step[0] == "absorb":
-        other = place + {"left": -1, "right": 1}.get(step[2], 0)
-        if other == place or not 0 <= other < len(chain):
-            raise ReductionError(f"factor {place} has no neighbour on side {step[2]!r}")
-        own, near = chain[place], chain[other]
-        if own.shape[0] != own.shape[1] or not own.diagonal().all():
-            raise ReductionError(f"support {place} does not contain the diagonal")
-        product = covered(own, near) if other > place else covered(near, own)
-        if bool((product & ~near).any()):
-            raise ReductionError(f"products of factors {place} and {other} leave support {other}")
-        del chain[place]
-    elif step[0] == "contract":
-        if place + 1 >= len(chain):
-            raise ReductionError(f"factor {place} is the last one")
-        left, right = chain[place : place + 2]
-        if not all(inner[0] == "free" for inner in step[2]):
-            raise ReductionError("a contraction rests on free families only")
-        if replay(left, right, step[2]).origin:
-            raise ReductionError("blocks are left that are not free")
-        chain[place : place + 2] = [covered(left, right)]
-    elif step[0] == "cases":
-        _, _, count, tree = step
-        if type(count) is not int or not 1 <= count <= len(chain) - place:
-            raise ReductionError(f"there are no {count!r} factors from {place} on")
-        group = chain[place : place + count]
-        ChainCases(group).check(tree)
-        chain[place : place + count] = [chain_support(group)]
+    return shortened(supports, STEP.read(step, ("step",)))
+
+
+def shortened(supports: Sequence[np.ndarray], step: tuple[Any, ...]) -> tuple[np.ndarray, ...]:
+    """Do the same for a step that was read."""
+    rule, place, *parts = step
+    if rule == "absorb":
+        return _absorbed(supports, place, *parts)
+    count = 2 if rule == "contract" else parts[0]
+    if place + count > len(supports):
+        raise EvidenceError(f"there are no {count} factors from {place} on")
+    group = supports[place : place + count]
+    if rule == "contract":
+        if replay(group[0], group[1], parts[0]).origin:
+            raise EvidenceError("blocks are left that are not free")
     else:
-        raise ReductionError(f"unknown step {step[0]!r}")
-    return tuple(chain)
+        ChainCases(group).prove(parts[1])
+    return (*supports[:place], chain_support(group), *supports[place + count :])
 
 
+def _absorbed(supports: Sequence[np.ndarray], place: int, side: str) -> tuple[np.ndarray, ...]:
+    other = place + (1 if side == "right" else -1)
+    if place >= len(supports) or not 0 <= other < len(supports):
+        raise EvidenceError(f"there is no factor {place} with a {side} neighbour")
+    own, near = supports[place], supports[other]
+    if own.shape[0] != own.shape[1] or not own.diagonal().all():
+        raise EvidenceError(f"support {place} does not contain the diagonal")
+    product = covered(own, near) if side == "right" else covered(near, own)
+    if bool((product & ~near).any()):
+        raise EvidenceError(f"products of factors {place} and {other} leave support {other}")
+    return (*supports[:place], *supports[place + 1 :])
+
+
+@proves(Closedness)
 @json_type
 @dataclass(frozen=True, eq=False)
-class ShortenedChainCertificate(Certificate):
+class ShortenedChainCertificate(ClosednessCertificate):
     """A chain has the same set of products as a shorter one, which is decided.
 
     Attributes
@@ -96,60 +108,84 @@ class ShortenedChainCertificate(Certificate):
         Of the chain of one or two factors that is left, over the same field.
     """
 
-    problem: Closedness
-    answer: ClosednessVerdict
     steps: list[Any]
     short: Certificate
 
     @property
-    def claim(self) -> str:
-        """What is proved."""
-        verdict = "closed" if self.answer.value == "closed" else "not closed"
-        return f"{self.problem.describe()}: the set is {verdict}"
+    def decided(self) -> ClosednessCertificate:
+        """The certificate of the chain that is left.
 
-    def check(self, steps: Steps) -> None:
+        Raises
+        ------
+        EvidenceError
+            If it is of another kind.
+        """
+        if type(self.short) not in SHORT:
+            raise EvidenceError("short: a certificate of one or two factors is wanted")
+        assert isinstance(self.short, ClosednessCertificate)
+        return self.short
+
+    @property
+    def verdict(self) -> str:
+        """The verdict on the chain that is left."""
+        return self.decided.verdict
+
+    @property
+    def reason(self) -> str:
+        """How many factors are left, and why they are closed or not."""
+        short = self.decided
+        return f"same products as {len(short.problem.supports)} factors: {short.reason}"
+
+    @cached_property
+    def path(self) -> tuple[tuple[Any, ...], ...]:
+        """The steps, read once.
+
+        Raises
+        ------
+        EvidenceError
+            If one is malformed.
+        """
+        return List(STEP).read(self.steps, ("steps",))
+
+    def prove(self, steps: Steps) -> None:
         """Replay the steps and check the certificate of what is left."""
+        with proving(steps, "the steps have the form of their kinds"):
+            path = self.path
         chain = tuple(self.problem.supports)
-        for step in self.steps:
-            try:
-                chain = shorten(chain, step)
-            except ReductionError as error:
-                steps.require(False, f"step {step[:2]} keeps the set of products", str(error))
-                raise
-            steps.require(True, f"step {step[:2]} keeps the set of products")
-        short = self.short
-        steps.require(type(short) in SHORT, "the shorter chain has a certificate of its own")
-        assert isinstance(short, SHORT)
-        same = len(chain) == len(short.problem.supports) and all(
-            np.array_equal(a, b) for a, b in zip(chain, short.problem.supports, strict=True)
-        )
-        steps.require(same, "that certificate is of the chain that is left")
-        steps.require(short.problem.field == self.problem.field, "it is over the same field")
-        steps.require(short.answer.value == self.answer.value, "the verdicts agree")
-        type(short).check(short, steps)  # type: ignore[arg-type]
+        for number, step in enumerate(path):
+            with proving(steps, f"step {number}, {step[0]}, keeps the set of products"):
+                chain = shortened(chain, step)
+        left = Closedness(list(chain), self.problem.field)
+        steps.require_proof(self.decided, of=left, verdict=self.verdict)
 
     def explain(self) -> str:
-        """Return the proof in words."""
+        """Return the proof in words; factors are numbered as in the problem."""
+        groups = [(number, number) for number in range(len(self.problem.supports))]
         lines = []
-        for step in self.steps:
-            if step[0] == "absorb":
-                lines.append(f"Factor {step[1]} is absorbed by its {step[2]} neighbour: drop it.")
-            elif step[0] == "cases":
-                lines.append(
-                    f"Factors {step[1]} to {step[1] + step[2] - 1} give all matrices with one "
-                    "support, by factors given in every case: take them as one factor."
-                )
-            else:
-                lines.append(
-                    f"Factors {step[1]} and {step[1] + 1} give all matrices with one support: "
-                    "take them as one factor."
-                )
-        return "\n".join([*lines, self.short.explain()])
+        for rule, place, *parts in self.path:
+            if rule == "absorb":
+                name = _named(*groups.pop(place))
+                lines.append(f"{name} is absorbed by its {parts[0]} neighbour: drop it.")
+                continue
+            count = 2 if rule == "contract" else parts[0]
+            first, last = groups[place][0], groups[place + count - 1][1]
+            groups[place : place + count] = [(first, last)]
+            how = ", by factors given in every case" if rule == "cases" else ""
+            lines.append(
+                f"Factors {first} to {last} give all matrices with one support{how}: take them as "
+                "one factor."
+            )
+        return "\n".join([*lines, self.decided.explain()])
 
 
+def _named(first: int, last: int) -> str:
+    return f"Factor {first}" if first == last else f"The product of factors {first} to {last}"
+
+
+@proves(Closedness)
 @json_type
 @dataclass(frozen=True, eq=False)
-class KroneckerChainCertificate(Certificate):
+class KroneckerChainCertificate(ClosednessCertificate):
     """The supports are Kronecker-sparse patterns, each chainable with the next: closed.
 
     Proof. For a chainable architecture a matrix is a product if and only if for every l it is a
@@ -165,21 +201,25 @@ class KroneckerChainCertificate(Certificate):
         One per factor.
     """
 
-    problem: Closedness
-    answer: ClosednessVerdict
     patterns: list[list[int]]
 
     @property
-    def claim(self) -> str:
-        """What is proved."""
-        return f"{self.problem.describe()}: the set is closed"
+    def verdict(self) -> str:
+        """Closed."""
+        return "closed"
 
-    def check(self, steps: Steps) -> None:
+    @property
+    def reason(self) -> str:
+        """The hypothesis."""
+        return "a chainable chain of Kronecker-sparse factors"
+
+    def prove(self, steps: Steps) -> None:
         """Compare the supports, and check that the patterns are chainable."""
         supports = self.problem.supports
-        steps.require(self.answer.value == "closed", "the verdict is closed")
-        steps.require(len(self.patterns) == len(supports), "there is one pattern per support")
-        chain = Architecture(self.patterns)
+        with proving(steps, "the patterns are lists of four positive integers"):
+            patterns = List(PATTERN).read(self.patterns, ("patterns",))
+        steps.require(len(patterns) == len(supports), "there is one pattern per support")
+        chain = Architecture(patterns)
         for number, (pattern, support) in enumerate(zip(chain, supports, strict=True)):
             same = pattern.shape == support.shape and np.array_equal(pattern.support(), support)
             steps.require(same, f"support {number} is the Kronecker-sparse pattern {pattern}")

@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from sparseopt.certificate import Certificate, Steps
-from sparseopt.closedness.cases import Cases
+from sparseopt.certificate import Steps, proves
+from sparseopt.closedness.cases import CASES, Cases
+from sparseopt.closedness.certificate import ClosednessCertificate, proving
 from sparseopt.closedness.masked import (
+    EVIDENCE,
+    FAMILY,
     Masked,
-    ReductionError,
     components,
     is_full,
-    remove_free,
+    reduced,
     start,
 )
-from sparseopt.closedness.problem import Closedness, ClosednessVerdict
+from sparseopt.closedness.problem import Closedness
+from sparseopt.evidence import List, Node
+from sparseopt.exact import counting_type
 from sparseopt.serialization import json_type
+
+BLOCKS = 256
+"""Terms that are compared with all others at a time."""
+
+PART = Node("proof of one component", {})
+PROOF = Node("proof", {})
+PROOF.rules.update(
+    {
+        "free": (FAMILY, EVIDENCE, PROOF),
+        "components": (List(PART),),
+        "comparable": (),
+        "cases": (CASES,),
+    }
+)
+PART.rules.update({rule: PROOF.rules[rule] for rule in ("free", "comparable", "cases")})
 
 
 def first_incomparable(
@@ -29,14 +50,15 @@ def first_incomparable(
 
     Term k covers rows I[:, k] and columns J[k, :]. Two terms are comparable if the rows of one
     lie in those of the other and the columns the other way round; identical terms are. O(r^2 m)
-    by matrix products, 256 terms against all others at a time; `tick` is called in between.
+    by matrix products whose counts are exact, 256 terms against all others at a time; `tick` is
+    called in between.
     """
-    rows = left.T.astype(np.float32)
-    columns = right.astype(np.float32)
-    tall, wide = rows.sum(axis=1), columns.sum(axis=1)
-    for first in range(0, len(rows), 256):
+    rows = left.T.astype(counting_type(left.shape[0]))
+    columns = right.astype(counting_type(right.shape[1]))
+    tall, wide = left.sum(axis=0), right.sum(axis=1)
+    for first in range(0, len(rows), BLOCKS):
         tick()
-        some = slice(first, first + 256)
+        some = slice(first, first + BLOCKS)
         shared_rows, shared_columns = rows[some] @ rows.T, columns[some] @ columns.T
         # Rows of k lie in those of l, and columns of l in those of k; or the other way round.
         below = (shared_rows == tall[some, None]) & (shared_columns == wide[None])
@@ -48,9 +70,10 @@ def first_incomparable(
     return None
 
 
+@proves(Closedness)
 @json_type
 @dataclass(frozen=True, eq=False)
-class ComparableCertificate(Certificate):
+class ComparableCertificate(ClosednessCertificate):
     """Two factors whose rectangles are pairwise disjoint or comparable: closed.
 
     Proof. Order the terms so that l comes after every k with rows of k inside those of l and
@@ -64,17 +87,18 @@ class ComparableCertificate(Certificate):
     "pairwise disjoint or identical" of arXiv 2112.00386.
     """
 
-    problem: Closedness
-    answer: ClosednessVerdict
+    @property
+    def verdict(self) -> str:
+        """Closed."""
+        return "closed"
 
     @property
-    def claim(self) -> str:
-        """What is proved."""
-        return f"{self.problem.describe()}: the set is closed"
+    def reason(self) -> str:
+        """The hypothesis."""
+        return "any two rectangles are disjoint or comparable"
 
-    def check(self, steps: Steps) -> None:
+    def prove(self, steps: Steps) -> None:
         """Check the hypothesis for every pair of terms."""
-        steps.require(self.answer.value == "closed", "the verdict is closed")
         steps.require(len(self.problem.supports) == 2, "the problem has two factors")
         left, right = self.problem.supports
         bad = first_incomparable(left, right)
@@ -91,22 +115,24 @@ class ComparableCertificate(Certificate):
         )
 
 
+@proves(Closedness)
 @json_type
 @dataclass(frozen=True, eq=False)
-class SingleFactorCertificate(Certificate):
+class SingleFactorCertificate(ClosednessCertificate):
     """One factor: all matrices with one support, a coordinate subspace, which is closed."""
 
-    problem: Closedness
-    answer: ClosednessVerdict
+    @property
+    def verdict(self) -> str:
+        """Closed."""
+        return "closed"
 
     @property
-    def claim(self) -> str:
-        """What is proved."""
-        return f"{self.problem.describe()}: the set is closed"
+    def reason(self) -> str:
+        """What the set is."""
+        return "one factor: a coordinate subspace"
 
-    def check(self, steps: Steps) -> None:
+    def prove(self, steps: Steps) -> None:
         """Check that there is one factor."""
-        steps.require(self.answer.value == "closed", "the verdict is closed")
         steps.require(len(self.problem.supports) == 1, "the problem has one factor")
 
     def explain(self) -> str:
@@ -114,9 +140,10 @@ class SingleFactorCertificate(Certificate):
         return "There is one factor: its matrices form a coordinate subspace, which is closed."
 
 
+@proves(Closedness)
 @json_type
 @dataclass(frozen=True, eq=False)
-class ReducedClosedCertificate(Certificate):
+class ReducedClosedCertificate(ClosednessCertificate):
     """Two factors: reductions lead to parts that are all closed.
 
     The reductions, the meaning of their evidence, and the proofs that they keep the answer stand
@@ -132,60 +159,89 @@ class ReducedClosedCertificate(Certificate):
         ``["cases", tree]``: the set is where some minors vanish, see `sparseopt.closedness.cases`.
     """
 
-    problem: Closedness
-    answer: ClosednessVerdict
     proof: list[Any]
 
     @property
-    def claim(self) -> str:
-        """What is proved."""
-        return f"{self.problem.describe()}: the set is closed"
+    def verdict(self) -> str:
+        """Closed."""
+        return "closed"
 
-    def check(self, steps: Steps) -> None:
+    @cached_property
+    def tree(self) -> tuple[Any, ...]:
+        """The proof, read once.
+
+        Raises
+        ------
+        EvidenceError
+            If it is malformed.
+        """
+        return PROOF.read(self.proof, ("proof",))
+
+    @property
+    def reason(self) -> str:
+        """What was removed, and why the parts that are left are closed."""
+        blocks, node = 0, self.tree
+        while node[0] == "free":
+            blocks, node = blocks + len(node[1]), node[3]
+        parts = node[1] if node[0] == "components" else [node]
+        if not parts:
+            return f"a coordinate subspace: {blocks} blocks in free families"
+        kinds = Counter(part[0] for part in parts)
+        told = [f"{count} {_PARTS[kind]}" for kind, count in sorted(kinds.items())]
+        first = f"{blocks} blocks in free families, then " if blocks else ""
+        return f"{first}parts: {', '.join(told)}"
+
+    def prove(self, steps: Steps) -> None:
         """Replay the reductions and check the hypothesis of every part's theorem."""
-        steps.require(self.answer.value == "closed", "the verdict is closed")
         steps.require(len(self.problem.supports) == 2, "the problem has two factors")
-        self._replay(start(*self.problem.supports), self.proof, steps)
-
-    def _replay(self, state: Masked, node: Sequence[Any], steps: Steps) -> None:
-        kind = node[0]
-        if kind == "free":
-            try:
-                rest = remove_free(state, node[1], node[2])
-            except ReductionError as error:
-                steps.require(False, f"the family {node[1]} spans all matrices", str(error))
-                raise
-            steps.require(True, f"the family {node[1]} spans all matrices on its cells")
-            self._replay(rest, node[3], steps)
-        elif kind == "components":
-            classes = components(state)
-            steps.require(len(node[1]) == len(classes), f"{len(classes)} components have a proof")
-            for terms, proof in zip(classes, node[1], strict=True):
-                self._replay(state.family(terms), proof, steps)
-        elif kind == "comparable":
-            steps.require(is_full(state), "all cells of the blocks that are left are observed")
-            bad = first_incomparable(state.left, state.right)
-            steps.require(bad is None, "any two blocks are disjoint or comparable", f"{bad}")
-        elif kind == "cases":
-            cases = Cases(state)
-            try:
-                cases.check(node[1])
-            except ReductionError as error:
-                steps.require(False, "in every case factors reach the target", str(error))
-                raise
-            steps.require(
-                True,
-                f"in each of {cases.leaves} cases factors reach all targets on which "
-                f"{len(cases.conditions)} minors vanish, as they do on the set",
-            )
-        else:
-            steps.require(False, "the proof uses known rules", repr(kind))
+        with proving(steps, "the proof has the form of its kind"):
+            tree = self.tree
+        _replay(start(*self.problem.supports), tree, steps)
 
     def explain(self) -> str:
         """Return the proof in words."""
-        return "\n".join(_sentences(self.proof, start(*self.problem.supports), ""))
+        return "\n".join(_sentences(start(*self.problem.supports), self.tree, ""))
 
 
+def _replay(state: Masked, node: tuple[Any, ...], steps: Steps) -> None:
+    """Check a proof that a masked problem is closed."""
+    while node[0] == "free":
+        with proving(steps, f"terms {_listed(state, node)} reach all matrices on their cells"):
+            state = reduced(state, node[:3])
+        node = node[3]
+    if node[0] == "components":
+        classes = components(state)
+        steps.require(len(node[1]) == len(classes), f"{len(classes)} components have a proof")
+        for blocks, part in zip(classes, node[1], strict=True):
+            _replay(state.family(blocks), part, steps)
+    elif node[0] == "comparable":
+        steps.require(is_full(state), "all cells of the blocks that are left are observed")
+        bad = first_incomparable(state.left, state.right)
+        steps.require(
+            bad is None,
+            "any two blocks are disjoint or comparable",
+            f"blocks of terms {state.terms(bad or ())}",
+        )
+    else:
+        cases = Cases(state)
+        with proving(steps, "in every case factors reach the target"):
+            cases.prove(node[1])
+        steps.note(
+            f"in each of {cases.leaves} cases factors reach all targets on which "
+            f"{len(cases.conditions)} minors vanish, as they do on the set"
+        )
+
+
+def _listed(state: Masked, node: tuple[Any, ...]) -> list[int]:
+    """Return the terms of a family; what does not exist is left to its check."""
+    return state.terms([k for k in node[1] if k < len(state.origin)])
+
+
+_PARTS = {
+    "comparable": "of comparable rectangles",
+    "free": "with further free families",
+    "cases": "where factors were found in all cases",
+}
 _EVIDENCE = {
     "columns": "for generic first factors every column can be solved for",
     "rows": "for generic second factors every row can be solved for",
@@ -195,38 +251,41 @@ _EVIDENCE = {
 }
 
 
-def _sentences(node: Sequence[Any], state: Masked, indent: str) -> list[str]:
-    """Return a proof of closedness as indented sentences."""
-    if node[0] == "free":
-        terms = sorted({state.origin[k] for k in node[1]})
-        cells = int(state.family(node[1]).observed.sum())
-        line = f"{indent}The terms {terms} reach every matrix on their {cells} cells: "
-        return [
-            line + _EVIDENCE[node[2][0]] + ". Leave them and their cells away.",
-            *_sentences(node[3], state.without(node[1]), indent),
-        ]
+def _sentences(state: Masked, node: tuple[Any, ...], indent: str) -> Iterator[str]:
+    """Yield a proof of closedness as indented sentences."""
+    while node[0] == "free":
+        _, blocks, evidence, rest = node
+        cells = int(state.family(blocks).observed.sum())
+        where = "cell" if cells == 1 else f"{cells} cells"
+        yield (
+            f"{indent}The terms {state.terms(blocks)} reach every matrix on their {where}: "
+            f"{_EVIDENCE[evidence[0]]}. Leave them and their cells away."
+        )
+        state, node = state.without(blocks), rest
+    terms = state.terms(range(len(state.origin)))
     if node[0] == "components":
         classes = components(state)
         if not classes:
-            return [f"{indent}Nothing is left: the set is a coordinate subspace, closed."]
-        lines = [f"{indent}{len(classes)} independent parts are left, and each is closed:"]
-        for terms, proof in zip(classes, node[1], strict=True):
-            lines += _sentences(proof, state.family(terms), indent + "  ")
-        return lines
-    if node[0] == "cases":
+            yield f"{indent}Nothing is left: the set is a coordinate subspace, closed."
+            return
+        if len(classes) > 1:
+            yield f"{indent}{len(classes)} independent parts are left, and each is closed:"
+            indent += "  "
+        for blocks, part in zip(classes, node[1], strict=True):
+            yield from _sentences(state.family(blocks), part, indent)
+    elif node[0] == "comparable":
+        yield (
+            f"{indent}The blocks of the terms {terms} are pairwise disjoint or comparable, so they "
+            "can be chosen orthogonal: limits of their sums are such sums."
+        )
+    else:
         cases = Cases(state)
-        cases.check(node[1])
-        terms = sorted(set(state.origin))
-        if not cases.conditions:
-            where = "every matrix on their cells"
-        else:
-            minors = ", ".join(f"{list(r)} x {list(c)}" for r, c in sorted(cases.conditions))
+        cases.prove(node[1])
+        minors = ", ".join(f"{list(r)} x {list(c)}" for r, c in sorted(cases.conditions))
+        where = "every matrix on their cells"
+        if minors:
             where = f"the matrices on their cells whose minors (rows x columns) {minors} vanish"
-        return [
+        yield (
             f"{indent}The blocks of the terms {terms} reach exactly {where}, by factors given in "
             f"each of {cases.leaves} cases: closed."
-        ]
-    return [
-        f"{indent}The blocks of the terms {sorted(set(state.origin))} are pairwise disjoint or "
-        "comparable, so they can be chosen orthogonal: limits of their sums are such sums."
-    ]
+        )

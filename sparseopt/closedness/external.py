@@ -8,65 +8,85 @@ from fractions import Fraction
 
 import numpy as np
 
-from sparseopt.certificate import Steps
-from sparseopt.closedness.exclusion import Matrix
-from sparseopt.closedness.limits import LimitCertificate
+from sparseopt.certificate import Steps, proves
+from sparseopt.closedness.certificate import proving
+from sparseopt.closedness.limits import LimitCertificate, Window
+from sparseopt.closedness.problem import Closedness
+from sparseopt.evidence import Word
 from sparseopt.serialization import json_type
 
+OUTSIDERS = ("z3",)
+"""The programs whose word may stand for a proof that a limit is no product."""
+ENGINE = Word(OUTSIDERS)
 
+
+@proves(Closedness)
 @json_type
 @dataclass(frozen=True, eq=False)
 class ExternalExclusionCertificate(LimitCertificate):
     """A limit of products; that it is no product is the word of an external program.
 
     The check verifies everything else: the reductions, the supports, the curve and its limit. What
-    is left is one statement, that the formula of `smtlib` has no solution. The claim says so. Any
-    program that reads SMT-LIB can repeat this step.
+    is left is one statement, that the formula of `smtlib` has no solution. Whoever allows the
+    program has it asked again. Any program that reads SMT-LIB can repeat this step.
 
     Attributes
     ----------
     engine : str
-        Name and version of the program that found no solution.
+        The program that found no solution, one of `OUTSIDERS`.
     """
 
     engine: str
 
     @property
-    def claim(self) -> str:
-        """What is proved, and what it relies on."""
-        return (
-            f"{self.problem.describe()}: the set is not closed, if {self.engine} is right that the "
-            "limit is no product (this step is not checked)"
-        )
+    def outsider(self) -> str:
+        """The program, read from `engine`.
 
-    def exclude(
-        self, left: np.ndarray, right: np.ndarray, observed: np.ndarray, steps: Steps
-    ) -> None:
-        """Check that the trust is named; the step itself is reported, not checked."""
+        Raises
+        ------
+        EvidenceError
+            If it is not one of `OUTSIDERS`.
+        """
+        return ENGINE.read(self.engine, ("engine",))
+
+    @property
+    def condition(self) -> str:
+        """Whose word the claim relies on."""
+        return f" (that the limit is no product is the word of {self.outsider})"
+
+    @property
+    def reason(self) -> str:
+        """What kind of limit it is, and whose word it relies on."""
+        word = f"relying on {self.outsider} that its limit is no product"
+        return f"curve of order {self.order}, {word}"
+
+    def exclude(self, window: Window, steps: Steps) -> None:
+        """Leave the step to the program, asked again if the user allows it."""
         steps.require(self.problem.field == "real", "the field is that of the formula, the reals")
-        steps.require(
-            bool(self.engine) and self.engine in self.answer.reason,
-            "the answer names the program that it relies on",
-        )
-        steps.note(
-            f"not checked: {self.engine} says that the limit is no product, that is, that the "
-            "SMT-LIB formula of this certificate has no solution"
-        )
+        with proving(steps, f"the program relied on is one of {', '.join(OUTSIDERS)}"):
+            outsider = self.outsider
+        step = "the limit is no product: the SMT-LIB formula of this certificate has no solution"
+        steps.relies_on(outsider, step, self.smtlib())
 
     def smtlib(self) -> str:
         """Return the formula, satisfiable exactly if the limit is a product, as SMT-LIB text."""
-        return smtlib(*self.window(), self.limit)
+        return smtlib(*self.window(), self.evidence.limit)
 
     def explain_exclusion(self) -> list[str]:
         """Return the formula."""
         return [
-            f"which is no product with these supports, says {self.engine} (not checked here):",
+            f"which is no product with these supports, says {self.outsider} (not checked here):",
             "this formula has no solution.",
             *(f"  {line}" for line in self.smtlib().splitlines()),
         ]
 
 
-def smtlib(left: np.ndarray, right: np.ndarray, observed: np.ndarray, matrix: Matrix) -> str:
+def smtlib(
+    left: np.ndarray,
+    right: np.ndarray,
+    observed: np.ndarray,
+    matrix: Sequence[Sequence[Fraction]],
+) -> str:
     """Return "there are real X, Y in the supports with X Y = A on the observed cells" in SMT-LIB.
 
     Examples
@@ -92,7 +112,7 @@ def _sum(i: int, j: int, terms: Sequence[int]) -> str:
     return "(+ " + " ".join(["0.0", *(f"(* x_{i}_{k} y_{k}_{j})" for k in terms)]) + ")"
 
 
-def _number(value: int | Fraction) -> str:
+def _number(value: Fraction) -> str:
     exact = Fraction(value)
     text = f"{abs(exact.numerator)}.0"
     text = f"(- {text})" if exact < 0 else text

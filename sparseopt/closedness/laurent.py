@@ -8,22 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from sparseopt.errors import ProblemError
+from sparseopt.evidence import Integer, Map, Rational
 
 Laurent = dict[int, Fraction]
 
+POWERS = Map(Integer(-1000, 1000), Rational())
+"""How a polynomial is written: exponent to coefficient."""
 
-def laurent(terms: Mapping[int, int | Fraction]) -> Laurent:
-    """Return a polynomial in normal form; refuse what is not an exact number."""
-    result = {}
-    for exponent, value in terms.items():
-        if isinstance(exponent, bool) or not isinstance(exponent, int):
-            raise ProblemError(f"the exponent {exponent!r} is not an integer")
-        if isinstance(value, bool) or not isinstance(value, int | Fraction):
-            raise ProblemError(f"the coefficient {value!r} is not an integer or a rational")
-        if value:
-            result[exponent] = Fraction(value)
-    return result
+
+def laurent(powers: Mapping[int, Fraction]) -> Laurent:
+    """Return the polynomial that was read."""
+    return {exponent: value for exponent, value in powers.items() if value}
 
 
 def add_product(total: Laurent, p: Laurent, q: Laurent) -> None:

@@ -5,22 +5,54 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from sparseopt.certificate import Certificate, Steps
-from sparseopt.closedness.exclusion import Matrix
-from sparseopt.closedness.laurent import Laurent, add_product, laurent, show
-from sparseopt.closedness.masked import Masked, ReductionError, replay
-from sparseopt.closedness.problem import Closedness, ClosednessVerdict
+from sparseopt.certificate import Steps
+from sparseopt.closedness.certificate import ClosednessCertificate, proving
+from sparseopt.closedness.laurent import POWERS, Laurent, add_product, laurent, show
+from sparseopt.closedness.masked import INDEX, INDICES, STEP, Masked, reduced, start
+from sparseopt.closedness.names import Names
+from sparseopt.evidence import EvidenceError, List, Rational, Record, brief
 
 Curve = list[list[Any]]
 """Nonzero entries of one factor: [row, column, {exponent: coefficient}], local indices."""
+Matrix = list[list[Fraction]]
+
+CURVE = List(Record((INDEX, INDEX, POWERS)))
+FORMS = {
+    "rows": INDICES,
+    "columns": INDICES,
+    "left": CURVE,
+    "right": CURVE,
+    "limit": List(List(Rational())),
+    "reductions": List(STEP),
+}
+
+
+class Evidence(NamedTuple):
+    """What a certificate of a limit says, read."""
+
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    left: tuple[tuple[int, int, Laurent], ...]
+    right: tuple[tuple[int, int, Laurent], ...]
+    limit: tuple[tuple[Fraction, ...], ...]
+    reductions: tuple[tuple[Any, ...], ...]
+
+
+class Window(NamedTuple):
+    """The part of a masked problem that a limit lives on."""
+
+    left: np.ndarray
+    right: np.ndarray
+    observed: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
-class LimitCertificate(Certificate):
+class LimitCertificate(ClosednessCertificate):
     """Factors that follow the supports, and the limit of their products.
 
     Only a sub-support is spoken of, rows P of the first and columns Q of the second factor: if its
@@ -29,17 +61,17 @@ class LimitCertificate(Certificate):
     factors to P and Q would make A' a product. (Terms may not be left out: with one term more the
     set may be all matrices.)
 
-    Subclasses say why the limit is no product.
+    Subclasses say why the limit is no product. What is checked, shown and used is `evidence`.
 
     Attributes
     ----------
     rows, columns : tuple of int
-        P and Q, indices into the first and the last dimension of the supports.
+        P and Q, distinct indices into the first and the last dimension of the supports.
     left, right : list of [i, k, {exponent: coefficient}]
         Nonzero entries of X(t), with i counted in P, and of Y(t), [k, j, ...] with j in Q.
     limit : list of list of Fraction
         X(t) Y(t) at t = 0, shape (len(rows), len(columns)). At cells that are not observed it is
-        not compared, and 0 is written.
+        0, and not compared.
     reductions : list
         Recorded steps, see `sparseopt.closedness.masked`, that lead to a masked problem; what is
         said above is then said of its blocks and observed cells. Without steps it is said of the
@@ -47,8 +79,6 @@ class LimitCertificate(Certificate):
         outside the set: on cells that are not observed the removed families reach every value.
     """
 
-    problem: Closedness
-    answer: ClosednessVerdict
     rows: tuple[int, ...]
     columns: tuple[int, ...]
     left: Curve
@@ -57,85 +87,125 @@ class LimitCertificate(Certificate):
     reductions: list[Any]
 
     @abstractmethod
-    def exclude(
-        self, left: np.ndarray, right: np.ndarray, observed: np.ndarray, steps: Steps
-    ) -> None:
+    def exclude(self, window: Window, steps: Steps) -> None:
         """Check why the limit is no product of factors with these supports on these cells."""
 
     @abstractmethod
     def explain_exclusion(self) -> list[str]:
         """Return why the limit is no product, as lines that follow "which is no product"."""
 
-    def masked(self) -> Masked:
-        """Return the masked problem that the curve speaks of.
+    @property
+    def verdict(self) -> str:
+        """Not closed."""
+        return "not_closed"
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """The fields, read once.
 
         Raises
         ------
-        ReductionError
-            If a recorded step does not hold.
+        EvidenceError
+            If one is malformed.
         """
-        left, right = self.problem.supports
-        if self.reductions:
-            return replay(left, right, self.reductions)
-        observed = np.ones((left.shape[0], right.shape[1]), dtype=bool)
-        return Masked(left, right, observed, tuple(range(left.shape[1])))
+        read = {name: form.read(getattr(self, name), (name,)) for name, form in FORMS.items()}
+        for side in ("left", "right"):
+            read[side] = tuple((a, b, laurent(powers)) for a, b, powers in read[side])
+        return Evidence(**read)
 
-    def window(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    @cached_property
+    def state(self) -> Masked:
+        """The masked problem that the curve speaks of.
+
+        Raises
+        ------
+        EvidenceError
+            If a recorded step is malformed or does not hold.
+        """
+        return self._states()[-1]
+
+    def _states(self) -> list[Masked]:
+        """Return the masked problem before every recorded step and after the last."""
+        left, right = self.problem.supports
+        if not self.evidence.reductions:
+            # All cells, without the memory that they would take.
+            observed = np.broadcast_to(np.True_, (left.shape[0], right.shape[1]))
+            return [Masked(left, right, observed, tuple(range(left.shape[1])))]
+        states = [start(left, right)]
+        for step in self.evidence.reductions:
+            states.append(reduced(states[-1], step))
+        return states
+
+    def window(self) -> Window:
         """Return the supports and the observed cells of the rows and columns spoken of.
 
         Raises
         ------
-        ReductionError
-            If a recorded step does not hold.
+        EvidenceError
+            If the evidence is malformed, or a row or column does not exist.
         """
-        state = self.masked()
-        rows, columns = list(self.rows), list(self.columns)
-        return state.left[rows], state.right[:, columns], state.observed[np.ix_(rows, columns)]
+        state = self.state
+        rows, columns = list(self.evidence.rows), list(self.evidence.columns)
+        for line, chosen, size in zip(
+            ("row", "column"), (rows, columns), state.observed.shape, strict=True
+        ):
+            if max(chosen, default=-1) >= size:
+                raise EvidenceError(f"there is no {line} {max(chosen)}, there are {size}")
+        observed = state.observed[np.ix_(rows, columns)]
+        return Window(state.left[rows], state.right[:, columns], observed)
+
+    @property
+    def names(self) -> Names:
+        """What rows, columns and blocks of the window are called in the problem."""
+        return Names(self.evidence.rows, self.evidence.columns, self.state.origin)
+
+    @property
+    def blocks(self) -> set[int]:
+        """The numbers of the blocks that the curve uses."""
+        return {k for _, k, _ in self.evidence.left} | {k for k, _, _ in self.evidence.right}
 
     @property
     def terms(self) -> tuple[int, ...]:
         """The inner indices that the curve uses."""
-        origin = self.masked().origin
-        used = {entry[1] for entry in self.left} | {entry[0] for entry in self.right}
-        return tuple(sorted({origin[k] for k in used}))
+        return tuple(self.state.terms(sorted(self.blocks)))
+
+    @property
+    def order(self) -> int:
+        """The highest power of t or 1/t in the factors."""
+        entries = (*self.evidence.left, *self.evidence.right)
+        return max((abs(exponent) for *_, p in entries for exponent in p), default=0)
 
     def marked_cells(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """Return the cells of the two supports that the curve uses, for figures."""
-        origin = self.masked().origin
-        left = [(self.rows[i], origin[k]) for i, k, _ in self.left]
-        return left, [(origin[k], self.columns[j]) for k, j, _ in self.right]
+        rows, columns, left, right, *_ = self.evidence
+        origin = self.state.origin
+        used = [(rows[i], origin[k]) for i, k, _ in left]
+        return used, [(origin[k], columns[j]) for k, j, _ in right]
 
     def limit_matrix(self) -> Any:
-        """Return the limit padded by zeros to the full shape, an object array of rationals."""
+        """Return the limit padded by zeros to the full shape, an object array of Fractions."""
         first, last = self.problem.supports[0], self.problem.supports[-1]
         full = np.full((first.shape[0], last.shape[1]), Fraction(0), dtype=object)
-        for i, row in zip(self.rows, self.limit, strict=True):
-            for j, value in zip(self.columns, row, strict=True):
+        for i, row in zip(self.evidence.rows, self.evidence.limit, strict=True):
+            for j, value in zip(self.evidence.columns, row, strict=True):
                 full[i, j] = value
         return full
 
-    def check(self, steps: Steps) -> None:
+    def prove(self, steps: Steps) -> None:
         """Expand the curve, compare the limit, and check why it is no product."""
-        supports = self.problem.supports
-        steps.require(self.answer.value == "not_closed", "the verdict is not_closed")
-        steps.require(len(supports) == 2, "the problem has two factors")
-        shape = (supports[0].shape[0], supports[1].shape[1])
-        for name, chosen, size in zip(
-            ("rows", "columns"), (self.rows, self.columns), shape, strict=True
+        steps.require(len(self.problem.supports) == 2, "the problem has two factors")
+        with proving(steps, "the evidence has the form of its kind"):
+            evidence = self.evidence
+        count = len(evidence.reductions)
+        with proving(
+            steps, f"the {count} recorded reductions hold, and the rows and columns exist"
         ):
-            inside = all(type(i) is int and 0 <= i < size for i in chosen)
-            distinct = len(set(chosen)) == len(chosen)
-            steps.require(inside and distinct, f"{name} are different indices below {size}")
-        try:
-            left, right, observed = self.window()
-        except ReductionError as error:
-            steps.require(False, "the recorded reductions hold", str(error))
-            raise
-        steps.require(True, f"the {len(self.reductions)} recorded reductions hold")
-        x = _entries(self.left, left, "X", steps)
-        y = _entries(self.right, right, "Y", steps)
-        self._check_limit(x, y, observed, steps)
-        self.exclude(left, right, observed, steps)
+            window = self.window()
+        with proving(steps, "X(t) and Y(t) have the asked supports"):
+            x = _entries(evidence.left, window.left, "X", self.names)
+            y = _entries(evidence.right, window.right, "Y", self.names)
+        self._check_limit(x, y, window.observed, steps)
+        self.exclude(window, steps)
 
     def _check_limit(
         self,
@@ -144,6 +214,10 @@ class LimitCertificate(Certificate):
         observed: np.ndarray,
         steps: Steps,
     ) -> None:
+        limit = self.evidence.limit
+        height, width = observed.shape
+        fits = len(limit) == height and all(len(row) == width for row in limit)
+        steps.require(fits, f"the limit has the shape {height} x {width}")
         products: dict[tuple[int, int], Laurent] = {}
         by_term: dict[int, list[tuple[int, Laurent]]] = {}
         for (k, j), q in y.items():
@@ -151,56 +225,59 @@ class LimitCertificate(Certificate):
         for (i, k), p in x.items():
             for j, q in by_term.get(k, []):
                 add_product(products.setdefault((i, j), {}), p, q)
-        poles = [cell for cell, p in products.items() if p and observed[cell] and min(p) < 0]
-        steps.require(not poles, "X(t) Y(t) has no negative power of t", f"at {poles[:1]}")
-        shape_fits = len(self.limit) == len(self.rows) and all(
-            len(row) == len(self.columns) for row in self.limit
-        )
-        steps.require(shape_fits, "the limit has the shape of the sub-support")
-        exact = all(isinstance(v, int | Fraction) for row in self.limit for v in row)
-        steps.require(exact, "the limit holds exact numbers")
-        for i, row in enumerate(self.limit):
-            for j, value in enumerate(row):
-                at_zero = products.get((i, j), {}).get(0, Fraction(0))
-                if at_zero != value and observed[i, j]:
-                    steps.require(False, f"X(0) Y(0) at ({i}, {j}) is the limit", str(at_zero))
-        steps.require(True, "the limit is X(t) Y(t) at t = 0")
+        names = self.names
+        with proving(steps, "the limit is X(t) Y(t) at t = 0, and 0 at cells not observed"):
+            for (i, j), seen in np.ndenumerate(observed):
+                product = products.get((i, j), {}) if seen else {}
+                if min(product, default=0) < 0:
+                    raise EvidenceError(f"X(t) Y(t) has a pole at {names.cell(i, j)}")
+                found, value = limit[i][j], product.get(0, Fraction(0))
+                if found != value:
+                    raise EvidenceError(
+                        f"it is {brief(value)} at {names.cell(i, j)}, not {brief(found)}"
+                    )
 
     def explain(self) -> str:
-        """Return the proof in words."""
-        lines = []
-        for step in self.reductions:
-            lines.append(_STEPS[step[0]].format(*step[1:]))
-        lines.append(
-            f"Take rows {list(self.rows)} and columns {list(self.columns)}, all else zero."
-        )
-        for name, curve in (("X", self.left), ("Y", self.right)):
-            lines += [f"  {name}[{a}, {b}](t) = {show(laurent(p))}" for a, b, p in curve]
+        """Return the proof in words, with rows, columns and terms of the problem."""
+        evidence, names = self.evidence, self.names
+        states = self._states()
+        lines = [
+            _sentence(step, before, after)
+            for step, before, after in zip(evidence.reductions, states, states[1:], strict=False)
+        ]
+        rows, columns = list(evidence.rows), list(evidence.columns)
+        lines.append(f"Take rows {rows} and columns {columns}, all else zero.")
+        for name, curve in (("X", evidence.left), ("Y", evidence.right)):
+            lines += [f"  {names.entry(name, a, b)}(t) = {show(p)}" for a, b, p in curve]
         lines.append("As t goes to 0, X(t) Y(t) converges to the matrix")
-        lines += ["  [" + ", ".join(str(v) for v in row) + "]" for row in self.limit]
+        lines += ["  [" + ", ".join(str(v) for v in row) + "]" for row in evidence.limit]
         return "\n".join([*lines, *self.explain_exclusion()])
 
 
-_STEPS = {
-    "free": "The blocks {0} reach every matrix on their cells: leave them and their cells away.",
-    "component": "The blocks fall into parts that share no observed cell: look at part {0}.",
-    "keep": "Look at rows {0} and columns {1} only.",
-}
+def _sentence(step: tuple[Any, ...], before: Masked, after: Masked) -> str:
+    """Return a recorded step in words, with the problems before and after it."""
+    if step[0] == "free":
+        return (
+            f"The terms {before.terms(step[1])} reach every matrix on their cells: leave them and "
+            "their cells away."
+        )
+    if step[0] == "component":
+        terms = after.terms(range(len(after.origin)))
+        return f"Of the parts that share no observed cell, look at that of the terms {terms}."
+    return f"Look at rows {list(step[1])} and columns {list(step[2])} only."
 
 
-def _entries(curve: Curve, support: Any, name: str, steps: Steps) -> dict[tuple[int, int], Laurent]:
+def _entries(
+    curve: tuple[tuple[int, int, Laurent], ...], support: np.ndarray, name: str, names: Names
+) -> dict[tuple[int, int], Laurent]:
     """Return the entries of a factor, after checking that they lie in the support."""
     entries: dict[tuple[int, int], Laurent] = {}
     for a, b, polynomial in curve:
-        inside = (
-            type(a) is int
-            and type(b) is int
-            and 0 <= a < support.shape[0]
-            and 0 <= b < support.shape[1]
-            and bool(support[a, b])
-        )
-        steps.require(inside, f"{name}[{a}, {b}] lies in the support")
-        steps.require((a, b) not in entries, f"{name}[{a}, {b}] is given once")
-        entries[a, b] = laurent(polynomial)
-    steps.require(True, f"{name}(t) has the asked support")
+        if a >= support.shape[0] or b >= support.shape[1]:
+            raise EvidenceError(f"the window has no entry number ({a}, {b}) of {name}")
+        if not support[a, b]:
+            raise EvidenceError(f"{names.entry(name, a, b)} lies outside the support")
+        if (a, b) in entries:
+            raise EvidenceError(f"{names.entry(name, a, b)} is given twice")
+        entries[a, b] = polynomial
     return entries

@@ -41,18 +41,36 @@ Source of the setting: Le, Riccietti, Gribonval, arXiv 2306.02666.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-PRIME = 2_147_483_629
-"""Ranks are computed modulo this prime: full rank modulo a prime is full rank over Q."""
+from sparseopt.evidence import EvidenceError, Integer, List, Node, Record
+from sparseopt.exact import rank_modulo
 
+ReductionError = EvidenceError
 
-class ReductionError(Exception):
-    """A step does not hold; the message says why."""
+INDEX = Integer()
+INDICES = List(INDEX, distinct=True)
+MATCHINGS = List(INDICES)
+POINT = List(Record((INDEX, INDEX, Integer(-1000, 1000))))
+FAMILY = List(INDEX, distinct=True, least=1)
+EVIDENCE = Node(
+    "kind of evidence",
+    {
+        "columns": (MATCHINGS,),
+        "rows": (MATCHINGS,),
+        "determined": (INDEX, INDEX, List(MATCHINGS)),
+        "determined_t": (INDEX, INDEX, List(MATCHINGS)),
+        "submersion": (POINT, POINT),
+    },
+)
+STEP = Node(
+    "reduction",
+    {"free": (FAMILY, EVIDENCE), "component": (INDEX,), "keep": (INDICES, INDICES)},
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,17 +84,33 @@ class Masked:
     observed : bool array, shape (m, n)
     origin : tuple of int
         The term of the asked problem that each block is a part of.
+    turned : bool
+        Whether these are the transposed matrices, which matters only for words.
     """
 
     left: np.ndarray
     right: np.ndarray
     observed: np.ndarray
     origin: tuple[int, ...]
+    turned: bool = False
 
     @property
     def transposed(self) -> Masked:
         """The problem of the transposed matrices."""
-        return Masked(self.right.T, self.left.T, self.observed.T, self.origin)
+        return Masked(self.right.T, self.left.T, self.observed.T, self.origin, not self.turned)
+
+    @property
+    def lines(self) -> tuple[str, str]:
+        """What rows and columns are in the problem that was asked."""
+        return ("column", "row") if self.turned else ("row", "column")
+
+    def place(self, i: int, j: int) -> tuple[int, int]:
+        """Return cell (i, j) as row and column of the problem that was asked."""
+        return (j, i) if self.turned else (i, j)
+
+    def terms(self, blocks: Iterable[int]) -> list[int]:
+        """Return the terms that blocks are parts of, each once, in ascending order."""
+        return sorted({self.origin[k] for k in blocks})
 
     def block(self, k: int) -> np.ndarray:
         """Return the observed cells of block k, a bool array of shape (m, n)."""
@@ -85,9 +119,8 @@ class Masked:
     def family(self, terms: Sequence[int]) -> Masked:
         """Return the blocks `terms` with their observed cells."""
         left, right = self.left[:, list(terms)], self.right[list(terms)]
-        return Masked(
-            left, right, covered(left, right) & self.observed, tuple(self.origin[k] for k in terms)
-        )
+        origin = tuple(self.origin[k] for k in terms)
+        return Masked(left, right, covered(left, right) & self.observed, origin, self.turned)
 
     def without(self, terms: Sequence[int]) -> Masked:
         """Return the other blocks on the cells that `terms` do not reach, in normal form."""
@@ -99,6 +132,7 @@ class Masked:
                 self.right[rest],
                 self.observed & ~reached,
                 tuple(self.origin[k] for k in rest),
+                self.turned,
             )
         )
 
@@ -106,11 +140,14 @@ class Masked:
         """Return the problem on some rows and columns, in normal form."""
         chosen = np.zeros_like(self.observed)
         chosen[np.ix_(list(rows), list(columns))] = True
-        return normal_form(Masked(self.left, self.right, self.observed & chosen, self.origin))
+        return normal_form(replace(self, observed=self.observed & chosen))
 
 
 def covered(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return the cells that some term covers, a bool array."""
+    """Return the cells that some term covers, a bool array.
+
+    A sum of zeros and ones in floats is 0 for zeros only, however many there are.
+    """
     product = left.astype(np.float32) @ right.astype(np.float32)
     return np.asarray(product > 0)
 
@@ -132,7 +169,7 @@ def normal_form(state: Masked) -> Masked:
     m, n = state.observed.shape
     left = np.array(lefts, dtype=bool).reshape(-1, m).T
     right = np.array(rights, dtype=bool).reshape(-1, n)
-    return Masked(left, right, state.observed, tuple(origin))
+    return Masked(left, right, state.observed, tuple(origin), state.turned)
 
 
 def _parts(cells: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -176,17 +213,17 @@ def is_full(state: Masked) -> bool:
 
 
 def remove_free(state: Masked, terms: Sequence[int], evidence: Sequence[Any]) -> Masked:
-    """Check that the family `terms` is free and return the rest in normal form."""
-    chosen = list(terms)
-    if not chosen or len(set(chosen)) != len(chosen):
-        raise ReductionError("a family is a list of different terms, not empty")
-    if not all(type(k) is int and 0 <= k < len(state.origin) for k in chosen):
-        raise ReductionError(f"family {chosen} names terms that do not exist")
-    _check_free(state.family(chosen), evidence)
-    return state.without(chosen)
+    """Check that the family `terms` is free and return the rest in normal form.
+
+    Raises
+    ------
+    EvidenceError
+        If the evidence is malformed or proves no such thing.
+    """
+    return reduced(state, STEP.read(["free", terms, evidence], ("reduction",)))
 
 
-def _check_free(family: Masked, evidence: Sequence[Any]) -> None:
+def _check_free(family: Masked, evidence: tuple[Any, ...]) -> None:
     kind = evidence[0]
     if kind == "columns":
         _check_matchings(family, evidence[1])
@@ -196,26 +233,28 @@ def _check_free(family: Masked, evidence: Sequence[Any]) -> None:
         _check_determined(family, *evidence[1:])
     elif kind == "determined_t":
         _check_determined(family.transposed, *evidence[1:])
-    elif kind == "submersion":
-        _check_submersion(family, *evidence[1:])
     else:
-        raise ReductionError(f"unknown evidence {kind!r}")
+        _check_submersion(family, *evidence[1:])
 
 
 def _check_matching(family: Masked, column: int, matching: Sequence[int]) -> None:
     rows = np.flatnonzero(family.observed[:, column]).tolist()
-    if len(matching) != len(rows) or len(set(matching)) != len(rows):
-        raise ReductionError(f"column {column}: a matching gives each row its own term")
+    line, across = family.lines
+    if len(matching) != len(rows):
+        raise EvidenceError(f"{across} {column}: a matching gives each {line} its own term")
     for i, k in zip(rows, matching, strict=True):
-        known = type(k) is int and 0 <= k < len(family.origin)
-        if not (known and family.left[i, k] and family.right[k, column]):
-            raise ReductionError(f"term {k} of the family does not cover cell ({i}, {column})")
+        if k >= len(family.origin):
+            raise EvidenceError(f"{across} {column}: the family has {len(family.origin)} blocks")
+        if not (family.left[i, k] and family.right[k, column]):
+            raise EvidenceError(
+                f"term {family.origin[k]} does not cover {line} {i} in {across} {column}"
+            )
 
 
 def _check_matchings(family: Masked, matchings: Sequence[Sequence[int]]) -> None:
     columns = np.flatnonzero(family.observed.any(axis=0)).tolist()
     if len(matchings) != len(columns):
-        raise ReductionError("one matching per column of the family is needed")
+        raise EvidenceError(f"one matching per {family.lines[1]} of the family is needed")
     for column, matching in zip(columns, matchings, strict=True):
         _check_matching(family, column, matching)
 
@@ -224,35 +263,39 @@ def _check_determined(
     family: Masked, fixed: int, term: int, matchings: Sequence[Sequence[Sequence[int]]]
 ) -> None:
     r, n = family.right.shape
-    if not (type(fixed) is int and 0 <= fixed < n and type(term) is int and 0 <= term < r):
-        raise ReductionError("the determined column and its term must exist")
+    line, across = family.lines
+    if fixed >= n or term >= r:
+        raise EvidenceError(f"there is no {across} {fixed}, or no block number {term}")
     target = family.observed[:, fixed]
     if not family.right[term, fixed] or bool((target & ~family.left[:, term]).any()):
-        raise ReductionError(f"term {term} does not cover all of column {fixed}")
+        raise EvidenceError(f"term {family.origin[term]} does not cover all of {across} {fixed}")
     others = [c for c in np.flatnonzero(family.observed.any(axis=0)).tolist() if c != fixed]
     if len(matchings) != len(others):
-        raise ReductionError("one list of matchings per other column is needed")
+        raise EvidenceError(f"one list of matchings per other {across} is needed")
     entries = np.flatnonzero(target).tolist()
     for column, variants in zip(others, matchings, strict=True):
         rows = np.flatnonzero(family.observed[:, column]).tolist()
         if len(variants) != len(entries):
-            raise ReductionError("one matching per entry of the determined column is needed")
+            raise EvidenceError(f"one matching per entry of the determined {across} is needed")
         for entry, matching in zip(entries, variants, strict=True):
             _check_matching(family, column, matching)
             if term in matching:
-                row = rows[list(matching).index(term)]
+                row = rows[matching.index(term)]
                 if row != entry and bool(target[row]):
-                    raise ReductionError(f"term {term} stands in row {row}, not in row {entry}")
+                    raise EvidenceError(
+                        f"{across} {column}: term {family.origin[term]} stands in {line} {row}, "
+                        f"not in {line} {entry}"
+                    )
 
 
 def integer_matrix(entries: Sequence[Sequence[int]], support: np.ndarray) -> np.ndarray:
     """Return the matrix with the given [row, column, value], refusing what leaves the support."""
     matrix = np.zeros(support.shape, dtype=np.int64)
+    given = set()
     for i, k, value in entries:
-        if not all(type(v) is int for v in (i, k, value)) or abs(value) > 1000:
-            raise ReductionError("the point of a submersion holds integers up to 1000")
-        if not (0 <= i < support.shape[0] and 0 <= k < support.shape[1] and support[i, k]):
-            raise ReductionError(f"entry ({i}, {k}) of the point is outside the support")
+        if i >= support.shape[0] or k >= support.shape[1] or not support[i, k] or (i, k) in given:
+            raise EvidenceError(f"entry ({i}, {k}) of a point leaves the support, or is repeated")
+        given.add((i, k))
         matrix[i, k] = value
     return matrix
 
@@ -276,34 +319,34 @@ def tangent_map(family: Masked, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return matrix
 
 
-def rank_modulo(matrix: np.ndarray) -> int:
-    """Return the rank of an integer matrix modulo `PRIME`, a lower bound of the rank over Q."""
-    work = np.mod(matrix, PRIME).astype(np.int64)
-    found = 0
-    for column in range(work.shape[1]):
-        below = np.flatnonzero(work[found:, column])
-        if not below.size:
-            continue
-        pivot = found + int(below[0])
-        work[[found, pivot]] = work[[pivot, found]]
-        inverse = pow(int(work[found, column]), -1, PRIME)
-        work[found] = work[found] * inverse % PRIME
-        factors = work[found + 1 :, column]
-        # Products stay below 2^62: both factors are below 2^31.
-        work[found + 1 :] = (work[found + 1 :] - np.outer(factors, work[found]) % PRIME) % PRIME
-        found += 1
-        if found == work.shape[0]:
-            break
-    return found
-
-
 def _check_submersion(family: Masked, x: Sequence[Any], y: Sequence[Any]) -> None:
     first, second = integer_matrix(x, family.left), integer_matrix(y, family.right)
+    # Entries are at most 1000: sums of their products do not overflow int64.
     if bool((first @ second)[family.observed].any()):
-        raise ReductionError("the point of the submersion does not have product zero")
+        raise EvidenceError("the point of the submersion does not have product zero")
     cells = int(family.observed.sum())
     if rank_modulo(tangent_map(family, first, second)) != cells:
-        raise ReductionError(f"the tangent map is not onto the {cells} cells")
+        raise EvidenceError(f"the tangent map is not onto the {cells} cells")
+
+
+def reduced(state: Masked, step: tuple[Any, ...]) -> Masked:
+    """Return what one step, as `STEP` reads it, leaves; see `replay`."""
+    if step[0] == "free":
+        _, blocks, evidence = step
+        if max(blocks) >= len(state.origin):
+            raise EvidenceError(f"there are {len(state.origin)} blocks, not all of {list(blocks)}")
+        _check_free(state.family(blocks), evidence)
+        return state.without(blocks)
+    if step[0] == "component":
+        classes = components(state)
+        if step[1] >= len(classes):
+            raise EvidenceError(f"there are {len(classes)} components, none of number {step[1]}")
+        return state.family(classes[step[1]])
+    _, *places = step
+    for line, chosen, size in zip(("row", "column"), places, state.observed.shape, strict=True):
+        if max(chosen, default=-1) >= size:
+            raise EvidenceError(f"there is no {line} {max(chosen)}")
+    return state.keep(*places)
 
 
 def replay(left: np.ndarray, right: np.ndarray, steps: Sequence[Sequence[Any]]) -> Masked:
@@ -314,25 +357,13 @@ def replay(left: np.ndarray, right: np.ndarray, steps: Sequence[Sequence[Any]]) 
     what was there before: a component is a factor of a product of nonempty sets, and a limit on
     some rows and columns outside the smaller set, padded by zeros, is a limit outside the larger
     one, since restricting factors restricts the product.
+
+    Raises
+    ------
+    EvidenceError
+        If a step is malformed or does not hold.
     """
     state = start(left, right)
-    for step in steps:
-        if step[0] == "free":
-            state = remove_free(state, step[1], step[2])
-        elif step[0] == "component":
-            classes = components(state)
-            if type(step[1]) is not int or not 0 <= step[1] < len(classes):
-                raise ReductionError(f"there is no component {step[1]}")
-            state = state.family(classes[step[1]])
-        elif step[0] == "keep":
-            state = state.keep(_indices(step[1], 0, state), _indices(step[2], 1, state))
-        else:
-            raise ReductionError(f"unknown step {step[0]!r}")
+    for step in List(STEP).read(steps, ("reductions",)):
+        state = reduced(state, step)
     return state
-
-
-def _indices(chosen: Sequence[int], axis: int, state: Masked) -> list[int]:
-    size = state.observed.shape[axis]
-    if not all(type(i) is int and 0 <= i < size for i in chosen) or len(set(chosen)) != len(chosen):
-        raise ReductionError(f"{chosen} are no different indices below {size}")
-    return list(chosen)

@@ -8,12 +8,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from sparseopt.certificate import Certificate, Steps
+from sparseopt.certificate import Certificate, Steps, proves
 from sparseopt.closedness.not_closed import NotClosedCertificate
 from sparseopt.closedness.problem import Closedness
 from sparseopt.errors import ProblemError
+from sparseopt.evidence import Integer
 from sparseopt.problem import Problem
-from sparseopt.serialization import json_type, same_content
+from sparseopt.serialization import json_type
 
 ALLOWED = ("remove", "add", "both")
 
@@ -31,6 +32,11 @@ class ClosedSupport:
         Number of entries in which they differ from I and J.
     lower_bound : int
         No closed supports differ from I and J in fewer entries.
+
+    Raises
+    ------
+    ProblemError
+        If the supports do not chain, or the numbers are no integers from 0 on.
     """
 
     supports: Sequence[np.ndarray]
@@ -39,6 +45,8 @@ class ClosedSupport:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "supports", Closedness(self.supports).supports)
+        for name in ("changes", "lower_bound"):
+            Integer().read(getattr(self, name), (name,))
 
     def __str__(self) -> str:
         bound = f"at least {self.lower_bound} needed"
@@ -50,84 +58,7 @@ class ClosedSupport:
 
 @json_type
 @dataclass(frozen=True, eq=False)
-class ClosedSupportCertificate(Certificate):
-    """Closed supports near others, with a proof of closedness and of a lower bound.
-
-    Lower bound. A certificate of "not closed" speaks of some rows R of I and some columns C of J
-    only: the set stays not closed whatever is changed outside I[R, :] and J[:, C], since the
-    products with rows R and columns C of a closed set are closed (they are the products whose
-    other rows and columns are zero). So closed supports differ in an entry of I[R, :] or J[:, C].
-    Certificates with pairwise disjoint R and pairwise disjoint C need one change each.
-
-    Attributes
-    ----------
-    closedness : Certificate
-        That the answer's supports are closed.
-    windows : list of NotClosedCertificate
-        Not closed: one per entry of the lower bound, with disjoint rows and disjoint columns.
-    """
-
-    problem: NearestClosedSupport
-    answer: ClosedSupport
-    closedness: Certificate
-    windows: list[NotClosedCertificate]
-
-    @property
-    def claim(self) -> str:
-        """What is proved."""
-        return f"{self.problem.describe()}: {self.answer}"
-
-    def check(self, steps: Steps) -> None:
-        """Check the changes, the proof of closedness, and the lower bound."""
-        problem, answer = self.problem, self.answer
-        pairs = list(zip(problem.supports, answer.supports, strict=True))
-        steps.require(all(a.shape == b.shape for a, b in pairs), "the shapes are kept")
-        removed = sum(int((a & ~b).sum()) for a, b in pairs)
-        added = sum(int((b & ~a).sum()) for a, b in pairs)
-        allowed = (problem.allow != "remove" or not added) and (
-            problem.allow != "add" or not removed
-        )
-        steps.require(allowed, f"the changes are of the kind {problem.allow!r}")
-        steps.require(answer.changes == removed + added, f"{removed + added} entries changed")
-        proof = self.closedness
-        steps.require(type(proof) in Closedness.certificates, "a closedness certificate is there")
-        asked = Closedness(list(answer.supports), problem.field)
-        steps.require(same_content(proof.problem, asked), "it is about the answer's supports")
-        steps.require(proof.answer.value == "closed", "its verdict is closed")
-        type(proof).check(proof, steps)
-        self._check_bound(steps)
-
-    def _check_bound(self, steps: Steps) -> None:
-        bound = len(self.windows)
-        steps.require(self.answer.lower_bound == bound, f"the lower bound is {bound}")
-        asked = Closedness(list(self.problem.supports), self.problem.field)
-        rows: list[int] = []
-        columns: list[int] = []
-        for proof in self.windows:
-            steps.require(type(proof) is NotClosedCertificate, "a certificate of the bound")
-            steps.require(same_content(proof.problem, asked), "it is about the given supports")
-            steps.require(proof.answer.value == "not_closed", "its verdict is not_closed")
-            type(proof).check(proof, steps)
-            rows += list(proof.rows)
-            columns += list(proof.columns)
-        apart = len(set(rows)) == len(rows) and len(set(columns)) == len(columns)
-        steps.require(apart, "the proofs of the bound share no row and no column")
-
-    def explain(self) -> str:
-        """Return the changes and the proof of closedness in words."""
-        lines = [str(self.answer)]
-        for name, a, b in zip("IJ", self.problem.supports, self.answer.supports, strict=True):
-            for word, cells in (("remove", a & ~b), ("add", b & ~a)):
-                listed = ", ".join(f"({i}, {j})" for i, j in np.argwhere(cells)[:20].tolist())
-                more = f" and {int(cells.sum()) - 20} more" if cells.sum() > 20 else ""
-                if listed:
-                    lines.append(f"  {word} {name}: {listed}{more}")
-        return "\n".join([*lines, self.closedness.explain()])
-
-
-@json_type
-@dataclass(frozen=True, eq=False)
-class NearestClosedSupport(Problem):
+class NearestClosedSupport(Problem[ClosedSupport, "ClosedSupportCertificate"]):
     """Closed supports near two given ones.
 
     Parameters
@@ -155,7 +86,7 @@ class NearestClosedSupport(Problem):
     supports: Sequence[np.ndarray]
     allow: str = "remove"
     field: str = "real"
-    certificates: ClassVar[tuple[type[Certificate], ...]] = (ClosedSupportCertificate,)
+    accuracy_is: ClassVar[str] = "share of the changes not proved to be needed"
 
     def __post_init__(self) -> None:
         if self.allow not in ALLOWED:
@@ -173,3 +104,86 @@ class NearestClosedSupport(Problem):
         """Return one line with the sizes."""
         left, right = (f"{s.shape[0]} x {s.shape[1]}" for s in self.supports)
         return f"closed supports near {left} and {right} ({self.allow}, {self.field})"
+
+
+@proves(NearestClosedSupport)
+@json_type
+@dataclass(frozen=True, eq=False)
+class ClosedSupportCertificate(Certificate):
+    """Closed supports near others, with a proof of closedness and of a lower bound.
+
+    Lower bound. A certificate of "not closed" speaks of some rows R of I and some columns C of J
+    only: the set stays not closed whatever is changed outside I[R, :] and J[:, C], since the
+    products with rows R and columns C of a closed set are closed (they are the products whose
+    other rows and columns are zero). Families that its reductions remove may reach further, but
+    what they reach within R x C does not depend on the rest. So closed supports differ in an entry
+    of I[R, :] or J[:, C]. Certificates with pairwise disjoint R and pairwise disjoint C need one
+    change each.
+
+    Attributes
+    ----------
+    closedness : Certificate
+        That the answer's supports are closed.
+    windows : list of NotClosedCertificate
+        Not closed: one per entry of the lower bound, with disjoint rows and disjoint columns.
+    """
+
+    problem: NearestClosedSupport
+    answer: ClosedSupport
+    closedness: Certificate
+    windows: list[NotClosedCertificate]
+
+    @property
+    def claim(self) -> str:
+        """What is proved."""
+        return f"{self.problem.describe()}: {self.answer}"
+
+    @property
+    def accuracy(self) -> float:
+        """Changes that may be too many, in proportion: see `NearestClosedSupport.accuracy_is`."""
+        answer = self.answer
+        return max(0, answer.changes - answer.lower_bound) / max(1, answer.changes)
+
+    def check(self, steps: Steps) -> None:
+        """Check the changes, the proof of closedness, and the lower bound."""
+        problem, answer = self.problem, self.answer
+        steps.require(type(answer) is ClosedSupport, "the answer is a pair of closed supports")
+        shapes = [support.shape for support in problem.supports]
+        kept = [support.shape for support in answer.supports] == shapes
+        steps.require(kept, "there are two supports, and their shapes are kept")
+        pairs = list(zip(problem.supports, answer.supports, strict=True))
+        removed = sum(int((a & ~b).sum()) for a, b in pairs)
+        added = sum(int((b & ~a).sum()) for a, b in pairs)
+        allowed = (problem.allow != "remove" or not added) and (
+            problem.allow != "add" or not removed
+        )
+        steps.require(allowed, f"the changes are of the kind {problem.allow!r}")
+        steps.require(answer.changes == removed + added, f"{removed + added} entries changed")
+        closed = Closedness(list(answer.supports), problem.field)
+        steps.require_proof(self.closedness, of=closed, verdict="closed")
+        self._check_bound(steps)
+
+    def _check_bound(self, steps: Steps) -> None:
+        bound = len(self.windows)
+        steps.require(self.answer.lower_bound == bound, f"the lower bound is {bound}")
+        given = Closedness(list(self.problem.supports), self.problem.field)
+        rows: list[int] = []
+        columns: list[int] = []
+        for proof in self.windows:
+            steps.require(type(proof) is NotClosedCertificate, "a limit in a window is its proof")
+            steps.require_proof(proof, of=given, verdict="not_closed")
+            rows += proof.evidence.rows
+            columns += proof.evidence.columns
+        apart = len(set(rows)) == len(rows) and len(set(columns)) == len(columns)
+        steps.require(apart, "the proofs of the bound share no row and no column")
+
+    def explain(self) -> str:
+        """Return the changes and the proof of closedness in words."""
+        lines = [str(self.answer)]
+        for name, a, b in zip("IJ", self.problem.supports, self.answer.supports, strict=True):
+            for word, cells in (("remove", a & ~b), ("add", b & ~a)):
+                listed = ", ".join(f"({i}, {j})" for i, j in np.argwhere(cells)[:20].tolist())
+                more = f" and {int(cells.sum()) - 20} more" if cells.sum() > 20 else ""
+                if listed:
+                    lines.append(f"  {word} {name}: {listed}{more}")
+        return "\n".join([*lines, self.closedness.explain()])

@@ -11,14 +11,22 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
+from sparseopt.evidence import EvidenceError, Integer, List, Rational, Record
+
 Variable = tuple[int, ...]
 Monomial = tuple[Variable, ...]
 Number = int | Fraction
 Polynomial = dict[Monomial, Number]
 
+NAME = List(Integer(), least=1, most=3)
+POLYNOMIAL = List(Record((Rational(), List(NAME))))
+
 ONE: Polynomial = {(): 1}
 LARGEST = 20_000
 """Terms of a product beyond which `multiply` refuses; a certificate stays cheap to check."""
+
+LARGEST_MINOR = 12
+"""Rows of a determinant beyond which `determinant` refuses."""
 
 
 def variable(name: Sequence[int]) -> Polynomial:
@@ -31,17 +39,19 @@ def read(terms: Any) -> Polynomial:
 
     Raises
     ------
-    ValueError
+    EvidenceError
         If a coefficient is not an exact number or a variable is not a list of integers.
     """
+    return polynomial(POLYNOMIAL.read(terms, ("polynomial",)))
+
+
+def polynomial(terms: Iterable[tuple[Number, Iterable[Variable]]]) -> Polynomial:
+    """Return the sum of terms that were read."""
     result: Polynomial = {}
     for coefficient, names in terms:
-        if isinstance(coefficient, bool) or not isinstance(coefficient, int | Fraction):
-            raise ValueError(f"the coefficient {coefficient!r} is not an integer or a rational")
-        monomial = tuple(sorted(tuple(name) for name in names))
-        if not all(type(index) is int for name in monomial for index in name):
-            raise ValueError(f"the variables {names!r} are not lists of integers")
-        _increase(result, monomial, coefficient)
+        # Sums of ints are faster than those of Fractions.
+        value = coefficient.numerator if coefficient.denominator == 1 else coefficient
+        _increase(result, tuple(sorted(names)), value)
     return result
 
 
@@ -67,9 +77,9 @@ def add(p: Polynomial, q: Polynomial, factor: Number = 1) -> Polynomial:
 
 
 def multiply(p: Polynomial, q: Polynomial) -> Polynomial:
-    """Return p q; refuse, by a ValueError, products of more than `LARGEST` terms."""
+    """Return p q; refuse, by an EvidenceError, products of more than `LARGEST` terms."""
     if len(p) * len(q) > LARGEST:
-        raise ValueError(f"a product of {len(p)} by {len(q)} terms is too large")
+        raise EvidenceError(f"a product of {len(p)} by {len(q)} terms is too large")
     if len(p) > len(q):
         p, q = q, p
     if list(p) == [()]:
@@ -83,7 +93,7 @@ def multiply(p: Polynomial, q: Polynomial) -> Polynomial:
 
 
 def power(p: Polynomial, exponent: int) -> Polynomial:
-    """Return p to a nonnegative power."""
+    """Return p to a power, which is taken to be 0 if it is negative."""
     result = ONE
     for _ in range(exponent):
         result = multiply(result, p)
@@ -168,7 +178,15 @@ def is_product(p: Polynomial, factors: Sequence[Polynomial]) -> bool:
 
 
 def determinant(matrix: Sequence[Sequence[Polynomial]]) -> Polynomial:
-    """Return the determinant, by expansion along rows over sets of columns. O(s 2^s) products."""
+    """Return the determinant, by expansion along rows over sets of columns. O(s 2^s) products.
+
+    Raises
+    ------
+    EvidenceError
+        Above `LARGEST_MINOR` rows.
+    """
+    if len(matrix) > LARGEST_MINOR:
+        raise EvidenceError(f"a determinant of {len(matrix)} rows is too large to expand")
     minors: dict[tuple[int, ...], Polynomial] = {(): ONE}
     for row in matrix:
         grown: dict[tuple[int, ...], Polynomial] = {}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import scipy.sparse
 
 from sparseopt.arrays import as_support
-from sparseopt.certificate import Certificate
 from sparseopt.errors import ProblemError
 from sparseopt.problem import Problem
 from sparseopt.serialization import json_type
@@ -36,7 +35,7 @@ class ClosednessVerdict:
 
 @json_type
 @dataclass(frozen=True, eq=False)
-class Closedness(Problem):
+class Closedness(Problem[ClosednessVerdict, Any]):
     """Is ``{ W_1 ... W_L : supp W_l in I_l }`` a closed set?
 
     If it is not, there are data sets for which training a network with these supports has no
@@ -63,7 +62,6 @@ class Closedness(Problem):
 
     supports: Sequence[np.ndarray]
     field: str = "real"
-    certificates: ClassVar[tuple[type[Certificate], ...]] = ()
 
     def __post_init__(self) -> None:
         if self.field not in ("real", "complex"):

@@ -42,6 +42,7 @@ def lu_window_count(supports: Sequence[object]) -> int:
     if len(checked) != 2:
         raise ProblemError(f"it takes two supports [I, J], not {len(checked)}")
     left, right = checked
+    # Sums of zeros and ones in floats are 1 for a single one only, however many there are.
     cover = left.astype(np.float32) @ right.astype(np.float32)
     total = 0
     for k in range(left.shape[1]):
@@ -51,7 +52,8 @@ def lu_window_count(supports: Sequence[object]) -> int:
         single = cover[np.ix_(rows, columns)] == 1
         if single.all():
             continue
+        # Paths between two ends are at most as many as cells: exact in float64. Sums are not.
         b = single.astype(np.float64)
         paths = b @ (b.T @ b) if len(columns) <= len(rows) else (b @ b.T) @ b
-        total += int(paths[~single].sum())
+        total += sum(int(row) for row in np.where(single, 0, paths.astype(np.int64)).sum(axis=1))
     return total

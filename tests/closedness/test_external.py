@@ -15,6 +15,7 @@ from sparseopt_closedness.limit_curves import LimitCurves
 import sparseopt as so
 from sparseopt.closedness.external import smtlib
 from sparseopt.closedness.masked import start
+from sparseopt.sparse_training import TrainingCertificate
 
 LEFT = np.array([[0, 1, 1], [1, 1, 0], [1, 0, 1]])
 RIGHT = np.array([[0, 1, 1], [0, 1, 1], [1, 0, 1]])
@@ -45,7 +46,9 @@ def external() -> so.Solution:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(curves, "STEPS", 0)
         patch.setattr(LimitCurves, "solve", give_up)
-        return so.solve(PROBLEM, allow_external=True, seed=2, time_limit=100.0)
+        return so.solve(
+            PROBLEM, "external_exclusion", allow_external=True, seed=2, time_limit=100.0
+        )
 
 
 def test_marked_as_relying_on_z3(external: so.Solution) -> None:
@@ -53,12 +56,38 @@ def test_marked_as_relying_on_z3(external: so.Solution) -> None:
     assert external.answer.value == "not_closed"
     assert "relying on z3" in external.answer.reason
     again = so.Solution.from_json(external.to_json())
+    assert external.status is so.Status.UNCHECKED
     check = so.verify(again)
-    assert check.ok
-    assert "if z3" in check.claim
-    assert any(line.startswith("note: not checked: z3") for line in check.details)
+    assert not check.ok
+    assert check.outcome == "relies on"
+    assert "if z3 is right" in check.claim
+    assert any(line.startswith("NOT CHECKED: z3") for line in check.details)
     assert again.certificate is not None
     assert "(check-sat)" in again.certificate.explain()
+
+
+def test_asked_again_where_allowed(external: so.Solution) -> None:
+    assert so.verify(external, allow=("z3",)).ok
+    right: Any = external.certificate
+    # The limit is a product of these factors: z3 must not confirm that it is none.
+    one = so.Closedness([[[1]], [[1]]])
+    forged = so.ExternalExclusionCertificate.proved(
+        one, (0,), (0,), [[0, 0, {0: 1}]], [[0, 0, {0: 1}]], [[1]], [], right.engine
+    )
+    assert so.verify(forged).outcome == "relies on"
+    check = so.verify(forged, allow=("z3",))
+    assert check.outcome == "refused"
+    assert "asked again" in check.details[-1]
+
+
+def test_nested_it_is_not_accepted_either(external: so.Solution) -> None:
+    """A verdict on training that rests on z3 is no more accepted than one that says so."""
+    problem = so.SparseTraining([LEFT, RIGHT])
+    nested = TrainingCertificate.proved(problem, external.certificate)
+    check = so.verify(nested)
+    assert check.outcome == "relies on"
+    assert "if z3 is right" in check.claim
+    assert so.verify(nested, allow=("z3",)).ok
 
 
 def test_all_but_the_external_step_is_checked(external: so.Solution) -> None:
@@ -73,7 +102,7 @@ def test_all_but_the_external_step_is_checked(external: so.Solution) -> None:
         {"answer": so.ClosednessVerdict("closed", right.answer.reason)},
         {"problem": so.Closedness([LEFT, RIGHT], "complex")},
     ):
-        assert not so.verify(dataclasses.replace(right, **changes)).ok, changes
+        assert so.verify(dataclasses.replace(right, **changes)).outcome == "refused", changes
 
 
 def test_a_chain_does_not_rest_on_it(external: so.Solution) -> None:
@@ -81,7 +110,7 @@ def test_a_chain_does_not_rest_on_it(external: so.Solution) -> None:
     chain = so.Closedness([np.eye(3), LEFT, RIGHT])
     answer = so.ClosednessVerdict("not_closed", right.answer.reason)
     forged = so.ShortenedChainCertificate(chain, answer, [["absorb", 0, "right"]], right)
-    assert not so.verify(forged).ok
+    assert so.verify(forged).outcome == "refused"
 
 
 @pytest.mark.parametrize("seed", range(40))

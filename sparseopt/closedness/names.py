@@ -1,0 +1,54 @@
+"""What rows, columns and terms of a window are called in the problem that was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Names:
+    """Proofs count rows, columns and blocks within a window; people count in the whole.
+
+    Attributes
+    ----------
+    rows, columns : sequence of int
+        The row and the column of the whole for each of the window.
+    terms : sequence of int
+        The term that each block is a part of.
+    """
+
+    rows: Sequence[int]
+    columns: Sequence[int]
+    terms: Sequence[int]
+
+    def cell(self, i: int, j: int) -> str:
+        """Return a cell of the window as a place of the whole.
+
+        Examples
+        --------
+        >>> Names((3, 8), (5,), (0, 0)).cell(1, 0)
+        '(8, 5)'
+        """
+        return f"({self.rows[i]}, {self.columns[j]})"
+
+    def entry(self, kind: str, a: int, b: int) -> str:
+        """Return entry (row, block) of the first factor or (block, column) of the second.
+
+        `kind` is "x" or "y", in lower or upper case.
+        """
+        lines = (self.rows, self.terms) if kind in "xX" else (self.terms, self.columns)
+        return f"{kind}[{lines[0][a]}, {lines[1][b]}]"
+
+    def rows_of(self, chosen: Iterable[int], turned: bool = False) -> list[int]:
+        """Return rows of the whole, columns if `turned`."""
+        lines = self.columns if turned else self.rows
+        return [lines[i] for i in chosen]
+
+    def columns_of(self, chosen: Iterable[int], turned: bool = False) -> list[int]:
+        """Return columns of the whole, rows if `turned`."""
+        return self.rows_of(chosen, not turned)
+
+    def terms_of(self, chosen: Iterable[int]) -> list[int]:
+        """Return the terms that blocks are parts of, each once, in ascending order."""
+        return sorted({self.terms[k] for k in chosen})

@@ -1,0 +1,115 @@
+"""Exact linear algebra: one elimination over the rationals, one modulo a prime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+PRIME = 2_147_483_629
+"""The largest prime below 2^31 - 1: products of residues stay below 2^62."""
+
+
+def eliminate(rows: list[list[Any]], columns: int) -> list[int]:
+    """Bring rows of ints and Fractions to reduced echelon form over some columns, in place.
+
+    Returns the pivots among the first `columns`; row number i holds pivot number i.
+    O(rows x columns x width).
+    """
+    pivots: list[int] = []
+    for column in range(columns):
+        found = len(pivots)
+        pivot = next((i for i in range(found, len(rows)) if rows[i][column]), None)
+        if pivot is None:
+            continue
+        rows[found], rows[pivot] = rows[pivot], rows[found]
+        head = Fraction(rows[found][column])  # ints divided by ints would be floats
+        if head != 1:
+            rows[found] = [value / head for value in rows[found]]
+        for i in range(len(rows)):
+            factor = rows[i][column]
+            if i != found and factor:
+                rows[i] = [a - factor * b for a, b in zip(rows[i], rows[found], strict=True)]
+        pivots.append(column)
+    return pivots
+
+
+def rank(matrix: Sequence[Sequence[int | Fraction]]) -> int:
+    """Return the rank of a matrix of integers and rationals.
+
+    Examples
+    --------
+    >>> rank([[49, 49], [1, 1]])
+    1
+    """
+    rows = [list(row) for row in matrix]
+    return len(eliminate(rows, len(rows[0]) if rows else 0))
+
+
+def fixed_unknowns(
+    system: Sequence[Sequence[int | Fraction]], unknowns: Sequence[Any]
+) -> dict[Any, Fraction] | None:
+    """Return the unknowns that linear equations fix, or None if they have no solution.
+
+    Each row of `system` holds the coefficients of one equation and then its right-hand side.
+
+    Examples
+    --------
+    >>> fixed_unknowns([[2, 0, 0, 1], [0, 1, 1, 5]], ["x", "y", "z"])
+    {'x': Fraction(1, 2)}
+    """
+    rows = [list(row) for row in system]
+    pivots = eliminate(rows, len(unknowns))
+    if any(row[-1] for row in rows[len(pivots) :]):
+        return None
+    alone = [i for i in range(len(pivots)) if sum(1 for v in rows[i][:-1] if v) == 1]
+    return {unknowns[pivots[i]]: Fraction(rows[i][-1]) for i in alone}
+
+
+def eliminate_modulo(work: np.ndarray, columns: int) -> int:
+    """Bring residues modulo `PRIME` to echelon form over the first columns, in place.
+
+    Parameters
+    ----------
+    work : int64 array, shape (rows, width)
+        Entries from 0 to PRIME - 1.
+    columns : int
+
+    Returns
+    -------
+    int
+        The number of pivots: the rank, modulo `PRIME`, of the first columns.
+    """
+    found = 0
+    for column in range(columns):
+        if found == work.shape[0]:
+            break
+        below = np.flatnonzero(work[found:, column])
+        if not below.size:
+            continue
+        pivot = found + int(below[0])
+        work[[found, pivot]] = work[[pivot, found]]
+        inverse = pow(int(work[found, column]), -1, PRIME)
+        work[found] = work[found] * inverse % PRIME
+        factors = work[found + 1 :, column]
+        # Both factors are below 2^31, so products stay below 2^62.
+        work[found + 1 :] = (work[found + 1 :] - np.outer(factors, work[found]) % PRIME) % PRIME
+        found += 1
+    return found
+
+
+def residues(matrix: np.ndarray) -> np.ndarray:
+    """Return an integer matrix modulo `PRIME`, int64; exact also for Python ints of any size."""
+    return np.mod(matrix, PRIME).astype(np.int64)
+
+
+def rank_modulo(matrix: np.ndarray) -> int:
+    """Return the rank of an integer matrix modulo `PRIME`, a lower bound of the rank over Q."""
+    return eliminate_modulo(residues(matrix), matrix.shape[1])
+
+
+def counting_type(terms: int) -> type[np.floating]:
+    """Return the float type whose sums of that many zeros and ones are exact, in any order."""
+    return np.float32 if terms <= 2**24 else np.float64
