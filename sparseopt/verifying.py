@@ -7,19 +7,11 @@ from typing import Any
 
 from sparseopt.certificate import Certificate, Check, check_certificate
 from sparseopt.errors import ProblemError
+from sparseopt.files import read_text
 from sparseopt.finding import Finding
 from sparseopt.report import Report
 from sparseopt.serialization import from_json
 from sparseopt.solution import Solution
-
-
-def read_text(path: str | os.PathLike[str]) -> str:
-    """Return the text of a file; `ProblemError` if it is missing or is no text."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProblemError(f"cannot read {os.fspath(path)!r}: {error}") from error
 
 
 def verify(subject: Any) -> Check:

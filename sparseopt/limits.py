@@ -1,0 +1,35 @@
+"""What a file may ask of this process. A file that asks for more is refused before it is obeyed.
+
+Two rules leave little to choose: an array must have its bytes in the file that declares it, and
+what is not in the file but computed from it (inflated, repeated, broadcast, padded) is bounded by
+the numbers below. They are far above anything that people train, and low enough for a laptop.
+"""
+
+from __future__ import annotations
+
+TEXT_BYTES = 1 << 30
+"""Size of a text file."""
+
+DIRECTORY_BYTES = 1 << 24
+"""Size of the table of contents of an archive: about 150,000 entries."""
+
+INFLATED_BYTES = 1 << 30
+"""What all compressed entries of one archive may inflate to."""
+
+DENSE_ENTRIES = 1 << 28
+"""Entries of a sparse array once it is written out."""
+
+NODES = 100_000
+"""Nodes of a network's graph, functions written out."""
+
+COMPUTED_ENTRIES = 1 << 28
+"""Numbers that reading one network computes: constants, positions and windows, all together."""
+
+VALUE_ENTRIES = 1 << 28
+"""Entries of one value inside a network."""
+
+EDGES = 10**13
+"""Edges between the neurons of a network: one pass over them takes the better part of an hour."""
+
+COMPARED_EDGES = 10**12
+"""Edges up to which a loaded network is compared with the software that it comes from."""
