@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from sparseopt.errors import ProblemError
-from sparseopt.files import Archive, Path, open_regular
+from sparseopt.files import Archive, Path, open_regular, shown
 
 # Numbers, and the short words that scipy.sparse.save_npz writes.
 _KINDS = "biufcSU"
@@ -47,7 +47,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     with open_regular(path) as file:
         archive = Archive(file, name)
         for entry in archive.names:
-            where = f"{name}: the entry {entry[:80]!r}"
+            where = f"{name}: the entry {shown(entry)!r}"
             if not entry.endswith(".npy"):
                 raise ProblemError(f"{where} is no array; save the arrays by numpy.savez")
             content = archive.read(entry)
@@ -58,9 +58,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _header(
-    stream: BinaryIO | io.FileIO, size: int, name: str
-) -> tuple[tuple[int, ...], bool, np.dtype]:
+def _header(stream: BinaryIO, size: int, name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Read the header of an array whose file has `size` bytes; leave the stream at its data."""
     try:
         version = np.lib.format.read_magic(stream)  # type: ignore[arg-type]
@@ -84,7 +82,7 @@ def _header(
         raise ProblemError(f"{name} is no array saved by numpy, or is cut short") from error
     if dtype.kind not in _KINDS or dtype.itemsize > _LONGEST_ITEM:
         raise ProblemError(
-            f"{name} holds entries of dtype {str(dtype)[:80]}; numbers are read, nothing is "
+            f"{name} holds entries of dtype {shown(str(dtype))}; numbers are read, nothing is "
             "unpickled: convert it by .astype(float)"
         )
     needed = math.prod(shape) * dtype.itemsize

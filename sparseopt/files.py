@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import BinaryIO
 
 from sparseopt import limits
 from sparseopt.errors import ProblemError
@@ -19,7 +20,7 @@ _ENCRYPTED = 0x1
 
 
 @contextmanager
-def open_regular(path: Path) -> Iterator[io.FileIO]:
+def open_regular(path: Path) -> Iterator[BinaryIO]:
     """Open a regular file for reading; `ProblemError` for anything else.
 
     Looked at before it is opened, because opening some devices acts and opening a pipe waits; and
@@ -31,7 +32,7 @@ def open_regular(path: Path) -> Iterator[io.FileIO]:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
     except (OSError, ValueError) as error:
         raise ProblemError(f"{name} cannot be read: {_reason(error)}") from error
-    with io.FileIO(descriptor) as file:
+    with open(descriptor, "rb") as file:
         _require_regular(os.fstat(descriptor), name)
         yield file
 
@@ -66,7 +67,7 @@ def read_bytes(path: Path, limit: int, start: int = 0, count: int | None = None)
             raise ProblemError(f"{name} is too large: {count} bytes, at most {limit} are read")
         try:
             file.seek(start)
-            content = io.BufferedReader(file).read(count)
+            content = file.read(count)
         except OSError as error:
             raise ProblemError(f"{name} cannot be read: {_reason(error)}") from error
     if len(content) != count:
@@ -82,10 +83,16 @@ def read_text(path: Path, limit: int = limits.TEXT_BYTES) -> str:
         raise ProblemError(f"{os.fspath(path)!r} is not text in UTF-8: {error}") from error
 
 
+def shown(text: str, most: int = 80) -> str:
+    """Return a text of a file as messages may hold it: printable, and short."""
+    plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: most + 1])
+    return plain if len(plain) <= most else plain[: most - 1] + "…"
+
+
 class _Counted(io.RawIOBase):
     """A file that gives at most `limit` bytes, as long as there is a limit."""
 
-    def __init__(self, file: io.FileIO, limit: int) -> None:
+    def __init__(self, file: BinaryIO, limit: int) -> None:
         super().__init__()
         self._file = file
         self.limit: int | None = limit
@@ -123,13 +130,13 @@ class Archive:
 
     Parameters
     ----------
-    file : io.FileIO
+    file : binary file
         Open for as long as entries are read.
     name : str
         Of the file, for messages.
     """
 
-    def __init__(self, file: io.FileIO, name: str) -> None:
+    def __init__(self, file: BinaryIO, name: str) -> None:
         self._name = name
         counted = _Counted(file, limits.DIRECTORY_BYTES)
         try:
@@ -153,7 +160,7 @@ class Archive:
             )
 
     def _require_plain(self, entry: zipfile.ZipInfo) -> None:
-        where = f"{self._name}: the entry {entry.filename[:80]!r}"
+        where = f"{self._name}: the entry {shown(entry.filename)!r}"
         if entry.filename in self._entries:
             raise ProblemError(f"{where} occurs twice")
         if entry.flag_bits & _ENCRYPTED:

@@ -16,17 +16,29 @@ DIRECTORY_BYTES = 1 << 24
 INFLATED_BYTES = 1 << 30
 """What all compressed entries of one archive may inflate to."""
 
+MESSAGES = 5_000_000
+"""Fields of a protobuf message: each takes about a hundred bytes once it is parsed."""
+
+JSON_BYTES = 1 << 28
+"""Size of the graph of a .pt2 file."""
+
 DENSE_ENTRIES = 1 << 28
 """Entries of a sparse array once it is written out."""
 
 NODES = 100_000
 """Nodes of a network's graph, functions written out."""
 
-COMPUTED_ENTRIES = 1 << 28
-"""Numbers that reading one network computes: constants, positions and windows, all together."""
+COMPUTED_ENTRIES = 1 << 29
+"""Numbers that reading one network computes and keeps: constants, positions, windows, together."""
+
+COMPUTED_WORK = 10**10
+"""Numbers that computing constants of one network may touch."""
 
 VALUE_ENTRIES = 1 << 28
-"""Entries of one value inside a network."""
+"""Entries of one value inside a network: a volume of 645 cells a side."""
+
+LIVE_ENTRIES = 1 << 30
+"""Entries of the values that must be held at once to evaluate a network."""
 
 EDGES = 10**13
 """Edges between the neurons of a network: one pass over them takes the better part of an hour."""
