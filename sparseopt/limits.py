@@ -16,32 +16,35 @@ DIRECTORY_BYTES = 1 << 24
 INFLATED_BYTES = 1 << 30
 """What all compressed entries of one archive may inflate to."""
 
-MESSAGES = 5_000_000
+MESSAGES = 2_000_000
 """Fields of a protobuf message: each takes about a hundred bytes once it is parsed."""
 
 JSON_BYTES = 1 << 28
 """Size of the graph of a .pt2 file."""
 
-DENSE_ENTRIES = 1 << 28
+DENSE_ENTRIES = 1 << 27
 """Entries of a sparse array once it is written out."""
 
 NODES = 100_000
 """Nodes of a network's graph, functions written out."""
 
-COMPUTED_ENTRIES = 1 << 29
+COMPUTED_ENTRIES = 1 << 28
 """Numbers that reading one network computes and keeps: constants, positions, windows, together."""
 
 COMPUTED_WORK = 10**10
 """Numbers that computing constants of one network may touch."""
 
-VALUE_ENTRIES = 1 << 28
-"""Entries of one value inside a network: a volume of 645 cells a side."""
+VALUE_ENTRIES = 1 << 27
+"""Entries of one value inside a network: a volume of 512 cells a side."""
 
-LIVE_ENTRIES = 1 << 30
+LIVE_ENTRIES = 1 << 29
 """Entries of the values that must be held at once to evaluate a network."""
 
 EDGES = 10**13
-"""Edges between the neurons of a network: one pass over them takes the better part of an hour."""
+"""Edges between the neurons of a network: a pass over them takes an hour."""
 
-COMPARED_EDGES = 10**12
-"""Edges up to which a loaded network is compared with the software that it comes from."""
+COMPARED_EDGES = 2 * 10**11
+"""Edges up to which a loaded network is compared with the software that it comes from.
+
+Those of pools and other windows count 32 times: they are gone through cell by cell.
+"""

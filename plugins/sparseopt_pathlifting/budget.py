@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import sparseopt as so
 from sparseopt import limits
+from sparseopt.network import Conv, ConvTranspose, Dense
 
 MOST_AXES = 32
 """Axes of a value."""
@@ -28,10 +29,11 @@ class Budget:
             )
         self._entries -= count
 
-    def compute(self, kept: int, touched: int) -> None:
-        """Count numbers of a constant that is computed, and those that it is computed from."""
-        self.keep(kept)
-        self._work -= kept + touched
+    def compute(self, most: int, steps: int) -> None:
+        """Allow for a constant of at most so many numbers, which takes so many steps."""
+        self.keep(most)
+        self._entries += most  # what it really needs is counted once it is there
+        self._work -= steps
         if self._work < 0:
             raise so.ProblemError(
                 "computing its constants takes too long; fold them before the model is saved"
@@ -48,6 +50,17 @@ def require_room(shape: Iterable[int]) -> None:
             f"a value of shape {shape} has {math.prod(shape)} entries; at most "
             f"{limits.VALUE_ENTRIES} are read"
         )
+
+
+def is_comparable(network: so.Network) -> bool:
+    """Whether evaluating the network a few times takes minutes at most."""
+    cost = 0
+    for node in network.nodes:
+        if node.name in network.used:
+            shapes = [network.shapes[name] for name in node.inputs]
+            edges = node.op.edges(shapes, network.shapes[node.name])
+            cost += edges if isinstance(node.op, Dense | Conv | ConvTranspose) else 32 * edges
+    return cost <= limits.COMPARED_EDGES
 
 
 def require_affordable(network: so.Network) -> None:

@@ -154,7 +154,9 @@ def compute(
     count = _SIZES[node.op_type](inputs, attributes)
     require_room((count,))
     budget.compute(count, _steps(node, inputs) * max(count, _together(inputs, attributes)))
-    return _evaluated(node, inputs, opset)
+    results = _evaluated(node, inputs, opset)
+    budget.keep(_together(results, attributes))
+    return results
 
 
 def _steps(node: onnx.NodeProto, inputs: Arrays) -> int:

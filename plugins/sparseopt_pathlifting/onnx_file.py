@@ -65,7 +65,7 @@ def load(source: Any) -> tuple[onnx.ModelProto, str]:
 def _parse(content: bytes, name: str) -> onnx.ModelProto:
     model = onnx.ModelProto()
     try:
-        _count_fields(memoryview(content), model.DESCRIPTOR, 0, _DEEPEST)
+        _count_fields(content, 0, len(content), model.DESCRIPTOR, 0, _DEEPEST)
         model.ParseFromString(content)
     except (DecodeError, IndexError, RecursionError) as error:
         raise so.ProblemError(
@@ -76,8 +76,10 @@ def _parse(content: bytes, name: str) -> onnx.ModelProto:
     return model
 
 
-def _count_fields(content: memoryview, message: Any, before: int, depth: int) -> int:
-    """Return how many fields a message has, those of its parts included, plus `before`.
+def _count_fields(
+    content: bytes, place: int, end: int, message: Any, count: int, depth: int
+) -> int:
+    """Return `count` plus the fields of the message between two places, those of parts included.
 
     Walks the wire format, https://protobuf.dev/programming-guides/encoding, without allocating;
     numbers and texts are skipped. `ProblemError` above the limit.
@@ -85,40 +87,44 @@ def _count_fields(content: memoryview, message: Any, before: int, depth: int) ->
     if depth == 0:
         raise so.ProblemError("its parts are nested too deeply")
     parts = {f.number: f.message_type for f in message.fields if f.message_type is not None}
-    place, end, count = 0, len(content), before
     while place < end:
         count += 1
-        if count > limits.MESSAGES:
-            raise so.ProblemError(f"it has more than {limits.MESSAGES} fields")
         tag, place = _varint(content, place)
         kind = tag & 7
-        if kind == 0:
-            _, place = _varint(content, place)
-        elif kind == 1:
-            place += 8
-        elif kind == 5:
-            place += 4
-        elif kind == 2:
+        if kind == _BYTES:
             size, place = _varint(content, place)
             part = parts.get(tag >> 3)
             if part is not None:
-                count = _count_fields(content[place : place + size], part, count, depth - 1)
+                stop = min(place + size, end)
+                count = _count_fields(content, place, stop, part, count, depth - 1)
             place += size
+        elif kind == _NUMBER:
+            _, place = _varint(content, place)
+        elif kind in _FIXED:
+            place += _FIXED[kind]
         else:  # groups, which ONNX does not have
             raise DecodeError("unknown wire type")
+        if count > limits.MESSAGES:
+            raise so.ProblemError(f"it has more than {limits.MESSAGES} fields")
     return count
 
 
-def _varint(content: memoryview, place: int) -> tuple[int, int]:
+_NUMBER, _BYTES, _FIXED = 0, 2, {1: 8, 5: 4}
+
+
+def _varint(content: bytes, place: int) -> tuple[int, int]:
     """Return the number at a place, and the place after it; `IndexError` at the end."""
-    number = shift = 0
-    while shift < 70:
+    number = content[place]
+    place += 1
+    if number < 128:
+        return number, place
+    number &= 127
+    for shift in range(7, 70, 7):
         byte = content[place]
         place += 1
         number |= (byte & 127) << shift
         if byte < 128:
             return number, place
-        shift += 7
     raise DecodeError("a number is too long")
 
 
@@ -151,9 +157,9 @@ def _load_external(model: onnx.ModelProto, folder: Path, name: str) -> None:
         try:
             path, start, count = _place(tensor, folder)
             read[path] += count
+            tensor.raw_data = read_bytes(path, count, start, count)
             if read[path] > path.stat().st_size:
                 raise so.ProblemError("its file is shorter than all tensors in it together")
-            tensor.raw_data = read_bytes(path, count, start, count)
         except (so.ProblemError, OSError, ValueError) as error:
             raise so.ProblemError(f"{where} cannot be read: {error}") from error
         tensor.data_location = onnx.TensorProto.DEFAULT

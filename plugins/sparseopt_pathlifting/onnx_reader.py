@@ -96,7 +96,10 @@ def convert(graph: OnnxGraph) -> so.Network:
                 "the model again"
             ) from error
     network = graph.finish()
-    require_affordable(network)
+    try:
+        require_affordable(network)
+    except so.ProblemError as error:
+        raise so.ProblemError(f"{graph.source}: {error}") from error
     return network
 
 

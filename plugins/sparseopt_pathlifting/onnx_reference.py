@@ -39,10 +39,15 @@ def _spread(values: np.ndarray, shape: tuple[int, ...], axis: int, block: int) -
     """Return scales or zero points in a form that broadcasts to `shape`."""
     if values.size == 1:
         return values.reshape(())
+    count = shape[axis]
     if block > 0:
-        return np.take(values, np.arange(shape[axis]) // block, axis=axis)
-    tail = len(shape) - 1 - axis % len(shape)
-    return values.reshape(-1, *(1,) * tail)
+        due = (*shape[: axis % len(shape)], -(-count // block), *shape[axis % len(shape) + 1 :])
+        if values.shape != due:
+            raise ValueError(f"blocks of {block} need scales of shape {due}, not {values.shape}")
+        return np.take(values, np.arange(count) // block, axis=axis)
+    if values.shape != (count,):
+        raise ValueError(f"axis {axis} needs {count} scales, not an array of shape {values.shape}")
+    return values.reshape(-1, *(1,) * (len(shape) - 1 - axis % len(shape)))
 
 
 class BatchNormalization(OpRun):

@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 
 import sparseopt as so
-from sparseopt import limits
 from sparseopt_pathlifting.agreement import is_small, require_agreement
+from sparseopt_pathlifting.budget import is_comparable
 from sparseopt_pathlifting.onnx_graph import OnnxGraph
 
 # protobuf cannot serialize more.
@@ -30,7 +30,7 @@ def check_against_onnxruntime(
     Both get those parts of the model only that the reader has read, so that its limits hold for
     them as well.
     """
-    if network.edge_count > limits.COMPARED_EDGES:
+    if not is_comparable(network):
         return [f"not compared with other software: it has {network.edge_count} edges"]
     end = graph.head_input or graph.outputs[0]
     model = _part_read(model, graph, end)
