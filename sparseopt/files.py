@@ -151,7 +151,7 @@ class Archive:
             self._entries[entry.filename] = entry
             stored += entry.compress_size
             inflated += entry.file_size if entry.compress_type != zipfile.ZIP_STORED else 0
-        if stored > os.fstat(file.fileno()).st_size:
+        if stored > file.seek(0, os.SEEK_END):
             raise ProblemError(f"{name} is no honest archive: its entries exceed the file")
         if inflated > limits.INFLATED_BYTES:
             raise ProblemError(

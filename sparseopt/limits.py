@@ -19,8 +19,8 @@ INFLATED_BYTES = 1 << 30
 MESSAGES = 2_000_000
 """Fields of a protobuf message: each takes about a hundred bytes once it is parsed."""
 
-JSON_BYTES = 1 << 28
-"""Size of the graph of a .pt2 file."""
+GRAPH_BYTES = 1 << 27
+"""Size of the JSON of the graph in a .pt2 file, and of the pickle that lists its tensors."""
 
 DENSE_ENTRIES = 1 << 27
 """Entries of a sparse array once it is written out."""

@@ -53,14 +53,16 @@ def require_room(shape: Iterable[int]) -> None:
 
 
 def is_comparable(network: so.Network) -> bool:
-    """Whether evaluating the network a few times takes minutes at most."""
-    cost = 0
+    """Whether evaluating the network a few times takes minutes at most, and no giant buffers."""
+    cost = widest = 0
     for node in network.nodes:
         if node.name in network.used:
-            shapes = [network.shapes[name] for name in node.inputs]
-            edges = node.op.edges(shapes, network.shapes[node.name])
+            shape = network.shapes[node.name]
+            edges = node.op.edges([network.shapes[name] for name in node.inputs], shape)
             cost += edges if isinstance(node.op, Dense | Conv | ConvTranspose) else 32 * edges
-    return cost <= limits.COMPARED_EDGES
+            if isinstance(node.op, Conv | ConvTranspose):  # libraries write its windows out
+                widest = max(widest, edges // min(shape[0], node.op.weight.shape[0]))
+    return cost <= limits.COMPARED_EDGES and widest <= limits.LIVE_ENTRIES
 
 
 def require_affordable(network: so.Network) -> None:

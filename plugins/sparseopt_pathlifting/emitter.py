@@ -66,10 +66,12 @@ class Emitter:
         Shape of the input in the source, with a batch of 1.
     name : str
         Name of the input.
+    budget : Budget, optional
+        What was computed before.
     """
 
-    def __init__(self, shape: Shape, name: str) -> None:
-        self.budget = Budget()
+    def __init__(self, shape: Shape, name: str, budget: Budget | None = None) -> None:
+        self.budget = budget or Budget()
         self.builder = NetworkBuilder(sample_shape(shape), name)
         self.input = Value(self.builder.input, tuple(shape))
 

@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils import _pytree as pytree
 
 import sparseopt as so
+from sparseopt_pathlifting.budget import Budget, require_room
 from sparseopt_pathlifting.emitter import Emitter, Value
+from sparseopt_pathlifting.pt2_operators import is_runnable
 
 Rule = Callable[["TorchGraph", "Call"], Any]
 
@@ -76,6 +79,11 @@ class TorchGraph:
         The batch size with which the program was exported.
     aliases : dict of str to str
         Parameter name to the name under which the tensor was met first, for tied tensors.
+    allowed : frozenset of str, or None
+        For programs of files: operators that may run on constants besides those in
+        `pt2_operators`. None if the program is the user's own, and may run any.
+    budget : Budget, or None
+        What was computed for the program before.
     """
 
     def __init__(
@@ -84,14 +92,17 @@ class TorchGraph:
         shape: tuple[int, ...],
         fixed_batch: int,
         aliases: dict[str, str],
+        allowed: frozenset[str] | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.program = program
+        self.allowed = allowed
         self.shape = shape
         self.fixed_batch = fixed_batch
         self.origins: dict[str, str] = {}
         self.environment: dict[str, Any] = {}
         user_input = self._load_constants(aliases)
-        self.emit = Emitter(shape, user_input)
+        self.emit = Emitter(shape, user_input, budget)
         if fixed_batch > 1:
             self.emit.builder.note(f"the batch of {fixed_batch} was taken as 1")
         self.environment[user_input] = self.emit.input
@@ -131,7 +142,8 @@ class TorchGraph:
             elif spec.target in held:
                 tensor = held[spec.target]
                 # Networks are immutable: later training of the module must not reach them.
-                self.environment[name] = tensor.detach().clone()
+                own = self.allowed is not None
+                self.environment[name] = tensor.detach() if own else tensor.detach().clone()
                 self.origins[name] = aliases.get(spec.target, spec.target)
         if len(inputs) != 1:
             raise so.ProblemError(
@@ -176,6 +188,7 @@ class TorchGraph:
             target: Any = node.target
             if _is_random(target):
                 raise so.ProblemError("it draws random numbers, so the module is no fixed function")
+            self._require_runnable(node)
             with torch.no_grad():
                 result = target(*arguments, **keywords)
             if "empty" in str(target) and isinstance(result, torch.Tensor):
@@ -184,6 +197,30 @@ class TorchGraph:
             self.folded = self.folded or any(_is_float(a) for a in arguments)
             return True
         return False
+
+    def _require_runnable(self, node: torch.fx.Node) -> None:
+        """Refuse constants of files that are too large, or that other operators make."""
+        if self.allowed is None:
+            return
+        if not is_runnable(node.target, self.allowed):
+            raise so.ProblemError("this operator is not computed for programs in files")
+        for leaf in pytree.tree_leaves(node.meta.get("val")):
+            if isinstance(leaf, torch.Tensor):
+                require_room(leaf.shape)
+                self.emit.budget.compute(leaf.numel(), leaf.numel())
+                self.emit.budget.keep(leaf.numel())
+
+    def may_run(self) -> bool:
+        """Whether the whole program may be run: it is the user's own, or small and harmless."""
+        if self.allowed is None:
+            return True
+        for node in self.program.graph.nodes:
+            if node.op == "call_function" and not is_runnable(node.target, self.allowed):
+                return False
+            for leaf in pytree.tree_leaves(node.meta.get("val")):
+                if isinstance(leaf, torch.Tensor):
+                    require_room(leaf.shape)
+        return True
 
     def item(self, node: torch.fx.Node) -> Any:
         """Return the item of a list of values that a node picks."""
