@@ -145,6 +145,8 @@ def _guarded(build: Callable[[], Any]) -> Any:
     """Return what is built from JSON; `ProblemError` where it has another form than the schema."""
     try:
         return build()
+    except so.ProblemError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise so.ProblemError(
             f"its list of tensors is damaged: {type(error).__name__}: {shown(str(error))}"

@@ -16,8 +16,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch._export.verifier import load_verifier
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.export import ExportedProgram
+from torch.export.exported_program import ModuleCallEntry, ModuleCallSignature
 from torch.export.graph_signature import (
     ConstantArgument,
     ExportGraphSignature,
@@ -76,6 +78,8 @@ def file_shape(saved: SavedProgram, example: Any) -> tuple[int, ...]:
         sizes = [one(size) for size in meta["sizes"]]
         known = [fixed({tag: value}) if tag == "as_int" else None for tag, value in sizes]
         words = [str(value if tag == "as_int" else value["expr_str"]) for tag, value in sizes]
+    except so.ProblemError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise so.ProblemError(f"its input is damaged: {shown(str(error))}") from error
     shape = settled_shape(known, words, example)
@@ -157,35 +161,37 @@ class _Builder:
             graph_signature=ExportGraphSignature(inputs, self._outputs(results)),
             state_dict=self._saved.tensors,
             range_constraints={},
-            module_call_graph=[_calling(results)],
+            module_call_graph=[_calling(_user_input(inputs), results)],
             constants=self._saved.constants,
+            verifiers=[load_verifier("TRAINING")],  # which lets operators write in place
         )
 
     # Signature ------------------------------------------------------------------------------
 
     def _inputs(self) -> list[InputSpec]:
         specs = []
+        held = {**self._saved.tensors, **self._saved.constants}
         for place, (tag, body) in zip(
             self._json["inputs"], map(one, self._signature["input_specs"]), strict=True
         ):
             if tag not in _INPUTS:
                 raise so.ProblemError(
-                    f"the program takes a {shown(tag)!r}, which only unpickling could read; pass "
-                    "the module instead"
+                    f"the program takes a {shown(tag)!r}, which is not read; pass the module"
                 )
             kind, key = _INPUTS[tag]
             name = place["as_tensor"]["name"]
             target = body[key] if key else None
             with self._mode:
-                if not key:
+                if target is None:
                     meta = self._json["tensor_values"][name]
                     value = torch.empty(self._shape, dtype=SCALAR_TYPES[meta["dtype"]])
                 else:
-                    held = {**self._saved.tensors, **self._saved.constants}[target]
-                    value = torch.empty_strided(held.shape, held.stride(), dtype=held.dtype)
+                    like = held[target]
+                    value = torch.empty_strided(like.shape, like.stride(), dtype=like.dtype)
             node = self._graph.placeholder(_identifier(name))
+            node.name = name  # torch would change names of Python's own functions, such as input
             node.meta["val"] = value
-            self._nodes[name] = node
+            self._keep(name, node)
             persistent = body["persistent"] is True if tag == "buffer" else None
             specs.append(InputSpec(kind, TensorArgument(node.name), target, persistent))
         return specs
@@ -204,7 +210,7 @@ class _Builder:
                 else ConstantArgument("", result)
             )
             target = body[key] if key else None
-            if tag == "user_input_mutation":
+            if target is not None and tag == "user_input_mutation":
                 target = self._nodes[target].name
             specs.append(OutputSpec(kind, argument, target))
         return specs
@@ -243,23 +249,27 @@ class _Builder:
             ) from error
         stack = _module_stack(node.get("metadata", {}))
         if len(node["outputs"]) == 1 and "as_tensors" not in node["outputs"][0]:
-            self._nodes[outputs[0]] = self._call(outputs[0], target, arguments, keywords, value)
-            self._nodes[outputs[0]].meta["nn_module_stack"] = stack
+            made = self._call(outputs[0], target, arguments, keywords)
+            made.meta.update(val=value, nn_module_stack=stack)
+            self._keep(outputs[0], made)
             return
-        whole = self._call(f"{outputs[0]}_all", target, arguments, keywords, value)
-        whole.meta["nn_module_stack"] = stack
+        called = node.get("name") or target.__name__.partition(".")[0]
+        whole = self._call(called, target, arguments, keywords)
+        whole.meta.update(val=value, nn_module_stack=stack)
         for place, name in enumerate(outputs):
-            self._nodes[name] = self._call(name, getitem, (whole, place), {}, value[place])
-            self._nodes[name].meta["nn_module_stack"] = stack
+            made = self._call(name, getitem, (whole, place), {})
+            made.meta.update(val=value[place], nn_module_stack=stack)
+            self._keep(name, made)
 
-    def _call(
-        self, name: str, target: Any, arguments: Any, keywords: Any, value: Any
-    ) -> torch.fx.Node:
-        node = self._graph.create_node(
+    def _call(self, name: str, target: Any, arguments: Any, keywords: Any) -> torch.fx.Node:
+        return self._graph.create_node(
             "call_function", target, arguments, keywords, name=_identifier(name)
         )
-        node.meta["val"] = value
-        return node
+
+    def _keep(self, name: str, node: torch.fx.Node) -> None:
+        if name in self._nodes:
+            raise so.ProblemError(f"two values are named {shown(name)!r}")
+        self._nodes[name] = node
 
     def _arguments(
         self, target: Any, inputs: list[dict[str, Any]]
@@ -386,10 +396,12 @@ def _require_few_pieces(target: Any, arguments: Any) -> None:
         raise so.ProblemError("it cuts a value in too many pieces")
 
 
-def _calling(results: list[Any]) -> Any:
-    """Return how the program is called: one tensor in, a tuple out."""
-    from torch.export.exported_program import ModuleCallEntry, ModuleCallSignature
+def _user_input(inputs: list[InputSpec]) -> str:
+    return next(str(spec.arg.name) for spec in inputs if spec.kind == InputKind.USER_INPUT)
 
+
+def _calling(name: str, results: list[Any]) -> ModuleCallEntry:
+    """Return how the program is called: one tensor in, a tuple out."""
     _, inside = pytree.tree_flatten(((0,), {}))
     _, outside = pytree.tree_flatten(tuple(range(len(results))))
-    return ModuleCallEntry("", ModuleCallSignature([], [], inside, outside))
+    return ModuleCallEntry("", ModuleCallSignature([], [], inside, outside, [name]))
