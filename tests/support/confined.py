@@ -8,24 +8,25 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from types import TracebackType
 
 # Reads each file named on standard input; prints one line of JSON per file.
 _PROGRAM = """
-import json, resource, signal, sys, warnings
+import json, logging, resource, signal, sys, warnings
 warnings.simplefilter("ignore")
+logging.disable(logging.CRITICAL)
 import sparseopt as so
 from sparseopt.array_files import read_array
+import onnx, onnxruntime, torch  # the libraries themselves need address space
+import onnx.reference, sparseopt_pathlifting.onnx_reader, sparseopt_pathlifting.torch_reader
 
-if sys.argv[2] == "warm":  # the libraries themselves need address space
-    import onnx, onnxruntime, torch
-    import sparseopt_pathlifting.onnx_reader, sparseopt_pathlifting.torch_reader
 limit = int(sys.argv[1]) << 20
 with open("/proc/self/statm") as file:
     limit += int(file.read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 for line in sys.stdin:
-    path = line.rstrip("\\n")
-    signal.alarm(int(sys.argv[3]))
+    path = json.loads(line)
+    signal.alarm(int(sys.argv[2]))  # ends the process
     try:
         (read_array if path.endswith(".npy") else so.read)(path)
         outcome = "read"
@@ -34,36 +35,66 @@ for line in sys.stdin:
     except BaseException as error:
         outcome = f"FAULT: {type(error).__name__}: {error}"
     signal.alarm(0)
-    print(json.dumps([path, outcome]), flush=True)
+    print(json.dumps(outcome), flush=True)
 """
 
 
-def outcomes(
-    paths: Iterable[Path], *, megabytes: int = 3072, seconds: int = 60, warm: bool = True
-) -> dict[str, str]:
-    """Return what reading each file came to: "read", the text of a `ProblemError`, or a fault.
+class Reader:
+    """A process that reads files, `megabytes` beyond what its libraries take, `seconds` for each.
 
-    Each file gets `megabytes` beyond what the libraries take, and `seconds`. A file at which the
-    process ends is a fault, and the rest is read by the next process.
+    Where it ends, the next file is read by another.
     """
-    left = [str(path) for path in paths]
-    found: dict[str, str] = {}
-    while left:
-        mode = "warm" if warm else "cold"
-        command = [sys.executable, "-c", _PROGRAM, str(megabytes), mode, str(seconds)]
-        done = subprocess.run(
-            command,
-            input="\n".join(left) + "\n",
-            capture_output=True,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            check=False,
-        )
-        found.update(json.loads(line) for line in done.stdout.splitlines())
-        rest = [path for path in left if path not in found]
-        if rest:
-            found[rest[0]] = (
-                f"FAULT: the process ended with {done.returncode}: {done.stderr[-300:]}"
+
+    def __init__(self, megabytes: int = 3072, seconds: int = 60) -> None:
+        self._command = [sys.executable, "-c", _PROGRAM, str(megabytes), str(seconds)]
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end()
+
+    def _end(self) -> int:
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()
+        process.stdout.close()
+        return process.wait()
+
+    def read(self, path: Path) -> str:
+        """Return "read", the text of a `ProblemError`, or what went wrong, after "FAULT"."""
+        if self._process is None:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
             )
-        left = rest[1:]
-    return found
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(str(path)) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        return json.loads(line) if line else f"FAULT: the process ended with {self._end()}"
+
+
+def outcomes(paths: Iterable[Path]) -> dict[str, str]:
+    """Return what reading each file came to, by its name without suffix."""
+    with Reader() as reader:
+        return {path.stem: reader.read(path) for path in paths}
+
+
+def is_decent(outcome: str) -> bool:
+    """Whether it is an answer, or one printable sentence of tolerable length."""
+    return outcome.isprintable() and len(outcome) < 900 and not outcome.startswith("FAULT")
