@@ -82,7 +82,7 @@ def _header(stream: BinaryIO, size: int, name: str) -> tuple[tuple[int, ...], bo
         raise ProblemError(f"{name} is no array saved by numpy, or is cut short") from error
     if dtype.kind not in _KINDS or dtype.itemsize > _LONGEST_ITEM:
         raise ProblemError(
-            f"{name} holds entries of dtype {shown(str(dtype))}; numbers are read, nothing is "
+            f"{name} holds entries of dtype {shown(dtype)}; numbers are read, nothing is "
             "unpickled: convert it by .astype(float)"
         )
     needed = math.prod(shape) * dtype.itemsize

@@ -80,11 +80,14 @@ def read_text(path: Path, limit: int = limits.TEXT_BYTES) -> str:
     try:
         return read_bytes(path, limit).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ProblemError(f"{os.fspath(path)!r} is not text in UTF-8: {error}") from error
+        raise ProblemError(
+            f"{os.fspath(path)!r} is not text in UTF-8: {shown(error, 200)}"
+        ) from error
 
 
-def shown(text: str, most: int = 80) -> str:
-    """Return a text of a file as messages may hold it: printable, and short."""
+def shown(text: object, most: int = 80) -> str:
+    """Return a text of a file, or what stands in its place, for messages: printable, and short."""
+    text = str(text)
     plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: most + 1])
     return plain if len(plain) <= most else plain[: most - 1] + "…"
 
@@ -142,7 +145,9 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(counted)  # type: ignore[arg-type]
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise ProblemError(f"{name} is no archive (zip), or is cut short: {error}") from error
+            raise ProblemError(
+                f"{name} is no archive (zip), or is cut short: {shown(error, 200)}"
+            ) from error
         counted.limit = None
         self._entries: dict[str, zipfile.ZipInfo] = {}
         stored = inflated = 0
@@ -183,7 +188,7 @@ class Archive:
         """Return the bytes of an entry."""
         entry = self._entries.get(name)
         if entry is None:
-            raise ProblemError(f"{self._name} has no entry {name!r}; it is incomplete")
+            raise ProblemError(f"{self._name} has no entry {shown(name)!r}; it is incomplete")
         try:
             with self._zip.open(entry) as stream:
                 content = stream.read()
@@ -195,7 +200,11 @@ class Archive:
             ValueError,
             RuntimeError,  # NotImplementedError, and what zipfile says of flags it does not know
         ) as error:
-            raise ProblemError(f"{self._name}: the entry {name!r} is damaged: {error}") from error
+            raise ProblemError(
+                f"{self._name}: the entry {shown(name)!r} is damaged: {shown(error, 200)}"
+            ) from error
         if len(content) != entry.file_size:
-            raise ProblemError(f"{self._name}: the entry {name!r} is shorter than it declares")
+            raise ProblemError(
+                f"{self._name}: the entry {shown(name)!r} is shorter than it declares"
+            )
         return content

@@ -13,7 +13,7 @@ import scipy.sparse
 import sparseopt as so
 from sparseopt import limits
 from sparseopt.array_files import read_arrays
-from sparseopt.files import read_text
+from sparseopt.files import read_text, shown
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def _sparse(path: Path) -> Any:
         size = math.prod(int(n) for n in matrix.shape)
     except Exception as error:  # scipy raises whatever it meets in arrays that do not fit
         raise so.ProblemError(
-            f"{str(path)!r} holds no sparse matrix that scipy can read: {error}"
+            f"{str(path)!r} holds no sparse matrix that scipy can read: {shown(error, 200)}"
         ) from error
     if size > limits.DENSE_ENTRIES:
         raise so.ProblemError(

@@ -54,7 +54,7 @@ class Attributes:
         values = [int(n) for n in self.get(name) or [default] * count]
         if len(values) != count or min(values, default=least) < least:
             raise so.ProblemError(
-                f"{name} {shown(str(values))} must be {count} integers of at least {least}"
+                f"{name} {shown(values)} must be {count} integers of at least {least}"
             )
         return values
 
@@ -67,7 +67,7 @@ class Attributes:
         if self._unread:
             name = min(self._unread)
             raise so.ProblemError(
-                f"its attribute {name}={shown(str(self._values[name]))} is not supported"
+                f"its attribute {name}={shown(self._values[name])} is not supported"
             )
 
 

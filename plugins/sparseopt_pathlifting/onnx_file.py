@@ -54,7 +54,7 @@ def load(source: Any) -> tuple[onnx.ModelProto, str]:
             model = onnx.inliner.inline_local_functions(model)
         except Exception as error:  # the inliner is native code, and raises what it meets
             raise so.ProblemError(
-                f"{name}: its functions cannot be written out: {shown(str(error))}"
+                f"{name}: its functions cannot be written out: {shown(error)}"
             ) from error
     return model, name
 
@@ -170,7 +170,7 @@ def _place(tensor: onnx.TensorProto, folder: Path) -> tuple[Path, int, int]:
     """Return file, first byte and number of bytes of an external tensor."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     if not set(entries) <= _EXTERNAL_KEYS or len(entries) != len(tensor.external_data):
-        raise so.ProblemError(f"unknown or repeated keys {shown(str(sorted(entries)))}")
+        raise so.ProblemError(f"unknown or repeated keys {shown(sorted(entries))}")
     location = entries.get("location", "")
     path = folder / location
     away = PurePosixPath(location).is_absolute() or PureWindowsPath(location).anchor

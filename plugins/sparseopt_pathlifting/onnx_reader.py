@@ -92,7 +92,7 @@ def convert(graph: OnnxGraph) -> so.Network:
             raise so.ProblemError(f"{where} is refused: {error}") from error
         except Exception as error:  # an argument of a kind that no rule foresaw
             raise so.ProblemError(
-                f"{where} cannot be read: {type(error).__name__}: {shown(str(error), 200)}; export "
+                f"{where} cannot be read: {type(error).__name__}: {shown(error, 200)}; export "
                 "the model again"
             ) from error
     network = graph.finish()

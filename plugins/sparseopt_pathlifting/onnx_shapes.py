@@ -140,9 +140,7 @@ def split(graph: OnnxGraph, node: onnx.NodeProto) -> None:
         step = -(-x.shape[axis] // count)
         sizes = [max(0, min(step, x.shape[axis] - i * step)) for i in range(count)]
     if sum(sizes) != x.shape[axis] or len(sizes) != count or min(sizes) < 0:
-        raise so.ProblemError(
-            f"split {shown(str(sizes))} does not fit axis {axis} of shape {x.shape}"
-        )
+        raise so.ProblemError(f"split {shown(sizes)} does not fit axis {axis} of shape {x.shape}")
     cuts = np.cumsum(sizes)[:-1]
     parts = np.split(graph.emit.positions(x), cuts, axis=axis)
     for output, index in zip(node.output, parts, strict=True):
@@ -316,7 +314,7 @@ def _resized(
             raise so.ProblemError(f"sizes {target} do not fit an input of shape {x.shape}")
         return target, [new / old for new, old in zip(target, x.shape, strict=True)]
     if len(scales) != len(x.shape) or not all(0 < s < math.inf for s in scales):
-        raise so.ProblemError(f"scales {shown(str(scales))} do not fit an input of shape {x.shape}")
+        raise so.ProblemError(f"scales {shown(scales)} do not fit an input of shape {x.shape}")
     sizes = [math.floor(n * s) for n, s in zip(x.shape, scales, strict=True)]
     if min(sizes) < 1:
         raise so.ProblemError(f"scales {scales} leave nothing of an input of shape {x.shape}")

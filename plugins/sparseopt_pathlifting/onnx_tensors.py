@@ -50,7 +50,7 @@ def _type(tensor: TensorProto) -> tuple[int, str]:
 def byte_count(tensor: TensorProto) -> int:
     """Return how many bytes the shape of a tensor needs in raw form."""
     if len(tensor.dims) > MOST_AXES or any(n < 0 for n in tensor.dims):
-        raise so.ProblemError(f"the shape {shown(str(list(tensor.dims)))} is none of a tensor")
+        raise so.ProblemError(f"the shape {shown(list(tensor.dims))} is none of a tensor")
     return -(-math.prod(tensor.dims) * _type(tensor)[0] // 8)
 
 
@@ -69,7 +69,7 @@ def tensor_array(tensor: TensorProto) -> np.ndarray:
         right = [field] if due else []
     if found != due or filled != right:
         raise so.ProblemError(
-            f"its shape {shown(str(tuple(tensor.dims)))} needs {due} "
+            f"its shape {shown(tuple(tensor.dims))} needs {due} "
             f"{'bytes' if tensor.HasField('raw_data') else 'numbers'}, and it holds {found}"
             f"{', or numbers of another kind' if found == due else ''}"
         )
@@ -83,7 +83,7 @@ def sparse_array(sparse: onnx.SparseTensorProto, budget: Budget) -> np.ndarray:
     """Return a sparse tensor as a dense array."""
     shape = tuple(sparse.dims)
     if len(shape) > MOST_AXES or any(n < 0 for n in shape):
-        raise so.ProblemError(f"the shape {shown(str(shape))} is none of a tensor")
+        raise so.ProblemError(f"the shape {shown(shape)} is none of a tensor")
     require_room(shape)
     budget.keep(math.prod(shape))
     values, indices = tensor_array(sparse.values), tensor_array(sparse.indices)

@@ -77,10 +77,11 @@ def open_program(path: Any, budget: Budget) -> SavedProgram:
                 f"{name} is not a program saved by torch.export.save that can be read without "
                 f"unpickling, or is cut short: {error}"
             ) from error
-    major = saved.program.get("schema_version", {}).get("major")
+    version = saved.program.get("schema_version")
+    major = version.get("major") if isinstance(version, dict) else version
     if major != _SCHEMA:
         raise so.ProblemError(
-            f"{name} has schema {shown(str(major))}, {_SCHEMA} is read; save it again with torch "
+            f"{name} has schema {shown(major)}, {_SCHEMA} is read; save it again with torch "
             "2.6 or later"
         )
     return saved
@@ -135,7 +136,7 @@ def _json(archive: Archive, entry: str) -> dict[str, Any]:
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise so.ProblemError(f"its entry {entry!r} is no JSON: {shown(str(error))}") from error
+        raise so.ProblemError(f"its entry {entry!r} is no JSON: {shown(error)}") from error
     if not isinstance(document, dict):
         raise so.ProblemError(f"its entry {entry!r} is no JSON object")
     return document
@@ -149,7 +150,7 @@ def _guarded(build: Callable[[], Any]) -> Any:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise so.ProblemError(
-            f"its list of tensors is damaged: {type(error).__name__}: {shown(str(error))}"
+            f"its list of tensors is damaged: {type(error).__name__}: {shown(error)}"
         ) from error
 
 

@@ -81,7 +81,7 @@ def file_shape(saved: SavedProgram, example: Any) -> tuple[int, ...]:
     except so.ProblemError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise so.ProblemError(f"its input is damaged: {shown(str(error))}") from error
+        raise so.ProblemError(f"its input is damaged: {shown(error)}") from error
     shape = settled_shape(known, words, example)
     require_room(shape)
     return shape
@@ -281,7 +281,7 @@ class _Builder:
         given = {a["name"]: self._argument(a["arg"]) for a in inputs}
         unknown = set(given) - {a.name for a in schema.arguments}
         if unknown or len(given) != len(inputs):
-            raise so.ProblemError(f"its arguments {shown(str(sorted(given)))} are not its own")
+            raise so.ProblemError(f"its arguments {shown(sorted(given))} are not its own")
         placed = []
         for argument in schema.arguments:
             if argument.kwarg_only or argument.name not in given:

@@ -95,7 +95,7 @@ def _view(raw: bytearray, item: Stored) -> torch.Tensor:
     held = len(raw) // item.dtype.itemsize
     if last >= held:
         raise so.ProblemError(
-            f"its shape {shown(str(item.sizes))} needs {last + 1} entries, its storage has {held}"
+            f"its shape {shown(item.sizes)} needs {last + 1} entries, its storage has {held}"
         )
     if count > held:
         require_room(item.sizes)
@@ -119,7 +119,7 @@ def saved_tensors(content: bytes, name: str, budget: Budget) -> dict[str, torch.
     try:
         found = _Reading().run(archive.read(pickled))
     except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
-        raise so.ProblemError(f"{name} is damaged: {shown(str(error))}") from error
+        raise so.ProblemError(f"{name} is damaged: {shown(error)}") from error
     good = isinstance(found, dict) and all(
         isinstance(key, str) and isinstance(value, Stored) for key, value in found.items()
     )

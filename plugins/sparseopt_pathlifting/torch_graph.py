@@ -11,6 +11,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 import sparseopt as so
+from sparseopt.files import shown
 from sparseopt_pathlifting.budget import Budget, require_room
 from sparseopt_pathlifting.emitter import Emitter, Value
 from sparseopt_pathlifting.pt2_operators import is_runnable
@@ -45,12 +46,34 @@ def module_of(node: torch.fx.Node) -> tuple[str, str]:
     return str(path), kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
 
 
-class Call:
-    """One call of an operator, with its arguments by name and defaults filled in."""
+# Arguments that change where or how a result is kept, or what training would do, but no value.
+_WITHOUT_EFFECT = frozenset(
+    {
+        *("memory_format", "layout", "device", "pin_memory", "non_blocking", "copy"),
+        *("momentum", "cudnn_enabled", "generator", "implicit"),
+    }
+)
 
-    def __init__(self, node: torch.fx.Node, arguments: dict[str, Any]) -> None:
+
+class Call:
+    """One call of an operator, with its arguments by name and defaults filled in.
+
+    It remembers what a rule asked for: an argument that no rule looks at would be read as if it
+    were not there.
+
+    Parameters
+    ----------
+    node : torch.fx.Node
+    arguments : dict
+        All arguments, with defaults.
+    given : set of str
+        Names of those that differ from their default.
+    """
+
+    def __init__(self, node: torch.fx.Node, arguments: dict[str, Any], given: set[str]) -> None:
         self.node = node
         self.arguments = arguments
+        self._unread = given - _WITHOUT_EFFECT
 
     @property
     def name(self) -> str:
@@ -59,11 +82,20 @@ class Call:
         return path if path and kind.startswith("torch.nn.modules.") else self.node.name
 
     def __getitem__(self, key: str) -> Any:
+        self._unread.discard(key)
         return self.arguments[key]
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return an argument, or `default` where the operator has none of this name."""
+        self._unread.discard(key)
         return self.arguments.get(key, default)
+
+    def require_all_read(self) -> None:
+        """Refuse arguments that no rule has asked for."""
+        for name in sorted(self._unread):
+            value = self.arguments[name]
+            if value not in (torch.float32, torch.float64):  # as which the network is computed
+                raise so.ProblemError(f"its argument {name}={shown(value)} is not supported")
 
 
 class TorchGraph:
@@ -171,12 +203,16 @@ class TorchGraph:
         given = dict(zip((a.name for a in schema.arguments), node.args, strict=False))
         given.update(node.kwargs)
         arguments = {}
+        changed = set()
         for argument in schema.arguments:
             if argument.name in given:
-                arguments[argument.name] = self.resolve(given[argument.name])
+                value = given[argument.name]
+                arguments[argument.name] = self.resolve(value)
+                if not argument.has_default_value() or not _equal(value, argument.default_value):
+                    changed.add(argument.name)
             elif argument.has_default_value():
                 arguments[argument.name] = argument.default_value
-        return Call(node, arguments)
+        return Call(node, arguments, changed)
 
     def constant_result(self, node: torch.fx.Node) -> bool:
         """Compute the node if nothing in it depends on the input; return whether it was."""
@@ -279,6 +315,11 @@ class TorchGraph:
                 "in a module that returns one of them"
             )
         return self.emit.builder.finish(values[0].name)
+
+
+def _equal(value: Any, default: Any) -> bool:
+    """Whether a plain argument is what it would be if it were left out."""
+    return type(value) is type(default) and bool(value == default)
 
 
 def _holds_value(argument: Any) -> bool:

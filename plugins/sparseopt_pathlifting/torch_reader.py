@@ -221,7 +221,9 @@ def _convert_node(graph: TorchGraph, node: torch.fx.Node) -> None:
                 "this operator is not among those of a DAG ReLU network",
             )
             raise so.ProblemError(f"{reason}; cut the network before it, or replace it")
-        graph.environment[node.name] = rule(graph, graph.call(node))
+        call = graph.call(node)
+        graph.environment[node.name] = rule(graph, call)
+        call.require_all_read()
     except so.ProblemError as error:
         raise so.ProblemError(f"{where} is refused: {error}") from error
     except Exception as error:  # an argument of a kind that no rule foresaw

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import random
@@ -151,7 +152,7 @@ WORDS = [
 ]
 
 
-@examples(4000 if __import__("os").environ.get("FULL") else 60)
+@examples(6000)
 @given(seed=SEEDS)
 def test_changed_models(seed: int, reader: Reader, folder: Path) -> None:
     rng = random.Random(seed)
@@ -160,7 +161,7 @@ def test_changed_models(seed: int, reader: Reader, folder: Path) -> None:
     judge(reader, folder / "model.onnx", model.SerializeToString())
 
 
-@examples(2000 if __import__("os").environ.get("FULL") else 60)
+@examples(3000)
 @given(seed=SEEDS)
 def test_changed_bytes_of_models(seed: int, reader: Reader, folder: Path) -> None:
     rng = random.Random(seed)
@@ -190,7 +191,7 @@ def programs() -> list[torch.export.ExportedProgram]:
     ]
 
 
-@pytest.fixture(scope="module")
+@functools.cache
 def archives() -> list[dict[str, bytes]]:
     """Return entries of honest files, in the layouts of today and of torch 2.7."""
     result = []
@@ -219,13 +220,11 @@ ATEN = [
 ]
 
 
-@examples(3000 if __import__("os").environ.get("FULL") else 60)
+@examples(3000)
 @given(seed=SEEDS)
-def test_changed_programs(
-    seed: int, archives: list[dict[str, bytes]], reader: Reader, folder: Path
-) -> None:
+def test_changed_programs(seed: int, reader: Reader, folder: Path) -> None:
     rng = random.Random(seed)
-    entries = dict(rng.choice(archives))
+    entries = dict(rng.choice(archives()))
     name = rng.choice([n for n in entries if n.endswith(".json")])
     words = [*WORDS[:10], *rng.sample(ATEN, 20), "as_int", "as_tensor", "as_ints", "linear", "relu"]
     document = mutations.document(json.loads(entries[name]), rng, words)
@@ -233,13 +232,11 @@ def test_changed_programs(
     judge(reader, folder / "program.pt2", packed(entries))
 
 
-@examples(2000 if __import__("os").environ.get("FULL") else 60)
+@examples(2000)
 @given(seed=SEEDS)
-def test_changed_bytes_of_programs(
-    seed: int, archives: list[dict[str, bytes]], reader: Reader, folder: Path
-) -> None:
+def test_changed_bytes_of_programs(seed: int, reader: Reader, folder: Path) -> None:
     rng = random.Random(seed)
-    entries = dict(rng.choice(archives))
+    entries = dict(rng.choice(archives()))
     if rng.random() < 0.5:
         judge(reader, folder / "bytes.pt2", mutations.bytes_of(packed(entries), rng))
         return
@@ -257,7 +254,7 @@ def saved(array: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-@examples(2000 if __import__("os").environ.get("FULL") else 60)
+@examples(3000)
 @given(seed=SEEDS)
 def test_changed_arrays(seed: int, reader: Reader, folder: Path) -> None:
     rng = random.Random(seed)
@@ -271,7 +268,7 @@ def test_changed_arrays(seed: int, reader: Reader, folder: Path) -> None:
     judge(reader, folder / "array.npy", content)
 
 
-@examples(2000 if __import__("os").environ.get("FULL") else 60)
+@examples(3000)
 @given(seed=SEEDS)
 def test_changed_archives_of_arrays(seed: int, reader: Reader, folder: Path) -> None:
     rng = random.Random(seed)
