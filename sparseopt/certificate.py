@@ -21,6 +21,9 @@ Outsiders = Mapping[str, Callable[[str], bool]]
 
 _NOBODY: Outsiders = {}
 
+MOST_CHARACTERS = 2000
+"""Of a claim or a step, as it is shown."""
+
 
 class CheckFailed(Exception):
     """Raised by `Steps.require`; it never leaves `check_certificate`."""
@@ -45,8 +48,10 @@ class Check:
     details: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "claim", printable(self.claim))
-        object.__setattr__(self, "details", tuple(printable(line) for line in self.details))
+        object.__setattr__(self, "claim", printable(self.claim, MOST_CHARACTERS))
+        object.__setattr__(
+            self, "details", tuple(printable(line, MOST_CHARACTERS) for line in self.details)
+        )
 
     @property
     def ok(self) -> bool:

@@ -124,7 +124,9 @@ class Finding:
         return cls(**{**fields, "severity": Severity(fields["severity"])})
 
     def __str__(self) -> str:
-        lines = [printable(f"[{self.severity.value}] {self.rule} at {self.where}: {self.message}")]
+        lines = [
+            printable(f"[{self.severity.value}] {self.rule} at {self.where}: {self.message}", 2000)
+        ]
         if self.remedy:
-            lines.append(printable(f"    what to do: {self.remedy}"))
+            lines.append(printable(f"    what to do: {self.remedy}", 2000))
         return "\n".join(lines)

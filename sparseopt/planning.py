@@ -16,9 +16,6 @@ from sparseopt.serialization import json_type
 from sparseopt.solver import Solver
 from sparseopt.verdict import Accepted, Guarantee, Outranked, Refused, Unavailable, Verdict
 
-for _cls in (Accepted, Refused, Unavailable, Outranked, Guarantee):
-    json_type(_cls)
-
 
 @json_type
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def printable(text: object, most: int = 2000) -> str:
+def printable(text: object, most: int = 80) -> str:
     """Return a text without control characters, cut to `most` characters.
 
     Whatever could move a cursor, change colours or reverse the direction of writing is shown as

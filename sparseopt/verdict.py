@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from sparseopt.serialization import json_type
 
+
+@json_type
 class Guarantee(Enum):
     """What a solver promises about its answers, declared in its plugin's manifest."""
 
@@ -27,6 +30,7 @@ def _require_reason(text: object, what: str) -> None:
         raise TypeError(f"{what} needs a non-empty text that a user can act on, got {text!r}")
 
 
+@json_type
 @dataclass(frozen=True)
 class Accepted:
     """The solver can take the problem.
@@ -43,6 +47,7 @@ class Accepted:
         return f"accepted (predicted {self.cost:.2g} s)"
 
 
+@json_type
 @dataclass(frozen=True)
 class Refused:
     """The solver cannot take the problem; a refusal without a reason is a TypeError."""
@@ -56,6 +61,7 @@ class Refused:
         return f"refused: {self.reason}"
 
 
+@json_type
 @dataclass(frozen=True)
 class Unavailable:
     """The solver cannot run on this machine: the reason, and what would change that."""
@@ -71,6 +77,7 @@ class Unavailable:
         return f"unavailable: {self.reason} (remedy: {self.remedy})"
 
 
+@json_type
 @dataclass(frozen=True)
 class Outranked:
     """The solver accepts the problem, but another one goes first."""

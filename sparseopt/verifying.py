@@ -15,21 +15,13 @@ from sparseopt.certificate import (
     remember,
 )
 from sparseopt.errors import ProblemError
+from sparseopt.files import read_text
 from sparseopt.finding import Finding
 from sparseopt.finding_rules import require_agreement
 from sparseopt.printing import printable
 from sparseopt.report import Report
 from sparseopt.serialization import from_json
 from sparseopt.solution import Solution, Status, described_accuracy
-
-
-def read_text(path: str | os.PathLike[str]) -> str:
-    """Return the text of a file; `ProblemError` if it is missing or is no text."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProblemError(f"cannot read {os.fspath(path)!r}: {error}") from error
 
 
 def verify(subject: Any, allow: Iterable[str] = ()) -> Check:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-import zipfile
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import scipy.sparse
 
 import sparseopt as so
+from sparseopt import limits
+from sparseopt.array_files import read_arrays
+from sparseopt.files import read_text
+from sparseopt.printing import printable
 
 
 @dataclass(frozen=True)
@@ -33,30 +36,43 @@ class SupportsFile(so.Reader):
 
 
 def _read_npz(path: Path) -> list[Any]:
+    arrays = read_arrays(path)
+    if "format" in arrays and "data" in arrays:
+        return [_sparse(path)]
+    return list(arrays.values())
+
+
+def _sparse(path: Path) -> Any:
+    """Return the matrix that scipy wrote; the arrays of the file were looked at before."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            names = list(archive.files)
-            if "format" in names and "data" in names:
-                return [scipy.sparse.load_npz(path)]
-            matrices = [archive[name] for name in names]
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        matrix = scipy.sparse.load_npz(path)
+        if hasattr(matrix, "check_format"):
+            matrix.check_format(full_check=True)
+        size = math.prod(int(n) for n in matrix.shape)
+    except Exception as error:  # scipy raises whatever it meets in arrays that do not fit
         raise so.ProblemError(
-            f"{str(path)!r} is no archive of numpy.savez or scipy.sparse.save_npz: {error}"
+            f"{str(path)!r} holds no sparse matrix that scipy can read: {printable(error, 200)}"
         ) from error
-    return matrices
+    if size > limits.DENSE_ENTRIES:
+        raise so.ProblemError(
+            f"{str(path)!r} holds a matrix of shape {matrix.shape}; at most "
+            f"{limits.DENSE_ENTRIES} entries are read"
+        )
+    return matrix
 
 
 def _read_json(path: Path) -> so.Closedness:
+    text = read_text(path)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise so.ProblemError(f"{str(path)!r} is not JSON, or cut short: {error}") from error
     if isinstance(document, list):
         return so.Closedness(document)
     if isinstance(document, dict):
         field = document.get("field", "real")
         if "$type" in document:
-            return _from_object(path)
+            return _from_object(path, text)
         if "supports" in document:
             return so.Closedness(document["supports"], field=field)
         if "I" in document and "J" in document:
@@ -67,8 +83,8 @@ def _read_json(path: Path) -> so.Closedness:
     )
 
 
-def _from_object(path: Path) -> so.Closedness:
-    value = so.from_json(path.read_text(encoding="utf-8"))
+def _from_object(path: Path, text: str) -> so.Closedness:
+    value = so.from_json(text)
     problem = getattr(value, "problem", value)
     if not isinstance(problem, so.Closedness):
         raise so.ProblemError(f"{str(path)!r} holds a {type(value).__name__}, not supports")

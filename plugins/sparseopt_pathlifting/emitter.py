@@ -13,8 +13,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 import sparseopt as so
-from sparseopt.network import Concat, Dense, MaxPool, NetworkBuilder, Operator, Resample
-from sparseopt.network.cells import average_map, max_window
+from sparseopt.network import (
+    Concat,
+    Conv,
+    ConvTranspose,
+    Dense,
+    MaxPool,
+    NetworkBuilder,
+    Operator,
+    Resample,
+)
+from sparseopt.network.cells import average_map, max_window, pool_positions
+from sparseopt_pathlifting.budget import Budget, require_room
 
 Shape = tuple[int, ...]
 
@@ -43,6 +53,9 @@ class Value:
     shape: Shape
     head: str = ""
 
+    def __post_init__(self) -> None:
+        require_room(self.shape)
+
 
 class Emitter:
     """Adds layers to a network under construction; every method returns the new value.
@@ -53,9 +66,12 @@ class Emitter:
         Shape of the input in the source, with a batch of 1.
     name : str
         Name of the input.
+    budget : Budget, optional
+        What was computed before.
     """
 
-    def __init__(self, shape: Shape, name: str) -> None:
+    def __init__(self, shape: Shape, name: str, budget: Budget | None = None) -> None:
+        self.budget = budget or Budget()
         self.builder = NetworkBuilder(sample_shape(shape), name)
         self.input = Value(self.builder.input, tuple(shape))
 
@@ -79,6 +95,8 @@ class Emitter:
         """Pick entries by position; -1 gives `fill`."""
         if index.size == 0:
             raise so.ProblemError(f"the result has shape {index.shape}, without entries")
+        require_room(index.shape)
+        self.budget.keep(index.size)
         made = self.builder.select(value.name, index.reshape(sample_shape(index.shape)), name)
         picked = Value(made, index.shape, value.head)
         if not fill:
@@ -117,11 +135,47 @@ class Emitter:
         """Return the value repeated to `shape`, as in NumPy."""
         if value.shape == tuple(shape):
             return value
+        require_room(shape)
         index = np.broadcast_to(self.positions(value), shape)
         return self.select(value, index, f"{name}:expand")
 
+    def padded(self, value: Value, widths: Sequence[tuple[int, int]], mode: str) -> np.ndarray:
+        """Return the positions of entries after padding by NumPy's modes; negative widths crop.
+
+        In the mode ``constant``, padding has position -1.
+        """
+        grow = [(max(0, a), max(0, b)) for a, b in widths]
+        crop = tuple(
+            slice(max(0, -a), max(0, n - max(0, -b)))
+            for n, (a, b) in zip(value.shape, widths, strict=True)
+        )
+        kept = self.positions(value)[crop]
+        require_room(n + a + b for n, (a, b) in zip(kept.shape, grow, strict=True))
+        options = {"constant_values": -1} if mode == "constant" else {}
+        return np.pad(kept, grow, mode=mode, **options)  # type: ignore[call-overload, no-any-return]
+
+    def windows(
+        self,
+        size: int,
+        kernel: int,
+        stride: int,
+        padding: tuple[int, int],
+        dilation: int,
+        ceil_mode: bool,
+    ) -> np.ndarray:
+        """Return `pool_positions`, once there is room for them."""
+        if min(kernel, stride, dilation) < 1 or min(padding) < 0:
+            raise so.ProblemError(
+                f"a window of {kernel} cells with stride {stride}, dilation {dilation} and padding "
+                f"{padding} is none"
+            )
+        outputs = max(0, (size + sum(padding)) // stride + 2)
+        self.budget.keep(outputs * kernel)
+        return pool_positions(size, kernel, stride, padding, dilation, ceil_mode)
+
     def constant(self, array: np.ndarray, name: str) -> Value:
         """Return a constant as a value: zeros, with the numbers as biases."""
+        require_room(array.shape)
         nowhere = np.full(array.shape, -1)
         zeros = self.select(self.input, nowhere, f"{name}:zeros")
         return self.affine(zeros, f"{name}:constant", bias=array) if np.any(array) else zeros
@@ -137,6 +191,8 @@ class Emitter:
 
     def image(self, value: Value, spatial: int, op: Operator, name: str, **origin: str) -> Value:
         """Apply an operator on (channels, spatial...), with or without a batch axis before it."""
+        if isinstance(op, Conv | ConvTranspose):
+            _require_room_within(op, value.shape[-spatial:])
         if len(value.shape) == spatial + 1:
             made = self.builder.add(op, (self.full(value),), name, origin)
             return self.wrap(made, self.builder.shape(made))
@@ -168,6 +224,7 @@ class Emitter:
         """Return ``factor * value + bias``, broadcast together as in NumPy."""
         given = [np.shape(a) for a in (factor, bias) if a is not None]
         shape = np.broadcast_shapes(value.shape, *given)
+        self.budget.keep(sum(math.prod(s) for s in given))
         wide = self.broadcast(value, shape, name)
         gain, shift = (None if a is None else _for_sample(a, shape) for a in (factor, bias))
         return replace(wide, name=self.builder.scale(wide.name, name, gain, shift, shifts))
@@ -219,6 +276,7 @@ class Emitter:
 
     def leaky_relu(self, value: Value, slope: np.ndarray | float, name: str) -> Value:
         """Return the value where positive, ``slope`` times it elsewhere."""
+        self.budget.keep(2 * np.size(slope))
         slope = _for_sample(slope, value.shape)
         return replace(value, name=self.builder.leaky_relu(value.name, slope, name))
 
@@ -288,6 +346,7 @@ class Emitter:
         """Return the sum, mean, max or min over axes."""
         count = len(value.shape)
         chosen = sorted({int(a) % count for a in axes}) if count else []
+        self.budget.keep(sum(value.shape[a] for a in chosen))
         full = self.full(value)
         if kind in ("sum", "mean"):
             made = self.builder.total(full, chosen, kind == "mean", keep, name)
@@ -319,3 +378,14 @@ def _for_sample(value: np.ndarray | float, shape: Shape) -> np.ndarray | float:
     if array.ndim == len(shape) and sample_shape(shape) != tuple(shape):
         return array[0]
     return array if isinstance(value, np.ndarray) else value
+
+
+def _require_room_within(op: Conv | ConvTranspose, spatial: Sequence[int]) -> None:
+    """Refuse convolutions whose padded input, or uncut output, is too large."""
+    pads = [(max(0, a), max(0, b)) for a, b in op.padding]
+    channels = op.weight.shape[1] * op.groups
+    if isinstance(op, Conv):
+        sizes = [n + a + b for n, (a, b) in zip(spatial, pads, strict=True)]
+    else:
+        sizes = [(n - 1) * s + e for n, s, e in zip(spatial, op.stride, op.extent, strict=True)]
+    require_room((channels, *sizes))

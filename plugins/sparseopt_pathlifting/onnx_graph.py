@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 
 import sparseopt as so
+from sparseopt.printing import printable
+from sparseopt_pathlifting.budget import MOST_AXES, require_room
 from sparseopt_pathlifting.emitter import Emitter, Value
+from sparseopt_pathlifting.onnx_attributes import Attributes
+from sparseopt_pathlifting.onnx_constants import compute
+from sparseopt_pathlifting.onnx_tensors import sparse_array, tensor_array
 
 Shape = tuple[int, ...]
-
-# Results of constant folding are kept up to this many entries.
-_FOLD_LIMIT = 1 << 27
 
 
 class OnnxGraph:
@@ -40,17 +40,16 @@ class OnnxGraph:
         self.nodes = list(model.graph.node)
         self.opset = _opset(model, source)
         self.constants: dict[str, np.ndarray] = {}
-        self._initializers = {t.name: t for t in model.graph.initializer}
-        for sparse in model.graph.sparse_initializer:
-            self.constants[sparse.values.name] = _dense(sparse, source)
-        known = set(self._initializers) | set(self.constants)
-        inputs = [i for i in model.graph.input if i.name not in known]
+        self._initializers = _by_name(model.graph, source)
+        inputs = [i for i in model.graph.input if i.name not in self._initializers]
         if len(inputs) != 1:
+            names = ", ".join(printable(i.name) for i in inputs[:8])
             raise so.ProblemError(
-                f"{source} has {len(inputs)} inputs {[i.name for i in inputs]}; a network here has "
-                "one: make the others constants, or concatenate them"
+                f"{source} has {len(inputs)} inputs ({names}); a network here has one: make the "
+                "others constants, or concatenate them"
             )
-        _require_single_assignment(self.nodes, known | {inputs[0].name}, source)
+        known = {*self._initializers, inputs[0].name}
+        _require_single_assignment(self.nodes, known, source)
         self.outputs = [o.name for o in model.graph.output]
         self._declared = [_dims(o) for o in model.graph.output]
         self.input_name = inputs[0].name
@@ -58,10 +57,11 @@ class OnnxGraph:
         if whole:
             self.fixed_batch, shape = 1, (self.fixed_batch, *shape[1:])
         self.input_shape = shape
-        self.emit = Emitter(shape, self.input_name)
+        self.emit = Emitter(shape, printable(self.input_name))
         self.values: dict[str, Value] = {self.input_name: self.emit.input}
         self.head_input = ""
         self._labels = _unique_labels(self.nodes)
+        self._attributes: dict[int, Attributes] = {}
 
     # Reading --------------------------------------------------------------------------------
 
@@ -69,25 +69,34 @@ class OnnxGraph:
         """Return a name for the node, also where the file gives none."""
         return self._labels[id(node)]
 
-    def needed_nodes(self) -> set[int]:
-        """Return the ids of the nodes that some output depends on."""
-        wanted = set(self.outputs)
-        needed = set()
+    def nodes_for(self, ends: Sequence[str]) -> list[onnx.NodeProto]:
+        """Return the nodes that some of the values `ends` depend on, in order."""
+        wanted = set(ends)
+        kept = []
         for node in reversed(self.nodes):
-            if wanted.intersection(node.output):
-                needed.add(id(node))
+            if not wanted.isdisjoint(node.output):
+                kept.append(node)
                 wanted.update(node.input)
-        return needed
+        return kept[::-1]
+
+    def attributes(self, node: onnx.NodeProto) -> Attributes:
+        """Return the attributes of a node, which remember what was asked for."""
+        if id(node) not in self._attributes:
+            self._attributes[id(node)] = Attributes(node)
+        return self._attributes[id(node)]
 
     def constant(self, name: str) -> np.ndarray | None:
         """Return the constant of this name, or None if it is none."""
         if name not in self.constants and name in self._initializers:
+            tensor = self._initializers[name]
             try:
-                self.constants[name] = numpy_helper.to_array(self._initializers[name])
-            except (ValueError, TypeError, KeyError) as error:
+                if isinstance(tensor, onnx.SparseTensorProto):
+                    self.constants[name] = sparse_array(tensor, self.emit.budget)
+                else:
+                    self.constants[name] = tensor_array(tensor)
+            except (so.ProblemError, ValueError, TypeError, OverflowError) as error:
                 raise so.ProblemError(
-                    f"{self.source}: the initializer {name!r} cannot be read ({error}); the file "
-                    "may be cut short"
+                    f"the initializer {printable(name)!r} cannot be read: {error}"
                 ) from error
         return self.constants.get(name)
 
@@ -104,13 +113,27 @@ class OnnxGraph:
             return None
         return self.require_constant(node, slot, what)
 
+    def integers(
+        self, node: onnx.NodeProto, slot: int, what: str, most: int = MOST_AXES
+    ) -> list[int] | None:
+        """Return the constant integers of input `slot`, or None if it is left out."""
+        given = self.optional(node, slot, what)
+        if given is None:
+            return None
+        if given.dtype.kind not in "iu" or given.size > most:
+            raise so.ProblemError(
+                f"{what} must be at most {most} integers, it has {given.size} entries of type "
+                f"{given.dtype}"
+            )
+        return [int(n) for n in given.ravel()]
+
     def value(self, node: onnx.NodeProto, slot: int = 0, after_head: bool = False) -> Value:
         """Return input `slot`, which depends on the network's input."""
         name = node.input[slot]
         if name not in self.values:
             raise so.ProblemError(
-                f"it reads {name!r}, which no earlier node provides; the nodes are not in order, "
-                "or form a cycle"
+                f"it reads {printable(name)!r}, which no earlier node provides; the nodes are not "
+                "in order, or form a cycle"
             )
         value = self.values[name]
         if value.head and not after_head:
@@ -136,27 +159,20 @@ class OnnxGraph:
     def fold(self, node: onnx.NodeProto) -> bool:
         """Compute the node if it is constant; return whether it was."""
         if node.op_type == "Shape" and node.input[0] in self.values:
-            attributes = attributes_of(node)
+            attributes = self.attributes(node)
             shape = self.values[node.input[0]].shape
             part = shape[attributes.get("start", 0) : attributes.get("end", len(shape))]
             self.constants[node.output[0]] = np.array(part, dtype=np.int64)
             return True
         if node.op_type == "Dropout" and node.input[0] in self.values:
             return False
-        if any(attribute.type == attribute.GRAPH for attribute in node.attribute):
+        if any(a.type in (a.GRAPH, a.GRAPHS) for a in node.attribute):
             return False  # control flow, which may read values that are not among its inputs
         arrays = [self.constant(name) for name in node.input if name]
-        if any(array is None for array in arrays) or node.domain not in ("", "ai.onnx"):
+        if any(array is None for array in arrays):
             return False
-        try:
-            results = _compute(node, [a for a in arrays if a is not None], self.opset)
-        except so.ProblemError:
-            raise
-        except Exception as error:  # the reference implementation raises whatever it meets
-            raise so.ProblemError(
-                f"{self.source}: the constant node {self.label(node)!r} ({node.op_type}) cannot be "
-                f"computed: {type(error).__name__}: {error}"
-            ) from error
+        known = [a for a in arrays if a is not None]
+        results = compute(node, known, self.opset, self.emit.budget)
         self.constants.update(zip(node.output, results, strict=False))
         return True
 
@@ -165,12 +181,13 @@ class OnnxGraph:
         missing = [name for name in self.outputs if name not in self.values]
         if missing:
             raise so.ProblemError(
-                f"{self.source}: the output {missing[0]!r} does not depend on the input"
+                f"{self.source}: the output {printable(missing[0])!r} does not depend on the input"
             )
         ends = {self.values[name].name for name in self.outputs}
         if len(ends) != 1:
             raise so.ProblemError(
-                f"{self.source} has {len(self.outputs)} outputs {self.outputs}; a network here has "
+                f"{self.source} has {len(self.outputs)} outputs "
+                f"({', '.join(printable(name) for name in self.outputs[:8])}); a network here has "
                 "one: export it with one output, or concatenate them"
             )
         if self.fixed_batch > 1:
@@ -183,21 +200,27 @@ class OnnxGraph:
         return self.emit.builder.finish(ends.pop())
 
 
-def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
-    """Return the attributes of a node as Python values."""
-    result = {}
-    for attribute in node.attribute:
-        value = onnx.helper.get_attribute_value(attribute)
-        result[attribute.name] = value.decode() if isinstance(value, bytes) else value
-    return result
+def _by_name(graph: onnx.GraphProto, source: str) -> dict[str, Any]:
+    """Return initializers by name, dense and sparse."""
+    pairs = [(t.name, t) for t in graph.initializer]
+    pairs += [(s.values.name, s) for s in graph.sparse_initializer]
+    named = dict(pairs)
+    if len(named) != len(pairs) or "" in named:
+        raise so.ProblemError(f"{source} has two initializers of one name, or one without a name")
+    return named
 
 
 def _opset(model: onnx.ModelProto, source: str) -> int:
     versions = [e.version for e in model.opset_import if e.domain in ("", "ai.onnx")]
-    if not versions or versions[0] < 7:
+    if len(versions) != 1 or versions[0] < 7:
         raise so.ProblemError(
             f"{source} uses operator set {versions[0] if versions else 'none'}; 7 or later is "
             "needed: convert it by onnx.version_converter.convert_version(model, 13)"
+        )
+    if versions[0] > onnx.defs.onnx_opset_version():
+        raise so.ProblemError(
+            f"{source} uses operator set {versions[0]}, the installed onnx knows those up to "
+            f"{onnx.defs.onnx_opset_version()}; update onnx"
         )
     return int(versions[0])
 
@@ -210,36 +233,24 @@ def _require_single_assignment(
     for node in nodes:
         for name in filter(None, node.output):
             if name in taken:
-                raise so.ProblemError(f"{source}: {name!r} is provided twice; export it again")
+                raise so.ProblemError(
+                    f"{source}: {printable(name)!r} is provided twice; export it again"
+                )
             taken.add(name)
 
 
 def _unique_labels(nodes: Sequence[onnx.NodeProto]) -> dict[int, str]:
+    """Return a printable name for each node, made unique by its position where it is taken."""
     labels: dict[int, str] = {}
     taken: set[str] = set()
     for position, node in enumerate(nodes):
-        label = node.name or (node.output[0] if node.output else "") or f"node {position}"
-        while label in taken:
-            label += "'"
+        given = node.name or (node.output[0] if node.output else "") or f"node {position}"
+        label = printable(given, most=200)
+        if label in taken:
+            label += f" (node {position})"
         taken.add(label)
         labels[id(node)] = label
     return labels
-
-
-def _dense(sparse: onnx.SparseTensorProto, source: str) -> np.ndarray:
-    """Return a sparse initializer as a dense array."""
-    shape = tuple(sparse.dims)
-    values = numpy_helper.to_array(sparse.values)
-    indices = numpy_helper.to_array(sparse.indices)
-    flat = np.zeros(math.prod(shape), dtype=values.dtype)
-    if indices.ndim == 2:
-        indices = np.ravel_multi_index(tuple(indices.T), shape) if indices.size else indices[:, 0]
-    if indices.size and (indices.min() < 0 or indices.max() >= flat.size):
-        raise so.ProblemError(
-            f"{source}: the sparse initializer {sparse.values.name!r} has an index outside {shape}"
-        )
-    flat[indices] = values
-    return flat.reshape(shape)
 
 
 def _dims(info: Any) -> list[int | None]:
@@ -252,28 +263,32 @@ def _dims(info: Any) -> list[int | None]:
 def _input_shape(info: Any, source: str, example: Any) -> tuple[int, Shape]:
     """Return the batch size that the file fixes (1 if it fixes none) and the shape with batch 1."""
     tensor = info.type.tensor_type
+    where = f"{source}: the input {printable(info.name)!r}"
     if tensor.elem_type not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
-        kind = onnx.TensorProto.DataType.Name(tensor.elem_type)
-        raise so.ProblemError(
-            f"{source}: the input {info.name!r} has dtype {kind}; float32 or float64 is needed"
-        )
+        names = onnx.TensorProto.DataType
+        known = tensor.elem_type in names.values()
+        kind = names.Name(tensor.elem_type) if known else str(tensor.elem_type)
+        raise so.ProblemError(f"{where} has dtype {kind}; float32 or float64 is needed")
     dims = _dims(info)
     if example is not None:
         dims = _with_example(dims, example, info.name, source)
     open_axes = [axis for axis, n in enumerate(dims) if n is None and axis > 0]
     if not dims:
         raise so.ProblemError(
-            f"{source}: the input {info.name!r} has no declared shape; pass example=, an input of "
-            "the right shape"
+            f"{where} has no declared shape; pass example=, an input of the right shape"
         )
     if open_axes:
         named = [d.dim_param or str(d.dim_value or "?") for d in tensor.shape.dim]
         raise so.ProblemError(
-            f"{source}: the input {info.name!r} has the dynamic shape ({', '.join(named)}): axes "
-            f"{open_axes} are open; pass example=, an input of the right shape"
+            f"{where} has the dynamic shape ({printable(', '.join(named))}): axes {open_axes[:8]} "
+            "are open; pass example=, an input of the right shape"
         )
-    batch = dims[0] or 1
-    return batch, (1, *(int(n or 1) for n in dims[1:]))
+    shape = [int(n or 1) for n in dims]
+    try:
+        require_room(shape)
+    except so.ProblemError as error:
+        raise so.ProblemError(f"{where}: {error}") from error
+    return shape[0], (1, *shape[1:])
 
 
 def _with_example(dims: list[int | None], example: Any, name: str, source: str) -> list[int | None]:
@@ -287,40 +302,7 @@ def _with_example(dims: list[int | None], example: Any, name: str, source: str) 
     if dims and not fits:
         wanted = ", ".join("?" if n is None else str(n) for n in dims)
         raise so.ProblemError(
-            f"{source}: the example has shape {array.shape}, but the input {name!r} is ({wanted})"
+            f"{source}: the example has shape {array.shape}, but the input {printable(name)!r} is "
+            f"({wanted})"
         )
     return list(shape)
-
-
-def _compute(node: onnx.NodeProto, inputs: list[np.ndarray], opset: int) -> list[np.ndarray]:
-    """Return the outputs of a constant node."""
-    attributes = attributes_of(node)
-    if node.op_type == "ConstantOfShape":
-        shape = tuple(int(n) for n in inputs[0])
-        if any(n < 0 for n in shape):
-            raise so.ProblemError(f"a constant of shape {shape} has a negative size")
-        fill = attributes.get("value")
-        one = np.zeros(1, np.float32) if fill is None else numpy_helper.to_array(fill)
-        # One number seen through a shape: a light model of 143 million equal weights stays light.
-        return [np.broadcast_to(one.reshape(()), shape)]
-    if node.op_type == "Constant" and "value" in attributes:
-        return [numpy_helper.to_array(attributes["value"])]
-    if node.op_type == "Constant" and "sparse_value" in attributes:
-        return [_dense(attributes["sparse_value"], "the model")]
-    if node.op_type == "Identity":
-        return inputs
-    if sum(a.size for a in inputs) > _FOLD_LIMIT:
-        raise so.ProblemError("its constant inputs are too large to compute it while loading")
-    from onnx.reference import ReferenceEvaluator
-
-    feeds = dict(zip((n for n in node.input if n), inputs, strict=True))
-    infos = [
-        onnx.helper.make_tensor_value_info(
-            name, onnx.helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
-        )
-        for name, array in feeds.items()
-    ]
-    ends = [onnx.ValueInfoProto(name=name) for name in node.output if name]
-    graph = onnx.helper.make_graph([node], "constant", infos, ends)
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
-    return [np.asarray(result) for result in ReferenceEvaluator(model).run(None, feeds)]

@@ -10,9 +10,10 @@ import onnx
 
 import sparseopt as so
 from sparseopt.network import Conv, ConvTranspose, Dense
-from sparseopt.network.cells import pool_positions, same_padding
+from sparseopt.network.cells import same_padding
 from sparseopt_pathlifting.emitter import Value
-from sparseopt_pathlifting.onnx_graph import OnnxGraph, attributes_of
+from sparseopt_pathlifting.onnx_attributes import Attributes
+from sparseopt_pathlifting.onnx_graph import OnnxGraph
 
 Rule = Callable[[OnnxGraph, onnx.NodeProto], None]
 
@@ -29,21 +30,33 @@ def _origin(graph: OnnxGraph, node: onnx.NodeProto, **slots: int) -> dict[str, s
 # Linear layers ------------------------------------------------------------------------------
 
 
+_AUTO_PADS = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
+
+
 def _paddings(
-    attributes: dict[str, Any], sizes: tuple[int, ...], extents: list[int], strides: list[int]
+    attributes: Attributes, sizes: tuple[int, ...], extents: list[int], strides: list[int]
 ) -> list[tuple[int, int]]:
-    auto = attributes.get("auto_pad", "NOTSET")
+    auto = attributes.choice("auto_pad", "NOTSET", _AUTO_PADS)
     count = len(extents)
+    pads = attributes.sizes("pads", 2 * count, 0, 0)
     if auto in ("SAME_UPPER", "SAME_LOWER"):
         upper = auto == "SAME_UPPER"
         sizes_ = zip(sizes, extents, strides, strict=True)
         return [same_padding(n, extent, s, upper) for n, extent, s in sizes_]
     if auto == "VALID":
         return [(0, 0)] * count
-    pads = attributes.get("pads") or [0] * (2 * count)
-    if len(pads) != 2 * count:
-        raise so.ProblemError(f"pads {pads} do not fit {count} spatial axes")
-    return [(int(a), int(b)) for a, b in zip(pads[:count], pads[count:], strict=True)]
+    return list(zip(pads[:count], pads[count:], strict=True))
+
+
+def _kernel(node_attributes: Attributes, weight: np.ndarray) -> list[int]:
+    """Return the kernel's sizes; the attribute, where it is given, must agree with the weight."""
+    kernel = list(weight.shape[2:])
+    if not kernel:
+        raise so.ProblemError(f"its weight of shape {weight.shape} has no kernel axes")
+    given = list(node_attributes.get("kernel_shape", kernel))
+    if given != kernel:
+        raise so.ProblemError(f"kernel_shape {given} contradicts the weight {weight.shape}")
+    return kernel
 
 
 def conv(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -51,14 +64,10 @@ def conv(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     x = graph.image(node)
     weight = graph.require_constant(node, 1, "the weight")
     bias = graph.optional(node, 2, "the bias")
-    attributes = attributes_of(node)
-    kernel = list(weight.shape[2:])
-    if list(attributes.get("kernel_shape", kernel)) != kernel:
-        raise so.ProblemError(
-            f"kernel_shape {attributes['kernel_shape']} contradicts the weight {weight.shape}"
-        )
-    strides = list(attributes.get("strides") or [1] * len(kernel))
-    dilations = list(attributes.get("dilations") or [1] * len(kernel))
+    attributes = graph.attributes(node)
+    kernel = _kernel(attributes, weight)
+    strides = attributes.sizes("strides", len(kernel), 1, 1)
+    dilations = attributes.sizes("dilations", len(kernel), 1, 1)
     extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
     padding = _paddings(attributes, x.shape[2:], extents, strides)
     groups = int(attributes.get("group", 1))
@@ -72,26 +81,27 @@ def conv_transpose(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     x = graph.image(node)
     weight = graph.require_constant(node, 1, "the weight")
     bias = graph.optional(node, 2, "the bias")
-    attributes = attributes_of(node)
-    count = weight.ndim - 2
-    strides = list(attributes.get("strides") or [1] * count)
-    dilations = list(attributes.get("dilations") or [1] * count)
-    extra = list(attributes.get("output_padding") or [0] * count)
-    extents = [d * (k - 1) + 1 for k, d in zip(weight.shape[2:], dilations, strict=True)]
+    attributes = graph.attributes(node)
+    kernel = _kernel(attributes, weight)
+    count = len(kernel)
+    strides = attributes.sizes("strides", count, 1, 1)
+    dilations = attributes.sizes("dilations", count, 1, 1)
+    extra = attributes.sizes("output_padding", count, 0, 0)
+    extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
     full = [
         (n - 1) * s + e + o for n, s, e, o in zip(x.shape[2:], strides, extents, extra, strict=True)
     ]
-    auto = attributes.get("auto_pad", "NOTSET")
-    target = attributes.get("output_shape")
-    if target is None and auto.startswith("SAME"):
+    auto = attributes.choice("auto_pad", "NOTSET", _AUTO_PADS)
+    padding = _paddings(attributes, x.shape[2:], extents, strides)
+    target = None
+    if attributes.get("output_shape"):
+        target = attributes.sizes("output_shape", count, 1, 1)
+    elif auto.startswith("SAME"):
         target = [n * s for n, s in zip(x.shape[2:], strides, strict=True)]
     if target is not None:
         totals = [f - t for f, t in zip(full, target, strict=True)]
-        upper = auto == "SAME_UPPER"
         halves = [(t // 2, t - t // 2) for t in totals]
-        padding = halves if upper else [(b, a) for a, b in halves]
-    else:
-        padding = _paddings(attributes, x.shape[2:], extents, strides)
+        padding = halves if auto == "SAME_UPPER" else [(b, a) for a, b in halves]
     padding = [(a, b - o) for (a, b), o in zip(padding, extra, strict=True)]
     groups = int(attributes.get("group", 1))
     op = ConvTranspose(weight, bias, tuple(strides), tuple(padding), tuple(dilations), groups)
@@ -101,19 +111,20 @@ def conv_transpose(graph: OnnxGraph, node: onnx.NodeProto) -> None:
 
 def gemm(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Gemm: alpha A B + beta C with a constant B."""
-    attributes = attributes_of(node)
+    attributes = graph.attributes(node)
     name = graph.label(node)
     x = graph.value(node)
     if len(x.shape) != 2:
         raise so.ProblemError(f"its input has shape {x.shape}; Gemm needs a matrix")
     weight = graph.require_constant(node, 1, "the second matrix")
-    transposed = bool(attributes.get("transB", 0))
+    transposed = attributes.flag("transB")
     origin = _origin(graph, node, weight=1) if transposed else {}
     weight = weight if transposed else weight.T
     alpha, beta = float(attributes.get("alpha", 1.0)), float(attributes.get("beta", 1.0))
     if alpha != 1.0:
+        graph.emit.budget.keep(weight.size)
         weight, origin = weight * weight.dtype.type(alpha), {}
-    if attributes.get("transA", 0):
+    if attributes.flag("transA"):
         x = graph.emit.permute(x, (1, 0), f"{name}:A")
     bias = None
     addend = node.input[2] if len(node.input) > 2 else ""
@@ -162,11 +173,12 @@ def matmul(graph: OnnxGraph, node: onnx.NodeProto) -> None:
 
 def batch_norm(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """BatchNormalization with frozen statistics, kept as one scale per channel."""
-    attributes = attributes_of(node)
+    attributes = graph.attributes(node)
     x = graph.value(node)
-    if attributes.get("training_mode", 0) or len([o for o in node.output if o]) > 1:
+    attributes.ignore("momentum")  # of the statistics, which stay as they are
+    if attributes.flag("training_mode") or len([o for o in node.output if o]) > 1:
         raise so.ProblemError("it is in training mode; export the model after model.eval()")
-    if not attributes.get("spatial", 1):
+    if not attributes.flag("spatial", True):
         raise so.ProblemError("statistics per position (spatial=0) are not supported")
     names = ("scale", "bias", "mean", "variance")
     weight, bias, mean, variance = (
@@ -264,7 +276,7 @@ def relu(graph: OnnxGraph, node: onnx.NodeProto) -> None:
 
 def leaky_relu(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """LeakyRelu."""
-    slope = float(attributes_of(node).get("alpha", 0.01))
+    slope = float(graph.attributes(node).get("alpha", 0.01))
     graph.set(node, graph.emit.leaky_relu(graph.value(node), slope, graph.label(node)))
 
 
@@ -281,18 +293,19 @@ def absolute(graph: OnnxGraph, node: onnx.NodeProto) -> None:
 
 def clip(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Clip, with bounds as attributes (before operator set 11) or constant inputs."""
-    attributes = attributes_of(node)
+    attributes = graph.attributes(node)
     bounds: list[float | None] = []
     for slot, key in ((1, "min"), (2, "max")):
         given = graph.optional(node, slot, key)
-        bounds.append(attributes.get(key) if given is None else float(given.reshape(())))
+        value = attributes.get(key)
+        bounds.append(value if given is None else float(given.reshape(())))
     low, high = bounds
     graph.set(node, graph.emit.clip(graph.value(node), low, high, graph.label(node)))
 
 
 def hard_sigmoid(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """HardSigmoid."""
-    attributes = attributes_of(node)
+    attributes = graph.attributes(node)
     alpha, beta = float(attributes.get("alpha", 0.2)), float(attributes.get("beta", 0.5))
     made = graph.emit.hard_sigmoid(graph.value(node), alpha, beta, graph.label(node))
     graph.set(node, made)
@@ -312,17 +325,16 @@ def _window(
     graph: OnnxGraph, node: onnx.NodeProto, x: Value
 ) -> tuple[list[np.ndarray], list[tuple[int, int]]]:
     """Return the window positions and paddings per spatial axis."""
-    attributes = attributes_of(node)
-    kernel = list(attributes.get("kernel_shape", ()))
-    if len(kernel) != len(x.shape) - 2:
-        raise so.ProblemError(f"kernel_shape {kernel} does not fit an input of shape {x.shape}")
-    strides = list(attributes.get("strides") or [1] * len(kernel))
-    dilations = list(attributes.get("dilations") or [1] * len(kernel))
+    attributes = graph.attributes(node)
+    count = len(x.shape) - 2
+    kernel = attributes.sizes("kernel_shape", count, 0, 1)
+    strides = attributes.sizes("strides", count, 1, 1)
+    dilations = attributes.sizes("dilations", count, 1, 1)
     extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
     padding = _paddings(attributes, x.shape[2:], extents, strides)
-    ceil_mode = bool(attributes.get("ceil_mode", 0))
+    ceil_mode = attributes.flag("ceil_mode")
     positions = [
-        pool_positions(n, k, s, pads, d, ceil_mode)
+        graph.emit.windows(n, k, s, pads, d, ceil_mode)
         for n, k, s, pads, d in zip(x.shape[2:], kernel, strides, padding, dilations, strict=True)
     ]
     return positions, padding
@@ -333,6 +345,7 @@ def max_pool(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     x = graph.image(node)
     if len([o for o in node.output if o]) > 1:
         raise so.ProblemError("its second output, the indices, is not supported")
+    graph.attributes(node).ignore("storage_order")  # of the indices
     positions, _ = _window(graph, node, x)
     graph.set(node, graph.emit.max_pool(x, positions, x.shape[2:], graph.label(node)))
 
@@ -341,7 +354,7 @@ def average_pool(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """AveragePool."""
     x = graph.image(node)
     positions, padding = _window(graph, node, x)
-    counted = bool(attributes_of(node).get("count_include_pad", 0))
+    counted = graph.attributes(node).flag("count_include_pad")
     pads = padding if counted else [None] * len(padding)
     graph.set(node, graph.emit.average_pool(x, positions, x.shape[2:], pads, graph.label(node)))
 
@@ -356,17 +369,20 @@ def global_pool(graph: OnnxGraph, node: onnx.NodeProto) -> None:
 
 def reduce(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """ReduceSum, ReduceMean, ReduceMax and ReduceMin."""
-    attributes = attributes_of(node)
+    attributes = graph.attributes(node)
     x = graph.value(node)
-    given = graph.optional(node, 1, "axes")
-    axes = attributes.get("axes") if given is None else given.tolist()
+    given = graph.integers(node, 1, "the axes")
+    named = attributes.get("axes")
+    axes = named if given is None else given
+    keep, noop = attributes.flag("keepdims", True), attributes.flag("noop_with_empty_axes")
     if not axes:
-        if attributes.get("noop_with_empty_axes", 0):
+        if noop:
             graph.set(node, x)
             return
         axes = range(len(x.shape))
+    if any(not -len(x.shape) <= a < len(x.shape) for a in axes):
+        raise so.ProblemError(f"axes {list(axes)} do not exist in a value of shape {x.shape}")
     kind = node.op_type.removeprefix("Reduce").lower()
-    keep = bool(attributes.get("keepdims", 1))
     graph.set(node, graph.emit.reduce(x, axes, kind, keep, graph.label(node)))
 
 
@@ -376,6 +392,7 @@ def reduce(graph: OnnxGraph, node: onnx.NodeProto) -> None:
 def head(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Softmax, LogSoftmax and Sigmoid at the end of the network: left out, with a note."""
     x = graph.value(node)
+    graph.attributes(node).ignore("axis")
     graph.emit.builder.note(
         f"the head {graph.label(node)!r} ({node.op_type}) was stripped; outputs are its inputs"
     )

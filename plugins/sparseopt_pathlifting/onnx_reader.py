@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from typing import Any
 
 import onnx
-import onnx.inliner
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 import sparseopt as so
+from sparseopt.printing import printable
+from sparseopt_pathlifting.budget import require_affordable
+from sparseopt_pathlifting.onnx_attributes import require_schema
+from sparseopt_pathlifting.onnx_file import load
 from sparseopt_pathlifting.onnx_graph import OnnxGraph
 from sparseopt_pathlifting.onnx_layers import LAYERS
 from sparseopt_pathlifting.onnx_shapes import SHAPES
@@ -61,7 +62,7 @@ class OnnxReader(so.Reader):
 
     def read(self, source: Any, example: Any = None) -> so.Network:
         """Return the network; `example` fixes symbolic sizes other than the batch."""
-        model, name = _load(source)
+        model, name = load(source)
         graph = OnnxGraph(model, name, example)
         try:
             return self._network(model, graph)
@@ -81,53 +82,39 @@ class OnnxReader(so.Reader):
         return replace(network, notes=(*network.notes, *doubts))
 
 
-def _load(source: Any) -> tuple[onnx.ModelProto, str]:
-    if isinstance(source, onnx.ModelProto):
-        model, name = onnx.ModelProto(), "the model"
-        model.CopyFrom(source)
-    else:
-        name = repr(os.fspath(source))
-        try:
-            model = onnx.load(os.fspath(source))
-        except DecodeError as error:
-            raise so.ProblemError(
-                f"{name} is not an ONNX file, or is cut short ({error}); export it again"
-            ) from error
-        except (OSError, ValueError, onnx.checker.ValidationError) as error:
-            raise so.ProblemError(f"{name} cannot be read: {error}") from error
-    if not model.opset_import or not model.graph.node:
-        raise so.ProblemError(
-            f"{name} is not an ONNX model with a graph; if it is a file, it may be of another kind "
-            "or cut short"
-        )
-    if model.functions:
-        model = onnx.inliner.inline_local_functions(model)
-    return model, name
-
-
 def convert(graph: OnnxGraph) -> so.Network:
     """Return the network of a graph, node by node."""
-    needed = graph.needed_nodes()
-    for node in graph.nodes:
-        if id(node) not in needed or graph.fold(node):
-            continue
-        where = f"{graph.source}: node {graph.label(node)!r} ({node.op_type})"
-        rule = OPERATORS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
-        if rule is None:
-            reason = REASONS.get(
-                node.op_type, "this operator is not among those of a DAG ReLU network"
-            )
-            if node.domain not in ("", "ai.onnx"):
-                reason = f"operators of the domain {node.domain!r} are not known"
-            raise so.ProblemError(
-                f"{where} is refused: {reason}; cut the network before it, or replace it"
-            )
+    for node in graph.nodes_for(graph.outputs):
+        where = f"{graph.source}: node {graph.label(node)!r} ({printable(node.op_type)})"
         try:
-            rule(graph, node)
+            _convert_node(graph, node)
         except so.ProblemError as error:
             raise so.ProblemError(f"{where} is refused: {error}") from error
-        except Exception as error:  # a malformed node, such as one without a required attribute
+        except Exception as error:  # an argument of a kind that no rule foresaw
             raise so.ProblemError(
-                f"{where} cannot be read: {type(error).__name__}: {error}; export the model again"
+                f"{where} cannot be read: {type(error).__name__}: {printable(error, 200)}; export "
+                "the model again"
             ) from error
-    return graph.finish()
+    network = graph.finish()
+    try:
+        require_affordable(network)
+    except so.ProblemError as error:
+        raise so.ProblemError(f"{graph.source}: {error}") from error
+    return network
+
+
+def _convert_node(graph: OnnxGraph, node: onnx.NodeProto) -> None:
+    cut = "cut the network before it, or replace it"
+    if node.domain not in ("", "ai.onnx"):
+        raise so.ProblemError(
+            f"operators of the domain {printable(node.domain)!r} are not known; {cut}"
+        )
+    require_schema(node, graph.opset)
+    if graph.fold(node):
+        return
+    rule = OPERATORS.get(node.op_type)
+    if rule is None:
+        reason = REASONS.get(node.op_type, "this operator is not among those of a DAG ReLU network")
+        raise so.ProblemError(f"{reason}; {cut}")
+    rule(graph, node)
+    graph.attributes(node).require_all_read()

@@ -10,8 +10,11 @@ import onnx
 
 import sparseopt as so
 from sparseopt.network.cells import linear_map, nearest_map
+from sparseopt.printing import printable
+from sparseopt_pathlifting.budget import MOST_AXES, require_room
 from sparseopt_pathlifting.emitter import Value
-from sparseopt_pathlifting.onnx_graph import OnnxGraph, attributes_of
+from sparseopt_pathlifting.onnx_attributes import Attributes
+from sparseopt_pathlifting.onnx_graph import OnnxGraph
 
 Rule = Callable[[OnnxGraph, onnx.NodeProto], None]
 
@@ -25,16 +28,18 @@ def identity(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Identity and Dropout outside training."""
     x = graph.value(node, after_head=True)
     if node.op_type == "Dropout":
+        graph.attributes(node).ignore("ratio", "seed")
         training = graph.optional(node, 2, "training_mode")
-        if training is not None and bool(training):
+        if training is not None and training.any():
             raise so.ProblemError("it is in training mode; export the model after model.eval()")
     graph.set(node, x)
 
 
 def cast(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Cast between float types."""
-    target = attributes_of(node).get("to")
-    if target not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
+    attributes = graph.attributes(node)
+    attributes.ignore("saturate", "round_mode")  # of eight-bit floats
+    if attributes.get("to") not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
         raise so.ProblemError("a cast to anything but float32 or float64 is not linear")
     identity(graph, node)
 
@@ -42,8 +47,9 @@ def cast(graph: OnnxGraph, node: onnx.NodeProto) -> None:
 def reshape(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Reshape to a constant shape, with 0 (keep) and -1 (infer)."""
     x = graph.value(node, after_head=True)
-    target = [int(n) for n in graph.require_constant(node, 1, "the shape").ravel()]
-    if not attributes_of(node).get("allowzero", 0):
+    graph.require_constant(node, 1, "the shape")
+    target = graph.integers(node, 1, "the shape") or []
+    if not graph.attributes(node).flag("allowzero"):
         target = [x.shape[i] if n == 0 and i < len(x.shape) else n for i, n in enumerate(target)]
     fixed = graph.fixed_batch
     known = math.prod(n for n in target if n > 0)
@@ -56,14 +62,27 @@ def reshape(graph: OnnxGraph, node: onnx.NodeProto) -> None:
 def flatten(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Flatten to a matrix."""
     x = graph.value(node, after_head=True)
-    axis = int(attributes_of(node).get("axis", 1))
-    axis = axis + len(x.shape) if axis < 0 else axis
+    count = len(x.shape)
+    axis = int(graph.attributes(node).get("axis", 1))
+    if not -count <= axis <= count:
+        raise so.ProblemError(f"axis {axis} does not exist in a value of shape {x.shape}")
+    axis = axis + count if axis < 0 else axis
     graph.set(node, graph.emit.keep(x, (math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))))
 
 
+def _axis(axis: int, count: int) -> int:
+    """Return an axis counted from the front; `ProblemError` if there is none."""
+    if not -count <= axis < count:
+        raise so.ProblemError(f"axis {axis} does not exist among {count} axes")
+    return axis % count
+
+
 def _axes(graph: OnnxGraph, node: onnx.NodeProto) -> list[int] | None:
-    given = graph.optional(node, 1, "axes")
-    axes = attributes_of(node).get("axes") if given is None else given.ravel().tolist()
+    given = graph.integers(node, 1, "the axes")
+    named = graph.attributes(node).get("axes")
+    axes = named if given is None else given
+    if axes is not None and (len(axes) > MOST_AXES or len(set(axes)) != len(axes)):
+        raise so.ProblemError("axes must be named once each")
     return None if axes is None else [int(a) for a in axes]
 
 
@@ -72,7 +91,7 @@ def squeeze(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     x = graph.value(node, after_head=True)
     axes = _axes(graph, node)
     ones = {i for i, n in enumerate(x.shape) if n == 1}
-    drop = {a % len(x.shape) for a in axes} if axes else ones
+    drop = {_axis(a, len(x.shape)) for a in axes} if axes else ones
     graph.set(node, graph.emit.keep(x, [n for i, n in enumerate(x.shape) if i not in drop]))
 
 
@@ -81,7 +100,10 @@ def unsqueeze(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     x = graph.value(node, after_head=True)
     shape = list(x.shape)
     axes = _axes(graph, node) or []
-    for axis in sorted(a % (len(shape) + len(axes)) for a in axes):
+    places = sorted({_axis(a, len(shape) + len(axes)) for a in axes})
+    if len(places) != len(axes):
+        raise so.ProblemError("axes must be named once each")
+    for axis in places:
         shape.insert(axis, 1)
     graph.set(node, graph.emit.keep(x, shape))
 
@@ -89,32 +111,38 @@ def unsqueeze(graph: OnnxGraph, node: onnx.NodeProto) -> None:
 def transpose(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Transpose."""
     x = graph.value(node, after_head=True)
-    order = attributes_of(node).get("perm") or list(range(len(x.shape)))[::-1]
-    graph.set(node, graph.emit.permute(x, list(order), graph.label(node)))
+    order = list(graph.attributes(node).get("perm") or range(len(x.shape))[::-1])
+    if sorted(order) != list(range(len(x.shape))):
+        raise so.ProblemError(f"perm {order[:40]} does not order the axes of shape {x.shape}")
+    graph.set(node, graph.emit.permute(x, order, graph.label(node)))
 
 
 def concat(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Concat of values and constants."""
     constants = [graph.constant(n) for n in node.input]
     values = [graph.value(node, i) if c is None else c for i, c in enumerate(constants)]
-    axis = int(attributes_of(node)["axis"])
-    axis = axis + len(values[0].shape) if axis < 0 else axis
+    axis = _axis(int(graph.attributes(node).get("axis")), len(values[0].shape))
     graph.set(node, graph.emit.concat(values, axis, graph.label(node)))
 
 
 def split(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Split along an axis."""
     x = graph.value(node)
-    attributes = attributes_of(node)
-    axis = int(attributes.get("axis", 0)) % len(x.shape)
-    given = graph.optional(node, 1, "split")
-    sizes = attributes.get("split") if given is None else given.ravel().tolist()
+    attributes = graph.attributes(node)
+    count = len(node.output)
+    axis = _axis(int(attributes.get("axis", 0)), len(x.shape))
+    given = graph.integers(node, 1, "split", most=count)
+    named = attributes.get("split")
+    sizes = list(named or []) if given is None else given
+    if attributes.get("num_outputs", count) != count:
+        raise so.ProblemError(f"num_outputs differs from its {count} outputs")
     if not sizes:
-        step = -(-x.shape[axis] // len(node.output))
-        starts = range(0, x.shape[axis], step)
-        sizes = [min(step, x.shape[axis] - start) for start in starts]
-    if sum(sizes) != x.shape[axis] or len(sizes) != len(node.output):
-        raise so.ProblemError(f"split {list(sizes)} does not fit axis {axis} of shape {x.shape}")
+        step = -(-x.shape[axis] // count)
+        sizes = [max(0, min(step, x.shape[axis] - i * step)) for i in range(count)]
+    if sum(sizes) != x.shape[axis] or len(sizes) != count or min(sizes) < 0:
+        raise so.ProblemError(
+            f"split {printable(sizes)} does not fit axis {axis} of shape {x.shape}"
+        )
     cuts = np.cumsum(sizes)[:-1]
     parts = np.split(graph.emit.positions(x), cuts, axis=axis)
     for output, index in zip(node.output, parts, strict=True):
@@ -124,20 +152,28 @@ def split(graph: OnnxGraph, node: onnx.NodeProto) -> None:
 def slices(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Slice, with bounds as attributes (before operator set 10) or constant inputs."""
     x = graph.value(node)
-    attributes = attributes_of(node)
-    if "starts" in attributes:
-        starts, ends = attributes["starts"], attributes["ends"]
-        axes = attributes.get("axes") or list(range(len(starts)))
-        steps = [1] * len(starts)
+    attributes = graph.attributes(node)
+    named = [attributes.get(key) for key in ("starts", "ends", "axes")]
+    if graph.opset < 10:
+        starts, ends, axes = named
+        steps = None
     else:
-        starts = graph.require_constant(node, 1, "starts").ravel().tolist()
-        ends = graph.require_constant(node, 2, "ends").ravel().tolist()
-        given = graph.optional(node, 3, "axes")
-        axes = list(range(len(starts))) if given is None else given.ravel().tolist()
-        stride = graph.optional(node, 4, "steps")
-        steps = [1] * len(starts) if stride is None else stride.ravel().tolist()
+        graph.require_constant(node, 1, "starts")
+        graph.require_constant(node, 2, "ends")
+        names = ("starts", "ends", "axes", "steps")
+        starts, ends, axes, steps = (
+            graph.integers(node, slot + 1, name) for slot, name in enumerate(names)
+        )
+    starts, ends = starts or [], ends or []
+    axes = list(range(len(starts))) if axes is None else axes
+    steps = [1] * len(starts) if steps is None else steps
+    if len({len(starts), len(ends), len(axes), len(steps)}) != 1 or 0 in steps:
+        raise so.ProblemError(f"bounds {starts}, {ends}, {axes}, {steps} do not fit together")
     index = graph.emit.positions(x)
-    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+    places = [_axis(int(a), len(x.shape)) for a in axes]
+    if len(set(places)) != len(places):
+        raise so.ProblemError(f"axes {axes} name one axis twice")
+    for start, end, axis, step in zip(starts, ends, places, steps, strict=True):
         size = x.shape[axis]
         stop: int | None = int(end)
         if step < 0 and end < -size:
@@ -152,53 +188,57 @@ def gather(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Gather with constant indices."""
     x = graph.value(node)
     places = graph.require_constant(node, 1, "the indices")
-    axis = int(attributes_of(node).get("axis", 0)) % len(x.shape)
+    axis = _axis(int(graph.attributes(node).get("axis", 0)), len(x.shape))
+    if places.dtype.kind not in "iu":
+        raise so.ProblemError(f"its indices have entries of type {places.dtype}")
     if places.size and (places.min() < -x.shape[axis] or places.max() >= x.shape[axis]):
         raise so.ProblemError(f"an index lies outside axis {axis} of shape {x.shape}")
+    require_room((*x.shape[:axis], *places.shape, *x.shape[axis + 1 :]))
     _select(graph, node, x, np.take(graph.emit.positions(x), places, axis=axis))
 
 
 def expand(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Expand to a constant shape."""
     x = graph.value(node)
-    target = tuple(int(n) for n in graph.require_constant(node, 1, "the shape"))
+    graph.require_constant(node, 1, "the shape")
+    target = tuple(graph.integers(node, 1, "the shape") or ())
     shape = np.broadcast_shapes(x.shape, target)
+    require_room(shape)
     _select(graph, node, x, np.broadcast_to(graph.emit.positions(x), shape))
 
 
 def tile(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Tile by constant repeats."""
     x = graph.value(node)
-    repeats = graph.require_constant(node, 1, "the repeats").ravel().tolist()
+    graph.require_constant(node, 1, "the repeats")
+    repeats = graph.integers(node, 1, "the repeats") or []
+    if len(repeats) != len(x.shape) or min(repeats) < 0:
+        raise so.ProblemError(f"repeats {repeats} do not fit a value of shape {x.shape}")
+    require_room(n * r for n, r in zip(x.shape, repeats, strict=True))
     _select(graph, node, x, np.tile(graph.emit.positions(x), repeats))
-
-
-_PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "edge", "wrap": "wrap"}
 
 
 def pad(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Pad with a number, by reflection, by the edge, or around."""
     x = graph.value(node)
-    attributes = attributes_of(node)
-    mode = _PAD_MODES.get(attributes.get("mode", "constant"))
-    given = graph.optional(node, 1, "the pads")
-    pads = attributes.get("pads") if given is None else given.ravel().tolist()
+    attributes = graph.attributes(node)
+    mode = attributes.choice("mode", "constant", ("constant", "reflect", "edge", "wrap"))
+    given = graph.integers(node, 1, "the pads", most=2 * MOST_AXES)
+    named = attributes.get("pads")
+    pads = named if given is None else given
     value = graph.optional(node, 2, "the padding value")
-    fill = float(attributes.get("value", 0.0) if value is None else value.reshape(()))
-    axes = graph.optional(node, 3, "axes")
-    if mode is None or pads is None or (mode == "constant" and not math.isfinite(fill)):
-        raise so.ProblemError(f"padding of mode {mode!r} with value {fill} is not supported")
-    names = list(range(len(x.shape))) if axes is None else [int(a) for a in axes.ravel()]
+    constant = float(attributes.get("value", 0.0))
+    fill = constant if value is None else float(value.reshape(()))
+    axes = graph.integers(node, 3, "axes")
+    if mode == "constant" and not math.isfinite(fill):
+        raise so.ProblemError(f"padding with the value {fill} is not supported")
+    names = list(range(len(x.shape))) if axes is None else axes
+    if pads is None or len(pads) != 2 * len(names) or len(set(names)) != len(names):
+        raise so.ProblemError(f"pads {list(pads or [])} do not fit a value of shape {x.shape}")
     widths = [(0, 0)] * len(x.shape)
     for i, axis in enumerate(names):
-        widths[axis % len(x.shape)] = (int(pads[i]), int(pads[i + len(names)]))
-    index = graph.emit.positions(x)
-    crop = tuple(
-        slice(max(0, -a), n - max(0, -b)) for n, (a, b) in zip(x.shape, widths, strict=True)
-    )
-    grow = [(max(0, a), max(0, b)) for a, b in widths]
-    options = {"constant_values": -1} if mode == "constant" else {}
-    places = np.pad(index[crop], grow, mode=mode, **options)  # type: ignore[call-overload]
+        widths[_axis(axis, len(x.shape))] = (int(pads[i]), int(pads[i + len(names)]))
+    places = graph.emit.padded(x, widths, mode)
     graph.set(
         node, graph.emit.select(x, places, graph.label(node), fill if mode == "constant" else 0.0)
     )
@@ -207,72 +247,80 @@ def pad(graph: OnnxGraph, node: onnx.NodeProto) -> None:
 def depth_to_space(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """DepthToSpace (pixel shuffle) and SpaceToDepth."""
     x = graph.image(node)
-    attributes = attributes_of(node)
-    b = int(attributes["blocksize"])
+    attributes = graph.attributes(node)
+    b = int(attributes.get("blocksize"))
+    mode = attributes.choice("mode", "DCR", ("DCR", "CRD"))
+    if len(x.shape) != 4 or b < 1:
+        raise so.ProblemError(f"blocks of {b} do not fit a value of shape {x.shape}")
     n, c, h, w = x.shape
     index = graph.emit.positions(x)
     if node.op_type == "SpaceToDepth":
-        index = index.reshape(n, c, h // b, b, w // b, b).transpose(0, 3, 5, 1, 2, 4)
+        order = (0, 3, 5, 1, 2, 4) if mode == "DCR" else (0, 1, 3, 5, 2, 4)
+        index = index.reshape(n, c, h // b, b, w // b, b).transpose(order)
         _select(graph, node, x, index.reshape(n, c * b * b, h // b, w // b))
         return
-    if attributes.get("mode", "DCR") == "DCR":
+    if mode == "DCR":
         index = index.reshape(n, b, b, c // (b * b), h, w).transpose(0, 3, 4, 1, 5, 2)
     else:
         index = index.reshape(n, c // (b * b), b, b, h, w).transpose(0, 1, 4, 2, 5, 3)
     _select(graph, node, x, index.reshape(n, c // (b * b), h * b, w * b))
 
 
+_PLACES = ("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel")
+_ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+_MODES = ("nearest", "linear", "bilinear", "trilinear")
+
+
 def resize(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Resize and Upsample, nearest and linear."""
     x = graph.value(node)
-    attributes = attributes_of(node)
+    attributes = graph.attributes(node)
     sizes, scales = _resized(graph, node, x, attributes)
-    mode = attributes.get("mode", "nearest")
-    place = attributes.get("coordinate_transformation_mode", "half_pixel")
-    rounding = attributes.get("nearest_mode", "round_prefer_floor")
+    mode = attributes.choice("mode", "nearest", _MODES)
+    place = attributes.choice("coordinate_transformation_mode", "half_pixel", _PLACES)
+    rounding = attributes.choice("nearest_mode", "round_prefer_floor", _ROUNDINGS)
     if node.op_type == "Upsample" or graph.opset < 11:
         place, rounding = "asymmetric", "floor"
-    if attributes.get("antialias", 0) or attributes.get("exclude_outside", 0):
+    if attributes.flag("antialias") or attributes.flag("exclude_outside"):
         raise so.ProblemError("antialias and exclude_outside are not supported")
+    attributes.ignore("cubic_coeff_a", "extrapolation_value")  # of modes that are refused
+    require_room(sizes)
     maps = []
     for axis, (old, new, scale) in enumerate(zip(x.shape, sizes, scales, strict=True)):
         if old == new and scale == 1.0:
             continue
+        graph.emit.budget.keep(2 * new)
         where = _coordinates(old, new, scale, place)
         if mode == "nearest":
             cells = np.clip(_rounded(where, rounding), 0, old - 1)
             maps.append(nearest_map(axis, cells.astype(np.int64)))
-        elif mode in ("linear", "bilinear", "trilinear"):
-            maps.append(linear_map(axis, where, old))
         else:
-            raise so.ProblemError(f"mode {mode!r} is not supported; nearest and linear are")
+            maps.append(linear_map(axis, where, old))
     graph.set(node, graph.emit.resample(x, maps, graph.label(node)))
 
 
 def _resized(
-    graph: OnnxGraph, node: onnx.NodeProto, x: Value, attributes: dict[str, object]
+    graph: OnnxGraph, node: onnx.NodeProto, x: Value, attributes: Attributes
 ) -> tuple[list[int], list[float]]:
     """Return the new sizes and the scale of each axis."""
-    if (
-        attributes.get("axes") is not None
-        or attributes.get("keep_aspect_ratio_policy", "stretch") != "stretch"
-    ):
+    policy = attributes.get("keep_aspect_ratio_policy", "stretch")
+    if attributes.get("axes") is not None or policy != "stretch":
         raise so.ProblemError("axes and keep_aspect_ratio_policy are not supported")
-    if node.op_type == "Upsample":
-        given = graph.optional(node, 1, "the scales")
-        scales = attributes.get("scales") if given is None else given.tolist()
-        target = None
-    else:
-        slot = 1 if graph.opset < 11 else 2
-        given = graph.optional(node, slot, "the scales")
-        scales = None if given is None or given.size == 0 else given.tolist()
-        target = graph.optional(node, 3, "the sizes")
-    if target is not None and target.size:
-        sizes = [int(n) for n in target]
-        return sizes, [new / old for new, old in zip(sizes, x.shape, strict=True)]
-    if not isinstance(scales, list) or len(scales) != len(x.shape):
-        raise so.ProblemError(f"scales {scales} do not fit an input of shape {x.shape}")
-    return [math.floor(n * s) for n, s in zip(x.shape, scales, strict=True)], scales
+    old_form = node.op_type == "Upsample" or graph.opset < 11
+    given = graph.optional(node, 1 if old_form else 2, "the scales")
+    named = attributes.get("scales")
+    scales = list(named or []) if given is None else given.ravel().tolist()
+    target = None if old_form else graph.integers(node, 3, "the sizes")
+    if target:
+        if len(target) != len(x.shape) or min(target) < 1:
+            raise so.ProblemError(f"sizes {target} do not fit an input of shape {x.shape}")
+        return target, [new / old for new, old in zip(target, x.shape, strict=True)]
+    if len(scales) != len(x.shape) or not all(0 < s < math.inf for s in scales):
+        raise so.ProblemError(f"scales {printable(scales)} do not fit an input of shape {x.shape}")
+    sizes = [math.floor(n * s) for n, s in zip(x.shape, scales, strict=True)]
+    if min(sizes) < 1:
+        raise so.ProblemError(f"scales {scales} leave nothing of an input of shape {x.shape}")
+    return sizes, scales
 
 
 def _coordinates(old: int, new: int, scale: float, place: str) -> np.ndarray:
@@ -282,11 +330,9 @@ def _coordinates(old: int, new: int, scale: float, place: str) -> np.ndarray:
         return i / scale
     if place == "align_corners":
         return i * (old - 1) / (new - 1) if new > 1 else np.zeros(1)
-    if place == "half_pixel" or (place == "pytorch_half_pixel" and new > 1):
-        return (i + 0.5) / scale - 0.5
-    if place == "pytorch_half_pixel":
+    if place == "pytorch_half_pixel" and new == 1:
         return np.zeros(1)
-    raise so.ProblemError(f"coordinate_transformation_mode {place!r} is not supported")
+    return (i + 0.5) / scale - 0.5
 
 
 def _rounded(where: np.ndarray, rounding: str) -> np.ndarray:
@@ -294,11 +340,7 @@ def _rounded(where: np.ndarray, rounding: str) -> np.ndarray:
         return np.floor(where)
     if rounding == "ceil":
         return np.ceil(where)
-    if rounding == "round_prefer_floor":
-        return np.ceil(where - 0.5)
-    if rounding == "round_prefer_ceil":
-        return np.floor(where + 0.5)
-    raise so.ProblemError(f"nearest_mode {rounding!r} is not supported")
+    return np.ceil(where - 0.5) if rounding == "round_prefer_floor" else np.floor(where + 0.5)
 
 
 SHAPES: dict[str, Rule] = {

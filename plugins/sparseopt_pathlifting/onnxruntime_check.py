@@ -11,6 +11,7 @@ import onnx
 
 import sparseopt as so
 from sparseopt_pathlifting.agreement import is_small, require_agreement
+from sparseopt_pathlifting.budget import is_comparable
 from sparseopt_pathlifting.onnx_graph import OnnxGraph
 
 # protobuf cannot serialize more.
@@ -23,13 +24,16 @@ def check_against_onnxruntime(
     """Raise `ProblemError` if the network and the model disagree on random input.
 
     The model is run by onnxruntime, or, if it is small and onnxruntime cannot run it, by the
-    reference implementation in onnx. A stripped head is left out of the comparison. The list of
-    outputs of `model` is changed. What could not be compared is returned in words.
+    reference implementation in onnx. A stripped head is left out of the comparison. What could
+    not be compared is returned in words.
+
+    Both get those parts of the model only that the reader has read, so that its limits hold for
+    them as well.
     """
+    if not is_comparable(network):
+        return [f"not compared with other software: it has {network.edge_count} edges"]
     end = graph.head_input or graph.outputs[0]
-    if end not in graph.outputs:
-        del model.graph.output[:]
-        model.graph.output.append(onnx.ValueInfoProto(name=end))
+    model = _part_read(model, graph, end)
     declared = next(i for i in model.graph.input if i.name == graph.input_name)
     wide = declared.type.tensor_type.elem_type == onnx.TensorProto.DOUBLE
     dtype = np.float64 if wide else np.float32
@@ -57,6 +61,23 @@ def check_against_onnxruntime(
     return [f"not compared with other software ({'; '.join(reasons)})"]
 
 
+def _part_read(model: onnx.ModelProto, graph: OnnxGraph, end: str) -> onnx.ModelProto:
+    """Return a model of the nodes and constants that `end` depends on, and nothing else."""
+    kept = graph.nodes_for([end])
+    used = {name for node in kept for name in node.input}
+    part = onnx.ModelProto(ir_version=model.ir_version)
+    part.opset_import.append(onnx.helper.make_opsetid("", graph.opset))
+    part.graph.name = "part"
+    part.graph.node.extend(kept)
+    part.graph.initializer.extend(t for t in model.graph.initializer if t.name in used)
+    part.graph.sparse_initializer.extend(
+        s for s in model.graph.sparse_initializer if s.values.name in used
+    )
+    part.graph.input.extend(i for i in model.graph.input if i.name in {*used, graph.input_name})
+    part.graph.output.append(onnx.ValueInfoProto(name=end))
+    return part
+
+
 def _batch(graph: OnnxGraph, x: np.ndarray) -> dict[str, np.ndarray]:
     """Return the feed of one sample, repeated where the model has a fixed batch."""
     one = x.reshape(graph.input_shape)
@@ -77,6 +98,8 @@ def _onnxruntime(model: onnx.ModelProto, end: str) -> Callable[[Any], np.ndarray
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
+    # As the file says it: the optimizer would quantize activations where weights are quantized.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
@@ -86,5 +109,7 @@ def _onnxruntime(model: onnx.ModelProto, end: str) -> Callable[[Any], np.ndarray
 def _reference(model: onnx.ModelProto, end: str) -> Callable[[Any], np.ndarray]:
     from onnx.reference import ReferenceEvaluator
 
-    evaluator = ReferenceEvaluator(model)
+    from sparseopt_pathlifting.onnx_reference import OLD_OPERATORS
+
+    evaluator = ReferenceEvaluator(model, new_ops=OLD_OPERATORS)
     return lambda feed: np.asarray(evaluator.run([end], feed)[0])

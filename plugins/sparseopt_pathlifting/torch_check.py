@@ -13,6 +13,7 @@ from torch.utils import _pytree as pytree
 
 import sparseopt as so
 from sparseopt_pathlifting.agreement import is_small, require_agreement
+from sparseopt_pathlifting.budget import is_comparable
 from sparseopt_pathlifting.torch_graph import TorchGraph
 
 _NAME = "the module as PyTorch computes it"
@@ -64,6 +65,10 @@ def check_against_torch(graph: TorchGraph, network: so.Network, answer: Answer |
     is small and runs in it, else as it is; the program with the module's answer as a whole. What
     could not be compared is returned in words.
     """
+    if not is_comparable(network):
+        return [f"not compared with PyTorch: the network has {network.edge_count} edges"]
+    if not graph.may_run():
+        return ["not compared with PyTorch: it holds operators that files may not run"]
     program = _Program(graph)
     if answer is not None:
         _require_same(program, answer)

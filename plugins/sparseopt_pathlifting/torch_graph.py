@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils import _pytree as pytree
 
 import sparseopt as so
+from sparseopt.printing import printable
+from sparseopt_pathlifting.budget import Budget, require_room
 from sparseopt_pathlifting.emitter import Emitter, Value
+from sparseopt_pathlifting.pt2_operators import is_runnable
 
 Rule = Callable[["TorchGraph", "Call"], Any]
 
@@ -42,12 +46,34 @@ def module_of(node: torch.fx.Node) -> tuple[str, str]:
     return str(path), kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
 
 
-class Call:
-    """One call of an operator, with its arguments by name and defaults filled in."""
+# Arguments that change where or how a result is kept, or what training would do, but no value.
+_WITHOUT_EFFECT = frozenset(
+    {
+        *("memory_format", "layout", "device", "pin_memory", "non_blocking", "copy"),
+        *("momentum", "cudnn_enabled", "generator", "implicit"),
+    }
+)
 
-    def __init__(self, node: torch.fx.Node, arguments: dict[str, Any]) -> None:
+
+class Call:
+    """One call of an operator, with its arguments by name and defaults filled in.
+
+    It remembers what a rule asked for: an argument that no rule looks at would be read as if it
+    were not there.
+
+    Parameters
+    ----------
+    node : torch.fx.Node
+    arguments : dict
+        All arguments, with defaults.
+    given : set of str
+        Names of those that differ from their default.
+    """
+
+    def __init__(self, node: torch.fx.Node, arguments: dict[str, Any], given: set[str]) -> None:
         self.node = node
         self.arguments = arguments
+        self._unread = given - _WITHOUT_EFFECT
 
     @property
     def name(self) -> str:
@@ -56,11 +82,20 @@ class Call:
         return path if path and kind.startswith("torch.nn.modules.") else self.node.name
 
     def __getitem__(self, key: str) -> Any:
+        self._unread.discard(key)
         return self.arguments[key]
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return an argument, or `default` where the operator has none of this name."""
+        self._unread.discard(key)
         return self.arguments.get(key, default)
+
+    def require_all_read(self) -> None:
+        """Refuse arguments that no rule has asked for."""
+        for name in sorted(self._unread):
+            value = self.arguments[name]
+            if value not in (torch.float32, torch.float64):  # as which the network is computed
+                raise so.ProblemError(f"its argument {name}={printable(value)} is not supported")
 
 
 class TorchGraph:
@@ -76,6 +111,11 @@ class TorchGraph:
         The batch size with which the program was exported.
     aliases : dict of str to str
         Parameter name to the name under which the tensor was met first, for tied tensors.
+    allowed : frozenset of str, or None
+        For programs of files: operators that may run on constants besides those in
+        `pt2_operators`. None if the program is the user's own, and may run any.
+    budget : Budget, or None
+        What was computed for the program before.
     """
 
     def __init__(
@@ -84,14 +124,17 @@ class TorchGraph:
         shape: tuple[int, ...],
         fixed_batch: int,
         aliases: dict[str, str],
+        allowed: frozenset[str] | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.program = program
+        self.allowed = allowed
         self.shape = shape
         self.fixed_batch = fixed_batch
         self.origins: dict[str, str] = {}
         self.environment: dict[str, Any] = {}
         user_input = self._load_constants(aliases)
-        self.emit = Emitter(shape, user_input)
+        self.emit = Emitter(shape, user_input, budget)
         if fixed_batch > 1:
             self.emit.builder.note(f"the batch of {fixed_batch} was taken as 1")
         self.environment[user_input] = self.emit.input
@@ -131,7 +174,8 @@ class TorchGraph:
             elif spec.target in held:
                 tensor = held[spec.target]
                 # Networks are immutable: later training of the module must not reach them.
-                self.environment[name] = tensor.detach().clone()
+                own = self.allowed is not None
+                self.environment[name] = tensor.detach() if own else tensor.detach().clone()
                 self.origins[name] = aliases.get(spec.target, spec.target)
         if len(inputs) != 1:
             raise so.ProblemError(
@@ -159,12 +203,16 @@ class TorchGraph:
         given = dict(zip((a.name for a in schema.arguments), node.args, strict=False))
         given.update(node.kwargs)
         arguments = {}
+        changed = set()
         for argument in schema.arguments:
             if argument.name in given:
-                arguments[argument.name] = self.resolve(given[argument.name])
+                value = given[argument.name]
+                arguments[argument.name] = self.resolve(value)
+                if not argument.has_default_value() or not _equal(value, argument.default_value):
+                    changed.add(argument.name)
             elif argument.has_default_value():
                 arguments[argument.name] = argument.default_value
-        return Call(node, arguments)
+        return Call(node, arguments, changed)
 
     def constant_result(self, node: torch.fx.Node) -> bool:
         """Compute the node if nothing in it depends on the input; return whether it was."""
@@ -176,6 +224,7 @@ class TorchGraph:
             target: Any = node.target
             if _is_random(target):
                 raise so.ProblemError("it draws random numbers, so the module is no fixed function")
+            self._require_runnable(node)
             with torch.no_grad():
                 result = target(*arguments, **keywords)
             if "empty" in str(target) and isinstance(result, torch.Tensor):
@@ -184,6 +233,30 @@ class TorchGraph:
             self.folded = self.folded or any(_is_float(a) for a in arguments)
             return True
         return False
+
+    def _require_runnable(self, node: torch.fx.Node) -> None:
+        """Refuse constants of files that are too large, or that other operators make."""
+        if self.allowed is None:
+            return
+        if not is_runnable(node.target, self.allowed):
+            raise so.ProblemError("this operator is not computed for programs in files")
+        for leaf in pytree.tree_leaves(node.meta.get("val")):
+            if isinstance(leaf, torch.Tensor):
+                require_room(leaf.shape)
+                self.emit.budget.compute(leaf.numel(), leaf.numel())
+                self.emit.budget.keep(leaf.numel())
+
+    def may_run(self) -> bool:
+        """Whether the whole program may be run: it is the user's own, or small and harmless."""
+        if self.allowed is None:
+            return True
+        for node in self.program.graph.nodes:
+            if node.op == "call_function" and not is_runnable(node.target, self.allowed):
+                return False
+            for leaf in pytree.tree_leaves(node.meta.get("val")):
+                if isinstance(leaf, torch.Tensor):
+                    require_room(leaf.shape)
+        return True
 
     def item(self, node: torch.fx.Node) -> Any:
         """Return the item of a list of values that a node picks."""
@@ -242,6 +315,11 @@ class TorchGraph:
                 "in a module that returns one of them"
             )
         return self.emit.builder.finish(values[0].name)
+
+
+def _equal(value: Any, default: Any) -> bool:
+    """Whether a plain argument is what it would be if it were left out."""
+    return type(value) is type(default) and bool(value == default)
 
 
 def _holds_value(argument: Any) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.network import Conv, ConvTranspose, Dense
-from sparseopt.network.cells import adaptive_positions, pool_positions, same_padding
+from sparseopt.network.cells import adaptive_positions, same_padding
 from sparseopt_pathlifting.emitter import Value
 from sparseopt_pathlifting.torch_graph import Call, Rule, TorchGraph, sizes
 
@@ -96,10 +96,12 @@ def convolution(graph: TorchGraph, call: Call) -> Value:
         pads = _padding_by_name(padding, x, weight, dilation)
     else:
         pads = [(p, p) for p in sizes(padding, count)]
+    extra = sizes(call.get("output_padding", 0), count)
     if transposed:
-        extra = sizes(call["output_padding"], count)
         cut = tuple((a, b - e) for (a, b), e in zip(pads, extra, strict=True))
         op: Any = ConvTranspose(weight, bias, stride, cut, dilation, groups)
+    elif any(extra):
+        raise so.ProblemError(f"output_padding {extra} is for transposed convolutions")
     else:
         op = Conv(weight, bias, stride, tuple(pads), dilation, groups)
     return graph.emit.image(x, count, op, call.name, **origin)
@@ -285,14 +287,16 @@ def _spatial(call: Call, x: Value) -> tuple[int, ...]:
     return x.shape[-digits[0] :]
 
 
-def _positions(call: Call, spatial: tuple[int, ...]) -> tuple[list[np.ndarray], list[int]]:
+def _positions(
+    graph: TorchGraph, call: Call, spatial: tuple[int, ...]
+) -> tuple[list[np.ndarray], list[int]]:
     count = len(spatial)
     kernel = sizes(call["kernel_size"], count)
     stride = sizes(call["stride"], count) if call["stride"] else kernel
     padding = sizes(call["padding"], count)
     dilation = sizes(call.get("dilation", 1), count)
     positions = [
-        pool_positions(n, k, s, (p, p), d, bool(call["ceil_mode"]))
+        graph.emit.windows(n, k, s, (p, p), d, bool(call["ceil_mode"]))
         for n, k, s, p, d in zip(spatial, kernel, stride, padding, dilation, strict=True)
     ]
     return positions, padding
@@ -302,7 +306,7 @@ def max_pool(graph: TorchGraph, call: Call) -> Value:
     """max_pool1d, 2d and 3d."""
     x = graph.value(call["self"])
     spatial = _spatial(call, x)
-    positions, _ = _positions(call, spatial)
+    positions, _ = _positions(graph, call, spatial)
     return graph.emit.max_pool(x, positions, spatial, call.name)
 
 
@@ -315,7 +319,7 @@ def average_pool(graph: TorchGraph, call: Call) -> Value:
     """avg_pool1d, 2d and 3d."""
     x = graph.value(call["self"])
     spatial = _spatial(call, x)
-    positions, padding = _positions(call, spatial)
+    positions, padding = _positions(graph, call, spatial)
     counted = call["count_include_pad"]
     pads = [(p, p) if counted else None for p in padding]
     divisor = call.get("divisor_override")
@@ -326,7 +330,7 @@ def adaptive_average(graph: TorchGraph, call: Call) -> Value:
     """adaptive_avg_pool1d, 2d and 3d."""
     x = graph.value(call["self"])
     spatial = _spatial(call, x)
-    windows = _adaptive(call, spatial)
+    windows = _adaptive(graph, call, spatial)
     return graph.emit.average_pool(x, windows, spatial, [None] * len(spatial), call.name)
 
 
@@ -334,14 +338,16 @@ def adaptive_maximum(graph: TorchGraph, call: Call) -> list[Any]:
     """adaptive_max_pool1d, 2d and 3d, which return indices as well."""
     x = graph.value(call["self"])
     spatial = _spatial(call, x)
-    return [graph.emit.max_pool(x, _adaptive(call, spatial), spatial, call.name), None]
+    return [graph.emit.max_pool(x, _adaptive(graph, call, spatial), spatial, call.name), None]
 
 
-def _adaptive(call: Call, spatial: tuple[int, ...]) -> list[np.ndarray]:
+def _adaptive(graph: TorchGraph, call: Call, spatial: tuple[int, ...]) -> list[np.ndarray]:
     targets = call["output_size"]
     targets = [targets] * len(spatial) if isinstance(targets, int) else targets
     if len(targets) == 1:
         targets = list(targets) * len(spatial)
+    for n, m in zip(spatial, targets, strict=True):
+        graph.emit.budget.keep(64 * (int(m) + n))  # windows overlap, and are made one by one
     return [adaptive_positions(n, int(m)) for n, m in zip(spatial, targets, strict=True)]
 
 
@@ -368,6 +374,8 @@ def reduce_first(graph: TorchGraph, call: Call) -> list[Any]:
 def head(graph: TorchGraph, call: Call) -> Value:
     """softmax, log_softmax and sigmoid at the end of the network: left out, with a note."""
     x = graph.value(call["self"])
+    for name in ("dim", "half_to_float"):  # whatever it is normalized along, it is left out
+        call.get(name)
     kind = str(call.node.target).split(".")[1].lstrip("_")
     graph.emit.builder.note(f"the head {call.name!r} ({kind}) was stripped; outputs are its inputs")
     graph.head_input = call.node.all_input_nodes[0].name

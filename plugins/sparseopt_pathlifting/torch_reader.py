@@ -18,6 +18,9 @@ from torch.nn.utils import prune
 from torch.nn.utils.prune import BasePruningMethod
 
 import sparseopt as so
+from sparseopt_pathlifting.budget import Budget, require_affordable
+from sparseopt_pathlifting.pt2_archive import open_program
+from sparseopt_pathlifting.pt2_program import build, file_shape, settled_shape
 from sparseopt_pathlifting.torch_check import Answer, ask, check_against_torch, unchanged_buffers
 from sparseopt_pathlifting.torch_graph import (
     TorchGraph,
@@ -48,6 +51,9 @@ REASONS = {
     "aten.scaled_dot_product_attention": "attention multiplies values that depend on the input",
 }
 
+KNOWN = frozenset({*OPERATORS, *REASONS})
+"""Operators with a rule or a reason."""
+
 
 @dataclass(frozen=True)
 class TorchReader(so.Reader):
@@ -69,9 +75,9 @@ class TorchReader(so.Reader):
     def read(self, source: Any, example: Any = None) -> so.Network:
         """Return the network."""
         if isinstance(source, str | os.PathLike):
-            source = _load(source)
+            return self._from_file(source, example)
         if isinstance(source, torch.export.ExportedProgram):
-            return self._from_program(source, example)
+            return self._from_program(source, _program_shape(source, example))
         return self._from_module(source, example)
 
     def multiply(self, source: Any, factors: Mapping[str, Any]) -> Callable[[], None]:
@@ -124,16 +130,27 @@ class TorchReader(so.Reader):
         shape = tuple(sample.shape)
         return self._convert(program, shape, 1, _tied(clean), notes, answer)
 
-    def _from_program(self, program: Any, example: Any) -> so.Network:
-        shape = _program_shape(program, example)
+    def _from_file(self, path: Any, example: Any) -> so.Network:
+        budget = Budget()
+        saved = open_program(path, budget)
+        try:
+            shape = file_shape(saved, example)
+            program = build(saved, shape, KNOWN)
+            return self._from_program(program, shape, budget)
+        except so.ProblemError as error:
+            raise so.ProblemError(f"{os.fspath(path)!r}: {error}") from error
+
+    def _from_program(
+        self, program: Any, shape: tuple[int, ...], budget: Budget | None = None
+    ) -> so.Network:
         batch = shape[0] if len(shape) > 1 else 1
         if batch == 1:
-            return self._convert(program, shape, 1, {}, [])
+            return self._convert(program, shape, 1, {}, [], budget=budget)
         try:
-            return self._convert(program, (1, *shape[1:]), batch, {}, [])
+            return self._convert(program, (1, *shape[1:]), batch, {}, [], budget=budget)
         except so.ProblemError as refused:
             try:  # the samples of the batch meet, so it is no batch
-                return self._convert(program, shape, 1, {}, [])
+                return self._convert(program, shape, 1, {}, [], budget=budget)
             except so.ProblemError:
                 raise refused from None
 
@@ -145,21 +162,26 @@ class TorchReader(so.Reader):
         aliases: dict[str, str],
         notes: list[str],
         answer: Answer | None = None,
+        budget: Budget | None = None,
     ) -> so.Network:
+        """Return the network; `budget` is that of a file, whose operators are looked up first."""
+        allowed = None if budget is None else KNOWN
         try:
             plain = program
             if mutates_shared_value(program.graph):
                 plain = _decomposed(program, {})
-            graph = TorchGraph(plain, shape, batch, aliases)
+            graph = TorchGraph(plain, shape, batch, aliases, allowed, budget)
             network = convert(graph)
         except so.ProblemError as refused:
             if any(reason in str(refused) for reason in REASONS.values()):
                 raise
             try:  # operators such as einsum are defined by others
-                graph = TorchGraph(_decomposed(program, _unknown()), shape, batch, aliases)
+                plain = _decomposed(program, _unknown())
+                graph = TorchGraph(plain, shape, batch, aliases, allowed, budget)
                 network = convert(graph)
             except so.ProblemError:
                 raise refused from None
+        require_affordable(network)
         doubts = check_against_torch(graph, network, answer) if self.check else []
         return replace(network, notes=(*notes, *network.notes, *doubts))
 
@@ -199,7 +221,9 @@ def _convert_node(graph: TorchGraph, node: torch.fx.Node) -> None:
                 "this operator is not among those of a DAG ReLU network",
             )
             raise so.ProblemError(f"{reason}; cut the network before it, or replace it")
-        graph.environment[node.name] = rule(graph, graph.call(node))
+        call = graph.call(node)
+        graph.environment[node.name] = rule(graph, call)
+        call.require_all_read()
     except so.ProblemError as error:
         raise so.ProblemError(f"{where} is refused: {error}") from error
     except Exception as error:  # an argument of a kind that no rule foresaw
@@ -238,17 +262,6 @@ def _unknown() -> Any:
         if name in OPERATORS or ".".join(name.split(".")[:2]) in OPERATORS:
             table.pop(target)
     return table
-
-
-def _load(path: Any) -> torch.export.ExportedProgram:
-    try:
-        with _quiet():
-            return torch.export.load(os.fspath(path))
-    except Exception as error:  # whatever unpickling and unzipping meet
-        raise so.ProblemError(
-            f"{os.fspath(path)!r} is not a program saved by torch.export.save, or is cut short: "
-            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        ) from error
 
 
 def _tensor(source: Any, name: str) -> tuple[torch.nn.Module, torch.Tensor]:
@@ -417,22 +430,4 @@ def _program_shape(program: torch.export.ExportedProgram, example: Any) -> tuple
     if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
         raise so.ProblemError("the input of the program is not a tensor of floats")
     fixed = [n if isinstance(n, int) else None for n in tensor.shape]
-    given = None if example is None else tuple(np.shape(example))
-    if given is not None:
-        if len(given) == len(fixed) - 1:
-            given = (1, *given)
-        pairs = zip(given[1:], fixed[1:], strict=False)
-        if len(given) != len(fixed) or any(n not in (None, m) for m, n in pairs):
-            wanted = ", ".join("?" if n is None else str(n) for n in fixed)
-            raise so.ProblemError(
-                f"the example has shape {np.shape(example)}, the program takes ({wanted})"
-            )
-        fixed = [m if n is None else n for m, n in zip(given, fixed, strict=True)]
-    if fixed and not isinstance(tensor.shape[0], int):
-        fixed[0] = 1
-    if any(n is None for n in fixed):
-        raise so.ProblemError(
-            f"the program has the dynamic input shape {tuple(map(str, tensor.shape))}; pass "
-            "example=, an input of the right shape"
-        )
-    return tuple(int(n or 1) for n in fixed)
+    return settled_shape(fixed, [str(n) for n in tensor.shape], example)

@@ -10,6 +10,7 @@ import torch
 
 import sparseopt as so
 from sparseopt.network.cells import linear_map, nearest_map
+from sparseopt_pathlifting.budget import require_room
 from sparseopt_pathlifting.emitter import Value
 from sparseopt_pathlifting.torch_graph import Call, Rule, TorchGraph
 
@@ -157,11 +158,11 @@ def _part(graph: TorchGraph, argument: Any) -> Value | np.ndarray:
 def like(graph: TorchGraph, call: Call) -> torch.Tensor:
     """zeros_like, ones_like, full_like and their new_ forms: constants of a known shape."""
     name = str(call.node.target)
-    shape = call.get("size")
-    if shape is None:
-        shape = graph.value(call["self"], after_head=True).shape
+    shape, like = call.get("size"), graph.value(call["self"], after_head=True).shape
+    shape = like if shape is None else [int(n) for n in shape]
+    require_room(shape)
     fill = call.get("fill_value", 1.0 if "ones" in name else 0.0)
-    return torch.full([int(n) for n in shape], float(fill))
+    return torch.full(list(shape), float(fill))
 
 
 def masked_fill(graph: TorchGraph, call: Call) -> Value:
@@ -226,6 +227,7 @@ def take(graph: TorchGraph, call: Call) -> Value:
     if isinstance(where, Value):
         raise so.ProblemError("the index must be constant, but it depends on the input")
     where = where.cpu().numpy() if isinstance(where, torch.Tensor) else where
+    require_room((*x.shape[:axis], *np.shape(where), *x.shape[axis + 1 :]))
     return graph.emit.select(x, np.take(graph.emit.positions(x), where, axis=axis), call.name)
 
 
@@ -268,7 +270,10 @@ def expand(graph: TorchGraph, call: Call) -> Value:
 def repeat(graph: TorchGraph, call: Call) -> Value:
     """repeat and tile."""
     x = graph.value(call["self"])
-    times = call.get("repeats", call.get("dims"))
+    times = [int(n) for n in call.get("repeats", call.get("dims"))]
+    extra = [1] * (len(times) - len(x.shape))
+    wide = [1] * (len(x.shape) - len(times))
+    require_room(n * r for n, r in zip([*extra, *x.shape], [*wide, *times], strict=True))
     return graph.emit.select(x, np.tile(graph.emit.positions(x), times), call.name)
 
 
@@ -344,12 +349,7 @@ def pad(graph: TorchGraph, call: Call) -> Value:
     widths = [(0, 0)] * len(x.shape)
     for i in range(len(given) // 2):
         widths[len(x.shape) - 1 - i] = (given[2 * i], given[2 * i + 1])
-    crop = tuple(
-        slice(max(0, -a), n - max(0, -b)) for n, (a, b) in zip(x.shape, widths, strict=True)
-    )
-    grow = [(max(0, a), max(0, b)) for a, b in widths]
-    options: dict[str, Any] = {"constant_values": -1} if mode == "constant" else {}
-    places = np.pad(graph.emit.positions(x)[crop], grow, mode=_MODES[mode], **options)  # type: ignore[call-overload]
+    places = graph.emit.padded(x, widths, _MODES[mode])
     return graph.emit.select(x, places, call.name, fill)
 
 
@@ -394,8 +394,10 @@ def upsample(graph: TorchGraph, call: Call) -> Value:
         assert scales is not None
         target = [math.floor(n * s) for n, s in zip(spatial, scales, strict=True)]
         scales = scales if not call.get("recompute_scale_factor") else None
+    require_room([*x.shape[:2], *target])
     maps = []
     for i, (old, new) in enumerate(zip(spatial, target, strict=True)):
+        graph.emit.budget.keep(2 * int(new))
         scale = scales[i] if scales is not None else new / old
         out = np.arange(new, dtype=np.float64)
         if "nearest_exact" in name:

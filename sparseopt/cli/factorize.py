@@ -10,10 +10,11 @@ import numpy as np
 import typer
 
 import sparseopt as so
+from sparseopt.array_files import read_array
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import parse_options, print_solution, progress_display, say
+from sparseopt.files import read_text
 from sparseopt.report.report import write_whole
-from sparseopt.verifying import read_text
 
 _FORMS = (
     "square-dyadic, monarch:P,Q, search:PARAMETERS or search:PARAMETERS,MAX_RANK, or a JSON file "
@@ -65,15 +66,8 @@ def factorize(
 
 
 def _load_matrix(file: str) -> np.ndarray:
-    if not Path(file).is_file():
-        raise so.ProblemError(
-            f"the file {file!r} does not exist; give a matrix saved by numpy.save"
-        )
-    try:
-        target = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise so.ProblemError(f"{file!r} is not a matrix saved by numpy.save: {error}") from error
-    if not isinstance(target, np.ndarray) or target.ndim != 2:
+    target = read_array(file)
+    if target.ndim != 2:
         raise so.ProblemError(f"{file!r} must hold one matrix, saved by numpy.save")
     return target
 

@@ -103,9 +103,9 @@ class Report:
         return write_whole(path, render(self))
 
     def __str__(self) -> str:
-        lines = [printable(self.subject), self.summary(), ""]
+        lines = [printable(self.subject, 200), self.summary(), ""]
         lines += [str(finding) for finding in self.findings]
-        lines += [printable(f"[skipped] {item.name}: {item.reason}") for item in self.skipped]
+        lines += [printable(f"[skipped] {item.name}: {item.reason}", 2000) for item in self.skipped]
         return "\n".join(lines)
 
 

@@ -51,3 +51,36 @@ def model_with(
     )
     ir = 8 if opset < 20 else 10
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir)
+
+
+def nested_functions(depth: int, loop: bool = False) -> onnx.ModelProto:
+    """Return functions of which each calls the next one twice, or the first one."""
+    model = model_of((1, 3), "F0")
+    model.graph.node[0].domain = "f"
+    opsets = [helper.make_opsetid("", 13), helper.make_opsetid("f", 1)]
+    for i in range(depth):
+        last = "F0" if loop else "Relu"
+        name = f"F{i + 1}" if i + 1 < depth else last
+        domain = "" if name == "Relu" else "f"
+        body = [helper.make_node(name, [a], [b], domain=domain) for a, b in ("ab", "bc")]
+        model.functions.append(helper.make_function("f", f"F{i}", ["a"], ["c"], body, opsets))
+    model.opset_import.append(helper.make_opsetid("f", 1))
+    return model
+
+
+def nested_branches(depth: int) -> onnx.ModelProto:
+    end = [helper.make_tensor_value_info("o", TensorProto.FLOAT, None)]
+    inner = helper.make_graph([helper.make_node("Relu", ["x"], ["o"])], "g", [], end)
+    for _ in range(depth):
+        branch = helper.make_node("If", ["c"], ["o"], then_branch=inner, else_branch=inner)
+        inner = helper.make_graph([branch], "g", [], end)
+    top = helper.make_node("If", ["c"], ["y"], then_branch=inner, else_branch=inner)
+    return model_with([top], (1, 3), {"c": np.array(True)})
+
+
+def sparse(dims: list[int], places: np.ndarray) -> onnx.ModelProto:
+    model = model_with([helper.make_node("Gemm", ["x", "w"], ["y"], transB=1)], (1, 4), {})
+    values = numpy_helper.from_array(np.ones(len(places), np.float32), "w")
+    indices = numpy_helper.from_array(places, "i")
+    model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, dims))
+    return model
