@@ -40,8 +40,10 @@ class TrainingVerdict:
     condition: str
 
     def __post_init__(self) -> None:
-        if self.value not in VALUES:
+        if type(self.value) is not str or self.value not in VALUES:
             raise ProblemError(f"value must be one of {VALUES}, got {self.value!r}")
+        if type(self.condition) is not str:
+            raise ProblemError(f"condition must be a text, got {type(self.condition).__name__}")
 
     def __str__(self) -> str:
         return f"{self.value.replace('_', ' ')}: {self.condition}"

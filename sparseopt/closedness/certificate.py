@@ -74,7 +74,8 @@ class ClosednessCertificate(Certificate):
         steps.require(type(answer) is ClosednessVerdict, "the answer is a verdict on closedness")
         steps.require(answer.value == self.verdict, f"the verdict is {self.verdict}")
         self.prove(steps)
-        steps.require(answer.reason == self.reason, f"the verdict says: {self.reason}")
+        reason = self.reason
+        steps.require(answer.reason == reason, f"the verdict says: {reason}")
 
     @abstractmethod
     def prove(self, steps: Steps) -> None:

@@ -144,6 +144,10 @@ class LimitCertificate(ClosednessCertificate):
         EvidenceError
             If the evidence is malformed, or a row or column does not exist.
         """
+        return self._window
+
+    @cached_property
+    def _window(self) -> Window:
         state = self.state
         rows, columns = list(self.evidence.rows), list(self.evidence.columns)
         for line, chosen, size in zip(

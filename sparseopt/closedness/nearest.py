@@ -89,7 +89,7 @@ class NearestClosedSupport(Problem[ClosedSupport, "ClosedSupportCertificate"]):
     accuracy_is: ClassVar[str] = "share of the changes not proved to be needed"
 
     def __post_init__(self) -> None:
-        if self.allow not in ALLOWED:
+        if type(self.allow) is not str or self.allow not in ALLOWED:
             raise ProblemError(f"allow must be one of {', '.join(ALLOWED)}, not {self.allow!r}")
         supports = Closedness(self.supports, self.field).supports
         if len(supports) != 2:

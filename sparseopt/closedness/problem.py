@@ -26,8 +26,10 @@ class ClosednessVerdict:
     reason: str
 
     def __post_init__(self) -> None:
-        if self.value not in VERDICTS:
+        if type(self.value) is not str or self.value not in VERDICTS:
             raise ProblemError(f"value must be one of {VERDICTS}, got {self.value!r}")
+        if type(self.reason) is not str:
+            raise ProblemError(f"reason must be a text, got {type(self.reason).__name__}")
 
     def __str__(self) -> str:
         return f"{self.value.replace('_', ' ')}: {self.reason}"
@@ -64,7 +66,7 @@ class Closedness(Problem[ClosednessVerdict, Any]):
     field: str = "real"
 
     def __post_init__(self) -> None:
-        if self.field not in ("real", "complex"):
+        if type(self.field) is not str or self.field not in ("real", "complex"):
             raise ProblemError(f"field must be 'real' or 'complex', got {self.field!r}")
         given = self.supports
         if isinstance(given, str | Mapping) or not hasattr(given, "__len__"):

@@ -374,6 +374,16 @@ def documents() -> dict[str, Any]:
         "value must be one of ('closed', 'not_closed', 'unknown'), got 'open' | a verdict": of_lu(
             "answer", "value", value="open"
         ),
+        "value must be one of ('closed', 'not_closed', 'unknown'), got ['closed'] | a list": of_lu(
+            "answer", "value", value=["closed"]
+        ),
+        "reason must be a text, got NoneType | none": of_lu("answer", "reason", value=None),
+        "condition must be a text, got int | a number": document(
+            training(LU, lu()), at("answer", "condition", value=0)
+        ),
+        "field must be 'real' or 'complex', got ['real'] | a list": of_lu(
+            "problem", "field", value=["real"]
+        ),
         "field must be 'real' or 'complex', got 'rational' | a field": of_lu(
             "problem", "field", value="rational"
         ),

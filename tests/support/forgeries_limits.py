@@ -99,7 +99,6 @@ def verdicts() -> dict[str, Any]:
         "the verdict is not_closed | the contrary": reworded(right, "closed", right.reason),
         "the verdict is not_closed | nothing": reworded(right, "unknown", right.reason),
         "the verdict says: LU window | free text": reworded(right, "not_closed", "safe; signed"),
-        "the verdict says: LU window | no text": reworded(right, "not_closed", None),
         "the verdict says: LU window | other rows": reworded(
             right, "not_closed", right.reason.replace("(0, 1)", "(0, 2)", 1)
         ),
@@ -419,7 +418,8 @@ def honest() -> Pairs:
     yield from worded(
         "LU window", lu(), "LU window at rows (0, 1) and columns (0, 1), terms 0 and 1"
     )
-    yield "LU, by a split", lu(nonzero(X00, (0, 1), nonzero(Y00, (1, 0), ["cell", 0, 0])))
+    by_splits = lu(nonzero(X00, (0, 1), nonzero(Y00, (1, 0), ["cell", 0, 0])))
+    yield from worded("LU, by splits", by_splits, "curve of order 1 on 2 rows and 2 columns")
     yield "LU, by ranks", lu(["product", 0, 0, ["minor", [0], [1]], ["minor", [1], [0]]])
     yield "LU, by a minor with an unknown", lu(["free_minor", pair, pair, [0]])
     yield "LU, by a line that gives a zero", lu(scale)
