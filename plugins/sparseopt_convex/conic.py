@@ -12,7 +12,7 @@ import scipy.sparse
 from sparseopt import Accepted, Context, Inconclusive, Refused, Solver
 from sparseopt.recovery import Coefficients, DualityGapCertificate, SparseRegression
 from sparseopt.recovery.scaling import ScaledProblem
-from sparseopt_convex.refinement import refine, require_tolerance
+from sparseopt_convex.refinement import refine
 
 _TIME_LIMITS = {
     "CLARABEL": "time_limit",
@@ -27,19 +27,15 @@ class Cvxpy(Solver[SparseRegression]):
 
     Parameters
     ----------
-    tolerance : float
-        Relative gap that must be proved; usually the proof reaches 1e-14.
     engine : str
         Name of an installed cvxpy solver that takes quadratic objectives or second-order cones.
         Clarabel, an interior-point method, is the default: its answers are good to many digits,
         where those of OSQP and SCS need far more steps of the refinement.
     """
 
-    tolerance: float = 1e-8
     engine: str = "CLARABEL"
 
     def __post_init__(self) -> None:
-        require_tolerance(self.tolerance)
         if not (isinstance(self.engine, str) and self.engine):
             raise ValueError(f"engine must be the name of a cvxpy solver, got {self.engine!r}")
 
@@ -58,7 +54,7 @@ class Cvxpy(Solver[SparseRegression]):
         context.check_time("running cvxpy")
         point = scaled.original_dual_point(point)
         x = scaled.original_coefficients(x)
-        return refine(problem, x, (point,), self.tolerance, context)
+        return refine(problem, x, (point,), context)
 
     def _run(self, scaled: ScaledProblem, context: Context) -> tuple[np.ndarray, np.ndarray]:
         import cvxpy
