@@ -53,7 +53,7 @@ def rounded_jointly(columns: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 def _reduction(basis: np.ndarray) -> np.ndarray:
     """Return the integer matrix that reduces a basis, as far as plain arithmetic sees it."""
-    r = np.linalg.qr(basis, mode="r")
+    r = np.asarray(np.linalg.qr(basis, mode="r"))
     count = r.shape[1]
     transform = np.eye(count)
     k, swaps = 1, 0

@@ -6,12 +6,14 @@ import numpy as np
 import scipy.linalg
 
 from sparseopt.context import Context
+from sparseopt.errors import TimeLimitReached
 from sparseopt.recovery import Coefficients, DualityGapCertificate, SparseRegression
 from sparseopt.recovery.penalty import Blocks
 from sparseopt.recovery.scaling import ScaledProblem
 from sparseopt_convex.best import Best
 from sparseopt_convex.joint_rounding import rounded_jointly
 from sparseopt_convex.precise import DEPENDENT, MOST_ENTRIES, Face, add
+from sparseopt_convex.work import PIVOTED_QR, SINGULAR_VALUES, begin
 
 
 def least_squares(
@@ -24,6 +26,9 @@ def least_squares(
     columns are refined in doubled precision, and what their rounding misses is made up for by
     small coefficients of the other columns. O(m n min(m, n)).
     """
+    m, n = problem.shape
+    # The proof and its check take about as long again.
+    begin(context, 2.5 * SINGULAR_VALUES * m * n * min(m, n), "a singular value decomposition")
     scaled = ScaledProblem(problem)
     dense, norms = scaled.dense(), scaled.column_norm_bounds()
     best = Best(problem, scaled, context)
@@ -38,7 +43,11 @@ def least_squares(
         residual = scaled.target - dense @ x
     best.offer(x)
     if not best.good and rank * len(dense) <= MOST_ENTRIES:
-        _refine(dense, units, scaled.target, best)
+        try:
+            begin(context, 10.0 * PIVOTED_QR * m * n * min(m, n), "refining least squares")
+            _refine(dense, units, scaled.target, best)
+        except TimeLimitReached:
+            pass
     return best.result
 
 

@@ -25,6 +25,7 @@ from sparseopt.context import Context
 from sparseopt.recovery.duality import DualityGap
 from sparseopt.recovery.penalty import Blocks
 from sparseopt.rounding import row_dots
+from sparseopt_convex.work import DOUBLED_PRODUCT, PIVOTED_QR, begin
 
 MOST_ENTRIES = 2**24
 """Entries of the largest set of columns that is refined, some seconds of work."""
@@ -253,12 +254,15 @@ class PreciseSearch:
 
         Both optima have two rows, the other point one.
         """
+        rows, count = face.columns.shape
+        seconds = (PIVOTED_QR * count + 4.0 * DOUBLED_PRODUCT) * rows * count
+        begin(self.context, seconds, "refining in doubled precision")
         own = np.stack([x, np.zeros_like(x)])
         t = np.zeros((2, len(face.target)))
         t[0] = face.missing(own, t)[0]
         best, least, stalled = (own, t), np.inf, 0
         for _ in range(100):
-            self.context.check_time("refining in doubled precision")
+            begin(self.context, seconds, "refining in doubled precision")
             first, second = face.missing(own, t)
             size = face.relative_size(first, second)
             stalled = stalled + 1 if size > 0.5 * least else 0

@@ -24,6 +24,7 @@ from sparseopt_convex.best import AIM, Best
 from sparseopt_convex.face_newton import Subproblem
 from sparseopt_convex.joint_rounding import rounded_jointly
 from sparseopt_convex.precise import PreciseSearch
+from sparseopt_convex.work import PRODUCT, begin
 
 _ROUNDING = 2.0**-50
 """The residual is off by about that much of the target, and the gap by residual times that."""
@@ -48,7 +49,7 @@ class Refinement:
         self.problem, self.context = problem, context
         asked = AIM if context.tolerance is None else context.tolerance
         # What is asked by default costs little more to exceed: the last steps gain many digits.
-        self._aim = asked if asked > (problem.default_tolerance or 0.0) else AIM
+        self._aim = 0.99 * asked if asked > (problem.default_tolerance or 0.0) else AIM
         self.scaled = ScaledProblem(problem)
         design = self.scaled.design
         self._columns = design.tocsc() if scipy.sparse.issparse(design) else design
@@ -98,7 +99,12 @@ class Refinement:
                     raise
                 return best.x, self._dual_point
         assert best is not None
-        return self._polish(best)
+        if self._aim > AIM and best.gap <= self._aim * best.primal:
+            return best.x, self._dual_point
+        try:
+            return self._polish(best)
+        except TimeLimitReached:
+            return best.x, self._dual_point
 
     def _report(self, best: _State) -> None:
         """Report the digits proved so far as a fraction of those aimed at."""
@@ -153,6 +159,8 @@ class Refinement:
     def _subproblem(self, chosen: np.ndarray) -> tuple[Subproblem, np.ndarray]:
         blocks = self.scaled.blocks
         entries = blocks.members(chosen)
+        count = float(len(entries))
+        begin(self.context, PRODUCT * self.problem.shape[0] * count**2, "products of columns")
         columns = self._columns[:, entries].astype(np.float64, copy=False)
         sizes, limits = blocks.sizes[chosen], self.scaled.limits[chosen]
         return Subproblem(columns, self.scaled.target, sizes, limits), entries

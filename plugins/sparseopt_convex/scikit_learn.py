@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -63,7 +64,9 @@ class ScikitLearn(Solver[SparseRegression]):
         scaled = ScaledProblem(problem)
         design = _as_sklearn_takes(scaled.design)
         # Under a time limit it runs a few sweeps at a time, each from where the last ones ended.
-        sweeps = self.max_iter if context.time_limit is None else min(self.max_iter, 20)
+        sweeps = self.max_iter
+        if context.time_limit is not None:
+            sweeps = min(sweeps, 1 + int(0.1 / (4e-9 * math.prod(problem.shape))))
         engine = Lasso(
             alpha=float(scaled.limits[0]) / design.shape[0],
             fit_intercept=False,

@@ -165,11 +165,18 @@ class DualityGap:
         # Norms below 2^-1022 are rounded to multiples of 2^-1074.
         error += math.fsum(limits) * self.room * 2.0**-1070
         terms += penalty
+        if not (math.isfinite(error) and all(map(math.isfinite, terms))):
+            terms, error = [math.inf], 0.0
         # The error of the error: a few roundings, each far below this.
         return Primal(terms, error * (1.0 + 1e-9), residual, loss)
 
     def reach(self, t: np.ndarray) -> np.ndarray:
-        """Bound the block norms of ``A^T t``; those near their limit to about the last bit."""
+        """Bound the block norms of ``A^T t``; those near their limit to about the last bit.
+
+        Without a penalty nothing depends on them, and it is infinity.
+        """
+        if not self.penalised:
+            return np.full(len(self.block_norms), math.inf)
         if not t.any():
             return np.zeros(len(self.block_norms))
         # A wild t overflows here; what comes out is not finite, and no check accepts it.
@@ -208,9 +215,11 @@ class DualityGap:
 
         Without a penalty it is `t` itself.
         """
-        reach = self.reach(t)
         if not self.penalised:
-            return t, reach
+            return t, self.reach(t)
+        if (largest := np.abs(t).max()) > 2.0**300:  # so that its square is a number
+            t = t * math.ldexp(1.0, -math.frexp(largest)[1])
+        reach = self.reach(t)
         factor, shrink = best_multiple(self.scaled.target, t[0], reach, self.limits_low), 0.0
         if abs(factor - 1.0) <= 8.0 * UNIT and self.feasible(reach).all():
             return t, reach
@@ -229,21 +238,24 @@ class DualityGap:
 
     def bounds(self, primal: Primal, t: np.ndarray) -> Bounds:
         """Return bounds of P, D and P - D; without a penalty of those at the projected `t`."""
-        size, rounding = math.fsum(primal.terms), self.room * 8.0 * UNIT
         # Where all numbers are zero nothing underflows either.
-        tiny = TINY * (t.size + len(self.norms)) if size > 0 or t.any() else 0.0
-        off = size * rounding + primal.error + tiny
-        low, high = max(size - off, 0.0), size + off
+        tiny = TINY * (t.size + len(self.norms)) if any(primal.terms) or t.any() else 0.0
+        size, lost = math.fsum(primal.terms), [primal.error, tiny]
+        off = [math.ulp(size) if size else 0.0, *lost]
+        high, low = self._above([size, *off]), max(-self._above([-size, *off]), 0.0)
         if not self.penalised:
             gap = min(self._gap_without_penalty(primal, t) + tiny, high)
-            return Bounds(low, high, max((low - gap) * (1.0 - rounding), 0.0), gap)
+            return Bounds(low, high, max(-self._above([gap, -low]), 0.0), gap)
         minus_dual = self._minus_dual_terms(t)
-        gap = max(math.fsum(primal.terms + minus_dual), 0.0)  # in this order a NaN stays one
-        gap = gap * (1.0 + rounding) + primal.error + tiny
-        dual = -math.fsum(minus_dual)
-        dual -= abs(dual) * rounding + tiny
-        # The minimum is not negative.
-        return Bounds(low, high, max(dual, 0.0), min(gap, high))
+        # Neither gap nor minimum is negative; a NaN stays one in this order.
+        gap = max(self._above(primal.terms + minus_dual + lost), 0.0)
+        dual = max(-self._above([*minus_dual, tiny]), 0.0)
+        return Bounds(low, high, dual, min(gap, high))
+
+    def _above(self, terms: list[float]) -> float:
+        """Return an upper bound of an exact sum, which `math.fsum` rounds to nearest."""
+        total = math.fsum(terms)
+        return total + self.room * math.ulp(total) if total else 0.0
 
     def _minus_dual_terms(self, t: np.ndarray) -> list[float]:
         """Return floats whose exact sum is -D(t), but for what underflows."""

@@ -18,14 +18,13 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 from operator import mul
-from typing import Any
 
 import numpy as np
 import scipy.linalg
 import scipy.sparse
 
 from sparseopt.recovery.scaling import ScaledProblem
-from sparseopt.rounding import TINY, UNIT, above, gamma, norm_bound, row_dots
+from sparseopt.rounding import TINY, above, gamma, norm_bound, row_dots
 
 DENSE_LIMIT = 2**25
 """Entries of the largest sparse design that is made dense, 256 MiB in float64."""
@@ -46,6 +45,8 @@ def projection_bound(scaled: ScaledProblem, t: np.ndarray) -> float:
     """
     rows, columns = scaled.design.shape
     whole = norm_bound(t)
+    if not t.any():
+        return 0.0
     if scipy.sparse.issparse(scaled.design) and rows * columns > DENSE_LIMIT:
         return whole
     matrix = _distinct_columns(scaled.dense())
