@@ -19,6 +19,17 @@ def read_only(array: np.ndarray) -> np.ndarray:
     return view
 
 
+def as_figure(value: Any, name: str) -> float:
+    """Return a stated number as a float; refuse texts, truth values and everything else."""
+    number = isinstance(value, int | float | np.integer | np.floating)
+    if not number or isinstance(value, bool):
+        raise ProblemError(f"{name} must be a number, got a {type(value).__name__}")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ProblemError(f"{name} leaves the range of float64") from error
+
+
 def require_finite(array: np.ndarray, name: str) -> None:
     """Refuse NaN and infinity, naming the first bad entry. O(size), no large temporary."""
     if array.dtype.kind not in "fc" or array.size == 0:

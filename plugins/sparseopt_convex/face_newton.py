@@ -19,6 +19,7 @@ import scipy.sparse
 from sparseopt.context import Context
 from sparseopt.recovery.duality import best_multiple
 from sparseopt.recovery.penalty import Blocks
+from sparseopt_convex.work import PRODUCT, begin
 
 _RIDGE = 1e-15
 
@@ -122,7 +123,8 @@ class Subproblem:
             used = np.flatnonzero(self.blocks.norms(x))
             if not len(used):
                 break
-            context.check_time("taking Newton steps")
+            size = float(self.blocks.sizes[used].sum())
+            begin(context, PRODUCT * size**3, "a Newton step")
             face = Face(self, x, used, face)
             for ridge in (_RIDGE, 1e4 * _RIDGE, 1e8 * _RIDGE):
                 direction = face.newton_direction(ridge)

@@ -8,6 +8,7 @@ to the residual whose correlations with the nonzero blocks are exactly what opti
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -15,32 +16,40 @@ import numpy as np
 import scipy.sparse
 
 from sparseopt.context import Context
-from sparseopt.errors import Inconclusive, TimeLimitReached
+from sparseopt.errors import TimeLimitReached
 from sparseopt.recovery import Coefficients, DualityGapCertificate, SparseRegression
-from sparseopt.recovery.duality import best_multiple
+from sparseopt.recovery.duality import DualityGap, best_multiple
 from sparseopt.recovery.scaling import ScaledProblem
+from sparseopt_convex.best import AIM, Best
 from sparseopt_convex.face_newton import Subproblem
+from sparseopt_convex.joint_rounding import rounded_jointly
+from sparseopt_convex.precise import PreciseSearch
+from sparseopt_convex.work import PRODUCT, begin
 
-ROUNDING = 2.0**-50
-"""Gaps below this fraction of the objective at 0 count as zero: the data tell no more apart."""
-_AIM = 1e-14
-"""Relative gap at which the search ends; it goes on from the tolerance as long as it is quick."""
+_ROUNDING = 2.0**-50
+"""The residual is off by about that much of the target, and the gap by residual times that."""
+_LEAST_RATIO = 1e-10
+"""Strengths below this share of the one that empties the model are left to doubled precision."""
 
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """Coefficients with their objective and gap, in scaled units."""
+    """Coefficients with their objective and gap, and what plain arithmetic loses of it."""
 
     x: np.ndarray
     primal: float
     gap: float
+    noise: float
 
 
 class Refinement:
     """Refines coefficients of one problem; everything in scaled units."""
 
-    def __init__(self, problem: SparseRegression, tolerance: float, context: Context) -> None:
-        self.problem, self.context, self.tolerance = problem, context, tolerance
+    def __init__(self, problem: SparseRegression, context: Context) -> None:
+        self.problem, self.context = problem, context
+        asked = AIM if context.tolerance is None else context.tolerance
+        # What is asked by default costs little more to exceed: the last steps gain many digits.
+        self._aim = 0.99 * asked if asked > (problem.default_tolerance or 0.0) else AIM
         self.scaled = ScaledProblem(problem)
         design = self.scaled.design
         self._columns = design.tocsc() if scipy.sparse.issparse(design) else design
@@ -75,43 +84,43 @@ class Refinement:
             self.context.check_time("refining the coefficients")
             state, norms = self._evaluate(x)
             slow = best is not None and state.gap > 0.5 * best.gap
-            full = size >= len(self.scaled.limits)
-            stalled = (
-                stalled + 1 if full and best is not None and state.gap > 0.99 * best.gap else 0
-            )
+            stalled = stalled + 1 if slow and size >= len(self.scaled.limits) else 0
             if best is None or state.gap < best.gap:
                 best = state
             self._report(best)
-            good = best.gap <= self._allowed(self.tolerance, best.primal)
-            if best.gap <= self._allowed(_AIM, best.primal) or stalled >= (2 if good else 5):
+            if best.gap <= max(self._aim * best.primal, best.noise) or stalled >= 3:
                 break
             used = int(np.count_nonzero(self.scaled.blocks.norms(x)))
             size = max(2 * size if slow else size, 2 * used)
             try:
                 x = self._solve_on(self._working_set(x, norms, size), x, state.gap)
             except TimeLimitReached:
-                if not good:
+                if not best.x.any():
                     raise
                 return best.x, self._dual_point
         assert best is not None
-        return self._polish(best)
+        if self._aim > AIM and best.gap <= self._aim * best.primal:
+            return best.x, self._dual_point
+        try:
+            return self._polish(best)
+        except TimeLimitReached:
+            return best.x, self._dual_point
 
     def _report(self, best: _State) -> None:
         """Report the digits proved so far as a fraction of those aimed at."""
         relative = best.gap / best.primal if best.primal > 0 else 0.0
-        digits = -math.log10(max(relative, _AIM))
-        self.context.report(digits / -math.log10(_AIM), f"relative gap {relative:.0e}")
-
-    def _allowed(self, tolerance: float, primal: float) -> float:
-        return max(tolerance * primal, ROUNDING * self._at_zero)
+        digits = -math.log10(max(relative, self._aim))
+        self.context.report(digits / -math.log10(self._aim), f"relative gap {relative:.0e}")
 
     def _evaluate(self, x: np.ndarray) -> tuple[_State, np.ndarray]:
         """Return the state at `x`, and the norms of the blocks' correlations with its residual."""
         residual = self.scaled.target - self._product(x)
         norms = self.offer_dual_point(residual)
         penalty = float(self.scaled.limits @ self.scaled.blocks.norms(x))
-        primal = 0.5 * float(residual @ residual) + penalty
-        return _State(x, primal, max(primal - self._dual, 0.0)), norms
+        square = float(residual @ residual)
+        primal = 0.5 * square + penalty
+        noise = _ROUNDING * math.sqrt(self._at_zero * square)
+        return _State(x, primal, max(primal - self._dual, 0.0), noise), norms
 
     def _pruned(self, x: np.ndarray) -> np.ndarray:
         """Return `x` without the blocks that cannot be in the support, as a point to start from.
@@ -150,6 +159,8 @@ class Refinement:
     def _subproblem(self, chosen: np.ndarray) -> tuple[Subproblem, np.ndarray]:
         blocks = self.scaled.blocks
         entries = blocks.members(chosen)
+        count = float(len(entries))
+        begin(self.context, PRODUCT * self.problem.shape[0] * count**2, "products of columns")
         columns = self._columns[:, entries].astype(np.float64, copy=False)
         sizes, limits = blocks.sizes[chosen], self.scaled.limits[chosen]
         return Subproblem(columns, self.scaled.target, sizes, limits), entries
@@ -163,7 +174,7 @@ class Refinement:
         sub, entries = self._subproblem(chosen)
         part = x[entries]
         count, goal = len(chosen), 0.1 * gap
-        for _ in range(2000):
+        for _ in range(200):
             self.context.check_time("solving on a working set")
             before = _nonzero(sub, part)
             entered = sub.descend(part, count, 0.1 * goal)
@@ -200,10 +211,12 @@ def refine(
     problem: SparseRegression,
     x: np.ndarray,
     dual_points: tuple[np.ndarray, ...],
-    tolerance: float,
     context: Context,
 ) -> tuple[Coefficients, DualityGapCertificate]:
     """Return the answer and certificate refined from rough coefficients and dual points.
+
+    Where plain arithmetic does not prove what was asked, doubled precision goes on from there,
+    and if that gets lost, it comes down from larger strengths.
 
     Parameters
     ----------
@@ -213,42 +226,61 @@ def refine(
         Rough coefficients; zeros will do.
     dual_points : tuple of ndarray, shape (m,)
         Rough dual points; none will do.
-    tolerance : float
-        Relative gap asked for.
     context : Context
-
-    Raises
-    ------
-    Inconclusive
-        If the proven gap stays above the tolerance.
     """
-    work = Refinement(problem, tolerance, context)
+    critical = _critical_ratio(problem)
+    work = Refinement(_with_strength(problem, _LEAST_RATIO * critical), context)
     for t in dual_points:
         work.offer_dual_point(work.scaled.dual_point(t))
-    scaled_x, t = work.run(work.scaled.coefficients(x))
-    answer, certificate = DualityGapCertificate.build(
-        problem, work.scaled.original_coefficients(scaled_x), work.scaled.original_dual_point(t)
-    )
-    return require_gap(problem, answer, certificate, tolerance)
+    found, t = work.run(work.scaled.coefficients(x))
+    best = Best(problem, work.scaled, context)
+    best.offer(found, t)
+    if best.good:
+        return best.result
+    try:
+        _search_precisely(problem, found, best, context)
+        ratio = 0.1 * critical
+        if not best.good and ratio > 1.0:
+            start = _with_strength(problem, ratio)
+            found = Refinement(start, context).run(np.zeros_like(found))[0]
+        while not best.good and ratio > 1.0:
+            ratio *= 0.2
+            found = _search_precisely(_with_strength(problem, ratio), found, best, context)
+    except TimeLimitReached:
+        pass
+    return best.result
 
 
-def require_gap(
-    problem: SparseRegression,
-    answer: Coefficients,
-    certificate: DualityGapCertificate,
-    tolerance: float,
-) -> tuple[Coefficients, DualityGapCertificate]:
-    """Return answer and certificate if the proven gap is small enough, else be inconclusive."""
-    at_zero = 0.5 * float(np.square(problem.target, dtype=np.float64).sum())
-    if certificate.gap <= max(tolerance * certificate.primal, ROUNDING * at_zero):
-        return answer, certificate
-    raise Inconclusive(
-        f"the proven relative gap stays at {certificate.relative_gap:.2g}, above the tolerance "
-        f"of {tolerance:g}; give a larger tolerance"
-    )
+def _critical_ratio(problem: SparseRegression) -> float:
+    """Return the strength from which on the model is empty over the strength of the problem."""
+    scaled = ScaledProblem(problem)
+    norms = scaled.blocks.norms(scaled.correlation(scaled.target))
+    return float((norms / scaled.limits).max())
 
 
-def require_tolerance(value: float, name: str = "tolerance") -> None:
-    """Refuse a tolerance that no gap can meet."""
-    if not (isinstance(value, int | float) and 0 < value < 1):
-        raise ValueError(f"{name} must lie between 0 and 1, got {value!r}")
+def _with_strength(problem: SparseRegression, ratio: float) -> SparseRegression:
+    """Return the problem with its strength times `ratio` if that is larger."""
+    if ratio <= 1.0:
+        return problem
+    strength = ratio * problem.penalty.strength
+    penalty = dataclasses.replace(problem.penalty, strength=strength)  # type: ignore[type-var]
+    return dataclasses.replace(problem, penalty=penalty)
+
+
+def _search_precisely(
+    problem: SparseRegression, x: np.ndarray, best: Best, context: Context
+) -> np.ndarray:
+    """Return coefficients found in doubled precision, and offer them with their dual point."""
+    search = PreciseSearch(DualityGap(problem), 0.1 * max(best.asked, AIM), context)
+    found = search.run(x)
+    if found is None:
+        return x
+    x, t = found
+    best.offer(x[0], t[0])
+    if not best.good:
+        best.offer(x[0], t)
+    if not best.good:
+        used = np.flatnonzero(x[0])
+        x[0, used] = rounded_jointly(search.columns(used), x[:, used])
+        best.offer(x[0], t)
+    return x[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ import scipy.sparse
 from sparseopt import Accepted, Context, Refused, Solver
 from sparseopt.recovery import L1, Coefficients, DualityGapCertificate, SparseRegression
 from sparseopt.recovery.scaling import ScaledProblem
-from sparseopt_convex.refinement import refine, require_tolerance
+from sparseopt_convex.refinement import refine
 
 
 @dataclass(frozen=True)
@@ -21,21 +22,20 @@ class ScikitLearn(Solver[SparseRegression]):
 
     Parameters
     ----------
-    tolerance : float
-        Relative gap that must be proved; usually the proof reaches 1e-14.
     engine_tolerance : float
         scikit-learn's own ``tol``. Rough is enough: the refinement finishes.
     max_iter : int
         scikit-learn's bound on sweeps; where it is reached, the refinement finishes.
     """
 
-    tolerance: float = 1e-8
     engine_tolerance: float = 1e-4
     max_iter: int = 1000
 
     def __post_init__(self) -> None:
-        require_tolerance(self.tolerance)
-        require_tolerance(self.engine_tolerance, "engine_tolerance")
+        if not (isinstance(self.engine_tolerance, int | float) and 0 < self.engine_tolerance < 1):
+            raise ValueError(
+                f"engine_tolerance must lie between 0 and 1, got {self.engine_tolerance!r}"
+            )
         if not (isinstance(self.max_iter, int) and self.max_iter > 0):
             raise ValueError(f"max_iter must be a positive integer, got {self.max_iter!r}")
 
@@ -64,7 +64,9 @@ class ScikitLearn(Solver[SparseRegression]):
         scaled = ScaledProblem(problem)
         design = _as_sklearn_takes(scaled.design)
         # Under a time limit it runs a few sweeps at a time, each from where the last ones ended.
-        sweeps = self.max_iter if context.time_limit is None else min(self.max_iter, 20)
+        sweeps = self.max_iter
+        if context.time_limit is not None:
+            sweeps = min(sweeps, 1 + int(0.1 / (4e-9 * math.prod(problem.shape))))
         engine = Lasso(
             alpha=float(scaled.limits[0]) / design.shape[0],
             fit_intercept=False,
@@ -82,7 +84,7 @@ class ScikitLearn(Solver[SparseRegression]):
             if engine.n_iter_ < sweeps:
                 break
         x = scaled.original_coefficients(np.asarray(engine.coef_, dtype=np.float64))
-        return refine(problem, x, (), self.tolerance, context)
+        return refine(problem, x, (), context)
 
     def cost(self, problem: SparseRegression) -> float:
         """Return seconds from a fit to `benchmarks/convex.py`."""

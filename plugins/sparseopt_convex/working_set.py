@@ -9,18 +9,14 @@ import scipy.sparse
 
 from sparseopt import Accepted, Context, Refused, Solver
 from sparseopt.recovery import Coefficients, DualityGapCertificate, SparseRegression
-from sparseopt_convex.least_squares import DENSE_LIMIT, least_squares
-from sparseopt_convex.refinement import refine, require_tolerance
+from sparseopt.recovery.least_squares import DENSE_LIMIT
+from sparseopt_convex.least_squares import least_squares
+from sparseopt_convex.refinement import refine
 
 
 @dataclass(frozen=True)
 class WorkingSet(Solver[SparseRegression]):
     """Starts at zero and takes in blocks of columns as the duality gap asks for them.
-
-    Parameters
-    ----------
-    tolerance : float
-        Relative gap that must be proved; usually the proof reaches 1e-14.
 
     Notes
     -----
@@ -28,11 +24,6 @@ class WorkingSet(Solver[SparseRegression]):
     the k nonzero coefficients. With strength 0 the problem is solved by a singular value
     decomposition, O(m n min(m, n)); a sparse design is made dense for that, up to a size.
     """
-
-    tolerance: float = 1e-8
-
-    def __post_init__(self) -> None:
-        require_tolerance(self.tolerance)
 
     def accepts(self, problem: SparseRegression) -> Accepted | Refused:
         """Refuse least squares with a large sparse design."""
@@ -51,8 +42,8 @@ class WorkingSet(Solver[SparseRegression]):
     ) -> tuple[Coefficients, DualityGapCertificate]:
         """Return the refined zero vector."""
         if problem.penalty.strength == 0:
-            return least_squares(problem, self.tolerance)
-        return refine(problem, np.zeros(problem.shape[1]), (), self.tolerance, context)
+            return least_squares(problem, context)
+        return refine(problem, np.zeros(problem.shape[1]), (), context)
 
     def cost(self, problem: SparseRegression) -> float:
         """Return seconds from a fit to `benchmarks/convex.py`."""

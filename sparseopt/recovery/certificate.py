@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sparseopt.arrays import read_only
+from sparseopt.arrays import as_figure, read_only, require_finite
 from sparseopt.certificate import Certificate, Steps
 from sparseopt.errors import ProblemError
 from sparseopt.recovery.coefficients import Coefficients
-from sparseopt.recovery.duality import ORTHOGONAL, Dual, DualityGap
-from sparseopt.recovery.scaling import ScaledProblem
-from sparseopt.rounding import norm_bound
+from sparseopt.recovery.duality import Bounds, DualityGap, objective_at_zero
+from sparseopt.rounding import UNIT, shown_above
 from sparseopt.serialization import json_type
 
 if TYPE_CHECKING:
     from sparseopt.recovery.problem import SparseRegression
 
-SLACK = 2.0**-50
-"""Relative room that `build` leaves, so that another machine's order of summation still fits."""
-FIGURES = 1e-12
-"""Relative agreement asked of stored figures that are no bounds."""
-MARGIN = 1e-9
-"""Relative distance from the limit that `build` asks of a proof of zero, for the same reason."""
+TIGHT = 2.0**-30
+"""Relative excess of a stated primal objective over the proven one that `accuracy` allows for."""
+BUILDING = 3.0
+"""How many times over `build` takes each bound of rounding, see `DualityGap`."""
 
 
 @json_type
@@ -40,32 +37,28 @@ class DualityGapCertificate(Certificate):
     ----------
     problem : SparseRegression
     answer : Coefficients
-    dual_point : ndarray of float64, shape (m,)
-        A feasible point of the dual problem.
+    dual_point : ndarray of float64, shape (m,) or (2, m)
+        A feasible point of the dual problem. Where columns are so large that rounding its entries
+        would cost accuracy, it is the sum of two rows. Without a penalty a point near one, see
+        `sparseopt.recovery.duality`.
     primal, dual : float
-        The objective at the answer, and the dual objective.
+        The objective at the answer is at most `primal`, and its minimum is at least `dual`.
     gap : float
-        A proven upper bound of how far the objective exceeds its minimum. It covers the rounding
-        errors of its own evaluation, so it may exceed ``primal - dual``.
-    correlation_norm : float
-        Euclidean norm of ``design.T @ dual_point``. Every entry of the design enters it, so it
-        shows an edit of a column that the answer does not use.
+        The objective exceeds its minimum by at most this. All three cover the rounding errors of
+        their own evaluation.
     undecided : ndarray of int
         The zero coefficients for which the gap-safe rule gives no proof; usually none.
 
     Notes
     -----
-    `sparseopt.recovery.duality` has the theorems. With strength 0 the constraint is that the
-    columns are orthogonal to the dual point, which no rounded point satisfies exactly. It is
-    then asked up to a relative 1e-12, and the claim is about a design whose columns differ from
-    the given ones by at most that, relative to their norms. No zero can be proved then.
+    `sparseopt.recovery.duality` has the theorems. With strength 0 no zero can be proved.
 
     Examples
     --------
     >>> import sparseopt as so
     >>> problem = so.SparseRegression([[1.0, 0.0], [0.0, 1.0]], [3.0, 0.5], so.L1(1.0))
     >>> certificate = so.solve(problem).certificate
-    >>> certificate.primal, certificate.gap < 1e-14, certificate.zeros
+    >>> round(certificate.primal, 12), certificate.gap < 1e-14, certificate.zeros
     (2.625, True, array([1]))
     """
 
@@ -75,12 +68,36 @@ class DualityGapCertificate(Certificate):
     primal: float
     dual: float
     gap: float
-    correlation_norm: float
     undecided: np.ndarray
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dual_point", read_only(np.asarray(self.dual_point)))
-        object.__setattr__(self, "undecided", read_only(np.asarray(self.undecided)))
+        point, undecided = np.asarray(self.dual_point), np.asarray(self.undecided)
+        if point.dtype.kind not in "iuf":
+            raise ProblemError(f"dual_point must hold numbers, got dtype {point.dtype}")
+        if undecided.ndim != 1 or undecided.dtype.kind not in "iu" or (undecided < 0).any():
+            raise ProblemError("undecided must be a vector of indices, integers of at least 0")
+        point = point.astype(np.float64, copy=False)
+        require_finite(point, "dual_point")
+        object.__setattr__(self, "dual_point", read_only(point))
+        object.__setattr__(self, "undecided", read_only(undecided.astype(np.intp, copy=False)))
+        for name in ("primal", "dual", "gap"):
+            object.__setattr__(self, name, as_figure(getattr(self, name), name))
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> DualityGapCertificate:
+        """Return what JSON holds.
+
+        Files that still hold a ``correlation_norm`` state the objectives to twelve digits, not as
+        bounds.
+        """
+        if fields.pop("correlation_norm", None) is not None:
+            room = 2e-12 * abs(fields["primal"])
+            fields = {
+                **fields,
+                "primal": fields["primal"] + room,
+                "dual": fields["dual"] - room,
+            }
+        return cls(**fields)
 
     @classmethod
     def build(
@@ -94,7 +111,7 @@ class DualityGapCertificate(Certificate):
         x : ndarray, shape (n,)
             Coefficients of any quality. Those that the gap-safe rule proves to be zero are set
             to zero, none else, whatever their magnitude.
-        *dual_points : ndarray, shape (m,)
+        *dual_points : ndarray, shape (m,) or (2, m)
             Candidates, feasible or not: each is scaled to its best feasible multiple, and the one
             with the largest dual objective is kept. Without any, the residual is taken.
 
@@ -102,58 +119,57 @@ class DualityGapCertificate(Certificate):
         -------
         answer : Coefficients
         certificate : DualityGapCertificate
-            It holds however bad `x` and the dual points are; look at its `gap`. O(m n).
+            It holds however bad `x` and the dual points are; look at its `gap`. O(m n); without
+            a penalty O(m n min(m, n)).
         """
         x = np.array(x, dtype=np.float64)
         if x.shape != problem.shape[1:] or not np.isfinite(x).all():
             raise ProblemError(f"x must be {problem.shape[1]} finite numbers, got shape {x.shape}")
-        gap = DualityGap(problem)
+        gap = DualityGap(problem, BUILDING)
         x = gap.scaled.original_coefficients(gap.scaled.coefficients(x))
         primal = gap.primal(gap.scaled.coefficients(x))
-        points = [gap.scaled.dual_point(t) for t in dual_points] or [primal.residual]
-        ready = [gap.make_feasible(t, SLACK) for t in points if np.isfinite(t).all()]
-        ready = ready or [gap.make_feasible(np.zeros(problem.shape[0]), SLACK)]
-        t, dual = ready[0]
+        if not math.isfinite(primal.terms[0]):
+            raise ProblemError("x is so large that the objective leaves the range of float64")
+        points = [gap.scaled.dual_point(_rows(t, problem.shape[0])) for t in dual_points]
+        points = [t for t in points or [primal.residual[None]] if np.isfinite(t).all()]
+        ready = [gap.make_feasible(t) for t in points or [np.zeros((1, problem.shape[0]))]]
+        t, reach = ready[0]
         if len(ready) > 1:
-            t, dual = max(ready, key=lambda item: gap.bounds(primal, item[0])[1])
+            t, reach = max(ready, key=lambda item: gap.bounds(primal, item[0]).dual)
         while True:
-            figures = gap.bounds(primal, t)
-            proved = gap.proved_zero(dual, figures[2] * (1.0 + 2.0 * MARGIN), MARGIN)
+            bounds = gap.bounds(primal, t)
+            proved = gap.proved_zero(reach, bounds.gap)
             if not x[proved].any():
                 break
             x[proved] = 0.0
             primal = gap.primal(gap.scaled.coefficients(x))
-        undecided = np.flatnonzero((x == 0) & ~proved)
         answer = Coefficients(x)
-        return answer, cls._state(problem, answer, gap.scaled, t, dual, figures, undecided)
-
-    @classmethod
-    def _state(
-        cls,
-        problem: SparseRegression,
-        answer: Coefficients,
-        scaled: ScaledProblem,
-        t: np.ndarray,
-        dual: Dual,
-        figures: tuple[float, float, float],
-        undecided: np.ndarray,
-    ) -> DualityGapCertificate:
-        """Return the certificate in the units of the problem."""
-        p, d, bound = figures
-        return cls(
+        scaled = gap.scaled
+        return answer, cls(
             problem,
             answer,
-            scaled.original_dual_point(t),
-            scaled.original_objective(p),
-            scaled.original_objective(d),
-            scaled.original_objective(bound + 2.0 * SLACK * p),
-            scaled.original_correlation(norm_bound(dual.correlation)),
-            undecided,
+            scaled.original_dual_point(t[0] if len(t) == 1 else t),
+            scaled.original_above(bounds.primal),
+            scaled.original_below(bounds.dual),
+            scaled.original_above(bounds.gap),
+            np.flatnonzero((x == 0) & ~proved),
         )
 
     @property
+    def accuracy(self) -> float:
+        """An upper bound of the gap over the objective.
+
+        Where the objective is below 2^-53 times that of x = 0, which no data in float64 tell from
+        zero, that takes its place. It is 0 if the gap is 0.
+        """
+        if self.gap == 0:
+            return 0.0
+        size = max(self.primal, UNIT * objective_at_zero(self.problem.target))
+        return self.gap / size * (1.0 + 2.0 * TIGHT) if size > 0 else math.inf
+
+    @property
     def relative_gap(self) -> float:
-        """The gap over the objective; 0 if the gap is 0."""
+        """The gap over the objective, however small that is; 0 if the gap is 0."""
         if self.gap == 0:
             return 0.0
         return self.gap / self.primal if self.primal else math.inf
@@ -168,104 +184,85 @@ class DualityGapCertificate(Certificate):
     @property
     def claim(self) -> str:
         """The gap, and how many zeros are proved."""
-        x = self.answer.x
-        zeros = np.count_nonzero(x == 0) - len(self.undecided)
-        text = (
-            f"the objective {self.primal:.10g} exceeds its minimum by at most {self.gap:.3g}, and "
-            f"{zeros} of {len(x)} coefficients are zero in every minimiser"
+        count = len(self.answer.x)
+        return (
+            f"the objective is at most {shown_above(self.primal, 10)} and exceeds its minimum by "
+            f"at most {shown_above(self.gap, 3)}, and {len(self.zeros)} of {count} coefficients "
+            "are zero in every minimiser"
         )
-        if self.problem.penalty.strength == 0:
-            text += (
-                f" (for a design within a relative {ORTHOGONAL:g} of the given one, column by "
-                "column, as the strength is 0)"
-            )
-        return text
 
     def check(self, steps: Steps) -> None:
         """Re-derive everything from the problem, the coefficients and the dual point."""
-        steps.require(
-            type(self.answer) is Coefficients, "the answer is Coefficients", repr(self.answer)
-        )
+        kind = type(self.answer)
+        steps.require(kind is Coefficients, "the answer is Coefficients", kind.__name__)
         m, n = self.problem.shape
-        x, t = self.answer.x, self.dual_point
+        x, t = self.answer.x, np.atleast_2d(self.dual_point)
         steps.require(x.shape == (n,), f"x has one entry for each of {n} columns", str(x.shape))
         steps.require(
-            t.shape == (m,) and t.dtype.kind == "f" and bool(np.isfinite(t).all()),
-            f"the dual point has {m} finite entries",
-            f"shape {t.shape}, dtype {t.dtype}",
+            t.shape in ((1, m), (2, m)),
+            f"the dual point has {m} entries, or two rows of them",
+            str(self.dual_point.shape),
         )
-        self._check_undecided(steps)
+        zeros = self.zeros
+        steps.require(
+            len(zeros) + len(self.undecided) == n - np.count_nonzero(x),
+            "the undecided coefficients are distinct, and zero in x",
+        )
         gap = DualityGap(self.problem)
-        t, scaled_x = gap.scaled.dual_point(t), gap.scaled.coefficients(x)
+        scaled_x, t = gap.scaled.coefficients(x), gap.scaled.dual_point(t)
         steps.require(
             np.array_equal(gap.scaled.original_coefficients(scaled_x), x),
             "no coefficient is so small or large that scaling it loses digits",
         )
-        primal, dual = gap.primal(scaled_x), gap.dual(t)
-        self._check_feasible(steps, gap, t, dual)
-        p, d, bound = gap.bounds(primal, t)
-        self._check_figures(steps, gap, dual, p, d)
-        unscaled = gap.scaled.original_objective
+        reach = gap.reach(t)
+        if gap.penalised:
+            self._check_feasible(steps, gap, reach)
+        bounds = gap.bounds(gap.primal(scaled_x), t)
+        self._check_figures(steps, gap, bounds)
+        unproved = zeros[~gap.proved_zero(reach, bounds.gap)[zeros]]
         steps.require(
-            unscaled(bound) <= self.gap <= unscaled(bound + 8.0 * SLACK * p),
-            f"the gap, rounding included, is at most {self.gap!r}, and that is tight",
-            repr(unscaled(bound)),
+            unproved.size == 0,
+            f"the gap-safe rule proves the {len(zeros)} zeros",
+            f"no proof for coefficients {unproved[:3].tolist()}",
         )
-        self._check_zeros(steps, gap, dual, bound)
 
-    def _check_undecided(self, steps: Steps) -> None:
-        entries = self.undecided
-        sound = entries.ndim == 1 and entries.dtype.kind in "iu"
-        if sound and entries.size:
-            sound = int(entries[0]) >= 0 and int(entries[-1]) < len(self.answer.x)
-            sound = sound and bool((entries[1:] > entries[:-1]).all())
-        steps.require(sound, "the undecided indices are distinct, sorted and in range")
-        nonzero = entries.size > 0 and bool(self.answer.x[entries].any())
-        steps.require(not nonzero, "the undecided coefficients are zero in x")
-
-    def _check_feasible(self, steps: Steps, gap: DualityGap, t: np.ndarray, dual: Dual) -> None:
-        ok = gap.feasible(t, dual)
+    def _check_feasible(self, steps: Steps, gap: DualityGap, reach: np.ndarray) -> None:
+        ok = gap.feasible(reach)
         worst = int(np.argmin(ok))
-        what = "correlations of the columns with the dual point are within their limits"
-        if not gap.penalised:
-            what = "columns are orthogonal to the dual point"
         steps.require(
             bool(ok.all()),
-            f"the dual point is feasible: all {what}, rounding included",
-            f"block {worst} has correlation {dual.upper[worst]:.17g} for the limit "
+            "the dual point is feasible: all correlations of the columns with it are within their "
+            "limits, rounding included",
+            f"block {worst} has correlation {reach[worst]:.17g} for the limit "
             f"{gap.scaled.limits[worst]:.17g}, in scaled units",
         )
 
-    def _check_figures(self, steps: Steps, gap: DualityGap, dual: Dual, p: float, d: float) -> None:
-        scaled = gap.scaled
-        room = FIGURES * scaled.original_objective(p)
-        for name, stored, value in (("primal", self.primal, p), ("dual", self.dual, d)):
-            found = scaled.original_objective(value)
-            steps.require(
-                math.isfinite(found) and abs(stored - found) <= room,
-                f"the {name} objective is {stored!r}, up to {FIGURES:g} of the primal one",
-                repr(found),
-            )
-        found = scaled.original_correlation(norm_bound(dual.correlation))
-        room = FIGURES * found + 2.0 * scaled.original_correlation(norm_bound(dual.error))
+    def _check_figures(self, steps: Steps, gap: DualityGap, bounds: Bounds) -> None:
+        scaled, unscaled = gap.scaled, gap.scaled.original_above
+        primal = scaled.objective(self.primal)
+        least = UNIT * objective_at_zero(scaled.target)
         steps.require(
-            abs(self.correlation_norm - found) <= room,
-            f"the norm of all correlations is {self.correlation_norm!r}, up to rounding",
-            repr(found),
+            bounds.primal <= primal <= bounds.primal_low + TIGHT * max(bounds.primal_low, least),
+            f"the objective is at most {self.primal!r}, rounding included, and that is tight",
+            repr(unscaled(bounds.primal)),
+        )
+        steps.require(
+            scaled.objective(self.dual) <= bounds.dual,
+            f"the minimum is at least {self.dual!r}, rounding included",
+            repr(scaled.original_below(bounds.dual)),
+        )
+        steps.require(
+            bounds.gap <= scaled.objective(self.gap) < math.inf,
+            f"the gap is at most {self.gap!r}, rounding included",
+            repr(unscaled(bounds.gap)),
         )
 
-    def _check_zeros(self, steps: Steps, gap: DualityGap, dual: Dual, bound: float) -> None:
-        claimed = self.zeros
-        unproved = claimed[~gap.proved_zero(dual, bound)[claimed]]
-        steps.require(
-            unproved.size == 0,
-            f"the gap-safe rule proves the {len(claimed)} zeros",
-            f"no proof for coefficients {unproved[:3].tolist()}",
+
+def _rows(point: np.ndarray, size: int) -> np.ndarray:
+    """Return a dual point of shape (size,) or (2, size) with its rows, one or two."""
+    rows = np.atleast_2d(np.asarray(point, dtype=np.float64))
+    if rows.shape not in ((1, size), (2, size)):
+        raise ProblemError(
+            f"a dual point must have shape ({size},) or (2, {size}), got {np.shape(point)}"
         )
-        proved = gap.proved_zero(dual, bound * (1.0 + 4.0 * MARGIN), 4.0 * MARGIN)
-        wrong = np.flatnonzero(proved & (self.answer.x != 0))
-        steps.require(
-            wrong.size == 0,
-            "no coefficient is nonzero where the rule proves a zero",
-            f"coefficients {wrong[:3].tolist()}",
-        )
+    return rows

@@ -149,6 +149,8 @@ class SparseRegression(Problem):
     target: np.ndarray
     penalty: Penalty
     certificates: ClassVar = (DualityGapCertificate,)
+    default_tolerance: ClassVar = 1e-12
+    accuracy_is: ClassVar = "relative duality gap"
 
     def __post_init__(self) -> None:
         design = _as_design(self.design)

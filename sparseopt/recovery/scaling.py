@@ -50,9 +50,15 @@ class ScaledProblem:
     """A `SparseRegression` with target entries of at most 1, by a power of two.
 
     Design A 2^-a, target y 2^-b, limits w 2^-(a + b), coefficients x 2^(a - b), dual points
-    t 2^-b, objective P 2^-2b. Powers of two make this exact, except where a number falls below
-    the normal range, which `rounding.TINY` covers. The design is copied only if its largest
-    entry lies outside 2^-100, ..., 2^100; else a = 0.
+    t 2^-b, objective P 2^-2b. Every engine and the judge work on these numbers alone. Powers of
+    two make it exact: a design or limits that lose digits are refused, and what entries of the
+    target lose below 2^-1022 is covered by `rounding.TINY`. The design is copied only if its
+    largest entry lies outside 2^-100, ..., 2^100; else a = 0.
+
+    Raises
+    ------
+    ProblemError
+        If no power of two holds the whole design, or design, target and limits together.
 
     Attributes
     ----------
@@ -72,7 +78,14 @@ class ScaledProblem:
         self.target = np.ldexp(problem.target.astype(np.float64), -self._b)
         size = problem.shape[1]
         self.blocks = problem.penalty.blocks(size)
-        self.limits = self._shift(problem.penalty.limits(size), -self._a - self._b)
+        limits = problem.penalty.limits(size)
+        self.limits = self._shift(limits, -self._a - self._b)
+        if not np.array_equal(self._shift(self.limits, self._a + self._b), limits):
+            raise ProblemError(
+                f"strength times weight lies between {limits.min():.3g} and {limits.max():.3g}, "
+                "which no scaling holds together with this design and target; multiply design or "
+                "target by a constant, and strength by the same"
+            )
 
     @staticmethod
     def _shift(values: Any, exponent: int) -> np.ndarray:
@@ -95,13 +108,20 @@ class ScaledProblem:
         """Inverse of `dual_point`."""
         return self._shift(t, self._b)
 
-    def original_objective(self, value: float) -> float:
-        """Return an objective value in the units of the problem."""
-        return float(self._shift(value, 2 * self._b))
+    def objective(self, value: float) -> float:
+        """Return an objective value in scaled units, NaN if it would lose digits."""
+        scaled = float(self._shift(value, -2 * self._b))
+        return scaled if float(self._shift(scaled, 2 * self._b)) == value else math.nan
 
-    def original_correlation(self, value: float) -> float:
-        """Return a correlation of design and dual point in the units of the problem."""
-        return float(self._shift(value, self._a + self._b))
+    def original_above(self, value: float) -> float:
+        """Return the least objective value, in the units of the problem, that is not below."""
+        found = float(self._shift(value, 2 * self._b))
+        below = float(self._shift(found, -2 * self._b)) < value
+        return math.nextafter(found, math.inf) if below else found
+
+    def original_below(self, value: float) -> float:
+        """Return the largest objective value, in the units of the problem, that is not above."""
+        return -self.original_above(-value)
 
     def correlation(self, t: np.ndarray) -> np.ndarray:
         """Return ``design.T @ t`` in float64; float32 designs are converted chunk by chunk."""
@@ -133,10 +153,17 @@ class ScaledProblem:
         parts = (data, self.design.indices, self.design.indptr)
         return type(self.design)(parts, shape=self.design.shape)
 
-    def columns_as_rows(self, columns: np.ndarray) -> Any:
-        """Return some columns as the rows of a dense or csr matrix."""
-        part = self.design[:, columns]
-        return part.T.tocsr() if scipy.sparse.issparse(part) else part.T
+    def columns_as_rows(self, columns: np.ndarray, copies: int) -> Any:
+        """Return some columns as the rows of a dense or csr matrix, each `copies` times over."""
+        part = self.design[:, columns].T
+        if scipy.sparse.issparse(part):
+            return part.tocsr() if copies == 1 else scipy.sparse.hstack([part] * copies, "csr")
+        return part if copies == 1 else np.hstack([part] * copies)
+
+    def dense(self) -> np.ndarray:
+        """Return the design as a dense array of float64."""
+        sparse = scipy.sparse.issparse(self.design)
+        return np.asarray(self.design.toarray() if sparse else self.design, dtype=np.float64)
 
     def with_target(self, columns: np.ndarray) -> Any:
         """Return some columns and the target side by side in float64, dense or csr."""

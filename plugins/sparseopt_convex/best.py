@@ -1,0 +1,46 @@
+"""The most accurate answer of several attempts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sparseopt.context import Context
+from sparseopt.recovery import Coefficients, DualityGapCertificate, SparseRegression
+from sparseopt.recovery.scaling import ScaledProblem
+
+AIM = 1e-14
+"""Relative gap at which a search ends unless less was asked for."""
+
+
+class Best:
+    """Certifies what it is offered, in scaled units, and keeps the most accurate.
+
+    Attributes
+    ----------
+    asked : float
+        The accuracy that the call asks for.
+    """
+
+    def __init__(self, problem: SparseRegression, scaled: ScaledProblem, context: Context) -> None:
+        self._problem, self._scaled = problem, scaled
+        self.asked = AIM if context.tolerance is None else context.tolerance
+        self._made: tuple[Coefficients, DualityGapCertificate] | None = None
+
+    @property
+    def result(self) -> tuple[Coefficients, DualityGapCertificate]:
+        """The answer and its certificate; something was offered before."""
+        assert self._made is not None
+        return self._made
+
+    @property
+    def good(self) -> bool:
+        """Whether the accuracy is as asked."""
+        return self._made is not None and self._made[1].accuracy <= self.asked
+
+    def offer(self, x: np.ndarray, *dual_points: np.ndarray) -> None:
+        """Certify coefficients by the best of some dual points, or by their residual."""
+        points = [self._scaled.original_dual_point(t) for t in dual_points]
+        x = self._scaled.original_coefficients(x)
+        made = DualityGapCertificate.build(self._problem, x, *points)
+        if self._made is None or made[1].accuracy < self._made[1].accuracy:
+            self._made = made
