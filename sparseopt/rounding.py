@@ -29,7 +29,9 @@ _CHUNK = 1 << 18
 
 
 def gamma(terms: int) -> float:
-    """Return the relative error bound of a sum of `terms` products, rounded up."""
+    """Return the relative error bound of a sum of `terms` products, rounded up; inf from 2^51."""
+    if not terms * UNIT < 0.25:
+        return math.inf
     return terms * UNIT / (1.0 - terms * UNIT) * (1.0 + 4.0 * UNIT)
 
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from sparseopt.network import Network, Node, Operator
 from sparseopt.network.operator import unchecked
+from sparseopt.network.parameters import cast
 from sparseopt.pathlifting.powers import Powers
-from sparseopt_pathlifting.path_costs import Scaled, added, aligned, scaled
+from sparseopt_pathlifting.path_costs import Scaled, added, aligned, scaled, sizes_of
 
 Pair = tuple[Scaled, Scaled]
 
@@ -42,11 +43,13 @@ def difference(network: Network, other: Network) -> Powers:
 
 
 def _sizes(a: Operator, b: Operator) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return the absolute values of both settings; exact if one of them is."""
     theirs = b.parameters()
-    return {
-        name: (np.abs(array).astype(np.float64), np.abs(theirs[name]).astype(np.float64))
-        for name, array in a.parameters().items()
-    }
+    result = {}
+    for name, array in a.parameters().items():
+        kind = np.dtype(object if object in (array.dtype, theirs[name].dtype) else np.float64)
+        result[name] = (np.abs(cast(array, kind)), np.abs(cast(theirs[name], kind)))
+    return result
 
 
 def _linear(op: Operator, arrays: dict[str, np.ndarray], values: list[Scaled]) -> Scaled:
@@ -55,13 +58,14 @@ def _linear(op: Operator, arrays: dict[str, np.ndarray], values: list[Scaled]) -
     changes = {}
     for name in op.weight_fields:
         if name in arrays:
-            changes[name], shift = scaled(arrays[name], 0)
+            changes[name], shift = sizes_of(np.asarray(arrays[name]))
             exponent += shift
     return unchecked(op, **changes).propagate(inputs), exponent
 
 
 def _offset(op: Operator, arrays: dict[str, np.ndarray], shape: tuple[int, ...]) -> Scaled:
     assert op.bias_field is not None
-    offset = unchecked(op, **{op.bias_field: arrays[op.bias_field]}).offset()
+    bias, exponent = sizes_of(np.asarray(arrays[op.bias_field]))
+    offset = unchecked(op, **{op.bias_field: bias}).offset()
     wide = offset.reshape((1,) * (len(shape) - offset.ndim) + offset.shape)
-    return np.broadcast_to(wide, shape), 0
+    return np.broadcast_to(wide, shape), exponent

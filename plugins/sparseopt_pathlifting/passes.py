@@ -12,12 +12,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
 from sparseopt.network.network import Network, Node
 from sparseopt.network.semiring import LARGEST, LOG, Semiring
-from sparseopt.pathlifting.powers import Powers
+from sparseopt.pathlifting.powers import Powers, split
 from sparseopt_pathlifting import runs
 from sparseopt_pathlifting.scaled import OutOfRange, ScaledPass
 
@@ -80,11 +81,14 @@ class _Logarithms:
         return LARGEST if self.q == math.inf else LOG
 
     def _log(self, array: np.ndarray) -> np.ndarray:
-        size = np.asarray(np.abs(array), dtype=np.float64)
-        with np.errstate(divide="ignore"):
-            logs = np.log2(size)
         if self.q == 0:
-            return np.where(size > 0, 0.0, -np.inf)
+            return np.where(array != 0, 0.0, -np.inf)
+        with np.errstate(divide="ignore"):
+            if array.dtype == object:
+                pairs = [split(abs(Fraction(v))) for v in array.ravel().tolist()]
+                logs = np.array([np.log2(m) + e for m, e in pairs]).reshape(array.shape)
+            else:
+                logs = np.log2(np.abs(array), dtype=np.float64)
         return logs if self.q == math.inf else logs * self.q
 
     def _visit(self, node: Node, values: list[runs.Runs]) -> runs.Runs:

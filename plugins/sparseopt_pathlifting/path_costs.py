@@ -13,6 +13,7 @@ from sparseopt.network import Node, Operator
 from sparseopt.pathlifting.pathcost import COARSEST, no_costs, weight_names
 from sparseopt_pathlifting.one_pass import PRECISIONS
 from sparseopt_pathlifting.one_pass_torch import LAYERS
+from sparseopt_pathlifting.rationals import as_floats
 
 Scaled = tuple[np.ndarray, int]
 
@@ -65,7 +66,7 @@ class _Passes:
         shifts: list[int] = []
 
         def size(array: np.ndarray) -> np.ndarray:
-            mantissa, shift = scaled(np.asarray(np.abs(array), dtype=np.float64), 0)
+            mantissa, shift = sizes_of(array)
             shifts.append(shift)
             return mantissa
 
@@ -76,9 +77,10 @@ class _Passes:
         result: Scaled = (op.propagate(arrays), exponent + sum(shifts))
         offset = node.op.offset()
         if offset is not None and np.any(offset):
-            sizes = np.asarray(np.abs(offset), dtype=np.float64)
+            sizes, shift = sizes_of(offset)
             shape = (1,) * (result[0].ndim - sizes.ndim) + sizes.shape
-            result = added([result, (np.broadcast_to(sizes.reshape(shape), result[0].shape), 0)])
+            wide = np.broadcast_to(sizes.reshape(shape), result[0].shape)
+            result = added([result, (wide, shift)])
         return scaled(*result)
 
     def shares(self, total: float, exponent: int) -> dict[str, np.ndarray]:
@@ -104,6 +106,13 @@ class _Passes:
             for name, back in zip(node.inputs, op.adjoint(value, shapes), strict=True):
                 pending.setdefault(name, []).append((back, power + shift))
         return {name: result[name] for name in weight_names(network)}
+
+
+def sizes_of(array: np.ndarray) -> Scaled:
+    """Return absolute values, of floats or exact numbers."""
+    if array.dtype == object:
+        return scaled(*as_floats(array))
+    return scaled(np.asarray(np.abs(array), dtype=np.float64), 0)
 
 
 def scaled(array: np.ndarray, exponent: int) -> Scaled:

@@ -29,6 +29,7 @@ from sparseopt.network.operator import Operator, Relu
 from sparseopt.network.window import Resample
 from sparseopt_pathlifting import runs
 from sparseopt_pathlifting.combos import Wanted, wanted_combos
+from sparseopt_pathlifting.rationals import as_floats
 
 Value = tuple[runs.Runs, int]
 
@@ -158,6 +159,9 @@ class ScaledPass:
         """
         if self._q == 0:
             return np.asarray(array != 0, dtype=self._dtype), 0
+        original, taken = array, 0
+        if array.dtype == object:
+            array, taken = as_floats(array)
         with np.errstate(over="ignore", under="ignore"):
             size = self._absolute(array)
         if array.dtype == np.float32 and self._dtype == np.float64 and self._q <= 3:
@@ -174,8 +178,10 @@ class ScaledPass:
         if shift:
             np.ldexp(size, -shift, out=size)
         self._require_range(size, self._q)
-        if array.dtype != self._dtype and np.count_nonzero(array) != np.count_nonzero(size):
+        may_vanish = shift > 0 or original.dtype != self._dtype
+        if may_vanish and np.count_nonzero(original) != np.count_nonzero(size):
             raise OutOfRange
+        shift += taken
         if self._q == 1:
             return size, shift
         exponent = math.floor(self._q * shift)

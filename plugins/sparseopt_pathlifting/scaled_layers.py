@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt.network import Network, Node, Operator
+from sparseopt_pathlifting.rationals import as_floats
 
 _BATCH_ENTRIES = 1 << 24
 
@@ -30,10 +31,13 @@ class ScaledLayers:
             shifts: list[int] = []
 
             def transform(array: np.ndarray) -> np.ndarray:
+                taken = 0
+                if array.dtype == object:
+                    array, taken = as_floats(array)
                 size = np.asarray(np.abs(array), dtype=np.float64)
                 top = float(size.max(initial=0.0))
                 shift = math.frexp(top)[1] if top > 0.0 else 0
-                shifts.append(shift)
+                shifts.append(shift + taken)
                 return np.ldexp(size, -shift)
 
             self._layers[node.name] = (node.op.mapped(transform), sum(shifts))

@@ -1,5 +1,6 @@
 """Quantities of the path-lifting of a network: norms, counts, bounds, the lifting itself."""
 
+from sparseopt.pathlifting.counts import path_count
 from sparseopt.pathlifting.depth import DepthProfile, norms_along_depth
 from sparseopt.pathlifting.generalization import (
     PoolingShape,
@@ -14,7 +15,6 @@ from sparseopt.pathlifting.metric import (
     PathDistanceCertificate,
     PathDistanceValue,
 )
-from sparseopt.pathlifting.path_count import path_count
 from sparseopt.pathlifting.pathcost import PathCost, PathCostCertificate, PathCosts
 from sparseopt.pathlifting.pathnorm import PathNorm, PathNormCertificate, PathNormValue
 from sparseopt.pathlifting.sensitivity import path_table

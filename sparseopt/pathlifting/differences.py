@@ -30,7 +30,7 @@ from sparseopt.pathlifting.powers import Powers
 from sparseopt.pathlifting.wides import Wides
 from sparseopt.rounding import UNIT
 
-PATHS = 3_000_000
+PATHS = 2_000_000
 """Paths, over all layers, up to which they are followed one by one."""
 
 Pair = tuple[Any, Any]

@@ -16,13 +16,14 @@ from sparseopt.network.parameters import Shape
 from sparseopt.pathlifting import edges, plain
 from sparseopt.pathlifting.edges import Arithmetic
 
-EDGES = 1_000_000
+EDGES = 250_000
 """Edges up to which the judge computes exact values."""
 SHORT, LONG = 2e8, 2e10
 """Nanoseconds, as predicted, that the judge takes where exact values are welcome, or needed."""
 _OVERHEAD, _READING = 60.0, 600.0
 """Nanoseconds of a product, besides one for each pair of digits (30 bits each), and of a weight."""
-_BITS = 1_000_000
+_BITS = 400_000_000
+"""Bits that the powers of one tensor of weights may have together."""
 
 
 class TooLarge(Exception):
@@ -86,11 +87,12 @@ class ExactWeights:
 
     def __init__(self, raw: np.ndarray, q: int) -> None:
         ratios = [v.as_integer_ratio() for v in raw.ravel().tolist()]
+        most = max(above.bit_length() for above, _ in ratios)
         common = 1
         for _, below in ratios:
             common = math.lcm(common, below)
-            if common.bit_length() > _BITS:
-                raise TooLarge("weights with too many digits")
+            if (common.bit_length() + most) * max(q, 1) * len(ratios) > _BITS:
+                raise TooLarge("weights of too many digits")
         flat = np.empty(len(ratios), dtype=object)
         flat[:] = [
             int(above != 0) if q == 0 else abs(above * (common // below)) ** q
@@ -129,8 +131,7 @@ class Exacts:
         """Return what the edges of a layer bring; see `edges.forward`."""
         if isinstance(op, Add):
             return reduce(self.plus, values)
-        common = math.lcm(*(v.denominator for v in values))
-        arrays = [v.array * (common // v.denominator) for v in values]
+        arrays, common = self._aligned(values)
         self._spend(_READING * sum(raw.size for raw in edges.tensors(op)))
         weights = [ExactWeights(raw, self._q) for raw in edges.tensors(op)]
         count = math.prod(output) * math.prod(edges.terms(op, [a.shape[1:] for a in arrays]))
@@ -146,9 +147,16 @@ class Exacts:
 
     def plus(self, a: Exact, b: Exact) -> Exact:
         """Return the sum of two tensors (for q = inf the larger)."""
-        common = math.lcm(a.denominator, b.denominator)
-        arrays = [v.array * (common // v.denominator) for v in (a, b)]
+        arrays, common = self._aligned([a, b])
         return Exact(self._a.add(*arrays), common)
+
+    def _aligned(self, values: Sequence[Exact]) -> tuple[list[np.ndarray], int]:
+        """Return the arrays under one denominator."""
+        if len(values) > 1:
+            digits = max(v.denominator.bit_length() for v in values) / 30
+            self._spend(digits * sum(digits + v.array.size for v in values))
+        common = math.lcm(*(v.denominator for v in values))
+        return [v.array * (common // v.denominator) for v in values], common
 
     def fractions(self, value: Exact) -> list[Fraction]:
         """Return the entries of the first sample."""

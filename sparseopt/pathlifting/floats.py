@@ -286,6 +286,14 @@ class Floats:
                 raise OutOfRange
         return normal(total, common, max(a.roundings, b.roundings) + 1 + int(faint))
 
+    def shares(self, value: Floating, total: Powers) -> tuple[np.ndarray, float]:
+        """Return the first sample over a positive total, and a bound of the relative error."""
+        shift = max(value.exponent - total.exponent.item(), -4000)
+        with np.errstate(under="ignore"):
+            shares = _times_power(value.array[0] * (1.0 / total.mantissa.item()), shift)
+        error = gamma(value.roundings + 4) + total.error
+        return shares, error + error * error
+
     def powers(self, value: Floating, sample: int = 0) -> Powers:
         """Return one sample."""
         return Powers.of(value.array[sample], value.exponent, gamma(value.roundings))

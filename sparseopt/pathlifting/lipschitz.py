@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from sparseopt.arrays import read_only
 from sparseopt.certificate import Certificate, Steps
 from sparseopt.errors import ProblemError
 from sparseopt.network.network import Network
@@ -73,12 +74,19 @@ class LipschitzCertificate(Certificate):
     answer: LipschitzValue
     weights: np.ndarray | None = None
 
+    def __post_init__(self) -> None:
+        if self.weights is not None:
+            weights = np.asarray(self.weights)
+            if weights.dtype.kind not in "fiu":
+                raise ProblemError(f"weights have dtype {weights.dtype}, not float64")
+            object.__setattr__(self, "weights", read_only(weights.astype(np.float64, copy=False)))
+
     @property
     def claim(self) -> str:
         """The bound in words."""
         a = self.answer
         in_range = a.log10 == -math.inf or 2.0**-1022 <= a.value < math.inf
-        figure = repr(a.value) if in_range else f"10^{a.log10!r}"
+        figure = shown_above(a.value, 15) if in_range else f"10^{shown_above(a.log10, 15)}"
         return (
             f"outputs change by at most {figure} in the {a.p_out:g}-norm per unit of "
             f"change of the inputs in the {a.p_in:g}-norm"
@@ -127,17 +135,12 @@ class LipschitzCertificate(Certificate):
     def _check_weights(self, steps: Steps) -> None:
         weights, shape = self.weights, self.problem.network.input_shape
         steps.require(
-            isinstance(weights, np.ndarray) and weights.dtype == np.float64,
-            "there is an array of weights",
+            weights is not None and weights.shape == shape,
+            f"there is a weight for each input, {shape}",
         )
         assert weights is not None
-        steps.require(weights.shape == shape, f"there is a weight for each input, {shape}")
         low, high = float(weights.min()), float(weights.max())
-        steps.require(
-            2.0**-200 <= low <= high <= 2.0**200,
-            "the weights are positive, and within reach of float64",
-            f"from {low!r} to {high!r}",
-        )
+        steps.require(0.0 < low <= high < math.inf, "the weights are positive", f"{low!r}")
 
 
 @json_type

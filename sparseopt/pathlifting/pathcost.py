@@ -22,9 +22,10 @@ from sparseopt.network.network import Network, Node
 from sparseopt.pathlifting import edges, plain
 from sparseopt.pathlifting.fields import as_float
 from sparseopt.pathlifting.floats import Floats
+from sparseopt.pathlifting.powers import Powers
 from sparseopt.pathlifting.wides import Wides
 from sparseopt.problem import Problem
-from sparseopt.rounding import UNIT, shown_above
+from sparseopt.rounding import below
 from sparseopt.serialization import json_type
 
 TOLERANCE = 1e-9
@@ -105,7 +106,7 @@ class PathCostCertificate(Certificate):
         """Whose costs they are, and how close."""
         return (
             f"the {self.answer} are those of the {self.problem.network.describe()}, each to a "
-            f"relative {shown_above(self.answer.tolerance)}, or to {FLOOR:g} where that is more"
+            f"relative {self.answer.tolerance!r}, or to {FLOOR:g} where that is more"
         )
 
     def check(self, steps: Steps) -> None:
@@ -119,6 +120,7 @@ class PathCostCertificate(Certificate):
             f"the relative error stated is at most {COARSEST:g}",
             f"{tolerance!r}",
         )
+        tolerance = below(tolerance, 2)  # in the claim it stands as a decimal, nearly the same
         arrays = network.parameters()
         for name in names:
             right = arrays[name].shape
@@ -127,14 +129,14 @@ class PathCostCertificate(Certificate):
         for name, expected, error in plain.in_floats(1, lambda a: _shares(network, a)):
             steps.require(
                 4 * error <= tolerance,
-                f"rounding leaves room for a relative {shown_above(tolerance)}",
+                f"rounding leaves room for a relative {self.answer.tolerance!r}",
                 f"{error:.3g}",
             )
             allowed = np.maximum((tolerance - 2 * error) * expected, FLOOR / 2)
             off = np.abs(shares[name] - expected)
             steps.require(
                 bool((off <= allowed).all()),
-                f"each share of {name} is right to a relative {shown_above(tolerance)}",
+                f"each share of {name} is right to a relative {self.answer.tolerance!r}",
                 f"{int((~(off <= allowed)).sum())} of {off.size} are not",
             )
 
@@ -150,18 +152,17 @@ def _shares(network: Network, arithmetic: Floats | Wides) -> list[tuple[str, np.
 
     end = plain.forward(network, arithmetic, plain.biases(network), seen=arrived)
     total = arithmetic.powers(end).norm(1)
-    result = []
+    if not total.mantissa:  # no path carries anything
+        total = Powers.of(np.ones(()), 0, total.error)
+    result: list[tuple[str, np.ndarray, float]] = []
 
     def came_back(node: Node, value: Any) -> None:
         if node.name not in names:
             return
         op: Any = node.op
-        parts = arithmetic.powers(arithmetic.gradient(op, entering.pop(node.name), value))
-        top = float(total.mantissa) or 1.0
-        with np.errstate(under="ignore"):
-            shares = np.ldexp(parts.mantissa / top, parts.exponent - int(total.exponent))
-        error = parts.error + total.error + 4 * UNIT
-        result.append((names[node.name], edges.unkernel(op, shares), error + error * error))
+        part: Any = arithmetic.gradient(op, entering.pop(node.name), value)
+        shares, error = arithmetic.shares(part, total)
+        result.append((names[node.name], edges.unkernel(op, shares), error))
 
     last = arithmetic.of(np.ones((1, *network.output_shape)))
     plain.backward(network, arithmetic, last, seen=came_back, as_far_as_layers=True)

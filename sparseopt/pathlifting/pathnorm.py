@@ -18,7 +18,7 @@ from sparseopt.pathlifting import exact, plain, residues
 from sparseopt.pathlifting.fields import as_float, as_rational
 from sparseopt.pathlifting.powers import Powers
 from sparseopt.problem import Problem
-from sparseopt.rounding import UNIT, shown_above
+from sparseopt.rounding import UNIT, below, shown_above
 from sparseopt.serialization import json_type
 
 TOLERANCE = 1e-9
@@ -121,7 +121,7 @@ class PathNormCertificate(Certificate):
             figure = repr(answer.value)
         words = (
             f"the {problem.describe()} is {figure}; it and the norm over the paths of each output "
-            f"are within a relative {shown_above(answer.tolerance)}"
+            f"are within a relative {answer.tolerance!r}"
         )
         if answer.exact_powers is None:
             return words
@@ -148,17 +148,18 @@ class PathNormCertificate(Certificate):
         )
         found = answer.per_output_log10.shape
         steps.require(found == shape, f"there is a norm for each output, {shape}", f"{found}")
+        tolerance = below(tolerance, 2)  # in the claim it stands as a decimal, nearly the same
         norms, total = problem.norms(self._powers(steps))
         for name, right in (("per_output_log10", norms), ("log10", total)):
             gap = _beyond(np.asarray(getattr(answer, name)).ravel(), right, tolerance)
             steps.require(
                 gap <= 0.0,
-                f"{name} is the logarithm of the norm within a relative {shown_above(tolerance)}",
+                f"{name} is the logarithm of the norm within a relative {answer.tolerance!r}",
                 f"{gap:.3g} more than rounding of at most {right.error:.3g} leaves",
             )
         steps.require(
             _is_value(answer.value, total, tolerance),
-            f"the value is the norm within a relative {shown_above(tolerance)}",
+            f"the value is the norm within a relative {answer.tolerance!r}",
             f"{answer.value!r} for {total.as_float()!r}",
         )
 
@@ -179,35 +180,28 @@ class PathNormCertificate(Certificate):
             else:
                 steps.note("computed again in exact arithmetic")
                 return Powers.of_fractions(right)
-        right = plain.power_sums(problem.network, problem.q, offsets)
-        steps.note(f"computed again with a relative error of at most {shown_above(right.error)}")
-        return right
+        found = plain.power_sums(problem.network, problem.q, offsets)
+        steps.note(f"computed again with a relative error of at most {shown_above(found.error)}")
+        return found
 
     def _prove_exact(self, steps: Steps, offsets: plain.Offsets, claimed: list[Fraction]) -> None:
-        right: list[Fraction] | None = None
-        reason = ""
+        problem = self.problem
         try:
-            right = exact.power_sums(self.problem.network, self.problem.q, offsets)
+            right = exact.power_sums(problem.network, problem.q, offsets)
+            reason = ""
         except exact.TooLarge as error:
-            reason = str(error)
-        steps.require(right is not None, "exact powers can be computed again", reason)
-        steps.require(claimed == right, "the exact powers per output agree")
+            right, reason = [], str(error)
+        steps.require(claimed == right, "the exact powers per output agree", reason)
 
     def _prove_counts(self, steps: Steps, offsets: plain.Offsets, claimed: list[Fraction]) -> None:
         network = self.problem.network
-        most = residues.count_bits(network)
-        steps.require(
-            len(claimed) == math.prod(network.output_shape)
-            and all(c.denominator == 1 and 0 <= c < 1 << most for c in claimed),
-            "there is a count for each output, no larger than the layers allow",
-        )
-        primes = residues.draw_primes(network)
-        right = residues.residues(network, offsets, primes)
-        agree = all(
-            [c.numerator % prime for c in claimed] == row
-            for prime, row in zip(primes, right.tolist(), strict=True)
-        )
-        steps.require(agree, f"the counts agree modulo {len(primes)} random primes")
+        whole = all(count.denominator == 1 for count in claimed)
+        steps.require(whole, "the counts are whole numbers")
+        counts = [count.numerator for count in claimed]
+        primes = residues.draw_primes(network, max(counts, key=abs, default=0))
+        right = residues.residues(network, offsets, primes).tolist()
+        found = [[count % prime for count in counts] for prime in primes]
+        steps.require(found == right, f"the counts agree modulo {len(primes)} random primes")
         steps.note(f"wrong counts agree with probability at most {residues.FAILURE:g}")
 
 

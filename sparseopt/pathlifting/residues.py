@@ -40,13 +40,17 @@ def _fan_in(op: Operator, inputs: Sequence[Shape]) -> int:
     return math.prod(edges.terms(op, inputs)) + 1
 
 
-def draw_primes(network: Network) -> list[int]:
-    """Return primes, from the operating system's randomness, that miss with at most `FAILURE`."""
+def draw_primes(network: Network, largest: int) -> list[int]:
+    """Return primes from the operating system's randomness, enough for counts up to `largest`.
+
+    A count that is wrong has another residue modulo one of them, except with probability `FAILURE`.
+    """
     fan_in = max(
         (_fan_in(n.op, [network.shapes[i] for i in n.inputs]) for n in network.nodes[1:]), default=1
     )
     bits = 52 - fan_in.bit_length()
-    missed = (count_bits(network) / (bits - 1)) / (2.0 ** (bits - 1) / (3 * bits * math.log(2)))
+    differ = max(count_bits(network), largest.bit_length()) + 1
+    missed = (differ / (bits - 1)) / (2.0 ** (bits - 1) / (3 * bits * math.log(2)))
     count = math.ceil(math.log(FAILURE) / math.log(missed))
     rng = random.SystemRandom()
     return [_draw_prime(bits, rng) for _ in range(count)]

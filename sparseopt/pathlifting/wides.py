@@ -192,6 +192,13 @@ class Wides:
         """Return the sum of two tensors (for q = inf the larger)."""
         return Wide(self._a.add(a.array, b.array), max(a.roundings, b.roundings) + 2)
 
+    def shares(self, value: Wide, total: Powers) -> tuple[np.ndarray, float]:
+        """Return the first sample over a positive total, and a bound of the relative error."""
+        below = np.maximum(value.array["e"][0] - total.exponent.item(), -4000)
+        shares = np.ldexp(value.array["m"][0] / total.mantissa.item(), below)
+        error = gamma(value.roundings + 4) + total.error
+        return shares, error + error * error
+
     def powers(self, value: Wide, sample: int = 0) -> Powers:
         """Return one sample."""
         mantissa, exponent = value.array["m"][sample], value.array["e"][sample]
