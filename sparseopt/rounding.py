@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,17 @@ import scipy.sparse
 UNIT = 2.0**-53
 TINY = 2.0**-450
 """Far above anything that underflow loses in scaled data, far below anything that matters."""
+FUNCTION = 2.0**-50
+"""What NumPy's elementary functions (powers, logarithms, exponentials) may be off, relatively:
+eight units, taken on trust where NumPy's own tests hold them to four."""
 _SPLITTER = 2.0**27 + 1.0
 _CHUNK = 1 << 18
 
 
 def gamma(terms: int) -> float:
-    """Return the relative error bound of a sum of `terms` products, rounded up."""
+    """Return the relative error bound of a sum of `terms` products, rounded up; inf from 2^51."""
+    if not terms * UNIT < 0.25:
+        return math.inf
     return terms * UNIT / (1.0 - terms * UNIT) * (1.0 + 4.0 * UNIT)
 
 
@@ -37,6 +43,21 @@ def above(value: float, operations: int = 1) -> float:
 def below(value: float, operations: int = 1) -> float:
     """Return a lower bound of a nonnegative number, computed with that many roundings."""
     return max(math.nextafter(value * (1.0 - 2.0 * operations * UNIT), -math.inf), 0.0)
+
+
+def float_above(value: Fraction) -> float:
+    """Return the smallest float that is not below a rational number; inf beyond their range.
+
+    Examples
+    --------
+    >>> float_above(Fraction(1, 4)), float_above(Fraction(1, 3)) > 1 / 3
+    (0.25, True)
+    """
+    try:
+        nearest = float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.nextafter(math.inf, 0.0)
+    return nearest if Fraction(nearest) >= value else math.nextafter(nearest, math.inf)
 
 
 def shown_above(value: float, digits: int = 6) -> str:

@@ -11,7 +11,9 @@ import numpy as np
 import sparseopt as so
 from sparseopt.network import Node, Operator
 from sparseopt.pathlifting.pathcost import COARSEST, no_costs, weight_names
-from sparseopt_pathlifting.one_pass_torch import LAYERS, TOLERANCE
+from sparseopt_pathlifting.one_pass import PRECISIONS
+from sparseopt_pathlifting.one_pass_torch import LAYERS
+from sparseopt_pathlifting.rationals import as_floats
 
 Scaled = tuple[np.ndarray, int]
 
@@ -64,21 +66,22 @@ class _Passes:
         shifts: list[int] = []
 
         def size(array: np.ndarray) -> np.ndarray:
-            mantissa, shift = _scaled(np.asarray(np.abs(array), dtype=np.float64), 0)
+            mantissa, shift = sizes_of(array)
             shifts.append(shift)
             return mantissa
 
         op = node.op.mapped(size)
-        arrays, exponent = _aligned(values)
+        arrays, exponent = aligned(values)
         self._layers[node.name] = (op, sum(shifts))
         self._entering[node.name] = [(a, exponent) for a in arrays]
         result: Scaled = (op.propagate(arrays), exponent + sum(shifts))
         offset = node.op.offset()
         if offset is not None and np.any(offset):
-            sizes = np.asarray(np.abs(offset), dtype=np.float64)
+            sizes, shift = sizes_of(offset)
             shape = (1,) * (result[0].ndim - sizes.ndim) + sizes.shape
-            result = _sum([result, (np.broadcast_to(sizes.reshape(shape), result[0].shape), 0)])
-        return _scaled(*result)
+            wide = np.broadcast_to(sizes.reshape(shape), result[0].shape)
+            result = added([result, (wide, shift)])
+        return scaled(*result)
 
     def shares(self, total: float, exponent: int) -> dict[str, np.ndarray]:
         """Return the shares of the norm (m, e), by a pass backwards."""
@@ -91,7 +94,7 @@ class _Passes:
             if node.name not in network.used:
                 continue
             self._context.check_time(f"passing layer {node.name!r} backwards")
-            value, power = _scaled(*_sum(pending.pop(node.name)))
+            value, power = scaled(*added(pending.pop(node.name)))
             op, shift = self._layers[node.name]
             entering = self._entering.pop(node.name)
             if node.name in names:
@@ -105,22 +108,29 @@ class _Passes:
         return {name: result[name] for name in weight_names(network)}
 
 
-def _scaled(array: np.ndarray, exponent: int) -> Scaled:
+def sizes_of(array: np.ndarray) -> Scaled:
+    """Return absolute values, of floats or exact numbers."""
+    if array.dtype == object:
+        return scaled(*as_floats(array))
+    return scaled(np.asarray(np.abs(array), dtype=np.float64), 0)
+
+
+def scaled(array: np.ndarray, exponent: int) -> Scaled:
     """Return the same number with its largest entry in [1/2, 1)."""
     top = float(array.max(initial=0.0))
     shift = math.frexp(top)[1] if top > 0.0 else 0
     return np.ldexp(array, -shift), exponent + shift
 
 
-def _aligned(values: list[Scaled]) -> tuple[list[np.ndarray], int]:
+def aligned(values: list[Scaled]) -> tuple[list[np.ndarray], int]:
     """Return the arrays under one exponent."""
-    parts = [_scaled(*value) for value in values]
+    parts = [scaled(*value) for value in values]
     common = max((e for a, e in parts if a.any()), default=0)
     return [np.ldexp(a, max(e - common, -2000)) if a.any() else a for a, e in parts], common
 
 
-def _sum(values: list[Scaled]) -> Scaled:
-    arrays, exponent = _aligned(values)
+def added(values: list[Scaled]) -> Scaled:
+    arrays, exponent = aligned(values)
     return sum(arrays[1:], start=arrays[0]), exponent
 
 
@@ -134,14 +144,15 @@ class PathCostsTorch(so.Solver[so.PathCost]):
     Parameters
     ----------
     dtype : {"float64", "float32"}
-        Precision of the passes; float32 promises the shares to 1e-3 only.
+        Precision of the passes; float32 promises the shares to a relative 1e-3 only, less
+        than is asked by default, so that its answers are WEAK.
     """
 
     dtype: str = "float64"
 
     def __post_init__(self) -> None:
-        if self.dtype not in TOLERANCE:
-            raise so.ProblemError(f"dtype must be one of {sorted(TOLERANCE)}, not {self.dtype!r}")
+        if self.dtype not in PRECISIONS:
+            raise so.ProblemError(f"dtype must be one of {sorted(PRECISIONS)}, not {self.dtype!r}")
 
     def accepts(self, problem: so.PathCost) -> so.Accepted | so.Refused:
         """Accept layers with float weights."""
@@ -164,6 +175,6 @@ class PathCostsTorch(so.Solver[so.PathCost]):
         from sparseopt_pathlifting.torch_costs import torch_path_costs
 
         shares: Any = torch_path_costs(problem.network, self.dtype, context)
-        tolerance = COARSEST if self.dtype == "float32" else TOLERANCE["float64"]
+        tolerance = COARSEST if self.dtype == "float32" else PRECISIONS["float64"]
         answer = so.PathCosts(shares, tolerance)
         return answer, so.PathCostCertificate(problem, answer)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+
 import sparseopt as so
+from sparseopt.pathlifting.plain import rounding_room
+from sparseopt.rounding import float_above
+from sparseopt_pathlifting.difference_pass import difference
+from sparseopt_pathlifting.neuron_sums import is_small, power_sums_of
 
 _EDGES = 20_000
 
@@ -30,11 +37,32 @@ class DistancePasses(so.Solver[so.PathDistance]):
         self, problem: so.PathDistance, context: so.Context
     ) -> tuple[so.PathDistanceValue, so.Certificate]:
         """Return the distance, or the bound."""
-        found = problem.by_two_passes()
-        exact = found if isinstance(found, Fraction) else None
         method, kind = ("dominated", "exact") if problem.dominates else ("two_pass", "upper bound")
-        answer = so.PathDistanceValue(float(found), kind, True, exact)
+        exact: Fraction | None = None
+        if is_small(problem.network):
+            large, small = (_total(problem, choose) for choose in (np.maximum, np.minimum))
+            exact = large - small
+            value = float(exact) if kind == "exact" else float_above(exact)
+        else:
+            found = difference(problem.network, problem.other)
+            value = found.as_float()
+            if not value < math.inf:
+                raise so.Inconclusive("the difference of the norms leaves the range of float64")
+            if kind == "upper bound":  # raised by what rounding may take here and in the check
+                value *= 1 + 24 * rounding_room(problem.network)
+        answer = so.PathDistanceValue(value, kind, True, exact)
         return answer, so.PathDistanceCertificate(problem, answer, method)
+
+
+def _total(problem: so.PathDistance, choose: np.ufunc) -> Fraction:
+    """Return the L1 path-norm with the larger or smaller absolute values."""
+    other = problem.other.parameters()
+    arrays = {
+        name: choose(np.abs(array), np.abs(other[name]))
+        for name, array in problem.network.parameters().items()
+    }
+    network = problem.network.with_parameters(arrays)
+    return sum(power_sums_of(network.neurons, 1), start=Fraction(0))
 
 
 @dataclass(frozen=True)
@@ -57,8 +85,10 @@ class DistanceEnumeration(so.Solver[so.PathDistance]):
     ) -> tuple[so.PathDistanceValue, so.Certificate]:
         """Return the exact distance."""
         try:
-            found = problem.by_enumeration()
+            lifted = [so.path_lifting(network) for network in (problem.network, problem.other)]
         except so.ProblemError as error:
             raise so.Inconclusive(str(error)) from error
+        entries = zip(lifted[0].phi, lifted[1].phi, strict=True)
+        found = sum((abs(u - v) for u, v in entries), start=Fraction(0))
         answer = so.PathDistanceValue(float(found), "exact", problem.same_signs, found)
         return answer, so.PathDistanceCertificate(problem, answer, "enumeration")

@@ -8,8 +8,9 @@ from fractions import Fraction
 
 import sparseopt as so
 from sparseopt.network import NeuronGraph
-from sparseopt.pathlifting.exact import has_exact_powers, is_small, power
-from sparseopt.pathlifting.passes import Powers
+from sparseopt.pathlifting.exact import has_exact_powers
+from sparseopt.pathlifting.powers import Powers
+from sparseopt_pathlifting.neuron_sums import is_small, power
 
 # Small enough that a refusal costs no unrolling worth mentioning.
 _EDGES = 20_000

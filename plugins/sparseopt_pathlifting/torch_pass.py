@@ -29,7 +29,7 @@ from sparseopt.network import (
     Scale,
     Select,
 )
-from sparseopt.pathlifting.passes import Powers
+from sparseopt.pathlifting.powers import Powers
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 # Powers of two that a tensor may span before products of two of them leave the dtype's range.

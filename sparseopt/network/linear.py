@@ -13,7 +13,7 @@ import numpy as np
 from sparseopt.errors import ProblemError
 from sparseopt.network.operator import Operator, one_input
 from sparseopt.network.parameters import Shape, as_parameter, cast
-from sparseopt.network.semiring import SUM, Matmul, Semiring, matmul_in_halves
+from sparseopt.network.semiring import SUM, Matmul, Semiring
 from sparseopt.serialization import json_type
 
 # Columns of a convolution are gathered in pieces of at most this many entries, so that the first
@@ -236,13 +236,6 @@ class Conv(_Convolution):
         if self.weight.shape[1] == 1 and semiring is SUM and math.prod(self.kernel) > 1:
             return self._depthwise(x)
         return self._by_pieces(x, semiring.zero, semiring.matmul)
-
-    def propagate_reordered(self, x: np.ndarray) -> np.ndarray:
-        """Return `propagate` in ordinary arithmetic with the sums in another order.
-
-        The check of a large path-norm computes it so, where the engine does not.
-        """
-        return self._by_pieces(x, 0, matmul_in_halves)
 
     def _by_pieces(self, x: np.ndarray, zero: float, matmul: Matmul) -> np.ndarray:
         n, groups, dims = x.shape[0], self.groups, len(self.kernel)

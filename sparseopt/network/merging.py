@@ -10,7 +10,7 @@ import numpy as np
 from sparseopt.network.linear import Conv, ConvTranspose, Dense, Scale
 from sparseopt.network.network import Network, Node
 from sparseopt.network.operator import Operator
-from sparseopt.network.parameters import Shape
+from sparseopt.network.parameters import Shape, exact
 
 
 def merge_biases(network: Network) -> Network:
@@ -21,24 +21,35 @@ def merge_biases(network: Network) -> Network:
     more, of its own and with the weight g, which multiplies to the merged weight. No weight is
     touched, so nothing large is copied.
     """
-    ops: dict[str, Operator] = {}
+    ops = {node.name: node.op for node in network.nodes}
+    host = dict(ops)  # the layer that a scale has been merged into
+    moved: dict[str, np.ndarray] = {}  # biases before they were rounded
     for node in network.nodes:
-        ops[node.name] = node.op
         if not isinstance(node.op, Scale) or node.name not in network.used:
             continue
         source = node.inputs[0]
         alone = len(network.consumers[source]) == 1 and network.output != source
+        if not alone or not _fits(host[source], node.op, network.shapes[node.name]):
+            continue
+        host[node.name] = host[source]
         before = ops[source]
-        shape = network.shapes[node.name]
         offset = before.offset()
-        if alone and offset is not None and _fits(before, node.op, shape):
-            moved = offset if node.op.factor is None else _product(offset, node.op.factor)
-            bias = moved if node.op.bias is None else _sum(moved, node.op.bias)
-            wide = bias.reshape((1,) * (len(shape) - bias.ndim) + bias.shape)
+        if offset is not None:
             ops[source] = replace(before, bias=None)  # type: ignore[type-var, call-arg]
-            ops[node.name] = Scale(node.op.factor, wide)
+            bias = _moved(node.op, moved.get(source, exact(offset)))
+            moved[node.name] = bias
+            if not network.is_exact:
+                bias = bias.astype(np.float64)
+            wide = (1,) * (len(network.shapes[node.name]) - bias.ndim) + bias.shape
+            ops[node.name] = Scale(node.op.factor, bias.reshape(wide))
     nodes = tuple(replace(node, op=ops[node.name]) for node in network.nodes)
     return replace(network, nodes=nodes)
+
+
+def _moved(scale: Scale, offset: np.ndarray) -> np.ndarray:
+    """Return g b + t in exact arithmetic: its two terms may cancel."""
+    bias = offset if scale.factor is None else offset * exact(scale.factor)
+    return bias if scale.bias is None else bias + exact(scale.bias)
 
 
 def merge_scales(network: Network) -> Network:

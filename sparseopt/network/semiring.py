@@ -40,19 +40,6 @@ class Semiring:
     matmul: Matmul
 
 
-def matmul_in_halves(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return ``a @ b`` with the second half of each sum added up on its own, and first.
-
-    As fast as one product, but the rounding errors are others: a product whose operands are
-    transposed is, for most sizes, the same to the last bit.
-    """
-    half = a.shape[-1] // 2
-    result: np.ndarray = np.matmul(a[..., half:], b[..., half:, :])
-    if half:
-        result += np.matmul(a[..., :half], b[..., :half, :])
-    return result
-
-
 def _matmul_by(add: np.ufunc, times: np.ufunc) -> Matmul:
     """Return a matrix product over `add` and `times`, O(m k n) with temporaries of O(m n + m k)."""
 

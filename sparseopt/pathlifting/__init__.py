@@ -1,6 +1,6 @@
 """Quantities of the path-lifting of a network: norms, counts, bounds, the lifting itself."""
 
-from sparseopt.pathlifting.counting import path_count
+from sparseopt.pathlifting.counts import path_count
 from sparseopt.pathlifting.depth import DepthProfile, norms_along_depth
 from sparseopt.pathlifting.generalization import (
     PoolingShape,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from sparseopt.errors import ProblemError
 from sparseopt.network.linear import Scale
 from sparseopt.network.network import Network, Node
 from sparseopt.network.operator import Relu
-from sparseopt.pathlifting.passes import power_sums
+from sparseopt.pathlifting import plain
+from sparseopt.pathlifting.floats import Floats
+from sparseopt.pathlifting.wides import Wides
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,15 +74,20 @@ def norms_along_depth(network: Network, q: float = 1, affine: str = "as_is") -> 
     """
     if affine not in ("as_is", "merged"):
         raise ProblemError(f"affine must be 'as_is' or 'merged', not {affine!r}")
-    chosen = network.merged_biases if affine == "merged" else network
+    offsets = plain.biases(network, affine)
     sums: dict[str, tuple[float, float]] = {}
 
-    def observe(name: str, total: float, largest: float) -> None:
-        sums[name] = (total, largest)
+    def run(arithmetic: Floats | Wides) -> None:
+        def seen(node: Node, values: Any, value: Any) -> None:
+            here = arithmetic.powers(value)
+            total = here.norm(math.inf if q == math.inf else 1)
+            sums[node.name] = float(total.log10()), float(here.norm(math.inf).log10())
 
-    power_sums(chosen, q, observe=observe)
-    names = [node.name for node in chosen.nodes if node.name in sums and _counts(chosen, node)]
-    logs = np.array([sums[name] for name in names]).reshape(-1, 2) * math.log10(2.0)
+        plain.forward(network, arithmetic, offsets, seen=seen)
+
+    plain.in_floats(q, run)
+    names = [n.name for n in network.nodes if n.name in sums and _counts(network, n)]
+    logs = np.array([sums[name] for name in names]).reshape(-1, 2)
     return DepthProfile(tuple(names), logs[:, 0], logs[:, 1])
 
 

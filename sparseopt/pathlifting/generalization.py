@@ -6,9 +6,12 @@ import math
 from dataclasses import dataclass
 
 from sparseopt.errors import ProblemError
-from sparseopt.network.linear import Conv, ConvTranspose, Dense, Neuron, Scale
+from sparseopt.network.linear import Neuron
 from sparseopt.network.network import Network
-from sparseopt.network.window import MaxPool, RankPool, Resample
+from sparseopt.network.operator import Add, Concat, Operator, Permute, Relu, Reshape
+from sparseopt.network.parameters import Shape
+from sparseopt.network.window import MaxPool, RankPool
+from sparseopt.rounding import above
 
 
 @dataclass(frozen=True)
@@ -18,12 +21,13 @@ class PoolingShape:
     Attributes
     ----------
     depth : int
-        Most layers of neurons on a path from input to output. Sums and ReLUs belong to the layer
-        before them; pools, averages and entrywise scales are layers.
+        Most neurons on a path from input to output, the input not counted. A ReLU or a sum that
+        alone reads a linear layer belongs to that layer's neurons, since it can be fused with
+        them; every other one has neurons of its own, as have pools, averages and entrywise scales.
     kernel : int
         Largest number of inputs of a pooling neuron (max- or rank-pool); 1 if there are none.
     kinds : int
-        Number of different ranks among pooling neurons.
+        Number of distinct ranks among pooling neurons.
     on_path : int
         Most pooling neurons on a path.
     """
@@ -36,34 +40,50 @@ class PoolingShape:
 
 def pooling_shape(network: Network, affine: str = "merged") -> PoolingShape:
     """Return depth and pooling figures of a network, for `generalization_bound`."""
+    if affine not in ("as_is", "merged"):
+        raise ProblemError(f"affine must be 'as_is' or 'merged', not {affine!r}")
     chosen = network.merged if affine == "merged" else network
     depth: dict[str, int] = {}
     pools: dict[str, int] = {}
-    kernel = 1
-    ranks: set[int] = set()
+    found: dict[int, int] = {}  # rank to the largest number of inputs
+    fusible: set[str] = set()
     for node in chosen.nodes:
-        before = [depth[name] for name in node.inputs]
-        pooled = [pools[name] for name in node.inputs]
-        op = node.op
-        layers = isinstance(op, Dense | Conv | ConvTranspose | Neuron | Scale | Resample)
-        is_pool = isinstance(op, MaxPool | RankPool) or (
-            isinstance(op, Neuron) and op.kind == "pool"
-        )
-        if isinstance(op, MaxPool):
-            size = math.prod(w.index.shape[1] for w in op.windows)
-            ranks.add(1)
-        elif isinstance(op, RankPool):
-            size = chosen.shapes[node.inputs[0]][op.axis]
-            ranks.add(op.rank)
-        elif isinstance(op, Neuron) and op.kind == "pool":
-            size = op.weight.size
-            ranks.add(op.rank)
+        name, op = node.name, node.op
+        pool = _pool(op, [chosen.shapes[source] for source in node.inputs])
+        if pool is not None:
+            rank, size = pool
+            found[rank] = max(size, found.get(rank, 1))
+        pools[name] = max((pools[source] for source in node.inputs), default=0) + bool(pool)
+        if isinstance(op, Add | Relu):
+            steps = [depth[source] + (source not in fusible) for source in node.inputs]
         else:
-            size = 1
-        kernel = max(kernel, size)
-        depth[node.name] = max(before, default=0) + int(layers or is_pool)
-        pools[node.name] = max(pooled, default=0) + int(is_pool)
-    return PoolingShape(depth[chosen.output], kernel, len(ranks), pools[chosen.output])
+            steps = [depth[source] + (not op.is_wiring) for source in node.inputs]
+        depth[name] = max(steps, default=0)
+        if _is_linear(op, pool is not None) or (
+            isinstance(op, Reshape | Permute | Concat) and fusible.issuperset(node.inputs)
+        ):
+            is_alone = len(chosen.consumers[name]) == 1 and name != chosen.output
+            fusible.update([name] if is_alone else [])
+    kernel = max(found.values(), default=1)
+    return PoolingShape(depth[chosen.output], kernel, len(found), pools[chosen.output])
+
+
+def _pool(op: Operator, inputs: list[Shape]) -> tuple[int, int] | None:
+    """Return rank and number of inputs of the layer's pooling neurons, None if it has none."""
+    if isinstance(op, MaxPool):
+        return 1, math.prod(w.index.shape[1] for w in op.windows)
+    if isinstance(op, RankPool):
+        return op.rank, inputs[0][op.axis]
+    if isinstance(op, Neuron) and op.kind == "pool":
+        return op.rank, op.weight.size
+    return None
+
+
+def _is_linear(op: Operator, is_pool: bool) -> bool:
+    """Whether the layer's neurons are identity neurons."""
+    if isinstance(op, Neuron):
+        return op.kind == "id"
+    return not (is_pool or op.is_wiring or isinstance(op, Relu))
 
 
 def bound_factor(
@@ -77,7 +97,7 @@ def bound_factor(
     pool_kinds: int = 0,
     pools_on_path: int | None = None,
 ) -> float:
-    """Return ``4 B C / sqrt(n)``, which times loss constant and path-norm bounds the gap.
+    """Return ``4 max(B, 1) C / sqrt(n)``, which times loss constant and path-norm bounds the gap.
 
     Parameters
     ----------
@@ -88,17 +108,19 @@ def bound_factor(
     inputs, outputs : int
         Dimensions of input and output.
     input_bound : float
-        B, largest absolute value of an input entry.
+        B, largest absolute value of an input entry. Paths that start at a bias have the input 1,
+        hence max(B, 1).
     kernel : int
         K, largest number of inputs of a pooling neuron; 1 without pools.
     pool_kinds : int
-        P, number of different ranks of pooling neurons (max-pooling is one).
+        P, number of distinct ranks of pooling neurons (max-pooling is one).
     pools_on_path : int or None
         M, most pooling neurons on a path; gives the sharpened constant.
 
     Returns
     -------
     float
+        Rounded up.
 
     Notes
     -----
@@ -131,7 +153,7 @@ def bound_factor(
     else:
         square = depth * math.log(3) + pools_on_path * math.log(kernel)
         square += math.log((inputs + 1) * outputs)
-    return 4 * input_bound * math.sqrt(square) / math.sqrt(samples)
+    return above(4 * max(input_bound, 1.0) * math.sqrt(square) / math.sqrt(samples), 64)
 
 
 def generalization_bound(
@@ -144,17 +166,25 @@ def generalization_bound(
     depth: int | None = None,
     sharpened: bool = True,
 ) -> float:
-    """Return the bound on the expected generalization error of a network trained on n samples.
+    """Return a bound on the expected generalization error of networks trained on n samples.
+
+    The expectation, over training sets, of the difference between the loss on fresh data and on
+    the training set is at most this for every training that only ever returns networks of this
+    architecture whose L1 path-norm is at most `path_norm`.
 
     Parameters
     ----------
     network : Network
+        Gives the architecture.
     path_norm : float
-        A bound on the L1 path-norm, for example ``solve(PathNorm(network)).answer.value``.
+        A bound on the L1 path-norm, fixed before the data are seen. The norm of a network that was
+        trained on them, ``solve(PathNorm(network)).answer.value``, shows what the bound would be
+        for a class that just contains it.
     samples : int
         Size of the training set.
     input_bound : float
-        Largest absolute value of an input entry.
+        Largest absolute value of an input entry; less than 1 counts as 1, the input of paths that
+        start at a bias.
     loss_constant : float
         Lipschitz constant of the loss; sqrt(2) for cross-entropy.
     depth : int, optional
@@ -183,4 +213,4 @@ def generalization_bound(
         pool_kinds=shape.kinds,
         pools_on_path=shape.on_path if sharpened else None,
     )
-    return factor * loss_constant * path_norm
+    return above(factor * loss_constant * path_norm, 4)

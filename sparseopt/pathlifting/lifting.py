@@ -10,6 +10,8 @@ from typing import Any
 from sparseopt.errors import ProblemError
 from sparseopt.network.network import Network
 from sparseopt.network.neurons import NeuronGraph
+from sparseopt.network.parameters import exact
+from sparseopt.network.unrolling import LIMIT as EDGES
 
 LIMIT = 500_000
 """Paths up to which a path-lifting is listed."""
@@ -125,7 +127,11 @@ def path_lifting(network: Network, affine: str = "as_is", limit: int = LIMIT) ->
     """
     if affine not in ("as_is", "merged"):
         raise ProblemError(f"affine must be 'as_is' or 'merged', not {affine!r}")
-    graph = (network.merged if affine == "merged" else network).neurons
+    if affine == "merged" and network.edge_count <= EDGES:
+        # Products and sums of floats, too, are taken exactly.
+        network = network.with_parameters({n: exact(a) for n, a in network.parameters().items()})
+        network = network.merged
+    graph = network.neurons
     count = graph.path_count()
     if count > limit:
         raise ProblemError(

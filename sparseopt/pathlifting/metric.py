@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from sparseopt.certificate import Certificate, Steps
 from sparseopt.errors import ProblemError
 from sparseopt.network.network import Network
-from sparseopt.pathlifting.exact import backward_power_sums, is_small
-from sparseopt.pathlifting.lifting import LIMIT, path_lifting
-from sparseopt.pathlifting.passes import power_sums
+from sparseopt.network.operator import Operator, unchecked
+from sparseopt.pathlifting import differences, exact
+from sparseopt.pathlifting.fields import as_float, as_rational
+from sparseopt.pathlifting.powers import Powers
 from sparseopt.problem import Problem
-from sparseopt.serialization import json_type
+from sparseopt.rounding import UNIT, float_above, shown_above
+from sparseopt.serialization import json_type, same_content
 
-KINDS = ("exact", "upper bound")
+TOLERANCE = 1e-9
+"""Relative error within which an exact distance is stated."""
+
+SLACK = 1e-6
+"""How far, relatively, a stated bound may be above the one that its method gives."""
+
+METHODS = ("dominated", "two_pass", "enumeration")
 
 
 @json_type
@@ -31,9 +39,8 @@ class PathDistanceValue:
     Parameters
     ----------
     value : float
-        ``|Phi(a) - Phi(b)|_1``, or a number that is not smaller.
+        ``|Phi(a) - Phi(b)|_1`` to a relative 1e-9, or a number that is not smaller.
     kind : {"exact", "upper bound"}
-        ``exact`` up to rounding where `exact` is None.
     same_signs : bool
         Whether no parameter changes its sign from one setting to the other. Only then is
         `output_bound` true.
@@ -45,6 +52,15 @@ class PathDistanceValue:
     kind: str
     same_signs: bool
     exact: Fraction | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", as_float(self.value, "value"))
+        if not 0 <= self.value < math.inf:
+            raise ProblemError(f"value is {self.value!r}; a distance is finite and at least 0")
+        if self.exact is not None:
+            object.__setattr__(self, "exact", as_rational(self.exact, "exact"))
+        if not isinstance(self.same_signs, bool):
+            raise ProblemError(f"same_signs is {self.same_signs!r}; it must be True or False")
 
     def output_bound(self, input_bound: float) -> float:
         """Return a bound on ``|f_a(x) - f_b(x)|_1`` for all x with ``|x|_inf <= input_bound``.
@@ -66,13 +82,22 @@ class PathDistanceValue:
             )
         if not input_bound >= 0 or input_bound == math.inf:
             raise ProblemError(f"input_bound is {input_bound!r}; give a number of at least 0")
-        return max(float(input_bound), 1.0) * self.value
+        # Paths that start at a bias have the input 1.
+        most = Fraction(max(float(input_bound), 1.0))
+        if self.exact is not None:
+            return float_above(most * self.exact)
+        return float_above(most * Fraction(self.value) * (1 + 2 * Fraction(TOLERANCE)))
 
 
 @json_type
 @dataclass(frozen=True, eq=False)
 class PathDistanceCertificate(Certificate):
-    """A distance of path-liftings that the core computed again.
+    """A distance of path-liftings that the core computes again, from the layers' fields alone.
+
+    In exact arithmetic where the networks are small or the answer states an exact value.
+    Otherwise in float64 by sums of non-negative products only, with every rounding counted (see
+    `differences`): a distance is proved to be within a relative 1e-9 of its value, an upper bound
+    not to be below the proven one.
 
     Parameters
     ----------
@@ -85,32 +110,75 @@ class PathDistanceCertificate(Certificate):
     method: str
 
     @property
+    def accuracy(self) -> float:
+        """Relative error of the distance; 0 where it is known exactly, inf for upper bounds."""
+        if self.answer.kind != "exact":
+            return math.inf
+        return TOLERANCE if self.answer.exact is None else 0.0
+
+    @property
     def claim(self) -> str:
         """The distance in words."""
-        words = "is" if self.answer.kind == "exact" else "is at most"
-        return f"the L1 distance of the two path-liftings {words} {self.answer.value:.6g}"
+        answer = self.answer
+        if answer.kind == "exact":
+            words = f"is {answer.value!r}, within a relative {TOLERANCE!r}"
+        else:
+            words = f"is at most {shown_above(answer.value, 15)}"
+        if answer.exact is not None:
+            words += " (in `exact` without rounding)"
+        signs = "no parameter changes" if answer.same_signs else "some parameter changes"
+        return f"the L1 distance of the two path-liftings {words}; {signs} its sign"
 
     def check(self, steps: Steps) -> None:
         """Decide the signs again, and compute the distance again by the method named."""
         problem, answer = self.problem, self.answer
         steps.require(answer.same_signs == problem.same_signs, "the statement about signs is right")
         kind = "upper bound" if self.method == "two_pass" else "exact"
-        steps.require(answer.kind == kind, f"the method {self.method!r} gives this kind", kind)
+        steps.require(answer.kind == kind, f"the answer's kind is {kind!r}, which its method gives")
         if self.method == "enumeration":
-            right: Fraction | float = problem.by_enumeration()
+            self._check_exactly(steps, differences.enumerated_distance)
+            return
+        steps.require(self.method in METHODS, f"the method is one of {', '.join(METHODS)}")
+        ready = problem.same_signs if self.method == "two_pass" else problem.dominates
+        steps.require(ready, "the parameters meet the condition of the method")
+        if answer.exact is not None:
+            self._check_exactly(steps, differences.exact_difference)
+            return
+        try:
+            right = differences.exact_difference(problem.network, problem.other, exact.SHORT)
+        except exact.TooLarge:
+            found = differences.difference(problem.network, problem.other)
+            error = f"with a relative error of at most {shown_above(found.error)}"
+            steps.note(f"computed again {error}")
+            self._check_value(steps, found.as_fraction(), Fraction(found.error))
         else:
-            ready = problem.dominates if self.method == "dominated" else problem.same_signs
-            steps.require(ready, "the parameters meet the condition of the method")
-            right = problem.by_two_passes(reordered=True)
-        if isinstance(right, Fraction):
-            steps.require(answer.exact in (None, right), "the exact value is right")
-        else:
-            steps.require(answer.exact is None, "no exact value is claimed where none was computed")
-        slack = 1e-9 * max(float(right), problem.scale)
+            self._check_value(steps, right, Fraction(0))
+
+    def _check_exactly(self, steps: Steps, compute: Callable[[Network, Network], Fraction]) -> None:
+        """Compare with an exact value."""
+        claimed, right, reason = self.answer.exact, None, ""
+        try:
+            right = compute(self.problem.network, self.problem.other)
+        except exact.TooLarge as error:
+            reason = str(error)
+        fits = right is not None and claimed in (None, right)
+        steps.require(fits, "the exact value is right", reason)
+        assert right is not None
+        self._check_value(steps, right, Fraction(0))
+
+    def _check_value(self, steps: Steps, right: Fraction, error: Fraction) -> None:
+        """Compare the value with the distance or bound, known to a relative error."""
+        value = Fraction(self.answer.value)
+        found = f"{self.answer.value!r} against {Powers.of_fractions([right]).as_float()!r}"
+        if self.answer.kind == "upper bound":
+            least = right / (1 - error)
+            fits = least <= value <= least * (1 + Fraction(SLACK))
+            steps.require(fits, "the value is not below the method's bound, nor far above", found)
+            return
         steps.require(
-            abs(answer.value - float(right)) <= slack,
-            "the value agrees with a second computation",
-            f"{answer.value!r} against {float(right)!r}",
+            abs(value - right) <= (Fraction(TOLERANCE) - 2 * error - 4 * Fraction(UNIT)) * right,
+            f"the value is the distance within a relative {TOLERANCE:g}",
+            found,
         )
 
 
@@ -158,10 +226,10 @@ class PathDistance(Problem):
             if not isinstance(getattr(self, name), Network):
                 raise ProblemError(f"{name} must be a Network; make one by so.load_network")
         mine, theirs = (
-            [(n.name, type(n.op).__name__, n.inputs, net.shapes[n.name]) for n in net.nodes]
+            [(n.name, n.inputs, _without_parameters(n.op)) for n in net.nodes]
             for net in (self.network, self.other)
         )
-        if mine != theirs or self.network.output != self.other.output:
+        if not same_content(mine, theirs) or self.network.output != self.other.output:
             raise ProblemError(
                 "the two networks differ in their layers; a distance is defined between two "
                 "parameter settings of one network (network.with_parameters)"
@@ -192,40 +260,6 @@ class PathDistance(Problem):
         sizes = [(np.abs(a), np.abs(b)) for a, b in self._pairs]
         return all(np.all(a >= b) for a, b in sizes) or all(np.all(a <= b) for a, b in sizes)
 
-    @cached_property
-    def scale(self) -> float:
-        """The larger of the two norms that a difference of norms is taken of."""
-        return power_sums(self._extreme(np.maximum), 1).norm(1).as_float()
-
-    def _extreme(self, choose: Any) -> Network:
-        """Return the network of the larger or smaller absolute values."""
-        other = self.other.parameters()
-        arrays = {
-            name: choose(np.abs(array), np.abs(other[name]))
-            for name, array in self.network.parameters().items()
-        }
-        return self.network.with_parameters(arrays)
-
-    def by_two_passes(self, reordered: bool = False) -> Fraction | float:
-        """Return the norm of the larger parameters minus that of the smaller ones."""
-        large, small = self._extreme(np.maximum), self._extreme(np.minimum)
-        if is_small(large):
-            sums = [
-                sum(backward_power_sums(n.neurons, 1), start=Fraction(0)) for n in (large, small)
-            ]
-            return sums[0] - sums[1]
-        norms = [power_sums(n, 1, reordered=reordered).norm(1).as_float() for n in (large, small)]
-        if norms[0] == math.inf:
-            raise ProblemError("the path-norms leave the range of float64")
-        return max(0.0, norms[0] - norms[1])
-
-    def by_enumeration(self) -> Fraction:
-        """Return the distance path by path; `ProblemError` if there are too many paths."""
-        a, b = path_lifting(self.network, limit=LIMIT), path_lifting(self.other, limit=LIMIT)
-        if a.paths != b.paths:
-            raise ProblemError("the two networks unroll to different graphs")
-        return sum((abs(u - v) for u, v in zip(a.phi, b.phi, strict=True)), start=Fraction(0))
-
     def evaluate(self, answer: PathDistanceValue) -> Mapping[str, float]:
         """Return the value; among valid answers the smaller is the better."""
         return {"value": answer.value}
@@ -233,3 +267,8 @@ class PathDistance(Problem):
     def describe(self) -> str:
         """Name the network."""
         return f"path-lifting distance of two settings of a {self.network.describe()}"
+
+
+def _without_parameters(op: Operator) -> Operator:
+    """Return the layer without the arrays in which two settings of a network may differ."""
+    return unchecked(op, **dict.fromkeys(op.parameters()))  # type: ignore[no-any-return]

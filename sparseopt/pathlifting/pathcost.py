@@ -7,7 +7,6 @@ path meets the weight twice, the drop of the norm when the weight is set to zero
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -19,14 +18,24 @@ from sparseopt.arrays import read_only
 from sparseopt.certificate import Certificate, Steps
 from sparseopt.errors import ProblemError
 from sparseopt.network.linear import Conv, ConvTranspose, Dense, Neuron
-from sparseopt.network.network import Network
-from sparseopt.pathlifting.perturbed import perturbed_norms
+from sparseopt.network.network import Network, Node
+from sparseopt.pathlifting import edges, plain
+from sparseopt.pathlifting.fields import as_float
+from sparseopt.pathlifting.floats import Floats
+from sparseopt.pathlifting.powers import Powers
+from sparseopt.pathlifting.wides import Wides
 from sparseopt.problem import Problem
+from sparseopt.rounding import below
 from sparseopt.serialization import json_type
 
 TOLERANCE = 1e-9
+"""Relative error of a share that an answer promises unless it says otherwise."""
+
 COARSEST = 1e-3
-"""Largest tolerance that an answer may promise."""
+"""Largest relative error that an answer may promise."""
+
+FLOOR = 1e-290
+"""Shares are compared down to here; float64 ends at 1e-308."""
 
 
 def weight_names(network: Network) -> dict[str, str]:
@@ -51,14 +60,20 @@ class PathCosts:
         norm, in [0, 1] wherever the norm itself may lie. All 0 for a norm of 0. The weights into
         the outputs have shares that add up to 1 less the output biases' share.
     tolerance : float
-        How far, relatively, the shares may be off.
+        How far, relatively, each share may be off.
     """
 
     shares: dict[str, np.ndarray]
     tolerance: float = TOLERANCE
 
     def __post_init__(self) -> None:
-        shares = {k: read_only(np.asarray(v, dtype=np.float64)) for k, v in self.shares.items()}
+        object.__setattr__(self, "tolerance", as_float(self.tolerance, "tolerance"))
+        shares = {}
+        for name, share in self.shares.items():
+            array = np.asarray(share)
+            if array.dtype.kind not in "fiu":
+                raise ProblemError(f"the shares of {name} have dtype {array.dtype}, not float64")
+            shares[name] = read_only(array.astype(np.float64, copy=False))
         object.__setattr__(self, "shares", shares)
 
     def __str__(self) -> str:
@@ -69,75 +84,89 @@ class PathCosts:
 @json_type
 @dataclass(frozen=True, eq=False)
 class PathCostCertificate(Certificate):
-    """Path costs that a derivative of the norm in one random direction confirms.
+    """Path costs that the core computes again, weight by weight.
 
-    The norm N is linear in each factor (1 + e t_i) by which a weight w_i may be multiplied, so
-    its derivative along e at 0 is N times the sum of t_i s_i over all weights, s_i being their
-    shares. The core computes it by one pass of values with derivatives, for t_i = r_i / (n s_i)
-    with random r_i in [1, 2]: each of the n weights with a positive share then counts alike,
-    however small its share, and the sum must be the mean of the r_i. A single share that is off
-    by a relative d moves the left-hand side by about d / n. The r_i are drawn from a hash of all
-    the shares, so no shares can be made to fit them; for shares that are wrong in many places the
-    errors would have to cancel by chance. Weights with share 0 are confirmed by a pass of their
-    own: no path through them carries anything.
+    The share of a weight is its absolute value times the sum, over the positions where it serves,
+    of what arrives there on the paths from the start and what the paths from there to the end
+    multiply it by, over the norm. The core computes these by one plain pass forwards and one
+    backwards (`plain`, `edges`), with every rounding counted (`floats`), and compares every
+    single share.
     """
 
     problem: PathCost
     answer: PathCosts
 
     @property
+    def accuracy(self) -> float:
+        """Relative error of each share."""
+        return self.answer.tolerance
+
+    @property
     def claim(self) -> str:
-        """Whose costs they are."""
-        return f"the {self.answer} are those of the {self.problem.network.describe()}"
+        """Whose costs they are, and how close."""
+        return (
+            f"the {self.answer} are those of the {self.problem.network.describe()}, each to a "
+            f"relative {self.answer.tolerance!r}, or to {FLOOR:g} where that is more"
+        )
 
     def check(self, steps: Steps) -> None:
-        """Confirm the shares along a random direction, and the zeros."""
+        """Compute the shares again and compare each."""
         network, shares = self.problem.network, self.answer.shares
         names = weight_names(network)
         steps.require(shares.keys() == names.keys(), f"there are shares for {list(names)[:4]} ...")
         tolerance = self.answer.tolerance
-        steps.require(0 < tolerance <= COARSEST, f"the tolerance is at most {COARSEST:g}")
-        arrays, digest = network.parameters(), hashlib.sha256()
-        for name, share in shares.items():
-            right = share.shape == arrays[name].shape
-            steps.require(right, f"{name} has a share for each weight", f"{share.shape}")
-            fits = np.isfinite(share).all() and share.min() >= 0 and share.max() <= 1 + tolerance
-            steps.require(bool(fits), f"the shares of {name} lie in [0, 1]")
-            none = not np.any(share[arrays[name] == 0])
-            steps.require(none, f"zero weights of {name} have the share 0")
-            digest.update(np.ascontiguousarray(share).tobytes())
-        rng = np.random.default_rng(list(digest.digest()))
-        self._check_zeros(steps)
-        count = sum(int(np.count_nonzero(share)) for share in shares.values())
-        if not count:
-            return
-        directions, expected = {}, 0.0
-        for node, name in ((n, k) for k, n in names.items()):
-            share = shares[name]
-            random = rng.uniform(1.0, 2.0, share.shape)
-            positive = share > 0
-            expected += float(random[positive].sum()) / count
-            random[~positive] = 0.0
-            directions[node] = np.divide(random, share * count, out=random, where=positive)
-        found = perturbed_norms(network, directions)
         steps.require(
-            abs(found - expected) <= tolerance * expected,
-            f"the derivative in a random direction is the shares' to {tolerance:g}",
-            f"{found!r} for {expected!r}",
+            0 < tolerance <= COARSEST,
+            f"the relative error stated is at most {COARSEST:g}",
+            f"{tolerance!r}",
         )
-
-    def _check_zeros(self, steps: Steps) -> None:
-        """Require that no path goes through a nonzero weight with share 0."""
-        network = self.problem.network
+        tolerance = below(tolerance, 2)  # in the claim it stands as a decimal, nearly the same
         arrays = network.parameters()
-        directions = {}
-        for name, node in weight_names(network).items():
-            doubted = (self.answer.shares[name] == 0) & (arrays[name] != 0)
-            if doubted.any():
-                directions[node] = doubted.astype(np.float64)
-        if directions:
-            found = perturbed_norms(network, directions)
-            steps.require(found == 0.0, "no path goes through weights with share 0", f"{found!r}")
+        for name in names:
+            right = arrays[name].shape
+            found = shares[name].shape
+            steps.require(found == right, f"{name} has a share for each weight", f"{found}")
+        for name, expected, error in plain.in_floats(1, lambda a: _shares(network, a)):
+            steps.require(
+                4 * error <= tolerance,
+                f"rounding leaves room for a relative {self.answer.tolerance!r}",
+                f"{error:.3g}",
+            )
+            allowed = np.maximum((tolerance - 2 * error) * expected, FLOOR / 2)
+            off = np.abs(shares[name] - expected)
+            steps.require(
+                bool((off <= allowed).all()),
+                f"each share of {name} is right to a relative {self.answer.tolerance!r}",
+                f"{int((~(off <= allowed)).sum())} of {off.size} are not",
+            )
+
+
+def _shares(network: Network, arithmetic: Floats | Wides) -> list[tuple[str, np.ndarray, float]]:
+    """Return, for each weight tensor, its shares and their relative error."""
+    names = {node: name for name, node in weight_names(network).items()}
+    entering: dict[str, list[Any]] = {}
+
+    def arrived(node: Node, values: list[Any], value: Any) -> None:
+        if node.name in names:
+            entering[node.name] = values
+
+    end = plain.forward(network, arithmetic, plain.biases(network), seen=arrived)
+    total = arithmetic.powers(end).norm(1)
+    if not total.mantissa:  # no path carries anything
+        total = Powers.of(np.ones(()), 0, total.error)
+    result: list[tuple[str, np.ndarray, float]] = []
+
+    def came_back(node: Node, value: Any) -> None:
+        if node.name not in names:
+            return
+        op: Any = node.op
+        part: Any = arithmetic.gradient(op, entering.pop(node.name), value)
+        shares, error = arithmetic.shares(part, total)
+        result.append((names[node.name], edges.unkernel(op, shares), error))
+
+    last = arithmetic.of(np.ones((1, *network.output_shape)))
+    plain.backward(network, arithmetic, last, seen=came_back, as_far_as_layers=True)
+    return result
 
 
 @json_type
@@ -173,6 +202,8 @@ class PathCost(Problem):
 
     network: Network
     certificates: ClassVar[tuple[type[Certificate], ...]] = (PathCostCertificate,)
+    default_tolerance: ClassVar[float | None] = TOLERANCE
+    accuracy_is: ClassVar[str] = "relative error of each share"
 
     def __post_init__(self) -> None:
         if not isinstance(self.network, Network):

@@ -13,90 +13,19 @@ matrix C = (c_ji) does not depend on whether entrywise scales are merged.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from sparseopt.errors import ProblemError
-from sparseopt.network.network import Network, Node
-from sparseopt.network.operator import Operator
+from sparseopt.network.network import Network
+from sparseopt.pathlifting import plain
+from sparseopt.pathlifting.floats import Floats
+from sparseopt.pathlifting.powers import Powers
+from sparseopt.pathlifting.wides import Wides
 
 # Size of the table times edges per output row: about a minute of work.
 _TABLE_WORK = 20_000_000_000
-_BATCH_ENTRIES = 1 << 24
-
-
-class ScaledLayers:
-    """The layers with absolute weights, each divided by a power of two, for repeated passes.
-
-    Parameters
-    ----------
-    network : Network
-    """
-
-    def __init__(self, network: Network) -> None:
-        self.network = network
-        self._layers: dict[str, tuple[Operator, int]] = {}
-
-    def _layer(self, node: Node) -> tuple[Operator, int]:
-        """Return the layer with absolute weights and the exponent that was taken out of it."""
-        if node.name not in self._layers:
-            shifts: list[int] = []
-
-            def transform(array: np.ndarray) -> np.ndarray:
-                size = np.asarray(np.abs(array), dtype=np.float64)
-                top = float(size.max(initial=0.0))
-                shift = math.frexp(top)[1] if top > 0.0 else 0
-                shifts.append(shift)
-                return np.ldexp(size, -shift)
-
-            self._layers[node.name] = (node.op.mapped(transform), sum(shifts))
-        return self._layers[node.name]
-
-    def forward(self, x: np.ndarray) -> tuple[np.ndarray, int]:
-        """Return (m, e) with ``C x = m 2^e`` for non-negative `x` of shape (n, *input_shape)."""
-
-        def visit(node: Node, values: list[Any]) -> tuple[np.ndarray, int]:
-            op, shift = self._layer(node)
-            arrays, exponent = _aligned(values)
-            return op.propagate(arrays), exponent + shift
-
-        result: tuple[np.ndarray, int] = self.network.walk((x.astype(np.float64), 0), visit)
-        arrays, exponent = _aligned([result])
-        return arrays[0], exponent
-
-    def backward(self, y: np.ndarray) -> tuple[np.ndarray, int]:
-        """Return (m, e) with ``C^T y = m 2^e`` for non-negative `y` of shape (n, *output_shape)."""
-        network = self.network
-        pending: dict[str, list[tuple[np.ndarray, int]]] = {
-            network.output: [(y.astype(np.float64), 0)]
-        }
-        for node in reversed(network.nodes[1:]):
-            parts = pending.pop(node.name, None)
-            if parts is None or node.name not in network.used:
-                continue
-            value, exponent = _added(parts)
-            op, shift = self._layer(node)
-            shapes = [network.shapes[name] for name in node.inputs]
-            for name, back in zip(node.inputs, op.adjoint(value, shapes), strict=True):
-                pending.setdefault(name, []).append((back, exponent + shift))
-        first = network.nodes[0].name
-        if first not in pending:
-            return np.zeros((len(y), *network.input_shape)), 0
-        return _added(pending[first])
-
-
-def _added(parts: list[tuple[np.ndarray, int]]) -> tuple[np.ndarray, int]:
-    arrays, exponent = _aligned(parts)
-    return sum(arrays[1:], start=arrays[0]), exponent
-
-
-def _aligned(values: list[tuple[np.ndarray, int]]) -> tuple[list[np.ndarray], int]:
-    """Return the arrays under one exponent, with largest entry near 1."""
-    tops = [math.frexp(float(array.max(initial=0.0))) for array, _ in values]
-    totals = [e + t for (_, e), (m, t) in zip(values, tops, strict=True) if m > 0.0]
-    common = max(totals, default=0)
-    return [np.ldexp(array, max(e - common, -2000)) for array, e in values], common
+_BATCH_ENTRIES = 1 << 22
 
 
 def path_table(network: Network) -> np.ndarray:
@@ -111,7 +40,7 @@ def path_table(network: Network) -> np.ndarray:
     Returns
     -------
     float64 array, shape (outputs, inputs)
-        Both in row-major order; entries may overflow to inf for very deep networks.
+        Both in row-major order, rounded; entries may overflow to inf for very deep networks.
 
     Raises
     ------
@@ -128,19 +57,31 @@ def path_table(network: Network) -> np.ndarray:
            [1., 2.]])
     """
     require_table(network)
-    outputs, inputs = math.prod(network.output_shape), math.prod(network.input_shape)
-    layers = ScaledLayers(network)
+    table = bounded_table(network)
+    with np.errstate(over="ignore", under="ignore"):
+        return np.ldexp(table.mantissa, table.exponent)
+
+
+def bounded_table(network: Network) -> Powers:
+    """Return the same table with wide exponents and a bound of its relative error."""
+    outputs = math.prod(network.output_shape)
     widest = max(math.prod(shape) for shape in network.shapes.values())
-    rows = max(1, min(outputs, _BATCH_ENTRIES // widest))
-    table = np.empty((outputs, inputs))
-    for start in range(0, outputs, rows):
-        stop = min(outputs, start + rows)
-        ends = np.zeros((stop - start, outputs))
-        ends[np.arange(stop - start), np.arange(start, stop)] = 1.0
-        value, exponent = layers.backward(ends.reshape(-1, *network.output_shape))
-        with np.errstate(over="ignore"):
-            table[start:stop] = np.ldexp(value.reshape(stop - start, inputs), exponent)
-    return table
+    step = max(1, min(outputs, _BATCH_ENTRIES // widest))
+    parts = []
+    for start in range(0, outputs, step):
+        rows = np.eye(min(step, outputs - start), outputs, start)
+        ends = rows.reshape(-1, *network.output_shape)
+
+        def run(arithmetic: Floats | Wides, ends: np.ndarray = ends) -> list[Powers]:
+            value = plain.backward(network, arithmetic, arithmetic.of(ends))
+            return [arithmetic.powers(value, sample) for sample in range(len(ends))]
+
+        parts += plain.in_floats(1, run)
+    return Powers(
+        np.stack([part.mantissa.ravel() for part in parts]),
+        np.stack([part.exponent.ravel() for part in parts]),
+        max(part.error for part in parts),
+    )
 
 
 def has_table(network: Network) -> bool:
@@ -149,7 +90,7 @@ def has_table(network: Network) -> bool:
 
 
 def require_table(network: Network) -> None:
-    """Refuse networks for which the table of all input-output pairs is too dear."""
+    """Refuse networks for which the table of all input-output pairs is too expensive."""
     if not has_table(network):
         raise ProblemError(
             f"the table has {math.prod(network.output_shape)} rows, one backward pass over "

@@ -202,14 +202,6 @@ def largest_products(graph: so.network.NeuronGraph, x: np.ndarray) -> np.ndarray
     return np.array([values[j] for j in graph.outputs])
 
 
-@pytest.mark.parametrize("name", [n for n in OPERATORS if n.startswith("conv")])
-def test_both_orders_of_a_convolution_agree(name: str) -> None:
-    op, shapes = OPERATORS[name]
-    assert isinstance(op, Conv)
-    x = normal(2, *shapes[0])
-    np.testing.assert_allclose(op.propagate([x]), op.propagate_reordered(x), rtol=1e-12, atol=1e-13)
-
-
 @cases
 def test_json_round_trip(name: str) -> None:
     network = network_of(name)

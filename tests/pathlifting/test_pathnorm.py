@@ -16,7 +16,8 @@ import sparseopt as so
 from sparseopt.certificate import check_certificate
 from sparseopt.network import Concat, Dense, Network, Node, Relu, chain
 from sparseopt.network.operator import Input
-from sparseopt.pathlifting.passes import Powers, power_sums
+from sparseopt.pathlifting.powers import Powers
+from sparseopt_pathlifting.passes import power_sums
 
 CASES = {case["name"]: case for case in public_cases()["cases"]}
 SOLVERS = ["one_pass", "path_enumeration"]

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparseopt.network.linear import Conv, Dense, Scale
+from sparseopt.network.linear import Conv, Scale
 from sparseopt.network.operator import Add, Concat, Operator, Permute, Relu
 from sparseopt.network.parameters import Shape
-from sparseopt.network.semiring import SUM, Semiring, matmul_in_halves
+from sparseopt.network.semiring import SUM, Semiring
 from sparseopt.network.window import AxisMap, AxisWindow, MaxPool, Resample
-from sparseopt.pathlifting.combos import (
+from sparseopt_pathlifting.combos import (
     Combos,
     Wanted,
     combos_of,
@@ -70,18 +70,6 @@ class Runs:
         """Return the samples with other numbers in the same places."""
         return Runs(array, self.classes)
 
-    def total(self) -> float:
-        """Return the sum over the entries of the first sample, each class times its size."""
-        result = self.array[0]
-        for index in reversed(self.classes):
-            if index is None:
-                result = result.sum(axis=-1)
-            elif isinstance(index, Combos):
-                raise TypeError("combinations of positions have no total")
-            else:
-                result = result @ np.bincount(index, minlength=result.shape[-1])
-        return float(result)
-
     def combined(self, axis: int, combos: Combos) -> Runs:
         """Return the samples with combinations of the positions along an axis."""
         known = self.classes[axis]
@@ -129,23 +117,22 @@ def propagate(
     op: Operator,
     inputs: Sequence[Runs],
     semiring: Semiring = SUM,
-    reordered: bool = False,
     wanted: Wanted | None = None,
 ) -> Runs:
     """Return ``op.propagate`` on values with runs.
 
-    With `reordered`, convolutions and dense layers add up in another order. `wanted` says which
-    combinations of positions of the result suffice (see `sparseopt.pathlifting.combos`); the
-    result has them where that is less work. Both in ordinary arithmetic only.
+    `wanted` says which combinations of positions of the result suffice (see
+    `sparseopt_pathlifting.combos`); the result has them where that is less work. In ordinary
+    arithmetic only.
     """
-    return _propagate(op, inputs, semiring, reordered, wanted).narrowed(wanted)
+    return _propagate(op, inputs, semiring, wanted).narrowed(wanted)
 
 
 def _propagate(
-    op: Operator, inputs: Sequence[Runs], semiring: Semiring, reordered: bool, wanted: Wanted | None
+    op: Operator, inputs: Sequence[Runs], semiring: Semiring, wanted: Wanted | None
 ) -> Runs:
     if isinstance(op, Conv):
-        return _conv(op, inputs[0], semiring, reordered, wanted)
+        return _conv(op, inputs[0], semiring, wanted)
     if isinstance(op, Relu):
         return inputs[0]
     if isinstance(op, Scale):
@@ -162,11 +149,7 @@ def _propagate(
         classes = tuple(inputs[0].classes[a] for a in op.axes)
         return Runs(op.propagate([inputs[0].array]), classes)
     arrays = [x.expanded().array for x in inputs]
-    if reordered and isinstance(op, Dense):
-        columns = arrays[0].reshape(-1, op.weight.shape[1]).T
-        array = matmul_in_halves(op.weight, columns).T.reshape(*arrays[0].shape[:-1], -1)
-    else:
-        array = op.propagate(arrays, semiring)
+    array = op.propagate(arrays, semiring)
     return Runs(array, (None,) * (array.ndim - 1))
 
 
@@ -193,16 +176,15 @@ def _representatives(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     return first, index
 
 
-def _conv(op: Conv, x: Runs, semiring: Semiring, reordered: bool, wanted: Wanted | None) -> Runs:
+def _conv(op: Conv, x: Runs, semiring: Semiring, wanted: Wanted | None) -> Runs:
     x = x.expanded([0])
     if set(op.kernel) == set(op.stride) == {1} and not any(map(any, op.padding)):
         x = x.narrowed(wanted)
         columns = x.array.reshape(len(x.array), op.groups, op.weight.shape[1], -1)
-        result = _product(op, columns, semiring, reordered)
+        result = _product(op, columns, semiring)
         return Runs(result.reshape(len(result), -1, *x.array.shape[2:]), x.classes)
     if not any(wanted or ()) and all(c is None for c in x.classes):
-        array = op.propagate_reordered(x.array) if reordered else op.propagate([x.array], semiring)
-        return Runs(array, x.classes)
+        return Runs(op.propagate([x.array], semiring), x.classes)
     keys: list[np.ndarray] = []
     classes: list[np.ndarray | Combos | None] = []
     for axis in range(1, len(x.classes)):
@@ -223,7 +205,7 @@ def _conv(op: Conv, x: Runs, semiring: Semiring, reordered: bool, wanted: Wanted
         x = x.combined(axis, needed)
         keys.append(needed.places(rows))
         classes.append(combos)
-    result = _product(op, _gather(op, x.array, keys, semiring.zero), semiring, reordered)
+    result = _product(op, _gather(op, x.array, keys, semiring.zero), semiring)
     out = tuple(len(cells) for cells in keys)
     return Runs(result.reshape(len(result), -1, *out), (None, *classes))
 
@@ -255,10 +237,10 @@ def _gather(op: Conv, array: np.ndarray, keys: Sequence[np.ndarray], zero: float
     return columns.reshape(len(array), op.groups, -1, outputs)
 
 
-def _product(op: Conv, columns: np.ndarray, semiring: Semiring, reordered: bool) -> np.ndarray:
+def _product(op: Conv, columns: np.ndarray, semiring: Semiring) -> np.ndarray:
     """Multiply gathered windows by the kernel."""
     kernel = op.weight.reshape(op.groups, op.weight.shape[0] // op.groups, -1)
-    return (matmul_in_halves if reordered else semiring.matmul)(kernel, columns)
+    return semiring.matmul(kernel, columns)
 
 
 def _concat(op: Concat, inputs: Sequence[Runs], wanted: Wanted | None) -> Runs:

@@ -1,6 +1,6 @@
 """The pass of a path-norm on float arrays, each with a power of two beside it.
 
-Equal positions of an image are computed once; see `sparseopt.pathlifting.runs`.
+Equal positions of an image are computed once; see `sparseopt_pathlifting.runs`.
 
 Underflow. Every value that is passed on has its entries in ``{0}`` or ``[2**-safe, 1]``, where
 ``2**(-2 * safe)`` is well inside the range of the dtype. If the weights, divided by a power of
@@ -27,10 +27,10 @@ from sparseopt.network.linear import Conv
 from sparseopt.network.network import Network, Node
 from sparseopt.network.operator import Operator, Relu
 from sparseopt.network.window import Resample
-from sparseopt.pathlifting import runs
-from sparseopt.pathlifting.combos import Wanted, wanted_combos
+from sparseopt_pathlifting import runs
+from sparseopt_pathlifting.combos import Wanted, wanted_combos
+from sparseopt_pathlifting.rationals import as_floats
 
-Observe = Callable[[str, float, float], None]
 Value = tuple[runs.Runs, int]
 
 _SAFE = {np.dtype(np.float64): 480, np.dtype(np.float32): 60}
@@ -45,7 +45,7 @@ class OutOfRange(Exception):
 
 
 class ScaledPass:
-    """One pass; see `sparseopt.pathlifting.passes.power_sums` for the parameters.
+    """One pass; see `sparseopt_pathlifting.passes.power_sums` for the parameters.
 
     Parameters
     ----------
@@ -56,16 +56,12 @@ class ScaledPass:
         self,
         q: float,
         bias_paths: bool,
-        reordered: bool,
         tick: Callable[[str], None] | None,
-        observe: Observe | None,
         dtype: type[np.floating] = np.float64,
     ) -> None:
         self._q = q
         self._bias_paths = bias_paths
-        self._reordered = reordered
         self._tick = tick
-        self._observe = observe
         self._dtype = np.dtype(dtype)
         self._safe = _SAFE[self._dtype]
         self._scratch = np.empty(0, self._dtype)
@@ -80,9 +76,7 @@ class ScaledPass:
             If the entries of one tensor lie too far apart for a common power of two.
         """
         self._resamples: dict[str, tuple[Operator, int]] = {}
-        self._wanted: Mapping[str, Wanted] = {}
-        if self._observe is None:
-            self._wanted = wanted_combos(network, self._coefficients)
+        self._wanted: Mapping[str, Wanted] = wanted_combos(network, self._coefficients)
         ones = runs.Runs.ones(network.input_shape)
         first = (ones.scaled(ones.array.astype(self._dtype)), 0)
         value, exponent = network.walk(first, self._visit)
@@ -91,7 +85,7 @@ class ScaledPass:
     def _visit(self, node: Node, values: list[Value]) -> Value:
         if self._tick:
             self._tick(node.name)
-        if isinstance(node.op, Relu) and not self._observe:
+        if isinstance(node.op, Relu):
             return values[0]
         inputs, exponent, faint = self._aligned(values)
         unseen: list[np.ndarray] = []
@@ -101,19 +95,13 @@ class ScaledPass:
         # Biases that may vary over positions are added before these are combined.
         first = wanted if offset is None or isinstance(op, Conv) else None
         with np.errstate(over="ignore", under="ignore"):
-            result = runs.propagate(op, inputs, reordered=self._reordered, wanted=first)
+            result = runs.propagate(op, inputs, wanted=first)
         exponent += shift
         if faint:
             self._require_clear(result.array)
         if offset is not None and np.any(offset):
             result, exponent = self._with_offset(self._normal(result, exponent), offset)
-        settled = self._settled(result.narrowed(wanted), exponent, unseen)
-        if self._observe:
-            value, power = settled
-            sums = value.total(), float(value.array.max())
-            total, largest = (math.log2(v) + power if v > 0 else -math.inf for v in sums)
-            self._observe(node.name, total, largest)
-        return settled
+        return self._settled(result.narrowed(wanted), exponent, unseen)
 
     def _coefficients(self, node: Node) -> Operator:
         return self._mapped(node, [])[0] if isinstance(node.op, Resample) else node.op
@@ -171,6 +159,9 @@ class ScaledPass:
         """
         if self._q == 0:
             return np.asarray(array != 0, dtype=self._dtype), 0
+        original, taken = array, 0
+        if array.dtype == object:
+            array, taken = as_floats(array)
         with np.errstate(over="ignore", under="ignore"):
             size = self._absolute(array)
         if array.dtype == np.float32 and self._dtype == np.float64 and self._q <= 3:
@@ -187,8 +178,10 @@ class ScaledPass:
         if shift:
             np.ldexp(size, -shift, out=size)
         self._require_range(size, self._q)
-        if array.dtype != self._dtype and np.count_nonzero(array) != np.count_nonzero(size):
+        may_vanish = shift > 0 or original.dtype != self._dtype
+        if may_vanish and np.count_nonzero(original) != np.count_nonzero(size):
             raise OutOfRange
+        shift += taken
         if self._q == 1:
             return size, shift
         exponent = math.floor(self._q * shift)
