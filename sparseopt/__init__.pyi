@@ -26,8 +26,6 @@ from sparseopt.certificate import (
     Certificate as Certificate,
     Check as Check,
     Steps as Steps,
-)
-from sparseopt.certificate import (
     proves as proves,
 )
 from sparseopt.closedness import (
