@@ -169,6 +169,11 @@ class List(Form):
         return tuple(result)
 
 
+INDEX = Integer()
+INDICES = List(INDEX, distinct=True)
+"""Places in an array are counted from 0, and a list of them names none twice."""
+
+
 @dataclass(frozen=True)
 class Record(Form):
     """A fixed number of parts, each of its own form."""

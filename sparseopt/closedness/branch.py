@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.closedness.masked import INDEX
 from sparseopt.closedness.polynomials import (
     ONE,
     POLYNOMIAL,
@@ -27,7 +26,7 @@ from sparseopt.closedness.polynomials import (
     variable,
     variables,
 )
-from sparseopt.evidence import EvidenceError, List, Record
+from sparseopt.evidence import INDEX, EvidenceError, List, Record
 
 Factor = dict[tuple[int, int], Polynomial]
 """The entries of a factor that are not zero."""

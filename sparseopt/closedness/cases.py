@@ -57,7 +57,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt.closedness.branch import FACTOR, Branch, bordered, is_generic, read_factor
-from sparseopt.closedness.masked import INDEX, INDICES, Masked
+from sparseopt.closedness.masked import Masked
 from sparseopt.closedness.polynomials import (
     POLYNOMIAL,
     Polynomial,
@@ -67,7 +67,7 @@ from sparseopt.closedness.polynomials import (
     polynomial,
     variables,
 )
-from sparseopt.evidence import EvidenceError, Form, List, Node, Record
+from sparseopt.evidence import INDEX, INDICES, EvidenceError, Form, List, Node, Record
 
 CELL = Record((INDEX, INDEX))
 SOLVED = List(Record((INDICES, INDICES)))

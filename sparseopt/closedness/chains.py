@@ -17,10 +17,10 @@ from sparseopt.closedness.closed import (
     ReducedClosedCertificate,
     SingleFactorCertificate,
 )
-from sparseopt.closedness.masked import EVIDENCE, FAMILY, INDEX, covered, replay
+from sparseopt.closedness.masked import EVIDENCE, FAMILY, covered, replay
 from sparseopt.closedness.not_closed import NotClosedCertificate
 from sparseopt.closedness.problem import Closedness
-from sparseopt.evidence import EvidenceError, Integer, List, Node, Record, Word
+from sparseopt.evidence import INDEX, EvidenceError, Integer, List, Node, Record, Word
 from sparseopt.kronecker import Architecture
 from sparseopt.serialization import json_type
 

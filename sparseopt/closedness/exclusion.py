@@ -52,6 +52,8 @@ import numpy as np
 from sparseopt.closedness.names import Names
 from sparseopt.closedness.polynomials import ONE, Polynomial, add, multiply, polynomial
 from sparseopt.evidence import (
+    INDEX,
+    INDICES,
     EvidenceError,
     Integer,
     List,
@@ -69,8 +71,6 @@ Matrix = list[list[Fraction]]
 Named = tuple[Any, ...]
 """A variable: ("x", i, k) or ("y", k, j)."""
 
-INDEX = Integer()
-INDICES = List(INDEX, distinct=True)
 VARIABLE = Record((Word(("x", "y")), INDEX, INDEX))
 EQUATION = Node(
     "equation of an exclusion",
@@ -206,8 +206,10 @@ class Exclusion:
         """Return a variable, if it lies in the supports."""
         kind, a, b = variable
         support = self.left if kind == "x" else self.right
-        if a >= support.shape[0] or b >= support.shape[1] or not support[a, b]:
-            raise EvidenceError(f"variable number ({a}, {b}) of {kind} is outside the support")
+        if a >= support.shape[0] or b >= support.shape[1]:
+            raise EvidenceError(f"the window has no entry number ({a}, {b}) of {kind}")
+        if not support[a, b]:
+            raise EvidenceError(f"{self.names.entry(*variable)} lies outside the support")
         return variable
 
     def _live(self, i: int, j: int) -> list[int]:

@@ -47,13 +47,11 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.evidence import EvidenceError, Integer, List, Node, Record
+from sparseopt.evidence import INDEX, INDICES, EvidenceError, Integer, List, Node, Record
 from sparseopt.exact import rank_modulo
 
 ReductionError = EvidenceError
 
-INDEX = Integer()
-INDICES = List(INDEX, distinct=True)
 MATCHINGS = List(INDICES)
 POINT = List(Record((INDEX, INDEX, Integer(-1000, 1000))))
 FAMILY = List(INDEX, distinct=True, least=1)

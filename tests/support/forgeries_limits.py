@@ -143,6 +143,7 @@ def numbered() -> dict[str, Any]:
         "column 5 has live terms [1, 2] | far": far(["span", [0, 1], 1, {0: 0}]),
         "row 3 has live terms [1, 2] | far": far(["span_t", [0, 1], 1, {0: 0}]),
         "column 5 does not determine term 2 | far": far(["span", [0, 1], 1, {0: 0, 1: 1}]),
+        "x[2, 2] lies outside the support | far": far(["split", ["x", 0, 1], LU_TREE, LU_TREE]),
         "x[2, 1] has no known value | far": far(line),
         "x[3, 2] cannot be scaled to 1 here | far": far(["scale", ["x", 1, 1], line]),
         "there is no equation of the value of y[2, 5] | far": far(
@@ -159,18 +160,18 @@ def cells() -> dict[str, Any]:
     own = ["cell", 0, 0]
     both = nonzero(X00, (0, 0), nonzero(Y00, (0, 0), own))
     unused = {
-        f"variable number {v[1], v[2]} of {v[0]} is outside the support | {what}": lu(
-            ["split", v, LU_TREE, LU_TREE]
-        )
+        f"no entry number {v[1], v[2]} of {v[0]} | {what}": lu(["split", v, LU_TREE, LU_TREE])
         for what, v in {
             "no row": ["x", 2, 0],
             "no term": ["x", 0, 2],
-            "not in the support": ["x", 0, 1],
             "no column": ["y", 0, 2],
             "no term of y": ["y", 2, 0],
         }.items()
     }
     return unused | {
+        "x[0, 1] lies outside the support | without effect": lu(
+            ["split", ["x", 0, 1], LU_TREE, LU_TREE]
+        ),
         "cell (1, 1) is not observed | a minor": limit(
             LU, ONES, [[1, 1], [1, 0]], ["minor", [0, 1], [0, 1]], ALONE
         ),
@@ -391,10 +392,10 @@ def identities() -> dict[str, Any]:
                 [["inverse", Y00], [[-1, [x, u]]]],
             ]
         ),
-        "variable number (0, 1) of x is outside the support | of an equation": zero(
+        "the window has no entry number (0, 1) of x | of an equation": zero(
             [[["inverse", ["x", 0, 1]], [[1, []]]]]
         ),
-        "variable number (0, 1) of x is outside the support | of a factor": lu(outside),
+        "x[0, 1] lies outside the support | of a factor": lu(outside),
         "by 10626 terms is too large | a factor": product(
             np.ones((5, 1), int), np.ones((1, 5), int), ["identity", [[["cell", 0, 0], many]]]
         ),
