@@ -156,9 +156,9 @@ def _interpolated(one: Powers, infinity: Powers, p: float) -> Powers:
 
 def _hoelder(table: np.ndarray, p_in: float, p_out: float) -> Powers | None:
     top = float(table.max())
-    if not top < math.inf:
+    if not 1e-250 < top < math.inf:  # entries may have been lost
         return None
-    table = table / (top or 1.0)
+    table = table / top
     by_rows = _norms(_norms(table, dual(p_in)), p_out)
     by_columns = _norms(_norms(table.T, p_out), dual(p_in))
     return Powers.of(np.asarray(min(by_rows, by_columns) * top))

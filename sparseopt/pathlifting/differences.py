@@ -12,6 +12,7 @@ a small relative error, however small it is. Where signs change, all paths are f
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
@@ -87,7 +88,7 @@ def _parts(a: Operator, b: Operator, exactly: bool) -> tuple[Operator, Operator]
     low, gap = {}, {}
     theirs = b.parameters()
     for name, array in a.parameters().items():
-        sizes = [np.abs(array), np.abs(theirs[name])]
+        sizes = [np.asarray(np.abs(values)) for values in (array, theirs[name])]
         if exactly or any(size.dtype == object for size in sizes):
             sizes = [exact(size) for size in sizes]
         else:
@@ -99,8 +100,16 @@ def _parts(a: Operator, b: Operator, exactly: bool) -> tuple[Operator, Operator]
 
 # Path by path -------------------------------------------------------------------------------
 
-Paths = dict[tuple[Fraction, Fraction], int]
+Paths = dict[tuple[int, int], int]
 """How many paths have these entries of Phi in the two settings; those with two zeros left out."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Listed:
+    """A tensor of sets of paths, whose entries are integers over one denominator."""
+
+    array: np.ndarray
+    denominator: int
 
 
 def enumerated_distance(network: Network, other: Network) -> Fraction:
@@ -113,26 +122,31 @@ def enumerated_distance(network: Network, other: Network) -> Fraction:
     """
     _require_few_paths(network, other)
 
-    def visit(node: Node, values: list[np.ndarray]) -> np.ndarray:
-        ops = (node.op, other.by_name[node.name].op)
-        weights = [
-            _PairWeights(a, b)
-            for a, b in zip(edges.tensors(ops[0]), edges.tensors(ops[1]), strict=True)
-        ]
+    def visit(node: Node, values: list[_Listed]) -> _Listed:
+        ops, shape = (node.op, other.by_name[node.name].op), network.shapes[node.name]
+        tensors = (edges.tensors(op) for op in ops)
+        weights = [_PairWeights(a, b) for a, b in zip(*tensors, strict=True)]
+        arrays, denominator = _under_one(values)
         if isinstance(node.op, Add):
-            result = reduce(_union, values)
+            array = reduce(_union, arrays)
         else:
-            result = edges.forward(node.op, values, weights, network.shapes[node.name], _SETS)
+            array = edges.forward(node.op, arrays, weights, shape, _SETS)
+        denominator *= math.prod(w.denominator for w in weights)
         first, second = (edges.offset(op) for op in ops)
         if first is None or second is None:
-            return result
-        starts = _PairWeights(first, second).all()
-        shape = (1, *network.shapes[node.name])
-        return np.asarray(_union(result, np.broadcast_to(_start(starts), shape)), dtype=object)
+            return _Listed(array, denominator)
+        pairs = _PairWeights(first, second)
+        starts = np.broadcast_to(_single(pairs.all()), (1, *shape))
+        (array, starts), common = _under_one(
+            [_Listed(array, denominator), _Listed(starts, pairs.denominator)]
+        )
+        return _Listed(np.asarray(_union(array, starts), dtype=object), common)
 
-    ones = np.full((1, *network.input_shape), _scalar({(Fraction(1), Fraction(1)): 1}))
-    ends: list[Paths] = network.walk(ones, visit).ravel().tolist()
-    return sum((n * abs(a - b) for end in ends for (a, b), n in end.items()), start=Fraction(0))
+    ones = np.full((1, *network.input_shape), _scalar({(1, 1): 1}))
+    last = network.walk(_Listed(ones, 1), visit)
+    ends: list[Paths] = last.array.ravel().tolist()
+    total = sum(n * abs(a - b) for end in ends for (a, b), n in end.items())
+    return Fraction(total, last.denominator)
 
 
 def _require_few_paths(network: Network, other: Network) -> None:
@@ -152,6 +166,17 @@ def _require_few_paths(network: Network, other: Network) -> None:
             raise TooLarge(f"more than {PATHS} paths")
 
     plain.forward(marked, arithmetic, plain.biases(marked), seen=seen)
+
+
+def _under_one(values: list[_Listed]) -> tuple[list[np.ndarray], int]:
+    """Return the arrays under one denominator."""
+    common = math.lcm(*(v.denominator for v in values))
+    factors = [common // v.denominator for v in values]
+    arrays = [
+        v.array if factor == 1 else np.asarray(_times(v.array, _scalar((factor, factor))))
+        for v, factor in zip(values, factors, strict=True)
+    ]
+    return arrays, common
 
 
 def _scalar(value: Any) -> np.ndarray:
@@ -179,7 +204,7 @@ def _product(a: Any, b: Any) -> Paths:
 
 _union = np.frompyfunc(_merged, 2, 1)
 _times = np.frompyfunc(_product, 2, 1)
-_start = np.frompyfunc(lambda pair: {pair: 1} if pair != (0, 0) else {}, 1, 1)
+_single = np.frompyfunc(lambda pair: {pair: 1} if pair != (0, 0) else {}, 1, 1)
 
 
 def _matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -190,21 +215,22 @@ def _matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 _SETS = Arithmetic(_union, _times, _matmul, _scalar({}))
 
 
-@dataclass(frozen=True, eq=False)
 class _PairWeights:
-    """The weights of two settings, in pairs."""
+    """The weights of two settings, in pairs of integers over one denominator."""
 
-    first: np.ndarray
-    second: np.ndarray
+    def __init__(self, first: np.ndarray, second: np.ndarray) -> None:
+        settings = [[v.as_integer_ratio() for v in raw.ravel().tolist()] for raw in (first, second)]
+        self.denominator = math.lcm(*(below for ratios in settings for _, below in ratios))
+        scaled = ([v * (self.denominator // d) for v, d in ratios] for ratios in settings)
+        flat = np.empty(first.size, dtype=object)
+        for place, pair in enumerate(zip(*scaled, strict=True)):
+            flat[place] = pair
+        self._pairs = flat.reshape(first.shape)
 
     def part(self, outputs: slice) -> np.ndarray:
         """Return the weights of some outputs of a kernel."""
-        return _PairWeights(self.first[:, outputs], self.second[:, outputs]).all()
+        return self._pairs[:, outputs]
 
     def all(self) -> np.ndarray:
         """Return all weights."""
-        result = np.empty(self.first.shape, dtype=object)
-        values = zip(exact(self.first).ravel(), exact(self.second).ravel(), strict=True)
-        for place, pair in zip(np.ndindex(*result.shape), values, strict=True):
-            result[place] = pair
-        return result
+        return self._pairs

@@ -160,7 +160,7 @@ class Exacts:
 
     def fractions(self, value: Exact) -> list[Fraction]:
         """Return the entries of the first sample."""
-        return [Fraction(v, value.denominator) for v in value.array[0].ravel().tolist()]
+        return [Fraction(v, value.denominator) for v in value.array[:1].ravel().tolist()]
 
 
 def _digits(array: np.ndarray) -> float:

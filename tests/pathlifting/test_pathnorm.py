@@ -11,13 +11,13 @@ import networkx as nx
 import numpy as np
 import pytest
 from path_oracle import graph_of, powers, public_cases, random_graph
+from sparseopt_pathlifting.passes import power_sums
 
 import sparseopt as so
 from sparseopt.certificate import check_certificate
 from sparseopt.network import Concat, Dense, Network, Node, Relu, chain
 from sparseopt.network.operator import Input
 from sparseopt.pathlifting.powers import Powers
-from sparseopt_pathlifting.passes import power_sums
 
 CASES = {case["name"]: case for case in public_cases()["cases"]}
 SOLVERS = ["one_pass", "path_enumeration"]

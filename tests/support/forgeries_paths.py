@@ -7,6 +7,8 @@ taken out, the certificate would be accepted. The names say what is wrong.
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import json
 import math
 from collections.abc import Iterator
 from fractions import Fraction
@@ -25,7 +27,6 @@ from sparseopt.network import (
     Input,
     MaxPool,
     Network,
-    Neuron,
     Node,
     Permute,
     RankPool,
@@ -46,7 +47,7 @@ def dense(*sizes: int, seed: int = 0, scale: float = 1.0) -> Network:
     """Return a ReLU network with biases."""
     rng = np.random.default_rng(seed)
     layers: list[Any] = []
-    for a, b in zip(sizes, sizes[1:], strict=False):
+    for a, b in itertools.pairwise(sizes):
         layers += [Dense(scale * rng.standard_normal((b, a)), rng.standard_normal(b)), Relu()]
     return chain((sizes[0],), *layers[:-1])
 
@@ -55,7 +56,9 @@ def image() -> Network:
     """Return a network with nearly every kind of layer, all of them with something to get wrong."""
     rng = np.random.default_rng(3)
     draw = rng.standard_normal
-    mean = Resample((average_map(1, pool_positions(4, 3, 1, (1, 1)), 4, None), total_map(2, 5, True)))
+    mean = Resample(
+        (average_map(1, pool_positions(4, 3, 1, (1, 1)), 4, None), total_map(2, 5, True))
+    )
     windows = tuple(max_window(a, pool_positions(n, 2, 2, (0, 1)), n) for a, n in ((1, 7), (2, 9)))
     nodes = [
         Node("x", Input((2, 7, 9))),
@@ -64,7 +67,9 @@ def image() -> Network:
         Node("c", Relu(), ("b",)),
         Node("d", MaxPool(windows), ("c",)),
         Node("e", Conv(draw((4, 4, 3, 3)), None, (2, 1), ((1, 2), (2, 0)), (1, 1)), ("d",)),
-        Node("f", ConvTranspose(draw((4, 2, 2, 2)), draw(4), (2, 1), ((1, 1), (1, 0)), (), 2), ("e",)),
+        Node(
+            "f", ConvTranspose(draw((4, 2, 2, 2)), draw(4), (2, 1), ((1, 1), (1, 0)), (), 2), ("e",)
+        ),
         Node("g", Add(), ("f", "d", "d")),
         Node("h", Concat(0), ("g", "d")),
         Node("i", Permute((2, 1, 0)), ("h",)),
@@ -75,6 +80,36 @@ def image() -> Network:
         Node("n", Dense(draw((3, 4)), draw(3)), ("m",)),
     ]
     return Network(tuple(nodes), "n")
+
+
+def large(seed: int = 0, share: float = 1.0) -> Network:
+    """Return a small file with more edges than are added up exactly; some weights are zero."""
+    rng = np.random.default_rng(seed)
+
+    def draw(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape) * (rng.random(shape) < share)
+
+    around = ((1, 1), (1, 1))
+    mean = Resample((total_map(1, 32, True), total_map(2, 32, False)))
+    return chain(
+        (3, 32, 32),
+        Conv(draw(8, 3, 3, 3), draw(8), padding=around),
+        Relu(),
+        Conv(draw(8, 8, 3, 3), draw(8), padding=around),
+        Relu(),
+        mean,
+        Reshape((8,)),
+        Dense(draw(5, 8), draw(5)),
+    )
+
+
+def large_identity() -> Network:
+    """Return such a network in which exactly one path of weight 1 leads to each output."""
+    kernel = np.zeros((4, 1, 3, 3))
+    kernel[:, :, 1, 1] = 1.0
+    around = ((1, 1), (1, 1))
+    wires = Conv(kernel, None, padding=around, groups=4)
+    return chain((4, 100, 100), wires, Select(np.array([5, 20_000])))
 
 
 def wide(spread: float = 1e250, layers: int = 8) -> Network:
@@ -113,7 +148,7 @@ def forged_norms() -> Iterator[Named]:
         "floats": so.PathNorm(network, 2, 2),
         "real-q": so.PathNorm(network, 1.5),
         "image": so.PathNorm(image(), 1, 1, "merged"),
-        "large": so.PathNorm(dense(300, 300, 300, 300, 200)),
+        "large": so.PathNorm(large()),
     }.items():
         good = solved(problem, "one_pass")
         for fault, certificate in faults_of_a_norm(good).items():
@@ -252,29 +287,15 @@ def exact_norms() -> Iterator[Named]:
     norms = [float(v) ** (1 / 1.5) for v in first]
     yield "exact-of-a-real-q", of(real, sum(norms), np.log10(norms), first)
     # True, but with more edges than the judge counts exactly.
-    ones = chain((600,), Dense(np.ones((600, 600))))
-    yield (
-        "exact-of-too-many-edges",
-        of(so.PathNorm(ones), 360000.0, np.full(600, math.log10(600)), (Fraction(600),) * 600),
-    )
-    # True, with weights of so many digits that no one should be made to multiply them.
-    digits = Fraction(1, 2**500_000 + 1)
-    weight = np.full((1, 1000), digits, dtype=object)
-    heavy = so.PathNorm(chain((1000,), Dense(weight)))
-    total = 1000 * digits
-    log10 = 3 - 500_000 * math.log10(2)
-    answer = so.PathNormValue(0.0, log10, np.array([log10]), 1, 1, "as_is", (total,))
-    yield "exact-of-too-many-digits", so.PathNormCertificate(heavy, answer)
+    wires = so.PathNorm(large_identity())
+    yield "exact-of-too-many-edges", of(wires, 2.0, [0.0, 0.0], (Fraction(1),) * 2)
 
 
 def counts() -> Iterator[Named]:
     """Yield wrong numbers of paths, of a large network."""
-    rng = np.random.default_rng(5)
-    masks = [rng.random((300, 300)) < 0.5 for _ in range(4)]
-    problem = so.PathNorm(chain((300,), *(Dense(m.astype(float)) for m in masks)), 0, INF)
-    good = solved(problem, "one_pass")
+    good = solved(so.PathNorm(large(5, 0.5), 0, INF), "one_pass")
     powers = good.answer.exact_powers
-    smallest = min(range(300), key=powers.__getitem__)
+    smallest = min(range(5), key=powers.__getitem__)
     for name, value in (
         ("one-more", powers[smallest] + 1),
         ("one-less", powers[smallest] - 1),
@@ -285,9 +306,8 @@ def counts() -> Iterator[Named]:
         yield f"count-{name}", changed(good, exact_powers=wrong)
     yield "count-missing", changed(good, exact_powers=powers[:-1])
     # A half has the numerator 1, the residue of the true count.
-    wires = chain((600,), Dense(np.eye(600)))
-    half = Fraction(1, 2)
-    halves = of(so.PathNorm(wires, 0), 300.0, np.full(600, math.log10(0.5)), (half,) * 600)
+    wires = so.PathNorm(large_identity(), 0)
+    halves = of(wires, 1.0, np.full(2, math.log10(0.5)), (Fraction(1, 2),) * 2)
     yield "count-of-halves", halves
 
 
@@ -308,8 +328,7 @@ def bounds() -> dict[str, Any]:
                 good = solved(problem, solver)
                 name = f"bound-{len(network.nodes)}-{p_in:g}-{p_out:g}-{good.answer.method}"
                 found[name] = good
-    rows = so.LipschitzBound(dense(300, 300, 300, 300))
-    found["bound-large"] = solved(rows, "lipschitz_passes")
+    found["bound-large"] = solved(so.LipschitzBound(large()), "lipschitz_passes")
     return found
 
 
@@ -363,14 +382,19 @@ def bounds_by_wrong_methods(network: Network) -> Iterator[Named]:
         ("spectral", INF, 1, 2.0),
         ("columns", INF, INF, 4.0),
     ):
-        answer = so.LipschitzValue(value * (1 + 1e-12), math.log10(value) + 1e-12, p_in, p_out, method)
+        answer = so.LipschitzValue(
+            value * (1 + 1e-12), math.log10(value) + 1e-12, p_in, p_out, method
+        )
         problem = so.LipschitzBound(network, p_in, p_out)
         yield f"bound-by-{method}", so.LipschitzCertificate(problem, answer, np.ones(2))
     good = solved(so.LipschitzBound(network, INF, 1))
     # For one output all norms of it are one, so only the word is wrong.
     single = chain((2,), Dense(np.ones((1, 2))))
     answer = solved(so.LipschitzBound(single, INF, 1)).answer
-    yield "bound-of-another-p-out", so.LipschitzCertificate(so.LipschitzBound(single, INF, 2), answer)
+    yield (
+        "bound-of-another-p-out",
+        so.LipschitzCertificate(so.LipschitzBound(single, INF, 2), answer),
+    )
     yield "bound-says-another-p-in", changed(good, p_in=2)
 
 
@@ -384,22 +408,24 @@ def halved(network: Network, name: str) -> Network:
 
 def distances() -> dict[str, Any]:
     """Return honest distances by each method, small and large."""
-    small, large = dense(3, 4, 2), dense(300, 300, 300, 300)
+    small, big = dense(3, 4, 2), large()
     weight = small.parameters()["2:Dense.weight"]
     mixed = small.with_parameters({"2:Dense.weight": weight * np.array([[0.5, 2, 1, 1]] * 2)})
-    spread = np.random.default_rng(0).uniform(0.5, 2, (300, 300))
-    weight = large.parameters()["2:Dense.weight"]
-    turned = large.with_parameters({"2:Dense.weight": weight * spread})
-    tiny = large.with_parameters({"2:Dense.weight": weight * (1 + 2.0**-52)})
+    weight = big.parameters()["2:Conv.weight"]
+    spread = np.random.default_rng(0).uniform(0.5, 2, weight.shape)
+    turned = big.with_parameters({"2:Conv.weight": weight * spread})
+    tiny = big.with_parameters({"2:Conv.weight": weight * (1 + 2.0**-52)})
     return {
-        "dominated": solved(so.PathDistance(small, halved(small, "2:Dense.weight")), "distance_passes"),
+        "dominated": solved(
+            so.PathDistance(small, halved(small, "2:Dense.weight")), "distance_passes"
+        ),
         "two-pass": solved(so.PathDistance(small, mixed), "distance_passes"),
         "paths": solved(so.PathDistance(small, mixed), "distance_enumeration"),
         "image": solved(so.PathDistance(image(), halved(image(), "e.weight")), "distance_passes"),
         "biases": solved(so.PathDistance(image(), halved(image(), "f.bias")), "distance_passes"),
-        "large": solved(so.PathDistance(large, halved(large, "0:Dense.weight")), "distance_passes"),
-        "large-two-pass": solved(so.PathDistance(large, turned), "distance_passes"),
-        "large-last-bit": solved(so.PathDistance(large, tiny), "distance_passes"),
+        "large": solved(so.PathDistance(big, halved(big, "0:Conv.weight")), "distance_passes"),
+        "large-two-pass": solved(so.PathDistance(big, turned), "distance_passes"),
+        "large-last-bit": solved(so.PathDistance(big, tiny), "distance_passes"),
     }
 
 
@@ -407,10 +433,19 @@ def forged_distances() -> Iterator[Named]:
     """Yield distances with one fault each."""
     for name, good in distances().items():
         answer = good.answer
-        yield f"distance-{name}-value-down", changed(good, value=answer.value * (1 - 2e-9), exact=None)
-        yield f"distance-{name}-value-up", changed(good, value=answer.value * (1 + 2e-6), exact=None)
+        yield (
+            f"distance-{name}-value-down",
+            changed(good, value=answer.value * (1 - 2e-9), exact=None),
+        )
+        yield (
+            f"distance-{name}-value-up",
+            changed(good, value=answer.value * (1 + 2e-6), exact=None),
+        )
         yield f"distance-{name}-value-0", changed(good, value=0.0, exact=None)
-        yield f"distance-{name}-exact", changed(good, exact=Fraction(answer.value) * (1 + Fraction(1, 10**30)))
+        yield (
+            f"distance-{name}-exact",
+            changed(good, exact=Fraction(answer.value) * (1 + Fraction(1, 10**30))),
+        )
         yield f"distance-{name}-signs", changed(good, same_signs=False)
         yield f"distance-{name}-method", changed(good, {"method": "magic"})
         other = "exact" if answer.kind == "upper bound" else "upper bound"
@@ -431,11 +466,12 @@ def forged_distances() -> Iterator[Named]:
     many = dense(60, 60, 60, 60)
     other = halved(many, "0:Dense.weight")
     value = so.PathDistanceValue(distance_of(many, other), "exact", True)
-    yield "distance-of-too-many-paths", so.PathDistanceCertificate(
-        so.PathDistance(many, other), value, "enumeration"
+    yield (
+        "distance-of-too-many-paths",
+        so.PathDistanceCertificate(so.PathDistance(many, other), value, "enumeration"),
     )
-    large = distances()["large"]
-    yield "distance-exact-of-a-large-network", changed(large, exact=Fraction(large.answer.value))
+    big = distances()["large"]
+    yield "distance-exact-of-a-large-network", changed(big, exact=Fraction(big.answer.value))
 
 
 def distance_of(network: Network, other: Network) -> float:
@@ -499,12 +535,56 @@ def forged_costs() -> Iterator[Named]:
     yield "cost-of-a-dead-network", so.PathCostCertificate(dead, so.PathCosts(invented))
 
 
+# Odd types ----------------------------------------------------------------------------------
+
+
+def odd_types() -> Iterator[Named]:
+    """Yield files that say what is true with a truth value or a text in place of a number."""
+    ones = chain((1,), Dense(np.ones((1, 1))))
+    norm = of(so.PathNorm(ones), 1.0, [0.0], (Fraction(1),))
+    flags = {"$array": {"dtype": "|b1", "shape": [1], "values": [False]}}
+    for kind, path, value in (
+        ("truth", "value", True),
+        ("text", "value", "1.0"),
+        ("truth", "log10", False),
+        ("complex", "tolerance", {"$complex": [1e-9, 0.0]}),
+        ("truth", "per_output_log10", flags),
+        ("truth", "exact_powers", {"$tuple": [True]}),
+        ("float", "exact_powers", {"$tuple": [1.0]}),
+    ):
+        yield f"odd-norm-{path}-{kind}", edited(norm, ("answer", path), value)
+    bound = by_spectrum(so.LipschitzBound(ones, 2, 2), 1.0, np.ones(1))
+    truth = {"$array": {"dtype": "|b1", "shape": [1], "values": [True]}}
+    yield "odd-bound-weights", edited(bound, ("weights",), truth)
+    rows = solved(so.LipschitzBound(ones))
+    yield "odd-bound-value", edited(rows, ("answer", "value"), True)
+    problem = so.PathDistance(ones, chain((1,), Dense(np.full((1, 1), 2.0))))
+    distance = solved(problem, "distance_passes")
+    for path, value in (("value", True), ("exact", 1.0), ("exact", True), ("same_signs", 1)):
+        yield f"odd-distance-{path}-{value}", edited(distance, ("answer", path), value)
+    yield "odd-distance-infinite", edited(distance, ("answer", "value"), {"$float": "inf"})
+    cost = solved(so.PathCost(ones))
+    shares = {"0:Dense.weight": {"$array": {"dtype": "|b1", "shape": [1, 1], "values": [True]}}}
+    yield "odd-cost-shares", edited(cost, ("answer", "shares"), shares)
+
+
+def edited(certificate: Any, path: tuple[str, ...], value: Any) -> str:
+    """Return the JSON of a certificate with one entry replaced."""
+    body = json.loads(so.to_json(certificate))
+    node = body
+    for key in path[:-1]:
+        node = node[key]
+    node[path[-1]] = value
+    return json.dumps(body)
+
+
 def forged() -> Iterator[Named]:
-    """Yield (name, certificate) of certificates that must be refused."""
+    """Yield (name, certificate or JSON text of one) of what must be refused."""
     yield from forged_norms()
     yield from forged_bounds()
     yield from forged_distances()
     yield from forged_costs()
+    yield from odd_types()
 
 
 # Honest -------------------------------------------------------------------------------------
@@ -517,12 +597,11 @@ def honest() -> Iterator[Named]:
             problem = so.PathNorm(image(), q, 2, affine)
             yield f"norm-image-{q}-{affine}", solved(problem, "one_pass")
     yield "norm-exact", solved(so.PathNorm(dense(3, 3, 2), 2), "path_enumeration")
-    yield "norm-large", solved(so.PathNorm(dense(300, 300, 300, 300, 200)), "one_pass")
+    yield "norm-large", solved(so.PathNorm(large()), "one_pass")
     yield "norm-float32", solved(so.PathNorm(image()), "one_pass", dtype="float32")
     yield from honest_at_the_ends_of_float64()
-    rng = np.random.default_rng(5)
-    masks = [(rng.random((300, 300)) < 0.5).astype(float) for _ in range(4)]
-    yield "count-large", solved(so.PathNorm(chain((300,), *map(Dense, masks)), 0), "one_pass")
+    yield "count-large", solved(so.PathNorm(large(5, 0.5), 0), "one_pass")
+    yield "count-one-each", solved(so.PathNorm(large_identity(), 0), "one_pass")
     yield from bounds().items()
     ones = so.LipschitzBound(chain((2,), Dense(np.ones((2, 2)))), 2, 2)
     yield "bound-by-the-spectrum", by_spectrum(ones, 2.0, np.array([1.0, 1.0]))
@@ -537,11 +616,11 @@ def honest_at_the_ends_of_float64() -> Iterator[Named]:
         yield f"norm-of-outputs-apart-{q}", solved(so.PathNorm(wide(), q, INF), "one_pass")
     for q in (0.5, 1, 4, 2.5, INF):
         for scale in (1e-3, 1e3):
-            deep = dense(*[6] * 400, scale=scale)
-            yield f"norm-of-depth-400-{q}-{scale:g}", solved(so.PathNorm(deep, q), "one_pass")
+            deep = dense(*[4] * 150, scale=scale)
+            yield f"norm-of-depth-150-{q}-{scale:g}", solved(so.PathNorm(deep, q), "one_pass")
     for scale in (1e-3, 1e3):
-        costs = solved(so.PathCost(dense(*[6] * 200, scale=scale)), "path_costs")
-        yield f"cost-of-depth-200-{scale:g}", costs
+        costs = solved(so.PathCost(dense(*[4] * 120, scale=scale)), "path_costs")
+        yield f"cost-of-depth-120-{scale:g}", costs
     beyond = chain((1,), *(Dense(np.array([[1e200]])) for _ in range(3)))
     yield "norm-beyond-float64", solved(so.PathNorm(beyond), "one_pass")
     dead = chain((2,), Dense(np.zeros((3, 2))), Relu(), Dense(np.zeros((1, 3)), np.zeros(1)))
@@ -558,6 +637,3 @@ def honest_at_the_ends_of_float64() -> Iterator[Named]:
     exact = chain((2,), Dense(fractions))
     yield "norm-of-fractions-apart", solved(so.PathNorm(exact, 1.5), "one_pass")
     yield "bound-of-fractions-apart", solved(so.LipschitzBound(exact, 3, 3), "lipschitz_passes")
-
-
-__all__ = ["Neuron", "forged", "honest"]
