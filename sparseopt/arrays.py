@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import cmath
+import math
 from typing import Any
 
 import numpy as np
 import scipy.sparse
 
+from sparseopt import limits
 from sparseopt.errors import ProblemError
 from sparseopt.evidence import brief
 
@@ -17,6 +19,28 @@ def read_only(array: np.ndarray) -> np.ndarray:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def require_sound_indices(matrix: Any) -> None:
+    """Refuse a compressed sparse array (csr, csc, bsr) of a file that reads outside its arrays.
+
+    ``check_format`` of scipy looks at no index where the number of entries is negative, and the
+    compiled code that writes the array out trusts them all.
+    """
+    rows, columns = matrix.shape
+    if matrix.format == "bsr":
+        rows, columns = rows // matrix.blocksize[0], columns // matrix.blocksize[1]
+    major, minor = (columns, rows) if matrix.format == "csc" else (rows, columns)
+    starts, indices = matrix.indptr, matrix.indices
+    sound = (
+        starts.shape == (major + 1,)
+        and starts[0] == 0
+        and bool((starts[:-1] <= starts[1:]).all())
+        and starts[-1] == len(indices) == len(matrix.data)
+        and bool(((indices >= 0) & (indices < minor)).all())
+    )
+    if not sound:
+        raise ProblemError("the index arrays of a sparse array do not fit its shape")
 
 
 def as_figure(value: Any, name: str) -> float:
@@ -53,6 +77,11 @@ def as_support(value: Any, name: str) -> np.ndarray:
     Refuses anything that is not two-dimensional or not 0/1, naming the entry.
     """
     if scipy.sparse.issparse(value):
+        if math.prod(value.shape) > limits.DENSE_ENTRIES:
+            raise ProblemError(
+                f"{name} has shape {value.shape}; supports are written out, up to "
+                f"{limits.DENSE_ENTRIES} entries"
+            )
         value = value.toarray()  # type: ignore[attr-defined]
     elif hasattr(value, "detach"):
         value = value.detach().cpu().numpy()

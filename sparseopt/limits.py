@@ -28,6 +28,9 @@ DENSE_ENTRIES = 1 << 27
 NODES = 100_000
 """Nodes of a network's graph, functions written out."""
 
+PROGRAM_NODES = 20_000
+"""Nodes of the graph in a .pt2 file: torch takes a few milliseconds for each."""
+
 COMPUTED_ENTRIES = 1 << 28
 """Numbers that reading one network computes and keeps: constants, positions, windows, together."""
 

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 import numpy as np
 import scipy.sparse
 
+from sparseopt.arrays import require_sound_indices
 from sparseopt.errors import ProblemError
 from sparseopt.json_types import HOMES
 from sparseopt.printing import printable
@@ -317,7 +318,7 @@ class _Decoder:
             parts = [_array_from_json(body[n]["$array"]) for n in ("data", "indices", "indptr")]
             shape = tuple(body["shape"])
             matrix = _SPARSE_FORMATS[body["format"]](tuple(parts), shape=shape)
-            matrix.check_format(full_check=True)
+            require_sound_indices(matrix)
             return self._remember(path, matrix)
         if key == "$fraction":
             return _as_fraction(body)

@@ -290,12 +290,14 @@ def test_sparse_supports(form: str, tmp_path: Path) -> None:
         ({"indices": np.array([0, 1, 99])}, "no sparse matrix"),
         ({"indices": np.array([0, 1, -9])}, "no sparse matrix"),
         ({"indptr": np.array([0, 1, 2, 999])}, "no sparse matrix"),
+        ({"indptr": np.array([0, 1, 3_222_787, -1_880_445_338], np.int32)}, "do not fit"),
+        ({"indptr": np.array([0, 2, 1, 3])}, "do not fit"),
         ({"format": np.array(b"xyz")}, "no sparse matrix"),
         ({"format": np.array("csr\x1b[2J")}, "no sparse matrix"),
         ({"format": np.array(b"coo"), "row": np.arange(3), "col": np.arange(3),
-          "shape": np.array([1 << 40, 1 << 40])}, "entries are read"),
+          "shape": np.array([1 << 40, 1 << 40])}, "are written out"),
         ({"format": np.array(b"dia"), "offsets": np.array([0]), "data": np.ones((1, 3)),
-          "shape": np.array([1 << 40, 1 << 40])}, "entries are read"),
+          "shape": np.array([1 << 40, 1 << 40])}, "are written out"),
     ],
 )  # fmt: skip
 def test_bad_sparse_supports(change: dict[str, np.ndarray], words: str, tmp_path: Path) -> None:

@@ -125,6 +125,24 @@ def test_json_is_plain_json() -> None:
     assert json.loads(so.to_json({"a": [1, 2.5]})) == {"a": [1, 2.5]}
 
 
+BEHIND_ITS_ARRAYS = json.dumps(
+    {
+        "$sparse": {
+            "format": "csc",
+            "shape": [2, 2],
+            **{
+                name: {"$array": {"dtype": dtype, "shape": [len(values)], "values": values}}
+                for name, dtype, values in (
+                    ("data", "<f8", [1.0, 1.0]),
+                    ("indices", "<i4", [0, 1]),
+                    ("indptr", "<i4", [0, 3222787, -1880445338]),
+                )
+            },
+        }
+    }
+)  # scipy's own check finds nothing wrong with it, and writing it out ends the process
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -162,6 +180,7 @@ def test_json_is_plain_json() -> None:
         '{"$array": 3}',
         '{"$sparse": {"format": "csr", "shape": [1000000000000000, 2]}}',
         '{"$sparse": 3}',
+        BEHIND_ITS_ARRAYS,
         '{"$map": [[[1], 2]]}',
         '{"$map": 1}',
         '{"$type": 3}',

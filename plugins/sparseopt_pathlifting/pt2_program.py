@@ -143,9 +143,10 @@ class _Builder:
 
     def program(self) -> ExportedProgram:
         """Return the program."""
-        if len(self._json["nodes"]) > limits.NODES:
+        count = len(self._json["nodes"])
+        if count > limits.PROGRAM_NODES:
             raise so.ProblemError(
-                f"the program has {len(self._json['nodes'])} nodes; at most {limits.NODES} are read"
+                f"the program has {count} nodes; at most {limits.PROGRAM_NODES} are read"
             )
         inputs = self._inputs()
         for node in self._needed():
@@ -389,7 +390,7 @@ def _require_few_pieces(target: Any, arguments: Any) -> None:
     returns = getattr(getattr(target, "_schema", None), "returns", ())
     lists = any("List" in str(r.type) for r in returns)
     if lists and any(
-        max(leaf.shape, default=0) > limits.NODES
+        max(leaf.shape, default=0) > limits.PROGRAM_NODES
         for leaf in pytree.tree_leaves(arguments)
         if isinstance(leaf, FakeTensor)
     ):

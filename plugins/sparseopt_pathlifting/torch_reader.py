@@ -18,6 +18,7 @@ from torch.nn.utils import prune
 from torch.nn.utils.prune import BasePruningMethod
 
 import sparseopt as so
+from sparseopt import limits
 from sparseopt_pathlifting.budget import Budget, require_affordable
 from sparseopt_pathlifting.pt2_archive import open_program
 from sparseopt_pathlifting.pt2_program import build, file_shape, settled_shape
@@ -173,7 +174,9 @@ class TorchReader(so.Reader):
             graph = TorchGraph(plain, shape, batch, aliases, allowed, budget)
             network = convert(graph)
         except so.ProblemError as refused:
-            if any(reason in str(refused) for reason in REASONS.values()):
+            known = any(reason in str(refused) for reason in REASONS.values())
+            long = len(program.graph.nodes) > limits.PROGRAM_NODES // 4 and budget is not None
+            if known or long or _is_final(program):
                 raise
             try:  # operators such as einsum are defined by others
                 plain = _decomposed(program, _unknown())
@@ -262,6 +265,32 @@ def _unknown() -> Any:
         if name in OPERATORS or ".".join(name.split(".")[:2]) in OPERATORS:
             table.pop(target)
     return table
+
+
+def _is_final(program: torch.export.ExportedProgram) -> bool:
+    """Whether some operator has neither a rule here nor a definition by others.
+
+    Then it is no use to write the program out by definitions, which takes long.
+    """
+    defined = {_packet_name(target) for target in _unknown()}
+    inputs = program.graph_signature.user_inputs
+    varying: set[torch.fx.Node] = set()
+    for node in program.graph.nodes:
+        if node.op == "placeholder" and node.name in inputs:
+            varying.add(node)
+        elif node.op == "call_function" and not varying.isdisjoint(node.all_input_nodes):
+            varying.add(node)
+            name = _packet_name(node.target)
+            plain = isinstance(node.target, torch._ops.OpOverload) and bool(node.users)
+            known = overload(node) in OPERATORS or name in OPERATORS or name in defined
+            if plain and not known:
+                return True
+    return False
+
+
+def _packet_name(target: Any) -> str:
+    """Return an operator's name without overload and without the mark of working in place."""
+    return ".".join(str(target).split(".")[:2]).removesuffix("_")
 
 
 def _tensor(source: Any, name: str) -> tuple[torch.nn.Module, torch.Tensor]:
