@@ -101,6 +101,9 @@ class ButterflyFactorization(Problem):
 
     def __post_init__(self) -> None:
         target = accept_target(self.target)
+        object.__setattr__(self, "target", target)
+        if self.kind == "array" and not math.isfinite(self._squares):
+            _require_norm(self)
         architecture = self.architecture
         if not isinstance(architecture, Architecture):
             architecture = Architecture(architecture)
@@ -119,10 +122,7 @@ class ButterflyFactorization(Problem):
                 f"shape {tuple(target.shape)}"
             )
         _require_permutations(self.permutations, architecture)
-        object.__setattr__(self, "target", target)
         object.__setattr__(self, "architecture", architecture)
-        if self.kind == "array" and not math.isfinite(self._squares):
-            _require_norm(self)
 
     def to_fields(self) -> dict[str, Any]:
         """Return what is written to JSON: tensors as arrays; other operators cannot be."""
@@ -183,7 +183,7 @@ class ButterflyFactorization(Problem):
         """Times ``2**-exponent`` the target is in a range where squares are safe; mostly 0."""
         if self.kind == "tensor":
             peak = _largest_of_tensor(self.target)
-            safe = peak == 0.0 or is_safe(peak**2 * self.shape[0], 1, self.dtype)
+            safe = peak == 0.0 or is_safe(peak * peak * self.shape[0], 1, self.dtype)
             return 0 if safe else exponent_of(peak)
         safe = is_safe(self._squares, math.prod(self.shape), self.dtype)
         return 0 if safe else self._peak_exponent()
