@@ -60,7 +60,7 @@ from sparseopt.finding import (
     Severity as Severity,
     SupportFigure as SupportFigure,
 )
-from sparseopt.fixed_support import (
+from sparseopt.supports import (
     FixedSupportCertificate as FixedSupportCertificate,
     FixedSupportFactorization as FixedSupportFactorization,
     SupportedFactors as SupportedFactors,

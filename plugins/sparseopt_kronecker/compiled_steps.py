@@ -28,9 +28,7 @@ def _square(z: Any) -> Any:
 
 
 @compiled
-def pairs(
-    source: Any, rows: Any, groups: int, c: int, left: Any, target: Any, out: Any
-) -> None:
+def pairs(source: Any, rows: Any, groups: int, c: int, left: Any, target: Any, out: Any) -> None:
     """Two rows, rank 1, in closed form; see `numpy_steps`."""
     for g in range(groups):
         # Views that start at 0: an index that might be negative is checked at every step.
@@ -65,9 +63,7 @@ def pairs(
 
 
 @compiled
-def lines(
-    source: Any, rows: Any, groups: int, c: int, left: Any, target: Any, out: Any
-) -> None:
+def lines(source: Any, rows: Any, groups: int, c: int, left: Any, target: Any, out: Any) -> None:
     """Any number of rows, rank 1: power iteration, capped, then eigenvectors.
 
     It starts from the row of largest norm, which is exact for a block of rank one, and ends when

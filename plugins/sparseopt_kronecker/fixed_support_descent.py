@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 import sparseopt as so
+from sparseopt.supports import is_exactly, is_tractable
 
 Pair = tuple[np.ndarray, np.ndarray]
 Trace = list[tuple[float, float]]
@@ -85,51 +87,46 @@ def conclude(
 ) -> tuple[so.SupportedFactors, so.FixedSupportCertificate]:
     """Turn the best run into an answer: optimal, diverging, or simply a candidate.
 
-    Everything but the pair is of the problem in safe units, which is `problem` or a multiple.
+    Pair and trace are of the problem in safe units.
     """
     safe, exponent = problem.normalized()
     norm = float(np.linalg.norm(safe.target))
     found = so.FixedSupportCertificate(safe, so.SupportedFactors(*pair))
     error, bound = found.error, found.lower_bound
     unit = float(np.finfo(safe.target.dtype).eps) * max(safe.target.shape) * norm
-    is_least = error**2 - bound**2 <= unit * max(norm, error)
-    proof: so.Certificate | None = None
-    if is_least:
-        attainment, remark = "unknown", "the error is as small as it can be, up to rounding"
-    elif diverges(trace, norm):
-        share = trace[-1][1] / norm
-        attainment = "unknown"
-        remark = f"the largest term grew to {share:.3g} times the norm of the target"
-    else:
-        attainment, remark = "unknown", "the factors stayed bounded"
-    if is_least or diverges(trace, norm):
-        verdict, proof = _closedness(problem, context)
-        if verdict == "closed" and is_least:
+    attainment, proof = "unknown", None
+    if error**2 - bound**2 <= unit * max(norm, error):
+        remark = "the error is as small as it can be, up to rounding"
+        if is_tractable(*problem.supports):
             attainment = "attained"
-        elif verdict == "not_closed" and not is_least:
-            attainment = _infinite(problem, proof)
         else:
-            proof, remark = None, f"{remark}; the closedness of the supports: {verdict}"
+            closed = _closedness(problem, context)
+            if closed.answer.value == "closed":
+                attainment, proof = "attained", closed.certificate
+    elif diverges(trace, norm):
+        remark = f"the largest term grew to {trace[-1][1] / norm:.3g} times the target's norm"
+        closed = _closedness(problem, context)
+        if closed.answer.value == "not_closed":
+            attainment, proof = _infinite(problem, closed.certificate), closed.certificate
+    else:
+        remark = "the factors stayed bounded"
     answer = so.SupportedFactors(*pair, attainment, remark).times_power(exponent)
     return answer, so.FixedSupportCertificate(problem, answer, closedness=proof)
 
 
-def _closedness(
-    problem: so.FixedSupportFactorization, context: so.Context
-) -> tuple[str, so.Certificate | None]:
+def _closedness(problem: so.FixedSupportFactorization, context: so.Context) -> Any:
     """Ask about the supports, over the numbers of the target."""
     field = "complex" if problem.target.dtype.kind == "c" else "real"
     asked = so.Closedness(list(problem.supports), field)
-    share = max(1e-3, min(10.0, context.remaining()))
-    solution = so.solve(asked, time_limit=share)
-    return solution.answer.value, solution.certificate
+    return so.solve(asked, time_limit=max(1e-3, min(10.0, context.remaining())))
 
 
-def _infinite(problem: so.FixedSupportFactorization, proof: so.Certificate | None) -> str:
+def _infinite(problem: so.FixedSupportFactorization, proof: Any) -> str:
     """Say what is known of an infimum that is approached with growing factors."""
-    limit = np.array(proof.limit_matrix(), dtype=float)  # type: ignore[union-attr]
-    is_limit = np.array_equal(limit, problem.target)
-    return "not_attained" if is_limit else "suspected_not_attained"
+    limit = getattr(proof, "limit_matrix", None)
+    if limit is not None and is_exactly(problem.target, limit()):
+        return "not_attained"
+    return "suspected_not_attained"
 
 
 def best_of_restarts(

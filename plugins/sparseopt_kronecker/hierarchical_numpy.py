@@ -193,9 +193,7 @@ class Stage:
                 groups = slice(start + g, min(start + g + wide, stop))
                 self._tile(tile, target[:, span, groups], span, groups)
 
-    def _tile(
-        self, tile: np.ndarray, target: np.ndarray, span: slice, groups: slice
-    ) -> None:
+    def _tile(self, tile: np.ndarray, target: np.ndarray, span: slice, groups: slice) -> None:
         """Run all levels on one tile (b, x, s, g, c)."""
         many = tile.shape[2]
         for i, (level, left) in enumerate(zip(self.levels, self.lefts, strict=True)):

@@ -5,29 +5,22 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sparseopt.butterfly.probing import (
-    FAILURE,
-    allowance,
-    deflation,
-    estimate,
-    inflation,
-)
-from sparseopt.certificate import Certificate, Steps
+from sparseopt.butterfly.expansion import Comparison
+from sparseopt.butterfly.probing import FAILURE, allowance, deflation, estimate, inflation
+from sparseopt.butterfly.problem import ButterflyFactorization
+from sparseopt.certificate import Certificate, Steps, proves
 from sparseopt.errors import ProblemError
 from sparseopt.kronecker.product import KroneckerProduct
 from sparseopt.rounding import ROOMS, Figure, above, below, shown_above, shown_below
 from sparseopt.serialization import json_type
 from sparseopt.stated import Interval, described, number, ratio, require_interval, stated
 
-if TYPE_CHECKING:
-    from sparseopt.butterfly.expansion import Comparison
-    from sparseopt.butterfly.problem import ButterflyFactorization
-
 _MOST_PROBES = 4096
 
 
+@proves(ButterflyFactorization)
 @json_type
 @dataclass(frozen=True, eq=False)
 class ButterflyCertificate(Certificate):

@@ -25,17 +25,14 @@ import math
 import secrets
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sparseopt.butterfly.problem import ButterflyFactorization
 from sparseopt.butterfly.target import Chain, Reader, as_double, is_operator
 from sparseopt.kronecker.product import KroneckerProduct
 from sparseopt.rounding import TINY, UNIT, Figure, NormSum, gamma, sum_terms
 from sparseopt.scaling import exponent_of, largest_part, times_power
-
-if TYPE_CHECKING:
-    from sparseopt.butterfly.problem import ButterflyFactorization
 
 FAILURE = 1e-9
 """Probability with which a check confirms a bound that does not hold."""

@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sparseopt.arrays import require_finite
-from sparseopt.butterfly.certificate import ButterflyCertificate
 from sparseopt.butterfly.expansion import (
     Comparison,
     Grid,
@@ -20,11 +19,7 @@ from sparseopt.butterfly.expansion import (
     outside_norm,
     split_figure,
 )
-from sparseopt.butterfly.permuted import (
-    PermutedButterflyCertificate,
-    PermutedKroneckerProduct,
-    permutation,
-)
+from sparseopt.butterfly.permuted import PermutedKroneckerProduct, permutation
 from sparseopt.butterfly.target import (
     Reader,
     accept_target,
@@ -34,7 +29,6 @@ from sparseopt.butterfly.target import (
     scaled_target,
     target_dtype,
 )
-from sparseopt.certificate import Certificate
 from sparseopt.errors import ProblemError
 from sparseopt.kronecker.architecture import Architecture
 from sparseopt.kronecker.product import KroneckerProduct
@@ -93,10 +87,6 @@ class ButterflyFactorization(Problem):
     target: Any
     architecture: Architecture
     permutations: str = "known"
-    certificates: ClassVar[tuple[type[Certificate], ...]] = (
-        ButterflyCertificate,
-        PermutedButterflyCertificate,
-    )
     accuracy_is: ClassVar[str] = "error above the proven lower bound, over the norm of the target"
 
     def __post_init__(self) -> None:

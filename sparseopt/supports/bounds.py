@@ -106,10 +106,11 @@ def optimum(target: ScaledTarget, left: np.ndarray, right: np.ndarray) -> Optimu
     rest = NormSum()
     rest.add(target.matrix[~covered])
     outside = rest.figure()
-    size = covered.shape[0] + covered.shape[1]
+    size = sum(covered.shape)
     found = Figure(
         math.hypot(value, outside.value),
-        (room + outside.room) * (1.0 + gamma(size)) + gamma(size) * math.hypot(value, outside.value),
+        (room + outside.room) * (1.0 + gamma(size))
+        + gamma(size) * math.hypot(value, outside.value),
     )
     most = math.hypot(kept, outside.high())
     if not is_tractable(left, right):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from sparseopt.certificate import Certificate, Steps
+from sparseopt.certificate import Certificate, Steps, proves
 from sparseopt.errors import ProblemError
 from sparseopt.rounding import ROOMS, Figure, above, shown_above, shown_below
 from sparseopt.serialization import json_type
@@ -17,13 +17,12 @@ from sparseopt.stated import Interval, described, number, ratio, require_interva
 from sparseopt.supports.bounds import Optimum, ScaledTarget, optimum
 from sparseopt.supports.components import is_tractable
 from sparseopt.supports.factors import ATTAINMENTS, SupportedFactors
-
-if TYPE_CHECKING:
-    from sparseopt.supports.problem import FixedSupportFactorization
+from sparseopt.supports.problem import FixedSupportFactorization
 
 _FLOATS = (np.float32, np.float64, np.complex64, np.complex128)
 
 
+@proves(FixedSupportFactorization)
 @json_type
 @dataclass(frozen=True, eq=False)
 class FixedSupportCertificate(Certificate):
@@ -191,9 +190,7 @@ class FixedSupportCertificate(Certificate):
             limit = getattr(proof, "limit_matrix", None)
             steps.require(limit is not None, "the proof shows a limit that is no product")
             assert limit is not None
-            steps.require(
-                _is_exactly(self.problem.target, limit()), "the target is the very limit"
-            )
+            steps.require(is_exactly(self.problem.target, limit()), "the target is the very limit")
 
 
 def _require_factor(
@@ -204,15 +201,13 @@ def _require_factor(
         type(factor) is np.ndarray and factor.dtype in _FLOATS,
         f"{name} is an array of single or double precision",
     )
-    steps.require(
-        factor.dtype.kind != "c" or dtype.kind == "c", f"{name} is real if the target is"
-    )
+    steps.require(factor.dtype.kind != "c" or dtype.kind == "c", f"{name} is real if the target is")
     steps.require(factor.shape == support.shape, f"{name} has the shape of its support")
     steps.require(bool(np.isfinite(factor).all()), f"{name} is finite")
     steps.require(not factor[~support].any(), f"{name} is zero outside its support")
 
 
-def _is_exactly(target: np.ndarray, limit: np.ndarray) -> bool:
+def is_exactly(target: np.ndarray, limit: np.ndarray) -> bool:
     """Whether a matrix of floats is a matrix of rationals, as exact numbers."""
     return all(
         Fraction(value) == Fraction(float(target[place].real)) and target[place].imag == 0

@@ -5,26 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from sparseopt.arrays import as_support, read_only, require_finite
-from sparseopt.certificate import Certificate
 from sparseopt.errors import ProblemError
 from sparseopt.problem import Problem
-from sparseopt.scaling import exponent_of, is_safe, largest_part, times_power
 from sparseopt.rounding import sum_of_squares
+from sparseopt.scaling import exponent_of, is_safe, largest_part, times_power
 from sparseopt.serialization import json_type
 from sparseopt.supports.bounds import ScaledTarget
-from sparseopt.supports.certificate import FixedSupportCertificate
 from sparseopt.supports.components import is_tractable
 from sparseopt.supports.factors import SupportedFactors
+
+if TYPE_CHECKING:
+    from sparseopt.supports.certificate import FixedSupportCertificate
 
 
 @json_type
 @dataclass(frozen=True, eq=False)
-class FixedSupportFactorization(Problem):
+class FixedSupportFactorization(Problem[SupportedFactors, "FixedSupportCertificate"]):
     """Minimize ``|A - X Y|`` (Frobenius) over factors with given supports.
 
     Parameters
@@ -57,7 +58,6 @@ class FixedSupportFactorization(Problem):
 
     target: np.ndarray
     supports: Sequence[np.ndarray]
-    certificates: ClassVar[tuple[type[Certificate], ...]] = (FixedSupportCertificate,)
     accuracy_is: ClassVar[str] = "error above the proven lower bound, over the norm of the target"
 
     def __post_init__(self) -> None:

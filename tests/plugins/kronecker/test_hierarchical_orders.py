@@ -82,7 +82,9 @@ def test_the_error_is_between_its_bounds(kind: str, name: str, scaled: bool) -> 
     found, certificate = factorize(kind, target, architecture, bounds="always")
     outside, *splits = (high for _, high in certificate.split_errors)
     rounding = 1e-12 * np.linalg.norm(target)
-    assert certificate.error == pytest.approx(np.linalg.norm(found - target), rel=1e-6, abs=rounding)
+    assert certificate.error == pytest.approx(
+        np.linalg.norm(found - target), rel=1e-6, abs=rounding
+    )
     assert certificate.lower_bound <= certificate.error
     bound = certificate.upper_bound
     if kind.endswith("balanced"):
