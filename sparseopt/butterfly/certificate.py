@@ -223,7 +223,7 @@ class ButterflyCertificate(Certificate):
             "one split error is stated for the outside and for every cut",
             f"{len(self.split_errors)} for {len(figures)}",
         )
-        for j, (interval, figure) in enumerate(zip(self.split_errors, figures, strict=True)):
+        for j, (interval, figure) in enumerate(zip(self.split_errors, figures, strict=False)):
             require_interval(steps, f"split error E_{j}", interval, figure)
         if not self.probes:
             # A bound for factors in exact arithmetic; these are rounded to the target's dtype.
