@@ -28,11 +28,6 @@ _MODULES = {
         "SingleFactorCertificate",
     ),
     "sparseopt.finding": ("Finding", "SeriesFigure", "SupportFigure"),
-    "sparseopt.fixed_support": (
-        "FixedSupportCertificate",
-        "FixedSupportFactorization",
-        "SupportedFactors",
-    ),
     "sparseopt.kronecker": ("Architecture", "KroneckerPattern", "KroneckerProduct"),
     "sparseopt.network": (
         "Add",
@@ -80,6 +75,11 @@ _MODULES = {
     "sparseopt.report": ("Report", "Skipped"),
     "sparseopt.solution": ("Solution",),
     "sparseopt.sparse_training": ("SparseTraining", "TrainingCertificate", "TrainingVerdict"),
+    "sparseopt.supports": (
+        "FixedSupportCertificate",
+        "FixedSupportFactorization",
+        "SupportedFactors",
+    ),
     "sparseopt.verdict": ("Accepted", "Guarantee", "Outranked", "Refused", "Unavailable"),
 }
 

@@ -95,7 +95,6 @@ def run_leaves(
     work: Any,
     living: Any,
     left: Any,
-    residuals: Any,
     threshold: float,
 ) -> None:
     """Process leaves first .. first + len(rows).
@@ -114,8 +113,6 @@ def run_leaves(
         The same, read-only, as the target is: one type of source compiles in half the time.
     left : array (left_size,)
         Receives U of every level.
-    residuals : float64 array (2,)
-        Receives the sums of the squared residuals and of the squared entries.
     threshold : float
         See `planes`.
     """
@@ -137,14 +134,12 @@ def run_leaves(
             if level == 0:
                 if k + 1 < len(rows):
                     _announce(matrix, rows[k + 1])
-                kept, energy = _step(matrix, rows[k], groups, c, u, work, out, threshold)
-                residuals[1] += energy
+                _step(matrix, rows[k], groups, c, u, work, out, threshold)
             else:
                 own = places[:b]
                 for j in range(b):
                     own[j] = table[level, 6] + j
-                kept, energy = _step(living, own, groups, c, u, work, out, threshold)
-            residuals[0] += max(energy - kept, 0.0)
+                _step(living, own, groups, c, u, work, out, threshold)
             if digit < radix[level] - 1:
                 break
             # The row group of the next level: without this level's digit.
@@ -171,13 +166,14 @@ def _step(
     target: Any,
     out: Any,
     threshold: float,
-) -> tuple[float, float]:
+) -> None:
     """Approximate the blocks of one row group."""
     if len(out) == 1 and len(rows) == 2:
-        return pairs(source, rows, groups, c, left, target, out)
-    if len(out) == 1:
-        return lines(source, rows, groups, c, left, target, out)
-    return planes(source, rows, groups, c, left, target, out, threshold)
+        pairs(source, rows, groups, c, left, target, out)
+    elif len(out) == 1:
+        lines(source, rows, groups, c, left, target, out)
+    else:
+        planes(source, rows, groups, c, left, target, out, threshold)
 
 
 def is_compiled(dtype: np.dtype[Any]) -> bool:

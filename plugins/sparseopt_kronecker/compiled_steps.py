@@ -2,8 +2,8 @@
 
 A row group consists of b rows of N = groups * c numbers; block g is the b x c matrix of columns
 g c .. (g + 1) c. Each kernel writes U of every block into a flat array, block after block, entry
-(j, rho) at j r + rho, and W of every block into r output rows. It returns the sums over blocks of
-|W|^2 and |B|^2.
+(j, rho) at j r + rho, and W of every block into r output rows. Blocks whose squares underflow, in
+a target of safe size, are too small to count: they get some U, and stay finite.
 
 Sums may be reordered and fused by the compiler (never assuming that numbers are finite), which is
 what lets it use vector instructions.
@@ -28,11 +28,8 @@ def _square(z: Any) -> Any:
 
 
 @compiled
-def pairs(
-    source: Any, rows: Any, groups: int, c: int, left: Any, target: Any, out: Any
-) -> tuple[float, float]:
+def pairs(source: Any, rows: Any, groups: int, c: int, left: Any, target: Any, out: Any) -> None:
     """Two rows, rank 1, in closed form; see `numpy_steps`."""
-    kept = energy = 0.0
     for g in range(groups):
         # Views that start at 0: an index that might be negative is checked at every step.
         x = source[rows[0], g * c : (g + 1) * c]
@@ -63,15 +60,10 @@ def pairs(
         v0, v1 = np.conj(left[2 * g]), np.conj(left[2 * g + 1])
         for k in range(c):
             w[k] = v0 * x[k] + v1 * y[k]
-        kept += 0.5 * (one + two) + h
-        energy += one + two
-    return kept, energy
 
 
 @compiled
-def lines(
-    source: Any, rows: Any, groups: int, c: int, left: Any, target: Any, out: Any
-) -> tuple[float, float]:
+def lines(source: Any, rows: Any, groups: int, c: int, left: Any, target: Any, out: Any) -> None:
     """Any number of rows, rank 1: power iteration, capped, then eigenvectors.
 
     It starts from the row of largest norm, which is exact for a block of rank one, and ends when
@@ -79,47 +71,44 @@ def lines(
     """
     b = len(rows)
     eps = np.finfo(source.dtype).eps
-    kept = energy = 0.0
     u = np.zeros(b, source.dtype)
     for g in range(groups):
         lo, hi = g * c, (g + 1) * c
         w = target[out[0], lo:hi]
-        total = best = 0.0
+        best = 0.0
         pivot = 0
         for j in range(b):
             row = source[rows[j], lo:hi]
             norm = row[0].real - row[0].real
             for k in range(c):
                 norm += _square(row[k])
-            total += norm
             if norm > best:
                 best, pivot = np.float64(norm), j
         w[:] = source[rows[pivot], lo:hi]
         value = 0.0
-        converged = total == 0.0
-        if converged:
-            for j in range(b):
-                u[j] = 0
-            u[0] = 1
-        for _ in range(0 if converged else STEPS):
-            _image(source, rows, w, lo, hi, u)
+        converged = False
+        for _ in range(STEPS):
+            if not _image(source, rows, w, lo, hi, u):
+                for j in range(b):
+                    u[j] = 0
+                u[pivot] = 1
+                w[:] = source[rows[pivot], lo:hi]
+                converged = True
+                break
             old, value = value, _combine(source, rows, w, lo, hi, u)
             if value - old <= 4 * eps * value:
                 converged = True
                 break
         if not converged:
             _slow_line(source, rows, lo, hi, u)
-            value = _combine(source, rows, w, lo, hi, u)
+            _combine(source, rows, w, lo, hi, u)
         for j in range(b):
             left[g * b + j] = u[j]
-        kept += value
-        energy += total
-    return kept, energy
 
 
 @compiled
-def _image(source: Any, rows: Any, w: Any, lo: int, hi: int, u: Any) -> None:
-    """Set u to B w^H, normalized."""
+def _image(source: Any, rows: Any, w: Any, lo: int, hi: int, u: Any) -> bool:
+    """Set u to B w^H, normalized; False if its square underflows, as that of a zero block does."""
     norm = 0.0
     for j in range(len(rows)):
         row = source[rows[j], lo:hi]
@@ -128,9 +117,12 @@ def _image(source: Any, rows: Any, w: Any, lo: int, hi: int, u: Any) -> None:
             value += row[k] * np.conj(w[k])
         u[j] = value
         norm += _square(value)
+    if norm == 0:
+        return False
     norm = 1 / np.sqrt(norm)
     for j in range(len(rows)):
         u[j] *= norm
+    return True
 
 
 @compiled
@@ -170,7 +162,7 @@ def _lapack_line(block: np.ndarray, u: np.ndarray) -> None:
 @compiled
 def planes(
     source: Any, rows: Any, groups: int, c: int, left: Any, target: Any, out: Any, threshold: float
-) -> tuple[float, float]:
+) -> None:
     """Any rank: subspace iteration on the smaller Gram matrix, or LAPACK.
 
     It starts from r pivoted columns of the Gram matrix, which is exact for a block of rank r, and
@@ -187,7 +179,6 @@ def planes(
     image = np.empty((rank, size), source.dtype)
     u = np.empty((rank, b), source.dtype)
     rest = np.empty(size)
-    kept = energy = 0.0
     for g in range(groups):
         for j in range(b):
             block[j] = source[rows[j], g * c : (g + 1) * c]
@@ -213,18 +204,12 @@ def planes(
             _slow_plane(block, u)
         for rho in range(rank):
             w = target[out[rho], g * c : (g + 1) * c]
-            norm = block[0, 0].real - block[0, 0].real
             w[:] = 0
             for j in range(b):
                 left[(g * b + j) * rank + rho] = u[rho, j]
                 weight, row = np.conj(u[rho, j]), block[j]
                 for k in range(c):
                     w[k] += weight * row[k]
-            for k in range(c):
-                norm += _square(w[k])
-            kept += norm
-        energy += total
-    return kept, energy
 
 
 @compiled

@@ -16,6 +16,7 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.kronecker.splitting import lift
+from sparseopt.scaling import exponent_of, largest_part, times_power
 from sparseopt_kronecker.memory import require_memory
 
 Watch = Callable[[float, float], None]
@@ -60,8 +61,7 @@ class Task:
         m, n = problem.shape
         require_memory(copies * m * n * problem.dtype.itemsize, "hierarchical_numpy needs less")
         matrix = problem.columns(0, problem.shape[1])
-        parts = (matrix.real, matrix.imag) if matrix.dtype.kind == "c" else (matrix,)
-        exponent = math.frexp(max(float(np.abs(part).max()) for part in parts))[1]
+        exponent = exponent_of(largest_part(matrix))
         matrix = times_power(matrix, -exponent)
         architecture = problem.architecture.reduced()
         pattern = architecture.product
@@ -122,18 +122,9 @@ class Task:
 
         The core computes error and bounds itself when they are asked for.
         """
-        count = len(factors)
-        shares = [(self.exponent * (i + 1)) // count - self.exponent * i // count
-                  for i in range(count)]  # fmt: skip
-        scaled = [times_power(f, share) for f, share in zip(factors, shares, strict=True)]
-        answer = so.KroneckerProduct(lift(scaled, problem.architecture), problem.architecture)
+        values = lift(factors, problem.architecture)
+        answer = so.KroneckerProduct(values, problem.architecture).times_power(self.exponent)
         return answer, so.ButterflyCertificate(problem, answer)
-
-
-def times_power(array: Any, exponent: int) -> Any:
-    """Return an array times 2**exponent, in two steps so that neither power overflows."""
-    half = exponent // 2
-    return (array * 2.0**half) * 2.0 ** (exponent - half)
 
 
 Run = Callable[[Factors], tuple[float, Factors]]

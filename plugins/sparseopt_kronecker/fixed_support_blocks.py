@@ -7,13 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import sparseopt as so
-from sparseopt.fixed_support import (
-    FixedSupportCertificate,
-    SupportedFactors,
-    certify,
-    components,
-    is_tractable,
-)
+from sparseopt.supports import components, is_tractable
 
 
 @dataclass(frozen=True)
@@ -31,22 +25,24 @@ class BlockSVD(so.Solver[so.FixedSupportFactorization]):
 
     def solve(
         self, problem: so.FixedSupportFactorization, context: so.Context
-    ) -> tuple[SupportedFactors, FixedSupportCertificate]:
+    ) -> tuple[so.SupportedFactors, so.FixedSupportCertificate]:
         """Return optimal factors; the scale is shared evenly between the two."""
         left, right = problem.supports
-        x = np.zeros(left.shape, dtype=problem.target.dtype)
-        y = np.zeros(right.shape, dtype=problem.target.dtype)
+        safe, exponent = problem.normalized()
+        x = np.zeros(left.shape, dtype=safe.target.dtype)
+        y = np.zeros(right.shape, dtype=safe.target.dtype)
         for terms, _ in components(left, right):
             context.check_time("factorizing a block")
             rows, columns = np.flatnonzero(left[:, terms[0]]), np.flatnonzero(right[terms[0]])
-            block = problem.target[np.ix_(rows, columns)]
+            block = safe.target[np.ix_(rows, columns)]
             u, s, vh = np.linalg.svd(block, full_matrices=False)
             kept = terms[: len(s)]
             root = np.sqrt(s[: len(kept)])
             x[np.ix_(rows, np.array(kept))] = u[:, : len(kept)] * root
             y[np.ix_(np.array(kept), columns)] = root[:, None] * vh[: len(kept)]
-        answer = SupportedFactors(x, y, "attained", "one truncated SVD per block")
-        return answer, certify(problem, answer)
+        factors = so.SupportedFactors(x, y, "attained", "one truncated SVD per block")
+        answer = factors.times_power(exponent)
+        return answer, so.FixedSupportCertificate(problem, answer)
 
     def cost(self, problem: so.FixedSupportFactorization) -> float:
         """Predict a few flops per entry and singular value."""

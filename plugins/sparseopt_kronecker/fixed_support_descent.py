@@ -3,7 +3,8 @@
 Both methods decrease the error from several random starts. On supports that are not closed the
 infimum may be approached only by factors that grow without bound: after the best run, if the
 factors are far larger than the target asks for while the error was still falling, `so.Closedness`
-is asked about the supports, and its certificate goes into ours.
+is asked about the supports, and its certificate goes into ours. So it is if the error is as small
+as it can be: that the infimum is attained is a statement about the supports.
 """
 
 from __future__ import annotations
@@ -15,13 +16,7 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.certificate import Certificate
-from sparseopt.fixed_support import (
-    FixedSupportCertificate,
-    SupportedFactors,
-    certify,
-    squared_lower_bound,
-)
+from sparseopt.supports import is_exactly, is_tractable
 
 Pair = tuple[np.ndarray, np.ndarray]
 Trace = list[tuple[float, float]]
@@ -89,69 +84,71 @@ def diverges(trace: Trace, norm: float) -> bool:
 
 def conclude(
     problem: so.FixedSupportFactorization, pair: Pair, trace: Trace, context: so.Context
-) -> tuple[SupportedFactors, FixedSupportCertificate]:
-    """Turn the best run into an answer: optimal, diverging, or simply a candidate."""
-    norm = float(np.linalg.norm(problem.target))
-    error = float(np.linalg.norm(problem.target - pair[0] @ pair[1]))
-    bound = np.sqrt(squared_lower_bound(problem.target, *problem.supports))
-    unit = float(np.finfo(problem.target.dtype).eps) * max(problem.target.shape) * norm
+) -> tuple[so.SupportedFactors, so.FixedSupportCertificate]:
+    """Turn the best run into an answer: optimal, diverging, or simply a candidate.
+
+    Pair and trace are of the problem in safe units.
+    """
+    safe, exponent = problem.normalized()
+    norm = float(np.linalg.norm(safe.target))
+    found = so.FixedSupportCertificate(safe, so.SupportedFactors(*pair))
+    error, bound = found.error, found.lower_bound
+    unit = float(np.finfo(safe.target.dtype).eps) * max(safe.target.shape) * norm
+    attainment, proof = "unknown", None
     if error**2 - bound**2 <= unit * max(norm, error):
-        answer = SupportedFactors(*pair, "attained", "the error equals a lower bound")
-        return answer, certify(problem, answer)
-    if not diverges(trace, norm):
-        return _candidate(problem, pair, "the factors stayed bounded")
-    growth = f"the largest term grew to {trace[-1][1] / norm:.3g} times the norm of the target"
-    asked = so.solve(so.Closedness(list(problem.supports)), time_limit=_share(context))
-    if asked.answer.value != "not_closed":
-        remark = f"{growth}; the closedness of the supports: {asked.answer.value}"
-        return _candidate(problem, pair, remark)
-    assert asked.certificate is not None
-    return _infinite(problem, pair, growth, asked.certificate)
-
-
-def _share(context: so.Context) -> float:
-    return max(1e-3, min(10.0, context.remaining()))
-
-
-def _candidate(
-    problem: so.FixedSupportFactorization, pair: Pair, remark: str
-) -> tuple[SupportedFactors, FixedSupportCertificate]:
-    answer = SupportedFactors(*pair, "unknown", remark)
-    return answer, certify(problem, answer)
-
-
-def _infinite(
-    problem: so.FixedSupportFactorization, pair: Pair, growth: str, proof: Certificate
-) -> tuple[SupportedFactors, FixedSupportCertificate]:
-    limit: Any = np.array(proof.limit_matrix(), dtype=float)  # type: ignore[attr-defined]
-    if np.array_equal(limit, problem.target):
-        remark = f"{growth}; the target is a limit of products and itself no product"
-        answer = SupportedFactors(*pair, "not_attained", remark)
+        remark = "the error is as small as it can be, up to rounding"
+        if is_tractable(*problem.supports):
+            attainment = "attained"
+        else:
+            closed = _closedness(problem, context)
+            if closed.answer.value == "closed":
+                attainment, proof = "attained", closed.certificate
+    elif diverges(trace, norm):
+        remark = f"the largest term grew to {trace[-1][1] / norm:.3g} times the target's norm"
+        closed = _closedness(problem, context)
+        if closed.answer.value == "not_closed":
+            attainment, proof = _infinite(problem, closed.certificate), closed.certificate
     else:
-        remark = f"{growth}, and the supports are not closed"
-        answer = SupportedFactors(*pair, "suspected_not_attained", remark)
-    return answer, certify(problem, answer, proof)
+        remark = "the factors stayed bounded"
+    answer = so.SupportedFactors(*pair, attainment, remark).times_power(exponent)
+    return answer, so.FixedSupportCertificate(problem, answer, closedness=proof)
+
+
+def _closedness(problem: so.FixedSupportFactorization, context: so.Context) -> Any:
+    """Ask about the supports, over the numbers of the target."""
+    field = "complex" if problem.target.dtype.kind == "c" else "real"
+    asked = so.Closedness(list(problem.supports), field)
+    return so.solve(asked, time_limit=max(1e-3, min(10.0, context.remaining())))
+
+
+def _infinite(problem: so.FixedSupportFactorization, proof: Any) -> str:
+    """Say what is known of an infimum that is approached with growing factors."""
+    limit = getattr(proof, "limit_matrix", None)
+    if limit is not None and is_exactly(problem.target, limit()):
+        return "not_attained"
+    return "suspected_not_attained"
 
 
 def best_of_restarts(
     problem: so.FixedSupportFactorization,
     context: so.Context,
     restarts: int,
-    descend: Callable[[Pair], tuple[Pair, Trace]],
-) -> tuple[SupportedFactors, FixedSupportCertificate]:
-    """Run `descend` from random starts and keep the least error."""
+    descend: Callable[[so.FixedSupportFactorization, Pair], tuple[Pair, Trace]],
+) -> tuple[so.SupportedFactors, so.FixedSupportCertificate]:
+    """Run `descend` from random starts on the problem in safe units and keep the least error."""
     rng = context.rng()
+    safe, _ = problem.normalized()
     best: tuple[float, Pair, Trace] | None = None
     for i in range(restarts):
         context.report(i / restarts, f"start {i + 1} of {restarts}")
         if best is not None and context.remaining() <= 0:
             break
-        pair, trace = descend(random_start(problem, rng))
-        error = float(np.linalg.norm(problem.target - pair[0] @ pair[1]))
+        pair, trace = descend(safe, random_start(safe, rng))
+        error = float(np.linalg.norm(safe.target - pair[0] @ pair[1]))
         if np.isfinite(error) and (best is None or error < best[0]):
             best = (error, pair, trace)
     if best is None:
-        raise so.Inconclusive("every start ended in non-finite factors; scale the target")
+        raise so.Inconclusive("every start ended in non-finite factors")
     return conclude(problem, best[1], best[2], context)
 
 
@@ -182,10 +179,10 @@ class AlternatingLeastSquares(so.Solver[so.FixedSupportFactorization]):
 
     def solve(
         self, problem: so.FixedSupportFactorization, context: so.Context
-    ) -> tuple[SupportedFactors, FixedSupportCertificate]:
+    ) -> tuple[so.SupportedFactors, so.FixedSupportCertificate]:
         """Return the best of the restarts."""
         return best_of_restarts(
-            problem, context, self.restarts, lambda pair: self._descend(problem, pair, context)
+            problem, context, self.restarts, lambda safe, pair: self._descend(safe, pair, context)
         )
 
     def _descend(
@@ -242,10 +239,10 @@ class GradientDescent(so.Solver[so.FixedSupportFactorization]):
 
     def solve(
         self, problem: so.FixedSupportFactorization, context: so.Context
-    ) -> tuple[SupportedFactors, FixedSupportCertificate]:
+    ) -> tuple[so.SupportedFactors, so.FixedSupportCertificate]:
         """Return the best of the restarts."""
         return best_of_restarts(
-            problem, context, self.restarts, lambda pair: self._descend(problem, pair, context)
+            problem, context, self.restarts, lambda safe, pair: self._descend(safe, pair, context)
         )
 
     def _descend(

@@ -10,7 +10,7 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.arrays import read_only
-from sparseopt_kronecker.hierarchy import Run, Standard, finish, require_options, run_safely
+from sparseopt_kronecker.hierarchy import Standard, factorize, require_options
 from sparseopt_kronecker.numpy_steps import gap_threshold
 
 # Entries of the target between two looks at the clock.
@@ -56,9 +56,7 @@ class HierarchicalNumba(so.Solver[so.ButterflyFactorization]):
         self, problem: so.ButterflyFactorization, context: so.Context
     ) -> tuple[so.KroneckerProduct, so.ButterflyCertificate]:
         """Return the factors with their certificate."""
-        standard = Standard.of(problem.architecture)
-        run = run_safely(problem, standard, context, factorize)
-        return finish(problem, standard, run, self.bounds, self.probes)
+        return factorize(problem, context, depth_first, self.bounds, self.probes)
 
     def cost(self, problem: so.ButterflyFactorization) -> float:
         """Predict the seconds: a nanosecond per entry, and the loading of the kernels unless this
@@ -74,19 +72,20 @@ def _is_loaded(dtype: np.dtype[Any]) -> bool:
     return module is not None and bool(module.is_compiled(dtype))
 
 
-def factorize(problem: so.ButterflyFactorization, standard: Standard, context: so.Context) -> Run:
+def depth_first(
+    problem: so.ButterflyFactorization, standard: Standard, context: so.Context
+) -> list[np.ndarray]:
     """Run all levels depth first."""
     from sparseopt_kronecker.compiled_run import Layout, run_leaves
 
     matrix = standard.matrix(problem)
     if not standard.levels:
-        return Run(standard.factors([], np.array(matrix)), 0.0, 1.0)
+        return standard.factors([], np.array(matrix))
     layout = Layout.of(standard)
     level = standard.levels[0]
     work = np.empty((layout.work_rows, standard.columns), dtype=problem.dtype)
     living = read_only(work)
     left = np.empty(layout.left_size, dtype=problem.dtype)
-    residuals = np.zeros(2)
     rows = layout.rows
     breath = max(1, _BREATH // (level.b * standard.columns))
     if not matrix.flags.c_contiguous:
@@ -108,8 +107,6 @@ def factorize(problem: so.ButterflyFactorization, standard: Standard, context: s
             work,
             living,
             left,
-            residuals,
             gap_threshold(problem.dtype),
         )
-    factors = standard.factors(layout.lefts(left), layout.rest(work))
-    return Run(factors, float(residuals[0]), float(residuals[1]))
+    return standard.factors(layout.lefts(left), layout.rest(work))

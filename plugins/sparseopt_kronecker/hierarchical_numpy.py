@@ -9,15 +9,7 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt_kronecker.balanced import balanced
-from sparseopt_kronecker.hierarchy import (
-    Level,
-    Run,
-    Standard,
-    finish,
-    require_options,
-    run_safely,
-    squared_norm,
-)
+from sparseopt_kronecker.hierarchy import Level, Standard, factorize, require_options
 from sparseopt_kronecker.memory import require_memory
 from sparseopt_kronecker.numpy_steps import peel
 
@@ -66,11 +58,9 @@ class HierarchicalNumpy(so.Solver[so.ButterflyFactorization]):
         entries goes through (never more than r / b of the target, half of it for a butterfly of
         2 x 2 blocks), the factors, and three tiles. Balanced: three times the target.
         """
-        standard = Standard.of(problem.architecture)
-        _require_memory(problem, standard, self.order)
-        engine = factorize if self.order == "left_to_right" else factorize_balanced
-        run = run_safely(problem, standard, context, engine)
-        return finish(problem, standard, run, self.bounds, self.probes)
+        _require_memory(problem, Standard.of(problem.architecture), self.order)
+        engine = left_to_right if self.order == "left_to_right" else balanced_tree
+        return factorize(problem, context, engine, self.bounds, self.probes)
 
     def cost(self, problem: so.ButterflyFactorization) -> float:
         """Predict the seconds: a few nanoseconds per entry, ten times as many balanced."""
@@ -79,20 +69,23 @@ class HierarchicalNumpy(so.Solver[so.ButterflyFactorization]):
 
 
 def _require_memory(problem: so.ButterflyFactorization, standard: Standard, order: str) -> None:
-    """Ask for the first rest and the factors, or, with one factor, for the whole matrix."""
+    """Ask for the first rest and the factors, or, with one factor, for the whole matrix; for the
+    target too, if it must be scaled."""
     entries = standard.rows * standard.columns
     if order == "balanced":
         entries *= 3
     elif standard.levels:
         entries = entries * standard.levels[0].rank // standard.levels[0].b
     entries += problem.architecture.nnz
+    if problem.exponent:
+        entries += problem.shape[0] * problem.shape[1]
     remedy = "split the target into blocks of rows and columns, or take float32"
     require_memory(entries * problem.dtype.itemsize, remedy)
 
 
-def factorize_balanced(
+def balanced_tree(
     problem: so.ButterflyFactorization, standard: Standard, context: so.Context
-) -> Run:
+) -> list[np.ndarray]:
     """Run the balanced tree in NumPy."""
     matrix = standard.matrix(problem)
 
@@ -105,20 +98,21 @@ def factorize_balanced(
         return left, np.moveaxis(rest, 0, -2)
 
     factors = balanced(standard.values(matrix), standard.architecture, np, low_rank)
-    return Run([np.array(f) for f in factors], None, squared_norm(matrix))
+    return [np.array(f) for f in factors]
 
 
-def factorize(problem: so.ButterflyFactorization, standard: Standard, context: so.Context) -> Run:
+def left_to_right(
+    problem: so.ButterflyFactorization, standard: Standard, context: so.Context
+) -> list[np.ndarray]:
     """Run all levels in NumPy, several at a time on tiles that stay in cache."""
     levels = standard.levels
     if not levels:
         rest = next(matrix for _, _, matrix in standard.slices(problem, 1))
-        return Run(standard.factors([], np.array(rest)), 0.0, 1.0)
+        return standard.factors([], np.array(rest))
     lefts = [
         np.empty((level.d, level.groups, level.b, level.rank), dtype=problem.dtype)
         for level in levels
     ]
-    sums = np.zeros(2)
     rest = np.empty(0)
     first = 0
     while first < len(levels):
@@ -132,11 +126,10 @@ def factorize(problem: so.ButterflyFactorization, standard: Standard, context: s
         for start, stop, matrix in spans:
             context.check_time("factorizing")
             context.report(first / len(levels), f"factor {first + 1} of {len(levels) + 1}")
-            kept = stage.run(matrix, out, start, stop)
-            sums += kept if first == 0 else (kept[0], 0.0)
+            stage.run(matrix, out, start, stop)
         rest = out
         first = last
-    return Run(standard.factors(lefts, rest), float(sums[0]), float(sums[1]))
+    return standard.factors(lefts, rest)
 
 
 def _reach(levels: Sequence[Level], first: int, columns: int) -> int:
@@ -177,7 +170,7 @@ class Stage:
         """D, the number of row groups of the last level."""
         return self.levels[-1].d
 
-    def run(self, matrix: np.ndarray, out: np.ndarray, start: int, stop: int) -> np.ndarray:
+    def run(self, matrix: np.ndarray, out: np.ndarray, start: int, stop: int) -> None:
         """Run all tiles.
 
         Parameters
@@ -186,11 +179,6 @@ class Stage:
             The rest before the first level, for these of its groups.
         out : array (r D, N)
             Receives the rest after the last level, in the columns of these groups.
-
-        Returns
-        -------
-        array (2,)
-            Sums of the squared residuals, and of the squared entries.
         """
         one = self.levels[0]
         source = matrix.reshape(one.b, one.d // self.rows, self.rows, stop - start, one.c)
@@ -198,21 +186,16 @@ class Stage:
         height = one.b * one.d // self.rows
         wide = max(1, min(stop - start, TILE // (height * one.c)))
         many = max(1, TILE // (height * one.c * wide))
-        sums = np.zeros(2)
         for s in range(0, self.rows, many):
             for g in range(0, stop - start, wide):
                 span = slice(s, s + many)
                 tile = source[:, :, span, g : g + wide]
                 groups = slice(start + g, min(start + g + wide, stop))
-                sums += self._tile(tile, target[:, span, groups], span, groups)
-        return sums
+                self._tile(tile, target[:, span, groups], span, groups)
 
-    def _tile(
-        self, tile: np.ndarray, target: np.ndarray, span: slice, groups: slice
-    ) -> tuple[float, float]:
-        """Run all levels on one tile (b, x, s, g, c); return its residual and energy."""
+    def _tile(self, tile: np.ndarray, target: np.ndarray, span: slice, groups: slice) -> None:
+        """Run all levels on one tile (b, x, s, g, c)."""
         many = tile.shape[2]
-        residual = energy = 0.0
         for i, (level, left) in enumerate(zip(self.levels, self.lefts, strict=True)):
             if i:
                 tile = tile.reshape(level.b, level.d // self.rows, many, -1, level.c)
@@ -223,8 +206,5 @@ class Stage:
                 rest = target.reshape(level.rank, 1, many, -1, level.c)
             else:
                 rest = np.empty((level.rank, *tile.shape[1:]), dtype=tile.dtype)
-            kept, whole = peel(tile, rest, own, level.rank)
-            residual += max(whole - kept, 0.0)
-            energy = energy if i else whole
+            peel(tile, rest, own, level.rank)
             tile = rest
-        return residual, energy

@@ -8,7 +8,7 @@ from typing import Any
 import sparseopt as so
 from sparseopt.kronecker.splitting import permute
 from sparseopt_kronecker.balanced import balanced
-from sparseopt_kronecker.hierarchy import Run, Standard, finish, require_options, run_safely
+from sparseopt_kronecker.hierarchy import Standard, factorize, require_options
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,8 @@ class HierarchicalTorch(so.Solver[so.ButterflyFactorization]):
         self, problem: so.ButterflyFactorization, context: so.Context
     ) -> tuple[so.KroneckerProduct, so.ButterflyCertificate]:
         """Return the factors with their certificate."""
-        standard = Standard.of(problem.architecture)
-        engine = factorize if self.order == "left_to_right" else factorize_balanced
-        run = run_safely(problem, standard, context, engine)
-        return finish(problem, standard, run, self.bounds, self.probes)
+        engine = left_to_right if self.order == "left_to_right" else balanced_tree
+        return factorize(problem, context, engine, self.bounds, self.probes)
 
     def cost(self, problem: so.ButterflyFactorization) -> float:
         """Predict the seconds: on a CPU the other engines are faster, elsewhere the transfer to
@@ -57,12 +55,12 @@ class HierarchicalTorch(so.Solver[so.ButterflyFactorization]):
         return 1e-3 + 3e-8 * entries if problem.target.device.type == "cpu" else 1e-10 * entries
 
 
-def factorize(problem: so.ButterflyFactorization, standard: Standard, context: so.Context) -> Run:
+def left_to_right(
+    problem: so.ButterflyFactorization, standard: Standard, context: so.Context
+) -> list[Any]:
     """Run all levels on the device of the target."""
-    rest = matrix = _matrix(problem, standard)
+    rest = _matrix(problem, standard)
     lefts = []
-    residual = 0.0
-    whole = energy = _energy(matrix)
     for i, level in enumerate(standard.levels):
         context.check_time("factorizing")
         context.report(i / len(standard.levels), f"factor {i + 1} of {len(standard.levels) + 1}")
@@ -70,17 +68,14 @@ def factorize(problem: so.ButterflyFactorization, standard: Standard, context: s
         left, w = _low_rank(blocks, level.rank)
         lefts.append(left)
         rest = w.permute(2, 0, 1, 3)
-        kept = _energy(rest)
-        residual += max(whole - kept, 0.0)
-        whole = kept
     if not lefts:
         rest = rest.clone()
-    return Run(standard.factors(lefts, rest), residual, energy)
+    return standard.factors(lefts, rest)
 
 
-def factorize_balanced(
+def balanced_tree(
     problem: so.ButterflyFactorization, standard: Standard, context: so.Context
-) -> Run:
+) -> list[Any]:
     """Run the balanced tree on the device of the target."""
     import torch
 
@@ -91,7 +86,7 @@ def factorize_balanced(
         return _low_rank(blocks, rank)
 
     factors = balanced(standard.values(matrix), standard.architecture, torch, low_rank)
-    return Run([f.clone() for f in factors], None, _energy(matrix))
+    return [f.clone() for f in factors]
 
 
 def _matrix(problem: so.ButterflyFactorization, standard: Standard) -> Any:
@@ -103,14 +98,6 @@ def _matrix(problem: so.ButterflyFactorization, standard: Standard) -> Any:
     grid = target.reshape(outer, standard.rows, inner, outer, -1, inner)
     own = grid.diagonal(dim1=0, dim2=3).diagonal(dim1=1, dim2=3)
     return permute(own, (0, 2, 3, 1)).reshape(standard.rows, standard.columns)
-
-
-def _energy(values: Any) -> float:
-    """Return the squared norm, in double precision."""
-    import torch
-
-    wide = torch.complex128 if values.is_complex() else torch.float64
-    return float(torch.linalg.vector_norm(values, dtype=wide)) ** 2
 
 
 def _low_rank(blocks: Any, rank: int) -> tuple[Any, Any]:

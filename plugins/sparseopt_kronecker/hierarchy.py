@@ -11,13 +11,12 @@ rank-r approximation U W gives the factor ``X[i, j, s r + rho, t] = U[j, rho]`` 
 the next R has rows (rho, t): the same rows (j', t') of the next level, without moving anything.
 See `sparseopt.kronecker.splitting` for the general index map.
 
-The exact error is free: W = U^H B with orthonormal U leaves a residual of squared norm
-|B|^2 - |W|^2, and the residuals of all levels are orthogonal, so their squares add up.
+W = U^H B with orthonormal U leaves a residual of squared norm |B|^2 - |W|^2, and the residuals of
+all levels are orthogonal, so their squares add up to the squared error.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,7 +25,8 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.butterfly.expansion import CHUNK, split_work
+from sparseopt.butterfly.expansion import split_work
+from sparseopt.butterfly.target import CHUNK
 from sparseopt.kronecker.splitting import lift, permute
 
 BOUNDS = ("auto", "always", "never")
@@ -170,130 +170,44 @@ class Standard:
         return permute(own, (1, 0, 3, 2))
 
 
-@dataclass(frozen=True)
-class Run:
-    """What an engine found.
-
-    Attributes
-    ----------
-    factors : sequence of array (a, b, c, d)
-        Values for `Standard.architecture`.
-    residual : float or None
-        Sum of the squared residuals; None if the engine does not know it.
-    energy : float
-        Squared norm of the standard matrix.
-    """
-
-    factors: Sequence[Any]
-    residual: float | None
-    energy: float
+Engine = Callable[[so.ButterflyFactorization, Standard, so.Context], Sequence[Any]]
+"""Returns values (a, b, c, d) of the factors of `Standard.architecture`."""
 
 
-Engine = Callable[[so.ButterflyFactorization, Standard, so.Context], Run]
-
-
-def run_safely(
-    problem: so.ButterflyFactorization, standard: Standard, context: so.Context, engine: Engine
-) -> Run:
-    """Run an engine; once more on a scaled copy if squares of the entries left the safe range.
-
-    The scale is a power of two, so nothing is rounded.
-    """
-    with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
-        run = engine(problem, standard, context)
-    low, high = (2.0**-60, 2.0**100) if _is_single(problem.dtype) else (2.0**-400, 2.0**800)
-    if low < run.energy < high:
-        return run
-    peak = max(float(np.abs(problem.columns(k, k + 1)).max()) for k in range(problem.shape[1]))
-    if peak == 0:
-        return run
-    exponent = math.frexp(peak)[1]
-    target = problem.target
-    scaled = so.ButterflyFactorization(_times(target, -exponent), problem.architecture)
-    run = engine(scaled, standard, context)
-    with np.errstate(over="ignore", under="ignore"):
-        last = _times(run.factors[-1], exponent)
-    if not _is_finite(last):
-        raise so.Inconclusive(
-            f"the factors overflow {problem.dtype}: entries reach {peak:.3g}; divide the target "
-            "by a constant first"
-        )
-    return Run([*run.factors[:-1], last], None, run.energy)
-
-
-def squared_norm(matrix: np.ndarray) -> float:
-    """Return the squared Frobenius norm, summed in double precision over rows."""
-    return float(sum(np.linalg.norm(row).astype(float) ** 2 for row in matrix))
-
-
-def _is_finite(values: Any) -> bool:
-    """Whether an array or a tensor has neither NaN nor infinity."""
-    finite = values.isfinite() if hasattr(values, "isfinite") else np.isfinite(values)
-    return bool(finite.all())
-
-
-def _times(target: Any, exponent: int) -> Any:
-    """Return the target times 2**exponent, in two steps so that neither power overflows."""
-    half = exponent // 2
-    return (target * 2.0**half) * 2.0 ** (exponent - half)
-
-
-def _is_single(dtype: np.dtype[Any]) -> bool:
-    return bool(np.finfo(dtype).eps > 1e-10)
-
-
-def finish(
+def factorize(
     problem: so.ButterflyFactorization,
-    standard: Standard,
-    run: Run,
+    context: so.Context,
+    engine: Engine,
     bounds: str,
     probes: int,
 ) -> tuple[so.KroneckerProduct, so.ButterflyCertificate]:
-    """Return the answer with its certificate, the redundant factors lifted back.
+    """Return the answer of an engine, which sees the target in safe units, with its certificate.
 
-    The factors of a tensor are tensors on its device, whatever the engine worked with.
+    Redundant factors are lifted back. The factors of a tensor are tensors on its device, whatever
+    the engine worked with.
     """
-    values = lift(run.factors, problem.architecture)
+    standard = Standard.of(problem.architecture)
+    safe, exponent = problem.normalized()
+    with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+        values = lift(engine(safe, standard, context), problem.architecture)
     if problem.kind == "tensor" and isinstance(values[0], np.ndarray):
         import torch
 
         device = problem.target.device
         values = tuple(torch.from_numpy(np.ascontiguousarray(v)).to(device) for v in values)
-    answer = so.KroneckerProduct(values, problem.architecture)
-    return answer, certificate(
-        problem, answer, _stated(problem, standard, run, probes), bounds, probes
-    )
+    answer = so.KroneckerProduct(values, problem.architecture).times_power(exponent)
+    found = so.ButterflyCertificate(problem, answer, probes=probes)
+    return answer, found.with_bounds() if _wants_bounds(found, bounds, context) else found
 
 
-def certificate(
-    problem: so.ButterflyFactorization,
-    answer: so.KroneckerProduct,
-    error: float | None,
-    bounds: str,
-    probes: int,
-) -> so.ButterflyCertificate:
-    """Return the certificate, with stated bounds if asked for or cheap."""
-    found = so.ButterflyCertificate(problem, answer, error, None, probes)
-    if bounds == "auto" and problem.kind == "array":
-        bounds = "always" if split_work(problem.architecture.reduced()) <= _CHEAP_WORK else "never"
-    return found.with_bounds() if bounds == "always" else found
-
-
-def _stated(
-    problem: so.ButterflyFactorization, standard: Standard, run: Run, probes: int
-) -> float | None:
-    """Return the error learnt on the way, if it is accurate enough to be stated.
-
-    The residual is a difference of squares: it carries an absolute error of a few eps times the
-    energy. Above 8 eps^(1/4) of the norm that is a relative error far below the sqrt(eps) / 2
-    which the check allows. Below, the core computes the error when it is asked for.
-    """
-    if run.residual is None or probes or not standard.is_whole:
-        return None
-    eps = float(np.finfo(problem.dtype).eps)
-    if run.residual <= 64 * math.sqrt(eps) * run.energy:
-        return None
-    return math.sqrt(run.residual)
+def _wants_bounds(found: so.ButterflyCertificate, bounds: str, context: so.Context) -> bool:
+    """Whether to claim bounds: if asked for, cheap, or needed for the accuracy asked for."""
+    if bounds != "auto":
+        return bounds == "always"
+    problem = found.problem
+    if context.tolerance is not None and not found.probes:
+        return found.relative_error > context.tolerance
+    return problem.kind == "array" and split_work(problem.architecture.reduced()) <= _CHEAP_WORK
 
 
 def require_options(bounds: str, probes: int, order: str = ORDERS[0]) -> None:

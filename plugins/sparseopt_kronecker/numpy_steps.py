@@ -29,9 +29,7 @@ def gap_threshold(dtype: Any) -> float:
     return 1e-3 if np.finfo(dtype).eps > 1e-10 else 1e-6
 
 
-def peel(
-    source: np.ndarray, target: np.ndarray, left: np.ndarray, rank: int
-) -> tuple[float, float]:
+def peel(source: np.ndarray, target: np.ndarray, left: np.ndarray, rank: int) -> None:
     """Approximate every block by U W of rank r.
 
     Parameters
@@ -42,17 +40,13 @@ def peel(
         Receives W; apart from the source.
     left : array (..., b, r)
         Receives U, with orthonormal columns.
-
-    Returns
-    -------
-    kept, energy : float
-        Sums over blocks of |W|^2 and |B|^2.
     """
     if rank == 1 and len(source) == 2:
-        return _pairs(source, target, left)
-    if rank == 1:
-        return _lines(source, target, left)
-    return _planes(source, target, left, rank)
+        _pairs(source, target, left)
+    elif rank == 1:
+        _lines(source, target, left)
+    else:
+        _planes(source, target, left, rank)
 
 
 def _dots(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -62,7 +56,7 @@ def _dots(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.einsum("...k,...k->...", x.conj() if x.dtype.kind == "c" else x, y)
 
 
-def _pairs(source: np.ndarray, target: np.ndarray, left: np.ndarray) -> tuple[float, float]:
+def _pairs(source: np.ndarray, target: np.ndarray, left: np.ndarray) -> None:
     """Two rows x, y, rank 1: the top eigenvector of [[|x|^2, x y^H], [y x^H, |y|^2]].
 
     With delta half the difference of the diagonal and h = hypot(delta, |x y^H|), the eigenvector
@@ -92,12 +86,9 @@ def _pairs(source: np.ndarray, target: np.ndarray, left: np.ndarray) -> tuple[fl
     else:
         np.multiply(x, u0.conj()[..., None], out=target[0])
         target[0] += y * u1.conj()[..., None]
-    total = float(np.sum(xx, dtype=np.float64) + np.sum(yy, dtype=np.float64))
-    mean = (xx + yy) / 2
-    return float(np.sum(mean + h, dtype=np.float64)), total
 
 
-def _lines(source: np.ndarray, target: np.ndarray, left: np.ndarray) -> tuple[float, float]:
+def _lines(source: np.ndarray, target: np.ndarray, left: np.ndarray) -> None:
     """Rank 1: power iteration on the Gram matrix, with its eigenvectors for blocks that are slow.
 
     The start is the column of the row of largest norm, which is exact for a block of rank one. The
@@ -107,12 +98,11 @@ def _lines(source: np.ndarray, target: np.ndarray, left: np.ndarray) -> tuple[fl
     blocks = np.moveaxis(source, 0, -2).reshape(-1, b, c)
     many = len(blocks)
     gram = blocks @ blocks.conj().transpose(0, 2, 1)
-    energy = np.einsum("nii->n", gram).real
     best = np.argmax(np.einsum("nii->ni", gram).real, axis=1)
     eps = np.finfo(source.dtype).eps
     u = _unit(gram[np.arange(many), :, best])
     active = np.arange(many)
-    value = np.zeros(many, dtype=energy.dtype)
+    value = np.zeros(many, dtype=gram.real.dtype)
     for _ in range(POWER_STEPS):
         old = u[active]
         image = (gram if len(active) == many else gram[active]) @ old[..., None]
@@ -129,8 +119,6 @@ def _lines(source: np.ndarray, target: np.ndarray, left: np.ndarray) -> tuple[fl
     w = u.conj()[:, None, :] @ blocks
     target[0] = w.reshape(*grid, c)
     left[..., 0] = u.reshape(*grid, b)
-    kept = float(np.sum(_dots(w, w).real, dtype=np.float64))
-    return kept, float(np.sum(energy, dtype=np.float64))
 
 
 def _unit(vectors: np.ndarray, fallback: np.ndarray | None = None) -> np.ndarray:
@@ -147,9 +135,7 @@ def _unit(vectors: np.ndarray, fallback: np.ndarray | None = None) -> np.ndarray
     return unit
 
 
-def _planes(
-    source: np.ndarray, target: np.ndarray, left: np.ndarray, rank: int
-) -> tuple[float, float]:
+def _planes(source: np.ndarray, target: np.ndarray, left: np.ndarray, rank: int) -> None:
     """Any rank: eigenvectors of the smaller Gram matrix, or the SVD below the gap threshold."""
     b, *grid, c = source.shape
     blocks = np.moveaxis(source, 0, -2).reshape(-1, b, c)
@@ -165,5 +151,3 @@ def _planes(
     w = u.conj().transpose(0, 2, 1) @ blocks
     target[...] = np.moveaxis(w.reshape(*grid, rank, c), -2, 0)
     left[...] = u.reshape(*grid, b, rank)
-    energy = float(np.sum(_dots(blocks, blocks).real, dtype=np.float64))
-    return float(np.sum(_dots(w, w).real, dtype=np.float64)), energy

@@ -79,14 +79,16 @@ class PermutedHierarchical(so.Solver[so.ButterflyFactorization]):
         O(n^3) operations per floor and orientation; 160 n^2 bytes.
         """
         require_memory(160 * problem.shape[0] ** 2, "order the target first")
-        matrix = problem.columns(0, problem.shape[1])
-        search = _Search(problem.architecture, problem.scaling, self.starts, context)
+        safe, exponent = problem.normalized()
+        matrix = safe.columns(0, problem.shape[1])
+        search = _Search(problem.architecture, self.starts, context)
         floors = FLOORS[:_FEW] if problem.shape[0] <= _SMALL else FLOORS
         found = search.best(matrix, floors, "searching the permutations")
         if not search.is_exact(found):
             self._require_structure(search, matrix, found.error)
-        answer = so.PermutedKroneckerProduct(found.product, found.rows, found.columns)
-        return answer, so.PermutedButterflyCertificate(problem, answer, problem.error_of(answer))
+        product = found.product.times_power(exponent)
+        answer = so.PermutedKroneckerProduct(product, found.rows, found.columns)
+        return answer, so.PermutedButterflyCertificate(problem, answer)
 
     def cost(self, problem: so.ButterflyFactorization) -> float:
         """Predict the seconds of a noisy search with its control."""
@@ -177,7 +179,6 @@ class _Search:
     """Searches for matrices of one architecture."""
 
     architecture: so.Architecture
-    scaling: float
     starts: int
     context: so.Context
 
@@ -193,8 +194,7 @@ class _Search:
         It ends early when a product is exact, or when matrix and transpose end at one error: their
         searches fail in different ways, so failures hardly coincide.
         """
-        scaled = matrix * self.scaling
-        searches = [OrderSearch(each, self.starts, self.context) for each in (scaled, scaled.T)]
+        searches = [OrderSearch(each, self.starts, self.context) for each in (matrix, matrix.T)]
         identity = np.arange(matrix.shape[0])
         best = self._judge(matrix, identity, identity)
         for i, floor in enumerate(floors):

@@ -5,27 +5,31 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
-from sparseopt.butterfly.probing import FAILURE, probed_error
-from sparseopt.certificate import Certificate, Steps
+from sparseopt.butterfly.expansion import Comparison
+from sparseopt.butterfly.probing import FAILURE, allowance, deflation, estimate, inflation
+from sparseopt.butterfly.problem import ButterflyFactorization
+from sparseopt.certificate import Certificate, Steps, proves
 from sparseopt.errors import ProblemError
 from sparseopt.kronecker.product import KroneckerProduct
+from sparseopt.rounding import ROOMS, Figure, above, below, shown_above, shown_below
 from sparseopt.serialization import json_type
+from sparseopt.stated import Interval, described, number, ratio, require_interval, stated
 
-if TYPE_CHECKING:
-    from sparseopt.butterfly.problem import ButterflyFactorization
+_MOST_PROBES = 4096
 
 
+@proves(ButterflyFactorization)
 @json_type
 @dataclass(frozen=True, eq=False)
 class ButterflyCertificate(Certificate):
     """The error of the factors, with a lower and an upper bound on the least possible one.
 
-    Whatever is not stated is computed by the core when it is first asked for; whatever is stated
-    is recomputed by `check`. So an engine may state what it learnt for free and leave the rest.
+    All figures are bounds of real numbers, proved in spite of rounding: see `expansion.compare`
+    for the error and `low_rank` for the split errors. What is not stated is computed by the core
+    when it is first asked for, with three rooms of rounding (`rounding.Figure`); what is stated is
+    computed again by `check`, and must leave one.
 
     Proof of the bounds. Let E_0 be the norm of the target outside the support of the product and
     E_j the least error of two factors grouped at cut j, inside the support. Every product of the
@@ -37,114 +41,165 @@ class ButterflyCertificate(Certificate):
     product has a squared error of at most E_0^2 + sum E_j^2, with E_j over the cuts of the
     non-redundant architecture, which has the same products.
 
+    An answer is refused, however true its figures, if its error is above that bound, or above what
+    peeling guarantees for every target (`expansion.guaranteed_share`, half of the share): then
+    something went wrong where it was made.
+
     Parameters
     ----------
     problem, answer
         What the certificate speaks of.
-    stated_error : float or None
-        Frobenius error.
-    stated_splits : tuple of float or None
-        E_0, E_1, ..., see `ButterflyFactorization.split_errors`.
+    stated_error : (float, float) or None
+        A lower and an upper bound of the Frobenius error of the answer.
+    stated_splits : tuple of (float, float) or None
+        Lower and upper bounds of E_0, E_1, ..., see `ButterflyFactorization.split_figures`.
     probes : int
-        0: the product is expanded, and the error is exact up to rounding. Otherwise the number of
-        random vectors: `error` is then an upper bound of the error that holds except with
-        probability 1e-9, see `sparseopt.butterfly.probing`.
+        0: the product is expanded. Otherwise the number of random vectors: `error` is then an
+        upper bound of the error that is checked with vectors drawn anew each time, which confirm a
+        wrong one with probability 1e-9 at most, see `sparseopt.butterfly.probing`.
+    bounds : bool
+        Whether a lower and an upper bound on the least error are claimed; stated ones are.
     """
 
     problem: ButterflyFactorization
     answer: KroneckerProduct
-    stated_error: float | None = None
-    stated_splits: tuple[float, ...] | None = None
+    stated_error: Interval | None = None
+    stated_splits: tuple[Interval, ...] | None = None
     probes: int = 0
+    bounds: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.probes, bool) or not isinstance(self.probes, int) or self.probes < 0:
-            raise ProblemError(f"probes must be 0 or a number of vectors, got {self.probes!r}")
+        probes = self.probes
+        if isinstance(probes, bool) or not isinstance(probes, int) or probes < 0:
+            raise ProblemError(f"probes must be 0 or a number of vectors, got {probes!r}")
+        if probes > _MOST_PROBES:
+            raise ProblemError(f"probes must be at most {_MOST_PROBES}, got {probes}")
+        object.__setattr__(self, "bounds", self.bounds or self.stated_splits is not None)
 
     def to_fields(self) -> dict[str, Any]:
-        """Return what is written to JSON; the error always, the split errors if stated."""
+        """Return what is written to JSON; the error always, the split errors if claimed."""
+        low, high = self.error_interval
         return {
             "problem": self.problem,
             "answer": self.answer,
-            "error": self.error,
-            "split_errors": None if self.stated_splits is None else list(self.stated_splits),
+            "error": high,
+            "error_low": low,
+            "split_errors": [list(pair) for pair in self.split_errors] if self.bounds else None,
             "probes": self.probes,
         }
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> ButterflyCertificate:
-        """Inverse of `to_fields`."""
-        extra = set(fields) - {"problem", "answer", "error", "split_errors", "probes"}
+        """Inverse of `to_fields`; files of earlier versions state single numbers."""
+        known = {"problem", "answer", "error", "error_low", "split_errors", "probes"}
+        extra = set(fields) - known
         if extra:
             raise ProblemError(f"a butterfly certificate has no fields {sorted(extra)}")
         splits = fields["split_errors"]
         return cls(
             fields["problem"],
             fields["answer"],
-            float(fields["error"]),
-            None if splits is None else tuple(float(e) for e in splits),
+            (number(fields.get("error_low", 0.0), "error_low"), number(fields["error"], "error")),
+            None if splits is None else tuple(_split(pair) for pair in splits),
             fields["probes"],
         )
 
     def with_bounds(self) -> ButterflyCertificate:
-        """Return the certificate with the split errors stated, to be kept and checked."""
-        return replace(self, stated_splits=self.split_errors)
+        """Return the certificate with bounds on the least error claimed, to be checked."""
+        return replace(self, bounds=True)
 
     @cached_property
+    def _comparison(self) -> Comparison:
+        """Norm and error as the core finds them, from problem and answer alone."""
+        return self.problem.compare(self.answer)
+
+    @cached_property
+    def _estimate(self) -> tuple[Figure, Figure | None]:
+        """The error by vectors drawn now, and the norm of the target where it is known."""
+        return estimate(self.problem, self.answer, self.probes)
+
+    @cached_property
+    def _split_figures(self) -> tuple[Figure, ...]:
+        """E_0, E_1, ... as the core finds them; one batched SVD per cut."""
+        return self.problem.split_figures()
+
+    @cached_property
+    def error_interval(self) -> Interval:
+        """A lower and an upper bound of the Frobenius error of the product."""
+        if self.stated_error is not None:
+            return self.stated_error
+        if not self.probes:
+            return stated(self._comparison.error)
+        return 0.0, above(self._estimate[0].high(ROOMS) * allowance(self.probes), 8)
+
+    @property
     def error(self) -> float:
-        """Frobenius error of the product (with probes, an upper bound of it)."""
-        return self._own_error if self.stated_error is None else self.stated_error
+        """Proven upper bound of the Frobenius error of the product."""
+        return self.error_interval[1]
 
-    @cached_property
-    def split_errors(self) -> tuple[float, ...]:
-        """E_0, E_1, ...; computed now, one batched SVD per cut, unless stated."""
+    @property
+    def split_errors(self) -> tuple[Interval, ...]:
+        """Proven lower and upper bounds of E_0, E_1, ...; computed now unless stated."""
         if self.stated_splits is not None:
             return self.stated_splits
-        return self.problem.split_errors()
+        return tuple(stated(figure) for figure in self._split_figures)
 
     @property
     def lower_bound(self) -> float:
-        """No product of the architecture has a smaller error: sqrt(E_0^2 + max E_j^2).
-
-        At most the error of the answer, which the formula exceeds by rounding alone.
-        """
-        outside, *splits = self.split_errors
-        bound = math.hypot(outside, max(splits, default=0.0))
-        return bound if self.probes else min(bound, self.error)
+        """No product of the architecture has a smaller error: sqrt(E_0^2 + max E_j^2)."""
+        outside, *splits = (low for low, _ in self.split_errors)
+        return below(math.hypot(outside, max(splits, default=0.0)), 2)
 
     @property
     def upper_bound(self) -> float:
         """The least error is at most this: sqrt(E_0^2 + sum E_j^2)."""
-        return math.hypot(*self.split_errors)
+        found = math.hypot(*(high for _, high in self.split_errors))
+        return above(found, 2) if found else 0.0
+
+    @property
+    def _norm(self) -> Figure:
+        """Norm of the target."""
+        norm = self._estimate[1] if self.probes else self._comparison.norm
+        return self.problem.norm_figure if norm is None else norm
 
     @property
     def relative_error(self) -> float:
-        """Error over the norm of the target (0 for the zero target reached exactly)."""
-        norm = self.problem.norm
-        return self.error / norm if norm else self.error
+        """Error over the norm of the target, rounded up; 0 for a zero target reached exactly."""
+        return ratio(self.error, self._norm)
+
+    @property
+    def accuracy(self) -> float:
+        """What is proved of (error - least possible error) / norm of the target.
+
+        Without claimed bounds the least possible error counts as 0.
+        """
+        least = self.lower_bound if self.bounds else 0.0
+        gap = self.error - least
+        return ratio(above(gap) if gap > 0.0 else 0.0, self._norm)
 
     @property
     def claim(self) -> str:
         """What is proved."""
-        sense = f" (except with probability {FAILURE:g})" if self.probes else ""
-        most = "at most " if self.probes else ""
-        text = f"the product has error {most}{self.error:.6g}{sense}"
-        if self.stated_splits is None:
+        if self.probes:
+            text = (
+                f"the product has error at most {shown_above(self.error)}; a check draws "
+                f"{self.probes} random vectors anew and accepts a wrong bound with probability "
+                f"{FAILURE:g} at most"
+            )
+        else:
+            text = f"the product has error {described(self.error_interval)}"
+        if self.problem.takes_products_as_exact:
+            text += ", taking the products of the target operator as exact"
+        if not self.bounds:
             return text
         return (
-            f"{text}; no product of this architecture has an error below {self.lower_bound:.6g}, "
-            f"and the infimum is at most {self.upper_bound:.6g}"
+            f"{text}; no product of this architecture has an error below "
+            f"{shown_below(self.lower_bound)}, and the infimum is at most "
+            f"{shown_above(self.upper_bound)}"
         )
 
-    @cached_property
-    def _own_error(self) -> float:
-        """The error as the core finds it, from problem and answer alone."""
-        if self.probes:
-            return probed_error(self.problem, self.answer, self.probes)
-        return self.problem.error_of(self.answer)
-
     def check(self, steps: Steps) -> None:
-        """Expand the product (or probe it) and compute every stated figure again."""
+        """Expand the product (or probe it) and compute every claimed figure again."""
         problem, answer = self.problem, self.answer
         steps.require(
             problem.permutations == "known", "the problem takes the target in the order given"
@@ -153,30 +208,58 @@ class ButterflyCertificate(Certificate):
             type(answer) is KroneckerProduct and answer.architecture == problem.architecture,
             "the answer is a product with the asked architecture",
         )
-        error = self._own_error
-        self._compare(steps, "error", self.error, error)
-        if self.stated_splits is None:
-            steps.note("bounds were not stated; they are computed when asked for")
+        if self.probes:
+            self._check_probes(steps)
+        else:
+            own = self._comparison
+            require_interval(steps, "the error", self.error_interval, own.error)
+            require_worth(steps, own)
+        if not self.bounds:
+            steps.note("bounds were not claimed; they are computed when asked for")
             return
-        own = problem.split_errors()
+        figures = self._split_figures
         steps.require(
-            len(own) == len(self.stated_splits),
+            len(figures) == len(self.split_errors),
             "one split error is stated for the outside and for every cut",
-            f"{len(self.stated_splits)} for {len(own)}",
+            f"{len(self.split_errors)} for {len(figures)}",
         )
-        for j, (stated, right) in enumerate(zip(self.stated_splits, own, strict=True)):
-            self._compare(steps, f"split error E_{j}", stated, right)
+        for j, (interval, figure) in enumerate(zip(self.split_errors, figures, strict=False)):
+            require_interval(steps, f"split error E_{j}", interval, figure)
+        if not self.probes:
+            # A bound for factors in exact arithmetic; these are rounded to the target's dtype.
+            most = self.upper_bound + problem.rounding
+            steps.require(
+                self._comparison.error.low() <= most,
+                "the error is not above the method's own upper bound",
+                f"{self._comparison.error.low():.17g} against {most:.17g}",
+            )
 
-    def _compare(self, steps: Steps, name: str, stated: float, right: float) -> None:
-        """Require a stated figure to agree with the core's own within rounding.
-
-        An engine that sums squares in the target's precision may lose half the digits of the
-        difference, never more than sqrt(eps) / 2 of the figure beyond the rounding of the product.
-        """
-        eps = float(np.finfo(self.problem.dtype).eps)
-        allowed = self.problem.rounding + 0.5 * math.sqrt(eps) * right
+    def _check_probes(self, steps: Steps) -> None:
+        """Draw vectors and require that they confirm the bound, see `probing`."""
+        found, norm = self._estimate
+        most = above(found.high() / math.sqrt(deflation(self.probes)), 8)
         steps.require(
-            abs(stated - right) <= allowed,
-            f"{name} agrees with the core's own computation",
-            f"{stated:.17g} against {right:.17g}",
+            most <= self.error < math.inf,
+            f"{self.probes} vectors drawn now confirm the error",
+            f"they allow no bound below {most:.17g}, {self.error:.17g} is stated",
         )
+        if norm is not None:
+            most = norm.high() * math.sqrt(inflation(self.probes))
+            steps.require(
+                found.low() <= most, "zero is no better answer", f"{found.low()} against {most}"
+            )
+
+
+def require_worth(steps: Steps, own: Comparison) -> None:
+    """Require that the error is not above what is guaranteed for every target."""
+    steps.require(
+        own.error.low() <= own.guaranteed,
+        "the error is not above what peeling guarantees for every target",
+        f"{own.error.low():.17g} against {own.guaranteed:.17g}",
+    )
+
+
+def _split(value: Any) -> Interval:
+    """Return a stated split error: a pair, or one number as both bounds."""
+    low, high = value if isinstance(value, list | tuple) else (value, value)
+    return number(low, "split_errors"), number(high, "split_errors")

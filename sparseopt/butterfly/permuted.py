@@ -1,23 +1,16 @@
-"""Butterfly factorization up to unknown orders of rows and columns: the answer and its proof."""
+"""Products with rows and columns in another order: the answer where the orders are unknown."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from sparseopt.arrays import read_only
-from sparseopt.butterfly.certificate import ButterflyCertificate
-from sparseopt.certificate import Certificate, Steps
 from sparseopt.errors import ProblemError
 from sparseopt.kronecker.product import KroneckerProduct, as_operator, is_operator
 from sparseopt.serialization import json_type
-
-if TYPE_CHECKING:
-    from sparseopt.butterfly.problem import ButterflyFactorization
 
 
 @json_type
@@ -141,66 +134,3 @@ def permutation(value: Any, size: int, name: str) -> np.ndarray:
     if not np.array_equal(np.sort(order), np.arange(size)):
         raise ProblemError(f"{name} must hold every number from 0 to {size - 1} once")
     return read_only(order.astype(np.int64))
-
-
-@json_type
-@dataclass(frozen=True, eq=False)
-class PermutedButterflyCertificate(Certificate):
-    """The error of a permuted product.
-
-    No lower bound is claimed: other orders may allow a smaller error. For the orders found, ask
-    `for_these_orders`.
-
-    Parameters
-    ----------
-    problem, answer
-        What the certificate speaks of.
-    error : float
-        Frobenius error.
-    """
-
-    problem: ButterflyFactorization
-    answer: PermutedKroneckerProduct
-    error: float
-
-    @property
-    def relative_error(self) -> float:
-        """Error over the norm of the target (0 for the zero target reached exactly)."""
-        norm = self.problem.norm
-        return self.error / norm if norm else self.error
-
-    @cached_property
-    def for_these_orders(self) -> ButterflyCertificate:
-        """Error and bounds for the target with rows and columns in the orders of the answer."""
-        return ButterflyCertificate(
-            self.problem.permuted(self.answer.rows, self.answer.columns), self.answer.product
-        )
-
-    @property
-    def claim(self) -> str:
-        """What is proved."""
-        return f"with rows and columns in the orders found, the product has error {self.error:.6g}"
-
-    def check(self, steps: Steps) -> None:
-        """Check the permutations and expand the product again."""
-        problem, answer = self.problem, self.answer
-        steps.require(problem.permutations == "unknown", "the problem leaves the permutations open")
-        steps.require(
-            type(answer) is PermutedKroneckerProduct
-            and answer.product.architecture == problem.architecture,
-            "the answer is a permuted product with the asked architecture",
-        )
-        for name, order, size in zip(
-            ("rows", "columns"), (answer.rows, answer.columns), problem.shape, strict=True
-        ):
-            steps.require(
-                np.array_equal(np.sort(order), np.arange(size)), f"{name} is a permutation"
-            )
-        error = problem.error_of(answer)
-        eps = float(np.finfo(problem.dtype).eps)
-        allowed = problem.rounding + 0.5 * math.sqrt(eps) * error
-        steps.require(
-            abs(self.error - error) <= allowed,
-            "error agrees with the core's own computation",
-            f"{self.error:.17g} against {error:.17g}",
-        )

@@ -1,83 +1,153 @@
 """Errors of products too large to expand, from products with random vectors.
 
-For Gaussian vectors g_1, .., g_k and D = target - product, the estimate
-e^2 = sum |D g_i|^2 / k has mean |D|_F^2. It is small only by bad luck:
+For Gaussian vectors g_1, .., g_k and D = target - product, the estimate e^2 = sum |D g_i|^2 / k has
+mean |D|_F^2, and for 0 < t < 1 < s
 
-    P(e^2 <= t |D|_F^2) <= (t exp(1 - t))^(k / 2)    for 0 < t < 1.
+    P(e^2 <= t |D|_F^2) <= (t exp(1 - t))^(k / 2),    P(e^2 >= s |D|_F^2) <= (s exp(1 - s))^(k / 2).
 
 Proof. With the singular values of D scaled to squares w_j of sum 1, k e^2 / |D|^2 is
 sum_j w_j X_j with independent chi-square X_j of k degrees of freedom. For z > 0, Markov's
 inequality for exp(-z sum w_j X_j) gives P <= exp(z t k) prod_j (1 + 2 z w_j)^(-k / 2), and the
-product of the brackets is at least 1 + 2 z. Take 1 + 2 z = 1 / t. Complex Gaussian vectors have
-twice the degrees of freedom, so the bound holds for them with room.
+product of the brackets is at least 1 + 2 z. Take 1 + 2 z = 1 / t. For the other side, with
+0 < z < 1/2, P <= exp(-z s k) prod_j (1 - 2 z w_j)^(-k / 2), and the product of the brackets is at
+least 1 - 2 z; take 1 - 2 z = 1 / s. Complex Gaussian vectors have twice the degrees of freedom, so
+the bounds hold for complex D with room.
 
-So |D|_F <= e / sqrt(t) except with the probability on the right; t is chosen to make that FAILURE.
-The vectors must not be known to whoever makes the answer: their seed is the SHA-256 digest of the
-answer, so an answer cannot be fitted to its own vectors short of trying about 1 / FAILURE answers.
+Whoever checks draws the vectors himself, after problem, answer and bound are fixed, from the
+operating system's randomness. So a bound E below |D|_F is confirmed, e <= sqrt(t) E, with
+probability FAILURE at most, whoever made it and however; and a bound stated with room for another
+draw's e is refused with probability UNLUCKY at most, though it holds.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
+import secrets
+from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparseopt.butterfly.target import multiply
+from sparseopt.butterfly.problem import ButterflyFactorization
+from sparseopt.butterfly.target import Chain, Reader, as_double, is_operator
 from sparseopt.kronecker.product import KroneckerProduct
-
-if TYPE_CHECKING:
-    from sparseopt.butterfly.problem import ButterflyFactorization
+from sparseopt.rounding import TINY, UNIT, Figure, NormSum, gamma, sum_terms
+from sparseopt.scaling import exponent_of, largest_part, times_power
 
 FAILURE = 1e-9
-"""Probability with which a probed error is too small."""
+"""Probability with which a check confirms a bound that does not hold."""
+UNLUCKY = 1e-6
+"""Probability with which a check refuses a bound that holds and was stated with room."""
+
+# Columns multiplied at once: the shorter the sums, the less they round.
+_WIDTH = 512
+
+
+def _last(holds: Callable[[float], bool], good: float, bad: float) -> float:
+    """Return the last number, on the way from `good` to `bad`, for which something holds."""
+    for _ in range(200):
+        middle = (good + bad) / 2
+        good, bad = (middle, bad) if holds(middle) else (good, middle)
+    return good
+
+
+def _log_tail(t: float, count: int) -> float:
+    """Return the logarithm of the bound (t exp(1 - t))^(count / 2)."""
+    return -math.inf if t == 0.0 else count / 2 * (math.log(t) + 1 - t)
 
 
 @lru_cache(maxsize=64)
-def deflation(count: int) -> float:
-    """Return t with (t exp(1 - t))^(count / 2) = FAILURE, by bisection.
+def deflation(count: int, probability: float = FAILURE) -> float:
+    """Return t < 1 such that e^2 is at most t |D|^2 with this probability at most.
 
     Examples
     --------
     >>> round(deflation(64), 2)
     0.25
     """
-    aim = 2 / count * math.log(FAILURE)
-    low, high = 0.0, 1.0
-    for _ in range(200):
-        middle = (low + high) / 2
-        below = middle == 0.0 or math.log(middle) + 1 - middle < aim
-        low, high = (middle, high) if below else (low, middle)
-    return low
+    aim = math.log(probability)
+    return _last(lambda t: _log_tail(t, count) <= aim, 0.0, 1.0)
 
 
-def probed_error(problem: ButterflyFactorization, answer: KroneckerProduct, count: int) -> float:
-    """Return an upper bound of the error that holds except with probability FAILURE.
+@lru_cache(maxsize=64)
+def inflation(count: int, probability: float = FAILURE) -> float:
+    """Return s > 1 such that e^2 is at least s |D|^2 with this probability at most.
 
-    Parameters
-    ----------
-    count : int
-        Number of vectors; the bound is larger than the error by about 1 / sqrt(t), a factor of
-        3.0 for 32 vectors, 2.0 for 64 and 1.2 for 512.
-
-    Returns
-    -------
-    float
-        `count` products with the target and with the answer.
+    Examples
+    --------
+    >>> round(inflation(64), 1)
+    2.7
     """
-    numbers = answer.to_numpy()
-    digest = hashlib.sha256(str(answer.architecture).encode())
-    for factor in numbers.factors:
-        digest.update(np.ascontiguousarray(factor).tobytes())
-    rng = np.random.default_rng(int.from_bytes(digest.digest(), "little"))
+    aim = math.log(probability)
+    most = 2.0
+    while _log_tail(most, count) > aim:
+        most *= 2.0
+    return _last(lambda s: _log_tail(s, count) <= aim, most, 1.0)
+
+
+def allowance(count: int) -> float:
+    """Return the factor from an estimate to the bound that is stated for it.
+
+    1 / sqrt(t) makes it a bound; the rest is room for the estimate of whoever checks, which is the
+    larger of the two by sqrt(s / t') at most, but for UNLUCKY: s and t' for half of it each.
+
+    Examples
+    --------
+    >>> [round(allowance(count), 1) for count in (32, 64, 512)]
+    [11.7, 5.2, 1.6]
+    """
+    spread = inflation(count, UNLUCKY / 2) / deflation(count, UNLUCKY / 2)
+    return math.sqrt(spread / deflation(count))
+
+
+def estimate(
+    problem: ButterflyFactorization, answer: KroneckerProduct, count: int
+) -> tuple[Figure, Figure | None]:
+    """Return an estimate of the error by vectors drawn now, and the norm of the target.
+
+    Of an operator other than a `KroneckerProduct` the norm is not known, nor is what its products
+    round: they are taken as exact.
+
+    In blocks of 512 columns, A X is off by at most gamma(512 + blocks) |A| |X|, whose norm is at
+    most the product of both norms; F_1 .. F_L X by gamma(sum of c_l) |F_1| .. |F_L| |X|.
+    """
+    rng = np.random.default_rng(secrets.randbits(128))
     x = rng.standard_normal((problem.shape[1], count))
-    scaling = problem.scaling
-    double = [
-        f.astype(np.complex128 if f.dtype.kind == "c" else np.float64) for f in numbers.factors
-    ]
-    exact = KroneckerProduct(tuple(double), answer.architecture)
-    difference = multiply(problem.target, x * scaling) - exact.matmat(x * scaling)
-    estimate = float(np.linalg.norm(difference)) / math.sqrt(count) / scaling
-    return estimate / math.sqrt(deflation(count))
+    target = problem.target
+    norm: Figure | None = None
+    if isinstance(target, KroneckerProduct):
+        norm = problem.norm_figure
+        exponent = norm.exponent
+        y, room = _times(target, x, exponent)
+    elif is_operator(target):
+        y = as_double(np.asarray(target.matmat(x)))
+        exponent = exponent_of(largest_part(y))
+        y, room = times_power(y, -exponent), 0.0
+    else:
+        norm = problem.norm_figure
+        exponent = norm.exponent
+        y, room = _times_array(Reader(target, exponent), x, norm)
+    made, rounded = _times(answer, x, exponent)
+    difference = NormSum()
+    difference.add(y - made)
+    found, root = difference.figure(), math.sqrt(count)
+    room = (found.room + 4.0 * UNIT * found.value + room + rounded) / root
+    return Figure(found.value / root, room, exponent), norm
+
+
+def _times_array(reader: Reader, x: np.ndarray, norm: Figure) -> tuple[np.ndarray, float]:
+    """Return target times x, scaled, and a bound of the norm of what was rounded."""
+    m, n = reader.target.shape
+    y = np.zeros((m, x.shape[1]))
+    for start in range(0, n, _WIDTH):
+        columns = reader.columns(start, min(start + _WIDTH, n))
+        y = y + columns @ x[start : start + _WIDTH]
+    terms = sum_terms(min(n, _WIDTH) + 1 + n // _WIDTH, y)
+    sizes = Figure(norm.value, norm.room).high() * float(np.linalg.norm(x))
+    return y, 1.01 * (gamma(terms) + TINY) * sizes
+
+
+def _times(product: KroneckerProduct, x: np.ndarray, exponent: int) -> tuple[np.ndarray, float]:
+    """Return product times x times 2**-exponent, and a bound of the norm of what was rounded."""
+    chain = Chain(product, exponent)
+    return chain.times(x), chain.room(float(np.linalg.norm(chain.magnitudes(np.abs(x)))))

@@ -3,36 +3,42 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
-from sparseopt.butterfly.certificate import ButterflyCertificate
-from sparseopt.butterfly.expansion import CHUNK, figures, squared_norm, squared_split_error
-from sparseopt.butterfly.permuted import (
-    PermutedButterflyCertificate,
-    PermutedKroneckerProduct,
-    permutation,
+from sparseopt.arrays import require_finite
+from sparseopt.butterfly.expansion import (
+    Comparison,
+    Grid,
+    compare,
+    outside_norm,
+    split_figure,
 )
+from sparseopt.butterfly.permuted import PermutedKroneckerProduct, permutation
 from sparseopt.butterfly.target import (
+    Reader,
     accept_target,
     is_operator,
     is_tensor,
     read_columns,
+    scaled_target,
     target_dtype,
 )
-from sparseopt.certificate import Certificate
 from sparseopt.errors import ProblemError
 from sparseopt.kronecker.architecture import Architecture
 from sparseopt.kronecker.product import KroneckerProduct
 from sparseopt.problem import Problem
+from sparseopt.rounding import Figure, NormSum, sum_of_squares
+from sparseopt.scaling import exponent_of, is_safe, largest_part
 from sparseopt.serialization import json_type
 
-# Squares of numbers in this range neither overflow nor vanish when a million of them are added.
-_SAFE = 2.0**-400, 2.0**400
+# Norms of doubles in this range are computed without scaling: no square that counts is lost.
+_SAFE_NORM = 2.0**-300, 2.0**400
 
 
 @json_type
@@ -58,9 +64,15 @@ class ButterflyFactorization(Problem):
     ------
     ProblemError
         If the architecture is not chainable (naming the pair and the condition), the sizes do not
-        fit, the target is empty, ragged, of another dtype, or has NaN or infinity, or unknown
-        permutations are asked for with another architecture. Entries of an operator are checked
-        when they are read.
+        fit, the target is empty, ragged, of another dtype, has NaN or infinity, or a norm beyond
+        the range of floats, or unknown permutations are asked for with another architecture.
+        Entries of an operator are checked when they are read.
+
+    Notes
+    -----
+    Certificates speak of the real numbers behind the entries. A `KroneckerProduct` is the product
+    of its factors in exact arithmetic; the columns of another linear operator are, by definition,
+    its products with those of the identity.
 
     Examples
     --------
@@ -75,13 +87,13 @@ class ButterflyFactorization(Problem):
     target: Any
     architecture: Architecture
     permutations: str = "known"
-    certificates: ClassVar[tuple[type[Certificate], ...]] = (
-        ButterflyCertificate,
-        PermutedButterflyCertificate,
-    )
+    accuracy_is: ClassVar[str] = "error above the proven lower bound, over the norm of the target"
 
     def __post_init__(self) -> None:
         target = accept_target(self.target)
+        object.__setattr__(self, "target", target)
+        if self.kind == "array" and not math.isfinite(self._squares):
+            _require_norm(self)
         architecture = self.architecture
         if not isinstance(architecture, Architecture):
             architecture = Architecture(architecture)
@@ -100,7 +112,6 @@ class ButterflyFactorization(Problem):
                 f"shape {tuple(target.shape)}"
             )
         _require_permutations(self.permutations, architecture)
-        object.__setattr__(self, "target", target)
         object.__setattr__(self, "architecture", architecture)
 
     def to_fields(self) -> dict[str, Any]:
@@ -141,37 +152,62 @@ class ButterflyFactorization(Problem):
             return "tensor"
         return "operator" if is_operator(self.target) else "array"
 
+    @property
+    def takes_products_as_exact(self) -> bool:
+        """Whether the target is an operator that only its own products describe."""
+        return is_operator(self.target) and not isinstance(self.target, KroneckerProduct)
+
     def columns(self, start: int, stop: int) -> np.ndarray:
         """Return columns of the target as an array (m, stop - start), a view where possible."""
         return read_columns(self.target, start, stop)
 
     @cached_property
-    def scaling(self) -> float:
-        """A power of two that brings the target into a range where squares are safe; mostly 1."""
-        return self._scaling_and_norm[0]
+    def _squares(self) -> float:
+        """Sum of the squared entries, roughly, in the precision of an array; not scaled."""
+        if self.kind == "array":
+            return sum_of_squares(self.target)
+        return math.fsum(sum_of_squares(part) for part in Reader(self.target).parts())
+
+    @cached_property
+    def exponent(self) -> int:
+        """Times ``2**-exponent`` the target is in a range where squares are safe; mostly 0."""
+        if self.kind == "tensor":
+            peak = _largest_of_tensor(self.target)
+            safe = peak == 0.0 or is_safe(peak * peak * self.shape[0], 1, self.dtype)
+            return 0 if safe else exponent_of(peak)
+        safe = is_safe(self._squares, math.prod(self.shape), self.dtype)
+        return 0 if safe else self._peak_exponent()
+
+    def _peak_exponent(self) -> int:
+        """Return the exponent that brings the largest entry between 1/2 and 1."""
+        return exponent_of(max(largest_part(part) for part in Reader(self.target).parts()))
+
+    def normalized(self) -> tuple[ButterflyFactorization, int]:
+        """Return the problem for the target times ``2**-exponent``, and the exponent.
+
+        Engines solve that one: sums of squares, and of products of such, are safe. It is the
+        problem itself where the exponent is 0; `KroneckerProduct.times_power` takes the answer
+        back. Nothing is rounded, except entries below 2^-126 (single precision) or 2^-1022 of the
+        largest.
+        """
+        if not self.exponent:
+            return self, 0
+        target = scaled_target(self.target, -self.exponent)
+        problem = ButterflyFactorization(target, self.architecture, self.permutations)
+        return problem, self.exponent
 
     @cached_property
     def norm(self) -> float:
         """Frobenius norm of the target, in double precision."""
-        return self._scaling_and_norm[1]
+        return math.ldexp(self.norm_figure.value, self.norm_figure.exponent)
 
     @cached_property
-    def _scaling_and_norm(self) -> tuple[float, float]:
-        total = sum(squared_norm(chunk) for chunk in self._chunks())
-        if _SAFE[0] < total < _SAFE[1]:
-            return 1.0, math.sqrt(total)
-        peak = max(float(np.abs(chunk).max()) for chunk in self._chunks())
-        scaling = math.ldexp(1.0, min(-math.frexp(peak)[1], 1023)) if peak else 1.0
-        total = sum(squared_norm(chunk * scaling) for chunk in self._chunks())
-        return scaling, math.sqrt(total) / scaling
-
-    def _chunks(self) -> Iterator[np.ndarray]:
-        """Yield the target in groups of columns, in double precision."""
-        width = max(1, CHUNK // self.shape[0])
-        for start in range(0, self.shape[1], width):
-            columns = self.columns(start, min(start + width, self.shape[1]))
-            double = np.complex128 if columns.dtype.kind == "c" else np.float64
-            yield columns.astype(double, copy=False)
+    def norm_figure(self) -> Figure:
+        """The norm, with what rounding may have done to it."""
+        found = _norm_of(Reader(self.target))
+        if _is_safe_norm(found):
+            return found
+        return _norm_of(Reader(self.target, self._peak_exponent()))
 
     @property
     def rounding(self) -> float:
@@ -196,31 +232,41 @@ class ButterflyFactorization(Problem):
         order = permutation(rows, m, "rows"), permutation(columns, n, "columns")
         return ButterflyFactorization(self.columns(0, n)[np.ix_(*order)], self.architecture)
 
+    def compare(self, answer: KroneckerProduct | PermutedKroneckerProduct) -> Comparison:
+        """Return norm and error of an answer, with what rounding may have done to them.
+
+        One read of the target; a second one where its squares are not safe.
+        """
+        if isinstance(answer, PermutedKroneckerProduct):
+            return self.permuted(answer.rows, answer.columns).compare(answer.product)
+        found = compare(Reader(self.target), answer)
+        if _is_safe_norm(found.norm):
+            return found
+        return compare(Reader(self.target, self._peak_exponent()), answer)
+
     def error_of(self, answer: KroneckerProduct | PermutedKroneckerProduct) -> float:
         """Return the Frobenius error of an answer, in double precision; one read of the target."""
-        if isinstance(answer, PermutedKroneckerProduct):
-            return self.permuted(answer.rows, answer.columns).error_of(answer.product)
-        return math.sqrt(figures(self.target, answer, self.scaling).error) / self.scaling
+        error = self.compare(answer).error
+        return math.ldexp(error.value, error.exponent)
 
-    def split_errors(self) -> tuple[float, ...]:
+    def split_figures(self) -> tuple[Figure, ...]:
         """Return E_0, E_1, ..., the errors that no product of the architecture can avoid.
 
         E_0 is the norm of the entries outside the support of the product; E_j the least error of
         the two factors grouped at cut j of the non-redundant architecture, inside the support.
-        One batched SVD of the target per cut: dear for large matrices.
+        One batched SVD of the target per cut: expensive for large matrices.
         """
         reduced = self.architecture.reduced()
-        scaling = self.scaling
-        whole = reduced.product
-        outside = 0.0
-        if whole.nnz < self.shape[0] * self.shape[1]:
-            empty = KroneckerProduct((np.zeros(whole.values_shape),), Architecture([whole]))
-            outside = figures(self.target, empty, scaling).outside
-        errors = [
-            squared_split_error(self.target, reduced, cut, scaling)
-            for cut in range(1, len(reduced))
-        ]
-        return tuple(math.sqrt(e) / scaling for e in (outside, *errors))
+        reader = Reader(self.target, self.exponent)
+        outside, room = outside_norm(reader, Grid.of(reduced, 0)), reader.room()
+        if outside.value or room:
+            outside = Figure(outside.value, outside.room + room, self.exponent)
+        cuts = range(1, len(reduced))
+        return outside, *(split_figure(reader, reduced, cut) for cut in cuts)
+
+    def split_errors(self) -> tuple[float, ...]:
+        """Return E_0, E_1, ... of `split_figures`, in double precision."""
+        return tuple(math.ldexp(e.value, e.exponent) for e in self.split_figures())
 
     def structure(self) -> Mapping[str, str | int | bool]:
         """Say whether the orders of rows and columns are known."""
@@ -253,4 +299,34 @@ def _require_permutations(value: Any, architecture: Architecture) -> None:
             "unknown permutations are looked for only with Architecture.square_dyadic(n), whose "
             "blocks of rank one show the orders; for any other architecture order the target "
             "first and leave permutations='known'"
+        )
+
+
+def _norm_of(reader: Reader) -> Figure:
+    """Return the norm of a target; one read, two of a product of factors."""
+    norm = NormSum()
+    for part in reader.parts():
+        norm.add(part)
+    found = norm.figure()
+    return Figure(found.value, found.room + reader.room(), reader.exponent)
+
+
+def _is_safe_norm(norm: Figure) -> bool:
+    """Whether a norm is exactly zero or far from where squares of doubles are lost."""
+    return norm.high() == 0.0 or _SAFE_NORM[0] < norm.value < _SAFE_NORM[1]
+
+
+def _largest_of_tensor(tensor: Any) -> float:
+    """Return the largest magnitude in a tensor, on its device."""
+    torch = sys.modules["torch"]  # there is a tensor, so it is there
+    return float(torch.linalg.vector_norm(tensor, ord=math.inf))
+
+
+def _require_norm(problem: ButterflyFactorization) -> None:
+    """Refuse entries that are not finite, and a norm beyond the range of floats."""
+    require_finite(problem.target, "target")
+    if problem.norm_figure.high() == math.inf:
+        raise ProblemError(
+            "the norm of the target is beyond the range of floats; divide the target by a power "
+            "of two, and multiply a factor by it afterwards"
         )

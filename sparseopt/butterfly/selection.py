@@ -22,6 +22,7 @@ import numpy as np
 
 from sparseopt.butterfly.expansion import Grid, pieces
 from sparseopt.butterfly.problem import ButterflyFactorization
+from sparseopt.butterfly.target import Reader
 from sparseopt.errors import ProblemError
 from sparseopt.kronecker.architecture import Architecture
 
@@ -55,7 +56,7 @@ class ChosenArchitecture:
     architecture : Architecture
         Chainable and non-redundant.
     upper_bound : float
-        Its products reach this Frobenius error: sqrt(sum E_j^2).
+        Its products reach this Frobenius error, up to rounding: sqrt(sum E_j^2).
     """
 
     architecture: Architecture
@@ -129,7 +130,9 @@ def architecture_front(
             f"parameters with ranks up to {max_rank}; {least} are enough"
         )
     return tuple(
-        ChosenArchitecture(Architecture(path.patterns), math.sqrt(path.squared) / problem.scaling)
+        ChosenArchitecture(
+            Architecture(path.patterns), math.ldexp(math.sqrt(path.squared), problem.exponent)
+        )
         for path in front
     )
 
@@ -142,7 +145,11 @@ class _Chooser:
         self.max_nnz = max_nnz
         self.max_rank = max_rank
         # Split errors below this are rounding: counted as 0, so that fewer parameters win.
-        unit = float(np.finfo(problem.dtype).eps) * problem.norm * problem.scaling
+        self.reader = Reader(problem.target, problem.exponent)
+        norm = problem.norm_figure
+        unit = float(np.finfo(problem.dtype).eps) * math.ldexp(
+            norm.value, norm.exponent - problem.exponent
+        )
         self.negligible = (32 * unit) ** 2
         self.tails: dict[tuple[int, int], np.ndarray] = {}
         # Sizes and squared errors of the whole paths found so far that no other one beats.
@@ -236,7 +243,7 @@ class _Chooser:
         grid = Grid(1, rows, m // rows, groups, n // groups, 1)
         lost, total = np.zeros(self.max_rank + 1), 0.0
         # With min(rows, n / groups) singular values, larger ranks lose nothing.
-        for piece in pieces(self.problem.target, grid, self.problem.scaling):
+        for piece in pieces(self.reader, grid):
             squares = squares_of(piece.blocks)
             sums = squares.sum(axis=tuple(range(squares.ndim - 1)))
             total += float(sums.sum())

@@ -19,6 +19,7 @@ from sparseopt.kronecker.multiplication import Accelerator, Multiplication, Mult
 from sparseopt.kronecker.pattern import KroneckerPattern
 from sparseopt.kronecker.splitting import merge_all, permute
 from sparseopt.registry import tool
+from sparseopt.scaling import spread_power
 from sparseopt.serialization import json_type
 
 
@@ -266,6 +267,14 @@ class KroneckerProduct:
         if not is_operator(other):
             return NotImplemented
         return self._operator() - as_operator(other)
+
+    def times_power(self, exponent: int) -> KroneckerProduct:
+        """Return the product times 2**exponent, the power shared evenly among the factors.
+
+        Exact unless an entry leaves the normal range of its dtype; `ProblemError` if one overflows.
+        """
+        factors = spread_power(self.factors, exponent)
+        return KroneckerProduct(factors, self.architecture, self.compiled)
 
     def _followed_by(self, other: KroneckerProduct) -> KroneckerProduct:
         """Return ``self @ other``: the factors of both, one after the other."""

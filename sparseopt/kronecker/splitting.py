@@ -73,17 +73,22 @@ def merge(x: Any, y: Any, left: KroneckerPattern, right: KroneckerPattern) -> An
     array (a1, b1 p, q c2, d2)
         r multiplications per entry.
     """
-    blocks = left_blocks(x, left, right) @ right_blocks(y, left, right)
+    u, w = left_blocks(x, left, right), right_blocks(y, left, right)
+    # Blocks of rank one are often tiny, and broadcasting has less overhead for each.
+    blocks = u * w if u.shape[-1] == 1 else u @ w
     return from_blocks(blocks, left, right)
 
 
-def merge_all(factors: Sequence[Any], architecture: Architecture) -> Any:
+def merge_all(factors: Sequence[Any], architecture: Architecture, from_right: bool = False) -> Any:
     """Return the values of the product of all factors of a chainable architecture.
 
-    From the left, so that for a butterfly of size n the work is O(n^2), not O(n^2 log n): the
-    number of values doubles at each step.
+    From one end to the other, so that for a butterfly of size n the work is O(n^2), not
+    O(n^2 log n): the number of values doubles at each step. From the right the blocks are wide,
+    which is faster for the last factors of a long chain.
     """
-    pairs = zip(factors, architecture, strict=True)
+    pairs = list(zip(factors, architecture, strict=True))
+    if from_right:
+        return reduce(lambda two, one: _merge_pair(one, two), reversed(pairs))[0]
     return reduce(_merge_pair, pairs)[0]
 
 
@@ -91,12 +96,6 @@ def _merge_pair(
     one: tuple[Any, KroneckerPattern], two: tuple[Any, KroneckerPattern]
 ) -> tuple[Any, KroneckerPattern]:
     return merge(one[0], two[0], one[1], two[1]), one[1].product(two[1])
-
-
-def cheapest_cut(architecture: Architecture) -> int:
-    """Return the cut whose two grouped factors hold the fewest values, 1 .. L - 1."""
-    cuts = range(1, len(architecture))
-    return min(cuts, key=lambda h: architecture[:h].product.nnz + architecture[h:].product.nnz)
 
 
 def lift(factors: Sequence[Any], architecture: Architecture) -> tuple[Any, ...]:

@@ -93,8 +93,8 @@ def test_forged_answers_are_refused() -> None:
     swapped = replace(answer, rows=answer.rows[::-1].copy())
     for wrong in (
         replace(certificate, answer=swapped),
-        replace(certificate, error=certificate.error * 0.99),
-        replace(certificate, error=float("nan")),
+        replace(certificate, stated_error=(0.0, certificate.error * 0.99)),
+        replace(certificate, stated_error=(0.0, float("nan"))),
     ):
         assert not check_certificate(wrong, problem, wrong.answer).ok
     broken = replace(answer)

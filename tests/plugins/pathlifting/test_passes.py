@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sparseopt_pathlifting.combos import combos_of, shifted, summed, wanted_combos
+from sparseopt_pathlifting.passes import power_sums
 
 import sparseopt as so
 from sparseopt.network import (
@@ -32,8 +34,6 @@ from sparseopt.network.cells import (
     pool_positions,
     total_map,
 )
-from sparseopt_pathlifting.combos import combos_of, shifted, summed, wanted_combos
-from sparseopt_pathlifting.passes import power_sums
 
 
 def plain(net: Network, q: float) -> np.ndarray:

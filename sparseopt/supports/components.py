@@ -1,0 +1,57 @@
+"""The rectangles of two supports, and which of them overlap.
+
+For supports I (m x r) and J (r x n), term k is a rank-one matrix on the rectangle of rows I[:, k]
+and columns J[k, :]. Two terms belong to one component when a chain of overlapping rectangles
+joins them; components share no cell, so the squared error splits into one part per component and
+the cells that no rectangle covers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def components(left: np.ndarray, right: np.ndarray) -> list[tuple[list[int], np.ndarray]]:
+    """Return the classes of terms joined by overlapping rectangles, each with its cells.
+
+    Parameters
+    ----------
+    left, right : bool array (m, r), (r, n)
+        Supports.
+
+    Returns
+    -------
+    list of (list of int, bool array (m, n))
+        Terms of one component in ascending order, and the cells they cover together. Terms with
+        an empty rectangle belong to none. O(r^2 (m + n) + m n r).
+    """
+    # Sums of zeros and ones are only compared with 0, so single precision is exact enough.
+    rows = left.astype(np.float32)
+    columns = right.astype(np.float32)
+    overlap = (rows.T @ rows > 0) & (columns @ columns.T > 0)
+    waiting = [k for k in range(left.shape[1]) if overlap[k, k]]
+    found = []
+    while waiting:
+        terms, frontier = set(), {waiting[0]}
+        while frontier:
+            terms |= frontier
+            reached = np.flatnonzero(overlap[list(frontier)].any(axis=0))
+            frontier = set(reached.tolist()) - terms
+        chosen = sorted(terms)
+        cells = rows[:, chosen] @ columns[chosen] > 0
+        found.append((chosen, cells))
+        waiting = [k for k in waiting if k not in terms]
+    return found
+
+
+def is_tractable(left: np.ndarray, right: np.ndarray) -> bool:
+    """Whether any two rectangles are disjoint or identical: then block SVDs are optimal.
+
+    Source: Le, Riccietti, Gribonval, "Spurious valleys, NP-hardness, and tractability of sparse
+    matrix factorization with fixed support", arXiv 2112.00386, Theorem 3.3.
+    """
+    return all(
+        np.array_equal(left[:, terms[0]], left[:, k]) and np.array_equal(right[terms[0]], right[k])
+        for terms, _ in components(left, right)
+        for k in terms[1:]
+    )
