@@ -60,11 +60,6 @@ from sparseopt.finding import (
     Severity as Severity,
     SupportFigure as SupportFigure,
 )
-from sparseopt.supports import (
-    FixedSupportCertificate as FixedSupportCertificate,
-    FixedSupportFactorization as FixedSupportFactorization,
-    SupportedFactors as SupportedFactors,
-)
 from sparseopt.kronecker import (
     Architecture as Architecture,
     KroneckerPattern as KroneckerPattern,
@@ -173,6 +168,11 @@ from sparseopt.sparse_training import (
     SparseTraining as SparseTraining,
     TrainingCertificate as TrainingCertificate,
     TrainingVerdict as TrainingVerdict,
+)
+from sparseopt.supports import (
+    FixedSupportCertificate as FixedSupportCertificate,
+    FixedSupportFactorization as FixedSupportFactorization,
+    SupportedFactors as SupportedFactors,
 )
 from sparseopt.verdict import (
     Accepted as Accepted,

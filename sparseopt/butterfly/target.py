@@ -10,7 +10,6 @@ import scipy.sparse
 
 from sparseopt.arrays import read_only, require_finite
 from sparseopt.errors import ProblemError
-from sparseopt.kronecker.pattern import KroneckerPattern
 from sparseopt.kronecker.product import KroneckerProduct, apply_factor
 from sparseopt.rounding import TINY, NormSum, gamma, sum_terms
 from sparseopt.scaling import exponent_of, largest_part, times_power

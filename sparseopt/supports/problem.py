@@ -20,7 +20,7 @@ from sparseopt.supports.components import is_tractable
 from sparseopt.supports.factors import SupportedFactors
 
 if TYPE_CHECKING:
-    from sparseopt.supports.certificate import FixedSupportCertificate
+    pass
 
 
 @json_type

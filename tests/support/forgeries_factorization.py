@@ -120,7 +120,10 @@ def supports() -> Iterator[tuple[str, FixedSupportCertificate]]:
     yield "supports not attained", FixedSupportCertificate(exchange, limit, closedness=proof)
     other = replace(close, attainment="suspected_not_attained")
     yield "supports suspected", FixedSupportCertificate(exchange, other, closedness=proof)
-    yield "supports attained by a proof", FixedSupportCertificate(*overlapping(), closedness=closed())
+    yield (
+        "supports attained by a proof",
+        FixedSupportCertificate(*overlapping(), closedness=closed()),
+    )
     nothing = SupportedFactors(np.zeros((2, 2)), np.zeros((2, 3)))
     yield "supports nothing", FixedSupportCertificate(overlapping()[0], nothing)
     zero = so.FixedSupportFactorization(np.zeros((2, 2)), FULL)
@@ -233,18 +236,21 @@ def cancelling() -> Iterator[Forgery]:
         yield f"rounding {big:g}: error 0", so.ButterflyCertificate(problem, half, (0.0, 0.0))
         pair = SupportedFactors(np.full((2, 2), big), np.array([[big, big], [-big, -big]]))
         fixed = so.FixedSupportFactorization(np.full((2, 2), 0.3), FULL)
-        yield f"supports cancelling {big:g}: error 0", FixedSupportCertificate(
-            fixed, pair, (0.0, 0.0), 0.0
+        yield (
+            f"supports cancelling {big:g}: error 0",
+            FixedSupportCertificate(fixed, pair, (0.0, 0.0), 0.0),
         )
-        yield f"supports cancelling {big:g}: error 0, attained", FixedSupportCertificate(
-            fixed, replace(pair, attainment="attained"), (0.0, 1e-9), 0.0
+        yield (
+            f"supports cancelling {big:g}: error 0, attained",
+            FixedSupportCertificate(fixed, replace(pair, attainment="attained"), (0.0, 1e-9), 0.0),
         )
     one = so.FixedSupportFactorization([[1.0]], [[[1, 1]], [[1], [1]]])
     huge = SupportedFactors(np.full((1, 2), 1e200), np.full((2, 1), 1e200))
     for bound in (0.0, 1e300, np.inf):
         for high in (0.0, 1.0, 1e300, np.inf):
-            yield f"supports overflowing: {high}, {bound}", FixedSupportCertificate(
-                one, huge, (0.0, high), bound
+            yield (
+                f"supports overflowing: {high}, {bound}",
+                FixedSupportCertificate(one, huge, (0.0, high), bound),
             )
     short = so.Architecture([(1, 1, 1, 1)] * 3)
     overflow = so.KroneckerProduct([np.full((1, 1, 1, 1), 1e200)] * 3, short)
@@ -255,7 +261,9 @@ def cancelling() -> Iterator[Forgery]:
     ones, last = np.ones((1, 2, 2, 1)), np.array([[1.0, 1.0], [0.0, 0.0]]).reshape(1, 2, 2, 1)
     large = np.array([[1e17, 1.0], [0.0, 0.0]]).reshape(1, 2, 2, 1)
     lost = np.array([[1e17, 0.0], [0.0, 0.0]]).reshape(1, 2, 2, 1)
-    given = so.ButterflyFactorization(so.KroneckerProduct([large, ones], architecture), architecture)
+    given = so.ButterflyFactorization(
+        so.KroneckerProduct([large, ones], architecture), architecture
+    )
     answer = so.KroneckerProduct([lost, last], architecture)
     yield "a target that is a product: error 0", so.ButterflyCertificate(given, answer, (0.0, 0.0))
 
@@ -301,8 +309,9 @@ def false_bounds() -> Iterator[Forgery]:
     )
     problem = so.ButterflyFactorization(hadamard, SMALL)
     tiny = so.ButterflyCertificate(problem, exact).error_interval
-    yield "Hadamard: no product below 1.66e-15", so.ButterflyCertificate(
-        problem, exact, tiny, ((0.0, 0.0), (1.66e-15, 1e-12))
+    yield (
+        "Hadamard: no product below 1.66e-15",
+        so.ButterflyCertificate(problem, exact, tiny, ((0.0, 0.0), (1.66e-15, 1e-12))),
     )
     rng = np.random.default_rng(7)
     lu = so.FixedSupportFactorization(rng.standard_normal((2, 2)), LU)
@@ -317,7 +326,10 @@ def false_bounds() -> Iterator[Forgery]:
             yield f"{name}: lower bound without room", replace(certificate, stated_bound=bound)
     big = SupportedFactors(np.full((1, 2), 1e10), np.array([[1e10], [-1e10]]), "attained")
     one = so.FixedSupportFactorization([[1.0]], [[[1, 1]], [[1], [1]]])
-    yield "supports: lower bound by huge factors", FixedSupportCertificate(one, big, (0.0, 1.0), 1e6)
+    yield (
+        "supports: lower bound by huge factors",
+        FixedSupportCertificate(one, big, (0.0, 1.0), 1e6),
+    )
     wide = np.ones((2, 9000), np.float32)
     many = so.FixedSupportFactorization(wide, [np.ones((2, 1)), np.ones((1, 9000))])
     off = SupportedFactors(
@@ -407,8 +419,9 @@ def false_permutations() -> Iterator[Forgery]:
     (_, exact), (_, certificate) = permutations()
     problem, answer = certificate.problem, certificate.answer
     swapped = replace(answer, rows=answer.rows[::-1].copy())
-    yield "permuted: other rows", stated(
-        replace(certificate, answer=swapped), 0.0, certificate.error
+    yield (
+        "permuted: other rows",
+        stated(replace(certificate, answer=swapped), 0.0, certificate.error),
     )
     known = so.ButterflyFactorization(problem.target, DYADIC)
     yield "permuted: orders are known", replace(certificate, problem=known)
@@ -447,8 +460,9 @@ def false_factors() -> Iterator[Forgery]:
             spoilt[0, 0] = value
             pair = replace(SupportedFactors(np.eye(2), np.eye(2)), **{side: spoilt})
             for high in (0.0, 1.0, np.inf, NAN):
-                yield f"supports: {name} in {side}, {high}", FixedSupportCertificate(
-                    wide, pair, (0.0, high), 0.0
+                yield (
+                    f"supports: {name} in {side}, {high}",
+                    FixedSupportCertificate(wide, pair, (0.0, high), 0.0),
                 )
     odd = 2**53 + 1
     for side in ("left", "right"):
@@ -458,12 +472,14 @@ def false_factors() -> Iterator[Forgery]:
         yield f"supports: integers in {side}", FixedSupportCertificate(one, pair, (0.0, 0.0), 0.0)
     longer = np.array([[np.longdouble(1) + np.longdouble(2) ** -60]])
     one = so.FixedSupportFactorization([[1.0]], [[[1]], [[1]]])
-    yield "supports: long doubles", FixedSupportCertificate(
-        one, SupportedFactors(longer, np.eye(1)), (0.0, 0.0), 0.0
+    yield (
+        "supports: long doubles",
+        FixedSupportCertificate(one, SupportedFactors(longer, np.eye(1)), (0.0, 0.0), 0.0),
     )
     matrix = np.eye(2).view(np.matrix)
-    yield "supports: a matrix class", FixedSupportCertificate(
-        wide, SupportedFactors(matrix, np.eye(2))
+    yield (
+        "supports: a matrix class",
+        FixedSupportCertificate(wide, SupportedFactors(matrix, np.eye(2))),
     )
     listed = SupportedFactors([[1.0, 0.0], [0.0, 1.0]], np.eye(2))  # type: ignore[arg-type]
     yield "supports: lists", FixedSupportCertificate(wide, listed, (0.0, 1.0), 0.0)
@@ -493,8 +509,9 @@ def false_infima() -> Iterator[Forgery]:
     yield "infimum: a word of its own", claimed("surely", proof)
     yield "infimum: unknown with a proof of something else", claimed("unknown", proof_of_closed)
     other, exact = overlapping()
-    yield "infimum: of closed supports suspected", claimed(
-        "suspected_not_attained", proof_of_closed, other, exact
+    yield (
+        "infimum: of closed supports suspected",
+        claimed("suspected_not_attained", proof_of_closed, other, exact),
     )
     yield "infimum: not attained, of other supports", claimed("not_attained", proof_of_closed)
     yield "infimum: attained, of other supports", claimed("attained", proof, other, exact)
@@ -503,8 +520,9 @@ def false_infima() -> Iterator[Forgery]:
         given = so.FixedSupportFactorization(target, LU)
         yield f"infimum: the limit has {name}", claimed("not_attained", proof, given)
     rounded = so.FixedSupportFactorization([[0.0, 1.0], [1.0, 0.0]], LU)
-    yield "infimum: the limit rounds to the target", claimed(
-        "not_attained", shifted(proof), rounded
+    yield (
+        "infimum: the limit rounds to the target",
+        claimed("not_attained", shifted(proof), rounded),
     )
     complex_ = so.FixedSupportFactorization(np.array([[0, 1], [1, 0]], complex), LU)
     yield "infimum: proved for the reals only", claimed("not_attained", proof, complex_)
@@ -516,7 +534,10 @@ def false_infima() -> Iterator[Forgery]:
     tractable = so.FixedSupportFactorization(np.eye(2), FULL)
     whole = SupportedFactors(np.eye(2), np.eye(2))
     broken = replace(proof_of_closed, problem=so.Closedness(list(FULL)))
-    yield "infimum: a broken proof that is not needed", claimed("attained", broken, tractable, whole)
+    yield (
+        "infimum: a broken proof that is not needed",
+        claimed("attained", broken, tractable, whole),
+    )
 
 
 def shifted(proof: Any) -> Any:
