@@ -80,8 +80,8 @@ def shown_above(value: float, digits: int = 6) -> str:
 
     Examples
     --------
-    >>> shown_above(1 / 3), shown_above(0.25), shown_above(float("inf"))
-    ('0.333334', '0.25', 'inf')
+    >>> shown_above(1 / 3), shown_above(0.25), shown_above(float("inf")), shown_above(1e-323)
+    ('0.333334', '0.25', 'inf', '9.88132e-324')
     """
     return _shown(value, digits, ROUND_CEILING)
 
@@ -100,8 +100,10 @@ def shown_below(value: float, digits: int = 6) -> str:
 def _shown(value: float, digits: int, rounding: str) -> str:
     if not math.isfinite(value):
         return str(value)
-    exact = Decimal(value)
-    return f"{float(Context(prec=digits, rounding=rounding).plus(exact)):.{digits}g}"
+    rounded = Context(prec=digits, rounding=rounding).plus(Decimal(value))
+    text = f"{float(rounded):.{digits}g}"
+    # Below the normal range a float has fewer digits than it takes to be on the right side.
+    return text if Decimal(text) == rounded else f"{rounded:.{digits}g}"
 
 
 def _split(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -304,16 +306,19 @@ class NormSum:
     def __init__(self) -> None:
         self._squares: list[float] = []
         self._is_zero = True
+        self._terms = 0
 
     def add(self, array: np.ndarray) -> None:
         """Take an array in."""
         square = sum_of_squares(array)
         self._squares.append(square)
         self._is_zero = self._is_zero and square == 0.0 and not array.any()
+        self._terms = max(self._terms, min(2 * array.size, 2 * _ROW))
 
     def figure(self) -> Figure:
         """Return the norm of all that was added."""
         if self._is_zero:
             return Figure(0.0, 0.0)
         value = math.sqrt(_exact_sum(self._squares))
-        return Figure(value, value * gamma(_ROW + 8) + TINY)
+        # A root halves the relative error of the sum, see `sum_of_squares`.
+        return Figure(value, value * gamma(self._terms // 2 + 8) + TINY)

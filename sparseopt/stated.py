@@ -58,6 +58,11 @@ def described(interval: Interval) -> str:
     return f"at most {shown_above(high)}, of which at most {rounding} is rounding"
 
 
+def gap(most: float, least: float) -> float:
+    """Return an upper bound of the difference of an upper and a lower bound."""
+    return above(most - least) if most > least else 0.0
+
+
 def ratio(numerator: float, norm: Figure) -> float:
     """Return an upper bound of a nonnegative number over a norm; 0 for 0 over 0."""
     if numerator == 0.0:

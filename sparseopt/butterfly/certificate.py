@@ -15,7 +15,7 @@ from sparseopt.errors import ProblemError
 from sparseopt.kronecker.product import KroneckerProduct
 from sparseopt.rounding import ROOMS, Figure, above, below, shown_above, shown_below
 from sparseopt.serialization import json_type
-from sparseopt.stated import Interval, described, number, ratio, require_interval, stated
+from sparseopt.stated import Interval, described, gap, number, ratio, require_interval, stated
 
 _MOST_PROBES = 4096
 
@@ -173,9 +173,9 @@ class ButterflyCertificate(Certificate):
 
         Without claimed bounds the least possible error counts as 0.
         """
-        least = self.lower_bound if self.bounds else 0.0
-        gap = self.error - least
-        return ratio(above(gap) if gap > 0.0 else 0.0, self._norm)
+        if not self.bounds:
+            return self.relative_error
+        return ratio(gap(self.error, self.lower_bound), self._norm)
 
     @property
     def claim(self) -> str:

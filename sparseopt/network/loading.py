@@ -33,6 +33,12 @@ def load_network(source: Any, example: Any = None) -> Network:
         If the source cannot be read, or computes something that is not a DAG ReLU network; the
         message names the node, the operator and the reason.
 
+    Notes
+    -----
+    Files are data: no code of a file is run and nothing is unpickled, whoever made it, and what a
+    file asks for is bounded before it is made (see `sparseopt.limits`). A ``torch.nn.Module`` is
+    a program of yours, and is run.
+
     Examples
     --------
     >>> import networkx as nx

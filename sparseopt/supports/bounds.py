@@ -49,9 +49,9 @@ class ScaledTarget:
         powers = np.array([exponent_of(largest_part(column)) for column in x.T], dtype=int)
         x, y = _ldexp(x, -powers), _ldexp(y, (powers - self.exponent)[:, None])
         columns, rows = (np.sqrt(_squares(part)) for part in (x.T, y))
-        size = float(columns @ rows)
         residual = NormSum()
         with np.errstate(over="ignore", invalid="ignore"):
+            size = float(columns @ rows)
             residual.add(self.matrix - x @ y)
         found = residual.figure()
         terms = sum_terms(x.shape[1], x, y)
@@ -134,6 +134,6 @@ def _ldexp(array: np.ndarray, powers: np.ndarray) -> np.ndarray:
 
 
 def _squares(rows: np.ndarray) -> np.ndarray:
-    """Return the squared norm of each row."""
-    with np.errstate(over="ignore"):
+    """Return the squared norm of each row; not finite if it overflows."""
+    with np.errstate(over="ignore", invalid="ignore"):
         return np.asarray(np.vecdot(rows, rows).real)

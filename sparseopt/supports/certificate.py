@@ -11,9 +11,9 @@ import numpy as np
 
 from sparseopt.certificate import Certificate, Steps, proves
 from sparseopt.errors import ProblemError
-from sparseopt.rounding import ROOMS, Figure, above, shown_above, shown_below
+from sparseopt.rounding import ROOMS, Figure, shown_above, shown_below
 from sparseopt.serialization import json_type
-from sparseopt.stated import Interval, described, number, ratio, require_interval, stated
+from sparseopt.stated import Interval, described, gap, number, ratio, require_interval, stated
 from sparseopt.supports.bounds import Optimum, ScaledTarget, optimum
 from sparseopt.supports.components import is_tractable
 from sparseopt.supports.factors import ATTAINMENTS, SupportedFactors
@@ -120,8 +120,7 @@ class FixedSupportCertificate(Certificate):
     @property
     def gap(self) -> float:
         """The error is above the least possible one by at most this."""
-        gap = self.error - self.lower_bound
-        return above(gap) if gap > 0.0 else 0.0
+        return gap(self.error, self.lower_bound)
 
     @property
     def relative_error(self) -> float:
