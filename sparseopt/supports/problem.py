@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,13 +19,10 @@ from sparseopt.supports.bounds import ScaledTarget
 from sparseopt.supports.components import is_tractable
 from sparseopt.supports.factors import SupportedFactors
 
-if TYPE_CHECKING:
-    pass
-
 
 @json_type
 @dataclass(frozen=True, eq=False)
-class FixedSupportFactorization(Problem[SupportedFactors, "FixedSupportCertificate"]):
+class FixedSupportFactorization(Problem[SupportedFactors, Any]):
     """Minimize ``|A - X Y|`` (Frobenius) over factors with given supports.
 
     Parameters
