@@ -14,13 +14,39 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.finding_rules",
         "sparseopt.verifying",
     ),
+    "forgeries_closedness": (
+        "sparseopt.evidence",
+        "sparseopt.exact",
+        "sparseopt.sparse_training",
+        *(
+            f"sparseopt.closedness.{name}"
+            for name in (
+                "branch",
+                "cases",
+                "certificate",
+                "chain_cases",
+                "chains",
+                "closed",
+                "exclusion",
+                "external",
+                "laurent",
+                "limits",
+                "masked",
+                "nearest",
+                "not_closed",
+                "polynomials",
+                "problem",
+            )
+        ),
+    ),
 }
 """Name of a module of forgeries to the judging modules that its certificates run through."""
 
 SKIP = (
     "claim", "explain", "describe", "evaluate", "structure", "undecided", "__str__",
-    "explain_exclusion", "marked_cells", "show", "remember", "remembered", "judgement",
-    "read_text", "_headed", "_joined", "_accuracy_lines",
+    "explain_exclusion", "marked_cells", "show", "remember", "remembered", "judgement", "proves",
+    "read_text", "_headed", "_joined", "_accuracy_lines", "_shown_place", "brief", "_sentence",
+    "_sentences",
 )  # fmt: skip
 """Functions that only make words or figures and judge nothing."""
 
@@ -30,15 +56,16 @@ def read(entry: Any) -> Any:
     return so.from_json(entry) if isinstance(entry, str) else entry
 
 
-def outcome(entry: Any) -> str:
-    """Return the outcome of an entry: a certificate, a JSON text, or a function that verifies.
+def judged(entry: Any) -> tuple[str, str]:
+    """Return outcome and last line of an entry: a certificate, a text, or a function that verifies.
 
-    What cannot be read is refused.
+    What cannot be read is refused, with the error as its line.
     """
     try:
-        return entry().outcome if callable(entry) else so.verify(read(entry)).outcome
-    except so.ProblemError:
-        return "refused"
+        check = entry() if callable(entry) else so.verify(read(entry))
+    except so.ProblemError as error:
+        return "refused", str(error)
+    return check.outcome, check.details[-1] if check.outcome == "refused" and check.details else ""
 
 
 class Bank:
@@ -46,13 +73,22 @@ class Bank:
 
     def __init__(self, module: str) -> None:
         found = importlib.import_module(module)
-        self.entries = [(entry, False) for _, entry in found.forged()]
-        self.entries += [(entry, True) for _, entry in found.honest()]
+        entries = [(entry, False) for _, entry in found.forged()]
+        entries += [(entry, True) for _, entry in found.honest()]
+        self.entries = [(entry, honest, judged(entry)) for entry, honest in entries]
 
-    def right(self) -> bool:
-        """Return whether every verdict is right; on a fault its entry moves to the front."""
-        for i, (entry, honest) in enumerate(self.entries):
-            if (outcome(entry) == "accepted") is not honest:
+    def sound(self) -> bool:
+        """Return whether all honest entries are accepted, and no forged one is."""
+        return all((found[0] == "accepted") is honest for _, honest, found in self.entries)
+
+    def unmoved(self) -> bool:
+        """Return whether every verdict is as before, and every refusal for the same reason.
+
+        The reason counts because what one line lets through often ends in an exception further
+        on. The entry that moved goes to the front.
+        """
+        for i, (entry, _, before) in enumerate(self.entries):
+            if judged(entry) != before:
                 self.entries.insert(0, self.entries.pop(i))
                 return False
         return True

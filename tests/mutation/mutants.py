@@ -2,8 +2,9 @@
 
 A mutant changes one place of one function: a refusal is left out, a comparison or a sign turned,
 an "and" made an "or", a "not" dropped, a whole number moved by one. It is killed if some forged
-certificate is then accepted, or some honest one refused. What survives is either a side condition
-without a test, or equivalent; equivalent ones are listed by name, with the reason.
+certificate is then accepted or refused by another line, or some honest one refused. What survives
+is either a side condition without a test, or equivalent; equivalent ones are listed by name, with
+the reason.
 """
 
 from __future__ import annotations
@@ -238,7 +239,7 @@ def planted(mutant: Mutant) -> Iterator[None]:
 
 
 def survives(mutant: Mutant, judge: Callable[[], bool], seconds: float = 60.0) -> bool:
-    """Return whether `judge`, true where all verdicts are right, does not see the fault."""
+    """Return whether `judge`, true where all is as it should be, does not see the fault."""
     with planted(mutant):
         try:
             with limited(seconds):
