@@ -20,7 +20,7 @@ from sparseopt.supports.components import is_tractable
 from sparseopt.supports.factors import SupportedFactors
 
 if TYPE_CHECKING:
-    pass
+    from sparseopt.supports.certificate import FixedSupportCertificate  # noqa: F401
 
 
 @json_type
