@@ -23,46 +23,48 @@ from sparseopt_kronecker.permutation_search import OrderSearch
 # The first floor finds exact products. Of the others, those an order of magnitude above the usual
 # noise of a per cent recover most, so they come first.
 FLOORS = (1e-10, 0.1, 0.3, 0.03, 1e-2, 3e-3)
-# Controls run only this many: without structure no floor is better than another. Small targets run
-# no more either: they are as easily found, and there chance matters most: both are treated alike.
+# The comparison with controls runs only this many: without structure no floor is better than
+# another. Small targets run no more either: they are as easily found.
 _FEW = 2
 _SMALL = 16
-# Above this size errors of structureless matrices differ by chance by a thousandth only: controls
-# run one floor in one orientation.
+# Above this size the comparison runs one floor in one orientation.
 _LARGE = 64
-# Where controls are searched less than the target, their errors are up to 2 % larger; a structure
-# that lowers the error by less than this share is not seen.
+# A structure that lowers the error by less than this share is not told from chance, nor is one
+# that a model of the errors expects once in a thousand times; see `structure_threshold`.
 _CONTRAST = 0.9
+_MODEL_LEVEL = 1e-3
 
 
 @dataclass(frozen=True)
 class PermutedHierarchical(so.Solver[so.ButterflyFactorization]):
     """Find the orders of rows and columns, then factorize with these orders.
 
-    Unless the product is exact, the answer is compared with the same search on copies with shuffled
-    entries, see `structure_threshold`; if it is not clearly better, the target has no butterfly
-    structure that can be told from chance.
+    Unless the product is exact, the answer is compared with what the same search finds on copies of
+    the target with shuffled entries: a permutation test. A matrix whose entries stand in an order
+    that is random among all their orders has a smaller error than all copies with probability
+    1 / (controls + 1) at most, whatever the entries are; so that is the level at which structure
+    is accepted. Nothing else is claimed. Beyond that the error must be clearly smaller, see
+    `structure_threshold`: a caution that rests on a model and makes mistakes rarer, for many
+    kinds of entries far rarer.
 
     Parameters
     ----------
     starts : int
         Starting pairs of columns at each depth of the search.
     controls : int
-        Number of shuffled copies, at least 2; 0 chooses by the size: 160 / n, from 3 to 40.
-        Errors of structureless matrices differ the less the larger they are.
-    level : float
-        Probability with which a matrix without structure may be taken for one with structure.
+        Number of shuffled copies, at least 2; 0 chooses by the size: 160 / n, from 3 to 40. A
+        structureless matrix is accepted with probability 1 / (controls + 1) at most: ask for 999
+        to have 1e-3.
     """
 
     starts: int = 32
     controls: int = 0
-    level: float = 1e-3
 
     def __post_init__(self) -> None:
-        if self.starts < 1 or self.controls < 0 or self.controls == 1 or not 0 < self.level < 1:
+        if self.starts < 1 or self.controls < 0 or self.controls == 1:
             raise so.ProblemError(
-                "starts must be at least 1, controls 0 or at least 2 and level in (0, 1), got "
-                f"{self.starts!r}, {self.controls!r} and {self.level!r}"
+                "starts must be at least 1 and controls 0 or at least 2, got "
+                f"{self.starts!r} and {self.controls!r}"
             )
 
     def accepts(self, problem: so.ButterflyFactorization) -> so.Accepted | so.Refused:
@@ -85,7 +87,7 @@ class PermutedHierarchical(so.Solver[so.ButterflyFactorization]):
         floors = FLOORS[:_FEW] if problem.shape[0] <= _SMALL else FLOORS
         found = search.best(matrix, floors, "searching the permutations")
         if not search.is_exact(found):
-            self._require_structure(search, matrix, found.error)
+            self._require_structure(search, matrix)
         product = found.product.times_power(exponent)
         answer = so.PermutedKroneckerProduct(product, found.rows, found.columns)
         return answer, so.PermutedButterflyCertificate(problem, answer)
@@ -94,12 +96,17 @@ class PermutedHierarchical(so.Solver[so.ButterflyFactorization]):
         """Predict the seconds of a noisy search with its control."""
         return 3e-3 * problem.shape[0] + 2e-7 * problem.shape[0] ** 3
 
-    def _require_structure(self, search: _Search, matrix: np.ndarray, error: float) -> None:
-        """Raise `Inconclusive` unless the error is clearly below those of shuffled copies."""
+    def _require_structure(self, search: _Search, matrix: np.ndarray) -> None:
+        """Raise `Inconclusive` unless the error is clearly below those of shuffled copies.
+
+        Target and copies go through one and the same search, which is shorter than the target's
+        own: only then are they exchangeable if the order of the entries is random.
+        """
         size = matrix.shape[0]
         count = self.controls or max(3, min(40, 160 // size))
         large = size > _LARGE
         floors, flips = (FLOORS[1:2], (False,)) if large else (FLOORS[:_FEW], (False, True))
+        error = search.best(matrix, floors, "comparing with shuffled copies", flips).error
         rng = search.context.rng()
         errors: list[float] = []
         for i in range(count):
@@ -112,7 +119,7 @@ class PermutedHierarchical(so.Solver[so.ButterflyFactorization]):
                     f"{error:.4g}, and entries shuffled at random allow {control.error:.4g}"
                 )
             errors.append(control.error)
-        threshold = structure_threshold(errors, size, matrix.dtype.kind == "c", self.level)
+        threshold = structure_threshold(errors, size, matrix.dtype.kind == "c", _MODEL_LEVEL)
         threshold = min(threshold, _CONTRAST * min(errors))
         if error > threshold:
             raise so.Inconclusive(
@@ -124,7 +131,10 @@ class PermutedHierarchical(so.Solver[so.ButterflyFactorization]):
 
 
 def structure_threshold(errors: list[float], size: int, is_complex: bool, level: float) -> float:
-    """Return the error below which a matrix differs from structureless ones, given those of such.
+    """Return the error below which a matrix seems to differ from structureless ones.
+
+    By a model of the errors, which proves nothing: of sparse Gaussian matrices, whose errors spread
+    more than it foresees, one in eighty was below.
 
     Dyadic products of size n = 2^L have n (L + 1) degrees of freedom: 2 n L values, less one scale
     for each of the n columns at each of the L - 1 cuts. The other ``k = n^2 - n (L + 1)`` entries
@@ -134,8 +144,6 @@ def structure_threshold(errors: list[float], size: int, is_complex: bool, level:
     many orders spreads less. That model has the right left tail: with few constraints (at n = 4,
     k = 4) small errors are not rare. Entries with heavy tails spread more, so the spread seen among
     the controls counts too: Student's prediction of one more logarithm. The smaller of both holds.
-    Whatever the entries, a matrix whose order is random among all orders of its entries is below
-    all controls with probability 1 / (controls + 1) only.
 
     Parameters
     ----------
@@ -145,7 +153,7 @@ def structure_threshold(errors: list[float], size: int, is_complex: bool, level:
         n, at least 4.
     is_complex : bool
     level : float
-        Probability to fall below by chance.
+        Probability to fall below by chance, if the model holds.
 
     Examples
     --------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -142,7 +144,7 @@ def test_equal_seeds_give_equal_answers_and_time_limits_hold() -> None:
         so.solve(unknown(np.random.default_rng(0).standard_normal((64, 64))), time_limit=0.05)
 
 
-@pytest.mark.parametrize("options", [{"starts": 0}, {"controls": 1}, {"level": 0.0}])
+@pytest.mark.parametrize("options", [{"starts": 0}, {"controls": 1}, {"controls": -1}])
 def test_bad_options_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(so.ProblemError, match="starts must be"):
         PermutedHierarchical(**options)  # type: ignore[arg-type]
@@ -193,3 +195,57 @@ def test_the_threshold_is_where_chance_allows_one_in_a_thousand() -> None:
     assert structure_threshold([0.5, 0.6], 8, True, 0.01) < structure_threshold(
         [0.54, 0.56], 8, True, 0.01
     )
+
+
+def accepted_sparse(n: int, count: int, first: int, **options: int) -> int:
+    """Return how many sparse Gaussian matrices without structure are accepted, exact ones apart."""
+    accepted = 0
+    for seed in range(first, first + count):
+        rng = np.random.default_rng(seed)
+        target = rng.standard_normal((n, n)) * (rng.random((n, n)) < 0.3)
+        try:
+            accepted += so.solve(unknown(target), **options).certificate.relative_error > 1e-12
+        except so.SolveError as error:
+            assert "no butterfly structure found" in str(error)
+    return accepted
+
+
+def test_sparse_matrices_are_accepted_no_more_often_than_claimed() -> None:
+    """The model of the errors is too narrow for them: the claim is that of a permutation test."""
+    from scipy.stats import binom
+
+    accepted = accepted_sparse(4, 24, 0, controls=4)
+    assert binom.sf(accepted - 1, 24, 1 / 5) > 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n", "controls"), [(4, 0), (8, 0), (8, 3), (16, 0)])
+def test_sparse_matrices_of_several_sizes(n: int, controls: int) -> None:
+    from scipy.stats import binom
+
+    count = 200
+    level = 1 / (1 + (controls or max(3, min(40, 160 // n))))
+    accepted = accepted_sparse(n, count, 1000, controls=controls)
+    assert binom.sf(accepted - 1, count, level) > 1e-3
+
+
+def test_target_and_controls_go_through_the_same_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a matrix without structure would have an advantage over its own shuffled copies."""
+    from sparseopt_kronecker import permuted_hierarchical as module
+
+    calls = []
+    best = module._Search.best
+
+    def spy(self: Any, matrix: Any, floors: Any, doing: str, flips: Any = (False, True)) -> Any:
+        calls.append((doing.partition(" copy")[0], floors, flips))
+        return best(self, matrix, floors, doing, flips)
+
+    monkeypatch.setattr(module._Search, "best", spy)
+    for n in (32, 128):
+        calls.clear()
+        so.solve(unknown(hidden(n, 1e-2, 0)[1]))
+        own = [call[1:] for call in calls if call[0] == "comparing with shuffled copies"]
+        controls = [call[1:] for call in calls if call[0] == "searching shuffled"]
+        assert len(own) == 1
+        assert controls == own * len(controls)
+        assert len(controls) >= 3
