@@ -206,7 +206,8 @@ def accepted_sparse(n: int, count: int, first: int, **options: int) -> int:
         try:
             accepted += so.solve(unknown(target), **options).certificate.relative_error > 1e-12
         except so.SolveError as error:
-            assert "no butterfly structure found" in str(error)
+            if "no butterfly structure found" not in str(error):
+                raise
     return accepted
 
 
