@@ -15,6 +15,7 @@ from sparseopt_pathlifting.difference_pass import difference
 from sparseopt_pathlifting.neuron_sums import is_small, power_sums_of
 
 _EDGES = 20_000
+_BEYOND = "the distance leaves the range of float64"
 
 
 @dataclass(frozen=True)
@@ -42,16 +43,24 @@ class DistancePasses(so.Solver[so.PathDistance]):
         if is_small(problem.network):
             large, small = (_total(problem, choose) for choose in (np.maximum, np.minimum))
             exact = large - small
-            value = float(exact) if kind == "exact" else float_above(exact)
+            value = nearest(exact) if kind == "exact" else float_above(exact)
         else:
             found = difference(problem.network, problem.other)
             value = found.as_float()
-            if not value < math.inf:
-                raise so.Inconclusive("the difference of the norms leaves the range of float64")
             if kind == "upper bound":  # raised by what rounding may take here and in the check
                 value *= 1 + 24 * rounding_room(problem.network)
+        if not value < math.inf:
+            raise so.Inconclusive(_BEYOND)
         answer = so.PathDistanceValue(value, kind, True, exact)
         return answer, so.PathDistanceCertificate(problem, answer, method)
+
+
+def nearest(value: Fraction) -> float:
+    """Return the nearest float."""
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise so.Inconclusive(_BEYOND) from error
 
 
 def _total(problem: so.PathDistance, choose: np.ufunc) -> Fraction:
@@ -90,5 +99,5 @@ class DistanceEnumeration(so.Solver[so.PathDistance]):
             raise so.Inconclusive(str(error)) from error
         entries = zip(lifted[0].phi, lifted[1].phi, strict=True)
         found = sum((abs(u - v) for u, v in entries), start=Fraction(0))
-        answer = so.PathDistanceValue(float(found), "exact", problem.same_signs, found)
+        answer = so.PathDistanceValue(nearest(found), "exact", problem.same_signs, found)
         return answer, so.PathDistanceCertificate(problem, answer, "enumeration")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,9 @@ from sparseopt.network.operator import Input, Operator
 from sparseopt.network.parameters import Shape
 from sparseopt.network.unrolling import unroll
 from sparseopt.serialization import json_type
+
+MOST_ENTRIES = 1 << 29
+"""Entries of a value: a file of a few bytes must not ask for all memory (here 4 GB in float64)."""
 
 Visit = Callable[["Node", list[Any]], Any]
 
@@ -136,6 +140,11 @@ class Network:
                 shapes[node.name] = node.op.shape([shapes[name] for name in node.inputs])
             except ProblemError as error:
                 raise ProblemError(f"node {node.name!r}: {error}") from error
+            if math.prod(shapes[node.name]) > MOST_ENTRIES:
+                raise ProblemError(
+                    f"the value of node {node.name!r} has the shape {shapes[node.name]}; at most "
+                    f"{MOST_ENTRIES} entries are allowed"
+                )
         return shapes
 
     @property

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from sparseopt.errors import ProblemError
 from sparseopt.network.linear import Conv, ConvTranspose, Dense, Neuron, Scale
 from sparseopt.network.operator import Concat, Operator, Permute, Relu, Reshape, Select
 from sparseopt.network.parameters import Shape, exact
@@ -27,6 +28,8 @@ from sparseopt.network.window import AxisMap, MaxPool, RankPool, Resample
 # Weights, and entries of gathered windows, that are turned into numbers at a time.
 _BLOCK = 1 << 18
 _PIECE = 1 << 20
+# Cells that all windows of a convolution read, per channel; beyond, their list takes gigabytes.
+_MOST = 1 << 27
 
 Contraction = Dense | Conv | ConvTranspose | Neuron
 """Layers of the form ``y[o] = sum_i weight[o, i] x[i]``, at each position and in each group."""
@@ -196,6 +199,9 @@ def _positions(op: Contraction, inputs: Sequence[Shape], output: Shape) -> np.nd
         return np.zeros((1, 1), dtype=np.int64)
     if isinstance(op, Dense):
         return np.arange(math.prod(output[:-1]))[None]
+    cells = math.prod(op.kernel) * math.prod(output[1:])
+    if cells > _MOST:
+        raise ProblemError(f"a convolution that reads {cells} cells per channel is not judged")
     index = np.zeros((1,) * (2 * len(op.kernel)), dtype=np.int64)
     outside = np.zeros(index.shape, dtype=bool)
     for axis, size in enumerate(inputs[0][1:]):

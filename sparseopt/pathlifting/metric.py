@@ -220,6 +220,7 @@ class PathDistance(Problem):
     network: Network
     other: Network
     certificates: ClassVar[tuple[type[Certificate], ...]] = (PathDistanceCertificate,)
+    accuracy_is: ClassVar[str] = "relative error of the distance"
 
     def __post_init__(self) -> None:
         for name in ("network", "other"):

@@ -125,7 +125,7 @@ class PathCostCertificate(Certificate):
         for name in names:
             right = arrays[name].shape
             found = shares[name].shape
-            steps.require(found == right, f"{name} has a share for each weight", f"{found}")
+            steps.require(found == right, f"{name!r} has a share for each weight", f"{found}")
         for name, expected, error in plain.in_floats(1, lambda a: _shares(network, a)):
             steps.require(
                 4 * error <= tolerance,
@@ -136,7 +136,7 @@ class PathCostCertificate(Certificate):
             off = np.abs(shares[name] - expected)
             steps.require(
                 bool((off <= allowed).all()),
-                f"each share of {name} is right to a relative {self.answer.tolerance!r}",
+                f"each share of {name!r} is right to a relative {self.answer.tolerance!r}",
                 f"{int((~(off <= allowed)).sum())} of {off.size} are not",
             )
 

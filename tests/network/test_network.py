@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.network import Add, Dense, Input, Network, Node, Relu, Reshape, Scale, chain
+from sparseopt.network import Add, Concat, Dense, Input, Network, Node, Relu, Reshape, Scale, chain
 
 
 def small() -> Network:
@@ -144,3 +144,13 @@ def test_tied_tensors_are_known() -> None:
         "b",
     )
     assert net.tied == {"fc.weight": ("a.weight", "b.weight")}
+
+
+def test_values_of_enormous_size_are_refused_before_they_are_made() -> None:
+    with pytest.raises(so.ProblemError, match=r"node 'input' has the shape \(65536, 65536\)"):
+        chain((1 << 16, 1 << 16))
+    doubled = [Node("x", Input((2,)))]
+    for i in range(60):
+        doubled.append(Node(f"{i}", Concat(0), (doubled[-1].name, doubled[-1].name)))
+    with pytest.raises(so.ProblemError, match="entries are allowed"):
+        Network(tuple(doubled), "59")

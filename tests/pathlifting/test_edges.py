@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sparseopt.network import Add, Input, Neuron
+import sparseopt as so
+from sparseopt.network import Add, Conv, Input, Neuron, chain
 from sparseopt.network.operator import Operator
 from sparseopt.pathlifting import edges, plain
 from sparseopt.pathlifting.exact import Exacts
 from sparseopt.pathlifting.floats import Floating, Floats
+from sparseopt.pathlifting.powers import Powers
 from sparseopt.pathlifting.wides import Wides
 from tests.network.test_operators import OPERATORS, network_of
 
@@ -122,6 +124,14 @@ def test_large_convolutions_go_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -
         for system in (Floats, Wides):
             test_forwards_and_backwards(name, system, 2)
             test_gradients(name, system)
+
+
+def test_convolutions_of_enormous_windows_are_not_judged() -> None:
+    op = Conv(np.ones((1, 1, 2000, 2000)), padding=((1000, 999), (1000, 999)))
+    network = chain((1, 2000, 2000), op)
+    answer = so.PathNorm(network).answer_from(Powers.of(np.ones(network.output_shape)))
+    check = so.verify(so.PathNormCertificate(so.PathNorm(network), answer))
+    assert "reads 16000000000000 cells per channel is not judged" in check.details[-1]
 
 
 def test_what_is_no_layer_is_not_judged() -> None:

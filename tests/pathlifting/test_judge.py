@@ -609,6 +609,51 @@ def test_honest_float32_is_weak_unless_no_more_is_asked() -> None:
     assert asked.status.name == "VERIFIED"
 
 
+def test_claims_say_what_was_checked() -> None:
+    def claim(problem: Any, **options: Any) -> str:
+        return so.verify(so.solve(problem, **options)).claim
+
+    ones = chain((2,), Dense(np.ones((1, 2))))
+    name = "path-norm (as_is) of a network of 2 layers, 2 parameters, (2,) -> (1,)"
+    within = "it and the norm over the paths of each output are within a relative 1e-09"
+    assert claim(so.PathNorm(ones), solver="one_pass") == f"the L^(1,1) {name} is 2.0; {within}"
+    details = so.verify(so.solve(so.PathNorm(ones))).details
+    assert "note: computed again in exact arithmetic" in details
+    details = so.verify(so.solve(so.PathNorm(large()))).details
+    assert any("computed again with a relative error of at most" in line for line in details)
+    assert claim(so.PathNorm(ones, 0)).endswith("; the exact powers per output are right")
+    dead = chain((2,), Dense(np.zeros((1, 2))))
+    assert f"{name} is 0.0; " in claim(so.PathNorm(dead), solver="one_pass")
+    beyond = chain((1,), *(Dense(np.array([[1e200]])) for _ in range(2)))
+    assert "is 10^400.0; " in claim(so.PathNorm(beyond), solver="one_pass")
+    below = chain((1,), *(Dense(np.array([[1e-160]])) for _ in range(2)))
+    assert "is 10^-320.0; " in claim(so.PathNorm(below), solver="one_pass")
+    assert claim(so.LipschitzBound(ones)) == (
+        "outputs change by at most 2 in the 1-norm per unit of change of the inputs in the inf-norm"
+    )
+    assert "by at most 0 in" in claim(so.LipschitzBound(dead))
+    for network in (beyond, below):
+        assert "by at most 10^" in claim(so.LipschitzBound(network))
+    half = ones.with_parameters({"0:Dense.weight": np.full((1, 2), 0.5)})
+    words = "the L1 distance of the two path-liftings"
+    assert claim(so.PathDistance(ones, half)) == (
+        f"{words} is 1.0, within a relative 1e-09 (in `exact` without rounding); "
+        "no parameter changes its sign"
+    )
+    third = chain((1,), Dense(np.full((1, 1), 1 / 3)), Dense(np.full((1, 1), 1 / 3)))
+    changed = third.with_parameters(
+        {"0:Dense.weight": np.ones((1, 1)), "1:Dense.weight": np.zeros((1, 1))}
+    )
+    upper = so.solve(so.PathDistance(third, changed), solver="distance_passes")
+    assert f"{words} is at most 0.333333333333334 (in" in so.verify(upper).claim
+    turned = ones.with_parameters({"0:Dense.weight": np.array([[1.0, -1.0]])})
+    assert claim(so.PathDistance(ones, turned)).endswith("; some parameter changes its sign")
+    assert claim(so.PathCost(ones)) == (
+        "the path costs of 2 weights in 1 layers are those of the network of 2 layers, "
+        "2 parameters, (2,) -> (1,), each to a relative 1e-09, or to 1e-290 where that is more"
+    )
+
+
 def test_accuracies() -> None:
     network = dense(3, 3, 2)
     norm = so.solve(so.PathNorm(network), solver="one_pass").certificate

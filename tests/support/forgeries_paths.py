@@ -38,6 +38,9 @@ from sparseopt.network import (
     chain,
 )
 from sparseopt.network.cells import average_map, max_window, pool_positions, total_map
+from sparseopt.pathlifting import differences, exact, lipschitz, plain
+from sparseopt.pathlifting.powers import Powers
+from sparseopt.rounding import float_above
 
 Named = tuple[str, Any]
 INF = math.inf
@@ -129,11 +132,11 @@ def changed(certificate: Any, evidence: dict[str, Any] | None = None, **fields: 
     return dataclasses.replace(certificate, answer=answer, **(evidence or {}))
 
 
-def of(problem: Any, norm: float, logs: Any, exact: Any = None, **fields: Any) -> Any:
+def of(problem: Any, norm: float, logs: Any, powers: Any = None, **fields: Any) -> Any:
     """Return a certificate that states a norm."""
     log10 = math.log10(norm) if norm > 0 else -INF
     answer = so.PathNormValue(
-        norm, log10, np.asarray(logs), problem.q, problem.r, problem.affine, exact, **fields
+        norm, log10, np.asarray(logs), problem.q, problem.r, problem.affine, powers, **fields
     )
     return so.PathNormCertificate(problem, answer)
 
@@ -170,11 +173,13 @@ def faults_of_a_norm(good: Any) -> dict[str, Any]:
         "value-inf": changed(good, value=INF),
         "value-nan": changed(good, value=math.nan),
         "value-0": changed(good, value=0.0),
-        "log10-up": changed(good, log10=answer.log10 + 1e-9),
-        "log10-down": changed(good, log10=answer.log10 - 1e-9),
+        "log10-up": changed(good, log10=answer.log10 + 4.4e-10),
+        "log10-down": changed(good, log10=answer.log10 - 4.4e-10),
+        "log10-up-and-said": changed(good, log10=answer.log10 + 4.342e-4, tolerance=1e-3),
         "log10-nan": changed(good, log10=math.nan),
         "log10-minus-inf": changed(good, log10=-INF),
-        "one-output-up": changed(good, per_output_log10=logs + 1e-9 * one),
+        "one-output-up": changed(good, per_output_log10=logs + 4.4e-10 * one),
+        "one-output-down": changed(good, per_output_log10=logs - 4.4e-10 * one),
         "one-output-nan": changed(good, per_output_log10=np.where(one > 0, math.nan, logs)),
         "one-output-dead": changed(good, per_output_log10=np.where(one > 0, -INF, logs)),
         "outputs-swapped": changed(good, per_output_log10=swapped),
@@ -218,6 +223,11 @@ def norms_of_other_questions() -> Iterator[Named]:
     answer = dataclasses.replace(solved(so.PathNorm(ones, 2)).answer, q=3)
     yield "norm-says-another-q", so.PathNormCertificate(so.PathNorm(ones, 2), answer)
     dead = chain((2,), Dense(np.zeros((2, 2))))
+    right = so.PathNormValue(0.0, -INF, np.array([-INF, -INF]), 2, 1, "as_is")
+    for tolerance in (0.0, -1.0, 0.1):
+        answer = dataclasses.replace(right, tolerance=tolerance)
+        certificate = so.PathNormCertificate(so.PathNorm(dead, 2), answer)
+        yield f"norm-of-a-dead-network-tolerance-{tolerance:g}", certificate
     for name, value, log10, logs in (
         ("value", 5e-324, -INF, [-INF, -INF]),
         ("log10", 0.0, -400.0, [-INF, -INF]),
@@ -231,7 +241,16 @@ def norms_of_other_questions() -> Iterator[Named]:
     yield "norm-beyond-float64-finite", changed(good, value=1e308)
     small = chain((1,), *(Dense(np.array([[1e-107]])) for _ in range(3)))
     good = solved(so.PathNorm(small))
-    yield "norm-denormal-value", changed(good, value=good.answer.value * 4)
+    yield "norm-denormal-value", changed(good, value=good.answer.value + 2.0**-1073)
+    # What rounding leaves unknown is more than what is stated.
+    problem = so.PathNorm(dense(4, 5, 3))
+    sums = exact.power_sums(problem.network, 1, plain.biases(problem.network))
+    answer = problem.answer_from(Powers.of_fractions(sums), None, 1.2e-15)
+    yield "norm-too-sharp-for-the-logarithm", so.PathNormCertificate(problem, answer)
+    problem = so.PathNorm(large())
+    found = plain.power_sums(problem.network, 1, plain.biases(problem.network))
+    answer = problem.answer_from(found, None, 1.5 * problem.norms(found)[1].error)
+    yield "norm-too-sharp-for-the-sums", so.PathNormCertificate(problem, answer)
     # Beyond 2^51 roundings nothing is known about a sum of floats.
     power = so.PathNorm(chain((1,), Dense(np.ones((1, 1)))), 2**53 + 2)
     yield "norm-of-an-enormous-q", of(power, 1.0, [0.0])
@@ -304,11 +323,17 @@ def counts() -> Iterator[Named]:
     ):
         wrong = (*powers[:smallest], value, *powers[smallest + 1 :])
         yield f"count-{name}", changed(good, exact_powers=wrong)
+        if value > 0:
+            answer = good.problem.answer_from(Powers.of_fractions(list(wrong)), wrong)
+            yield f"count-{name}-throughout", dataclasses.replace(good, answer=answer)
     yield "count-missing", changed(good, exact_powers=powers[:-1])
+    yield "count-of-nothing", changed(good, exact_powers=())
     # A half has the numerator 1, the residue of the true count.
     wires = so.PathNorm(large_identity(), 0)
-    halves = of(wires, 1.0, np.full(2, math.log10(0.5)), (Fraction(1, 2),) * 2)
-    yield "count-of-halves", halves
+    half, one = Fraction(1, 2), Fraction(1)
+    logs = np.log10([0.5, 0.5]), np.log10([0.5, 1.0])
+    yield "count-of-halves", of(wires, 1.0, logs[0], (half, half))
+    yield "count-of-one-half", of(wires, 1.5, logs[1], (half, one))
 
 
 # Lipschitz bounds ---------------------------------------------------------------------------
@@ -338,6 +363,7 @@ def forged_bounds() -> Iterator[Named]:
         answer = good.answer
         yield f"{name}-value-down", changed(good, value=answer.value * (1 - 1e-10))
         yield f"{name}-log10-down", changed(good, log10=answer.log10 - 1e-10)
+        yield from just_below(name, good)
         yield f"{name}-value-inf", changed(good, value=INF)
         yield f"{name}-value-nan", changed(good, value=math.nan)
         yield f"{name}-value-far-up", changed(good, value=answer.value * 2)
@@ -365,6 +391,21 @@ def forged_bounds() -> Iterator[Named]:
     dead = solved(so.LipschitzBound(chain((2,), Dense(np.zeros((1, 2))))))
     yield "bound-of-a-dead-network-log10", changed(dead, log10=-400.0)
     yield "bound-of-a-dead-network-value", changed(dead, value=1.0)
+
+
+def just_below(name: str, good: Any) -> Iterator[Named]:
+    """Yield a bound as it comes out of float64, not raised by what rounding may have taken."""
+    problem, method = good.problem, good.answer.method
+    if method == "rows" and problem.p_out in (1, INF) and len(problem.network.nodes) != 8:
+        sums = exact.power_sums(problem.network, 1, {})
+        bound = max(sums) if problem.p_out == INF else sum(sums, start=Fraction(0))
+        right, least = Powers.of_fractions([bound]), float_above(bound)
+    else:
+        right = lipschitz.proven_bound(problem, method, good.weights)
+        least = float_above(lipschitz.raised(right))
+    log10 = right.log10().item() + 0.5 * right.log10_error().item()
+    yield f"{name}-value-just-below", changed(good, value=math.nextafter(least, 0.0))
+    yield f"{name}-log10-just-below", changed(good, log10=log10)
 
 
 def by_spectrum(problem: Any, value: float, weights: Any) -> Any:
@@ -441,6 +482,9 @@ def forged_distances() -> Iterator[Named]:
             f"distance-{name}-value-up",
             changed(good, value=answer.value * (1 + 2e-6), exact=None),
         )
+        if answer.kind == "upper bound":
+            below = answer.value * (1 - 1e-10)
+            yield f"distance-{name}-value-just-below", changed(good, value=below, exact=None)
         yield f"distance-{name}-value-0", changed(good, value=0.0, exact=None)
         yield (
             f"distance-{name}-exact",
@@ -456,8 +500,8 @@ def forged_distances() -> Iterator[Named]:
     nothing = so.PathDistanceValue(0.0, "upper bound", False)
     # The difference of the two norms is 0, the distance is not.
     yield "distance-two-pass-across-signs", so.PathDistanceCertificate(flipped, nothing, "two_pass")
-    exact = so.PathDistanceValue(0.0, "exact", False)
-    yield "distance-dominated-across-signs", so.PathDistanceCertificate(flipped, exact, "dominated")
+    zero = so.PathDistanceValue(0.0, "exact", False)
+    yield "distance-dominated-across-signs", so.PathDistanceCertificate(flipped, zero, "dominated")
     two = distances()["two-pass"]
     called_exact = changed(two, {"method": "dominated"}, kind="exact")
     yield "distance-dominated-without-dominance", called_exact
@@ -470,7 +514,13 @@ def forged_distances() -> Iterator[Named]:
         "distance-of-too-many-paths",
         so.PathDistanceCertificate(so.PathDistance(many, other), value, "enumeration"),
     )
+    big = distances()["large-two-pass"]
+    found = differences.difference(big.problem.network, big.problem.other)
+    yield "distance-not-raised", changed(big, value=found.as_float())
     big = distances()["large"]
+    found = differences.difference(big.problem.network, big.problem.other)
+    off = found.as_fraction() * (1 + Fraction(1e-9) - Fraction(3, 2) * Fraction(found.error))
+    yield "distance-off-by-what-rounding-hides", changed(big, value=float(off))
     yield "distance-exact-of-a-large-network", changed(big, exact=Fraction(big.answer.value))
 
 
@@ -599,6 +649,15 @@ def honest() -> Iterator[Named]:
     yield "norm-exact", solved(so.PathNorm(dense(3, 3, 2), 2), "path_enumeration")
     yield "norm-large", solved(so.PathNorm(large()), "one_pass")
     yield "norm-float32", solved(so.PathNorm(image()), "one_pass", dtype="float32")
+    good = solved(so.PathNorm(image()), "one_pass")
+    for sign in (1, -1):
+        off = {"value": good.answer.value * (1 + 0.99e-9 * sign)}
+        off["log10"] = good.answer.log10 + 4.3e-10 * sign
+        off["per_output_log10"] = good.answer.per_output_log10 - 4.3e-10 * sign
+        yield f"norm-off-by-what-it-says-{sign}", changed(good, **off)
+    yield "norm-to-a-thousandth", changed(good, tolerance=1e-3)
+    small = chain((1,), *(Dense(np.array([[1e-107]])) for _ in range(3)))
+    yield "norm-denormal", solved(so.PathNorm(small), "one_pass")
     yield from honest_at_the_ends_of_float64()
     yield "count-large", solved(so.PathNorm(large(5, 0.5), 0), "one_pass")
     yield "count-one-each", solved(so.PathNorm(large_identity(), 0), "one_pass")
@@ -606,7 +665,12 @@ def honest() -> Iterator[Named]:
     ones = so.LipschitzBound(chain((2,), Dense(np.ones((2, 2)))), 2, 2)
     yield "bound-by-the-spectrum", by_spectrum(ones, 2.0, np.array([1.0, 1.0]))
     yield "bound-of-a-dead-network", solved(so.LipschitzBound(chain((2,), Dense(np.zeros((1, 2))))))
-    yield from ((f"distance-{name}", good) for name, good in distances().items())
+    for name, good in distances().items():
+        yield f"distance-{name}", good
+        yield f"distance-{name}-without-exact", changed(good, exact=None)
+    whole = chain((2,), Dense(np.array([[1.0, -2.0], [3.0, 4.0]])), Dense(np.array([[2.0, 1.0]])))
+    other = whole.with_parameters({"0:Dense.weight": np.array([[2.0, -1.0], [3.0, 4.0]])})
+    yield "distance-whole", solved(so.PathDistance(whole, other), "distance_passes")
     yield from ((f"cost-{name}", good) for name, good in costs().items())
 
 
@@ -634,6 +698,6 @@ def honest_at_the_ends_of_float64() -> Iterator[Named]:
     steep = chain((2, 2, 2, 2), Resample(huge), Reshape((1,)))
     yield "norm-of-huge-averages", solved(so.PathNorm(steep, 1.5), "one_pass")
     fractions = np.array([[Fraction(10) ** 400, Fraction(1, 10**400)], [Fraction(1, 3), 0]], object)
-    exact = chain((2,), Dense(fractions))
-    yield "norm-of-fractions-apart", solved(so.PathNorm(exact, 1.5), "one_pass")
-    yield "bound-of-fractions-apart", solved(so.LipschitzBound(exact, 3, 3), "lipschitz_passes")
+    apart = chain((2,), Dense(fractions))
+    yield "norm-of-fractions-apart", solved(so.PathNorm(apart, 1.5), "one_pass")
+    yield "bound-of-fractions-apart", solved(so.LipschitzBound(apart, 3, 3), "lipschitz_passes")

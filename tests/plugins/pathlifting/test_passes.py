@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
+from path_oracle import powers, random_graph
 from sparseopt_pathlifting.combos import combos_of, shifted, summed, wanted_combos
 from sparseopt_pathlifting.passes import power_sums
 
@@ -232,3 +235,50 @@ def test_rows_of_combinations() -> None:
     assert shifted(rows[:1], reads, 3).tolist() == [[[1, 1, 0], [1, 1, 1]]]
     assert summed(None, reads, None, 3).tolist() == [[1, 0, 0], [1, 1, 0], [0, 1, 1]]
     assert summed(rows[:1], reads, None, 3).tolist() == [[2, 2, 1]]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_graphs_of_neurons(seed: int) -> None:
+    graph = random_graph(seed, hidden=7)
+    net = so.load_network(graph)
+    for q in (0, 0.5, 1, 2.5, 7, math.inf):
+        again = power_sums(so.load_network(net.unroll()), q).log10()
+        np.testing.assert_allclose(power_sums(net, q).log10(), again, rtol=1e-12, atol=1e-12)
+    right = [math.log10(p) if p else -math.inf for p in powers(graph, 2)]
+    np.testing.assert_allclose(power_sums(net, 2).log10(), right, rtol=1e-12, atol=1e-12)
+
+
+def test_weights_hundreds_of_decades_apart() -> None:
+    weight = np.array([[1e-200, 0.0], [0.0, 1e100]])
+    net = chain((2,), Dense(weight), Dense(weight), Dense(weight))
+    for q in (1, 16):
+        logs = power_sums(net, q).root(q).log10()
+        np.testing.assert_allclose(logs, [-600, 300], rtol=1e-12)
+
+
+def test_weights_that_vanish_beside_others_are_kept() -> None:
+    """The ends of float64, as floats and as rationals beyond them."""
+    floats = np.array([[1e-250, 0.0], [0.0, 1e250]])
+    rationals = np.array([[Fraction(1, 10**400), 0], [0, Fraction(10) ** 400]], dtype=object)
+    for weight, size in ((floats, 250), (rationals, 400)):
+        net = chain((2,), Dense(weight), Relu(), Dense(weight))
+        for q in (0.5, 1, 3, math.inf):
+            found = power_sums(net, q).log10() / (1 if q == math.inf else q)
+            np.testing.assert_allclose(found, [-2 * size, 2 * size], rtol=1e-12)
+
+
+def test_exact_weights_beyond_float64_in_every_engine() -> None:
+    weight = np.array(
+        [[Fraction(10) ** 400, Fraction(1, 3)], [Fraction(2), Fraction(1)]], dtype=object
+    )
+    net = chain((2,), Dense(weight, weight[0]), Relu(), Dense(weight))
+    half = net.with_parameters({"0:Dense.weight": weight / 2})
+    for problem in (
+        so.PathNorm(net, 1.5),
+        so.PathCost(net),
+        so.LipschitzBound(net, 3, 3),
+        so.LipschitzBound(net, 2, 2),
+    ):
+        assert so.solve(problem).status.name == "VERIFIED"
+    with pytest.raises(so.SolveError, match="the distance leaves the range"):
+        so.solve(so.PathDistance(net, half))
