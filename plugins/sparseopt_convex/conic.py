@@ -15,7 +15,7 @@ import scipy.sparse
 
 from sparseopt import Accepted, Context, Inconclusive, Refused, Solver, TimeLimitReached
 from sparseopt.recovery import Coefficients, DualityGapCertificate, SparseRegression
-from sparseopt.recovery.scaling import ScaledProblem
+from sparseopt.recovery.scaling import NO_NORM, ScaledProblem
 from sparseopt_convex.refinement import refine
 
 
@@ -154,8 +154,9 @@ class Cvxpy(Solver[SparseRegression]):
 
 
 def _unit_exponents(scaled: ScaledProblem) -> np.ndarray:
-    """Return the power of two of each block's norm."""
-    return np.asarray(np.frexp(scaled.blocks.norms(scaled.column_norm_bounds()))[1])
+    """Return the power of two of each block's norm, 0 for blocks of zeros."""
+    norms = scaled.blocks.norms(scaled.column_norm_bounds())
+    return np.where(norms > NO_NORM, np.frexp(norms)[1], 0)
 
 
 def _cone_program(scaled: ScaledProblem, exponents: np.ndarray) -> ConeProgram:

@@ -17,7 +17,7 @@ import scipy.linalg
 import scipy.sparse
 
 from sparseopt.context import Context
-from sparseopt.recovery.duality import best_multiple
+from sparseopt.recovery.building import best_multiple
 from sparseopt.recovery.penalty import Blocks
 from sparseopt_convex.work import PRODUCT, begin
 

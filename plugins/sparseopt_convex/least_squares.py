@@ -9,7 +9,7 @@ from sparseopt.context import Context
 from sparseopt.errors import TimeLimitReached
 from sparseopt.recovery import Coefficients, DualityGapCertificate, SparseRegression
 from sparseopt.recovery.penalty import Blocks
-from sparseopt.recovery.scaling import ScaledProblem
+from sparseopt.recovery.scaling import NO_NORM, ScaledProblem
 from sparseopt_convex.best import Best
 from sparseopt_convex.joint_rounding import rounded_jointly
 from sparseopt_convex.precise import DEPENDENT, MOST_ENTRIES, Face, add
@@ -32,7 +32,7 @@ def least_squares(
     scaled = ScaledProblem(problem)
     dense, norms = scaled.dense(), scaled.column_norm_bounds()
     best = Best(problem, scaled, context)
-    units = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
+    units = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > NO_NORM)
     left, values, right = scipy.linalg.svd(dense * units, full_matrices=False, check_finite=False)
     rank = int(np.count_nonzero(values > values[0] * max(dense.shape) * np.finfo(float).eps))
     left, values, right = left[:, :rank], values[:rank], right[:rank]

@@ -210,14 +210,17 @@ class PreciseSearch:
 
     def run(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """Return coefficients and a dual point, both of two rows, or None without success."""
-        found = None
-        most = 100 + 2 * min(self.gap.scaled.design.shape)
-        for _ in range(most):
+        found, seen = None, set()
+        for _ in range(100 + 2 * min(self.gap.scaled.design.shape)):
             self.context.check_time("refining in doubled precision")
             solved = self._solve_face(x)
             if solved is None:
                 return found
             found = solved
+            face = np.sign(solved[0][0]).tobytes()
+            if face in seen:  # the objective no longer falls by more than rounding
+                return found
+            seen.add(face)
             entered = self._enter(solved[0][0], solved[1])
             if entered is None:
                 return found

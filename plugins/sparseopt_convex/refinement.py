@@ -18,8 +18,9 @@ import scipy.sparse
 from sparseopt.context import Context
 from sparseopt.errors import TimeLimitReached
 from sparseopt.recovery import Coefficients, DualityGapCertificate, SparseRegression
-from sparseopt.recovery.duality import DualityGap, best_multiple
-from sparseopt.recovery.scaling import ScaledProblem
+from sparseopt.recovery.building import best_multiple
+from sparseopt.recovery.duality import DualityGap
+from sparseopt.recovery.scaling import NO_NORM, ScaledProblem
 from sparseopt_convex.best import AIM, Best
 from sparseopt_convex.face_newton import Subproblem
 from sparseopt_convex.joint_rounding import rounded_jointly
@@ -149,7 +150,7 @@ class Refinement:
         scale = min(1.0, float(np.min(self.scaled.limits / np.maximum(norms, 1e-300))))
         distance = self.scaled.limits - scale * norms
         with np.errstate(divide="ignore", invalid="ignore"):
-            distance = np.where(self._block_norms > 0, distance / self._block_norms, np.inf)
+            distance = np.where(self._block_norms > NO_NORM, distance / self._block_norms, np.inf)
         distance[self.scaled.blocks.norms(x) > 0] = -np.inf
         count = min(size, int(np.count_nonzero(distance < np.inf)))
         if count == 0:
@@ -239,16 +240,25 @@ def refine(
         return best.result
     try:
         _search_precisely(problem, found, best, context)
-        ratio = 0.1 * critical
-        if not best.good and ratio > 1.0:
-            start = _with_strength(problem, ratio)
-            found = Refinement(start, context).run(np.zeros_like(found))[0]
-        while not best.good and ratio > 1.0:
-            ratio *= 0.2
-            found = _search_precisely(_with_strength(problem, ratio), found, best, context)
+        if not best.good and 0.1 * critical > 1.0:
+            _come_down(problem, 0.1 * critical, best, context)
     except TimeLimitReached:
         pass
     return best.result
+
+
+def _come_down(
+    problem: SparseRegression, ratio: float, best: Best, context: Context
+) -> None:
+    """Offer what is found in doubled precision on the way from a larger strength."""
+    x = np.zeros(problem.shape[1])
+    x = Refinement(_with_strength(problem, ratio), context).run(x)[0]
+    count = min(40, math.ceil(math.log(ratio, 5.0)))
+    for k in range(count):
+        if best.good:
+            break
+        step = _with_strength(problem, ratio ** (1.0 - (k + 1) / count))
+        x = _search_precisely(step, x, best, context)
 
 
 def _critical_ratio(problem: SparseRegression) -> float:

@@ -40,42 +40,20 @@ from sparseopt.rounding import (
     norm_bound,
     product_terms,
     row_dots,
-    two_product,
 )
 
 if TYPE_CHECKING:
     from sparseopt.recovery.problem import SparseRegression
 
 
+_WILD = np.errstate(over="ignore", invalid="ignore")
+"""Wild numbers overflow here; what comes out is not finite, and no check accepts it."""
+
+
 def objective_at_zero(target: np.ndarray) -> float:
     """Return a lower bound of P at x = 0."""
     squares = np.square(target, dtype=np.float64)
     return below(0.5 * math.fsum(squares.tolist()), 4)
-
-
-def best_multiple(
-    target: np.ndarray, t: np.ndarray, norms: np.ndarray, limits: np.ndarray
-) -> float:
-    """Return the factor f for which D(f t) is largest among the feasible multiples of `t`.
-
-    D(f t) is a parabola in f with its top at target.t / |t|^2, cut off where f times a block norm
-    of ``A^T t`` reaches its limit. Plain arithmetic: feasible up to rounding.
-    """
-    square = float(t @ t)
-    used = norms > 0
-    with np.errstate(over="ignore"):
-        room = float(np.min(limits[used] / norms[used], initial=np.inf))
-    return min(max(float(target @ t) / square, -room), room) if square > 0 else 0.0
-
-
-def _multiple(t: np.ndarray, factor: float) -> np.ndarray:
-    """Return a dual point times a factor; one of two rows keeps twice the digits."""
-    if len(t) == 1:
-        return t * factor
-    high, low = two_product(t[0], np.full(t.shape[1], factor))
-    low += t[1] * factor
-    total = high + low
-    return np.stack([total, low - (total - high)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,30 +124,29 @@ class DualityGap:
         self.block_norms = blocks.norms(self.norms) * (1.0 + self._growth)
         self.limits_low = self.scaled.limits * (1.0 - room * 4.0 * UNIT)
 
+    @_WILD
     def primal(self, x: np.ndarray) -> Primal:
         """Evaluate P at scaled coefficients; O(m k) for k nonzero ones."""
         scaled, blocks = self.scaled, self.scaled.blocks
         support = np.flatnonzero(x)
         residual, loss = scaled.target, 0.0
         if len(support):
-            # A wild x overflows here; what comes out is not finite, and no check accepts it.
-            with np.errstate(over="ignore", invalid="ignore"):
-                found, bounds = row_dots(scaled.with_target(support), np.append(x[support], -1.0))
+            found, bounds = row_dots(scaled.with_target(support), np.append(x[support], -1.0))
             residual, loss = -found, self.room * norm_bound(bounds)
         terms = [0.5 * term for term in product_terms(residual, residual)]
         used = support if blocks.single else np.unique(blocks.labels[support])
         limits = scaled.limits[used]
         penalty = product_terms(limits, blocks.norms(x)[used])
         error = loss * norm_bound(residual) + 0.5 * loss * loss
+        if not all(map(math.isfinite, (error, *terms, *penalty))):
+            return Primal([math.inf], 0.0, residual, loss)
         error += math.fsum(penalty) * self._penalty_growth
         # Norms below 2^-1022 are rounded to multiples of 2^-1074.
         error += math.fsum(limits) * self.room * 2.0**-1070
-        terms += penalty
-        if not (math.isfinite(error) and all(map(math.isfinite, terms))):
-            terms, error = [math.inf], 0.0
         # The error of the error: a few roundings, each far below this.
-        return Primal(terms, error * (1.0 + 1e-9), residual, loss)
+        return Primal(terms + penalty, error * (1.0 + 1e-9), residual, loss)
 
+    @_WILD
     def reach(self, t: np.ndarray) -> np.ndarray:
         """Bound the block norms of ``A^T t``; those near their limit to about the last bit.
 
@@ -179,22 +156,17 @@ class DualityGap:
             return np.full(len(self.block_norms), math.inf)
         if not t.any():
             return np.zeros(len(self.block_norms))
-        # A wild t overflows here; what comes out is not finite, and no check accepts it.
-        with np.errstate(over="ignore", invalid="ignore"):
-            return self._reach(t)
-
-    def _reach(self, t: np.ndarray) -> np.ndarray:
         scaled = self.scaled
         correlation = scaled.correlation(t[0])
-        size = norm_bound(t[0]) * gamma(t.shape[1] + 2) + sum(map(norm_bound, t[1:]))
-        error = self.room * (size * self.norms * (1.0 + 8.0 * UNIT) + TINY * (self.norms > 0))
+        size = norm_bound(t[0]) * gamma(t.shape[1] + 8) + sum(map(norm_bound, t[1:]))
+        error = self.room * (size * self.norms + TINY)
         lower, upper = self._block_bounds(correlation, error)
         near = np.flatnonzero((upper > self.limits_low) & (lower <= scaled.limits))
         if len(near):
             columns = scaled.blocks.members(near)
             rows = scaled.columns_as_rows(columns, len(t))
             correlation[columns], exact = row_dots(rows, t.ravel())
-            error[columns] = self.room * exact * (self.norms[columns] > 0)
+            error[columns] = self.room * exact
             upper = self._block_bounds(correlation, error)[1]
         return upper
 
@@ -203,54 +175,40 @@ class DualityGap:
     ) -> tuple[np.ndarray, np.ndarray]:
         blocks, size = self.scaled.blocks, np.abs(correlation)
         upper, lower = blocks.norms(size + error), blocks.norms(np.maximum(size - error, 0.0))
-        growth = 4.0 * UNIT if blocks.single else self._growth
-        return lower * (1.0 - growth), upper * (1.0 + growth)
+        return lower, upper * (1.0 + self._growth)
 
     def feasible(self, reach: np.ndarray) -> np.ndarray:
         """Say per block whether a point of this `reach` satisfies its constraint."""
         return np.asarray(reach <= self.limits_low)
 
-    def make_feasible(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the feasible multiple of `t` with the largest dual objective, and its `reach`.
-
-        Without a penalty it is `t` itself.
-        """
-        if not self.penalised:
-            return t, self.reach(t)
-        if (largest := np.abs(t).max()) > 2.0**300:  # so that its square is a number
-            t = t * math.ldexp(1.0, -math.frexp(largest)[1])
-        reach = self.reach(t)
-        factor, shrink = best_multiple(self.scaled.target, t[0], reach, self.limits_low), 0.0
-        if abs(factor - 1.0) <= 8.0 * UNIT and self.feasible(reach).all():
-            return t, reach
-        # Rounding the multiple itself moves the correlations of large columns, so what is taken
-        # off doubles until all constraints hold.
-        while shrink < 1.0:
-            point = _multiple(t, factor * (1.0 - shrink))
-            reach = self.reach(point)
-            over = ~self.feasible(reach)
-            if not over.any():
-                return point, reach
-            excess = np.max(1.0 - self.limits_low[over] / reach[over], initial=2.0 * UNIT)
-            shrink = 2.0 * max(shrink, float(excess))
-        point = np.zeros_like(t[:1])
-        return point, self.reach(point)
-
+    @_WILD
     def bounds(self, primal: Primal, t: np.ndarray) -> Bounds:
         """Return bounds of P, D and P - D; without a penalty of those at the projected `t`."""
-        # Where all numbers are zero nothing underflows either.
-        tiny = TINY * (t.size + len(self.norms)) if any(primal.terms) or t.any() else 0.0
-        size, lost = math.fsum(primal.terms), [primal.error, tiny]
-        off = [math.ulp(size) if size else 0.0, *lost]
-        high, low = self._above([size, *off]), max(-self._above([-size, *off]), 0.0)
+        low, high = self.objective(primal)
+        if math.isinf(high):
+            return Bounds(0.0, math.inf, 0.0, math.inf)
+        tiny = self._underflow(primal)
         if not self.penalised:
             gap = min(self._gap_without_penalty(primal, t) + tiny, high)
             return Bounds(low, high, max(-self._above([gap, -low]), 0.0), gap)
         minus_dual = self._minus_dual_terms(t)
         # Neither gap nor minimum is negative; a NaN stays one in this order.
-        gap = max(self._above(primal.terms + minus_dual + lost), 0.0)
+        gap = max(self._above([*primal.terms, *minus_dual, primal.error, tiny]), 0.0)
         dual = max(-self._above([*minus_dual, tiny]), 0.0)
         return Bounds(low, high, dual, min(gap, high))
+
+    def objective(self, primal: Primal) -> tuple[float, float]:
+        """Return a lower and an upper bound of P."""
+        size = math.fsum(primal.terms)
+        if math.isinf(size):
+            return 0.0, math.inf
+        off = [math.ulp(size) if size else 0.0, primal.error, self._underflow(primal)]
+        return max(-self._above([-size, *off]), 0.0), self._above([size, *off])
+
+    def _underflow(self, primal: Primal) -> float:
+        """Return a bound of what underflows, 0 at x = 0 for the target 0, where nothing does."""
+        exact = not primal.loss and not self.scaled.target.any()
+        return 0.0 if exact else 2.0 * TINY * (len(self.scaled.target) + len(self.norms))
 
     def _above(self, terms: list[float]) -> float:
         """Return an upper bound of an exact sum, which `math.fsum` rounds to nearest."""
@@ -268,7 +226,7 @@ class DualityGap:
         return terms
 
     def _gap_without_penalty(self, primal: Primal, t: np.ndarray) -> float:
-        off = norm_bound(primal.residual - t.sum(axis=0)) * (1.0 + 4.0 * UNIT) + primal.loss
+        off = norm_bound(primal.residual - t.sum(axis=0)) + primal.loss
         distance = off + self.room * projection_bound(self.scaled, t.sum(axis=0))
         return above(0.5 * distance * distance, 8)
 

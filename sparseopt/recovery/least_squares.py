@@ -24,7 +24,7 @@ import scipy.linalg
 import scipy.sparse
 
 from sparseopt.recovery.scaling import ScaledProblem
-from sparseopt.rounding import TINY, above, gamma, norm_bound, row_dots
+from sparseopt.rounding import above, gamma, norm_bound, row_dots
 
 DENSE_LIMIT = 2**25
 """Entries of the largest sparse design that is made dense, 256 MiB in float64."""
@@ -45,14 +45,14 @@ def projection_bound(scaled: ScaledProblem, t: np.ndarray) -> float:
     """
     rows, columns = scaled.design.shape
     whole = norm_bound(t)
-    if not t.any():
-        return 0.0
+    if not whole < math.inf:
+        return math.inf
     if scipy.sparse.issparse(scaled.design) and rows * columns > DENSE_LIMIT:
         return whole
     matrix = _distinct_columns(scaled.dense())
     if matrix.shape[1] == 0:
         return 0.0
-    if matrix.shape[1] <= rows:
+    if matrix.shape[1] < rows:
         bound = _by_orthogonalisation(matrix, t)
         if bound < whole:
             return bound
@@ -81,7 +81,7 @@ def _by_orthogonalisation(matrix: np.ndarray, t: np.ndarray) -> float:
     """Return the bound by a nearly orthonormal basis, infinity if there is none."""
     rows, count = matrix.shape
     norms = np.array([norm_bound(column) for column in matrix.T])
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # what is not finite proves nothing below
         upper = np.linalg.qr(matrix / norms, mode="r")
         if not np.abs(np.diagonal(upper)).min() > 0:
             return math.inf
@@ -90,21 +90,18 @@ def _by_orthogonalisation(matrix: np.ndarray, t: np.ndarray) -> float:
         basis = matrix @ factor
         gram = basis.T @ basis
         gram[np.diag_indices(count)] -= 1.0
-    if not (np.isfinite(gram).all() and np.isfinite(factor).all()):
-        return math.inf
     size = norm_bound(basis.ravel())
     # What the rounded Gram matrix is off by, then what the rounded basis is off by.
     error = norm_bound(gram.ravel()) + gamma(rows + 8) * (size * size + count)
     weights = np.array([norm_bound(row) for row in factor])
-    lost = gamma(count + 8) * float(norms @ weights) + TINY * rows * count
-    error += 2.0 * math.sqrt(1.0 + error) * lost + lost * lost
-    error = above(error, 16)
-    if not error < 0.5:
+    lost = gamma(count + 8) * float(norms @ weights)
+    error = above(error + 3.0 * lost + lost * lost, 16)
+    if not error < 0.5:  # so that |B| < sqrt(1.5), and 2 |B| lost < 3 lost
         return math.inf
     values, bounds = row_dots(np.ascontiguousarray(matrix.T), t)
     inexact = np.abs(factor).T @ (gamma(count + 8) * np.abs(values) + bounds)
-    found = norm_bound(factor.T @ values) + norm_bound(inexact) * (1.0 + gamma(count + 8))
-    return above(found / math.sqrt(1.0 - error), 16)
+    found = norm_bound(factor.T @ values) + norm_bound(inexact)
+    return above(found / math.sqrt(1.0 - error), count + 16)
 
 
 def _integers(vector: np.ndarray) -> list[int]:
@@ -121,6 +118,8 @@ def _by_elimination(matrix: np.ndarray, t: np.ndarray) -> float:
     # The upper triangle of the Gram matrix.
     gram = [[0] * i + [sum(map(mul, vectors[i], b)) for b in vectors[i:]] for i in range(count)]
     whole, last = gram[-1][-1], 1
+    if whole == 0:
+        return 0.0
     for j, upper in enumerate(gram[:-1]):
         pivot = upper[j]
         if pivot == 0:  # the column depends on those before it, so all of its row is zero
@@ -130,5 +129,5 @@ def _by_elimination(matrix: np.ndarray, t: np.ndarray) -> float:
             for k in range(i, count):
                 row[k] = (pivot * row[k] - upper[i] * upper[k]) // last
         last = pivot
-    share = 1 - Fraction(gram[-1][-1], last * whole) if whole else Fraction(0)
+    share = 1 - Fraction(gram[-1][-1], last * whole)
     return above(math.sqrt(above(float(share), 2)) * norm_bound(t), 4)

@@ -14,6 +14,8 @@ from sparseopt.rounding import TINY, gamma
 if TYPE_CHECKING:
     from sparseopt.recovery.problem import SparseRegression
 
+NO_NORM = 2.0**-400
+"""Bounds of norms below this belong to columns of zeros, or as good as zeros."""
 _SAFE_EXPONENT = 100
 _CHUNK = 1 << 20
 
@@ -22,10 +24,6 @@ def largest_entry(matrix: Any) -> float:
     """Return the largest magnitude in a dense or sparse array; no large temporary."""
     data = matrix.data if scipy.sparse.issparse(matrix) else matrix
     return max(float(data.max()), -float(data.min())) if data.size else 0.0
-
-
-def _exponent(largest: float) -> int:
-    return math.frexp(largest)[1] if largest else 0
 
 
 def _shifted(design: Any, exponent: int) -> Any:
@@ -71,7 +69,7 @@ class ScaledProblem:
 
     def __init__(self, problem: SparseRegression) -> None:
         self.design = problem.design
-        exponent, self._b = map(_exponent, problem.largest_entries)
+        exponent, self._b = (math.frexp(value)[1] for value in problem.largest_entries)
         self._a = exponent if abs(exponent) > _SAFE_EXPONENT else 0
         if self._a:
             self.design = _shifted(problem.design, -self._a)
@@ -131,23 +129,19 @@ class ScaledProblem:
         return np.concatenate([self.design[:, c].astype(np.float64).T @ t for c in chunks])
 
     def column_norm_bounds(self) -> np.ndarray:
-        """Return an upper bound of each column's Euclidean norm; 0 only for columns of zeros."""
+        """Return an upper bound of each column's Euclidean norm, a little above it."""
         rows = self.design.shape[0]
         if scipy.sparse.issparse(self.design):
-            data = np.square(self.design.data, dtype=np.float64)
-            squares = self._with_data(data).sum(axis=0)
-            used = self._with_data((self.design.data != 0).astype(np.float64)).sum(axis=0) > 0
+            squares = self._with_data(np.square(self.design.data, dtype=np.float64)).sum(axis=0)
         else:
             parts = (
                 self.design[:, c].astype(np.float64, copy=False)
                 for c in _column_chunks(self.design)
             )
             squares = np.concatenate([np.einsum("ij,ij->j", part, part) for part in parts])
-            used = squares > 0
-            # Squares may underflow: only a look at the entries tells a column of zeros.
-            used[~used] = self.design[:, ~used].any(axis=0)
+        # The second term is for squares that underflow.
         bounds = np.sqrt(np.asarray(squares).ravel() * (1.0 + gamma(rows + 16)))
-        return bounds + np.where(np.asarray(used).ravel(), math.sqrt(rows) * TINY, 0.0)
+        return bounds + math.sqrt(rows) * TINY
 
     def _with_data(self, data: np.ndarray) -> Any:
         parts = (data, self.design.indices, self.design.indptr)
