@@ -64,7 +64,7 @@ def test_light_networks(name: str, count: int, log10: float) -> None:
     assert merged.log10 <= raw.log10 + 1e-9
     right = run_onnx(without_softmax(path), x).ravel()
     # Before the softmax: it would turn one unit in the last place of 6.8e9 into a factor of e^512.
-    np.testing.assert_allclose(network.run(x).ravel(), right, atol=1e-5 * np.abs(right).max())
+    np.testing.assert_allclose(network.run(x).ravel(), right, atol=2e-4 * np.abs(right).max())
     assert name == "densenet121" or len(str(so.path_count(network))) == count
 
 
