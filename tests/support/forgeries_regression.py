@@ -679,7 +679,9 @@ def lost_in_scaling() -> Pairs:
     strength, x = math.ldexp(1.49, -961), math.ldexp(1.0, 104)
     made = stated(
         so.SparseRegression(
-            [[math.ldexp(0.5, 499), math.ldexp(1.0, -491)]], [math.ldexp(1.0, -387)], so.L1(2.0**-930)
+            [[math.ldexp(0.5, 499), math.ldexp(1.0, -491)]],
+            [math.ldexp(1.0, -387)],
+            so.L1(2.0**-930),
         ),
         [0.0, 0.0], [0.0], [0, 1],
     )  # fmt: skip
