@@ -247,9 +247,7 @@ def refine(
     return best.result
 
 
-def _come_down(
-    problem: SparseRegression, ratio: float, best: Best, context: Context
-) -> None:
+def _come_down(problem: SparseRegression, ratio: float, best: Best, context: Context) -> None:
     """Offer what is found in doubled precision on the way from a larger strength."""
     x = np.zeros(problem.shape[1])
     x = Refinement(_with_strength(problem, ratio), context).run(x)[0]
