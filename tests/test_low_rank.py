@@ -144,3 +144,20 @@ def test_directions_mixed_within_their_group_hide_nothing(
     found.add(blocks)
     exact = np.sqrt(np.sum(np.sort(np.square(values))[: 3 - rank]))
     assert found.figure().low() <= exact <= found.figure().high()
+
+
+def test_what_the_last_bits_hide() -> None:
+    """Pairs of nearly parallel rows: what is left is of the size of the rounding."""
+    rng = np.random.default_rng(2)
+    for _ in range(400):
+        row = rng.integers(1, 4, 2) / rng.integers(1, 4)
+        block = np.stack([row, row * rng.integers(1, 4)]) * (
+            1 + 2.0**-52 * rng.integers(-1, 2, (2, 2))
+        )
+        found = distance(block[None], 1)
+        with mpmath.workdps(80):
+            a, b, c, d = (mpmath.mpf(x) for x in block.ravel().tolist())
+            trace = a * a + b * b + c * c + d * d
+            root = mpmath.sqrt(trace**2 - 4 * (a * d - b * c) ** 2)
+            exact = mpmath.sqrt(abs(trace - root) / 2)
+            assert found.low() <= exact <= found.high()

@@ -215,12 +215,6 @@ class ButterflyFactorization(Problem):
             return found
         return _norm_of(Reader(self.target, self._peak_exponent()))
 
-    @property
-    def rounding(self) -> float:
-        """Error to be expected of an exact factorization: 32 L eps times the norm."""
-        eps = float(np.finfo(self.dtype).eps)
-        return 32 * len(self.architecture) * eps * self.norm
-
     def permuted(self, rows: Any, columns: Any) -> ButterflyFactorization:
         """Return the problem for ``target[rows][:, columns]`` with these orders known.
 
