@@ -108,12 +108,12 @@ class DistanceToRank:
         good = loss <= (UNIT * (b + width)) ** 2 * energy + UNIT * trace
         if is_last:
             good[:] = True
-        difference = (blocks - np.matmul(q, c))[good]
+        difference = blocks - np.matmul(q, c)
         residual = np.sqrt(np.vecdot(difference, difference).real.sum(axis=1))
-        residual = residual * (1.0 + g) + g * norms[good].sum(axis=1) + TINY
+        residual = residual * (1.0 + g) + g * norms.sum(axis=1) + TINY
         self._traces.extend(trace[good].tolist())
         self._kept.extend(np.maximum(trace - loss, 0.0)[good].tolist())
-        self._residuals.extend((residual**2).tolist())
+        self._residuals.extend((residual[good] ** 2).tolist())
         self._energy += float(energy[good].sum())
         self._defect = float(np.maximum(self._defect, _defect(q[good])))
         self._relative = max(self._relative, g)
@@ -138,7 +138,8 @@ class DistanceToRank:
 
 
 def _adjoint(blocks: np.ndarray) -> np.ndarray:
-    return blocks.conj().swapaxes(-1, -2)
+    transposed = blocks.swapaxes(-1, -2)
+    return transposed.conj() if blocks.dtype.kind == "c" else transposed
 
 
 def _defect(q: np.ndarray) -> float:

@@ -37,10 +37,17 @@ def require_interval(steps: Steps, name: str, claimed: Interval, own: Figure) ->
 
 
 def number(value: Any, name: str) -> float:
-    """Return a number that a file holds as a float, or refuse what is none."""
+    """Return a number as a float of Python's own, or refuse what is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ProblemError(f"{name} must be a number, got a {type(value).__name__}")
     return float(value)
+
+
+def interval(value: Any, name: str) -> Interval:
+    """Return a pair of numbers, or refuse what is none."""
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise ProblemError(f"{name} must be two numbers, a lower and an upper bound")
+    return number(value[0], name), number(value[1], name)
 
 
 def described(interval: Interval) -> str:

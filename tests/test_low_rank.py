@@ -121,3 +121,43 @@ def test_bad_decompositions_give_wide_bounds_but_true_ones(
         for _ in range(3):
             found = distance(STACKS[name], rank)
             assert found.low() <= TRUTHS[name][rank] <= found.high()
+
+
+@pytest.mark.parametrize(
+    ("values", "rank", "mixed"), [((5.0, 1.0, 3.0), 2, (0, 1)), ((4.0, 5.0, 1.0), 1, (1, 2))]
+)
+def test_directions_mixed_within_their_group_hide_nothing(
+    values: tuple[float, ...], rank: int, mixed: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Orthonormal vectors in the wrong order, two of them turned by 45 degrees: H is zero, and only
+    the eigenvalues within the groups tell that the rest is not the smallest part."""
+    q = np.eye(3)
+    i, j = mixed
+    q[[i, j], [i, j]] = q[i, j] = np.sqrt(0.5)
+    q[j, i] = -np.sqrt(0.5)
+    blocks = np.diag(values)[None]
+    found = DistanceToRank(rank)
+    monkeypatch.setattr(low_rank.np.linalg, "eigh", lambda gram: (None, q[None, :, ::-1]))
+    monkeypatch.setattr(
+        low_rank.np.linalg, "svd", lambda b, full_matrices: (q[None], np.ones((1, 3)), q.T @ b)
+    )
+    found.add(blocks)
+    exact = np.sqrt(np.sum(np.sort(np.square(values))[: 3 - rank]))
+    assert found.figure().low() <= exact <= found.figure().high()
+
+
+def test_what_the_last_bits_hide() -> None:
+    """Pairs of nearly parallel rows: what is left is of the size of the rounding."""
+    rng = np.random.default_rng(2)
+    for _ in range(400):
+        row = rng.integers(1, 4, 2) / rng.integers(1, 4)
+        block = np.stack([row, row * rng.integers(1, 4)]) * (
+            1 + 2.0**-52 * rng.integers(-1, 2, (2, 2))
+        )
+        found = distance(block[None], 1)
+        with mpmath.workdps(80):
+            a, b, c, d = (mpmath.mpf(x) for x in block.ravel().tolist())
+            trace = a * a + b * b + c * c + d * d
+            root = mpmath.sqrt(trace**2 - 4 * (a * d - b * c) ** 2)
+            exact = mpmath.sqrt(abs(trace - root) / 2)
+            assert found.low() <= exact <= found.high()

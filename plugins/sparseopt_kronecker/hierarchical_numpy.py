@@ -77,7 +77,7 @@ def _require_memory(problem: so.ButterflyFactorization, standard: Standard, orde
     elif standard.levels:
         entries = entries * standard.levels[0].rank // standard.levels[0].b
     entries += problem.architecture.nnz
-    if problem.exponent:
+    if problem.kind != "operator" and problem.exponent:
         entries += problem.shape[0] * problem.shape[1]
     remedy = "split the target into blocks of rows and columns, or take float32"
     require_memory(entries * problem.dtype.itemsize, remedy)

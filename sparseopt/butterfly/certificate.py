@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from sparseopt.butterfly.expansion import Comparison
 from sparseopt.butterfly.probing import FAILURE, allowance, deflation, estimate, inflation
 from sparseopt.butterfly.problem import ButterflyFactorization
@@ -15,7 +17,7 @@ from sparseopt.errors import ProblemError
 from sparseopt.kronecker.product import KroneckerProduct
 from sparseopt.rounding import ROOMS, Figure, above, below, shown_above, shown_below
 from sparseopt.serialization import json_type
-from sparseopt.stated import Interval, described, gap, number, ratio, require_interval, stated
+from sparseopt.stated import Interval, described, gap, interval, ratio, require_interval, stated
 
 _MOST_PROBES = 4096
 
@@ -69,12 +71,17 @@ class ButterflyCertificate(Certificate):
     bounds: bool = False
 
     def __post_init__(self) -> None:
-        probes = self.probes
+        probes, error, splits = self.probes, self.stated_error, self.stated_splits
         if isinstance(probes, bool) or not isinstance(probes, int) or probes < 0:
             raise ProblemError(f"probes must be 0 or a number of vectors, got {probes!r}")
         if probes > _MOST_PROBES:
             raise ProblemError(f"probes must be at most {_MOST_PROBES}, got {probes}")
-        object.__setattr__(self, "bounds", self.bounds or self.stated_splits is not None)
+        if error is not None:
+            object.__setattr__(self, "stated_error", interval(error, "error"))
+        if splits is not None:
+            pairs = tuple(interval(pair, "split_errors") for pair in splits)
+            object.__setattr__(self, "stated_splits", pairs)
+            object.__setattr__(self, "bounds", True)
 
     def to_fields(self) -> dict[str, Any]:
         """Return what is written to JSON; the error always, the split errors if claimed."""
@@ -96,13 +103,10 @@ class ButterflyCertificate(Certificate):
         if extra:
             raise ProblemError(f"a butterfly certificate has no fields {sorted(extra)}")
         splits = fields["split_errors"]
-        return cls(
-            fields["problem"],
-            fields["answer"],
-            (number(fields.get("error_low", 0.0), "error_low"), number(fields["error"], "error")),
-            None if splits is None else tuple(_split(pair) for pair in splits),
-            fields["probes"],
-        )
+        if splits is not None:
+            splits = tuple(e if isinstance(e, list) else (e, e) for e in splits)
+        error = fields.get("error_low", 0.0), fields["error"]
+        return cls(fields["problem"], fields["answer"], error, splits, fields["probes"])
 
     def with_bounds(self) -> ButterflyCertificate:
         """Return the certificate with bounds on the least error claimed, to be checked."""
@@ -223,15 +227,15 @@ class ButterflyCertificate(Certificate):
             "one split error is stated for the outside and for every cut",
             f"{len(self.split_errors)} for {len(figures)}",
         )
-        for j, (interval, figure) in enumerate(zip(self.split_errors, figures, strict=False)):
-            require_interval(steps, f"split error E_{j}", interval, figure)
+        for j, (claimed, figure) in enumerate(zip(self.split_errors, figures, strict=False)):
+            require_interval(steps, f"split error E_{j}", claimed, figure)
         if not self.probes:
-            # A bound for factors in exact arithmetic; these are rounded to the target's dtype.
-            most = self.upper_bound + problem.rounding
+            own = self._comparison
+            most = self.upper_bound + _rounding(problem, own.norm)
             steps.require(
-                self._comparison.error.low() <= most,
+                own.error.low() <= most,
                 "the error is not above the method's own upper bound",
-                f"{self._comparison.error.low():.17g} against {most:.17g}",
+                f"{own.error.low():.17g} against {most:.17g}",
             )
 
     def _check_probes(self, steps: Steps) -> None:
@@ -259,7 +263,10 @@ def require_worth(steps: Steps, own: Comparison) -> None:
     )
 
 
-def _split(value: Any) -> Interval:
-    """Return a stated split error: a pair, or one number as both bounds."""
-    low, high = value if isinstance(value, list | tuple) else (value, value)
-    return number(low, "split_errors"), number(high, "split_errors")
+def _rounding(problem: ButterflyFactorization, norm: Figure) -> float:
+    """Return by how much factors of the target's dtype may miss a bound of exact arithmetic.
+
+    It decides what is refused as a blunder, and is no part of a claim.
+    """
+    eps = float(np.finfo(problem.dtype).eps)
+    return 32 * len(problem.architecture) * eps * norm.high()

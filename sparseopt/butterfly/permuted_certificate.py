@@ -13,7 +13,7 @@ from sparseopt.butterfly.problem import ButterflyFactorization
 from sparseopt.certificate import Certificate, Steps, proves
 from sparseopt.errors import ProblemError
 from sparseopt.serialization import json_type
-from sparseopt.stated import Interval, described, number, ratio, require_interval, stated
+from sparseopt.stated import Interval, described, interval, ratio, require_interval, stated
 
 
 @proves(ButterflyFactorization)
@@ -38,6 +38,10 @@ class PermutedButterflyCertificate(Certificate):
     answer: PermutedKroneckerProduct
     stated_error: Interval | None = None
 
+    def __post_init__(self) -> None:
+        if self.stated_error is not None:
+            object.__setattr__(self, "stated_error", interval(self.stated_error, "error"))
+
     def to_fields(self) -> dict[str, Any]:
         """Return what is written to JSON."""
         low, high = self.error_interval
@@ -49,8 +53,8 @@ class PermutedButterflyCertificate(Certificate):
         extra = set(fields) - {"problem", "answer", "error", "error_low"}
         if extra:
             raise ProblemError(f"a permuted butterfly certificate has no fields {sorted(extra)}")
-        low = number(fields.get("error_low", 0.0), "error_low")
-        return cls(fields["problem"], fields["answer"], (low, number(fields["error"], "error")))
+        error = fields.get("error_low", 0.0), fields["error"]
+        return cls(fields["problem"], fields["answer"], error)
 
     @cached_property
     def _comparison(self) -> Comparison:

@@ -163,10 +163,16 @@ class ButterflyFactorization(Problem):
 
     @cached_property
     def _squares(self) -> float:
-        """Sum of the squared entries, roughly, in the precision of an array; not scaled."""
+        """Sum of the squared entries, roughly, in the precision of the target; not scaled.
+
+        Of an operator it is estimated by four random vectors: it is not read for that.
+        """
         if self.kind == "array":
             return sum_of_squares(self.target)
-        return math.fsum(sum_of_squares(part) for part in Reader(self.target).parts())
+        x = np.random.default_rng(0).standard_normal((self.shape[1], 4)).astype(self.dtype)
+        is_product = isinstance(self.target, KroneckerProduct)
+        operator = self.target.to_numpy() if is_product else self.target
+        return sum_of_squares(np.asarray(operator.matmat(x))) / 4
 
     @cached_property
     def exponent(self) -> int:
@@ -208,12 +214,6 @@ class ButterflyFactorization(Problem):
         if _is_safe_norm(found):
             return found
         return _norm_of(Reader(self.target, self._peak_exponent()))
-
-    @property
-    def rounding(self) -> float:
-        """Error to be expected of an exact factorization: 32 L eps times the norm."""
-        eps = float(np.finfo(self.dtype).eps)
-        return 32 * len(self.architecture) * eps * self.norm
 
     def permuted(self, rows: Any, columns: Any) -> ButterflyFactorization:
         """Return the problem for ``target[rows][:, columns]`` with these orders known.

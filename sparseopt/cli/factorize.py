@@ -15,6 +15,7 @@ from sparseopt.cli import options as opt
 from sparseopt.cli.console import parse_options, print_solution, progress_display, say
 from sparseopt.files import read_text
 from sparseopt.report.report import write_whole
+from sparseopt.rounding import shown_above, shown_below
 
 _FORMS = (
     "square-dyadic, monarch:P,Q, search:PARAMETERS or search:PARAMETERS,MAX_RANK, or a JSON file "
@@ -133,9 +134,10 @@ def _print_figures(certificate: Any) -> None:
         certificate = certificate.for_these_orders
         say("orders of rows and columns were found; the bounds hold for these orders")
     say(
-        f"error {certificate.error:.6g} (relative {certificate.relative_error:.6g}); "
-        f"the best possible error is at least {certificate.lower_bound:.6g}, "
-        f"and the method's proven bound is {certificate.upper_bound:.6g}"
+        f"error at most {shown_above(certificate.error)} "
+        f"(relative {shown_above(certificate.relative_error)}); "
+        f"the best possible error is at least {shown_below(certificate.lower_bound)}, "
+        f"and the method's proven bound is {shown_above(certificate.upper_bound)}"
     )
 
 

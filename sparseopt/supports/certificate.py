@@ -13,7 +13,16 @@ from sparseopt.certificate import Certificate, Steps, proves
 from sparseopt.errors import ProblemError
 from sparseopt.rounding import ROOMS, Figure, shown_above, shown_below
 from sparseopt.serialization import json_type
-from sparseopt.stated import Interval, described, gap, number, ratio, require_interval, stated
+from sparseopt.stated import (
+    Interval,
+    described,
+    gap,
+    interval,
+    number,
+    ratio,
+    require_interval,
+    stated,
+)
 from sparseopt.supports.bounds import Optimum, ScaledTarget, optimum
 from sparseopt.supports.components import is_tractable
 from sparseopt.supports.factors import ATTAINMENTS, SupportedFactors
@@ -56,6 +65,13 @@ class FixedSupportCertificate(Certificate):
     stated_bound: float | None = None
     closedness: Certificate | None = None
 
+    def __post_init__(self) -> None:
+        error, bound = self.stated_error, self.stated_bound
+        if error is not None:
+            object.__setattr__(self, "stated_error", interval(error, "error"))
+        if bound is not None:
+            object.__setattr__(self, "stated_bound", number(bound, "lower_bound"))
+
     def to_fields(self) -> dict[str, Any]:
         """Return what is written to JSON."""
         low, high = self.error_interval
@@ -75,14 +91,9 @@ class FixedSupportCertificate(Certificate):
         extra = set(fields) - known
         if extra:
             raise ProblemError(f"a fixed-support certificate has no fields {sorted(extra)}")
-        low = number(fields.get("error_low", 0.0), "error_low")
-        return cls(
-            fields["problem"],
-            fields["answer"],
-            (low, number(fields["error"], "error")),
-            number(fields["lower_bound"], "lower_bound"),
-            fields["closedness"],
-        )
+        error = fields.get("error_low", 0.0), fields["error"]
+        bound = number(fields["lower_bound"], "lower_bound")
+        return cls(fields["problem"], fields["answer"], error, bound, fields["closedness"])
 
     @cached_property
     def _target(self) -> ScaledTarget:

@@ -204,3 +204,43 @@ def test_the_lower_bound_of_an_exact_product_is_not_above_the_error(seed: int) -
     target = np.sign(target) if seed == 0 else target
     certificate = so.solve(so.ButterflyFactorization(target, chain), bounds="always").certificate
     assert certificate.lower_bound <= certificate.error
+
+
+def test_an_asked_accuracy_makes_the_engine_prove_bounds(engine: str) -> None:
+    """Left to right is not optimal: what is missing is proved, and said if it is too much."""
+    rng = np.random.default_rng(8)
+    chain = so.Architecture.square_dyadic(64)
+    exact = random_product(chain, rng).to_dense()
+    found = so.solve(so.ButterflyFactorization(exact, chain), engine, tolerance=1e-12)
+    assert found.status is so.Status.VERIFIED
+    assert not found.certificate.bounds
+    noisy = so.ButterflyFactorization(exact + 1e-3 * rng.standard_normal((64, 64)), chain)
+    found = so.solve(noisy, engine, tolerance=1e-3)
+    assert found.status is so.Status.VERIFIED
+    assert found.certificate.bounds or found.certificate.relative_error <= 1e-3
+    structureless = so.ButterflyFactorization(rng.standard_normal((64, 64)), chain)
+    weak = so.solve(structureless, engine, tolerance=1e-3)
+    assert weak.status is so.Status.WEAK
+    assert weak.certificate.bounds
+    assert 1e-3 < weak.certificate.accuracy < weak.certificate.relative_error
+    assert weak.certificate.accuracy == pytest.approx(
+        (weak.certificate.error - weak.certificate.lower_bound) / structureless.norm, rel=1e-9
+    )
+
+
+def test_an_engine_that_returns_nothing_is_not_believed() -> None:
+    """Zeros, at a size whose bounds are not computed unless asked for."""
+    n = 512
+    chain = so.Architecture.square_dyadic(n)
+    problem = so.ButterflyFactorization(np.random.default_rng(0).standard_normal((n, n)), chain)
+    zeros = so.KroneckerProduct([np.zeros(p.values_shape) for p in chain], chain)
+
+    class Lazy(so.Solver):  # type: ignore[type-arg]
+        def accepts(self, problem: so.ButterflyFactorization) -> so.Accepted:
+            return so.Accepted()
+
+        def solve(self, problem: so.ButterflyFactorization, context: so.Context):  # type: ignore[no-untyped-def]
+            return zeros, so.ButterflyCertificate(problem, zeros)
+
+    with pytest.raises(so.SolveError, match="not above what peeling guarantees for every target"):
+        so.solve(problem, Lazy())
