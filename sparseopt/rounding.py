@@ -34,8 +34,8 @@ _ROW = 256
 
 
 def gamma(terms: int) -> float:
-    """Return the relative error bound of a sum of `terms` products, rounded up; inf from 2^51."""
-    if not terms * UNIT < 0.25:
+    """Return the relative error bound of a sum of `terms` products, rounded up; inf from 2^46."""
+    if not terms * UNIT < 2.0**-7:
         return math.inf
     return terms * UNIT / (1.0 - terms * UNIT) * (1.0 + 4.0 * UNIT)
 

@@ -11,6 +11,8 @@ import numpy as np
 import sparseopt as so
 from sparseopt.network import Node, Operator
 from sparseopt.pathlifting.pathcost import COARSEST, no_costs, weight_names
+from sparseopt.pathlifting.plain import rounding_room
+from sparseopt.rounding import UNIT
 from sparseopt_pathlifting.one_pass import PRECISIONS
 from sparseopt_pathlifting.one_pass_torch import LAYERS
 from sparseopt_pathlifting.rationals import as_floats
@@ -42,8 +44,14 @@ class PathCosts(so.Solver[so.PathCost]):
         run = _Passes(network, context)
         total, exponent = run.forward()
         shares = no_costs(network) if total == 0.0 else run.shares(total, exponent)
-        answer = so.PathCosts(shares)
+        answer = so.PathCosts(shares, promised(network))
         return answer, so.PathCostCertificate(problem, answer)
+
+
+def promised(network: so.Network) -> float:
+    """Return the relative error to state; more than usual where sums are extremely long."""
+    positions = max(math.prod(shape[1:]) for shape in network.shapes.values())
+    return max(PRECISIONS["float64"], 8 * (2 * rounding_room(network) + UNIT * positions))
 
 
 class _Passes:
@@ -175,6 +183,6 @@ class PathCostsTorch(so.Solver[so.PathCost]):
         from sparseopt_pathlifting.torch_costs import torch_path_costs
 
         shares: Any = torch_path_costs(problem.network, self.dtype, context)
-        tolerance = COARSEST if self.dtype == "float32" else PRECISIONS["float64"]
+        tolerance = COARSEST if self.dtype == "float32" else promised(problem.network)
         answer = so.PathCosts(shares, tolerance)
         return answer, so.PathCostCertificate(problem, answer)

@@ -88,8 +88,8 @@ class LipschitzCertificate(Certificate):
         in_range = a.log10 == -math.inf or 2.0**-1022 <= a.value < math.inf
         figure = shown_above(a.value, 15) if in_range else f"10^{shown_above(a.log10, 15)}"
         return (
-            f"outputs change by at most {figure} in the {a.p_out:g}-norm per unit of "
-            f"change of the inputs in the {a.p_in:g}-norm"
+            f"outputs change by at most {figure} in the {self.problem.p_out}-norm per unit of "
+            f"change of the inputs in the {self.problem.p_in}-norm"
         )
 
     def check(self, steps: Steps) -> None:
@@ -255,7 +255,7 @@ class LipschitzBound(Problem):
 
     def describe(self) -> str:
         """Name the norms and the network."""
-        norms = f"{self.p_in:g}- to {self.p_out:g}-norm"
+        norms = f"{self.p_in}- to {self.p_out}-norm"
         return f"Lipschitz bound, {norms}, of a {self.network.describe()}"
 
 

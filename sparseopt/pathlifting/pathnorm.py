@@ -88,7 +88,7 @@ class PathNormValue:
 
     def __str__(self) -> str:
         figure = f"{self.value:.6g}" if 0 < self.value < math.inf else f"10^{self.log10:.6g}"
-        return f"L^({self.q:g},{self.r:g}) path-norm {figure} (affine {self.affine})"
+        return f"L^({self.q},{self.r}) path-norm {figure} (affine {self.affine})"
 
 
 @json_type
@@ -332,7 +332,7 @@ class PathNorm(Problem):
 
     def describe(self) -> str:
         """Name the norm and the network."""
-        return f"L^({self.q:g},{self.r:g}) path-norm ({self.affine}) of a {self.network.describe()}"
+        return f"L^({self.q},{self.r}) path-norm ({self.affine}) of a {self.network.describe()}"
 
 
 def _exponent(value: Any, name: str, zero: bool) -> float:
