@@ -1,4 +1,4 @@
-"""Units do not matter: powers of two change no bit, and what no scaling holds is one clear error."""
+"""Units do not matter: powers of two change no bit, and what no scaling holds is refused."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import sparseopt as so
 
@@ -35,7 +34,8 @@ def posed(kind: str, design: Any, target: Any, strength: float) -> so.SparseRegr
     try:
         return so.SparseRegression(design, target, penalty(kind, strength))
     except so.ProblemError as error:
-        assert "multiply" in str(error) or "scaling" in str(error)
+        if "multiply" not in str(error) and "scaling" not in str(error):
+            raise
         return None
 
 
