@@ -12,7 +12,7 @@ import scipy.sparse
 
 from sparseopt import Accepted, Context, Refused, Solver
 from sparseopt.recovery import L1, Coefficients, DualityGapCertificate, SparseRegression
-from sparseopt.recovery.scaling import ScaledProblem
+from sparseopt.recovery.scaling import ScaledProblem, largest_entry
 from sparseopt_convex.refinement import refine
 
 
@@ -62,13 +62,16 @@ class ScikitLearn(Solver[SparseRegression]):
         from sklearn.linear_model import Lasso
 
         scaled = ScaledProblem(problem)
-        design = _as_sklearn_takes(scaled.design)
+        exponent = math.frexp(largest_entry(scaled.design))[1]
+        design = _as_sklearn_takes(scaled.design, exponent).astype(
+            problem.design.dtype, copy=False
+        )
         # Under a time limit it runs a few sweeps at a time, each from where the last ones ended.
         sweeps = self.max_iter
         if context.time_limit is not None:
             sweeps = min(sweeps, 1 + int(0.1 / (4e-9 * math.prod(problem.shape))))
         engine = Lasso(
-            alpha=float(scaled.limits[0]) / design.shape[0],
+            alpha=math.ldexp(scaled.limits[0], -exponent) / design.shape[0],
             fit_intercept=False,
             copy_X=False,
             tol=self.engine_tolerance,
@@ -83,7 +86,8 @@ class ScikitLearn(Solver[SparseRegression]):
                 engine.fit(design, target)
             if engine.n_iter_ < sweeps:
                 break
-        x = scaled.original_coefficients(np.asarray(engine.coef_, dtype=np.float64))
+        x = np.ldexp(np.asarray(engine.coef_, dtype=np.float64), -exponent)
+        x = scaled.original_coefficients(x)
         return refine(problem, x, (), context)
 
     def cost(self, problem: SparseRegression) -> float:
@@ -94,14 +98,17 @@ class ScikitLearn(Solver[SparseRegression]):
         return 2e-3 + 1.2e-8 * m * n
 
 
-def _as_sklearn_takes(design: Any) -> Any:
-    """Return the design in column order, sparse ones with 32-bit indices."""
+def _as_sklearn_takes(design: Any, exponent: int) -> Any:
+    """Return the design times 2^-exponent in column order, sparse ones with 32-bit indices.
+
+    In float32 squares leave the range of numbers long before those of the problem do.
+    """
     if not scipy.sparse.issparse(design):
-        return np.asfortranarray(design)
+        return np.asfortranarray(np.ldexp(design, -exponent) if exponent else design)
     columns = design.tocsc()
     return scipy.sparse.csc_matrix(
         (
-            columns.data,
+            np.ldexp(columns.data, -exponent),
             columns.indices.astype(np.int32, copy=False),
             columns.indptr.astype(np.int32, copy=False),
         ),

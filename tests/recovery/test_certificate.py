@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Callable, Iterator
+import re
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -99,7 +99,7 @@ def test_at_the_critical_strength_the_answer_is_exactly_zero() -> None:
         assert len(solution.certificate.zeros) >= (8 if factor == 1.0 else 9)
 
 
-def test_without_a_penalty_the_columns_are_orthogonal_to_the_dual_point() -> None:
+def test_without_a_penalty_it_is_least_squares() -> None:
     problem = so.SparseRegression(DESIGN[:, :3], TARGET, so.L1(0.0))
     solution = so.solve(problem)
     certificate = solution.certificate
@@ -107,83 +107,7 @@ def test_without_a_penalty_the_columns_are_orthogonal_to_the_dual_point() -> Non
     np.testing.assert_allclose(solution.answer.x, expected[0], rtol=1e-12)
     assert certificate.primal == pytest.approx(0.5 * expected[1][0], rel=1e-13)
     assert certificate.relative_gap < 1e-12
-    assert "the strength is 0" in certificate.claim
     assert certificate.zeros.size == 0
-    for step in (1e-3, -1e-9):
-        tilted = certificate.dual_point + step * DESIGN[:, 0]
-        forged = dataclasses.replace(certificate, dual_point=tilted)
-        assert "orthogonal" in refusal(forged)
-
-
-def refusal(certificate: Any) -> str:
-    """Return the step at which a certificate fails."""
-    check = check_certificate(certificate)
-    assert not check.ok
-    return check.details[-1]
-
-
-FORGERIES: list[tuple[str, Callable[[so.DualityGapCertificate], dict[str, Any]], str]] = [
-    ("smaller gap", lambda c: {"gap": 0.1 * c.gap}, "the gap, rounding included"),
-    ("zero gap", lambda c: {"gap": 0.0}, "the gap, rounding included"),
-    ("negative gap", lambda c: {"gap": -c.gap}, "the gap, rounding included"),
-    ("larger gap", lambda c: {"gap": c.gap + 1e-13}, "that is tight"),
-    ("NaN gap", lambda c: {"gap": float("nan")}, "the gap, rounding included"),
-    ("text for gap", lambda c: {"gap": "0"}, "FAILED"),
-    ("primal", lambda c: {"primal": c.primal * (1 - 1e-11)}, "the primal objective"),
-    ("dual", lambda c: {"dual": c.dual * (1 + 1e-11)}, "the dual objective"),
-    ("norm", lambda c: {"correlation_norm": 1.001 * c.correlation_norm}, "norm of all corr"),
-    ("infeasible", lambda c: {"dual_point": c.dual_point * (1 + 1e-14)}, "is feasible"),
-    ("worse dual", lambda c: {"dual_point": c.dual_point * (1 - 1e-9)}, "FAILED"),
-    ("NaN dual", lambda c: {"dual_point": c.dual_point * np.nan}, "6 finite entries"),
-    ("short dual", lambda c: {"dual_point": c.dual_point[:5]}, "6 finite entries"),
-    ("integer dual", lambda c: {"dual_point": np.zeros(6, int)}, "6 finite entries"),
-    ("undecided twice", lambda c: {"undecided": np.array([1, 1])}, "distinct, sorted"),
-    ("undecided far", lambda c: {"undecided": np.array([9])}, "in range"),
-    ("undecided negative", lambda c: {"undecided": np.array([-1])}, "in range"),
-    ("undecided float", lambda c: {"undecided": np.array([1.0])}, "distinct, sorted"),
-    ("undecided used", lambda c: {"undecided": c.answer.support[:1]}, "are zero in x"),
-    ("another answer", lambda c: {"answer": so.Coefficients(1.001 * c.answer.x)}, "the primal"),
-    ("short answer", lambda c: {"answer": so.Coefficients(c.answer.x[:8])}, "one entry for each"),
-    ("no answer", lambda c: {"answer": None}, "FAILED"),
-    ("bare array", lambda c: {"answer": c.answer.x}, "FAILED"),
-    ("huge answer", lambda c: {"answer": so.Coefficients(1e300 * c.answer.x)}, "FAILED"),
-]
-
-
-@pytest.mark.parametrize("penalty", PENALTIES, ids=["L1", "GroupL1"])
-@pytest.mark.parametrize(
-    ("forge", "words"), [f[1:] for f in FORGERIES], ids=[f[0] for f in FORGERIES]
-)
-def test_forgeries(penalty: so.Penalty, forge: Callable[..., Any], words: str) -> None:
-    certificate = solved(penalty)
-    assert words in refusal(dataclasses.replace(certificate, **forge(certificate)))
-
-
-def test_claims_about_zeros_need_their_proof() -> None:
-    """Far from the optimum the gap-safe rule proves less than the stored claim."""
-    problem = so.SparseRegression(DESIGN, TARGET, so.L1(1.3))
-    certificate = Build(problem, np.zeros(9))[1]
-    assert certificate.undecided.size
-    forged = dataclasses.replace(certificate, undecided=certificate.undecided[1:])
-    assert "gap-safe rule proves" in refusal(forged)
-
-
-def test_a_nonzero_where_zero_is_proved_is_refused() -> None:
-    problem = so.SparseRegression(np.eye(3), [3.0, 0.1, 0.1], so.L1(1.0))
-    certificate = Build(problem, np.array([2.0, 0.0, 0.0]), np.array([1.0, 0.1, 0.1]))[1]
-    x = np.array([2.0, 1e-9, 0.0])
-    gap = certificate.gap + 1e-9
-    figures = {"primal": certificate.primal + 9e-10, "gap": gap, "answer": so.Coefficients(x)}
-    assert "FAILED" in refusal(dataclasses.replace(certificate, **figures))
-
-
-def test_coefficients_that_scaling_would_round_are_refused() -> None:
-    problem = so.SparseRegression(np.eye(2) * 1e-130, [1e140, 1.0], so.L1(1e-10))
-    answer, certificate = Build(problem, np.array([1e270, 1e-300]))
-    assert check_certificate(certificate, problem, answer).ok
-    small, none = so.Coefficients([1e270, 5e-324]), np.array([], dtype=int)
-    forged = dataclasses.replace(certificate, answer=small, undecided=none)
-    assert "loses digits" in refusal(forged)
 
 
 def test_a_certificate_of_another_problem_or_answer_is_refused() -> None:
@@ -192,40 +116,6 @@ def test_a_certificate_of_another_problem_or_answer_is_refused() -> None:
     assert not check_certificate(certificate, other, certificate.answer).ok
     wrong = so.Coefficients(np.zeros(9))
     assert not check_certificate(certificate, certificate.problem, wrong).ok
-
-
-def numbers(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the place of every number in a JSON document but shapes."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            if key != "shape":
-                yield from numbers(item, (*path, key))
-    elif isinstance(value, list):
-        for i, item in enumerate(value):
-            yield from numbers(item, (*path, i))
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield path
-
-
-@pytest.mark.parametrize("penalty", PENALTIES, ids=["L1", "GroupL1"])
-def test_every_single_edit_of_the_file_is_refused(penalty: so.Penalty) -> None:
-    text = so.to_json(solved(penalty))
-    places = list(numbers(json.loads(text)))
-    assert len(places) > 70
-    for place in places:
-        document = json.loads(text)
-        spot = document
-        for key in place[:-1]:
-            spot = spot[key]
-        # The gap is a bound of a few units in the last place; one a little larger holds too.
-        factor = 10.0 if place == ("gap",) else 1.001
-        old = spot[place[-1]]
-        spot[place[-1]] = old + 1 if isinstance(old, int) else old * factor + 1e-3 * (old == 0)
-        try:
-            forged = so.from_json(json.dumps(document))
-        except so.ProblemError:
-            continue
-        assert not check_certificate(forged).ok, place
 
 
 @pytest.mark.parametrize("kind", ["csr", "csc", "float32", "strided"])
@@ -255,6 +145,51 @@ def test_build_takes_the_best_of_several_dual_points() -> None:
         certificate = Build(problem, good.answer.x, *points)[1]
         assert certificate.relative_gap < 1e-13
     assert Build(problem, good.answer.x, nonsense)[1].dual == 0.0
+    rows = np.stack([good.dual_point, np.zeros(6)])
+    assert Build(problem, good.answer.x, rows)[1].relative_gap < 1e-13
+    assert Build(problem, good.answer.x, 1e300 * good.dual_point)[1].relative_gap < 1e-13
     for x in (np.zeros(8), np.full(9, np.nan)):
         with pytest.raises(so.ProblemError, match="9 finite numbers"):
             Build(problem, x)
+    with pytest.raises(so.ProblemError, match="the objective leaves the range"):
+        Build(problem, np.full(9, 1e200))
+    for point in (np.zeros(5), np.zeros((3, 6)), np.zeros((6, 1))):
+        with pytest.raises(so.ProblemError, match=r"must have shape \(6,\) or \(2, 6\)"):
+            Build(problem, good.answer.x, point)
+
+
+def test_the_claim_is_rounded_outward() -> None:
+    certificate = solved(PENALTIES[0])
+    words = re.findall(r"at most ([-+.e0-9]+)", certificate.claim)
+    stated = [certificate.primal, certificate.gap]
+    assert len(words) == 2
+    for word, value in zip(words, stated, strict=True):
+        assert value <= float(word) <= value * 1.01
+
+
+def test_accuracy_is_the_gap_over_the_objective() -> None:
+    problem = so.SparseRegression([[1.0]], [3.0], so.L1(1.0))
+    certificate = Build(problem, np.zeros(1), np.zeros(1))[1]
+    assert certificate.accuracy == pytest.approx(1.0, rel=1e-12)
+    certificate = Build(problem, np.zeros(1), np.array([1.0]))[1]
+    assert certificate.accuracy == pytest.approx((4.5 - 2.5) / 4.5, rel=1e-12)
+    assert certificate.accuracy >= Fraction(2) / Fraction(9, 2)
+    fits = so.SparseRegression(np.eye(2), [1.0, 2.0], so.L1(1e-30))
+    certificate = Build(fits, np.array([1.0, 2.0]), np.zeros(2))[1]
+    # The objective 3e-30 is below 2^-53 times the one at 0.
+    assert certificate.accuracy == pytest.approx(3e-30 / (2.5 * 2.0**-53), rel=1e-9)
+    assert certificate.relative_gap == pytest.approx(1.0)
+    nothing = so.SparseRegression(np.eye(2), [0.0, 0.0], so.L1(1.0))
+    assert Build(nothing, np.zeros(2))[1].accuracy == 0.0
+    assert Build(nothing, np.ones(2))[1].accuracy == pytest.approx(1.0)
+
+
+def test_files_that_state_the_objectives_to_twelve_digits_are_read() -> None:
+    certificate = solved(PENALTIES[0])
+    document = json.loads(so.to_json(certificate))
+    document["correlation_norm"] = 3.0
+    document["primal"] *= 1.0 - 1e-13
+    document["dual"] *= 1.0 + 1e-13
+    read = so.from_json(json.dumps(document))
+    assert check_certificate(read).ok
+    assert read.primal == pytest.approx(certificate.primal, rel=1e-11)

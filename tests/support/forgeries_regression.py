@@ -677,14 +677,9 @@ def lost_in_scaling() -> Pairs:
     yield "no scaling holds both | entries", json.dumps(document)
     # In scaled units the strength is 1.49 times the smallest number, and 1 after rounding.
     strength, x = math.ldexp(1.49, -961), math.ldexp(1.0, 104)
-    made = stated(
-        so.SparseRegression(
-            [[math.ldexp(0.5, 499), math.ldexp(1.0, -491)]],
-            [math.ldexp(1.0, -387)],
-            so.L1(2.0**-930),
-        ),
-        [0.0, 0.0], [0.0], [0, 1],
-    )  # fmt: skip
+    design, target = [[2.0**498, 2.0**-491]], [2.0**-387]
+    problem = so.SparseRegression(design, target, so.L1(2.0**-930))
+    made = stated(problem, [0.0, 0.0], [0.0], [0, 1])
     document = json.loads(so.to_json(made))
     document["problem"]["penalty"]["strength"] = strength
     document["answer"]["x"]["$array"]["values"] = [0.0, x]
