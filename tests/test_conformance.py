@@ -8,7 +8,7 @@ from banks import BANKS
 
 import sparseopt as so
 from sparseopt.registry import Registered, registry
-from sparseopt.testing import check_analyzer, check_solver
+from sparseopt.testing import Provable, check_analyzer, check_solver
 
 SOLVERS = [item for item in registry().solvers if item.plugin.first_party]
 ANALYZERS = [item for item in registry().analyzers if item.plugin.first_party]
@@ -18,15 +18,20 @@ EXPECTED: dict[str, dict[str, str]] = {}
 ALLOWED: dict[str, dict[str, bool]] = {"external_exclusion": {"allow_external": True}}
 
 
+def bare(record: so.Problem | Provable) -> so.Problem:
+    """Return the problem of a record."""
+    return record.problem if isinstance(record, Provable) else record
+
+
 @pytest.mark.parametrize("item", SOLVERS, ids=lambda item: item.name)
 def test_solver(item: Registered) -> None:
     assert item.availability() is None, "install everything: pip install -e '.[all,test]'"
     assert item.entry.problem in BANKS, "add a bank of problems for it to tests/support/banks.py"
     assert item.entry.citations, "a solver cites the source of its method"
     problems = [
-        problem
-        for problem in BANKS[item.entry.problem]()
-        if all(problem.structure().get(k) in v for k, v in item.entry.structure.items())
+        record
+        for record in BANKS[item.entry.problem]()
+        if all(bare(record).structure().get(k) in v for k, v in item.entry.structure.items())
     ]
     solver = item.cls(**ALLOWED[item.name]) if item.name in ALLOWED else item.cls
     check_solver(solver, problems, expected_failures=EXPECTED.get(item.name))

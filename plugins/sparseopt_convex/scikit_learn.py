@@ -63,9 +63,7 @@ class ScikitLearn(Solver[SparseRegression]):
 
         scaled = ScaledProblem(problem)
         exponent = math.frexp(largest_entry(scaled.design))[1]
-        design = _as_sklearn_takes(scaled.design, exponent).astype(
-            problem.design.dtype, copy=False
-        )
+        design = _as_sklearn_takes(scaled.design, exponent).astype(problem.design.dtype, copy=False)
         # Under a time limit it runs a few sweeps at a time, each from where the last ones ended.
         sweeps = self.max_iter
         if context.time_limit is not None:

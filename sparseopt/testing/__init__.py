@@ -2,4 +2,4 @@
 
 from sparseopt.testing.analyzers import check_analyzer
 from sparseopt.testing.outcome import Conformance
-from sparseopt.testing.solvers import check_solver
+from sparseopt.testing.solvers import Provable, check_solver

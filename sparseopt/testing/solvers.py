@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,21 +13,45 @@ from sparseopt.certificate import check_certificate
 from sparseopt.context import Context
 from sparseopt.errors import Inconclusive, ProblemError
 from sparseopt.problem import Problem
+from sparseopt.registry import registry
 from sparseopt.serialization import from_json, same_content, to_json
 from sparseopt.solver import Solver
 from sparseopt.testing import laws
 from sparseopt.testing.outcome import Conformance, require
 from sparseopt.testing.tampering import tampered
-from sparseopt.verdict import Accepted
+from sparseopt.verdict import Accepted, Guarantee
 
 MOST_EDITS = 24
 LEAST_REFUSED = 0.75
 
 
+@dataclass(frozen=True)
+class Provable:
+    """Marks a problem of a bank whose optimum can be proved to its class's default tolerance.
+
+    A solver of guarantee EXACT or CERTIFIED must prove it, or say that it cannot (`Inconclusive`).
+
+    Parameters
+    ----------
+    problem : Problem
+        Of a class with a `default_tolerance`.
+    """
+
+    problem: Problem
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.problem, Problem) or self.problem.default_tolerance is None:
+            raise ProblemError(
+                f"Provable takes a problem whose class has a default_tolerance, got "
+                f"{type(self.problem).__name__}"
+            )
+
+
 def check_solver(
     solver: Solver[Any] | type,
-    problems: Iterable[Problem],
+    problems: Iterable[Problem | Provable],
     *,
+    guarantee: Guarantee | None = None,
     expected_failures: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> Conformance:
@@ -34,16 +59,20 @@ def check_solver(
 
     Laws, by name: ``settings``, ``import``, ``accepts``, ``cost``, ``unchanged`` (the problem and
     the caller's arrays), ``certificate`` (allowed class, of this problem and answer, accepted by
-    the core), ``round_trip`` (through JSON), ``tampering`` (of edits to single entries of answer
-    and evidence, three quarters or more are refused; some edits leave another valid proof),
-    ``deterministic`` (under a seed), ``evaluate``, ``time_limit``.
+    the core), ``accuracy`` (a `Provable` problem is proved to the default tolerance, by solvers of
+    guarantee EXACT or CERTIFIED), ``round_trip`` (through JSON), ``tampering`` (of edits to single
+    entries of answer and evidence, three quarters or more are refused; some edits leave another
+    valid proof), ``deterministic`` (under a seed), ``evaluate``, ``time_limit``.
 
     Parameters
     ----------
     solver : Solver or class
         A class is built with its default settings.
-    problems : iterable of Problem
+    problems : iterable of Problem or Provable
         At least one must be answered, not merely refused.
+    guarantee : Guarantee or None
+        What the solver promises. None means what its manifest says, or CERTIFIED where no
+        installed manifest names it.
     expected_failures : mapping of law to reason
         Laws that are known to fail; each needs a reason, and one that passes is a failure.
     seed : int
@@ -64,16 +93,31 @@ def check_solver(
         return outcome.finish()
     outcome.run("import", "", lambda: laws.imports_quietly(cls))
     engine = cls() if isinstance(solver, type) else solver
+    promise = guarantee or _declared_guarantee(cls)
     answered = 0
-    for i, problem in enumerate(problems):
-        answered += _check_on(outcome, engine, problem, f"problem {i}", seed)
+    for i, record in enumerate(problems):
+        problem = record.problem if isinstance(record, Provable) else record
+        proved = isinstance(record, Provable) and promise is not Guarantee.HEURISTIC
+        answered += _check_on(outcome, engine, problem, f"problem {i}", seed, proved)
     if not answered:
         outcome.failed.append("certificate: no problem of the bank was answered")
     return outcome.finish()
 
 
+def _declared_guarantee(cls: type) -> Guarantee:
+    """Return the guarantee that an installed manifest declares for a class, CERTIFIED if none."""
+    path = f"{cls.__module__}:{cls.__qualname__}"
+    found = [item.entry.guarantee for item in registry().solvers if item.entry.path == path]
+    return found[0] if found else Guarantee.CERTIFIED
+
+
 def _check_on(
-    outcome: Conformance, engine: Solver[Any], problem: Problem, where: str, seed: int
+    outcome: Conformance,
+    engine: Solver[Any],
+    problem: Problem,
+    where: str,
+    seed: int,
+    must_prove: bool,
 ) -> bool:
     """Run the laws on one problem; return whether it was answered."""
     before, arrays = laws.content(problem), laws.bases(problem)
@@ -83,7 +127,7 @@ def _check_on(
         return False
     outcome.run("cost", where, lambda: _cost(engine, problem))
     try:
-        result = engine.solve(problem, Context(seed=seed))
+        result = engine.solve(problem, Context(seed=seed, tolerance=problem.default_tolerance))
     except Inconclusive:  # it cannot be raised without a reason
         return False
     except (Exception, SystemExit) as error:
@@ -101,6 +145,8 @@ def _check_on(
     if not outcome.run("certificate", where, lambda: _certificate(result, problem)):
         return False
     answer, certificate = result
+    if must_prove:
+        outcome.run("accuracy", where, lambda: _accuracy(certificate, problem))
     outcome.run("round_trip", where, lambda: _round_trip(certificate))
     outcome.run("tampering", where, lambda: _tampering(certificate, seed))
     outcome.run("deterministic", where, lambda: _deterministic(engine, problem, result, seed))
@@ -122,6 +168,17 @@ def _certificate(result: Any, problem: Problem) -> None:
     answer, certificate = result
     check = check_certificate(certificate, problem, answer)
     require(check.ok, str(check))
+
+
+def _accuracy(certificate: Any, problem: Problem) -> None:
+    asked = problem.default_tolerance
+    assert asked is not None
+    accuracy = float(certificate.accuracy)
+    require(
+        accuracy <= asked,
+        f"it proves {problem.accuracy_is} {accuracy:.3g}, and {asked:g} can be proved; give a "
+        "better answer or raise Inconclusive, or declare the guarantee HEURISTIC",
+    )
 
 
 def _round_trip(certificate: Any) -> None:
@@ -148,7 +205,7 @@ def _tampering(certificate: Any, seed: int) -> None:
 def _deterministic(
     engine: Solver[Any], problem: Problem, first: tuple[Any, Any], seed: int
 ) -> None:
-    second = engine.solve(problem, Context(seed=seed))
+    second = engine.solve(problem, Context(seed=seed, tolerance=problem.default_tolerance))
     for name, a, b in zip(("answer", "certificate"), first, second, strict=True):
         require(same_content(a, b), f"the {name} differs between two calls with one seed")
 

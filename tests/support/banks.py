@@ -10,6 +10,7 @@ import scipy.sparse
 
 import sparseopt as so
 from sparseopt.network import Conv, Dense, Relu, Reshape, chain
+from sparseopt.testing import Provable
 
 
 def closedness() -> list[so.Problem]:
@@ -125,12 +126,17 @@ def path_cost() -> list[so.Problem]:
     return [so.PathCost(network) for network in (small_network(), image, dead)]
 
 
-def regression() -> list[so.Problem]:
-    """Wide, tall, sparse, float32 and degenerate designs, both penalties, and none."""
+def regression() -> list[Provable]:
+    """Wide, tall, sparse, float32 and degenerate designs, both penalties, weak ones, and none.
+
+    The optimum of each can be proved to the default tolerance.
+    """
     rng = np.random.default_rng(0)
     wide, tall = rng.standard_normal((10, 20)), rng.standard_normal((20, 6))
     groups = [[0, 1], [2, 3], [4, 5]]
-    return [
+    target = rng.standard_normal(10)
+    times = 1.7e9 + np.array([[0, 35], [60, 102], [120, 151], [180, 228.0]])
+    problems = [
         so.SparseRegression(wide, rng.standard_normal(10), so.L1(2.0)),
         so.SparseRegression(tall, rng.standard_normal(20), so.L1(0.5)),
         so.SparseRegression(tall, rng.standard_normal(20), so.GroupL1(1.0, groups)),
@@ -139,7 +145,10 @@ def regression() -> list[so.Problem]:
         so.SparseRegression(wide.astype(np.float32), rng.standard_normal(10), so.L1(0.3)),
         so.SparseRegression(scipy.sparse.csr_array(tall), rng.standard_normal(20), so.L1(1.0)),
         so.SparseRegression(np.hstack([tall, -tall]), rng.standard_normal(20), so.L1(1.0)),
+        so.SparseRegression(wide, target, so.L1(1e-14)),
+        so.SparseRegression(times, [70.0, 84.0, 62.0, 97.0], so.L1(1.0)),
     ]
+    return [Provable(problem) for problem in problems]
 
 
 def sparse_training() -> list[so.Problem]:

@@ -140,3 +140,14 @@ class NotFrozen(Honest.__mro__[1]):  # type: ignore[name-defined, misc]
 
     def solve(self, problem: Ranking, context: so.Context) -> tuple[Any, Any]:
         return Honest().solve(problem, context)
+
+
+@dataclass(frozen=True)
+class AnswersOnes(so.Solver[so.SparseRegression]):
+    """Fault 8: always the same bad answer, with an honest proof of how bad it is."""
+
+    def accepts(self, problem: so.SparseRegression) -> so.Accepted:
+        return so.Accepted()
+
+    def solve(self, problem: so.SparseRegression, context: so.Context) -> tuple[Any, Any]:
+        return so.DualityGapCertificate.build(problem, np.ones(problem.shape[1]))

@@ -11,7 +11,7 @@ import toys
 
 import sparseopt as so
 from sparseopt.registry import Registry, Source
-from sparseopt.testing import check_analyzer, check_solver
+from sparseopt.testing import Provable, check_analyzer, check_solver
 
 Install = Callable[..., Registry]
 
@@ -41,6 +41,32 @@ def test_an_honest_solver_passes(capsys: pytest.CaptureFixture[str]) -> None:
 def test_planted_faults_are_caught(solver: type, words: str) -> None:
     with pytest.raises(AssertionError, match=f"(?s){words}"):
         check_solver(solver, bank())
+
+
+def test_an_answer_that_is_proved_to_be_bad_is_caught() -> None:
+    problem = so.SparseRegression(np.diag([3.0, 1.0]), [3.0, -1.0], so.L1(0.5))
+    assert check_solver(faulty.AnswersOnes, [problem]).passed
+    words = r"accuracy \(problem 0\): it proves relative duality gap .*HEURISTIC"
+    with pytest.raises(AssertionError, match=f"(?s){words}"):
+        check_solver(faulty.AnswersOnes, [Provable(problem)])
+    with pytest.raises(AssertionError, match="accuracy"):
+        check_solver(faulty.AnswersOnes, [Provable(problem)], guarantee=so.Guarantee.EXACT)
+    heuristic = so.Guarantee.HEURISTIC
+    assert check_solver(faulty.AnswersOnes, [Provable(problem)], guarantee=heuristic).passed
+
+
+def test_the_guarantee_of_the_manifest_counts(install: Install) -> None:
+    problem = so.SparseRegression(np.diag([3.0, 1.0]), [3.0, -1.0], so.L1(0.5))
+    entry = so.SolverEntry(
+        "ones", "faulty:AnswersOnes", "sparseopt:SparseRegression", so.Guarantee.HEURISTIC, "toy"
+    )
+    install(Source("toy", "toy-dist", lambda: so.Manifest("toy", 1, "toy", solvers=(entry,))))
+    assert check_solver(faulty.AnswersOnes, [Provable(problem)]).passed
+
+
+def test_only_a_problem_with_a_default_tolerance_is_provable() -> None:
+    with pytest.raises(so.ProblemError, match="whose class has a default_tolerance, got Ranking"):
+        Provable(bank()[0])
 
 
 def test_an_import_that_exits_is_caught() -> None:
