@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sparseopt.errors import ProblemError
 from sparseopt.recovery.duality import DualityGap
 from sparseopt.rounding import UNIT, two_product
+
+if TYPE_CHECKING:
+    from sparseopt.recovery.problem import SparseRegression
+
+_ROOM = 3.0
+"""How many times over each bound of rounding is taken, see `DualityGap`."""
 
 
 def best_multiple(
@@ -66,3 +75,54 @@ def feasible_multiple(gap: DualityGap, t: np.ndarray) -> tuple[np.ndarray, np.nd
         shrink = 2.0 * max(shrink, float(excess))
     point = np.zeros_like(t[:1])
     return point, gap.reach(point)
+
+
+def best_evidence(
+    problem: SparseRegression, x: np.ndarray, dual_points: Sequence[np.ndarray]
+) -> tuple[Any, ...]:
+    """Return what a certificate of `x` holds, see `DualityGapCertificate.build`.
+
+    Returns
+    -------
+    x, dual_point, primal, dual, gap, undecided
+        The coefficients, those set to zero that are proved to be; then the fields.
+    """
+    x, gap = np.array(x, dtype=np.float64), DualityGap(problem, _ROOM)
+    if x.shape != problem.shape[1:] or not np.isfinite(x).all():
+        raise ProblemError(f"x must be {problem.shape[1]} finite numbers, got shape {x.shape}")
+    scaled = gap.scaled
+    x = scaled.original_coefficients(scaled.coefficients(x))
+    primal = gap.primal(scaled.coefficients(x))
+    if not math.isfinite(primal.terms[0]):
+        raise ProblemError("x is so large that the objective leaves the range of float64")
+    points = [scaled.dual_point(_rows(t, problem.shape[0])) for t in dual_points]
+    points = [t for t in points or [primal.residual[None]] if np.isfinite(t).all()]
+    ready = [feasible_multiple(gap, t) for t in points or [np.zeros((1, problem.shape[0]))]]
+    t, reach = ready[0]
+    if len(ready) > 1:
+        t, reach = max(ready, key=lambda item: gap.bounds(primal, item[0]).dual)
+    while True:
+        bounds = gap.bounds(primal, t)
+        proved = gap.proved_zero(reach, bounds.gap)
+        if not x[proved].any():
+            break
+        x[proved] = 0.0
+        primal = gap.primal(scaled.coefficients(x))
+    return (
+        x,
+        scaled.original_dual_point(t[0] if len(t) == 1 else t),
+        scaled.original_above(bounds.primal),
+        scaled.original_below(bounds.dual),
+        scaled.original_above(bounds.gap),
+        np.flatnonzero((x == 0) & ~proved),
+    )
+
+
+def _rows(point: np.ndarray, size: int) -> np.ndarray:
+    """Return a dual point of shape (size,) or (2, size) with its rows, one or two."""
+    rows = np.atleast_2d(np.asarray(point, dtype=np.float64))
+    if rows.shape not in ((1, size), (2, size)):
+        raise ProblemError(
+            f"a dual point must have shape ({size},) or (2, {size}), got {np.shape(point)}"
+        )
+    return rows

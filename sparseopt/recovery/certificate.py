@@ -12,7 +12,7 @@ import numpy as np
 from sparseopt.arrays import as_figure, read_only
 from sparseopt.certificate import Certificate, Steps
 from sparseopt.errors import ProblemError
-from sparseopt.recovery.building import feasible_multiple
+from sparseopt.recovery.building import best_evidence
 from sparseopt.recovery.coefficients import Coefficients
 from sparseopt.recovery.duality import Bounds, DualityGap, Primal, objective_at_zero
 from sparseopt.rounding import UNIT, above, shown_above
@@ -20,9 +20,6 @@ from sparseopt.serialization import json_type
 
 if TYPE_CHECKING:
     from sparseopt.recovery.problem import SparseRegression
-
-BUILDING = 3.0
-"""How many times over `build` takes each bound of rounding, see `DualityGap`."""
 
 
 @json_type
@@ -119,38 +116,9 @@ class DualityGapCertificate(Certificate):
             It holds however bad `x` and the dual points are; look at its `gap`. O(m n); without
             a penalty O(m n min(m, n)).
         """
-        x = np.array(x, dtype=np.float64)
-        if x.shape != problem.shape[1:] or not np.isfinite(x).all():
-            raise ProblemError(f"x must be {problem.shape[1]} finite numbers, got shape {x.shape}")
-        gap = DualityGap(problem, BUILDING)
-        x = gap.scaled.original_coefficients(gap.scaled.coefficients(x))
-        primal = gap.primal(gap.scaled.coefficients(x))
-        if not math.isfinite(primal.terms[0]):
-            raise ProblemError("x is so large that the objective leaves the range of float64")
-        points = [gap.scaled.dual_point(_rows(t, problem.shape[0])) for t in dual_points]
-        points = [t for t in points or [primal.residual[None]] if np.isfinite(t).all()]
-        ready = [feasible_multiple(gap, t) for t in points or [np.zeros((1, problem.shape[0]))]]
-        t, reach = ready[0]
-        if len(ready) > 1:
-            t, reach = max(ready, key=lambda item: gap.bounds(primal, item[0]).dual)
-        while True:
-            bounds = gap.bounds(primal, t)
-            proved = gap.proved_zero(reach, bounds.gap)
-            if not x[proved].any():
-                break
-            x[proved] = 0.0
-            primal = gap.primal(gap.scaled.coefficients(x))
+        x, *evidence = best_evidence(problem, x, dual_points)
         answer = Coefficients(x)
-        scaled = gap.scaled
-        return answer, cls(
-            problem,
-            answer,
-            scaled.original_dual_point(t[0] if len(t) == 1 else t),
-            scaled.original_above(bounds.primal),
-            scaled.original_below(bounds.dual),
-            scaled.original_above(bounds.gap),
-            np.flatnonzero((x == 0) & ~proved),
-        )
+        return answer, cls(problem, answer, *evidence)
 
     @cached_property
     def _evaluated(self) -> tuple[DualityGap, Primal]:
@@ -260,13 +228,3 @@ class DualityGapCertificate(Certificate):
             f"the gap is at most {self.gap!r}, rounding included",
             repr(scaled.original_above(bounds.gap)),
         )
-
-
-def _rows(point: np.ndarray, size: int) -> np.ndarray:
-    """Return a dual point of shape (size,) or (2, size) with its rows, one or two."""
-    rows = np.atleast_2d(np.asarray(point, dtype=np.float64))
-    if rows.shape not in ((1, size), (2, size)):
-        raise ProblemError(
-            f"a dual point must have shape ({size},) or (2, {size}), got {np.shape(point)}"
-        )
-    return rows
