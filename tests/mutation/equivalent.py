@@ -86,7 +86,6 @@ EQUIVALENT.update(
             "scaling:ScaledProblem.correlation: turn Eq: self.design.dtype == np.float64": _SIZES,
             "scaling:ScaledProblem.column_norm_bounds: turn Add: "
             "bounds + math.sqrt(rows) * TINY": "norms of blocks take magnitudes",
-            "scaling:ScaledProblem.column_norm_bounds: add 1: 0": "the rows are at least the sum",
         }.items()
     }
 )

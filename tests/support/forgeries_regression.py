@@ -252,15 +252,17 @@ def borders() -> Iterator[tuple[str, Certificate]]:
         yield f"a zero that is just proved, {size}", stated(problem, x, t)
 
 
-def nearly_zero(size: int, proved: bool) -> tuple[so.SparseRegression, Any, Any]:
+def nearly_zero(
+    size: int, proved: bool, more_rows: int = 0
+) -> tuple[so.SparseRegression, Any, Any]:
     """Return a problem with one block at the border of what the gap-safe rule proves to be zero.
 
     The columns are orthogonal, so the block is zero in the minimiser if and only if the block's
     part of the target is at most the limit in norm.
     """
-    design = np.eye(size + 1)
+    design = np.eye(size + 1 + more_rows, size + 1)
     groups = [list(range(size)), [size]]
-    target = np.append(np.full(size, 0.9 / math.sqrt(size)), 0.0)
+    target = np.append(np.full(size, 0.9 / math.sqrt(size)), np.zeros(1 + more_rows))
     low, high = 0.9, 2.0
     point = 0.5 * target
     for _ in range(200):
@@ -414,6 +416,8 @@ def zeros() -> Pairs:
     for size in (1, 3):
         problem, x, t = nearly_zero(size, proved=False)
         yield f"{ZEROS} | a last bit short, {size}", stated(problem, x, t)
+        problem, x, t = nearly_zero(size, proved=False, more_rows=200)
+        yield f"{ZEROS} | a last bit short with many rows, {size}", stated(problem, x, t)
     groups = so.SparseRegression(np.eye(2), [0.74, 0.74], so.GroupL1(1.0, [[0, 1]]))
     yield f"{ZEROS} | of a group", stated(groups, [0.0, 0.0], [0.6, 0.6])
     for name in ("l1", "groups", "no penalty", "weak penalty"):
