@@ -25,6 +25,7 @@ from sparseopt.network import (
     Reshape,
     chain,
 )
+from sparseopt.pathlifting import pathcost, plain
 
 
 def costs() -> dict[str, Any]:
@@ -36,6 +37,31 @@ def costs() -> dict[str, Any]:
         "image": solved(so.PathCost(image()), "path_costs"),
         "dense": solved(so.PathCost(dense(30, 40, 50, 20)), "path_costs"),
     }
+
+
+def as_judged(good: Any) -> tuple[dict[str, np.ndarray], float]:
+    """Return the shares that the judge computes, and their largest relative error."""
+    network = good.problem.network
+    found = plain.in_floats(1, lambda a: pathcost._shares(network, a))
+    return {name: share for name, share, _ in found}, max(error for _, _, error in found)
+
+
+def honest_costs() -> Iterator[Named]:
+    """Yield costs that are as far off as they may be."""
+    good = costs()["dense"]
+    shares, error = as_judged(good)
+    off = {name: share * (1 + 1e-9 - 2.5 * error) for name, share in shares.items()}
+    yield "cost-off-by-what-it-says", changed(good, shares=off)
+    yield "cost-as-sharp-as-it-goes", changed(good, shares=shares, tolerance=4.4 * error)
+    yield "cost-to-a-thousandth", changed(good, tolerance=1e-3)
+    dead = so.PathCost(chain((1,), Dense(np.ones((1, 1))), Relu(), Dense(np.zeros((1, 1)))))
+    for name, share in (("near-the-floor", 4.5e-291), ("at-the-floor", pathcost.FLOOR / 2)):
+        little = {"0:Dense.weight": np.full((1, 1), share), "2:Dense.weight": np.zeros((1, 1))}
+        yield f"cost-{name}", so.PathCostCertificate(dead, so.PathCosts(little))
+    network = chain((1,), Dense(np.ones((1, 1))), Dense(np.ones((1, 1))))
+    unused = so.PathCost(dataclasses.replace(network, output="0:Dense"))
+    only = so.PathCosts({"0:Dense.weight": np.ones((1, 1))})
+    yield "cost-with-an-unused-layer", so.PathCostCertificate(unused, only)
 
 
 def forged_costs() -> Iterator[Named]:
@@ -75,6 +101,10 @@ def forged_costs() -> Iterator[Named]:
     yield "cost-tolerance-below-rounding", so.PathCostCertificate(ones, fine)
     flat = so.PathCosts({"0:Dense.weight": np.full((1, 1), 0.25)})
     yield "cost-one-share-for-all", so.PathCostCertificate(ones, flat)
+    good = costs()["dense"]
+    exactly, error = as_judged(good)
+    off = {name: share * (1 + 1e-9 - error) for name, share in exactly.items()}
+    yield "cost-off-by-what-rounding-hides", changed(good, shares=off)
     dead = so.PathCost(chain((2,), Dense(np.array([[0.0, 1.0]])), Relu(), Dense(np.zeros((1, 1)))))
     invented = {"0:Dense.weight": np.array([[0.0, 1e-100]]), "2:Dense.weight": np.zeros((1, 1))}
     yield "cost-of-a-dead-network", so.PathCostCertificate(dead, so.PathCosts(invented))

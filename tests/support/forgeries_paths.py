@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import path_statements
 from forged_bounds import bounds, forged_bounds
-from forged_costs import costs, forged_costs
+from forged_costs import costs, forged_costs, honest_costs
 from forged_distances import distances, forged_distances
 from forged_norms import forged_norms
 from path_networks import (
@@ -42,7 +42,7 @@ from sparseopt.network import (
     Reshape,
     chain,
 )
-from sparseopt.pathlifting import plain
+from sparseopt.pathlifting import differences, plain
 from sparseopt.pathlifting.powers import Powers
 from sparseopt.rounding import UNIT, below
 
@@ -132,6 +132,16 @@ def honest() -> Iterator[Named]:
     for name, good in distances().items():
         yield f"distance-{name}", good
         yield f"distance-{name}-without-exact", changed(good, exact=None)
+    one_apart = so.PathDistance(
+        *(chain((1,), Dense(np.full((1, 1), weight))) for weight in (1.0, 2.0))
+    )
+    answer = so.PathDistanceValue(1 + 2.0**-20, "upper bound", True)
+    at_the_end = so.PathDistanceCertificate(one_apart, answer, "two_pass")
+    yield "distance-at-the-very-end", at_the_end
+    good = distances()["large"]
+    found = differences.difference(good.problem.network, good.problem.other)
+    off = found.as_fraction() * (1 + Fraction(1e-9) - Fraction(5, 2) * Fraction(found.error))
+    yield "distance-off-by-what-it-says", changed(good, value=float(off))
     same = so.PathDistance(dense(2, 2), dense(2, 2))
     yield "distance-none", solved(same, "distance_passes")
     little = so.PathDistance(
@@ -142,6 +152,7 @@ def honest() -> Iterator[Named]:
     other = whole.with_parameters({"0:Dense.weight": np.array([[2.0, -1.0], [3.0, 4.0]])})
     yield "distance-whole", solved(so.PathDistance(whole, other), "distance_passes")
     yield from ((f"cost-{name}", good) for name, good in costs().items())
+    yield from honest_costs()
 
 
 LEAST = -1022 * math.log10(2)

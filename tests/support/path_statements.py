@@ -171,6 +171,7 @@ def held() -> Iterator[Entry]:
         "dominates-not": lambda: not pair(2.0, 1.0, 1.0, 2.0).dominates,
         "dominates-not-across-signs": lambda: not pair(2.0, -1.0).dominates,
         "same-signs-with-zeros": lambda: pair(0.0, -1.0).same_signs and pair(-1.0, 0.0).same_signs,
+        "same-signs-towards-zero": lambda: pair(0.0, 1.0).same_signs and pair(1.0, 0.0).same_signs,
         "signs-down": lambda: not pair(1.0, -1.0).same_signs,
         "signs-up": lambda: not pair(-1.0, 1.0).same_signs,
         "methods-from-inf": lambda: so.LipschitzBound(ONES, INF, 3).methods() == ["rows"],
