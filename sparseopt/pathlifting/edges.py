@@ -359,38 +359,48 @@ def backward(
 
 
 @forward.register(Dense | Conv | ConvTranspose | Neuron)
-def _(op: Any, inputs: Any, weights: Any, output: Shape, a: Arithmetic) -> np.ndarray:
+def _forward_contraction(
+    op: Any, inputs: Any, weights: Any, output: Shape, a: Arithmetic
+) -> np.ndarray:
     return _contracted(op, inputs, weights[0], output, a)
 
 
 @backward.register(Dense | Conv | ConvTranspose | Neuron)
-def _(op: Any, y: Any, weights: Any, inputs: Any, a: Arithmetic) -> list[np.ndarray]:
+def _backward_contraction(
+    op: Any, y: Any, weights: Any, inputs: Any, a: Arithmetic
+) -> list[np.ndarray]:
     return _contracted_back(op, y, weights[0], inputs, a)
 
 
 @forward.register
-def _(op: Scale, inputs: Any, weights: Any, output: Shape, a: Arithmetic) -> np.ndarray:
+def _forward_scale(
+    op: Scale, inputs: Any, weights: Any, output: Shape, a: Arithmetic
+) -> np.ndarray:
     result: np.ndarray = a.times(inputs[0], weights[0].all()) if weights else inputs[0]
     return result
 
 
 @backward.register
-def _(op: Scale, y: Any, weights: Any, inputs: Any, a: Arithmetic) -> list[np.ndarray]:
+def _backward_scale(
+    op: Scale, y: Any, weights: Any, inputs: Any, a: Arithmetic
+) -> list[np.ndarray]:
     return [a.times(y, weights[0].all()) if weights else y]
 
 
 @forward.register
-def _(op: Relu, inputs: Any, weights: Any, output: Shape, a: Arithmetic) -> np.ndarray:
+def _forward_relu(op: Relu, inputs: Any, weights: Any, output: Shape, a: Arithmetic) -> np.ndarray:
     return np.asarray(inputs[0])
 
 
 @backward.register
-def _(op: Relu, y: Any, weights: Any, inputs: Any, a: Arithmetic) -> list[np.ndarray]:
+def _backward_relu(op: Relu, y: Any, weights: Any, inputs: Any, a: Arithmetic) -> list[np.ndarray]:
     return [y]
 
 
 @forward.register(Resample | MaxPool)
-def _(op: Any, inputs: Any, weights: Any, output: Shape, a: Arithmetic) -> np.ndarray:
+def _forward_windows(
+    op: Any, inputs: Any, weights: Any, output: Shape, a: Arithmetic
+) -> np.ndarray:
     x = inputs[0]
     windows = op.maps if isinstance(op, Resample) else op.windows
     for position, w in enumerate(windows):
@@ -406,7 +416,9 @@ def _(op: Any, inputs: Any, weights: Any, output: Shape, a: Arithmetic) -> np.nd
 
 
 @backward.register(Resample | MaxPool)
-def _(op: Any, y: Any, weights: Any, inputs: Any, a: Arithmetic) -> list[np.ndarray]:
+def _backward_windows(
+    op: Any, y: Any, weights: Any, inputs: Any, a: Arithmetic
+) -> list[np.ndarray]:
     windows = op.maps if isinstance(op, Resample) else op.windows
     for position, w in reversed(list(enumerate(windows))):
         values = _along(y, w.axis)[..., None]  # the same for each cell of a window
@@ -417,7 +429,9 @@ def _(op: Any, y: Any, weights: Any, inputs: Any, a: Arithmetic) -> list[np.ndar
 
 
 @forward.register
-def _(op: RankPool, inputs: Any, weights: Any, output: Shape, a: Arithmetic) -> np.ndarray:
+def _forward_rank_pool(
+    op: RankPool, inputs: Any, weights: Any, output: Shape, a: Arithmetic
+) -> np.ndarray:
     cells = _along(inputs[0], op.axis)
     total = cells[..., 0]
     for k in range(1, cells.shape[-1]):
@@ -426,49 +440,67 @@ def _(op: RankPool, inputs: Any, weights: Any, output: Shape, a: Arithmetic) -> 
 
 
 @backward.register
-def _(op: RankPool, y: Any, weights: Any, inputs: Any, a: Arithmetic) -> list[np.ndarray]:
+def _backward_rank_pool(
+    op: RankPool, y: Any, weights: Any, inputs: Any, a: Arithmetic
+) -> list[np.ndarray]:
     return [np.repeat(np.expand_dims(y, op.axis + 1), inputs[0][op.axis], op.axis + 1)]
 
 
 @forward.register
-def _(op: Reshape, inputs: Any, weights: Any, output: Shape, a: Arithmetic) -> np.ndarray:
+def _forward_reshape(
+    op: Reshape, inputs: Any, weights: Any, output: Shape, a: Arithmetic
+) -> np.ndarray:
     return np.asarray(inputs[0].reshape(len(inputs[0]), *output))
 
 
 @backward.register
-def _(op: Reshape, y: Any, weights: Any, inputs: Any, a: Arithmetic) -> list[np.ndarray]:
+def _backward_reshape(
+    op: Reshape, y: Any, weights: Any, inputs: Any, a: Arithmetic
+) -> list[np.ndarray]:
     return [y.reshape(len(y), *inputs[0])]
 
 
 @forward.register
-def _(op: Permute, inputs: Any, weights: Any, output: Shape, a: Arithmetic) -> np.ndarray:
+def _forward_permute(
+    op: Permute, inputs: Any, weights: Any, output: Shape, a: Arithmetic
+) -> np.ndarray:
     return np.transpose(inputs[0], (0, *(axis + 1 for axis in op.axes)))
 
 
 @backward.register
-def _(op: Permute, y: Any, weights: Any, inputs: Any, a: Arithmetic) -> list[np.ndarray]:
+def _backward_permute(
+    op: Permute, y: Any, weights: Any, inputs: Any, a: Arithmetic
+) -> list[np.ndarray]:
     places = [op.axes.index(axis) + 1 for axis in range(len(op.axes))]
     return [np.transpose(y, (0, *places))]
 
 
 @forward.register
-def _(op: Select, inputs: Any, weights: Any, output: Shape, a: Arithmetic) -> np.ndarray:
+def _forward_select(
+    op: Select, inputs: Any, weights: Any, output: Shape, a: Arithmetic
+) -> np.ndarray:
     return gather(inputs[0].reshape(len(inputs[0]), -1), op.index, a.zero)
 
 
 @backward.register
-def _(op: Select, y: Any, weights: Any, inputs: Any, a: Arithmetic) -> list[np.ndarray]:
+def _backward_select(
+    op: Select, y: Any, weights: Any, inputs: Any, a: Arithmetic
+) -> list[np.ndarray]:
     cells = scatter(y, op.index, math.prod(inputs[0]), a)
     return [cells.reshape(len(y), *inputs[0])]
 
 
 @forward.register
-def _(op: Concat, inputs: Any, weights: Any, output: Shape, a: Arithmetic) -> np.ndarray:
+def _forward_concat(
+    op: Concat, inputs: Any, weights: Any, output: Shape, a: Arithmetic
+) -> np.ndarray:
     return np.concatenate(inputs, axis=op.axis + 1)
 
 
 @backward.register
-def _(op: Concat, y: Any, weights: Any, inputs: Any, a: Arithmetic) -> list[np.ndarray]:
+def _backward_concat(
+    op: Concat, y: Any, weights: Any, inputs: Any, a: Arithmetic
+) -> list[np.ndarray]:
     parts, start = [], 0
     for shape in inputs:
         stop = start + shape[op.axis]

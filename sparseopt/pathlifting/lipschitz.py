@@ -24,7 +24,7 @@ from sparseopt.problem import Problem
 from sparseopt.rounding import FUNCTION, UNIT, float_above, shown_above
 from sparseopt.serialization import json_type
 
-SLACK = 1e-6
+SLACK = 2.0**-20
 """How far, relatively, a stated bound may be above the one that its method gives."""
 
 METHODS = ("rows", "columns", "spectral", "interpolated", "table")

@@ -25,7 +25,7 @@ from sparseopt.serialization import json_type, same_content
 TOLERANCE = 1e-9
 """Relative error within which an exact distance is stated."""
 
-SLACK = 1e-6
+SLACK = 2.0**-20
 """How far, relatively, a stated bound may be above the one that its method gives."""
 
 METHODS = ("dominated", "two_pass", "enumeration")

@@ -10,7 +10,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 import pytest
-from forgeries_paths import dense, image, large, large_identity, wide
+from path_networks import dense, image, large, large_identity, wide
 from path_oracle import paths, powers, random_graph
 
 import sparseopt as so

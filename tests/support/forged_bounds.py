@@ -1,0 +1,124 @@
+"""Lipschitz bounds, honest ones by each method, and forged ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from path_networks import (
+    INF,
+    Named,
+    by_spectrum,
+    changed,
+    dense,
+    image,
+    large,
+    solved,
+)
+
+import sparseopt as so
+from sparseopt.network import (
+    Dense,
+    Network,
+    Scale,
+    chain,
+)
+from sparseopt.pathlifting import exact, lipschitz
+from sparseopt.pathlifting.powers import Powers
+from sparseopt.rounding import float_above
+
+PAIRS = ((INF, 1), (INF, INF), (INF, 3), (2, 2), (1, 1), (1, INF), (2, 1), (3, 1.5), (3, 3))
+
+
+def bounds() -> dict[str, Any]:
+    """Return honest bounds, one by each method."""
+    found = {}
+    for network in (dense(3, 4, 2), image()):
+        for p_in, p_out in PAIRS:
+            problem = so.LipschitzBound(network, p_in, p_out)
+            for solver in ("lipschitz_passes", "lipschitz_table"):
+                if solver == "lipschitz_table" and "table" not in problem.methods():
+                    continue
+                good = solved(problem, solver)
+                name = f"bound-{len(network.nodes)}-{p_in:g}-{p_out:g}-{good.answer.method}"
+                found[name] = good
+    found["bound-large"] = solved(so.LipschitzBound(large()), "lipschitz_passes")
+    return found
+
+
+def forged_bounds() -> Iterator[Named]:
+    """Yield Lipschitz bounds with one fault each."""
+    for name, good in bounds().items():
+        answer = good.answer
+        yield f"{name}-value-down", changed(good, value=answer.value * (1 - 1e-10))
+        yield f"{name}-log10-down", changed(good, log10=answer.log10 - 1e-10)
+        yield from just_below(name, good)
+        yield f"{name}-value-inf", changed(good, value=INF)
+        yield f"{name}-value-nan", changed(good, value=math.nan)
+        yield f"{name}-value-far-up", changed(good, value=answer.value * 2)
+        yield f"{name}-log10-far-up", changed(good, log10=answer.log10 + 1.0)
+        yield f"{name}-log10-nan", changed(good, log10=math.nan)
+    network = chain((2,), Dense(np.array([[1.0, 1.0], [1.0, 1.0]])))
+    yield from bounds_by_wrong_methods(network)
+    spectral = by_spectrum(so.LipschitzBound(network, 2, 2), 2.0, np.ones(2))
+    for name, weights in (
+        ("of-both-signs", [1.0, -1.0]),
+        ("with-a-zero", [1.0, 0.0]),
+        ("with-inf", [1.0, INF]),
+        ("with-nan", [1.0, math.nan]),
+    ):
+        for value, log10 in ((0.0, -INF), (spectral.answer.value, spectral.answer.log10)):
+            evidence = {"weights": np.array(weights)}
+            yield (
+                f"bound-weights-{name}-{value:g}",
+                changed(spectral, evidence, value=value, log10=log10),
+            )
+    yield "bound-weights-missing", changed(spectral, {"weights": None})
+    # One weight would serve both inputs of a layer that takes any shape.
+    scale = so.LipschitzBound(chain((2,), Scale(np.ones(2))), 2, 2)
+    yield "bound-weights-too-few", by_spectrum(scale, 1.0, np.ones(1))
+    dead = solved(so.LipschitzBound(chain((2,), Dense(np.zeros((1, 2))))))
+    yield "bound-of-a-dead-network-log10", changed(dead, log10=-400.0)
+    yield "bound-of-a-dead-network-value", changed(dead, value=1.0)
+
+
+def just_below(name: str, good: Any) -> Iterator[Named]:
+    """Yield a bound as it comes out of float64, not raised by what rounding may have taken."""
+    problem, method = good.problem, good.answer.method
+    if method == "rows" and problem.p_out in (1, INF) and len(problem.network.nodes) != 8:
+        sums = exact.power_sums(problem.network, 1, {})
+        bound = max(sums) if problem.p_out == INF else sum(sums, start=Fraction(0))
+        right, least = Powers.of_fractions([bound]), float_above(bound)
+    else:
+        right = lipschitz.proven_bound(problem, method, good.weights)
+        least = float_above(lipschitz.raised(right))
+    log10 = right.log10().item() + 0.5 * right.log10_error().item()
+    yield f"{name}-value-just-below", changed(good, value=math.nextafter(least, 0.0))
+    yield f"{name}-log10-just-below", changed(good, log10=log10)
+
+
+def bounds_by_wrong_methods(network: Network) -> Iterator[Named]:
+    """Yield bounds by methods that do not apply to the norms asked."""
+    for method, p_in, p_out, value in (
+        ("magic", INF, 1, 2.0),
+        ("interpolated", INF, 1, 2.0),
+        ("spectral", INF, 1, 2.0),
+        ("columns", INF, INF, 4.0),
+    ):
+        answer = so.LipschitzValue(
+            value * (1 + 1e-12), math.log10(value) + 1e-12, p_in, p_out, method
+        )
+        problem = so.LipschitzBound(network, p_in, p_out)
+        yield f"bound-by-{method}", so.LipschitzCertificate(problem, answer, np.ones(2))
+    good = solved(so.LipschitzBound(network, INF, 1))
+    # For one output all norms of it are one, so only the word is wrong.
+    single = chain((2,), Dense(np.ones((1, 2))))
+    answer = solved(so.LipschitzBound(single, INF, 1)).answer
+    yield (
+        "bound-of-another-p-out",
+        so.LipschitzCertificate(so.LipschitzBound(single, INF, 2), answer),
+    )
+    yield "bound-says-another-p-in", changed(good, p_in=2)

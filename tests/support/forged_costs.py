@@ -1,0 +1,110 @@
+"""Path costs, honest and forged ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from path_networks import (
+    INF,
+    Named,
+    changed,
+    dense,
+    image,
+    solved,
+)
+
+import sparseopt as so
+from sparseopt.network import (
+    Conv,
+    Dense,
+    Relu,
+    Reshape,
+    chain,
+)
+from sparseopt.pathlifting import pathcost, plain
+
+
+def costs() -> dict[str, Any]:
+    """Return honest costs."""
+    kernel = np.random.default_rng(1).standard_normal((2, 1, 3, 3))
+    small = chain((1, 4, 4), Conv(kernel), Relu(), Reshape((8,)), Dense(np.ones((2, 8))))
+    return {
+        "small": solved(so.PathCost(small), "path_costs"),
+        "image": solved(so.PathCost(image()), "path_costs"),
+        "dense": solved(so.PathCost(dense(30, 40, 50, 20)), "path_costs"),
+    }
+
+
+def as_judged(good: Any) -> tuple[dict[str, np.ndarray], float]:
+    """Return the shares that the judge computes, and their largest relative error."""
+    network = good.problem.network
+    found = plain.in_floats(1, lambda a: pathcost._shares(network, a))
+    return {name: share for name, share, _ in found}, max(error for _, _, error in found)
+
+
+def honest_costs() -> Iterator[Named]:
+    """Yield costs that are as far off as they may be."""
+    good = costs()["dense"]
+    shares, error = as_judged(good)
+    off = {name: share * (1 + 1e-9 - 2.5 * error) for name, share in shares.items()}
+    yield "cost-off-by-what-it-says", changed(good, shares=off)
+    yield "cost-as-sharp-as-it-goes", changed(good, shares=shares, tolerance=4.4 * error)
+    yield "cost-to-a-thousandth", changed(good, tolerance=1e-3)
+    dead = so.PathCost(chain((1,), Dense(np.ones((1, 1))), Relu(), Dense(np.zeros((1, 1)))))
+    for name, share in (("near-the-floor", 4.5e-291), ("at-the-floor", pathcost.FLOOR / 2)):
+        little = {"0:Dense.weight": np.full((1, 1), share), "2:Dense.weight": np.zeros((1, 1))}
+        yield f"cost-{name}", so.PathCostCertificate(dead, so.PathCosts(little))
+    network = chain((1,), Dense(np.ones((1, 1))), Dense(np.ones((1, 1))))
+    unused = so.PathCost(dataclasses.replace(network, output="0:Dense"))
+    only = so.PathCosts({"0:Dense.weight": np.ones((1, 1))})
+    yield "cost-with-an-unused-layer", so.PathCostCertificate(unused, only)
+
+
+def forged_costs() -> Iterator[Named]:
+    """Yield path costs with one fault each."""
+    for name, good in costs().items():
+        shares = good.answer.shares
+        key = max(shares, key=lambda k: shares[k].size)
+        largest = np.unravel_index(np.argmax(shares[key]), shares[key].shape)
+        positive = np.where(shares[key] > 0, shares[key], INF)
+        smallest = np.unravel_index(np.argmin(positive), shares[key].shape)
+        for fault, place, factor in (
+            ("largest-up", largest, 1 + 2e-9),
+            ("largest-down", largest, 1 - 2e-9),
+            ("largest-0", largest, 0.0),
+            ("smallest-up", smallest, 1 + 2e-9),
+            ("smallest-0", smallest, 0.0),
+            ("one-negative", smallest, -1.0),
+            ("one-nan", largest, math.nan),
+            ("one-inf", largest, INF),
+            ("one-0.9", smallest, 0.9 / float(shares[key][smallest])),
+        ):
+            edited = shares[key].copy()
+            edited[place] *= factor
+            yield f"cost-{name}-{fault}", changed(good, shares={**shares, key: edited})
+        swapped = shares[key].ravel()[::-1].reshape(shares[key].shape)
+        yield f"cost-{name}-swapped", changed(good, shares={**shares, key: swapped})
+        less = {k: v for k, v in shares.items() if k != key}
+        yield f"cost-{name}-one-layer-missing", changed(good, shares=less)
+        yield f"cost-{name}-one-layer-more", changed(good, shares={**shares, "junk": np.ones(2)})
+        yield f"cost-{name}-tolerance-0", changed(good, tolerance=0.0)
+        yield f"cost-{name}-tolerance-nan", changed(good, tolerance=math.nan)
+        half = {k: 0.7 * v for k, v in shares.items()}
+        yield f"cost-{name}-30-percent-off-and-said", changed(good, shares=half, tolerance=0.5)
+    ones = so.PathCost(chain((2,), Dense(np.ones((2, 2)))))
+    right = so.PathCosts({"0:Dense.weight": np.full((2, 2), 0.25)})
+    fine = dataclasses.replace(right, tolerance=1e-17)
+    yield "cost-tolerance-below-rounding", so.PathCostCertificate(ones, fine)
+    flat = so.PathCosts({"0:Dense.weight": np.full((1, 1), 0.25)})
+    yield "cost-one-share-for-all", so.PathCostCertificate(ones, flat)
+    good = costs()["dense"]
+    exactly, error = as_judged(good)
+    off = {name: share * (1 + 1e-9 - error) for name, share in exactly.items()}
+    yield "cost-off-by-what-rounding-hides", changed(good, shares=off)
+    dead = so.PathCost(chain((2,), Dense(np.array([[0.0, 1.0]])), Relu(), Dense(np.zeros((1, 1)))))
+    invented = {"0:Dense.weight": np.array([[0.0, 1e-100]]), "2:Dense.weight": np.zeros((1, 1))}
+    yield "cost-of-a-dead-network", so.PathCostCertificate(dead, so.PathCosts(invented))

@@ -1,0 +1,106 @@
+"""Distances of path-liftings, honest ones by each method, and forged ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from path_networks import (
+    Named,
+    changed,
+    dense,
+    halved,
+    image,
+    large,
+    solved,
+)
+
+import sparseopt as so
+from sparseopt.network import (
+    Network,
+)
+from sparseopt.pathlifting import differences
+
+
+def distances() -> dict[str, Any]:
+    """Return honest distances by each method, small and large."""
+    small, big = dense(3, 4, 2), large()
+    weight = small.parameters()["2:Dense.weight"]
+    mixed = small.with_parameters({"2:Dense.weight": weight * np.array([[0.5, 2, 1, 1]] * 2)})
+    weight = big.parameters()["2:Conv.weight"]
+    spread = np.random.default_rng(0).uniform(0.5, 2, weight.shape)
+    turned = big.with_parameters({"2:Conv.weight": weight * spread})
+    tiny = big.with_parameters({"2:Conv.weight": weight * (1 + 2.0**-52)})
+    return {
+        "dominated": solved(
+            so.PathDistance(small, halved(small, "2:Dense.weight")), "distance_passes"
+        ),
+        "two-pass": solved(so.PathDistance(small, mixed), "distance_passes"),
+        "paths": solved(so.PathDistance(small, mixed), "distance_enumeration"),
+        "image": solved(so.PathDistance(image(), halved(image(), "e.weight")), "distance_passes"),
+        "biases": solved(so.PathDistance(image(), halved(image(), "f.bias")), "distance_passes"),
+        "large": solved(so.PathDistance(big, halved(big, "0:Conv.weight")), "distance_passes"),
+        "large-two-pass": solved(so.PathDistance(big, turned), "distance_passes"),
+        "large-last-bit": solved(so.PathDistance(big, tiny), "distance_passes"),
+    }
+
+
+def forged_distances() -> Iterator[Named]:
+    """Yield distances with one fault each."""
+    for name, good in distances().items():
+        answer = good.answer
+        yield (
+            f"distance-{name}-value-down",
+            changed(good, value=answer.value * (1 - 2e-9), exact=None),
+        )
+        yield (
+            f"distance-{name}-value-up",
+            changed(good, value=answer.value * (1 + 2e-6), exact=None),
+        )
+        if answer.kind == "upper bound":
+            below = answer.value * (1 - 1e-10)
+            yield f"distance-{name}-value-just-below", changed(good, value=below, exact=None)
+        yield f"distance-{name}-value-0", changed(good, value=0.0, exact=None)
+        yield (
+            f"distance-{name}-exact",
+            changed(good, exact=Fraction(answer.value) * (1 + Fraction(1, 10**30))),
+        )
+        yield f"distance-{name}-signs", changed(good, same_signs=False)
+        yield f"distance-{name}-method", changed(good, {"method": "magic"})
+        other = "exact" if answer.kind == "upper bound" else "upper bound"
+        yield f"distance-{name}-kind", changed(good, kind=other)
+    small = dense(3, 4, 2)
+    weight = small.parameters()["2:Dense.weight"]
+    flipped = so.PathDistance(small, small.with_parameters({"2:Dense.weight": -weight}))
+    nothing = so.PathDistanceValue(0.0, "upper bound", False)
+    # The difference of the two norms is 0, the distance is not.
+    yield "distance-two-pass-across-signs", so.PathDistanceCertificate(flipped, nothing, "two_pass")
+    zero = so.PathDistanceValue(0.0, "exact", False)
+    yield "distance-dominated-across-signs", so.PathDistanceCertificate(flipped, zero, "dominated")
+    two = distances()["two-pass"]
+    called_exact = changed(two, {"method": "dominated"}, kind="exact")
+    yield "distance-dominated-without-dominance", called_exact
+    right = solved(flipped, "distance_enumeration")
+    yield "distance-says-same-signs", changed(right, same_signs=True)
+    many = dense(60, 60, 60, 60)
+    other = halved(many, "0:Dense.weight")
+    value = so.PathDistanceValue(distance_of(many, other), "exact", True)
+    yield (
+        "distance-of-too-many-paths",
+        so.PathDistanceCertificate(so.PathDistance(many, other), value, "enumeration"),
+    )
+    big = distances()["large-two-pass"]
+    found = differences.difference(big.problem.network, big.problem.other)
+    yield "distance-not-raised", changed(big, value=found.as_float())
+    big = distances()["large"]
+    found = differences.difference(big.problem.network, big.problem.other)
+    off = found.as_fraction() * (1 + Fraction(1e-9) - Fraction(3, 2) * Fraction(found.error))
+    yield "distance-off-by-what-rounding-hides", changed(big, value=float(off))
+    yield "distance-exact-of-a-large-network", changed(big, exact=Fraction(big.answer.value))
+
+
+def distance_of(network: Network, other: Network) -> float:
+    """Return the distance of two settings of which one dominates the other."""
+    return float(solved(so.PathDistance(network, other), "distance_passes").answer.value)
