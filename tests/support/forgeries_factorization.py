@@ -218,6 +218,46 @@ def false_errors() -> Iterator[Forgery]:
         yield f"{name}: error low too large", stated(certificate, high, high)
         yield f"{name}: error low not a number", stated(certificate, NAN, high)
     yield from cancelling()
+    yield from lost_bits()
+
+
+def lost_bits() -> Iterator[Forgery]:
+    """Errors of the size of rounding, or below, that are said to be 0: in floats they are."""
+    tiny = 2.0**-60
+    architecture = so.Architecture([(1, 1, 2, 1), (1, 2, 1, 1)])
+    for name, unit in {"real": 1.0, "complex": 1j}.items():
+        target = np.array([[1.0]]) * unit
+        x, y = np.array([[1.0, tiny]]) * unit, np.ones((2, 1))
+        problem = so.ButterflyFactorization(target, architecture)
+        answer = so.KroneckerProduct([x.reshape(1, 1, 2, 1), y.reshape(1, 2, 1, 1)], architecture)
+        yield (
+            f"the last bits of a sum, {name}",
+            so.ButterflyCertificate(problem, answer, (0.0, 0.0)),
+        )
+        fixed = so.FixedSupportFactorization(target, [[[1, 1]], [[1], [1]]])
+        yield (
+            f"supports: the last bits of a sum, {name}",
+            FixedSupportCertificate(fixed, SupportedFactors(x, y), (0.0, 0.0), 0.0),
+        )
+    a, b = 1.0 + 2.0**-30, 1.0 + 2.0**-40
+    outer = so.Architecture([(1, 1, 1, 1), (1, 1, 1, 1)])
+    pair = so.KroneckerProduct([np.full((1, 1, 1, 1), a), np.full((1, 1, 1, 1), b)], outer)
+    problem = so.ButterflyFactorization([[a * b]], outer)
+    yield "the last bits of a product", so.ButterflyCertificate(problem, pair, (0.0, 0.0))
+    fixed = so.FixedSupportFactorization([[a * b]], [[[1]], [[1]]])
+    yield (
+        "supports: the last bits of a product",
+        FixedSupportCertificate(
+            fixed, SupportedFactors(np.array([[a]]), np.array([[b]])), (0.0, 0.0), 0.0
+        ),
+    )
+    whole = so.Architecture([(1, 1, 2, 1)])
+    far = so.ButterflyFactorization([[2.0**1000, 2.0**-100]], whole)
+    large = so.KroneckerProduct([np.array([2.0**1000, 0.0]).reshape(1, 1, 2, 1)], whole)
+    yield (
+        "an entry that underflows in scaled units",
+        so.ButterflyCertificate(far, large, (0.0, 0.0)),
+    )
 
 
 def cancelling() -> Iterator[Forgery]:
