@@ -141,7 +141,7 @@ def test_bad_file(tmp_path: Path, name: str, content: str, words: str) -> None:
     ("arguments", "words"),
     [
         (["analyze", "missing.onnx"], "does not exist"),
-        (["verify", "missing.json"], "cannot read"),
+        (["verify", "missing.json"], "cannot be read"),
         (["closedness", "LU", "--solver", "nonsense"], "unknown solver"),
         (["closedness", "LU", "--option", "nonsense=1"], "unknown option"),
         (["closedness", "LU", "--option", "nonsense"], "name=value"),
@@ -157,7 +157,7 @@ def test_bad_file(tmp_path: Path, name: str, content: str, words: str) -> None:
         (["factorize", "A", "--architecture", "search:x"], "with integers"),
         (["factorize", "A", "--architecture", "search:1"], "are enough"),
         (["factorize", "A", "--architecture", "monarch:2,2", "-o", "x.csv"], ".json or .npz"),
-        (["factorize", "LU", "--architecture", "square-dyadic"], "numpy.save"),
+        (["factorize", "LU", "--architecture", "square-dyadic"], "no array saved by numpy"),
         (["nonsense"], "No such command"),
     ],
 )

@@ -92,7 +92,7 @@ def terms(op: Operator, inputs: Sequence[Shape]) -> list[int]:
         return [w.index.shape[1] for w in op.windows]
     if isinstance(op, RankPool):
         return [inputs[0][op.axis]]
-    return [len(inputs)]
+    return [1 if isinstance(op, Concat) else len(inputs)]
 
 
 def terms_back(op: Operator, inputs: Sequence[Shape]) -> list[int]:
