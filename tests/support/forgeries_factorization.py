@@ -239,6 +239,13 @@ def lost_bits() -> Iterator[Forgery]:
             f"supports: the last bits of a sum, {name}",
             FixedSupportCertificate(fixed, SupportedFactors(x, y), (0.0, 0.0), 0.0),
         )
+    single = so.Architecture([(1, 1, 1, 1)])
+    product = so.KroneckerProduct(
+        [np.array([1.0, tiny]).reshape(1, 1, 2, 1), np.ones((1, 2, 1, 1))], architecture
+    )
+    problem = so.ButterflyFactorization(product, single)
+    answer = so.KroneckerProduct([np.ones((1, 1, 1, 1))], single)
+    yield "the last bits of a target", so.ButterflyCertificate(problem, answer, (0.0, 0.0))
     a, b = 1.0 + 2.0**-30, 1.0 + 2.0**-40
     outer = so.Architecture([(1, 1, 1, 1), (1, 1, 1, 1)])
     pair = so.KroneckerProduct([np.full((1, 1, 1, 1), a), np.full((1, 1, 1, 1), b)], outer)
