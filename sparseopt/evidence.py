@@ -64,8 +64,7 @@ def brief(value: Any) -> str:
 class Form(ABC):
     """What evidence of one kind looks like."""
 
-    @abstractmethod
-    def read(self, value: Any, place: Place, depth: int = 0) -> Any:
+    def read(self, value: Any, place: Place) -> Any:
         """Return the exact, immutable value.
 
         Parameters
@@ -74,14 +73,17 @@ class Form(ABC):
             As it stands in the certificate. What was read before reads as itself.
         place : Place
             For the error: ``("name of the field",)``.
-        depth : int
-            Levels above this one.
 
         Raises
         ------
         EvidenceError
             If the value does not have this form, naming the place.
         """
+        return self.read_at(value, place, 0)
+
+    @abstractmethod
+    def read_at(self, value: Any, place: Place, depth: int) -> Any:
+        """Do the same for a part that lies `depth` levels down."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Integer(Form):
     least: int = 0
     most: int = 2**62
 
-    def read(self, value: Any, place: Place, depth: int = 0) -> int:
+    def read_at(self, value: Any, place: Place, depth: int) -> int:
         """Return the int."""
         if type(value) is not int or not self.least <= value <= self.most:
             raise refusal(place, f"an integer from {self.least} to {self.most}", value)
@@ -102,7 +104,7 @@ class Integer(Form):
 class Rational(Form):
     """An int or a Fraction of ints; of NumPy's integers, which overflow, it is refused."""
 
-    def read(self, value: Any, place: Place, depth: int = 0) -> Fraction:
+    def read_at(self, value: Any, place: Place, depth: int) -> Fraction:
         """Return the Fraction."""
         exact = type(value) in (int, Fraction)
         if not exact or not type(value.numerator) is type(value.denominator) is int:
@@ -118,7 +120,7 @@ class Word(Form):
 
     choices: tuple[str, ...]
 
-    def read(self, value: Any, place: Place, depth: int = 0) -> str:
+    def read_at(self, value: Any, place: Place, depth: int) -> str:
         """Return the word."""
         if type(value) is not str or value not in self.choices:
             raise refusal(place, f"one of {', '.join(self.choices)}", value)
@@ -131,9 +133,9 @@ class Optional(Form):
 
     of: Form
 
-    def read(self, value: Any, place: Place, depth: int = 0) -> Any:
+    def read_at(self, value: Any, place: Place, depth: int) -> Any:
         """Return what the form reads, or None."""
-        return None if value is None else self.of.read(value, place, depth)
+        return None if value is None else self.of.read_at(value, place, depth)
 
 
 def _parts(value: Any, place: Place, depth: int) -> Sequence[Any]:
@@ -154,7 +156,7 @@ class List(Form):
     least: int = 0
     most: int | None = None
 
-    def read(self, value: Any, place: Place, depth: int = 0) -> tuple[Any, ...]:
+    def read_at(self, value: Any, place: Place, depth: int) -> tuple[Any, ...]:
         """Return the parts."""
         parts = _parts(value, place, depth)
         if len(parts) < self.least:
@@ -163,7 +165,7 @@ class List(Form):
             raise refusal(place, f"a list of at most {self.most}", value)
         result = []
         for number, part in enumerate(parts):
-            result.append(self.of.read(part, (place, number), depth + 1))
+            result.append(self.of.read_at(part, (place, number), depth + 1))
         if self.distinct and len(set(result)) != len(result):
             raise refusal(place, "a list without repetitions", value)
         return tuple(result)
@@ -180,14 +182,14 @@ class Record(Form):
 
     of: tuple[Form, ...]
 
-    def read(self, value: Any, place: Place, depth: int = 0) -> tuple[Any, ...]:
+    def read_at(self, value: Any, place: Place, depth: int) -> tuple[Any, ...]:
         """Return the parts."""
         parts = _parts(value, place, depth)
         if len(parts) != len(self.of):
             raise refusal(place, f"a list of {len(self.of)}", value)
         result = []
         for number, form in enumerate(self.of):
-            result.append(form.read(parts[number], (place, number), depth + 1))
+            result.append(form.read_at(parts[number], (place, number), depth + 1))
         return tuple(result)
 
 
@@ -198,14 +200,15 @@ class Map(Form):
     key: Form
     value: Form
 
-    def read(self, value: Any, place: Place, depth: int = 0) -> Mapping[Any, Any]:
+    def read_at(self, value: Any, place: Place, depth: int) -> Mapping[Any, Any]:
         """Return a view of a dict in the order of the keys, which cannot be written through."""
         if type(value) not in (dict, MappingProxyType):
             raise refusal(place, "a map", value)
         result = {}
         for key, item in value.items():
             inner = (place, brief(key))
-            result[self.key.read(key, inner)] = self.value.read(item, inner)
+            read = self.key.read_at(key, inner, depth)
+            result[read] = self.value.read_at(item, inner, depth)
         return MappingProxyType(dict(sorted(result.items())))
 
 
@@ -220,7 +223,7 @@ class Node(Form):
     kind: str
     rules: dict[str, tuple[Form, ...]]
 
-    def read(self, value: Any, place: Place, depth: int = 0) -> tuple[Any, ...]:
+    def read_at(self, value: Any, place: Place, depth: int) -> tuple[Any, ...]:
         """Return the name of the rule and the parts."""
         heads: list[list[Any]] = []
         while True:
@@ -236,7 +239,7 @@ class Node(Form):
             follows = within is self
             result: list[Any] = [rule]
             for number, form in enumerate(forms[:-1] if follows else forms, start=1):
-                result.append(form.read(parts[number], (place, number), depth + 1))
+                result.append(form.read_at(parts[number], (place, number), depth + 1))
             heads.append(result)
             if not follows:
                 break

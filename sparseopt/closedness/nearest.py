@@ -158,7 +158,8 @@ class ClosedSupportCertificate(Certificate):
             problem.allow != "add" or not removed
         )
         steps.require(allowed, f"the changes are of the kind {problem.allow!r}")
-        steps.require(answer.changes == removed + added, f"{removed + added} entries changed")
+        changes = removed + added
+        steps.require(answer.changes == changes, f"{changes} entries changed")
         closed = Closedness(list(answer.supports), problem.field)
         steps.require_proof(self.closedness, of=closed, verdict="closed")
         self._check_bound(steps)

@@ -119,7 +119,7 @@ def _words(tree: Any, names: Names, indent: str) -> list[str]:
                 f"{indent}the equations add up to 1 = 0, each times the polynomial in front of it:"
             )
             lines += [
-                f"{indent}  ({_sum(factor, names)}) ({_equation(name, names)})"
+                f"{indent}  ({_polynomial_words(factor, names)}) ({_equation_words(name, names)})"
                 for name, factor in parts[0]
             ]
         else:
@@ -161,7 +161,7 @@ def _conflict(rule: str, parts: list[Any], names: Names) -> str:
     )
 
 
-def _equation(name: tuple[Any, ...], names: Names) -> str:
+def _equation_words(name: tuple[Any, ...], names: Names) -> str:
     """Return an equation of an identity in words."""
     if name[0] == "cell":
         return f"the equation of cell {names.cell(*name[1:])}"
@@ -169,7 +169,7 @@ def _equation(name: tuple[Any, ...], names: Names) -> str:
     return f"{entry} - its value" if name[0] == "value" else f"{entry} / itself - 1"
 
 
-def _sum(factor: tuple[Any, ...], names: Names) -> str:
+def _polynomial_words(factor: tuple[Any, ...], names: Names) -> str:
     """Return a polynomial of an identity as a person writes it."""
     words = []
     for value, monomial in factor:

@@ -11,14 +11,14 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
-from sparseopt.evidence import EvidenceError, Integer, List, Rational, Record
+from sparseopt.evidence import INDEX, EvidenceError, List, Rational, Record
 
 Variable = tuple[int, ...]
 Monomial = tuple[Variable, ...]
 Number = int | Fraction
 Polynomial = dict[Monomial, Number]
 
-NAME = List(Integer(), least=1, most=3)
+NAME = List(INDEX, least=1, most=2)
 POLYNOMIAL = List(Record((Rational(), List(NAME))))
 
 ONE: Polynomial = {(): 1}

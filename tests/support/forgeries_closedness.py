@@ -19,6 +19,7 @@ from typing import Any
 import forgeries_limits
 import forgeries_proofs
 import numpy as np
+import scipy.sparse
 from forging import (
     DENSE,
     DIAGONAL,
@@ -47,10 +48,10 @@ from sparseopt.sparse_training import TrainingCertificate
 
 
 def forged() -> Pairs:
-    """Yield (sentence | what it is, certificate or JSON text), all to be refused."""
+    """Yield (sentence | what it is, certificate, JSON text or constructor), all to be refused."""
     yield from forgeries_limits.forged()
     yield from forgeries_proofs.forged()
-    for part in (outsiders, repairs, trainings, forms, documents):
+    for part in (outsiders, repairs, trainings, forms, documents, constructors):
         yield from part().items()
 
 
@@ -60,6 +61,7 @@ def outcome(entry: Any) -> tuple[str, str]:
     A text that cannot be read is refused.
     """
     try:
+        entry = entry() if callable(entry) else entry
         check = so.verify(so.from_json(entry) if isinstance(entry, str) else entry)
     except so.ProblemError as error:
         return "refused", str(error)
@@ -69,30 +71,11 @@ def outcome(entry: Any) -> tuple[str, str]:
     return check.outcome, lines[-1]
 
 
-@dataclasses.dataclass(frozen=True)
-class ByItsLine:
-    """A forgery that counts as refused only if the line does it that its name tells."""
-
-    name: str
-    entry: Any
-
-    def __call__(self) -> so.Check:
-        """Verify."""
-        found, line = outcome(self.entry)
-        seen = self.name.partition(" | ")[0] in line
-        return so.Check(found if seen else "accepted", self.name, (line,))
-
-
-def by_their_lines() -> Pairs:
-    """Yield what `forged` does, each to be refused by its own line."""
-    for name, entry in forged():
-        yield name, ByItsLine(name, entry)
-
-
 def honest() -> Pairs:
     """Yield (what it is, certificate), all to be accepted."""
     yield from forgeries_limits.honest()
     yield from forgeries_proofs.honest()
+    yield "an array of supports", comparable(*np.array(DENSE))
     yield "repair", repair()
     yield "repair by additions", repair(DENSE, 2, allow="add", proof=comparable(*DENSE))
     yield "repair by both", repair(allow="both")
@@ -262,6 +245,14 @@ def nested(levels: int) -> Any:
     return tree
 
 
+def nested_parts(levels: int) -> Any:
+    """Return a proof for DENSE that lies at some depth."""
+    proof: Any = ["components", []]
+    for _ in range(levels):
+        proof = ["components", [["free", [0], ["columns", []], proof]]]
+    return proof
+
+
 def forms() -> dict[str, Any]:
     """Evidence that is not written as it must be."""
     right = lu()
@@ -347,6 +338,8 @@ def forms() -> dict[str, Any]:
             ["split", ["x", 0, 0], ["split", ["x", 0, 0], "x", LU_TREE], LU_TREE]
         ),
         "evidence of at most 300 levels | a bomb": lu(nested(400)),
+        "evidence of at most 300 levels | one level more": lu(nested(299)),
+        "evidence of at most 300 levels | a bomb of parts": closed(DENSE, nested_parts(200)),
         "steps[0][2]: one of left, right is wanted, found 'up' | a side": chain(
             [LOWER, DIAGONAL, UPPER], [["absorb", 1, "up"]], lu()
         ),
@@ -371,8 +364,14 @@ def forms() -> dict[str, Any]:
         "[1][0][1][0]: a list of at least 1 is wanted | a variable without places": closed(
             DENSE, ["cases", ["split", [[1, [[]]]], [0, 0], ["empty"], ["empty"]]]
         ),
-        "[1][0][1][0]: a list of at most 3 is wanted | a variable of four places": closed(
-            DENSE, ["cases", ["split", [[1, [[0, 0, 0, 0]]]], [0, 0], ["empty"], ["empty"]]]
+        "[1][0][1][0]: a list of at most 2 is wanted | a variable of three places": closed(
+            DENSE, ["cases", ["split", [[1, [[0, 0, 0]]]], [0, 0], ["empty"], ["empty"]]]
+        ),
+        "exclusion[1][0]: one of x, y is wanted, found 'x' | a text of another class": lu(
+            ["split", [np.str_("x"), 0, 0], LU_TREE, LU_TREE]
+        ),
+        "exclusion: a rule of an exclusion (split, product | a text of another class": lu(
+            [np.str_("product"), *LU_TREE[1:]]
         ),
     }
 
@@ -431,7 +430,7 @@ def documents() -> dict[str, Any]:
         "support 0 is empty | no row": of_lu(
             *first, value={"dtype": "|b1", "shape": [0, 2], "values": []}
         ),
-        "the supports do not chain | widths": of_lu(
+        "support 0 has 1 columns, support 1 has 2 rows | widths": of_lu(
             *first, value={"dtype": "|b1", "shape": [1, 1], "values": [True]}
         ),
         "must hold only 0 and 1, but entry (1, 1) is 0.5 | a weight": of_lu(*first, value=floats),
@@ -460,4 +459,37 @@ def documents() -> dict[str, Any]:
         "value must be one of ('attained', 'may_not_be_attained', 'unknown') | training": document(
             training(LU, lu()), at("answer", "value", value="always")
         ),
+    }
+
+
+class Chameleon(str):
+    """A text that is equal to every other, and reads otherwise."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = str.__hash__
+
+
+def constructors() -> dict[str, Callable[[], Any]]:
+    """Problems and answers that cannot be built, by what Python allows and JSON does not."""
+    text = Chameleon("proved by an authority")
+    sparse = scipy.sparse.csr_array(np.eye(2))
+    return {
+        "value must be one of ('closed' | equal to all": lambda: so.ClosednessVerdict(text, "?"),
+        "reason must be a text, got Chameleon | equal to all": lambda: so.ClosednessVerdict(
+            "closed", text
+        ),
+        "value must be one of ('attained' | equal to all": lambda: so.TrainingVerdict(text, "?"),
+        "condition must be a text, got Chameleon | equal to all": lambda: so.TrainingVerdict(
+            "attained", text
+        ),
+        "field must be 'real' or 'complex' | equal to all": lambda: so.Closedness(LU, text),
+        "allow must be one of remove, add, both | equal to all": lambda: so.NearestClosedSupport(
+            LU, text
+        ),
+        "for one matrix write [I] | sparse": lambda: so.Closedness(sparse),
+        "for one matrix write [I] | an array": lambda: so.Closedness(np.eye(2)),
+        "a list of 0/1 matrices, for example | a map": lambda: so.Closedness({0: LOWER}),
+        "a list of 0/1 matrices, for example | a number": lambda: so.Closedness(3),  # type: ignore[arg-type]
     }

@@ -207,6 +207,15 @@ def cells() -> dict[str, Any]:
             [[49, 49], [1, 1]],
             ["minor", [0, 1], [0, 1]],
         ),
+        "have no higher rank than 1 | a pivot that is not 1": product(
+            [[1], [2]], [[2, 1]], ["minor", [0, 1], [0, 1]]
+        ),
+        "has no cell number (2, 0) | fewer rows than terms": limit(
+            ([[1, 0, 0], [1, 1, 0]], [[1, 1, 0], [0, 1, 0], [0, 0, 0]]),
+            LU_CURVE,
+            [[0, 1, 0], [1, 0, 0]],
+            ["cell", 2, 0],
+        ),
         "have no higher rank than 2 | two terms": product(
             DIAGONAL, DIAGONAL, ["minor", [0, 1], [0, 1]], *DENSE
         ),
@@ -254,6 +263,14 @@ def minors() -> dict[str, Any]:
             *ANTIDIAGONAL, ["free_minor", third, third, [0, 3]]
         ),
         f"{vanish} | it is 0": product([[1], [1]], [[1, 1]], ["free_minor", pair, pair, one]),
+        f"{vanish} | a row of zeros": product(
+            [[0], [1]], [[1, 1]], ["free_minor", pair, pair, one], [[1], [1]]
+        ),
+        "can vanish for terms [0, 1] | three rows of rank two": product(
+            [[1, 0], [0, 1], [-1, 2]],
+            [[1, 2, 3], [4, 5, 6]],
+            ["free_minor", third, third, pair],
+        ),
         f"{vanish} | an unknown entry": product(LOWER, UPPER, ["free_minor", pair, pair, one]),
         f"{vanish} | 0, but another term is live": product(
             LOWER, [[1, 1], [0, -1]], ["free_minor", pair, pair, one]
@@ -296,7 +313,7 @@ def spans() -> dict[str, Any]:
 
 
 VALUES_AGREE = ["line", 0, [0], ["line", 1, [0], ["line_t", 1, [0], ["line", 1, [1], None]]]]
-"""For [[1, 1], [1, 1]] with x_00 = 1: the last equation holds."""
+"""For [[1, 3], [2, 6]] with x_00 = 1: the last equation, 2 x 3 = 6, holds."""
 
 
 def lines() -> dict[str, Any]:
@@ -326,7 +343,16 @@ def lines() -> dict[str, Any]:
             [[1]], [[1]], nonzero(X00, (0, 0), nonzero(Y00, (0, 0), fixed))
         ),
         f"{follow} | known values that agree": product(
-            [[1], [1]], [[1, 1]], nonzero(X00, (0, 0), ["scale", X00, VALUES_AGREE])
+            [[1], [2]], [[1, 3]], nonzero(X00, (0, 0), ["scale", X00, VALUES_AGREE])
+        ),
+        f"{follow} | two equations of one unknown each": product(
+            DIAGONAL,
+            [[2], [3]],
+            nonzero(
+                X00,
+                (0, 0),
+                nonzero(["x", 1, 1], (1, 0), ["scale", X00, ["scale", ["x", 1, 1], scaled]]),
+            ),
         ),
         f"{stop} | a conflict": lu(
             nonzero(
@@ -428,6 +454,8 @@ def honest() -> Pairs:
     yield "LU, by a row", lu(turned)
     yield "LU, by an identity", lu(nonzero_identity())
     yield "LU, by an identity with values and inverses", lu(valued)
+    yield from _honest_identities()
+    yield "LU, scaled", scaled()
     yield from worded(
         "antidiagonal",
         limit(*ANTIDIAGONAL, ["free_minor", third, third, [0]]),
@@ -440,6 +468,34 @@ def honest() -> Pairs:
     )
     yield from _honest_large_windows()
     yield from _honest_merges()
+
+
+def _honest_identities() -> Pairs:
+    """Yield proofs for LU that need the equation of a value or of an inverse."""
+    x0, x1, y0, y1 = [0, 0, 0], [0, 1, 0], [1, 0, 0], [1, 0, 1]
+    xy, one = [["cell", 0, 0], ["cell", 1, 0], ["cell", 0, 1]], [[-1, []]]
+    of_x = [[xy[0], [[1, [x1, [2, 0, 0]]]]], [["inverse", X00], [[-1, [x1, y0]]]], [xy[1], one]]
+    of_y = [[xy[0], [[1, [y1, [3, 0, 0]]]]], [["inverse", Y00], [[-1, [x0, y1]]]], [xy[2], one]]
+    with_x = [[xy[0], [[1, [x1]]]], [["value", X00], [[-1, [x1, y0]]]], [xy[1], one]]
+    with_y = [[xy[0], [[1, [y1]]]], [["value", Y00], [[-1, [x0, y1]]]], [xy[2], one]]
+    identities = (
+        ("an inverse of x", X00, (0, 1), ["identity", of_x]),
+        ("an inverse of y", Y00, (1, 0), ["identity", of_y]),
+        ("a value of x", X00, (0, 1), ["scale", X00, ["identity", with_x]]),
+        ("a value of y", Y00, (1, 0), ["scale", Y00, ["identity", with_y]]),
+    )
+    for name, variable, cell, tree in identities:
+        yield f"LU, by {name}", lu(nonzero(variable, cell, tree))
+
+
+def scaled() -> Any:
+    """Return LU with other numbers: the limit is [[0, 3/4], [6, 0]]."""
+    half = Fraction(1, 2)
+    curve = (
+        [[0, 0, {1: half}], [1, 0, {0: 2}], [1, 1, {0: -3}]],
+        [[0, 0, {0: 3}], [0, 1, {-1: 3 * half}], [1, 1, {-1: 1}]],
+    )
+    return limit(LU, curve, [[0, Fraction(3, 4)], [6, 0]], LU_TREE)
 
 
 def worded(name: str, certificate: Any, reason: str) -> Pairs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,7 @@ def hypotheses() -> dict[str, Any]:
         ),
         "the problem has one factor | two": made(so.SingleFactorCertificate, so.Closedness(LU)),
         "any two rectangles are disjoint or comparable | LU": comparable(*LU),
+        "terms (257, 258) are not | LU after many terms": comparable(*_beside_many()),
         "disjoint or comparable (found: blocks of terms [0, 1]) | LU": closed(LU, ["comparable"]),
         "all cells of the blocks that are left are observed | LU": closed(
             LU, ["free", [1], ["columns", [[0]]], ["comparable"]]
@@ -77,6 +79,14 @@ def hypotheses() -> dict[str, Any]:
             "a coordinate subspace: 3 blocks in free families",
         ),
     }
+
+
+def _beside_many() -> list[Any]:
+    """Return LU after 257 terms of one cell."""
+    supports = [np.eye(259, dtype=int), np.eye(259, dtype=int)]
+    for support, own in zip(supports, LU, strict=True):
+        support[257:, 257:] = own
+    return supports
 
 
 def _free(supports: Any, *evidence: Any, terms: Any = (0, 1)) -> Any:
@@ -132,6 +142,12 @@ def families() -> dict[str, Any]:
         f"entry (0, 0) {outside} | twice": _free(DENSE, "submersion", [*identity, [0, 0, 1]], []),
         "does not have product zero | LU": _free(LU, "submersion", identity, identity),
         "the tangent map is not onto the 4 cells | LU": _free(LU, "submersion", [], []),
+        "the tangent map is not onto the 4 cells | parallel columns": _free(
+            DENSE, "submersion", [[0, 0, 2], [0, 1, 4], [1, 0, 3], [1, 1, 6]], []
+        ),
+        f"entry (2, 0) {outside} | fewer rows than terms": _free(
+            UNEQUAL, "submersion", [*identity, [2, 0, 0]], [], terms=third
+        ),
         "there are 2 blocks, not all of [0, 2] | no term": _free(
             DENSE, "columns", onto, terms=[0, 2]
         ),
@@ -202,10 +218,10 @@ def branches() -> dict[str, Any]:
         ),
         f"{rows} [0] {vanish} | no square": cases(RANK_ONE, ["minor", both, [0], [0, 0], ANY]),
         "there is no line 2, there are 2 | a row of a minor": cases(
-            RANK_ONE, ["conflict", [0, 2], both]
+            ([[1], [1]], [[1, 1, 1]]), ["conflict", [0, 2], both]
         ),
-        "there is no line 3, there are 2 | a column of a minor": cases(
-            RANK_ONE, ["conflict", both, [0, 3]]
+        "there is no line 3, there are 3 | a column of a minor": cases(
+            ([[1], [1]], [[1, 1, 1]]), ["conflict", both, [0, 3]]
         ),
     }
 
@@ -445,6 +461,45 @@ def _whole() -> list[Any]:
     return ["product", [entries], ONE]
 
 
+def _times(scale: Any, name: Any) -> list[Any]:
+    """Return a polynomial times an entry."""
+    return [[value, [*monomial, name]] for value, monomial in scale]
+
+
+def _scaled() -> list[Any]:
+    """Return the same with a scale of many terms: 3/2 p^2 + 2 a p - 5 b^2 d + 7."""
+    p, a, b, d = [0], [0, 0], [0, 1], [1, 1]
+    scale = [[Fraction(3, 2), [p, p]], [2, [a, p]], [-5, [b, b, d]], [7, []]]
+    entries = [[i, j, _times(scale, [i, j])] for i in (0, 1) for j in (0, 1)]
+    return ["product", [entries], scale]
+
+
+def _fractions() -> list[Any]:
+    """Return a tree that puts fractions into fractions: d = (b c + a) / b, then b = c / a."""
+    a, b, c = [0, 0], [0, 1], [1, 0]
+    d_of_b = [[1, [b, [1, 1]]], [-1, [b, c]], [-1, [a]]]
+    scaled_by_b = [
+        *([0, 0, [[1, [a, b]]]], [0, 1, [[1, [b, b]]]], [1, 0, [[1, [b, c]]]]),
+        [1, 1, [[1, [b, c]], [1, [a]]]],
+    ]
+    # d = (c^2 + a^2) / c; times a c.
+    scaled_by_ac = [
+        *([0, 0, [[1, [a, a, c]]]], [0, 1, [[1, [c, c]]]], [1, 0, [[1, [a, c, c]]]]),
+        [1, 1, [[1, [a, c, c]], [1, [a, a, a]]]],
+    ]
+    by_b = ["product", [scaled_by_b], B]
+    by_ac = ["product", [scaled_by_ac], [[1, [a, c]]]]
+    b_of_c = ["split", [[1, [a, b]], [-1, [c]]], b, by_ac, by_b]
+    no_a = ["product", [[[0, 1, B], [1, 0, C], [1, 1, C]]], ONE]
+    with_a = ["split", A, a, no_a, b_of_c]
+    return ["split", B, b, _whole_without_b(), ["split", d_of_b, [1, 1], with_a, _whole()]]
+
+
+def _whole_without_b() -> list[Any]:
+    entries = [entry for entry in _whole()[1][0] if entry[:2] != [0, 1]]
+    return ["product", [entries], ONE]
+
+
 def chain_cases() -> dict[str, Any]:
     """Factors of a chain that do not give the target."""
 
@@ -478,6 +533,8 @@ def honest() -> Pairs:
         yield name, _free(DENSE, name, onto)
     for name in ("determined", "determined_t"):
         yield name, _free(DENSE, name, 0, 0, [[[0, 1], [1, 0]]])
+    wide = [[[0, 1], [1, 0]]] * 2
+    yield "determined, three columns", _free(WIDE, "determined", 0, 0, wide)
     # Without its third term, the first column of CORNER has one cell: term 0 may stand below it.
     outside = ["free", [0, 1], ["determined", 0, 0, [[[1, 0]]]], END]
     yield (
@@ -486,10 +543,43 @@ def honest() -> Pairs:
     )
     yield "submersion", _free(DENSE, "submersion", identity, [])
     yield "submersion, negative", _free(DENSE, "submersion", [[0, 0, -1000], [1, 1, 7]], [])
+    mixed = [[0, 1, 3], [1, 0, 5], [1, 1, 7]]
+    yield "submersion, zero where a pivot is sought", _free(DENSE, "submersion", mixed, [])
+    three = ([[1] * 3] * 2, [[1] * 2] * 3)
+    x = [[0, 0, 1], [0, 2, 2], [1, 1, 1], [1, 2, 3]]
+    y = [[0, 0, -10], [0, 1, -14], [1, 0, -15], [1, 1, -21], [2, 0, 5], [2, 1, 7]]
+    yield "submersion, both factors", _free(three, "submersion", x, y, terms=[0, 1, 2])
     apart = [["free", [0], ["rows", [[0]]], END], ["comparable"]]
     yield "components", closed((DIAGONAL, DIAGONAL), ["components", apart])
     yield from _honest_cases()
+    yield from _honest_sizes()
     yield from _honest_chains()
+
+
+def _honest_sizes() -> Pairs:
+    """Yield proofs whose polynomials are as large as is allowed."""
+    sums = [
+        [[1, [[n]]] for n in range(first, first + count)] for first, count in ((0, 200), (200, 100))
+    ]
+    yield (
+        "a product of 20,000 terms",
+        cases(DENSE, _solve([[0, 0, sums[0]], [1, 1, sums[1]]], EVERY)),
+    )
+    large = np.ones((12, 12), dtype=int).tolist()
+    every = [[list(range(12))] * 2] * 12
+    yield (
+        "a determinant of 12 rows",
+        cases((large, large), _solve([[i, i, ONE] for i in range(12)], every)),
+    )
+    # A column of three entries by two terms: minors of three rows, the first column twice.
+    a, b, c = ([[1, [[i, 0]]]] for i in range(3))
+    p, q, r = ([[2, [[n]]], [-3, [[n], [n]]]] for n in range(3))
+    mixed = [[0, 0, a], [1, 0, b], [2, 0, c], [0, 1, p], [1, 1, q], [2, 1, r]]
+    first = _solve(mixed, [[[0, 1], [0, 1]]])
+    second = _solve([[1, 0, b], [2, 0, c]], [[[1], [0]]])
+    third = _solve([[2, 0, ONE]], [[[2], [0]]])
+    tree = ["split", a, [0, 0], ["split", b, [1, 0], third, second], first]
+    yield "minors of three rows", cases(([[1, 1]] * 3, [[1], [1]]), tree)
 
 
 def _honest_cases() -> Pairs:
@@ -512,6 +602,9 @@ def _honest_cases() -> Pairs:
     )
     again = ["split", A, [0, 0], ["empty"], ANY]
     yield "an empty branch", cases(DENSE, ["split", A, [0, 0], ANY, again])
+    beside_zeros = ["split", A, [0, 0], ANY, ["clear", 0, 0, 1, ANY]]
+    zeros = ["split", C, [1, 0], ["split", D, [1, 1], beside_zeros, ANY], ANY]
+    yield "a clearance beside zeros", cases(DENSE, zeros)
     cleared = ["clear", 0, 0, 1, ["clear_t", 0, 0, 1, ANY]]
     yield "clearances", cases(DENSE, ["split", A, [0, 0], ANY, cleared])
     known = [[1, [[0, 2]]]]
@@ -550,6 +643,11 @@ def _honest_chains() -> Pairs:
     yield (
         "contracted at the end",
         chain([DIAGONAL, FULL, FULL], [["contract", 1, [onto]]], comparable(DIAGONAL, FULL)),
+    )
+    yield "one factor by cases, scaled", chain([FULL], [["cases", 0, 1, _scaled()]], single(FULL))
+    yield (
+        "one factor by cases, with fractions",
+        chain([FULL], [["cases", 0, 1, _fractions()]], single(FULL)),
     )
     yield "one factor by cases", chain([FULL], [["cases", 0, 1, _whole()]], single(FULL))
     yield "not shortened", chain(LU, [], lu())
