@@ -56,7 +56,7 @@ def described(interval: Interval) -> str:
     Examples
     --------
     >>> described((1.0, 1.5)), described((0.0, 0.0))
-    ('at most 1.5, of which at most 0.500001 is rounding', '0')
+    ('at most 1.5, of which at most 0.501 is rounding', '0')
     """
     low, high = interval
     if high == 0.0:

@@ -76,7 +76,7 @@ def inflation(count: int, probability: float = FAILURE) -> float:
     Examples
     --------
     >>> round(inflation(64), 1)
-    2.7
+    2.6
     """
     aim = math.log(probability)
     most = 2.0
@@ -94,7 +94,7 @@ def allowance(count: int) -> float:
     Examples
     --------
     >>> [round(allowance(count), 1) for count in (32, 64, 512)]
-    [11.7, 5.2, 1.6]
+    [12.3, 5.3, 1.7]
     """
     spread = inflation(count, UNLUCKY / 2) / deflation(count, UNLUCKY / 2)
     return math.sqrt(spread / deflation(count))

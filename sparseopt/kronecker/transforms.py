@@ -215,7 +215,7 @@ def wavelet(
     Examples
     --------
     >>> from sparseopt.kronecker.transforms import wavelet
-    >>> wavelet(4).to_dense().round(3)
+    >>> wavelet(4).to_dense().round(3) + 0.0
     array([[ 0.5  ,  0.5  ,  0.5  ,  0.5  ],
            [ 0.5  ,  0.5  , -0.5  , -0.5  ],
            [ 0.707, -0.707,  0.   ,  0.   ],

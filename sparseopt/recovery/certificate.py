@@ -55,7 +55,7 @@ class DualityGapCertificate(Certificate):
     >>> import sparseopt as so
     >>> problem = so.SparseRegression([[1.0, 0.0], [0.0, 1.0]], [3.0, 0.5], so.L1(1.0))
     >>> certificate = so.solve(problem).certificate
-    >>> round(certificate.primal, 12), certificate.gap < 1e-14, certificate.zeros
+    >>> round(certificate.primal, 12), certificate.accuracy < 1e-12, certificate.zeros
     (2.625, True, array([1]))
     """
 
