@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -14,6 +13,47 @@ from sparseopt.arrays import read_only, require_finite
 TOLERANCE = 1e-9
 
 
+@so.json_type
+@dataclass(frozen=True, eq=False)
+class NonnegativeLeastSquares(so.Problem[np.ndarray, "OptimalityCertificate"]):
+    """Minimize ``1/2 |A x - y|^2`` over x >= 0.
+
+    Parameters
+    ----------
+    design : array (m, n)
+    target : array (m,)
+    """
+
+    design: np.ndarray
+    target: np.ndarray
+
+    def __post_init__(self) -> None:
+        design, target = np.asarray(self.design, float), np.asarray(self.target, float)
+        if design.ndim != 2 or 0 in design.shape or target.shape != design.shape[:1]:
+            raise so.ProblemError(
+                f"design must be a matrix (m, n) and target (m,), got {design.shape} and "
+                f"{target.shape}"
+            )
+        require_finite(design, "design")
+        require_finite(target, "target")
+        object.__setattr__(self, "design", read_only(design))
+        object.__setattr__(self, "target", read_only(target))
+
+    def evaluate(self, answer: np.ndarray) -> Mapping[str, float]:
+        """Return the objective and the largest violation of the sign condition."""
+        residual = self.design @ answer - self.target
+        return {
+            "objective": 0.5 * float(residual @ residual),
+            "negativity": float(max(0.0, -np.min(answer))),
+        }
+
+    def describe(self) -> str:
+        """Return one line with the sizes."""
+        m, n = self.design.shape
+        return f"nonnegative least squares, design {m} x {n}"
+
+
+@so.proves(NonnegativeLeastSquares)
 @so.json_type
 @dataclass(frozen=True, eq=False)
 class OptimalityCertificate(so.Certificate):
@@ -44,44 +84,3 @@ class OptimalityCertificate(so.Certificate):
         product = abs(float(x @ gradient))
         limit = TOLERANCE * max(scale * np.linalg.norm(x), np.linalg.norm(target) ** 2)
         steps.require(product <= limit, "answer and gradient are orthogonal", f"{product:g}")
-
-
-@so.json_type
-@dataclass(frozen=True, eq=False)
-class NonnegativeLeastSquares(so.Problem):
-    """Minimize ``1/2 |A x - y|^2`` over x >= 0.
-
-    Parameters
-    ----------
-    design : array (m, n)
-    target : array (m,)
-    """
-
-    design: np.ndarray
-    target: np.ndarray
-    certificates: ClassVar[tuple[type[so.Certificate], ...]] = (OptimalityCertificate,)
-
-    def __post_init__(self) -> None:
-        design, target = np.asarray(self.design, float), np.asarray(self.target, float)
-        if design.ndim != 2 or 0 in design.shape or target.shape != design.shape[:1]:
-            raise so.ProblemError(
-                f"design must be a matrix (m, n) and target (m,), got {design.shape} and "
-                f"{target.shape}"
-            )
-        require_finite(design, "design")
-        require_finite(target, "target")
-        object.__setattr__(self, "design", read_only(design))
-        object.__setattr__(self, "target", read_only(target))
-
-    def evaluate(self, answer: np.ndarray) -> Mapping[str, float]:
-        """Return the objective and the largest violation of the sign condition."""
-        residual = self.design @ answer - self.target
-        return {
-            "objective": 0.5 * float(residual @ residual),
-            "negativity": float(max(0.0, -np.min(answer))),
-        }
-
-    def describe(self) -> str:
-        """Return one line with the sizes."""
-        m, n = self.design.shape
-        return f"nonnegative least squares, design {m} x {n}"
