@@ -75,7 +75,7 @@ def honest() -> Pairs:
     """Yield (what it is, certificate), all to be accepted."""
     yield from forgeries_limits.honest()
     yield from forgeries_proofs.honest()
-    yield "an array of supports", comparable(*np.array(DENSE))
+    yield "an array of supports", made(so.ComparableCertificate, so.Closedness(np.array(DENSE)))
     yield "repair", repair()
     yield "repair by additions", repair(DENSE, 2, allow="add", proof=comparable(*DENSE))
     yield "repair by both", repair(allow="both")
@@ -487,6 +487,9 @@ def constructors() -> dict[str, Callable[[], Any]]:
         "field must be 'real' or 'complex' | equal to all": lambda: so.Closedness(LU, text),
         "allow must be one of remove, add, both | equal to all": lambda: so.NearestClosedSupport(
             LU, text
+        ),
+        "support 0 has 2 columns, support 1 has 3 rows | of three": lambda: so.Closedness(
+            [FULL, np.ones((3, 2)), FULL]
         ),
         "for one matrix write [I] | sparse": lambda: so.Closedness(sparse),
         "for one matrix write [I] | an array": lambda: so.Closedness(np.eye(2)),

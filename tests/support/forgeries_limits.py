@@ -456,6 +456,9 @@ def honest() -> Pairs:
     yield "LU, by an identity with values and inverses", lu(valued)
     yield from _honest_identities()
     yield "LU, scaled", scaled()
+    largest = 2**10_000 - 1
+    curve = [LU_CURVE[0][0], [1, 0, {0: largest}], [1, 1, {0: -largest}]], LU_CURVE[1]
+    yield "LU, the largest number", limit(LU, curve, [[0, 1], [largest, 0]], LU_TREE)
     yield from worded(
         "antidiagonal",
         limit(*ANTIDIAGONAL, ["free_minor", third, third, [0]]),

@@ -142,6 +142,9 @@ def families() -> dict[str, Any]:
         f"entry (0, 0) {outside} | twice": _free(DENSE, "submersion", [*identity, [0, 0, 1]], []),
         "does not have product zero | LU": _free(LU, "submersion", identity, identity),
         "the tangent map is not onto the 4 cells | LU": _free(LU, "submersion", [], []),
+        "the tangent map is not onto the 4 cells | LU, onto all but the first": _free(
+            LU, "submersion", [[1, 0, 1], [1, 1, 1]], [[0, 1, 1], [1, 1, -1]]
+        ),
         "the tangent map is not onto the 4 cells | parallel columns": _free(
             DENSE, "submersion", [[0, 0, 2], [0, 1, 4], [1, 0, 3], [1, 1, 6]], []
         ),
@@ -618,12 +621,38 @@ def _honest_cases() -> Pairs:
     split = ["split", A, [0, 0], one_cell, one_cell]
     yield "a split on all free entries", cases(([[1]], [[1]]), split)
     yield "mixed columns", cases(DENSE, ["pivot", 0, [0, 1], ANY, ANY])
+    mix = ["pivot", 0, [0, 1], ANY, ANY]
+    yield (
+        "mixed columns with zeros",
+        cases(DENSE, ["split", C, [1, 0], ["split", D, [1, 1], mix, ANY], ANY]),
+    )
+    emptied = _solve(UNIT, STAIRS, turned=True)
+    yield "a mixture that leaves one entry", cases(DENSE, ["pivot", 0, [0, 1], ANY, emptied])
+    yield "one column mixed", cases(DENSE, ["pivot", 0, [0], ANY, ANY])
     yield "mixed rows", cases(DENSE, ["pivot_t", 1, [1, 0], ANY, ANY])
     yield "a hole", _corner(OPEN)
 
 
 def _honest_chains() -> Pairs:
     ldu = [LOWER, DIAGONAL, UPPER]
+    rows = ["free", [0, 1], ["rows", [[0, 1], [0, 1]]]]
+    yield (
+        "contracted, unequal factors",
+        chain([FULL, LOWER, UPPER], [["contract", 0, [rows]]], comparable(FULL, UPPER)),
+    )
+    columns = ["free", [0, 1], ["columns", [[0, 1]] * 3]]
+    yield (
+        "contracted to another shape",
+        chain(list(WIDE), [["contract", 0, [columns]]], single(WIDE[1])),
+    )
+    p, q = [0], [1]
+    first = [[i, i, [[1, [p]], [1, []]]] for i in (0, 1)]
+    second = [[i, j, [[1, [q, [i, j]]], [2, [[i, j]]]]] for i in (0, 1) for j in (0, 1)]
+    scale = [[1, [p, q]], [2, [p]], [1, [q]], [2, []]]
+    yield (
+        "two factors by cases, scaled",
+        chain([FULL, FULL], [["cases", 0, 2, ["product", [first, second], scale]]], single(FULL)),
+    )
     yield (
         "absorbed from one side only",
         chain([LOWER, CELL], [["absorb", 0, "right"]], single(CELL)),
