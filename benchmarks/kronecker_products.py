@@ -34,7 +34,7 @@ import scipy.fft
 import torch
 
 import sparseopt as so
-from sparseopt.kronecker import random_product
+from sparseopt.kronecker.product import random_product
 
 Work = Callable[[], Any]
 PATTERNS = [

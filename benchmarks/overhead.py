@@ -19,8 +19,8 @@ from statistics import median
 import numpy as np
 
 import sparseopt as so
-from sparseopt.certificate import check_certificate
-from sparseopt.registry import registry
+from sparseopt.choosing.discovery import registry
+from sparseopt.judging.check import check_certificate
 
 BASE = "import numpy, scipy.sparse, networkx"
 OURS = "import sparseopt"

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 import sparseopt as so
-from sparseopt.parallel import map_items
+from sparseopt.choosing.parallel import map_items
 
 Rectangles = tuple[tuple[int, int], ...]
 """Per term its rows and its columns, as bits."""

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 import sparseopt as so
-from sparseopt.network import Network, Operator
+from sparseopt.network.network import Network
+from sparseopt.network.operator import Operator
 
 NETWORKS = Path(__file__).parent / "networks"
 

@@ -9,7 +9,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from sparseopt import registry as _registry
+from sparseopt.choosing import discovery as _registry
 
 
 def _homes(stub: str) -> dict[str, str]:

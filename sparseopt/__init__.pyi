@@ -10,176 +10,149 @@ from sparseopt_kronecker.kronecker_linear import (
     KroneckerLinear as KroneckerLinear,
 )
 
-from sparseopt.analysis import (
-    analyze as analyze,
-)
-from sparseopt.analyzer import (
-    Analyzer as Analyzer,
-)
-from sparseopt.butterfly import (
-    ButterflyCertificate as ButterflyCertificate,
-    ButterflyFactorization as ButterflyFactorization,
+from sparseopt.butterfly.certificate import ButterflyCertificate as ButterflyCertificate
+from sparseopt.butterfly.permuted import PermutedKroneckerProduct as PermutedKroneckerProduct
+from sparseopt.butterfly.permuted_certificate import (
     PermutedButterflyCertificate as PermutedButterflyCertificate,
-    PermutedKroneckerProduct as PermutedKroneckerProduct,
 )
-from sparseopt.certificate import (
-    Certificate as Certificate,
-    Check as Check,
-    Steps as Steps,
-    proves as proves,
-)
-from sparseopt.closedness import (
-    Closedness as Closedness,
-    ClosednessVerdict as ClosednessVerdict,
-    ClosedSupport as ClosedSupport,
-    ClosedSupportCertificate as ClosedSupportCertificate,
-    ComparableCertificate as ComparableCertificate,
-    ExternalExclusionCertificate as ExternalExclusionCertificate,
-    KroneckerChainCertificate as KroneckerChainCertificate,
-    NearestClosedSupport as NearestClosedSupport,
-    NotClosedCertificate as NotClosedCertificate,
-    ReducedClosedCertificate as ReducedClosedCertificate,
-    ShortenedChainCertificate as ShortenedChainCertificate,
-    SingleFactorCertificate as SingleFactorCertificate,
-    lu_window_count as lu_window_count,
-)
-from sparseopt.context import (
-    Context as Context,
-)
-from sparseopt.errors import (
-    Inconclusive as Inconclusive,
-    ProblemError as ProblemError,
-    SolveError as SolveError,
-    SparseoptError as SparseoptError,
-    TimeLimitReached as TimeLimitReached,
-    UnknownNameError as UnknownNameError,
-)
-from sparseopt.finding import (
-    Finding as Finding,
-    SeriesFigure as SeriesFigure,
-    Severity as Severity,
-    SupportFigure as SupportFigure,
-)
-from sparseopt.kronecker import (
-    Architecture as Architecture,
-    KroneckerPattern as KroneckerPattern,
-    KroneckerProduct as KroneckerProduct,
-)
-from sparseopt.manifest import (
-    AnalyzerEntry as AnalyzerEntry,
-    Manifest as Manifest,
-    ReaderEntry as ReaderEntry,
-    SolverEntry as SolverEntry,
-)
-from sparseopt.network import (
-    Network as Network,
-    load_network as load_network,
-)
-from sparseopt.parallel import (
-    solve_all as solve_all,
-)
-from sparseopt.pathlifting import (
-    LipschitzBound as LipschitzBound,
-    LipschitzCertificate as LipschitzCertificate,
-    LipschitzValue as LipschitzValue,
-    PathCost as PathCost,
-    PathCostCertificate as PathCostCertificate,
-    PathCosts as PathCosts,
-    PathDistance as PathDistance,
-    PathDistanceCertificate as PathDistanceCertificate,
-    PathDistanceValue as PathDistanceValue,
-    PathLifting as PathLifting,
-    PathNorm as PathNorm,
-    PathNormCertificate as PathNormCertificate,
-    PathNormValue as PathNormValue,
-    PoolingShape as PoolingShape,
-    bound_factor as bound_factor,
-    generalization_bound as generalization_bound,
-    path_count as path_count,
-    path_lifting as path_lifting,
-    path_table as path_table,
-    pooling_shape as pooling_shape,
-)
-from sparseopt.planning import (
-    Candidate as Candidate,
-    Plan as Plan,
-    plan as plan,
-)
-from sparseopt.preference import (
-    preferences as preferences,
-)
-from sparseopt.problem import (
-    Problem as Problem,
-)
-from sparseopt.pruning import (
-    PairVerdict as PairVerdict,
-    PrunedTensor as PrunedTensor,
-    Pruning as Pruning,
-    pair_verdicts as pair_verdicts,
-    prune as prune,
-)
-from sparseopt.reader import (
-    Reader as Reader,
-)
-from sparseopt.recovery import (
-    L1 as L1,
-    Coefficients as Coefficients,
-    DualityGapCertificate as DualityGapCertificate,
-    GroupL1 as GroupL1,
-    Penalty as Penalty,
-    SparseRegression as SparseRegression,
-)
-from sparseopt.registry import (
+from sparseopt.butterfly.problem import ButterflyFactorization as ButterflyFactorization
+from sparseopt.choosing.analysis import analyze as analyze
+from sparseopt.choosing.discovery import (
     analyzers as analyzers,
     plugins as plugins,
     read as read,
     solvers as solvers,
 )
-from sparseopt.report import (
-    Report as Report,
+from sparseopt.choosing.manifest import (
+    AnalyzerEntry as AnalyzerEntry,
+    Manifest as Manifest,
+    ReaderEntry as ReaderEntry,
+    SolverEntry as SolverEntry,
 )
-from sparseopt.rescaling import (
-    Balance as Balance,
-    RescalingEquivalence as RescalingEquivalence,
-    RescalingGroups as RescalingGroups,
-    are_rescaling_equivalent as are_rescaling_equivalent,
-    canonical_factors as canonical_factors,
-    canonicalize as canonicalize,
-    neural_balance as neural_balance,
-    random_factors as random_factors,
-    rescale as rescale,
+from sparseopt.choosing.parallel import solve_all as solve_all
+from sparseopt.choosing.planning import plan as plan
+from sparseopt.choosing.preference import preferences as preferences
+from sparseopt.choosing.solving import solve as solve
+from sparseopt.closedness.chains import (
+    KroneckerChainCertificate as KroneckerChainCertificate,
+    ShortenedChainCertificate as ShortenedChainCertificate,
 )
-from sparseopt.serialization import (
-    from_json as from_json,
-    json_type as json_type,
-    to_json as to_json,
+from sparseopt.closedness.closed import (
+    ComparableCertificate as ComparableCertificate,
+    ReducedClosedCertificate as ReducedClosedCertificate,
+    SingleFactorCertificate as SingleFactorCertificate,
 )
-from sparseopt.solution import (
-    Solution as Solution,
-    Status as Status,
+from sparseopt.closedness.external import (
+    ExternalExclusionCertificate as ExternalExclusionCertificate,
 )
-from sparseopt.solver import (
-    Solver as Solver,
+from sparseopt.closedness.nearest import (
+    ClosedSupport as ClosedSupport,
+    ClosedSupportCertificate as ClosedSupportCertificate,
+    NearestClosedSupport as NearestClosedSupport,
 )
-from sparseopt.solving import (
-    solve as solve,
+from sparseopt.closedness.not_closed import NotClosedCertificate as NotClosedCertificate
+from sparseopt.closedness.problem import (
+    Closedness as Closedness,
+    ClosednessVerdict as ClosednessVerdict,
 )
-from sparseopt.sparse_training import (
-    SparseTraining as SparseTraining,
-    TrainingCertificate as TrainingCertificate,
-    TrainingVerdict as TrainingVerdict,
+from sparseopt.closedness.windows import lu_window_count as lu_window_count
+from sparseopt.interface.analyzer import Analyzer as Analyzer
+from sparseopt.interface.certificate import (
+    Certificate as Certificate,
+    Check as Check,
+    Steps as Steps,
+    proves as proves,
 )
-from sparseopt.supports import (
-    FixedSupportCertificate as FixedSupportCertificate,
-    FixedSupportFactorization as FixedSupportFactorization,
-    SupportedFactors as SupportedFactors,
+from sparseopt.interface.context import Context as Context
+from sparseopt.interface.errors import (
+    Inconclusive as Inconclusive,
+    ProblemError as ProblemError,
+    SparseoptError as SparseoptError,
+    TimeLimitReached as TimeLimitReached,
+    UnknownNameError as UnknownNameError,
 )
-from sparseopt.verdict import (
+from sparseopt.interface.finding import (
+    Finding as Finding,
+    SeriesFigure as SeriesFigure,
+    Severity as Severity,
+    SupportFigure as SupportFigure,
+)
+from sparseopt.interface.json_type import json_type as json_type
+from sparseopt.interface.plan import Candidate as Candidate, Plan as Plan, SolveError as SolveError
+from sparseopt.interface.problem import Problem as Problem
+from sparseopt.interface.reader import Reader as Reader
+from sparseopt.interface.report import Report as Report
+from sparseopt.interface.solution import Solution as Solution, Status as Status
+from sparseopt.interface.solver import Solver as Solver
+from sparseopt.interface.verdict import (
     Accepted as Accepted,
     Guarantee as Guarantee,
     Refused as Refused,
     Unavailable as Unavailable,
 )
-from sparseopt.verifying import (
-    verify as verify,
+from sparseopt.judging.serialization import from_json as from_json, to_json as to_json
+from sparseopt.judging.verifying import verify as verify
+from sparseopt.kronecker.architecture import Architecture as Architecture
+from sparseopt.kronecker.pattern import KroneckerPattern as KroneckerPattern
+from sparseopt.kronecker.product import KroneckerProduct as KroneckerProduct
+from sparseopt.network.loading import load_network as load_network
+from sparseopt.network.network import Network as Network
+from sparseopt.pathlifting.counts import path_count as path_count
+from sparseopt.pathlifting.generalization import (
+    PoolingShape as PoolingShape,
+    bound_factor as bound_factor,
+    generalization_bound as generalization_bound,
+    pooling_shape as pooling_shape,
 )
+from sparseopt.pathlifting.lifting import PathLifting as PathLifting, path_lifting as path_lifting
+from sparseopt.pathlifting.lipschitz import (
+    LipschitzBound as LipschitzBound,
+    LipschitzCertificate as LipschitzCertificate,
+    LipschitzValue as LipschitzValue,
+)
+from sparseopt.pathlifting.metric import (
+    PathDistance as PathDistance,
+    PathDistanceCertificate as PathDistanceCertificate,
+    PathDistanceValue as PathDistanceValue,
+)
+from sparseopt.pathlifting.pathcost import (
+    PathCost as PathCost,
+    PathCostCertificate as PathCostCertificate,
+    PathCosts as PathCosts,
+)
+from sparseopt.pathlifting.pathnorm import (
+    PathNorm as PathNorm,
+    PathNormCertificate as PathNormCertificate,
+    PathNormValue as PathNormValue,
+)
+from sparseopt.pathlifting.sensitivity import path_table as path_table
+from sparseopt.pruning.one_shot import (
+    PrunedTensor as PrunedTensor,
+    Pruning as Pruning,
+    prune as prune,
+)
+from sparseopt.pruning.supports import PairVerdict as PairVerdict, pair_verdicts as pair_verdicts
+from sparseopt.recovery.certificate import DualityGapCertificate as DualityGapCertificate
+from sparseopt.recovery.coefficients import Coefficients as Coefficients
+from sparseopt.recovery.penalty import L1 as L1, GroupL1 as GroupL1, Penalty as Penalty
+from sparseopt.recovery.problem import SparseRegression as SparseRegression
+from sparseopt.rescaling.balance import (
+    Balance as Balance,
+    canonical_factors as canonical_factors,
+    canonicalize as canonicalize,
+    neural_balance as neural_balance,
+)
+from sparseopt.rescaling.equivalence import (
+    RescalingEquivalence as RescalingEquivalence,
+    are_rescaling_equivalent as are_rescaling_equivalent,
+)
+from sparseopt.rescaling.factors import random_factors as random_factors, rescale as rescale
+from sparseopt.rescaling.groups import RescalingGroups as RescalingGroups
+from sparseopt.sparse_training import (
+    SparseTraining as SparseTraining,
+    TrainingCertificate as TrainingCertificate,
+    TrainingVerdict as TrainingVerdict,
+)
+from sparseopt.supports.certificate import FixedSupportCertificate as FixedSupportCertificate
+from sparseopt.supports.factors import SupportedFactors as SupportedFactors
+from sparseopt.supports.problem import FixedSupportFactorization as FixedSupportFactorization

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparseopt.certificate import Certificate, Steps, proves
-from sparseopt.closedness import Closedness
-from sparseopt.errors import ProblemError
-from sparseopt.problem import Problem
-from sparseopt.serialization import json_type
+from sparseopt.closedness.problem import Closedness
+from sparseopt.interface.certificate import Certificate, Steps, proves
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
+from sparseopt.interface.problem import Problem
 
 VALUES = ("attained", "may_not_be_attained", "unknown")
 CONDITIONS = {

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import sparseopt as so
-from sparseopt import registry
-from sparseopt.registry import Registry, Source
+from sparseopt.choosing import discovery as registry
+from sparseopt.choosing.discovery import Registry, Source
 
 
 def toy_entry(name: str, cls: str = "Search", **more: Any) -> so.SolverEntry:

@@ -12,7 +12,7 @@ from rough_toys import AsksAsked, RealRoot, SquareError
 from toys import SquareRoot
 
 import sparseopt as so
-from sparseopt.registry import Registry, Source
+from sparseopt.choosing.discovery import Registry, Source
 
 Install = Callable[..., Registry]
 

@@ -13,7 +13,7 @@ from conftest import toy_entry
 from toys import SquareRoot
 
 import sparseopt as so
-from sparseopt.registry import Registry, Source
+from sparseopt.choosing.discovery import Registry, Source
 
 Install = Callable[..., Registry]
 

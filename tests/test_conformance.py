@@ -7,8 +7,9 @@ import pytest
 from banks import BANKS
 
 import sparseopt as so
-from sparseopt.registry import Registered, registry
-from sparseopt.testing import Provable, check_analyzer, check_solver
+from sparseopt.choosing.discovery import Registered, registry
+from sparseopt.testing.analyzers import check_analyzer
+from sparseopt.testing.solvers import Provable, check_solver
 
 SOLVERS = [item for item in registry().solvers if item.plugin.first_party]
 ANALYZERS = [item for item in registry().analyzers if item.plugin.first_party]
@@ -40,7 +41,9 @@ def test_solver(item: Registered) -> None:
 def subjects(tag: str) -> list[object]:
     """Return subjects of an analyzer."""
     if tag == "sparseopt:Network":
-        from sparseopt.network import Dense, Input, Network, Node, Relu
+        from sparseopt.network.linear import Dense
+        from sparseopt.network.network import Network, Node
+        from sparseopt.network.operator import Input, Relu
 
         def mlp(first: list[list[float]], second: list[list[float]]) -> Network:
             nodes = (

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt import evidence
-from sparseopt.evidence import (
+from sparseopt.judging import evidence
+from sparseopt.judging.evidence import (
     DEEPEST,
     MOST_BITS,
     EvidenceError,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import sympy
 
-from sparseopt.exact import PRIME, counting_type, eliminate, rank, rank_modulo, residues
+from sparseopt.judging.exact import PRIME, counting_type, eliminate, rank, rank_modulo, residues
 
 
 def test_the_prime() -> None:

@@ -27,7 +27,7 @@ def test_a_name_that_is_not_there_is_said() -> None:
 
 
 def test_every_tool_of_a_plugin_is_in_the_stub() -> None:
-    from sparseopt.registry import registry
+    from sparseopt.choosing.discovery import registry
 
     offered = {item.name: item.entry.path.partition(":")[0] for item in registry().tools}
     declared = {n: home for n, home in so._HOMES.items() if not home.startswith("sparseopt.")}

@@ -16,11 +16,11 @@ import scipy.sparse
 from typer.testing import CliRunner
 
 import sparseopt as so
-from sparseopt import limits
-from sparseopt.array_files import read_array, read_arrays
 from sparseopt.cli.main import app
-from sparseopt.files import Archive, open_regular, read_bytes, read_text
-from sparseopt.printing import printable
+from sparseopt.interface.printing import printable
+from sparseopt.judging import limits
+from sparseopt.judging.array_files import read_array, read_arrays
+from sparseopt.judging.files import Archive, open_regular, read_bytes, read_text
 
 
 def refused(function: Any, *arguments: Any) -> str:

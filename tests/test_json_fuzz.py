@@ -50,7 +50,9 @@ def solutions() -> Iterator[so.Solution]:
 
 
 def _small(network: so.Network) -> so.Network:
-    from sparseopt.network import Dense, Relu, chain
+    from sparseopt.network.linear import Dense
+    from sparseopt.network.network import chain
+    from sparseopt.network.operator import Relu
 
     return chain(
         (2,),

@@ -8,9 +8,9 @@ import mpmath
 import numpy as np
 import pytest
 
-from sparseopt import low_rank
-from sparseopt.low_rank import DistanceToRank
-from sparseopt.rounding import Figure
+from sparseopt.judging import low_rank
+from sparseopt.judging.low_rank import DistanceToRank
+from sparseopt.judging.rounding import Figure
 
 
 def truth(blocks: np.ndarray, rank: int) -> Any:

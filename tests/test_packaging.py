@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 import sparseopt as so
-from sparseopt.registry import GROUP
+from sparseopt.choosing.discovery import GROUP
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

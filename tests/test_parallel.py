@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.parallel import map_items
+from sparseopt.choosing.parallel import map_items
 
 PROBLEMS = [
     so.Closedness([[[1, 0], [1, 1]], [[1, 1], [0, 1]]]),

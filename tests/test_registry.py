@@ -12,8 +12,8 @@ from conftest import toy_entry, toy_source
 from toys import Search, SquareRoot
 
 import sparseopt as so
-from sparseopt.manifest import ToolEntry
-from sparseopt.registry import Registry, Source, tool
+from sparseopt.choosing.discovery import Registry, Source, tool
+from sparseopt.choosing.manifest import ToolEntry
 
 Install = Callable[..., Registry]
 

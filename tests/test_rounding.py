@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from sparseopt.rounding import gamma, norm_bound, product_terms, row_dots, two_product
+from sparseopt.judging.rounding import gamma, norm_bound, product_terms, row_dots, two_product
 
 
 def exact_dot(a: np.ndarray, b: np.ndarray) -> Fraction:

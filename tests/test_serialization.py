@@ -17,7 +17,8 @@ from hypothesis.extra import numpy as hnp
 from toys import RootCertificate, SquareRoot
 
 import sparseopt as so
-from sparseopt.serialization import READABLE_SIZE, same_content
+from sparseopt.interface import json_type
+from sparseopt.judging.serialization import READABLE_SIZE, same_content
 
 
 def round_trip(value: object) -> object:
@@ -211,28 +212,27 @@ def test_what_is_too_deep_to_be_read_is_not_written() -> None:
 
 
 def test_the_table_of_json_names_is_complete() -> None:
-    from sparseopt import serialization
-    from sparseopt.json_types import HOMES
+    from sparseopt.judging.json_types import HOMES
 
     for name in ("cli", "testing", "__main__"):
         assert name not in HOMES.values()
     for module in pkgutil.walk_packages(so.__path__, "sparseopt."):
         if module.name.split(".")[1] not in ("cli", "testing", "__main__"):
             importlib.import_module(module.name)
-    own = {t.partition(":")[2] for t in serialization._types if t.startswith("sparseopt:")}
+    own = {t.partition(":")[2] for t in json_type.known_types if t.startswith("sparseopt:")}
     assert own == set(HOMES)
     for name, home in HOMES.items():
-        cls = serialization._types[f"sparseopt:{name}"]
+        cls = json_type.known_types[f"sparseopt:{name}"]
         assert (cls.__module__ + ".").startswith(home + ".")
 
 
 def test_reading_a_class_imports_its_home() -> None:
-    from sparseopt.json_types import HOMES
+    from sparseopt.judging.json_types import HOMES
 
     for home in set(HOMES.values()):
         name = next(name for name, where in HOMES.items() if where == home)
         code = (
-            "import sparseopt, sys; from sparseopt import serialization as s;"
+            "import sparseopt, sys; from sparseopt.judging import serialization as s;"
             f"print(s._find_type('sparseopt:{name}').__name__)"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -25,7 +25,7 @@ from toys import (
 )
 
 import sparseopt as so
-from sparseopt.registry import Registry
+from sparseopt.choosing.discovery import Registry
 
 Install = Callable[..., Registry]
 

@@ -15,9 +15,9 @@ from rough_toys import Newton, Oracle, OracleCertificate, RealRoot, WrappedCerti
 from toys import SquareRoot
 
 import sparseopt as so
+from sparseopt.choosing.discovery import Registry, Source
+from sparseopt.choosing.manifest import OutsiderEntry
 from sparseopt.cli.main import app
-from sparseopt.manifest import OutsiderEntry
-from sparseopt.registry import Registry, Source
 
 Install = Callable[..., Registry]
 LU = [[[1, 0], [1, 1]], [[1, 1], [0, 1]]]

@@ -28,7 +28,7 @@ from sparseopt.closedness.polynomials import (
     without_factors,
     write,
 )
-from sparseopt.exact import PRIME
+from sparseopt.judging.exact import PRIME
 from sparseopt_closedness.factor_draws import FactorDraw
 from sparseopt_closedness.tree_search import CaseEffort, TreeSearch
 

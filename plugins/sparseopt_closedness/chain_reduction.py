@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.closedness import KroneckerChainCertificate, ShortenedChainCertificate
-from sparseopt.closedness.chains import shorten
+from sparseopt.closedness.chains import (
+    KroneckerChainCertificate,
+    ShortenedChainCertificate,
+    shorten,
+)
 from sparseopt.closedness.masked import covered, start
 from sparseopt_closedness.chain_case_search import cases_of_chain
 from sparseopt_closedness.reduction import reduce_state

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import sparseopt as so
-from sparseopt.closedness import ComparableCertificate, SingleFactorCertificate
-from sparseopt.closedness.closed import first_incomparable
+from sparseopt.closedness.closed import (
+    ComparableCertificate,
+    SingleFactorCertificate,
+    first_incomparable,
+)
 
 
 @dataclass(frozen=True)

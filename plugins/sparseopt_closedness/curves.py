@@ -20,7 +20,7 @@ import numpy as np
 import sparseopt as so
 from sparseopt.closedness.exclusion import Matrix
 from sparseopt.closedness.masked import Masked, rank_modulo, tangent_map
-from sparseopt.exact import PRIME, eliminate, eliminate_modulo, residues
+from sparseopt.judging.exact import PRIME, eliminate, eliminate_modulo, residues
 from sparseopt_closedness.exclusion_search import ExclusionSearch
 from sparseopt_closedness.masked_windows import Limit
 

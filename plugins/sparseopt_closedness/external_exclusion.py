@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import sparseopt as so
-from sparseopt.closedness import ExternalExclusionCertificate
 from sparseopt.closedness.exclusion import Matrix
-from sparseopt.closedness.external import smtlib
+from sparseopt.closedness.external import ExternalExclusionCertificate, smtlib
 from sparseopt.closedness.masked import Masked, start
 from sparseopt_closedness.curves import CurveSearch, Effort
 from sparseopt_closedness.limit_curves import LimitCurves, fits, not_closed

@@ -32,7 +32,7 @@ from sparseopt.closedness.polynomials import (
     variables,
     without_factors,
 )
-from sparseopt.exact import PRIME
+from sparseopt.judging.exact import PRIME
 
 
 class FactorDraw:

@@ -9,8 +9,8 @@ from fractions import Fraction
 import numpy as np
 
 import sparseopt as so
-from sparseopt.closedness import NotClosedCertificate
-from sparseopt.exact import counting_type
+from sparseopt.closedness.not_closed import NotClosedCertificate
+from sparseopt.judging.exact import counting_type
 
 CHUNK = 4_000_000
 """Cells of the product of the supports that are counted at a time."""

@@ -1,7 +1,13 @@
 """What this plugin offers; data only."""
 
-from sparseopt.manifest import AnalyzerEntry, Manifest, OutsiderEntry, ReaderEntry, SolverEntry
-from sparseopt.verdict import Guarantee
+from sparseopt.choosing.manifest import (
+    AnalyzerEntry,
+    Manifest,
+    OutsiderEntry,
+    ReaderEntry,
+    SolverEntry,
+)
+from sparseopt.interface.verdict import Guarantee
 
 MANIFEST = Manifest(
     name="closedness",

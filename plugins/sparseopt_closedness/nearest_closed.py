@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.closedness import ClosedSupport, ClosedSupportCertificate, NotClosedCertificate
+from sparseopt.closedness.nearest import ClosedSupport, ClosedSupportCertificate
+from sparseopt.closedness.not_closed import NotClosedCertificate
 from sparseopt_closedness.lu_pattern import find_window, window_certificate
 
 Pair = tuple[np.ndarray, np.ndarray]

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sparseopt as so
-from sparseopt.closedness import ReducedClosedCertificate
-from sparseopt.closedness.closed import first_incomparable
+from sparseopt.closedness.closed import ReducedClosedCertificate, first_incomparable
 from sparseopt.closedness.masked import Masked, components, is_full, start
 from sparseopt_closedness.free_families import free_families
 

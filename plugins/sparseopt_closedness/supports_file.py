@@ -10,10 +10,10 @@ from typing import Any
 import scipy.sparse
 
 import sparseopt as so
-from sparseopt.array_files import read_arrays
-from sparseopt.arrays import require_sound_indices
-from sparseopt.files import read_text
-from sparseopt.printing import printable
+from sparseopt.interface.arrays import require_sound_indices
+from sparseopt.interface.printing import printable
+from sparseopt.judging.array_files import read_arrays
+from sparseopt.judging.files import read_text
 
 
 @dataclass(frozen=True)

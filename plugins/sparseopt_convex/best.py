@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparseopt.context import Context
-from sparseopt.recovery import Coefficients, DualityGapCertificate, SparseRegression
+from sparseopt.interface.context import Context
+from sparseopt.recovery.certificate import DualityGapCertificate
+from sparseopt.recovery.coefficients import Coefficients
+from sparseopt.recovery.problem import SparseRegression
 from sparseopt.recovery.scaling import ScaledProblem
 
 AIM = 1e-14

@@ -14,7 +14,9 @@ import numpy as np
 import scipy.sparse
 
 from sparseopt import Accepted, Context, Inconclusive, Refused, Solver, TimeLimitReached
-from sparseopt.recovery import Coefficients, DualityGapCertificate, SparseRegression
+from sparseopt.recovery.certificate import DualityGapCertificate
+from sparseopt.recovery.coefficients import Coefficients
+from sparseopt.recovery.problem import SparseRegression
 from sparseopt.recovery.scaling import NO_NORM, ScaledProblem
 from sparseopt_convex.refinement import refine
 

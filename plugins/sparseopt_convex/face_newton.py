@@ -16,7 +16,7 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
-from sparseopt.context import Context
+from sparseopt.interface.context import Context
 from sparseopt.recovery.building import best_multiple
 from sparseopt.recovery.penalty import Blocks
 from sparseopt_convex.work import PRODUCT, begin

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import scipy.linalg
 
-from sparseopt.context import Context
-from sparseopt.errors import TimeLimitReached
-from sparseopt.recovery import Coefficients, DualityGapCertificate, SparseRegression
+from sparseopt.interface.context import Context
+from sparseopt.interface.errors import TimeLimitReached
+from sparseopt.recovery.certificate import DualityGapCertificate
+from sparseopt.recovery.coefficients import Coefficients
 from sparseopt.recovery.penalty import Blocks
+from sparseopt.recovery.problem import SparseRegression
 from sparseopt.recovery.scaling import NO_NORM, ScaledProblem
 from sparseopt_convex.best import Best
 from sparseopt_convex.joint_rounding import rounded_jointly

@@ -1,7 +1,7 @@
 """What this plugin offers; data only."""
 
-from sparseopt.manifest import Manifest, SolverEntry
-from sparseopt.verdict import Guarantee
+from sparseopt.choosing.manifest import Manifest, SolverEntry
+from sparseopt.interface.verdict import Guarantee
 
 _REGRESSION = "sparseopt:SparseRegression"
 _REMEDY = "pip install 'sparseopt[convex]'"

@@ -21,10 +21,10 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
-from sparseopt.context import Context
+from sparseopt.interface.context import Context
+from sparseopt.judging.rounding import row_dots
 from sparseopt.recovery.duality import DualityGap
 from sparseopt.recovery.penalty import Blocks
-from sparseopt.rounding import row_dots
 from sparseopt_convex.work import DOUBLED_PRODUCT, PIVOTED_QR, begin
 
 MOST_ENTRIES = 2**24

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse
 
-from sparseopt.context import Context
-from sparseopt.errors import TimeLimitReached
-from sparseopt.recovery import Coefficients, DualityGapCertificate, SparseRegression
+from sparseopt.interface.context import Context
+from sparseopt.interface.errors import TimeLimitReached
 from sparseopt.recovery.building import best_multiple
+from sparseopt.recovery.certificate import DualityGapCertificate
+from sparseopt.recovery.coefficients import Coefficients
 from sparseopt.recovery.duality import DualityGap
+from sparseopt.recovery.problem import SparseRegression
 from sparseopt.recovery.scaling import NO_NORM, ScaledProblem
 from sparseopt_convex.best import AIM, Best
 from sparseopt_convex.face_newton import Subproblem

@@ -11,7 +11,10 @@ import numpy as np
 import scipy.sparse
 
 from sparseopt import Accepted, Context, Refused, Solver
-from sparseopt.recovery import L1, Coefficients, DualityGapCertificate, SparseRegression
+from sparseopt.recovery.certificate import DualityGapCertificate
+from sparseopt.recovery.coefficients import Coefficients
+from sparseopt.recovery.penalty import L1
+from sparseopt.recovery.problem import SparseRegression
 from sparseopt.recovery.scaling import ScaledProblem, largest_entry
 from sparseopt_convex.refinement import refine
 

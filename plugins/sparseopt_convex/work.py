@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sparseopt.context import Context
-from sparseopt.errors import TimeLimitReached
+from sparseopt.interface.context import Context
+from sparseopt.interface.errors import TimeLimitReached
 
 # Seconds of one core, generously, over rows times columns times the smaller of both.
 SINGULAR_VALUES = 1.5e-9

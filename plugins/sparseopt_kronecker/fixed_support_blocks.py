@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import sparseopt as so
-from sparseopt.supports import components, is_tractable
+from sparseopt.supports.components import components, is_tractable
 
 
 @dataclass(frozen=True)

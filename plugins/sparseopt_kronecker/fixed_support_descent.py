@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.supports import is_exactly, is_tractable
+from sparseopt.supports.certificate import is_exactly
+from sparseopt.supports.components import is_tractable
 
 Pair = tuple[np.ndarray, np.ndarray]
 Trace = list[tuple[float, float]]

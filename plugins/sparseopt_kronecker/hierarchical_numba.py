@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.arrays import read_only
+from sparseopt.interface.arrays import read_only
 from sparseopt_kronecker.hierarchy import Standard, factorize, require_options
 from sparseopt_kronecker.numpy_steps import gap_threshold
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import sparseopt as so
-from sparseopt.butterfly import architecture_front
+from sparseopt.butterfly.selection import architecture_front
 from sparseopt.kronecker.splitting import to_blocks
 
 _MOST_SUMS = 4096

@@ -1,7 +1,7 @@
 """What this plugin offers; data only."""
 
-from sparseopt.manifest import Manifest, SolverEntry, ToolEntry
-from sparseopt.verdict import Guarantee
+from sparseopt.choosing.manifest import Manifest, SolverEntry, ToolEntry
+from sparseopt.interface.verdict import Guarantee
 
 MANIFEST = Manifest(
     name="kronecker",

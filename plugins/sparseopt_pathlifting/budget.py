@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable
 
 import sparseopt as so
-from sparseopt import limits
-from sparseopt.network import Conv, ConvTranspose, Dense
+from sparseopt.judging import limits
+from sparseopt.network.linear import Conv, ConvTranspose, Dense
 
 MOST_AXES = 32
 """Axes of a value."""

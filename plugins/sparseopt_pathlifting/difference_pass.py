@@ -11,8 +11,8 @@ import math
 
 import numpy as np
 
-from sparseopt.network import Network, Node, Operator
-from sparseopt.network.operator import unchecked
+from sparseopt.network.network import Network, Node
+from sparseopt.network.operator import Operator, unchecked
 from sparseopt.network.parameters import cast
 from sparseopt.pathlifting.powers import Powers
 from sparseopt_pathlifting.path_costs import Scaled, added, aligned, scaled, sizes_of

@@ -13,17 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 import sparseopt as so
-from sparseopt.network import (
-    Concat,
-    Conv,
-    ConvTranspose,
-    Dense,
-    MaxPool,
-    NetworkBuilder,
-    Operator,
-    Resample,
-)
+from sparseopt.network.builder import NetworkBuilder
 from sparseopt.network.cells import average_map, max_window, pool_positions
+from sparseopt.network.linear import Conv, ConvTranspose, Dense
+from sparseopt.network.operator import Concat, Operator
+from sparseopt.network.window import AxisMap, MaxPool, Resample
 from sparseopt_pathlifting.budget import Budget, require_room
 
 Shape = tuple[int, ...]
@@ -356,7 +350,7 @@ class Emitter:
             made = self.builder.smallest(full, chosen, keep, name)
         return self.wrap(made, self.builder.shape(made))
 
-    def resample(self, value: Value, maps: Sequence[so.network.AxisMap], name: str) -> Value:
+    def resample(self, value: Value, maps: Sequence[AxisMap], name: str) -> Value:
         """Apply linear maps along axes of the source's shape."""
         if not maps:
             return value

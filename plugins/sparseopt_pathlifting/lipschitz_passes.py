@@ -9,11 +9,11 @@ from fractions import Fraction
 import numpy as np
 
 import sparseopt as so
-from sparseopt.arrays import read_only
+from sparseopt.interface.arrays import read_only
+from sparseopt.judging.rounding import FUNCTION
 from sparseopt.pathlifting.lipschitz import dual, lipschitz_answer
 from sparseopt.pathlifting.plain import rounding_room
 from sparseopt.pathlifting.powers import Powers
-from sparseopt.rounding import FUNCTION
 from sparseopt_pathlifting.neuron_sums import is_small, power_sums_of
 from sparseopt_pathlifting.passes import power_sums
 from sparseopt_pathlifting.scaled_layers import ScaledLayers, path_table

@@ -1,7 +1,7 @@
 """What this plugin offers; data only."""
 
-from sparseopt.manifest import AnalyzerEntry, Manifest, ReaderEntry, SolverEntry
-from sparseopt.verdict import Guarantee
+from sparseopt.choosing.manifest import AnalyzerEntry, Manifest, ReaderEntry, SolverEntry
+from sparseopt.interface.verdict import Guarantee
 
 _REMEDY = "pip install 'sparseopt[pathlifting]'"
 

@@ -12,7 +12,7 @@ from typing import Any
 import onnx
 
 import sparseopt as so
-from sparseopt.printing import printable
+from sparseopt.interface.printing import printable
 
 
 class Attributes:

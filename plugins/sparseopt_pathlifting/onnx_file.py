@@ -18,9 +18,9 @@ import onnx.inliner
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 import sparseopt as so
-from sparseopt import limits
-from sparseopt.files import read_bytes
-from sparseopt.printing import printable
+from sparseopt.interface.printing import printable
+from sparseopt.judging import limits
+from sparseopt.judging.files import read_bytes
 from sparseopt_pathlifting.onnx_tensors import byte_count
 
 # Protocol buffers end at 2 GiB; larger models keep their tensors in other files.

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 import sparseopt as so
-from sparseopt.printing import printable
+from sparseopt.interface.printing import printable
 from sparseopt_pathlifting.budget import MOST_AXES, require_room
 from sparseopt_pathlifting.emitter import Emitter, Value
 from sparseopt_pathlifting.onnx_attributes import Attributes

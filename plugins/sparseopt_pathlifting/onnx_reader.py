@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 
 import sparseopt as so
-from sparseopt.printing import printable
+from sparseopt.interface.printing import printable
 from sparseopt_pathlifting.budget import require_affordable
 from sparseopt_pathlifting.onnx_attributes import require_schema
 from sparseopt_pathlifting.onnx_file import load

@@ -9,7 +9,7 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 import sparseopt as so
-from sparseopt.printing import printable
+from sparseopt.interface.printing import printable
 from sparseopt_pathlifting.budget import MOST_AXES, Budget, require_room
 
 # Bits of an entry, and the field that holds entries that are not raw.

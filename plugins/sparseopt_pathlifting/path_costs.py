@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.network import Node, Operator
+from sparseopt.judging.rounding import UNIT
+from sparseopt.network.network import Node
+from sparseopt.network.operator import Operator
 from sparseopt.pathlifting.pathcost import COARSEST, no_costs, weight_names
 from sparseopt.pathlifting.plain import rounding_room
-from sparseopt.rounding import UNIT
 from sparseopt_pathlifting.one_pass import PRECISIONS
 from sparseopt_pathlifting.one_pass_torch import LAYERS
 from sparseopt_pathlifting.rationals import as_floats

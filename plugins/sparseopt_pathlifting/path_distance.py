@@ -9,8 +9,8 @@ from fractions import Fraction
 import numpy as np
 
 import sparseopt as so
+from sparseopt.judging.rounding import float_above
 from sparseopt.pathlifting.plain import rounding_room
-from sparseopt.rounding import float_above
 from sparseopt_pathlifting.difference_pass import difference
 from sparseopt_pathlifting.neuron_sums import is_small, power_sums_of
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import sparseopt as so
-from sparseopt.network import NeuronGraph
+from sparseopt.network.neurons import NeuronGraph
 from sparseopt.pathlifting.exact import has_exact_powers
 from sparseopt.pathlifting.powers import Powers
 from sparseopt_pathlifting.neuron_sums import is_small, power

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 
 import sparseopt as so
-from sparseopt import limits
-from sparseopt.files import Archive, open_regular
-from sparseopt.printing import printable
+from sparseopt.interface.printing import printable
+from sparseopt.judging import limits
+from sparseopt.judging.files import Archive, open_regular
 from sparseopt_pathlifting.budget import Budget
 from sparseopt_pathlifting.pt2_tensors import (
     Stored,

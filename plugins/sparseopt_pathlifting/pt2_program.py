@@ -32,8 +32,8 @@ from torch.export.graph_signature import (
 from torch.utils import _pytree as pytree
 
 import sparseopt as so
-from sparseopt import limits
-from sparseopt.printing import printable
+from sparseopt.interface.printing import printable
+from sparseopt.judging import limits
 from sparseopt_pathlifting.budget import require_room
 from sparseopt_pathlifting.pt2_archive import SCALAR_TYPES, SavedProgram, fixed
 from sparseopt_pathlifting.pt2_operators import find

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 
 import sparseopt as so
-from sparseopt import limits
-from sparseopt.files import Archive
-from sparseopt.printing import printable
+from sparseopt.interface.printing import printable
+from sparseopt.judging import limits
+from sparseopt.judging.files import Archive
 from sparseopt_pathlifting.budget import MOST_AXES, Budget, require_room
 
 _DTYPES = {

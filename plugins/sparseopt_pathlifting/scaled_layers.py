@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.network import Network, Node, Operator
+from sparseopt.network.network import Network, Node
+from sparseopt.network.operator import Operator
 from sparseopt_pathlifting.rationals import as_floats
 
 _BATCH_ENTRIES = 1 << 24

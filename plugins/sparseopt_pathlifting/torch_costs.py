@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 import sparseopt as so
-from sparseopt.network import Node
+from sparseopt.network.network import Node
 from sparseopt.pathlifting.pathcost import no_costs, weight_names
 from sparseopt_pathlifting.torch_pass import DTYPES, Pass, Scaled, shared_memory
 

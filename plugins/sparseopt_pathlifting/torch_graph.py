@@ -11,7 +11,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 import sparseopt as so
-from sparseopt.printing import printable
+from sparseopt.interface.printing import printable
 from sparseopt_pathlifting.budget import Budget, require_room
 from sparseopt_pathlifting.emitter import Emitter, Value
 from sparseopt_pathlifting.pt2_operators import is_runnable

@@ -13,22 +13,10 @@ import torch
 import torch.nn.functional as F
 
 import sparseopt as so
-from sparseopt.network import (
-    Add,
-    Concat,
-    Conv,
-    ConvTranspose,
-    Dense,
-    MaxPool,
-    Node,
-    Permute,
-    RankPool,
-    Relu,
-    Resample,
-    Reshape,
-    Scale,
-    Select,
-)
+from sparseopt.network.linear import Conv, ConvTranspose, Dense, Scale
+from sparseopt.network.network import Node
+from sparseopt.network.operator import Add, Concat, Permute, Relu, Reshape, Select
+from sparseopt.network.window import MaxPool, RankPool, Resample
 from sparseopt.pathlifting.powers import Powers
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}

@@ -18,7 +18,7 @@ from torch.nn.utils import prune
 from torch.nn.utils.prune import BasePruningMethod
 
 import sparseopt as so
-from sparseopt import limits
+from sparseopt.judging import limits
 from sparseopt_pathlifting.budget import Budget, require_affordable
 from sparseopt_pathlifting.pt2_archive import open_program
 from sparseopt_pathlifting.pt2_program import build, file_shape, settled_shape

@@ -12,12 +12,20 @@ import numpy as np
 from sparseopt.butterfly.expansion import Comparison
 from sparseopt.butterfly.probing import FAILURE, allowance, deflation, estimate, inflation
 from sparseopt.butterfly.problem import ButterflyFactorization
-from sparseopt.certificate import Certificate, Steps, proves
-from sparseopt.errors import ProblemError
+from sparseopt.interface.certificate import Certificate, Steps, proves
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
+from sparseopt.judging.rounding import ROOMS, Figure, above, below, shown_above, shown_below
+from sparseopt.judging.stated import (
+    Interval,
+    described,
+    gap,
+    interval,
+    ratio,
+    require_interval,
+    stated,
+)
 from sparseopt.kronecker.product import KroneckerProduct
-from sparseopt.rounding import ROOMS, Figure, above, below, shown_above, shown_below
-from sparseopt.serialization import json_type
-from sparseopt.stated import Interval, described, gap, interval, ratio, require_interval, stated
 
 _MOST_PROBES = 4096
 

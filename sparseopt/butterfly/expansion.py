@@ -17,12 +17,12 @@ from itertools import product as pairs_of
 import numpy as np
 
 from sparseopt.butterfly.target import CHUNK, Reader, as_double, scale_of, units_of
+from sparseopt.judging.low_rank import DistanceToRank
+from sparseopt.judging.rounding import TINY, UNIT, Figure, NormSum, gamma, sum_terms
+from sparseopt.judging.scaling import times_power
 from sparseopt.kronecker.architecture import Architecture
 from sparseopt.kronecker.product import KroneckerProduct
 from sparseopt.kronecker.splitting import left_blocks, merge_all, right_blocks
-from sparseopt.low_rank import DistanceToRank
-from sparseopt.rounding import TINY, UNIT, Figure, NormSum, gamma, sum_terms
-from sparseopt.scaling import times_power
 
 # Blocks of rank one are multiplied in NumPy's own loops, whose runs should be at least this long.
 _RUN = 128

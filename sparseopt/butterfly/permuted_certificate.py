@@ -10,10 +10,10 @@ from sparseopt.butterfly.certificate import ButterflyCertificate, require_worth
 from sparseopt.butterfly.expansion import Comparison
 from sparseopt.butterfly.permuted import PermutedKroneckerProduct
 from sparseopt.butterfly.problem import ButterflyFactorization
-from sparseopt.certificate import Certificate, Steps, proves
-from sparseopt.errors import ProblemError
-from sparseopt.serialization import json_type
-from sparseopt.stated import Interval, described, interval, ratio, require_interval, stated
+from sparseopt.interface.certificate import Certificate, Steps, proves
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
+from sparseopt.judging.stated import Interval, described, interval, ratio, require_interval, stated
 
 
 @proves(ButterflyFactorization)

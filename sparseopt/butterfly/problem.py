@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sparseopt.arrays import require_finite
 from sparseopt.butterfly.expansion import (
     Comparison,
     Grid,
@@ -29,13 +28,14 @@ from sparseopt.butterfly.target import (
     scaled_target,
     target_dtype,
 )
-from sparseopt.errors import ProblemError
+from sparseopt.interface.arrays import require_finite
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
+from sparseopt.interface.problem import Problem
+from sparseopt.judging.rounding import Figure, NormSum, sum_of_squares
+from sparseopt.judging.scaling import exponent_of, is_safe, largest_part
 from sparseopt.kronecker.architecture import Architecture
 from sparseopt.kronecker.product import KroneckerProduct
-from sparseopt.problem import Problem
-from sparseopt.rounding import Figure, NormSum, sum_of_squares
-from sparseopt.scaling import exponent_of, is_safe, largest_part
-from sparseopt.serialization import json_type
 
 # Norms of doubles in this range are computed without scaling: no square that counts is lost.
 _SAFE_NORM = 2.0**-300, 2.0**400

@@ -23,7 +23,7 @@ import numpy as np
 from sparseopt.butterfly.expansion import Grid, pieces
 from sparseopt.butterfly.problem import ButterflyFactorization
 from sparseopt.butterfly.target import Reader
-from sparseopt.errors import ProblemError
+from sparseopt.interface.errors import ProblemError
 from sparseopt.kronecker.architecture import Architecture
 
 State = tuple[int, int, int]

@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from sparseopt.errors import ProblemError
-from sparseopt.printing import printable
-from sparseopt.solution import Solution
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import printable
+from sparseopt.interface.solution import Solution
 
 FINE, FOUND, BAD_INPUT, RELIES_ON = 0, 1, 2, 3
 _DELAY = 1.0

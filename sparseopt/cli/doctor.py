@@ -12,9 +12,9 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from sparseopt.choosing.discovery import Plugin, Registered, registry
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import out, say, say_json
-from sparseopt.registry import Plugin, Registered, registry
 
 _HIDDEN_EXTRAS = ("all", "test")
 

@@ -10,12 +10,12 @@ import numpy as np
 import typer
 
 import sparseopt as so
-from sparseopt.array_files import read_array
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import parse_options, print_solution, progress_display, say
-from sparseopt.files import read_text
-from sparseopt.report.report import write_whole
-from sparseopt.rounding import shown_above, shown_below
+from sparseopt.interface.report import write_whole
+from sparseopt.judging.array_files import read_array
+from sparseopt.judging.files import read_text
+from sparseopt.judging.rounding import shown_above, shown_below
 
 _FORMS = (
     "square-dyadic, monarch:P,Q, search:PARAMETERS or search:PARAMETERS,MAX_RANK, or a JSON file "
@@ -98,7 +98,7 @@ def _parse(text: str, target: np.ndarray) -> so.Architecture:
 
 def _search(rest: str, target: np.ndarray) -> so.Architecture:
     """Return the architecture of least proven error within a budget of parameters."""
-    from sparseopt.butterfly import best_architecture
+    from sparseopt.butterfly.selection import best_architecture
 
     try:
         numbers = [int(number) for number in rest.split(",")]

@@ -8,7 +8,7 @@ import typer
 
 from sparseopt.cli import analyze, closedness, doctor, factorize, verify
 from sparseopt.cli.console import BAD_INPUT, fail
-from sparseopt.errors import SparseoptError
+from sparseopt.interface.errors import SparseoptError
 
 app = typer.Typer(
     name="sparseopt",

@@ -26,7 +26,7 @@ from sparseopt.closedness.polynomials import (
     variable,
     variables,
 )
-from sparseopt.evidence import INDEX, EvidenceError, List, Record
+from sparseopt.judging.evidence import INDEX, EvidenceError, List, Record
 
 Factor = dict[tuple[int, int], Polynomial]
 """The entries of a factor that are not zero."""

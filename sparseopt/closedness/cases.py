@@ -67,7 +67,7 @@ from sparseopt.closedness.polynomials import (
     polynomial,
     variables,
 )
-from sparseopt.evidence import INDEX, INDICES, EvidenceError, Form, List, Node, Record
+from sparseopt.judging.evidence import INDEX, INDICES, EvidenceError, Form, List, Node, Record
 
 CELL = Record((INDEX, INDEX))
 SOLVED = List(Record((INDICES, INDICES)))

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from sparseopt.certificate import Certificate, Steps
 from sparseopt.closedness.problem import Closedness, ClosednessVerdict
-from sparseopt.evidence import EvidenceError
+from sparseopt.interface.certificate import Certificate, Steps
+from sparseopt.judging.evidence import EvidenceError
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from sparseopt.closedness.branch import FACTOR, Branch, Factor, in_free, is_gene
 from sparseopt.closedness.cases import CaseTree, common_rules
 from sparseopt.closedness.masked import covered
 from sparseopt.closedness.polynomials import POLYNOMIAL, add, multiply, polynomial
-from sparseopt.evidence import EvidenceError, List, Node
+from sparseopt.judging.evidence import EvidenceError, List, Node
 
 CHAIN_CASES = Node("node of a tree of cases of a chain", {})
 CHAIN_CASES.rules.update({**common_rules(CHAIN_CASES), "product": (List(FACTOR), POLYNOMIAL)})

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.certificate import Certificate, Steps, proves
 from sparseopt.closedness.certificate import ClosednessCertificate, proving
 from sparseopt.closedness.chain_cases import CHAIN_CASES, ChainCases, chain_support
 from sparseopt.closedness.closed import (
@@ -20,9 +19,10 @@ from sparseopt.closedness.closed import (
 from sparseopt.closedness.masked import EVIDENCE, FAMILY, covered, replay
 from sparseopt.closedness.not_closed import NotClosedCertificate
 from sparseopt.closedness.problem import Closedness
-from sparseopt.evidence import INDEX, EvidenceError, Integer, List, Node, Record, Word
-from sparseopt.kronecker import Architecture
-from sparseopt.serialization import json_type
+from sparseopt.interface.certificate import Certificate, Steps, proves
+from sparseopt.interface.json_type import json_type
+from sparseopt.judging.evidence import INDEX, EvidenceError, Integer, List, Node, Record, Word
+from sparseopt.kronecker.architecture import Architecture
 
 SHORT = (
     NotClosedCertificate,

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.certificate import Steps, proves
 from sparseopt.closedness.cases import CASES, Cases
 from sparseopt.closedness.certificate import ClosednessCertificate, proving
 from sparseopt.closedness.masked import (
@@ -23,9 +22,10 @@ from sparseopt.closedness.masked import (
     start,
 )
 from sparseopt.closedness.problem import Closedness
-from sparseopt.evidence import List, Node
-from sparseopt.exact import counting_type
-from sparseopt.serialization import json_type
+from sparseopt.interface.certificate import Steps, proves
+from sparseopt.interface.json_type import json_type
+from sparseopt.judging.evidence import List, Node
+from sparseopt.judging.exact import counting_type
 
 BLOCKS = 256
 """Terms that are compared with all others at a time."""

@@ -51,7 +51,7 @@ import numpy as np
 
 from sparseopt.closedness.names import Names
 from sparseopt.closedness.polynomials import ONE, Polynomial, add, multiply, polynomial
-from sparseopt.evidence import (
+from sparseopt.judging.evidence import (
     INDEX,
     INDICES,
     EvidenceError,
@@ -65,7 +65,7 @@ from sparseopt.evidence import (
     Word,
     brief,
 )
-from sparseopt.exact import fixed_unknowns, rank
+from sparseopt.judging.exact import fixed_unknowns, rank
 
 Matrix = list[list[Fraction]]
 Named = tuple[Any, ...]

@@ -8,12 +8,12 @@ from fractions import Fraction
 
 import numpy as np
 
-from sparseopt.certificate import Steps, proves
 from sparseopt.closedness.certificate import proving
 from sparseopt.closedness.limits import LimitCertificate, Window
 from sparseopt.closedness.problem import Closedness
-from sparseopt.evidence import Word
-from sparseopt.serialization import json_type
+from sparseopt.interface.certificate import Steps, proves
+from sparseopt.interface.json_type import json_type
+from sparseopt.judging.evidence import Word
 
 OUTSIDERS = ("z3",)
 """The programs whose word may stand for a proof that a limit is no product."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from sparseopt.evidence import Integer, Map, Rational
+from sparseopt.judging.evidence import Integer, Map, Rational
 
 Laurent = dict[int, Fraction]
 

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sparseopt.certificate import Steps
 from sparseopt.closedness.certificate import ClosednessCertificate, proving
 from sparseopt.closedness.laurent import POWERS, Laurent, add_product, laurent, show
 from sparseopt.closedness.masked import STEP, Masked, reduced, start
 from sparseopt.closedness.names import Names
-from sparseopt.evidence import INDEX, INDICES, EvidenceError, List, Rational, Record, brief
+from sparseopt.interface.certificate import Steps
+from sparseopt.judging.evidence import INDEX, INDICES, EvidenceError, List, Rational, Record, brief
 
 Curve = list[list[Any]]
 """Nonzero entries of one factor: [row, column, {exponent: coefficient}], local indices."""

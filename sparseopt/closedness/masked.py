@@ -47,8 +47,8 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.evidence import INDEX, INDICES, EvidenceError, Integer, List, Node, Record
-from sparseopt.exact import rank_modulo
+from sparseopt.judging.evidence import INDEX, INDICES, EvidenceError, Integer, List, Node, Record
+from sparseopt.judging.exact import rank_modulo
 
 ReductionError = EvidenceError
 

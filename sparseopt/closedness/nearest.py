@@ -8,13 +8,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from sparseopt.certificate import Certificate, Steps, proves
 from sparseopt.closedness.not_closed import NotClosedCertificate
 from sparseopt.closedness.problem import Closedness
-from sparseopt.errors import ProblemError
-from sparseopt.evidence import Integer
-from sparseopt.problem import Problem
-from sparseopt.serialization import json_type
+from sparseopt.interface.certificate import Certificate, Steps, proves
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
+from sparseopt.interface.problem import Problem
+from sparseopt.judging.evidence import Integer
 
 ALLOWED = ("remove", "add", "both")
 

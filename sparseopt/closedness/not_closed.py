@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.certificate import Steps, proves
 from sparseopt.closedness.certificate import proving
 from sparseopt.closedness.exclusion import TREE, Exclusion
 from sparseopt.closedness.limits import LimitCertificate, Window
 from sparseopt.closedness.names import Names
 from sparseopt.closedness.problem import Closedness
-from sparseopt.serialization import json_type
+from sparseopt.interface.certificate import Steps, proves
+from sparseopt.interface.json_type import json_type
 
 
 @proves(Closedness)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
-from sparseopt.evidence import INDEX, EvidenceError, List, Rational, Record
+from sparseopt.judging.evidence import INDEX, EvidenceError, List, Rational, Record
 
 Variable = tuple[int, ...]
 Monomial = tuple[Variable, ...]

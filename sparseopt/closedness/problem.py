@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from sparseopt.arrays import as_support
-from sparseopt.errors import ProblemError
-from sparseopt.problem import Problem
-from sparseopt.serialization import json_type
+from sparseopt.interface.arrays import as_support
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
+from sparseopt.interface.problem import Problem
 
 VERDICTS = ("closed", "not_closed", "unknown")
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sparseopt.closedness.problem import Closedness
-from sparseopt.errors import ProblemError
+from sparseopt.interface.errors import ProblemError
 
 
 def lu_window_count(supports: Sequence[object]) -> int:

@@ -13,9 +13,9 @@ from functools import cached_property, reduce
 from itertools import pairwise
 from typing import Any, overload
 
-from sparseopt.errors import ProblemError
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
 from sparseopt.kronecker.pattern import KroneckerPattern
-from sparseopt.serialization import json_type
 
 
 @json_type

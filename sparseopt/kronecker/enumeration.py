@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sparseopt.errors import ProblemError
+from sparseopt.interface.errors import ProblemError
 from sparseopt.kronecker.architecture import Architecture
 
 

@@ -35,7 +35,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sparseopt.errors import ProblemError
+from sparseopt.interface.errors import ProblemError
 from sparseopt.kronecker.architecture import Architecture
 from sparseopt.kronecker.multiplication_costs import COEFFICIENTS
 from sparseopt.kronecker.pattern import KroneckerPattern

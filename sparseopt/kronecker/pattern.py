@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from sparseopt.errors import ProblemError
-from sparseopt.serialization import json_type
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
 
 
 @json_type

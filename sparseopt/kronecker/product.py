@@ -12,15 +12,15 @@ from typing import Any, cast
 
 import numpy as np
 
-from sparseopt.arrays import read_only, require_finite
-from sparseopt.errors import ProblemError
+from sparseopt.choosing.discovery import tool
+from sparseopt.interface.arrays import read_only, require_finite
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
+from sparseopt.judging.scaling import spread_power
 from sparseopt.kronecker.architecture import Architecture
 from sparseopt.kronecker.multiplication import Accelerator, Multiplication, MultiplicationPlan
 from sparseopt.kronecker.pattern import KroneckerPattern
 from sparseopt.kronecker.splitting import merge_all, permute
-from sparseopt.registry import tool
-from sparseopt.scaling import spread_power
-from sparseopt.serialization import json_type
 
 
 @json_type

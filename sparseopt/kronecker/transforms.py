@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.arrays import require_finite
 from sparseopt.butterfly.permuted import PermutedKroneckerProduct
-from sparseopt.errors import ProblemError
+from sparseopt.interface.arrays import require_finite
+from sparseopt.interface.errors import ProblemError
 from sparseopt.kronecker.architecture import Architecture
 from sparseopt.kronecker.product import KroneckerProduct
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sparseopt.errors import ProblemError
+from sparseopt.interface.errors import ProblemError
 from sparseopt.network.cells import total_map
 from sparseopt.network.linear import Scale
 from sparseopt.network.network import Network, Node

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from sparseopt.errors import ProblemError
+from sparseopt.interface.errors import ProblemError
 from sparseopt.network.window import AxisMap, AxisWindow
 
 

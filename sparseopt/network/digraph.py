@@ -10,7 +10,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from sparseopt.errors import ProblemError
+from sparseopt.interface.errors import ProblemError
 from sparseopt.network.linear import Neuron
 from sparseopt.network.network import Network, Node
 from sparseopt.network.neurons import neuron_attributes

@@ -10,11 +10,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from sparseopt.errors import ProblemError
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
 from sparseopt.network.operator import Operator, one_input
 from sparseopt.network.parameters import Shape, as_parameter, cast
 from sparseopt.network.semiring import SUM, Matmul, Semiring
-from sparseopt.serialization import json_type
 
 # Columns of a convolution are gathered in pieces of at most this many entries, so that the first
 # layers of VGG-like networks need tens of megabytes instead of hundreds.

@@ -6,8 +6,8 @@ from typing import Any
 
 import networkx as nx
 
-from sparseopt import registry
-from sparseopt.errors import ProblemError
+from sparseopt.choosing import discovery as registry
+from sparseopt.interface.errors import ProblemError
 from sparseopt.network.digraph import network_from_digraph
 from sparseopt.network.network import Network
 
@@ -36,8 +36,8 @@ def load_network(source: Any, example: Any = None) -> Network:
     Notes
     -----
     Files are data: no code of a file is run and nothing is unpickled, whoever made it, and what a
-    file asks for is bounded before it is made (see `sparseopt.limits`). A ``torch.nn.Module`` is
-    a program of yours, and is run.
+    file asks for is bounded before it is made (`sparseopt.judging.limits`). A ``torch.nn.Module``
+    is a program of yours, and is run.
 
     Examples
     --------

@@ -12,13 +12,13 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from sparseopt.arrays import require_finite
-from sparseopt.errors import ProblemError
+from sparseopt.interface.arrays import require_finite
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
 from sparseopt.network.neurons import NeuronGraph
 from sparseopt.network.operator import Input, Operator
 from sparseopt.network.parameters import Shape
 from sparseopt.network.unrolling import unroll
-from sparseopt.serialization import json_type
 
 MOST_ENTRIES = 1 << 29
 """Entries of a value: a file of a few bytes must not ask for all memory (here 4 GB in float64)."""

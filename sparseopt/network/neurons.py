@@ -9,7 +9,7 @@ from typing import Any
 
 import networkx as nx
 
-from sparseopt.errors import ProblemError
+from sparseopt.interface.errors import ProblemError
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sparseopt.arrays import read_only
-from sparseopt.errors import ProblemError
+from sparseopt.interface.arrays import read_only
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
 from sparseopt.network.parameters import Shape, Transform, cast
 from sparseopt.network.semiring import SUM, Semiring
-from sparseopt.serialization import json_type
 
 
 class Operator(ABC):

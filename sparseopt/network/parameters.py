@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.arrays import read_only, require_finite
-from sparseopt.errors import ProblemError
+from sparseopt.interface.arrays import read_only, require_finite
+from sparseopt.interface.errors import ProblemError
 
 Shape = tuple[int, ...]
 

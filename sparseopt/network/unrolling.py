@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sparseopt.errors import ProblemError
+from sparseopt.interface.errors import ProblemError
 from sparseopt.network.linear import Neuron
 from sparseopt.network.neurons import NeuronGraph
 from sparseopt.network.operator import Operator, Relu

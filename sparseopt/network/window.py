@@ -9,12 +9,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from sparseopt.arrays import read_only
-from sparseopt.errors import ProblemError
+from sparseopt.interface.arrays import read_only
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
 from sparseopt.network.operator import Operator, one_input, require_axis, unchecked
 from sparseopt.network.parameters import Shape, Transform, as_parameter, cast
 from sparseopt.network.semiring import SUM, Semiring
-from sparseopt.serialization import json_type
 
 
 def _index(value: np.ndarray, what: str) -> np.ndarray:

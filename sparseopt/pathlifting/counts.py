@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from sparseopt.choosing.solving import solve
 from sparseopt.network.network import Network
 from sparseopt.network.operator import unchecked
 from sparseopt.network.window import Resample
 from sparseopt.pathlifting.pathnorm import PathNorm
-from sparseopt.solving import solve
 
 
 def path_count(network: Network, affine: str = "as_is", *, nonzero: bool = False) -> int:

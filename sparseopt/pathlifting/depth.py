@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.arrays import read_only
-from sparseopt.errors import ProblemError
+from sparseopt.interface.arrays import read_only
+from sparseopt.interface.errors import ProblemError
 from sparseopt.network.linear import Scale
 from sparseopt.network.network import Network, Node
 from sparseopt.network.operator import Relu

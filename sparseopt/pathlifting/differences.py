@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from sparseopt.judging.rounding import UNIT
 from sparseopt.network.network import Network, Node
 from sparseopt.network.operator import Add, Operator, unchecked
 from sparseopt.network.parameters import exact
@@ -29,7 +30,6 @@ from sparseopt.pathlifting.exact import EDGES, LONG, Exacts, TooLarge
 from sparseopt.pathlifting.floats import Floats
 from sparseopt.pathlifting.powers import Powers
 from sparseopt.pathlifting.wides import Wides
-from sparseopt.rounding import UNIT
 
 PATHS = 2_000_000
 """Paths, over all layers, up to which they are followed one by one."""

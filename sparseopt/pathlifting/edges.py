@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sparseopt.errors import ProblemError
+from sparseopt.interface.errors import ProblemError
 from sparseopt.network.linear import Conv, ConvTranspose, Dense, Neuron, Scale
 from sparseopt.network.operator import Concat, Operator, Permute, Relu, Reshape, Select
 from sparseopt.network.parameters import Shape, exact

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.errors import ProblemError
+from sparseopt.interface.errors import ProblemError
 
 
 def as_float(value: Any, name: str) -> float:

@@ -20,12 +20,12 @@ from functools import reduce
 
 import numpy as np
 
+from sparseopt.judging.rounding import gamma
 from sparseopt.network.operator import Add, Operator, Relu
 from sparseopt.network.parameters import Shape
 from sparseopt.pathlifting import edges
 from sparseopt.pathlifting.edges import Arithmetic
 from sparseopt.pathlifting.powers import Powers, split
-from sparseopt.rounding import gamma
 
 SAFE = 2.0**-1000
 CLEAR = 2.0**-900

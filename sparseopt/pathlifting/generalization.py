@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from sparseopt.errors import ProblemError
+from sparseopt.interface.errors import ProblemError
+from sparseopt.judging.rounding import above
 from sparseopt.network.linear import Neuron
 from sparseopt.network.network import Network
 from sparseopt.network.operator import Add, Concat, Operator, Permute, Relu, Reshape
 from sparseopt.network.parameters import Shape
 from sparseopt.network.window import MaxPool, RankPool
-from sparseopt.rounding import above
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from sparseopt.errors import ProblemError
+from sparseopt.interface.errors import ProblemError
 from sparseopt.network.network import Network
 from sparseopt.network.neurons import NeuronGraph
 from sparseopt.network.parameters import exact

@@ -10,9 +10,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from sparseopt.arrays import read_only
-from sparseopt.certificate import Certificate, Steps
-from sparseopt.errors import ProblemError
+from sparseopt.interface.arrays import read_only
+from sparseopt.interface.certificate import Certificate, Steps
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
+from sparseopt.interface.problem import Problem
+from sparseopt.judging.rounding import FUNCTION, UNIT, float_above, shown_above
 from sparseopt.network.network import Network
 from sparseopt.pathlifting import exact, plain
 from sparseopt.pathlifting.fields import as_float
@@ -20,9 +23,6 @@ from sparseopt.pathlifting.floats import Floats
 from sparseopt.pathlifting.powers import Powers
 from sparseopt.pathlifting.sensitivity import bounded_table, has_table
 from sparseopt.pathlifting.wides import Wides
-from sparseopt.problem import Problem
-from sparseopt.rounding import FUNCTION, UNIT, float_above, shown_above
-from sparseopt.serialization import json_type
 
 SLACK = 2.0**-20
 """How far, relatively, a stated bound may be above the one that its method gives."""

@@ -11,16 +11,17 @@ from typing import ClassVar
 
 import numpy as np
 
-from sparseopt.certificate import Certificate, Steps
-from sparseopt.errors import ProblemError
+from sparseopt.interface.certificate import Certificate, Steps
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
+from sparseopt.interface.problem import Problem
+from sparseopt.judging.rounding import UNIT, float_above, shown_above
+from sparseopt.judging.serialization import same_content
 from sparseopt.network.network import Network
 from sparseopt.network.operator import Operator, unchecked
 from sparseopt.pathlifting import differences, exact
 from sparseopt.pathlifting.fields import as_float, as_rational
 from sparseopt.pathlifting.powers import Powers
-from sparseopt.problem import Problem
-from sparseopt.rounding import UNIT, float_above, shown_above
-from sparseopt.serialization import json_type, same_content
 
 TOLERANCE = 1e-9
 """Relative error within which an exact distance is stated."""

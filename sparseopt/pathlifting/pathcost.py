@@ -14,9 +14,12 @@ from typing import Any, ClassVar
 import networkx as nx
 import numpy as np
 
-from sparseopt.arrays import read_only
-from sparseopt.certificate import Certificate, Steps
-from sparseopt.errors import ProblemError
+from sparseopt.interface.arrays import read_only
+from sparseopt.interface.certificate import Certificate, Steps
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
+from sparseopt.interface.problem import Problem
+from sparseopt.judging.rounding import below
 from sparseopt.network.linear import Conv, ConvTranspose, Dense, Neuron
 from sparseopt.network.network import Network, Node
 from sparseopt.pathlifting import edges, plain
@@ -24,9 +27,6 @@ from sparseopt.pathlifting.fields import as_float
 from sparseopt.pathlifting.floats import Floats
 from sparseopt.pathlifting.powers import Powers
 from sparseopt.pathlifting.wides import Wides
-from sparseopt.problem import Problem
-from sparseopt.rounding import below
-from sparseopt.serialization import json_type
 
 TOLERANCE = 1e-9
 """Relative error of a share that an answer promises unless it says otherwise."""

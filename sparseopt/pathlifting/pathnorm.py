@@ -10,16 +10,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sparseopt.arrays import read_only
-from sparseopt.certificate import Certificate, Steps
-from sparseopt.errors import ProblemError
+from sparseopt.interface.arrays import read_only
+from sparseopt.interface.certificate import Certificate, Steps
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
+from sparseopt.interface.problem import Problem
+from sparseopt.judging.rounding import UNIT, below, shown_above
 from sparseopt.network.network import Network
 from sparseopt.pathlifting import exact, plain, residues
 from sparseopt.pathlifting.fields import as_float, as_rational
 from sparseopt.pathlifting.powers import Powers
-from sparseopt.problem import Problem
-from sparseopt.rounding import UNIT, below, shown_above
-from sparseopt.serialization import json_type
 
 TOLERANCE = 1e-9
 """Relative error that an answer promises unless it says otherwise."""

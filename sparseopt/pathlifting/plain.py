@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from sparseopt.judging.rounding import UNIT
 from sparseopt.network.linear import Conv, ConvTranspose, Dense, Scale
 from sparseopt.network.network import Network, Node
 from sparseopt.network.operator import Operator
@@ -23,7 +24,6 @@ from sparseopt.pathlifting import edges
 from sparseopt.pathlifting.floats import Floats, OutOfRange
 from sparseopt.pathlifting.powers import Powers
 from sparseopt.pathlifting.wides import Wides
-from sparseopt.rounding import UNIT
 
 T = TypeVar("T")
 Offsets = Mapping[str, np.ndarray | None]

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from sparseopt.rounding import FUNCTION, UNIT
+from sparseopt.judging.rounding import FUNCTION, UNIT
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from sparseopt.errors import ProblemError
+from sparseopt.interface.errors import ProblemError
 from sparseopt.network.network import Network
 from sparseopt.pathlifting import plain
 from sparseopt.pathlifting.floats import Floats

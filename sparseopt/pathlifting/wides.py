@@ -13,13 +13,13 @@ from functools import reduce
 
 import numpy as np
 
+from sparseopt.judging.rounding import gamma
 from sparseopt.network.operator import Add, Operator
 from sparseopt.network.parameters import Shape, exact
 from sparseopt.pathlifting import edges
 from sparseopt.pathlifting.edges import Arithmetic
 from sparseopt.pathlifting.floats import POWER_ROUNDINGS
 from sparseopt.pathlifting.powers import Powers, split
-from sparseopt.rounding import gamma
 
 NUMBER = np.dtype([("m", np.float64), ("e", np.int64)])
 """``m * 2**e`` with m in [1/2, 1), or zero."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparseopt.errors import ProblemError
+from sparseopt.choosing.solving import solve
+from sparseopt.interface.errors import ProblemError
 from sparseopt.network.network import Network
 from sparseopt.pathlifting.pathcost import PathCost, weight_names
 from sparseopt.rescaling.balance import canonical_factors, living_weights
 from sparseopt.rescaling.factors import rescaled
 from sparseopt.rescaling.groups import RescalingGroups
-from sparseopt.solving import solve
 
 Scores = Mapping[str, np.ndarray]
 

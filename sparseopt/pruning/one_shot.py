@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt import registry
-from sparseopt.errors import ProblemError
+from sparseopt.choosing import discovery as registry
+from sparseopt.interface.errors import ProblemError
 from sparseopt.network.loading import load_network
 from sparseopt.network.network import Network
 from sparseopt.pathlifting.pathcost import weight_names

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.closedness import Closedness
+from sparseopt.choosing.solving import solve
+from sparseopt.closedness.problem import Closedness
+from sparseopt.interface.solution import Solution
 from sparseopt.network.layers import LinearPair, consecutive_linear_pairs
 from sparseopt.network.network import Network
-from sparseopt.solution import Solution
-from sparseopt.solving import solve
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +92,7 @@ def close_supports(network: Network, masks: dict[str, np.ndarray]) -> dict[str, 
 
 
 def _closed_within(left: np.ndarray, right: np.ndarray) -> list[np.ndarray]:
-    from sparseopt.closedness import NearestClosedSupport
+    from sparseopt.closedness.nearest import NearestClosedSupport
 
     answer = solve(NearestClosedSupport([left, right], allow="remove")).answer
     return [np.asarray(s, dtype=bool) for s in answer.supports]

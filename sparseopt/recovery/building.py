@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sparseopt.errors import ProblemError
+from sparseopt.interface.errors import ProblemError
+from sparseopt.judging.rounding import UNIT, two_product
 from sparseopt.recovery.duality import DualityGap
-from sparseopt.rounding import UNIT, two_product
 
 if TYPE_CHECKING:
     from sparseopt.recovery.problem import SparseRegression

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sparseopt.arrays import as_figure, read_only
-from sparseopt.certificate import Certificate, Steps
-from sparseopt.errors import ProblemError
+from sparseopt.interface.arrays import as_figure, read_only
+from sparseopt.interface.certificate import Certificate, Steps
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
+from sparseopt.judging.rounding import UNIT, above, shown_above
 from sparseopt.recovery.building import best_evidence
 from sparseopt.recovery.coefficients import Coefficients
 from sparseopt.recovery.duality import Bounds, DualityGap, Primal, objective_at_zero
-from sparseopt.rounding import UNIT, above, shown_above
-from sparseopt.serialization import json_type
 
 if TYPE_CHECKING:
     from sparseopt.recovery.problem import SparseRegression

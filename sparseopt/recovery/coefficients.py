@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparseopt.arrays import read_only, require_finite
-from sparseopt.errors import ProblemError
-from sparseopt.serialization import json_type
+from sparseopt.interface.arrays import read_only, require_finite
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
 
 
 @json_type

@@ -28,10 +28,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparseopt.recovery.least_squares import projection_bound
-from sparseopt.recovery.penalty import L1
-from sparseopt.recovery.scaling import ScaledProblem
-from sparseopt.rounding import (
+from sparseopt.judging.rounding import (
     TINY,
     UNIT,
     above,
@@ -41,6 +38,9 @@ from sparseopt.rounding import (
     product_terms,
     row_dots,
 )
+from sparseopt.recovery.least_squares import projection_bound
+from sparseopt.recovery.penalty import L1
+from sparseopt.recovery.scaling import ScaledProblem
 
 if TYPE_CHECKING:
     from sparseopt.recovery.problem import SparseRegression

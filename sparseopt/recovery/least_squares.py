@@ -23,8 +23,8 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
+from sparseopt.judging.rounding import above, gamma, norm_bound, row_dots
 from sparseopt.recovery.scaling import ScaledProblem
-from sparseopt.rounding import above, gamma, norm_bound, row_dots
 
 DENSE_LIMIT = 2**25
 """Entries of the largest sparse design that is made dense, 256 MiB in float64."""

@@ -11,14 +11,14 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse
 
-from sparseopt.arrays import read_only, require_finite
-from sparseopt.errors import ProblemError
-from sparseopt.problem import Problem
+from sparseopt.interface.arrays import read_only, require_finite
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
+from sparseopt.interface.problem import Problem
 from sparseopt.recovery.certificate import DualityGapCertificate
 from sparseopt.recovery.coefficients import Coefficients
 from sparseopt.recovery.penalty import Penalty
 from sparseopt.recovery.scaling import ScaledProblem, largest_entry
-from sparseopt.serialization import json_type
 
 LARGEST, SMALLEST = 1e150, 1e-140
 """Magnitudes whose squares, and small fractions of them, are numbers of full precision."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse
 
-from sparseopt.errors import ProblemError
-from sparseopt.rounding import TINY, gamma
+from sparseopt.interface.errors import ProblemError
+from sparseopt.judging.rounding import TINY, gamma
 
 if TYPE_CHECKING:
     from sparseopt.recovery.problem import SparseRegression

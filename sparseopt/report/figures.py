@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.finding import Figure, SeriesFigure, SupportFigure
+from sparseopt.interface.finding import Figure, SeriesFigure, SupportFigure
 
 # Colour-blind safe (Okabe and Ito): ink, highlight, and the cycle for series.
 _INK, _MARK = "#26547c", "#d55e00"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from html import escape
 from importlib.metadata import version
 
-from sparseopt.certificate import Certificate, judgement
-from sparseopt.finding import Figure, Finding, Severity
-from sparseopt.report.report import Report
+from sparseopt.interface.certificate import Certificate
+from sparseopt.interface.finding import Figure, Finding, Severity
+from sparseopt.interface.report import Report
+from sparseopt.judging.check import judgement
 
 _STYLE = """
 :root { color-scheme: light; --ink: #1d1d1b; --soft: #6b6b66; --line: #deded8; --paper: #fbfbf9; }

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import coo_array, csr_array
 
-from sparseopt.errors import ProblemError
+from sparseopt.interface.errors import ProblemError
 from sparseopt.network.network import Network
 from sparseopt.rescaling.dead import reach, settle
 from sparseopt.rescaling.factors import rescale_by_groups, rescaled

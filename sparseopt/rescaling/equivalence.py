@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from sparseopt.errors import ProblemError
+from sparseopt.interface.errors import ProblemError
 from sparseopt.network.network import Network
 from sparseopt.network.parameters import cast
 from sparseopt.rescaling.factors import multipliers

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.errors import ProblemError
+from sparseopt.interface.errors import ProblemError
 from sparseopt.network.network import Network
 from sparseopt.network.parameters import cast
 from sparseopt.rescaling.groups import PINNED, RescalingGroups

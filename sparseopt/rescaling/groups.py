@@ -18,7 +18,7 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import coo_array
 
-from sparseopt.errors import ProblemError
+from sparseopt.interface.errors import ProblemError
 from sparseopt.network.linear import Conv, ConvTranspose, Dense, Neuron, Scale
 from sparseopt.network.network import Network, Node
 from sparseopt.network.operator import Add, Concat, Operator, Permute, Relu, Reshape, Select

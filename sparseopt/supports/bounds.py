@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparseopt.low_rank import DistanceToRank
-from sparseopt.rounding import TINY, UNIT, Figure, NormSum, gamma, sum_terms
-from sparseopt.scaling import exponent_of, largest_part, times_power
+from sparseopt.judging.low_rank import DistanceToRank
+from sparseopt.judging.rounding import TINY, UNIT, Figure, NormSum, gamma, sum_terms
+from sparseopt.judging.scaling import exponent_of, largest_part, times_power
 from sparseopt.supports.components import components, is_tractable
 
 

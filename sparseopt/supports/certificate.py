@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.certificate import Certificate, Steps, proves
-from sparseopt.errors import ProblemError
-from sparseopt.rounding import ROOMS, Figure, shown_above, shown_below
-from sparseopt.serialization import json_type
-from sparseopt.stated import (
+from sparseopt.interface.certificate import Certificate, Steps, proves
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
+from sparseopt.judging.rounding import ROOMS, Figure, shown_above, shown_below
+from sparseopt.judging.stated import (
     Interval,
     described,
     gap,
@@ -190,7 +190,7 @@ class FixedSupportCertificate(Certificate):
         if value == "unknown" or (value == "attained" and is_tractable(*self.problem.supports)):
             steps.require(proof is None, "no proof is attached that nothing rests on")
             return
-        from sparseopt.closedness import Closedness
+        from sparseopt.closedness.problem import Closedness
 
         kind = self.problem.target.dtype.kind
         asked = Closedness(list(self.problem.supports), "complex" if kind == "c" else "real")

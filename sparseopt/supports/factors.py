@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sparseopt.scaling import spread_power
-from sparseopt.serialization import json_type
+from sparseopt.interface.json_type import json_type
+from sparseopt.judging.scaling import spread_power
 
 ATTAINMENTS = ("attained", "not_attained", "suspected_not_attained", "unknown")
 

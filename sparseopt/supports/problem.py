@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sparseopt.arrays import as_support, read_only, require_finite
-from sparseopt.errors import ProblemError
-from sparseopt.problem import Problem
-from sparseopt.rounding import sum_of_squares
-from sparseopt.scaling import exponent_of, is_safe, largest_part, times_power
-from sparseopt.serialization import json_type
+from sparseopt.interface.arrays import as_support, read_only, require_finite
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
+from sparseopt.interface.problem import Problem
+from sparseopt.judging.rounding import sum_of_squares
+from sparseopt.judging.scaling import exponent_of, is_safe, largest_part, times_power
 from sparseopt.supports.bounds import ScaledTarget
 from sparseopt.supports.components import is_tractable
 from sparseopt.supports.factors import SupportedFactors

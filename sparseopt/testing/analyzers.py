@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sparseopt.analyzer import Analyzer
-from sparseopt.certificate import check_certificate
-from sparseopt.context import Context
-from sparseopt.finding import Finding, Severity
-from sparseopt.serialization import from_json, same_content, to_json
+from sparseopt.interface.analyzer import Analyzer
+from sparseopt.interface.context import Context
+from sparseopt.interface.finding import Finding, Severity
+from sparseopt.interface.verdict import Accepted
+from sparseopt.judging.check import check_certificate
+from sparseopt.judging.serialization import from_json, same_content, to_json
 from sparseopt.testing import laws
 from sparseopt.testing.outcome import Conformance, require
-from sparseopt.verdict import Accepted
 
 
 def check_analyzer(

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.errors import ProblemError
-from sparseopt.serialization import to_json
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.verdict import Accepted, Refused
+from sparseopt.judging.serialization import to_json
 from sparseopt.testing.outcome import require
-from sparseopt.verdict import Accepted, Refused
 
 
 def settings_only(cls: type) -> None:

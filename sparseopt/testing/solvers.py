@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.certificate import check_certificate
-from sparseopt.context import Context
-from sparseopt.errors import Inconclusive, ProblemError
-from sparseopt.problem import Problem
-from sparseopt.registry import registry
-from sparseopt.serialization import from_json, same_content, to_json
-from sparseopt.solver import Solver
+from sparseopt.choosing.discovery import registry
+from sparseopt.interface.context import Context
+from sparseopt.interface.errors import Inconclusive, ProblemError
+from sparseopt.interface.problem import Problem
+from sparseopt.interface.solver import Solver
+from sparseopt.interface.verdict import Accepted, Guarantee
+from sparseopt.judging.check import check_certificate
+from sparseopt.judging.serialization import from_json, same_content, to_json
 from sparseopt.testing import laws
 from sparseopt.testing.outcome import Conformance, require
 from sparseopt.testing.tampering import tampered
-from sparseopt.verdict import Accepted, Guarantee
 
 MOST_EDITS = 24
 LEAST_REFUSED = 0.75

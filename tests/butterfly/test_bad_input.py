@@ -9,6 +9,7 @@ import pytest
 import scipy.sparse
 
 import sparseopt as so
+from sparseopt.kronecker.enumeration import architectures
 
 DYADIC = so.Architecture.square_dyadic(4)
 ONES = np.ones((4, 4))
@@ -82,7 +83,7 @@ def test_rank_zero_is_refused_where_ranks_are_given() -> None:
     with pytest.raises(so.ProblemError, match=r"p = 0"):
         so.Architecture.monarch(4, 4, 0, 2)
     with pytest.raises(so.ProblemError, match="max_rank must be"):
-        next(so.kronecker.architectures(4, 4, max_rank=0))
+        next(architectures(4, 4, max_rank=0))
 
 
 @pytest.mark.parametrize(

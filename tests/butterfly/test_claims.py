@@ -16,9 +16,9 @@ from exact_factors import exact_product, rational, squared_difference, times
 from forgeries_factorization import butterflies, nearby, permutations, supports
 
 import sparseopt as so
-from sparseopt.certificate import check_certificate
-from sparseopt.rounding import Figure
-from sparseopt.stated import ratio
+from sparseopt.judging.check import check_certificate
+from sparseopt.judging.rounding import Figure
+from sparseopt.judging.stated import ratio
 
 NUMBER = r"([\d.]+(?:e[+-]\d+)?)"
 CERTIFICATES = {

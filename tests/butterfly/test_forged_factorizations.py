@@ -8,7 +8,8 @@ import pytest
 from forgeries_factorization import forged, honest
 
 import sparseopt as so
-from sparseopt.certificate import Check, check_certificate
+from sparseopt.interface.certificate import Check
+from sparseopt.judging.check import check_certificate
 
 FORGED = dict(forged())
 HONEST = dict(honest())

@@ -11,10 +11,11 @@ import pytest
 from forgeries_factorization import forged
 
 import sparseopt as so
-from sparseopt import stated
 from sparseopt.butterfly import certificate, expansion, permuted_certificate, target
-from sparseopt.certificate import Steps, check_certificate
-from sparseopt.rounding import Figure
+from sparseopt.interface.certificate import Steps
+from sparseopt.judging import stated
+from sparseopt.judging.check import check_certificate
+from sparseopt.judging.rounding import Figure
 from sparseopt.supports import bounds, certificate as supports_certificate
 
 JUDGES = [certificate, permuted_certificate, supports_certificate, stated]

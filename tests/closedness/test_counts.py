@@ -8,10 +8,10 @@ from forging import LU, LU_CURVE, LU_LIMIT, LU_TREE, limit
 from sparseopt_closedness.lu_pattern import find_window
 
 import sparseopt as so
-from sparseopt.arrays import as_support
 from sparseopt.closedness import closed
 from sparseopt.closedness.closed import first_incomparable
 from sparseopt.closedness.masked import covered, start
+from sparseopt.interface.arrays import as_support
 
 MANY = 2**24 + 1
 """The first integer that float32 does not hold."""

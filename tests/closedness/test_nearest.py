@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.certificate import check_certificate
+from sparseopt.judging.check import check_certificate
 
 LU = [[[1, 0], [1, 1]], [[1, 1], [0, 1]]]
 

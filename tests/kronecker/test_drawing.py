@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.kronecker import random_product
 from sparseopt.kronecker.drawing import BINS, largest_values, support_share
+from sparseopt.kronecker.product import random_product
 
 PATTERNS = [(1, 1, 1, 1), (2, 3, 4, 5), (1, 5, 7, 1), (6, 1, 1, 3), (1, 2, 3, 40), (31, 3, 2, 1)]
 

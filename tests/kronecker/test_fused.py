@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.kronecker import multiplication, product as product_module, random_product
+from sparseopt.kronecker import multiplication, product as product_module
+from sparseopt.kronecker.product import random_product
 
 pytest.importorskip("numba")
 

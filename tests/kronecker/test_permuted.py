@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.certificate import check_certificate
-from sparseopt.kronecker import random_product
+from sparseopt.judging.check import check_certificate
+from sparseopt.kronecker.product import random_product
 from sparseopt.kronecker.transforms import dft
 
 

@@ -8,7 +8,7 @@ import scipy.sparse
 import scipy.sparse.linalg as spl
 
 import sparseopt as so
-from sparseopt.kronecker import random_product
+from sparseopt.kronecker.product import random_product
 from sparseopt.kronecker.splitting import lift, merge, merge_all
 
 CHAINS = {

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.butterfly import architecture_front, best_architecture
-from sparseopt.kronecker import architectures, random_product
+from sparseopt.butterfly.selection import architecture_front, best_architecture
+from sparseopt.kronecker.enumeration import architectures
+from sparseopt.kronecker.product import random_product
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ import sparseopt as so
 
 SUBJECTS: dict[str, tuple[str, ...]] = {
     "forgeries_core": (
-        "sparseopt.certificate",
-        "sparseopt.finding_rules",
-        "sparseopt.verifying",
+        "sparseopt.interface.certificate",
+        "sparseopt.judging.finding_rules",
+        "sparseopt.judging.verifying",
     ),
     "forgeries_closedness": (
-        "sparseopt.evidence",
-        "sparseopt.exact",
+        "sparseopt.judging.evidence",
+        "sparseopt.judging.exact",
         "sparseopt.sparse_training",
         "sparseopt.closedness.branch",
         "sparseopt.closedness.cases",

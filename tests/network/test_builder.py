@@ -9,17 +9,11 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.network import (
-    Conv,
-    ConvTranspose,
-    Dense,
-    NetworkBuilder,
-    Relu,
-    Scale,
-    chain,
-    consecutive_linear_pairs,
-    linear_layers,
-)
+from sparseopt.network.builder import NetworkBuilder
+from sparseopt.network.layers import consecutive_linear_pairs, linear_layers
+from sparseopt.network.linear import Conv, ConvTranspose, Dense, Scale
+from sparseopt.network.network import chain
+from sparseopt.network.operator import Operator, Relu
 
 RNG = np.random.default_rng(5)
 
@@ -108,7 +102,7 @@ def test_crossed_bounds_and_foreign_constants_are_refused() -> None:
     ],
 )
 def test_merging_keeps_the_function_and_leaves_what_does_not_fit(
-    layers: list[so.network.Operator], left: int
+    layers: list[Operator], left: int
 ) -> None:
     network = chain((2, 3, 3), *layers)
     x = normal(5, 2, 3, 3)

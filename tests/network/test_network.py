@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.network import Add, Concat, Dense, Input, Network, Node, Relu, Reshape, Scale, chain
+from sparseopt.network.linear import Dense, Scale
+from sparseopt.network.network import Network, Node, chain
+from sparseopt.network.operator import Add, Concat, Input, Relu, Reshape
 
 
 def small() -> Network:

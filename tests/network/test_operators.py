@@ -8,25 +8,6 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.network import (
-    Add,
-    AxisMap,
-    Concat,
-    Conv,
-    ConvTranspose,
-    Dense,
-    MaxPool,
-    Neuron,
-    Node,
-    Operator,
-    Permute,
-    RankPool,
-    Relu,
-    Resample,
-    Reshape,
-    Scale,
-    Select,
-)
 from sparseopt.network.cells import (
     adaptive_positions,
     average_map,
@@ -36,9 +17,12 @@ from sparseopt.network.cells import (
     pool_positions,
     total_map,
 )
-from sparseopt.network.network import Network
-from sparseopt.network.operator import Input
+from sparseopt.network.linear import Conv, ConvTranspose, Dense, Neuron, Scale
+from sparseopt.network.network import Network, Node
+from sparseopt.network.neurons import NeuronGraph
+from sparseopt.network.operator import Add, Concat, Input, Operator, Permute, Relu, Reshape, Select
 from sparseopt.network.semiring import LARGEST, LOG
+from sparseopt.network.window import AxisMap, MaxPool, RankPool, Resample
 
 RNG = np.random.default_rng(7)
 
@@ -192,7 +176,7 @@ def test_arithmetics_agree(name: str) -> None:
         np.testing.assert_allclose(largest.ravel(), np.log2(top), rtol=1e-11, atol=1e-11)
 
 
-def largest_products(graph: so.network.NeuronGraph, x: np.ndarray) -> np.ndarray:
+def largest_products(graph: NeuronGraph, x: np.ndarray) -> np.ndarray:
     values = [0.0] * len(graph.labels)
     for position, value in zip(graph.inputs, x.tolist(), strict=True):
         values[position] = value

@@ -12,26 +12,13 @@ import pytest
 from path_oracle import graph_of, paths, public_cases, random_graph
 
 import sparseopt as so
-from sparseopt.certificate import check_certificate
-from sparseopt.network import (
-    Add,
-    Concat,
-    Conv,
-    Dense,
-    Input,
-    MaxPool,
-    Network,
-    NetworkBuilder,
-    Node,
-    RankPool,
-    Relu,
-    Reshape,
-    Scale,
-    Select,
-    chain,
-)
+from sparseopt.judging.check import check_certificate
+from sparseopt.network.builder import NetworkBuilder
 from sparseopt.network.cells import average_map, max_window, pool_positions
-from sparseopt.network.window import Resample
+from sparseopt.network.linear import Conv, Dense, Scale
+from sparseopt.network.network import Network, Node, chain
+from sparseopt.network.operator import Add, Concat, Input, Relu, Reshape, Select
+from sparseopt.network.window import MaxPool, RankPool, Resample
 
 PUBLIC = public_cases()
 CASES = {case["name"]: case for case in PUBLIC["cases"]}

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.network import Conv, Dense, MaxPool, Relu, Reshape, Scale, chain
 from sparseopt.network.cells import max_window, pool_positions
-from sparseopt.pathlifting import norms_along_depth
+from sparseopt.network.linear import Conv, Dense, Scale
+from sparseopt.network.network import chain
+from sparseopt.network.operator import Relu, Reshape
+from sparseopt.network.window import MaxPool
+from sparseopt.pathlifting.depth import norms_along_depth
 
 
 def network(scale: float = 1.0) -> so.Network:

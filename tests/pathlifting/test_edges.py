@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.network import Add, Conv, Input, Neuron, chain
-from sparseopt.network.operator import Operator
+from sparseopt.network.linear import Conv, Neuron
+from sparseopt.network.network import chain
+from sparseopt.network.operator import Add, Input, Operator
 from sparseopt.pathlifting import edges, plain
 from sparseopt.pathlifting.exact import Exacts
 from sparseopt.pathlifting.floats import Floating, Floats

@@ -8,7 +8,7 @@ import pytest
 from forgeries_paths import forged, honest
 
 import sparseopt as so
-from sparseopt.certificate import check_certificate
+from sparseopt.judging.check import check_certificate
 
 FORGED = dict(forged())
 HONEST = dict(honest())

@@ -14,14 +14,15 @@ from path_networks import dense, image, large, large_identity, wide
 from path_oracle import paths, powers, random_graph
 
 import sparseopt as so
-from sparseopt.network import Conv, Dense, Network, Node, Relu, Scale, chain
-from sparseopt.network.operator import Add, Concat, Input
+from sparseopt.judging.rounding import UNIT, gamma
+from sparseopt.network.linear import Conv, Dense, Scale
+from sparseopt.network.network import Network, Node, chain
+from sparseopt.network.operator import Add, Concat, Input, Relu
 from sparseopt.pathlifting import differences, exact, floats, plain, residues, wides
 from sparseopt.pathlifting.floats import Floats, FloatWeights, OutOfRange
 from sparseopt.pathlifting.lipschitz import dual, proven_bound
 from sparseopt.pathlifting.powers import Powers
 from sparseopt.pathlifting.wides import Wides
-from sparseopt.rounding import UNIT, gamma
 
 RNG = np.random.default_rng(4)
 systems = pytest.mark.parametrize("system", [Floats, Wides])

@@ -8,18 +8,10 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.certificate import check_certificate
-from sparseopt.network import (
-    Conv,
-    ConvTranspose,
-    Dense,
-    Input,
-    Network,
-    Node,
-    Relu,
-    Reshape,
-    chain,
-)
+from sparseopt.judging.check import check_certificate
+from sparseopt.network.linear import Conv, ConvTranspose, Dense
+from sparseopt.network.network import Network, Node, chain
+from sparseopt.network.operator import Input, Relu, Reshape
 from tests.rescaling.test_rescaling import mlp, residual_network
 
 SOLVERS = ["path_costs", "path_costs_torch"]

@@ -13,9 +13,10 @@ import pytest
 from path_oracle import graph_of, powers, public_cases, random_graph
 
 import sparseopt as so
-from sparseopt.certificate import check_certificate
-from sparseopt.network import Concat, Dense, Network, Node, Relu, chain
-from sparseopt.network.operator import Input
+from sparseopt.judging.check import check_certificate
+from sparseopt.network.linear import Dense
+from sparseopt.network.network import Network, Node, chain
+from sparseopt.network.operator import Concat, Input, Relu
 from sparseopt.pathlifting.powers import Powers
 
 CASES = {case["name"]: case for case in public_cases()["cases"]}

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.network import Dense, Input, Network, Node, Relu, chain
+from sparseopt.network.linear import Dense
+from sparseopt.network.network import Network, Node, chain
+from sparseopt.network.operator import Input, Relu
 from sparseopt.pruning.criteria import CRITERIA as ALL_CRITERIA
 from tests.rescaling.test_rescaling import mlp, residual_network
 

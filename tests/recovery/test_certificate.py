@@ -14,7 +14,7 @@ import scipy.sparse
 from regression_oracle import exact_gap
 
 import sparseopt as so
-from sparseopt.certificate import check_certificate
+from sparseopt.judging.check import check_certificate
 
 RNG = np.random.default_rng(7)
 DESIGN, TARGET = RNG.standard_normal((6, 9)), RNG.standard_normal(6)

@@ -12,7 +12,7 @@ import pytest
 from regression_oracle import exact_gap, false_claims
 
 import sparseopt as so
-from sparseopt.certificate import check_certificate
+from sparseopt.judging.check import check_certificate
 
 Certificate = so.DualityGapCertificate
 

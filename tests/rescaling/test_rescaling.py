@@ -11,22 +11,11 @@ import pytest
 from scipy.optimize import minimize
 
 import sparseopt as so
-from sparseopt.network import (
-    Add,
-    Concat,
-    Conv,
-    ConvTranspose,
-    Dense,
-    Input,
-    MaxPool,
-    Network,
-    Node,
-    Relu,
-    Reshape,
-    Scale,
-    chain,
-)
 from sparseopt.network.cells import max_window, pool_positions
+from sparseopt.network.linear import Conv, ConvTranspose, Dense, Scale
+from sparseopt.network.network import Network, Node, chain
+from sparseopt.network.operator import Add, Concat, Input, Relu, Reshape
+from sparseopt.network.window import MaxPool
 
 
 def residual_network(seed: int = 0, dtype: type = np.float64) -> Network:

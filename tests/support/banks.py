@@ -9,8 +9,10 @@ import numpy as np
 import scipy.sparse
 
 import sparseopt as so
-from sparseopt.network import Conv, Dense, Relu, Reshape, chain
-from sparseopt.testing import Provable
+from sparseopt.network.linear import Conv, Dense
+from sparseopt.network.network import chain
+from sparseopt.network.operator import Relu, Reshape
+from sparseopt.testing.solvers import Provable
 
 
 def closedness() -> list[so.Problem]:

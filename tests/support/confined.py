@@ -16,7 +16,7 @@ import json, logging, resource, signal, sys, warnings
 warnings.simplefilter("ignore")
 logging.disable(logging.CRITICAL)
 import sparseopt as so
-from sparseopt.array_files import read_array
+from sparseopt.judging.array_files import read_array
 import onnx, onnxruntime, torch  # the libraries themselves need address space
 import onnx.reference, sparseopt_pathlifting.onnx_reader, sparseopt_pathlifting.torch_reader
 

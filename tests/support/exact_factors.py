@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 import sparseopt as so
-from sparseopt.rounding import Figure
+from sparseopt.judging.rounding import Figure
 
 Exact = list[list[tuple[Fraction, Fraction]]]
 

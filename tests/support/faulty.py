@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 import sparseopt as so
-from sparseopt.arrays import read_only
+from sparseopt.interface.arrays import read_only
 
 
 @so.json_type

@@ -20,15 +20,11 @@ from path_networks import (
 )
 
 import sparseopt as so
-from sparseopt.network import (
-    Dense,
-    Network,
-    Scale,
-    chain,
-)
+from sparseopt.judging.rounding import float_above
+from sparseopt.network.linear import Dense, Scale
+from sparseopt.network.network import Network, chain
 from sparseopt.pathlifting import exact, lipschitz
 from sparseopt.pathlifting.powers import Powers
-from sparseopt.rounding import float_above
 
 PAIRS = ((INF, 1), (INF, INF), (INF, 3), (2, 2), (1, 1), (1, INF), (2, 1), (3, 1.5), (3, 3))
 

@@ -18,13 +18,9 @@ from path_networks import (
 )
 
 import sparseopt as so
-from sparseopt.network import (
-    Conv,
-    Dense,
-    Relu,
-    Reshape,
-    chain,
-)
+from sparseopt.network.linear import Conv, Dense
+from sparseopt.network.network import chain
+from sparseopt.network.operator import Relu, Reshape
 from sparseopt.pathlifting import pathcost, plain
 
 

@@ -18,9 +18,7 @@ from path_networks import (
 )
 
 import sparseopt as so
-from sparseopt.network import (
-    Network,
-)
+from sparseopt.network.network import Network
 from sparseopt.pathlifting import differences
 
 

@@ -23,17 +23,9 @@ from path_networks import (
 )
 
 import sparseopt as so
-from sparseopt.network import (
-    Add,
-    Concat,
-    Conv,
-    Dense,
-    Input,
-    Network,
-    Node,
-    Scale,
-    chain,
-)
+from sparseopt.network.linear import Conv, Dense, Scale
+from sparseopt.network.network import Network, Node, chain
+from sparseopt.network.operator import Add, Concat, Input
 from sparseopt.pathlifting import exact, plain
 from sparseopt.pathlifting.powers import Powers
 

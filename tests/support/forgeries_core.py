@@ -20,10 +20,10 @@ from rough_toys import (
 from toys import LenientCertificate, RootCertificate, Search, SquareRoot
 
 import sparseopt as so
-from sparseopt import registry
-from sparseopt.certificate import check_certificate
-from sparseopt.manifest import OutsiderEntry
-from sparseopt.registry import Registry, Source
+from sparseopt.choosing import discovery as registry
+from sparseopt.choosing.discovery import Registry, Source
+from sparseopt.choosing.manifest import OutsiderEntry
+from sparseopt.judging.check import check_certificate
 
 LU = [[[1, 0], [1, 1]], [[1, 1], [0, 1]]]
 

@@ -15,9 +15,10 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.butterfly.permuted_certificate import PermutedButterflyCertificate
-from sparseopt.kronecker import random_product
-from sparseopt.rounding import Figure
-from sparseopt.supports import FixedSupportCertificate, SupportedFactors
+from sparseopt.judging.rounding import Figure
+from sparseopt.kronecker.product import random_product
+from sparseopt.supports.certificate import FixedSupportCertificate
+from sparseopt.supports.factors import SupportedFactors
 
 DYADIC = so.Architecture.square_dyadic(8)
 SMALL = so.Architecture.square_dyadic(4)

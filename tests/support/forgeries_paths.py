@@ -34,17 +34,13 @@ from path_networks import (
 )
 
 import sparseopt as so
-from sparseopt.network import (
-    AxisMap,
-    Dense,
-    Relu,
-    Resample,
-    Reshape,
-    chain,
-)
+from sparseopt.judging.rounding import UNIT, below
+from sparseopt.network.linear import Dense
+from sparseopt.network.network import chain
+from sparseopt.network.operator import Relu, Reshape
+from sparseopt.network.window import AxisMap, Resample
 from sparseopt.pathlifting import differences, plain
 from sparseopt.pathlifting.powers import Powers
-from sparseopt.rounding import UNIT, below
 
 
 def odd_types() -> Iterator[Named]:

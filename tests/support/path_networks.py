@@ -11,26 +11,11 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.network import (
-    Add,
-    Concat,
-    Conv,
-    ConvTranspose,
-    Dense,
-    Input,
-    MaxPool,
-    Network,
-    Node,
-    Permute,
-    RankPool,
-    Relu,
-    Resample,
-    Reshape,
-    Scale,
-    Select,
-    chain,
-)
 from sparseopt.network.cells import average_map, max_window, pool_positions, total_map
+from sparseopt.network.linear import Conv, ConvTranspose, Dense, Scale
+from sparseopt.network.network import Network, Node, chain
+from sparseopt.network.operator import Add, Concat, Input, Permute, Relu, Reshape, Select
+from sparseopt.network.window import MaxPool, RankPool, Resample
 
 Named = tuple[str, Any]
 INF = math.inf

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.network import Conv, Dense, Relu, Scale, chain
+from sparseopt.network.linear import Conv, Dense, Scale
+from sparseopt.network.network import chain
+from sparseopt.network.operator import Relu
 from sparseopt.pathlifting import edges, exact, floats, lipschitz, plain, residues
 from sparseopt.pathlifting.powers import Powers
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from exact_factors import encloses, rational, squared_difference, times
 
-from sparseopt.supports import components
 from sparseopt.supports.bounds import ScaledTarget, optimum
+from sparseopt.supports.components import components
 
 DTYPES = ("float32", "float64", "complex64", "complex128")
 

@@ -10,8 +10,9 @@ import pytest
 import toys
 
 import sparseopt as so
-from sparseopt.registry import Registry, Source
-from sparseopt.testing import Provable, check_analyzer, check_solver
+from sparseopt.choosing.discovery import Registry, Source
+from sparseopt.testing.analyzers import check_analyzer
+from sparseopt.testing.solvers import Provable, check_solver
 
 Install = Callable[..., Registry]
 

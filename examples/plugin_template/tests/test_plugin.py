@@ -11,7 +11,7 @@ from sparseopt_plugin_template.coordinate_descent import CoordinateDescent
 from sparseopt_plugin_template.nonnegative import NonnegativeLeastSquares
 
 import sparseopt as so
-from sparseopt.testing import check_solver
+from sparseopt.testing.solvers import check_solver
 
 RNG = np.random.default_rng(0)
 DESIGN, TARGET = RNG.standard_normal((12, 5)), RNG.standard_normal(12)

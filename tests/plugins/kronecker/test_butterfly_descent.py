@@ -11,8 +11,8 @@ from sparseopt_kronecker.butterfly_adam import ButterflyAdam
 from sparseopt_kronecker.butterfly_alternating import ButterflyAlternating
 
 import sparseopt as so
-from sparseopt.kronecker import random_product
-from sparseopt.verdict import Outranked
+from sparseopt.interface.verdict import Outranked
+from sparseopt.kronecker.product import random_product
 
 BOTH = ["butterfly_adam", "butterfly_alternating"]
 CHAINS = [

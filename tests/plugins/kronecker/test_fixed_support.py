@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import sparseopt as so
-from sparseopt.supports import components, is_tractable
+from sparseopt.supports.components import components, is_tractable
 
 LU = [[[1, 0], [1, 1]], [[1, 1], [0, 1]]]
 HEURISTICS = ["alternating_least_squares", "gradient_descent"]

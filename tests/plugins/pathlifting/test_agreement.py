@@ -16,8 +16,11 @@ from sparseopt_pathlifting.agreement import require_agreement
 from torch import nn
 
 import sparseopt as so
-from sparseopt.network import Conv, Dense, Network, Relu, Resample, Scale, chain
 from sparseopt.network.cells import total_map
+from sparseopt.network.linear import Conv, Dense, Scale
+from sparseopt.network.network import Network, chain
+from sparseopt.network.operator import Relu
+from sparseopt.network.window import Resample
 
 NAME = "the source"
 

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.network import Conv, Dense, Input, Network, Node, Relu, chain
+from sparseopt.network.linear import Conv, Dense
+from sparseopt.network.network import Network, Node, chain
+from sparseopt.network.operator import Input, Relu
 
 ROOT = Path(__file__).parents[3]
 

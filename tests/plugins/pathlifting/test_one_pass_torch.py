@@ -9,14 +9,15 @@ import pytest
 from path_oracle import random_graph
 
 import sparseopt as so
-from sparseopt.network import Concat, Conv, Dense, Network, Node, Relu, chain
-from sparseopt.network.operator import Input
+from sparseopt.network.linear import Conv, Dense
+from sparseopt.network.network import Network, Node, chain
+from sparseopt.network.operator import Concat, Input, Operator, Relu
 
 RNG = np.random.default_rng(0)
 
 
 def deep(depth: int, scale: float, dtype: type = np.float64) -> Network:
-    layers: list[so.network.Operator] = []
+    layers: list[Operator] = []
     for _ in range(depth):
         weight = (scale * RNG.uniform(0.5, 1.5, size=(6, 6))).astype(dtype)
         layers += [Dense(weight, RNG.uniform(0.5, 1, size=6).astype(dtype)), Relu()]

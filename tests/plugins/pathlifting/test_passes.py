@@ -13,22 +13,6 @@ from sparseopt_pathlifting.combos import combos_of, shifted, summed, wanted_comb
 from sparseopt_pathlifting.passes import power_sums
 
 import sparseopt as so
-from sparseopt.network import (
-    Add,
-    Concat,
-    Conv,
-    Dense,
-    Input,
-    MaxPool,
-    Network,
-    Node,
-    Permute,
-    Relu,
-    Resample,
-    Reshape,
-    Scale,
-    chain,
-)
 from sparseopt.network.cells import (
     adaptive_positions,
     average_map,
@@ -37,6 +21,10 @@ from sparseopt.network.cells import (
     pool_positions,
     total_map,
 )
+from sparseopt.network.linear import Conv, Dense, Scale
+from sparseopt.network.network import Network, Node, chain
+from sparseopt.network.operator import Add, Concat, Input, Permute, Relu, Reshape
+from sparseopt.network.window import MaxPool, Resample
 
 
 def plain(net: Network, q: float) -> np.ndarray:

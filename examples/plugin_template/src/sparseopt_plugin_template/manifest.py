@@ -1,7 +1,6 @@
 """What the plugin offers; data only, so that listing plugins imports nothing else."""
 
-from sparseopt.manifest import Manifest, SolverEntry
-from sparseopt.verdict import Guarantee
+from sparseopt import Guarantee, Manifest, SolverEntry
 
 MANIFEST = Manifest(
     name="template",

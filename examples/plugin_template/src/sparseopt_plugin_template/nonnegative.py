@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import sparseopt as so
-from sparseopt.arrays import read_only, require_finite
+from sparseopt.interface.arrays import read_only, require_finite
 
 TOLERANCE = 1e-9
 

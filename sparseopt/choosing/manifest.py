@@ -1,0 +1,200 @@
+"""A Manifest is what an entry point of group ``sparseopt.plugins`` names: data only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sparseopt.interface.verdict import Guarantee
+
+API_VERSION = 1
+"""Version of the plugin interface that this core speaks."""
+OLDEST_API_VERSION = 1
+"""Oldest plugin interface that this core still loads."""
+
+
+def _require_path(path: str, owner: str) -> None:
+    module, separator, name = path.partition(":")
+    if not (separator and module and name):
+        raise ValueError(f'{owner}: {path!r} is not of the form "package.module:Name"')
+
+
+@dataclass(frozen=True)
+class SolverEntry:
+    """One solver, described without importing it.
+
+    Parameters
+    ----------
+    name : str
+        Unique over all plugins; what users write in ``solve(problem, solver=name)``.
+    path : str
+        ``"package.module:Class"``, imported at first use.
+    problem : str
+        ``"package:ProblemClass"`` (top-level package and class name).
+    guarantee : Guarantee
+        The promise; its source is in `citations`.
+    summary : str
+        One line.
+    citations : tuple of str
+        Where the method and its guarantee come from.
+    requires : tuple of str
+        Top-level modules that must be importable.
+    remedy : str
+        What to do if one of them is missing, for example ``"pip install 'sparseopt[convex]'"``.
+    structure : mapping
+        For each key of `Problem.structure`, the values that the solver can take.
+    device_probe : str or None
+        ``"package.module:function"`` returning None if the device it needs is there and fit,
+        otherwise an `Unavailable`.
+    priority : int
+        Breaks ties of guarantee and predicted cost; larger goes first.
+    """
+
+    name: str
+    path: str
+    problem: str
+    guarantee: Guarantee
+    summary: str
+    citations: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    remedy: str = ""
+    structure: Mapping[str, tuple[str | int | bool, ...]] = field(default_factory=dict)
+    device_probe: str | None = None
+    priority: int = 0
+
+    def __post_init__(self) -> None:
+        _require_path(self.path, self.name)
+        _require_path(self.problem, self.name)
+        if self.requires and not self.remedy:
+            raise ValueError(f"{self.name}: a solver that requires modules must give the remedy")
+
+
+@dataclass(frozen=True)
+class AnalyzerEntry:
+    """One analyzer; `subject` is the ``"package:Class"`` of what it looks at."""
+
+    name: str
+    path: str
+    subject: str
+    summary: str
+    citations: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    remedy: str = ""
+
+    def __post_init__(self) -> None:
+        _require_path(self.path, self.name)
+        _require_path(self.subject, self.name)
+        if self.requires and not self.remedy:
+            raise ValueError(f"{self.name}: an analyzer that requires modules must give the remedy")
+
+
+@dataclass(frozen=True)
+class ReaderEntry:
+    """One reader, which turns a file or a foreign object into a subject of the core.
+
+    Parameters
+    ----------
+    name, path, summary, requires, remedy
+        As for `SolverEntry`; the path names a `Reader` class.
+    produces : str
+        ``"package:Class"`` of what `Reader.read` returns.
+    suffixes : tuple of str
+        File name endings that it reads, with the dot.
+    types : tuple of str
+        ``"module:Class"`` of the objects that it reads; matched by name over the bases of an
+        object's class, so that nothing is imported to find out.
+    """
+
+    name: str
+    path: str
+    produces: str
+    summary: str
+    suffixes: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    remedy: str = ""
+
+    def __post_init__(self) -> None:
+        _require_path(self.path, self.name)
+        _require_path(self.produces, self.name)
+
+
+@dataclass(frozen=True)
+class ToolEntry:
+    """A class or function of a first-party plugin, which users reach as ``sparseopt.NAME``.
+
+    For what is neither solver, analyzer nor reader, such as a layer of another library. `name` is
+    its public name; the rest is as for `SolverEntry`.
+    """
+
+    name: str
+    path: str
+    summary: str
+    requires: tuple[str, ...] = ()
+    remedy: str = ""
+
+    def __post_init__(self) -> None:
+        _require_path(self.path, self.name)
+        if self.requires and not self.remedy:
+            raise ValueError(f"{self.name}: a tool that requires modules must give the remedy")
+
+
+@dataclass(frozen=True)
+class OutsiderEntry:
+    """A program outside this library that confirms a statement, asked by ``verify(..., allow=)``.
+
+    Parameters
+    ----------
+    name : str
+        As certificates name it, for example ``"z3"``.
+    path : str
+        ``"package.module:function"``; the function takes the question as text and returns
+        whether the program confirms it.
+    summary, requires, remedy
+        As for `SolverEntry`.
+    """
+
+    name: str
+    path: str
+    summary: str
+    requires: tuple[str, ...] = ()
+    remedy: str = ""
+
+    def __post_init__(self) -> None:
+        _require_path(self.path, self.name)
+        if self.requires and not self.remedy:
+            raise ValueError(f"{self.name}: an outsider that requires modules must give the remedy")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All that a plugin offers.
+
+    Parameters
+    ----------
+    name : str
+        Name of the plugin.
+    api : int
+        The plugin interface it was written for; write the number, not `API_VERSION`.
+    summary : str
+        One line.
+    solvers, analyzers, readers : tuple
+        The entries.
+    tools : tuple of ToolEntry
+        Used only from plugins that ship with sparseopt: no other adds to its names.
+    outsiders : tuple of OutsiderEntry
+        Used only from plugins that ship with sparseopt: which programs may confirm a proof is
+        for the core to say.
+    json_types : tuple of str
+        ``"module:Class"`` of the plugin's own classes decorated with `json_type`.
+    """
+
+    name: str
+    api: int
+    summary: str
+    solvers: tuple[SolverEntry, ...] = ()
+    analyzers: tuple[AnalyzerEntry, ...] = ()
+    readers: tuple[ReaderEntry, ...] = ()
+    tools: tuple[ToolEntry, ...] = ()
+    outsiders: tuple[OutsiderEntry, ...] = ()
+    json_types: tuple[str, ...] = ()

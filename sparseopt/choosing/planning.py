@@ -1,0 +1,240 @@
+"""`plan`: who may answer a problem, in which order, and why."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sparseopt.choosing.discovery import Registered, Registry, registry
+from sparseopt.choosing.preference import Preferences, effective
+from sparseopt.interface.errors import ProblemError, UnknownNameError
+from sparseopt.interface.plan import Candidate, Plan
+from sparseopt.interface.problem import Problem
+from sparseopt.interface.solver import Solver
+from sparseopt.interface.verdict import Accepted, Outranked, Refused, Unavailable
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A candidate together with the solver instance that would run (None if it would not)."""
+
+    candidate: Candidate
+    solver: Solver[Any] | None
+    rank: tuple[Any, ...] = ()
+
+
+def option_names(cls: type) -> list[str]:
+    """Return the options of a solver or analyzer class: the fields of its dataclass."""
+    return (
+        [f.name for f in dataclasses.fields(cls) if f.init] if dataclasses.is_dataclass(cls) else []
+    )
+
+
+def _ask(solver: Solver[Any], problem: Problem) -> Accepted | Refused:
+    """Ask a solver for its verdict; a fault of the solver is a refusal that says so."""
+    try:
+        verdict = solver.accepts(problem)
+    except (Exception, SystemExit) as error:
+        return Refused(
+            f"its accepts raised {type(error).__name__}: {error} (a defect of the plugin)"
+        )
+    if isinstance(verdict, Refused):
+        return verdict
+    if not isinstance(verdict, Accepted):
+        return Refused(
+            f"its accepts returned {verdict!r} instead of Accepted() or Refused(reason) "
+            "(a defect of the plugin)"
+        )
+    try:
+        cost = float(solver.cost(problem))
+    except (Exception, SystemExit) as error:
+        return Refused(f"its cost raised {type(error).__name__}: {error} (a defect of the plugin)")
+    if not (math.isfinite(cost) and cost >= 0):
+        return Refused(f"its cost returned {cost!r}, not finite seconds (a defect of the plugin)")
+    return Accepted(cost)
+
+
+def _structure_refusal(item: Registered, structure: Mapping[str, Any]) -> Refused | None:
+    for key, allowed in item.entry.structure.items():
+        if structure.get(key) not in allowed:
+            takes = ", ".join(str(value) for value in allowed)
+            return Refused(f"{key} is {structure.get(key)!r}; it takes {takes}")
+    return None
+
+
+def _rank(item: Registered, cost: float, chosen: Preferences) -> tuple[Any, ...]:
+    wishes = [i for i, n in enumerate(chosen.prefer) if n in (item.name, item.plugin.name)]
+    entry = item.entry
+    return (
+        wishes[0] if wishes else len(chosen.prefer),
+        entry.guarantee.rank,
+        not item.plugin.first_party,
+        cost,
+        -entry.priority,
+        entry.name,
+    )
+
+
+_RANK_WORDS = (
+    "the user prefers it",
+    "its guarantee is stronger",
+    "it is first-party and of the same guarantee",
+    "its predicted cost is lower",
+    "its declared priority is higher",
+    "its name comes first, all else being equal",
+)
+
+
+def _why(winner: tuple[Any, ...], loser: tuple[Any, ...]) -> str:
+    return next(word for word, a, b in zip(_RANK_WORDS, winner, loser, strict=True) if a != b)
+
+
+def _prepare_one(
+    item: Registered, problem: Problem, options: Mapping[str, Any], chosen: Preferences
+) -> Prepared:
+    def refused(verdict: Refused | Unavailable) -> Prepared:
+        return Prepared(Candidate(item.name, item.plugin.name, item.entry.guarantee, verdict), None)
+
+    if item.name in chosen.block or item.plugin.name in chosen.block:
+        return refused(Refused("it is on the user's block list"))
+    unavailable = item.availability()
+    if unavailable is not None:
+        return refused(unavailable)
+    wrong = _structure_refusal(item, problem.structure())
+    if wrong is not None:
+        return refused(wrong)
+    for name in options:
+        if name not in option_names(item.cls):
+            own = ", ".join(option_names(item.cls)) or "none"
+            return refused(Refused(f"it has no option {name!r}; its options: {own}"))
+    solver = build(item.cls, options)
+    verdict = _ask(solver, problem)
+    if isinstance(verdict, Refused):
+        return refused(verdict)
+    candidate = Candidate(item.name, item.plugin.name, item.entry.guarantee, verdict)
+    return Prepared(candidate, solver, _rank(item, verdict.cost, chosen))
+
+
+def build(cls: type, options: Mapping[str, Any]) -> Any:
+    """Build a solver or analyzer with the caller's options; a bad value is a `ProblemError`."""
+    try:
+        return cls(**options)
+    except (TypeError, ValueError) as error:
+        shown = ", ".join(f"{k}={v!r}" for k, v in options.items())
+        raise ProblemError(f"{cls.__name__} refuses the options {shown}: {error}") from error
+
+
+def _order(prepared: Iterable[Prepared]) -> list[Prepared]:
+    items = list(prepared)
+    running = sorted((p for p in items if p.solver is not None), key=lambda p: p.rank)
+    ordered = running[:1]
+    for other in running[1:]:
+        winner, cost = running[0], other.rank[3]
+        verdict = Outranked(winner.candidate.name, _why(winner.rank, other.rank), cost)
+        ordered.append(
+            Prepared(
+                dataclasses.replace(other.candidate, verdict=verdict), other.solver, other.rank
+            )
+        )
+    rest = sorted((p for p in items if p.solver is None), key=lambda p: p.candidate.name)
+    return ordered + rest
+
+
+def _check_options(found: Sequence[Registered], options: Mapping[str, Any]) -> None:
+    available = [item for item in found if item.availability() is None]
+    known = {name for item in available for name in option_names(item.cls)}
+    for name in options:
+        if name not in known:
+            raise UnknownNameError("option", name, known)
+
+
+def _prepare_named(name: str, problem: Problem, known: Registry) -> Registered:
+    found = known.solvers_for(type(problem))
+    for item in found:
+        if item.name == name:
+            return item
+    kind = f"solver for {type(problem).__name__}"
+    raise UnknownNameError(kind, name, [item.name for item in found])
+
+
+def _prepare_instance(
+    solver: Solver[Any], problem: Problem, options: Mapping[str, Any]
+) -> Prepared:
+    for name in options:
+        if name not in option_names(type(solver)):
+            raise UnknownNameError("option", name, option_names(type(solver)))
+    if options:
+        solver = dataclasses.replace(solver, **options)  # type: ignore[type-var]
+    verdict = _ask(solver, problem)
+    candidate = Candidate(type(solver).__qualname__, "(unregistered)", None, verdict)
+    return Prepared(candidate, None if isinstance(verdict, Refused) else solver)
+
+
+def prepare(
+    problem: Problem,
+    solver: str | Solver[Any] | None,
+    options: Mapping[str, Any],
+    block: Iterable[str],
+    prefer: Iterable[str],
+) -> list[Prepared]:
+    """Return the candidates for `problem` with their solver instances, in running order."""
+    if not isinstance(problem, Problem):
+        raise ProblemError(
+            f"solve and plan take a Problem, got {type(problem).__name__}; "
+            "state one, for example so.Closedness([I, J])"
+        )
+    if isinstance(solver, Solver):
+        return [_prepare_instance(solver, problem, options)]
+    if solver is not None and not isinstance(solver, str):
+        raise ProblemError(f"solver must be a name or a Solver instance, got {solver!r}")
+    known = registry()
+    chosen = effective(block, prefer, known)
+    found = known.solvers_for(type(problem))
+    if solver is not None:
+        found = [_prepare_named(solver, problem, known)]
+    if options:
+        _check_options(found, options)
+    return _order(_prepare_one(item, problem, options, chosen) for item in found)
+
+
+def plan(
+    problem: Problem,
+    solver: str | Solver[Any] | None = None,
+    *,
+    block: Iterable[str] = (),
+    prefer: Iterable[str] = (),
+    **options: Any,
+) -> Plan:
+    """Return every candidate for `problem` with its verdict, in the order they would run.
+
+    The order: user's choice, user's block list, availability (not installed, import fails, no
+    device, device unfit), declared structure, `Solver.accepts`; then among the accepted ones
+    the user's prefer list, guarantee, first-party before third-party, predicted cost, declared
+    priority, name.
+
+    Parameters
+    ----------
+    problem : Problem
+        The question.
+    solver : str, Solver or None
+        Consider this one only.
+    block, prefer : iterable of str
+        Names of plugins or solvers; see also `preferences`.
+    **options
+        Settings of the solvers, as in `solve`.
+
+    Returns
+    -------
+    Plan
+
+    Examples
+    --------
+    >>> import sparseopt as so
+    >>> print(so.plan(so.Closedness([[[1, 0], [1, 1]], [[1, 1], [0, 1]]])).chosen.guarantee)
+    Guarantee.EXACT
+    """
+    ready = prepare(problem, solver, options, block, prefer)
+    return Plan(problem.describe(), tuple(item.candidate for item in ready))

@@ -1,0 +1,193 @@
+"""`solve`: run the candidates in order until the core accepts a certificate."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sparseopt.choosing.planning import Prepared, prepare
+from sparseopt.interface.certificate import Certificate
+from sparseopt.interface.context import Context, Progress
+from sparseopt.interface.errors import Inconclusive
+from sparseopt.interface.plan import Candidate, Plan, SolveError
+from sparseopt.interface.problem import Answer, Problem, Proof
+from sparseopt.interface.solution import Solution, Status, described_accuracy
+from sparseopt.interface.solver import Solver
+from sparseopt.interface.verdict import Refused, Unavailable
+from sparseopt.judging.check import check_certificate, remember
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a candidate gave that counts, and how far the core vouches for it."""
+
+    answer: Any
+    certificate: Certificate
+    status: Status
+    accuracy: float
+
+
+def _attempt(
+    item: Prepared, problem: Problem, context: Context, check: bool, chosen: bool
+) -> tuple[str, Answered | None]:
+    """Run one candidate; return what happened in words, and its result if it counts."""
+    assert item.solver is not None
+    try:
+        answer, certificate = item.solver.solve(problem, context)
+    except Inconclusive as stop:
+        return f"inconclusive: {stop.reason}", None
+    except (Exception, SystemExit) as error:
+        _log.debug("%s raised", item.candidate.name, exc_info=True)
+        return f"raised {type(error).__name__}: {error}", None
+    if not check:
+        unchecked = Answered(answer, certificate, Status.UNCHECKED, math.inf)
+        return "answered; the certificate was not checked", unchecked
+    verdict = check_certificate(certificate, problem, answer)
+    if verdict.outcome == "relies on":
+        believed = f"answered; the core cannot check all of it: {verdict.claim}"
+        if chosen:
+            return believed, Answered(answer, certificate, Status.UNCHECKED, math.inf)
+        return f"{believed}; to get this answer, choose the solver by name", None
+    if not verdict.ok:
+        return f"its certificate was refused: {verdict.details[-1]}", None
+    remember(certificate, verdict)
+    return _graded(answer, certificate, problem, context.tolerance)
+
+
+def _graded(
+    answer: Any, certificate: Certificate, problem: Problem, asked: float | None
+) -> tuple[str, Answered]:
+    """Compare the accuracy that an accepted certificate proves with what was asked."""
+    accepted = "answered; the certificate was accepted"
+    if asked is None:
+        return accepted, Answered(answer, certificate, Status.VERIFIED, math.inf)
+    accuracy = float(certificate.accuracy)
+    if accuracy <= asked:
+        return accepted, Answered(answer, certificate, Status.VERIFIED, accuracy)
+    words = f"{accepted}, but it proves no more than {described_accuracy(problem, accuracy, asked)}"
+    return words, Answered(answer, certificate, Status.WEAK, accuracy)
+
+
+def _may_improve(candidate: Candidate, on: Candidate) -> bool:
+    """Whether a candidate's guarantee is as strong as that of one whose answer is weak."""
+    if candidate.guarantee is None or on.guarantee is None:
+        return False
+    return candidate.guarantee.rank <= on.guarantee.rank
+
+
+def solve(
+    problem: Problem[Answer, Proof],
+    solver: str | Solver[Any] | None = None,
+    *,
+    tolerance: float | None = None,
+    check: bool = True,
+    seed: int | None = None,
+    progress: Progress | None = None,
+    time_limit: float | None = None,
+    block: Iterable[str] = (),
+    prefer: Iterable[str] = (),
+    **options: Any,
+) -> Solution[Answer, Proof]:
+    """Answer `problem` by the first candidate whose certificate the core accepts.
+
+    An answer that is proved, but less accurately than was asked, is kept while further candidates
+    of an equal or stronger guarantee run; if none does better, the best of them is handed out
+    with status WEAK.
+
+    Parameters
+    ----------
+    problem : Problem
+        The question.
+    solver : str, Solver or None
+        A registered name or an instance of your own; None lets the plan decide. An explicit
+        choice that is refused or fails raises; nothing else is tried. Its answer is handed out
+        also where it is WEAK, or rests on an outside program (UNCHECKED).
+    tolerance : float or None
+        The accuracy asked for, compared with ``certificate.accuracy``; None means
+        ``problem.default_tolerance``, which asks for none where it is None.
+    check : bool
+        Check the certificate before the answer is given out.
+    seed : int or None
+        Seed of all randomness (None means 0).
+    progress : callable(fraction, message) or None
+        Called from long work.
+    time_limit : float or None
+        Seconds for the whole call.
+    block, prefer : iterable of str
+        Names of plugins or solvers never to use, or to use first.
+    **options
+        Settings of the solver, the fields of its dataclass.
+
+    Returns
+    -------
+    Solution
+
+    Raises
+    ------
+    ProblemError
+        Bad input, including unknown solvers and options.
+    SolveError
+        No candidate was conclusive and the problem has no honest "unknown" answer.
+
+    Examples
+    --------
+    >>> import sparseopt as so
+    >>> solution = so.solve(so.Closedness([[[1, 0], [1, 1]], [[1, 1], [0, 1]]]))
+    >>> solution.answer.value, so.verify(solution).ok
+    ('not_closed', True)
+    """
+    start = time.perf_counter()
+    asked = getattr(problem, "default_tolerance", None) if tolerance is None else tolerance
+    context = Context(seed=seed, time_limit=time_limit, progress=progress, tolerance=asked)
+    prepared = prepare(problem, solver, options, block, prefer)
+    if solver is not None and prepared[0].solver is None:
+        _raise_refused(problem, prepared)
+    candidates = [item.candidate for item in prepared]
+    best: tuple[Candidate, Answered] | None = None
+    for i, item in enumerate(prepared):
+        if item.solver is None or context.remaining() <= 0:
+            continue
+        if best is not None and not _may_improve(item.candidate, best[0]):
+            continue
+        outcome, result = _attempt(item, problem, context, check, solver is not None)
+        candidates[i] = dataclasses.replace(item.candidate, outcome=outcome)
+        if result is not None and (best is None or result.accuracy < best[1].accuracy):
+            best = item.candidate, result
+        if result is not None and result.status is not Status.WEAK:
+            break
+    done = Plan(problem.describe(), tuple(candidates))
+    if best is not None:
+        candidate, result = best
+        return Solution(
+            problem,
+            result.answer,
+            cast(Proof, result.certificate),
+            result.status,
+            candidate.name,
+            time.perf_counter() - start,
+            done,
+            asked,
+        )
+    timed_out = context.remaining() <= 0
+    status = Status.TIME_LIMIT if timed_out else Status.UNDECIDED
+    tried = [f"{c.name}: {c.outcome or c.verdict}" for c in candidates]
+    unknown = problem.undecided(tried)
+    if unknown is None:
+        raise SolveError(f"no answer to {problem.describe()}: {status}", done)
+    return Solution(problem, unknown, None, status, "", time.perf_counter() - start, done, asked)
+
+
+def _raise_refused(problem: Problem, prepared: list[Prepared]) -> None:
+    candidate = prepared[0].candidate
+    assert isinstance(candidate.verdict, Refused | Unavailable)
+    done = Plan(problem.describe(), (candidate,))
+    raise SolveError(
+        f"the chosen solver {candidate.name} cannot take it: {candidate.verdict}", done
+    )

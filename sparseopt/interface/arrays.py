@@ -1,0 +1,108 @@
+"""Checks of array arguments shared by the problems; each error names the entry and the remedy."""
+
+from __future__ import annotations
+
+import cmath
+import math
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from sparseopt.interface.errors import ProblemError
+from sparseopt.judging import limits
+from sparseopt.judging.evidence import brief
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """Return a view of `array` that cannot be written through; no copy."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def require_sound_indices(matrix: Any) -> None:
+    """Refuse a compressed sparse array (csr, csc, bsr) of a file that reads outside its arrays.
+
+    ``check_format`` of scipy looks at no index where the number of entries is negative, and the
+    compiled code that writes the array out trusts them all.
+    """
+    rows, columns = matrix.shape
+    if matrix.format == "bsr":
+        rows, columns = rows // matrix.blocksize[0], columns // matrix.blocksize[1]
+    major, minor = (columns, rows) if matrix.format == "csc" else (rows, columns)
+    starts, indices = matrix.indptr, matrix.indices
+    sound = (
+        starts.shape == (major + 1,)
+        and starts[0] == 0
+        and bool((starts[:-1] <= starts[1:]).all())
+        and starts[-1] == len(indices) == len(matrix.data)
+        and bool(((indices >= 0) & (indices < minor)).all())
+    )
+    if not sound:
+        raise ProblemError("the index arrays of a sparse array do not fit its shape")
+
+
+def as_figure(value: Any, name: str) -> float:
+    """Return a stated number as a float; refuse texts, truth values and everything else."""
+    number = isinstance(value, int | float | np.integer | np.floating)
+    if not number or isinstance(value, bool):
+        raise ProblemError(f"{name} must be a number, got a {type(value).__name__}")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ProblemError(f"{name} leaves the range of float64") from error
+
+
+def require_finite(array: np.ndarray, name: str) -> None:
+    """Refuse NaN and infinity, naming the first bad entry. O(size), no large temporary."""
+    if array.dtype.kind not in "fc" or array.size == 0:
+        return
+    # A NaN or infinity anywhere survives the sum; a finite overflow is settled by the full look.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if cmath.isfinite(array.sum()):
+            return
+    bad = np.flatnonzero(~np.isfinite(array.ravel()))
+    if bad.size:
+        place = tuple(int(i) for i in np.unravel_index(int(bad[0]), array.shape))
+        raise ProblemError(
+            f"{name} has a {array[place]!s} at entry {place} ({bad.size} such entries); "
+            "remove or replace them first"
+        )
+
+
+def as_support(value: Any, name: str) -> np.ndarray:
+    """Return a read-only boolean matrix from a 0/1 matrix (array, nested lists, scipy sparse).
+
+    Refuses anything that is not two-dimensional or not 0/1, naming the entry.
+    """
+    if scipy.sparse.issparse(value):
+        if math.prod(value.shape) > limits.DENSE_ENTRIES:
+            raise ProblemError(
+                f"{name} has shape {value.shape}; supports are written out, up to "
+                f"{limits.DENSE_ENTRIES} entries"
+            )
+        value = value.toarray()  # type: ignore[attr-defined]
+    elif hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ProblemError(f"{name} is ragged: its rows differ in length ({error})") from error
+    if array.ndim != 2:
+        raise ProblemError(f"{name} must be a matrix, got an array of shape {array.shape}")
+    if array.dtype == bool:
+        # An array over someone's bytes may hold others than 0 and 1, which sums would count.
+        return read_only(array.view(np.uint8) != 0)
+    if array.dtype.kind not in "iufO":
+        raise ProblemError(f"{name} must hold 0 and 1, got dtype {array.dtype}")
+    ones = array == 1
+    bad = np.argwhere(~(ones | (array == 0)).astype(bool))
+    if bad.size:
+        place = tuple(int(i) for i in bad[0])
+        shown = brief(array[place]) if array.dtype == object else str(array[place])
+        raise ProblemError(
+            f"{name} must hold only 0 and 1, but entry {place} is {shown}; "
+            "pass the support of a weight matrix as (W != 0)"
+        )
+    return read_only(ones.astype(bool))

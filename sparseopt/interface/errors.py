@@ -1,0 +1,40 @@
+"""The exceptions that users see. Each message says what was wrong, where, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SparseoptError(Exception):
+    """Base of every error that sparseopt raises on purpose."""
+
+
+class ProblemError(SparseoptError, ValueError):
+    """Bad input: the message names the place (node, row, entry) and the remedy."""
+
+
+class UnknownNameError(ProblemError):
+    """A solver, analyzer, plugin or option that does not exist; the message lists those that do."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        choices = sorted(known)
+        close = get_close_matches(name, choices, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        super().__init__(
+            f"unknown {kind} {name!r}.{hint} Known: {', '.join(choices) if choices else '(none)'}."
+        )
+
+
+class Inconclusive(SparseoptError):
+    """Raised by a solver that ran correctly and cannot decide; the next candidate runs."""
+
+    def __init__(self, reason: str) -> None:
+        if not reason:
+            raise TypeError("Inconclusive needs a reason: say what was tried and why it stopped")
+        super().__init__(reason)
+        self.reason = reason
+
+
+class TimeLimitReached(Inconclusive):
+    """The time limit of the call ran out; raised by `Context.check_time`."""

@@ -1,0 +1,30 @@
+"""The classes that may travel through JSON, and the tags they travel under."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+T = TypeVar("T")
+
+known_types: dict[str, type] = {}
+"""Tag to class, of the modules imported so far."""
+
+
+def type_tag(cls: type) -> str:
+    """Return ``"package:Class"``, which stays valid when a module moves inside its package."""
+    return f"{cls.__module__.partition('.')[0]}:{cls.__qualname__}"
+
+
+def json_type(cls: type[T]) -> type[T]:
+    """Class decorator: let a dataclass or an Enum travel through JSON under its `type_tag`.
+
+    A dataclass is written field by field and rebuilt by its constructor. If it defines
+    ``to_fields(self) -> dict``, that is written instead, and a classmethod ``from_fields(fields)``
+    rebuilds it; reports and solutions use it to be plain lists and words for other programs.
+    """
+    tag = type_tag(cls)
+    other = known_types.get(tag)
+    if other is not None and other.__module__ != cls.__module__:
+        raise TypeError(f"two classes claim the JSON tag {tag!r}: {other!r} and {cls!r}")
+    known_types[tag] = cls
+    return cls

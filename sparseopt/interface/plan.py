@@ -1,0 +1,88 @@
+"""The Plan: all candidates for one problem with their verdicts, in the order they would run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sparseopt.interface.errors import SparseoptError
+from sparseopt.interface.json_type import json_type
+from sparseopt.interface.verdict import Accepted, Guarantee, Verdict
+
+
+@json_type
+@dataclass(frozen=True)
+class Candidate:
+    """One solver considered for a problem.
+
+    Attributes
+    ----------
+    name, plugin : str
+        The solver and the plugin that offers it.
+    guarantee : Guarantee or None
+        As declared in the manifest; None for an instance used without registration.
+    verdict : Accepted, Refused, Unavailable or Outranked
+        What the selection says.
+    outcome : str
+        What happened when it ran; empty if it did not.
+    """
+
+    name: str
+    plugin: str
+    guarantee: Guarantee | None
+    verdict: Verdict
+    outcome: str = ""
+
+    def __str__(self) -> str:
+        promise = self.guarantee.value if self.guarantee else "no declared guarantee"
+        line = f"{self.name} ({self.plugin}, {promise}): {self.verdict}"
+        return f"{line} -> {self.outcome}" if self.outcome else line
+
+
+@json_type
+@dataclass(frozen=True)
+class Plan:
+    """All candidates for one problem, in the order they would run; printable."""
+
+    problem: str
+    candidates: tuple[Candidate, ...]
+
+    def __str__(self) -> str:
+        lines = [f"plan for {self.problem}"]
+        lines += [f"  {i}. {c}" for i, c in enumerate(self.candidates, 1)]
+        return "\n".join(lines) if self.candidates else f"{lines[0]}: no solver is installed for it"
+
+    def to_fields(self) -> dict[str, Any]:
+        """Return what is written to JSON; the candidates as a plain list."""
+        return {"problem": self.problem, "candidates": list(self.candidates)}
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> Plan:
+        """Inverse of `to_fields`."""
+        return cls(fields["problem"], tuple(fields["candidates"]))
+
+    def __iter__(self) -> Any:
+        return iter(self.candidates)
+
+    def __len__(self) -> int:
+        return len(self.candidates)
+
+    @property
+    def chosen(self) -> Candidate | None:
+        """The candidate that runs first, or None."""
+        first = self.candidates[:1]
+        return first[0] if first and isinstance(first[0].verdict, Accepted) else None
+
+
+class SolveError(SparseoptError):
+    """No candidate gave an answer whose certificate the core accepts.
+
+    Attributes
+    ----------
+    plan : Plan
+        Every candidate with what happened to it.
+    """
+
+    def __init__(self, message: str, plan: Plan) -> None:
+        super().__init__(f"{message}\n{plan}")
+        self.plan = plan

@@ -1,0 +1,40 @@
+"""A Reader turns a file or a foreign object into a subject that problems and analyzers take."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from sparseopt.interface.errors import ProblemError
+
+
+class Reader(ABC):
+    """Reads one kind of source. Subclasses are frozen dataclasses that hold only settings.
+
+    A reader of objects that can be changed in place says so by `writes`, and defines `multiply` and
+    `mask`.
+
+    Law: `read` returns an object that means exactly what the source means, or raises
+    `ProblemError` naming the place that it cannot represent; it never guesses.
+    """
+
+    writes: ClassVar[bool] = False
+
+    @abstractmethod
+    def read(self, source: Any, example: Any = None) -> Any:
+        """Return the subject that `source` (a path or an object) describes.
+
+        `example` is an example input, for sources that do not fix their input shape.
+        """
+
+    def multiply(self, source: Any, factors: Mapping[str, Any]) -> Callable[[], None]:
+        """Multiply tensors of `source` in place; return what undoes it.
+
+        `factors` maps names of tensors to arrays of as many entries, or that broadcast to them.
+        """
+        raise ProblemError(f"{type(self).__name__} cannot change its sources in place")
+
+    def mask(self, source: Any, masks: Mapping[str, Any]) -> None:
+        """Set entries of tensors of `source` to zero, for good: where a mask is False."""
+        raise ProblemError(f"{type(self).__name__} cannot change its sources in place")

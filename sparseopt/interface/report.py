@@ -1,0 +1,134 @@
+"""A Report: the findings of one subject."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.finding import Finding, Severity
+from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import printable
+from sparseopt.judging.check import remembered
+from sparseopt.judging.serialization import from_json, to_json
+
+
+@json_type
+@dataclass(frozen=True)
+class Skipped:
+    """An analyzer that did not run, and why."""
+
+    name: str
+    reason: str
+
+
+@json_type
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What `analyze` returns.
+
+    Attributes
+    ----------
+    subject : str
+        What was analyzed, in words.
+    findings : tuple of Finding
+        In the order of the analyzers' names.
+    skipped : tuple of Skipped
+        Analyzers that did not run, with the reason.
+    seconds : float
+        Wall time.
+    """
+
+    subject: str
+    findings: tuple[Finding, ...]
+    skipped: tuple[Skipped, ...] = ()
+    seconds: float = 0.0
+
+    def to_fields(self) -> dict[str, Any]:
+        """Return what is written to JSON; sequences as plain lists."""
+        return {
+            "subject": self.subject,
+            "ok": self.ok,
+            "findings": list(self.findings),
+            "skipped": list(self.skipped),
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> Report:
+        """Inverse of `to_fields`; ``ok`` follows from the findings and is not believed."""
+        findings, skipped = tuple(fields["findings"]), tuple(fields["skipped"])
+        if not all(isinstance(finding, Finding) for finding in findings):
+            raise ProblemError("findings must hold findings only")
+        return cls(str(fields["subject"]), findings, skipped, float(fields["seconds"]))
+
+    @property
+    def ok(self) -> bool:
+        """Whether no finding is of severity problem."""
+        return all(finding.severity is not Severity.PROBLEM for finding in self.findings)
+
+    def summary(self) -> str:
+        """Return the number of findings per severity, and of certificates checked here."""
+        counts = Counter(finding.severity for finding in self.findings)
+        words = [f"{counts[s]} {s.value}" for s in reversed(Severity) if counts[s]]
+        proofs = [f.certificate for f in self.findings if f.certificate is not None]
+        checked = sum(bool(remembered(certificate)) for certificate in proofs)
+        how = "all checked by the core"
+        if checked < len(proofs):
+            how = f"{checked} checked here (so.verify checks the others)"
+        return f"{', '.join(words) or 'no findings'}; {len(proofs)} certificates, {how}"
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """Return the report as JSON; ``sparseopt verify`` checks every certificate in it."""
+        return to_json(self, indent=indent)
+
+    @staticmethod
+    def from_json(text: str) -> Report:
+        """Return what `to_json` wrote."""
+        report = from_json(text)
+        if not isinstance(report, Report):
+            raise ProblemError(f"the JSON holds a {type(report).__name__}, not a Report")
+        return report
+
+    def to_html(self, path: str | os.PathLike[str]) -> Path:
+        """Write one self-contained page with figures; figures need matplotlib.
+
+        The file appears complete or not at all. Returns its path.
+        """
+        from sparseopt.report.html import render
+
+        return write_whole(path, render(self))
+
+    def __str__(self) -> str:
+        lines = [printable(self.subject, 200), self.summary(), ""]
+        lines += [str(finding) for finding in self.findings]
+        lines += [printable(f"[skipped] {item.name}: {item.reason}", 2000) for item in self.skipped]
+        return "\n".join(lines)
+
+
+def write_whole(path: str | os.PathLike[str], text: str) -> Path:
+    """Write a text file completely or not at all; `ProblemError` if the folder refuses it."""
+    target = Path(path)
+    try:
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, target)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise ProblemError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
+    return target
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,140 @@
+"""A Solution: the answer, the certificate that the core accepted, and how it came about."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Generic, cast
+
+from sparseopt.interface.certificate import Certificate
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
+from sparseopt.interface.plan import Plan
+from sparseopt.interface.printing import printable
+from sparseopt.interface.problem import Answer, Problem, Proof
+from sparseopt.judging.check import remembered
+from sparseopt.judging.rounding import shown_above
+from sparseopt.judging.serialization import from_json, to_json
+
+
+class Status(Enum):
+    """How a call of `solve` ended; each value is the message: cause, then remedy."""
+
+    VERIFIED = "The core checked the certificate of the answer and accepts it."
+    WEAK = (
+        "The core accepts the certificate, but it proves less accuracy than was asked; "
+        "the plan says what each solver proved. Prefer another solver, or ask for less."
+    )
+    UNCHECKED = (
+        "The core did not check all of the certificate, because check=False was given or because "
+        "it rests on an outside program; call so.verify(solution), with allow= to ask that program."
+    )
+    UNDECIDED = (
+        "No solver could decide; the plan says what each one met. "
+        "Install further plugins, or give a larger time limit."
+    )
+    TIME_LIMIT = "The time limit ran out before a solver was conclusive; give a larger time_limit."
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@json_type
+@dataclass(frozen=True, eq=False)
+class Solution(Generic[Answer, Proof]):
+    """What `solve` returns.
+
+    Attributes
+    ----------
+    problem : Problem
+    answer : object
+        Of the problem's own answer type.
+    certificate : Certificate or None
+        None only when the answer claims nothing (status UNDECIDED or TIME_LIMIT).
+    status : Status
+    solver : str
+        Name of the solver that gave the answer, empty if none did.
+    seconds : float
+        Wall time of the call, the check included.
+    plan : Plan
+        Every candidate with its verdict and what happened to it.
+    tolerance : float or None
+        The accuracy that was asked for; None if none was.
+    """
+
+    problem: Problem[Answer, Proof]
+    answer: Answer
+    certificate: Proof | None
+    status: Status
+    solver: str
+    seconds: float
+    plan: Plan
+    tolerance: float | None = None
+
+    @property
+    def accuracy(self) -> float | None:
+        """What the certificate proves of `Problem.accuracy_is`; None where none was asked."""
+        if self.certificate is None or self.tolerance is None:
+            return None
+        return float(cast(Certificate, self.certificate).accuracy)
+
+    def to_fields(self) -> dict[str, Any]:
+        """Return what is written to JSON; the status as its name, and the accuracy."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {**fields, "status": self.status.name, "accuracy": self.accuracy}
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> Solution:
+        """Inverse of `to_fields`; the accuracy follows from the certificate."""
+        kinds: dict[str, Any] = {
+            "problem": Problem,
+            "certificate": Certificate | None,
+            "solver": str,
+            "seconds": int | float,
+            "plan": Plan,
+            "tolerance": int | float | None,
+        }
+        for name, kind in kinds.items():
+            if not isinstance(fields.get(name), kind):
+                found = type(fields.get(name)).__name__
+                raise ProblemError(f"{name} of a solution cannot be a {found}")
+        own = {name: value for name, value in fields.items() if name != "accuracy"}
+        return cls(**{**own, "status": Status[fields["status"]]})
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """Return the solution as JSON that `sparseopt verify` and `from_json` read."""
+        return to_json(self, indent=indent)
+
+    @staticmethod
+    def from_json(text: str) -> Solution:
+        """Return what `to_json` wrote. Nothing is checked: call `so.verify` on the result."""
+        solution = from_json(text)
+        if not isinstance(solution, Solution):
+            raise ProblemError(f"the JSON holds a {type(solution).__name__}, not a Solution")
+        return solution
+
+    def __str__(self) -> str:
+        by = f" by {printable(self.solver, 100)}" if self.solver else ""
+        answer = printable(self.answer, 2000)
+        lines = [self.problem.describe()]
+        judged = remembered(cast(Certificate | None, self.certificate))
+        if self.status in (Status.VERIFIED, Status.WEAK) and not judged:
+            lines.append(f"answer (not checked here): {answer}")
+            lines.append(f"status: {self.status.name}{by}, says the file; so.verify checks it")
+            return "\n".join(lines)
+        lines.append(f"answer: {answer}")
+        if self.accuracy is not None and self.certificate is not None:
+            words = described_accuracy(self.problem, self.accuracy, self.tolerance)
+            lines.append(f"accuracy: {words}")
+        lines.append(f"status: {self.status.name}{by} in {self.seconds:.3g} s: {self.status}")
+        return "\n".join(lines)
+
+
+def described_accuracy(problem: Problem, accuracy: float, asked: float | None) -> str:
+    """Return a figure with what it measures, and what was asked, for people."""
+    if accuracy == 0:
+        figure = f"{problem.accuracy_is} 0"
+    else:
+        figure = f"{problem.accuracy_is} at most {shown_above(accuracy, 3)}"
+    return figure if asked is None else f"{figure} (asked: {asked:g})"

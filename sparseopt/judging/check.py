@@ -1,0 +1,107 @@
+"""Judging a certificate, and what was judged in this process."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sparseopt.interface.certificate import (
+    NOBODY,
+    Certificate,
+    Check,
+    CheckFailed,
+    Outsiders,
+    Steps,
+)
+from sparseopt.interface.problem import Problem
+from sparseopt.judging.serialization import same_content
+
+
+def check_certificate(
+    certificate: Any,
+    problem: Problem | None = None,
+    answer: Any = None,
+    *,
+    outsiders: Outsiders = NOBODY,
+) -> Check:
+    """Judge a certificate; with `problem`, also that it speaks of this problem and `answer`.
+
+    Never raises: whatever goes wrong inside a check is a refusal that says so.
+    """
+    steps = Steps(outsiders)
+    claim = "a certificate of some problem"
+    try:
+        asked = problem if problem is not None else getattr(certificate, "problem", None)
+        steps.require(isinstance(asked, Problem), "the certificate names its problem")
+        assert isinstance(asked, Problem)
+        claim = f"a certificate of {asked.describe()}"
+        allowed = type(asked).certificates
+        steps.require(
+            type(certificate) in allowed,
+            f"the certificate's class is one of those that {type(asked).__name__} lists",
+            type(certificate).__name__,
+        )
+        if problem is not None:
+            steps.require(
+                same_content(certificate.problem, problem), "the certificate is of this problem"
+            )
+            steps.require(
+                same_content(certificate.answer, answer), "the certificate is of this answer"
+            )
+        forget_derived(certificate)
+        # Looked up on the class: an instance cannot bring its own judge.
+        type(certificate).check(certificate, steps)
+        claim = str(type(certificate).claim.fget(certificate))  # type: ignore[attr-defined]
+    except CheckFailed:
+        return Check("refused", claim, tuple(steps.lines))
+    except Exception as error:
+        steps.lines.append(f"FAILED: the check itself broke: {type(error).__name__}: {error}")
+        return Check("refused", claim, tuple(steps.lines))
+    if steps.relied_on:
+        believed = " and ".join(steps.relied_on)
+        return Check("relies on", f"if {believed} is right: {claim}", tuple(steps.lines))
+    return Check("accepted", claim, tuple(steps.lines))
+
+
+def forget_derived(value: Any) -> None:
+    """Drop what hides an attribute of an object's class, all the way down.
+
+    An engine works on the very objects that it hands over. What they remember of cached
+    properties (norms, unrolled graphs), and what was planted there, is derived again by the judge.
+    """
+    if isinstance(value, list | tuple):
+        for item in value:
+            forget_derived(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            forget_derived(item)
+    elif dataclasses.is_dataclass(type(value)):
+        names = {field.name for field in dataclasses.fields(value)}
+        for name in set(getattr(value, "__dict__", ())) - names:
+            if hasattr(type(value), name):
+                value.__dict__.pop(name, None)
+        for name in names:
+            forget_derived(getattr(value, name, None))
+
+
+# Expensive checks need not run twice on one object: what `solve` gated, `analyze`, the HTML page
+# and what is printed take from here. `verify` never does.
+_judged: WeakKeyDictionary[Certificate, Check] = WeakKeyDictionary()
+
+
+def remember(certificate: Certificate, check: Check) -> None:
+    """Keep the judgement of a certificate for `judgement` and `remembered`."""
+    _judged[certificate] = check
+
+
+def remembered(certificate: Certificate | None) -> Check | None:
+    """Return the judgement of a certificate made in this process, None if there is none."""
+    return None if certificate is None else _judged.get(certificate)
+
+
+def judgement(certificate: Certificate) -> Check:
+    """Return the judgement of a certificate, made now unless it was remembered."""
+    if certificate not in _judged:
+        _judged[certificate] = check_certificate(certificate)
+    return _judged[certificate]

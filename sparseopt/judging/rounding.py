@@ -1,0 +1,324 @@
+"""Rigorous bounds of rounding in double precision, the arithmetic under every inexact claim.
+
+A claim holds for the real numbers behind the stored floats: upper bounds are raised by what
+rounding may have taken, lower bounds reduced by it, and figures are printed outward.
+
+Notation of Higham, Accuracy and Stability of Numerical Algorithms (2002), chapter 3:
+u = 2^-53 and gamma(k) = k u / (1 - k u). A sum of k products in any order, with or without
+fused multiply-add, is off by at most gamma(k) times the sum of the absolute products.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+UNIT = 2.0**-53
+TINY = 2.0**-450
+"""Far above anything that underflow loses in scaled data, far below anything that matters."""
+FUNCTION = 2.0**-50
+"""What NumPy's elementary functions (powers, logarithms, exponentials) may be off, relatively:
+eight units, taken on trust where NumPy's own tests hold them to four."""
+ROOMS = 3.0
+"""Rooms of rounding with which a figure is stated; to check it demands one. See `Figure`."""
+_SPLITTER = 2.0**27 + 1.0
+_CHUNK = 1 << 18
+_ROW = 256
+
+
+def gamma(terms: int) -> float:
+    """Return the relative error bound of a sum of `terms` products, rounded up; inf from 2^46."""
+    if not terms * UNIT < 2.0**-7:
+        return math.inf
+    return terms * UNIT / (1.0 - terms * UNIT) * (1.0 + 4.0 * UNIT)
+
+
+def sum_terms(length: int, *arrays: np.ndarray) -> int:
+    """Return k such that a sum of that many products of entries is off by gamma(k) of the sum of
+    the absolute products; products of such sums by the gamma of the total (Higham, Lemma 3.3).
+
+    The length itself for real numbers. Real and imaginary part of a sum of r complex products are
+    sums of 2 r real ones: together off by sqrt(2) gamma(2 r), which is at most gamma(3 r).
+    """
+    return length * (3 if any(array.dtype.kind == "c" for array in arrays) else 1)
+
+
+def above(value: float, operations: int = 1) -> float:
+    """Return an upper bound of a nonnegative number, computed with that many roundings."""
+    return math.nextafter(value * (1.0 + 2.0 * operations * UNIT), math.inf)
+
+
+def below(value: float, operations: int = 1) -> float:
+    """Return a lower bound of a nonnegative number, computed with that many roundings."""
+    return max(math.nextafter(value * (1.0 - 2.0 * operations * UNIT), -math.inf), 0.0)
+
+
+def float_above(value: Fraction) -> float:
+    """Return the smallest float that is not below a rational number; inf beyond their range.
+
+    Examples
+    --------
+    >>> float_above(Fraction(1, 4)), float_above(Fraction(1, 3)) > 1 / 3
+    (0.25, True)
+    """
+    try:
+        nearest = float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.nextafter(math.inf, 0.0)
+    return nearest if Fraction(nearest) >= value else math.nextafter(nearest, math.inf)
+
+
+def shown_above(value: float, digits: int = 6) -> str:
+    """Return a decimal that is not below `value`, for "at most" in a claim.
+
+    Examples
+    --------
+    >>> shown_above(1 / 3), shown_above(0.25), shown_above(float("inf")), shown_above(1e-323)
+    ('0.333334', '0.25', 'inf', '9.88132e-324')
+    """
+    return _shown(value, digits, ROUND_CEILING)
+
+
+def shown_below(value: float, digits: int = 6) -> str:
+    """Return a decimal that is not above `value`, for "at least" in a claim.
+
+    Examples
+    --------
+    >>> shown_below(2 / 3)
+    '0.666666'
+    """
+    return _shown(value, digits, ROUND_FLOOR)
+
+
+def _shown(value: float, digits: int, rounding: str) -> str:
+    if not math.isfinite(value):
+        return str(value)
+    rounded = Context(prec=digits, rounding=rounding).plus(Decimal(value))
+    text = f"{float(rounded):.{digits}g}"
+    # Below the normal range a float has fewer digits than it takes to be on the right side.
+    return text if Decimal(text) == rounded else f"{rounded:.{digits}g}"
+
+
+def _split(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    c = _SPLITTER * a
+    high = c - (c - a)
+    return high, a - high
+
+
+def two_product(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return p, e with p = fl(a b) and p + e = a b exactly (Dekker 1971).
+
+    Holds for magnitudes below 2^990; where the product falls below 2^-968, e is off by at most
+    2^-1070, which `TINY` covers.
+    """
+    p = a * b
+    a_high, a_low = _split(a)
+    b_high, b_low = _split(b)
+    return p, a_low * b_low - (((p - a_high * b_high) - a_low * b_high) - a_high * b_low)
+
+
+def _sum_rows(products: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return compensated row sums of ``products + errors`` and bounds of what they are off by.
+
+    A binary tree of TwoSum (Knuth) turns each row, without error, into one sum and as many
+    corrections as additions. With width w and T the sum of |products| the corrections add up to
+    at most (2 + log2 w) u T in magnitude, so summing these 2 w numbers in plain arithmetic loses
+    at most gamma(3 w) gamma(3 + log2 w) T, and the last addition u |result|: the bound of Dot2
+    (Ogita, Rump, Oishi 2005) for this order of summation.
+    """
+    width = products.shape[1]
+    if width == 0:
+        return np.zeros(len(products)), np.zeros(len(products))
+    magnitude = np.abs(products).sum(axis=1)
+    correction = errors.sum(axis=1)
+    levels = 0
+    while products.shape[1] > 1:
+        half = products.shape[1] // 2
+        a, b = products[:, :half], products[:, half : 2 * half]
+        total = a + b
+        part = total - a
+        correction += ((a - (total - part)) + (b - part)).sum(axis=1)
+        products = np.concatenate([total, products[:, 2 * half :]], axis=1)
+        levels += 1
+    result = products[:, 0] + correction
+    loss = gamma(3 * width + 3) * gamma(levels + 4) * (1.0 + gamma(width + 1))
+    return result, UNIT * np.abs(result) * (1.0 + 4.0 * UNIT) + loss * magnitude + TINY
+
+
+def row_dots(rows: Any, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``rows @ vector`` to about the last bit, and a bound of each entry's error.
+
+    Parameters
+    ----------
+    rows : ndarray or scipy.sparse csr, shape (k, w)
+        float32 or float64.
+    vector : ndarray of float64, shape (w,)
+
+    Returns
+    -------
+    values, bounds : ndarray of float64, shape (k,)
+        ``|values - exact| <= bounds``. O(k w), about 20 flops an entry, in chunks of bounded size.
+    """
+    count, width = rows.shape
+    values, bounds = np.zeros(count), np.full(count, TINY)
+    is_sparse = scipy.sparse.issparse(rows)
+    if is_sparse:
+        lengths = np.diff(rows.indptr)
+        width = int(lengths.max(initial=0))
+    step = max(1, _CHUNK // max(1, width))
+    for start in range(0, count, step):
+        part = slice(start, min(count, start + step))
+        if is_sparse:
+            left, right = _padded(rows, part, lengths[part], vector)
+        else:
+            left = np.asarray(rows[part], dtype=np.float64)
+            right = np.broadcast_to(vector, left.shape)
+        values[part], bounds[part] = _sum_rows(*two_product(left, right))
+    return values, bounds
+
+
+def _padded(
+    rows: Any, part: slice, lengths: np.ndarray, vector: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the stored entries of some sparse rows and their partners, padded with zeros."""
+    shape = (len(lengths), int(lengths.max(initial=0)))
+    left, right = np.zeros(shape), np.zeros(shape)
+    stored = slice(int(rows.indptr[part.start]), int(rows.indptr[part.stop]))
+    where = np.arange(shape[1]) < lengths[:, None]
+    left[where] = rows.data[stored]
+    right[where] = vector[rows.indices[stored]]
+    return left, right
+
+
+def product_terms(a: np.ndarray, b: np.ndarray) -> list[float]:
+    """Return floats whose exact sum is the dot product of `a` and `b`; for `math.fsum`."""
+    p, e = two_product(a, b)
+    return [*p.tolist(), *e.tolist()]
+
+
+def norm_bound(vector: np.ndarray) -> float:
+    """Return an upper bound of the Euclidean norm."""
+    square = float(np.dot(vector, vector))
+    return math.sqrt(square * (1.0 + gamma(len(vector) + 16))) + math.sqrt(len(vector)) * TINY
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A nonnegative number known to lie within `room` of `value`, in units of ``2**exponent``.
+
+    Whoever states a figure keeps a distance of three rooms, whoever checks it demands one of his
+    own. Two computations of one number, in any order of summation, differ by two rooms at most; so
+    what was stated honestly on one machine is accepted on every other.
+
+    Examples
+    --------
+    >>> from sparseopt.judging.rounding import Figure
+    >>> figure = Figure(1.0, 0.25)
+    >>> round(figure.low(), 12), round(figure.high(3), 12)
+    (0.75, 1.75)
+    """
+
+    value: float
+    room: float
+    exponent: int = 0
+
+    def low(self, rooms: float = 1.0) -> float:
+        """Return a float that is not above ``value - rooms room``, nor below 0."""
+        least = self.value - rooms * self.room
+        return _shifted(below(least), self.exponent, 0.0) if 0.0 < least < math.inf else 0.0
+
+    def high(self, rooms: float = 1.0) -> float:
+        """Return a float that is not below ``value + rooms room``; infinity if that is no number.
+
+        Exactly 0 if both are.
+        """
+        most = self.value + rooms * self.room
+        if most == 0.0:
+            return 0.0
+        return _shifted(above(most, 2), self.exponent, math.inf) if most < math.inf else math.inf
+
+
+def _shifted(value: float, exponent: int, towards: float) -> float:
+    """Return ``value 2**exponent``, rounded in one direction where it is no float."""
+    try:
+        found = math.ldexp(value, exponent)
+    except OverflowError:
+        return math.inf if towards else math.nextafter(math.inf, 0.0)
+    back = math.ldexp(found, -exponent) if found else 0.0
+    if back == value or (back > value) == (towards > 0.0):
+        return found
+    return math.nextafter(found, towards)
+
+
+def sum_of_squares(array: np.ndarray) -> float:
+    """Return the sum of the squared moduli of a float or complex array.
+
+    Rows of at most 256 numbers are summed by dot products, at most 256 of these sums by additions,
+    and the rest without error (`math.fsum`). So in double precision the result is off by
+    gamma(514) of itself, and by what squares below 2^-1022 lose; other arrays are summed in their
+    own precision. Not finite if an entry is not, or if squares overflow.
+    """
+    axes = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+    ordered = array.transpose(axes)
+    is_dense = ordered.flags.c_contiguous
+    if not is_dense and ordered.ndim > 1 and array.nbytes > 8 * _CHUNK:
+        return _exact_sum(sum_of_squares(part) for part in ordered)
+    is_row = ordered.ndim > 0 and _ROW // 4 <= ordered.shape[-1] <= _ROW // 2
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        if not is_dense and is_row and ordered.strides[-1] == ordered.itemsize:
+            rows = ordered.view(ordered.real.dtype)
+            return _grouped_sum(np.vecdot(rows, rows).ravel())
+        flat = np.ascontiguousarray(ordered).reshape(-1)
+        flat = flat.view(flat.real.dtype)
+        whole = flat.size - flat.size % _ROW
+        rows, rest = flat[:whole].reshape(-1, _ROW), flat[whole:]
+        return _exact_sum([_grouped_sum(np.vecdot(rows, rows)), float(np.dot(rest, rest))])
+
+
+def _grouped_sum(sums: np.ndarray) -> float:
+    """Return the sum of nonnegative floats, 256 by additions and then without error."""
+    starts = range(0, sums.size, _ROW)
+    return _exact_sum(np.add.reduceat(sums, starts).tolist()) if sums.size else 0.0
+
+
+def _exact_sum(parts: Iterable[float]) -> float:
+    """Return the sum of nonnegative floats, correctly rounded; infinity if it overflows."""
+    try:
+        return math.fsum(parts)
+    except OverflowError:
+        return math.inf
+
+
+class NormSum:
+    """Collects arrays of double precision; `figure` encloses their common Frobenius norm.
+
+    The entries should be scaled, so that the norm is far above 2^-450: squares of up to 2^100
+    entries that underflow change it by less than `TINY`. A norm of zero is recognised exactly.
+    """
+
+    def __init__(self) -> None:
+        self._squares: list[float] = []
+        self._is_zero = True
+        self._terms = 0
+
+    def add(self, array: np.ndarray) -> None:
+        """Take an array in."""
+        square = sum_of_squares(array)
+        self._squares.append(square)
+        self._is_zero = self._is_zero and square == 0.0 and not array.any()
+        self._terms = max(self._terms, min(2 * array.size, 2 * _ROW))
+
+    def figure(self) -> Figure:
+        """Return the norm of all that was added."""
+        if self._is_zero:
+            return Figure(0.0, 0.0)
+        value = math.sqrt(_exact_sum(self._squares))
+        # A root halves the relative error of the sum, see `sum_of_squares`.
+        return Figure(value, value * gamma(self._terms // 2 + 8) + TINY)

@@ -1,0 +1,159 @@
+"""`verify`: re-check a solution, certificate, report or file without the engine that made it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from sparseopt.interface.certificate import Certificate, Check, Outsiders, Steps
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.finding import Finding
+from sparseopt.interface.printing import printable
+from sparseopt.interface.report import Report
+from sparseopt.interface.solution import Solution, Status, described_accuracy
+from sparseopt.judging.check import check_certificate, remember
+from sparseopt.judging.files import read_text
+from sparseopt.judging.finding_rules import require_agreement
+from sparseopt.judging.serialization import from_json
+
+
+def verify(subject: Any, allow: Iterable[str] = ()) -> Check:
+    """Check a solution, a certificate, a finding, a report, or the JSON file of one.
+
+    Parameters
+    ----------
+    subject : Solution, Certificate, Finding, Report, str or path
+        A string is the path of a file written by ``to_json`` or by a command with ``--json``.
+    allow : iterable of str
+        Outside programs, such as ``"z3"``, that may be asked again where a certificate rests on
+        their word. Without it such a certificate is not accepted: the outcome is "relies on".
+        This is the one case in which a plugin is loaded.
+
+    Returns
+    -------
+    Check
+        ``.ok``, ``.outcome``, ``.claim`` and ``.details``, one line per step, the failing one
+        last. Texts that a file may hold freely are left out, or marked as not checked.
+
+    Raises
+    ------
+    ProblemError
+        If the file is no such file, or an outside program is not known or not installed.
+
+    Examples
+    --------
+    >>> import sparseopt as so
+    >>> print(so.verify(so.solve(so.Closedness([[[1, 1]], [[1], [1]]]))).ok)
+    True
+    """
+    outsiders = _outsiders(allow)
+    if isinstance(subject, str | os.PathLike):
+        subject = from_json(read_text(subject))
+    if isinstance(subject, Solution):
+        return _verify_solution(subject, outsiders)
+    if isinstance(subject, Certificate):
+        return _check(subject, outsiders)
+    if isinstance(subject, Finding):
+        return _verify_findings([subject], outsiders)
+    if isinstance(subject, Report):
+        return _verify_findings(subject.findings, outsiders)
+    raise ProblemError(
+        f"verify takes a Solution, Certificate, Finding, Report or a path, "
+        f"got {type(subject).__name__}"
+    )
+
+
+def _outsiders(allow: Iterable[str]) -> Outsiders:
+    names = [allow] if isinstance(allow, str) else list(allow)
+    if not names:
+        return {}
+    from sparseopt.choosing.discovery import outsider
+
+    return {name: outsider(name) for name in names}
+
+
+def _check(certificate: Certificate, outsiders: Outsiders) -> Check:
+    check = check_certificate(certificate, outsiders=outsiders)
+    if check.ok:
+        remember(certificate, check)
+        return _with(check, _accuracy_lines(certificate))
+    return check
+
+
+def _with(check: Check, lines: Iterable[str]) -> Check:
+    return Check(check.outcome, check.claim, (*check.details, *lines))
+
+
+def _accuracy_lines(certificate: Certificate) -> list[str]:
+    """Return the proved accuracy where the problem class asks for one."""
+    problem = certificate.problem
+    if problem.default_tolerance is None:
+        return []
+    return [f"proved: {described_accuracy(problem, float(certificate.accuracy), None)}"]
+
+
+def _verify_solution(solution: Solution, outsiders: Outsiders) -> Check:
+    if solution.certificate is None:
+        line = f"FAILED: there is a certificate ({solution.status.name})"
+        return Check("refused", "nothing: the answer claims nothing", (line,))
+    certificate = solution.certificate
+    check = check_certificate(certificate, solution.problem, solution.answer, outsiders=outsiders)
+    if not check.ok:
+        return check
+    if solution.status is Status.VERIFIED and solution.tolerance is not None:
+        accuracy = float(certificate.accuracy)
+        words = described_accuracy(solution.problem, accuracy, solution.tolerance)
+        if not accuracy <= solution.tolerance:
+            line = f"FAILED: the status VERIFIED agrees with what is proved: {words}"
+            return Check("refused", check.claim, (*check.details, line))
+        check = _with(check, [f"proved: {words}"])
+    else:
+        check = _with(check, _accuracy_lines(certificate))
+    remember(certificate, check)
+    return check
+
+
+def _verify_findings(findings: Iterable[Finding], outsiders: Outsiders) -> Check:
+    """Check every certificate, and that no rule says another verdict than its certificate."""
+    lines: list[str] = []
+    claims: list[str] = []
+    outcomes = set()
+    for finding in findings:
+        if finding.certificate is None:
+            continue
+        check = _check(finding.certificate, outsiders)
+        lines.append(f"{_headed(finding)}: {check.claim}")
+        lines += [f"  {line}" for line in check.details]
+        if check.outcome != "refused":
+            check = _agreeing(finding, check)
+            lines += [f"  {line}" for line in check.details[-1:]]
+        if check.outcome == "refused":
+            return Check("refused", "every certificate holds", tuple(lines))
+        claims.append(check.claim)
+        outcomes.add(check.outcome)
+    if not claims:
+        return Check("refused", "nothing", ("FAILED: there is a certificate to check",))
+    outcome = "relies on" if "relies on" in outcomes else "accepted"
+    lines.append(
+        f"{len(claims)} certificates checked; messages, values and places of findings are not"
+    )
+    return Check(outcome, _joined(claims), tuple(lines))
+
+
+def _headed(finding: Finding) -> str:
+    rule, where = printable(finding.rule, 60), printable(finding.where, 60)
+    return f"{rule} (place, not checked: {where})"
+
+
+def _joined(claims: list[str]) -> str:
+    return claims[0] if len(claims) == 1 else f"each of {len(claims)} claims, listed below"
+
+
+def _agreeing(finding: Finding, check: Check) -> Check:
+    steps = Steps()
+    try:
+        require_agreement(finding, steps)
+    except Exception:
+        return Check("refused", check.claim, tuple(steps.lines))
+    return Check(check.outcome, check.claim, tuple(steps.lines))
