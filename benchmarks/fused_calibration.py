@@ -22,7 +22,7 @@ from scipy.optimize import nnls
 from sparseopt_kronecker import fused_chain
 
 import sparseopt as so
-from sparseopt.kronecker.product import random_product
+from sparseopt.tools.random_products import random_product
 
 KINDS = {"real": (np.float32, np.float64), "complex": (np.complex64, np.complex128)}
 SIZES = {"one": (1,), "many": (2, 5, 8, 16, 20, 32, 64, 128, 512)}

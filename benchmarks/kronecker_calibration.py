@@ -1,6 +1,6 @@
 # %% [markdown]
 # Which method multiplies a Kronecker-sparse factor fastest? Every method is timed on a grid of
-# patterns, batches and dtypes, the prediction of `sparseopt.kronecker.multiplication` is fitted to
+# patterns, batches and dtypes, the prediction of `sparseopt_kronecker.multiplication` is fitted to
 # the times by non-negative least squares of the relative error, and the module
 # `multiplication_costs.py` is written. The regret printed at the end is measured time of the
 # chosen method over that of the best one.
@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 from scipy.optimize import nnls
+from sparseopt_kronecker.multiplication import _features, _strided
 
 import sparseopt as so
-from sparseopt.kronecker.multiplication import _features, _strided
 
 METHODS = ("matmul", "gathered", "csr", "dense")
 SIZES = {"one": (1,), "few": (2, 4, 8), "many": (16, 64, 128, 512)}
@@ -124,7 +124,7 @@ lines = [f"    {key!r}: {value!r},".replace("'", '"') for key, value in table.it
 text = (
     '"""Measured coefficients of the multiplication\'s cost model; microseconds per count.\n\n'
     "Made by ``benchmarks/kronecker_calibration.py --write``; what the seven counts are stands in\n"
-    '`sparseopt.kronecker.multiplication._features`.\n"""\n\n'
+    '`sparseopt_kronecker.multiplication._features`.\n"""\n\n'
     "COEFFICIENTS: dict[tuple[str, str, str], tuple[float, ...]] = {\n" + "\n".join(lines) + "\n}\n"
 )
 if arguments.write:

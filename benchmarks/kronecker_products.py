@@ -34,7 +34,7 @@ import scipy.fft
 import torch
 
 import sparseopt as so
-from sparseopt.kronecker.product import random_product
+from sparseopt.tools.random_products import random_product
 
 Work = Callable[[], Any]
 PATTERNS = [

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 import sparseopt as so
-from sparseopt.network.network import Network
-from sparseopt.network.operator import Operator
+from sparseopt.networks.network import Network
+from sparseopt.networks.operator import Operator
 
 NETWORKS = Path(__file__).parent / "networks"
 

@@ -9,7 +9,8 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from sparseopt.choosing import discovery as _registry
+from sparseopt.choosing import discovery as _discovery
+from sparseopt.choosing.wiring import fill_seams as _fill_seams
 
 
 def _homes(stub: str) -> dict[str, str]:
@@ -21,6 +22,8 @@ def _homes(stub: str) -> dict[str, str]:
 
 _HOMES = _homes(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
 
+_fill_seams()
+
 __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
@@ -31,7 +34,7 @@ def __getattr__(name: str) -> Any:
     if home.startswith("sparseopt."):
         value = getattr(importlib.import_module(home), name)
     else:  # of a plugin, such as a torch layer: where its library is absent, it says the remedy
-        value = _registry.tool(name)
+        value = _discovery.tool(name)
     globals()[name] = value
     return value
 

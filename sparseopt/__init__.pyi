@@ -10,12 +10,15 @@ from sparseopt_kronecker.kronecker_linear import (
     KroneckerLinear as KroneckerLinear,
 )
 
+from sparseopt.butterfly.architecture import Architecture as Architecture
 from sparseopt.butterfly.certificate import ButterflyCertificate as ButterflyCertificate
+from sparseopt.butterfly.pattern import KroneckerPattern as KroneckerPattern
 from sparseopt.butterfly.permuted import PermutedKroneckerProduct as PermutedKroneckerProduct
 from sparseopt.butterfly.permuted_certificate import (
     PermutedButterflyCertificate as PermutedButterflyCertificate,
 )
 from sparseopt.butterfly.problem import ButterflyFactorization as ButterflyFactorization
+from sparseopt.butterfly.product import KroneckerProduct as KroneckerProduct
 from sparseopt.choosing.analysis import analyze as analyze
 from sparseopt.choosing.discovery import (
     analyzers as analyzers,
@@ -55,7 +58,6 @@ from sparseopt.closedness.problem import (
     Closedness as Closedness,
     ClosednessVerdict as ClosednessVerdict,
 )
-from sparseopt.closedness.windows import lu_window_count as lu_window_count
 from sparseopt.interface.analyzer import Analyzer as Analyzer
 from sparseopt.interface.certificate import (
     Certificate as Certificate,
@@ -90,69 +92,71 @@ from sparseopt.interface.verdict import (
     Refused as Refused,
     Unavailable as Unavailable,
 )
+from sparseopt.inverse.certificate import DualityGapCertificate as DualityGapCertificate
+from sparseopt.inverse.coefficients import Coefficients as Coefficients
+from sparseopt.inverse.penalty import L1 as L1, GroupL1 as GroupL1, Penalty as Penalty
+from sparseopt.inverse.problem import SparseRegression as SparseRegression
 from sparseopt.judging.serialization import from_json as from_json, to_json as to_json
 from sparseopt.judging.verifying import verify as verify
-from sparseopt.kronecker.architecture import Architecture as Architecture
-from sparseopt.kronecker.pattern import KroneckerPattern as KroneckerPattern
-from sparseopt.kronecker.product import KroneckerProduct as KroneckerProduct
-from sparseopt.network.loading import load_network as load_network
-from sparseopt.network.network import Network as Network
-from sparseopt.pathlifting.counts import path_count as path_count
-from sparseopt.pathlifting.generalization import (
+from sparseopt.networks.network import Network as Network
+from sparseopt.pathnorm.lipschitz import (
+    LipschitzBound as LipschitzBound,
+    LipschitzCertificate as LipschitzCertificate,
+    LipschitzValue as LipschitzValue,
+)
+from sparseopt.pathnorm.path_cost import (
+    PathCost as PathCost,
+    PathCostCertificate as PathCostCertificate,
+    PathCosts as PathCosts,
+)
+from sparseopt.pathnorm.path_distance import (
+    PathDistance as PathDistance,
+    PathDistanceCertificate as PathDistanceCertificate,
+    PathDistanceValue as PathDistanceValue,
+)
+from sparseopt.pathnorm.path_norm import (
+    PathNorm as PathNorm,
+    PathNormCertificate as PathNormCertificate,
+    PathNormValue as PathNormValue,
+)
+from sparseopt.pathnorm.path_table import path_table as path_table
+from sparseopt.supports.certificate import FixedSupportCertificate as FixedSupportCertificate
+from sparseopt.supports.factors import SupportedFactors as SupportedFactors
+from sparseopt.supports.problem import FixedSupportFactorization as FixedSupportFactorization
+from sparseopt.tools.drawing import draw as draw
+from sparseopt.tools.generalization import (
     PoolingShape as PoolingShape,
     bound_factor as bound_factor,
     generalization_bound as generalization_bound,
     pooling_shape as pooling_shape,
 )
-from sparseopt.pathlifting.lifting import PathLifting as PathLifting, path_lifting as path_lifting
-from sparseopt.pathlifting.lipschitz import (
-    LipschitzBound as LipschitzBound,
-    LipschitzCertificate as LipschitzCertificate,
-    LipschitzValue as LipschitzValue,
-)
-from sparseopt.pathlifting.metric import (
-    PathDistance as PathDistance,
-    PathDistanceCertificate as PathDistanceCertificate,
-    PathDistanceValue as PathDistanceValue,
-)
-from sparseopt.pathlifting.pathcost import (
-    PathCost as PathCost,
-    PathCostCertificate as PathCostCertificate,
-    PathCosts as PathCosts,
-)
-from sparseopt.pathlifting.pathnorm import (
-    PathNorm as PathNorm,
-    PathNormCertificate as PathNormCertificate,
-    PathNormValue as PathNormValue,
-)
-from sparseopt.pathlifting.sensitivity import path_table as path_table
-from sparseopt.pruning.one_shot import (
+from sparseopt.tools.lifting import PathLifting as PathLifting, path_lifting as path_lifting
+from sparseopt.tools.lu_windows import lu_window_count as lu_window_count
+from sparseopt.tools.path_counts import path_count as path_count
+from sparseopt.tools.pruning.one_shot import (
     PrunedTensor as PrunedTensor,
     Pruning as Pruning,
     prune as prune,
 )
-from sparseopt.pruning.supports import PairVerdict as PairVerdict, pair_verdicts as pair_verdicts
-from sparseopt.recovery.certificate import DualityGapCertificate as DualityGapCertificate
-from sparseopt.recovery.coefficients import Coefficients as Coefficients
-from sparseopt.recovery.penalty import L1 as L1, GroupL1 as GroupL1, Penalty as Penalty
-from sparseopt.recovery.problem import SparseRegression as SparseRegression
-from sparseopt.rescaling.balance import (
+from sparseopt.tools.pruning.supports import (
+    PairVerdict as PairVerdict,
+    pair_verdicts as pair_verdicts,
+)
+from sparseopt.tools.reading.loading import load_network as load_network
+from sparseopt.tools.rescaling.balance import (
     Balance as Balance,
     canonical_factors as canonical_factors,
     canonicalize as canonicalize,
     neural_balance as neural_balance,
 )
-from sparseopt.rescaling.equivalence import (
+from sparseopt.tools.rescaling.equivalence import (
     RescalingEquivalence as RescalingEquivalence,
     are_rescaling_equivalent as are_rescaling_equivalent,
 )
-from sparseopt.rescaling.factors import random_factors as random_factors, rescale as rescale
-from sparseopt.rescaling.groups import RescalingGroups as RescalingGroups
-from sparseopt.sparse_training import (
+from sparseopt.tools.rescaling.factors import random_factors as random_factors, rescale as rescale
+from sparseopt.tools.rescaling.groups import RescalingGroups as RescalingGroups
+from sparseopt.training.sparse_training import (
     SparseTraining as SparseTraining,
     TrainingCertificate as TrainingCertificate,
     TrainingVerdict as TrainingVerdict,
 )
-from sparseopt.supports.certificate import FixedSupportCertificate as FixedSupportCertificate
-from sparseopt.supports.factors import SupportedFactors as SupportedFactors
-from sparseopt.supports.problem import FixedSupportFactorization as FixedSupportFactorization

@@ -41,9 +41,10 @@ def test_solver(item: Registered) -> None:
 def subjects(tag: str) -> list[object]:
     """Return subjects of an analyzer."""
     if tag == "sparseopt:Network":
-        from sparseopt.network.linear import Dense
-        from sparseopt.network.network import Network, Node
-        from sparseopt.network.operator import Input, Relu
+        from sparseopt.networks.linear import Dense
+        from sparseopt.networks.network import Network
+        from sparseopt.networks.node import Node
+        from sparseopt.networks.operator import Input, Relu
 
         def mlp(first: list[list[float]], second: list[list[float]]) -> Network:
             nodes = (

@@ -50,9 +50,9 @@ def solutions() -> Iterator[so.Solution]:
 
 
 def _small(network: so.Network) -> so.Network:
-    from sparseopt.network.linear import Dense
-    from sparseopt.network.network import chain
-    from sparseopt.network.operator import Relu
+    from sparseopt.networks.linear import Dense
+    from sparseopt.networks.network import chain
+    from sparseopt.networks.operator import Relu
 
     return chain(
         (2,),

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.closedness.branch import Branch
-from sparseopt.closedness.cases import clear, pivot, vanishes
-from sparseopt.closedness.masked import Masked, ReductionError
-from sparseopt.closedness.polynomials import (
+from sparseopt.closedness.proofs.branch import Branch
+from sparseopt.closedness.proofs.cases import clear, pivot, vanishes
+from sparseopt.closedness.proofs.observed import Masked, ReductionError
+from sparseopt.closedness.proofs.polynomials import (
     Polynomial,
     Variable,
     is_product,

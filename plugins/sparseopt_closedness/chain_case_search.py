@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.closedness.branch import Branch, Factor
-from sparseopt.closedness.chain_cases import chain_support, product
-from sparseopt.closedness.polynomials import (
+from sparseopt.closedness.proofs.branch import Branch, Factor
+from sparseopt.closedness.proofs.chain_cases import chain_support, product
+from sparseopt.closedness.proofs.polynomials import (
     ONE,
     Polynomial,
     Variable,

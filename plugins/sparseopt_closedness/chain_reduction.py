@@ -15,7 +15,7 @@ from sparseopt.closedness.chains import (
     ShortenedChainCertificate,
     shorten,
 )
-from sparseopt.closedness.masked import covered, start
+from sparseopt.closedness.proofs.observed import covered, start
 from sparseopt_closedness.chain_case_search import cases_of_chain
 from sparseopt_closedness.reduction import reduce_state
 

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.closedness.exclusion import Matrix
-from sparseopt.closedness.masked import Masked, rank_modulo, tangent_map
+from sparseopt.closedness.proofs.exclusion import Matrix
+from sparseopt.closedness.proofs.observed import Masked, rank_modulo, tangent_map
 from sparseopt.judging.exact import PRIME, eliminate, eliminate_modulo, residues
 from sparseopt_closedness.exclusion_search import ExclusionSearch
 from sparseopt_closedness.masked_windows import Limit

@@ -1,7 +1,7 @@
 """Search for a proof that a matrix is no product with given supports.
 
-The proof is a tree of the rules of `sparseopt.closedness.exclusion`, found by a depth-first search:
-what is forced is written down first, then minors are looked at, then a variable is split.
+The proof is a tree of the rules of `sparseopt.closedness.proofs.exclusion`, found by a depth-first
+search: what is forced is written down first, then minors are looked at, then a variable is split.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.closedness.exclusion import Exclusion, Matrix, has_constant_determinant, rank
-from sparseopt.closedness.masked import Masked
+from sparseopt.closedness.proofs.exclusion import Exclusion, Matrix, has_constant_determinant, rank
+from sparseopt.closedness.proofs.observed import Masked
 
 Variable = tuple[Any, ...]
 MOST_MINORS = 2000

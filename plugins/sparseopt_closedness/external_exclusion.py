@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import sparseopt as so
-from sparseopt.closedness.exclusion import Matrix
 from sparseopt.closedness.external import ExternalExclusionCertificate, smtlib
-from sparseopt.closedness.masked import Masked, start
+from sparseopt.closedness.proofs.exclusion import Matrix
+from sparseopt.closedness.proofs.observed import Masked, start
 from sparseopt_closedness.curves import CurveSearch, Effort
 from sparseopt_closedness.limit_curves import LimitCurves, fits, not_closed
 from sparseopt_closedness.masked_windows import Limit

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.closedness.branch import Branch, Factor, bordered, is_generic
-from sparseopt.closedness.masked import Masked
-from sparseopt.closedness.polynomials import (
+from sparseopt.closedness.proofs.branch import Branch, Factor, bordered, is_generic
+from sparseopt.closedness.proofs.observed import Masked
+from sparseopt.closedness.proofs.polynomials import (
     ONE,
     Polynomial,
     Variable,

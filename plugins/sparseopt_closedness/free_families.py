@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.closedness.masked import Masked
+from sparseopt.closedness.proofs.observed import Masked
 
 LARGEST_FAMILY = 4
 LARGEST_DETERMINED = 10_000

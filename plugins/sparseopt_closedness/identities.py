@@ -17,8 +17,8 @@ from sympy.polys.domains import QQ
 from sympy.polys.orderings import grevlex
 from sympy.polys.rings import PolyRing
 
-from sparseopt.closedness.exclusion import Exclusion
-from sparseopt.closedness.polynomials import (
+from sparseopt.closedness.proofs.exclusion import Exclusion
+from sparseopt.closedness.proofs.polynomials import (
     ONE,
     Polynomial,
     Variable,
@@ -98,7 +98,7 @@ def combine_to_one(
 
     Parameters
     ----------
-    equations : sequence of polynomials, see `sparseopt.closedness.polynomials`
+    equations : sequence of polynomials, see `sparseopt.closedness.proofs.polynomials`
     budget : int
         Largest number of reduction steps.
     tick : callable
@@ -198,7 +198,7 @@ def value_factors(
 def identity_of(
     rules: Exclusion, budget: int, tick: Callable[[], None] = lambda: None
 ) -> list[Any] | None:
-    """Return the leaf ``["identity", ...]`` of `sparseopt.closedness.exclusion`, or None.
+    """Return the leaf ``["identity", ...]`` of `sparseopt.closedness.proofs.exclusion`, or None.
 
     Parameters
     ----------

@@ -10,8 +10,8 @@ from typing import Any
 
 import sparseopt as so
 from sparseopt.closedness.closed import ReducedClosedCertificate
-from sparseopt.closedness.masked import Masked, start
 from sparseopt.closedness.not_closed import NotClosedCertificate
+from sparseopt.closedness.proofs.observed import Masked, start
 from sparseopt_closedness.case_search import CaseEffort, close_by_cases
 from sparseopt_closedness.curves import CurveSearch, Effort, Submersion
 from sparseopt_closedness.free_families import evidence_of

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.closedness.masked import Masked
+from sparseopt.closedness.proofs.observed import Masked
 from sparseopt_closedness.lu_pattern import differing_rows
 
 ONE = Fraction(1)

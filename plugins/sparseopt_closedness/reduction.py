@@ -7,7 +7,7 @@ from typing import Any
 
 import sparseopt as so
 from sparseopt.closedness.closed import ReducedClosedCertificate, first_incomparable
-from sparseopt.closedness.masked import Masked, components, is_full, start
+from sparseopt.closedness.proofs.observed import Masked, components, is_full, start
 from sparseopt_closedness.free_families import free_families
 
 LARGEST_SIZE = 2_000_000
@@ -65,7 +65,7 @@ def reduce_state(
 
 @dataclass(frozen=True)
 class Reduction(so.Solver[so.Closedness]):
-    """Closed by the theorems in `sparseopt.closedness.masked`; decides nothing else."""
+    """Closed by the theorems in `sparseopt.closedness.proofs.observed`; decides nothing else."""
 
     def accepts(self, problem: so.Closedness) -> so.Accepted | so.Refused:
         """Take pairs of moderate size."""

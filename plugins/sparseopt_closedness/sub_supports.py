@@ -7,7 +7,7 @@ from itertools import combinations, islice, product
 
 import numpy as np
 
-from sparseopt.closedness.masked import Masked
+from sparseopt.closedness.proofs.observed import Masked
 
 LARGEST_DRAWN = 5
 """Largest number of rows or columns of a random sub-support."""

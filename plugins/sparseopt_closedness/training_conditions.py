@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import sparseopt as so
-from sparseopt.sparse_training import SparseTraining, TrainingCertificate, TrainingVerdict
+from sparseopt.training.sparse_training import SparseTraining, TrainingCertificate, TrainingVerdict
 
 
 @dataclass(frozen=True)

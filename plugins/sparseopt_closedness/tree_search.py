@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.closedness.branch import Branch
-from sparseopt.closedness.polynomials import (
+from sparseopt.closedness.proofs.branch import Branch
+from sparseopt.closedness.proofs.polynomials import (
     Polynomial,
     Variable,
     coefficients,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from sparseopt.interface.context import Context
-from sparseopt.recovery.certificate import DualityGapCertificate
-from sparseopt.recovery.coefficients import Coefficients
-from sparseopt.recovery.problem import SparseRegression
-from sparseopt.recovery.scaling import ScaledProblem
+from sparseopt.inverse.certificate import DualityGapCertificate
+from sparseopt.inverse.coefficients import Coefficients
+from sparseopt.inverse.problem import SparseRegression
+from sparseopt.inverse.scaling import ScaledProblem
 
 AIM = 1e-14
 """Relative gap at which a search ends unless less was asked for."""

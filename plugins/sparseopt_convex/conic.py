@@ -14,10 +14,10 @@ import numpy as np
 import scipy.sparse
 
 from sparseopt import Accepted, Context, Inconclusive, Refused, Solver, TimeLimitReached
-from sparseopt.recovery.certificate import DualityGapCertificate
-from sparseopt.recovery.coefficients import Coefficients
-from sparseopt.recovery.problem import SparseRegression
-from sparseopt.recovery.scaling import NO_NORM, ScaledProblem
+from sparseopt.inverse.certificate import DualityGapCertificate
+from sparseopt.inverse.coefficients import Coefficients
+from sparseopt.inverse.problem import SparseRegression
+from sparseopt.inverse.scaling import NO_NORM, ScaledProblem
 from sparseopt_convex.refinement import refine
 
 
@@ -125,7 +125,7 @@ class Cvxpy(Solver[SparseRegression]):
         self, problem: SparseRegression, context: Context
     ) -> tuple[Coefficients, DualityGapCertificate]:
         """Run the engine on unit columns and refine its primal and dual solution."""
-        scaled = ScaledProblem(problem)
+        scaled = problem.scaled()
         context.check_time("stating the cone program")
         exponents = _unit_exponents(scaled)
         program = _cone_program(scaled, exponents)

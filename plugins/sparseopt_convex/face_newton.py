@@ -17,8 +17,8 @@ import scipy.linalg
 import scipy.sparse
 
 from sparseopt.interface.context import Context
-from sparseopt.recovery.building import best_multiple
-from sparseopt.recovery.penalty import Blocks
+from sparseopt.inverse.building import best_multiple
+from sparseopt.inverse.penalty import Blocks
 from sparseopt_convex.work import PRODUCT, begin
 
 _RIDGE = 1e-15

@@ -7,11 +7,11 @@ import scipy.linalg
 
 from sparseopt.interface.context import Context
 from sparseopt.interface.errors import TimeLimitReached
-from sparseopt.recovery.certificate import DualityGapCertificate
-from sparseopt.recovery.coefficients import Coefficients
-from sparseopt.recovery.penalty import Blocks
-from sparseopt.recovery.problem import SparseRegression
-from sparseopt.recovery.scaling import NO_NORM, ScaledProblem
+from sparseopt.inverse.certificate import DualityGapCertificate
+from sparseopt.inverse.coefficients import Coefficients
+from sparseopt.inverse.penalty import Blocks
+from sparseopt.inverse.problem import SparseRegression
+from sparseopt.inverse.scaling import NO_NORM
 from sparseopt_convex.best import Best
 from sparseopt_convex.joint_rounding import rounded_jointly
 from sparseopt_convex.precise import DEPENDENT, MOST_ENTRIES, Face, add
@@ -31,7 +31,7 @@ def least_squares(
     m, n = problem.shape
     # The proof and its check take about as long again.
     begin(context, 2.5 * SINGULAR_VALUES * m * n * min(m, n), "a singular value decomposition")
-    scaled = ScaledProblem(problem)
+    scaled = problem.scaled()
     dense, norms = scaled.dense(), scaled.column_norm_bounds()
     best = Best(problem, scaled, context)
     units = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > NO_NORM)

@@ -22,9 +22,9 @@ import scipy.linalg
 import scipy.sparse
 
 from sparseopt.interface.context import Context
+from sparseopt.inverse.duality import DualityGap
+from sparseopt.inverse.penalty import Blocks
 from sparseopt.judging.rounding import row_dots
-from sparseopt.recovery.duality import DualityGap
-from sparseopt.recovery.penalty import Blocks
 from sparseopt_convex.work import DOUBLED_PRODUCT, PIVOTED_QR, begin
 
 MOST_ENTRIES = 2**24

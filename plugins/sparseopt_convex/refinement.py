@@ -17,12 +17,12 @@ import scipy.sparse
 
 from sparseopt.interface.context import Context
 from sparseopt.interface.errors import TimeLimitReached
-from sparseopt.recovery.building import best_multiple
-from sparseopt.recovery.certificate import DualityGapCertificate
-from sparseopt.recovery.coefficients import Coefficients
-from sparseopt.recovery.duality import DualityGap
-from sparseopt.recovery.problem import SparseRegression
-from sparseopt.recovery.scaling import NO_NORM, ScaledProblem
+from sparseopt.inverse.building import best_multiple
+from sparseopt.inverse.certificate import DualityGapCertificate
+from sparseopt.inverse.coefficients import Coefficients
+from sparseopt.inverse.duality import DualityGap
+from sparseopt.inverse.problem import SparseRegression
+from sparseopt.inverse.scaling import NO_NORM
 from sparseopt_convex.best import AIM, Best
 from sparseopt_convex.face_newton import Subproblem
 from sparseopt_convex.joint_rounding import rounded_jointly
@@ -53,7 +53,7 @@ class Refinement:
         asked = AIM if context.tolerance is None else context.tolerance
         # What is asked by default costs little more to exceed: the last steps gain many digits.
         self._aim = 0.99 * asked if asked > (problem.default_tolerance or 0.0) else AIM
-        self.scaled = ScaledProblem(problem)
+        self.scaled = problem.scaled()
         design = self.scaled.design
         self._columns = design.tocsc() if scipy.sparse.issparse(design) else design
         blocks = self.scaled.blocks
@@ -263,7 +263,7 @@ def _come_down(problem: SparseRegression, ratio: float, best: Best, context: Con
 
 def _critical_ratio(problem: SparseRegression) -> float:
     """Return the strength from which on the model is empty over the strength of the problem."""
-    scaled = ScaledProblem(problem)
+    scaled = problem.scaled()
     norms = scaled.blocks.norms(scaled.correlation(scaled.target))
     return float((norms / scaled.limits).max())
 

@@ -11,11 +11,11 @@ import numpy as np
 import scipy.sparse
 
 from sparseopt import Accepted, Context, Refused, Solver
-from sparseopt.recovery.certificate import DualityGapCertificate
-from sparseopt.recovery.coefficients import Coefficients
-from sparseopt.recovery.penalty import L1
-from sparseopt.recovery.problem import SparseRegression
-from sparseopt.recovery.scaling import ScaledProblem, largest_entry
+from sparseopt.inverse.certificate import DualityGapCertificate
+from sparseopt.inverse.coefficients import Coefficients
+from sparseopt.inverse.penalty import L1
+from sparseopt.inverse.problem import SparseRegression
+from sparseopt.inverse.scaling import largest_entry
 from sparseopt_convex.refinement import refine
 
 
@@ -64,7 +64,7 @@ class ScikitLearn(Solver[SparseRegression]):
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import Lasso
 
-        scaled = ScaledProblem(problem)
+        scaled = problem.scaled()
         exponent = math.frexp(largest_entry(scaled.design))[1]
         design = _as_sklearn_takes(scaled.design, exponent).astype(problem.design.dtype, copy=False)
         # Under a time limit it runs a few sweeps at a time, each from where the last ones ended.

@@ -8,10 +8,10 @@ import numpy as np
 import scipy.sparse
 
 from sparseopt import Accepted, Context, Refused, Solver
-from sparseopt.recovery.certificate import DualityGapCertificate
-from sparseopt.recovery.coefficients import Coefficients
-from sparseopt.recovery.least_squares import DENSE_LIMIT
-from sparseopt.recovery.problem import SparseRegression
+from sparseopt.inverse.certificate import DualityGapCertificate
+from sparseopt.inverse.coefficients import Coefficients
+from sparseopt.inverse.least_squares import DENSE_LIMIT
+from sparseopt.inverse.problem import SparseRegression
 from sparseopt_convex.least_squares import least_squares
 from sparseopt_convex.refinement import refine
 

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 import sparseopt as so
-from sparseopt.kronecker.splitting import (
+from sparseopt.butterfly.splitting import (
     from_left_blocks,
     from_right_blocks,
     left_blocks,

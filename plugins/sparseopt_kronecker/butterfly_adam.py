@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sparseopt as so
-from sparseopt.kronecker.splitting import merge_all
+from sparseopt.butterfly.splitting import merge_all
 from sparseopt_kronecker.descent import Factors, Task, Watch, best_of
 
 

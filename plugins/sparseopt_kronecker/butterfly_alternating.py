@@ -1,7 +1,7 @@
 """Alternating least squares on the factors of a chainable architecture.
 
 Fix all factors but X_j. Let L be the product of those before it and R that of those after. In the
-block form of `sparseopt.kronecker.splitting`, applied at both cuts, the target falls apart into
+block form of `sparseopt.butterfly.splitting`, applied at both cuts, the target falls apart into
 blocks B, and the product into ``U X W`` with U a block of L, X one of X_j, of shape r_(j-1) x r_j,
 and W a block of R; every entry of X_j stands in exactly one of these blocks. So the least-squares
 problem of one factor is one independent problem per small block, solved by ``U^+ B W^+``.
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import sparseopt as so
-from sparseopt.kronecker.splitting import (
+from sparseopt.butterfly.splitting import (
     from_left_blocks,
     from_right_blocks,
     left_blocks,

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
+from sparseopt.butterfly.splitting import lift
 from sparseopt.judging.scaling import exponent_of, largest_part, times_power
-from sparseopt.kronecker.splitting import lift
 from sparseopt_kronecker.memory import require_memory
 
 Watch = Callable[[float, float], None]

@@ -7,10 +7,10 @@ from functools import partial
 
 import numpy as np
 
-from sparseopt.kronecker.multiplication import merged_pattern, merged_values
-from sparseopt.kronecker.pattern import KroneckerPattern
+from sparseopt.butterfly.pattern import KroneckerPattern
 from sparseopt_kronecker.fused_costs import COEFFICIENTS
 from sparseopt_kronecker.fused_kernels import VECTOR, blocks, vector
+from sparseopt_kronecker.multiplication import merged_pattern, merged_values
 
 Run = tuple[tuple[KroneckerPattern, ...], tuple[np.ndarray, ...]]
 Work = Callable[..., np.ndarray]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sparseopt as so
-from sparseopt.kronecker.splitting import permute
+from sparseopt.butterfly.splitting import permute
 from sparseopt_kronecker.balanced import balanced
 from sparseopt_kronecker.hierarchy import Standard, factorize, require_options
 

@@ -9,7 +9,7 @@ A level. The rest R has rows (j, t) with j < b and t < d, and columns (g, k) wit
 of the next pattern and k < c. Block (t, g) is the b x c matrix of entries (., t, g, .). Its best
 rank-r approximation U W gives the factor ``X[i, j, s r + rho, t] = U[j, rho]`` with g = (i, s), and
 the next R has rows (rho, t): the same rows (j', t') of the next level, without moving anything.
-See `sparseopt.kronecker.splitting` for the general index map.
+See `sparseopt.butterfly.splitting` for the general index map.
 
 W = U^H B with orthonormal U leaves a residual of squared norm |B|^2 - |W|^2, and the residuals of
 all levels are orthogonal, so their squares add up to the squared error.
@@ -26,8 +26,8 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.butterfly.expansion import split_work
+from sparseopt.butterfly.splitting import lift, permute
 from sparseopt.butterfly.target import CHUNK
-from sparseopt.kronecker.splitting import lift, permute
 
 BOUNDS = ("auto", "always", "never")
 ORDERS = ("left_to_right", "balanced")

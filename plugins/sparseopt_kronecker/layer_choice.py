@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 import sparseopt as so
-from sparseopt.butterfly.selection import architecture_front
-from sparseopt.kronecker.splitting import to_blocks
+from sparseopt.butterfly.splitting import to_blocks
+from sparseopt.tools.selection import architecture_front
 
 _MOST_SUMS = 4096
 

@@ -103,6 +103,11 @@ MANIFEST = Manifest(
             remedy="pip install 'sparseopt[kronecker]'",
         ),
         ToolEntry(
+            name="Multiplication",
+            path="sparseopt_kronecker.multiplication:Multiplication",
+            summary="multiplication by a Kronecker-sparse product, method by method",
+        ),
+        ToolEntry(
             name="FusedChain",
             path="sparseopt_kronecker.fused_chain:FusedChain",
             summary="compiled multiplication that KroneckerProduct.accelerated() plans with",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 import sparseopt as so
-from sparseopt.kronecker.multiplication import merged_pattern
+from sparseopt_kronecker.multiplication import merged_pattern
 
 # Microseconds of forward and backward, float32, one thread, by ``benchmarks/kronecker_linear.py
 # --calibrate``: per factor applied, per block, per KiB of values, per KiB of operand and result,

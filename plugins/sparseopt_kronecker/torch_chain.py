@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 
 import sparseopt as so
-from sparseopt.kronecker.multiplication import merged_pattern
+from sparseopt_kronecker.multiplication import merged_pattern
 
 Numbers = tuple[int, int, int, int]
 
@@ -96,7 +96,7 @@ def merged(factors: Sequence[torch.Tensor], group: Group) -> torch.Tensor:
 
 def _merge(x: torch.Tensor, y: torch.Tensor, merge: Merge) -> torch.Tensor:
     """Return the values of a product, blockwise; the index map is that of
-    `sparseopt.kronecker.splitting`."""
+    `sparseopt.butterfly.splitting`."""
     (a1, b1, c1, d1), (a2, _, c2, d2) = merge.left, merge.right
     q, p, rank = a2 // a1, d1 // d2, a1 * c1 // a2
     left = x.reshape(a1, b1, q, rank, p, d2).permute(0, 2, 4, 5, 1, 3)

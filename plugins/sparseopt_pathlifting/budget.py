@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import sparseopt as so
 from sparseopt.judging import limits
-from sparseopt.network.linear import Conv, ConvTranspose, Dense
+from sparseopt.networks.linear import Conv, ConvTranspose, Dense
 
 MOST_AXES = 32
 """Axes of a value."""

@@ -15,11 +15,12 @@ from functools import cached_property
 
 import numpy as np
 
-from sparseopt.network.linear import Conv, Scale
-from sparseopt.network.network import Network, Node
-from sparseopt.network.operator import Add, Concat, Operator, Permute, Relu
-from sparseopt.network.parameters import Shape
-from sparseopt.network.window import MaxPool, Resample
+from sparseopt.networks.linear import Conv, Scale
+from sparseopt.networks.network import Network
+from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Add, Concat, Operator, Permute, Relu
+from sparseopt.networks.parameters import Shape
+from sparseopt.networks.window import MaxPool, Resample
 
 # More combinations than this along an axis are not worth their bookkeeping.
 _MOST = 16

@@ -6,12 +6,13 @@ import math
 
 import numpy as np
 
-from sparseopt.network.linear import Conv, ConvTranspose, Dense, Scale
-from sparseopt.network.network import Network, Node
-from sparseopt.network.operator import Operator
-from sparseopt.network.parameters import Shape
-from sparseopt.network.window import MaxPool, RankPool, Resample
-from sparseopt.pathlifting.residues import is_prime
+from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Scale
+from sparseopt.networks.network import Network
+from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Operator
+from sparseopt.networks.parameters import Shape
+from sparseopt.networks.window import MaxPool, RankPool, Resample
+from sparseopt.pathnorm.residues import is_prime
 from sparseopt_pathlifting.passes import power_sums
 from sparseopt_pathlifting.runs import Runs, propagate
 

@@ -11,10 +11,11 @@ import math
 
 import numpy as np
 
-from sparseopt.network.network import Network, Node
-from sparseopt.network.operator import Operator, unchecked
-from sparseopt.network.parameters import cast
-from sparseopt.pathlifting.powers import Powers
+from sparseopt.networks.network import Network
+from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Operator, unchecked
+from sparseopt.networks.parameters import cast
+from sparseopt.pathnorm.powers import Powers
 from sparseopt_pathlifting.path_costs import Scaled, added, aligned, scaled, sizes_of
 
 Pair = tuple[Scaled, Scaled]

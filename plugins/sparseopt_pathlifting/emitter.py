@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 import sparseopt as so
-from sparseopt.network.builder import NetworkBuilder
-from sparseopt.network.cells import average_map, max_window, pool_positions
-from sparseopt.network.linear import Conv, ConvTranspose, Dense
-from sparseopt.network.operator import Concat, Operator
-from sparseopt.network.window import AxisMap, MaxPool, Resample
+from sparseopt.networks.linear import Conv, ConvTranspose, Dense
+from sparseopt.networks.operator import Concat, Operator
+from sparseopt.networks.window import AxisMap, MaxPool, Resample
+from sparseopt.tools.reading.builder import NetworkBuilder
+from sparseopt.tools.reading.window_cells import average_map, max_window, pool_positions
 from sparseopt_pathlifting.budget import Budget, require_room
 
 Shape = tuple[int, ...]

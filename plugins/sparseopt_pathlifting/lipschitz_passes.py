@@ -11,9 +11,9 @@ import numpy as np
 import sparseopt as so
 from sparseopt.interface.arrays import read_only
 from sparseopt.judging.rounding import FUNCTION
-from sparseopt.pathlifting.lipschitz import dual, lipschitz_answer
-from sparseopt.pathlifting.plain import rounding_room
-from sparseopt.pathlifting.powers import Powers
+from sparseopt.pathnorm.lipschitz import dual, lipschitz_answer
+from sparseopt.pathnorm.plain import rounding_room
+from sparseopt.pathnorm.powers import Powers
 from sparseopt_pathlifting.neuron_sums import is_small, power_sums_of
 from sparseopt_pathlifting.passes import power_sums
 from sparseopt_pathlifting.scaled_layers import ScaledLayers, path_table

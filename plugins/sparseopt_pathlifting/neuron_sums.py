@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from sparseopt.network.network import Network
-from sparseopt.network.neurons import NeuronGraph
+from sparseopt.networks.network import Network
+from sparseopt.networks.neurons import NeuronGraph
 
 # Edges up to which answers are exact: for rational weights, and for floats.
 _EDGES, _FLOAT_EDGES = 100_000, 20_000

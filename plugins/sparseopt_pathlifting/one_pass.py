@@ -9,9 +9,9 @@ from fractions import Fraction
 import numpy as np
 
 import sparseopt as so
-from sparseopt.pathlifting.exact import has_exact_powers
-from sparseopt.pathlifting.plain import rounding_room
-from sparseopt.pathlifting.powers import Powers
+from sparseopt.pathnorm.exact import has_exact_powers
+from sparseopt.pathnorm.plain import rounding_room
+from sparseopt.pathnorm.powers import Powers
 from sparseopt_pathlifting.counting import path_counts
 from sparseopt_pathlifting.neuron_sums import is_small, power_sums_of
 from sparseopt_pathlifting.passes import power_sums

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 import sparseopt as so
-from sparseopt.network.linear import Conv, ConvTranspose, Dense, Scale
-from sparseopt.network.operator import Add, Concat, Permute, Relu, Reshape, Select
-from sparseopt.network.window import MaxPool, RankPool, Resample
+from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Scale
+from sparseopt.networks.operator import Add, Concat, Permute, Relu, Reshape, Select
+from sparseopt.networks.window import MaxPool, RankPool, Resample
 from sparseopt_pathlifting.one_pass import PRECISIONS, promised
 
 LAYERS = (

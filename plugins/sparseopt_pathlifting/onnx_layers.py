@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 
 import sparseopt as so
-from sparseopt.network.cells import same_padding
-from sparseopt.network.linear import Conv, ConvTranspose, Dense
+from sparseopt.networks.linear import Conv, ConvTranspose, Dense
+from sparseopt.tools.reading.window_cells import same_padding
 from sparseopt_pathlifting.emitter import Value
 from sparseopt_pathlifting.onnx_attributes import Attributes
 from sparseopt_pathlifting.onnx_graph import OnnxGraph

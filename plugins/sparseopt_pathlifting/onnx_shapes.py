@@ -10,7 +10,7 @@ import onnx
 
 import sparseopt as so
 from sparseopt.interface.printing import printable
-from sparseopt.network.cells import linear_map, nearest_map
+from sparseopt.tools.reading.window_cells import linear_map, nearest_map
 from sparseopt_pathlifting.budget import MOST_AXES, require_room
 from sparseopt_pathlifting.emitter import Value
 from sparseopt_pathlifting.onnx_attributes import Attributes

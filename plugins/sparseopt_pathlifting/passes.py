@@ -16,9 +16,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from sparseopt.network.network import Network, Node
-from sparseopt.network.semiring import LARGEST, LOG, Semiring
-from sparseopt.pathlifting.powers import Powers, split
+from sparseopt.networks.network import Network
+from sparseopt.networks.node import Node
+from sparseopt.networks.semiring import LARGEST, LOG, Semiring
+from sparseopt.pathnorm.powers import Powers, split
 from sparseopt_pathlifting import runs
 from sparseopt_pathlifting.scaled import OutOfRange, ScaledPass
 

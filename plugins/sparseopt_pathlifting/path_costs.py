@@ -10,10 +10,10 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.judging.rounding import UNIT
-from sparseopt.network.network import Node
-from sparseopt.network.operator import Operator
-from sparseopt.pathlifting.pathcost import COARSEST, no_costs, weight_names
-from sparseopt.pathlifting.plain import rounding_room
+from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Operator
+from sparseopt.pathnorm.path_cost import COARSEST, no_costs, weight_names
+from sparseopt.pathnorm.plain import rounding_room
 from sparseopt_pathlifting.one_pass import PRECISIONS
 from sparseopt_pathlifting.one_pass_torch import LAYERS
 from sparseopt_pathlifting.rationals import as_floats

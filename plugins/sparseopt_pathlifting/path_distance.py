@@ -10,7 +10,7 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.judging.rounding import float_above
-from sparseopt.pathlifting.plain import rounding_room
+from sparseopt.pathnorm.plain import rounding_room
 from sparseopt_pathlifting.difference_pass import difference
 from sparseopt_pathlifting.neuron_sums import is_small, power_sums_of
 

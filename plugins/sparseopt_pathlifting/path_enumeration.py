@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import sparseopt as so
-from sparseopt.network.neurons import NeuronGraph
-from sparseopt.pathlifting.exact import has_exact_powers
-from sparseopt.pathlifting.powers import Powers
+from sparseopt.networks.neurons import NeuronGraph
+from sparseopt.pathnorm.exact import has_exact_powers
+from sparseopt.pathnorm.powers import Powers
 from sparseopt_pathlifting.neuron_sums import is_small, power
 
 # Small enough that a refusal costs no unrolling worth mentioning.

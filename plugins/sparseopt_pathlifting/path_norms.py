@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import sparseopt as so
-from sparseopt.pathlifting.depth import DepthProfile, norms_along_depth
+from sparseopt.tools.depth import DepthProfile, norms_along_depth
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from sparseopt.pathlifting.powers import split
+from sparseopt.pathnorm.powers import split
 
 
 def as_floats(array: np.ndarray) -> tuple[np.ndarray, int]:

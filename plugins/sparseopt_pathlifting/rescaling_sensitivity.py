@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import sparseopt as so
-from sparseopt.network.layers import linear_layers
+from sparseopt.networks.layers import linear_layers
 
 
 @dataclass(frozen=True)

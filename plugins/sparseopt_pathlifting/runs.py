@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparseopt.network.linear import Conv, Scale
-from sparseopt.network.operator import Add, Concat, Operator, Permute, Relu
-from sparseopt.network.parameters import Shape
-from sparseopt.network.semiring import SUM, Semiring
-from sparseopt.network.window import AxisMap, AxisWindow, MaxPool, Resample
+from sparseopt.networks.linear import Conv, Scale
+from sparseopt.networks.operator import Add, Concat, Operator, Permute, Relu
+from sparseopt.networks.parameters import Shape
+from sparseopt.networks.semiring import SUM, Semiring
+from sparseopt.networks.window import AxisMap, AxisWindow, MaxPool, Resample
 from sparseopt_pathlifting.combos import (
     Combos,
     Wanted,

@@ -23,10 +23,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from sparseopt.network.linear import Conv
-from sparseopt.network.network import Network, Node
-from sparseopt.network.operator import Operator, Relu
-from sparseopt.network.window import Resample
+from sparseopt.networks.linear import Conv
+from sparseopt.networks.network import Network
+from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Operator, Relu
+from sparseopt.networks.window import Resample
 from sparseopt_pathlifting import runs
 from sparseopt_pathlifting.combos import Wanted, wanted_combos
 from sparseopt_pathlifting.rationals import as_floats

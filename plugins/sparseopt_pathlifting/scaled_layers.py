@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.network.network import Network, Node
-from sparseopt.network.operator import Operator
+from sparseopt.networks.network import Network
+from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Operator
 from sparseopt_pathlifting.rationals import as_floats
 
 _BATCH_ENTRIES = 1 << 24

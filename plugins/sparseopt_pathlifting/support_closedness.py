@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import sparseopt as so
-from sparseopt.network.layers import LinearPair, consecutive_linear_pairs
+from sparseopt.networks.layers import LinearPair, consecutive_linear_pairs
 
 _NOT_CLOSED = (
     "the set of products of two matrices with these supports is not closed: for some data sets "

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 import sparseopt as so
-from sparseopt.network.network import Node
-from sparseopt.pathlifting.pathcost import no_costs, weight_names
+from sparseopt.networks.node import Node
+from sparseopt.pathnorm.path_cost import no_costs, weight_names
 from sparseopt_pathlifting.torch_pass import DTYPES, Pass, Scaled, shared_memory
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.network.cells import adaptive_positions, same_padding
-from sparseopt.network.linear import Conv, ConvTranspose, Dense
+from sparseopt.networks.linear import Conv, ConvTranspose, Dense
+from sparseopt.tools.reading.window_cells import adaptive_positions, same_padding
 from sparseopt_pathlifting.emitter import Value
 from sparseopt_pathlifting.torch_graph import Call, Rule, TorchGraph, sizes
 

@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 
 import sparseopt as so
-from sparseopt.network.linear import Conv, ConvTranspose, Dense, Scale
-from sparseopt.network.network import Node
-from sparseopt.network.operator import Add, Concat, Permute, Relu, Reshape, Select
-from sparseopt.network.window import MaxPool, RankPool, Resample
-from sparseopt.pathlifting.powers import Powers
+from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Scale
+from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Add, Concat, Permute, Relu, Reshape, Select
+from sparseopt.networks.window import MaxPool, RankPool, Resample
+from sparseopt.pathnorm.powers import Powers
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 # Powers of two that a tensor may span before products of two of them leave the dtype's range.

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 import sparseopt as so
-from sparseopt.network.cells import linear_map, nearest_map
+from sparseopt.tools.reading.window_cells import linear_map, nearest_map
 from sparseopt_pathlifting.budget import require_room
 from sparseopt_pathlifting.emitter import Value
 from sparseopt_pathlifting.torch_graph import Call, Rule, TorchGraph

@@ -1,1 +1,1 @@
-"""Butterfly factorization: the nearest product of Kronecker-sparse factors, with proven bounds."""
+"""Kronecker-sparse patterns and products, and the nearest product to a matrix. Trusted."""

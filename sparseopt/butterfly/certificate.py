@@ -12,6 +12,7 @@ import numpy as np
 from sparseopt.butterfly.expansion import Comparison
 from sparseopt.butterfly.probing import FAILURE, allowance, deflation, estimate, inflation
 from sparseopt.butterfly.problem import ButterflyFactorization
+from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -25,7 +26,6 @@ from sparseopt.judging.stated import (
     require_interval,
     stated,
 )
-from sparseopt.kronecker.product import KroneckerProduct
 
 _MOST_PROBES = 4096
 

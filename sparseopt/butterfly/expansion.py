@@ -1,7 +1,7 @@
 """The blocks of a target at a cut, read once in bounded memory, and the error of a product.
 
 Grouped at a cut, a chainable product has values on a grid: block (i, s, t, l) is the b x c matrix
-at rows ``(i, ., t, l)`` and columns ``(i, s, ., l)``, see `sparseopt.kronecker.splitting`. An array
+at rows ``(i, ., t, l)`` and columns ``(i, s, ., l)``, see `sparseopt.butterfly.splitting`. An array
 is a view of such blocks, whatever its strides, and is read in the order in which it lies in memory;
 anything else is read by groups of columns. All figures are computed in double precision.
 """
@@ -16,13 +16,13 @@ from itertools import product as pairs_of
 
 import numpy as np
 
+from sparseopt.butterfly.architecture import Architecture
+from sparseopt.butterfly.product import KroneckerProduct
+from sparseopt.butterfly.splitting import left_blocks, merge_all, right_blocks
 from sparseopt.butterfly.target import CHUNK, Reader, as_double, scale_of, units_of
 from sparseopt.judging.low_rank import DistanceToRank
 from sparseopt.judging.rounding import TINY, UNIT, Figure, NormSum, gamma, sum_terms
 from sparseopt.judging.scaling import times_power
-from sparseopt.kronecker.architecture import Architecture
-from sparseopt.kronecker.product import KroneckerProduct
-from sparseopt.kronecker.splitting import left_blocks, merge_all, right_blocks
 
 # Blocks of rank one are multiplied in NumPy's own loops, whose runs should be at least this long.
 _RUN = 128

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from sparseopt.butterfly.product import KroneckerProduct, as_operator, is_operator
 from sparseopt.interface.arrays import read_only
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
-from sparseopt.kronecker.product import KroneckerProduct, as_operator, is_operator
 
 
 @json_type

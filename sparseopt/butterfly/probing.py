@@ -29,10 +29,10 @@ from functools import lru_cache
 import numpy as np
 
 from sparseopt.butterfly.problem import ButterflyFactorization
+from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.butterfly.target import Chain, Reader, as_double, is_operator
 from sparseopt.judging.rounding import TINY, UNIT, Figure, NormSum, gamma, sum_terms
 from sparseopt.judging.scaling import exponent_of, largest_part, times_power
-from sparseopt.kronecker.product import KroneckerProduct
 
 FAILURE = 1e-9
 """Probability with which a check confirms a bound that does not hold."""

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from sparseopt.butterfly.architecture import Architecture
 from sparseopt.butterfly.expansion import (
     Comparison,
     Grid,
@@ -19,6 +20,7 @@ from sparseopt.butterfly.expansion import (
     split_figure,
 )
 from sparseopt.butterfly.permuted import PermutedKroneckerProduct, permutation
+from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.butterfly.target import (
     Reader,
     accept_target,
@@ -34,8 +36,6 @@ from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
 from sparseopt.judging.rounding import Figure, NormSum, sum_of_squares
 from sparseopt.judging.scaling import exponent_of, is_safe, largest_part
-from sparseopt.kronecker.architecture import Architecture
-from sparseopt.kronecker.product import KroneckerProduct
 
 # Norms of doubles in this range are computed without scaling: no square that counts is lost.
 _SAFE_NORM = 2.0**-300, 2.0**400

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from sparseopt.butterfly.product import KroneckerProduct, apply_factor
 from sparseopt.interface.arrays import read_only, require_finite
 from sparseopt.interface.errors import ProblemError
 from sparseopt.judging.rounding import TINY, NormSum, gamma, sum_terms
 from sparseopt.judging.scaling import exponent_of, largest_part, times_power
-from sparseopt.kronecker.product import KroneckerProduct, apply_factor
 
 _FLOATS = ("float32", "float64", "complex64", "complex128")
 # Entries read at once: what is computed of them stays in the second-level cache of one core.

@@ -1,0 +1,1 @@
+"""Which solvers and analyzers there are, which one answers, and running it."""

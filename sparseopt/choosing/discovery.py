@@ -301,7 +301,7 @@ def registry() -> Registry:
     return _installed
 
 
-def _resolve_json_type(tag: str) -> None:
+def import_json_type(tag: str) -> None:
     """Import the class of a plugin that `tag` names, and no other plugin.
 
     What ships with sparseopt resolves from `sparseopt.judging.json_types` and never comes here, so
@@ -318,9 +318,6 @@ def _resolve_json_type(tag: str) -> None:
 def _plugins_of(package: str) -> list[Plugin]:
     points = importlib.metadata.entry_points(group=GROUP)
     return [_load(_source(point)) for point in points if _top_level(point.value) == package]
-
-
-serialization._resolve_foreign = _resolve_json_type
 
 
 def plugins() -> tuple[Plugin, ...]:
@@ -348,6 +345,14 @@ def analyzers() -> tuple[AnalyzerEntry, ...]:
     return tuple(item.entry for item in registry().analyzers)
 
 
+def registered_tool(name: str) -> Registered:
+    """Return the entry of a tool; AttributeError if no plugin of sparseopt's own offers it."""
+    found = next((item for item in registry().tools if item.name == name), None)
+    if found is None:
+        raise AttributeError(f"module 'sparseopt' has no attribute {name!r}")
+    return found
+
+
 def tool(name: str) -> Any:
     """Return the class or function that a plugin shipped with sparseopt offers by this name.
 
@@ -358,9 +363,7 @@ def tool(name: str) -> Any:
     ImportError
         If it cannot be used here, with the reason and the remedy.
     """
-    found = next((item for item in registry().tools if item.name == name), None)
-    if found is None:
-        raise AttributeError(f"module 'sparseopt' has no attribute {name!r}")
+    found = registered_tool(name)
     missing = found.availability()
     if missing is not None:
         raise ImportError(

@@ -10,7 +10,7 @@ import typer
 import sparseopt as so
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import parse_options, print_solution, progress_display, say, say_json
-from sparseopt.network.layers import consecutive_linear_pairs
+from sparseopt.networks.layers import consecutive_linear_pairs
 
 
 def closedness(

@@ -98,7 +98,7 @@ def _parse(text: str, target: np.ndarray) -> so.Architecture:
 
 def _search(rest: str, target: np.ndarray) -> so.Architecture:
     """Return the architecture of least proven error within a budget of parameters."""
-    from sparseopt.butterfly.selection import best_architecture
+    from sparseopt.tools.selection import best_architecture
 
     try:
         numbers = [int(number) for number in rest.split(",")]

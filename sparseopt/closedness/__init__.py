@@ -1,1 +1,1 @@
-"""Closedness of the set of products of matrices with given supports."""
+"""Closedness of the set of products of matrices with given supports. Trusted."""

@@ -9,20 +9,20 @@ from typing import Any
 
 import numpy as np
 
+from sparseopt.butterfly.architecture import Architecture
 from sparseopt.closedness.certificate import ClosednessCertificate, proving
-from sparseopt.closedness.chain_cases import CHAIN_CASES, ChainCases, chain_support
 from sparseopt.closedness.closed import (
     ComparableCertificate,
     ReducedClosedCertificate,
     SingleFactorCertificate,
 )
-from sparseopt.closedness.masked import EVIDENCE, FAMILY, covered, replay
 from sparseopt.closedness.not_closed import NotClosedCertificate
 from sparseopt.closedness.problem import Closedness
+from sparseopt.closedness.proofs.chain_cases import CHAIN_CASES, ChainCases, chain_support
+from sparseopt.closedness.proofs.observed import EVIDENCE, FAMILY, covered, replay
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.json_type import json_type
 from sparseopt.judging.evidence import INDEX, EvidenceError, Integer, List, Node, Record, Word
-from sparseopt.kronecker.architecture import Architecture
 
 SHORT = (
     NotClosedCertificate,
@@ -51,10 +51,11 @@ def shorten(supports: Sequence[np.ndarray], step: Sequence[Any]) -> tuple[np.nda
       because its product with factor l + 1 (side "right"; l - 1 for "left") has the support of
       that factor. Products stay in that support, and with W_l the identity all are reached.
     - ``["contract", l, steps]``: replace factors l and l + 1 by one whose support S is where their
-      product may be nonzero. The steps of `sparseopt.closedness.masked.replay` remove free families
-      until no block is left, so the products of the two are all matrices with support S.
+      product may be nonzero. The steps of `sparseopt.closedness.proofs.observed.replay`
+      remove free families until no block is left, so the products of the two are all matrices
+      with support S.
     - ``["cases", l, count, tree]``: replace factors l, ..., l + count - 1 likewise; the tree is
-      checked by `sparseopt.closedness.chain_cases`.
+      checked by `sparseopt.closedness.proofs.chain_cases`.
 
     Raises
     ------

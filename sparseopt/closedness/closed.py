@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.closedness.cases import CASES, Cases
 from sparseopt.closedness.certificate import ClosednessCertificate, proving
-from sparseopt.closedness.masked import (
+from sparseopt.closedness.problem import Closedness
+from sparseopt.closedness.proofs.cases import CASES, Cases
+from sparseopt.closedness.proofs.observed import (
     EVIDENCE,
     FAMILY,
     Masked,
@@ -21,7 +22,6 @@ from sparseopt.closedness.masked import (
     reduced,
     start,
 )
-from sparseopt.closedness.problem import Closedness
 from sparseopt.interface.certificate import Steps, proves
 from sparseopt.interface.json_type import json_type
 from sparseopt.judging.evidence import List, Node
@@ -147,7 +147,7 @@ class ReducedClosedCertificate(ClosednessCertificate):
     """Two factors: reductions lead to parts that are all closed.
 
     The reductions, the meaning of their evidence, and the proofs that they keep the answer stand
-    in `sparseopt.closedness.masked`.
+    in `sparseopt.closedness.proofs.observed`.
 
     Attributes
     ----------
@@ -156,7 +156,8 @@ class ReducedClosedCertificate(ClosednessCertificate):
         one proof per component (none is left if no block is); ``["comparable"]``: all cells of all
         blocks are observed and any two blocks are disjoint or comparable, see
         `ComparableCertificate`. A single block of rank one on a full rectangle is a case of it;
-        ``["cases", tree]``: the set is where some minors vanish, see `sparseopt.closedness.cases`.
+        ``["cases", tree]``: the set is where some minors vanish, see
+        `sparseopt.closedness.proofs.cases`.
     """
 
     proof: list[Any]

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sparseopt.closedness.certificate import ClosednessCertificate, proving
-from sparseopt.closedness.laurent import POWERS, Laurent, add_product, laurent, show
-from sparseopt.closedness.masked import STEP, Masked, reduced, start
 from sparseopt.closedness.names import Names
+from sparseopt.closedness.proofs.laurent import POWERS, Laurent, add_product, laurent, show
+from sparseopt.closedness.proofs.observed import STEP, Masked, reduced, start
 from sparseopt.interface.certificate import Steps
 from sparseopt.judging.evidence import INDEX, INDICES, EvidenceError, List, Rational, Record, brief
 
@@ -73,10 +73,11 @@ class LimitCertificate(ClosednessCertificate):
         X(t) Y(t) at t = 0, shape (len(rows), len(columns)). At cells that are not observed it is
         0, and not compared.
     reductions : list
-        Recorded steps, see `sparseopt.closedness.masked`, that lead to a masked problem; what is
-        said above is then said of its blocks and observed cells. Without steps it is said of the
-        terms of the problem itself. The limit padded by zeros is also a limit of the whole problem
-        outside the set: on cells that are not observed the removed families reach every value.
+        Recorded steps, see `sparseopt.closedness.proofs.observed`, that lead to a masked problem;
+        what is said above is then said of its blocks and observed cells. Without steps it is
+        said of the terms of the problem itself. The limit padded by zeros is also a limit of the
+        whole problem outside the set: on cells that are not observed the removed families reach
+        every value.
     """
 
     rows: tuple[int, ...]

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from sparseopt.closedness.certificate import proving
-from sparseopt.closedness.exclusion import TREE, Exclusion
 from sparseopt.closedness.limits import LimitCertificate, Window
 from sparseopt.closedness.names import Names
 from sparseopt.closedness.problem import Closedness
+from sparseopt.closedness.proofs.exclusion import TREE, Exclusion
 from sparseopt.interface.certificate import Steps, proves
 from sparseopt.interface.json_type import json_type
 
@@ -26,7 +26,7 @@ class NotClosedCertificate(LimitCertificate):
     Attributes
     ----------
     exclusion : list
-        Tree of the rules of `sparseopt.closedness.exclusion`.
+        Tree of the rules of `sparseopt.closedness.proofs.exclusion`.
     """
 
     exclusion: list[Any]

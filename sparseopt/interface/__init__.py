@@ -1,0 +1,1 @@
+"""What a plugin author implements, and what users are given back. Trusted."""

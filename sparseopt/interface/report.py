@@ -13,6 +13,7 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.finding import Finding, Severity
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.printing import printable
+from sparseopt.interface.seams import render_page
 from sparseopt.judging.check import remembered
 from sparseopt.judging.serialization import from_json, to_json
 
@@ -99,9 +100,7 @@ class Report:
 
         The file appears complete or not at all. Returns its path.
         """
-        from sparseopt.report.html import render
-
-        return write_whole(path, render(self))
+        return write_whole(path, render_page(self))
 
     def __str__(self) -> str:
         lines = [printable(self.subject, 200), self.summary(), ""]

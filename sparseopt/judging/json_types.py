@@ -7,10 +7,13 @@ capability that the file does not speak of.
 from __future__ import annotations
 
 _MODULES = {
+    "sparseopt.butterfly.architecture": ("Architecture",),
     "sparseopt.butterfly.certificate": ("ButterflyCertificate",),
+    "sparseopt.butterfly.pattern": ("KroneckerPattern",),
     "sparseopt.butterfly.permuted": ("PermutedKroneckerProduct",),
     "sparseopt.butterfly.permuted_certificate": ("PermutedButterflyCertificate",),
     "sparseopt.butterfly.problem": ("ButterflyFactorization",),
+    "sparseopt.butterfly.product": ("KroneckerProduct",),
     "sparseopt.closedness.chains": (
         "KroneckerChainCertificate",
         "ShortenedChainCertificate",
@@ -52,21 +55,23 @@ _MODULES = {
         "Refused",
         "Unavailable",
     ),
-    "sparseopt.kronecker.architecture": ("Architecture",),
-    "sparseopt.kronecker.pattern": ("KroneckerPattern",),
-    "sparseopt.kronecker.product": ("KroneckerProduct",),
-    "sparseopt.network.linear": (
+    "sparseopt.inverse.certificate": ("DualityGapCertificate",),
+    "sparseopt.inverse.coefficients": ("Coefficients",),
+    "sparseopt.inverse.penalty": (
+        "GroupL1",
+        "L1",
+    ),
+    "sparseopt.inverse.problem": ("SparseRegression",),
+    "sparseopt.networks.linear": (
         "Conv",
         "ConvTranspose",
         "Dense",
         "Neuron",
         "Scale",
     ),
-    "sparseopt.network.network": (
-        "Network",
-        "Node",
-    ),
-    "sparseopt.network.operator": (
+    "sparseopt.networks.network": ("Network",),
+    "sparseopt.networks.node": ("Node",),
+    "sparseopt.networks.operator": (
         "Add",
         "Concat",
         "Input",
@@ -75,48 +80,41 @@ _MODULES = {
         "Reshape",
         "Select",
     ),
-    "sparseopt.network.window": (
+    "sparseopt.networks.window": (
         "AxisMap",
         "AxisWindow",
         "MaxPool",
         "RankPool",
         "Resample",
     ),
-    "sparseopt.pathlifting.lipschitz": (
+    "sparseopt.pathnorm.lipschitz": (
         "LipschitzBound",
         "LipschitzCertificate",
         "LipschitzValue",
     ),
-    "sparseopt.pathlifting.metric": (
-        "PathDistance",
-        "PathDistanceCertificate",
-        "PathDistanceValue",
-    ),
-    "sparseopt.pathlifting.pathcost": (
+    "sparseopt.pathnorm.path_cost": (
         "PathCost",
         "PathCostCertificate",
         "PathCosts",
     ),
-    "sparseopt.pathlifting.pathnorm": (
+    "sparseopt.pathnorm.path_distance": (
+        "PathDistance",
+        "PathDistanceCertificate",
+        "PathDistanceValue",
+    ),
+    "sparseopt.pathnorm.path_norm": (
         "PathNorm",
         "PathNormCertificate",
         "PathNormValue",
     ),
-    "sparseopt.recovery.certificate": ("DualityGapCertificate",),
-    "sparseopt.recovery.coefficients": ("Coefficients",),
-    "sparseopt.recovery.penalty": (
-        "GroupL1",
-        "L1",
-    ),
-    "sparseopt.recovery.problem": ("SparseRegression",),
-    "sparseopt.sparse_training": (
+    "sparseopt.supports.certificate": ("FixedSupportCertificate",),
+    "sparseopt.supports.factors": ("SupportedFactors",),
+    "sparseopt.supports.problem": ("FixedSupportFactorization",),
+    "sparseopt.training.sparse_training": (
         "SparseTraining",
         "TrainingCertificate",
         "TrainingVerdict",
     ),
-    "sparseopt.supports.certificate": ("FixedSupportCertificate",),
-    "sparseopt.supports.factors": ("SupportedFactors",),
-    "sparseopt.supports.problem": ("FixedSupportFactorization",),
 }
 
 HOMES = {name: module for module, names in _MODULES.items() for name in names}

@@ -15,7 +15,7 @@ import importlib
 import json
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from enum import Enum
 from fractions import Fraction
 from typing import Any
@@ -27,6 +27,7 @@ from sparseopt.interface.arrays import require_sound_indices
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import known_types, type_tag
 from sparseopt.interface.printing import printable
+from sparseopt.interface.seams import import_json_type
 from sparseopt.judging.json_types import HOMES
 
 # Arrays up to this size are written as numbers that a person can read; above it base64 is both
@@ -48,9 +49,6 @@ _HEX_FRACTION = re.compile(r"(-?)0x([0-9a-f]+)/0x([0-9a-f]+)")
 _FLOAT_WORDS = ("nan", "inf", "-inf")
 _DTYPES = {np.dtype(name).str for name in ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")}
 _DTYPES |= {np.dtype(name).str for name in ("f2", "f4", "f8", "c8", "c16")}
-
-# Set by the registry: imports the declared JSON types of the plugin that owns a tag.
-_resolve_foreign: Callable[[str], None] | None = None
 
 
 def _array_to_json(array: np.ndarray) -> dict[str, Any]:
@@ -351,8 +349,8 @@ def _find_type(tag: Any) -> type:
         package, _, name = tag.partition(":")
         if package == _PACKAGE and name in HOMES:
             importlib.import_module(HOMES[name])
-        elif package != _PACKAGE and _resolve_foreign is not None:
-            _resolve_foreign(tag)
+        elif package != _PACKAGE:
+            import_json_type(tag)
     if tag not in known_types:
         raise ProblemError(f"no installed plugin declares the JSON type {printable(tag, 100)!r}")
     return known_types[tag]

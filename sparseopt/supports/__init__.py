@@ -1,1 +1,1 @@
-"""Factorization with fixed supports: the nearest product of two factors whose zeros are given."""
+"""Factorization with fixed supports: the nearest product of two factors. Trusted."""

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse
 
 import sparseopt as so
-from sparseopt.kronecker.enumeration import architectures
+from sparseopt.tools.architectures import architectures
 
 DYADIC = so.Architecture.square_dyadic(4)
 ONES = np.ones((4, 4))

@@ -13,7 +13,7 @@ from exact_factors import encloses, exact_product, rational, squared_difference,
 
 import sparseopt as so
 from sparseopt.butterfly import expansion, probing, target as targets
-from sparseopt.kronecker.product import random_product
+from sparseopt.tools.random_products import random_product
 
 ARCHITECTURES = {
     "dyadic": so.Architecture.square_dyadic(8),

@@ -14,11 +14,11 @@ from sparseopt_closedness.chain_case_search import ChainCaseSearch
 from sparseopt_closedness.reduction import reduce_state
 
 import sparseopt as so
-from sparseopt.closedness.cases import Branch, Cases, pivot, vanishes
-from sparseopt.closedness.chain_cases import ChainCases
 from sparseopt.closedness.chains import shorten
-from sparseopt.closedness.masked import Masked, ReductionError, start
-from sparseopt.closedness.polynomials import (
+from sparseopt.closedness.proofs.cases import Branch, Cases, pivot, vanishes
+from sparseopt.closedness.proofs.chain_cases import ChainCases
+from sparseopt.closedness.proofs.observed import Masked, ReductionError, start
+from sparseopt.closedness.proofs.polynomials import (
     ONE,
     add,
     coefficients,

@@ -10,7 +10,7 @@ from sparseopt_closedness.lu_pattern import find_window
 import sparseopt as so
 from sparseopt.closedness import closed
 from sparseopt.closedness.closed import first_incomparable
-from sparseopt.closedness.masked import covered, start
+from sparseopt.closedness.proofs.observed import covered, start
 from sparseopt.interface.arrays import as_support
 
 MANY = 2**24 + 1

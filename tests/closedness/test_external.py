@@ -14,8 +14,8 @@ from sparseopt_closedness.limit_curves import LimitCurves
 
 import sparseopt as so
 from sparseopt.closedness.external import smtlib
-from sparseopt.closedness.masked import start
-from sparseopt.sparse_training import TrainingCertificate
+from sparseopt.closedness.proofs.observed import start
+from sparseopt.training.sparse_training import TrainingCertificate
 
 LEFT = np.array([[0, 1, 1], [1, 1, 0], [1, 0, 1]])
 RIGHT = np.array([[0, 1, 1], [0, 1, 1], [1, 0, 1]])

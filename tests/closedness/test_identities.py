@@ -14,9 +14,9 @@ from sparseopt_closedness.identities import combine_to_one, identity_of, put_val
 from sparseopt_closedness.masked_windows import transposed_tree
 
 import sparseopt as so
-from sparseopt.closedness.exclusion import Exclusion, ExclusionError
-from sparseopt.closedness.masked import Masked, start
-from sparseopt.closedness.polynomials import Polynomial
+from sparseopt.closedness.proofs.exclusion import Exclusion, ExclusionError
+from sparseopt.closedness.proofs.observed import Masked, start
+from sparseopt.closedness.proofs.polynomials import Polynomial
 
 ONE = Fraction(1)
 # Columns 0 and 1 of the limit are parallel to x_2; then terms 0 and 1 and x_2 span a plane only.

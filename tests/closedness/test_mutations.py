@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.closedness.exclusion import RULES
 from sparseopt.closedness.external import smtlib
+from sparseopt.closedness.proofs.exclusion import RULES
 
 EVIDENCE = ("rows", "columns", "left", "right", "limit", "reductions", "exclusion", "proof")
 WORDS = (

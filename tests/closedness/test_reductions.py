@@ -17,8 +17,12 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 from sparseopt_closedness.free_families import match
 
 import sparseopt as so
-from sparseopt.closedness.exclusion import Exclusion, ExclusionError, has_constant_determinant
-from sparseopt.closedness.masked import (
+from sparseopt.closedness.proofs.exclusion import (
+    Exclusion,
+    ExclusionError,
+    has_constant_determinant,
+)
+from sparseopt.closedness.proofs.observed import (
     Masked,
     ReductionError,
     components,

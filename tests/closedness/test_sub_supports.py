@@ -11,8 +11,8 @@ from sparseopt_closedness.masked_windows import merge_window
 from sparseopt_closedness.sub_supports import shape_of, sub_supports
 
 import sparseopt as so
-from sparseopt.closedness.exclusion import Exclusion
-from sparseopt.closedness.masked import Masked, start
+from sparseopt.closedness.proofs.exclusion import Exclusion
+from sparseopt.closedness.proofs.observed import Masked, start
 
 
 def random_state(rng: np.random.Generator, largest: int = 6) -> Masked:

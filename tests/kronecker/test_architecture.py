@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.kronecker.enumeration import architectures
-from sparseopt.kronecker.product import random_product
+from sparseopt.tools.architectures import architectures
+from sparseopt.tools.random_products import random_product
 
 
 def test_square_dyadic_has_full_support_and_rank_one() -> None:

@@ -6,10 +6,11 @@ import pickle
 
 import numpy as np
 import pytest
+from sparseopt_kronecker import multiplication
 
 import sparseopt as so
-from sparseopt.kronecker import multiplication, product as product_module
-from sparseopt.kronecker.product import random_product
+from sparseopt.butterfly import product as product_module
+from sparseopt.tools.random_products import random_product
 
 pytest.importorskip("numba")
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import scipy.sparse.linalg as spl
 from hypothesis import given, settings, strategies as st
+from sparseopt_kronecker.multiplication import Multiplication, Step, merged_pattern
 
 import sparseopt as so
-from sparseopt.kronecker.multiplication import Multiplication, Step, merged_pattern
-from sparseopt.kronecker.product import random_product
+from sparseopt.tools.random_products import random_product
 
 DTYPES = (np.float32, np.float64, np.complex64, np.complex128)
 PATTERN = so.KroneckerPattern(2, 3, 5, 4)

@@ -11,8 +11,8 @@ import pytest
 
 import sparseopt as so
 from sparseopt.judging.check import check_certificate
-from sparseopt.kronecker.product import random_product
-from sparseopt.kronecker.transforms import dft
+from sparseopt.tools.random_products import random_product
+from sparseopt.tools.transforms import dft
 
 
 def permuted(seed: int, dtype: type = np.float64) -> so.PermutedKroneckerProduct:

@@ -8,8 +8,8 @@ import scipy.sparse
 import scipy.sparse.linalg as spl
 
 import sparseopt as so
-from sparseopt.kronecker.product import random_product
-from sparseopt.kronecker.splitting import lift, merge, merge_all
+from sparseopt.butterfly.splitting import lift, merge, merge_all
+from sparseopt.tools.random_products import random_product
 
 CHAINS = {
     "dyadic": so.Architecture.square_dyadic(16),

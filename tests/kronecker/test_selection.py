@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.butterfly.selection import architecture_front, best_architecture
-from sparseopt.kronecker.enumeration import architectures
-from sparseopt.kronecker.product import random_product
+from sparseopt.tools.architectures import architectures
+from sparseopt.tools.random_products import random_product
+from sparseopt.tools.selection import architecture_front, best_architecture
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import scipy.fft
 import scipy.linalg
 
 import sparseopt as so
-from sparseopt.kronecker import transforms
+from sparseopt.tools import transforms
 
 DB2 = np.array([1 + np.sqrt(3), 3 + np.sqrt(3), 3 - np.sqrt(3), 1 - np.sqrt(3)]) / (4 * np.sqrt(2))
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.network.builder import NetworkBuilder
-from sparseopt.network.layers import consecutive_linear_pairs, linear_layers
-from sparseopt.network.linear import Conv, ConvTranspose, Dense, Scale
-from sparseopt.network.network import chain
-from sparseopt.network.operator import Operator, Relu
+from sparseopt.networks.layers import consecutive_linear_pairs, linear_layers
+from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Scale
+from sparseopt.networks.network import chain
+from sparseopt.networks.operator import Operator, Relu
+from sparseopt.tools.reading.builder import NetworkBuilder
 
 RNG = np.random.default_rng(5)
 

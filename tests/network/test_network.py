@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.network.linear import Dense, Scale
-from sparseopt.network.network import Network, Node, chain
-from sparseopt.network.operator import Add, Concat, Input, Relu, Reshape
+from sparseopt.networks.linear import Dense, Scale
+from sparseopt.networks.network import Network, chain
+from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Add, Concat, Input, Relu, Reshape
 
 
 def small() -> Network:

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.network.cells import (
+from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Neuron, Scale
+from sparseopt.networks.network import Network
+from sparseopt.networks.neurons import NeuronGraph
+from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Add, Concat, Input, Operator, Permute, Relu, Reshape, Select
+from sparseopt.networks.semiring import LARGEST, LOG
+from sparseopt.networks.window import AxisMap, MaxPool, RankPool, Resample
+from sparseopt.tools.reading.window_cells import (
     adaptive_positions,
     average_map,
     linear_map,
@@ -17,12 +24,6 @@ from sparseopt.network.cells import (
     pool_positions,
     total_map,
 )
-from sparseopt.network.linear import Conv, ConvTranspose, Dense, Neuron, Scale
-from sparseopt.network.network import Network, Node
-from sparseopt.network.neurons import NeuronGraph
-from sparseopt.network.operator import Add, Concat, Input, Operator, Permute, Relu, Reshape, Select
-from sparseopt.network.semiring import LARGEST, LOG
-from sparseopt.network.window import AxisMap, MaxPool, RankPool, Resample
 
 RNG = np.random.default_rng(7)
 
@@ -198,7 +199,7 @@ def test_a_convolution_in_pieces_is_the_whole(monkeypatch: pytest.MonkeyPatch) -
     op, shapes = OPERATORS["conv"]
     x = normal(2, *shapes[0])
     whole = op.propagate([x])
-    monkeypatch.setattr("sparseopt.network.linear._PIECE", 1)
+    monkeypatch.setattr("sparseopt.networks.linear._PIECE", 1)
     np.testing.assert_allclose(op.propagate([x]), whole, rtol=1e-12, atol=1e-13)
 
 

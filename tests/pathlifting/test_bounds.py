@@ -13,12 +13,13 @@ from path_oracle import graph_of, paths, public_cases, random_graph
 
 import sparseopt as so
 from sparseopt.judging.check import check_certificate
-from sparseopt.network.builder import NetworkBuilder
-from sparseopt.network.cells import average_map, max_window, pool_positions
-from sparseopt.network.linear import Conv, Dense, Scale
-from sparseopt.network.network import Network, Node, chain
-from sparseopt.network.operator import Add, Concat, Input, Relu, Reshape, Select
-from sparseopt.network.window import MaxPool, RankPool, Resample
+from sparseopt.networks.linear import Conv, Dense, Scale
+from sparseopt.networks.network import Network, chain
+from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Add, Concat, Input, Relu, Reshape, Select
+from sparseopt.networks.window import MaxPool, RankPool, Resample
+from sparseopt.tools.reading.builder import NetworkBuilder
+from sparseopt.tools.reading.window_cells import average_map, max_window, pool_positions
 
 PUBLIC = public_cases()
 CASES = {case["name"]: case for case in PUBLIC["cases"]}

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.network.cells import max_window, pool_positions
-from sparseopt.network.linear import Conv, Dense, Scale
-from sparseopt.network.network import chain
-from sparseopt.network.operator import Relu, Reshape
-from sparseopt.network.window import MaxPool
-from sparseopt.pathlifting.depth import norms_along_depth
+from sparseopt.networks.linear import Conv, Dense, Scale
+from sparseopt.networks.network import chain
+from sparseopt.networks.operator import Relu, Reshape
+from sparseopt.networks.window import MaxPool
+from sparseopt.tools.depth import norms_along_depth
+from sparseopt.tools.reading.window_cells import max_window, pool_positions
 
 
 def network(scale: float = 1.0) -> so.Network:

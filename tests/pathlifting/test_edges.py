@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.network.linear import Conv, Neuron
-from sparseopt.network.network import chain
-from sparseopt.network.operator import Add, Input, Operator
-from sparseopt.pathlifting import edges, plain
-from sparseopt.pathlifting.exact import Exacts
-from sparseopt.pathlifting.floats import Floating, Floats
-from sparseopt.pathlifting.powers import Powers
-from sparseopt.pathlifting.wides import Wides
+from sparseopt.networks.linear import Conv, Neuron
+from sparseopt.networks.network import chain
+from sparseopt.networks.operator import Add, Input, Operator
+from sparseopt.pathnorm import edges, plain
+from sparseopt.pathnorm.exact import Exacts
+from sparseopt.pathnorm.floats import Floating, Floats
+from sparseopt.pathnorm.powers import Powers
+from sparseopt.pathnorm.wides import Wides
 from tests.network.test_operators import OPERATORS, network_of
 
 RNG = np.random.default_rng(1)

@@ -15,14 +15,15 @@ from path_oracle import paths, powers, random_graph
 
 import sparseopt as so
 from sparseopt.judging.rounding import UNIT, gamma
-from sparseopt.network.linear import Conv, Dense, Scale
-from sparseopt.network.network import Network, Node, chain
-from sparseopt.network.operator import Add, Concat, Input, Relu
-from sparseopt.pathlifting import differences, exact, floats, plain, residues, wides
-from sparseopt.pathlifting.floats import Floats, FloatWeights, OutOfRange
-from sparseopt.pathlifting.lipschitz import dual, proven_bound
-from sparseopt.pathlifting.powers import Powers
-from sparseopt.pathlifting.wides import Wides
+from sparseopt.networks.linear import Conv, Dense, Scale
+from sparseopt.networks.network import Network, chain
+from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Add, Concat, Input, Relu
+from sparseopt.pathnorm import differences, exact, floats, plain, residues, wides
+from sparseopt.pathnorm.floats import Floats, FloatWeights, OutOfRange
+from sparseopt.pathnorm.lipschitz import dual, proven_bound
+from sparseopt.pathnorm.powers import Powers
+from sparseopt.pathnorm.wides import Wides
 
 RNG = np.random.default_rng(4)
 systems = pytest.mark.parametrize("system", [Floats, Wides])
@@ -559,7 +560,7 @@ def test_a_wrong_norm_in_the_engine_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_relu_fused_through_a_weight_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    from sparseopt.network import unrolling
+    from sparseopt.networks import unrolling
 
     def fuse(builder: Any, ends: set[int]) -> set[int]:
         """`_Builder._fuse` without a look at the weight."""

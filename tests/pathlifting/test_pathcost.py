@@ -9,9 +9,10 @@ import pytest
 
 import sparseopt as so
 from sparseopt.judging.check import check_certificate
-from sparseopt.network.linear import Conv, ConvTranspose, Dense
-from sparseopt.network.network import Network, Node, chain
-from sparseopt.network.operator import Input, Relu, Reshape
+from sparseopt.networks.linear import Conv, ConvTranspose, Dense
+from sparseopt.networks.network import Network, chain
+from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Input, Relu, Reshape
 from tests.rescaling.test_rescaling import mlp, residual_network
 
 SOLVERS = ["path_costs", "path_costs_torch"]

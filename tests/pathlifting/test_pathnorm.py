@@ -14,10 +14,11 @@ from path_oracle import graph_of, powers, public_cases, random_graph
 
 import sparseopt as so
 from sparseopt.judging.check import check_certificate
-from sparseopt.network.linear import Dense
-from sparseopt.network.network import Network, Node, chain
-from sparseopt.network.operator import Concat, Input, Relu
-from sparseopt.pathlifting.powers import Powers
+from sparseopt.networks.linear import Dense
+from sparseopt.networks.network import Network, chain
+from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Concat, Input, Relu
+from sparseopt.pathnorm.powers import Powers
 
 CASES = {case["name"]: case for case in public_cases()["cases"]}
 SOLVERS = ["one_pass", "path_enumeration"]

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.network.linear import Dense
-from sparseopt.network.network import Network, Node, chain
-from sparseopt.network.operator import Input, Relu
-from sparseopt.pruning.criteria import CRITERIA as ALL_CRITERIA
+from sparseopt.networks.linear import Dense
+from sparseopt.networks.network import Network, chain
+from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Input, Relu
+from sparseopt.tools.pruning.criteria import CRITERIA as ALL_CRITERIA
 from tests.rescaling.test_rescaling import mlp, residual_network
 
 CRITERIA = ["path_cost", "magnitude", "canonical_magnitude", "random"]

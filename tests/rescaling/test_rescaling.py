@@ -11,11 +11,12 @@ import pytest
 from scipy.optimize import minimize
 
 import sparseopt as so
-from sparseopt.network.cells import max_window, pool_positions
-from sparseopt.network.linear import Conv, ConvTranspose, Dense, Scale
-from sparseopt.network.network import Network, Node, chain
-from sparseopt.network.operator import Add, Concat, Input, Relu, Reshape
-from sparseopt.network.window import MaxPool
+from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Scale
+from sparseopt.networks.network import Network, chain
+from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Add, Concat, Input, Relu, Reshape
+from sparseopt.networks.window import MaxPool
+from sparseopt.tools.reading.window_cells import max_window, pool_positions
 
 
 def residual_network(seed: int = 0, dtype: type = np.float64) -> Network:

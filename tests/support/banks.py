@@ -9,9 +9,9 @@ import numpy as np
 import scipy.sparse
 
 import sparseopt as so
-from sparseopt.network.linear import Conv, Dense
-from sparseopt.network.network import chain
-from sparseopt.network.operator import Relu, Reshape
+from sparseopt.networks.linear import Conv, Dense
+from sparseopt.networks.network import chain
+from sparseopt.networks.operator import Relu, Reshape
 from sparseopt.testing.solvers import Provable
 
 

@@ -21,10 +21,10 @@ from path_networks import (
 
 import sparseopt as so
 from sparseopt.judging.rounding import float_above
-from sparseopt.network.linear import Dense, Scale
-from sparseopt.network.network import Network, chain
-from sparseopt.pathlifting import exact, lipschitz
-from sparseopt.pathlifting.powers import Powers
+from sparseopt.networks.linear import Dense, Scale
+from sparseopt.networks.network import Network, chain
+from sparseopt.pathnorm import exact, lipschitz
+from sparseopt.pathnorm.powers import Powers
 
 PAIRS = ((INF, 1), (INF, INF), (INF, 3), (2, 2), (1, 1), (1, INF), (2, 1), (3, 1.5), (3, 3))
 

@@ -18,10 +18,10 @@ from path_networks import (
 )
 
 import sparseopt as so
-from sparseopt.network.linear import Conv, Dense
-from sparseopt.network.network import chain
-from sparseopt.network.operator import Relu, Reshape
-from sparseopt.pathlifting import pathcost, plain
+from sparseopt.networks.linear import Conv, Dense
+from sparseopt.networks.network import chain
+from sparseopt.networks.operator import Relu, Reshape
+from sparseopt.pathnorm import path_cost as pathcost, plain
 
 
 def costs() -> dict[str, Any]:

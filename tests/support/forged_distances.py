@@ -18,8 +18,8 @@ from path_networks import (
 )
 
 import sparseopt as so
-from sparseopt.network.network import Network
-from sparseopt.pathlifting import differences
+from sparseopt.networks.network import Network
+from sparseopt.pathnorm import differences
 
 
 def distances() -> dict[str, Any]:

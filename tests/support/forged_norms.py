@@ -23,11 +23,12 @@ from path_networks import (
 )
 
 import sparseopt as so
-from sparseopt.network.linear import Conv, Dense, Scale
-from sparseopt.network.network import Network, Node, chain
-from sparseopt.network.operator import Add, Concat, Input
-from sparseopt.pathlifting import exact, plain
-from sparseopt.pathlifting.powers import Powers
+from sparseopt.networks.linear import Conv, Dense, Scale
+from sparseopt.networks.network import Network, chain
+from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Add, Concat, Input
+from sparseopt.pathnorm import exact, plain
+from sparseopt.pathnorm.powers import Powers
 
 
 def forged_norms() -> Iterator[Named]:

@@ -44,7 +44,7 @@ from forging import (
 )
 
 import sparseopt as so
-from sparseopt.sparse_training import TrainingCertificate
+from sparseopt.training.sparse_training import TrainingCertificate
 
 
 def forged() -> Pairs:

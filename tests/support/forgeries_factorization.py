@@ -16,9 +16,9 @@ import numpy as np
 import sparseopt as so
 from sparseopt.butterfly.permuted_certificate import PermutedButterflyCertificate
 from sparseopt.judging.rounding import Figure
-from sparseopt.kronecker.product import random_product
 from sparseopt.supports.certificate import FixedSupportCertificate
 from sparseopt.supports.factors import SupportedFactors
+from sparseopt.tools.random_products import random_product
 
 DYADIC = so.Architecture.square_dyadic(8)
 SMALL = so.Architecture.square_dyadic(4)

@@ -35,12 +35,12 @@ from path_networks import (
 
 import sparseopt as so
 from sparseopt.judging.rounding import UNIT, below
-from sparseopt.network.linear import Dense
-from sparseopt.network.network import chain
-from sparseopt.network.operator import Relu, Reshape
-from sparseopt.network.window import AxisMap, Resample
-from sparseopt.pathlifting import differences, plain
-from sparseopt.pathlifting.powers import Powers
+from sparseopt.networks.linear import Dense
+from sparseopt.networks.network import chain
+from sparseopt.networks.operator import Relu, Reshape
+from sparseopt.networks.window import AxisMap, Resample
+from sparseopt.pathnorm import differences, plain
+from sparseopt.pathnorm.powers import Powers
 
 
 def odd_types() -> Iterator[Named]:

@@ -21,7 +21,7 @@ import numpy as np
 import scipy.sparse
 
 import sparseopt as so
-from sparseopt.recovery.duality import Bounds, DualityGap
+from sparseopt.inverse.duality import Bounds, DualityGap
 
 Certificate = so.DualityGapCertificate
 Pairs = Iterator[tuple[str, Any]]

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.network.cells import average_map, max_window, pool_positions, total_map
-from sparseopt.network.linear import Conv, ConvTranspose, Dense, Scale
-from sparseopt.network.network import Network, Node, chain
-from sparseopt.network.operator import Add, Concat, Input, Permute, Relu, Reshape, Select
-from sparseopt.network.window import MaxPool, RankPool, Resample
+from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Scale
+from sparseopt.networks.network import Network, chain
+from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Add, Concat, Input, Permute, Relu, Reshape, Select
+from sparseopt.networks.window import MaxPool, RankPool, Resample
+from sparseopt.tools.reading.window_cells import average_map, max_window, pool_positions, total_map
 
 Named = tuple[str, Any]
 INF = math.inf

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.network.linear import Conv, Dense, Scale
-from sparseopt.network.network import chain
-from sparseopt.network.operator import Relu
-from sparseopt.pathlifting import edges, exact, floats, lipschitz, plain, residues
-from sparseopt.pathlifting.powers import Powers
+from sparseopt.networks.linear import Conv, Dense, Scale
+from sparseopt.networks.network import chain
+from sparseopt.networks.operator import Relu
+from sparseopt.pathnorm import edges, exact, floats, lipschitz, plain, residues
+from sparseopt.pathnorm.powers import Powers
 
 INF = math.inf
 Entry = tuple[str, Callable[[], so.Check]]

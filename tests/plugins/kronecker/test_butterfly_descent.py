@@ -12,7 +12,7 @@ from sparseopt_kronecker.butterfly_alternating import ButterflyAlternating
 
 import sparseopt as so
 from sparseopt.interface.verdict import Outranked
-from sparseopt.kronecker.product import random_product
+from sparseopt.tools.random_products import random_product
 
 BOTH = ["butterfly_adam", "butterfly_alternating"]
 CHAINS = [

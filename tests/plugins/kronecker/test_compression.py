@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune
 
 import sparseopt as so
-from sparseopt.kronecker.product import random_product
+from sparseopt.tools.random_products import random_product
 
 
 def mlp(seed: int = 0) -> nn.Sequential:

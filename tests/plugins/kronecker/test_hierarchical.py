@@ -10,7 +10,7 @@ import scipy.linalg
 import scipy.sparse.linalg
 
 import sparseopt as so
-from sparseopt.kronecker.product import random_product
+from sparseopt.tools.random_products import random_product
 
 ENGINES = ["hierarchical_numpy", "hierarchical_numba"]
 DYADIC = so.Architecture.square_dyadic(16)

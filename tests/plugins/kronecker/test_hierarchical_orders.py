@@ -9,7 +9,7 @@ import pytest
 import scipy.linalg
 
 import sparseopt as so
-from sparseopt.kronecker.product import random_product
+from sparseopt.tools.random_products import random_product
 
 ARCHITECTURES = {
     "dyadic": so.Architecture.square_dyadic(32),

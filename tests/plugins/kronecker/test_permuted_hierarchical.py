@@ -15,7 +15,7 @@ from sparseopt_kronecker.permuted_hierarchical import (
 )
 
 import sparseopt as so
-from sparseopt.kronecker.product import random_product
+from sparseopt.tools.random_products import random_product
 
 
 def hidden(

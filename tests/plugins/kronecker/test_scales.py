@@ -153,7 +153,7 @@ def test_every_scale_of_fixed_supports(engine: str, dtype: str, place: float) ->
 @pytest.mark.parametrize("dtype", [np.float64, np.complex128])
 @pytest.mark.parametrize("exponent", [-1000, -500, 500, 1000])
 def test_unknown_orders_at_far_scales(dtype: type, exponent: int) -> None:
-    from sparseopt.kronecker.product import random_product
+    from sparseopt.tools.random_products import random_product
 
     rng = np.random.default_rng(1)
     dyadic = so.Architecture.square_dyadic(8)

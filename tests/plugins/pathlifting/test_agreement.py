@@ -16,11 +16,11 @@ from sparseopt_pathlifting.agreement import require_agreement
 from torch import nn
 
 import sparseopt as so
-from sparseopt.network.cells import total_map
-from sparseopt.network.linear import Conv, Dense, Scale
-from sparseopt.network.network import Network, chain
-from sparseopt.network.operator import Relu
-from sparseopt.network.window import Resample
+from sparseopt.networks.linear import Conv, Dense, Scale
+from sparseopt.networks.network import Network, chain
+from sparseopt.networks.operator import Relu
+from sparseopt.networks.window import Resample
+from sparseopt.tools.reading.window_cells import total_map
 
 NAME = "the source"
 

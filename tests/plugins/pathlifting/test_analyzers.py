@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.network.linear import Conv, Dense
-from sparseopt.network.network import Network, Node, chain
-from sparseopt.network.operator import Input, Relu
+from sparseopt.networks.linear import Conv, Dense
+from sparseopt.networks.network import Network, chain
+from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Input, Relu
 
 ROOT = Path(__file__).parents[3]
 

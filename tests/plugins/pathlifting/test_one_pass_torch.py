@@ -9,9 +9,10 @@ import pytest
 from path_oracle import random_graph
 
 import sparseopt as so
-from sparseopt.network.linear import Conv, Dense
-from sparseopt.network.network import Network, Node, chain
-from sparseopt.network.operator import Concat, Input, Operator, Relu
+from sparseopt.networks.linear import Conv, Dense
+from sparseopt.networks.network import Network, chain
+from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Concat, Input, Operator, Relu
 
 RNG = np.random.default_rng(0)
 

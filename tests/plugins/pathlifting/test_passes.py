@@ -13,7 +13,12 @@ from sparseopt_pathlifting.combos import combos_of, shifted, summed, wanted_comb
 from sparseopt_pathlifting.passes import power_sums
 
 import sparseopt as so
-from sparseopt.network.cells import (
+from sparseopt.networks.linear import Conv, Dense, Scale
+from sparseopt.networks.network import Network, chain
+from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Add, Concat, Input, Permute, Relu, Reshape
+from sparseopt.networks.window import MaxPool, Resample
+from sparseopt.tools.reading.window_cells import (
     adaptive_positions,
     average_map,
     linear_map,
@@ -21,10 +26,6 @@ from sparseopt.network.cells import (
     pool_positions,
     total_map,
 )
-from sparseopt.network.linear import Conv, Dense, Scale
-from sparseopt.network.network import Network, Node, chain
-from sparseopt.network.operator import Add, Concat, Input, Permute, Relu, Reshape
-from sparseopt.network.window import MaxPool, Resample
 
 
 def plain(net: Network, q: float) -> np.ndarray:

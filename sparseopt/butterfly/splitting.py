@@ -1,0 +1,142 @@
+"""Products of patterns as block products: the index maps every engine and every check shares.
+
+Let (a1, b1, c1, d1) and (a2, b2, c2, d2) be chainable of rank r, q = a2 / a1 and p = d1 / d2.
+Values V of their product pattern have shape (a1, b1 p, q c2, d2). Block (i, s, t, l), with i < a1,
+s < q, t < p, l < d2, is the b1 x c2 matrix ``V[i, (., t), (s, .), l]``; for factors X and Y it is
+U W with
+
+    U[j, rho] = X[i, j, s r + rho, t d2 + l],    W[rho, k] = Y[i q + s, rho p + t, k, l].
+
+Every entry of X, Y and V stands in exactly one block, so blocks are independent problems. The
+functions take NumPy arrays and torch tensors alike: they only reshape and permute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any
+
+from sparseopt.butterfly.architecture import Architecture
+from sparseopt.butterfly.pattern import KroneckerPattern
+
+
+def permute(array: Any, axes: Sequence[int]) -> Any:
+    """Return `array` with its axes permuted, for NumPy arrays and torch tensors."""
+    return array.permute(*axes) if hasattr(array, "permute") else array.transpose(axes)
+
+
+def to_blocks(values: Any, left: KroneckerPattern, right: KroneckerPattern) -> Any:
+    """Return the blocks of a product's values, a view of shape (a1, q, p, d2, b1, c2)."""
+    q, p = right.a // left.a, left.d // right.d
+    return permute(values.reshape(left.a, left.b, p, q, right.c, right.d), (0, 3, 2, 5, 1, 4))
+
+
+def left_blocks(factor: Any, left: KroneckerPattern, right: KroneckerPattern) -> Any:
+    """Return U of every block, a view of shape (a1, q, p, d2, b1, r)."""
+    q, p, rank = right.a // left.a, left.d // right.d, left.rank_with(right)
+    return permute(factor.reshape(left.a, left.b, q, rank, p, right.d), (0, 2, 4, 5, 1, 3))
+
+
+def right_blocks(factor: Any, left: KroneckerPattern, right: KroneckerPattern) -> Any:
+    """Return W of every block, a view of shape (a1, q, p, d2, r, c2)."""
+    q, p, rank = right.a // left.a, left.d // right.d, left.rank_with(right)
+    return permute(factor.reshape(left.a, q, rank, p, right.c, right.d), (0, 1, 3, 5, 2, 4))
+
+
+def from_left_blocks(blocks: Any, left: KroneckerPattern) -> Any:
+    """Inverse of `left_blocks`."""
+    return permute(blocks, (0, 4, 1, 5, 2, 3)).reshape(left.values_shape)
+
+
+def from_right_blocks(blocks: Any, right: KroneckerPattern) -> Any:
+    """Inverse of `right_blocks`."""
+    return permute(blocks, (0, 1, 4, 2, 5, 3)).reshape(right.values_shape)
+
+
+def from_blocks(blocks: Any, left: KroneckerPattern, right: KroneckerPattern) -> Any:
+    """Inverse of `to_blocks`."""
+    shape = left.product(right).values_shape
+    return permute(blocks, (0, 4, 2, 1, 5, 3)).reshape(shape)
+
+
+def merge(x: Any, y: Any, left: KroneckerPattern, right: KroneckerPattern) -> Any:
+    """Return the values of the product of two factors.
+
+    Parameters
+    ----------
+    x, y : array (a1, b1, c1, d1), (a2, b2, c2, d2)
+        Values of the factors.
+
+    Returns
+    -------
+    array (a1, b1 p, q c2, d2)
+        r multiplications per entry.
+    """
+    u, w = left_blocks(x, left, right), right_blocks(y, left, right)
+    # Blocks of rank one are often tiny, and broadcasting has less overhead for each.
+    blocks = u * w if u.shape[-1] == 1 else u @ w
+    return from_blocks(blocks, left, right)
+
+
+def merge_all(factors: Sequence[Any], architecture: Architecture, from_right: bool = False) -> Any:
+    """Return the values of the product of all factors of a chainable architecture.
+
+    From one end to the other, so that for a butterfly of size n the work is O(n^2), not
+    O(n^2 log n): the number of values doubles at each step. From the right the blocks are wide,
+    which is faster for the last factors of a long chain.
+    """
+    pairs = list(zip(factors, architecture, strict=True))
+    if from_right:
+        return reduce(lambda two, one: _merge_pair(one, two), reversed(pairs))[0]
+    return reduce(_merge_pair, pairs)[0]
+
+
+def _merge_pair(
+    one: tuple[Any, KroneckerPattern], two: tuple[Any, KroneckerPattern]
+) -> tuple[Any, KroneckerPattern]:
+    return merge(one[0], two[0], one[1], two[1]), one[1].product(two[1])
+
+
+def lift(factors: Sequence[Any], architecture: Architecture) -> tuple[Any, ...]:
+    """Return factors of a redundant architecture from factors of `architecture.reduced()`.
+
+    A merged pair has rank r >= min(b1, c2), so each block B is the product of [I 0] and [B; 0] if
+    r >= b1, and else of [B 0] and [I; 0]: exact, without any decomposition.
+    """
+    merges = architecture.redundant_merges()
+    patterns = [list(architecture.patterns)]
+    for place in merges:
+        step = list(patterns[-1])
+        step[place : place + 2] = [step[place].product(step[place + 1])]
+        patterns.append(step)
+    found = list(factors)
+    for place, before in zip(reversed(merges), reversed(patterns[:-1]), strict=True):
+        found[place : place + 1] = _split_exactly(found[place], before[place], before[place + 1])
+    return tuple(found)
+
+
+def _split_exactly(values: Any, left: KroneckerPattern, right: KroneckerPattern) -> list[Any]:
+    """Return two factors of a redundant pair whose product has these values."""
+    blocks = to_blocks(values, left, right)
+    grid, rank = tuple(blocks.shape[:4]), left.rank_with(right)
+    u = _zeros(values, (*grid, left.b, rank))
+    w = _zeros(values, (*grid, rank, right.c))
+    if rank >= left.b:
+        for j in range(left.b):
+            u[..., j, j] = 1
+        w[..., : left.b, :] = blocks
+    else:
+        u[..., :, : right.c] = blocks
+        for k in range(right.c):
+            w[..., k, k] = 1
+    return [from_left_blocks(u, left), from_right_blocks(w, right)]
+
+
+def _zeros(like: Any, shape: tuple[int, ...]) -> Any:
+    """Return zeros of the dtype, library and device of `like`."""
+    if hasattr(like, "new_zeros"):
+        return like.new_zeros(shape)
+    import numpy as np
+
+    return np.zeros(shape, dtype=like.dtype)

@@ -1,0 +1,33 @@
+"""What fills the seams of the trusted part. Nothing here is imported before it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sparseopt.choosing import discovery
+from sparseopt.interface import seams
+
+
+def _render_page(report: Any) -> str:
+    from sparseopt.tools.report.html import render
+
+    return render(report)
+
+
+def _multiplication(factors: Sequence[Any], architecture: Any, compiled: bool) -> Any:
+    multiply = discovery.tool("Multiplication")
+    if not compiled:
+        return multiply(factors, architecture)
+    fused = discovery.registered_tool("FusedChain")
+    missing = fused.availability()
+    if missing is not None:
+        return multiply(factors, architecture, note=f"compiled kernels are {missing}")
+    return multiply(factors, architecture, fused.cls())
+
+
+def fill_seams() -> None:
+    """Say what renders pages, multiplies, and imports the JSON classes of plugins."""
+    seams.import_json_type.fill(discovery.import_json_type)
+    seams.render_page.fill(_render_page)
+    seams.multiplication.fill(_multiplication)

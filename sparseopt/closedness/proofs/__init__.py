@@ -1,0 +1,1 @@
+"""The rules of proofs of closedness, each with its check. Trusted."""

@@ -1,0 +1,45 @@
+"""What the trusted part leaves to others, filled in when sparseopt is imported.
+
+Nothing trusted imports a plugin or a tool, or looks one up by name. Where a method of a trusted
+class is a convenience that judges nothing, such as the page of a report or a fast product, it
+calls a seam, and `sparseopt.choosing.wiring` says what fills it. While a certificate is checked
+none is called, but for the import of a plugin's own JSON classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+class Seam:
+    """A function that is given from outside.
+
+    Parameters
+    ----------
+    what : str
+        What it does, for the error of one that nothing fills.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._function: Callable[..., Any] | None = None
+
+    def fill(self, function: Callable[..., Any]) -> None:
+        """Say which function it is."""
+        self._function = function
+
+    def __call__(self, *arguments: Any) -> Any:
+        if self._function is None:
+            raise RuntimeError(f"nothing was given that {self._what}; import sparseopt first")
+        return self._function(*arguments)
+
+
+import_json_type = Seam("imports the class of a plugin's JSON tag")
+"""(tag) -> None."""
+
+render_page = Seam("renders a report as HTML")
+"""(report) -> str."""
+
+multiplication = Seam("multiplies by a product of factors")
+"""(factors, architecture, compiled) -> `sparseopt.butterfly.product.Multiplication`."""

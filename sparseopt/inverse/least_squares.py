@@ -1,0 +1,133 @@
+"""How much of a vector lies in the range of a design: what least squares needs to be judged.
+
+Rounded numbers are never quite orthogonal to columns, and how far they are from being so is a
+question of the columns' independence. Two ways to answer it, both with proof:
+
+* Let B = A X for any X. If |B^T B - I| <= a < 1 in the spectral norm, B and with it A have
+  independent columns and one range, so for the orthogonal projection Q onto it
+  |Q t|^2 = t^T B (B^T B)^-1 B^T t <= |B^T t|^2 / (1 - a). X comes from a QR factorization in plain
+  arithmetic; that it is good enough is proved by the product (Rump 2010, Verification methods).
+* For few columns, dependent or not, |t|^2 - |Q t|^2 is a ratio of two minors of a Gram matrix
+  of integers, found by fraction-free elimination (Bareiss 1968).
+
+Equal, opposite and zero columns are dropped first: they do not change the range.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from operator import mul
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse
+
+from sparseopt.inverse.scaling import ScaledProblem
+from sparseopt.judging.rounding import above, gamma, norm_bound, row_dots
+
+DENSE_LIMIT = 2**25
+"""Entries of the largest sparse design that is made dense, 256 MiB in float64."""
+MOST_COLUMNS, MOST_PRODUCTS = 64, 2**20
+"""Sizes up to which the exact elimination takes well under a second."""
+
+
+def projection_bound(scaled: ScaledProblem, t: np.ndarray) -> float:
+    """Return an upper bound of the norm of the projection of `t` onto the range of the design.
+
+    It is the norm of `t` itself where nothing better can be proved: where columns depend on each
+    other, or nearly, and are too many for exact elimination. O(m n^2).
+
+    Parameters
+    ----------
+    scaled : ScaledProblem
+    t : ndarray of float64, shape (m,)
+    """
+    rows, columns = scaled.design.shape
+    whole = norm_bound(t)
+    if not whole < math.inf:
+        return math.inf
+    if scipy.sparse.issparse(scaled.design) and rows * columns > DENSE_LIMIT:
+        return whole
+    matrix = _distinct_columns(scaled.dense())
+    if matrix.shape[1] == 0:
+        return 0.0
+    if matrix.shape[1] < rows:
+        bound = _by_orthogonalisation(matrix, t)
+        if bound < whole:
+            return bound
+    # A vector this small against the target proves an interpolation as it is.
+    if whole <= 2.0**-50 * norm_bound(scaled.target):
+        return whole
+    count = matrix.shape[1]
+    if count <= MOST_COLUMNS and count * count * rows <= MOST_PRODUCTS:
+        return min(_by_elimination(matrix, t), whole)
+    return whole
+
+
+def _distinct_columns(matrix: np.ndarray) -> np.ndarray:
+    """Return the columns without zero ones, and one of each that are equal or opposite."""
+    used = matrix.any(axis=0)
+    matrix = matrix[:, used]
+    first = np.argmax(matrix != 0, axis=0)
+    signs = np.sign(matrix[first, np.arange(matrix.shape[1])])
+    seen: dict[bytes, int] = {}
+    for j, sign in enumerate(signs):
+        seen.setdefault((matrix[:, j] * sign + 0.0).tobytes(), j)  # adding 0 turns -0 into 0
+    return np.asarray(matrix[:, list(seen.values())])
+
+
+def _by_orthogonalisation(matrix: np.ndarray, t: np.ndarray) -> float:
+    """Return the bound by a nearly orthonormal basis, infinity if there is none."""
+    rows, count = matrix.shape
+    norms = np.array([norm_bound(column) for column in matrix.T])
+    with np.errstate(all="ignore"):  # what is not finite proves nothing below
+        upper = np.linalg.qr(matrix / norms, mode="r")
+        if not np.abs(np.diagonal(upper)).min() > 0:
+            return math.inf
+        inverse = scipy.linalg.solve_triangular(upper, np.eye(count), check_finite=False)
+        factor = inverse / norms[:, None]
+        basis = matrix @ factor
+        gram = basis.T @ basis
+        gram[np.diag_indices(count)] -= 1.0
+    size = norm_bound(basis.ravel())
+    # What the rounded Gram matrix is off by, then what the rounded basis is off by.
+    error = norm_bound(gram.ravel()) + gamma(rows + 8) * (size * size + count)
+    weights = np.array([norm_bound(row) for row in factor])
+    lost = gamma(count + 8) * float(norms @ weights)
+    error = above(error + 3.0 * lost + lost * lost, 16)
+    if not error < 0.5:  # so that |B| < sqrt(1.5), and 2 |B| lost < 3 lost
+        return math.inf
+    values, bounds = row_dots(np.ascontiguousarray(matrix.T), t)
+    inexact = np.abs(factor).T @ (gamma(count + 8) * np.abs(values) + bounds)
+    found = norm_bound(factor.T @ values) + norm_bound(inexact)
+    return above(found / math.sqrt(1.0 - error), count + 16)
+
+
+def _integers(vector: np.ndarray) -> list[int]:
+    """Return the vector times a power of two as integers."""
+    ratios = [value.as_integer_ratio() for value in vector.tolist()]
+    common = max(under for _, under in ratios)
+    return [over * (common // under) for over, under in ratios]
+
+
+def _by_elimination(matrix: np.ndarray, t: np.ndarray) -> float:
+    """Return the norm of the projection, found exactly and rounded up."""
+    vectors = [_integers(column) for column in matrix.T] + [_integers(t)]
+    count = len(vectors)
+    # The upper triangle of the Gram matrix.
+    gram = [[0] * i + [sum(map(mul, vectors[i], b)) for b in vectors[i:]] for i in range(count)]
+    whole, last = gram[-1][-1], 1
+    if whole == 0:
+        return 0.0
+    for j, upper in enumerate(gram[:-1]):
+        pivot = upper[j]
+        if pivot == 0:  # the column depends on those before it, so all of its row is zero
+            continue
+        for i in range(j + 1, count):
+            row = gram[i]
+            for k in range(i, count):
+                row[k] = (pivot * row[k] - upper[i] * upper[k]) // last
+        last = pivot
+    share = 1 - Fraction(gram[-1][-1], last * whole)
+    return above(math.sqrt(above(float(share), 2)) * norm_bound(t), 4)

@@ -1,1 +1,0 @@
-"""Kronecker-sparse patterns, architectures and products."""

@@ -1,1 +1,0 @@
-"""Networks: directed acyclic graphs of layers over NumPy arrays."""

@@ -1,0 +1,163 @@
+"""Merging entrywise scales (batch normalization above all) into the layers before them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Scale
+from sparseopt.networks.node import LayerGraph, Node
+from sparseopt.networks.operator import Operator
+from sparseopt.networks.parameters import Shape, exact
+
+
+def merge_biases(network: LayerGraph) -> tuple[Node, ...]:
+    """Return the nodes of a network whose path-lifting is, entry by entry, that of `merge_scales`.
+
+    Wherever `merge_scales` would merge a scale y = g x + t into a layer with bias b, the layer
+    loses its bias and the scale gets g b + t. A path through the layer then passes one neuron
+    more, of its own and with the weight g, which multiplies to the merged weight. No weight is
+    touched, so nothing large is copied.
+    """
+    ops = {node.name: node.op for node in network.nodes}
+    host = dict(ops)  # the layer that a scale has been merged into
+    moved: dict[str, np.ndarray] = {}  # biases before they were rounded
+    for node in network.nodes:
+        if not isinstance(node.op, Scale) or node.name not in network.used:
+            continue
+        source = node.inputs[0]
+        alone = len(network.consumers[source]) == 1 and network.output != source
+        if not alone or not _fits(host[source], node.op, network.shapes[node.name]):
+            continue
+        host[node.name] = host[source]
+        before = ops[source]
+        offset = before.offset()
+        if offset is not None:
+            ops[source] = replace(before, bias=None)  # type: ignore[type-var, call-arg]
+            bias = _moved(node.op, moved.get(source, exact(offset)))
+            moved[node.name] = bias
+            if not network.is_exact:
+                bias = bias.astype(np.float64)
+            wide = (1,) * (len(network.shapes[node.name]) - bias.ndim) + bias.shape
+            ops[node.name] = Scale(node.op.factor, bias.reshape(wide))
+    return tuple(replace(node, op=ops[node.name]) for node in network.nodes)
+
+
+def _moved(scale: Scale, offset: np.ndarray) -> np.ndarray:
+    """Return g b + t in exact arithmetic: its two terms may cancel."""
+    bias = offset if scale.factor is None else offset * exact(scale.factor)
+    return bias if scale.bias is None else bias + exact(scale.bias)
+
+
+def merge_scales(network: LayerGraph) -> tuple[tuple[Node, ...], str]:
+    """Return nodes and output of the network with every `Scale` merged that alone follows a layer
+    it fits.
+
+    ``Dense``, ``Conv`` and ``ConvTranspose`` take a scale that is constant over each output
+    channel, another ``Scale`` takes any; this repeats along a chain of scales. The function is
+    unchanged up to rounding; the path-norm never grows: the paths that went through the bias of
+    the layer and those that start at the scale become one path, and |g b + t| <= |g||b| + |t|.
+    Merged weights are float64 (exact for exact networks).
+    """
+    nodes: dict[str, Node] = {}
+    renamed: dict[str, str] = {}
+    for node in network.nodes:
+        if node.name not in network.used:
+            continue
+        node = replace(node, inputs=tuple(renamed.get(n, n) for n in node.inputs))
+        target = nodes.get(node.inputs[0]) if isinstance(node.op, Scale) else None
+        if target is not None and _alone(network, node, nodes, renamed):
+            op = _merge(target.op, node.op, network.shapes[node.name])
+            if op is not None:
+                nodes[target.name] = replace(target, op=op, origin={})
+                renamed[node.name] = target.name
+                continue
+        nodes[node.name] = node
+    return tuple(nodes.values()), renamed.get(network.output, network.output)
+
+
+def _alone(
+    network: LayerGraph, node: Node, nodes: dict[str, Node], renamed: dict[str, str]
+) -> bool:
+    """Whether nothing but `node` reads the value that it scales."""
+    source = network.by_name[node.name].inputs[0]
+    return len(network.consumers[source]) == 1 and network.output != source
+
+
+def _channels(array: np.ndarray | None, axis: int, size: int) -> np.ndarray | None:
+    """Return the array as one number per entry of `axis`, or None if it varies along others."""
+    if array is None:
+        return None
+    flat = [n for a, n in enumerate(array.shape) if a != axis and n != 1]
+    if flat:
+        return None
+    return np.broadcast_to(array.reshape(-1), (size,))
+
+
+def _fits(before: Operator, scale: Scale, shape: Shape) -> bool:
+    """Whether `scale` can be merged into the layer before it."""
+    if isinstance(before, Scale):
+        return True
+    if not isinstance(before, Dense | Conv | ConvTranspose):
+        return False
+    axis = len(shape) - 1 if isinstance(before, Dense) else 0
+    arrays = scale.parameters().values()
+    return all(_channels(array, axis, shape[axis]) is not None for array in arrays)
+
+
+def _merge(before: Operator, scale: Operator, shape: Shape) -> Operator | None:
+    assert isinstance(scale, Scale)
+    if isinstance(before, Scale):
+        return _compose(before, scale)
+    if not isinstance(before, Dense | Conv | ConvTranspose) or not _fits(before, scale, shape):
+        return None
+    axis = len(shape) - 1 if isinstance(before, Dense) else 0
+    factor = _channels(scale.factor, axis, shape[axis])
+    shift = _channels(scale.bias, axis, shape[axis])
+    weight, bias = before.weight, before.bias
+    if factor is not None:
+        weight = _product(weight, _spread(factor, before))
+        bias = None if bias is None else _product(bias, factor)
+    if shift is not None:
+        bias = shift if bias is None else _sum(bias, shift)
+    return replace(before, weight=weight, bias=bias)
+
+
+def _spread(factor: np.ndarray, layer: Dense | Conv | ConvTranspose) -> np.ndarray:
+    """Return one factor per weight's output channel, in a shape that broadcasts to the weight."""
+    if not isinstance(layer, ConvTranspose):
+        return factor.reshape(-1, *(1,) * (layer.weight.ndim - 1))
+    per_input = layer.weight.shape[0] // layer.groups
+    rows = np.repeat(factor.reshape(layer.groups, -1), per_input, axis=0)
+    return rows.reshape(*layer.weight.shape[:2], *(1,) * (layer.weight.ndim - 2))
+
+
+def _compose(first: Scale, second: Scale) -> Scale:
+    factor = _all_of([first.factor, second.factor])
+    bias = first.bias
+    if bias is not None and second.factor is not None:
+        bias = _product(bias, second.factor)
+    if second.bias is not None:
+        bias = second.bias if bias is None else _sum(bias, second.bias)
+    return Scale(factor, bias)
+
+
+def _all_of(factors: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    present = [f for f in factors if f is not None]
+    if len(present) == 2:
+        return _product(*present)
+    return present[0] if present else None
+
+
+def _wide(array: np.ndarray) -> np.ndarray:
+    return array if array.dtype == object else array.astype(np.float64, copy=False)
+
+
+def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.multiply(_wide(a), _wide(b))
+
+
+def _sum(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.add(_wide(a), _wide(b))

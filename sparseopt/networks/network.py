@@ -1,0 +1,346 @@
+"""The network: a directed acyclic graph of layers with one input and one output."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import networkx as nx
+import numpy as np
+
+from sparseopt.interface.arrays import require_finite
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
+from sparseopt.networks.merging import merge_biases, merge_scales
+from sparseopt.networks.neurons import NeuronGraph
+from sparseopt.networks.node import Node, Visit
+from sparseopt.networks.operator import Input, Operator
+from sparseopt.networks.parameters import Shape
+from sparseopt.networks.unrolling import unroll
+
+MOST_ENTRIES = 1 << 29
+"""Entries of a value: a file of a few bytes must not ask for all memory (here 4 GB in float64)."""
+
+
+@json_type
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A DAG ReLU network: layers over arrays, with one input and one output.
+
+    Values have no batch axis: shapes are those of one sample, and path-norms are per sample.
+
+    Parameters
+    ----------
+    nodes : tuple of Node
+        In topological order; the first is the `Input`.
+    output : str
+        Name of the node that gives the output.
+    notes : tuple of str
+        What a reader changed or assumed, in words.
+    input_labels, output_labels : tuple of str, or None
+        Names of the entries of input and output, where the source has them.
+
+    Raises
+    ------
+    ProblemError
+        Naming the node, for unknown or repeated names, cycles, shapes that do not fit, and NaN
+        or infinite weights.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparseopt.networks import Dense, Input, Network, Node, Relu
+    >>> net = Network(
+    ...     nodes=(
+    ...         Node("x", Input((2,))),
+    ...         Node("hidden", Dense(np.array([[1.0, -1.0]])), ("x",)),
+    ...         Node("relu", Relu(), ("hidden",)),
+    ...         Node("y", Dense(np.array([[3.0]]), np.array([0.5])), ("relu",)),
+    ...     ),
+    ...     output="y",
+    ... )
+    >>> net.run([2.0, 1.0])
+    array([3.5])
+    """
+
+    nodes: tuple[Node, ...]
+    output: str
+    notes: tuple[str, ...] = ()
+    input_labels: tuple[str, ...] | None = None
+    output_labels: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("nodes", "notes"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        shapes = self.shapes
+        if [isinstance(node.op, Input) for node in self.nodes].count(True) != 1 or not isinstance(
+            self.nodes[0].op, Input
+        ):
+            raise ProblemError("a network has exactly one Input, and it is its first node")
+        if self.output not in shapes:
+            raise ProblemError(f"the output {self.output!r} is no node of the network")
+        for name, labels, shape in (
+            ("input_labels", self.input_labels, shapes[self.nodes[0].name]),
+            ("output_labels", self.output_labels, shapes[self.output]),
+        ):
+            if labels is not None and (len(labels),) != shape:
+                raise ProblemError(f"{name} has {len(labels)} names for a value of shape {shape}")
+
+    # Shapes and structure -----------------------------------------------------------------
+
+    @cached_property
+    def shapes(self) -> Mapping[str, Shape]:
+        """Shape of each node's value."""
+        shapes: dict[str, Shape] = {}
+        for node in self.nodes:
+            if node.name in shapes:
+                raise ProblemError(f"two nodes are named {node.name!r}; names must be unique")
+            unknown = [name for name in node.inputs if name not in shapes]
+            if unknown:
+                raise ProblemError(
+                    f"node {node.name!r} reads {unknown[0]!r}, which no earlier node provides; "
+                    "list the nodes in topological order (a cycle has none)"
+                )
+            try:
+                shapes[node.name] = node.op.shape([shapes[name] for name in node.inputs])
+            except ProblemError as error:
+                raise ProblemError(f"node {node.name!r}: {error}") from error
+            if math.prod(shapes[node.name]) > MOST_ENTRIES:
+                raise ProblemError(
+                    f"the value of node {node.name!r} has the shape {shapes[node.name]}; at most "
+                    f"{MOST_ENTRIES} entries are allowed"
+                )
+        return shapes
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of one sample."""
+        return self.shapes[self.nodes[0].name]
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of the output for one sample."""
+        return self.shapes[self.output]
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Node]:
+        """Node by name."""
+        return {node.name: node for node in self.nodes}
+
+    @cached_property
+    def graph(self) -> nx.DiGraph:
+        """The layer graph; nodes carry ``op`` and ``shape``, edges their ``slots``."""
+        graph = nx.DiGraph()
+        for node in self.nodes:
+            graph.add_node(node.name, op=node.op, shape=self.shapes[node.name])
+            for slot, name in enumerate(node.inputs):
+                if graph.has_edge(name, node.name):
+                    graph.edges[name, node.name]["slots"].append(slot)
+                else:
+                    graph.add_edge(name, node.name, slots=[slot])
+        return graph
+
+    @cached_property
+    def used(self) -> frozenset[str]:
+        """Names of the nodes that the output depends on, the input included."""
+        needed = {self.output, self.nodes[0].name}
+        for node in reversed(self.nodes):
+            if node.name in needed:
+                needed.update(node.inputs)
+        return frozenset(needed)
+
+    @cached_property
+    def consumers(self) -> Mapping[str, tuple[str, ...]]:
+        """For each node the used nodes that read it, once per use, in order."""
+        result: dict[str, list[str]] = {node.name: [] for node in self.nodes}
+        for node in self.nodes:
+            if node.name in self.used:
+                for name in node.inputs:
+                    result[name].append(node.name)
+        return {name: tuple(users) for name, users in result.items()}
+
+    @cached_property
+    def edge_count(self) -> int:
+        """How many edges between neurons the network has (an upper bound near padding)."""
+        return sum(
+            node.op.edges([self.shapes[n] for n in node.inputs], self.shapes[node.name])
+            for node in self.nodes
+            if node.name in self.used
+        )
+
+    @cached_property
+    def is_exact(self) -> bool:
+        """Whether every parameter is an exact number (int or Fraction)."""
+        arrays = self.parameters().values()
+        return all(array.dtype == object for array in arrays)
+
+    # Parameters ---------------------------------------------------------------------------
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        """Return every weight and bias array, read-only, by ``"node.field"``."""
+        return {
+            f"{node.name}.{name}": array
+            for node in self.nodes
+            for name, array in node.op.parameters().items()
+        }
+
+    def with_parameters(self, arrays: Mapping[str, np.ndarray]) -> Network:
+        """Return the network with some arrays replaced by others of the same shapes.
+
+        Parameters
+        ----------
+        arrays : mapping
+            From names as in `parameters` to arrays.
+
+        Raises
+        ------
+        ProblemError
+            For an unknown name or another shape.
+        """
+        changes: dict[str, dict[str, np.ndarray]] = {}
+        for name, array in arrays.items():
+            owner, _, parameter = name.rpartition(".")
+            if owner not in self.by_name or parameter not in self.by_name[owner].op.parameters():
+                known = ", ".join(list(self.parameters())[:8])
+                raise ProblemError(f"the network has no parameter {name!r}; it has {known}, ...")
+            changes.setdefault(owner, {})[parameter] = array
+        nodes = []
+        for node in self.nodes:
+            if node.name in changes:
+                try:
+                    op = node.op.with_parameters(**changes[node.name])
+                except ProblemError as error:
+                    raise ProblemError(f"node {node.name!r}: {error}") from error
+                node = replace(node, op=op)
+            nodes.append(node)
+        return replace(self, nodes=tuple(nodes))
+
+    @cached_property
+    def tied(self) -> Mapping[str, tuple[str, ...]]:
+        """Tensors of the source that several parameters are, with those parameters' names."""
+        users: dict[str, list[str]] = {}
+        for node in self.nodes:
+            for parameter, tensor in node.origin.items():
+                users.setdefault(tensor, []).append(f"{node.name}.{parameter}")
+        return {tensor: tuple(names) for tensor, names in users.items() if len(names) > 1}
+
+    # Evaluation ---------------------------------------------------------------------------
+
+    def walk(self, first: Any, visit: Visit) -> Any:
+        """Return the output's value when the input has value `first`.
+
+        ``visit(node, values)`` gives the value of each further node from those of its
+        predecessors; values are dropped once nothing needs them any more.
+        """
+        left = Counter({name: len(users) for name, users in self.consumers.items()})
+        left[self.output] += 1
+        values = {self.nodes[0].name: first}
+        for node in self.nodes[1:]:
+            if node.name not in self.used:
+                continue
+            values[node.name] = visit(node, [values[name] for name in node.inputs])
+            for name in node.inputs:
+                left[name] -= 1
+                if not left[name]:
+                    values.pop(name, None)
+        return values[self.output]
+
+    def run(self, x: Any) -> np.ndarray:
+        """Evaluate the network.
+
+        Parameters
+        ----------
+        x : array, shape input_shape or (n, *input_shape); or a mapping from label to number
+            float32 and float64 are computed in their own precision, integers in float64. Object
+            arrays of int and Fraction, and integers for a network with exact weights, are
+            computed exactly.
+
+        Returns
+        -------
+        array, shape output_shape or (n, *output_shape)
+        """
+        array = self._as_input(x)
+        single = array.ndim == len(self.input_shape)
+        batch = array[None] if single else array
+        result = self.walk(batch, lambda node, values: node.op.run(values))
+        return result[0, ...] if single else result
+
+    def _as_input(self, x: Any) -> np.ndarray:
+        if isinstance(x, Mapping):
+            if self.input_labels is None:
+                raise ProblemError("the inputs of this network have no labels; pass an array")
+            missing = [label for label in self.input_labels if label not in x]
+            if missing or len(x) != len(self.input_labels):
+                raise ProblemError(f"give one number for each of {list(self.input_labels)}")
+            x = [x[label] for label in self.input_labels]
+        array = np.asarray(x)
+        shape = self.input_shape
+        if array.shape[array.ndim - len(shape) :] != shape or array.ndim - len(shape) not in (0, 1):
+            raise ProblemError(
+                f"the input has shape {array.shape}; this network takes {shape}, or "
+                f"(n, {', '.join(map(str, shape))}) for n samples"
+            )
+        if array.dtype.kind in "biu":
+            array = array.astype(object if self.is_exact else np.float64)
+        if array.dtype != object and array.dtype not in (np.float32, np.float64):
+            raise ProblemError(f"the input has dtype {array.dtype}; use float32 or float64")
+        require_finite(array, "the input")
+        return array
+
+    # Other forms --------------------------------------------------------------------------
+
+    @cached_property
+    def neurons(self) -> NeuronGraph:
+        """The neuron graph with exact weights (floats are rationals); for small networks."""
+        return unroll(self)
+
+    def unroll(self) -> nx.DiGraph:
+        """Return the graph of neurons, for networks of up to 200,000 edges.
+
+        Nodes carry ``kind`` (input, id, relu, pool), ``bias`` where a path may start and ``k``
+        for pools; edges carry ``weight``: Fractions if the network is exact, floats otherwise.
+        Node order decides ties of pools. A ReLU is fused into the neuron before it.
+        """
+        return self.neurons.to_digraph(exact=self.is_exact)
+
+    @cached_property
+    def merged(self) -> Network:
+        """The network with entrywise scales merged into the layers before them."""
+        nodes, output = merge_scales(self)
+        return replace(self, nodes=nodes, output=output)
+
+    @cached_property
+    def merged_biases(self) -> Network:
+        """A network with the path-lifting of `merged` that shares all weights with this one."""
+        return replace(self, nodes=merge_biases(self))
+
+    def describe(self) -> str:
+        """Return one line with the sizes."""
+        weights = sum(array.size for array in self.parameters().values())
+        return (
+            f"network of {len(self.nodes)} layers, {weights} parameters, "
+            f"{self.input_shape} -> {self.output_shape}"
+        )
+
+    def __repr__(self) -> str:
+        return f"<{self.describe()}>"
+
+
+def chain(size: Sequence[int], *layers: Operator) -> Network:
+    """Return the sequential network of these operators on inputs of shape `size`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparseopt.networks import Dense, Relu, chain
+    >>> chain((2,), Dense(np.ones((3, 2))), Relu(), Dense(np.ones((1, 3)))).run([1.0, 1.0])
+    array([6.])
+    """
+    nodes = [Node("input", Input(tuple(size)))]
+    for position, op in enumerate(layers):
+        nodes.append(Node(f"{position}:{type(op).__name__}", op, (nodes[-1].name,)))
+    return Network(tuple(nodes), nodes[-1].name)

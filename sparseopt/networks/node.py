@@ -1,0 +1,104 @@
+"""One layer of a network, and what merging and unrolling need of the network that it stands in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from sparseopt.interface.json_type import json_type
+from sparseopt.networks.operator import Operator
+from sparseopt.networks.parameters import Shape
+
+
+@json_type
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One layer of a network.
+
+    Parameters
+    ----------
+    name : str
+        Unique in the network; readers keep the name that the source uses.
+    op : Operator
+    inputs : tuple of str
+        Names of the predecessors, in the order in which the operator takes them.
+    origin : dict of str to str
+        Parameter of the operator to the tensor of the source that it came from, where it is that
+        tensor unchanged. Two nodes naming one tensor share (tie) their weights.
+    shifts : tuple of str
+        Tensors of the source in which the bias is linear where it is none of them as it stands,
+        such as running mean and bias of a batch normalization.
+    """
+
+    name: str
+    op: Operator
+    inputs: tuple[str, ...] = ()
+    origin: dict[str, str] = field(default_factory=dict)
+    shifts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", tuple(self.inputs))
+        object.__setattr__(self, "shifts", tuple(self.shifts))
+
+
+Visit = Callable[[Node, list[Any]], Any]
+"""What `LayerGraph.walk` computes at each node from the values before it."""
+
+
+class LayerGraph(Protocol):
+    """A `sparseopt.Network`, as far as functions know it that the network itself calls."""
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """In topological order; the first is the `Input`."""
+        ...
+
+    @property
+    def output(self) -> str:
+        """Name of the node that gives the output."""
+        ...
+
+    @property
+    def input_labels(self) -> tuple[str, ...] | None:
+        """Names of the entries of the input, where the source has them."""
+        ...
+
+    @property
+    def by_name(self) -> Mapping[str, Node]:
+        """Node by name."""
+        ...
+
+    @property
+    def used(self) -> frozenset[str]:
+        """Names of the nodes that the output depends on, the input included."""
+        ...
+
+    @property
+    def consumers(self) -> Mapping[str, tuple[str, ...]]:
+        """For each node the used nodes that read it, once per use, in order."""
+        ...
+
+    @property
+    def shapes(self) -> Mapping[str, Shape]:
+        """Shape of each node's value."""
+        ...
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of the input."""
+        ...
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every parameter is an exact number (int or Fraction)."""
+        ...
+
+    @property
+    def edge_count(self) -> int:
+        """How many edges between neurons the network has (an upper bound near padding)."""
+        ...
+
+    def walk(self, first: Any, visit: Visit) -> Any:
+        """Compute a value at every node and return that of the output."""
+        ...

@@ -1,1 +1,0 @@
-"""Quantities of the path-lifting of a network: norms, counts, bounds, the lifting itself."""

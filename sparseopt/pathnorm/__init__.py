@@ -1,0 +1,1 @@
+"""Path-norms, path costs, Lipschitz bounds and distances of networks. Trusted."""

@@ -1,0 +1,244 @@
+"""The path cost of every weight: how much of the path-norm passes through it.
+
+Source: Gonon et al., arXiv 2405.15006, section 5. The cost of a weight w is the sum of |Phi_p|
+over the paths p through it, which is |w| times the derivative of ``||Phi||_1`` by |w|, and, if no
+path meets the weight twice, the drop of the norm when the weight is set to zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import networkx as nx
+import numpy as np
+
+from sparseopt.interface.arrays import read_only
+from sparseopt.interface.certificate import Certificate, Steps
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
+from sparseopt.interface.problem import Problem
+from sparseopt.judging.rounding import below
+from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Neuron
+from sparseopt.networks.network import Network
+from sparseopt.networks.node import Node
+from sparseopt.pathnorm import edges, plain
+from sparseopt.pathnorm.fields import as_float
+from sparseopt.pathnorm.floats import Floats
+from sparseopt.pathnorm.powers import Powers
+from sparseopt.pathnorm.wides import Wides
+
+TOLERANCE = 1e-9
+"""Relative error of a share that an answer promises unless it says otherwise."""
+
+COARSEST = 1e-3
+"""Largest relative error that an answer may promise."""
+
+FLOOR = 1e-290
+"""Shares are compared down to here; float64 ends at 1e-308."""
+
+
+def weight_names(network: Network) -> dict[str, str]:
+    """Return the weight tensors of dense and convolutional layers and of neurons, with nodes."""
+    layers = Dense | Conv | ConvTranspose | Neuron
+    return {
+        f"{node.name}.weight": node.name
+        for node in network.nodes
+        if node.name in network.used and isinstance(node.op, layers)
+    }
+
+
+@json_type
+@dataclass(frozen=True, eq=False)
+class PathCosts:
+    """Path costs as shares of the L1 path-norm.
+
+    Parameters
+    ----------
+    shares : dict of str to float64 array
+        By parameter, ``"node.weight"``, in the shape of the weights: the path cost divided by the
+        norm, in [0, 1] wherever the norm itself may lie. All 0 for a norm of 0. The weights into
+        the outputs have shares that add up to 1 less the output biases' share.
+    tolerance : float
+        How far, relatively, each share may be off.
+    """
+
+    shares: dict[str, np.ndarray]
+    tolerance: float = TOLERANCE
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tolerance", as_float(self.tolerance, "tolerance"))
+        shares = {}
+        for name, share in self.shares.items():
+            array = np.asarray(share)
+            if array.dtype.kind not in "fiu":
+                raise ProblemError(f"the shares of {name} have dtype {array.dtype}, not float64")
+            shares[name] = read_only(array.astype(np.float64, copy=False))
+        object.__setattr__(self, "shares", shares)
+
+    def __str__(self) -> str:
+        count = sum(share.size for share in self.shares.values())
+        return f"path costs of {count} weights in {len(self.shares)} layers"
+
+
+@json_type
+@dataclass(frozen=True, eq=False)
+class PathCostCertificate(Certificate):
+    """Path costs that the core computes again, weight by weight.
+
+    The share of a weight is its absolute value times the sum, over the positions where it serves,
+    of what arrives there on the paths from the start and what the paths from there to the end
+    multiply it by, over the norm. The core computes these by one plain pass forwards and one
+    backwards (`plain`, `edges`), with every rounding counted (`floats`), and compares every
+    single share.
+    """
+
+    problem: PathCost
+    answer: PathCosts
+
+    @property
+    def accuracy(self) -> float:
+        """Relative error of each share."""
+        return self.answer.tolerance
+
+    @property
+    def claim(self) -> str:
+        """Whose costs they are, and how close."""
+        return (
+            f"the {self.answer} are those of the {self.problem.network.describe()}, each to a "
+            f"relative {self.answer.tolerance!r}, or to {FLOOR:g} where that is more"
+        )
+
+    def check(self, steps: Steps) -> None:
+        """Compute the shares again and compare each."""
+        network, shares = self.problem.network, self.answer.shares
+        names = weight_names(network)
+        steps.require(shares.keys() == names.keys(), f"there are shares for {list(names)[:4]} ...")
+        tolerance = self.answer.tolerance
+        steps.require(
+            0 < tolerance <= COARSEST,
+            f"the relative error stated is at most {COARSEST:g}",
+            f"{tolerance!r}",
+        )
+        tolerance = below(tolerance, 2)  # in the claim it stands as a decimal, nearly the same
+        arrays = network.parameters()
+        for name in names:
+            right = arrays[name].shape
+            found = shares[name].shape
+            steps.require(found == right, f"{name!r} has a share for each weight", f"{found}")
+        for name, expected, error in plain.in_floats(1, lambda a: _shares(network, a)):
+            steps.require(
+                4 * error <= tolerance,
+                f"rounding leaves room for a relative {self.answer.tolerance!r}",
+                f"{error:.3g}",
+            )
+            allowed = np.maximum((tolerance - 2 * error) * expected, FLOOR / 2)
+            off = np.abs(shares[name] - expected)
+            steps.require(
+                bool((off <= allowed).all()),
+                f"each share of {name!r} is right to a relative {self.answer.tolerance!r}",
+                f"{int((~(off <= allowed)).sum())} of {off.size} are not",
+            )
+
+
+def _shares(network: Network, arithmetic: Floats | Wides) -> list[tuple[str, np.ndarray, float]]:
+    """Return, for each weight tensor, its shares and their relative error."""
+    names = {node: name for name, node in weight_names(network).items()}
+    entering: dict[str, list[Any]] = {}
+
+    def arrived(node: Node, values: list[Any], value: Any) -> None:
+        if node.name in names:
+            entering[node.name] = values
+
+    end = plain.forward(network, arithmetic, plain.biases(network), seen=arrived)
+    total = arithmetic.powers(end).norm(1)
+    if not total.mantissa:  # no path carries anything
+        total = Powers.of(np.ones(()), 0, total.error)
+    result: list[tuple[str, np.ndarray, float]] = []
+
+    def came_back(node: Node, value: Any) -> None:
+        if node.name not in names:
+            return
+        op: Any = node.op
+        part: Any = arithmetic.gradient(op, entering.pop(node.name), value)
+        shares, error = arithmetic.shares(part, total)
+        result.append((names[node.name], edges.unkernel(op, shares), error))
+
+    last = arithmetic.of(np.ones((1, *network.output_shape)))
+    plain.backward(network, arithmetic, last, seen=came_back, as_far_as_layers=True)
+    return result
+
+
+@json_type
+@dataclass(frozen=True, eq=False)
+class PathCost(Problem):
+    """The path cost of every weight of dense and convolutional layers and of neurons.
+
+    Parameters
+    ----------
+    network : Network
+        As it stands: batch normalizations are layers of their own, and have no costs here, nor
+        have biases. Costs do not change under positive rescaling.
+
+    Raises
+    ------
+    ProblemError
+        If a path meets one weight tensor twice: then the cost of a weight is not what the norm
+        loses with it.
+
+    Notes
+    -----
+    One pass forward and one backward for all weights together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sparseopt as so
+    >>> from sparseopt.networks import Dense, Relu, chain
+    >>> net = chain((1,), Dense(np.array([[3.0], [1.0]])), Relu(), Dense(np.array([[1.0, -2.0]])))
+    >>> so.solve(so.PathCost(net)).answer.shares["2:Dense.weight"]  # |3 * 1| and |1 * -2| of 5
+    array([[0.6, 0.4]])
+    """
+
+    network: Network
+    certificates: ClassVar[tuple[type[Certificate], ...]] = (PathCostCertificate,)
+    default_tolerance: ClassVar[float | None] = TOLERANCE
+    accuracy_is: ClassVar[str] = "relative error of each share"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.network, Network):
+            raise ProblemError(
+                f"network is a {type(self.network).__name__}; make a Network by so.load_network"
+            )
+        repeated = met_twice(self.network)
+        if repeated:
+            raise ProblemError(
+                f"a path meets the tensor {repeated!r} twice, so its weights have no path cost; "
+                "take another criterion"
+            )
+
+    def evaluate(self, answer: PathCosts) -> Mapping[str, float]:
+        """Return the largest sum of the shares in one layer; at most 1."""
+        sums = [float(share.sum()) for share in answer.shares.values()]
+        return {"largest_layer_share": max(sums, default=0.0)}
+
+    def describe(self) -> str:
+        """Name the network."""
+        return f"path costs of a {self.network.describe()}"
+
+
+def met_twice(network: Network) -> str | None:
+    """Return a weight tensor that some path of layers meets twice, or None."""
+    for tensor, names in network.tied.items():
+        nodes = {name.rpartition(".")[0] for name in names} & network.used
+        for node in nodes:
+            if nodes & nx.descendants(network.graph, node):
+                return tensor
+    return None
+
+
+def no_costs(network: Network) -> dict[str, Any]:
+    """Return shares of 0, those of a network with path-norm 0."""
+    arrays = network.parameters()
+    return {name: np.zeros(arrays[name].shape) for name in weight_names(network)}

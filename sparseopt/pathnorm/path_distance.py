@@ -1,0 +1,276 @@
+"""The distance of two parameter settings in path-lifting, and what it says about the outputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from sparseopt.interface.certificate import Certificate, Steps
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
+from sparseopt.interface.problem import Problem
+from sparseopt.judging.rounding import UNIT, float_above, shown_above
+from sparseopt.judging.serialization import same_content
+from sparseopt.networks.network import Network
+from sparseopt.networks.operator import Operator, unchecked
+from sparseopt.pathnorm import differences, exact
+from sparseopt.pathnorm.fields import as_float, as_rational
+from sparseopt.pathnorm.powers import Powers
+
+TOLERANCE = 1e-9
+"""Relative error within which an exact distance is stated."""
+
+SLACK = 2.0**-20
+"""How far, relatively, a stated bound may be above the one that its method gives."""
+
+METHODS = ("dominated", "two_pass", "enumeration")
+
+
+@json_type
+@dataclass(frozen=True, eq=False)
+class PathDistanceValue:
+    """The L1 distance of two path-liftings, or an upper bound on it.
+
+    Parameters
+    ----------
+    value : float
+        ``|Phi(a) - Phi(b)|_1`` to a relative 1e-9, or a number that is not smaller.
+    kind : {"exact", "upper bound"}
+    same_signs : bool
+        Whether no parameter changes its sign from one setting to the other. Only then is
+        `output_bound` true.
+    exact : Fraction or None
+        The same number in exact arithmetic.
+    """
+
+    value: float
+    kind: str
+    same_signs: bool
+    exact: Fraction | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", as_float(self.value, "value"))
+        if not 0 <= self.value < math.inf:
+            raise ProblemError(f"value is {self.value!r}; a distance is finite and at least 0")
+        if self.exact is not None:
+            object.__setattr__(self, "exact", as_rational(self.exact, "exact"))
+        if not isinstance(self.same_signs, bool):
+            raise ProblemError(f"same_signs is {self.same_signs!r}; it must be True or False")
+
+    def output_bound(self, input_bound: float) -> float:
+        """Return a bound on ``|f_a(x) - f_b(x)|_1`` for all x with ``|x|_inf <= input_bound``.
+
+        It is ``max(input_bound, 1) |Phi(a) - Phi(b)|_1``. Source: Gonon et al.,
+        arXiv 2405.15006.
+
+        Raises
+        ------
+        ProblemError
+            If some parameter changes its sign. Then the inequality is false in general: for
+            f = w2 relu(w1 x), the settings (1, 1) and (-1, -1) have the same path-lifting, but
+            their values at x = 1 are 1 and 0.
+        """
+        if not self.same_signs:
+            raise ProblemError(
+                "some parameter changes its sign between the two settings; then the distance of "
+                "the path-liftings says nothing about the outputs"
+            )
+        if not input_bound >= 0 or input_bound == math.inf:
+            raise ProblemError(f"input_bound is {input_bound!r}; give a number of at least 0")
+        # Paths that start at a bias have the input 1.
+        most = Fraction(max(float(input_bound), 1.0))
+        if self.exact is not None:
+            return float_above(most * self.exact)
+        return float_above(most * Fraction(self.value) * (1 + 2 * Fraction(TOLERANCE)))
+
+
+@json_type
+@dataclass(frozen=True, eq=False)
+class PathDistanceCertificate(Certificate):
+    """A distance of path-liftings that the core computes again, from the layers' fields alone.
+
+    In exact arithmetic where the networks are small or the answer states an exact value.
+    Otherwise in float64 by sums of non-negative products only, with every rounding counted (see
+    `differences`): a distance is proved to be within a relative 1e-9 of its value, an upper bound
+    not to be below the proven one.
+
+    Parameters
+    ----------
+    method : {"dominated", "two_pass", "enumeration"}
+        See `PathDistance`.
+    """
+
+    problem: PathDistance
+    answer: PathDistanceValue
+    method: str
+
+    @property
+    def accuracy(self) -> float:
+        """Relative error of the distance; 0 where it is known exactly, inf for upper bounds."""
+        if self.answer.kind != "exact":
+            return math.inf
+        return TOLERANCE if self.answer.exact is None else 0.0
+
+    @property
+    def claim(self) -> str:
+        """The distance in words."""
+        answer = self.answer
+        if answer.kind == "exact":
+            words = f"is {answer.value!r}, within a relative {TOLERANCE!r}"
+        else:
+            words = f"is at most {shown_above(answer.value, 15)}"
+        if answer.exact is not None:
+            words += " (in `exact` without rounding)"
+        signs = "no parameter changes" if answer.same_signs else "some parameter changes"
+        return f"the L1 distance of the two path-liftings {words}; {signs} its sign"
+
+    def check(self, steps: Steps) -> None:
+        """Decide the signs again, and compute the distance again by the method named."""
+        problem, answer = self.problem, self.answer
+        steps.require(answer.same_signs == problem.same_signs, "the statement about signs is right")
+        kind = "upper bound" if self.method == "two_pass" else "exact"
+        steps.require(answer.kind == kind, f"the answer's kind is {kind!r}, which its method gives")
+        if self.method == "enumeration":
+            self._check_exactly(steps, differences.enumerated_distance)
+            return
+        steps.require(self.method in METHODS, f"the method is one of {', '.join(METHODS)}")
+        ready = problem.same_signs if self.method == "two_pass" else problem.dominates
+        steps.require(ready, "the parameters meet the condition of the method")
+        if answer.exact is not None:
+            self._check_exactly(steps, differences.exact_difference)
+            return
+        try:
+            right = differences.exact_difference(problem.network, problem.other, exact.SHORT)
+        except exact.TooLarge:
+            found = differences.difference(problem.network, problem.other)
+            error = f"with a relative error of at most {shown_above(found.error)}"
+            steps.note(f"computed again {error}")
+            self._check_value(steps, found.as_fraction(), Fraction(found.error))
+        else:
+            self._check_value(steps, right, Fraction(0))
+
+    def _check_exactly(self, steps: Steps, compute: Callable[[Network, Network], Fraction]) -> None:
+        """Compare with an exact value."""
+        claimed, right, reason = self.answer.exact, None, ""
+        try:
+            right = compute(self.problem.network, self.problem.other)
+        except exact.TooLarge as error:
+            reason = str(error)
+        fits = right is not None and claimed in (None, right)
+        steps.require(fits, "the exact value is right", reason)
+        assert right is not None
+        self._check_value(steps, right, Fraction(0))
+
+    def _check_value(self, steps: Steps, right: Fraction, error: Fraction) -> None:
+        """Compare the value with the distance or bound, known to a relative error."""
+        value = Fraction(self.answer.value)
+        found = f"{self.answer.value!r} against {Powers.of_fractions([right]).as_float()!r}"
+        if self.answer.kind == "upper bound":
+            least = right / (1 - error)
+            fits = least <= value <= least * (1 + Fraction(SLACK))
+            steps.require(fits, "the value is not below the method's bound, nor far above", found)
+            return
+        steps.require(
+            abs(value - right) <= (Fraction(TOLERANCE) - 2 * error - 4 * Fraction(UNIT)) * right,
+            f"the value is the distance within a relative {TOLERANCE:g}",
+            found,
+        )
+
+
+@json_type
+@dataclass(frozen=True, eq=False)
+class PathDistance(Problem):
+    """The distance ``|Phi(a) - Phi(b)|_1`` of the path-liftings of two parameter settings.
+
+    Parameters
+    ----------
+    network, other : Network
+        Two networks that differ in their parameters only, for example before and after pruning.
+
+    Notes
+    -----
+    dominated
+        One setting is entrywise at least as large as the other in absolute value, with no sign
+        change (pruning, truncation): then every |Phi_p| is, and the distance is the difference
+        of the two norms, exactly.
+    two_pass
+        No sign changes: then Phi_p(a) and Phi_p(b) have the same sign, both |Phi_p| lie between
+        the products of the smaller and of the larger of the two absolute values, and the
+        difference of those two norms is an upper bound.
+    enumeration
+        All paths one by one, for small networks; the only way if signs change.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sparseopt as so
+    >>> from sparseopt.networks import Dense, Relu, chain
+    >>> net = chain((2,), Dense(np.array([[1.0, -2.0]])), Relu(), Dense(np.array([[3.0]])))
+    >>> pruned = net.with_parameters({"0:Dense.weight": np.array([[0.0, -2.0]])})
+    >>> answer = so.solve(so.PathDistance(net, pruned)).answer
+    >>> answer.value, answer.kind, answer.output_bound(2.0)
+    (3.0, 'exact', 6.0)
+    """
+
+    network: Network
+    other: Network
+    certificates: ClassVar[tuple[type[Certificate], ...]] = (PathDistanceCertificate,)
+    accuracy_is: ClassVar[str] = "relative error of the distance"
+
+    def __post_init__(self) -> None:
+        for name in ("network", "other"):
+            if not isinstance(getattr(self, name), Network):
+                raise ProblemError(f"{name} must be a Network; make one by so.load_network")
+        mine, theirs = (
+            [(n.name, n.inputs, _without_parameters(n.op)) for n in net.nodes]
+            for net in (self.network, self.other)
+        )
+        if not same_content(mine, theirs) or self.network.output != self.other.output:
+            raise ProblemError(
+                "the two networks differ in their layers; a distance is defined between two "
+                "parameter settings of one network (network.with_parameters)"
+            )
+        shapes = [
+            {k: v.shape for k, v in n.parameters().items()} for n in (self.network, self.other)
+        ]
+        if shapes[0] != shapes[1]:
+            differ = sorted(set(shapes[0].items()) ^ set(shapes[1].items()))
+            raise ProblemError(f"the parameter {differ[0][0]!r} is not the same array in both")
+
+    @cached_property
+    def _pairs(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        other = self.other.parameters()
+        return [(array, other[name]) for name, array in self.network.parameters().items()]
+
+    @cached_property
+    def same_signs(self) -> bool:
+        """Whether no parameter is positive in one setting and negative in the other."""
+        pairs = self._pairs
+        return not any(np.any((a > 0) & (b < 0)) or np.any((a < 0) & (b > 0)) for a, b in pairs)
+
+    @cached_property
+    def dominates(self) -> bool:
+        """Whether signs agree and one setting is entrywise the larger one."""
+        if not self.same_signs:
+            return False
+        sizes = [(np.abs(a), np.abs(b)) for a, b in self._pairs]
+        return all(np.all(a >= b) for a, b in sizes) or all(np.all(a <= b) for a, b in sizes)
+
+    def evaluate(self, answer: PathDistanceValue) -> Mapping[str, float]:
+        """Return the value; among valid answers the smaller is the better."""
+        return {"value": answer.value}
+
+    def describe(self) -> str:
+        """Name the network."""
+        return f"path-lifting distance of two settings of a {self.network.describe()}"
+
+
+def _without_parameters(op: Operator) -> Operator:
+    """Return the layer without the arrays in which two settings of a network may differ."""
+    return unchecked(op, **dict.fromkeys(op.parameters()))  # type: ignore[no-any-return]

@@ -1,0 +1,184 @@
+"""Plain passes through the layers of a network, in any arithmetic; the judge's view of it.
+
+Replace every weight and bias by the q-th power of its absolute value, every ReLU by the identity
+and every pool by a sum: at the all-ones input the network then adds up |Phi_p|^q over the paths p
+that end at each output (Gonon et al., arXiv 2310.01225, Theorem A.1). Backwards from all ones the
+same layers add it up over the paths that start at each neuron.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from sparseopt.judging.rounding import UNIT
+from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Scale
+from sparseopt.networks.network import Network
+from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Operator
+from sparseopt.networks.parameters import Shape, exact
+from sparseopt.pathnorm import edges
+from sparseopt.pathnorm.floats import Floats, OutOfRange
+from sparseopt.pathnorm.powers import Powers
+from sparseopt.pathnorm.wides import Wides
+
+T = TypeVar("T")
+Offsets = Mapping[str, np.ndarray | None]
+"""Biases by node, in shapes that broadcast to the value."""
+
+
+class Forward(Protocol):
+    """What a forward pass needs of an arithmetic; tensors are its own affair."""
+
+    def ones(self, shape: Shape, samples: int = 1) -> Any: ...
+
+    def constant(self, raw: np.ndarray, shape: Shape) -> Any: ...
+
+    def forward(self, op: Operator, values: Sequence[Any], output: Shape) -> Any: ...
+
+    def plus(self, a: Any, b: Any) -> Any: ...
+
+
+def in_floats(q: float, run: Callable[[Floats | Wides], T]) -> T:
+    """Return what `run` makes of the fastest arithmetic of rounded numbers that suffices."""
+    try:
+        return run(Floats(q))
+    except OutOfRange:
+        return run(Wides(q))
+
+
+def power_sums(network: Network, q: float, offsets: Offsets) -> Powers:
+    """Return ``||Phi^(->j)||_q^q`` per output with a proven bound of the relative error.
+
+    For q = 0 the number of paths without a zero, for q = inf the largest |Phi_p|. One pass, which
+    visits every edge.
+    """
+    return in_floats(q, lambda a: a.powers(forward(network, a, offsets)))
+
+
+def forward(
+    network: Network,
+    arithmetic: Forward,
+    offsets: Offsets,
+    first: Any = None,
+    seen: Callable[[Node, list[Any], Any], None] | None = None,
+) -> Any:
+    """Return the output's tensor when the input has all ones, or the tensor `first`.
+
+    ``seen(node, inputs, value)`` is called at each layer.
+    """
+
+    def visit(node: Node, values: list[Any]) -> Any:
+        shape = network.shapes[node.name]
+        value = arithmetic.forward(node.op, values, shape)
+        bias = offsets.get(node.name)
+        if bias is not None:
+            value = arithmetic.plus(value, arithmetic.constant(bias, shape))
+        if seen is not None:
+            seen(node, values, value)
+        return value
+
+    start = arithmetic.ones(network.input_shape) if first is None else first
+    return network.walk(start, visit)
+
+
+def backward(
+    network: Network,
+    arithmetic: Floats | Wides,
+    last: Any,
+    seen: Callable[[Node, Any], None] | None = None,
+    as_far_as_layers: bool = False,
+) -> Any:
+    """Return the input's tensor when the output has the tensor `last`.
+
+    ``seen(node, value)`` is called with what has come back to each layer. With `as_far_as_layers`
+    nothing is computed for the input, and None returned.
+    """
+    pending: dict[str, list[Any]] = {network.output: [last]}
+    first = network.nodes[0].name
+    for node in reversed(network.nodes[1:]):
+        if node.name not in pending:
+            continue
+        value = reduce(arithmetic.plus, pending.pop(node.name))
+        if seen is not None:
+            seen(node, value)
+        if as_far_as_layers and set(node.inputs) == {first}:
+            continue
+        shapes = [network.shapes[name] for name in node.inputs]
+        for name, back in zip(
+            node.inputs, arithmetic.backward(node.op, value, shapes), strict=True
+        ):
+            pending.setdefault(name, []).append(back)
+    return None if as_far_as_layers else reduce(arithmetic.plus, pending[first])
+
+
+def rounding_room(network: Network, q: float = 1) -> float:
+    """Return about how far two plain passes in float64 may be apart, relatively.
+
+    Who builds a certificate of an inexact bound states three times this much more than it found.
+    """
+
+    def visit(node: Node, values: list[float]) -> float:
+        return max(values) + sum(edges.terms(node.op, [network.shapes[n] for n in node.inputs])) + 2
+
+    return UNIT * float(network.walk(0.0, visit)) * max(1.0, math.ceil(q) if q < math.inf else 1.0)
+
+
+def edge_count(network: Network) -> int:
+    """Return how many edges between neurons a pass visits."""
+    return sum(
+        math.prod(edges.terms(node.op, [network.shapes[name] for name in node.inputs]))
+        * math.prod(network.shapes[node.name])
+        for node in network.nodes[1:]
+        if node.name in network.used
+    )
+
+
+# Biases -------------------------------------------------------------------------------------
+
+
+def biases(network: Network, affine: str = "as_is") -> Offsets:
+    """Return the biases at which paths start.
+
+    With ``affine="merged"`` those of the network in which every entrywise scale that alone follows
+    a layer it fits (as in `Network.merged`) is merged into that layer. The merged weights are the
+    products along two edges, so only biases differ: b before a scale g x + t becomes g b + t
+    behind it, in exact arithmetic, since the two terms may cancel.
+    """
+    result = {n.name: edges.offset(n.op) for n in network.nodes if n.name in network.used}
+    if affine == "as_is":
+        return result
+    host = {node.name: node.op for node in network.nodes}
+    for node in network.nodes:
+        op = node.op
+        if node.name not in result or not isinstance(op, Scale):
+            continue
+        (source,) = node.inputs
+        is_alone = len(network.consumers[source]) == 1 and source != network.output
+        if not is_alone or not _fits(host[source], op, network.shapes[source]):
+            continue
+        host[node.name] = host[source]
+        moved, result[source] = result[source], None
+        if moved is not None:
+            moved = exact(moved) if op.factor is None else exact(moved) * exact(op.factor)
+            result[node.name] = moved if op.bias is None else moved + exact(op.bias)
+    return result
+
+
+def _fits(layer: Operator, scale: Scale, shape: Shape) -> bool:
+    """Whether a layer takes a scale: any other scale does, and where it varies by channel only."""
+    if isinstance(layer, Scale):
+        return True
+    if not isinstance(layer, Dense | Conv | ConvTranspose):
+        return False
+    channel = len(shape) - 1 if isinstance(layer, Dense) else 0
+    return all(
+        size == 1 or axis == channel
+        for array in (scale.factor, scale.bias)
+        if array is not None
+        for axis, size in enumerate(array.shape)
+    )

@@ -1,1 +1,0 @@
-"""Sparse recovery: regression with a sparsity penalty, and the proof that an answer is optimal."""

@@ -1,1 +1,0 @@
-"""The report of an analysis, as text, JSON and HTML."""

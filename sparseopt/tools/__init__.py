@@ -1,0 +1,1 @@
+"""What users call on top. Not trusted: what it claims carries a certificate."""

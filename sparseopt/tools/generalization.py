@@ -1,0 +1,216 @@
+"""The generalization bound of the path-norm, with all its constants."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from sparseopt.interface.errors import ProblemError
+from sparseopt.judging.rounding import above
+from sparseopt.networks.linear import Neuron
+from sparseopt.networks.network import Network
+from sparseopt.networks.operator import Add, Concat, Operator, Permute, Relu, Reshape
+from sparseopt.networks.parameters import Shape
+from sparseopt.networks.window import MaxPool, RankPool
+
+
+@dataclass(frozen=True)
+class PoolingShape:
+    """What the bound needs to know about depth and pooling of a network.
+
+    Attributes
+    ----------
+    depth : int
+        Most neurons on a path from input to output, the input not counted. A ReLU or a sum that
+        alone reads a linear layer belongs to that layer's neurons, since it can be fused with
+        them; every other one has neurons of its own, as have pools, averages and entrywise scales.
+    kernel : int
+        Largest number of inputs of a pooling neuron (max- or rank-pool); 1 if there are none.
+    kinds : int
+        Number of distinct ranks among pooling neurons.
+    on_path : int
+        Most pooling neurons on a path.
+    """
+
+    depth: int
+    kernel: int
+    kinds: int
+    on_path: int
+
+
+def pooling_shape(network: Network, affine: str = "merged") -> PoolingShape:
+    """Return depth and pooling figures of a network, for `generalization_bound`."""
+    if affine not in ("as_is", "merged"):
+        raise ProblemError(f"affine must be 'as_is' or 'merged', not {affine!r}")
+    chosen = network.merged if affine == "merged" else network
+    depth: dict[str, int] = {}
+    pools: dict[str, int] = {}
+    found: dict[int, int] = {}  # rank to the largest number of inputs
+    fusible: set[str] = set()
+    for node in chosen.nodes:
+        name, op = node.name, node.op
+        pool = _pool(op, [chosen.shapes[source] for source in node.inputs])
+        if pool is not None:
+            rank, size = pool
+            found[rank] = max(size, found.get(rank, 1))
+        pools[name] = max((pools[source] for source in node.inputs), default=0) + bool(pool)
+        if isinstance(op, Add | Relu):
+            steps = [depth[source] + (source not in fusible) for source in node.inputs]
+        else:
+            steps = [depth[source] + (not op.is_wiring) for source in node.inputs]
+        depth[name] = max(steps, default=0)
+        if _is_linear(op, pool is not None) or (
+            isinstance(op, Reshape | Permute | Concat) and fusible.issuperset(node.inputs)
+        ):
+            is_alone = len(chosen.consumers[name]) == 1 and name != chosen.output
+            fusible.update([name] if is_alone else [])
+    kernel = max(found.values(), default=1)
+    return PoolingShape(depth[chosen.output], kernel, len(found), pools[chosen.output])
+
+
+def _pool(op: Operator, inputs: list[Shape]) -> tuple[int, int] | None:
+    """Return rank and number of inputs of the layer's pooling neurons, None if it has none."""
+    if isinstance(op, MaxPool):
+        return 1, math.prod(w.index.shape[1] for w in op.windows)
+    if isinstance(op, RankPool):
+        return op.rank, inputs[0][op.axis]
+    if isinstance(op, Neuron) and op.kind == "pool":
+        return op.rank, op.weight.size
+    return None
+
+
+def _is_linear(op: Operator, is_pool: bool) -> bool:
+    """Whether the layer's neurons are identity neurons."""
+    if isinstance(op, Neuron):
+        return op.kind == "id"
+    return not (is_pool or op.is_wiring or isinstance(op, Relu))
+
+
+def bound_factor(
+    *,
+    samples: int,
+    depth: int,
+    inputs: int,
+    outputs: int,
+    input_bound: float,
+    kernel: int = 1,
+    pool_kinds: int = 0,
+    pools_on_path: int | None = None,
+) -> float:
+    """Return ``4 max(B, 1) C / sqrt(n)``, which times loss constant and path-norm bounds the gap.
+
+    Parameters
+    ----------
+    samples : int
+        n, size of the training set.
+    depth : int
+        D, length of the longest path.
+    inputs, outputs : int
+        Dimensions of input and output.
+    input_bound : float
+        B, largest absolute value of an input entry. Paths that start at a bias have the input 1,
+        hence max(B, 1).
+    kernel : int
+        K, largest number of inputs of a pooling neuron; 1 without pools.
+    pool_kinds : int
+        P, number of distinct ranks of pooling neurons (max-pooling is one).
+    pools_on_path : int or None
+        M, most pooling neurons on a path; gives the sharpened constant.
+
+    Returns
+    -------
+    float
+        Rounded up.
+
+    Notes
+    -----
+    ``C^2 = D ln((3 + 2P) K) + ln((3 + 2P) / (1 + P) (inputs + 1) outputs)``, or with M
+    ``C^2 = D ln 3 + M ln K + ln((inputs + 1) outputs)``. Source: Gonon et al., arXiv 2310.01225,
+    Theorem 3.1 and Table 2.
+
+    Examples
+    --------
+    ResNet-18 on ImageNet, as in Table 2:
+
+    >>> setting = dict(samples=1268355, inputs=150528, outputs=1000, input_bound=2.640000104904175)
+    >>> round(bound_factor(depth=18, kernel=9, pool_kinds=1, **setting), 6)
+    0.088093
+    >>> round(bound_factor(depth=18, kernel=9, pools_on_path=1, **setting), 6)
+    0.059894
+    """
+    sizes = {"samples": samples, "depth": depth, "inputs": inputs, "outputs": outputs}
+    for name, value in {**sizes, "kernel": kernel}.items():
+        if not value >= 1:
+            raise ProblemError(f"{name} is {value!r}; it must be at least 1")
+    if not input_bound > 0 or input_bound == math.inf:
+        raise ProblemError(f"input_bound is {input_bound!r}; it must be positive and finite")
+    if pool_kinds < 0 or (pools_on_path is not None and pools_on_path < 0):
+        raise ProblemError("numbers of pools must not be negative")
+    if pools_on_path is None:
+        branches = 3 + 2 * pool_kinds
+        ends = branches / (1 + pool_kinds) * (inputs + 1) * outputs
+        square = depth * math.log(branches * kernel) + math.log(ends)
+    else:
+        square = depth * math.log(3) + pools_on_path * math.log(kernel)
+        square += math.log((inputs + 1) * outputs)
+    return above(4 * max(input_bound, 1.0) * math.sqrt(square) / math.sqrt(samples), 64)
+
+
+def generalization_bound(
+    network: Network,
+    path_norm: float,
+    *,
+    samples: int,
+    input_bound: float,
+    loss_constant: float = math.sqrt(2),
+    depth: int | None = None,
+    sharpened: bool = True,
+) -> float:
+    """Return a bound on the expected generalization error of networks trained on n samples.
+
+    The expectation, over training sets, of the difference between the loss on fresh data and on
+    the training set is at most this for every training that only ever returns networks of this
+    architecture whose L1 path-norm is at most `path_norm`.
+
+    Parameters
+    ----------
+    network : Network
+        Gives the architecture.
+    path_norm : float
+        A bound on the L1 path-norm, fixed before the data are seen. The norm of a network that was
+        trained on them, ``solve(PathNorm(network)).answer.value``, shows what the bound would be
+        for a class that just contains it.
+    samples : int
+        Size of the training set.
+    input_bound : float
+        Largest absolute value of an input entry; less than 1 counts as 1, the input of paths that
+        start at a bias.
+    loss_constant : float
+        Lipschitz constant of the loss; sqrt(2) for cross-entropy.
+    depth : int, optional
+        Length of the longest path, if another count than `pooling_shape` is wanted.
+    sharpened : bool
+        Use the constant that knows how many pools lie on a path.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparseopt.networks import Dense, Relu, chain
+    >>> net = chain((4,), Dense(np.ones((3, 4))), Relu(), Dense(np.ones((2, 3))))
+    >>> round(generalization_bound(net, 24.0, samples=10_000, input_bound=1.0), 3)
+    2.88
+    """
+    if not (path_norm >= 0 and loss_constant > 0):
+        raise ProblemError("path_norm must not be negative, and loss_constant must be positive")
+    shape = pooling_shape(network)
+    factor = bound_factor(
+        samples=samples,
+        depth=shape.depth if depth is None else depth,
+        inputs=math.prod(network.input_shape),
+        outputs=math.prod(network.output_shape),
+        input_bound=input_bound,
+        kernel=shape.kernel,
+        pool_kinds=shape.kinds,
+        pools_on_path=shape.on_path if sharpened else None,
+    )
+    return above(factor * loss_constant * path_norm, 4)

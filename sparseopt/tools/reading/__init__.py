@@ -1,0 +1,1 @@
+"""What readers of networks share: from layers and neurons of other libraries to a Network."""

@@ -1,0 +1,60 @@
+"""`load_network`: from files, foreign objects and networkx graphs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import networkx as nx
+
+from sparseopt.choosing import discovery as registry
+from sparseopt.interface.errors import ProblemError
+from sparseopt.networks.network import Network
+from sparseopt.tools.reading.digraph import network_from_digraph
+
+
+def load_network(source: Any, example: Any = None) -> Network:
+    """Return the DAG ReLU network that `source` describes.
+
+    Parameters
+    ----------
+    source : networkx.DiGraph, path, or an object that a plugin reads
+        A graph of neurons (see `sparseopt.tools.reading.digraph.network_from_digraph`); an
+        ONNX file or ``ModelProto``; a ``torch.nn.Module``, an ``ExportedProgram`` or a ``.pt2``
+        file.
+    example : array or tensor, optional
+        An input of the network, for sources that do not fix their input shape.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ProblemError
+        If the source cannot be read, or computes something that is not a DAG ReLU network; the
+        message names the node, the operator and the reason.
+
+    Notes
+    -----
+    Files are data: no code of a file is run and nothing is unpickled, whoever made it, and what a
+    file asks for is bounded before it is made (`sparseopt.judging.limits`). A ``torch.nn.Module``
+    is a program of yours, and is run.
+
+    Examples
+    --------
+    >>> import networkx as nx
+    >>> import sparseopt as so
+    >>> graph = nx.DiGraph()
+    >>> graph.add_node("x", kind="input")
+    >>> graph.add_node("y", kind="relu", bias=1)
+    >>> graph.add_edge("x", "y", weight=-2)
+    >>> so.load_network(graph).run({"x": -3})
+    array([Fraction(7, 1)], dtype=object)
+    """
+    if isinstance(source, Network):
+        return source
+    if isinstance(source, nx.Graph):
+        if example is not None:
+            raise ProblemError("a graph of neurons needs no example input; leave it out")
+        return network_from_digraph(source)
+    return registry.read(source, produces="sparseopt:Network", example=example)  # type: ignore[no-any-return]
