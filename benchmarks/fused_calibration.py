@@ -1,9 +1,9 @@
 # %% [markdown]
 # When is the compiled method of multiplication the fastest? Runs of factors of many sizes are timed
-# in every dtype, the prediction of `sparseopt_kronecker.fused_chain` is fitted to the times by
+# in every dtype, the prediction of `sparseopt_butterfly.fused_chain` is fitted to the times by
 # non-negative least squares of the relative error, and the module `fused_costs.py` is written.
 # Processor time, one thread, least of several alternated tries. The other methods' coefficients
-# come from `kronecker_calibration.py`; run both on the same machine.
+# come from `multiplication_calibration.py`; run both on the same machine.
 #
 #     python benchmarks/fused_calibration.py [--write]
 
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.optimize import nnls
-from sparseopt_kronecker import fused_chain
+from sparseopt_butterfly import fused_chain
 
 import sparseopt as so
 from sparseopt.tools.random_products import random_product
@@ -106,7 +106,7 @@ lines = [f"    {key!r}: {value!r},".replace("'", '"') for key, value in table.it
 text = (
     '"""Measured coefficients of the compiled method\'s predicted time; microseconds per count.\n\n'
     "Made by ``benchmarks/fused_calibration.py --write``; what the counts are stands in\n"
-    '`sparseopt_kronecker.fused_chain.FusedChain.counts`.\n"""\n\n'
+    '`sparseopt_butterfly.fused_chain.FusedChain.counts`.\n"""\n\n'
     "COEFFICIENTS: dict[tuple[str, str], tuple[float, ...]] = {\n" + "\n".join(lines) + "\n}\n"
 )
 if arguments.write:

@@ -1,14 +1,9 @@
 # The public names, each written once: `sparseopt/__init__.py` reads this file at run time and
 # imports a name at its first use; type checkers read it as it is.
-from sparseopt_kronecker.compression import (
-    compress as compress,
-)
-from sparseopt_kronecker.fused_chain import (
-    FusedChain as FusedChain,
-)
-from sparseopt_kronecker.kronecker_linear import (
-    KroneckerLinear as KroneckerLinear,
-)
+from sparseopt_butterfly.compression import compress as compress
+from sparseopt_butterfly.fused_chain import FusedChain as FusedChain
+from sparseopt_butterfly.kronecker_linear import KroneckerLinear as KroneckerLinear
+from sparseopt_butterfly.multiplication import Multiplication as Multiplication
 
 from sparseopt.butterfly.architecture import Architecture as Architecture
 from sparseopt.butterfly.certificate import ButterflyCertificate as ButterflyCertificate

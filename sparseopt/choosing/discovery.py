@@ -282,12 +282,23 @@ class Registry:
         items = (*self.solvers, *self.analyzers, *self.readers)
         return {item.name for item in items} | {p.name for p in self.plugins}
 
-    def require_names(self, names: Iterable[str]) -> None:
-        """Raise `UnknownNameError` for the first name that is neither plugin nor entry."""
-        known = self.names()
+    def current_names(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return names of block and prefer lists, with the former names of plugins replaced.
+
+        Raises
+        ------
+        UnknownNameError
+            For the first name that is, and was, neither plugin nor entry.
+        """
+        known, found = self.names(), []
         for name in names:
-            if name not in known:
+            renamed = [
+                p.name for p in self.plugins if p.manifest and name in p.manifest.former_names
+            ]
+            if name not in known and not renamed:
                 raise UnknownNameError("plugin, solver, analyzer or reader", name, known)
+            found += [name] if name in known else renamed
+        return tuple(found)
 
 
 _installed: Registry | None = None
@@ -327,7 +338,7 @@ def plugins() -> tuple[Plugin, ...]:
     --------
     >>> import sparseopt as so
     >>> sorted(p.name for p in so.plugins() if p.first_party)
-    ['closedness', 'convex', 'kronecker', 'pathlifting']
+    ['butterfly', 'closedness', 'inverse', 'onnx', 'pathnorm', 'torch']
     """
     return registry().plugins
 

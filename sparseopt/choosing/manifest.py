@@ -40,7 +40,7 @@ class SolverEntry:
     requires : tuple of str
         Top-level modules that must be importable.
     remedy : str
-        What to do if one of them is missing, for example ``"pip install 'sparseopt[convex]'"``.
+        What to do if one of them is missing, for example ``"pip install 'sparseopt[inverse]'"``.
     structure : mapping
         For each key of `Problem.structure`, the values that the solver can take.
     device_probe : str or None
@@ -187,6 +187,9 @@ class Manifest:
         for the core to say.
     json_types : tuple of str
         ``"module:Class"`` of the plugin's own classes decorated with `json_type`.
+    former_names : tuple of str
+        Names that the plugin, or the one it was a part of, had before; block and prefer lists
+        take them for it.
     """
 
     name: str
@@ -198,3 +201,4 @@ class Manifest:
     tools: tuple[ToolEntry, ...] = ()
     outsiders: tuple[OutsiderEntry, ...] = ()
     json_types: tuple[str, ...] = ()
+    former_names: tuple[str, ...] = ()

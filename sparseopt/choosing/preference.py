@@ -39,9 +39,9 @@ def preferences(block: Iterable[str] = (), prefer: Iterable[str] = ()) -> Iterat
     ...     pass
     """
     outer = _current.get() or Preferences()
-    names = Preferences((*_names(block), *outer.block), (*_names(prefer), *outer.prefer))
-    registry().require_names((*names.block, *names.prefer))
-    token = _current.set(names)
+    known = registry()
+    blocked, preferred = known.current_names(_names(block)), known.current_names(_names(prefer))
+    token = _current.set(Preferences((*blocked, *outer.block), (*preferred, *outer.prefer)))
     try:
         yield
     finally:
@@ -66,6 +66,6 @@ def effective(
         (*_names(block), *context.block, *_from_environment(BLOCK_VARIABLE)),
         (*_names(prefer), *context.prefer, *_from_environment(PREFER_VARIABLE)),
     )
-    if joined.block or joined.prefer:
-        known.require_names((*joined.block, *joined.prefer))
-    return joined
+    if not (joined.block or joined.prefer):
+        return joined
+    return Preferences(known.current_names(joined.block), known.current_names(joined.prefer))

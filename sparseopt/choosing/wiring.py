@@ -27,7 +27,8 @@ def _multiplication(factors: Sequence[Any], architecture: Any, compiled: bool) -
 
 
 def fill_seams() -> None:
-    """Say what renders pages, multiplies, and imports the JSON classes of plugins."""
+    """Say what imports classes of plugins, asks outsiders, renders pages and multiplies."""
     seams.import_json_type.fill(discovery.import_json_type)
+    seams.find_outsider.fill(discovery.outsider)
     seams.render_page.fill(_render_page)
     seams.multiplication.fill(_multiplication)

@@ -2,8 +2,9 @@
 
 Nothing trusted imports a plugin or a tool, or looks one up by name. Where a method of a trusted
 class is a convenience that judges nothing, such as the page of a report or a fast product, it
-calls a seam, and `sparseopt.choosing.wiring` says what fills it. While a certificate is checked
-none is called, but for the import of a plugin's own JSON classes.
+calls a seam, and `sparseopt.choosing.wiring` says what fills it. None is called while a
+certificate is checked, but for what the user asked for by name: the JSON classes of another
+plugin in a file of that plugin, and the outside programs that were allowed.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ class Seam:
 
 import_json_type = Seam("imports the class of a plugin's JSON tag")
 """(tag) -> None."""
+
+find_outsider = Seam("finds an outside program by name")
+"""(name) -> the function that asks it, for ``verify(..., allow=)``."""
 
 render_page = Seam("renders a report as HTML")
 """(report) -> str."""

@@ -11,6 +11,7 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.finding import Finding
 from sparseopt.interface.printing import printable
 from sparseopt.interface.report import Report
+from sparseopt.interface.seams import find_outsider
 from sparseopt.interface.solution import Solution, Status, described_accuracy
 from sparseopt.judging.check import check_certificate, remember
 from sparseopt.judging.files import read_text
@@ -66,11 +67,7 @@ def verify(subject: Any, allow: Iterable[str] = ()) -> Check:
 
 def _outsiders(allow: Iterable[str]) -> Outsiders:
     names = [allow] if isinstance(allow, str) else list(allow)
-    if not names:
-        return {}
-    from sparseopt.choosing.discovery import outsider
-
-    return {name: outsider(name) for name in names}
+    return {name: find_outsider(name) for name in names}
 
 
 def _check(certificate: Certificate, outsiders: Outsiders) -> Check:

@@ -18,8 +18,11 @@ FORGED = list(forgeries_closedness.forged())
 HONEST = list(forgeries_closedness.honest())
 ROOT = Path(so.__file__).parent
 JUDGING = [
-    *(path for path in (ROOT / "closedness").glob("*.py") if path.name != "windows.py"),
-    *(ROOT / name for name in ("evidence.py", "exact.py", "sparse_training.py")),
+    *(ROOT / "closedness").rglob("*.py"),
+    *(
+        ROOT / name
+        for name in ("judging/evidence.py", "judging/exact.py", "training/sparse_training.py")
+    ),
 ]
 
 

@@ -18,7 +18,7 @@ logging.disable(logging.CRITICAL)
 import sparseopt as so
 from sparseopt.judging.array_files import read_array
 import onnx, onnxruntime, torch  # the libraries themselves need address space
-import onnx.reference, sparseopt_pathlifting.onnx_reader, sparseopt_pathlifting.torch_reader
+import onnx.reference, sparseopt_onnx.reader, sparseopt_torch.reader
 
 limit = int(sys.argv[1]) << 20
 with open("/proc/self/statm") as file:

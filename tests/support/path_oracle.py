@@ -11,7 +11,7 @@ from typing import Any
 
 import networkx as nx
 
-CASES = Path(__file__).parents[1] / "pathlifting" / "public_cases.json"
+CASES = Path(__file__).parents[1] / "pathnorm" / "public_cases.json"
 
 
 def public_cases() -> dict[str, Any]:

@@ -14,7 +14,7 @@ import scipy.sparse
 
 import sparseopt as so
 
-CASES = Path(__file__).parent.parent / "recovery" / "public_cases.json"
+CASES = Path(__file__).parent.parent / "inverse" / "public_cases.json"
 
 
 def public_cases() -> list[dict[str, Any]]:

@@ -8,14 +8,23 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import sparseopt as so
+from sparseopt.judging.serialization import from_json
+from sparseopt.judging.verifying import verify
 
 ROOT = Path(__file__).parents[2]
 _OWN = (str(ROOT / "sparseopt") + "/", str(ROOT / "plugins") + "/")
 
+Lines = dict[str, set[int]]
+"""Lines by file, relative to the root."""
 
-def judged_lines(text: str) -> tuple[so.Check, dict[str, set[int]]]:
-    """Return the check of a JSON text, and the lines that ran by file, relative to the root."""
+
+def judged_lines(text: str) -> Lines:
+    """Return the lines that run while a JSON text, which must be accepted, is judged.
+
+    It is judged twice, and the second time is traced: the lines of modules that are imported at
+    first use define functions, they do not judge.
+    """
+    assert verify(from_json(text)).ok
     ran: dict[str, set[int]] = defaultdict(set)
 
     def in_frame(frame: FrameType, event: str, argument: Any) -> Any:
@@ -29,7 +38,7 @@ def judged_lines(text: str) -> tuple[so.Check, dict[str, set[int]]]:
     before = sys.gettrace()
     sys.settrace(on_call)
     try:
-        check = so.verify(so.from_json(text))
+        verify(from_json(text))
     finally:
         sys.settrace(before)
-    return check, {str(Path(name).relative_to(ROOT)): lines for name, lines in ran.items()}
+    return {str(Path(name).relative_to(ROOT)): lines for name, lines in ran.items()}

@@ -1,0 +1,216 @@
+"""How fast is `KroneckerLinear` beside `torch.nn.Linear` and what is written in plain PyTorch?
+
+Per size, chain and batch: one forward pass without gradients and one training step (forward and
+backward), float32, one thread, least of alternated tries in one process. The peers: a dense
+`torch.nn.Linear`; one `torch.einsum` per factor; lazylinop's torch backend if it is installed
+(forward only). ``--calibrate`` measures what `sparseopt_butterfly.merging` predicts and prints
+its coefficients instead.
+
+Run: python benchmarks/butterfly_linear.py [--output FILE] [--calibrate]
+"""
+
+from __future__ import annotations
+
+import os
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"
+
+import argparse
+import json
+import platform
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.optimize import nnls
+from sparseopt_butterfly.torch_chain import apply, blockwise, group_of, merged
+from torch import nn
+
+import sparseopt as so
+
+Work = Callable[[], Any]
+
+
+def times(works: dict[str, Work], tries: int, seconds: float = 0.02) -> dict[str, float]:
+    """Return the least microseconds of processor time of each, tries alternated.
+
+    All run on one thread, so that this is the elapsed time less what other jobs took.
+    """
+    best = dict.fromkeys(works, np.inf)
+    for work in works.values():
+        work()
+    for _ in range(tries):
+        for name, work in works.items():
+            count, start = 0, time.process_time()
+            while time.process_time() - start < seconds:
+                work()
+                count += 1
+            best[name] = min(best[name], 1e6 * (time.process_time() - start) / count)
+    return best
+
+
+class EinsumChain(nn.Module):
+    """The same layer, one einsum per factor."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        self.factors, self.bias = layer.factors, layer.bias
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the result for (batch, features)."""
+        for factor in reversed(self.factors):
+            a, _, c, d = factor.shape
+            x = torch.einsum("nacd,abcd->nabd", x.reshape(-1, a, c, d), factor)
+        return x.reshape(x.shape[0], -1) + self.bias
+
+
+def lazylinop_chain(layer: Any) -> Callable[[torch.Tensor], torch.Tensor] | None:
+    """Return the layer by lazylinop, whose operators take (features, batch), or None without it.
+
+    The result is brought into the layout that a linear layer returns.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from lazylinop.butterfly import ksm
+    except ImportError:
+        return None
+    operator = ksm([factor.detach().clone() for factor in layer.factors])
+    torch.set_num_threads(1)  # lazylinop changes it
+    return lambda x: (operator @ x.T).T.contiguous() + layer.bias
+
+
+def step(model: nn.Module, x: torch.Tensor, cotangent: torch.Tensor) -> None:
+    """Run forward and backward."""
+    (model(x) * cotangent).sum().backward()
+
+
+def compare(tries: int) -> list[dict[str, Any]]:
+    """Return one row per size, chain and batch."""
+    rows = []
+    for n in (256, 512, 1024, 2048):
+        p = 1 << ((n.bit_length() - 1) // 2)
+        chains = {
+            "monarch": so.Architecture.monarch(n, n, p, n // p),
+            "square dyadic": so.Architecture.square_dyadic(n),
+        }
+        for (name, chain), batch in ((c, b) for c in chains.items() for b in (1, 16, 128, 1024)):
+            torch.manual_seed(0)
+            layer = so.KroneckerLinear(n, n, chain).merge_for(batch)
+            models = {"dense": nn.Linear(n, n), "einsum": EinsumChain(layer), "ours": layer}
+            x, cotangent = torch.randn(batch, n), torch.randn(batch, n)
+            forward: dict[str, Work] = {k: partial(m, x) for k, m in models.items()}
+            peer = lazylinop_chain(layer)
+            if peer is not None:
+                forward["lazylinop"] = partial(peer, x)
+                torch.testing.assert_close(peer(x), layer(x), atol=1e-3, rtol=1e-3)
+            torch.testing.assert_close(models["einsum"](x), layer(x), atol=1e-3, rtol=1e-3)
+            with torch.no_grad():
+                one = times(forward, tries)
+            free = x.clone().requires_grad_()
+            two = times({k: partial(step, m, free, cotangent) for k, m in models.items()}, tries)
+            rows.append(
+                {
+                    "n": n,
+                    "chain": name,
+                    "batch": batch,
+                    "merging": list(layer.merging),
+                    "forward_us": one,
+                    "forward_ratio": {k: v / one["ours"] for k, v in one.items() if k != "ours"},
+                    "step_us": two,
+                    "step_ratio": {k: v / two["ours"] for k, v in two.items() if k != "ours"},
+                }
+            )
+            print(_line(rows[-1]), flush=True)
+    return rows
+
+
+def _line(row: dict[str, Any]) -> str:
+    parts = [f"{row['n']:5d} {row['chain']:<14} batch {row['batch']:<5}"]
+    for kind in ("forward", "step"):
+        ratios = "  ".join(f"{k} {v:.2f}" for k, v in row[f"{kind}_ratio"].items())
+        parts.append(f"{kind} {row[f'{kind}_us']['ours']:8.0f} us: {ratios}")
+    return " | ".join(parts)
+
+
+def calibrate(tries: int) -> None:
+    """Print the coefficients of `sparseopt_butterfly.merging`, microseconds per count."""
+    patterns = [(1, 48, 48, 16), (1, 192, 48, 2), (6, 64, 64, 1), (4, 64, 64, 4), (1, 2, 2, 512)]
+    patterns += [(32, 2, 2, 16), (512, 2, 2, 1), (1, 32, 32, 32), (32, 32, 32, 1), (8, 4, 4, 32)]
+    patterns += [(4, 8, 8, 16), (256, 4, 4, 1), (1, 8, 8, 128), (128, 8, 8, 1), (8, 16, 16, 8)]
+    patterns += [(2, 2, 2, 32), (64, 2, 2, 1), (1, 256, 256, 1), (1, 64, 16, 16), (8, 16, 64, 1)]
+    counts, found = [], []
+    for pattern in (so.KroneckerPattern(*p) for p in patterns):
+        for batch in (1, 8, 32, 128, 512):
+            values = blockwise(pattern, None, None).normal_().requires_grad_()
+            x = torch.randn(pattern.shape[1], batch, requires_grad=True)
+            cotangent = torch.randn(pattern.shape[0], batch)
+            work = partial(_backward, partial(apply, values, tuple(pattern), x), cotangent)
+            found.append(times({"": work}, tries, 0.004)[""])
+            vectors = sum(pattern.shape) * batch * 4 / 1024
+            blocks, kib = pattern.a * pattern.d, pattern.nnz * 4 / 1024
+            counts.append((1.0, blocks, kib, vectors, pattern.nnz * batch / 2**20))
+    print("apply:", *_fit(counts, found))
+    counts, found = [], []
+    for n in (16, 64, 256, 1024):
+        chain = so.Architecture.square_dyadic(n)
+        for k in range(1, len(chain)):
+            left, right = chain[:k].product, chain[k]
+            x = torch.randn(left.values_shape, requires_grad=True)
+            y = torch.randn(right.values_shape, requires_grad=True)
+            cotangent = torch.randn(left.product(right).values_shape)
+            group = group_of(so.Architecture([left, right]), 0, 2)
+            work = partial(_backward, partial(merged, (x, y), group), cotangent)
+            found.append(times({"": work}, tries, 0.004)[""])
+            counts.append((1.0, cotangent.numel() * 4 / 1024))
+    print("merge:", *_fit(counts, found))
+
+
+def _backward(forward: Callable[[], torch.Tensor], cotangent: torch.Tensor) -> None:
+    forward().backward(cotangent)
+
+
+def _fit(counts: list[tuple[float, ...]], found: list[float]) -> tuple[list[float], str]:
+    """Return coefficients of least squared relative error, and the quartiles of the ratios."""
+    matrix, right = np.array(counts), np.array(found)
+    weights, _ = nnls(matrix / right[:, None], np.ones(len(right)))
+    quartiles = np.quantile(matrix @ weights / right, [0, 0.25, 0.5, 0.75, 1])
+    return [float(f"{w:.3g}") for w in weights], f"predicted over measured, quartiles {quartiles}"
+
+
+def main() -> None:
+    """Measure, print, and keep the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tries", type=int, default=5)
+    parser.add_argument("--calibrate", action="store_true")
+    default = Path(__file__).parent / "results/butterfly_linear.json"
+    parser.add_argument("--output", type=Path, default=default)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    if args.calibrate:
+        calibrate(args.tries)
+        return
+    versions = {}
+    for package in ("torch", "numpy", "sparseopt", "lazylinop"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    result = {
+        "python": platform.python_version(),
+        "versions": versions,
+        "rows": compare(args.tries),
+    }
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    args.output.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

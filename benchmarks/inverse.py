@@ -1,0 +1,297 @@
+"""How fast is sparse regression beside scikit-learn, celer and cvxpy called directly?
+
+Every row is charged for an answer whose relative duality gap is at most 1e-6, computed here in
+NumPy from the best multiple of the residual. Peers get the loosest of their own tolerances that
+passes, as scikit-learn's and celer's are not the gap asked for; which one is not charged. Rows of
+sparseopt are charged for the whole of `so.solve`: the plan, the engine, the certificate and its
+check; their proven gap is reported too. Rounds alternate over the rows; the least time counts.
+
+Run: OMP_NUM_THREADS=1 python benchmarks/inverse.py [--parts dense sparse ...] [--limit 60]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+import sparseopt as so
+
+GAP = 1e-6
+LADDER = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12)
+PACKAGES = ("numpy", "scipy", "scikit-learn", "celer", "cvxpy", "clarabel", "osqp", "scs")
+
+
+@dataclass(frozen=True, eq=False)
+class Instance:
+    """One problem in plain arrays; `size` is the size of consecutive groups, 1 for the lasso."""
+
+    design: Any
+    target: np.ndarray
+    strength: float
+    size: int = 1
+
+    def problem(self) -> so.SparseRegression:
+        """State it."""
+        n = self.design.shape[1]
+        groups = np.arange(n).reshape(-1, self.size)
+        penalty = so.L1(self.strength) if self.size == 1 else so.GroupL1(self.strength, groups)
+        return so.SparseRegression(self.design, self.target, penalty)
+
+    def relative_gap(self, x: np.ndarray) -> float:
+        """Return the gap proved by the best multiple of the residual, over the objective."""
+        residual = self.target - self.design @ x
+        blocks = [np.reshape(v, (-1, self.size)) for v in (x, self.design.T @ residual)]
+        norms, correlations = (np.linalg.norm(v, axis=1) for v in blocks)
+        square, along = residual @ residual, self.target @ residual
+        room = self.strength / correlations.max()
+        factor = min(max(along / square, -room), room)
+        primal = 0.5 * square + self.strength * norms.sum()
+        return float((primal - factor * (along - 0.5 * factor * square)) / primal)
+
+
+# %% Problems
+def _planted(rng: np.random.Generator, design: Any, x: np.ndarray) -> np.ndarray:
+    target = design @ x
+    noise = 0.05 * np.linalg.norm(target) / np.sqrt(len(target))
+    return np.asarray(target + noise * rng.standard_normal(len(target)))
+
+
+def dense() -> Instance:
+    """500 x 5000 Gaussian, 50 planted, a tenth of the critical strength."""
+    rng = np.random.default_rng(0)
+    design = np.asfortranarray(rng.standard_normal((500, 5000)) / np.sqrt(500))
+    x = np.zeros(5000)
+    x[rng.choice(5000, 50, replace=False)] = rng.standard_normal(50)
+    target = _planted(rng, design, x)
+    return Instance(design, target, 0.1 * float(np.abs(design.T @ target).max()))
+
+
+def sparse() -> Instance:
+    """3000 x 20000 with 0.3 % stored, 100 planted, a twentieth of the critical strength."""
+    rng = np.random.default_rng(1)
+    design = scipy.sparse.csc_matrix(
+        scipy.sparse.random(
+            3000, 20000, 0.003, format="csc", random_state=rng, data_rvs=rng.standard_normal
+        )
+    )
+    x = np.zeros(20000)
+    x[rng.choice(20000, 100, replace=False)] = rng.standard_normal(100)
+    target = _planted(rng, design, x)
+    return Instance(design, target, 0.05 * float(np.abs(design.T @ target).max()))
+
+
+def monomials(ratio: float) -> Instance:
+    """Breast cancer data, all monomials of degree up to 3: 569 x 5455, ill-conditioned."""
+    from sklearn.datasets import load_breast_cancer
+    from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
+    features, labels = load_breast_cancer(return_X_y=True)
+    features = StandardScaler().fit_transform(features)
+    design = PolynomialFeatures(3, include_bias=False).fit_transform(features)
+    design = design - design.mean(axis=0)
+    design /= np.linalg.norm(design, axis=0)
+    target = labels - labels.mean()
+    return Instance(
+        np.asfortranarray(design), target, ratio * float(np.abs(design.T @ target).max())
+    )
+
+
+def groups() -> Instance:
+    """500 x 5000 Gaussian in 500 groups of 10, 10 planted."""
+    rng = np.random.default_rng(2)
+    design = np.asfortranarray(rng.standard_normal((500, 5000)) / np.sqrt(500))
+    x = np.zeros((500, 10))
+    x[rng.choice(500, 10, replace=False)] = rng.standard_normal((10, 10))
+    target = _planted(rng, design, x.ravel())
+    correlation = np.linalg.norm((design.T @ target).reshape(500, 10), axis=1)
+    return Instance(design, target, 0.1 * float(correlation.max()), 10)
+
+
+PARTS: dict[str, Callable[[], Instance]] = {
+    "dense": dense,
+    "sparse": sparse,
+    "monomials": lambda: monomials(0.01),
+    "monomials_weak": lambda: monomials(0.001),
+    "groups": groups,
+}
+
+
+# %% Engines: instance, tolerance, seconds -> coefficients
+def sklearn_lasso(instance: Instance, tolerance: float, limit: float) -> np.ndarray:
+    """scikit-learn, called directly."""
+    from sklearn.linear_model import Lasso
+
+    alpha = instance.strength / len(instance.target)
+    engine = Lasso(alpha=alpha, fit_intercept=False, tol=tolerance, max_iter=10**6)
+    return np.asarray(engine.fit(instance.design, instance.target).coef_)
+
+
+def celer_lasso(instance: Instance, tolerance: float, limit: float) -> np.ndarray:
+    """celer, called directly."""
+    from celer import GroupLasso, Lasso
+
+    options = {
+        "alpha": instance.strength / len(instance.target),
+        "fit_intercept": False,
+        "tol": tolerance,
+        "max_iter": 200,
+        "max_epochs": 100_000,
+    }
+    engine = Lasso(**options) if instance.size == 1 else GroupLasso(groups=instance.size, **options)
+    return np.asarray(engine.fit(instance.design, instance.target).coef_)
+
+
+def cvxpy_with(name: str) -> Callable[[Instance, float, float], np.ndarray]:
+    """cvxpy, called directly with one of its solvers."""
+
+    def run(instance: Instance, tolerance: float, limit: float) -> np.ndarray:
+        import cvxpy
+
+        n = instance.design.shape[1]
+        x = cvxpy.Variable(n)
+        norm = cvxpy.norm1(x)
+        if instance.size > 1:
+            shape = (n // instance.size, instance.size)
+            norm = cvxpy.sum(cvxpy.norm(cvxpy.reshape(x, shape, order="C"), 2, axis=1))
+        fit = cvxpy.sum_squares(instance.design @ x - instance.target)
+        options: dict[str, Any] = {"eps_abs": tolerance, "eps_rel": tolerance}
+        if name == "SCS":
+            options |= {"max_iters": 10**7, "time_limit_secs": limit}
+        elif name == "OSQP":
+            options |= {"max_iter": 10**7, "time_limit": limit}
+        else:
+            options = {"tol_gap_rel": tolerance, "tol_feas": tolerance, "time_limit": limit}
+        objective = cvxpy.Minimize(0.5 * fit + instance.strength * norm)
+        cvxpy.Problem(objective).solve(solver=name, **options)
+        return np.asarray(x.value)
+
+    return run
+
+
+PEERS: dict[str, Callable[[Instance, float, float], np.ndarray]] = {
+    "scikit-learn": sklearn_lasso,
+    "celer": celer_lasso,
+    "cvxpy CLARABEL": cvxpy_with("CLARABEL"),
+    "cvxpy SCS": cvxpy_with("SCS"),
+}
+OURS = ("working_set", "scikit_learn", "cvxpy")
+
+
+# %% Measuring
+def calibrate(name: str, instance: Instance, limit: float) -> dict[str, Any]:
+    """Return the row of a peer with the loosest tolerance that passes, and its seconds."""
+    row: dict[str, Any] = {"engine": f"{name} (direct)", "seconds": None}
+    spent = 0.0
+    PEERS[name](instance, 0.1, limit) if name == "celer" else None  # it compiles at first use
+    for tolerance in LADDER:
+        start = time.perf_counter()
+        try:
+            x = PEERS[name](instance, tolerance, limit)
+        except Exception as error:
+            return {**row, "note": f"{type(error).__name__}: {str(error)[:80]}"}
+        seconds = time.perf_counter() - start
+        spent += seconds
+        row |= {"tolerance": tolerance, "gap": instance.relative_gap(x)}
+        if row["gap"] <= GAP:
+            return {**row, "seconds": seconds}
+        if spent > 1.5 * limit:
+            return {**row, "note": f"given up after {spent:.0f} s"}
+    return {**row, "note": "no tolerance passed"}
+
+
+def first_of_ours(name: str, problem: so.SparseRegression, limit: float) -> dict[str, Any]:
+    """Return the row of one of our engines."""
+    row: dict[str, Any] = {"engine": f"sparseopt {name}", "seconds": None}
+    try:
+        solution = so.solve(problem, name, time_limit=limit)
+    except so.SolveError as error:
+        return {**row, "note": str(error.plan.candidates[0])[:160]}
+    certificate = solution.certificate
+    assert isinstance(certificate, so.DualityGapCertificate)
+    return {
+        **row,
+        "seconds": solution.seconds,
+        "gap": certificate.relative_gap,
+        "nonzero": len(solution.answer.support),
+        "undecided": len(certificate.undecided),
+    }
+
+
+def measure(part: str, limit: float, rounds: int) -> list[dict[str, Any]]:
+    """Return one row per engine, the fastest of alternated rounds, with ratios to the best."""
+    instance = PARTS[part]()
+    problem = instance.problem()
+    rows, again = [], []
+    for name in OURS:
+        if name == "scikit_learn" and instance.size > 1:
+            continue
+        rows.append(first_of_ours(name, problem, limit))
+        again.append(lambda name=name: so.solve(problem, name))
+        print("  ", rows[-1], flush=True)
+    for name in PEERS:
+        if name == "scikit-learn" and instance.size > 1:
+            continue
+        row = calibrate(name, instance, limit)
+        rows.append(row)
+        again.append(lambda name=name, row=row: PEERS[name](instance, row["tolerance"], limit))
+        print("  ", row, flush=True)
+    for _ in range(rounds):
+        for row, work in zip(rows, again, strict=True):
+            if row["seconds"] is not None and row["seconds"] < 8.0:
+                start = time.perf_counter()
+                work()
+                row["seconds"] = min(row["seconds"], time.perf_counter() - start)
+    best = min(row["seconds"] for row in rows if row["seconds"] is not None)
+    for row in rows:
+        row["ratio"] = None if row["seconds"] is None else round(row["seconds"] / best, 2)
+    return sorted(rows, key=lambda row: row["ratio"] or float("inf"))
+
+
+def installed(name: str) -> str:
+    """Return the version of a package, or that it is missing."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def main() -> None:
+    """Measure, print, and keep the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
+    parser.add_argument("--limit", type=float, default=60.0, help="seconds per call")
+    parser.add_argument("--rounds", type=int, default=5)
+    default = Path(__file__).parent / "results/inverse.json"
+    parser.add_argument("--output", type=Path, default=default)
+    args = parser.parse_args()
+    warnings.simplefilter("ignore")
+    result: dict[str, Any] = {
+        "python": platform.python_version(),
+        "versions": {name: installed(name) for name in PACKAGES},
+        "rule": f"relative gap <= {GAP:g}; seconds of the fastest of alternated rounds",
+        "parts": {},
+    }
+    for part in args.parts:
+        print(part, PARTS[part].__doc__ or "", flush=True)
+        rows = measure(part, args.limit, args.rounds)
+        result["parts"][part] = rows
+        for row in rows:
+            ratio = "-" if row["ratio"] is None else f"{row['ratio']:8.2f}"
+            print(f"{row['engine']:28s} {ratio:>8s}  gap {row.get('gap', float('nan')):.1e}")
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    args.output.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

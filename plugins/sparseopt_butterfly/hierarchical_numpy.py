@@ -1,0 +1,210 @@
+"""Hierarchical factorization in NumPy, for every chainable architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+import sparseopt as so
+from sparseopt_butterfly.balanced import balanced
+from sparseopt_butterfly.hierarchy import Level, Standard, factorize, require_options
+from sparseopt_butterfly.memory import require_memory
+from sparseopt_butterfly.numpy_steps import peel
+
+# Entries per tile: the tile and what is left of it stay in the second and third level caches.
+TILE = 1 << 18
+
+
+@dataclass(frozen=True)
+class HierarchicalNumpy(so.Solver[so.ButterflyFactorization]):
+    """Peel one factor after the other from the left; each step is optimal for its two factors.
+
+    The left factors come out with orthonormal columns in every block, so the squared residuals of
+    the steps add up to the squared error, and no QR decomposition is needed between the steps.
+    Source: Le, Zheng, Riccietti, Gribonval, arXiv 2411.04506.
+
+    Parameters
+    ----------
+    bounds : {"auto", "always", "never"}
+        Whether the certificate states the lower and the upper bound; "auto" does so when it is
+        cheap. They can always be asked for later.
+    probes : int
+        Number of random vectors with which the certificate is checked; 0 expands the product.
+    order : {"left_to_right", "balanced"}
+        "balanced" cuts every interval of factors in its middle, see `balanced`: another answer,
+        sometimes nearer; slower, with more memory and a weaker proven bound (the sum of the split
+        errors, not the root of the sum of their squares).
+    """
+
+    bounds: str = "auto"
+    probes: int = 0
+    order: str = "left_to_right"
+
+    def __post_init__(self) -> None:
+        require_options(self.bounds, self.probes, self.order)
+
+    def accepts(self, problem: so.ButterflyFactorization) -> so.Accepted | so.Refused:
+        """Take every chainable architecture."""
+        return so.Accepted()
+
+    def solve(
+        self, problem: so.ButterflyFactorization, context: so.Context
+    ) -> tuple[so.KroneckerProduct, so.ButterflyCertificate]:
+        """Return the factors with their certificate.
+
+        Memory beside the target, left to right: the rest after as many levels as a tile of 256 Ki
+        entries goes through (never more than r / b of the target, half of it for a butterfly of
+        2 x 2 blocks), the factors, and three tiles. Balanced: three times the target.
+        """
+        _require_memory(problem, Standard.of(problem.architecture), self.order)
+        engine = left_to_right if self.order == "left_to_right" else balanced_tree
+        return factorize(problem, context, engine, self.bounds, self.probes)
+
+    def cost(self, problem: so.ButterflyFactorization) -> float:
+        """Predict the seconds: a few nanoseconds per entry, ten times as many balanced."""
+        each = 5e-9 if self.order == "left_to_right" else 5e-8
+        return 3e-4 + each * problem.shape[0] * problem.shape[1]
+
+
+def _require_memory(problem: so.ButterflyFactorization, standard: Standard, order: str) -> None:
+    """Ask for the first rest and the factors, or, with one factor, for the whole matrix; for the
+    target too, if it must be scaled."""
+    entries = standard.rows * standard.columns
+    if order == "balanced":
+        entries *= 3
+    elif standard.levels:
+        entries = entries * standard.levels[0].rank // standard.levels[0].b
+    entries += problem.architecture.nnz
+    if problem.kind != "operator" and problem.exponent:
+        entries += problem.shape[0] * problem.shape[1]
+    remedy = "split the target into blocks of rows and columns, or take float32"
+    require_memory(entries * problem.dtype.itemsize, remedy)
+
+
+def balanced_tree(
+    problem: so.ButterflyFactorization, standard: Standard, context: so.Context
+) -> list[np.ndarray]:
+    """Run the balanced tree in NumPy."""
+    matrix = standard.matrix(problem)
+
+    def low_rank(blocks: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
+        context.check_time("factorizing")
+        *grid, b, c = blocks.shape
+        left = np.empty((*grid, b, rank), dtype=blocks.dtype)
+        rest = np.empty((rank, *grid, c), dtype=blocks.dtype)
+        peel(np.moveaxis(blocks, -2, 0), rest, left, rank)
+        return left, np.moveaxis(rest, 0, -2)
+
+    factors = balanced(standard.values(matrix), standard.architecture, np, low_rank)
+    return [np.array(f) for f in factors]
+
+
+def left_to_right(
+    problem: so.ButterflyFactorization, standard: Standard, context: so.Context
+) -> list[np.ndarray]:
+    """Run all levels in NumPy, several at a time on tiles that stay in cache."""
+    levels = standard.levels
+    if not levels:
+        rest = next(matrix for _, _, matrix in standard.slices(problem, 1))
+        return standard.factors([], np.array(rest))
+    lefts = [
+        np.empty((level.d, level.groups, level.b, level.rank), dtype=problem.dtype)
+        for level in levels
+    ]
+    rest = np.empty(0)
+    first = 0
+    while first < len(levels):
+        last = _reach(levels, first, standard.columns)
+        stage = Stage(levels[first:last], lefts[first:last])
+        out = np.empty((levels[last - 1].rank * stage.rows, standard.columns), dtype=problem.dtype)
+        if first == 0:
+            spans = standard.slices(problem, levels[0].groups)
+        else:
+            spans = iter([(0, levels[first].groups, rest)])
+        for start, stop, matrix in spans:
+            context.check_time("factorizing")
+            context.report(first / len(levels), f"factor {first + 1} of {len(levels) + 1}")
+            stage.run(matrix, out, start, stop)
+        rest = out
+        first = last
+    return standard.factors(lefts, rest)
+
+
+def _reach(levels: Sequence[Level], first: int, columns: int) -> int:
+    """Return the level after the last that a tile can go through, at least first + 1.
+
+    A tile holds all rows that a row group of the last level is made of: they multiply from level
+    to level. No more levels are taken than it needs to bring the rest down to one tile.
+    """
+    last = first + 1
+    while last < len(levels):
+        rest = levels[last].b * levels[last].d * columns
+        height = levels[first].b * levels[first].d // levels[last].d
+        if rest <= TILE or height * columns > TILE:
+            break
+        last += 1
+    return last
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Some levels in a row, done for a range of row groups of the last one after the other.
+
+    Row group t of level l is x D + s, with D the number of row groups of the last level: groups
+    of equal s depend on each other only. So a tile is a range of s, with all x.
+
+    Attributes
+    ----------
+    levels : sequence of Level
+    lefts : sequence of array (d, groups, b, r)
+        Receive U.
+    """
+
+    levels: Sequence[Level]
+    lefts: Sequence[np.ndarray]
+
+    @property
+    def rows(self) -> int:
+        """D, the number of row groups of the last level."""
+        return self.levels[-1].d
+
+    def run(self, matrix: np.ndarray, out: np.ndarray, start: int, stop: int) -> None:
+        """Run all tiles.
+
+        Parameters
+        ----------
+        matrix : array (b d, columns of the groups start..stop)
+            The rest before the first level, for these of its groups.
+        out : array (r D, N)
+            Receives the rest after the last level, in the columns of these groups.
+        """
+        one = self.levels[0]
+        source = matrix.reshape(one.b, one.d // self.rows, self.rows, stop - start, one.c)
+        target = out.reshape(self.levels[-1].rank, self.rows, one.groups, one.c)
+        height = one.b * one.d // self.rows
+        wide = max(1, min(stop - start, TILE // (height * one.c)))
+        many = max(1, TILE // (height * one.c * wide))
+        for s in range(0, self.rows, many):
+            for g in range(0, stop - start, wide):
+                span = slice(s, s + many)
+                tile = source[:, :, span, g : g + wide]
+                groups = slice(start + g, min(start + g + wide, stop))
+                self._tile(tile, target[:, span, groups], span, groups)
+
+    def _tile(self, tile: np.ndarray, target: np.ndarray, span: slice, groups: slice) -> None:
+        """Run all levels on one tile (b, x, s, g, c)."""
+        many = tile.shape[2]
+        for i, (level, left) in enumerate(zip(self.levels, self.lefts, strict=True)):
+            if i:
+                tile = tile.reshape(level.b, level.d // self.rows, many, -1, level.c)
+            steps = level.groups // self.levels[0].groups
+            own = left.reshape(-1, self.rows, *left.shape[1:])
+            own = own[:, span, groups.start * steps : groups.stop * steps]
+            if i == len(self.levels) - 1:
+                rest = target.reshape(level.rank, 1, many, -1, level.c)
+            else:
+                rest = np.empty((level.rank, *tile.shape[1:]), dtype=tile.dtype)
+            peel(tile, rest, own, level.rank)
+            tile = rest

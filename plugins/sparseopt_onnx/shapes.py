@@ -1,0 +1,366 @@
+"""ONNX operators that move, repeat or drop entries."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+
+import sparseopt as so
+from sparseopt.interface.printing import printable
+from sparseopt.tools.reading.budget import MOST_AXES, require_room
+from sparseopt.tools.reading.emitter import Value
+from sparseopt.tools.reading.window_cells import linear_map, nearest_map
+from sparseopt_onnx.attributes import Attributes
+from sparseopt_onnx.graph import OnnxGraph
+
+Rule = Callable[[OnnxGraph, onnx.NodeProto], None]
+
+
+def _select(graph: OnnxGraph, node: onnx.NodeProto, x: Value, index: np.ndarray) -> None:
+    """Let the node pick entries of `x` by position."""
+    graph.set(node, graph.emit.select(x, index, graph.label(node)))
+
+
+def identity(graph: OnnxGraph, node: onnx.NodeProto) -> None:
+    """Identity and Dropout outside training."""
+    x = graph.value(node, after_head=True)
+    if node.op_type == "Dropout":
+        graph.attributes(node).ignore("ratio", "seed")
+        training = graph.optional(node, 2, "training_mode")
+        if training is not None and training.any():
+            raise so.ProblemError("it is in training mode; export the model after model.eval()")
+    graph.set(node, x)
+
+
+def cast(graph: OnnxGraph, node: onnx.NodeProto) -> None:
+    """Cast between float types."""
+    attributes = graph.attributes(node)
+    attributes.ignore("saturate", "round_mode")  # of eight-bit floats
+    if attributes.get("to") not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
+        raise so.ProblemError("a cast to anything but float32 or float64 is not linear")
+    identity(graph, node)
+
+
+def reshape(graph: OnnxGraph, node: onnx.NodeProto) -> None:
+    """Reshape to a constant shape, with 0 (keep) and -1 (infer)."""
+    x = graph.value(node, after_head=True)
+    graph.require_constant(node, 1, "the shape")
+    target = graph.integers(node, 1, "the shape") or []
+    if not graph.attributes(node).flag("allowzero"):
+        target = [x.shape[i] if n == 0 and i < len(x.shape) else n for i, n in enumerate(target)]
+    fixed = graph.fixed_batch
+    known = math.prod(n for n in target if n > 0)
+    whole = known == math.prod(x.shape) * fixed
+    if whole and -1 not in target and fixed > 1 and target[:1] == [fixed]:
+        target[0] = 1  # a batch size written into the file as a number
+    graph.set(node, graph.emit.keep(x, graph.emit.inferred(x, target)))
+
+
+def flatten(graph: OnnxGraph, node: onnx.NodeProto) -> None:
+    """Flatten to a matrix."""
+    x = graph.value(node, after_head=True)
+    count = len(x.shape)
+    axis = int(graph.attributes(node).get("axis", 1))
+    if not -count <= axis <= count:
+        raise so.ProblemError(f"axis {axis} does not exist in a value of shape {x.shape}")
+    axis = axis + count if axis < 0 else axis
+    graph.set(node, graph.emit.keep(x, (math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))))
+
+
+def _axis(axis: int, count: int) -> int:
+    """Return an axis counted from the front; `ProblemError` if there is none."""
+    if not -count <= axis < count:
+        raise so.ProblemError(f"axis {axis} does not exist among {count} axes")
+    return axis % count
+
+
+def _axes(graph: OnnxGraph, node: onnx.NodeProto) -> list[int] | None:
+    given = graph.integers(node, 1, "the axes")
+    named = graph.attributes(node).get("axes")
+    axes = named if given is None else given
+    if axes is not None and (len(axes) > MOST_AXES or len(set(axes)) != len(axes)):
+        raise so.ProblemError("axes must be named once each")
+    return None if axes is None else [int(a) for a in axes]
+
+
+def squeeze(graph: OnnxGraph, node: onnx.NodeProto) -> None:
+    """Squeeze."""
+    x = graph.value(node, after_head=True)
+    axes = _axes(graph, node)
+    ones = {i for i, n in enumerate(x.shape) if n == 1}
+    drop = {_axis(a, len(x.shape)) for a in axes} if axes else ones
+    graph.set(node, graph.emit.keep(x, [n for i, n in enumerate(x.shape) if i not in drop]))
+
+
+def unsqueeze(graph: OnnxGraph, node: onnx.NodeProto) -> None:
+    """Unsqueeze."""
+    x = graph.value(node, after_head=True)
+    shape = list(x.shape)
+    axes = _axes(graph, node) or []
+    places = sorted({_axis(a, len(shape) + len(axes)) for a in axes})
+    if len(places) != len(axes):
+        raise so.ProblemError("axes must be named once each")
+    for axis in places:
+        shape.insert(axis, 1)
+    graph.set(node, graph.emit.keep(x, shape))
+
+
+def transpose(graph: OnnxGraph, node: onnx.NodeProto) -> None:
+    """Transpose."""
+    x = graph.value(node, after_head=True)
+    order = list(graph.attributes(node).get("perm") or range(len(x.shape))[::-1])
+    if sorted(order) != list(range(len(x.shape))):
+        raise so.ProblemError(f"perm {order[:40]} does not order the axes of shape {x.shape}")
+    graph.set(node, graph.emit.permute(x, order, graph.label(node)))
+
+
+def concat(graph: OnnxGraph, node: onnx.NodeProto) -> None:
+    """Concat of values and constants."""
+    constants = [graph.constant(n) for n in node.input]
+    values = [graph.value(node, i) if c is None else c for i, c in enumerate(constants)]
+    axis = _axis(int(graph.attributes(node).get("axis")), len(values[0].shape))
+    graph.set(node, graph.emit.concat(values, axis, graph.label(node)))
+
+
+def split(graph: OnnxGraph, node: onnx.NodeProto) -> None:
+    """Split along an axis."""
+    x = graph.value(node)
+    attributes = graph.attributes(node)
+    count = len(node.output)
+    axis = _axis(int(attributes.get("axis", 0)), len(x.shape))
+    given = graph.integers(node, 1, "split", most=count)
+    named = attributes.get("split")
+    sizes = list(named or []) if given is None else given
+    if attributes.get("num_outputs", count) != count:
+        raise so.ProblemError(f"num_outputs differs from its {count} outputs")
+    if not sizes:
+        step = -(-x.shape[axis] // count)
+        sizes = [max(0, min(step, x.shape[axis] - i * step)) for i in range(count)]
+    if sum(sizes) != x.shape[axis] or len(sizes) != count or min(sizes) < 0:
+        raise so.ProblemError(
+            f"split {printable(sizes)} does not fit axis {axis} of shape {x.shape}"
+        )
+    cuts = np.cumsum(sizes)[:-1]
+    parts = np.split(graph.emit.positions(x), cuts, axis=axis)
+    for output, index in zip(node.output, parts, strict=True):
+        graph.values[output] = graph.emit.select(x, index, graph.label(node))
+
+
+def slices(graph: OnnxGraph, node: onnx.NodeProto) -> None:
+    """Slice, with bounds as attributes (before operator set 10) or constant inputs."""
+    x = graph.value(node)
+    attributes = graph.attributes(node)
+    named = [attributes.get(key) for key in ("starts", "ends", "axes")]
+    if graph.opset < 10:
+        starts, ends, axes = named
+        steps = None
+    else:
+        graph.require_constant(node, 1, "starts")
+        graph.require_constant(node, 2, "ends")
+        names = ("starts", "ends", "axes", "steps")
+        starts, ends, axes, steps = (
+            graph.integers(node, slot + 1, name) for slot, name in enumerate(names)
+        )
+    starts, ends = starts or [], ends or []
+    axes = list(range(len(starts))) if axes is None else axes
+    steps = [1] * len(starts) if steps is None else steps
+    if len({len(starts), len(ends), len(axes), len(steps)}) != 1 or 0 in steps:
+        raise so.ProblemError(f"bounds {starts}, {ends}, {axes}, {steps} do not fit together")
+    index = graph.emit.positions(x)
+    places = [_axis(int(a), len(x.shape)) for a in axes]
+    if len(set(places)) != len(places):
+        raise so.ProblemError(f"axes {axes} name one axis twice")
+    for start, end, axis, step in zip(starts, ends, places, steps, strict=True):
+        size = x.shape[axis]
+        stop: int | None = int(end)
+        if step < 0 and end < -size:
+            stop = None
+        cut = [slice(None)] * len(x.shape)
+        cut[axis] = slice(int(start), stop, int(step))
+        index = index[tuple(cut)]
+    _select(graph, node, x, index)
+
+
+def gather(graph: OnnxGraph, node: onnx.NodeProto) -> None:
+    """Gather with constant indices."""
+    x = graph.value(node)
+    places = graph.require_constant(node, 1, "the indices")
+    axis = _axis(int(graph.attributes(node).get("axis", 0)), len(x.shape))
+    if places.dtype.kind not in "iu":
+        raise so.ProblemError(f"its indices have entries of type {places.dtype}")
+    if places.size and (places.min() < -x.shape[axis] or places.max() >= x.shape[axis]):
+        raise so.ProblemError(f"an index lies outside axis {axis} of shape {x.shape}")
+    require_room((*x.shape[:axis], *places.shape, *x.shape[axis + 1 :]))
+    _select(graph, node, x, np.take(graph.emit.positions(x), places, axis=axis))
+
+
+def expand(graph: OnnxGraph, node: onnx.NodeProto) -> None:
+    """Expand to a constant shape."""
+    x = graph.value(node)
+    graph.require_constant(node, 1, "the shape")
+    target = tuple(graph.integers(node, 1, "the shape") or ())
+    shape = np.broadcast_shapes(x.shape, target)
+    require_room(shape)
+    _select(graph, node, x, np.broadcast_to(graph.emit.positions(x), shape))
+
+
+def tile(graph: OnnxGraph, node: onnx.NodeProto) -> None:
+    """Tile by constant repeats."""
+    x = graph.value(node)
+    graph.require_constant(node, 1, "the repeats")
+    repeats = graph.integers(node, 1, "the repeats") or []
+    if len(repeats) != len(x.shape) or min(repeats) < 0:
+        raise so.ProblemError(f"repeats {repeats} do not fit a value of shape {x.shape}")
+    require_room(n * r for n, r in zip(x.shape, repeats, strict=True))
+    _select(graph, node, x, np.tile(graph.emit.positions(x), repeats))
+
+
+def pad(graph: OnnxGraph, node: onnx.NodeProto) -> None:
+    """Pad with a number, by reflection, by the edge, or around."""
+    x = graph.value(node)
+    attributes = graph.attributes(node)
+    mode = attributes.choice("mode", "constant", ("constant", "reflect", "edge", "wrap"))
+    given = graph.integers(node, 1, "the pads", most=2 * MOST_AXES)
+    named = attributes.get("pads")
+    pads = named if given is None else given
+    value = graph.optional(node, 2, "the padding value")
+    constant = float(attributes.get("value", 0.0))
+    fill = constant if value is None else float(value.reshape(()))
+    axes = graph.integers(node, 3, "axes")
+    if mode == "constant" and not math.isfinite(fill):
+        raise so.ProblemError(f"padding with the value {fill} is not supported")
+    names = list(range(len(x.shape))) if axes is None else axes
+    if pads is None or len(pads) != 2 * len(names) or len(set(names)) != len(names):
+        raise so.ProblemError(f"pads {list(pads or [])} do not fit a value of shape {x.shape}")
+    widths = [(0, 0)] * len(x.shape)
+    for i, axis in enumerate(names):
+        widths[_axis(axis, len(x.shape))] = (int(pads[i]), int(pads[i + len(names)]))
+    places = graph.emit.padded(x, widths, mode)
+    graph.set(
+        node, graph.emit.select(x, places, graph.label(node), fill if mode == "constant" else 0.0)
+    )
+
+
+def depth_to_space(graph: OnnxGraph, node: onnx.NodeProto) -> None:
+    """DepthToSpace (pixel shuffle) and SpaceToDepth."""
+    x = graph.image(node)
+    attributes = graph.attributes(node)
+    b = int(attributes.get("blocksize"))
+    mode = attributes.choice("mode", "DCR", ("DCR", "CRD"))
+    if len(x.shape) != 4 or b < 1:
+        raise so.ProblemError(f"blocks of {b} do not fit a value of shape {x.shape}")
+    n, c, h, w = x.shape
+    index = graph.emit.positions(x)
+    if node.op_type == "SpaceToDepth":
+        order = (0, 3, 5, 1, 2, 4) if mode == "DCR" else (0, 1, 3, 5, 2, 4)
+        index = index.reshape(n, c, h // b, b, w // b, b).transpose(order)
+        _select(graph, node, x, index.reshape(n, c * b * b, h // b, w // b))
+        return
+    if mode == "DCR":
+        index = index.reshape(n, b, b, c // (b * b), h, w).transpose(0, 3, 4, 1, 5, 2)
+    else:
+        index = index.reshape(n, c // (b * b), b, b, h, w).transpose(0, 1, 4, 2, 5, 3)
+    _select(graph, node, x, index.reshape(n, c // (b * b), h * b, w * b))
+
+
+_PLACES = ("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel")
+_ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+_MODES = ("nearest", "linear", "bilinear", "trilinear")
+
+
+def resize(graph: OnnxGraph, node: onnx.NodeProto) -> None:
+    """Resize and Upsample, nearest and linear."""
+    x = graph.value(node)
+    attributes = graph.attributes(node)
+    sizes, scales = _resized(graph, node, x, attributes)
+    mode = attributes.choice("mode", "nearest", _MODES)
+    place = attributes.choice("coordinate_transformation_mode", "half_pixel", _PLACES)
+    rounding = attributes.choice("nearest_mode", "round_prefer_floor", _ROUNDINGS)
+    if node.op_type == "Upsample" or graph.opset < 11:
+        place, rounding = "asymmetric", "floor"
+    if attributes.flag("antialias") or attributes.flag("exclude_outside"):
+        raise so.ProblemError("antialias and exclude_outside are not supported")
+    attributes.ignore("cubic_coeff_a", "extrapolation_value")  # of modes that are refused
+    require_room(sizes)
+    maps = []
+    for axis, (old, new, scale) in enumerate(zip(x.shape, sizes, scales, strict=True)):
+        if old == new and scale == 1.0:
+            continue
+        graph.emit.budget.keep(2 * new)
+        where = _coordinates(old, new, scale, place)
+        if mode == "nearest":
+            cells = np.clip(_rounded(where, rounding), 0, old - 1)
+            maps.append(nearest_map(axis, cells.astype(np.int64)))
+        else:
+            maps.append(linear_map(axis, where, old))
+    graph.set(node, graph.emit.resample(x, maps, graph.label(node)))
+
+
+def _resized(
+    graph: OnnxGraph, node: onnx.NodeProto, x: Value, attributes: Attributes
+) -> tuple[list[int], list[float]]:
+    """Return the new sizes and the scale of each axis."""
+    policy = attributes.get("keep_aspect_ratio_policy", "stretch")
+    if attributes.get("axes") is not None or policy != "stretch":
+        raise so.ProblemError("axes and keep_aspect_ratio_policy are not supported")
+    old_form = node.op_type == "Upsample" or graph.opset < 11
+    given = graph.optional(node, 1 if old_form else 2, "the scales")
+    named = attributes.get("scales")
+    scales = list(named or []) if given is None else given.ravel().tolist()
+    target = None if old_form else graph.integers(node, 3, "the sizes")
+    if target:
+        if len(target) != len(x.shape) or min(target) < 1:
+            raise so.ProblemError(f"sizes {target} do not fit an input of shape {x.shape}")
+        return target, [new / old for new, old in zip(target, x.shape, strict=True)]
+    if len(scales) != len(x.shape) or not all(0 < s < math.inf for s in scales):
+        raise so.ProblemError(f"scales {printable(scales)} do not fit an input of shape {x.shape}")
+    sizes = [math.floor(n * s) for n, s in zip(x.shape, scales, strict=True)]
+    if min(sizes) < 1:
+        raise so.ProblemError(f"scales {scales} leave nothing of an input of shape {x.shape}")
+    return sizes, scales
+
+
+def _coordinates(old: int, new: int, scale: float, place: str) -> np.ndarray:
+    """Return where each output cell lies on the input axis."""
+    i = np.arange(new, dtype=np.float64)
+    if place == "asymmetric":
+        return i / scale
+    if place == "align_corners":
+        return i * (old - 1) / (new - 1) if new > 1 else np.zeros(1)
+    if place == "pytorch_half_pixel" and new == 1:
+        return np.zeros(1)
+    return (i + 0.5) / scale - 0.5
+
+
+def _rounded(where: np.ndarray, rounding: str) -> np.ndarray:
+    if rounding == "floor":
+        return np.floor(where)
+    if rounding == "ceil":
+        return np.ceil(where)
+    return np.ceil(where - 0.5) if rounding == "round_prefer_floor" else np.floor(where + 0.5)
+
+
+SHAPES: dict[str, Rule] = {
+    "Identity": identity,
+    "Dropout": identity,
+    "Cast": cast,
+    "Reshape": reshape,
+    "Flatten": flatten,
+    "Squeeze": squeeze,
+    "Unsqueeze": unsqueeze,
+    "Transpose": transpose,
+    "Concat": concat,
+    "Split": split,
+    "Slice": slices,
+    "Gather": gather,
+    "Expand": expand,
+    "Tile": tile,
+    "Pad": pad,
+    "DepthToSpace": depth_to_space,
+    "SpaceToDepth": depth_to_space,
+    "Resize": resize,
+    "Upsample": resize,
+}

@@ -1,0 +1,103 @@
+"""Distances of path-liftings: by two passes, and by enumeration."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+import sparseopt as so
+from sparseopt.judging.rounding import float_above
+from sparseopt.pathnorm.plain import rounding_room
+from sparseopt_pathnorm.difference_pass import difference
+from sparseopt_pathnorm.neuron_sums import is_small, power_sums_of
+
+_EDGES = 20_000
+_BEYOND = "the distance leaves the range of float64"
+
+
+@dataclass(frozen=True)
+class DistancePasses(so.Solver[so.PathDistance]):
+    """Two norms: exact where one setting dominates the other, an upper bound for equal signs."""
+
+    def accepts(self, problem: so.PathDistance) -> so.Accepted | so.Refused:
+        """Accept settings without a change of sign."""
+        if not problem.same_signs:
+            return so.Refused(
+                "some parameter changes its sign; then no difference of norms bounds the distance"
+            )
+        return so.Accepted()
+
+    def cost(self, problem: so.PathDistance) -> float:
+        """Two passes."""
+        return 1e-3 + 2e-9 * problem.network.edge_count
+
+    def solve(
+        self, problem: so.PathDistance, context: so.Context
+    ) -> tuple[so.PathDistanceValue, so.Certificate]:
+        """Return the distance, or the bound."""
+        method, kind = ("dominated", "exact") if problem.dominates else ("two_pass", "upper bound")
+        exact: Fraction | None = None
+        if is_small(problem.network):
+            large, small = (_total(problem, choose) for choose in (np.maximum, np.minimum))
+            exact = large - small
+            value = nearest(exact) if kind == "exact" else float_above(exact)
+        else:
+            found = difference(problem.network, problem.other)
+            value = found.as_float()
+            if kind == "upper bound":  # raised by what rounding may take here and in the check
+                value *= 1 + 24 * rounding_room(problem.network)
+        if not value < math.inf:
+            raise so.Inconclusive(_BEYOND)
+        answer = so.PathDistanceValue(value, kind, True, exact)
+        return answer, so.PathDistanceCertificate(problem, answer, method)
+
+
+def nearest(value: Fraction) -> float:
+    """Return the nearest float."""
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise so.Inconclusive(_BEYOND) from error
+
+
+def _total(problem: so.PathDistance, choose: np.ufunc) -> Fraction:
+    """Return the L1 path-norm with the larger or smaller absolute values."""
+    other = problem.other.parameters()
+    arrays = {
+        name: choose(np.abs(array), np.abs(other[name]))
+        for name, array in problem.network.parameters().items()
+    }
+    network = problem.network.with_parameters(arrays)
+    return sum(power_sums_of(network.neurons, 1), start=Fraction(0))
+
+
+@dataclass(frozen=True)
+class DistanceEnumeration(so.Solver[so.PathDistance]):
+    """Lists the paths of both settings. For small networks; signs may change."""
+
+    def accepts(self, problem: so.PathDistance) -> so.Accepted | so.Refused:
+        """Accept small networks."""
+        edges = problem.network.edge_count
+        if edges > _EDGES:
+            return so.Refused(f"the network has {edges} edges between neurons, more than {_EDGES}")
+        return so.Accepted()
+
+    def cost(self, problem: so.PathDistance) -> float:
+        """A guess from the number of edges: paths are many times more."""
+        return 2e-3 + 2e-3 * problem.network.edge_count
+
+    def solve(
+        self, problem: so.PathDistance, context: so.Context
+    ) -> tuple[so.PathDistanceValue, so.Certificate]:
+        """Return the exact distance."""
+        try:
+            lifted = [so.path_lifting(network) for network in (problem.network, problem.other)]
+        except so.ProblemError as error:
+            raise so.Inconclusive(str(error)) from error
+        entries = zip(lifted[0].phi, lifted[1].phi, strict=True)
+        found = sum((abs(u - v) for u, v in entries), start=Fraction(0))
+        answer = so.PathDistanceValue(nearest(found), "exact", problem.same_signs, found)
+        return answer, so.PathDistanceCertificate(problem, answer, "enumeration")

@@ -1,0 +1,397 @@
+"""An exported PyTorch program while it is converted."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils import _pytree as pytree
+
+import sparseopt as so
+from sparseopt.interface.printing import printable
+from sparseopt.tools.reading.budget import Budget, require_room
+from sparseopt.tools.reading.emitter import Emitter, Value
+from sparseopt_torch.pt2_operators import is_runnable
+
+Rule = Callable[["TorchGraph", "Call"], Any]
+
+# Functions of Python numbers that shape computations consist of.
+_NUMBERS = {operator.getitem, operator.mul, operator.add, operator.sub, operator.floordiv}
+
+
+def overload(node: torch.fx.Node) -> str:
+    """Return the name of the operator that a node calls, such as ``"aten.add.Tensor"``."""
+    return str(node.target)
+
+
+def packet(node: torch.fx.Node) -> str:
+    """Return the operator's name without its overload, such as ``"aten.add"``."""
+    return ".".join(str(node.target).split(".")[:2])
+
+
+def schema_of(node: torch.fx.Node) -> Any:
+    """Return the schema of the operator, or None for Python functions."""
+    return getattr(node.target, "_schema", None)
+
+
+def module_of(node: torch.fx.Node) -> tuple[str, str]:
+    """Return path and class of the innermost submodule that a node came from, or two ""."""
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    if not stack:
+        return "", ""
+    path, kind = stack[-1]
+    return str(path), kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
+
+
+# Arguments that change where or how a result is kept, or what training would do, but no value.
+_WITHOUT_EFFECT = frozenset(
+    {
+        *("memory_format", "layout", "device", "pin_memory", "non_blocking", "copy"),
+        *("momentum", "cudnn_enabled", "generator", "implicit"),
+    }
+)
+
+
+class Call:
+    """One call of an operator, with its arguments by name and defaults filled in.
+
+    It remembers what a rule asked for: an argument that no rule looks at would be read as if it
+    were not there.
+
+    Parameters
+    ----------
+    node : torch.fx.Node
+    arguments : dict
+        All arguments, with defaults.
+    given : set of str
+        Names of those that differ from their default.
+    """
+
+    def __init__(self, node: torch.fx.Node, arguments: dict[str, Any], given: set[str]) -> None:
+        self.node = node
+        self.arguments = arguments
+        self._unread = given - _WITHOUT_EFFECT
+
+    @property
+    def name(self) -> str:
+        """Name for the layers made from the node: its module in torch.nn, or the node itself."""
+        path, kind = module_of(self.node)
+        return path if path and kind.startswith("torch.nn.modules.") else self.node.name
+
+    def __getitem__(self, key: str) -> Any:
+        self._unread.discard(key)
+        return self.arguments[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return an argument, or `default` where the operator has none of this name."""
+        self._unread.discard(key)
+        return self.arguments.get(key, default)
+
+    def require_all_read(self) -> None:
+        """Refuse arguments that no rule has asked for."""
+        for name in sorted(self._unread):
+            value = self.arguments[name]
+            if value not in (torch.float32, torch.float64):  # as which the network is computed
+                raise so.ProblemError(f"its argument {name}={printable(value)} is not supported")
+
+
+class TorchGraph:
+    """What the conversion of one exported program knows.
+
+    Parameters
+    ----------
+    program : torch.export.ExportedProgram
+        Without in-place operations.
+    shape : tuple of int
+        Shape of the input with a batch of 1.
+    fixed_batch : int
+        The batch size with which the program was exported.
+    aliases : dict of str to str
+        Parameter name to the name under which the tensor was met first, for tied tensors.
+    allowed : frozenset of str, or None
+        For programs of files: operators that may run on constants besides those in
+        `pt2_operators`. None if the program is the user's own, and may run any.
+    budget : Budget, or None
+        What was computed for the program before.
+    """
+
+    def __init__(
+        self,
+        program: torch.export.ExportedProgram,
+        shape: tuple[int, ...],
+        fixed_batch: int,
+        aliases: dict[str, str],
+        allowed: frozenset[str] | None = None,
+        budget: Budget | None = None,
+    ) -> None:
+        self.program = program
+        self.allowed = allowed
+        self.shape = shape
+        self.fixed_batch = fixed_batch
+        self.origins: dict[str, str] = {}
+        self.environment: dict[str, Any] = {}
+        user_input = self._load_constants(aliases)
+        self.emit = Emitter(shape, user_input, budget)
+        if fixed_batch > 1:
+            self.emit.builder.note(f"the batch of {fixed_batch} was taken as 1")
+        self.environment[user_input] = self.emit.input
+        self.head_input = ""
+        self.folded = False
+        """Whether constants were computed from tensors of floats."""
+
+    def user_outputs(self) -> list[int]:
+        """Return which of the program's results its caller gets; others are written in place."""
+        kinds = torch.export.graph_signature.OutputKind
+        specs = self.program.graph_signature.output_specs
+        return [i for i, spec in enumerate(specs) if spec.kind == kinds.USER_OUTPUT]
+
+    @property
+    def results(self) -> list[torch.fx.Node]:
+        """The nodes whose values the caller gets."""
+        end = next(n for n in self.program.graph.nodes if n.op == "output")
+        given = end.args[0]
+        results = list(given) if isinstance(given, list | tuple) else [given]
+        chosen = [results[i] for i in self.user_outputs() if i < len(results)]
+        return [node for node in chosen if isinstance(node, torch.fx.Node)]
+
+    @property
+    def output_name(self) -> str:
+        """Name of the node that the network's output is."""
+        return self.results[0].name
+
+    def _load_constants(self, aliases: dict[str, str]) -> str:
+        """Put parameters, buffers and constants in place; return the name of the input."""
+        kinds = torch.export.graph_signature.InputKind
+        inputs = []
+        held = {**self.program.state_dict, **self.program.constants}
+        for spec in self.program.graph_signature.input_specs:
+            name = spec.arg.name
+            if spec.kind == kinds.USER_INPUT:
+                inputs.append(name)
+            elif spec.target in held:
+                tensor = held[spec.target]
+                # Networks are immutable: later training of the module must not reach them.
+                own = self.allowed is not None
+                self.environment[name] = tensor.detach() if own else tensor.detach().clone()
+                self.origins[name] = aliases.get(spec.target, spec.target)
+        if len(inputs) != 1:
+            raise so.ProblemError(
+                f"the module takes {len(inputs)} inputs {inputs}; a network here has one: wrap it "
+                "in a module whose forward takes one tensor"
+            )
+        return inputs[0]
+
+    # Values ---------------------------------------------------------------------------------
+
+    def resolve(self, argument: Any) -> Any:
+        """Return an argument with nodes replaced by what they stand for."""
+        if isinstance(argument, torch.fx.Node):
+            return self.environment[argument.name]
+        if isinstance(argument, list | tuple):
+            return [self.resolve(item) for item in argument]
+        if isinstance(argument, slice):
+            parts = (argument.start, argument.stop, argument.step)
+            return slice(*(self.resolve(part) for part in parts))
+        return argument
+
+    def call(self, node: torch.fx.Node) -> Call:
+        """Return the call that a node makes."""
+        schema = schema_of(node)
+        given = dict(zip((a.name for a in schema.arguments), node.args, strict=False))
+        given.update(node.kwargs)
+        arguments = {}
+        changed = set()
+        for argument in schema.arguments:
+            if argument.name in given:
+                value = given[argument.name]
+                arguments[argument.name] = self.resolve(value)
+                if not argument.has_default_value() or not _equal(value, argument.default_value):
+                    changed.add(argument.name)
+            elif argument.has_default_value():
+                arguments[argument.name] = argument.default_value
+        return Call(node, arguments, changed)
+
+    def constant_result(self, node: torch.fx.Node) -> bool:
+        """Compute the node if nothing in it depends on the input; return whether it was."""
+        arguments = [self.resolve(a) for a in node.args]
+        keywords = {key: self.resolve(a) for key, a in node.kwargs.items()}
+        if node.target in _NUMBERS or schema_of(node) is not None:
+            if _holds_value([arguments, list(keywords.values())]):
+                return False
+            target: Any = node.target
+            if _is_random(target):
+                raise so.ProblemError("it draws random numbers, so the module is no fixed function")
+            self._require_runnable(node)
+            with torch.no_grad():
+                result = target(*arguments, **keywords)
+            if "empty" in str(target) and isinstance(result, torch.Tensor):
+                result = torch.zeros_like(result)  # not what happens to lie in memory
+            self.environment[node.name] = result
+            self.folded = self.folded or any(_is_float(a) for a in arguments)
+            return True
+        return False
+
+    def _require_runnable(self, node: torch.fx.Node) -> None:
+        """Refuse constants of files that are too large, or that other operators make."""
+        if self.allowed is None:
+            return
+        if not is_runnable(node.target, self.allowed):
+            raise so.ProblemError("this operator is not computed for programs in files")
+        for leaf in pytree.tree_leaves(node.meta.get("val")):
+            if isinstance(leaf, torch.Tensor):
+                require_room(leaf.shape)
+                self.emit.budget.compute(leaf.numel(), leaf.numel())
+                self.emit.budget.keep(leaf.numel())
+
+    def may_run(self) -> bool:
+        """Whether the whole program may be run: it is the user's own, or small and harmless."""
+        if self.allowed is None:
+            return True
+        for node in self.program.graph.nodes:
+            if node.op == "call_function" and not is_runnable(node.target, self.allowed):
+                return False
+            for leaf in pytree.tree_leaves(node.meta.get("val")):
+                if isinstance(leaf, torch.Tensor):
+                    require_room(leaf.shape)
+        return True
+
+    def item(self, node: torch.fx.Node) -> Any:
+        """Return the item of a list of values that a node picks."""
+        values, place = (self.resolve(argument) for argument in node.args)
+        if values[place] is None:
+            raise so.ProblemError(
+                "only the first result of the operator before it can be used, not its indices or "
+                "statistics"
+            )
+        return values[place]
+
+    def origin(self, call: Call, **slots: str) -> dict[str, str]:
+        """Return the tensors behind parameters, for arguments that are tensors of the module."""
+        schema = schema_of(call.node)
+        order = [a.name for a in schema.arguments]
+        given = dict(zip(order, call.node.args, strict=False)) | dict(call.node.kwargs)
+        result = {}
+        for field, slot in slots.items():
+            node = given.get(slot)
+            if isinstance(node, torch.fx.Node) and node.name in self.origins:
+                result[field] = self.origins[node.name]
+        return result
+
+    def value(self, argument: Any, what: str = "its input", after_head: bool = False) -> Value:
+        """Return an argument that depends on the input."""
+        if not isinstance(argument, Value):
+            raise so.ProblemError(f"{what} is constant where a value that varies is needed")
+        if argument.head and not after_head:
+            raise so.ProblemError(
+                f"it reads the result of {argument.head}, which is only understood at the end of a "
+                "network; cut the network before it"
+            )
+        return argument
+
+    def array(self, argument: Any, what: str) -> np.ndarray:
+        """Return a constant argument as an array."""
+        if isinstance(argument, Value):
+            raise so.ProblemError(f"{what} must be constant, but it depends on the input")
+        if isinstance(argument, torch.Tensor):
+            return as_array(argument, what)
+        return np.asarray(argument, dtype=np.float64)
+
+    def optional(self, argument: Any, what: str) -> np.ndarray | None:
+        """Return a constant argument as an array, or None if it is left out."""
+        return None if argument is None else self.array(argument, what)
+
+    def finish(self) -> so.Network:
+        """Return the network of what was converted."""
+        results = [self.resolve(node) for node in self.results]
+        values = [v for v in results if isinstance(v, Value)]
+        if not values or len(values) != len(results):
+            raise so.ProblemError("the output of the module does not depend on its input")
+        if len({v.name for v in values}) != 1:
+            raise so.ProblemError(
+                f"the module returns {len(values)} tensors; a network here has one output: wrap it "
+                "in a module that returns one of them"
+            )
+        return self.emit.builder.finish(values[0].name)
+
+
+def _equal(value: Any, default: Any) -> bool:
+    """Whether a plain argument is what it would be if it were left out."""
+    return type(value) is type(default) and bool(value == default)
+
+
+def _holds_value(argument: Any) -> bool:
+    if isinstance(argument, list):
+        return any(_holds_value(item) for item in argument)
+    return isinstance(argument, Value)
+
+
+def _is_float(argument: Any) -> bool:
+    return isinstance(argument, torch.Tensor) and argument.is_floating_point()
+
+
+def _is_random(target: Any) -> bool:
+    """Whether an operator draws random numbers; dropout of constants is told by its arguments."""
+    tags = getattr(target, "tags", ())
+    return torch.Tag.nondeterministic_seeded in tags and "dropout" not in str(target)
+
+
+def as_array(tensor: torch.Tensor, what: str) -> np.ndarray:
+    """Return a tensor as an array; half precision and complex numbers are refused."""
+    tensor = tensor.detach().cpu()
+    if tensor.is_complex() or tensor.dtype in (torch.float16, torch.bfloat16):
+        raise so.ProblemError(
+            f"{what} has dtype {tensor.dtype}; convert the module by module.float() first"
+        )
+    return tensor.resolve_neg().numpy()
+
+
+def mutates_shared_value(graph: torch.fx.Graph) -> bool:
+    """Whether an in-place operation changes a value that something else still reads.
+
+    Where it does not, the operation may be read as the one that makes a new value.
+    """
+    nodes = list(graph.nodes)
+    position = {node: i for i, node in enumerate(nodes)}
+    family: dict[torch.fx.Node, set[torch.fx.Node]] = {}
+    for node in nodes:
+        members = {node}
+        source = _aliased(node)
+        if source is not None:
+            members = family[source]
+            members.add(node)
+        family[node] = members
+        if _written(node):
+            before = [m for m in members if position[m] < position[node]]
+            if any(m.op == "placeholder" for m in before):
+                return True
+            readers = [user for m in before for user in m.users if user is not node]
+            if any(position[user] > position[node] for user in readers):
+                return True
+    return False
+
+
+def _written(node: torch.fx.Node) -> bool:
+    schema = schema_of(node)
+    return schema is not None and schema.is_mutable
+
+
+def _aliased(node: torch.fx.Node) -> torch.fx.Node | None:
+    """Return the node whose memory the result of `node` may share."""
+    if node.op != "call_function":
+        return None
+    first = node.args[0] if node.args else None
+    if node.target is operator.getitem:
+        return first if isinstance(first, torch.fx.Node) else None
+    schema = schema_of(node)
+    if schema is None or not isinstance(first, torch.fx.Node):
+        return None
+    return first if any(r.alias_info is not None for r in schema.returns) else None
+
+
+def sizes(values: Any, count: int) -> list[int]:
+    """Return a list of `count` sizes from one number, a list of one, or a full list."""
+    items: list[int] = [values] if isinstance(values, int) else [int(v) for v in values]
+    return items * count if len(items) == 1 else items

@@ -1,0 +1,224 @@
+"""What `verify` accepts, refuses or only passes on, and what it shows of a file's words."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rough_toys import Newton, Oracle, OracleCertificate, RealRoot, WrappedCertificate
+from toys import SquareRoot
+
+import sparseopt as so
+from sparseopt.choosing.discovery import Registry, Source
+from sparseopt.choosing.manifest import OutsiderEntry
+from sparseopt.cli.main import app
+
+Install = Callable[..., Registry]
+LU = [[[1, 0], [1, 1]], [[1, 1], [0, 1]]]
+
+
+@pytest.fixture
+def oracle(install: Install) -> Registry:
+    """A registry whose only plugin knows the oracle."""
+    outsider = OutsiderEntry("oracle", "rough_toys:confirms", "toy")
+    solvers = (
+        so.SolverEntry(
+            "oracle_root", "rough_toys:Oracle", "rough_toys:RealRoot", so.Guarantee.EXACT, "toy"
+        ),
+    )
+    manifest = so.Manifest("rough", 1, "toy", solvers=solvers, outsiders=(outsider,))
+    return install(Source("rough", "sparseopt", lambda: manifest))
+
+
+def believed(number: float, nested: bool) -> so.Certificate:
+    problem = RealRoot(number)
+    inner = OracleCertificate(problem, 7.0)
+    return WrappedCertificate(problem, 7.0, inner) if nested else inner
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_what_rests_on_an_outsider_is_not_accepted(oracle: Registry, nested: bool) -> None:
+    check = so.verify(believed(49.0, nested))
+    assert check.outcome == "relies on"
+    assert not check.ok
+    assert not check
+    assert check.claim.startswith("if oracle is right: ")
+    assert str(check).startswith("NOT CHECKED WHOLLY")
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_an_allowed_outsider_is_asked_again(oracle: Registry, nested: bool) -> None:
+    check = so.verify(believed(49.0, nested), allow=("oracle",))
+    assert check.outcome == "accepted"
+    assert not check.claim.startswith("if ")
+    assert so.verify(believed(50.0, nested), allow="oracle").outcome == "refused"
+
+
+def test_outsiders_that_are_not_known_or_not_installed(install: Install) -> None:
+    with pytest.raises(so.ProblemError, match="unknown outside program 'delphi'"):
+        so.verify(believed(49.0, False), allow=("delphi",))
+    absent = OutsiderEntry("oracle", "rough_toys:confirms", "t", ("no_such_module",), "install it")
+    manifest = so.Manifest("rough", 1, "toy", outsiders=(absent,))
+    install(Source("rough", "sparseopt", lambda: manifest))
+    with pytest.raises(so.ProblemError, match=r"cannot be asked here.*install it"):
+        so.verify(believed(49.0, False), allow=("oracle",))
+
+
+def test_a_third_party_cannot_name_an_outsider(install: Install) -> None:
+    outsider = OutsiderEntry("oracle", "rough_toys:confirms", "toy")
+    manifest = so.Manifest("rough", 1, "toy", outsiders=(outsider,))
+    install(Source("rough", "elsewhere", lambda: manifest))
+    with pytest.raises(so.ProblemError, match="unknown outside program"):
+        so.verify(believed(49.0, False), allow=("oracle",))
+
+
+def test_solve_hands_out_believed_answers_only_when_chosen(oracle: Registry) -> None:
+    with pytest.raises(so.SolveError, match="choose the solver by name"):
+        so.solve(RealRoot(49.0))
+    for chosen in ("oracle_root", Oracle()):
+        solution = so.solve(RealRoot(49.0), chosen)
+        assert solution.status is so.Status.UNCHECKED
+        assert "if oracle is right" in solution.plan.candidates[0].outcome
+
+
+def test_require_proof_refuses_other_problems_classes_and_verdicts() -> None:
+    problem = RealRoot(49.0)
+    answer, proof = Newton().solve(problem, so.Context())
+    assert so.verify(WrappedCertificate(problem, answer, proof)).ok
+    other = WrappedCertificate(RealRoot(4.0), answer, proof)
+    assert "it is about square root of 4" in so.verify(other).details[-1]
+    closed = so.solve(so.Closedness([[[1]], [[1]]])).certificate
+    foreign = WrappedCertificate(problem, answer, closed)
+    assert "whose class RealRoot lists" in so.verify(foreign).details[-1]
+    steps = so.Steps()
+    with pytest.raises(Exception, match="its verdict is not_closed"):
+        steps.require_proof(closed, of=closed.problem, verdict="not_closed")
+
+
+def test_what_an_engine_planted_on_its_objects_is_dropped() -> None:
+    problem = so.SparseRegression([[1.0, 0.0], [0.0, 1.0]], [3.0, 0.5], so.L1(1.0))
+    certificate = so.solve(problem).certificate
+    wrong = dataclasses.replace(certificate, gap=0.0)
+    object.__setattr__(wrong, "claim_is_checked", True)
+    object.__setattr__(wrong.problem, "largest_entries", (0.0, 0.0))
+    assert not so.verify(wrong).ok
+    assert problem.largest_entries == (1.0, 3.0)
+
+
+def finding(rule: str, certificate: so.Certificate) -> so.Finding:
+    return so.Finding(rule, so.Severity.INFO, "here", "message", certificate=certificate)
+
+
+def test_a_rule_must_agree_with_its_certificate() -> None:
+    not_closed = so.solve(so.Closedness(LU)).certificate
+    closed = so.solve(so.Closedness([[[1]], [[1]]])).certificate
+    assert so.verify(finding("supports-not-closed", not_closed)).ok
+    assert so.verify(finding("supports-closed", closed)).ok
+    for rule, certificate in [
+        ("supports-not-closed", closed),
+        ("supports-closed", not_closed),
+        ("path-norm", closed),
+        ("lipschitz-bound", not_closed),
+        ("measured-slopes", closed),
+        ("path-count", closed),
+    ]:
+        check = so.verify(finding(rule, certificate))
+        assert check.outcome == "refused"
+        assert f"the rule {rule}" in check.details[-1]
+        report = so.Report("s", (finding("supports-closed", closed), finding(rule, certificate)))
+        assert so.verify(report).outcome == "refused"
+    check = so.verify(finding("third-party-rule", closed))
+    assert check.ok
+    assert "name of this rule is not checked" in " ".join(check.details)
+
+
+def test_path_rules_need_their_exponents() -> None:
+    graph_norm = so.PathNorm(so.load_network("examples/networks/digits_mlp.onnx"), q=2, r=1)
+    certificate = so.solve(graph_norm).certificate
+    for rule in ("path-norm", "path-count"):
+        assert so.verify(finding(rule, certificate)).outcome == "refused"
+
+
+def test_words_of_a_file_are_marked_and_harmless(tmp_path: Path) -> None:
+    solution = so.solve(so.Closedness(LU))
+    body = json.loads(solution.to_json())
+    body["solver"] = "lu\x1b[2K\nstatus: PROVED BY NIST"
+    read = so.Solution.from_json(json.dumps(body))
+    text = str(read)
+    assert "not checked here" in text
+    assert "\x1b" not in text
+    assert "says the file" in text
+    assert "core checked" not in text
+    assert len(text.splitlines()) == 3
+    assert so.verify(read).ok
+    assert "The core checked" in str(read)
+    report = so.analyze(solution.problem)
+    assert "all checked by the core" in str(report)
+    again = so.Report.from_json(report.to_json())
+    assert "0 checked here" in str(again)
+    evil = finding("r\x1b[31m", solution.certificate)
+    assert "\x1b" not in str(so.verify(evil)) + str(evil)
+
+
+def verified_in_a_new_process(path: Path, without_plugins: bool) -> str:
+    hide = (
+        "import importlib.metadata as m; m.entry_points = lambda **k: ();"
+        "import sys; sys.path = [p for p in sys.path if not p.rstrip('/').endswith('plugins')];"
+        if without_plugins
+        else "import sys;"
+    )
+    code = (
+        f"{hide} import sparseopt as so; check = so.verify({str(path)!r});"
+        "own = sorted(m for m in sys.modules if m.startswith('sparseopt'));"
+        "print(check.ok, *own)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@pytest.mark.parametrize("without_plugins", [False, True])
+def test_verifying_a_file_imports_its_own_capability_only(
+    tmp_path: Path, without_plugins: bool
+) -> None:
+    path = tmp_path / "solution.json"
+    path.write_text(so.solve(so.Closedness(LU)).to_json())
+    ok, *modules = verified_in_a_new_process(path, without_plugins).split()
+    assert ok == "True"
+    assert not [m for m in modules if m.startswith("sparseopt_")]
+    for capability in ("butterfly", "networks", "pathnorm", "inverse", "tools"):
+        assert f"sparseopt.{capability}" not in modules
+
+
+def test_the_command_line_tells_the_outcomes_apart(tmp_path: Path, oracle: Registry) -> None:
+    from typer.testing import CliRunner
+
+    path = tmp_path / "c.json"
+    runner = CliRunner()
+    path.write_text(so.to_json(believed(49.0, True)))
+    done = runner.invoke(app, ["verify", str(path)])
+    assert done.exit_code == 3
+    assert "NOT CHECKED WHOLLY: if oracle is right" in done.output
+    done = runner.invoke(app, ["verify", str(path), "--json"])
+    assert json.loads(done.output)["outcome"] == "relies on"
+    assert runner.invoke(app, ["verify", str(path), "--allow", "oracle"]).exit_code == 0
+    path.write_text(so.to_json(believed(50.0, True)))
+    assert runner.invoke(app, ["verify", str(path), "--allow", "oracle"]).exit_code == 1
+
+
+def test_a_refused_claim_is_not_stated() -> None:
+    solution: Any = so.solve(SquareRoot(49), Searching())
+    wrong = dataclasses.replace(solution.certificate, answer=8)
+    check = so.verify(wrong)
+    assert check.claim == "a certificate of integer square root of 49"
+
+
+def Searching() -> so.Solver[Any]:
+    from toys import Search
+
+    return Search()

@@ -1,0 +1,155 @@
+"""The judge's reading of each layer against the operators' own arithmetic and single neurons."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import sparseopt as so
+from sparseopt.networks.linear import Conv, Neuron
+from sparseopt.networks.network import chain
+from sparseopt.networks.operator import Add, Input, Operator
+from sparseopt.pathnorm import edges, plain
+from sparseopt.pathnorm.exact import Exacts
+from sparseopt.pathnorm.floats import Floating, Floats
+from sparseopt.pathnorm.powers import Powers
+from sparseopt.pathnorm.wides import Wides
+from tests.networks.test_operators import OPERATORS, network_of
+
+RNG = np.random.default_rng(1)
+cases = pytest.mark.parametrize("name", list(OPERATORS))
+systems = pytest.mark.parametrize("system", [Floats, Wides])
+
+
+def numbers(value: Any) -> np.ndarray:
+    """Return the floats that a tensor of the judge stands for."""
+    if isinstance(value, Floating):
+        return np.ldexp(value.array, value.exponent)
+    return np.ldexp(value.array["m"], np.maximum(value.array["e"], -3000))
+
+
+def powered(op: Operator, q: float) -> Operator:
+    """Return the operator with the q-th powers of its weights."""
+    return op.mapped(lambda array: np.abs(np.asarray(array, dtype=float)) ** q)
+
+
+@cases
+@systems
+@pytest.mark.parametrize("q", [1, 1.5, 2])
+def test_forwards_and_backwards(name: str, system: Any, q: float) -> None:
+    op, shapes = OPERATORS[name]
+    inputs = [RNG.random((2, *shape)) for shape in shapes]
+    a, output = system(q), op.shape(shapes)
+    found = numbers(a.forward(op, [a.of(x) for x in inputs], output))
+    np.testing.assert_allclose(found, powered(op, q).propagate(inputs), rtol=1e-13)
+    y = RNG.random((2, *output))
+    back = a.backward(op, a.of(y), shapes)
+    for found, right in zip(back, powered(op, q).adjoint(y, shapes), strict=True):
+        np.testing.assert_allclose(numbers(found), right, rtol=1e-13)
+
+
+@pytest.mark.parametrize("name", [n for n, (op, _) in OPERATORS.items() if hasattr(op, "weight")])
+@systems
+def test_gradients(name: str, system: Any) -> None:
+    op: Any = OPERATORS[name][0]
+    shapes = OPERATORS[name][1]
+    inputs = [RNG.random((2, *shape)) for shape in shapes]
+    y = RNG.random((2, *op.shape(shapes)))
+    a = system(1)
+    found = numbers(a.gradient(op, [a.of(x) for x in inputs], a.of(y)))[0]
+    right = np.abs(op.weight) * op.weight_adjoint(y, inputs)
+    np.testing.assert_allclose(edges.unkernel(op, found), right, rtol=1e-13)
+    np.testing.assert_array_equal(edges.unkernel(op, edges.kernel(op, op.weight)), op.weight)
+
+
+@cases
+@systems
+def test_largest_values(name: str, system: Any) -> None:
+    op, shapes = OPERATORS[name]
+    inputs = [RNG.random((1, *shape)) for shape in shapes]
+    a = system(math.inf)
+    found = numbers(a.forward(op, [a.of(x) for x in inputs], op.shape(shapes)))[0].ravel()
+    graph = network_of(name).neurons
+    values = np.zeros(len(graph.labels))
+    values[graph.inputs] = np.concatenate([x.ravel() for x in inputs])
+    for v, before in enumerate(graph.predecessors):
+        if before:
+            values[v] = max(values[u] * abs(float(w)) for u, w in before)
+    np.testing.assert_allclose(found, values[graph.outputs], rtol=1e-13)
+
+
+@cases
+def test_exact_values(name: str) -> None:
+    """The sums over the edges of single neurons, which the layers' own code unrolls."""
+    network = network_of(name)
+    graph = network.neurons
+    for q in (0, 1, 2):
+        sums: list[Any] = []
+        for kind, bias, before in zip(graph.kinds, graph.biases, graph.predecessors, strict=True):
+            start = 1 if kind == "input" else abs(bias or 0) ** q * int(bool(bias))
+            sums.append(start + sum(sums[u] * abs(w) ** q * int(bool(w)) for u, w in before))
+        arithmetic = Exacts(q)
+        value = plain.forward(network, arithmetic, plain.biases(network))
+        assert arithmetic.fractions(value) == [sums[j] for j in graph.outputs]
+
+
+@cases
+def test_as_many_terms_as_a_neuron_has_edges(name: str) -> None:
+    op, shapes = OPERATORS[name]
+    graph = network_of(name).neurons
+    most = max(len(graph.predecessors[v]) for v in graph.outputs)
+    assert math.prod(edges.terms(op, shapes)) >= most
+    if not isinstance(op, Add | Neuron):  # each of their inputs is a value of its own
+        read = [u for before in graph.predecessors for u, _ in before]
+        uses = np.bincount(read, minlength=len(graph.labels))[graph.inputs]
+        assert math.prod(edges.terms_back(op, shapes)) >= uses.max()
+
+
+@cases
+def test_edges_are_counted(name: str) -> None:
+    network = network_of(name)
+    graph = network.neurons
+    last = sum(len(graph.predecessors[v]) for v in graph.outputs)
+    shapes = OPERATORS[name][1]
+    selected = sum(math.prod(shape) for shape in shapes)  # one edge each, for the input's pieces
+    assert plain.edge_count(network) - selected >= last
+
+
+def test_large_convolutions_go_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edges, "_PIECE", 50)
+    monkeypatch.setattr(edges, "_BLOCK", 20)
+    for name in ("conv", "conv-groups", "conv-depthwise", "transposed", "dense-positions"):
+        for system in (Floats, Wides):
+            test_forwards_and_backwards(name, system, 2)
+            test_gradients(name, system)
+
+
+def test_convolutions_of_enormous_windows_are_not_judged() -> None:
+    op = Conv(np.ones((1, 1, 2000, 2000)), padding=((1000, 999), (1000, 999)))
+    network = chain((1, 2000, 2000), op)
+    answer = so.PathNorm(network).answer_from(Powers.of(np.ones(network.output_shape)))
+    check = so.verify(so.PathNormCertificate(so.PathNorm(network), answer))
+    assert "reads 16000000000000 cells per channel is not judged" in check.details[-1]
+
+
+def test_what_is_no_layer_is_not_judged() -> None:
+    class Other(Input):
+        pass
+
+    for call in (edges.forward, edges.backward):
+        with pytest.raises(TypeError, match="paths through a Other cannot be judged"):
+            call(Other((1,)), [np.ones((1, 1))], [], (1,), None)  # type: ignore[arg-type]
+
+
+def test_scattering_is_the_transpose_of_gathering() -> None:
+    index = np.array([[3, -1, 0], [3, 3, 1]])
+    x, y = RNG.random((2, 5)), RNG.random((2, 2, 3))
+    a = Floats(1)._a
+    gathered = edges.gather(x, index, a.zero)
+    np.testing.assert_array_equal(gathered[:, 0], np.stack([x[:, 3], 0 * x[:, 0], x[:, 0]], 1))
+    scattered = edges.scatter(y, index, 5, a)
+    assert (gathered * y).sum() == pytest.approx((x * scattered).sum())
+    assert edges._most_uses(index) == 3
