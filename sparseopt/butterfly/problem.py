@@ -29,6 +29,7 @@ from sparseopt.butterfly.target import (
     read_columns,
     scaled_target,
     target_dtype,
+    times,
 )
 from sparseopt.interface.arrays import require_finite
 from sparseopt.interface.errors import ProblemError
@@ -170,9 +171,7 @@ class ButterflyFactorization(Problem):
         if self.kind == "array":
             return sum_of_squares(self.target)
         x = np.random.default_rng(0).standard_normal((self.shape[1], 4)).astype(self.dtype)
-        is_product = isinstance(self.target, KroneckerProduct)
-        operator = self.target.to_numpy() if is_product else self.target
-        return sum_of_squares(np.asarray(operator.matmat(x))) / 4
+        return sum_of_squares(times(self.target, x)) / 4
 
     @cached_property
     def exponent(self) -> int:

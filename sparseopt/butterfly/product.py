@@ -200,7 +200,7 @@ class KroneckerProduct:
             raise ProblemError(
                 f"the operand must have shape ({self.shape[1]}, batch), got {tuple(x.shape)}"
             )
-        return self._multiplication.matmat(x) if self._is_numpy else self._one_by_one(x)
+        return self._multiplication.matmat(x) if self._is_numpy else self.one_by_one(x)
 
     def matvec(self, x: Any) -> Any:
         """Return the product with a vector (n,) or column (n, 1), in the shape of the operand."""
@@ -342,13 +342,16 @@ class KroneckerProduct:
             return self.T.to_dense().T
         first, size = self.factors[0], self.shape[1]
         if self._is_numpy:
-            return self._one_by_one(np.eye(size, dtype=self.dtype))
+            return self.one_by_one(np.eye(size, dtype=self.dtype))
         identity = first.new_zeros((size, size))
         identity.fill_diagonal_(1)
-        return self._one_by_one(identity)
+        return self.one_by_one(identity)
 
-    def _one_by_one(self, x: Any) -> Any:
-        """Return the factors, from the last to the first, times a matrix of their library."""
+    def one_by_one(self, x: Any) -> Any:
+        """Return the product with a matrix (n, batch) of the factors' library, without any plan.
+
+        It is what a check calls, since it rests on these lines alone.
+        """
         for factor, pattern in reversed(list(zip(self.factors, self.architecture, strict=True))):
             x = apply_factor(factor, pattern, x)
         return x

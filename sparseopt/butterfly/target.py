@@ -115,8 +115,7 @@ def read_columns(target: Any, start: int, stop: int) -> np.ndarray:
     dtype = target_dtype(target)
     identity = np.zeros((target.shape[1], stop - start), dtype=dtype)
     identity[np.arange(start, stop), np.arange(stop - start)] = 1
-    operator = target.to_numpy() if isinstance(target, KroneckerProduct) else target
-    columns = np.asarray(operator.matmat(identity))
+    columns = times(target, identity)
     if columns.shape != (target.shape[0], stop - start):
         raise ProblemError(
             f"the target operator of shape {target.shape} maps a block of shape {identity.shape} "
@@ -124,6 +123,13 @@ def read_columns(target: Any, start: int, stop: int) -> np.ndarray:
         )
     require_finite(columns, f"columns {start} to {stop} of the target operator")
     return columns.astype(dtype, copy=False)
+
+
+def times(operator: Any, x: np.ndarray) -> np.ndarray:
+    """Return an operator times a matrix, without any engine if it is a `KroneckerProduct`."""
+    if isinstance(operator, KroneckerProduct):
+        return np.asarray(operator.to_numpy().one_by_one(x))
+    return np.asarray(operator.matmat(x))
 
 
 def scaled_target(target: Any, exponent: int) -> Any:

@@ -19,12 +19,12 @@ Lines = dict[str, set[int]]
 
 
 def judged_lines(text: str) -> Lines:
-    """Return the lines that run while a JSON text, which must be accepted, is judged.
+    """Return the lines that run while a JSON text, which must not be refused, is judged.
 
     It is judged twice, and the second time is traced: the lines of modules that are imported at
     first use define functions, they do not judge.
     """
-    assert verify(from_json(text)).ok
+    assert verify(from_json(text)).outcome != "refused"
     ran: dict[str, set[int]] = defaultdict(set)
 
     def in_frame(frame: FrameType, event: str, argument: Any) -> Any:
