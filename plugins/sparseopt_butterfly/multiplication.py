@@ -22,7 +22,8 @@ The methods:
 Neighbours whose product is again Kronecker-sparse may be merged first: exact but for rounding,
 with more values but fewer and larger blocks. A dynamic program over the cuts of the chain finds
 the grouping and methods of least predicted time; the prediction is linear in the counts of
-`_features`, with coefficients fitted by ``benchmarks/multiplication_calibration.py``. The choice depends on shapes, dtype and batch only, and is made once for each.
+`_features`, with coefficients fitted by ``benchmarks/multiplication_calibration.py``. The choice
+depends on shapes, dtype and batch only, and is made once for each.
 """
 
 from __future__ import annotations
