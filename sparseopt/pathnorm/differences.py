@@ -30,7 +30,7 @@ from sparseopt.pathnorm.edges import Arithmetic
 from sparseopt.pathnorm.exact import EDGES, LONG, Exacts, TooLarge
 from sparseopt.pathnorm.floats import Floats
 from sparseopt.pathnorm.powers import Powers
-from sparseopt.pathnorm.wides import Wides
+from sparseopt.pathnorm.rounded import RoundedSums
 
 PATHS = 2_000_000
 """Paths, over all layers, up to which they are followed one by one."""
@@ -44,7 +44,7 @@ def difference(network: Network, other: Network) -> Powers:
     One pass with three products per layer.
     """
 
-    def run(arithmetic: Floats | Wides) -> Powers:
+    def run(arithmetic: RoundedSums) -> Powers:
         value = _difference(network, other, arithmetic, exactly=False)
         total = arithmetic.powers(value).norm(1)
         # Each gap is a difference of two floats, rounded once; a path meets one in each layer.

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import singledispatch
+from functools import partial, reduce, singledispatch
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,6 +28,8 @@ from sparseopt.networks.window import AxisMap, MaxPool, RankPool, Resample
 # Weights, and entries of gathered windows, that are turned into numbers at a time.
 _BLOCK = 1 << 18
 _PIECE = 1 << 20
+# Entries of a block of largest products.
+_ENTRIES = 1 << 16
 # Cells that all windows of a convolution read, per channel; beyond, their list takes gigabytes.
 _MOST = 1 << 27
 
@@ -53,6 +55,35 @@ class Arithmetic:
     times: Callable[[Any, Any], Any]
     matmul: Callable[[Any, Any], Any]
     zero: np.ndarray
+
+
+def largest_products(a: np.ndarray, b: np.ndarray, times: Any, larger: Any) -> np.ndarray:
+    """Return a matrix product with the largest instead of the sum of the products."""
+    columns = max(1, _ENTRIES // a.shape[-2])
+    parts = []
+    for start in range(0, b.shape[-1], columns):
+        piece = b[..., start : start + columns]
+        terms = (times(a[..., :, i, None], piece[..., None, i, :]) for i in range(a.shape[-1]))
+        parts.append(reduce(larger, terms))
+    return np.concatenate(parts, axis=-1)
+
+
+def of_largest(larger: Any, times: Any, zero: np.ndarray) -> Arithmetic:
+    """Return the arithmetic in which the larger of two numbers takes the place of their sum."""
+    return Arithmetic(larger, times, partial(largest_products, times=times, larger=larger), zero)
+
+
+def whole_power(x: np.ndarray, q: int, times: Callable[[Any, Any], Any]) -> np.ndarray:
+    """Return the q-th power of an array, q at least 1, with q - 1 products along each way."""
+    result: np.ndarray | None = None
+    while True:
+        if q & 1:
+            result = x if result is None else times(result, x)
+        q >>= 1
+        if not q:
+            assert result is not None
+            return result
+        x = times(x, x)
 
 
 class Weights(Protocol):

@@ -58,14 +58,9 @@ def power_sums(
     return arithmetic.fractions(plain.forward(network, arithmetic, offsets))
 
 
-def _largest_products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    terms = (a[..., :, i, None] * b[..., None, i, :] for i in range(a.shape[-1]))
-    return reduce(np.maximum, terms)
-
-
 _ZERO = np.array(0, dtype=object)
 SUMS = Arithmetic(np.add, np.multiply, np.matmul, _ZERO)
-LARGEST = Arithmetic(np.maximum, np.multiply, _largest_products, _ZERO)
+LARGEST = edges.of_largest(np.maximum, np.multiply, _ZERO)
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,9 +25,8 @@ from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.pathnorm import edges, plain
 from sparseopt.pathnorm.fields import as_float
-from sparseopt.pathnorm.floats import Floats
 from sparseopt.pathnorm.powers import Powers
-from sparseopt.pathnorm.wides import Wides
+from sparseopt.pathnorm.rounded import RoundedSums
 
 TOLERANCE = 1e-9
 """Relative error of a share that an answer promises unless it says otherwise."""
@@ -142,7 +141,7 @@ class PathCostCertificate(Certificate):
             )
 
 
-def _shares(network: Network, arithmetic: Floats | Wides) -> list[tuple[str, np.ndarray, float]]:
+def _shares(network: Network, arithmetic: RoundedSums) -> list[tuple[str, np.ndarray, float]]:
     """Return, for each weight tensor, its shares and their relative error."""
     names = {node: name for name, node in weight_names(network).items()}
     entering: dict[str, list[Any]] = {}

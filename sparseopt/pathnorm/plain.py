@@ -22,8 +22,9 @@ from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Operator
 from sparseopt.networks.parameters import Shape, exact
 from sparseopt.pathnorm import edges
-from sparseopt.pathnorm.floats import Floats, OutOfRange
+from sparseopt.pathnorm.floats import Floats
 from sparseopt.pathnorm.powers import Powers
+from sparseopt.pathnorm.rounded import OutOfRange, RoundedSums
 from sparseopt.pathnorm.wides import Wides
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ class Forward(Protocol):
     def plus(self, a: Any, b: Any) -> Any: ...
 
 
-def in_floats(q: float, run: Callable[[Floats | Wides], T]) -> T:
+def in_floats(q: float, run: Callable[[RoundedSums], T]) -> T:
     """Return what `run` makes of the fastest arithmetic of rounded numbers that suffices."""
     try:
         return run(Floats(q))
@@ -88,7 +89,7 @@ def forward(
 
 def backward(
     network: Network,
-    arithmetic: Floats | Wides,
+    arithmetic: RoundedSums,
     last: Any,
     seen: Callable[[Node, Any], None] | None = None,
     as_far_as_layers: bool = False,

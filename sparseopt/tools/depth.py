@@ -15,8 +15,7 @@ from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Relu
 from sparseopt.pathnorm import plain
-from sparseopt.pathnorm.floats import Floats
-from sparseopt.pathnorm.wides import Wides
+from sparseopt.pathnorm.rounded import RoundedSums
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +77,7 @@ def norms_along_depth(network: Network, q: float = 1, affine: str = "as_is") -> 
     offsets = plain.biases(network, affine)
     sums: dict[str, tuple[float, float]] = {}
 
-    def run(arithmetic: Floats | Wides) -> None:
+    def run(arithmetic: RoundedSums) -> None:
         def seen(node: Node, values: Any, value: Any) -> None:
             here = arithmetic.powers(value)
             total = here.norm(math.inf if q == math.inf else 1)

@@ -20,9 +20,10 @@ from sparseopt.networks.network import Network, chain
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Add, Concat, Input, Relu
 from sparseopt.pathnorm import differences, exact, floats, plain, residues, wides
-from sparseopt.pathnorm.floats import Floats, FloatWeights, OutOfRange
+from sparseopt.pathnorm.floats import Floats, FloatWeights
 from sparseopt.pathnorm.lipschitz import dual, proven_bound
 from sparseopt.pathnorm.powers import Powers
+from sparseopt.pathnorm.rounded import OutOfRange
 from sparseopt.pathnorm.wides import Wides
 
 RNG = np.random.default_rng(4)
