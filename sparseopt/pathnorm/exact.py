@@ -14,7 +14,8 @@ from sparseopt.networks.network import Network
 from sparseopt.networks.operator import Add, Operator
 from sparseopt.networks.parameters import Shape
 from sparseopt.pathnorm import edges, plain
-from sparseopt.pathnorm.edges import Arithmetic
+from sparseopt.pathnorm.arithmetic import Arithmetic, of_largest
+from sparseopt.pathnorm.biases import Offsets
 
 EDGES = 250_000
 """Edges up to which the judge computes exact values."""
@@ -35,9 +36,7 @@ def has_exact_powers(q: float) -> bool:
     return q == math.inf or (float(q).is_integer() and 0 <= q <= 64)
 
 
-def power_sums(
-    network: Network, q: float, offsets: plain.Offsets, work: float = LONG
-) -> list[Fraction]:
+def power_sums(network: Network, q: float, offsets: Offsets, work: float = LONG) -> list[Fraction]:
     """Return ``||Phi^(->j)||_q^q`` per output, in exact arithmetic; floats are rationals.
 
     Parameters
@@ -60,7 +59,7 @@ def power_sums(
 
 _ZERO = np.array(0, dtype=object)
 SUMS = Arithmetic(np.add, np.multiply, np.matmul, _ZERO)
-LARGEST = edges.of_largest(np.maximum, np.multiply, _ZERO)
+LARGEST = of_largest(np.maximum, np.multiply, _ZERO)
 
 
 @dataclass(frozen=True, eq=False)

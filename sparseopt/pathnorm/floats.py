@@ -6,8 +6,7 @@ import math
 
 import numpy as np
 
-from sparseopt.pathnorm import edges
-from sparseopt.pathnorm.edges import Arithmetic
+from sparseopt.pathnorm.arithmetic import Arithmetic, of_largest, whole_power
 from sparseopt.pathnorm.powers import split
 from sparseopt.pathnorm.rounded import (
     POWER_ROUNDINGS,
@@ -97,7 +96,7 @@ class FloatWeights:
             return (raw != 0).astype(np.float64)
         size = times_power(np.abs(raw).astype(np.float64, copy=False), -self._scale)
         if float(self._q).is_integer():
-            return edges.whole_power(size, int(self._q), np.multiply)
+            return whole_power(size, int(self._q), np.multiply)
         return np.power(size, self._q) * self._factor
 
     def part(self, outputs: slice) -> np.ndarray:
@@ -131,7 +130,7 @@ class Floats(RoundedSums):
     """The arithmetic in float64."""
 
     SUMS = Arithmetic(np.add, np.multiply, np.matmul, _ZERO)
-    LARGEST = edges.of_largest(np.maximum, np.multiply, _ZERO)
+    LARGEST = of_largest(np.maximum, np.multiply, _ZERO)
     EACH = 1
 
     def of(self, array: np.ndarray) -> Rounded:

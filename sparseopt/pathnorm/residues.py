@@ -20,6 +20,7 @@ from sparseopt.networks.network import Network
 from sparseopt.networks.operator import Add, Operator
 from sparseopt.networks.parameters import Shape
 from sparseopt.pathnorm import edges, plain
+from sparseopt.pathnorm.biases import Offsets
 from sparseopt.pathnorm.floats import Floats, FloatWeights
 
 FAILURE = 1e-12
@@ -76,7 +77,7 @@ def is_prime(n: int) -> bool:
     )
 
 
-def residues(network: Network, offsets: plain.Offsets, primes: Sequence[int]) -> np.ndarray:
+def residues(network: Network, offsets: Offsets, primes: Sequence[int]) -> np.ndarray:
     """Return the number of paths without a zero modulo each prime, (primes, outputs)."""
     counted = plain.forward(network, Residues(primes), offsets)
     return np.asarray(counted.reshape(len(primes), -1).astype(np.int64))

@@ -27,8 +27,9 @@ import numpy as np
 from sparseopt.judging.rounding import gamma
 from sparseopt.networks.operator import Add, Operator, Relu
 from sparseopt.networks.parameters import Shape
-from sparseopt.pathnorm import edges
-from sparseopt.pathnorm.edges import Arithmetic
+from sparseopt.pathnorm import contractions, edges
+from sparseopt.pathnorm.arithmetic import Arithmetic, Weights
+from sparseopt.pathnorm.contractions import Contraction
 from sparseopt.pathnorm.powers import Powers
 
 SAFE = 2.0**-1000
@@ -62,7 +63,7 @@ class Rounded:
     least: float
 
 
-class RoundedWeights(edges.Weights, Protocol):
+class RoundedWeights(Weights, Protocol):
     """The q-th powers of absolute weights, divided by ``2**shift``; the fields as in `Rounded`."""
 
     shift: int
@@ -134,19 +135,19 @@ class RoundedSums(ABC):
         given.roundings += self.EACH * sum(edges.terms_back(op, inputs))
         return [self._result(given, array, weights) for array in arrays]
 
-    def gradient(self, op: edges.Contraction, values: Sequence[Rounded], value: Rounded) -> Rounded:
-        """Return the absolute weights times `edges.gradient`, one sample of the kernel's shape."""
+    def gradient(self, op: Contraction, values: Sequence[Rounded], value: Rounded) -> Rounded:
+        """Return the absolute weights times `contractions.gradient`, in the kernel's shape."""
         given, above = _aligned(values), _aligned([value])
         (weights,) = self._weights(op)
         given.exponent += above.exponent
         given.least *= above.least
         # One rounding for each position that a weight serves, and one for the weight.
-        groups, outputs, _ = edges.kernel(op, op.weight).shape
+        groups, outputs, _ = contractions.kernel(op, op.weight).shape
         served = value.array.size // (groups * outputs) + 1
         given.roundings += above.roundings + self.EACH * served
         if given.least * weights.least < SAFE:
             raise OutOfRange
-        array = edges.gradient(op, given.arrays, value.array, self._a)
+        array = contractions.gradient(op, given.arrays, value.array, self._a)
         return self._result(given, self._a.times(array, weights.all())[None], [weights])
 
     def _weights(self, op: Operator) -> list[RoundedWeights]:

@@ -11,8 +11,7 @@ from functools import reduce
 
 import numpy as np
 
-from sparseopt.pathnorm import edges
-from sparseopt.pathnorm.edges import Arithmetic
+from sparseopt.pathnorm.arithmetic import Arithmetic, of_largest, whole_power
 from sparseopt.pathnorm.powers import split
 from sparseopt.pathnorm.rounded import POWER_ROUNDINGS, Rounded, RoundedSums
 
@@ -81,7 +80,7 @@ class WideWeights:
         whole = math.floor(q)
         part = q - whole
         self.roundings = 2 * math.ceil(q)
-        factors = [edges.whole_power(size, whole, _times)] if whole else []
+        factors = [whole_power(size, whole, _times)] if whole else []
         if part:
             exponent = np.where(size["m"] > 0, size["e"] * part, 0.0)
             below = np.floor(exponent)
@@ -103,7 +102,7 @@ class Wides(RoundedSums):
     """The arithmetic without a limit of range."""
 
     SUMS = Arithmetic(_add, _times, _sums, _ZERO)
-    LARGEST = edges.of_largest(_larger, _times, _ZERO)
+    LARGEST = of_largest(_larger, _times, _ZERO)
     EACH = 2
 
     def of(self, array: np.ndarray) -> Rounded:

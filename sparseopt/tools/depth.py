@@ -15,6 +15,7 @@ from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Relu
 from sparseopt.pathnorm import plain
+from sparseopt.pathnorm.biases import biases
 from sparseopt.pathnorm.rounded import RoundedSums
 
 
@@ -74,7 +75,7 @@ def norms_along_depth(network: Network, q: float = 1, affine: str = "as_is") -> 
     """
     if affine not in ("as_is", "merged"):
         raise ProblemError(f"affine must be 'as_is' or 'merged', not {affine!r}")
-    offsets = plain.biases(network, affine)
+    offsets = biases(network, affine)
     sums: dict[str, tuple[float, float]] = {}
 
     def run(arithmetic: RoundedSums) -> None:
