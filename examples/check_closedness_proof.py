@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,8 +89,9 @@ VALUES = {
     "ClosednessVerdict": ("closed", "not_closed", "unknown"),
     "TrainingVerdict": ("attained", "may_not_be_attained", "unknown"),
 }
-CODES = dict(b1="?", i1="b", u1="B", i2="h", i4="i", i8="q", u2="H", u4="I", u8="Q")
-CODES |= dict(f2="e", f4="f", f8="d", c8="f", c16="d")
+DTYPES = "b1 i1 u1 i2 i4 i8 u2 u4 u8 f2 f4 f8 c8 c16"
+CODES = dict(zip(DTYPES.split(), "?bBhiqHIQefdfd", strict=True))
+CURVE = "problem answer rows columns left right limit reductions"
 FIELDS = {
     "Closedness": "supports field",
     "ClosednessVerdict": "value reason",
@@ -102,8 +103,8 @@ FIELDS = {
     "ComparableCertificate": "problem answer",
     "KroneckerChainCertificate": "problem answer patterns",
     "ReducedClosedCertificate": "problem answer proof",
-    "NotClosedCertificate": "problem answer rows columns left right limit reductions exclusion",
-    "ExternalExclusionCertificate": "problem answer rows columns left right limit reductions engine",
+    "NotClosedCertificate": f"{CURVE} exclusion",
+    "ExternalExclusionCertificate": f"{CURVE} engine",
     "ShortenedChainCertificate": "problem answer steps short",
     "TrainingCertificate": "problem answer closedness",
     "ClosedSupportCertificate": "problem answer closedness windows",
@@ -155,7 +156,7 @@ def json_integer(text: str) -> int:
 
 def parse(text: str) -> Any:
     """Return the JSON of a text, R2 to R4."""
-    hooks: dict[str, Any] = dict(parse_float=json_float, parse_int=json_integer)
+    hooks: dict[str, Any] = {"parse_float": json_float, "parse_int": json_integer}
     try:
         return json.loads(text, parse_constant=refuse_constant, **hooks)
     except (ValueError, RecursionError) as error:
@@ -257,7 +258,7 @@ def sparse(body: Any) -> Sparse:
     lines, width = shape if body["format"] == "csr" else shape[::-1]
     at = indptr.values
     readable(len(at) == lines + 1 and at[0] == 0, "R8: indptr")
-    readable(all(a <= b for a, b in zip(at, at[1:], strict=False)), "R8: indptr falls")
+    readable(all(a <= b for a, b in pairwise(at)), "R8: indptr falls")
     readable(at[-1] == indices.shape[0] == data.shape[0], "R8: lengths")
     readable(all(0 <= i < width for i in indices.values), "R8: an index out of range")
     entries: dict[tuple[int, int], Any] = {}
@@ -337,8 +338,7 @@ class Reader:
         if kind == "Guarantee":
             names = ("EXACT", "CERTIFIED", "HEURISTIC")
             readable(value.get("name") in names, "4: no guarantee")
-            self.known[path] = Typed(kind, {"name": value["name"]})
-            return self.known[path]
+            return self.keep(path, Typed(kind, {"name": value["name"]}))
         readable(kind in FIELDS, f"R10: unknown type {name}")
         wanted, given = set(FIELDS[kind].split()), set(value) - {"$type"}
         optional = {"tolerance", "accuracy"} if kind == "Solution" else set()
@@ -346,8 +346,12 @@ class Reader:
         readable(given <= wanted or kind == "Plan", f"R10: a field that {kind} does not have")
         fields = {f: self.read(value[f], f"{path}/{f}", level + 1) for f in value if f != "$type"}
         construct(kind, fields)
-        self.known[path] = Typed(kind, fields)
-        return self.known[path]
+        return self.keep(path, Typed(kind, fields))
+
+    def keep(self, path: str, value: Typed) -> Typed:
+        """Note what stands at a path."""
+        self.known[path] = value
+        return value
 
 
 # Section 3, and what constructors check
@@ -391,7 +395,7 @@ def supports(value: Any) -> tuple[Matrix, ...]:
         value = [Array(value.dtype, shape, value.values[at : at + size]) for at in starts]
     readable(isinstance(value, (list, tuple)) and value, "3: no supports")
     found = tuple(map(matrix, value))
-    chain = all(len(a[0]) == len(b) for a, b in zip(found, found[1:], strict=False))
+    chain = all(len(a[0]) == len(b) for a, b in pairwise(found))
     readable(chain, "P3: columns of a support are not the rows of the next")
     return found
 
@@ -416,8 +420,8 @@ def construct(kind: str, fields: dict[str, Any]) -> None:
             readable(isinstance(fields[name], str) and fields[name].strip(), f"4: {name}")
     if kind == "Plan":
         found = fields["candidates"]
-        loop = isinstance(found, (list, tuple, str, dict)) or isinstance(found, Array)
-        readable(loop and getattr(found, "shape", True), "4: candidates")
+        loop = isinstance(found, (list, tuple, str, dict))
+        readable(loop or (isinstance(found, Array) and found.shape), "4: candidates")
     if kind == "Solution":
         solution(fields)
 
@@ -526,7 +530,7 @@ def node(rules: Mapping[str, Sequence[Form]], value: Any) -> tuple[Any, ...]:
 index = integer(0, 2**62)
 variable = record(word("x", "y"), index, index)
 place = record(index, index)
-matchings = many(many(indices))
+matchings = many(indices)
 small_entries = many(record(index, index, integer(-1000, 1000)))
 
 
@@ -958,7 +962,7 @@ class Window(NamedTuple):
     w: int
     xs: frozenset[Cell]
     ys: frozenset[Cell]
-    count: int
+    blocks: int
     obs: frozenset[Cell]
     limit: Sequence[Sequence[Fraction]]
 
@@ -968,7 +972,7 @@ class Window(NamedTuple):
 
     def terms(self, i: int, j: int) -> list[int]:
         """Return the blocks that have a cell."""
-        return [k for k in range(self.count) if (i, k) in self.xs and (k, j) in self.ys]
+        return [k for k in range(self.blocks) if (i, k) in self.xs and (k, j) in self.ys]
 
 
 class Known(NamedTuple):
@@ -1043,7 +1047,7 @@ def exclude(window: Window, tree: tuple[Any, ...], known: Known, depth: int) -> 
         values = {**known.values, v: Fraction(1)}
         exclude(window, rest, known._replace(values=values, scaled=known.scaled | {block}), depth)
     elif name in ("line", "line_t"):
-        linear(window, known, name == "line_t", *parts, depth)
+        linear(window, known, depth, *parts, flip=name == "line_t")
     elif name in ("span", "span_t"):
         span(window, known, name == "span_t", *parts)
     else:
@@ -1078,7 +1082,7 @@ def leaf_free_minor(
     """Rule 5: more rank than blocks, whatever stands in the other cells."""
     need(len(rows) == len(cols) <= 6 and len(ks) < len(rows), "10.5: sizes")
     inside = all(i < window.h for i in rows) and all(j < window.w for j in cols)
-    need(inside and all(k < window.count for k in ks), "10.5: outside the window")
+    need(inside and all(k < window.blocks for k in ks), "10.5: outside the window")
 
     def entry(i: int, j: int) -> Poly:
         if (i, j) in window.obs and set(live(window, known, i, j)) <= set(ks):
@@ -1122,13 +1126,7 @@ def span(
 
 
 def linear(
-    window: Window,
-    known: Known,
-    flip: bool,
-    j: int,
-    rows: Sequence[int],
-    rest: tuple[Any, ...] | None,
-    depth: int,
+    window: Window, known: Known, depth: int, j: int, rows: Sequence[int], rest: Any, flip: bool
 ) -> None:
     """Rules 9 and 10: what the equations of a column say when its x are known."""
     equations: list[tuple[dict[Variable, Fraction], Fraction]] = []
@@ -1155,7 +1153,7 @@ def linear(
     zero = known.zero | {v for v in found if not found[v]}
     nonzero = known.nonzero | {v for v in found if found[v]}
     more = Known(zero, nonzero, {**known.values, **found}, known.scaled)
-    exclude(window, rest or (), more, depth)
+    exclude(window, rest, more, depth)
 
 
 def leaf_identity(window: Window, known: Known, summands: Sequence[Any]) -> None:
@@ -1174,9 +1172,10 @@ def leaf_identity(window: Window, known: Known, summands: Sequence[Any]) -> None
             s = int(v[0] == "y")
             need(window.has(v), "10.11: no such variable")
             need(v in (known.values if name == "value" else known.nonzero), "10.11: not known")
-            inverse = {((s, *v[1:]), (s + 2, *v[1:])): Fraction(1)}
-            own = {((s, *v[1:]),): Fraction(1)} if name == "value" else inverse
-            left = add(own, constant(known.values[v] if name == "value" else Fraction(1)), -1)
+            own: Monomial = ((s, *v[1:]),)
+            own = own if name == "value" else (*own, (s + 2, *v[1:]))
+            value = known.values[v] if name == "value" else Fraction(1)
+            left = add({own: Fraction(1)}, constant(value), -1)
         total = add(total, mul(left, factor))
     need(total == ONE, "10.11: the sum is not 1")
 
@@ -1438,7 +1437,7 @@ def kronecker(certificate: Typed) -> Verdict:
             i, h = x // (b * d), x % d
             ones = {i * c * d + k * d + h for k in range(c)}
             need({y for y, one in enumerate(row) if one} == ones, "9.3: not the pattern")
-    for (a, _, c, d), (a2, _, _, d2) in zip(patterns, patterns[1:], strict=False):
+    for (a, _, c, d), (a2, _, _, d2) in pairwise(patterns):
         chainable = a2 % a == 0 and d % d2 == 0 and (a * c) % a2 == 0
         need(chainable, "9.3: two neighbours are not chainable")
     return "closed", "a chainable chain of Kronecker-sparse factors"
@@ -1569,10 +1568,8 @@ def external(certificate: Typed) -> Verdict:
     say(1, "to a matrix that is no product, says z3 of this formula:")
     for line in formula(window):
         say(2, line)
-    return (
-        "not_closed",
-        f"curve of order {order(curves)}, relying on z3 that its limit is no product",
-    )
+    text = f"curve of order {order(curves)}, relying on z3 that its limit is no product"
+    return "not_closed", text
 
 
 def formula(window: Window) -> list[str]:
@@ -1736,17 +1733,16 @@ def training(certificate: Typed, problem: Typed) -> bool:
     """Section 13: whether an optimum exists for all data."""
     answer, inner, chain = certificate["answer"], certificate["closedness"], problem["supports"]
     need(is_typed(answer, ["TrainingVerdict"]), "13: no verdict")
-    if answer["value"] == "attained":
+    if answer["value"] != "may_not_be_attained":
+        need(answer["value"] == "attained", "13: no verdict is proved")
         condition = "one hidden layer and one output: an optimum exists for all data"
         need(len(chain) == 2 and len(chain[0]) == 1, "13: not two factors and one output")
         need(inner is None, "13: nothing is to be proved of closedness")
-    else:
-        need(answer["value"] == "may_not_be_attained", "13: no verdict is proved")
-        condition = "the set of products with these supports is not closed, "
-        condition += "so some data set has no optimum"
+        need(answer["condition"] == condition, "13: another condition")
+        return False
+    condition = "the set of products with these supports is not closed, "
+    condition += "so some data set has no optimum"
     need(answer["condition"] == condition, "13: another condition")
-    if inner is None:
-        return answer["value"] != "attained" or False
     real = Typed("Closedness", {"supports": chain, "field": "real"})
     return proof(inner, real, "not_closed")
 
