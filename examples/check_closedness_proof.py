@@ -58,7 +58,8 @@ def say(depth: int, text: str) -> None:
 # Sections 1 and 2: the file and its values
 
 
-class Array(NamedTuple):
+@dataclass(frozen=True)
+class Array:
     """An array, R7: flat values, two per entry for a complex dtype."""
 
     dtype: str
@@ -66,7 +67,8 @@ class Array(NamedTuple):
     values: Sequence[Any]
 
 
-class Sparse(NamedTuple):
+@dataclass(frozen=True)
+class Sparse:
     """A sparse matrix, R8, entries of one place added up."""
 
     dtype: str
@@ -1047,7 +1049,7 @@ def exclude(window: Window, tree: tuple[Any, ...], known: Known, depth: int) -> 
         values = {**known.values, v: Fraction(1)}
         exclude(window, rest, known._replace(values=values, scaled=known.scaled | {block}), depth)
     elif name in ("line", "line_t"):
-        linear(window, known, depth, *parts, flip=name == "line_t")
+        linear(window, known, name == "line_t", depth, *parts)
     elif name in ("span", "span_t"):
         span(window, known, name == "span_t", *parts)
     else:
@@ -1126,7 +1128,7 @@ def span(
 
 
 def linear(
-    window: Window, known: Known, depth: int, j: int, rows: Sequence[int], rest: Any, flip: bool
+    window: Window, known: Known, flip: bool, depth: int, j: int, rows: Sequence[int], rest: Any
 ) -> None:
     """Rules 9 and 10: what the equations of a column say when its x are known."""
     equations: list[tuple[dict[Variable, Fraction], Fraction]] = []
