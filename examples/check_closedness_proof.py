@@ -422,8 +422,9 @@ def construct(kind: str, fields: dict[str, Any]) -> None:
             readable(isinstance(fields[name], str) and fields[name].strip(), f"4: {name}")
     if kind == "Plan":
         found = fields["candidates"]
-        loop = isinstance(found, (list, tuple, str, dict))
-        readable(loop or (isinstance(found, Array) and found.shape), "4: candidates")
+        loop: Any = isinstance(found, (list, tuple, str, dict))
+        loop = loop or isinstance(found, Sparse) or (isinstance(found, Array) and found.shape)
+        readable(loop, "4: candidates")
     if kind == "Solution":
         solution(fields)
 
@@ -548,18 +549,23 @@ def cell_or_parameter(value: Any) -> tuple[int, ...]:
     return tuple(map(index, value))
 
 
-def polynomial(name: Form) -> Form:
-    """Return the form of a polynomial in such variables, section 8."""
-    terms = many(record(rational, many(name)))
+def summands(name: Form) -> Form:
+    """Return the form of the terms of a polynomial in such variables, section 8."""
+    return many(record(rational, many(name)))
 
-    def form(value: Any) -> Poly:
-        total: Poly = {}
-        for coefficient, names in terms(value):
-            if coefficient:
-                total = add(total, {tuple(sorted(names)): coefficient})
-        return total
 
-    return form
+def polynomial(value: Any) -> Poly:
+    """Return a polynomial in cells and parameters."""
+    return gather(summands(cell_or_parameter)(value))
+
+
+def gather(given: Iterable[tuple[Fraction, Iterable[tuple[int, ...]]]]) -> Poly:
+    """Return the polynomial with these terms."""
+    p: Poly = {}
+    for coefficient, names in given:
+        if coefficient:
+            p = add(p, {tuple(sorted(names)): coefficient})
+    return p
 
 
 # Section 8: polynomials and linear equations (the order of operations is part of the format)
@@ -997,7 +1003,7 @@ def tree_or_null(value: Any) -> tuple[Any, ...] | None:
 
 
 equation = partial(node, {"cell": [index, index], "value": [variable], "inverse": [variable]})
-identity_factor = polynomial(record(integer(0, 3), index, index))
+identity_factor = summands(record(integer(0, 3), index, index))
 EXCLUSION: dict[str, list[Form]] = {
     "split": [variable, exclusion_tree, exclusion_tree],
     "product": [index, index, exclusion_tree, exclusion_tree],
@@ -1088,16 +1094,11 @@ def leaf_free_minor(
 
     def entry(i: int, j: int) -> Poly:
         if (i, j) in window.obs and set(live(window, known, i, j)) <= set(ks):
-            return constant(window.limit[i][j])
+            return gather([(window.limit[i][j], [])])
         return {((i, j),): Fraction(1)}
 
     minor = determinant([[entry(i, j) for j in cols] for i in rows])
     need(set(minor) == {()}, "10.5: the determinant is no nonzero number")
-
-
-def constant(value: Fraction) -> Poly:
-    """Return a number as a polynomial."""
-    return {(): value} if value else {}
 
 
 def span(
@@ -1158,28 +1159,26 @@ def linear(
     exclude(window, rest, more, depth)
 
 
-def leaf_identity(window: Window, known: Known, summands: Sequence[Any]) -> None:
+def leaf_identity(window: Window, known: Known, parts: Sequence[Any]) -> None:
     """Rule 11: a combination of equations is 1."""
-    total: Poly = {}
-    for (name, *where), factor in summands:
-        for s, a, b in variables(factor):
+    left: Poly = {}
+    for (name, *where), factor in parts:
+        for s, a, b in (v for _, names in factor for v in names):
             need((a, b) in (window.ys if s % 2 else window.xs), "10.11: no such variable")
         if name == "cell":
             i, j = where
-            left = constant(-window.limit[i][j]) if (i, j) in window.obs else {}
-            for k in live(window, known, i, j):
-                left = add(left, {((0, i, k), (1, k, j)): Fraction(1)})
+            pairs = [[(0, i, k), (1, k, j)] for k in live(window, known, i, j)]
+            constant = -window.limit[i][j]
         else:
             (v,) = where
             s = int(v[0] == "y")
             need(window.has(v), "10.11: no such variable")
             need(v in (known.values if name == "value" else known.nonzero), "10.11: not known")
-            own: Monomial = ((s, *v[1:]),)
-            own = own if name == "value" else (*own, (s + 2, *v[1:]))
-            value = known.values[v] if name == "value" else Fraction(1)
-            left = add({own: Fraction(1)}, constant(value), -1)
-        total = add(total, mul(left, factor))
-    need(total == ONE, "10.11: the sum is not 1")
+            pairs = [[(s, *v[1:]), (s + 2, *v[1:])][: 1 if name == "value" else 2]]
+            constant = -known.values[v] if name == "value" else Fraction(-1)
+        summed = [*((Fraction(1), pair) for pair in pairs), (constant, [])]
+        left = add(left, mul(gather(summed), gather(factor)))
+    need(left == ONE, "10.11: the sum is not 1")
 
 
 LEAVES: dict[str, Callable[..., None]] = {
@@ -1235,11 +1234,10 @@ def case_tree(value: Any) -> tuple[Any, ...]:
     return node(CASES, value)
 
 
-poly = polynomial(cell_or_parameter)
-solve_entries = many(record(index, index, poly))
+solve_entries = many(record(index, index, polynomial))
 choices_form = many(record(indices, indices))
 CASES: dict[str, list[Form]] = {
-    "split": [poly, place, case_tree, case_tree],
+    "split": [polynomial, place, case_tree, case_tree],
     "empty": [],
     "minor": [indices, indices, place, case_tree],
     "conflict": [indices, indices],
@@ -1463,7 +1461,7 @@ def reduced(certificate: Typed) -> Verdict:
     }
     found = [f"{names.count(name)} {text}" for name, text in texts.items() if name in names]
     first = f"{count} blocks in free families, then " if count else ""
-    return "closed", f"parts: {first}{', '.join(found)}"
+    return "closed", f"{first}parts: {', '.join(found)}"
 
 
 def holds(state: State, proof: Any, depth: int) -> None:
@@ -1598,9 +1596,9 @@ def chain_tree(value: Any) -> tuple[Any, ...]:
 
 
 CHAIN_CASES: dict[str, list[Form]] = {
-    "split": [poly, place, chain_tree, chain_tree],
+    "split": [polynomial, place, chain_tree, chain_tree],
     "empty": [],
-    "product": [many(solve_entries), poly],
+    "product": [many(solve_entries), polynomial],
 }
 CHAIN_STEPS: dict[str, list[Form]] = {
     "absorb": [index, word("left", "right")],
