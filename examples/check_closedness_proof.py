@@ -25,7 +25,7 @@ from fractions import Fraction
 from functools import partial
 from itertools import combinations, pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 log = logging.getLogger("check_closedness_proof")  # one line per step
 
@@ -34,20 +34,10 @@ class Refused(Exception):
     """A condition of the page does not hold."""
 
 
-class Unreadable(Refused):
-    """The text is no JSON, or no value, of sections 1 to 4."""
-
-
 def need(condition: object, why: str) -> None:
     """Refuse the certificate unless the condition holds."""
     if not condition:
         raise Refused(why)
-
-
-def readable(condition: object, why: str) -> None:
-    """Refuse the file as unreadable unless the condition holds."""
-    if not condition:
-        raise Unreadable(why)
 
 
 def say(depth: int, text: str) -> None:
@@ -68,15 +58,6 @@ class Array:
 
 
 @dataclass(frozen=True)
-class Sparse:
-    """A sparse matrix, R8, entries of one place added up."""
-
-    dtype: str
-    shape: tuple[int, int]
-    entries: dict[tuple[int, int], Any]
-
-
-@dataclass(frozen=True)
 class Typed:
     """An object with a ``$type``; equal if its fields are."""
 
@@ -87,6 +68,7 @@ class Typed:
         return self.fields[name]
 
 
+Kept = TypeVar("Kept", Array, Typed)
 VALUES = {
     "ClosednessVerdict": ("closed", "not_closed", "unknown"),
     "TrainingVerdict": ("attained", "may_not_be_attained", "unknown"),
@@ -133,59 +115,42 @@ LISTED = {  # T1
 CERTIFICATES = set[str]().union(*LISTED.values())
 
 
-def is_number(value: Any) -> bool:
-    """Whether a value is an integer or a float; a truth value is never a number."""
-    return type(value) in (int, float)
-
-
-def refuse_constant(name: str) -> None:
-    """R2: NaN and infinities are no JSON."""
-    raise Unreadable(f"R2: {name}")
-
-
-def json_float(text: str) -> float:
-    """R3, floats."""
-    value = float(text)
-    readable(math.isfinite(value), "R3: a number beyond the range of a double")
+def number(text: str) -> int | float:
+    """Return a number of JSON, R3; NaN and the infinities are no JSON, R2."""
+    if re.fullmatch("-?[0-9]+", text):
+        need(len(text) <= 4000, "R3: an integer of more than 4000 characters")
+        return int(text)
+    need(math.isfinite(value := float(text)), "R3: beyond the range of a double")
     return value
-
-
-def json_integer(text: str) -> int:
-    """R3, integers."""
-    readable(len(text) <= 4000, "R3: an integer of more than 4000 characters")
-    return int(text)
 
 
 def parse(text: str) -> Any:
     """Return the JSON of a text, R2 to R4."""
-    hooks: dict[str, Any] = {"parse_float": json_float, "parse_int": json_integer}
     try:
-        return json.loads(text, parse_constant=refuse_constant, **hooks)
+        return json.loads(text, parse_float=number, parse_int=number, parse_constant=number)
     except (ValueError, RecursionError) as error:
-        raise Unreadable(f"R2: no JSON: {error}") from None
+        raise Refused(f"R2: no JSON: {error}") from None
 
 
 def fraction(text: Any) -> Fraction:
     """Return a rational, R6."""
-    readable(isinstance(text, str), "R6: a fraction is a text")
+    need(isinstance(text, str), "R6: a fraction is a text")
     if re.fullmatch("-?0x[0-9a-f]+/0x[0-9a-f]+", text):
         over, under = (int(part, 16) for part in text.split("/"))
     else:
-        readable(re.fullmatch("-?[0-9]+(/[0-9]+)?", text), "R6: no fraction")
-        parts = [*text.split("/"), "1"][:2]
-        readable(max(map(len, parts)) <= 4000, "R6: more than 4000 characters")
-        over, under = map(int, parts)
-    readable(under, "R6: a denominator 0")
+        need(re.fullmatch("-?[0-9]+(/[0-9]+)?", text), "R6: no fraction")
+        over, under = (int(number(part)) for part in [*text.split("/"), "1"][:2])
+    need(under, "R6: a denominator 0")
     return Fraction(over, under)
 
 
 def double(value: Any, why: str) -> float:
     """Return a float that is given as a number or a text."""
-    readable(is_number(value) or value in ("nan", "inf", "-inf"), why)
+    need(type(value) in (int, float) or value in ("nan", "inf", "-inf"), why)
     try:
         return float(value)
     except OverflowError:
-        raise Unreadable(f"{why}: beyond the range of a double") from None
+        raise Refused(f"{why}: beyond the range of a double") from None
 
 
 def rounded(dtype: str, value: Any) -> Any:
@@ -208,69 +173,70 @@ def array_item(dtype: str, value: Any) -> Any:
     if dtype == "object":
         if isinstance(value, dict) and set(value) == {"$fraction"}:
             return fraction(value["$fraction"])
-        readable(type(value) is int, "R7: objects are integers or fractions")
+        need(type(value) is int, "R7: objects are integers or fractions")
     elif dtype == "|b1":
-        readable(isinstance(value, bool), "R7: neither true nor false")
+        need(isinstance(value, bool), "R7: neither true nor false")
     elif dtype[1] in "fc":
         return rounded(dtype, double(value, "R7: no float"))
     else:
         fits = type(value) is int and rounded(dtype, value) == value
-        readable(fits, "R7: no integer of the dtype")
+        need(fits, "R7: no integer of the dtype")
     return value
 
 
 def array(body: Any) -> Array:
     """Return an array, R7."""
-    readable(isinstance(body, dict) and {"dtype", "shape"} <= set(body), "R7: no array")
+    need(isinstance(body, dict) and {"dtype", "shape"} <= set(body), "R7: no array")
     dtype, shape = body["dtype"], body["shape"]
-    readable(isinstance(dtype, str), "R7: dtype")
+    need(isinstance(dtype, str), "R7: dtype")
     small = dtype in ("|b1", "|i1", "|u1")
     wide = dtype[:1] in ("<", ">") and dtype[1:] in CODES and dtype[2:] != "1"
-    readable(dtype == "object" or small or wide, "R7: dtype")
-    readable(isinstance(shape, list) and len(shape) <= 32, "R7: shape")
-    readable(all(type(size) is int and size >= 0 for size in shape), "R7: shape")
-    readable(math.prod(max(size, 1) for size in shape) <= 2**40, "R7: too large")
+    need(dtype == "object" or small or wide, "R7: dtype")
+    need(isinstance(shape, list) and len(shape) <= 32, "R7: shape")
+    need(all(type(size) is int and size >= 0 for size in shape), "R7: shape")
+    need(math.prod(max(size, 1) for size in shape) <= 2**40, "R7: too large")
     count = math.prod(shape) * (2 if dtype[1] == "c" else 1)
     if dtype != "object" and "base64" in body:
         text, code = body["base64"], CODES[dtype[1:]]
         quads = "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
-        readable(isinstance(text, str) and re.fullmatch(quads, text), "R7: no base64")
+        need(isinstance(text, str) and re.fullmatch(quads, text), "R7: no base64")
         raw = base64.b64decode(text)
-        readable(len(raw) == count * struct.calcsize(f"<{code}"), "R7: number of bytes")
-        readable(code != "?" or set(raw) <= {0, 1}, "R7: a byte that is no truth value")
+        need(len(raw) == count * struct.calcsize(f"<{code}"), "R7: number of bytes")
+        need(code != "?" or set(raw) <= {0, 1}, "R7: a byte that is no truth value")
         order = ">" if dtype[0] == ">" else "<"
         return Array(dtype, tuple(shape), struct.unpack(f"{order}{count}{code}", raw))
     values = body.get("values")
-    readable(isinstance(values, list) and len(values) == count, "R7: number of values")
+    need(isinstance(values, list) and len(values) == count, "R7: number of values")
     return Array(dtype, tuple(shape), [array_item(dtype, v) for v in values or ()])
 
 
-def sparse(body: Any) -> Sparse:
-    """Return a sparse matrix, R8."""
+def sparse(body: Any) -> Array:
+    """Return a sparse matrix, R8, as an array; as a complex one if no support may be like it."""
     names = {"format", "shape", "data", "indices", "indptr"}
-    readable(isinstance(body, dict) and names <= set(body), "R8: no sparse matrix")
+    need(isinstance(body, dict) and names <= set(body), "R8: no sparse matrix")
     shape, parts = body["shape"], [body[name] for name in ("data", "indices", "indptr")]
-    readable(body["format"] in ("csr", "csc"), "R8: format")
-    readable(isinstance(shape, list) and len(shape) == 2, "R8: shape")
-    readable(all(type(size) is int and size >= 0 for size in shape), "R8: shape")
-    readable(all(isinstance(part, dict) and "$array" in part for part in parts), "R8: no array")
+    need(body["format"] in ("csr", "csc"), "R8: format")
+    need(isinstance(shape, list) and len(shape) == 2, "R8: shape")
+    need(all(type(size) is int and size >= 0 for size in shape), "R8: shape")
+    need(all(isinstance(part, dict) and "$array" in part for part in parts), "R8: no array")
     data, indices, indptr = (array(part["$array"]) for part in parts)
-    readable(all(len(part.shape) == 1 for part in (data, indices, indptr)), "R8: one dimension")
-    readable(all(p.dtype[1] in "iu" for p in (indices, indptr)), "R8: indices are integers")
+    need(all(len(part.shape) == 1 for part in (data, indices, indptr)), "R8: one dimension")
+    need(all(p.dtype[1] in "iu" for p in (indices, indptr)), "R8: indices are integers")
     lines, width = shape if body["format"] == "csr" else shape[::-1]
     at = indptr.values
-    readable(len(at) == lines + 1 and at[0] == 0, "R8: indptr")
-    readable(all(a <= b for a, b in pairwise(at)), "R8: indptr falls")
-    readable(at[-1] == indices.shape[0] == data.shape[0], "R8: lengths")
-    readable(all(0 <= i < width for i in indices.values), "R8: an index out of range")
-    entries: dict[tuple[int, int], Any] = {}
-    if data.dtype != "object" and data.dtype[1] != "c":
-        for line in range(lines):
-            for e in range(at[line], at[line + 1]):
-                pair = (line, indices.values[e])
-                place = pair if body["format"] == "csr" else pair[::-1]
-                entries[place] = rounded(data.dtype, entries.get(place, 0) + data.values[e])
-    return Sparse(data.dtype, (shape[0], shape[1]), entries)
+    need(len(at) == lines + 1 and at[0] == 0, "R8: indptr")
+    need(all(a <= b for a, b in pairwise(at)), "R8: indptr falls")
+    need(at[-1] == indices.shape[0] == data.shape[0], "R8: lengths")
+    need(all(0 <= i < width for i in indices.values), "R8: an index out of range")
+    if data.dtype == "object" or data.dtype[1:] == "f2" or math.prod(shape) > 2**27:
+        return Array("<c8", tuple(shape), ())
+    values = [0] * (0 if data.dtype[1] == "c" else math.prod(shape))
+    for line in range(lines if values else 0):
+        for e in range(at[line], at[line + 1]):
+            i, j = (line, indices.values[e])[:: 1 if body["format"] == "csr" else -1]
+            spot = i * shape[1] + j
+            values[spot] = rounded(data.dtype, values[spot] + data.values[e])
+    return Array(data.dtype, tuple(shape), values)
 
 
 class Reader:
@@ -281,7 +247,7 @@ class Reader:
 
     def read(self, value: Any, path: str = "", level: int = 1) -> Any:
         """Return the value that stands at a path."""
-        readable(level <= 150, "R5: nested too deeply")
+        need(level <= 150, "R5: nested too deeply")
         if isinstance(value, list):
             return [self.read(v, f"{path}/{i}", level + 1) for i, v in enumerate(value)]
         if not isinstance(value, dict):
@@ -290,17 +256,16 @@ class Reader:
             return self.typed(value, path, level)
         if not any(key.startswith("$") for key in value):
             return {key: self.read(v, f"{path}/{key}", level + 1) for key, v in value.items()}
-        readable(len(value) == 1, "2: a key with $ beside others")
+        need(len(value) == 1, "2: a key with $ beside others")
         ((mark, body),) = value.items()
         if mark == "$tuple":
-            readable(isinstance(body, list), "2: no tuple")
+            need(isinstance(body, list), "2: no tuple")
             steps = enumerate(body)
             return tuple(self.read(v, f"{path}/$tuple/{i}", level + 1) for i, v in steps)
         if mark == "$map":
             return self.map(self.read(body, f"{path}/$map", level + 1))
         if mark in ("$array", "$sparse"):
-            self.known[path] = array(body) if mark == "$array" else sparse(body)
-            return self.known[path]
+            return self.keep(path, array(body) if mark == "$array" else sparse(body))
         return self.scalar(mark, body)
 
     def scalar(self, mark: str, body: Any) -> Any:
@@ -310,47 +275,47 @@ class Reader:
         if mark == "$float":
             return double(body, "2: no float")
         if mark == "$complex":
-            readable(isinstance(body, list) and len(body) == 2, "2: no complex number")
+            need(isinstance(body, list) and len(body) == 2, "2: no complex number")
             return complex(*(double(part, "2: no complex number") for part in body))
-        readable(mark == "$ref", f"2: unknown key {mark}")
-        readable(isinstance(body, str) and body in self.known, "R9: nothing stands there before")
+        need(mark == "$ref", f"2: unknown key {mark}")
+        need(isinstance(body, str) and body in self.known, "R9: nothing stands there before")
         return self.known[body]
 
     @staticmethod
     def map(body: Any) -> dict[Any, Any]:
         """Return a map; of equal keys the first stays, with the last value."""
         found: dict[Any, Any] = {}
-        readable(isinstance(body, (list, tuple)), "2: no map")
+        need(isinstance(body, (list, tuple)), "2: no map")
         for pair in body:
-            readable(isinstance(pair, (list, tuple)) and len(pair) == 2, "2: no pair of a map")
+            need(isinstance(pair, (list, tuple)) and len(pair) == 2, "2: no pair of a map")
             key = pair[0]
             scalars = (int, float, complex, Fraction, str, tuple)
-            readable(key is None or isinstance(key, scalars), "2: no key of a map")
+            need(key is None or isinstance(key, scalars), "2: no key of a map")
             try:
                 found[key] = pair[1]
             except TypeError:
-                raise Unreadable("2: no key of a map") from None
+                raise Refused("2: no key of a map") from None
         return found
 
     def typed(self, value: dict[str, Any], path: str, level: int) -> Typed:
         """Return an object with a type, its fields checked, R10."""
         name = value["$type"]
-        readable(isinstance(name, str) and name.startswith("sparseopt:"), "R10: unknown type")
+        need(isinstance(name, str) and name.startswith("sparseopt:"), "R10: unknown type")
         kind = name.removeprefix("sparseopt:")
         if kind == "Guarantee":
             names = ("EXACT", "CERTIFIED", "HEURISTIC")
-            readable(value.get("name") in names, "4: no guarantee")
+            need(value.get("name") in names, "4: no guarantee")
             return self.keep(path, Typed(kind, {"name": value["name"]}))
-        readable(kind in FIELDS, f"R10: unknown type {name}")
+        need(kind in FIELDS, f"R10: unknown type {name}")
         wanted, given = set(FIELDS[kind].split()), set(value) - {"$type"}
         optional = {"tolerance", "accuracy"} if kind == "Solution" else set()
-        readable(wanted - optional <= given, f"R10: a field of {kind} is missing")
-        readable(given <= wanted or kind == "Plan", f"R10: a field that {kind} does not have")
+        need(wanted - optional <= given, f"R10: a field of {kind} is missing")
+        need(given <= wanted or kind == "Plan", f"R10: a field that {kind} does not have")
         fields = {f: self.read(value[f], f"{path}/{f}", level + 1) for f in value if f != "$type"}
         construct(kind, fields)
         return self.keep(path, Typed(kind, fields))
 
-    def keep(self, path: str, value: Typed) -> Typed:
+    def keep(self, path: str, value: Kept) -> Kept:
         """Note what stands at a path."""
         self.known[path] = value
         return value
@@ -365,7 +330,7 @@ Matrix = tuple[tuple[int, ...], ...]
 def bit(value: Any) -> int:
     """Return an entry of a support, P2."""
     plain = isinstance(value, (bool, int, float, Fraction))
-    readable(plain and value in (0, 1), "P2: an entry that is neither 0 nor 1")
+    need(plain and value in (0, 1), "P2: an entry that is neither 0 nor 1")
     return int(value)
 
 
@@ -373,32 +338,27 @@ def matrix(value: Any) -> Matrix:
     """Return one support, P1 and P2."""
     rows: Any = value
     if isinstance(value, Array):
-        readable(len(value.shape) == 2, "P1: not two-dimensional")
-        readable(value.dtype[1] != "c", "P2: complex")
+        need(len(value.shape) == 2, "P1: not two-dimensional")
+        need(value.dtype[1] != "c", "P2: complex")
         h, w = value.shape
         rows = [value.values[i * w : i * w + w] for i in range(h)]
-    elif isinstance(value, Sparse):
-        h, w = value.shape
-        readable(value.dtype != "object" and value.dtype[1:] != "f2", "P2: dtype of a sparse")
-        readable(value.dtype[1] != "c" and h * w <= 2**27, "P2: complex or too large")
-        rows = [[value.entries.get((i, j), 0) for j in range(w)] for i in range(h)]
-    readable(isinstance(rows, (list, tuple)) and rows, "P1: no matrix")
-    readable(all(isinstance(row, (list, tuple)) and row for row in rows), "P1: no rows")
-    readable(len(set(map(len, rows))) == 1, "P1: not rectangular")
+    need(isinstance(rows, (list, tuple)) and rows, "P1: no matrix")
+    need(all(isinstance(row, (list, tuple)) and row for row in rows), "P1: no rows")
+    need(len(set(map(len, rows))) == 1, "P1: not rectangular")
     return tuple(tuple(map(bit, row)) for row in rows)
 
 
 def supports(value: Any) -> tuple[Matrix, ...]:
     """Return supports, P1 to P3."""
     if isinstance(value, Array):
-        readable(len(value.shape) == 3, "3: an array of supports has three dimensions")
+        need(len(value.shape) == 3, "3: an array of supports has three dimensions")
         shape, size = value.shape[1:], math.prod(value.shape[1:])
         starts = range(0, value.shape[0] * size, size or 1)
         value = [Array(value.dtype, shape, value.values[at : at + size]) for at in starts]
-    readable(isinstance(value, (list, tuple)) and value, "3: no supports")
+    need(isinstance(value, (list, tuple)) and value, "3: no supports")
     found = tuple(map(matrix, value))
     chain = all(len(a[0]) == len(b) for a, b in pairwise(found))
-    readable(chain, "P3: columns of a support are not the rows of the next")
+    need(chain, "P3: columns of a support are not the rows of the next")
     return found
 
 
@@ -407,24 +367,24 @@ def construct(kind: str, fields: dict[str, Any]) -> None:
     if "supports" in fields:
         fields["supports"] = supports(fields["supports"])
     two = kind != "NearestClosedSupport" or len(fields["supports"]) == 2
-    readable(two, "3: a repair has two supports")
-    readable(fields.get("field", "real") in ("real", "complex"), "3: field")
-    readable(fields.get("allow", "both") in ("remove", "add", "both"), "3: allow")
+    need(two, "3: a repair has two supports")
+    need(fields.get("field", "real") in ("real", "complex"), "3: field")
+    need(fields.get("allow", "both") in ("remove", "add", "both"), "3: allow")
     if kind in VALUES:
         text = fields["reason" if kind == "ClosednessVerdict" else "condition"]
-        readable(fields["value"] in VALUES[kind], "3: value")
-        readable(isinstance(text, str), "3: a text")
+        need(fields["value"] in VALUES[kind], "3: value")
+        need(isinstance(text, str), "3: a text")
     if kind == "ClosedSupport":
         counts = (fields["changes"], fields["lower_bound"])
-        readable(all(type(n) is int and 0 <= n <= 2**62 for n in counts), "3: counts")
+        need(all(type(n) is int and 0 <= n <= 2**62 for n in counts), "3: counts")
     if kind in ("Refused", "Unavailable", "Outranked"):
         for name in {"reason", "remedy", "why"} & set(fields):
-            readable(isinstance(fields[name], str) and fields[name].strip(), f"4: {name}")
+            need(isinstance(fields[name], str) and fields[name].strip(), f"4: {name}")
     if kind == "Plan":
         found = fields["candidates"]
         loop: Any = isinstance(found, (list, tuple, str, dict))
-        loop = loop or isinstance(found, Sparse) or (isinstance(found, Array) and found.shape)
-        readable(loop, "4: candidates")
+        loop = loop or (isinstance(found, Array) and found.shape)
+        need(loop, "4: candidates")
     if kind == "Solution":
         solution(fields)
 
@@ -432,14 +392,14 @@ def construct(kind: str, fields: dict[str, Any]) -> None:
 def solution(fields: dict[str, Any]) -> None:
     """Check the fields of a solution, S1."""
     certificate, tolerance = fields["certificate"], fields.get("tolerance")
-    readable(is_typed(fields["problem"], LISTED), "S1: problem")
-    readable(certificate is None or is_typed(certificate, CERTIFICATES), "S1: certificate")
+    need(is_typed(fields["problem"], LISTED), "S1: problem")
+    need(certificate is None or is_typed(certificate, CERTIFICATES), "S1: certificate")
     words = ("VERIFIED", "WEAK", "UNCHECKED", "UNDECIDED", "TIME_LIMIT")
-    readable(fields["status"] in words, "S1: status")
-    readable(isinstance(fields["solver"], str), "S1: solver")
-    readable(isinstance(fields["seconds"], (int, float)), "S1: seconds")
-    readable(tolerance is None or isinstance(tolerance, (int, float)), "S1: tolerance")
-    readable(is_typed(fields["plan"], ["Plan"]), "S1: plan")
+    need(fields["status"] in words, "S1: status")
+    need(isinstance(fields["solver"], str), "S1: solver")
+    need(isinstance(fields["seconds"], (int, float)), "S1: seconds")
+    need(tolerance is None or isinstance(tolerance, (int, float)), "S1: tolerance")
+    need(is_typed(fields["plan"], ["Plan"]), "S1: plan")
 
 
 def is_typed(value: Any, kinds: Iterable[str]) -> bool:
@@ -992,19 +952,11 @@ class Known(NamedTuple):
     scaled: frozenset[int] = frozenset()
 
 
-def exclusion_tree(value: Any) -> tuple[Any, ...]:
-    """Return an exclusion tree."""
-    return node(EXCLUSION, value)
-
-
-def tree_or_null(value: Any) -> tuple[Any, ...] | None:
-    """Return an exclusion tree, or nothing where a line is a conflict."""
-    return None if value is None else exclusion_tree(value)
-
-
+EXCLUSION: dict[str, list[Form]] = {}
+exclusion_tree = partial(node, EXCLUSION)
 equation = partial(node, {"cell": [index, index], "value": [variable], "inverse": [variable]})
 identity_factor = summands(record(integer(0, 3), index, index))
-EXCLUSION: dict[str, list[Form]] = {
+EXCLUSION |= {
     "split": [variable, exclusion_tree, exclusion_tree],
     "product": [index, index, exclusion_tree, exclusion_tree],
     "cell": [index, index],
@@ -1013,8 +965,8 @@ EXCLUSION: dict[str, list[Form]] = {
     "span": [indices, index, mapping(index, index)],
     "span_t": [indices, index, mapping(index, index)],
     "scale": [variable, exclusion_tree],
-    "line": [index, indices, tree_or_null],
-    "line_t": [index, indices, tree_or_null],
+    "line": [index, indices, lambda tree: None if tree is None else exclusion_tree(tree)],
+    "line_t": [index, indices, lambda tree: None if tree is None else exclusion_tree(tree)],
     "identity": [many(record(equation, identity_factor))],
 }
 TEXTS = {
@@ -1229,14 +1181,11 @@ def is_generic(p: Poly, nonzero: Sequence[Poly]) -> bool:
     return any(is_product(q, nonzero) for q in coefficients(p, parameters).values())
 
 
-def case_tree(value: Any) -> tuple[Any, ...]:
-    """Return a tree of cases."""
-    return node(CASES, value)
-
-
+CASES: dict[str, list[Form]] = {}
+case_tree = partial(node, CASES)
 solve_entries = many(record(index, index, polynomial))
 choices_form = many(record(indices, indices))
-CASES: dict[str, list[Form]] = {
+CASES |= {
     "split": [polynomial, place, case_tree, case_tree],
     "empty": [],
     "minor": [indices, indices, place, case_tree],
@@ -1590,12 +1539,9 @@ def formula(window: Window) -> list[str]:
 # Section 12: chains
 
 
-def chain_tree(value: Any) -> tuple[Any, ...]:
-    """Return a tree of cases of a group of factors."""
-    return node(CHAIN_CASES, value)
-
-
-CHAIN_CASES: dict[str, list[Form]] = {
+CHAIN_CASES: dict[str, list[Form]] = {}
+chain_tree = partial(node, CHAIN_CASES)
+CHAIN_CASES |= {
     "split": [polynomial, place, chain_tree, chain_tree],
     "empty": [],
     "product": [many(solve_entries), polynomial],
@@ -1781,22 +1727,26 @@ def check(text: str) -> tuple[str, str]:
     try:
         value = Reader().read(parse(text))
         known = is_typed(value, ["Solution", *CERTIFICATES])
-        readable(known, "4: neither a certificate nor a solution")
-        certificate = value["certificate"] if value.kind == "Solution" else value
-        readable(certificate is not None, "S1: no certificate")
-        problem = value["problem"]
-        need(is_typed(problem, LISTED), "T1: no problem of this page")
-        log.info("claim: %s", claim(problem, certificate["answer"]))
-        relies = proof(certificate, problem)
-        if value.kind == "Solution":
-            need(certificate["answer"] == value["answer"], "S3: the answers differ")
-            if not relies and value["status"] == "VERIFIED":
-                accurate(value)
-    except Unreadable as error:
+        need(known, "4: neither a certificate nor a solution")
+    except Refused as error:
         return "unreadable", str(error)
+    try:
+        relies = judge(value, value["certificate"] if value.kind == "Solution" else value)
     except Refused as error:
         return "refused", str(error)
     return ("relies on", "z3") if relies else ("accepted", "")
+
+
+def judge(value: Typed, certificate: Any) -> bool:
+    """Check a certificate, alone or in a solution; return whether it relies on z3."""
+    need(certificate is not None, "S1: no certificate")
+    need(is_typed(value["problem"], LISTED), "T1: no problem of this page")
+    log.info("claim: %s", claim(value["problem"], certificate["answer"]))
+    relies = proof(certificate, value["problem"])
+    need(certificate["answer"] == value["answer"], "S3: the answers differ")
+    if value.kind == "Solution" and value["status"] == "VERIFIED" and not relies:
+        accurate(value)
+    return relies
 
 
 def accurate(value: Typed) -> None:
@@ -1840,10 +1790,10 @@ def load(path: Path) -> str:
     """Return the text of a file, R1."""
     try:
         regular = path.is_file() and path.stat().st_size <= 2**30
-        readable(regular, "R1: no regular file of at most 2^30 bytes")
+        need(regular, "R1: no regular file of at most 2^30 bytes")
         return path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise Unreadable(f"R1: {error}") from None
+        raise Refused(f"R1: {error}") from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -1856,7 +1806,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         text = EXAMPLE if chosen.file is None else load(chosen.file)
         outcome, why = check(text)
-    except Unreadable as error:
+    except Refused as error:
         outcome, why = "unreadable", str(error)
     words = {"relies on": "relies on z3: all else holds", "accepted": "accepted"}
     print(words.get(outcome, f"{outcome}: {why}"))
