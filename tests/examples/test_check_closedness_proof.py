@@ -180,6 +180,18 @@ def test_solutions_and_honest_certificates_are_accepted() -> None:
         assert compared(name, text) == ["accepted"], name
 
 
+def test_the_formula_for_z3_is_that_of_the_library() -> None:
+    body = json.loads(so.to_json(forgeries_closedness.external("z3")))
+    body["left"][0][2] = {"$map": [[0, -3]]}
+    body["right"][0][2] = {"$map": [[0, {"$fraction": "1/2"}]]}
+    body["limit"] = [[{"$fraction": "-3/2"}]]
+    text = json.dumps(body)
+    assert compared("minus three halves", text) == ["relies on"]
+    window, _ = checker.window_of(checker.Reader().read(checker.parse(text)))
+    lines = [line.strip() for line in so.from_json(text).explain().splitlines()]
+    assert lines[-5:] == checker.formula(window)
+
+
 @pytest.mark.slow
 def test_the_bank(record_property: Any) -> None:
     outcomes: Counter[str] = Counter()
