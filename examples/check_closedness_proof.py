@@ -277,7 +277,7 @@ class Reader:
         if mark == "$complex":
             need(isinstance(body, list) and len(body) == 2, "2: no complex number")
             return complex(*(double(part, "2: no complex number") for part in body))
-        need(mark == "$ref", f"2: unknown key {mark}")
+        need(mark == "$ref", f"2: unknown key {mark!r}")
         need(isinstance(body, str) and body in self.known, "R9: nothing stands there before")
         return self.known[body]
 
@@ -306,7 +306,7 @@ class Reader:
             names = ("EXACT", "CERTIFIED", "HEURISTIC")
             need(value.get("name") in names, "4: no guarantee")
             return self.keep(path, Typed(kind, {"name": value["name"]}))
-        need(kind in FIELDS, f"R10: unknown type {name}")
+        need(kind in FIELDS, f"R10: unknown type {name!r}")
         wanted, given = set(FIELDS[kind].split()), set(value) - {"$type"}
         optional = {"tolerance", "accuracy"} if kind == "Solution" else set()
         need(wanted - optional <= given, f"R10: a field of {kind} is missing")
@@ -783,6 +783,11 @@ def turned(state: State) -> State:
     return State(state.n, state.m, frozenset((j, i) for i, j in state.obs), blocks)
 
 
+def cell_at(flip: bool, i: int, j: int) -> Cell:
+    """Return the name of a cell of a problem that may be transposed."""
+    return (j, i) if flip else (i, j)
+
+
 def comparable(blocks: Sequence[Block]) -> bool:
     """Whether of any two blocks that share a cell one is taller and the other wider, 9.2."""
     return all(
@@ -1054,17 +1059,10 @@ def leaf_free_minor(
 
 
 def span(
-    window: Window,
-    known: Known,
-    flip: bool,
-    rows: Sequence[int],
-    j: int,
-    fixing: Mapping[int, int],
+    window: Window, known: Known, flip: bool, rows: Sequence[int], j: int, fixing: dict[int, int]
 ) -> None:
     """Rules 6 and 7: a column outside the span of those that fix the directions of its blocks."""
-
-    def at(i: int, c: int) -> Cell:
-        return (c, i) if flip else (i, c)
+    at = partial(cell_at, flip)
 
     def value(i: int, c: int) -> Fraction:
         a, b = at(i, c)
@@ -1086,7 +1084,7 @@ def linear(
     """Rules 9 and 10: what the equations of a column say when its x are known."""
     equations: list[tuple[dict[Variable, Fraction], Fraction]] = []
     for a in rows:
-        i, c = (j, a) if flip else (a, j)
+        i, c = cell_at(flip, a, j)
         row: dict[Variable, Fraction] = {}
         right = window.limit[i][c] if (i, c) in window.obs else Fraction(0)
         for k in live(window, known, i, c):
@@ -1271,10 +1269,7 @@ def fresh(branch: Branch, chosen: set[Cell]) -> tuple[Poly, ...]:
 
 def cleared(state: State, branch: Branch, flip: bool, i: int, j: int, other: int) -> Branch:
     """Rules 5 and 6: subtract a multiple of column j, so that (i, other) becomes 0."""
-
-    def at(a: int, b: int) -> Cell:
-        return (b, a) if flip else (a, b)
-
+    at = partial(cell_at, flip)
     need(i < state.m and max(j, other) < state.n and j != other, "11.5: no such lines")
     covered = all(other in block.cols for block in state.blocks if j in block.cols)
     seen, seen_too = ({a for a, b in state.obs if b == c} for c in (other, j))
@@ -1290,10 +1285,7 @@ def pivoted(
     state: State, branch: Branch, flip: bool, i: int, cols: Sequence[int]
 ) -> tuple[Branch, Branch]:
     """Rules 7 and 8: row i is 0 in some columns, or only in the first of them not, if mixed."""
-
-    def at(a: int, b: int) -> Cell:
-        return (b, a) if flip else (a, b)
-
+    at = partial(cell_at, flip)
     need(i < state.m and cols, "11.7: no such lines")
     blocks = {frozenset(k for k, b in enumerate(state.blocks) if c in b.cols) for c in cols}
     seen = {frozenset(a for a, b in state.obs if b == c) for c in cols}
@@ -1333,7 +1325,7 @@ def solve(state: State, branch: Branch, flip: bool, given: Any, choices: Any) ->
         for i in (i for i in rows if i not in used):
             lined = []
             for a in (*used, i):
-                top, bottom = branch[0][(j, a) if flip else (a, j)]
+                top, bottom = branch[0][cell_at(flip, a, j)]
                 lined.append([*(mul(xs.get((a, k), {}), bottom) for k in ks), top])
             need(not determinant(lined), "11.9: a row is no combination of the chosen ones")
 

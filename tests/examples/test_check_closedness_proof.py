@@ -220,7 +220,7 @@ def test_all_small_classes(size: tuple[int, int, int], record_property: Any) -> 
 
 @pytest.mark.slow
 def test_ten_thousand_edits(record_property: Any) -> None:
-    rng = random.Random(20_240_607)
+    rng = random.Random(15)
     honest = [*solved(), *bank(forgeries_closedness.honest())]
     bodies = [(name, json.loads(text)) for name, text in honest if len(text) < 20_000]
     outcomes: Counter[str] = Counter()
