@@ -219,6 +219,19 @@ def test_all_small_classes(size: tuple[int, int, int], record_property: Any) -> 
 
 
 @pytest.mark.slow
+def test_edits_of_what_relies_on_z3() -> None:
+    rng = random.Random(3)
+    proof = forgeries_closedness.external("z3")
+    training = forgeries_closedness.training([[[1]], [[1]]], proof)
+    bodies = [json.loads(so.to_json(certificate)) for certificate in (proof, training)]
+    outcomes: Counter[str] = Counter()
+    for number in range(1000):
+        outcomes.update(compared(f"edit {number}", edited(rng.choice(bodies), rng)))
+    assert outcomes["relies on"] > 50
+    assert outcomes["refused"] > 500
+
+
+@pytest.mark.slow
 def test_ten_thousand_edits(record_property: Any) -> None:
     rng = random.Random(15)
     honest = [*solved(), *bank(forgeries_closedness.honest())]
