@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sparseopt.interface.errors import SparseoptError
-from sparseopt.interface.json_type import json_type
+from sparseopt.interface.errors import ProblemError, SparseoptError
+from sparseopt.interface.json_type import json_type, require_kinds
 from sparseopt.interface.verdict import Accepted, Guarantee, Verdict
 
 
@@ -32,6 +32,19 @@ class Candidate:
     guarantee: Guarantee | None
     verdict: Verdict
     outcome: str = ""
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> Candidate:
+        """Return what JSON holds."""
+        kinds = {
+            "name": str,
+            "plugin": str,
+            "guarantee": Guarantee | None,
+            "verdict": Verdict,
+            "outcome": str,
+        }
+        require_kinds("a candidate", fields, kinds)
+        return cls(**fields)
 
     def __str__(self) -> str:
         promise = self.guarantee.value if self.guarantee else "no declared guarantee"
@@ -59,6 +72,9 @@ class Plan:
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Plan:
         """Inverse of `to_fields`."""
+        require_kinds("a plan", fields, {"problem": str, "candidates": list})
+        if not all(isinstance(item, Candidate) for item in fields["candidates"]):
+            raise ProblemError("candidates of a plan must hold candidates only")
         return cls(fields["problem"], tuple(fields["candidates"]))
 
     def __iter__(self) -> Any:
