@@ -364,7 +364,7 @@ class _Decoder:
 def _map_from_pairs(pairs: list[Any]) -> dict[Any, Any]:
     if not all(type(pair) is list and len(pair) == 2 for pair in pairs):
         raise ProblemError("$map needs a list of keys and values, each pair a list of two")
-    found = {key: value for key, value in pairs}
+    found = dict(pairs)
     if len(found) != len(pairs):
         raise ProblemError("$map has two keys that are equal (1, 1.0 and true are)")
     return found
