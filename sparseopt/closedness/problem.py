@@ -12,6 +12,7 @@ import scipy.sparse
 from sparseopt.interface.arrays import as_support
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import printable
 from sparseopt.interface.problem import Problem
 
 VERDICTS = ("closed", "not_closed", "unknown")
@@ -32,7 +33,7 @@ class ClosednessVerdict:
             raise ProblemError(f"reason must be a text, got {type(self.reason).__name__}")
 
     def __str__(self) -> str:
-        return f"{self.value.replace('_', ' ')}: {self.reason}"
+        return printable(f"{self.value.replace('_', ' ')}: {self.reason}", 2000)
 
 
 @json_type

@@ -7,6 +7,7 @@ from typing import Any
 
 from sparseopt.interface.errors import ProblemError, SparseoptError
 from sparseopt.interface.json_type import json_type, require_kinds
+from sparseopt.interface.printing import printable
 from sparseopt.interface.verdict import Accepted, Guarantee, Verdict
 
 
@@ -49,7 +50,7 @@ class Candidate:
     def __str__(self) -> str:
         promise = self.guarantee.value if self.guarantee else "no declared guarantee"
         line = f"{self.name} ({self.plugin}, {promise}): {self.verdict}"
-        return f"{line} -> {self.outcome}" if self.outcome else line
+        return printable(f"{line} -> {self.outcome}" if self.outcome else line, 2000)
 
 
 @json_type
@@ -61,7 +62,7 @@ class Plan:
     candidates: tuple[Candidate, ...]
 
     def __str__(self) -> str:
-        lines = [f"plan for {self.problem}"]
+        lines = [f"plan for {printable(self.problem, 2000)}"]
         lines += [f"  {i}. {c}" for i, c in enumerate(self.candidates, 1)]
         return "\n".join(lines) if self.candidates else f"{lines[0]}: no solver is installed for it"
 

@@ -129,7 +129,7 @@ class Solution(Generic[Answer, Proof]):
     def __str__(self) -> str:
         by = f" by {printable(self.solver, 100)}" if self.solver else ""
         answer = printable(self.answer, 2000)
-        lines = [self.problem.describe()]
+        lines = [printable(self.problem.describe(), 2000)]
         judged = remembered(cast(Certificate | None, self.certificate))
         if self.status in (Status.VERIFIED, Status.WEAK) and not judged:
             lines.append(f"answer (not checked here): {answer}")

@@ -302,8 +302,9 @@ class _Decoder:
             return self._decode_special(value, path)
         except ProblemError as error:
             # The innermost place is the one to tell.
-            placed = str(error).startswith("at /")
-            raise (error if placed else ProblemError(f"at {_place(path)}: {error}")) from error
+            if str(error).startswith("at /"):
+                raise
+            raise ProblemError(f"at {_place(path)}: {printable(error, 1000)}") from error
         except Exception as error:
             what = printable(f"{type(error).__name__}: {error}", 300)
             raise ProblemError(f"at {_place(path)}: {what}") from error

@@ -18,6 +18,7 @@ import sparseopt as so
 from sparseopt.choosing.discovery import Registry, Source
 from sparseopt.choosing.manifest import OutsiderEntry
 from sparseopt.cli.main import app
+from sparseopt.tools.report.html import render
 
 Install = Callable[..., Registry]
 LU = [[[1, 0], [1, 1]], [[1, 1], [0, 1]]]
@@ -283,6 +284,35 @@ def test_words_of_a_file_are_marked_and_harmless(tmp_path: Path) -> None:
     assert "0 checked here" in str(again)
     evil = finding("r\x1b[31m", solution.certificate)
     assert "\x1b" not in str(so.verify(evil)) + str(evil)
+
+
+def test_free_texts_are_shown_printable() -> None:
+    """What a file says in words cannot pass for a line of ours, wherever it is shown."""
+    evil = "x\x1b[2K\u202e\rok: proved\nok: proved"
+    solution = so.solve(so.Closedness(LU))
+    body = json.loads(solution.to_json())
+    body["answer"]["reason"] = body["solver"] = body["plan"]["problem"] = evil
+    for candidate in body["plan"]["candidates"]:
+        candidate.update(name=evil, plugin=evil, outcome=evil)
+    read: Any = so.Solution.from_json(json.dumps(body))
+    report = json.loads(so.analyze(solution.problem).to_json())
+    report["subject"] = evil
+    report["findings"][0].update(where=evil, message=evil, remedy=evil, rule=evil)
+    report["skipped"] = [{"$type": "sparseopt:Skipped", "name": evil, "reason": evil}]
+    found: Any = so.Report.from_json(json.dumps(report))
+    with pytest.raises(so.ProblemError) as unknown:
+        so.from_json(json.dumps({"$type": evil}))
+    with pytest.raises(so.ProblemError) as named:
+        so.from_json(json.dumps({"$tuple": [], evil: 0}))
+    shown = [str(unknown.value), str(named.value), str(so.ProblemError(evil))]
+    shown += [str(read.answer), str(read), str(read.plan), str(so.verify(read))]
+    shown += [str(found), str(so.verify(found)), render(found)]
+    shown += [str(so.TrainingVerdict("attained", evil)), str(so.SolveError(evil, read.plan))]
+    for text in shown:
+        lines = text.split("\n")
+        assert all(line.isprintable() for line in lines)
+    for text in (*shown[:2], *shown[3:-1]):
+        assert "ok: proved" not in [line.strip() for line in text.split("\n")]
 
 
 def verified_in_a_new_process(path: Path, without_plugins: bool) -> str:
