@@ -91,6 +91,7 @@ class Outranked:
     cost: float = 0.0
 
     def __post_init__(self) -> None:
+        _require_reason(self.by, "Outranked.by")
         _require_reason(self.why, "Outranked.why")
         as_figure(self.cost, "Outranked.cost")
 

@@ -215,6 +215,7 @@ BEHIND_ITS_ARRAYS = sparse(indptr=("<i4", [0, 3222787, -1880445338]))
         sparse(indices=("<i4", [-1, 1])),
         sparse(indptr=("<i4", [0, 1])),
         sparse(shape=[2, 10**9]),
+        sparse(format="csr", shape=[10**9, 2]),
         sparse(shape=[2**27 + 1, 2]),
         sparse(shape=[2, 2, 1]),
         sparse(shape="22"),

@@ -147,6 +147,16 @@ CANDIDATE = {
             [{**CANDIDATE, "verdict": {"$type": "sparseopt:Accepted", "cost": "1"}}],
             "cost must be a number",
         ),
+        (
+            ("plan", "candidates"),
+            [
+                {
+                    **CANDIDATE,
+                    "verdict": {"$type": "sparseopt:Outranked", "by": 1, "why": "w", "cost": 1},
+                }
+            ],
+            "Outranked.by needs a non-empty text",
+        ),
     ],
 )
 def test_fields_of_a_solution_are_of_their_kinds(
