@@ -26,8 +26,9 @@ class Architecture:
 
     Parameters
     ----------
-    patterns : iterable of KroneckerPattern or of (a, b, c, d)
-        At least one; each has as many columns as the next has rows.
+    patterns : list, tuple, array, iterator or Architecture
+        Of `KroneckerPattern` or of four numbers (a, b, c, d), at least one; each has as many
+        columns as the next has rows.
 
     Examples
     --------
@@ -41,7 +42,7 @@ class Architecture:
 
     def __init__(self, patterns: Iterable[KroneckerPattern | Iterable[int]]) -> None:
         # An iterator is no value of a file: there a text, a map or an object is no sequence.
-        if not isinstance(patterns, list | tuple | np.ndarray | Iterator):
+        if not isinstance(patterns, list | tuple | np.ndarray | Iterator | Architecture):
             raise ProblemError(
                 f"an architecture is a sequence of patterns (a, b, c, d), got {patterns!r}; see "
                 "also Architecture.square_dyadic and Architecture.monarch"
