@@ -94,12 +94,13 @@ FIELDS = {
     "ClosedSupportCertificate": "problem answer closedness windows",
     "Solution": "problem answer certificate status solver seconds plan tolerance accuracy",
     "Plan": "problem candidates",
-    "Candidate": "name plugin guarantee verdict outcome",
+    "Candidate": "name plugin guarantee verdict outcome left_out",
     "Accepted": "cost",
     "Refused": "reason",
     "Unavailable": "reason remedy",
     "Outranked": "by why cost",
 }
+VERDICTS = ("Accepted", "Refused", "Unavailable", "Outranked")
 TWO_FACTORS = ["ComparableCertificate", "ReducedClosedCertificate", "NotClosedCertificate"]
 LISTED = {  # T1
     "Closedness": {
@@ -213,21 +214,24 @@ def array(body: Any) -> Array:
 def sparse(body: Any) -> Array:
     """Return a sparse matrix, R8, as an array; as a complex one if no support may be like it."""
     names = {"format", "shape", "data", "indices", "indptr"}
-    need(isinstance(body, dict) and names <= set(body), "R8: no sparse matrix")
+    need(isinstance(body, dict) and names == set(body), "R8: no sparse matrix")
     shape, parts = body["shape"], [body[name] for name in ("data", "indices", "indptr")]
     need(body["format"] in ("csr", "csc"), "R8: format")
     need(isinstance(shape, list) and len(shape) == 2, "R8: shape")
     need(all(type(size) is int and size >= 0 for size in shape), "R8: shape")
-    need(all(isinstance(part, dict) and "$array" in part for part in parts), "R8: no array")
+    need(all(isinstance(part, dict) and set(part) == {"$array"} for part in parts), "R8: no array")
     data, indices, indptr = (array(part["$array"]) for part in parts)
     need(all(len(part.shape) == 1 for part in (data, indices, indptr)), "R8: one dimension")
     need(all(p.dtype[1] in "iu" for p in (indices, indptr)), "R8: indices are integers")
     lines, width = shape if body["format"] == "csr" else shape[::-1]
     at = indptr.values
+    need(width <= 2**27, "R8: too wide")
     need(len(at) == lines + 1 and at[0] == 0, "R8: indptr")
     need(all(a <= b for a, b in pairwise(at)), "R8: indptr falls")
     need(at[-1] == indices.shape[0] == data.shape[0], "R8: lengths")
     need(all(0 <= i < width for i in indices.values), "R8: an index out of range")
+    spans = [indices.values[a:b] for a, b in pairwise(at)]
+    need(all(i < j for span in spans for i, j in pairwise(span)), "R8: indices that do not ascend")
     if data.dtype == "object" or data.dtype[1:] == "f2" or math.prod(shape) > 2**27:
         return Array("<c8", tuple(shape), ())
     values = [0] * (0 if data.dtype[1] == "c" else math.prod(shape))
@@ -235,7 +239,7 @@ def sparse(body: Any) -> Array:
         for e in range(at[line], at[line + 1]):
             i, j = (line, indices.values[e])[:: 1 if body["format"] == "csr" else -1]
             spot = i * shape[1] + j
-            values[spot] = rounded(data.dtype, values[spot] + data.values[e])
+            values[spot] = data.values[e]
     return Array(data.dtype, tuple(shape), values)
 
 
@@ -263,6 +267,7 @@ class Reader:
             steps = enumerate(body)
             return tuple(self.read(v, f"{path}/$tuple/{i}", level + 1) for i, v in steps)
         if mark == "$map":
+            need(isinstance(body, list), "2: no map")
             return self.map(self.read(body, f"{path}/$map", level + 1))
         if mark in ("$array", "$sparse"):
             return self.keep(path, array(body) if mark == "$array" else sparse(body))
@@ -283,15 +288,15 @@ class Reader:
 
     @staticmethod
     def map(body: Any) -> dict[Any, Any]:
-        """Return a map; of equal keys the first stays, with the last value."""
+        """Return a map."""
         found: dict[Any, Any] = {}
-        need(isinstance(body, (list, tuple)), "2: no map")
         for pair in body:
-            need(isinstance(pair, (list, tuple)) and len(pair) == 2, "2: no pair of a map")
+            need(isinstance(pair, list) and len(pair) == 2, "2: no pair of a map")
             key = pair[0]
             scalars = (int, float, complex, Fraction, str, tuple)
             need(key is None or isinstance(key, scalars), "2: no key of a map")
             try:
+                need(key not in found, "2: a key of a map twice")
                 found[key] = pair[1]
             except TypeError:
                 raise Refused("2: no key of a map") from None
@@ -308,9 +313,9 @@ class Reader:
             return self.keep(path, Typed(kind, {"name": value["name"]}))
         need(kind in FIELDS, f"R10: unknown type {name!r}")
         wanted, given = set(FIELDS[kind].split()), set(value) - {"$type"}
-        optional = {"tolerance", "accuracy"} if kind == "Solution" else set()
+        optional = {"tolerance", "accuracy", "left_out"}
         need(wanted - optional <= given, f"R10: a field of {kind} is missing")
-        need(given <= wanted or kind == "Plan", f"R10: a field that {kind} does not have")
+        need(given <= wanted, f"R10: a field that {kind} does not have")
         fields = {f: self.read(value[f], f"{path}/{f}", level + 1) for f in value if f != "$type"}
         construct(kind, fields)
         return self.keep(path, Typed(kind, fields))
@@ -377,16 +382,32 @@ def construct(kind: str, fields: dict[str, Any]) -> None:
     if kind == "ClosedSupport":
         counts = (fields["changes"], fields["lower_bound"])
         need(all(type(n) is int and 0 <= n <= 2**62 for n in counts), "3: counts")
-    if kind in ("Refused", "Unavailable", "Outranked"):
-        for name in {"reason", "remedy", "why"} & set(fields):
-            need(isinstance(fields[name], str) and fields[name].strip(), f"4: {name}")
+    if kind in VERDICTS:
+        verdict(fields)
     if kind == "Plan":
+        need(isinstance(fields["problem"], str), "4: problem of a plan")
         found = fields["candidates"]
-        loop: Any = isinstance(found, (list, tuple, str, dict))
-        loop = loop or (isinstance(found, Array) and found.shape)
-        need(loop, "4: candidates")
+        need(isinstance(found, list), "4: candidates")
+        need(all(is_typed(each, ["Candidate"]) for each in found), "4: candidates")
+    if kind == "Candidate":
+        texts = [fields[name] for name in ("name", "plugin", "outcome")]
+        texts.append(fields.get("left_out") or "")
+        need(all(isinstance(text, str) for text in texts), "4: a text of a candidate")
+        guarantee = fields["guarantee"]
+        need(guarantee is None or is_typed(guarantee, ["Guarantee"]), "4: guarantee")
+        need(is_typed(fields["verdict"], VERDICTS), "4: verdict")
     if kind == "Solution":
         solution(fields)
+
+
+def verdict(fields: dict[str, Any]) -> None:
+    """Check the fields of a verdict on a candidate: costs are numbers, the others say something."""
+    for name, value in fields.items():
+        if name == "cost":
+            need(type(value) in (int, float), "4: cost")
+            double(value, "4: cost")
+        else:
+            need(isinstance(value, str) and value.strip(), f"4: {name}")
 
 
 def solution(fields: dict[str, Any]) -> None:
@@ -397,8 +418,12 @@ def solution(fields: dict[str, Any]) -> None:
     words = ("VERIFIED", "WEAK", "UNCHECKED", "UNDECIDED", "TIME_LIMIT")
     need(fields["status"] in words, "S1: status")
     need(isinstance(fields["solver"], str), "S1: solver")
-    need(isinstance(fields["seconds"], (int, float)), "S1: seconds")
-    need(tolerance is None or isinstance(tolerance, (int, float)), "S1: tolerance")
+    for name, figure in (("seconds", fields["seconds"]), ("tolerance", tolerance)):
+        if name == "seconds" or figure is not None:
+            need(type(figure) in (int, float), f"S1: {name}")
+            need(0 <= double(figure, f"S1: {name}") < math.inf, f"S1: {name}")
+    accuracy = fields.get("accuracy")
+    need(accuracy is None or type(accuracy) in (int, float), "S1: accuracy")
     need(is_typed(fields["plan"], ["Plan"]), "S1: plan")
 
 
@@ -1082,6 +1107,7 @@ def linear(
     window: Window, known: Known, flip: bool, depth: int, j: int, rows: Sequence[int], rest: Any
 ) -> None:
     """Rules 9 and 10: what the equations of a column say when its x are known."""
+    need(j < (window.h if flip else window.w), "10.9: no such line")
     equations: list[tuple[dict[Variable, Fraction], Fraction]] = []
     for a in rows:
         i, c = cell_at(flip, a, j)
@@ -1736,8 +1762,11 @@ def judge(value: Typed, certificate: Any) -> bool:
     log.info("claim: %s", claim(value["problem"], certificate["answer"]))
     relies = proof(certificate, value["problem"])
     need(certificate["answer"] == value["answer"], "S3: the answers differ")
-    if value.kind == "Solution" and value["status"] == "VERIFIED" and not relies:
-        accurate(value)
+    if value.kind == "Solution":
+        proved = value["status"] in ("VERIFIED", "WEAK", "UNCHECKED")
+        need(proved, "S1: the status denies the certificate that is there")
+        if value["status"] == "VERIFIED":
+            accurate(value)
     return relies
 
 

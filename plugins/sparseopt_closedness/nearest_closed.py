@@ -28,6 +28,7 @@ class WindowRepair(so.Solver[so.NearestClosedSupport]):
     ones in an entry there. So a search that branches over these entries, fewest changes first,
     finds the least number of changes, if it ends in time and no verdict is unknown. Beside it,
     candidates of structures that are always closed are made and improved by restoring entries.
+    Where a limit below cuts something off, what is found depends on the speed of the machine.
 
     Parameters
     ----------

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import scipy.sparse
 
 import sparseopt as so
@@ -37,16 +39,20 @@ class SupportsFile(so.Reader):
 def _read_npz(path: Path) -> list[Any]:
     arrays = read_arrays(path)
     if "format" in arrays and "data" in arrays:
-        return [_sparse(path)]
+        return [_sparse(path, arrays)]
     return list(arrays.values())
 
 
-def _sparse(path: Path) -> Any:
-    """Return the matrix that scipy wrote; the arrays of the file were looked at before."""
+def _sparse(path: Path, arrays: Mapping[str, np.ndarray]) -> Any:
+    """Return the matrix that scipy wrote; its arrays are looked at before."""
     try:
+        data, form = arrays["data"], str(np.array(arrays["format"]).astype(str))
+        if form in ("csr", "csc", "bsr"):
+            sides = [int(side) for side in arrays["shape"]]
+            if form == "bsr":
+                sides = [n // block for n, block in zip(sides, data.shape[1:], strict=True)]
+            require_sound_indices(form, sides, data, arrays["indices"], arrays["indptr"])
         matrix = scipy.sparse.load_npz(path)
-        if matrix.format in ("csr", "csc", "bsr"):
-            require_sound_indices(matrix)
     except Exception as error:  # scipy raises whatever it meets in arrays that do not fit
         raise so.ProblemError(
             f"{str(path)!r} holds no sparse matrix that scipy can read: {printable(error, 200)}"

@@ -12,6 +12,8 @@ from functools import cached_property, reduce
 from itertools import pairwise
 from typing import overload
 
+import numpy as np
+
 from sparseopt.butterfly.pattern import KroneckerPattern
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -24,8 +26,9 @@ class Architecture:
 
     Parameters
     ----------
-    patterns : iterable of KroneckerPattern or of (a, b, c, d)
-        At least one; each has as many columns as the next has rows.
+    patterns : list, tuple, array, iterator or Architecture
+        Of `KroneckerPattern` or of four numbers (a, b, c, d), at least one; each has as many
+        columns as the next has rows.
 
     Examples
     --------
@@ -38,7 +41,8 @@ class Architecture:
     patterns: tuple[KroneckerPattern, ...]
 
     def __init__(self, patterns: Iterable[KroneckerPattern | Iterable[int]]) -> None:
-        if not isinstance(patterns, Iterable) or isinstance(patterns, str):
+        # An iterator is no value of a file: there a text, a map or an object is no sequence.
+        if not isinstance(patterns, list | tuple | np.ndarray | Iterator | Architecture):
             raise ProblemError(
                 f"an architecture is a sequence of patterns (a, b, c, d), got {patterns!r}; see "
                 "also Architecture.square_dyadic and Architecture.monarch"
@@ -222,10 +226,7 @@ def _pattern(value: KroneckerPattern | Iterable[int], place: int) -> KroneckerPa
     """Return a pattern from four numbers, naming its place if they are not four."""
     if isinstance(value, KroneckerPattern):
         return value
-    try:
-        numbers = tuple(value)
-    except TypeError:
-        numbers = ()
+    numbers = tuple(value) if isinstance(value, list | tuple | np.ndarray) else ()
     if len(numbers) != 4:
         raise ProblemError(f"pattern {place} must be four integers (a, b, c, d), got {value!r}")
     return KroneckerPattern(*numbers)

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from sparseopt.interface.errors import ProblemError
-from sparseopt.interface.printing import printable
+from sparseopt.interface.printing import printable_lines
 from sparseopt.interface.solution import Solution
 
 FINE, FOUND, BAD_INPUT, RELIES_ON = 0, 1, 2, 3
@@ -29,11 +29,7 @@ def out() -> Console:
 
 def say(text: str) -> None:
     """Print plain text, control characters as their escapes."""
-    out().print(escape(_clean(text)))
-
-
-def _clean(text: str) -> str:
-    return "\n".join(printable(line, max(len(line), 1)) for line in text.split("\n"))
+    out().print(escape(printable_lines(text)))
 
 
 def say_json(text: str) -> None:
@@ -46,7 +42,7 @@ def fail(message: str, as_json: bool) -> None:
     if as_json:
         say_json(json.dumps({"error": message}))
     Console(stderr=True, soft_wrap=True, highlight=False).print(
-        f"[bold red]error:[/] {escape(_clean(message))}"
+        f"[bold red]error:[/] {escape(printable_lines(message))}"
     )
 
 

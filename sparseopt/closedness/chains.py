@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt.butterfly.architecture import Architecture
+from sparseopt.butterfly.pattern import KroneckerPattern
 from sparseopt.closedness.certificate import ClosednessCertificate, proving
 from sparseopt.closedness.closed import (
     ComparableCertificate,
@@ -218,12 +219,13 @@ class KroneckerChainCertificate(ClosednessCertificate):
         """Compare the supports, and check that the patterns are chainable."""
         supports = self.problem.supports
         with proving(steps, "the patterns are lists of four positive integers"):
-            patterns = List(PATTERN).read(self.patterns, ("patterns",))
-        steps.require(len(patterns) == len(supports), "there is one pattern per support")
-        chain = Architecture(patterns)
-        for number, (pattern, support) in enumerate(zip(chain, supports, strict=True)):
+            numbers = List(PATTERN).read(self.patterns, ("patterns",))
+        steps.require(len(numbers) == len(supports), "there is one pattern per support")
+        patterns = [KroneckerPattern(*four) for four in numbers]
+        for number, (pattern, support) in enumerate(zip(patterns, supports, strict=True)):
             same = pattern.shape == support.shape and np.array_equal(pattern.support(), support)
             steps.require(same, f"support {number} is the Kronecker-sparse pattern {pattern}")
+        chain = Architecture(patterns)  # they multiply, since their shapes are the supports'
         steps.require(chain.is_chainable, "the patterns are chainable", chain.why_not_chainable)
 
     def explain(self) -> str:

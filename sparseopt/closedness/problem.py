@@ -12,6 +12,7 @@ import scipy.sparse
 from sparseopt.interface.arrays import as_support
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import printable
 from sparseopt.interface.problem import Problem
 
 VERDICTS = ("closed", "not_closed", "unknown")
@@ -32,7 +33,7 @@ class ClosednessVerdict:
             raise ProblemError(f"reason must be a text, got {type(self.reason).__name__}")
 
     def __str__(self) -> str:
-        return f"{self.value.replace('_', ' ')}: {self.reason}"
+        return printable(f"{self.value.replace('_', ' ')}: {self.reason}", 2000)
 
 
 @json_type
@@ -69,10 +70,11 @@ class Closedness(Problem[ClosednessVerdict, Any]):
         if type(self.field) is not str or self.field not in ("real", "complex"):
             raise ProblemError(f"field must be 'real' or 'complex', got {self.field!r}")
         given = self.supports
-        if isinstance(given, str | Mapping) or not hasattr(given, "__len__"):
-            raise ProblemError("supports must be a list of 0/1 matrices, for example [I, J]")
-        if scipy.sparse.issparse(given) or (isinstance(given, np.ndarray) and given.ndim == 2):
+        if scipy.sparse.issparse(given) or (isinstance(given, np.ndarray) and given.ndim in (0, 2)):
             raise ProblemError("supports must be a list of matrices; for one matrix write [I]")
+        # Not whatever can be gone through: a file may hold objects, maps and texts.
+        if not isinstance(given, list | tuple | np.ndarray):
+            raise ProblemError("supports must be a list of 0/1 matrices, for example [I, J]")
         if len(given) == 0:
             raise ProblemError("supports is empty; give at least one 0/1 matrix")
         supports = tuple(as_support(value, f"support {i}") for i, value in enumerate(given))

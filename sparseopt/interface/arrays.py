@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cmath
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,22 +22,34 @@ def read_only(array: np.ndarray) -> np.ndarray:
     return view
 
 
-def require_sound_indices(matrix: Any) -> None:
-    """Refuse a compressed sparse array (csr, csc, bsr) of a file that reads outside its arrays.
+def require_sound_indices(
+    form: str, shape: Sequence[int], data: np.ndarray, indices: np.ndarray, starts: np.ndarray
+) -> None:
+    """Refuse the arrays of a compressed sparse array (csr, csc; bsr by its blocks) of a file.
 
-    ``check_format`` of scipy looks at no index where the number of entries is negative, and the
-    compiled code that writes the array out trusts them all.
+    The compiled code of scipy trusts them: it reads wherever they point. And what scipy checks, it
+    checks after it has cut indices to integers and dropped entries beyond the last start. The
+    length of `starts` is one side of the shape; the other, which only the shape tells, is limited.
+
+    Parameters
+    ----------
+    form : {"csr", "csc", "bsr"}
+    shape : (int, int)
+        Counted in blocks for "bsr".
+    data, indices, starts : array
+        ``data``, ``indices`` and ``indptr`` of scipy.
     """
-    rows, columns = matrix.shape
-    if matrix.format == "bsr":
-        rows, columns = rows // matrix.blocksize[0], columns // matrix.blocksize[1]
-    major, minor = (columns, rows) if matrix.format == "csc" else (rows, columns)
-    starts, indices = matrix.indptr, matrix.indices
+    major, minor = reversed(shape) if form == "csc" else shape
     sound = (
-        starts.shape == (major + 1,)
+        data.ndim == (3 if form == "bsr" else 1)
+        and indices.ndim == 1
+        and indices.dtype.kind in "iu"
+        and starts.dtype.kind in "iu"
+        and starts.shape == (major + 1,)
+        and minor <= limits.DENSE_ENTRIES
         and starts[0] == 0
         and bool((starts[:-1] <= starts[1:]).all())
-        and starts[-1] == len(indices) == len(matrix.data)
+        and starts[-1] == len(indices) == len(data)
         and bool(((indices >= 0) & (indices < minor)).all())
     )
     if not sound:

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from sparseopt.interface.printing import printable_lines
+
 
 class SparseoptError(Exception):
-    """Base of every error that sparseopt raises on purpose."""
+    """Base of every error that sparseopt raises on purpose.
+
+    Messages quote names and texts of files, so they are made printable here.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable_lines(message))
 
 
 class ProblemError(SparseoptError, ValueError):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt.interface.certificate import Certificate
-from sparseopt.interface.json_type import json_type
+from sparseopt.interface.json_type import json_type, require_kinds
 from sparseopt.interface.printing import printable
 
 
@@ -121,6 +121,13 @@ class Finding:
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Finding:
         """Inverse of `to_fields`."""
+        kinds = {
+            **dict.fromkeys(("rule", "severity", "where", "message", "remedy"), str),
+            "value": object,
+            "certificate": Certificate | None,
+            "figure": Figure | None,
+        }
+        require_kinds("a finding", fields, kinds)
         return cls(**{**fields, "severity": Severity(fields["severity"])})
 
     def __str__(self) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from sparseopt.interface.errors import ProblemError
 
 T = TypeVar("T")
 
@@ -28,3 +31,16 @@ def json_type(cls: type[T]) -> type[T]:
         raise TypeError(f"two classes claim the JSON tag {tag!r}: {other!r} and {cls!r}")
     known_types[tag] = cls
     return cls
+
+
+def require_kinds(what: str, fields: Mapping[str, Any], kinds: Mapping[str, Any]) -> None:
+    """Refuse fields of a file that are of another kind, or that `what` does not have.
+
+    A field that is not there counts as None, and a truth value as no number.
+    """
+    if extra := set(fields) - set(kinds):
+        raise ProblemError(f"{what} has no fields {sorted(extra)}")
+    for name, kind in kinds.items():
+        value = fields.get(name)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise ProblemError(f"{name} of {what} cannot be a {type(value).__name__}")

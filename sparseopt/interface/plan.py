@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sparseopt.interface.errors import SparseoptError
-from sparseopt.interface.json_type import json_type
+from sparseopt.interface.errors import ProblemError, SparseoptError
+from sparseopt.interface.json_type import json_type, require_kinds
+from sparseopt.interface.printing import printable
 from sparseopt.interface.verdict import Accepted, Guarantee, Verdict
 
 
@@ -36,11 +37,25 @@ class Candidate:
     outcome: str = ""
     left_out: str = ""
 
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> Candidate:
+        """Return what JSON holds."""
+        kinds = {
+            "name": str,
+            "plugin": str,
+            "guarantee": Guarantee | None,
+            "verdict": Verdict,
+            "outcome": str,
+            "left_out": str | None,
+        }
+        require_kinds("a candidate", fields, kinds)
+        return cls(**{**fields, "left_out": fields.get("left_out") or ""})
+
     def __str__(self) -> str:
         promise = self.guarantee.value if self.guarantee else "no declared guarantee"
         line = f"{self.name} ({self.plugin}, {promise}): {self.verdict}"
         line += f" ({self.left_out})" if self.left_out else ""
-        return f"{line} -> {self.outcome}" if self.outcome else line
+        return printable(f"{line} -> {self.outcome}" if self.outcome else line, 2000)
 
 
 @json_type
@@ -52,7 +67,7 @@ class Plan:
     candidates: tuple[Candidate, ...]
 
     def __str__(self) -> str:
-        lines = [f"plan for {self.problem}"]
+        lines = [f"plan for {printable(self.problem, 2000)}"]
         lines += [f"  {i}. {c}" for i, c in enumerate(self.candidates, 1)]
         return "\n".join(lines) if self.candidates else f"{lines[0]}: no solver is installed for it"
 
@@ -63,6 +78,9 @@ class Plan:
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Plan:
         """Inverse of `to_fields`."""
+        require_kinds("a plan", fields, {"problem": str, "candidates": list})
+        if not all(isinstance(item, Candidate) for item in fields["candidates"]):
+            raise ProblemError("candidates of a plan must hold candidates only")
         return cls(fields["problem"], tuple(fields["candidates"]))
 
     def __iter__(self) -> Any:

@@ -22,3 +22,14 @@ def printable(text: object, most: int = 80) -> str:
     if words.isprintable():
         return words
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
+
+
+def printable_lines(text: object) -> str:
+    """Do the same line by line, at any length: for texts of ours that hold those of others.
+
+    Examples
+    --------
+    >>> printable_lines("plan\\n  layer\\x1b[2K 1")
+    'plan\\n  layer\\\\x1b[2K 1'
+    """
+    return "\n".join(printable(line, len(line) + 1) for line in str(text).split("\n"))

@@ -11,7 +11,7 @@ from typing import Any
 
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.finding import Finding, Severity
-from sparseopt.interface.json_type import json_type
+from sparseopt.interface.json_type import json_type, require_kinds
 from sparseopt.interface.printing import printable
 from sparseopt.interface.seams import render_page
 from sparseopt.judging.check import remembered
@@ -62,10 +62,20 @@ class Report:
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Report:
         """Inverse of `to_fields`; ``ok`` follows from the findings and is not believed."""
+        kinds = {
+            "subject": str,
+            "ok": bool,
+            "findings": list,
+            "skipped": list,
+            "seconds": int | float,
+        }
+        require_kinds("a report", fields, kinds)
         findings, skipped = tuple(fields["findings"]), tuple(fields["skipped"])
         if not all(isinstance(finding, Finding) for finding in findings):
             raise ProblemError("findings must hold findings only")
-        return cls(str(fields["subject"]), findings, skipped, float(fields["seconds"]))
+        if not all(isinstance(item, Skipped) for item in skipped):
+            raise ProblemError("skipped must hold skipped analyzers only")
+        return cls(fields["subject"], findings, skipped, float(fields["seconds"]))
 
     @property
     def ok(self) -> bool:

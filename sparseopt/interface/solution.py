@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, cast
 
+from sparseopt.interface.arrays import as_figure
 from sparseopt.interface.certificate import Certificate
 from sparseopt.interface.errors import ProblemError
-from sparseopt.interface.json_type import json_type
+from sparseopt.interface.json_type import json_type, require_kinds
 from sparseopt.interface.plan import Plan
 from sparseopt.interface.printing import printable
 from sparseopt.interface.problem import Answer, Problem, Proof
@@ -61,6 +63,11 @@ class Solution(Generic[Answer, Proof]):
         Every candidate with its verdict and what happened to it.
     tolerance : float or None
         The accuracy that was asked for; None if none was.
+
+    Raises
+    ------
+    ProblemError
+        If `seconds` or `tolerance` is no finite number, at least 0.
     """
 
     problem: Problem[Answer, Proof]
@@ -71,6 +78,11 @@ class Solution(Generic[Answer, Proof]):
     seconds: float
     plan: Plan
     tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("seconds", self.seconds), ("tolerance", self.tolerance)):
+            if value is not None and not 0 <= as_figure(value, name) < math.inf:
+                raise ProblemError(f"{name} must be a finite number, at least 0, got {value}")
 
     @property
     def accuracy(self) -> float | None:
@@ -90,15 +102,15 @@ class Solution(Generic[Answer, Proof]):
         kinds: dict[str, Any] = {
             "problem": Problem,
             "certificate": Certificate | None,
+            "answer": object,
+            "status": str,
             "solver": str,
             "seconds": int | float,
             "plan": Plan,
             "tolerance": int | float | None,
+            "accuracy": int | float | None,
         }
-        for name, kind in kinds.items():
-            if not isinstance(fields.get(name), kind):
-                found = type(fields.get(name)).__name__
-                raise ProblemError(f"{name} of a solution cannot be a {found}")
+        require_kinds("a solution", fields, kinds)
         own = {name: value for name, value in fields.items() if name != "accuracy"}
         return cls(**{**own, "status": Status[fields["status"]]})
 
@@ -117,7 +129,7 @@ class Solution(Generic[Answer, Proof]):
     def __str__(self) -> str:
         by = f" by {printable(self.solver, 100)}" if self.solver else ""
         answer = printable(self.answer, 2000)
-        lines = [self.problem.describe()]
+        lines = [printable(self.problem.describe(), 2000)]
         judged = remembered(cast(Certificate | None, self.certificate))
         if self.status in (Status.VERIFIED, Status.WEAK) and not judged:
             lines.append(f"answer (not checked here): {answer}")

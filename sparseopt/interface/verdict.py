@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from sparseopt.interface.arrays import as_figure
 from sparseopt.interface.json_type import json_type
 
 
@@ -42,6 +43,9 @@ class Accepted:
     """
 
     cost: float = 0.0
+
+    def __post_init__(self) -> None:
+        as_figure(self.cost, "Accepted.cost")
 
     def __str__(self) -> str:
         return f"accepted (predicted {self.cost:.2g} s)"
@@ -87,7 +91,9 @@ class Outranked:
     cost: float = 0.0
 
     def __post_init__(self) -> None:
+        _require_reason(self.by, "Outranked.by")
         _require_reason(self.why, "Outranked.why")
+        as_figure(self.cost, "Outranked.cost")
 
     def __str__(self) -> str:
         return f"outranked by {self.by}: {self.why}"

@@ -107,11 +107,37 @@ def _array_from_json(body: Any) -> np.ndarray:
     return flat.astype(dtype.newbyteorder("="), copy=True).reshape(shape)
 
 
+def _sparse_from_json(body: Any) -> Any:
+    """Return the sparse matrix, whose three arrays must fit its shape before it is made."""
+    form, shape, *parts = _members(body, ("format", "shape", "data", "indices", "indptr"))
+    arrays = [_array_from_json(*_members(part, ("$array",))) for part in parts]
+    if form not in _SPARSE_FORMATS:
+        raise ProblemError(f"sparse format {printable(form, 40)!r} is not allowed")
+    require_sound_indices(form, _sizes(shape), *arrays)
+    matrix = _SPARSE_FORMATS[form](tuple(arrays), shape=tuple(shape))
+    # Two numbers at one place would be added up, in a dtype in which the sum may wrap around.
+    if not matrix.has_canonical_format:
+        raise ProblemError("the indices of a sparse array must ascend, none given twice")
+    return matrix
+
+
+def _members(body: Any, names: tuple[str, ...]) -> list[Any]:
+    """Return the values of an object that has these keys and no others."""
+    if not isinstance(body, dict) or set(body) != set(names):
+        raise ProblemError(f"an object with the keys {', '.join(names)} is needed")
+    return [body[name] for name in names]
+
+
+def _sizes(shape: Any) -> tuple[int, ...]:
+    sizes = shape if isinstance(shape, list) else [None]
+    if not all(type(size) is int and size >= 0 for size in sizes) or len(sizes) > 32:
+        raise ProblemError(f"array shape {printable(shape, 100)} is no list of sizes")
+    return tuple(sizes)
+
+
 def _declared(body: Any) -> tuple[tuple[int, ...], np.dtype[Any] | None]:
     """Return shape and dtype that an array declares, None for objects, if both are allowed."""
-    shape = tuple(body["shape"])
-    if not all(type(size) is int and size >= 0 for size in shape) or len(shape) > 32:
-        raise ProblemError(f"array shape {printable(list(shape), 100)} is no list of sizes")
+    shape = _sizes(body["shape"])
     # A size of 0 must not hide a size that later code would make an array of.
     if math.prod(max(size, 1) for size in shape) > MOST_ENTRIES:
         raise ProblemError(f"array shape {printable(list(shape), 100)} is too large")
@@ -276,8 +302,9 @@ class _Decoder:
             return self._decode_special(value, path)
         except ProblemError as error:
             # The innermost place is the one to tell.
-            placed = str(error).startswith("at /")
-            raise (error if placed else ProblemError(f"at {_place(path)}: {error}")) from error
+            if str(error).startswith("at /"):
+                raise
+            raise ProblemError(f"at {_place(path)}: {printable(error, 1000)}") from error
         except Exception as error:
             what = printable(f"{type(error).__name__}: {error}", 300)
             raise ProblemError(f"at {_place(path)}: {what}") from error
@@ -291,13 +318,11 @@ class _Decoder:
         if key == "$array":
             return self._remember(path, _array_from_json(body))
         if key == "$sparse":
-            parts = [_array_from_json(body[n]["$array"]) for n in ("data", "indices", "indptr")]
-            shape = tuple(body["shape"])
-            matrix = _SPARSE_FORMATS[body["format"]](tuple(parts), shape=shape)
-            require_sound_indices(matrix)
-            return self._remember(path, matrix)
+            return self._remember(path, _sparse_from_json(body))
         if key == "$fraction":
             return _as_fraction(body)
+        if key in ("$complex", "$tuple", "$map") and not isinstance(body, list):
+            raise ProblemError(f"{key} needs a list, not a {type(body).__name__}")
         if key == "$complex":
             real, imaginary = body
             return complex(_as_float(real), _as_float(imaginary))
@@ -306,7 +331,7 @@ class _Decoder:
         if key == "$tuple":
             return tuple(self.decode(item, f"{path}/$tuple/{i}") for i, item in enumerate(body))
         if key == "$map":
-            return dict(map(tuple, self.decode(body, f"{path}/$map")))
+            return _map_from_pairs(self.decode(body, f"{path}/$map"))
         if key == "$ref":
             if not isinstance(body, str) or body not in self._built:
                 raise ProblemError(
@@ -322,11 +347,11 @@ class _Decoder:
     def _decode_typed(self, value: dict[str, Any], path: str) -> Any:
         tag = value["$type"]
         cls = _find_type(tag)
-        if issubclass(cls, Enum):
-            return cls[value["name"]]
         fields = {k: self.decode(v, f"{path}/{k}") for k, v in value.items() if k != "$type"}
         if hasattr(cls, "from_fields"):
             return cls.from_fields(fields)
+        if issubclass(cls, Enum):
+            return cls[_members(fields, ("name",))[0]]
         known = {f.name for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
         extra, missing = set(fields) - known, known - set(fields)
         if extra or missing:
@@ -335,6 +360,15 @@ class _Decoder:
                 f"missing: {sorted(missing)}"
             )
         return cls(**fields)
+
+
+def _map_from_pairs(pairs: list[Any]) -> dict[Any, Any]:
+    if not all(type(pair) is list and len(pair) == 2 for pair in pairs):
+        raise ProblemError("$map needs a list of keys and values, each pair a list of two")
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ProblemError("$map has two keys that are equal (1, 1.0 and true are)")
+    return found
 
 
 def _place(path: str) -> str:

@@ -94,20 +94,24 @@ def _verify_solution(solution: Solution, outsiders: Outsiders) -> Check:
     if solution.certificate is None:
         line = f"FAILED: there is a certificate ({solution.status.name})"
         return Check("refused", "nothing: the answer claims nothing", (line,))
+    if solution.status not in (Status.VERIFIED, Status.WEAK, Status.UNCHECKED):
+        line = f"FAILED: the status says that there is a certificate ({solution.status.name})"
+        return Check("refused", "nothing: the status says that nothing is claimed", (line,))
     certificate = solution.certificate
     check = check_certificate(certificate, solution.problem, solution.answer, outsiders=outsiders)
-    if not check.ok:
+    if check.outcome == "refused":
         return check
+    lines = _accuracy_lines(certificate)
     if solution.status is Status.VERIFIED and solution.tolerance is not None:
         accuracy = float(certificate.accuracy)
         words = described_accuracy(solution.problem, accuracy, solution.tolerance)
         if not accuracy <= solution.tolerance:
             line = f"FAILED: the status VERIFIED agrees with what is proved: {words}"
             return Check("refused", check.claim, (*check.details, line))
-        check = _with(check, [f"proved: {words}"])
-    else:
-        check = _with(check, _accuracy_lines(certificate))
-    remember(certificate, check)
+        lines = [f"proved: {words}"]
+    if check.ok:
+        check = _with(check, lines)
+        remember(certificate, check)
     return check
 
 

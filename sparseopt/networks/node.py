@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.networks.operator import Operator
 from sparseopt.networks.parameters import Shape
@@ -38,8 +39,11 @@ class Node:
     shifts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "inputs", tuple(self.inputs))
-        object.__setattr__(self, "shifts", tuple(self.shifts))
+        for name in ("inputs", "shifts"):
+            names = getattr(self, name)
+            if not isinstance(names, list | tuple):
+                raise ProblemError(f"{name} of a node must be a list, got {type(names).__name__}")
+            object.__setattr__(self, name, tuple(names))
 
 
 Visit = Callable[[Node, list[Any]], Any]

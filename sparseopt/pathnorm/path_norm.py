@@ -14,6 +14,7 @@ from sparseopt.interface.arrays import read_only
 from sparseopt.interface.certificate import Certificate, Steps
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import printable
 from sparseopt.interface.problem import Problem
 from sparseopt.judging.rounding import UNIT, below, shown_above
 from sparseopt.networks.network import Network
@@ -89,7 +90,7 @@ class PathNormValue:
 
     def __str__(self) -> str:
         figure = f"{self.value:.6g}" if 0 < self.value < math.inf else f"10^{self.log10:.6g}"
-        return f"L^({self.q},{self.r}) path-norm {figure} (affine {self.affine})"
+        return printable(f"L^({self.q},{self.r}) path-norm {figure} (affine {self.affine})", 200)
 
 
 @json_type

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import printable
 from sparseopt.judging.scaling import spread_power
 
 ATTAINMENTS = ("attained", "not_attained", "suspected_not_attained", "unknown")
@@ -52,4 +53,5 @@ class SupportedFactors:
     def __str__(self) -> str:
         norms = f"|X| = {np.linalg.norm(self.left):.3g}, |Y| = {np.linalg.norm(self.right):.3g}"
         remark = f"; remark, not checked: {self.remark}" if self.remark else ""
-        return f"factors with {norms}; infimum {self.attainment.replace('_', ' ')}{remark}"
+        attainment = self.attainment.replace("_", " ")
+        return printable(f"factors with {norms}; infimum {attainment}{remark}", 2000)

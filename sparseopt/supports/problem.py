@@ -74,7 +74,7 @@ class FixedSupportFactorization(Problem[SupportedFactors, Any]):
                 "power of two, and multiply a factor by it afterwards"
             )
         supports = self.supports
-        if not isinstance(supports, Sequence | np.ndarray) or len(supports) != 2:
+        if not isinstance(supports, list | tuple | np.ndarray) or len(supports) != 2:
             raise ProblemError("supports must be two 0/1 matrices [I, J]")
         left, right = as_support(supports[0], "I"), as_support(supports[1], "J")
         if left.shape[1] != right.shape[0]:

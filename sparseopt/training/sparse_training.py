@@ -11,6 +11,7 @@ from sparseopt.closedness.problem import Closedness
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import printable
 from sparseopt.interface.problem import Problem
 
 VALUES = ("attained", "may_not_be_attained", "unknown")
@@ -46,7 +47,7 @@ class TrainingVerdict:
             raise ProblemError(f"condition must be a text, got {type(self.condition).__name__}")
 
     def __str__(self) -> str:
-        return f"{self.value.replace('_', ' ')}: {self.condition}"
+        return printable(f"{self.value.replace('_', ' ')}: {self.condition}", 2000)
 
 
 @json_type

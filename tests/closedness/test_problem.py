@@ -9,6 +9,8 @@ import pytest
 import scipy.sparse
 
 import sparseopt as so
+from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Relu
 
 LU = ([[1, 0], [1, 1]], [[1, 1], [0, 1]])
 
@@ -18,14 +20,39 @@ LU = ([[1, 0], [1, 1]], [[1, 1], [0, 1]])
     [
         (scipy.sparse.csr_array(np.eye(2)), "for one matrix write"),
         (np.eye(2), "for one matrix write"),
+        (np.array(1), "for one matrix write"),
         (iter(LU), "list of 0/1 matrices, for example"),
+        (so.Architecture([(1, 2, 2, 1)]), "list of 0/1 matrices, for example"),
+        (so.KroneckerPattern(1, 1, 1, 1), "list of 0/1 matrices, for example"),
+        (so.Plan("", LU), "list of 0/1 matrices, for example"),  # type: ignore[arg-type]
+        ("LU", "list of 0/1 matrices, for example"),
         ({0: LU[0]}, "list of 0/1 matrices, for example"),
         (3, "list of 0/1 matrices, for example"),
     ],
 )
 def test_what_is_no_list_of_supports(supports: Any, words: str) -> None:
-    with pytest.raises(so.ProblemError, match=words):
-        so.Closedness(supports)
+    for build in (
+        so.Closedness,
+        so.SparseTraining,
+        so.NearestClosedSupport,
+        lambda given: so.ClosedSupport(given, 0, 0),
+    ):
+        with pytest.raises(so.ProblemError, match=words):
+            build(supports)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("given", [so.Plan("", LU), "LU", dict(enumerate(LU)), 3])  # type: ignore[arg-type]
+def test_what_is_no_sequence_in_other_problems(given: Any) -> None:
+    with pytest.raises(so.ProblemError, match="supports must be two 0/1 matrices"):
+        so.FixedSupportFactorization(np.eye(2), given)
+    with pytest.raises(so.ProblemError, match="an architecture is a sequence of patterns"):
+        so.Architecture(given)
+    with pytest.raises(so.ProblemError, match="pattern 0 must be four integers"):
+        so.Architecture([given])
+    with pytest.raises(so.ProblemError, match="factor"):
+        so.KroneckerProduct(given, so.Architecture([(1, 1, 1, 1)] * 2))
+    with pytest.raises(so.ProblemError, match="inputs of a node must be a list"):
+        Node("node", Relu(), given)
 
 
 def test_an_array_of_supports_is_a_list_of_supports() -> None:

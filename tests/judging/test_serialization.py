@@ -68,6 +68,21 @@ def test_sparse_matrices() -> None:
     assert (back != matrix).nnz == 0
 
 
+def test_what_a_sparse_file_may_say() -> None:
+    assert so.from_json(sparse()).toarray().tolist() == [[1, 0], [0, 1]]
+    for dtype in ("|u1", "<i2", "<u8"):
+        found = so.from_json(sparse(format="csr", shape=[2, 2**27], indices=(dtype, [0, 1])))
+        assert found.shape == (2, 2**27)
+        assert found.nnz == 2
+
+
+def test_sparse_matrices_are_written_so_that_they_can_be_read() -> None:
+    doubled = scipy.sparse.coo_array(([1.0, 2.0, 3.0], ([0, 0, 1], [1, 1, 0])), shape=(2, 3))
+    unsorted = scipy.sparse.csr_array(([1.0, 2.0], [2, 0], [0, 2, 2]), shape=(2, 3))
+    for matrix in (doubled, unsorted, doubled.tocsc(), scipy.sparse.csr_array((0, 3))):
+        assert (round_trip(matrix) != matrix).nnz == 0
+
+
 def test_special_values_and_keys() -> None:
     values = [None, True, "x", 1j, {"$a": 1}, float("inf"), (1, (2,)), np.float32(0.1), np.int8(3)]
     assert round_trip(values) == values
@@ -126,22 +141,26 @@ def test_json_is_plain_json() -> None:
     assert json.loads(so.to_json({"a": [1, 2.5]})) == {"a": [1, 2.5]}
 
 
-BEHIND_ITS_ARRAYS = json.dumps(
-    {
-        "$sparse": {
-            "format": "csc",
-            "shape": [2, 2],
-            **{
-                name: {"$array": {"dtype": dtype, "shape": [len(values)], "values": values}}
-                for name, dtype, values in (
-                    ("data", "<f8", [1.0, 1.0]),
-                    ("indices", "<i4", [0, 1]),
-                    ("indptr", "<i4", [0, 3222787, -1880445338]),
-                )
-            },
-        }
+def sparse(**changes: object) -> str:
+    """Return the JSON of a sparse 2 x 2 identity with changes; lists become arrays."""
+    body: dict[str, object] = {
+        "format": "csc",
+        "shape": [2, 2],
+        "data": ("<f8", [1.0, 1.0]),
+        "indices": ("<i4", [0, 1]),
+        "indptr": ("<i4", [0, 1, 2]),
     }
-)  # scipy's own check finds nothing wrong with it, and writing it out ends the process
+    for name, value in (body | changes).items():
+        if isinstance(value, tuple):
+            dtype, values = value
+            count = len(values) // (2 if dtype == "<c16" else 1)
+            value = {"$array": {"dtype": dtype, "shape": [count], "values": values}}
+        body[name] = value
+    return json.dumps({"$sparse": body})
+
+
+# scipy's own check finds nothing wrong with it, and writing it out ends the process
+BEHIND_ITS_ARRAYS = sparse(indptr=("<i4", [0, 3222787, -1880445338]))
 
 
 @pytest.mark.parametrize(
@@ -182,6 +201,49 @@ BEHIND_ITS_ARRAYS = json.dumps(
         '{"$sparse": {"format": "csr", "shape": [1000000000000000, 2]}}',
         '{"$sparse": 3}',
         BEHIND_ITS_ARRAYS,
+        sparse(indices=("<f8", [0.7, 1.0])),
+        sparse(indices=("object", [0, 1])),
+        sparse(indices=("<c16", [0.0, 0.0, 1.0, 0.0])),
+        sparse(indices=("|b1", [False, True])),
+        sparse(indptr=("<f8", [0.0, 1.9, 2.0])),
+        sparse(data=("<f8", [1.0, 1.0, 5.0])),
+        sparse(indices=("<i4", [0, 1, 9]), data=("<f8", [1.0, 1.0, 5.0])),
+        sparse(indices=("<i4", [0, 0]), indptr=("<i4", [0, 2, 2])),
+        sparse(data=("|u1", [255, 2]), indices=("<i4", [0, 0]), indptr=("<i4", [0, 2, 2])),
+        sparse(indices=("<i4", [1, 0]), indptr=("<i4", [0, 2, 2])),
+        sparse(indices=("<i4", [0, 2])),
+        sparse(indices=("<i4", [-1, 1])),
+        sparse(indptr=("<i4", [0, 1])),
+        sparse(shape=[2, 10**9]),
+        sparse(format="csr", shape=[10**9, 2]),
+        sparse(shape=[2**27 + 1, 2]),
+        sparse(shape=[2, 2, 1]),
+        sparse(shape="22"),
+        sparse(shape=[2, True]),
+        sparse(format="coo"),
+        sparse(format=["csc"]),
+        sparse(remark=""),
+        sparse(indices={"$array": {"dtype": "<i4", "shape": [2], "values": [0, 1]}, "more": 1}),
+        '{"$array": {"dtype": "<f8", "shape": "", "values": [1.0]}}',
+        '{"$array": {"dtype": "<f8", "shape": {}, "values": [1.0]}}',
+        '{"$tuple": ""}',
+        '{"$tuple": "ab"}',
+        '{"$tuple": {}}',
+        '{"$tuple": {"a": 1}}',
+        '{"$complex": {"inf": 0, "nan": 0}}',
+        '{"$map": ""}',
+        '{"$map": {"ab": 0}}',
+        '{"$map": ["ab"]}',
+        '{"$map": [[0, 1, 2]]}',
+        '{"$map": [{"$tuple": [0, 1]}]}',
+        '{"$map": {"$tuple": [[0, 1]]}}',
+        '{"$map": {"$array": {"dtype": "object", "shape": [1, 2], "values": [0, 1]}}}',
+        '{"$map": [[1, 5], [true, 1]]}',
+        '{"$map": [[1, 5], [1.0, 1]]}',
+        '{"$map": [[1, 5], [{"$fraction": "2/2"}, 1]]}',
+        '{"$map": [["a", 5], ["a", 5]]}',
+        '{"$type": "sparseopt:Guarantee", "name": "EXACT", "more": 1}',
+        '{"$type": "sparseopt:Guarantee"}',
         '{"$map": [[[1], 2]]}',
         '{"$map": 1}',
         '{"$type": 3}',

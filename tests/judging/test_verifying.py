@@ -18,6 +18,7 @@ import sparseopt as so
 from sparseopt.choosing.discovery import Registry, Source
 from sparseopt.choosing.manifest import OutsiderEntry
 from sparseopt.cli.main import app
+from sparseopt.tools.report.html import render
 
 Install = Callable[..., Registry]
 LU = [[[1, 0], [1, 1]], [[1, 1], [0, 1]]]
@@ -68,6 +69,135 @@ def test_outsiders_that_are_not_known_or_not_installed(install: Install) -> None
     install(Source("rough", "sparseopt", lambda: manifest))
     with pytest.raises(so.ProblemError, match=r"cannot be asked here.*install it"):
         so.verify(believed(49.0, False), allow=("oracle",))
+
+
+@pytest.mark.parametrize("status", ["UNDECIDED", "TIME_LIMIT"])
+def test_a_status_that_says_that_nothing_is_claimed(status: str) -> None:
+    solution = so.solve(so.Closedness(LU))
+    for believed_too in (solution, _solution_of(believed(49.0, False))):
+        body = {**json.loads(believed_too.to_json()), "status": status}
+        check = so.verify(so.from_json(json.dumps(body)))
+        assert check.outcome == "refused"
+        assert "the status says that there is a certificate" in check.details[-1]
+
+
+def _solution_of(certificate: Any, **more: Any) -> so.Solution:
+    plan = so.Plan("", ())
+    problem, answer = certificate.problem, certificate.answer
+    return so.Solution(problem, answer, certificate, so.Status.VERIFIED, "", 0.0, plan, **more)
+
+
+def test_what_rests_on_an_outsider_must_be_as_accurate_as_it_says() -> None:
+    """The oracle's certificate proves nothing about the accuracy."""
+    certificate: Any = believed(49.0, False)
+    assert so.verify(_solution_of(certificate)).outcome == "relies on"
+    check = so.verify(_solution_of(certificate, tolerance=0.5))
+    assert check.outcome == "refused"
+    assert "agrees with what is proved" in check.details[-1]
+
+
+NO_FIGURES = (10**400, -1, -1e-300, True, "1", [], {"$float": "nan"}, {"$float": "inf"})
+
+
+@pytest.mark.parametrize("name", ["tolerance", "seconds"])
+@pytest.mark.parametrize("value", NO_FIGURES)
+def test_figures_of_a_solution_are_finite_numbers(name: str, value: Any) -> None:
+    body = json.loads(so.solve(so.Closedness(LU)).to_json())
+    for fine in (0, 0.5, 10**300, *([None] if name == "tolerance" else [])):
+        assert so.verify(so.from_json(json.dumps({**body, name: fine}))).ok
+    with pytest.raises(so.ProblemError, match=name):
+        so.from_json(json.dumps({**body, name: value}))
+
+
+@pytest.mark.parametrize("value", NO_FIGURES[:3])
+def test_figures_of_a_solution_made_here(value: Any) -> None:
+    with pytest.raises(so.ProblemError, match="tolerance"):
+        _solution_of(believed(49.0, False), tolerance=value)
+
+
+CANDIDATE = {
+    "$type": "sparseopt:Candidate",
+    "name": "n",
+    "plugin": "p",
+    "guarantee": None,
+    "verdict": {"$type": "sparseopt:Accepted", "cost": 0.0},
+    "outcome": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        (("accuracy",), "hi", "accuracy of a solution cannot be a str"),
+        (("accuracy",), True, "accuracy of a solution cannot be a bool"),
+        (("status",), 1, "status of a solution cannot be a int"),
+        (("status",), "PROVED", "PROVED"),
+        (("remark",), "", "a solution has no fields"),
+        (("plan", "remark"), "", "a plan has no fields"),
+        (("plan", "problem"), None, "problem of a plan cannot be a NoneType"),
+        (("plan", "candidates"), "", "candidates of a plan cannot be a str"),
+        (("plan", "candidates"), {}, "candidates of a plan cannot be a dict"),
+        (("plan", "candidates"), {"$tuple": []}, "candidates of a plan cannot be a tuple"),
+        (("plan", "candidates"), [LU[0], LU[1]], "must hold candidates only"),
+        (("plan", "candidates"), [{**CANDIDATE, "name": 1}], "name of a candidate cannot be"),
+        (("plan", "candidates"), [{**CANDIDATE, "more": 1}], "a candidate has no fields"),
+        (("plan", "candidates"), [{**CANDIDATE, "verdict": "yes"}], "verdict of a candidate"),
+        (
+            ("plan", "candidates"),
+            [{**CANDIDATE, "verdict": {"$type": "sparseopt:Accepted", "cost": "1"}}],
+            "cost must be a number",
+        ),
+        (
+            ("plan", "candidates"),
+            [
+                {
+                    **CANDIDATE,
+                    "verdict": {"$type": "sparseopt:Outranked", "by": 1, "why": "w", "cost": 1},
+                }
+            ],
+            "Outranked.by needs a non-empty text",
+        ),
+    ],
+)
+def test_fields_of_a_solution_are_of_their_kinds(
+    place: tuple[str, ...], value: Any, words: str
+) -> None:
+    body = json.loads(so.solve(so.Closedness(LU)).to_json())
+    part = body
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    with pytest.raises(so.ProblemError, match=words):
+        so.from_json(json.dumps(body))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"findings": {}}, "findings of a report cannot be a dict"),
+        ({"findings": [1]}, "findings only"),
+        ({"skipped": ""}, "skipped of a report cannot be a str"),
+        ({"skipped": [1]}, "skipped analyzers only"),
+        ({"subject": 1}, "subject of a report cannot be a int"),
+        ({"seconds": True}, "seconds of a report cannot be a bool"),
+        ({"ok": 1}, "ok of a report cannot be a int"),
+        ({"remark": 1}, "a report has no fields"),
+    ],
+)
+def test_fields_of_a_report_are_of_their_kinds(changes: dict[str, Any], words: str) -> None:
+    body = json.loads(so.analyze(so.Closedness(LU)).to_json())
+    with pytest.raises(so.ProblemError, match=words):
+        so.from_json(json.dumps({**body, **changes}))
+
+
+@pytest.mark.parametrize("name", ["rule", "where", "message", "remedy", "certificate", "figure"])
+def test_fields_of_a_finding_are_of_their_kinds(name: str) -> None:
+    body = json.loads(so.to_json(finding("r", None)))  # type: ignore[arg-type]
+    so.from_json(json.dumps(body))
+    with pytest.raises(so.ProblemError, match=f"{name} of a finding cannot be a list"):
+        so.from_json(json.dumps({**body, name: []}))
+    with pytest.raises(so.ProblemError, match="a finding has no fields"):
+        so.from_json(json.dumps({**body, name + "s": []}))
 
 
 def test_a_third_party_cannot_name_an_outsider(install: Install) -> None:
@@ -164,6 +294,35 @@ def test_words_of_a_file_are_marked_and_harmless(tmp_path: Path) -> None:
     assert "0 checked here" in str(again)
     evil = finding("r\x1b[31m", solution.certificate)
     assert "\x1b" not in str(so.verify(evil)) + str(evil)
+
+
+def test_free_texts_are_shown_printable() -> None:
+    """What a file says in words cannot pass for a line of ours, wherever it is shown."""
+    evil = "x\x1b[2K\u202e\rok: proved\nok: proved"
+    solution = so.solve(so.Closedness(LU))
+    body = json.loads(solution.to_json())
+    body["answer"]["reason"] = body["solver"] = body["plan"]["problem"] = evil
+    for candidate in body["plan"]["candidates"]:
+        candidate.update(name=evil, plugin=evil, outcome=evil)
+    read: Any = so.Solution.from_json(json.dumps(body))
+    report = json.loads(so.analyze(solution.problem).to_json())
+    report["subject"] = evil
+    report["findings"][0].update(where=evil, message=evil, remedy=evil, rule=evil)
+    report["skipped"] = [{"$type": "sparseopt:Skipped", "name": evil, "reason": evil}]
+    found: Any = so.Report.from_json(json.dumps(report))
+    with pytest.raises(so.ProblemError) as unknown:
+        so.from_json(json.dumps({"$type": evil}))
+    with pytest.raises(so.ProblemError) as named:
+        so.from_json(json.dumps({"$tuple": [], evil: 0}))
+    shown = [str(unknown.value), str(named.value), str(so.ProblemError(evil))]
+    shown += [str(read.answer), str(read), str(read.plan), str(so.verify(read))]
+    shown += [str(found), str(so.verify(found)), render(found)]
+    shown += [str(so.TrainingVerdict("attained", evil)), str(so.SolveError(evil, read.plan))]
+    for text in shown:
+        lines = text.split("\n")
+        assert all(line.isprintable() for line in lines)
+    for text in (*shown[:2], *shown[3:-1]):
+        assert "ok: proved" not in [line.strip() for line in text.split("\n")]
 
 
 def verified_in_a_new_process(path: Path, without_plugins: bool) -> str:

@@ -76,6 +76,9 @@ def honest() -> Pairs:
     yield from forgeries_limits.honest()
     yield from forgeries_proofs.honest()
     yield "an array of supports", made(so.ComparableCertificate, so.Closedness(np.array(DENSE)))
+    body = json.loads(so.to_json(lu()))
+    body["problem"]["supports"]["$tuple"][0] = sparse_lower()
+    yield "a sparse support", so.from_json(json.dumps(body))
     yield "repair", repair()
     yield "repair by additions", repair(DENSE, 2, allow="add", proof=comparable(*DENSE))
     yield "repair by both", repair(allow="both")
@@ -386,6 +389,21 @@ def document(certificate: Any, edit: Callable[[Any], None]) -> str:
     return json.dumps(body)
 
 
+def sparse_lower(**changes: Any) -> dict[str, Any]:
+    """Return the JSON of LOWER as a sparse matrix, with other (dtype, values) for some arrays."""
+    arrays = {
+        "data": ("|u1", [1, 1, 1]),
+        "indices": ("<i4", [0, 0, 1]),
+        "indptr": ("<i4", [0, 1, 3]),
+        **changes,
+    }
+    parts = {
+        key: {"$array": {"dtype": dtype, "shape": [len(values)], "values": values}}
+        for key, (dtype, values) in arrays.items()
+    }
+    return {"$sparse": {"format": "csr", "shape": [2, 2], **parts}}
+
+
 def documents() -> dict[str, Any]:
     """Files whose problem or answer is none."""
 
@@ -423,6 +441,42 @@ def documents() -> dict[str, Any]:
             "problem", "field", value="rational"
         ),
         "supports must be a list of 0/1 matrices | a text": of_lu(*supports[:2], value="LU"),
+        "supports must be a list of 0/1 matrices | a map": of_lu(
+            *supports[:2], value={"$map": [[0, 1], [1, 1]]}
+        ),
+        "supports must be a list of 0/1 matrices | an object": of_lu(
+            *supports[:2],
+            value={"$type": "sparseopt:Architecture", "patterns": [[1, 2, 2, 1], [1, 2, 2, 1]]},
+        ),
+        "candidates of a plan must hold candidates only | supports": of_lu(
+            *supports[:2],
+            value={"$type": "sparseopt:Plan", "problem": "", "candidates": [LOWER, UPPER]},
+        ),
+        "do not fit its shape | a sparse support with an index 0.7": of_lu(
+            *supports, 0, value=sparse_lower(indices=("<f8", [0.0, 0.7, 1.0]))
+        ),
+        "do not fit its shape | a sparse support with a start 1.9": of_lu(
+            *supports, 0, value=sparse_lower(indptr=("<f8", [0.0, 1.9, 3.0]))
+        ),
+        "do not fit its shape | a sparse support with entries after the last": of_lu(
+            *supports,
+            0,
+            value=sparse_lower(data=("|u1", [1, 1, 1, 5]), indices=("<i4", [0, 0, 1, 9])),
+        ),
+        "must ascend, none given twice | 255 + 2 as 1": of_lu(
+            *supports,
+            0,
+            value=sparse_lower(
+                data=("|u1", [1, 1, 255, 2]),
+                indices=("<i4", [0, 0, 1, 1]),
+                indptr=("<i4", [0, 1, 4]),
+            ),
+        ),
+        "two keys that are equal | exponents": of_lu(
+            "left", value=[[0, 0, {"$map": [[1, 1], [True, 1]]}]]
+        ),
+        "$tuple needs a list | a text": of_lu("reductions", value={"$tuple": ""}),
+        "$map needs a list | a text": of_lu("left", value=[[0, 0, {"$map": ""}]]),
         "supports must be a list of matrices | one matrix": of_lu(
             *supports[:2], value={"$array": {"dtype": "|b1", "shape": [1, 1], "values": [True]}}
         ),

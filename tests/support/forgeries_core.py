@@ -85,6 +85,8 @@ def forged() -> Iterator[tuple[str, Any]]:
     yield "another answer than the solution's", _solution(SquareRoot(49), 8, seven)
     yield "no certificate", _solution(SquareRoot(49), 7, None)
     yield "more accuracy than is proved", _edited(rough, status="VERIFIED")
+    for status in ("UNDECIDED", "TIME_LIMIT"):
+        yield f"a proof under the status {status}", _edited(rough, status=status)
     yield "an outsider's word", OracleCertificate(RealRoot(49.0), 7.0)
     inner = OracleCertificate(RealRoot(49.0), 7.0)
     yield "an outsider's word inside", WrappedCertificate(RealRoot(49.0), 7.0, inner)

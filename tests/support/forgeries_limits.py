@@ -361,6 +361,15 @@ def lines() -> dict[str, Any]:
                 nonzero(Y00, (1, 0), ["scale", X00, ["line", 0, [0], ["cell", 1, 0]]]),
             )
         ),
+        "the window of shape (2, 2) has no line number 999 | no rows": lu(
+            ["line", 999, [], LU_TREE]
+        ),
+        "the window of shape (2, 1) has no line number 2 | no columns": product(
+            *one, ["line_t", 2, [], ["cell", 0, 0]]
+        ),
+        "the window of shape (2, 1) has no line number 1 | no rows, a row's": product(
+            *one, ["line", 1, [], ["cell", 0, 0]]
+        ),
         "x[0, 0] has no known value | a column": product(*one, ["line", 0, [0], None]),
         "y[0, 0] has no known value | a row": product(*one, ["line_t", 0, [0], None]),
     }

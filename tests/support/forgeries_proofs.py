@@ -398,7 +398,15 @@ def chains() -> dict[str, Any]:
     right = chain(ldu, absorbed, lu())
     complex_lu = made(so.NotClosedCertificate, so.Closedness(LU, "complex"), *evidence_of(lu()))
     dense = [1, 2, 2, 1]
+    is_pattern = "is the Kronecker-sparse pattern KroneckerPattern"
+    pair = so.Closedness((FULL, FULL))
     return {
+        f"support 1 {is_pattern} | patterns that do not multiply": made(
+            kronecker, pair, [dense, [1, 3, 3, 1]]
+        ),
+        f"support 0 {is_pattern} | patterns that do not multiply": made(
+            kronecker, pair, [[1, 2, 3, 1], [1, 2, 2, 1]]
+        ),
         "there are no 2 factors from 2 on | contracted": chain(ldu, [["contract", 2, []]], lu()),
         "there are no 9 factors from 0 on | cases": chain(
             [FULL], [["cases", 0, 9, _whole()]], single(FULL)

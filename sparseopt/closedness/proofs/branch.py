@@ -60,7 +60,12 @@ class Branch:
 
     @property
     def free(self) -> set[Variable]:
-        """The entries that are not expressed by others."""
+        """The entries that are not expressed by others.
+
+        The numerator alone shows it: an entry whose numerator is its own variable is as it was at
+        the root, over `ONE`. For once it is expressed by others or emptied, its variable occurs in
+        no entry any more, nor can it come back: what is learned later uses free entries only.
+        """
         return {v for v, (over, _) in self.entries.items() if over == variable(v)}
 
     def knowing(self, p: Polynomial) -> Branch:

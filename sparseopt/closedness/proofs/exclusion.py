@@ -348,6 +348,8 @@ class Exclusion:
     def _solve(
         self, undo: list[Any], line: int, places: tuple[int, ...], rest: Any, turned: bool
     ) -> Any:
+        if line >= self.shape[0 if turned else 1]:
+            raise EvidenceError(f"the window of shape {self.shape} has no line number {line}")
         found = self.line_values(line, places, turned)
         conflict = found is None or any(not v and name in self.nonzero for name, v in found.items())
         if conflict != (rest is None):

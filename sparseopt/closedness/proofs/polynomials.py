@@ -93,7 +93,7 @@ def multiply(p: Polynomial, q: Polynomial) -> Polynomial:
 
 
 def power(p: Polynomial, exponent: int) -> Polynomial:
-    """Return p to a power, which is taken to be 0 if it is negative."""
+    """Return p to a power; 1 for a negative one, as for the side of a fraction that needs none."""
     result = ONE
     for _ in range(exponent):
         result = multiply(result, p)

@@ -10,6 +10,7 @@ import numpy as np
 
 from sparseopt.choosing import offers
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import printable
 from sparseopt.networks.network import Network
 from sparseopt.pathnorm.path_cost import weight_names
 from sparseopt.tools.pruning.criteria import CRITERIA, Scores, lowest, scores
@@ -40,7 +41,7 @@ class PrunedTensor:
 
     def __str__(self) -> str:
         share = f"{self.kept}/{self.size} kept ({self.kept / self.size:.1%})"
-        return f"{self.name}: {self.reason or share}"
+        return printable(f"{self.name}: {self.reason or share}", 400)
 
 
 @dataclass(frozen=True, eq=False)

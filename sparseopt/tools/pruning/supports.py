@@ -10,6 +10,7 @@ import numpy as np
 
 from sparseopt.choosing.solving import solve
 from sparseopt.closedness.problem import Closedness
+from sparseopt.interface.printing import printable
 from sparseopt.interface.solution import Solution
 from sparseopt.networks.layers import LinearPair, consecutive_linear_pairs
 from sparseopt.networks.network import Network
@@ -36,7 +37,7 @@ class PairVerdict:
         return str(self.solution.answer.value)
 
     def __str__(self) -> str:
-        return f"{self.pair.first.name} -> {self.pair.second.name}: {self.value}"
+        return printable(f"{self.pair.first.name} -> {self.pair.second.name}: {self.value}", 400)
 
 
 def pair_verdicts(network: Network, seconds_per_pair: float = 10.0) -> list[PairVerdict]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt.interface.finding import Figure, SeriesFigure, SupportFigure
+from sparseopt.interface.printing import printable
 
 # Colour-blind safe (Okabe and Ito): ink, highlight, and the cycle for series.
 _INK, _MARK = "#26547c", "#d55e00"
@@ -58,7 +59,7 @@ def _draw_supports(canvas: Any, figure: SupportFigure) -> None:
             box = Rectangle(corner, 2 * pad, 2 * pad, fill=False, ec=_MARK, lw=thick)
             ax.add_patch(box)
         density = f"{100 * cells.mean():.1f} % nonzero" if cells.size else "empty"
-        ax.set_title(f"{title}\n{rows} x {columns}, {density}", fontsize=9)
+        ax.set_title(f"{printable(title)}\n{rows} x {columns}, {density}", fontsize=9)
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator("auto", integer=True))
         ax.set_xlabel("column")
@@ -71,26 +72,29 @@ def _draw_series(canvas: Any, figure: SeriesFigure) -> None:
     ax = canvas.subplots()
     count = max(1, len(figure.series))
     for i, (name, values) in enumerate(figure.series.items()):
+        label = printable(name)
         colour = _CYCLE[i % len(_CYCLE)]
         data = np.asarray(values, dtype=float)
         if figure.kind == "line":
             marker = "o" if len(positions) <= _MOST_MARKERS else None
-            ax.plot(positions, data, marker=marker, ms=3, lw=1.4, color=colour, label=name)
+            ax.plot(positions, data, marker=marker, ms=3, lw=1.4, color=colour, label=label)
         else:
             width = 0.8 / count
-            ax.bar(positions + (i - (count - 1) / 2) * width, data, width, color=colour, label=name)
+            ax.bar(
+                positions + (i - (count - 1) / 2) * width, data, width, color=colour, label=label
+            )
     if figure.log:
         _scale_log(ax)
     # Text is what takes time; a curve of many points needs little of it to be read.
     most = _MOST_LABELS if len(positions) <= _MOST_MARKERS else _MOST_LABELS // 4
     step = max(1, -(-len(positions) // most))
-    shown = [str(label) for label in figure.labels[::step]]
-    slanted = max((len(label) for label in shown), default=0) > 4
+    ticks = [printable(label) for label in figure.labels[::step]]
+    slanted = max((len(label) for label in ticks), default=0) > 4
     ax.set_xticks(
-        positions[::step], shown, rotation=45 if slanted else 0, ha="right" if slanted else "center"
+        positions[::step], ticks, rotation=45 if slanted else 0, ha="right" if slanted else "center"
     )
-    ax.set_xlabel(figure.x_label)
-    ax.set_ylabel(figure.y_label)
+    ax.set_xlabel(printable(figure.x_label))
+    ax.set_ylabel(printable(figure.y_label))
     ax.spines[["top", "right"]].set_visible(False)
     if len(figure.series) > 1:
         ax.legend(frameon=False, fontsize=8)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from html import escape
+import html
 from importlib.metadata import version
 
 from sparseopt.choosing.availability import is_installed
 from sparseopt.interface.certificate import Certificate
 from sparseopt.interface.finding import Figure, Finding, Severity
+from sparseopt.interface.printing import printable_lines
 from sparseopt.interface.report import Report
 from sparseopt.judging.check import judgement
 
@@ -37,6 +38,11 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f4f4f0;
       padding: .6rem; font-size: .8rem; }
 """
 _MOST_VALUE = 4000
+
+
+def escape(text: object) -> str:
+    """Return a text of a report as it may stand in the page."""
+    return html.escape(printable_lines(text))
 
 
 def render(report: Report) -> str:

@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import printable
 from sparseopt.networks.network import Network
 from sparseopt.networks.parameters import cast
 from sparseopt.tools.rescaling.factors import multipliers
@@ -97,8 +98,8 @@ def are_rescaling_equivalent(
             return RescalingEquivalence(
                 False,
                 None,
-                f"{name}{list(place)} is {array[place]} in one network and {new[name][place]} in "
-                "the other: signs never change",
+                f"{printable(name)}{list(place)} is {array[place]} in one network and "
+                f"{new[name][place]} in the other: signs never change",
             )
     groups = RescalingGroups(a)
     dtype = np.dtype(object if exact else np.longdouble)
@@ -214,9 +215,8 @@ def _compared(
         top = np.unravel_index(int(np.argmax(relative)), array.shape)
         if relative[top] > worst[0]:
             place = [int(i) for i in top]
-            text = (
-                f"{name}{place} would have to be {_shown(wanted[top])}, but is {_shown(found[top])}"
-            )
+            right, stands = _shown(wanted[top]), _shown(found[top])
+            text = f"{printable(name)}{place} would have to be {right}, but is {stands}"
             worst = float(relative[top]), text
     if worst[0] > rtol:
         return RescalingEquivalence(False, None, f"{worst[1]}; the other weights fix the factors")
