@@ -16,6 +16,9 @@ from sparseopt.butterfly.pattern import KroneckerPattern
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 
+Patterns = Iterable[KroneckerPattern | Iterable[int]]
+"""What constructors take for an architecture, which is such a sequence itself."""
+
 
 @json_type
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Architecture:
 
     patterns: tuple[KroneckerPattern, ...]
 
-    def __init__(self, patterns: Iterable[KroneckerPattern | Iterable[int]]) -> None:
+    def __init__(self, patterns: Patterns) -> None:
         if not isinstance(patterns, Iterable) or isinstance(patterns, str):
             raise ProblemError(
                 f"an architecture is a sequence of patterns (a, b, c, d), got {patterns!r}; see "

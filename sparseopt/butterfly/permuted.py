@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sparseopt.butterfly.linear import LinearMatrix
 from sparseopt.butterfly.product import KroneckerProduct
@@ -50,6 +51,13 @@ class PermutedKroneckerProduct(LinearMatrix):
     product: KroneckerProduct
     rows: np.ndarray
     columns: np.ndarray
+
+    # What the constructor takes, for type checkers; the fields are what becomes of it.
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, product: KroneckerProduct, rows: ArrayLike, columns: ArrayLike
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         if not isinstance(self.product, KroneckerProduct):

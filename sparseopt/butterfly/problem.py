@@ -7,11 +7,11 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from sparseopt.butterfly.architecture import Architecture
+from sparseopt.butterfly.architecture import Architecture, Patterns
 from sparseopt.butterfly.expansion import (
     Comparison,
     Grid,
@@ -44,7 +44,7 @@ _SAFE_NORM = 2.0**-300, 2.0**400
 
 @json_type
 @dataclass(frozen=True, eq=False)
-class ButterflyFactorization(Problem):
+class ButterflyFactorization(Problem[Any, Any]):
     """Find factors of a chainable architecture whose product is nearest to a matrix.
 
     Parameters
@@ -89,6 +89,13 @@ class ButterflyFactorization(Problem):
     architecture: Architecture
     permutations: str = "known"
     accuracy_is: ClassVar[str] = "error above the proven lower bound, over the norm of the target"
+
+    # What the constructor takes, for type checkers; the fields are what becomes of it.
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, target: Any, architecture: Patterns, permutations: str = "known"
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         target = accept_target(self.target)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from sparseopt.butterfly.architecture import Architecture
+from sparseopt.butterfly.architecture import Architecture, Patterns
 from sparseopt.butterfly.linear import LinearMatrix
 from sparseopt.butterfly.pattern import KroneckerPattern
 from sparseopt.butterfly.splitting import merge_all, permute
@@ -86,6 +87,13 @@ class KroneckerProduct(LinearMatrix):
     factors: tuple[Any, ...]
     architecture: Architecture
     compiled: bool = False
+
+    # What the constructor takes, for type checkers; the fields are what becomes of it.
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, factors: Iterable[ArrayLike], architecture: Patterns, compiled: bool = False
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         if not isinstance(self.architecture, Architecture):

@@ -29,6 +29,7 @@ from sparseopt.choosing.manifest import (
 )
 from sparseopt.interface.errors import ProblemError, UnknownNameError
 from sparseopt.interface.json_type import type_tag
+from sparseopt.interface.problem import Problem
 from sparseopt.interface.reader import Reader
 from sparseopt.interface.verdict import Unavailable
 from sparseopt.judging import serialization
@@ -343,7 +344,9 @@ def plugins() -> tuple[Plugin, ...]:
     return registry().plugins
 
 
-def solvers(problem: Any = None) -> tuple[SolverEntry, ...]:
+def solvers(
+    problem: Problem[Any, Any] | type[Problem[Any, Any]] | None = None,
+) -> tuple[SolverEntry, ...]:
     """Return the entries of all solvers, or of those for `problem` (an instance or a class)."""
     if problem is None:
         return tuple(item.entry for item in registry().solvers)

@@ -172,7 +172,7 @@ def _shares(network: Network, arithmetic: Floats | Wides) -> list[tuple[str, np.
 
 @json_type
 @dataclass(frozen=True, eq=False)
-class PathCost(Problem):
+class PathCost(Problem[PathCosts, "PathCostCertificate"]):
     """The path cost of every weight of dense and convolutional layers and of neurons.
 
     Parameters
