@@ -50,6 +50,13 @@ product = so.KroneckerProduct([[[[[1.0]]]]], [(1, 1, 1, 1)])
 permuted = so.PermutedKroneckerProduct(product, [0], range(1))
 
 
+def norm(problem: so.ButterflyFactorization) -> float:
+    return problem.norm
+
+
+norm(so.ButterflyFactorization(np.eye(2), so.Architecture([(1, 2, 2, 1)])))
+
+
 def after_construction() -> tuple[tuple[np.ndarray, ...], np.ndarray, np.ndarray]:
     problem = so.SparseRegression(target, signal, so.L1(1))
     return so.Closedness([I, J]).supports, permuted.rows, problem.target
@@ -61,6 +68,10 @@ REVEALED = {
     "so.solve(so.NearestClosedSupport([I, J])).answer": "ClosedSupport",
     "so.solve(so.NearestClosedSupport([I, J])).certificate": "ClosedSupportCertificate",
     "so.solve(so.FixedSupportFactorization(np.eye(2), [I, J])).answer": "SupportedFactors",
+    "so.solve(so.ButterflyFactorization(np.eye(4), [(1, 4, 4, 1)])).answer": "KroneckerProduct",
+    "so.solve(so.ButterflyFactorization(I, [(1, 2, 2, 1)], 'unknown')).answer": (
+        "PermutedKroneckerProduct"
+    ),
     "so.solve(so.SparseRegression(np.eye(2), [1, 2], so.L1(1))).answer": "Coefficients",
     "so.solve(so.PathNorm(so.load_network('a.onnx'))).answer": "PathNormValue",
     "so.rescale(so.load_network('a.onnx'), [2.0])": "Network",
