@@ -9,7 +9,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from sparseopt.choosing import discovery as _discovery
+from sparseopt.choosing.offers import tool as _tool
 from sparseopt.choosing.wiring import fill_seams as _fill_seams
 
 
@@ -34,7 +34,7 @@ def __getattr__(name: str) -> Any:
     if home.startswith("sparseopt."):
         value = getattr(importlib.import_module(home), name)
     else:  # of a plugin, such as a torch layer: where its library is absent, it says the remedy
-        value = _discovery.tool(name)
+        value = _tool(name)
     globals()[name] = value
     return value
 

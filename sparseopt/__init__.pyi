@@ -15,17 +15,17 @@ from sparseopt.butterfly.permuted_certificate import (
 from sparseopt.butterfly.problem import ButterflyFactorization as ButterflyFactorization
 from sparseopt.butterfly.product import KroneckerProduct as KroneckerProduct
 from sparseopt.choosing.analysis import analyze as analyze
-from sparseopt.choosing.discovery import (
-    analyzers as analyzers,
-    plugins as plugins,
-    read as read,
-    solvers as solvers,
-)
 from sparseopt.choosing.manifest import (
     AnalyzerEntry as AnalyzerEntry,
     Manifest as Manifest,
     ReaderEntry as ReaderEntry,
     SolverEntry as SolverEntry,
+)
+from sparseopt.choosing.offers import (
+    analyzers as analyzers,
+    plugins as plugins,
+    read as read,
+    solvers as solvers,
 )
 from sparseopt.choosing.parallel import solve_all as solve_all
 from sparseopt.choosing.planning import plan as plan

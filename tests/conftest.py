@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib.util
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 import sparseopt as so
-from sparseopt.choosing import discovery as registry
+from sparseopt.choosing import availability, discovery as registry
 from sparseopt.choosing.discovery import Registry, Source
 
 
@@ -36,3 +37,18 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Registry]:
         return made
 
     return use
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Hide a library that is installed."""
+    find = importlib.util.find_spec
+
+    def hide(library: str) -> None:
+        monkeypatch.setattr(
+            importlib.util, "find_spec", lambda name: None if name == library else find(name)
+        )
+        availability.is_installed.cache_clear()
+
+    yield hide
+    availability.is_installed.cache_clear()

@@ -7,7 +7,8 @@ import pytest
 from banks import BANKS
 
 import sparseopt as so
-from sparseopt.choosing.discovery import Registered, registry
+from sparseopt.choosing.availability import Registered
+from sparseopt.choosing.discovery import registry
 from sparseopt.testing.analyzers import check_analyzer
 from sparseopt.testing.solvers import Provable, check_solver
 

@@ -6,8 +6,10 @@ import importlib.metadata
 import tomllib
 from pathlib import Path
 
+import pytest
+
 import sparseopt as so
-from sparseopt.choosing.discovery import GROUP
+from sparseopt.choosing.discovery import GROUP, registry
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -44,3 +46,25 @@ def test_plugins_never_import_each_other_and_the_core_imports_none() -> None:
             words = line.split()
             if words[:1] in (["from"], ["import"]) and words[1].startswith("sparseopt_"):
                 assert words[1].split(".")[0] == own, f"{path}: {line}"
+
+
+@pytest.mark.parametrize(
+    ("former", "now"),
+    [
+        ("convex", {"inverse"}),
+        ("kronecker", {"butterfly"}),
+        ("pathlifting", {"onnx", "pathnorm", "torch"}),
+    ],
+)
+def test_former_names_of_plugins_hold(
+    former: str, now: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert set(registry().current_names([former])) == now
+    extras = PROJECT["project"]["optional-dependencies"]
+    (extra,) = extras[former]
+    assert set(extra.removeprefix("sparseopt[").removesuffix("]").split(",")) == now
+    monkeypatch.setenv("SPARSEOPT_BLOCK", former)
+    problem = so.SparseRegression([[1.0]], [1.0], so.L1(0.5))
+    refused = "block list" in str(so.plan(problem))
+    assert refused == (former == "convex")
+    assert so.plan(problem, prefer=[former]) is not None

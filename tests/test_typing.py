@@ -1,4 +1,4 @@
-"""Type checkers see what users are promised: README and examples pass ``mypy --strict``.
+"""Type checkers see what users are promised: pages and examples pass ``mypy --strict``.
 
 Only errors in the checked file count, as for a user who has installed the library.
 """
@@ -13,7 +13,12 @@ import pytest
 from mypy import api
 
 ROOT = Path(__file__).parent.parent
-SNIPPETS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+PAGES = [ROOT / "README.md", ROOT / "docs" / "plugins.md"]
+SNIPPETS = [
+    block
+    for page in PAGES
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 TEMPLATE = ROOT / "examples" / "plugin_template" / "src"
 
@@ -26,7 +31,7 @@ untyped_calls_exclude = torch
 [mypy-scipy.*,sklearn.*]
 ignore_missing_imports = True
 """
-# Most of the time goes into torch, which the README's snippets do not use.
+# Most of the time goes into torch, which the snippets of the pages do not use.
 WITHOUT_TORCH = """
 [mypy-torch.*]
 follow_imports = skip
@@ -109,7 +114,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[int, str]]:
     start = (
         "import numpy as np\nimport sparseopt as so\nI, J = [[1, 0], [1, 1]], [[1, 1], [0, 1]]\n"
     )
-    texts = {f"readme_{i}.py": text for i, text in enumerate(SNIPPETS)}
+    texts = {f"page_{i}.py": text for i, text in enumerate(SNIPPETS)}
     texts["lists.py"] = LISTS
     texts["revealed.py"] = start + "".join(f"reveal_type({line})\n" for line in REVEALED)
     texts["wrong.py"] = start + "".join(f"{line}\n" for line in WRONG)
@@ -118,7 +123,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[int, str]]:
     return checked([folder / name for name in texts], folder, CONFIG + WITHOUT_TORCH)
 
 
-@pytest.mark.parametrize("name", [*(f"readme_{i}.py" for i in range(len(SNIPPETS))), "lists.py"])
+@pytest.mark.parametrize("name", [*(f"page_{i}.py" for i in range(len(SNIPPETS))), "lists.py"])
 def test_snippets_pass(said: dict[str, dict[int, str]], name: str) -> None:
     assert said.get(name, {}) == {}
 

@@ -31,8 +31,8 @@ from sparseopt.butterfly.target import CHUNK
 
 BOUNDS = ("auto", "always", "never")
 ORDERS = ("left_to_right", "balanced")
-# Up to this much work (about 10 ms) the bounds are stated without being asked for.
-_CHEAP_WORK = 1e7
+# Up to this much work (about a millisecond) bounds are claimed without being asked for.
+_CHEAP_WORK = 3e5
 
 
 @dataclass(frozen=True)
@@ -201,13 +201,17 @@ def factorize(
 
 
 def _wants_bounds(found: so.ButterflyCertificate, bounds: str, context: so.Context) -> bool:
-    """Whether to claim bounds: if asked for, cheap, or needed for the accuracy asked for."""
+    """Whether to claim bounds: if asked for, or needed for the accuracy asked for, or cheap.
+
+    An error that may be all rounding needs none: no product can be proved to be nearer.
+    """
     if bounds != "auto":
         return bounds == "always"
     problem = found.problem
     if context.tolerance is not None and not found.probes:
         return found.relative_error > context.tolerance
-    return problem.kind == "array" and split_work(problem.architecture.reduced()) <= _CHEAP_WORK
+    cheap = split_work(problem.architecture.reduced()) <= _CHEAP_WORK
+    return problem.kind == "array" and cheap and (bool(found.probes) or found.error_interval[0] > 0)
 
 
 def require_options(bounds: str, probes: int, order: str = ORDERS[0]) -> None:

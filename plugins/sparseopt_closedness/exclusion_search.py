@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from sparseopt.choosing.availability import is_installed
 from sparseopt.closedness.proofs.exclusion import Exclusion, Matrix, has_constant_determinant, rank
 from sparseopt.closedness.proofs.observed import Masked
 
@@ -305,12 +306,10 @@ class ExclusionSearch:
         self, zero: set[Variable], nonzero: set[Variable], values: dict[Variable, Fraction]
     ) -> Any:
         """Return a combination of the equations that is 1, where every variable is decided."""
-        if not self.steps:
+        if not self.steps or not is_installed("sympy"):
             raise _GaveUp
-        try:
-            from sparseopt_closedness.identities import identity_of
-        except ImportError:  # sympy is optional: without it this stage is left out
-            raise _GaveUp from None
+        from sparseopt_closedness.identities import identity_of
+
         rules = Exclusion(self.state.left, self.state.right, self.matrix, self.state.observed)
         rules.zero, rules.nonzero, rules.values = zero, nonzero, values
         leaf = identity_of(rules, self.steps, self.tick)

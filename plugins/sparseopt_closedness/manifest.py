@@ -9,6 +9,11 @@ from sparseopt.choosing.manifest import (
 )
 from sparseopt.interface.verdict import Guarantee
 
+_IDENTITIES = {
+    "sympy": "proofs by polynomial identities are left out; remedy: pip install "
+    "'sparseopt[closedness]'"
+}
+
 MANIFEST = Manifest(
     name="closedness",
     api=1,
@@ -49,6 +54,7 @@ MANIFEST = Manifest(
             guarantee=Guarantee.EXACT,
             summary="reductions, then windows, sub-supports and curves on what is left",
             citations=("arXiv:2306.02666",),
+            helped_by=_IDENTITIES,
             structure={"factors": (2,)},
         ),
         SolverEntry(
@@ -60,6 +66,7 @@ MANIFEST = Manifest(
             citations=("arXiv:2306.02666",),
             requires=("z3",),
             remedy="pip install 'sparseopt[smt]'",
+            helped_by=_IDENTITIES,
             structure={"factors": (2,)},
         ),
         SolverEntry(

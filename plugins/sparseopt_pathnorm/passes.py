@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 
@@ -85,11 +84,8 @@ class _Logarithms:
         if self.q == 0:
             return np.where(array != 0, 0.0, -np.inf)
         with np.errstate(divide="ignore"):
-            if array.dtype == object:
-                pairs = [split(abs(Fraction(v))) for v in array.ravel().tolist()]
-                logs = np.array([np.log2(m) + e for m, e in pairs]).reshape(array.shape)
-            else:
-                logs = np.log2(np.abs(array), dtype=np.float64)
+            mantissa, exponent = split(np.abs(array))
+            logs = np.log2(mantissa) + exponent
         return logs if self.q == math.inf else logs * self.q
 
     def _visit(self, node: Node, values: list[runs.Runs]) -> runs.Runs:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from fractions import Fraction
-
 import numpy as np
 
 from sparseopt.pathnorm.powers import split
@@ -15,7 +12,6 @@ def as_floats(array: np.ndarray) -> tuple[np.ndarray, int]:
 
     What is smaller than the largest by more than the range of float64 becomes 0.
     """
-    pairs = [split(abs(Fraction(value))) for value in array.ravel().tolist()]
-    common = max((e for m, e in pairs if m), default=0)
-    values = [math.ldexp(m, max(e - common, -4000)) for m, e in pairs]
-    return np.array(values).reshape(array.shape), common
+    m, e = split(np.abs(array))
+    common = int(e[m > 0].max(initial=-(1 << 60))) if m.any() else 0
+    return np.ldexp(m, np.maximum(e - common, -4000)), common

@@ -7,7 +7,9 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sparseopt.choosing.discovery import Registered, read, registry
+from sparseopt.choosing.availability import Registered
+from sparseopt.choosing.discovery import registry
+from sparseopt.choosing.offers import read
 from sparseopt.choosing.planning import build, option_names
 from sparseopt.choosing.preference import effective
 from sparseopt.interface.context import Context, Progress

@@ -1,4 +1,4 @@
-"""Discovery of plugins, isolated from their faults, and the availability of what they offer.
+"""Discovery of plugins, isolated from their faults.
 
 Discovery collects and never raises: a plugin that is broken, exits, clashes or speaks another
 interface version is kept as a record with the reason, for ``sparseopt doctor``.
@@ -6,17 +6,14 @@ interface version is kept as a record with the reason, for ``sparseopt doctor``.
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
-import importlib.util
-import os
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass
 from typing import Any
 
+from sparseopt.choosing.availability import Plugin, Registered, one_line
 from sparseopt.choosing.manifest import (
     API_VERSION,
     OLDEST_API_VERSION,
@@ -27,15 +24,11 @@ from sparseopt.choosing.manifest import (
     SolverEntry,
     ToolEntry,
 )
-from sparseopt.interface.errors import ProblemError, UnknownNameError
+from sparseopt.interface.errors import UnknownNameError
 from sparseopt.interface.json_type import type_tag
-from sparseopt.interface.problem import Problem
-from sparseopt.interface.reader import Reader
-from sparseopt.interface.verdict import Unavailable
 from sparseopt.judging import serialization
 
 GROUP = "sparseopt.plugins"
-FIRST_PARTY = "sparseopt"
 
 Entry = SolverEntry | AnalyzerEntry | ReaderEntry | ToolEntry | OutsiderEntry
 
@@ -49,118 +42,8 @@ class Source:
     load: Callable[[], Any]
 
 
-@dataclass(frozen=True)
-class Plugin:
-    """A discovered plugin: its manifest, or the fault that disables it.
-
-    Attributes
-    ----------
-    name, distribution : str
-        Plugin name and the distribution that installed it.
-    manifest : Manifest or None
-        None when it could not be loaded.
-    fault, remedy, traceback : str
-        Empty when the plugin works.
-    """
-
-    name: str
-    distribution: str
-    manifest: Manifest | None
-    fault: str = ""
-    remedy: str = ""
-    traceback: str = ""
-
-    @property
-    def first_party(self) -> bool:
-        """Whether it ships with sparseopt itself."""
-        return self.distribution == FIRST_PARTY
-
-    @property
-    def ok(self) -> bool:
-        """Whether its entries are in use."""
-        return self.manifest is not None and not self.fault
-
-
-@dataclass(frozen=True)
-class Registered:
-    """One entry of a working plugin, with its class imported at first use."""
-
-    entry: Any
-    plugin: Plugin
-    _cache: dict[str, Any] = field(default_factory=dict, repr=False)
-
-    @property
-    def name(self) -> str:
-        """The entry's name."""
-        return str(self.entry.name)
-
-    def availability(self) -> Unavailable | None:
-        """Return None if it can run here, else why not: four stages, the result is kept."""
-        if "availability" not in self._cache:
-            self._cache["availability"] = self._find_availability()
-        return self._cache["availability"]  # type: ignore[no-any-return]
-
-    def _find_availability(self) -> Unavailable | None:
-        for module in self.entry.requires:
-            if not _is_installed(module):
-                return Unavailable(f"{module} is not installed", self.entry.remedy)
-        try:
-            self._cache["class"] = _import_path(self.entry.path)
-        except (Exception, SystemExit) as error:
-            self._cache["traceback"] = traceback.format_exc()
-            return Unavailable(
-                f"importing {self.entry.path} fails: {_one_line(error)}",
-                self.entry.remedy
-                or "run `sparseopt doctor` and report this to the plugin's author",
-            )
-        probe = getattr(self.entry, "device_probe", None)
-        if probe is None:
-            return None
-        try:
-            verdict = _import_path(probe)()
-        except (Exception, SystemExit) as error:
-            return Unavailable(
-                f"looking for its device fails: {_one_line(error)}",
-                "run `sparseopt doctor` and check the device's driver",
-            )
-        if verdict is None or isinstance(verdict, Unavailable):
-            return verdict
-        return Unavailable(
-            f"the device probe {probe} returned {verdict!r}", "report this to the plugin's author"
-        )
-
-    @property
-    def traceback(self) -> str:
-        """Traceback of a failed import, empty otherwise."""
-        return str(self._cache.get("traceback", ""))
-
-    @property
-    def cls(self) -> Any:
-        """The class; only valid when `availability` is None."""
-        self.availability()
-        return self._cache["class"]
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-@cache
-def _is_installed(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
-
-
 def _top_level(path: str) -> str:
     return path.partition(":")[0].partition(".")[0]
-
-
-def _import_path(path: str) -> Any:
-    module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)
 
 
 def _entry_point_sources() -> list[Source]:
@@ -181,7 +64,7 @@ def _load(source: Source) -> Plugin:
             source.name,
             source.distribution,
             None,
-            fault=f"its manifest cannot be imported: {_one_line(error)}",
+            fault=f"its manifest cannot be imported: {one_line(error)}",
             remedy=f"update or uninstall {source.distribution}",
             traceback=traceback.format_exc(),
         )
@@ -330,121 +213,3 @@ def import_json_type(tag: str) -> None:
 def _plugins_of(package: str) -> list[Plugin]:
     points = importlib.metadata.entry_points(group=GROUP)
     return [_load(_source(point)) for point in points if _top_level(point.value) == package]
-
-
-def plugins() -> tuple[Plugin, ...]:
-    """Return every discovered plugin, the disabled ones with their fault and remedy.
-
-    Examples
-    --------
-    >>> import sparseopt as so
-    >>> sorted(p.name for p in so.plugins() if p.first_party)
-    ['butterfly', 'closedness', 'inverse', 'onnx', 'pathnorm', 'torch']
-    """
-    return registry().plugins
-
-
-def solvers(
-    problem: Problem[Any, Any] | type[Problem[Any, Any]] | None = None,
-) -> tuple[SolverEntry, ...]:
-    """Return the entries of all solvers, or of those for `problem` (an instance or a class)."""
-    if problem is None:
-        return tuple(item.entry for item in registry().solvers)
-    cls = problem if isinstance(problem, type) else type(problem)
-    return tuple(item.entry for item in registry().solvers_for(cls))
-
-
-def analyzers() -> tuple[AnalyzerEntry, ...]:
-    """Return the entries of all analyzers."""
-    return tuple(item.entry for item in registry().analyzers)
-
-
-def registered_tool(name: str) -> Registered:
-    """Return the entry of a tool; AttributeError if no plugin of sparseopt's own offers it."""
-    found = next((item for item in registry().tools if item.name == name), None)
-    if found is None:
-        raise AttributeError(f"module 'sparseopt' has no attribute {name!r}")
-    return found
-
-
-def tool(name: str) -> Any:
-    """Return the class or function that a plugin shipped with sparseopt offers by this name.
-
-    Raises
-    ------
-    AttributeError
-        If there is none.
-    ImportError
-        If it cannot be used here, with the reason and the remedy.
-    """
-    found = registered_tool(name)
-    missing = found.availability()
-    if missing is not None:
-        raise ImportError(
-            f"sparseopt.{name} cannot be used: {missing.reason}; remedy: {missing.remedy}"
-        )
-    return found.cls
-
-
-def outsider(name: str) -> Callable[[str], bool]:
-    """Return the function that asks an outside program, for ``verify(..., allow=)``.
-
-    Raises
-    ------
-    ProblemError
-        If no such program is known, or it is not installed here, with the remedy.
-    """
-    known = {item.name: item for item in registry().outsiders}
-    if name not in known:
-        raise UnknownNameError("outside program", name, known)
-    missing = known[name].availability()
-    if missing is not None:
-        raise ProblemError(
-            f"{name} cannot be asked here: {missing.reason}; remedy: {missing.remedy}"
-        )
-    return known[name].cls  # type: ignore[no-any-return]
-
-
-def _matches(entry: ReaderEntry, source: Any) -> bool:
-    if isinstance(source, str | os.PathLike):
-        return os.fspath(source).lower().endswith(entry.suffixes) if entry.suffixes else False
-    names = {f"{cls.__module__}:{cls.__qualname__}" for cls in type(source).__mro__}
-    return not names.isdisjoint(entry.types)
-
-
-def read(source: Any, *, produces: str | None = None, example: Any = None) -> Any:
-    """Return the subject that `source` (a path or a foreign object) describes.
-
-    The first available reader whose suffixes or types match reads it. `produces`, a
-    ``"package:Class"`` tag, narrows the choice.
-    """
-    return reader_of(source, produces).read(source, example)
-
-
-def reader_of(source: Any, produces: str | None = None) -> Reader:
-    """Return the reader that `read` takes for `source`."""
-    if isinstance(source, str | os.PathLike) and not os.path.isfile(source):
-        what = "is no regular file" if os.path.exists(source) else "does not exist"
-        raise ProblemError(f"the file {os.fspath(source)!r} {what}; give the path of a file")
-    readers = [r for r in registry().readers if produces in (None, r.entry.produces)]
-    matching = [r for r in readers if _matches(r.entry, source)]
-    refusals = []
-    for item in matching:
-        missing = item.availability()
-        if missing is None:
-            return item.cls()  # type: ignore[no-any-return]
-        refusals.append(f"{item.name}: {missing.reason}; remedy: {missing.remedy}")
-    if refusals:
-        raise ProblemError(f"nothing here can read {_name(source)}: " + "; ".join(refusals))
-    suffixes = sorted({s for r in readers for s in r.entry.suffixes})
-    types = sorted({t.partition(":")[2] for r in readers for t in r.entry.types})
-    raise ProblemError(
-        f"no plugin reads {_name(source)}; files that can be read end in "
-        f"{', '.join(suffixes) or '(none)'}, objects are {', '.join(types) or '(none)'}"
-    )
-
-
-def _name(source: Any) -> str:
-    if isinstance(source, str | os.PathLike):
-        return repr(os.fspath(source))
-    return f"an object of type {type(source).__module__}.{type(source).__qualname__}"

@@ -41,6 +41,9 @@ class SolverEntry:
         Top-level modules that must be importable.
     remedy : str
         What to do if one of them is missing, for example ``"pip install 'sparseopt[inverse]'"``.
+    helped_by : mapping
+        Top-level modules that it uses where they are there, each with what is left out without
+        it and the remedy. Plans, verdicts and `sparseopt doctor` say so.
     structure : mapping
         For each key of `Problem.structure`, the values that the solver can take.
     device_probe : str or None
@@ -58,6 +61,7 @@ class SolverEntry:
     citations: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     remedy: str = ""
+    helped_by: Mapping[str, str] = field(default_factory=dict)
     structure: Mapping[str, tuple[str | int | bool, ...]] = field(default_factory=dict)
     device_probe: str | None = None
     priority: int = 0

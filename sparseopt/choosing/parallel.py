@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
+from sparseopt.choosing.availability import is_installed
 from sparseopt.choosing.solving import solve
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.problem import Answer, Problem, Proof
@@ -44,12 +45,12 @@ def map_items(function: Callable[[T], R], items: Iterable[T], jobs: int = 1) -> 
         )
     if jobs == 1:
         return map(function, items)
-    try:
-        import joblib
-    except ImportError as error:
+    if not is_installed("joblib"):
         raise ProblemError(
             "more than one job needs joblib: pip install 'sparseopt[parallel]', or take jobs=1"
-        ) from error
+        )
+    import joblib
+
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator")
     return parallel(joblib.delayed(function)(item) for item in items)  # type: ignore[no-any-return]
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sparseopt.choosing.discovery import Registered, Registry, registry
+from sparseopt.choosing.availability import Registered
+from sparseopt.choosing.discovery import Registry, registry
 from sparseopt.choosing.preference import Preferences, effective
 from sparseopt.interface.errors import ProblemError, UnknownNameError
 from sparseopt.interface.plan import Candidate, Plan
@@ -114,7 +115,9 @@ def _prepare_one(
     verdict = _ask(solver, problem)
     if isinstance(verdict, Refused):
         return refused(verdict)
-    candidate = Candidate(item.name, item.plugin.name, item.entry.guarantee, verdict)
+    candidate = Candidate(
+        item.name, item.plugin.name, item.entry.guarantee, verdict, left_out=item.left_out
+    )
     return Prepared(candidate, solver, _rank(item, verdict.cost, chosen))
 
 

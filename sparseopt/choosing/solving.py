@@ -177,12 +177,17 @@ def solve(
         )
     timed_out = context.remaining() <= 0
     status = Status.TIME_LIMIT if timed_out else Status.UNDECIDED
-    tried = [f"{c.name}: {c.outcome or c.verdict}" for c in candidates]
+    tried = [_tried(candidate) for candidate in candidates]
     unknown = problem.undecided(tried)
     if unknown is None:
         raise SolveError(f"no answer to {problem.describe()}: {status}", done)
     none = cast(Proof, None)
     return Solution(problem, unknown, none, status, "", time.perf_counter() - start, done, asked)
+
+
+def _tried(candidate: Candidate) -> str:
+    without = f" ({candidate.left_out})" if candidate.left_out else ""
+    return f"{candidate.name}: {candidate.outcome or candidate.verdict}{without}"
 
 
 def _raise_refused(problem: Problem, prepared: list[Prepared]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sparseopt.choosing import discovery
+from sparseopt.choosing import discovery, offers
 from sparseopt.interface import seams
 
 
@@ -16,10 +16,10 @@ def _render_page(report: Any) -> str:
 
 
 def _multiplication(factors: Sequence[Any], architecture: Any, compiled: bool) -> Any:
-    multiply = discovery.tool("Multiplication")
+    multiply = offers.tool("Multiplication")
     if not compiled:
         return multiply(factors, architecture)
-    fused = discovery.registered_tool("FusedChain")
+    fused = offers.registered_tool("FusedChain")
     missing = fused.availability()
     if missing is not None:
         return multiply(factors, architecture, note=f"compiled kernels are {missing}")
@@ -29,6 +29,6 @@ def _multiplication(factors: Sequence[Any], architecture: Any, compiled: bool) -
 def fill_seams() -> None:
     """Say what imports classes of plugins, asks outsiders, renders pages and multiplies."""
     seams.import_json_type.fill(discovery.import_json_type)
-    seams.find_outsider.fill(discovery.outsider)
+    seams.find_outsider.fill(offers.outsider)
     seams.render_page.fill(_render_page)
     seams.multiplication.fill(_multiplication)

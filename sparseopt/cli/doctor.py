@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from sparseopt.choosing.discovery import Plugin, Registered, registry
+from sparseopt.choosing.availability import Plugin, Registered
+from sparseopt.choosing.discovery import registry
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import out, say, say_json
 
@@ -69,7 +70,7 @@ def _state(item: Registered) -> tuple[str, str]:
             importlib.import_module(module)
         except (Exception, SystemExit) as error:
             return f"importing {module} fails: {type(error).__name__}: {error}", item.entry.remedy
-    return "ok", ""
+    return ("ok, " + item.left_out) if item.left_out else "ok", ""
 
 
 def _entries() -> list[dict[str, Any]]:
@@ -100,7 +101,7 @@ def _entries() -> list[dict[str, Any]]:
 
 
 def _line(head: str, row: dict[str, Any], verbose: bool) -> None:
-    good = row["state"] == "ok" or row["state"][:1].isdigit()
+    good = row["state"].startswith("ok") or row["state"][:1].isdigit()
     remedy = f" (remedy: {row['remedy']})" if row["remedy"] else ""
     colour = "green" if good else "yellow"
     out().print(f"  {escape(head)}: [{colour}]{escape(row['state'] + remedy)}[/]")

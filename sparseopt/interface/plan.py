@@ -25,6 +25,8 @@ class Candidate:
         What the selection says.
     outcome : str
         What happened when it ran; empty if it did not.
+    left_out : str
+        What it goes without here, for want of a library; empty if nothing.
     """
 
     name: str
@@ -32,10 +34,12 @@ class Candidate:
     guarantee: Guarantee | None
     verdict: Verdict
     outcome: str = ""
+    left_out: str = ""
 
     def __str__(self) -> str:
         promise = self.guarantee.value if self.guarantee else "no declared guarantee"
         line = f"{self.name} ({self.plugin}, {promise}): {self.verdict}"
+        line += f" ({self.left_out})" if self.left_out else ""
         return f"{line} -> {self.outcome}" if self.outcome else line
 
 

@@ -14,7 +14,8 @@ from sparseopt.networks.network import Network
 from sparseopt.networks.operator import Add, Operator
 from sparseopt.networks.parameters import Shape
 from sparseopt.pathnorm import edges, plain
-from sparseopt.pathnorm.edges import Arithmetic
+from sparseopt.pathnorm.arithmetic import Arithmetic, of_largest
+from sparseopt.pathnorm.biases import Offsets
 
 EDGES = 250_000
 """Edges up to which the judge computes exact values."""
@@ -35,9 +36,7 @@ def has_exact_powers(q: float) -> bool:
     return q == math.inf or (float(q).is_integer() and 0 <= q <= 64)
 
 
-def power_sums(
-    network: Network, q: float, offsets: plain.Offsets, work: float = LONG
-) -> list[Fraction]:
+def power_sums(network: Network, q: float, offsets: Offsets, work: float = LONG) -> list[Fraction]:
     """Return ``||Phi^(->j)||_q^q`` per output, in exact arithmetic; floats are rationals.
 
     Parameters
@@ -58,14 +57,9 @@ def power_sums(
     return arithmetic.fractions(plain.forward(network, arithmetic, offsets))
 
 
-def _largest_products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    terms = (a[..., :, i, None] * b[..., None, i, :] for i in range(a.shape[-1]))
-    return reduce(np.maximum, terms)
-
-
 _ZERO = np.array(0, dtype=object)
 SUMS = Arithmetic(np.add, np.multiply, np.matmul, _ZERO)
-LARGEST = Arithmetic(np.maximum, np.multiply, _largest_products, _ZERO)
+LARGEST = of_largest(np.maximum, np.multiply, _ZERO)
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,10 +19,9 @@ from sparseopt.judging.rounding import FUNCTION, UNIT, float_above, shown_above
 from sparseopt.networks.network import Network
 from sparseopt.pathnorm import exact, plain
 from sparseopt.pathnorm.fields import as_float
-from sparseopt.pathnorm.floats import Floats
 from sparseopt.pathnorm.path_table import bounded_table, has_table
 from sparseopt.pathnorm.powers import Powers
-from sparseopt.pathnorm.wides import Wides
+from sparseopt.pathnorm.rounded import RoundedSums
 
 SLACK = 2.0**-20
 """How far, relatively, a stated bound may be above the one that its method gives."""
@@ -301,7 +300,7 @@ def _columns(network: Network) -> Powers:
     return plain.in_floats(1, lambda a: a.powers(plain.backward(network, a, a.of(ones))))
 
 
-def _spectral(network: Network, a: Floats | Wides, weights: np.ndarray) -> Powers:
+def _spectral(network: Network, a: RoundedSums, weights: np.ndarray) -> Powers:
     first = plain.forward(network, a, {}, first=a.of(weights[None]))
     back = a.powers(plain.backward(network, a, first))
     mantissa, exponent = np.frexp(weights)

@@ -23,11 +23,11 @@ from sparseopt.judging.rounding import below
 from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Neuron
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
-from sparseopt.pathnorm import edges, plain
+from sparseopt.pathnorm import contractions, plain
+from sparseopt.pathnorm.biases import biases
 from sparseopt.pathnorm.fields import as_float
-from sparseopt.pathnorm.floats import Floats
 from sparseopt.pathnorm.powers import Powers
-from sparseopt.pathnorm.wides import Wides
+from sparseopt.pathnorm.rounded import RoundedSums
 
 TOLERANCE = 1e-9
 """Relative error of a share that an answer promises unless it says otherwise."""
@@ -142,7 +142,7 @@ class PathCostCertificate(Certificate):
             )
 
 
-def _shares(network: Network, arithmetic: Floats | Wides) -> list[tuple[str, np.ndarray, float]]:
+def _shares(network: Network, arithmetic: RoundedSums) -> list[tuple[str, np.ndarray, float]]:
     """Return, for each weight tensor, its shares and their relative error."""
     names = {node: name for name, node in weight_names(network).items()}
     entering: dict[str, list[Any]] = {}
@@ -151,7 +151,7 @@ def _shares(network: Network, arithmetic: Floats | Wides) -> list[tuple[str, np.
         if node.name in names:
             entering[node.name] = values
 
-    end = plain.forward(network, arithmetic, plain.biases(network), seen=arrived)
+    end = plain.forward(network, arithmetic, biases(network), seen=arrived)
     total = arithmetic.powers(end).norm(1)
     if not total.mantissa:  # no path carries anything
         total = Powers.of(np.ones(()), 0, total.error)
@@ -163,7 +163,7 @@ def _shares(network: Network, arithmetic: Floats | Wides) -> list[tuple[str, np.
         op: Any = node.op
         part: Any = arithmetic.gradient(op, entering.pop(node.name), value)
         shares, error = arithmetic.shares(part, total)
-        result.append((names[node.name], edges.unkernel(op, shares), error))
+        result.append((names[node.name], contractions.unkernel(op, shares), error))
 
     last = arithmetic.of(np.ones((1, *network.output_shape)))
     plain.backward(network, arithmetic, last, seen=came_back, as_far_as_layers=True)

@@ -19,7 +19,7 @@ from sparseopt.judging.rounding import UNIT, float_above, shown_above
 from sparseopt.judging.serialization import same_content
 from sparseopt.networks.network import Network
 from sparseopt.networks.operator import Operator, unchecked
-from sparseopt.pathnorm import differences, exact
+from sparseopt.pathnorm import differences, exact, path_pairs
 from sparseopt.pathnorm.fields import as_float, as_rational
 from sparseopt.pathnorm.powers import Powers
 
@@ -137,7 +137,7 @@ class PathDistanceCertificate(Certificate):
         kind = "upper bound" if self.method == "two_pass" else "exact"
         steps.require(answer.kind == kind, f"the answer's kind is {kind!r}, which its method gives")
         if self.method == "enumeration":
-            self._check_exactly(steps, differences.enumerated_distance)
+            self._check_exactly(steps, path_pairs.enumerated_distance)
             return
         steps.require(self.method in METHODS, f"the method is one of {', '.join(METHODS)}")
         ready = problem.same_signs if self.method == "two_pass" else problem.dominates

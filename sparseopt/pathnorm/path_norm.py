@@ -18,6 +18,7 @@ from sparseopt.interface.problem import Problem
 from sparseopt.judging.rounding import UNIT, below, shown_above
 from sparseopt.networks.network import Network
 from sparseopt.pathnorm import exact, plain, residues
+from sparseopt.pathnorm.biases import Offsets, biases
 from sparseopt.pathnorm.fields import as_float, as_rational
 from sparseopt.pathnorm.powers import Powers
 
@@ -166,7 +167,7 @@ class PathNormCertificate(Certificate):
     def _powers(self, steps: Steps) -> Powers:
         """Return the powers per output, the exact ones of the answer once they are proved."""
         problem, claimed = self.problem, self.answer.exact_powers
-        offsets = plain.biases(problem.network, problem.affine)
+        offsets = biases(problem.network, problem.affine)
         if claimed is not None:
             steps.require(exact.has_exact_powers(problem.q), "q allows exact powers")
             prove = self._prove_counts if self._by_residues else self._prove_exact
@@ -184,7 +185,7 @@ class PathNormCertificate(Certificate):
         steps.note(f"computed again with a relative error of at most {shown_above(found.error)}")
         return found
 
-    def _prove_exact(self, steps: Steps, offsets: plain.Offsets, claimed: list[Fraction]) -> None:
+    def _prove_exact(self, steps: Steps, offsets: Offsets, claimed: list[Fraction]) -> None:
         problem = self.problem
         try:
             right = exact.power_sums(problem.network, problem.q, offsets)
@@ -193,7 +194,7 @@ class PathNormCertificate(Certificate):
             right, reason = [], str(error)
         steps.require(claimed == right, "the exact powers per output agree", reason)
 
-    def _prove_counts(self, steps: Steps, offsets: plain.Offsets, claimed: list[Fraction]) -> None:
+    def _prove_counts(self, steps: Steps, offsets: Offsets, claimed: list[Fraction]) -> None:
         network = self.problem.network
         whole = all(count.denominator == 1 for count in claimed)
         steps.require(whole, "the counts are whole numbers")
@@ -326,7 +327,7 @@ class PathNorm(Problem[PathNormValue, "PathNormCertificate"]):
 
     def evaluate(self, answer: PathNormValue) -> Mapping[str, float]:
         """Return how far the logarithm is from that of a float64 pass."""
-        offsets = plain.biases(self.network, self.affine)
+        offsets = biases(self.network, self.affine)
         right = self.answer_from(plain.power_sums(self.network, self.q, offsets)).log10
         return {"log10_error": 0.0 if right == answer.log10 else abs(answer.log10 - right)}
 

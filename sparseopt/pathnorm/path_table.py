@@ -19,9 +19,8 @@ import numpy as np
 from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.network import Network
 from sparseopt.pathnorm import plain
-from sparseopt.pathnorm.floats import Floats
 from sparseopt.pathnorm.powers import Powers
-from sparseopt.pathnorm.wides import Wides
+from sparseopt.pathnorm.rounded import RoundedSums
 
 # Size of the table times edges per output row: about a minute of work.
 _TABLE_WORK = 20_000_000_000
@@ -72,7 +71,7 @@ def bounded_table(network: Network) -> Powers:
         rows = np.eye(min(step, outputs - start), outputs, start)
         ends = rows.reshape(-1, *network.output_shape)
 
-        def run(arithmetic: Floats | Wides, ends: np.ndarray = ends) -> list[Powers]:
+        def run(arithmetic: RoundedSums, ends: np.ndarray = ends) -> list[Powers]:
             value = plain.backward(network, arithmetic, arithmetic.of(ends))
             return [arithmetic.powers(value, sample) for sample in range(len(ends))]
 

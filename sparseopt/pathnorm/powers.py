@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from sparseopt.judging.rounding import FUNCTION, UNIT
+from sparseopt.networks.parameters import exact
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +48,9 @@ class Powers:
     @staticmethod
     def of_fractions(values: list[Fraction]) -> Powers:
         """Return rationals, rounded to 53 bits."""
-        pairs = [split(value) for value in values]
-        mantissa = np.array([m for m, _ in pairs])
-        return Powers.of(mantissa, np.array([e for _, e in pairs], dtype=np.int64), 2 * UNIT)
+        numbers = np.empty(len(values), dtype=object)
+        numbers[:] = values
+        return Powers.of(*split(numbers), 2 * UNIT)
 
     def root(self, q: float) -> Powers:
         """Return the q-th roots."""
@@ -129,8 +130,20 @@ def _added(error: float, own: float) -> float:
     return error + own + error * own
 
 
-def split(value: Fraction) -> tuple[float, int]:
-    """Return (m, e) with ``m * 2**e`` equal to a rational up to rounding, however large it is."""
+def split(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (m, e) with an array equal to ``m * 2**e``, up to a rounding for exact numbers.
+
+    Exact numbers, of an object array, may be larger than any float.
+    """
+    raw = np.asarray(raw)  # np.abs makes a number of an array without axes
+    if raw.dtype != object:
+        return raw.astype(np.float64, copy=False), np.zeros(raw.shape, dtype=np.int64)
+    pairs = [_split(value) for value in exact(raw).ravel().tolist()]
+    exponents = np.array([e for _, e in pairs], dtype=np.int64)
+    return np.array([m for m, _ in pairs]).reshape(raw.shape), exponents.reshape(raw.shape)
+
+
+def _split(value: Fraction) -> tuple[float, int]:
     if value == 0:
         return 0.0, 0
     shift = value.numerator.bit_length() - value.denominator.bit_length()

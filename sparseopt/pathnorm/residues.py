@@ -20,7 +20,8 @@ from sparseopt.networks.network import Network
 from sparseopt.networks.operator import Add, Operator
 from sparseopt.networks.parameters import Shape
 from sparseopt.pathnorm import edges, plain
-from sparseopt.pathnorm.floats import SUMS, FloatWeights
+from sparseopt.pathnorm.biases import Offsets
+from sparseopt.pathnorm.floats import Floats, FloatWeights
 
 FAILURE = 1e-12
 """Probability that wrong counts are missed."""
@@ -68,23 +69,15 @@ def is_prime(n: int) -> bool:
     bases = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41)
     if n < 2 or any(n % p == 0 for p in bases):
         return n in bases
-    odd, twos = n - 1, 0
-    while odd % 2 == 0:
-        odd, twos = odd // 2, twos + 1
-    for base in bases:
-        x = pow(base, odd, n)
-        if x in (1, n - 1):
-            continue
-        for _ in range(twos - 1):
-            x = x * x % n
-            if x == n - 1:
-                break
-        else:
-            return False
-    return True
+    twos = ((n - 1) & (1 - n)).bit_length() - 1
+    odd = (n - 1) >> twos
+    return all(
+        pow(base, odd, n) == 1 or any(pow(base, odd << i, n) == n - 1 for i in range(twos))
+        for base in bases
+    )
 
 
-def residues(network: Network, offsets: plain.Offsets, primes: Sequence[int]) -> np.ndarray:
+def residues(network: Network, offsets: Offsets, primes: Sequence[int]) -> np.ndarray:
     """Return the number of paths without a zero modulo each prime, (primes, outputs)."""
     counted = plain.forward(network, Residues(primes), offsets)
     return np.asarray(counted.reshape(len(primes), -1).astype(np.int64))
@@ -112,7 +105,7 @@ class Residues:
         if isinstance(op, Add):
             return reduce(self.plus, values)
         weights = [FloatWeights(raw, 0) for raw in edges.tensors(op)]
-        return self._reduced(edges.forward(op, values, weights, output, SUMS))
+        return self._reduced(edges.forward(op, values, weights, output, Floats.SUMS))
 
     def plus(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Return the sum modulo each prime."""

@@ -15,8 +15,8 @@ from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Relu
 from sparseopt.pathnorm import plain
-from sparseopt.pathnorm.floats import Floats
-from sparseopt.pathnorm.wides import Wides
+from sparseopt.pathnorm.biases import biases
+from sparseopt.pathnorm.rounded import RoundedSums
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,10 +75,10 @@ def norms_along_depth(network: Network, q: float = 1, affine: str = "as_is") -> 
     """
     if affine not in ("as_is", "merged"):
         raise ProblemError(f"affine must be 'as_is' or 'merged', not {affine!r}")
-    offsets = plain.biases(network, affine)
+    offsets = biases(network, affine)
     sums: dict[str, tuple[float, float]] = {}
 
-    def run(arithmetic: Floats | Wides) -> None:
+    def run(arithmetic: RoundedSums) -> None:
         def seen(node: Node, values: Any, value: Any) -> None:
             here = arithmetic.powers(value)
             total = here.norm(math.inf if q == math.inf else 1)

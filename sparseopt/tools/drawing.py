@@ -18,6 +18,7 @@ import scipy.sparse
 from sparseopt.butterfly.architecture import Architecture
 from sparseopt.butterfly.pattern import KroneckerPattern
 from sparseopt.butterfly.product import KroneckerProduct
+from sparseopt.choosing.availability import is_installed
 from sparseopt.interface.errors import ProblemError
 
 BINS = 192
@@ -139,13 +140,13 @@ class _Figure:
     """A grid of panels with titles."""
 
     def __init__(self, titles: Sequence[str]) -> None:
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
+        if not is_installed("matplotlib"):
             raise ImportError(
                 "drawing needs matplotlib, which is not installed; "
                 "remedy: pip install 'sparseopt[plot]'"
-            ) from error
+            )
+        from matplotlib.figure import Figure
+
         across = min(len(titles), _MOST_IN_A_ROW)
         down = -(-len(titles) // across)
         self.canvas = Figure(figsize=(2.8 * across, 3.1 * down), layout="constrained")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,11 +65,11 @@ def test_report_travels_by_json_and_html(install: Install, tmp_path: Path) -> No
 
 
 def test_report_without_matplotlib_says_so(
-    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    install: Install, tmp_path: Path, without: Callable[[str], None]
 ) -> None:
     install(toy_analyzers(parity="Parity"))
     report = so.analyze(SquareRoot(49))
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    without("matplotlib")
     page = report.to_html(tmp_path / "report.html").read_text()
     assert "matplotlib is not installed" in page
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -42,8 +42,8 @@ def test_bad_numbers_of_jobs(jobs: object) -> None:
         map_items(abs, [1], jobs)  # type: ignore[arg-type]
 
 
-def test_without_joblib(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "joblib", None)
+def test_without_joblib(without: Callable[[str], None]) -> None:
+    without("joblib")
     with pytest.raises(so.ProblemError, match=r"sparseopt\[parallel\]"):
         so.solve_all(PROBLEMS, jobs=2)
 

@@ -12,8 +12,9 @@ from conftest import toy_entry, toy_source
 from toys import Search, SquareRoot
 
 import sparseopt as so
-from sparseopt.choosing.discovery import Registry, Source, tool
+from sparseopt.choosing.discovery import Registry, Source
 from sparseopt.choosing.manifest import ToolEntry
+from sparseopt.choosing.offers import tool
 
 Install = Callable[..., Registry]
 

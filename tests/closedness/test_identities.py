@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -51,6 +52,19 @@ def test_not_closed_by_an_identity(field: str) -> None:
     assert so.verify(again).ok
     assert again.certificate is not None
     assert "add up to 1" in again.certificate.explain()
+
+
+def test_without_sympy_plan_and_verdict_say_what_is_left_out(
+    without: Callable[[str], None],
+) -> None:
+    without("sympy")
+    problem = so.Closedness([LEFT, RIGHT])
+    words = "without sympy, proofs by polynomial identities are left out; remedy: pip install"
+    assert words in str(so.plan(problem))
+    solution = so.solve(problem, time_limit=3.0)
+    assert solution.answer.value == "unknown"
+    assert words in solution.answer.reason
+    assert words in str(solution.plan)
 
 
 def test_the_identity_by_computer_algebra() -> None:

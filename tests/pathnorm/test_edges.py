@@ -12,9 +12,10 @@ import sparseopt as so
 from sparseopt.networks.linear import Conv, Neuron
 from sparseopt.networks.network import chain
 from sparseopt.networks.operator import Add, Input, Operator
-from sparseopt.pathnorm import edges, plain
+from sparseopt.pathnorm import cells, contractions, edges, plain
+from sparseopt.pathnorm.biases import biases
 from sparseopt.pathnorm.exact import Exacts
-from sparseopt.pathnorm.floats import Floating, Floats
+from sparseopt.pathnorm.floats import Floats
 from sparseopt.pathnorm.powers import Powers
 from sparseopt.pathnorm.wides import Wides
 from tests.networks.test_operators import OPERATORS, network_of
@@ -26,7 +27,7 @@ systems = pytest.mark.parametrize("system", [Floats, Wides])
 
 def numbers(value: Any) -> np.ndarray:
     """Return the floats that a tensor of the judge stands for."""
-    if isinstance(value, Floating):
+    if value.array.dtype == np.float64:
         return np.ldexp(value.array, value.exponent)
     return np.ldexp(value.array["m"], np.maximum(value.array["e"], -3000))
 
@@ -61,8 +62,10 @@ def test_gradients(name: str, system: Any) -> None:
     a = system(1)
     found = numbers(a.gradient(op, [a.of(x) for x in inputs], a.of(y)))[0]
     right = np.abs(op.weight) * op.weight_adjoint(y, inputs)
-    np.testing.assert_allclose(edges.unkernel(op, found), right, rtol=1e-13)
-    np.testing.assert_array_equal(edges.unkernel(op, edges.kernel(op, op.weight)), op.weight)
+    np.testing.assert_allclose(contractions.unkernel(op, found), right, rtol=1e-13)
+    np.testing.assert_array_equal(
+        contractions.unkernel(op, contractions.kernel(op, op.weight)), op.weight
+    )
 
 
 @cases
@@ -92,7 +95,7 @@ def test_exact_values(name: str) -> None:
             start = 1 if kind == "input" else abs(bias or 0) ** q * int(bool(bias))
             sums.append(start + sum(sums[u] * abs(w) ** q * int(bool(w)) for u, w in before))
         arithmetic = Exacts(q)
-        value = plain.forward(network, arithmetic, plain.biases(network))
+        value = plain.forward(network, arithmetic, biases(network))
         assert arithmetic.fractions(value) == [sums[j] for j in graph.outputs]
 
 
@@ -119,8 +122,8 @@ def test_edges_are_counted(name: str) -> None:
 
 
 def test_large_convolutions_go_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edges, "_PIECE", 50)
-    monkeypatch.setattr(edges, "_BLOCK", 20)
+    monkeypatch.setattr(contractions, "_PIECE", 50)
+    monkeypatch.setattr(contractions, "_BLOCK", 20)
     for name in ("conv", "conv-groups", "conv-depthwise", "transposed", "dense-positions"):
         for system in (Floats, Wides):
             test_forwards_and_backwards(name, system, 2)
@@ -148,8 +151,8 @@ def test_scattering_is_the_transpose_of_gathering() -> None:
     index = np.array([[3, -1, 0], [3, 3, 1]])
     x, y = RNG.random((2, 5)), RNG.random((2, 2, 3))
     a = Floats(1)._a
-    gathered = edges.gather(x, index, a.zero)
+    gathered = cells.gather(x, index, a.zero)
     np.testing.assert_array_equal(gathered[:, 0], np.stack([x[:, 3], 0 * x[:, 0], x[:, 0]], 1))
-    scattered = edges.scatter(y, index, 5, a)
+    scattered = cells.scatter(y, index, 5, a)
     assert (gathered * y).sum() == pytest.approx((x * scattered).sum())
     assert edges._most_uses(index) == 3

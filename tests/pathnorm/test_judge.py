@@ -19,10 +19,12 @@ from sparseopt.networks.linear import Conv, Dense, Scale
 from sparseopt.networks.network import Network, chain
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Add, Concat, Input, Relu
-from sparseopt.pathnorm import differences, exact, floats, plain, residues, wides
-from sparseopt.pathnorm.floats import Floats, FloatWeights, OutOfRange
+from sparseopt.pathnorm import differences, exact, floats, path_pairs, plain, residues, wides
+from sparseopt.pathnorm.biases import biases
+from sparseopt.pathnorm.floats import Floats, FloatWeights
 from sparseopt.pathnorm.lipschitz import dual, proven_bound
 from sparseopt.pathnorm.powers import Powers
+from sparseopt.pathnorm.rounded import OutOfRange
 from sparseopt.pathnorm.wides import Wides
 
 RNG = np.random.default_rng(4)
@@ -50,7 +52,7 @@ def test_exact_sums_are_those_of_the_enumerated_paths(seed: int) -> None:
     graph = random_graph(seed, hidden=8)
     network = so.load_network(graph)
     for q in (0, 1, 2, 3, math.inf):
-        assert exact.power_sums(network, q, plain.biases(network)) == powers(graph, q)
+        assert exact.power_sums(network, q, biases(network)) == powers(graph, q)
 
 
 @systems
@@ -58,7 +60,7 @@ def test_exact_sums_are_those_of_the_enumerated_paths(seed: int) -> None:
 def test_the_stated_rounding_holds(system: Any, q: float) -> None:
     for seed in range(4):
         for network in (dense(5, 9, 7, 6, 3, seed=seed), image(), as_float32(image())):
-            offsets = plain.biases(network, "merged")
+            offsets = biases(network, "merged")
             a = system(q)
             found = a.powers(plain.forward(network, a, offsets))
             require_within(found, exact.power_sums(network, q, offsets))
@@ -108,7 +110,7 @@ def test_faint_summands_beside_large_ones() -> None:
     """A bias of 1 behind weights of 1e300 is lost without harm; where it stands alone it counts."""
     weight = np.diag([1e300, 1e300])
     deep = chain((2,), *(Dense(weight) for _ in range(4)), Dense(np.ones((1, 2)), np.ones(1)))
-    offsets = plain.biases(deep)
+    offsets = biases(deep)
     a = Floats(1)
     require_within(a.powers(plain.forward(deep, a, offsets)), exact.power_sums(deep, 1, offsets))
     alone = deep.with_parameters({"4:Dense.weight": np.zeros((1, 2))})
@@ -118,9 +120,9 @@ def test_faint_summands_beside_large_ones() -> None:
         Dense(np.array([[1.0, 1.0], [0.0, 0.0]]), np.ones(2)),
     )
     with pytest.raises(OutOfRange):
-        plain.forward(lonely, Floats(1), plain.biases(lonely))
+        plain.forward(lonely, Floats(1), biases(lonely))
     for network in (alone, lonely):
-        offsets = plain.biases(network)
+        offsets = biases(network)
         found = plain.power_sums(network, 1, offsets)
         require_within(found, exact.power_sums(network, 1, offsets))
 
@@ -218,10 +220,10 @@ def test_merged_biases_are_those_of_the_merged_network(seed: int) -> None:
     network = chain((2, 2, 2), *layers)
     merged = network.merged
     for q in (0, 1, 2):
-        right = exact.power_sums(merged, q, plain.biases(merged))
-        assert exact.power_sums(network, q, plain.biases(network, "merged")) == right
+        right = exact.power_sums(merged, q, biases(merged))
+        assert exact.power_sums(network, q, biases(network, "merged")) == right
         trick = network.merged_biases
-        assert exact.power_sums(trick, q, plain.biases(trick)) == right
+        assert exact.power_sums(trick, q, biases(trick)) == right
 
 
 def test_scales_are_merged_only_where_they_alone_read() -> None:
@@ -233,12 +235,12 @@ def test_scales_are_merged_only_where_they_alone_read() -> None:
         )
         return Network((*nodes, *more), output)
 
-    alone = plain.biases(net(output="b"), "merged")
+    alone = biases(net(output="b"), "merged")
     assert alone["a"] is None
     assert alone["b"] == 0
-    both = plain.biases(net(Node("c", Add(), ("a", "b")), output="c"), "merged")
+    both = biases(net(Node("c", Add(), ("a", "b")), output="c"), "merged")
     assert both["a"] == both["b"] == 1
-    unused = plain.biases(net(output="a"), "merged")
+    unused = biases(net(output="a"), "merged")
     assert unused == {"x": None, "a": 1}
 
 
@@ -262,7 +264,7 @@ def test_counts_modulo_primes() -> None:
     network = so.load_network(graph)
     right = powers(graph, 0)
     primes = residues.draw_primes(network, 0)
-    found = residues.residues(network, plain.biases(network), primes)
+    found = residues.residues(network, biases(network), primes)
     assert found.tolist() == [[int(count) % p for count in right] for p in primes]
     assert all(count < 2 ** residues.count_bits(network) for count in right)
 
@@ -313,7 +315,7 @@ def test_distances_by_all_routes(seed: int) -> None:
     a, b = so.load_network(graph), so.load_network(other)
     entries = zip(paths(graph), paths(other), strict=True)
     right = sum((abs(p - r) for (_, p), (_, r) in entries), start=Fraction(0))
-    assert differences.enumerated_distance(a, b) == right
+    assert path_pairs.enumerated_distance(a, b) == right
     upper = differences.exact_difference(a, b)
     assert upper >= right
     names = a.parameters()
@@ -324,7 +326,7 @@ def test_distances_by_all_routes(seed: int) -> None:
             zip(names, (np.asarray(choose(x, y)) for x, y in zip(*sizes, strict=True)), strict=True)
         )
         chosen = a.with_parameters(arrays)
-        norms.append(sum(exact.power_sums(chosen, 1, plain.biases(chosen))))
+        norms.append(sum(exact.power_sums(chosen, 1, biases(chosen))))
     assert upper == norms[0] - norms[1]
     found = differences.difference(a, b)
     require_within(found, [upper])
@@ -338,15 +340,15 @@ def test_the_last_bit_of_a_weight_is_seen() -> None:
     right = differences.exact_difference(network, other)
     assert 0 < right < Fraction(1, 10**9)
     require_within(differences.difference(network, other), [right])
-    assert differences.enumerated_distance(network, other) == right
+    assert path_pairs.enumerated_distance(network, other) == right
     answer = so.solve(so.PathDistance(network, other), solver="distance_passes").answer
     assert answer.exact == right
 
 
 def test_too_many_paths_are_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(differences, "PATHS", 10)
+    monkeypatch.setattr(path_pairs, "PATHS", 10)
     with pytest.raises(exact.TooLarge, match="more than 10 paths"):
-        differences.enumerated_distance(image(), image())
+        path_pairs.enumerated_distance(image(), image())
 
 
 def test_settings_of_other_layers_have_no_distance() -> None:
@@ -362,7 +364,7 @@ def test_settings_of_other_layers_have_no_distance() -> None:
 
 def test_exact_work_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     network = dense(3, 3, 2)
-    offsets = plain.biases(network)
+    offsets = biases(network)
     with pytest.raises(exact.TooLarge, match="digits"):
         exact.power_sums(network, 1, offsets, work=1e3)
     with monkeypatch.context() as patch:

@@ -28,6 +28,7 @@ from sparseopt.networks.network import Network, chain
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Add, Concat, Input
 from sparseopt.pathnorm import exact, plain
+from sparseopt.pathnorm.biases import biases
 from sparseopt.pathnorm.powers import Powers
 
 
@@ -131,7 +132,7 @@ def norms_of_other_questions() -> Iterator[Named]:
     yield "norm-denormal-value", changed(good, value=good.answer.value + 2.0**-1073)
     # What rounding leaves unknown is more than what is stated.
     problem = so.PathNorm(dense(4, 5, 3))
-    sums = exact.power_sums(problem.network, 1, plain.biases(problem.network))
+    sums = exact.power_sums(problem.network, 1, biases(problem.network))
     answer = problem.answer_from(Powers.of_fractions(sums), None, 1.2e-15)
     yield "norm-too-sharp-for-the-logarithm", so.PathNormCertificate(problem, answer)
     problem = so.PathNorm(long_sum(), 1.5)

@@ -17,7 +17,7 @@ import sparseopt as so
 from sparseopt.networks.linear import Conv, Dense, Scale
 from sparseopt.networks.network import chain
 from sparseopt.networks.operator import Relu
-from sparseopt.pathnorm import edges, exact, floats, lipschitz, plain, residues
+from sparseopt.pathnorm import contractions, exact, floats, lipschitz, plain, residues
 from sparseopt.pathnorm.powers import Powers
 
 INF = math.inf
@@ -216,7 +216,9 @@ def held() -> Iterator[Entry]:
         "weights-known-to-be-small": lambda: (
             floats.FloatWeights(np.ones((1, 1), np.float32), 2).least == 2.0**-298
         ),
-        "kernel": lambda: edges.kernel(Dense(np.ones((3, 2))), np.ones((3, 2))).shape == (1, 3, 2),
+        "kernel": lambda: (
+            contractions.kernel(Dense(np.ones((3, 2))), np.ones((3, 2))).shape == (1, 3, 2)
+        ),
     }
     for name, statement in true.items():
         yield f"says-{name}", said(statement)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +107,7 @@ def test_any_shape_is_drawn(numbers: tuple[int, int, int, int], tmp_path: Path) 
     so.draw(random_product([numbers], np.random.default_rng(0)), tmp_path / "b.png")
 
 
-def test_without_matplotlib_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+def test_without_matplotlib_the_remedy_is_named(without: Callable[[str], None]) -> None:
+    without("matplotlib")
     with pytest.raises(ImportError, match=r"pip install 'sparseopt\[plot\]'"):
         so.draw(so.KroneckerPattern(1, 2, 2, 1))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.choosing import discovery as registry
+from sparseopt.choosing import offers
 from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.network import Network
 from sparseopt.pathnorm.path_cost import weight_names
@@ -164,7 +164,7 @@ def prune(
         masks = close_supports(network, masks)
     if in_place:
         tensors = {_tensor(network, name): mask for name, mask in masks.items()}
-        registry.reader_of(subject, PRODUCES).mask(subject, tensors)
+        offers.reader_of(subject, PRODUCES).mask(subject, tensors)
     arrays = network.parameters()
     pruned = network.with_parameters({n: _masked(arrays[n], m) for n, m in masks.items()})
     table = tuple(

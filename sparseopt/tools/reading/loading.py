@@ -6,7 +6,7 @@ from typing import Any
 
 import networkx as nx
 
-from sparseopt.choosing import discovery as registry
+from sparseopt.choosing import offers
 from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.network import Network
 from sparseopt.tools.reading.digraph import network_from_digraph
@@ -57,4 +57,4 @@ def load_network(source: Any, example: Any = None) -> Network:
         if example is not None:
             raise ProblemError("a graph of neurons needs no example input; leave it out")
         return network_from_digraph(source)
-    return registry.read(source, produces="sparseopt:Network", example=example)  # type: ignore[no-any-return]
+    return offers.read(source, produces="sparseopt:Network", example=example)  # type: ignore[no-any-return]

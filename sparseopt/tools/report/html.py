@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from importlib.metadata import version
 
+from sparseopt.choosing.availability import is_installed
 from sparseopt.interface.certificate import Certificate
 from sparseopt.interface.finding import Figure, Finding, Severity
 from sparseopt.interface.report import Report
@@ -103,13 +104,12 @@ def _value(value: object) -> str:
 
 
 def _figure(figure: Figure) -> str:
-    try:
-        from sparseopt.tools.report.figures import draw
-
-        picture = draw(figure)
-    except ImportError:
+    if not is_installed("matplotlib"):
         return (
             f"<p class='soft'>Figure “{escape(figure.title)}” is not drawn: matplotlib is not "
             "installed (pip install 'sparseopt[plot]').</p>"
         )
-    return f"<figure>{picture}<figcaption>{escape(figure.title)}</figcaption></figure>"
+    from sparseopt.tools.report.figures import draw
+
+    title = escape(figure.title)
+    return f"<figure>{draw(figure)}<figcaption>{title}</figcaption></figure>"

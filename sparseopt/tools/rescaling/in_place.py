@@ -9,7 +9,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from sparseopt.choosing import discovery as registry
+from sparseopt.choosing import offers
 from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.network import Network
 from sparseopt.tools.reading.loading import load_network
@@ -35,7 +35,7 @@ def changes_in_place(subject: Any) -> bool:
     """Whether the subject is an object whose own tensors are changed, not a network or a file."""
     if isinstance(subject, Network | RescalingGroups | nx.Graph | str | os.PathLike):
         return False
-    return registry.reader_of(subject, PRODUCES).writes
+    return offers.reader_of(subject, PRODUCES).writes
 
 
 def multiply_in_place(
@@ -49,7 +49,7 @@ def multiply_in_place(
         If the object uses one of its tensors in a way that its network does not show; it is
         left as it was.
     """
-    undo = registry.reader_of(subject, PRODUCES).multiply(subject, factors)
+    undo = offers.reader_of(subject, PRODUCES).multiply(subject, factors)
     arrays, found = expected.parameters(), load_network(subject, example).parameters()
     # Constants that a layer computes from its tensors, as a batch normalization does, are rounded
     # anew in the dtype of those.

@@ -9,7 +9,7 @@ import pytest
 from sparseopt_butterfly import multiplication
 
 import sparseopt as so
-from sparseopt.choosing import discovery
+from sparseopt.choosing import offers
 from sparseopt.interface.verdict import Unavailable
 from sparseopt.tools.random_products import random_product
 
@@ -151,7 +151,7 @@ def test_acceleration_is_kept_and_not_written() -> None:
 
 def test_without_numba_the_plan_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     missing = Unavailable("numba is not installed", "pip install 'sparseopt[butterfly]'")
-    fused = discovery.registered_tool("FusedChain")
+    fused = offers.registered_tool("FusedChain")
     monkeypatch.setitem(fused._cache, "availability", missing)
     product = random_product(so.Architecture.square_dyadic(64), np.random.default_rng(0))
     fast = product.accelerated()

@@ -1,0 +1,225 @@
+"""Sums over paths in rounded arithmetic, with a bound of their rounding.
+
+All numbers are non-negative, so nothing cancels: if each number on the way to a result is rounded
+at most k times along each path of the computation, the result is off by at most a factor
+``(1 + u)^k`` or ``(1 - u)^k``, whatever the order of summation (Higham, Accuracy and Stability,
+section 3.1). k is counted along with the numbers: n for a sum of n products, 1 for a bias.
+
+That holds as long as no product or sum is rounded to a denormal number or to zero. A tensor
+carries a power of two beside its entries and knows its smallest positive one; where a product of
+two such may fall below 2^-1000 the result must be at least 2^-900 in every entry, beside which
+what is lost is far less than one more rounding; else `OutOfRange` is raised.
+
+Numbers are held in one of two ways: `floats`, and `wides`, where each has an exponent of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from sparseopt.judging.rounding import gamma
+from sparseopt.networks.operator import Add, Operator, Relu
+from sparseopt.networks.parameters import Shape
+from sparseopt.pathnorm import contractions, edges
+from sparseopt.pathnorm.arithmetic import Arithmetic, Weights
+from sparseopt.pathnorm.contractions import Contraction
+from sparseopt.pathnorm.powers import Powers
+
+SAFE = 2.0**-1000
+CLEAR = 2.0**-900
+POWER_ROUNDINGS = 20
+"""Roundings that a real power counts for: twice eight units, and a product."""
+
+
+class OutOfRange(Exception):
+    """Numbers of one tensor lie too far apart for float64."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rounded:
+    """A tensor ``array * 2**exponent`` of non-negative numbers.
+
+    Parameters
+    ----------
+    array : array, shape (n, ...)
+        Of float64, or of `wides.NUMBER`.
+    exponent : int
+    roundings : int
+        Each entry is off by at most ``gamma(roundings)``, relatively.
+    least : float
+        No positive entry is smaller; inf if there is none. 1 for `wides`, which have no range.
+    """
+
+    array: np.ndarray
+    exponent: int
+    roundings: int
+    least: float
+
+
+class RoundedWeights(Weights, Protocol):
+    """The q-th powers of absolute weights, divided by ``2**shift``; the fields as in `Rounded`."""
+
+    shift: int
+    roundings: int
+    least: float
+
+
+class RoundedSums(ABC):
+    """The arithmetic of sums (for q = inf of largest values) of q-th powers.
+
+    The methods raise `OutOfRange` where the numbers that it is for do not suffice.
+    """
+
+    SUMS: ClassVar[Arithmetic]
+    LARGEST: ClassVar[Arithmetic]
+    EACH: ClassVar[int]
+    """Roundings that a product and its summation count for."""
+
+    def __init__(self, q: float) -> None:
+        self._q = 1 if q == math.inf else q
+        self._a = self.LARGEST if q == math.inf else self.SUMS
+
+    @abstractmethod
+    def of(self, array: np.ndarray) -> Rounded:
+        """Return a tensor of given non-negative floats."""
+
+    @abstractmethod
+    def _normal(self, array: np.ndarray, exponent: int, roundings: int) -> Rounded:
+        """Return a tensor as it is passed on."""
+
+    @abstractmethod
+    def _powers_of(self, raw: np.ndarray) -> RoundedWeights:
+        """Return the q-th powers of absolute weights."""
+
+    @abstractmethod
+    def _parts(self, array: np.ndarray) -> tuple[np.ndarray, Any]:
+        """Return (m, e) with an array equal to ``m * 2**e``."""
+
+    def ones(self, shape: Shape, samples: int = 1) -> Rounded:
+        """Return all-ones samples."""
+        return self.of(np.ones((samples, *shape)))
+
+    def constant(self, raw: np.ndarray, shape: Shape) -> Rounded:
+        """Return the powers of biases that broadcast to a shape."""
+        w = self._powers_of(raw)
+        value = self._normal(w.all(), w.shift, w.roundings)
+        wide = np.broadcast_to(value.array, (1, *shape))
+        return Rounded(wide, value.exponent, value.roundings, value.least)
+
+    def forward(self, op: Operator, values: Sequence[Rounded], output: Shape) -> Rounded:
+        """Return what the edges of a layer bring; see `edges.forward`."""
+        if isinstance(op, Add):
+            return reduce(self.plus, values)
+        if isinstance(op, Relu):
+            return values[0]
+        given, weights = _aligned(values), self._weights(op)
+        with np.errstate(under="ignore", over="ignore"):
+            array = edges.forward(op, given.arrays, weights, output, self._a)
+        given.roundings += self.EACH * sum(edges.terms(op, [a.shape[1:] for a in given.arrays]))
+        return self._result(given, array, weights)
+
+    def backward(self, op: Operator, value: Rounded, inputs: Sequence[Shape]) -> list[Rounded]:
+        """Return the transpose of `forward`."""
+        if isinstance(op, Add):
+            return [value for _ in inputs]
+        given, weights = _aligned([value]), self._weights(op)
+        with np.errstate(under="ignore", over="ignore"):
+            arrays = edges.backward(op, value.array, weights, inputs, self._a)
+        given.roundings += self.EACH * sum(edges.terms_back(op, inputs))
+        return [self._result(given, array, weights) for array in arrays]
+
+    def gradient(self, op: Contraction, values: Sequence[Rounded], value: Rounded) -> Rounded:
+        """Return the absolute weights times `contractions.gradient`, in the kernel's shape."""
+        given, above = _aligned(values), _aligned([value])
+        (weights,) = self._weights(op)
+        given.exponent += above.exponent
+        given.least *= above.least
+        # One rounding for each position that a weight serves, and one for the weight.
+        groups, outputs, _ = contractions.kernel(op, op.weight).shape
+        served = value.array.size // (groups * outputs) + 1
+        given.roundings += above.roundings + self.EACH * served
+        if given.least * weights.least < SAFE:
+            raise OutOfRange
+        array = contractions.gradient(op, given.arrays, value.array, self._a)
+        return self._result(given, self._a.times(array, weights.all())[None], [weights])
+
+    def _weights(self, op: Operator) -> list[RoundedWeights]:
+        return [self._powers_of(raw) for raw in edges.tensors(op)]
+
+    def _result(
+        self, given: _Given, array: np.ndarray, weights: Sequence[RoundedWeights]
+    ) -> Rounded:
+        """Return the tensor that a layer makes of what enters it."""
+        faint = math.prod([given.least, *(w.least for w in weights)]) < SAFE
+        # With one tensor of weights each product is added as it is; with two, what is lost in
+        # the first would be multiplied.
+        if faint and (len(weights) > 1 or not float(array.min()) >= CLEAR):
+            raise OutOfRange
+        exponent = given.exponent + sum(w.shift for w in weights)
+        roundings = given.roundings + sum(w.roundings for w in weights) + int(faint)
+        return self._normal(array, exponent, roundings)
+
+    def plus(self, a: Rounded, b: Rounded) -> Rounded:
+        """Return the sum of two tensors (for q = inf the larger)."""
+        common = max((v.exponent for v in (a, b) if v.least < math.inf), default=0)
+        moved, faint = [], False
+        for v in (a, b):
+            shift = max(v.exponent - common, -4000) if v.least < math.inf else 0
+            faint = faint or math.ldexp(min(v.least, 1.0), shift) < SAFE
+            moved.append(times_power(v.array, shift))
+        total = self._a.add(*moved)
+        if faint:
+            present = np.broadcast_to((a.array > 0) | (b.array > 0), total.shape)
+            if total.min(initial=math.inf, where=present) < CLEAR:
+                raise OutOfRange
+        return self._normal(total, common, max(a.roundings, b.roundings) + self.EACH + int(faint))
+
+    def shares(self, value: Rounded, total: Powers) -> tuple[np.ndarray, float]:
+        """Return the first sample over a positive total, and a bound of the relative error."""
+        m, e = self._parts(value.array[0])
+        shift = np.maximum(e + (value.exponent - total.exponent.item()), -4000)
+        with np.errstate(under="ignore"):
+            shares = times_power(m * (1.0 / total.mantissa.item()), shift)
+        error = gamma(value.roundings + 4) + total.error
+        return shares, error + error * error
+
+    def powers(self, value: Rounded, sample: int = 0) -> Powers:
+        """Return one sample."""
+        m, e = self._parts(value.array[sample])
+        return Powers.of(m, e + value.exponent, gamma(value.roundings))
+
+
+def times_power(array: np.ndarray, shift: Any) -> np.ndarray:
+    """Return ``array * 2**shift``, for one shift or one for each entry."""
+    if np.ndim(shift) or abs(shift) > 1000:
+        return np.ldexp(array, shift)
+    return array * 2.0**shift if shift else array
+
+
+@dataclass
+class _Given:
+    """What enters a layer, under one exponent; the fields as in `Rounded`."""
+
+    arrays: list[np.ndarray]
+    exponent: int
+    roundings: int
+    least: float
+
+
+def _aligned(values: Sequence[Rounded]) -> _Given:
+    common = max((v.exponent for v in values if v.least < math.inf), default=0)
+    arrays, least = [], math.inf
+    for v in values:
+        shift = v.exponent - common if v.least < math.inf else 0
+        least = min(least, math.ldexp(v.least, max(shift, -4000)))
+        if least < SAFE:
+            raise OutOfRange
+        arrays.append(times_power(v.array, shift))
+    return _Given(arrays, common, max(v.roundings for v in values), least)
