@@ -60,7 +60,7 @@ def windows(
     """Count the pairs with an LU window per cell, and verdicts on a few pairs without one."""
     hits, verdicts = {}, {}
     for cell in cells:
-        pairs = [tuple(draw(share, rng) for share in cell) for _ in range(draws)]
+        pairs = [(draw(cell[0], rng), draw(cell[1], rng)) for _ in range(draws)]
         without = [pair for pair in pairs if find_window(*pair) is None]
         hits[cell] = draws - len(without)
         asked = [so.solve(so.Closedness(p), time_limit=LIMIT) for p in without[:further]]

@@ -90,7 +90,8 @@ def pruned(model: nn.Module, ratio: float, criterion: str) -> tuple[float, dict[
 
 
 for name, build in (("MLP 64-128-64-10", mlp), ("CNN 16-32 and 64", cnn)):
-    dense, scores, same = [], {}, dict.fromkeys(CRITERIA, 0)
+    scores: dict[tuple[float, str], list[tuple[float, float]]] = {}
+    dense, same = [], dict.fromkeys(CRITERIA, 0)
     for seed in SEEDS:
         torch.manual_seed(seed)
         model = build()

@@ -68,10 +68,13 @@ def with_masks(masks: list[np.ndarray]) -> nn.Sequential:
     """Return a copy of the trained network with other masks; restored weights start at 0."""
     twin = nn.Sequential(nn.Linear(64, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 10))
     for index, mask in zip((2, 0), masks, strict=True):
+        old, new = model[index], twin[index]
+        assert isinstance(old, nn.Linear)
+        assert isinstance(new, nn.Linear)
         with torch.no_grad():
-            twin[index].weight.copy_(model[index].weight)
-            twin[index].bias.copy_(model[index].bias)
-        prune.custom_from_mask(twin[index], "weight", torch.from_numpy(np.array(mask)))
+            new.weight.copy_(old.weight)
+            new.bias.copy_(old.bias)
+        prune.custom_from_mask(new, "weight", torch.from_numpy(np.array(mask)))
     return twin
 
 

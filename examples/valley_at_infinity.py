@@ -42,13 +42,16 @@ def least_error(delta: float, starts: int, rng: np.random.Generator) -> float:
         left, right = factors(values)
         return float(np.sum((left @ right - TARGET) ** 2))
 
-    inside = {"type": "ineq", "fun": lambda values: delta**-2 - values @ values}
+    def inside(values: np.ndarray) -> float:
+        return float(delta**-2 - values @ values)
+
+    constraint = {"type": "ineq", "fun": inside}
     best = np.inf
     for _ in range(starts):
         start = rng.standard_normal(6)
         start /= np.linalg.norm(start) * delta
-        found = minimize(objective, start, method="SLSQP", constraints=[inside])
-        if inside["fun"](found.x) >= -1e-6:
+        found = minimize(objective, start, method="SLSQP", constraints=[constraint])
+        if inside(found.x) >= -1e-6:
             best = min(best, found.fun)
     return float(np.sqrt(best))
 

@@ -23,7 +23,9 @@ class CoordinateDescent(so.Solver[so.SparseRegression]):
             return so.Refused("it takes the L1 penalty only")
         return so.Accepted()
 
-    def solve(self, problem: so.SparseRegression, context: so.Context):
+    def solve(
+        self, problem: so.SparseRegression, context: so.Context
+    ) -> tuple[so.Coefficients, so.DualityGapCertificate]:
         design, target = np.asarray(problem.design), problem.target
         x, residual = np.zeros(design.shape[1]), target.astype(float)
         norms, strength = np.sum(design**2, axis=0), problem.penalty.strength

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import math
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,8 +14,15 @@ import sparseopt as so
 from sparseopt_butterfly.compression_report import Compression, LayerCompression
 from sparseopt_butterfly.kronecker_linear import KroneckerLinear, target_of
 from sparseopt_butterfly.layer_choice import Candidate, allocate, candidates_of, front_of, ranked
+from sparseopt_butterfly.layer_timing import call_seconds
+from sparseopt_butterfly.model_layers import (
+    chosen_layers,
+    copied,
+    parameter_count,
+    put,
+    why_left_alone,
+)
 
-_TRIES, _SECONDS_A_TRY = 7, 0.004
 # Architectures of one layer that are made and measured at most.
 _MOST_TRIED = 8
 
@@ -102,43 +106,44 @@ def compress(
     """
     _require(model, budget, batch, max_error, min_speedup, max_rank)
     context = so.Context(time_limit=time_limit, progress=progress)
-    target = model if inplace else _copied(model)
-    names = _choose(target, layers)
-    if inplace and "" in names:
+    target = model if inplace else copied(model)
+    chosen = chosen_layers(target, layers)
+    if inplace and "" in chosen:
         raise so.ProblemError("the model is itself the layer; it cannot be replaced in place")
-    before = _count(target)
-    found: dict[str, LayerCompression] = {}
-    options_of: dict[str, list[Candidate]] = {}
-    for i, (name, linear) in enumerate(names.items()):
-        context.report(i / len(names), f"looking for architectures of {name}")
-        reason = _unfit(target, name, linear) or _late(context)
-        candidates = [] if reason else _candidates(linear, budget, max_rank)
-        if candidates:
-            options_of[name] = candidates
-        else:
-            reason = reason or f"no architecture within the budget of {budget} saves anything"
-        shape = linear.out_features, linear.in_features
-        found[name] = LayerCompression(name, shape, reason)
-    limits = _Limits(max_error, min_speedup, batch)
-    while options_of:
-        made: dict[str, tuple[KroneckerLinear | None, LayerCompression]] = {}
-        for name, size in _distribute(options_of, names, budget).items():
-            made[name] = None, replace(found[name], reason=_late(context))
-            if made[name][1].replaced:
-                choices = ranked(options_of[name], size)
-                made[name] = _replacement(found[name], names[name], choices, limits, options)
-        fits = [name for name, (_, entry) in made.items() if entry.replaced]
-        # What a layer that is left alone had of a common budget goes to the others.
-        again = isinstance(budget, int) and 0 < len(fits) < len(made)
-        for name, (new, entry) in made.items():
-            if not (again and entry.replaced):
-                found[name] = entry
-            if not again and new is not None and entry.replaced:
-                target = _put(target, names[name], new)
-        options_of = {name: options_of[name] for name in fits} if again else {}
-    return Compression(
-        target, tuple(found.values()), batch, torch.get_num_threads(), before, _count(target)
-    )
+    task = _Task(target, chosen, budget, max_error, min_speedup, batch, max_rank, context, options)
+    before = parameter_count(target)
+    entries, candidates = _architectures(task)
+    made = _made(task, entries, candidates)
+    compressed = _with_new_layers(task, made)
+    entries |= {name: entry for name, (entry, _) in made.items()}
+    after, threads = parameter_count(compressed), torch.get_num_threads()
+    return Compression(compressed, tuple(entries.values()), batch, threads, before, after)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is asked for: the model, those of its layers that were chosen, the limits to keep to.
+
+    The other fields are named as the parameters of `compress`.
+    """
+
+    model: nn.Module
+    layers: dict[str, nn.Linear]
+    budget: float | int
+    max_error: float | None
+    min_speedup: float | None
+    batch: int
+    max_rank: int
+    context: so.Context
+    options: dict[str, Any]
+
+    @property
+    def late(self) -> str:
+        """The reason that the time is over, empty while it is not."""
+        return "" if self.context.remaining() > 0 else "the time limit was reached before its turn"
+
+
+_Made = tuple[LayerCompression, KroneckerLinear | None]
 
 
 def _require(
@@ -167,72 +172,25 @@ def _require(
             raise so.ProblemError(f"{name} must not be negative, got {limit!r}")
 
 
-def _copied(model: nn.Module) -> nn.Module:
-    """Return a copy of the model."""
-    try:
-        return copy.deepcopy(model)
-    except RuntimeError as error:  # weights that are computed, as by torch.nn.utils.prune
-        raise so.ProblemError(
-            f"the model cannot be copied ({error}); make pruned or normed weights permanent "
-            "(torch.nn.utils.prune.remove), or pass inplace=True"
-        ) from error
+def _architectures(
+    task: _Task,
+) -> tuple[dict[str, LayerCompression], dict[str, list[Candidate]]]:
+    """Return an entry for each chosen layer, and the architectures of those that may be replaced.
 
-
-def _choose(
-    model: nn.Module, layers: Iterable[str] | Callable[[str, nn.Linear], bool] | None
-) -> dict[str, nn.Linear]:
-    """Return the chosen linear layers by name, shared ones once."""
-    every = {name: m for name, m in model.named_modules() if isinstance(m, nn.Linear)}
-    if layers is None:
-        return every
-    if callable(layers):
-        return {name: linear for name, linear in every.items() if layers(name, linear)}
-    if isinstance(layers, str):
-        raise so.ProblemError(f"layers must be a list of names, got the string {layers!r}")
-    wanted = list(layers)
-    unknown = [name for name in wanted if name not in every]
-    if unknown:
-        raise so.UnknownNameError("linear layer", unknown[0], every)
-    return {name: linear for name, linear in every.items() if name in wanted}
-
-
-def _unfit(model: nn.Module, name: str, linear: nn.Linear) -> str:
-    """Return why a layer cannot be replaced by one that does the same; empty if it can."""
-    if nn.parameter.is_lazy(linear.weight):
-        return "it is lazy and has no weight yet; call the model once first"
-    if type(linear) is not nn.Linear:
-        return f"it is a {type(linear).__name__}, whose weight other code may read"
-    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    if any(getattr(linear, kind) for kind in hooks):
-        return "it has hooks (of pruning, for example); make them permanent or remove them first"
-    owners = {
-        id(module)
-        for module in model.modules()
-        for parameter in module.parameters(recurse=False)
-        if parameter is linear.weight or parameter is linear.bias
-    }
-    if len(owners) > 1:
-        return "its weight or bias is tied to that of another layer"
-    if linear.weight.device.type == "meta":
-        return "its weight is on the meta device and has no values"
-    parent = model.get_submodule(name.rpartition(".")[0]) if name else None
-    if isinstance(parent, nn.TransformerEncoderLayer) and torch.backends.mha.get_fastpath_enabled():
-        return (
-            "TransformerEncoderLayer reads its weight on its fast path; call "
-            "torch.backends.mha.set_fastpath_enabled(False) first, and before using the model"
-        )
-    if linear.weight.numel() == 0:
-        return "its weight is empty"
-    if not bool(torch.isfinite(linear.weight.detach()).all()):
-        return "its weight has a NaN or an infinity"
-    if not bool(linear.weight.detach().any()):
-        return "its weight is zero"
-    return ""
-
-
-def _late(context: so.Context) -> str:
-    """Return the reason that the time is over, empty while it is not."""
-    return "" if context.remaining() > 0 else "the time limit was reached before its turn"
+    The entries of the others have the reason.
+    """
+    entries, found = {}, {}
+    for i, (name, linear) in enumerate(task.layers.items()):
+        task.context.report(i / len(task.layers), f"looking for architectures of {name}")
+        reason = why_left_alone(task.model, name, linear) or task.late
+        if not reason:
+            candidates = _candidates(linear, task.budget, task.max_rank)
+            if candidates:
+                found[name] = candidates
+            else:
+                reason = f"no architecture within the budget of {task.budget} saves anything"
+        entries[name] = LayerCompression(name, (linear.out_features, linear.in_features), reason)
+    return entries, found
 
 
 def _candidates(linear: nn.Linear, budget: float | int, max_rank: int) -> list[Candidate]:
@@ -242,117 +200,86 @@ def _candidates(linear: nn.Linear, budget: float | int, max_rank: int) -> list[C
     return candidates_of(target_of(linear.weight), most, max_rank) if most else []
 
 
-def _distribute(
-    options_of: dict[str, list[Candidate]], names: dict[str, nn.Linear], budget: float | int
-) -> dict[str, int]:
+def _made(
+    task: _Task, entries: dict[str, LayerCompression], candidates: dict[str, list[Candidate]]
+) -> dict[str, _Made]:
+    """Return the new layers with their figures, and the reasons where there is none.
+
+    What a layer that is left alone had of a common budget goes to the others: they are made again.
+    """
+    made: dict[str, _Made] = {}
+    while candidates:
+        tried: dict[str, _Made] = {}
+        for name, size in _distribute(task, candidates).items():
+            if task.late:
+                tried[name] = replace(entries[name], reason=task.late), None
+            else:
+                choices = ranked(candidates[name], size)
+                tried[name] = _replacement(task, entries[name], choices)
+        fits = {name for name, (_, new) in tried.items() if new is not None}
+        again = isinstance(task.budget, int) and 0 < len(fits) < len(tried)
+        made |= {name: one for name, one in tried.items() if not (again and name in fits)}
+        candidates = {name: candidates[name] for name in tried if again and name in fits}
+    return made
+
+
+def _distribute(task: _Task, found: dict[str, list[Candidate]]) -> dict[str, int]:
     """Return the number of parameters that each layer may have."""
-    if isinstance(budget, float):
-        return {name: candidates[-1].nnz for name, candidates in options_of.items()}
+    if isinstance(task.budget, float):
+        return {name: candidates[-1].nnz for name, candidates in found.items()}
     costs = []
-    for name, candidates in options_of.items():
-        weight = target_of(names[name].weight)
+    for name, candidates in found.items():
+        weight = target_of(task.layers[name].weight)
         peak = float(np.abs(weight).max())  # squares of scaled entries do not overflow
         norm = peak * float(np.linalg.norm(weight / peak))
         costs.append([(c.nnz, (c.error / norm) ** 2) for c in front_of(candidates)])
-    chosen = allocate(costs, budget)
+    chosen = allocate(costs, task.budget)
     if chosen is None:
         least = sum(cost[0][0] for cost in costs)
         raise so.ProblemError(
             f"the {len(costs)} chosen layers need at least {least} values together, the budget is "
-            f"{budget}; raise it, or choose fewer layers"
+            f"{task.budget}; raise it, or choose fewer layers"
         )
-    return {name: cost[i][0] for name, cost, i in zip(options_of, costs, chosen, strict=True)}
+    return {name: cost[i][0] for name, cost, i in zip(found, costs, chosen, strict=True)}
 
 
-@dataclass(frozen=True)
-class _Limits:
-    """What a new layer must keep to."""
-
-    max_error: float | None
-    min_speedup: float | None
-    batch: int
-
-
-def _replacement(
-    entry: LayerCompression,
-    linear: nn.Linear,
-    choices: list[Candidate],
-    limits: _Limits,
-    options: dict[str, Any],
-) -> tuple[KroneckerLinear, LayerCompression]:
-    """Return the new layer, and the entry with its figures or with the reason against it.
+def _replacement(task: _Task, entry: LayerCompression, choices: list[Candidate]) -> _Made:
+    """Return the entry with its figures and the new layer, or with the reason against it and None.
 
     The nearest architecture is taken that is fast enough, of the nearest few; if none is, the
     entry has the figures of the nearest one.
     """
+    linear = task.layers[entry.name]
     refused: list[LayerCompression] = []
     for choice in choices[:_MOST_TRIED]:
-        new = KroneckerLinear.from_linear(linear, choice.architecture, **options)
+        new = KroneckerLinear.from_linear(linear, choice.architecture, **task.options)
         error = new.relative_error
         assert error is not None
         one = replace(entry, architecture=choice.architecture, relative_error=error)
-        if limits.max_error is not None and error > limits.max_error:
-            reason = f"its relative error would exceed {limits.max_error:g}"
+        if task.max_error is not None and error > task.max_error:
+            reason = f"its relative error would exceed {task.max_error:g}"
             refused.append(replace(one, reason=reason))
             break  # the others are no nearer
-        before, after = _seconds((linear, new.merge_for(limits.batch)), limits.batch)
+        before, after = call_seconds((linear, new.merge_for(task.batch)), task.batch)
         one = replace(one, seconds_before=before, seconds_after=after)
-        if limits.min_speedup is None or before >= limits.min_speedup * after:
-            return new, one
+        if task.min_speedup is None or before >= task.min_speedup * after:
+            return one, new
         reason = (
-            f"it would run {before / after:.3g} times as fast as before at batch {limits.batch}; "
-            f"{limits.min_speedup:g} times is asked for"
+            f"it would run {before / after:.3g} times as fast as before at batch {task.batch}; "
+            f"{task.min_speedup:g} times is asked for"
         )
         refused.append(replace(one, reason=reason))
     first = refused[0]
     if len(refused) > 1:
         others = f"the next {len(refused) - 1} architectures do not meet the limits either"
         first = replace(first, reason=f"{first.reason}; {others}")
-    return new, first
+    return first, None
 
 
-def _seconds(layers: tuple[nn.Module, nn.Module], batch: int) -> list[float]:
-    """Return the least time of one call of each layer, over alternated tries."""
-    weight = next(layers[0].parameters())
-    generator = torch.Generator(weight.device).manual_seed(0)
-    width = weight.shape[1]
-    x = torch.rand(batch, width, device=weight.device, generator=generator).to(weight.dtype)
-    best = [math.inf] * len(layers)
-    calls = [1] * len(layers)
-    with torch.no_grad():
-        for k in range(-2, _TRIES):  # two rounds to warm up and to find the numbers of calls
-            for i, layer in enumerate(layers):
-                _wait(x)
-                start = time.perf_counter()
-                for _ in range(calls[i]):
-                    layer(x)
-                _wait(x)
-                seconds = (time.perf_counter() - start) / calls[i]
-                if k < 0:
-                    calls[i] = max(1, min(1000, round(_SECONDS_A_TRY / seconds)))
-                else:
-                    best[i] = min(best[i], seconds)
-    return best
-
-
-def _wait(x: torch.Tensor) -> None:
-    """Wait for the device, whose calls return early."""
-    if x.is_cuda:
-        torch.cuda.synchronize(x.device)
-
-
-def _put(model: nn.Module, old: nn.Linear, new: KroneckerLinear) -> nn.Module:
-    """Replace a layer wherever the model holds it."""
-    if model is old:
-        return new
-    for module in model.modules():
-        names = [name for name, child in module._modules.items() if child is old]
-        for name in names:
-            setattr(module, name, new)
+def _with_new_layers(task: _Task, made: dict[str, _Made]) -> nn.Module:
+    """Return the model with the new layers in the places of the old ones."""
+    model = task.model
+    for name, (_, new) in made.items():
+        if new is not None:
+            model = put(model, task.layers[name], new)
     return model
-
-
-def _count(model: nn.Module) -> int:
-    """Return the number of parameters, without those of lazy layers, which are not there yet."""
-    held = (p for p in model.parameters() if not nn.parameter.is_lazy(p))
-    return sum(parameter.numel() for parameter in held)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 import sparseopt as so
+from sparseopt.butterfly.architecture import Patterns
 from sparseopt_butterfly.merging import choose_merging
 from sparseopt_butterfly.torch_chain import (
     Group,
@@ -82,10 +83,10 @@ class KroneckerLinear(nn.Module):
         self,
         in_features: int,
         out_features: int,
-        architecture: so.Architecture | Iterable[Iterable[int]],
+        architecture: Patterns,
         bias: bool = True,
-        device: Any = None,
-        dtype: Any = None,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(architecture, so.Architecture):
@@ -115,7 +116,7 @@ class KroneckerLinear(nn.Module):
     def from_linear(
         cls,
         linear: nn.Linear,
-        architecture: so.Architecture | Iterable[Iterable[int]],
+        architecture: Patterns,
         **options: Any,
     ) -> KroneckerLinear:
         """Return the layer whose weight is the projection of that of a `torch.nn.Linear`.

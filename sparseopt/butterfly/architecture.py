@@ -18,6 +18,9 @@ from sparseopt.butterfly.pattern import KroneckerPattern
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 
+Patterns = Iterable[KroneckerPattern | Iterable[int]]
+"""What constructors take for an architecture, which is such a sequence itself."""
+
 
 @json_type
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Architecture:
 
     patterns: tuple[KroneckerPattern, ...]
 
-    def __init__(self, patterns: Iterable[KroneckerPattern | Iterable[int]]) -> None:
+    def __init__(self, patterns: Patterns) -> None:
         # An iterator is no value of a file: there a text, a map or an object is no sequence.
         if not isinstance(patterns, list | tuple | np.ndarray | Iterator | Architecture):
             raise ProblemError(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from sparseopt.butterfly.product import KroneckerProduct, as_operator, is_operator
+from sparseopt.butterfly.linear import LinearMatrix
+from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.interface.arrays import read_only
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -15,10 +18,13 @@ from sparseopt.interface.json_type import json_type
 
 @json_type
 @dataclass(frozen=True, eq=False)
-class PermutedKroneckerProduct:
+class PermutedKroneckerProduct(LinearMatrix):
     """A Kronecker-sparse product with its rows and columns in another order.
 
-    It stands for the matrix B with ``B[rows][:, columns]`` equal to `product`.
+    It stands for the matrix B with ``B[rows][:, columns]`` equal to `product`. It multiplies as a
+    `KroneckerProduct` does, and its product with another one is such a matrix again where the
+    order of the columns of the left one is that of the rows of the right one; else, as sums are, a
+    SciPy LinearOperator.
 
     Parameters
     ----------
@@ -42,12 +48,16 @@ class PermutedKroneckerProduct:
            [1., 2.]])
     """
 
-    # NumPy arrays on the left of @ leave the product to `__rmatmul__`.
-    __array_ufunc__ = None
-
     product: KroneckerProduct
     rows: np.ndarray
     columns: np.ndarray
+
+    # What the constructor takes, for type checkers; the fields are what becomes of it.
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, product: KroneckerProduct, rows: ArrayLike, columns: ArrayLike
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         if not isinstance(self.product, KroneckerProduct):
@@ -68,51 +78,6 @@ class PermutedKroneckerProduct:
         """Common dtype of the factors."""
         return self.product.dtype
 
-    @property
-    def T(self) -> PermutedKroneckerProduct:
-        """The transpose."""
-        return PermutedKroneckerProduct(self.product.T, self.columns, self.rows)
-
-    @property
-    def H(self) -> PermutedKroneckerProduct:
-        """The adjoint."""
-        return PermutedKroneckerProduct(self.product.H, self.columns, self.rows)
-
-    def matmat(self, x: Any) -> np.ndarray:
-        """Return the product with a matrix (n, batch), shape (m, batch)."""
-        x = np.asarray(x)
-        if x.ndim != 2 or x.shape[0] != self.shape[1]:
-            raise ProblemError(
-                f"the operand must have shape ({self.shape[1]}, batch), got {x.shape}"
-            )
-        inner = self.product.matmat(x[self.columns])
-        out = np.empty_like(inner)
-        out[self.rows] = inner
-        return out
-
-    def matvec(self, x: Any) -> np.ndarray:
-        """Return the product with a vector (n,) or column (n, 1), in the shape of the operand."""
-        x = np.asarray(x)
-        return self.matmat(x.reshape(-1, 1)).reshape((self.shape[0], *x.shape[1:]))
-
-    def rmatmat(self, x: Any) -> np.ndarray:
-        """Return the adjoint times a matrix (m, batch)."""
-        return self.H.matmat(x)
-
-    def rmatvec(self, x: Any) -> np.ndarray:
-        """Return the adjoint times a vector."""
-        return self.H.matvec(x)
-
-    def __matmul__(self, x: Any) -> Any:
-        if is_operator(x):
-            return as_operator(self) @ as_operator(x)
-        x = np.asarray(x)
-        return self.matvec(x) if x.ndim == 1 else self.matmat(x)
-
-    def __rmatmul__(self, x: Any) -> np.ndarray:
-        x = np.asarray(x)
-        return self.T.matvec(x) if x.ndim == 1 else self.T.matmat(x.T).T
-
     def to_dense(self) -> np.ndarray:
         """Return the matrix as an array (m, n)."""
         dense = self.product.to_dense()
@@ -120,8 +85,42 @@ class PermutedKroneckerProduct:
         out[np.ix_(self.rows, self.columns)] = dense
         return out
 
+    def _times(self, x: Any) -> Any:
+        """Return the product with (n,) or (n, batch)."""
+        self._require_operand(x)
+        return _in_order(self.product @ _in_order(x, self.columns), self._places)
+
+    @cached_property
+    def _places(self) -> np.ndarray:
+        """Which row of `product` each row is: the inverse of `rows`."""
+        return np.argsort(self.rows)
+
+    def _flipped(self, conjugate: bool) -> PermutedKroneckerProduct:
+        """Return the transpose, or the adjoint: rows and columns change places."""
+        product = self.product.H if conjugate else self.product.T
+        return PermutedKroneckerProduct(product, self.columns, self.rows)
+
+    def _scaled(self, number: Any) -> PermutedKroneckerProduct:
+        """Return the matrix times a number."""
+        return replace(self, product=self.product * number)
+
+    def _followed_by(self, other: LinearMatrix) -> PermutedKroneckerProduct | None:
+        """Return ``self @ other`` if the order of columns here is that of the rows there."""
+        if isinstance(other, KroneckerProduct) and isinstance(other.dtype, np.dtype):
+            other = PermutedKroneckerProduct(other, *map(np.arange, other.shape))
+        if not isinstance(other, PermutedKroneckerProduct):
+            return None
+        if not np.array_equal(self.columns, other.rows):
+            return None
+        return PermutedKroneckerProduct(self.product @ other.product, self.rows, other.columns)
+
     def __str__(self) -> str:
         return f"{self.product}, rows and columns permuted"
+
+
+def _in_order(x: Any, order: np.ndarray) -> Any:
+    """Return ``x[order]``; torch warns of index arrays that are read-only."""
+    return x[order.copy() if hasattr(x, "detach") else order]
 
 
 def permutation(value: Any, size: int, name: str) -> np.ndarray:

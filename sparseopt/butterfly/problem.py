@@ -7,11 +7,11 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, overload
 
 import numpy as np
 
-from sparseopt.butterfly.architecture import Architecture
+from sparseopt.butterfly.architecture import Architecture, Patterns
 from sparseopt.butterfly.expansion import (
     Comparison,
     Grid,
@@ -38,13 +38,22 @@ from sparseopt.interface.problem import Problem
 from sparseopt.judging.rounding import Figure, NormSum, sum_of_squares
 from sparseopt.judging.scaling import exponent_of, is_safe, largest_part
 
+if TYPE_CHECKING:  # a default, which typing has from Python 3.13 on: plain names stay complete
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
+    Product = TypeVarWithDefault(
+        "Product", bound=KroneckerProduct | PermutedKroneckerProduct, default=Any
+    )
+else:
+    Product = TypeVar("Product")
+
 # Norms of doubles in this range are computed without scaling: no square that counts is lost.
 _SAFE_NORM = 2.0**-300, 2.0**400
 
 
 @json_type
 @dataclass(frozen=True, eq=False)
-class ButterflyFactorization(Problem):
+class ButterflyFactorization(Problem[Product, Any], Generic[Product]):
     """Find factors of a chainable architecture whose product is nearest to a matrix.
 
     Parameters
@@ -89,6 +98,34 @@ class ButterflyFactorization(Problem):
     architecture: Architecture
     permutations: str = "known"
     accuracy_is: ClassVar[str] = "error above the proven lower bound, over the norm of the target"
+
+    # What the constructor takes, for type checkers; the fields are what becomes of it.
+    if TYPE_CHECKING:
+
+        @overload
+        def __init__(
+            self: ButterflyFactorization[KroneckerProduct],
+            target: Any,
+            architecture: Patterns,
+            permutations: Literal["known"] = "known",
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: ButterflyFactorization[PermutedKroneckerProduct],
+            target: Any,
+            architecture: Patterns,
+            permutations: Literal["unknown"],
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: ButterflyFactorization[Any],
+            target: Any,
+            architecture: Patterns,
+            permutations: str,
+        ) -> None: ...
+        def __init__(
+            self, target: Any, architecture: Patterns, permutations: str = "known"
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         target = accept_target(self.target)
@@ -271,7 +308,7 @@ class ButterflyFactorization(Problem):
         """Say whether the orders of rows and columns are known."""
         return {"permutations": self.permutations}
 
-    def evaluate(self, answer: KroneckerProduct | PermutedKroneckerProduct) -> Mapping[str, float]:
+    def evaluate(self, answer: Product) -> Mapping[str, float]:
         """Return the Frobenius error."""
         return {"error": self.error_of(answer)}
 

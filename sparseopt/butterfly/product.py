@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from sparseopt.butterfly.architecture import Architecture
+from sparseopt.butterfly.architecture import Architecture, Patterns
+from sparseopt.butterfly.linear import LinearMatrix
 from sparseopt.butterfly.pattern import KroneckerPattern
 from sparseopt.butterfly.splitting import merge_all, permute
 from sparseopt.interface.arrays import read_only, require_finite
@@ -51,7 +52,7 @@ class Multiplication(Protocol):
 
 @json_type
 @dataclass(frozen=True, eq=False)
-class KroneckerProduct:
+class KroneckerProduct(LinearMatrix):
     """A product of Kronecker-sparse factors, usable as a linear operator.
 
     It has what `scipy.sparse.linalg.aslinearoperator` asks for, so SciPy's iterative solvers take
@@ -83,12 +84,16 @@ class KroneckerProduct:
     array([3., 3.])
     """
 
-    # NumPy arrays on the left of @ leave the product to `__rmatmul__`.
-    __array_ufunc__ = None
-
     factors: tuple[Any, ...]
     architecture: Architecture
     compiled: bool = False
+
+    # What the constructor takes, for type checkers; the fields are what becomes of it.
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, factors: Iterable[ArrayLike], architecture: Patterns, compiled: bool = False
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         if not isinstance(self.architecture, Architecture):
@@ -164,11 +169,6 @@ class KroneckerProduct:
         """
         return replace(self, compiled=True)
 
-    @property
-    def ndim(self) -> int:
-        """Two, as for a matrix."""
-        return 2
-
     def plan(self, batch: int = 1, dtype: Any = None) -> MultiplicationPlan:
         """Return how ``self @ x`` is computed for x of shape (n, batch), printable.
 
@@ -193,101 +193,35 @@ class KroneckerProduct:
             wanted, batch = np.empty(0, dtype=wanted).real.dtype, 2 * batch
         return self._multiplication.plan(batch, wanted)
 
-    def matmat(self, x: Any) -> Any:
-        """Return the product with a matrix (n, batch), shape (m, batch). O(nnz batch)."""
-        x = self._operand(x)
-        if x.ndim != 2 or x.shape[0] != self.shape[1]:
-            raise ProblemError(
-                f"the operand must have shape ({self.shape[1]}, batch), got {tuple(x.shape)}"
-            )
-        return self._multiplication.matmat(x) if self._is_numpy else self.one_by_one(x)
-
-    def matvec(self, x: Any) -> Any:
-        """Return the product with a vector (n,) or column (n, 1), in the shape of the operand."""
-        x = self._operand(x)
-        if x.ndim not in (1, 2) or x.shape[0] != self.shape[1] or x.shape[1:] not in ((), (1,)):
-            raise ProblemError(
-                f"the operand must have shape ({self.shape[1]},) or ({self.shape[1]}, 1), "
-                f"got {tuple(x.shape)}"
-            )
-        return self.matmat(x.reshape(-1, 1)).reshape((self.shape[0], *x.shape[1:]))
-
-    def rmatmat(self, x: Any) -> Any:
-        """Return the adjoint times a matrix (m, batch)."""
-        return self.H.matmat(x)
-
-    def rmatvec(self, x: Any) -> Any:
-        """Return the adjoint times a vector."""
-        return self.H.matvec(x)
-
-    # Iterative solvers alternate products with the matrix and its adjoint: both are kept.
-    @cached_property
-    def T(self) -> KroneckerProduct:
-        """The transpose."""
-        flipped = tuple(permute(factor, (0, 2, 1, 3)) for factor in reversed(self.factors))
-        return KroneckerProduct(flipped, self.architecture.transpose, self.compiled)
-
-    @cached_property
-    def H(self) -> KroneckerProduct:
-        """The adjoint; the transpose itself if all factors are real."""
-        if self._is_numpy and self.dtype.kind != "c":
-            return self.T
-        flipped = tuple(permute(f.conj(), (0, 2, 1, 3)) for f in reversed(self.factors))
-        return KroneckerProduct(flipped, self.architecture.transpose, self.compiled)
-
-    def transpose(self) -> KroneckerProduct:
-        """Return the transpose, as `T`."""
-        return self.T
-
-    def adjoint(self) -> KroneckerProduct:
-        """Return the adjoint, as `H`."""
-        return self.H
-
-    def dot(self, x: Any) -> Any:
-        """Return ``self @ x``."""
-        return self @ x
-
-    __call__ = dot
-
-    def __matmul__(self, x: Any) -> Any:
+    def _times(self, x: Any) -> Any:
+        """Return the product with (n,) or (n, batch). O(nnz batch)."""
         if type(x) is np.ndarray and self._is_numpy:
             found = self._multiplication.known(x)
             if found is not None:
                 return found
-        if isinstance(x, KroneckerProduct):
-            return self._followed_by(x)
-        if is_operator(x):
-            return self._operator() @ as_operator(x)
-        x = self._operand(x)
-        return self.matvec(x) if x.ndim == 1 else self.matmat(x)
+        self._require_operand(x)
+        columns = x.reshape(-1, 1) if x.ndim == 1 else x
+        y = self._multiplication.matmat(columns) if self._is_numpy else self.one_by_one(columns)
+        return y.reshape(-1) if x.ndim == 1 else y
 
-    def __rmatmul__(self, x: Any) -> Any:
-        x = self._operand(x)
-        return self.T.matvec(x) if x.ndim == 1 else self.T.matmat(x.T).T
+    def _flipped(self, conjugate: bool) -> KroneckerProduct:
+        """Return the transpose, or the adjoint: of each factor, in reverse order."""
+        factors = [f.conj() if conjugate else f for f in reversed(self.factors)]
+        flipped = tuple(permute(factor, (0, 2, 1, 3)) for factor in factors)
+        return KroneckerProduct(flipped, self.architecture.transpose, self.compiled)
 
-    def __mul__(self, number: Any) -> KroneckerProduct:
+    def _scaled(self, number: Any) -> KroneckerProduct:
         """Return the product times a number, which multiplies its first factor."""
-        if not isinstance(number, numbers.Number):
-            return NotImplemented
         first, *others = self.factors
         return KroneckerProduct((first * number, *others), self.architecture, self.compiled)
 
-    __rmul__ = __mul__
-
-    def __neg__(self) -> KroneckerProduct:
-        return self * -1.0
-
-    def __add__(self, other: Any) -> Any:
-        """Return the sum as a SciPy LinearOperator: it is no product of such factors."""
-        if not is_operator(other):
-            return NotImplemented
-        return self._operator() + as_operator(other)
-
-    def __sub__(self, other: Any) -> Any:
-        """Return the difference as a SciPy LinearOperator."""
-        if not is_operator(other):
-            return NotImplemented
-        return self._operator() - as_operator(other)
+    def _followed_by(self, other: LinearMatrix) -> KroneckerProduct | None:
+        """Return ``self @ other``: the factors of both, one after the other."""
+        if not isinstance(other, KroneckerProduct):
+            return None
+        architecture = Architecture((*self.architecture, *other.architecture))
+        compiled = self.compiled or other.compiled
+        return KroneckerProduct((*self.factors, *other.factors), architecture, compiled)
 
     def times_power(self, exponent: int) -> KroneckerProduct:
         """Return the product times 2**exponent, the power shared evenly among the factors.
@@ -296,33 +230,6 @@ class KroneckerProduct:
         """
         factors = spread_power(self.factors, exponent)
         return KroneckerProduct(factors, self.architecture, self.compiled)
-
-    def _followed_by(self, other: KroneckerProduct) -> KroneckerProduct:
-        """Return ``self @ other``: the factors of both, one after the other."""
-        if self.shape[1] != other.shape[0]:
-            raise ProblemError(
-                f"the operand must have {self.shape[1]} rows, got a product of shape {other.shape}"
-            )
-        architecture = Architecture((*self.architecture, *other.architecture))
-        compiled = self.compiled or other.compiled
-        return KroneckerProduct((*self.factors, *other.factors), architecture, compiled)
-
-    def _operator(self) -> Any:
-        """Return this as a SciPy LinearOperator, which sums and composes with others."""
-        if not self._is_numpy:
-            raise ProblemError(
-                "the factors are torch tensors; take to_numpy() to combine it with operators"
-            )
-        return as_operator(self)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out what can be computed again."""
-        names = ("factors", "architecture", "compiled")
-        return {name: getattr(self, name) for name in names}
-
-    @cached_property
-    def _is_numpy(self) -> bool:
-        return isinstance(self.factors[0], np.ndarray)
 
     @cached_property
     def _multiplication(self) -> Multiplication:
@@ -356,35 +263,12 @@ class KroneckerProduct:
             x = apply_factor(factor, pattern, x)
         return x
 
-    def _operand(self, x: Any) -> Any:
-        """Return a list or a SciPy sparse matrix as an array; arrays and tensors as they are."""
-        if hasattr(x, "detach"):
-            return x
-        if not self._is_numpy:
-            raise ProblemError(
-                f"the factors are torch tensors, the operand is a {type(x).__name__}; make it a "
-                "tensor, or take to_numpy()"
-            )
-        return x.toarray() if hasattr(x, "toarray") else np.asarray(x)
-
     def __str__(self) -> str:
         share = self.nnz / (self.shape[0] * self.shape[1])
         return (
             f"product of {len(self.factors)} Kronecker-sparse factors, {self.shape[0]} x "
             f"{self.shape[1]}, {self.nnz} values ({100 * share:.3g} % of dense)"
         )
-
-
-def is_operator(x: Any) -> bool:
-    """Whether x multiplies as SciPy's operators do; arrays, sparse matrices and tensors do not."""
-    return hasattr(x, "matvec")
-
-
-def as_operator(x: Any) -> Any:
-    """Return x as a SciPy LinearOperator, which sums and composes with others."""
-    from scipy.sparse.linalg import aslinearoperator
-
-    return aslinearoperator(x)
 
 
 def apply_factor(factor: Any, pattern: KroneckerPattern, x: Any) -> Any:

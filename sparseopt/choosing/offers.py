@@ -10,6 +10,7 @@ from sparseopt.choosing.availability import Plugin, Registered
 from sparseopt.choosing.discovery import registry
 from sparseopt.choosing.manifest import AnalyzerEntry, ReaderEntry, SolverEntry
 from sparseopt.interface.errors import ProblemError, UnknownNameError
+from sparseopt.interface.problem import Problem
 from sparseopt.interface.reader import Reader
 
 
@@ -25,7 +26,9 @@ def plugins() -> tuple[Plugin, ...]:
     return registry().plugins
 
 
-def solvers(problem: Any = None) -> tuple[SolverEntry, ...]:
+def solvers(
+    problem: Problem[Any, Any] | type[Problem[Any, Any]] | None = None,
+) -> tuple[SolverEntry, ...]:
     """Return the entries of all solvers, or of those for `problem` (an instance or a class)."""
     if problem is None:
         return tuple(item.entry for item in registry().solvers)

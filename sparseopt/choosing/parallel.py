@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 from sparseopt.choosing.availability import is_installed
 from sparseopt.choosing.solving import solve
 from sparseopt.interface.errors import ProblemError
-from sparseopt.interface.problem import Problem
+from sparseopt.interface.problem import Answer, Problem, Proof
 from sparseopt.interface.solution import Solution
+from sparseopt.interface.solver import Solver
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -55,8 +56,12 @@ def map_items(function: Callable[[T], R], items: Iterable[T], jobs: int = 1) -> 
 
 
 def solve_all(
-    problems: Iterable[Problem], solver: Any = None, *, jobs: int = 1, **options: Any
-) -> Iterator[Solution]:
+    problems: Iterable[Problem[Answer, Proof]],
+    solver: str | Solver[Any] | None = None,
+    *,
+    jobs: int = 1,
+    **options: Any,
+) -> Iterator[Solution[Answer, Proof]]:
     """Solve many problems; yields the solutions in the order of the problems.
 
     Parameters

@@ -181,7 +181,8 @@ def solve(
     unknown = problem.undecided(tried)
     if unknown is None:
         raise SolveError(f"no answer to {problem.describe()}: {status}", done)
-    return Solution(problem, unknown, None, status, "", time.perf_counter() - start, done, asked)
+    none = cast(Proof, None)
+    return Solution(problem, unknown, none, status, "", time.perf_counter() - start, done, asked)
 
 
 def _tried(candidate: Candidate) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from sparseopt.closedness.not_closed import NotClosedCertificate
 from sparseopt.closedness.problem import Closedness
+from sparseopt.interface.arrays import Supports
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -39,9 +40,14 @@ class ClosedSupport:
         If the supports do not chain, or the numbers are no integers from 0 on.
     """
 
-    supports: Sequence[np.ndarray]
+    supports: tuple[np.ndarray, ...]
     changes: int
     lower_bound: int
+
+    # What the constructor takes, for type checkers; the fields are what becomes of it.
+    if TYPE_CHECKING:
+
+        def __init__(self, supports: Supports, changes: int, lower_bound: int) -> None: ...
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "supports", Closedness(self.supports).supports)
@@ -83,10 +89,17 @@ class NearestClosedSupport(Problem[ClosedSupport, "ClosedSupportCertificate"]):
     closed supports, 1 entry changed (as few as possible)
     """
 
-    supports: Sequence[np.ndarray]
+    supports: tuple[np.ndarray, ...]
     allow: str = "remove"
     field: str = "real"
     accuracy_is: ClassVar[str] = "share of the changes not proved to be needed"
+
+    # What the constructor takes, for type checkers; the fields are what becomes of it.
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, supports: Supports, allow: str = "remove", field: str = "real"
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         if type(self.allow) is not str or self.allow not in ALLOWED:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse
 
-from sparseopt.interface.arrays import as_support
+from sparseopt.interface.arrays import Supports, as_support
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.printing import printable
@@ -63,8 +63,13 @@ class Closedness(Problem[ClosednessVerdict, Any]):
     'closedness of products with supports 2 x 2 and 2 x 2 (real)'
     """
 
-    supports: Sequence[np.ndarray]
+    supports: tuple[np.ndarray, ...]
     field: str = "real"
+
+    # What the constructor takes, for type checkers; the fields are what becomes of it.
+    if TYPE_CHECKING:
+
+        def __init__(self, supports: Supports, field: str = "real") -> None: ...
 
     def __post_init__(self) -> None:
         if type(self.field) is not str or self.field not in ("real", "complex"):

@@ -5,14 +5,30 @@ from __future__ import annotations
 import cmath
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse
+from numpy.typing import ArrayLike
 
 from sparseopt.interface.errors import ProblemError
 from sparseopt.judging import limits
 from sparseopt.judging.evidence import brief
+
+
+class SparseMatrix(Protocol):
+    """What type checkers know of SciPy's sparse matrices and arrays, which need not have stubs."""
+
+    def toarray(self) -> Any:
+        """Return the matrix, written out."""
+        ...
+
+
+MatrixLike = ArrayLike | SparseMatrix
+"""What constructors take for a matrix."""
+
+Supports = Sequence[MatrixLike] | np.ndarray
+"""What constructors take for a chain of supports."""
 
 
 def read_only(array: np.ndarray) -> np.ndarray:

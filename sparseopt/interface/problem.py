@@ -8,7 +8,10 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 Answer = TypeVar("Answer")
 Proof = TypeVar("Proof")
-"""The certificate class or classes of a problem, for type checkers."""
+"""The certificate class or classes of a problem, for type checkers.
+
+None is one of them where `Problem.undecided` may answer, which has no certificate.
+"""
 
 
 class Problem(ABC, Generic[Answer, Proof]):

@@ -72,7 +72,7 @@ class Solution(Generic[Answer, Proof]):
 
     problem: Problem[Answer, Proof]
     answer: Answer
-    certificate: Proof | None
+    certificate: Proof
     status: Status
     solver: str
     seconds: float

@@ -7,9 +7,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sparseopt.interface.arrays import read_only, require_finite
 from sparseopt.interface.errors import ProblemError
@@ -144,6 +145,11 @@ class L1(Penalty):
 
     strength: float
 
+    # What the constructor takes, for type checkers; the fields are what becomes of it.
+    if TYPE_CHECKING:
+
+        def __init__(self, strength: SupportsFloat) -> None: ...
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "strength", _as_strength(self.strength))
 
@@ -182,6 +188,16 @@ class GroupL1(Penalty):
     strength: float
     groups: tuple[np.ndarray, ...]
     weights: np.ndarray | None = None
+
+    # What the constructor takes, for type checkers; the fields are what becomes of it.
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            strength: SupportsFloat,
+            groups: Iterable[ArrayLike],
+            weights: ArrayLike | None = None,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "strength", _as_strength(self.strength))

@@ -6,12 +6,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import scipy.sparse
+from numpy.typing import ArrayLike
 
-from sparseopt.interface.arrays import read_only, require_finite
+from sparseopt.interface.arrays import MatrixLike, read_only, require_finite
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
@@ -112,7 +113,7 @@ def _require_limits(penalty: Penalty, size: int) -> None:
 
 @json_type
 @dataclass(frozen=True, eq=False)
-class SparseRegression(Problem):
+class SparseRegression(Problem[Coefficients, Any]):
     """Minimise 1/2 |design x - target|^2 + penalty(x) over x.
 
     Parameters
@@ -149,6 +150,11 @@ class SparseRegression(Problem):
     penalty: Penalty
     default_tolerance: ClassVar = 1e-12
     accuracy_is: ClassVar = "relative duality gap"
+
+    # What the constructor takes, for type checkers; the fields are what becomes of it.
+    if TYPE_CHECKING:
+
+        def __init__(self, design: MatrixLike, target: ArrayLike, penalty: Penalty) -> None: ...
 
     def __post_init__(self) -> None:
         design = _as_design(self.design)

@@ -19,7 +19,10 @@ from sparseopt.judging.finding_rules import require_agreement
 from sparseopt.judging.serialization import from_json
 
 
-def verify(subject: Any, allow: Iterable[str] = ()) -> Check:
+def verify(
+    subject: Solution[Any, Any] | Certificate | Finding | Report | str | os.PathLike[str],
+    allow: Iterable[str] = (),
+) -> Check:
     """Check a solution, a certificate, a finding, a report, or the JSON file of one.
 
     Parameters

@@ -144,7 +144,7 @@ class LipschitzCertificate(Certificate):
 
 @json_type
 @dataclass(frozen=True, eq=False)
-class LipschitzBound(Problem):
+class LipschitzBound(Problem[LipschitzValue, "LipschitzCertificate"]):
     """A Lipschitz constant of a network with respect to its input.
 
     Parameters

@@ -172,7 +172,7 @@ def _shares(network: Network, arithmetic: RoundedSums) -> list[tuple[str, np.nda
 
 @json_type
 @dataclass(frozen=True, eq=False)
-class PathCost(Problem):
+class PathCost(Problem[PathCosts, "PathCostCertificate"]):
     """The path cost of every weight of dense and convolutional layers and of neurons.
 
     Parameters

@@ -185,7 +185,7 @@ class PathDistanceCertificate(Certificate):
 
 @json_type
 @dataclass(frozen=True, eq=False)
-class PathDistance(Problem):
+class PathDistance(Problem[PathDistanceValue, "PathDistanceCertificate"]):
     """The distance ``|Phi(a) - Phi(b)|_1`` of the path-liftings of two parameter settings.
 
     Parameters

@@ -238,7 +238,7 @@ def _is_value(value: float, right: Powers, tolerance: float) -> bool:
 
 @json_type
 @dataclass(frozen=True, eq=False)
-class PathNorm(Problem):
+class PathNorm(Problem[PathNormValue, "PathNormCertificate"]):
     """The mixed path-norm ``L^(q,r) = || ( ||Phi^(->j)||_q )_j ||_r`` of a network.
 
     Parameters

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from sparseopt.interface.arrays import as_support, read_only, require_finite
+from sparseopt.interface.arrays import Supports, as_support, read_only, require_finite
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
@@ -54,8 +55,13 @@ class FixedSupportFactorization(Problem[SupportedFactors, Any]):
     """
 
     target: np.ndarray
-    supports: Sequence[np.ndarray]
+    supports: tuple[np.ndarray, np.ndarray]
     accuracy_is: ClassVar[str] = "error above the proven lower bound, over the norm of the target"
+
+    # What the constructor takes, for type checkers; the fields are what becomes of it.
+    if TYPE_CHECKING:
+
+        def __init__(self, target: ArrayLike, supports: Supports) -> None: ...
 
     def __post_init__(self) -> None:
         target = np.asarray(self.target)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from sparseopt.closedness.problem import Closedness
+from sparseopt.interface.arrays import Supports
 from sparseopt.interface.errors import ProblemError
 
 
-def lu_window_count(supports: Sequence[object]) -> int:
+def lu_window_count(supports: Supports) -> int:
     """Count the LU windows of two supports; one suffices for "not closed".
 
     A window is rows i1, i2 and columns j1, j2 of the product, and a term k (column k of I, row k

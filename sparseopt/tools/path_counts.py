@@ -42,6 +42,7 @@ def path_count(network: Network, affine: str = "as_is", *, nonzero: bool = False
     asked = PathNorm(network, 0, 1, affine)
     counted = asked.network if nonzero else _of_ones(asked.network)
     answer = solve(replace(asked, network=counted)).answer
+    assert answer.exact is not None  # a count
     return int(answer.exact)
 
 

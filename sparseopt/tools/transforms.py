@@ -19,9 +19,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from sparseopt.butterfly.architecture import Architecture
 from sparseopt.butterfly.permuted import PermutedKroneckerProduct
@@ -30,7 +30,7 @@ from sparseopt.interface.arrays import require_finite
 from sparseopt.interface.errors import ProblemError
 
 
-def hadamard(n: int, dtype: Any = np.float64) -> KroneckerProduct:
+def hadamard(n: int, dtype: DTypeLike = np.float64) -> KroneckerProduct:
     """Return the Hadamard matrix of size n = 2^L in natural (Sylvester's) order, entries +-1.
 
     Examples
@@ -49,7 +49,7 @@ def hadamard(n: int, dtype: Any = np.float64) -> KroneckerProduct:
     )
 
 
-def dft(n: int, dtype: Any = np.complex128) -> PermutedKroneckerProduct:
+def dft(n: int, dtype: DTypeLike = np.complex128) -> PermutedKroneckerProduct:
     """Return the matrix of the discrete Fourier transform, entries exp(-2 pi i j k / n).
 
     One factor per prime p of n, of p n values; the inverse is ``dft(n).H`` over n.
@@ -73,7 +73,7 @@ def dft(n: int, dtype: Any = np.complex128) -> PermutedKroneckerProduct:
     return PermutedKroneckerProduct(product, np.arange(n), order)
 
 
-def circulant(column: Any) -> KroneckerProduct:
+def circulant(column: ArrayLike) -> KroneckerProduct:
     """Return the circulant matrix with this first column, as `scipy.linalg.circulant`.
 
     Twice as many factors as the DFT has, complex also for a real column: then the imaginary parts
@@ -115,7 +115,7 @@ def circulant(column: Any) -> KroneckerProduct:
     )
 
 
-def dct(n: int, dtype: Any = np.complex128) -> PermutedKroneckerProduct:
+def dct(n: int, dtype: DTypeLike = np.complex128) -> PermutedKroneckerProduct:
     """Return the discrete cosine transform of type 2, entries 2 cos(pi k (2 j + 1) / (2 n)).
 
     The unnormalised convention of `scipy.fft.dct`. Factors are complex; the imaginary parts of
@@ -182,7 +182,10 @@ def daubechies_filter(moments: int) -> np.ndarray:
 
 
 def wavelet(
-    n: int, levels: int | None = None, taps: Sequence[float] | None = None, dtype: Any = np.float64
+    n: int,
+    levels: int | None = None,
+    taps: Sequence[float] | None = None,
+    dtype: DTypeLike = np.float64,
 ) -> PermutedKroneckerProduct:
     """Return the orthonormal periodic wavelet transform of size n = 2^L.
 
@@ -239,7 +242,7 @@ def wavelet(
     return PermutedKroneckerProduct(product, _usual_order(bits, levels), np.arange(n))
 
 
-def _fourier(n: int, dtype: Any) -> tuple[KroneckerProduct, np.ndarray]:
+def _fourier(n: int, dtype: DTypeLike) -> tuple[KroneckerProduct, np.ndarray]:
     """Return K and the order of columns with ``DFT[:, order] == K``."""
     if n < 1:
         raise ProblemError(f"the size must be positive, got {n}")

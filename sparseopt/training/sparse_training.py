@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sparseopt.closedness.problem import Closedness
+from sparseopt.interface.arrays import Supports
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -52,7 +54,7 @@ class TrainingVerdict:
 
 @json_type
 @dataclass(frozen=True, eq=False)
-class SparseTraining(Problem[TrainingVerdict, "TrainingCertificate"]):
+class SparseTraining(Problem[TrainingVerdict, "TrainingCertificate | None"]):
     """Does training ``W_1 relu(W_2 ... relu(W_L x))`` with fixed supports always have an optimum?
 
     Parameters
@@ -67,7 +69,12 @@ class SparseTraining(Problem[TrainingVerdict, "TrainingCertificate"]):
     attained
     """
 
-    supports: Sequence[np.ndarray]
+    supports: tuple[np.ndarray, ...]
+
+    # What the constructor takes, for type checkers; the fields are what becomes of it.
+    if TYPE_CHECKING:
+
+        def __init__(self, supports: Supports) -> None: ...
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "supports", Closedness(self.supports).supports)

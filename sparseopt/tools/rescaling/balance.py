@@ -20,8 +20,9 @@ biases and the Newton steps below are this library's.
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from scipy.sparse import coo_array, csr_array
@@ -105,6 +106,12 @@ def neural_balance(subject: Any, p: float = 2, *, example: Any = None) -> Balanc
     return Balance(groups.names, incoming ** (1 / p), outgoing ** (1 / p))
 
 
+@overload
+def canonicalize(
+    subject: Network | str | os.PathLike[str], p: float = 2, *, example: Any = None
+) -> Network: ...
+@overload
+def canonicalize(subject: Any, p: float = 2, *, example: Any = None) -> Any: ...
 def canonicalize(subject: Any, p: float = 2, *, example: Any = None) -> Any:
     """Rescale a network to the least l^p norm of its weights and biases.
 

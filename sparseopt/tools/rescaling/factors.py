@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -22,6 +23,12 @@ from sparseopt.tools.rescaling.in_place import (
 Factors = np.ndarray | Sequence[float] | Mapping[str, Any]
 
 
+@overload
+def rescale(
+    subject: Network | str | os.PathLike[str], factors: Factors, *, example: Any = None
+) -> Network: ...
+@overload
+def rescale(subject: Any, factors: Factors, *, example: Any = None) -> Any: ...
 def rescale(subject: Any, factors: Factors, *, example: Any = None) -> Any:
     """Rescale the hidden units of a network; it computes the same function.
 

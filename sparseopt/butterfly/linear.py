@@ -1,0 +1,221 @@
+"""What all matrices that are known by their factors have in common: one algebra of operators."""
+
+from __future__ import annotations
+
+import numbers
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+
+from sparseopt.interface.errors import ProblemError
+
+
+@dataclass(frozen=True, eq=False)
+class LinearMatrix(ABC):
+    """A matrix (m, n) that multiplies without being written out, usable as a linear operator.
+
+    A subclass is a frozen dataclass that defines what is abstract here and overrides nothing else.
+    Its laws, with D for ``self.to_dense()`` and up to rounding: ``self @ x`` is D x, ``x @ self``
+    is x D, `T` is the transpose of D and `H` its conjugate; ``a * self`` is a D; ``self @ other``
+    and ``self + other`` are products and sums of the dense matrices. Operands are vectors (n,) and
+    matrices (n, batch): arrays, lists, SciPy sparse matrices, or torch tensors, which give tensors.
+
+    It has what `scipy.sparse.linalg.aslinearoperator` asks for.
+    """
+
+    # NumPy arrays on the left of @ leave the product to `__rmatmul__`.
+    __array_ufunc__ = None
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+
+    @property
+    @abstractmethod
+    def dtype(self) -> Any:
+        """Dtype of the entries; one of torch if the matrix is held in tensors."""
+
+    @abstractmethod
+    def to_dense(self) -> Any:
+        """Return the matrix as an array (m, n)."""
+
+    @abstractmethod
+    def _times(self, x: Any) -> Any:
+        """Return the product with an array or tensor, in its shape but for the first axis.
+
+        Whoever computes it calls `_require_operand` first, unless it knows the shape as a good one.
+        """
+
+    @abstractmethod
+    def _flipped(self, conjugate: bool) -> Self:
+        """Return the transpose, or the adjoint."""
+
+    @abstractmethod
+    def _scaled(self, number: Any) -> Self:
+        """Return the matrix times a number."""
+
+    @abstractmethod
+    def _followed_by(self, other: LinearMatrix) -> LinearMatrix | None:
+        """Return ``self @ other``, whose sizes fit, if it is such a matrix again; None if not.
+
+        What only `other` knows how to write is asked of the transposes, see `__matmul__`.
+        """
+
+    @property
+    def ndim(self) -> int:
+        """Two, as for a matrix."""
+        return 2
+
+    # Iterative solvers alternate products with the matrix and its adjoint: both are kept.
+    @cached_property
+    def T(self) -> Self:
+        """The transpose."""
+        return self._flipped(conjugate=False)
+
+    @cached_property
+    def H(self) -> Self:
+        """The adjoint; the transpose itself if the entries are real numbers of NumPy."""
+        if self._is_numpy and self.dtype.kind != "c":
+            return self.T
+        return self._flipped(conjugate=True)
+
+    def transpose(self) -> Self:
+        """Return the transpose, as `T`."""
+        return self.T
+
+    def adjoint(self) -> Self:
+        """Return the adjoint, as `H`."""
+        return self.H
+
+    def matmat(self, x: Any) -> Any:
+        """Return the product with a matrix (n, batch), shape (m, batch)."""
+        x = self._operand(x)
+        if x.ndim != 2:
+            raise self._misfit(x, "batch")
+        return self._times(x)
+
+    def matvec(self, x: Any) -> Any:
+        """Return the product with a vector (n,) or column (n, 1), in the shape of the operand."""
+        x = self._operand(x)
+        if x.ndim != 1 and x.shape[1:] != (1,):
+            raise self._misfit(x)
+        return self._times(x)
+
+    def rmatmat(self, x: Any) -> Any:
+        """Return the adjoint times a matrix (m, batch)."""
+        return self.H.matmat(x)
+
+    def rmatvec(self, x: Any) -> Any:
+        """Return the adjoint times a vector."""
+        return self.H.matvec(x)
+
+    def dot(self, x: Any) -> Any:
+        """Return ``self @ x``."""
+        return self @ x
+
+    __call__ = dot
+
+    def __matmul__(self, x: Any) -> Any:
+        # First, since small products take less time than to find out what x may else be.
+        if type(x) is np.ndarray and self._is_numpy:
+            return self._times(x)
+        if isinstance(x, LinearMatrix):
+            return self._chained(x)
+        if is_operator(x):
+            return as_operator(self) @ as_operator(x)
+        return self._times(self._operand(x))
+
+    def __rmatmul__(self, x: Any) -> Any:
+        x = self._operand(x)
+        return self.T.matvec(x) if x.ndim == 1 else self.T.matmat(x.T).T
+
+    def __mul__(self, number: Any) -> Self:
+        if not isinstance(number, numbers.Number):
+            return NotImplemented
+        return self._scaled(number)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Self:
+        return self._scaled(-1.0)
+
+    def __add__(self, other: Any) -> Any:
+        """Return the sum as a SciPy LinearOperator: it has no such factors."""
+        if not is_operator(other):
+            return NotImplemented
+        return as_operator(self) + as_operator(other)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Any:
+        """Return the difference as a SciPy LinearOperator."""
+        if not is_operator(other):
+            return NotImplemented
+        return as_operator(self) - as_operator(other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return -self + other
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what can be computed again."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def _chained(self, other: LinearMatrix) -> Any:
+        """Return ``self @ other``: such a matrix if one of them knows how, else an operator."""
+        if self.shape[1] != other.shape[0]:
+            raise ProblemError(
+                f"the operand must have {self.shape[1]} rows, got a product of shape {other.shape}"
+            )
+        found = self._followed_by(other)
+        if found is None:  # (A B)^T = B^T A^T
+            flipped = other.T._followed_by(self.T)
+            found = None if flipped is None else flipped.T
+        return as_operator(self) @ as_operator(other) if found is None else found
+
+    @cached_property
+    def _is_numpy(self) -> bool:
+        return isinstance(self.dtype, np.dtype)
+
+    def _operand(self, x: Any) -> Any:
+        """Return a list or a SciPy sparse matrix as an array; arrays and tensors as they are."""
+        if hasattr(x, "detach"):
+            return x
+        if not self._is_numpy:
+            raise ProblemError(
+                f"the factors are torch tensors, the operand is a {type(x).__name__}; make it a "
+                "tensor, or take to_numpy()"
+            )
+        return x.toarray() if hasattr(x, "toarray") else np.asarray(x)
+
+    def _require_operand(self, x: Any) -> None:
+        """Refuse an array or tensor that is no vector (n,) and no matrix (n, batch)."""
+        if x.ndim not in (1, 2) or x.shape[0] != self.shape[1]:
+            raise self._misfit(x, "" if x.ndim == 1 else "batch")
+
+    def _misfit(self, x: Any, batch: str = "") -> ProblemError:
+        n = self.shape[1]
+        wanted = f"({n}, {batch})" if batch else f"({n},) or ({n}, 1)"
+        return ProblemError(f"the operand must have shape {wanted}, got {tuple(x.shape)}")
+
+
+def is_operator(x: Any) -> bool:
+    """Whether x multiplies as SciPy's operators do; arrays, sparse matrices and tensors do not."""
+    return hasattr(x, "matvec")
+
+
+def as_operator(x: Any) -> Any:
+    """Return x as a SciPy LinearOperator, which sums and composes with others."""
+    from scipy.sparse.linalg import LinearOperator, aslinearoperator
+
+    if not isinstance(x, LinearMatrix):
+        return aslinearoperator(x)
+    if not x._is_numpy:
+        raise ProblemError(
+            "the factors are torch tensors; take to_numpy() to combine it with operators"
+        )
+    # SciPy's own conversion would multiply matrices column by column.
+    return LinearOperator(x.shape, x.matvec, x.rmatvec, x.matmat, x.dtype, x.rmatmat)
