@@ -11,7 +11,8 @@ import onnx
 import sparseopt as so
 from sparseopt.interface.printing import printable
 from sparseopt.tools.reading.budget import MOST_AXES, require_room
-from sparseopt.tools.reading.emitter import Emitter, Value
+from sparseopt.tools.reading.builder import NetworkBuilder
+from sparseopt.tools.reading.values import Value
 from sparseopt_onnx.attributes import Attributes
 from sparseopt_onnx.constants import compute
 from sparseopt_onnx.tensors import sparse_array, tensor_array
@@ -57,8 +58,8 @@ class OnnxGraph:
         if whole:
             self.fixed_batch, shape = 1, (self.fixed_batch, *shape[1:])
         self.input_shape = shape
-        self.emit = Emitter(shape, printable(self.input_name))
-        self.values: dict[str, Value] = {self.input_name: self.emit.input}
+        self.builder = NetworkBuilder(shape, printable(self.input_name))
+        self.values: dict[str, Value] = {self.input_name: self.builder.input}
         self.head_input = ""
         self._labels = _unique_labels(self.nodes)
         self._attributes: dict[int, Attributes] = {}
@@ -91,7 +92,7 @@ class OnnxGraph:
             tensor = self._initializers[name]
             try:
                 if isinstance(tensor, onnx.SparseTensorProto):
-                    self.constants[name] = sparse_array(tensor, self.emit.budget)
+                    self.constants[name] = sparse_array(tensor, self.builder.budget)
                 else:
                     self.constants[name] = tensor_array(tensor)
             except (so.ProblemError, ValueError, TypeError, OverflowError) as error:
@@ -172,7 +173,7 @@ class OnnxGraph:
         if any(array is None for array in arrays):
             return False
         known = [a for a in arrays if a is not None]
-        results = compute(node, known, self.opset, self.emit.budget)
+        results = compute(node, known, self.opset, self.builder.budget)
         self.constants.update(zip(node.output, results, strict=False))
         return True
 
@@ -183,7 +184,7 @@ class OnnxGraph:
             raise so.ProblemError(
                 f"{self.source}: the output {printable(missing[0])!r} does not depend on the input"
             )
-        ends = {self.values[name].name for name in self.outputs}
+        ends = {self.values[name].name: self.values[name] for name in self.outputs}
         if len(ends) != 1:
             raise so.ProblemError(
                 f"{self.source} has {len(self.outputs)} outputs "
@@ -196,8 +197,8 @@ class OnnxGraph:
                     f"{self.source}: the samples of a batch of {self.fixed_batch} are mixed; "
                     "export the model with a batch of 1"
                 )
-            self.emit.builder.note(f"the batch of {self.fixed_batch} in the file was taken as 1")
-        return self.emit.builder.finish(ends.pop())
+            self.builder.note(f"the batch of {self.fixed_batch} in the file was taken as 1")
+        return self.builder.finish(ends.popitem()[1])
 
 
 def _by_name(graph: onnx.GraphProto, source: str) -> dict[str, Any]:

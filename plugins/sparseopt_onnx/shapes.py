@@ -10,8 +10,9 @@ import onnx
 
 import sparseopt as so
 from sparseopt.interface.printing import printable
+from sparseopt.tools.reading import composed
 from sparseopt.tools.reading.budget import MOST_AXES, require_room
-from sparseopt.tools.reading.emitter import Value
+from sparseopt.tools.reading.values import Value
 from sparseopt.tools.reading.window_cells import linear_map, nearest_map
 from sparseopt_onnx.attributes import Attributes
 from sparseopt_onnx.graph import OnnxGraph
@@ -21,7 +22,7 @@ Rule = Callable[[OnnxGraph, onnx.NodeProto], None]
 
 def _select(graph: OnnxGraph, node: onnx.NodeProto, x: Value, index: np.ndarray) -> None:
     """Let the node pick entries of `x` by position."""
-    graph.set(node, graph.emit.select(x, index, graph.label(node)))
+    graph.set(node, graph.builder.select(x, index, graph.label(node)))
 
 
 def identity(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -56,7 +57,7 @@ def reshape(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     whole = known == math.prod(x.shape) * fixed
     if whole and -1 not in target and fixed > 1 and target[:1] == [fixed]:
         target[0] = 1  # a batch size written into the file as a number
-    graph.set(node, graph.emit.keep(x, graph.emit.inferred(x, target)))
+    graph.set(node, graph.builder.keep(x, graph.builder.inferred(x, target)))
 
 
 def flatten(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -67,7 +68,7 @@ def flatten(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     if not -count <= axis <= count:
         raise so.ProblemError(f"axis {axis} does not exist in a value of shape {x.shape}")
     axis = axis + count if axis < 0 else axis
-    graph.set(node, graph.emit.keep(x, (math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))))
+    graph.set(node, graph.builder.keep(x, (math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))))
 
 
 def _axis(axis: int, count: int) -> int:
@@ -92,7 +93,7 @@ def squeeze(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     axes = _axes(graph, node)
     ones = {i for i, n in enumerate(x.shape) if n == 1}
     drop = {_axis(a, len(x.shape)) for a in axes} if axes else ones
-    graph.set(node, graph.emit.keep(x, [n for i, n in enumerate(x.shape) if i not in drop]))
+    graph.set(node, graph.builder.keep(x, [n for i, n in enumerate(x.shape) if i not in drop]))
 
 
 def unsqueeze(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -105,7 +106,7 @@ def unsqueeze(graph: OnnxGraph, node: onnx.NodeProto) -> None:
         raise so.ProblemError("axes must be named once each")
     for axis in places:
         shape.insert(axis, 1)
-    graph.set(node, graph.emit.keep(x, shape))
+    graph.set(node, graph.builder.keep(x, shape))
 
 
 def transpose(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -114,7 +115,7 @@ def transpose(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     order = list(graph.attributes(node).get("perm") or range(len(x.shape))[::-1])
     if sorted(order) != list(range(len(x.shape))):
         raise so.ProblemError(f"perm {order[:40]} does not order the axes of shape {x.shape}")
-    graph.set(node, graph.emit.permute(x, order, graph.label(node)))
+    graph.set(node, graph.builder.permute(x, order, graph.label(node)))
 
 
 def concat(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -122,7 +123,7 @@ def concat(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     constants = [graph.constant(n) for n in node.input]
     values = [graph.value(node, i) if c is None else c for i, c in enumerate(constants)]
     axis = _axis(int(graph.attributes(node).get("axis")), len(values[0].shape))
-    graph.set(node, graph.emit.concat(values, axis, graph.label(node)))
+    graph.set(node, graph.builder.concat(values, axis, graph.label(node)))
 
 
 def split(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -144,9 +145,9 @@ def split(graph: OnnxGraph, node: onnx.NodeProto) -> None:
             f"split {printable(sizes)} does not fit axis {axis} of shape {x.shape}"
         )
     cuts = np.cumsum(sizes)[:-1]
-    parts = np.split(graph.emit.positions(x), cuts, axis=axis)
+    parts = np.split(graph.builder.positions(x), cuts, axis=axis)
     for output, index in zip(node.output, parts, strict=True):
-        graph.values[output] = graph.emit.select(x, index, graph.label(node))
+        graph.values[output] = graph.builder.select(x, index, graph.label(node))
 
 
 def slices(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -169,7 +170,7 @@ def slices(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     steps = [1] * len(starts) if steps is None else steps
     if len({len(starts), len(ends), len(axes), len(steps)}) != 1 or 0 in steps:
         raise so.ProblemError(f"bounds {starts}, {ends}, {axes}, {steps} do not fit together")
-    index = graph.emit.positions(x)
+    index = graph.builder.positions(x)
     places = [_axis(int(a), len(x.shape)) for a in axes]
     if len(set(places)) != len(places):
         raise so.ProblemError(f"axes {axes} name one axis twice")
@@ -194,7 +195,7 @@ def gather(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     if places.size and (places.min() < -x.shape[axis] or places.max() >= x.shape[axis]):
         raise so.ProblemError(f"an index lies outside axis {axis} of shape {x.shape}")
     require_room((*x.shape[:axis], *places.shape, *x.shape[axis + 1 :]))
-    _select(graph, node, x, np.take(graph.emit.positions(x), places, axis=axis))
+    _select(graph, node, x, np.take(graph.builder.positions(x), places, axis=axis))
 
 
 def expand(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -204,7 +205,7 @@ def expand(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     target = tuple(graph.integers(node, 1, "the shape") or ())
     shape = np.broadcast_shapes(x.shape, target)
     require_room(shape)
-    _select(graph, node, x, np.broadcast_to(graph.emit.positions(x), shape))
+    _select(graph, node, x, np.broadcast_to(graph.builder.positions(x), shape))
 
 
 def tile(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -215,7 +216,7 @@ def tile(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     if len(repeats) != len(x.shape) or min(repeats) < 0:
         raise so.ProblemError(f"repeats {repeats} do not fit a value of shape {x.shape}")
     require_room(n * r for n, r in zip(x.shape, repeats, strict=True))
-    _select(graph, node, x, np.tile(graph.emit.positions(x), repeats))
+    _select(graph, node, x, np.tile(graph.builder.positions(x), repeats))
 
 
 def pad(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -238,9 +239,10 @@ def pad(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     widths = [(0, 0)] * len(x.shape)
     for i, axis in enumerate(names):
         widths[_axis(axis, len(x.shape))] = (int(pads[i]), int(pads[i + len(names)]))
-    places = graph.emit.padded(x, widths, mode)
+    places = graph.builder.padded(x, widths, mode)
     graph.set(
-        node, graph.emit.select(x, places, graph.label(node), fill if mode == "constant" else 0.0)
+        node,
+        graph.builder.select(x, places, graph.label(node), fill if mode == "constant" else 0.0),
     )
 
 
@@ -253,7 +255,7 @@ def depth_to_space(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     if len(x.shape) != 4 or b < 1:
         raise so.ProblemError(f"blocks of {b} do not fit a value of shape {x.shape}")
     n, c, h, w = x.shape
-    index = graph.emit.positions(x)
+    index = graph.builder.positions(x)
     if node.op_type == "SpaceToDepth":
         order = (0, 3, 5, 1, 2, 4) if mode == "DCR" else (0, 1, 3, 5, 2, 4)
         index = index.reshape(n, c, h // b, b, w // b, b).transpose(order)
@@ -289,14 +291,14 @@ def resize(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     for axis, (old, new, scale) in enumerate(zip(x.shape, sizes, scales, strict=True)):
         if old == new and scale == 1.0:
             continue
-        graph.emit.budget.keep(2 * new)
+        graph.builder.budget.keep(2 * new)
         where = _coordinates(old, new, scale, place)
         if mode == "nearest":
             cells = np.clip(_rounded(where, rounding), 0, old - 1)
             maps.append(nearest_map(axis, cells.astype(np.int64)))
         else:
             maps.append(linear_map(axis, where, old))
-    graph.set(node, graph.emit.resample(x, maps, graph.label(node)))
+    graph.set(node, composed.resample(graph.builder, x, maps, graph.label(node)))
 
 
 def _resized(

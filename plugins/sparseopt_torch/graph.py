@@ -13,7 +13,8 @@ from torch.utils import _pytree as pytree
 import sparseopt as so
 from sparseopt.interface.printing import printable
 from sparseopt.tools.reading.budget import Budget, require_room
-from sparseopt.tools.reading.emitter import Emitter, Value
+from sparseopt.tools.reading.builder import NetworkBuilder
+from sparseopt.tools.reading.values import Value
 from sparseopt_torch.pt2_operators import is_runnable
 
 Rule = Callable[["TorchGraph", "Call"], Any]
@@ -134,10 +135,10 @@ class TorchGraph:
         self.origins: dict[str, str] = {}
         self.environment: dict[str, Any] = {}
         user_input = self._load_constants(aliases)
-        self.emit = Emitter(shape, user_input, budget)
+        self.builder = NetworkBuilder(shape, user_input, budget)
         if fixed_batch > 1:
-            self.emit.builder.note(f"the batch of {fixed_batch} was taken as 1")
-        self.environment[user_input] = self.emit.input
+            self.builder.note(f"the batch of {fixed_batch} was taken as 1")
+        self.environment[user_input] = self.builder.input
         self.head_input = ""
         self.folded = False
         """Whether constants were computed from tensors of floats."""
@@ -243,8 +244,8 @@ class TorchGraph:
         for leaf in pytree.tree_leaves(node.meta.get("val")):
             if isinstance(leaf, torch.Tensor):
                 require_room(leaf.shape)
-                self.emit.budget.compute(leaf.numel(), leaf.numel())
-                self.emit.budget.keep(leaf.numel())
+                self.builder.budget.compute(leaf.numel(), leaf.numel())
+                self.builder.budget.keep(leaf.numel())
 
     def may_run(self) -> bool:
         """Whether the whole program may be run: it is the user's own, or small and harmless."""
@@ -314,7 +315,7 @@ class TorchGraph:
                 f"the module returns {len(values)} tensors; a network here has one output: wrap it "
                 "in a module that returns one of them"
             )
-        return self.emit.builder.finish(values[0].name)
+        return self.builder.finish(values[0])
 
 
 def _equal(value: Any, default: Any) -> bool:

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 import sparseopt as so
+from sparseopt.tools.reading import composed
 from sparseopt.tools.reading.budget import require_room
-from sparseopt.tools.reading.emitter import Value
+from sparseopt.tools.reading.values import Value
 from sparseopt.tools.reading.window_cells import linear_map, nearest_map
 from sparseopt_torch.graph import Call, Rule, TorchGraph
 
@@ -54,7 +55,7 @@ def reshape(graph: TorchGraph, call: Call) -> Value:
     whole = -1 in target or known == math.prod(x.shape) * fixed
     if whole and fixed > 1 and target[:1] == [fixed]:
         target[0] = 1  # a batch size that the export wrote down as a number
-    return graph.emit.keep(x, graph.emit.inferred(x, target))
+    return graph.builder.keep(x, graph.builder.inferred(x, target))
 
 
 def flatten(graph: TorchGraph, call: Call) -> Value:
@@ -63,7 +64,7 @@ def flatten(graph: TorchGraph, call: Call) -> Value:
     count = len(x.shape)
     first, last = _axis(call["start_dim"], count), _axis(call["end_dim"], count)
     middle = math.prod(x.shape[first : last + 1])
-    return graph.emit.keep(x, (*x.shape[:first], middle, *x.shape[last + 1 :]))
+    return graph.builder.keep(x, (*x.shape[:first], middle, *x.shape[last + 1 :]))
 
 
 def unflatten(graph: TorchGraph, call: Call) -> Value:
@@ -73,7 +74,7 @@ def unflatten(graph: TorchGraph, call: Call) -> Value:
     parts = [int(n) for n in call["sizes"]]
     if -1 in parts:
         parts[parts.index(-1)] = x.shape[axis] // max(1, math.prod(n for n in parts if n != -1))
-    return graph.emit.keep(x, (*x.shape[:axis], *parts, *x.shape[axis + 1 :]))
+    return graph.builder.keep(x, (*x.shape[:axis], *parts, *x.shape[axis + 1 :]))
 
 
 def squeeze(graph: TorchGraph, call: Call) -> Value:
@@ -85,7 +86,7 @@ def squeeze(graph: TorchGraph, call: Call) -> Value:
     else:
         chosen = {_axis(a, len(x.shape)) for a in ([axes] if isinstance(axes, int) else axes)}
     rest = [n for i, n in enumerate(x.shape) if i not in chosen or n != 1]
-    return graph.emit.keep(x, rest)
+    return graph.builder.keep(x, rest)
 
 
 def unsqueeze(graph: TorchGraph, call: Call) -> Value:
@@ -93,13 +94,13 @@ def unsqueeze(graph: TorchGraph, call: Call) -> Value:
     x = graph.value(call["self"], after_head=True)
     shape = list(x.shape)
     shape.insert(_axis(call["dim"], len(shape) + 1), 1)
-    return graph.emit.keep(x, shape)
+    return graph.builder.keep(x, shape)
 
 
 def permute(graph: TorchGraph, call: Call) -> Value:
     """permute."""
     x = graph.value(call["self"], after_head=True)
-    return graph.emit.permute(x, [_axis(a, len(x.shape)) for a in call["dims"]], call.name)
+    return graph.builder.permute(x, [_axis(a, len(x.shape)) for a in call["dims"]], call.name)
 
 
 def transpose(graph: TorchGraph, call: Call) -> Value:
@@ -113,26 +114,26 @@ def transpose(graph: TorchGraph, call: Call) -> Value:
     order = list(range(count))
     a, b = _axis(a, count), _axis(b, count)
     order[a], order[b] = order[b], order[a]
-    return graph.emit.permute(x, order, call.name)
+    return graph.builder.permute(x, order, call.name)
 
 
 def reverse_axes(graph: TorchGraph, call: Call) -> Value:
     """The attribute T of a tensor: all axes in reverse order."""
     x = graph.value(call["self"], after_head=True)
-    return graph.emit.permute(x, list(range(len(x.shape)))[::-1], call.name)
+    return graph.builder.permute(x, list(range(len(x.shape)))[::-1], call.name)
 
 
 def move_axis(graph: TorchGraph, call: Call) -> Value:
     """movedim."""
     x = graph.value(call["self"], after_head=True)
-    index = np.moveaxis(graph.emit.positions(x), call["source"], call["destination"])
-    return graph.emit.select(x, index, call.name)
+    index = np.moveaxis(graph.builder.positions(x), call["source"], call["destination"])
+    return graph.builder.select(x, index, call.name)
 
 
 def concat(graph: TorchGraph, call: Call) -> Value:
     """cat."""
     values = [_part(graph, v) for v in call["tensors"]]
-    return graph.emit.concat(values, _axis(call["dim"], len(values[0].shape)), call.name)
+    return graph.builder.concat(values, _axis(call["dim"], len(values[0].shape)), call.name)
 
 
 def stack(graph: TorchGraph, call: Call) -> Value:
@@ -144,8 +145,8 @@ def stack(graph: TorchGraph, call: Call) -> Value:
         shape = list(value.shape)
         shape.insert(axis, 1)
         kept = isinstance(value, Value)
-        wide.append(graph.emit.keep(value, shape) if kept else value.reshape(shape))  # type: ignore[arg-type, union-attr]
-    return graph.emit.concat(wide, axis, call.name)
+        wide.append(graph.builder.keep(value, shape) if kept else value.reshape(shape))  # type: ignore[arg-type, union-attr]
+    return graph.builder.concat(wide, axis, call.name)
 
 
 def _part(graph: TorchGraph, argument: Any) -> Value | np.ndarray:
@@ -171,7 +172,7 @@ def masked_fill(graph: TorchGraph, call: Call) -> Value:
     value = float(graph.array(call["value"], "the number").reshape(()))
     x = graph.value(call["self"])
     bias = np.where(mask, value, 0.0) if value else None
-    return graph.emit.affine(x, call.name, np.where(mask, 0.0, 1.0), bias)
+    return graph.builder.affine(x, call.name, np.where(mask, 0.0, 1.0), bias)
 
 
 def _pieces(graph: TorchGraph, call: Call, lengths: list[int]) -> list[Value]:
@@ -180,8 +181,8 @@ def _pieces(graph: TorchGraph, call: Call, lengths: list[int]) -> list[Value]:
     if sum(lengths) != x.shape[axis]:
         raise so.ProblemError(f"pieces {lengths} do not fit axis {axis} of shape {x.shape}")
     cuts = np.cumsum(lengths)[:-1]
-    parts = np.split(graph.emit.positions(x), cuts, axis=axis)
-    return [graph.emit.select(x, part, call.name) for part in parts]
+    parts = np.split(graph.builder.positions(x), cuts, axis=axis)
+    return [graph.builder.select(x, part, call.name) for part in parts]
 
 
 def split(graph: TorchGraph, call: Call) -> list[Value]:
@@ -204,8 +205,8 @@ def unbind(graph: TorchGraph, call: Call) -> list[Value]:
     """unbind."""
     x = graph.value(call["self"])
     axis = _axis(call.get("dim", 0), len(x.shape))
-    index = np.moveaxis(graph.emit.positions(x), axis, 0)
-    return [graph.emit.select(x, part, call.name) for part in index]
+    index = np.moveaxis(graph.builder.positions(x), axis, 0)
+    return [graph.builder.select(x, part, call.name) for part in index]
 
 
 def cut(graph: TorchGraph, call: Call) -> Value:
@@ -216,7 +217,7 @@ def cut(graph: TorchGraph, call: Call) -> Value:
     end = call["start"] + call["length"] if "length" in call.arguments else call.get("end")
     places = [slice(None)] * len(x.shape)
     places[axis] = slice(start, end, call.get("step", 1))
-    return graph.emit.select(x, graph.emit.positions(x)[tuple(places)], call.name)
+    return graph.builder.select(x, graph.builder.positions(x)[tuple(places)], call.name)
 
 
 def take(graph: TorchGraph, call: Call) -> Value:
@@ -228,7 +229,7 @@ def take(graph: TorchGraph, call: Call) -> Value:
         raise so.ProblemError("the index must be constant, but it depends on the input")
     where = where.cpu().numpy() if isinstance(where, torch.Tensor) else where
     require_room((*x.shape[:axis], *np.shape(where), *x.shape[axis + 1 :]))
-    return graph.emit.select(x, np.take(graph.emit.positions(x), where, axis=axis), call.name)
+    return graph.builder.select(x, np.take(graph.builder.positions(x), where, axis=axis), call.name)
 
 
 def index(graph: TorchGraph, call: Call) -> Value:
@@ -239,15 +240,15 @@ def index(graph: TorchGraph, call: Call) -> Value:
         if isinstance(where, Value):
             raise so.ProblemError("the index must be constant, but it depends on the input")
         places.append(slice(None) if where is None else where.cpu().numpy())
-    positions = torch.from_numpy(graph.emit.positions(x))
+    positions = torch.from_numpy(graph.builder.positions(x))
     # PyTorch and NumPy place the axes of several index arrays by the same rule.
-    return graph.emit.select(x, positions.numpy()[tuple(places)], call.name)
+    return graph.builder.select(x, positions.numpy()[tuple(places)], call.name)
 
 
 def flip(graph: TorchGraph, call: Call) -> Value:
     """flip."""
     x = graph.value(call["self"])
-    return graph.emit.select(x, np.flip(graph.emit.positions(x), call["dims"]), call.name)
+    return graph.builder.select(x, np.flip(graph.builder.positions(x), call["dims"]), call.name)
 
 
 def roll(graph: TorchGraph, call: Call) -> Value:
@@ -255,7 +256,7 @@ def roll(graph: TorchGraph, call: Call) -> Value:
     x = graph.value(call["self"])
     axes = tuple(call["dims"]) or None
     shifts = tuple(call["shifts"]) if axes else call["shifts"][0]
-    return graph.emit.select(x, np.roll(graph.emit.positions(x), shifts, axes), call.name)
+    return graph.builder.select(x, np.roll(graph.builder.positions(x), shifts, axes), call.name)
 
 
 def expand(graph: TorchGraph, call: Call) -> Value:
@@ -264,7 +265,7 @@ def expand(graph: TorchGraph, call: Call) -> Value:
     target = [int(n) for n in call["size"]]
     old = [1] * (len(target) - len(x.shape)) + list(x.shape)
     shape = [o if n == -1 else n for n, o in zip(target, old, strict=True)]
-    return graph.emit.broadcast(x, shape, call.name)
+    return graph.builder.broadcast(x, shape, call.name)
 
 
 def repeat(graph: TorchGraph, call: Call) -> Value:
@@ -274,7 +275,7 @@ def repeat(graph: TorchGraph, call: Call) -> Value:
     extra = [1] * (len(times) - len(x.shape))
     wide = [1] * (len(x.shape) - len(times))
     require_room(n * r for n, r in zip([*extra, *x.shape], [*wide, *times], strict=True))
-    return graph.emit.select(x, np.tile(graph.emit.positions(x), times), call.name)
+    return graph.builder.select(x, np.tile(graph.builder.positions(x), times), call.name)
 
 
 def slice_scatter(graph: TorchGraph, call: Call) -> Value:
@@ -314,8 +315,12 @@ def _overwritten(graph: TorchGraph, call: Call, source: Any, places: tuple[Any, 
     flat: list[Value | np.ndarray] = []
     for part in parts:
         size = (math.prod(part.shape),)
-        flat.append(graph.emit.keep(part, size) if isinstance(part, Value) else part.reshape(size))
-    return graph.emit.select(graph.emit.concat(flat, 0, f"{call.name}:parts"), index, call.name)
+        flat.append(
+            graph.builder.keep(part, size) if isinstance(part, Value) else part.reshape(size)
+        )
+    return graph.builder.select(
+        graph.builder.concat(flat, 0, f"{call.name}:parts"), index, call.name
+    )
 
 
 def fill(graph: TorchGraph, call: Call) -> torch.Tensor:
@@ -329,7 +334,7 @@ def copy(graph: TorchGraph, call: Call) -> Any:
     """copy: the source, in the shape of what it overwrites."""
     shape, source = call["self"].shape, call["src"]
     if isinstance(source, Value):
-        return graph.emit.broadcast(graph.value(source), shape, call.name)
+        return graph.builder.broadcast(graph.value(source), shape, call.name)
     return source.expand(shape)
 
 
@@ -349,14 +354,14 @@ def pad(graph: TorchGraph, call: Call) -> Value:
     widths = [(0, 0)] * len(x.shape)
     for i in range(len(given) // 2):
         widths[len(x.shape) - 1 - i] = (given[2 * i], given[2 * i + 1])
-    places = graph.emit.padded(x, widths, _MODES[mode])
-    return graph.emit.select(x, places, call.name, fill)
+    places = graph.builder.padded(x, widths, _MODES[mode])
+    return graph.builder.select(x, places, call.name, fill)
 
 
 def pixel_shuffle(graph: TorchGraph, call: Call) -> Value:
     """pixel_shuffle."""
     block = int(call["upscale_factor"])
-    return graph.emit.pixel_shuffle(graph.value(call["self"]), block, call.name)
+    return graph.builder.pixel_shuffle(graph.value(call["self"]), block, call.name)
 
 
 def pixel_unshuffle(graph: TorchGraph, call: Call) -> Value:
@@ -365,9 +370,9 @@ def pixel_unshuffle(graph: TorchGraph, call: Call) -> Value:
     b = int(call["downscale_factor"])
     *lead, c, h, w = x.shape
     k = len(lead)
-    places = graph.emit.positions(x).reshape(*lead, c, h // b, b, w // b, b)
+    places = graph.builder.positions(x).reshape(*lead, c, h // b, b, w // b, b)
     places = places.transpose(*range(k), k, k + 2, k + 4, k + 1, k + 3)
-    return graph.emit.select(x, places.reshape(*lead, c * b * b, h // b, w // b), call.name)
+    return graph.builder.select(x, places.reshape(*lead, c * b * b, h // b, w // b), call.name)
 
 
 def channel_shuffle(graph: TorchGraph, call: Call) -> Value:
@@ -375,8 +380,8 @@ def channel_shuffle(graph: TorchGraph, call: Call) -> Value:
     x = graph.value(call["self"])
     groups = int(call["groups"])
     n, c, *rest = x.shape
-    places = graph.emit.positions(x).reshape(n, groups, c // groups, *rest)
-    return graph.emit.select(x, places.swapaxes(1, 2).reshape(x.shape), call.name)
+    places = graph.builder.positions(x).reshape(n, groups, c // groups, *rest)
+    return graph.builder.select(x, places.swapaxes(1, 2).reshape(x.shape), call.name)
 
 
 # Upsampling ---------------------------------------------------------------------------------
@@ -397,7 +402,7 @@ def upsample(graph: TorchGraph, call: Call) -> Value:
     require_room([*x.shape[:2], *target])
     maps = []
     for i, (old, new) in enumerate(zip(spatial, target, strict=True)):
-        graph.emit.budget.keep(2 * int(new))
+        graph.builder.budget.keep(2 * int(new))
         scale = scales[i] if scales is not None else new / old
         out = np.arange(new, dtype=np.float64)
         if "nearest_exact" in name:
@@ -412,7 +417,7 @@ def upsample(graph: TorchGraph, call: Call) -> Value:
             maps.append(linear_map(i + 2, (out + 0.5) / scale - 0.5, old))
             continue
         maps.append(nearest_map(i + 2, np.clip(cells, 0, old - 1).astype(np.int64)))
-    return graph.emit.resample(x, maps, call.name)
+    return composed.resample(graph.builder, x, maps, call.name)
 
 
 def _scales(call: Call, count: int) -> list[float] | None:
