@@ -11,7 +11,8 @@ from sparseopt.networks.linear import Conv, ConvTranspose, Dense
 from sparseopt.tools.reading import composed
 from sparseopt.tools.reading.values import Value
 from sparseopt.tools.reading.window_cells import adaptive_positions, same_padding
-from sparseopt_torch.graph import Call, Rule, TorchGraph, sizes
+from sparseopt_torch.calls import Call
+from sparseopt_torch.graph import Rule, TorchGraph, sizes
 
 # Linear layers ------------------------------------------------------------------------------
 
