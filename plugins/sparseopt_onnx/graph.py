@@ -108,6 +108,12 @@ class OnnxGraph:
             raise so.ProblemError(f"{what} must be constant, but it depends on the input")
         return value
 
+    def constants_after_first(self, node: onnx.NodeProto) -> list[np.ndarray]:
+        """Return all inputs but the first, which must be constant; those left out are skipped."""
+        slots = [slot for slot, name in enumerate(node.input) if name and slot]
+        known = onnx.defs.get_schema(node.op_type, self.opset, "").inputs
+        return [self.require_constant(node, i, f"its input {known[i].name!r}") for i in slots]
+
     def optional(self, node: onnx.NodeProto, slot: int, what: str) -> np.ndarray | None:
         """Return the constant input `slot`, or None if it is left out."""
         if slot >= len(node.input) or not node.input[slot]:

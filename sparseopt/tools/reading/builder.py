@@ -195,42 +195,6 @@ class NetworkBuilder:
             return self.add(Concat(axis - 1), values, name)
         return self.add_on_all_axes(Concat(axis), values, name)
 
-    def inferred(self, value: Value, target: Sequence[int]) -> Shape:
-        """Return a shape with one -1 replaced by what is left over."""
-        shape = [int(n) for n in target]
-        if -1 in shape:
-            rest = math.prod(n for n in shape if n != -1)
-            size = math.prod(value.shape)
-            if shape.count(-1) > 1 or rest < 1 or size % rest:
-                raise ProblemError(
-                    f"a value of shape {value.shape} cannot take the shape {tuple(shape)}"
-                )
-            shape[shape.index(-1)] = size // rest
-        return tuple(shape)
-
-    def padded(self, value: Value, widths: Sequence[tuple[int, int]], mode: str) -> np.ndarray:
-        """Return the positions of entries after padding by NumPy's modes; negative widths crop.
-
-        In the mode ``constant``, padding has position -1.
-        """
-        grow = [(max(0, a), max(0, b)) for a, b in widths]
-        crop = tuple(
-            slice(max(0, -a), max(0, n - max(0, -b)))
-            for n, (a, b) in zip(value.shape, widths, strict=True)
-        )
-        kept = self.positions(value)[crop]
-        require_room(n + a + b for n, (a, b) in zip(kept.shape, grow, strict=True))
-        options = {"constant_values": -1} if mode == "constant" else {}
-        return np.pad(kept, grow, mode=mode, **options)  # type: ignore[call-overload, no-any-return]
-
-    def pixel_shuffle(self, value: Value, block: int, name: str) -> Value:
-        """Move blocks of channels to space: (N, C b b, H, W) to (N, C, H b, W b)."""
-        *lead, c, h, w = value.shape
-        index = self.positions(value).reshape(*lead, c // block**2, block, block, h, w)
-        k = len(lead)
-        index = index.transpose(*range(k), k, k + 3, k + 1, k + 4, k + 2)
-        return self.select(value, index.reshape(*lead, -1, h * block, w * block), name)
-
     # Layers with neurons ----------------------------------------------------------------------
 
     def image(self, value: Value, spatial: int, op: Operator, name: str, **origin: str) -> Value:
