@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from sparseopt_onnx.constants import compute
 from sparseopt_onnx.tensors import sparse_array, tensor_array
 
 Shape = tuple[int, ...]
+Rule = Callable[["OnnxGraph", onnx.NodeProto], None]
 
 
 class OnnxGraph:

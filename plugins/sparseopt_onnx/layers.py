@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,9 @@ import sparseopt as so
 from sparseopt.networks.linear import Conv, ConvTranspose, Dense
 from sparseopt.tools.reading import composed
 from sparseopt.tools.reading.values import Value
-from sparseopt.tools.reading.window_cells import same_padding
 from sparseopt_onnx.attributes import Attributes
-from sparseopt_onnx.graph import OnnxGraph
-
-Rule = Callable[[OnnxGraph, onnx.NodeProto], None]
+from sparseopt_onnx.graph import OnnxGraph, Rule
+from sparseopt_onnx.pools import AUTO_PADS, paddings
 
 
 def _origin(graph: OnnxGraph, node: onnx.NodeProto, **slots: int) -> dict[str, str]:
@@ -29,24 +26,6 @@ def _origin(graph: OnnxGraph, node: onnx.NodeProto, **slots: int) -> dict[str, s
 
 
 # Linear layers ------------------------------------------------------------------------------
-
-
-_AUTO_PADS = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
-
-
-def _paddings(
-    attributes: Attributes, sizes: tuple[int, ...], extents: list[int], strides: list[int]
-) -> list[tuple[int, int]]:
-    auto = attributes.choice("auto_pad", "NOTSET", _AUTO_PADS)
-    count = len(extents)
-    pads = attributes.sizes("pads", 2 * count, 0, 0)
-    if auto in ("SAME_UPPER", "SAME_LOWER"):
-        upper = auto == "SAME_UPPER"
-        sizes_ = zip(sizes, extents, strides, strict=True)
-        return [same_padding(n, extent, s, upper) for n, extent, s in sizes_]
-    if auto == "VALID":
-        return [(0, 0)] * count
-    return list(zip(pads[:count], pads[count:], strict=True))
 
 
 def _kernel(node_attributes: Attributes, weight: np.ndarray) -> list[int]:
@@ -70,7 +49,7 @@ def conv(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     strides = attributes.sizes("strides", len(kernel), 1, 1)
     dilations = attributes.sizes("dilations", len(kernel), 1, 1)
     extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
-    padding = _paddings(attributes, x.shape[2:], extents, strides)
+    padding = paddings(attributes, x.shape[2:], extents, strides)
     groups = int(attributes.get("group", 1))
     op = Conv(weight, bias, tuple(strides), tuple(padding), tuple(dilations), groups)
     origin = _origin(graph, node, weight=1, bias=2)
@@ -92,8 +71,8 @@ def conv_transpose(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     full = [
         (n - 1) * s + e + o for n, s, e, o in zip(x.shape[2:], strides, extents, extra, strict=True)
     ]
-    auto = attributes.choice("auto_pad", "NOTSET", _AUTO_PADS)
-    padding = _paddings(attributes, x.shape[2:], extents, strides)
+    auto = attributes.choice("auto_pad", "NOTSET", AUTO_PADS)
+    padding = paddings(attributes, x.shape[2:], extents, strides)
     target = None
     if attributes.get("output_shape"):
         target = attributes.sizes("output_shape", count, 1, 1)
@@ -324,77 +303,6 @@ def extreme(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     graph.set(node, composed.extreme(graph.builder, values, constants, largest, graph.label(node)))
 
 
-# Pooling ------------------------------------------------------------------------------------
-
-
-def _window(
-    graph: OnnxGraph, node: onnx.NodeProto, x: Value
-) -> tuple[list[np.ndarray], list[tuple[int, int]]]:
-    """Return the window positions and paddings per spatial axis."""
-    attributes = graph.attributes(node)
-    count = len(x.shape) - 2
-    kernel = attributes.sizes("kernel_shape", count, 0, 1)
-    strides = attributes.sizes("strides", count, 1, 1)
-    dilations = attributes.sizes("dilations", count, 1, 1)
-    extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
-    padding = _paddings(attributes, x.shape[2:], extents, strides)
-    ceil_mode = attributes.flag("ceil_mode")
-    positions = [
-        composed.windows(graph.builder, n, k, s, pads, d, ceil_mode)
-        for n, k, s, pads, d in zip(x.shape[2:], kernel, strides, padding, dilations, strict=True)
-    ]
-    return positions, padding
-
-
-def max_pool(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """MaxPool."""
-    x = graph.image(node)
-    if len([o for o in node.output if o]) > 1:
-        raise so.ProblemError("its second output, the indices, is not supported")
-    graph.attributes(node).ignore("storage_order")  # of the indices
-    positions, _ = _window(graph, node, x)
-    graph.set(node, composed.max_pool(graph.builder, x, positions, x.shape[2:], graph.label(node)))
-
-
-def average_pool(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """AveragePool."""
-    x = graph.image(node)
-    positions, padding = _window(graph, node, x)
-    counted = graph.attributes(node).flag("count_include_pad")
-    pads = padding if counted else [None] * len(padding)
-    graph.set(
-        node,
-        composed.average_pool(graph.builder, x, positions, x.shape[2:], pads, graph.label(node)),
-    )
-
-
-def global_pool(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """GlobalAveragePool and GlobalMaxPool."""
-    x = graph.image(node)
-    kind = "mean" if node.op_type == "GlobalAveragePool" else "max"
-    axes = range(2, len(x.shape))
-    graph.set(node, graph.builder.reduce(x, axes, kind, True, graph.label(node)))
-
-
-def reduce(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """ReduceSum, ReduceMean, ReduceMax and ReduceMin."""
-    attributes = graph.attributes(node)
-    x = graph.value(node)
-    given = graph.integers(node, 1, "the axes")
-    named = attributes.get("axes")
-    axes = named if given is None else given
-    keep, noop = attributes.flag("keepdims", True), attributes.flag("noop_with_empty_axes")
-    if not axes:
-        if noop:
-            graph.set(node, x)
-            return
-        axes = range(len(x.shape))
-    if any(not -len(x.shape) <= a < len(x.shape) for a in axes):
-        raise so.ProblemError(f"axes {list(axes)} do not exist in a value of shape {x.shape}")
-    kind = node.op_type.removeprefix("Reduce").lower()
-    graph.set(node, graph.builder.reduce(x, axes, kind, keep, graph.label(node)))
-
-
 # Heads --------------------------------------------------------------------------------------
 
 
@@ -430,14 +338,6 @@ LAYERS: dict[str, Rule] = {
     "HardSigmoid": hard_sigmoid,
     "Max": extreme,
     "Min": extreme,
-    "MaxPool": max_pool,
-    "AveragePool": average_pool,
-    "GlobalAveragePool": global_pool,
-    "GlobalMaxPool": global_pool,
-    "ReduceSum": reduce,
-    "ReduceMean": reduce,
-    "ReduceMax": reduce,
-    "ReduceMin": reduce,
     "Softmax": head,
     "LogSoftmax": head,
     "Sigmoid": head,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
@@ -16,9 +16,7 @@ from sparseopt.tools.reading.values import Value
 from sparseopt.tools.reading.window_cells import linear_map, nearest_map
 from sparseopt_onnx.attributes import Attributes
 from sparseopt_onnx.constants import evaluate
-from sparseopt_onnx.graph import OnnxGraph
-
-Rule = Callable[[OnnxGraph, onnx.NodeProto], None]
+from sparseopt_onnx.graph import OnnxGraph, Rule
 
 
 def _pick(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -240,6 +238,9 @@ def depth_to_space(graph: OnnxGraph, node: onnx.NodeProto) -> None:
         raise so.ProblemError(f"blocks of {block} do not fit a value of shape {shape}")
     _pick(graph, node)
 
+
+# Resizing acts on one axis after the other, so it needs no positions of whole values; and the
+# reference implementation goes through its cells one by one, in Python.
 
 _PLACES = ("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel")
 _ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")

@@ -68,11 +68,7 @@ def numbered(shape: Shape) -> torch.Tensor:
     return torch.arange(math.prod(shape), dtype=torch.float64, device="cpu").reshape(shape)
 
 
-def positions(
-    call: Call,
-    tensors: Arguments,
-    **others: Any,
-) -> Any:
+def positions(call: Call, tensors: Arguments, **others: Any) -> Any:
     """Return where the entries of the result came from, or of each of several results.
 
     `tensors` makes the arguments to move, once of `without_memory` and once of `numbered`, so that
@@ -148,18 +144,15 @@ def overwritten(graph: TorchGraph, call: Call) -> Value:
         raise so.ProblemError("index_put that accumulates is not supported")
     source = "values" if "values" in call.arguments else "src"
     parts = [part(graph, call[key]) for key in ("self", source)]
-    base, patch = (part.shape for part in parts)
+    base, patch = (p.shape for p in parts)
     count = math.prod(base)
     index = positions(call, lambda of: {"self": of(base), source: of(patch) + count})
     flat = [
-        graph.builder.keep(part, (math.prod(part.shape),))
-        if isinstance(part, Value)
-        else part.ravel()
-        for part in parts
+        graph.builder.keep(p, (math.prod(p.shape),)) if isinstance(p, Value) else p.ravel()
+        for p in parts
     ]
-    return graph.builder.select(
-        graph.builder.concat(flat, 0, f"{call.name}:parts"), index, call.name
-    )
+    together = graph.builder.concat(flat, 0, f"{call.name}:parts")
+    return graph.builder.select(together, index, call.name)
 
 
 def part(graph: TorchGraph, argument: Any) -> Value | np.ndarray:

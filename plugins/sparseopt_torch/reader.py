@@ -25,11 +25,12 @@ from sparseopt_torch.calls import module_of, overload, packet
 from sparseopt_torch.graph import TorchGraph, mutates_shared_value
 from sparseopt_torch.layers import LAYERS
 from sparseopt_torch.module_check import Answer, ask, check_against_torch, unchanged_buffers
+from sparseopt_torch.pools import POOLS
 from sparseopt_torch.pt2_archive import open_program
 from sparseopt_torch.pt2_program import build, file_shape, settled_shape
 from sparseopt_torch.shapes import SHAPES
 
-OPERATORS = {**LAYERS, **SHAPES}
+OPERATORS = {**LAYERS, **POOLS, **SHAPES}
 
 REASONS = {
     "aten.gelu": "GELU is not piecewise linear",

@@ -1,4 +1,8 @@
-"""PyTorch operators that move, repeat or drop entries."""
+"""PyTorch operators that move, repeat or drop entries.
+
+One that picks entries of one value needs no rule of its own: a line in the table here, with a rule
+of `positions`, and a case in the test of those.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +52,9 @@ def size(graph: TorchGraph, call: Call) -> int:
     return graph.value(call["self"], after_head=True).shape[call["dim"]]
 
 
+# Of several values: a layer joins them, and large networks get no positions of their entries.
+
+
 def concat(graph: TorchGraph, call: Call) -> Value:
     """cat."""
     values = [part(graph, v) for v in call["tensors"]]
@@ -58,13 +65,15 @@ def stack(graph: TorchGraph, call: Call) -> Value:
     """stack."""
     values = [part(graph, v) for v in call["tensors"]]
     axis = _axis(call["dim"], len(values[0].shape) + 1)
-    wide: list[Value | np.ndarray] = []
-    for value in values:
-        shape = list(value.shape)
-        shape.insert(axis, 1)
-        kept = isinstance(value, Value)
-        wide.append(graph.builder.keep(value, shape) if kept else value.reshape(shape))  # type: ignore[arg-type, union-attr]
+    shapes = [(*v.shape[:axis], 1, *v.shape[axis:]) for v in values]
+    wide = [
+        graph.builder.keep(v, shape) if isinstance(v, Value) else v.reshape(shape)
+        for v, shape in zip(values, shapes, strict=True)
+    ]
     return graph.builder.concat(wide, axis, call.name)
+
+
+# With constants, whose numbers count as well as their places.
 
 
 def like(graph: TorchGraph, call: Call) -> torch.Tensor:
