@@ -95,11 +95,12 @@ def _nonzero(inputs: Arrays, attributes: dict[str, Any]) -> int:
 Size = Callable[[Arrays, dict[str, Any]], int]
 
 _UNARY = (
-    "Abs Acos Acosh ArgMax ArgMin Asin Asinh Atan Atanh Cast Ceil CumSum "
+    "Abs Acos Acosh ArgMax ArgMin Asin Asinh Atan Atanh Cast Ceil CumSum DepthToSpace "
     "DequantizeLinear Elu Erf Exp EyeLike Flatten Floor HardSigmoid IsInf IsNaN LeakyRelu Log "
     "Neg Not Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean "
-    "ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Reshape Round Selu Shape Sigmoid Sign Sin "
-    "Sinh Size Slice Softplus Softsign Split Sqrt Squeeze Tan Tanh Transpose Trilu Unsqueeze"
+    "ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Reshape Round Selu Shape Sigmoid Sign "
+    "Sin Sinh Size Slice Softplus Softsign SpaceToDepth Split Sqrt Squeeze Tan Tanh Transpose "
+    "Trilu Unsqueeze"
 )
 _ENTRYWISE = (
     "Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Clip Div Equal Greater GreaterOrEqual Less "
@@ -145,6 +146,16 @@ def compute(
         return inputs
     if node.op_type == "ConstantOfShape":
         return [_filled(_ints(inputs[0]), attributes.get("value"), budget)]
+    results = evaluate(node, inputs, opset, budget)
+    budget.keep(_together(results, attributes))
+    return results
+
+
+def evaluate(
+    node: onnx.NodeProto, inputs: list[np.ndarray], opset: int, budget: Budget
+) -> list[np.ndarray]:
+    """Return the outputs of a node of the table above, once there is room for them."""
+    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
     if node.op_type not in _SIZES:
         raise so.ProblemError("this operator is not computed; fold the constants of the model")
     if node.op_type == "Cast" and attributes["to"] not in _NUMBERS:
@@ -154,9 +165,7 @@ def compute(
     count = _SIZES[node.op_type](inputs, attributes)
     require_room((count,))
     budget.compute(count, _steps(node, inputs) * max(count, _together(inputs, attributes)))
-    results = _evaluated(node, inputs, opset)
-    budget.keep(_together(results, attributes))
-    return results
+    return _evaluated(node, inputs, opset)
 
 
 def _steps(node: onnx.NodeProto, inputs: Arrays) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,14 @@ import onnx
 import sparseopt as so
 from sparseopt.interface.printing import printable
 from sparseopt.tools.reading.budget import MOST_AXES, require_room
-from sparseopt.tools.reading.emitter import Emitter, Value
+from sparseopt.tools.reading.builder import NetworkBuilder
+from sparseopt.tools.reading.values import Value
 from sparseopt_onnx.attributes import Attributes
 from sparseopt_onnx.constants import compute
 from sparseopt_onnx.tensors import sparse_array, tensor_array
 
 Shape = tuple[int, ...]
+Rule = Callable[["OnnxGraph", onnx.NodeProto], None]
 
 
 class OnnxGraph:
@@ -57,8 +59,8 @@ class OnnxGraph:
         if whole:
             self.fixed_batch, shape = 1, (self.fixed_batch, *shape[1:])
         self.input_shape = shape
-        self.emit = Emitter(shape, printable(self.input_name))
-        self.values: dict[str, Value] = {self.input_name: self.emit.input}
+        self.builder = NetworkBuilder(shape, printable(self.input_name))
+        self.values: dict[str, Value] = {self.input_name: self.builder.input}
         self.head_input = ""
         self._labels = _unique_labels(self.nodes)
         self._attributes: dict[int, Attributes] = {}
@@ -91,7 +93,7 @@ class OnnxGraph:
             tensor = self._initializers[name]
             try:
                 if isinstance(tensor, onnx.SparseTensorProto):
-                    self.constants[name] = sparse_array(tensor, self.emit.budget)
+                    self.constants[name] = sparse_array(tensor, self.builder.budget)
                 else:
                     self.constants[name] = tensor_array(tensor)
             except (so.ProblemError, ValueError, TypeError, OverflowError) as error:
@@ -106,6 +108,12 @@ class OnnxGraph:
         if value is None:
             raise so.ProblemError(f"{what} must be constant, but it depends on the input")
         return value
+
+    def constants_after_first(self, node: onnx.NodeProto) -> list[np.ndarray]:
+        """Return all inputs but the first, which must be constant; those left out are skipped."""
+        slots = [slot for slot, name in enumerate(node.input) if name and slot]
+        known = onnx.defs.get_schema(node.op_type, self.opset, "").inputs
+        return [self.require_constant(node, i, f"its input {known[i].name!r}") for i in slots]
 
     def optional(self, node: onnx.NodeProto, slot: int, what: str) -> np.ndarray | None:
         """Return the constant input `slot`, or None if it is left out."""
@@ -172,7 +180,7 @@ class OnnxGraph:
         if any(array is None for array in arrays):
             return False
         known = [a for a in arrays if a is not None]
-        results = compute(node, known, self.opset, self.emit.budget)
+        results = compute(node, known, self.opset, self.builder.budget)
         self.constants.update(zip(node.output, results, strict=False))
         return True
 
@@ -183,7 +191,7 @@ class OnnxGraph:
             raise so.ProblemError(
                 f"{self.source}: the output {printable(missing[0])!r} does not depend on the input"
             )
-        ends = {self.values[name].name for name in self.outputs}
+        ends = {self.values[name].name: self.values[name] for name in self.outputs}
         if len(ends) != 1:
             raise so.ProblemError(
                 f"{self.source} has {len(self.outputs)} outputs "
@@ -196,8 +204,8 @@ class OnnxGraph:
                     f"{self.source}: the samples of a batch of {self.fixed_batch} are mixed; "
                     "export the model with a batch of 1"
                 )
-            self.emit.builder.note(f"the batch of {self.fixed_batch} in the file was taken as 1")
-        return self.emit.builder.finish(ends.pop())
+            self.builder.note(f"the batch of {self.fixed_batch} in the file was taken as 1")
+        return self.builder.finish(ends.popitem()[1])
 
 
 def _by_name(graph: onnx.GraphProto, source: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,12 +9,11 @@ import onnx
 
 import sparseopt as so
 from sparseopt.networks.linear import Conv, ConvTranspose, Dense
-from sparseopt.tools.reading.emitter import Value
-from sparseopt.tools.reading.window_cells import same_padding
+from sparseopt.tools.reading import composed
+from sparseopt.tools.reading.values import Value
 from sparseopt_onnx.attributes import Attributes
-from sparseopt_onnx.graph import OnnxGraph
-
-Rule = Callable[[OnnxGraph, onnx.NodeProto], None]
+from sparseopt_onnx.graph import OnnxGraph, Rule
+from sparseopt_onnx.pools import AUTO_PADS, paddings
 
 
 def _origin(graph: OnnxGraph, node: onnx.NodeProto, **slots: int) -> dict[str, str]:
@@ -28,24 +26,6 @@ def _origin(graph: OnnxGraph, node: onnx.NodeProto, **slots: int) -> dict[str, s
 
 
 # Linear layers ------------------------------------------------------------------------------
-
-
-_AUTO_PADS = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
-
-
-def _paddings(
-    attributes: Attributes, sizes: tuple[int, ...], extents: list[int], strides: list[int]
-) -> list[tuple[int, int]]:
-    auto = attributes.choice("auto_pad", "NOTSET", _AUTO_PADS)
-    count = len(extents)
-    pads = attributes.sizes("pads", 2 * count, 0, 0)
-    if auto in ("SAME_UPPER", "SAME_LOWER"):
-        upper = auto == "SAME_UPPER"
-        sizes_ = zip(sizes, extents, strides, strict=True)
-        return [same_padding(n, extent, s, upper) for n, extent, s in sizes_]
-    if auto == "VALID":
-        return [(0, 0)] * count
-    return list(zip(pads[:count], pads[count:], strict=True))
 
 
 def _kernel(node_attributes: Attributes, weight: np.ndarray) -> list[int]:
@@ -69,11 +49,11 @@ def conv(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     strides = attributes.sizes("strides", len(kernel), 1, 1)
     dilations = attributes.sizes("dilations", len(kernel), 1, 1)
     extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
-    padding = _paddings(attributes, x.shape[2:], extents, strides)
+    padding = paddings(attributes, x.shape[2:], extents, strides)
     groups = int(attributes.get("group", 1))
     op = Conv(weight, bias, tuple(strides), tuple(padding), tuple(dilations), groups)
     origin = _origin(graph, node, weight=1, bias=2)
-    graph.set(node, graph.emit.image(x, len(kernel), op, graph.label(node), **origin))
+    graph.set(node, graph.builder.image(x, len(kernel), op, graph.label(node), **origin))
 
 
 def conv_transpose(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -91,8 +71,8 @@ def conv_transpose(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     full = [
         (n - 1) * s + e + o for n, s, e, o in zip(x.shape[2:], strides, extents, extra, strict=True)
     ]
-    auto = attributes.choice("auto_pad", "NOTSET", _AUTO_PADS)
-    padding = _paddings(attributes, x.shape[2:], extents, strides)
+    auto = attributes.choice("auto_pad", "NOTSET", AUTO_PADS)
+    padding = paddings(attributes, x.shape[2:], extents, strides)
     target = None
     if attributes.get("output_shape"):
         target = attributes.sizes("output_shape", count, 1, 1)
@@ -106,7 +86,7 @@ def conv_transpose(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     groups = int(attributes.get("group", 1))
     op = ConvTranspose(weight, bias, tuple(strides), tuple(padding), tuple(dilations), groups)
     origin = _origin(graph, node, weight=1, bias=2)
-    graph.set(node, graph.emit.image(x, count, op, graph.label(node), **origin))
+    graph.set(node, graph.builder.image(x, count, op, graph.label(node), **origin))
 
 
 def gemm(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -122,10 +102,10 @@ def gemm(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     weight = weight if transposed else weight.T
     alpha, beta = float(attributes.get("alpha", 1.0)), float(attributes.get("beta", 1.0))
     if alpha != 1.0:
-        graph.emit.budget.keep(weight.size)
+        graph.builder.budget.keep(weight.size)
         weight, origin = weight * weight.dtype.type(alpha), {}
     if attributes.flag("transA"):
-        x = graph.emit.permute(x, (1, 0), f"{name}:A")
+        x = graph.builder.permute(x, (1, 0), f"{name}:A")
     bias = None
     addend = node.input[2] if len(node.input) > 2 else ""
     c = graph.constant(addend) if addend else None
@@ -135,15 +115,15 @@ def gemm(graph: OnnxGraph, node: onnx.NodeProto) -> None:
             bias = flat if beta == 1.0 else flat * c.dtype.type(beta)
             if beta == 1.0 and c.size == weight.shape[0]:
                 origin["bias"] = addend
-    result = graph.emit.dense(x, Dense(weight, bias), name, **origin)
+    result = graph.builder.dense(x, Dense(weight, bias), name, **origin)
     if addend and bias is None:
         if c is not None:
-            result = graph.emit.affine(result, f"{name}:C", bias=c * c.dtype.type(beta))
+            result = graph.builder.affine(result, f"{name}:C", bias=c * c.dtype.type(beta))
         else:
             other = graph.value(node, 2)
             if beta != 1.0:
-                other = graph.emit.affine(other, f"{name}:beta", factor=beta)
-            result = graph.emit.sum_of([result, other], f"{name}:C")
+                other = graph.builder.affine(other, f"{name}:beta", factor=beta)
+            result = graph.builder.sum_of([result, other], f"{name}:C")
     graph.set(node, result)
 
 
@@ -160,15 +140,15 @@ def matmul(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     if weight.ndim != 2:
         raise so.ProblemError(f"the constant has shape {weight.shape}; a matrix is needed")
     if right is not None:
-        graph.set(node, graph.emit.dense(graph.value(node, 0), Dense(weight.T), name))
+        graph.set(node, graph.builder.dense(graph.value(node, 0), Dense(weight.T), name))
         return
     x = graph.value(node, 1)
     if len(x.shape) < 2:
         raise so.ProblemError(f"its input has shape {x.shape}; at least two axes are needed")
     order = (*range(len(x.shape) - 2), len(x.shape) - 1, len(x.shape) - 2)
-    turned = graph.emit.permute(x, order, f"{name}:turn")
-    made = graph.emit.dense(turned, Dense(weight), name, **_origin(graph, node, weight=0))
-    graph.set(node, graph.emit.permute(made, order, f"{name}:back"))
+    turned = graph.builder.permute(x, order, f"{name}:turn")
+    made = graph.builder.dense(turned, Dense(weight), name, **_origin(graph, node, weight=0))
+    graph.set(node, graph.builder.permute(made, order, f"{name}:back"))
 
 
 def batch_norm(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -186,7 +166,7 @@ def batch_norm(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     )
     epsilon = float(attributes.get("epsilon", 1e-5))
     label = graph.label(node)
-    made = graph.emit.batch_norm(x, (mean, variance), (weight, bias), epsilon, label)
+    made = composed.batch_norm(graph.builder, x, (mean, variance), (weight, bias), epsilon, label)
     graph.set(node, made)
 
 
@@ -206,9 +186,9 @@ def add(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     x, other, _ = _operands(graph, node)
     name = graph.label(node)
     if isinstance(other, Value):
-        graph.set(node, graph.emit.sum_of([x, other], name))
+        graph.set(node, graph.builder.sum_of([x, other], name))
     else:
-        graph.set(node, graph.emit.affine(x, name, bias=other))
+        graph.set(node, graph.builder.affine(x, name, bias=other))
 
 
 def subtract(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -216,11 +196,16 @@ def subtract(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     x, other, swapped = _operands(graph, node)
     name = graph.label(node)
     if isinstance(other, Value):
-        graph.set(node, graph.emit.sum_of([x, graph.emit.negative(other, name)], name))
+        graph.set(
+            node,
+            graph.builder.sum_of(
+                [x, graph.builder.affine(other, f"{name}:minus", factor=-1.0)], name
+            ),
+        )
     elif swapped:
-        graph.set(node, graph.emit.affine(x, name, -1.0, other))
+        graph.set(node, graph.builder.affine(x, name, -1.0, other))
     else:
-        graph.set(node, graph.emit.affine(x, name, bias=-other))
+        graph.set(node, graph.builder.affine(x, name, bias=-other))
 
 
 def multiply(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -228,7 +213,7 @@ def multiply(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     x, other, _ = _operands(graph, node)
     if isinstance(other, Value):
         raise so.ProblemError("it multiplies two values that both depend on the input")
-    graph.set(node, graph.emit.affine(x, graph.label(node), factor=other))
+    graph.set(node, graph.builder.affine(x, graph.label(node), factor=other))
 
 
 def divide(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -239,12 +224,12 @@ def divide(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     if not np.all(other):
         raise so.ProblemError("it divides by a constant that is 0 somewhere")
     inverse = 1.0 / other.astype(np.float64)
-    graph.set(node, graph.emit.affine(x, graph.label(node), factor=inverse))
+    graph.set(node, graph.builder.affine(x, graph.label(node), factor=inverse))
 
 
 def negate(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Neg."""
-    graph.set(node, graph.emit.affine(graph.value(node), graph.label(node), factor=-1.0))
+    graph.set(node, graph.builder.affine(graph.value(node), graph.label(node), factor=-1.0))
 
 
 def _parts(graph: OnnxGraph, node: onnx.NodeProto) -> tuple[list[Value], list[np.ndarray]]:
@@ -258,11 +243,11 @@ def total(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Sum and Mean of any number of values and constants."""
     name = graph.label(node)
     values, constants = _parts(graph, node)
-    result = graph.emit.sum_of(values, name)
+    result = graph.builder.sum_of(values, name)
     for constant in constants:
-        result = graph.emit.affine(result, f"{name}:constant", bias=constant)
+        result = graph.builder.affine(result, f"{name}:constant", bias=constant)
     if node.op_type == "Mean":
-        result = graph.emit.affine(result, f"{name}:mean", factor=1.0 / len(node.input))
+        result = graph.builder.affine(result, f"{name}:mean", factor=1.0 / len(node.input))
     graph.set(node, result)
 
 
@@ -271,24 +256,24 @@ def total(graph: OnnxGraph, node: onnx.NodeProto) -> None:
 
 def relu(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Relu."""
-    graph.set(node, graph.emit.relu(graph.value(node), graph.label(node)))
+    graph.set(node, graph.builder.relu(graph.value(node), graph.label(node)))
 
 
 def leaky_relu(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """LeakyRelu."""
     slope = float(graph.attributes(node).get("alpha", 0.01))
-    graph.set(node, graph.emit.leaky_relu(graph.value(node), slope, graph.label(node)))
+    graph.set(node, composed.leaky_relu(graph.builder, graph.value(node), slope, graph.label(node)))
 
 
 def prelu(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """PRelu with constant slopes."""
     slope = graph.require_constant(node, 1, "the slope")
-    graph.set(node, graph.emit.leaky_relu(graph.value(node), slope, graph.label(node)))
+    graph.set(node, composed.leaky_relu(graph.builder, graph.value(node), slope, graph.label(node)))
 
 
 def absolute(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Abs."""
-    graph.set(node, graph.emit.absolute(graph.value(node), graph.label(node)))
+    graph.set(node, composed.absolute(graph.builder, graph.value(node), graph.label(node)))
 
 
 def clip(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -300,14 +285,14 @@ def clip(graph: OnnxGraph, node: onnx.NodeProto) -> None:
         value = attributes.get(key)
         bounds.append(value if given is None else float(given.reshape(())))
     low, high = bounds
-    graph.set(node, graph.emit.clip(graph.value(node), low, high, graph.label(node)))
+    graph.set(node, composed.clip(graph.builder, graph.value(node), low, high, graph.label(node)))
 
 
 def hard_sigmoid(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """HardSigmoid."""
     attributes = graph.attributes(node)
     alpha, beta = float(attributes.get("alpha", 0.2)), float(attributes.get("beta", 0.5))
-    made = graph.emit.hard_sigmoid(graph.value(node), alpha, beta, graph.label(node))
+    made = composed.hard_sigmoid(graph.builder, graph.value(node), alpha, beta, graph.label(node))
     graph.set(node, made)
 
 
@@ -315,75 +300,7 @@ def extreme(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Max and Min of values and constants, entry by entry."""
     values, constants = _parts(graph, node)
     largest = node.op_type == "Max"
-    graph.set(node, graph.emit.extreme(values, constants, largest, graph.label(node)))
-
-
-# Pooling ------------------------------------------------------------------------------------
-
-
-def _window(
-    graph: OnnxGraph, node: onnx.NodeProto, x: Value
-) -> tuple[list[np.ndarray], list[tuple[int, int]]]:
-    """Return the window positions and paddings per spatial axis."""
-    attributes = graph.attributes(node)
-    count = len(x.shape) - 2
-    kernel = attributes.sizes("kernel_shape", count, 0, 1)
-    strides = attributes.sizes("strides", count, 1, 1)
-    dilations = attributes.sizes("dilations", count, 1, 1)
-    extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
-    padding = _paddings(attributes, x.shape[2:], extents, strides)
-    ceil_mode = attributes.flag("ceil_mode")
-    positions = [
-        graph.emit.windows(n, k, s, pads, d, ceil_mode)
-        for n, k, s, pads, d in zip(x.shape[2:], kernel, strides, padding, dilations, strict=True)
-    ]
-    return positions, padding
-
-
-def max_pool(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """MaxPool."""
-    x = graph.image(node)
-    if len([o for o in node.output if o]) > 1:
-        raise so.ProblemError("its second output, the indices, is not supported")
-    graph.attributes(node).ignore("storage_order")  # of the indices
-    positions, _ = _window(graph, node, x)
-    graph.set(node, graph.emit.max_pool(x, positions, x.shape[2:], graph.label(node)))
-
-
-def average_pool(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """AveragePool."""
-    x = graph.image(node)
-    positions, padding = _window(graph, node, x)
-    counted = graph.attributes(node).flag("count_include_pad")
-    pads = padding if counted else [None] * len(padding)
-    graph.set(node, graph.emit.average_pool(x, positions, x.shape[2:], pads, graph.label(node)))
-
-
-def global_pool(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """GlobalAveragePool and GlobalMaxPool."""
-    x = graph.image(node)
-    kind = "mean" if node.op_type == "GlobalAveragePool" else "max"
-    axes = range(2, len(x.shape))
-    graph.set(node, graph.emit.reduce(x, axes, kind, True, graph.label(node)))
-
-
-def reduce(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """ReduceSum, ReduceMean, ReduceMax and ReduceMin."""
-    attributes = graph.attributes(node)
-    x = graph.value(node)
-    given = graph.integers(node, 1, "the axes")
-    named = attributes.get("axes")
-    axes = named if given is None else given
-    keep, noop = attributes.flag("keepdims", True), attributes.flag("noop_with_empty_axes")
-    if not axes:
-        if noop:
-            graph.set(node, x)
-            return
-        axes = range(len(x.shape))
-    if any(not -len(x.shape) <= a < len(x.shape) for a in axes):
-        raise so.ProblemError(f"axes {list(axes)} do not exist in a value of shape {x.shape}")
-    kind = node.op_type.removeprefix("Reduce").lower()
-    graph.set(node, graph.emit.reduce(x, axes, kind, keep, graph.label(node)))
+    graph.set(node, composed.extreme(graph.builder, values, constants, largest, graph.label(node)))
 
 
 # Heads --------------------------------------------------------------------------------------
@@ -393,7 +310,7 @@ def head(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Softmax, LogSoftmax and Sigmoid at the end of the network: left out, with a note."""
     x = graph.value(node)
     graph.attributes(node).ignore("axis")
-    graph.emit.builder.note(
+    graph.builder.note(
         f"the head {graph.label(node)!r} ({node.op_type}) was stripped; outputs are its inputs"
     )
     graph.head_input = node.input[0]
@@ -421,14 +338,6 @@ LAYERS: dict[str, Rule] = {
     "HardSigmoid": hard_sigmoid,
     "Max": extreme,
     "Min": extreme,
-    "MaxPool": max_pool,
-    "AveragePool": average_pool,
-    "GlobalAveragePool": global_pool,
-    "GlobalMaxPool": global_pool,
-    "ReduceSum": reduce,
-    "ReduceMean": reduce,
-    "ReduceMax": reduce,
-    "ReduceMin": reduce,
     "Softmax": head,
     "LogSoftmax": head,
     "Sigmoid": head,

@@ -15,9 +15,10 @@ from sparseopt_onnx.file_structure import load
 from sparseopt_onnx.graph import OnnxGraph
 from sparseopt_onnx.layers import LAYERS
 from sparseopt_onnx.onnxruntime_check import check_against_onnxruntime
+from sparseopt_onnx.pools import POOLS
 from sparseopt_onnx.shapes import SHAPES
 
-OPERATORS = {**LAYERS, **SHAPES}
+OPERATORS = {**LAYERS, **POOLS, **SHAPES}
 
 REASONS = {
     "LRN": "local response normalization divides by a function of the input",

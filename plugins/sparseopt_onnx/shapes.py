@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 import onnx
 
 import sparseopt as so
 from sparseopt.interface.printing import printable
+from sparseopt.tools.reading import composed
 from sparseopt.tools.reading.budget import MOST_AXES, require_room
-from sparseopt.tools.reading.emitter import Value
+from sparseopt.tools.reading.values import Value
 from sparseopt.tools.reading.window_cells import linear_map, nearest_map
 from sparseopt_onnx.attributes import Attributes
-from sparseopt_onnx.graph import OnnxGraph
+from sparseopt_onnx.constants import evaluate
+from sparseopt_onnx.graph import OnnxGraph, Rule
 
-Rule = Callable[[OnnxGraph, onnx.NodeProto], None]
+
+def _pick(graph: OnnxGraph, node: onnx.NodeProto) -> None:
+    """Let the node pick entries of its first input: those that it picks of their positions.
+
+    The operator itself is run, as on constants, by the reference implementation of the standard.
+    That knows every attribute, but trusts most of them; what it would misread is refused before.
+    """
+    x = graph.value(node)
+    given = [graph.builder.positions(x), *graph.constants_after_first(node)]
+    found = evaluate(node, given, graph.opset, graph.builder.budget)
+    graph.attributes(node).ignore(*(a.name for a in node.attribute))
+    for output, index in zip(filter(None, node.output), found, strict=True):
+        graph.values[output] = graph.builder.select(x, index, graph.label(node))
 
 
-def _select(graph: OnnxGraph, node: onnx.NodeProto, x: Value, index: np.ndarray) -> None:
-    """Let the node pick entries of `x` by position."""
-    graph.set(node, graph.emit.select(x, index, graph.label(node)))
+def _without_memory(x: Value) -> np.ndarray:
+    """Return an array of the shape of `x`, to let NumPy say what another shape of it is."""
+    return np.broadcast_to(np.int64(0), x.shape)
 
 
 def identity(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -56,7 +70,7 @@ def reshape(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     whole = known == math.prod(x.shape) * fixed
     if whole and -1 not in target and fixed > 1 and target[:1] == [fixed]:
         target[0] = 1  # a batch size written into the file as a number
-    graph.set(node, graph.emit.keep(x, graph.emit.inferred(x, target)))
+    graph.set(node, graph.builder.keep(x, _without_memory(x).reshape(target).shape))
 
 
 def flatten(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -67,7 +81,7 @@ def flatten(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     if not -count <= axis <= count:
         raise so.ProblemError(f"axis {axis} does not exist in a value of shape {x.shape}")
     axis = axis + count if axis < 0 else axis
-    graph.set(node, graph.emit.keep(x, (math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))))
+    graph.set(node, graph.builder.keep(x, (math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))))
 
 
 def _axis(axis: int, count: int) -> int:
@@ -87,25 +101,17 @@ def _axes(graph: OnnxGraph, node: onnx.NodeProto) -> list[int] | None:
 
 
 def squeeze(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """Squeeze."""
+    """Squeeze. Before operator set 13, the reference implementation misreads axes out of order."""
     x = graph.value(node, after_head=True)
-    axes = _axes(graph, node)
-    ones = {i for i, n in enumerate(x.shape) if n == 1}
-    drop = {_axis(a, len(x.shape)) for a in axes} if axes else ones
-    graph.set(node, graph.emit.keep(x, [n for i, n in enumerate(x.shape) if i not in drop]))
+    axes = tuple(_axes(graph, node) or ()) or None
+    graph.set(node, graph.builder.keep(x, np.squeeze(_without_memory(x), axes).shape))
 
 
 def unsqueeze(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """Unsqueeze."""
+    """Unsqueeze, with NumPy for the same reason."""
     x = graph.value(node, after_head=True)
-    shape = list(x.shape)
-    axes = _axes(graph, node) or []
-    places = sorted({_axis(a, len(shape) + len(axes)) for a in axes})
-    if len(places) != len(axes):
-        raise so.ProblemError("axes must be named once each")
-    for axis in places:
-        shape.insert(axis, 1)
-    graph.set(node, graph.emit.keep(x, shape))
+    axes = tuple(_axes(graph, node) or ())
+    graph.set(node, graph.builder.keep(x, np.expand_dims(_without_memory(x), axes).shape))
 
 
 def transpose(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -114,7 +120,7 @@ def transpose(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     order = list(graph.attributes(node).get("perm") or range(len(x.shape))[::-1])
     if sorted(order) != list(range(len(x.shape))):
         raise so.ProblemError(f"perm {order[:40]} does not order the axes of shape {x.shape}")
-    graph.set(node, graph.emit.permute(x, order, graph.label(node)))
+    graph.set(node, graph.builder.permute(x, order, graph.label(node)))
 
 
 def concat(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -122,79 +128,44 @@ def concat(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     constants = [graph.constant(n) for n in node.input]
     values = [graph.value(node, i) if c is None else c for i, c in enumerate(constants)]
     axis = _axis(int(graph.attributes(node).get("axis")), len(values[0].shape))
-    graph.set(node, graph.emit.concat(values, axis, graph.label(node)))
+    graph.set(node, graph.builder.concat(values, axis, graph.label(node)))
 
 
 def split(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Split along an axis."""
-    x = graph.value(node)
-    attributes = graph.attributes(node)
-    count = len(node.output)
-    axis = _axis(int(attributes.get("axis", 0)), len(x.shape))
-    given = graph.integers(node, 1, "split", most=count)
-    named = attributes.get("split")
-    sizes = list(named or []) if given is None else given
-    if attributes.get("num_outputs", count) != count:
-        raise so.ProblemError(f"num_outputs differs from its {count} outputs")
-    if not sizes:
-        step = -(-x.shape[axis] // count)
-        sizes = [max(0, min(step, x.shape[axis] - i * step)) for i in range(count)]
-    if sum(sizes) != x.shape[axis] or len(sizes) != count or min(sizes) < 0:
-        raise so.ProblemError(
-            f"split {printable(sizes)} does not fit axis {axis} of shape {x.shape}"
-        )
-    cuts = np.cumsum(sizes)[:-1]
-    parts = np.split(graph.emit.positions(x), cuts, axis=axis)
-    for output, index in zip(node.output, parts, strict=True):
-        graph.values[output] = graph.emit.select(x, index, graph.label(node))
+    shape = graph.value(node).shape
+    axis = _axis(int(graph.attributes(node).get("axis", 0)), len(shape))
+    given = graph.integers(node, 1, "split", most=len(node.output))
+    sizes = graph.attributes(node).get("split") if given is None else given
+    if sizes and (sum(sizes) != shape[axis] or len(sizes) != len(node.output) or min(sizes) < 0):
+        raise so.ProblemError(f"split {printable(sizes)} does not fit axis {axis} of shape {shape}")
+    _pick(graph, node)
 
 
 def slices(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Slice, with bounds as attributes (before operator set 10) or constant inputs."""
-    x = graph.value(node)
-    attributes = graph.attributes(node)
-    named = [attributes.get(key) for key in ("starts", "ends", "axes")]
+    shape = graph.value(node).shape
+    names = ("starts", "ends", "axes", "steps")
     if graph.opset < 10:
-        starts, ends, axes = named
-        steps = None
+        bounds = [graph.attributes(node).get(name) for name in names]
     else:
-        graph.require_constant(node, 1, "starts")
-        graph.require_constant(node, 2, "ends")
-        names = ("starts", "ends", "axes", "steps")
-        starts, ends, axes, steps = (
-            graph.integers(node, slot + 1, name) for slot, name in enumerate(names)
-        )
-    starts, ends = starts or [], ends or []
-    axes = list(range(len(starts))) if axes is None else axes
-    steps = [1] * len(starts) if steps is None else steps
-    if len({len(starts), len(ends), len(axes), len(steps)}) != 1 or 0 in steps:
-        raise so.ProblemError(f"bounds {starts}, {ends}, {axes}, {steps} do not fit together")
-    index = graph.emit.positions(x)
-    places = [_axis(int(a), len(x.shape)) for a in axes]
+        bounds = [graph.integers(node, slot + 1, name) for slot, name in enumerate(names)]
+    starts, _, axes, steps = bounds
+    if len({len(bound) for bound in bounds if bound is not None}) != 1 or 0 in (steps or ()):
+        raise so.ProblemError(f"bounds {', '.join(map(str, bounds))} do not fit together")
+    places = [_axis(int(a), len(shape)) for a in (range(len(starts)) if axes is None else axes)]
     if len(set(places)) != len(places):
         raise so.ProblemError(f"axes {axes} name one axis twice")
-    for start, end, axis, step in zip(starts, ends, places, steps, strict=True):
-        size = x.shape[axis]
-        stop: int | None = int(end)
-        if step < 0 and end < -size:
-            stop = None
-        cut = [slice(None)] * len(x.shape)
-        cut[axis] = slice(int(start), stop, int(step))
-        index = index[tuple(cut)]
-    _select(graph, node, x, index)
+    _pick(graph, node)
 
 
 def gather(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Gather with constant indices."""
-    x = graph.value(node)
     places = graph.require_constant(node, 1, "the indices")
-    axis = _axis(int(graph.attributes(node).get("axis", 0)), len(x.shape))
+    _axis(int(graph.attributes(node).get("axis", 0)), len(graph.value(node).shape))
     if places.dtype.kind not in "iu":
         raise so.ProblemError(f"its indices have entries of type {places.dtype}")
-    if places.size and (places.min() < -x.shape[axis] or places.max() >= x.shape[axis]):
-        raise so.ProblemError(f"an index lies outside axis {axis} of shape {x.shape}")
-    require_room((*x.shape[:axis], *places.shape, *x.shape[axis + 1 :]))
-    _select(graph, node, x, np.take(graph.emit.positions(x), places, axis=axis))
+    _pick(graph, node)
 
 
 def expand(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -204,18 +175,17 @@ def expand(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     target = tuple(graph.integers(node, 1, "the shape") or ())
     shape = np.broadcast_shapes(x.shape, target)
     require_room(shape)
-    _select(graph, node, x, np.broadcast_to(graph.emit.positions(x), shape))
+    index = np.broadcast_to(graph.builder.positions(x), shape)  # the reference fills two arrays
+    graph.set(node, graph.builder.select(x, index, graph.label(node)))
 
 
 def tile(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Tile by constant repeats."""
-    x = graph.value(node)
-    graph.require_constant(node, 1, "the repeats")
+    shape = graph.value(node).shape
     repeats = graph.integers(node, 1, "the repeats") or []
-    if len(repeats) != len(x.shape) or min(repeats) < 0:
-        raise so.ProblemError(f"repeats {repeats} do not fit a value of shape {x.shape}")
-    require_room(n * r for n, r in zip(x.shape, repeats, strict=True))
-    _select(graph, node, x, np.tile(graph.emit.positions(x), repeats))
+    if len(repeats) != len(shape) or min(repeats) < 0:
+        raise so.ProblemError(f"repeats {repeats} do not fit a value of shape {shape}")
+    _pick(graph, node)
 
 
 def pad(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -238,33 +208,39 @@ def pad(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     widths = [(0, 0)] * len(x.shape)
     for i, axis in enumerate(names):
         widths[_axis(axis, len(x.shape))] = (int(pads[i]), int(pads[i + len(names)]))
-    places = graph.emit.padded(x, widths, mode)
+    places = _padded(graph.builder.positions(x), widths, mode)
     graph.set(
-        node, graph.emit.select(x, places, graph.label(node), fill if mode == "constant" else 0.0)
+        node,
+        graph.builder.select(x, places, graph.label(node), fill if mode == "constant" else 0.0),
     )
+
+
+def _padded(array: np.ndarray, widths: Sequence[tuple[int, int]], mode: str) -> np.ndarray:
+    """Return an array padded in one of NumPy's modes, with -1 in the mode ``constant``.
+
+    Negative widths crop, which neither NumPy nor the reference implementation knows.
+    """
+    ends = zip(array.shape, widths, strict=True)
+    kept = array[tuple(slice(max(0, -a), max(0, n - max(0, -b))) for n, (a, b) in ends)]
+    grow = [(max(0, a), max(0, b)) for a, b in widths]
+    require_room(n + a + b for n, (a, b) in zip(kept.shape, grow, strict=True))
+    options = {"constant_values": -1} if mode == "constant" else {}
+    return np.pad(kept, grow, mode=mode, **options)  # type: ignore[call-overload, no-any-return]
 
 
 def depth_to_space(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """DepthToSpace (pixel shuffle) and SpaceToDepth."""
-    x = graph.image(node)
+    shape = graph.image(node).shape
     attributes = graph.attributes(node)
-    b = int(attributes.get("blocksize"))
-    mode = attributes.choice("mode", "DCR", ("DCR", "CRD"))
-    if len(x.shape) != 4 or b < 1:
-        raise so.ProblemError(f"blocks of {b} do not fit a value of shape {x.shape}")
-    n, c, h, w = x.shape
-    index = graph.emit.positions(x)
-    if node.op_type == "SpaceToDepth":
-        order = (0, 3, 5, 1, 2, 4) if mode == "DCR" else (0, 1, 3, 5, 2, 4)
-        index = index.reshape(n, c, h // b, b, w // b, b).transpose(order)
-        _select(graph, node, x, index.reshape(n, c * b * b, h // b, w // b))
-        return
-    if mode == "DCR":
-        index = index.reshape(n, b, b, c // (b * b), h, w).transpose(0, 3, 4, 1, 5, 2)
-    else:
-        index = index.reshape(n, c // (b * b), b, b, h, w).transpose(0, 1, 4, 2, 5, 3)
-    _select(graph, node, x, index.reshape(n, c // (b * b), h * b, w * b))
+    attributes.choice("mode", "DCR", ("DCR", "CRD"))
+    block = int(attributes.get("blocksize"))
+    if len(shape) != 4 or block < 1:
+        raise so.ProblemError(f"blocks of {block} do not fit a value of shape {shape}")
+    _pick(graph, node)
 
+
+# Resizing acts on one axis after the other, so it needs no positions of whole values; and the
+# reference implementation goes through its cells one by one, in Python.
 
 _PLACES = ("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel")
 _ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
@@ -289,14 +265,14 @@ def resize(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     for axis, (old, new, scale) in enumerate(zip(x.shape, sizes, scales, strict=True)):
         if old == new and scale == 1.0:
             continue
-        graph.emit.budget.keep(2 * new)
+        graph.builder.budget.keep(2 * new)
         where = _coordinates(old, new, scale, place)
         if mode == "nearest":
             cells = np.clip(_rounded(where, rounding), 0, old - 1)
             maps.append(nearest_map(axis, cells.astype(np.int64)))
         else:
             maps.append(linear_map(axis, where, old))
-    graph.set(node, graph.emit.resample(x, maps, graph.label(node)))
+    graph.set(node, composed.resample(graph.builder, x, maps, graph.label(node)))
 
 
 def _resized(

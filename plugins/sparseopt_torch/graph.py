@@ -11,91 +11,16 @@ import torch
 from torch.utils import _pytree as pytree
 
 import sparseopt as so
-from sparseopt.interface.printing import printable
 from sparseopt.tools.reading.budget import Budget, require_room
-from sparseopt.tools.reading.emitter import Emitter, Value
+from sparseopt.tools.reading.builder import NetworkBuilder
+from sparseopt.tools.reading.values import Value
+from sparseopt_torch.calls import Call, schema_of
 from sparseopt_torch.pt2_operators import is_runnable
 
-Rule = Callable[["TorchGraph", "Call"], Any]
+Rule = Callable[["TorchGraph", Call], Any]
 
 # Functions of Python numbers that shape computations consist of.
 _NUMBERS = {operator.getitem, operator.mul, operator.add, operator.sub, operator.floordiv}
-
-
-def overload(node: torch.fx.Node) -> str:
-    """Return the name of the operator that a node calls, such as ``"aten.add.Tensor"``."""
-    return str(node.target)
-
-
-def packet(node: torch.fx.Node) -> str:
-    """Return the operator's name without its overload, such as ``"aten.add"``."""
-    return ".".join(str(node.target).split(".")[:2])
-
-
-def schema_of(node: torch.fx.Node) -> Any:
-    """Return the schema of the operator, or None for Python functions."""
-    return getattr(node.target, "_schema", None)
-
-
-def module_of(node: torch.fx.Node) -> tuple[str, str]:
-    """Return path and class of the innermost submodule that a node came from, or two ""."""
-    stack = list((node.meta.get("nn_module_stack") or {}).values())
-    if not stack:
-        return "", ""
-    path, kind = stack[-1]
-    return str(path), kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
-
-
-# Arguments that change where or how a result is kept, or what training would do, but no value.
-_WITHOUT_EFFECT = frozenset(
-    {
-        *("memory_format", "layout", "device", "pin_memory", "non_blocking", "copy"),
-        *("momentum", "cudnn_enabled", "generator", "implicit"),
-    }
-)
-
-
-class Call:
-    """One call of an operator, with its arguments by name and defaults filled in.
-
-    It remembers what a rule asked for: an argument that no rule looks at would be read as if it
-    were not there.
-
-    Parameters
-    ----------
-    node : torch.fx.Node
-    arguments : dict
-        All arguments, with defaults.
-    given : set of str
-        Names of those that differ from their default.
-    """
-
-    def __init__(self, node: torch.fx.Node, arguments: dict[str, Any], given: set[str]) -> None:
-        self.node = node
-        self.arguments = arguments
-        self._unread = given - _WITHOUT_EFFECT
-
-    @property
-    def name(self) -> str:
-        """Name for the layers made from the node: its module in torch.nn, or the node itself."""
-        path, kind = module_of(self.node)
-        return path if path and kind.startswith("torch.nn.modules.") else self.node.name
-
-    def __getitem__(self, key: str) -> Any:
-        self._unread.discard(key)
-        return self.arguments[key]
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return an argument, or `default` where the operator has none of this name."""
-        self._unread.discard(key)
-        return self.arguments.get(key, default)
-
-    def require_all_read(self) -> None:
-        """Refuse arguments that no rule has asked for."""
-        for name in sorted(self._unread):
-            value = self.arguments[name]
-            if value not in (torch.float32, torch.float64):  # as which the network is computed
-                raise so.ProblemError(f"its argument {name}={printable(value)} is not supported")
 
 
 class TorchGraph:
@@ -134,10 +59,10 @@ class TorchGraph:
         self.origins: dict[str, str] = {}
         self.environment: dict[str, Any] = {}
         user_input = self._load_constants(aliases)
-        self.emit = Emitter(shape, user_input, budget)
+        self.builder = NetworkBuilder(shape, user_input, budget)
         if fixed_batch > 1:
-            self.emit.builder.note(f"the batch of {fixed_batch} was taken as 1")
-        self.environment[user_input] = self.emit.input
+            self.builder.note(f"the batch of {fixed_batch} was taken as 1")
+        self.environment[user_input] = self.builder.input
         self.head_input = ""
         self.folded = False
         """Whether constants were computed from tensors of floats."""
@@ -243,8 +168,8 @@ class TorchGraph:
         for leaf in pytree.tree_leaves(node.meta.get("val")):
             if isinstance(leaf, torch.Tensor):
                 require_room(leaf.shape)
-                self.emit.budget.compute(leaf.numel(), leaf.numel())
-                self.emit.budget.keep(leaf.numel())
+                self.builder.budget.compute(leaf.numel(), leaf.numel())
+                self.builder.budget.keep(leaf.numel())
 
     def may_run(self) -> bool:
         """Whether the whole program may be run: it is the user's own, or small and harmless."""
@@ -314,7 +239,7 @@ class TorchGraph:
                 f"the module returns {len(values)} tensors; a network here has one output: wrap it "
                 "in a module that returns one of them"
             )
-        return self.emit.builder.finish(values[0].name)
+        return self.builder.finish(values[0])
 
 
 def _equal(value: Any, default: Any) -> bool:

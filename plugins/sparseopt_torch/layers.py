@@ -8,9 +8,11 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.networks.linear import Conv, ConvTranspose, Dense
-from sparseopt.tools.reading.emitter import Value
-from sparseopt.tools.reading.window_cells import adaptive_positions, same_padding
-from sparseopt_torch.graph import Call, Rule, TorchGraph, sizes
+from sparseopt.tools.reading import composed
+from sparseopt.tools.reading.values import Value
+from sparseopt.tools.reading.window_cells import same_padding
+from sparseopt_torch.calls import Call
+from sparseopt_torch.graph import Rule, TorchGraph, sizes
 
 # Linear layers ------------------------------------------------------------------------------
 
@@ -22,9 +24,9 @@ def linear(graph: TorchGraph, call: Call) -> Value:
     x = graph.value(call["input"])
     origin = graph.origin(call, weight="weight", bias="bias")
     if weight.ndim == 1:  # a weight vector: the last axis disappears
-        made = graph.emit.dense(x, Dense(weight[None], bias), call.name)
-        return graph.emit.keep(made, x.shape[:-1])
-    return graph.emit.dense(x, Dense(weight, bias), call.name, **origin)
+        made = graph.builder.dense(x, Dense(weight[None], bias), call.name)
+        return graph.builder.keep(made, x.shape[:-1])
+    return graph.builder.dense(x, Dense(weight, bias), call.name, **origin)
 
 
 def matmul(graph: TorchGraph, call: Call) -> Value:
@@ -35,18 +37,18 @@ def matmul(graph: TorchGraph, call: Call) -> Value:
     if isinstance(a, Value):
         weight = _matrix(graph.array(b, "the matrix"))
         if weight.ndim == 1:
-            made = graph.emit.dense(graph.value(a), Dense(weight[None]), call.name)
-            return graph.emit.keep(made, a.shape[:-1])
-        return graph.emit.dense(graph.value(a), Dense(weight.T), call.name)
+            made = graph.builder.dense(graph.value(a), Dense(weight[None]), call.name)
+            return graph.builder.keep(made, a.shape[:-1])
+        return graph.builder.dense(graph.value(a), Dense(weight.T), call.name)
     x, weight = graph.value(b), _matrix(graph.array(a, "the matrix"))
     if weight.ndim != 2:
         raise so.ProblemError("a constant vector on the left is not supported")
     if len(x.shape) == 1:
-        return graph.emit.dense(x, Dense(weight), call.name)
+        return graph.builder.dense(x, Dense(weight), call.name)
     order = (*range(len(x.shape) - 2), len(x.shape) - 1, len(x.shape) - 2)
-    turned = graph.emit.permute(x, order, f"{call.name}:turn")
-    made = graph.emit.dense(turned, Dense(weight), call.name)
-    return graph.emit.permute(made, order, f"{call.name}:back")
+    turned = graph.builder.permute(x, order, f"{call.name}:turn")
+    made = graph.builder.dense(turned, Dense(weight), call.name)
+    return graph.builder.permute(made, order, f"{call.name}:back")
 
 
 def _matrix(weight: np.ndarray) -> np.ndarray:
@@ -70,14 +72,14 @@ def addmm(graph: TorchGraph, call: Call) -> Value:
         shift = graph.array(addend, "the addend")
         shift = shift if beta == 1.0 else shift * shift.dtype.type(beta)
         if shift.ndim == 1 and shift.size == weight.shape[1]:
-            return graph.emit.dense(x, Dense(weight.T, shift), call.name)
-        made = graph.emit.dense(x, Dense(weight.T), call.name)
-        return graph.emit.affine(made, f"{call.name}:addend", bias=shift)
-    made = graph.emit.dense(x, Dense(weight.T), call.name)
+            return graph.builder.dense(x, Dense(weight.T, shift), call.name)
+        made = graph.builder.dense(x, Dense(weight.T), call.name)
+        return graph.builder.affine(made, f"{call.name}:addend", bias=shift)
+    made = graph.builder.dense(x, Dense(weight.T), call.name)
     other = graph.value(addend)
     if beta != 1.0:
-        other = graph.emit.affine(other, f"{call.name}:beta", factor=beta)
-    return graph.emit.sum_of([made, other], f"{call.name}:sum")
+        other = graph.builder.affine(other, f"{call.name}:beta", factor=beta)
+    return graph.builder.sum_of([made, other], f"{call.name}:sum")
 
 
 def convolution(graph: TorchGraph, call: Call) -> Value:
@@ -104,7 +106,7 @@ def convolution(graph: TorchGraph, call: Call) -> Value:
         raise so.ProblemError(f"output_padding {extra} is for transposed convolutions")
     else:
         op = Conv(weight, bias, stride, tuple(pads), dilation, groups)
-    return graph.emit.image(x, count, op, call.name, **origin)
+    return graph.builder.image(x, count, op, call.name, **origin)
 
 
 def _padding_by_name(
@@ -132,8 +134,8 @@ def batch_norm(graph: TorchGraph, call: Call) -> Value:
     names = graph.origin(call, mean="running_mean", bias="bias")
     complete = "mean" in names and (bias is None or "bias" in names)
     shifts = tuple(names.values()) if complete else ()
-    return graph.emit.batch_norm(
-        x, (mean, variance), (weight, bias), call["eps"], call.name, shifts
+    return composed.batch_norm(
+        graph.builder, x, (mean, variance), (weight, bias), call["eps"], call.name, shifts
     )
 
 
@@ -149,16 +151,16 @@ def _scaled(graph: TorchGraph, operand: Any, factor: float, name: str) -> Any:
     """Return ``factor * operand`` for a value or a constant."""
     if isinstance(operand, Value):
         x = graph.value(operand)
-        return x if factor == 1.0 else graph.emit.affine(x, f"{name}:alpha", factor=factor)
+        return x if factor == 1.0 else graph.builder.affine(x, f"{name}:alpha", factor=factor)
     array = graph.array(operand, "the operand")
     return array if factor == 1.0 else array * array.dtype.type(factor)
 
 
 def _sum(graph: TorchGraph, a: Any, b: Any, name: str) -> Value:
     if isinstance(a, Value) and isinstance(b, Value):
-        return graph.emit.sum_of([graph.value(a), graph.value(b)], name)
+        return graph.builder.sum_of([graph.value(a), graph.value(b)], name)
     x, constant = (a, b) if isinstance(a, Value) else (b, a)
-    return graph.emit.affine(graph.value(x), name, bias=graph.array(constant, "the addend"))
+    return graph.builder.affine(graph.value(x), name, bias=graph.array(constant, "the addend"))
 
 
 def add(graph: TorchGraph, call: Call) -> Value:
@@ -186,7 +188,7 @@ def multiply(graph: TorchGraph, call: Call) -> Value:
         raise so.ProblemError("it multiplies two values that both depend on the input")
     x, constant = (a, b) if isinstance(a, Value) else (b, a)
     factor = graph.array(constant, "the factor")
-    return graph.emit.affine(graph.value(x), call.name, factor=factor)
+    return graph.builder.affine(graph.value(x), call.name, factor=factor)
 
 
 def divide(graph: TorchGraph, call: Call) -> Value:
@@ -198,12 +200,12 @@ def divide(graph: TorchGraph, call: Call) -> Value:
     divisor = graph.array(call["other"], "the divisor").astype(np.float64)
     if not np.all(divisor):
         raise so.ProblemError("it divides by a constant that is 0 somewhere")
-    return graph.emit.affine(graph.value(call["self"]), call.name, factor=1.0 / divisor)
+    return graph.builder.affine(graph.value(call["self"]), call.name, factor=1.0 / divisor)
 
 
 def negate(graph: TorchGraph, call: Call) -> Value:
     """neg."""
-    return graph.emit.affine(graph.value(call["self"]), call.name, factor=-1.0)
+    return graph.builder.affine(graph.value(call["self"]), call.name, factor=-1.0)
 
 
 # Piecewise linear ---------------------------------------------------------------------------
@@ -211,7 +213,7 @@ def negate(graph: TorchGraph, call: Call) -> Value:
 
 def relu(graph: TorchGraph, call: Call) -> Value:
     """relu."""
-    return graph.emit.relu(graph.value(call["self"]), call.name)
+    return graph.builder.relu(graph.value(call["self"]), call.name)
 
 
 def clip(graph: TorchGraph, call: Call) -> Value:
@@ -225,20 +227,22 @@ def clip(graph: TorchGraph, call: Call) -> Value:
         if array is not None and array.size != 1:
             raise so.ProblemError("bounds that differ between entries are not supported")
         bounds.append(None if array is None else float(array.reshape(())))
-    return graph.emit.clip(graph.value(call["self"]), bounds[0], bounds[1], call.name)
+    return composed.clip(graph.builder, graph.value(call["self"]), bounds[0], bounds[1], call.name)
 
 
 def threshold(graph: TorchGraph, call: Call) -> Value:
     """threshold where it is continuous: x above, the threshold itself below."""
     if float(call["threshold"]) != float(call["value"]):
         raise so.ProblemError("it jumps at its threshold, so it is not continuous")
-    return graph.emit.clip(graph.value(call["self"]), float(call["value"]), None, call.name)
+    return composed.clip(
+        graph.builder, graph.value(call["self"]), float(call["value"]), None, call.name
+    )
 
 
 def leaky_relu(graph: TorchGraph, call: Call) -> Value:
     """leaky_relu."""
     slope = float(call["negative_slope"])
-    return graph.emit.leaky_relu(graph.value(call["self"]), slope, call.name)
+    return composed.leaky_relu(graph.builder, graph.value(call["self"]), slope, call.name)
 
 
 def random_leaky_relu(graph: TorchGraph, call: Call) -> Value:
@@ -246,7 +250,7 @@ def random_leaky_relu(graph: TorchGraph, call: Call) -> Value:
     if call["training"]:
         raise so.ProblemError("it draws random slopes in training mode; call module.eval() first")
     slope = (float(call["lower"]) + float(call["upper"])) / 2
-    return graph.emit.leaky_relu(graph.value(call["self"]), slope, call.name)
+    return composed.leaky_relu(graph.builder, graph.value(call["self"]), slope, call.name)
 
 
 def prelu(graph: TorchGraph, call: Call) -> Value:
@@ -255,17 +259,19 @@ def prelu(graph: TorchGraph, call: Call) -> Value:
     slope = graph.array(call["weight"], "the slope")
     if slope.size > 1 and slope.ndim == 1 and len(x.shape) > 2:
         slope = slope.reshape(-1, *(1,) * (len(x.shape) - 2))
-    return graph.emit.leaky_relu(x, slope, call.name)
+    return composed.leaky_relu(graph.builder, x, slope, call.name)
 
 
 def absolute(graph: TorchGraph, call: Call) -> Value:
     """abs."""
-    return graph.emit.absolute(graph.value(call["self"]), call.name)
+    return composed.absolute(graph.builder, graph.value(call["self"]), call.name)
 
 
 def hard_sigmoid(graph: TorchGraph, call: Call) -> Value:
     """hardsigmoid: min(max(x / 6 + 1/2, 0), 1)."""
-    return graph.emit.hard_sigmoid(graph.value(call["self"]), 1.0 / 6.0, 0.5, call.name)
+    return composed.hard_sigmoid(
+        graph.builder, graph.value(call["self"]), 1.0 / 6.0, 0.5, call.name
+    )
 
 
 def extreme(graph: TorchGraph, call: Call) -> Value:
@@ -273,99 +279,9 @@ def extreme(graph: TorchGraph, call: Call) -> Value:
     operands = [call["self"], call["other"]]
     values = [graph.value(o) for o in operands if isinstance(o, Value)]
     constants = [graph.array(o, "the operand") for o in operands if not isinstance(o, Value)]
-    return graph.emit.extreme(values, constants, "max" in str(call.node.target), call.name)
-
-
-# Pools and reductions -----------------------------------------------------------------------
-
-
-def _spatial(call: Call, x: Value) -> tuple[int, ...]:
-    """Return the sizes of the axes that a pool runs over, from the digit in its name."""
-    digits = [int(c[0]) for c in str(call.node.target).split("pool")[1:] if c[:1].isdigit()]
-    if not digits or len(x.shape) < digits[0] + 1:
-        raise so.ProblemError(f"its input has shape {x.shape}")
-    return x.shape[-digits[0] :]
-
-
-def _positions(
-    graph: TorchGraph, call: Call, spatial: tuple[int, ...]
-) -> tuple[list[np.ndarray], list[int]]:
-    count = len(spatial)
-    kernel = sizes(call["kernel_size"], count)
-    stride = sizes(call["stride"], count) if call["stride"] else kernel
-    padding = sizes(call["padding"], count)
-    dilation = sizes(call.get("dilation", 1), count)
-    positions = [
-        graph.emit.windows(n, k, s, (p, p), d, bool(call["ceil_mode"]))
-        for n, k, s, p, d in zip(spatial, kernel, stride, padding, dilation, strict=True)
-    ]
-    return positions, padding
-
-
-def max_pool(graph: TorchGraph, call: Call) -> Value:
-    """max_pool1d, 2d and 3d."""
-    x = graph.value(call["self"])
-    spatial = _spatial(call, x)
-    positions, _ = _positions(graph, call, spatial)
-    return graph.emit.max_pool(x, positions, spatial, call.name)
-
-
-def max_pool_first(graph: TorchGraph, call: Call) -> list[Any]:
-    """The decomposed max_pool, which returns indices as well."""
-    return [max_pool(graph, call), None]
-
-
-def average_pool(graph: TorchGraph, call: Call) -> Value:
-    """avg_pool1d, 2d and 3d."""
-    x = graph.value(call["self"])
-    spatial = _spatial(call, x)
-    positions, padding = _positions(graph, call, spatial)
-    counted = call["count_include_pad"]
-    pads = [(p, p) if counted else None for p in padding]
-    divisor = call.get("divisor_override")
-    return graph.emit.average_pool(x, positions, spatial, pads, call.name, divisor)
-
-
-def adaptive_average(graph: TorchGraph, call: Call) -> Value:
-    """adaptive_avg_pool1d, 2d and 3d."""
-    x = graph.value(call["self"])
-    spatial = _spatial(call, x)
-    windows = _adaptive(graph, call, spatial)
-    return graph.emit.average_pool(x, windows, spatial, [None] * len(spatial), call.name)
-
-
-def adaptive_maximum(graph: TorchGraph, call: Call) -> list[Any]:
-    """adaptive_max_pool1d, 2d and 3d, which return indices as well."""
-    x = graph.value(call["self"])
-    spatial = _spatial(call, x)
-    return [graph.emit.max_pool(x, _adaptive(graph, call, spatial), spatial, call.name), None]
-
-
-def _adaptive(graph: TorchGraph, call: Call, spatial: tuple[int, ...]) -> list[np.ndarray]:
-    targets = call["output_size"]
-    targets = [targets] * len(spatial) if isinstance(targets, int) else targets
-    if len(targets) == 1:
-        targets = list(targets) * len(spatial)
-    for n, m in zip(spatial, targets, strict=True):
-        graph.emit.budget.keep(64 * (int(m) + n))  # windows overlap, and are made one by one
-    return [adaptive_positions(n, int(m)) for n, m in zip(spatial, targets, strict=True)]
-
-
-def reduce(graph: TorchGraph, call: Call) -> Value:
-    """mean, sum, amax and amin over axes."""
-    x = graph.value(call["self"])
-    name = str(call.node.target)
-    kind = next(k for k in ("mean", "sum", "max", "min") if k in name)
-    axes = call.get("dim")
-    if axes is None or axes == []:
-        axes = list(range(len(x.shape)))
-    axes = [axes] if isinstance(axes, int) else axes
-    return graph.emit.reduce(x, axes, kind, bool(call.get("keepdim", False)), call.name)
-
-
-def reduce_first(graph: TorchGraph, call: Call) -> list[Any]:
-    """max and min along one axis, which return indices as well."""
-    return [reduce(graph, call), None]
+    return composed.extreme(
+        graph.builder, values, constants, "max" in str(call.node.target), call.name
+    )
 
 
 # Heads --------------------------------------------------------------------------------------
@@ -377,7 +293,7 @@ def head(graph: TorchGraph, call: Call) -> Value:
     for name in ("dim", "half_to_float"):  # whatever it is normalized along, it is left out
         call.get(name)
     kind = str(call.node.target).split(".")[1].lstrip("_")
-    graph.emit.builder.note(f"the head {call.name!r} ({kind}) was stripped; outputs are its inputs")
+    graph.builder.note(f"the head {call.name!r} ({kind}) was stripped; outputs are its inputs")
     graph.head_input = call.node.all_input_nodes[0].name
     return Value(x.name, x.shape, kind)
 
@@ -427,33 +343,6 @@ LAYERS: dict[str, Rule] = {
     "aten.minimum": extreme,
     "aten.max.other": extreme,
     "aten.min.other": extreme,
-    "aten.max_pool1d": max_pool,
-    "aten.max_pool2d": max_pool,
-    "aten.max_pool3d": max_pool,
-    "aten.max_pool1d_with_indices": max_pool_first,
-    "aten.max_pool2d_with_indices": max_pool_first,
-    "aten.max_pool3d_with_indices": max_pool_first,
-    "aten.avg_pool1d": average_pool,
-    "aten.avg_pool2d": average_pool,
-    "aten.avg_pool3d": average_pool,
-    "aten.adaptive_avg_pool1d": adaptive_average,
-    "aten.adaptive_avg_pool2d": adaptive_average,
-    "aten.adaptive_avg_pool3d": adaptive_average,
-    "aten._adaptive_avg_pool2d": adaptive_average,
-    "aten._adaptive_avg_pool3d": adaptive_average,
-    "aten.adaptive_max_pool1d": adaptive_maximum,
-    "aten.adaptive_max_pool2d": adaptive_maximum,
-    "aten.adaptive_max_pool3d": adaptive_maximum,
-    "aten.mean.default": reduce,
-    "aten.mean.dim": reduce,
-    "aten.sum.default": reduce,
-    "aten.sum.dim_IntList": reduce,
-    "aten.amax": reduce,
-    "aten.amin": reduce,
-    "aten.max.default": reduce,
-    "aten.min.default": reduce,
-    "aten.max.dim": reduce_first,
-    "aten.min.dim": reduce_first,
     "aten.softmax.int": head,
     "aten._softmax": head,
     "aten.log_softmax.int": head,

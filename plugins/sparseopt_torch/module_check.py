@@ -107,6 +107,8 @@ class _Program:
         """Whether the program runs as it is, or in float64 throughout if that is asked."""
         if not wide:
             return True
+        if any("nearest" in str(n.target) for n in self._graph.program.graph.nodes):
+            return False  # in float64 it copies other cells
         try:
             return self.value(np.zeros(self._graph.shape), wide=True).dtype == np.float64
         except Exception:  # operators that insist on float32, whatever they raise

@@ -18,16 +18,19 @@ from torch.nn.utils import prune
 from torch.nn.utils.prune import BasePruningMethod
 
 import sparseopt as so
+from sparseopt.interface.printing import printable
 from sparseopt.judging import limits
 from sparseopt.tools.reading.budget import Budget, require_affordable
-from sparseopt_torch.graph import TorchGraph, module_of, mutates_shared_value, overload, packet
+from sparseopt_torch.calls import module_of, overload, packet
+from sparseopt_torch.graph import TorchGraph, mutates_shared_value
 from sparseopt_torch.layers import LAYERS
 from sparseopt_torch.module_check import Answer, ask, check_against_torch, unchanged_buffers
+from sparseopt_torch.pools import POOLS
 from sparseopt_torch.pt2_archive import open_program
 from sparseopt_torch.pt2_program import build, file_shape, settled_shape
 from sparseopt_torch.shapes import SHAPES
 
-OPERATORS = {**LAYERS, **SHAPES}
+OPERATORS = {**LAYERS, **POOLS, **SHAPES}
 
 REASONS = {
     "aten.gelu": "GELU is not piecewise linear",
@@ -224,8 +227,9 @@ def _convert_node(graph: TorchGraph, node: torch.fx.Node) -> None:
     except so.ProblemError as error:
         raise so.ProblemError(f"{where} is refused: {error}") from error
     except Exception as error:  # an argument of a kind that no rule foresaw
+        said = printable(str(error).partition("\n")[0], 200)  # then follows where in C++
         raise so.ProblemError(
-            f"{where} cannot be read: {type(error).__name__}: {error}; cut the network before it"
+            f"{where} cannot be read: {type(error).__name__}: {said}; cut the network before it"
         ) from error
 
 

@@ -1,4 +1,8 @@
-"""PyTorch operators that move, repeat or drop entries."""
+"""PyTorch operators that move, repeat or drop entries.
+
+One that picks entries of one value needs no rule of its own: a line in the table here, with a rule
+of `positions`, and a case in the test of those.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,13 @@ import numpy as np
 import torch
 
 import sparseopt as so
+from sparseopt.tools.reading import composed
 from sparseopt.tools.reading.budget import require_room
-from sparseopt.tools.reading.emitter import Value
+from sparseopt.tools.reading.values import Value
 from sparseopt.tools.reading.window_cells import linear_map, nearest_map
-from sparseopt_torch.graph import Call, Rule, TorchGraph
+from sparseopt_torch.calls import Call
+from sparseopt_torch.graph import Rule, TorchGraph
+from sparseopt_torch.positions import axes_moved, in_order, moved, overwritten, pad, part, reshape
 
 
 def _axis(axis: int, count: int) -> int:
@@ -45,114 +52,28 @@ def size(graph: TorchGraph, call: Call) -> int:
     return graph.value(call["self"], after_head=True).shape[call["dim"]]
 
 
-def reshape(graph: TorchGraph, call: Call) -> Value:
-    """reshape and view."""
-    x = graph.value(call["self"], after_head=True)
-    target = [int(n) for n in call.get("shape", call.get("size"))]
-    fixed = graph.fixed_batch
-    known = math.prod(n for n in target if n > 0)
-    whole = -1 in target or known == math.prod(x.shape) * fixed
-    if whole and fixed > 1 and target[:1] == [fixed]:
-        target[0] = 1  # a batch size that the export wrote down as a number
-    return graph.emit.keep(x, graph.emit.inferred(x, target))
-
-
-def flatten(graph: TorchGraph, call: Call) -> Value:
-    """flatten."""
-    x = graph.value(call["self"], after_head=True)
-    count = len(x.shape)
-    first, last = _axis(call["start_dim"], count), _axis(call["end_dim"], count)
-    middle = math.prod(x.shape[first : last + 1])
-    return graph.emit.keep(x, (*x.shape[:first], middle, *x.shape[last + 1 :]))
-
-
-def unflatten(graph: TorchGraph, call: Call) -> Value:
-    """unflatten."""
-    x = graph.value(call["self"], after_head=True)
-    axis = _axis(call["dim"], len(x.shape))
-    parts = [int(n) for n in call["sizes"]]
-    if -1 in parts:
-        parts[parts.index(-1)] = x.shape[axis] // max(1, math.prod(n for n in parts if n != -1))
-    return graph.emit.keep(x, (*x.shape[:axis], *parts, *x.shape[axis + 1 :]))
-
-
-def squeeze(graph: TorchGraph, call: Call) -> Value:
-    """squeeze of all, one or several axes."""
-    x = graph.value(call["self"], after_head=True)
-    axes = call.get("dim")
-    if axes is None:
-        chosen = set(range(len(x.shape)))
-    else:
-        chosen = {_axis(a, len(x.shape)) for a in ([axes] if isinstance(axes, int) else axes)}
-    rest = [n for i, n in enumerate(x.shape) if i not in chosen or n != 1]
-    return graph.emit.keep(x, rest)
-
-
-def unsqueeze(graph: TorchGraph, call: Call) -> Value:
-    """unsqueeze."""
-    x = graph.value(call["self"], after_head=True)
-    shape = list(x.shape)
-    shape.insert(_axis(call["dim"], len(shape) + 1), 1)
-    return graph.emit.keep(x, shape)
-
-
-def permute(graph: TorchGraph, call: Call) -> Value:
-    """permute."""
-    x = graph.value(call["self"], after_head=True)
-    return graph.emit.permute(x, [_axis(a, len(x.shape)) for a in call["dims"]], call.name)
-
-
-def transpose(graph: TorchGraph, call: Call) -> Value:
-    """transpose of two axes, t and mT."""
-    x = graph.value(call["self"], after_head=True)
-    count = len(x.shape)
-    if count < 2:
-        return x
-    first, last = (-2, -1) if "mT" in str(call.node.target) else (0, 1)
-    a, b = call.get("dim0", call.get("axis0", first)), call.get("dim1", call.get("axis1", last))
-    order = list(range(count))
-    a, b = _axis(a, count), _axis(b, count)
-    order[a], order[b] = order[b], order[a]
-    return graph.emit.permute(x, order, call.name)
-
-
-def reverse_axes(graph: TorchGraph, call: Call) -> Value:
-    """The attribute T of a tensor: all axes in reverse order."""
-    x = graph.value(call["self"], after_head=True)
-    return graph.emit.permute(x, list(range(len(x.shape)))[::-1], call.name)
-
-
-def move_axis(graph: TorchGraph, call: Call) -> Value:
-    """movedim."""
-    x = graph.value(call["self"], after_head=True)
-    index = np.moveaxis(graph.emit.positions(x), call["source"], call["destination"])
-    return graph.emit.select(x, index, call.name)
+# Of several values: a layer joins them, and large networks get no positions of their entries.
 
 
 def concat(graph: TorchGraph, call: Call) -> Value:
     """cat."""
-    values = [_part(graph, v) for v in call["tensors"]]
-    return graph.emit.concat(values, _axis(call["dim"], len(values[0].shape)), call.name)
+    values = [part(graph, v) for v in call["tensors"]]
+    return graph.builder.concat(values, _axis(call["dim"], len(values[0].shape)), call.name)
 
 
 def stack(graph: TorchGraph, call: Call) -> Value:
     """stack."""
-    values = [_part(graph, v) for v in call["tensors"]]
+    values = [part(graph, v) for v in call["tensors"]]
     axis = _axis(call["dim"], len(values[0].shape) + 1)
-    wide: list[Value | np.ndarray] = []
-    for value in values:
-        shape = list(value.shape)
-        shape.insert(axis, 1)
-        kept = isinstance(value, Value)
-        wide.append(graph.emit.keep(value, shape) if kept else value.reshape(shape))  # type: ignore[arg-type, union-attr]
-    return graph.emit.concat(wide, axis, call.name)
+    shapes = [(*v.shape[:axis], 1, *v.shape[axis:]) for v in values]
+    wide = [
+        graph.builder.keep(v, shape) if isinstance(v, Value) else v.reshape(shape)
+        for v, shape in zip(values, shapes, strict=True)
+    ]
+    return graph.builder.concat(wide, axis, call.name)
 
 
-def _part(graph: TorchGraph, argument: Any) -> Value | np.ndarray:
-    """Return a part of a concatenation, varying or constant."""
-    if isinstance(argument, Value):
-        return graph.value(argument)
-    return graph.array(argument, "a part of the concatenation")
+# With constants, whose numbers count as well as their places.
 
 
 def like(graph: TorchGraph, call: Call) -> torch.Tensor:
@@ -171,151 +92,7 @@ def masked_fill(graph: TorchGraph, call: Call) -> Value:
     value = float(graph.array(call["value"], "the number").reshape(()))
     x = graph.value(call["self"])
     bias = np.where(mask, value, 0.0) if value else None
-    return graph.emit.affine(x, call.name, np.where(mask, 0.0, 1.0), bias)
-
-
-def _pieces(graph: TorchGraph, call: Call, lengths: list[int]) -> list[Value]:
-    x = graph.value(call["self"])
-    axis = _axis(call.get("dim", 0), len(x.shape))
-    if sum(lengths) != x.shape[axis]:
-        raise so.ProblemError(f"pieces {lengths} do not fit axis {axis} of shape {x.shape}")
-    cuts = np.cumsum(lengths)[:-1]
-    parts = np.split(graph.emit.positions(x), cuts, axis=axis)
-    return [graph.emit.select(x, part, call.name) for part in parts]
-
-
-def split(graph: TorchGraph, call: Call) -> list[Value]:
-    """split in pieces of one size or of given sizes."""
-    given = call.get("split_size", call.get("split_sizes"))
-    if isinstance(given, int):
-        total = call["self"].shape[call.get("dim", 0)]
-        given = [min(given, total - start) for start in range(0, total, given)]
-    return _pieces(graph, call, [int(n) for n in given])
-
-
-def chunk(graph: TorchGraph, call: Call) -> list[Value]:
-    """chunk."""
-    total = call["self"].shape[call.get("dim", 0)]
-    step = -(-total // int(call["chunks"]))
-    return _pieces(graph, call, [min(step, total - s) for s in range(0, total, step)])
-
-
-def unbind(graph: TorchGraph, call: Call) -> list[Value]:
-    """unbind."""
-    x = graph.value(call["self"])
-    axis = _axis(call.get("dim", 0), len(x.shape))
-    index = np.moveaxis(graph.emit.positions(x), axis, 0)
-    return [graph.emit.select(x, part, call.name) for part in index]
-
-
-def cut(graph: TorchGraph, call: Call) -> Value:
-    """slice and narrow along one axis."""
-    x = graph.value(call["self"])
-    axis = _axis(call.get("dim", 0), len(x.shape))
-    start = call.get("start") or 0
-    end = call["start"] + call["length"] if "length" in call.arguments else call.get("end")
-    places = [slice(None)] * len(x.shape)
-    places[axis] = slice(start, end, call.get("step", 1))
-    return graph.emit.select(x, graph.emit.positions(x)[tuple(places)], call.name)
-
-
-def take(graph: TorchGraph, call: Call) -> Value:
-    """select and index_select with constant positions."""
-    x = graph.value(call["self"])
-    axis = _axis(call["dim"], len(x.shape))
-    where = call["index"]
-    if isinstance(where, Value):
-        raise so.ProblemError("the index must be constant, but it depends on the input")
-    where = where.cpu().numpy() if isinstance(where, torch.Tensor) else where
-    require_room((*x.shape[:axis], *np.shape(where), *x.shape[axis + 1 :]))
-    return graph.emit.select(x, np.take(graph.emit.positions(x), where, axis=axis), call.name)
-
-
-def index(graph: TorchGraph, call: Call) -> Value:
-    """Indexing by constant tensors."""
-    x = graph.value(call["self"])
-    places = []
-    for where in call["indices"]:
-        if isinstance(where, Value):
-            raise so.ProblemError("the index must be constant, but it depends on the input")
-        places.append(slice(None) if where is None else where.cpu().numpy())
-    positions = torch.from_numpy(graph.emit.positions(x))
-    # PyTorch and NumPy place the axes of several index arrays by the same rule.
-    return graph.emit.select(x, positions.numpy()[tuple(places)], call.name)
-
-
-def flip(graph: TorchGraph, call: Call) -> Value:
-    """flip."""
-    x = graph.value(call["self"])
-    return graph.emit.select(x, np.flip(graph.emit.positions(x), call["dims"]), call.name)
-
-
-def roll(graph: TorchGraph, call: Call) -> Value:
-    """roll."""
-    x = graph.value(call["self"])
-    axes = tuple(call["dims"]) or None
-    shifts = tuple(call["shifts"]) if axes else call["shifts"][0]
-    return graph.emit.select(x, np.roll(graph.emit.positions(x), shifts, axes), call.name)
-
-
-def expand(graph: TorchGraph, call: Call) -> Value:
-    """expand."""
-    x = graph.value(call["self"])
-    target = [int(n) for n in call["size"]]
-    old = [1] * (len(target) - len(x.shape)) + list(x.shape)
-    shape = [o if n == -1 else n for n, o in zip(target, old, strict=True)]
-    return graph.emit.broadcast(x, shape, call.name)
-
-
-def repeat(graph: TorchGraph, call: Call) -> Value:
-    """repeat and tile."""
-    x = graph.value(call["self"])
-    times = [int(n) for n in call.get("repeats", call.get("dims"))]
-    extra = [1] * (len(times) - len(x.shape))
-    wide = [1] * (len(x.shape) - len(times))
-    require_room(n * r for n, r in zip([*extra, *x.shape], [*wide, *times], strict=True))
-    return graph.emit.select(x, np.tile(graph.emit.positions(x), times), call.name)
-
-
-def slice_scatter(graph: TorchGraph, call: Call) -> Value:
-    """What ``x[a:b:c] = y`` along one axis becomes."""
-    shape = call["self"].shape
-    places = [slice(None)] * len(shape)
-    axis = _axis(call["dim"], len(shape))
-    places[axis] = slice(call.get("start"), call.get("end"), call["step"])
-    return _overwritten(graph, call, call["src"], tuple(places))
-
-
-def select_scatter(graph: TorchGraph, call: Call) -> Value:
-    """What ``x[i] = y`` along one axis becomes."""
-    shape = call["self"].shape
-    places: list[Any] = [slice(None)] * len(shape)
-    places[_axis(call["dim"], len(shape))] = call["index"]
-    return _overwritten(graph, call, call["src"], tuple(places))
-
-
-def index_put(graph: TorchGraph, call: Call) -> Value:
-    """What ``x[i, j] = y`` with constant positions becomes."""
-    if call.get("accumulate"):
-        raise so.ProblemError("index_put that accumulates is not supported")
-    if any(isinstance(where, Value) for where in call["indices"]):
-        raise so.ProblemError("the index must be constant, but it depends on the input")
-    places = [slice(None) if w is None else w.cpu().numpy() for w in call["indices"]]
-    return _overwritten(graph, call, call["values"], tuple(places))
-
-
-def _overwritten(graph: TorchGraph, call: Call, source: Any, places: tuple[Any, ...]) -> Value:
-    """Return a value, or a constant, with some entries replaced by those of another."""
-    parts = [_part(graph, call["self"]), _part(graph, source)]
-    base, patch = (part.shape for part in parts)
-    count = math.prod(base)
-    index = np.arange(count).reshape(base)
-    index[places] = count + np.arange(math.prod(patch)).reshape(patch)
-    flat: list[Value | np.ndarray] = []
-    for part in parts:
-        size = (math.prod(part.shape),)
-        flat.append(graph.emit.keep(part, size) if isinstance(part, Value) else part.reshape(size))
-    return graph.emit.select(graph.emit.concat(flat, 0, f"{call.name}:parts"), index, call.name)
+    return graph.builder.affine(x, call.name, np.where(mask, 0.0, 1.0), bias)
 
 
 def fill(graph: TorchGraph, call: Call) -> torch.Tensor:
@@ -329,63 +106,17 @@ def copy(graph: TorchGraph, call: Call) -> Any:
     """copy: the source, in the shape of what it overwrites."""
     shape, source = call["self"].shape, call["src"]
     if isinstance(source, Value):
-        return graph.emit.broadcast(graph.value(source), shape, call.name)
+        return graph.builder.broadcast(graph.value(source), shape, call.name)
     return source.expand(shape)
 
 
-_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
-
-
-def pad(graph: TorchGraph, call: Call) -> Value:
-    """pad with a number, by reflection, by the edge, or around; widths start at the last axis."""
-    x = graph.value(call["self"])
-    name = str(call.node.target)
-    mode = call.get("mode", "constant")
-    mode = "reflect" if "reflection" in name else "replicate" if "replication" in name else mode
-    fill = float(call.get("value") or 0.0) if mode == "constant" else 0.0
-    if mode not in _MODES or not math.isfinite(fill):
-        raise so.ProblemError(f"padding of mode {mode!r} with value {fill} is not supported")
-    given = [int(n) for n in call.get("pad", call.get("padding"))]
-    widths = [(0, 0)] * len(x.shape)
-    for i in range(len(given) // 2):
-        widths[len(x.shape) - 1 - i] = (given[2 * i], given[2 * i + 1])
-    places = graph.emit.padded(x, widths, _MODES[mode])
-    return graph.emit.select(x, places, call.name, fill)
-
-
-def pixel_shuffle(graph: TorchGraph, call: Call) -> Value:
-    """pixel_shuffle."""
-    block = int(call["upscale_factor"])
-    return graph.emit.pixel_shuffle(graph.value(call["self"]), block, call.name)
-
-
-def pixel_unshuffle(graph: TorchGraph, call: Call) -> Value:
-    """pixel_unshuffle."""
-    x = graph.value(call["self"])
-    b = int(call["downscale_factor"])
-    *lead, c, h, w = x.shape
-    k = len(lead)
-    places = graph.emit.positions(x).reshape(*lead, c, h // b, b, w // b, b)
-    places = places.transpose(*range(k), k, k + 2, k + 4, k + 1, k + 3)
-    return graph.emit.select(x, places.reshape(*lead, c * b * b, h // b, w // b), call.name)
-
-
-def channel_shuffle(graph: TorchGraph, call: Call) -> Value:
-    """channel_shuffle."""
-    x = graph.value(call["self"])
-    groups = int(call["groups"])
-    n, c, *rest = x.shape
-    places = graph.emit.positions(x).reshape(n, groups, c // groups, *rest)
-    return graph.emit.select(x, places.swapaxes(1, 2).reshape(x.shape), call.name)
-
-
-# Upsampling ---------------------------------------------------------------------------------
+# Upsampling -----------------------------------------------------------------------------------
+# It acts on one axis after the other, so it needs no positions of whole values.
 
 
 def upsample(graph: TorchGraph, call: Call) -> Value:
     """upsample_nearest and upsample_linear, bilinear, trilinear."""
     x = graph.value(call.get("self", call.get("input")))
-    name = str(call.node.target)
     count = len(x.shape) - 2
     spatial = x.shape[2:]
     scales = _scales(call, count)
@@ -397,22 +128,34 @@ def upsample(graph: TorchGraph, call: Call) -> Value:
     require_room([*x.shape[:2], *target])
     maps = []
     for i, (old, new) in enumerate(zip(spatial, target, strict=True)):
-        graph.emit.budget.keep(2 * int(new))
-        scale = scales[i] if scales is not None else new / old
+        graph.builder.budget.keep(2 * int(new))
+        scale = None if scales is None else scales[i]
+        if "nearest" in str(call.node.target):
+            maps.append(nearest_map(i + 2, _nearest(call, old, int(new), scale)))
+            continue
         out = np.arange(new, dtype=np.float64)
-        if "nearest_exact" in name:
-            cells = np.floor((out + 0.5) / scale)
-        elif "nearest" in name:
-            cells = np.floor(out / scale)
-        elif call.get("align_corners", False):
+        if call.get("align_corners", False):
             where = out * (old - 1) / (new - 1) if new > 1 else np.zeros(1)
-            maps.append(linear_map(i + 2, where, old))
-            continue
         else:
-            maps.append(linear_map(i + 2, (out + 0.5) / scale - 0.5, old))
-            continue
-        maps.append(nearest_map(i + 2, np.clip(cells, 0, old - 1).astype(np.int64)))
-    return graph.emit.resample(x, maps, call.name)
+            where = (out + 0.5) / (scale or new / old) - 0.5
+        maps.append(linear_map(i + 2, where, old))
+    return composed.resample(graph.builder, x, maps, call.name)
+
+
+def _nearest(call: Call, old: int, new: int, scale: float | None) -> np.ndarray:
+    """Return which cell of an axis each new cell copies, as PyTorch rounds.
+
+    It computes places in the precision of the values, where a scale of 2.2 may fall just below a
+    cell that it reaches in exact numbers; so the operator itself is run on the cells.
+    """
+    if old > 1 << 24 or not (scale is None or 2**-24 < scale < 2**24):  # no position overflows
+        raise so.ProblemError(f"an axis of {old} cells is not resized by the factor {scale}")
+    aten = torch.ops.aten
+    exact = "nearest_exact" in str(call.node.target)
+    operator = aten._upsample_nearest_exact1d if exact else aten.upsample_nearest1d
+    double = getattr(call.node.meta.get("val"), "dtype", None) == torch.float64
+    cells = torch.arange(old, dtype=torch.float64 if double else torch.float32, device="cpu")
+    return operator(cells.reshape(1, 1, old), [new], scale).numpy().ravel().astype(np.int64)
 
 
 def _scales(call: Call, count: int) -> list[float] | None:
@@ -446,24 +189,24 @@ SHAPES: dict[str, Rule] = {
     "aten.view": reshape,
     "aten._unsafe_view": reshape,
     "aten.view_copy": reshape,
-    "aten.flatten": flatten,
-    "aten.unflatten": unflatten,
-    "aten.squeeze": squeeze,
-    "aten.unsqueeze": unsqueeze,
-    "aten.permute": permute,
-    "aten.transpose": transpose,
-    "aten.swapaxes": transpose,
-    "aten.swapdims": transpose,
-    "aten.t": transpose,
-    "aten.mT": transpose,
-    "aten.numpy_T": reverse_axes,
-    "aten.slice_scatter": slice_scatter,
-    "aten.select_scatter": select_scatter,
-    "aten.index_put": index_put,
+    "aten.flatten": in_order,
+    "aten.unflatten": in_order,
+    "aten.squeeze": in_order,
+    "aten.unsqueeze": in_order,
+    "aten.permute": axes_moved,
+    "aten.transpose": axes_moved,
+    "aten.swapaxes": axes_moved,
+    "aten.swapdims": axes_moved,
+    "aten.t": axes_moved,
+    "aten.mT": axes_moved,
+    "aten.numpy_T": axes_moved,
+    "aten.slice_scatter": overwritten,
+    "aten.select_scatter": overwritten,
+    "aten.index_put": overwritten,
     "aten.fill": fill,
     "aten.copy": copy,
-    "aten.movedim": move_axis,
-    "aten.moveaxis": move_axis,
+    "aten.movedim": axes_moved,
+    "aten.moveaxis": axes_moved,
     "aten.cat": concat,
     "aten.concat": concat,
     "aten.concatenate": concat,
@@ -475,20 +218,20 @@ SHAPES: dict[str, Rule] = {
     "aten.new_ones": like,
     "aten.new_full": like,
     "aten.masked_fill": masked_fill,
-    "aten.split": split,
-    "aten.split_with_sizes": split,
-    "aten.chunk": chunk,
-    "aten.unbind": unbind,
-    "aten.slice": cut,
-    "aten.narrow": cut,
-    "aten.select": take,
-    "aten.index_select": take,
-    "aten.index": index,
-    "aten.flip": flip,
-    "aten.roll": roll,
-    "aten.expand": expand,
-    "aten.repeat": repeat,
-    "aten.tile": repeat,
+    "aten.split": moved,
+    "aten.split_with_sizes": moved,
+    "aten.chunk": moved,
+    "aten.unbind": moved,
+    "aten.slice": moved,
+    "aten.narrow": moved,
+    "aten.select": moved,
+    "aten.index_select": moved,
+    "aten.index": moved,
+    "aten.flip": moved,
+    "aten.roll": moved,
+    "aten.expand": moved,
+    "aten.repeat": moved,
+    "aten.tile": moved,
     "aten.pad": pad,
     "aten.constant_pad_nd": pad,
     "aten.reflection_pad1d": pad,
@@ -497,10 +240,10 @@ SHAPES: dict[str, Rule] = {
     "aten.replication_pad1d": pad,
     "aten.replication_pad2d": pad,
     "aten.replication_pad3d": pad,
-    "aten.pixel_shuffle": pixel_shuffle,
-    "aten.pixel_unshuffle": pixel_unshuffle,
-    "aten.channel_shuffle": channel_shuffle,
-    "aten.native_channel_shuffle": channel_shuffle,
+    "aten.pixel_shuffle": moved,
+    "aten.pixel_unshuffle": moved,
+    "aten.channel_shuffle": moved,
+    "aten.native_channel_shuffle": moved,
     "aten.upsample_nearest1d": upsample,
     "aten.upsample_nearest2d": upsample,
     "aten.upsample_nearest3d": upsample,

@@ -33,15 +33,16 @@ def normal(*shape: int) -> np.ndarray:
 def convolutional() -> Network:
     """conv, normalization, ReLU, max-pool, skip, average, dense: about 150 neurons."""
     builder = NetworkBuilder((2, 5, 5), "x")
-    x = builder.add(Conv(normal(3, 2, 3, 3), normal(3), (), ((1, 1), (1, 1))), ("x",), "conv")
-    x = builder.relu(builder.scale(x, "norm", normal(3, 1, 1), normal(3, 1, 1)), "relu")
+    conv = Conv(normal(3, 2, 3, 3), normal(3), (), ((1, 1), (1, 1)))
+    x = builder.add(conv, [builder.input], "conv")
+    x = builder.relu(builder.affine(x, "norm", normal(3, 1, 1), normal(3, 1, 1)), "relu")
     windows = tuple(max_window(a, pool_positions(5, 2, 2, (0, 1)), 5) for a in (1, 2))
-    x = builder.add(MaxPool(windows), (x,), "pool")
-    y = builder.add(Conv(normal(3, 3, 1, 1)), (x,), "skip")
-    x = builder.add_up([x, y], "sum")
+    x = builder.add(MaxPool(windows), [x], "pool")
+    y = builder.add(Conv(normal(3, 3, 1, 1)), [x], "skip")
+    x = builder.sum_of([x, y], "sum")
     maps = tuple(average_map(a, pool_positions(3, 3, 1), 3, None) for a in (1, 2))
-    x = builder.reshape(builder.add(Resample(maps), (x,), "average"), (3,), "flat")
-    return builder.finish(builder.add(Dense(normal(2, 3), normal(2)), (x,), "dense"))
+    x = builder.keep(builder.add(Resample(maps), [x], "average"), (3,))
+    return builder.finish(builder.add(Dense(normal(2, 3), normal(2)), [x], "dense"))
 
 
 # The lifting --------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import sparseopt as so
 from sparseopt.judging import limits
@@ -88,3 +88,14 @@ def require_affordable(network: so.Network) -> None:
             f"evaluating the network holds {most} numbers at once; at most "
             f"{limits.LIVE_ENTRIES} are allowed"
         )
+
+
+def require_room_within(op: Conv | ConvTranspose, spatial: Sequence[int]) -> None:
+    """Refuse convolutions whose padded input, or uncut output, is too large."""
+    pads = [(max(0, a), max(0, b)) for a, b in op.padding]
+    channels = op.weight.shape[1] * op.groups
+    if isinstance(op, Conv):
+        sizes = [n + a + b for n, (a, b) in zip(spatial, pads, strict=True)]
+    else:
+        sizes = [(n - 1) * s + e for n, s, e in zip(spatial, op.stride, op.extent, strict=True)]
+    require_room((channels, *sizes))

@@ -1,40 +1,110 @@
-"""What readers build networks with: layers one by one, and exact ReLU forms of activations."""
+"""What networks are built with, layer by layer, in the shapes of the model that they are read from.
+
+What is composed of several layers, such as exact ReLU forms of activations, is in `composed`.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from sparseopt.interface.errors import ProblemError
-from sparseopt.networks.linear import Scale
+from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Scale
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Add, Concat, Input, Operator, Permute, Relu, Reshape, Select
-from sparseopt.networks.parameters import Shape
 from sparseopt.networks.window import RankPool, Resample
+from sparseopt.tools.reading.budget import Budget, require_room, require_room_within
+from sparseopt.tools.reading.values import Shape, Value, sample_constant, sample_shape
 from sparseopt.tools.reading.window_cells import total_map
 
 
 class NetworkBuilder:
-    """Collects layers; each method returns the name of the value that it made.
+    """Adds layers to a network under construction; methods return the value that they made.
+
+    Shapes and axes are those of the model: a leading axis of 1 is its batch, which the network
+    leaves out. Where no value has one, shapes are those of samples.
 
     Parameters
     ----------
     shape : tuple of int
-        Shape of one input sample.
+        Shape of the input.
     name : str
         Name of the input.
+    budget : Budget, optional
+        What was computed before.
+
+    Examples
+    --------
+    >>> from sparseopt.networks.linear import Dense
+    >>> builder = NetworkBuilder((1, 2), "x")
+    >>> hidden = builder.relu(builder.add(Dense(np.eye(2)), [builder.input], "fc"), "relu")
+    >>> hidden.shape
+    (1, 2)
+    >>> builder.finish(builder.sum_of([builder.input, hidden], "skip")).run([-1.0, 1.0])
+    array([-1.,  2.])
     """
 
-    def __init__(self, shape: Shape, name: str = "input") -> None:
+    def __init__(self, shape: Shape, name: str = "input", budget: Budget | None = None) -> None:
+        self.budget = budget or Budget()
         self._nodes: dict[str, Node] = {}
         self._shapes: dict[str, Shape] = {}
         self._notes: list[str] = []
-        self.input = self.add(Input(shape), (), name)
+        shape = tuple(shape)
+        self.input = Value(self._node(Input(sample_shape(shape)), (), name), shape)
 
     def add(
+        self,
+        op: Operator,
+        values: Sequence[Value],
+        name: str,
+        origin: Mapping[str, str] | None = None,
+    ) -> Value:
+        """Apply an operator to samples; a batch axis that all values have is kept in front.
+
+        The layer gets `name`, made unique by a suffix where it is taken.
+        """
+        made = self._node(op, [v.name for v in values], name, origin)
+        shape = self._shapes[made]
+        if shape and all(v.has_batch for v in values):
+            return Value(made, (1, *shape))
+        return self._value(made, shape)
+
+    def add_on_all_axes(
+        self,
+        op: Operator,
+        values: Sequence[Value],
+        name: str,
+        origin: Mapping[str, str] | None = None,
+    ) -> Value:
+        """Apply an operator to values of which the batch axis is an axis like any other."""
+        made = self._node(op, [self._full(v) for v in values], name, origin)
+        return self._value(made, self._shapes[made])
+
+    def note(self, text: str) -> None:
+        """Record what was changed or assumed, once."""
+        if text not in self._notes:
+            self._notes.append(text)
+
+    def finish(self, output: Value) -> Network:
+        """Return the network with this output; unused layers are dropped."""
+        needed = {output.name, self.input.name}
+        for node in reversed(self._nodes.values()):
+            if node.name in needed:
+                needed.update(node.inputs)
+        if not any(self.input.name in self._nodes[name].inputs for name in needed) and (
+            output.name != self.input.name
+        ):
+            raise ProblemError("the output does not depend on the input")
+        nodes = tuple(node for node in self._nodes.values() if node.name in needed)
+        return Network(nodes, output.name, tuple(self._notes))
+
+    # Nodes and their shapes in the network --------------------------------------------------
+
+    def _node(
         self,
         op: Operator,
         inputs: Sequence[str],
@@ -42,7 +112,6 @@ class NetworkBuilder:
         origin: Mapping[str, str] | None = None,
         shifts: Sequence[str] = (),
     ) -> str:
-        """Add a layer under `name`, made unique by a suffix where it is taken."""
         shape = op.shape([self._shapes[i] for i in inputs])
         unique, count = name, 1
         while unique in self._nodes:
@@ -52,172 +121,155 @@ class NetworkBuilder:
         self._shapes[unique] = shape
         return unique
 
-    def shape(self, name: str) -> Shape:
-        """Return the shape of a value."""
-        return self._shapes[name]
-
-    def note(self, text: str) -> None:
-        """Record what was changed or assumed, once."""
-        if text not in self._notes:
-            self._notes.append(text)
-
-    def finish(self, output: str) -> Network:
-        """Return the network whose output is the value `output`; unused layers are dropped."""
-        needed = {output, self.input}
-        for node in reversed(self._nodes.values()):
-            if node.name in needed:
-                needed.update(node.inputs)
-        if not any(self.input in self._nodes[name].inputs for name in needed) and (
-            output != self.input
-        ):
-            raise ProblemError("the output does not depend on the input")
-        nodes = tuple(node for node in self._nodes.values() if node.name in needed)
-        return Network(nodes, output, tuple(self._notes))
-
-    # Wiring -------------------------------------------------------------------------------
-
-    def reshape(self, x: str, shape: Sequence[int], name: str) -> str:
-        """Reshape, or nothing if the shape is that already."""
+    def _reshaped(self, node: str, shape: Sequence[int], name: str) -> str:
         shape = tuple(shape)
-        return x if shape == self.shape(x) else self.add(Reshape(shape), (x,), name)
+        return node if shape == self._shapes[node] else self._node(Reshape(shape), (node,), name)
 
-    def permute(self, x: str, axes: Sequence[int], name: str) -> str:
-        """Transpose, or nothing if the order is kept."""
-        axes = tuple(axes)
-        return x if axes == tuple(range(len(axes))) else self.add(Permute(axes), (x,), name)
+    def _value(self, node: str, shape: Sequence[int], head: str = "") -> Value:
+        """Return the entries of a node as a value that has `shape` in the model."""
+        shape = tuple(int(n) for n in shape)
+        return Value(self._reshaped(node, sample_shape(shape), f"{node}:shape"), shape, head)
 
-    def select(self, x: str, index: np.ndarray, name: str) -> str:
-        """Pick entries by position, or reshape if all are kept in order."""
-        if np.array_equal(index.ravel(), np.arange(math.prod(self.shape(x)))):
-            return self.reshape(x, index.shape, name)
-        return self.add(Select(index), (x,), name)
+    def _full(self, value: Value) -> str:
+        """Return a node that holds the value with its batch axis."""
+        return self._reshaped(value.name, value.shape, f"{value.name}:full")
 
-    def positions(self, x: str) -> np.ndarray:
-        """Return the positions of the entries of a value, in its shape, to slice for `select`."""
-        shape = self.shape(x)
-        return np.arange(math.prod(shape)).reshape(shape)
+    # Wiring -----------------------------------------------------------------------------------
 
-    # Affine -------------------------------------------------------------------------------
+    def positions(self, value: Value) -> np.ndarray:
+        """Return the positions of the entries in row-major order, to move about for `select`."""
+        return np.arange(math.prod(value.shape)).reshape(value.shape)
 
-    def scale(
+    def select(self, value: Value, index: np.ndarray, name: str, fill: float = 0.0) -> Value:
+        """Pick entries by position; -1 gives `fill`."""
+        if index.size == 0:
+            raise ProblemError(f"the result has shape {index.shape}, without entries")
+        require_room(index.shape)
+        self.budget.keep(index.size)
+        shape = sample_shape(index.shape)
+        if np.array_equal(index.ravel(), np.arange(math.prod(value.shape))):
+            made = self._reshaped(value.name, shape, name)
+        else:
+            made = self._node(Select(index.reshape(shape)), (value.name,), name)
+        picked = Value(made, index.shape, value.head)
+        if not fill:
+            return picked
+        return self.affine(picked, f"{name}:fill", bias=np.where(index < 0, fill, 0.0))
+
+    def keep(self, value: Value, shape: Sequence[int]) -> Value:
+        """Return the entries in the same order under another shape."""
+        shape = tuple(int(n) for n in shape)
+        if math.prod(shape) != math.prod(value.shape) or any(n < 1 for n in shape):
+            raise ProblemError(f"a value of shape {value.shape} cannot take the shape {shape}")
+        return self._value(value.name, shape, value.head)
+
+    def permute(self, value: Value, order: Sequence[int], name: str) -> Value:
+        """Return the value with its axes in another order."""
+        if list(order) == list(range(len(value.shape))):
+            return value
+        if value.has_batch and order[0] == 0:
+            made = self.add(Permute(tuple(a - 1 for a in order[1:])), [value], name)
+        else:
+            made = self.add_on_all_axes(Permute(tuple(order)), [value], name)
+        return replace(made, head=value.head)
+
+    def broadcast(self, value: Value, shape: Sequence[int], name: str) -> Value:
+        """Return the value repeated to `shape`, as in NumPy."""
+        if value.shape == tuple(shape):
+            return value
+        require_room(shape)
+        index = np.broadcast_to(self.positions(value), shape)
+        return self.select(value, index, f"{name}:expand")
+
+    def constant(self, array: np.ndarray, name: str) -> Value:
+        """Return a constant as a value: zeros, with the numbers as biases."""
+        require_room(array.shape)
+        nowhere = np.full(array.shape, -1)
+        zeros = self.select(self.input, nowhere, f"{name}:zeros")
+        return self.affine(zeros, f"{name}:constant", bias=array) if np.any(array) else zeros
+
+    def concat(self, parts: Sequence[Value | np.ndarray], axis: int, name: str) -> Value:
+        """Join values and constants along an axis."""
+        values = [v if isinstance(v, Value) else self.constant(v, name) for v in parts]
+        if axis > 0 and all(v.has_batch for v in values):
+            return self.add(Concat(axis - 1), values, name)
+        return self.add_on_all_axes(Concat(axis), values, name)
+
+    # Layers with neurons ----------------------------------------------------------------------
+
+    def image(self, value: Value, spatial: int, op: Operator, name: str, **origin: str) -> Value:
+        """Apply an operator on (channels, spatial...), with or without a batch axis before it."""
+        if isinstance(op, Conv | ConvTranspose):
+            require_room_within(op, value.shape[-spatial:])
+        if len(value.shape) == spatial + 1:
+            return self.add_on_all_axes(op, [value], name, origin)
+        if len(value.shape) != spatial + 2 or value.shape[0] != 1:
+            raise ProblemError(
+                f"its input has shape {value.shape}; (1, channels, {spatial} spatial axes) is due"
+            )
+        return self.add(op, [value], name, origin)
+
+    def dense(self, value: Value, op: Dense, name: str, **origin: str) -> Value:
+        """Apply a dense layer to the last axis."""
+        if not value.shape:
+            raise ProblemError("its input is a single number; an axis is needed")
+        return self.add(op, [value], name, origin)
+
+    def affine(
         self,
-        x: str,
+        value: Value,
         name: str,
         factor: np.ndarray | float | None = None,
         bias: np.ndarray | float | None = None,
         shifts: Sequence[str] = (),
-    ) -> str:
-        """Return ``factor * x + bias``; both broadcast to the shape of `x` as in NumPy."""
-        wide = [None if a is None else self._broadcast(a, x, name) for a in (factor, bias)]
-        return self.add(Scale(*wide), (x,), name, shifts=shifts)
+    ) -> Value:
+        """Return ``factor * value + bias``, broadcast together as in NumPy."""
+        given = [np.shape(a) for a in (factor, bias) if a is not None]
+        shape = np.broadcast_shapes(value.shape, *given)
+        self.budget.keep(sum(math.prod(s) for s in given))
+        wide = self.broadcast(value, shape, name)
+        scale = Scale(*(None if a is None else sample_constant(a, shape) for a in (factor, bias)))
+        return replace(wide, name=self._node(scale, (wide.name,), name, shifts=shifts))
 
-    def _broadcast(self, value: np.ndarray | float, x: str, name: str) -> np.ndarray:
-        array = np.asarray(value)
-        if array.dtype.kind in "iu" or not isinstance(value, np.ndarray):
-            array = array.astype(np.float64)
-        shape = self.shape(x)
-        while array.ndim > len(shape) and array.shape[0] == 1:
-            array = array[0]
-        if array.ndim > len(shape):
-            raise ProblemError(f"a constant of shape {array.shape} does not fit a value {shape}")
-        return array.reshape((1,) * (len(shape) - array.ndim) + array.shape)
+    def sum_of(self, values: Sequence[Value], name: str) -> Value:
+        """Return the sum of values, broadcast together."""
+        shape = np.broadcast_shapes(*(v.shape for v in values))
+        parts = [self.broadcast(v, shape, name).name for v in values]
+        return Value(self._node(Add(), parts, name), shape)
 
-    def add_up(self, inputs: Sequence[str], name: str) -> str:
-        """Return the sum of values, broadcast to a common shape."""
-        shape = np.broadcast_shapes(*(self.shape(x) for x in inputs))
-        return self.add(Add(), [self.expand(x, shape, name) for x in inputs], name)
+    def relu(self, value: Value, name: str) -> Value:
+        """Return max(value, 0)."""
+        return replace(value, name=self._node(Relu(), (value.name,), name))
 
-    def expand(self, x: str, shape: Sequence[int], name: str) -> str:
-        """Return the value repeated to `shape`, as in NumPy."""
-        if tuple(shape) == self.shape(x):
-            return x
-        return self.select(x, np.broadcast_to(self.positions(x), shape), f"{name}:expand")
-
-    def total(self, x: str, axes: Sequence[int], mean: bool, keep: bool, name: str) -> str:
-        """Return the sum or mean over axes."""
-        shape = self.shape(x)
-        maps = tuple(total_map(axis, shape[axis], mean) for axis in sorted(axes))
-        value = self.add(Resample(maps), (x,), name) if maps else x
-        rest = [n for axis, n in enumerate(shape) if axis not in axes]
-        return value if keep else self.reshape(value, rest, f"{name}:squeeze")
-
-    # Piecewise linear ---------------------------------------------------------------------
-
-    def relu(self, x: str, name: str) -> str:
-        """Return max(x, 0)."""
-        return self.add(Relu(), (x,), name)
-
-    def leaky_relu(self, x: str, slope: np.ndarray | float, name: str) -> str:
-        """Return x where positive, ``slope * x`` elsewhere.
-
-        As ``slope x + (1 - slope) relu(x)`` when all slopes lie in [0, 1], because then the
-        paths through it weigh 1 together, its Lipschitz constant; otherwise as
-        ``relu(x) - slope relu(-x)``.
-        """
-        slopes = np.asarray(slope, dtype=np.float64)
-        positive = self.relu(x, f"{name}:relu")
-        if slopes.min() >= 0 and slopes.max() <= 1:
-            straight = self.scale(x, f"{name}:slope", factor=slopes)
-            bent = self.scale(positive, f"{name}:bend", factor=1.0 - slopes)
-            return self.add_up([straight, bent], name)
-        turned = self.relu(self.scale(x, f"{name}:minus", factor=-1.0), f"{name}:negative")
-        return self.add_up([positive, self.scale(turned, f"{name}:slope", factor=-slopes)], name)
-
-    def absolute(self, x: str, name: str) -> str:
-        """Return |x| as ``relu(x) + relu(-x)``."""
-        turned = self.scale(x, f"{name}:minus", factor=-1.0)
-        return self.add_up(
-            [self.relu(x, f"{name}:positive"), self.relu(turned, f"{name}:negative")], name
-        )
-
-    def clip(self, x: str, low: float | None, high: float | None, name: str) -> str:
-        """Return min(max(x, low), high); None leaves a side open.
-
-        As ``high - relu(high - low - relu(x - low))``: one path through it for each path into
-        it, of weight 1, where ``relu(x - low) - relu(x - high)`` would have two.
-        """
-        limit = float(np.finfo(np.float32).max)
-        low = None if low is None or low <= -limit else float(low)
-        high = None if high is None or high >= limit else float(high)
-        if low is not None and high is not None and low > high:
-            raise ProblemError(f"the lower bound {low} is above the upper bound {high}")
-        value = x
-        if low is not None:
-            moved = self.scale(x, f"{name}:low", bias=-low) if low else x
-            value = self.relu(moved, f"{name}:relu")
-        base = low or 0.0
-        if high is None:
-            return self.scale(value, name, bias=base) if base else value
-        below = self.scale(value, f"{name}:high", factor=-1.0, bias=high - base)
-        return self.scale(self.relu(below, f"{name}:relu-high"), name, factor=-1.0, bias=high)
-
-    def hard_sigmoid(self, x: str, alpha: float, beta: float, name: str) -> str:
-        """Return ``min(max(alpha x + beta, 0), 1)``."""
-        return self.clip(self.scale(x, f"{name}:line", factor=alpha, bias=beta), 0.0, 1.0, name)
-
-    def rank(self, inputs: Sequence[str], rank: int, name: str) -> str:
+    def rank(self, values: Sequence[Value], rank: int, name: str) -> Value:
         """Return the `rank`-th largest of values, entry by entry; 1 is the maximum."""
-        shape = np.broadcast_shapes(*(self.shape(x) for x in inputs))
-        wide = [
-            self.reshape(self.expand(x, shape, name), (1, *shape), f"{name}:stack") for x in inputs
-        ]
-        return self.add(RankPool(0, rank), (self.add(Concat(0), wide, f"{name}:all"),), name)
+        shape = np.broadcast_shapes(*(v.shape for v in values))
+        wide = [self.broadcast(v, shape, name).name for v in values]
+        if len(wide) == 1:
+            return Value(wide[0], shape)
+        rows = [self._reshaped(x, (1, *self._shapes[x]), f"{name}:stack") for x in wide]
+        together = self._node(Concat(0), rows, f"{name}:all")
+        return Value(self._node(RankPool(0, rank), (together,), name), shape)
 
-    def largest(self, x: str, axes: Sequence[int], keep: bool, name: str) -> str:
-        """Return the maximum over axes."""
-        return self._extreme(x, axes, keep, name, smallest=False)
-
-    def smallest(self, x: str, axes: Sequence[int], keep: bool, name: str) -> str:
-        """Return the minimum over axes."""
-        return self._extreme(x, axes, keep, name, smallest=True)
-
-    def _extreme(self, x: str, axes: Sequence[int], keep: bool, name: str, smallest: bool) -> str:
-        shape = self.shape(x)
-        others = [axis for axis in range(len(shape)) if axis not in axes]
-        rest = [shape[axis] for axis in others]
-        moved = self.permute(x, [*others, *sorted(axes)], f"{name}:axes")
-        count = math.prod(shape[axis] for axis in axes)
-        flat = self.reshape(moved, (*rest, count), f"{name}:flat")
-        value = self.add(RankPool(len(rest), count if smallest else 1), (flat,), name)
-        kept = [1 if axis in axes else n for axis, n in enumerate(shape)]
-        return self.reshape(value, kept, f"{name}:keep") if keep else value
+    def reduce(self, value: Value, axes: Sequence[int], kind: str, keep: bool, name: str) -> Value:
+        """Return the sum, mean, max or min over axes."""
+        shape = value.shape
+        chosen = sorted({int(a) % len(shape) for a in axes}) if shape else []
+        self.budget.keep(sum(shape[a] for a in chosen))
+        others = [a for a in range(len(shape)) if a not in chosen]
+        left = [shape[a] for a in others]
+        kept = [1 if a in chosen else n for a, n in enumerate(shape)]
+        made = self._full(value)
+        if kind in ("sum", "mean"):
+            maps = tuple(total_map(a, shape[a], kind == "mean") for a in chosen)
+            made = self._node(Resample(maps), (made,), name) if maps else made
+            made = made if keep else self._reshaped(made, left, f"{name}:squeeze")
+        else:
+            count = math.prod(shape[a] for a in chosen)
+            if (order := (*others, *chosen)) != tuple(range(len(shape))):
+                made = self._node(Permute(order), (made,), f"{name}:axes")
+            flat = self._reshaped(made, (*left, count), f"{name}:flat")
+            pool = RankPool(len(left), 1 if kind == "max" else count)
+            made = self._node(pool, (flat,), name)
+            made = self._reshaped(made, kept, f"{name}:keep") if keep else made
+        return self._value(made, kept if keep else left)

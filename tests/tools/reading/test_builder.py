@@ -13,7 +13,9 @@ from sparseopt.networks.layers import consecutive_linear_pairs, linear_layers
 from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Scale
 from sparseopt.networks.network import chain
 from sparseopt.networks.operator import Operator, Relu
+from sparseopt.tools.reading import composed
 from sparseopt.tools.reading.builder import NetworkBuilder
+from sparseopt.tools.reading.values import Value
 
 RNG = np.random.default_rng(5)
 
@@ -26,20 +28,32 @@ def normal(*shape: int) -> np.ndarray:
 
 X = np.array([-7.0, -2.5, -0.5, 0.0, 0.5, 1.0, 6.0, 8.5])
 
-ACTIVATIONS: dict[str, tuple[Callable[[NetworkBuilder], str], np.ndarray, float]] = {
+ACTIVATIONS: dict[str, tuple[Callable[[NetworkBuilder], Value], np.ndarray, float]] = {
     # name: how to build it, its values on X, the weight of all paths from one input
-    "leaky": (lambda b: b.leaky_relu("x", 0.1, "f"), np.where(X > 0, X, 0.1 * X), 1.0),
-    "leaky-steep": (lambda b: b.leaky_relu("x", 3.0, "f"), np.where(X > 0, X, 3 * X), 4.0),
-    "leaky-negative": (lambda b: b.leaky_relu("x", -0.5, "f"), np.where(X > 0, X, -X / 2), 1.5),
-    "abs": (lambda b: b.absolute("x", "f"), np.abs(X), 2.0),
-    "relu6": (lambda b: b.clip("x", 0.0, 6.0, "f"), np.clip(X, 0, 6), 1.0),
-    "hardtanh": (lambda b: b.clip("x", -1.0, 1.0, "f"), np.clip(X, -1, 1), 1.0),
-    "low": (lambda b: b.clip("x", 0.5, None, "f"), np.maximum(X, 0.5), 1.0),
-    "high": (lambda b: b.clip("x", None, -0.5, "f"), np.minimum(X, -0.5), 1.0),
-    "open": (lambda b: b.clip("x", -1e39, 1e39, "f"), X, 1.0),
-    "one-point": (lambda b: b.clip("x", 2.0, 2.0, "f"), np.full(8, 2.0), 1.0),
+    "leaky": (
+        lambda b: composed.leaky_relu(b, b.input, 0.1, "f"),
+        np.where(X > 0, X, 0.1 * X),
+        1.0,
+    ),
+    "leaky-steep": (
+        lambda b: composed.leaky_relu(b, b.input, 3.0, "f"),
+        np.where(X > 0, X, 3 * X),
+        4.0,
+    ),
+    "leaky-negative": (
+        lambda b: composed.leaky_relu(b, b.input, -0.5, "f"),
+        np.where(X > 0, X, -X / 2),
+        1.5,
+    ),
+    "abs": (lambda b: composed.absolute(b, b.input, "f"), np.abs(X), 2.0),
+    "relu6": (lambda b: composed.clip(b, b.input, 0.0, 6.0, "f"), np.clip(X, 0, 6), 1.0),
+    "hardtanh": (lambda b: composed.clip(b, b.input, -1.0, 1.0, "f"), np.clip(X, -1, 1), 1.0),
+    "low": (lambda b: composed.clip(b, b.input, 0.5, None, "f"), np.maximum(X, 0.5), 1.0),
+    "high": (lambda b: composed.clip(b, b.input, None, -0.5, "f"), np.minimum(X, -0.5), 1.0),
+    "open": (lambda b: composed.clip(b, b.input, -1e39, 1e39, "f"), X, 1.0),
+    "one-point": (lambda b: composed.clip(b, b.input, 2.0, 2.0, "f"), np.full(8, 2.0), 1.0),
     "hard-sigmoid": (
-        lambda b: b.hard_sigmoid("x", 0.25, 0.5, "f"),
+        lambda b: composed.hard_sigmoid(b, b.input, 0.25, 0.5, "f"),
         np.clip(X / 4 + 0.5, 0, 1),
         0.25,
     ),
@@ -61,27 +75,27 @@ def test_activations_are_exact(name: str) -> None:
 
 def test_extremes() -> None:
     builder = NetworkBuilder((2, 3), "x")
-    rows = [builder.select("x", np.arange(3) + 3 * i, f"row{i}") for i in range(2)]
+    rows = [builder.select(builder.input, np.arange(3) + 3 * i, f"row{i}") for i in range(2)]
     top, bottom = builder.rank(rows, 1, "max"), builder.rank(rows, 2, "min")
-    both = builder.add_up([top, builder.scale(bottom, "ten", factor=10.0)], "y")
+    both = builder.sum_of([top, builder.affine(bottom, "ten", factor=10.0)], "y")
     network = builder.finish(both)
     x = normal(2, 3)
     np.testing.assert_allclose(network.run(x), x.max(0) + 10 * x.min(0))
     builder = NetworkBuilder((2, 3, 4), "x")
-    largest = builder.largest("x", (0, 2), False, "max")
-    smallest = builder.smallest("x", (0, 2), True, "min")
-    network = builder.finish(builder.add_up([largest, smallest], "y"))
+    largest = builder.reduce(builder.input, (0, 2), "max", False, "max")
+    smallest = builder.reduce(builder.input, (0, 2), "min", True, "min")
+    network = builder.finish(builder.sum_of([largest, smallest], "y"))
     x = normal(2, 3, 4)
     right = x.max((0, 2)) + x.min((0, 2), keepdims=True)
-    np.testing.assert_array_equal(network.run(x), right)
+    np.testing.assert_array_equal(network.run(x), right[0])  # a leading 1 is a batch
 
 
 def test_crossed_bounds_and_foreign_constants_are_refused() -> None:
     builder = NetworkBuilder((8,), "x")
     with pytest.raises(so.ProblemError, match="above the upper bound"):
-        builder.clip("x", 1.0, 0.0, "f")
+        composed.clip(builder, builder.input, 1.0, 0.0, "f")
     with pytest.raises(so.ProblemError, match="does not fit"):
-        builder.scale("x", "f", factor=np.ones((2, 8)))
+        composed.leaky_relu(builder, builder.input, np.ones((2, 8)), "f")
 
 
 # Merging ------------------------------------------------------------------------------------
@@ -121,13 +135,13 @@ def test_merging_keeps_the_function_and_leaves_what_does_not_fit(
 
 def test_a_layer_that_others_read_is_not_merged_into() -> None:
     builder = NetworkBuilder((2,), "x")
-    a = builder.add(Dense(normal(2, 2)), ("x",), "a")
-    b = builder.scale(a, "b", normal(2))
-    network = builder.finish(builder.add_up([a, b], "y"))
+    a = builder.add(Dense(normal(2, 2)), [builder.input], "a")
+    b = builder.affine(a, "b", normal(2))
+    network = builder.finish(builder.sum_of([a, b], "y"))
     assert [n.name for n in network.merged.nodes] == ["x", "a", "b", "y"]
     builder = NetworkBuilder((2,), "x")
-    a = builder.add(Dense(normal(2, 2)), ("x",), "a")
-    network = builder.finish(builder.scale(a, "b", normal(2)))
+    a = builder.add(Dense(normal(2, 2)), [builder.input], "a")
+    network = builder.finish(builder.affine(a, "b", normal(2)))
     assert network.merged.output == "a"
 
 
@@ -161,9 +175,9 @@ def test_consecutive_pairs() -> None:
 
 def test_pairs_stop_at_branches_and_other_layers() -> None:
     builder = NetworkBuilder((2,), "x")
-    a = builder.add(Dense(normal(2, 2)), ("x",), "a")
-    b = builder.add(Dense(normal(2, 2)), (a,), "b")
-    network = builder.finish(builder.add_up([a, b], "y"))
+    a = builder.add(Dense(normal(2, 2)), [builder.input], "a")
+    b = builder.add(Dense(normal(2, 2)), [a], "b")
+    network = builder.finish(builder.sum_of([a, b], "y"))
     assert consecutive_linear_pairs(network) == []
     assert consecutive_linear_pairs(chain((2,), Dense(normal(2, 2)), Scale(normal(2)))) == []
 

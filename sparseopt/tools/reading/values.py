@@ -1,0 +1,57 @@
+"""Values of a network under construction, which remember their shape in the model.
+
+Models carry a batch axis of 1 in front; networks do not. A `Value` keeps both views.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparseopt.tools.reading.budget import require_room
+
+Shape = tuple[int, ...]
+
+
+def sample_shape(shape: Sequence[int]) -> Shape:
+    """Return a shape without its leading batch axis of 1."""
+    shape = tuple(shape)
+    return shape[1:] if len(shape) > 1 and shape[0] == 1 else shape
+
+
+def sample_constant(value: np.ndarray | float, shape: Shape) -> np.ndarray:
+    """Return a constant with as many axes as a sample of a value of this shape."""
+    array = np.asarray(value)
+    if array.dtype.kind in "iu" or not isinstance(value, np.ndarray):
+        array = array.astype(np.float64)
+    array = array.reshape((1,) * (len(shape) - array.ndim) + array.shape)
+    return array if sample_shape(shape) == shape else array[0]
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value that depends on the input.
+
+    Parameters
+    ----------
+    name : str
+        Node of the network; its shape is `sample_shape` of `shape`.
+    shape : tuple of int
+        Shape in the model, for a batch of 1.
+    head : str
+        Name of the stripped output activation that the value has passed, or "".
+    """
+
+    name: str
+    shape: Shape
+    head: str = ""
+
+    def __post_init__(self) -> None:
+        require_room(self.shape)
+
+    @property
+    def has_batch(self) -> bool:
+        """Whether the first axis is a batch of 1, which the network leaves out."""
+        return sample_shape(self.shape) != self.shape
