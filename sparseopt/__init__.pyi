@@ -89,6 +89,11 @@ from sparseopt.interface.verdict import (
 )
 from sparseopt.inverse.certificate import DualityGapCertificate as DualityGapCertificate
 from sparseopt.inverse.coefficients import Coefficients as Coefficients
+from sparseopt.inverse.composite import (
+    PenaltySum as PenaltySum,
+    Ridge as Ridge,
+    SparseGroupL1 as SparseGroupL1,
+)
 from sparseopt.inverse.penalty import L1 as L1, GroupL1 as GroupL1, Penalty as Penalty
 from sparseopt.inverse.problem import SparseRegression as SparseRegression
 from sparseopt.judging.serialization import from_json as from_json, to_json as to_json

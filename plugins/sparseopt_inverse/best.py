@@ -35,6 +35,11 @@ class Best:
         return self._made
 
     @property
+    def offered(self) -> bool:
+        """Whether anything was offered."""
+        return self._made is not None
+
+    @property
     def good(self) -> bool:
         """Whether the accuracy is as asked."""
         return self._made is not None and self._made[1].accuracy <= self.asked

@@ -18,6 +18,7 @@ from sparseopt.inverse.certificate import DualityGapCertificate
 from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt.inverse.scaling import NO_NORM, ScaledProblem
+from sparseopt_inverse.plain import plain_only
 from sparseopt_inverse.refinement import refine
 
 
@@ -119,6 +120,9 @@ class Cvxpy(Solver[SparseRegression]):
         """Refuse least squares."""
         if problem.penalty.strength == 0:
             return Refused("strength 0 makes it least squares, which needs no cone program")
+        reason = plain_only(problem, "this cone program")
+        if reason:
+            return Refused(reason)
         return Accepted()
 
     def solve(

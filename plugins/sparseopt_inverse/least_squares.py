@@ -28,26 +28,29 @@ def least_squares(
     columns are refined in doubled precision, and what their rounding misses is made up for by
     small coefficients of the other columns. O(m n min(m, n)).
     """
-    m, n = problem.shape
+    scaled = problem.scaled()
+    m, n = scaled.rows, scaled.size
     # The proof and its check take about as long again.
     begin(context, 2.5 * SINGULAR_VALUES * m * n * min(m, n), "a singular value decomposition")
-    scaled = problem.scaled()
-    dense, norms = scaled.dense(), scaled.column_norm_bounds()
+    dense, norms, target = scaled.dense(), scaled.column_norm_bounds(), scaled.target
+    if scaled.weights is not None:
+        roots = np.sqrt(scaled.weights)
+        dense, target = dense * roots[:, None], target * roots
     best = Best(problem, scaled, context)
     units = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > NO_NORM)
     left, values, right = scipy.linalg.svd(dense * units, full_matrices=False, check_finite=False)
     rank = int(np.count_nonzero(values > values[0] * max(dense.shape) * np.finfo(float).eps))
     left, values, right = left[:, :rank], values[:rank], right[:rank]
     x = np.zeros(len(norms))
-    residual = scaled.target
+    residual = target
     for _ in range(2):
         x += units * (right.T @ ((left.T @ residual) / values))
-        residual = scaled.target - dense @ x
+        residual = target - dense @ x
     best.offer(x)
     if not best.good and rank * len(dense) <= MOST_ENTRIES:
         try:
             begin(context, 10.0 * PIVOTED_QR * m * n * min(m, n), "refining least squares")
-            _refine(dense, units, scaled.target, best)
+            _refine(dense, units, target, best)
         except TimeLimitReached:
             pass
     return best.result

@@ -21,6 +21,7 @@ from sparseopt.inverse.building import best_multiple
 from sparseopt.inverse.certificate import DualityGapCertificate
 from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.duality import DualityGap
+from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt.inverse.scaling import NO_NORM
 from sparseopt_inverse.best import AIM, Best
@@ -58,7 +59,7 @@ class Refinement:
         self._columns = design.tocsc() if scipy.sparse.issparse(design) else design
         blocks = self.scaled.blocks
         self._block_norms = blocks.norms(self.scaled.column_norm_bounds())
-        self._dual_point = np.zeros(problem.shape[0])
+        self._dual_point = np.zeros(self.scaled.rows)
         self._dual_norms = np.zeros(len(blocks.sizes))
         self._dual = 0.0
         target = self.scaled.target
@@ -69,7 +70,7 @@ class Refinement:
 
         Returns the norms of the blocks' correlations with the point as given.
         """
-        norms = self.scaled.blocks.norms(self.scaled.correlation(t))
+        norms = self.scaled.blocks.norms(self._correlation(t))
         factor = best_multiple(self.scaled.target, t, norms, self.scaled.limits)
         point = factor * t
         dual = float(self.scaled.target @ point) - 0.5 * float(point @ point)
@@ -77,6 +78,10 @@ class Refinement:
             self._dual, self._dual_point = dual, point
             self._dual_norms = abs(factor) * norms
         return norms
+
+    def _correlation(self, t: np.ndarray) -> np.ndarray:
+        design = self.scaled.design
+        return design.quickly(t) if isinstance(design, ColumnOperator) else self.scaled.correlation(t)
 
     def run(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return coefficients and a dual point, refined from scaled coefficients `x`."""
@@ -137,7 +142,7 @@ class Refinement:
         reach = self._dual_norms + self._block_norms * np.sqrt(2.0 * gap)
         x[blocks.spread(reach < self.scaled.limits)] = 0.0
         norms = blocks.norms(x)
-        rows = self.problem.shape[0]
+        rows = self.scaled.rows
         if np.count_nonzero(norms) > rows:
             least = np.partition(norms, len(norms) - rows)[len(norms) - rows]
             x[blocks.spread(norms < least)] = 0.0
@@ -163,7 +168,7 @@ class Refinement:
         blocks = self.scaled.blocks
         entries = blocks.members(chosen)
         count = float(len(entries))
-        begin(self.context, PRODUCT * self.problem.shape[0] * count**2, "products of columns")
+        begin(self.context, PRODUCT * self.scaled.rows * count**2, "products of columns")
         columns = self._columns[:, entries].astype(np.float64, copy=False)
         sizes, limits = blocks.sizes[chosen], self.scaled.limits[chosen]
         return Subproblem(columns, self.scaled.target, sizes, limits), entries
@@ -251,7 +256,7 @@ def refine(
 
 def _come_down(problem: SparseRegression, ratio: float, best: Best, context: Context) -> None:
     """Offer what is found in doubled precision on the way from a larger strength."""
-    x = np.zeros(problem.shape[1])
+    x = np.zeros(problem.scaled().size)
     x = Refinement(_with_strength(problem, ratio), context).run(x)[0]
     count = min(40, math.ceil(math.log(ratio, 5.0)))
     for k in range(count):
@@ -272,8 +277,7 @@ def _with_strength(problem: SparseRegression, ratio: float) -> SparseRegression:
     """Return the problem with its strength times `ratio` if that is larger."""
     if ratio <= 1.0:
         return problem
-    strength = ratio * problem.penalty.strength
-    penalty = dataclasses.replace(problem.penalty, strength=strength)  # type: ignore[type-var]
+    penalty = problem.penalty.at(ratio * problem.penalty.strength)
     return dataclasses.replace(problem, penalty=penalty)
 
 

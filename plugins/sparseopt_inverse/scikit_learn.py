@@ -16,6 +16,7 @@ from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.penalty import L1
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt.inverse.scaling import largest_entry
+from sparseopt_inverse.plain import plain_only
 from sparseopt_inverse.refinement import refine
 
 
@@ -48,6 +49,11 @@ class ScikitLearn(Solver[SparseRegression]):
             return Refused(
                 f"scikit-learn has no {type(problem.penalty).__name__} penalty; L1 it has"
             )
+        reason = plain_only(problem, "scikit-learn")
+        if reason:
+            return Refused(reason)
+        if not isinstance(problem.penalty, L1) or problem.penalty.weights is not None:
+            return Refused("scikit-learn has no weights of single coefficients; working_set takes them")
         if problem.penalty.strength == 0:
             return Refused(
                 "strength 0 makes it least squares, on which coordinate descent is slow and "

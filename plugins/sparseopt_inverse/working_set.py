@@ -12,6 +12,7 @@ from sparseopt.inverse.certificate import DualityGapCertificate
 from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.least_squares import DENSE_LIMIT
 from sparseopt.inverse.problem import SparseRegression
+from sparseopt_inverse.composite import composite
 from sparseopt_inverse.least_squares import least_squares
 from sparseopt_inverse.refinement import refine
 
@@ -28,24 +29,25 @@ class WorkingSet(Solver[SparseRegression]):
     """
 
     def accepts(self, problem: SparseRegression) -> Accepted | Refused:
-        """Refuse least squares with a large sparse design."""
+        """Refuse least squares with a large sparse design or operator."""
         m, n = problem.shape
-        sparse = scipy.sparse.issparse(problem.design)
-        if problem.penalty.strength == 0 and sparse and m * n > DENSE_LIMIT:
+        written = isinstance(problem.design, np.ndarray)
+        if is_least_squares(problem) and not written and m * n > DENSE_LIMIT:
             return Refused(
-                f"strength 0 makes it least squares, for which the sparse {m} x {n} design would "
-                f"be made dense, and that has more than {DENSE_LIMIT} entries; give a positive "
-                "strength"
+                f"strength 0 makes it least squares, for which the {m} x {n} design would be made "
+                f"dense, and that has more than {DENSE_LIMIT} entries; give a positive strength"
             )
         return Accepted()
 
     def solve(
         self, problem: SparseRegression, context: Context
     ) -> tuple[Coefficients, DualityGapCertificate]:
-        """Return the refined zero vector."""
-        if problem.penalty.strength == 0:
+        """Return the refined zero vector, or what composite penalties need."""
+        if is_least_squares(problem):
             return least_squares(problem, context)
-        return refine(problem, np.zeros(problem.shape[1]), (), context)
+        if problem.structure()["plain"] and problem.sample_weights is None:
+            return refine(problem, np.zeros(problem.shape[1]), (), context)
+        return composite(problem, context)
 
     def cost(self, problem: SparseRegression) -> float:
         """Return seconds from a fit to `benchmarks/inverse.py`."""
@@ -53,3 +55,11 @@ class WorkingSet(Solver[SparseRegression]):
         if scipy.sparse.issparse(problem.design):
             return 2e-3 + 3e-7 * (float(problem.design.nnz) + n)
         return 1.5e-3 + 8e-9 * m * n
+
+
+def is_least_squares(problem: SparseRegression) -> bool:
+    """Whether there is no penalty."""
+    penalty, n = problem.penalty, problem.shape[1]
+    thresholds = penalty.thresholds(n)
+    free = not penalty.limits(n).any() and (thresholds is None or not thresholds.any())
+    return free and not penalty.ridge and not penalty.positive

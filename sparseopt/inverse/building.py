@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from sparseopt.interface.errors import ProblemError
-from sparseopt.inverse.duality import DualityGap
+from sparseopt.inverse.duality import DualityGap, Look
+from sparseopt.inverse.kinds import gap_of
 from sparseopt.inverse.problem import SparseRegression
+from sparseopt.inverse.scaling import NO_NORM
 from sparseopt.judging.rounding import UNIT, two_product
 
 _ROOM = 3.0
@@ -42,8 +44,8 @@ def _multiple(t: np.ndarray, factor: float) -> np.ndarray:
     return np.stack([total, low - (total - high)])
 
 
-def feasible_multiple(gap: DualityGap, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the feasible multiple of `t` with the largest dual objective, and its `reach`.
+def feasible_multiple(gap: DualityGap, t: np.ndarray) -> tuple[np.ndarray, Look]:
+    """Return the feasible multiple of `t` with the largest dual objective, and what is proved of it.
 
     Without a penalty it is `t` itself.
 
@@ -54,25 +56,92 @@ def feasible_multiple(gap: DualityGap, t: np.ndarray) -> tuple[np.ndarray, np.nd
         In scaled units.
     """
     if not gap.penalised:
-        return t, gap.reach(t)
+        return t, gap.look(t)
     if (largest := np.abs(t).max()) > 2.0**300:  # so that its square is a number
         t = t * math.ldexp(1.0, -math.frexp(largest)[1])
-    reach = gap.reach(t)
-    factor, shrink = best_multiple(gap.scaled.target, t[0], reach, gap.limits_low), 0.0
-    if abs(factor - 1.0) <= 8.0 * UNIT and gap.feasible(reach).all():
-        return t, reach
+    look, shrink = gap.look(t), 0.0
+    if gap.is_simple and not gap.scaled.ridge and gap.roots is None and not len(gap.free):
+        factor = best_multiple(gap.scaled.target, t[0], look.reach, gap.limits_low)
+    else:
+        factor = _best_factor(gap, t[0])
+    if abs(factor - 1.0) <= 8.0 * UNIT and gap.feasible(look.reach).all():
+        return t, look
     # Rounding the multiple itself moves the correlations of large columns, so what is taken off
     # doubles until all constraints hold.
     while shrink < 1.0:
         point = _multiple(t, factor * (1.0 - shrink))
-        reach = gap.reach(point)
-        over = ~gap.feasible(reach)
+        look = gap.look(point)
+        over = ~gap.feasible(look.reach)
         if not over.any():
-            return point, reach
-        excess = np.max(1.0 - gap.limits_low[over] / reach[over], initial=2.0 * UNIT)
-        shrink = 2.0 * max(shrink, float(excess))
+            return point, look
+        if (gap.limits_low[over] == 0).any() and shrink > 1e-6:
+            break
+        excess = np.max(1.0 - gap.limits_low[over] / look.reach[over], initial=2.0 * UNIT)
+        shrink = 2.0 * max(shrink, min(float(excess), 0.1))
     point = np.zeros_like(t[:1])
-    return point, gap.reach(point)
+    return point, gap.look(point)
+
+
+def _best_factor(gap: DualityGap, t: np.ndarray) -> float:
+    """Return about the factor f for which D(f t) is largest among the feasible multiples.
+
+    By bisection on its slope, which falls: where f t is not feasible it counts as negative.
+    """
+    scaled = gap.scaled
+    own = t if gap.roots is None else np.where(t == 0, 0.0, t / gap.roots)
+    square, along = float(own @ own), float(scaled.target @ t)
+    if not square > 0 or (along <= 0 and scaled.positive):
+        return 0.0
+    correlation = scaled.correlation(t)
+    correlation[gap.free] = 0.0
+    limits, spread = scaled.limits, scaled.blocks.spread
+
+    def falls(factor: float) -> bool:
+        c = factor * correlation
+        size = np.maximum(c, 0.0) if scaled.positive else np.abs(c)
+        if scaled.thresholds is not None:
+            size = np.maximum(size - scaled.thresholds, 0.0)
+        norms = scaled.blocks.norms(size)
+        over = norms > limits
+        if not scaled.ridge:
+            # Free directions of positive coefficients do not limit multiples.
+            return bool((over & (norms > 1e-9 * np.abs(c).max(initial=0.0))).any())
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.where(over, 1.0 - limits / norms, 0.0)
+        pull = float(np.abs(correlation) @ (spread(share) * size)) / scaled.ridge
+        return along - factor * square - pull < 0
+
+    if along < 0:
+        return -_best_factor(gap, -t)
+    high = along / square
+    if not falls(high):
+        return high
+    if not falls(1.0) and falls(1.0 + 1e-9):
+        return 1.0
+    low = 0.0
+    for _ in range(64):
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if falls(middle) else (middle, high)
+    return 1.0 if abs(low - 1.0) < 1e-14 else low
+
+
+def without_free(gap: DualityGap, t: np.ndarray) -> np.ndarray:
+    """Return `t`, one row, less most of its projection onto the free columns, as two rows."""
+    scaled = gap.scaled
+    look = scaled.correlation(t)
+    chosen = gap.projected(look, t[None])
+    if not len(chosen) or scaled.rows * len(chosen) > 2**24:
+        return t[None]
+    columns = scaled.dense(chosen)
+    weighted = columns if gap.roots is None else columns * gap.roots[:, None]
+    values = gap.exact_correlations(t[None], chosen)[0]
+    norms = np.linalg.norm(weighted, axis=0)
+    units = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > NO_NORM)
+    left, sizes, right = np.linalg.svd(weighted * units, full_matrices=False)
+    used = sizes > 1e-14 * sizes[0]
+    step = left[:, used] @ ((right[used] @ (units * values)) / sizes[used])
+    step = step if gap.roots is None else step * gap.roots
+    return np.stack([t, -step])
 
 
 def best_evidence(
@@ -85,23 +154,27 @@ def best_evidence(
     x, dual_point, primal, dual, gap, undecided
         The coefficients, those set to zero that are proved to be; then the fields.
     """
-    x, gap = np.array(x, dtype=np.float64), DualityGap(problem, _ROOM)
-    if x.shape != problem.shape[1:] or not np.isfinite(x).all():
-        raise ProblemError(f"x must be {problem.shape[1]} finite numbers, got shape {x.shape}")
+    gap = gap_of(problem, _ROOM)
+    x = _as_coefficients(problem, x)
     scaled = gap.scaled
     x = scaled.original_coefficients(scaled.coefficients(x))
     primal = gap.primal(scaled.coefficients(x))
     if not math.isfinite(primal.terms[0]):
         raise ProblemError("x is so large that the objective leaves the range of float64")
     points = [scaled.dual_point(_rows(t, problem.shape[0])) for t in dual_points]
-    points = [t for t in points or [primal.residual[None]] if np.isfinite(t).all()]
-    ready = [feasible_multiple(gap, t) for t in points or [np.zeros((1, problem.shape[0]))]]
-    t, reach = ready[0]
+    own = primal.fit if gap.roots is None else primal.fit * gap.roots
+    points = [t for t in points or [own[None]] if np.isfinite(t).all()]
+    if scaled.weights is not None:
+        points = [np.where(scaled.weights == 0, 0.0, t) for t in points]
+    if gap.penalised and (len(gap.free)):
+        points += [without_free(gap, t[0]) for t in points if len(t) == 1]
+    ready = [feasible_multiple(gap, t) for t in points or [np.zeros((1, scaled.rows))]]
+    t, look = ready[0]
     if len(ready) > 1:
-        t, reach = max(ready, key=lambda item: gap.bounds(primal, item[0]).dual)
+        t, look = max(ready, key=lambda item: gap.bounds(primal, *item).dual)
     while True:
-        bounds = gap.bounds(primal, t)
-        proved = gap.proved_zero(reach, bounds.gap)
+        bounds = gap.bounds(primal, t, look)
+        proved = scaled.per_coefficient(gap.proved_zero(look, bounds.gap))
         if not x[proved].any():
             break
         x[proved] = 0.0
@@ -116,9 +189,20 @@ def best_evidence(
     )
 
 
+def _as_coefficients(problem: SparseRegression, x: np.ndarray) -> np.ndarray:
+    x = np.array(x)
+    if x.dtype.kind == "c" and not problem.is_complex:
+        raise ProblemError("x is complex, but design and target are real")
+    x = x.astype(np.complex128 if problem.is_complex else np.float64)
+    if x.shape != problem.shape[1:] or not np.isfinite(x).all():
+        raise ProblemError(f"x must be {problem.shape[1]} finite numbers, got shape {x.shape}")
+    return np.maximum(x, 0.0) if problem.penalty.positive else x
+
+
 def _rows(point: np.ndarray, size: int) -> np.ndarray:
     """Return a dual point of shape (size,) or (2, size) with its rows, one or two."""
-    rows = np.atleast_2d(np.asarray(point, dtype=np.float64))
+    rows = np.atleast_2d(np.asarray(point))
+    rows = rows.astype(np.complex128 if rows.dtype.kind == "c" else np.float64)
     if rows.shape not in ((1, size), (2, size)):
         raise ProblemError(
             f"a dual point must have shape ({size},) or (2, {size}), got {np.shape(point)}"

@@ -16,6 +16,7 @@ from sparseopt.interface.json_type import json_type
 from sparseopt.inverse.building import best_evidence
 from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.duality import Bounds, DualityGap, Primal, objective_at_zero
+from sparseopt.inverse.kinds import gap_of
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt.judging.rounding import UNIT, above, shown_above
 
@@ -70,7 +71,8 @@ class DualityGapCertificate(Certificate):
         point, undecided = np.asarray(self.dual_point), np.asarray(self.undecided)
         if undecided.ndim != 1 or undecided.dtype.kind not in "iu" or (undecided < 0).any():
             raise ProblemError("undecided must be a vector of indices, integers of at least 0")
-        point = point.astype(np.float64, casting="same_kind", copy=False)
+        wide = np.complex128 if point.dtype.kind == "c" else np.float64
+        point = point.astype(wide, casting="same_kind", copy=False)
         object.__setattr__(self, "dual_point", read_only(point))
         object.__setattr__(self, "undecided", read_only(undecided.astype(np.intp, copy=False)))
         for name in ("primal", "dual", "gap"):
@@ -122,7 +124,7 @@ class DualityGapCertificate(Certificate):
     @cached_property
     def _evaluated(self) -> tuple[DualityGap, Primal]:
         """The objective at the answer, as the judge finds it."""
-        gap = DualityGap(self.problem)
+        gap = gap_of(self.problem)
         return gap, gap.primal(gap.scaled.coefficients(self.answer.x))
 
     @property
@@ -132,7 +134,7 @@ class DualityGapCertificate(Certificate):
         Where the objective is below 2^-53 times that of x = 0, which no data in float64 tell from
         zero, that takes its place. It is 0 if the gap is 0.
         """
-        return self._over_objective(UNIT * objective_at_zero(self.problem.target))
+        return self._over_objective(UNIT * objective_at_zero(self.problem))
 
     @property
     def relative_gap(self) -> float:
@@ -181,23 +183,35 @@ class DualityGapCertificate(Certificate):
             len(zeros) + len(self.undecided) == n - np.count_nonzero(x),
             "the undecided coefficients are distinct, and zero in x",
         )
+        self._check_kinds(steps)
         gap, primal = self._evaluated
         t, scaled_x = gap.scaled.dual_point(t), gap.scaled.coefficients(x)
         steps.require(
             np.array_equal(gap.scaled.original_coefficients(scaled_x), x),
             "no coefficient is so small or large that scaling it loses digits",
         )
-        reach = gap.reach(t)
+        look = gap.look(t)
         if gap.penalised:
-            self._check_feasible(steps, gap, reach)
-        bounds = gap.bounds(primal, t)
+            self._check_feasible(steps, gap, look.reach)
+        bounds = gap.bounds(primal, t, look)
         self._check_figures(steps, gap, bounds)
-        unproved = zeros[~gap.proved_zero(reach, bounds.gap)[zeros]]
+        unproved = zeros[~gap.scaled.per_coefficient(gap.proved_zero(look, bounds.gap))[zeros]]
         steps.require(
             unproved.size == 0,
             f"the gap-safe rule proves the {len(zeros)} zeros",
             f"no proof for coefficients {unproved[:3].tolist()}",
         )
+
+    def _check_kinds(self, steps: Steps) -> None:
+        x, point, problem = self.answer.x, self.dual_point, self.problem
+        steps.require(
+            problem.is_complex or "c" not in (x.dtype.kind, point.dtype.kind),
+            "coefficients and dual point are real where design and target are",
+        )
+        if problem.penalty.positive:
+            steps.require(
+                not (x < 0).any(), "no coefficient is negative", f"entry {int(np.argmin(x))}"
+            )
 
     def _check_feasible(self, steps: Steps, gap: DualityGap, reach: np.ndarray) -> None:
         ok = gap.feasible(reach)

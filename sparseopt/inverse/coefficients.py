@@ -18,7 +18,7 @@ class Coefficients:
 
     Attributes
     ----------
-    x : ndarray of float64, shape (n,)
+    x : ndarray of float64 or complex128, shape (n,)
         The coefficients. Also for a float32 design they are float64: rounding them to float32
         would cap the proven relative gap near 1e-7.
     """
@@ -27,11 +27,11 @@ class Coefficients:
 
     def __post_init__(self) -> None:
         x = np.asarray(self.x)
-        if x.ndim != 1 or x.dtype.kind not in "iuf":
+        if x.ndim != 1 or x.dtype.kind not in "iufc":
             raise ProblemError(
                 f"x must be a vector of numbers, got shape {x.shape} and dtype {x.dtype}"
             )
-        x = x.astype(np.float64, copy=False)
+        x = x.astype(np.complex128 if x.dtype.kind == "c" else np.float64, copy=False)
         require_finite(x, "x")
         object.__setattr__(self, "x", read_only(x))
 

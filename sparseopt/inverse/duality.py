@@ -14,10 +14,21 @@ q = sqrt(2 gap), |A_g^T t*| <= |A_g^T t| + |A_g| q. If that is below w_g, then x
 minimiser x*, because optimality demands A_g^T t* = w_g x*_g / |x*_g| where x*_g is not 0. The
 Frobenius norm stands for |A_g|.
 
-Without a penalty (every w_g = 0) a feasible t is orthogonal to the range of A, which rounded
-numbers rarely are. Let Q be the orthogonal projection onto that range: then t - Q t is feasible,
-P(x) - D(t - Q t) = 1/2 |y - A x - t + Q t|^2 <= 1/2 (|y - A x - t| + |Q t|)^2,
-and `least_squares` bounds |Q t|.
+Other penalties have the constraint |shr(A^T t)_g| <= w_g, and with a ridge none but a conjugate
+that is subtracted from D, see `penalty`. The rule stays: shr is 1-Lipschitz, and x* vanishes in the
+blocks that leave room. Within a block, x*_j = 0 where |A_j^T t*| stays below the threshold l_j; for
+x >= 0, where A_j^T t* does.
+
+Weights v of the rows: with B = diag(v)^(1/2) A and the dual point s = t / v^(1/2) all of the above
+holds for B and s, and B^T s = A^T t. Rows of weight 0 have t = 0.
+
+Columns without any penalty demand A_j^T t = 0, which rounded numbers rarely meet. Let Q be the
+orthogonal projection onto their span: t - Q t is feasible in them, |A_g^T Q t| <= |A_g| |Q t|, and
+D(t - Q t) >= D(t) - |y| |Q t|. `least_squares` bounds |Q t|. For x >= 0 the demand is A_j^T t <= 0;
+those that are nearly 0 are projected away, the others stay below 0.
+
+Without a penalty at all there is a better bound,
+P(x) - D(t - Q t) = 1/2 |y - A x - t + Q t|^2 <= 1/2 (|y - A x - t| + |Q t|)^2.
 """
 
 from __future__ import annotations
@@ -28,7 +39,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparseopt.inverse.least_squares import projection_bound
-from sparseopt.inverse.penalty import L1
+from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt.judging.rounding import (
     TINY,
@@ -41,14 +52,20 @@ from sparseopt.judging.rounding import (
     row_dots,
 )
 
-_WILD = np.errstate(over="ignore", invalid="ignore")
+_WILD = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 """Wild numbers overflow here; what comes out is not finite, and no check accepts it."""
+_NEARLY = 1e-9
+"""A correlation that must not be positive counts as 0 up to that share of both norms."""
 
 
-def objective_at_zero(target: np.ndarray) -> float:
+def objective_at_zero(problem: SparseRegression) -> float:
     """Return a lower bound of P at x = 0."""
-    squares = np.square(target, dtype=np.float64)
-    return below(0.5 * math.fsum(squares.tolist()), 4)
+    squares = np.square(problem.target.real, dtype=np.float64)
+    if problem.is_complex:
+        squares = squares + np.square(problem.target.imag, dtype=np.float64)
+    if problem.sample_weights is not None:
+        squares = squares * problem.sample_weights
+    return below(0.5 * math.fsum(squares.tolist()), 8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,15 +77,16 @@ class Primal:
     terms : list of float
         Their exact sum is P, up to `error`.
     error : float
-    residual : ndarray, shape (m,)
-        Target minus design times coefficients, to about the last bit.
+    fit : ndarray, shape (m,)
+        Target minus design times coefficients, to about the last bit, times the roots of the
+        weights.
     loss : float
-        A bound of the distance of `residual` from the exact one.
+        A bound of the distance of `fit` from the exact one.
     """
 
     terms: list[float]
     error: float
-    residual: np.ndarray
+    fit: np.ndarray
     loss: float
 
 
@@ -92,6 +110,26 @@ class Bounds:
     gap: float
 
 
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What is proved of a dual point.
+
+    Attributes
+    ----------
+    reach : ndarray, shape (n_blocks,)
+        Bounds of the norms that the constraints limit.
+    entries : ndarray, shape (n,), or None
+        Bounds of the single correlations, with their sign for positive coefficients; None where
+        blocks say it all.
+    drift : float
+        A bound of the norm of what projecting away free columns takes off the point.
+    """
+
+    reach: np.ndarray
+    entries: np.ndarray | None = None
+    drift: float = 0.0
+
+
 class DualityGap:
     """Evaluates P, D, feasibility and the gap-safe rule of one problem, in scaled units.
 
@@ -107,90 +145,80 @@ class DualityGap:
     """
 
     def __init__(self, problem: SparseRegression, room: float = 1.0) -> None:
-        self.scaled = problem.scaled()
+        self.scaled = scaled = problem.scaled()
         self.room = room
-        self.penalised = problem.penalty.strength > 0
-        self.norms = self.scaled.column_norm_bounds()
-        blocks = self.scaled.blocks
+        self.norms = scaled.column_norm_bounds()
+        blocks = scaled.blocks
         # What the norm of a block and the product strength times weight may lose.
-        self._growth = room * gamma(int(blocks.sizes.max()) + 8)
-        exact = isinstance(problem.penalty, L1)
-        self._penalty_growth = 0.0 if exact else self._growth
+        roundings = problem.penalty.roundings
+        self._growth = room * gamma(int(blocks.sizes.max()) + 8 + roundings)
+        self._penalty_growth = self._growth if roundings else 0.0
         self.block_norms = blocks.norms(self.norms) * (1.0 + self._growth)
-        self.limits_low = self.scaled.limits * (1.0 - room * 4.0 * UNIT)
+        self.limits_low = scaled.limits * (1.0 - room * (4.0 + roundings) * UNIT)
+        self.thresholds_low = None
+        if scaled.thresholds is not None:
+            self.thresholds_low = scaled.thresholds * (1.0 - room * (4.0 + roundings) * UNIT)
+        self.roots = None if scaled.weights is None else np.sqrt(scaled.weights)
+        self.free = self._free_columns()
+        self.penalised = scaled.positive or len(self.free) < scaled.size
+        self.is_simple = not scaled.positive and scaled.thresholds is None
+
+    def _free_columns(self) -> np.ndarray:
+        """Return the columns whose coefficients cost nothing."""
+        scaled = self.scaled
+        if scaled.ridge:
+            return np.zeros(0, dtype=np.intp)
+        free = scaled.blocks.spread(scaled.limits == 0)
+        if scaled.thresholds is not None:
+            free = free & (scaled.thresholds == 0)
+        return np.flatnonzero(free)
+
+    # The objective -------------------------------------------------------------------------
 
     @_WILD
     def primal(self, x: np.ndarray) -> Primal:
         """Evaluate P at scaled coefficients; O(m k) for k nonzero ones."""
-        scaled, blocks = self.scaled, self.scaled.blocks
+        scaled = self.scaled
         support = np.flatnonzero(x)
-        residual, loss = scaled.target, 0.0
+        fit, loss = scaled.target, 0.0
         if len(support):
             found, bounds = row_dots(scaled.with_target(support), np.append(x[support], -1.0))
-            residual, loss = -found, self.room * norm_bound(bounds)
-        terms = [0.5 * term for term in product_terms(residual, residual)]
+            fit = -found
+            loss = self.room * norm_bound(bounds if self.roots is None else bounds * self.roots)
+            if isinstance(scaled.design, ColumnOperator):
+                most = 1.0 if self.roots is None else float(self.roots.max())
+                loss += self.room * most * above(float(np.abs(x) @ scaled.design.column_errors), len(x))
+        if self.roots is not None:
+            fit = fit * self.roots
+            loss = (loss + self.room * 4.0 * UNIT * norm_bound(fit)) * (1.0 + 8.0 * UNIT)
+        terms = [0.5 * term for term in product_terms(fit, fit)]
+        error = loss * norm_bound(fit) + 0.5 * loss * loss
+        penalty, inexact = self._penalty(x, support)
+        if not all(map(math.isfinite, (error, inexact, *terms, *penalty))):
+            return Primal([math.inf], 0.0, fit, loss)
+        error += inexact
+        # The error of the error: a few roundings, each far below this.
+        return Primal(terms + penalty, error * (1.0 + 1e-9), fit, loss)
+
+    def _penalty(self, x: np.ndarray, support: np.ndarray) -> tuple[list[float], float]:
+        """Return terms whose exact sum is the penalty, up to a bound that is returned too."""
+        scaled, blocks = self.scaled, self.scaled.blocks
+        if scaled.positive and (x < 0).any():
+            return [math.inf], 0.0
         used = support if blocks.single else np.unique(blocks.labels[support])
         limits = scaled.limits[used]
-        penalty = product_terms(limits, blocks.norms(x)[used])
-        error = loss * norm_bound(residual) + 0.5 * loss * loss
-        if not all(map(math.isfinite, (error, *terms, *penalty))):
-            return Primal([math.inf], 0.0, residual, loss)
-        error += math.fsum(penalty) * self._penalty_growth
+        terms = product_terms(limits, blocks.norms(x)[used])
+        error = math.fsum(terms) * self._penalty_growth if self._penalty_growth else 0.0
         # Norms below 2^-1022 are rounded to multiples of 2^-1074.
         error += math.fsum(limits) * self.room * 2.0**-1070
-        # The error of the error: a few roundings, each far below this.
-        return Primal(terms + penalty, error * (1.0 + 1e-9), residual, loss)
-
-    @_WILD
-    def reach(self, t: np.ndarray) -> np.ndarray:
-        """Bound the block norms of ``A^T t``; those near their limit to about the last bit.
-
-        Without a penalty nothing depends on them, and it is infinity.
-        """
-        if not self.penalised:
-            return np.full(len(self.block_norms), math.inf)
-        if not t.any():
-            return np.zeros(len(self.block_norms))
-        scaled = self.scaled
-        correlation = scaled.correlation(t[0])
-        size = norm_bound(t[0]) * gamma(t.shape[1] + 8) + sum(map(norm_bound, t[1:]))
-        error = self.room * (size * self.norms + TINY)
-        lower, upper = self._block_bounds(correlation, error)
-        near = np.flatnonzero((upper > self.limits_low) & (lower <= scaled.limits))
-        if len(near):
-            columns = scaled.blocks.members(near)
-            rows = scaled.columns_as_rows(columns, len(t))
-            correlation[columns], exact = row_dots(rows, t.ravel())
-            error[columns] = self.room * exact
-            upper = self._block_bounds(correlation, error)[1]
-        return upper
-
-    def _block_bounds(
-        self, correlation: np.ndarray, error: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        blocks, size = self.scaled.blocks, np.abs(correlation)
-        upper, lower = blocks.norms(size + error), blocks.norms(np.maximum(size - error, 0.0))
-        return lower, upper * (1.0 + self._growth)
-
-    def feasible(self, reach: np.ndarray) -> np.ndarray:
-        """Say per block whether a point of this `reach` satisfies its constraint."""
-        return np.asarray(reach <= self.limits_low)
-
-    @_WILD
-    def bounds(self, primal: Primal, t: np.ndarray) -> Bounds:
-        """Return bounds of P, D and P - D; without a penalty of those at the projected `t`."""
-        low, high = self.objective(primal)
-        if math.isinf(high):
-            return Bounds(0.0, math.inf, 0.0, math.inf)
-        tiny = self._underflow(primal)
-        if not self.penalised:
-            gap = min(self._gap_without_penalty(primal, t) + tiny, high)
-            return Bounds(low, high, max(-self._above([gap, -low]), 0.0), gap)
-        minus_dual = self._minus_dual_terms(t)
-        # Neither gap nor minimum is negative; a NaN stays one in this order.
-        gap = max(self._above([*primal.terms, *minus_dual, primal.error, tiny]), 0.0)
-        dual = max(-self._above([*minus_dual, tiny]), 0.0)
-        return Bounds(low, high, dual, min(gap, high))
+        if scaled.thresholds is not None:
+            own = product_terms(scaled.thresholds[support], np.abs(x[support]))
+            error += math.fsum(own) * self._growth
+            terms += own
+        if scaled.ridge:
+            half = 0.5 * scaled.ridge * float(x[support] @ x[support])
+            terms, error = [*terms, half], error + half * self.room * gamma(len(x) + 8)
+        return terms, error
 
     def objective(self, primal: Primal) -> tuple[float, float]:
         """Return a lower and an upper bound of P."""
@@ -199,6 +227,127 @@ class DualityGap:
             return 0.0, math.inf
         off = [math.ulp(size) if size else 0.0, primal.error, self._underflow(primal)]
         return max(-self._above([-size, *off]), 0.0), self._above([size, *off])
+
+    # Dual points ---------------------------------------------------------------------------
+
+    @_WILD
+    def dual_norm(self, t: np.ndarray) -> float:
+        """Return a bound of the norm of one row of a dual point, over the roots of the weights."""
+        if self.roots is None:
+            return norm_bound(t)
+        return above(norm_bound(self._divided(t)), 8)
+
+    def _divided(self, t: np.ndarray) -> np.ndarray:
+        """Return t over the roots of the weights; where those are 0, infinity unless t is 0."""
+        assert self.roots is not None
+        return np.where(t == 0, 0.0, t / self.roots)
+
+    def reach(self, t: np.ndarray) -> np.ndarray:
+        """Bound the norms of the blocks of shr(A^T t), see `look`."""
+        return self.look(t).reach
+
+    @_WILD
+    def look(self, t: np.ndarray) -> Look:
+        """Bound the norms of the blocks of shr(A^T t); those near their limit to about the last bit.
+
+        Without a penalty nothing depends on them, and it is infinity.
+        """
+        if not self.penalised:
+            return Look(np.full(len(self.block_norms), math.inf))
+        if not t.any():
+            return Look(np.zeros(len(self.block_norms)), np.zeros(len(self.norms)))
+        scaled = self.scaled
+        correlation, error = self._correlations(t)
+        lower, upper = self._block_bounds(correlation, error)
+        near = (upper > self.limits_low) & (scaled.limits + scaled.ridge > 0)
+        if not scaled.ridge:
+            near &= lower <= scaled.limits
+        if self.thresholds_low is not None:  # a block without a limit: each coefficient has its own
+            near |= scaled.limits == 0
+        chosen = np.flatnonzero(near)
+        if len(chosen):
+            columns = scaled.blocks.members(chosen)
+            correlation[columns], error[columns] = self.exact_correlations(t, columns)
+        drift = 0.0
+        if len(self.free):
+            gone = self.projected(correlation, t)
+            drift = self.room * projection_bound(scaled, t, gone)
+            error += self.norms * drift * (1.0 + 4.0 * UNIT)
+            correlation[gone] = error[gone] = 0.0
+        upper = self._block_bounds(correlation, error)[1]
+        return Look(upper, None if self.is_simple else self._sizes(correlation, error), drift)
+
+    def _correlations(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return ``A^T t`` in plain arithmetic, and bounds of what it is off by."""
+        scaled = self.scaled
+        correlation = scaled.correlation(t[0])
+        size = self.dual_norm(t[0]) * gamma(t.shape[1] + 8) + sum(map(self.dual_norm, t[1:]))
+        error = size * self.norms + TINY
+        if isinstance(scaled.design, ColumnOperator):
+            error = error + scaled.design.correlation_error(t[0], self.norms)
+        return correlation, self.room * error
+
+    def exact_correlations(
+        self, t: np.ndarray, columns: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return some entries of ``A^T t`` to about the last bit, and bounds."""
+        values, bounds = row_dots(self.scaled.columns_as_rows(columns, len(t)), t.ravel())
+        if isinstance(self.scaled.design, ColumnOperator):
+            size = sum(map(norm_bound, t)) * (1.0 + 8.0 * UNIT)
+            bounds = bounds + self.scaled.design.column_errors[columns] * size
+        return values, self.room * bounds
+
+    def projected(self, correlation: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """Return the free columns to be projected away; deterministic, and any choice is sound."""
+        if not self.scaled.positive:
+            return self.free
+        size = self.norms[self.free] * sum(map(self.dual_norm, t))
+        return self.free[correlation[self.free] >= -_NEARLY * size]
+
+    def _sizes(self, correlation: np.ndarray, error: np.ndarray) -> np.ndarray:
+        return (correlation if self.scaled.positive else np.abs(correlation)) + error
+
+    def _block_bounds(
+        self, correlation: np.ndarray, error: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return bounds of the blocks' norms of what thresholds leave of the correlations."""
+        blocks = self.scaled.blocks
+        size = correlation if self.scaled.positive else np.abs(correlation)
+        high, low = size + error, size - error
+        if self.thresholds_low is not None:
+            # Rounding the difference counts as a part of what it is taken from.
+            high = high * (1.0 + 2.0 * UNIT) - self.thresholds_low
+            low = low - self.scaled.thresholds
+        if not self.is_simple:
+            high = np.maximum(high, 0.0)
+        upper = blocks.norms(high) * (1.0 + self._growth)
+        return blocks.norms(np.maximum(low, 0.0)), upper
+
+    def feasible(self, reach: np.ndarray) -> np.ndarray:
+        """Say per block whether a point of this `reach` satisfies its constraint."""
+        if self.scaled.ridge:
+            return np.isfinite(reach)
+        return np.asarray(reach <= self.limits_low)
+
+    # The gap -------------------------------------------------------------------------------
+
+    @_WILD
+    def bounds(self, primal: Primal, t: np.ndarray, look: Look | None = None) -> Bounds:
+        """Return bounds of P, D and P - D; where columns are free of those at the projected `t`."""
+        low, high = self.objective(primal)
+        if math.isinf(high):
+            return Bounds(0.0, math.inf, 0.0, math.inf)
+        tiny = self._underflow(primal)
+        if not self.penalised:
+            gap = min(self._gap_without_penalty(primal, t) + tiny, high)
+            return Bounds(low, high, max(-self._above([gap, -low]), 0.0), gap)
+        minus_dual = [*self._minus_dual_terms(t), *self._lost(t, look or self.look(t)), tiny]
+        if not all(map(math.isfinite, minus_dual)):
+            return Bounds(low, high, 0.0, high)
+        # Neither gap nor minimum is negative; a NaN stays one in this order.
+        gap = max(self._above([*primal.terms, *minus_dual, primal.error]), 0.0)
+        dual = max(-self._above(minus_dual), 0.0)
+        return Bounds(low, high, dual, min(gap, high))
 
     def _underflow(self, primal: Primal) -> float:
         """Return a bound of what underflows, 0 at x = 0 for the target 0, where nothing does."""
@@ -211,22 +360,53 @@ class DualityGap:
         return total + self.room * math.ulp(total) if total else 0.0
 
     def _minus_dual_terms(self, t: np.ndarray) -> list[float]:
-        """Return floats whose exact sum is -D(t), but for what underflows."""
-        terms = [0.5 * term for term in product_terms(t[0], t[0])]
+        """Return floats whose exact sum is -D(t), but for what underflows and `_lost`."""
+        terms = []
         for row in t:
             terms += product_terms(self.scaled.target, -row)
+        if self.roots is not None:
+            half = 0.5 * float(np.square(self._divided(t.sum(axis=0))).sum())
+            return [*terms, half]
+        terms += [0.5 * term for term in product_terms(t[0], t[0])]
         for row in t[1:]:
             terms += product_terms(t[0], row)
             terms += [0.5 * term for term in product_terms(row, row)]
         return terms
 
+    def _lost(self, t: np.ndarray, look: Look) -> list[float]:
+        """Return bounds of what is to be added to -D: rounding, projection, conjugate."""
+        lost, scaled = [], self.scaled
+        if self.roots is not None:
+            # The rows' sum, root and quotient are off by few units each.
+            size = self.dual_norm(t.sum(axis=0))
+            lost.append(self.room * gamma(t.shape[1] + 16) * size * size)
+        if look.drift:
+            target = scaled.target if self.roots is None else scaled.target * self.roots
+            lost.append(above(norm_bound(target) * look.drift, 8))
+        if scaled.ridge:
+            over = np.maximum(look.reach - self.limits_low, 0.0)
+            square = float(np.square(over).sum()) * (1.0 + self.room * gamma(len(over) + 16))
+            lost.append(above(0.5 * square / scaled.ridge, 4))
+        return lost
+
     def _gap_without_penalty(self, primal: Primal, t: np.ndarray) -> float:
-        off = norm_bound(primal.residual - t.sum(axis=0)) + primal.loss
-        distance = off + self.room * projection_bound(self.scaled, t.sum(axis=0))
+        point = t.sum(axis=0)
+        own = point if self.roots is None else self._divided(point)
+        off = norm_bound(primal.fit - own) + primal.loss
+        if self.roots is not None:
+            off += self.room * 8.0 * UNIT * norm_bound(own)
+        distance = off + self.room * projection_bound(self.scaled, point[None], self.free)
         return above(0.5 * distance * distance, 8)
 
-    def proved_zero(self, reach: np.ndarray, gap: float) -> np.ndarray:
-        """Return per coefficient whether the gap-safe rule proves it zero."""
+    def proved_zero(self, look: Look, gap: float) -> np.ndarray:
+        """Return per coefficient, in real numbers, whether the gap-safe rule proves it zero."""
         radius = math.sqrt(2.0 * gap) * (1.0 + 8.0 * UNIT)
-        most = (reach + self.block_norms * radius) * (1.0 + self.room * 8.0 * UNIT)
-        return self.scaled.blocks.spread(most < self.limits_low)
+        growth = 1.0 + self.room * 8.0 * UNIT
+        most = (look.reach + self.block_norms * radius) * growth
+        proved = self.scaled.blocks.spread(most < self.limits_low)
+        if look.entries is None:
+            return proved
+        entries = look.entries + self.norms * radius
+        entries += np.abs(entries) * (growth - 1.0)
+        limits = 0.0 if self.thresholds_low is None else self.thresholds_low
+        return np.asarray(proved | (entries < limits))

@@ -16,13 +16,14 @@ Equal, opposite and zero columns are dropped first: they do not change the range
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from fractions import Fraction
 from operator import mul
 
 import numpy as np
 import scipy.linalg
-import scipy.sparse
 
+from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.scaling import ScaledProblem
 from sparseopt.judging.rounding import above, gamma, norm_bound, row_dots
 
@@ -32,8 +33,8 @@ MOST_COLUMNS, MOST_PRODUCTS = 64, 2**20
 """Sizes up to which the exact elimination takes well under a second."""
 
 
-def projection_bound(scaled: ScaledProblem, t: np.ndarray) -> float:
-    """Return an upper bound of the norm of the projection of `t` onto the range of the design.
+def projection_bound(scaled: ScaledProblem, t: np.ndarray, chosen: np.ndarray) -> float:
+    """Return an upper bound of the norm of the projection of `t` onto the range of some columns.
 
     It is the norm of `t` itself where nothing better can be proved: where columns depend on each
     other, or nearly, and are too many for exact elimination. O(m n^2).
@@ -41,45 +42,64 @@ def projection_bound(scaled: ScaledProblem, t: np.ndarray) -> float:
     Parameters
     ----------
     scaled : ScaledProblem
-    t : ndarray of float64, shape (m,)
+        With weights v of its rows, the columns are those of diag(v)^(1/2) A, and the point is
+        t / v^(1/2).
+    t : ndarray of float64, shape (1, m) or (2, m)
+        The sum of its rows.
+    chosen : ndarray of int
+        The columns.
     """
-    rows, columns = scaled.design.shape
-    whole = norm_bound(t)
+    rows, count = scaled.rows, len(chosen)
+    roots = None if scaled.weights is None else np.sqrt(scaled.weights)
+    parts = t if roots is None else np.where(t == 0, 0.0, t / roots)
+    whole = above(sum(map(norm_bound, parts)), 8)
     if not whole < math.inf:
         return math.inf
-    if scipy.sparse.issparse(scaled.design) and rows * columns > DENSE_LIMIT:
+    if count == 0:
+        return 0.0
+    if not isinstance(scaled.design, np.ndarray) and rows * count > DENSE_LIMIT:
         return whole
-    matrix = _distinct_columns(scaled.dense())
+    written = chosen if count < scaled.size else None
+    matrix, kept = _distinct_columns(scaled.dense(written))
     if matrix.shape[1] == 0:
         return 0.0
+    errors = np.zeros(matrix.shape[1])
+    if isinstance(scaled.design, ColumnOperator):
+        errors = scaled.design.column_errors[chosen][kept]
     if matrix.shape[1] < rows:
-        bound = _by_orthogonalisation(matrix, t)
+        bound = _by_orthogonalisation(matrix, t, roots, errors)
         if bound < whole:
             return bound
     # A vector this small against the target proves an interpolation as it is.
     if whole <= 2.0**-50 * norm_bound(scaled.target):
         return whole
     count = matrix.shape[1]
+    if roots is not None or errors.any():
+        return whole
     if count <= MOST_COLUMNS and count * count * rows <= MOST_PRODUCTS:
         return min(_by_elimination(matrix, t), whole)
     return whole
 
 
-def _distinct_columns(matrix: np.ndarray) -> np.ndarray:
-    """Return the columns without zero ones, and one of each that are equal or opposite."""
-    used = matrix.any(axis=0)
-    matrix = matrix[:, used]
-    first = np.argmax(matrix != 0, axis=0)
-    signs = np.sign(matrix[first, np.arange(matrix.shape[1])])
+def _distinct_columns(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the columns without zero ones, and one of each that are equal or opposite; which."""
+    used = np.flatnonzero(matrix.any(axis=0))
+    part = matrix[:, used]
+    first = np.argmax(part != 0, axis=0)
+    signs = np.sign(part[first, np.arange(part.shape[1])])
     seen: dict[bytes, int] = {}
     for j, sign in enumerate(signs):
-        seen.setdefault((matrix[:, j] * sign + 0.0).tobytes(), j)  # adding 0 turns -0 into 0
-    return np.asarray(matrix[:, list(seen.values())])
+        seen.setdefault((part[:, j] * sign + 0.0).tobytes(), j)  # adding 0 turns -0 into 0
+    kept = used[list(seen.values())]
+    return np.asarray(matrix[:, kept]), kept
 
 
-def _by_orthogonalisation(matrix: np.ndarray, t: np.ndarray) -> float:
+def _by_orthogonalisation(
+    plain: np.ndarray, t: np.ndarray, roots: np.ndarray | None, errors: np.ndarray
+) -> float:
     """Return the bound by a nearly orthonormal basis, infinity if there is none."""
-    rows, count = matrix.shape
+    rows, count = plain.shape
+    matrix = plain if roots is None else plain * roots[:, None]
     norms = np.array([norm_bound(column) for column in matrix.T])
     with np.errstate(all="ignore"):  # what is not finite proves nothing below
         upper = np.linalg.qr(matrix / norms, mode="r")
@@ -94,26 +114,30 @@ def _by_orthogonalisation(matrix: np.ndarray, t: np.ndarray) -> float:
     # What the rounded Gram matrix is off by, then what the rounded basis is off by.
     error = norm_bound(gram.ravel()) + gamma(rows + 8) * (size * size + count)
     weights = np.array([norm_bound(row) for row in factor])
-    lost = gamma(count + 8) * float(norms @ weights)
+    lost = gamma(count + 12) * float(norms @ weights)  # with the rounding of roots and products
+    off = errors if roots is None else errors * float(roots.max())
+    lost += float(off @ weights)
     error = above(error + 3.0 * lost + lost * lost, 16)
     if not error < 0.5:  # so that |B| < sqrt(1.5), and 2 |B| lost < 3 lost
         return math.inf
-    values, bounds = row_dots(np.ascontiguousarray(matrix.T), t)
+    values, bounds = row_dots(np.ascontiguousarray(np.hstack([plain.T] * len(t))), t.ravel())
+    bounds = bounds + errors * above(sum(map(norm_bound, t)), 4)
     inexact = np.abs(factor).T @ (gamma(count + 8) * np.abs(values) + bounds)
     found = norm_bound(factor.T @ values) + norm_bound(inexact)
     return above(found / math.sqrt(1.0 - error), count + 16)
 
 
-def _integers(vector: np.ndarray) -> list[int]:
+def _integers(vector: Iterable[float | Fraction]) -> list[int]:
     """Return the vector times a power of two as integers."""
-    ratios = [value.as_integer_ratio() for value in vector.tolist()]
+    ratios = [value.as_integer_ratio() for value in vector]
     common = max(under for _, under in ratios)
     return [over * (common // under) for over, under in ratios]
 
 
 def _by_elimination(matrix: np.ndarray, t: np.ndarray) -> float:
     """Return the norm of the projection, found exactly and rounded up."""
-    vectors = [_integers(column) for column in matrix.T] + [_integers(t)]
+    vectors = [_integers(column.tolist()) for column in matrix.T]
+    vectors.append(_integers([sum(map(Fraction, parts)) for parts in t.T.tolist()]))
     count = len(vectors)
     # The upper triangle of the Gram matrix.
     gram = [[0] * i + [sum(map(mul, vectors[i], b)) for b in vectors[i:]] for i in range(count)]
@@ -130,4 +154,4 @@ def _by_elimination(matrix: np.ndarray, t: np.ndarray) -> float:
                 row[k] = (pivot * row[k] - upper[i] * upper[k]) // last
         last = pivot
     share = 1 - Fraction(gram[-1][-1], last * whole)
-    return above(math.sqrt(above(float(share), 2)) * norm_bound(t), 4)
+    return above(math.sqrt(above(float(share), 2)) * sum(map(norm_bound, t)), 8)

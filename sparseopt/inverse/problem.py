@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import scipy.sparse
+import scipy.sparse.linalg
 from numpy.typing import ArrayLike
 
+from sparseopt.butterfly.linear import LinearMatrix
+from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.interface.arrays import MatrixLike, read_only, require_finite
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
 from sparseopt.inverse.coefficients import Coefficients
-from sparseopt.inverse.penalty import Penalty
+from sparseopt.inverse.operators import ColumnOperator
+from sparseopt.inverse.penalty import Penalty, as_weights
 from sparseopt.inverse.scaling import ScaledProblem, largest_entry
 
 LARGEST, SMALLEST = 1e150, 1e-140
@@ -25,54 +29,66 @@ LARGEST, SMALLEST = 1e150, 1e-140
 
 
 def _as_design(value: Any) -> Any:
-    """Return a matrix of float32 or float64, dense or csr or csc, without copying if it is one."""
+    """Return a matrix of floats, dense or csr or csc, without copying if it is one; or an operator.
+    """
     if scipy.sparse.issparse(value):
         return _as_sparse_design(value)
+    if isinstance(value, KroneckerProduct):
+        return value.to_numpy()
     if hasattr(value, "matvec"):
-        raise ProblemError(
-            "design is a linear operator; the proof needs the norm of every column, so pass the "
-            "matrix itself (dense, scipy.sparse csr or csc)"
-        )
-    array = _as_real(value, "design")
+        return _as_operator(value)
+    array = _as_numbers(value, "design")
     if array.ndim != 2:
         raise ProblemError(f"design must be a matrix, got an array of shape {array.shape}")
     require_finite(array, "design")
     return read_only(array)
 
 
-def _as_real(value: Any, name: str) -> np.ndarray:
-    """Return an array of float32 or float64; integers and booleans become float64."""
+def _as_operator(value: Any) -> Any:
+    found = scipy.sparse.linalg.aslinearoperator(value)
+    dtype = np.dtype(np.float64 if found.dtype is None else found.dtype)
+    if dtype.kind not in "fcbiu":
+        raise ProblemError(f"design is a linear operator of dtype {dtype}; give one of numbers")
+    if dtype.kind not in "fc":
+        found.dtype = np.dtype(np.float64)
+    return found
+
+
+def _as_numbers(value: Any, name: str) -> np.ndarray:
+    """Return an array of floats or complex numbers; integers and booleans become float64."""
     if isinstance(value, np.ma.MaskedArray):
         raise ProblemError(
             f"{name} is a masked array; fill or drop the masked entries first (.filled(value))"
         )
     if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
+        value = value.detach().cpu().resolve_conj().numpy()
     try:
         array = np.asarray(value)
     except ValueError as error:
         raise ProblemError(f"{name} is ragged: its rows differ in length ({error})") from error
-    _require_real(array.dtype, name)
-    return array if array.dtype.kind == "f" else array.astype(np.float64)
+    _require_numbers(array.dtype, name)
+    return array if array.dtype.kind in "fc" else array.astype(np.float64)
 
 
-def _require_real(dtype: np.dtype, name: str) -> None:
-    if dtype.kind == "c":
+def _require_numbers(dtype: np.dtype, name: str) -> None:
+    if dtype.kind not in "biu" and dtype not in (
+        np.float32,
+        np.float64,
+        np.complex64,
+        np.complex128,
+    ):
         raise ProblemError(
-            f"{name} is complex; stack real and imaginary parts, [[Re, -Im], [Im, Re]], with one "
-            "GroupL1 group per complex coefficient"
+            f"{name} has dtype {dtype}; convert it to float32, float64, complex64 or complex128"
         )
-    if dtype.kind not in "biu" and dtype not in (np.float32, np.float64):
-        raise ProblemError(f"{name} has dtype {dtype}; convert it to float32 or float64")
 
 
 def _as_sparse_design(value: Any) -> Any:
-    _require_real(value.dtype, "design")
+    _require_numbers(value.dtype, "design")
     if value.ndim != 2:
         raise ProblemError(f"design must be a matrix, got a sparse array of shape {value.shape}")
     matrix = value if value.format in ("csr", "csc") else value.tocsc()
     cls = scipy.sparse.csr_array if matrix.format == "csr" else scipy.sparse.csc_array
-    if matrix.dtype.kind != "f":
+    if matrix.dtype.kind not in "fc":
         matrix = matrix.astype(np.float64)
     if not matrix.has_canonical_format:
         matrix = matrix.copy()
@@ -90,6 +106,26 @@ def _as_sparse_design(value: Any) -> Any:
     return cls(parts, shape=matrix.shape)
 
 
+def _as_sample_weights(value: Any, rows: int) -> np.ndarray:
+    """Return one weight per row, not all zero, whose ratios leave room for their squares."""
+    weights = as_weights(value, rows, "sample_weights")
+    used = weights[weights > 0]
+    if not used.size:
+        raise ProblemError("sample_weights are all 0; nothing would be fitted")
+    if used.min() < 1e-60 * used.max():
+        i = int(np.argmin(np.where(weights > 0, weights, np.inf)))
+        raise ProblemError(
+            f"sample_weights lie between {weights[i]:.3g} (entry {i}) and {used.max():.3g}; set "
+            "those below 1e-60 times the largest to 0"
+        )
+    if not 1e-100 <= used.max() <= 1e100:
+        raise ProblemError(
+            f"the largest of sample_weights is {used.max():.3g}; divide them, and the strength, by "
+            "a constant so that it lies between 1e-100 and 1e100"
+        )
+    return weights
+
+
 def _require_scale(largest: float, name: str) -> None:
     if largest and not SMALLEST <= largest <= LARGEST:
         raise ProblemError(
@@ -101,41 +137,53 @@ def _require_scale(largest: float, name: str) -> None:
 
 def _require_limits(penalty: Penalty, size: int) -> None:
     """Refuse products of strength and weight that leave the range of float64."""
-    limits = penalty.limits(size)
-    bad = np.flatnonzero(~((limits >= 1e-290) & (limits <= 1e300)) & (penalty.strength > 0))
-    if bad.size:
-        raise ProblemError(
-            f"strength times weight is {limits[bad[0]]:.3g} for block {int(bad[0])}; take a "
-            "strength of 0, or multiply design and target so that it can lie between 1e-290 and "
-            "1e300"
-        )
+    thresholds = penalty.thresholds(size)
+    named = [("block", penalty.limits(size)), ("ridge", np.array([penalty.ridge]))]
+    if thresholds is not None:
+        named.append(("coefficient", thresholds))
+    for name, limits in named:
+        bad = np.flatnonzero(~((limits >= 1e-290) & (limits <= 1e300)) & (limits != 0))
+        if bad.size:
+            raise ProblemError(
+                f"strength times weight is {limits[bad[0]]:.3g} for {name} {int(bad[0])}; take a "
+                "strength of 0, or multiply design and target so that it can lie between 1e-290 "
+                "and 1e300"
+            )
 
 
 @json_type
 @dataclass(frozen=True, eq=False)
 class SparseRegression(Problem[Coefficients, Any]):
-    """Minimise 1/2 |design x - target|^2 + penalty(x) over x.
+    """Minimise 1/2 sum_i w_i |(design x - target)_i|^2 + penalty(x) over x.
 
     Parameters
     ----------
-    design : array_like or scipy.sparse csr or csc, shape (m, n)
-        float32 or float64, of any memory layout, kept without a copy; other numbers become
-        float64. Complex matrices and linear operators are refused.
+    design : array_like, scipy.sparse csr or csc, LinearOperator or KroneckerProduct, shape (m, n)
+        float32, float64, complex64 or complex128, of any memory layout, kept without a copy; other
+        numbers become float64. A linear operator stands for the matrix of the columns that its
+        ``matvec`` returns; the proof takes n of them, a few at a time. It cannot be saved as JSON;
+        a `KroneckerProduct` can.
     target : array_like, shape (m,)
+        If it or the design is complex, so are the coefficients.
     penalty : Penalty
-        `L1` or `GroupL1`. With strength 0 this is least squares.
+        `L1`, `GroupL1`, `SparseGroupL1`, `Ridge`, sums of them, `TotalVariation` or
+        `NuclearNorm`. With strength 0 this is least squares.
+    sample_weights : array_like, shape (m,), optional
+        w, not negative; ones if not given.
 
     Raises
     ------
     ProblemError
         NaN or infinity, shapes that do not fit, groups that are no partition of the columns,
-        magnitudes whose squares leave float64.
+        negative weights, magnitudes whose squares leave float64, complex data with
+        ``positive=True``.
 
     Notes
     -----
-    Let f be the penalty, a sum of limits w_g times block norms |x_g|. The dual problem is to
-    maximise D(t) = target.t - |t|^2 / 2 over |design_g^T t| <= w_g for every block g. D never
-    exceeds the minimum, which makes any such t a proof, see `DualityGapCertificate`.
+    Let the penalty be a sum of limits L_g times block norms |x_g|. The dual problem is to maximise
+    D(t) = target.t - sum_i t_i^2 / (2 w_i) over |design_g^T t| <= L_g for every block g. D never
+    exceeds the minimum, which makes any such t a proof, see `DualityGapCertificate`; the duals of
+    the other penalties are in `sparseopt.inverse.penalty`.
 
     Examples
     --------
@@ -148,17 +196,24 @@ class SparseRegression(Problem[Coefficients, Any]):
     design: Any
     target: np.ndarray
     penalty: Penalty
+    sample_weights: np.ndarray | None = None
     default_tolerance: ClassVar = 1e-12
     accuracy_is: ClassVar = "relative duality gap"
 
     # What the constructor takes, for type checkers; the fields are what becomes of it.
     if TYPE_CHECKING:
 
-        def __init__(self, design: MatrixLike, target: ArrayLike, penalty: Penalty) -> None: ...
+        def __init__(
+            self,
+            design: MatrixLike | LinearMatrix,
+            target: ArrayLike,
+            penalty: Penalty,
+            sample_weights: ArrayLike | None = None,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         design = _as_design(self.design)
-        target = _as_real(self.target, "target")
+        target = _as_numbers(self.target, "target")
         if 0 in design.shape:
             raise ProblemError(
                 f"design has shape {design.shape}; it needs at least one row and one column"
@@ -171,15 +226,45 @@ class SparseRegression(Problem[Coefficients, Any]):
         require_finite(target, "target")
         if not isinstance(self.penalty, Penalty):
             raise ProblemError(
-                f"penalty must be L1(strength) or GroupL1(strength, groups), got {self.penalty!r}"
+                "penalty must be L1(strength), GroupL1(strength, groups) or another penalty, got "
+                f"{self.penalty!r}"
             )
         self.penalty.blocks(design.shape[1])
         _require_limits(self.penalty, design.shape[1])
         object.__setattr__(self, "design", design)
         object.__setattr__(self, "target", read_only(target))
+        if self.sample_weights is not None:
+            weights = _as_sample_weights(self.sample_weights, len(target))
+            object.__setattr__(self, "sample_weights", weights)
+        if self.is_complex and self.penalty.positive:
+            raise ProblemError(
+                "positive=True needs real data, and "
+                f"{'target' if design.dtype.kind != 'c' else 'design'} is complex; complex numbers "
+                "have no order"
+            )
         _require_scale(self.largest_entries[0], "design")
         _require_scale(self.largest_entries[1], "target")
         self.scaled()  # it refuses a design whose entries no scaling holds
+
+    @cached_property
+    def is_complex(self) -> bool:
+        """Whether the coefficients are complex."""
+        return "c" in (np.dtype(self.design.dtype).kind, self.target.dtype.kind)
+
+    @cached_property
+    def real_design(self) -> Any:
+        """The design in real numbers: [[Re, -Im], [Im, Re]] if coefficients are complex."""
+        if isinstance(self.design, KroneckerProduct) or hasattr(self.design, "matvec"):
+            return ColumnOperator(self.design, self.is_complex)
+        if not self.is_complex:
+            return self.design
+        real, imag = self.design.real, self.design.imag
+        if not scipy.sparse.issparse(self.design):
+            return np.block([[real, -imag], [imag, real]])
+        form = self.design.format
+        if self.design.dtype.kind != "c":
+            return scipy.sparse.block_diag([real, real], format=form)
+        return scipy.sparse.block_array([[real, -imag], [imag, real]], format=form)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -189,17 +274,23 @@ class SparseRegression(Problem[Coefficients, Any]):
     @cached_property
     def largest_entries(self) -> tuple[float, float]:
         """The largest magnitude in the design, and in the target."""
-        return largest_entry(self.design), largest_entry(self.target)
+        return largest_entry(self.real_design), largest_entry(self.target)
 
     def scaled(self) -> ScaledProblem:
-        """Return the same question in numbers of moderate size, by powers of two."""
-        return ScaledProblem(self.design, self.target, self.penalty, self.largest_entries)
+        """Return the same question in real numbers of moderate size, by powers of two."""
+        return ScaledProblem(self)
 
     def evaluate(self, answer: Coefficients) -> Mapping[str, float]:
         """Return the objective and its two parts; O(m n)."""
-        x = np.asarray(answer.x, dtype=np.float64)
-        residual = self.target - self.design @ x
-        loss = 0.5 * math.fsum(np.square(residual).tolist())
+        x = np.asarray(answer.x)
+        operator = isinstance(self.real_design, ColumnOperator)
+        residual = self.target - (self.design.matvec(x) if operator else self.design @ x)
+        squares = np.square(residual.real, dtype=np.float64)
+        if self.is_complex:
+            squares += np.square(residual.imag, dtype=np.float64)
+        if self.sample_weights is not None:
+            squares *= self.sample_weights
+        loss = 0.5 * math.fsum(squares.tolist())
         penalty = self.penalty.value(x)
         return {"objective": loss + penalty, "loss": loss, "penalty": penalty}
 
@@ -207,12 +298,27 @@ class SparseRegression(Problem[Coefficients, Any]):
         """Return one line with the sizes and the penalty."""
         m, n = self.shape
         kind = f"sparse ({self.design.nnz} stored) " if scipy.sparse.issparse(self.design) else ""
-        name = type(self.penalty).__name__
+        if isinstance(self.real_design, ColumnOperator):
+            kind = "operator as "
+        kind = ("complex " if self.is_complex else "") + kind
+        parts = getattr(self.penalty, "parts", (self.penalty,))
+        name = " + ".join(type(part).__name__ for part in parts)
         return f"{name} regression, strength {self.penalty.strength:g}, {kind}design {m} x {n}"
 
     def structure(self) -> Mapping[str, str | int | bool]:
-        """Return the penalty's name, and whether the design is sparse."""
+        """Return what engines select on.
+
+        The penalty's name; whether the design is sparse, an operator, complex; whether it is
+        `plain`: positive limits of norms of blocks and nothing else.
+        """
+        limits = self.penalty.limits(self.shape[1])
         return {
             "penalty": type(self.penalty).__name__,
             "sparse": bool(scipy.sparse.issparse(self.design)),
+            "operator": isinstance(self.real_design, ColumnOperator),
+            "complex": self.is_complex,
+            "plain": bool((limits > 0).all())
+            and not self.penalty.ridge
+            and not self.penalty.positive
+            and self.penalty.thresholds(self.shape[1]) is None,
         }

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse
 
 from sparseopt.interface.errors import ProblemError
+from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.penalty import Penalty
 from sparseopt.judging.rounding import TINY, gamma
+
+if TYPE_CHECKING:
+    from sparseopt.inverse.problem import SparseRegression
 
 NO_NORM = 2.0**-400
 """Bounds of norms below this belong to columns of zeros, or as good as zeros."""
@@ -20,7 +24,11 @@ _CHUNK = 1 << 20
 
 def largest_entry(matrix: Any) -> float:
     """Return the largest magnitude in a dense or sparse array; no large temporary."""
+    if isinstance(matrix, ColumnOperator):
+        return matrix.largest
     data = matrix.data if scipy.sparse.issparse(matrix) else matrix
+    if data.dtype.kind == "c":
+        return max(largest_entry(data.real), largest_entry(data.imag))
     return max(float(data.max()), -float(data.min())) if data.size else 0.0
 
 
@@ -45,18 +53,16 @@ def _column_chunks(matrix: Any) -> list[slice]:
 class ScaledProblem:
     """A `SparseRegression` with target entries of at most 1, by a power of two.
 
-    Design A 2^-a, target y 2^-b, limits w 2^-(a + b), coefficients x 2^(a - b), dual points
-    t 2^-b, objective P 2^-2b. Every engine and the judge work on these numbers alone. Powers of
-    two make it exact: a design or limits that lose digits are refused, and what entries of the
-    target lose below 2^-1022 is covered by `rounding.TINY`. The design is copied only if its
-    largest entry lies outside 2^-100, ..., 2^100; else a = 0.
+    Design A 2^-a, target y 2^-b, weights of the rows 2^-2c, coefficients x 2^(a - b), limits
+    w 2^-(a + b + 2c), ridge 2^-(2a + 2c), dual points t 2^-(b + 2c), objective P 2^-(2b + 2c).
+    Every engine and the judge work on these numbers alone. Powers of two make it exact: a design
+    or limits that lose digits are refused, and what entries of the target lose below 2^-1022 is
+    covered by `rounding.TINY`. The design is copied only if its largest entry lies outside
+    2^-100, ..., 2^100; else a = 0. Complex numbers are pairs: real parts first, then imaginary.
 
     Parameters
     ----------
-    design, target, penalty
-        Of the `SparseRegression`.
-    largest : tuple of float
-        The largest magnitude in design and target.
+    problem : SparseRegression
 
     Raises
     ------
@@ -65,32 +71,63 @@ class ScaledProblem:
 
     Attributes
     ----------
-    design : ndarray or scipy.sparse csr or csc, shape (m, n)
+    design : ndarray or scipy.sparse csr or csc, shape (m, n), or ColumnOperator
     target : ndarray of float64, shape (m,)
     blocks : Blocks
     limits : ndarray of float64, shape (n_blocks,)
         Factors of the blocks' norms in the penalty.
+    thresholds : ndarray of float64, shape (n,), or None
+        Factors of the magnitudes.
+    ridge : float
+    positive : bool
+    weights : ndarray of float64, shape (m,), or None
+        Of the rows; None stands for ones.
     """
 
-    def __init__(
-        self, design: Any, target: np.ndarray, penalty: Penalty, largest: tuple[float, float]
-    ) -> None:
-        self.design = design
-        exponent, self._b = (math.frexp(value)[1] for value in largest)
+    def __init__(self, problem: SparseRegression) -> None:
+        self.design = problem.real_design
+        exponent, self._b = (math.frexp(value)[1] for value in problem.largest_entries)
         self._a = exponent if abs(exponent) > _SAFE_EXPONENT else 0
         if self._a:
-            self.design = _shifted(design, -self._a)
-        self.target = np.ldexp(target.astype(np.float64), -self._b)
-        size = design.shape[1]
-        self.blocks = penalty.blocks(size)
-        limits = penalty.limits(size)
-        self.limits = self._shift(limits, -self._a - self._b)
-        if not np.array_equal(self._shift(self.limits, self._a + self._b), limits):
+            self.design = _shifted(self.design, -self._a)
+        self._complex = problem.is_complex
+        self.target = np.ldexp(_parts(problem.target, self._complex), -self._b)
+        self.weights, self._c = None, 0
+        if problem.sample_weights is not None:
+            self._c = math.frexp(float(problem.sample_weights.max()))[1] // 2
+            self.weights = np.ldexp(problem.sample_weights, -2 * self._c)
+            if self._complex:
+                self.weights = np.concatenate([self.weights, self.weights])
+        self._take_penalty(problem.penalty, problem.shape[1])
+
+    def _take_penalty(self, penalty: Penalty, size: int) -> None:
+        blocks, together = penalty.blocks(size), self._a + self._b + 2 * self._c
+        self.blocks = blocks.doubled() if self._complex else blocks
+        self.limits = self._exactly(penalty.limits(size), -together)
+        thresholds = penalty.thresholds(size)
+        self.thresholds = None if thresholds is None else self._exactly(thresholds, -together)
+        self.positive = penalty.positive
+        self.ridge = float(self._exactly(np.array([penalty.ridge]), -2 * (self._a + self._c))[0])
+
+    def _exactly(self, values: np.ndarray, exponent: int) -> np.ndarray:
+        scaled = self._shift(values, exponent)
+        if not np.array_equal(self._shift(scaled, -exponent), values):
             raise ProblemError(
-                f"strength times weight lies between {limits.min():.3g} and {limits.max():.3g}, "
+                f"strength times weight lies between {values.min():.3g} and {values.max():.3g}, "
                 "which no scaling holds together with this design and target; multiply design or "
                 "target by a constant, and strength by the same"
             )
+        return scaled
+
+    @property
+    def rows(self) -> int:
+        """Rows of the design in real numbers."""
+        return len(self.target)
+
+    @property
+    def size(self) -> int:
+        """Columns of the design in real numbers."""
+        return int(self.design.shape[1])
 
     @staticmethod
     def _shift(values: Any, exponent: int) -> np.ndarray:
@@ -98,30 +135,45 @@ class ScaledProblem:
             return np.ldexp(np.asarray(values, dtype=np.float64), exponent)
 
     def coefficients(self, x: np.ndarray) -> np.ndarray:
-        """Return coefficients in scaled units."""
-        return self._shift(x, self._a - self._b)
+        """Return coefficients in scaled units, real."""
+        return self._shift(_parts(x, self._complex), self._a - self._b)
 
     def original_coefficients(self, x: np.ndarray) -> np.ndarray:
         """Inverse of `coefficients`."""
-        return self._shift(x, self._b - self._a)
+        return self._joined(self._shift(x, self._b - self._a))
 
     def dual_point(self, t: np.ndarray) -> np.ndarray:
-        """Return a dual point in scaled units."""
-        return self._shift(t, -self._b)
+        """Return a dual point in scaled units, real."""
+        return self._shift(_parts(t, self._complex), -self._b - 2 * self._c)
 
     def original_dual_point(self, t: np.ndarray) -> np.ndarray:
         """Inverse of `dual_point`."""
-        return self._shift(t, self._b)
+        return self._joined(self._shift(t, self._b + 2 * self._c))
+
+    def _joined(self, parts: np.ndarray) -> np.ndarray:
+        if not self._complex:
+            return parts
+        half = parts.shape[-1] // 2
+        joined = np.empty((*parts.shape[:-1], half), dtype=np.complex128)
+        joined.real, joined.imag = parts[..., :half], parts[..., half:]
+        return joined
+
+    def per_coefficient(self, flags: np.ndarray) -> np.ndarray:
+        """Return per coefficient whether its flag, or those of both its parts, are set."""
+        half = len(flags) // 2
+        return flags[:half] & flags[half:] if self._complex else flags
 
     def objective(self, value: float) -> float:
         """Return an objective value in scaled units, NaN if it would lose digits."""
-        scaled = float(self._shift(value, -2 * self._b))
-        return scaled if float(self._shift(scaled, 2 * self._b)) == value else math.nan
+        exponent = 2 * (self._b + self._c)
+        scaled = float(self._shift(value, -exponent))
+        return scaled if float(self._shift(scaled, exponent)) == value else math.nan
 
     def original_above(self, value: float) -> float:
         """Return the least objective value, in the units of the problem, that is not below."""
-        found = float(self._shift(value, 2 * self._b))
-        below = float(self._shift(found, -2 * self._b)) < value
+        exponent = 2 * (self._b + self._c)
+        found = float(self._shift(value, exponent))
+        below = float(self._shift(found, -exponent)) < value
         return math.nextafter(found, math.inf) if below else found
 
     def original_below(self, value: float) -> float:
@@ -130,46 +182,83 @@ class ScaledProblem:
 
     def correlation(self, t: np.ndarray) -> np.ndarray:
         """Return ``design.T @ t`` in float64; float32 designs are converted chunk by chunk."""
+        if isinstance(self.design, ColumnOperator):
+            return self.design.correlation(t)
         if scipy.sparse.issparse(self.design) or self.design.dtype == np.float64:
             return np.asarray(self.design.T @ t)
         chunks = _column_chunks(self.design)
         return np.concatenate([self.design[:, c].astype(np.float64).T @ t for c in chunks])
 
     def column_norm_bounds(self) -> np.ndarray:
-        """Return an upper bound of each column's Euclidean norm, a little above it."""
+        """Return an upper bound of each column's Euclidean norm, a little above it.
+
+        Each row counts by its weight.
+        """
+        if isinstance(self.design, ColumnOperator):
+            return self.design.norm_bounds(self.weights)
         rows = self.design.shape[0]
         if scipy.sparse.issparse(self.design):
-            squares = self._with_data(np.square(self.design.data, dtype=np.float64)).sum(axis=0)
+            squares = np.square(self.design.data, dtype=np.float64)
+            if self.weights is not None:
+                squares = squares * self.weights[_row_numbers(self.design)]
+            squares = self._with_data(squares).sum(axis=0)
         else:
             parts = (
                 self.design[:, c].astype(np.float64, copy=False)
                 for c in _column_chunks(self.design)
             )
-            squares = np.concatenate([np.einsum("ij,ij->j", part, part) for part in parts])
+            squares = np.concatenate([self._column_squares(part) for part in parts])
         # The second term is for squares that underflow.
         bounds = np.sqrt(np.asarray(squares).ravel() * (1.0 + gamma(rows + 16)))
         return bounds + math.sqrt(rows) * TINY
+
+    def _column_squares(self, part: np.ndarray) -> np.ndarray:
+        if self.weights is None:
+            return np.einsum("ij,ij->j", part, part)
+        return self.weights @ np.square(part)
 
     def _with_data(self, data: np.ndarray) -> Any:
         parts = (data, self.design.indices, self.design.indptr)
         return type(self.design)(parts, shape=self.design.shape)
 
+    def columns(self, entries: np.ndarray) -> Any:
+        """Return some columns, dense or sparse as the design is."""
+        return self.design[:, entries]
+
     def columns_as_rows(self, columns: np.ndarray, copies: int) -> Any:
         """Return some columns as the rows of a dense or csr matrix, each `copies` times over."""
-        part = self.design[:, columns].T
+        part = self.columns(columns).T
         if scipy.sparse.issparse(part):
             return part.tocsr() if copies == 1 else scipy.sparse.hstack([part] * copies, "csr")
         return part if copies == 1 else np.hstack([part] * copies)
 
-    def dense(self) -> np.ndarray:
-        """Return the design as a dense array of float64."""
-        sparse = scipy.sparse.issparse(self.design)
-        return np.asarray(self.design.toarray() if sparse else self.design, dtype=np.float64)
+    def dense(self, columns: np.ndarray | None = None) -> np.ndarray:
+        """Return the design, or some columns of it, as a dense array of float64."""
+        part = self.design if columns is None else self.columns(columns)
+        if isinstance(part, ColumnOperator):
+            part = part[:, np.arange(self.size)]
+        sparse = scipy.sparse.issparse(part)
+        return np.asarray(part.toarray() if sparse else part, dtype=np.float64)
 
     def with_target(self, columns: np.ndarray) -> Any:
         """Return some columns and the target side by side in float64, dense or csr."""
-        part = self.design[:, columns].astype(np.float64)
+        part = self.columns(columns).astype(np.float64)
         if not scipy.sparse.issparse(part):
             return np.column_stack([part, self.target])
         target = scipy.sparse.csr_array(self.target[:, None])
         return scipy.sparse.hstack([part, target], format="csr")
+
+
+def _parts(values: np.ndarray, is_complex: bool) -> np.ndarray:
+    """Return real numbers as they are, complex ones as their real, then their imaginary parts."""
+    if not is_complex:
+        return np.asarray(values, dtype=np.float64)
+    values = np.asarray(values)
+    return np.concatenate([values.real, values.imag], axis=-1).astype(np.float64)
+
+
+def _row_numbers(matrix: Any) -> np.ndarray:
+    """Return the row of each stored entry of a csr or csc matrix."""
+    if matrix.format == "csc":
+        return np.asarray(matrix.indices)
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))

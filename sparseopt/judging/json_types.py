@@ -57,6 +57,11 @@ _MODULES = {
     ),
     "sparseopt.inverse.certificate": ("DualityGapCertificate",),
     "sparseopt.inverse.coefficients": ("Coefficients",),
+    "sparseopt.inverse.composite": (
+        "PenaltySum",
+        "Ridge",
+        "SparseGroupL1",
+    ),
     "sparseopt.inverse.penalty": (
         "GroupL1",
         "L1",

@@ -5,7 +5,7 @@ TRUSTED_BY_ALL = {"interface", "judging"}
 BUILT_ON: dict[str, set[str]] = {
     "butterfly": set(),
     "closedness": {"butterfly"},
-    "inverse": set(),
+    "inverse": {"butterfly"},
     "networks": set(),
     "pathnorm": {"networks"},
     "supports": {"closedness", "butterfly"},

@@ -1,0 +1,198 @@
+"""Composite penalties: working sets around `signed_faces`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse
+
+from sparseopt.interface.context import Context
+from sparseopt.interface.errors import TimeLimitReached
+from sparseopt.inverse.building import without_free
+from sparseopt.inverse.certificate import DualityGapCertificate
+from sparseopt.inverse.coefficients import Coefficients
+from sparseopt.inverse.duality import DualityGap
+from sparseopt.inverse.operators import ColumnOperator
+from sparseopt.inverse.problem import SparseRegression
+from sparseopt_inverse.best import Best
+from sparseopt_inverse.signed_faces import Columns, FaceSearch, Terms, safe_inverse
+from sparseopt_inverse.work import begin
+
+_WHOLE = 1200
+"""Up to so many coefficients there is one working set, of all of them."""
+_ENTRIES = 2**27
+"""Entries of the largest dense set of columns, 1 GiB."""
+
+
+class Composite:
+    """Solves one problem; everything in scaled units, rows times the roots of their weights."""
+
+    def __init__(self, problem: SparseRegression, context: Context) -> None:
+        self.problem, self.context = problem, context
+        self.gap = DualityGap(problem, 1.0)
+        self.scaled = scaled = self.gap.scaled
+        self.roots = np.ones(scaled.rows) if self.gap.roots is None else self.gap.roots
+        self._columns = scaled.design.tocsc() if scipy.sparse.issparse(scaled.design) else None
+        self.free = self.gap.free if not scaled.positive else np.zeros(0, dtype=np.intp)
+        self.basis, self._solve_free = self._eliminated()
+        target = self.roots * scaled.target
+        self.target = target - self.basis @ (self.basis.T @ target)
+        units = safe_inverse(scaled.blocks.norms(self.gap.norms))
+        self.units = scaled.blocks.spread(units)
+        self.thresholds = np.zeros(scaled.size) if scaled.thresholds is None else scaled.thresholds
+        self.best = Best(problem, scaled, context)
+
+    def _gathered(self, entries: np.ndarray) -> Any:
+        """Return weighted columns, dense or csc."""
+        if self._columns is not None:
+            part = self._columns[:, entries].astype(np.float64)
+            return (scipy.sparse.diags_array(self.roots) @ part).tocsc()
+        seconds = 1e-8 * self.scaled.rows * len(entries)
+        begin(self.context, seconds, "gathering columns")
+        return np.asarray(self.scaled.columns(entries), dtype=np.float64) * self.roots[:, None]
+
+    def _eliminated(self) -> tuple[np.ndarray, Any]:
+        """Return an orthonormal basis of the free columns, and the solver for their coefficients.
+        """
+        if not len(self.free):
+            return np.zeros((self.scaled.rows, 0)), None
+        columns = self._gathered(self.free)
+        dense = columns.toarray() if scipy.sparse.issparse(columns) else columns
+        units = safe_inverse(self.gap.norms[self.free])
+        left, sizes, right = scipy.linalg.svd(dense * units, full_matrices=False)
+        rank = int(np.count_nonzero(sizes > 1e-13 * sizes[0])) if len(sizes) else 0
+
+        def solve(residual: np.ndarray) -> np.ndarray:
+            x = np.zeros(len(self.free))
+            for _ in range(2):
+                along = left[:, :rank].T @ (residual - dense @ x)
+                x += units * (right[:rank].T @ (along / sizes[:rank]))
+            return x
+
+        return left[:, :rank], solve
+
+    def _subset(self, chosen: np.ndarray) -> tuple[FaceSearch, np.ndarray]:
+        scaled = self.scaled
+        blocks = scaled.blocks
+        entries = blocks.members(chosen)
+        gathered, units = self._gathered(entries), self.units[entries]
+        if scipy.sparse.issparse(gathered):
+            gathered = (gathered @ scipy.sparse.diags_array(units)).tocsc()
+        else:
+            gathered = gathered * units
+        columns = Columns(gathered, self.basis, np.asarray((gathered.T @ self.basis).T))
+        per_block = units[np.cumsum(blocks.sizes[chosen]) - 1]
+        terms = Terms(
+            blocks.sizes[chosen],
+            scaled.limits[chosen] * per_block,
+            self.thresholds[entries] * units,
+            scaled.ridge * units**2,
+            scaled.positive,
+        )
+        return FaceSearch(columns, self.target, terms, self.context), entries
+
+    def run(self) -> tuple[Coefficients, DualityGapCertificate]:
+        """Return the best answer."""
+        scaled, blocks = self.scaled, self.scaled.blocks
+        x = np.zeros(scaled.size)
+        used = blocks.norms(self.units) > 0
+        used[blocks.labels[self.free]] &= not len(self.free)
+        if len(self.free):
+            used = blocks.norms(np.where(np.isin(np.arange(scaled.size), self.free), 0, self.units)) > 0
+        candidates = np.flatnonzero(used)
+        count = len(candidates) if scaled.size <= _WHOLE else 50
+        chosen = np.zeros(0, dtype=np.intp)
+        residual = self.target
+        try:
+            for _ in range(60):
+                score = self._scores(residual)
+                active = blocks.norms(x) > 0
+                score[active] = np.inf
+                score[chosen] = np.where(active[chosen], np.inf, np.maximum(score[chosen], 0.0))
+                order = candidates[np.argsort(-score[candidates], kind="stable")]
+                size = max(count, 2 * int(active.sum()))
+                chosen = np.sort(order[: min(size, len(order))])
+                search, entries = self._subset(chosen)
+                x, residual = self._solved(search, entries, x)
+                if self.best.good or len(chosen) == len(candidates):
+                    break
+                count = 2 * count
+        except TimeLimitReached:
+            if not self.best.offered:
+                raise
+        return self.best.result
+
+    def _scores(self, residual: np.ndarray) -> np.ndarray:
+        """Return by how much each block violates its limit, per norm of its columns."""
+        scaled = self.scaled
+        t = self.roots * residual
+        operator = isinstance(scaled.design, ColumnOperator)
+        c = scaled.design.quickly(t) if operator else scaled.correlation(t)
+        size = c if scaled.positive else np.abs(c)
+        norms = scaled.blocks.norms(np.maximum(size - self.thresholds, 0.0))
+        return (norms - scaled.limits) * safe_inverse(scaled.blocks.norms(self.gap.norms))
+
+    def _solved(
+        self, search: FaceSearch, entries: np.ndarray, x: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        units = self.units[entries]
+        start = np.divide(x[entries], units, out=np.zeros(len(units)), where=units > 0)
+        goal = max(0.3 * self.best.asked, 1e-15)
+        found = search.run(start, lambda z: _gap(search, z) <= goal * search.objective(z))
+        x = np.zeros_like(x)
+        x[entries] = units * found
+        residual = search.residual(found)
+        self._offer(x, search, found)
+        return x, residual
+
+    def _offer(self, x: np.ndarray, search: FaceSearch, found: np.ndarray) -> None:
+        x = x.copy()
+        if len(self.free):
+            whole = self.roots * self.scaled.target - self._product(x)
+            x[self.free] = self._solve_free(whole)
+        residual, fitted = search.residual(found), search.fitted(found)
+        points = [(self.roots * point)[None] for point in (residual, fitted)]
+        if len(self.gap.free):
+            points += [without_free(self.gap, point[0]) for point in points]
+        self.best.offer(x, *points)
+
+    def _product(self, x: np.ndarray) -> np.ndarray:
+        support = np.flatnonzero(x)
+        if not len(support):
+            return np.zeros(self.scaled.rows)
+        return np.asarray(self._gathered(support) @ x[support])
+
+
+def _gap(search: FaceSearch, x: np.ndarray) -> float:
+    """Return the duality gap of a subproblem, with the residual and the fitted point."""
+    terms, primal = search.terms, search.objective(x)
+    least = math.inf
+    for point in (search.residual(x), search.fitted(x)):
+        c = search.columns.correlation(point)
+        norms = terms.blocks.norms(terms.shrunk(c))
+        dual = float(search.target @ point) - 0.5 * float(point @ point)
+        if terms.ridge.any():
+            over = np.maximum(norms - terms.limits, 0.0)
+            ridge = np.maximum.reduceat(terms.ridge, terms.blocks.starts)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                dual -= 0.5 * float(np.where(over > 0, over**2 / ridge, 0.0).sum())
+        else:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                factor = float(np.min(np.where(norms > 0, terms.limits / norms, np.inf), initial=1))
+            if terms.positive and not (terms.limits > 0).all():
+                factor = 1.0
+            if factor < 1.0:
+                point = factor * point
+                dual = float(search.target @ point) - 0.5 * float(point @ point)
+        least = min(least, primal - dual)
+    return least
+
+
+def composite(
+    problem: SparseRegression, context: Context
+) -> tuple[Coefficients, DualityGapCertificate]:
+    """Return an answer to a problem with any sum of block penalties, and its certificate."""
+    return Composite(problem, context).run()

@@ -1,0 +1,192 @@
+"""Designs of which only products are known, judged column by column and never written out.
+
+A SciPy `LinearOperator` stands for the matrix whose columns are ``matvec(e_j)``, as it rounds
+them. A `KroneckerProduct` stands for the exact product of its factors. With its K steps of
+multiplication and addition, each computed column is off by at most gamma(K) times the column of
+the product of the factors' magnitudes (Higham 2002, section 3.5), and so are correlations, which
+are products with the transpose.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from sparseopt.butterfly.product import KroneckerProduct
+from sparseopt.interface.errors import ProblemError
+from sparseopt.judging.rounding import TINY, gamma, norm_bound
+
+_CHUNK = 1 << 20
+_STREAMED = 1 << 24
+"""Entries of a product of factors up to which its columns' norms are found column by column."""
+
+
+class ColumnOperator:
+    """A real matrix, known by its columns; a complex one as [[Re, -Im], [Im, Re]].
+
+    Parameters
+    ----------
+    source : LinearOperator or KroneckerProduct
+    is_complex : bool
+        Whether coefficients and target are complex.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        In real numbers.
+    """
+
+    dtype = np.dtype(np.float64)
+
+    def __init__(self, source: Any, is_complex: bool) -> None:
+        self.source, self._complex = source, is_complex
+        rows, columns = (int(side) for side in source.shape)
+        self._own = rows, columns
+        self.shape = (2 * rows, 2 * columns) if is_complex else (rows, columns)
+        self._exact = not isinstance(source, KroneckerProduct)
+
+    def _column(self, j: int) -> np.ndarray:
+        unit = np.zeros(self._own[1], dtype=self.source.dtype)
+        unit[j] = 1.0
+        column = np.asarray(self.source.matvec(unit)).reshape(-1)
+        if column.shape != self._own[:1]:
+            raise ProblemError(f"matvec of the design returned shape {column.shape}")
+        if not np.isfinite(column).all():
+            raise ProblemError(f"column {j} of the design has a NaN or an infinity; replace it")
+        return column
+
+    def _own_columns(self, entries: np.ndarray) -> np.ndarray:
+        if self._exact:
+            found = [self._column(int(j)) for j in entries]
+            return np.stack(found, axis=1) if found else np.zeros((self._own[0], 0))
+        units = np.zeros((self._own[1], len(entries)), dtype=self._double)
+        units[entries, np.arange(len(entries))] = 1.0
+        return np.asarray(self.source.one_by_one(units))
+
+    @property
+    def _double(self) -> Any:
+        wide = self._complex or np.dtype(self.source.dtype).kind == "c"
+        return np.complex128 if wide else np.float64
+
+    def __getitem__(self, key: tuple[slice, np.ndarray]) -> np.ndarray:
+        """Return some columns, ``operator[:, entries]``, as an array of float64."""
+        entries = np.asarray(key[1])
+        if not self._complex:
+            return np.asarray(self._own_columns(entries), dtype=np.float64)
+        half = self._own[1]
+        columns = self._own_columns(entries % half)
+        first = entries < half
+        upper = np.where(first, columns.real, -columns.imag)
+        return np.vstack([upper, np.where(first, columns.imag, columns.real)])
+
+    def _chunks(self) -> list[np.ndarray]:
+        step = max(1, _CHUNK // self.shape[0])
+        return [
+            np.arange(start, min(start + step, self.shape[1]))
+            for start in range(0, self.shape[1], step)
+        ]
+
+    def _complex_of(self, t: np.ndarray) -> np.ndarray:
+        half = len(t) // 2
+        return t[:half] + 1j * t[half:] if self._complex else t
+
+    def _real_of(self, values: np.ndarray) -> np.ndarray:
+        return np.append(values.real, values.imag) if self._complex else values.real
+
+    def correlation(self, t: np.ndarray) -> np.ndarray:
+        """Return the transpose times `t`, see `correlation_error`."""
+        if self._exact:
+            return np.concatenate([self[:, part].T @ t for part in self._chunks()])
+        point = self._complex_of(t).astype(self._double)[:, None]
+        return self._real_of(np.asarray(self._adjoint.one_by_one(point)).ravel())
+
+    def correlation_error(self, t: np.ndarray, norms: np.ndarray) -> np.ndarray:
+        """Return a bound of what each entry of ``correlation(t)`` is off by."""
+        if self._exact:
+            return np.asarray(norm_bound(t) * gamma(self.shape[0] + 8) * norms)
+        size = np.abs(self._complex_of(t))[:, None]
+        found = self._magnitudes.T.one_by_one(size).ravel() * (self._growth * (1.0 + self._growth))
+        return np.append(found, found) if self._complex else np.asarray(found)
+
+    @cached_property
+    def column_errors(self) -> np.ndarray:
+        """Bounds of the norm of what computed columns are off by."""
+        if self._exact:
+            return np.zeros(self.shape[1])
+        return self._size_bounds * self._growth
+
+    @cached_property
+    def _adjoint(self) -> KroneckerProduct:
+        return self.source.H  # type: ignore[no-any-return]
+
+    @cached_property
+    def _magnitudes(self) -> KroneckerProduct:
+        factors = [np.abs(f).astype(np.float64) * (1.0 + 4e-7) for f in self.source.factors]
+        return KroneckerProduct(factors, self.source.architecture)
+
+    @property
+    def _growth(self) -> float:
+        """Relative bound of a product's rounding against that of the magnitudes."""
+        steps = sum(4 * (max(pattern[1], pattern[2]) + 4) for pattern in self.source.architecture)
+        return gamma(steps + 8)
+
+    @cached_property
+    def _size_bounds(self) -> np.ndarray:
+        """Bounds of the columns' norms in the product of magnitudes, one per real column.
+
+        The largest gain of each factor's blocks times what the last factor makes of a column.
+        """
+        *others, last = self._magnitudes.factors
+        pattern = self.source.architecture[-1]
+        own = np.sqrt(np.square(last).sum(axis=1)).reshape(pattern.shape[1])
+        gain = math.prod(math.sqrt(float(_largest_gain(factor))) for factor in others)
+        found = own * gain * (1.0 + 1e-9)
+        return np.append(found, found) if self._complex else np.asarray(found)
+
+    @cached_property
+    def _measured(self) -> tuple[np.ndarray, float]:
+        """The squares of the columns' norms, and the largest entry."""
+        squares, largest = [], 0.0
+        for part in self._chunks():
+            columns = self[:, part]
+            squares.append(np.einsum("ij,ij->j", columns, columns))
+            largest = max(largest, float(np.abs(columns).max(initial=0.0)))
+        return np.concatenate(squares), largest
+
+    @property
+    def largest(self) -> float:
+        """The largest entry, or a bound of it."""
+        if self._exact or math.prod(self.shape) <= _STREAMED:
+            return self._measured[1]
+        return float(self._size_bounds.max())
+
+    def norm_bounds(self, weights: np.ndarray | None) -> np.ndarray:
+        """Return upper bounds of the columns' norms, each row by its weight."""
+        share = 1.0 if weights is None else math.sqrt(float(weights.max())) * (1.0 + 1e-15)
+        if not self._exact and math.prod(self.shape) > _STREAMED:
+            return self._size_bounds * share
+        rows = self.shape[0]
+        found = np.sqrt(self._measured[0] * (1.0 + gamma(rows + 16))) + math.sqrt(rows) * TINY
+        return (found + self.column_errors) * share
+
+    def quickly(self, t: np.ndarray) -> np.ndarray:
+        """Return the transpose times `t` by the operator's own adjoint, for engines alone."""
+        point = self._complex_of(t)
+        if self._exact:
+            return self._real_of(np.asarray(self.source.rmatvec(point)).ravel())
+        return self._real_of(np.asarray(self._adjoint.one_by_one(point[:, None])).ravel())
+
+    def times(self, x: np.ndarray) -> np.ndarray:
+        """Return the product with `x` by the operator's own rule, for engines alone."""
+        return self._real_of(np.asarray(self.source.matvec(self._complex_of(x))).ravel())
+
+
+def _largest_gain(factor: np.ndarray) -> float:
+    """Return a bound of the square of the largest gain of the blocks of a factor of magnitudes.
+
+    The norm of a matrix is at most the root of its largest row sum times its largest column sum.
+    """
+    return float((factor.sum(axis=2).max() * factor.sum(axis=1).max()) * (1.0 + 1e-9))
