@@ -41,7 +41,8 @@ class Composite:
         target = self.roots * scaled.target
         self.target = target - self.basis @ (self.basis.T @ target)
         units = safe_inverse(scaled.blocks.norms(self.gap.norms))
-        self.units = scaled.blocks.spread(units)
+        self.units = scaled.blocks.spread(units).copy()
+        self.units[self.free] = 0.0
         self.thresholds = np.zeros(scaled.size) if scaled.thresholds is None else scaled.thresholds
         self.best = Best(problem, scaled, context)
 
@@ -55,8 +56,7 @@ class Composite:
         return np.asarray(self.scaled.columns(entries), dtype=np.float64) * self.roots[:, None]
 
     def _eliminated(self) -> tuple[np.ndarray, Any]:
-        """Return an orthonormal basis of the free columns, and the solver for their coefficients.
-        """
+        """Return an orthonormal basis of the free columns, and the solver for their coefficients."""
         if not len(self.free):
             return np.zeros((self.scaled.rows, 0)), None
         columns = self._gathered(self.free)
@@ -84,11 +84,12 @@ class Composite:
         else:
             gathered = gathered * units
         columns = Columns(gathered, self.basis, np.asarray((gathered.T @ self.basis).T))
-        per_block = units[np.cumsum(blocks.sizes[chosen]) - 1]
+        per_block = np.maximum.reduceat(units, np.cumsum(blocks.sizes[chosen]) - blocks.sizes[chosen])
         terms = Terms(
             blocks.sizes[chosen],
             scaled.limits[chosen] * per_block,
-            self.thresholds[entries] * units,
+            # Columns that are eliminated, or zeros, stay at zero.
+            np.where(units > 0, self.thresholds[entries] * units, 1.0),
             scaled.ridge * units**2,
             scaled.positive,
         )
@@ -99,9 +100,6 @@ class Composite:
         scaled, blocks = self.scaled, self.scaled.blocks
         x = np.zeros(scaled.size)
         used = blocks.norms(self.units) > 0
-        used[blocks.labels[self.free]] &= not len(self.free)
-        if len(self.free):
-            used = blocks.norms(np.where(np.isin(np.arange(scaled.size), self.free), 0, self.units)) > 0
         candidates = np.flatnonzero(used)
         count = len(candidates) if scaled.size <= _WHOLE else 50
         chosen = np.zeros(0, dtype=np.intp)
@@ -180,10 +178,11 @@ def _gap(search: FaceSearch, x: np.ndarray) -> float:
             with np.errstate(divide="ignore", invalid="ignore"):
                 dual -= 0.5 * float(np.where(over > 0, over**2 / ridge, 0.0).sum())
         else:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                factor = float(np.min(np.where(norms > 0, terms.limits / norms, np.inf), initial=1))
-            if terms.positive and not (terms.limits > 0).all():
-                factor = 1.0
+            limited = terms.limits > 0
+            if (norms[~limited] > 1e-13 * float(np.linalg.norm(point))).any():
+                continue
+            with np.errstate(divide="ignore"):
+                factor = float(np.min(terms.limits[limited] / norms[limited], initial=1.0))
             if factor < 1.0:
                 point = factor * point
                 dual = float(search.target @ point) - 0.5 * float(point @ point)

@@ -81,7 +81,9 @@ class Refinement:
 
     def _correlation(self, t: np.ndarray) -> np.ndarray:
         design = self.scaled.design
-        return design.quickly(t) if isinstance(design, ColumnOperator) else self.scaled.correlation(t)
+        return (
+            design.quickly(t) if isinstance(design, ColumnOperator) else self.scaled.correlation(t)
+        )
 
     def run(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return coefficients and a dual point, refined from scaled coefficients `x`."""

@@ -49,15 +49,17 @@ class ScikitLearn(Solver[SparseRegression]):
             return Refused(
                 f"scikit-learn has no {type(problem.penalty).__name__} penalty; L1 it has"
             )
-        reason = plain_only(problem, "scikit-learn")
-        if reason:
-            return Refused(reason)
-        if not isinstance(problem.penalty, L1) or problem.penalty.weights is not None:
-            return Refused("scikit-learn has no weights of single coefficients; working_set takes them")
         if problem.penalty.strength == 0:
             return Refused(
                 "strength 0 makes it least squares, on which coordinate descent is slow and "
                 "unreliable"
+            )
+        reason = plain_only(problem, "scikit-learn")
+        if reason:
+            return Refused(reason)
+        if not isinstance(problem.penalty, L1) or problem.penalty.weights is not None:
+            return Refused(
+                "scikit-learn has no weights of single coefficients; working_set takes them"
             )
         if scipy.sparse.issparse(problem.design) and problem.design.nnz >= 2**31:
             return Refused("scikit-learn takes sparse designs with 32-bit indices only")

@@ -152,12 +152,16 @@ class FaceSearch:
     def _largest_eigenvalue(self) -> float:
         if self._gram is not None:
             return float(np.linalg.norm(self._gram, 2)) if len(self._gram) else 1.0
-        x = np.random.default_rng(0).standard_normal(self.columns.s.shape[1])
+        rows, count = self.columns.s.shape
+        if rows <= 600 and not scipy.sparse.issparse(self.columns.s):
+            begin(self.context, PRODUCT * count * rows**2, "products of rows")
+            return float(np.linalg.norm(self.columns.s @ self.columns.s.T, 2))
+        x = np.random.default_rng(0).standard_normal(count)
         size = 1.0
         for _ in range(40):
             x = self.columns.correlation(self.columns.times(x / np.linalg.norm(x)))
             last, size = size, float(np.linalg.norm(x))
-            if abs(size - last) < 0.01 * size:
+            if abs(size - last) <= 0.01 * size:
                 break
         return max(1.2 * size, 1e-300)
 
@@ -206,7 +210,11 @@ class FaceSearch:
                     return x
                 if stalled >= 6:
                     break
-            x = self._burst(x, 1 if k % 2 and stalled == 0 else _BURST * (1 + stalled))
+            moved = self._burst(x, 1 if k % 2 and stalled == 0 else _BURST * (1 + stalled))
+            if not self.objective(moved) <= (1.0 + 1e-12) * self.objective(x):
+                self._curvature *= 2.0  # it was underestimated
+                continue
+            x = moved
         return best
 
     def _newton(self, x: np.ndarray) -> np.ndarray:
@@ -267,8 +275,10 @@ class FaceSearch:
         noise = 4e-16 * (abs(start) + 0.5 * float(self.target @ self.target))
         signed = self.terms.signed[entries]
         own = x[entries]
-        for k in range(30):
-            step = 0.5**k
+        against = signed & (own * direction < 0)
+        first = float(np.min(-own[against] / direction[against], initial=np.inf))
+        lengths = [0.5**k for k in range(4)] + [first * (1.0 + 1e-14)] * (first < 1.0)
+        for step in lengths + [0.5**k for k in range(4, 30)]:
             part = own + step * direction
             part = np.where(signed & (part * own < 0), 0.0, part)
             moved = x.copy()
@@ -276,8 +286,6 @@ class FaceSearch:
             fall = start - self.objective(moved)
             if fall >= -1e-4 * step * slope or (abs(slope) <= noise and fall >= -noise):
                 return moved
-            if abs(slope) <= noise:
-                return None
         return None
 
     def fitted(self, x: np.ndarray) -> np.ndarray:

@@ -74,10 +74,10 @@ def feasible_multiple(gap: DualityGap, t: np.ndarray) -> tuple[np.ndarray, Look]
         over = ~gap.feasible(look.reach)
         if not over.any():
             return point, look
-        if (gap.limits_low[over] == 0).any() and shrink > 1e-6:
-            break
-        excess = np.max(1.0 - gap.limits_low[over] / look.reach[over], initial=2.0 * UNIT)
-        shrink = 2.0 * max(shrink, min(float(excess), 0.1))
+        # What exceeds a limit of 0 does not tell by how much to shrink.
+        bounded = over & (gap.limits_low > 0)
+        excess = np.max(1.0 - gap.limits_low[bounded] / look.reach[bounded], initial=2.0 * UNIT)
+        shrink = 2.0 * max(shrink, float(excess))
     point = np.zeros_like(t[:1])
     return point, gap.look(point)
 
@@ -88,7 +88,7 @@ def _best_factor(gap: DualityGap, t: np.ndarray) -> float:
     By bisection on its slope, which falls: where f t is not feasible it counts as negative.
     """
     scaled = gap.scaled
-    own = t if gap.roots is None else np.where(t == 0, 0.0, t / gap.roots)
+    own = t if gap.roots is None else gap.divided(t)
     square, along = float(own @ own), float(scaled.target @ t)
     if not square > 0 or (along <= 0 and scaled.positive):
         return 0.0
@@ -104,8 +104,7 @@ def _best_factor(gap: DualityGap, t: np.ndarray) -> float:
         norms = scaled.blocks.norms(size)
         over = norms > limits
         if not scaled.ridge:
-            # Free directions of positive coefficients do not limit multiples.
-            return bool((over & (norms > 1e-9 * np.abs(c).max(initial=0.0))).any())
+            return bool(over.any())
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.where(over, 1.0 - limits / norms, 0.0)
         pull = float(np.abs(correlation) @ (spread(share) * size)) / scaled.ridge

@@ -187,7 +187,9 @@ class DualityGap:
             loss = self.room * norm_bound(bounds if self.roots is None else bounds * self.roots)
             if isinstance(scaled.design, ColumnOperator):
                 most = 1.0 if self.roots is None else float(self.roots.max())
-                loss += self.room * most * above(float(np.abs(x) @ scaled.design.column_errors), len(x))
+                loss += (
+                    self.room * most * above(float(np.abs(x) @ scaled.design.column_errors), len(x))
+                )
         if self.roots is not None:
             fit = fit * self.roots
             loss = (loss + self.room * 4.0 * UNIT * norm_bound(fit)) * (1.0 + 8.0 * UNIT)
@@ -235,9 +237,10 @@ class DualityGap:
         """Return a bound of the norm of one row of a dual point, over the roots of the weights."""
         if self.roots is None:
             return norm_bound(t)
-        return above(norm_bound(self._divided(t)), 8)
+        return above(norm_bound(self.divided(t)), 8)
 
-    def _divided(self, t: np.ndarray) -> np.ndarray:
+    @_WILD
+    def divided(self, t: np.ndarray) -> np.ndarray:
         """Return t over the roots of the weights; where those are 0, infinity unless t is 0."""
         assert self.roots is not None
         return np.where(t == 0, 0.0, t / self.roots)
@@ -365,7 +368,7 @@ class DualityGap:
         for row in t:
             terms += product_terms(self.scaled.target, -row)
         if self.roots is not None:
-            half = 0.5 * float(np.square(self._divided(t.sum(axis=0))).sum())
+            half = 0.5 * float(np.square(self.divided(t.sum(axis=0))).sum())
             return [*terms, half]
         terms += [0.5 * term for term in product_terms(t[0], t[0])]
         for row in t[1:]:
@@ -391,7 +394,7 @@ class DualityGap:
 
     def _gap_without_penalty(self, primal: Primal, t: np.ndarray) -> float:
         point = t.sum(axis=0)
-        own = point if self.roots is None else self._divided(point)
+        own = point if self.roots is None else self.divided(point)
         off = norm_bound(primal.fit - own) + primal.loss
         if self.roots is not None:
             off += self.room * 8.0 * UNIT * norm_bound(own)

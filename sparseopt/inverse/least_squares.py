@@ -51,7 +51,8 @@ def projection_bound(scaled: ScaledProblem, t: np.ndarray, chosen: np.ndarray) -
     """
     rows, count = scaled.rows, len(chosen)
     roots = None if scaled.weights is None else np.sqrt(scaled.weights)
-    parts = t if roots is None else np.where(t == 0, 0.0, t / roots)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parts = t if roots is None else np.where(t == 0, 0.0, t / roots)
     whole = above(sum(map(norm_bound, parts)), 8)
     if not whole < math.inf:
         return math.inf
@@ -74,10 +75,10 @@ def projection_bound(scaled: ScaledProblem, t: np.ndarray, chosen: np.ndarray) -
     if whole <= 2.0**-50 * norm_bound(scaled.target):
         return whole
     count = matrix.shape[1]
-    if roots is not None or errors.any():
+    if errors.any():
         return whole
     if count <= MOST_COLUMNS and count * count * rows <= MOST_PRODUCTS:
-        return min(_by_elimination(matrix, t), whole)
+        return min(_by_elimination(matrix, t, scaled.weights, whole), whole)
     return whole
 
 
@@ -134,13 +135,36 @@ def _integers(vector: Iterable[float | Fraction]) -> list[int]:
     return [over * (common // under) for over, under in ratios]
 
 
-def _by_elimination(matrix: np.ndarray, t: np.ndarray) -> float:
-    """Return the norm of the projection, found exactly and rounded up."""
-    vectors = [_integers(column.tolist()) for column in matrix.T]
-    vectors.append(_integers([sum(map(Fraction, parts)) for parts in t.T.tolist()]))
-    count = len(vectors)
-    # The upper triangle of the Gram matrix.
-    gram = [[0] * i + [sum(map(mul, vectors[i], b)) for b in vectors[i:]] for i in range(count)]
+def _gram(matrix: np.ndarray, t: np.ndarray, weights: np.ndarray | None) -> list[list[int]]:
+    """Return the upper triangle of the Gram matrix of the columns and `t`, each times an integer.
+
+    With weights v: of the columns times v^(1/2), and t / v^(1/2).
+    """
+    columns = [_integers(column.tolist()) for column in matrix.T]
+    point = _integers([sum(map(Fraction, parts)) for parts in t.T.tolist()])
+    left, corner = columns, Fraction(sum(map(mul, point, point)))
+    if weights is not None:
+        used = _integers(weights.tolist())
+        left = [[a * v for a, v in zip(column, used, strict=True)] for column in columns]
+        # Weights times an integer: so are both squares, one over it.
+        pairs = zip(point, used, strict=True)
+        corner = sum((Fraction(p * p, v) for p, v in pairs if v), Fraction(0))
+    count = len(columns)
+    gram = [
+        [0] * i + [sum(map(mul, left[i], b)) for b in columns[i:]] for i in range(count)
+    ]
+    times = corner.denominator
+    for row, column in zip(gram, columns, strict=True):
+        row.append(times * sum(map(mul, column, point)))
+    return [*gram, [0] * count + [int(corner * times * times)]]
+
+
+def _by_elimination(
+    matrix: np.ndarray, t: np.ndarray, weights: np.ndarray | None, size: float
+) -> float:
+    """Return the norm of the projection of a point of norm `size`, found exactly and rounded up."""
+    gram = _gram(matrix, t, weights)
+    count = len(gram)
     whole, last = gram[-1][-1], 1
     if whole == 0:
         return 0.0
@@ -154,4 +178,4 @@ def _by_elimination(matrix: np.ndarray, t: np.ndarray) -> float:
                 row[k] = (pivot * row[k] - upper[i] * upper[k]) // last
         last = pivot
     share = 1 - Fraction(gram[-1][-1], last * whole)
-    return above(math.sqrt(above(float(share), 2)) * sum(map(norm_bound, t)), 8)
+    return above(math.sqrt(above(float(share), 2)) * size, 8)

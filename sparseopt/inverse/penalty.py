@@ -99,8 +99,7 @@ class Blocks:
         return self.order[np.repeat(starts, sizes) + offsets]
 
     def doubled(self) -> Blocks:
-        """Return the blocks of 2 n coefficients where j and n + j share a block, for complex ones.
-        """
+        """Return the blocks of 2 n coefficients where j and n + j share a block, for complex ones."""
         count = len(self.order)
         parts = np.split(self.order, self.starts[1:])
         order = np.concatenate([index for part in parts for index in (part, part + count)])

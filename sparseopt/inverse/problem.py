@@ -29,8 +29,7 @@ LARGEST, SMALLEST = 1e150, 1e-140
 
 
 def _as_design(value: Any) -> Any:
-    """Return a matrix of floats, dense or csr or csc, without copying if it is one; or an operator.
-    """
+    """Return a matrix of floats, dense or csr or csc, without copying if it is one; or an operator."""
     if scipy.sparse.issparse(value):
         return _as_sparse_design(value)
     if isinstance(value, KroneckerProduct):
@@ -226,7 +225,7 @@ class SparseRegression(Problem[Coefficients, Any]):
         require_finite(target, "target")
         if not isinstance(self.penalty, Penalty):
             raise ProblemError(
-                "penalty must be L1(strength), GroupL1(strength, groups) or another penalty, got "
+                "penalty must be L1(strength) or GroupL1(strength, groups), or another Penalty, got "
                 f"{self.penalty!r}"
             )
         self.penalty.blocks(design.shape[1])
@@ -241,6 +240,12 @@ class SparseRegression(Problem[Coefficients, Any]):
                 "positive=True needs real data, and "
                 f"{'target' if design.dtype.kind != 'c' else 'design'} is complex; complex numbers "
                 "have no order"
+            )
+        thresholds = self.penalty.thresholds(design.shape[1])
+        if self.is_complex and thresholds is not None and thresholds.any():
+            raise ProblemError(
+                "l1 together with norms of groups takes real data only, and this is complex; take "
+                "L1 or GroupL1 alone"
             )
         _require_scale(self.largest_entries[0], "design")
         _require_scale(self.largest_entries[1], "target")

@@ -105,7 +105,9 @@ class ScaledProblem:
         self.blocks = blocks.doubled() if self._complex else blocks
         self.limits = self._exactly(penalty.limits(size), -together)
         thresholds = penalty.thresholds(size)
-        self.thresholds = None if thresholds is None else self._exactly(thresholds, -together)
+        self.thresholds = None
+        if thresholds is not None and thresholds.any():
+            self.thresholds = self._exactly(thresholds, -together)
         self.positive = penalty.positive
         self.ridge = float(self._exactly(np.array([penalty.ridge]), -2 * (self._a + self._c))[0])
 

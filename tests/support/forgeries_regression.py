@@ -272,7 +272,7 @@ def nearly_zero(
         gap = DualityGap(problem)
         found = gap.bounds(gap.primal(np.zeros(size + 1)), gap.scaled.dual_point(point[None]))
         is_proved = bool(
-            gap.proved_zero(gap.reach(gap.scaled.dual_point(point[None])), found.gap)[0]
+            gap.proved_zero(gap.look(gap.scaled.dual_point(point[None])), found.gap)[0]
         )
         low, high = (low, limit) if is_proved else (limit, high)
         if high <= more(low):
