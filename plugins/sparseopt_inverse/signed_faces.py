@@ -159,7 +159,7 @@ class FaceSearch:
         x = np.random.default_rng(0).standard_normal(count)
         size = 1.0
         for _ in range(40):
-            x = self.columns.correlation(self.columns.times(x / np.linalg.norm(x)))
+            x = self.columns.correlation(self.columns.times(x / (np.linalg.norm(x) or 1.0)))
             last, size = size, float(np.linalg.norm(x))
             if abs(size - last) <= 0.01 * size:
                 break

@@ -261,7 +261,12 @@ class DualityGap:
             return Look(np.zeros(len(self.block_norms)), np.zeros(len(self.norms)))
         scaled = self.scaled
         correlation, error = self._correlations(t)
-        lower, upper = self._block_bounds(correlation, error)
+        gone, drift = self.projected(correlation, t), 0.0
+        if len(gone):
+            drift = self.room * projection_bound(scaled, t, gone)
+        moved = self.norms * (drift * (1.0 + 4.0 * UNIT))
+        correlation[gone] = error[gone] = moved[gone] = 0.0
+        lower, upper = self._block_bounds(correlation, error + moved)
         near = (upper > self.limits_low) & (scaled.limits + scaled.ridge > 0)
         if not scaled.ridge:
             near &= lower <= scaled.limits
@@ -269,14 +274,9 @@ class DualityGap:
             near |= scaled.limits == 0
         chosen = np.flatnonzero(near)
         if len(chosen):
-            columns = scaled.blocks.members(chosen)
+            columns = np.setdiff1d(scaled.blocks.members(chosen), gone, assume_unique=True)
             correlation[columns], error[columns] = self.exact_correlations(t, columns)
-        drift = 0.0
-        if len(self.free):
-            gone = self.projected(correlation, t)
-            drift = self.room * projection_bound(scaled, t, gone)
-            error += self.norms * drift * (1.0 + 4.0 * UNIT)
-            correlation[gone] = error[gone] = 0.0
+        error = error + moved
         upper = self._block_bounds(correlation, error)[1]
         return Look(upper, None if self.is_simple else self._sizes(correlation, error), drift)
 
@@ -302,7 +302,7 @@ class DualityGap:
 
     def projected(self, correlation: np.ndarray, t: np.ndarray) -> np.ndarray:
         """Return the free columns to be projected away; deterministic, and any choice is sound."""
-        if not self.scaled.positive:
+        if not self.scaled.positive or not len(self.free):
             return self.free
         size = self.norms[self.free] * sum(map(self.dual_norm, t))
         return self.free[correlation[self.free] >= -_NEARLY * size]

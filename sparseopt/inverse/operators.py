@@ -1,10 +1,11 @@
 """Designs of which only products are known, judged column by column and never written out.
 
 A SciPy `LinearOperator` stands for the matrix whose columns are ``matvec(e_j)``, as it rounds
-them. A `KroneckerProduct` stands for the exact product of its factors. With its K steps of
-multiplication and addition, each computed column is off by at most gamma(K) times the column of
-the product of the factors' magnitudes (Higham 2002, section 3.5), and so are correlations, which
-are products with the transpose.
+them. A `KroneckerProduct` stands for the exact product of its factors. Applied one by one in
+plain arithmetic, with sums of k terms in all, they are off by at most gamma(k) times what the
+factors' magnitudes give (Higham 2002, section 3.5): so are correlations, products with the
+transpose. Columns are found in doubled precision, which leaves the rounding of each entry at the
+end and gamma(k)^2 times the magnitudes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 
 from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.interface.errors import ProblemError
-from sparseopt.judging.rounding import TINY, gamma, norm_bound
+from sparseopt.judging.rounding import TINY, UNIT, gamma, norm_bound, two_product
 
 _CHUNK = 1 << 20
 _STREAMED = 1 << 24
@@ -62,9 +63,9 @@ class ColumnOperator:
         if self._exact:
             found = [self._column(int(j)) for j in entries]
             return np.stack(found, axis=1) if found else np.zeros((self._own[0], 0))
-        units = np.zeros((self._own[1], len(entries)), dtype=self._double)
+        units = np.zeros((self._own[1], len(entries)))
         units[entries, np.arange(len(entries))] = 1.0
-        return np.asarray(self.source.one_by_one(units))
+        return doubled_product(self.source, units)
 
     @property
     def _double(self) -> Any:
@@ -116,7 +117,8 @@ class ColumnOperator:
         """Bounds of the norm of what computed columns are off by."""
         if self._exact:
             return np.zeros(self.shape[1])
-        return self._size_bounds * self._growth
+        # Both parts of a complex number are rounded on their own.
+        return self.norm_bounds(None) * UNIT + self._size_bounds * (4.0 * self._growth**2)
 
     @cached_property
     def _adjoint(self) -> KroneckerProduct:
@@ -130,7 +132,7 @@ class ColumnOperator:
     @property
     def _growth(self) -> float:
         """Relative bound of a product's rounding against that of the magnitudes."""
-        steps = sum(4 * (max(pattern[1], pattern[2]) + 4) for pattern in self.source.architecture)
+        steps = sum(3 * (max(pattern.b, pattern.c) + 1) for pattern in self.source.architecture)
         return gamma(steps + 8)
 
     @cached_property
@@ -170,7 +172,9 @@ class ColumnOperator:
             return self._size_bounds * share
         rows = self.shape[0]
         found = np.sqrt(self._measured[0] * (1.0 + gamma(rows + 16))) + math.sqrt(rows) * TINY
-        return (found + self.column_errors) * share
+        if not self._exact:
+            found = found * (1.0 + 4.0 * UNIT) + self._size_bounds * (8.0 * self._growth**2)
+        return found * share
 
     def quickly(self, t: np.ndarray) -> np.ndarray:
         """Return the transpose times `t` by the operator's own adjoint, for engines alone."""
@@ -190,3 +194,44 @@ def _largest_gain(factor: np.ndarray) -> float:
     The norm of a matrix is at most the root of its largest row sum times its largest column sum.
     """
     return float((factor.sum(axis=2).max() * factor.sum(axis=1).max()) * (1.0 + 1e-9))
+
+
+Parts = list[tuple[np.ndarray, np.ndarray]]
+"""Real part, and imaginary part if there is one, each a sum of two arrays."""
+
+
+def doubled_product(product: KroneckerProduct, x: np.ndarray) -> np.ndarray:
+    """Return the product with a real matrix (n, batch), rounded from doubled precision."""
+    parts: Parts = [(x, np.zeros_like(x))]
+    pairs = list(zip(product.factors, product.architecture, strict=True))
+    for factor, (a, _, c, d) in reversed(pairs):
+        shape = (a, 1, c, d, x.shape[1])
+        blocks = [tuple(part.reshape(shape) for part in pair) for pair in parts]
+        real, imag = factor.real.astype(np.float64), factor.imag.astype(np.float64)
+        terms = [[(real, blocks[0])]]
+        if len(blocks) > 1 or factor.dtype.kind == "c":
+            terms.append([(imag, blocks[0])])
+        if len(blocks) > 1:
+            terms[0].append((-imag, blocks[1]))
+            terms[1].append((real, blocks[1]))
+        parts = [_accumulated(listed, x.shape[1]) for listed in terms]
+    found = [high + low for high, low in parts]
+    return found[0] if len(found) == 1 else found[0] + 1j * found[1]
+
+
+def _accumulated(terms: list[Any], batch: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sum of factors times blocks, term by term without error (Knuth, Dekker)."""
+    a, b, _, d = terms[0][0].shape
+    total, low = np.zeros((a, b, d, batch)), np.zeros((a, b, d, batch))
+    for factor, (high, rest) in terms:
+        for k in range(factor.shape[2]):
+            value = factor[:, :, k, :, None]
+            product, error = two_product(value, high[:, :, k])
+            error = error + value * rest[:, :, k]
+            added = total + product
+            part = added - total
+            low += ((total - (added - part)) + (product - part)) + error
+            total = added
+    high = total + low
+    shape = (a * b * d, batch)
+    return high.reshape(shape), (low - (high - total)).reshape(shape)

@@ -304,7 +304,7 @@ class SparseRegression(Problem[Coefficients, Any]):
         m, n = self.shape
         kind = f"sparse ({self.design.nnz} stored) " if scipy.sparse.issparse(self.design) else ""
         if isinstance(self.real_design, ColumnOperator):
-            kind = "operator as "
+            kind = "operator "
         kind = ("complex " if self.is_complex else "") + kind
         parts = getattr(self.penalty, "parts", (self.penalty,))
         name = " + ".join(type(part).__name__ for part in parts)
