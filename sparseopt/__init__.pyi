@@ -94,6 +94,10 @@ from sparseopt.inverse.composite import (
     Ridge as Ridge,
     SparseGroupL1 as SparseGroupL1,
 )
+from sparseopt.inverse.matrix_penalties import (
+    NuclearNorm as NuclearNorm,
+    TotalVariation as TotalVariation,
+)
 from sparseopt.inverse.penalty import L1 as L1, GroupL1 as GroupL1, Penalty as Penalty
 from sparseopt.inverse.problem import SparseRegression as SparseRegression
 from sparseopt.judging.serialization import from_json as from_json, to_json as to_json

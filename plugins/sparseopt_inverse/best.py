@@ -48,6 +48,10 @@ class Best:
         """Certify coefficients by the best of some dual points, or by their residual."""
         points = [self._scaled.original_dual_point(t) for t in dual_points]
         x = self._scaled.original_coefficients(x)
+        self.offer_original(x, *points)
+
+    def offer_original(self, x: np.ndarray, *points: np.ndarray) -> None:
+        """Do the same in the units of the problem."""
         made = DualityGapCertificate.build(self._problem, x, *points)
         if self._made is None or made[1].accuracy < self._made[1].accuracy:
             self._made = made

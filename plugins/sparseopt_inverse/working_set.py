@@ -11,10 +11,13 @@ from sparseopt import Accepted, Context, Refused, Solver
 from sparseopt.inverse.certificate import DualityGapCertificate
 from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.least_squares import DENSE_LIMIT
+from sparseopt.inverse.matrix_penalties import NuclearNorm, TotalVariation
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt_inverse.composite import composite
 from sparseopt_inverse.least_squares import least_squares
+from sparseopt_inverse.nuclear import nuclear
 from sparseopt_inverse.refinement import refine
+from sparseopt_inverse.variation import variation
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,11 @@ class WorkingSet(Solver[SparseRegression]):
         """Return the refined zero vector, or what composite penalties need."""
         if is_least_squares(problem):
             return least_squares(problem, context)
+        parts = getattr(problem.penalty, "parts", (problem.penalty,))
+        if any(isinstance(part, NuclearNorm) for part in parts):
+            return nuclear(problem, context)
+        if isinstance(problem.penalty, TotalVariation):
+            return variation(problem, context)
         if problem.structure()["plain"] and problem.sample_weights is None:
             return refine(problem, np.zeros(problem.shape[1]), (), context)
         return composite(problem, context)

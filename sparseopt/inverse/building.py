@@ -10,7 +10,7 @@ import numpy as np
 
 from sparseopt.interface.errors import ProblemError
 from sparseopt.inverse.duality import DualityGap, Look
-from sparseopt.inverse.kinds import gap_of
+from sparseopt.inverse.kinds import VariationGap, gap_of
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt.inverse.scaling import NO_NORM
 from sparseopt.judging.rounding import UNIT, two_product
@@ -94,34 +94,57 @@ def _best_factor(gap: DualityGap, t: np.ndarray) -> float:
         return 0.0
     correlation = scaled.correlation(t)
     correlation[gap.free] = 0.0
-    limits, spread = scaled.limits, scaled.blocks.spread
+    step = 1e-6
+
+    def curve(factor: float) -> float:
+        over = gap.excess(factor * correlation)
+        conjugate = 0.5 * float(over @ over) / scaled.ridge
+        return factor * along - 0.5 * factor * factor * square - conjugate
 
     def falls(factor: float) -> bool:
-        c = factor * correlation
-        size = np.maximum(c, 0.0) if scaled.positive else np.abs(c)
-        if scaled.thresholds is not None:
-            size = np.maximum(size - scaled.thresholds, 0.0)
-        norms = scaled.blocks.norms(size)
-        over = norms > limits
         if not scaled.ridge:
-            return bool(over.any())
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.where(over, 1.0 - limits / norms, 0.0)
-        pull = float(np.abs(correlation) @ (spread(share) * size)) / scaled.ridge
-        return along - factor * square - pull < 0
+            return bool(gap.excess(factor * correlation).any())
+        return curve(factor * (1.0 + step)) < curve(factor * (1.0 - step))
 
     if along < 0:
         return -_best_factor(gap, -t)
     high = along / square
     if not falls(high):
         return high
-    if not falls(1.0) and falls(1.0 + 1e-9):
+    if not scaled.ridge and not falls(1.0) and falls(1.0 + 1e-9):
         return 1.0
     low = 0.0
-    for _ in range(64):
+    for _ in range(30 if scaled.ridge else 64):
         middle = 0.5 * (low + high)
         low, high = (low, middle) if falls(middle) else (middle, high)
-    return 1.0 if abs(low - 1.0) < 1e-14 else low
+    # With a ridge the curve is flat at its top, and where that is near 1 the point is good as it is.
+    return 1.0 if abs(low - 1.0) < (1e-5 if scaled.ridge else 1e-14) else low
+
+
+def _refined(gap: DualityGap, t: np.ndarray) -> np.ndarray | None:
+    """Return a point that meets the equations of the dual to twice the digits, if there are any."""
+    if len(t) > 1 or not t.any():
+        return None
+    if len(gap.free):
+        return without_free(gap, t[0])
+    return without_constants(gap, t[0]) if isinstance(gap, VariationGap) else None
+
+
+def without_constants(gap: VariationGap, t: np.ndarray) -> np.ndarray:
+    """Return `t` less most of its projection onto the sum of the columns, as two rows."""
+    total = gap.sum_of_columns[0][0]
+    values = gap.exact_correlations(t[None], np.arange(gap.scaled.size))[0]
+    half = len(total) // 2
+    directions = [total]
+    if gap.parts == 2:
+        directions.append(np.append(-total[half:], total[:half]))
+    step = np.zeros_like(t)
+    for u, c in zip(directions, values.reshape(gap.parts, -1), strict=True):
+        weighted = u if gap.scaled.weights is None else u * gap.scaled.weights
+        square = float(u @ weighted)
+        if square > 0:
+            step += weighted * (math.fsum(c.tolist()) / square)
+    return np.stack([t, -step])
 
 
 def without_free(gap: DualityGap, t: np.ndarray) -> np.ndarray:
@@ -165,8 +188,8 @@ def best_evidence(
     points = [t for t in points or [own[None]] if np.isfinite(t).all()]
     if scaled.weights is not None:
         points = [np.where(scaled.weights == 0, 0.0, t) for t in points]
-    if gap.penalised and (len(gap.free)):
-        points += [without_free(gap, t[0]) for t in points if len(t) == 1]
+    if gap.penalised:
+        points += [refined for t in points if (refined := _refined(gap, t)) is not None]
     ready = [feasible_multiple(gap, t) for t in points or [np.zeros((1, scaled.rows))]]
     t, look = ready[0]
     if len(ready) > 1:

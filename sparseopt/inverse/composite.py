@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.inverse.matrix_penalties import NuclearNorm
 from sparseopt.inverse.penalty import (
     L1,
     Blocks,
@@ -163,8 +164,8 @@ class Ridge(Penalty):
 class PenaltySum(Penalty):
     """A sum of penalties whose dual is closed; made by ``+``.
 
-    `L1`, `GroupL1`, `SparseGroupL1` and `Ridge` add, as long as all groups are the same. If one
-    of them is for positive coefficients only, so is the sum.
+    `L1`, `GroupL1`, `SparseGroupL1` and `Ridge` add, as long as all groups are the same, and
+    `NuclearNorm` and `Ridge` do. If one of them is for positive coefficients only, so is the sum.
 
     Parameters
     ----------
@@ -173,8 +174,8 @@ class PenaltySum(Penalty):
     Raises
     ------
     ProblemError
-        For sums whose dual has no closed form: groups that differ (they would overlap), and
-        `TotalVariation` or `NuclearNorm` with anything else.
+        For sums whose dual has no closed form: groups that differ (they would overlap),
+        `NuclearNorm` with anything but `Ridge`, and `TotalVariation` with anything.
 
     Notes
     -----
@@ -205,9 +206,17 @@ class PenaltySum(Penalty):
                 others = " and ".join(sorted({type(p).__name__ for p in parts if p is not part}))
                 raise ProblemError(
                     f"{name} does not add to {others or 'others'}: the dual of the sum has no "
-                    "closed form; L1, GroupL1, SparseGroupL1 and Ridge add"
+                    "closed form; L1, GroupL1, SparseGroupL1 and Ridge add, NuclearNorm and Ridge"
                 )
         object.__setattr__(self, "parts", tuple(parts))
+        others = [part for part in parts if not isinstance(part, NuclearNorm | Ridge)]
+        nuclear = [part for part in parts if isinstance(part, NuclearNorm)]
+        if nuclear and (others or len(nuclear) > 1):
+            name = type((others or nuclear)[0]).__name__
+            raise ProblemError(
+                f"NuclearNorm does not add to {name}: the dual of the sum has no closed form; Ridge "
+                "adds to it"
+            )
         grouped = [part for part in parts if isinstance(part, GroupL1 | SparseGroupL1)]
         for part in grouped[1:]:
             if not _same_groups(grouped[0].groups, part.groups):
@@ -253,9 +262,14 @@ class PenaltySum(Penalty):
         ]
         return PenaltySum(tuple(parts))
 
+    def value(self, x: np.ndarray) -> float:
+        """Return the penalty of `x`, real or complex."""
+        return math.fsum(part.value(x) for part in self.parts)
+
     @property
-    def _grouped(self) -> list[GroupL1 | SparseGroupL1]:
-        return [part for part in self.parts if isinstance(part, GroupL1 | SparseGroupL1)]
+    def _grouped(self) -> list[Penalty]:
+        kinds = (GroupL1, SparseGroupL1, NuclearNorm)
+        return [part for part in self.parts if isinstance(part, kinds)]
 
     def blocks(self, size: int) -> Blocks:
         """Return the groups, or one block per coefficient."""
@@ -277,7 +291,7 @@ class PenaltySum(Penalty):
         return np.asarray(sum(kept)) if kept else None
 
 
-ADDABLE = (L1, GroupL1, SparseGroupL1, Ridge)
+ADDABLE = (L1, GroupL1, SparseGroupL1, Ridge, NuclearNorm)
 
 
 def _same_groups(first: tuple[np.ndarray, ...], second: tuple[np.ndarray, ...]) -> bool:

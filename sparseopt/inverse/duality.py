@@ -326,6 +326,16 @@ class DualityGap:
         upper = blocks.norms(high) * (1.0 + self._growth)
         return blocks.norms(np.maximum(low, 0.0)), upper
 
+    def excess(self, correlation: np.ndarray) -> np.ndarray:
+        """Return by how much norms exceed their limits, in plain arithmetic, for builders.
+
+        Half the sum of the squares over the ridge is the conjugate.
+        """
+        size = np.maximum(correlation, 0.0) if self.scaled.positive else np.abs(correlation)
+        if self.scaled.thresholds is not None:
+            size = np.maximum(size - self.scaled.thresholds, 0.0)
+        return np.asarray(np.maximum(self.scaled.blocks.norms(size) - self.scaled.limits, 0.0))
+
     def feasible(self, reach: np.ndarray) -> np.ndarray:
         """Say per block whether a point of this `reach` satisfies its constraint."""
         if self.scaled.ridge:

@@ -1,11 +1,244 @@
-"""Which duality gap judges which penalty."""
+"""The duality gaps of total variation and of the nuclear norm, and which gap judges which penalty.
+
+Total variation. Let S_k be the sum of the first k entries of A^T t. Summing by parts,
+x . A^T t = S_n x_n + sum_k S_k (x_k - x_{k+1}), so the constraints of the dual are S_n = 0 and
+|S_k| <= strength for k < n. S_n = u . t for u = A 1, and the projection onto u is taken off as for
+free columns: |Q t| = |u . t| / |u|, which moves S_k by at most |A_1| + ... + |A_k| times that.
+
+Nuclear norm. The constraint is |C| <= strength for the spectral norm of the matrix C of A^T t. From
+any U, s, V, good or bad, |C| <= |U| |V| max(s) + |C - U diag(s) V| by the triangle inequality, with
+|U|^2 <= 1 + |U^H U - I|; and the nuclear norm of C differs from sum(s) by at most what U and V are
+off from isometries, times it, plus sqrt(rank) |C - U diag(s) V|. With a ridge the conjugate is the
+squared distance of C to {|C| <= strength} over 2 ridge, at most that to any point of the set.
+"""
 
 from __future__ import annotations
 
-from sparseopt.inverse.duality import DualityGap
+import math
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from sparseopt.inverse.duality import DualityGap, Look
+from sparseopt.inverse.matrix_penalties import NuclearNorm, TotalVariation
+from sparseopt.inverse.operators import ColumnOperator
+from sparseopt.inverse.penalty import Penalty
 from sparseopt.inverse.problem import SparseRegression
+from sparseopt.judging.rounding import UNIT, above, gamma, norm_bound, product_terms, row_dots
 
 
 def gap_of(problem: SparseRegression, room: float = 1.0) -> DualityGap:
     """Return the evaluation of a problem's primal and dual."""
-    return DualityGap(problem, room)
+    kinds: dict[type[Penalty], type[DualityGap]] = {
+        TotalVariation: VariationGap,
+        NuclearNorm: NuclearGap,
+    }
+    parts = getattr(problem.penalty, "parts", (problem.penalty,))
+    found = [kinds[type(part)] for part in parts if type(part) in kinds]
+    return (found[0] if found else DualityGap)(problem, room)
+
+
+class VariationGap(DualityGap):
+    """Of total variation."""
+
+    def __init__(self, problem: SparseRegression, room: float = 1.0) -> None:
+        super().__init__(problem, room)
+        self.parts = 2 if problem.is_complex else 1
+
+    def _penalty(self, x: np.ndarray, support: np.ndarray) -> tuple[list[float], float]:
+        steps = np.diff(x.reshape(self.parts, -1), axis=1)
+        sizes = np.abs(steps[0]) if self.parts == 1 else np.hypot(steps[0], steps[1])
+        terms = product_terms(np.full(len(sizes), self.scaled.limits[0]), sizes)
+        error = math.fsum(terms) * self.room * 8.0 * UNIT
+        return terms, error + float(self.scaled.limits[0]) * len(x) * self.room * 2.0**-1070
+
+    def excess(self, correlation: np.ndarray) -> np.ndarray:
+        """Return by how much the largest partial sum exceeds the limit."""
+        sums = np.cumsum(correlation.reshape(self.parts, -1), axis=1)[:, :-1]
+        size = float(np.hypot.reduce(sums).max(initial=0.0))
+        return np.maximum(size - self.scaled.limits, 0.0)
+
+    @cached_property
+    def sum_of_columns(self) -> tuple[np.ndarray, float, float]:
+        """Return u for real coefficients as two rows, what that is off by, and a bound of its norm.
+
+        The bound, of the weighted norm and from below, is infinity if u is zero, exactly.
+        """
+        scaled = self.scaled
+        own = np.arange(scaled.size // self.parts)
+        columns = scaled.columns(own).astype(np.float64)
+        high, bounds = row_dots(_rows(columns), np.ones(len(own)))
+        with_sum = _rows(_side_by_side(columns, high))
+        low, left = row_dots(with_sum, np.append(np.ones(len(own)), -1.0))
+        off, lost = norm_bound(left), 0.0
+        roots = np.ones(len(high)) if self.roots is None else self.roots
+        if isinstance(scaled.design, ColumnOperator):
+            lost = above(float(scaled.design.column_errors[own].sum()), len(own))
+        least = roots * np.maximum(np.abs(high) - bounds, 0.0)
+        size = float(np.linalg.norm(least)) * (1.0 - self.room * gamma(len(least) + 16))
+        size = max(size - above(lost * float(roots.max()), 2), 0.0)
+        if not least.any() and not lost and self._is_zero(own):
+            size = math.inf
+        return np.stack([high, low]), above(off + lost, 2), size
+
+    def _drift(self, t: np.ndarray) -> float:
+        """Return a bound of the norm of the projection onto u, for complex numbers onto i u too."""
+        u, off, size = self.sum_of_columns
+        if math.isinf(size):
+            return 0.0
+        whole = sum(map(self.dual_norm, t))
+        rows, half = [u], u.shape[1] // 2
+        if self.parts == 2:
+            rows.append(np.hstack([-u[:, half:], u[:, :half]]))
+        listed = np.stack([np.tile(np.concatenate([r[0], r[1]]), len(t)) for r in rows])
+        values, bounds = row_dots(listed, np.repeat(t, 2, axis=0).ravel())
+        along = norm_bound(np.abs(values) + bounds) + 2.0 * off * above(sum(map(norm_bound, t)), 4)
+        return self.room * min(above(along / size, 8) if size > 0 else math.inf, whole)
+
+    def _is_zero(self, own: np.ndarray) -> bool:
+        """Say whether the columns add to zero: sums of floats are rounded correctly by `fsum`."""
+        rows = self.scaled.columns_as_rows(own, 1).T
+        if scipy.sparse.issparse(rows):
+            listed = rows.tocsr()
+            rows = np.split(listed.data, listed.indptr[1:-1])
+        return all(math.fsum(row.tolist()) == 0.0 for row in rows)
+
+    def look(self, t: np.ndarray) -> Look:
+        """Bound the largest partial sum of the correlations, and the drift to a sum of 0."""
+        if not self.penalised:
+            return super().look(t)
+        scaled = self.scaled
+        if not t.any():
+            return Look(np.zeros(1))
+        every = np.arange(scaled.size)
+        correlation, error = self.exact_correlations(t, every)
+        sums, off = _partial_sums(correlation.reshape(self.parts, -1))
+        off = self.room * (off + np.cumsum(error.reshape(self.parts, -1), axis=1) * (1.0 + 1e-9))
+        drift = self._drift(t)
+        norms = np.cumsum(self.norms.reshape(self.parts, -1)[0]) * (1.0 + 1e-9)
+        moved = np.abs(sums[:, :-1]) + off[:, :-1]
+        moved = (moved[0] if self.parts == 1 else np.hypot(moved[0], moved[1])) * (1 + 8 * UNIT)
+        reach = float(np.max(moved + norms[:-1] * (drift * 1.5), initial=0.0))
+        return Look(np.array([reach * (1.0 + self.room * 8.0 * UNIT)]), None, drift)
+
+    def proved_zero(self, look: Look, gap: float) -> np.ndarray:
+        """Say that no single coefficient is."""
+        return np.zeros(self.scaled.size, dtype=bool)
+
+
+def _rows(matrix: Any) -> Any:
+    return matrix.tocsr() if scipy.sparse.issparse(matrix) else matrix
+
+
+def _side_by_side(columns: Any, last: np.ndarray) -> Any:
+    if scipy.sparse.issparse(columns):
+        return scipy.sparse.hstack([columns, scipy.sparse.csr_array(last[:, None])], format="csr")
+    return np.column_stack([columns, last])
+
+
+def _partial_sums(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the partial sums of each row to about the last bit, and what they are off by.
+
+    The leading bits of all entries, on one grid, add without error.
+    """
+    total = float(np.abs(values).sum())
+    if not 0 < total < math.inf:
+        return np.cumsum(values, axis=1), np.full(values.shape, 0.0 if total == 0 else math.inf)
+    grid = math.ldexp(1.0, math.frexp(total)[1] - 51)
+    high = np.rint(values / grid) * grid
+    low = values - high
+    sums = np.cumsum(high, axis=1) + np.cumsum(low, axis=1)
+    count = values.shape[1]
+    off = gamma(count + 4) * float(np.abs(low).sum()) * (1.0 + gamma(count + 4))
+    return sums, np.abs(sums) * (2.0 * UNIT) + off
+
+
+class NuclearGap(DualityGap):
+    """Of the nuclear norm, with or without a ridge."""
+
+    def __init__(self, problem: SparseRegression, room: float = 1.0) -> None:
+        super().__init__(problem, room)
+        parts = getattr(problem.penalty, "parts", (problem.penalty,))
+        self.matrix_shape = next(part.shape for part in parts if isinstance(part, NuclearNorm))
+        self._complex = problem.is_complex
+
+    def excess(self, correlation: np.ndarray) -> np.ndarray:
+        """Return by how much singular values exceed the limit."""
+        sizes = np.linalg.svd(self.matrix(correlation), compute_uv=False)
+        return np.asarray(np.maximum(sizes - self.scaled.limits, 0.0))
+
+    def matrix(self, values: np.ndarray) -> np.ndarray:
+        """Return coefficients or correlations as a matrix."""
+        half = len(values) // 2
+        whole = values[:half] + 1j * values[half:] if self._complex else values
+        return np.asarray(whole.reshape(self.matrix_shape))
+
+    def _penalty(self, x: np.ndarray, support: np.ndarray) -> tuple[list[float], float]:
+        limit = float(self.scaled.limits[0])
+        u, s, v = _decomposed(self.matrix(x))
+        left, right = _off_isometry(u), _off_isometry(v.conj().T)
+        size = math.fsum(s.tolist())
+        error = size * (left + right + left * right) + math.sqrt(len(s)) * _missing(
+            self.matrix(x), u, s, v, 1.0
+        )
+        terms = [limit * size]
+        error = limit * (error + size * 4.0 * UNIT) * self.room
+        if self.scaled.ridge:
+            half = 0.5 * self.scaled.ridge * float(x @ x)
+            terms, error = [*terms, half], error + half * self.room * gamma(len(x) + 8)
+        return terms, above(error, 16)
+
+    def look(self, t: np.ndarray) -> Look:
+        """Bound the spectral norm of the correlations; with a ridge, limit plus distance."""
+        if not self.penalised:
+            return super().look(t)
+        if not t.any():
+            return Look(np.zeros(1))
+        correlation, error = self.exact_correlations(t, np.arange(self.scaled.size))
+        matrix, off = self.matrix(correlation), norm_bound(error)
+        u, s, v = _decomposed(matrix)
+        gain = (1.0 + self.room * _off_isometry(u)) * (1.0 + self.room * _off_isometry(v.conj().T))
+        if self.scaled.ridge:
+            limit = float(self.limits_low[0])
+            kept = np.minimum(s, limit) / gain * (1.0 - 8.0 * UNIT)
+            distance = off + _missing(matrix, u, kept, v, self.room)
+            # Taking the limit off again must not lose any of it.
+            return Look(self.limits_low + above(distance + 4.0 * UNIT * limit, 8))
+        reach = float(s.max(initial=0.0)) * gain + off + _missing(matrix, u, s, v, self.room)
+        return Look(np.array([above(reach, 8)]))
+
+    def proved_zero(self, look: Look, gap: float) -> np.ndarray:
+        """Say that no single coefficient is."""
+        return np.zeros(self.scaled.size, dtype=bool)
+
+
+def _decomposed(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a singular value decomposition; zeros where the matrix is not finite."""
+    if not np.isfinite(matrix).all():
+        matrix = np.zeros_like(matrix)
+    return np.linalg.svd(matrix, full_matrices=False)
+
+
+def _off_isometry(u: np.ndarray) -> float:
+    """Return e such that all singular values of u lie within 1 - e and 1 + e.
+
+    They are roots of the eigenvalues of u^H u, and roots are nearer to 1 than what they are of.
+    """
+    gram = u.conj().T @ u
+    gram[np.diag_indices(len(gram))] -= 1.0
+    size = norm_bound(np.abs(u).ravel())
+    found = norm_bound(np.abs(gram).ravel()) + gamma(3 * len(u) + 8) * size * size
+    return above(found, 16)
+
+
+def _missing(
+    matrix: np.ndarray, u: np.ndarray, s: np.ndarray, v: np.ndarray, room: float
+) -> float:
+    """Return a bound of the Frobenius norm of ``matrix - u diag(s) v``; rounding `room` times."""
+    product = (u * s) @ v
+    magnitude = (np.abs(u) * s) @ np.abs(v)
+    found = norm_bound(np.abs(matrix - product).ravel())
+    size = norm_bound(np.abs(magnitude).ravel()) + norm_bound(np.abs(matrix).ravel())
+    return above(found + room * gamma(3 * len(s) + 8) * size, 16)

@@ -20,6 +20,7 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
 from sparseopt.inverse.coefficients import Coefficients
+from sparseopt.inverse.matrix_penalties import NuclearNorm, TotalVariation
 from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.penalty import Penalty, as_weights
 from sparseopt.inverse.scaling import ScaledProblem, largest_entry
@@ -325,5 +326,6 @@ class SparseRegression(Problem[Coefficients, Any]):
             "plain": bool((limits > 0).all())
             and not self.penalty.ridge
             and not self.penalty.positive
+            and not isinstance(self.penalty, TotalVariation | NuclearNorm)
             and self.penalty.thresholds(self.shape[1]) is None,
         }

@@ -62,6 +62,10 @@ _MODULES = {
         "Ridge",
         "SparseGroupL1",
     ),
+    "sparseopt.inverse.matrix_penalties": (
+        "NuclearNorm",
+        "TotalVariation",
+    ),
     "sparseopt.inverse.penalty": (
         "GroupL1",
         "L1",
