@@ -89,16 +89,17 @@ from sparseopt.interface.verdict import (
 )
 from sparseopt.inverse.certificate import DualityGapCertificate as DualityGapCertificate
 from sparseopt.inverse.coefficients import Coefficients as Coefficients
-from sparseopt.inverse.composite import (
-    PenaltySum as PenaltySum,
-    Ridge as Ridge,
-    SparseGroupL1 as SparseGroupL1,
-)
+from sparseopt.inverse.composite import Ridge as Ridge, SparseGroupL1 as SparseGroupL1
 from sparseopt.inverse.matrix_penalties import (
     NuclearNorm as NuclearNorm,
     TotalVariation as TotalVariation,
 )
-from sparseopt.inverse.penalty import L1 as L1, GroupL1 as GroupL1, Penalty as Penalty
+from sparseopt.inverse.penalty import (
+    L1 as L1,
+    GroupL1 as GroupL1,
+    Penalty as Penalty,
+    PenaltySum as PenaltySum,
+)
 from sparseopt.inverse.problem import SparseRegression as SparseRegression
 from sparseopt.judging.serialization import from_json as from_json, to_json as to_json
 from sparseopt.judging.verifying import verify as verify
@@ -147,6 +148,7 @@ from sparseopt.tools.pruning.supports import (
     pair_verdicts as pair_verdicts,
 )
 from sparseopt.tools.reading.loading import load_network as load_network
+from sparseopt.tools.regularization import path as path
 from sparseopt.tools.rescaling.balance import (
     Balance as Balance,
     canonical_factors as canonical_factors,

@@ -56,7 +56,7 @@ class Composite:
         return np.asarray(self.scaled.columns(entries), dtype=np.float64) * self.roots[:, None]
 
     def _eliminated(self) -> tuple[np.ndarray, Any]:
-        """Return an orthonormal basis of the free columns, and the solver for their coefficients."""
+        """Return an orthonormal basis of the free columns, and what finds their coefficients."""
         if not len(self.free):
             return np.zeros((self.scaled.rows, 0)), None
         columns = self._gathered(self.free)
@@ -84,9 +84,10 @@ class Composite:
         else:
             gathered = gathered * units
         columns = Columns(gathered, self.basis, np.asarray((gathered.T @ self.basis).T))
-        per_block = np.maximum.reduceat(units, np.cumsum(blocks.sizes[chosen]) - blocks.sizes[chosen])
+        sizes = blocks.sizes[chosen]
+        per_block = np.maximum.reduceat(units, np.cumsum(sizes) - sizes)
         terms = Terms(
-            blocks.sizes[chosen],
+            sizes,
             scaled.limits[chosen] * per_block,
             # Columns that are eliminated, or zeros, stay at zero.
             np.where(units > 0, self.thresholds[entries] * units, 1.0),
@@ -95,15 +96,17 @@ class Composite:
         )
         return FaceSearch(columns, self.target, terms, self.context), entries
 
-    def run(self) -> tuple[Coefficients, DualityGapCertificate]:
+    def run(self, start: np.ndarray | None) -> tuple[Coefficients, DualityGapCertificate]:
         """Return the best answer."""
         scaled, blocks = self.scaled, self.scaled.blocks
-        x = np.zeros(scaled.size)
+        x = np.zeros(scaled.size) if start is None else scaled.coefficients(start)
+        x = np.maximum(x, 0.0) if scaled.positive else x
+        x[self.free] = 0.0
         used = blocks.norms(self.units) > 0
         candidates = np.flatnonzero(used)
         count = len(candidates) if scaled.size <= _WHOLE else 50
         chosen = np.zeros(0, dtype=np.intp)
-        residual = self.target
+        residual = self.target - self._projected(self._product(x))
         try:
             for _ in range(60):
                 score = self._scores(residual)
@@ -157,6 +160,9 @@ class Composite:
             points += [without_free(self.gap, point[0]) for point in points]
         self.best.offer(x, *points)
 
+    def _projected(self, vector: np.ndarray) -> np.ndarray:
+        return vector - self.basis @ (self.basis.T @ vector)
+
     def _product(self, x: np.ndarray) -> np.ndarray:
         support = np.flatnonzero(x)
         if not len(support):
@@ -191,7 +197,13 @@ def _gap(search: FaceSearch, x: np.ndarray) -> float:
 
 
 def composite(
-    problem: SparseRegression, context: Context
+    problem: SparseRegression, context: Context, start: np.ndarray | None = None
 ) -> tuple[Coefficients, DualityGapCertificate]:
-    """Return an answer to a problem with any sum of block penalties, and its certificate."""
-    return Composite(problem, context).run()
+    """Return an answer to a problem with any sum of block penalties, and its certificate.
+
+    Parameters
+    ----------
+    start : ndarray, shape (n,), or None
+        Coefficients to start from; None means zeros.
+    """
+    return Composite(problem, context).run(start)

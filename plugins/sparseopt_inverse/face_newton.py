@@ -17,8 +17,8 @@ import scipy.linalg
 import scipy.sparse
 
 from sparseopt.interface.context import Context
+from sparseopt.inverse.blocks import Blocks
 from sparseopt.inverse.building import best_multiple
-from sparseopt.inverse.penalty import Blocks
 from sparseopt_inverse.work import PRODUCT, begin
 
 _RIDGE = 1e-15

@@ -7,9 +7,9 @@ import scipy.linalg
 
 from sparseopt.interface.context import Context
 from sparseopt.interface.errors import TimeLimitReached
+from sparseopt.inverse.blocks import Blocks
 from sparseopt.inverse.certificate import DualityGapCertificate
 from sparseopt.inverse.coefficients import Coefficients
-from sparseopt.inverse.penalty import Blocks
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt.inverse.scaling import NO_NORM
 from sparseopt_inverse.best import Best

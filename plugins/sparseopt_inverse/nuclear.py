@@ -45,7 +45,9 @@ class Nuclear:
 
     def _correlation(self, r: np.ndarray) -> np.ndarray:
         design, t = self.scaled.design, self.roots * r
-        return design.quickly(t) if isinstance(design, ColumnOperator) else self.scaled.correlation(t)
+        return (
+            design.quickly(t) if isinstance(design, ColumnOperator) else self.scaled.correlation(t)
+        )
 
     def _flat(self, matrix: np.ndarray) -> np.ndarray:
         whole = matrix.ravel()
@@ -73,7 +75,7 @@ class Nuclear:
         """Return the best answer."""
         x = np.zeros(self.scaled.size)
         try:
-            step, momentum, ahead, tried, wait = 1.0 / self._curvature(), 1.0, x, -1, 50
+            step, momentum, ahead, wait = 1.0 / self._curvature(), 1.0, x, 50
             for k in range(_STEPS):
                 self.context.check_time("shrinking singular values")
                 moved, rank = self._step(ahead, step)

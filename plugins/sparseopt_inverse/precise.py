@@ -22,8 +22,8 @@ import scipy.linalg
 import scipy.sparse
 
 from sparseopt.interface.context import Context
+from sparseopt.inverse.blocks import Blocks
 from sparseopt.inverse.duality import DualityGap
-from sparseopt.inverse.penalty import Blocks
 from sparseopt.judging.rounding import row_dots
 from sparseopt_inverse.work import DOUBLED_PRODUCT, PIVOTED_QR, begin
 

@@ -1,7 +1,7 @@
 """Any sum of block norms, magnitudes and squares: proximal steps find the face, Newton ends on it.
 
-The penalties of `sparseopt.inverse.penalty` are smooth where a given set of coefficients is zero and
-the others keep their signs. Accelerated proximal steps with restart (Beck, Teboulle 2009;
+The penalties of `sparseopt.inverse.penalty` are smooth where given coefficients are zero and the
+others keep their signs. Accelerated proximal steps with restart (Beck, Teboulle 2009;
 O'Donoghue, Candes 2015) find that set, and Newton steps on it converge quadratically. All is done
 on a working set of blocks, each scaled to columns of norm 1; columns without a penalty are
 projected out.
@@ -18,7 +18,7 @@ import scipy.linalg
 import scipy.sparse
 
 from sparseopt.interface.context import Context
-from sparseopt.inverse.penalty import Blocks
+from sparseopt.inverse.blocks import Blocks
 from sparseopt.inverse.scaling import NO_NORM
 from sparseopt_inverse.work import PRODUCT, begin
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse
 
-from sparseopt import Accepted, Context, Refused, Solver
+from sparseopt import Accepted, Context, ProblemError, Refused, Solver
 from sparseopt.inverse.certificate import DualityGapCertificate
 from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.least_squares import DENSE_LIMIT
@@ -20,7 +21,7 @@ from sparseopt_inverse.refinement import refine
 from sparseopt_inverse.variation import variation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WorkingSet(Solver[SparseRegression]):
     """Starts at zero and takes in blocks of columns as the duality gap asks for them.
 
@@ -29,7 +30,14 @@ class WorkingSet(Solver[SparseRegression]):
     O(m n) per working set of which there are about ten, plus O(m k^2 + k^3) for each change of
     the k nonzero coefficients. With strength 0 the problem is solved by a singular value
     decomposition, O(m n min(m, n)); a sparse design is made dense for that, up to a size.
+
+    Parameters
+    ----------
+    start : array_like, shape (n,), or None
+        Coefficients to start from, such as those of a nearby problem; None means zeros.
     """
+
+    start: Any = None
 
     def accepts(self, problem: SparseRegression) -> Accepted | Refused:
         """Refuse least squares with a large sparse design or operator."""
@@ -54,8 +62,21 @@ class WorkingSet(Solver[SparseRegression]):
         if isinstance(problem.penalty, TotalVariation):
             return variation(problem, context)
         if problem.structure()["plain"] and problem.sample_weights is None:
-            return refine(problem, np.zeros(problem.shape[1]), (), context)
-        return composite(problem, context)
+            start = self._start(problem)
+            return refine(
+                problem, np.zeros(problem.shape[1]) if start is None else start, (), context
+            )
+        return composite(problem, context, self._start(problem))
+
+    def _start(self, problem: SparseRegression) -> np.ndarray | None:
+        if self.start is None:
+            return None
+        start = np.asarray(self.start)
+        if start.shape != problem.shape[1:] or not np.isfinite(start).all():
+            raise ProblemError(
+                f"start must be {problem.shape[1]} finite numbers, got shape {start.shape}"
+            )
+        return start
 
     def cost(self, problem: SparseRegression) -> float:
         """Return seconds from a fit to `benchmarks/inverse.py`."""

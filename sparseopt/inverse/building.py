@@ -45,7 +45,7 @@ def _multiple(t: np.ndarray, factor: float) -> np.ndarray:
 
 
 def feasible_multiple(gap: DualityGap, t: np.ndarray) -> tuple[np.ndarray, Look]:
-    """Return the feasible multiple of `t` with the largest dual objective, and what is proved of it.
+    """Return the feasible multiple of `t` with the largest dual objective, and its `Look`.
 
     Without a penalty it is `t` itself.
 
@@ -117,7 +117,7 @@ def _best_factor(gap: DualityGap, t: np.ndarray) -> float:
     for _ in range(30 if scaled.ridge else 64):
         middle = 0.5 * (low + high)
         low, high = (low, middle) if falls(middle) else (middle, high)
-    # With a ridge the curve is flat at its top, and where that is near 1 the point is good as it is.
+    # With a ridge the curve is flat at its top: where that is near 1 the point is good as it is.
     return 1.0 if abs(low - 1.0) < (1e-5 if scaled.ridge else 1e-14) else low
 
 

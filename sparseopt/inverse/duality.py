@@ -251,7 +251,7 @@ class DualityGap:
 
     @_WILD
     def look(self, t: np.ndarray) -> Look:
-        """Bound the norms of the blocks of shr(A^T t); those near their limit to about the last bit.
+        """Bound the norms of the blocks of shr(A^T t), those near their limit to about one bit.
 
         Without a penalty nothing depends on them, and it is infinity.
         """

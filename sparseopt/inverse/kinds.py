@@ -233,9 +233,7 @@ def _off_isometry(u: np.ndarray) -> float:
     return above(found, 16)
 
 
-def _missing(
-    matrix: np.ndarray, u: np.ndarray, s: np.ndarray, v: np.ndarray, room: float
-) -> float:
+def _missing(matrix: np.ndarray, u: np.ndarray, s: np.ndarray, v: np.ndarray, room: float) -> float:
     """Return a bound of the Frobenius norm of ``matrix - u diag(s) v``; rounding `room` times."""
     product = (u * s) @ v
     magnitude = (np.abs(u) * s) @ np.abs(v)

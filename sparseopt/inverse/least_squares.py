@@ -150,9 +150,7 @@ def _gram(matrix: np.ndarray, t: np.ndarray, weights: np.ndarray | None) -> list
         pairs = zip(point, used, strict=True)
         corner = sum((Fraction(p * p, v) for p, v in pairs if v), Fraction(0))
     count = len(columns)
-    gram = [
-        [0] * i + [sum(map(mul, left[i], b)) for b in columns[i:]] for i in range(count)
-    ]
+    gram = [[0] * i + [sum(map(mul, left[i], b)) for b in columns[i:]] for i in range(count)]
     times = corner.denominator
     for row, column in zip(gram, columns, strict=True):
         row.append(times * sum(map(mul, column, point)))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, SupportsFloat
+from typing import TYPE_CHECKING, ClassVar, SupportsFloat
 
 import numpy as np
 
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
-from sparseopt.inverse.penalty import Blocks, Penalty, as_strength
+from sparseopt.inverse.blocks import Blocks, as_strength
+from sparseopt.inverse.penalty import Penalty
 
 
 @json_type
@@ -80,6 +81,7 @@ class NuclearNorm(Penalty):
 
     strength: float
     shape: tuple[int, int]
+    family: ClassVar[str] = "matrix"
 
     # What the constructor takes, for type checkers; the fields are what becomes of it.
     if TYPE_CHECKING:
@@ -101,8 +103,8 @@ class NuclearNorm(Penalty):
         """Return one block; `ProblemError` if the matrix has another size."""
         if math.prod(self.shape) != size:
             raise ProblemError(
-                f"shape {self.shape} has {math.prod(self.shape)} entries, but the design has {size} "
-                "columns"
+                f"shape {self.shape} has {math.prod(self.shape)} entries, but the design has "
+                f"{size} columns"
             )
         return whole(size)
 

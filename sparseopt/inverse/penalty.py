@@ -17,93 +17,24 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, SupportsFloat
+from typing import TYPE_CHECKING, Any, ClassVar, SupportsFloat
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sparseopt.interface.arrays import read_only, require_finite
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
-
-if TYPE_CHECKING:
-    from sparseopt.inverse.composite import PenaltySum
-
-
-@dataclass(frozen=True, eq=False)
-class Blocks:
-    """A partition of the coefficients 0, ..., n - 1 into blocks that vanish together.
-
-    Parameters
-    ----------
-    order : ndarray of int, shape (n,)
-        The members of block 0, then of block 1, and so on.
-    sizes : ndarray of int, shape (n_blocks,)
-        Every size is positive.
-    """
-
-    order: np.ndarray
-    sizes: np.ndarray
-
-    @cached_property
-    def single(self) -> bool:
-        """Whether block j is the coefficient j alone."""
-        return len(self.sizes) == len(self.order) and bool(
-            np.array_equal(self.order, np.arange(len(self.order)))
-        )
-
-    @cached_property
-    def starts(self) -> np.ndarray:
-        """Where each block starts in `order`."""
-        return np.concatenate([[0], np.cumsum(self.sizes)[:-1]]).astype(np.intp)
-
-    @cached_property
-    def labels(self) -> np.ndarray:
-        """The block of each coefficient."""
-        labels = np.empty(len(self.order), dtype=np.intp)
-        labels[self.order] = np.repeat(np.arange(len(self.sizes)), self.sizes)
-        return labels
-
-    def norms(self, vector: np.ndarray) -> np.ndarray:
-        """Return the Euclidean norm of each block of `vector`.
-
-        Off by at most gamma(size + 4) of itself, see `rounding`, whatever the magnitudes; exact
-        for blocks of one.
-        """
-        if self.single:
-            return np.abs(vector)
-        ordered = vector[self.order]
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            squares = np.add.reduceat(np.square(ordered), self.starts)
-            if not ((squares > 2.0**-900) & (squares < 2.0**900)).all():
-                return self._scaled_norms(np.abs(ordered))
-        return np.sqrt(squares)
-
-    def _scaled_norms(self, magnitudes: np.ndarray) -> np.ndarray:
-        """Return the norms by way of each block over its largest entry's power of two."""
-        exponents = np.frexp(np.maximum.reduceat(magnitudes, self.starts))[1]
-        shares = np.ldexp(magnitudes, -np.repeat(exponents, self.sizes))
-        return np.ldexp(np.sqrt(np.add.reduceat(np.square(shares), self.starts)), exponents)
-
-    def spread(self, values: np.ndarray) -> np.ndarray:
-        """Return per coefficient the value of its block."""
-        return values if self.single else values[self.labels]
-
-    def members(self, chosen: np.ndarray) -> np.ndarray:
-        """Return the coefficients of the blocks `chosen`, block by block."""
-        if self.single:
-            return chosen
-        starts, sizes = self.starts[chosen], self.sizes[chosen]
-        ends = np.cumsum(sizes)
-        offsets = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - sizes, sizes)
-        return self.order[np.repeat(starts, sizes) + offsets]
-
-    def doubled(self) -> Blocks:
-        """Return the blocks of 2 n coefficients where j and n + j share a block, for complex ones."""
-        count = len(self.order)
-        parts = np.split(self.order, self.starts[1:])
-        order = np.concatenate([index for part in parts for index in (part, part + count)])
-        return Blocks(order, 2 * self.sizes)
+from sparseopt.inverse.blocks import (
+    Blocks,
+    as_flag,
+    as_groups,
+    as_strength,
+    as_weights,
+    grouped,
+    require_count,
+    require_cover,
+    single,
+)
 
 
 class Penalty(ABC):
@@ -120,7 +51,11 @@ class Penalty(ABC):
         Whether coefficients below zero cost infinity.
     ridge : float
         Factor of half the squared norm.
+    family : str
+        Decides what adds to what: "entries", "groups", "squares", "matrix", or "" for nothing.
     """
+
+    family: ClassVar[str] = ""
 
     strength: float
     positive: bool = False
@@ -164,8 +99,6 @@ class Penalty(ABC):
 
     def __add__(self, other: object) -> PenaltySum:
         """Return the sum of two penalties."""
-        from sparseopt.inverse.composite import PenaltySum  # which builds on this
-
         return PenaltySum((self, other)) if isinstance(other, Penalty) else NotImplemented
 
     def __radd__(self, other: object) -> Penalty:
@@ -173,38 +106,142 @@ class Penalty(ABC):
         return self if isinstance(other, int) and other == 0 else NotImplemented
 
 
-def as_strength(value: Any, name: str = "strength") -> float:
-    """Return a finite number that is not negative."""
-    if isinstance(value, bool | np.bool_ | complex | np.complexfloating | str | None):
-        raise ProblemError(f"{name} must be a number, got {value!r}")
-    try:
-        strength = float(value)
-    except (TypeError, ValueError) as error:
-        raise ProblemError(f"{name} must be a number, got {value!r}") from error
-    if not math.isfinite(strength):
-        raise ProblemError(f"{name} is {strength}; give a finite number")
-    if strength < 0:
-        raise ProblemError(
-            f"{name} is {strength:g}; a penalty cannot be negative, give 0 or a positive number"
-        )
-    return strength
+@json_type
+@dataclass(frozen=True, eq=False)
+class PenaltySum(Penalty):
+    """A sum of penalties whose dual is closed; made by ``+``.
+
+    `L1`, `GroupL1`, `SparseGroupL1` and `Ridge` add, as long as all groups are the same, and
+    `NuclearNorm` and `Ridge` do. If one of them is for positive coefficients only, so is the sum.
+
+    Parameters
+    ----------
+    parts : sequence of Penalty
+
+    Raises
+    ------
+    ProblemError
+        For sums whose dual has no closed form: groups that differ (they would overlap),
+        `NuclearNorm` with anything but `Ridge`, and `TotalVariation` with anything.
+
+    Notes
+    -----
+    The strength that a path varies is the sum of those of all parts but `Ridge`, at fixed ratios;
+    the ridge stays. Where all are `Ridge`, it is theirs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import sparseopt as so
+    >>> (so.L1(1.0) + so.Ridge(0.5)).value(np.array([2.0, 0.0]))
+    3.0
+    """
+
+    parts: tuple[Penalty, ...]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.parts, Iterable):
+            raise ProblemError(f"parts must be penalties, got {self.parts!r}")
+        parts: list[Penalty] = []
+        for part in self.parts:
+            if not isinstance(part, Penalty):
+                raise ProblemError(f"parts must be penalties, got {part!r}")
+            parts += part.parts if isinstance(part, PenaltySum) else [part]
+        if not parts:
+            raise ProblemError("a sum of penalties needs at least one")
+        for part in parts:
+            if not part.family and len(parts) > 1:
+                name = type(part).__name__
+                listed = " and ".join(sorted({type(p).__name__ for p in parts if p is not part}))
+                raise ProblemError(
+                    f"{name} does not add to {listed or 'others'}: the dual of the sum has no "
+                    "closed form; L1, GroupL1, SparseGroupL1 and Ridge add, NuclearNorm and Ridge"
+                )
+        object.__setattr__(self, "parts", tuple(parts))
+        matrices = [part for part in parts if part.family == "matrix"]
+        others = [part for part in parts if part.family in ("entries", "groups")]
+        if matrices and (others or len(matrices) > 1):
+            other = type((others or matrices)[-1]).__name__
+            raise ProblemError(
+                f"{type(matrices[0]).__name__} does not add to {other}: the dual of the sum has no "
+                "closed form; Ridge adds to it"
+            )
+        grouped = [part for part in parts if part.family == "groups"]
+        for part in grouped[1:]:
+            if not _same_groups(grouped[0], part):
+                raise ProblemError(
+                    f"{type(grouped[0]).__name__} and {type(part).__name__} have different groups: "
+                    "the dual of their sum has no closed form; list the same groups in both"
+                )
+
+    @property
+    def roundings(self) -> int:
+        """Return a bound: each sum adds one."""
+        return 1 + len(self.parts)
+
+    @property
+    def positive(self) -> bool:  # type: ignore[override]
+        """Whether a part wants it."""
+        return any(part.positive for part in self.parts)
+
+    @property
+    def ridge(self) -> float:  # type: ignore[override]
+        """The sum of the ridges."""
+        return math.fsum(part.ridge for part in self.parts)
+
+    @property
+    def _varied(self) -> list[Penalty]:
+        sparse = [part for part in self.parts if part.family != "squares"]
+        return sparse or list(self.parts)
+
+    @property
+    def strength(self) -> float:  # type: ignore[override]
+        """The sum of the strengths of all parts but ridges, or of those if there is no other."""
+        return math.fsum(part.strength for part in self._varied)
+
+    def at(self, strength: float) -> PenaltySum:
+        """Return the sum with another strength, at the same ratios; ridges stay."""
+        own, varied = self.strength, self._varied
+        ratio = strength / own if own else 0.0
+        if not own and strength:
+            raise ProblemError("all strengths are 0, so their ratio is not known; give one")
+        parts = [
+            part.at(ratio * part.strength) if any(part is v for v in varied) else part
+            for part in self.parts
+        ]
+        return PenaltySum(tuple(parts))
+
+    def value(self, x: np.ndarray) -> float:
+        """Return the penalty of `x`, real or complex."""
+        return math.fsum(part.value(x) for part in self.parts)
+
+    @property
+    def _grouped(self) -> list[Penalty]:
+        return [part for part in self.parts if part.family in ("groups", "matrix")]
+
+    def blocks(self, size: int) -> Blocks:
+        """Return the groups, or one block per coefficient."""
+        found = [part.blocks(size) for part in self.parts]
+        return self._grouped[0].blocks(size) if self._grouped else found[0]
+
+    def limits(self, size: int) -> np.ndarray:
+        """Return the sums of the factors of the blocks' norms."""
+        parts = self._grouped or self.parts
+        return np.asarray(sum(part.limits(size) for part in parts))
+
+    def thresholds(self, size: int) -> np.ndarray | None:
+        """Return the sums of the factors of the magnitudes, where there are groups too."""
+        if not self._grouped:
+            return None
+        found = [part.thresholds(size) for part in self._grouped]
+        found += [part.limits(size) for part in self.parts if part.family == "entries"]
+        kept = [part for part in found if part is not None]
+        return np.asarray(sum(kept)) if kept else None
 
 
-def _as_flag(value: Any) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise ProblemError(f"positive must be True or False, got {value!r}")
-    return bool(value)
-
-
-def single(size: int) -> Blocks:
-    return Blocks(np.arange(size), np.ones(size, dtype=np.intp))
-
-
-def _require_count(weights: np.ndarray | None, size: int) -> None:
-    if weights is not None and len(weights) != size:
-        raise ProblemError(
-            f"weights must be {size} numbers, one per column, got shape {weights.shape}"
-        )
+def _same_groups(first: Any, second: Any) -> bool:
+    pairs = first.groups, second.groups
+    return len(pairs[0]) == len(pairs[1]) and all(map(np.array_equal, *pairs))
 
 
 @json_type
@@ -235,6 +272,7 @@ class L1(Penalty):
     strength: float
     weights: np.ndarray | None = None
     positive: bool = False
+    family: ClassVar[str] = "entries"
 
     # What the constructor takes, for type checkers; the fields are what becomes of it.
     if TYPE_CHECKING:
@@ -250,7 +288,7 @@ class L1(Penalty):
         object.__setattr__(self, "strength", as_strength(self.strength))
         if self.weights is not None:
             object.__setattr__(self, "weights", as_weights(self.weights))
-        object.__setattr__(self, "positive", _as_flag(self.positive))
+        object.__setattr__(self, "positive", as_flag(self.positive))
 
     @property
     def roundings(self) -> int:
@@ -259,7 +297,7 @@ class L1(Penalty):
 
     def blocks(self, size: int) -> Blocks:
         """Return one block per coefficient."""
-        _require_count(self.weights, size)
+        require_count(self.weights, size)
         return single(size)
 
     def limits(self, size: int) -> np.ndarray:
@@ -296,6 +334,7 @@ class GroupL1(Penalty):
     groups: tuple[np.ndarray, ...]
     weights: np.ndarray | None = None
     positive: bool = False
+    family: ClassVar[str] = "groups"
 
     # What the constructor takes, for type checkers; the fields are what becomes of it.
     if TYPE_CHECKING:
@@ -314,7 +353,7 @@ class GroupL1(Penalty):
         object.__setattr__(self, "groups", groups)
         if self.weights is not None:
             object.__setattr__(self, "weights", as_weights(self.weights, len(groups)))
-        object.__setattr__(self, "positive", _as_flag(self.positive))
+        object.__setattr__(self, "positive", as_flag(self.positive))
 
     @cached_property
     def _blocks(self) -> Blocks:
@@ -328,86 +367,3 @@ class GroupL1(Penalty):
         """Return strength times weight, per group."""
         weights = np.ones(len(self.groups)) if self.weights is None else self.weights
         return self.strength * weights
-
-
-def grouped(groups: tuple[np.ndarray, ...]) -> Blocks:
-    sizes = np.array([len(group) for group in groups], dtype=np.intp)
-    return Blocks(read_only(np.concatenate(groups)), read_only(sizes))
-
-
-def require_cover(blocks: Blocks, size: int) -> Blocks:
-    if len(blocks.order) != size:
-        raise ProblemError(
-            f"the groups hold the entries 0 to {len(blocks.order) - 1}, but the design has "
-            f"{size} columns; every column must be in exactly one group"
-        )
-    return blocks
-
-
-def as_groups(groups: Iterable[Any]) -> tuple[np.ndarray, ...]:
-    """Return the groups as read-only index arrays; they partition 0, ..., n - 1."""
-    try:
-        listed = [np.asarray(group) for group in groups]
-    except (TypeError, ValueError) as error:
-        raise ProblemError(f"groups must be a list of lists of column numbers ({error})") from error
-    if not listed:
-        raise ProblemError("groups is empty; give one list of column numbers per group")
-    for g, group in enumerate(listed):
-        if group.ndim != 1 or group.size == 0 or group.dtype.kind not in "iuf":
-            raise ProblemError(
-                f"group {g} must be a non-empty list of column numbers, got {group.tolist()!r}"
-            )
-    sizes = [len(group) for group in listed]
-    entries = np.concatenate(listed)
-    owners = np.repeat(np.arange(len(listed)), sizes)
-    whole = np.isfinite(entries) & (entries == np.floor(entries)) & (entries >= 0)
-    bad = np.flatnonzero(~whole | (entries > 2**53))
-    if bad.size:
-        raise ProblemError(
-            f"group {owners[bad[0]]} holds {entries[bad[0]]}, which is no column number"
-        )
-    entries = entries.astype(np.intp)
-    _require_partition(entries, owners)
-    return tuple(read_only(part) for part in np.split(entries, np.cumsum(sizes)[:-1]))
-
-
-def _require_partition(entries: np.ndarray, owners: np.ndarray) -> None:
-    """Refuse entries that are not 0, ..., n - 1 once each, naming the first one at fault."""
-    ranked = np.argsort(entries, kind="stable")
-    ordered = entries[ranked]
-    twice = np.flatnonzero(ordered[1:] == ordered[:-1])
-    if twice.size:
-        first, second = (int(owners[i]) for i in ranked[twice[0] : twice[0] + 2])
-        where = f"groups {first} and {second}" if first != second else f"group {first} twice"
-        raise ProblemError(
-            f"entry {int(ordered[twice[0]])} is in {where}; every column must be in exactly one "
-            "group (duplicate the column to let groups overlap)"
-        )
-    gaps = np.flatnonzero(ordered != np.arange(len(ordered)))
-    if gaps.size:
-        raise ProblemError(
-            f"the groups miss entry {int(gaps[0])} (they go up to {int(ordered[-1])}); every "
-            "column must be in exactly one group"
-        )
-
-
-def as_weights(weights: Any, count: int | None = None, name: str = "weights") -> np.ndarray:
-    """Return weights as float64: finite, not negative, `count` of them if that is given."""
-    try:
-        array = np.asarray(weights)
-    except ValueError as error:
-        raise ProblemError(f"{name} must be a list of numbers ({error})") from error
-    if array.dtype.kind not in "iuf" or array.ndim != 1 or count not in (None, len(array)):
-        wanted = "a vector of" if count is None else str(count)
-        raise ProblemError(
-            f"{name} must be {wanted} numbers, one per {'group' if count else 'column'}, got shape "
-            f"{array.shape} and dtype {array.dtype}"
-        )
-    array = array.astype(np.float64)
-    require_finite(array, name)
-    bad = np.flatnonzero(array < 0)
-    if bad.size:
-        raise ProblemError(
-            f"{name} has {array[bad[0]]:g} at entry {int(bad[0])}; weights must not be negative"
-        )
-    return read_only(array)

@@ -19,10 +19,11 @@ from sparseopt.interface.arrays import MatrixLike, read_only, require_finite
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
+from sparseopt.inverse.blocks import as_weights
 from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.matrix_penalties import NuclearNorm, TotalVariation
 from sparseopt.inverse.operators import ColumnOperator
-from sparseopt.inverse.penalty import Penalty, as_weights
+from sparseopt.inverse.penalty import Penalty
 from sparseopt.inverse.scaling import ScaledProblem, largest_entry
 
 LARGEST, SMALLEST = 1e150, 1e-140
@@ -30,7 +31,7 @@ LARGEST, SMALLEST = 1e150, 1e-140
 
 
 def _as_design(value: Any) -> Any:
-    """Return a matrix of floats, dense or csr or csc, without copying if it is one; or an operator."""
+    """Return a dense, csr or csc matrix, without copying if it is one, or an operator."""
     if scipy.sparse.issparse(value):
         return _as_sparse_design(value)
     if isinstance(value, KroneckerProduct):
@@ -226,8 +227,8 @@ class SparseRegression(Problem[Coefficients, Any]):
         require_finite(target, "target")
         if not isinstance(self.penalty, Penalty):
             raise ProblemError(
-                "penalty must be L1(strength) or GroupL1(strength, groups), or another Penalty, got "
-                f"{self.penalty!r}"
+                "penalty must be L1(strength) or GroupL1(strength, groups), or another Penalty, "
+                f"got {self.penalty!r}"
             )
         self.penalty.blocks(design.shape[1])
         _require_limits(self.penalty, design.shape[1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse
@@ -13,13 +13,35 @@ from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.penalty import Penalty
 from sparseopt.judging.rounding import TINY, gamma
 
-if TYPE_CHECKING:
-    from sparseopt.inverse.problem import SparseRegression
-
 NO_NORM = 2.0**-400
 """Bounds of norms below this belong to columns of zeros, or as good as zeros."""
 _SAFE_EXPONENT = 100
 _CHUNK = 1 << 20
+
+
+class Stated(Protocol):
+    """What a `SparseRegression` states."""
+
+    @property
+    def real_design(self) -> Any: ...
+
+    @property
+    def is_complex(self) -> bool: ...
+
+    @property
+    def largest_entries(self) -> tuple[float, float]: ...
+
+    @property
+    def shape(self) -> tuple[int, int]: ...
+
+    @property
+    def target(self) -> np.ndarray: ...
+
+    @property
+    def penalty(self) -> Penalty: ...
+
+    @property
+    def sample_weights(self) -> np.ndarray | None: ...
 
 
 def largest_entry(matrix: Any) -> float:
@@ -84,7 +106,7 @@ class ScaledProblem:
         Of the rows; None stands for ones.
     """
 
-    def __init__(self, problem: SparseRegression) -> None:
+    def __init__(self, problem: Stated) -> None:
         self.design = problem.real_design
         exponent, self._b = (math.frexp(value)[1] for value in problem.largest_entries)
         self._a = exponent if abs(exponent) > _SAFE_EXPONENT else 0

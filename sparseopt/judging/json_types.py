@@ -58,7 +58,6 @@ _MODULES = {
     "sparseopt.inverse.certificate": ("DualityGapCertificate",),
     "sparseopt.inverse.coefficients": ("Coefficients",),
     "sparseopt.inverse.composite": (
-        "PenaltySum",
         "Ridge",
         "SparseGroupL1",
     ),
@@ -69,6 +68,7 @@ _MODULES = {
     "sparseopt.inverse.penalty": (
         "GroupL1",
         "L1",
+        "PenaltySum",
     ),
     "sparseopt.inverse.problem": ("SparseRegression",),
     "sparseopt.networks.linear": (

@@ -108,7 +108,9 @@ class Oracle:
                 strength = Fraction(part.group if sparse else part.strength)
                 own = _exact(np.ones(len(self.groups)) if weights is None else weights)
                 more = [strength * w for w in own]
-                limits = more if limits is None else [a + b for a, b in zip(limits, more, strict=True)]
+                limits = (
+                    more if limits is None else [a + b for a, b in zip(limits, more, strict=True)]
+                )
                 if sparse:
                     own = _exact(np.ones(n) if part.l1_weights is None else part.l1_weights)
                     l1 = [a + Fraction(part.l1) * w for a, w in zip(l1, own, strict=True)]
@@ -153,7 +155,9 @@ class Oracle:
             return None
         t = self._projected(t)
         value = _dot(self.target, t)
-        value -= sum((s * s / w for s, w in zip(t, self.weights, strict=True) if w), Fraction(0)) / 2
+        value -= (
+            sum((s * s / w for s, w in zip(t, self.weights, strict=True) if w), Fraction(0)) / 2
+        )
         correlation = [_dot(column, t) for column in self.columns]
         with localcontext() as context:
             context.prec = 80
@@ -179,7 +183,8 @@ class Oracle:
             free = [
                 j
                 for j in free
-                if _dot(self.columns[j], t) >= -Fraction(1, 10**6) * size * max(map(abs, self.columns[j]))
+                if _dot(self.columns[j], t)
+                >= -Fraction(1, 10**6) * size * max(map(abs, self.columns[j]))
             ]
         if not free:
             return t

@@ -1,0 +1,207 @@
+"""Blocks of coefficients that vanish together; checks of groups, weights and strengths."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from sparseopt.interface.arrays import read_only, require_finite
+from sparseopt.interface.errors import ProblemError
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """A partition of the coefficients 0, ..., n - 1 into blocks that vanish together.
+
+    Parameters
+    ----------
+    order : ndarray of int, shape (n,)
+        The members of block 0, then of block 1, and so on.
+    sizes : ndarray of int, shape (n_blocks,)
+        Every size is positive.
+    """
+
+    order: np.ndarray
+    sizes: np.ndarray
+
+    @cached_property
+    def single(self) -> bool:
+        """Whether block j is the coefficient j alone."""
+        return len(self.sizes) == len(self.order) and bool(
+            np.array_equal(self.order, np.arange(len(self.order)))
+        )
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """Where each block starts in `order`."""
+        return np.concatenate([[0], np.cumsum(self.sizes)[:-1]]).astype(np.intp)
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """The block of each coefficient."""
+        labels = np.empty(len(self.order), dtype=np.intp)
+        labels[self.order] = np.repeat(np.arange(len(self.sizes)), self.sizes)
+        return labels
+
+    def norms(self, vector: np.ndarray) -> np.ndarray:
+        """Return the Euclidean norm of each block of `vector`.
+
+        Off by at most gamma(size + 4) of itself, see `rounding`, whatever the magnitudes; exact
+        for blocks of one.
+        """
+        if self.single:
+            return np.abs(vector)
+        ordered = vector[self.order]
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            squares = np.add.reduceat(np.square(ordered), self.starts)
+            if not ((squares > 2.0**-900) & (squares < 2.0**900)).all():
+                return self._scaled_norms(np.abs(ordered))
+        return np.sqrt(squares)
+
+    def _scaled_norms(self, magnitudes: np.ndarray) -> np.ndarray:
+        """Return the norms by way of each block over its largest entry's power of two."""
+        exponents = np.frexp(np.maximum.reduceat(magnitudes, self.starts))[1]
+        shares = np.ldexp(magnitudes, -np.repeat(exponents, self.sizes))
+        return np.ldexp(np.sqrt(np.add.reduceat(np.square(shares), self.starts)), exponents)
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """Return per coefficient the value of its block."""
+        return values if self.single else values[self.labels]
+
+    def members(self, chosen: np.ndarray) -> np.ndarray:
+        """Return the coefficients of the blocks `chosen`, block by block."""
+        if self.single:
+            return chosen
+        starts, sizes = self.starts[chosen], self.sizes[chosen]
+        ends = np.cumsum(sizes)
+        offsets = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - sizes, sizes)
+        return self.order[np.repeat(starts, sizes) + offsets]
+
+    def doubled(self) -> Blocks:
+        """Return blocks of 2 n coefficients in which j and n + j go together, for complex ones."""
+        count = len(self.order)
+        parts = np.split(self.order, self.starts[1:])
+        order = np.concatenate([index for part in parts for index in (part, part + count)])
+        return Blocks(order, 2 * self.sizes)
+
+
+def as_strength(value: Any, name: str = "strength") -> float:
+    """Return a finite number that is not negative."""
+    if isinstance(value, bool | np.bool_ | complex | np.complexfloating | str | None):
+        raise ProblemError(f"{name} must be a number, got {value!r}")
+    try:
+        strength = float(value)
+    except (TypeError, ValueError) as error:
+        raise ProblemError(f"{name} must be a number, got {value!r}") from error
+    if not math.isfinite(strength):
+        raise ProblemError(f"{name} is {strength}; give a finite number")
+    if strength < 0:
+        raise ProblemError(
+            f"{name} is {strength:g}; a penalty cannot be negative, give 0 or a positive number"
+        )
+    return strength
+
+
+def as_flag(value: Any) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise ProblemError(f"positive must be True or False, got {value!r}")
+    return bool(value)
+
+
+def single(size: int) -> Blocks:
+    return Blocks(np.arange(size), np.ones(size, dtype=np.intp))
+
+
+def require_count(weights: np.ndarray | None, size: int) -> None:
+    if weights is not None and len(weights) != size:
+        raise ProblemError(
+            f"weights must be {size} numbers, one per column, got shape {weights.shape}"
+        )
+
+
+def grouped(groups: tuple[np.ndarray, ...]) -> Blocks:
+    sizes = np.array([len(group) for group in groups], dtype=np.intp)
+    return Blocks(read_only(np.concatenate(groups)), read_only(sizes))
+
+
+def require_cover(blocks: Blocks, size: int) -> Blocks:
+    if len(blocks.order) != size:
+        raise ProblemError(
+            f"the groups hold the entries 0 to {len(blocks.order) - 1}, but the design has "
+            f"{size} columns; every column must be in exactly one group"
+        )
+    return blocks
+
+
+def as_groups(groups: Iterable[Any]) -> tuple[np.ndarray, ...]:
+    """Return the groups as read-only index arrays; they partition 0, ..., n - 1."""
+    try:
+        listed = [np.asarray(group) for group in groups]
+    except (TypeError, ValueError) as error:
+        raise ProblemError(f"groups must be a list of lists of column numbers ({error})") from error
+    if not listed:
+        raise ProblemError("groups is empty; give one list of column numbers per group")
+    for g, group in enumerate(listed):
+        if group.ndim != 1 or group.size == 0 or group.dtype.kind not in "iuf":
+            raise ProblemError(
+                f"group {g} must be a non-empty list of column numbers, got {group.tolist()!r}"
+            )
+    sizes = [len(group) for group in listed]
+    entries = np.concatenate(listed)
+    owners = np.repeat(np.arange(len(listed)), sizes)
+    whole = np.isfinite(entries) & (entries == np.floor(entries)) & (entries >= 0)
+    bad = np.flatnonzero(~whole | (entries > 2**53))
+    if bad.size:
+        raise ProblemError(
+            f"group {owners[bad[0]]} holds {entries[bad[0]]}, which is no column number"
+        )
+    entries = entries.astype(np.intp)
+    _require_partition(entries, owners)
+    return tuple(read_only(part) for part in np.split(entries, np.cumsum(sizes)[:-1]))
+
+
+def _require_partition(entries: np.ndarray, owners: np.ndarray) -> None:
+    """Refuse entries that are not 0, ..., n - 1 once each, naming the first one at fault."""
+    ranked = np.argsort(entries, kind="stable")
+    ordered = entries[ranked]
+    twice = np.flatnonzero(ordered[1:] == ordered[:-1])
+    if twice.size:
+        first, second = (int(owners[i]) for i in ranked[twice[0] : twice[0] + 2])
+        where = f"groups {first} and {second}" if first != second else f"group {first} twice"
+        raise ProblemError(
+            f"entry {int(ordered[twice[0]])} is in {where}; every column must be in exactly one "
+            "group (duplicate the column to let groups overlap)"
+        )
+    gaps = np.flatnonzero(ordered != np.arange(len(ordered)))
+    if gaps.size:
+        raise ProblemError(
+            f"the groups miss entry {int(gaps[0])} (they go up to {int(ordered[-1])}); every "
+            "column must be in exactly one group"
+        )
+
+
+def as_weights(weights: Any, count: int | None = None, name: str = "weights") -> np.ndarray:
+    """Return weights as float64: finite, not negative, `count` of them if that is given."""
+    try:
+        array = np.asarray(weights)
+    except ValueError as error:
+        raise ProblemError(f"{name} must be a list of numbers ({error})") from error
+    if array.dtype.kind not in "iuf" or array.ndim != 1 or count not in (None, len(array)):
+        wanted = "a vector of" if count is None else str(count)
+        raise ProblemError(
+            f"{name} must be {wanted} numbers, one per {'group' if count else 'column'}, got shape "
+            f"{array.shape} and dtype {array.dtype}"
+        )
+    array = array.astype(np.float64)
+    require_finite(array, name)
+    bad = np.flatnonzero(array < 0)
+    if bad.size:
+        raise ProblemError(
+            f"{name} has {array[bad[0]]:g} at entry {int(bad[0])}; weights must not be negative"
+        )
+    return read_only(array)
