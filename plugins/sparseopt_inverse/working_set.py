@@ -63,9 +63,8 @@ class WorkingSet(Solver[SparseRegression]):
             return variation(problem, context)
         if problem.structure()["plain"] and problem.sample_weights is None:
             start = self._start(problem)
-            return refine(
-                problem, np.zeros(problem.shape[1]) if start is None else start, (), context
-            )
+            start = np.zeros(problem.shape[1]) if start is None else start
+            return refine(problem, start, (), context)
         return composite(problem, context, self._start(problem))
 
     def _start(self, problem: SparseRegression) -> np.ndarray | None:

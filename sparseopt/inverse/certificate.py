@@ -15,10 +15,10 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.inverse.building import best_evidence
 from sparseopt.inverse.coefficients import Coefficients
-from sparseopt.inverse.duality import Bounds, DualityGap, Primal, objective_at_zero
+from sparseopt.inverse.duality import Bounds, DualityGap, Primal
 from sparseopt.inverse.kinds import gap_of
 from sparseopt.inverse.problem import SparseRegression
-from sparseopt.judging.rounding import UNIT, above, shown_above
+from sparseopt.judging.rounding import UNIT, above, below, shown_above
 
 
 @proves(SparseRegression)
@@ -134,19 +134,20 @@ class DualityGapCertificate(Certificate):
         Where the objective is below 2^-53 times that of x = 0, which no data in float64 tell from
         zero, that takes its place. It is 0 if the gap is 0.
         """
-        return self._over_objective(UNIT * objective_at_zero(self.problem))
+        return self._over_objective(UNIT)
 
     @property
     def relative_gap(self) -> float:
         """An upper bound of the gap over the objective, however small that is; 0 if the gap is."""
         return self._over_objective(0.0)
 
-    def _over_objective(self, least: float) -> float:
-        """Return an upper bound of the gap over the objective, or over `least` if that is more."""
+    def _over_objective(self, share: float) -> float:
+        """Return an upper bound of the gap over the objective, at least a share of that at 0."""
         if self.gap == 0:
             return 0.0
         gap, primal = self._evaluated
-        size = max(gap.scaled.original_below(gap.objective(primal)[0]), least)
+        least = below(share * gap.objective_at_zero(), 2) if share else 0.0
+        size = gap.scaled.original_below(max(gap.objective(primal)[0], least))
         return above(self.gap / size, 2) if size > 0 else math.inf
 
     @property

@@ -58,16 +58,6 @@ _NEARLY = 1e-9
 """A correlation that must not be positive counts as 0 up to that share of both norms."""
 
 
-def objective_at_zero(problem: SparseRegression) -> float:
-    """Return a lower bound of P at x = 0."""
-    squares = np.square(problem.target.real, dtype=np.float64)
-    if problem.is_complex:
-        squares = squares + np.square(problem.target.imag, dtype=np.float64)
-    if problem.sample_weights is not None:
-        squares = squares * problem.sample_weights
-    return below(0.5 * math.fsum(squares.tolist()), 8)
-
-
 @dataclass(frozen=True, eq=False)
 class Primal:
     """P at some coefficients, in scaled units.
@@ -229,6 +219,11 @@ class DualityGap:
             return 0.0, math.inf
         off = [math.ulp(size) if size else 0.0, primal.error, self._underflow(primal)]
         return max(-self._above([-size, *off]), 0.0), self._above([size, *off])
+
+    def objective_at_zero(self) -> float:
+        """Return a lower bound of P at x = 0."""
+        target = self.scaled.target if self.roots is None else self.scaled.target * self.roots
+        return below(0.5 * math.fsum(np.square(target).tolist()), 12)
 
     # Dual points ---------------------------------------------------------------------------
 

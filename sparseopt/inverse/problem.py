@@ -79,7 +79,7 @@ def _require_numbers(dtype: np.dtype, name: str) -> None:
         np.complex128,
     ):
         raise ProblemError(
-            f"{name} has dtype {dtype}; convert it to float32, float64, complex64 or complex128"
+            f"{name} has dtype {dtype}; convert it to float32 or float64, complex64 or complex128"
         )
 
 

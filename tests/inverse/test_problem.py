@@ -40,7 +40,10 @@ L1 = so.L1(1.0)
         (lambda: so.GroupL1(1, [[0], [np.nan]]), "group 1 holds nan"),
         (lambda: so.GroupL1(1, [["a"]]), "group 0 must be"),
         (lambda: so.GroupL1(1, [[0], [1]], [1]), "weights must be 2 numbers"),
-        (lambda: so.GroupL1(1, [[0], [1]], [1, 0]), "weight 1 is 0; weights must be positive"),
+        (
+            lambda: so.GroupL1(1, [[0], [1]], [1, -2]),
+            "weights has -2 at entry 1; weights must not be",
+        ),
         (lambda: so.GroupL1(1, [[0], [1]], [1, np.inf]), "weights has a inf at entry"),
         (lambda: so.GroupL1(1, [[0], [1]], ["a", 1]), "weights must be 2 numbers"),
     ],
@@ -64,10 +67,12 @@ def test_bad_penalties(build: Callable[[], Any], words: str) -> None:
         (np.zeros((0, 3)), [], L1, "at least one row and one column"),
         (np.zeros((3, 0)), ONES, L1, "at least one row and one column"),
         (scipy.sparse.csr_array((3, 0)), ONES, L1, "at least one row and one column"),
-        (EYE * 1j, ONES, L1, "design is complex; stack real and imaginary parts"),
-        (scipy.sparse.csr_array(EYE * 1j), ONES, L1, "design is complex"),
-        (EYE, ONES * 1j, L1, "target is complex"),
-        (aslinearoperator(EYE), ONES, L1, "design is a linear operator"),
+        (EYE * 1j, ONES, so.L1(1, positive=True), "positive=True needs real data, and design is"),
+        (EYE, ONES * 1j, so.L1(1, positive=True), "positive=True needs real data, and target is"),
+        (EYE, ONES * 1j, so.SparseGroupL1(1, 1, [[0, 1, 2]]), "takes real data only"),
+        (aslinearoperator(WITH_NAN), [1, 2], L1, "column 0 of the design has a NaN"),
+        (EYE, ONES, so.L1(1, [1, 2]), "weights must be 3 numbers, one per column"),
+        (EYE, ONES, so.NuclearNorm(1, (2, 2)), r"shape \(2, 2\) has 4 entries"),
         (EYE.astype(object), ONES, L1, "dtype object; convert it"),
         (EYE.astype(np.float16), ONES, L1, "dtype float16; convert it"),
         (EYE.astype(">f8"), ONES, L1, "convert it to float32 or float64"),
@@ -89,7 +94,7 @@ def test_bad_problems(design: Any, target: Any, penalty: Any, words: str) -> Non
         so.SparseRegression(design, target, penalty)
 
 
-@pytest.mark.parametrize("x", [[[1.0]], ["a"], [np.nan], [1j]])
+@pytest.mark.parametrize("x", [[[1.0]], ["a"], [np.nan], [np.nan * 1j]])
 def test_bad_coefficients(x: Any) -> None:
     with pytest.raises(so.ProblemError):
         so.Coefficients(x)
@@ -176,7 +181,17 @@ def test_support_is_what_is_nonzero_however_small() -> None:
 def test_description_and_structure() -> None:
     dense = so.SparseRegression(EYE, ONES, L1)
     assert dense.describe() == "L1 regression, strength 1, design 3 x 3"
-    assert dense.structure() == {"penalty": "L1", "sparse": False}
+    plain = {"operator": False, "complex": False, "plain": True}
+    assert dense.structure() == {"penalty": "L1", "sparse": False, **plain}
     sparse = so.SparseRegression(scipy.sparse.eye_array(3), ONES, so.GroupL1(2, [[0, 1, 2]]))
     assert sparse.describe() == "GroupL1 regression, strength 2, sparse (3 stored) design 3 x 3"
-    assert sparse.structure() == {"penalty": "GroupL1", "sparse": True}
+    assert sparse.structure() == {"penalty": "GroupL1", "sparse": True, **plain}
+    mixed = so.SparseRegression(aslinearoperator(EYE), ONES * 1j, L1 + so.Ridge(2))
+    assert mixed.describe() == "L1 + Ridge regression, strength 1, complex operator design 3 x 3"
+    assert mixed.structure() == {
+        "penalty": "PenaltySum",
+        "sparse": False,
+        "operator": True,
+        "complex": True,
+        "plain": False,
+    }

@@ -588,7 +588,7 @@ def documents() -> Pairs:
         yield f"{name} leaves the range of float64 | a long number", text(name, 10**400)
     point = base["dual_point"]["$array"]["values"]
     yield (
-        "Cannot cast array data | a complex dual point",
+        "are real where design and target are | a complex dual point",
         text("dual_point", array([v for p in point for v in (p, 1.0)], "<c16", [6])),
     )
     zero = np.flatnonzero(solved()["l1"].answer.x == 0).tolist()
@@ -598,7 +598,7 @@ def documents() -> Pairs:
     yield f"{indices} | from the end", text("undecided", array([zero[0] - 9], "<i8"))
     x = base["answer"]["x"]["$array"]["values"]
     yield (
-        "x must be a vector of numbers | complex",
+        "are real where design and target are | complex coefficients",
         text("answer/x", array([v for p in x for v in (p, 1.0)], "<c16", [9])),
     )
     yield "x must be a vector of numbers | a column", text("answer/x", array(x, "<f8", [9, 1]))
@@ -617,10 +617,6 @@ def documents() -> Pairs:
     yield "penalty must be | another object", text("problem/penalty", base["answer"])
     yield "problem | is missing", text("problem", None)
     design = problem["design"]["$array"]["values"]
-    yield (
-        "design is complex | with imaginary parts",
-        text("problem/design", array([v for p in design for v in (p, 0.0)], "<c16", [6, 9])),
-    )
     yield "design has dtype float16 | halves", text("problem/design", array(design, "<f2", [6, 9]))
     yield "design is ragged | lists", text("problem/design", [[1.0], [1.0, 2.0]])
     yield (
@@ -741,8 +737,7 @@ def partitions() -> Pairs:
 
     yield "weights must be 3 numbers | two", with_penalty(**weights([1.0, 0.7]))
     yield "weights must be 3 numbers | four", with_penalty(**weights([1.0, 0.7, 1.9, 1.0]))
-    yield "weights must be positive | 0", with_penalty(**weights([1.0, 0.0, 1.9]))
-    yield "weights must be positive | negative", with_penalty(**weights([-1.0, 0.7, 1.9]))
+    yield "weights must not be negative | one", with_penalty(**weights([-1.0, 0.7, 1.9]))
     yield "weights has a inf | inf", with_penalty(**weights([1.0, 0.7, "inf"]))
 
 

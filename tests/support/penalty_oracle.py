@@ -12,7 +12,6 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 
 import sparseopt as so
 
@@ -20,7 +19,10 @@ Vector = list[Fraction]
 
 
 def _exact(values: Any) -> Vector:
-    return [Fraction(float(value)) for value in np.asarray(values).ravel()]
+    return [
+        value if isinstance(value, Fraction) else Fraction(float(value))
+        for value in np.asarray(values).ravel()
+    ]
 
 
 def _decimal(value: Fraction) -> Decimal:
@@ -78,7 +80,7 @@ class Oracle:
     def __init__(self, problem: so.SparseRegression, dense: Any = None) -> None:
         self.problem = problem
         design = problem.design if dense is None else dense
-        matrix = design.toarray() if scipy.sparse.issparse(design) else np.asarray(design)
+        matrix = design.toarray() if hasattr(design, "toarray") else np.asarray(design)
         self.complex = "c" in (matrix.dtype.kind, problem.target.dtype.kind)
         if self.complex:
             matrix = np.block([[matrix.real, -matrix.imag], [matrix.imag, matrix.real]])
