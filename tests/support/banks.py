@@ -133,7 +133,7 @@ def path_cost() -> list[so.Problem]:
 
 
 def regression() -> list[Provable]:
-    """Wide, tall, sparse, float32 and degenerate designs, both penalties, weak ones, and none.
+    """Wide, tall, sparse, float32, complex and degenerate designs; all penalties, weak ones, none.
 
     The optimum of each can be proved to the default tolerance.
     """
@@ -153,6 +153,12 @@ def regression() -> list[Provable]:
         so.SparseRegression(np.hstack([tall, -tall]), rng.standard_normal(20), so.L1(1.0)),
         so.SparseRegression(wide, target, so.L1(1e-14)),
         so.SparseRegression(times, [70.0, 84.0, 62.0, 97.0], so.L1(1.0)),
+        so.SparseRegression(wide, target, so.L1(0.5, [0.0] + [1.0] * 19), np.arange(10.0)),
+        so.SparseRegression(wide, target, so.L1(0.5, positive=True) + so.Ridge(0.1)),
+        so.SparseRegression(wide + 1j * wide[::-1], target, so.GroupL1(0.5, [range(20)])),
+        so.SparseRegression(tall, tall[:, 0] + 0.1, so.SparseGroupL1(0.5, 0.5, groups)),
+        so.SparseRegression(tall, tall[:, 0] + 0.1, so.TotalVariation(0.5)),
+        so.SparseRegression(tall, tall[:, 0] + 0.1, so.NuclearNorm(0.5, (2, 3))),
     ]
     return [Provable(problem) for problem in problems]
 
