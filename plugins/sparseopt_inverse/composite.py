@@ -18,6 +18,7 @@ from sparseopt.inverse.duality import DualityGap
 from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt_inverse.best import Best
+from sparseopt_inverse.doubled import search_doubled
 from sparseopt_inverse.signed_faces import Columns, FaceSearch, Terms, safe_inverse
 from sparseopt_inverse.work import begin
 
@@ -121,6 +122,9 @@ class Composite:
                 if self.best.good or len(chosen) == len(candidates):
                     break
                 count = 2 * count
+            if not self.best.good:
+                start = scaled.coefficients(self.best.result[0].x)
+                search_doubled(scaled, start, self.best, self.context)
         except TimeLimitReached:
             if not self.best.offered:
                 raise

@@ -91,8 +91,17 @@ class Face:
         """Return how much is missing, against the target and the limits."""
         return max(
             float(np.abs(first).max() / np.abs(self.target).max()),
-            float((np.abs(second) / self.blocks.spread(self.limits)).max()),
+            float((np.abs(second) / self._limit_sizes()).max()),
         )
+
+    def _limit_sizes(self) -> np.ndarray:
+        """Return the limits, for columns without one the largest of the others or of products."""
+        sizes = self.blocks.spread(self.limits)
+        if sizes.all():
+            return sizes
+        products = np.linalg.norm(self.columns, axis=0) * np.linalg.norm(self.target)
+        other = float(sizes.max()) or 2.0**-30 * products
+        return np.where(sizes > 0, sizes, other)
 
     def _roots(self, x: np.ndarray) -> np.ndarray:
         """Return a square root of the penalty's Hessian, with no rows where that is zero."""
@@ -291,7 +300,9 @@ class PreciseSearch:
     def _enter(self, x: np.ndarray, t: np.ndarray) -> np.ndarray | None:
         """Return `x` after a proximal step on some blocks that exceed their limits, if any do."""
         scaled = self.gap.scaled
-        excess = self.gap.reach(t) / scaled.limits - 1.0
+        limited = scaled.limits > 0
+        excess = np.zeros(len(limited))
+        excess[limited] = self.gap.reach(t)[limited] / scaled.limits[limited] - 1.0
         excess[scaled.blocks.norms(x) > 0] = 0.0
         chosen = np.flatnonzero(excess > max(self.tolerance, 0.25 * excess.max(initial=0.0)))
         if not len(chosen):

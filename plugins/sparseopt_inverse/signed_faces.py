@@ -124,6 +124,10 @@ class Terms:
         return self.thresholds * np.sign(x) + (self.ridge + self.blocks.spread(share)) * x
 
 
+_WILD = np.errstate(over="ignore", invalid="ignore")
+"""Steps that are far too long are found out by their objective."""
+
+
 class FaceSearch:
     """Minimises 1/2 |B x - y|^2 + terms over all x; plain arithmetic.
 
@@ -147,7 +151,8 @@ class FaceSearch:
             begin(context, PRODUCT * rows * count**2, "products of columns")
             self._gram = columns.gram()
             self._pull = columns.correlation(target)
-        self._curvature = 1.02 * self._largest_eigenvalue() + float(terms.ridge.max(initial=0.0))
+        curvature = 1.02 * self._largest_eigenvalue() + float(terms.ridge.max(initial=0.0))
+        self._curvature = max(curvature, 1e-200)
 
     def _largest_eigenvalue(self) -> float:
         if self._gram is not None:
@@ -175,11 +180,13 @@ class FaceSearch:
         """Return target minus columns times x."""
         return self.target - self.columns.times(x)
 
+    @_WILD
     def objective(self, x: np.ndarray) -> float:
         """Return the objective."""
         residual = self.residual(x)
         return 0.5 * float(residual @ residual) + self.terms.value(x)
 
+    @_WILD
     def _burst(self, x: np.ndarray, count: int) -> np.ndarray:
         """Return the result of accelerated proximal steps with restart."""
         step, momentum, ahead = 1.0 / self._curvature, 1.0, x

@@ -60,10 +60,15 @@ def feasible_multiple(gap: DualityGap, t: np.ndarray) -> tuple[np.ndarray, Look]
     if (largest := np.abs(t).max()) > 2.0**300:  # so that its square is a number
         t = t * math.ldexp(1.0, -math.frexp(largest)[1])
     look, shrink = gap.look(t), 0.0
-    if gap.is_simple and not gap.scaled.ridge and gap.roots is None and not len(gap.free):
-        factor = best_multiple(gap.scaled.target, t[0], look.reach, gap.limits_low)
-    else:
-        factor = _best_factor(gap, t[0])
+    if gap.scaled.ridge or gap.scaled.thresholds is not None:
+        factor = _best_factor(gap, t[0], look)
+    else:  # free columns do not limit multiples
+        own, target = (t[0], gap.scaled.target)
+        if gap.roots is not None:
+            own, target = gap.divided(own), gap.roots * target
+        used = gap.limits_low > 0
+        factor = best_multiple(target, own, look.reach[used], gap.limits_low[used])
+        factor = max(factor, 0.0) if gap.scaled.positive else factor
     if abs(factor - 1.0) <= 8.0 * UNIT and gap.feasible(look.reach).all():
         return t, look
     # Rounding the multiple itself moves the correlations of large columns, so what is taken off
@@ -82,7 +87,7 @@ def feasible_multiple(gap: DualityGap, t: np.ndarray) -> tuple[np.ndarray, Look]
     return point, gap.look(point)
 
 
-def _best_factor(gap: DualityGap, t: np.ndarray) -> float:
+def _best_factor(gap: DualityGap, t: np.ndarray, look: Look) -> float:
     """Return about the factor f for which D(f t) is largest among the feasible multiples.
 
     By bisection on its slope, which falls: where f t is not feasible it counts as negative.
@@ -92,7 +97,7 @@ def _best_factor(gap: DualityGap, t: np.ndarray) -> float:
     square, along = float(own @ own), float(scaled.target @ t)
     if not square > 0 or (along <= 0 and scaled.positive):
         return 0.0
-    correlation = scaled.correlation(t)
+    correlation = scaled.correlation(t) if look.entries is None else look.entries.copy()
     correlation[gap.free] = 0.0
     step = 1e-6
 
@@ -107,7 +112,7 @@ def _best_factor(gap: DualityGap, t: np.ndarray) -> float:
         return curve(factor * (1.0 + step)) < curve(factor * (1.0 - step))
 
     if along < 0:
-        return -_best_factor(gap, -t)
+        return -_best_factor(gap, -t, look)
     high = along / square
     if not falls(high):
         return high

@@ -1,0 +1,80 @@
+"""Composite penalties in doubled precision, by way of a problem that has norms of blocks alone.
+
+Weights of the rows scale them, and a ridge is a penalty's worth of further rows, one for each
+coefficient: both are exact but for the rounding of square roots.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse
+
+from sparseopt.interface.context import Context
+from sparseopt.inverse.duality import DualityGap
+from sparseopt.inverse.operators import ColumnOperator
+from sparseopt.inverse.penalty import L1, GroupL1
+from sparseopt.inverse.problem import SparseRegression
+from sparseopt.inverse.scaling import ScaledProblem
+from sparseopt_inverse.best import Best
+from sparseopt_inverse.joint_rounding import rounded_jointly
+from sparseopt_inverse.precise import PreciseSearch
+
+_MOST_ENTRIES = 2**22
+"""Entries of the largest dense design that is extended by the rows of a ridge."""
+
+
+def search_doubled(scaled: ScaledProblem, x: np.ndarray, best: Best, context: Context) -> None:
+    """Offer what is found in doubled precision from scaled coefficients, where there is a way.
+
+    There is none for thresholds within groups, for positive coefficients in groups, for operators,
+    and for a ridge under a large dense design.
+    """
+    plain = _plain(scaled)
+    if plain is None or not x.any():
+        return
+    inner = plain.scaled()
+    search = PreciseSearch(DualityGap(plain), 0.1 * max(best.asked, 1e-14), context)
+    found = search.run(inner.coefficients(x))
+    if found is None:
+        return
+    own, t = found
+    roots = 1.0 if scaled.weights is None else np.sqrt(scaled.weights)
+    point = inner.original_dual_point(t)[:, : scaled.rows] * roots
+    for rows in (point[:1], point):
+        best.offer(inner.original_coefficients(own[0]), rows)
+        if best.good:
+            return
+    used = np.flatnonzero(own[0])
+    own[0, used] = rounded_jointly(search.columns(used), own[:, used])
+    best.offer(inner.original_coefficients(own[0]), point)
+
+
+def _plain(scaled: ScaledProblem) -> SparseRegression | None:
+    """Return a problem with the same minimisers but for rounding, without weights and ridge."""
+    design, size = scaled.design, scaled.size
+    if isinstance(design, ColumnOperator) or scaled.thresholds is not None:
+        return None
+    if scaled.positive and not scaled.blocks.single:
+        return None
+    target, sparse = scaled.target, scipy.sparse.issparse(design)
+    if scaled.weights is not None:
+        roots = np.sqrt(scaled.weights)
+        target = target * roots
+        weighted = scipy.sparse.diags_array(roots) @ design if sparse else design * roots[:, None]
+        design = weighted.tocsc() if sparse else weighted
+    if scaled.ridge:
+        root = np.sqrt(scaled.ridge)
+        target = np.concatenate([target, np.zeros(size)])
+        if sparse:
+            design = scipy.sparse.vstack([design, root * scipy.sparse.eye_array(size)], "csc")
+        elif len(target) * size > _MOST_ENTRIES:
+            return None
+        else:
+            design = np.vstack([design, root * np.eye(size)])
+    if not np.abs(target).max() > 0:
+        return None
+    limits = scaled.limits
+    if scaled.blocks.single:
+        return SparseRegression(design, target, L1(1.0, limits, scaled.positive))
+    groups = np.split(scaled.blocks.order, scaled.blocks.starts[1:])
+    return SparseRegression(design, target, GroupL1(1.0, groups, limits))
