@@ -18,7 +18,9 @@ from sparseopt.inverse.scaling import ScaledProblem
 from sparseopt_inverse.best import Best
 from sparseopt_inverse.joint_rounding import rounded_jointly
 from sparseopt_inverse.precise import PreciseSearch
+from sparseopt_inverse.refinement import refine
 
+_NEARLY_FREE = 1e-9
 _MOST_ENTRIES = 2**22
 """Entries of the largest dense design that is extended by the rows of a ridge."""
 
@@ -29,9 +31,25 @@ def search_doubled(scaled: ScaledProblem, x: np.ndarray, best: Best, context: Co
     There is none for thresholds within groups, for positive coefficients in groups, for operators,
     and for a ridge under a large dense design.
     """
-    plain = _plain(scaled)
-    if plain is None or not x.any():
+    limits = scaled.limits
+    plain = _plain(scaled, limits)
+    if plain is None:
         return
+    if x.any():
+        _search(scaled, plain, x, best, context)
+    if best.good or limits.all() or scaled.positive:
+        return
+    # Nearly free columns need no projection, which may have lost all digits of the others.
+    nearly = _plain(scaled, np.where(limits > 0, limits, _NEARLY_FREE * limits.max()))
+    assert nearly is not None
+    rough = refine(nearly, np.zeros(scaled.size), (), context)[0].x
+    if rough.any():
+        _search(scaled, plain, rough, best, context)
+
+
+def _search(
+    scaled: ScaledProblem, plain: SparseRegression, x: np.ndarray, best: Best, context: Context
+) -> None:
     inner = plain.scaled()
     search = PreciseSearch(DualityGap(plain), 0.1 * max(best.asked, 1e-14), context)
     found = search.run(inner.coefficients(x))
@@ -49,7 +67,7 @@ def search_doubled(scaled: ScaledProblem, x: np.ndarray, best: Best, context: Co
     best.offer(inner.original_coefficients(own[0]), point)
 
 
-def _plain(scaled: ScaledProblem) -> SparseRegression | None:
+def _plain(scaled: ScaledProblem, limits: np.ndarray) -> SparseRegression | None:
     """Return a problem with the same minimisers but for rounding, without weights and ridge."""
     design, size = scaled.design, scaled.size
     if isinstance(design, ColumnOperator) or scaled.thresholds is not None:
@@ -73,7 +91,6 @@ def _plain(scaled: ScaledProblem) -> SparseRegression | None:
             design = np.vstack([design, root * np.eye(size)])
     if not np.abs(target).max() > 0:
         return None
-    limits = scaled.limits
     if scaled.blocks.single:
         return SparseRegression(design, target, L1(1.0, limits, scaled.positive))
     groups = np.split(scaled.blocks.order, scaled.blocks.starts[1:])
