@@ -15,7 +15,7 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 import sparseopt as so
 
 CASES = {
-    case["source"].split()[0]: case
+    case["source"].split()[0] if case["source"] != "own" else case["capability"]: case
     for case in json.loads(Path(__file__).with_name("penalty_cases.json").read_text("utf-8"))
 }
 RNG = np.random.default_rng(11)
@@ -95,9 +95,39 @@ def test_columns_that_nearly_agree() -> None:
         problem, right = case["problem"], case["right"]
         penalty = so.L1(problem["strength"])
         solution = so.solve(so.SparseRegression(problem["design"], problem["target"], penalty))
-        assert solution.certificate.accuracy < 1e-7
+        assert solution.certificate.accuracy < 1e-12
         if "objective" in right:
-            assert solution.certificate.primal == pytest.approx(right["objective"], rel=1e-7)
+            assert solution.certificate.primal == pytest.approx(right["objective"], rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_time_stamps_under_other_penalties(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    m = int(rng.integers(2, 10))
+    first = np.round(10.0 ** rng.uniform(8, 9.3) + 60.0 * np.arange(m))
+    design = np.column_stack([first, first + rng.integers(0, 60, m)])
+    target = rng.integers(50, 100, m).astype(float)
+    for penalty in (
+        so.L1(1.0, [1, 0]),
+        so.L1(1.0, positive=True),
+        so.L1(1.0) + so.Ridge(1e-3),
+        so.GroupL1(1.0, [[0, 1]]),
+    ):
+        solved(design, target, penalty)
+
+
+def test_strengths_near_zero_interpolate() -> None:
+    case = CASES["lasso, interpolation: strength near 0"]["problem"]
+    for strength in case["strengths"]:
+        problem = so.SparseRegression(case["design"], case["target"], so.L1(strength))
+        solution = so.solve(problem)
+        assert solution.status is so.Status.VERIFIED
+        if strength:
+            assert solution.certificate.relative_gap < 1e-12
+            np.testing.assert_allclose(solution.answer.x, [0.0, 0.4, 0.3], atol=1e-12)
+        else:  # the objective is zero but for rounding, and the claim says how much that is
+            assert solution.certificate.primal < 1e-30
+            assert solution.certificate.accuracy < 1e-12
 
 
 PENALTIES: dict[str, so.Penalty] = {
