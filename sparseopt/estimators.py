@@ -1,0 +1,167 @@
+"""Estimators with scikit-learn's interface, for pipelines, grid searches and cross-validation.
+
+Each fit states a Problem and keeps the certificate of its answer. Needs scikit-learn (extra
+``inverse``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import ArrayLike
+from scipy.sparse.linalg import LinearOperator
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+import sparseopt as so
+
+
+class _Linear(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """What linear estimators share: the data, centred where there is an intercept."""
+
+    fit_intercept: bool
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Any:
+        """Fit to data.
+
+        Parameters
+        ----------
+        X : array_like or scipy.sparse csr or csc, shape (n_samples, n_features)
+            float32 or float64, other numbers become float64. Nothing sparse is made dense.
+        y : array_like, shape (n_samples,)
+        sample_weight : array_like, shape (n_samples,), optional
+            Nonnegative factors of the squared residuals.
+
+        Returns
+        -------
+        self
+        """
+        kinds = [np.float64, np.float32]
+        X, y = validate_data(
+            self, X, y, accept_sparse=["csr", "csc"], dtype=kinds, y_numeric=True, order=None
+        )
+        y = np.asarray(y, dtype=X.dtype)
+        weights = None
+        if sample_weight is not None:
+            weights = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
+            )
+        means, level = _means(X, y, weights) if self.fit_intercept else (None, 0.0)
+        solution = self._solved(_centred(X, means), y - level, weights)
+        self.coef_ = np.asarray(solution.answer.x, dtype=X.dtype)
+        offset = 0.0 if means is None else float(means @ self.coef_)
+        self.intercept_ = level - offset
+        self.certificate_ = solution.certificate
+        self.dual_gap_ = float(solution.certificate.gap)
+        ran = [candidate for candidate in solution.plan if candidate.outcome]
+        self.n_iter_ = len(ran)
+        return self
+
+    def _solved(self, design: Any, target: np.ndarray, weights: np.ndarray | None) -> so.Solution:
+        """Return the solution of the problem that the estimator states."""
+        raise NotImplementedError
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return ``X @ coef_ + intercept_``, shape (n_samples,)."""
+        check_is_fitted(self)
+        kinds = [np.float64, np.float32]
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=kinds, reset=False)
+        return np.asarray(X @ self.coef_ + self.intercept_)
+
+
+class SparseRegressor(_Linear):
+    """Regression with a sparsity penalty, each fit with a proven duality gap.
+
+    Minimises 1/2 sum_i w_i (x_i . coef + intercept - y_i)^2 + penalty(coef). It is not divided by the
+    number of samples: the strength is ``n_samples * alpha`` of scikit-learn's ``Lasso(alpha)``.
+
+    Parameters
+    ----------
+    penalty : sparseopt penalty, optional
+        Such as ``so.L1(1.0)``, ``so.GroupL1(1.0, groups)``, ``so.L1(1.0) + so.Ridge(0.5)``; default
+        ``so.L1(1.0)``.
+    fit_intercept : bool
+        Whether an intercept is fitted, which is not penalised: by centring the data, without making
+        sparse data dense. The certificate speaks of the centred data.
+    solver : str, optional
+        Name of a solver of `SparseRegression`; the plan decides otherwise.
+    tolerance : float, optional
+        Relative duality gap asked for; default 1e-12.
+
+    Attributes
+    ----------
+    coef_ : ndarray, shape (n_features,)
+        With exact zeros.
+    intercept_ : float
+    certificate_ : DualityGapCertificate
+        Of the last fit; ``so.verify(model.certificate_)`` checks it again.
+    dual_gap_ : float
+        Proven bound of the distance to the least objective.
+    n_iter_ : int
+        How many solvers ran.
+
+    Examples
+    --------
+    >>> import numpy as np, sparseopt as so
+    >>> from sparseopt.estimators import SparseRegressor
+    >>> X, y = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), np.array([2.0, 0.0, 2.0])
+    >>> model = SparseRegressor(so.L1(0.1), fit_intercept=False).fit(X, y)
+    >>> model.coef_.round(3), so.verify(model.certificate_).ok
+    (array([1.933, 0.   ]), True)
+    """
+
+    def __init__(
+        self,
+        penalty: Any = None,
+        fit_intercept: bool = True,
+        solver: str | None = None,
+        tolerance: float | None = None,
+    ) -> None:
+        self.penalty = penalty
+        self.fit_intercept = fit_intercept
+        self.solver = solver
+        self.tolerance = tolerance
+
+    def _solved(self, design: Any, target: np.ndarray, weights: np.ndarray | None) -> so.Solution:
+        penalty = so.L1(1.0) if self.penalty is None else self.penalty
+        problem = so.SparseRegression(design, target, penalty, weights)
+        return so.solve(problem, self.solver, tolerance=self.tolerance)
+
+
+def _means(X: Any, y: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, float]:
+    """Return the weighted means of the columns, and of the target."""
+    share = np.full(len(y), 1.0 / len(y)) if weights is None else weights / weights.sum()
+    return np.asarray(share @ X).ravel(), float(share @ y)
+
+
+def _centred(X: Any, means: np.ndarray | None) -> Any:
+    """Return the data less the means of its columns; sparse data as a linear operator."""
+    if means is None:
+        return X
+    if not scipy.sparse.issparse(X):
+        return X - means.astype(X.dtype)
+
+    def minus_means(v: np.ndarray) -> np.ndarray:
+        return np.asarray(X @ v - np.ones((X.shape[0], 1)) @ (means @ v).reshape(1, -1))
+
+    def adjoint(v: np.ndarray) -> np.ndarray:
+        return np.asarray(X.T @ v - np.outer(means, v.sum(axis=0)))
+
+    def one(function: Any) -> Any:
+        return lambda v: function(v.reshape(-1, 1)).ravel()
+
+    return LinearOperator(
+        X.shape,
+        matvec=one(minus_means),
+        rmatvec=one(adjoint),
+        matmat=minus_means,
+        rmatmat=adjoint,
+        dtype=X.dtype,
+    )

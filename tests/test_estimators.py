@@ -1,0 +1,66 @@
+"""Estimators: scikit-learn's own checks, and that they are what they say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+import sparseopt as so
+
+sklearn = pytest.importorskip("sklearn")
+
+from sklearn.linear_model import Lasso  # noqa: E402
+from sklearn.model_selection import GridSearchCV  # noqa: E402
+from sklearn.pipeline import make_pipeline  # noqa: E402
+from sklearn.preprocessing import StandardScaler  # noqa: E402
+from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
+
+from sparseopt.estimators import SparseRegressor  # noqa: E402
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((40, 12)) + 3.0
+Y = X @ np.concatenate([[2.0, -1.0], np.zeros(10)]) + 5.0 + 0.1 * RNG.standard_normal(40)
+
+
+@parametrize_with_checks([SparseRegressor()])
+def test_the_checks_of_scikit_learn(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, scipy.sparse.csr_array, scipy.sparse.csc_array])
+@pytest.mark.parametrize("intercept", [False, True])
+def test_as_the_lasso_of_scikit_learn(kind: Any, intercept: bool) -> None:
+    model = SparseRegressor(so.L1(4.0), fit_intercept=intercept).fit(kind(X), Y)
+    other = Lasso(4.0 / 40, fit_intercept=intercept, tol=1e-12, max_iter=10**6).fit(X, Y)
+    np.testing.assert_allclose(model.coef_, other.coef_, atol=1e-7)
+    np.testing.assert_allclose(model.intercept_, other.intercept_, atol=1e-6)
+    np.testing.assert_allclose(model.predict(kind(X)), other.predict(X), atol=1e-6)
+    assert so.verify(model.certificate_).ok
+    assert 0.0 <= model.dual_gap_ <= 1e-9
+
+
+def test_weights_of_samples_are_repetitions() -> None:
+    counts = RNG.integers(0, 4, size=40)
+    weighted = SparseRegressor(so.L1(2.0)).fit(X, Y, sample_weight=counts)
+    repeated = SparseRegressor(so.L1(2.0)).fit(np.repeat(X, counts, 0), np.repeat(Y, counts))
+    np.testing.assert_allclose(weighted.coef_, repeated.coef_, atol=1e-9)
+
+
+def test_in_a_pipeline_and_a_grid_search() -> None:
+    model = make_pipeline(StandardScaler(), SparseRegressor())
+    grid = {"sparseregressor__penalty": [so.L1(s) for s in (0.5, 5.0, 500.0)]}
+    search = GridSearchCV(model, grid, cv=3).fit(X, Y)
+    assert search.best_params_["sparseregressor__penalty"].strength < 500.0
+    assert search.best_score_ > 0.9
+
+
+def test_other_penalties() -> None:
+    groups = [[2 * i, 2 * i + 1] for i in range(6)]
+    model = SparseRegressor(so.GroupL1(3.0, groups)).fit(X, Y)
+    assert not model.coef_[4:].any()
+    assert model.coef_[:2].all()
+    both = SparseRegressor(so.L1(1.0) + so.Ridge(2.0)).fit(X, Y)
+    assert so.verify(both.certificate_).ok
