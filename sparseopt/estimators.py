@@ -79,8 +79,8 @@ class _Linear(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 class SparseRegressor(_Linear):
     """Regression with a sparsity penalty, each fit with a proven duality gap.
 
-    Minimises 1/2 sum_i w_i (x_i . coef + intercept - y_i)^2 + penalty(coef). It is not divided by the
-    number of samples: the strength is ``n_samples * alpha`` of scikit-learn's ``Lasso(alpha)``.
+    Minimises 1/2 sum_i w_i (x_i . coef + intercept - y_i)^2 + penalty(coef). It is not divided by
+    the number of samples: the strength is ``n_samples * alpha`` of scikit-learn's ``Lasso(alpha)``.
 
     Parameters
     ----------
