@@ -146,6 +146,9 @@ class Composite:
         units = self.units[entries]
         start = np.divide(x[entries], units, out=np.zeros(len(units)), where=units > 0)
         goal = max(0.3 * self.best.asked, 1e-15)
+        if len(entries) < self.scaled.size and self.best.offered:
+            # Far from the optimum of all blocks, that of some need not be known well.
+            goal = max(goal, min(0.1, 0.05 * self.best.result[1].relative_gap))
         found = search.run(start, lambda z: _gap(search, z) <= goal * search.objective(z))
         x = np.zeros_like(x)
         x[entries] = units * found
