@@ -116,6 +116,7 @@ from sparseopt.pathnorm.path_norm import (
 )
 from sparseopt.pathnorm.path_table import path_table as path_table
 from sparseopt.supports.certificate import FixedSupportCertificate as FixedSupportCertificate
+from sparseopt.supports.coercive_certificate import CoerciveCertificate as CoerciveCertificate
 from sparseopt.supports.factors import SupportedFactors as SupportedFactors
 from sparseopt.supports.problem import FixedSupportFactorization as FixedSupportFactorization
 from sparseopt.tools.drawing import draw as draw

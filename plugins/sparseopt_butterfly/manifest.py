@@ -76,7 +76,25 @@ MANIFEST = Manifest(
             guarantee=Guarantee.EXACT,
             summary="one truncated SVD per block, for disjoint or identical rectangles",
             citations=("arXiv:2112.00386",),
-            structure={"tractable": (True,)},
+            structure={"tractable": (True,), "coercive": (False,)},
+        ),
+        SolverEntry(
+            name="block_thresholding",
+            path="sparseopt_butterfly.fixed_support_thresholding:BlockThresholding",
+            problem="sparseopt:FixedSupportFactorization",
+            guarantee=Guarantee.EXACT,
+            summary="with a decay: one thresholded SVD per block, disjoint or identical rectangles",
+            citations=("arXiv:2112.00386", "Cai, Candes, Shen, SIAM J. Optim. 20(4), 2010"),
+            structure={"tractable": (True,), "coercive": (True,)},
+        ),
+        SolverEntry(
+            name="coercive_descent",
+            path="sparseopt_butterfly.fixed_support_coercive:CoerciveDescent",
+            problem="sparseopt:FixedSupportFactorization",
+            guarantee=Guarantee.CERTIFIED,
+            summary="with a decay: block descent by thresholded SVDs, bound by duality or windows",
+            citations=("arXiv:1506.07540", "Tseng, J. Optim. Theory Appl. 109(3), 2001"),
+            structure={"coercive": (True,)},
         ),
         SolverEntry(
             name="alternating_least_squares",
@@ -85,6 +103,7 @@ MANIFEST = Manifest(
             guarantee=Guarantee.HEURISTIC,
             summary="one factor at a time, with restarts; notices a valley at infinity",
             citations=("arXiv:2112.00386",),
+            structure={"coercive": (False,)},
         ),
         SolverEntry(
             name="gradient_descent",
@@ -93,6 +112,7 @@ MANIFEST = Manifest(
             guarantee=Guarantee.HEURISTIC,
             summary="L-BFGS on the entries inside the supports, with restarts",
             citations=("arXiv:2112.00386",),
+            structure={"coercive": (False,)},
         ),
     ),
     tools=(

@@ -1,0 +1,196 @@
+"""Any supports with a decay: block descent from many starts, and a lower bound by duality."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+import sparseopt as so
+from sparseopt.supports.coercive import Part, parts_of
+from sparseopt_butterfly.fixed_support_parts import (
+    Blocks,
+    Dual,
+    Factors,
+    Task,
+    descend,
+    gathered,
+    relax,
+)
+from sparseopt_butterfly.fixed_support_polish import polish
+from sparseopt_butterfly.fixed_support_windows import windows
+
+_WORK = 2e9
+"""Operations that starts at random may take beyond the first; all are made if they take less."""
+
+
+@dataclass(frozen=True)
+class CoerciveDescent(so.Solver[so.FixedSupportFactorization]):
+    """Block descent with thresholded singular values, and the dual of the relaxation.
+
+    Each block, the sum of the terms with one rectangle, is replaced by the best one for what the
+    others leave. Without limits of rank this converges to the optimum of a convex relaxation, whose
+    residual is the dual point; with them it gives factors, which Newton's method polishes. Where
+    both meet, the factors are a global optimum; where they do not, the certificate has a lower
+    bound, by exclusive windows if that is better.
+
+    Source: Tseng, J. Optim. Theory Appl. 109(3), 2001, for the convergence of block descent;
+    Haeffele, Vidal, arXiv 1506.07540, for the relaxation of factorizations.
+
+    Parameters
+    ----------
+    restarts : int
+        Starts at random, besides zero, the truncated relaxation, and the path of larger decays.
+        Fewer are made where one takes long.
+    sweeps : int
+        Most passes over all blocks from one start.
+    start : pair of arrays or None
+        Factors to begin with, with the supports of the problem; for instance those of another
+        decay.
+    """
+
+    restarts: int = 6
+    sweeps: int = 400
+    start: tuple[np.ndarray, np.ndarray] | None = None
+
+    def __post_init__(self) -> None:
+        if self.restarts < 0 or self.sweeps < 1:
+            raise ValueError("restarts must be at least 0 and sweeps at least 1")
+
+    def accepts(self, problem: so.FixedSupportFactorization) -> so.Accepted | so.Refused:
+        """Take every problem with a decay."""
+        if not problem.decay:
+            return so.Refused("the decay is 0; alternating_least_squares takes that")
+        shapes = tuple(support.shape for support in problem.supports)
+        if self.start is not None and tuple(np.shape(f) for f in self.start) != shapes:
+            return so.Refused(f"the factors to start with must have shapes {shapes}")
+        return so.Accepted()
+
+    def solve(
+        self, problem: so.FixedSupportFactorization, context: so.Context
+    ) -> tuple[so.SupportedFactors, so.CoerciveCertificate]:
+        """Return the best factors found, and the best lower bound."""
+        safe, exponent = problem.normalized()
+        left, right = safe.supports
+        dtype = np.complex128 if safe.target.dtype.kind == "c" else np.float64
+        target, tolerance = safe.target.astype(dtype), context.tolerance
+        x, y = np.zeros(left.shape, dtype), np.zeros(right.shape, dtype)
+        z, labels = np.zeros(target.shape, dtype), np.full(target.shape, -1)
+        rng, parts = context.rng(), parts_of(left, right)
+        for i, part in enumerate(parts):
+            context.check_time("descending")
+            context.report(i / len(parts), f"component {i + 1} of {len(parts)}")
+            block = np.where(part.cells, target[part.place], 0)
+            task = Task(part, block, safe.decay, lambda: context.remaining() <= 0.0)
+            run = _Run(self, task, left, right, 1e-8 if tolerance is None else tolerance)
+            run.search(rng, self._given(part, exponent, dtype))
+            x[np.ix_(part.rows, part.terms)], y[np.ix_(part.terms, part.columns)] = run.best
+            z[part.place] += run.dual.point
+            found = windows(task)
+            if found[0] > run.dual.value:
+                labels[part.place] = np.where(part.cells, found[1], labels[part.place])
+        kind = problem.target.dtype
+        factors = so.SupportedFactors(
+            x.astype(kind), y.astype(kind), "attained", "block descent with thresholding"
+        )
+        return so.CoerciveCertificate.build(
+            problem,
+            factors.times_power(exponent),
+            np.ldexp(z, exponent) if dtype is np.float64 else z * 2.0**exponent,
+            labels if (labels >= 0).any() else None,
+        )
+
+    def _given(self, part: Part, exponent: int, dtype: type) -> Factors | None:
+        """Return the component's part of the factors to start with, in safe units."""
+        if self.start is None:
+            return None
+        x, y = (np.asarray(f).astype(dtype) * 2.0 ** (-exponent // 2) for f in self.start)
+        return x[np.ix_(part.rows, part.terms)], y[np.ix_(part.terms, part.columns)]
+
+    def cost(self, problem: so.FixedSupportFactorization) -> float:
+        """Predict some hundred decompositions of every rectangle."""
+        m, n = problem.target.shape
+        r = problem.supports[0].shape[1]
+        return 1e-2 + 1e-7 * m * n * min(m, n) * r**0.5
+
+
+class _Run:
+    """The search on one component."""
+
+    def __init__(
+        self,
+        settings: CoerciveDescent,
+        task: Task,
+        left: np.ndarray,
+        right: np.ndarray,
+        tolerance: float,
+    ) -> None:
+        part = task.part
+        self.settings, self.task, self.tolerance = settings, task, tolerance
+        self.left = left[np.ix_(part.rows, part.terms)]
+        self.right = right[np.ix_(part.terms, part.columns)]
+        self.dual = Dual(0.0, np.zeros_like(task.target))
+        self.best: Factors = task.factors(task.zero())
+        self.value = task.value(*self.best)
+
+    def search(self, rng: np.random.Generator, given: Factors | None) -> None:
+        """Find factors and a dual point that are as close as can be."""
+        task, sweeps = self.task, self.settings.sweeps
+        self.dual.offer(task, task.target)
+        if self._is_done():
+            return
+        if given is not None:
+            self._from(task.blocks(*given))
+        relaxed = task.zero()
+        if not self._is_done():
+            relax(task, self.dual, relaxed, sweeps, 0.1 * self.tolerance)
+        for start in self._starts(relaxed, rng):
+            if self._is_done() or task.is_late():
+                break
+            self._from(start)
+        if not self._is_done():
+            blocks = gathered(task, task.blocks(*self.best))
+            relax(task, self.dual, blocks, sweeps, 0.1 * self.tolerance)
+
+    def _is_done(self) -> bool:
+        return self.value - self.dual.value <= 0.5 * self.tolerance * self.value
+
+    def _starts(self, relaxed: Blocks, rng: np.random.Generator) -> Iterator[Blocks]:
+        task = self.task
+        yield task.blocks(*task.factors(relaxed))
+        yield from self._along_the_path()
+        affordable = int(_WORK / (task.work * self.settings.sweeps))
+        size = np.linalg.norm(task.target) / max(1, len(task.part.terms))
+        for _ in range(min(self.settings.restarts, affordable)):
+            blocks = []
+            for group in task.part.groups:
+                draw = rng.standard_normal((len(group.rows), len(group.columns)))
+                block = (draw * size / np.linalg.norm(draw)).astype(task.target.dtype)
+                blocks.append(block)
+            yield task.blocks(*task.factors(blocks))
+
+    def _along_the_path(self) -> Iterator[Blocks]:
+        """Descend with larger decays first: cold starts miss the optimum for small ones."""
+        task = self.task
+        top = max(np.linalg.norm(task.target[g.block], 2) for g in task.part.groups)
+        steps = min(max(int(2.0 * np.log10(max(top / task.decay, 1.0))), 0), 24)
+        blocks = task.zero()
+        for i in range(steps, 0, -1):
+            larger = Task(task.part, task.target, task.decay * 10.0 ** (0.5 * i), task.is_late)
+            descend(larger, blocks, max(20, self.settings.sweeps // 10), 1e-6)
+            if self.task.is_late():
+                return
+            blocks = [1.2 * block for block in blocks]
+        yield blocks
+
+    def _from(self, blocks: Blocks) -> None:
+        """Descend from blocks, polish, and keep what is better."""
+        task = self.task
+        descend(task, blocks, self.settings.sweeps, 1e-10)
+        x, y = task.factors(blocks)
+        x, y = polish(task, x, y, self.left, self.right, 20 * self.settings.sweeps)
+        value = task.value(x, y)
+        self.dual.offer(task, np.where(task.part.cells, task.target - x @ y, 0))
+        if value < self.value:
+            self.best, self.value = (x, y), value
