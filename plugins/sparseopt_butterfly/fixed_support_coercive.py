@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 import sparseopt as so
+from sparseopt.judging.scaling import times_power
 from sparseopt.supports.coercive import Part, parts_of
 from sparseopt_butterfly.fixed_support_parts import (
     Blocks,
@@ -17,6 +19,7 @@ from sparseopt_butterfly.fixed_support_parts import (
     descend,
     gathered,
     relax,
+    threshold,
 )
 from sparseopt_butterfly.fixed_support_polish import polish
 from sparseopt_butterfly.fixed_support_windows import windows
@@ -71,42 +74,7 @@ class CoerciveDescent(so.Solver[so.FixedSupportFactorization]):
         self, problem: so.FixedSupportFactorization, context: so.Context
     ) -> tuple[so.SupportedFactors, so.CoerciveCertificate]:
         """Return the best factors found, and the best lower bound."""
-        safe, exponent = problem.normalized()
-        left, right = safe.supports
-        dtype = np.complex128 if safe.target.dtype.kind == "c" else np.float64
-        target, tolerance = safe.target.astype(dtype), context.tolerance
-        x, y = np.zeros(left.shape, dtype), np.zeros(right.shape, dtype)
-        z, labels = np.zeros(target.shape, dtype), np.full(target.shape, -1)
-        rng, parts = context.rng(), parts_of(left, right)
-        for i, part in enumerate(parts):
-            context.check_time("descending")
-            context.report(i / len(parts), f"component {i + 1} of {len(parts)}")
-            block = np.where(part.cells, target[part.place], 0)
-            task = Task(part, block, safe.decay, lambda: context.remaining() <= 0.0)
-            run = _Run(self, task, left, right, 1e-8 if tolerance is None else tolerance)
-            run.search(rng, self._given(part, exponent, dtype))
-            x[np.ix_(part.rows, part.terms)], y[np.ix_(part.terms, part.columns)] = run.best
-            z[part.place] += run.dual.point
-            found = windows(task)
-            if found[0] > run.dual.value:
-                labels[part.place] = np.where(part.cells, found[1], labels[part.place])
-        kind = problem.target.dtype
-        factors = so.SupportedFactors(
-            x.astype(kind), y.astype(kind), "attained", "block descent with thresholding"
-        )
-        return so.CoerciveCertificate.build(
-            problem,
-            factors.times_power(exponent),
-            np.ldexp(z, exponent) if dtype is np.float64 else z * 2.0**exponent,
-            labels if (labels >= 0).any() else None,
-        )
-
-    def _given(self, part: Part, exponent: int, dtype: type) -> Factors | None:
-        """Return the component's part of the factors to start with, in safe units."""
-        if self.start is None:
-            return None
-        x, y = (np.asarray(f).astype(dtype) * 2.0 ** (-exponent // 2) for f in self.start)
-        return x[np.ix_(part.rows, part.terms)], y[np.ix_(part.terms, part.columns)]
+        return search_parts(self, problem, context)
 
     def cost(self, problem: so.FixedSupportFactorization) -> float:
         """Predict some hundred decompositions of every rectangle."""
@@ -115,12 +83,73 @@ class CoerciveDescent(so.Solver[so.FixedSupportFactorization]):
         return 1e-2 + 1e-7 * m * n * min(m, n) * r**0.5
 
 
+Settings = Any
+"""A solver with settings `restarts`, `sweeps` and `start`."""
+Finish = Callable[[Task, float, float], tuple[np.ndarray, Factors] | None]
+"""Takes a component, the objective reached and the tolerance; returns intervals and factors."""
+
+
+def search_parts(
+    settings: Settings,
+    problem: so.FixedSupportFactorization,
+    context: so.Context,
+    finish: Finish | None = None,
+) -> tuple[so.SupportedFactors, so.CoerciveCertificate]:
+    """Search component by component, in safe units, and certify what was found."""
+    safe, exponent = problem.normalized()
+    left, right = safe.supports
+    dtype = np.complex128 if safe.target.dtype.kind == "c" else np.float64
+    target = safe.target.astype(dtype)
+    tolerance = 1e-8 if context.tolerance is None else context.tolerance
+    x, y = np.zeros(left.shape, dtype), np.zeros(right.shape, dtype)
+    z, labels = np.zeros(target.shape, dtype), np.full(target.shape, -1)
+    ends: dict[int, np.ndarray] = {}
+    rng, parts = context.rng(), parts_of(left, right)
+    for i, part in enumerate(parts):
+        context.check_time("descending")
+        context.report(i / len(parts), f"component {i + 1} of {len(parts)}")
+        block = np.where(part.cells, target[part.place], 0)
+        task = Task(part, block, safe.decay, lambda: context.remaining() <= 0.0)
+        run = _Run(settings, task, left, right, tolerance)
+        run.search(rng, _given(settings, part, exponent, dtype))
+        if finish is not None and len(part.groups) > 1 and not run.is_done():
+            found = finish(task, run.value, tolerance)
+            if found is not None:
+                ends[part.terms[0]] = np.ldexp(found[0], exponent)
+                run.take(*found[1])
+        x[np.ix_(part.rows, part.terms)], y[np.ix_(part.terms, part.columns)] = run.best
+        z[part.place] += run.dual.point
+        if len(part.groups) > 1 and part.terms[0] not in ends:
+            value, mine = windows(task)
+            if value > run.dual.value:
+                labels[part.place] = np.where(part.cells, mine, labels[part.place])
+    kind = problem.target.dtype
+    factors = so.SupportedFactors(
+        x.astype(kind), y.astype(kind), "attained", "block descent with thresholding"
+    )
+    return so.CoerciveCertificate.build(
+        problem,
+        factors.times_power(exponent),
+        times_power(z, exponent),
+        labels if (labels >= 0).any() else None,
+        ends,
+    )
+
+
+def _given(settings: Settings, part: Part, exponent: int, dtype: type) -> Factors | None:
+    """Return the component's part of the factors to start with, in safe units."""
+    if settings.start is None:
+        return None
+    x, y = (times_power(np.asarray(f).astype(dtype), -exponent // 2) for f in settings.start)
+    return x[np.ix_(part.rows, part.terms)], y[np.ix_(part.terms, part.columns)]
+
+
 class _Run:
     """The search on one component."""
 
     def __init__(
         self,
-        settings: CoerciveDescent,
+        settings: Settings,
         task: Task,
         left: np.ndarray,
         right: np.ndarray,
@@ -137,23 +166,28 @@ class _Run:
     def search(self, rng: np.random.Generator, given: Factors | None) -> None:
         """Find factors and a dual point that are as close as can be."""
         task, sweeps = self.task, self.settings.sweeps
+        if len(task.part.groups) == 1:
+            self.best = threshold(task)
+            self.value = task.value(*self.best)
+            return
         self.dual.offer(task, task.target)
-        if self._is_done():
+        if self.is_done():
             return
         if given is not None:
             self._from(task.blocks(*given))
         relaxed = task.zero()
-        if not self._is_done():
+        if not self.is_done():
             relax(task, self.dual, relaxed, sweeps, 0.1 * self.tolerance)
         for start in self._starts(relaxed, rng):
-            if self._is_done() or task.is_late():
+            if self.is_done() or task.is_late():
                 break
             self._from(start)
-        if not self._is_done():
+        if not self.is_done():
             blocks = gathered(task, task.blocks(*self.best))
             relax(task, self.dual, blocks, sweeps, 0.1 * self.tolerance)
 
-    def _is_done(self) -> bool:
+    def is_done(self) -> bool:
+        """Whether factors and dual point are as close as was asked."""
         return self.value - self.dual.value <= 0.5 * self.tolerance * self.value
 
     def _starts(self, relaxed: Blocks, rng: np.random.Generator) -> Iterator[Blocks]:
@@ -185,10 +219,14 @@ class _Run:
         yield blocks
 
     def _from(self, blocks: Blocks) -> None:
-        """Descend from blocks, polish, and keep what is better."""
+        """Descend from blocks, and keep what is better."""
         task = self.task
         descend(task, blocks, self.settings.sweeps, 1e-10)
-        x, y = task.factors(blocks)
+        self.take(*task.factors(blocks))
+
+    def take(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Polish factors, and keep what is better."""
+        task = self.task
         x, y = polish(task, x, y, self.left, self.right, 20 * self.settings.sweeps)
         value = task.value(x, y)
         self.dual.offer(task, np.where(task.part.cells, task.target - x @ y, 0))

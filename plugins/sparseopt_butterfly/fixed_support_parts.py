@@ -190,3 +190,9 @@ def gathered(task: Task, blocks: Blocks) -> Blocks:
         columns = np.searchsorted(groups[home].columns, group.columns)
         found[home][np.ix_(rows, columns)] += blocks[i]
     return found
+
+
+def threshold(task: Task) -> Factors:
+    """Return the optimal factors of a component that consists of one rectangle."""
+    u, s, vh = np.linalg.svd(task.target, full_matrices=False)
+    return task.factors([(u * np.maximum(s - task.decay, 0.0)) @ vh])

@@ -88,6 +88,15 @@ MANIFEST = Manifest(
             structure={"tractable": (True,), "coercive": (True,)},
         ),
         SolverEntry(
+            name="coercive_intervals",
+            path="sparseopt_butterfly.fixed_support_intervals:CoerciveIntervals",
+            problem="sparseopt:FixedSupportFactorization",
+            guarantee=Guarantee.EXACT,
+            summary="with a decay: branch and bound for a rectangle and a cell in it, as LU 2 x 2",
+            citations=("Horst, Tuy, Global Optimization, Springer 1996",),
+            structure={"coercive": (True,), "tractable": (False,)},
+        ),
+        SolverEntry(
             name="coercive_descent",
             path="sparseopt_butterfly.fixed_support_coercive:CoerciveDescent",
             problem="sparseopt:FixedSupportFactorization",

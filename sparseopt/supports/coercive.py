@@ -22,8 +22,8 @@ Lower bound by intervals. Where a component has one rectangle R_g and besides on
 e inside it, P is at least F(c) = phi(A - c e) + decay |c| for c the sum of the latter and phi(B) as
 before, of rank q_g. phi(B) = 1/2 |B|^2 - 1/2 sum_{i <= q} (s_i(B) - decay)_+^2, and the last sum is
 convex in B (a monotone convex function of singular values), so F(c) - c^2 / 2 is concave on an
-interval [a, b] of one sign, at least its chord there, and F is at least the minimum of a parabola.
-Beyond the last interval F(c) >= decay |c|.
+interval [a, b] of one sign and at least its chord there: F(c) is at least the chord of F less
+(c - a)(b - c) / 2, a parabola. Beyond the last interval F(c) >= decay |c|.
 
 Zero terms. Let p be a bound of P for some factors and r = sqrt(2 (p - D(Z))), of one component. For
 optimal factors, R = A - sum C_g has |R - Z| <= r; and if C_g were not 0, decay would be a singular
@@ -46,7 +46,6 @@ from sparseopt.supports.components import joined_terms, same_rectangle
 from sparseopt.supports.problem import FixedSupportFactorization
 from sparseopt.supports.singular_values import (
     singular_value_bounds,
-    square_below,
     thresholded_below,
 )
 
@@ -256,12 +255,10 @@ class CoerciveBounds:
         x, y = x[np.ix_(part.rows, part.terms)], y[np.ix_(part.terms, part.columns)]
         low, high = self._objective(block, part.cells, x, y)
         if len(part.groups) == 1:
-            singular = singular_value_bounds(block, self.room)
-            square = np.array(square_below(block, self.room))
-            rank = len(part.terms)
-            dual = float(thresholded_below(singular, square, rank, self.decay_low, self.room))
-            zeros = part.terms if singular[0] < self.decay_low else []
-            return Bounds(low, high, max(dual, 0.0), list(zeros))
+            least, most = singular_value_bounds(block, self.room)
+            dual = float(thresholded_below(least, len(part.terms), self.decay_low, self.room))
+            zeros = part.terms if most[0] < self.decay_low else []
+            return Bounds(low, high, dual, list(zeros))
         dual, zeros = self._by_norms(part, block, high, evidence)
         if evidence.windows is not None:
             dual = max(dual, self._by_windows(part, block, evidence.windows[part.place]))
@@ -278,7 +275,7 @@ class CoerciveBounds:
         if z is None:
             return 0.0, []
         z = np.where(part.cells, self.scaled(z[part.place], -2 * self.half), 0.0)
-        norms = [float(singular_value_bounds(z[g.block], self.room)[0]) for g in part.groups]
+        norms = [float(singular_value_bounds(z[g.block], self.room)[1][0]) for g in part.groups]
         # TINY is what the scaling of z and target loses: the scaled z itself is the dual point.
         t = min(1.0, self.decay_low / max(norms) * (1.0 - 4.0 * UNIT))
         terms = self.room * gamma(sum_terms(block.shape[1] + 4, block, z))
@@ -312,11 +309,9 @@ class CoerciveBounds:
             inside = np.isin(rows, group.rows).all() and np.isin(columns, group.columns).all()
             if not rows.size or shared or not inside or not mine[place].all():
                 continue
-            singular = singular_value_bounds(block[place], self.room)
-            square = np.array(square_below(block[place], self.room))
+            least = singular_value_bounds(block[place], self.room)[0]
             rank = len(group.terms)
-            found = thresholded_below(singular, square, rank, self.decay_low, self.room)
-            total += max(float(found), 0.0)
+            total += float(thresholded_below(least, rank, self.decay_low, self.room))
         return total * (1.0 - self.room * gamma(len(part.groups) + 4))
 
     def _by_intervals(self, part: Part, block: np.ndarray, ends: np.ndarray) -> float:
@@ -327,35 +322,33 @@ class CoerciveBounds:
         if found is None or block.dtype.kind == "c" or not fits or 0.0 not in ends:
             return 0.0
         group, cell = found
-        values = self._concave_below(block, group, cell, ends)
-        a, b, at_a, at_b = ends[:-1], ends[1:], values[:-1], values[1:]
-        slope = (at_b - at_a) / (b - a)
-        lowest = np.clip(-slope, a, b)
-        size = np.abs(at_a) + np.abs(at_b) + np.maximum(np.abs(a), np.abs(b)) ** 2
-        least = 0.5 * lowest**2 + at_a + slope * (lowest - a) - 64.0 * self.room * UNIT * size
+        values = self._values_below(block, group, cell, ends)
+        # With t = c - a and w = b - a the bound is F(a) + s t - t (w - t) / 2, least at w / 2 - s;
+        # a t that is off by some units adds less than their square.
+        at_a, at_b, w = values[:-1], values[1:], np.diff(ends)
+        slope = (at_b - at_a) / w
+        t = np.clip(0.5 * w - slope, 0.0, w)
+        size = at_a + at_b + w**2
+        least = at_a + slope * t - 0.5 * t * (w - t) - 32.0 * self.room * UNIT * size - TINY
         tail = self.decay_low * min(-ends[0], ends[-1]) * (1.0 - 4.0 * UNIT)
         worst = min(float(least.min(initial=math.inf)), float(tail))
         return worst if 0.0 < worst < math.inf else 0.0
 
-    def _concave_below(
+    def _values_below(
         self, block: np.ndarray, group: Group, cell: tuple[int, int], ends: np.ndarray
     ) -> np.ndarray:
-        """Return lower bounds of F(c) - c^2 / 2 at numbers c.
+        """Return lower bounds of F at numbers c.
 
-        It is 1/2 |A|^2 - A_e c + decay |c| - 1/2 sum (s_i(A - c e) - decay)_+^2; the entry of
-        A - c e rounds, which moves singular values by as much.
+        The entry of A - c e rounds, which moves singular values by as much.
         """
         stack = np.repeat(block[None], len(ends), axis=0)
         stack[:, cell[0], cell[1]] -= ends
-        moved = self.room * UNIT * np.abs(stack[:, cell[0], cell[1]])
-        singular = singular_value_bounds(stack, self.room)[:, : len(group.terms)]
-        over = np.maximum(singular + (moved + TINY)[:, None] - self.decay_low, 0.0)
-        won = (over**2).sum(axis=1) * (1.0 + self.room * gamma(len(group.terms) + 16))
-        entry = block[cell]
-        size = square_below(block, self.room)
-        rest = self.decay_low * np.abs(ends) - entry * ends
-        lost = np.abs(rest) + np.abs(entry * ends) + size + won
-        return np.asarray(0.5 * size + rest - 0.5 * won - 8.0 * self.room * UNIT * lost - TINY)
+        moved = 2.0 * self.room * UNIT * np.abs(stack[:, cell[0], cell[1]]) + TINY
+        low = np.maximum(singular_value_bounds(stack, self.room)[0] - moved[:, None], 0.0)
+        low = low * (1.0 - 2.0 * UNIT)
+        phi = thresholded_below(low, len(group.terms), self.decay_low, self.room)
+        sums = phi + self.decay_low * np.abs(ends)
+        return np.asarray(np.maximum(sums * (1.0 - 4.0 * self.room * UNIT) - TINY, 0.0))
 
 
 def one_cell(part: Part) -> tuple[Group, tuple[int, int]] | None:

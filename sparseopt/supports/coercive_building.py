@@ -44,7 +44,7 @@ def best_multiple(judge: CoerciveBounds, part: Part, z: np.ndarray) -> np.ndarra
     square = float(np.vdot(z, z).real)
     if square == 0.0:
         return z
-    norms = [float(singular_value_bounds(z[g.block], judge.room)[0]) for g in part.groups]
+    norms = [float(singular_value_bounds(z[g.block], judge.room)[1][0]) for g in part.groups]
     most = judge.decay_low / max(norms) * (1.0 - 8.0 * UNIT)
     top = float(np.vdot(np.where(part.cells, judge.target[part.place], 0.0), z).real) / square
     return np.asarray(z * min(max(top, -most), most))
