@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 import forgeries_closedness
+import forgeries_coercive
 import forgeries_factorization
 import forgeries_paths
 import forgeries_regression
@@ -28,6 +29,7 @@ def certificates() -> Iterator[so.Certificate]:
     """Yield certificates of every kind that must be accepted."""
     for bank in (
         forgeries_closedness,
+        forgeries_coercive,
         forgeries_factorization,
         forgeries_paths,
         forgeries_regression,

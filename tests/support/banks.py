@@ -102,7 +102,6 @@ def coercive_supports() -> list[so.Problem | Provable]:
         so.FixedSupportFactorization(values, block, 0.3),
         so.FixedSupportFactorization((values * 1j).astype(np.complex64), block, 0.3),
         so.FixedSupportFactorization(values[:2, :2].astype(np.float32), lu, 0.2),
-        so.FixedSupportFactorization([[0, 1], [1, 0]], lu, 0.01),
         so.FixedSupportFactorization(np.zeros((2, 2)), lu, 0.1),
         so.FixedSupportFactorization(values[:2, :2] * 1e-150, lu, 1e-151),
         so.FixedSupportFactorization(values[:2, :2] * 1e150, lu, 5e149),
@@ -110,6 +109,7 @@ def coercive_supports() -> list[so.Problem | Provable]:
     ]
     return [
         *map(Provable, settled),
+        so.FixedSupportFactorization([[0, 1], [1, 0]], lu, 0.01),
         so.FixedSupportFactorization(values, lu3, 0.1),
         so.FixedSupportFactorization(values + 1j * root, lu3, 0.1),
     ]
