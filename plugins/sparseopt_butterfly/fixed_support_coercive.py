@@ -117,7 +117,7 @@ def search_parts(
             if found is not None:
                 ends[part.terms[0]] = np.ldexp(found[0], exponent)
                 run.take(*found[1])
-        x[np.ix_(part.rows, part.terms)], y[np.ix_(part.terms, part.columns)] = run.best
+        x[part.left], y[part.right] = run.best
         z[part.place] += run.dual.point
         if len(part.groups) > 1 and part.terms[0] not in ends:
             value, mine = windows(task)
@@ -141,7 +141,7 @@ def _given(settings: Settings, part: Part, exponent: int, dtype: type) -> Factor
     if settings.start is None:
         return None
     x, y = (times_power(np.asarray(f).astype(dtype), -exponent // 2) for f in settings.start)
-    return x[np.ix_(part.rows, part.terms)], y[np.ix_(part.terms, part.columns)]
+    return x[part.left], y[part.right]
 
 
 class _Run:
@@ -157,8 +157,8 @@ class _Run:
     ) -> None:
         part = task.part
         self.settings, self.task, self.tolerance = settings, task, tolerance
-        self.left = left[np.ix_(part.rows, part.terms)]
-        self.right = right[np.ix_(part.terms, part.columns)]
+        self.left = left[part.left]
+        self.right = right[part.right]
         self.dual = Dual(0.0, np.zeros_like(task.target))
         self.best: Factors = task.factors(task.zero())
         self.value = task.value(*self.best)
@@ -207,7 +207,7 @@ class _Run:
     def _along_the_path(self) -> Iterator[Blocks]:
         """Descend with larger decays first: cold starts miss the optimum for small ones."""
         task = self.task
-        top = max(np.linalg.norm(task.target[g.block], 2) for g in task.part.groups)
+        top = max(float(np.linalg.norm(task.target[g.block], 2)) for g in task.part.groups)
         steps = min(max(int(2.0 * np.log10(max(top / task.decay, 1.0))), 0), 24)
         blocks = task.zero()
         for i in range(steps, 0, -1):

@@ -1,8 +1,8 @@
 """Exact optimum with a decay for a rectangle and one cell inside it: LU of 2 x 2 is such a pair.
 
-With c the number on the cell, what is left is F(c) = phi(A - c e) + decay |c|, where the minimum phi
-over the rectangle's own terms is in closed form. It is c^2 / 2 plus a concave function on each side
-of 0, so on an interval it is at least c^2 / 2 plus a chord: intervals are halved until none can hold
+With c the number on the cell, what is left is F(c) = phi(A - c e) + decay |c|, where the minimum
+phi over the rectangle's own terms is in closed form. It is c^2 / 2 plus a concave function on each
+side of 0, so at least c^2 / 2 plus a chord on an interval: intervals are halved until none can hold
 a value below the best one found.
 """
 

@@ -50,7 +50,9 @@ class Task:
 
     def zero(self) -> Blocks:
         """Return blocks that are zero."""
-        return [np.zeros((len(g.rows), len(g.columns)), self.target.dtype) for g in self.part.groups]
+        return [
+            np.zeros((len(g.rows), len(g.columns)), self.target.dtype) for g in self.part.groups
+        ]
 
     def residual(self, blocks: Blocks) -> np.ndarray:
         """Return the target less all blocks."""
@@ -64,7 +66,7 @@ class Task:
         order = {k: i for i, k in enumerate(self.part.terms)}
         found = []
         for group in self.part.groups:
-            mine = [order[k] for k in group.terms]
+            mine = np.array([order[k] for k in group.terms])
             found.append(x[np.ix_(group.rows, mine)] @ y[np.ix_(mine, group.columns)])
         return found
 

@@ -85,6 +85,16 @@ class Part:
         """Index of the component in an array of the target's shape."""
         return np.ix_(self.rows, self.columns)
 
+    @property
+    def left(self) -> tuple[np.ndarray, ...]:
+        """Index of its terms in X."""
+        return np.ix_(self.rows, np.array(self.terms))
+
+    @property
+    def right(self) -> tuple[np.ndarray, ...]:
+        """Index of its terms in Y."""
+        return np.ix_(np.array(self.terms), self.columns)
+
 
 def parts_of(left: np.ndarray, right: np.ndarray) -> list[Part]:
     """Return the components of two supports."""
@@ -94,7 +104,9 @@ def parts_of(left: np.ndarray, right: np.ndarray) -> list[Part]:
         rows, columns = np.flatnonzero(x.any(axis=1)), np.flatnonzero(y.any(axis=0))
         x, y = x[rows], y[:, columns]
         groups = [
-            Group([terms[k] for k in same], np.flatnonzero(x[:, same[0]]), np.flatnonzero(y[same[0]]))
+            Group(
+                [terms[k] for k in same], np.flatnonzero(x[:, same[0]]), np.flatnonzero(y[same[0]])
+            )
             for same in same_rectangle(x, y)
         ]
         cells = x.astype(np.float32) @ y.astype(np.float32) > 0
@@ -166,7 +178,7 @@ class CoerciveBounds:
         self.room = room
         self.half = -(-exponent_of(largest_part(problem.target)) // 2)
         self.target = self.scaled(problem.target, -2 * self.half)
-        self.is_zero = not problem.target.any()
+        self._nonzero = problem.target != 0  # scaling may lose what is tiny
         self.left, self.right = problem.supports
         decay = float(times_power(problem.decay, -2 * self.half))
         # A smaller decay gives smaller objectives: lower bounds may take one in the safe range.
@@ -182,7 +194,11 @@ class CoerciveBounds:
     def original_above(self, value: float) -> float:
         """Return an upper bound, in units of the target, of an objective in scaled units."""
         found = float(times_power(value, 4 * self.half))
-        return found if times_power(found, -4 * self.half) >= value else math.nextafter(found, math.inf)
+        return (
+            found
+            if times_power(found, -4 * self.half) >= value
+            else math.nextafter(found, math.inf)
+        )
 
     def original_below(self, value: float) -> float:
         """Return a lower bound, in units of the target, of an objective in scaled units."""
@@ -203,7 +219,7 @@ class CoerciveBounds:
         rest.add(self.target[~covered])
         figure = rest.figure()
         low, high = figure.low(self.room), figure.high(self.room)
-        lost = 0.0 if self.is_zero else TINY
+        lost = TINY if self._nonzero[~covered].any() else 0.0
         return max(0.5 * low**2 * (1.0 - 8.0 * UNIT) - lost, 0.0), (
             0.5 * high**2 * (1.0 + 8.0 * UNIT) + lost
         )
@@ -216,11 +232,17 @@ class CoerciveBounds:
         used = {k for part in self.parts for k in part.terms}
         rest = [k for k in range(x.shape[1]) if k not in used]
         nothing = np.zeros((0, 0))
-        low, high = self._objective(nothing, np.zeros((0, 0), bool), x[:, rest], y[rest])
+        nowhere = np.zeros((0, 0), bool)
+        low, high = self._objective(nothing, nowhere, nowhere, x[:, rest], y[rest])
         return [*found, Bounds(low, high, 0.0, rest)]
 
     def _objective(
-        self, block: np.ndarray, cells: np.ndarray, x: np.ndarray, y: np.ndarray
+        self,
+        block: np.ndarray,
+        cells: np.ndarray,
+        nonzero: np.ndarray,
+        x: np.ndarray,
+        y: np.ndarray,
     ) -> tuple[float, float]:
         """Return a lower and an upper bound of the objective of terms on a component.
 
@@ -236,7 +258,7 @@ class CoerciveBounds:
         norm = residual.figure()
         terms = sum_terms(x.shape[1] + 4, x, y)
         off = 1.01 * room * gamma(terms) * size + 2.0 * room * UNIT * norm.value
-        if not self.is_zero or (x.any() and y.any()):
+        if nonzero.any() or (x.any() and y.any()):
             off += TINY
         low, high = max(norm.low(room) - off, 0.0), norm.high(room) + off
         squares = NormSum()
@@ -252,8 +274,9 @@ class CoerciveBounds:
 
     def _part(self, part: Part, x: np.ndarray, y: np.ndarray, evidence: Evidence) -> Bounds:
         block = np.where(part.cells, self.target[part.place], 0.0)
-        x, y = x[np.ix_(part.rows, part.terms)], y[np.ix_(part.terms, part.columns)]
-        low, high = self._objective(block, part.cells, x, y)
+        x, y = x[part.left], y[part.right]
+        nonzero = part.cells & self._nonzero[part.place]
+        low, high = self._objective(block, part.cells, nonzero, x, y)
         if len(part.groups) == 1:
             least, most = singular_value_bounds(block, self.room)
             dual = float(thresholded_below(least, len(part.terms), self.decay_low, self.room))
@@ -298,16 +321,21 @@ class CoerciveBounds:
         return dual, sorted(zeros)
 
     def _by_windows(self, part: Part, block: np.ndarray, windows: np.ndarray) -> float:
-        """Return the lower bound by windows; those that are none of the kind count nothing."""
+        """Return the lower bound by windows, the smallest rectangles around the cells of a label.
+
+        Those that are not inside their group's, or not exclusive, count nothing.
+        """
         total = 0.0
         for i, group in enumerate(part.groups):
             mine = windows == group.terms[0]
             rows, columns = np.flatnonzero(mine.any(axis=1)), np.flatnonzero(mine.any(axis=0))
             place = np.ix_(rows, columns)
             others = [g for j, g in enumerate(part.groups) if j != i]
-            shared = any(np.isin(g.rows, rows).any() and np.isin(g.columns, columns).any() for g in others)
+            shared = any(
+                np.isin(g.rows, rows).any() and np.isin(g.columns, columns).any() for g in others
+            )
             inside = np.isin(rows, group.rows).all() and np.isin(columns, group.columns).all()
-            if not rows.size or shared or not inside or not mine[place].all():
+            if not rows.size or shared or not inside:
                 continue
             least = singular_value_bounds(block[place], self.room)[0]
             rank = len(group.terms)
@@ -355,9 +383,7 @@ def one_cell(part: Part) -> tuple[Group, tuple[int, int]] | None:
     """Return the rectangle of a component that consists of it and one cell inside, and the cell."""
     if len(part.groups) != 2:
         return None
-    whole, single = sorted(part.groups, key=lambda g: -len(g.rows) * len(g.columns))
-    if single.rows.size * single.columns.size != 1 or not part.cells.all():
-        return None
-    if whole.rows.size * whole.columns.size != part.cells.size:
-        return None
+    whole, single = sorted(part.groups, key=lambda g: -g.rows.size * g.columns.size)
+    if single.rows.size * single.columns.size != 1:
+        return None  # one cell shares cells with the other rectangle only if it is inside
     return whole, (int(single.rows[0]), int(single.columns[0]))

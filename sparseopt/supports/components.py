@@ -26,9 +26,7 @@ def components(left: np.ndarray, right: np.ndarray) -> list[tuple[list[int], np.
         an empty rectangle belong to none. O(r^2 (m + n) + m n r).
     """
     rows, columns = left.astype(np.float32), right.astype(np.float32)
-    return [
-        (terms, rows[:, terms] @ columns[terms] > 0) for terms in joined_terms(left, right)
-    ]
+    return [(terms, rows[:, terms] @ columns[terms] > 0) for terms in joined_terms(left, right)]
 
 
 def joined_terms(left: np.ndarray, right: np.ndarray) -> list[list[int]]:

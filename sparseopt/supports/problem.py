@@ -88,9 +88,7 @@ class FixedSupportFactorization(Problem[SupportedFactors, Any]):
     # What the constructor takes, for type checkers; the fields are what becomes of it.
     if TYPE_CHECKING:
 
-        def __init__(
-            self, target: ArrayLike, supports: Supports, decay: float = 0.0
-        ) -> None: ...
+        def __init__(self, target: ArrayLike, supports: Supports, decay: float = 0.0) -> None: ...
 
     def __post_init__(self) -> None:
         target = np.asarray(self.target)
@@ -171,7 +169,9 @@ class FixedSupportFactorization(Problem[SupportedFactors, Any]):
             return self, 0
         scaled = times_power(target, -exponent)
         decay = min(max(float(times_power(self.decay, -exponent)), 1e-300), 1e300)
-        return FixedSupportFactorization(scaled, self.supports, decay if self.decay else 0.0), exponent
+        return FixedSupportFactorization(
+            scaled, self.supports, decay if self.decay else 0.0
+        ), exponent
 
     def largest_decay(self) -> float:
         """Return the decay from which on zero factors are optimal; not a bound, but a float.

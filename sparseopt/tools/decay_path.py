@@ -181,7 +181,7 @@ def decay_path(
     def remaining() -> float | None:
         if time_limit is None:
             return None
-        return max(1e-3, time_limit - (time.monotonic() - started))
+        return max(1e-9, time_limit - (time.monotonic() - started))
 
     settings = {"tolerance": tolerance, "seed": seed}
     found: dict[float, Solution[Any, Any]] = {}
@@ -212,7 +212,9 @@ def _chosen(problem: FixedSupportFactorization, decays: Iterable[float] | None) 
         raise ProblemError("decays is empty; give at least one number above 0")
     bad = [i for i, value in enumerate(chosen) if not 0.0 < value < math.inf]
     if bad:
-        raise ProblemError(f"decays[{bad[0]}] must be a finite number above 0, got {chosen[bad[0]]}")
+        raise ProblemError(
+            f"decays[{bad[0]}] must be a finite number above 0, got {chosen[bad[0]]}"
+        )
     return chosen
 
 

@@ -58,7 +58,9 @@ def certificates() -> Iterator[tuple[str, so.CoerciveCertificate]]:
         small = certificate_of(target[:2, :2] * scale, LU, 0.1 * scale)
         yield f"times {scale:g}", small
     far = so.FixedSupportFactorization([[1.0, 2.0], [0.5, 1.0]], LU, 0.3)
-    bad = so.SupportedFactors(np.array([[3.0, 0.0], [1.0, 2.0]]), np.array([[1.0, 1.0], [0.0, 5.0]]))
+    bad = so.SupportedFactors(
+        np.array([[3.0, 0.0], [1.0, 2.0]]), np.array([[1.0, 1.0], [0.0, 5.0]])
+    )
     yield "bad factors", so.CoerciveCertificate.build(far, bad)[1]
 
 
@@ -112,6 +114,7 @@ def false_figures() -> Iterator[Forgery]:
         gap = judge.original_below(math.fsum(_gap(p) for p in parts)) * (1 - 1e-15)
         if primal < certificate.primal:
             yield f"{name}: objective without room", replace(certificate, primal=primal)
+        if gap < certificate.gap:
             yield f"{name}: gap without room", replace(certificate, gap=gap)
         if dual > certificate.dual:
             yield f"{name}: bound without room", replace(certificate, dual=dual)
@@ -147,6 +150,10 @@ def false_zeros() -> Iterator[Forgery]:
         problem, replace(worse, left=left), found["some zero terms"].dual_point
     )[1]
     yield "zero terms by bad factors", replace(certificate, zero_terms=(1,))
+    # Some singular values are below the decay, but not all.
+    full = so.FixedSupportFactorization(np.diag([2.0, 0.1]), [np.ones((2, 2))] * 2, 0.5)
+    part = so.solve(full).certificate
+    yield "zero terms by the least singular value", replace(part, zero_terms=(0, 1))
     # At the largest decay that is not certain to be above the norm.
     edge = so.FixedSupportFactorization([[2.0]], [[[1]], [[1]]], 2.0)
     zero = so.SupportedFactors(np.zeros((1, 1)), np.zeros((1, 1)))
@@ -157,14 +164,13 @@ def false_zeros() -> Iterator[Forgery]:
 
 
 def false_windows() -> Iterator[Forgery]:
-    """Windows that are not exclusive, not inside, or no rectangles, with what they would give."""
+    """Windows that are not exclusive or not inside, with what they would give."""
     certificate = windowed()
     target, decay = certificate.problem.target, certificate.problem.decay
     right = np.array(certificate.windows)
     shared = np.array([[0, 0, -1], [0, 0, -1], [-1, 1, 1]])
     outside = np.array([[0, 0, 0], [-1, -1, -1], [-1, 1, 1]])
-    above = np.array([[0, 0, -1], [-1, -1, 1], [-1, 1, 1]])
-    for name, windows in {"shared": shared, "outside": outside, "no rectangle": above}.items():
+    for name, windows in {"shared": shared, "outside": outside}.items():
         total = 0.0
         for term in (0, 1):
             cells = windows == term
@@ -209,6 +215,33 @@ def false_intervals() -> Iterator[Forgery]:
     x[:2, :2], y[:2, :2] = certificate.answer.factors
     answer = so.SupportedFactors(x, y, "attained")
     yield "intervals, two cells", replace(certificate, problem=problem, answer=answer)
+    yield from across_zero()
+    # A second row of two cells can do more than one of one.
+    wide = np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
+    left = LU[0]
+    narrow = certificate_of(wide, [left, [[1, 1, 1], [0, 1, 0]]], 0.1)
+    more = so.FixedSupportFactorization(wide, [left, [[1, 1, 1], [0, 1, 1]]], 0.1)
+    assert so.solve(more).certificate.primal < narrow.dual
+    yield "intervals, a cell of two", replace(narrow, problem=more)
+
+
+def across_zero() -> Iterator[Forgery]:
+    """Intervals that hold 0 inside, where the curve has a kink, and the optimum."""
+    problem = so.FixedSupportFactorization([[2.0, 0.0], [0.0, 0.1]], LU, 0.5)
+    certificate = so.solve(problem).certificate
+    assert certificate.primal < 0.9
+    beyond = np.linspace(0.5, 3.0, 500)
+    forgery = replace(certificate, dual_point=None, dual=1.0, gap=1e-3, zero_terms=())
+    gapped = np.concatenate([-beyond[::-1], beyond])
+    yield "intervals across 0", replace(forgery, intervals={0: gapped})
+    # The optimum is at -1/2, which lies in no interval of one sign.
+    problem = so.FixedSupportFactorization([[2.0, 0.0], [0.0, -1.0]], LU, 0.5)
+    certificate = so.solve(problem).certificate
+    assert certificate.primal < 1.26
+    forgery = replace(certificate, dual_point=None, dual=1.3, gap=1e-3)
+    beyond = np.linspace(1.0, 4.0, 500)
+    back = np.concatenate([-beyond[::-1], [1.0, 0.0], beyond])
+    yield "intervals back to 0", replace(forgery, intervals={0: back})
 
 
 @dataclass(frozen=True)
@@ -231,8 +264,9 @@ def other_answers() -> Iterator[Forgery]:
     x, y = answer.factors
     full = so.FixedSupportFactorization(problem.target, [np.ones((2, 2))] * 2, 0.1)
     beyond = so.solve(full).answer
-    yield "outside the supports", replace(
-        so.CoerciveCertificate.build(problem, beyond)[1], answer=beyond
+    yield (
+        "outside the supports",
+        replace(so.CoerciveCertificate.build(problem, beyond)[1], answer=beyond),
     )
     yield "a lookalike", replace(certificate, answer=Lookalike(x, y))
     for value in ("not_attained", "suspected_not_attained", "certainly"):
@@ -242,11 +276,13 @@ def other_answers() -> Iterator[Forgery]:
     yield "huge", replace(certificate, answer=replace(answer, left=x * 2.0**70, right=y * 2.0**-70))
     yield "unbalanced", replace(certificate, answer=replace(answer, left=2.0 * x, right=0.5 * y))
     yield "integers", replace(certificate, answer=replace(answer, left=x.astype(int)))
-    yield "more decay", replace(
-        certificate, problem=so.FixedSupportFactorization(problem.target, LU, 0.11)
+    yield (
+        "more decay",
+        replace(certificate, problem=so.FixedSupportFactorization(problem.target, LU, 0.11)),
     )
-    yield "less decay", replace(
-        certificate, problem=so.FixedSupportFactorization(problem.target, LU, 0.09)
+    yield (
+        "less decay",
+        replace(certificate, problem=so.FixedSupportFactorization(problem.target, LU, 0.09)),
     )
     without = so.FixedSupportFactorization(np.zeros((2, 2)), LU)
     zero = certificate_of(np.zeros((2, 2)), LU, 0.1)
@@ -266,13 +302,13 @@ def broken_evidence() -> Iterator[Forgery]:
     # What each would prove if it were feasible: on all rectangles, or on all but one.
     target = certificate.problem.target
     for name, point in {"target": target, "larger": 1.001 * z, "far": 2.0 * z}.items():
-        dual = float((target * point).sum() - 0.5 * (point**2).sum())
+        dual = float((target * point).sum() - 0.5 * (point**2).sum()) * (1 - 1e-9)
         assert dual > certificate.dual
         forgery = replace(certificate, dual_point=point, dual=dual)
         yield f"dual point too large: {name}", replace(forgery, gap=max(0.3 - dual, 1e-9))
     cross = certificate_of(CROSS, BOTH, 0.5)
     for name, point in {"first": FIRST, "second": FIRST.T.copy()}.items():
-        dual = float((CROSS * point).sum() - 0.5 * (point**2).sum())
+        dual = float((CROSS * point).sum() - 0.5 * (point**2).sum()) * (1 - 1e-9)
         forgery = replace(cross, dual_point=point, dual=dual)
         yield f"dual point too large on the {name}", replace(forgery, gap=max(10.0 - dual, 1e-9))
     for name, value in {"not a number": NAN, "infinite": np.inf}.items():
