@@ -64,6 +64,6 @@ def is_tractable(left: np.ndarray, right: np.ndarray) -> bool:
     """
     return all(
         np.array_equal(left[:, terms[0]], left[:, k]) and np.array_equal(right[terms[0]], right[k])
-        for terms, _ in components(left, right)
+        for terms in joined_terms(left, right)
         for k in terms[1:]
     )
