@@ -221,14 +221,20 @@ class _Run:
     def _from(self, blocks: Blocks) -> None:
         """Descend from blocks, and keep what is better."""
         task = self.task
-        descend(task, blocks, self.settings.sweeps, 1e-10)
-        self.take(*task.factors(blocks))
+        descend(task, blocks, self.settings.sweeps, 1e-6)
+        if self.take(*task.factors(blocks)):
+            # A stationary point may be a saddle that thresholding leaves.
+            blocks = task.blocks(*self.best)
+            if descend(task, blocks, 20, 1e-9) < self.value * (1.0 - 1e-9):
+                self.take(*task.factors(blocks))
 
-    def take(self, x: np.ndarray, y: np.ndarray) -> None:
-        """Polish factors, and keep what is better."""
+    def take(self, x: np.ndarray, y: np.ndarray) -> bool:
+        """Polish factors, and keep what is better; return whether it is."""
         task = self.task
         x, y = polish(task, x, y, self.left, self.right, 20 * self.settings.sweeps)
         value = task.value(x, y)
         self.dual.offer(task, np.where(task.part.cells, task.target - x @ y, 0))
-        if value < self.value:
-            self.best, self.value = (x, y), value
+        if not value < self.value:
+            return False
+        self.best, self.value = (x, y), value
+        return True

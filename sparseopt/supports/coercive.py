@@ -64,7 +64,7 @@ class Group:
     rows: np.ndarray
     columns: np.ndarray
 
-    @property
+    @cached_property
     def block(self) -> tuple[np.ndarray, ...]:
         """Index of the rectangle in an array of the component."""
         return np.ix_(self.rows, self.columns)
