@@ -106,10 +106,11 @@ def search_parts(
     ends: dict[int, np.ndarray] = {}
     rng, parts = context.rng(), parts_of(left, right)
     for i, part in enumerate(parts):
-        context.check_time("descending")
+        if i == 0:
+            context.check_time("descending")
         context.report(i / len(parts), f"component {i + 1} of {len(parts)}")
         block = np.where(part.cells, target[part.place], 0)
-        task = Task(part, block, safe.decay, lambda: context.remaining() <= 0.0)
+        task = Task(part, block, safe.decay, context.remaining)
         run = _Run(settings, task, left, right, tolerance)
         run.search(rng, _given(settings, part, exponent, dtype))
         if finish is not None and len(part.groups) > 1 and not run.is_done():
@@ -211,7 +212,7 @@ class _Run:
         steps = min(max(int(2.0 * np.log10(max(top / task.decay, 1.0))), 0), 24)
         blocks = task.zero()
         for i in range(steps, 0, -1):
-            larger = Task(task.part, task.target, task.decay * 10.0 ** (0.5 * i), task.is_late)
+            larger = Task(task.part, task.target, task.decay * 10.0 ** (0.5 * i), task.remaining)
             descend(larger, blocks, max(20, self.settings.sweeps // 10), 1e-6)
             if self.task.is_late():
                 return

@@ -8,6 +8,7 @@ a value below the best one found.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,11 @@ from sparseopt_butterfly.fixed_support_coercive import search_parts
 from sparseopt_butterfly.fixed_support_parts import Factors, Task
 
 _MOST_ENDS = 400_000
+_ENTRIES = 1 << 18
+_WORK = 1e10
+"""Operations for all decompositions of the search; the proof takes some times as many."""
+_PROOF = 6.0
+"""Seconds that certificate and check take, for each second of the search, at most."""
 
 
 @dataclass(frozen=True)
@@ -79,17 +85,24 @@ class _Curve:
         found = one_cell(task.part)
         assert found is not None
         self.task, (self.group, self.cell) = task, found
+        self.seconds = 0.0
 
     def values(self, numbers: np.ndarray) -> np.ndarray:
         """Return F(c)."""
+        started = time.monotonic()
         target, decay = self.task.target, self.task.decay
-        stack = np.repeat(target[None], len(numbers), axis=0)
-        stack[:, self.cell[0], self.cell[1]] -= numbers
-        s = np.linalg.svd(stack, compute_uv=False)
-        kept = np.where(s <= decay, 0.5 * s**2, decay * (s - 0.5 * decay))
-        rank = len(self.group.terms)
-        phi = kept[:, :rank].sum(axis=1) + 0.5 * (s[:, rank:] ** 2).sum(axis=1)
-        return np.asarray(phi + decay * np.abs(numbers))
+        found, step = np.zeros(len(numbers)), max(1, _ENTRIES // target.size)
+        for start in range(0, len(numbers), step):
+            some = slice(start, start + step)
+            stack = np.repeat(target[None], len(numbers[some]), axis=0)
+            stack[:, self.cell[0], self.cell[1]] -= numbers[some]
+            s = np.linalg.svd(stack, compute_uv=False)
+            kept = np.where(s <= decay, 0.5 * s**2, decay * (s - 0.5 * decay))
+            rank = len(self.group.terms)
+            phi = kept[:, :rank].sum(axis=1) + 0.5 * (s[:, rank:] ** 2).sum(axis=1)
+            found[some] = phi + decay * np.abs(numbers[some])
+        self.seconds += time.monotonic() - started
+        return found
 
     def factors(self, number: float) -> Factors:
         """Return the best factors for a number on the cell."""
@@ -122,7 +135,9 @@ def intervals(task: Task, value: float, tolerance: float) -> tuple[np.ndarray, F
     ends = np.array([-far, 0.0, far])
     values = curve.values(ends)
     best, at = value, None
-    while len(ends) < _MOST_ENDS and not task.is_late():
+    b, c = task.target.shape
+    most = min(_MOST_ENDS, int(_WORK / (10.0 * b * c * min(b, c))))
+    while len(ends) < most and task.remaining() > 2.0 * _PROOF * curve.seconds:
         if values.min() < best:
             best, at = float(values.min()), float(ends[np.argmin(values)])
         a, b, w = ends[:-1], ends[1:], np.diff(ends)

@@ -29,18 +29,22 @@ class Task:
     target : array (b, c)
         Its cells of the target, zero elsewhere; double precision.
     decay : float
-    is_late : callable() -> bool
-        Whether the time has run out.
+    remaining : callable() -> float
+        Seconds left.
     """
 
     part: Part
     target: np.ndarray
     decay: float
-    is_late: Callable[[], bool]
+    remaining: Callable[[], float]
     maximal: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.maximal.extend(maximal_groups(self.part.groups))
+
+    def is_late(self) -> bool:
+        """Whether the time has run out."""
+        return self.remaining() <= 0.0
 
     @property
     def work(self) -> float:

@@ -51,6 +51,8 @@ from sparseopt.supports.singular_values import (
 
 _WILD = np.errstate(over="ignore", under="ignore", invalid="ignore")
 """Wild numbers overflow here; what comes out is not finite, and no check accepts it."""
+_ENTRIES = 1 << 18
+"""Of a stack of matrices, at most."""
 _MOST = 2.0**300
 _LARGEST_FACTOR = 2.0**60
 """Of factors, where the target has size 1: numbers that underflow, times this, stay below TINY."""
@@ -156,13 +158,13 @@ class Bounds:
     @property
     def gap(self) -> float:
         """The objective exceeds the least one by at most this."""
-        return max(above(self.primal - self.dual), 0.0) if self.primal > self.dual else 0.0
+        return 0.0 if self.primal <= self.dual else above(self.primal - self.dual)
 
 
 class CoerciveBounds:
     """Evaluates objective and lower bounds of one problem.
 
-    In scaled units: the target times 4^-k with its largest entry in [1/8, 1), decay in proportion,
+    In scaled units: the target times 4^-k with its largest entry in [1/4, 1), decay in proportion,
     factors times 2^-k, so objectives times 16^-k.
 
     Parameters
@@ -369,14 +371,19 @@ class CoerciveBounds:
 
         The entry of A - c e rounds, which moves singular values by as much.
         """
-        stack = np.repeat(block[None], len(ends), axis=0)
-        stack[:, cell[0], cell[1]] -= ends
-        moved = 2.0 * self.room * UNIT * np.abs(stack[:, cell[0], cell[1]]) + TINY
-        low = np.maximum(singular_value_bounds(stack, self.room)[0] - moved[:, None], 0.0)
-        low = low * (1.0 - 2.0 * UNIT)
-        phi = thresholded_below(low, len(group.terms), self.decay_low, self.room)
-        sums = phi + self.decay_low * np.abs(ends)
-        return np.asarray(np.maximum(sums * (1.0 - 4.0 * self.room * UNIT) - TINY, 0.0))
+        found = np.zeros(len(ends))
+        step = max(1, _ENTRIES // block.size)
+        for start in range(0, len(ends), step):
+            some = slice(start, start + step)
+            stack = np.repeat(block[None], len(ends[some]), axis=0)
+            stack[:, cell[0], cell[1]] -= ends[some]
+            moved = 2.0 * self.room * UNIT * np.abs(stack[:, cell[0], cell[1]]) + TINY
+            low = np.maximum(singular_value_bounds(stack, self.room)[0] - moved[:, None], 0.0)
+            low = low * (1.0 - 2.0 * UNIT)
+            phi = thresholded_below(low, len(group.terms), self.decay_low, self.room)
+            sums = phi + self.decay_low * np.abs(ends[some])
+            found[some] = np.maximum(sums * (1.0 - 4.0 * self.room * UNIT) - TINY, 0.0)
+        return found
 
 
 def one_cell(part: Part) -> tuple[Group, tuple[int, int]] | None:

@@ -132,6 +132,12 @@ class CoerciveCertificate(Certificate):
         """
         if not problem.decay:
             raise ProblemError("without a decay the certificate is a FixedSupportCertificate")
+        for name, factor, support in zip("XY", answer.factors, problem.supports, strict=True):
+            if np.shape(factor) != support.shape:
+                raise ProblemError(
+                    f"{name} must have the shape {support.shape} of its support, got "
+                    f"{np.shape(factor)}"
+                )
         judge = CoerciveBounds(problem, _ROOM)
         if dual_point is None:
             with np.errstate(all="ignore"):

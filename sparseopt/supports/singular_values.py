@@ -38,7 +38,7 @@ def singular_value_bounds(blocks: np.ndarray, room: float = 1.0) -> tuple[np.nda
     columns, rows = _norms(u.swapaxes(-1, -2)[..., None, :]), _norms(v[..., None, :])
     off = (off + g * (columns * s * rows).sum(axis=-1) + TINY)[..., None]
     defects = _defect(u.conj().swapaxes(-1, -2), g), _defect(v, g)
-    least = [np.sqrt(np.maximum(1.0 - defect, 0.0)) for defect in defects]
+    least = [np.where(d < 0.5, np.sqrt(np.maximum(1.0 - d, 0.0)), 0.0) for d in defects]
     most = [np.sqrt(1.0 + defect) for defect in defects]
     s = np.sort(s, axis=-1)[..., ::-1]
     low = s * (least[0] * least[1])[..., None] * (1.0 - 8.0 * room * UNIT) - off
