@@ -143,7 +143,7 @@ def test_what_is_no_layer_is_not_judged() -> None:
         pass
 
     for call in (edges.forward, edges.backward):
-        with pytest.raises(TypeError, match="paths through a Other cannot be judged"):
+        with pytest.raises(so.ProblemError, match="paths through a Other cannot be judged"):
             call(Other((1,)), [np.ones((1, 1))], [], (1,), None)  # type: ignore[arg-type]
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from sparseopt.interface.errors import ProblemError
-from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Scale
+from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Add, Concat, Input, Operator, Permute, Relu, Reshape, Select
@@ -199,8 +199,7 @@ class NetworkBuilder:
 
     def image(self, value: Value, spatial: int, op: Operator, name: str, **origin: str) -> Value:
         """Apply an operator on (channels, spatial...), with or without a batch axis before it."""
-        if isinstance(op, Conv | ConvTranspose):
-            require_room_within(op, value.shape[-spatial:])
+        require_room_within(op, value.shape[-spatial:])
         if len(value.shape) == spatial + 1:
             return self.add_on_all_axes(op, [value], name, origin)
         if len(value.shape) != spatial + 2 or value.shape[0] != 1:
