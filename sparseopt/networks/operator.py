@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from inspect import isabstract
 from typing import Any, ClassVar
 
 import numpy as np
@@ -43,6 +44,16 @@ class Operator(ABC):
     """Field that holds the biases."""
     is_wiring: ClassVar[bool] = False
     """Whether the operator only names, moves or repeats values and has no neurons of its own."""
+
+    def __init_subclass__(cls) -> None:
+        """Refuse to derive a layer from another: what knows the other would take it for that."""
+        super().__init_subclass__()
+        for base in cls.__mro__[1:]:
+            if issubclass(base, Operator) and not isabstract(base):
+                raise TypeError(
+                    f"{cls.__name__} cannot be derived from the layer {base.__name__}; derive it "
+                    "from Operator, so that nothing takes the one for the other"
+                )
 
     @abstractmethod
     def shape(self, inputs: Sequence[Shape]) -> Shape:
