@@ -28,7 +28,7 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import known_types, type_tag
 from sparseopt.interface.printing import printable
 from sparseopt.interface.seams import import_json_type
-from sparseopt.judging.json_types import HOMES
+from sparseopt.judging.json_types import HOMES, OTHERS
 
 # Arrays up to this size are written as numbers that a person can read; above it base64 is both
 # smaller and an order of magnitude faster to read back.
@@ -381,9 +381,9 @@ def _find_type(tag: Any) -> type:
         raise ProblemError("the tag of a type must be a text")
     if tag not in known_types:
         package, _, name = tag.partition(":")
-        if package == _PACKAGE and name in HOMES:
-            importlib.import_module(HOMES[name])
-        elif package != _PACKAGE:
+        if package == _PACKAGE:
+            importlib.import_module(HOMES.get(name, OTHERS))
+        else:
             import_json_type(tag)
     if tag not in known_types:
         raise ProblemError(f"no installed plugin declares the JSON type {printable(tag, 100)!r}")

@@ -274,25 +274,25 @@ def test_what_is_too_deep_to_be_read_is_not_written() -> None:
 
 
 def test_the_table_of_json_names_is_complete() -> None:
-    from sparseopt.judging.json_types import HOMES
+    from sparseopt.judging.json_types import HOMES, OTHERS
 
     for name in ("cli", "testing", "__main__"):
         assert name not in HOMES.values()
     for module in pkgutil.walk_packages(so.__path__, "sparseopt."):
         if module.name.split(".")[1] not in ("cli", "testing", "__main__"):
             importlib.import_module(module.name)
-    own = {t.partition(":")[2] for t in json_type.known_types if t.startswith("sparseopt:")}
-    assert own == set(HOMES)
-    for name, home in HOMES.items():
+    own = [t.partition(":")[2] for t in json_type.known_types if t.startswith("sparseopt:")]
+    assert set(HOMES) <= set(own)
+    for name in own:
         cls = json_type.known_types[f"sparseopt:{name}"]
-        assert (cls.__module__ + ".").startswith(home + ".")
+        assert (cls.__module__ + ".").startswith(HOMES.get(name, OTHERS) + ".")
 
 
 def test_reading_a_class_imports_its_home() -> None:
     from sparseopt.judging.json_types import HOMES
 
-    for home in set(HOMES.values()):
-        name = next(name for name, where in HOMES.items() if where == home)
+    one_of_each = {home: name for name, home in HOMES.items()}
+    for name in (*one_of_each.values(), "Node", "Dense", "AxisMap"):
         code = (
             "import sparseopt, sys; from sparseopt.judging import serialization as s;"
             f"print(s._find_type('sparseopt:{name}').__name__)"
