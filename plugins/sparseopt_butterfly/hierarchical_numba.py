@@ -11,6 +11,7 @@ import numpy as np
 import sparseopt as so
 from sparseopt.interface.arrays import read_only
 from sparseopt_butterfly.hierarchy import Standard, factorize, require_options
+from sparseopt_butterfly.kernel_loading import compiled_seconds, loading_left
 from sparseopt_butterfly.memory import require_memory
 from sparseopt_butterfly.numpy_steps import gap_threshold
 
@@ -18,8 +19,6 @@ from sparseopt_butterfly.numpy_steps import gap_threshold
 _BREATH = 1 << 26
 # Rows copied at once from an array whose rows are not contiguous: whole cache lines of its columns.
 _PANEL = 32
-# Seconds to import numba and to load the kernels of one dtype from disk.
-_LOADING = 1.0
 
 
 @dataclass(frozen=True)
@@ -61,10 +60,9 @@ class HierarchicalNumba(so.Solver[so.ButterflyFactorization]):
 
     def cost(self, problem: so.ButterflyFactorization) -> float:
         """Predict the seconds: a nanosecond per entry, and the loading of the kernels unless this
-        process has done it. From disk that is a second; the first time ever they are compiled,
-        which takes ten and is not foreseen here."""
-        running = 2e-4 + 1e-9 * problem.shape[0] * problem.shape[1]
-        return running if _is_loaded(problem.dtype) else _LOADING + running
+        process has done it, or earlier calls make up for it; see `kernel_loading`."""
+        running = compiled_seconds(problem)
+        return running if _is_loaded(problem.dtype) else running + loading_left(problem.dtype)
 
 
 def _is_loaded(dtype: np.dtype[Any]) -> bool:
