@@ -39,15 +39,18 @@ class Operator(ABC):
     """
 
     weight_fields: ClassVar[tuple[str, ...]] = ()
-    """Fields that hold edge weights that a user may replace."""
+    """The field that holds edge weights that a user may replace: one, so that an edge's weight is
+    linear in it, or none."""
     bias_field: ClassVar[str | None] = None
     """Field that holds the biases."""
     is_wiring: ClassVar[bool] = False
     """Whether the operator only names, moves or repeats values and has no neurons of its own."""
 
     def __init_subclass__(cls) -> None:
-        """Refuse to derive a layer from another: what knows the other would take it for that."""
+        """Refuse layers derived from others, which would be taken for these, and two weights."""
         super().__init_subclass__()
+        if len(cls.weight_fields) > 1:
+            raise TypeError(f"{cls.__name__} has weights in {cls.weight_fields}; one field may")
         for base in cls.__mro__[1:]:
             if issubclass(base, Operator) and not isabstract(base):
                 raise TypeError(

@@ -415,6 +415,11 @@ def test_no_layer_is_taken_for_the_one_that_it_is_derived_from() -> None:
         type("Doubled", (Dense,), {})
 
 
+def test_an_edge_has_one_weight() -> None:
+    with pytest.raises(TypeError, match="Twice has weights in"):
+        type("Twice", (Operator,), {"weight_fields": ("left", "right")})
+
+
 REFUSING = {
     "pathnorm.contractions._positions",
     "pathnorm.contractions.kernel",
