@@ -102,8 +102,6 @@ class NetworkBuilder:
         nodes = tuple(node for node in self._nodes.values() if node.name in needed)
         return Network(nodes, output.name, tuple(self._notes))
 
-    # Nodes and their shapes in the network --------------------------------------------------
-
     def _node(
         self,
         op: Operator,
@@ -133,8 +131,6 @@ class NetworkBuilder:
     def _full(self, value: Value) -> str:
         """Return a node that holds the value with its batch axis."""
         return self._reshaped(value.name, value.shape, f"{value.name}:full")
-
-    # Wiring -----------------------------------------------------------------------------------
 
     def positions(self, value: Value) -> np.ndarray:
         """Return the positions of the entries in row-major order, to move about for `select`."""
@@ -194,8 +190,6 @@ class NetworkBuilder:
         if axis > 0 and all(v.has_batch for v in values):
             return self.add(Concat(axis - 1), values, name)
         return self.add_on_all_axes(Concat(axis), values, name)
-
-    # Layers with neurons ----------------------------------------------------------------------
 
     def image(self, value: Value, spatial: int, op: Operator, name: str, **origin: str) -> Value:
         """Apply an operator on (channels, spatial...), with or without a batch axis before it."""
