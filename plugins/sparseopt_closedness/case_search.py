@@ -18,7 +18,7 @@ import numpy as np
 
 from sparseopt.closedness.proofs.branch import Branch
 from sparseopt.closedness.proofs.cases import clear, pivot, vanishes
-from sparseopt.closedness.proofs.observed import Masked, ReductionError
+from sparseopt.closedness.proofs.observed import ObservedProblem, ReductionError
 from sparseopt.closedness.proofs.polynomials import (
     Polynomial,
     Variable,
@@ -37,10 +37,10 @@ LONGEST = 600
 
 
 class CaseSearch(TreeSearch):
-    """Searches for one tree for a masked problem on few rows and columns."""
+    """Searches for one tree for an observed problem on few rows and columns."""
 
     def __init__(
-        self, state: Masked, effort: CaseEffort, seed: int, tick: Callable[[], None]
+        self, state: ObservedProblem, effort: CaseEffort, seed: int, tick: Callable[[], None]
     ) -> None:
         super().__init__(state.observed, effort, seed, tick)
         self.state = state
@@ -228,7 +228,7 @@ class CaseSearch(TreeSearch):
         return sorted(self.rng.sample(draw.columns, size))
 
 
-def line_pairs(state: Masked) -> list[tuple[int, int]]:
+def line_pairs(state: ObservedProblem) -> list[tuple[int, int]]:
     """Return pairs of columns so that multiples of the first may be subtracted from the second."""
     columns = np.flatnonzero(state.observed.any(axis=0)).tolist()
     pairs = [
@@ -242,7 +242,7 @@ def line_pairs(state: Masked) -> list[tuple[int, int]]:
     return sorted(pairs, key=lambda pair: int(state.right[:, pair[0]].sum()))
 
 
-def line_kinds(state: Masked) -> list[list[int]]:
+def line_kinds(state: ObservedProblem) -> list[list[int]]:
     """Return for every column those covered by the same terms and observed in the same rows."""
     kinds: dict[bytes, list[int]] = {}
     keys = []
@@ -257,7 +257,7 @@ LARGEST_PART = 120
 
 
 def close_by_cases(
-    state: Masked, effort: CaseEffort, rng: np.random.Generator, tick: Callable[[], None]
+    state: ObservedProblem, effort: CaseEffort, rng: np.random.Generator, tick: Callable[[], None]
 ) -> tuple[list[Any] | None, list[np.ndarray]]:
     """Return the proof ``["cases", tree]`` that a part is closed, or None.
 
@@ -274,7 +274,7 @@ def close_by_cases(
 
 
 def stuck_targets(
-    state: Masked, branch: Branch, rng: random.Random, most: int
+    state: ObservedProblem, branch: Branch, rng: random.Random, most: int
 ) -> Iterator[np.ndarray]:
     """Yield small integer matrices of a branch: candidates for limits that are not in the set."""
     seen = set()

@@ -16,7 +16,7 @@ import numpy as np
 
 from sparseopt.choosing.availability import is_installed
 from sparseopt.closedness.proofs.exclusion import Exclusion, Matrix, has_constant_determinant, rank
-from sparseopt.closedness.proofs.observed import Masked
+from sparseopt.closedness.proofs.observed import ObservedProblem
 
 Variable = tuple[Any, ...]
 MOST_MINORS = 2000
@@ -32,7 +32,7 @@ class ExclusionSearch:
 
     Parameters
     ----------
-    state : Masked
+    state : ObservedProblem
         The blocks and observed cells, in local numbering.
     matrix : list of list of Fraction
         The matrix to exclude; what stands at cells that are not observed is not looked at.
@@ -46,7 +46,7 @@ class ExclusionSearch:
 
     def __init__(
         self,
-        state: Masked,
+        state: ObservedProblem,
         matrix: Matrix,
         budget: int,
         tick: Callable[[], None] = lambda: None,

@@ -43,7 +43,7 @@ class _Basis:
         self.pairs: list[tuple[int, int, int, int]] = []
 
     def reduce(self, p: Any, how: Combination) -> tuple[Any, Combination] | None:
-        """Return p with no leading term divisible by one of a member, None if it got too dear."""
+        """Return p with no leading term divisible by one of a member, None if too expensive."""
         while p:
             self.budget -= 1
             if self.budget < 0 or len(p) > LARGEST_POLYNOMIAL:

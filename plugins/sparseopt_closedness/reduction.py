@@ -7,7 +7,7 @@ from typing import Any
 
 import sparseopt as so
 from sparseopt.closedness.closed import ReducedClosedCertificate, first_incomparable
-from sparseopt.closedness.proofs.observed import Masked, components, is_full, start
+from sparseopt.closedness.proofs.observed import ObservedProblem, components, is_full, start
 from sparseopt_closedness.free_families import free_families
 
 LARGEST_SIZE = 2_000_000
@@ -21,7 +21,7 @@ class Open:
     `proofs` and `place` say where its proof of closedness is to stand.
     """
 
-    state: Masked
+    state: ObservedProblem
     steps: list[Any]
     proofs: list[Any]
     place: int
@@ -32,7 +32,7 @@ class Open:
 
 
 def reduce_state(
-    state: Masked, context: so.Context, steps: list[Any] | None = None
+    state: ObservedProblem, context: so.Context, steps: list[Any] | None = None
 ) -> tuple[list[Any], list[Open]]:
     """Remove free families to a fixpoint, then judge the components.
 

@@ -16,7 +16,7 @@ from sparseopt.closedness.proofs.cases import CASES, Cases
 from sparseopt.closedness.proofs.observed import (
     EVIDENCE,
     FAMILY,
-    Masked,
+    ObservedProblem,
     components,
     is_full,
     reduced,
@@ -204,8 +204,8 @@ class ReducedClosedCertificate(ClosednessCertificate):
         return "\n".join(_sentences(start(*self.problem.supports), self.tree, ""))
 
 
-def _replay(state: Masked, node: tuple[Any, ...], steps: Steps) -> None:
-    """Check a proof that a masked problem is closed."""
+def _replay(state: ObservedProblem, node: tuple[Any, ...], steps: Steps) -> None:
+    """Check a proof that an observed problem is closed."""
     while node[0] == "free":
         with proving(steps, f"terms {_listed(state, node)} reach all matrices on their cells"):
             state = reduced(state, node[:3])
@@ -233,7 +233,7 @@ def _replay(state: Masked, node: tuple[Any, ...], steps: Steps) -> None:
         )
 
 
-def _listed(state: Masked, node: tuple[Any, ...]) -> list[int]:
+def _listed(state: ObservedProblem, node: tuple[Any, ...]) -> list[int]:
     """Return the terms of a family; what does not exist is left to its check."""
     return state.terms([k for k in node[1] if k < len(state.origin)])
 
@@ -252,7 +252,7 @@ _EVIDENCE = {
 }
 
 
-def _sentences(state: Masked, node: tuple[Any, ...], indent: str) -> Iterator[str]:
+def _sentences(state: ObservedProblem, node: tuple[Any, ...], indent: str) -> Iterator[str]:
     """Yield a proof of closedness as indented sentences."""
     while node[0] == "free":
         _, blocks, evidence, rest = node

@@ -13,7 +13,7 @@ import numpy as np
 from sparseopt.closedness.certificate import ClosednessCertificate, proving
 from sparseopt.closedness.names import Names
 from sparseopt.closedness.proofs.laurent import POWERS, Laurent, add_product, laurent, show
-from sparseopt.closedness.proofs.observed import STEP, Masked, reduced, start
+from sparseopt.closedness.proofs.observed import STEP, ObservedProblem, reduced, start
 from sparseopt.interface.certificate import Steps
 from sparseopt.judging.evidence import INDEX, INDICES, EvidenceError, List, Rational, Record, brief
 
@@ -44,7 +44,7 @@ class Evidence(NamedTuple):
 
 
 class Window(NamedTuple):
-    """The part of a masked problem that a limit lives on."""
+    """The part of an observed problem that a limit lives on."""
 
     left: np.ndarray
     right: np.ndarray
@@ -73,8 +73,8 @@ class LimitCertificate(ClosednessCertificate):
         X(t) Y(t) at t = 0, shape (len(rows), len(columns)). At cells that are not observed it is
         0, and not compared.
     reductions : list
-        Recorded steps, see `sparseopt.closedness.proofs.observed`, that lead to a masked problem;
-        what is said above is then said of its blocks and observed cells. Without steps it is
+        Recorded steps, see `sparseopt.closedness.proofs.observed`, that lead to an observed
+        problem; what is said above is then said of its blocks and observed cells. Without steps it is
         said of the terms of the problem itself. The limit padded by zeros is also a limit of the
         whole problem outside the set: on cells that are not observed the removed families reach
         every value.
@@ -115,8 +115,8 @@ class LimitCertificate(ClosednessCertificate):
         return Evidence(**read)
 
     @cached_property
-    def state(self) -> Masked:
-        """The masked problem that the curve speaks of.
+    def state(self) -> ObservedProblem:
+        """The observed problem that the curve speaks of.
 
         Raises
         ------
@@ -125,13 +125,13 @@ class LimitCertificate(ClosednessCertificate):
         """
         return self._states()[-1]
 
-    def _states(self) -> list[Masked]:
-        """Return the masked problem before every recorded step and after the last."""
+    def _states(self) -> list[ObservedProblem]:
+        """Return the observed problem before every recorded step and after the last."""
         left, right = self.problem.supports
         if not self.evidence.reductions:
             # All cells, without the memory that they would take.
             observed = np.broadcast_to(np.True_, (left.shape[0], right.shape[1]))
-            return [Masked(left, right, observed, tuple(range(left.shape[1])))]
+            return [ObservedProblem(left, right, observed, tuple(range(left.shape[1])))]
         states = [start(left, right)]
         for step in self.evidence.reductions:
             states.append(reduced(states[-1], step))
@@ -259,7 +259,7 @@ class LimitCertificate(ClosednessCertificate):
         return "\n".join([*lines, *self.explain_exclusion()])
 
 
-def _sentence(step: tuple[Any, ...], before: Masked, after: Masked) -> str:
+def _sentence(step: tuple[Any, ...], before: ObservedProblem, after: ObservedProblem) -> str:
     """Return a recorded step in words, with the problems before and after it."""
     if step[0] == "free":
         return (

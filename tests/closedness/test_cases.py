@@ -17,7 +17,7 @@ import sparseopt as so
 from sparseopt.closedness.chains import shorten
 from sparseopt.closedness.proofs.cases import Branch, Cases, pivot, vanishes
 from sparseopt.closedness.proofs.chain_cases import ChainCases
-from sparseopt.closedness.proofs.observed import Masked, ReductionError, start
+from sparseopt.closedness.proofs.observed import ObservedProblem, ReductionError, start
 from sparseopt.closedness.proofs.polynomials import (
     ONE,
     add,
@@ -51,7 +51,7 @@ NOT_CLOSED = [
 ]
 
 
-def open_part(supports: Any) -> Masked:
+def open_part(supports: Any) -> ObservedProblem:
     """Return the one part that the reductions leave open."""
     first, second = (np.array(s, dtype=bool) for s in supports)
     _, left = reduce_state(start(first, second), so.Context())
@@ -59,12 +59,12 @@ def open_part(supports: Any) -> Masked:
     return left[0].state
 
 
-def search(state: Masked, seed: int = 0, **settings: int) -> Any:
+def search(state: ObservedProblem, seed: int = 0, **settings: int) -> Any:
     return CaseSearch(state, CaseEffort(**settings), seed, lambda: None).run()
 
 
 @pytest.fixture(scope="module")
-def proofs() -> list[tuple[Masked, Any]]:
+def proofs() -> list[tuple[ObservedProblem, Any]]:
     found = []
     for supports in CLOSED:
         state = open_part(supports)
@@ -97,7 +97,7 @@ def rank(rows: list[list[Fraction]]) -> int:
     return found
 
 
-def is_reached(state: Masked, tree: Any, target: np.ndarray, rng: random.Random) -> bool:
+def is_reached(state: ObservedProblem, tree: Any, target: np.ndarray, rng: random.Random) -> bool:
     """Follow the tree to the leaf of a target; its factors, at a random point, reach the target."""
     exact = np.array([[Fraction(int(v)) for v in row] for row in target], dtype=object)
     values = {(int(i), int(j)): exact[i, j] for i, j in np.argwhere(state.observed)}
@@ -145,7 +145,7 @@ def is_reached(state: Masked, tree: Any, target: np.ndarray, rng: random.Random)
 
 @pytest.mark.parametrize("seed", range(3))
 def test_factors_of_the_leaves_reach_random_targets(
-    proofs: list[tuple[Masked, Any]], seed: int
+    proofs: list[tuple[ObservedProblem, Any]], seed: int
 ) -> None:
     rng = random.Random(seed)
     for state, tree in proofs:
@@ -184,7 +184,7 @@ def paths(value: Any, path: tuple[int, ...] = ()) -> list[tuple[int, ...]]:
 
 
 def test_edited_trees_of_closed_parts_prove_nothing_of_others(
-    proofs: list[tuple[Masked, Any]],
+    proofs: list[tuple[ObservedProblem, Any]],
 ) -> None:
     """Edit trees and check them on parts that are not closed: nothing may pass."""
     rng = random.Random(5)
@@ -207,10 +207,10 @@ def test_edited_trees_of_closed_parts_prove_nothing_of_others(
                     Cases(state).check(edited)
 
 
-def one_block(observed: Any) -> Masked:
+def one_block(observed: Any) -> ObservedProblem:
     seen = np.array(observed, dtype=bool)
     m, n = seen.shape
-    return Masked(np.ones((m, 1), dtype=bool), np.ones((1, n), dtype=bool), seen, (0,))
+    return ObservedProblem(np.ones((m, 1), dtype=bool), np.ones((1, n), dtype=bool), seen, (0,))
 
 
 def test_rank_one_by_hand() -> None:
@@ -249,7 +249,7 @@ def test_rank_one_by_hand() -> None:
         Cases(state).check([*tree[:4], tree[4][4]])
     two = np.ones((2, 2), dtype=bool)
     with pytest.raises(ReductionError, match="need not vanish"):
-        Cases(Masked(two, two, two, (0, 1))).check(tree)
+        Cases(ObservedProblem(two, two, two, (0, 1))).check(tree)
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_a_branch_solves_for_an_entry() -> None:
 
 def test_lines_that_are_mixed() -> None:
     dense = np.ones((2, 3), dtype=bool)
-    state = Masked(np.ones((2, 2), dtype=bool), dense, dense, (0, 1))
+    state = ObservedProblem(np.ones((2, 2), dtype=bool), dense, dense, (0, 1))
     root = Branch.root(state.observed)
     known = root.knowing(variable((0, 2))).knowing(variable((1, 0)))
     zero, nonzero = pivot(state, known, 0, [1, 0], False)
@@ -327,8 +327,8 @@ def test_lines_that_are_mixed() -> None:
     right, observed = dense.copy(), dense.copy()
     right[0, 1] = observed[1, 1] = False
     for other in (
-        Masked(state.left, right, dense, (0, 1)),
-        Masked(state.left, dense, observed, (0, 1)),
+        ObservedProblem(state.left, right, dense, (0, 1)),
+        ObservedProblem(state.left, dense, observed, (0, 1)),
     ):
         with pytest.raises(ReductionError, match="alike"):
             pivot(other, Branch.root(other.observed), 0, [0, 1], False)

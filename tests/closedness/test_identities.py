@@ -12,11 +12,11 @@ import pytest
 import sympy
 from sparseopt_closedness.exclusion_search import ExclusionSearch
 from sparseopt_closedness.identities import combine_to_one, identity_of, put_values
-from sparseopt_closedness.masked_windows import transposed_tree
+from sparseopt_closedness.observed_windows import transposed_tree
 
 import sparseopt as so
 from sparseopt.closedness.proofs.exclusion import Exclusion, ExclusionError
-from sparseopt.closedness.proofs.observed import Masked, start
+from sparseopt.closedness.proofs.observed import ObservedProblem, start
 from sparseopt.closedness.proofs.polynomials import Polynomial
 
 ONE = Fraction(1)
@@ -144,10 +144,12 @@ def test_numbers_put_in() -> None:
     assert put_values(p, {(0, 0, 0): Fraction(2), (1, 0, 0): ONE}) == {}
 
 
-def test_masked_cells_have_no_equation() -> None:
+def test_cells_that_are_not_observed_have_no_equation() -> None:
     """The free corner of a block of rank one can be anything."""
     observed = np.array([[True, True], [True, False]])
-    state = Masked(np.ones((2, 1), dtype=bool), np.ones((1, 2), dtype=bool), observed, (0,))
+    state = ObservedProblem(
+        np.ones((2, 1), dtype=bool), np.ones((1, 2), dtype=bool), observed, (0,)
+    )
     matrix = [[Fraction(0), ONE], [ONE, Fraction(7)]]
     rules = Exclusion(state.left, state.right, matrix, observed)
     leaf: Any = identity_of(rules, 500)

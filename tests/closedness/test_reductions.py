@@ -23,7 +23,7 @@ from sparseopt.closedness.proofs.exclusion import (
     has_constant_determinant,
 )
 from sparseopt.closedness.proofs.observed import (
-    Masked,
+    ObservedProblem,
     ReductionError,
     components,
     rank_modulo,
@@ -78,7 +78,7 @@ def test_decided(value: str, field: str) -> None:
         assert decide(supports, field, time_limit=20.0).answer.value == value
 
 
-def test_limits_of_masked_problems_are_limits_of_the_whole() -> None:
+def test_limits_of_observed_problems_are_limits_of_the_whole() -> None:
     """Alternating least squares comes near the padded limit with growing factors."""
     supports = [np.array(s, dtype=bool) for s in DECIDED["not_closed"][2]]
     certificate = decide(supports).certificate
@@ -103,7 +103,7 @@ def test_normal_form_splits_blocks_and_drops_what_is_not_seen() -> None:
     left, right = np.ones((3, 1), dtype=bool), np.ones((1, 3), dtype=bool)
     observed = np.eye(3, dtype=bool)
     observed[2, 2] = False
-    state = Masked(left, right, observed, (0,)).keep(range(3), range(3))
+    state = ObservedProblem(left, right, observed, (0,)).keep(range(3), range(3))
     assert state.origin == (0, 0)
     assert state.left.sum() == state.right.sum() == 2
     assert components(state) == [[0], [1]]

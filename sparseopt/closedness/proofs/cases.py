@@ -1,6 +1,6 @@
 """Proofs that a set of sums of blocks is given by vanishing minors: a tree of cases, checked.
 
-The statement: for a masked problem (see `sparseopt.closedness.proofs.observed`) with observed
+The statement: for an observed problem (see `sparseopt.closedness.proofs.observed`) with observed
 cells O call a minor conditional if its s rows and columns are observed and fewer than s blocks meet
 it: the rank of that part of a sum of blocks is below s. So all conditional minors vanish on B. The
 tree proves that B is the whole zero set Z of the conditional minors, hence closed. If it uses none
@@ -57,7 +57,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt.closedness.proofs.branch import FACTOR, Branch, bordered, is_generic, read_factor
-from sparseopt.closedness.proofs.observed import Masked
+from sparseopt.closedness.proofs.observed import ObservedProblem
 from sparseopt.closedness.proofs.polynomials import (
     POLYNOMIAL,
     Polynomial,
@@ -94,7 +94,7 @@ CASES.rules.update(
 )
 
 
-def vanishes(state: Masked, rows: Sequence[int], columns: Sequence[int]) -> bool:
+def vanishes(state: ObservedProblem, rows: Sequence[int], columns: Sequence[int]) -> bool:
     """Return whether fewer blocks than its size meet a minor of observed cells."""
     window = np.ix_(list(rows), list(columns))
     if not state.observed[window].all():
@@ -159,7 +159,7 @@ class CaseTree:
 
 
 class Cases(CaseTree):
-    """Checks one tree of cases for a masked problem.
+    """Checks one tree of cases for an observed problem.
 
     Attributes
     ----------
@@ -167,7 +167,7 @@ class Cases(CaseTree):
         The minors used so far; without any the set is everything.
     """
 
-    def __init__(self, state: Masked) -> None:
+    def __init__(self, state: ObservedProblem) -> None:
         super().__init__(state.observed)
         self.state = state
         self.conditions: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
@@ -207,7 +207,9 @@ class Cases(CaseTree):
         return branch.minor(rows, columns)
 
 
-def clear(state: Masked, branch: Branch, i: int, j: int, other: int, turned: bool) -> Branch:
+def clear(
+    state: ObservedProblem, branch: Branch, i: int, j: int, other: int, turned: bool
+) -> Branch:
     """Return the branch after column j is subtracted from column `other` to clear row i.
 
     If `turned`, rows and columns change places.
@@ -235,7 +237,7 @@ def clear(state: Masked, branch: Branch, i: int, j: int, other: int, turned: boo
 
 
 def pivot(
-    state: Masked, branch: Branch, i: int, columns: Sequence[int], turned: bool
+    state: ObservedProblem, branch: Branch, i: int, columns: Sequence[int], turned: bool
 ) -> tuple[Branch, Branch]:
     """Return the branches where row i is zero in some columns, and where it is after mixing them.
 
@@ -271,7 +273,7 @@ def _existing(chosen: Sequence[int], size: int) -> None:
 
 
 def solve(
-    state: Masked,
+    state: ObservedProblem,
     branch: Branch,
     x: tuple[Any, ...],
     columns: Sequence[tuple[Sequence[int], Sequence[int]]],

@@ -1,8 +1,8 @@
 """Partially observed problems, and the reductions that keep the answer.
 
 Term k of a pair of supports is a rank-one block on the rectangle R_k = rows I[:, k] x columns
-J[k, :]. A masked problem asks whether B = {(sum_k x_k y_k^T) on O} is closed, O a set of observed
-cells. Everything below holds over the real and the complex numbers.
+J[k, :]. An observed problem asks whether B = {(sum_k x_k y_k^T) on O} is closed, O a set of
+observed cells. Everything below holds over the real and the complex numbers.
 
 Normal form. Row i of a block without an observed cell in the block has no influence: drop it, and
 columns likewise. If the graph of observed cells of a block (rows on one side, columns on the
@@ -28,7 +28,7 @@ B_S = K^F, with U_j the rows of F in column j:
   of U_c as above in which l stands, if it does, in row i or in a row outside U_j. Proof: if column
   j of the target is zero, all is generic. Else some entry i of it is not zero: let x_l be the
   target's column on U_j, y_lj = 1, the other y of column j zero, everything else in X generic. In
-  the minor of column c different permutations have different monomials in the generic entries
+  the minor of column c distinct permutations have distinct monomials in the generic entries
   (the rows of the other terms fix the row of l), and that of the matching has a nonzero
   coefficient. So the minor is not the zero polynomial; solve column c for Y.
 - ``["determined_t", i, l, matchings]``: the same for the transposed problem.
@@ -72,7 +72,7 @@ STEP = Node(
 
 
 @dataclass(frozen=True, eq=False)
-class Masked:
+class ObservedProblem:
     """Blocks and observed cells.
 
     Attributes
@@ -93,9 +93,11 @@ class Masked:
     turned: bool = False
 
     @property
-    def transposed(self) -> Masked:
+    def transposed(self) -> ObservedProblem:
         """The problem of the transposed matrices."""
-        return Masked(self.right.T, self.left.T, self.observed.T, self.origin, not self.turned)
+        return ObservedProblem(
+            self.right.T, self.left.T, self.observed.T, self.origin, not self.turned
+        )
 
     @property
     def lines(self) -> tuple[str, str]:
@@ -114,18 +116,20 @@ class Masked:
         """Return the observed cells of block k, a bool array of shape (m, n)."""
         return np.logical_and.outer(self.left[:, k], self.right[k]) & self.observed
 
-    def family(self, terms: Sequence[int]) -> Masked:
+    def family(self, terms: Sequence[int]) -> ObservedProblem:
         """Return the blocks `terms` with their observed cells."""
         left, right = self.left[:, list(terms)], self.right[list(terms)]
         origin = tuple(self.origin[k] for k in terms)
-        return Masked(left, right, covered(left, right) & self.observed, origin, self.turned)
+        return ObservedProblem(
+            left, right, covered(left, right) & self.observed, origin, self.turned
+        )
 
-    def without(self, terms: Sequence[int]) -> Masked:
+    def without(self, terms: Sequence[int]) -> ObservedProblem:
         """Return the other blocks on the cells that `terms` do not reach, in normal form."""
         rest = [k for k in range(len(self.origin)) if k not in set(terms)]
         reached = self.family(terms).observed
         return normal_form(
-            Masked(
+            ObservedProblem(
                 self.left[:, rest],
                 self.right[rest],
                 self.observed & ~reached,
@@ -134,7 +138,7 @@ class Masked:
             )
         )
 
-    def keep(self, rows: Sequence[int], columns: Sequence[int]) -> Masked:
+    def keep(self, rows: Sequence[int], columns: Sequence[int]) -> ObservedProblem:
         """Return the problem on some rows and columns, in normal form."""
         chosen = np.zeros_like(self.observed)
         chosen[np.ix_(list(rows), list(columns))] = True
@@ -150,13 +154,13 @@ def covered(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.asarray(product > 0)
 
 
-def start(left: np.ndarray, right: np.ndarray) -> Masked:
+def start(left: np.ndarray, right: np.ndarray) -> ObservedProblem:
     """Return the problem of a pair of supports in normal form: all covered cells are observed."""
-    everything = Masked(left, right, covered(left, right), tuple(range(left.shape[1])))
+    everything = ObservedProblem(left, right, covered(left, right), tuple(range(left.shape[1])))
     return normal_form(everything)
 
 
-def normal_form(state: Masked) -> Masked:
+def normal_form(state: ObservedProblem) -> ObservedProblem:
     """Trim and split all blocks. O(r m n) for bounded numbers of parts."""
     lefts, rights, origin = [], [], []
     for k in range(len(state.origin)):
@@ -167,7 +171,7 @@ def normal_form(state: Masked) -> Masked:
     m, n = state.observed.shape
     left = np.array(lefts, dtype=bool).reshape(-1, m).T
     right = np.array(rights, dtype=bool).reshape(-1, n)
-    return Masked(left, right, state.observed, tuple(origin), state.turned)
+    return ObservedProblem(left, right, state.observed, tuple(origin), state.turned)
 
 
 def _parts(cells: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -186,7 +190,7 @@ def _parts(cells: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         left = left & ~rows
 
 
-def components(state: Masked) -> list[list[int]]:
+def components(state: ObservedProblem) -> list[list[int]]:
     """Return the classes of blocks joined by shared observed cells, by first block."""
     left = list(range(len(state.origin)))
     classes = []
@@ -202,7 +206,7 @@ def components(state: Masked) -> list[list[int]]:
     return classes
 
 
-def is_full(state: Masked) -> bool:
+def is_full(state: ObservedProblem) -> bool:
     """Return whether every cell of every block is observed."""
     return all(
         int(state.block(k).sum()) == int(state.left[:, k].sum()) * int(state.right[k].sum())
@@ -210,7 +214,9 @@ def is_full(state: Masked) -> bool:
     )
 
 
-def remove_free(state: Masked, terms: Sequence[int], evidence: Sequence[Any]) -> Masked:
+def remove_free(
+    state: ObservedProblem, terms: Sequence[int], evidence: Sequence[Any]
+) -> ObservedProblem:
     """Check that the family `terms` is free and return the rest in normal form.
 
     Raises
@@ -221,7 +227,7 @@ def remove_free(state: Masked, terms: Sequence[int], evidence: Sequence[Any]) ->
     return reduced(state, STEP.read(["free", terms, evidence], ("reduction",)))
 
 
-def _check_free(family: Masked, evidence: tuple[Any, ...]) -> None:
+def _check_free(family: ObservedProblem, evidence: tuple[Any, ...]) -> None:
     kind = evidence[0]
     if kind == "columns":
         _check_matchings(family, evidence[1])
@@ -235,7 +241,7 @@ def _check_free(family: Masked, evidence: tuple[Any, ...]) -> None:
         _check_submersion(family, *evidence[1:])
 
 
-def _check_matching(family: Masked, column: int, matching: Sequence[int]) -> None:
+def _check_matching(family: ObservedProblem, column: int, matching: Sequence[int]) -> None:
     rows = np.flatnonzero(family.observed[:, column]).tolist()
     line, across = family.lines
     if len(matching) != len(rows):
@@ -249,7 +255,7 @@ def _check_matching(family: Masked, column: int, matching: Sequence[int]) -> Non
             )
 
 
-def _check_matchings(family: Masked, matchings: Sequence[Sequence[int]]) -> None:
+def _check_matchings(family: ObservedProblem, matchings: Sequence[Sequence[int]]) -> None:
     columns = np.flatnonzero(family.observed.any(axis=0)).tolist()
     if len(matchings) != len(columns):
         raise EvidenceError(f"one matching per {family.lines[1]} of the family is needed")
@@ -258,7 +264,7 @@ def _check_matchings(family: Masked, matchings: Sequence[Sequence[int]]) -> None
 
 
 def _check_determined(
-    family: Masked, fixed: int, term: int, matchings: Sequence[Sequence[Sequence[int]]]
+    family: ObservedProblem, fixed: int, term: int, matchings: Sequence[Sequence[Sequence[int]]]
 ) -> None:
     r, n = family.right.shape
     line, across = family.lines
@@ -298,7 +304,7 @@ def integer_matrix(entries: Sequence[Sequence[int]], support: np.ndarray) -> np.
     return matrix
 
 
-def tangent_map(family: Masked, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def tangent_map(family: ObservedProblem, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return (X', Y') -> X Y' + X' Y on the observed cells, shape (cells, variables).
 
     Variables are the entries of X in the order of ``np.argwhere(left)``, then those of Y.
@@ -317,7 +323,7 @@ def tangent_map(family: Masked, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return matrix
 
 
-def _check_submersion(family: Masked, x: Sequence[Any], y: Sequence[Any]) -> None:
+def _check_submersion(family: ObservedProblem, x: Sequence[Any], y: Sequence[Any]) -> None:
     first, second = integer_matrix(x, family.left), integer_matrix(y, family.right)
     # Entries are at most 1000: sums of their products do not overflow int64.
     if bool((first @ second)[family.observed].any()):
@@ -327,7 +333,7 @@ def _check_submersion(family: Masked, x: Sequence[Any], y: Sequence[Any]) -> Non
         raise EvidenceError(f"the tangent map is not onto the {cells} cells")
 
 
-def reduced(state: Masked, step: tuple[Any, ...]) -> Masked:
+def reduced(state: ObservedProblem, step: tuple[Any, ...]) -> ObservedProblem:
     """Return what one step, as `STEP` reads it, leaves; see `replay`."""
     if step[0] == "free":
         _, blocks, evidence = step
@@ -347,8 +353,8 @@ def reduced(state: Masked, step: tuple[Any, ...]) -> Masked:
     return state.keep(*places)
 
 
-def replay(left: np.ndarray, right: np.ndarray, steps: Sequence[Sequence[Any]]) -> Masked:
-    """Apply recorded steps and return the masked problem that is left.
+def replay(left: np.ndarray, right: np.ndarray, steps: Sequence[Sequence[Any]]) -> ObservedProblem:
+    """Apply recorded steps and return the observed problem that is left.
 
     Steps are ``["free", terms, evidence]``, ``["component", c]`` and ``["keep", rows, columns]``.
     The first keeps the answer both ways. If what is left by the others is not closed, neither is
