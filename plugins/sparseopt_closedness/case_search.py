@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from sparseopt.closedness.proofs.branch import Branch
-from sparseopt.closedness.proofs.cases import clear, pivot, vanishes
-from sparseopt.closedness.proofs.observed import ObservedProblem, ReductionError
+from sparseopt.closedness.proofs.cases import cleared, pivoted, vanishes
+from sparseopt.closedness.proofs.observed import ObservedProblem
 from sparseopt.closedness.proofs.polynomials import (
     Polynomial,
     Variable,
@@ -28,6 +28,7 @@ from sparseopt.closedness.proofs.polynomials import (
     without_factors,
     write,
 )
+from sparseopt.judging.evidence import EvidenceError
 from sparseopt.judging.exact import PRIME
 from sparseopt_closedness.factor_draws import FactorDraw
 from sparseopt_closedness.tree_search import CaseEffort, TreeSearch
@@ -79,7 +80,7 @@ class CaseSearch(TreeSearch):
             whole = branch.minor(rows, columns)
             try:
                 rest = branch.solved(whole, name)
-            except ReductionError:
+            except EvidenceError:
                 return self._split(branch, self._obstacle(p, branch), depth)
             tree = self._prove(rest, depth)
             return ["minor", list(rows), list(columns), list(name), tree]
@@ -97,8 +98,8 @@ class CaseSearch(TreeSearch):
                         or not is_product(branch.entries[entry][0], branch.nonzero)
                     ):
                         continue
-                    with contextlib.suppress(ReductionError):
-                        later = clear(self.state, branch, i, j, other, turned)
+                    with contextlib.suppress(EvidenceError):
+                        later = cleared(self.state, branch, i, j, other, turned)
                         return "clear_t" if turned else "clear", (i, j, other), later
         return None
 
@@ -110,7 +111,7 @@ class CaseSearch(TreeSearch):
             lines = self._alike(branch, name)
             if lines is not None:
                 turned, i, columns = lines
-                zero, nonzero = pivot(self.state, branch, i, columns, turned)
+                zero, nonzero = pivoted(self.state, branch, i, columns, turned)
                 if_zero = self._prove(zero, depth + 1)
                 if_nonzero = self._prove(nonzero, depth + 1)
                 return ["pivot_t" if turned else "pivot", i, columns, if_zero, if_nonzero]
@@ -167,8 +168,8 @@ class CaseSearch(TreeSearch):
                     p = variable(entry)
                     if p in branch.nonzero:
                         continue
-                    with contextlib.suppress(ReductionError):
-                        clear(self.state, branch.knowing(p), i, j, other, turned)
+                    with contextlib.suppress(EvidenceError):
+                        cleared(self.state, branch.knowing(p), i, j, other, turned)
                         return p
         return None
 

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.closedness.proofs.exclusion import Matrix
-from sparseopt.closedness.proofs.observed import ObservedProblem, rank_modulo, tangent_map
-from sparseopt.judging.exact import PRIME, eliminate, eliminate_modulo, residues
+from sparseopt.closedness.proofs.exclusion_branch import Matrix
+from sparseopt.closedness.proofs.observed import ObservedProblem
+from sparseopt.closedness.proofs.reductions import tangent_map
+from sparseopt.judging.exact import PRIME, eliminate, eliminate_modulo, rank_modulo, residues
 from sparseopt_closedness.exclusion_search import ExclusionSearch
 from sparseopt_closedness.observed_windows import Limit
 

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from sparseopt.choosing.availability import is_installed
-from sparseopt.closedness.proofs.exclusion import Exclusion, Matrix, has_constant_determinant, rank
+from sparseopt.closedness.proofs.exclusion import Exclusion, Line, has_constant_determinant
+from sparseopt.closedness.proofs.exclusion_branch import Matrix
 from sparseopt.closedness.proofs.observed import ObservedProblem
+from sparseopt.judging.exact import rank
 
 Variable = tuple[Any, ...]
 MOST_MINORS = 2000
@@ -260,7 +262,7 @@ class ExclusionSearch:
                 ]
                 if not places:
                     continue
-                found = rules.line_values(line, places, turned)
+                found = Line(line, tuple(places), None, turned).values(rules)
                 rule = "line_t" if turned else "line"
                 if found is None or any(v == 0 and name in nonzero for name, v in found.items()):
                     return [rule, line, places, None]

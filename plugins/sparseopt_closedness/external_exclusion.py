@@ -7,7 +7,7 @@ from typing import Any
 
 import sparseopt as so
 from sparseopt.closedness.external import ExternalExclusionCertificate, smtlib
-from sparseopt.closedness.proofs.exclusion import Matrix
+from sparseopt.closedness.proofs.exclusion_branch import Matrix
 from sparseopt.closedness.proofs.observed import ObservedProblem, start
 from sparseopt_closedness.curves import CurveSearch, Effort
 from sparseopt_closedness.limit_curves import LimitCurves, fits, not_closed

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import sparseopt as so
-from sparseopt.closedness.closed import ReducedClosedCertificate, first_incomparable
+from sparseopt.closedness.closed import ReducedClosedCertificate
+from sparseopt.closedness.proofs.closed_parts import first_incomparable
 from sparseopt.closedness.proofs.observed import ObservedProblem, components, is_full, start
 from sparseopt_closedness.free_families import free_families
 

@@ -13,7 +13,8 @@ import numpy as np
 from sparseopt.closedness.certificate import ClosednessCertificate, proving
 from sparseopt.closedness.names import Names
 from sparseopt.closedness.proofs.laurent import POWERS, Laurent, add_product, laurent, show
-from sparseopt.closedness.proofs.observed import STEP, ObservedProblem, reduced, start
+from sparseopt.closedness.proofs.observed import ObservedProblem, start
+from sparseopt.closedness.proofs.reductions import STEP, Reduction
 from sparseopt.interface.certificate import Steps
 from sparseopt.judging.evidence import INDEX, INDICES, EvidenceError, List, Rational, Record, brief
 
@@ -40,7 +41,7 @@ class Evidence(NamedTuple):
     left: tuple[tuple[int, int, Laurent], ...]
     right: tuple[tuple[int, int, Laurent], ...]
     limit: tuple[tuple[Fraction, ...], ...]
-    reductions: tuple[tuple[Any, ...], ...]
+    reductions: tuple[Reduction, ...]
 
 
 class Window(NamedTuple):
@@ -73,11 +74,11 @@ class LimitCertificate(ClosednessCertificate):
         X(t) Y(t) at t = 0, shape (len(rows), len(columns)). At cells that are not observed it is
         0, and not compared.
     reductions : list
-        Recorded steps, see `sparseopt.closedness.proofs.observed`, that lead to an observed
-        problem; what is said above is then said of its blocks and observed cells. Without steps it is
-        said of the terms of the problem itself. The limit padded by zeros is also a limit of the
-        whole problem outside the set: on cells that are not observed the removed families reach
-        every value.
+        Recorded steps, see `sparseopt.closedness.proofs.reductions`, that lead to an observed
+        problem; what is said above is then said of its blocks and observed cells. Without steps
+        it is said of the terms of the problem itself. The limit padded by zeros is also a limit
+        of the whole problem outside the set: on cells that are not observed the removed families
+        reach every value.
     """
 
     rows: tuple[int, ...]
@@ -134,7 +135,7 @@ class LimitCertificate(ClosednessCertificate):
             return [ObservedProblem(left, right, observed, tuple(range(left.shape[1])))]
         states = [start(left, right)]
         for step in self.evidence.reductions:
-            states.append(reduced(states[-1], step))
+            states.append(step.check(states[-1]))
         return states
 
     def window(self) -> Window:
@@ -247,7 +248,7 @@ class LimitCertificate(ClosednessCertificate):
         evidence, names = self.evidence, self.names
         states = self._states()
         lines = [
-            _sentence(step, before, after)
+            step.sentence(before, after)
             for step, before, after in zip(evidence.reductions, states, states[1:], strict=False)
         ]
         rows, columns = list(evidence.rows), list(evidence.columns)
@@ -257,19 +258,6 @@ class LimitCertificate(ClosednessCertificate):
         lines.append("As t goes to 0, X(t) Y(t) converges to the matrix")
         lines += ["  [" + ", ".join(str(v) for v in row) + "]" for row in evidence.limit]
         return "\n".join([*lines, *self.explain_exclusion()])
-
-
-def _sentence(step: tuple[Any, ...], before: ObservedProblem, after: ObservedProblem) -> str:
-    """Return a recorded step in words, with the problems before and after it."""
-    if step[0] == "free":
-        return (
-            f"The terms {before.terms(step[1])} reach every matrix on their cells: leave them and "
-            "their cells away."
-        )
-    if step[0] == "component":
-        terms = after.terms(range(len(after.origin)))
-        return f"Of the parts that share no observed cell, look at that of the terms {terms}."
-    return f"Look at rows {list(step[1])} and columns {list(step[2])} only."
 
 
 def _entries(

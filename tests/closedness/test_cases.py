@@ -14,10 +14,11 @@ from sparseopt_closedness.chain_case_search import ChainCaseSearch
 from sparseopt_closedness.reduction import reduce_state
 
 import sparseopt as so
-from sparseopt.closedness.chains import shorten
-from sparseopt.closedness.proofs.cases import Branch, Cases, pivot, vanishes
+from sparseopt.closedness.proofs.branch import Branch
+from sparseopt.closedness.proofs.cases import Cases, pivoted, vanishes
 from sparseopt.closedness.proofs.chain_cases import ChainCases
-from sparseopt.closedness.proofs.observed import ObservedProblem, ReductionError, start
+from sparseopt.closedness.proofs.chain_steps import shorten
+from sparseopt.closedness.proofs.observed import ObservedProblem, start
 from sparseopt.closedness.proofs.polynomials import (
     ONE,
     add,
@@ -32,6 +33,7 @@ from sparseopt.closedness.proofs.polynomials import (
     variable,
     write,
 )
+from sparseopt.judging.evidence import EvidenceError
 
 CLOSED = [
     # Two blocks that share a column, one cell of the first not observed: a rank condition.
@@ -203,7 +205,7 @@ def test_edited_trees_of_closed_parts_prove_nothing_of_others(
                 except (IndexError, TypeError):
                     continue
             for state in others:
-                with pytest.raises(ReductionError):
+                with pytest.raises(EvidenceError):
                     Cases(state).check(edited)
 
 
@@ -245,10 +247,10 @@ def test_rank_one_by_hand() -> None:
     assert cases.leaves == 5
     assert cases.conditions == {((0, 1), (0, 1))}
     # The same tree without the minor leaves a row that is not reached.
-    with pytest.raises(ReductionError, match="do not reach row"):
+    with pytest.raises(EvidenceError, match="do not reach row"):
         Cases(state).check([*tree[:4], tree[4][4]])
     two = np.ones((2, 2), dtype=bool)
-    with pytest.raises(ReductionError, match="need not vanish"):
+    with pytest.raises(EvidenceError, match="need not vanish"):
         Cases(ObservedProblem(two, two, two, (0, 1))).check(tree)
 
 
@@ -275,7 +277,7 @@ def test_rank_one_by_hand() -> None:
     ],
 )
 def test_malformed_trees_are_refused(tree: Any) -> None:
-    with pytest.raises(ReductionError):
+    with pytest.raises(EvidenceError):
         Cases(one_block([[1, 1], [1, 1]])).check(tree)
 
 
@@ -295,9 +297,9 @@ def test_a_branch_solves_for_an_entry() -> None:
     assert over == multiply(b, variable((1, 0)))
     assert under == a
     assert not later.minor([0, 1], [0, 1])
-    with pytest.raises(ReductionError, match="can vanish"):
+    with pytest.raises(EvidenceError, match="can vanish"):
         branch.solved(multiply(b, variable((1, 0))), (1, 0))
-    with pytest.raises(ReductionError, match="not linear"):
+    with pytest.raises(EvidenceError, match="not linear"):
         later.solved(variable((1, 1)), (1, 1))
 
 
@@ -306,7 +308,7 @@ def test_lines_that_are_mixed() -> None:
     state = ObservedProblem(np.ones((2, 2), dtype=bool), dense, dense, (0, 1))
     root = Branch.root(state.observed)
     known = root.knowing(variable((0, 2))).knowing(variable((1, 0)))
-    zero, nonzero = pivot(state, known, 0, [1, 0], False)
+    zero, nonzero = pivoted(state, known, 0, [1, 0], False)
     assert not zero.entries[0, 0][0]
     assert not zero.entries[0, 1][0]
     assert zero.nonzero == known.nonzero
@@ -314,15 +316,15 @@ def test_lines_that_are_mixed() -> None:
     assert nonzero.nonzero == (variable((0, 2)), variable((0, 1)))
     assert not nonzero.entries[0, 0][0]
     assert nonzero.entries[1, 0][0] == variable((1, 0))
-    _, turned = pivot(state, root, 2, [0, 1], True)
+    _, turned = pivoted(state, root, 2, [0, 1], True)
     assert turned.nonzero == (variable((0, 2)),)
     assert not turned.entries[1, 2][0]
     solved = root.knowing(variable((0, 0))).solved(root.minor([0, 1], [0, 1]), (1, 1))
     for branch in (solved, root.without([(1, 0)]), nonzero):
-        with pytest.raises(ReductionError):
-            pivot(state, branch, 0, [0, 1], False)
-    with pytest.raises(ReductionError, match="used to express"):
-        pivot(state, solved, 0, [0, 2], False)
+        with pytest.raises(EvidenceError):
+            pivoted(state, branch, 0, [0, 1], False)
+    with pytest.raises(EvidenceError, match="used to express"):
+        pivoted(state, solved, 0, [0, 2], False)
     # The second column is covered by one term only, or not observed everywhere.
     right, observed = dense.copy(), dense.copy()
     right[0, 1] = observed[1, 1] = False
@@ -330,12 +332,12 @@ def test_lines_that_are_mixed() -> None:
         ObservedProblem(state.left, right, dense, (0, 1)),
         ObservedProblem(state.left, dense, observed, (0, 1)),
     ):
-        with pytest.raises(ReductionError, match="alike"):
-            pivot(other, Branch.root(other.observed), 0, [0, 1], False)
-        pivot(other, Branch.root(other.observed), 0, [0, 2], False)
+        with pytest.raises(EvidenceError, match="alike"):
+            pivoted(other, Branch.root(other.observed), 0, [0, 1], False)
+        pivoted(other, Branch.root(other.observed), 0, [0, 2], False)
     for i, columns in ((2, [0, 1]), (0, []), (0, [0, 0]), (0, [0, 3]), (-1, [0])):
-        with pytest.raises(ReductionError):
-            pivot(state, root, i, columns, False)
+        with pytest.raises(EvidenceError):
+            pivoted(state, root, i, columns, False)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -386,14 +388,14 @@ def test_triangular_chains_give_every_matrix(chain: Any) -> None:
     step = again.certificate.steps[-1]
     assert step[0] == "cases"
     # Two factors in place of the chain: LU does not give every matrix.
-    with pytest.raises(ReductionError):
+    with pytest.raises(EvidenceError):
         ChainCases([np.array(s, dtype=bool) for s in (LOWER, UPPER)]).check(step[3])
     # Three factors with a hole.
     holed = [np.array(s, dtype=bool) for s in chain]
     holed[0] = np.eye(2, dtype=bool)
-    with pytest.raises(ReductionError):
+    with pytest.raises(EvidenceError):
         ChainCases(holed).check(step[3])
-    with pytest.raises(ReductionError, match="no 9 factors"):
+    with pytest.raises(EvidenceError, match="no 9 factors"):
         shorten(again.problem.supports, ["cases", 0, 9, step[3]])
 
 
