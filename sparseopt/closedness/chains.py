@@ -84,8 +84,13 @@ class ShortenedChainCertificate(ClosednessCertificate):
         EvidenceError
             If one is malformed.
         """
-        path: tuple[ChainStep, ...] = List(STEP).read(self.steps, ("steps",))
-        return path
+        return List(STEP).read(self.steps, ("steps",))
+
+    def check(self, steps: Steps) -> None:
+        """Check first what tells the verdict, then everything."""
+        with proving(steps, "the chain that is left has a certificate of its kind"):
+            assert self.decided is self.short
+        super().check(steps)
 
     def prove(self, steps: Steps) -> None:
         """Replay the steps and check the certificate of what is left."""

@@ -121,8 +121,7 @@ class ReducedClosedCertificate(ClosednessCertificate):
         EvidenceError
             If it is malformed.
         """
-        tree: PartRule = PROOF.read(self.proof, ("proof",))
-        return tree
+        return PROOF.read(self.proof, ("proof",))
 
     @property
     def reason(self) -> str:

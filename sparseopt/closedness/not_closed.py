@@ -41,8 +41,7 @@ class NotClosedCertificate(LimitCertificate):
         EvidenceError
             If it is malformed.
         """
-        tree: ExclusionRule = TREE.read(self.exclusion, ("exclusion",))
-        return tree
+        return TREE.read(self.exclusion, ("exclusion",))
 
     @property
     def reason(self) -> str:
@@ -60,9 +59,8 @@ class NotClosedCertificate(LimitCertificate):
 
     def exclude(self, window: Window, steps: Steps) -> None:
         """Check the tree."""
-        left, right, observed = window
         limit = [list(row) for row in self.evidence.limit]
-        proof = Exclusion(left, right, limit, observed, self.names)
+        proof = Exclusion(window.left, window.right, limit, window.observed, self.names)
         with proving(steps, "the limit is no product: every branch meets a conflict"):
             proof.follow(self.tree)
         steps.note(f"the proof that the limit is no product has {proof.nodes} nodes")

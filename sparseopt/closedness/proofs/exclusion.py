@@ -90,15 +90,14 @@ class Product(ExclusionRule):
 
     def check(self, branch: ExclusionBranch) -> ExclusionRule:
         """Check the cell, and follow the first case here; go on with the second."""
-        i, j = self.i, self.j
-        value, live = branch.value(i, j), branch.live(i, j)
+        value, live = branch.value(self.i, self.j), branch.live(self.i, self.j)
         if value != 0 or len(live) != 1:
             raise EvidenceError(
-                f"cell {branch.names.cell(i, j)} must be 0 with one live term, it is "
+                f"cell {branch.names.cell(self.i, self.j)} must be 0 with one live term, it is "
                 f"{brief(value)} with terms {branch.names.terms_of(live)}"
             )
-        branch.follow(self.if_x_zero, (branch.zero, ("x", i, live[0])))
-        branch.learn(branch.zero, [("y", live[0], j)])
+        branch.follow(self.if_x_zero, (branch.zero, ("x", self.i, live[0])))
+        branch.learn(branch.zero, [("y", live[0], self.j)])
         return self.if_y_zero
 
     def sentence(self, names: Names) -> Story:
@@ -124,16 +123,15 @@ class Cell(ExclusionRule):
 
     def check(self, branch: ExclusionBranch) -> None:
         """Check that one of the two holds."""
-        i, j = self.i, self.j
-        value, live = branch.value(i, j), branch.live(i, j)
+        value, live = branch.value(self.i, self.j), branch.live(self.i, self.j)
         if not live and value != 0:
             return
         if len(live) == 1 and value == 0:
-            k = live[0]
-            if ("x", i, k) in branch.nonzero and ("y", k, j) in branch.nonzero:
+            both = {("x", self.i, live[0]), ("y", live[0], self.j)}
+            if both <= branch.nonzero:
                 return
         raise EvidenceError(
-            f"cell {branch.names.cell(i, j)} holds {brief(value)} with live terms "
+            f"cell {branch.names.cell(self.i, self.j)} holds {brief(value)} with live terms "
             f"{branch.names.terms_of(live)}: no conflict"
         )
 
@@ -158,10 +156,13 @@ class Minor(ExclusionRule):
     def check(self, branch: ExclusionBranch) -> None:
         """Compare rank and number of terms."""
         block = [[branch.value(i, j) for j in self.columns] for i in self.rows]
-        branch.require_lines(self.rows, turned=True)  # without columns no cell was asked for
-        branch.require_lines(self.columns)
         live = {k for i in self.rows for j in self.columns for k in branch.live(i, j)}
         if rank(block) <= len(live):
+            # Where there is no row or no column, no cell was looked for.
+            for row in self.rows:
+                branch.require_line(row, turned=True)
+            for column in self.columns:
+                branch.require_line(column, turned=False)
             raise EvidenceError(
                 f"{branch.names.window(self.rows, self.columns)} have no higher rank than "
                 f"{len(live)}, the number of blocks of the terms {branch.names.terms_of(live)}"
@@ -266,14 +267,12 @@ class Span(ExclusionRule):
             return (c, i) if self.turned else (i, c)
 
         target = [branch.value(*at(i, self.line)) for i in self.places]
-        branch.require_lines([self.line], self.turned)  # without places no cell was asked for
         live = {k for i in self.places for k in branch.live(*at(i, self.line))}
-        own, _ = self._lines
-        named = branch.names.columns_of([self.line], self.turned)[0]
         if set(self.listed) != live:
-            raise EvidenceError(
-                f"{own} {named} has live terms {branch.names.terms_of(live)}; a {own} must be "
-                "listed for each of these blocks, and for no other"
+            raise self._refused(
+                branch,
+                f"has live terms {branch.names.terms_of(live)}; a {self._lines[0]} must be listed "
+                "for each of these blocks, and for no other",
             )
         known = []
         for k, c in self.listed.items():
@@ -282,11 +281,18 @@ class Span(ExclusionRule):
             alone = all(set(branch.live(*at(i, c))) <= {k} for i in self.places)
             if not alone or not any(known[-1]):
                 raise EvidenceError(
-                    f"{own} {branch.names.columns_of([c], self.turned)[0]} does not determine "
-                    f"term {branch.names.terms[k]} there"
+                    f"{self._named(c, branch.names)} does not determine term "
+                    f"{branch.names.terms[k]} there"
                 )
         if rank([*known, target]) == rank(known):
-            raise EvidenceError(f"{own} {named} lies in the span of the listed")
+            raise self._refused(branch, "lies in the span of the listed")
+
+    def _refused(self, branch: ExclusionBranch, why: str) -> EvidenceError:
+        branch.require_line(self.line, self.turned)  # without places no cell of it was looked for
+        return EvidenceError(f"{self._named(self.line, branch.names)} {why}")
+
+    def _named(self, line: int, names: Names) -> str:
+        return f"{self._lines[0]} {names.columns_of([line], self.turned)[0]}"
 
     @property
     def _lines(self) -> tuple[str, str]:
@@ -294,16 +300,14 @@ class Span(ExclusionRule):
 
     def sentence(self, names: Names) -> Story:
         """Yield the contradiction."""
-        own, across = self._lines
         fixing = ", ".join(
-            f"{own} {names.columns_of([c], self.turned)[0]} (term {names.terms[k]})"
-            for k, c in self.listed.items()
+            f"{self._named(c, names)} (term {names.terms[k]})" for k, c in self.listed.items()
         )
         yield (
             0,
-            f"on {across} {names.rows_of(self.places, self.turned)}, {own} "
-            f"{names.columns_of([self.line], self.turned)[0]} is not in the span of those that "
-            f"fix its terms: {fixing}",
+            f"on {self._lines[1]} {names.rows_of(self.places, self.turned)}, "
+            f"{self._named(self.line, names)} is not in the span of those that fix its terms: "
+            f"{fixing}",
         )
 
 
@@ -357,17 +361,18 @@ class Line(ExclusionRule):
 
     def check(self, branch: ExclusionBranch) -> ExclusionRule | None:
         """Solve the equations; go on with the values."""
-        branch.require_lines([self.line], self.turned)
+        branch.require_line(self.line, self.turned)
         found = self.values(branch)
-        nonzero = branch.nonzero
-        conflict = found is None or any(not v and name in nonzero for name, v in found.items())
+        conflict = found is None or any(
+            not value and name in branch.nonzero for name, value in found.items()
+        )
         if conflict != (self.rest is None):
             what = "nothing is left to prove" if conflict else "a proof must follow"
             raise EvidenceError(f"after the equations of a line {what}")
         if found is not None:
             branch.fix(found)
             branch.learn(branch.zero, [name for name, value in found.items() if not value])
-            branch.learn(nonzero, [name for name, value in found.items() if value])
+            branch.learn(branch.nonzero, [name for name, value in found.items() if value])
         return self.rest
 
     def values(self, branch: ExclusionBranch) -> dict[Named, Fraction] | None:

@@ -128,11 +128,10 @@ class ExclusionBranch:
             raise EvidenceError(f"{self.names.entry(*variable)} lies outside the support")
         return variable
 
-    def require_lines(self, lines: Iterable[int], turned: bool = False) -> None:
-        """Refuse columns, rows if `turned`, that do not exist."""
-        for line in lines:
-            if line >= self.shape[0 if turned else 1]:
-                raise EvidenceError(f"the window of shape {self.shape} has no line number {line}")
+    def require_line(self, line: int, turned: bool) -> None:
+        """Refuse a column, a row if `turned`, that does not exist."""
+        if line >= self.shape[0 if turned else 1]:
+            raise EvidenceError(f"the window of shape {self.shape} has no line number {line}")
 
     def live(self, i: int, j: int) -> list[int]:
         """Return the terms that cover a cell and have no variable there that is known to be 0."""

@@ -56,10 +56,9 @@ class CellEquation(Equation):
 
     def polynomial(self, branch: ExclusionBranch) -> Polynomial:
         """Return the sum minus the entry."""
-        i, j = self.i, self.j
-        value = branch.value(i, j)
-        products: Polynomial = {((0, i, k), (1, k, j)): 1 for k in branch.live(i, j)}
-        return add(products, ONE, -value)
+        value = branch.value(self.i, self.j)
+        live = branch.live(self.i, self.j)
+        return add({((0, self.i, k), (1, k, self.j)): 1 for k in live}, ONE, -value)
 
     def sentence(self, names: Names) -> str:
         """Return the cell in words."""
