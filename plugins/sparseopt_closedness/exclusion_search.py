@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from sparseopt.choosing.availability import is_installed
-from sparseopt.closedness.proofs.exclusion import Exclusion, Line, has_constant_determinant
-from sparseopt.closedness.proofs.exclusion_branch import Matrix
+from sparseopt.closedness.proofs.exclusion_branch import ExclusionBranch, Matrix
+from sparseopt.closedness.proofs.exclusion_cells import has_constant_determinant
+from sparseopt.closedness.proofs.exclusion_lines import Line
 from sparseopt.closedness.proofs.observed import ObservedProblem
 from sparseopt.judging.exact import rank
 
@@ -250,7 +251,7 @@ class ExclusionSearch:
         """
         if not values:
             return None
-        rules = Exclusion(self.state.left, self.state.right, self.matrix, self.state.observed)
+        rules = ExclusionBranch(self.state.left, self.state.right, self.matrix, self.state.observed)
         rules.zero, rules.nonzero, rules.values = zero, nonzero, values
         m, n = self.state.observed.shape
         for turned, lines, count in ((False, n, m), (True, m, n)):
@@ -312,7 +313,7 @@ class ExclusionSearch:
             raise _GaveUp
         from sparseopt_closedness.identities import identity_of
 
-        rules = Exclusion(self.state.left, self.state.right, self.matrix, self.state.observed)
+        rules = ExclusionBranch(self.state.left, self.state.right, self.matrix, self.state.observed)
         rules.zero, rules.nonzero, rules.values = zero, nonzero, values
         leaf = identity_of(rules, self.steps, self.tick)
         if leaf is None:

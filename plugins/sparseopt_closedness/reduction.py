@@ -66,7 +66,7 @@ def reduce_state(
 
 @dataclass(frozen=True)
 class Reduction(so.Solver[so.Closedness]):
-    """Closed by the theorems in `sparseopt.closedness.proofs.observed`; decides nothing else."""
+    """Closed by the rules of `sparseopt.closedness.proofs.closed_parts`; decides nothing else."""
 
     def accepts(self, problem: so.Closedness) -> so.Accepted | so.Refused:
         """Take pairs of moderate size."""

@@ -12,8 +12,10 @@ from sparseopt.closedness.certificate import proving
 from sparseopt.closedness.limits import LimitCertificate, Window
 from sparseopt.closedness.names import told
 from sparseopt.closedness.problem import Closedness
-from sparseopt.closedness.proofs.exclusion import TREE, Cell, Exclusion, Product, Span
+from sparseopt.closedness.proofs.exclusion import TREE, Exclusion
 from sparseopt.closedness.proofs.exclusion_branch import ExclusionRule
+from sparseopt.closedness.proofs.exclusion_cells import Cell, Product
+from sparseopt.closedness.proofs.exclusion_lines import Span
 from sparseopt.interface.certificate import Steps, proves
 from sparseopt.interface.json_type import json_type
 

@@ -17,10 +17,8 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 from sparseopt_closedness.free_families import match
 
 import sparseopt as so
-from sparseopt.closedness.proofs.exclusion import (
-    Exclusion,
-    has_constant_determinant,
-)
+from sparseopt.closedness.proofs.exclusion import Exclusion
+from sparseopt.closedness.proofs.exclusion_cells import has_constant_determinant
 from sparseopt.closedness.proofs.observed import (
     ObservedProblem,
     components,

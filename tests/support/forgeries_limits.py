@@ -561,6 +561,23 @@ def _honest_merges() -> Pairs:
     first = ["scale", y00, ["line_t", 0, [0], ["line_t", 0, [0], ["line_t", 1, [0], second]]]]
     span, size = ["span", [0, 1], 1, {0: 0, 1: 2}], "on 2 rows and 3 columns"
     yield from worded("merge window", limit(MERGE, curve, matrix, span), f"merge window {size}")
+    moved = curve[0], [[k, (1, 0, 2)[j], p] for k, j, p in curve[1]]
+    yield from worded(
+        "merge window, its columns in another order",
+        limit(
+            MERGE,
+            moved,
+            [[0, 1, 1], [1, 0, 0]],
+            ["span", [0, 1], 0, {0: 1, 1: 2}],
+            columns=(1, 0, 2),
+        ),
+        f"curve of order 1 {size}",
+    )
+    yield from worded(
+        "merge window, its rows in another order",
+        limit(MERGE, curve, matrix, ["span", [1, 0], 1, {0: 0, 1: 2}]),
+        f"curve of order 1 {size}",
+    )
     yield from worded(
         "merge window, by lines",
         limit(MERGE, curve, matrix, nonzero(y00, (0, 0), nonzero(y12, (0, 2), first))),

@@ -23,7 +23,9 @@ from sparseopt.judging.evidence import INDEX, EvidenceError, Node, Record, Rule
 
 CELL = Record((INDEX, INDEX))
 CASES = Node("node of a tree of cases")
+"""Complete once `sparseopt.closedness.proofs.cases` is imported."""
 CHAIN_CASES = Node("node of a tree of cases of a chain")
+"""Complete once `sparseopt.closedness.proofs.chain_cases` is imported."""
 
 
 class CaseRule(Rule):

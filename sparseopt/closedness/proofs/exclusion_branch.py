@@ -13,7 +13,11 @@ from typing import Any
 import numpy as np
 
 from sparseopt.closedness.names import Names, Story
-from sparseopt.judging.evidence import EvidenceError, Rule
+from sparseopt.judging.evidence import INDEX, EvidenceError, Node, Record, Rule, Word
+
+VARIABLE = Record((Word(("x", "y")), INDEX, INDEX))
+TREE = Node("rule of an exclusion")
+"""Complete once `sparseopt.closedness.proofs.exclusion` is imported, which imports all rules."""
 
 Matrix = list[list[Fraction]]
 Named = tuple[Any, ...]

@@ -1,4 +1,6 @@
-"""The equations that an identity combines, see `sparseopt.closedness.proofs.exclusion`.
+"""The rule of exclusions that combines the equations to 1, and what equations there are.
+
+See `sparseopt.closedness.proofs.exclusion`.
 
 A factor of an equation is a list of [coefficient, monomial]; a monomial lists its variables, each
 as often as its power says: ``[0, i, k]`` for x_ik, ``[1, k, j]`` for y_kj, ``[2, i, k]`` and
@@ -11,9 +13,22 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from fractions import Fraction
 
-from sparseopt.closedness.names import Names
-from sparseopt.closedness.proofs.exclusion_branch import ExclusionBranch, Named
-from sparseopt.closedness.proofs.polynomials import ONE, Polynomial, Variable, add
+from sparseopt.closedness.names import Names, Story
+from sparseopt.closedness.proofs.exclusion_branch import (
+    TREE,
+    VARIABLE,
+    ExclusionBranch,
+    ExclusionRule,
+    Named,
+)
+from sparseopt.closedness.proofs.polynomials import (
+    ONE,
+    Polynomial,
+    Variable,
+    add,
+    multiply,
+    polynomial,
+)
 from sparseopt.judging.evidence import (
     INDEX,
     EvidenceError,
@@ -23,15 +38,12 @@ from sparseopt.judging.evidence import (
     Rational,
     Record,
     Rule,
-    Word,
 )
 
 Factor = tuple[tuple[Fraction, tuple[Variable, ...]], ...]
 
-VARIABLE = Record((Word(("x", "y")), INDEX, INDEX))
 EQUATION = Node("equation of an exclusion")
 FACTOR = List(Record((Rational(), List(Record((Integer(0, 3), INDEX, INDEX))))))
-TERMS = List(Record((EQUATION, FACTOR)))
 
 
 class Equation(Rule):
@@ -127,3 +139,32 @@ def polynomial_words(factor: Factor, names: Names) -> str:
         ]
         words.append(" ".join([str(value), *entries]))
     return " + ".join(words)
+
+
+@TREE.rule("identity", List(Record((EQUATION, FACTOR))))
+@dataclass(frozen=True)
+class Identity(ExclusionRule):
+    """``["identity", [[equation, factor], ...]]``: the equations have no solution.
+
+    The equations times the factors, polynomials with rational coefficients, add up to 1
+    (Nullstellensatz); at a solution all equations would be 0.
+    """
+
+    terms: tuple[tuple[Equation, Factor], ...]
+
+    def check(self, branch: ExclusionBranch) -> None:
+        """Multiply out."""
+        total: Polynomial = {}
+        for equation, factor in self.terms:
+            for _, monomial in factor:
+                for side, a, b in monomial:
+                    branch.existing(("xyxy"[side], a, b))
+            total = add(total, multiply(equation.polynomial(branch), polynomial(factor)))
+        if total != ONE:
+            raise EvidenceError(f"the combination of {len(self.terms)} equations is not 1")
+
+    def sentence(self, names: Names) -> Story:
+        """Yield the combination."""
+        yield 0, "the equations add up to 1 = 0, each times the polynomial in front of it:"
+        for equation, factor in self.terms:
+            yield 1, f"({polynomial_words(factor, names)}) ({equation.sentence(names)})"
