@@ -20,7 +20,7 @@ from sparseopt.closedness.proofs.observed import ObservedProblem, components, is
 from sparseopt.closedness.proofs.reductions import (
     EVIDENCE,
     FAMILY,
-    Evidence,
+    FreeEvidence,
     without_family,
 )
 from sparseopt.interface.certificate import Steps
@@ -74,7 +74,7 @@ class Free(PartRule):
 
     phrase = "with further free families"
     blocks: tuple[int, ...]
-    evidence: Evidence
+    evidence: FreeEvidence
     rest: PartRule
 
     def check(self, state: ObservedProblem, steps: Steps) -> tuple[ObservedProblem, PartRule]:

@@ -34,7 +34,7 @@ EVIDENCE = Node("kind of evidence")
 STEP = Node("reduction")
 
 
-class Evidence(Rule):
+class FreeEvidence(Rule):
     """A proof that the sums of a family S of blocks reach every matrix on its observed cells F.
 
     In short B_S = K^F. U_j are the rows of F in column j.
@@ -52,7 +52,7 @@ class Evidence(Rule):
 
 @EVIDENCE.rule("columns", MATCHINGS, mirrored="rows")
 @dataclass(frozen=True)
-class Matchings(Evidence):
+class Matchings(FreeEvidence):
     """``["columns", matchings]``: for each column j the rows U_j are matched to terms.
 
     Distinct terms of S that cover them in column j. For generic X the square minor of X given by
@@ -84,7 +84,7 @@ class Matchings(Evidence):
 
 @EVIDENCE.rule("determined", INDEX, INDEX, List(MATCHINGS), mirrored="determined_t")
 @dataclass(frozen=True)
-class Determined(Evidence):
+class Determined(FreeEvidence):
     """``["determined", j, l, matchings]``: one term takes one column of the target.
 
     Term l of S covers column j and all rows of U_j. For every other column c with U_c not empty
@@ -152,7 +152,7 @@ class Determined(Evidence):
 
 @EVIDENCE.rule("submersion", POINT, POINT)
 @dataclass(frozen=True)
-class Submersion(Evidence):
+class Submersion(FreeEvidence):
     """``["submersion", X, Y]``: the product map is open at a point where the product is zero.
 
     X Y = 0 on F and (X', Y') -> X Y' + X' Y is onto K^F, X and Y integer matrices with the
@@ -243,13 +243,13 @@ class FreeFamily(Reduction):
     """``["free", terms, evidence]``: leave a family and its cells away. Keeps the answer both ways.
 
     Let S be some of the blocks, F their observed cells, and B_S = K^F, for which there is
-    `Evidence`. Then B = K^F + B' with B' the set of the other blocks, so B is K^F times the
+    `FreeEvidence`. Then B = K^F + B' with B' the set of the other blocks, so B is K^F times the
     projection of B' to O minus F, and is closed if and only if that projection is: drop S and
     observe only O minus F.
     """
 
     blocks: tuple[int, ...]
-    evidence: Evidence
+    evidence: FreeEvidence
 
     def check(self, state: ObservedProblem) -> ObservedProblem:
         """Check the evidence."""
@@ -264,7 +264,7 @@ class FreeFamily(Reduction):
 
 
 def without_family(
-    state: ObservedProblem, blocks: tuple[int, ...], evidence: Evidence
+    state: ObservedProblem, blocks: tuple[int, ...], evidence: FreeEvidence
 ) -> ObservedProblem:
     """Return what `FreeFamily` leaves; refuse, by an EvidenceError, what does not hold."""
     if max(blocks) >= len(state.origin):
