@@ -62,7 +62,7 @@ def test_rationals_and_integers_are_exact(fraction: Fraction, integer: int) -> N
 
 
 def test_sparse_matrices() -> None:
-    matrix = scipy.sparse.random_array((7, 5), density=0.3, rng=np.random.default_rng(0))
+    matrix = scipy.sparse.random_array((7, 5), density=0.3, random_state=0)
     back = round_trip(matrix.tocsc())
     assert back.format == "csc"
     assert (back != matrix).nnz == 0
