@@ -76,6 +76,7 @@ def _number(value: Any) -> Any:
     return value
 
 
+@np.errstate(over="ignore")  # a number beyond the range of its dtype is read as infinite
 def _array_from_json(body: Any) -> np.ndarray:
     shape, dtype = _declared(body)
     count = math.prod(shape)
@@ -94,7 +95,7 @@ def _array_from_json(body: Any) -> np.ndarray:
         if dtype.kind == "b" and flat.view(np.uint8).max(initial=0) > 1:
             raise ProblemError("an array of truth values holds a byte above 1")
     elif dtype.kind == "c":
-        real = np.dtype(f"<f{dtype.itemsize // 2}")
+        real = np.dtype(f"{dtype.byteorder}f{dtype.itemsize // 2}")
         numbers = [_as_float(value) for value in _values(body, 2 * count)]
         flat = np.array(numbers, dtype=real).view(dtype)
     elif dtype.kind == "f":

@@ -83,6 +83,25 @@ def test_sparse_matrices_are_written_so_that_they_can_be_read() -> None:
         assert (round_trip(matrix) != matrix).nnz == 0
 
 
+@pytest.mark.parametrize(
+    ("dtype", "values"), [("<f2", [1e9, -1e9]), (">f4", [1e39, -1e39]), ("<c8", [1e39, -1e39])]
+)
+def test_numbers_beyond_a_dtype_are_infinite_without_a_warning(
+    dtype: str, values: list[float]
+) -> None:
+    shape = [len(values) // (2 if dtype == "<c8" else 1)]
+    text = json.dumps({"$array": {"dtype": dtype, "shape": shape, "values": values}})
+    found = so.from_json(text)
+    parts = found.view(np.float32) if dtype == "<c8" else found
+    assert parts.tolist() == [np.inf, -np.inf]
+
+
+@pytest.mark.parametrize("dtype", ["<c8", ">c8", "<c16", ">c16"])
+def test_complex_numbers_of_either_byte_order(dtype: str) -> None:
+    text = json.dumps({"$array": {"dtype": dtype, "shape": [1], "values": [1, 2]}})
+    assert so.from_json(text).tolist() == [1 + 2j]
+
+
 def test_special_values_and_keys() -> None:
     values = [None, True, "x", 1j, {"$a": 1}, float("inf"), (1, (2,)), np.float32(0.1), np.int8(3)]
     assert round_trip(values) == values
