@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from sparseopt.supports.coercive import Group, Part
+from sparseopt.supports.coercive import Part
 
 Blocks = list[np.ndarray]
 Factors = tuple[np.ndarray, np.ndarray]
@@ -37,10 +38,21 @@ class Task:
     target: np.ndarray
     decay: float
     remaining: Callable[[], float]
-    maximal: list[int] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.maximal.extend(maximal_groups(self.part.groups))
+    @cached_property
+    def homes(self) -> list[int]:
+        """For each group a largest one that holds its rectangle: itself if there is no other."""
+        sets = [(set(g.rows.tolist()), set(g.columns.tolist())) for g in self.part.groups]
+        order = sorted(range(len(sets)), key=lambda i: -len(sets[i][0]) * len(sets[i][1]))
+        return [
+            next(j for j in order if rows <= sets[j][0] and columns <= sets[j][1])
+            for rows, columns in sets
+        ]
+
+    @cached_property
+    def maximal(self) -> list[int]:
+        """The groups whose rectangle lies in no other one."""
+        return [i for i, home in enumerate(self.homes) if i == home]
 
     def is_late(self) -> bool:
         """Whether the time has run out."""
@@ -92,16 +104,6 @@ class Task:
         residual = self.target - x @ y
         squares = np.vdot(x, x).real + np.vdot(y, y).real
         return 0.5 * float(np.vdot(residual, residual).real + self.decay * squares)
-
-
-def maximal_groups(groups: list[Group]) -> list[int]:
-    """Return the groups whose rectangle lies in no other one."""
-    sets = [(set(g.rows.tolist()), set(g.columns.tolist())) for g in groups]
-    return [
-        i
-        for i, (rows, columns) in enumerate(sets)
-        if not any(j != i and rows <= p and columns <= q for j, (p, q) in enumerate(sets))
-    ]
 
 
 def sweep(task: Task, blocks: Blocks, residual: np.ndarray, capped: bool) -> float:
@@ -174,7 +176,7 @@ def relax(task: Task, dual: Dual, blocks: Blocks, sweeps: int, tolerance: float)
     value = math.inf
     for i in range(sweeps):
         value = sweep(task, blocks, residual, capped=False)
-        if i % 10 == 9 or i == sweeps - 1:
+        if i % 10 == 9 or i == sweeps - 1 or task.is_late():
             residual = task.residual(blocks)
             dual.offer(task, residual)
             if value - dual.value <= tolerance * value or task.is_late():
@@ -186,12 +188,7 @@ def gathered(task: Task, blocks: Blocks) -> Blocks:
     """Return the same sum with all that lies in smaller rectangles moved to maximal ones."""
     groups, found = task.part.groups, task.zero()
     for i, group in enumerate(groups):
-        home = next(
-            j
-            for j in task.maximal
-            if np.isin(group.rows, groups[j].rows).all()
-            and np.isin(group.columns, groups[j].columns).all()
-        )
+        home = task.homes[i]
         rows = np.searchsorted(groups[home].rows, group.rows)
         columns = np.searchsorted(groups[home].columns, group.columns)
         found[home][np.ix_(rows, columns)] += blocks[i]

@@ -7,6 +7,10 @@ import numpy as np
 from sparseopt_butterfly.fixed_support_parts import Factors, Task
 
 
+class _OutOfTime(Exception):
+    """Leaves the inner iteration."""
+
+
 class Variables:
     """The entries of both factors as one vector of real numbers.
 
@@ -42,7 +46,9 @@ class Variables:
         return 0.5 * squares, slope
 
     def curvature(self, values: np.ndarray, direction: np.ndarray) -> np.ndarray:
-        """Return the second derivative times a direction."""
+        """Return the second derivative times a direction; raise `_OutOfTime` once that is up."""
+        if self.task.is_late():
+            raise _OutOfTime
         (x, y), (dx, dy) = self.unpack(values), self.unpack(direction)
         residual, change = x @ y - self.task.target, dx @ y + x @ dy
         left = change @ y.conj().T + residual @ dy.conj().T
@@ -89,7 +95,10 @@ def _newton(variables: Variables, values: np.ndarray) -> np.ndarray:
         operator = LinearOperator(
             (size, size), matvec=lambda d, at=here: variables.curvature(at, d), dtype=np.float64
         )
-        step, _ = minres(operator, -slope, rtol=1e-10, maxiter=min(2 * size, 300))
+        try:
+            step, _ = minres(operator, -slope, rtol=1e-10, maxiter=min(2 * size, 300))
+        except _OutOfTime:
+            break
         trial = values + step
         new_value, new_slope = variables.objective(trial)
         falls = np.linalg.norm(new_slope) < 0.9 * np.linalg.norm(slope)

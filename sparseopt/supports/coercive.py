@@ -327,17 +327,15 @@ class CoerciveBounds:
 
         Those that are not inside their group's, or not exclusive, count nothing.
         """
+        cover = np.zeros(block.shape, int)
+        for group in part.groups:
+            cover[group.block] += 1
         total = 0.0
-        for i, group in enumerate(part.groups):
-            mine = windows == group.terms[0]
-            rows, columns = np.flatnonzero(mine.any(axis=1)), np.flatnonzero(mine.any(axis=0))
-            place = np.ix_(rows, columns)
-            others = [g for j, g in enumerate(part.groups) if j != i]
-            shared = any(
-                np.isin(g.rows, rows).any() and np.isin(g.columns, columns).any() for g in others
-            )
-            inside = np.isin(rows, group.rows).all() and np.isin(columns, group.columns).all()
-            if not rows.size or shared or not inside:
+        for group in part.groups:
+            mine, own = windows == group.terms[0], np.zeros(block.shape, bool)
+            own[group.block] = True
+            place = np.ix_(mine.any(axis=1), mine.any(axis=0))
+            if not mine.any() or not own[place].all() or cover[place].max() > 1:
                 continue
             least = singular_value_bounds(block[place], self.room)[0]
             rank = len(group.terms)
