@@ -95,7 +95,8 @@ class CoerciveCertificate(Certificate):
             raise ProblemError("intervals must be a dict of terms to arrays of float64")
         if not isinstance(terms, list | tuple) or not all(type(k) is int for k in terms):
             raise ProblemError("zero_terms must be integers")
-        object.__setattr__(self, "intervals", dict(intervals))
+        ends = {k: read_only(np.asarray(v)) for k, v in intervals.items()}
+        object.__setattr__(self, "intervals", ends)
         object.__setattr__(self, "zero_terms", tuple(terms))
         for name in ("primal", "dual", "gap"):
             object.__setattr__(self, name, as_figure(getattr(self, name), name))

@@ -109,8 +109,10 @@ class DecayPath(list[Solution[Any, Any]]):
         if slope is None:
             return end
         text = f"norms grow like decay^{slope:.2f} (each factor's like decay^{slope / 2:.2f})"
-        if self.loss_exponent is not None:
+        if self.loss_exponent is not None and self.loss_exponent > -_LEVEL:
             text += f", the loss falls like decay^{self.loss_exponent:.2f}"
+        elif self.loss_exponent is not None:
+            text += f", the loss levels off at {min(self.losses):.4g}"
         return f"{text}, over the smallest decade of decays; {end}"
 
     def __str__(self) -> str:

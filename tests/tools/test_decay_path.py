@@ -86,6 +86,16 @@ def test_a_small_pivot_is_only_suspected() -> None:
     assert path.norm_exponent < -0.3
 
 
+def test_a_loss_that_stays_is_said_to() -> None:
+    """The exchange of rows beside an entry that nothing covers."""
+    target = np.array([[0.0, 1.0, 2.0], [1.0, 0.0, 0.0]])
+    supports = [LU[0], [[1, 1, 0], [0, 1, 0]]]
+    path = so.decay_path(so.FixedSupportFactorization(target, supports), [1e-4, 1e-5])
+    assert "the loss levels off at 2," in path.words
+    assert path.norm_exponent == pytest.approx(-1 / 3, abs=0.01)
+    assert path.attainment == "suspected_not_attained"
+
+
 def test_closed_supports_have_an_optimum() -> None:
     path = so.decay_path(
         so.FixedSupportFactorization(np.eye(2), [[[1], [1]], [[1, 1]]]), [0.1, 0.01]
