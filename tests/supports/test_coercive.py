@@ -236,6 +236,10 @@ def test_the_convention_and_the_laws_of_scale() -> None:
     more = so.solve(so.FixedSupportFactorization(target, twice, 0.2)).certificate
     assert more.primal <= base.primal * (1 + 1e-12)
     assert more.dual == pytest.approx(base.dual, rel=1e-6)
+    inside = [np.hstack([LU3[0], [[0], [1], [0]]]), np.vstack([LU3[1], [[0, 1, 1]]])]
+    more = so.solve(so.FixedSupportFactorization(target, inside, 0.2)).certificate
+    assert more.primal <= base.primal * (1 + 1e-12)
+    assert more.dual == pytest.approx(base.dual, rel=1e-6)
     one = so.solve(so.FixedSupportFactorization([[3.0]], [[[1]], [[1]]], 1.0)).certificate
     assert one.primal == pytest.approx(2.5, rel=1e-12)  # 1/2 (3 - 2)^2 + 1/2 (2 + 2)
 
