@@ -18,10 +18,12 @@ MANIFEST = Manifest(
             path="sparseopt_inverse.working_set:WorkingSet",
             problem=_REGRESSION,
             guarantee=Guarantee.CERTIFIED,
-            summary="working sets with Newton steps in NumPy; L1 and GroupL1",
+            summary="working sets with Newton steps in NumPy; every penalty, matrices and operators",
             citations=(
                 "Massias, Gramfort, Salmon 2018 (arXiv:1802.07481): working sets by duality gap",
                 "Lee, Battle, Raina, Ng 2007: feature-sign search",
+                "O'Donoghue, Candes 2015 (arXiv:1204.3982): accelerated steps with restart",
+                "Toh, Yun 2010: accelerated steps for the nuclear norm",
                 _GAP_SAFE,
             ),
         ),

@@ -1,4 +1,4 @@
-"""Working sets with Newton steps: the NumPy engine for both penalties."""
+"""Working sets with Newton steps: the NumPy engine for all penalties."""
 
 from __future__ import annotations
 
