@@ -72,14 +72,15 @@ def ran() -> dict[str, list[Lines]]:
 
 
 def kind_of(certificate: so.Certificate) -> str:
-    """Return the class, and for regressions what else decides which lines judge."""
+    """Return the class, and for regressions what else decides which lines judge: the penalty, where
+    it is not a norm of blocks, and whether the design is an operator."""
     name, problem = type(certificate).__name__, certificate.problem
     if not isinstance(problem, so.SparseRegression):
         return name
-    parts = getattr(problem.penalty, "parts", (problem.penalty,))
-    matrix = [type(p).__name__ for p in parts if isinstance(p, so.TotalVariation | so.NuclearNorm)]
+    parts = {type(part) for part in getattr(problem.penalty, "parts", (problem.penalty,))}
+    other = parts & {so.Ridge, so.SparseGroupL1, so.TotalVariation, so.NuclearNorm}
     operator = ["operator"] if isinstance(problem.design, so.KroneckerProduct) else []
-    return ", ".join([name, *matrix, *operator])
+    return ", ".join([name, *sorted(cls.__name__ for cls in other)[:1], *operator])
 
 
 def count(lines: Lines) -> int:
