@@ -18,7 +18,7 @@ MANIFEST = Manifest(
             path="sparseopt_inverse.working_set:WorkingSet",
             problem=_REGRESSION,
             guarantee=Guarantee.CERTIFIED,
-            summary="working sets with Newton steps in NumPy; every penalty, matrices and operators",
+            summary="working sets with Newton steps in NumPy; every penalty, also operators",
             citations=(
                 "Massias, Gramfort, Salmon 2018 (arXiv:1802.07481): working sets by duality gap",
                 "Lee, Battle, Raina, Ng 2007: feature-sign search",
