@@ -202,9 +202,13 @@ def best_evidence(
     t, look = ready[0]
     if len(ready) > 1:
         t, look = max(ready, key=lambda item: gap.bounds(primal, *item).dual)
+    # The judge may look less closely at what is far from its limit for him.
+    judge = None if gap.is_simple else gap_of(problem, rough=rough)
+    seen = judge.look(t) if judge else look
     while True:
         bounds = gap.bounds(primal, t, look)
-        proved = scaled.per_coefficient(gap.proved_zero(look, bounds.gap))
+        zero = gap.proved_zero(look, bounds.gap)
+        proved = scaled.per_coefficient(zero & (judge or gap).proved_zero(seen, bounds.gap))
         if not x[proved].any():
             break
         x[proved] = 0.0

@@ -250,7 +250,7 @@ class DualityGap:
     def objective_at_zero(self) -> float:
         """Return a lower bound of P at x = 0."""
         target = self.scaled.target if self.roots is None else self.scaled.target * self.roots
-        return below(0.5 * math.fsum(np.square(target).tolist()), 12)
+        return below(0.5 * float(target @ target), len(target) + 12)
 
     # Dual points ---------------------------------------------------------------------------
 

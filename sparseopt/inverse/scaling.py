@@ -244,7 +244,7 @@ class ScaledProblem:
 
     def _column_squares(self, part: np.ndarray) -> np.ndarray:
         if self.weights is None:
-            return np.einsum("ij,ij->j", part, part)
+            return np.square(part).sum(axis=0)
         return self.weights @ np.square(part)
 
     def _with_data(self, data: np.ndarray) -> Any:
