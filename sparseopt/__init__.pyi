@@ -91,6 +91,20 @@ from sparseopt.inverse.certificate import DualityGapCertificate as DualityGapCer
 from sparseopt.inverse.coefficients import Coefficients as Coefficients
 from sparseopt.inverse.penalty import L1 as L1, GroupL1 as GroupL1, Penalty as Penalty
 from sparseopt.inverse.problem import SparseRegression as SparseRegression
+from sparseopt.inverse.recovery import (
+    RecoveryGuarantee as RecoveryGuarantee,
+    RecoveryVerdict as RecoveryVerdict,
+)
+from sparseopt.inverse.recovery_counterexamples import (
+    GreedyFailureCertificate as GreedyFailureCertificate,
+    KernelCertificate as KernelCertificate,
+)
+from sparseopt.inverse.recovery_proofs import (
+    CoherenceCertificate as CoherenceCertificate,
+    DualVectorsCertificate as DualVectorsCertificate,
+    ExactRecoveryCertificate as ExactRecoveryCertificate,
+    GreedyRecoveryCertificate as GreedyRecoveryCertificate,
+)
 from sparseopt.judging.serialization import from_json as from_json, to_json as to_json
 from sparseopt.judging.verifying import verify as verify
 from sparseopt.networks.network import Network as Network

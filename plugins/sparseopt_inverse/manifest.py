@@ -5,6 +5,7 @@ from sparseopt.interface.verdict import Guarantee
 
 _REGRESSION = "sparseopt:SparseRegression"
 _REMEDY = "pip install 'sparseopt[inverse]'"
+_RECOVERY = "sparseopt:RecoveryGuarantee"
 _GAP_SAFE = "Ndiaye, Fercoq, Gramfort, Salmon 2017 (arXiv:1611.05780): gap-safe screening"
 
 MANIFEST = Manifest(
@@ -49,6 +50,44 @@ MANIFEST = Manifest(
             ),
             requires=("cvxpy",),
             remedy=_REMEDY,
+        ),
+        SolverEntry(
+            name="recovery_coherence",
+            path="sparseopt_inverse.recovery_coherence:RecoveryCoherence",
+            problem=_RECOVERY,
+            guarantee=Guarantee.EXACT,
+            summary="recovery of sparse vectors by the coherence of the columns",
+            citations=(
+                "Donoho, Huo 2001, IEEE Transactions on Information Theory 47: coherence",
+                "Tropp 2004, IEEE Transactions on Information Theory 50: Greed is good",
+            ),
+        ),
+        SolverEntry(
+            name="recovery_conditions",
+            path="sparseopt_inverse.recovery_conditions:RecoveryConditions",
+            problem=_RECOVERY,
+            guarantee=Guarantee.EXACT,
+            summary="recovery on a support by the exact recovery condition",
+            citations=("Tropp 2004, IEEE Transactions on Information Theory 50: Greed is good",),
+        ),
+        SolverEntry(
+            name="recovery_null_space",
+            path="sparseopt_inverse.recovery_null_space:RecoveryNullSpace",
+            problem=_RECOVERY,
+            guarantee=Guarantee.EXACT,
+            summary="recovery by l1, decided by linear programs over supports and signs",
+            citations=(
+                "Foucart, Rauhut 2013: null space property, dual vectors",
+                "Fuchs 2004, IEEE Transactions on Information Theory 50: dual vectors",
+            ),
+        ),
+        SolverEntry(
+            name="recovery_greedy",
+            path="sparseopt_inverse.recovery_greedy:RecoveryGreedy",
+            problem=_RECOVERY,
+            guarantee=Guarantee.EXACT,
+            summary="vectors that orthogonal matching pursuit misses",
+            citations=("Tropp 2004, IEEE Transactions on Information Theory 50: Greed is good",),
         ),
     ),
 )

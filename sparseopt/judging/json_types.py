@@ -62,6 +62,20 @@ _MODULES = {
         "L1",
     ),
     "sparseopt.inverse.problem": ("SparseRegression",),
+    "sparseopt.inverse.recovery": (
+        "RecoveryGuarantee",
+        "RecoveryVerdict",
+    ),
+    "sparseopt.inverse.recovery_counterexamples": (
+        "GreedyFailureCertificate",
+        "KernelCertificate",
+    ),
+    "sparseopt.inverse.recovery_proofs": (
+        "CoherenceCertificate",
+        "DualVectorsCertificate",
+        "ExactRecoveryCertificate",
+        "GreedyRecoveryCertificate",
+    ),
     "sparseopt.networks.linear": (
         "Conv",
         "ConvTranspose",

@@ -1,0 +1,58 @@
+"""Real vectors and matrices as problems keep them: float64, finite, read-only, exact."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from sparseopt.interface.arrays import read_only, require_finite
+from sparseopt.interface.errors import ProblemError
+
+_WORDS = {1: "a vector", 2: "a matrix"}
+
+
+def as_real(value: Any, name: str, dimensions: int) -> np.ndarray:
+    """Return a non-empty real array as float64, read-only, without rounding an entry.
+
+    Refuses, by name or entry: sparse matrices and linear operators (nothing is written out
+    silently), complex numbers, masked and ragged arrays, other dtypes than floats of at most 64
+    bits, integers and truth values, integers that float64 does not hold, NaN and infinity, another
+    number of dimensions, no entries.
+    """
+    if scipy.sparse.issparse(value) or hasattr(value, "matvec"):
+        raise ProblemError(
+            f"{name} is a {type(value).__name__}, and its entries are needed one by one; pass "
+            "the array itself, for instance .toarray()"
+        )
+    if isinstance(value, np.ma.MaskedArray):
+        raise ProblemError(
+            f"{name} is a masked array; fill or drop the masked entries first (.filled(value))"
+        )
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ProblemError(f"{name} is ragged: its rows differ in length ({error})") from error
+    if array.dtype.kind == "c":
+        raise ProblemError(f"{name} is complex; only real numbers are taken here")
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        raise ProblemError(f"{name} has dtype {array.dtype}; convert it to float32 or float64")
+    if array.ndim != dimensions or 0 in array.shape:
+        raise ProblemError(
+            f"{name} must be {_WORDS[dimensions]} with at least one entry, got an array of shape "
+            f"{array.shape}"
+        )
+    require_finite(array, name)
+    real = array.astype(np.float64, copy=False)
+    if array.dtype.kind in "iu" and array.dtype.itemsize == 8:
+        lost = [i for i, a, b in zip(np.ndindex(array.shape), array.flat, real.flat, strict=True)
+                if int(a) != int(b)]  # fmt: skip
+        if lost:
+            raise ProblemError(
+                f"{name} holds {array[lost[0]]} at entry {lost[0]}, which float64 does not; pass "
+                "float64 numbers"
+            )
+    return read_only(real)
