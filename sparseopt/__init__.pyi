@@ -89,21 +89,21 @@ from sparseopt.interface.verdict import (
 )
 from sparseopt.inverse.certificate import DualityGapCertificate as DualityGapCertificate
 from sparseopt.inverse.coefficients import Coefficients as Coefficients
+from sparseopt.inverse.greedy_recovery import (
+    GreedyFailureCertificate as GreedyFailureCertificate,
+    GreedyRecoveryCertificate as GreedyRecoveryCertificate,
+)
 from sparseopt.inverse.penalty import L1 as L1, GroupL1 as GroupL1, Penalty as Penalty
 from sparseopt.inverse.problem import SparseRegression as SparseRegression
 from sparseopt.inverse.recovery import (
     RecoveryGuarantee as RecoveryGuarantee,
     RecoveryVerdict as RecoveryVerdict,
 )
-from sparseopt.inverse.recovery_counterexamples import (
-    GreedyFailureCertificate as GreedyFailureCertificate,
-    KernelCertificate as KernelCertificate,
-)
+from sparseopt.inverse.recovery_counterexamples import KernelCertificate as KernelCertificate
 from sparseopt.inverse.recovery_proofs import (
     CoherenceCertificate as CoherenceCertificate,
     DualVectorsCertificate as DualVectorsCertificate,
     ExactRecoveryCertificate as ExactRecoveryCertificate,
-    GreedyRecoveryCertificate as GreedyRecoveryCertificate,
 )
 from sparseopt.judging.serialization import from_json as from_json, to_json as to_json
 from sparseopt.judging.verifying import verify as verify

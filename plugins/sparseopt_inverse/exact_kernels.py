@@ -16,7 +16,8 @@ def echelon(rows: np.ndarray, columns: int, context: so.Context) -> tuple[np.nda
 
     Fraction-free (Bareiss 1968): every division is exact, and all pivots are equal in the end.
     """
-    work, pivots, previous = rows.copy(), [], 1
+    work, previous = rows.copy(), 1
+    pivots: list[int] = []
     for column in range(columns):
         found = len(pivots)
         if found == len(work):

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
-from sparseopt.inverse.recovery_proofs import (
+from sparseopt.inverse.greedy_recovery import (
     MOST_SUPPORTS,
-    ExactRecoveryCertificate,
     GreedyRecoveryCertificate,
     exact_gram,
     greedy_constant,
+)
+from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
+from sparseopt.inverse.recovery_proofs import (
+    ExactRecoveryCertificate,
     support_count,
     supports_of,
 )
@@ -26,7 +28,7 @@ class RecoveryConditions(so.Solver[RecoveryGuarantee]):
     """Pseudo-inverses for l1; for omp also over the rationals, support by support."""
 
     def accepts(self, problem: RecoveryGuarantee) -> so.Accepted | so.Refused:
-        """Take supports, injective designs, and for omp all supports of one size if these are few."""
+        """Take supports, designs that may be injective, and for omp not too many supports."""
         m, n = problem.design.shape
         if problem.method == "omp":
             count = support_count(problem)
@@ -44,9 +46,7 @@ class RecoveryConditions(so.Solver[RecoveryGuarantee]):
             return 1e-3 + 1e-8 * m * n * problem.size
         return 1e-3 + 2e-5 * min(support_count(problem), MOST_SUPPORTS) * n * problem.size
 
-    def solve(
-        self, problem: RecoveryGuarantee, context: so.Context
-    ) -> tuple[RecoveryVerdict, Any]:
+    def solve(self, problem: RecoveryGuarantee, context: so.Context) -> tuple[RecoveryVerdict, Any]:
         """Try the condition on the support, then on all columns."""
         context.check_time("trying the exact recovery condition")
         if problem.method == "omp":

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
+from sparseopt.inverse.greedy_recovery import GreedyFailureCertificate
 from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
-from sparseopt.inverse.recovery_counterexamples import GreedyFailureCertificate, KernelCertificate
+from sparseopt.inverse.recovery_counterexamples import KernelCertificate
 from sparseopt.inverse.recovery_proofs import support_count, supports_of
 from sparseopt.judging.check import check_certificate
 from sparseopt_inverse.exact_kernels import kernel_vector
@@ -39,9 +40,7 @@ class RecoveryGreedy(so.Solver[RecoveryGuarantee]):
         """Return the predicted seconds."""
         return 1e-2 + 1e-4 * min(support_count(problem), self.most_supports)
 
-    def solve(
-        self, problem: RecoveryGuarantee, context: so.Context
-    ) -> tuple[RecoveryVerdict, Any]:
+    def solve(self, problem: RecoveryGuarantee, context: so.Context) -> tuple[RecoveryVerdict, Any]:
         """Try support by support."""
         for support in self._supports(problem):
             context.check_time("looking for a vector that omp misses")

@@ -61,7 +61,7 @@ class Programs:
         return nu + np.linalg.pinv(on).T @ (signs - on.T @ nu), h
 
     def shortest(self, column: int) -> np.ndarray | None:
-        """Return the kernel vector of least 1-norm with a 1 in one column, None if there is none."""
+        """Return the kernel vector of least 1-norm with a 1 in one column; None if none has."""
         design = self.problem.scaled
         m, n = design.shape
         bounds: list[Any] = [(0.0, None)] * (2 * n)
@@ -109,18 +109,18 @@ class RecoveryNullSpace(so.Solver[RecoveryGuarantee]):
             return 1
         return support_count(problem) * 2 ** (problem.size - 1)
 
-    def solve(
-        self, problem: RecoveryGuarantee, context: so.Context
-    ) -> tuple[RecoveryVerdict, Any]:
+    def solve(self, problem: RecoveryGuarantee, context: so.Context) -> tuple[RecoveryVerdict, Any]:
         """Look for a failure where one is cheap to find, then go through supports and signs."""
         context.check_time("looking at the null space")
         programs, few = Programs(problem, context), self._count(problem) <= self.most_vectors
         if problem.support is not None:
             failure = dependent_support(programs)
             if failure is None and not few:
-                failure = worst_signs(programs)
+                failure = ascents(programs)
         else:
             failure = sparse_kernel(programs, few)
+            if failure is None and not few:
+                failure = ascents(programs)
         if failure is not None:
             return failure.answer, failure
         if not few:
@@ -142,7 +142,9 @@ def all_vectors(programs: Programs) -> tuple[RecoveryVerdict, Any]:
         on, off = split(problem, support)
         inverse = np.linalg.pinv(on).T
         first = signs @ inverse.T
-        reach = np.abs(first @ off).max(axis=1, initial=0.0) + np.abs(first @ on - signs).max(axis=1)
+        reach = np.abs(first @ off).max(axis=1, initial=0.0) + np.abs(first @ on - signs).max(
+            axis=1
+        )
         for row in np.flatnonzero(~(reach < 1.0 - 1e-6)):
             nu, h = programs.dual_vector(support, signs[row])
             value = np.inf if nu is None else _value(nu, on, off, signs[row])
@@ -197,23 +199,34 @@ def dependent_support(programs: Programs) -> KernelCertificate | None:
     return exact_failure(programs, guess)
 
 
-def worst_signs(programs: Programs) -> KernelCertificate | None:
-    """Return a failure on the support, sought from a few signs: those of h are tried next."""
-    problem, generator = programs.problem, programs.context.rng()
-    assert problem.support is not None
-    on = list(problem.support)
-    for _ in range(10):
-        signs = generator.choice([-1.0, 1.0], len(on))
-        for _ in range(10):
-            h = programs.dual_vector(problem.support, signs)[1]
-            if np.abs(h[on]).sum() >= (1.0 - MARGIN) * (np.abs(h).sum() - np.abs(h[on]).sum()):
-                failure = exact_failure(programs, h)
-                if failure is not None:
-                    return failure
-            following = np.where(h[on] < 0, -1.0, 1.0)
-            if np.array_equal(following, signs):
-                break
-            signs = following
+def ascent(programs: Programs, h: np.ndarray) -> KernelCertificate | None:
+    """Return a failure, sought from a direction: of each, its largest entries and their signs give
+    the program that is solved for the next."""
+    problem, best = programs.problem, 0.0
+    for _ in range(20):
+        on = problem.support
+        if on is None:
+            on = tuple(sorted(np.argsort(-np.abs(h), kind="stable")[: problem.size].tolist()))
+        h = programs.dual_vector(on, np.where(h[list(on)] < 0, -1.0, 1.0))[1]
+        gain = float(np.abs(h[list(on)]).sum())
+        if gain >= (1.0 - MARGIN) * (np.abs(h).sum() - gain):
+            failure = exact_failure(programs, h)
+            if failure is not None:
+                return failure
+        if not gain > best * (1.0 + 1e-9):
+            break
+        best = gain
+    return None
+
+
+def ascents(programs: Programs, count: int = 10) -> KernelCertificate | None:
+    """Return a failure, sought from random directions."""
+    generator = programs.context.rng()
+    n = programs.problem.design.shape[1]
+    for start in generator.standard_normal((count, n)):
+        failure = ascent(programs, start)
+        if failure is not None:
+            return failure
     return None
 
 

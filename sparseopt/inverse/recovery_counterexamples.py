@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -38,7 +37,7 @@ def as_rationals(value: Any, name: str) -> np.ndarray:
     return read_only(exact)
 
 
-def image(design: np.ndarray, vector: Sequence[Any]) -> list[Any]:
+def image(design: np.ndarray, vector: np.ndarray) -> list[Any]:
     """Return ``design @ vector`` exactly, up to one power of two."""
     columns = [j for j, v in enumerate(vector) if v]
     whole = as_integers(design[:, columns])[0][0]
@@ -47,7 +46,7 @@ def image(design: np.ndarray, vector: Sequence[Any]) -> list[Any]:
     ]
 
 
-def _require_length(steps: Steps, problem: RecoveryGuarantee, vector: np.ndarray) -> None:
+def require_length(steps: Steps, problem: RecoveryGuarantee, vector: np.ndarray) -> None:
     columns = problem.design.shape[1]
     steps.require(len(vector) == columns, f"it has one entry for each of {columns} columns",
                   str(len(vector)))  # fmt: skip
@@ -128,7 +127,7 @@ class KernelCertificate(Certificate):
         """Do all of it over the rationals."""
         problem, h = self.problem, self.direction
         require_verdict(steps, self, problem, "fails", self._condition(problem))
-        _require_length(steps, problem, h)
+        require_length(steps, problem, h)
         steps.require(any(h), "the direction is not zero")
         steps.require(not any(image(problem.design, h)), "design @ direction is exactly zero")
         on = self.support
@@ -144,69 +143,3 @@ class KernelCertificate(Certificate):
         gain = sum(s * h[j] for s, j in zip(signs, on, strict=True))
         rest = sum(abs(v) for v in h) - sum(abs(h[j]) for j in on)
         steps.require(gain >= rest, "the other vector's 1-norm is not larger")
-
-
-@proves(RecoveryGuarantee)
-@json_type
-@dataclass(frozen=True, eq=False)
-class GreedyFailureCertificate(Certificate):
-    """omp misses a vector: its first step takes, or may take, a column off the support.
-
-    Let x have as many nonzeros as omp makes steps. If some column off its support has a correlation
-    with ``design @ x``, over its norm, at least as large as each of the support, omp may take it
-    first. What it finds then lies on other columns than those of x.
-
-    Attributes
-    ----------
-    problem : RecoveryGuarantee
-        Of omp.
-    answer : RecoveryVerdict
-    vector : object array of int and Fraction, shape (n,)
-        x; floats are taken as the rationals that they are.
-    """
-
-    problem: RecoveryGuarantee
-    answer: RecoveryVerdict
-    vector: np.ndarray
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "vector", as_rationals(self.vector, "vector"))
-
-    @classmethod
-    def proved(cls, problem: RecoveryGuarantee, vector: Any) -> GreedyFailureCertificate:
-        """Return the certificate; `check` tells whether the condition holds."""
-        return cls(problem, RecoveryVerdict("fails", f"{problem.method}: {cls._condition}"), vector)
-
-    _condition = "the first step may take a column off the support"
-
-    @property
-    def claim(self) -> str:
-        """What is proved."""
-        return f"{self.problem.describe()}: not always, as {self._condition}"
-
-    @property
-    def accuracy(self) -> float:
-        """A verdict: 0."""
-        return 0.0
-
-    def check(self, steps: Steps) -> None:
-        """Compare squared correlations times squared norms over the rationals."""
-        problem, x = self.problem, self.vector
-        require_verdict(steps, self, problem, "fails", self._condition)
-        steps.require(problem.method == "omp", "the method is omp")
-        _require_length(steps, problem, x)
-        on = [j for j, v in enumerate(x) if v]
-        steps.require(len(on) == problem.size, "x has as many nonzeros as omp makes steps",
-                      str(len(on)))  # fmt: skip
-        if problem.support is not None:
-            steps.require(tuple(on) == problem.support, "they are the support")
-        if problem.signs is not None:
-            signs = tuple(1 if x[j] > 0 else -1 for j in on)
-            steps.require(signs == problem.signs, "they have the signs")
-        whole = as_integers(problem.design)[0][0]
-        target = whole[:, on].dot(x[on])
-        pulls, norms = target.dot(whole), (whole * whole).sum(axis=0)
-        best = max((Fraction(pulls[i] ** 2, norms[i]) for i in on if norms[i]), default=Fraction(0))
-        wins = [j for j in range(len(x)) if j not in set(on) and norms[j]
-                and pulls[j] ** 2 >= best * norms[j]]  # fmt: skip
-        steps.require(bool(wins), "a column off the support has the largest correlation")

@@ -57,6 +57,10 @@ _MODULES = {
     ),
     "sparseopt.inverse.certificate": ("DualityGapCertificate",),
     "sparseopt.inverse.coefficients": ("Coefficients",),
+    "sparseopt.inverse.greedy_recovery": (
+        "GreedyFailureCertificate",
+        "GreedyRecoveryCertificate",
+    ),
     "sparseopt.inverse.penalty": (
         "GroupL1",
         "L1",
@@ -66,15 +70,11 @@ _MODULES = {
         "RecoveryGuarantee",
         "RecoveryVerdict",
     ),
-    "sparseopt.inverse.recovery_counterexamples": (
-        "GreedyFailureCertificate",
-        "KernelCertificate",
-    ),
+    "sparseopt.inverse.recovery_counterexamples": ("KernelCertificate",),
     "sparseopt.inverse.recovery_proofs": (
         "CoherenceCertificate",
         "DualVectorsCertificate",
         "ExactRecoveryCertificate",
-        "GreedyRecoveryCertificate",
     ),
     "sparseopt.networks.linear": (
         "Conv",

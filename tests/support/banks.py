@@ -157,6 +157,27 @@ def regression() -> list[Provable]:
     return [Provable(problem) for problem in problems]
 
 
+def recovery() -> list[so.Problem]:
+    """All kinds of vectors, both methods, each verdict."""
+    rng = np.random.default_rng(3)
+    wide, near = rng.standard_normal((8, 12)), [[4.0, 1.0, -1.0], [1.0, 4.0, 1.0], [1.0, -1.0, 4.0]]
+    between = np.eye(6)
+    between[:2, 2] = 1.0
+    steep = {"l1": [[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]], "omp": between}
+    problems: list[so.Problem] = []
+    for method in ("l1", "omp"):
+        problems += [
+            so.RecoveryGuarantee(near, 2, method=method),
+            so.RecoveryGuarantee(wide, 1, method=method),
+            so.RecoveryGuarantee(wide, 4, method=method),
+            so.RecoveryGuarantee(wide, support=[1, 2, 5], signs=[1, -1, 1], method=method),
+            so.RecoveryGuarantee(wide.astype(np.float32), support=[0, 3], method=method),
+            so.RecoveryGuarantee(steep[method], support=[0, 1], method=method),
+            so.RecoveryGuarantee([[1.0, 1.0]], support=[0, 1], method=method),
+        ]
+    return problems
+
+
 def sparse_training() -> list[so.Problem]:
     """One output, an LU pair, and a pair that no condition decides."""
     return [
@@ -175,6 +196,7 @@ BANKS: dict[str, Any] = {
     "sparseopt:PathCost": path_cost,
     "sparseopt:PathDistance": path_distance,
     "sparseopt:PathNorm": path_norm,
+    "sparseopt:RecoveryGuarantee": recovery,
     "sparseopt:SparseRegression": regression,
     "sparseopt:SparseTraining": sparse_training,
 }

@@ -1,0 +1,268 @@
+"""Forged certificates of sparse recovery: what the core must refuse, and why.
+
+The name of each is the sentence of the line that stops it, then " | " and what it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+
+import sparseopt as so
+
+Pairs = Iterator[tuple[str, Any]]
+
+FRAME = np.hstack([np.eye(4), np.array([[1, 1], [1, -1], [1, 1], [1, -1]]) / 2])
+"""Two columns of the Hadamard basis beside the identity: coherence 1/2."""
+LARGER = np.hstack([np.eye(16), scipy.linalg.hadamard(16)[:, :4] / 4.0])
+WIDE = np.random.default_rng(3).standard_normal((8, 12))
+
+
+def asked(design: Any, *args: Any, **more: Any) -> so.RecoveryGuarantee:
+    return so.RecoveryGuarantee(design, *args, **more)
+
+
+def solved(problem: so.RecoveryGuarantee, solver: str) -> Any:
+    return so.solve(problem, solver).certificate
+
+
+def coherence() -> Pairs:
+    problem = asked(FRAME, 1)
+    right = so.CoherenceCertificate.proved(problem)
+    changed = dataclasses.replace
+    yield "the answer is a verdict on recovery | a word", changed(right, answer="recovers")  # type: ignore[arg-type]
+    other = so.RecoveryVerdict("fails", right.answer.condition)
+    yield "the verdict is 'recovers' | the opposite", changed(right, answer=other)
+    other = so.RecoveryVerdict("recovers", "omp: 1 < (1 + 1 / coherence) / 2")
+    yield "the verdict says | another method", changed(right, answer=other)
+    yield "the coherence is at most | less than it is", changed(right, coherence=0.25)
+    yield "the coherence is at most | no number", changed(right, coherence=float("nan"))
+    most = np.nextafter(right.coherence, 0.0)
+    for _ in range(200):
+        most = np.nextafter(most, 0.0)
+    yield "the coherence is at most | less than is proved", changed(right, coherence=float(most))
+    yield "1 is less than (1 + 1 / coherence) / 2 | too much", changed(right, coherence=1.0)
+    yield "2 is less than (1 + | one nonzero more", so.CoherenceCertificate.proved(asked(FRAME, 2))
+    yield (
+        "1 is less than (1 + | for l1 sizes count",
+        so.CoherenceCertificate.proved(asked([[1, 0, 100], [0, 1.0, 1]], 1)),
+    )
+    yield (
+        "1 is less than (1 + | a zero column",
+        so.CoherenceCertificate.proved(asked([[1, 0.0]], 1)),
+    )
+    lost = asked([[1e150, 0.0], [1e-200, 1e150]], 1)
+    yield "no entry is so small | one of 1e-350", so.CoherenceCertificate.proved(lost)
+
+
+def conditions() -> Pairs:
+    changed = dataclasses.replace
+    problem = asked(LARGER, support=[0, 1, 2])
+    right = solved(problem, "recovery_conditions")
+    yield (
+        "the method is l1 | omp",
+        so.ExactRecoveryCertificate.proved(
+            asked(LARGER, support=[0, 1, 2], method="omp"), right.inverse
+        ),
+    )
+    yield (
+        "the support is given, or all | a sparsity",
+        so.ExactRecoveryCertificate.proved(asked(LARGER, 3), right.inverse),
+    )
+    yield "W has one column for each | one too few", changed(right, inverse=right.inverse[:, :2])
+    yield (
+        "W has one column for each | a row more",
+        changed(right, inverse=np.vstack([right.inverse, right.inverse[:1]])),
+    )
+    yield "W is an inverse of the columns | W = 0", changed(right, inverse=0.0 * right.inverse)
+    yield "W is an inverse of the columns | twice", changed(right, inverse=2.0 * right.inverse)
+    yield (
+        "W is an inverse of the columns | beyond floats",
+        changed(right, inverse=np.full_like(right.inverse, 1e300)),
+    )
+    steep = asked([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]], support=[0, 1])
+    yield (
+        "the correlations off the set | 2",
+        so.ExactRecoveryCertificate.proved(steep, 2.0 * np.eye(2)),
+    )
+    even = asked([[1.0, 1.0]], support=[0])
+    yield "the correlations off the set | just 1", so.ExactRecoveryCertificate.proved(even, [[2.0]])
+    lost = asked([[1e150, 0.0], [1e-200, 1e150]], support=[0])
+    yield (
+        "no entry is so small | in W's set",
+        so.ExactRecoveryCertificate.proved(lost, np.linalg.pinv(lost.scaled[:, :1]).T),
+    )
+
+
+def dual_vectors() -> Pairs:
+    changed = dataclasses.replace
+    signs = solved(asked(WIDE, support=[1, 2, 5], signs=[1, -1, 1]), "recovery_null_space")
+    every = solved(asked(WIDE, 1), "recovery_null_space")
+    assert isinstance(signs, so.DualVectorsCertificate)
+    assert isinstance(every, so.DualVectorsCertificate)
+    yield (
+        "the method is l1 | of dual vectors",
+        so.DualVectorsCertificate.proved(asked(WIDE, 1, method="omp"), every.vectors),
+    )
+    many = asked(np.ones((1, 60)), 30)
+    yield "there are at most 1048576 vectors", so.DualVectorsCertificate.proved(many, [[1.0]])
+    yield "there are 12 vectors of 8 entries | one short", changed(every, vectors=every.vectors[1:])
+    yield "W is there if signs are given | without", changed(signs, inverse=None)
+    dependent = asked([[1.0, 1.0]], support=[0, 1], signs=[1, 1])
+    yield (
+        "W is there if signs are given | dependent columns",
+        so.DualVectorsCertificate.proved(dependent, [[2.0]]),
+    )
+    yield (
+        "the columns of the support are injective | they are not",
+        (so.DualVectorsCertificate.proved(dependent, [[2.0]], [[1.0, 1.0]])),
+    )
+    yield "W is there if signs are given | for nothing", changed(every, inverse=[[1.0]])
+    yield (
+        "W has one column for each of the support | one short",
+        changed(signs, inverse=signs.inverse[:, :2]),
+    )
+    yield (
+        "the columns of the support are injective | W = 0",
+        changed(signs, inverse=0.0 * signs.inverse),
+    )
+    other = every.vectors.copy()
+    other[7] *= -1.0
+    yield "a dual vector meets its signs | not one", changed(every, vectors=other)
+    other = every.vectors.copy()
+    other[7] *= 4.0
+    yield "a dual vector meets its signs | too long", changed(every, vectors=other)
+    other = every.vectors.copy()
+    other[11, 0] = 1e308
+    yield "a dual vector meets its signs | the last is beyond floats", changed(every, vectors=other)
+    yield (
+        "a dual vector meets its signs | other signs",
+        changed(signs, problem=asked(WIDE, support=[1, 2, 5], signs=[1, 1, 1])),
+    )
+    even = asked([[1.0, 1.0]], support=[0], signs=[1])
+    yield (
+        "a dual vector proves it | just 1",
+        so.DualVectorsCertificate.proved(even, [[2.0]], [[2.0]]),
+    )
+    lost = asked([[1e150, 0.0], [1e-200, 1e150]], support=[0], signs=[1])
+    w = np.linalg.pinv(lost.scaled[:, :1]).T
+    yield "no entry is so small | in a dual vector", so.DualVectorsCertificate.proved(lost, w.T, w)
+
+
+def greedy() -> Pairs:
+    changed = dataclasses.replace
+    made = so.GreedyRecoveryCertificate.proved
+    yield "the method is omp | l1", made(asked(FRAME, support=[0, 1]))
+    yield "there are at most 5000 supports", made(asked(np.eye(40), 10, method="omp"))
+    steep = [[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]
+    yield "the condition holds | sqrt 2", made(asked(steep, support=[0, 1], method="omp"))
+    yield "the condition holds | on one of three", made(asked(steep, 2, method="omp"))
+    equal = [[1.0, 1.0], [1.0, 1.0]]
+    yield (
+        "the condition holds | dependent columns",
+        made(asked(equal, support=[0, 1], method="omp")),
+    )
+    yield "the condition holds | a tie", made(asked(equal, support=[0], method="omp"))
+
+    failed = so.GreedyFailureCertificate.proved
+    problem = asked(steep, support=[0, 1], method="omp")
+    right = failed(problem, [1, 1, 0])
+    assert so.verify(right).ok
+    yield "the method is omp | a failure of l1", failed(asked(steep, 2), [1, 1, 0])
+    yield "it has one entry for each of 3 columns | two", failed(problem, [1, 1])
+    yield "x has as many nonzeros | one too few", failed(problem, [1, 0, 0])
+    yield (
+        "they are the support | others",
+        failed(asked(steep, support=[0, 2], method="omp"), [1, 1, 0]),
+    )
+    signed = asked(steep, support=[0, 1], signs=[1, -1], method="omp")
+    yield "they have the signs | others", failed(signed, [1, 1, 0])
+    yield "a column off the support has | less pull", failed(problem, [1, -1, 0])
+    yield (
+        "a column off the support has | nearly as much",
+        failed(asked([[1.0, 1.0], [0.0, 2.0**-30]], support=[0], method="omp"), [1, 0]),
+    )
+    yield (
+        "the verdict is 'fails' | recovers",
+        changed(right, answer=so.RecoveryVerdict("recovers", right.answer.condition)),
+    )
+
+
+def kernels() -> Pairs:
+    made = so.KernelCertificate.proved
+    line = [[1.0, 2.0]]
+    yield "it has one entry for each of 2 columns | three", made(asked(line, 1), [2, -1, 0])
+    yield "the direction is not zero | zero", made(asked(line, 1), [0, 0])
+    yield (
+        "design @ direction is exactly zero | nearly",
+        made(asked(line, 1), [2, Fraction(-(10**30) - 1, 10**30)]),
+    )
+    third = asked([[1.0, 3.0]], 1)
+    yield "design @ direction is exactly zero | in floats only", made(third, [-1.0, 1.0 / 3.0])
+    yield (
+        "the other vector's 1-norm is not larger | on another support",
+        made(asked(line, support=[1]), [2, -1]),
+    )
+    three = [[1.0, 1.0, -1.0]]
+    yield (
+        "the other vector's 1-norm is not larger | other signs",
+        made(asked([[1.0, 2.0]], support=[0], signs=[-1]), [2, -1]),
+    )
+    wide = [[2.0, 0, 0, 1], [0, 2.0, 0, 1], [0, 0, 2.0, 1]]
+    yield "the other vector's 1-norm is not larger | a little", made(asked(wide, 1), [1, 1, 1, -2])
+    yield (
+        "it is the difference of two vectors | of l1's",
+        made(asked(three, 1, method="omp"), [1, 1, 2]),
+    )
+    yield (
+        "it is the difference of two vectors | off the support",
+        made(asked(line, support=[0], method="omp"), [2, -1]),
+    )
+
+
+def forged() -> Pairs:
+    """Yield (line that stops it | what it is, certificate)."""
+    yield from coherence()
+    yield from conditions()
+    yield from dual_vectors()
+    yield from greedy()
+    yield from kernels()
+
+
+def honest() -> Pairs:
+    """Yield (name, certificate); all must be accepted."""
+    for method in ("l1", "omp"):
+        yield f"coherence, {method}", so.CoherenceCertificate.proved(asked(FRAME, 1, method=method))
+    yield "one column", so.CoherenceCertificate.proved(asked([[3.0]], 1))
+    yield "exact condition", solved(asked(LARGER, support=[0, 1, 2]), "recovery_conditions")
+    yield "injective", solved(asked(WIDE.T, 5), "recovery_conditions")
+    yield "null space", solved(asked(WIDE, 1), "recovery_null_space")
+    yield "two at a time", solved(asked(WIDE, 2), "recovery_null_space")
+    one = asked(WIDE, support=[1, 2, 5], signs=[1, -1, 1])
+    yield "signs", solved(one, "recovery_null_space")
+    yield "all signs", solved(asked(WIDE, support=[1, 2]), "recovery_null_space")
+    large = asked(WIDE * 1e150, support=[1, 2, 5], signs=[1, -1, 1])
+    yield "large numbers", solved(large, "recovery_null_space")
+    steep = [[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]
+    fails = so.KernelCertificate.proved
+    yield "kernel", fails(asked(steep, 2), [1, 1, -1])
+    yield "kernel, floats", fails(asked(steep, support=[0, 1]), [0.5, 0.5, -0.5])
+    yield "kernel, signs", fails(asked(steep, support=[0, 1], signs=[1, 1]), [1, 1, -1])
+    yield "kernel, any method", fails(asked(steep, 2, method="omp"), [1, 1, -1])
+    twice = asked([[1.0, 1.0]], support=[0, 1], method="omp")
+    yield "dependent support, any method", fails(twice, [1, -1])
+    misses = so.GreedyFailureCertificate.proved
+    yield "greedy failure", misses(asked(steep, support=[0, 1], method="omp"), [1, 1, 0])
+    yield "greedy failure, sparsity", misses(asked(steep, 2, method="omp"), [1, 1, 0])
+    signs = asked(steep, support=[0, 1], signs=[1, 1], method="omp")
+    yield "greedy failure, signs", misses(signs, [Fraction(1, 3), Fraction(1, 3), 0])
+    right = so.GreedyRecoveryCertificate.proved
+    yield "greedy", right(asked(LARGER, support=[0, 1], method="omp"))
+    yield "greedy, all supports", right(asked(FRAME, 1, method="omp"))
+    zero = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    yield "greedy, a zero column", right(asked(zero, support=[0, 1], method="omp"))
