@@ -89,6 +89,11 @@ from sparseopt.interface.verdict import (
 )
 from sparseopt.inverse.certificate import DualityGapCertificate as DualityGapCertificate
 from sparseopt.inverse.coefficients import Coefficients as Coefficients
+from sparseopt.inverse.deconvolution import (
+    BlindDeconvolution as BlindDeconvolution,
+    BlindDeconvolutionCertificate as BlindDeconvolutionCertificate,
+    FilterAndSignal as FilterAndSignal,
+)
 from sparseopt.inverse.greedy_recovery import (
     GreedyFailureCertificate as GreedyFailureCertificate,
     GreedyRecoveryCertificate as GreedyRecoveryCertificate,
@@ -104,6 +109,11 @@ from sparseopt.inverse.recovery_proofs import (
     CoherenceCertificate as CoherenceCertificate,
     DualVectorsCertificate as DualVectorsCertificate,
     ExactRecoveryCertificate as ExactRecoveryCertificate,
+)
+from sparseopt.inverse.rescaling import (
+    OptimalRescaling as OptimalRescaling,
+    RescalingCertificate as RescalingCertificate,
+    Scalings as Scalings,
 )
 from sparseopt.judging.serialization import from_json as from_json, to_json as to_json
 from sparseopt.judging.verifying import verify as verify

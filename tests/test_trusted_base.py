@@ -9,10 +9,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 import forgeries_closedness
+import forgeries_deconvolution
 import forgeries_factorization
 import forgeries_paths
 import forgeries_recovery
 import forgeries_regression
+import forgeries_rescaling
 import pytest
 from rooms import BUILT_ON, TRUSTED_BY_ALL, room
 from trusted_lines import Lines, judged_lines
@@ -29,10 +31,12 @@ def certificates() -> Iterator[so.Certificate]:
     """Yield certificates of every kind that must be accepted."""
     for bank in (
         forgeries_closedness,
+        forgeries_deconvolution,
         forgeries_factorization,
         forgeries_paths,
         forgeries_recovery,
         forgeries_regression,
+        forgeries_rescaling,
     ):
         for _, found in bank.honest():
             if isinstance(found, so.Certificate):

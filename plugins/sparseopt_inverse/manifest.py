@@ -6,6 +6,7 @@ from sparseopt.interface.verdict import Guarantee
 _REGRESSION = "sparseopt:SparseRegression"
 _REMEDY = "pip install 'sparseopt[inverse]'"
 _RECOVERY = "sparseopt:RecoveryGuarantee"
+_BLIND = "sparseopt:BlindDeconvolution"
 _GAP_SAFE = "Ndiaye, Fercoq, Gramfort, Salmon 2017 (arXiv:1611.05780): gap-safe screening"
 
 MANIFEST = Manifest(
@@ -88,6 +89,30 @@ MANIFEST = Manifest(
             guarantee=Guarantee.EXACT,
             summary="vectors that orthogonal matching pursuit misses",
             citations=("Tropp 2004, IEEE Transactions on Information Theory 50: Greed is good",),
+        ),
+        SolverEntry(
+            name="blind_spike",
+            path="sparseopt_inverse.blind_spike:BlindSpike",
+            problem=_BLIND,
+            guarantee=Guarantee.EXACT,
+            summary="blind deconvolution in closed form: the spike",
+            citations=("Benichoux, Vincent, Gribonval 2013 (ICASSP): a fundamental pitfall",),
+        ),
+        SolverEntry(
+            name="blind_descent",
+            path="sparseopt_inverse.blind_descent:BlindDescent",
+            problem=_BLIND,
+            guarantee=Guarantee.HEURISTIC,
+            summary="blind deconvolution by alternating descent, to be compared with the optimum",
+            citations=("Bolte, Sabach, Teboulle 2014, Mathematical Programming 146: PALM",),
+        ),
+        SolverEntry(
+            name="rescaling_closed_form",
+            path="sparseopt_inverse.rescaling_closed_form:RescalingClosedForm",
+            problem="sparseopt:OptimalRescaling",
+            guarantee=Guarantee.EXACT,
+            summary="optimal rescaling of the factors of a product, in closed form",
+            citations=("Cohen, Leplat 2024 (arXiv:2403.18517): optimal rescaling",),
         ),
     ),
 )

@@ -57,6 +57,11 @@ _MODULES = {
     ),
     "sparseopt.inverse.certificate": ("DualityGapCertificate",),
     "sparseopt.inverse.coefficients": ("Coefficients",),
+    "sparseopt.inverse.deconvolution": (
+        "BlindDeconvolution",
+        "BlindDeconvolutionCertificate",
+        "FilterAndSignal",
+    ),
     "sparseopt.inverse.greedy_recovery": (
         "GreedyFailureCertificate",
         "GreedyRecoveryCertificate",
@@ -75,6 +80,11 @@ _MODULES = {
         "CoherenceCertificate",
         "DualVectorsCertificate",
         "ExactRecoveryCertificate",
+    ),
+    "sparseopt.inverse.rescaling": (
+        "OptimalRescaling",
+        "RescalingCertificate",
+        "Scalings",
     ),
     "sparseopt.networks.linear": (
         "Conv",

@@ -157,6 +157,38 @@ def regression() -> list[Provable]:
     return [Provable(problem) for problem in problems]
 
 
+def blind_deconvolution() -> list[Provable]:
+    """A target without structure, a spike, zero, small and large numbers."""
+    rng = np.random.default_rng(0)
+    targets: list[Any] = [
+        rng.standard_normal(7),
+        [0.0, 3.0, 0.0, -1.0],
+        [2.5],
+        np.zeros(3),
+        rng.standard_normal(5).astype(np.float32),
+        rng.standard_normal(4) * 1e150,
+        rng.standard_normal(4) * 1e-150,
+    ]
+    return [Provable(so.BlindDeconvolution(target)) for target in targets]
+
+
+def rescaling() -> list[Provable]:
+    """Two and three factors, components, zeros, odd degrees, large and small numbers, one factor."""
+    norms = np.random.default_rng(0).random((3, 4))
+    return [
+        Provable(problem)
+        for problem in (
+            so.OptimalRescaling([1.0, 16.0], 2, 0.5),
+            so.OptimalRescaling(norms, [1, 2, 0.5], [1.0, 3.0, 0.1]),
+            so.OptimalRescaling([[1.0, 0.0, 2.0], [3.0, 4.0, 5.0]], 1, 1),
+            so.OptimalRescaling([1e150, 1e-150], [2, 1], [1.0, 1e100]),
+            so.OptimalRescaling([7.0], 2, 0.5),
+            so.OptimalRescaling([0.0, 1.0], 2, 0.5),
+            so.OptimalRescaling(norms.astype(np.float32), 2, 0.5),
+        )
+    ]
+
+
 def recovery() -> list[so.Problem]:
     """All kinds of vectors, both methods, each verdict."""
     rng = np.random.default_rng(3)
@@ -189,10 +221,12 @@ def sparse_training() -> list[so.Problem]:
 
 BANKS: dict[str, Any] = {
     "sparseopt:Closedness": closedness,
+    "sparseopt:BlindDeconvolution": blind_deconvolution,
     "sparseopt:ButterflyFactorization": butterfly,
     "sparseopt:FixedSupportFactorization": fixed_support,
     "sparseopt:LipschitzBound": lipschitz_bound,
     "sparseopt:NearestClosedSupport": nearest_closed,
+    "sparseopt:OptimalRescaling": rescaling,
     "sparseopt:PathCost": path_cost,
     "sparseopt:PathDistance": path_distance,
     "sparseopt:PathNorm": path_norm,
