@@ -47,7 +47,9 @@ def balanced(problem: OptimalRescaling, norms: np.ndarray) -> tuple[list[float],
         DIGITS.ln(p) + DIGITS.ln(Decimal(float(mu))) + DIGITS.ln(Decimal(float(g)))
         for p, mu, g in zip(degrees, problem.weights, norms, strict=True)
     ]
-    share = sum(1 / p for p in degrees)
-    level = sum(slope / p for slope, p in zip(slopes, degrees, strict=True)) / share
+    share, level = Decimal(0), Decimal(0)
+    for slope, p in zip(slopes, degrees, strict=True):
+        share, level = share + 1 / p, level + slope / p
+    level /= share
     scalings = [DIGITS.exp((level - s) / p) for s, p in zip(slopes, degrees, strict=True)]
     return [float(v) for v in scalings], float(DIGITS.exp(level))

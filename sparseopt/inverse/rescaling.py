@@ -23,12 +23,14 @@ from sparseopt.judging.rounding import above, float_above, shown_above, shown_be
 LEAST_DEGREE, LARGEST_DEGREE, MOST_FACTORS = 1e-3, 1e3, 1000
 DIGITS = Context(prec=50, Emax=MAX_EMAX, Emin=MIN_EMIN)
 """Decimal arithmetic of 50 digits. All its operations, ln and exp too, are correctly rounded."""
+CLOSE = Decimal("1e-9")
+"""How far products of scalings may be from 1; what is claimed holds for products of exactly 1."""
 SLACK = Decimal("1e-30")
 """Above the relative error of everything that is computed here.
 
 Logarithms of floats are below 750, degrees within 1e-3 and 1e3, factors at most 1000: arguments of
-exp are off by less than 750 * 1e3 * 1e3 * 10 * 1e-49 < 1e-38, and so are the results, relatively;
-the terms of the lower bound, of at most 1e4 times the multiplier over the degree, by 1e-38 of these.
+exp are off by less than 750 * 1e3 * 1e3 * 10 * 1e-49 < 1e-38, and so are the results, relatively.
+The terms of the lower bound are at most 1e4 times b over the degree, and off by 1e-38 of these.
 """
 
 
@@ -231,7 +233,7 @@ class RescalingCertificate(Certificate):
         return cls(problem, answer, made.multipliers, primal, dual, gap)
 
     def _fault(self) -> str:
-        """Return what is wrong with the shapes and signs of scalings and multipliers, or ""."""
+        """Return a condition on scalings and multipliers that does not hold, or ""."""
         problem, scalings = self.problem, self.answer.scalings
         if scalings.shape != problem.norms.shape:
             return f"scalings have shape {scalings.shape}, norms {problem.norms.shape}"
@@ -243,6 +245,9 @@ class RescalingCertificate(Certificate):
             return "scalings and multipliers are 0 where a penalty vanishes"
         if not ((table[:, ~vanishing] > 0.0).all() and (self.multipliers[~vanishing] > 0.0).all()):
             return "scalings and multipliers are positive where no penalty vanishes"
+        for q in np.flatnonzero(~vanishing):
+            if abs(_total(_logs(table[:, q]))) > CLOSE:
+                return f"the scalings of component {q} multiply to 1, up to rounding"
         return ""
 
     def _figures(self) -> tuple[float, float, float]:

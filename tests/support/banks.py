@@ -173,7 +173,7 @@ def blind_deconvolution() -> list[Provable]:
 
 
 def rescaling() -> list[Provable]:
-    """Two and three factors, components, zeros, odd degrees, large and small numbers, one factor."""
+    """One to three factors, components, zeros, odd degrees, large and small numbers."""
     norms = np.random.default_rng(0).random((3, 4))
     return [
         Provable(problem)
