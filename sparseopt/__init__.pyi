@@ -174,6 +174,11 @@ from sparseopt.tools.rescaling.equivalence import (
 )
 from sparseopt.tools.rescaling.factors import random_factors as random_factors, rescale as rescale
 from sparseopt.tools.rescaling.groups import RescalingGroups as RescalingGroups
+from sparseopt.training.interpolation import (
+    InterpolantCertificate as InterpolantCertificate,
+    InterpolatingNetwork as InterpolatingNetwork,
+    MinimumNormInterpolant as MinimumNormInterpolant,
+)
 from sparseopt.training.sparse_training import (
     SparseTraining as SparseTraining,
     TrainingCertificate as TrainingCertificate,

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import forgeries_closedness
 import forgeries_deconvolution
 import forgeries_factorization
+import forgeries_interpolation
 import forgeries_paths
 import forgeries_recovery
 import forgeries_regression
@@ -33,6 +34,7 @@ def certificates() -> Iterator[so.Certificate]:
         forgeries_closedness,
         forgeries_deconvolution,
         forgeries_factorization,
+        forgeries_interpolation,
         forgeries_paths,
         forgeries_recovery,
         forgeries_regression,

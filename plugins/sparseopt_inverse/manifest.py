@@ -114,5 +114,15 @@ MANIFEST = Manifest(
             summary="optimal rescaling of the factors of a product, in closed form",
             citations=("Cohen, Leplat 2024 (arXiv:2403.18517): optimal rescaling",),
         ),
+        SolverEntry(
+            name="interpolant",
+            path="sparseopt_inverse.interpolant:Interpolant",
+            problem="sparseopt:MinimumNormInterpolant",
+            guarantee=Guarantee.EXACT,
+            summary="the ReLU network of least weights through points, in closed form",
+            citations=(
+                "Savarese, Evron, Soudry, Srebro 2019 (arXiv:1902.05040): infinite width networks",
+            ),
+        ),
     ),
 )

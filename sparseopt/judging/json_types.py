@@ -134,6 +134,11 @@ _MODULES = {
     "sparseopt.supports.certificate": ("FixedSupportCertificate",),
     "sparseopt.supports.factors": ("SupportedFactors",),
     "sparseopt.supports.problem": ("FixedSupportFactorization",),
+    "sparseopt.training.interpolation": (
+        "InterpolantCertificate",
+        "InterpolatingNetwork",
+        "MinimumNormInterpolant",
+    ),
     "sparseopt.training.sparse_training": (
         "SparseTraining",
         "TrainingCertificate",

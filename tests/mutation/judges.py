@@ -56,6 +56,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.judging.integers",
     ),
     "forgeries_rescaling": ("sparseopt.inverse.rescaling",),
+    "forgeries_interpolation": ("sparseopt.training.interpolation",),
     "forgeries_paths": (
         "sparseopt.pathnorm.edges",
         "sparseopt.pathnorm.lipschitz",

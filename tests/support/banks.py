@@ -172,6 +172,23 @@ def blind_deconvolution() -> list[Provable]:
     return [Provable(so.BlindDeconvolution(target)) for target in targets]
 
 
+def interpolants() -> list[Provable]:
+    """A zigzag, lines, one point, given twice, end slopes that outweigh, scales, float32."""
+    rng = np.random.default_rng(0)
+    t, v = rng.standard_normal(9), rng.standard_normal(9)
+    data: list[Any] = [
+        ([0, 1, 2, 3, 4], [0, 1, 0, 1, 0]),
+        ([0, 1, 2], [1, 2, 4]),
+        ([2.0, 1.0], [-1.0, 3.0]),
+        ([3.0], [1.0]),
+        ([1.0, 1.0, 2.0, 4.0], [5.0, 5.0, 0.1, 5.0]),
+        (t, v),
+        (t * 1e100, v * 1e-100),
+        (t.astype(np.float32)[:, None], v.astype(np.float32)),
+    ]
+    return [Provable(so.MinimumNormInterpolant(*pair)) for pair in data]
+
+
 def rescaling() -> list[Provable]:
     """One to three factors, components, zeros, odd degrees, large and small numbers."""
     norms = np.random.default_rng(0).random((3, 4))
@@ -225,6 +242,7 @@ BANKS: dict[str, Any] = {
     "sparseopt:ButterflyFactorization": butterfly,
     "sparseopt:FixedSupportFactorization": fixed_support,
     "sparseopt:LipschitzBound": lipschitz_bound,
+    "sparseopt:MinimumNormInterpolant": interpolants,
     "sparseopt:NearestClosedSupport": nearest_closed,
     "sparseopt:OptimalRescaling": rescaling,
     "sparseopt:PathCost": path_cost,
