@@ -104,7 +104,10 @@ from sparseopt.inverse.recovery import (
     RecoveryGuarantee as RecoveryGuarantee,
     RecoveryVerdict as RecoveryVerdict,
 )
-from sparseopt.inverse.recovery_counterexamples import KernelCertificate as KernelCertificate
+from sparseopt.inverse.recovery_counterexamples import (
+    KernelCertificate as KernelCertificate,
+    NearKernelCertificate as NearKernelCertificate,
+)
 from sparseopt.inverse.recovery_proofs import (
     CoherenceCertificate as CoherenceCertificate,
     DualVectorsCertificate as DualVectorsCertificate,

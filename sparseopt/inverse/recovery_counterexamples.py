@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -12,11 +13,20 @@ from sparseopt.interface.arrays import read_only
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.real_arrays import as_real
 from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
-from sparseopt.inverse.recovery_proofs import require_verdict
+from sparseopt.inverse.recovery_proofs import (
+    CLOSE,
+    largest_sum,
+    product,
+    require_unrounded,
+    require_verdict,
+)
 from sparseopt.judging.integers import as_integers
+from sparseopt.judging.rounding import TINY, above, below, row_dots
 
-MOST_BITS = 100_000
+MOST_BITS = 13_000
+"""Of a number, about 4000 decimal digits: JSON takes no more."""
 
 
 def as_rationals(value: Any, name: str) -> np.ndarray:
@@ -50,6 +60,24 @@ def require_length(steps: Steps, problem: RecoveryGuarantee, vector: np.ndarray)
     columns = problem.design.shape[1]
     steps.require(len(vector) == columns, f"it has one entry for each of {columns} columns",
                   str(len(vector)))  # fmt: skip
+
+
+def support_of(problem: RecoveryGuarantee, direction: np.ndarray) -> list[int]:
+    """Return the columns S of the problem, or those of the k largest entries of a direction."""
+    if problem.support is not None:
+        return list(problem.support)
+    order = sorted(range(len(direction)), key=lambda i: (-abs(direction[i]), i))
+    return sorted(order[: problem.size])
+
+
+def terms_of(problem: RecoveryGuarantee, direction: np.ndarray) -> list[Any]:
+    """Return numbers that add up to ``|h_S|_1 - |h_rest|_1``, or with signs ``s.h_S``."""
+    on = support_of(problem, direction)
+    terms = [-abs(v) for v in direction.tolist()]
+    for place, j in enumerate(on):
+        given = None if problem.signs is None else problem.signs[place]
+        terms[j] = abs(direction[j]) if given is None else given * direction[j]
+    return terms
 
 
 @proves(RecoveryGuarantee)
@@ -96,10 +124,7 @@ class KernelCertificate(Certificate):
     @property
     def support(self) -> list[int]:
         """The columns S that the counterexample is about."""
-        if self.problem.support is not None:
-            return list(self.problem.support)
-        order = sorted(range(len(self.direction)), key=lambda i: (-abs(self.direction[i]), i))
-        return sorted(order[: self.problem.size])
+        return support_of(self.problem, self.direction)
 
     @property
     def missed(self) -> np.ndarray:
@@ -137,9 +162,86 @@ class KernelCertificate(Certificate):
             few = problem.sparsity is not None and count <= 2 * problem.sparsity
             steps.require(inside or few, "it is the difference of two vectors of the kind")
             return
-        signs = [1 if h[j] > 0 else -1 for j in on]
-        if problem.signs is not None:
-            signs = list(problem.signs)
-        gain = sum(s * h[j] for s, j in zip(signs, on, strict=True))
-        rest = sum(abs(v) for v in h) - sum(abs(h[j]) for j in on)
-        steps.require(gain >= rest, "the other vector's 1-norm is not larger")
+        steps.require(sum(terms_of(problem, h)) >= 0, "the other vector's 1-norm is not larger")
+
+
+@proves(RecoveryGuarantee)
+@json_type
+@dataclass(frozen=True, eq=False)
+class NearKernelCertificate(Certificate):
+    """l1 does not recover every vector: near a direction h there is one with ``design @ h' = 0``.
+
+    For designs whose kernels would take too long to be computed exactly. Condition: with m columns
+    C, a matrix V and ``R = 1 - A_C V``, ``|R|_inf < 1``, the vector ``h' = h - V (1 - R)^-1 A h``,
+    V's rows at C, is in the kernel: ``A h' = A h - (1 - R) (1 - R)^-1 A h``. Its m changed entries
+    move by at most ``d = |V|_inf |A h|_inf / (1 - |R|_inf)``. If ``|h_S|_1 - |h_rest|_1 > m d``
+    (for signs ``s.h_S``), then ``|h'_S|_1 > |h'_rest|_1``; what follows says `KernelCertificate`.
+
+    Attributes
+    ----------
+    problem : RecoveryGuarantee
+        Of l1.
+    answer : RecoveryVerdict
+    direction : ndarray of float64, shape (n,)
+        h.
+    columns : ndarray of int, shape (m,)
+        C.
+    inverse : ndarray of float64, shape (m, m)
+        V, for the scaled design.
+    """
+
+    problem: RecoveryGuarantee
+    answer: RecoveryVerdict
+    direction: np.ndarray
+    columns: np.ndarray
+    inverse: np.ndarray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "direction", as_real(self.direction, "direction", 1))
+        object.__setattr__(self, "inverse", as_real(self.inverse, "inverse", 2))
+        columns = np.asarray(self.columns)
+        if columns.ndim != 1 or columns.dtype.kind not in "iu":
+            raise ProblemError("columns must be a vector of column numbers")
+        object.__setattr__(self, "columns", read_only(columns.astype(np.intp)))
+
+    @classmethod
+    def proved(
+        cls, problem: RecoveryGuarantee, direction: Any, columns: Any, inverse: Any
+    ) -> NearKernelCertificate:
+        """Return the certificate; `check` tells whether the condition holds."""
+        verdict = RecoveryVerdict("fails", f"{problem.method}: {cls._condition}")
+        return cls(problem, verdict, direction, columns, inverse)
+
+    _condition = "another vector with the same image has a smaller 1-norm"
+
+    @property
+    def claim(self) -> str:
+        """What is proved."""
+        return f"{self.problem.describe()}: not always, as {self._condition}"
+
+    @property
+    def accuracy(self) -> float:
+        """A verdict: 0."""
+        return 0.0
+
+    def check(self, steps: Steps) -> None:
+        """Bound how far the direction is from the kernel. O(m^3 + m n)."""
+        problem, h, columns = self.problem, self.direction, self.columns
+        require_verdict(steps, self, problem, "fails", self._condition)
+        steps.require(problem.method == "l1", "the method is l1")
+        require_unrounded(steps, problem)
+        m, n = problem.design.shape
+        require_length(steps, problem, h)
+        fits = columns.shape == (m,) and self.inverse.shape == (m, m)
+        steps.require(fits, f"there are {m} columns and an inverse of {m} rows and columns")
+        inside = bool(((columns >= 0) & (columns < n)).all())
+        steps.require(inside and len(set(columns.tolist())) == m, "the columns are distinct ones")
+        values, bounds = product(problem.scaled[:, columns], self.inverse)
+        defect = largest_sum(np.eye(m) - values, bounds + 4.0 * TINY)
+        steps.require(defect <= CLOSE, "the inverse is one of these columns", f"{defect:.3g}")
+        values, bounds = row_dots(problem.scaled, h)
+        missed = above(float((np.abs(values) + bounds).max()), 2)
+        moved = above(m * largest_sum(self.inverse, np.zeros((m, m))) * missed / (1.0 - defect), 8)
+        gain = below(max(math.fsum(terms_of(problem, h)), 0.0), 2)
+        steps.require(gain > moved, "the other vector's 1-norm is smaller, also in the kernel",
+                      f"{gain:.3g} and {moved:.3g}")  # fmt: skip

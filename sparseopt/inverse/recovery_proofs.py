@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sparseopt.interface.arrays import as_figure
-from sparseopt.interface.certificate import Certificate, Steps, proves
+from sparseopt.interface.certificate import Certificate, CheckFailed, Steps, proves
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.real_arrays import as_real
 from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
@@ -253,8 +253,9 @@ class ExactRecoveryCertificate(Certificate):
 class DualVectorsCertificate(Certificate):
     """l1 recovers, by a dual vector for each support and each vector of signs.
 
-    Condition for signs s on S and a vector nu, with ``e = A_S^T nu - s``: ``max_j |A_j^T nu| +
-    |e|_inf < 1`` over j off S. It bounds the null space constant by ``t / (1 - |e|_inf)``.
+    Condition for signs s on S and a vector nu, with ``e = A_S^T nu - s``: the constant ``c = t +
+    |e|_inf`` is below 1, t the largest ``|A_j^T nu|`` over j off S. It bounds the null space
+    constant, the largest ``|h_S|_1 / |h_rest|_1``, as ``t / (1 - |e|_inf) <= c``.
 
     Proof: let ``A h = 0``, h != 0 and s the signs of h on S (any where h vanishes). Then ``|h_S|_1
     = s.h_S = -A_rest^T nu.h_rest - e.h_S <= t |h_rest|_1 + |e|_inf |h_S|_1``, so ``|h_S|_1 <
@@ -275,25 +276,35 @@ class DualVectorsCertificate(Certificate):
         signs that begin with +1, likewise, + before -; or one vector for the signs of the problem.
     inverse : ndarray of float64, shape (m, |S|), or None
         W, where signs are given.
+    constant : float
+        The largest constant of all is at most this.
     """
 
     problem: RecoveryGuarantee
     answer: RecoveryVerdict
     vectors: np.ndarray
-    inverse: np.ndarray | None = None
+    inverse: np.ndarray | None
+    constant: float
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "vectors", as_real(self.vectors, "vectors", 2))
         if self.inverse is not None:
             object.__setattr__(self, "inverse", as_real(self.inverse, "inverse", 2))
+        object.__setattr__(self, "constant", as_figure(self.constant, "constant"))
 
     @classmethod
     def proved(
         cls, problem: RecoveryGuarantee, vectors: Any, inverse: Any = None
     ) -> DualVectorsCertificate:
         """Return the certificate; `check` tells whether the condition holds."""
-        words = f"{problem.method}: {cls._condition(problem)}"
-        return cls(problem, RecoveryVerdict("recovers", words), vectors, inverse)
+        verdict = RecoveryVerdict("recovers", f"{problem.method}: {cls._condition(problem)}")
+        made = cls(problem, verdict, vectors, inverse, math.inf)
+        try:
+            found = made._bound(Steps())
+        except CheckFailed:
+            return made
+        # Room for another machine's rounding.
+        return cls(problem, verdict, made.vectors, made.inverse, above(found, 64) + CLOSE**2)
 
     @staticmethod
     def _condition(problem: RecoveryGuarantee) -> str:
@@ -306,7 +317,8 @@ class DualVectorsCertificate(Certificate):
     @property
     def claim(self) -> str:
         """What is proved."""
-        return f"{self.problem.describe()}: always, by this: {self._condition(self.problem)}"
+        words = f"{self._condition(self.problem)} (at most {shown_above(self.constant, 4)})"
+        return f"{self.problem.describe()}: always, by this: {words}"
 
     @property
     def accuracy(self) -> float:
@@ -315,8 +327,13 @@ class DualVectorsCertificate(Certificate):
 
     def check(self, steps: Steps) -> None:
         """Compute all correlations, with bounds of their rounding. O(count m n)."""
-        problem = self.problem
-        require_verdict(steps, self, problem, "recovers", self._condition(problem))
+        require_verdict(steps, self, self.problem, "recovers", self._condition(self.problem))
+        own = self._bound(steps)
+        steps.require(own <= self.constant, f"the constant is at most {self.constant!r}", repr(own))
+
+    def _bound(self, steps: Steps) -> float:
+        """Return the largest constant, required to be below 1."""
+        problem, worst = self.problem, 0.0
         steps.require(problem.method == "l1", "the method is l1")
         require_unrounded(steps, problem)
         single = problem.signs is not None
@@ -332,13 +349,15 @@ class DualVectorsCertificate(Certificate):
             found = self._largest(steps, signs, self.vectors[i * each : (i + 1) * each], support)
             if not found < 1.0:  # also where it is no number
                 steps.require(False, "a dual vector proves it", f"{found:.6g} on {list(support)}")
+            worst = max(worst, found)
         steps.require(True, f"all {count} dual vectors prove it: correlations off the support, "
                       "with what the signs are missed by, are below 1")  # fmt: skip
+        return worst
 
     def _largest(
         self, steps: Steps, signs: np.ndarray, vectors: np.ndarray, support: tuple[int, ...]
     ) -> float:
-        """Return the left side of the condition for all signs on one support."""
+        """Return the largest constant of all signs on one support."""
         on, off = split(self.problem, support)
         values, bounds = product(vectors, on)
         miss = float((np.abs(values - signs) + bounds).max()) + TINY

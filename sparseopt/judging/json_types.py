@@ -75,7 +75,10 @@ _MODULES = {
         "RecoveryGuarantee",
         "RecoveryVerdict",
     ),
-    "sparseopt.inverse.recovery_counterexamples": ("KernelCertificate",),
+    "sparseopt.inverse.recovery_counterexamples": (
+        "KernelCertificate",
+        "NearKernelCertificate",
+    ),
     "sparseopt.inverse.recovery_proofs": (
         "CoherenceCertificate",
         "DualVectorsCertificate",

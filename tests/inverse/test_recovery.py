@@ -210,3 +210,36 @@ def test_the_time_limit_is_kept() -> None:
     solution = so.solve(so.RecoveryGuarantee(design, sparsity=3), time_limit=0.5)
     assert time.monotonic() - start < 2.0
     assert solution.answer.value == "unknown"
+
+
+def test_large_designs() -> None:
+    """Signs by reweighted least squares, failures by directions close to the kernel."""
+    rng = np.random.default_rng(0)
+    design = rng.standard_normal((100, 300))
+    for size, signs, right in ((15, True, "recovers"), (60, False, "fails"), (60, True, "fails")):
+        given = rng.choice([-1, 1], size) if signs else None
+        solution = so.solve(so.RecoveryGuarantee(design, support=range(size), signs=given))
+        assert solution.answer.value == right
+        assert so.verify(so.Solution.from_json(solution.to_json())).ok
+    assert value(design, sparsity=60) == "fails"
+
+
+def test_a_direction_near_the_kernel_leads_to_one_in_it() -> None:
+    """The proof says that the exact kernel holds one that does the same; here it is computed."""
+    design = np.random.default_rng(2).integers(-3, 4, (4, 9)).astype(float)
+    problem = so.RecoveryGuarantee(design, support=[0, 1, 2, 3, 4])
+    exact = so.solve(problem).certificate.direction
+    h = np.array([float(v) for v in exact]) / float(max(map(abs, exact)))
+    columns = next(
+        c for c in ([0, 1, 2, 3], [1, 2, 3, 4], [4, 5, 6, 7]) if np.linalg.det(design[:, c])
+    )
+    inverse = np.linalg.inv(problem.scaled[:, columns])
+    near = so.NearKernelCertificate.proved(problem, h, columns, inverse)
+    assert so.verify(near).ok
+    rational = sympy.Matrix([[sympy.Rational(Fraction(v)) for v in row] for row in design])
+    moved = sympy.Matrix([sympy.Rational(Fraction(v)) for v in h.tolist()])
+    change = rational[:, columns].LUsolve(rational * moved)
+    for place, j in enumerate(columns):
+        moved[j] -= change[place]
+    assert not any(rational * moved)
+    assert sum(abs(v) for v in moved[:5]) > sum(abs(v) for v in moved[5:])

@@ -144,6 +144,9 @@ def dual_vectors() -> Pairs:
         "a dual vector meets its signs | other signs",
         changed(signs, problem=asked(WIDE, support=[1, 2, 5], signs=[1, 1, 1])),
     )
+    less = every.constant * (1.0 - 1e-9)
+    yield "the constant is at most | less than it is", changed(every, constant=less)
+    yield "the constant is at most | no number", changed(every, constant=float("nan"))
     even = asked([[1.0, 1.0]], support=[0], signs=[1])
     yield (
         "a dual vector proves it | just 1",
@@ -225,6 +228,59 @@ def kernels() -> Pairs:
     )
 
 
+def near_kernels() -> Pairs:
+    changed = dataclasses.replace
+    made = so.NearKernelCertificate.proved
+    right = near()
+    m = len(right.columns)
+    design = right.problem.design
+    yield (
+        "the method is l1 | near a kernel",
+        made(
+            asked(design, support=right.problem.support, method="omp"),
+            right.direction,
+            right.columns,
+            right.inverse,
+        ),
+    )
+    yield (
+        f"one entry for each of {design.shape[1]} columns | one short",
+        changed(right, direction=right.direction[1:]),
+    )
+    yield (
+        f"there are {m} columns and an inverse | one short",
+        changed(right, columns=right.columns[1:]),
+    )
+    yield (
+        f"there are {m} columns and an inverse | a row short",
+        changed(right, inverse=right.inverse[1:]),
+    )
+    yield "the columns are distinct ones | twice", changed(right, columns=np.zeros(m, dtype=int))
+    yield "the columns are distinct ones | beyond", changed(right, columns=right.columns + 1000)
+    yield "the columns are distinct ones | below 0", changed(right, columns=right.columns - 1000)
+    yield "the inverse is one of these columns | zero", changed(right, inverse=0 * right.inverse)
+    other = right.direction.copy()
+    other[right.columns[0]] += 1.0
+    small = "the other vector's 1-norm is smaller, also"
+    yield f"{small} | off the kernel", changed(right, direction=other)
+    yield f"{small} | no direction", changed(right, direction=0.0 * other)
+    yield (
+        f"{small} | on other columns",
+        changed(right, problem=asked(design, support=[j for j in range(8) if j not in (1, 4)])),
+    )
+    tie = asked([[1.0, 1.0]], support=[0])
+    yield f"{small} | a tie", made(tie, [1.0, -1.0], [0], [[2.0]])
+    lost = asked([[1e150, 0.0, 1e150], [1e-200, 1e150, 1e150]], support=[0, 1])
+    on = np.linalg.inv(lost.scaled[:, :2])
+    yield "no entry is so small | near a kernel", made(lost, [1.0, 1.0, -1.0], [0, 1], on)
+
+
+def near() -> Any:
+    """A failure of a design of 45 rows, by a direction that is nearly in the kernel."""
+    design = np.random.default_rng(0).standard_normal((45, 60))
+    return solved(asked(design, support=list(range(30))), "recovery_null_space")
+
+
 def forged() -> Pairs:
     """Yield (line that stops it | what it is, certificate)."""
     yield from coherence()
@@ -232,6 +288,7 @@ def forged() -> Pairs:
     yield from dual_vectors()
     yield from greedy()
     yield from kernels()
+    yield from near_kernels()
 
 
 def honest() -> Pairs:
@@ -256,6 +313,11 @@ def honest() -> Pairs:
     yield "kernel, any method", fails(asked(steep, 2, method="omp"), [1, 1, -1])
     twice = asked([[1.0, 1.0]], support=[0, 1], method="omp")
     yield "dependent support, any method", fails(twice, [1, -1])
+    yield "near a kernel", near()
+    signs = [1 if v > 0 else -1 for v in near().direction[:30]]
+    one = asked(near().problem.design, support=list(range(30)), signs=signs)
+    yield "near a kernel, signs", solved(one, "recovery_null_space")
+    yield "near a kernel, sparsity", solved(asked(near().problem.design, 30), "recovery_null_space")
     misses = so.GreedyFailureCertificate.proved
     yield "greedy failure", misses(asked(steep, support=[0, 1], method="omp"), [1, 1, 0])
     yield "greedy failure, sparsity", misses(asked(steep, 2, method="omp"), [1, 1, 0])
