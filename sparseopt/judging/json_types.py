@@ -89,31 +89,6 @@ _MODULES = {
         "RescalingCertificate",
         "Scalings",
     ),
-    "sparseopt.networks.linear": (
-        "Conv",
-        "ConvTranspose",
-        "Dense",
-        "Neuron",
-        "Scale",
-    ),
-    "sparseopt.networks.network": ("Network",),
-    "sparseopt.networks.node": ("Node",),
-    "sparseopt.networks.operator": (
-        "Add",
-        "Concat",
-        "Input",
-        "Permute",
-        "Relu",
-        "Reshape",
-        "Select",
-    ),
-    "sparseopt.networks.window": (
-        "AxisMap",
-        "AxisWindow",
-        "MaxPool",
-        "RankPool",
-        "Resample",
-    ),
     "sparseopt.pathnorm.lipschitz": (
         "LipschitzBound",
         "LipschitzCertificate",
@@ -151,3 +126,7 @@ _MODULES = {
 
 HOMES = {name: module for module, names in _MODULES.items() for name in names}
 """Class name to the module that imports it."""
+
+OTHERS = "sparseopt.networks"
+"""The module that imports every class without a line here: those of networks and their layers, so
+that a new layer needs none."""
