@@ -10,9 +10,8 @@ import numpy as np
 import sparseopt as so
 from sparseopt.inverse.greedy_recovery import (
     MOST_SUPPORTS,
+    ExactColumns,
     GreedyRecoveryCertificate,
-    exact_gram,
-    greedy_constant,
 )
 from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
 from sparseopt.inverse.recovery_proofs import (
@@ -21,6 +20,9 @@ from sparseopt.inverse.recovery_proofs import (
     supports_of,
 )
 from sparseopt.judging.check import check_certificate
+
+LARGEST, MOST_PRODUCTS = 25, 30_000_000
+"""What takes up to about ten seconds over the rationals."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,12 @@ class RecoveryConditions(so.Solver[RecoveryGuarantee]):
             count = support_count(problem)
             if count > MOST_SUPPORTS:
                 return so.Refused(f"there are {count} supports, at most {MOST_SUPPORTS} are tried")
+            columns = n if problem.support is None else problem.size
+            if problem.size > LARGEST or columns * m * n > MOST_PRODUCTS:
+                return so.Refused(
+                    f"exact arithmetic takes supports of up to {LARGEST} columns, and up to "
+                    f"{MOST_PRODUCTS} products of entries"
+                )
         elif problem.support is None and n > m:
             return so.Refused("l1 takes it for a given support, or if there are no more columns "
                               "than rows")  # fmt: skip
@@ -66,10 +74,10 @@ class RecoveryConditions(so.Solver[RecoveryGuarantee]):
     def _greedy(
         problem: RecoveryGuarantee, context: so.Context
     ) -> tuple[RecoveryVerdict, GreedyRecoveryCertificate]:
-        gram = exact_gram(problem.design)
+        columns = ExactColumns.of(problem)
         for support in supports_of(problem):
             context.check_time("trying the exact recovery condition")
-            found = greedy_constant(gram, support)
+            found = columns.constant(support)
             if not found < 1.0:
                 raise so.Inconclusive(
                     f"the exact recovery condition does not hold on {list(support)}: {found:.4g}"

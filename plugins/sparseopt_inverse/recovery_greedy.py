@@ -97,10 +97,10 @@ def failures(
             x = np.where(np.abs(x) > 1e-12, x, 1e-9)
         vector = np.zeros(unit.shape[1])
         vector[on] = x / norms
-        yield GreedyFailureCertificate.proved(problem, vector)
+        yield GreedyFailureCertificate.proved(problem, vector, int(off[place]))
         if problem.signs is None:  # rounded to few digits a tie stays a tie
             vector[on] = np.round(x / norms, 3)
-            yield GreedyFailureCertificate.proved(problem, vector)
+            yield GreedyFailureCertificate.proved(problem, vector, int(off[place]))
 
 
 def _with_signs(gram: np.ndarray, pull: np.ndarray, signs: tuple[int, ...]) -> np.ndarray | None:

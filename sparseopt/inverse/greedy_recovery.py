@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt.interface.certificate import Certificate, Steps, proves
+from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
 from sparseopt.inverse.recovery_counterexamples import as_rationals, require_length
@@ -22,32 +23,45 @@ MOST_SUPPORTS = 5000
 """Supports up to which a proof goes through all of one size."""
 
 
-def exact_gram(design: np.ndarray) -> np.ndarray:
-    """Return all inner products of the columns as integers, up to one power of two."""
-    whole = as_integers(design)[0][0]
-    return np.asarray(whole.T.dot(whole))
+@dataclass(frozen=True, eq=False)
+class ExactColumns:
+    """Inner products of columns as integers, all up to one power of two.
 
-
-def greedy_constant(gram: np.ndarray, support: tuple[int, ...]) -> float:
-    """Return an upper bound of ``max_j sum_i |w_i| |a_i| / |a_j|``; infinity if not injective.
-
-    At most a few units above it.
+    Those of `columns` with all, and the squared norms.
     """
-    on = list(support)
-    off = [j for j in range(len(gram)) if j not in set(on) and gram[j, j]]
-    rows = [[int(v) for v in gram[i, on]] + [int(v) for v in gram[i, off]] for i in on]
-    if len(eliminate(rows, len(on))) < len(on):
-        return math.inf
-    worst = 0.0
-    for place, j in enumerate(off):
-        total = 0.0
-        for row, i in zip(rows, on, strict=True):
-            square = Fraction(row[len(on) + place]) ** 2 * Fraction(
-                int(gram[i, i]), int(gram[j, j])
-            )
-            total += above(math.sqrt(float_above(square)), 2)
-        worst = max(worst, above(total, len(on) + 1))
-    return worst
+
+    inner: dict[int, np.ndarray]
+    norms: np.ndarray
+
+    @classmethod
+    def of(cls, problem: RecoveryGuarantee) -> ExactColumns:
+        """Return the products that the supports of a problem need."""
+        whole = as_integers(problem.design)[0][0]
+        columns = range(whole.shape[1]) if problem.support is None else problem.support
+        inner = {j: whole[:, j].dot(whole) for j in columns}
+        return cls(inner, (whole * whole).sum(axis=0))
+
+    def constant(self, support: tuple[int, ...]) -> float:
+        """Return an upper bound of ``max_j sum_i |w_i| |a_i| / |a_j|``; infinity if not injective.
+
+        w solves ``A_S^T A_S w = A_S^T a_j``; the bound is at most a few units above.
+        """
+        on, chosen = list(support), set(support)
+        off = [j for j in range(len(self.norms)) if j not in chosen and self.norms[j]]
+        rows = [[*self.inner[i][on], *(int(i == j) for j in on)] for i in on]
+        if len(eliminate(rows, len(on))) < len(on):
+            return math.inf
+        inverse = [[Fraction(v) for v in row[len(on) :]] for row in rows]
+        shared = math.lcm(*(v.denominator for row in inverse for v in row))
+        whole = np.array([[int(v * shared) for v in row] for row in inverse], dtype=object)
+        weights = whole.dot(np.array([self.inner[i][off] for i in on], dtype=object))
+        worst = 0.0
+        for w, norm in zip(weights.T, self.norms[off], strict=True):
+            squares = (Fraction(v * v * self.norms[i], shared * shared * norm)
+                       for v, i in zip(w, on, strict=True))  # fmt: skip
+            total = sum(above(math.sqrt(float_above(v)), 2) for v in squares)
+            worst = max(worst, above(total, len(on) + 1))
+        return worst
 
 
 @proves(RecoveryGuarantee)
@@ -94,9 +108,9 @@ class GreedyRecoveryCertificate(Certificate):
         steps.require(problem.method == "omp", "the method is omp")
         count = support_count(problem)
         steps.require(count <= MOST_SUPPORTS, f"there are at most {MOST_SUPPORTS} supports")
-        gram = exact_gram(problem.design)
+        columns = ExactColumns.of(problem)
         for support in supports_of(problem):
-            found = greedy_constant(gram, support)
+            found = columns.constant(support)
             if not found < 1.0:
                 steps.require(False, "the condition holds", f"{found:.6g} on {list(support)}")
         steps.require(True, f"the exact recovery condition holds on {count} supports")
@@ -119,19 +133,28 @@ class GreedyFailureCertificate(Certificate):
     answer : RecoveryVerdict
     vector : object array of int and Fraction, shape (n,)
         x; floats are taken as the rationals that they are.
+    column : int
+        The column that the first step may take.
     """
 
     problem: RecoveryGuarantee
     answer: RecoveryVerdict
     vector: np.ndarray
+    column: int
 
     def __post_init__(self) -> None:
+        if isinstance(self.column, bool) or not isinstance(self.column, int | np.integer):
+            raise ProblemError(f"column must be a column number, got {self.column!r}")
+        object.__setattr__(self, "column", int(self.column))
         object.__setattr__(self, "vector", as_rationals(self.vector, "vector"))
 
     @classmethod
-    def proved(cls, problem: RecoveryGuarantee, vector: Any) -> GreedyFailureCertificate:
+    def proved(
+        cls, problem: RecoveryGuarantee, vector: Any, column: int
+    ) -> GreedyFailureCertificate:
         """Return the certificate; `check` tells whether the condition holds."""
-        return cls(problem, RecoveryVerdict("fails", f"{problem.method}: {cls._condition}"), vector)
+        verdict = RecoveryVerdict("fails", f"{problem.method}: {cls._condition}")
+        return cls(problem, verdict, vector, column)
 
     _condition = "the first step may take a column off the support"
 
@@ -159,10 +182,14 @@ class GreedyFailureCertificate(Certificate):
         if problem.signs is not None:
             signs = tuple(1 if x[j] > 0 else -1 for j in on)
             steps.require(signs == problem.signs, "they have the signs")
-        whole = as_integers(problem.design)[0][0]
-        target = whole[:, on].dot(x[on])
+        inside = 0 <= self.column < len(x) and self.column not in on
+        steps.require(inside, "the column is one off the support", str(self.column))
+        whole = as_integers(problem.design[:, [*on, self.column]])[0][0]
+        shared = math.lcm(*(Fraction(v).denominator for v in x[on]))
+        target = whole[:, :-1].dot(np.array([int(v * shared) for v in x[on]], dtype=object))
         pulls, norms = target.dot(whole), (whole * whole).sum(axis=0)
-        best = max((Fraction(pulls[i] ** 2, norms[i]) for i in on if norms[i]), default=Fraction(0))
-        wins = [j for j in range(len(x)) if j not in set(on) and norms[j]
-                and pulls[j] ** 2 >= best * norms[j]]  # fmt: skip
-        steps.require(bool(wins), "a column off the support has the largest correlation")
+        steps.require(norms[-1] > 0, "the column is not zero")
+        wins = all(
+            pulls[-1] ** 2 * b >= a**2 * norms[-1] for a, b in zip(pulls, norms, strict=True)
+        )
+        steps.require(wins, "no column of the support has a larger correlation over its norm")

@@ -174,26 +174,31 @@ def greedy() -> Pairs:
 
     failed = so.GreedyFailureCertificate.proved
     problem = asked(steep, support=[0, 1], method="omp")
-    right = failed(problem, [1, 1, 0])
+    right = failed(problem, [1, 1, 0], 2)
     assert so.verify(right).ok
-    yield "the method is omp | a failure of l1", failed(asked(steep, 2), [1, 1, 0])
-    yield "it has one entry for each of 3 columns | two", failed(problem, [1, 1])
-    yield "x has as many nonzeros | one too few", failed(problem, [1, 0, 0])
+    yield "the method is omp | a failure of l1", failed(asked(steep, 2), [1, 1, 0], 2)
+    yield "it has one entry for each of 3 columns | two", failed(problem, [1, 1], 2)
+    yield "x has as many nonzeros | one too few", failed(problem, [1, 0, 0], 2)
     yield (
         "they are the support | others",
-        failed(asked(steep, support=[0, 2], method="omp"), [1, 1, 0]),
+        failed(asked(steep, support=[0, 2], method="omp"), [1, 1, 0], 2),
     )
     signed = asked(steep, support=[0, 1], signs=[1, -1], method="omp")
-    yield "they have the signs | others", failed(signed, [1, 1, 0])
-    yield "a column off the support has | less pull", failed(problem, [1, -1, 0])
+    yield "they have the signs | others", failed(signed, [1, 1, 0], 2)
+    yield "no column of the support has a larger | less pull", failed(problem, [1, -1, 0], 2)
     yield (
-        "a column off the support has | nearly as much",
-        failed(asked([[1.0, 1.0], [0.0, 2.0**-30]], support=[0], method="omp"), [1, 0]),
+        "no column of the support has a larger | nearly as much",
+        failed(asked([[1.0, 1.0], [0.0, 2.0**-30]], support=[0], method="omp"), [1, 0], 1),
     )
     yield (
         "the verdict is 'fails' | recovers",
         changed(right, answer=so.RecoveryVerdict("recovers", right.answer.condition)),
     )
+    yield "the column is one off the support | of it", changed(right, column=1)
+    yield "the column is one off the support | beyond", changed(right, column=3)
+    yield "the column is one off the support | from the end", changed(right, column=-1)
+    zero = asked([[0.0, 0.0]], support=[0], method="omp")
+    yield "the column is not zero | zero", failed(zero, [1, 0], 1)
 
 
 def kernels() -> Pairs:
@@ -319,10 +324,10 @@ def honest() -> Pairs:
     yield "near a kernel, signs", solved(one, "recovery_null_space")
     yield "near a kernel, sparsity", solved(asked(near().problem.design, 30), "recovery_null_space")
     misses = so.GreedyFailureCertificate.proved
-    yield "greedy failure", misses(asked(steep, support=[0, 1], method="omp"), [1, 1, 0])
-    yield "greedy failure, sparsity", misses(asked(steep, 2, method="omp"), [1, 1, 0])
+    yield "greedy failure", misses(asked(steep, support=[0, 1], method="omp"), [1, 1, 0], 2)
+    yield "greedy failure, sparsity", misses(asked(steep, 2, method="omp"), [1, 1, 0], 2)
     signs = asked(steep, support=[0, 1], signs=[1, 1], method="omp")
-    yield "greedy failure, signs", misses(signs, [Fraction(1, 3), Fraction(1, 3), 0])
+    yield "greedy failure, signs", misses(signs, [Fraction(1, 3), Fraction(1, 3), 0], 2)
     right = so.GreedyRecoveryCertificate.proved
     yield "greedy", right(asked(LARGER, support=[0, 1], method="omp"))
     yield "greedy, all supports", right(asked(FRAME, 1, method="omp"))
