@@ -104,6 +104,9 @@ from sparseopt.inverse.recovery import (
     RecoveryGuarantee as RecoveryGuarantee,
     RecoveryVerdict as RecoveryVerdict,
 )
+from sparseopt.inverse.recovery_bound import (
+    NullSpaceBoundCertificate as NullSpaceBoundCertificate,
+)
 from sparseopt.inverse.recovery_counterexamples import (
     KernelCertificate as KernelCertificate,
     NearKernelCertificate as NearKernelCertificate,

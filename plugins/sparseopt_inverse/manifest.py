@@ -72,6 +72,14 @@ MANIFEST = Manifest(
             citations=("Tropp 2004, IEEE Transactions on Information Theory 50: Greed is good",),
         ),
         SolverEntry(
+            name="recovery_relaxation",
+            path="sparseopt_inverse.recovery_relaxation:RecoveryRelaxation",
+            problem=_RECOVERY,
+            guarantee=Guarantee.EXACT,
+            summary="recovery by l1 of all vectors of a sparsity, by one linear program a column",
+            citations=("Juditsky, Nemirovski 2011 (arXiv:0809.2650): verifiable conditions",),
+        ),
+        SolverEntry(
             name="recovery_null_space",
             path="sparseopt_inverse.recovery_null_space:RecoveryNullSpace",
             problem=_RECOVERY,

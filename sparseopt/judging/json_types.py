@@ -75,6 +75,7 @@ _MODULES = {
         "RecoveryGuarantee",
         "RecoveryVerdict",
     ),
+    "sparseopt.inverse.recovery_bound": ("NullSpaceBoundCertificate",),
     "sparseopt.inverse.recovery_counterexamples": (
         "KernelCertificate",
         "NearKernelCertificate",

@@ -59,6 +59,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     "forgeries_deconvolution": ("sparseopt.inverse.deconvolution",),
     "forgeries_recovery": (
         "sparseopt.inverse.greedy_recovery",
+        "sparseopt.inverse.recovery_bound",
         "sparseopt.inverse.recovery_counterexamples",
         "sparseopt.inverse.recovery_proofs",
         "sparseopt.judging.integers",

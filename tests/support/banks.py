@@ -218,6 +218,7 @@ def recovery() -> list[so.Problem]:
         problems += [
             so.RecoveryGuarantee(near, 2, method=method),
             so.RecoveryGuarantee(wide, 1, method=method),
+            so.RecoveryGuarantee(rng.standard_normal((15, 20)), 1, method=method),
             so.RecoveryGuarantee(wide, 4, method=method),
             so.RecoveryGuarantee(wide, support=[1, 2, 5], signs=[1, -1, 1], method=method),
             so.RecoveryGuarantee(wide.astype(np.float32), support=[0, 3], method=method),

@@ -157,6 +157,33 @@ def dual_vectors() -> Pairs:
     yield "no entry is so small | in a dual vector", so.DualVectorsCertificate.proved(lost, w.T, w)
 
 
+def bounds() -> Pairs:
+    changed = dataclasses.replace
+    made = so.NullSpaceBoundCertificate.proved
+    right = solved(asked(LARGER, 2), "recovery_relaxation")
+    yield "the method is l1 | of a bound", made(asked(LARGER, 2, method="omp"), right.multipliers)
+    yield "a sparsity is given | a support", made(asked(LARGER, support=[0, 16]), right.multipliers)
+    yield (
+        "Y is as large as the design | one short",
+        changed(right, multipliers=right.multipliers[:, 1:]),
+    )
+    yield (
+        "the sums are at most | less than they are",
+        changed(right, constant=right.constant * (1.0 - 1e-9)),
+    )
+    yield "the sums are at most | no number", changed(right, constant=float("nan"))
+    yield "the sums are at most | Y = 0", changed(right, multipliers=0.0 * right.multipliers)
+    yield (
+        "the sums are at most | beyond floats",
+        changed(right, multipliers=np.full_like(right.multipliers, 1e300)),
+    )
+    yield "the sums are below 1/2 | three at a time", made(asked(LARGER, 3), right.multipliers)
+    tie = made(asked([[1.0, 1.0]], 1), [[1.0, 1.0]])
+    yield "the sums are below 1/2 | a tie", tie
+    lost = asked([[1e150, 0.0], [1e-200, 1e150]], 1)
+    yield "no entry is so small | in a bound", made(lost, np.linalg.inv(lost.scaled).T)
+
+
 def greedy() -> Pairs:
     changed = dataclasses.replace
     made = so.GreedyRecoveryCertificate.proved
@@ -291,6 +318,7 @@ def forged() -> Pairs:
     yield from coherence()
     yield from conditions()
     yield from dual_vectors()
+    yield from bounds()
     yield from greedy()
     yield from kernels()
     yield from near_kernels()
@@ -303,6 +331,7 @@ def honest() -> Pairs:
     yield "one column", so.CoherenceCertificate.proved(asked([[3.0]], 1))
     yield "exact condition", solved(asked(LARGER, support=[0, 1, 2]), "recovery_conditions")
     yield "injective", solved(asked(WIDE.T, 5), "recovery_conditions")
+    yield "bound", solved(asked(LARGER, 2), "recovery_relaxation")
     yield "null space", solved(asked(WIDE, 1), "recovery_null_space")
     yield "two at a time", solved(asked(WIDE, 2), "recovery_null_space")
     one = asked(WIDE, support=[1, 2, 5], signs=[1, -1, 1])
