@@ -243,3 +243,24 @@ def test_a_direction_near_the_kernel_leads_to_one_in_it() -> None:
         moved[j] -= change[place]
     assert not any(rational * moved)
     assert sum(abs(v) for v in moved[:5]) > sum(abs(v) for v in moved[5:])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_stated_constants_bound_the_kernel(seed: int) -> None:
+    """By all circuits: what k entries have of the others' 1-norm, and of that of all."""
+    rng = np.random.default_rng(seed)
+    design = rng.standard_normal((5, 7))
+    kernel = circuits(design.tolist())
+    for k in (1, 2):
+        problem = so.RecoveryGuarantee(design, k)
+        tops = [(sum(sorted(map(abs, h))[-k:]), sum(map(abs, h))) for h in kernel]
+        solution = so.solve(problem, "recovery_null_space")
+        if isinstance(solution.certificate, so.DualVectorsCertificate):
+            exact = max(top / (whole - top) for top, whole in tops)
+            assert exact <= Fraction(solution.certificate.constant)
+        bound = so.solve(problem, "recovery_relaxation")
+        if bound.certificate is not None:
+            exact = max(top / whole for top, whole in tops)
+            assert exact <= Fraction(bound.certificate.constant)
+            if k == 1:  # linear programs over single entries are the constant itself
+                assert bound.certificate.constant == pytest.approx(float(exact), rel=1e-6)
