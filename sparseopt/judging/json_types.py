@@ -111,6 +111,7 @@ _MODULES = {
         "PathNormValue",
     ),
     "sparseopt.supports.certificate": ("FixedSupportCertificate",),
+    "sparseopt.supports.coercive_certificate": ("CoerciveCertificate",),
     "sparseopt.supports.factors": ("SupportedFactors",),
     "sparseopt.supports.problem": ("FixedSupportFactorization",),
     "sparseopt.training.interpolation": (

@@ -50,6 +50,11 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.supports.bounds",
         "sparseopt.supports.certificate",
     ),
+    "forgeries_coercive": (
+        "sparseopt.supports.coercive",
+        "sparseopt.supports.coercive_certificate",
+        "sparseopt.supports.singular_values",
+    ),
     "forgeries_regression": (
         "sparseopt.inverse.certificate",
         "sparseopt.inverse.duality",
