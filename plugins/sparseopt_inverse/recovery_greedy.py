@@ -87,7 +87,7 @@ def failures(
     norms = np.linalg.norm(problem.scaled[:, on], axis=0)
     for place in np.argsort(-pulls, kind="stable")[:5]:
         if pulls[place] < 1.0 - 1e-9:
-            return
+            break
         if problem.signs is not None:
             x = _with_signs(gram, unit[:, on].T @ unit[:, off[place]], problem.signs)
             if x is None:
@@ -101,6 +101,32 @@ def failures(
         if problem.signs is None:  # rounded to few digits a tie stays a tie
             vector[on] = np.round(x / norms, 3)
             yield GreedyFailureCertificate.proved(problem, vector, int(off[place]))
+    if problem.signs is not None:
+        yield from _later(problem, unit, norms, context)
+
+
+def _later(
+    problem: RecoveryGuarantee, unit: np.ndarray, norms: np.ndarray, context: so.Context
+) -> Iterator[GreedyFailureCertificate]:
+    """Yield failures in any step, of random vectors with the signs of the problem."""
+    assert problem.support is not None
+    assert problem.signs is not None
+    generator, on = context.rng(), list(problem.support)
+    for _ in range(200):
+        context.check_time("looking for a vector that omp misses")
+        x = np.round(2.0 ** generator.uniform(0.0, 6.0, len(on))) * problem.signs
+        target, path = unit[:, on] @ (x * norms), list[int]()
+        for _ in on:
+            left = target
+            if path:
+                left = target - unit[:, path] @ (np.linalg.pinv(unit[:, path]) @ target)
+            sizes = np.abs(left @ unit)
+            path.append(int(np.argmax(np.where(np.isin(np.arange(len(sizes)), path), -1.0, sizes))))
+            if path[-1] not in on:
+                vector = np.zeros(unit.shape[1])
+                vector[on] = x
+                yield GreedyFailureCertificate.proved(problem, vector, *path)
+                break
 
 
 def _with_signs(gram: np.ndarray, pull: np.ndarray, signs: tuple[int, ...]) -> np.ndarray | None:

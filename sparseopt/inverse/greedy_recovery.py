@@ -120,11 +120,13 @@ class GreedyRecoveryCertificate(Certificate):
 @json_type
 @dataclass(frozen=True, eq=False)
 class GreedyFailureCertificate(Certificate):
-    """omp misses a vector: its first step takes, or may take, a column off the support.
+    """omp misses a vector: in one of its steps it takes, or may take, a column off the support.
 
-    Let x have as many nonzeros as omp makes steps. If some column off its support has a correlation
-    with ``design @ x``, over its norm, at least as large as each of the support, omp may take it
-    first. What it finds then lies on other columns than those of x.
+    Let x have as many nonzeros as omp makes steps. The columns of `path` but the last are in its
+    support S, and in each step the next one has the largest correlation, over its norm, of those of
+    S with what is left to explain. The last is off S and has at least as large a one. So omp may
+    take them, if it has not left S before; then not all columns of S are among those that it ends
+    with, and what it finds is not x.
 
     Attributes
     ----------
@@ -133,30 +135,30 @@ class GreedyFailureCertificate(Certificate):
     answer : RecoveryVerdict
     vector : object array of int and Fraction, shape (n,)
         x; floats are taken as the rationals that they are.
-    column : int
-        The column that the first step may take.
+    path : tuple of int
     """
 
     problem: RecoveryGuarantee
     answer: RecoveryVerdict
     vector: np.ndarray
-    column: int
+    path: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if isinstance(self.column, bool) or not isinstance(self.column, int | np.integer):
-            raise ProblemError(f"column must be a column number, got {self.column!r}")
-        object.__setattr__(self, "column", int(self.column))
+        path = tuple(self.path)
+        if not all(isinstance(j, int) and not isinstance(j, bool) for j in path):
+            raise ProblemError("path must hold column numbers")
+        object.__setattr__(self, "path", path)
         object.__setattr__(self, "vector", as_rationals(self.vector, "vector"))
 
     @classmethod
     def proved(
-        cls, problem: RecoveryGuarantee, vector: Any, column: int
+        cls, problem: RecoveryGuarantee, vector: Any, *path: int
     ) -> GreedyFailureCertificate:
         """Return the certificate; `check` tells whether the condition holds."""
         verdict = RecoveryVerdict("fails", f"{problem.method}: {cls._condition}")
-        return cls(problem, verdict, vector, column)
+        return cls(problem, verdict, vector, path)
 
-    _condition = "the first step may take a column off the support"
+    _condition = "it may take a column off the support"
 
     @property
     def claim(self) -> str:
@@ -169,8 +171,8 @@ class GreedyFailureCertificate(Certificate):
         return 0.0
 
     def check(self, steps: Steps) -> None:
-        """Compare squared correlations times squared norms over the rationals."""
-        problem, x = self.problem, self.vector
+        """Follow the path over the rationals, comparing squared correlations times norms."""
+        problem, x, path = self.problem, self.vector, self.path
         require_verdict(steps, self, problem, "fails", self._condition)
         steps.require(problem.method == "omp", "the method is omp")
         require_length(steps, problem, x)
@@ -182,14 +184,35 @@ class GreedyFailureCertificate(Certificate):
         if problem.signs is not None:
             signs = tuple(1 if x[j] > 0 else -1 for j in on)
             steps.require(signs == problem.signs, "they have the signs")
-        inside = 0 <= self.column < len(x) and self.column not in on
-        steps.require(inside, "the column is one off the support", str(self.column))
-        whole = as_integers(problem.design[:, [*on, self.column]])[0][0]
-        shared = math.lcm(*(Fraction(v).denominator for v in x[on]))
-        target = whole[:, :-1].dot(np.array([int(v * shared) for v in x[on]], dtype=object))
-        pulls, norms = target.dot(whole), (whole * whole).sum(axis=0)
-        steps.require(norms[-1] > 0, "the column is not zero")
-        wins = all(
-            pulls[-1] ** 2 * b >= a**2 * norms[-1] for a, b in zip(pulls, norms, strict=True)
-        )
-        steps.require(wins, "no column of the support has a larger correlation over its norm")
+        inside = len(set(path)) == len(path) <= len(on) and set(path[:-1]) <= set(on)
+        steps.require(inside, "the path has distinct columns of the support before its last")
+        leaves = bool(path) and 0 <= path[-1] < len(x) and path[-1] not in on
+        steps.require(leaves, "its last column is one off the support")
+        columns = [*on, path[-1]]
+        whole = as_integers(problem.design[:, columns])[0][0]
+        norms = (whole * whole).sum(axis=0)
+        target = whole[:, :-1].dot(_as_whole(x[on]))
+        places = [columns.index(j) for j in path]
+        for count, place in enumerate(places):
+            left = _left_over(whole[:, places[:count]], target)
+            pulls = left.dot(whole)
+            steps.require(pulls[place] != 0, f"something is left for step {count + 1} of the path")
+            ahead = all(pulls[place] ** 2 * b >= a**2 * norms[place]
+                        for a, b in zip(pulls[:-1], norms[:-1], strict=True))  # fmt: skip
+            steps.require(ahead, f"no column of the support is ahead of step {count + 1}")
+
+
+def _as_whole(values: Any) -> np.ndarray:
+    """Return a positive multiple of rationals in integers."""
+    shared = math.lcm(*(Fraction(v).denominator for v in values))
+    return np.array([int(v * shared) for v in values], dtype=object)
+
+
+def _left_over(chosen: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return a positive multiple of what is left of a target beside chosen columns, in integers."""
+    count = chosen.shape[1]
+    rows = [[*row, b] for row, b in zip(chosen.T.dot(chosen), chosen.T.dot(target), strict=True)]
+    if len(eliminate(rows, count)) < count:
+        return target * 0
+    weights = _as_whole([Fraction(1), *(row[-1] for row in rows)])
+    return np.asarray(target * weights[0] - chosen.dot(weights[1:]))

@@ -118,20 +118,25 @@ def test_omp_agrees_with_runs_over_the_rationals(seed: int) -> None:
     design = rng.integers(-2, 3, (m, n))
     size = min(n, int(rng.integers(1, 4)))
     support = tuple(sorted(rng.choice(n, size, replace=False).tolist()))
-    problem = so.RecoveryGuarantee(design, support=support, method="omp")
-    solution = so.solve(problem)
-    if solution.answer.value == "recovers":
-        for _ in range(4):
-            x = np.zeros(n, dtype=int)
-            x[list(support)] = rng.integers(1, 5, size) * rng.choice([-1, 1], size)
-            ends = omp_endings(design.tolist(), x.tolist(), size)
-            assert all(end == x.tolist() for end in ends)
-    elif isinstance(solution.certificate, so.GreedyFailureCertificate):
-        x = [Fraction(v) for v in solution.certificate.vector]
-        wanted = [sympy.Rational(v.numerator, v.denominator) for v in x]
-        assert any(end != wanted for end in omp_endings(design.tolist(), x, size))
-    else:
-        assert solution.answer.value == "unknown" or problem.design.shape[0] >= 1
+    signs = rng.choice([-1, 1], size)
+    for given in (None, signs):
+        problem = so.RecoveryGuarantee(design, support=support, signs=given, method="omp")
+        solution = so.solve(problem)
+        if solution.answer.value == "recovers":
+            for _ in range(4):
+                x = np.zeros(n, dtype=int)
+                drawn = rng.choice([-1, 1], size) if given is None else given
+                x[list(support)] = rng.integers(1, 5, size) * drawn
+                ends = omp_endings(design.tolist(), x.tolist(), size)
+                assert all(end == x.tolist() for end in ends)
+        elif isinstance(solution.certificate, so.GreedyFailureCertificate):
+            x = [Fraction(v) for v in solution.certificate.vector]
+            wanted = [sympy.Rational(v.numerator, v.denominator) for v in x]
+            assert any(end != wanted for end in omp_endings(design.tolist(), x, size))
+        elif solution.answer.value == "fails":
+            assert isinstance(solution.certificate, so.KernelCertificate)
+        else:  # never where the exact recovery condition is all there is to know
+            assert given is not None
 
 
 def test_the_counterexample_is_one() -> None:

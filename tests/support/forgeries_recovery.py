@@ -212,20 +212,57 @@ def greedy() -> Pairs:
     )
     signed = asked(steep, support=[0, 1], signs=[1, -1], method="omp")
     yield "they have the signs | others", failed(signed, [1, 1, 0], 2)
-    yield "no column of the support has a larger | less pull", failed(problem, [1, -1, 0], 2)
+    yield "no column of the support is ahead of step 1 | less pull", failed(problem, [2, -1, 0], 2)
     yield (
-        "no column of the support has a larger | nearly as much",
+        "no column of the support is ahead of step 1 | nearly as much",
         failed(asked([[1.0, 1.0], [0.0, 2.0**-30]], support=[0], method="omp"), [1, 0], 1),
     )
     yield (
         "the verdict is 'fails' | recovers",
         changed(right, answer=so.RecoveryVerdict("recovers", right.answer.condition)),
     )
-    yield "the column is one off the support | of it", changed(right, column=1)
-    yield "the column is one off the support | beyond", changed(right, column=3)
-    yield "the column is one off the support | from the end", changed(right, column=-1)
+    yield "its last column is one off the support | of it", changed(right, path=(1,))
+    yield "its last column is one off the support | beyond", changed(right, path=(3,))
+    yield "its last column is one off the support | from the end", changed(right, path=(-1,))
+    yield "its last column is one off the support | no path", changed(right, path=())
     zero = asked([[0.0, 0.0]], support=[0], method="omp")
-    yield "the column is not zero | zero", failed(zero, [1, 0], 1)
+    yield "something is left for step 1 | zero columns", failed(zero, [1, 0], 1)
+    orthogonal = asked([[1.0, 0.0], [0.0, 1.0]], support=[0], method="omp")
+    yield (
+        "no column of the support is ahead of step 1 | orthogonal",
+        failed(asked([[1.0, 1.0], [0.0, 9.0]], support=[0], method="omp"), [1, 0], 1),
+    )
+    yield "something is left for step 1 | no pull", failed(orthogonal, [1, 0], 1)
+    later = second_step()
+    assert so.verify(later).ok
+    yield (
+        "columns of the support before its last | the last twice",
+        changed(later, path=(*later.path[-1:], *later.path[-1:])),
+    )
+    yield "columns of the support before its last | too many", changed(right, path=(0, 1, 2))
+    yield "columns of the support before its last | another", changed(later, path=(3, 2))
+    first = 1 - later.path[0]
+    yield (
+        "no column of the support is ahead of step 1 | another order",
+        changed(later, path=(first, later.path[1])),
+    )
+    yield (
+        "no column of the support is ahead of step 1 | one step too early",
+        changed(later, path=later.path[1:]),
+    )
+    plain = np.eye(3)
+    plain[0, 2] = plain[1, 2] = 1.0 / 4.0
+    yield (
+        "no column of the support is ahead of step 2 | it recovers",
+        failed(asked(plain, support=[0, 1], signs=[1, 1], method="omp"), [2, 1, 0], 0, 2),
+    )
+
+
+def second_step() -> Any:
+    """A failure in the second step: the first takes column 0."""
+    design = np.array([[1.0, 0.6, 0.0, 0.0], [0.0, 0.8, 0.9, 0.0], [0.0, 0.0, 0.3, 1.0]])
+    problem = asked(design, support=[0, 1], signs=[1, 1], method="omp")
+    return so.GreedyFailureCertificate.proved(problem, [2, 1, 0, 0], 0, 2)
 
 
 def kernels() -> Pairs:
@@ -354,6 +391,7 @@ def honest() -> Pairs:
     yield "near a kernel, sparsity", solved(asked(near().problem.design, 30), "recovery_null_space")
     misses = so.GreedyFailureCertificate.proved
     yield "greedy failure", misses(asked(steep, support=[0, 1], method="omp"), [1, 1, 0], 2)
+    yield "greedy failure, second step", second_step()
     yield "greedy failure, sparsity", misses(asked(steep, 2, method="omp"), [1, 1, 0], 2)
     signs = asked(steep, support=[0, 1], signs=[1, 1], method="omp")
     yield "greedy failure, signs", misses(signs, [Fraction(1, 3), Fraction(1, 3), 0], 2)
