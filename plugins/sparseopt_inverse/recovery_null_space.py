@@ -30,6 +30,8 @@ MARGIN = 1e-11
 """Correlations above 1 minus this are taken for a failure; exact arithmetic decides."""
 EXACT = 40
 """Rows up to which a kernel is computed exactly at once."""
+SETUP = 4e-6
+"""Seconds for an entry of a linear program before its own clock starts."""
 LARGE = 20_000
 """Entries of a design from which linear programs take long."""
 LONGEST = 150
@@ -87,10 +89,18 @@ class Programs:
         from scipy.optimize import linprog
 
         self.context.check_time("solving linear programs")
-        left = self.context.remaining()
-        options = {} if left == float("inf") else {"time_limit": max(left, 1e-3)}
         a_ub, b_ub = (None, None) if upper is None or not len(upper[1]) else upper
+        left = self.context.remaining() - SETUP * len(cost) * (
+            len(equal[1]) + (0 if b_ub is None else len(b_ub))
+        )
+        if left <= 0.0:
+            raise so.TimeLimitReached(
+                "the time left is too short for a linear program of this size"
+            )
+        options = {} if left == float("inf") else {"time_limit": left}
         found = linprog(cost, a_ub, b_ub, *equal, bounds, method="highs", options=options)
+        if found.status == 1:
+            raise so.TimeLimitReached("the time limit ran out in a linear program")
         return found if found.status == 0 else None
 
 

@@ -80,8 +80,10 @@ def nearest_to_unit(
     unit = np.zeros(n)
     unit[column] = 1.0
     rows = np.block([[design.T, -np.ones((n, 1))], [-design.T, -np.ones((n, 1))]])
-    left = context.remaining()
-    options = {} if left == float("inf") else {"time_limit": max(left, 1e-3)}
+    left = context.remaining() - 4e-6 * rows.size  # setting it up is not on its clock
+    if left <= 0.0:
+        raise so.TimeLimitReached("the time left is too short for a linear program of this size")
+    options = {} if left == float("inf") else {"time_limit": left}
     found = linprog(
         np.append(np.zeros(m), 1.0),
         rows,
@@ -90,4 +92,6 @@ def nearest_to_unit(
         method="highs",
         options=options,
     )
+    if found.status == 1:
+        raise so.TimeLimitReached("the time limit ran out in a linear program")
     return (found.x[:m], float(found.fun)) if found.status == 0 else (None, np.inf)
