@@ -155,3 +155,8 @@ from sparseopt.training.sparse_training import (
     TrainingCertificate as TrainingCertificate,
     TrainingVerdict as TrainingVerdict,
 )
+from sparseopt.training.two_layer_certificate import (
+    TwoLayerReLUCertificate as TwoLayerReLUCertificate,
+)
+from sparseopt.training.two_layer_network import TwoLayerNetwork as TwoLayerNetwork
+from sparseopt.training.two_layer_relu import TwoLayerReLU as TwoLayerReLU

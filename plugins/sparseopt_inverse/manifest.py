@@ -4,6 +4,7 @@ from sparseopt.choosing.manifest import Manifest, SolverEntry
 from sparseopt.interface.verdict import Guarantee
 
 _REGRESSION = "sparseopt:SparseRegression"
+_TRAINING = "sparseopt:TwoLayerReLU"
 _REMEDY = "pip install 'sparseopt[inverse]'"
 _GAP_SAFE = "Ndiaye, Fercoq, Gramfort, Salmon 2017 (arXiv:1611.05780): gap-safe screening"
 
@@ -49,6 +50,20 @@ MANIFEST = Manifest(
             ),
             requires=("cvxpy",),
             remedy=_REMEDY,
+        ),
+        SolverEntry(
+            name="relu_cone_program",
+            path="sparseopt_inverse.relu_exact:ReLUConeProgram",
+            problem=_TRAINING,
+            guarantee=Guarantee.CERTIFIED,
+            summary="two-layer ReLU training over all activation patterns, by Clarabel",
+            citations=(
+                "Pilanci, Ergen 2020 (arXiv:2002.10553): ReLU training as a convex program",
+                "Goulart, Chen 2024 (arXiv:2405.12762): Clarabel",
+            ),
+            requires=("clarabel",),
+            remedy=_REMEDY,
+            structure={"gated": (False,)},
         ),
     ),
 )

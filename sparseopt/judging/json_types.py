@@ -110,11 +110,18 @@ _MODULES = {
     "sparseopt.supports.certificate": ("FixedSupportCertificate",),
     "sparseopt.supports.factors": ("SupportedFactors",),
     "sparseopt.supports.problem": ("FixedSupportFactorization",),
+    "sparseopt.training.activation_cover": (
+        "ActivationCover",
+        "Multipliers",
+    ),
     "sparseopt.training.sparse_training": (
         "SparseTraining",
         "TrainingCertificate",
         "TrainingVerdict",
     ),
+    "sparseopt.training.two_layer_certificate": ("TwoLayerReLUCertificate",),
+    "sparseopt.training.two_layer_network": ("TwoLayerNetwork",),
+    "sparseopt.training.two_layer_relu": ("TwoLayerReLU",),
 }
 
 HOMES = {name: module for module, names in _MODULES.items() for name in names}

@@ -1,0 +1,118 @@
+"""Exact training of two-layer ReLU networks as a convex program over activation patterns."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sparseopt import Accepted, Context, Refused, Solver
+from sparseopt.training.activation_cover import CASES, ActivationCover
+from sparseopt.training.two_layer_certificate import TwoLayerReLUCertificate
+from sparseopt.training.two_layer_network import TwoLayerNetwork
+from sparseopt.training.two_layer_relu import TwoLayerReLU
+from sparseopt.training.two_layer_units import Units
+from sparseopt_inverse.relu_cells import Cells, find_cells
+from sparseopt_inverse.relu_conic import Neurons, restricted_optimum
+from sparseopt_inverse.relu_evidence import Reach, feasible, reach
+from sparseopt_inverse.relu_polish import polished
+from sparseopt_inverse.relu_pruning import pruned
+
+ROUNDS = 60
+AIM = 1e-12
+"""Relative gap beyond which no digits are to be had."""
+
+
+@dataclass(frozen=True)
+class ReLUConeProgram(Solver[TwoLayerReLU]):
+    """Enumerates the activation patterns and solves the convex program by column generation.
+
+    The cone program is solved on the cells of some patterns; its dual solution is projected onto
+    the cells of all, and those that it violates most are added until none does. The neurons are
+    then merged to at most as many as there are samples.
+
+    Notes
+    -----
+    For n samples of rank r there are O(n^(r - 1)) cells; to find them takes about 20 us for each
+    cell of each leading part of the samples.
+    """
+
+    def accepts(self, problem: TwoLayerReLU) -> Accepted | Refused:
+        """Refuse gates."""
+        if problem.gates is not None:
+            return Refused("the problem has gates; gated training is a group lasso without cones")
+        return Accepted()
+
+    def solve(
+        self, problem: TwoLayerReLU, context: Context
+    ) -> tuple[TwoLayerNetwork, TwoLayerReLUCertificate]:
+        """Return the network and the bound of its distance to the optimum."""
+        units = problem.units()
+        inputs, targets, decay = units.inputs, units.targets[:, 0], units.decay
+        cells = find_cells(inputs, context)
+        asked = AIM if context.tolerance is None else max(context.tolerance, AIM)
+        neurons, best = _generate(cells, targets, decay, 0.1 * asked, context)
+        few = polished(pruned(neurons, inputs, targets, decay), inputs, targets, decay)
+        if few.objective(inputs, targets, decay) > neurons.objective(inputs, targets, decay):
+            gap = few.objective(inputs, targets, decay) - best.value(targets, decay)
+            if gap > 0.5 * asked * best.value(targets, decay):
+                few = neurons
+        residual = targets - few.features(inputs).sum(axis=1)
+        other = reach(cells, residual, context)
+        if other.value(targets, decay) > best.value(targets, decay):
+            best = other
+        point, cover = feasible(cells, best, targets, decay)
+        network = _network(few, units)
+        return network, TwoLayerReLUCertificate.build(
+            problem, network, units.original_dual(point), _in_problem_units(cover, units)
+        )
+
+    def cost(self, problem: TwoLayerReLU) -> float:
+        """Return seconds from runs on Gaussian inputs."""
+        n, d = problem.inputs.shape
+        return 0.03 + 1.5e-5 * problem.pattern_bound * n / (2 * d) + 1e-4 * n * d
+
+
+def _generate(
+    cells: Cells, targets: np.ndarray, decay: float, asked: float, context: Context
+) -> tuple[Neurons, Reach]:
+    """Return neurons and a dual point whose relative gap is as asked, or as small as it gets."""
+    n, d = cells.inputs.shape
+    best = reach(cells, targets, context)
+    neurons = Neurons(np.zeros((0, d)), np.zeros(0))
+    chosen = np.zeros(CASES * len(cells.signs), dtype=bool)
+    found = best
+    scale = 1.0
+    for _ in range(ROUNDS):
+        primal = neurons.objective(cells.inputs, targets, decay)
+        if primal - best.value(targets, decay) <= asked * primal:
+            break
+        over = (found.lengths > decay) & ~chosen[found.blocks]
+        order = np.argsort(-found.lengths[over], kind="stable")
+        chosen[found.blocks[over][order[: max(2 * n, 40)]]] = True
+        size = 2.0 ** round(math.log2(math.sqrt(primal)))
+        if not len(order) and size > scale / 8:
+            break
+        scale = min(scale, size)
+        blocks = np.flatnonzero(chosen)
+        neurons, point = restricted_optimum(cells, targets, decay, blocks, scale, context)
+        found = reach(cells, point, context)
+        if found.value(targets, decay) > best.value(targets, decay):
+            best = found
+    return neurons, best
+
+
+def _network(neurons: Neurons, units: Units) -> TwoLayerNetwork:
+    """Return the balanced network: hidden and outer weights of equal norm."""
+    sizes = np.linalg.norm(neurons.vectors, axis=1)
+    roots = np.sqrt(sizes)
+    hidden = (neurons.vectors / roots[:, None]).T
+    return TwoLayerNetwork(
+        units.original_weights(hidden), units.original_weights(neurons.signs * roots)
+    )
+
+
+def _in_problem_units(cover: ActivationCover, units: Units) -> ActivationCover:
+    values = units.original_dual(cover.multipliers.values)
+    return replace(cover, multipliers=replace(cover.multipliers, values=values))

@@ -1,0 +1,81 @@
+"""Newton steps on the faces of the cells: the last digits of a two-layer network."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sparseopt_inverse.relu_conic import Neurons
+
+STEPS = 20
+FACE = 1e-6
+"""Relative distance at which a neuron counts as lying on the border of its cell."""
+
+
+def polished(neurons: Neurons, inputs: np.ndarray, targets: np.ndarray, decay: float) -> Neurons:
+    """Minimise the objective over the faces of the cells that the neurons lie in.
+
+    A neuron w with x_i . w = 0 for some inputs stays orthogonal to them: w = N z for an orthonormal
+    basis N. With the patterns fixed, the objective ``1/2 |targets - A z|^2 + decay sum |z_b|`` is
+    smooth and convex near its minimum, where no z_b is 0. Returns what it was given if that is
+    better.
+    """
+    if not len(neurons.signs):
+        return neurons
+    found = _newton(neurons, inputs, targets, decay)
+    before = neurons.objective(inputs, targets, decay)
+    return found if found.objective(inputs, targets, decay) <= before else neurons
+
+
+def _newton(neurons: Neurons, inputs: np.ndarray, targets: np.ndarray, decay: float) -> Neurons:
+    bases, columns, starts = [], [], []
+    sizes = np.linalg.norm(inputs, axis=1)
+    for vector, sign in zip(neurons.vectors, neurons.signs, strict=True):
+        values = inputs @ vector
+        near = np.abs(values) <= FACE * sizes * np.linalg.norm(vector)
+        basis = _orthogonal_to(inputs[near & (sizes > 0)] / sizes[near & (sizes > 0), None], vector)
+        active = (values > 0) & ~near
+        bases.append(basis)
+        starts.append(basis.T @ vector)
+        columns.append(sign * (inputs * active[:, None]) @ basis)
+    design, z = np.hstack(columns), np.concatenate(starts)
+    owner = np.repeat(np.arange(len(bases)), [b.shape[1] for b in bases])
+
+    def objective(z: np.ndarray) -> float:
+        residual = targets - design @ z
+        return float(0.5 * residual @ residual + decay * _norms(z, owner).sum())
+
+    for _ in range(STEPS):
+        norms = _norms(z, owner)
+        if norms.min() <= 1e-12 * norms.max():
+            break
+        units = z / norms[owner]
+        gradient = decay * units - design.T @ (targets - design @ z)
+        same = owner[:, None] == owner[None, :]
+        curvature = (np.eye(len(z)) - np.outer(units, units)) / norms[owner]
+        hessian = design.T @ design + decay * np.where(same, curvature, 0.0)
+        step = -np.linalg.lstsq(hessian, gradient, rcond=1e-13)[0]
+        length, now = 1.0, objective(z)
+        while length > 1e-4 and objective(z + length * step) > now:
+            length *= 0.5
+        if length <= 1e-4:
+            break
+        z = z + length * step
+        if np.abs(step).max() <= 1e-15 * np.abs(z).max():
+            break
+    vectors = [basis @ z[owner == k] for k, basis in enumerate(bases)]
+    return Neurons(np.array(vectors), neurons.signs)
+
+
+def _norms(z: np.ndarray, owner: np.ndarray) -> np.ndarray:
+    return np.asarray(np.sqrt(np.bincount(owner, z * z)))
+
+
+def _orthogonal_to(rows: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """Return an orthonormal basis of what is orthogonal to unit rows; at least one direction."""
+    if not len(rows):
+        return np.eye(len(vector))
+    _, values, right = np.linalg.svd(rows)
+    rank = int((values > 1e-4).sum())
+    if rank == len(vector):
+        return np.asarray(vector[:, None] / np.linalg.norm(vector))
+    return np.asarray(right[rank:].T)
