@@ -79,7 +79,7 @@ def reach(cells: Cells, point: np.ndarray, context: Context) -> Reach:
 
 
 def feasible(
-    cells: Cells, found: Reach, targets: np.ndarray, decay: float
+    cells: Cells, inputs: np.ndarray, found: Reach, targets: np.ndarray, decay: float
 ) -> tuple[np.ndarray, ActivationCover]:
     """Return the best feasible multiple of a dual point and the cover that proves it."""
     factor, shrink = found.factor(targets, decay), 0.0
@@ -96,7 +96,7 @@ def feasible(
             multipliers=Multipliers.from_rows([rows[k] for k in used]),
         )
         point = found.point * scale
-        most = float(Cones(cells.inputs, cover, Steps(), ROOMS).reach(point).max())
+        most = float(Cones(inputs, cover, Steps(), ROOMS).reach(point).max())
         if most <= decay or scale == 0.0:
             return point, cover
         shrink = min(2.0 * max(shrink, 1.0 - decay / most, 2.0 * UNIT), 1.0)

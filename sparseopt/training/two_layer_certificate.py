@@ -121,7 +121,9 @@ class TwoLayerReLUCertificate(Certificate):
         tell from zero, that takes its place. It is 0 if the gap is 0.
         """
         targets = self.problem.units().targets
-        return self._over_objective(UNIT * below(0.5 * float(np.square(targets).sum()), targets.size + 8))
+        return self._over_objective(
+            UNIT * below(0.5 * float(np.square(targets).sum()), targets.size + 8)
+        )
 
     @property
     def relative_gap(self) -> float:
@@ -151,8 +153,9 @@ class TwoLayerReLUCertificate(Certificate):
         steps.require(kind is TwoLayerNetwork, "the answer is a TwoLayerNetwork", kind.__name__)
         units, point = problem.units(), self.dual_point
         problem.active(network)  # it refuses a network that does not fit
-        exact = units.original_weights(units.weights(network.hidden)), units.original_weights(
-            units.weights(network.outer)
+        exact = (
+            units.original_weights(units.weights(network.hidden)),
+            units.original_weights(units.weights(network.outer)),
         )
         steps.require(
             np.array_equal(exact[0], network.hidden) and np.array_equal(exact[1], network.outer),
