@@ -65,5 +65,17 @@ MANIFEST = Manifest(
             remedy=_REMEDY,
             structure={"gated": (False,)},
         ),
+        SolverEntry(
+            name="gated_group_lasso",
+            path="sparseopt_inverse.relu_gated:GatedGroupLasso",
+            problem=_TRAINING,
+            guarantee=Guarantee.CERTIFIED,
+            summary="gated training with one output, stated as a regression with GroupL1",
+            citations=(
+                "Pilanci, Ergen 2020 (arXiv:2002.10553): gated training is a group lasso",
+                "Mishkin, Sahiner, Pilanci 2022 (arXiv:2202.01331): gated ReLU problems",
+            ),
+            structure={"gated": (True,)},
+        ),
     ),
 )

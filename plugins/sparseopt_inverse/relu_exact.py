@@ -93,7 +93,7 @@ def _answer(
     few = polished(pruned(neurons, inputs, targets, decay), inputs, targets, decay)
     excess = few.objective(inputs, targets, decay) - neurons.objective(inputs, targets, decay)
     if excess > 0.1 * asked * best.value(targets, decay):
-        few = neurons.chosen(neurons.vectors.any(axis=1))
+        few = neurons.chosen(np.flatnonzero(neurons.vectors.any(axis=1)))
     residual = targets - few.features(inputs).sum(axis=1)
     other = reach(cells, residual, context)
     if other.value(targets, decay) > best.value(targets, decay):

@@ -108,11 +108,8 @@ class TwoLayerNetwork:
                 f"inputs has {values.shape[1]} features, the network takes {len(self.hidden)}"
             )
         units = values @ self.hidden
-        if self.gates is None:
-            units = np.maximum(units, 0)
-        else:
-            units = units * (values @ self.gates > 0)
-        return np.asarray(units @ self.outer)
+        open_ = units > 0 if self.gates is None else values @ self.gates > 0
+        return np.asarray((units * open_) @ self.outer)
 
     def __str__(self) -> str:
         kind = "ReLU" if self.gates is None else "gated"

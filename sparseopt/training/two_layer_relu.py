@@ -17,7 +17,7 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
 from sparseopt.judging.rounding import row_dots
-from sparseopt.judging.scaling import exponent_of, largest_part
+from sparseopt.judging.scaling import largest_part
 from sparseopt.training.two_layer_network import TwoLayerNetwork, real_array
 from sparseopt.training.two_layer_units import LARGEST, SMALLEST, Units
 
@@ -235,7 +235,8 @@ class TwoLayerReLU(Problem[TwoLayerNetwork, Any]):
         n, d = self.inputs.shape
         kind = "all patterns" if self.gates is None else f"{self.gates.shape[1]} gates"
         more = f", {self.outputs} outputs" if self.targets.ndim == 2 else ""
-        return f"two-layer ReLU training on {n} samples of {d} features{more}, {kind}, decay {self.decay:g}"
+        sizes = f"{n} samples of {d} features{more}"
+        return f"two-layer ReLU training on {sizes}, {kind}, decay {self.decay:g}"
 
     def structure(self) -> Mapping[str, str | int | bool]:
         """Return whether there are gates, and several outputs."""
