@@ -127,6 +127,7 @@ from sparseopt.tools.generalization import (
 )
 from sparseopt.tools.lifting import PathLifting as PathLifting, path_lifting as path_lifting
 from sparseopt.tools.lu_windows import lu_window_count as lu_window_count
+from sparseopt.tools.optimality_gap import optimality_gap as optimality_gap
 from sparseopt.tools.path_counts import path_count as path_count
 from sparseopt.tools.pruning.one_shot import (
     PrunedTensor as PrunedTensor,
