@@ -12,6 +12,7 @@ import forgeries_closedness
 import forgeries_factorization
 import forgeries_paths
 import forgeries_regression
+import forgeries_training
 import pytest
 from rooms import BUILT_ON, TRUSTED_BY_ALL, room
 from trusted_lines import Lines, judged_lines
@@ -31,6 +32,7 @@ def certificates() -> Iterator[so.Certificate]:
         forgeries_factorization,
         forgeries_paths,
         forgeries_regression,
+        forgeries_training,
     ):
         for _, found in bank.honest():
             if isinstance(found, so.Certificate):

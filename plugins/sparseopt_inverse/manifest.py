@@ -77,5 +77,19 @@ MANIFEST = Manifest(
             ),
             structure={"gated": (True,)},
         ),
+        SolverEntry(
+            name="gated_nuclear_norm",
+            path="sparseopt_inverse.relu_nuclear:GatedNuclearNorm",
+            problem=_TRAINING,
+            guarantee=Guarantee.CERTIFIED,
+            summary="gated training with several outputs, nuclear norms by Clarabel",
+            citations=(
+                "Sahiner, Ergen, Pauly, Pilanci 2021 (arXiv:2012.13329): vector outputs",
+                "Goulart, Chen 2024 (arXiv:2405.12762): Clarabel",
+            ),
+            requires=("clarabel",),
+            remedy=_REMEDY,
+            structure={"gated": (True,)},
+        ),
     ),
 )

@@ -10,7 +10,7 @@ from scipy.optimize import nnls
 
 from sparseopt import Context
 from sparseopt.judging.rounding import UNIT
-from sparseopt.training.activation_cover import CASES, ActivationCover, Multipliers
+from sparseopt.training.activation_cover import CASES, ActivationCover, CoverMultipliers
 
 FOLLOWS = 1e-12
 """Relative distance at which an input counts as a combination of others."""
@@ -98,7 +98,8 @@ def find_cells(inputs: np.ndarray, context: Context, follows: float = FOLLOWS) -
         kinds.append(level)
         signs, inside = _next(signs, inside, other, level)
     cover = ActivationCover(
-        np.concatenate(kinds) if kinds else np.zeros(0, dtype=np.int8), Multipliers.from_rows(kept)
+        np.concatenate(kinds) if kinds else np.zeros(0, dtype=np.int8),
+        CoverMultipliers.from_rows(kept),
     )
     return Cells(inputs, cover, signs)
 

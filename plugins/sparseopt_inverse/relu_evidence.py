@@ -8,7 +8,7 @@ import numpy as np
 
 from sparseopt import Context, Steps
 from sparseopt.judging.rounding import ROOMS, UNIT
-from sparseopt.training.activation_cover import ActivationCover, Cones, Multipliers
+from sparseopt.training.activation_cover import ActivationCover, Cones, CoverMultipliers
 from sparseopt_inverse.relu_cells import Cells, project
 
 
@@ -84,6 +84,9 @@ def feasible(
     """Return the best feasible multiple of a dual point and the cover that proves it."""
     factor, shrink = found.factor(targets, decay), 0.0
     order = np.argsort(found.blocks, kind="stable")
+    # Where the correlation itself is small enough there is nothing to show.
+    sizes = np.linalg.norm(cells.correlations(found.point)[found.blocks[order]], axis=1)
+    order = order[sizes * factor > (1.0 - 1e-6) * decay]
     while True:
         scale = factor * (1.0 - shrink)
         rows = [
@@ -93,7 +96,7 @@ def feasible(
         cover = replace(
             cells.cover,
             bounded=found.blocks[order][used],
-            multipliers=Multipliers.from_rows([rows[k] for k in used]),
+            multipliers=CoverMultipliers.from_rows([rows[k] for k in used]),
         )
         point = found.point * scale
         most = float(Cones(inputs, cover, Steps(), ROOMS).reach(point).max())

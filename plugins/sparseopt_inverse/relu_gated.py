@@ -7,8 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparseopt import Accepted, Context, GroupL1, Inconclusive, Refused, Solver, SparseRegression
-from sparseopt import solve as solve_problem
+from sparseopt import (
+    Accepted,
+    Context,
+    GroupL1,
+    Inconclusive,
+    Refused,
+    Solver,
+    SparseRegression,
+    solve as solve_problem,
+)
 from sparseopt.interface.plan import SolveError
 from sparseopt.judging.rounding import ROOMS, UNIT
 from sparseopt.training.two_layer_bounds import gated_reach
@@ -24,7 +32,11 @@ def distinct_gates(problem: TwoLayerReLU) -> np.ndarray:
 
 
 def certified(
-    problem: TwoLayerReLU, chosen: np.ndarray, blocks: np.ndarray, points: list[np.ndarray]
+    problem: TwoLayerReLU,
+    chosen: np.ndarray,
+    blocks: np.ndarray,
+    points: list[np.ndarray],
+    nothing: float = 0.0,
 ) -> tuple[TwoLayerNetwork, TwoLayerReLUCertificate]:
     """Return the balanced network of some gates' matrices, with the best of some dual points.
 
@@ -37,13 +49,16 @@ def certified(
         In scaled units.
     points : list of ndarray, shape (samples, outputs)
         In scaled units, feasible or not; at least one.
+    nothing : float
+        Singular values of that size, relative to the largest of all, are taken for zero.
     """
     units = problem.units()
     assert problem.gates is not None
     hidden, outer, gates = [], [], []
+    largest = max((float(np.linalg.norm(block, 2)) for block in blocks), default=0.0)
     for gate, block in zip(chosen, blocks, strict=True):
         u, values, v = np.linalg.svd(block, full_matrices=False)
-        for k in np.flatnonzero(values > 4.0 * UNIT * values[0]):
+        for k in np.flatnonzero(values > max(4.0 * UNIT * values[0], nothing * largest)):
             hidden.append(u[:, k] * math.sqrt(values[k]))
             outer.append(v[k] * math.sqrt(values[k]))
             gates.append(problem.gates[:, gate])

@@ -112,7 +112,7 @@ _MODULES = {
     "sparseopt.supports.problem": ("FixedSupportFactorization",),
     "sparseopt.training.activation_cover": (
         "ActivationCover",
-        "Multipliers",
+        "CoverMultipliers",
     ),
     "sparseopt.training.sparse_training": (
         "SparseTraining",

@@ -34,7 +34,7 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.judging.rounding import TINY, gamma
 
-MOST_SIGNS = 1 << 25
+MOST_SIGNS = 1 << 24
 """Signs of all cones that a judge holds in memory."""
 CASES = 4
 """Bounds of each cone: q and -q on K, then on -K."""
@@ -43,7 +43,7 @@ _WILD = np.errstate(over="ignore", invalid="ignore")
 
 @json_type
 @dataclass(frozen=True, eq=False)
-class Multipliers:
+class CoverMultipliers:
     """Sparse rows of positive multipliers.
 
     Attributes
@@ -67,7 +67,7 @@ class Multipliers:
         object.__setattr__(self, "values", read_only(values))
 
     @classmethod
-    def from_rows(cls, rows: list[tuple[Any, Any]]) -> Multipliers:
+    def from_rows(cls, rows: list[tuple[Any, Any]]) -> CoverMultipliers:
         """Return rows of (members, values), padded."""
         width = max((len(members) for members, _ in rows), default=0)
         members = np.full((len(rows), width), -1, dtype=np.int64)
@@ -88,31 +88,31 @@ class ActivationCover:
         For the inputs 2, ..., n and each node of that level: 0 splits it, 1 and -1 keep a sign.
         The first input has sign 1. Children are listed in the order of the nodes, with sign 1 for
         those that split; then those with sign -1.
-    kept : Multipliers
+    kept : CoverMultipliers
         For each kept sign, in order, the conditions that it follows from.
     bounded : ndarray of int64, shape (count,)
         Increasing: 4 times the number of a cone plus the number of a case (q, -q on K; q, -q on
         -K) that multipliers are for; all others have none.
-    multipliers : Multipliers
+    multipliers : CoverMultipliers
         In units of the dual point.
     """
 
     kinds: np.ndarray
-    kept: Multipliers
+    kept: CoverMultipliers
     bounded: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    multipliers: Multipliers = field(default_factory=lambda: Multipliers.from_rows([]))
+    multipliers: CoverMultipliers = field(default_factory=lambda: CoverMultipliers.from_rows([]))
 
     def __post_init__(self) -> None:
         for name, dtype in (("kinds", np.int8), ("bounded", np.int64)):
             array = np.asarray(getattr(self, name))
             if array.ndim != 1 or array.dtype.kind != "i":
                 raise ProblemError(f"{name} must be a vector of integers")
-            if name == "kinds" and array.size and np.abs(array).max() > 1:
+            if name == "kinds" and ((array < -1) | (array > 1)).any():
                 raise ProblemError("kinds must be 0, 1 or -1")
             object.__setattr__(self, name, read_only(array.astype(dtype, copy=False)))
         for name in ("kept", "multipliers"):
-            if type(getattr(self, name)) is not Multipliers:
-                raise ProblemError(f"{name} must be Multipliers")
+            if type(getattr(self, name)) is not CoverMultipliers:
+                raise ProblemError(f"{name} must be CoverMultipliers")
 
 
 class Cones:
@@ -170,7 +170,7 @@ class Cones:
             self._steps.require(ok, step)
 
     def _sums(
-        self, signs: np.ndarray, multipliers: Multipliers, rows: slice = slice(None)
+        self, signs: np.ndarray, multipliers: CoverMultipliers, rows: slice = slice(None)
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return ``sum_j m_j s_j x_j`` for rows of multipliers, and the sums of the norms."""
         members, values = multipliers.members[rows], multipliers.values[rows]
@@ -224,7 +224,7 @@ class Cones:
         where = cover.bounded
         if len(where):
             self._must(
-                0 <= where[0] and where[-1] < len(vectors) and bool((np.diff(where) > 0).all()),
+                where[0] >= 0 and where[-1] < len(vectors) and bool((np.diff(where) > 0).all()),
                 "multipliers belong to different cases of cones",
             )
         found, more = self._sums(self.signs[where // CASES], cover.multipliers)

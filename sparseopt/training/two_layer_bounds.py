@@ -96,7 +96,7 @@ def gated_reach(problem: TwoLayerReLU, point: np.ndarray, room: float = 1.0) -> 
     products = (inputs[:, :, None] * point[:, None, :]).reshape(n, features * outputs)
     found = problem.patterns.T.astype(np.float64) @ products
     sizes = np.sqrt(np.vecdot(inputs, inputs)) @ np.sqrt(np.vecdot(point, point))
-    off = room * gamma(n + features + outputs + 12) * float(sizes) * _MORE + TINY
+    off = room * gamma(n + 3) * float(sizes) * _MORE + TINY
     return _spectral_norms(found.reshape(-1, features, outputs), room) + off
 
 
@@ -107,7 +107,7 @@ def _spectral_norms(blocks: np.ndarray, room: float) -> np.ndarray:
     ones, of a singular value decomposition, give good bounds and bad ones only wide ones.
     """
     rows, columns = blocks.shape[1:]
-    g = room * gamma(rows + columns + 12) * _MORE
+    g = room * gamma((rows + 1) * (columns + 1) + 12) * _MORE
     if columns == 1:
         return np.asarray(_frobenius(blocks) * (1.0 + g))
     u, s, v = np.linalg.svd(blocks, full_matrices=False)

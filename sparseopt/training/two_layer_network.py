@@ -44,7 +44,7 @@ def real_array(value: Any, name: str, dimensions: tuple[int, ...]) -> np.ndarray
 @json_type
 @dataclass(frozen=True, eq=False)
 class TwoLayerNetwork:
-    """The network ``x -> sum_j relu(x . w_j) a_j``, or with gates ``sum_j [x . g_j > 0] x . w_j a_j``.
+    """The network ``x -> sum_j relu(x . w_j) a_j``; gated ``sum_j [x . g_j > 0] (x . w_j) a_j``.
 
     Parameters
     ----------
