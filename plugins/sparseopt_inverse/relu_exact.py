@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sparseopt import Accepted, Context, Refused, Solver, TimeLimitReached
-from sparseopt.training.activation_cover import CASES, ActivationCover
+from sparseopt import Accepted, Context, Refused, Solver, Steps, TimeLimitReached
+from sparseopt.judging.rounding import ROOMS
+from sparseopt.training.activation_cover import CASES, ActivationCover, Cones, CoverMultipliers
 from sparseopt.training.two_layer_certificate import TwoLayerReLUCertificate
 from sparseopt.training.two_layer_network import TwoLayerNetwork
 from sparseopt.training.two_layer_relu import TwoLayerReLU
@@ -54,6 +55,8 @@ class ReLUConeProgram(Solver[TwoLayerReLU]):
         Where inputs nearly agree some cells are so thin that no engine finds its way through them;
         then the signs that nearly follow from others are kept, and the best answer is returned.
         """
+        if (trivial := _without_neurons(problem)) is not None:
+            return trivial
         asked = AIM if context.tolerance is None else max(context.tolerance, AIM)
         best: tuple[TwoLayerNetwork, TwoLayerReLUCertificate] | None = None
         cells = 0
@@ -79,6 +82,25 @@ class ReLUConeProgram(Solver[TwoLayerReLU]):
         """Return seconds from runs on Gaussian inputs."""
         n, d = problem.inputs.shape
         return 0.03 + 1.5e-5 * problem.pattern_bound * n / (2 * d) + 1e-4 * n * d
+
+
+def _without_neurons(
+    problem: TwoLayerReLU,
+) -> tuple[TwoLayerNetwork, TwoLayerReLUCertificate] | None:
+    """Return the network without neurons if decay is so large that no tree is needed to see it.
+
+    The targets are then a feasible dual point: with every sign kept at the price of the whole
+    input, one cone proves it.
+    """
+    units = problem.units()
+    n, features = units.inputs.shape
+    rows = CoverMultipliers(np.zeros((n - 1, 0), dtype=np.int64), np.zeros((n - 1, 0)))
+    cover = ActivationCover(np.ones(n - 1, dtype=np.int8), rows)
+    reach = Cones(units.inputs, cover, Steps(), ROOMS).reach(units.targets[:, 0])
+    if reach.max() > units.decay:
+        return None
+    nothing = TwoLayerNetwork(np.zeros((features, 0)), np.zeros(0))
+    return nothing, TwoLayerReLUCertificate.build(problem, nothing, problem.targets, cover)
 
 
 def _answer(
