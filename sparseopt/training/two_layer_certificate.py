@@ -105,13 +105,9 @@ class TwoLayerReLUCertificate(Certificate):
         """Return bounds of objective, minimum and gap, in the units of the problem."""
         least = lower_bound(self.problem, units.dual(self.dual_point)).low(rooms)
         most = self._cost.high(rooms)
-        gap = above(most - least) if most > least else 0.0
-        exponent = 2 * units.b
-        return (
-            Figure(most, 0.0, exponent).high() if most else 0.0,
-            Figure(least, 0.0, exponent).low(),
-            Figure(gap, 0.0, exponent).high() if gap else 0.0,
-        )
+        primal = Figure(most, 0.0, 2 * units.b).high() if most else 0.0
+        dual = Figure(least, 0.0, 2 * units.b).low()
+        return primal, dual, above(primal - dual) if primal > dual else 0.0
 
     @property
     def accuracy(self) -> float:
