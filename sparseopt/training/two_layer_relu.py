@@ -16,7 +16,7 @@ from sparseopt.interface.arrays import as_figure, read_only
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
-from sparseopt.judging.rounding import row_dots
+from sparseopt.judging.rounding import TINY, gamma
 from sparseopt.judging.scaling import largest_part
 from sparseopt.training.two_layer_network import TwoLayerNetwork, real_array
 from sparseopt.training.two_layer_units import LARGEST, SMALLEST, Units
@@ -176,15 +176,15 @@ class TwoLayerReLU(Problem[TwoLayerNetwork, Any]):
     def patterns(self) -> np.ndarray:
         """Which gate lets which sample through, bool (samples, gates): the signs are exact."""
         assert self.gates is not None
-        patterns = np.zeros((len(self.inputs), self.gates.shape[1]), dtype=bool)
-        inputs = _unit_rows(self.inputs)
-        for k, gate in enumerate(_unit_rows(self.gates.T)):
-            values, off = row_dots(inputs, gate)
-            patterns[:, k] = values > off
-            meet = ((inputs != 0) & (gate != 0)).any(axis=1)
-            for i in np.flatnonzero((np.abs(values) <= off) & meet):
-                pairs = zip(self.inputs[i].tolist(), self.gates[:, k].tolist(), strict=True)
-                patterns[i, k] = sum(Fraction(a) * Fraction(b) for a, b in pairs) > 0
+        inputs, gates = _unit_rows(self.inputs), _unit_rows(self.gates.T)
+        values = inputs @ gates.T
+        sizes = np.abs(inputs) @ np.abs(gates.T)
+        off = gamma(inputs.shape[1] + 2) * (1.0 + 1e-9) * sizes + TINY
+        patterns = values > off
+        meet = (self.inputs != 0).astype(np.float64) @ (self.gates != 0)
+        for i, k in np.argwhere((np.abs(values) <= off) & (meet > 0)).tolist():
+            pairs = zip(self.inputs[i].tolist(), self.gates[:, k].tolist(), strict=True)
+            patterns[i, k] = sum(Fraction(a) * Fraction(b) for a, b in pairs) > 0
         return read_only(patterns)
 
     def units(self) -> Units:

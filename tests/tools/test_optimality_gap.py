@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ DECAY = 0.1
 def mlp(*sizes: int, hidden_bias: bool = True, bias: bool = False) -> torch.nn.Sequential:
     torch.manual_seed(0)
     layers: list[torch.nn.Module] = []
-    for k, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for k, (a, b) in enumerate(itertools.pairwise(sizes)):
         last = k == len(sizes) - 2
         layers += [torch.nn.Linear(a, b, bias=bias if last else hidden_bias), torch.nn.ReLU()]
     return torch.nn.Sequential(*layers[:-1])

@@ -83,7 +83,7 @@ def test_random_trees_prove_nothing_false(seed: int) -> None:
     t = rng.standard_normal(4)
     kinds, rows, sizes = [], [], 1
     signs = np.ones((1, 1), dtype=int)
-    for i in range(1, 4):
+    for _ in range(1, 4):
         level = rng.integers(-1, 2, sizes)
         for node, kind in enumerate(level):
             if kind:

@@ -98,7 +98,8 @@ def test_parallel_zero_and_dependent_inputs_count_less() -> None:
 def test_gate_patterns_are_exact_signs() -> None:
     """In floating point the first product is 2^-54, or zero, depending on the order of sums."""
     inputs = np.array([[1.0, 1.0, -1.0], [1e-200, 1e-200, 0.0], [0.0, 0.0, 0.0], [3.0, -3.0, 0.0]])
-    gates = np.array([[1.0, 0.0], [2.0**-60, 0.0], [1.0, 1.0]])
+    gates = np.array([[1.0, 0.0, 1e300], [2.0**-60, 0.0, 5e-324], [1.0, 1.0, 1e300]])
+    gates = np.c_[gates, [0.0, 5e-324, 0.0], [1e300, -1e300, 5e-324]]
     found = so.TwoLayerReLU(inputs, np.ones(4), 0.1, gates).patterns
     exact = [
         [
@@ -163,7 +164,9 @@ def test_the_lower_bound_is_below_the_exact_one() -> None:
     targets = problem.units().targets[:, 0]
     for seed in range(50):
         t = targets * (1 + 0.1 * np.random.default_rng(seed).standard_normal(6))
-        pairs = [(Fraction(a), Fraction(b)) for a, b in zip(targets.tolist(), t.tolist())]
+        pairs = [
+            (Fraction(a), Fraction(b)) for a, b in zip(targets.tolist(), t.tolist(), strict=True)
+        ]
         exact = sum(a * b - b * b / 2 for a, b in pairs)
         found = lower_bound(problem, t)
         assert Fraction(found.low()) <= exact
