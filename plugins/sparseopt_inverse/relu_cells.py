@@ -86,10 +86,11 @@ def find_cells(inputs: np.ndarray, context: Context, follows: float = FOLLOWS) -
     kinds: list[np.ndarray] = []
     kept: list[tuple[np.ndarray, np.ndarray]] = []
     for i in range(1, n):
-        context.check_time("finding the activation patterns")
         level = np.zeros(len(signs), dtype=np.int8)
         other = np.zeros_like(inside)
         for node in range(len(signs)):
+            if node % 1024 == 0:
+                context.check_time("finding the activation patterns")
             kind, evidence = _side(units, signs[node], inside, other, node, i, follows)
             level[node] = kind
             if evidence is not None:

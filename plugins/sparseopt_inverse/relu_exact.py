@@ -23,6 +23,8 @@ from sparseopt_inverse.relu_pruning import pruned
 ROUNDS = 60
 THRESHOLDS = (1e-12, 1e-9, 3e-8)
 """Relative distances at which the sign of an input may follow from others, tried in order."""
+IDLE = 1e-7
+"""Relative size of a neuron below which its cell leaves the program."""
 AIM = 1e-12
 """Relative gap beyond which no digits are to be had."""
 
@@ -143,13 +145,15 @@ def _generate(
             break
         over = (found.lengths > decay) & ~chosen[found.blocks]
         order = np.argsort(-found.lengths[over], kind="stable")
-        chosen[found.blocks[over][order[: max(2 * n, 40)]]] = True
+        chosen[found.blocks[over][order[: max(n // 2, 40)]]] = True
         size = 2.0 ** round(math.log2(math.sqrt(primal)))
         if not len(order) and size > scale / 8:
             break
         scale = min(scale, size)
         blocks = np.flatnonzero(chosen)
         neurons, point = restricted_optimum(cells, targets, decay, blocks, scale, context)
+        sizes = np.linalg.norm(neurons.vectors, axis=1)
+        chosen[blocks[sizes <= IDLE * sizes.max(initial=0.0)]] = False
         found = reach(cells, point, context)
         if found.value(targets, decay) > best.value(targets, decay):
             best = found
