@@ -22,10 +22,18 @@ class Neurons:
         Hidden weights times the magnitude of the outer one.
     signs : ndarray, shape (count,)
         1.0 or -1.0.
+    blocks : ndarray of int, shape (count,)
+        The case of a cell that each comes from.
     """
 
     vectors: np.ndarray
     signs: np.ndarray
+    blocks: np.ndarray
+
+    @classmethod
+    def none(cls, features: int) -> Neurons:
+        """Return no neurons."""
+        return cls(np.zeros((0, features)), np.zeros(0), np.zeros(0, dtype=np.int64))
 
     def features(self, inputs: np.ndarray) -> np.ndarray:
         """Return the contribution of each neuron to the outputs, shape (n, count)."""
@@ -39,7 +47,11 @@ class Neurons:
 
     def chosen(self, which: np.ndarray) -> Neurons:
         """Return some of the neurons."""
-        return Neurons(self.vectors[which], self.signs[which])
+        return Neurons(self.vectors[which], self.signs[which], self.blocks[which])
+
+    def with_vectors(self, vectors: np.ndarray) -> Neurons:
+        """Return the neurons with other weights."""
+        return Neurons(vectors, self.signs, self.blocks)
 
 
 def side_and_sign(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -124,4 +136,4 @@ def restricted_optimum(
     if str(found.status) == "MaxTime":
         raise TimeLimitReached("the time limit ran out in the cone program")
     vectors = x[n:].reshape(count, 1 + d)[:, 1:] * side[:, None]
-    return Neurons(vectors, sign), -z[:n] * scale**2
+    return Neurons(vectors, sign, blocks), -z[:n] * scale**2

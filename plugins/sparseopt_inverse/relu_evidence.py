@@ -12,6 +12,10 @@ from sparseopt.training.activation_cover import ActivationCover, Cones, CoverMul
 from sparseopt_inverse.relu_cells import Cells, project
 
 
+ALIKE = 1e-3
+"""One less the cosine of directions that are tried one after the other."""
+
+
 @dataclass(frozen=True, eq=False)
 class Reach:
     """How far a dual point reaches into the cells, in the units of the judge.
@@ -21,8 +25,10 @@ class Reach:
     point : ndarray, shape (n,)
     blocks : ndarray of int
         The cases of cells whose correlation is above the largest projection.
+    directions : ndarray, shape (count, d)
+        The unit vectors along the projection of each onto its cell.
     lengths : ndarray of float
-        The norm of the projection of each onto its cell.
+        The norms of the projections.
     multipliers : list
         See `project`.
     rest : float
@@ -31,6 +37,7 @@ class Reach:
 
     point: np.ndarray
     blocks: np.ndarray
+    directions: np.ndarray
     lengths: np.ndarray
     multipliers: list[tuple[np.ndarray, np.ndarray]]
     rest: float
@@ -39,6 +46,21 @@ class Reach:
     def most(self) -> float:
         """The largest of all."""
         return max(self.rest, float(self.lengths.max(initial=0.0)))
+
+    def violated(self, decay: float, most: int) -> np.ndarray:
+        """Return cases that reach beyond decay, those of largest reach in different directions."""
+        over = np.flatnonzero(self.lengths > decay)
+        order = over[np.argsort(-self.lengths[over], kind="stable")]
+        # The sign of the outer weight is part of what a neuron is: cases alternate it.
+        odd = (self.blocks % 2).astype(np.float64)
+        chosen: list[int] = []
+        for k in order.tolist():
+            if len(chosen) == most:
+                break
+            close = np.abs(odd[chosen] - odd[k]) + 1.0 - self.directions[chosen] @ self.directions[k]
+            if not (close <= ALIKE).any():
+                chosen.append(k)
+        return self.blocks[chosen]
 
     def factor(self, targets: np.ndarray, decay: float) -> float:
         """Return the best multiple of the point that is feasible, up to rounding."""
@@ -54,28 +76,31 @@ class Reach:
         return float(targets @ scaled - 0.5 * scaled @ scaled)
 
 
-def reach(cells: Cells, point: np.ndarray, context: Context) -> Reach:
+def reach(cells: Cells, point: np.ndarray, context: Context, share: float = 1.0) -> Reach:
     """Project from the largest correlation down, until no other can reach as far.
 
-    Scaled so that the largest projection is decay, all others have no multipliers to show.
+    Scaled so that the largest projection is decay, all others have no multipliers to show. With a
+    `share` below 1, until no other can reach that share of the largest.
     """
     correlations = cells.correlations(point)
     sizes = np.linalg.norm(correlations, axis=1)
     order = np.argsort(-sizes, kind="stable")
-    blocks, lengths, multipliers = [], [], []
+    blocks, vectors, multipliers = [], [], []
     most, at = 0.0, 0
-    while at < len(order) and sizes[order[at]] > most * (1.0 - 1e-6):
+    while at < len(order) and sizes[order[at]] > share * most * (1.0 - 1e-6):
         chunk = order[at : at + 256]
         found, proofs = project(cells, correlations, chunk, context)
         blocks.append(chunk)
-        lengths.append(np.linalg.norm(found, axis=1))
+        vectors.append(found)
         multipliers += proofs
-        most = max(most, float(lengths[-1].max()))
+        most = max(most, float(np.linalg.norm(found, axis=1).max()))
         at += len(chunk)
     rest = float(sizes[order[at]]) if at < len(order) else 0.0
-    if not blocks:
-        return Reach(point, np.zeros(0, dtype=np.int64), np.zeros(0), [], rest)
-    return Reach(point, np.concatenate(blocks), np.concatenate(lengths), multipliers, rest)
+    found = np.concatenate(vectors) if vectors else np.zeros((0, cells.inputs.shape[1]))
+    lengths = np.linalg.norm(found, axis=1)
+    directions = found / np.where(lengths > 0, lengths, 1.0)[:, None]
+    numbers = np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.int64)
+    return Reach(point, numbers, directions, lengths, multipliers, rest)
 
 
 def feasible(

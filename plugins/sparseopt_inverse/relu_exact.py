@@ -23,8 +23,10 @@ from sparseopt_inverse.relu_pruning import pruned
 ROUNDS = 60
 THRESHOLDS = (1e-12, 1e-9, 3e-8)
 """Relative distances at which the sign of an input may follow from others, tried in order."""
-IDLE = 1e-7
-"""Relative size of a neuron below which its cell leaves the program."""
+PROGRESS = 1e-6
+"""Relative decrease of the objective after which cells without neurons leave the program."""
+SHARE = 0.7
+"""Cases are looked through that may reach this share of the largest reach."""
 AIM = 1e-12
 """Relative gap beyond which no digits are to be had."""
 
@@ -123,7 +125,7 @@ def _answer(
     if other.value(targets, decay) > best.value(targets, decay):
         best = other
     point, cover = feasible(cells, units.inputs, best, targets, decay)
-    network = _network(Neurons(few.vectors @ basis.T, few.signs), units)
+    network = _network(few.with_vectors(few.vectors @ basis.T), units)
     return network, TwoLayerReLUCertificate.build(
         problem, network, units.original_dual(point), _in_problem_units(cover, units)
     )
@@ -135,26 +137,29 @@ def _generate(
     """Return neurons and a dual point whose relative gap is as asked, or as small as it gets."""
     n, d = cells.inputs.shape
     best = reach(cells, targets, context)
-    neurons = Neurons(np.zeros((0, d)), np.zeros(0))
+    neurons = Neurons.none(d)
     chosen = np.zeros(CASES * len(cells.signs), dtype=bool)
-    found = best
-    scale = 1.0
+    found, scale, least = best, 1.0, math.inf
     for _ in range(ROUNDS):
         primal = neurons.objective(cells.inputs, targets, decay)
         if primal - best.value(targets, decay) <= asked * primal:
             break
-        over = (found.lengths > decay) & ~chosen[found.blocks]
-        order = np.argsort(-found.lengths[over], kind="stable")
-        chosen[found.blocks[over][order[: max(n // 2, 40)]]] = True
+        new = found.violated(decay, max(n // 2, 30))
+        new = new[~chosen[new]]
+        chosen[new] = True
         size = 2.0 ** round(math.log2(math.sqrt(primal)))
-        if not len(order) and size > scale / 8:
+        if not len(new) and size > scale / 8:
             break
         scale = min(scale, size)
         blocks = np.flatnonzero(chosen)
         neurons, point = restricted_optimum(cells, targets, decay, blocks, scale, context)
-        sizes = np.linalg.norm(neurons.vectors, axis=1)
-        chosen[blocks[sizes <= IDLE * sizes.max(initial=0.0)]] = False
-        found = reach(cells, point, context)
+        few = pruned(neurons, cells.inputs, targets, decay)
+        objective = few.objective(cells.inputs, targets, decay)
+        if objective < least * (1.0 - PROGRESS):
+            # Only a program that got somewhere may forget: so the rounds come to an end.
+            chosen[blocks], chosen[few.blocks] = False, True
+        least = min(least, objective)
+        found = reach(cells, point, context, SHARE)
         if found.value(targets, decay) > best.value(targets, decay):
             best = found
     return neurons, best

@@ -63,7 +63,7 @@ def _newton(neurons: Neurons, inputs: np.ndarray, targets: np.ndarray, decay: fl
         if np.abs(step).max() <= 1e-15 * np.abs(z).max():
             break
     vectors = [basis @ z[owner == k] for k, basis in enumerate(bases)]
-    return Neurons(np.array(vectors), neurons.signs)
+    return neurons.with_vectors(np.array(vectors))
 
 
 def _norms(z: np.ndarray, owner: np.ndarray) -> np.ndarray:

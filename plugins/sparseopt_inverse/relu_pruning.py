@@ -28,14 +28,14 @@ def pruned(neurons: Neurons, inputs: np.ndarray, targets: np.ndarray, decay: flo
         return neurons.chosen(np.zeros(len(sizes), dtype=bool))
     kept = neurons.chosen(there)
     sizes = sizes[there]
-    kept = Neurons(kept.vectors / sizes[:, None], kept.signs)
+    kept = kept.with_vectors(kept.vectors / sizes[:, None])
     features = kept.features(inputs)
     kept, features, sizes = _merged(kept, features, sizes)
     sizes = _basic(features, sizes)
     support = np.flatnonzero(sizes)
     kept, features, sizes = kept.chosen(support), features[:, support], sizes[support]
     kept, sizes = _magnitudes(kept, features, sizes, targets, decay)
-    return Neurons(kept.vectors * sizes[:, None], kept.signs)
+    return kept.with_vectors(kept.vectors * sizes[:, None])
 
 
 def _basic(features: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -47,13 +47,14 @@ def _basic(features: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     sizes = sizes.copy()
     alive = np.argsort(sizes, kind="stable")
     lengths = np.linalg.norm(features, axis=0)
-    scaled = features / np.where(lengths > 0, lengths, 1.0)
+    # What depends on what is seen in a triangular factor as well.
+    scaled = np.linalg.qr(features / lengths, mode="r")
     while len(alive):
-        part = alive[: len(features) + 1]
+        part = alive[: len(scaled) + 1]
         _, values, right = np.linalg.svd(scaled[:, part])
         if len(values) == len(part) and values[-1] > DEPENDENT * values[0]:
             break
-        v = right[-1] / np.where(lengths[part] > 0, lengths[part], 1.0)
+        v = right[-1] / lengths[part]
         v = v if v.sum() >= 0 else -v
         ratios = np.where(v > 0, sizes[part] / np.where(v > 0, v, 1.0), np.inf)
         first = int(ratios.argmin())
@@ -68,20 +69,22 @@ def _basic(features: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 def _merged(
     neurons: Neurons, features: np.ndarray, sizes: np.ndarray
 ) -> tuple[Neurons, np.ndarray, np.ndarray]:
-    """Give neurons whose outputs nearly agree to the largest among them."""
+    """Give neurons whose outputs nearly agree to the largest among them, and drop those without."""
     order = np.argsort(-sizes, kind="stable")
     lengths = np.linalg.norm(features, axis=0)
     units = features / np.where(lengths > 0, lengths, 1.0)
+    close = units.T @ units >= 1.0 - 0.5 * SAME**2
     owners: list[int] = []
     total = np.zeros(len(sizes))
-    for k in order:
-        same = [j for j in owners if np.abs(units[:, j] - units[:, k]).max() <= SAME]
-        if same:
-            total[same[0]] += sizes[k] * lengths[k] / max(lengths[same[0]], 1e-300)
-        else:
-            owners.append(int(k))
+    for k in order.tolist():
+        same = np.flatnonzero(close[k, owners])
+        if len(same) and lengths[k] > 0:
+            owner = owners[same[0]]
+            total[owner] += sizes[k] * lengths[k] / lengths[owner]
+        elif lengths[k] > 0:
+            owners.append(k)
             total[k] += sizes[k]
-    return neurons.chosen(np.array(owners)), features[:, owners], total[owners]
+    return neurons.chosen(np.array(owners, dtype=np.int64)), features[:, owners], total[owners]
 
 
 def _magnitudes(
@@ -89,7 +92,7 @@ def _magnitudes(
 ) -> tuple[Neurons, np.ndarray]:
     """Minimise ``1/2 |F c - targets|^2 + decay sum c`` over c > 0, dropping what reaches zero."""
     for _ in range(ROUNDS):
-        if not len(sizes):
+        if not len(sizes) or len(sizes) > len(features):
             break
         # The step from where we are: normal equations by a QR decomposition of F.
         q, r = np.linalg.qr(features)
