@@ -7,8 +7,9 @@ import numpy as np
 from sparseopt_inverse.relu_conic import Neurons
 
 STEPS = 20
-FACE = 1e-6
-"""Relative distance at which a neuron counts as lying on the border of its cell."""
+PASSES = 3
+FACES = (1e-8, 1e-6, 1e-5, 1e-4, 1e-3)
+"""Relative distances at which a neuron counts as lying on the border of its cell, all tried."""
 
 
 def polished(neurons: Neurons, inputs: np.ndarray, targets: np.ndarray, decay: float) -> Neurons:
@@ -16,22 +17,32 @@ def polished(neurons: Neurons, inputs: np.ndarray, targets: np.ndarray, decay: f
 
     A neuron w with x_i . w = 0 for some inputs stays orthogonal to them: w = N z for an orthonormal
     basis N. With the patterns fixed, the objective ``1/2 |targets - A z|^2 + decay sum |z_b|`` is
-    smooth and convex near its minimum, where no z_b is 0. Returns what it was given if that is
-    better.
+    smooth and convex near its minimum, where no z_b is 0. How near a border counts as on it is
+    tried out; what is best by the true objective is kept.
     """
-    if not len(neurons.signs):
-        return neurons
-    found = _newton(neurons, inputs, targets, decay)
-    before = neurons.objective(inputs, targets, decay)
-    return found if found.objective(inputs, targets, decay) <= before else neurons
+    best, least = neurons, neurons.objective(inputs, targets, decay)
+    for _ in range(PASSES):
+        before = least
+        for face in FACES:
+            if not len(best.signs):
+                return best
+            found = _newton(best, inputs, targets, decay, face)
+            objective = found.objective(inputs, targets, decay)
+            if objective < least:
+                best, least = found, objective
+        if least >= before * (1.0 - 1e-15):
+            break
+    return best
 
 
-def _newton(neurons: Neurons, inputs: np.ndarray, targets: np.ndarray, decay: float) -> Neurons:
+def _newton(
+    neurons: Neurons, inputs: np.ndarray, targets: np.ndarray, decay: float, face: float
+) -> Neurons:
     bases, columns, starts = [], [], []
     sizes = np.linalg.norm(inputs, axis=1)
     for vector, sign in zip(neurons.vectors, neurons.signs, strict=True):
         values = inputs @ vector
-        near = np.abs(values) <= FACE * sizes * np.linalg.norm(vector)
+        near = np.abs(values) <= face * sizes * np.linalg.norm(vector)
         basis = _orthogonal_to(inputs[near & (sizes > 0)] / sizes[near & (sizes > 0), None], vector)
         active = (values > 0) & ~near
         bases.append(basis)
