@@ -34,30 +34,39 @@ class Cells:
     inputs: np.ndarray
     cover: ActivationCover
     signs: np.ndarray
-    _facets: dict[int, np.ndarray] = field(default_factory=dict)
+    _cones: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=dict)
+    _bare: set[int] = field(default_factory=set)
 
     @cached_property
     def _nonzero(self) -> np.ndarray:
         return np.asarray(self.inputs.any(axis=1))
 
-    def cone(self, cell: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the inputs that cut out a cell, and their signed rows (k, d)."""
-        conditions = self._facets.get(cell)
-        if conditions is None:
-            conditions = np.flatnonzero((np.abs(self.signs[cell]) == 1) & self._nonzero)
-        return conditions, self.inputs[conditions] * self.signs[cell, conditions, None]
+    @cached_property
+    def _sizes(self) -> np.ndarray:
+        return np.asarray(np.linalg.norm(self.inputs, axis=1))
 
-    def facets(self, cell: int) -> tuple[np.ndarray, np.ndarray]:
+    def cone(self, cell: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the inputs that cut out a cell, their signed unit rows (k, d), and their norms."""
+        found = self._cones.get(cell)
+        if found is None:
+            conditions = np.flatnonzero((np.abs(self.signs[cell]) == 1) & self._nonzero)
+            sizes = self._sizes[conditions]
+            signs = self.signs[cell, conditions] / sizes
+            found = conditions, self.inputs[conditions] * signs[:, None], sizes
+            self._cones[cell] = found
+        return found
+
+    def facets(self, cell: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return what `cone` does, and leave out from now on what follows from the rest."""
-        if cell not in self._facets:
-            conditions, rows = self.cone(cell)
-            rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        conditions, rows, sizes = self.cone(cell)
+        if cell not in self._bare:
             there = np.ones(len(rows), dtype=bool)
             for k, row in enumerate(rows):
                 there[k] = False
                 there[k] = not there.any() or _nnls(rows[there].T, row)[1] > FOLLOWS
-            self._facets[cell] = conditions[there]
-        return self.cone(cell)
+            self._cones[cell] = conditions[there], rows[there], sizes[there]
+            self._bare.add(cell)
+        return self._cones[cell]
 
     def patterns(self, blocks: np.ndarray) -> np.ndarray:
         """Return the active inputs of cases of cells, bool (blocks, n)."""
@@ -231,10 +240,9 @@ def project(
     for k, block in enumerate(blocks):
         if k % 1024 == 0:
             context.check_time("bounding the dual point on the activation patterns")
-        conditions, rows = cells.cone(int(block) // CASES)
-        sizes = np.linalg.norm(rows, axis=1)
-        values = _nnls(rows.T / sizes, -correlations[block])[0] / sizes
-        there = values > 0
+        conditions, rows, sizes = cells.cone(int(block) // CASES)
+        values = _nnls(rows.T, -correlations[block])[0]
+        there = np.flatnonzero(values)
         found[k] = correlations[block] + values[there] @ rows[there]
-        multipliers.append((conditions[there], values[there]))
+        multipliers.append((conditions[there], values[there] / sizes[there]))
     return found, multipliers

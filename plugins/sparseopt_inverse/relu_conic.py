@@ -103,9 +103,8 @@ def restricted_optimum(
     norms = scipy.sparse.hstack(
         [scipy.sparse.csc_array((count * (1 + d), n)), -scipy.sparse.eye_array(count * (1 + d))]
     )
-    sizes = [np.linalg.norm(rows, axis=1, keepdims=True) for rows in cones]
     inner = scipy.sparse.block_diag(
-        [np.c_[np.zeros(len(rows)), rows / size] for rows, size in zip(cones, sizes, strict=True)]
+        [np.c_[np.zeros(len(rows)), rows] for rows in cones]
     )
     total = inner.shape[0]
     signs = scipy.sparse.hstack([scipy.sparse.csc_array((total, n)), -inner])

@@ -47,6 +47,10 @@ class Reach:
         """The largest of all."""
         return max(self.rest, float(self.lengths.max(initial=0.0)))
 
+    def exceeds(self, decay: float, chosen: np.ndarray) -> bool:
+        """Whether a case that is not among the chosen reaches beyond decay."""
+        return bool((~chosen[self.blocks[self.lengths > decay]]).any())
+
     def violated(self, decay: float, most: int) -> np.ndarray:
         """Return cases that reach beyond decay, those of largest reach in different directions."""
         over = np.flatnonzero(self.lengths > decay)

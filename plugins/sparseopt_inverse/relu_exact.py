@@ -25,7 +25,9 @@ THRESHOLDS = (1e-12, 1e-9, 3e-8)
 """Relative distances at which the sign of an input may follow from others, tried in order."""
 PROGRESS = 1e-6
 """Relative decrease of the objective after which cells without neurons leave the program."""
-SHARE = 0.7
+CLOSE = 1e-4
+"""Relative gap below which the last digits are worth their Newton steps."""
+SHARE = 0.9
 """Cases are looked through that may reach this share of the largest reach."""
 AIM = 1e-12
 """Relative gap beyond which no digits are to be had."""
@@ -114,18 +116,10 @@ def _answer(
     units = problem.units()
     targets, decay = units.targets[:, 0], units.decay
     inputs, basis = in_row_space(units.inputs)
-    cells = replace(cells, inputs=inputs)
+    cells = Cells(inputs, cells.cover, cells.signs)
     neurons, best = _generate(cells, targets, decay, 0.1 * asked, context)
-    few = polished(pruned(neurons, inputs, targets, decay), inputs, targets, decay)
-    excess = few.objective(inputs, targets, decay) - neurons.objective(inputs, targets, decay)
-    if excess > 0.1 * asked * best.value(targets, decay):
-        few = neurons.chosen(np.flatnonzero(neurons.vectors.any(axis=1)))
-    residual = targets - few.features(inputs).sum(axis=1)
-    other = reach(cells, residual, context)
-    if other.value(targets, decay) > best.value(targets, decay):
-        best = other
     point, cover = feasible(cells, units.inputs, best, targets, decay)
-    network = _network(few.with_vectors(few.vectors @ basis.T), units)
+    network = _network(neurons.with_vectors(neurons.vectors @ basis.T), units)
     return network, TwoLayerReLUCertificate.build(
         problem, network, units.original_dual(point), _in_problem_units(cover, units)
     )
@@ -152,16 +146,24 @@ def _generate(
             break
         scale = min(scale, size)
         blocks = np.flatnonzero(chosen)
-        neurons, point = restricted_optimum(cells, targets, decay, blocks, scale, context)
-        few = pruned(neurons, cells.inputs, targets, decay)
+        solved, point = restricted_optimum(cells, targets, decay, blocks, scale, context)
+        found = reach(cells, point, context, SHARE)
+        best = max(best, found, key=lambda each: each.value(targets, decay))
+        few = pruned(solved, cells.inputs, targets, decay)
         objective = few.objective(cells.inputs, targets, decay)
+        if objective - best.value(targets, decay) <= CLOSE * objective:
+            few = polished(few, cells.inputs, targets, decay)
+            objective = few.objective(cells.inputs, targets, decay)
+            residual = targets - few.features(cells.inputs).sum(axis=1)
+            other = reach(cells, residual, context, SHARE)
+            best = max(best, other, key=lambda each: each.value(targets, decay))
+            if not found.exceeds(decay, chosen):
+                found = other
         if objective < least * (1.0 - PROGRESS):
             # Only a program that got somewhere may forget: so the rounds come to an end.
             chosen[blocks], chosen[few.blocks] = False, True
-        least = min(least, objective)
-        found = reach(cells, point, context, SHARE)
-        if found.value(targets, decay) > best.value(targets, decay):
-            best = found
+        if objective < primal:
+            neurons, least = few, min(least, objective)
     return neurons, best
 
 

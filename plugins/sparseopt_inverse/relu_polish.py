@@ -8,8 +8,9 @@ from sparseopt_inverse.relu_conic import Neurons
 
 STEPS = 20
 PASSES = 3
-FACES = (1e-8, 1e-6, 1e-5, 1e-4, 1e-3)
-"""Relative distances at which a neuron counts as lying on the border of its cell, all tried."""
+FACES = (0.0, 1e-8, 1e-6, 1e-5, 1e-4, 1e-3)
+"""Relative distances at which a neuron counts as lying on the border of its cell, all tried; 0 looks for a
+jump in the distances of each."""
 
 
 def polished(neurons: Neurons, inputs: np.ndarray, targets: np.ndarray, decay: float) -> Neurons:
@@ -42,7 +43,8 @@ def _newton(
     sizes = np.linalg.norm(inputs, axis=1)
     for vector, sign in zip(neurons.vectors, neurons.signs, strict=True):
         values = inputs @ vector
-        near = np.abs(values) <= face * sizes * np.linalg.norm(vector)
+        distances = np.abs(values) / np.where(sizes > 0, sizes * np.linalg.norm(vector), np.inf)
+        near = distances <= (face if face > 0 else _border(distances[sizes > 0], inputs.shape[1]))
         basis = _orthogonal_to(inputs[near & (sizes > 0)] / sizes[near & (sizes > 0), None], vector)
         active = (values > 0) & ~near
         bases.append(basis)
@@ -75,6 +77,16 @@ def _newton(
             break
     vectors = [basis @ z[owner == k] for k, basis in enumerate(bases)]
     return neurons.with_vectors(np.array(vectors))
+
+
+def _border(distances: np.ndarray, features: int) -> float:
+    """Return the distance below the largest jump among the borders nearest to a neuron."""
+    nearest = np.sort(distances)[:features]
+    jumps = nearest[1:] / np.maximum(nearest[:-1], 1e-16)
+    jumps = np.where(nearest[:-1] < 1e-2, jumps, 0.0)
+    if not len(jumps) or jumps.max() < 10.0:
+        return 0.0
+    return float(nearest[int(jumps.argmax())])
 
 
 def _norms(z: np.ndarray, owner: np.ndarray) -> np.ndarray:
