@@ -103,9 +103,7 @@ def restricted_optimum(
     norms = scipy.sparse.hstack(
         [scipy.sparse.csc_array((count * (1 + d), n)), -scipy.sparse.eye_array(count * (1 + d))]
     )
-    inner = scipy.sparse.block_diag(
-        [np.c_[np.zeros(len(rows)), rows] for rows in cones]
-    )
+    inner = scipy.sparse.block_diag([np.c_[np.zeros(len(rows)), rows] for rows in cones])
     total = inner.shape[0]
     signs = scipy.sparse.hstack([scipy.sparse.csc_array((total, n)), -inner])
     matrix = scipy.sparse.csc_array(scipy.sparse.vstack([fit, norms, signs]))

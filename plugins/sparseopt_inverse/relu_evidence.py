@@ -11,7 +11,6 @@ from sparseopt.judging.rounding import ROOMS, UNIT
 from sparseopt.training.activation_cover import ActivationCover, Cones, CoverMultipliers
 from sparseopt_inverse.relu_cells import Cells, project
 
-
 ALIKE = 1e-3
 """One less the cosine of directions that are tried one after the other."""
 
@@ -47,24 +46,20 @@ class Reach:
         """The largest of all."""
         return max(self.rest, float(self.lengths.max(initial=0.0)))
 
-    def exceeds(self, decay: float, chosen: np.ndarray) -> bool:
-        """Whether a case that is not among the chosen reaches beyond decay."""
-        return bool((~chosen[self.blocks[self.lengths > decay]]).any())
-
-    def violated(self, decay: float, most: int) -> np.ndarray:
-        """Return cases that reach beyond decay, those of largest reach in different directions."""
-        over = np.flatnonzero(self.lengths > decay)
+    def violated(self, decay: float, chosen: np.ndarray, most: int) -> np.ndarray:
+        """Return cases beyond decay that are not among the chosen: far, and of unlike direction."""
+        over = np.flatnonzero((self.lengths > decay) & ~chosen[self.blocks])
         order = over[np.argsort(-self.lengths[over], kind="stable")]
         # The sign of the outer weight is part of what a neuron is: cases alternate it.
         odd = (self.blocks % 2).astype(np.float64)
-        chosen: list[int] = []
+        taken: list[int] = []
         for k in order.tolist():
-            if len(chosen) == most:
+            if len(taken) == most:
                 break
-            close = np.abs(odd[chosen] - odd[k]) + 1.0 - self.directions[chosen] @ self.directions[k]
+            close = np.abs(odd[taken] - odd[k]) + 1.0 - self.directions[taken] @ self.directions[k]
             if not (close <= ALIKE).any():
-                chosen.append(k)
-        return self.blocks[chosen]
+                taken.append(k)
+        return self.blocks[taken]
 
     def factor(self, targets: np.ndarray, decay: float) -> float:
         """Return the best multiple of the point that is feasible, up to rounding."""

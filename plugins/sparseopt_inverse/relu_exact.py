@@ -25,6 +25,8 @@ THRESHOLDS = (1e-12, 1e-9, 3e-8)
 """Relative distances at which the sign of an input may follow from others, tried in order."""
 PROGRESS = 1e-6
 """Relative decrease of the objective after which cells without neurons leave the program."""
+PATIENCE = 4
+"""Rounds without a smaller gap after which no digits are to be had."""
 CLOSE = 1e-4
 """Relative gap below which the last digits are worth their Newton steps."""
 SHARE = 0.9
@@ -134,12 +136,14 @@ def _generate(
     neurons = Neurons.none(d)
     chosen = np.zeros(CASES * len(cells.signs), dtype=bool)
     found, scale, least = best, 1.0, math.inf
+    gaps: list[float] = []
     for _ in range(ROUNDS):
         primal = neurons.objective(cells.inputs, targets, decay)
-        if primal - best.value(targets, decay) <= asked * primal:
+        gaps.append(primal - best.value(targets, decay))
+        stalled = len(gaps) > PATIENCE and gaps[-1] > 0.9 * gaps[-1 - PATIENCE]
+        if gaps[-1] <= asked * primal or (stalled and gaps[-1] <= CLOSE * primal):
             break
-        new = found.violated(decay, max(n // 2, 30))
-        new = new[~chosen[new]]
+        new = found.violated(decay, chosen, max(n // 2, 30))
         chosen[new] = True
         size = 2.0 ** round(math.log2(math.sqrt(primal)))
         if not len(new) and size > scale / 8:
@@ -157,7 +161,7 @@ def _generate(
             residual = targets - few.features(cells.inputs).sum(axis=1)
             other = reach(cells, residual, context, SHARE)
             best = max(best, other, key=lambda each: each.value(targets, decay))
-            if not found.exceeds(decay, chosen):
+            if not len(found.violated(decay, chosen, 1)):
                 found = other
         if objective < least * (1.0 - PROGRESS):
             # Only a program that got somewhere may forget: so the rounds come to an end.

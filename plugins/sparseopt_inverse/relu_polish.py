@@ -9,8 +9,8 @@ from sparseopt_inverse.relu_conic import Neurons
 STEPS = 20
 PASSES = 3
 FACES = (0.0, 1e-8, 1e-6, 1e-5, 1e-4, 1e-3)
-"""Relative distances at which a neuron counts as lying on the border of its cell, all tried; 0 looks for a
-jump in the distances of each."""
+"""Relative distances at which a neuron counts as lying on the border of its cell, all tried; for 0
+it is where the distances of each neuron jump."""
 
 
 def polished(neurons: Neurons, inputs: np.ndarray, targets: np.ndarray, decay: float) -> Neurons:
