@@ -62,31 +62,6 @@ _MODULES = {
         "L1",
     ),
     "sparseopt.inverse.problem": ("SparseRegression",),
-    "sparseopt.networks.linear": (
-        "Conv",
-        "ConvTranspose",
-        "Dense",
-        "Neuron",
-        "Scale",
-    ),
-    "sparseopt.networks.network": ("Network",),
-    "sparseopt.networks.node": ("Node",),
-    "sparseopt.networks.operator": (
-        "Add",
-        "Concat",
-        "Input",
-        "Permute",
-        "Relu",
-        "Reshape",
-        "Select",
-    ),
-    "sparseopt.networks.window": (
-        "AxisMap",
-        "AxisWindow",
-        "MaxPool",
-        "RankPool",
-        "Resample",
-    ),
     "sparseopt.pathnorm.lipschitz": (
         "LipschitzBound",
         "LipschitzCertificate",
@@ -108,6 +83,7 @@ _MODULES = {
         "PathNormValue",
     ),
     "sparseopt.supports.certificate": ("FixedSupportCertificate",),
+    "sparseopt.supports.coercive_certificate": ("CoerciveCertificate",),
     "sparseopt.supports.factors": ("SupportedFactors",),
     "sparseopt.supports.problem": ("FixedSupportFactorization",),
     "sparseopt.training.activation_cover": (
@@ -126,3 +102,7 @@ _MODULES = {
 
 HOMES = {name: module for module, names in _MODULES.items() for name in names}
 """Class name to the module that imports it."""
+
+OTHERS = "sparseopt.networks"
+"""The module that imports every class without a line here: those of networks and their layers, so
+that a new layer needs none."""
