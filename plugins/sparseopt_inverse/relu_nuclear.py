@@ -97,7 +97,7 @@ class GatedNuclearNorm(Solver[TwoLayerReLU]):
             if best[1].accuracy <= asked:
                 break
             reach = np.where(chosen, 0.0, gates.reach(point))
-            over = np.argsort(-reach, kind="stable")[: max(8, problem.outputs)]
+            over = np.argsort(-reach, kind="stable")[: max(8, int(chosen.sum()))]
             over = over[reach[over] > decay]
             size = 2.0 ** round(math.log2(max(math.sqrt(_objective(best[1], units)), 1e-150)))
             if not len(over) and size > scale / 8:

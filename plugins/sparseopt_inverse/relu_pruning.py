@@ -48,7 +48,7 @@ def _basic(features: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     alive = np.argsort(sizes, kind="stable")
     lengths = np.linalg.norm(features, axis=0)
     # What depends on what is seen in a triangular factor as well.
-    scaled = np.linalg.qr(features / lengths, mode="r")
+    scaled = np.asarray(np.linalg.qr(features / lengths, mode="r"))
     while len(alive):
         part = alive[: len(scaled) + 1]
         _, values, right = np.linalg.svd(scaled[:, part])

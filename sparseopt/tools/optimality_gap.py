@@ -43,9 +43,10 @@ def optimality_gap(
 
     Parameters
     ----------
-    network : Network, or what `load_network` reads
+    network : Network, what `load_network` reads, or TwoLayerNetwork
         A ``torch.nn.Module``, an ONNX or .pt2 file, and so on: dense layer, ReLU, dense layer. A
         hidden bias is the weight of a column of ones, and is penalized; an output bias is refused.
+        A `TwoLayerNetwork` has its ones among the inputs.
     inputs : array_like, shape (samples, *input shape)
     targets : array_like, shape (samples,) or (samples, 1)
     decay : float
@@ -80,9 +81,15 @@ def optimality_gap(
     """
     start = time.perf_counter()
     values = real_array(inputs, "inputs", tuple(range(1, 9)))
-    layers = _Layers(_loaded(network, values))
-    problem = _problem(layers, values, real_array(targets, "targets", (1, 2)), decay)
-    answer = TwoLayerNetwork(layers.hidden, layers.outer)
+    wanted = real_array(targets, "targets", (1, 2))
+    wanted = wanted[:, 0] if wanted.shape[1:] == (1,) else wanted
+    if isinstance(network, TwoLayerNetwork):
+        answer, problem = network, TwoLayerReLU(values, wanted, decay)
+    else:
+        layers = _Layers(_loaded(network, values))
+        answer = TwoLayerNetwork(layers.hidden, layers.outer)
+        problem = TwoLayerReLU(_rows(layers, values), wanted, decay)
+    problem.active(answer)  # it refuses a network that does not fit
     best = solve(
         problem,
         tolerance=tolerance,
@@ -113,10 +120,8 @@ def _loaded(source: Any, inputs: np.ndarray) -> Network:
     return load_network(source, example=example)
 
 
-def _problem(
-    layers: _Layers, inputs: np.ndarray, targets: np.ndarray, decay: float
-) -> TwoLayerReLU:
-    """State the training of the network on these samples."""
+def _rows(layers: _Layers, inputs: np.ndarray) -> np.ndarray:
+    """Return the samples as rows, with a column of ones for a hidden bias."""
     samples, features = len(inputs), layers.features
     if samples == 0 or inputs.size != samples * features:
         raise ProblemError(
@@ -126,7 +131,7 @@ def _problem(
     rows = inputs.reshape(samples, features)
     if layers.has_bias:
         rows = np.column_stack([rows, np.ones(samples, dtype=rows.dtype)])
-    return TwoLayerReLU(rows, targets[:, 0] if targets.shape[1:] == (1,) else targets, decay)
+    return rows
 
 
 class _Layers:

@@ -76,6 +76,19 @@ def test_the_optimal_network_is_verified() -> None:
     assert solution.certificate.accuracy <= 1e-8
 
 
+def test_a_network_as_plain_arrays() -> None:
+    network = so.TwoLayerNetwork(np.ones((3, 2)), [0.5, -0.25])
+    solution = so.optimality_gap(network, INPUTS, TARGETS, DECAY)
+    assert so.verify(solution).ok
+    objective = solution.problem.evaluate(network)["objective"]
+    assert solution.certificate.primal == pytest.approx(objective, rel=1e-12)
+    with pytest.raises(so.ProblemError, match="does not fit"):
+        so.optimality_gap(network, INPUTS[:, :2], TARGETS, DECAY)
+    gated = so.TwoLayerNetwork(np.ones((3, 1)), [0.5], np.ones((3, 1)))
+    with pytest.raises(so.ProblemError, match="gates exactly if"):
+        so.optimality_gap(gated, INPUTS, TARGETS, DECAY)
+
+
 def test_float32_and_shapes_of_samples() -> None:
     module = torch.nn.Sequential(torch.nn.Flatten(), *mlp(6, 4, 1))
     inputs = RNG.standard_normal((5, 2, 3)).astype(np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -250,3 +251,22 @@ def test_a_looser_tolerance_is_kept_and_said() -> None:
     solution = solved(so.TwoLayerReLU(inputs, targets, 0.01), tolerance=1e-3)
     assert solution.status is so.Status.VERIFIED
     assert solution.certificate.accuracy <= 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("limit", [0.3, 2.0])
+@pytest.mark.parametrize("kind", ["exact", "vector"])
+def test_limits_are_kept(kind: str, limit: float) -> None:
+    """Without a limit they run for ten seconds. The bound leaves room for a busy machine."""
+    rng = np.random.default_rng(0)
+    if kind == "exact":
+        problem = so.TwoLayerReLU(rng.standard_normal((150, 3)), rng.standard_normal(150), 0.1)
+    else:
+        gates = rng.standard_normal((12, 200))
+        inputs, targets = rng.standard_normal((300, 12)), rng.standard_normal((300, 6))
+        problem = so.TwoLayerReLU(inputs, targets, 0.5, gates)
+    so.solve(so.TwoLayerReLU([[1.0]], [1.0], 0.1))
+    start = time.monotonic()
+    with pytest.raises(so.SolveError, match="time limit"):
+        so.solve(problem, time_limit=limit)
+    assert time.monotonic() - start < limit + 5.0
