@@ -36,6 +36,7 @@ from sparseopt.judging.rounding import TINY, gamma
 
 MOST_SIGNS = 1 << 24
 """Signs of all cones that a judge holds in memory."""
+_CHUNK = 1 << 21
 CASES = 4
 """Bounds of each cone: q and -q on K, then on -K."""
 _WILD = np.errstate(over="ignore", invalid="ignore")
@@ -195,11 +196,15 @@ class Cones:
         """Return a bound of all rho at input i, for the nodes that keep its sign."""
         if not len(kinds):
             return 0.0
-        found, sizes = self._sums(signs, self._cover.kept, part)
-        found = found - kinds[:, None] * self._inputs[i]
         width = self._cover.kept.members.shape[1]
-        off = self._norms(found) + self._rounding(width + 3) * (sizes + self._sizes[i])
-        return float(off.max()) + TINY
+        most = 0.0
+        for some in _chunks(len(kinds), (width + 1) * self._inputs.shape[1]):
+            rows = slice(part.start + some.start, min(part.start + some.stop, part.stop))
+            found, sizes = self._sums(signs[some], self._cover.kept, rows)
+            found = found - kinds[some, None] * self._inputs[i]
+            off = self._norms(found) + self._rounding(width + 3) * (sizes + self._sizes[i])
+            most = float(np.maximum(most, off.max()))  # a NaN stays one
+        return most + TINY
 
     @_WILD
     def reach(self, point: np.ndarray) -> np.ndarray:
@@ -214,26 +219,37 @@ class Cones:
         ndarray, shape (cones, 4)
             O(cones (n + d) d) for d features.
         """
+        where, features = self._cover.bounded, self._inputs.shape[1]
+        count = CASES * len(self.signs)
+        self._must(
+            not len(where)
+            or (where[0] >= 0 and where[-1] < count and bool((np.diff(where) > 0).all())),
+            "multipliers belong to different cases of cones",
+        )
+        self._must(
+            len(where) == len(self._cover.multipliers.members), "each case has its multipliers"
+        )
+        width = CASES * (self._cover.multipliers.members.shape[1] + 1) * features + len(point)
+        parts = [self._part(point, part) for part in _chunks(len(self.signs), width)]
+        return np.concatenate(parts).reshape(-1, CASES)
+
+    def _part(self, point: np.ndarray, part: slice) -> np.ndarray:
+        """Return `reach` for some cones, all cases in a row."""
         weighted, cover = point[:, None] * self._inputs, self._cover
-        size = float(np.abs(point) @ self._sizes)
-        positive = (self.signs > 0).astype(np.float64)
-        parts = [positive @ weighted, (1.0 - positive) @ weighted]
-        vectors = np.stack([parts[0], -parts[0], parts[1], -parts[1]], axis=1)
+        positive = (self.signs[part] > 0).astype(np.float64)
+        found = [positive @ weighted, (1.0 - positive) @ weighted]
+        vectors = np.stack([found[0], -found[0], found[1], -found[1]], axis=1)
         vectors = vectors.reshape(-1, self._inputs.shape[1])
-        sizes = np.full(len(vectors), size)
-        where = cover.bounded
-        if len(where):
-            self._must(
-                where[0] >= 0 and where[-1] < len(vectors) and bool((np.diff(where) > 0).all()),
-                "multipliers belong to different cases of cones",
-            )
-        found, more = self._sums(self.signs[where // CASES], cover.multipliers)
-        vectors[where] += found
-        sizes[where] += more
+        sizes = np.full(len(vectors), float(np.abs(point) @ self._sizes))
+        first = CASES * part.start
+        rows = slice(*np.searchsorted(cover.bounded, [first, first + len(vectors)]))
+        where = cover.bounded[rows]
+        more, lengths = self._sums(self.signs[where // CASES], cover.multipliers, rows)
+        vectors[where - first] += more
+        sizes[where - first] += lengths
         terms = len(point) + cover.multipliers.members.shape[1] + 3
         kept = float(np.abs(point) @ self._off) * (1.0 + gamma(len(point) + 4))
-        reach = self._norms(vectors) + self._rounding(terms) * sizes + kept + TINY
-        return np.asarray(reach).reshape(-1, CASES)
+        return np.asarray(self._norms(vectors) + self._rounding(terms) * sizes + kept + TINY)
 
     def _rounding(self, terms: int) -> float:
         # What the bound itself loses in its own sums is far below the rounding up here.
@@ -242,3 +258,9 @@ class Cones:
     def _norms(self, vectors: np.ndarray) -> np.ndarray:
         growth = 1.0 + self._rounding(vectors.shape[1] + 8)
         return np.asarray(np.sqrt(np.vecdot(vectors, vectors)) * growth)
+
+
+def _chunks(count: int, width: int) -> list[slice]:
+    """Return slices of `count` rows of `width` numbers each that take little memory."""
+    step = max(1, _CHUNK // width)
+    return [slice(start, start + step) for start in range(0, count, step)]

@@ -16,6 +16,7 @@ from sparseopt.interface.arrays import as_figure, read_only
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
+from sparseopt.judging import limits
 from sparseopt.judging.rounding import TINY, gamma
 from sparseopt.judging.scaling import largest_part
 from sparseopt.training.two_layer_network import TwoLayerNetwork, real_array
@@ -32,6 +33,15 @@ def _require_scale(array: np.ndarray, name: str) -> None:
             f"the largest entry of {name} is {largest:.3g} in magnitude, and its square leaves the "
             f"range of float64; multiply {name} by a constant so that it lies between "
             f"{SMALLEST:g} and {LARGEST:g}, and decay by the same"
+        )
+
+
+def _require_affordable(entries: int, what: str) -> None:
+    """Refuse what needs more numbers in memory than a file may ask for."""
+    if entries > limits.COMPUTED_ENTRIES:
+        raise ProblemError(
+            f"{what} need {entries} numbers in memory; at most {limits.COMPUTED_ENTRIES} are "
+            "allowed, so take fewer samples, gates or neurons"
         )
 
 
@@ -137,6 +147,9 @@ class TwoLayerReLU(Problem[TwoLayerNetwork, Any]):
                     f"gates has shape {gates.shape}; give one column of "
                     f"{self.inputs.shape[1]} numbers, one a feature, for each gate"
                 )
+            size = gates.shape[1] * max(len(self.inputs), len(gates) * self.outputs)
+            _require_affordable(size, f"{gates.shape[1]} gates for {len(self.inputs)} samples")
+            _require_affordable(self.inputs.size * self.outputs, "inputs times outputs")
             object.__setattr__(self, "gates", gates)
             return
         if self.targets.ndim != 1:
@@ -206,6 +219,7 @@ class TwoLayerReLU(Problem[TwoLayerNetwork, Any]):
                 f"a network with hidden {network.hidden.shape} and outer {network.outer.shape} "
                 f"does not fit {shape[0]} features and targets of shape {self.targets.shape}"
             )
+        _require_affordable(len(self.inputs) * shape[1], f"{shape[1]} neurons")
         if (network.gates is None) != (self.gates is None):
             raise ProblemError("the network has gates exactly if the problem has")
         if self.gates is None or network.gates is None:

@@ -240,7 +240,7 @@ def multipliers() -> Pairs:
         with_cover("gaussian", kept=replace(kept, members=far)),
     )
     yield (
-        "multipliers belong to inputs of the cone | too few",
+        "each case has its multipliers | one less",
         with_cover("gaussian", multipliers=CoverMultipliers(own.members[:-1], own.values[:-1])),
     )
     yield (

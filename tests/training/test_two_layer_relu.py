@@ -17,6 +17,7 @@ INPUTS, TARGETS, GATES = (
     RNG.standard_normal(6),
     RNG.standard_normal((3, 4)),
 )
+TALL = np.ones((20_000, 1))
 MANY = RNG.standard_normal((200, 10)), RNG.standard_normal(200)
 
 
@@ -47,6 +48,10 @@ def bad() -> list[tuple[str, Any]]:
         ("gates has shape", (INPUTS, TARGETS, 0.1, GATES[:, :0])),
         ("copositive", (INPUTS, INPUTS, 0.1)),
         ("up to 2355463369918080 activation patterns", (*MANY, 0.1)),
+        (
+            "need 300000000 numbers",
+            (np.ones((20_000, 1)), np.ones(20_000), 1, np.ones((1, 15_000))),
+        ),
         ("largest entry of inputs", (INPUTS * 1e160, TARGETS, 0.1)),
         ("largest entry of targets", (INPUTS, TARGETS * 1e-160, 0.1)),
         ("no scaling holds", ([[1e150, 1e-300]], [1.0], 0.1)),
@@ -72,6 +77,12 @@ def test_bad_input_is_refused_when_the_problem_is_built(message: str, arguments:
 def test_bad_networks_are_refused(message: str, arguments: Any) -> None:
     with pytest.raises(so.ProblemError, match=message):
         so.TwoLayerNetwork(*arguments)
+
+
+def test_more_neurons_than_memory_are_refused() -> None:
+    problem = so.TwoLayerReLU(np.ones((20_000, 1)), np.ones(20_000), 0.1, np.ones((1, 1)))
+    with pytest.raises(so.ProblemError, match="15000 neurons need 300000000 numbers"):
+        problem.evaluate(so.TwoLayerNetwork(np.ones((1, 15_000)), np.ones(15_000)))
 
 
 def test_predict_says_which_inputs_it_takes() -> None:
