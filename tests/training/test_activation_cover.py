@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from sparseopt_inverse.relu_evidence import feasible, reach
 
 import sparseopt as so
 from sparseopt.interface.certificate import CheckFailed, Steps
+from sparseopt.training import activation_cover
 from sparseopt.training.activation_cover import ActivationCover, Cones, CoverMultipliers
 
 
@@ -157,3 +159,13 @@ def test_known_counts_of_cells(inputs: np.ndarray, count: int) -> None:
     The first line has three variables of +-1 and no constant, which is the case of two with one.
     """
     assert 2 * len(find_cells(inputs, so.Context()).signs) == count
+
+
+@pytest.mark.parametrize("size", [1, 50, 1000])
+def test_taking_cones_in_pieces_changes_nothing(size: int, monkeypatch: Any) -> None:
+    inputs, t = np.random.default_rng(0).standard_normal((8, 3)) / 2, np.linspace(-1, 2, 8)
+    cells = find_cells(inputs, so.Context())
+    point, cover = feasible(cells, inputs, reach(cells, t, so.Context()), 100.0 * t, 1.0)
+    whole = Cones(inputs, cover, Steps()).reach(point)
+    monkeypatch.setattr(activation_cover, "_CHUNK", size)
+    np.testing.assert_allclose(Cones(inputs, cover, Steps()).reach(point), whole, atol=1e-14)
