@@ -115,10 +115,17 @@ def find_cells(inputs: np.ndarray, context: Context, follows: float = FOLLOWS) -
 
 
 def _nnls(rows: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the l >= 0 with least ``|rows l - x|``, and that; SciPy's crashes without columns."""
+    """Return an l >= 0 with about the least ``|rows l - x|``, and that.
+
+    SciPy's crashes without columns, and gives up after some steps; then 0 is an l as well.
+    """
+    nothing = np.zeros(rows.shape[1]), float(np.linalg.norm(x))
     if not rows.shape[1]:
-        return np.zeros(0), float(np.linalg.norm(x))
-    found, residual = nnls(rows, x)
+        return nothing
+    try:
+        found, residual = nnls(rows, x, maxiter=30 * rows.shape[1] + 30)
+    except RuntimeError:
+        return nothing
     return found, float(residual)
 
 

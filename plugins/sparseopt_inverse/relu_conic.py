@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse
 
-from sparseopt import Context, Inconclusive, TimeLimitReached
+from sparseopt import Context
 from sparseopt.training.activation_cover import CASES
 from sparseopt_inverse.relu_cells import Cells
+from sparseopt_inverse.relu_clarabel import run_clarabel
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,22 +119,7 @@ def restricted_optimum(
         *(clarabel.SecondOrderConeT(1 + d) for _ in range(count)),
         clarabel.NonnegativeConeT(total),
     ]
-    settings = clarabel.DefaultSettings()
-    settings.verbose = False
-    settings.max_threads = 1
-    # The default regularization of its linear systems costs half the digits in thin cells.
-    settings.static_regularization_constant = 1e-14
-    settings.dynamic_regularization_eps = 1e-16
-    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-13
-    if context.time_limit is not None:
-        settings.time_limit = max(context.remaining(), 1e-3)
-    solver = clarabel.DefaultSolver(quadratic, linear, matrix, right, shapes, settings)
-    found = solver.solve()
-    context.check_time("solving the cone program")
-    x, z = np.array(found.x), np.array(found.z)
-    if not (np.isfinite(x).all() and np.isfinite(z).all()):
-        raise Inconclusive(f"Clarabel ended with status {found.status}")
-    if str(found.status) == "MaxTime":
-        raise TimeLimitReached("the time limit ran out in the cone program")
+    # The usual regularization costs half the digits in thin cells.
+    x, z = run_clarabel(quadratic, linear, matrix, right, shapes, context, regularization=1e-14)
     vectors = x[n:].reshape(count, 1 + d)[:, 1:] * side[:, None]
     return Neurons(vectors, sign, blocks), -z[:n] * scale**2

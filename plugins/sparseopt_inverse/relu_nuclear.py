@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse
 
-from sparseopt import Accepted, Context, Inconclusive, Refused, Solver, TimeLimitReached
+from sparseopt import Accepted, Context, Refused, Solver
 from sparseopt.training.two_layer_certificate import TwoLayerReLUCertificate
 from sparseopt.training.two_layer_network import TwoLayerNetwork
 from sparseopt.training.two_layer_relu import TwoLayerReLU
 from sparseopt.training.two_layer_units import Units
+from sparseopt_inverse.relu_clarabel import run_clarabel
 from sparseopt_inverse.relu_gated import certified, distinct_gates
 
 ROUNDS = 60
@@ -164,27 +165,14 @@ def _restricted(
         (np.ones(count), (np.arange(count), np.arange(count))),
         shape=(count + width, count + width),
     )
-    settings = clarabel.DefaultSettings()
-    settings.verbose = False
-    settings.max_threads = 1
-    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-13
-    if context.time_limit is not None:
-        settings.time_limit = max(context.remaining(), 1e-3)
-    solver = clarabel.DefaultSolver(
+    x, z = run_clarabel(
         quadratic,
         np.concatenate(linear),
         matrix,
         np.concatenate([targets.ravel(), np.zeros(width)]),
         [clarabel.ZeroConeT(count), *shapes],
-        settings,
+        context,
     )
-    found = solver.solve()
-    context.check_time("solving the semidefinite program")
-    x, z = np.array(found.x), np.array(found.z)
-    if not (np.isfinite(x).all() and np.isfinite(z).all()):
-        raise Inconclusive(f"Clarabel ended with status {found.status}")
-    if str(found.status) == "MaxTime":
-        raise TimeLimitReached("the time limit ran out in the semidefinite program")
     blocks, outcome = [], np.zeros_like(targets)
     for k, (start, inside, output, feature) in zip(used, places, strict=True):
         block = np.zeros((gates.designs[k].shape[1], outputs))
