@@ -57,11 +57,39 @@ _MODULES = {
     ),
     "sparseopt.inverse.certificate": ("DualityGapCertificate",),
     "sparseopt.inverse.coefficients": ("Coefficients",),
+    "sparseopt.inverse.deconvolution": (
+        "BlindDeconvolution",
+        "BlindDeconvolutionCertificate",
+        "FilterAndSignal",
+    ),
+    "sparseopt.inverse.greedy_recovery": (
+        "GreedyFailureCertificate",
+        "GreedyRecoveryCertificate",
+    ),
     "sparseopt.inverse.penalty": (
         "GroupL1",
         "L1",
     ),
     "sparseopt.inverse.problem": ("SparseRegression",),
+    "sparseopt.inverse.recovery": (
+        "RecoveryGuarantee",
+        "RecoveryVerdict",
+    ),
+    "sparseopt.inverse.recovery_bound": ("NullSpaceBoundCertificate",),
+    "sparseopt.inverse.recovery_counterexamples": (
+        "KernelCertificate",
+        "NearKernelCertificate",
+    ),
+    "sparseopt.inverse.recovery_proofs": (
+        "CoherenceCertificate",
+        "DualVectorsCertificate",
+        "ExactRecoveryCertificate",
+    ),
+    "sparseopt.inverse.rescaling": (
+        "OptimalRescaling",
+        "RescalingCertificate",
+        "Scalings",
+    ),
     "sparseopt.pathnorm.lipschitz": (
         "LipschitzBound",
         "LipschitzCertificate",
@@ -89,6 +117,11 @@ _MODULES = {
     "sparseopt.training.activation_cover": (
         "ActivationCover",
         "CoverMultipliers",
+    ),
+    "sparseopt.training.interpolation": (
+        "InterpolantCertificate",
+        "InterpolatingNetwork",
+        "MinimumNormInterpolant",
     ),
     "sparseopt.training.sparse_training": (
         "SparseTraining",
