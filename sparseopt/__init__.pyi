@@ -100,7 +100,38 @@ from sparseopt.inverse.penalty import (
     Penalty as Penalty,
     PenaltySum as PenaltySum,
 )
+from sparseopt.inverse.deconvolution import (
+    BlindDeconvolution as BlindDeconvolution,
+    BlindDeconvolutionCertificate as BlindDeconvolutionCertificate,
+    FilterAndSignal as FilterAndSignal,
+)
+from sparseopt.inverse.greedy_recovery import (
+    GreedyFailureCertificate as GreedyFailureCertificate,
+    GreedyRecoveryCertificate as GreedyRecoveryCertificate,
+)
+from sparseopt.inverse.penalty import L1 as L1, GroupL1 as GroupL1, Penalty as Penalty
 from sparseopt.inverse.problem import SparseRegression as SparseRegression
+from sparseopt.inverse.recovery import (
+    RecoveryGuarantee as RecoveryGuarantee,
+    RecoveryVerdict as RecoveryVerdict,
+)
+from sparseopt.inverse.recovery_bound import (
+    NullSpaceBoundCertificate as NullSpaceBoundCertificate,
+)
+from sparseopt.inverse.recovery_counterexamples import (
+    KernelCertificate as KernelCertificate,
+    NearKernelCertificate as NearKernelCertificate,
+)
+from sparseopt.inverse.recovery_proofs import (
+    CoherenceCertificate as CoherenceCertificate,
+    DualVectorsCertificate as DualVectorsCertificate,
+    ExactRecoveryCertificate as ExactRecoveryCertificate,
+)
+from sparseopt.inverse.rescaling import (
+    OptimalRescaling as OptimalRescaling,
+    RescalingCertificate as RescalingCertificate,
+    Scalings as Scalings,
+)
 from sparseopt.judging.serialization import from_json as from_json, to_json as to_json
 from sparseopt.judging.verifying import verify as verify
 from sparseopt.networks.network import Network as Network
@@ -139,6 +170,7 @@ from sparseopt.tools.generalization import (
 )
 from sparseopt.tools.lifting import PathLifting as PathLifting, path_lifting as path_lifting
 from sparseopt.tools.lu_windows import lu_window_count as lu_window_count
+from sparseopt.tools.optimality_gap import optimality_gap as optimality_gap
 from sparseopt.tools.path_counts import path_count as path_count
 from sparseopt.tools.pruning.one_shot import (
     PrunedTensor as PrunedTensor,
@@ -163,8 +195,18 @@ from sparseopt.tools.rescaling.equivalence import (
 )
 from sparseopt.tools.rescaling.factors import random_factors as random_factors, rescale as rescale
 from sparseopt.tools.rescaling.groups import RescalingGroups as RescalingGroups
+from sparseopt.training.interpolation import (
+    InterpolantCertificate as InterpolantCertificate,
+    InterpolatingNetwork as InterpolatingNetwork,
+    MinimumNormInterpolant as MinimumNormInterpolant,
+)
 from sparseopt.training.sparse_training import (
     SparseTraining as SparseTraining,
     TrainingCertificate as TrainingCertificate,
     TrainingVerdict as TrainingVerdict,
 )
+from sparseopt.training.two_layer_certificate import (
+    TwoLayerReLUCertificate as TwoLayerReLUCertificate,
+)
+from sparseopt.training.two_layer_network import TwoLayerNetwork as TwoLayerNetwork
+from sparseopt.training.two_layer_relu import TwoLayerReLU as TwoLayerReLU

@@ -10,10 +10,15 @@ from collections.abc import Iterator
 
 import forgeries_closedness
 import forgeries_coercive
+import forgeries_deconvolution
 import forgeries_factorization
+import forgeries_interpolation
 import forgeries_paths
 import forgeries_penalties
+import forgeries_recovery
 import forgeries_regression
+import forgeries_rescaling
+import forgeries_training
 import pytest
 from rooms import BUILT_ON, TRUSTED_BY_ALL, room
 from trusted_lines import Lines, judged_lines
@@ -51,10 +56,15 @@ def certificates() -> Iterator[so.Certificate]:
     for bank in (
         forgeries_closedness,
         forgeries_coercive,
+        forgeries_deconvolution,
         forgeries_factorization,
+        forgeries_interpolation,
         forgeries_paths,
         forgeries_penalties,
+        forgeries_recovery,
         forgeries_regression,
+        forgeries_rescaling,
+        forgeries_training,
     ):
         for _, found in bank.honest():
             if isinstance(found, so.Certificate):

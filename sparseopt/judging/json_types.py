@@ -64,6 +64,14 @@ _MODULES = {
     "sparseopt.inverse.matrix_penalties": (
         "NuclearNorm",
         "TotalVariation",
+    "sparseopt.inverse.deconvolution": (
+        "BlindDeconvolution",
+        "BlindDeconvolutionCertificate",
+        "FilterAndSignal",
+    ),
+    "sparseopt.inverse.greedy_recovery": (
+        "GreedyFailureCertificate",
+        "GreedyRecoveryCertificate",
     ),
     "sparseopt.inverse.penalty": (
         "GroupL1",
@@ -71,6 +79,25 @@ _MODULES = {
         "PenaltySum",
     ),
     "sparseopt.inverse.problem": ("SparseRegression",),
+    "sparseopt.inverse.recovery": (
+        "RecoveryGuarantee",
+        "RecoveryVerdict",
+    ),
+    "sparseopt.inverse.recovery_bound": ("NullSpaceBoundCertificate",),
+    "sparseopt.inverse.recovery_counterexamples": (
+        "KernelCertificate",
+        "NearKernelCertificate",
+    ),
+    "sparseopt.inverse.recovery_proofs": (
+        "CoherenceCertificate",
+        "DualVectorsCertificate",
+        "ExactRecoveryCertificate",
+    ),
+    "sparseopt.inverse.rescaling": (
+        "OptimalRescaling",
+        "RescalingCertificate",
+        "Scalings",
+    ),
     "sparseopt.pathnorm.lipschitz": (
         "LipschitzBound",
         "LipschitzCertificate",
@@ -95,11 +122,23 @@ _MODULES = {
     "sparseopt.supports.coercive_certificate": ("CoerciveCertificate",),
     "sparseopt.supports.factors": ("SupportedFactors",),
     "sparseopt.supports.problem": ("FixedSupportFactorization",),
+    "sparseopt.training.activation_cover": (
+        "ActivationCover",
+        "CoverMultipliers",
+    ),
+    "sparseopt.training.interpolation": (
+        "InterpolantCertificate",
+        "InterpolatingNetwork",
+        "MinimumNormInterpolant",
+    ),
     "sparseopt.training.sparse_training": (
         "SparseTraining",
         "TrainingCertificate",
         "TrainingVerdict",
     ),
+    "sparseopt.training.two_layer_certificate": ("TwoLayerReLUCertificate",),
+    "sparseopt.training.two_layer_network": ("TwoLayerNetwork",),
+    "sparseopt.training.two_layer_relu": ("TwoLayerReLU",),
 }
 
 HOMES = {name: module for module, names in _MODULES.items() for name in names}
