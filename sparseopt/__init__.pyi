@@ -90,6 +90,15 @@ from sparseopt.interface.verdict import (
 from sparseopt.inverse.certificate import DualityGapCertificate as DualityGapCertificate
 from sparseopt.inverse.coefficients import Coefficients as Coefficients
 from sparseopt.inverse.composite import Ridge as Ridge, SparseGroupL1 as SparseGroupL1
+from sparseopt.inverse.deconvolution import (
+    BlindDeconvolution as BlindDeconvolution,
+    BlindDeconvolutionCertificate as BlindDeconvolutionCertificate,
+    FilterAndSignal as FilterAndSignal,
+)
+from sparseopt.inverse.greedy_recovery import (
+    GreedyFailureCertificate as GreedyFailureCertificate,
+    GreedyRecoveryCertificate as GreedyRecoveryCertificate,
+)
 from sparseopt.inverse.matrix_penalties import (
     NuclearNorm as NuclearNorm,
     TotalVariation as TotalVariation,
@@ -100,16 +109,6 @@ from sparseopt.inverse.penalty import (
     Penalty as Penalty,
     PenaltySum as PenaltySum,
 )
-from sparseopt.inverse.deconvolution import (
-    BlindDeconvolution as BlindDeconvolution,
-    BlindDeconvolutionCertificate as BlindDeconvolutionCertificate,
-    FilterAndSignal as FilterAndSignal,
-)
-from sparseopt.inverse.greedy_recovery import (
-    GreedyFailureCertificate as GreedyFailureCertificate,
-    GreedyRecoveryCertificate as GreedyRecoveryCertificate,
-)
-from sparseopt.inverse.penalty import L1 as L1, GroupL1 as GroupL1, Penalty as Penalty
 from sparseopt.inverse.problem import SparseRegression as SparseRegression
 from sparseopt.inverse.recovery import (
     RecoveryGuarantee as RecoveryGuarantee,

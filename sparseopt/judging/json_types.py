@@ -61,9 +61,6 @@ _MODULES = {
         "Ridge",
         "SparseGroupL1",
     ),
-    "sparseopt.inverse.matrix_penalties": (
-        "NuclearNorm",
-        "TotalVariation",
     "sparseopt.inverse.deconvolution": (
         "BlindDeconvolution",
         "BlindDeconvolutionCertificate",
@@ -72,6 +69,10 @@ _MODULES = {
     "sparseopt.inverse.greedy_recovery": (
         "GreedyFailureCertificate",
         "GreedyRecoveryCertificate",
+    ),
+    "sparseopt.inverse.matrix_penalties": (
+        "NuclearNorm",
+        "TotalVariation",
     ),
     "sparseopt.inverse.penalty": (
         "GroupL1",
