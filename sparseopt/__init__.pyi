@@ -90,6 +90,15 @@ from sparseopt.interface.verdict import (
 from sparseopt.inverse.certificate import DualityGapCertificate as DualityGapCertificate
 from sparseopt.inverse.coefficients import Coefficients as Coefficients
 from sparseopt.inverse.composite import Ridge as Ridge, SparseGroupL1 as SparseGroupL1
+from sparseopt.inverse.deconvolution import (
+    BlindDeconvolution as BlindDeconvolution,
+    BlindDeconvolutionCertificate as BlindDeconvolutionCertificate,
+    FilterAndSignal as FilterAndSignal,
+)
+from sparseopt.inverse.greedy_recovery import (
+    GreedyFailureCertificate as GreedyFailureCertificate,
+    GreedyRecoveryCertificate as GreedyRecoveryCertificate,
+)
 from sparseopt.inverse.matrix_penalties import (
     NuclearNorm as NuclearNorm,
     TotalVariation as TotalVariation,
@@ -101,6 +110,27 @@ from sparseopt.inverse.penalty import (
     PenaltySum as PenaltySum,
 )
 from sparseopt.inverse.problem import SparseRegression as SparseRegression
+from sparseopt.inverse.recovery import (
+    RecoveryGuarantee as RecoveryGuarantee,
+    RecoveryVerdict as RecoveryVerdict,
+)
+from sparseopt.inverse.recovery_bound import (
+    NullSpaceBoundCertificate as NullSpaceBoundCertificate,
+)
+from sparseopt.inverse.recovery_counterexamples import (
+    KernelCertificate as KernelCertificate,
+    NearKernelCertificate as NearKernelCertificate,
+)
+from sparseopt.inverse.recovery_proofs import (
+    CoherenceCertificate as CoherenceCertificate,
+    DualVectorsCertificate as DualVectorsCertificate,
+    ExactRecoveryCertificate as ExactRecoveryCertificate,
+)
+from sparseopt.inverse.rescaling import (
+    OptimalRescaling as OptimalRescaling,
+    RescalingCertificate as RescalingCertificate,
+    Scalings as Scalings,
+)
 from sparseopt.judging.serialization import from_json as from_json, to_json as to_json
 from sparseopt.judging.verifying import verify as verify
 from sparseopt.networks.network import Network as Network
@@ -126,8 +156,10 @@ from sparseopt.pathnorm.path_norm import (
 )
 from sparseopt.pathnorm.path_table import path_table as path_table
 from sparseopt.supports.certificate import FixedSupportCertificate as FixedSupportCertificate
+from sparseopt.supports.coercive_certificate import CoerciveCertificate as CoerciveCertificate
 from sparseopt.supports.factors import SupportedFactors as SupportedFactors
 from sparseopt.supports.problem import FixedSupportFactorization as FixedSupportFactorization
+from sparseopt.tools.decay_path import DecayPath as DecayPath, decay_path as decay_path
 from sparseopt.tools.drawing import draw as draw
 from sparseopt.tools.generalization import (
     PoolingShape as PoolingShape,
@@ -137,6 +169,7 @@ from sparseopt.tools.generalization import (
 )
 from sparseopt.tools.lifting import PathLifting as PathLifting, path_lifting as path_lifting
 from sparseopt.tools.lu_windows import lu_window_count as lu_window_count
+from sparseopt.tools.optimality_gap import optimality_gap as optimality_gap
 from sparseopt.tools.path_counts import path_count as path_count
 from sparseopt.tools.pruning.one_shot import (
     PrunedTensor as PrunedTensor,
@@ -161,8 +194,18 @@ from sparseopt.tools.rescaling.equivalence import (
 )
 from sparseopt.tools.rescaling.factors import random_factors as random_factors, rescale as rescale
 from sparseopt.tools.rescaling.groups import RescalingGroups as RescalingGroups
+from sparseopt.training.interpolation import (
+    InterpolantCertificate as InterpolantCertificate,
+    InterpolatingNetwork as InterpolatingNetwork,
+    MinimumNormInterpolant as MinimumNormInterpolant,
+)
 from sparseopt.training.sparse_training import (
     SparseTraining as SparseTraining,
     TrainingCertificate as TrainingCertificate,
     TrainingVerdict as TrainingVerdict,
 )
+from sparseopt.training.two_layer_certificate import (
+    TwoLayerReLUCertificate as TwoLayerReLUCertificate,
+)
+from sparseopt.training.two_layer_network import TwoLayerNetwork as TwoLayerNetwork
+from sparseopt.training.two_layer_relu import TwoLayerReLU as TwoLayerReLU

@@ -46,6 +46,8 @@ class Composite:
         self.units[self.free] = 0.0
         self.thresholds = np.zeros(scaled.size) if scaled.thresholds is None else scaled.thresholds
         self.best = Best(problem, scaled, context)
+        self._gap = 1.0
+        self._last: tuple[np.ndarray, FaceSearch, np.ndarray] | None = None
 
     def _gathered(self, entries: np.ndarray) -> Any:
         """Return weighted columns, dense or csc."""
@@ -107,54 +109,88 @@ class Composite:
         candidates = np.flatnonzero(used)
         count = len(candidates) if scaled.size <= _WHOLE else 50
         chosen = np.zeros(0, dtype=np.intp)
-        residual = self.target - self._projected(self._product(x))
+        c = self._correlation(self.target - self._projected(self._product(x)))
         try:
             for _ in range(60):
-                score = self._scores(residual)
-                active = blocks.norms(x) > 0
+                score, active = self._scores(c), blocks.norms(x) > 0
                 score[active] = np.inf
                 score[chosen] = np.where(active[chosen], np.inf, np.maximum(score[chosen], 0.0))
                 order = candidates[np.argsort(-score[candidates], kind="stable")]
                 size = max(count, 2 * int(active.sum()))
                 chosen = np.sort(order[: min(size, len(order))])
-                search, entries = self._subset(chosen)
-                x, residual = self._solved(search, entries, x)
+                x, c = self._solved(chosen, x, len(chosen) == len(candidates))
+                if len(chosen) == len(candidates) or self._gap <= 3.0 * self.best.asked:
+                    self._offer()
                 if self.best.good or len(chosen) == len(candidates):
                     break
                 count = 2 * count
-            if not self.best.good:
-                start = scaled.coefficients(self.best.result[0].x)
-                search_doubled(scaled, start, self.best, self.context)
-        except TimeLimitReached:
             if not self.best.offered:
+                self._offer()
+            if not self.best.good:
+                rough = scaled.coefficients(self.best.result[0].x)
+                search_doubled(scaled, rough, self.best, self.context)
+        except TimeLimitReached:
+            if self._last is None:
                 raise
+            if not self.best.offered:
+                self._offer()
         return self.best.result
 
-    def _scores(self, residual: np.ndarray) -> np.ndarray:
+    def _correlation(self, residual: np.ndarray) -> np.ndarray:
+        t, design = self.roots * residual, self.scaled.design
+        operator = isinstance(design, ColumnOperator)
+        return np.asarray(design.quickly(t) if operator else self.scaled.correlation(t))
+
+    def _scores(self, c: np.ndarray) -> np.ndarray:
         """Return by how much each block violates its limit, per norm of its columns."""
         scaled = self.scaled
-        t = self.roots * residual
-        operator = isinstance(scaled.design, ColumnOperator)
-        c = scaled.design.quickly(t) if operator else scaled.correlation(t)
         size = c if scaled.positive else np.abs(c)
         norms = scaled.blocks.norms(np.maximum(size - self.thresholds, 0.0))
         return (norms - scaled.limits) * safe_inverse(scaled.blocks.norms(self.gap.norms))
 
     def _solved(
-        self, search: FaceSearch, entries: np.ndarray, x: np.ndarray
+        self, chosen: np.ndarray, x: np.ndarray, is_all: bool
     ) -> tuple[np.ndarray, np.ndarray]:
+        """Return coefficients that are optimal among some blocks, and what correlates then."""
+        search, entries = self._subset(chosen)
         units = self.units[entries]
         start = np.divide(x[entries], units, out=np.zeros(len(units)), where=units > 0)
         goal = max(0.3 * self.best.asked, 1e-15)
+        if not is_all:
+            # Far from the optimum of all blocks, that of some need not be known well.
+            goal = max(goal, min(0.1, 0.05 * self._gap))
         found = search.run(start, lambda z: _gap(search, z) <= goal * search.objective(z))
         x = np.zeros_like(x)
         x[entries] = units * found
+        self._last = x, search, found
         residual = search.residual(found)
-        self._offer(x, search, found)
-        return x, residual
+        c = self._correlation(residual)
+        self._gap = self._relative_gap(search.objective(found), residual, c)
+        digits = -math.log10(min(max(self._gap, self.best.asked), 1.0))
+        self.context.report(digits / 15.0, f"relative gap {self._gap:.0e}")
+        return x, c
 
-    def _offer(self, x: np.ndarray, search: FaceSearch, found: np.ndarray) -> None:
-        x = x.copy()
+    def _relative_gap(self, primal: float, residual: np.ndarray, c: np.ndarray) -> float:
+        """Return the gap with the residual as dual point, relative, in plain arithmetic."""
+        along, square = float(self.target @ residual), float(residual @ residual)
+        c = c.copy()
+        c[self.gap.free] = 0.0
+        conjugate, factor = 0.0, 1.0
+        if self.scaled.ridge:
+            conjugate = 0.5 * float(np.square(self.gap.excess(c)).sum()) / self.scaled.ridge
+        elif self.gap.excess(c).any():
+            low, high = 0.0, 1.0
+            for _ in range(50):
+                factor = 0.5 * (low + high)
+                high, low = (factor, low) if self.gap.excess(factor * c).any() else (high, factor)
+            factor = low
+        dual = factor * along - 0.5 * factor**2 * square - conjugate
+        return max(primal - dual, 0.0) / primal if primal > 0 else 0.0
+
+    def _offer(self) -> None:
+        """Certify the last answer."""
+        assert self._last is not None
+        x, search, found = self._last[0].copy(), *self._last[1:]
         if len(self.free):
             whole = self.roots * self.scaled.target - self._product(x)
             x[self.free] = self._solve_free(whole)

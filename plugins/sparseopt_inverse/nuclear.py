@@ -118,7 +118,8 @@ class Nuclear:
         right = v[:rank].T * np.sqrt(s[:rank])
         design = self.scaled.dense() * self.roots[:, None]
         for _ in range(20):
-            seconds = PRODUCT * (self.scaled.rows + unknowns) * unknowns**2
+            seconds = PRODUCT * self.scaled.rows * self.scaled.size * unknowns
+            seconds += 20.0 * PRODUCT * float(unknowns) ** 3
             begin(self.context, seconds, "a Newton step on the factors")
             step, size = self._newton(design, left, right)
             if not np.isfinite(step).all():

@@ -155,16 +155,17 @@ class FaceSearch:
         self._curvature = max(curvature, 1e-200)
 
     def _largest_eigenvalue(self) -> float:
-        if self._gram is not None:
+        if self._gram is not None and len(self._gram) <= 100:
             return float(np.linalg.norm(self._gram, 2)) if len(self._gram) else 1.0
         rows, count = self.columns.s.shape
-        if rows <= 600 and not scipy.sparse.issparse(self.columns.s):
-            begin(self.context, PRODUCT * count * rows**2, "products of rows")
+        if rows <= 100 and not scipy.sparse.issparse(self.columns.s):
             return float(np.linalg.norm(self.columns.s @ self.columns.s.T, 2))
         x = np.random.default_rng(0).standard_normal(count)
         size = 1.0
         for _ in range(40):
-            x = self.columns.correlation(self.columns.times(x / (np.linalg.norm(x) or 1.0)))
+            x = x / (np.linalg.norm(x) or 1.0)
+            gram = self._gram
+            x = self.columns.correlation(self.columns.times(x)) if gram is None else gram @ x
             last, size = size, float(np.linalg.norm(x))
             if abs(size - last) <= 0.01 * size:
                 break

@@ -25,6 +25,7 @@ from sparseopt.inverse.scaling import ScaledProblem
 from sparseopt_inverse.best import Best
 from sparseopt_inverse.composite import composite
 from sparseopt_inverse.precise import add
+from sparseopt_inverse.work import DOUBLED_PRODUCT, begin
 
 _WRITTEN = 2**22
 """Entries of a sparse design or operator up to which the sums of its columns are written out."""
@@ -34,7 +35,9 @@ def variation(
     problem: SparseRegression, context: Context
 ) -> tuple[Coefficients, DualityGapCertificate]:
     """Return an answer to a problem with total variation, and its certificate."""
-    n = problem.shape[1]
+    m, n = problem.shape
+    # Judging takes all correlations in doubled precision, several times over.
+    begin(context, 4.0 * DOUBLED_PRODUCT * m * n, "proving total variation")
     weights = np.ones(n)
     weights[0] = 0.0
     penalty = L1(problem.penalty.strength, weights)
@@ -43,7 +46,7 @@ def variation(
     best = Best(problem, problem.scaled(), context)
     x = np.cumsum(answer.x)
     best.offer_original(x, np.atleast_2d(certificate.dual_point))
-    if not best.good:
+    if not best.good and context.remaining() > 0:
         _refine(problem, best)
     return best.result
 

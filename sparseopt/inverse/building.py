@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt.interface.errors import ProblemError
-from sparseopt.inverse.duality import DualityGap, Look
+from sparseopt.inverse.duality import ROUGH, DualityGap, Look
 from sparseopt.inverse.kinds import VariationGap, gap_of
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt.inverse.scaling import NO_NORM
@@ -172,7 +172,10 @@ def without_free(gap: DualityGap, t: np.ndarray) -> np.ndarray:
 
 
 def best_evidence(
-    problem: SparseRegression, x: np.ndarray, dual_points: Sequence[np.ndarray]
+    problem: SparseRegression,
+    x: np.ndarray,
+    dual_points: Sequence[np.ndarray],
+    rough: bool = False,
 ) -> tuple[Any, ...]:
     """Return what a certificate of `x` holds, see `DualityGapCertificate.build`.
 
@@ -181,7 +184,7 @@ def best_evidence(
     x, dual_point, primal, dual, gap, undecided
         The coefficients, those set to zero that are proved to be; then the fields.
     """
-    gap = gap_of(problem, _ROOM)
+    gap = gap_of(problem, _ROOM, rough)
     x = _as_coefficients(problem, x)
     scaled = gap.scaled
     x = scaled.original_coefficients(scaled.coefficients(x))
@@ -193,25 +196,31 @@ def best_evidence(
     points = [t for t in points or [own[None]] if np.isfinite(t).all()]
     if scaled.weights is not None:
         points = [np.where(scaled.weights == 0, 0.0, t) for t in points]
-    if gap.penalised:
+    if gap.penalised and not rough:
         points += [refined for t in points if (refined := _refined(gap, t)) is not None]
     ready = [feasible_multiple(gap, t) for t in points or [np.zeros((1, scaled.rows))]]
     t, look = ready[0]
     if len(ready) > 1:
         t, look = max(ready, key=lambda item: gap.bounds(primal, *item).dual)
+    # The judge may look less closely at what is far from its limit for him.
+    judge = None if gap.is_simple else gap_of(problem, rough=rough)
+    seen = judge.look(t) if judge else look
     while True:
         bounds = gap.bounds(primal, t, look)
-        proved = scaled.per_coefficient(gap.proved_zero(look, bounds.gap))
+        zero = gap.proved_zero(look, bounds.gap)
+        proved = scaled.per_coefficient(zero & (judge or gap).proved_zero(seen, bounds.gap))
         if not x[proved].any():
             break
         x[proved] = 0.0
         primal = gap.primal(scaled.coefficients(x))
+    # A gap that is stated as small would be judged with care, which takes longer.
+    width = max(bounds.gap, 1.01 * ROUGH * bounds.primal) if rough else bounds.gap
     return (
         x,
         scaled.original_dual_point(t[0] if len(t) == 1 else t),
         scaled.original_above(bounds.primal),
         scaled.original_below(bounds.dual),
-        scaled.original_above(bounds.gap),
+        scaled.original_above(width),
         np.flatnonzero((x == 0) & ~proved),
     )
 

@@ -54,6 +54,8 @@ from sparseopt.judging.rounding import (
 
 _WILD = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 """Wild numbers overflow here; what comes out is not finite, and no check accepts it."""
+ROUGH = 2.0**-30
+"""Gaps above that share of the objective are judged in plain arithmetic first."""
 _NEARLY = 1e-9
 """A correlation that must not be positive counts as 0 up to that share of both norms."""
 
@@ -132,11 +134,13 @@ class DualityGap:
         Every bound of rounding is taken that many times. With 1 everything that it calls a bound
         holds for the exact numbers. Whoever builds a certificate takes 3, so that the figures
         also hold by the judge's own evaluation on another machine, in another order of summation.
+    rough : bool
+        Evaluate in plain arithmetic, with wider bounds: enough for gaps far above rounding.
     """
 
-    def __init__(self, problem: SparseRegression, room: float = 1.0) -> None:
+    def __init__(self, problem: SparseRegression, room: float = 1.0, rough: bool = False) -> None:
         self.scaled = scaled = problem.scaled()
-        self.room = room
+        self.room, self.rough = room, rough
         self.norms = scaled.column_norm_bounds()
         blocks = scaled.blocks
         # What the norm of a block and the product strength times weight may lose.
@@ -172,9 +176,7 @@ class DualityGap:
         support = np.flatnonzero(x)
         fit, loss = scaled.target, 0.0
         if len(support):
-            found, bounds = row_dots(scaled.with_target(support), np.append(x[support], -1.0))
-            fit = -found
-            loss = self.room * norm_bound(bounds if self.roots is None else bounds * self.roots)
+            fit, loss = self._residual(x, support)
             if isinstance(scaled.design, ColumnOperator):
                 most = 1.0 if self.roots is None else float(self.roots.max())
                 loss += (
@@ -183,14 +185,39 @@ class DualityGap:
         if self.roots is not None:
             fit = fit * self.roots
             loss = (loss + self.room * 4.0 * UNIT * norm_bound(fit)) * (1.0 + 8.0 * UNIT)
-        terms = [0.5 * term for term in product_terms(fit, fit)]
-        error = loss * norm_bound(fit) + 0.5 * loss * loss
+        terms = self._products(fit, 0.5 * fit)
+        error = loss * norm_bound(fit) + 0.5 * loss * loss + self._product_error(fit, fit)
         penalty, inexact = self._penalty(x, support)
         if not all(map(math.isfinite, (error, inexact, *terms, *penalty))):
             return Primal([math.inf], 0.0, fit, loss)
         error += inexact
         # The error of the error: a few roundings, each far below this.
         return Primal(terms + penalty, error * (1.0 + 1e-9), fit, loss)
+
+    def _residual(self, x: np.ndarray, support: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return target minus design times x, and a bound of what it is off by, rows weighted."""
+        scaled, x = self.scaled, x[support]
+        if not self.rough:
+            found, bounds = row_dots(scaled.with_target(support), np.append(x, -1.0))
+            bounds = bounds if self.roots is None else bounds * self.roots
+            return -found, self.room * norm_bound(bounds)
+        fit = scaled.target - scaled.columns(support).astype(np.float64, copy=False) @ x
+        size = float(np.abs(x) @ self.norms[support]) + self.dual_norm_of_target()
+        return fit, self.room * above(gamma(len(x) + 8) * size, len(x) + 8)
+
+    def dual_norm_of_target(self) -> float:
+        """Return a bound of the weighted norm of the target."""
+        target = self.scaled.target
+        return above(norm_bound(target if self.roots is None else target * self.roots), 8)
+
+    def _products(self, a: np.ndarray, b: np.ndarray) -> list[float]:
+        """Return terms whose exact sum is the dot product, up to `_product_error`."""
+        return [float(a @ b)] if self.rough else product_terms(a, b)
+
+    def _product_error(self, a: np.ndarray, b: np.ndarray) -> float:
+        if not self.rough:
+            return 0.0
+        return self.room * above(gamma(len(a) + 8) * norm_bound(a) * norm_bound(b), 8)
 
     def _penalty(self, x: np.ndarray, support: np.ndarray) -> tuple[list[float], float]:
         """Return terms whose exact sum is the penalty, up to a bound that is returned too."""
@@ -223,7 +250,7 @@ class DualityGap:
     def objective_at_zero(self) -> float:
         """Return a lower bound of P at x = 0."""
         target = self.scaled.target if self.roots is None else self.scaled.target * self.roots
-        return below(0.5 * math.fsum(np.square(target).tolist()), 12)
+        return below(0.5 * float(target @ target), len(target) + 12)
 
     # Dual points ---------------------------------------------------------------------------
 
@@ -268,7 +295,7 @@ class DualityGap:
         if self.thresholds_low is not None:  # a block without a limit: each coefficient has its own
             near |= scaled.limits == 0
         chosen = np.flatnonzero(near)
-        if len(chosen):
+        if len(chosen) and not self.rough:
             columns = np.setdiff1d(scaled.blocks.members(chosen), gone, assume_unique=True)
             correlation[columns], error[columns] = self.exact_correlations(t, columns)
         error = error + moved
@@ -371,14 +398,16 @@ class DualityGap:
         """Return floats whose exact sum is -D(t), but for what underflows and `_lost`."""
         terms = []
         for row in t:
-            terms += product_terms(self.scaled.target, -row)
+            terms += self._products(self.scaled.target, -row)
+            terms.append(self._product_error(self.scaled.target, row))
         if self.roots is not None:
             half = 0.5 * float(np.square(self.divided(t.sum(axis=0))).sum())
             return [*terms, half]
-        terms += [0.5 * term for term in product_terms(t[0], t[0])]
+        for row, factor in [(t[0], 0.5 * t[0]), *((row, t[0] + 0.0) for row in t[1:])]:
+            terms += self._products(row, factor)
+            terms.append(self._product_error(row, factor))
         for row in t[1:]:
-            terms += product_terms(t[0], row)
-            terms += [0.5 * term for term in product_terms(row, row)]
+            terms += product_terms(row, 0.5 * row)
         return terms
 
     def _lost(self, t: np.ndarray, look: Look) -> list[float]:
@@ -389,8 +418,7 @@ class DualityGap:
             size = self.dual_norm(t.sum(axis=0))
             lost.append(self.room * gamma(t.shape[1] + 16) * size * size)
         if look.drift:
-            target = scaled.target if self.roots is None else scaled.target * self.roots
-            lost.append(above(norm_bound(target) * look.drift, 8))
+            lost.append(above(self.dual_norm_of_target() * look.drift, 8))
         if scaled.ridge:
             over = np.maximum(look.reach - self.limits_low, 0.0)
             square = float(np.square(over).sum()) * (1.0 + self.room * gamma(len(over) + 16))

@@ -29,7 +29,7 @@ from sparseopt.inverse.problem import SparseRegression
 from sparseopt.judging.rounding import UNIT, above, gamma, norm_bound, product_terms, row_dots
 
 
-def gap_of(problem: SparseRegression, room: float = 1.0) -> DualityGap:
+def gap_of(problem: SparseRegression, room: float = 1.0, rough: bool = False) -> DualityGap:
     """Return the evaluation of a problem's primal and dual."""
     kinds: dict[type[Penalty], type[DualityGap]] = {
         TotalVariation: VariationGap,
@@ -37,14 +37,14 @@ def gap_of(problem: SparseRegression, room: float = 1.0) -> DualityGap:
     }
     parts = getattr(problem.penalty, "parts", (problem.penalty,))
     found = [kinds[type(part)] for part in parts if type(part) in kinds]
-    return (found[0] if found else DualityGap)(problem, room)
+    return (found[0] if found else DualityGap)(problem, room, rough)
 
 
 class VariationGap(DualityGap):
     """Of total variation."""
 
-    def __init__(self, problem: SparseRegression, room: float = 1.0) -> None:
-        super().__init__(problem, room)
+    def __init__(self, problem: SparseRegression, room: float = 1.0, rough: bool = False) -> None:
+        super().__init__(problem, room, rough)
         self.parts = 2 if problem.is_complex else 1
 
     def _penalty(self, x: np.ndarray, support: np.ndarray) -> tuple[list[float], float]:
@@ -158,8 +158,8 @@ def _partial_sums(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class NuclearGap(DualityGap):
     """Of the nuclear norm, with or without a ridge."""
 
-    def __init__(self, problem: SparseRegression, room: float = 1.0) -> None:
-        super().__init__(problem, room)
+    def __init__(self, problem: SparseRegression, room: float = 1.0, rough: bool = False) -> None:
+        super().__init__(problem, room, rough)
         parts = getattr(problem.penalty, "parts", (problem.penalty,))
         self.matrix_shape = next(part.shape for part in parts if isinstance(part, NuclearNorm))
         self._complex = problem.is_complex

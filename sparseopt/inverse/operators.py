@@ -11,6 +11,7 @@ end and gamma(k)^2 times the magnitudes.
 from __future__ import annotations
 
 import math
+import time
 from functools import cached_property
 from typing import Any
 
@@ -38,12 +39,14 @@ class ColumnOperator:
     ----------
     shape : (int, int)
         In real numbers.
+    seconds : float
+        What it took to go through all columns, once that was done.
     """
 
     dtype = np.dtype(np.float64)
 
     def __init__(self, source: Any, is_complex: bool) -> None:
-        self.source, self._complex = source, is_complex
+        self.source, self._complex, self.seconds = source, is_complex, 0.0
         rows, columns = (int(side) for side in source.shape)
         self._own = rows, columns
         self.shape = (2 * rows, 2 * columns) if is_complex else (rows, columns)
@@ -151,11 +154,12 @@ class ColumnOperator:
     @cached_property
     def _measured(self) -> tuple[np.ndarray, float]:
         """The squares of the columns' norms, and the largest entry."""
-        squares, largest = [], 0.0
+        started, squares, largest = time.perf_counter(), [], 0.0
         for part in self._chunks():
             columns = self[:, part]
             squares.append(np.einsum("ij,ij->j", columns, columns))
             largest = max(largest, float(np.abs(columns).max(initial=0.0)))
+        self.seconds = time.perf_counter() - started
         return np.concatenate(squares), largest
 
     @property

@@ -285,6 +285,10 @@ class SparseRegression(Problem[Coefficients, Any]):
 
     def scaled(self) -> ScaledProblem:
         """Return the same question in real numbers of moderate size, by powers of two."""
+        return self._scaled
+
+    @cached_property
+    def _scaled(self) -> ScaledProblem:
         return ScaledProblem(self)
 
     def evaluate(self, answer: Coefficients) -> Mapping[str, float]:

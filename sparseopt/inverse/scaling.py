@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse
 
+from sparseopt.interface.arrays import read_only
 from sparseopt.interface.errors import ProblemError
 from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.penalty import Penalty
@@ -218,8 +220,12 @@ class ScaledProblem:
 
         Each row counts by its weight.
         """
+        return self._norm_bounds
+
+    @cached_property
+    def _norm_bounds(self) -> np.ndarray:
         if isinstance(self.design, ColumnOperator):
-            return self.design.norm_bounds(self.weights)
+            return read_only(self.design.norm_bounds(self.weights))
         rows = self.design.shape[0]
         if scipy.sparse.issparse(self.design):
             squares = np.square(self.design.data, dtype=np.float64)
@@ -234,11 +240,11 @@ class ScaledProblem:
             squares = np.concatenate([self._column_squares(part) for part in parts])
         # The second term is for squares that underflow.
         bounds = np.sqrt(np.asarray(squares).ravel() * (1.0 + gamma(rows + 16)))
-        return bounds + math.sqrt(rows) * TINY
+        return read_only(bounds + math.sqrt(rows) * TINY)
 
     def _column_squares(self, part: np.ndarray) -> np.ndarray:
         if self.weights is None:
-            return np.einsum("ij,ij->j", part, part)
+            return np.square(part).sum(axis=0)
         return self.weights @ np.square(part)
 
     def _with_data(self, data: np.ndarray) -> Any:

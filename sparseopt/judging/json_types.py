@@ -61,6 +61,15 @@ _MODULES = {
         "Ridge",
         "SparseGroupL1",
     ),
+    "sparseopt.inverse.deconvolution": (
+        "BlindDeconvolution",
+        "BlindDeconvolutionCertificate",
+        "FilterAndSignal",
+    ),
+    "sparseopt.inverse.greedy_recovery": (
+        "GreedyFailureCertificate",
+        "GreedyRecoveryCertificate",
+    ),
     "sparseopt.inverse.matrix_penalties": (
         "NuclearNorm",
         "TotalVariation",
@@ -71,30 +80,24 @@ _MODULES = {
         "PenaltySum",
     ),
     "sparseopt.inverse.problem": ("SparseRegression",),
-    "sparseopt.networks.linear": (
-        "Conv",
-        "ConvTranspose",
-        "Dense",
-        "Neuron",
-        "Scale",
+    "sparseopt.inverse.recovery": (
+        "RecoveryGuarantee",
+        "RecoveryVerdict",
     ),
-    "sparseopt.networks.network": ("Network",),
-    "sparseopt.networks.node": ("Node",),
-    "sparseopt.networks.operator": (
-        "Add",
-        "Concat",
-        "Input",
-        "Permute",
-        "Relu",
-        "Reshape",
-        "Select",
+    "sparseopt.inverse.recovery_bound": ("NullSpaceBoundCertificate",),
+    "sparseopt.inverse.recovery_counterexamples": (
+        "KernelCertificate",
+        "NearKernelCertificate",
     ),
-    "sparseopt.networks.window": (
-        "AxisMap",
-        "AxisWindow",
-        "MaxPool",
-        "RankPool",
-        "Resample",
+    "sparseopt.inverse.recovery_proofs": (
+        "CoherenceCertificate",
+        "DualVectorsCertificate",
+        "ExactRecoveryCertificate",
+    ),
+    "sparseopt.inverse.rescaling": (
+        "OptimalRescaling",
+        "RescalingCertificate",
+        "Scalings",
     ),
     "sparseopt.pathnorm.lipschitz": (
         "LipschitzBound",
@@ -117,14 +120,31 @@ _MODULES = {
         "PathNormValue",
     ),
     "sparseopt.supports.certificate": ("FixedSupportCertificate",),
+    "sparseopt.supports.coercive_certificate": ("CoerciveCertificate",),
     "sparseopt.supports.factors": ("SupportedFactors",),
     "sparseopt.supports.problem": ("FixedSupportFactorization",),
+    "sparseopt.training.activation_cover": (
+        "ActivationCover",
+        "CoverMultipliers",
+    ),
+    "sparseopt.training.interpolation": (
+        "InterpolantCertificate",
+        "InterpolatingNetwork",
+        "MinimumNormInterpolant",
+    ),
     "sparseopt.training.sparse_training": (
         "SparseTraining",
         "TrainingCertificate",
         "TrainingVerdict",
     ),
+    "sparseopt.training.two_layer_certificate": ("TwoLayerReLUCertificate",),
+    "sparseopt.training.two_layer_network": ("TwoLayerNetwork",),
+    "sparseopt.training.two_layer_relu": ("TwoLayerReLU",),
 }
 
 HOMES = {name: module for module, names in _MODULES.items() for name in names}
 """Class name to the module that imports it."""
+
+OTHERS = "sparseopt.networks"
+"""The module that imports every class without a line here: those of networks and their layers, so
+that a new layer needs none."""

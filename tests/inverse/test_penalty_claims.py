@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from fractions import Fraction
 from typing import Any
 
@@ -77,6 +78,9 @@ def test_in_exact_arithmetic(part: int) -> None:
             if problem.is_complex:
                 x, t = x + 1j * rng.standard_normal(n), t + 1j * rng.standard_normal(m)
             certificates.append(Build(problem, x, t)[1])
+            certificates.append(Build(problem, x, t, rough=True)[1])
+        certificates.append(Build(problem, best.answer.x, best.dual_point, rough=True)[1])
+        certificates.append(so.solve(problem, tolerance=1e-6).certificate)
         for certificate in certificates:
             check = so.verify(certificate)
             assert check.ok, (seed, check)
@@ -190,3 +194,23 @@ def test_other_units_of_sample_weights(scale: float) -> None:
     solution = so.solve(so.SparseRegression(design, target, penalty, weights * scale))
     assert solution.certificate.accuracy < 1e-12
     np.testing.assert_allclose(solution.answer.x, expected.answer.x, rtol=1e-9, atol=1e-12)
+
+
+def test_plain_arithmetic_is_enough_for_what_is_asked() -> None:
+    """It states no less than it judges by: a gap of 1e-9, and a proof that more digits accept."""
+    rng = np.random.default_rng(8)
+    design, target = rng.standard_normal((300, 40)), rng.standard_normal(300)
+    for penalty in (so.L1(9.0), so.L1(9.0) + so.Ridge(1.0), so.L1(9.0, positive=True)):
+        problem = so.SparseRegression(design, target, penalty)
+        solution = so.solve(problem, tolerance=1e-6)
+        certificate = solution.certificate
+        assert solution.status is so.Status.VERIFIED
+        assert 2.0**-31 < certificate.relative_gap <= 1e-6
+        assert so.verify(certificate).ok
+        best = so.solve(problem).certificate
+        assert certificate.dual <= best.primal
+        assert best.dual <= certificate.primal
+        assert not best.answer.x[certificate.zeros].any()
+        # Figures that only more digits prove are judged by them.
+        exact = Build(problem, certificate.answer.x, certificate.dual_point)[1]
+        assert so.verify(dataclasses.replace(exact, gap=2e-9 * exact.primal)).ok

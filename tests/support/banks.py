@@ -76,7 +76,7 @@ def butterfly() -> list[so.Problem]:
     return problems
 
 
-def fixed_support() -> list[so.Problem]:
+def fixed_support() -> list[so.Problem | Provable]:
     """Tractable supports, others, and the LU example without an optimum."""
     rng = np.random.default_rng(0)
     block = [[1, 0, 0], [1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1], [0, 0, 1]]
@@ -86,6 +86,32 @@ def fixed_support() -> list[so.Problem]:
         so.FixedSupportFactorization(rng.standard_normal((3, 3)) * 1j, block),
         so.FixedSupportFactorization(rng.standard_normal((2, 2)).astype(np.float32), lu),
         so.FixedSupportFactorization([[0, 1], [1, 0]], lu),
+        *coercive_supports(),
+    ]
+
+
+def coercive_supports() -> list[so.Problem | Provable]:
+    """With a decay: tractable supports, pairs that the intervals settle, tight ones, and others."""
+    rng = np.random.default_rng(1)
+    block = [[1, 0, 0], [1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1], [0, 0, 1]]
+    lu = [[[1, 0], [1, 1]], [[1, 1], [0, 1]]]
+    lu3 = [np.tril(np.ones((3, 3))), np.triu(np.ones((3, 3)))]
+    root = rng.standard_normal((3, 3))
+    values = rng.standard_normal((3, 3))
+    settled = [
+        so.FixedSupportFactorization(values, block, 0.3),
+        so.FixedSupportFactorization((values * 1j).astype(np.complex64), block, 0.3),
+        so.FixedSupportFactorization(values[:2, :2].astype(np.float32), lu, 0.2),
+        so.FixedSupportFactorization(np.zeros((2, 2)), lu, 0.1),
+        so.FixedSupportFactorization(values[:2, :2] * 1e-150, lu, 1e-151),
+        so.FixedSupportFactorization(values[:2, :2] * 1e150, lu, 5e149),
+        so.FixedSupportFactorization(root @ root.T, lu3, 0.1),
+    ]
+    return [
+        *map(Provable, settled),
+        so.FixedSupportFactorization([[0, 1], [1, 0]], lu, 0.01),
+        so.FixedSupportFactorization(values, lu3, 0.1),
+        so.FixedSupportFactorization(values + 1j * root, lu3, 0.1),
     ]
 
 
@@ -163,6 +189,77 @@ def regression() -> list[Provable]:
     return [Provable(problem) for problem in problems]
 
 
+def blind_deconvolution() -> list[Provable]:
+    """A target without structure, a spike, zero, small and large numbers."""
+    rng = np.random.default_rng(0)
+    targets: list[Any] = [
+        rng.standard_normal(7),
+        [0.0, 3.0, 0.0, -1.0],
+        [2.5],
+        np.zeros(3),
+        rng.standard_normal(5).astype(np.float32),
+        rng.standard_normal(4) * 1e150,
+        rng.standard_normal(4) * 1e-150,
+    ]
+    return [Provable(so.BlindDeconvolution(target)) for target in targets]
+
+
+def interpolants() -> list[Provable]:
+    """A zigzag, lines, one point, given twice, end slopes that outweigh, scales, float32."""
+    rng = np.random.default_rng(0)
+    t, v = rng.standard_normal(9), rng.standard_normal(9)
+    data: list[Any] = [
+        ([0, 1, 2, 3, 4], [0, 1, 0, 1, 0]),
+        ([0, 1, 2], [1, 2, 4]),
+        ([2.0, 1.0], [-1.0, 3.0]),
+        ([3.0], [1.0]),
+        ([1.0, 1.0, 2.0, 4.0], [5.0, 5.0, 0.1, 5.0]),
+        (t, v),
+        (t * 1e100, v * 1e-100),
+        (t.astype(np.float32)[:, None], v.astype(np.float32)),
+    ]
+    return [Provable(so.MinimumNormInterpolant(*pair)) for pair in data]
+
+
+def rescaling() -> list[Provable]:
+    """One to three factors, components, zeros, odd degrees, large and small numbers."""
+    norms = np.random.default_rng(0).random((3, 4))
+    return [
+        Provable(problem)
+        for problem in (
+            so.OptimalRescaling([1.0, 16.0], 2, 0.5),
+            so.OptimalRescaling(norms, [1, 2, 0.5], [1.0, 3.0, 0.1]),
+            so.OptimalRescaling([[1.0, 0.0, 2.0], [3.0, 4.0, 5.0]], 1, 1),
+            so.OptimalRescaling([1e150, 1e-150], [2, 1], [1.0, 1e100]),
+            so.OptimalRescaling([7.0], 2, 0.5),
+            so.OptimalRescaling([0.0, 1.0], 2, 0.5),
+            so.OptimalRescaling(norms.astype(np.float32), 2, 0.5),
+        )
+    ]
+
+
+def recovery() -> list[so.Problem]:
+    """All kinds of vectors, both methods, each verdict."""
+    rng = np.random.default_rng(3)
+    wide, near = rng.standard_normal((8, 12)), [[4.0, 1.0, -1.0], [1.0, 4.0, 1.0], [1.0, -1.0, 4.0]]
+    between = np.eye(6)
+    between[:2, 2] = 1.0
+    steep = {"l1": [[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]], "omp": between}
+    problems: list[so.Problem] = []
+    for method in ("l1", "omp"):
+        problems += [
+            so.RecoveryGuarantee(near, 2, method=method),
+            so.RecoveryGuarantee(wide, 1, method=method),
+            so.RecoveryGuarantee(rng.standard_normal((15, 20)), 1, method=method),
+            so.RecoveryGuarantee(wide, 4, method=method),
+            so.RecoveryGuarantee(wide, support=[1, 2, 5], signs=[1, -1, 1], method=method),
+            so.RecoveryGuarantee(wide.astype(np.float32), support=[0, 3], method=method),
+            so.RecoveryGuarantee(steep[method], support=[0, 1], method=method),
+            so.RecoveryGuarantee([[1.0, 1.0]], support=[0, 1], method=method),
+        ]
+    return problems
+
+
 def sparse_training() -> list[so.Problem]:
     """One output, an LU pair, and a pair that no condition decides."""
     return [
@@ -172,15 +269,42 @@ def sparse_training() -> list[so.Problem]:
     ]
 
 
+def two_layer() -> list[Provable]:
+    """Exact and gated training, several outputs, scales, dependent, parallel and zero inputs."""
+    rng = np.random.default_rng(0)
+    inputs, targets = rng.standard_normal((6, 3)), rng.standard_normal(6)
+    gates, several = rng.standard_normal((3, 4)), rng.standard_normal((6, 2))
+    problems = [
+        so.TwoLayerReLU([[1, 0], [0, 1], [-1, 1], [1, 2]], [1, 1, 0, -1], 0.1),
+        so.TwoLayerReLU(inputs, targets, 0.1),
+        so.TwoLayerReLU(inputs.astype(np.float32), targets, 1e-3),
+        so.TwoLayerReLU(inputs * 1e150, targets * 1e-150, 0.1),
+        so.TwoLayerReLU(np.c_[inputs, inputs[:, 0]], targets, 0.1),
+        so.TwoLayerReLU(np.r_[inputs[:2], -inputs[:2], [[0, 0, 0]]], targets[:5], 0.1),
+        so.TwoLayerReLU([[2.0], [-1.0], [3.0]], [1.0, 2.0, -1.0], 0.3),
+        so.TwoLayerReLU(inputs, targets, 1e3),
+        so.TwoLayerReLU(inputs, targets, 0.1, gates),
+        so.TwoLayerReLU(inputs, targets[:, None], 1e-3, gates),
+        so.TwoLayerReLU(inputs, several, 0.1, gates),
+        so.TwoLayerReLU(inputs * 1e-150, several * 1e150, 0.1, gates),
+    ]
+    return [Provable(problem) for problem in problems]
+
+
 BANKS: dict[str, Any] = {
     "sparseopt:Closedness": closedness,
+    "sparseopt:BlindDeconvolution": blind_deconvolution,
     "sparseopt:ButterflyFactorization": butterfly,
     "sparseopt:FixedSupportFactorization": fixed_support,
     "sparseopt:LipschitzBound": lipschitz_bound,
+    "sparseopt:MinimumNormInterpolant": interpolants,
     "sparseopt:NearestClosedSupport": nearest_closed,
+    "sparseopt:OptimalRescaling": rescaling,
     "sparseopt:PathCost": path_cost,
     "sparseopt:PathDistance": path_distance,
     "sparseopt:PathNorm": path_norm,
+    "sparseopt:RecoveryGuarantee": recovery,
     "sparseopt:SparseRegression": regression,
     "sparseopt:SparseTraining": sparse_training,
+    "sparseopt:TwoLayerReLU": two_layer,
 }

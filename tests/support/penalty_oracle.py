@@ -155,7 +155,13 @@ class Oracle:
         t = [sum(parts, Fraction(0)) for parts in zip(*rows, strict=True)]
         if any(value and not weight for value, weight in zip(t, self.weights, strict=True)):
             return None
-        t = self._projected(t)
+        # Whatever is projected away, the point that is left proves what it proves.
+        shares = [10**6, 10**8, 10**9, 10**10, 10**12] if self.positive and self.free else [1]
+        found = [self._dual_at(self._projected(t, share)) for share in shares]
+        kept = [value for value in found if value is not None]
+        return max(kept) if kept else None
+
+    def _dual_at(self, t: Vector) -> Decimal | None:
         value = _dot(self.target, t)
         value -= (
             sum((s * s / w for s, w in zip(t, self.weights, strict=True) if w), Fraction(0)) / 2
@@ -178,7 +184,7 @@ class Oracle:
                 total -= over * over / (2 * _decimal(self.ridge))
             return total
 
-    def _projected(self, t: Vector) -> Vector:
+    def _projected(self, t: Vector, share: int) -> Vector:
         free = self.free
         if self.positive:  # those that are nearly orthogonal must be so, the others stay negative
             size = sum((abs(value) for value in t), Fraction(0))
@@ -186,7 +192,7 @@ class Oracle:
                 j
                 for j in free
                 if _dot(self.columns[j], t)
-                >= -Fraction(1, 10**6) * size * max(map(abs, self.columns[j]))
+                >= -Fraction(1, share) * size * max(map(abs, self.columns[j]))
             ]
         if not free:
             return t

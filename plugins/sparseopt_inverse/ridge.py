@@ -1,0 +1,85 @@
+"""A ridge alone: one positive definite system, or conjugate gradients for sparse and operators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse
+from scipy.sparse.linalg import LinearOperator, cg
+
+from sparseopt.interface.context import Context
+from sparseopt.inverse.certificate import DualityGapCertificate
+from sparseopt.inverse.coefficients import Coefficients
+from sparseopt.inverse.operators import ColumnOperator
+from sparseopt.inverse.problem import SparseRegression
+from sparseopt.inverse.scaling import ScaledProblem
+from sparseopt_inverse.best import Best
+from sparseopt_inverse.work import PRODUCT, begin
+
+_MOST_UNKNOWNS = 6000
+
+
+def ridge_regression(
+    problem: SparseRegression, context: Context
+) -> tuple[Coefficients, DualityGapCertificate] | None:
+    """Return the answer to a problem with a ridge and nothing else, None where that fails.
+
+    O(m n min(m, n)) for dense designs.
+    """
+    scaled = problem.scaled()
+    roots = np.ones(scaled.rows) if scaled.weights is None else np.sqrt(scaled.weights)
+    best = Best(problem, scaled, context)
+    if isinstance(scaled.design, np.ndarray) and min(scaled.design.shape) <= _MOST_UNKNOWNS:
+        _by_factors(scaled, roots, best, context)
+    else:
+        _by_gradients(scaled, roots, best, context)
+    return best.result if best.good else None
+
+
+def _by_factors(scaled: ScaledProblem, roots: np.ndarray, best: Best, context: Context) -> None:
+    rows, size = scaled.design.shape
+    begin(context, PRODUCT * rows * size * min(rows, size), "products of columns")
+    design = scaled.design * roots[:, None]
+    wide = rows < size
+    gram = design @ design.T if wide else design.T @ design
+    gram[np.diag_indices(len(gram))] += scaled.ridge
+    try:
+        factor = scipy.linalg.cho_factor(gram, check_finite=False)
+    except scipy.linalg.LinAlgError:
+        return
+    x = np.zeros(size)
+    for _ in range(3):
+        residual = roots * scaled.target - design @ x
+        missing = design.T @ residual - scaled.ridge * x
+        if wide:  # the inverse by Woodbury's formula
+            inner = scipy.linalg.cho_solve(factor, design @ missing, check_finite=False)
+            x = x + (missing - design.T @ inner) / scaled.ridge
+        else:
+            x = x + scipy.linalg.cho_solve(factor, missing, check_finite=False)
+    best.offer(x, roots * (roots * scaled.target - design @ x))
+
+
+def _by_gradients(scaled: ScaledProblem, roots: np.ndarray, best: Best, context: Context) -> None:
+    design, size = scaled.design, scaled.size
+    operator = isinstance(design, ColumnOperator)
+
+    def times(x: np.ndarray) -> np.ndarray:
+        return roots * np.asarray(design.times(x) if operator else design @ x)
+
+    def correlation(r: np.ndarray) -> np.ndarray:
+        return design.quickly(roots * r) if operator else scaled.correlation(roots * r)
+
+    def normal(x: np.ndarray) -> np.ndarray:
+        context.check_time("conjugate gradients")
+        return correlation(times(x)) + scaled.ridge * x
+
+    system: Any = LinearOperator((size, size), matvec=normal, dtype=np.float64)
+    x = np.zeros(size)
+    for _ in range(3):
+        missing = correlation(roots * scaled.target - times(x)) - scaled.ridge * x
+        x = x + cg(system, missing, rtol=1e-9, maxiter=10 * size + 100)[0]
+        best.offer(x, roots * (roots * scaled.target - times(x)))
+        if best.good:
+            return
