@@ -4,6 +4,10 @@ from sparseopt.choosing.manifest import Manifest, SolverEntry
 from sparseopt.interface.verdict import Guarantee
 
 _REGRESSION = "sparseopt:SparseRegression"
+_SUPPORT = "sparseopt:KnownSupportRegression"
+_PURSUIT = "sparseopt:BasisPursuit"
+_BALL = "sparseopt:ConstrainedRegression"
+_ROOT = "sparseopt:SquareRootLasso"
 _REMEDY = "pip install 'sparseopt[inverse]'"
 _GAP_SAFE = "Ndiaye, Fercoq, Gramfort, Salmon 2017 (arXiv:1611.05780): gap-safe screening"
 
@@ -49,6 +53,35 @@ MANIFEST = Manifest(
             ),
             requires=("cvxpy",),
             remedy=_REMEDY,
+        ),
+        SolverEntry(
+            name="closed_form_support",
+            path="sparseopt_inverse.closed_form_support:ClosedFormSupport",
+            problem=_SUPPORT,
+            guarantee=Guarantee.EXACT,
+            summary="pseudoinverse of the columns of a support, refined",
+            citations=("Golub, Van Loan 2013, Matrix Computations, section 5.5",),
+        ),
+        SolverEntry(
+            name="least_norm",
+            path="sparseopt_inverse.pursuit_least_norm:LeastNorm",
+            problem=_PURSUIT,
+            guarantee=Guarantee.EXACT,
+            summary="norm 2 in closed form, with and without noise",
+            citations=("Golub, Van Loan 2013, Matrix Computations, sections 5.6 and 6.2",),
+            structure={"norm": ("2",)},
+        ),
+        SolverEntry(
+            name="highs",
+            path="sparseopt_inverse.pursuit_highs:Highs",
+            problem=_PURSUIT,
+            guarantee=Guarantee.CERTIFIED,
+            summary="norms 1 and inf without noise as a linear program, by HiGHS",
+            citations=(
+                "Chen, Donoho, Saunders 1998: basis pursuit",
+                "Huangfu, Hall 2018: HiGHS",
+            ),
+            structure={"norm": ("1", "inf"), "noise": (False,)},
         ),
     ),
 )

@@ -55,13 +55,34 @@ _MODULES = {
         "Refused",
         "Unavailable",
     ),
+    "sparseopt.inverse.basis_pursuit": (
+        "BasisPursuit",
+        "PursuitAnswer",
+    ),
     "sparseopt.inverse.certificate": ("DualityGapCertificate",),
     "sparseopt.inverse.coefficients": ("Coefficients",),
+    "sparseopt.inverse.constrained": (
+        "BallCertificate",
+        "ConstrainedRegression",
+    ),
+    "sparseopt.inverse.known_support": (
+        "KnownSupportRegression",
+        "SupportedCoefficients",
+    ),
+    "sparseopt.inverse.known_support_certificate": ("KnownSupportCertificate",),
     "sparseopt.inverse.penalty": (
         "GroupL1",
         "L1",
     ),
     "sparseopt.inverse.problem": ("SparseRegression",),
+    "sparseopt.inverse.pursuit_certificate": (
+        "InfeasibleCertificate",
+        "PursuitCertificate",
+    ),
+    "sparseopt.inverse.square_root": (
+        "SquareRootCertificate",
+        "SquareRootLasso",
+    ),
     "sparseopt.networks.linear": (
         "Conv",
         "ConvTranspose",

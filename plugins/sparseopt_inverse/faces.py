@@ -1,0 +1,103 @@
+"""Closed forms on a face: where support and signs of a solution are known, the rest is algebra.
+
+With columns B and signs s, the solutions of the lasso, of basis pursuit, of least squares in an l1
+ball and of the square-root lasso all are c = B^+ y - mu G^-1 s with G = B^T B and a residual
+r = y - B B^+ y + mu B G^-1 s, for which B^T r = mu s. Only mu differs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse
+
+from sparseopt.inverse.fit import Fit
+
+MOST_ENTRIES = 2**25
+"""Entries of the columns of a face, which are made dense."""
+
+
+def columns_of(fit: Fit, chosen: np.ndarray) -> np.ndarray:
+    """Return some columns of the scaled design as a dense matrix of float64."""
+    part = fit.scaled.columns_as_rows(chosen, 1)
+    dense = part.toarray() if scipy.sparse.issparse(part) else part
+    return np.ascontiguousarray(np.asarray(dense, dtype=np.float64).T)
+
+
+class Face:
+    """Independent columns with signs.
+
+    Parameters
+    ----------
+    fit : Fit
+    columns : ndarray, shape (m, k)
+        k at most m, independent up to rounding; `ValueError` if not.
+    signs : ndarray, shape (k,)
+
+    Attributes
+    ----------
+    fitted : ndarray, shape (k,)
+        B^+ y.
+    slope : ndarray, shape (k,)
+        G^-1 s.
+    rest : ndarray, shape (m,)
+        y - B B^+ y.
+    direction : ndarray, shape (m,)
+        B G^-1 s, of square s.G^-1 s.
+    """
+
+    def __init__(self, fit: Fit, columns: np.ndarray, signs: np.ndarray) -> None:
+        if columns.shape[1] > columns.shape[0] or columns.shape[1] == 0:
+            raise ValueError("more columns than rows, or none")
+        self._left, self._upper = scipy.linalg.qr(columns, mode="economic", check_finite=False)
+        pivots = np.abs(np.diagonal(self._upper))
+        if not pivots.min() > 1e-13 * pivots.max():
+            raise ValueError("dependent columns")
+        self.columns, self.signs = columns, signs
+        self.fitted = self._solved(self._left.T @ fit.target)
+        self.rest = fit.target - columns @ self.fitted
+        correction = self._solved(self._left.T @ self.rest)
+        self.fitted = self.fitted + correction
+        self.rest = fit.target - columns @ self.fitted
+        self.rest = self.rest - self._left @ (self._left.T @ self.rest)
+        half = scipy.linalg.solve_triangular(self._upper, signs, trans=1, check_finite=False)
+        self.direction = self._left @ half
+        self.slope = self._solved(half)
+
+    def _solved(self, values: np.ndarray) -> np.ndarray:
+        return np.asarray(
+            scipy.linalg.solve_triangular(self._upper, values, check_finite=False)
+        )
+
+    @property
+    def square(self) -> float:
+        """s.G^-1 s."""
+        return float(self.direction @ self.direction)
+
+    def coefficients(self, mu: float) -> np.ndarray:
+        """Return the coefficients for this mu."""
+        return self.fitted - mu * self.slope
+
+    def residual(self, mu: float) -> np.ndarray:
+        """Return the residual for this mu, which has the correlations mu s."""
+        return self.rest + mu * self.direction
+
+    def correction(self, residual: np.ndarray) -> np.ndarray:
+        """Return B^+ times a residual."""
+        return self._solved(self._left.T @ residual)
+
+    def improved(self, w: np.ndarray) -> np.ndarray:
+        """Return `w` moved as little as possible so that its correlations are the signs."""
+        for _ in range(2):
+            missing = self.signs - self.columns.T @ w
+            half = scipy.linalg.solve_triangular(self._upper, missing, trans=1, check_finite=False)
+            w = w + self._left @ half
+        return w
+
+    def exact_fit(self, fit: Fit, chosen: np.ndarray, size: int) -> np.ndarray:
+        """Return the coefficients, spread to `size`, whose misfit is refined in doubled precision."""
+        x = np.zeros(size)
+        x[chosen] = self.fitted
+        for _ in range(2):
+            x[chosen] += self.correction(fit.residual(x)[0])
+        return x

@@ -1,0 +1,169 @@
+"""Certified answers to basis pursuit from rough ones: what its solvers share."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import scipy.linalg
+
+from sparseopt import Context, Inconclusive
+from sparseopt.inverse.basis_pursuit import BasisPursuit, PursuitAnswer
+from sparseopt.inverse.fit import Fit
+from sparseopt.inverse.pursuit_certificate import InfeasibleCertificate, PursuitCertificate
+from sparseopt_inverse.faces import MOST_ENTRIES, Face, columns_of
+from sparseopt_inverse.work import SINGULAR_VALUES, begin
+
+Made = tuple[PursuitAnswer, PursuitCertificate | InfeasibleCertificate]
+
+
+class BestPursuit:
+    """Certifies what it is offered, in scaled units, and keeps the most accurate.
+
+    Parameters
+    ----------
+    problem : BasisPursuit
+    context : Context
+    """
+
+    def __init__(self, problem: BasisPursuit, context: Context) -> None:
+        self.problem, self.context = problem, context
+        self.fit = Fit(problem.design, problem.target)
+        self.noise = math.ldexp(problem.noise, -self.fit.unit)
+        self.asked = 1e-13 if context.tolerance is None else context.tolerance
+        self._made: Made | None = None
+
+    @property
+    def good(self) -> bool:
+        """Whether the accuracy is as asked."""
+        return self._made is not None and self._made[1].accuracy <= self.asked
+
+    @property
+    def result(self) -> Made:
+        """The best answer; `Inconclusive` if nothing was offered."""
+        if self._made is None:
+            raise Inconclusive("no vector was found that can be certified")
+        return self._made
+
+    def offer(self, x: np.ndarray, w: np.ndarray) -> None:
+        """Certify a vector by a dual point."""
+        if not (np.isfinite(x).all() and np.isfinite(w).all()):
+            return
+        x = self.fit.scaled.original_coefficients(x)
+        made = PursuitCertificate.build(self.problem, x, w)
+        if self._made is None or made[1].accuracy < self._made[1].accuracy:
+            self._made = made
+
+    def offer_polished(self, x: np.ndarray, w: np.ndarray, small: float = 1e-7) -> None:
+        """Offer what the closed forms make of a rough vector and dual point, for norms 1 and inf.
+
+        Entries below `small` times the largest count as zero for norm 1; those within that of the
+        largest as equal to it for the other.
+        """
+        largest = float(np.abs(x).max())
+        if largest == 0.0:
+            self.offer(x, w)
+            return
+        try:
+            if self.problem.norm == 1:
+                self._offer_sparse(x, w, small * largest)
+            else:
+                self._offer_flat(x, w, largest * (1.0 - small))
+        except (ValueError, np.linalg.LinAlgError):
+            return
+
+    def _mu(self, face: Face) -> float | None:
+        """Return the mu for which the residual of a face is the noise, or just below."""
+        room = self.noise**2 * (1.0 - 1e-15 * math.sqrt(len(face.rest))) - float(
+            face.rest @ face.rest
+        )
+        return math.sqrt(room / face.square) if room > 0.0 else None
+
+    def _offer_sparse(self, x: np.ndarray, w: np.ndarray, least: float) -> None:
+        chosen = np.flatnonzero(np.abs(x) > least)
+        face = Face(self.fit, columns_of(self.fit, chosen), np.sign(x[chosen]))
+        if self.noise == 0.0:
+            found = face.exact_fit(self.fit, chosen, len(x))
+            self.offer(found, face.improved(w))
+            if not self.good:
+                self.offer(found, self._on_active(w, x, chosen))
+            return
+        mu = self._mu(face)
+        if mu is None:
+            return
+        found = np.zeros(len(x))
+        found[chosen] = face.coefficients(mu)
+        self.offer(found, face.residual(mu))
+
+    def _on_active(self, w: np.ndarray, x: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        """Return `w` moved so that all correlations near 1 are 1, those off the support too."""
+        reach = self.fit.correlations(w)[0]
+        near = np.union1d(np.flatnonzero(np.abs(reach) > 1.0 - 1e-6), chosen)
+        if len(near) * len(w) > MOST_ENTRIES:
+            return w
+        signs = np.sign(reach[near])
+        signs[np.isin(near, chosen)] = np.sign(x[chosen])
+        columns = columns_of(self.fit, near)
+        for _ in range(2):
+            missing = signs - columns.T @ w
+            w = w + scipy.linalg.lstsq(columns.T, missing, check_finite=False)[0]
+        return w
+
+    def _offer_flat(self, x: np.ndarray, w: np.ndarray, least: float) -> None:
+        """Do the same for norm inf: entries of the largest size move together."""
+        flat = np.flatnonzero(np.abs(x) >= least)
+        rest = np.flatnonzero(np.abs(x) < least)
+        signs = np.sign(x[flat])
+        together = columns_of(self.fit, flat) @ signs
+        columns = np.column_stack([together, columns_of(self.fit, rest)])
+        first = np.zeros(columns.shape[1])
+        first[0] = 1.0
+        face = Face(self.fit, columns, first)
+        mu = 0.0 if self.noise == 0.0 else self._mu(face)
+        if mu is None:
+            return
+        c, found = face.coefficients(mu), np.zeros(len(x))
+        for _ in range(3 if self.noise == 0.0 else 1):
+            found[flat], found[rest] = c[0] * signs, c[1:]
+            if self.noise == 0.0:
+                c = c + face.correction(self.fit.residual(found)[0])
+        self.offer(found, face.improved(w) if self.noise == 0.0 else face.residual(mu))
+
+    def nothing_fits(self) -> Made | None:
+        """Return the answer that nothing fits, None where it is not so or cannot be proved.
+
+        A smallest residual that exceeds the noise by no more than the tolerance, relative to the
+        target, counts as a fit: rounding the target makes as much of a system that has one.
+        O(m n min(m, n)).
+        """
+        m, n = self.problem.shape
+        begin(self.context, 3.0 * SINGULAR_VALUES * m * n * min(m, n), "least squares")
+        if m * n > MOST_ENTRIES:
+            return None
+        matrix = self.fit.scaled.dense()
+        units = 1.0 / np.where(self.fit.norms > 2.0**-400, self.fit.norms, 1.0)
+        left, values, right = scipy.linalg.svd(
+            matrix * units, full_matrices=False, check_finite=False
+        )
+        rank = int(np.count_nonzero(values > values[0] * max(m, n) * np.finfo(float).eps))
+        left, values, right = left[:, :rank], values[:rank], right[:rank]
+        x = np.zeros(n)
+        for _ in range(3):
+            residual = self.fit.residual(x)[0]
+            x = x + units * (right.T @ ((left.T @ residual) / values))
+        residual = self.fit.residual(x)[0]
+        beyond = np.linalg.norm(residual) - self.noise
+        if not beyond > max(self.asked, 1e-13) * np.linalg.norm(self.fit.target):
+            return None
+        w = residual - left @ (left.T @ residual)
+        x = self.fit.scaled.original_coefficients(x)
+        return InfeasibleCertificate.build(self.problem, x, w)
+
+    def is_zero(self) -> bool:
+        """Offer 0 where it is the answer, and say whether it is."""
+        if np.linalg.norm(self.fit.target) <= self.noise * (1.0 - 1e-15) or not (
+            self.fit.target.any()
+        ):
+            self.offer(np.zeros(self.problem.shape[1]), np.zeros(self.problem.shape[0]))
+            return True
+        return False
