@@ -65,9 +65,7 @@ class Face:
         self.slope = self._solved(half)
 
     def _solved(self, values: np.ndarray) -> np.ndarray:
-        return np.asarray(
-            scipy.linalg.solve_triangular(self._upper, values, check_finite=False)
-        )
+        return np.asarray(scipy.linalg.solve_triangular(self._upper, values, check_finite=False))
 
     @property
     def square(self) -> float:

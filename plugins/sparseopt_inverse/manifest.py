@@ -83,5 +83,48 @@ MANIFEST = Manifest(
             ),
             structure={"norm": ("1", "inf"), "noise": (False,)},
         ),
+        SolverEntry(
+            name="douglas_rachford",
+            path="sparseopt_inverse.pursuit_douglas_rachford:DouglasRachford",
+            problem=_PURSUIT,
+            guarantee=Guarantee.CERTIFIED,
+            summary="norm 1 without noise by splitting in NumPy, finished in closed form",
+            citations=(
+                "Douglas, Rachford 1956; Lions, Mercier 1979: the splitting",
+                "Demanet, Zhang 2016 (arXiv:1301.0542): its local rate for basis pursuit",
+            ),
+            structure={"norm": ("1",), "noise": (False,)},
+        ),
+        SolverEntry(
+            name="lasso_path",
+            path="sparseopt_inverse.pursuit_path:LassoPath",
+            problem=_PURSUIT,
+            guarantee=Guarantee.CERTIFIED,
+            summary="norm 1 with noise by the lasso that uses the noise up",
+            citations=("van den Berg, Friedlander 2008: the Pareto frontier of basis pursuit",),
+            structure={"norm": ("1",), "noise": (True,)},
+        ),
+        SolverEntry(
+            name="ball_path",
+            path="sparseopt_inverse.ball_path:BallPath",
+            problem=_BALL,
+            guarantee=Guarantee.CERTIFIED,
+            summary="least squares in an l1 ball by the lasso on its boundary",
+            citations=(
+                "Osborne, Presnell, Turlach 2000: the homotopy of the lasso",
+                "Jaggi 2013: the gap of Frank and Wolfe",
+            ),
+        ),
+        SolverEntry(
+            name="square_root_path",
+            path="sparseopt_inverse.square_root_path:SquareRootPath",
+            problem=_ROOT,
+            guarantee=Guarantee.CERTIFIED,
+            summary="square-root lasso by the lasso of strength in proportion to its residual",
+            citations=(
+                "Belloni, Chernozhukov, Wang 2011 (arXiv:1009.5689): square-root lasso",
+                "Massias, Fercoq, Gramfort, Salmon 2018 (arXiv:1705.09778): its dual",
+            ),
+        ),
     ),
 )

@@ -51,8 +51,22 @@ class BestPursuit:
             return
         x = self.fit.scaled.original_coefficients(x)
         made = PursuitCertificate.build(self.problem, x, w)
-        if self._made is None or made[1].accuracy < self._made[1].accuracy:
+        if self._made is None or self._rank(made[1]) < self._rank(self._made[1]):
             self._made = made
+
+    def _rank(self, certificate: PursuitCertificate | InfeasibleCertificate) -> tuple[float, ...]:
+        """Return what is to be small: within what was asked, a fit within the noise goes first."""
+        accuracy = certificate.accuracy
+        if isinstance(certificate, InfeasibleCertificate):
+            return accuracy, 0.0, accuracy
+        return max(accuracy, self.asked), float(certificate.excess > 0.0), accuracy
+
+    @property
+    def excess(self) -> float:
+        """The misfit of the best beyond the noise."""
+        assert self._made is not None
+        made = self._made[1]
+        return made.excess if isinstance(made, PursuitCertificate) else 0.0
 
     def offer_polished(self, x: np.ndarray, w: np.ndarray, small: float = 1e-7) -> None:
         """Offer what the closed forms make of a rough vector and dual point, for norms 1 and inf.
@@ -64,6 +78,9 @@ class BestPursuit:
         if largest == 0.0:
             self.offer(x, w)
             return
+        reach = np.abs(self.fit.scaled.correlation(w))
+        size = float(reach.max() if self.problem.norm == 1 else reach.sum())
+        w = w / size if size > 0.0 else w
         try:
             if self.problem.norm == 1:
                 self._offer_sparse(x, w, small * largest)

@@ -29,9 +29,7 @@ class Highs(Solver[BasisPursuit]):
 
     def __post_init__(self) -> None:
         if self.method not in ("highs-ds", "highs-ipm", "highs"):
-            raise ValueError(
-                f"method must be highs-ds, highs-ipm or highs, got {self.method!r}"
-            )
+            raise ValueError(f"method must be highs-ds, highs-ipm or highs, got {self.method!r}")
 
     def accepts(self, problem: BasisPursuit) -> Accepted | Refused:
         """Refuse noise, whose ball no linear program holds, and norm 2."""

@@ -129,7 +129,9 @@ class BallCertificate(GapCertificate):
     def _check_answer(self, steps: Steps) -> None:
         # `math.fsum` rounds the exact sum, so its sign is right.
         excess = math.fsum([*np.abs(self.answer.x).tolist(), -self.problem.radius])
-        steps.require(excess <= 0.0, "the l1 norm of x is at most the radius, exactly", repr(excess))
+        steps.require(
+            excess <= 0.0, "the l1 norm of x is at most the radius, exactly", repr(excess)
+        )
 
     @property
     def _floor(self) -> float:

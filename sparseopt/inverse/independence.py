@@ -40,4 +40,3 @@ def smallest_singular_value(matrix: np.ndarray) -> float:
     if not error < 0.5:  # so that |B| < sqrt(1.5), and 2 |B| lost < 3 lost
         return 0.0
     return below(math.sqrt(1.0 - error) / norm_bound(factor.ravel()), 8)
-

@@ -286,9 +286,7 @@ class KnownSupportCertificate(Certificate):
             columns is None or smallest_singular_value(columns.scaled.dense()) > 0.0,
             "the columns of the basis are independent",
         )
-        found = _found(
-            problem, 1.0, x[problem.support], basis, self.combination, self.row_point
-        )
+        found = _found(problem, 1.0, x[problem.support], basis, self.combination, self.row_point)
         self._check_figures(steps, found)
 
     def _check_figures(self, steps: Steps, found: _Found) -> None:

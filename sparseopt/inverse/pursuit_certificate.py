@@ -395,4 +395,3 @@ def _infeasible(fit: Fit, x: np.ndarray, w: np.ndarray) -> Bracket:
     dual = below(below(inner, 2) / norm_within(w)[1], 2 + int(fit.room)) if inner > 0.0 else 0.0
     gap = above(primal - dual) if primal > dual else 0.0
     return Bracket(primal, dual, gap, fit.unit)
-

@@ -118,9 +118,7 @@ class SquareRootCertificate(GapCertificate):
     answer: Coefficients
 
     @classmethod
-    def _bracket(
-        cls, problem: SquareRootLasso, fit: Fit, x: np.ndarray, w: np.ndarray
-    ) -> Bracket:
+    def _bracket(cls, problem: SquareRootLasso, fit: Fit, x: np.ndarray, w: np.ndarray) -> Bracket:
         residual, off = fit.residual(x)
         # The objective over the unit of the target: strength and x change units together.
         strength = math.ldexp(problem.strength, fit.unknown_unit - fit.unit)
@@ -151,5 +149,3 @@ class SquareRootCertificate(GapCertificate):
             f"{shown_above(self.primal, 10)} and exceeds its minimum by at most "
             f"{shown_above(self.gap, 3)}"
         )
-
-
