@@ -113,18 +113,17 @@ class BallCertificate(GapCertificate):
         residual, off = fit.residual(x)
         t = fit.scaled.dual_point(w)
         loss = [0.5 * term for term in product_terms(residual, residual)]
-        error = above(off * norm_bound(residual) + 0.5 * off * off, 8)
+        error = above(off * norm_bound(residual) + 0.5 * off * off, 8) if off else 0.0
         radius = float(fit.scaled.coefficients(np.array([problem.radius]))[0])
         reach = above(radius * fit.largest_correlation(t)) + TINY
         minus_dual = [0.5 * term for term in product_terms(t, t)]
         minus_dual += product_terms(fit.target, -t)
         minus_dual += [reach, len(t) * TINY]
-        return Bracket(
-            _sum_above(fit, [*loss, error]),
-            max(-_sum_above(fit, minus_dual), 0.0),
-            max(_sum_above(fit, [*loss, error, *minus_dual]), 0.0),
-            2 * fit.unit,
-        )
+        primal = _sum_above(fit, [*loss, error])
+        gap = max(_sum_above(fit, [*loss, error, *minus_dual]), 0.0)
+        # No objective is negative.
+        dual = max(-_sum_above(fit, minus_dual), 0.0)
+        return Bracket(primal, dual, min(gap, primal), 2 * fit.unit)
 
     def _check_answer(self, steps: Steps) -> None:
         # `math.fsum` rounds the exact sum, so its sign is right.

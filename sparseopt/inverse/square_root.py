@@ -124,7 +124,8 @@ class SquareRootCertificate(GapCertificate):
         strength = math.ldexp(problem.strength, fit.unknown_unit - fit.unit)
         high = norm_within(residual, off)[1]
         penalty = strength * math.fsum(np.abs(x).tolist()) if x.any() else 0.0
-        primal = above(high + above(penalty, 3), 2 + int(fit.room))
+        primal = high + penalty
+        primal = above(primal, 5 + int(fit.room)) if primal else 0.0
         w = unit_multiple(w)
         largest = norm_within(w)[1]
         if w.any() and strength < math.inf:

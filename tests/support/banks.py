@@ -6,6 +6,7 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
+import pursuit_problems
 import scipy.sparse
 
 import sparseopt as so
@@ -168,8 +169,11 @@ def sparse_training() -> list[so.Problem]:
 
 BANKS: dict[str, Any] = {
     "sparseopt:Closedness": closedness,
+    "sparseopt:BasisPursuit": pursuit_problems.basis_pursuit,
     "sparseopt:ButterflyFactorization": butterfly,
+    "sparseopt:ConstrainedRegression": pursuit_problems.constrained,
     "sparseopt:FixedSupportFactorization": fixed_support,
+    "sparseopt:KnownSupportRegression": pursuit_problems.known_support,
     "sparseopt:LipschitzBound": lipschitz_bound,
     "sparseopt:NearestClosedSupport": nearest_closed,
     "sparseopt:PathCost": path_cost,
@@ -177,4 +181,5 @@ BANKS: dict[str, Any] = {
     "sparseopt:PathNorm": path_norm,
     "sparseopt:SparseRegression": regression,
     "sparseopt:SparseTraining": sparse_training,
+    "sparseopt:SquareRootLasso": pursuit_problems.square_root,
 }
