@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import forgeries_closedness
 import forgeries_factorization
 import forgeries_paths
+import forgeries_pursuit
 import forgeries_regression
 import pytest
 from rooms import BUILT_ON, TRUSTED_BY_ALL, room
@@ -30,6 +31,7 @@ def certificates() -> Iterator[so.Certificate]:
         forgeries_closedness,
         forgeries_factorization,
         forgeries_paths,
+        forgeries_pursuit,
         forgeries_regression,
     ):
         for _, found in bank.honest():

@@ -68,6 +68,9 @@ class ClosedFormSupport(Solver[KnownSupportRegression]):
                 shift = face.correction(fit.residual(x)[0])
                 step = scipy.linalg.solve(combination @ combination.T, shift, assume_a="pos")
                 v, x = v + step, x + combination.T @ step
+        # A target orthogonal to the columns, up to rounding: 0 is the neater answer.
+        if np.linalg.norm(matrix @ x) <= 1e-15 * np.linalg.norm(fit.target):
+            x = 0.0 * x
         x = fit.scaled.original_coefficients(x)
         return KnownSupportCertificate.build(problem, x, chosen, combination, v)
 

@@ -49,7 +49,13 @@ class Face:
     def __init__(self, fit: Fit, columns: np.ndarray, signs: np.ndarray) -> None:
         if columns.shape[1] > columns.shape[0] or columns.shape[1] == 0:
             raise ValueError("more columns than rows, or none")
-        self._left, self._upper = scipy.linalg.qr(columns, mode="economic", check_finite=False)
+        norms = np.linalg.norm(columns, axis=0)
+        if not norms.min() > 0.0:
+            raise ValueError("a column of zeros")
+        self._units = 1.0 / norms
+        self._left, self._upper = scipy.linalg.qr(
+            columns * self._units, mode="economic", check_finite=False
+        )
         pivots = np.abs(np.diagonal(self._upper))
         if not pivots.min() > 1e-13 * pivots.max():
             raise ValueError("dependent columns")
@@ -60,12 +66,20 @@ class Face:
         self.fitted = self.fitted + correction
         self.rest = fit.target - columns @ self.fitted
         self.rest = self.rest - self._left @ (self._left.T @ self.rest)
-        half = scipy.linalg.solve_triangular(self._upper, signs, trans=1, check_finite=False)
+        half = self._transposed(signs)
         self.direction = self._left @ half
         self.slope = self._solved(half)
 
     def _solved(self, values: np.ndarray) -> np.ndarray:
-        return np.asarray(scipy.linalg.solve_triangular(self._upper, values, check_finite=False))
+        found = scipy.linalg.solve_triangular(self._upper, values, check_finite=False)
+        return np.asarray(self._units * found)
+
+    def _transposed(self, values: np.ndarray) -> np.ndarray:
+        return np.asarray(
+            scipy.linalg.solve_triangular(
+                self._upper, values * self._units, trans=1, check_finite=False
+            )
+        )
 
     @property
     def square(self) -> float:
@@ -88,12 +102,11 @@ class Face:
         """Return `w` moved as little as possible so that its correlations are the signs."""
         for _ in range(2):
             missing = self.signs - self.columns.T @ w
-            half = scipy.linalg.solve_triangular(self._upper, missing, trans=1, check_finite=False)
-            w = w + self._left @ half
+            w = w + self._left @ self._transposed(missing)
         return w
 
     def exact_fit(self, fit: Fit, chosen: np.ndarray, size: int) -> np.ndarray:
-        """Return the coefficients, spread to `size`, whose misfit is refined in doubled precision."""
+        """Return the coefficients, spread to `size`, refined in doubled precision."""
         x = np.zeros(size)
         x[chosen] = self.fitted
         for _ in range(2):

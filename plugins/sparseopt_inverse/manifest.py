@@ -105,6 +105,20 @@ MANIFEST = Manifest(
             structure={"norm": ("1",), "noise": (True,)},
         ),
         SolverEntry(
+            name="pursuit_cvxpy",
+            path="sparseopt_inverse.pursuit_cvxpy:PursuitCvxpy",
+            problem=_PURSUIT,
+            guarantee=Guarantee.CERTIFIED,
+            summary="norms 1 and inf by any conic solver of cvxpy, finished in closed form",
+            citations=(
+                "Diamond, Boyd 2016 (arXiv:1603.00943): cvxpy",
+                "Goulart, Chen 2024 (arXiv:2405.12762): Clarabel",
+            ),
+            requires=("cvxpy",),
+            remedy=_REMEDY,
+            structure={"norm": ("1", "inf")},
+        ),
+        SolverEntry(
             name="ball_path",
             path="sparseopt_inverse.ball_path:BallPath",
             problem=_BALL,

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import scipy.linalg
+import scipy.optimize
 
 from sparseopt import Context, Inconclusive
 from sparseopt.inverse.basis_pursuit import BasisPursuit, PursuitAnswer
@@ -14,7 +15,27 @@ from sparseopt.inverse.pursuit_certificate import InfeasibleCertificate, Pursuit
 from sparseopt_inverse.faces import MOST_ENTRIES, Face, columns_of
 from sparseopt_inverse.work import SINGULAR_VALUES, begin
 
+MOST_PROGRAM = 40_000
+"""Entries of the design up to which a linear program looks for a proof of uniqueness."""
 Made = tuple[PursuitAnswer, PursuitCertificate | InfeasibleCertificate]
+
+
+def most_room(matrix: np.ndarray, support: np.ndarray, signs: np.ndarray) -> np.ndarray | None:
+    """Return the dual point that is exact on the support and smallest off it, by HiGHS."""
+    m, n = matrix.shape
+    off = np.setdiff1d(np.arange(n), support)
+    rows = np.hstack([matrix[:, off].T, -np.ones((len(off), 1))])
+    flipped = np.hstack([-matrix[:, off].T, -np.ones((len(off), 1))])
+    done = scipy.optimize.linprog(
+        np.append(np.zeros(m), 1.0),
+        A_ub=np.vstack([rows, flipped]),
+        b_ub=np.zeros(2 * len(off)),
+        A_eq=np.hstack([matrix[:, support].T, np.zeros((len(support), 1))]),
+        b_eq=signs,
+        bounds=[(None, None)] * (m + 1),
+        options={"time_limit": 5.0},
+    )
+    return None if done.x is None or not done.x[m] < 1.0 - 1e-9 else done.x[:m]
 
 
 class BestPursuit:
@@ -58,8 +79,9 @@ class BestPursuit:
         """Return what is to be small: within what was asked, a fit within the noise goes first."""
         accuracy = certificate.accuracy
         if isinstance(certificate, InfeasibleCertificate):
-            return accuracy, 0.0, accuracy
-        return max(accuracy, self.asked), float(certificate.excess > 0.0), accuracy
+            return accuracy, 0.0, 0.0, accuracy
+        beyond, open_ = float(certificate.excess > 0.0), float(not certificate.unique)
+        return max(accuracy, self.asked), beyond, open_, accuracy
 
     @property
     def excess(self) -> float:
@@ -104,6 +126,8 @@ class BestPursuit:
             self.offer(found, face.improved(w))
             if not self.good:
                 self.offer(found, self._on_active(w, x, chosen))
+            if self.good and not self.result[0].unique:
+                self._offer_inner(found, face.improved(w), face)
             return
         mu = self._mu(face)
         if mu is None:
@@ -111,6 +135,35 @@ class BestPursuit:
         found = np.zeros(len(x))
         found[chosen] = face.coefficients(mu)
         self.offer(found, face.residual(mu))
+
+    def _offer_inner(self, x: np.ndarray, w: np.ndarray, face: Face) -> None:
+        """Offer dual points that leave columns off the support room, to prove x unique.
+
+        A vertex of the dual problem, as a simplex method finds it, has ties; the shortest vector
+        with the right correlations on the support (Fuchs 2004), or one on the way to it, may not.
+        """
+        for share in (1.0, 0.5, 0.1, 0.01):
+            inner = face.improved((1.0 - share) * w + share * face.direction)
+            if self._room_off(inner, face) > 1e-9:
+                self.offer(x, inner)
+            if self.result[0].unique:
+                return
+        if len(w) * len(x) > MOST_PROGRAM:
+            return
+        inner = most_room(self.fit.scaled.dense(), np.flatnonzero(x), face.signs)
+        if inner is not None:
+            self.offer(x, face.improved(inner))
+
+    def _room_off(self, w: np.ndarray, face: Face) -> float:
+        """Return 1 minus the largest correlation of columns that are not on the face."""
+        reach = np.abs(self.fit.scaled.correlation(w))
+        return (
+            float(
+                1.0 - np.partition(reach, -len(face.signs) - 1)[: -len(face.signs)].max(initial=0.0)
+            )
+            if len(reach) > len(face.signs)
+            else 1.0
+        )
 
     def _on_active(self, w: np.ndarray, x: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         """Return `w` moved so that all correlations near 1 are 1, those off the support too."""

@@ -67,7 +67,7 @@ class Highs(Solver[BasisPursuit]):
     def _run(self, best: BestPursuit, context: Context) -> tuple[np.ndarray, np.ndarray] | None:
         """Return primal and dual solution in scaled units, None if HiGHS says infeasible."""
         fit, norm = best.fit, best.problem.norm
-        m, n = best.problem.shape
+        n = best.problem.shape[1]
         units = 1.0 / np.where(fit.norms > 2.0**-400, fit.norms, 1.0)
         if norm == math.inf:  # the bounds of the entries must stay equal
             units = np.full(n, float(np.min(units)))

@@ -91,8 +91,7 @@ class LeastNorm(Solver[BasisPursuit]):
     ) -> None:
         left, values, right = parts
         squares = np.square(values)
-        # A little inside, so that rounding x does not leave the ball.
-        aim = best.noise * (1.0 - 4e-16 * math.sqrt(len(outside)))
+        aim = best.noise
 
         def beyond(log: float) -> float:
             return float(math.hypot(lost, *(within * _share(log, squares)))) - aim
@@ -101,10 +100,17 @@ class LeastNorm(Solver[BasisPursuit]):
         low, high = centre - 80.0, centre + 80.0
         if not (beyond(low) < 0.0 < beyond(high)):
             raise Inconclusive("the noise is at the smallest residual, up to rounding")
-        log = scipy.optimize.brentq(beyond, low, high, xtol=1e-15, rtol=1e-15, maxiter=300)
-        share = _share(float(log), squares)
-        x = right.T @ (within * (1.0 - share) / values)
-        best.offer(x, left @ (within * share) + outside)
+        # Further and further inside, until rounding x does not leave the ball any more.
+        for shrink in (1e-15, 4e-15, 1.6e-14, 6.4e-14):
+            aim = best.noise * (1.0 - shrink)
+            if not beyond(low) < 0.0:
+                return
+            log = scipy.optimize.brentq(beyond, low, high, xtol=1e-15, rtol=1e-15, maxiter=300)
+            share = _share(float(log), squares)
+            x = right.T @ (within * (1.0 - share) / values)
+            best.offer(x, left @ (within * share) + outside)
+            if best.excess == 0.0:
+                return
 
 
 def _share(log: float, squares: np.ndarray) -> np.ndarray:

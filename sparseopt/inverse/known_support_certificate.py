@@ -77,16 +77,19 @@ def _found(
     distance = _distance(fit, basis, combination, matrix)
     length = norm_within(x)[1]
     residual, off = fit.residual(x)
-    off = above(off + distance * length, 2)
+    off = above(off + distance * length, 2) if off or x.any() else 0.0
     low, high = norm_within(residual, off)
-    shared, least_value = 0.0, math.inf
-    if len(chosen):
+    shared, least_value, units = 0.0, math.inf, np.ones(len(chosen))
+    if len(chosen) and residual.any():
         inner_fit = Fit(problem.design[:, problem.support[chosen]], problem.target, room)
         shared = room * projection_bound(inner_fit.scaled, residual)
-        least_value = smallest_singular_value(basis) / room
-    missed = above(off + shared, 2)
-    gap = above(0.5 * missed * missed, 3)
-    primal = above(0.5 * high * high, 3)
+    if len(chosen):
+        # Columns in units of powers of two, of norms from 1 to 2; that is exact.
+        units = np.ldexp(1.0, -np.frexp(fit.norms[chosen])[1])
+        least_value = smallest_singular_value(basis * units) / room
+    missed = above(off + shared, 2) if off + shared else 0.0
+    gap = above(0.5 * missed * missed, 3) if missed else 0.0
+    primal = above(0.5 * high * high, 3) if high else 0.0
     dual = max(below(0.5 * low * low, 3) - above(gap), 0.0) * (1.0 - 2.0 * UNIT)
     bracket = Bracket(primal, dual, min(gap, primal), 2 * fit.unit)
     least = 0.0
@@ -95,7 +98,7 @@ def _found(
         error = room * float(np.sum(bounds))
         along = math.fsum((values * x).tolist())
         lost = error * length + math.fsum(np.abs(values * x).tolist()) * 4.0 * UNIT * room
-        inner = along - above(lost + missed / least_value * norm_within(v)[1], 8)
+        inner = along - above(lost + missed / least_value * norm_within(v * units)[1], 8)
         if inner > 0.0:
             least = below(below(inner, 2) / norm_within(values, error)[1], 2 + int(room))
     return _Found(bracket, length if x.any() else 0.0, least, distance)
@@ -116,10 +119,10 @@ class KnownSupportCertificate(Certificate):
 
     * 1/2 |r|^2 exceeds its minimum over all x by 1/2 |Qr|^2; `sparseopt.inverse.least_squares`
       bounds |Qr|, which is 0 if the residual is orthogonal to the columns.
-    * Every minimiser z has B C z = Qy, and B (C z - C x) = Qr; so |C z - C x| <= |Qr| / s with the
-      least singular value s of B. Hence for any v |C^T v| |z| >= v.C z >= (C^T v).x - |v| |Qr| / s:
-      no minimiser is shorter than `least_norm`. If x lies in the row space, x = C^T v makes that
-      |x|.
+    * Every minimiser z has B C z = Qy, so B (C z - C x) = Qr. With a diagonal D (units of the
+      columns) |D^-1 (C z - C x)| <= |Qr| / s, s the least singular value of B D. Hence for any v
+      |C^T v| |z| >= v.C z >= (C^T v).x - |D v| |Qr| / s: no minimiser is shorter than
+      `least_norm`. If x lies in the row space, x = C^T v makes that |x|.
 
     Attributes
     ----------
@@ -262,7 +265,7 @@ class KnownSupportCertificate(Certificate):
 
     def check(self, steps: Steps) -> None:
         """Derive everything again from the problem, the coefficients and the evidence."""
-        problem, answer, (m, n) = self.problem, self.answer, self.problem.shape
+        problem, answer, n = self.problem, self.answer, self.problem.shape[1]
         kind = type(answer)
         steps.require(
             kind is SupportedCoefficients, "the answer is SupportedCoefficients", kind.__name__

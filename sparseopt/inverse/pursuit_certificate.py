@@ -127,14 +127,14 @@ class PursuitCertificate(Certificate):
 
     Any w proves it: |x| >= w.Ax / |A^T w|* >= (w.y - reach |w|) / |A^T w|*, with the dual norm.
 
-    Uniqueness. For norm 2 it is a theorem (the norm is strictly convex). For norm 1 without noise (Fuchs 2004): if the columns
-    of the support are independent, some w* has A_j^T w* = level sign(x_j) on it and
-    |A_j^T w*| < level off it, then x is the only vector of least norm that is mapped to A x. Such
-    a w* lies within |level sign - A_S^T w| / (smallest singular value of A_S) of w. With noise e:
-    all optima have one residual r*, of norm e, and
-    |r* - e w/|w|| <= sqrt(2 e gap max|A^T w| / |w|), because the level set of a linear function
-    on a ball is that small; nonzero entries have the largest |A_j^T r*|, so if columns that may
-    reach it are independent, the optimum is unique.
+    Uniqueness. For norm 2 it is a theorem (the norm is strictly convex). For norm 1 without noise
+    (Fuchs 2004): if the columns of the support are independent, some w* has
+    A_j^T w* = level sign(x_j) on it and |A_j^T w*| < level off it, then x is the only vector of
+    least norm that is mapped to A x. Such a w* lies within
+    |level sign - A_S^T w| / (smallest singular value of A_S) of w. With noise e: all optima have
+    one residual r*, of norm e, and |r* - e w/|w|| <= sqrt(2 e gap max|A^T w| / |w|), because the
+    level set of a linear function on a ball is that small; nonzero entries have the largest
+    |A_j^T r*|, so if the columns that may reach it are independent, the optimum is unique.
 
     Attributes
     ----------

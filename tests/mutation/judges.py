@@ -48,6 +48,15 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.inverse.least_squares",
         "sparseopt.inverse.scaling",
     ),
+    "forgeries_pursuit": (
+        "sparseopt.inverse.constrained",
+        "sparseopt.inverse.fit",
+        "sparseopt.inverse.gap_certificate",
+        "sparseopt.inverse.independence",
+        "sparseopt.inverse.known_support_certificate",
+        "sparseopt.inverse.pursuit_certificate",
+        "sparseopt.inverse.square_root",
+    ),
     "forgeries_paths": (
         "sparseopt.pathnorm.edges",
         "sparseopt.pathnorm.lipschitz",

@@ -16,7 +16,8 @@ def planted(m: int, n: int, k: int, seed: int) -> tuple[np.ndarray, np.ndarray, 
     r = np.random.default_rng(seed)
     design = r.standard_normal((m, n)) / np.sqrt(m)
     x = np.zeros(n)
-    x[r.choice(n, k, replace=False)] = r.standard_normal(k)
+    support = r.choice(n, k, replace=False)
+    x[support] = r.standard_normal(k)
     return design, design @ x, x
 
 
@@ -48,6 +49,7 @@ def basis_pursuit() -> list[Provable]:
         so.BasisPursuit(design, target, norm=2),
         so.BasisPursuit(design, noisy, 0.1, norm=2),
         so.BasisPursuit(design, target, norm=math.inf),
+        so.BasisPursuit(design, noisy, 0.1, norm=math.inf),
         so.BasisPursuit(np.hstack([design, design]), target),
         so.BasisPursuit(scipy.sparse.csr_array(design), target),
         so.BasisPursuit(design.astype(np.float32), noisy),
