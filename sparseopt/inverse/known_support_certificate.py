@@ -44,6 +44,8 @@ class _Found:
 
 def _is_combined_exactly(basis: np.ndarray, combination: np.ndarray, matrix: np.ndarray) -> bool:
     """Whether basis times combination is the matrix, where integers make products exact."""
+    if np.array_equal(combination, np.eye(matrix.shape[1])) and np.array_equal(basis, matrix):
+        return True
     steps = combination * _STEPS
     size = np.abs(basis) @ np.abs(steps)
     small = max(float(size.max(initial=0.0)), _STEPS * float(np.abs(matrix).max())) < 2.0**52
@@ -216,13 +218,17 @@ class KnownSupportCertificate(Certificate):
 
     @property
     def accuracy(self) -> float:
-        """The largest of three: relative gap of the objective, of the norm, relative distance.
+        """The relative gap of the objective.
 
+        For dependent columns the relative gap of the norm, or the relative distance, if that is
+        more.
         An objective below 2^-53 times that of x = 0 counts as that, as for a
         `DualityGapCertificate`.
         """
         floor = UNIT * objective_at_zero(self.problem.target)
         gap = over(self.gap, max(self.dual, floor))
+        if not self.answer.rank_deficient:  # the minimiser is unique
+            return gap
         return max(gap, self.norm_gap, self.relative_distance)
 
     @property
@@ -249,18 +255,18 @@ class KnownSupportCertificate(Certificate):
     def claim(self) -> str:
         """What is proved."""
         count, rank = len(self.problem.support), self.answer.rank
-        which = f"the {count} columns are independent"
-        if rank < count:
-            which = (
-                f"the {count} columns of the support are within {shown_above(self.distance, 3)} "
-                f"of columns of rank {rank}, and for these"
+        value = (
+            f"the objective is at most {shown_above(self.primal, 10)} and exceeds its minimum by "
+            f"at most {shown_above(self.gap, 3)}"
+        )
+        if rank == count:
+            return (
+                f"the {count} columns of the support are independent, so one x is optimal; {value}"
             )
-        else:
-            which += ", and"
         return (
-            f"{which} the objective is at most {shown_above(self.primal, 10)} and exceeds its "
-            f"minimum by at most {shown_above(self.gap, 3)}, and the norm of x exceeds that of "
-            f"the shortest minimiser by at most {shown_above(self.norm_gap, 3)} of it"
+            f"the {count} columns of the support are within {shown_above(self.distance, 3)} of "
+            f"columns of rank {rank}, and for these {value}, and the norm of x exceeds that of the "
+            f"shortest minimiser by at most {shown_above(self.norm_gap, 3)} of it"
         )
 
     def check(self, steps: Steps) -> None:
