@@ -91,6 +91,7 @@ from sparseopt.inverse.basis_pursuit import (
     BasisPursuit as BasisPursuit,
     PursuitAnswer as PursuitAnswer,
 )
+from sparseopt.inverse.cardinality import CardinalityRegression as CardinalityRegression
 from sparseopt.inverse.certificate import DualityGapCertificate as DualityGapCertificate
 from sparseopt.inverse.coefficients import Coefficients as Coefficients
 from sparseopt.inverse.constrained import (
@@ -114,6 +115,7 @@ from sparseopt.inverse.square_root import (
     SquareRootCertificate as SquareRootCertificate,
     SquareRootLasso as SquareRootLasso,
 )
+from sparseopt.inverse.subset_certificate import SubsetCertificate as SubsetCertificate
 from sparseopt.judging.serialization import from_json as from_json, to_json as to_json
 from sparseopt.judging.verifying import verify as verify
 from sparseopt.networks.network import Network as Network

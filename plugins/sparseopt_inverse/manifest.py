@@ -8,6 +8,7 @@ _SUPPORT = "sparseopt:KnownSupportRegression"
 _PURSUIT = "sparseopt:BasisPursuit"
 _BALL = "sparseopt:ConstrainedRegression"
 _ROOT = "sparseopt:SquareRootLasso"
+_SUBSET = "sparseopt:CardinalityRegression"
 _REMEDY = "pip install 'sparseopt[inverse]'"
 _GAP_SAFE = "Ndiaye, Fercoq, Gramfort, Salmon 2017 (arXiv:1611.05780): gap-safe screening"
 
@@ -139,6 +140,54 @@ MANIFEST = Manifest(
                 "Belloni, Chernozhukov, Wang 2011 (arXiv:1009.5689): square-root lasso",
                 "Massias, Fercoq, Gramfort, Salmon 2018 (arXiv:1705.09778): its dual",
             ),
+        ),
+        SolverEntry(
+            name="best_subset",
+            path="sparseopt_inverse.best_subset:BestSubset",
+            problem=_SUBSET,
+            guarantee=Guarantee.EXACT,
+            summary="all supports up to ten million, by bounds of batches",
+            citations=("Furnival, Wilson 1974: regressions by leaps and bounds",),
+        ),
+        SolverEntry(
+            name="branch_and_bound",
+            path="sparseopt_inverse.best_subset:BranchAndBound",
+            problem=_SUBSET,
+            guarantee=Guarantee.CERTIFIED,
+            summary="a proven lower bound where there are more supports",
+            citations=("Furnival, Wilson 1974: regressions by leaps and bounds",),
+        ),
+        SolverEntry(
+            name="omp",
+            path="sparseopt_inverse.omp:OrthogonalMatchingPursuit",
+            problem=_SUBSET,
+            guarantee=Guarantee.HEURISTIC,
+            summary="orthogonal matching pursuit",
+            citations=("Pati, Rezaiifar, Krishnaprasad 1993: orthogonal matching pursuit",),
+        ),
+        SolverEntry(
+            name="cosamp",
+            path="sparseopt_inverse.cosamp:CoSaMP",
+            problem=_SUBSET,
+            guarantee=Guarantee.HEURISTIC,
+            summary="compressive sampling matching pursuit",
+            citations=("Needell, Tropp 2009 (arXiv:0803.2392): CoSaMP",),
+        ),
+        SolverEntry(
+            name="iht",
+            path="sparseopt_inverse.iht:IterativeHardThresholding",
+            problem=_SUBSET,
+            guarantee=Guarantee.HEURISTIC,
+            summary="iterative hard thresholding, normalized",
+            citations=("Blumensath, Davies 2010: normalized iterative hard thresholding",),
+        ),
+        SolverEntry(
+            name="htp",
+            path="sparseopt_inverse.htp:HardThresholdingPursuit",
+            problem=_SUBSET,
+            guarantee=Guarantee.HEURISTIC,
+            summary="hard thresholding pursuit",
+            citations=("Foucart 2011: hard thresholding pursuit",),
         ),
     ),
 )

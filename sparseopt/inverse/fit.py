@@ -65,7 +65,7 @@ def shifted_above(value: float, exponent: int) -> float:
 
 def shifted_below(value: float, exponent: int) -> float:
     """Return the largest float that is not above ``value 2**exponent``."""
-    return -shifted_above(-value, exponent)
+    return 0.0 - shifted_above(-value, exponent)  # not -0.0 for 0
 
 
 def at_most(value: float, exponent: int, stated: float) -> bool:

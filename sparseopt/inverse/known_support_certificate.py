@@ -290,6 +290,9 @@ class KnownSupportCertificate(Certificate):
         steps.require(
             answer.rank_deficient == (r < k), "the answer says whether that is less than all"
         )
+        steps.require(
+            r < k or self.distance == 0.0, "independent columns are taken as they are", repr(k)
+        )
         columns = Fit(problem.design[:, problem.support[basis]], problem.target) if r else None
         steps.require(
             columns is None or smallest_singular_value(columns.scaled.dense()) > 0.0,

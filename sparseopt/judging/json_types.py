@@ -59,6 +59,7 @@ _MODULES = {
         "BasisPursuit",
         "PursuitAnswer",
     ),
+    "sparseopt.inverse.cardinality": ("CardinalityRegression",),
     "sparseopt.inverse.certificate": ("DualityGapCertificate",),
     "sparseopt.inverse.coefficients": ("Coefficients",),
     "sparseopt.inverse.constrained": (
@@ -83,6 +84,7 @@ _MODULES = {
         "SquareRootCertificate",
         "SquareRootLasso",
     ),
+    "sparseopt.inverse.subset_certificate": ("SubsetCertificate",),
     "sparseopt.networks.linear": (
         "Conv",
         "ConvTranspose",

@@ -167,6 +167,12 @@ def supports() -> Pairs:
     )
     yield "no minimiser has a norm below | nan", changed(made, least_norm=math.nan)
     yield "the norm of x is at most | lower", changed(made, norm=made.norm * (1 - 1e-9))
+    scaled = np.eye(3) * (1 + 2.0**-40)
+    yield (
+        "independent columns are taken as they are | nearly",
+        changed(made, combination=scaled, distance=1.0),
+    )
+    yield "the columns are within | nearly", changed(made, combination=scaled)
     yield "the columns are within | 0", changed(near, distance=0.0)
     yield (
         "the columns are within | another combination",
