@@ -38,7 +38,7 @@ def least_on(problem: Any, support: np.ndarray, room: float) -> tuple[float, int
     """Return a lower bound of the objective on a support, and its exponent of 2.
 
     For any x on it 1/2 |y - Ax|^2 exceeds the least value by 1/2 |Q (y - Ax)|^2, where Q projects
-    onto the range of the columns; `sparseopt.inverse.least_squares` bounds that.
+    onto the range of the columns; `sparseopt.inverse.least_squares` bounds such norms.
     """
     fit = Fit(problem.design[:, support], problem.target, room)
     units = np.ldexp(1.0, -np.frexp(fit.norms)[1])
@@ -50,7 +50,12 @@ def least_on(problem: Any, support: np.ndarray, room: float) -> tuple[float, int
     low = norm_within(residual, off)[0]
     missed = above(off + room * projection_bound(fit.scaled, residual), 2)
     value = below(0.5 * low * low, 3) - above(0.5 * missed * missed, 4)
-    return max(below(value, 2) if value > 0 else 0.0, 0.0), 2 * fit.unit
+    if missed > 2.0**-20 * low:
+        # Nearly dependent columns, whose best x is far away: |y - Qy|^2 = |y|^2 - |Qy|^2.
+        whole = norm_within(fit.target)[0]
+        seen = above(projection_bound(fit.scaled, fit.target), 2 + int(2**4 * (room - 1.0)))
+        value = max(value, below(0.5 * whole * whole, 3) - above(0.5 * seen * seen, 4))
+    return below(value, 2) if value > 0 else 0.0, 2 * fit.unit
 
 
 def _least_on_all(problem: Any, columns: np.ndarray, room: float) -> tuple[float, int]:
@@ -155,8 +160,8 @@ class SubsetCertificate(Certificate):
             order = np.zeros(0, dtype=np.intp)
             columns = distinct_columns(Fit(problem.design, problem.target).scaled.dense())
             dual = 0.0
-            if 0 < len(columns) < problem.shape[0]:
-                dual = shifted_below(*least_on(problem, columns, ROOM))
+            if len(columns) < problem.shape[0]:  # else all columns together fit, as a rule
+                dual = shifted_below(*_least_on_all(problem, columns, ROOM))
         if singled_out is None:
             singled_out = np.zeros((0, problem.size), dtype=np.intp)
         primal = shifted_above(*objective_on(problem, x, ROOM))

@@ -56,6 +56,8 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.inverse.known_support_certificate",
         "sparseopt.inverse.pursuit_certificate",
         "sparseopt.inverse.square_root",
+        "sparseopt.inverse.subset_bounds",
+        "sparseopt.inverse.subset_certificate",
     ),
     "forgeries_paths": (
         "sparseopt.pathnorm.edges",

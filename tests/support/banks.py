@@ -171,6 +171,7 @@ BANKS: dict[str, Any] = {
     "sparseopt:Closedness": closedness,
     "sparseopt:BasisPursuit": pursuit_problems.basis_pursuit,
     "sparseopt:ButterflyFactorization": butterfly,
+    "sparseopt:CardinalityRegression": pursuit_problems.cardinality,
     "sparseopt:ConstrainedRegression": pursuit_problems.constrained,
     "sparseopt:FixedSupportFactorization": fixed_support,
     "sparseopt:KnownSupportRegression": pursuit_problems.known_support,

@@ -91,3 +91,21 @@ def square_root() -> list[Provable]:
         so.SquareRootLasso(scipy.sparse.csr_array(design), noisy, 0.7),
     ]
     return [Provable(problem) for problem in problems]
+
+
+def cardinality() -> list[Provable]:
+    """Best subsets that are unique, tied, nested or not; dependent and equal columns."""
+    r = np.random.default_rng(0)
+    design, target = r.standard_normal((8, 10)), r.standard_normal(8)
+    nested = [[1, 0, 1, 0], [0, 1, 1, 0], [1, 1, 1, 1], [1, -1, 0, 0], [0, 0, 1, 1], [2, 1, 2, -1]]
+    problems = [
+        so.CardinalityRegression(design, target, 3),
+        so.CardinalityRegression(design.astype(np.float32), target, 2),
+        so.CardinalityRegression(design[:, :5], target, 2),
+        so.CardinalityRegression(nested, [1, 1, 2, 0, 0, 3], 1),
+        so.CardinalityRegression(np.hstack([design[:, :5]] * 2), target, 2),
+        so.CardinalityRegression(np.eye(5), [4, -3, 2, 1, 0.5], 3),
+        so.CardinalityRegression(scipy.sparse.csr_array(design), target, 1),
+        so.CardinalityRegression(r.integers(-2, 3, (6, 9)), r.integers(-5, 6, 6), 3),
+    ]
+    return [Provable(problem) for problem in problems]
