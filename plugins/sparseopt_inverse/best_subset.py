@@ -128,7 +128,7 @@ class _Search:
                 self.cut = float(low.min())
                 shut = np.ones(len(level), dtype=bool)
                 count, more = 0, 0
-            work += more
+            work += more + int(shut.sum()) * places**2
             closed.append(np.flatnonzero(shut))
             level = children(level[~shut], places, k)
         self._last_level(level)
@@ -164,7 +164,7 @@ class _Search:
         parts = []
         for part in self.subsets.chunks(level):
             self.context.check_time("bounding branches")
-            parts.append(self.subsets.nodes(part, more))
+            parts.append(self.subsets.nodes(part, more, self.least))
         return np.concatenate(parts) if parts else np.zeros(0)
 
     def _last_level(self, level: np.ndarray) -> None:

@@ -112,3 +112,24 @@ class Face:
         for _ in range(2):
             x[chosen] += self.correction(fit.residual(x)[0])
         return x
+
+
+def face_of(fit: Fit, chosen: np.ndarray, signs: np.ndarray) -> tuple[Face, np.ndarray] | None:
+    """Return the face of some columns, less those that depend on others of them, and its columns.
+
+    None where there are none, or too many to be made dense.
+    """
+    if len(chosen) == 0 or len(chosen) * len(fit.target) > MOST_ENTRIES:
+        return None
+    columns = columns_of(fit, chosen)
+    try:
+        return Face(fit, columns, signs), chosen
+    except ValueError:
+        norms = np.where(fit.norms[chosen] > 0, fit.norms[chosen], 1.0)
+        upper, order = scipy.linalg.qr(columns / norms, mode="r", pivoting=True, check_finite=False)
+    pivots = np.abs(np.diagonal(upper))
+    kept = np.sort(order[: np.count_nonzero(pivots > 1e-11 * pivots[0])])
+    try:
+        return Face(fit, columns[:, kept], signs[kept]), chosen[kept]
+    except ValueError:
+        return None

@@ -12,12 +12,11 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 
 from sparseopt import Context, Inconclusive, SparseRegression, solve
 from sparseopt.inverse.fit import Fit
 from sparseopt.inverse.penalty import L1
-from sparseopt_inverse.faces import MOST_ENTRIES, Face, columns_of
+from sparseopt_inverse.faces import Face, face_of
 
 MOST_LASSOS = 60
 SMALLEST = 1e-10
@@ -64,7 +63,7 @@ class PathSearch(ABC):
             else:
                 low = mu
             guess = None
-            face = self._face(chosen, np.sign(x[chosen]))
+            face = face_of(self.fit, chosen, np.sign(x[chosen]))
             if face is not None:
                 guess = self.on_face(face[0])
                 if guess is not None and self.take(*face, guess):
@@ -73,24 +72,6 @@ class PathSearch(ABC):
                 return
             inside = guess is not None and low < guess < high
             mu = guess if inside and guess is not None else _between(low, high)
-
-    def _face(self, chosen: np.ndarray, signs: np.ndarray) -> tuple[Face, np.ndarray] | None:
-        """Return the face of a support, less the columns that depend on others of it."""
-        if len(chosen) == 0 or len(chosen) * len(self.fit.target) > MOST_ENTRIES:
-            return None
-        columns = columns_of(self.fit, chosen)
-        try:
-            return Face(self.fit, columns, signs), chosen
-        except ValueError:
-            upper, order = scipy.linalg.qr(
-                columns / self.fit.norms[chosen], mode="r", pivoting=True, check_finite=False
-            )
-        pivots = np.abs(np.diagonal(upper))
-        kept = np.sort(order[: np.count_nonzero(pivots > 1e-11 * pivots[0])])
-        try:
-            return Face(self.fit, columns[:, kept], signs[kept]), chosen[kept]
-        except ValueError:
-            return None
 
     def _lasso(self, mu: float) -> np.ndarray:
         """Return the solution of a lasso, in scaled units."""

@@ -12,7 +12,7 @@ from sparseopt import Context, Inconclusive
 from sparseopt.inverse.basis_pursuit import BasisPursuit, PursuitAnswer
 from sparseopt.inverse.fit import Fit
 from sparseopt.inverse.pursuit_certificate import InfeasibleCertificate, PursuitCertificate
-from sparseopt_inverse.faces import MOST_ENTRIES, Face, columns_of
+from sparseopt_inverse.faces import MOST_ENTRIES, Face, columns_of, face_of
 from sparseopt_inverse.work import SINGULAR_VALUES, begin
 
 MOST_PROGRAM = 40_000
@@ -120,7 +120,10 @@ class BestPursuit:
 
     def _offer_sparse(self, x: np.ndarray, w: np.ndarray, least: float) -> None:
         chosen = np.flatnonzero(np.abs(x) > least)
-        face = Face(self.fit, columns_of(self.fit, chosen), np.sign(x[chosen]))
+        made = face_of(self.fit, chosen, np.sign(x[chosen]))
+        if made is None:
+            return
+        face, chosen = made
         if self.noise == 0.0:
             found = face.exact_fit(self.fit, chosen, len(x))
             self.offer(found, face.improved(w))
@@ -150,20 +153,15 @@ class BestPursuit:
                 return
         if len(w) * len(x) > MOST_PROGRAM:
             return
-        inner = most_room(self.fit.scaled.dense(), np.flatnonzero(x), face.signs)
-        if inner is not None:
-            self.offer(x, face.improved(inner))
+        roomy = most_room(self.fit.scaled.dense(), np.flatnonzero(x), face.signs)
+        if roomy is not None:
+            self.offer(x, face.improved(roomy))
 
     def _room_off(self, w: np.ndarray, face: Face) -> float:
         """Return 1 minus the largest correlation of columns that are not on the face."""
-        reach = np.abs(self.fit.scaled.correlation(w))
-        return (
-            float(
-                1.0 - np.partition(reach, -len(face.signs) - 1)[: -len(face.signs)].max(initial=0.0)
-            )
-            if len(reach) > len(face.signs)
-            else 1.0
-        )
+        reach, on = np.abs(self.fit.scaled.correlation(w)), len(face.signs)
+        off = np.partition(reach, -on)[:-on]  # those on the face correlate most
+        return 1.0 - float(off.max(initial=0.0))
 
     def _on_active(self, w: np.ndarray, x: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         """Return `w` moved so that all correlations near 1 are 1, those off the support too."""

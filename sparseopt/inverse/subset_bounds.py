@@ -11,6 +11,10 @@ So all of these are known up to a common error e for every column j that is not 
 One more column lowers the squared residual by h_j^2 / s_j. Adding a set T of q columns lowers it
 by at most |h_T|^2 / l, where l bounds the smallest eigenvalue of the whole Gram matrix from below:
 by interlacing it bounds those of its Schur complements' principal blocks too.
+
+Or all columns of a set C that may still be used are used. For any w with |A_C^T w| <= t the part of
+w in the range of A_C is at most t / sqrt(l), so |y - Ax| >= (w.y - t |y| / sqrt(l)) / |w| for every
+x on C. Here w = y - Az with z near the least-squares coefficients on C.
 """
 
 from __future__ import annotations
@@ -87,8 +91,9 @@ class Subsets:
         self._columns = columns
         self.gram = columns.T @ columns
         self.inner = columns.T @ target
-        low = norm_within(target)[0]
+        low, high = norm_within(target)
         self.square = low * low * (1.0 - 8.0 * UNIT)
+        self._square_high = high * high * (1.0 + 8.0 * UNIT)
         self._error = fit.room * (gamma(len(target) + 8) + 2.0**-400)
 
     @cached_property
@@ -142,8 +147,11 @@ class Subsets:
         after = np.arange(len(self.inner)) > last(sets)[:, None]
         return np.where(after, left, np.inf)
 
-    def nodes(self, sets: np.ndarray, more: int) -> np.ndarray:
-        """Return lower bounds of the squared residual of each set with `more` later places."""
+    def nodes(self, sets: np.ndarray, more: int, enough: float) -> np.ndarray:
+        """Return lower bounds of the squared residual of each set with `more` later places.
+
+        Where the first kind of bound is below `enough`, the second is tried.
+        """
         if not self.least_eigenvalue > 0.0:
             return np.zeros(len(sets))
         found = self.bounds(sets)
@@ -153,7 +161,43 @@ class Subsets:
         with np.errstate(invalid="ignore"):
             gain = top / self.least_eigenvalue * (1.0 + gamma(more + 8))
             left = (found.rest - gain) * (1.0 - 8.0 * UNIT)
-        return np.where(left > 0.0, left, 0.0)
+        left = np.where(left > 0.0, left, 0.0)
+        skipped = last(sets) + 1 - sets.shape[1]
+        for count in np.unique(skipped[left < enough]):
+            part = np.flatnonzero((left < enough) & (skipped == count))
+            left[part] = np.maximum(left[part], self._whole(sets[part], int(count)))
+        return left
+
+    @cached_property
+    def _inverse(self) -> np.ndarray:
+        return np.linalg.inv(self.gram)
+
+    def _whole(self, sets: np.ndarray, skipped: int) -> np.ndarray:
+        """Return lower bounds with all later places, for sets that skip as many earlier ones."""
+        places = len(self.inner)
+        inside = np.arange(places) > last(sets)[:, None]
+        np.put_along_axis(inside, sets.astype(np.intp), True, axis=1)
+        z = np.broadcast_to(self._inverse @ self.inner, inside.shape)
+        if skipped:
+            out = np.nonzero(~inside)[1].reshape(len(sets), skipped)
+            blocks = self._inverse[out[:, :, None], out[:, None, :]]
+            back = np.linalg.solve(blocks, np.take_along_axis(z, out, axis=1)[:, :, None])
+            z = z - (np.swapaxes(self._inverse[out], 1, 2) @ back)[:, :, 0]
+        z = np.where(inside, z, 0.0)
+        size = np.abs(z).sum(axis=1)
+        each = self._error + self.room * gamma(2 * places + 16)  # of sums with coefficients z
+        correlation = np.where(inside, self.inner - z @ self.gram, 0.0)
+        along = z @ self.inner
+        missed = np.sqrt(np.square(correlation).sum(axis=1)) + np.sqrt(places) * each * (1 + size)
+        least = np.sqrt(self.least_eigenvalue) * (1.0 - 4.0 * UNIT)
+        shared = missed / least * (1.0 + 2.0**-40)
+        over = self.square - along - each * (1.0 + size) - shared
+        under = self._square_high - 2.0 * along + ((z @ self.gram) * z).sum(axis=1)
+        under = under + each * (3.0 + 2.0 * size + 2.0 * size * size)
+        good = np.isfinite(over) & np.isfinite(under) & (over > 0.0) & (under > 0.0)
+        found = np.zeros(len(sets))
+        found[good] = np.square(over[good]) / under[good] * (1.0 - 16.0 * UNIT)
+        return found
 
     def chunks(self, sets: np.ndarray) -> list[np.ndarray]:
         """Return batches of sets of bounded work."""

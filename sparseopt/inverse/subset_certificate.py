@@ -260,7 +260,7 @@ class SubsetCertificate(Certificate):
             inside = bool((closed < len(sets)).all()) and len(np.unique(closed)) == len(closed)
             steps.require(inside, "what is closed are sets of its level, none named twice")
             for part in subsets.chunks(sets[closed]):
-                low = float(subsets.nodes(part, k - depth).min(initial=math.inf))
+                low = float(subsets.nodes(part, k - depth, least).min(initial=math.inf))
                 steps.require(
                     low >= least,
                     "no continuation of a closed set does better than the bound",
@@ -269,7 +269,7 @@ class SubsetCertificate(Certificate):
             open_sets = np.delete(sets, closed, axis=0)
             # Counted before they are made.
             count = int(continuations(open_sets, places, k).sum())
-            work += work_of(count, depth + 1, places)
+            work += work_of(count, depth + 1, places) + len(closed) * places**2
             steps.require(
                 count <= MOST_SETS and work <= MOST_WORK,
                 "the work of the check is bounded",
