@@ -12,7 +12,7 @@ from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.constrained import BallCertificate, ConstrainedRegression
 from sparseopt.inverse.fit import Fit
 from sparseopt.inverse.penalty import L1
-from sparseopt_inverse.faces import Face
+from sparseopt_inverse.faces import MOST_ENTRIES, Face
 from sparseopt_inverse.path_search import PathSearch
 
 _Made = tuple[Coefficients, BallCertificate]
@@ -79,6 +79,11 @@ class _Search(PathSearch):
         scaled = self.fit.scaled.coefficients(x)
         points.append(self.fit.scaled.original_dual_point(self.fit.residual(scaled)[0]))
         made = BallCertificate.build(self.problem, x, *points)
+        m, n = self.problem.shape
+        if made[1].accuracy > self._asked and n < m and m * n <= MOST_ENTRIES:
+            # Perhaps it is least squares, which a dual point of 0 stands for.
+            free = BallCertificate.build(self.problem, x, np.zeros(m))
+            made = min(made, free, key=lambda item: item[1].accuracy)
         if self._made is None or made[1].accuracy < self._made[1].accuracy:
             self._made = made
 

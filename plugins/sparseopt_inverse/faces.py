@@ -7,6 +7,8 @@ r = y - B B^+ y + mu B G^-1 s, for which B^T r = mu s. Only mu differs.
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import scipy.linalg
 import scipy.sparse
@@ -33,6 +35,8 @@ class Face:
     columns : ndarray, shape (m, k)
         k at most m, independent up to rounding; `ValueError` if not.
     signs : ndarray, shape (k,)
+    target : ndarray, shape (m,), or None
+        None means that of the fit.
 
     Attributes
     ----------
@@ -46,7 +50,14 @@ class Face:
         B G^-1 s, of square s.G^-1 s.
     """
 
-    def __init__(self, fit: Fit, columns: np.ndarray, signs: np.ndarray) -> None:
+    def __init__(
+        self,
+        fit: Fit,
+        columns: np.ndarray,
+        signs: np.ndarray,
+        target: np.ndarray | None = None,
+    ) -> None:
+        target = fit.target if target is None else target
         if columns.shape[1] > columns.shape[0] or columns.shape[1] == 0:
             raise ValueError("more columns than rows, or none")
         norms = np.linalg.norm(columns, axis=0)
@@ -60,11 +71,11 @@ class Face:
         if not pivots.min() > 1e-13 * pivots.max():
             raise ValueError("dependent columns")
         self.columns, self.signs = columns, signs
-        self.fitted = self._solved(self._left.T @ fit.target)
-        self.rest = fit.target - columns @ self.fitted
+        self.fitted = self._solved(self._left.T @ target)
+        self.rest = target - columns @ self.fitted
         correction = self._solved(self._left.T @ self.rest)
         self.fitted = self.fitted + correction
-        self.rest = fit.target - columns @ self.fitted
+        self.rest = target - columns @ self.fitted
         self.rest = self.rest - self._left @ (self._left.T @ self.rest)
         half = self._transposed(signs)
         self.direction = self._left @ half
@@ -114,6 +125,16 @@ class Face:
         return x
 
 
+def independent(columns: np.ndarray) -> np.ndarray:
+    """Return columns that are independent and span the others, up to rounding, ascending."""
+    norms = np.linalg.norm(columns, axis=0)
+    upper, order = scipy.linalg.qr(
+        columns / np.where(norms > 0, norms, 1.0), mode="r", pivoting=True, check_finite=False
+    )
+    pivots = np.abs(np.diagonal(upper))
+    return np.asarray(np.sort(order[: np.count_nonzero(pivots > 1e-11 * pivots[0])]))
+
+
 def face_of(fit: Fit, chosen: np.ndarray, signs: np.ndarray) -> tuple[Face, np.ndarray] | None:
     """Return the face of some columns, less those that depend on others of them, and its columns.
 
@@ -122,13 +143,9 @@ def face_of(fit: Fit, chosen: np.ndarray, signs: np.ndarray) -> tuple[Face, np.n
     if len(chosen) == 0 or len(chosen) * len(fit.target) > MOST_ENTRIES:
         return None
     columns = columns_of(fit, chosen)
-    try:
+    with contextlib.suppress(ValueError):
         return Face(fit, columns, signs), chosen
-    except ValueError:
-        norms = np.where(fit.norms[chosen] > 0, fit.norms[chosen], 1.0)
-        upper, order = scipy.linalg.qr(columns / norms, mode="r", pivoting=True, check_finite=False)
-    pivots = np.abs(np.diagonal(upper))
-    kept = np.sort(order[: np.count_nonzero(pivots > 1e-11 * pivots[0])])
+    kept = independent(columns)
     try:
         return Face(fit, columns[:, kept], signs[kept]), chosen[kept]
     except ValueError:

@@ -12,7 +12,7 @@ from sparseopt import Context, Inconclusive
 from sparseopt.inverse.basis_pursuit import BasisPursuit, PursuitAnswer
 from sparseopt.inverse.fit import Fit
 from sparseopt.inverse.pursuit_certificate import InfeasibleCertificate, PursuitCertificate
-from sparseopt_inverse.faces import MOST_ENTRIES, Face, columns_of, face_of
+from sparseopt_inverse.faces import MOST_ENTRIES, Face, columns_of, face_of, independent
 from sparseopt_inverse.work import SINGULAR_VALUES, begin
 
 MOST_PROGRAM = 40_000
@@ -107,7 +107,10 @@ class BestPursuit:
             if self.problem.norm == 1:
                 self._offer_sparse(x, w, small * largest)
             else:
-                self._offer_flat(x, w, largest * (1.0 - small))
+                self._offer_flat(x, w, np.abs(x) >= largest * (1.0 - small))
+                if not self.good:  # what correlates with the dual point is as large as possible
+                    size = np.abs(self.fit.scaled.correlation(w))
+                    self._offer_flat(x, w, size > small * float(size.max()))
         except (ValueError, np.linalg.LinAlgError):
             return
 
@@ -177,22 +180,28 @@ class BestPursuit:
             w = w + scipy.linalg.lstsq(columns.T, missing, check_finite=False)[0]
         return w
 
-    def _offer_flat(self, x: np.ndarray, w: np.ndarray, least: float) -> None:
-        """Do the same for norm inf: entries of the largest size move together."""
-        flat = np.flatnonzero(np.abs(x) >= least)
-        rest = np.flatnonzero(np.abs(x) < least)
+    def _offer_flat(self, x: np.ndarray, w: np.ndarray, is_flat: np.ndarray) -> None:
+        """Do the same for norm inf: entries of the largest size move together.
+
+        Columns of the others that depend on each other keep their entries, but for a basis.
+        """
+        flat, rest = np.flatnonzero(is_flat), np.flatnonzero(~is_flat)
         signs = np.sign(x[flat])
         together = columns_of(self.fit, flat) @ signs
-        columns = np.column_stack([together, columns_of(self.fit, rest)])
+        others = columns_of(self.fit, rest)
+        kept = independent(others) if len(rest) else rest
+        fixed = np.setdiff1d(np.arange(len(rest)), kept)
+        target = self.fit.target - others[:, fixed] @ x[rest[fixed]]
+        columns = np.column_stack([together, others[:, kept]])
         first = np.zeros(columns.shape[1])
         first[0] = 1.0
-        face = Face(self.fit, columns, first)
+        face = Face(self.fit, columns, first, target)
         mu = 0.0 if self.noise == 0.0 else self._mu(face)
         if mu is None:
             return
-        c, found = face.coefficients(mu), np.zeros(len(x))
+        c, found = face.coefficients(mu), x.copy()
         for _ in range(3 if self.noise == 0.0 else 1):
-            found[flat], found[rest] = c[0] * signs, c[1:]
+            found[flat], found[rest[kept]] = c[0] * signs, c[1:]
             if self.noise == 0.0:
                 c = c + face.correction(self.fit.residual(found)[0])
         self.offer(found, face.improved(w) if self.noise == 0.0 else face.residual(mu))

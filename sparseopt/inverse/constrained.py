@@ -16,9 +16,18 @@ from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
 from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.duality import objective_at_zero
-from sparseopt.inverse.fit import Fit, as_nonnegative, as_system
+from sparseopt.inverse.fit import Fit, as_nonnegative, as_system, norm_within
 from sparseopt.inverse.gap_certificate import Bracket, GapCertificate
-from sparseopt.judging.rounding import TINY, UNIT, above, norm_bound, product_terms, shown_above
+from sparseopt.inverse.least_squares import projection_bound
+from sparseopt.judging.rounding import (
+    TINY,
+    UNIT,
+    above,
+    below,
+    norm_bound,
+    product_terms,
+    shown_above,
+)
 
 
 @json_type
@@ -94,6 +103,11 @@ class BallCertificate(GapCertificate):
     D(t) = t.y - |t|^2 / 2 - radius max |A^T t|. For t = y - Ax the gap is that of Frank and Wolfe,
     radius max |A^T t| - x.A^T t (Jaggi 2013, Revisiting Frank-Wolfe, section 2).
 
+    Where plain least squares lies inside a large ball, the radius would multiply the rounding of
+    A^T t. There the dual point 0 stands for t = r - Qr, r the residual and Q the projection onto
+    the range of A: A^T t = 0, and the gap is |Qr|^2 / 2; `sparseopt.inverse.least_squares` bounds
+    |Qr|.
+
     Examples
     --------
     >>> import sparseopt as so
@@ -111,6 +125,8 @@ class BallCertificate(GapCertificate):
         cls, problem: ConstrainedRegression, fit: Fit, x: np.ndarray, w: np.ndarray
     ) -> Bracket:
         residual, off = fit.residual(x)
+        if not w.any():
+            return _everywhere(fit, residual, off)
         t = fit.scaled.dual_point(w)
         loss = [0.5 * term for term in product_terms(residual, residual)]
         error = above(off * norm_bound(residual) + 0.5 * off * off, 8) if off else 0.0
@@ -144,6 +160,17 @@ class BallCertificate(GapCertificate):
             f"{shown_above(self.primal, 10)} and exceeds the least one in that ball by at most "
             f"{shown_above(self.gap, 3)}"
         )
+
+
+def _everywhere(fit: Fit, residual: np.ndarray, off: float) -> Bracket:
+    """Return what the projected residual proves of all x, in the ball or not."""
+    low, high = norm_within(residual, off)
+    shared = fit.room * projection_bound(fit.scaled, residual) if residual.any() else 0.0
+    missed = above(off + shared, 2) if off + shared else 0.0
+    gap = above(0.5 * missed * missed, 3) if missed else 0.0
+    primal = above(0.5 * high * high, 3) if high else 0.0
+    value = below(0.5 * low * low, 3) - gap
+    return Bracket(primal, below(value, 2) if value > 0 else 0.0, min(gap, primal), 2 * fit.unit)
 
 
 def _sum_above(fit: Fit, terms: list[float]) -> float:
