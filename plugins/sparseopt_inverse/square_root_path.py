@@ -102,7 +102,8 @@ class _Search(PathSearch):
     def on_face(self, face: Face) -> float | None:
         rest = float(face.rest @ face.rest)
         room = 1.0 - self.strength**2 * face.square
-        return self.strength * math.sqrt(rest / room) if room > 0.0 and rest > 0.0 else None
+        # At 0 the face fits the target, if it is the right one.
+        return self.strength * math.sqrt(rest / room) if room > 0.0 else 0.0
 
     def take(self, face: Face, chosen: np.ndarray, mu: float) -> bool:
         x = np.zeros(self.problem.shape[1])

@@ -82,6 +82,15 @@ def test_square_root_without_a_residual() -> None:
     assert np.allclose(solved(so.SquareRootLasso(design, target, 0.01)).answer.x, x, atol=1e-12)
 
 
+def test_square_root_on_a_line() -> None:
+    """The target is a multiple of equal columns, or of one twice as long, which is then used."""
+    column = np.array([0.3, -0.2, 0.7])
+    for factor in (-1.0, 1.0, 2.0):
+        design = np.column_stack([factor * column, column])
+        solution = solved(so.SquareRootLasso(design, 1.5 * column, 0.1))
+        assert solution.certificate.primal == pytest.approx(0.15 / max(factor, 1.0), rel=1e-13)
+
+
 def test_square_root_does_not_depend_on_the_noise_level() -> None:
     design, target = noisy()
     x = solved(so.SquareRootLasso(design, target, 0.7)).answer.x

@@ -79,6 +79,11 @@ def honest() -> Pairs:
         yield f"{name}, with room", changed(certificate, **figures, dual=certificate.dual * 0.999)
         if hasattr(certificate.answer, "unique"):
             yield f"{name}, less claimed", changed(certificate, answer_unique=False)
+    ones = np.ones((3, 1))
+    free = so.ConstrainedRegression(ones, [1.0, 2.0, 4.0], 9.0)
+    yield "free ball", so.BallCertificate.build(free, np.array([7 / 3]), np.zeros(3))[1]
+    zero = so.ConstrainedRegression(ones, np.zeros(3), 9.0)
+    yield "zero ball", so.BallCertificate.build(zero, np.zeros(1), np.zeros(3))[1]
     yield from honest_subsets()
 
 
