@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import scipy.linalg
@@ -114,12 +115,20 @@ class BestPursuit:
         except (ValueError, np.linalg.LinAlgError):
             return
 
-    def _mu(self, face: Face) -> float | None:
-        """Return the mu for which the residual of a face is the noise, or just below."""
-        room = self.noise**2 * (1.0 - 1e-15 * math.sqrt(len(face.rest))) - float(
-            face.rest @ face.rest
-        )
-        return math.sqrt(room / face.square) if room > 0.0 else None
+    def _mus(self, face: Face) -> Iterator[float]:
+        """Yield values of mu for which the residual of a face is the noise, or just below.
+
+        Further and further below, until rounding does not put an answer outside the noise any more.
+        """
+        if self.noise == 0.0:
+            yield 0.0
+            return
+        for shrink in (0.0, 1e-15, 4e-15, 1.6e-14):
+            room = (self.noise * (1.0 - shrink)) ** 2 - float(face.rest @ face.rest)
+            if room > 0.0:
+                yield math.sqrt(room / face.square)
+            if self._made is not None and self.good and self.excess == 0.0:
+                return
 
     def _offer_sparse(self, x: np.ndarray, w: np.ndarray, least: float) -> None:
         chosen = np.flatnonzero(np.abs(x) > least)
@@ -135,12 +144,10 @@ class BestPursuit:
             if self.good and not self.result[0].unique:
                 self._offer_inner(found, face.improved(w), face)
             return
-        mu = self._mu(face)
-        if mu is None:
-            return
-        found = np.zeros(len(x))
-        found[chosen] = face.coefficients(mu)
-        self.offer(found, face.residual(mu))
+        for mu in self._mus(face):
+            found = np.zeros(len(x))
+            found[chosen] = face.coefficients(mu)
+            self.offer(found, face.residual(mu))
 
     def _offer_inner(self, x: np.ndarray, w: np.ndarray, face: Face) -> None:
         """Offer dual points that leave columns off the support room, to prove x unique.
@@ -196,15 +203,16 @@ class BestPursuit:
         first = np.zeros(columns.shape[1])
         first[0] = 1.0
         face = Face(self.fit, columns, first, target)
-        mu = 0.0 if self.noise == 0.0 else self._mu(face)
-        if mu is None:
-            return
-        c, found = face.coefficients(mu), x.copy()
-        for _ in range(3 if self.noise == 0.0 else 1):
+        for mu in self._mus(face):
+            c, found = face.coefficients(mu), x.copy()
             found[flat], found[rest[kept]] = c[0] * signs, c[1:]
-            if self.noise == 0.0:
+            if self.noise > 0.0:
+                self.offer(found, face.residual(mu))
+                continue
+            for _ in range(2):
                 c = c + face.correction(self.fit.residual(found)[0])
-        self.offer(found, face.improved(w) if self.noise == 0.0 else face.residual(mu))
+                found[flat], found[rest[kept]] = c[0] * signs, c[1:]
+            self.offer(found, face.improved(w))
 
     def nothing_fits(self) -> Made | None:
         """Return the answer that nothing fits, None where it is not so or cannot be proved.
