@@ -455,7 +455,7 @@ def integer(low: int, high: int) -> Form:
 
 
 def indices(value: Any) -> tuple[int, ...]:
-    """Return different indices."""
+    """Return distinct indices."""
     found = tuple(map(index, items(value)))
     need(len(set(found)) == len(found), "5: an index twice")
     return found
@@ -523,7 +523,7 @@ small_entries = many(record(index, index, integer(-1000, 1000)))
 
 
 def some(value: Any) -> tuple[int, ...]:
-    """Return different indices, at least one."""
+    """Return distinct indices, at least one."""
     need(found := indices(value), "6: no blocks are listed")
     return found
 
@@ -717,7 +717,7 @@ def fixed(rows: Iterable[Sequence[Fraction]], unknowns: Sequence[Variable]) -> V
     return found
 
 
-# Section 6: masked problems
+# Section 6: observed problems
 
 
 class Block(NamedTuple):
@@ -729,7 +729,7 @@ class Block(NamedTuple):
 
 
 class State(NamedTuple):
-    """A masked problem: the size, the observed cells and the blocks."""
+    """An observed problem: the size, the observed cells and the blocks."""
 
     m: int
     n: int
@@ -774,7 +774,7 @@ def terms(first: Matrix, second: Matrix) -> tuple[Block, ...]:
 
 
 def start(first: Matrix, second: Matrix) -> State:
-    """Return the masked problem of two supports."""
+    """Return the observed problem of two supports."""
     blocks = terms(first, second)
     obs = frozenset((i, j) for block in blocks for i in block.rows for j in block.cols)
     return normal_form(len(first), len(second[0]), obs, blocks)
@@ -1432,7 +1432,7 @@ def reduced(certificate: Typed) -> Verdict:
 
 
 def holds(state: State, proof: Any, depth: int) -> None:
-    """Check a proof that a masked set is closed."""
+    """Check a proof that an observed set is closed."""
     if proof[0] == "free":
         holds(free_step(state, proof[1], proof[2], depth), proof[3], depth)
     elif proof[0] == "components":

@@ -141,8 +141,10 @@ from sparseopt.pathnorm.path_norm import (
 )
 from sparseopt.pathnorm.path_table import path_table as path_table
 from sparseopt.supports.certificate import FixedSupportCertificate as FixedSupportCertificate
+from sparseopt.supports.coercive_certificate import CoerciveCertificate as CoerciveCertificate
 from sparseopt.supports.factors import SupportedFactors as SupportedFactors
 from sparseopt.supports.problem import FixedSupportFactorization as FixedSupportFactorization
+from sparseopt.tools.decay_path import DecayPath as DecayPath, decay_path as decay_path
 from sparseopt.tools.drawing import draw as draw
 from sparseopt.tools.generalization import (
     PoolingShape as PoolingShape,

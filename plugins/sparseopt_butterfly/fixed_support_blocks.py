@@ -19,6 +19,8 @@ class BlockSVD(so.Solver[so.FixedSupportFactorization]):
 
     def accepts(self, problem: so.FixedSupportFactorization) -> so.Accepted | so.Refused:
         """Take tractable supports only."""
+        if problem.decay:
+            return so.Refused("the problem has a decay; block_thresholding takes that")
         if is_tractable(*problem.supports):
             return so.Accepted()
         return so.Refused("two rectangles of the supports overlap without being identical")

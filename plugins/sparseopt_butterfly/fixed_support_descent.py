@@ -175,7 +175,9 @@ class AlternatingLeastSquares(so.Solver[so.FixedSupportFactorization]):
             raise ValueError("restarts and sweeps must be at least 1, coercive at least 0")
 
     def accepts(self, problem: so.FixedSupportFactorization) -> so.Accepted | so.Refused:
-        """Take every problem."""
+        """Take every problem without a decay."""
+        if problem.decay:
+            return so.Refused("the problem has a decay; coercive_descent takes that")
         return so.Accepted()
 
     def solve(
@@ -233,7 +235,9 @@ class GradientDescent(so.Solver[so.FixedSupportFactorization]):
             raise ValueError("restarts and steps must be at least 1, coercive at least 0")
 
     def accepts(self, problem: so.FixedSupportFactorization) -> so.Accepted | so.Refused:
-        """Take real targets."""
+        """Take real targets, and no decay."""
+        if problem.decay:
+            return so.Refused("the problem has a decay; coercive_descent takes that")
         if problem.target.dtype.kind == "c":
             return so.Refused("the target is complex; the gradient method takes real targets")
         return so.Accepted()

@@ -10,6 +10,7 @@ import numpy as np
 import sparseopt as so
 from sparseopt_butterfly.balanced import balanced
 from sparseopt_butterfly.hierarchy import Level, Standard, factorize, require_options
+from sparseopt_butterfly.kernel_loading import count, numpy_seconds
 from sparseopt_butterfly.memory import require_memory
 from sparseopt_butterfly.numpy_steps import peel
 
@@ -60,12 +61,13 @@ class HierarchicalNumpy(so.Solver[so.ButterflyFactorization]):
         """
         _require_memory(problem, Standard.of(problem.architecture), self.order)
         engine = left_to_right if self.order == "left_to_right" else balanced_tree
+        if self.order == "left_to_right" and problem.kind != "operator":
+            count(problem)
         return factorize(problem, context, engine, self.bounds, self.probes)
 
     def cost(self, problem: so.ButterflyFactorization) -> float:
         """Predict the seconds: a few nanoseconds per entry, ten times as many balanced."""
-        each = 5e-9 if self.order == "left_to_right" else 5e-8
-        return 3e-4 + each * problem.shape[0] * problem.shape[1]
+        return numpy_seconds(problem) * (1.0 if self.order == "left_to_right" else 10.0)
 
 
 def _require_memory(problem: so.ButterflyFactorization, standard: Standard, order: str) -> None:

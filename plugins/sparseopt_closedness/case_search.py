@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from sparseopt.closedness.proofs.branch import Branch
-from sparseopt.closedness.proofs.cases import clear, pivot, vanishes
-from sparseopt.closedness.proofs.observed import Masked, ReductionError
+from sparseopt.closedness.proofs.cases import cleared, pivoted, vanishes
+from sparseopt.closedness.proofs.observed import ObservedProblem
 from sparseopt.closedness.proofs.polynomials import (
     Polynomial,
     Variable,
@@ -28,6 +28,7 @@ from sparseopt.closedness.proofs.polynomials import (
     without_factors,
     write,
 )
+from sparseopt.judging.evidence import EvidenceError
 from sparseopt.judging.exact import PRIME
 from sparseopt_closedness.factor_draws import FactorDraw
 from sparseopt_closedness.tree_search import CaseEffort, TreeSearch
@@ -37,10 +38,10 @@ LONGEST = 600
 
 
 class CaseSearch(TreeSearch):
-    """Searches for one tree for a masked problem on few rows and columns."""
+    """Searches for one tree for an observed problem on few rows and columns."""
 
     def __init__(
-        self, state: Masked, effort: CaseEffort, seed: int, tick: Callable[[], None]
+        self, state: ObservedProblem, effort: CaseEffort, seed: int, tick: Callable[[], None]
     ) -> None:
         super().__init__(state.observed, effort, seed, tick)
         self.state = state
@@ -79,7 +80,7 @@ class CaseSearch(TreeSearch):
             whole = branch.minor(rows, columns)
             try:
                 rest = branch.solved(whole, name)
-            except ReductionError:
+            except EvidenceError:
                 return self._split(branch, self._obstacle(p, branch), depth)
             tree = self._prove(rest, depth)
             return ["minor", list(rows), list(columns), list(name), tree]
@@ -97,8 +98,8 @@ class CaseSearch(TreeSearch):
                         or not is_product(branch.entries[entry][0], branch.nonzero)
                     ):
                         continue
-                    with contextlib.suppress(ReductionError):
-                        later = clear(self.state, branch, i, j, other, turned)
+                    with contextlib.suppress(EvidenceError):
+                        later = cleared(self.state, branch, i, j, other, turned)
                         return "clear_t" if turned else "clear", (i, j, other), later
         return None
 
@@ -110,7 +111,7 @@ class CaseSearch(TreeSearch):
             lines = self._alike(branch, name)
             if lines is not None:
                 turned, i, columns = lines
-                zero, nonzero = pivot(self.state, branch, i, columns, turned)
+                zero, nonzero = pivoted(self.state, branch, i, columns, turned)
                 if_zero = self._prove(zero, depth + 1)
                 if_nonzero = self._prove(nonzero, depth + 1)
                 return ["pivot_t" if turned else "pivot", i, columns, if_zero, if_nonzero]
@@ -167,8 +168,8 @@ class CaseSearch(TreeSearch):
                     p = variable(entry)
                     if p in branch.nonzero:
                         continue
-                    with contextlib.suppress(ReductionError):
-                        clear(self.state, branch.knowing(p), i, j, other, turned)
+                    with contextlib.suppress(EvidenceError):
+                        cleared(self.state, branch.knowing(p), i, j, other, turned)
                         return p
         return None
 
@@ -228,7 +229,7 @@ class CaseSearch(TreeSearch):
         return sorted(self.rng.sample(draw.columns, size))
 
 
-def line_pairs(state: Masked) -> list[tuple[int, int]]:
+def line_pairs(state: ObservedProblem) -> list[tuple[int, int]]:
     """Return pairs of columns so that multiples of the first may be subtracted from the second."""
     columns = np.flatnonzero(state.observed.any(axis=0)).tolist()
     pairs = [
@@ -242,7 +243,7 @@ def line_pairs(state: Masked) -> list[tuple[int, int]]:
     return sorted(pairs, key=lambda pair: int(state.right[:, pair[0]].sum()))
 
 
-def line_kinds(state: Masked) -> list[list[int]]:
+def line_kinds(state: ObservedProblem) -> list[list[int]]:
     """Return for every column those covered by the same terms and observed in the same rows."""
     kinds: dict[bytes, list[int]] = {}
     keys = []
@@ -257,7 +258,7 @@ LARGEST_PART = 120
 
 
 def close_by_cases(
-    state: Masked, effort: CaseEffort, rng: np.random.Generator, tick: Callable[[], None]
+    state: ObservedProblem, effort: CaseEffort, rng: np.random.Generator, tick: Callable[[], None]
 ) -> tuple[list[Any] | None, list[np.ndarray]]:
     """Return the proof ``["cases", tree]`` that a part is closed, or None.
 
@@ -274,7 +275,7 @@ def close_by_cases(
 
 
 def stuck_targets(
-    state: Masked, branch: Branch, rng: random.Random, most: int
+    state: ObservedProblem, branch: Branch, rng: random.Random, most: int
 ) -> Iterator[np.ndarray]:
     """Yield small integer matrices of a branch: candidates for limits that are not in the set."""
     seen = set()

@@ -10,11 +10,8 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.closedness.chains import (
-    KroneckerChainCertificate,
-    ShortenedChainCertificate,
-    shorten,
-)
+from sparseopt.closedness.chains import KroneckerChainCertificate, ShortenedChainCertificate
+from sparseopt.closedness.proofs.chain_steps import shorten
 from sparseopt.closedness.proofs.observed import covered, start
 from sparseopt_closedness.chain_case_search import cases_of_chain
 from sparseopt_closedness.reduction import reduce_state

@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import sparseopt as so
-from sparseopt.closedness.closed import (
-    ComparableCertificate,
-    SingleFactorCertificate,
-    first_incomparable,
-)
+from sparseopt.closedness.closed import ComparableCertificate, SingleFactorCertificate
+from sparseopt.closedness.proofs.closed_parts import first_incomparable
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.closedness.proofs.exclusion import Matrix
-from sparseopt.closedness.proofs.observed import Masked, rank_modulo, tangent_map
-from sparseopt.judging.exact import PRIME, eliminate, eliminate_modulo, residues
+from sparseopt.closedness.proofs.exclusion_branch import Matrix
+from sparseopt.closedness.proofs.observed import ObservedProblem
+from sparseopt.closedness.proofs.reductions import tangent_map
+from sparseopt.judging.exact import PRIME, eliminate, eliminate_modulo, rank_modulo, residues
 from sparseopt_closedness.exclusion_search import ExclusionSearch
-from sparseopt_closedness.masked_windows import Limit
+from sparseopt_closedness.observed_windows import Limit
 
 STEPS = 200
 """Reduction steps of the search for an identity, for a matrix no curve is known to tend to."""
@@ -38,7 +39,7 @@ class Submersion:
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is tried on one masked problem."""
+    """How much is tried on one observed problem."""
 
     targets: int = 400
     branches: int = 60
@@ -46,11 +47,11 @@ class Effort:
 
 
 class CurveSearch:
-    """Curves and submersions of one masked problem.
+    """Curves and submersions of one observed problem.
 
     Attributes
     ----------
-    local : Masked
+    local : ObservedProblem
         The problem on its used rows and columns only.
     outside : callable or None
         Asked about a matrix that a curve tends to and that no search excludes; what it returns,
@@ -59,14 +60,14 @@ class CurveSearch:
 
     def __init__(
         self,
-        state: Masked,
+        state: ObservedProblem,
         rng: np.random.Generator,
-        outside: Callable[[Masked, Matrix], list[Any] | None] | None = None,
+        outside: Callable[[ObservedProblem, Matrix], list[Any] | None] | None = None,
     ) -> None:
         self.outside = outside
         self.rows = np.flatnonzero(state.observed.any(axis=1))
         self.columns = np.flatnonzero(state.observed.any(axis=0))
-        self.local = Masked(
+        self.local = ObservedProblem(
             state.left[self.rows],
             state.right[:, self.columns],
             state.observed[np.ix_(self.rows, self.columns)],
@@ -140,7 +141,9 @@ class CurveSearch:
             matrix[self.local.observed] = bits
             yield matrix
 
-    def _draw(self, state: Masked, near: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def _draw(
+        self, state: ObservedProblem, near: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return random integer X0, Y0 with the supports and X0 Y0 = 0 on the observed cells.
 
         Columns of X0 are taken from the matrix `near`, if it is given, more often than not: in a

@@ -15,8 +15,11 @@ from typing import Any
 import numpy as np
 
 from sparseopt.choosing.availability import is_installed
-from sparseopt.closedness.proofs.exclusion import Exclusion, Matrix, has_constant_determinant, rank
-from sparseopt.closedness.proofs.observed import Masked
+from sparseopt.closedness.proofs.exclusion_branch import ExclusionBranch, Matrix
+from sparseopt.closedness.proofs.exclusion_cells import has_constant_determinant
+from sparseopt.closedness.proofs.exclusion_lines import Line
+from sparseopt.closedness.proofs.observed import ObservedProblem
+from sparseopt.judging.exact import rank
 
 Variable = tuple[Any, ...]
 MOST_MINORS = 2000
@@ -32,7 +35,7 @@ class ExclusionSearch:
 
     Parameters
     ----------
-    state : Masked
+    state : ObservedProblem
         The blocks and observed cells, in local numbering.
     matrix : list of list of Fraction
         The matrix to exclude; what stands at cells that are not observed is not looked at.
@@ -46,7 +49,7 @@ class ExclusionSearch:
 
     def __init__(
         self,
-        state: Masked,
+        state: ObservedProblem,
         matrix: Matrix,
         budget: int,
         tick: Callable[[], None] = lambda: None,
@@ -248,7 +251,7 @@ class ExclusionSearch:
         """
         if not values:
             return None
-        rules = Exclusion(self.state.left, self.state.right, self.matrix, self.state.observed)
+        rules = ExclusionBranch(self.state.left, self.state.right, self.matrix, self.state.observed)
         rules.zero, rules.nonzero, rules.values = zero, nonzero, values
         m, n = self.state.observed.shape
         for turned, lines, count in ((False, n, m), (True, m, n)):
@@ -260,7 +263,7 @@ class ExclusionSearch:
                 ]
                 if not places:
                     continue
-                found = rules.line_values(line, places, turned)
+                found = Line(line, tuple(places), None, turned).values(rules)
                 rule = "line_t" if turned else "line"
                 if found is None or any(v == 0 and name in nonzero for name, v in found.items()):
                     return [rule, line, places, None]
@@ -310,7 +313,7 @@ class ExclusionSearch:
             raise _GaveUp
         from sparseopt_closedness.identities import identity_of
 
-        rules = Exclusion(self.state.left, self.state.right, self.matrix, self.state.observed)
+        rules = ExclusionBranch(self.state.left, self.state.right, self.matrix, self.state.observed)
         rules.zero, rules.nonzero, rules.values = zero, nonzero, values
         leaf = identity_of(rules, self.steps, self.tick)
         if leaf is None:

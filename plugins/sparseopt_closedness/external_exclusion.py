@@ -7,11 +7,11 @@ from typing import Any
 
 import sparseopt as so
 from sparseopt.closedness.external import ExternalExclusionCertificate, smtlib
-from sparseopt.closedness.proofs.exclusion import Matrix
-from sparseopt.closedness.proofs.observed import Masked, start
+from sparseopt.closedness.proofs.exclusion_branch import Matrix
+from sparseopt.closedness.proofs.observed import ObservedProblem, start
 from sparseopt_closedness.curves import CurveSearch, Effort
 from sparseopt_closedness.limit_curves import LimitCurves, fits, not_closed
-from sparseopt_closedness.masked_windows import Limit
+from sparseopt_closedness.observed_windows import Limit
 from sparseopt_closedness.reduction import Open, Reduction, reduce_state
 
 
@@ -75,7 +75,7 @@ class ExternalExclusion(so.Solver[so.Closedness]):
                     return not_closed(problem, part.steps, found)
         raise so.Inconclusive("z3 excludes no limit of a curve that was tried")
 
-    def _ask(self, state: Masked, matrix: Matrix, context: so.Context) -> list[Any] | None:
+    def _ask(self, state: ObservedProblem, matrix: Matrix, context: so.Context) -> list[Any] | None:
         """Return ["external", name] if z3 says that a matrix is no product."""
         context.check_time("asking z3")
         left = context.remaining()
@@ -84,7 +84,7 @@ class ExternalExclusion(so.Solver[so.Closedness]):
         return ["external", "z3"] if is_unsatisfiable(text, self.resources, seconds) else None
 
     def cost(self, problem: so.Closedness) -> float:
-        """Predict the curves; dearer than all proofs."""
+        """Predict the curves; more expensive than all proofs."""
         return 10.0 * LimitCurves().cost(problem) + 1.0
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt.closedness.proofs.branch import Branch, Factor, bordered, is_generic
-from sparseopt.closedness.proofs.observed import Masked
+from sparseopt.closedness.proofs.observed import ObservedProblem
 from sparseopt.closedness.proofs.polynomials import (
     ONE,
     Polynomial,
@@ -38,7 +38,9 @@ from sparseopt.judging.exact import PRIME
 class FactorDraw:
     """Factors for one branch: X with parameters, and how every column is solved."""
 
-    def __init__(self, state: Masked, branch: Branch, turned: bool, rng: random.Random) -> None:
+    def __init__(
+        self, state: ObservedProblem, branch: Branch, turned: bool, rng: random.Random
+    ) -> None:
         self.state, self.branch, self.turned, self.rng = state, branch, turned, rng
         self.parameters = 0
         self.numeric = rng.choice((0.0, 0.4, 0.8))

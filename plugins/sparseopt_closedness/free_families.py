@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.closedness.proofs.observed import Masked
+from sparseopt.closedness.proofs.observed import ObservedProblem
 
 LARGEST_FAMILY = 4
 LARGEST_DETERMINED = 10_000
@@ -17,7 +17,7 @@ LARGEST_DETERMINED = 10_000
 
 
 def match(options: Sequence[Sequence[int]]) -> list[int] | None:
-    """Return different choices, one from each list, or None.
+    """Return distinct choices, one from each list, or None.
 
     Augmenting paths, breadth first, O(V E); on lists of a few entries 50 times faster than a call
     of `scipy.sparse.csgraph`.
@@ -56,7 +56,7 @@ def _augment(
 
 
 def evidence_of(
-    family: Masked, determined: bool, tick: Callable[[], None] = lambda: None
+    family: ObservedProblem, determined: bool, tick: Callable[[], None] = lambda: None
 ) -> list[Any] | None:
     """Return a proof that the family is free, by matchings or by a determined line, or None.
 
@@ -76,12 +76,12 @@ def evidence_of(
     return None
 
 
-def _options(family: Masked, column: int) -> list[list[int]]:
+def _options(family: ObservedProblem, column: int) -> list[list[int]]:
     rows = np.flatnonzero(family.observed[:, column])
     return [np.flatnonzero(family.left[i] & family.right[:, column]).tolist() for i in rows]
 
 
-def _matchings(family: Masked) -> list[list[int]] | None:
+def _matchings(family: ObservedProblem) -> list[list[int]] | None:
     columns = np.flatnonzero(family.observed.any(axis=0)).tolist()
     heights = family.observed.sum(axis=0)
     covering = family.right.sum(axis=0)
@@ -96,7 +96,7 @@ def _matchings(family: Masked) -> list[list[int]] | None:
     return found
 
 
-def _determined(family: Masked, tick: Callable[[], None]) -> list[Any] | None:
+def _determined(family: ObservedProblem, tick: Callable[[], None]) -> list[Any] | None:
     columns = np.flatnonzero(family.observed.any(axis=0)).tolist()
     heights, covering = family.observed.sum(axis=0), family.right.sum(axis=0)
     for fixed in columns:
@@ -115,7 +115,7 @@ def _determined(family: Masked, tick: Callable[[], None]) -> list[Any] | None:
 
 
 def _variants(
-    family: Masked, others: Sequence[int], target: np.ndarray, term: int
+    family: ObservedProblem, others: Sequence[int], target: np.ndarray, term: int
 ) -> list[list[list[int]]] | None:
     found = []
     for column in others:
@@ -136,7 +136,7 @@ def _variants(
 
 
 def free_families(
-    state: Masked,
+    state: ObservedProblem,
     classes: Sequence[Sequence[int]],
     most: int = 2000,
     tick: Callable[[], None] = lambda: None,

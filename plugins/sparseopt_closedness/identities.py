@@ -17,7 +17,8 @@ from sympy.polys.domains import QQ
 from sympy.polys.orderings import grevlex
 from sympy.polys.rings import PolyRing
 
-from sparseopt.closedness.proofs.exclusion import Exclusion
+from sparseopt.closedness.proofs.exclusion_branch import ExclusionBranch
+from sparseopt.closedness.proofs.identities import EQUATION
 from sparseopt.closedness.proofs.polynomials import (
     ONE,
     Polynomial,
@@ -43,7 +44,7 @@ class _Basis:
         self.pairs: list[tuple[int, int, int, int]] = []
 
     def reduce(self, p: Any, how: Combination) -> tuple[Any, Combination] | None:
-        """Return p with no leading term divisible by one of a member, None if it got too dear."""
+        """Return p with no leading term divisible by one of a member, None if too expensive."""
         while p:
             self.budget -= 1
             if self.budget < 0 or len(p) > LARGEST_POLYNOMIAL:
@@ -196,13 +197,13 @@ def value_factors(
 
 
 def identity_of(
-    rules: Exclusion, budget: int, tick: Callable[[], None] = lambda: None
+    rules: ExclusionBranch, budget: int, tick: Callable[[], None] = lambda: None
 ) -> list[Any] | None:
     """Return the leaf ``["identity", ...]`` of `sparseopt.closedness.proofs.exclusion`, or None.
 
     Parameters
     ----------
-    rules : Exclusion
+    rules : ExclusionBranch
         What is known on the branch.
     budget : int
         Reduction steps without inverses of the variables that are not zero, and again with them.
@@ -219,7 +220,7 @@ def identity_of(
     ]
     free = sorted(rules.nonzero - set(rules.values))
     for names in (cells, [*cells, *(["inverse", list(name)] for name in free)]):
-        given = [rules.equation(name) for name in names]
+        given = [EQUATION.read(name, ("equation",)).polynomial(rules) for name in names]
         factors = combine_to_one([put_values(p, values) for p in given], budget, tick)
         if factors is None:
             continue

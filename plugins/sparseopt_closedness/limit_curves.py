@@ -11,11 +11,11 @@ from typing import Any
 import sparseopt as so
 from sparseopt.closedness.closed import ReducedClosedCertificate
 from sparseopt.closedness.not_closed import NotClosedCertificate
-from sparseopt.closedness.proofs.observed import Masked, start
+from sparseopt.closedness.proofs.observed import ObservedProblem, start
 from sparseopt_closedness.case_search import CaseEffort, close_by_cases
 from sparseopt_closedness.curves import CurveSearch, Effort, Submersion
 from sparseopt_closedness.free_families import evidence_of
-from sparseopt_closedness.masked_windows import Limit, find_limit
+from sparseopt_closedness.observed_windows import Limit, find_limit
 from sparseopt_closedness.reduction import Open, Reduction, reduce_state
 from sparseopt_closedness.sub_supports import shape_of, sub_supports
 
@@ -119,7 +119,7 @@ class LimitCurves(so.Solver[so.Closedness]):
         return None if limit is None else (part.steps, limit)
 
     def cost(self, problem: so.Closedness) -> float:
-        """Predict the curves; always dearer than the polynomial stages."""
+        """Predict the curves; always more expensive than the polynomial stages."""
         return 10.0 * Reduction().cost(problem) + 0.1
 
 
@@ -141,7 +141,7 @@ def not_closed(
 
 
 class _Parts:
-    """Judges masked problems; remembers what it judged, and with how much effort."""
+    """Judges observed problems; remembers what it judged, and with how much effort."""
 
     def __init__(self, context: so.Context) -> None:
         self.context, self.rng = context, context.rng()
@@ -235,12 +235,12 @@ class _Parts:
                     yield smaller
 
 
-def fits(state: Masked) -> bool:
-    """Return whether curves of a masked problem can be searched in reasonable time and memory."""
+def fits(state: ObservedProblem) -> bool:
+    """Return whether curves can be searched in reasonable time and memory."""
     variables = int(state.left.sum()) + int(state.right.sum())
     return int(state.observed.sum()) * variables <= LARGEST_TANGENT
 
 
-def size_of(state: Masked) -> int:
+def size_of(state: ObservedProblem) -> int:
     """Return observed cells x blocks."""
     return int(state.observed.sum()) * len(state.origin)

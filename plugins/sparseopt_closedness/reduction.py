@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import sparseopt as so
-from sparseopt.closedness.closed import ReducedClosedCertificate, first_incomparable
-from sparseopt.closedness.proofs.observed import Masked, components, is_full, start
+from sparseopt.closedness.closed import ReducedClosedCertificate
+from sparseopt.closedness.proofs.closed_parts import first_incomparable
+from sparseopt.closedness.proofs.observed import ObservedProblem, components, is_full, start
 from sparseopt_closedness.free_families import free_families
 
 LARGEST_SIZE = 2_000_000
@@ -21,7 +22,7 @@ class Open:
     `proofs` and `place` say where its proof of closedness is to stand.
     """
 
-    state: Masked
+    state: ObservedProblem
     steps: list[Any]
     proofs: list[Any]
     place: int
@@ -32,7 +33,7 @@ class Open:
 
 
 def reduce_state(
-    state: Masked, context: so.Context, steps: list[Any] | None = None
+    state: ObservedProblem, context: so.Context, steps: list[Any] | None = None
 ) -> tuple[list[Any], list[Open]]:
     """Remove free families to a fixpoint, then judge the components.
 
@@ -65,7 +66,7 @@ def reduce_state(
 
 @dataclass(frozen=True)
 class Reduction(so.Solver[so.Closedness]):
-    """Closed by the theorems in `sparseopt.closedness.proofs.observed`; decides nothing else."""
+    """Closed by the rules of `sparseopt.closedness.proofs.closed_parts`; decides nothing else."""
 
     def accepts(self, problem: so.Closedness) -> so.Accepted | so.Refused:
         """Take pairs of moderate size."""

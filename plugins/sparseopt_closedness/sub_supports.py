@@ -1,4 +1,4 @@
-"""Rows and columns of a masked problem on which it may be shown to be not closed."""
+"""Rows and columns of an observed problem on which it may be shown to be not closed."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from itertools import combinations, islice, product
 
 import numpy as np
 
-from sparseopt.closedness.proofs.observed import Masked
+from sparseopt.closedness.proofs.observed import ObservedProblem
 
 LARGEST_DRAWN = 5
 """Largest number of rows or columns of a random sub-support."""
 
 
 def sub_supports(
-    state: Masked, rng: np.random.Generator, most: int
+    state: ObservedProblem, rng: np.random.Generator, most: int
 ) -> Iterator[tuple[list[int], list[int]]]:
     """Yield up to `most` pairs of rows and columns, at least two of each and not all of both.
 
@@ -69,10 +69,10 @@ def _draw(every: list[int], inside: np.ndarray, rng: np.random.Generator) -> lis
     return sorted([*first, *others[: size - len(first)]])
 
 
-def shape_of(state: Masked) -> int:
+def shape_of(state: ObservedProblem) -> int:
     """Return a number that orders of rows, columns and blocks, and transposition, do not change.
 
-    By colour refinement of the graph of rows, columns and blocks. Different problems may share it;
+    By colour refinement of the graph of rows, columns and blocks. Distinct problems may share it;
     it serves to leave out what was probably looked at before.
     """
     observed, left, right = state.observed, state.left, state.right

@@ -65,8 +65,6 @@ class OnnxGraph:
         self._labels = _unique_labels(self.nodes)
         self._attributes: dict[int, Attributes] = {}
 
-    # Reading --------------------------------------------------------------------------------
-
     def label(self, node: onnx.NodeProto) -> str:
         """Return a name for the node, also where the file gives none."""
         return self._labels[id(node)]

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 
 import sparseopt as so
-from sparseopt.tools.reading import composed
+from sparseopt.tools.reading import windowed
 from sparseopt.tools.reading.values import Value
 from sparseopt.tools.reading.window_cells import same_padding
 from sparseopt_onnx.attributes import Attributes
@@ -43,7 +43,7 @@ def _window(
     padding = paddings(attributes, x.shape[2:], extents, strides)
     ceil_mode = attributes.flag("ceil_mode")
     positions = [
-        composed.windows(graph.builder, n, k, s, pads, d, ceil_mode)
+        windowed.windows(graph.builder, n, k, s, pads, d, ceil_mode)
         for n, k, s, pads, d in zip(x.shape[2:], kernel, strides, padding, dilations, strict=True)
     ]
     return positions, padding
@@ -56,7 +56,7 @@ def max_pool(graph: OnnxGraph, node: onnx.NodeProto) -> None:
         raise so.ProblemError("its second output, the indices, is not supported")
     graph.attributes(node).ignore("storage_order")  # of the indices
     positions, _ = _window(graph, node, x)
-    graph.set(node, composed.max_pool(graph.builder, x, positions, x.shape[2:], graph.label(node)))
+    graph.set(node, windowed.max_pool(graph.builder, x, positions, x.shape[2:], graph.label(node)))
 
 
 def average_pool(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -67,7 +67,7 @@ def average_pool(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     pads = padding if counted else [None] * len(padding)
     graph.set(
         node,
-        composed.average_pool(graph.builder, x, positions, x.shape[2:], pads, graph.label(node)),
+        windowed.average_pool(graph.builder, x, positions, x.shape[2:], pads, graph.label(node)),
     )
 
 

@@ -10,15 +10,18 @@ import onnx
 import sparseopt as so
 from sparseopt.interface.printing import printable
 from sparseopt.tools.reading.budget import require_affordable
+from sparseopt_onnx.arithmetic import ARITHMETIC
 from sparseopt_onnx.attributes import require_schema
 from sparseopt_onnx.file_structure import load
 from sparseopt_onnx.graph import OnnxGraph
-from sparseopt_onnx.layers import LAYERS
+from sparseopt_onnx.heads import HEADS
+from sparseopt_onnx.linear import LINEAR
 from sparseopt_onnx.onnxruntime_check import check_against_onnxruntime
+from sparseopt_onnx.piecewise import PIECEWISE
 from sparseopt_onnx.pools import POOLS
 from sparseopt_onnx.shapes import SHAPES
 
-OPERATORS = {**LAYERS, **POOLS, **SHAPES}
+OPERATORS = {**LINEAR, **ARITHMETIC, **PIECEWISE, **HEADS, **POOLS, **SHAPES}
 
 REASONS = {
     "LRN": "local response normalization divides by a function of the input",

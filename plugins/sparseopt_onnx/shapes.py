@@ -10,7 +10,7 @@ import onnx
 
 import sparseopt as so
 from sparseopt.interface.printing import printable
-from sparseopt.tools.reading import composed
+from sparseopt.tools.reading import windowed
 from sparseopt.tools.reading.budget import MOST_AXES, require_room
 from sparseopt.tools.reading.values import Value
 from sparseopt.tools.reading.window_cells import linear_map, nearest_map
@@ -272,7 +272,7 @@ def resize(graph: OnnxGraph, node: onnx.NodeProto) -> None:
             maps.append(nearest_map(axis, cells.astype(np.int64)))
         else:
             maps.append(linear_map(axis, where, old))
-    graph.set(node, composed.resample(graph.builder, x, maps, graph.label(node)))
+    graph.set(node, windowed.resample(graph.builder, x, maps, graph.label(node)))
 
 
 def _resized(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import singledispatch
 
 import numpy as np
 
-from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Scale
+from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Neuron, Scale
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
-from sparseopt.networks.operator import Operator
+from sparseopt.networks.operator import Add, Operator, Relu
 from sparseopt.networks.parameters import Shape
 from sparseopt.networks.window import MaxPool, RankPool, Resample
 from sparseopt.pathnorm.residues import is_prime
-from sparseopt_pathnorm.constant_images import Runs, propagate
+from sparseopt_pathnorm.constant_images import Condensed, propagate
 from sparseopt_pathnorm.passes import power_sums
 
 
@@ -33,7 +35,7 @@ def path_counts(network: Network) -> list[int]:
     primes = _primes(limit, bits)
     moduli = np.array(primes, dtype=np.float64)
     run = _ModularPass(marked, moduli)
-    first = Runs.ones(network.input_shape, len(primes))
+    first = Condensed.ones(network.input_shape, len(primes))
     residues = network.walk(first, run.visit).expanded().array.reshape(len(primes), -1)
     return [_combine([int(r) for r in column], primes) for column in residues.T]
 
@@ -46,21 +48,43 @@ def _fan_in_bits(network: Network, node: Node) -> int:
     return math.ceil(math.log2(_fan_in(node.op, [network.shapes[n] for n in node.inputs]) + 1))
 
 
-def _fan_in(op: Operator, inputs: list[Shape]) -> int:
-    """Return how many terms a neuron of the layer adds up at most."""
-    if isinstance(op, Dense):
-        return op.weight.shape[1]
-    if isinstance(op, Conv):
-        return op.weight.size // op.weight.shape[0]
-    if isinstance(op, ConvTranspose):
-        return op.weight.shape[0] // op.groups * math.prod(op.kernel)
-    if isinstance(op, Resample):
-        return math.prod(m.index.shape[1] for m in op.maps)
-    if isinstance(op, MaxPool):
-        return math.prod(w.index.shape[1] for w in op.windows)
-    if isinstance(op, RankPool):
-        return inputs[0][op.axis]
-    return max(1, len(inputs))
+@singledispatch
+def _fan_in(op: Operator, inputs: Sequence[Shape]) -> int:
+    """Return how many terms a neuron of the layer adds up at most; counted if there is no formula.
+
+    Wiring moves values and adds none up.
+    """
+    return 1 if op.is_wiring else int(op.fan_in(inputs).max())
+
+
+@_fan_in.register
+def _fan_in_dense(op: Dense, inputs: Sequence[Shape]) -> int:
+    return op.weight.shape[1]
+
+
+@_fan_in.register
+def _fan_in_conv(op: Conv, inputs: Sequence[Shape]) -> int:
+    return op.weight.size // op.weight.shape[0]
+
+
+@_fan_in.register
+def _fan_in_conv_transpose(op: ConvTranspose, inputs: Sequence[Shape]) -> int:
+    return op.weight.shape[0] // op.groups * math.prod(op.kernel)
+
+
+@_fan_in.register(MaxPool | Resample)
+def _fan_in_windows(op: MaxPool | Resample, inputs: Sequence[Shape]) -> int:
+    return math.prod(w.index.shape[1] for w in op.windows)
+
+
+@_fan_in.register
+def _fan_in_rank_pool(op: RankPool, inputs: Sequence[Shape]) -> int:
+    return inputs[0][op.axis]
+
+
+@_fan_in.register(Add | Neuron | Relu | Scale)
+def _fan_in_entrywise(op: Operator, inputs: Sequence[Shape]) -> int:
+    return len(inputs)
 
 
 class _ModularPass:
@@ -70,7 +94,7 @@ class _ModularPass:
         self._marked = marked
         self._moduli = moduli
 
-    def visit(self, node: Node, values: list[Runs]) -> Runs:
+    def visit(self, node: Node, values: list[Condensed]) -> Condensed:
         op = self._marked[node.name]
         result = _without_zeros(op, values[0]) or propagate(op, values)
         if op.is_wiring:
@@ -87,33 +111,48 @@ class _ModularPass:
         return result.scaled(np.fmod(result.array, moduli))
 
 
-def _without_zeros(op: Operator, x: Runs) -> Runs | None:
-    """Return the pass of a layer whose weights are all 1, or None if it is no such layer.
+@singledispatch
+def _without_zeros(op: Operator, x: Condensed) -> Condensed | None:
+    """Return the pass of a layer whose weights are all 1, or None where it goes the usual way.
 
     All output channels are then equal, and stored once.
     """
-    if isinstance(op, Scale) and (op.factor is None or op.factor.min() >= 1):
-        return x
-    if not isinstance(op, Conv | Dense) or op.weight.min() < 1:
+    return None
+
+
+@_without_zeros.register
+def _scale_without_zeros(op: Scale, x: Condensed) -> Condensed | None:
+    return x if op.factor is None or op.factor.min() >= 1 else None
+
+
+@_without_zeros.register
+def _dense_without_zeros(op: Dense, x: Condensed) -> Condensed | None:
+    if op.weight.min() < 1:
         return None
-    if isinstance(op, Dense):
-        total = _total(x, len(x.classes) - 1)
-        return Runs(total.array, (*x.classes[:-1], np.zeros(op.weight.shape[0], dtype=np.int64)))
+    total = _total(x, len(x.classes) - 1)
+    outputs = np.zeros(op.weight.shape[0], dtype=np.int64)
+    return Condensed(total.array, (*x.classes[:-1], outputs))
+
+
+@_without_zeros.register
+def _conv_without_zeros(op: Conv, x: Condensed) -> Condensed | None:
+    if op.weight.min() < 1:
+        return None
     groups, outputs = op.groups, op.weight.shape[0] // op.groups
     if groups == 1:
         total = _total(x, 0)
     else:
         wide = x.expanded([0])
         split = wide.array.reshape(len(wide.array), groups, -1, *wide.array.shape[2:])
-        total = Runs(split.sum(axis=2), wide.classes)
+        total = Condensed(split.sum(axis=2), wide.classes)
     kernel = Conv(
         np.ones((groups, 1, *op.kernel)), None, op.stride, op.padding, op.dilation, groups
     )
     result = propagate(kernel, [total])
-    return Runs(result.array, (np.repeat(np.arange(groups), outputs), *result.classes[1:]))
+    return Condensed(result.array, (np.repeat(np.arange(groups), outputs), *result.classes[1:]))
 
 
-def _total(x: Runs, axis: int) -> Runs:
+def _total(x: Condensed, axis: int) -> Condensed:
     """Return the sum along an axis, which keeps one entry."""
     classes = x.classes[axis]
     array = x.array
@@ -121,7 +160,7 @@ def _total(x: Runs, axis: int) -> Runs:
         counts = np.bincount(classes, minlength=array.shape[axis + 1]).astype(np.float64)
         array = array * counts.reshape(-1, *(1,) * (array.ndim - axis - 2))
     total = array.sum(axis=axis + 1, keepdims=True)
-    return Runs(total, (*x.classes[:axis], None, *x.classes[axis + 1 :]))
+    return Condensed(total, (*x.classes[:axis], None, *x.classes[axis + 1 :]))
 
 
 def _primes(bits: int, needed: int) -> list[int]:

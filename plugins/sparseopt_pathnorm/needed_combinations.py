@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, singledispatch
 
 import numpy as np
 
@@ -20,14 +20,14 @@ from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Add, Concat, Operator, Permute, Relu
 from sparseopt.networks.parameters import Shape
-from sparseopt.networks.window import MaxPool, Resample
+from sparseopt.networks.window import AxisMap, AxisWindow, MaxPool, Resample
 
 # More combinations than this along an axis are not worth their bookkeeping.
 _MOST = 16
 
 
 @dataclass(frozen=True, eq=False)
-class Combos:
+class Combinations:
     """Combinations of the positions along an axis.
 
     Parameters
@@ -60,15 +60,15 @@ class Combos:
         return self.rows.sum(axis=1)
 
 
-Wanted = tuple[Combos | None, ...]
+Wanted = tuple[Combinations | None, ...]
 """Per axis the combinations that are needed, None for all positions."""
 
 
-def combos_of(rows: np.ndarray) -> Combos:
+def combinations_of(rows: np.ndarray) -> Combinations:
     """Return the distinct nonzero rows among (..., positions)."""
     flat = np.ascontiguousarray(rows).reshape(-1, rows.shape[-1])
     distinct = {row.tobytes(): row for row in flat if row.any()}
-    return Combos(np.array(list(distinct.values())).reshape(-1, rows.shape[-1]))
+    return Combinations(np.array(list(distinct.values())).reshape(-1, rows.shape[-1]))
 
 
 def shifted(rows: np.ndarray, reads: np.ndarray, size: int) -> np.ndarray:
@@ -106,7 +106,7 @@ def summed(
     return np.array([(row[:, None] * matrix).sum(axis=0) for row in rows]).reshape(-1, size)
 
 
-def wanted_combos(network: Network, mapped: Callable[[Node], Operator]) -> dict[str, Wanted]:
+def needed_combinations(network: Network, mapped: Callable[[Node], Operator]) -> dict[str, Wanted]:
     """Return, for the nodes where it is less than all positions, what the nodes after it need.
 
     Parameters
@@ -138,42 +138,66 @@ def _union(parts: Sequence[Wanted]) -> Wanted:
         return parts[0]
     result = []
     for along in zip(*parts, strict=True):
-        rows = [combos.rows for combos in along if combos is not None]
+        rows = [combinations.rows for combinations in along if combinations is not None]
         result.append(_worth(np.concatenate(rows)) if len(rows) == len(along) else None)
     return tuple(result)
 
 
-def _worth(rows: np.ndarray) -> Combos | None:
+def _worth(rows: np.ndarray) -> Combinations | None:
     """Return the combinations if there are few of them."""
-    combos = combos_of(rows)
-    return combos if 0 < len(combos.rows) < min(rows.shape[-1], _MOST + 1) else None
+    combinations = combinations_of(rows)
+    return combinations if 0 < len(combinations.rows) < min(rows.shape[-1], _MOST + 1) else None
 
 
+@singledispatch
 def _pulled(op: Operator, wanted: Wanted, inputs: Sequence[Shape]) -> list[Wanted]:
-    """Return what a layer needs of its inputs."""
-    if isinstance(op, Relu | Add):
-        return [wanted] * len(inputs)
-    if isinstance(op, Concat):
-        return [(*wanted[: op.axis], None, *wanted[op.axis + 1 :])] * len(inputs)
-    if isinstance(op, Permute):
-        back: list[Combos | None] = [None] * len(wanted)
-        for i, axis in enumerate(op.axes):
-            back[axis] = wanted[i]
-        return [tuple(back)]
-    if isinstance(op, Scale):
-        return [
-            tuple(None if v else w for v, w in zip(_varies(op, inputs[0]), wanted, strict=True))
-        ]
-    if isinstance(op, Conv):
-        return [_through_conv(op, wanted, inputs[0])]
-    if isinstance(op, MaxPool | Resample):
-        needs = list(wanted)
-        for axis, index, weight in windows(op):
-            known = needs[axis]
-            rows = None if known is None else known.rows
-            needs[axis] = _worth(summed(rows, index, weight, inputs[0][axis]))
-        return [tuple(needs)]
+    """Return what a layer needs of its inputs; all positions, which suffices for every layer."""
     return [_all(shape) for shape in inputs]
+
+
+@_pulled.register(Add | Relu)
+def _pulled_alike(op: Add | Relu, wanted: Wanted, inputs: Sequence[Shape]) -> list[Wanted]:
+    return [wanted] * len(inputs)
+
+
+@_pulled.register
+def _pulled_concat(op: Concat, wanted: Wanted, inputs: Sequence[Shape]) -> list[Wanted]:
+    return [(*wanted[: op.axis], None, *wanted[op.axis + 1 :])] * len(inputs)
+
+
+@_pulled.register
+def _pulled_permute(op: Permute, wanted: Wanted, inputs: Sequence[Shape]) -> list[Wanted]:
+    return [tuple(wanted[op.axes.index(axis)] for axis in range(len(op.axes)))]
+
+
+@_pulled.register
+def _pulled_scale(op: Scale, wanted: Wanted, inputs: Sequence[Shape]) -> list[Wanted]:
+    varies = _varies(op, inputs[0])
+    return [tuple(None if v else w for v, w in zip(varies, wanted, strict=True))]
+
+
+@_pulled.register
+def _pulled_conv(op: Conv, wanted: Wanted, inputs: Sequence[Shape]) -> list[Wanted]:
+    needs: list[Combinations | None] = [None]
+    for axis, combinations in enumerate(wanted[1:]):
+        if combinations is None:
+            needs.append(None)
+            continue
+        size = inputs[0][axis + 1]
+        needs.append(_worth(shifted(combinations.rows, conv_reads(op, axis, size), size)))
+    return [tuple(needs)]
+
+
+@_pulled.register(MaxPool | Resample)
+def _pulled_windows(
+    op: MaxPool | Resample, wanted: Wanted, inputs: Sequence[Shape]
+) -> list[Wanted]:
+    needs = list(wanted)
+    for w in op.windows:
+        known = needs[w.axis]
+        rows = None if known is None else known.rows
+        needs[w.axis] = _worth(summed(rows, w.index, factors(w), inputs[0][w.axis]))
+    return [tuple(needs)]
 
 
 def _varies(op: Scale, shape: Shape) -> list[bool]:
@@ -186,17 +210,6 @@ def _varies(op: Scale, shape: Shape) -> list[bool]:
     return result
 
 
-def _through_conv(op: Conv, wanted: Wanted, shape: Shape) -> Wanted:
-    needs: list[Combos | None] = [None]
-    for axis, combos in enumerate(wanted[1:]):
-        if combos is None:
-            needs.append(None)
-            continue
-        reads = conv_reads(op, axis, shape[axis + 1])
-        needs.append(_worth(shifted(combos.rows, reads, shape[axis + 1])))
-    return tuple(needs)
-
-
 def conv_reads(op: Conv, axis: int, size: int) -> np.ndarray:
     """Return the cells (outputs, kernel) that a convolution reads along an axis; -1 outside."""
     before, after = op.padding[axis]
@@ -206,8 +219,6 @@ def conv_reads(op: Conv, axis: int, size: int) -> np.ndarray:
     return np.where((places >= 0) & (places < size), places, -1)
 
 
-def windows(op: MaxPool | Resample) -> list[tuple[int, np.ndarray, np.ndarray | None]]:
-    """Return axis, cells and coefficients (None for ones) of each window of a layer."""
-    if isinstance(op, MaxPool):
-        return [(w.axis, w.index, None) for w in op.windows]
-    return [(m.axis, m.index, m.coefficients(np.dtype(float))) for m in op.maps]
+def factors(window: AxisWindow | AxisMap) -> np.ndarray | None:
+    """Return the coefficients of the cells of a window, None for ones."""
+    return window.coefficients(np.dtype(float)) if isinstance(window, AxisMap) else None

@@ -6,26 +6,8 @@ import math
 from dataclasses import dataclass
 
 import sparseopt as so
-from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Scale
-from sparseopt.networks.operator import Add, Concat, Permute, Relu, Reshape, Select
-from sparseopt.networks.window import MaxPool, RankPool, Resample
 from sparseopt_pathnorm.one_pass import PRECISIONS, promised
-
-LAYERS = (
-    Add
-    | Concat
-    | Conv
-    | ConvTranspose
-    | Dense
-    | MaxPool
-    | Permute
-    | RankPool
-    | Relu
-    | Resample
-    | Reshape
-    | Scale
-    | Select
-)
+from sparseopt_pathnorm.torch_fitness import fits
 
 
 @dataclass(frozen=True)
@@ -52,13 +34,7 @@ class OnePassTorch(so.Solver[so.PathNorm]):
         """Accept layers with float weights, and finite positive q."""
         if problem.q in (0, math.inf):
             return so.Refused(f"q = {problem.q:g} is no sum of powers; one_pass computes it")
-        for node in problem.network.nodes[1:]:
-            if not isinstance(node.op, LAYERS):
-                kind = type(node.op).__name__
-                return so.Refused(f"layer {node.name!r} is a {kind}, which is not for this solver")
-            if any(a.dtype == object for a in node.op.parameters().values()):
-                return so.Refused(f"layer {node.name!r} has exact weights; one_pass keeps them")
-        return so.Accepted()
+        return fits(problem.network, "one_pass keeps them")
 
     def cost(self, problem: so.PathNorm) -> float:
         """A second for importing PyTorch, and about a tenth of a nanosecond per edge."""

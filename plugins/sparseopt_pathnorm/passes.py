@@ -19,7 +19,7 @@ from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.networks.semiring import LARGEST, LOG, Semiring
 from sparseopt.pathnorm.powers import Powers, split
-from sparseopt_pathnorm import constant_images as runs
+from sparseopt_pathnorm.constant_images import Condensed, propagate
 from sparseopt_pathnorm.scaled_pass import OutOfRange, ScaledPass
 
 
@@ -73,7 +73,7 @@ class _Logarithms:
     tick: Callable[[str], None] | None
 
     def run(self, network: Network) -> Powers:
-        first = runs.Runs.ones(network.input_shape, semiring=self._semiring)
+        first = Condensed.ones(network.input_shape, semiring=self._semiring)
         return Powers.of_log2(network.walk(first, self._visit).expanded().array[0])
 
     @property
@@ -88,10 +88,10 @@ class _Logarithms:
             logs = np.log2(mantissa) + exponent
         return logs if self.q == math.inf else logs * self.q
 
-    def _visit(self, node: Node, values: list[runs.Runs]) -> runs.Runs:
+    def _visit(self, node: Node, values: list[Condensed]) -> Condensed:
         if self.tick:
             self.tick(node.name)
-        result = runs.propagate(node.op.mapped(self._log), values, self._semiring)
+        result = propagate(node.op.mapped(self._log), values, self._semiring)
         offset = node.op.offset() if self.bias_paths else None
         if offset is not None:
             result = result.against(offset)

@@ -15,8 +15,8 @@ from sparseopt.networks.operator import Operator
 from sparseopt.pathnorm.path_cost import COARSEST, no_costs, weight_names
 from sparseopt.pathnorm.plain import rounding_room
 from sparseopt_pathnorm.one_pass import PRECISIONS
-from sparseopt_pathnorm.one_pass_torch import LAYERS
 from sparseopt_pathnorm.rationals import as_floats
+from sparseopt_pathnorm.torch_fitness import fits
 
 Scaled = tuple[np.ndarray, int]
 
@@ -165,13 +165,7 @@ class PathCostsTorch(so.Solver[so.PathCost]):
 
     def accepts(self, problem: so.PathCost) -> so.Accepted | so.Refused:
         """Accept layers with float weights."""
-        for node in problem.network.nodes[1:]:
-            if not isinstance(node.op, LAYERS):
-                kind = type(node.op).__name__
-                return so.Refused(f"layer {node.name!r} is a {kind}, which is not for this solver")
-            if any(a.dtype == object for a in node.op.parameters().values()):
-                return so.Refused(f"layer {node.name!r} has exact weights; path_costs takes them")
-        return so.Accepted()
+        return fits(problem.network, "path_costs takes them")
 
     def cost(self, problem: so.PathCost) -> float:
         """A second for importing PyTorch, and about a third of a nanosecond per edge."""

@@ -28,11 +28,11 @@ from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Operator, Relu
 from sparseopt.networks.window import Resample
-from sparseopt_pathnorm import constant_images as runs
-from sparseopt_pathnorm.needed_combinations import Wanted, wanted_combos
+from sparseopt_pathnorm.constant_images import Condensed, propagate
+from sparseopt_pathnorm.needed_combinations import Wanted, needed_combinations
 from sparseopt_pathnorm.rationals import as_floats
 
-Value = tuple[runs.Runs, int]
+Value = tuple[Condensed, int]
 
 _SAFE = {np.dtype(np.float64): 480, np.dtype(np.float32): 60}
 _CLEAR = {np.dtype(np.float64): 2.0**-900, np.dtype(np.float32): 2.0**-90}
@@ -77,8 +77,8 @@ class ScaledPass:
             If the entries of one tensor lie too far apart for a common power of two.
         """
         self._resamples: dict[str, tuple[Operator, int]] = {}
-        self._wanted: Mapping[str, Wanted] = wanted_combos(network, self._coefficients)
-        ones = runs.Runs.ones(network.input_shape)
+        self._wanted: Mapping[str, Wanted] = needed_combinations(network, self._coefficients)
+        ones = Condensed.ones(network.input_shape)
         first = (ones.scaled(ones.array.astype(self._dtype)), 0)
         value, exponent = network.walk(first, self._visit)
         return value.expanded().array[0], exponent
@@ -96,7 +96,7 @@ class ScaledPass:
         # Biases that may vary over positions are added before these are combined.
         first = wanted if offset is None or isinstance(op, Conv) else None
         with np.errstate(over="ignore", under="ignore"):
-            result = runs.propagate(op, inputs, wanted=first)
+            result = propagate(op, inputs, wanted=first)
         exponent += shift
         if faint:
             self._require_clear(result.array)
@@ -129,7 +129,7 @@ class ScaledPass:
     def _with_offset(self, value: Value, offset: np.ndarray) -> Value:
         self._is_scratch_free = False  # what is added outlives this call
         powered, shift = self._power(offset, None)
-        constant = runs.Runs(powered, (None,) * powered.ndim)
+        constant = Condensed(powered, (None,) * powered.ndim)
         values = [value, self._normal(constant, shift)]
         (result, constant), exponent, faint = self._aligned(values)
         result = result.against(constant.array)
@@ -190,7 +190,7 @@ class ScaledPass:
         powered *= 2.0 ** (self._q * shift - exponent)
         return powered, exponent
 
-    def _settled(self, value: runs.Runs, exponent: int, unseen: list[np.ndarray]) -> Value:
+    def _settled(self, value: Condensed, exponent: int, unseen: list[np.ndarray]) -> Value:
         """Return the value with largest entry in [1/2, 1), after a check of its range."""
         if unseen and not float(value.array.min()) >= _CLEAR[self._dtype]:
             for weights in unseen:
@@ -199,7 +199,7 @@ class ScaledPass:
         self._require_range(result[0].array)
         return result
 
-    def _normal(self, value: runs.Runs, exponent: int) -> Value:
+    def _normal(self, value: Condensed, exponent: int) -> Value:
         """Return the value with largest entry in [1/2, 1), or zeros with exponent `_ZERO`."""
         top = float(value.array.max())
         if not top < math.inf:
@@ -231,7 +231,7 @@ class ScaledPass:
         if math.frexp(least)[1] * power < -self._safe:
             raise OutOfRange
 
-    def _aligned(self, values: list[Value]) -> tuple[list[runs.Runs], int, bool]:
+    def _aligned(self, values: list[Value]) -> tuple[list[Condensed], int, bool]:
         """Return normal values under one exponent, and whether one has faint entries there.
 
         Faint are nonzero entries that end below ``2**-safe``; they may be rounded to zero.

@@ -8,7 +8,8 @@ import torch
 import sparseopt as so
 from sparseopt.networks.node import Node
 from sparseopt.pathnorm.path_cost import no_costs, weight_names
-from sparseopt_pathnorm.torch_pass import DTYPES, Pass, Scaled, shared_memory
+from sparseopt_pathnorm.torch_pass import Pass, shared_memory
+from sparseopt_pathnorm.torch_scaling import DTYPES, Scaled
 
 
 def torch_path_costs(network: so.Network, dtype: str, context: so.Context) -> dict[str, np.ndarray]:

@@ -109,8 +109,6 @@ class TorchGraph:
             )
         return inputs[0]
 
-    # Values ---------------------------------------------------------------------------------
-
     def resolve(self, argument: Any) -> Any:
         """Return an argument with nodes replaced by what they stand for."""
         if isinstance(argument, torch.fx.Node):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.tools.reading import composed
+from sparseopt.tools.reading import windowed
 from sparseopt.tools.reading.values import Value
 from sparseopt.tools.reading.window_cells import adaptive_positions
 from sparseopt_torch.calls import Call
@@ -31,7 +31,7 @@ def _positions(
     padding = sizes(call["padding"], count)
     dilation = sizes(call.get("dilation", 1), count)
     positions = [
-        composed.windows(graph.builder, n, k, s, (p, p), d, bool(call["ceil_mode"]))
+        windowed.windows(graph.builder, n, k, s, (p, p), d, bool(call["ceil_mode"]))
         for n, k, s, p, d in zip(spatial, kernel, stride, padding, dilation, strict=True)
     ]
     return positions, padding
@@ -42,7 +42,7 @@ def max_pool(graph: TorchGraph, call: Call) -> Value:
     x = graph.value(call["self"])
     spatial = _spatial(call, x)
     positions, _ = _positions(graph, call, spatial)
-    return composed.max_pool(graph.builder, x, positions, spatial, call.name)
+    return windowed.max_pool(graph.builder, x, positions, spatial, call.name)
 
 
 def max_pool_first(graph: TorchGraph, call: Call) -> list[Any]:
@@ -58,7 +58,7 @@ def average_pool(graph: TorchGraph, call: Call) -> Value:
     counted = call["count_include_pad"]
     pads = [(p, p) if counted else None for p in padding]
     divisor = call.get("divisor_override")
-    return composed.average_pool(graph.builder, x, positions, spatial, pads, call.name, divisor)
+    return windowed.average_pool(graph.builder, x, positions, spatial, pads, call.name, divisor)
 
 
 def adaptive_average(graph: TorchGraph, call: Call) -> Value:
@@ -66,7 +66,7 @@ def adaptive_average(graph: TorchGraph, call: Call) -> Value:
     x = graph.value(call["self"])
     spatial = _spatial(call, x)
     windows = _adaptive(graph, call, spatial)
-    return composed.average_pool(
+    return windowed.average_pool(
         graph.builder, x, windows, spatial, [None] * len(spatial), call.name
     )
 
@@ -76,7 +76,7 @@ def adaptive_maximum(graph: TorchGraph, call: Call) -> list[Any]:
     x = graph.value(call["self"])
     spatial = _spatial(call, x)
     return [
-        composed.max_pool(graph.builder, x, _adaptive(graph, call, spatial), spatial, call.name),
+        windowed.max_pool(graph.builder, x, _adaptive(graph, call, spatial), spatial, call.name),
         None,
     ]
 

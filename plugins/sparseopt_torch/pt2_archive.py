@@ -20,7 +20,8 @@ from sparseopt.interface.printing import printable
 from sparseopt.judging import limits
 from sparseopt.judging.files import Archive, open_regular
 from sparseopt.tools.reading.budget import Budget
-from sparseopt_torch.pt2_tensors import Stored, require_same_byte_order, saved_tensors, tensors_of
+from sparseopt_torch.pt2_pickles import saved_tensors
+from sparseopt_torch.pt2_tensors import Stored, require_same_byte_order, tensors_of
 
 _MODULE = "load it with torch yourself if you trust it, and pass the module or the program"
 _SCHEMA = 8

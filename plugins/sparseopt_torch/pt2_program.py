@@ -8,25 +8,19 @@ and the shapes of all values are worked out, without computing any, before one i
 from __future__ import annotations
 
 import keyword
-import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from operator import getitem
 from typing import Any
 
-import numpy as np
 import torch
 from torch._export.verifier import load_verifier
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.export import ExportedProgram
-from torch.export.exported_program import ModuleCallEntry, ModuleCallSignature
 from torch.export.graph_signature import (
-    ConstantArgument,
     ExportGraphSignature,
     InputKind,
     InputSpec,
-    OutputKind,
-    OutputSpec,
     TensorArgument,
 )
 from torch.utils import _pytree as pytree
@@ -35,8 +29,10 @@ import sparseopt as so
 from sparseopt.interface.printing import printable
 from sparseopt.judging import limits
 from sparseopt.tools.reading.budget import require_room
-from sparseopt_torch.pt2_archive import SCALAR_TYPES, SavedProgram, fixed
+from sparseopt_torch.pt2_archive import SCALAR_TYPES, SavedProgram
+from sparseopt_torch.pt2_arguments import argument, names, one
 from sparseopt_torch.pt2_operators import find
+from sparseopt_torch.pt2_signature import calling, output_specs
 
 _INPUTS = {
     "user_input": (InputKind.USER_INPUT, ""),
@@ -44,74 +40,6 @@ _INPUTS = {
     "buffer": (InputKind.BUFFER, "buffer_name"),
     "tensor_constant": (InputKind.CONSTANT_TENSOR, "tensor_constant_name"),
 }
-_OUTPUTS = {
-    "user_output": (OutputKind.USER_OUTPUT, ""),
-    "buffer_mutation": (OutputKind.BUFFER_MUTATION, "buffer_name"),
-    "user_input_mutation": (OutputKind.USER_INPUT_MUTATION, "user_input_name"),
-}
-_MEMORY_FORMATS = {
-    1: torch.contiguous_format,
-    2: torch.channels_last,
-    3: torch.channels_last_3d,
-    4: torch.preserve_format,
-}
-_POSITIONAL = 1
-
-
-def one(union: Mapping[str, Any]) -> tuple[str, Any]:
-    """Return tag and value of a union of the schema."""
-    ((tag, value),) = union.items()
-    return tag, value
-
-
-def file_shape(saved: SavedProgram, example: Any) -> tuple[int, ...]:
-    """Return the input shape of a saved program, with sizes that it leaves open from `example`."""
-    try:
-        graph = saved.program["graph_module"]
-        specs = [one(spec) for spec in graph["signature"]["input_specs"]]
-        users = [value["arg"] for tag, value in specs if tag == "user_input"]
-        if len(users) != 1 or "as_tensor" not in users[0]:
-            raise so.ProblemError(f"the program takes {len(users)} inputs; a network here has one")
-        meta = graph["graph"]["tensor_values"][users[0]["as_tensor"]["name"]]
-        if SCALAR_TYPES.get(meta["dtype"]) not in (torch.float32, torch.float64):
-            raise so.ProblemError("the input of the program is not a tensor of floats")
-        sizes = [one(size) for size in meta["sizes"]]
-        known = [fixed({tag: value}) if tag == "as_int" else None for tag, value in sizes]
-        words = [str(value if tag == "as_int" else value["expr_str"]) for tag, value in sizes]
-    except so.ProblemError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise so.ProblemError(f"its input is damaged: {printable(error)}") from error
-    shape = settled_shape(known, words, example)
-    require_room(shape)
-    return shape
-
-
-def settled_shape(known: list[int | None], words: list[str], example: Any) -> tuple[int, ...]:
-    """Return a shape whose open sizes (None) come from an example; an open batch becomes 1."""
-    sizes = list(known)
-    if example is not None:
-        given = tuple(np.shape(example))
-        if len(given) == len(known) - 1:
-            given = (1, *given)
-        pairs = zip(given[1:], known[1:], strict=False)
-        if len(given) != len(known) or any(n not in (None, m) for m, n in pairs):
-            wanted = ", ".join("?" if n is None else str(n) for n in known)
-            raise so.ProblemError(
-                f"the example has shape {np.shape(example)}, the program takes ({wanted})"
-            )
-        sizes = [m if n is None else n for m, n in zip(given, known, strict=True)]
-    if known and known[0] is None:
-        sizes[0] = 1
-    if any(n is None for n in sizes):
-        raise so.ProblemError(
-            f"the program has the dynamic input shape ({printable(', '.join(words))}); pass "
-            "example=, an input of the right shape"
-        )
-    shape = tuple(int(n or 0) for n in sizes)
-    if min(shape, default=1) < 1:
-        raise so.ProblemError(f"the input of the program has the shape {shape}, without entries")
-    return shape
 
 
 def build(saved: SavedProgram, shape: tuple[int, ...], rules: frozenset[str]) -> ExportedProgram:
@@ -151,7 +79,8 @@ class _Builder:
         inputs = self._inputs()
         for node in self._needed():
             self._add(node)
-        results = [self._argument(a) for a in self._json["outputs"]]
+        results = [argument(a, self._nodes) for a in self._json["outputs"]]
+        outputs = output_specs(self._signature["output_specs"], results, self._nodes)
         end = self._graph.output(tuple(results))
         end.meta["val"] = tuple(
             r.meta["val"] if isinstance(r, torch.fx.Node) else r for r in results
@@ -159,15 +88,13 @@ class _Builder:
         return ExportedProgram(
             root=torch.nn.Module(),
             graph=self._graph,
-            graph_signature=ExportGraphSignature(inputs, self._outputs(results)),
+            graph_signature=ExportGraphSignature(inputs, outputs),
             state_dict=self._saved.tensors,
             range_constraints={},
-            module_call_graph=[_calling(_user_input(inputs), results)],
+            module_call_graph=[calling(inputs, results)],
             constants=self._saved.constants,
             verifiers=[load_verifier("TRAINING")],  # which lets operators write in place
         )
-
-    # Signature ------------------------------------------------------------------------------
 
     def _inputs(self) -> list[InputSpec]:
         specs = []
@@ -197,40 +124,19 @@ class _Builder:
             specs.append(InputSpec(kind, TensorArgument(node.name), target, persistent))
         return specs
 
-    def _outputs(self, results: list[Any]) -> list[OutputSpec]:
-        specs = []
-        for result, (tag, body) in zip(
-            results, map(one, self._signature["output_specs"]), strict=True
-        ):
-            if tag not in _OUTPUTS:
-                raise so.ProblemError(f"the program gives a {printable(tag)!r}, which is not read")
-            kind, key = _OUTPUTS[tag]
-            argument = (
-                TensorArgument(result.name)
-                if isinstance(result, torch.fx.Node)
-                else ConstantArgument("", result)
-            )
-            target = body[key] if key else None
-            if target is not None and tag == "user_input_mutation":
-                target = self._nodes[target].name
-            specs.append(OutputSpec(kind, argument, target))
-        return specs
-
-    # Nodes ----------------------------------------------------------------------------------
-
     def _needed(self) -> list[dict[str, Any]]:
         """Return the nodes that the results depend on, and those that write in place."""
-        wanted = {name for a in self._json["outputs"] for name in _names(a)}
+        wanted = {name for a in self._json["outputs"] for name in names(a)}
         kept = []
         for node in reversed(self._json["nodes"]):
-            given = {name for a in node["outputs"] for name in _names(a)}
+            given = {name for a in node["outputs"] for name in names(a)}
             if not wanted.isdisjoint(given) or _writes(node["target"]):
                 kept.append(node)
-                wanted.update(name for a in node["inputs"] for name in _names(a["arg"]))
+                wanted.update(name for a in node["inputs"] for name in names(a["arg"]))
         return kept[::-1]
 
     def _add(self, node: dict[str, Any]) -> None:
-        outputs = [name for a in node["outputs"] for name in _names(a)]
+        outputs = [name for a in node["outputs"] for name in names(a)]
         where = f"node {printable(outputs[0] if outputs else '')!r} ({printable(node['target'])})"
         target = find(node["target"], self._rules)
         if target is None:
@@ -278,45 +184,17 @@ class _Builder:
         """Return the arguments of a call, by place as far as possible."""
         schema = getattr(target, "_schema", None)
         if schema is None:
-            return tuple(self._argument(a["arg"]) for a in inputs), {}
-        given = {a["name"]: self._argument(a["arg"]) for a in inputs}
+            return tuple(argument(a["arg"], self._nodes) for a in inputs), {}
+        given = {a["name"]: argument(a["arg"], self._nodes) for a in inputs}
         unknown = set(given) - {a.name for a in schema.arguments}
         if unknown or len(given) != len(inputs):
             raise so.ProblemError(f"its arguments {printable(sorted(given))} are not its own")
         placed = []
-        for argument in schema.arguments:
-            if argument.kwarg_only or argument.name not in given:
+        for own in schema.arguments:
+            if own.kwarg_only or own.name not in given:
                 break
-            placed.append(given.pop(argument.name))
+            placed.append(given.pop(own.name))
         return tuple(placed), given
-
-    def _argument(self, union: Mapping[str, Any]) -> Any:
-        """Return an argument: a node, a number, or one of the enumerations that are read."""
-        tag, value = one(union)
-        if tag == "as_none":
-            return None
-        if tag == "as_tensor":
-            return self._nodes[value["name"]]
-        if tag in ("as_tensors", "as_optional_tensors", "as_sym_ints"):
-            items = [{"as_tensor": v} for v in value] if tag == "as_tensors" else value
-            return [self._argument(item) for item in items]
-        if tag in ("as_optional_tensor", "as_sym_int"):
-            return self._argument(value)
-        if tag == "as_name":
-            return self._nodes[value]
-        if tag in ("as_int", "as_bool", "as_string", "as_float"):
-            return _number(tag, value)
-        if tag in ("as_ints", "as_bools", "as_floats"):
-            return [_number(tag.removesuffix("s"), v) for v in value]
-        if tag == "as_scalar_type":
-            return SCALAR_TYPES[value]
-        if tag == "as_memory_format":
-            return _MEMORY_FORMATS[value]
-        if tag == "as_layout" and value == 7:
-            return torch.strided
-        if tag == "as_device":
-            return torch.device("cpu")
-        raise so.ProblemError(f"an argument of the kind {printable(tag)!r} is not read")
 
     def _fake(self, target: Any, arguments: Any, keywords: Any) -> Any:
         """Return the value of a call with shapes only, once it has room."""
@@ -332,35 +210,6 @@ class _Builder:
             if isinstance(leaf, torch.Tensor):
                 require_room(leaf.shape)
         return list(result) if isinstance(result, tuple) else result
-
-
-def _number(tag: str, value: Any) -> Any:
-    """Return a value of a plain type, as the tag says."""
-    if tag == "as_float":
-        words = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
-        if isinstance(value, str):
-            return words[value]
-        if type(value) in (int, float):
-            return float(value)
-    elif type(value) is {"as_int": int, "as_bool": bool, "as_string": str}[tag]:
-        return value
-    raise TypeError(f"{tag} holds a {type(value).__name__}")
-
-
-def _names(union: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the names of the values in an argument."""
-    tag, value = one(union)
-    if tag == "as_tensor":
-        yield value["name"]
-    elif tag == "as_tensors":
-        yield from (v["name"] for v in value)
-    elif tag == "as_name":
-        yield value
-    elif tag in ("as_sym_int", "as_sym_bool", "as_sym_float", "as_optional_tensor"):
-        yield from _names(value)
-    elif tag in ("as_sym_ints", "as_optional_tensors"):
-        for item in value:
-            yield from _names(item)
 
 
 def _writes(target: str) -> bool:
@@ -395,14 +244,3 @@ def _require_few_pieces(target: Any, arguments: Any) -> None:
         if isinstance(leaf, FakeTensor)
     ):
         raise so.ProblemError("it cuts a value in too many pieces")
-
-
-def _user_input(inputs: list[InputSpec]) -> str:
-    return next(str(spec.arg.name) for spec in inputs if spec.kind == InputKind.USER_INPUT)
-
-
-def _calling(name: str, results: list[Any]) -> ModuleCallEntry:
-    """Return how the program is called: one tensor in, a tuple out."""
-    _, inside = pytree.tree_flatten(((0,), {}))
-    _, outside = pytree.tree_flatten(tuple(range(len(results))))
-    return ModuleCallEntry("", ModuleCallSignature([], [], inside, outside, [name]))

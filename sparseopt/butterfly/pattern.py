@@ -137,8 +137,7 @@ class KroneckerPattern:
 
     def rank_with(self, other: KroneckerPattern) -> int:
         """Return r = a c / a', the rank of the blocks of the product."""
-        self._require_chainable(other)
-        return self.a * self.c // other.a
+        return _rank(self, other)
 
     def product(self, other: KroneckerPattern) -> KroneckerPattern:
         """Return the pattern of the product, (a, b d / d', a' c' / a, d')."""
@@ -147,6 +146,12 @@ class KroneckerPattern:
     def is_redundant_with(self, other: KroneckerPattern) -> bool:
         """Whether every matrix with the product's support is a product: r >= min(b, c')."""
         return self.rank_with(other) >= min(self.b, other.c)
+
+
+@lru_cache(maxsize=4096)
+def _rank(one: KroneckerPattern, two: KroneckerPattern) -> int:
+    one._require_chainable(two)
+    return one.a * one.c // two.a
 
 
 @lru_cache(maxsize=4096)  # the products at all splits of a long chain repeat each other

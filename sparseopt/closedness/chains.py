@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,11 +18,10 @@ from sparseopt.closedness.closed import (
 )
 from sparseopt.closedness.not_closed import NotClosedCertificate
 from sparseopt.closedness.problem import Closedness
-from sparseopt.closedness.proofs.chain_cases import CHAIN_CASES, ChainCases, chain_support
-from sparseopt.closedness.proofs.observed import EVIDENCE, FAMILY, covered, replay
+from sparseopt.closedness.proofs.chain_steps import STEP, ChainStep
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.json_type import json_type
-from sparseopt.judging.evidence import INDEX, EvidenceError, Integer, List, Node, Record, Word
+from sparseopt.judging.evidence import EvidenceError, Integer, List, Record
 
 SHORT = (
     NotClosedCertificate,
@@ -31,69 +29,7 @@ SHORT = (
     ReducedClosedCertificate,
     SingleFactorCertificate,
 )
-FREE = Node("contraction", {"free": (FAMILY, EVIDENCE)})
-STEP = Node(
-    "step that shortens a chain",
-    {
-        "absorb": (INDEX, Word(("left", "right"))),
-        "contract": (INDEX, List(FREE)),
-        "cases": (INDEX, Integer(1), CHAIN_CASES),
-    },
-)
 PATTERN = Record((Integer(1), Integer(1), Integer(1), Integer(1)))
-
-
-def shorten(supports: Sequence[np.ndarray], step: Sequence[Any]) -> tuple[np.ndarray, ...]:
-    """Check one step and return the shorter chain, whose set of products is the same.
-
-    Steps are:
-
-    - ``["absorb", l, side]``: drop factor l, whose support is square and contains the diagonal,
-      because its product with factor l + 1 (side "right"; l - 1 for "left") has the support of
-      that factor. Products stay in that support, and with W_l the identity all are reached.
-    - ``["contract", l, steps]``: replace factors l and l + 1 by one whose support S is where their
-      product may be nonzero. The steps of `sparseopt.closedness.proofs.observed.replay`
-      remove free families until no block is left, so the products of the two are all matrices
-      with support S.
-    - ``["cases", l, count, tree]``: replace factors l, ..., l + count - 1 likewise; the tree is
-      checked by `sparseopt.closedness.proofs.chain_cases`.
-
-    Raises
-    ------
-    EvidenceError
-        If the step does not hold.
-    """
-    return shortened(supports, STEP.read(step, ("step",)))
-
-
-def shortened(supports: Sequence[np.ndarray], step: tuple[Any, ...]) -> tuple[np.ndarray, ...]:
-    """Do the same for a step that was read."""
-    rule, place, *parts = step
-    if rule == "absorb":
-        return _absorbed(supports, place, *parts)
-    count = 2 if rule == "contract" else parts[0]
-    if place + count > len(supports):
-        raise EvidenceError(f"there are no {count} factors from {place} on")
-    group = supports[place : place + count]
-    if rule == "contract":
-        if replay(group[0], group[1], parts[0]).origin:
-            raise EvidenceError("blocks are left that are not free")
-    else:
-        ChainCases(group).prove(parts[1])
-    return (*supports[:place], chain_support(group), *supports[place + count :])
-
-
-def _absorbed(supports: Sequence[np.ndarray], place: int, side: str) -> tuple[np.ndarray, ...]:
-    other = place + (1 if side == "right" else -1)
-    if place >= len(supports) or not 0 <= other < len(supports):
-        raise EvidenceError(f"there is no factor {place} with a {side} neighbour")
-    own, near = supports[place], supports[other]
-    if own.shape[0] != own.shape[1] or not own.diagonal().all():
-        raise EvidenceError(f"support {place} does not contain the diagonal")
-    product = covered(own, near) if side == "right" else covered(near, own)
-    if bool((product & ~near).any()):
-        raise EvidenceError(f"products of factors {place} and {other} leave support {other}")
-    return (*supports[:place], *supports[place + 1 :])
 
 
 @proves(Closedness)
@@ -105,7 +41,8 @@ class ShortenedChainCertificate(ClosednessCertificate):
     Attributes
     ----------
     steps : list
-        Steps of `shorten`, in order; places count in the chain of the moment.
+        Of the rules of `sparseopt.closedness.proofs.chain_steps`, in order; places count in
+        the chain of the moment.
     short : Certificate
         Of the chain of one or two factors that is left, over the same field.
     """
@@ -139,7 +76,7 @@ class ShortenedChainCertificate(ClosednessCertificate):
         return f"same products as {len(short.problem.supports)} factors: {short.reason}"
 
     @cached_property
-    def path(self) -> tuple[tuple[Any, ...], ...]:
+    def path(self) -> tuple[ChainStep, ...]:
         """The steps, read once.
 
         Raises
@@ -149,39 +86,28 @@ class ShortenedChainCertificate(ClosednessCertificate):
         """
         return List(STEP).read(self.steps, ("steps",))
 
+    def check(self, steps: Steps) -> None:
+        """Check first what tells the verdict, then everything."""
+        with proving(steps, "the chain that is left has a certificate of its kind"):
+            assert self.decided is self.short
+        super().check(steps)
+
     def prove(self, steps: Steps) -> None:
         """Replay the steps and check the certificate of what is left."""
         with proving(steps, "the steps have the form of their kinds"):
             path = self.path
         chain = tuple(self.problem.supports)
         for number, step in enumerate(path):
-            with proving(steps, f"step {number}, {step[0]}, keeps the set of products"):
-                chain = shortened(chain, step)
+            with proving(steps, f"step {number}, {step.rule}, keeps the set of products"):
+                chain = step.check(chain)
         left = Closedness(list(chain), self.problem.field)
         steps.require_proof(self.decided, of=left, verdict=self.verdict)
 
     def explain(self) -> str:
         """Return the proof in words; factors are numbered as in the problem."""
         groups = [(number, number) for number in range(len(self.problem.supports))]
-        lines = []
-        for rule, place, *parts in self.path:
-            if rule == "absorb":
-                name = _named(*groups.pop(place))
-                lines.append(f"{name} is absorbed by its {parts[0]} neighbour: drop it.")
-                continue
-            count = 2 if rule == "contract" else parts[0]
-            first, last = groups[place][0], groups[place + count - 1][1]
-            groups[place : place + count] = [(first, last)]
-            how = ", by factors given in every case" if rule == "cases" else ""
-            lines.append(
-                f"Factors {first} to {last} give all matrices with one support{how}: take them as "
-                "one factor."
-            )
+        lines = [step.sentence(groups) for step in self.path]
         return "\n".join([*lines, self.decided.explain()])
-
-
-def _named(first: int, last: int) -> str:
-    return f"Factor {first}" if first == last else f"The product of factors {first} to {last}"
 
 
 @proves(Closedness)

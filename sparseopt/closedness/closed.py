@@ -3,71 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from sparseopt.closedness.certificate import ClosednessCertificate, proving
+from sparseopt.closedness.names import told
 from sparseopt.closedness.problem import Closedness
-from sparseopt.closedness.proofs.cases import CASES, Cases
-from sparseopt.closedness.proofs.observed import (
-    EVIDENCE,
-    FAMILY,
-    Masked,
-    components,
-    is_full,
-    reduced,
-    start,
+from sparseopt.closedness.proofs.closed_parts import (
+    PROOF,
+    Components,
+    Free,
+    PartRule,
+    first_incomparable,
+    replay,
 )
+from sparseopt.closedness.proofs.observed import start
 from sparseopt.interface.certificate import Steps, proves
 from sparseopt.interface.json_type import json_type
-from sparseopt.judging.evidence import List, Node
-from sparseopt.judging.exact import counting_type
-
-BLOCKS = 256
-"""Terms that are compared with all others at a time."""
-
-PART = Node("proof of one component", {})
-PROOF = Node("proof", {})
-PROOF.rules.update(
-    {
-        "free": (FAMILY, EVIDENCE, PROOF),
-        "components": (List(PART),),
-        "comparable": (),
-        "cases": (CASES,),
-    }
-)
-PART.rules.update({rule: PROOF.rules[rule] for rule in ("free", "comparable", "cases")})
-
-
-def first_incomparable(
-    left: np.ndarray, right: np.ndarray, tick: Callable[[], None] = lambda: None
-) -> tuple[int, int] | None:
-    """Return two terms whose rectangles overlap without being comparable, or None.
-
-    Term k covers rows I[:, k] and columns J[k, :]. Two terms are comparable if the rows of one
-    lie in those of the other and the columns the other way round; identical terms are. O(r^2 m)
-    by matrix products whose counts are exact, 256 terms against all others at a time; `tick` is
-    called in between.
-    """
-    rows = left.T.astype(counting_type(left.shape[0]))
-    columns = right.astype(counting_type(right.shape[1]))
-    tall, wide = left.sum(axis=0), right.sum(axis=1)
-    for first in range(0, len(rows), BLOCKS):
-        tick()
-        some = slice(first, first + BLOCKS)
-        shared_rows, shared_columns = rows[some] @ rows.T, columns[some] @ columns.T
-        # Rows of k lie in those of l, and columns of l in those of k; or the other way round.
-        below = (shared_rows == tall[some, None]) & (shared_columns == wide[None])
-        above = (shared_rows == tall[None]) & (shared_columns == wide[some, None])
-        overlap = (shared_rows > 0) & (shared_columns > 0)
-        bad = np.argwhere(overlap & ~(below | above))
-        if bad.size:
-            return first + int(bad[0][0]), int(bad[0][1])
-    return None
 
 
 @proves(Closedness)
@@ -146,18 +99,10 @@ class SingleFactorCertificate(ClosednessCertificate):
 class ReducedClosedCertificate(ClosednessCertificate):
     """Two factors: reductions lead to parts that are all closed.
 
-    The reductions, the meaning of their evidence, and the proofs that they keep the answer stand
-    in `sparseopt.closedness.proofs.observed`.
-
     Attributes
     ----------
     proof : list
-        One of ``["free", terms, evidence, proof of the rest]``; ``["components", [proof, ...]]``,
-        one proof per component (none is left if no block is); ``["comparable"]``: all cells of all
-        blocks are observed and any two blocks are disjoint or comparable, see
-        `ComparableCertificate`. A single block of rank one on a full rectangle is a case of it;
-        ``["cases", tree]``: the set is where some minors vanish, see
-        `sparseopt.closedness.proofs.cases`.
+        Of the rules of `sparseopt.closedness.proofs.closed_parts`.
     """
 
     proof: list[Any]
@@ -168,7 +113,7 @@ class ReducedClosedCertificate(ClosednessCertificate):
         return "closed"
 
     @cached_property
-    def tree(self) -> tuple[Any, ...]:
+    def tree(self) -> PartRule:
         """The proof, read once.
 
         Raises
@@ -182,111 +127,23 @@ class ReducedClosedCertificate(ClosednessCertificate):
     def reason(self) -> str:
         """What was removed, and why the parts that are left are closed."""
         blocks, node = 0, self.tree
-        while node[0] == "free":
-            blocks, node = blocks + len(node[1]), node[3]
-        parts = node[1] if node[0] == "components" else [node]
+        while isinstance(node, Free):
+            blocks, node = blocks + len(node.blocks), node.rest
+        parts = node.parts if isinstance(node, Components) else (node,)
         if not parts:
             return f"a coordinate subspace: {blocks} blocks in free families"
-        kinds = Counter(part[0] for part in parts)
-        told = [f"{count} {_PARTS[kind]}" for kind, count in sorted(kinds.items())]
+        kinds = Counter((part.rule, part.phrase) for part in parts)
+        counts = [f"{count} {phrase}" for (_, phrase), count in sorted(kinds.items())]
         first = f"{blocks} blocks in free families, then " if blocks else ""
-        return f"{first}parts: {', '.join(told)}"
+        return f"{first}parts: {', '.join(counts)}"
 
     def prove(self, steps: Steps) -> None:
         """Replay the reductions and check the hypothesis of every part's theorem."""
         steps.require(len(self.problem.supports) == 2, "the problem has two factors")
         with proving(steps, "the proof has the form of its kind"):
             tree = self.tree
-        _replay(start(*self.problem.supports), tree, steps)
+        replay(start(*self.problem.supports), tree, steps)
 
     def explain(self) -> str:
         """Return the proof in words."""
-        return "\n".join(_sentences(start(*self.problem.supports), self.tree, ""))
-
-
-def _replay(state: Masked, node: tuple[Any, ...], steps: Steps) -> None:
-    """Check a proof that a masked problem is closed."""
-    while node[0] == "free":
-        with proving(steps, f"terms {_listed(state, node)} reach all matrices on their cells"):
-            state = reduced(state, node[:3])
-        node = node[3]
-    if node[0] == "components":
-        classes = components(state)
-        steps.require(len(node[1]) == len(classes), f"{len(classes)} components have a proof")
-        for blocks, part in zip(classes, node[1], strict=True):
-            _replay(state.family(blocks), part, steps)
-    elif node[0] == "comparable":
-        steps.require(is_full(state), "all cells of the blocks that are left are observed")
-        bad = first_incomparable(state.left, state.right)
-        steps.require(
-            bad is None,
-            "any two blocks are disjoint or comparable",
-            f"blocks of terms {state.terms(bad or ())}",
-        )
-    else:
-        cases = Cases(state)
-        with proving(steps, "in every case factors reach the target"):
-            cases.prove(node[1])
-        steps.note(
-            f"in each of {cases.leaves} cases factors reach all targets on which "
-            f"{len(cases.conditions)} minors vanish, as they do on the set"
-        )
-
-
-def _listed(state: Masked, node: tuple[Any, ...]) -> list[int]:
-    """Return the terms of a family; what does not exist is left to its check."""
-    return state.terms([k for k in node[1] if k < len(state.origin)])
-
-
-_PARTS = {
-    "comparable": "of comparable rectangles",
-    "free": "with further free families",
-    "cases": "where factors were found in all cases",
-}
-_EVIDENCE = {
-    "columns": "for generic first factors every column can be solved for",
-    "rows": "for generic second factors every row can be solved for",
-    "determined": "one term takes one column of the target, and generic others solve the rest",
-    "determined_t": "one term takes one row of the target, and generic others solve the rest",
-    "submersion": "the product is a submersion at factors whose product is zero",
-}
-
-
-def _sentences(state: Masked, node: tuple[Any, ...], indent: str) -> Iterator[str]:
-    """Yield a proof of closedness as indented sentences."""
-    while node[0] == "free":
-        _, blocks, evidence, rest = node
-        cells = int(state.family(blocks).observed.sum())
-        where = "cell" if cells == 1 else f"{cells} cells"
-        yield (
-            f"{indent}The terms {state.terms(blocks)} reach every matrix on their {where}: "
-            f"{_EVIDENCE[evidence[0]]}. Leave them and their cells away."
-        )
-        state, node = state.without(blocks), rest
-    terms = state.terms(range(len(state.origin)))
-    if node[0] == "components":
-        classes = components(state)
-        if not classes:
-            yield f"{indent}Nothing is left: the set is a coordinate subspace, closed."
-            return
-        if len(classes) > 1:
-            yield f"{indent}{len(classes)} independent parts are left, and each is closed:"
-            indent += "  "
-        for blocks, part in zip(classes, node[1], strict=True):
-            yield from _sentences(state.family(blocks), part, indent)
-    elif node[0] == "comparable":
-        yield (
-            f"{indent}The blocks of the terms {terms} are pairwise disjoint or comparable, so they "
-            "can be chosen orthogonal: limits of their sums are such sums."
-        )
-    else:
-        cases = Cases(state)
-        cases.prove(node[1])
-        minors = ", ".join(f"{list(r)} x {list(c)}" for r, c in sorted(cases.conditions))
-        where = "every matrix on their cells"
-        if minors:
-            where = f"the matrices on their cells whose minors (rows x columns) {minors} vanish"
-        yield (
-            f"{indent}The blocks of the terms {terms} reach exactly {where}, by factors given in "
-            f"each of {cases.leaves} cases: closed."
-        )
+        return "\n".join(told(self.tree.sentence(start(*self.problem.supports))))

@@ -13,7 +13,8 @@ import numpy as np
 from sparseopt.closedness.certificate import ClosednessCertificate, proving
 from sparseopt.closedness.names import Names
 from sparseopt.closedness.proofs.laurent import POWERS, Laurent, add_product, laurent, show
-from sparseopt.closedness.proofs.observed import STEP, Masked, reduced, start
+from sparseopt.closedness.proofs.observed import ObservedProblem, start
+from sparseopt.closedness.proofs.reductions import STEP, Reduction
 from sparseopt.interface.certificate import Steps
 from sparseopt.judging.evidence import INDEX, INDICES, EvidenceError, List, Rational, Record, brief
 
@@ -40,11 +41,11 @@ class Evidence(NamedTuple):
     left: tuple[tuple[int, int, Laurent], ...]
     right: tuple[tuple[int, int, Laurent], ...]
     limit: tuple[tuple[Fraction, ...], ...]
-    reductions: tuple[tuple[Any, ...], ...]
+    reductions: tuple[Reduction, ...]
 
 
 class Window(NamedTuple):
-    """The part of a masked problem that a limit lives on."""
+    """The part of an observed problem that a limit lives on."""
 
     left: np.ndarray
     right: np.ndarray
@@ -73,11 +74,11 @@ class LimitCertificate(ClosednessCertificate):
         X(t) Y(t) at t = 0, shape (len(rows), len(columns)). At cells that are not observed it is
         0, and not compared.
     reductions : list
-        Recorded steps, see `sparseopt.closedness.proofs.observed`, that lead to a masked problem;
-        what is said above is then said of its blocks and observed cells. Without steps it is
-        said of the terms of the problem itself. The limit padded by zeros is also a limit of the
-        whole problem outside the set: on cells that are not observed the removed families reach
-        every value.
+        Recorded steps, see `sparseopt.closedness.proofs.reductions`, that lead to an observed
+        problem; what is said above is then said of its blocks and observed cells. Without steps
+        it is said of the terms of the problem itself. The limit padded by zeros is also a limit
+        of the whole problem outside the set: on cells that are not observed the removed families
+        reach every value.
     """
 
     rows: tuple[int, ...]
@@ -115,8 +116,8 @@ class LimitCertificate(ClosednessCertificate):
         return Evidence(**read)
 
     @cached_property
-    def state(self) -> Masked:
-        """The masked problem that the curve speaks of.
+    def state(self) -> ObservedProblem:
+        """The observed problem that the curve speaks of.
 
         Raises
         ------
@@ -125,16 +126,16 @@ class LimitCertificate(ClosednessCertificate):
         """
         return self._states()[-1]
 
-    def _states(self) -> list[Masked]:
-        """Return the masked problem before every recorded step and after the last."""
+    def _states(self) -> list[ObservedProblem]:
+        """Return the observed problem before every recorded step and after the last."""
         left, right = self.problem.supports
         if not self.evidence.reductions:
             # All cells, without the memory that they would take.
             observed = np.broadcast_to(np.True_, (left.shape[0], right.shape[1]))
-            return [Masked(left, right, observed, tuple(range(left.shape[1])))]
+            return [ObservedProblem(left, right, observed, tuple(range(left.shape[1])))]
         states = [start(left, right)]
         for step in self.evidence.reductions:
-            states.append(reduced(states[-1], step))
+            states.append(step.check(states[-1]))
         return states
 
     def window(self) -> Window:
@@ -247,7 +248,7 @@ class LimitCertificate(ClosednessCertificate):
         evidence, names = self.evidence, self.names
         states = self._states()
         lines = [
-            _sentence(step, before, after)
+            step.sentence(before, after)
             for step, before, after in zip(evidence.reductions, states, states[1:], strict=False)
         ]
         rows, columns = list(evidence.rows), list(evidence.columns)
@@ -257,19 +258,6 @@ class LimitCertificate(ClosednessCertificate):
         lines.append("As t goes to 0, X(t) Y(t) converges to the matrix")
         lines += ["  [" + ", ".join(str(v) for v in row) + "]" for row in evidence.limit]
         return "\n".join([*lines, *self.explain_exclusion()])
-
-
-def _sentence(step: tuple[Any, ...], before: Masked, after: Masked) -> str:
-    """Return a recorded step in words, with the problems before and after it."""
-    if step[0] == "free":
-        return (
-            f"The terms {before.terms(step[1])} reach every matrix on their cells: leave them and "
-            "their cells away."
-        )
-    if step[0] == "component":
-        terms = after.terms(range(len(after.origin)))
-        return f"Of the parts that share no observed cell, look at that of the terms {terms}."
-    return f"Look at rows {list(step[1])} and columns {list(step[2])} only."
 
 
 def _entries(

@@ -1,9 +1,33 @@
-"""What rows, columns and terms of a window are called in the problem that was asked."""
+"""Proofs in words: how they are told, and what the problem that was asked calls their parts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+Story = Iterator[tuple[int, Any]]
+"""What a rule says: (levels deeper, a line or the story of an inner proof), one after another."""
+
+
+def told(story: Story, depth: int = 0) -> Iterator[str]:
+    """Yield the lines of a story with all inner ones, indented; however long proofs are.
+
+    Examples
+    --------
+    >>> list(told(iter([(0, "either:"), (1, iter([(0, "a = 0")])), (0, "or not")])))
+    ['either:', '  a = 0', 'or not']
+    """
+    stack = [(depth, story)]
+    while stack:
+        depth, story = stack[-1]
+        deeper, part = next(story, (0, None))
+        if part is None:
+            stack.pop()
+        elif isinstance(part, str):
+            yield "  " * (depth + deeper) + part
+        else:
+            stack.append((depth + deeper, part))
 
 
 @dataclass(frozen=True)
@@ -39,6 +63,10 @@ class Names:
         """
         lines = (self.rows, self.terms) if kind in "xX" else (self.terms, self.columns)
         return f"{kind}[{lines[0][a]}, {lines[1][b]}]"
+
+    def window(self, rows: Iterable[int], columns: Iterable[int]) -> str:
+        """Return rows and columns of the window as those of the whole."""
+        return f"rows {self.rows_of(rows)} and columns {self.columns_of(columns)}"
 
     def rows_of(self, chosen: Iterable[int], turned: bool = False) -> list[int]:
         """Return rows of the whole, columns if `turned`."""

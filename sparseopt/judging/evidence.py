@@ -2,19 +2,20 @@
 
 A certificate travels as lists, tuples, maps, words and exact numbers, and may say anything. Each
 kind of evidence has a `Form`, and everything that judges, explains or uses the evidence takes what
-`Form.read` returns: tuples of `int`, `Fraction`, `str` and tuples. Whatever else is met is refused
-by its place. Nothing is converted that is not exact: True is no integer, 1.0 no rational, a string
-no list, a map no row.
+`Form.read` returns: tuples of `int`, `Fraction`, `str` and tuples, and each node of a proof as
+its `Rule`. Whatever else is met is refused by its place. Nothing is converted that is not exact:
+True is no integer, 1.0 no rational, a string no list, a map no row.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from sparseopt.interface.errors import ProblemError
 
@@ -212,39 +213,84 @@ class Map(Form):
         return MappingProxyType(dict(sorted(result.items())))
 
 
+class Rule(ABC):
+    """What a node reads as: one subclass a rule of a kind of proof, registered by `Node.rule`.
+
+    A subclass is a frozen dataclass that holds all there is of a rule: its form in the decorator,
+    what it says, its side conditions and the proof that it is sound in the docstring, its check and
+    its words in methods.
+
+    Attributes
+    ----------
+    rule : str
+        The name by which evidence calls it, filled in by `Node.rule`.
+    """
+
+    rule: ClassVar[str]
+
+
+SomeRule = TypeVar("SomeRule", bound=Rule)
+
+
 @dataclass(frozen=True, eq=False)
 class Node(Form):
     """A list whose first part is the name of a rule, which says what the others are.
 
-    The rules may be filled in later, so that nodes may hold nodes of the same kind. A node that is
-    the last part of another is no deeper than that one.
+    Rules are added by `rule`, so that nodes may hold nodes of the same kind. A node that is the
+    last part of another is no deeper than that one.
     """
 
     kind: str
-    rules: dict[str, tuple[Form, ...]]
+    rules: dict[str, tuple[Callable[..., Rule], tuple[Form, ...]]] = field(default_factory=dict)
 
-    def read_at(self, value: Any, place: Place, depth: int) -> tuple[Any, ...]:
-        """Return the name of the rule and the parts."""
-        heads: list[list[Any]] = []
+    def rule(
+        self, name: str, *forms: Form, mirrored: str | None = None
+    ) -> Callable[[type[SomeRule]], type[SomeRule]]:
+        """Return a decorator of the class that nodes of a rule read as.
+
+        Parameters
+        ----------
+        name : str
+            What stands in front.
+        *forms : Form
+            Of the parts, which are the fields of the class in their order.
+        mirrored : str, optional
+            The name of the same rule for the transposed matrices: read with the field `turned`
+            True, which comes last and is False by default.
+        """
+
+        def register(cls: type[SomeRule]) -> type[SomeRule]:
+            cls.rule = name
+            made: Callable[..., Rule] = cls
+            self.rules[name] = (made, forms)
+            if mirrored is not None:
+                self.rules[mirrored] = (partial(made, turned=True), forms)
+            return cls
+
+        return register
+
+    def read_at(self, value: Any, place: Place, depth: int) -> Any:
+        """Return the rule that is named, with its parts."""
+        heads: list[tuple[Callable[..., Rule], list[Any]]] = []
         while True:
             parts = _parts(value, place, depth)
             rule = parts[0] if parts else None
             if type(rule) is not str or rule not in self.rules:
                 raise refusal(place, f"a {self.kind} ({', '.join(self.rules)})", rule)
-            forms = self.rules[rule]
+            made, forms = self.rules[rule]
             if len(parts) != len(forms) + 1:
                 raise refusal(place, f"{len(forms)} parts after {rule!r}", value)
             last = forms[-1] if forms else None
             within = last.of if isinstance(last, Optional) and parts[-1] is not None else last
             follows = within is self
-            result: list[Any] = [rule]
+            result: list[Any] = []
             for number, form in enumerate(forms[:-1] if follows else forms, start=1):
                 result.append(form.read_at(parts[number], (place, number), depth + 1))
-            heads.append(result)
+            heads.append((made, result))
             if not follows:
                 break
             place, value = (place, len(forms)), parts[-1]
-        tree = tuple(heads.pop())
-        for head in reversed(heads):
-            tree = (*head, tree)
-        return tree
+        rest: list[Rule] = []
+        for made, result in reversed(heads):
+            rest = [made(*result, *rest)]
+        return rest[0]

@@ -85,31 +85,6 @@ _MODULES = {
         "SquareRootLasso",
     ),
     "sparseopt.inverse.subset_certificate": ("SubsetCertificate",),
-    "sparseopt.networks.linear": (
-        "Conv",
-        "ConvTranspose",
-        "Dense",
-        "Neuron",
-        "Scale",
-    ),
-    "sparseopt.networks.network": ("Network",),
-    "sparseopt.networks.node": ("Node",),
-    "sparseopt.networks.operator": (
-        "Add",
-        "Concat",
-        "Input",
-        "Permute",
-        "Relu",
-        "Reshape",
-        "Select",
-    ),
-    "sparseopt.networks.window": (
-        "AxisMap",
-        "AxisWindow",
-        "MaxPool",
-        "RankPool",
-        "Resample",
-    ),
     "sparseopt.pathnorm.lipschitz": (
         "LipschitzBound",
         "LipschitzCertificate",
@@ -131,6 +106,7 @@ _MODULES = {
         "PathNormValue",
     ),
     "sparseopt.supports.certificate": ("FixedSupportCertificate",),
+    "sparseopt.supports.coercive_certificate": ("CoerciveCertificate",),
     "sparseopt.supports.factors": ("SupportedFactors",),
     "sparseopt.supports.problem": ("FixedSupportFactorization",),
     "sparseopt.training.sparse_training": (
@@ -142,3 +118,7 @@ _MODULES = {
 
 HOMES = {name: module for module, names in _MODULES.items() for name in names}
 """Class name to the module that imports it."""
+
+OTHERS = "sparseopt.networks"
+"""The module that imports every class without a line here: those of networks and their layers, so
+that a new layer needs none."""

@@ -28,7 +28,7 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import known_types, type_tag
 from sparseopt.interface.printing import printable
 from sparseopt.interface.seams import import_json_type
-from sparseopt.judging.json_types import HOMES
+from sparseopt.judging.json_types import HOMES, OTHERS
 
 # Arrays up to this size are written as numbers that a person can read; above it base64 is both
 # smaller and an order of magnitude faster to read back.
@@ -76,6 +76,7 @@ def _number(value: Any) -> Any:
     return value
 
 
+@np.errstate(over="ignore")  # a number beyond the range of its dtype is read as infinite
 def _array_from_json(body: Any) -> np.ndarray:
     shape, dtype = _declared(body)
     count = math.prod(shape)
@@ -94,7 +95,7 @@ def _array_from_json(body: Any) -> np.ndarray:
         if dtype.kind == "b" and flat.view(np.uint8).max(initial=0) > 1:
             raise ProblemError("an array of truth values holds a byte above 1")
     elif dtype.kind == "c":
-        real = np.dtype(f"<f{dtype.itemsize // 2}")
+        real = np.dtype(f"{dtype.byteorder}f{dtype.itemsize // 2}")
         numbers = [_as_float(value) for value in _values(body, 2 * count)]
         flat = np.array(numbers, dtype=real).view(dtype)
     elif dtype.kind == "f":
@@ -381,9 +382,9 @@ def _find_type(tag: Any) -> type:
         raise ProblemError("the tag of a type must be a text")
     if tag not in known_types:
         package, _, name = tag.partition(":")
-        if package == _PACKAGE and name in HOMES:
-            importlib.import_module(HOMES[name])
-        elif package != _PACKAGE:
+        if package == _PACKAGE:
+            importlib.import_module(HOMES.get(name, OTHERS))
+        else:
             import_json_type(tag)
     if tag not in known_types:
         raise ProblemError(f"no installed plugin declares the JSON type {printable(tag, 100)!r}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import singledispatch
 
 import numpy as np
 
 from sparseopt.networks.linear import Conv, ConvTranspose, Dense
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
-from sparseopt.networks.operator import Relu, Reshape
+from sparseopt.networks.operator import Input, Operator, Relu, Reshape
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,7 @@ class LinearPair:
     has_relu : bool
         Whether a ReLU stands between them.
     is_whole_network : bool
-        Whether the two are the only layers with weights, so that the network has one hidden layer.
+        Whether the network has no other layers but ReLUs and reshapings, hence one hidden layer.
     """
 
     first: LinearLayer
@@ -85,16 +86,30 @@ class LinearPair:
         return not all(bool(np.all(support)) for support in self.supports)
 
 
-def linear_layer(node: Node) -> LinearLayer | None:
-    """Return the view of a node, or None if it has no weight tensor."""
-    op = node.op
-    if isinstance(op, Dense):
-        return LinearLayer(node.name, "dense", op.weight, op.bias, 1)
-    if isinstance(op, Conv):
-        return LinearLayer(node.name, "conv", op.weight, op.bias, op.groups)
-    if isinstance(op, ConvTranspose):
-        return LinearLayer(node.name, "conv_transpose", op.weight, op.bias, op.groups)
+@singledispatch
+def _view(op: Operator, name: str) -> LinearLayer | None:
+    """Return the view of a dense or convolutional layer; other layers have none."""
     return None
+
+
+@_view.register
+def _view_dense(op: Dense, name: str) -> LinearLayer:
+    return LinearLayer(name, "dense", op.weight, op.bias, 1)
+
+
+@_view.register
+def _view_conv(op: Conv, name: str) -> LinearLayer:
+    return LinearLayer(name, "conv", op.weight, op.bias, op.groups)
+
+
+@_view.register
+def _view_conv_transpose(op: ConvTranspose, name: str) -> LinearLayer:
+    return LinearLayer(name, "conv_transpose", op.weight, op.bias, op.groups)
+
+
+def linear_layer(node: Node) -> LinearLayer | None:
+    """Return the view of a node, or None if it is no dense or convolutional layer."""
+    return _view(node.op, node.name)
 
 
 def linear_layers(network: Network) -> list[LinearLayer]:
@@ -109,7 +124,9 @@ def consecutive_linear_pairs(network: Network) -> list[LinearPair]:
     The value between them is read by nothing else, and entry i of the first layer's output is
     entry i of the second layer's input.
     """
-    total = len(linear_layers(network))
+    silent = Input | Relu | Reshape
+    used = [node.op for node in network.nodes if node.name in network.used]
+    is_whole = sum(not isinstance(op, silent) for op in used) == 2
     pairs = []
     for node in network.nodes:
         first = linear_layer(node) if node.name in network.used else None
@@ -126,7 +143,7 @@ def consecutive_linear_pairs(network: Network) -> list[LinearPair]:
             if second is not None:
                 matrix = second.matrix
                 if matrix is not None and matrix.shape[1] == first.matrix.shape[0]:
-                    pairs.append(LinearPair(first, second, has_relu, total == 2))
+                    pairs.append(LinearPair(first, second, has_relu, is_whole))
                 break
             if not isinstance(current.op, Relu | Reshape):
                 break

@@ -458,6 +458,10 @@ class Scale(Operator):
                 raise ProblemError(f"{name} of shape {array.shape} does not fit a value {old}")
         return old
 
+    def edges(self, inputs: Sequence[Shape], output: Shape) -> int:
+        """One per entry."""
+        return math.prod(output)
+
     def offset(self) -> np.ndarray | None:
         """Return the bias."""
         return self.bias
@@ -518,6 +522,10 @@ class Neuron(Operator):
     def offset(self) -> np.ndarray | None:
         """Return the bias."""
         return self.bias
+
+    def neuron_kind(self) -> tuple[str, int]:
+        """Return the fields."""
+        return self.kind, self.rank
 
     def _products(self, inputs: Sequence[np.ndarray], semiring: Semiring) -> np.ndarray:
         weight = cast(self.weight, inputs[0].dtype)

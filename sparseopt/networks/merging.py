@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import singledispatch
 
 import numpy as np
 
@@ -67,8 +68,8 @@ def merge_scales(network: LayerGraph) -> tuple[tuple[Node, ...], str]:
         if node.name not in network.used:
             continue
         node = replace(node, inputs=tuple(renamed.get(n, n) for n in node.inputs))
-        target = nodes.get(node.inputs[0]) if isinstance(node.op, Scale) else None
-        if target is not None and _alone(network, node, nodes, renamed):
+        if isinstance(node.op, Scale) and _alone(network, node):
+            target = nodes[node.inputs[0]]
             op = _merge(target.op, node.op, network.shapes[node.name])
             if op is not None:
                 nodes[target.name] = replace(target, op=op, origin={})
@@ -78,9 +79,7 @@ def merge_scales(network: LayerGraph) -> tuple[tuple[Node, ...], str]:
     return tuple(nodes.values()), renamed.get(network.output, network.output)
 
 
-def _alone(
-    network: LayerGraph, node: Node, nodes: dict[str, Node], renamed: dict[str, str]
-) -> bool:
+def _alone(network: LayerGraph, node: Node) -> bool:
     """Whether nothing but `node` reads the value that it scales."""
     source = network.by_name[node.name].inputs[0]
     return len(network.consumers[source]) == 1 and network.output != source
@@ -96,51 +95,79 @@ def _channels(array: np.ndarray | None, axis: int, size: int) -> np.ndarray | No
     return np.broadcast_to(array.reshape(-1), (size,))
 
 
+@singledispatch
 def _fits(before: Operator, scale: Scale, shape: Shape) -> bool:
-    """Whether `scale` can be merged into the layer before it."""
-    if isinstance(before, Scale):
-        return True
-    if not isinstance(before, Dense | Conv | ConvTranspose):
-        return False
-    axis = len(shape) - 1 if isinstance(before, Dense) else 0
+    """Whether `scale` can be merged into the layer before it; it may stay behind any layer."""
+    return False
+
+
+@_fits.register
+def _fits_scale(before: Scale, scale: Scale, shape: Shape) -> bool:
+    return True
+
+
+@_fits.register(Dense | Conv | ConvTranspose)
+def _fits_channels(before: Dense | Conv | ConvTranspose, scale: Scale, shape: Shape) -> bool:
+    axis = _channel_axis(before, shape)
     arrays = scale.parameters().values()
     return all(_channels(array, axis, shape[axis]) is not None for array in arrays)
 
 
-def _merge(before: Operator, scale: Operator, shape: Shape) -> Operator | None:
-    assert isinstance(scale, Scale)
-    if isinstance(before, Scale):
-        return _compose(before, scale)
-    if not isinstance(before, Dense | Conv | ConvTranspose) or not _fits(before, scale, shape):
+@singledispatch
+def _channel_axis(layer: Dense | Conv | ConvTranspose, shape: Shape) -> int:
+    return 0
+
+
+@_channel_axis.register
+def _channel_axis_dense(layer: Dense, shape: Shape) -> int:
+    return len(shape) - 1
+
+
+@singledispatch
+def _merge(before: Operator, scale: Scale, shape: Shape) -> Operator | None:
+    """Return the layer with a scale merged into it, None where it stays a layer of its own."""
+    return None
+
+
+@_merge.register(Dense | Conv | ConvTranspose)
+def _merge_channels(
+    before: Dense | Conv | ConvTranspose, scale: Scale, shape: Shape
+) -> Operator | None:
+    if not _fits(before, scale, shape):
         return None
-    axis = len(shape) - 1 if isinstance(before, Dense) else 0
+    axis = _channel_axis(before, shape)
     factor = _channels(scale.factor, axis, shape[axis])
     shift = _channels(scale.bias, axis, shape[axis])
     weight, bias = before.weight, before.bias
     if factor is not None:
-        weight = _product(weight, _spread(factor, before))
+        weight = _product(weight, _spread(before, factor))
         bias = None if bias is None else _product(bias, factor)
     if shift is not None:
         bias = shift if bias is None else _sum(bias, shift)
     return replace(before, weight=weight, bias=bias)
 
 
-def _spread(factor: np.ndarray, layer: Dense | Conv | ConvTranspose) -> np.ndarray:
+@singledispatch
+def _spread(layer: Dense | Conv | ConvTranspose, factor: np.ndarray) -> np.ndarray:
     """Return one factor per weight's output channel, in a shape that broadcasts to the weight."""
-    if not isinstance(layer, ConvTranspose):
-        return factor.reshape(-1, *(1,) * (layer.weight.ndim - 1))
+    return factor.reshape(-1, *(1,) * (layer.weight.ndim - 1))
+
+
+@_spread.register
+def _spread_transposed(layer: ConvTranspose, factor: np.ndarray) -> np.ndarray:
     per_input = layer.weight.shape[0] // layer.groups
     rows = np.repeat(factor.reshape(layer.groups, -1), per_input, axis=0)
     return rows.reshape(*layer.weight.shape[:2], *(1,) * (layer.weight.ndim - 2))
 
 
-def _compose(first: Scale, second: Scale) -> Scale:
-    factor = _all_of([first.factor, second.factor])
-    bias = first.bias
-    if bias is not None and second.factor is not None:
-        bias = _product(bias, second.factor)
-    if second.bias is not None:
-        bias = second.bias if bias is None else _sum(bias, second.bias)
+@_merge.register
+def _merge_scales(before: Scale, scale: Scale, shape: Shape) -> Scale:
+    factor = _all_of([before.factor, scale.factor])
+    bias = before.bias
+    if bias is not None and scale.factor is not None:
+        bias = _product(bias, scale.factor)
+    if scale.bias is not None:
+        bias = scale.bias if bias is None else _sum(bias, scale.bias)
     return Scale(factor, bias)
 
 

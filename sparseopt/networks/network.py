@@ -90,8 +90,6 @@ class Network:
             if labels is not None and (len(labels),) != shape:
                 raise ProblemError(f"{name} has {len(labels)} names for a value of shape {shape}")
 
-    # Shapes and structure -----------------------------------------------------------------
-
     @cached_property
     def shapes(self) -> Mapping[str, Shape]:
         """Shape of each node's value."""
@@ -178,8 +176,6 @@ class Network:
         arrays = self.parameters().values()
         return all(array.dtype == object for array in arrays)
 
-    # Parameters ---------------------------------------------------------------------------
-
     def parameters(self) -> dict[str, np.ndarray]:
         """Return every weight and bias array, read-only, by ``"node.field"``."""
         return {
@@ -227,8 +223,6 @@ class Network:
             for parameter, tensor in node.origin.items():
                 users.setdefault(tensor, []).append(f"{node.name}.{parameter}")
         return {tensor: tuple(names) for tensor, names in users.items() if len(names) > 1}
-
-    # Evaluation ---------------------------------------------------------------------------
 
     def walk(self, first: Any, visit: Visit) -> Any:
         """Return the output's value when the input has value `first`.
@@ -290,8 +284,6 @@ class Network:
             raise ProblemError(f"the input has dtype {array.dtype}; use float32 or float64")
         require_finite(array, "the input")
         return array
-
-    # Other forms --------------------------------------------------------------------------
 
     @cached_property
     def neurons(self) -> NeuronGraph:

@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from inspect import isabstract
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,18 +27,36 @@ class Operator(ABC):
     Laws
     ----
     1. `run` computes the layer; for a layer without ReLU or pooling it is
-       ``propagate(inputs) + offset()``.
+       ``propagate(inputs) + offset()``. A layer that overrides it overrides `neuron_kind` too.
     2. `propagate` is the linear map that sends each neuron's path sums to its successors: ReLU
        passes on, a pool adds up its window, weights multiply, biases are left out.
     3. `mapped(f)` replaces every edge weight w by f(w), and leaves the edges as they are.
+
+    A new layer is a class with `shape`, `propagate` and `adjoint`, and a row in the table of
+    ``tests/networks/test_every_layer.py``. What goes through the layers of a network either follows
+    from these methods, or is a `functools.singledispatch` function, which refuses a layer that it
+    does not know by name, or does what is right for every layer.
     """
 
     weight_fields: ClassVar[tuple[str, ...]] = ()
-    """Fields that hold edge weights that a user may replace."""
+    """The field that holds edge weights that a user may replace: one, so that an edge's weight is
+    linear in it, or none."""
     bias_field: ClassVar[str | None] = None
     """Field that holds the biases."""
     is_wiring: ClassVar[bool] = False
     """Whether the operator only names, moves or repeats values and has no neurons of its own."""
+
+    def __init_subclass__(cls) -> None:
+        """Refuse layers derived from others, which would be taken for these, and two weights."""
+        super().__init_subclass__()
+        if len(cls.weight_fields) > 1:
+            raise TypeError(f"{cls.__name__} has weights in {cls.weight_fields}; one field may")
+        for base in cls.__mro__[1:]:
+            if issubclass(base, Operator) and not isabstract(base):
+                raise TypeError(
+                    f"{cls.__name__} cannot be derived from the layer {base.__name__}; derive it "
+                    "from Operator, so that nothing takes the one for the other"
+                )
 
     @abstractmethod
     def shape(self, inputs: Sequence[Shape]) -> Shape:
@@ -66,9 +85,26 @@ class Operator(ABC):
         changes = {n: transform(getattr(self, n)) for n in self.weight_fields if self.has(n)}
         return unchecked(self, **changes) if changes else self
 
+    def neuron_kind(self) -> tuple[str, int]:
+        """Return kind and rank of the layer's neurons, as in `NeuronGraph`."""
+        if type(self).run is not Operator.run:
+            raise ProblemError(
+                f"{type(self).__name__} has a run of its own; it must say by neuron_kind of which "
+                "neurons it is made"
+            )
+        return "id", 1
+
+    def fan_in(self, inputs: Sequence[Shape]) -> np.ndarray:
+        """Return how many edges enter each neuron, by a pass with every weight 1."""
+        of_ones = self.mapped(lambda weight: np.ones(np.shape(weight)))
+        return of_ones.propagate([np.ones((1, *shape)) for shape in inputs])[0]
+
     def edges(self, inputs: Sequence[Shape], output: Shape) -> int:
-        """Return how many edges the layer has between neurons; 0 for wiring."""
-        return 0 if self.is_wiring else math.prod(output)
+        """Return how many edges the layer has between neurons; 0 for wiring.
+
+        Layers for which there is a formula give that instead.
+        """
+        return 0 if self.is_wiring else int(self.fan_in(inputs).sum())
 
     def has(self, name: str) -> bool:
         """Whether the optional field `name` is set."""
@@ -303,6 +339,14 @@ class Relu(Operator):
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         """Return the shape of the input."""
         return one_input(inputs, "Relu")
+
+    def neuron_kind(self) -> tuple[str, int]:
+        """A ReLU per entry."""
+        return "relu", 1
+
+    def edges(self, inputs: Sequence[Shape], output: Shape) -> int:
+        """One per entry."""
+        return math.prod(output)
 
     def run(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """Return max(x, 0)."""

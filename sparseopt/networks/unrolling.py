@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 
 from sparseopt.interface.errors import ProblemError
-from sparseopt.networks.linear import Neuron
 from sparseopt.networks.neurons import NeuronGraph
 from sparseopt.networks.node import LayerGraph
-from sparseopt.networks.operator import Operator, Relu
+from sparseopt.networks.operator import Operator
 from sparseopt.networks.parameters import cast
 from sparseopt.networks.semiring import Semiring, _matmul_by
-from sparseopt.networks.window import MaxPool, RankPool
 
 LIMIT = 200_000
 """Edges up to which a network is unrolled."""
@@ -121,14 +119,7 @@ class _Builder:
         if offset is not None:
             wide = np.broadcast_to(cast(offset, np.dtype(object)), shape)
             biases = [Fraction(b) for b in wide.ravel().tolist()]
-        kind = "id"
-        if isinstance(op, Relu):
-            kind = "relu"
-        elif isinstance(op, MaxPool | RankPool):
-            kind = "pool"
-        elif isinstance(op, Neuron):
-            kind = op.kind
-        rank = op.rank if isinstance(op, RankPool | Neuron) else 1
+        kind, rank = op.neuron_kind()
         result = np.empty(terms.size, dtype=object)
         entries = zip(_labels(name, shape), terms.ravel().tolist(), biases, strict=True)
         for i, (label, value, bias) in enumerate(entries):

@@ -129,6 +129,11 @@ class Resample(Operator):
     def __post_init__(self) -> None:
         object.__setattr__(self, "maps", tuple(self.maps))
 
+    @property
+    def windows(self) -> tuple[AxisMap, ...]:
+        """The maps, by the name that `MaxPool` has for what reads cells along an axis."""
+        return self.maps
+
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         """Return the shape with the mapped axes resized."""
         old = one_input(inputs, "Resample")
@@ -214,6 +219,10 @@ class MaxPool(Operator):
         """At most one per output entry and cell of its window."""
         return math.prod(output) * math.prod(w.index.shape[1] for w in self.windows)
 
+    def neuron_kind(self) -> tuple[str, int]:
+        """The maximum is the largest entry."""
+        return "pool", 1
+
     def run(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """Return the maxima; the maximum over a product of windows is taken axis by axis."""
         value = inputs[0]
@@ -257,6 +266,10 @@ class RankPool(Operator):
     def edges(self, inputs: Sequence[Shape], output: Shape) -> int:
         """One per input entry."""
         return math.prod(inputs[0])
+
+    def neuron_kind(self) -> tuple[str, int]:
+        """Return the rank."""
+        return "pool", self.rank
 
     def run(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """Return the entry of the given rank."""

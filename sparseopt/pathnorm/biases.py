@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import singledispatch
 
 import numpy as np
 
@@ -44,15 +45,32 @@ def biases(network: Network, affine: str = "as_is") -> Offsets:
     return result
 
 
+@singledispatch
+def _varying(layer: Operator, shape: Shape) -> Sequence[int] | None:
+    """Return the axes along which a scale that a layer takes may vary, None if it takes none."""
+    return None
+
+
+@_varying.register
+def _varying_scale(layer: Scale, shape: Shape) -> Sequence[int] | None:
+    return range(len(shape))
+
+
+@_varying.register
+def _varying_dense(layer: Dense, shape: Shape) -> Sequence[int] | None:
+    return (len(shape) - 1,)
+
+
+@_varying.register(Conv | ConvTranspose)
+def _varying_conv(layer: Conv | ConvTranspose, shape: Shape) -> Sequence[int] | None:
+    return (0,)
+
+
 def _fits(layer: Operator, scale: Scale, shape: Shape) -> bool:
     """Whether a layer takes a scale: any other scale does, and where it varies by channel only."""
-    if isinstance(layer, Scale):
-        return True
-    if not isinstance(layer, Dense | Conv | ConvTranspose):
-        return False
-    channel = len(shape) - 1 if isinstance(layer, Dense) else 0
-    return all(
-        size == 1 or axis == channel
+    axes = _varying(layer, shape)
+    return axes is not None and all(
+        size == 1 or axis in axes
         for array in (scale.factor, scale.bias)
         if array is not None
         for axis, size in enumerate(array.shape)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import singledispatch
 
 import numpy as np
 
 from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Neuron
+from sparseopt.networks.operator import Operator
 from sparseopt.networks.parameters import Shape
 from sparseopt.pathnorm.arithmetic import Arithmetic, Weights
 from sparseopt.pathnorm.cells import scatter, with_zero
@@ -23,50 +25,82 @@ Contraction = Dense | Conv | ConvTranspose | Neuron
 """Layers of the form ``y[o] = sum_i weight[o, i] x[i]``, at each position and in each group."""
 
 
+def not_judged(op: Operator) -> ProblemError:
+    """Return the refusal of a layer whose edges the judge does not know."""
+    return ProblemError(
+        f"paths through a {type(op).__name__} cannot be judged: write the layer in terms of those "
+        "of sparseopt.networks, or register it with the functions of sparseopt.pathnorm.edges"
+    )
+
+
+@singledispatch
 def kernel(op: Contraction, array: np.ndarray) -> np.ndarray:
     """Return an array in the shape of the layer's weight as (groups, outputs, inputs).
 
     The inputs of a convolution run over channels and cells of the window.
     """
-    if isinstance(op, Dense):
-        return array[None]
-    if isinstance(op, Neuron):
-        return array[None, None]
-    groups, cells = op.groups, math.prod(op.kernel)
-    if isinstance(op, Conv):
-        return array.reshape(groups, array.shape[0] // groups, -1)
-    split = array.reshape(groups, array.shape[0] // groups, array.shape[1], cells)
-    return split.transpose(0, 2, 1, 3).reshape(groups, array.shape[1], -1)
+    raise not_judged(op)
 
 
+@kernel.register
+def _kernel_dense(op: Dense, array: np.ndarray) -> np.ndarray:
+    return array[None]
+
+
+@kernel.register
+def _kernel_neuron(op: Neuron, array: np.ndarray) -> np.ndarray:
+    return array[None, None]
+
+
+@kernel.register
+def _kernel_conv(op: Conv, array: np.ndarray) -> np.ndarray:
+    return array.reshape(op.groups, array.shape[0] // op.groups, -1)
+
+
+@kernel.register
+def _kernel_conv_transpose(op: ConvTranspose, array: np.ndarray) -> np.ndarray:
+    split = array.reshape(op.groups, -1, array.shape[1], math.prod(op.kernel))
+    return split.transpose(0, 2, 1, 3).reshape(op.groups, array.shape[1], -1)
+
+
+@singledispatch
 def unkernel(op: Contraction, array: np.ndarray) -> np.ndarray:
     """Undo `kernel`."""
-    if isinstance(op, ConvTranspose):
-        split = array.reshape(op.groups, op.weight.shape[1], -1, math.prod(op.kernel))
-        array = split.transpose(0, 2, 1, 3)
     return array.reshape(op.weight.shape)
 
 
+@unkernel.register
+def _unkernel_conv_transpose(op: ConvTranspose, array: np.ndarray) -> np.ndarray:
+    split = array.reshape(op.groups, op.weight.shape[1], -1, math.prod(op.kernel))
+    return split.transpose(0, 2, 1, 3).reshape(op.weight.shape)
+
+
+@singledispatch
 def _positions(op: Contraction, inputs: Sequence[Shape], output: Shape) -> np.ndarray:
     """Return which position each cell of a window reads, (cells, positions); -1 in the padding."""
-    if isinstance(op, Neuron):
-        return np.zeros((1, 1), dtype=np.int64)
-    if isinstance(op, Dense):
-        return np.arange(math.prod(output[:-1]))[None]
+    raise not_judged(op)
+
+
+@_positions.register
+def _positions_neuron(op: Neuron, inputs: Sequence[Shape], output: Shape) -> np.ndarray:
+    return np.zeros((1, 1), dtype=np.int64)
+
+
+@_positions.register
+def _positions_dense(op: Dense, inputs: Sequence[Shape], output: Shape) -> np.ndarray:
+    return np.arange(math.prod(output[:-1]))[None]
+
+
+@_positions.register(Conv | ConvTranspose)
+def _positions_conv(op: Conv | ConvTranspose, inputs: Sequence[Shape], output: Shape) -> np.ndarray:
     cells = math.prod(op.kernel) * math.prod(output[1:])
     if cells > _MOST:
         raise ProblemError(f"a convolution that reads {cells} cells per channel is not judged")
     index = np.zeros((1,) * (2 * len(op.kernel)), dtype=np.int64)
     outside = np.zeros(index.shape, dtype=bool)
     for axis, size in enumerate(inputs[0][1:]):
-        before, stride = op.padding[axis][0], op.stride[axis]
-        places = np.arange(op.kernel[axis])[:, None] * op.dilation[axis]
-        at = np.arange(output[axis + 1])[None]
-        if isinstance(op, Conv):
-            reads = at * stride - before + places
-        else:  # cell c is spread to stride c + place - before
-            spread = at + before - places
-            reads = np.where(spread % stride == 0, spread // stride, -1)
+        places = np.arange(op.kernel[axis])[:, None] * op.dilation[axis] - op.padding[axis][0]
+        reads = _reads(op, places, np.arange(output[axis + 1])[None], op.stride[axis])
         wide = [1] * index.ndim
         wide[axis], wide[len(op.kernel) + axis] = reads.shape
         reads = reads.reshape(wide)
@@ -75,26 +109,51 @@ def _positions(op: Contraction, inputs: Sequence[Shape], output: Shape) -> np.nd
     return np.where(outside, -1, index).reshape(math.prod(op.kernel), -1)
 
 
-def _channels(op: Contraction, inputs: Sequence[np.ndarray]) -> np.ndarray:
-    """Return what a layer reads as (samples, channels, positions)."""
-    if isinstance(op, Neuron):
-        return np.stack(list(inputs), axis=1)[..., None]
-    x = np.moveaxis(inputs[0], -1, 1) if isinstance(op, Dense) else inputs[0]
+@singledispatch
+def _reads(op: Conv | ConvTranspose, places: np.ndarray, at: np.ndarray, stride: int) -> np.ndarray:
+    """Return the cells along an axis that outputs read, from the places of the kernel."""
+    return at * stride + places
+
+
+@_reads.register
+def _reads_transposed(
+    op: ConvTranspose, places: np.ndarray, at: np.ndarray, stride: int
+) -> np.ndarray:
+    spread = at - places  # cell c is spread to stride c + place
+    return np.where(spread % stride == 0, spread // stride, -1)
+
+
+@singledispatch
+def _channels(op: Contraction, values: Sequence[np.ndarray]) -> np.ndarray:
+    """Return what a layer reads, or its output, as (samples, channels, positions)."""
+    return values[0].reshape(*values[0].shape[:2], -1)
+
+
+@_channels.register
+def _channels_neuron(op: Neuron, values: Sequence[np.ndarray]) -> np.ndarray:
+    return np.stack(list(values), axis=1)[..., None]
+
+
+@_channels.register
+def _channels_dense(op: Dense, values: Sequence[np.ndarray]) -> np.ndarray:
+    x = np.moveaxis(values[0], -1, 1)
     return x.reshape(*x.shape[:2], -1)
 
 
-def _outputs(op: Contraction, y: np.ndarray) -> np.ndarray:
-    """Return an output of a layer as (samples, channels, positions)."""
-    if isinstance(op, Neuron):
-        return y.reshape(-1, 1, 1)
-    return _channels(op, [y])
+@singledispatch
+def _shaped(op: Contraction, y: np.ndarray, shapes: Sequence[Shape]) -> list[np.ndarray]:
+    """Undo `_channels` for values of some shapes."""
+    return [y.reshape(len(y), *shapes[0])]
 
 
-def _shaped(op: Contraction, y: np.ndarray, shape: Shape) -> np.ndarray:
-    """Undo `_channels` for a single value of some shape."""
-    if isinstance(op, Dense):
-        return np.moveaxis(y.reshape(*y.shape[:2], *shape[:-1]), 1, -1)
-    return y.reshape(len(y), *shape)
+@_shaped.register
+def _shaped_neuron(op: Neuron, y: np.ndarray, shapes: Sequence[Shape]) -> list[np.ndarray]:
+    return [y[:, i, 0] for i in range(len(shapes))]
+
+
+@_shaped.register
+def _shaped_dense(op: Dense, y: np.ndarray, shapes: Sequence[Shape]) -> list[np.ndarray]:
+    return [np.moveaxis(y.reshape(*y.shape[:2], *shapes[0][:-1]), 1, -1)]
 
 
 def _windows(
@@ -103,7 +162,7 @@ def _windows(
     """Yield pieces of the positions, with what they read as (samples, groups, inputs, piece)."""
     x = _channels(op, inputs)
     index = _positions(op, [v.shape[1:] for v in inputs], output)
-    groups = 1 if isinstance(op, Dense | Neuron) else op.groups
+    groups = kernel(op, op.weight).shape[0]
     step = max(1, _PIECE // (x.shape[0] * x.shape[1] * len(index)))
     x = with_zero(x, index, a.zero)
     for start in range(0, index.shape[1], step):
@@ -131,7 +190,7 @@ def contracted(
         rows = [a.matmul(weights[0].part(block), columns) for block in _blocks(*sizes)]
         pieces.append(rows[0] if len(rows) == 1 else np.concatenate(rows, axis=-2))
     result = pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=-1)
-    return _shaped(op, result.reshape(len(result), -1, result.shape[-1]), output)
+    return _shaped(op, result.reshape(len(result), -1, result.shape[-1]), [output])[0]
 
 
 def contracted_back(
@@ -144,18 +203,16 @@ def contracted_back(
     """Return what comes back to the inputs of a layer; see `edges.backward`."""
     sizes = kernel(op, op.weight).shape
     index = _positions(op, inputs, y.shape[1:])
-    flat = _outputs(op, y)
+    flat = _channels(op, [y])
     flat = flat.reshape(len(flat), sizes[0], sizes[1], -1)
     total: np.ndarray | None = None
     for block in _blocks(*sizes):
         part = a.matmul(np.swapaxes(weights[0].part(block), 1, 2), flat[:, :, block])
         total = part if total is None else a.add(total, part)
     assert total is not None
-    if isinstance(op, Neuron):
-        return [total[:, 0, i, 0] for i in range(sizes[2])]
     cells = total.reshape(len(y), -1, *index.shape)
-    size = math.prod(inputs[0][:-1] if isinstance(op, Dense) else inputs[0][1:])
-    return [_shaped(op, scatter(cells, index, size, a), inputs[0])]
+    size = sum(map(math.prod, inputs)) // cells.shape[1]
+    return _shaped(op, scatter(cells, index, size, a), inputs)
 
 
 def gradient(
@@ -175,7 +232,7 @@ def gradient(
     array, in the shape of the kernel (groups, outputs, inputs)
     """
     sizes = kernel(op, op.weight).shape
-    flat = _outputs(op, y)
+    flat = _channels(op, [y])
     flat = flat.reshape(len(flat), sizes[0], sizes[1], -1)
     result: np.ndarray | None = None
     for piece, columns in _windows(op, inputs, y.shape[1:], a):

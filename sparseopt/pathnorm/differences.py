@@ -60,8 +60,8 @@ def _difference(network: Network, other: Network, arithmetic: Any, exactly: bool
     def visit(node: Node, values: list[Pair]) -> Pair:
         shape = network.shapes[node.name]
         low, gap = _parts(node.op, other.by_name[node.name].op, exactly)
-        smaller = arithmetic.forward(low, [s for s, _ in values], shape)
-        apart = arithmetic.forward(low, [d for _, d in values], shape)
+        smaller = plain.through(arithmetic, low, [s for s, _ in values], shape)
+        apart = plain.through(arithmetic, low, [d for _, d in values], shape)
         if any(getattr(gap, name).any() for name in gap.weight_fields if gap.has(name)):
             larger = [arithmetic.plus(s, d) for s, d in values]
             apart = arithmetic.plus(apart, arithmetic.forward(gap, larger, shape))

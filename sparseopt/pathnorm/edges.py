@@ -12,29 +12,62 @@ multiplies: floats, integers, numbers with exponents of their own, sets of paths
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from functools import singledispatch
+from collections.abc import Iterable, Sequence
+from functools import reduce, singledispatch
 from typing import Any
 
 import numpy as np
 
 from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Neuron, Scale
-from sparseopt.networks.operator import Concat, Operator, Permute, Relu, Reshape, Select
+from sparseopt.networks.operator import (
+    Add,
+    Concat,
+    Input,
+    Operator,
+    Permute,
+    Relu,
+    Reshape,
+    Select,
+)
 from sparseopt.networks.parameters import Shape, exact
 from sparseopt.networks.window import AxisMap, MaxPool, RankPool, Resample
 from sparseopt.pathnorm.arithmetic import Arithmetic, Weights
 from sparseopt.pathnorm.cells import gather, scatter
-from sparseopt.pathnorm.contractions import contracted, contracted_back, kernel
+from sparseopt.pathnorm.contractions import (
+    Contraction,
+    contracted,
+    contracted_back,
+    kernel,
+    not_judged,
+)
+
+_OfOnes = Add | Concat | MaxPool | Permute | RankPool | Relu | Reshape | Select
+"""Layers whose edges have the weight 1."""
 
 
+@singledispatch
 def tensors(op: Operator) -> list[np.ndarray]:
     """Return the arrays whose entries multiply along an edge; kernels as `kernel` forms them."""
-    if isinstance(op, Dense | Conv | ConvTranspose | Neuron):
-        return [kernel(op, op.weight)]
-    if isinstance(op, Scale):
-        return [] if op.factor is None else [op.factor]
-    if isinstance(op, Resample):
-        return [_coefficients(m) for m in op.maps]
+    raise not_judged(op)
+
+
+@tensors.register(Contraction)
+def _tensors_contraction(op: Contraction) -> list[np.ndarray]:
+    return [kernel(op, op.weight)]
+
+
+@tensors.register
+def _tensors_scale(op: Scale) -> list[np.ndarray]:
+    return [] if op.factor is None else [op.factor]
+
+
+@tensors.register
+def _tensors_resample(op: Resample) -> list[np.ndarray]:
+    return [_coefficients(m) for m in op.maps]
+
+
+@tensors.register(_OfOnes)
+def _tensors_of_ones(op: Operator) -> list[np.ndarray]:
     return []
 
 
@@ -44,41 +77,91 @@ def _coefficients(m: AxisMap) -> np.ndarray:
     return np.asarray(exact(m.weight) / m.divisor[:, None].astype(object), dtype=object)
 
 
+@singledispatch
 def terms(op: Operator, inputs: Sequence[Shape]) -> list[int]:
     """Return how many numbers a neuron of the layer adds up, for each of its successive sums."""
-    if isinstance(op, Dense | Conv | ConvTranspose | Neuron):
-        return [kernel(op, op.weight).shape[2]]
-    if isinstance(op, Resample):
-        return [m.index.shape[1] for m in op.maps]
-    if isinstance(op, MaxPool):
-        return [w.index.shape[1] for w in op.windows]
-    if isinstance(op, RankPool):
-        return [inputs[0][op.axis]]
-    return [1 if isinstance(op, Concat) else len(inputs)]
+    raise not_judged(op)
 
 
+@terms.register(Contraction)
+def _terms_contraction(op: Contraction, inputs: Sequence[Shape]) -> list[int]:
+    return [kernel(op, op.weight).shape[2]]
+
+
+@terms.register(MaxPool | Resample)
+def _terms_windows(op: MaxPool | Resample, inputs: Sequence[Shape]) -> list[int]:
+    return [w.index.shape[1] for w in op.windows]
+
+
+@terms.register
+def _terms_rank_pool(op: RankPool, inputs: Sequence[Shape]) -> list[int]:
+    return [inputs[0][op.axis]]
+
+
+@terms.register
+def _terms_add(op: Add, inputs: Sequence[Shape]) -> list[int]:
+    return [len(inputs)]
+
+
+@terms.register(Concat | Permute | Relu | Reshape | Scale | Select)
+def _terms_entrywise(op: Operator, inputs: Sequence[Shape]) -> list[int]:
+    return [1]
+
+
+@singledispatch
 def terms_back(op: Operator, inputs: Sequence[Shape]) -> list[int]:
     """Return the same for the sums of `backward`."""
-    if isinstance(op, Conv | ConvTranspose):
-        return [kernel(op, op.weight).shape[1] * math.prod(op.kernel)]
-    if isinstance(op, Dense):
-        return [op.weight.shape[0]]
-    if isinstance(op, Resample | MaxPool):
-        windows = op.maps if isinstance(op, Resample) else op.windows
-        return [_most_uses(w.index) for w in windows]
-    return [_most_uses(op.index)] if isinstance(op, Select) else [1]
+    raise not_judged(op)
+
+
+@terms_back.register(Conv | ConvTranspose)
+def _terms_back_conv(op: Conv | ConvTranspose, inputs: Sequence[Shape]) -> list[int]:
+    return [kernel(op, op.weight).shape[1] * math.prod(op.kernel)]
+
+
+@terms_back.register
+def _terms_back_dense(op: Dense, inputs: Sequence[Shape]) -> list[int]:
+    return [op.weight.shape[0]]
+
+
+@terms_back.register(MaxPool | Resample)
+def _terms_back_windows(op: MaxPool | Resample, inputs: Sequence[Shape]) -> list[int]:
+    return [_most_uses(w.index) for w in op.windows]
+
+
+@terms_back.register
+def _terms_back_select(op: Select, inputs: Sequence[Shape]) -> list[int]:
+    return [_most_uses(op.index)]
+
+
+@terms_back.register(Add | Concat | Neuron | Permute | RankPool | Relu | Reshape | Scale)
+def _terms_back_once(op: Operator, inputs: Sequence[Shape]) -> list[int]:
+    return [1]
 
 
 def _most_uses(index: np.ndarray) -> int:
     return int(np.bincount(index[index >= 0].ravel(), minlength=1).max())
 
 
+@singledispatch
 def offset(op: Operator) -> np.ndarray | None:
     """Return the biases, in a shape that broadcasts to the output."""
-    bias: np.ndarray | None = getattr(op, "bias", None)
-    if bias is not None and isinstance(op, Conv | ConvTranspose):
-        return bias.reshape(-1, *(1,) * len(op.kernel))
-    return bias
+    raise not_judged(op)
+
+
+@offset.register(Dense | Neuron | Scale)
+def _offset_entrywise(op: Dense | Neuron | Scale) -> np.ndarray | None:
+    return op.bias
+
+
+@offset.register(Conv | ConvTranspose)
+def _offset_conv(op: Conv | ConvTranspose) -> np.ndarray | None:
+    return None if op.bias is None else op.bias.reshape(-1, *(1,) * len(op.kernel))
+
+
+@offset.register(Input | Resample | _OfOnes)
+def _offset_none(op: Operator) -> np.ndarray | None:
+    return None
 
 
 @singledispatch
@@ -100,7 +183,7 @@ def forward(
     output : tuple of int
         Shape of the result, without the axis of samples.
     """
-    raise TypeError(f"paths through a {type(op).__name__} cannot be judged")
+    raise not_judged(op)
 
 
 @singledispatch
@@ -112,11 +195,11 @@ def backward(
     a: Arithmetic,
 ) -> list[np.ndarray]:
     """Return the transpose of `forward`, one array per input."""
-    raise TypeError(f"paths through a {type(op).__name__} cannot be judged")
+    raise not_judged(op)
 
 
-forward.register(Dense | Conv | ConvTranspose | Neuron, contracted)
-backward.register(Dense | Conv | ConvTranspose | Neuron, contracted_back)
+forward.register(Contraction, contracted)
+backward.register(Contraction, contracted_back)
 
 
 @forward.register
@@ -144,30 +227,25 @@ def _backward_relu(op: Relu, y: Any, weights: Any, inputs: Any, a: Arithmetic) -
     return [y]
 
 
-@forward.register(Resample | MaxPool)
+@forward.register(MaxPool | Resample)
 def _forward_windows(
     op: Any, inputs: Any, weights: Any, output: Shape, a: Arithmetic
 ) -> np.ndarray:
     x = inputs[0]
-    windows = op.maps if isinstance(op, Resample) else op.windows
-    for position, w in enumerate(windows):
+    for position, w in enumerate(op.windows):
         cells = _along(x, w.axis)
-        factors = weights[position].all() if weights else None
-        total: np.ndarray | None = None
-        for k in range(w.index.shape[1]):
-            term = gather(cells, w.index[:, k], a.zero)
-            term = term if factors is None else a.times(term, factors[:, k])
-            total = term if total is None else a.add(total, term)
-        x = _back_to(total, w.axis)  # type: ignore[arg-type]
+        taken: Iterable[Any] = (gather(cells, column, a.zero) for column in w.index.T)
+        if weights:
+            taken = map(a.times, taken, weights[position].all().T)
+        x = _back_to(reduce(a.add, taken), w.axis)
     return np.asarray(x)
 
 
-@backward.register(Resample | MaxPool)
+@backward.register(MaxPool | Resample)
 def _backward_windows(
     op: Any, y: Any, weights: Any, inputs: Any, a: Arithmetic
 ) -> list[np.ndarray]:
-    windows = op.maps if isinstance(op, Resample) else op.windows
-    for position, w in reversed(list(enumerate(windows))):
+    for position, w in reversed(list(enumerate(op.windows))):
         values = _along(y, w.axis)[..., None]  # the same for each cell of a window
         values = np.broadcast_to(values, (*values.shape[:-1], w.index.shape[1]))
         values = a.times(values, weights[position].all()) if weights else values
@@ -179,11 +257,7 @@ def _backward_windows(
 def _forward_rank_pool(
     op: RankPool, inputs: Any, weights: Any, output: Shape, a: Arithmetic
 ) -> np.ndarray:
-    cells = _along(inputs[0], op.axis)
-    total = cells[..., 0]
-    for k in range(1, cells.shape[-1]):
-        total = a.add(total, cells[..., k])
-    return np.asarray(total)
+    return np.asarray(reduce(a.add, np.moveaxis(inputs[0], op.axis + 1, 0)))
 
 
 @backward.register
@@ -248,12 +322,8 @@ def _forward_concat(
 def _backward_concat(
     op: Concat, y: Any, weights: Any, inputs: Any, a: Arithmetic
 ) -> list[np.ndarray]:
-    parts, start = [], 0
-    for shape in inputs:
-        stop = start + shape[op.axis]
-        parts.append(np.take(y, np.arange(start, stop), axis=op.axis + 1))
-        start = stop
-    return parts
+    cuts = np.cumsum([shape[op.axis] for shape in inputs])[:-1]
+    return np.split(y, cuts, axis=op.axis + 1)
 
 
 def _along(x: np.ndarray, axis: int) -> np.ndarray:

@@ -6,12 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import reduce
 
 import numpy as np
 
 from sparseopt.networks.network import Network
-from sparseopt.networks.operator import Add, Operator
+from sparseopt.networks.operator import Operator
 from sparseopt.networks.parameters import Shape
 from sparseopt.pathnorm import edges, plain
 from sparseopt.pathnorm.arithmetic import Arithmetic, of_largest
@@ -123,8 +122,6 @@ class Exacts:
 
     def forward(self, op: Operator, values: Sequence[Exact], output: Shape) -> Exact:
         """Return what the edges of a layer bring; see `edges.forward`."""
-        if isinstance(op, Add):
-            return reduce(self.plus, values)
         arrays, common = self._aligned(values)
         self._spend(_READING * sum(raw.size for raw in edges.tensors(op)))
         weights = [ExactWeights(raw, self._q) for raw in edges.tensors(op)]

@@ -20,7 +20,6 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
 from sparseopt.judging.rounding import below
-from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Neuron
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.pathnorm import contractions, plain
@@ -41,11 +40,10 @@ FLOOR = 1e-290
 
 def weight_names(network: Network) -> dict[str, str]:
     """Return the weight tensors of dense and convolutional layers and of neurons, with nodes."""
-    layers = Dense | Conv | ConvTranspose | Neuron
     return {
         f"{node.name}.weight": node.name
         for node in network.nodes
-        if node.name in network.used and isinstance(node.op, layers)
+        if node.name in network.used and isinstance(node.op, contractions.Contraction)
     }
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from sparseopt.judging.rounding import UNIT
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
-from sparseopt.networks.operator import Operator
+from sparseopt.networks.operator import Add, Operator
 from sparseopt.networks.parameters import Shape
 from sparseopt.pathnorm import edges
 from sparseopt.pathnorm.biases import Offsets
@@ -59,6 +59,12 @@ def power_sums(network: Network, q: float, offsets: Offsets) -> Powers:
     return in_floats(q, lambda a: a.powers(forward(network, a, offsets)))
 
 
+def through(arithmetic: Forward, op: Operator, values: Sequence[Any], output: Shape) -> Any:
+    """Return what the edges of a layer bring; sums of values are the arithmetic's own."""
+    adds = isinstance(op, Add)
+    return reduce(arithmetic.plus, values) if adds else arithmetic.forward(op, values, output)
+
+
 def forward(
     network: Network,
     arithmetic: Forward,
@@ -73,7 +79,7 @@ def forward(
 
     def visit(node: Node, values: list[Any]) -> Any:
         shape = network.shapes[node.name]
-        value = arithmetic.forward(node.op, values, shape)
+        value = through(arithmetic, node.op, values, shape)
         bias = offsets.get(node.name)
         if bias is not None:
             value = arithmetic.plus(value, arithmetic.constant(bias, shape))

@@ -12,12 +12,11 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from functools import reduce
 
 import numpy as np
 
 from sparseopt.networks.network import Network
-from sparseopt.networks.operator import Add, Operator
+from sparseopt.networks.operator import Operator
 from sparseopt.networks.parameters import Shape
 from sparseopt.pathnorm import edges, plain
 from sparseopt.pathnorm.biases import Offsets
@@ -102,8 +101,6 @@ class Residues:
 
     def forward(self, op: Operator, values: Sequence[np.ndarray], output: Shape) -> np.ndarray:
         """Return what the edges of a layer bring; see `edges.forward`."""
-        if isinstance(op, Add):
-            return reduce(self.plus, values)
         weights = [FloatWeights(raw, 0) for raw in edges.tensors(op)]
         return self._reduced(edges.forward(op, values, weights, output, Floats.SUMS))
 

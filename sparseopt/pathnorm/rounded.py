@@ -19,7 +19,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -115,8 +114,6 @@ class RoundedSums(ABC):
 
     def forward(self, op: Operator, values: Sequence[Rounded], output: Shape) -> Rounded:
         """Return what the edges of a layer bring; see `edges.forward`."""
-        if isinstance(op, Add):
-            return reduce(self.plus, values)
         if isinstance(op, Relu):
             return values[0]
         given, weights = _aligned(values), self._weights(op)

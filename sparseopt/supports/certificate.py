@@ -165,9 +165,10 @@ class FixedSupportCertificate(Certificate):
         """Check supports, error, bound and the claim about the infimum."""
         problem, answer = self.problem, self.answer
         steps.require(type(answer) is SupportedFactors, "the answer is a pair of factors")
+        steps.require(problem.decay == 0.0, "the problem has no decay")
         supports = problem.supports
         for name, factor, support in zip("XY", answer.factors, supports, strict=True):
-            _require_factor(steps, name, factor, support)
+            require_factor(steps, name, factor, support)
         require_interval(steps, "the error", self.error_interval, self._error)
         proved = self._optimum.below.low()
         steps.require(
@@ -201,7 +202,7 @@ class FixedSupportCertificate(Certificate):
             steps.require(is_exactly(self.problem.target, limit), "the target is the very limit")
 
 
-def _require_factor(steps: Steps, name: str, factor: Any, support: np.ndarray) -> None:
+def require_factor(steps: Steps, name: str, factor: Any, support: np.ndarray) -> None:
     """Require an array of floats with the zeros of a support; a NaN has no error below anything."""
     steps.require(
         type(factor) is np.ndarray and factor.dtype in _FLOATS and factor.shape == support.shape,

@@ -25,9 +25,14 @@ def components(left: np.ndarray, right: np.ndarray) -> list[tuple[list[int], np.
         Terms of one component in ascending order, and the cells they cover together. Terms with
         an empty rectangle belong to none. O(r^2 (m + n) + m n r).
     """
+    rows, columns = left.astype(np.float32), right.astype(np.float32)
+    return [(terms, rows[:, terms] @ columns[terms] > 0) for terms in joined_terms(left, right)]
+
+
+def joined_terms(left: np.ndarray, right: np.ndarray) -> list[list[int]]:
+    """Return the terms of each component in ascending order; O(r^2 (m + n))."""
     # Sums of zeros and ones are only compared with 0, so single precision is exact enough.
-    rows = left.astype(np.float32)
-    columns = right.astype(np.float32)
+    rows, columns = left.astype(np.float32), right.astype(np.float32)
     overlap = (rows.T @ rows > 0) & (columns @ columns.T > 0)
     waiting = [k for k in range(left.shape[1]) if overlap[k, k]]
     found = []
@@ -37,11 +42,18 @@ def components(left: np.ndarray, right: np.ndarray) -> list[tuple[list[int], np.
             terms |= frontier
             reached = np.flatnonzero(overlap[list(frontier)].any(axis=0))
             frontier = set(reached.tolist()) - terms
-        chosen = sorted(terms)
-        cells = rows[:, chosen] @ columns[chosen] > 0
-        found.append((chosen, cells))
+        found.append(sorted(terms))
         waiting = [k for k in waiting if k not in terms]
     return found
+
+
+def same_rectangle(left: np.ndarray, right: np.ndarray) -> list[list[int]]:
+    """Return the terms with a rectangle that is not empty, those with the same one together."""
+    found: dict[tuple[bytes, bytes], list[int]] = {}
+    for k in range(left.shape[1]):
+        if left[:, k].any() and right[k].any():
+            found.setdefault((left[:, k].tobytes(), right[k].tobytes()), []).append(k)
+    return list(found.values())
 
 
 def is_tractable(left: np.ndarray, right: np.ndarray) -> bool:
@@ -52,6 +64,6 @@ def is_tractable(left: np.ndarray, right: np.ndarray) -> bool:
     """
     return all(
         np.array_equal(left[:, terms[0]], left[:, k]) and np.array_equal(right[terms[0]], right[k])
-        for terms, _ in components(left, right)
+        for terms in joined_terms(left, right)
         for k in terms[1:]
     )

@@ -26,7 +26,8 @@ class SupportedFactors:
         ``"attained"``: some factors with these supports are nearest, by proof; how far from them
         these are is the certificate's gap. ``"not_attained"``: the infimum is 0 and no product
         reaches it, by proof. ``"suspected_not_attained"``: the factors grow without bound while the
-        error falls, on supports proved not closed. ``"unknown"`` otherwise.
+        error falls, on supports proved not closed. ``"unknown"`` otherwise. With a decay the least
+        value of the objective always is ``"attained"``.
     remark : str
         What the engine saw, in words that nobody checks.
     """

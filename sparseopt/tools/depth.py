@@ -96,7 +96,7 @@ def _counts(network: Network, node: Node) -> bool:
     """Whether the node is the output, or ends a layer with neurons of its own."""
     if node.name == network.output:
         return True
-    if node.op.is_wiring or isinstance(node.op, Relu):
+    if node.op.is_wiring or isinstance(node.op, Relu):  # any other layer counts
         return False
     users = network.consumers[node.name]
     return len(users) != 1 or not isinstance(network.by_name[users[0]].op, Scale)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import singledispatch
 
 from sparseopt.interface.errors import ProblemError
 from sparseopt.judging.rounding import above
@@ -49,17 +51,18 @@ def pooling_shape(network: Network, affine: str = "merged") -> PoolingShape:
     fusible: set[str] = set()
     for node in chosen.nodes:
         name, op = node.name, node.op
-        pool = _pool(op, [chosen.shapes[source] for source in node.inputs])
-        if pool is not None:
-            rank, size = pool
+        kind, rank = op.neuron_kind()
+        if kind == "pool":
+            size = _pooled(op, [chosen.shapes[source] for source in node.inputs])
             found[rank] = max(size, found.get(rank, 1))
-        pools[name] = max((pools[source] for source in node.inputs), default=0) + bool(pool)
+        pools[name] = max((pools[n] for n in node.inputs), default=0) + (kind == "pool")
+        # What is not named here has neurons of its own, which never makes the bound smaller.
         if isinstance(op, Add | Relu):
             steps = [depth[source] + (source not in fusible) for source in node.inputs]
         else:
             steps = [depth[source] + (not op.is_wiring) for source in node.inputs]
         depth[name] = max(steps, default=0)
-        if _is_linear(op, pool is not None) or (
+        if (kind == "id" and not op.is_wiring) or (
             isinstance(op, Reshape | Permute | Concat) and fusible.issuperset(node.inputs)
         ):
             is_alone = len(chosen.consumers[name]) == 1 and name != chosen.output
@@ -68,22 +71,25 @@ def pooling_shape(network: Network, affine: str = "merged") -> PoolingShape:
     return PoolingShape(depth[chosen.output], kernel, len(found), pools[chosen.output])
 
 
-def _pool(op: Operator, inputs: list[Shape]) -> tuple[int, int] | None:
-    """Return rank and number of inputs of the layer's pooling neurons, None if it has none."""
-    if isinstance(op, MaxPool):
-        return 1, math.prod(w.index.shape[1] for w in op.windows)
-    if isinstance(op, RankPool):
-        return op.rank, inputs[0][op.axis]
-    if isinstance(op, Neuron) and op.kind == "pool":
-        return op.rank, op.weight.size
-    return None
+@singledispatch
+def _pooled(op: Operator, inputs: Sequence[Shape]) -> int:
+    """Return the largest fan-in of a pool; counted if no formula is known."""
+    return int(op.fan_in(inputs).max())
 
 
-def _is_linear(op: Operator, is_pool: bool) -> bool:
-    """Whether the layer's neurons are identity neurons."""
-    if isinstance(op, Neuron):
-        return op.kind == "id"
-    return not (is_pool or op.is_wiring or isinstance(op, Relu))
+@_pooled.register
+def _pooled_max(op: MaxPool, inputs: Sequence[Shape]) -> int:
+    return math.prod(w.index.shape[1] for w in op.windows)
+
+
+@_pooled.register
+def _pooled_rank(op: RankPool, inputs: Sequence[Shape]) -> int:
+    return inputs[0][op.axis]
+
+
+@_pooled.register
+def _pooled_neuron(op: Neuron, inputs: Sequence[Shape]) -> int:
+    return op.weight.size
 
 
 def bound_factor(

@@ -8,8 +8,6 @@ import numpy as np
 
 from sparseopt.choosing.solving import solve
 from sparseopt.networks.network import Network
-from sparseopt.networks.operator import unchecked
-from sparseopt.networks.window import Resample
 from sparseopt.pathnorm.path_norm import PathNorm
 
 
@@ -48,15 +46,11 @@ def path_count(network: Network, affine: str = "as_is", *, nonzero: bool = False
 
 def _of_ones(network: Network) -> Network:
     """Return the network with every weight and bias 1."""
-    ones = {name: np.broadcast_to(1.0, a.shape) for name, a in network.parameters().items()}
-    changed = network.with_parameters(ones)
-    nodes = []
-    for node in changed.nodes:
-        if isinstance(node.op, Resample):
-            maps = [
-                m.with_rows(m.index, np.ones(m.index.shape), np.ones(len(m.index), dtype=np.int64))
-                for m in node.op.maps
-            ]
-            node = replace(node, op=unchecked(node.op, maps=tuple(maps)))
-        nodes.append(node)
+    changed = network.with_parameters({n: _ones(a) for n, a in network.parameters().items()})
+    # Edges may have weights that are no parameters, as those of averages.
+    nodes = (replace(node, op=node.op.mapped(_ones)) for node in changed.nodes)
     return replace(changed, nodes=tuple(nodes))
+
+
+def _ones(array: np.ndarray) -> np.ndarray:
+    return np.broadcast_to(1.0, array.shape)

@@ -14,10 +14,11 @@ from sparseopt_closedness.chain_case_search import ChainCaseSearch
 from sparseopt_closedness.reduction import reduce_state
 
 import sparseopt as so
-from sparseopt.closedness.chains import shorten
-from sparseopt.closedness.proofs.cases import Branch, Cases, pivot, vanishes
+from sparseopt.closedness.proofs.branch import Branch
+from sparseopt.closedness.proofs.cases import Cases, pivoted, vanishes
 from sparseopt.closedness.proofs.chain_cases import ChainCases
-from sparseopt.closedness.proofs.observed import Masked, ReductionError, start
+from sparseopt.closedness.proofs.chain_steps import shorten
+from sparseopt.closedness.proofs.observed import ObservedProblem, start
 from sparseopt.closedness.proofs.polynomials import (
     ONE,
     add,
@@ -32,6 +33,7 @@ from sparseopt.closedness.proofs.polynomials import (
     variable,
     write,
 )
+from sparseopt.judging.evidence import EvidenceError
 
 CLOSED = [
     # Two blocks that share a column, one cell of the first not observed: a rank condition.
@@ -51,7 +53,7 @@ NOT_CLOSED = [
 ]
 
 
-def open_part(supports: Any) -> Masked:
+def open_part(supports: Any) -> ObservedProblem:
     """Return the one part that the reductions leave open."""
     first, second = (np.array(s, dtype=bool) for s in supports)
     _, left = reduce_state(start(first, second), so.Context())
@@ -59,12 +61,12 @@ def open_part(supports: Any) -> Masked:
     return left[0].state
 
 
-def search(state: Masked, seed: int = 0, **settings: int) -> Any:
+def search(state: ObservedProblem, seed: int = 0, **settings: int) -> Any:
     return CaseSearch(state, CaseEffort(**settings), seed, lambda: None).run()
 
 
 @pytest.fixture(scope="module")
-def proofs() -> list[tuple[Masked, Any]]:
+def proofs() -> list[tuple[ObservedProblem, Any]]:
     found = []
     for supports in CLOSED:
         state = open_part(supports)
@@ -97,7 +99,7 @@ def rank(rows: list[list[Fraction]]) -> int:
     return found
 
 
-def is_reached(state: Masked, tree: Any, target: np.ndarray, rng: random.Random) -> bool:
+def is_reached(state: ObservedProblem, tree: Any, target: np.ndarray, rng: random.Random) -> bool:
     """Follow the tree to the leaf of a target; its factors, at a random point, reach the target."""
     exact = np.array([[Fraction(int(v)) for v in row] for row in target], dtype=object)
     values = {(int(i), int(j)): exact[i, j] for i, j in np.argwhere(state.observed)}
@@ -145,7 +147,7 @@ def is_reached(state: Masked, tree: Any, target: np.ndarray, rng: random.Random)
 
 @pytest.mark.parametrize("seed", range(3))
 def test_factors_of_the_leaves_reach_random_targets(
-    proofs: list[tuple[Masked, Any]], seed: int
+    proofs: list[tuple[ObservedProblem, Any]], seed: int
 ) -> None:
     rng = random.Random(seed)
     for state, tree in proofs:
@@ -184,7 +186,7 @@ def paths(value: Any, path: tuple[int, ...] = ()) -> list[tuple[int, ...]]:
 
 
 def test_edited_trees_of_closed_parts_prove_nothing_of_others(
-    proofs: list[tuple[Masked, Any]],
+    proofs: list[tuple[ObservedProblem, Any]],
 ) -> None:
     """Edit trees and check them on parts that are not closed: nothing may pass."""
     rng = random.Random(5)
@@ -203,14 +205,14 @@ def test_edited_trees_of_closed_parts_prove_nothing_of_others(
                 except (IndexError, TypeError):
                     continue
             for state in others:
-                with pytest.raises(ReductionError):
+                with pytest.raises(EvidenceError):
                     Cases(state).check(edited)
 
 
-def one_block(observed: Any) -> Masked:
+def one_block(observed: Any) -> ObservedProblem:
     seen = np.array(observed, dtype=bool)
     m, n = seen.shape
-    return Masked(np.ones((m, 1), dtype=bool), np.ones((1, n), dtype=bool), seen, (0,))
+    return ObservedProblem(np.ones((m, 1), dtype=bool), np.ones((1, n), dtype=bool), seen, (0,))
 
 
 def test_rank_one_by_hand() -> None:
@@ -245,11 +247,11 @@ def test_rank_one_by_hand() -> None:
     assert cases.leaves == 5
     assert cases.conditions == {((0, 1), (0, 1))}
     # The same tree without the minor leaves a row that is not reached.
-    with pytest.raises(ReductionError, match="do not reach row"):
+    with pytest.raises(EvidenceError, match="do not reach row"):
         Cases(state).check([*tree[:4], tree[4][4]])
     two = np.ones((2, 2), dtype=bool)
-    with pytest.raises(ReductionError, match="need not vanish"):
-        Cases(Masked(two, two, two, (0, 1))).check(tree)
+    with pytest.raises(EvidenceError, match="need not vanish"):
+        Cases(ObservedProblem(two, two, two, (0, 1))).check(tree)
 
 
 @pytest.mark.parametrize(
@@ -275,7 +277,7 @@ def test_rank_one_by_hand() -> None:
     ],
 )
 def test_malformed_trees_are_refused(tree: Any) -> None:
-    with pytest.raises(ReductionError):
+    with pytest.raises(EvidenceError):
         Cases(one_block([[1, 1], [1, 1]])).check(tree)
 
 
@@ -295,18 +297,18 @@ def test_a_branch_solves_for_an_entry() -> None:
     assert over == multiply(b, variable((1, 0)))
     assert under == a
     assert not later.minor([0, 1], [0, 1])
-    with pytest.raises(ReductionError, match="can vanish"):
+    with pytest.raises(EvidenceError, match="can vanish"):
         branch.solved(multiply(b, variable((1, 0))), (1, 0))
-    with pytest.raises(ReductionError, match="not linear"):
+    with pytest.raises(EvidenceError, match="not linear"):
         later.solved(variable((1, 1)), (1, 1))
 
 
 def test_lines_that_are_mixed() -> None:
     dense = np.ones((2, 3), dtype=bool)
-    state = Masked(np.ones((2, 2), dtype=bool), dense, dense, (0, 1))
+    state = ObservedProblem(np.ones((2, 2), dtype=bool), dense, dense, (0, 1))
     root = Branch.root(state.observed)
     known = root.knowing(variable((0, 2))).knowing(variable((1, 0)))
-    zero, nonzero = pivot(state, known, 0, [1, 0], False)
+    zero, nonzero = pivoted(state, known, 0, [1, 0], False)
     assert not zero.entries[0, 0][0]
     assert not zero.entries[0, 1][0]
     assert zero.nonzero == known.nonzero
@@ -314,28 +316,28 @@ def test_lines_that_are_mixed() -> None:
     assert nonzero.nonzero == (variable((0, 2)), variable((0, 1)))
     assert not nonzero.entries[0, 0][0]
     assert nonzero.entries[1, 0][0] == variable((1, 0))
-    _, turned = pivot(state, root, 2, [0, 1], True)
+    _, turned = pivoted(state, root, 2, [0, 1], True)
     assert turned.nonzero == (variable((0, 2)),)
     assert not turned.entries[1, 2][0]
     solved = root.knowing(variable((0, 0))).solved(root.minor([0, 1], [0, 1]), (1, 1))
     for branch in (solved, root.without([(1, 0)]), nonzero):
-        with pytest.raises(ReductionError):
-            pivot(state, branch, 0, [0, 1], False)
-    with pytest.raises(ReductionError, match="used to express"):
-        pivot(state, solved, 0, [0, 2], False)
+        with pytest.raises(EvidenceError):
+            pivoted(state, branch, 0, [0, 1], False)
+    with pytest.raises(EvidenceError, match="used to express"):
+        pivoted(state, solved, 0, [0, 2], False)
     # The second column is covered by one term only, or not observed everywhere.
     right, observed = dense.copy(), dense.copy()
     right[0, 1] = observed[1, 1] = False
     for other in (
-        Masked(state.left, right, dense, (0, 1)),
-        Masked(state.left, dense, observed, (0, 1)),
+        ObservedProblem(state.left, right, dense, (0, 1)),
+        ObservedProblem(state.left, dense, observed, (0, 1)),
     ):
-        with pytest.raises(ReductionError, match="alike"):
-            pivot(other, Branch.root(other.observed), 0, [0, 1], False)
-        pivot(other, Branch.root(other.observed), 0, [0, 2], False)
+        with pytest.raises(EvidenceError, match="alike"):
+            pivoted(other, Branch.root(other.observed), 0, [0, 1], False)
+        pivoted(other, Branch.root(other.observed), 0, [0, 2], False)
     for i, columns in ((2, [0, 1]), (0, []), (0, [0, 0]), (0, [0, 3]), (-1, [0])):
-        with pytest.raises(ReductionError):
-            pivot(state, root, i, columns, False)
+        with pytest.raises(EvidenceError):
+            pivoted(state, root, i, columns, False)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -386,14 +388,14 @@ def test_triangular_chains_give_every_matrix(chain: Any) -> None:
     step = again.certificate.steps[-1]
     assert step[0] == "cases"
     # Two factors in place of the chain: LU does not give every matrix.
-    with pytest.raises(ReductionError):
+    with pytest.raises(EvidenceError):
         ChainCases([np.array(s, dtype=bool) for s in (LOWER, UPPER)]).check(step[3])
     # Three factors with a hole.
     holed = [np.array(s, dtype=bool) for s in chain]
     holed[0] = np.eye(2, dtype=bool)
-    with pytest.raises(ReductionError):
+    with pytest.raises(EvidenceError):
         ChainCases(holed).check(step[3])
-    with pytest.raises(ReductionError, match="no 9 factors"):
+    with pytest.raises(EvidenceError, match="no 9 factors"):
         shorten(again.problem.supports, ["cases", 0, 9, step[3]])
 
 

@@ -8,8 +8,8 @@ from forging import LU, LU_CURVE, LU_LIMIT, LU_TREE, limit
 from sparseopt_closedness.lu_pattern import find_window
 
 import sparseopt as so
-from sparseopt.closedness import closed
-from sparseopt.closedness.closed import first_incomparable
+from sparseopt.closedness.proofs import closed_parts
+from sparseopt.closedness.proofs.closed_parts import first_incomparable
 from sparseopt.closedness.proofs.observed import covered, start
 from sparseopt.interface.arrays import as_support
 
@@ -47,7 +47,7 @@ def test_rows_and_columns_are_counted_in_types_that_hold_them(
         asked.append(terms)
         return np.float64
 
-    monkeypatch.setattr(closed, "counting_type", note)
+    monkeypatch.setattr(closed_parts, "counting_type", note)
     assert first_incomparable(np.ones((5, 2), dtype=bool), np.ones((2, 7), dtype=bool)) is None
     assert asked == [5, 7]
 

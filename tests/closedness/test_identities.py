@@ -12,12 +12,14 @@ import pytest
 import sympy
 from sparseopt_closedness.exclusion_search import ExclusionSearch
 from sparseopt_closedness.identities import combine_to_one, identity_of, put_values
-from sparseopt_closedness.masked_windows import transposed_tree
+from sparseopt_closedness.observed_windows import transposed_tree
 
 import sparseopt as so
-from sparseopt.closedness.proofs.exclusion import Exclusion, ExclusionError
-from sparseopt.closedness.proofs.observed import Masked, start
+from sparseopt.closedness.proofs.exclusion import Exclusion
+from sparseopt.closedness.proofs.identities import EQUATION
+from sparseopt.closedness.proofs.observed import ObservedProblem, start
 from sparseopt.closedness.proofs.polynomials import Polynomial
+from sparseopt.judging.evidence import EvidenceError
 
 ONE = Fraction(1)
 # Columns 0 and 1 of the limit are parallel to x_2; then terms 0 and 1 and x_2 span a plane only.
@@ -121,7 +123,7 @@ def test_values_and_inverses() -> None:
     rules.check(leaf)
     rules.nonzero.remove(("y", 0, 1))
     assert identity_of(rules, 100) is None
-    with pytest.raises(ExclusionError, match="no equation"):
+    with pytest.raises(EvidenceError, match="no equation"):
         rules.check(leaf)
     rules.nonzero.add(("y", 0, 1))
     rules.values = {}
@@ -144,17 +146,19 @@ def test_numbers_put_in() -> None:
     assert put_values(p, {(0, 0, 0): Fraction(2), (1, 0, 0): ONE}) == {}
 
 
-def test_masked_cells_have_no_equation() -> None:
+def test_cells_that_are_not_observed_have_no_equation() -> None:
     """The free corner of a block of rank one can be anything."""
     observed = np.array([[True, True], [True, False]])
-    state = Masked(np.ones((2, 1), dtype=bool), np.ones((1, 2), dtype=bool), observed, (0,))
+    state = ObservedProblem(
+        np.ones((2, 1), dtype=bool), np.ones((1, 2), dtype=bool), observed, (0,)
+    )
     matrix = [[Fraction(0), ONE], [ONE, Fraction(7)]]
     rules = Exclusion(state.left, state.right, matrix, observed)
     leaf: Any = identity_of(rules, 500)
     rules.check(leaf)
     for equation in (["cell", 1, 1], ["cell", 2, 0], ["cell", -1, 0], ["cell", True, 0]):
-        with pytest.raises((ExclusionError, IndexError)):
-            rules.equation(equation)
+        with pytest.raises((EvidenceError, IndexError)):
+            EQUATION.read(equation, ("equation",)).polynomial(rules)
 
 
 def numbers(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -177,11 +181,11 @@ def test_edited_identities_are_refused() -> None:
             for key in inner:
                 node = node[key]
             node[last] += change
-            with pytest.raises((ExclusionError, ValueError, IndexError, TypeError)):
+            with pytest.raises((EvidenceError, ValueError, IndexError, TypeError)):
                 rules.check(edited)
             edits += 1
     for drop in range(len(leaf[1])):
-        with pytest.raises(ExclusionError):
+        with pytest.raises(EvidenceError):
             rules.check(["identity", leaf[1][:drop] + leaf[1][drop + 1 :]])
     assert edits > 50
 

@@ -19,11 +19,11 @@ import pytest
 
 import sparseopt as so
 from sparseopt.closedness.external import smtlib
-from sparseopt.closedness.proofs.exclusion import RULES
+from sparseopt.closedness.proofs.exclusion import TREE
 
 EVIDENCE = ("rows", "columns", "left", "right", "limit", "reductions", "exclusion", "proof")
 WORDS = (
-    *RULES,
+    *TREE.rules,
     *("x", "y", "value", "inverse", "free", "component", "components", "comparable", "keep"),
     *("columns", "rows", "determined", "determined_t", "submersion", "cases", "cell"),
 )

@@ -17,19 +17,16 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 from sparseopt_closedness.free_families import match
 
 import sparseopt as so
-from sparseopt.closedness.proofs.exclusion import (
-    Exclusion,
-    ExclusionError,
-    has_constant_determinant,
-)
+from sparseopt.closedness.proofs.exclusion import Exclusion
+from sparseopt.closedness.proofs.exclusion_cells import has_constant_determinant
 from sparseopt.closedness.proofs.observed import (
-    Masked,
-    ReductionError,
+    ObservedProblem,
     components,
-    rank_modulo,
-    remove_free,
     start,
 )
+from sparseopt.closedness.proofs.reductions import STEP
+from sparseopt.judging.evidence import EvidenceError
+from sparseopt.judging.exact import rank_modulo
 
 CASES = json.loads((Path(__file__).parent / "public_cases.json").read_text())
 
@@ -78,7 +75,7 @@ def test_decided(value: str, field: str) -> None:
         assert decide(supports, field, time_limit=20.0).answer.value == value
 
 
-def test_limits_of_masked_problems_are_limits_of_the_whole() -> None:
+def test_limits_of_observed_problems_are_limits_of_the_whole() -> None:
     """Alternating least squares comes near the padded limit with growing factors."""
     supports = [np.array(s, dtype=bool) for s in DECIDED["not_closed"][2]]
     certificate = decide(supports).certificate
@@ -103,10 +100,14 @@ def test_normal_form_splits_blocks_and_drops_what_is_not_seen() -> None:
     left, right = np.ones((3, 1), dtype=bool), np.ones((1, 3), dtype=bool)
     observed = np.eye(3, dtype=bool)
     observed[2, 2] = False
-    state = Masked(left, right, observed, (0,)).keep(range(3), range(3))
+    state = ObservedProblem(left, right, observed, (0,)).keep(range(3), range(3))
     assert state.origin == (0, 0)
     assert state.left.sum() == state.right.sum() == 2
     assert components(state) == [[0], [1]]
+
+
+def remove_free(state: ObservedProblem, terms: Any, evidence: Any) -> Any:
+    return STEP.read(["free", terms, evidence], ("reduction",)).check(state)
 
 
 def test_free_families_are_refused_without_their_evidence() -> None:
@@ -128,7 +129,7 @@ def test_free_families_are_refused_without_their_evidence() -> None:
         (two, [0, 1], ["submersion", [[0, 0, 10**9]], []]),
         (two, [0, 1], ["trust", []]),
     ):
-        with pytest.raises(ReductionError):
+        with pytest.raises(EvidenceError):
             remove_free(start(*pair), terms, evidence)
 
 
@@ -169,7 +170,7 @@ def test_values_of_the_exclusion_rules_do_not_leak_between_branches() -> None:
         ["line", 0, [0], None],  # no known values
         ["split", ["x", 0, 0], ["cell", 0, 0], ["scale", ["x", 0, 0], scale]],
     ):
-        with pytest.raises(ExclusionError):
+        with pytest.raises(EvidenceError):
             Exclusion(left, right, identity).check(tree)
 
 

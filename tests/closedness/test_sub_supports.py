@@ -7,16 +7,16 @@ from itertools import combinations
 import numpy as np
 import pytest
 from sparseopt_closedness.limit_curves import LimitCurves
-from sparseopt_closedness.masked_windows import merge_window
+from sparseopt_closedness.observed_windows import merge_window
 from sparseopt_closedness.sub_supports import shape_of, sub_supports
 
 import sparseopt as so
 from sparseopt.closedness.proofs.exclusion import Exclusion
-from sparseopt.closedness.proofs.observed import Masked, start
+from sparseopt.closedness.proofs.observed import ObservedProblem, start
 
 
-def random_state(rng: np.random.Generator, largest: int = 6) -> Masked:
-    """Return a masked problem, with blocks taken out half of the time."""
+def random_state(rng: np.random.Generator, largest: int = 6) -> ObservedProblem:
+    """Return an observed problem, with blocks taken out half of the time."""
     m, n, r = (int(v) for v in rng.integers(1, largest, 3))
     density = rng.uniform(0.3, 0.9)
     state = start(rng.random((m, r)) < density, rng.random((r, n)) < density)
@@ -65,7 +65,7 @@ def test_shapes_do_not_depend_on_orders(seed: int) -> None:
     state = random_state(rng)
     (m, r), n = state.left.shape, state.right.shape[1]
     rows, blocks, columns = rng.permutation(m), rng.permutation(r), rng.permutation(n)
-    moved = Masked(
+    moved = ObservedProblem(
         state.left[np.ix_(rows, blocks)],
         state.right[np.ix_(blocks, columns)],
         state.observed[np.ix_(rows, columns)],
@@ -76,7 +76,9 @@ def test_shapes_do_not_depend_on_orders(seed: int) -> None:
         i, j = np.argwhere(state.observed)[0]
         fewer = state.observed.copy()
         fewer[i, j] = False
-        assert shape_of(state) != shape_of(Masked(state.left, state.right, fewer, state.origin))
+        assert shape_of(state) != shape_of(
+            ObservedProblem(state.left, state.right, fewer, state.origin)
+        )
 
 
 def test_a_pair_decided_on_fewer_rows() -> None:
@@ -91,7 +93,7 @@ def test_a_pair_decided_on_fewer_rows() -> None:
     assert so.verify(so.Solution.from_json(solution.to_json())).ok
 
 
-def brute_force_merge(state: Masked) -> bool:
+def brute_force_merge(state: ObservedProblem) -> bool:
     """Look for a merge window by its definition."""
     for i1, i2 in combinations(range(len(state.observed)), 2):
         alone, pairs = set(), []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
@@ -22,12 +23,37 @@ from sparseopt.judging.evidence import (
     Optional,
     Rational,
     Record,
+    Rule,
     Word,
     brief,
 )
 
-TREE = Node("node", {})
-TREE.rules.update({"leaf": (), "pair": (TREE, TREE), "then": (Integer(), Optional(TREE))})
+TREE = Node("node")
+
+
+@TREE.rule("leaf")
+@dataclass(frozen=True)
+class Leaf(Rule):
+    """Nothing follows."""
+
+
+@TREE.rule("pair", TREE, TREE, mirrored="pair_t")
+@dataclass(frozen=True)
+class Pair(Rule):
+    """Two nodes."""
+
+    first: Rule
+    second: Rule
+    turned: bool = False
+
+
+@TREE.rule("then", Integer(), Optional(TREE))
+@dataclass(frozen=True)
+class Then(Rule):
+    """A number, and what follows."""
+
+    number: int
+    rest: Rule | None
 
 
 def read(form: Any, value: Any) -> Any:
@@ -102,6 +128,7 @@ class Mutable(list[Any]):
         (TREE, ["pair", ["leaf"]]),
         (TREE, ["pair", ["leaf"], None]),
         (TREE, None),
+        (TREE, Leaf()),
     ],
 )
 def test_everything_else_is_refused(form: Any, value: Any) -> None:
@@ -114,15 +141,18 @@ def test_what_is_just_allowed() -> None:
     assert read(List(Integer(), least=1, most=2), [0, 0]) == (0, 0)
     largest = 2**MOST_BITS - 1
     assert read(Rational(), Fraction(-largest, largest - 1)).numerator == -largest
-    assert read(TREE, ["then", 0, None]) == ("then", 0, None)
-    assert read(TREE, ["then", 0, ["leaf"]]) == ("then", 0, ("leaf",))
+    assert read(TREE, ["then", 0, None]) == Then(0, None)
+    assert read(TREE, ["then", 0, ["leaf"]]) == Then(0, Leaf())
+    assert read(TREE, ["pair", ["leaf"], ["leaf"]]) == Pair(Leaf(), Leaf())
+    assert read(TREE, ["pair_t", ["leaf"], ["leaf"]]) == Pair(Leaf(), Leaf(), turned=True)
+    assert (Pair.rule, Then.rule) == ("pair", "then")
 
 
 def test_the_place_is_named() -> None:
     with pytest.raises(EvidenceError, match=r"^it\[1\]\[2\]\[1\]: an integer"):
         read(TREE, ["pair", ["then", 0, ["then", "x", None]], ["leaf"]])
     with pytest.raises(
-        EvidenceError, match=r"^it\[2\]\[2\]: a node \(leaf, pair, then\) is wanted"
+        EvidenceError, match=r"^it\[2\]\[2\]: a node \(leaf, pair, pair_t, then\) is wanted"
     ):
         read(TREE, ["pair", ["leaf"], ["then", 0, ["other"]]])
     with pytest.raises(EvidenceError, match=r"^it\[3\]: an integer"):
@@ -141,11 +171,11 @@ def test_depth() -> None:
     read(TREE, nested(DEEPEST - 1, 1))
     with pytest.raises(EvidenceError, match=r"^it\[1\].*\.\.\..*\[1\]: evidence of at most 300"):
         read(TREE, nested(DEEPEST, 1))
-    assert read(TREE, nested(20_000, 2))[0] == "pair"
+    assert type(read(TREE, nested(20_000, 2))) is Pair
     chain: Any = ["then", 0, None]
     for _ in range(20_000):
         chain = ["then", 0, chain]
-    assert read(TREE, chain)[0] == "then"
+    assert type(read(TREE, chain)) is Then
 
 
 def test_places_of_moderate_depth_are_whole() -> None:

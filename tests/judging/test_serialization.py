@@ -62,7 +62,7 @@ def test_rationals_and_integers_are_exact(fraction: Fraction, integer: int) -> N
 
 
 def test_sparse_matrices() -> None:
-    matrix = scipy.sparse.random_array((7, 5), density=0.3, rng=np.random.default_rng(0))
+    matrix = scipy.sparse.random_array((7, 5), density=0.3, random_state=0)
     back = round_trip(matrix.tocsc())
     assert back.format == "csc"
     assert (back != matrix).nnz == 0
@@ -81,6 +81,25 @@ def test_sparse_matrices_are_written_so_that_they_can_be_read() -> None:
     unsorted = scipy.sparse.csr_array(([1.0, 2.0], [2, 0], [0, 2, 2]), shape=(2, 3))
     for matrix in (doubled, unsorted, doubled.tocsc(), scipy.sparse.csr_array((0, 3))):
         assert (round_trip(matrix) != matrix).nnz == 0
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values"), [("<f2", [1e9, -1e9]), (">f4", [1e39, -1e39]), ("<c8", [1e39, -1e39])]
+)
+def test_numbers_beyond_a_dtype_are_infinite_without_a_warning(
+    dtype: str, values: list[float]
+) -> None:
+    shape = [len(values) // (2 if dtype == "<c8" else 1)]
+    text = json.dumps({"$array": {"dtype": dtype, "shape": shape, "values": values}})
+    found = so.from_json(text)
+    parts = found.view(np.float32) if dtype == "<c8" else found
+    assert parts.tolist() == [np.inf, -np.inf]
+
+
+@pytest.mark.parametrize("dtype", ["<c8", ">c8", "<c16", ">c16"])
+def test_complex_numbers_of_either_byte_order(dtype: str) -> None:
+    text = json.dumps({"$array": {"dtype": dtype, "shape": [1], "values": [1, 2]}})
+    assert so.from_json(text).tolist() == [1 + 2j]
 
 
 def test_special_values_and_keys() -> None:
@@ -274,25 +293,25 @@ def test_what_is_too_deep_to_be_read_is_not_written() -> None:
 
 
 def test_the_table_of_json_names_is_complete() -> None:
-    from sparseopt.judging.json_types import HOMES
+    from sparseopt.judging.json_types import HOMES, OTHERS
 
     for name in ("cli", "testing", "__main__"):
         assert name not in HOMES.values()
     for module in pkgutil.walk_packages(so.__path__, "sparseopt."):
         if module.name.split(".")[1] not in ("cli", "testing", "__main__"):
             importlib.import_module(module.name)
-    own = {t.partition(":")[2] for t in json_type.known_types if t.startswith("sparseopt:")}
-    assert own == set(HOMES)
-    for name, home in HOMES.items():
+    own = [t.partition(":")[2] for t in json_type.known_types if t.startswith("sparseopt:")]
+    assert set(HOMES) <= set(own)
+    for name in own:
         cls = json_type.known_types[f"sparseopt:{name}"]
-        assert (cls.__module__ + ".").startswith(home + ".")
+        assert (cls.__module__ + ".").startswith(HOMES.get(name, OTHERS) + ".")
 
 
 def test_reading_a_class_imports_its_home() -> None:
     from sparseopt.judging.json_types import HOMES
 
-    for home in set(HOMES.values()):
-        name = next(name for name, where in HOMES.items() if where == home)
+    one_of_each = {home: name for name, home in HOMES.items()}
+    for name in (*one_of_each.values(), "Node", "Dense", "AxisMap"):
         code = (
             "import sparseopt, sys; from sparseopt.judging import serialization as s;"
             f"print(s._find_type('sparseopt:{name}').__name__)"

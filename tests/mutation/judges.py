@@ -19,19 +19,27 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.judging.exact",
         "sparseopt.training.sparse_training",
         "sparseopt.closedness.proofs.branch",
+        "sparseopt.closedness.proofs.case_tree",
         "sparseopt.closedness.proofs.cases",
         "sparseopt.closedness.certificate",
         "sparseopt.closedness.proofs.chain_cases",
+        "sparseopt.closedness.proofs.chain_steps",
         "sparseopt.closedness.chains",
         "sparseopt.closedness.closed",
+        "sparseopt.closedness.proofs.closed_parts",
         "sparseopt.closedness.proofs.exclusion",
+        "sparseopt.closedness.proofs.exclusion_branch",
+        "sparseopt.closedness.proofs.exclusion_cells",
+        "sparseopt.closedness.proofs.exclusion_lines",
         "sparseopt.closedness.external",
+        "sparseopt.closedness.proofs.identities",
         "sparseopt.closedness.proofs.laurent",
         "sparseopt.closedness.limits",
         "sparseopt.closedness.proofs.observed",
         "sparseopt.closedness.nearest",
         "sparseopt.closedness.not_closed",
         "sparseopt.closedness.proofs.polynomials",
+        "sparseopt.closedness.proofs.reductions",
         "sparseopt.closedness.problem",
     ),
     "forgeries_factorization": (
@@ -41,6 +49,11 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.butterfly.probing",
         "sparseopt.supports.bounds",
         "sparseopt.supports.certificate",
+    ),
+    "forgeries_coercive": (
+        "sparseopt.supports.coercive",
+        "sparseopt.supports.coercive_certificate",
+        "sparseopt.supports.singular_values",
     ),
     "forgeries_regression": (
         "sparseopt.inverse.certificate",
@@ -72,10 +85,10 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
 SKIP = (
     "claim", "explain", "describe", "evaluate", "structure", "undecided", "__str__",
     "explain_exclusion", "marked_cells", "show", "remember", "remembered", "judgement", "proves",
-    "read_text", "_headed", "_joined", "_accuracy_lines", "_shown_place", "brief", "_sentence",
-    "_sentences",
+    "read_text", "_headed", "_joined", "_accuracy_lines", "_shown_place", "brief", "sentence",
+    "polynomial_words", "rule",
 )  # fmt: skip
-"""Functions that only make words or figures and judge nothing."""
+"""Functions that only make words or figures and judge nothing, or run at import."""
 
 
 def read(entry: Any) -> Any:

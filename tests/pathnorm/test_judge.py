@@ -531,11 +531,12 @@ def refused(problem: Any, solver: str) -> str:
 
 
 def test_a_wrong_index_in_the_engine_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    from sparseopt_pathnorm import constant_images as runs, needed_combinations as combos
+    from sparseopt_pathnorm import constant_images
+    from sparseopt_pathnorm.needed_combinations import Combinations
 
     problem = so.PathNorm(large())
     assert so.solve(problem, solver="one_pass").status.name == "VERIFIED"
-    product, places = runs._product, combos.Combos.places
+    product, places = constant_images._product, Combinations.places
 
     def turned(op: Any, columns: np.ndarray, semiring: Any) -> np.ndarray:
         return product(op, columns[..., ::-1, :], semiring)
@@ -544,7 +545,10 @@ def test_a_wrong_index_in_the_engine_is_seen(monkeypatch: pytest.MonkeyPatch) ->
         found = places(self, rows)
         return np.where(found >= 0, (found + 1) % len(self.rows), -1)
 
-    for owner, name, wrong in ((runs, "_product", turned), (combos.Combos, "places", next_one)):
+    for owner, name, wrong in (
+        (constant_images, "_product", turned),
+        (Combinations, "places", next_one),
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, wrong)
             assert "its certificate was refused" in refused(problem, "one_pass")

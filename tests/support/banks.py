@@ -77,7 +77,7 @@ def butterfly() -> list[so.Problem]:
     return problems
 
 
-def fixed_support() -> list[so.Problem]:
+def fixed_support() -> list[so.Problem | Provable]:
     """Tractable supports, others, and the LU example without an optimum."""
     rng = np.random.default_rng(0)
     block = [[1, 0, 0], [1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1], [0, 0, 1]]
@@ -87,6 +87,32 @@ def fixed_support() -> list[so.Problem]:
         so.FixedSupportFactorization(rng.standard_normal((3, 3)) * 1j, block),
         so.FixedSupportFactorization(rng.standard_normal((2, 2)).astype(np.float32), lu),
         so.FixedSupportFactorization([[0, 1], [1, 0]], lu),
+        *coercive_supports(),
+    ]
+
+
+def coercive_supports() -> list[so.Problem | Provable]:
+    """With a decay: tractable supports, pairs that the intervals settle, tight ones, and others."""
+    rng = np.random.default_rng(1)
+    block = [[1, 0, 0], [1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1], [0, 0, 1]]
+    lu = [[[1, 0], [1, 1]], [[1, 1], [0, 1]]]
+    lu3 = [np.tril(np.ones((3, 3))), np.triu(np.ones((3, 3)))]
+    root = rng.standard_normal((3, 3))
+    values = rng.standard_normal((3, 3))
+    settled = [
+        so.FixedSupportFactorization(values, block, 0.3),
+        so.FixedSupportFactorization((values * 1j).astype(np.complex64), block, 0.3),
+        so.FixedSupportFactorization(values[:2, :2].astype(np.float32), lu, 0.2),
+        so.FixedSupportFactorization(np.zeros((2, 2)), lu, 0.1),
+        so.FixedSupportFactorization(values[:2, :2] * 1e-150, lu, 1e-151),
+        so.FixedSupportFactorization(values[:2, :2] * 1e150, lu, 5e149),
+        so.FixedSupportFactorization(root @ root.T, lu3, 0.1),
+    ]
+    return [
+        *map(Provable, settled),
+        so.FixedSupportFactorization([[0, 1], [1, 0]], lu, 0.01),
+        so.FixedSupportFactorization(values, lu3, 0.1),
+        so.FixedSupportFactorization(values + 1j * root, lu3, 0.1),
     ]
 
 

@@ -246,7 +246,15 @@ def minors() -> dict[str, Any]:
         support[:2, :2] = own
     one, pair, third = [0], [0, 1], [0, 1, 2]
     size, vanish = "needs as many rows as columns, at most 6", "can vanish for terms [0]"
+
+    def wide(*lines: list[int]) -> Any:
+        return product(DIAGONAL, MERGE[1], ["minor", *lines], FULL, MERGE[1])
+
     return {
+        "shape (2, 3) has no line number 3 | a minor without rows": wide([], [3]),
+        "shape (2, 3) has no line number 2 | a minor without columns": wide([2], []),
+        "rows [] and columns [2] have no higher rank than 0 | without rows": wide([], [2]),
+        "rows [1] and columns [] have no higher rank than 0 | without columns": wide([1], []),
         f"{size} | a column too many": lu(["free_minor", one, pair, []]),
         f"{size} | a column too few": lu(["free_minor", pair, one, one]),
         f"{size} | seven rows": limit(
@@ -286,10 +294,14 @@ def _spanned(columns: Any, turned: bool, y: Any = MERGE[1], right: Any = MERGE[1
 
     The transposed claim if `turned`.
     """
+    return _outside(turned, [[0, 1], 1, columns], y, right)
+
+
+def _outside(turned: bool, parts: list[Any], y: Any = MERGE[1], right: Any = MERGE[1]) -> Any:
     if turned:
-        tree = ["span_t", [0, 1], 1, columns]
+        tree = ["span_t", *parts]
         return product(np.transpose(y), DIAGONAL, tree, np.transpose(right).tolist(), FULL)
-    return product(DIAGONAL, y, ["span", [0, 1], 1, columns], FULL, right)
+    return product(DIAGONAL, y, ["span", *parts], FULL, right)
 
 
 def spans() -> dict[str, Any]:
@@ -297,7 +309,11 @@ def spans() -> dict[str, Any]:
     found = {}
     for turned, line in ((False, "column"), (True, "row")):
         missing = "(9, 0)" if turned else "(0, 9)"
+        nowhere = f"shape {(3, 2) if turned else (2, 3)} has no line number 3"
         found |= {
+            f"{nowhere} | {line} of no places": _outside(turned, [[], 3, {}]),
+            f"{nowhere} | {line} of no places, one too many": _outside(turned, [[], 3, {0: 0}]),
+            f"{line} 2 lies in the span | of no places": _outside(turned, [[], 2, {}]),
             f"{line} 1 has live terms [0, 1] | one not listed": _spanned({0: 0}, turned),
             f"{line} 1 has live terms [0, 1] | one too many": _spanned({0: 0, 1: 2, 7: 0}, turned),
             f"{line} 0 does not determine term 0 | two live terms": _spanned(
@@ -545,6 +561,23 @@ def _honest_merges() -> Pairs:
     first = ["scale", y00, ["line_t", 0, [0], ["line_t", 0, [0], ["line_t", 1, [0], second]]]]
     span, size = ["span", [0, 1], 1, {0: 0, 1: 2}], "on 2 rows and 3 columns"
     yield from worded("merge window", limit(MERGE, curve, matrix, span), f"merge window {size}")
+    moved = curve[0], [[k, (1, 0, 2)[j], p] for k, j, p in curve[1]]
+    yield from worded(
+        "merge window, its columns in another order",
+        limit(
+            MERGE,
+            moved,
+            [[0, 1, 1], [1, 0, 0]],
+            ["span", [0, 1], 0, {0: 1, 1: 2}],
+            columns=(1, 0, 2),
+        ),
+        f"curve of order 1 {size}",
+    )
+    yield from worded(
+        "merge window, its rows in another order",
+        limit(MERGE, curve, matrix, ["span", [1, 0], 1, {0: 0, 1: 2}]),
+        f"curve of order 1 {size}",
+    )
     yield from worded(
         "merge window, by lines",
         limit(MERGE, curve, matrix, nonzero(y00, (0, 0), nonzero(y12, (0, 2), first))),

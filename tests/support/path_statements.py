@@ -9,6 +9,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import sparseopt as so
 from sparseopt.networks.linear import Conv, Dense, Scale
 from sparseopt.networks.network import chain
 from sparseopt.networks.operator import Relu
-from sparseopt.pathnorm import contractions, exact, floats, lipschitz, plain, residues
+from sparseopt.pathnorm import contractions, edges, exact, floats, lipschitz, plain, residues
 from sparseopt.pathnorm.powers import Powers
 
 INF = math.inf
@@ -216,12 +217,37 @@ def held() -> Iterator[Entry]:
         "weights-known-to-be-small": lambda: (
             floats.FloatWeights(np.ones((1, 1), np.float32), 2).least == 2.0**-298
         ),
+        "terms-back": lambda: (
+            edges.terms_back(Dense(np.ones((3, 2))), [(2,)])
+            + edges.terms_back(Conv(np.ones((4, 3, 2))), [(3, 5)])
+            + edges.terms_back(Relu(), [(2,)])
+            == [3, 8, 1]
+        ),
         "kernel": lambda: (
             contractions.kernel(Dense(np.ones((3, 2))), np.ones((3, 2))).shape == (1, 3, 2)
         ),
     }
     for name, statement in true.items():
         yield f"says-{name}", said(statement)
+    tables: dict[str, Any] = {
+        "tensors": (edges.tensors, 1),
+        "terms": (edges.terms, 2),
+        "terms-back": (edges.terms_back, 2),
+        "offset": (edges.offset, 1),
+        "forward": (edges.forward, 5),
+        "backward": (edges.backward, 5),
+    }
+    for name, (table, count) in tables.items():
+        yield f"refuses-unknown-layers-{name}", said(partial(refuses_unknown, table, count))
+
+
+def refuses_unknown(table: Any, arguments: int) -> bool:
+    """Whether a function of layers refuses what is no layer that it knows, by its name."""
+    try:
+        table(Fraction(1), *[None] * (arguments - 1))
+    except so.ProblemError as error:
+        return "a Fraction cannot be judged" in str(error)
+    return False
 
 
 def pair(*numbers: float) -> so.PathDistance:

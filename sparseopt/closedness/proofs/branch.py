@@ -1,13 +1,13 @@
 """What is known of a target in one branch of a tree of cases, and factors that use it.
 
-See `sparseopt.closedness.proofs.cases`. Nothing is changed in place: what is learned makes a new
-branch.
+See `sparseopt.closedness.proofs.case_tree`. Nothing is changed in place: what is learned makes
+a new branch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from fractions import Fraction
 
 import numpy as np
 
@@ -31,6 +31,9 @@ from sparseopt.judging.evidence import INDEX, EvidenceError, List, Record
 
 Factor = dict[tuple[int, int], Polynomial]
 """The entries of a factor that are not zero."""
+Terms = tuple[tuple[Fraction, tuple[Variable, ...]], ...]
+Entries = tuple[tuple[int, int, Terms], ...]
+"""A polynomial, and the entries [i, k, polynomial] of a factor, as they are read."""
 
 FACTOR = List(Record((INDEX, INDEX, POLYNOMIAL)))
 
@@ -177,7 +180,7 @@ class Branch:
         return determinant(block)
 
 
-def read_factor(entries: tuple[Any, ...], support: np.ndarray, branch: Branch) -> Factor:
+def read_factor(entries: Entries, support: np.ndarray, branch: Branch) -> Factor:
     """Return the entries [i, k, p] of a factor, polynomials in free entries and parameters.
 
     Raises

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import singledispatch
 
 import sparseopt as so
 from sparseopt.judging import limits
 from sparseopt.networks.linear import Conv, ConvTranspose, Dense
+from sparseopt.networks.operator import Operator
+from sparseopt.networks.parameters import Shape
 
 MOST_AXES = 32
 """Axes of a value."""
@@ -59,10 +62,28 @@ def is_comparable(network: so.Network) -> bool:
         if node.name in network.used:
             shape = network.shapes[node.name]
             edges = node.op.edges([network.shapes[name] for name in node.inputs], shape)
-            cost += edges if isinstance(node.op, Dense | Conv | ConvTranspose) else 32 * edges
-            if isinstance(node.op, Conv | ConvTranspose):  # libraries write its windows out
-                widest = max(widest, edges // min(shape[0], node.op.weight.shape[0]))
+            steps, written = _evaluation(node.op, edges, shape)
+            cost, widest = cost + steps, max(widest, written)
     return cost <= limits.COMPARED_EDGES and widest <= limits.LIVE_ENTRIES
+
+
+@singledispatch
+def _evaluation(op: Operator, edges: int, output: Shape) -> tuple[int, int]:
+    """Return what evaluating a layer costs, in products of a matrix, and how much it writes out.
+
+    Layers that are no matrix products pass their edges one by one, with nothing in between.
+    """
+    return 32 * edges, 0
+
+
+@_evaluation.register
+def _evaluation_dense(op: Dense, edges: int, output: Shape) -> tuple[int, int]:
+    return edges, 0
+
+
+@_evaluation.register(Conv | ConvTranspose)
+def _evaluation_conv(op: Conv | ConvTranspose, edges: int, output: Shape) -> tuple[int, int]:
+    return edges, edges // min(output[0], op.weight.shape[0])  # libraries write its windows out
 
 
 def require_affordable(network: so.Network) -> None:
@@ -90,12 +111,28 @@ def require_affordable(network: so.Network) -> None:
         )
 
 
-def require_room_within(op: Conv | ConvTranspose, spatial: Sequence[int]) -> None:
-    """Refuse convolutions whose padded input, or uncut output, is too large."""
-    pads = [(max(0, a), max(0, b)) for a, b in op.padding]
-    channels = op.weight.shape[1] * op.groups
-    if isinstance(op, Conv):
-        sizes = [n + a + b for n, (a, b) in zip(spatial, pads, strict=True)]
-    else:
-        sizes = [(n - 1) * s + e for n, s, e in zip(spatial, op.stride, op.extent, strict=True)]
-    require_room((channels, *sizes))
+@singledispatch
+def require_room_within(op: Operator, spatial: Sequence[int]) -> None:
+    """Refuse layers that hold values larger than what they read and give.
+
+    Those are convolutions, by their padded input or uncut output; no other layer holds any.
+    """
+
+
+@require_room_within.register
+def _require_room_within_conv(op: Conv, spatial: Sequence[int]) -> None:
+    _require_room_of(op, [n + a + b for n, (a, b) in zip(spatial, _pads(op), strict=True)])
+
+
+@require_room_within.register
+def _require_room_within_conv_transpose(op: ConvTranspose, spatial: Sequence[int]) -> None:
+    sizes = zip(spatial, op.stride, op.extent, strict=True)
+    _require_room_of(op, [(n - 1) * s + extent for n, s, extent in sizes])
+
+
+def _pads(op: Conv) -> list[tuple[int, int]]:
+    return [(max(0, a), max(0, b)) for a, b in op.padding]
+
+
+def _require_room_of(op: Conv | ConvTranspose, spatial: Sequence[int]) -> None:
+    require_room((op.weight.shape[1] * op.groups, *spatial))

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from sparseopt.interface.errors import ProblemError
-from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Scale
+from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Add, Concat, Input, Operator, Permute, Relu, Reshape, Select
@@ -102,8 +102,6 @@ class NetworkBuilder:
         nodes = tuple(node for node in self._nodes.values() if node.name in needed)
         return Network(nodes, output.name, tuple(self._notes))
 
-    # Nodes and their shapes in the network --------------------------------------------------
-
     def _node(
         self,
         op: Operator,
@@ -133,8 +131,6 @@ class NetworkBuilder:
     def _full(self, value: Value) -> str:
         """Return a node that holds the value with its batch axis."""
         return self._reshaped(value.name, value.shape, f"{value.name}:full")
-
-    # Wiring -----------------------------------------------------------------------------------
 
     def positions(self, value: Value) -> np.ndarray:
         """Return the positions of the entries in row-major order, to move about for `select`."""
@@ -195,12 +191,9 @@ class NetworkBuilder:
             return self.add(Concat(axis - 1), values, name)
         return self.add_on_all_axes(Concat(axis), values, name)
 
-    # Layers with neurons ----------------------------------------------------------------------
-
     def image(self, value: Value, spatial: int, op: Operator, name: str, **origin: str) -> Value:
         """Apply an operator on (channels, spatial...), with or without a batch axis before it."""
-        if isinstance(op, Conv | ConvTranspose):
-            require_room_within(op, value.shape[-spatial:])
+        require_room_within(op, value.shape[-spatial:])
         if len(value.shape) == spatial + 1:
             return self.add_on_all_axes(op, [value], name, origin)
         if len(value.shape) != spatial + 2 or value.shape[0] != 1:

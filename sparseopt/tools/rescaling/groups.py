@@ -11,23 +11,14 @@ by union-find over the entries of all values.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.sparse import coo_array
 
 from sparseopt.interface.errors import ProblemError
-from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Neuron, Scale
 from sparseopt.networks.network import Network
-from sparseopt.networks.node import Node
-from sparseopt.networks.operator import Add, Concat, Operator, Permute, Relu, Reshape, Select
-from sparseopt.networks.parameters import Shape
-from sparseopt.networks.window import MaxPool, RankPool, Resample
-
-PINNED = 0
-"""Group of the neurons whose factor is 1."""
+from sparseopt.tools.rescaling.ties import PINNED, Ties
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,8 +110,8 @@ class RescalingGroups:
         return {name: self._final(labels) for name, labels in self._ties.biases.items()}
 
     @cached_property
-    def _ties(self) -> _Ties:
-        ties = _Ties(self.network)
+    def _ties(self) -> Ties:
+        ties = Ties(self.network)
         for name in sorted(self.fixed):
             for labels in (*ties.weights.get(name, ()), *ties.biases.get(name, ())):
                 ties.unite(labels, np.zeros_like(labels))
@@ -142,209 +133,3 @@ class RescalingGroups:
         numbering = np.zeros(int(components.max()) + 1, dtype=np.int64)
         numbering[unique] = ranks
         return numbering[components]
-
-
-class _Ties:
-    """One walk through the network: a label per entry of each value, and which labels agree.
-
-    The labels of a value are an array that broadcasts to its shape; an axis of length 1 says
-    that the entries along it are tied.
-    """
-
-    def __init__(self, network: Network) -> None:
-        self.network = network
-        self.units: dict[str, np.ndarray] = {}
-        self.weights: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        self.biases: dict[str, np.ndarray] = {}
-        self._next = PINNED + 1
-        self._pairs: list[tuple[np.ndarray, np.ndarray]] = []
-        first = np.zeros((1,) * len(network.input_shape), dtype=np.int64)
-        last = network.walk(first, self._visit)
-        self.unite(last, np.zeros_like(last))
-        self._tie_shared()
-
-    def unite(self, a: np.ndarray, b: np.ndarray) -> None:
-        """Record that labels agree, entry by entry."""
-        a, b = np.broadcast_arrays(a, b)
-        self._pairs.append((a.ravel(), b.ravel()))
-
-    def components(self) -> np.ndarray:
-        """Return the component of each label."""
-        from scipy.sparse.csgraph import connected_components
-
-        rows = np.concatenate([a for a, _ in self._pairs])
-        columns = np.concatenate([b for _, b in self._pairs])
-        ones = np.ones(len(rows), dtype=np.int8)
-        graph = coo_array((ones, (rows, columns)), shape=(self._next, self._next))
-        return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
-
-    def _tie_shared(self) -> None:
-        """Tie what is done with one tensor of the source in several places."""
-        users: dict[str, list[str]] = {}
-        for node in self.network.nodes:
-            uses = [(tensor, f"{node.name}.{field}") for field, tensor in node.origin.items()]
-            uses += [(tensor, f"{node.name}.{node.op.bias_field}") for tensor in node.shifts]
-            for tensor, name in uses:
-                if name in self.weights or name in self.biases:
-                    users.setdefault(tensor, []).append(name)
-        for names in users.values():
-            for name in names[1:]:
-                self._tie_pair(names[0], name)
-
-    def _tie_pair(self, first: str, other: str) -> None:
-        if first in self.weights and other in self.weights:
-            for a, b in zip(self.weights[first], self.weights[other], strict=True):
-                self.unite(a, b)
-        elif first in self.biases and other in self.biases:
-            self.unite(self.biases[first].ravel(), self.biases[other].ravel())
-        else:  # one tensor as a weight here and a bias there: neither may change
-            for name in (first, other):
-                for labels in (
-                    *self.weights.get(name, ()),
-                    self.biases.get(name, np.zeros(1, int)),
-                ):
-                    self.unite(labels, np.zeros_like(labels))
-
-    def _fresh(self, count: int) -> np.ndarray:
-        labels = np.arange(self._next, self._next + count)
-        self._next += count
-        return labels
-
-    def _along(self, labels: np.ndarray, axis: int) -> np.ndarray:
-        """Tie the entries along an axis; return the labels with that axis of length 1."""
-        first = labels.take([0], axis=axis)
-        if labels.shape[axis] > 1:
-            self.unite(labels, first)
-        return first
-
-    def _visit(self, node: Node, values: list[np.ndarray]) -> np.ndarray:
-        shapes = [self.network.shapes[name] for name in node.inputs]
-        op = node.op
-        if isinstance(op, Dense):
-            return self._dense(node, op, values[0])
-        if isinstance(op, Conv | ConvTranspose):
-            return self._convolution(node, op, values[0])
-        if isinstance(op, Neuron):
-            return self._neuron(node, op, values)
-        if isinstance(op, Scale):
-            return self._scale(node, op, values[0])
-        if isinstance(op, Relu):
-            return values[0]
-        return self._wiring(node, op, values, shapes)
-
-    def _wiring(
-        self, node: Node, op: Operator, values: list[np.ndarray], shapes: Sequence[Shape]
-    ) -> np.ndarray:
-        if isinstance(op, Reshape):
-            return _compact(np.broadcast_to(values[0], shapes[0]).reshape(op.size))
-        if isinstance(op, Permute):
-            return values[0].transpose(op.axes)
-        if isinstance(op, Select):
-            flat = np.broadcast_to(values[0], shapes[0]).ravel()
-            result = np.array(flat[op.index])
-            empty = op.index < 0
-            result[empty] = self._fresh(int(empty.sum()))
-            return _compact(result)
-        if isinstance(op, Concat):
-            return self._concat(op, values, shapes)
-        if isinstance(op, Add):
-            return self._add(values)
-        if isinstance(op, MaxPool):
-            for window in op.windows:
-                values = [self._window(values[0], window.axis, window.index)]
-            return values[0]
-        if isinstance(op, Resample):
-            for m in op.maps:
-                values = [self._window(values[0], m.axis, m.index)]
-            return values[0]
-        if isinstance(op, RankPool):
-            return self._along(values[0], op.axis).squeeze(op.axis)
-        raise ProblemError(f"node {node.name!r}: {type(op).__name__} is not known to rescaling")
-
-    def _weighted(self, node: Node, head: np.ndarray, tail: np.ndarray, units: np.ndarray) -> None:
-        self.units[node.name] = units
-        self.weights[f"{node.name}.weight"] = (head, tail)
-        if node.op.has("bias"):
-            self.biases[f"{node.name}.bias"] = units
-
-    def _dense(self, node: Node, op: Dense, labels: np.ndarray) -> np.ndarray:
-        for axis in range(labels.ndim - 1):
-            labels = self._along(labels, axis)
-        units = self._fresh(op.weight.shape[0])
-        tail = np.broadcast_to(labels.ravel(), op.weight.shape[1:])
-        self._weighted(node, units[:, None], tail[None, :], units)
-        return units.reshape((1,) * (labels.ndim - 1) + (-1,))
-
-    def _convolution(self, node: Node, op: Conv | ConvTranspose, labels: np.ndarray) -> np.ndarray:
-        for axis in range(1, labels.ndim):
-            labels = self._along(labels, axis)
-        groups, kernel = op.groups, (1,) * len(op.kernel)
-        rows, columns = op.weight.shape[:2]
-        if isinstance(op, Conv):
-            units = self._fresh(rows)
-            tail = np.broadcast_to(labels.ravel(), (columns * groups,)).reshape(groups, columns)
-            head = units.reshape(-1, 1, *kernel)
-            tail = np.repeat(tail, rows // groups, axis=0).reshape(rows, columns, *kernel)
-        else:
-            units = self._fresh(columns * groups)
-            tail = np.broadcast_to(labels.ravel(), (rows,)).reshape(-1, 1, *kernel)
-            head = np.repeat(units.reshape(groups, columns), rows // groups, axis=0)
-            head = head.reshape(rows, columns, *kernel)
-        self._weighted(node, head, tail, units)
-        return units.reshape(-1, *kernel)
-
-    def _neuron(self, node: Node, op: Neuron, values: list[np.ndarray]) -> np.ndarray:
-        units = self._fresh(1)
-        tail = np.array([int(v) for v in values], dtype=np.int64)
-        self.units[node.name] = units
-        self.weights[f"{node.name}.weight"] = (units, tail)
-        if op.bias is not None:
-            self.biases[f"{node.name}.bias"] = units.reshape(())
-        return units.reshape(())
-
-    def _scale(self, node: Node, op: Scale, labels: np.ndarray) -> np.ndarray:
-        """Keep the factor, and scale the bias along: a frozen batch normalization commutes."""
-        if op.bias is not None:
-            for axis, size in enumerate(op.bias.shape):
-                if size == 1:
-                    labels = self._along(labels, axis)
-            self.biases[f"{node.name}.bias"] = labels
-        return labels
-
-    def _concat(self, op: Concat, values: list[np.ndarray], shapes: Sequence[Shape]) -> np.ndarray:
-        common = np.max([v.shape for v in values], axis=0)
-        parts = []
-        for labels, shape in zip(values, shapes, strict=True):
-            size = [shape[a] if a == op.axis else n for a, n in enumerate(common)]
-            parts.append(np.broadcast_to(labels, size))
-        return np.concatenate(parts, axis=op.axis)
-
-    def _add(self, values: list[np.ndarray]) -> np.ndarray:
-        result = values[0]
-        for labels in values[1:]:
-            self.unite(result, labels)
-            for axis, size in enumerate(labels.shape):
-                if size == 1:
-                    result = result.take([0], axis=axis)
-        return result
-
-    def _window(self, labels: np.ndarray, axis: int, index: np.ndarray) -> np.ndarray:
-        """Tie the cells of each window along an axis; return the labels of the outputs."""
-        if labels.shape[axis] == 1:
-            return labels
-        inside = index >= 0
-        some = np.where(inside.any(axis=1), index.max(axis=1), 0)
-        filled = np.where(inside, index, some[:, None])
-        result = labels.take(some, axis=axis)
-        for cells in filled.T:
-            self.unite(labels.take(cells, axis=axis), result)
-        return result
-
-
-def _compact(labels: np.ndarray) -> np.ndarray:
-    """Return the labels with length 1 along the axes on which they do not vary."""
-    for axis in range(labels.ndim):
-        first = labels.take([0], axis=axis)
-        if (labels == first).all():
-            labels = first
-    return labels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -194,6 +195,26 @@ def test_the_plan_changes_to_compiled_kernels_once_they_are_loaded() -> None:
 
     expected = "hierarchical_numba" if is_compiled(np.dtype("complex64")) else "hierarchical_numpy"
     assert so.plan(wide).candidates[0].name == expected
+
+
+def test_kernels_are_loaded_once_the_calls_before_make_up_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By counting: no clock is asked, and no kernel is loaded to find out."""
+    pytest.importorskip("numba")
+    from sparseopt_butterfly import hierarchical_numba, kernel_loading
+
+    monkeypatch.setattr(hierarchical_numba, "_is_loaded", lambda dtype: False)
+    monkeypatch.setattr(kernel_loading, "_saved", defaultdict(float))
+    problem = so.ButterflyFactorization(np.eye(64), so.Architecture.square_dyadic(64))
+    each = kernel_loading.numpy_seconds(problem) - kernel_loading.compiled_seconds(problem)
+    calls = 0
+    while so.plan(problem).candidates[0].name == "hierarchical_numpy":
+        kernel_loading.count(problem)
+        calls += 1
+    assert calls == pytest.approx((kernel_loading.LOADING - each) / each, abs=2)
+    single = so.ButterflyFactorization(np.eye(64, dtype=np.float32), problem.architecture)
+    assert so.plan(single).candidates[0].name == "hierarchical_numpy"
 
 
 @pytest.mark.parametrize("seed", range(4))

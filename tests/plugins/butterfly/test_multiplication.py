@@ -151,7 +151,8 @@ def test_scipy_solvers() -> None:
     assert failed == 0
     np.testing.assert_allclose(matrix.T @ matrix @ solution + solution, target, atol=1e-8)
     complex_product = random_product(product.architecture, rng, np.complex128)
-    values = spl.svds(complex_product, k=2, return_singular_vectors=False, rng=0)
+    start = np.ones(complex_product.shape[1], dtype=complex)
+    values = spl.svds(complex_product, k=2, return_singular_vectors=False, v0=start)
     exact = np.linalg.svd(complex_product.to_dense(), compute_uv=False)[:2]
     np.testing.assert_allclose(np.sort(values)[::-1], exact, rtol=1e-8)
 
@@ -236,7 +237,7 @@ def test_solvers_take_the_product_itself(compiled: bool) -> None:
     plain = random_product(so.Architecture.square_dyadic(64), rng, np.complex128)
     product = plain.accelerated() if compiled else plain
     matrix = plain.to_dense()
-    u, s, vh = spl.svds(product, k=3, rng=0)
+    u, s, vh = spl.svds(product, k=3, v0=np.ones(64))
     exact = np.linalg.svd(matrix, compute_uv=False)[:3]
     np.testing.assert_allclose(np.sort(s)[::-1], exact, rtol=1e-8)
     np.testing.assert_allclose(matrix @ vh.conj().T, u * s, rtol=0, atol=1e-7 * exact[0])

@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from path_oracle import powers, random_graph
-from sparseopt_pathnorm.needed_combinations import combos_of, shifted, summed, wanted_combos
+from sparseopt_pathnorm.needed_combinations import (
+    combinations_of,
+    needed_combinations,
+    shifted,
+    summed,
+)
 from sparseopt_pathnorm.passes import power_sums
 
 import sparseopt as so
@@ -122,7 +127,7 @@ def network(seed: int) -> Network:
 @pytest.mark.parametrize("seed", range(12))
 def test_the_pass_is_the_one_at_every_position(seed: int) -> None:
     net = network(seed)
-    assert wanted_combos(net, lambda node: node.op)
+    assert needed_combinations(net, lambda node: node.op)
     for q in (0, 0.5, 1, 2):
         right = np.log10(plain(net, q))
         np.testing.assert_allclose(power_sums(net, q).log10(), right, atol=1e-12)
@@ -147,7 +152,7 @@ def test_global_average_after_convolutions_needs_few_combinations() -> None:
     pad = ((1, 1), (1, 1))
     mean = Resample(tuple(total_map(axis, 9, True) for axis in (1, 2)))
     net = chain((1, 9, 9), Conv(ones, padding=pad), Relu(), Conv(ones, padding=pad), mean)
-    wanted = wanted_combos(net, lambda node: node.op)
+    wanted = needed_combinations(net, lambda node: node.op)
     count = {name: [c and len(c.rows) for c in axes] for name, axes in wanted.items()}
     assert count == {"2:Conv": [None, 3, 3], "1:Relu": [None, 3, 3], "0:Conv": [None, 3, 3]} | {
         "2:Conv": [None, 1, 1]
@@ -215,11 +220,11 @@ def test_a_solver_in_float32_is_checked_in_float64() -> None:
 
 def test_rows_of_combinations() -> None:
     rows = np.array([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
-    combos = combos_of(rows)
-    assert combos.rows.tolist() == [[1, 1, 1]]
-    assert combos.places(rows).tolist() == [0, -1, 0]
+    combinations = combinations_of(rows)
+    assert combinations.rows.tolist() == [[1, 1, 1]]
+    assert combinations.places(rows).tolist() == [0, -1, 0]
     with pytest.raises(KeyError):
-        combos.places(np.array([[1.0, 1.0, 0.0]]))
+        combinations.places(np.array([[1.0, 1.0, 0.0]]))
     reads = np.array([[-1, 0], [0, 1], [1, 2]])
     assert shifted(rows[:1], reads, 3).tolist() == [[[1, 1, 0], [1, 1, 1]]]
     assert summed(None, reads, None, 3).tolist() == [[1, 0, 0], [1, 1, 0], [0, 1, 1]]

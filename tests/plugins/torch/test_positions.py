@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sparseopt_torch import positions
+from sparseopt_torch import moving
 from sparseopt_torch.calls import Call
 from sparseopt_torch.graph import TorchGraph
 from sparseopt_torch.shapes import SHAPES
@@ -123,7 +123,7 @@ def test_positions_are_those_of_the_operator(case: tuple[Any, tuple[int, ...], l
 
 def test_every_operator_that_moves_entries_is_tried() -> None:
     names = ("moved", "in_order", "reshape", "axes_moved", "pad", "overwritten")
-    rules = {getattr(positions, name) for name in names}
+    rules = {getattr(moving, name) for name in names}
     tried = {f"aten.{str(case[0]).split('.')[1].removesuffix('_')}" for case in CASES}
     assert {name for name, rule in SHAPES.items() if rule in rules} == tried
 

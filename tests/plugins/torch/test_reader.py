@@ -484,10 +484,10 @@ def test_bad_examples(example: Any, words: str) -> None:
 
 
 def test_a_misread_operator_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    from sparseopt_torch import reader as torch_reader
+    from sparseopt_torch import conversion
 
-    wrong = {**torch_reader.OPERATORS, "aten.leaky_relu": torch_reader.OPERATORS["aten.relu"]}
-    monkeypatch.setattr(torch_reader, "OPERATORS", wrong)
+    wrong = {**conversion.OPERATORS, "aten.leaky_relu": conversion.OPERATORS["aten.relu"]}
+    monkeypatch.setattr(conversion, "OPERATORS", wrong)
     with pytest.raises(so.ProblemError):
         so.load_network(nn.LeakyReLU(0.5), example=torch.zeros(1, 3))
 
@@ -500,16 +500,16 @@ def test_zero_size_layers_are_refused() -> None:
 
 
 def test_torch_fx_is_the_second_way_and_leaves_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    from sparseopt_torch import reader as torch_reader
+    from sparseopt_torch import module_export
 
-    export = torch_reader._exported
+    export = module_export.exported
 
     def only_traced(module: nn.Module, x: torch.Tensor) -> torch.export.ExportedProgram:
         if not isinstance(module, torch.fx.GraphModule):
             raise RuntimeError("cannot follow this")
         return export(module, x)
 
-    monkeypatch.setattr(torch_reader, "_exported", only_traced)
+    monkeypatch.setattr(module_export, "exported", only_traced)
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
     network = so.load_network(model, example=torch.zeros(1, 3))
     assert "torch.fx" in network.notes[0]

@@ -1,4 +1,4 @@
-"""LU and merge windows of masked problems: curves that are known in advance."""
+"""LU and merge windows of observed problems: curves that are known in advance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.closedness.proofs.observed import Masked
+from sparseopt.closedness.proofs.observed import ObservedProblem
 from sparseopt_closedness.lu_pattern import differing_rows
 
 ONE = Fraction(1)
@@ -17,7 +17,7 @@ ONE = Fraction(1)
 
 @dataclass(frozen=True, eq=False)
 class Limit:
-    """Evidence of `NotClosedCertificate` for a masked problem, local to `rows` and `columns`."""
+    """Evidence of `NotClosedCertificate` for an observed problem, local to `rows` and `columns`."""
 
     rows: tuple[int, ...]
     columns: tuple[int, ...]
@@ -82,7 +82,7 @@ def _transposed_term(equation: Any, factor: Any) -> list[Any]:
     return [turned, [[c, [[v ^ 1, b, a] for v, a, b in names]] for c, names in factor]]
 
 
-def find_limit(state: Masked, tick: Callable[[], None] = lambda: None) -> Limit | None:
+def find_limit(state: ObservedProblem, tick: Callable[[], None] = lambda: None) -> Limit | None:
     """Return the limit of an LU or a merge window, or None.
 
     O(r m n) and O((m + n) r m n) by matrix products; `tick` is called now and then, and
@@ -95,7 +95,7 @@ def find_limit(state: Masked, tick: Callable[[], None] = lambda: None) -> Limit 
     return None if turned is None else turned.transposed
 
 
-def lu_window(state: Masked) -> Limit | None:
+def lu_window(state: ObservedProblem) -> Limit | None:
     """Return the limit [[0, 1], [1, 0]] of a block that is alone in three cells of a window.
 
     In the fourth cell it is not alone, or the cell is not observed: x_k = (t, 1), y_k = (1, 1/t),
@@ -128,7 +128,7 @@ def lu_window(state: Masked) -> Limit | None:
     return None
 
 
-def merge_window(state: Masked, tick: Callable[[], None] = lambda: None) -> Limit | None:
+def merge_window(state: ObservedProblem, tick: Callable[[], None] = lambda: None) -> Limit | None:
     """Return the limit [a, c, a] of two terms that become parallel.
 
     Rows i1, i2 lie in both terms k and l; a column is covered there by k alone, one by l alone,
@@ -163,7 +163,7 @@ def merge_window(state: Masked, tick: Callable[[], None] = lambda: None) -> Limi
 
 
 def _merging(
-    state: Masked, first: np.ndarray, second: np.ndarray
+    state: ObservedProblem, first: np.ndarray, second: np.ndarray
 ) -> tuple[int, tuple[int, int], int, tuple[int, int]] | None:
     """Return (pair of rows, (k, column), column, (l, column)) of a merge window, or None.
 

@@ -1,8 +1,6 @@
-"""ONNX operators that become layers with neurons."""
+"""ONNX operators that are linear layers with constant weights."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import onnx
@@ -10,7 +8,6 @@ import onnx
 import sparseopt as so
 from sparseopt.networks.linear import Conv, ConvTranspose, Dense
 from sparseopt.tools.reading import composed
-from sparseopt.tools.reading.values import Value
 from sparseopt_onnx.attributes import Attributes
 from sparseopt_onnx.graph import OnnxGraph, Rule
 from sparseopt_onnx.pools import AUTO_PADS, paddings
@@ -23,9 +20,6 @@ def _origin(graph: OnnxGraph, node: onnx.NodeProto, **slots: int) -> dict[str, s
         for field, slot in slots.items()
         if slot < len(node.input) and node.input[slot]
     }
-
-
-# Linear layers ------------------------------------------------------------------------------
 
 
 def _kernel(node_attributes: Attributes, weight: np.ndarray) -> list[int]:
@@ -170,175 +164,10 @@ def batch_norm(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     graph.set(node, made)
 
 
-# Arithmetic ---------------------------------------------------------------------------------
-
-
-def _operands(graph: OnnxGraph, node: onnx.NodeProto) -> tuple[Value, Any, bool]:
-    """Return the first varying operand, the other (array or Value), and whether they swapped."""
-    a, b = (graph.constant(node.input[slot]) for slot in (0, 1))
-    if a is None:
-        return graph.value(node, 0), (graph.value(node, 1) if b is None else b), False
-    return graph.value(node, 1), a, True
-
-
-def add(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """Add of two values, or of a value and a constant."""
-    x, other, _ = _operands(graph, node)
-    name = graph.label(node)
-    if isinstance(other, Value):
-        graph.set(node, graph.builder.sum_of([x, other], name))
-    else:
-        graph.set(node, graph.builder.affine(x, name, bias=other))
-
-
-def subtract(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """Sub."""
-    x, other, swapped = _operands(graph, node)
-    name = graph.label(node)
-    if isinstance(other, Value):
-        graph.set(
-            node,
-            graph.builder.sum_of(
-                [x, graph.builder.affine(other, f"{name}:minus", factor=-1.0)], name
-            ),
-        )
-    elif swapped:
-        graph.set(node, graph.builder.affine(x, name, -1.0, other))
-    else:
-        graph.set(node, graph.builder.affine(x, name, bias=-other))
-
-
-def multiply(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """Mul by a constant."""
-    x, other, _ = _operands(graph, node)
-    if isinstance(other, Value):
-        raise so.ProblemError("it multiplies two values that both depend on the input")
-    graph.set(node, graph.builder.affine(x, graph.label(node), factor=other))
-
-
-def divide(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """Div by a constant."""
-    x, other, swapped = _operands(graph, node)
-    if isinstance(other, Value) or swapped:
-        raise so.ProblemError("it divides by a value that depends on the input")
-    if not np.all(other):
-        raise so.ProblemError("it divides by a constant that is 0 somewhere")
-    inverse = 1.0 / other.astype(np.float64)
-    graph.set(node, graph.builder.affine(x, graph.label(node), factor=inverse))
-
-
-def negate(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """Neg."""
-    graph.set(node, graph.builder.affine(graph.value(node), graph.label(node), factor=-1.0))
-
-
-def _parts(graph: OnnxGraph, node: onnx.NodeProto) -> tuple[list[Value], list[np.ndarray]]:
-    """Return the inputs that vary and those that are constant."""
-    constants = [c for n in node.input if (c := graph.constant(n)) is not None]
-    slots = [i for i, n in enumerate(node.input) if graph.constant(n) is None]
-    return [graph.value(node, slot) for slot in slots], constants
-
-
-def total(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """Sum and Mean of any number of values and constants."""
-    name = graph.label(node)
-    values, constants = _parts(graph, node)
-    result = graph.builder.sum_of(values, name)
-    for constant in constants:
-        result = graph.builder.affine(result, f"{name}:constant", bias=constant)
-    if node.op_type == "Mean":
-        result = graph.builder.affine(result, f"{name}:mean", factor=1.0 / len(node.input))
-    graph.set(node, result)
-
-
-# Piecewise linear ---------------------------------------------------------------------------
-
-
-def relu(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """Relu."""
-    graph.set(node, graph.builder.relu(graph.value(node), graph.label(node)))
-
-
-def leaky_relu(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """LeakyRelu."""
-    slope = float(graph.attributes(node).get("alpha", 0.01))
-    graph.set(node, composed.leaky_relu(graph.builder, graph.value(node), slope, graph.label(node)))
-
-
-def prelu(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """PRelu with constant slopes."""
-    slope = graph.require_constant(node, 1, "the slope")
-    graph.set(node, composed.leaky_relu(graph.builder, graph.value(node), slope, graph.label(node)))
-
-
-def absolute(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """Abs."""
-    graph.set(node, composed.absolute(graph.builder, graph.value(node), graph.label(node)))
-
-
-def clip(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """Clip, with bounds as attributes (before operator set 11) or constant inputs."""
-    attributes = graph.attributes(node)
-    bounds: list[float | None] = []
-    for slot, key in ((1, "min"), (2, "max")):
-        given = graph.optional(node, slot, key)
-        value = attributes.get(key)
-        bounds.append(value if given is None else float(given.reshape(())))
-    low, high = bounds
-    graph.set(node, composed.clip(graph.builder, graph.value(node), low, high, graph.label(node)))
-
-
-def hard_sigmoid(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """HardSigmoid."""
-    attributes = graph.attributes(node)
-    alpha, beta = float(attributes.get("alpha", 0.2)), float(attributes.get("beta", 0.5))
-    made = composed.hard_sigmoid(graph.builder, graph.value(node), alpha, beta, graph.label(node))
-    graph.set(node, made)
-
-
-def extreme(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """Max and Min of values and constants, entry by entry."""
-    values, constants = _parts(graph, node)
-    largest = node.op_type == "Max"
-    graph.set(node, composed.extreme(graph.builder, values, constants, largest, graph.label(node)))
-
-
-# Heads --------------------------------------------------------------------------------------
-
-
-def head(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """Softmax, LogSoftmax and Sigmoid at the end of the network: left out, with a note."""
-    x = graph.value(node)
-    graph.attributes(node).ignore("axis")
-    graph.builder.note(
-        f"the head {graph.label(node)!r} ({node.op_type}) was stripped; outputs are its inputs"
-    )
-    graph.head_input = node.input[0]
-    graph.set(node, Value(x.name, x.shape, node.op_type))
-
-
-LAYERS: dict[str, Rule] = {
+LINEAR: dict[str, Rule] = {
     "Conv": conv,
     "ConvTranspose": conv_transpose,
     "Gemm": gemm,
     "MatMul": matmul,
     "BatchNormalization": batch_norm,
-    "Add": add,
-    "Sub": subtract,
-    "Mul": multiply,
-    "Div": divide,
-    "Neg": negate,
-    "Sum": total,
-    "Mean": total,
-    "Relu": relu,
-    "LeakyRelu": leaky_relu,
-    "PRelu": prelu,
-    "Abs": absolute,
-    "Clip": clip,
-    "HardSigmoid": hard_sigmoid,
-    "Max": extreme,
-    "Min": extreme,
-    "Softmax": head,
-    "LogSoftmax": head,
-    "Sigmoid": head,
 }

@@ -1,0 +1,161 @@
+"""PyTorch operators that are linear layers with constant weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import sparseopt as so
+from sparseopt.networks.linear import Conv, ConvTranspose, Dense
+from sparseopt.tools.reading import composed
+from sparseopt.tools.reading.values import Value
+from sparseopt.tools.reading.window_cells import same_padding
+from sparseopt_torch.calls import Call
+from sparseopt_torch.graph import Rule, TorchGraph, sizes
+
+
+def linear(graph: TorchGraph, call: Call) -> Value:
+    """linear: x W^T + b with constant W."""
+    weight = graph.array(call["weight"], "the weight")
+    bias = graph.optional(call.get("bias"), "the bias")
+    x = graph.value(call["input"])
+    origin = graph.origin(call, weight="weight", bias="bias")
+    if weight.ndim == 1:  # a weight vector: the last axis disappears
+        made = graph.builder.dense(x, Dense(weight[None], bias), call.name)
+        return graph.builder.keep(made, x.shape[:-1])
+    return graph.builder.dense(x, Dense(weight, bias), call.name, **origin)
+
+
+def matmul(graph: TorchGraph, call: Call) -> Value:
+    """mm, matmul, bmm and mv with one constant matrix."""
+    a, b = call["self"], call.get("other", call.get("mat2", call.get("vec")))
+    if isinstance(a, Value) and isinstance(b, Value):
+        raise so.ProblemError("it multiplies two values that both depend on the input")
+    if isinstance(a, Value):
+        weight = _matrix(graph.array(b, "the matrix"))
+        if weight.ndim == 1:
+            made = graph.builder.dense(graph.value(a), Dense(weight[None]), call.name)
+            return graph.builder.keep(made, a.shape[:-1])
+        return graph.builder.dense(graph.value(a), Dense(weight.T), call.name)
+    x, weight = graph.value(b), _matrix(graph.array(a, "the matrix"))
+    if weight.ndim != 2:
+        raise so.ProblemError("a constant vector on the left is not supported")
+    if len(x.shape) == 1:
+        return graph.builder.dense(x, Dense(weight), call.name)
+    order = (*range(len(x.shape) - 2), len(x.shape) - 1, len(x.shape) - 2)
+    turned = graph.builder.permute(x, order, f"{call.name}:turn")
+    made = graph.builder.dense(turned, Dense(weight), call.name)
+    return graph.builder.permute(made, order, f"{call.name}:back")
+
+
+def _matrix(weight: np.ndarray) -> np.ndarray:
+    """Return the matrix without leading axes of 1."""
+    while weight.ndim > 2 and weight.shape[0] == 1:
+        weight = weight[0]
+    if weight.ndim > 2:
+        raise so.ProblemError(f"the constant has shape {weight.shape}; a matrix is needed")
+    return weight
+
+
+def addmm(graph: TorchGraph, call: Call) -> Value:
+    """addmm and addmv: beta C + alpha A B with constant B."""
+    a, b = call["mat1"], call["mat2"]
+    alpha, beta = float(call.get("alpha", 1)), float(call.get("beta", 1))
+    x = graph.value(a, "the first matrix")
+    weight = graph.array(b, "the second matrix")
+    weight = weight if alpha == 1.0 else weight * weight.dtype.type(alpha)
+    addend = call["self"]
+    if not isinstance(addend, Value):
+        shift = graph.array(addend, "the addend")
+        shift = shift if beta == 1.0 else shift * shift.dtype.type(beta)
+        if shift.ndim == 1 and shift.size == weight.shape[1]:
+            return graph.builder.dense(x, Dense(weight.T, shift), call.name)
+        made = graph.builder.dense(x, Dense(weight.T), call.name)
+        return graph.builder.affine(made, f"{call.name}:addend", bias=shift)
+    made = graph.builder.dense(x, Dense(weight.T), call.name)
+    other = graph.value(addend)
+    if beta != 1.0:
+        other = graph.builder.affine(other, f"{call.name}:beta", factor=beta)
+    return graph.builder.sum_of([made, other], f"{call.name}:sum")
+
+
+def convolution(graph: TorchGraph, call: Call) -> Value:
+    """conv1d, conv2d, conv3d, their transposes, and the general convolution."""
+    weight = graph.array(call["weight"], "the weight")
+    bias = graph.optional(call.get("bias"), "the bias")
+    x = graph.value(call["input"])
+    count = weight.ndim - 2
+    stride = tuple(sizes(call["stride"], count))
+    dilation = tuple(sizes(call["dilation"], count))
+    groups = int(call["groups"])
+    origin = graph.origin(call, weight="weight", bias="bias")
+    transposed = call.get("transposed", "transpose" in str(call.node.target))
+    padding = call["padding"]
+    if isinstance(padding, str):
+        pads = _padding_by_name(padding, x, weight, dilation)
+    else:
+        pads = [(p, p) for p in sizes(padding, count)]
+    extra = sizes(call.get("output_padding", 0), count)
+    if transposed:
+        cut = tuple((a, b - e) for (a, b), e in zip(pads, extra, strict=True))
+        op: Any = ConvTranspose(weight, bias, stride, cut, dilation, groups)
+    elif any(extra):
+        raise so.ProblemError(f"output_padding {extra} is for transposed convolutions")
+    else:
+        op = Conv(weight, bias, stride, tuple(pads), dilation, groups)
+    return graph.builder.image(x, count, op, call.name, **origin)
+
+
+def _padding_by_name(
+    name: str, x: Value, weight: np.ndarray, dilation: tuple[int, ...]
+) -> list[tuple[int, int]]:
+    if name == "valid":
+        return [(0, 0)] * len(dilation)
+    extents = [d * (k - 1) + 1 for k, d in zip(weight.shape[2:], dilation, strict=True)]
+    spatial = x.shape[-len(dilation) :]
+    return [same_padding(n, e, 1, True) for n, e in zip(spatial, extents, strict=True)]
+
+
+def batch_norm(graph: TorchGraph, call: Call) -> Value:
+    """batch_norm with running statistics."""
+    x = graph.value(call["input"])
+    if call.get("training", False) or call["running_mean"] is None:
+        raise so.ProblemError(
+            "batch normalization in training mode uses the statistics of the batch; call "
+            "module.eval() first (and keep track_running_stats=True)"
+        )
+    mean = graph.array(call["running_mean"], "the running mean")
+    variance = graph.array(call["running_var"], "the running variance")
+    weight = graph.optional(call["weight"], "the weight")
+    bias = graph.optional(call["bias"], "the bias")
+    names = graph.origin(call, mean="running_mean", bias="bias")
+    complete = "mean" in names and (bias is None or "bias" in names)
+    shifts = tuple(names.values()) if complete else ()
+    return composed.batch_norm(
+        graph.builder, x, (mean, variance), (weight, bias), call["eps"], call.name, shifts
+    )
+
+
+def batch_norm_first(graph: TorchGraph, call: Call) -> list[Any]:
+    """The decomposed batch_norm, which returns its statistics as well."""
+    return [batch_norm(graph, call), None, None]
+
+
+LINEAR: dict[str, Rule] = {
+    "aten.linear": linear,
+    "aten.mm": matmul,
+    "aten.mv": matmul,
+    "aten.bmm": matmul,
+    "aten.matmul": matmul,
+    "aten.addmm": addmm,
+    "aten.conv1d": convolution,
+    "aten.conv2d": convolution,
+    "aten.conv3d": convolution,
+    "aten.conv_transpose1d": convolution,
+    "aten.conv_transpose2d": convolution,
+    "aten.conv_transpose3d": convolution,
+    "aten.convolution": convolution,
+    "aten.batch_norm": batch_norm,
+    "aten._native_batch_norm_legit_no_training": batch_norm_first,
+}

@@ -1,0 +1,274 @@
+"""Which entries of the values of a network a positive rescaling must treat alike.
+
+One rule for each layer says which of the labels of what it reads and gives must agree; see
+`sparseopt.tools.rescaling.groups`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+from scipy.sparse import coo_array
+
+from sparseopt.interface.errors import ProblemError
+from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Neuron, Scale
+from sparseopt.networks.network import Network
+from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Add, Concat, Operator, Permute, Relu, Reshape, Select
+from sparseopt.networks.parameters import Shape
+from sparseopt.networks.window import MaxPool, RankPool, Resample
+
+PINNED = 0
+"""Label, and group, of the neurons whose factor is 1."""
+
+
+class Ties:
+    """One walk through the network: a label per entry of each value, and which labels agree.
+
+    The labels of a value are an array that broadcasts to its shape; an axis of length 1 says
+    that the entries along it are tied.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.units: dict[str, np.ndarray] = {}
+        self.weights: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self.biases: dict[str, np.ndarray] = {}
+        self._next = PINNED + 1
+        self._pairs: list[tuple[np.ndarray, np.ndarray]] = []
+        first = np.zeros((1,) * len(network.input_shape), dtype=np.int64)
+        last = network.walk(first, self._visit)
+        self.unite(last, np.zeros_like(last))
+        self._tie_shared()
+
+    def unite(self, a: np.ndarray, b: np.ndarray) -> None:
+        """Record that labels agree, entry by entry."""
+        a, b = np.broadcast_arrays(a, b)
+        self._pairs.append((a.ravel(), b.ravel()))
+
+    def components(self) -> np.ndarray:
+        """Return the component of each label."""
+        from scipy.sparse.csgraph import connected_components
+
+        rows = np.concatenate([a for a, _ in self._pairs])
+        columns = np.concatenate([b for _, b in self._pairs])
+        ones = np.ones(len(rows), dtype=np.int8)
+        graph = coo_array((ones, (rows, columns)), shape=(self._next, self._next))
+        return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+
+    def _tie_shared(self) -> None:
+        """Tie what is done with one tensor of the source in several places."""
+        users: dict[str, list[str]] = {}
+        for node in self.network.nodes:
+            uses = [(tensor, f"{node.name}.{field}") for field, tensor in node.origin.items()]
+            uses += [(tensor, f"{node.name}.{node.op.bias_field}") for tensor in node.shifts]
+            for tensor, name in uses:
+                if name in self.weights or name in self.biases:
+                    users.setdefault(tensor, []).append(name)
+        for names in users.values():
+            for name in names[1:]:
+                self._tie_pair(names[0], name)
+
+    def _tie_pair(self, first: str, other: str) -> None:
+        if first in self.weights and other in self.weights:
+            for a, b in zip(self.weights[first], self.weights[other], strict=True):
+                self.unite(a, b)
+        elif first in self.biases and other in self.biases:
+            self.unite(self.biases[first].ravel(), self.biases[other].ravel())
+        else:  # one tensor as a weight here and a bias there: neither may change
+            for name in (first, other):
+                for labels in (
+                    *self.weights.get(name, ()),
+                    self.biases.get(name, np.zeros(1, int)),
+                ):
+                    self.unite(labels, np.zeros_like(labels))
+
+    def fresh(self, count: int) -> np.ndarray:
+        """Return labels that no entry has yet."""
+        labels = np.arange(self._next, self._next + count)
+        self._next += count
+        return labels
+
+    def along(self, labels: np.ndarray, axis: int) -> np.ndarray:
+        """Tie the entries along an axis; return the labels with that axis of length 1."""
+        first = labels.take([0], axis=axis)
+        if labels.shape[axis] > 1:
+            self.unite(labels, first)
+        return first
+
+    def weighted(
+        self, op: Operator, name: str, head: np.ndarray, tail: np.ndarray, units: np.ndarray
+    ) -> None:
+        """Record a layer's weights with the labels at their ends, and its units with biases."""
+        self.units[name] = units
+        self.weights[f"{name}.weight"] = (head, tail)
+        if op.has("bias"):
+            self.biases[f"{name}.bias"] = units
+
+    def _visit(self, node: Node, values: list[np.ndarray]) -> np.ndarray:
+        shapes = [self.network.shapes[name] for name in node.inputs]
+        return labels_of(node.op, self, node.name, values, shapes)
+
+
+@singledispatch
+def labels_of(
+    op: Operator, ties: Ties, name: str, values: list[np.ndarray], shapes: Sequence[Shape]
+) -> np.ndarray:
+    """Return the labels of a layer's output; record its units, weights and ties.
+
+    Parameters
+    ----------
+    op, name
+        The layer, and the name of its node.
+    values : list of int array
+        Labels of the inputs.
+    shapes : list of tuple of int
+        Shapes of the inputs.
+    """
+    raise ProblemError(
+        f"layer {name!r} is a {type(op).__name__}, of which rescaling does not know what stays the "
+        "same; register it with the function labels_of of sparseopt.tools.rescaling.ties"
+    )
+
+
+@labels_of.register
+def _dense(op: Dense, ties: Ties, name: str, values: Any, shapes: Any) -> np.ndarray:
+    labels = values[0]
+    for axis in range(labels.ndim - 1):
+        labels = ties.along(labels, axis)
+    units = ties.fresh(op.weight.shape[0])
+    tail = np.broadcast_to(labels.ravel(), op.weight.shape[1:])
+    ties.weighted(op, name, units[:, None], tail[None, :], units)
+    return units.reshape((1,) * (labels.ndim - 1) + (-1,))
+
+
+@labels_of.register
+def _conv(op: Conv, ties: Ties, name: str, values: Any, shapes: Any) -> np.ndarray:
+    labels, kernel = _over_space(ties, values[0]), (1,) * len(op.kernel)
+    rows, columns = op.weight.shape[:2]
+    units = ties.fresh(rows)
+    tail = np.broadcast_to(labels, (columns * op.groups,)).reshape(op.groups, columns)
+    tail = np.repeat(tail, rows // op.groups, axis=0).reshape(rows, columns, *kernel)
+    ties.weighted(op, name, units.reshape(-1, 1, *kernel), tail, units)
+    return units.reshape(-1, *kernel)
+
+
+@labels_of.register
+def _conv_transpose(
+    op: ConvTranspose, ties: Ties, name: str, values: Any, shapes: Any
+) -> np.ndarray:
+    labels, kernel = _over_space(ties, values[0]), (1,) * len(op.kernel)
+    rows, columns = op.weight.shape[:2]
+    units = ties.fresh(columns * op.groups)
+    tail = np.broadcast_to(labels, (rows,)).reshape(-1, 1, *kernel)
+    head = np.repeat(units.reshape(op.groups, columns), rows // op.groups, axis=0)
+    ties.weighted(op, name, head.reshape(rows, columns, *kernel), tail, units)
+    return units.reshape(-1, *kernel)
+
+
+def _over_space(ties: Ties, labels: np.ndarray) -> np.ndarray:
+    """Tie the positions of each channel; return the labels of the channels."""
+    for axis in range(1, labels.ndim):
+        labels = ties.along(labels, axis)
+    return labels.ravel()
+
+
+@labels_of.register
+def _neuron(op: Neuron, ties: Ties, name: str, values: Any, shapes: Any) -> np.ndarray:
+    units = ties.fresh(1)
+    tail = np.array([int(v) for v in values], dtype=np.int64)
+    ties.units[name] = units
+    ties.weights[f"{name}.weight"] = (units, tail)
+    if op.bias is not None:
+        ties.biases[f"{name}.bias"] = units.reshape(())
+    return units.reshape(())
+
+
+@labels_of.register
+def _scale(op: Scale, ties: Ties, name: str, values: Any, shapes: Any) -> np.ndarray:
+    """Keep the factor, and scale the bias along: a frozen batch normalization commutes."""
+    labels: np.ndarray = values[0]
+    if op.bias is not None:
+        for axis, size in enumerate(op.bias.shape):
+            if size == 1:
+                labels = ties.along(labels, axis)
+        ties.biases[f"{name}.bias"] = labels
+    return labels
+
+
+@labels_of.register
+def _relu(op: Relu, ties: Ties, name: str, values: Any, shapes: Any) -> np.ndarray:
+    return np.asarray(values[0])
+
+
+@labels_of.register
+def _reshape(op: Reshape, ties: Ties, name: str, values: Any, shapes: Any) -> np.ndarray:
+    return _compact(np.broadcast_to(values[0], shapes[0]).reshape(op.size))
+
+
+@labels_of.register
+def _permute(op: Permute, ties: Ties, name: str, values: Any, shapes: Any) -> np.ndarray:
+    return np.transpose(values[0], op.axes)
+
+
+@labels_of.register
+def _select(op: Select, ties: Ties, name: str, values: Any, shapes: Any) -> np.ndarray:
+    flat = np.broadcast_to(values[0], shapes[0]).ravel()
+    result = np.array(flat[op.index])
+    empty = op.index < 0
+    result[empty] = ties.fresh(int(empty.sum()))
+    return _compact(result)
+
+
+@labels_of.register
+def _concat(op: Concat, ties: Ties, name: str, values: Any, shapes: Any) -> np.ndarray:
+    common = np.max([v.shape for v in values], axis=0)
+    parts = []
+    for labels, shape in zip(values, shapes, strict=True):
+        size = [shape[a] if a == op.axis else n for a, n in enumerate(common)]
+        parts.append(np.broadcast_to(labels, size))
+    return np.concatenate(parts, axis=op.axis)
+
+
+@labels_of.register
+def _add(op: Add, ties: Ties, name: str, values: Any, shapes: Any) -> np.ndarray:
+    result: np.ndarray = values[0]
+    for labels in values[1:]:
+        ties.unite(result, labels)
+        for axis, size in enumerate(labels.shape):
+            if size == 1:
+                result = result.take([0], axis=axis)
+    return result
+
+
+@labels_of.register(MaxPool | Resample)
+def _windows(op: MaxPool | Resample, ties: Ties, name: str, values: Any, shapes: Any) -> np.ndarray:
+    """Tie the cells of each window along each axis in turn; keep one label of each."""
+    labels: np.ndarray = values[0]
+    for w in op.windows:
+        if labels.shape[w.axis] == 1:
+            continue
+        inside = w.index >= 0
+        some = np.where(inside.any(axis=1), w.index.max(axis=1), 0)
+        result = labels.take(some, axis=w.axis)
+        for cells in np.where(inside, w.index, some[:, None]).T:
+            ties.unite(labels.take(cells, axis=w.axis), result)
+        labels = result
+    return labels
+
+
+@labels_of.register
+def _rank_pool(op: RankPool, ties: Ties, name: str, values: Any, shapes: Any) -> np.ndarray:
+    return ties.along(values[0], op.axis).squeeze(op.axis)
+
+
+def _compact(labels: np.ndarray) -> np.ndarray:
+    """Return the labels with length 1 along the axes on which they do not vary."""
+    for axis in range(labels.ndim):
+        first = labels.take([0], axis=axis)
+        if (labels == first).all():
+            labels = first
+    return labels
