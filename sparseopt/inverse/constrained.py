@@ -15,10 +15,14 @@ from sparseopt.interface.certificate import Steps, proves
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
 from sparseopt.inverse.coefficients import Coefficients
-from sparseopt.inverse.duality import objective_at_zero
-from sparseopt.inverse.fit import Fit, as_nonnegative, as_system, norm_within
+from sparseopt.inverse.fit import (
+    Fit,
+    as_nonnegative,
+    as_system,
+    norm_within,
+    objective_at_zero,
+)
 from sparseopt.inverse.gap_certificate import Bracket, GapCertificate
-from sparseopt.inverse.least_squares import projection_bound
 from sparseopt.judging.rounding import (
     TINY,
     UNIT,
@@ -165,7 +169,7 @@ class BallCertificate(GapCertificate):
 def _everywhere(fit: Fit, residual: np.ndarray, off: float) -> Bracket:
     """Return what the projected residual proves of all x, in the ball or not."""
     low, high = norm_within(residual, off)
-    shared = fit.room * projection_bound(fit.scaled, residual) if residual.any() else 0.0
+    shared = fit.projection(residual) if residual.any() else 0.0
     missed = above(off + shared, 2) if off + shared else 0.0
     gap = above(0.5 * missed * missed, 3) if missed else 0.0
     primal = above(0.5 * high * high, 3) if high else 0.0

@@ -14,6 +14,7 @@ import scipy.sparse
 
 from sparseopt.interface.arrays import as_figure
 from sparseopt.interface.errors import ProblemError
+from sparseopt.inverse.least_squares import projection_bound
 from sparseopt.inverse.penalty import L1
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt.judging.rounding import (
@@ -73,6 +74,11 @@ def at_most(value: float, exponent: int, stated: float) -> bool:
     if not (math.isfinite(value) and math.isfinite(stated)):
         return False
     return Fraction(value) * Fraction(2) ** exponent <= Fraction(stated)
+
+
+def objective_at_zero(target: np.ndarray) -> float:
+    """Return a lower bound of 1/2 |target|^2, the squared loss of x = 0."""
+    return below(0.5 * math.fsum(np.square(target, dtype=np.float64).tolist()), 4)
 
 
 def norm_within(vector: np.ndarray, off: float = 0.0) -> tuple[float, float]:
@@ -153,6 +159,10 @@ class Fit:
         near = np.flatnonzero(size + errors >= np.max(size - errors))
         values, errors = row_dots(self.scaled.columns_as_rows(near, 1), w)
         return above(float(np.max(np.abs(values) + self.room * errors)), 2)
+
+    def projection(self, t: np.ndarray) -> float:
+        """Return an upper bound of the norm of the projection of `t` onto the range."""
+        return self.room * projection_bound(self.scaled, t)
 
     def inner(self, w: np.ndarray) -> tuple[float, float]:
         """Return bounds of the inner product of the target and `w`."""

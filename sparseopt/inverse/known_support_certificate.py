@@ -12,11 +12,11 @@ from sparseopt.interface.arrays import as_figure, read_only, require_finite
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
-from sparseopt.inverse.duality import objective_at_zero
 from sparseopt.inverse.fit import (
     Fit,
     at_most,
     norm_within,
+    objective_at_zero,
     shifted_above,
     shifted_below,
     unit_multiple,
@@ -24,7 +24,6 @@ from sparseopt.inverse.fit import (
 from sparseopt.inverse.gap_certificate import ROOM, Bracket, check_figures, over, real_vector
 from sparseopt.inverse.independence import smallest_singular_value
 from sparseopt.inverse.known_support import KnownSupportRegression, SupportedCoefficients
-from sparseopt.inverse.least_squares import projection_bound
 from sparseopt.judging.rounding import UNIT, above, below, row_dots, shown_above
 
 _FIGURES = ("primal", "dual", "gap", "norm", "least_norm", "distance")
@@ -84,7 +83,7 @@ def _found(
     shared, least_value, units = 0.0, math.inf, np.ones(len(chosen))
     if len(chosen) and residual.any():
         inner_fit = Fit(problem.design[:, problem.support[chosen]], problem.target, room)
-        shared = room * projection_bound(inner_fit.scaled, residual)
+        shared = inner_fit.projection(residual)
     if len(chosen):
         # Columns in units of powers of two, of norms from 1 to 2; that is exact.
         units = np.ldexp(1.0, -np.frexp(fit.norms[chosen])[1])

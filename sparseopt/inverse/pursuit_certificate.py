@@ -23,7 +23,6 @@ from sparseopt.inverse.fit import (
 )
 from sparseopt.inverse.gap_certificate import ROOM, Bracket, check_figures, over, real_vector
 from sparseopt.inverse.independence import smallest_singular_value
-from sparseopt.inverse.least_squares import projection_bound
 from sparseopt.judging.rounding import TINY, above, below, shown_above, shown_below
 
 _FIGURES = ("primal", "dual", "gap")
@@ -390,7 +389,7 @@ class InfeasibleCertificate(Certificate):
 def _infeasible(fit: Fit, x: np.ndarray, w: np.ndarray) -> Bracket:
     primal = norm_within(*fit.residual(x))[1]
     w = unit_multiple(w)
-    shared = fit.room * projection_bound(fit.scaled, w) + TINY
+    shared = fit.projection(w) + TINY
     inner = fit.inner(w)[0] - above(shared * norm_within(fit.target)[1], 2)
     dual = below(below(inner, 2) / norm_within(w)[1], 2 + int(fit.room)) if inner > 0.0 else 0.0
     gap = above(primal - dual) if primal > dual else 0.0

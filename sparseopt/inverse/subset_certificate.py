@@ -14,10 +14,15 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.inverse.cardinality import CardinalityRegression
 from sparseopt.inverse.coefficients import Coefficients
-from sparseopt.inverse.duality import objective_at_zero
-from sparseopt.inverse.fit import Fit, at_most, norm_within, shifted_above, shifted_below
+from sparseopt.inverse.fit import (
+    Fit,
+    at_most,
+    norm_within,
+    objective_at_zero,
+    shifted_above,
+    shifted_below,
+)
 from sparseopt.inverse.gap_certificate import ROOM, over
-from sparseopt.inverse.least_squares import projection_bound
 from sparseopt.inverse.subset_bounds import (
     MOST_SETS,
     MOST_WORK,
@@ -48,12 +53,12 @@ def least_on(problem: Any, support: np.ndarray, room: float) -> tuple[float, int
         x = x + units * np.linalg.lstsq(matrix, fit.residual(x)[0])[0]
     residual, off = fit.residual(x)
     low = norm_within(residual, off)[0]
-    missed = above(off + room * projection_bound(fit.scaled, residual), 2)
+    missed = above(off + fit.projection(residual), 2)
     value = below(0.5 * low * low, 3) - above(0.5 * missed * missed, 4)
     if missed > 2.0**-20 * low:
         # Nearly dependent columns, whose best x is far away: |y - Qy|^2 = |y|^2 - |Qy|^2.
         whole = norm_within(fit.target)[0]
-        seen = above(projection_bound(fit.scaled, fit.target), 2 + int(2**4 * (room - 1.0)))
+        seen = above(fit.projection(fit.target) / room, 2 + int(2**4 * (room - 1.0)))
         value = max(value, below(0.5 * whole * whole, 3) - above(0.5 * seen * seen, 4))
     return below(value, 2) if value > 0 else 0.0, 2 * fit.unit
 
