@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt import Context, Inconclusive, SparseRegression, solve
+from sparseopt import Context, Inconclusive, SolveError, SparseRegression, solve
 from sparseopt.inverse.fit import Fit
 from sparseopt.inverse.penalty import L1
 from sparseopt_inverse.faces import Face, face_of
@@ -77,13 +77,12 @@ class PathSearch(ABC):
         """Return the solution of a lasso, in scaled units."""
         problem = SparseRegression(self.fit.scaled.design, self.fit.target, L1(mu))
         remaining = self.context.remaining()
-        solution: Any = solve(
-            problem,
-            tolerance=1e-10,
-            time_limit=None if math.isinf(remaining) else max(remaining, 1e-3),
-        )
-        if solution.answer is None:
-            raise Inconclusive("a lasso on the way had no answer")
+        limit = None if math.isinf(remaining) else max(remaining, 1e-3)
+        try:
+            solution: Any = solve(problem, tolerance=1e-10, time_limit=limit)
+        except SolveError as error:
+            self.context.check_time("solving a lasso on the way")
+            raise Inconclusive(f"a lasso on the way had no answer: {error}") from error
         return np.asarray(solution.answer.x)
 
 

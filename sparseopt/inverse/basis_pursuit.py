@@ -121,9 +121,10 @@ class BasisPursuit(Problem[PursuitAnswer, Any]):
         noise = as_nonnegative(self.noise, "noise")
         object.__setattr__(self, "noise", noise)
         norm = self.norm
-        if isinstance(norm, bool) or not isinstance(norm, int | float) or norm not in NORMS:
+        known = isinstance(norm, int | float | np.integer | np.floating) and norm in NORMS
+        if isinstance(norm, bool) or not known:
             raise ProblemError(f"norm must be 1, 2 or infinity (math.inf), got {norm!r}")
-        object.__setattr__(self, "norm", norm if norm == math.inf else int(norm))
+        object.__setattr__(self, "norm", math.inf if norm == math.inf else int(norm))
         unit = Fit(design, target).unit
         if math.ldexp(math.ldexp(noise, -unit), unit) != noise:
             raise ProblemError(

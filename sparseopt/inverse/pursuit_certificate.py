@@ -81,8 +81,8 @@ def _is_unique(
         return True
     if not x.any():  # nothing else has norm 0
         return noise == 0.0 or found.misfit <= noise
-    if problem.norm != 1:
-        return False
+    if problem.norm == math.inf:
+        return noise == 0.0 and _is_unique_flat(fit, x, w)
     values, errors = fit.correlations(unit_multiple(w))
     size = np.abs(values)
     if noise == 0.0:
@@ -111,6 +111,19 @@ def _is_unique(
     return least > 0.0 and smallest_singular_value(_columns(fit, active)) > 0.0
 
 
+def _is_unique_flat(fit: Fit, x: np.ndarray, w: np.ndarray) -> bool:
+    """Do the same for norm inf without noise; x is not 0."""
+    values, errors = fit.correlations(unit_multiple(w))
+    flat = np.abs(x) == np.abs(x).max()
+    rest = np.flatnonzero(~flat)
+    least = smallest_singular_value(_columns(fit, rest)) / fit.room
+    if not least > 0.0:
+        return False
+    move = above(norm_within(values[rest], float(np.sum(errors[rest])))[1] / least)
+    low = np.sign(x) * values - 2.0 * errors - fit.norms * move * (1.0 + fit.room * 2.0**-40)
+    return bool((low[flat] > 0.0).all())
+
+
 @proves(BasisPursuit)
 @json_type
 @dataclass(frozen=True, eq=False)
@@ -133,7 +146,11 @@ class PursuitCertificate(Certificate):
     |level sign - A_S^T w| / (smallest singular value of A_S) of w. With noise e: all optima have
     one residual r*, of norm e, and |r* - e w/|w|| <= sqrt(2 e gap max|A^T w| / |w|), because the
     level set of a linear function on a ball is that small; nonzero entries have the largest
-    |A_j^T r*|, so if the columns that may reach it are independent, the optimum is unique.
+    |A_j^T r*|, so if the columns that may reach it are independent, the optimum is unique. For norm
+    inf without noise, let R be the entries of x below the largest, and their columns independent.
+    Some w* within |A_R^T w| / (smallest singular value of A_R) of w has A_R^T w* = 0; if its other
+    correlations have the signs of x, strictly, then any z with Az = Ax and no larger a norm agrees
+    with x off R, as w*.Az = w*.Ax is the largest possible there, and so on R.
 
     Attributes
     ----------

@@ -107,6 +107,10 @@ def test_small_closed_forms() -> None:
     assert np.allclose(so.solve(so.BasisPursuit([[3, 4]], [10], norm=2)).answer.x, [1.2, 1.6])
     flat = so.solve(so.BasisPursuit([[3, -4]], [14], norm=math.inf))
     assert np.allclose(flat.answer.x, [2, -2])
+    assert flat.answer.unique
+    # The second entry may be anything up to the first.
+    free = so.solve(so.BasisPursuit([[3, 0]], [6], norm=math.inf))
+    assert free.answer.unique is False
     nothing = so.solve(so.BasisPursuit([[1, 2], [2, 4]], [1, 3]))
     assert nothing.answer.feasible is False
     assert nothing.answer.smallest_residual == pytest.approx(1 / math.sqrt(5), rel=1e-14)
@@ -219,6 +223,43 @@ def test_kinds_of_arrays() -> None:
         assert np.allclose(solved(so.BasisPursuit(kind, target)).answer.x, right, atol=1e-12)
     single = so.BasisPursuit(design.astype(np.float32), target.astype(np.float32))
     assert np.allclose(solved(single).answer.x, right, atol=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_flat_vectors(seed: int) -> None:
+    """A vertex has fewer than rank entries below the largest, and is unique as a rule."""
+    r = np.random.default_rng(seed)
+    design, target = r.standard_normal((5, 12)), r.standard_normal(5)
+    solution = solved(so.BasisPursuit(design, target, norm=np.inf))
+    size = np.abs(solution.answer.x)
+    assert np.count_nonzero(size < size.max()) <= 4
+    assert solution.answer.unique
+    twice = solved(so.BasisPursuit(np.hstack([design, 0 * design]), target, norm=np.inf))
+    assert twice.answer.unique is False
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: so.PursuitAnswer([[0.0]]),
+        lambda: so.PursuitAnswer([0.0], 1),
+        lambda: so.PursuitAnswer([0.0], True, "0"),
+        lambda: so.PursuitAnswer([0.0], True, None, None),
+        lambda: so.PursuitAnswer(["a"]),
+        lambda: so.SubsetCertificate(None, None, [0.5], (), [[0]], 0.0, 0.0),
+        lambda: so.SubsetCertificate(None, None, [-1], (), [[0]], 0.0, 0.0),
+        lambda: so.SubsetCertificate(None, None, [0], (), [0], 0.0, 0.0),
+        lambda: so.SubsetCertificate(None, None, [0], 3, [[0]], 0.0, 0.0),
+        lambda: so.SubsetCertificate(None, None, [0], (), [[0]], "0", 0.0),
+        lambda: so.KnownSupportCertificate(None, None, [0.5], [[0.0]], [0.0], *[0.0] * 6),
+        lambda: so.KnownSupportCertificate(None, None, [0], [0.0], [0.0], *[0.0] * 6),
+        lambda: so.KnownSupportCertificate(None, None, [0], [[math.nan]], [0.0], *[0.0] * 6),
+        lambda: so.BallCertificate(None, None, [[0.0]], 0.0, 0.0, 0.0),
+    ],
+)
+def test_bad_evidence(build: Callable[[], Any]) -> None:
+    with pytest.raises(so.ProblemError):
+        build()
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,8 @@ def solved() -> dict[str, Any]:
         "twice": so.BasisPursuit(np.hstack([design, design]), target),
         "norm 2": so.BasisPursuit(design, target, norm=2),
         "norm inf": so.BasisPursuit(design, target, norm=math.inf),
+        "norm inf, noise": so.BasisPursuit(design, noisy, 0.3, math.inf),
+        "flat": so.BasisPursuit([[3.0, -4.0]], [14.0], norm=math.inf),
         "zero": so.BasisPursuit(design, noisy, 100.0),
         "zero target": so.BasisPursuit(design, 0.0 * target),
         "nothing": so.BasisPursuit([[1, 2], [2, 4]], [1, 3]),
@@ -299,7 +301,18 @@ def pursuits() -> Pairs:
     yield "it states no smallest residual | 0", changed(made, answer_smallest_residual=0.0)
     words = "the columns of the support are independent"
     yield f"{words} | a duplicated column", changed(twice, answer_unique=True)
-    yield f"{words} | norm inf", changed(solved()["norm inf"], answer_unique=True)
+    noisy = solved()["norm inf, noise"]
+    yield f"{words} | norm inf with noise", changed(noisy, answer_unique=True)
+    for name, x, w in (
+        ("a column of zeros", [2.0, 2.0], [1.0, 0.0]),
+        ("a sign of its own", [2.0, -2.0], [1.0, 1.0]),
+    ):
+        design = [[1.0, 0.0], [0.0, 0.0]] if name == "a column of zeros" else np.eye(2)
+        target = np.array(design) @ x
+        flat = _stated(so.BasisPursuit(design, target, 0.0, math.inf), x, w, unique=True)
+        yield f"{words} | norm inf, {name}", flat
+    loose = so.BasisPursuit([[1.0, 1.0, -1.0]], [2.0], 0.0, math.inf)
+    yield f"{words} | norm inf, dependent others", _stated(loose, [2, 1, 1], [1.0], unique=True)
     flat = _stated(so.BasisPursuit([[1.0, 1.0]], [2.0]), [1.0, 1.0], [1.0], unique=True)
     yield f"{words} | any mixture", flat
     # The second column correlates as much as the first, though only the first is used.
