@@ -47,9 +47,9 @@ class SquareRootLasso(Problem[Coefficients, Any]):
     Examples
     --------
     >>> import sparseopt as so
-    >>> problem = so.SquareRootLasso([[1.0, 0.0], [0.0, 1.0]], [3.0, 4.0], strength=0.5)
+    >>> problem = so.SquareRootLasso([[1.0, 0.0], [0.0, 1.0]], [3.0, 4.0], strength=0.75)
     >>> so.solve(problem).answer.x.round(6)
-    array([0.171573, 1.171573])
+    array([0.     , 0.59832])
     """
 
     design: Any

@@ -35,6 +35,7 @@ from sparseopt.inverse.subset_bounds import (
 )
 from sparseopt.judging.rounding import UNIT, above, below, shown_above, shown_below
 
+_CHEAP = 2**20
 MOST_SINGLED = 2000
 """Supports that a certificate may single out; each takes a least-squares problem."""
 
@@ -165,7 +166,9 @@ class SubsetCertificate(Certificate):
             order = np.zeros(0, dtype=np.intp)
             columns = distinct_columns(Fit(problem.design, problem.target).scaled.dense())
             dual = 0.0
-            if len(columns) < problem.shape[0]:  # else all columns together fit, as a rule
+            m, n = problem.shape
+            # As many columns as rows fit everything, as a rule.
+            if len(columns) < m or m * n * min(m, n) <= _CHEAP:
                 dual = shifted_below(*_least_on_all(problem, columns, ROOM))
         if singled_out is None:
             singled_out = np.zeros((0, problem.size), dtype=np.intp)

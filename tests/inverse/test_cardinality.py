@@ -143,6 +143,8 @@ def test_dependent_columns() -> None:
     for more in (design, -design, 0 * design, 2 * design):
         wide = np.hstack([design, more])
         assert solved(wide, target, 2).certificate.primal == pytest.approx(right, rel=1e-12)
+    thrice = np.column_stack([design[:3, 0], 2 * design[:3, 0], design[:3, 1]])
+    assert solved(thrice, target[:3], 3).certificate.dual > 0
     ones = solved(np.ones((4, 5)), [1, 2, 3, 4], 2)
     assert ones.certificate.primal == pytest.approx(2.5, rel=1e-13)
     zeros = solved(np.zeros((4, 5)), [1, 2, 3, 4], 2)
