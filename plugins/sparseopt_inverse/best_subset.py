@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparseopt import Accepted, Context, Inconclusive, Refused, Solver
+from sparseopt import Accepted, Context, Inconclusive, Refused, Solver, TimeLimitReached
 from sparseopt.inverse.cardinality import CardinalityRegression
 from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.fit import Fit, shifted_below
@@ -28,7 +28,9 @@ from sparseopt.inverse.subset_certificate import (
     in_subset_units,
     least_on,
 )
+from sparseopt_inverse.cosamp import CoSaMP
 from sparseopt_inverse.greedy import Unit, accepts_dense
+from sparseopt_inverse.htp import HardThresholdingPursuit
 from sparseopt_inverse.omp import chosen
 
 MOST_SUPPORTS = 10**7
@@ -106,6 +108,9 @@ class _Search:
         self.unit = Unit(problem)
         self.fit = Fit(problem.design, problem.target, ROOM)
         self.columns = distinct_columns(self.fit.scaled.dense())
+        self.closed: list[np.ndarray] = []
+        # Of the last level: how many sets, and the least bound of one; of what was cut off.
+        self.sets, self.lowest, self.cut = 0, math.inf, math.inf
 
     def run(self, complete: bool) -> Made | None:
         """Return the answer; None if the tree had to be cut and `complete` forbids that."""
@@ -113,9 +118,23 @@ class _Search:
         if len(self.columns) <= k:
             return SubsetCertificate.build(problem, self.unit.solution(self.columns))
         self._start()
-        places, level = len(self.order), np.zeros((1, 0), dtype=PLACES)
-        closed: list[np.ndarray] = []
-        work = 0
+        try:
+            done = self._levels(complete)
+        except TimeLimitReached:
+            if complete or not self.closed:
+                raise
+            # The last level that was bounded as a whole bounds the rest.
+            self.cut = min(self.cut, self.lowest)
+            self.closed[-1] = np.arange(self.sets)
+            self.closed += [np.zeros(0, dtype=np.intp)] * (k - 1 - len(self.closed))
+            self.open, self.open_low = np.zeros((0, k), dtype=PLACES), np.zeros(0)
+            done = True
+        return self._made(tuple(self.closed)) if done else None
+
+    def _levels(self, complete: bool) -> bool:
+        """Go through the tree; return False if it had to be cut and `complete` forbids that."""
+        k, places, work = self.problem.size, len(self.order), 0
+        level = np.zeros((1, 0), dtype=PLACES)
         for depth in range(k - 1):
             low = self._node_bounds(level, k - depth)
             shut = low >= self.least
@@ -123,23 +142,26 @@ class _Search:
             more = work_of(count, depth + 1, places)
             if count > MOST_SETS or work + more > MOST_WORK:
                 if complete:
-                    return None
+                    return False
                 # What is left open here bounds the rest.
-                self.cut = float(low.min())
+                self.cut = float(low.min(initial=math.inf))
                 shut = np.ones(len(level), dtype=bool)
                 count, more = 0, 0
             work += more + int(shut.sum()) * places**2
-            closed.append(np.flatnonzero(shut))
+            self.closed.append(np.flatnonzero(shut))
+            self.lowest, self.sets = float(low.min(initial=math.inf)), len(level)
             level = children(level[~shut], places, k)
         self._last_level(level)
-        return self._made(tuple(closed))
+        return True
 
     def _start(self) -> None:
         """Take the support of a greedy method, and an order in which good columns come first."""
         k, unit = self.problem.size, self.unit
-        greedy = np.intersect1d(
-            chosen(unit, min(k, *self.problem.shape), self.context), self.columns
-        )
+        most = min(k, *self.problem.shape)
+        methods = (chosen, HardThresholdingPursuit().chosen, CoSaMP().chosen)
+        found = [method(unit, most, self.context) for method in methods]
+        best = min(found, key=lambda part: float(np.linalg.norm(unit.residual(part))))
+        greedy = np.intersect1d(best, self.columns)
         whole = np.abs(unit.columns[:, self.columns].T @ unit.target)
         if len(self.columns) <= self.problem.shape[0]:
             whole = np.abs(unit.coefficients(self.columns))
@@ -148,7 +170,6 @@ class _Search:
         self.best = np.sort(np.concatenate([greedy, rest])[:k])
         self.order = ranked
         self.subsets = Subsets(self.fit, ranked)
-        self.cut = math.inf
         self._take(self.best)
 
     def _take(self, support: np.ndarray) -> None:

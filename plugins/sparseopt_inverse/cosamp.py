@@ -37,14 +37,15 @@ class CoSaMP(Solver[CardinalityRegression]):
         self, problem: CardinalityRegression, context: Context
     ) -> tuple[Coefficients, SubsetCertificate]:
         """Return least squares on the best columns met."""
-        return answered(problem, context, self._chosen)
+        return answered(problem, context, self.chosen)
 
     def cost(self, problem: CardinalityRegression) -> float:
         """Return seconds, roughly."""
         m, n = problem.shape
         return 1e-3 + 3e-8 * m * n
 
-    def _chosen(self, unit: Unit, size: int, context: Context) -> np.ndarray:
+    def chosen(self, unit: Unit, size: int, context: Context) -> np.ndarray:
+        """Return the columns in ascending order."""
         best = support = np.zeros(0, dtype=np.intp)
         least = residual = unit.target
         for _ in range(self.most_steps):

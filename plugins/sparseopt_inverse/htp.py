@@ -37,14 +37,15 @@ class HardThresholdingPursuit(Solver[CardinalityRegression]):
         self, problem: CardinalityRegression, context: Context
     ) -> tuple[Coefficients, SubsetCertificate]:
         """Return least squares on the best support met."""
-        return answered(problem, context, self._chosen)
+        return answered(problem, context, self.chosen)
 
     def cost(self, problem: CardinalityRegression) -> float:
         """Return seconds, roughly."""
         m, n = problem.shape
         return 1e-3 + 2e-8 * m * n
 
-    def _chosen(self, unit: Unit, size: int, context: Context) -> np.ndarray:
+    def chosen(self, unit: Unit, size: int, context: Context) -> np.ndarray:
+        """Return the columns in ascending order."""
         x, seen = np.zeros(unit.columns.shape[1]), set()
         best, residual = np.zeros(0, dtype=np.intp), unit.target
         least = float(np.linalg.norm(unit.target))

@@ -42,14 +42,15 @@ class IterativeHardThresholding(Solver[CardinalityRegression]):
         self, problem: CardinalityRegression, context: Context
     ) -> tuple[Coefficients, SubsetCertificate]:
         """Return least squares on the last support."""
-        return answered(problem, context, self._chosen)
+        return answered(problem, context, self.chosen)
 
     def cost(self, problem: CardinalityRegression) -> float:
         """Return seconds, roughly."""
         m, n = problem.shape
         return 1e-3 + 5e-7 * m * n
 
-    def _chosen(self, unit: Unit, size: int, context: Context) -> np.ndarray:
+    def chosen(self, unit: Unit, size: int, context: Context) -> np.ndarray:
+        """Return the columns in ascending order."""
         smallest = 1.0 / max(float(np.linalg.norm(unit.columns, 2)) ** 2, 1e-300)
         x, residual, same = np.zeros(unit.columns.shape[1]), unit.target, 0
         support = largest(unit.columns.T @ unit.target, size)

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import pickle
-import subprocess
-import sys
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +12,7 @@ import scipy.sparse
 
 from sparseopt import Accepted, Context, Inconclusive, Refused, Solver, TimeLimitReached
 from sparseopt.inverse.basis_pursuit import BasisPursuit
+from sparseopt_inverse.child import run_within
 from sparseopt_inverse.pursuit_best import BestPursuit, Made
 
 Found = tuple[np.ndarray, np.ndarray]
@@ -53,32 +50,6 @@ class NormProgram:
         if x.value is None or fit.dual_value is None:
             return f"cvxpy with {engine} ended with status {model.status!r}"
         return np.asarray(x.value), -np.asarray(fit.dual_value)
-
-    def run_within(self, engine: str, seconds: float) -> Found | str | None:
-        """Do the same in a process of its own; return None if it was not done in time."""
-        code = "from sparseopt_inverse.pursuit_cvxpy import answer_parent; answer_parent()"
-        paths = os.pathsep.join(path for path in sys.path if path)
-        try:
-            done = subprocess.run(
-                [sys.executable, "-c", code],
-                input=pickle.dumps((self, engine)),
-                capture_output=True,
-                timeout=seconds,
-                check=False,
-                env={**os.environ, "PYTHONPATH": paths},
-            )
-        except subprocess.TimeoutExpired:
-            return None
-        if done.returncode:
-            return f"the process of cvxpy ended with {done.returncode}: {done.stderr[-200:]!r}"
-        result: Found | str = pickle.loads(done.stdout)
-        return result
-
-
-def answer_parent() -> None:
-    """Run the program that a parent process sends, and send the result back."""
-    program, engine = pickle.load(sys.stdin.buffer)
-    sys.stdout.buffer.write(pickle.dumps(program.run(engine)))
 
 
 @dataclass(frozen=True)
@@ -121,7 +92,7 @@ class PursuitCvxpy(Solver[BasisPursuit]):
         if context.time_limit is None:
             result: Any = program.run(name)
         else:
-            result = program.run_within(name, max(context.remaining(), 1e-3))
+            result = run_within(context.remaining(), NormProgram.run, program, name)
         if result is None:
             raise TimeLimitReached(f"cvxpy was not done within {context.time_limit:g} s")
         if isinstance(result, str):
