@@ -17,7 +17,7 @@ from pathlib import Path
 import sparseopt as so
 
 SUPPORTS = [[[1, 0], [1, 1]], [[1, 1], [0, 1]]]
-TARGETS = {
+TARGETS: dict[str, list[list[float]]] = {
     "exchange of rows: no optimum": [[0, 1], [1, 0]],
     "positive definite: an optimum": [[1, 1], [1, 2]],
     "pivot 0.05: an optimum of norm 40": [[0.05, 1], [1, 0]],

@@ -116,6 +116,38 @@ from sparseopt.inverse.square_root import (
     SquareRootLasso as SquareRootLasso,
 )
 from sparseopt.inverse.subset_certificate import SubsetCertificate as SubsetCertificate
+from sparseopt.inverse.deconvolution import (
+    BlindDeconvolution as BlindDeconvolution,
+    BlindDeconvolutionCertificate as BlindDeconvolutionCertificate,
+    FilterAndSignal as FilterAndSignal,
+)
+from sparseopt.inverse.greedy_recovery import (
+    GreedyFailureCertificate as GreedyFailureCertificate,
+    GreedyRecoveryCertificate as GreedyRecoveryCertificate,
+)
+from sparseopt.inverse.penalty import L1 as L1, GroupL1 as GroupL1, Penalty as Penalty
+from sparseopt.inverse.problem import SparseRegression as SparseRegression
+from sparseopt.inverse.recovery import (
+    RecoveryGuarantee as RecoveryGuarantee,
+    RecoveryVerdict as RecoveryVerdict,
+)
+from sparseopt.inverse.recovery_bound import (
+    NullSpaceBoundCertificate as NullSpaceBoundCertificate,
+)
+from sparseopt.inverse.recovery_counterexamples import (
+    KernelCertificate as KernelCertificate,
+    NearKernelCertificate as NearKernelCertificate,
+)
+from sparseopt.inverse.recovery_proofs import (
+    CoherenceCertificate as CoherenceCertificate,
+    DualVectorsCertificate as DualVectorsCertificate,
+    ExactRecoveryCertificate as ExactRecoveryCertificate,
+)
+from sparseopt.inverse.rescaling import (
+    OptimalRescaling as OptimalRescaling,
+    RescalingCertificate as RescalingCertificate,
+    Scalings as Scalings,
+)
 from sparseopt.judging.serialization import from_json as from_json, to_json as to_json
 from sparseopt.judging.verifying import verify as verify
 from sparseopt.networks.network import Network as Network
@@ -177,6 +209,11 @@ from sparseopt.tools.rescaling.equivalence import (
 )
 from sparseopt.tools.rescaling.factors import random_factors as random_factors, rescale as rescale
 from sparseopt.tools.rescaling.groups import RescalingGroups as RescalingGroups
+from sparseopt.training.interpolation import (
+    InterpolantCertificate as InterpolantCertificate,
+    InterpolatingNetwork as InterpolatingNetwork,
+    MinimumNormInterpolant as MinimumNormInterpolant,
+)
 from sparseopt.training.sparse_training import (
     SparseTraining as SparseTraining,
     TrainingCertificate as TrainingCertificate,

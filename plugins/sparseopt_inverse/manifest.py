@@ -10,6 +10,8 @@ _BALL = "sparseopt:ConstrainedRegression"
 _ROOT = "sparseopt:SquareRootLasso"
 _SUBSET = "sparseopt:CardinalityRegression"
 _REMEDY = "pip install 'sparseopt[inverse]'"
+_RECOVERY = "sparseopt:RecoveryGuarantee"
+_BLIND = "sparseopt:BlindDeconvolution"
 _GAP_SAFE = "Ndiaye, Fercoq, Gramfort, Salmon 2017 (arXiv:1611.05780): gap-safe screening"
 
 MANIFEST = Manifest(
@@ -188,6 +190,84 @@ MANIFEST = Manifest(
             guarantee=Guarantee.HEURISTIC,
             summary="hard thresholding pursuit",
             citations=("Foucart 2011: hard thresholding pursuit",),
+            name="recovery_coherence",
+            path="sparseopt_inverse.recovery_coherence:RecoveryCoherence",
+            problem=_RECOVERY,
+            guarantee=Guarantee.EXACT,
+            summary="recovery of sparse vectors by the coherence of the columns",
+            citations=(
+                "Donoho, Huo 2001, IEEE Transactions on Information Theory 47: coherence",
+                "Tropp 2004, IEEE Transactions on Information Theory 50: Greed is good",
+            ),
+        ),
+        SolverEntry(
+            name="recovery_conditions",
+            path="sparseopt_inverse.recovery_conditions:RecoveryConditions",
+            problem=_RECOVERY,
+            guarantee=Guarantee.EXACT,
+            summary="recovery on a support by the exact recovery condition",
+            citations=("Tropp 2004, IEEE Transactions on Information Theory 50: Greed is good",),
+        ),
+        SolverEntry(
+            name="recovery_relaxation",
+            path="sparseopt_inverse.recovery_relaxation:RecoveryRelaxation",
+            problem=_RECOVERY,
+            guarantee=Guarantee.EXACT,
+            summary="recovery by l1 of all vectors of a sparsity, by one linear program a column",
+            citations=("Juditsky, Nemirovski 2011 (arXiv:0809.2650): verifiable conditions",),
+        ),
+        SolverEntry(
+            name="recovery_null_space",
+            path="sparseopt_inverse.recovery_null_space:RecoveryNullSpace",
+            problem=_RECOVERY,
+            guarantee=Guarantee.EXACT,
+            summary="recovery by l1, decided by linear programs over supports and signs",
+            citations=(
+                "Foucart, Rauhut 2013: null space property, dual vectors",
+                "Fuchs 2004, IEEE Transactions on Information Theory 50: dual vectors",
+            ),
+        ),
+        SolverEntry(
+            name="recovery_greedy",
+            path="sparseopt_inverse.recovery_greedy:RecoveryGreedy",
+            problem=_RECOVERY,
+            guarantee=Guarantee.EXACT,
+            summary="vectors that orthogonal matching pursuit misses",
+            citations=("Tropp 2004, IEEE Transactions on Information Theory 50: Greed is good",),
+        ),
+        SolverEntry(
+            name="blind_spike",
+            path="sparseopt_inverse.blind_spike:BlindSpike",
+            problem=_BLIND,
+            guarantee=Guarantee.EXACT,
+            summary="blind deconvolution in closed form: the spike",
+            citations=("Benichoux, Vincent, Gribonval 2013 (ICASSP): a fundamental pitfall",),
+        ),
+        SolverEntry(
+            name="blind_descent",
+            path="sparseopt_inverse.blind_descent:BlindDescent",
+            problem=_BLIND,
+            guarantee=Guarantee.HEURISTIC,
+            summary="blind deconvolution by alternating descent, to be compared with the optimum",
+            citations=("Bolte, Sabach, Teboulle 2014, Mathematical Programming 146: PALM",),
+        ),
+        SolverEntry(
+            name="rescaling_closed_form",
+            path="sparseopt_inverse.rescaling_closed_form:RescalingClosedForm",
+            problem="sparseopt:OptimalRescaling",
+            guarantee=Guarantee.EXACT,
+            summary="optimal rescaling of the factors of a product, in closed form",
+            citations=("Cohen, Leplat 2024 (arXiv:2403.18517): optimal rescaling",),
+        ),
+        SolverEntry(
+            name="interpolant",
+            path="sparseopt_inverse.interpolant:Interpolant",
+            problem="sparseopt:MinimumNormInterpolant",
+            guarantee=Guarantee.EXACT,
+            summary="the ReLU network of least weights through points, in closed form",
+            citations=(
+                "Savarese, Evron, Soudry, Srebro 2019 (arXiv:1902.05040): infinite width networks",
+            ),
         ),
     ),
 )

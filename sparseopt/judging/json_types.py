@@ -71,6 +71,15 @@ _MODULES = {
         "SupportedCoefficients",
     ),
     "sparseopt.inverse.known_support_certificate": ("KnownSupportCertificate",),
+    "sparseopt.inverse.deconvolution": (
+        "BlindDeconvolution",
+        "BlindDeconvolutionCertificate",
+        "FilterAndSignal",
+    ),
+    "sparseopt.inverse.greedy_recovery": (
+        "GreedyFailureCertificate",
+        "GreedyRecoveryCertificate",
+    ),
     "sparseopt.inverse.penalty": (
         "GroupL1",
         "L1",
@@ -85,6 +94,25 @@ _MODULES = {
         "SquareRootLasso",
     ),
     "sparseopt.inverse.subset_certificate": ("SubsetCertificate",),
+    "sparseopt.inverse.recovery": (
+        "RecoveryGuarantee",
+        "RecoveryVerdict",
+    ),
+    "sparseopt.inverse.recovery_bound": ("NullSpaceBoundCertificate",),
+    "sparseopt.inverse.recovery_counterexamples": (
+        "KernelCertificate",
+        "NearKernelCertificate",
+    ),
+    "sparseopt.inverse.recovery_proofs": (
+        "CoherenceCertificate",
+        "DualVectorsCertificate",
+        "ExactRecoveryCertificate",
+    ),
+    "sparseopt.inverse.rescaling": (
+        "OptimalRescaling",
+        "RescalingCertificate",
+        "Scalings",
+    ),
     "sparseopt.pathnorm.lipschitz": (
         "LipschitzBound",
         "LipschitzCertificate",
@@ -109,6 +137,11 @@ _MODULES = {
     "sparseopt.supports.coercive_certificate": ("CoerciveCertificate",),
     "sparseopt.supports.factors": ("SupportedFactors",),
     "sparseopt.supports.problem": ("FixedSupportFactorization",),
+    "sparseopt.training.interpolation": (
+        "InterpolantCertificate",
+        "InterpolatingNetwork",
+        "MinimumNormInterpolant",
+    ),
     "sparseopt.training.sparse_training": (
         "SparseTraining",
         "TrainingCertificate",

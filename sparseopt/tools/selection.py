@@ -90,7 +90,7 @@ def best_architecture(target: Any, max_nnz: int, max_rank: int = 4) -> ChosenArc
     Examples
     --------
     >>> import scipy.linalg
-    >>> from sparseopt.butterfly import best_architecture
+    >>> from sparseopt.tools.selection import best_architecture
     >>> found = best_architecture(scipy.linalg.hadamard(8), max_nnz=64)
     >>> found.architecture.nnz, found.upper_bound
     (48, 0.0)
@@ -110,7 +110,7 @@ def architecture_front(
     Examples
     --------
     >>> import scipy.linalg
-    >>> from sparseopt.butterfly import architecture_front
+    >>> from sparseopt.tools.selection import architecture_front
     >>> front = architecture_front(scipy.linalg.hadamard(4), max_nnz=16)
     >>> [(found.architecture.nnz, found.upper_bound > 0) for found in front]
     [(8, True), (12, True), (16, False)]

@@ -72,6 +72,16 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.inverse.subset_bounds",
         "sparseopt.inverse.subset_certificate",
     ),
+    "forgeries_deconvolution": ("sparseopt.inverse.deconvolution",),
+    "forgeries_recovery": (
+        "sparseopt.inverse.greedy_recovery",
+        "sparseopt.inverse.recovery_bound",
+        "sparseopt.inverse.recovery_counterexamples",
+        "sparseopt.inverse.recovery_proofs",
+        "sparseopt.judging.integers",
+    ),
+    "forgeries_rescaling": ("sparseopt.inverse.rescaling",),
+    "forgeries_interpolation": ("sparseopt.training.interpolation",),
     "forgeries_paths": (
         "sparseopt.pathnorm.edges",
         "sparseopt.pathnorm.lipschitz",

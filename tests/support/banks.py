@@ -184,6 +184,77 @@ def regression() -> list[Provable]:
     return [Provable(problem) for problem in problems]
 
 
+def blind_deconvolution() -> list[Provable]:
+    """A target without structure, a spike, zero, small and large numbers."""
+    rng = np.random.default_rng(0)
+    targets: list[Any] = [
+        rng.standard_normal(7),
+        [0.0, 3.0, 0.0, -1.0],
+        [2.5],
+        np.zeros(3),
+        rng.standard_normal(5).astype(np.float32),
+        rng.standard_normal(4) * 1e150,
+        rng.standard_normal(4) * 1e-150,
+    ]
+    return [Provable(so.BlindDeconvolution(target)) for target in targets]
+
+
+def interpolants() -> list[Provable]:
+    """A zigzag, lines, one point, given twice, end slopes that outweigh, scales, float32."""
+    rng = np.random.default_rng(0)
+    t, v = rng.standard_normal(9), rng.standard_normal(9)
+    data: list[Any] = [
+        ([0, 1, 2, 3, 4], [0, 1, 0, 1, 0]),
+        ([0, 1, 2], [1, 2, 4]),
+        ([2.0, 1.0], [-1.0, 3.0]),
+        ([3.0], [1.0]),
+        ([1.0, 1.0, 2.0, 4.0], [5.0, 5.0, 0.1, 5.0]),
+        (t, v),
+        (t * 1e100, v * 1e-100),
+        (t.astype(np.float32)[:, None], v.astype(np.float32)),
+    ]
+    return [Provable(so.MinimumNormInterpolant(*pair)) for pair in data]
+
+
+def rescaling() -> list[Provable]:
+    """One to three factors, components, zeros, odd degrees, large and small numbers."""
+    norms = np.random.default_rng(0).random((3, 4))
+    return [
+        Provable(problem)
+        for problem in (
+            so.OptimalRescaling([1.0, 16.0], 2, 0.5),
+            so.OptimalRescaling(norms, [1, 2, 0.5], [1.0, 3.0, 0.1]),
+            so.OptimalRescaling([[1.0, 0.0, 2.0], [3.0, 4.0, 5.0]], 1, 1),
+            so.OptimalRescaling([1e150, 1e-150], [2, 1], [1.0, 1e100]),
+            so.OptimalRescaling([7.0], 2, 0.5),
+            so.OptimalRescaling([0.0, 1.0], 2, 0.5),
+            so.OptimalRescaling(norms.astype(np.float32), 2, 0.5),
+        )
+    ]
+
+
+def recovery() -> list[so.Problem]:
+    """All kinds of vectors, both methods, each verdict."""
+    rng = np.random.default_rng(3)
+    wide, near = rng.standard_normal((8, 12)), [[4.0, 1.0, -1.0], [1.0, 4.0, 1.0], [1.0, -1.0, 4.0]]
+    between = np.eye(6)
+    between[:2, 2] = 1.0
+    steep = {"l1": [[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]], "omp": between}
+    problems: list[so.Problem] = []
+    for method in ("l1", "omp"):
+        problems += [
+            so.RecoveryGuarantee(near, 2, method=method),
+            so.RecoveryGuarantee(wide, 1, method=method),
+            so.RecoveryGuarantee(rng.standard_normal((15, 20)), 1, method=method),
+            so.RecoveryGuarantee(wide, 4, method=method),
+            so.RecoveryGuarantee(wide, support=[1, 2, 5], signs=[1, -1, 1], method=method),
+            so.RecoveryGuarantee(wide.astype(np.float32), support=[0, 3], method=method),
+            so.RecoveryGuarantee(steep[method], support=[0, 1], method=method),
+            so.RecoveryGuarantee([[1.0, 1.0]], support=[0, 1], method=method),
+        ]
+    return problems
+
+
 def sparse_training() -> list[so.Problem]:
     """One output, an LU pair, and a pair that no condition decides."""
     return [
@@ -196,16 +267,20 @@ def sparse_training() -> list[so.Problem]:
 BANKS: dict[str, Any] = {
     "sparseopt:Closedness": closedness,
     "sparseopt:BasisPursuit": pursuit_problems.basis_pursuit,
+    "sparseopt:BlindDeconvolution": blind_deconvolution,
     "sparseopt:ButterflyFactorization": butterfly,
     "sparseopt:CardinalityRegression": pursuit_problems.cardinality,
     "sparseopt:ConstrainedRegression": pursuit_problems.constrained,
     "sparseopt:FixedSupportFactorization": fixed_support,
     "sparseopt:KnownSupportRegression": pursuit_problems.known_support,
     "sparseopt:LipschitzBound": lipschitz_bound,
+    "sparseopt:MinimumNormInterpolant": interpolants,
     "sparseopt:NearestClosedSupport": nearest_closed,
+    "sparseopt:OptimalRescaling": rescaling,
     "sparseopt:PathCost": path_cost,
     "sparseopt:PathDistance": path_distance,
     "sparseopt:PathNorm": path_norm,
+    "sparseopt:RecoveryGuarantee": recovery,
     "sparseopt:SparseRegression": regression,
     "sparseopt:SparseTraining": sparse_training,
     "sparseopt:SquareRootLasso": pursuit_problems.square_root,

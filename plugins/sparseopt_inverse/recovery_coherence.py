@@ -1,0 +1,43 @@
+"""Recovery by the coherence of the columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sparseopt as so
+from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
+from sparseopt.inverse.recovery_proofs import CoherenceCertificate
+from sparseopt.judging.check import check_certificate
+
+MOST_COLUMNS = 10_000
+"""Their inner products take 800 MB."""
+
+
+@dataclass(frozen=True)
+class RecoveryCoherence(so.Solver[RecoveryGuarantee]):
+    """One product of the design with itself; proves small sparsities, and never a failure."""
+
+    def accepts(self, problem: RecoveryGuarantee) -> so.Accepted | so.Refused:
+        """Take designs whose inner products fit into memory."""
+        columns = problem.design.shape[1]
+        if columns > MOST_COLUMNS:
+            return so.Refused(f"it takes up to {MOST_COLUMNS} columns, and there are {columns}")
+        return so.Accepted()
+
+    def cost(self, problem: RecoveryGuarantee) -> float:
+        """Return the predicted seconds."""
+        m, n = problem.design.shape
+        return 1e-4 + 1e-9 * m * n * n
+
+    def solve(
+        self, problem: RecoveryGuarantee, context: so.Context
+    ) -> tuple[RecoveryVerdict, CoherenceCertificate]:
+        """Compute the coherence."""
+        context.check_time("computing the coherence")
+        certificate = CoherenceCertificate.proved(problem)
+        if not check_certificate(certificate).ok:
+            raise so.Inconclusive(
+                f"the coherence is {certificate.coherence:.4g}, too large for "
+                f"{problem.size} columns"
+            )
+        return certificate.answer, certificate

@@ -1,0 +1,218 @@
+"""Orthogonal matching pursuit: when it recovers every vector, and vectors that it misses."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from sparseopt.interface.certificate import Certificate, Steps, proves
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
+from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
+from sparseopt.inverse.recovery_counterexamples import as_rationals, require_length
+from sparseopt.inverse.recovery_proofs import require_verdict, support_count, supports_of
+from sparseopt.judging.exact import eliminate
+from sparseopt.judging.integers import as_integers
+from sparseopt.judging.rounding import above, float_above
+
+MOST_SUPPORTS = 5000
+"""Supports up to which a proof goes through all of one size."""
+
+
+@dataclass(frozen=True, eq=False)
+class ExactColumns:
+    """Inner products of columns as integers, all up to one power of two.
+
+    Those of `columns` with all, and the squared norms.
+    """
+
+    inner: dict[int, np.ndarray]
+    norms: np.ndarray
+
+    @classmethod
+    def of(cls, problem: RecoveryGuarantee) -> ExactColumns:
+        """Return the products that the supports of a problem need."""
+        whole = as_integers(problem.design)[0][0]
+        columns = range(whole.shape[1]) if problem.support is None else problem.support
+        inner = {j: whole[:, j].dot(whole) for j in columns}
+        return cls(inner, (whole * whole).sum(axis=0))
+
+    def constant(self, support: tuple[int, ...]) -> float:
+        """Return an upper bound of ``max_j sum_i |w_i| |a_i| / |a_j|``; infinity if not injective.
+
+        w solves ``A_S^T A_S w = A_S^T a_j``; the bound is at most a few units above.
+        """
+        on, chosen = list(support), set(support)
+        off = [j for j in range(len(self.norms)) if j not in chosen and self.norms[j]]
+        rows = [[*self.inner[i][on], *(int(i == j) for j in on)] for i in on]
+        if len(eliminate(rows, len(on))) < len(on):
+            return math.inf
+        inverse = [[Fraction(v) for v in row[len(on) :]] for row in rows]
+        shared = math.lcm(*(v.denominator for row in inverse for v in row))
+        whole = np.array([[int(v * shared) for v in row] for row in inverse], dtype=object)
+        weights = whole.dot(np.array([self.inner[i][off] for i in on], dtype=object))
+        worst = 0.0
+        for w, norm in zip(weights.T, self.norms[off], strict=True):
+            squares = (Fraction(v * v * self.norms[i], shared * shared * norm)
+                       for v, i in zip(w, on, strict=True))  # fmt: skip
+            total = sum(above(math.sqrt(float_above(v)), 2) for v in squares)
+            worst = max(worst, above(total, len(on) + 1))
+        return worst
+
+
+@proves(RecoveryGuarantee)
+@json_type
+@dataclass(frozen=True, eq=False)
+class GreedyRecoveryCertificate(Certificate):
+    """omp recovers, by the exact recovery condition on every support.
+
+    Condition: A_S is injective and ``sum_i |w_i| |a_i| < |a_j|`` for each j off S with a_j != 0,
+    where ``w = pinv(A_S) a_j`` (Tropp 2004, theorem 3.1, for columns of norm 1). Then, as what is
+    left to explain lies in the span of A_S, every step takes a column of S that is not used yet.
+
+    There is no evidence: w is computed exactly, over the rationals.
+    """
+
+    problem: RecoveryGuarantee
+    answer: RecoveryVerdict
+
+    @classmethod
+    def proved(cls, problem: RecoveryGuarantee) -> GreedyRecoveryCertificate:
+        """Return the certificate; `check` tells whether the condition holds."""
+        words = f"{problem.method}: {cls._condition(problem)}"
+        return cls(problem, RecoveryVerdict("recovers", words))
+
+    @staticmethod
+    def _condition(problem: RecoveryGuarantee) -> str:
+        where = "the support" if problem.support is not None else "every support of this size"
+        return f"exact recovery condition on {where}"
+
+    @property
+    def claim(self) -> str:
+        """What is proved."""
+        return f"{self.problem.describe()}: always, by this: {self._condition(self.problem)}"
+
+    @property
+    def accuracy(self) -> float:
+        """A verdict: 0."""
+        return 0.0
+
+    def check(self, steps: Steps) -> None:
+        """Solve for w over the rationals, support by support."""
+        problem = self.problem
+        require_verdict(steps, self, problem, "recovers", self._condition(problem))
+        steps.require(problem.method == "omp", "the method is omp")
+        count = support_count(problem)
+        steps.require(count <= MOST_SUPPORTS, f"there are at most {MOST_SUPPORTS} supports")
+        columns = ExactColumns.of(problem)
+        for support in supports_of(problem):
+            found = columns.constant(support)
+            if not found < 1.0:
+                steps.require(False, "the condition holds", f"{found:.6g} on {list(support)}")
+        steps.require(True, f"the exact recovery condition holds on {count} supports")
+
+
+@proves(RecoveryGuarantee)
+@json_type
+@dataclass(frozen=True, eq=False)
+class GreedyFailureCertificate(Certificate):
+    """omp misses a vector: in one of its steps it takes, or may take, a column off the support.
+
+    Let x have as many nonzeros as omp makes steps. The columns of `path` but the last are in its
+    support S, and in each step the next one has the largest correlation, over its norm, of those of
+    S with what is left to explain. The last is off S and has at least as large a one. So omp may
+    take them, if it has not left S before; then not all columns of S are among those that it ends
+    with, and what it finds is not x.
+
+    Attributes
+    ----------
+    problem : RecoveryGuarantee
+        Of omp.
+    answer : RecoveryVerdict
+    vector : object array of int and Fraction, shape (n,)
+        x; floats are taken as the rationals that they are.
+    path : tuple of int
+    """
+
+    problem: RecoveryGuarantee
+    answer: RecoveryVerdict
+    vector: np.ndarray
+    path: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        path = tuple(self.path)
+        if not all(isinstance(j, int) and not isinstance(j, bool) for j in path):
+            raise ProblemError("path must hold column numbers")
+        object.__setattr__(self, "path", path)
+        object.__setattr__(self, "vector", as_rationals(self.vector, "vector"))
+
+    @classmethod
+    def proved(
+        cls, problem: RecoveryGuarantee, vector: Any, *path: int
+    ) -> GreedyFailureCertificate:
+        """Return the certificate; `check` tells whether the condition holds."""
+        verdict = RecoveryVerdict("fails", f"{problem.method}: {cls._condition}")
+        return cls(problem, verdict, vector, path)
+
+    _condition = "it may take a column off the support"
+
+    @property
+    def claim(self) -> str:
+        """What is proved."""
+        return f"{self.problem.describe()}: not always, as {self._condition}"
+
+    @property
+    def accuracy(self) -> float:
+        """A verdict: 0."""
+        return 0.0
+
+    def check(self, steps: Steps) -> None:
+        """Follow the path over the rationals, comparing squared correlations times norms."""
+        problem, x, path = self.problem, self.vector, self.path
+        require_verdict(steps, self, problem, "fails", self._condition)
+        steps.require(problem.method == "omp", "the method is omp")
+        require_length(steps, problem, x)
+        on = [j for j, v in enumerate(x) if v]
+        steps.require(len(on) == problem.size, "x has as many nonzeros as omp makes steps",
+                      str(len(on)))  # fmt: skip
+        if problem.support is not None:
+            steps.require(tuple(on) == problem.support, "they are the support")
+        if problem.signs is not None:
+            signs = tuple(1 if x[j] > 0 else -1 for j in on)
+            steps.require(signs == problem.signs, "they have the signs")
+        inside = len(set(path)) == len(path) <= len(on) and set(path[:-1]) <= set(on)
+        steps.require(inside, "the path has distinct columns of the support before its last")
+        leaves = bool(path) and 0 <= path[-1] < len(x) and path[-1] not in on
+        steps.require(leaves, "its last column is one off the support")
+        columns = [*on, path[-1]]
+        whole = as_integers(problem.design[:, columns])[0][0]
+        norms = (whole * whole).sum(axis=0)
+        target = whole[:, :-1].dot(_as_whole(x[on]))
+        places = [columns.index(j) for j in path]
+        for count, place in enumerate(places):
+            left = _left_over(whole[:, places[:count]], target)
+            pulls = left.dot(whole)
+            steps.require(pulls[place] != 0, f"something is left for step {count + 1} of the path")
+            ahead = all(pulls[place] ** 2 * b >= a**2 * norms[place]
+                        for a, b in zip(pulls[:-1], norms[:-1], strict=True))  # fmt: skip
+            steps.require(ahead, f"no column of the support is ahead of step {count + 1}")
+
+
+def _as_whole(values: Any) -> np.ndarray:
+    """Return a positive multiple of rationals in integers."""
+    shared = math.lcm(*(Fraction(v).denominator for v in values))
+    return np.array([int(v * shared) for v in values], dtype=object)
+
+
+def _left_over(chosen: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return a positive multiple of what is left of a target beside chosen columns, in integers."""
+    count = chosen.shape[1]
+    rows = [[*row, b] for row, b in zip(chosen.T.dot(chosen), chosen.T.dot(target), strict=True)]
+    if len(eliminate(rows, count)) < count:
+        return target * 0
+    weights = _as_whole([Fraction(1), *(row[-1] for row in rows)])
+    return np.asarray(target * weights[0] - chosen.dot(weights[1:]))

@@ -1,0 +1,402 @@
+"""Forged certificates of sparse recovery: what the core must refuse, and why.
+
+The name of each is the sentence of the line that stops it, then " | " and what it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+
+import sparseopt as so
+
+Pairs = Iterator[tuple[str, Any]]
+
+FRAME = np.hstack([np.eye(4), np.array([[1, 1], [1, -1], [1, 1], [1, -1]]) / 2])
+"""Two columns of the Hadamard basis beside the identity: coherence 1/2."""
+LARGER = np.hstack([np.eye(16), scipy.linalg.hadamard(16)[:, :4] / 4.0])
+WIDE = np.random.default_rng(3).standard_normal((8, 12))
+
+
+def asked(design: Any, *args: Any, **more: Any) -> so.RecoveryGuarantee:
+    return so.RecoveryGuarantee(design, *args, **more)
+
+
+def solved(problem: so.RecoveryGuarantee, solver: str) -> Any:
+    return so.solve(problem, solver).certificate
+
+
+def coherence() -> Pairs:
+    problem = asked(FRAME, 1)
+    right = so.CoherenceCertificate.proved(problem)
+    changed = dataclasses.replace
+    yield "the answer is a verdict on recovery | a word", changed(right, answer="recovers")  # type: ignore[arg-type]
+    other = so.RecoveryVerdict("fails", right.answer.condition)
+    yield "the verdict is 'recovers' | the opposite", changed(right, answer=other)
+    other = so.RecoveryVerdict("recovers", "omp: 1 < (1 + 1 / coherence) / 2")
+    yield "the verdict says | another method", changed(right, answer=other)
+    yield "the coherence is at most | less than it is", changed(right, coherence=0.25)
+    yield "the coherence is at most | no number", changed(right, coherence=float("nan"))
+    most = np.nextafter(right.coherence, 0.0)
+    for _ in range(200):
+        most = np.nextafter(most, 0.0)
+    yield "the coherence is at most | less than is proved", changed(right, coherence=float(most))
+    yield "1 is less than (1 + 1 / coherence) / 2 | too much", changed(right, coherence=1.0)
+    yield "2 is less than (1 + | one nonzero more", so.CoherenceCertificate.proved(asked(FRAME, 2))
+    yield (
+        "1 is less than (1 + | for l1 sizes count",
+        so.CoherenceCertificate.proved(asked([[1, 0, 100], [0, 1.0, 1]], 1)),
+    )
+    yield (
+        "1 is less than (1 + | a zero column",
+        so.CoherenceCertificate.proved(asked([[1, 0.0]], 1)),
+    )
+    lost = asked([[1e150, 0.0], [1e-200, 1e150]], 1)
+    yield "no entry is so small | one of 1e-350", so.CoherenceCertificate.proved(lost)
+
+
+def conditions() -> Pairs:
+    changed = dataclasses.replace
+    problem = asked(LARGER, support=[0, 1, 2])
+    right = solved(problem, "recovery_conditions")
+    yield (
+        "the method is l1 | omp",
+        so.ExactRecoveryCertificate.proved(
+            asked(LARGER, support=[0, 1, 2], method="omp"), right.inverse
+        ),
+    )
+    yield (
+        "the support is given, or all | a sparsity",
+        so.ExactRecoveryCertificate.proved(asked(LARGER, 3), right.inverse),
+    )
+    yield "W has one column for each | one too few", changed(right, inverse=right.inverse[:, :2])
+    yield (
+        "W has one column for each | a row more",
+        changed(right, inverse=np.vstack([right.inverse, right.inverse[:1]])),
+    )
+    yield "W is an inverse of the columns | W = 0", changed(right, inverse=0.0 * right.inverse)
+    yield "W is an inverse of the columns | twice", changed(right, inverse=2.0 * right.inverse)
+    yield (
+        "W is an inverse of the columns | beyond floats",
+        changed(right, inverse=np.full_like(right.inverse, 1e300)),
+    )
+    steep = asked([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]], support=[0, 1])
+    yield (
+        "the correlations off the set | 2",
+        so.ExactRecoveryCertificate.proved(steep, 2.0 * np.eye(2)),
+    )
+    even = asked([[1.0, 1.0]], support=[0])
+    yield "the correlations off the set | just 1", so.ExactRecoveryCertificate.proved(even, [[2.0]])
+    lost = asked([[1e150, 0.0], [1e-200, 1e150]], support=[0])
+    yield (
+        "no entry is so small | in W's set",
+        so.ExactRecoveryCertificate.proved(lost, np.linalg.pinv(lost.scaled[:, :1]).T),
+    )
+
+
+def dual_vectors() -> Pairs:
+    changed = dataclasses.replace
+    signs = solved(asked(WIDE, support=[1, 2, 5], signs=[1, -1, 1]), "recovery_null_space")
+    every = solved(asked(WIDE, 1), "recovery_null_space")
+    assert isinstance(signs, so.DualVectorsCertificate)
+    assert isinstance(every, so.DualVectorsCertificate)
+    yield (
+        "the method is l1 | of dual vectors",
+        so.DualVectorsCertificate.proved(asked(WIDE, 1, method="omp"), every.vectors),
+    )
+    many = asked(np.ones((1, 60)), 30)
+    yield "there are at most 1048576 vectors", so.DualVectorsCertificate.proved(many, [[1.0]])
+    yield "there are 12 vectors of 8 entries | one short", changed(every, vectors=every.vectors[1:])
+    yield "W is there if signs are given | without", changed(signs, inverse=None)
+    dependent = asked([[1.0, 1.0]], support=[0, 1], signs=[1, 1])
+    yield (
+        "W is there if signs are given | dependent columns",
+        so.DualVectorsCertificate.proved(dependent, [[2.0]]),
+    )
+    yield (
+        "the columns of the support are injective | they are not",
+        (so.DualVectorsCertificate.proved(dependent, [[2.0]], [[1.0, 1.0]])),
+    )
+    yield "W is there if signs are given | for nothing", changed(every, inverse=[[1.0]])
+    yield (
+        "W has one column for each of the support | one short",
+        changed(signs, inverse=signs.inverse[:, :2]),
+    )
+    yield (
+        "the columns of the support are injective | W = 0",
+        changed(signs, inverse=0.0 * signs.inverse),
+    )
+    other = every.vectors.copy()
+    other[7] *= -1.0
+    yield "a dual vector meets its signs | not one", changed(every, vectors=other)
+    other = every.vectors.copy()
+    other[7] *= 4.0
+    yield "a dual vector meets its signs | too long", changed(every, vectors=other)
+    other = every.vectors.copy()
+    other[11, 0] = 1e308
+    yield "a dual vector meets its signs | the last is beyond floats", changed(every, vectors=other)
+    yield (
+        "a dual vector meets its signs | other signs",
+        changed(signs, problem=asked(WIDE, support=[1, 2, 5], signs=[1, 1, 1])),
+    )
+    less = every.constant * (1.0 - 1e-9)
+    yield "the constant is at most | less than it is", changed(every, constant=less)
+    yield "the constant is at most | no number", changed(every, constant=float("nan"))
+    even = asked([[1.0, 1.0]], support=[0], signs=[1])
+    yield (
+        "a dual vector proves it | just 1",
+        so.DualVectorsCertificate.proved(even, [[2.0]], [[2.0]]),
+    )
+    lost = asked([[1e150, 0.0], [1e-200, 1e150]], support=[0], signs=[1])
+    w = np.linalg.pinv(lost.scaled[:, :1]).T
+    yield "no entry is so small | in a dual vector", so.DualVectorsCertificate.proved(lost, w.T, w)
+
+
+def bounds() -> Pairs:
+    changed = dataclasses.replace
+    made = so.NullSpaceBoundCertificate.proved
+    right = solved(asked(LARGER, 2), "recovery_relaxation")
+    yield "the method is l1 | of a bound", made(asked(LARGER, 2, method="omp"), right.multipliers)
+    yield "a sparsity is given | a support", made(asked(LARGER, support=[0, 16]), right.multipliers)
+    yield (
+        "Y is as large as the design | one short",
+        changed(right, multipliers=right.multipliers[:, 1:]),
+    )
+    yield (
+        "the sums are at most | less than they are",
+        changed(right, constant=right.constant * (1.0 - 1e-9)),
+    )
+    yield "the sums are at most | no number", changed(right, constant=float("nan"))
+    yield "the sums are at most | Y = 0", changed(right, multipliers=0.0 * right.multipliers)
+    yield (
+        "the sums are at most | beyond floats",
+        changed(right, multipliers=np.full_like(right.multipliers, 1e300)),
+    )
+    yield "the sums are below 1/2 | three at a time", made(asked(LARGER, 3), right.multipliers)
+    tie = made(asked([[1.0, 1.0]], 1), [[1.0, 1.0]])
+    yield "the sums are below 1/2 | a tie", tie
+    lost = asked([[1e150, 0.0], [1e-200, 1e150]], 1)
+    yield "no entry is so small | in a bound", made(lost, np.linalg.inv(lost.scaled).T)
+
+
+def greedy() -> Pairs:
+    changed = dataclasses.replace
+    made = so.GreedyRecoveryCertificate.proved
+    yield "the method is omp | l1", made(asked(FRAME, support=[0, 1]))
+    yield "there are at most 5000 supports", made(asked(np.eye(40), 10, method="omp"))
+    steep = [[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]
+    yield "the condition holds | sqrt 2", made(asked(steep, support=[0, 1], method="omp"))
+    yield "the condition holds | on one of three", made(asked(steep, 2, method="omp"))
+    equal = [[1.0, 1.0], [1.0, 1.0]]
+    yield (
+        "the condition holds | dependent columns",
+        made(asked(equal, support=[0, 1], method="omp")),
+    )
+    yield "the condition holds | a tie", made(asked(equal, support=[0], method="omp"))
+
+    failed = so.GreedyFailureCertificate.proved
+    problem = asked(steep, support=[0, 1], method="omp")
+    right = failed(problem, [1, 1, 0], 2)
+    assert so.verify(right).ok
+    yield "the method is omp | a failure of l1", failed(asked(steep, 2), [1, 1, 0], 2)
+    yield "it has one entry for each of 3 columns | two", failed(problem, [1, 1], 2)
+    yield "x has as many nonzeros | one too few", failed(problem, [1, 0, 0], 2)
+    yield (
+        "they are the support | others",
+        failed(asked(steep, support=[0, 2], method="omp"), [1, 1, 0], 2),
+    )
+    signed = asked(steep, support=[0, 1], signs=[1, -1], method="omp")
+    yield "they have the signs | others", failed(signed, [1, 1, 0], 2)
+    yield "no column of the support is ahead of step 1 | less pull", failed(problem, [2, -1, 0], 2)
+    yield (
+        "no column of the support is ahead of step 1 | nearly as much",
+        failed(asked([[1.0, 1.0], [0.0, 2.0**-30]], support=[0], method="omp"), [1, 0], 1),
+    )
+    yield (
+        "the verdict is 'fails' | recovers",
+        changed(right, answer=so.RecoveryVerdict("recovers", right.answer.condition)),
+    )
+    yield "its last column is one off the support | of it", changed(right, path=(1,))
+    yield "its last column is one off the support | beyond", changed(right, path=(3,))
+    yield "its last column is one off the support | from the end", changed(right, path=(-1,))
+    yield "its last column is one off the support | no path", changed(right, path=())
+    zero = asked([[0.0, 0.0]], support=[0], method="omp")
+    yield "something is left for step 1 | zero columns", failed(zero, [1, 0], 1)
+    orthogonal = asked([[1.0, 0.0], [0.0, 1.0]], support=[0], method="omp")
+    yield (
+        "no column of the support is ahead of step 1 | orthogonal",
+        failed(asked([[1.0, 1.0], [0.0, 9.0]], support=[0], method="omp"), [1, 0], 1),
+    )
+    yield "something is left for step 1 | no pull", failed(orthogonal, [1, 0], 1)
+    later = second_step()
+    assert so.verify(later).ok
+    yield (
+        "columns of the support before its last | the last twice",
+        changed(later, path=(*later.path[-1:], *later.path[-1:])),
+    )
+    yield "columns of the support before its last | too many", changed(right, path=(0, 1, 2))
+    yield "columns of the support before its last | another", changed(later, path=(3, 2))
+    first = 1 - later.path[0]
+    yield (
+        "no column of the support is ahead of step 1 | another order",
+        changed(later, path=(first, later.path[1])),
+    )
+    yield (
+        "no column of the support is ahead of step 1 | one step too early",
+        changed(later, path=later.path[1:]),
+    )
+    plain = np.eye(3)
+    plain[0, 2] = plain[1, 2] = 1.0 / 4.0
+    yield (
+        "no column of the support is ahead of step 2 | it recovers",
+        failed(asked(plain, support=[0, 1], signs=[1, 1], method="omp"), [2, 1, 0], 0, 2),
+    )
+
+
+def second_step() -> Any:
+    """A failure in the second step: the first takes column 0."""
+    design = np.array([[1.0, 0.6, 0.0, 0.0], [0.0, 0.8, 0.9, 0.0], [0.0, 0.0, 0.3, 1.0]])
+    problem = asked(design, support=[0, 1], signs=[1, 1], method="omp")
+    return so.GreedyFailureCertificate.proved(problem, [2, 1, 0, 0], 0, 2)
+
+
+def kernels() -> Pairs:
+    made = so.KernelCertificate.proved
+    line = [[1.0, 2.0]]
+    yield "it has one entry for each of 2 columns | three", made(asked(line, 1), [2, -1, 0])
+    yield "the direction is not zero | zero", made(asked(line, 1), [0, 0])
+    yield (
+        "design @ direction is exactly zero | nearly",
+        made(asked(line, 1), [2, Fraction(-(10**30) - 1, 10**30)]),
+    )
+    third = asked([[1.0, 3.0]], 1)
+    yield "design @ direction is exactly zero | in floats only", made(third, [-1.0, 1.0 / 3.0])
+    yield (
+        "the other vector's 1-norm is not larger | on another support",
+        made(asked(line, support=[1]), [2, -1]),
+    )
+    three = [[1.0, 1.0, -1.0]]
+    yield (
+        "the other vector's 1-norm is not larger | other signs",
+        made(asked([[1.0, 2.0]], support=[0], signs=[-1]), [2, -1]),
+    )
+    wide = [[2.0, 0, 0, 1], [0, 2.0, 0, 1], [0, 0, 2.0, 1]]
+    yield "the other vector's 1-norm is not larger | a little", made(asked(wide, 1), [1, 1, 1, -2])
+    yield (
+        "it is the difference of two vectors | of l1's",
+        made(asked(three, 1, method="omp"), [1, 1, 2]),
+    )
+    yield (
+        "it is the difference of two vectors | off the support",
+        made(asked(line, support=[0], method="omp"), [2, -1]),
+    )
+
+
+def near_kernels() -> Pairs:
+    changed = dataclasses.replace
+    made = so.NearKernelCertificate.proved
+    right = near()
+    m = len(right.columns)
+    design = right.problem.design
+    yield (
+        "the method is l1 | near a kernel",
+        made(
+            asked(design, support=right.problem.support, method="omp"),
+            right.direction,
+            right.columns,
+            right.inverse,
+        ),
+    )
+    yield (
+        f"one entry for each of {design.shape[1]} columns | one short",
+        changed(right, direction=right.direction[1:]),
+    )
+    yield (
+        f"there are {m} columns and an inverse | one short",
+        changed(right, columns=right.columns[1:]),
+    )
+    yield (
+        f"there are {m} columns and an inverse | a row short",
+        changed(right, inverse=right.inverse[1:]),
+    )
+    yield "the columns are distinct ones | twice", changed(right, columns=np.zeros(m, dtype=int))
+    yield "the columns are distinct ones | beyond", changed(right, columns=right.columns + 1000)
+    yield "the columns are distinct ones | below 0", changed(right, columns=right.columns - 1000)
+    yield "the inverse is one of these columns | zero", changed(right, inverse=0 * right.inverse)
+    other = right.direction.copy()
+    other[right.columns[0]] += 1.0
+    small = "the other vector's 1-norm is smaller, also"
+    yield f"{small} | off the kernel", changed(right, direction=other)
+    yield f"{small} | no direction", changed(right, direction=0.0 * other)
+    yield (
+        f"{small} | on other columns",
+        changed(right, problem=asked(design, support=[j for j in range(8) if j not in (1, 4)])),
+    )
+    tie = asked([[1.0, 1.0]], support=[0])
+    yield f"{small} | a tie", made(tie, [1.0, -1.0], [0], [[2.0]])
+    lost = asked([[1e150, 0.0, 1e150], [1e-200, 1e150, 1e150]], support=[0, 1])
+    on = np.linalg.inv(lost.scaled[:, :2])
+    yield "no entry is so small | near a kernel", made(lost, [1.0, 1.0, -1.0], [0, 1], on)
+
+
+def near() -> Any:
+    """A failure of a design of 45 rows, by a direction that is nearly in the kernel."""
+    design = np.random.default_rng(0).standard_normal((45, 60))
+    return solved(asked(design, support=list(range(30))), "recovery_null_space")
+
+
+def forged() -> Pairs:
+    """Yield (line that stops it | what it is, certificate)."""
+    yield from coherence()
+    yield from conditions()
+    yield from dual_vectors()
+    yield from bounds()
+    yield from greedy()
+    yield from kernels()
+    yield from near_kernels()
+
+
+def honest() -> Pairs:
+    """Yield (name, certificate); all must be accepted."""
+    for method in ("l1", "omp"):
+        yield f"coherence, {method}", so.CoherenceCertificate.proved(asked(FRAME, 1, method=method))
+    yield "one column", so.CoherenceCertificate.proved(asked([[3.0]], 1))
+    yield "exact condition", solved(asked(LARGER, support=[0, 1, 2]), "recovery_conditions")
+    yield "injective", solved(asked(WIDE.T, 5), "recovery_conditions")
+    yield "bound", solved(asked(LARGER, 2), "recovery_relaxation")
+    yield "null space", solved(asked(WIDE, 1), "recovery_null_space")
+    yield "two at a time", solved(asked(WIDE, 2), "recovery_null_space")
+    one = asked(WIDE, support=[1, 2, 5], signs=[1, -1, 1])
+    yield "signs", solved(one, "recovery_null_space")
+    yield "all signs", solved(asked(WIDE, support=[1, 2]), "recovery_null_space")
+    large = asked(WIDE * 1e150, support=[1, 2, 5], signs=[1, -1, 1])
+    yield "large numbers", solved(large, "recovery_null_space")
+    steep = [[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]
+    fails = so.KernelCertificate.proved
+    yield "kernel", fails(asked(steep, 2), [1, 1, -1])
+    yield "kernel, floats", fails(asked(steep, support=[0, 1]), [0.5, 0.5, -0.5])
+    yield "kernel, signs", fails(asked(steep, support=[0, 1], signs=[1, 1]), [1, 1, -1])
+    yield "kernel, any method", fails(asked(steep, 2, method="omp"), [1, 1, -1])
+    twice = asked([[1.0, 1.0]], support=[0, 1], method="omp")
+    yield "dependent support, any method", fails(twice, [1, -1])
+    yield "near a kernel", near()
+    signs = [1 if v > 0 else -1 for v in near().direction[:30]]
+    one = asked(near().problem.design, support=list(range(30)), signs=signs)
+    yield "near a kernel, signs", solved(one, "recovery_null_space")
+    yield "near a kernel, sparsity", solved(asked(near().problem.design, 30), "recovery_null_space")
+    misses = so.GreedyFailureCertificate.proved
+    yield "greedy failure", misses(asked(steep, support=[0, 1], method="omp"), [1, 1, 0], 2)
+    yield "greedy failure, second step", second_step()
+    yield "greedy failure, sparsity", misses(asked(steep, 2, method="omp"), [1, 1, 0], 2)
+    signs = asked(steep, support=[0, 1], signs=[1, 1], method="omp")
+    yield "greedy failure, signs", misses(signs, [Fraction(1, 3), Fraction(1, 3), 0], 2)
+    right = so.GreedyRecoveryCertificate.proved
+    yield "greedy", right(asked(LARGER, support=[0, 1], method="omp"))
+    yield "greedy, all supports", right(asked(FRAME, 1, method="omp"))
+    zero = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    yield "greedy, a zero column", right(asked(zero, support=[0, 1], method="omp"))
