@@ -26,7 +26,6 @@ import sparseopt as so
 from sparseopt.judging.json_types import HOMES
 
 MOST_OF_A_KIND = 900
-MOST_IN_ALL = 5000
 MOST_OF_THE_FIRST = 4500
 KINDS = sorted(name for name in HOMES if name.endswith("Certificate"))
 FIRST = {

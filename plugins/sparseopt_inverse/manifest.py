@@ -190,6 +190,8 @@ MANIFEST = Manifest(
             guarantee=Guarantee.HEURISTIC,
             summary="hard thresholding pursuit",
             citations=("Foucart 2011: hard thresholding pursuit",),
+        ),
+        SolverEntry(
             name="recovery_coherence",
             path="sparseopt_inverse.recovery_coherence:RecoveryCoherence",
             problem=_RECOVERY,

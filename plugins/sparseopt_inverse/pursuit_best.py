@@ -12,7 +12,8 @@ import scipy.optimize
 from sparseopt import Context, Inconclusive
 from sparseopt.inverse.basis_pursuit import BasisPursuit, PursuitAnswer
 from sparseopt.inverse.fit import Fit
-from sparseopt.inverse.pursuit_certificate import InfeasibleCertificate, PursuitCertificate
+from sparseopt.inverse.infeasible_certificate import InfeasibleCertificate
+from sparseopt.inverse.pursuit_certificate import PursuitCertificate
 from sparseopt_inverse.faces import MOST_ENTRIES, Face, columns_of, face_of, independent
 from sparseopt_inverse.work import SINGULAR_VALUES, begin
 

@@ -66,6 +66,7 @@ _MODULES = {
         "BallCertificate",
         "ConstrainedRegression",
     ),
+    "sparseopt.inverse.infeasible_certificate": ("InfeasibleCertificate",),
     "sparseopt.inverse.known_support": (
         "KnownSupportRegression",
         "SupportedCoefficients",
@@ -85,10 +86,7 @@ _MODULES = {
         "L1",
     ),
     "sparseopt.inverse.problem": ("SparseRegression",),
-    "sparseopt.inverse.pursuit_certificate": (
-        "InfeasibleCertificate",
-        "PursuitCertificate",
-    ),
+    "sparseopt.inverse.pursuit_certificate": ("PursuitCertificate",),
     "sparseopt.inverse.square_root": (
         "SquareRootCertificate",
         "SquareRootLasso",

@@ -66,6 +66,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.inverse.fit",
         "sparseopt.inverse.gap_certificate",
         "sparseopt.inverse.independence",
+        "sparseopt.inverse.infeasible_certificate",
         "sparseopt.inverse.known_support_certificate",
         "sparseopt.inverse.pursuit_certificate",
         "sparseopt.inverse.square_root",

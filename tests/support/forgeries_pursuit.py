@@ -19,7 +19,8 @@ import scipy.sparse
 import sparseopt as so
 from sparseopt.inverse.fit import Fit
 from sparseopt.inverse.gap_certificate import GapCertificate
-from sparseopt.inverse.pursuit_certificate import _fitted, _infeasible
+from sparseopt.inverse.infeasible_certificate import _infeasible
+from sparseopt.inverse.pursuit_certificate import _fitted
 
 Pairs = Iterator[tuple[str, Any]]
 OBJECTIVE, MINIMUM, GAP = (
