@@ -184,6 +184,7 @@ from sparseopt.tools.generalization import (
 )
 from sparseopt.tools.lifting import PathLifting as PathLifting, path_lifting as path_lifting
 from sparseopt.tools.lu_windows import lu_window_count as lu_window_count
+from sparseopt.tools.optimality_gap import optimality_gap as optimality_gap
 from sparseopt.tools.path_counts import path_count as path_count
 from sparseopt.tools.pruning.one_shot import (
     PrunedTensor as PrunedTensor,
@@ -217,3 +218,8 @@ from sparseopt.training.sparse_training import (
     TrainingCertificate as TrainingCertificate,
     TrainingVerdict as TrainingVerdict,
 )
+from sparseopt.training.two_layer_certificate import (
+    TwoLayerReLUCertificate as TwoLayerReLUCertificate,
+)
+from sparseopt.training.two_layer_network import TwoLayerNetwork as TwoLayerNetwork
+from sparseopt.training.two_layer_relu import TwoLayerReLU as TwoLayerReLU

@@ -18,6 +18,7 @@ import forgeries_pursuit
 import forgeries_recovery
 import forgeries_regression
 import forgeries_rescaling
+import forgeries_training
 import pytest
 from rooms import BUILT_ON, TRUSTED_BY_ALL, room
 from trusted_lines import Lines, judged_lines
@@ -63,6 +64,7 @@ def certificates() -> Iterator[so.Certificate]:
         forgeries_recovery,
         forgeries_regression,
         forgeries_rescaling,
+        forgeries_training,
     ):
         for _, found in bank.honest():
             if isinstance(found, so.Certificate):

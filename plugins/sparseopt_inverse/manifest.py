@@ -9,6 +9,7 @@ _PURSUIT = "sparseopt:BasisPursuit"
 _BALL = "sparseopt:ConstrainedRegression"
 _ROOT = "sparseopt:SquareRootLasso"
 _SUBSET = "sparseopt:CardinalityRegression"
+_TRAINING = "sparseopt:TwoLayerReLU"
 _REMEDY = "pip install 'sparseopt[inverse]'"
 _RECOVERY = "sparseopt:RecoveryGuarantee"
 _BLIND = "sparseopt:BlindDeconvolution"
@@ -190,6 +191,44 @@ MANIFEST = Manifest(
             guarantee=Guarantee.HEURISTIC,
             summary="hard thresholding pursuit",
             citations=("Foucart 2011: hard thresholding pursuit",),
+            name="relu_cone_program",
+            path="sparseopt_inverse.relu_exact:ReLUConeProgram",
+            problem=_TRAINING,
+            guarantee=Guarantee.CERTIFIED,
+            summary="two-layer ReLU training over all activation patterns, by Clarabel",
+            citations=(
+                "Pilanci, Ergen 2020 (arXiv:2002.10553): ReLU training as a convex program",
+                "Goulart, Chen 2024 (arXiv:2405.12762): Clarabel",
+            ),
+            requires=("clarabel",),
+            remedy=_REMEDY,
+            structure={"gated": (False,)},
+        ),
+        SolverEntry(
+            name="gated_group_lasso",
+            path="sparseopt_inverse.relu_gated:GatedGroupLasso",
+            problem=_TRAINING,
+            guarantee=Guarantee.CERTIFIED,
+            summary="gated training with one output, stated as a regression with GroupL1",
+            citations=(
+                "Pilanci, Ergen 2020 (arXiv:2002.10553): gated training is a group lasso",
+                "Mishkin, Sahiner, Pilanci 2022 (arXiv:2202.01331): gated ReLU problems",
+            ),
+            structure={"gated": (True,)},
+        ),
+        SolverEntry(
+            name="gated_nuclear_norm",
+            path="sparseopt_inverse.relu_nuclear:GatedNuclearNorm",
+            problem=_TRAINING,
+            guarantee=Guarantee.CERTIFIED,
+            summary="gated training with several outputs, nuclear norms by Clarabel",
+            citations=(
+                "Sahiner, Ergen, Pauly, Pilanci 2021 (arXiv:2012.13329): vector outputs",
+                "Goulart, Chen 2024 (arXiv:2405.12762): Clarabel",
+            ),
+            requires=("clarabel",),
+            remedy=_REMEDY,
+            structure={"gated": (True,)},
         ),
         SolverEntry(
             name="recovery_coherence",

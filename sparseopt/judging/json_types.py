@@ -135,6 +135,10 @@ _MODULES = {
     "sparseopt.supports.coercive_certificate": ("CoerciveCertificate",),
     "sparseopt.supports.factors": ("SupportedFactors",),
     "sparseopt.supports.problem": ("FixedSupportFactorization",),
+    "sparseopt.training.activation_cover": (
+        "ActivationCover",
+        "CoverMultipliers",
+    ),
     "sparseopt.training.interpolation": (
         "InterpolantCertificate",
         "InterpolatingNetwork",
@@ -145,6 +149,9 @@ _MODULES = {
         "TrainingCertificate",
         "TrainingVerdict",
     ),
+    "sparseopt.training.two_layer_certificate": ("TwoLayerReLUCertificate",),
+    "sparseopt.training.two_layer_network": ("TwoLayerNetwork",),
+    "sparseopt.training.two_layer_relu": ("TwoLayerReLU",),
 }
 
 HOMES = {name: module for module, names in _MODULES.items() for name in names}

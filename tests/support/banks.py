@@ -264,6 +264,28 @@ def sparse_training() -> list[so.Problem]:
     ]
 
 
+def two_layer() -> list[Provable]:
+    """Exact and gated training, several outputs, scales, dependent, parallel and zero inputs."""
+    rng = np.random.default_rng(0)
+    inputs, targets = rng.standard_normal((6, 3)), rng.standard_normal(6)
+    gates, several = rng.standard_normal((3, 4)), rng.standard_normal((6, 2))
+    problems = [
+        so.TwoLayerReLU([[1, 0], [0, 1], [-1, 1], [1, 2]], [1, 1, 0, -1], 0.1),
+        so.TwoLayerReLU(inputs, targets, 0.1),
+        so.TwoLayerReLU(inputs.astype(np.float32), targets, 1e-3),
+        so.TwoLayerReLU(inputs * 1e150, targets * 1e-150, 0.1),
+        so.TwoLayerReLU(np.c_[inputs, inputs[:, 0]], targets, 0.1),
+        so.TwoLayerReLU(np.r_[inputs[:2], -inputs[:2], [[0, 0, 0]]], targets[:5], 0.1),
+        so.TwoLayerReLU([[2.0], [-1.0], [3.0]], [1.0, 2.0, -1.0], 0.3),
+        so.TwoLayerReLU(inputs, targets, 1e3),
+        so.TwoLayerReLU(inputs, targets, 0.1, gates),
+        so.TwoLayerReLU(inputs, targets[:, None], 1e-3, gates),
+        so.TwoLayerReLU(inputs, several, 0.1, gates),
+        so.TwoLayerReLU(inputs * 1e-150, several * 1e150, 0.1, gates),
+    ]
+    return [Provable(problem) for problem in problems]
+
+
 BANKS: dict[str, Any] = {
     "sparseopt:Closedness": closedness,
     "sparseopt:BasisPursuit": pursuit_problems.basis_pursuit,
@@ -284,4 +306,5 @@ BANKS: dict[str, Any] = {
     "sparseopt:SparseRegression": regression,
     "sparseopt:SparseTraining": sparse_training,
     "sparseopt:SquareRootLasso": pursuit_problems.square_root,
+    "sparseopt:TwoLayerReLU": two_layer,
 }
