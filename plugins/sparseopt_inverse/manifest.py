@@ -191,6 +191,8 @@ MANIFEST = Manifest(
             guarantee=Guarantee.HEURISTIC,
             summary="hard thresholding pursuit",
             citations=("Foucart 2011: hard thresholding pursuit",),
+        ),
+        SolverEntry(
             name="relu_cone_program",
             path="sparseopt_inverse.relu_exact:ReLUConeProgram",
             problem=_TRAINING,
