@@ -14,6 +14,7 @@ import forgeries_deconvolution
 import forgeries_factorization
 import forgeries_interpolation
 import forgeries_paths
+import forgeries_pursuit
 import forgeries_recovery
 import forgeries_regression
 import forgeries_rescaling
@@ -59,6 +60,7 @@ def certificates() -> Iterator[so.Certificate]:
         forgeries_factorization,
         forgeries_interpolation,
         forgeries_paths,
+        forgeries_pursuit,
         forgeries_recovery,
         forgeries_regression,
         forgeries_rescaling,

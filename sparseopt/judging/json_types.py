@@ -55,8 +55,23 @@ _MODULES = {
         "Refused",
         "Unavailable",
     ),
+    "sparseopt.inverse.basis_pursuit": (
+        "BasisPursuit",
+        "PursuitAnswer",
+    ),
+    "sparseopt.inverse.cardinality": ("CardinalityRegression",),
     "sparseopt.inverse.certificate": ("DualityGapCertificate",),
     "sparseopt.inverse.coefficients": ("Coefficients",),
+    "sparseopt.inverse.constrained": (
+        "BallCertificate",
+        "ConstrainedRegression",
+    ),
+    "sparseopt.inverse.infeasible_certificate": ("InfeasibleCertificate",),
+    "sparseopt.inverse.known_support": (
+        "KnownSupportRegression",
+        "SupportedCoefficients",
+    ),
+    "sparseopt.inverse.known_support_certificate": ("KnownSupportCertificate",),
     "sparseopt.inverse.deconvolution": (
         "BlindDeconvolution",
         "BlindDeconvolutionCertificate",
@@ -71,6 +86,12 @@ _MODULES = {
         "L1",
     ),
     "sparseopt.inverse.problem": ("SparseRegression",),
+    "sparseopt.inverse.pursuit_certificate": ("PursuitCertificate",),
+    "sparseopt.inverse.square_root": (
+        "SquareRootCertificate",
+        "SquareRootLasso",
+    ),
+    "sparseopt.inverse.subset_certificate": ("SubsetCertificate",),
     "sparseopt.inverse.recovery": (
         "RecoveryGuarantee",
         "RecoveryVerdict",
