@@ -66,12 +66,6 @@ _MODULES = {
         "BallCertificate",
         "ConstrainedRegression",
     ),
-    "sparseopt.inverse.infeasible_certificate": ("InfeasibleCertificate",),
-    "sparseopt.inverse.known_support": (
-        "KnownSupportRegression",
-        "SupportedCoefficients",
-    ),
-    "sparseopt.inverse.known_support_certificate": ("KnownSupportCertificate",),
     "sparseopt.inverse.deconvolution": (
         "BlindDeconvolution",
         "BlindDeconvolutionCertificate",
@@ -81,17 +75,18 @@ _MODULES = {
         "GreedyFailureCertificate",
         "GreedyRecoveryCertificate",
     ),
+    "sparseopt.inverse.infeasible_certificate": ("InfeasibleCertificate",),
+    "sparseopt.inverse.known_support": (
+        "KnownSupportRegression",
+        "SupportedCoefficients",
+    ),
+    "sparseopt.inverse.known_support_certificate": ("KnownSupportCertificate",),
     "sparseopt.inverse.penalty": (
         "GroupL1",
         "L1",
     ),
     "sparseopt.inverse.problem": ("SparseRegression",),
     "sparseopt.inverse.pursuit_certificate": ("PursuitCertificate",),
-    "sparseopt.inverse.square_root": (
-        "SquareRootCertificate",
-        "SquareRootLasso",
-    ),
-    "sparseopt.inverse.subset_certificate": ("SubsetCertificate",),
     "sparseopt.inverse.recovery": (
         "RecoveryGuarantee",
         "RecoveryVerdict",
@@ -111,6 +106,11 @@ _MODULES = {
         "RescalingCertificate",
         "Scalings",
     ),
+    "sparseopt.inverse.square_root": (
+        "SquareRootCertificate",
+        "SquareRootLasso",
+    ),
+    "sparseopt.inverse.subset_certificate": ("SubsetCertificate",),
     "sparseopt.pathnorm.lipschitz": (
         "LipschitzBound",
         "LipschitzCertificate",
