@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
-from numpy.typing import ArrayLike
 from scipy.sparse.linalg import LinearOperator
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 import sparseopt as so
@@ -28,7 +28,7 @@ class _Linear(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.sparse = True
         return tags
 
-    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Any:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Fit to data.
 
         Parameters
@@ -133,6 +133,148 @@ class SparseRegressor(_Linear):
         penalty = so.L1(1.0) if self.penalty is None else self.penalty
         problem = so.SparseRegression(design, target, penalty, weights)
         return so.solve(problem, self.solver, tolerance=self.tolerance)
+
+
+GREEDY = ("omp", "cosamp", "iht", "htp", "branch_and_bound", "best_subset")
+
+
+class GreedyRegressor(_Linear):
+    """Least squares with at most `size` nonzero coefficients.
+
+    Parameters
+    ----------
+    method : {"omp", "cosamp", "iht", "htp", "branch_and_bound", "best_subset"}
+        The last two prove their answer, the others are heuristics with a lower bound.
+    size : int, optional
+        Nonzero coefficients at most; default a tenth of the features, at least 1.
+    fit_intercept : bool
+        As for `SparseRegressor`; with it, sparse data are refused.
+
+    Attributes
+    ----------
+    coef_, intercept_, certificate_, dual_gap_, n_iter_
+        As for `SparseRegressor`; the gap is that to the proven lower bound.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparseopt.estimators import GreedyRegressor
+    >>> X = np.eye(4)
+    >>> GreedyRegressor("omp", 2, fit_intercept=False).fit(X, [0.0, 3.0, 0.1, -2.0]).coef_
+    array([ 0.,  3.,  0., -2.])
+    """
+
+    def __init__(
+        self, method: str = "omp", size: int | None = None, fit_intercept: bool = True
+    ) -> None:
+        self.method = method
+        self.size = size
+        self.fit_intercept = fit_intercept
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = not self.fit_intercept
+        return tags
+
+    def _solved(self, design: Any, target: np.ndarray, weights: np.ndarray | None) -> so.Solution:
+        if self.method not in GREEDY:
+            raise so.ProblemError(f"method must be one of {', '.join(GREEDY)}, got {self.method!r}")
+        if weights is not None:
+            scale = np.sqrt(weights)
+            design, target = design * scale[:, None], target * scale
+        columns = design.shape[1]
+        size = max(1, columns // 10) if self.size is None else self.size
+        return so.solve(so.CardinalityRegression(design, target, size), self.method)
+
+
+class TwoLayerReLURegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """A network with one hidden layer, trained to proved global optimality.
+
+    Minimises 1/2 |f(X) - y|^2 + decay/2 (|hidden|^2 + |outer|^2) over networks of any width.
+
+    Parameters
+    ----------
+    decay : float
+        Positive.
+    gates : int or None
+        Number of random gates, fixed before training: then training is a group lasso, and each
+        neuron is active where its gate is. None: ReLU neurons, over all activation patterns, for
+        few samples in few dimensions.
+    fit_intercept : bool
+        Whether hidden neurons have a bias, which is penalised like their weights.
+    random_state : int, RandomState or None
+        Of the gates.
+    tolerance : float, optional
+        Relative gap asked for; default 1e-8.
+
+    Attributes
+    ----------
+    network_ : TwoLayerNetwork
+        ``.hidden``, ``.outer``, ``.gates``.
+    certificate_ : TwoLayerReLUCertificate
+    dual_gap_ : float
+        Proven bound of the distance to the least objective.
+    n_iter_ : int
+        How many solvers ran.
+
+    Examples
+    --------
+    >>> import numpy as np, sparseopt as so
+    >>> from sparseopt.estimators import TwoLayerReLURegressor
+    >>> X, y = np.array([[-1.0], [0.0], [1.0]]), np.array([1.0, 0.0, 1.0])
+    >>> model = TwoLayerReLURegressor(decay=1e-3, gates=None).fit(X, y)
+    >>> model.predict(X).round(2), so.verify(model.certificate_).ok
+    (array([1., 0., 1.]), True)
+    """
+
+    def __init__(
+        self,
+        decay: float = 1.0,
+        gates: int | None = 64,
+        fit_intercept: bool = True,
+        random_state: Any = None,
+        tolerance: float | None = None,
+    ) -> None:
+        self.decay = decay
+        self.gates = gates
+        self.fit_intercept = fit_intercept
+        self.random_state = random_state
+        self.tolerance = tolerance
+
+    def fit(self, X: Any, y: Any) -> Any:
+        """Fit to data.
+
+        Parameters
+        ----------
+        X : array_like, shape (n_samples, n_features)
+        y : array_like, shape (n_samples,)
+
+        Returns
+        -------
+        self
+        """
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], y_numeric=True)
+        inputs = self._inputs(X)
+        gates = None
+        if self.gates is not None:
+            rng = check_random_state(self.random_state)
+            gates = rng.standard_normal((inputs.shape[1], self.gates))
+        problem = so.TwoLayerReLU(inputs, np.asarray(y, dtype=X.dtype), self.decay, gates)
+        solution = so.solve(problem, tolerance=self.tolerance)
+        self.network_ = solution.answer
+        self.certificate_ = solution.certificate
+        self.dual_gap_ = float(solution.certificate.gap)
+        self.n_iter_ = sum(bool(candidate.outcome) for candidate in solution.plan)
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the outputs of the network, shape (n_samples,)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        return np.asarray(self.network_.predict(self._inputs(X)), dtype=X.dtype)
+
+    def _inputs(self, X: np.ndarray) -> np.ndarray:
+        return np.column_stack([X, np.ones(len(X), X.dtype)]) if self.fit_intercept else X
 
 
 def _means(X: Any, y: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, float]:

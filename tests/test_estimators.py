@@ -18,14 +18,20 @@ from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
 from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
 
-from sparseopt.estimators import SparseRegressor  # noqa: E402
+from sparseopt.estimators import (  # noqa: E402
+    GreedyRegressor,
+    SparseRegressor,
+    TwoLayerReLURegressor,
+)
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((40, 12)) + 3.0
 Y = X @ np.concatenate([[2.0, -1.0], np.zeros(10)]) + 5.0 + 0.1 * RNG.standard_normal(40)
 
 
-@parametrize_with_checks([SparseRegressor()])
+@parametrize_with_checks(
+    [SparseRegressor(), GreedyRegressor(), TwoLayerReLURegressor(gates=16, random_state=0)]
+)
 def test_the_checks_of_scikit_learn(estimator: Any, check: Any) -> None:
     check(estimator)
 
@@ -64,3 +70,22 @@ def test_other_penalties() -> None:
     assert model.coef_[:2].all()
     both = SparseRegressor(so.L1(1.0) + so.Ridge(2.0)).fit(X, Y)
     assert so.verify(both.certificate_).ok
+
+
+@pytest.mark.parametrize(
+    "method", ["omp", "cosamp", "iht", "htp", "branch_and_bound", "best_subset"]
+)
+def test_greedy_methods_find_the_support(method: str) -> None:
+    model = GreedyRegressor(method, 2).fit(X, Y)
+    assert np.flatnonzero(model.coef_).tolist() == [0, 1]
+    assert so.verify(model.certificate_).ok
+
+
+def test_a_two_layer_network_beats_a_line() -> None:
+    x = np.linspace(-1, 1, 12)[:, None]
+    y = np.abs(x[:, 0]) - 0.5
+    exact = TwoLayerReLURegressor(1e-3, gates=None).fit(x, y)
+    assert exact.score(x, y) > 0.99
+    assert so.verify(exact.certificate_).ok
+    gated = TwoLayerReLURegressor(1e-3, gates=50, random_state=0).fit(x, y)
+    assert gated.score(x, y) > 0.9

@@ -162,7 +162,7 @@ class Fit:
 
     def projection(self, t: np.ndarray) -> float:
         """Return an upper bound of the norm of the projection of `t` onto the range."""
-        return self.room * projection_bound(self.scaled, t)
+        return self.room * projection_bound(self.scaled, t[None], np.arange(len(self.norms)))
 
     def inner(self, w: np.ndarray) -> tuple[float, float]:
         """Return bounds of the inner product of the target and `w`."""
