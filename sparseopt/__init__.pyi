@@ -87,9 +87,18 @@ from sparseopt.interface.verdict import (
     Refused as Refused,
     Unavailable as Unavailable,
 )
+from sparseopt.inverse.basis_pursuit import (
+    BasisPursuit as BasisPursuit,
+    PursuitAnswer as PursuitAnswer,
+)
+from sparseopt.inverse.cardinality import CardinalityRegression as CardinalityRegression
 from sparseopt.inverse.certificate import DualityGapCertificate as DualityGapCertificate
 from sparseopt.inverse.coefficients import Coefficients as Coefficients
 from sparseopt.inverse.composite import Ridge as Ridge, SparseGroupL1 as SparseGroupL1
+from sparseopt.inverse.constrained import (
+    BallCertificate as BallCertificate,
+    ConstrainedRegression as ConstrainedRegression,
+)
 from sparseopt.inverse.deconvolution import (
     BlindDeconvolution as BlindDeconvolution,
     BlindDeconvolutionCertificate as BlindDeconvolutionCertificate,
@@ -109,7 +118,19 @@ from sparseopt.inverse.penalty import (
     Penalty as Penalty,
     PenaltySum as PenaltySum,
 )
+from sparseopt.inverse.infeasible_certificate import (
+    InfeasibleCertificate as InfeasibleCertificate,
+)
+from sparseopt.inverse.known_support import (
+    KnownSupportRegression as KnownSupportRegression,
+    SupportedCoefficients as SupportedCoefficients,
+)
+from sparseopt.inverse.known_support_certificate import (
+    KnownSupportCertificate as KnownSupportCertificate,
+)
+from sparseopt.inverse.penalty import L1 as L1, GroupL1 as GroupL1, Penalty as Penalty
 from sparseopt.inverse.problem import SparseRegression as SparseRegression
+from sparseopt.inverse.pursuit_certificate import PursuitCertificate as PursuitCertificate
 from sparseopt.inverse.recovery import (
     RecoveryGuarantee as RecoveryGuarantee,
     RecoveryVerdict as RecoveryVerdict,
@@ -131,6 +152,11 @@ from sparseopt.inverse.rescaling import (
     RescalingCertificate as RescalingCertificate,
     Scalings as Scalings,
 )
+from sparseopt.inverse.square_root import (
+    SquareRootCertificate as SquareRootCertificate,
+    SquareRootLasso as SquareRootLasso,
+)
+from sparseopt.inverse.subset_certificate import SubsetCertificate as SubsetCertificate
 from sparseopt.judging.serialization import from_json as from_json, to_json as to_json
 from sparseopt.judging.verifying import verify as verify
 from sparseopt.networks.network import Network as Network

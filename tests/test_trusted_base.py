@@ -15,6 +15,7 @@ import forgeries_factorization
 import forgeries_interpolation
 import forgeries_paths
 import forgeries_penalties
+import forgeries_pursuit
 import forgeries_recovery
 import forgeries_regression
 import forgeries_rescaling
@@ -61,6 +62,7 @@ def certificates() -> Iterator[so.Certificate]:
         forgeries_interpolation,
         forgeries_paths,
         forgeries_penalties,
+        forgeries_pursuit,
         forgeries_recovery,
         forgeries_regression,
         forgeries_rescaling,

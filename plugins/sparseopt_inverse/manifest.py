@@ -4,6 +4,11 @@ from sparseopt.choosing.manifest import Manifest, SolverEntry
 from sparseopt.interface.verdict import Guarantee
 
 _REGRESSION = "sparseopt:SparseRegression"
+_SUPPORT = "sparseopt:KnownSupportRegression"
+_PURSUIT = "sparseopt:BasisPursuit"
+_BALL = "sparseopt:ConstrainedRegression"
+_ROOT = "sparseopt:SquareRootLasso"
+_SUBSET = "sparseopt:CardinalityRegression"
 _TRAINING = "sparseopt:TwoLayerReLU"
 _REMEDY = "pip install 'sparseopt[inverse]'"
 _RECOVERY = "sparseopt:RecoveryGuarantee"
@@ -54,6 +59,140 @@ MANIFEST = Manifest(
             ),
             requires=("cvxpy",),
             remedy=_REMEDY,
+        ),
+        SolverEntry(
+            name="closed_form_support",
+            path="sparseopt_inverse.closed_form_support:ClosedFormSupport",
+            problem=_SUPPORT,
+            guarantee=Guarantee.EXACT,
+            summary="pseudoinverse of the columns of a support, refined",
+            citations=("Golub, Van Loan 2013, Matrix Computations, section 5.5",),
+        ),
+        SolverEntry(
+            name="least_norm",
+            path="sparseopt_inverse.pursuit_least_norm:LeastNorm",
+            problem=_PURSUIT,
+            guarantee=Guarantee.EXACT,
+            summary="norm 2 in closed form, with and without noise",
+            citations=("Golub, Van Loan 2013, Matrix Computations, sections 5.6 and 6.2",),
+            structure={"norm": ("2",)},
+        ),
+        SolverEntry(
+            name="highs",
+            path="sparseopt_inverse.pursuit_highs:Highs",
+            problem=_PURSUIT,
+            guarantee=Guarantee.CERTIFIED,
+            summary="norms 1 and inf without noise as a linear program, by HiGHS",
+            citations=(
+                "Chen, Donoho, Saunders 1998: basis pursuit",
+                "Huangfu, Hall 2018: HiGHS",
+            ),
+            structure={"norm": ("1", "inf"), "noise": (False,)},
+        ),
+        SolverEntry(
+            name="douglas_rachford",
+            path="sparseopt_inverse.pursuit_douglas_rachford:DouglasRachford",
+            problem=_PURSUIT,
+            guarantee=Guarantee.CERTIFIED,
+            summary="norm 1 without noise by splitting in NumPy, finished in closed form",
+            citations=(
+                "Douglas, Rachford 1956; Lions, Mercier 1979: the splitting",
+                "Demanet, Zhang 2016 (arXiv:1301.0542): its local rate for basis pursuit",
+            ),
+            structure={"norm": ("1",), "noise": (False,)},
+        ),
+        SolverEntry(
+            name="lasso_path",
+            path="sparseopt_inverse.pursuit_path:LassoPath",
+            problem=_PURSUIT,
+            guarantee=Guarantee.CERTIFIED,
+            summary="norm 1 with noise by the lasso that uses the noise up",
+            citations=("van den Berg, Friedlander 2008: the Pareto frontier of basis pursuit",),
+            structure={"norm": ("1",), "noise": (True,)},
+        ),
+        SolverEntry(
+            name="pursuit_cvxpy",
+            path="sparseopt_inverse.pursuit_cvxpy:PursuitCvxpy",
+            problem=_PURSUIT,
+            guarantee=Guarantee.CERTIFIED,
+            summary="norms 1 and inf by any conic solver of cvxpy, finished in closed form",
+            citations=(
+                "Diamond, Boyd 2016 (arXiv:1603.00943): cvxpy",
+                "Goulart, Chen 2024 (arXiv:2405.12762): Clarabel",
+            ),
+            requires=("cvxpy",),
+            remedy=_REMEDY,
+            structure={"norm": ("1", "inf")},
+        ),
+        SolverEntry(
+            name="ball_path",
+            path="sparseopt_inverse.ball_path:BallPath",
+            problem=_BALL,
+            guarantee=Guarantee.CERTIFIED,
+            summary="least squares in an l1 ball by the lasso on its boundary",
+            citations=(
+                "Osborne, Presnell, Turlach 2000: the homotopy of the lasso",
+                "Jaggi 2013: the gap of Frank and Wolfe",
+            ),
+        ),
+        SolverEntry(
+            name="square_root_path",
+            path="sparseopt_inverse.square_root_path:SquareRootPath",
+            problem=_ROOT,
+            guarantee=Guarantee.CERTIFIED,
+            summary="square-root lasso by the lasso of strength in proportion to its residual",
+            citations=(
+                "Belloni, Chernozhukov, Wang 2011 (arXiv:1009.5689): square-root lasso",
+                "Massias, Fercoq, Gramfort, Salmon 2018 (arXiv:1705.09778): its dual",
+            ),
+        ),
+        SolverEntry(
+            name="best_subset",
+            path="sparseopt_inverse.best_subset:BestSubset",
+            problem=_SUBSET,
+            guarantee=Guarantee.EXACT,
+            summary="all supports up to ten million, by bounds of batches",
+            citations=("Furnival, Wilson 1974: regressions by leaps and bounds",),
+        ),
+        SolverEntry(
+            name="branch_and_bound",
+            path="sparseopt_inverse.best_subset:BranchAndBound",
+            problem=_SUBSET,
+            guarantee=Guarantee.CERTIFIED,
+            summary="a proven lower bound where there are more supports",
+            citations=("Furnival, Wilson 1974: regressions by leaps and bounds",),
+        ),
+        SolverEntry(
+            name="omp",
+            path="sparseopt_inverse.omp:OrthogonalMatchingPursuit",
+            problem=_SUBSET,
+            guarantee=Guarantee.HEURISTIC,
+            summary="orthogonal matching pursuit",
+            citations=("Pati, Rezaiifar, Krishnaprasad 1993: orthogonal matching pursuit",),
+        ),
+        SolverEntry(
+            name="cosamp",
+            path="sparseopt_inverse.cosamp:CoSaMP",
+            problem=_SUBSET,
+            guarantee=Guarantee.HEURISTIC,
+            summary="compressive sampling matching pursuit",
+            citations=("Needell, Tropp 2009 (arXiv:0803.2392): CoSaMP",),
+        ),
+        SolverEntry(
+            name="iht",
+            path="sparseopt_inverse.iht:IterativeHardThresholding",
+            problem=_SUBSET,
+            guarantee=Guarantee.HEURISTIC,
+            summary="iterative hard thresholding, normalized",
+            citations=("Blumensath, Davies 2010: normalized iterative hard thresholding",),
+        ),
+        SolverEntry(
+            name="htp",
+            path="sparseopt_inverse.htp:HardThresholdingPursuit",
+            problem=_SUBSET,
+            guarantee=Guarantee.HEURISTIC,
+            summary="hard thresholding pursuit",
+            citations=("Foucart 2011: hard thresholding pursuit",),
         ),
         SolverEntry(
             name="relu_cone_program",

@@ -55,11 +55,19 @@ _MODULES = {
         "Refused",
         "Unavailable",
     ),
+    "sparseopt.inverse.basis_pursuit": (
+        "BasisPursuit",
+        "PursuitAnswer",
+    ),
+    "sparseopt.inverse.cardinality": ("CardinalityRegression",),
     "sparseopt.inverse.certificate": ("DualityGapCertificate",),
     "sparseopt.inverse.coefficients": ("Coefficients",),
     "sparseopt.inverse.composite": (
         "Ridge",
         "SparseGroupL1",
+    "sparseopt.inverse.constrained": (
+        "BallCertificate",
+        "ConstrainedRegression",
     ),
     "sparseopt.inverse.deconvolution": (
         "BlindDeconvolution",
@@ -74,12 +82,19 @@ _MODULES = {
         "NuclearNorm",
         "TotalVariation",
     ),
+    "sparseopt.inverse.infeasible_certificate": ("InfeasibleCertificate",),
+    "sparseopt.inverse.known_support": (
+        "KnownSupportRegression",
+        "SupportedCoefficients",
+    ),
+    "sparseopt.inverse.known_support_certificate": ("KnownSupportCertificate",),
     "sparseopt.inverse.penalty": (
         "GroupL1",
         "L1",
         "PenaltySum",
     ),
     "sparseopt.inverse.problem": ("SparseRegression",),
+    "sparseopt.inverse.pursuit_certificate": ("PursuitCertificate",),
     "sparseopt.inverse.recovery": (
         "RecoveryGuarantee",
         "RecoveryVerdict",
@@ -99,6 +114,11 @@ _MODULES = {
         "RescalingCertificate",
         "Scalings",
     ),
+    "sparseopt.inverse.square_root": (
+        "SquareRootCertificate",
+        "SquareRootLasso",
+    ),
+    "sparseopt.inverse.subset_certificate": ("SubsetCertificate",),
     "sparseopt.pathnorm.lipschitz": (
         "LipschitzBound",
         "LipschitzCertificate",

@@ -61,6 +61,18 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.inverse.least_squares",
         "sparseopt.inverse.scaling",
     ),
+    "forgeries_pursuit": (
+        "sparseopt.inverse.constrained",
+        "sparseopt.inverse.fit",
+        "sparseopt.inverse.gap_certificate",
+        "sparseopt.inverse.independence",
+        "sparseopt.inverse.infeasible_certificate",
+        "sparseopt.inverse.known_support_certificate",
+        "sparseopt.inverse.pursuit_certificate",
+        "sparseopt.inverse.square_root",
+        "sparseopt.inverse.subset_bounds",
+        "sparseopt.inverse.subset_certificate",
+    ),
     "forgeries_deconvolution": ("sparseopt.inverse.deconvolution",),
     "forgeries_recovery": (
         "sparseopt.inverse.greedy_recovery",

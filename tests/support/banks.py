@@ -6,6 +6,7 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
+import pursuit_problems
 import scipy.sparse
 
 import sparseopt as so
@@ -293,9 +294,13 @@ def two_layer() -> list[Provable]:
 
 BANKS: dict[str, Any] = {
     "sparseopt:Closedness": closedness,
+    "sparseopt:BasisPursuit": pursuit_problems.basis_pursuit,
     "sparseopt:BlindDeconvolution": blind_deconvolution,
     "sparseopt:ButterflyFactorization": butterfly,
+    "sparseopt:CardinalityRegression": pursuit_problems.cardinality,
+    "sparseopt:ConstrainedRegression": pursuit_problems.constrained,
     "sparseopt:FixedSupportFactorization": fixed_support,
+    "sparseopt:KnownSupportRegression": pursuit_problems.known_support,
     "sparseopt:LipschitzBound": lipschitz_bound,
     "sparseopt:MinimumNormInterpolant": interpolants,
     "sparseopt:NearestClosedSupport": nearest_closed,
@@ -306,5 +311,6 @@ BANKS: dict[str, Any] = {
     "sparseopt:RecoveryGuarantee": recovery,
     "sparseopt:SparseRegression": regression,
     "sparseopt:SparseTraining": sparse_training,
+    "sparseopt:SquareRootLasso": pursuit_problems.square_root,
     "sparseopt:TwoLayerReLU": two_layer,
 }

@@ -1,0 +1,90 @@
+"""The lasso with the one strength for which something else holds too.
+
+Basis pursuit with noise, least squares in an l1 ball and the square-root lasso have the solutions
+of lassos. Which one, a scalar equation in its strength tells, monotone in it. On a face (support
+and signs) that equation is solved in closed form, see `faces`; so a few lassos are enough.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+from sparseopt import Context, Inconclusive, SolveError, SparseRegression, solve
+from sparseopt.inverse.fit import Fit
+from sparseopt.inverse.penalty import L1
+from sparseopt_inverse.faces import Face, face_of
+
+MOST_LASSOS = 60
+SMALLEST = 1e-10
+"""Strength, over the largest useful one, below which faces are those of strength 0."""
+
+
+class PathSearch(ABC):
+    """Finds the strength; subclasses say what is sought and take what is found.
+
+    Parameters
+    ----------
+    fit : Fit
+        Everything is in its scaled units.
+    context : Context
+    """
+
+    def __init__(self, fit: Fit, context: Context) -> None:
+        self.fit, self.context = fit, context
+
+    @abstractmethod
+    def too_large(self, mu: float, residual: np.ndarray, x: np.ndarray) -> bool:
+        """Whether a lasso of this strength, residual and solution lies above the one sought."""
+
+    @abstractmethod
+    def on_face(self, face: Face) -> float | None:
+        """Return the strength sought if it lies on this face, None if the equation has no root."""
+
+    @abstractmethod
+    def take(self, face: Face, chosen: np.ndarray, mu: float) -> bool:
+        """Offer the solution of a face; return whether it is as good as was asked."""
+
+    def run(self, start: float) -> None:
+        """Search from a strength, until `take` is content or nothing moves any more."""
+        largest = float(np.abs(self.fit.scaled.correlation(self.fit.target)).max())
+        low, high = 0.0, largest
+        mu = min(max(start, 1e-9 * largest), 0.999 * largest)
+        for _ in range(MOST_LASSOS):
+            self.context.check_time("searching the strength of a lasso")
+            x = self._lasso(mu)
+            chosen = np.flatnonzero(x)
+            residual = self.fit.residual(x)[0]
+            if self.too_large(mu, residual, x):
+                high = mu
+            else:
+                low = mu
+            guess = None
+            face = face_of(self.fit, chosen, np.sign(x[chosen]))
+            if face is not None:
+                guess = self.on_face(face[0])
+                if guess is not None and self.take(*face, guess):
+                    return
+            if not high > max(low * (1.0 + 1e-14), SMALLEST * largest):
+                return
+            inside = guess is not None and low < guess < high
+            mu = guess if inside and guess is not None else _between(low, high)
+
+    def _lasso(self, mu: float) -> np.ndarray:
+        """Return the solution of a lasso, in scaled units."""
+        problem = SparseRegression(self.fit.scaled.design, self.fit.target, L1(mu))
+        remaining = self.context.remaining()
+        limit = None if math.isinf(remaining) else max(remaining, 1e-3)
+        try:
+            solution: Any = solve(problem, tolerance=1e-10, time_limit=limit)
+        except SolveError as error:
+            self.context.check_time("solving a lasso on the way")
+            raise Inconclusive(f"a lasso on the way had no answer: {error}") from error
+        return np.asarray(solution.answer.x)
+
+
+def _between(low: float, high: float) -> float:
+    return math.sqrt(low * high) if low > 0.0 else 1e-2 * high

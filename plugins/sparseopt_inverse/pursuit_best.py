@@ -1,0 +1,255 @@
+"""Certified answers to basis pursuit from rough ones: what its solvers share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import scipy.linalg
+import scipy.optimize
+
+from sparseopt import Context, Inconclusive
+from sparseopt.inverse.basis_pursuit import BasisPursuit, PursuitAnswer
+from sparseopt.inverse.fit import Fit
+from sparseopt.inverse.infeasible_certificate import InfeasibleCertificate
+from sparseopt.inverse.pursuit_certificate import PursuitCertificate
+from sparseopt_inverse.faces import MOST_ENTRIES, Face, columns_of, face_of, independent
+from sparseopt_inverse.work import SINGULAR_VALUES, begin
+
+MOST_PROGRAM = 40_000
+"""Entries of the design up to which a linear program looks for a proof of uniqueness."""
+Made = tuple[PursuitAnswer, PursuitCertificate | InfeasibleCertificate]
+
+
+def most_room(matrix: np.ndarray, support: np.ndarray, signs: np.ndarray) -> np.ndarray | None:
+    """Return the dual point that is exact on the support and smallest off it, by HiGHS."""
+    m, n = matrix.shape
+    off = np.setdiff1d(np.arange(n), support)
+    rows = np.hstack([matrix[:, off].T, -np.ones((len(off), 1))])
+    flipped = np.hstack([-matrix[:, off].T, -np.ones((len(off), 1))])
+    done = scipy.optimize.linprog(
+        np.append(np.zeros(m), 1.0),
+        A_ub=np.vstack([rows, flipped]),
+        b_ub=np.zeros(2 * len(off)),
+        A_eq=np.hstack([matrix[:, support].T, np.zeros((len(support), 1))]),
+        b_eq=signs,
+        bounds=[(None, None)] * (m + 1),
+        options={"time_limit": 5.0},
+    )
+    return None if done.x is None or not done.x[m] < 1.0 - 1e-9 else done.x[:m]
+
+
+class BestPursuit:
+    """Certifies what it is offered, in scaled units, and keeps the most accurate.
+
+    Parameters
+    ----------
+    problem : BasisPursuit
+    context : Context
+    """
+
+    def __init__(self, problem: BasisPursuit, context: Context) -> None:
+        self.problem, self.context = problem, context
+        self.fit = Fit(problem.design, problem.target)
+        self.noise = math.ldexp(problem.noise, -self.fit.unit)
+        self.asked = 1e-13 if context.tolerance is None else context.tolerance
+        self._made: Made | None = None
+
+    @property
+    def good(self) -> bool:
+        """Whether the accuracy is as asked."""
+        return self._made is not None and self._made[1].accuracy <= self.asked
+
+    @property
+    def result(self) -> Made:
+        """The best answer; `Inconclusive` if nothing was offered."""
+        if self._made is None:
+            raise Inconclusive("no vector was found that can be certified")
+        return self._made
+
+    def offer(self, x: np.ndarray, w: np.ndarray) -> None:
+        """Certify a vector by a dual point."""
+        if not (np.isfinite(x).all() and np.isfinite(w).all()):
+            return
+        x = self.fit.scaled.original_coefficients(x)
+        made = PursuitCertificate.build(self.problem, x, w)
+        if self._made is None or self._rank(made[1]) < self._rank(self._made[1]):
+            self._made = made
+
+    def _rank(self, certificate: PursuitCertificate | InfeasibleCertificate) -> tuple[float, ...]:
+        """Return what is to be small: within what was asked, a fit within the noise goes first."""
+        accuracy = certificate.accuracy
+        if isinstance(certificate, InfeasibleCertificate):
+            return accuracy, 0.0, 0.0, accuracy
+        beyond, open_ = float(certificate.excess > 0.0), float(not certificate.unique)
+        return max(accuracy, self.asked), beyond, open_, accuracy
+
+    @property
+    def excess(self) -> float:
+        """The misfit of the best beyond the noise."""
+        assert self._made is not None
+        made = self._made[1]
+        return made.excess if isinstance(made, PursuitCertificate) else 0.0
+
+    def offer_polished(self, x: np.ndarray, w: np.ndarray, small: float = 1e-7) -> None:
+        """Offer what the closed forms make of a rough vector and dual point, for norms 1 and inf.
+
+        Entries below `small` times the largest count as zero for norm 1; those within that of the
+        largest as equal to it for the other.
+        """
+        largest = float(np.abs(x).max())
+        if largest == 0.0:
+            self.offer(x, w)
+            return
+        reach = np.abs(self.fit.scaled.correlation(w))
+        size = float(reach.max() if self.problem.norm == 1 else reach.sum())
+        w = w / size if size > 0.0 else w
+        try:
+            if self.problem.norm == 1:
+                self._offer_sparse(x, w, small * largest)
+            else:
+                self._offer_flat(x, w, np.abs(x) >= largest * (1.0 - small))
+                if not self.good:  # what correlates with the dual point is as large as possible
+                    size = np.abs(self.fit.scaled.correlation(w))
+                    self._offer_flat(x, w, size > small * float(size.max()))
+        except (ValueError, np.linalg.LinAlgError):
+            return
+
+    def _mus(self, face: Face) -> Iterator[float]:
+        """Yield values of mu for which the residual of a face is the noise, or just below.
+
+        Further and further below, until rounding does not put an answer outside the noise any more.
+        """
+        if self.noise == 0.0:
+            yield 0.0
+            return
+        for shrink in (0.0, 1e-15, 4e-15, 1.6e-14):
+            room = (self.noise * (1.0 - shrink)) ** 2 - float(face.rest @ face.rest)
+            if room > 0.0:
+                yield math.sqrt(room / face.square)
+            if self._made is not None and self.good and self.excess == 0.0:
+                return
+
+    def _offer_sparse(self, x: np.ndarray, w: np.ndarray, least: float) -> None:
+        chosen = np.flatnonzero(np.abs(x) > least)
+        made = face_of(self.fit, chosen, np.sign(x[chosen]))
+        if made is None:
+            return
+        face, chosen = made
+        if self.noise == 0.0:
+            found = face.exact_fit(self.fit, chosen, len(x))
+            self.offer(found, face.improved(w))
+            if not self.good:
+                self.offer(found, self._on_active(w, x, chosen))
+            if self.good and not self.result[0].unique:
+                self._offer_inner(found, face.improved(w), face)
+            return
+        for mu in self._mus(face):
+            found = np.zeros(len(x))
+            found[chosen] = face.coefficients(mu)
+            self.offer(found, face.residual(mu))
+
+    def _offer_inner(self, x: np.ndarray, w: np.ndarray, face: Face) -> None:
+        """Offer dual points that leave columns off the support room, to prove x unique.
+
+        A vertex of the dual problem, as a simplex method finds it, has ties; the shortest vector
+        with the right correlations on the support (Fuchs 2004), or one on the way to it, may not.
+        """
+        for share in (1.0, 0.5, 0.1, 0.01):
+            inner = face.improved((1.0 - share) * w + share * face.direction)
+            if self._room_off(inner, face) > 1e-9:
+                self.offer(x, inner)
+            if self.result[0].unique:
+                return
+        if len(w) * len(x) > MOST_PROGRAM:
+            return
+        roomy = most_room(self.fit.scaled.dense(), np.flatnonzero(x), face.signs)
+        if roomy is not None:
+            self.offer(x, face.improved(roomy))
+
+    def _room_off(self, w: np.ndarray, face: Face) -> float:
+        """Return 1 minus the largest correlation of columns that are not on the face."""
+        reach, on = np.abs(self.fit.scaled.correlation(w)), len(face.signs)
+        off = np.partition(reach, -on)[:-on]  # those on the face correlate most
+        return 1.0 - float(off.max(initial=0.0))
+
+    def _on_active(self, w: np.ndarray, x: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        """Return `w` moved so that all correlations near 1 are 1, those off the support too."""
+        reach = self.fit.correlations(w)[0]
+        near = np.union1d(np.flatnonzero(np.abs(reach) > 1.0 - 1e-6), chosen)
+        if len(near) * len(w) > MOST_ENTRIES:
+            return w
+        signs = np.sign(reach[near])
+        signs[np.isin(near, chosen)] = np.sign(x[chosen])
+        columns = columns_of(self.fit, near)
+        for _ in range(2):
+            missing = signs - columns.T @ w
+            w = w + scipy.linalg.lstsq(columns.T, missing, check_finite=False)[0]
+        return w
+
+    def _offer_flat(self, x: np.ndarray, w: np.ndarray, is_flat: np.ndarray) -> None:
+        """Do the same for norm inf: entries of the largest size move together.
+
+        Columns of the others that depend on each other keep their entries, but for a basis.
+        """
+        flat, rest = np.flatnonzero(is_flat), np.flatnonzero(~is_flat)
+        signs = np.sign(x[flat])
+        together = columns_of(self.fit, flat) @ signs
+        others = columns_of(self.fit, rest)
+        kept = independent(others) if len(rest) else rest
+        fixed = np.setdiff1d(np.arange(len(rest)), kept)
+        target = self.fit.target - others[:, fixed] @ x[rest[fixed]]
+        columns = np.column_stack([together, others[:, kept]])
+        first = np.zeros(columns.shape[1])
+        first[0] = 1.0
+        face = Face(self.fit, columns, first, target)
+        for mu in self._mus(face):
+            c, found = face.coefficients(mu), x.copy()
+            found[flat], found[rest[kept]] = c[0] * signs, c[1:]
+            if self.noise > 0.0:
+                self.offer(found, face.residual(mu))
+                continue
+            for _ in range(2):
+                c = c + face.correction(self.fit.residual(found)[0])
+                found[flat], found[rest[kept]] = c[0] * signs, c[1:]
+            self.offer(found, face.improved(w))
+
+    def nothing_fits(self) -> Made | None:
+        """Return the answer that nothing fits, None where it is not so or cannot be proved.
+
+        A smallest residual that exceeds the noise by no more than the tolerance, relative to the
+        target, counts as a fit: rounding the target makes as much of a system that has one.
+        O(m n min(m, n)).
+        """
+        m, n = self.problem.shape
+        begin(self.context, 3.0 * SINGULAR_VALUES * m * n * min(m, n), "least squares")
+        if m * n > MOST_ENTRIES:
+            return None
+        matrix = self.fit.scaled.dense()
+        units = 1.0 / np.where(self.fit.norms > 2.0**-400, self.fit.norms, 1.0)
+        left, values, right = scipy.linalg.svd(
+            matrix * units, full_matrices=False, check_finite=False
+        )
+        rank = int(np.count_nonzero(values > values[0] * max(m, n) * np.finfo(float).eps))
+        left, values, right = left[:, :rank], values[:rank], right[:rank]
+        x = np.zeros(n)
+        for _ in range(3):
+            residual = self.fit.residual(x)[0]
+            x = x + units * (right.T @ ((left.T @ residual) / values))
+        residual = self.fit.residual(x)[0]
+        beyond = np.linalg.norm(residual) - self.noise
+        if not beyond > max(self.asked, 1e-13) * np.linalg.norm(self.fit.target):
+            return None
+        w = residual - left @ (left.T @ residual)
+        x = self.fit.scaled.original_coefficients(x)
+        return InfeasibleCertificate.build(self.problem, x, w)
+
+    def is_zero(self) -> bool:
+        """Offer 0 where it is the answer, and say whether it is."""
+        if np.linalg.norm(self.fit.target) <= self.noise * (1.0 - 1e-15) or not (
+            self.fit.target.any()
+        ):
+            self.offer(np.zeros(self.problem.shape[1]), np.zeros(self.problem.shape[0]))
+            return True
+        return False

@@ -1,0 +1,126 @@
+"""Basis pursuit without noise as a linear program, for HiGHS through SciPy."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.optimize
+import scipy.sparse
+
+from sparseopt import Accepted, Context, Inconclusive, Refused, Solver, TimeLimitReached
+from sparseopt.inverse.basis_pursuit import BasisPursuit
+from sparseopt_inverse.child import run_within
+from sparseopt_inverse.pursuit_best import BestPursuit, Made
+
+
+@dataclass(frozen=True)
+class Highs(Solver[BasisPursuit]):
+    """Runs ``scipy.optimize.linprog`` on columns of norm 1 and refines what it returns.
+
+    Parameters
+    ----------
+    method : {"highs-ds", "highs-ipm", "highs"}
+        The dual simplex method ends at a vertex, from where the closed form finishes.
+    """
+
+    method: str = "highs-ds"
+
+    def __post_init__(self) -> None:
+        if self.method not in ("highs-ds", "highs-ipm", "highs"):
+            raise ValueError(f"method must be highs-ds, highs-ipm or highs, got {self.method!r}")
+
+    def accepts(self, problem: BasisPursuit) -> Accepted | Refused:
+        """Refuse noise, whose ball no linear program holds, and norm 2."""
+        if problem.norm == 2:
+            return Refused("norm 2 makes it least squares, no linear program")
+        if problem.noise > 0:
+            return Refused("noise makes it a cone program, no linear program; lasso_path takes it")
+        return Accepted()
+
+    def solve(self, problem: BasisPursuit, context: Context) -> Made:
+        """Return the refined solution of the linear program, or that nothing fits."""
+        best = BestPursuit(problem, context)
+        if best.is_zero():
+            return best.result
+        context.check_time("stating the linear program")
+        found = self._run(best, context)
+        if found is None:
+            nothing = best.nothing_fits()
+            if nothing is not None:
+                return nothing
+            raise Inconclusive("HiGHS says that nothing fits, which cannot be proved")
+        x, w = found
+        best.offer_polished(x, w)
+        if not best.good:
+            best.offer_polished(x, w, 1e-9 if problem.norm == 1 else 1e-5)
+        if not best.good:
+            best.offer(x, w)
+        return best.result
+
+    def cost(self, problem: BasisPursuit) -> float:
+        """Return seconds, roughly."""
+        m, n = problem.shape
+        return 4e-3 + 2.5e-8 * m * m * n
+
+    def _run(self, best: BestPursuit, context: Context) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return primal and dual solution in scaled units, None if HiGHS says infeasible."""
+        fit, norm = best.fit, best.problem.norm
+        n = best.problem.shape[1]
+        units = 1.0 / np.where(fit.norms > 2.0**-400, fit.norms, 1.0)
+        if norm == math.inf:  # the bounds of the entries must stay equal
+            units = np.full(n, float(np.min(units)))
+        program = _l1(fit.scaled.design, units) if norm == 1 else _flat(fit.scaled.design, units)
+        arguments = (program, fit.target, self.method)
+        # HiGHS looks at its clock between steps that may take seconds.
+        if self.cost(best.problem) < 0.1 * context.remaining():
+            done = _solved(*arguments)
+        else:
+            done = run_within(context.remaining(), _solved, *arguments)
+        if done is None:
+            raise TimeLimitReached(f"HiGHS was not done within {context.time_limit:g} s")
+        if done.status == 2:
+            return None
+        if done.x is None or done.eqlin is None:
+            raise Inconclusive(f"HiGHS ended with: {done.message}")
+        x = done.x[:n] - done.x[n:] if norm == 1 else done.x[:n]
+        return x * units, np.asarray(done.eqlin.marginals)
+
+
+def _solved(program: dict[str, Any], target: np.ndarray, method: str) -> Any:
+    tolerances = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+    return scipy.optimize.linprog(**program, b_eq=target, method=method, options=tolerances)
+
+
+def _scaled(design: Any, units: np.ndarray) -> Any:
+    if scipy.sparse.issparse(design):
+        return design.astype(np.float64) @ scipy.sparse.diags_array(units)
+    return np.asarray(design, dtype=np.float64) * units
+
+
+def _l1(design: Any, units: np.ndarray) -> dict[str, Any]:
+    """Return the program in positive and negative parts of the entries."""
+    matrix = _scaled(design, units)
+    stack = scipy.sparse.hstack if scipy.sparse.issparse(matrix) else np.hstack
+    # In units of the columns |x|_1 = sum of units times the parts.
+    weights = units / units.max()
+    return {"c": np.concatenate([weights, weights]), "A_eq": stack([matrix, -matrix])}
+
+
+def _flat(design: Any, units: np.ndarray) -> dict[str, Any]:
+    """Return the program in the entries and their bound."""
+    m, n = design.shape
+    eye, ones = scipy.sparse.eye_array(n), scipy.sparse.csc_array(np.ones((n, 1)))
+    matrix = scipy.sparse.csc_array(_scaled(design, units))
+    return {
+        "c": np.append(np.zeros(n), 1.0),
+        "A_eq": scipy.sparse.hstack([matrix, scipy.sparse.csc_array((m, 1))], format="csc"),
+        "A_ub": scipy.sparse.vstack(
+            [scipy.sparse.hstack([eye, -ones]), scipy.sparse.hstack([-eye, -ones])], format="csc"
+        ),
+        "b_ub": np.zeros(2 * n),
+        # By default linprog takes unknowns to be nonnegative.
+        "bounds": [(None, None)] * (n + 1),
+    }

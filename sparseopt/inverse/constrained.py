@@ -1,0 +1,183 @@
+"""Least squares in an l1 ball: the question, and the proof of an answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sparseopt.interface.arrays import MatrixLike
+from sparseopt.interface.certificate import Steps, proves
+from sparseopt.interface.json_type import json_type
+from sparseopt.interface.problem import Problem
+from sparseopt.inverse.coefficients import Coefficients
+from sparseopt.inverse.fit import (
+    Fit,
+    as_nonnegative,
+    as_system,
+    norm_within,
+    objective_at_zero,
+)
+from sparseopt.inverse.gap_certificate import Bracket, GapCertificate
+from sparseopt.judging.rounding import (
+    TINY,
+    UNIT,
+    above,
+    below,
+    norm_bound,
+    product_terms,
+    shown_above,
+)
+
+
+@json_type
+@dataclass(frozen=True, eq=False)
+class ConstrainedRegression(Problem[Coefficients, Any]):
+    """Minimise 1/2 |design x - target|^2 over x with |x|_1 at most a radius.
+
+    Parameters
+    ----------
+    design : array_like or scipy.sparse csr or csc, shape (m, n)
+        Real, float32 or float64.
+    target : array_like, shape (m,)
+    radius : float
+        Of the l1 ball, above 0.
+
+    Raises
+    ------
+    ProblemError
+        NaN or infinity, shapes that do not fit, a radius that is not above 0, complex numbers.
+
+    Examples
+    --------
+    >>> import sparseopt as so
+    >>> problem = so.ConstrainedRegression([[1.0, 0.0], [0.0, 1.0]], [3.0, 1.0], radius=2.0)
+    >>> so.solve(problem).answer.x
+    array([2., 0.])
+    """
+
+    design: Any
+    target: np.ndarray
+    radius: float
+    default_tolerance: ClassVar = 1e-12
+    accuracy_is: ClassVar = "relative duality gap"
+
+    # What the constructor takes, for type checkers; the fields are what becomes of it.
+    if TYPE_CHECKING:
+
+        def __init__(self, design: MatrixLike, target: ArrayLike, radius: float) -> None: ...
+
+    def __post_init__(self) -> None:
+        design, target = as_system(self.design, self.target)
+        object.__setattr__(self, "design", design)
+        object.__setattr__(self, "target", target)
+        radius = as_nonnegative(self.radius, "radius", positive=True)
+        object.__setattr__(self, "radius", radius)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The shape (m, n) of the design."""
+        return self.design.shape  # type: ignore[no-any-return]
+
+    def evaluate(self, answer: Coefficients) -> Mapping[str, float]:
+        """Return the objective, and by how much the norm exceeds the radius."""
+        x = np.asarray(answer.x, dtype=np.float64)
+        residual = self.target - self.design @ x
+        excess = max(math.fsum(np.abs(x).tolist()) - self.radius, 0.0)
+        return {"objective": 0.5 * math.fsum(np.square(residual).tolist()), "excess": excess}
+
+    def describe(self) -> str:
+        """Return one line with the sizes and the radius."""
+        m, n = self.shape
+        return f"least squares in an l1 ball of radius {self.radius:g}, design {m} x {n}"
+
+
+@proves(ConstrainedRegression)
+@json_type
+@dataclass(frozen=True, eq=False)
+class BallCertificate(GapCertificate):
+    """Proves how far coefficients in an l1 ball are from least squares there.
+
+    For every t and every x with |x|_1 <= radius, 1/2 |Ax - y|^2 >= t.(y - Ax) - |t|^2 / 2, and
+    t.Ax <= radius max |A^T t|. So no such x has a smaller objective than
+    D(t) = t.y - |t|^2 / 2 - radius max |A^T t|. For t = y - Ax the gap is that of Frank and Wolfe,
+    radius max |A^T t| - x.A^T t (Jaggi 2013, Revisiting Frank-Wolfe, section 2).
+
+    Where plain least squares lies inside a large ball, the radius would multiply the rounding of
+    A^T t. There the dual point 0 stands for t = r - Qr, r the residual and Q the projection onto
+    the range of A: A^T t = 0, and the gap is |Qr|^2 / 2; `sparseopt.inverse.least_squares` bounds
+    |Qr|.
+
+    Examples
+    --------
+    >>> import sparseopt as so
+    >>> problem = so.ConstrainedRegression([[1.0, 0.0], [0.0, 1.0]], [3.0, 1.0], radius=2.0)
+    >>> certificate = so.solve(problem).certificate
+    >>> round(certificate.primal, 12), certificate.relative_gap < 1e-12
+    (1.0, True)
+    """
+
+    problem: ConstrainedRegression
+    answer: Coefficients
+
+    @classmethod
+    def _bracket(
+        cls, problem: ConstrainedRegression, fit: Fit, x: np.ndarray, w: np.ndarray
+    ) -> Bracket:
+        residual, off = fit.residual(x)
+        if not w.any():
+            return _everywhere(fit, residual, off)
+        t = fit.scaled.dual_point(w)
+        loss = [0.5 * term for term in product_terms(residual, residual)]
+        error = above(off * norm_bound(residual) + 0.5 * off * off, 8) if off else 0.0
+        radius = float(fit.scaled.coefficients(np.array([problem.radius]))[0])
+        reach = above(radius * fit.largest_correlation(t)) + TINY
+        minus_dual = [0.5 * term for term in product_terms(t, t)]
+        minus_dual += product_terms(fit.target, -t)
+        minus_dual += [reach, len(t) * TINY]
+        primal = _sum_above(fit, [*loss, error])
+        gap = max(_sum_above(fit, [*loss, error, *minus_dual]), 0.0)
+        # No objective is negative.
+        dual = max(-_sum_above(fit, minus_dual), 0.0)
+        return Bracket(primal, dual, min(gap, primal), 2 * fit.unit)
+
+    def _check_answer(self, steps: Steps) -> None:
+        # `math.fsum` rounds the exact sum, so its sign is right.
+        excess = math.fsum([*np.abs(self.answer.x).tolist(), -self.problem.radius])
+        steps.require(
+            excess <= 0.0, "the l1 norm of x is at most the radius, exactly", repr(excess)
+        )
+
+    @property
+    def _floor(self) -> float:
+        return UNIT * objective_at_zero(self.problem.target)
+
+    @property
+    def claim(self) -> str:
+        """What is proved."""
+        return (
+            f"x lies in the l1 ball of radius {self.problem.radius!r}, its objective is at most "
+            f"{shown_above(self.primal, 10)} and exceeds the least one in that ball by at most "
+            f"{shown_above(self.gap, 3)}"
+        )
+
+
+def _everywhere(fit: Fit, residual: np.ndarray, off: float) -> Bracket:
+    """Return what the projected residual proves of all x, in the ball or not."""
+    low, high = norm_within(residual, off)
+    shared = fit.projection(residual) if residual.any() else 0.0
+    missed = above(off + shared, 2) if off + shared else 0.0
+    gap = above(0.5 * missed * missed, 3) if missed else 0.0
+    primal = above(0.5 * high * high, 3) if high else 0.0
+    value = below(0.5 * low * low, 3) - gap
+    return Bracket(primal, below(value, 2) if value > 0 else 0.0, min(gap, primal), 2 * fit.unit)
+
+
+def _sum_above(fit: Fit, terms: list[float]) -> float:
+    """Return an upper bound of an exact sum, which `math.fsum` rounds to nearest."""
+    total = math.fsum(terms)
+    return total + fit.room * math.ulp(total) if total else 0.0

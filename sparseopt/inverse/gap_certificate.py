@@ -1,0 +1,176 @@
+"""What certificates of least objectives under linear data share: two bounds and their gap."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from sparseopt.interface.arrays import as_figure, read_only, require_finite
+from sparseopt.interface.certificate import Certificate, Steps
+from sparseopt.interface.errors import ProblemError
+from sparseopt.inverse.coefficients import Coefficients
+from sparseopt.inverse.fit import Fit, at_most, shifted_above, shifted_below
+from sparseopt.judging.rounding import above
+
+ROOM = 3.0
+"""How many times over a certificate is made with each bound of rounding, see `Fit`."""
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """Bounds that hold for real numbers, in units of ``2**exponent``.
+
+    Attributes
+    ----------
+    primal : float
+        The objective at the answer is not above it.
+    dual : float
+        The least objective is not below it.
+    gap : float
+        The first exceeds the second by at most this.
+    """
+
+    primal: float
+    dual: float
+    gap: float
+    exponent: int
+
+
+def real_vector(value: Any, name: str) -> np.ndarray:
+    """Return a finite read-only vector of float64."""
+    array = np.asarray(value)
+    if array.ndim != 1 or array.dtype.kind not in "iuf":
+        raise ProblemError(f"{name} must be a vector of numbers, got shape {array.shape}")
+    array = array.astype(np.float64, copy=False)
+    require_finite(array, name)
+    return read_only(array)
+
+
+@dataclass(frozen=True, eq=False)
+class GapCertificate(Certificate):
+    """Brackets the least objective; subclasses say by which theorem.
+
+    Attributes
+    ----------
+    dual_point : ndarray of float64, shape (m,)
+        Evidence. Any vector proves something; none proves anything false.
+    primal : float
+        The objective at the answer is at most this.
+    dual : float
+        No admissible vector has a smaller objective than this.
+    gap : float
+        An upper bound of the difference of the two, found without cancellation.
+    """
+
+    problem: Any
+    answer: Any
+    dual_point: np.ndarray
+    primal: float
+    dual: float
+    gap: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dual_point", real_vector(self.dual_point, "dual_point"))
+        for name in ("primal", "dual", "gap"):
+            object.__setattr__(self, name, as_figure(getattr(self, name), name))
+
+    @classmethod
+    def build(cls, problem: Any, x: np.ndarray, *dual_points: np.ndarray) -> tuple[Any, Self]:
+        """Return `x` as an answer, and the certificate by the best of some dual points.
+
+        Parameters
+        ----------
+        problem : Problem
+            Of the class that this certificate proves.
+        x : ndarray, shape (n,)
+            Admissible coefficients of any quality.
+        *dual_points : ndarray, shape (m,)
+            Of any scale; none of them need be feasible. Without any the residual is taken.
+
+        Returns
+        -------
+        answer
+        certificate
+            It holds however bad its ingredients are; look at its `gap`. O(m n).
+        """
+        fit = Fit(problem.design, problem.target, ROOM)
+        scaled = fit.coefficients(np.asarray(x, dtype=np.float64))
+        points = list(dual_points) or [
+            fit.scaled.original_dual_point(fit.residual(scaled)[0]),
+        ]
+        made = [(w, cls._bracket(problem, fit, scaled, w)) for w in points]
+        w, best = min(made, key=lambda item: item[1].gap)
+        figures = (
+            shifted_above(best.primal, best.exponent),
+            shifted_below(best.dual, best.exponent),
+            shifted_above(best.gap, best.exponent),
+        )
+        answer = Coefficients(x)
+        return answer, cls(problem, answer, w, *figures)
+
+    @classmethod
+    @abstractmethod
+    def _bracket(cls, problem: Any, fit: Fit, x: np.ndarray, w: np.ndarray) -> Bracket:
+        """Return what scaled coefficients and a dual point, in the user's units, prove."""
+
+    @abstractmethod
+    def _check_answer(self, steps: Steps) -> None:
+        """Require that the answer is admissible."""
+
+    @property
+    @abstractmethod
+    def _floor(self) -> float:
+        """An objective that no data in float64 tell from zero."""
+
+    @property
+    def accuracy(self) -> float:
+        """An upper bound of the gap over the objective, or over one as good as zero; 0 if it is."""
+        return over(self.gap, max(self.dual, self._floor))
+
+    @property
+    def relative_gap(self) -> float:
+        """An upper bound of the gap over the objective, however small that is."""
+        return over(self.gap, self.dual)
+
+    def check(self, steps: Steps) -> None:
+        """Derive everything again from the problem, the coefficients and the dual point."""
+        kind, (m, n) = type(self.answer), self.problem.shape
+        steps.require(kind is Coefficients, "the answer is Coefficients", kind.__name__)
+        x, w = self.answer.x, self.dual_point
+        steps.require(x.shape == (n,), f"x has one entry for each of {n} columns", str(x.shape))
+        steps.require(w.shape == (m,), f"the dual point has {m} entries", str(w.shape))
+        self._check_answer(steps)
+        fit = Fit(self.problem.design, self.problem.target)
+        own = self._bracket(self.problem, fit, fit.coefficients(x), w)
+        check_figures(steps, own, self.primal, self.dual, self.gap)
+
+
+def check_figures(steps: Steps, own: Bracket, primal: float, dual: float, gap: float) -> None:
+    """Require that stated figures follow from those that the judge has found."""
+    e = own.exponent
+    steps.require(
+        at_most(own.primal, e, primal),
+        f"the objective is at most {primal!r}, rounding included",
+        repr(shifted_above(own.primal, e)),
+    )
+    steps.require(
+        math.isfinite(dual) and at_most(-own.dual, e, -dual),
+        f"the minimum is at least {dual!r}, rounding included",
+        repr(shifted_below(own.dual, e)),
+    )
+    steps.require(
+        at_most(own.gap, e, gap),
+        f"the gap is at most {gap!r}, rounding included",
+        repr(shifted_above(own.gap, e)),
+    )
+
+
+def over(gap: float, size: float) -> float:
+    """Return an upper bound of a gap over a size; 0 if the gap is, infinity if only the size is."""
+    if gap == 0:
+        return 0.0
+    return above(gap / size, 2) if size > 0 else math.inf

@@ -1,0 +1,293 @@
+"""The proof of basis pursuit: a vector of least norm."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import scipy.sparse
+
+from sparseopt.interface.arrays import as_figure
+from sparseopt.interface.certificate import Certificate, Steps, proves
+from sparseopt.interface.json_type import json_type
+from sparseopt.inverse.basis_pursuit import BasisPursuit, PursuitAnswer
+from sparseopt.inverse.fit import (
+    Fit,
+    at_most,
+    norm_within,
+    shifted_above,
+    shifted_below,
+    unit_multiple,
+)
+from sparseopt.inverse.gap_certificate import ROOM, Bracket, check_figures, over, real_vector
+from sparseopt.inverse.independence import smallest_singular_value
+from sparseopt.judging.rounding import above, below, shown_above
+
+_FIGURES = ("primal", "dual", "gap")
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """What the judge finds about a vector and a dual point, in scaled units."""
+
+    bracket: Bracket
+    misfit: float
+
+
+def _norm_above(x: np.ndarray, norm: float) -> float:
+    if norm == 2:
+        return norm_within(x)[1]
+    size = np.abs(x)
+    return above(math.fsum(size.tolist())) if norm == 1 else float(size.max())
+
+
+def _dual_norm_above(fit: Fit, w: np.ndarray, norm: float) -> float:
+    """Return an upper bound of the dual norm of ``design.T @ w``."""
+    if norm == 1:
+        return fit.largest_correlation(w)
+    values, errors = fit.correlations(w)
+    if norm == 2:
+        return norm_within(values, float(np.sum(errors)))[1]
+    return above(math.fsum((np.abs(values) + errors).tolist()), 4)
+
+
+def _fitted(problem: BasisPursuit, fit: Fit, x: np.ndarray, w: np.ndarray) -> _Fitted:
+    misfit = norm_within(*fit.residual(x))[1]
+    reach = max(misfit, math.ldexp(problem.noise, -fit.unit))
+    primal = _norm_above(x, problem.norm) if x.any() else 0.0
+    w = unit_multiple(w)
+    inner = fit.inner(w)[0] - above(reach * norm_within(w)[1], 2)
+    dual = 0.0
+    if inner > 0.0:
+        dual = below(below(inner, 2) / _dual_norm_above(fit, w, problem.norm), 2 + int(fit.room))
+    gap = above(primal - dual) if primal > dual else 0.0
+    return _Fitted(Bracket(primal, dual, gap, fit.unknown_unit), misfit)
+
+
+def _columns(fit: Fit, chosen: np.ndarray) -> np.ndarray:
+    part = fit.scaled.columns_as_rows(chosen, 1)
+    dense = part.toarray() if scipy.sparse.issparse(part) else part
+    return np.asarray(dense, dtype=np.float64).T
+
+
+def _is_unique(
+    problem: BasisPursuit, fit: Fit, x: np.ndarray, w: np.ndarray, found: _Fitted
+) -> bool:
+    """Whether the theorems of `PursuitCertificate` prove that x is the only optimum."""
+    noise = math.ldexp(problem.noise, -fit.unit)
+    if problem.norm == 2:
+        return True
+    if not x.any():  # nothing else has norm 0
+        return noise == 0.0 or found.misfit <= noise
+    if problem.norm == math.inf:
+        return noise == 0.0 and _is_unique_flat(fit, x, w)
+    values, errors = fit.correlations(unit_multiple(w))
+    size = np.abs(values)
+    if noise == 0.0:
+        support = np.flatnonzero(x)
+        least = smallest_singular_value(_columns(fit, support)) / fit.room
+        if not least > 0.0:
+            return False
+        level = float(size[support].max())
+        missing = level * np.sign(x[support]) - values[support]
+        off = float(np.sum(errors[support])) + len(support) * math.ulp(level)
+        move = above(norm_within(missing, off)[1] / least)
+        most = (size + errors + fit.norms * move) * (1.0 + fit.room * 2.0**-40)
+        most[support] = 0.0
+        return bool((most < level).all())
+    if found.misfit > noise or not found.bracket.dual > 0.0:
+        return False
+    length = norm_within(unit_multiple(w))
+    largest = float((size + errors).max())
+    # The gap is in units of x, and the dual point has this largest correlation.
+    square = 2.0 * noise * found.bracket.gap * largest / length[0]
+    radius = above(math.sqrt(square), 8)
+    scale = noise / length[1]
+    most = (size + errors) * above(noise / length[0]) + fit.norms * radius
+    least = float(np.max((size - errors) * below(scale) - fit.norms * radius))
+    active = np.flatnonzero(most * (1.0 + fit.room * 2.0**-40) >= least)
+    return least > 0.0 and smallest_singular_value(_columns(fit, active)) > 0.0
+
+
+def _is_unique_flat(fit: Fit, x: np.ndarray, w: np.ndarray) -> bool:
+    """Do the same for norm inf without noise; x is not 0."""
+    values, errors = fit.correlations(unit_multiple(w))
+    flat = np.abs(x) == np.abs(x).max()
+    rest = np.flatnonzero(~flat)
+    least = smallest_singular_value(_columns(fit, rest)) / fit.room
+    if not least > 0.0:
+        return False
+    move = above(norm_within(values[rest], float(np.sum(errors[rest])))[1] / least)
+    low = np.sign(x) * values - 2.0 * errors - fit.norms * move * (1.0 + fit.room * 2.0**-40)
+    return bool((low[flat] > 0.0).all())
+
+
+@proves(BasisPursuit)
+@json_type
+@dataclass(frozen=True, eq=False)
+class PursuitCertificate(Certificate):
+    """Proves that a vector fits the target, and that nothing that does is much shorter.
+
+    In floating point Ax = y can rarely hold exactly. So x is compared with a larger set: let
+    `reach` be the noise or the misfit of x, whichever is larger. Then x has a misfit of at most
+    `misfit`, and every vector with a misfit of at most `reach`, so every one that solves the
+    problem, has a norm of at least `dual`. For noise 0 and a misfit of a few units in the last
+    place this says: x is within the gap of optimal for a target that differs from the given one
+    by no more than `misfit`. The accuracy counts the misfit beyond the noise.
+
+    Any w proves it: |x| >= w.Ax / |A^T w|* >= (w.y - reach |w|) / |A^T w|*, with the dual norm.
+
+    Uniqueness. For norm 2 it is a theorem (the norm is strictly convex). For norm 1 without noise
+    (Fuchs 2004): if the columns of the support are independent, some w* has
+    A_j^T w* = level sign(x_j) on it and |A_j^T w*| < level off it, then x is the only vector of
+    least norm that is mapped to A x. Such a w* lies within
+    |level sign - A_S^T w| / (smallest singular value of A_S) of w. With noise e: all optima have
+    one residual r*, of norm e, and |r* - e w/|w|| <= sqrt(2 e gap max|A^T w| / |w|), because the
+    level set of a linear function on a ball is that small; nonzero entries have the largest
+    |A_j^T r*|, so if the columns that may reach it are independent, the optimum is unique. For norm
+    inf without noise, let R be the entries of x below the largest, and their columns independent.
+    Some w* within |A_R^T w| / (smallest singular value of A_R) of w has A_R^T w* = 0; if its other
+    correlations have the signs of x, strictly, then any z with Az = Ax and no larger a norm agrees
+    with x off R, as w*.Az = w*.Ax is the largest possible there, and so on R.
+
+    Attributes
+    ----------
+    dual_point : ndarray of float64, shape (m,)
+        Evidence. Any vector proves something; none proves anything false.
+    primal, dual, gap : float
+        The norm of x is at most `primal`, that of the others at least `dual`.
+    misfit : float
+        |design x - target| is at most this.
+
+    Examples
+    --------
+    >>> import sparseopt as so
+    >>> certificate = so.solve(so.BasisPursuit([[1, 0, 1], [0, 1, 1]], [0.3, 0.7])).certificate
+    >>> round(certificate.primal, 12), certificate.accuracy < 1e-12
+    (0.7, True)
+    """
+
+    problem: BasisPursuit
+    answer: PursuitAnswer
+    dual_point: np.ndarray
+    primal: float
+    dual: float
+    gap: float
+    misfit: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dual_point", real_vector(self.dual_point, "dual_point"))
+        for name in (*_FIGURES, "misfit"):
+            object.__setattr__(self, name, as_figure(getattr(self, name), name))
+
+    @classmethod
+    def build(
+        cls, problem: BasisPursuit, x: np.ndarray, *dual_points: np.ndarray
+    ) -> tuple[PursuitAnswer, Self]:
+        """Return `x` as an answer, and the certificate by the best of some dual points.
+
+        Parameters
+        ----------
+        problem : BasisPursuit
+        x : ndarray, shape (n,)
+            A vector of any quality.
+        *dual_points : ndarray, shape (m,)
+            Of any scale; at least one.
+
+        Returns
+        -------
+        answer : PursuitAnswer
+            Its `unique` is as far as can be proved.
+        certificate : PursuitCertificate
+            It holds however bad its ingredients are; look at its `accuracy`.
+        """
+        fit = Fit(problem.design, problem.target, ROOM)
+        scaled = fit.coefficients(np.asarray(x, dtype=np.float64))
+        made = [(w, _fitted(problem, fit, scaled, w)) for w in dual_points]
+        w, best = min(made, key=lambda item: item[1].bracket.gap)
+        unique = _is_unique(problem, fit, scaled, w, best)
+        answer = PursuitAnswer(x, True, None, unique)
+        bracket = best.bracket
+        return answer, cls(
+            problem,
+            answer,
+            w,
+            shifted_above(bracket.primal, bracket.exponent),
+            shifted_below(bracket.dual, bracket.exponent),
+            shifted_above(bracket.gap, bracket.exponent),
+            shifted_above(best.misfit, fit.unit),
+        )
+
+    @property
+    def unique(self) -> bool:
+        """Whether it is proved that no other vector of least norm exists."""
+        return self.answer.unique
+
+    @property
+    def excess(self) -> float:
+        """The misfit beyond the noise, at most."""
+        return above(self.misfit - self.problem.noise) if self.misfit > self.problem.noise else 0.0
+
+    @property
+    def accuracy(self) -> float:
+        """The relative gap, or the excess over the norm of the target if that is more."""
+        least = below(math.hypot(*self.problem.target.tolist()), 8)
+        return max(self.relative_gap, over(self.excess, least))
+
+    @property
+    def relative_gap(self) -> float:
+        """An upper bound of the gap over the least norm; 0 if the gap is."""
+        return over(self.gap, self.dual)
+
+    @property
+    def claim(self) -> str:
+        """What is proved."""
+        noise, norm = self.problem.noise, f"{self.problem.norm:g}-norm"
+        fits = f"x fits the target within the noise, {noise!r}"
+        others = "every vector that does"
+        if self.excess:
+            reach = shown_above(self.misfit)
+            fits = f"x misses the target by at most {reach}, where the noise is {noise!r}"
+            others = "every vector that misses it by no more than x"
+        text = (
+            f"{fits}, its {norm} is at most {shown_above(self.primal, 10)}, and {others} has a "
+            f"{norm} smaller by at most {shown_above(self.gap, 3)}"
+        )
+        if not self.unique:
+            return text
+        if self.problem.norm == 2:
+            return f"{text}; at most one vector solves the problem"
+        if noise == 0:
+            return (
+                f"{text}; among the vectors that the design maps to design @ x, x alone has the "
+                "least norm"
+            )
+        return f"{text}; the vector of least norm is unique"
+
+    def check(self, steps: Steps) -> None:
+        """Derive everything again from the problem, the vector and the dual point."""
+        answer, (m, n) = self.answer, self.problem.shape
+        kind = type(answer)
+        steps.require(kind is PursuitAnswer, "the answer is a PursuitAnswer", kind.__name__)
+        steps.require(answer.feasible, "the answer says that x fits")
+        steps.require(answer.smallest_residual is None, "it states no smallest residual")
+        x, w = answer.x, self.dual_point
+        steps.require(x.shape == (n,), f"x has one entry for each of {n} columns", str(x.shape))
+        steps.require(w.shape == (m,), f"the dual point has {m} entries", str(w.shape))
+        fit = Fit(self.problem.design, self.problem.target)
+        scaled = fit.coefficients(x)
+        found = _fitted(self.problem, fit, scaled, w)
+        steps.require(
+            at_most(found.misfit, fit.unit, self.misfit),
+            f"x misses the target by at most {self.misfit!r}, rounding included",
+            repr(shifted_above(found.misfit, fit.unit)),
+        )
+        check_figures(steps, found.bracket, self.primal, self.dual, self.gap)
+        if answer.unique:
+            steps.require(
+                _is_unique(self.problem, fit, scaled, w, found),
+                "the columns of the support are independent, and the others correlate strictly "
+                "less with the dual point",
+            )

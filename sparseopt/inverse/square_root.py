@@ -1,0 +1,152 @@
+"""The square-root lasso: the question, and the proof of an answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sparseopt.interface.arrays import MatrixLike
+from sparseopt.interface.certificate import Steps, proves
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
+from sparseopt.interface.problem import Problem
+from sparseopt.inverse.coefficients import Coefficients
+from sparseopt.inverse.fit import Fit, as_nonnegative, as_system, norm_within, unit_multiple
+from sparseopt.inverse.gap_certificate import Bracket, GapCertificate
+from sparseopt.judging.rounding import UNIT, above, below, shown_above
+
+
+@json_type
+@dataclass(frozen=True, eq=False)
+class SquareRootLasso(Problem[Coefficients, Any]):
+    """Minimise |design x - target| + strength |x|_1 over x, the first norm Euclidean.
+
+    Parameters
+    ----------
+    design : array_like or scipy.sparse csr or csc, shape (m, n)
+        Real, float32 or float64.
+    target : array_like, shape (m,)
+    strength : float
+        Above 0. From ``max |design.T @ target| / |target|`` on, the answer is 0.
+
+    Raises
+    ------
+    ProblemError
+        NaN or infinity, shapes that do not fit, a strength that is not above 0, complex numbers.
+
+    Notes
+    -----
+    Where the strength is small, the optimum may fit the target without a residual: it is then one
+    of basis pursuit (Belloni, Chernozhukov, Wang 2011).
+
+    Examples
+    --------
+    >>> import sparseopt as so
+    >>> problem = so.SquareRootLasso([[1.0, 0.0], [0.0, 1.0]], [3.0, 4.0], strength=0.75)
+    >>> so.solve(problem).answer.x.round(6)
+    array([0.     , 0.59832])
+    """
+
+    design: Any
+    target: np.ndarray
+    strength: float
+    default_tolerance: ClassVar = 1e-12
+    accuracy_is: ClassVar = "relative duality gap"
+
+    # What the constructor takes, for type checkers; the fields are what becomes of it.
+    if TYPE_CHECKING:
+
+        def __init__(self, design: MatrixLike, target: ArrayLike, strength: float) -> None: ...
+
+    def __post_init__(self) -> None:
+        design, target = as_system(self.design, self.target)
+        object.__setattr__(self, "design", design)
+        object.__setattr__(self, "target", target)
+        strength = as_nonnegative(self.strength, "strength", positive=True)
+        object.__setattr__(self, "strength", strength)
+        fit = Fit(design, target)
+        shift = fit.unknown_unit - fit.unit
+        if math.ldexp(math.ldexp(strength, shift), -shift) != strength:
+            raise ProblemError(
+                f"strength {strength!r} and this design have no common scale in float64; multiply "
+                "design and strength by one constant"
+            )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The shape (m, n) of the design."""
+        return self.design.shape  # type: ignore[no-any-return]
+
+    def evaluate(self, answer: Coefficients) -> Mapping[str, float]:
+        """Return the objective and its two parts."""
+        x = np.asarray(answer.x, dtype=np.float64)
+        residual = math.hypot(*(self.target - self.design @ x).tolist())
+        penalty = self.strength * math.fsum(np.abs(x).tolist())
+        return {"objective": residual + penalty, "residual": residual, "penalty": penalty}
+
+    def describe(self) -> str:
+        """Return one line with the sizes and the strength."""
+        m, n = self.shape
+        return f"square-root lasso, strength {self.strength:g}, design {m} x {n}"
+
+
+@proves(SquareRootLasso)
+@json_type
+@dataclass(frozen=True, eq=False)
+class SquareRootCertificate(GapCertificate):
+    """Proves how far coefficients are from optimal for the square-root lasso.
+
+    Let w be any vector and s the larger of |w| and max |A^T w| / strength. Then
+    |y - Ax| + strength |x|_1 >= (w.(y - Ax) + (A^T w).x) / s = w.y / s for every x. So the bound
+    holds also where the residual is 0 and has no direction.
+
+    Examples
+    --------
+    >>> import sparseopt as so
+    >>> problem = so.SquareRootLasso([[1.0, 0.0], [0.0, 1.0]], [3.0, 4.0], strength=0.1)
+    >>> certificate = so.solve(problem).certificate
+    >>> round(certificate.dual, 9), certificate.relative_gap < 1e-12
+    (0.7, True)
+    """
+
+    problem: SquareRootLasso
+    answer: Coefficients
+
+    @classmethod
+    def _bracket(cls, problem: SquareRootLasso, fit: Fit, x: np.ndarray, w: np.ndarray) -> Bracket:
+        residual, off = fit.residual(x)
+        # The objective over the unit of the target: strength and x change units together.
+        strength = math.ldexp(problem.strength, fit.unknown_unit - fit.unit)
+        high = norm_within(residual, off)[1]
+        penalty = strength * math.fsum(np.abs(x).tolist()) if x.any() else 0.0
+        primal = high + penalty
+        primal = above(primal, 5 + int(fit.room)) if primal else 0.0
+        w = unit_multiple(w)
+        largest = norm_within(w)[1]
+        if w.any() and strength < math.inf:
+            largest = max(largest, above(fit.largest_correlation(w) / strength))
+        inner = fit.inner(w)[0]
+        dual = below(inner / largest, 2 + int(fit.room)) if inner > 0.0 else 0.0
+        gap = above(primal - dual) if primal > dual else 0.0
+        return Bracket(primal, dual, gap, fit.unit)
+
+    def _check_answer(self, steps: Steps) -> None:
+        """Every vector is admissible."""
+
+    @property
+    def _floor(self) -> float:
+        return UNIT * below(math.hypot(*self.problem.target.tolist()), 8)
+
+    @property
+    def claim(self) -> str:
+        """What is proved."""
+        return (
+            f"|design x - target| + {self.problem.strength!r} |x|_1 is at most "
+            f"{shown_above(self.primal, 10)} and exceeds its minimum by at most "
+            f"{shown_above(self.gap, 3)}"
+        )

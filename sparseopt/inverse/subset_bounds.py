@@ -1,0 +1,241 @@
+"""Lower bounds of least squares over many supports at a time, with rounding accounted for.
+
+Everything is read off the Gram matrix of the columns and the target, which are brought to norms
+from 1/2 to 1 by powers of two. Let a set I of columns be taken, X any matrix, B = A_I X and
+|B^T B - I| <= a <= 1/2. Then B has the range of A_I, and for the projection Q onto it and vectors
+v, w of norm at most 1, Qv.w is off (B^T v).(B^T w) by at most |(B^T B)^-1 - I| |B|^2 <= 3 a.
+So all of these are known up to a common error e for every column j that is not in I:
+
+    h_j = a_j.(y - Qy),   s_j = |a_j - Q a_j|^2,   rest = |y - Qy|^2.
+
+One more column lowers the squared residual by h_j^2 / s_j. Adding a set T of q columns lowers it
+by at most |h_T|^2 / l, where l bounds the smallest eigenvalue of the whole Gram matrix from below:
+by interlacing it bounds those of its Schur complements' principal blocks too.
+
+Or all columns of a set C that may still be used are used. For any w with |A_C^T w| <= t the part of
+w in the range of A_C is at most t / sqrt(l), so |y - Ax| >= (w.y - t |y| / sqrt(l)) / |w| for every
+x on C. Here w = y - Az with z near the least-squares coefficients on C.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from sparseopt.inverse.fit import Fit, norm_within
+from sparseopt.inverse.independence import smallest_singular_value
+from sparseopt.judging.rounding import UNIT, gamma
+
+MOST_WORK = 2**34
+"""Multiplications that a check may take, about a minute."""
+MOST_SETS = 2**22
+"""Sets of one level of the tree."""
+PLACES = np.int32
+"""The type of places."""
+_CHUNK = 1 << 20
+
+
+def distinct_columns(matrix: np.ndarray) -> np.ndarray:
+    """Return the columns that are not zero, the first of each that are equal or opposite.
+
+    The others add nothing: a support with one of them spans what a smaller support spans.
+    """
+    first = np.argmax(matrix != 0, axis=0)
+    signs = np.sign(matrix[first, np.arange(matrix.shape[1])])
+    seen: dict[bytes, int] = {}
+    for j in np.flatnonzero(signs):
+        seen.setdefault((matrix[:, j] * signs[j] + 0.0).tobytes(), int(j))
+    return np.array(list(seen.values()), dtype=np.intp)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What is proved of a batch of N sets of columns, in units of 1/2 ``2**(2 target_unit)``.
+
+    Attributes
+    ----------
+    rest : ndarray, shape (N,)
+        Lower bounds of |y - Qy|^2; minus infinity where nothing is proved.
+    high : ndarray, shape (N, n)
+        Upper bounds of |h_j|.
+    least : ndarray, shape (N, n)
+        Lower bounds of s_j, not above 0 where nothing is proved.
+    """
+
+    rest: np.ndarray
+    high: np.ndarray
+    least: np.ndarray
+
+
+class Subsets:
+    """The Gram matrix of some columns of a problem and of its target.
+
+    Parameters
+    ----------
+    fit : Fit
+        Of the whole design; its `room` multiplies every bound of rounding.
+    order : ndarray of int, shape (n,)
+        Columns, in the order in which sets are enumerated; places below count in it.
+    """
+
+    def __init__(self, fit: Fit, order: np.ndarray) -> None:
+        self.room = fit.room
+        columns = fit.scaled.dense()[:, order]
+        columns = columns * np.ldexp(1.0, -np.frexp(fit.norms[order])[1])
+        length = norm_within(fit.target)[1]
+        # The target over this power of two has a norm of at most 1.
+        self.target_unit = int(np.frexp(length)[1]) if length else 0
+        target = np.ldexp(fit.target, -self.target_unit)
+        self._columns = columns
+        self.gram = columns.T @ columns
+        self.inner = columns.T @ target
+        low, high = norm_within(target)
+        self.square = low * low * (1.0 - 8.0 * UNIT)
+        self._square_high = high * high * (1.0 + 8.0 * UNIT)
+        self._error = fit.room * (gamma(len(target) + 8) + 2.0**-400)
+
+    @cached_property
+    def least_eigenvalue(self) -> float:
+        """A lower bound of the smallest eigenvalue of the exact Gram matrix; 0 if none is known."""
+        value = smallest_singular_value(self._columns) * (1.0 - 8.0 * UNIT) / self.room
+        return value * value * (1.0 - 8.0 * UNIT)
+
+    def bounds(self, sets: np.ndarray) -> Bounds:
+        """Return the bounds for sets of places, shape (N, d)."""
+        d = sets.shape[1]
+        if d == 0:
+            error = np.full(1, self._error)
+            return self._bounds(np.zeros((1, 0)), np.zeros((1, 0, len(self.inner))), error)
+        blocks = self.gram[sets[:, :, None], sets[:, None, :]]
+        factor = np.swapaxes(np.linalg.inv(_roots(blocks)), 1, 2)
+        near = np.swapaxes(factor, 1, 2) @ blocks @ factor - np.eye(d)
+        size = np.sqrt(np.square(factor).sum(axis=(1, 2)))
+        rounding = self.room * gamma(2 * d + 8)
+        a = np.sqrt(np.square(near).sum(axis=(1, 2)))
+        a = a + d * size * size * (self._error + rounding)
+        off = size * np.sqrt(d) * (self._error + rounding)
+        transposed = np.swapaxes(factor, 1, 2)
+        along = (transposed @ self.inner[sets][:, :, None])[:, :, 0]
+        across = transposed @ self.gram[sets]
+        # Products of vectors of norm below 1.3, each off by `off`, in sums of d terms.
+        error = 3.0 * a + 4.0 * off + 2.0 * rounding + self._error + 8.0 * UNIT * self.room
+        error = np.where((a < 0.5) & (off < 0.1), error * (1.0 + 2.0**-20), np.inf)
+        return self._bounds(along, across, error)
+
+    def _bounds(self, along: np.ndarray, across: np.ndarray, error: np.ndarray) -> Bounds:
+        with np.errstate(invalid="ignore", over="ignore"):
+            rest = self.square - np.square(along).sum(axis=1) - error
+            h = self.inner - (along[:, None, :] @ across)[:, 0, :]
+            s = np.diagonal(self.gram) - np.square(across).sum(axis=1)
+            bad = ~np.isfinite(error)
+            rest[bad] = -np.inf
+            return Bounds(rest, np.abs(h) + error[:, None], s - error[:, None])
+
+    def leaves(self, sets: np.ndarray) -> np.ndarray:
+        """Return lower bounds of the squared residual of each set with each one more place.
+
+        Shape (N, n); 0 where nothing better is proved, infinity for places not after all of the
+        set.
+        """
+        found = self.bounds(sets)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            gain = np.square(found.high) / found.least * (1.0 + 8.0 * UNIT)
+            left = (found.rest[:, None] - gain) * (1.0 - 8.0 * UNIT)
+        left[~(found.least > 0.0) | ~(left > 0.0)] = 0.0
+        after = np.arange(len(self.inner)) > last(sets)[:, None]
+        return np.where(after, left, np.inf)
+
+    def nodes(self, sets: np.ndarray, more: int, enough: float) -> np.ndarray:
+        """Return lower bounds of the squared residual of each set with `more` later places.
+
+        Where the first kind of bound is below `enough`, the second is tried.
+        """
+        if not self.least_eigenvalue > 0.0:
+            return np.zeros(len(sets))
+        found = self.bounds(sets)
+        after = np.arange(len(self.inner)) > last(sets)[:, None]
+        squares = np.where(after, np.square(found.high), 0.0)
+        top = np.partition(squares, -more, axis=1)[:, -more:].sum(axis=1)
+        with np.errstate(invalid="ignore"):
+            gain = top / self.least_eigenvalue * (1.0 + gamma(more + 8))
+            left = (found.rest - gain) * (1.0 - 8.0 * UNIT)
+        left = np.where(left > 0.0, left, 0.0)
+        skipped = last(sets) + 1 - sets.shape[1]
+        for count in np.unique(skipped[left < enough]):
+            part = np.flatnonzero((left < enough) & (skipped == count))
+            left[part] = np.maximum(left[part], self._whole(sets[part], int(count)))
+        return left
+
+    @cached_property
+    def _inverse(self) -> np.ndarray:
+        return np.linalg.inv(self.gram)
+
+    def _whole(self, sets: np.ndarray, skipped: int) -> np.ndarray:
+        """Return lower bounds with all later places, for sets that skip as many earlier ones."""
+        places = len(self.inner)
+        inside = np.arange(places) > last(sets)[:, None]
+        np.put_along_axis(inside, sets.astype(np.intp), True, axis=1)
+        z = np.broadcast_to(self._inverse @ self.inner, inside.shape)
+        if skipped:
+            out = np.nonzero(~inside)[1].reshape(len(sets), skipped)
+            blocks = self._inverse[out[:, :, None], out[:, None, :]]
+            back = np.linalg.solve(blocks, np.take_along_axis(z, out, axis=1)[:, :, None])
+            z = z - (np.swapaxes(self._inverse[out], 1, 2) @ back)[:, :, 0]
+        z = np.where(inside, z, 0.0)
+        size = np.abs(z).sum(axis=1)
+        each = self._error + self.room * gamma(2 * places + 16)  # of sums with coefficients z
+        correlation = np.where(inside, self.inner - z @ self.gram, 0.0)
+        along = z @ self.inner
+        missed = np.sqrt(np.square(correlation).sum(axis=1)) + np.sqrt(places) * each * (1 + size)
+        least = np.sqrt(self.least_eigenvalue) * (1.0 - 4.0 * UNIT)
+        shared = missed / least * (1.0 + 2.0**-40)
+        over = self.square - along - each * (1.0 + size) - shared
+        under = self._square_high - 2.0 * along + ((z @ self.gram) * z).sum(axis=1)
+        under = under + each * (3.0 + 2.0 * size + 2.0 * size * size)
+        good = np.isfinite(over) & np.isfinite(under) & (over > 0.0) & (under > 0.0)
+        found = np.zeros(len(sets))
+        found[good] = np.square(over[good]) / under[good] * (1.0 - 16.0 * UNIT)
+        return found
+
+    def chunks(self, sets: np.ndarray) -> list[np.ndarray]:
+        """Return batches of sets of bounded work."""
+        step = max(1, _CHUNK // (len(self.inner) * (sets.shape[1] + 1)))  # a few megabytes each
+        return [sets[i : i + step] for i in range(0, len(sets), step)]
+
+
+def last(sets: np.ndarray) -> np.ndarray:
+    """Return the last place of each ascending set, -1 for the empty one."""
+    return sets[:, -1] if sets.shape[1] else np.full(len(sets), -1)
+
+
+def continuations(sets: np.ndarray, places: int, size: int) -> np.ndarray:
+    """Return of each set how many later places keep it able to grow to `size` places."""
+    end = places - (size - sets.shape[1]) + 1
+    return np.maximum(end - last(sets) - 1, 0)
+
+
+def children(sets: np.ndarray, places: int, size: int) -> np.ndarray:
+    """Return each set with each such place."""
+    counts = continuations(sets, places, size)
+    parents = np.repeat(np.arange(len(sets)), counts)
+    starts = np.repeat(np.cumsum(counts) - counts, counts)
+    new = np.arange(len(parents)) - starts + last(sets)[parents] + 1
+    return np.concatenate([sets[parents], new[:, None].astype(sets.dtype)], axis=1)
+
+
+def work_of(sets: int, depth: int, places: int) -> int:
+    """Return about how many multiplications bounds of sets of that many places take."""
+    return sets * (depth + 1) ** 2 * places
+
+
+def _roots(blocks: np.ndarray) -> np.ndarray:
+    """Return Cholesky factors; the identity, which proves nothing, where there is none."""
+    try:
+        return np.linalg.cholesky(blocks)
+    except np.linalg.LinAlgError:
+        if len(blocks) == 1:
+            return np.eye(blocks.shape[1])[None]
+    half = len(blocks) // 2
+    return np.concatenate([_roots(blocks[:half]), _roots(blocks[half:])])
