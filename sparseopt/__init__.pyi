@@ -108,16 +108,6 @@ from sparseopt.inverse.greedy_recovery import (
     GreedyFailureCertificate as GreedyFailureCertificate,
     GreedyRecoveryCertificate as GreedyRecoveryCertificate,
 )
-from sparseopt.inverse.matrix_penalties import (
-    NuclearNorm as NuclearNorm,
-    TotalVariation as TotalVariation,
-)
-from sparseopt.inverse.penalty import (
-    L1 as L1,
-    GroupL1 as GroupL1,
-    Penalty as Penalty,
-    PenaltySum as PenaltySum,
-)
 from sparseopt.inverse.infeasible_certificate import (
     InfeasibleCertificate as InfeasibleCertificate,
 )
@@ -128,7 +118,16 @@ from sparseopt.inverse.known_support import (
 from sparseopt.inverse.known_support_certificate import (
     KnownSupportCertificate as KnownSupportCertificate,
 )
-from sparseopt.inverse.penalty import L1 as L1, GroupL1 as GroupL1, Penalty as Penalty
+from sparseopt.inverse.matrix_penalties import (
+    NuclearNorm as NuclearNorm,
+    TotalVariation as TotalVariation,
+)
+from sparseopt.inverse.penalty import (
+    L1 as L1,
+    GroupL1 as GroupL1,
+    Penalty as Penalty,
+    PenaltySum as PenaltySum,
+)
 from sparseopt.inverse.problem import SparseRegression as SparseRegression
 from sparseopt.inverse.pursuit_certificate import PursuitCertificate as PursuitCertificate
 from sparseopt.inverse.recovery import (

@@ -65,6 +65,7 @@ _MODULES = {
     "sparseopt.inverse.composite": (
         "Ridge",
         "SparseGroupL1",
+    ),
     "sparseopt.inverse.constrained": (
         "BallCertificate",
         "ConstrainedRegression",
@@ -78,16 +79,16 @@ _MODULES = {
         "GreedyFailureCertificate",
         "GreedyRecoveryCertificate",
     ),
-    "sparseopt.inverse.matrix_penalties": (
-        "NuclearNorm",
-        "TotalVariation",
-    ),
     "sparseopt.inverse.infeasible_certificate": ("InfeasibleCertificate",),
     "sparseopt.inverse.known_support": (
         "KnownSupportRegression",
         "SupportedCoefficients",
     ),
     "sparseopt.inverse.known_support_certificate": ("KnownSupportCertificate",),
+    "sparseopt.inverse.matrix_penalties": (
+        "NuclearNorm",
+        "TotalVariation",
+    ),
     "sparseopt.inverse.penalty": (
         "GroupL1",
         "L1",
