@@ -182,12 +182,12 @@ class DualityGap:
                 loss += (
                     self.room * most * above(float(np.abs(x) @ scaled.design.column_errors), len(x))
                 )
-        if self.roots is not None:
+        if self.roots is not None and fit.any():
             fit = fit * self.roots
             loss = (loss + self.room * 4.0 * UNIT * norm_bound(fit)) * (1.0 + 8.0 * UNIT)
         terms = self._products(fit, 0.5 * fit)
         error = loss * norm_bound(fit) + 0.5 * loss * loss + self._product_error(fit, fit)
-        penalty, inexact = self._penalty(x, support)
+        penalty, inexact = self._penalty(x, support) if len(support) else ([], 0.0)
         if not all(map(math.isfinite, (error, inexact, *terms, *penalty))):
             return Primal([math.inf], 0.0, fit, loss)
         error += inexact
@@ -215,7 +215,7 @@ class DualityGap:
         return [float(a @ b)] if self.rough else product_terms(a, b)
 
     def _product_error(self, a: np.ndarray, b: np.ndarray) -> float:
-        if not self.rough:
+        if not self.rough or not (a.any() and b.any()):
             return 0.0
         return self.room * above(gamma(len(a) + 8) * norm_bound(a) * norm_bound(b), 8)
 
@@ -413,7 +413,7 @@ class DualityGap:
     def _lost(self, t: np.ndarray, look: Look) -> list[float]:
         """Return bounds of what is to be added to -D: rounding, projection, conjugate."""
         lost, scaled = [], self.scaled
-        if self.roots is not None:
+        if self.roots is not None and t.any():
             # The rows' sum, root and quotient are off by few units each.
             size = self.dual_norm(t.sum(axis=0))
             lost.append(self.room * gamma(t.shape[1] + 16) * size * size)

@@ -162,7 +162,8 @@ class Fit:
 
     def projection(self, t: np.ndarray) -> float:
         """Return an upper bound of the norm of the projection of `t` onto the range."""
-        return self.room * projection_bound(self.scaled, t[None], np.arange(len(self.norms)))
+        every = np.arange(self.scaled.size)
+        return self.room * projection_bound(self.scaled, t[None], every)
 
     def inner(self, w: np.ndarray) -> tuple[float, float]:
         """Return bounds of the inner product of the target and `w`."""

@@ -75,7 +75,8 @@ class VariationGap(DualityGap):
         off, lost = norm_bound(left), 0.0
         roots = np.ones(len(high)) if self.roots is None else self.roots
         if isinstance(scaled.design, ColumnOperator):
-            lost = above(float(scaled.design.column_errors[own].sum()), len(own))
+            lost = float(scaled.design.column_errors[own].sum())
+            lost = above(lost, len(own)) if lost else 0.0
         least = roots * np.maximum(np.abs(high) - bounds, 0.0)
         size = float(np.linalg.norm(least)) * (1.0 - self.room * gamma(len(least) + 16))
         size = max(size - above(lost * float(roots.max()), 2), 0.0)

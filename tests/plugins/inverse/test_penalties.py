@@ -293,3 +293,35 @@ def test_a_wrong_adjoint_proves_nothing_false() -> None:
     found = so.solve(so.SparseRegression(operator, TARGET, so.L1(1.0))).certificate
     assert found.dual <= expected.primal
     assert found.primal >= expected.dual
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_array, aslinearoperator])
+def test_odd_shapes_zeros_and_strengths_of_zero(form: Any, weighted: bool) -> None:
+    for design, target in (
+        (np.ones((1, 1)), [2.0]),
+        (np.zeros((2, 3)), [1.0, 2.0]),
+        (np.ones((3, 4)), np.zeros(3)),
+        (np.ones((2, 2)), [1.0, 1.0]),
+    ):
+        n = design.shape[1]
+        group = [list(range(n))]
+        for penalty in (
+            so.L1(0.1, np.zeros(n)),
+            so.L1(0.1, [0] + [1] * (n - 1), positive=True),
+            so.L1(0.0, positive=True),
+            so.GroupL1(0.1, group, positive=True),
+            so.Ridge(0.1),
+            so.Ridge(0.0),
+            so.L1(0.1) + so.Ridge(0.1),
+            so.SparseGroupL1(0.1, 0.1, group),
+            so.SparseGroupL1(0.0, 0.0, group),
+            so.TotalVariation(0.1),
+            so.TotalVariation(0.0),
+            so.NuclearNorm(0.1, (1, n)),
+            so.NuclearNorm(0.0, (1, n)),
+            so.NuclearNorm(0.1, (n, 1)) + so.Ridge(0.1),
+        ):
+            rows = np.arange(1.0, len(target) + 1.0) if weighted else None
+            solution = so.solve(so.SparseRegression(form(design), target, penalty, rows))
+            assert solution.status is so.Status.VERIFIED
