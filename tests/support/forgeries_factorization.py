@@ -403,6 +403,12 @@ class TwoFaced(SupportedFactors):
 
 def other_answers() -> Iterator[Forgery]:
     """Answers to another question, and answers that are worth nothing."""
+    for name, certificate in supports():
+        if name == "supports rank one float64":
+            decayed = so.FixedSupportFactorization(
+                certificate.problem.target, certificate.problem.supports, 0.1
+            )
+            yield "factors for a problem with a decay", replace(certificate, problem=decayed)
     problem, product = nearby()
     whole = so.Architecture([(1, 8, 8, 1)])
     dense = so.KroneckerProduct([np.array(problem.target).reshape(1, 8, 8, 1)], whole)
