@@ -13,6 +13,13 @@ OLDEST_API_VERSION = 1
 """Oldest plugin interface that this core still loads."""
 
 
+def _require_remedy(
+    entry: SolverEntry | AnalyzerEntry | ReaderEntry | ToolEntry | OutsiderEntry,
+) -> None:
+    if entry.requires and not entry.remedy:
+        raise ValueError(f"{entry.name}: what requires modules must give the remedy")
+
+
 def _require_path(path: str, owner: str) -> None:
     module, separator, name = path.partition(":")
     if not (separator and module and name):
@@ -69,8 +76,7 @@ class SolverEntry:
     def __post_init__(self) -> None:
         _require_path(self.path, self.name)
         _require_path(self.problem, self.name)
-        if self.requires and not self.remedy:
-            raise ValueError(f"{self.name}: a solver that requires modules must give the remedy")
+        _require_remedy(self)
 
 
 @dataclass(frozen=True)
@@ -88,8 +94,7 @@ class AnalyzerEntry:
     def __post_init__(self) -> None:
         _require_path(self.path, self.name)
         _require_path(self.subject, self.name)
-        if self.requires and not self.remedy:
-            raise ValueError(f"{self.name}: an analyzer that requires modules must give the remedy")
+        _require_remedy(self)
 
 
 @dataclass(frozen=True)
@@ -139,8 +144,7 @@ class ToolEntry:
 
     def __post_init__(self) -> None:
         _require_path(self.path, self.name)
-        if self.requires and not self.remedy:
-            raise ValueError(f"{self.name}: a tool that requires modules must give the remedy")
+        _require_remedy(self)
 
 
 @dataclass(frozen=True)
@@ -166,8 +170,7 @@ class OutsiderEntry:
 
     def __post_init__(self) -> None:
         _require_path(self.path, self.name)
-        if self.requires and not self.remedy:
-            raise ValueError(f"{self.name}: an outsider that requires modules must give the remedy")
+        _require_remedy(self)
 
 
 @dataclass(frozen=True)

@@ -57,8 +57,10 @@ class ExactColumns:
         weights = whole.dot(np.array([self.inner[i][off] for i in on], dtype=object))
         worst = 0.0
         for w, norm in zip(weights.T, self.norms[off], strict=True):
-            squares = (Fraction(v * v * self.norms[i], shared * shared * norm)
-                       for v, i in zip(w, on, strict=True))  # fmt: skip
+            squares = (
+                Fraction(v * v * self.norms[i], shared * shared * norm)
+                for v, i in zip(w, on, strict=True)
+            )
             total = sum(above(math.sqrt(float_above(v)), 2) for v in squares)
             worst = max(worst, above(total, len(on) + 1))
         return worst
@@ -177,8 +179,9 @@ class GreedyFailureCertificate(Certificate):
         steps.require(problem.method == "omp", "the method is omp")
         require_length(steps, problem, x)
         on = [j for j, v in enumerate(x) if v]
-        steps.require(len(on) == problem.size, "x has as many nonzeros as omp makes steps",
-                      str(len(on)))  # fmt: skip
+        steps.require(
+            len(on) == problem.size, "x has as many nonzeros as omp makes steps", str(len(on))
+        )
         if problem.support is not None:
             steps.require(tuple(on) == problem.support, "they are the support")
         if problem.signs is not None:
@@ -197,8 +200,10 @@ class GreedyFailureCertificate(Certificate):
             left = _left_over(whole[:, places[:count]], target)
             pulls = left.dot(whole)
             steps.require(pulls[place] != 0, f"something is left for step {count + 1} of the path")
-            ahead = all(pulls[place] ** 2 * b >= a**2 * norms[place]
-                        for a, b in zip(pulls[:-1], norms[:-1], strict=True))  # fmt: skip
+            ahead = all(
+                pulls[place] ** 2 * b >= a**2 * norms[place]
+                for a, b in zip(pulls[:-1], norms[:-1], strict=True)
+            )
             steps.require(ahead, f"no column of the support is ahead of step {count + 1}")
 
 

@@ -176,8 +176,9 @@ def _as_sparsity(value: Any, columns: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise ProblemError(f"sparsity must be an integer, got {value!r}")
     if not 1 <= value <= columns:
-        raise ProblemError(f"sparsity is {value}; the design has {columns} columns, so give 1 to "
-                           f"{columns}")  # fmt: skip
+        raise ProblemError(
+            f"sparsity is {value}; the design has {columns} columns, so give 1 to {columns}"
+        )
     return int(value)
 
 

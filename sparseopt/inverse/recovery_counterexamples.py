@@ -58,8 +58,9 @@ def image(design: np.ndarray, vector: np.ndarray) -> list[Any]:
 
 def require_length(steps: Steps, problem: RecoveryGuarantee, vector: np.ndarray) -> None:
     columns = problem.design.shape[1]
-    steps.require(len(vector) == columns, f"it has one entry for each of {columns} columns",
-                  str(len(vector)))  # fmt: skip
+    steps.require(
+        len(vector) == columns, f"it has one entry for each of {columns} columns", str(len(vector))
+    )
 
 
 def support_of(problem: RecoveryGuarantee, direction: np.ndarray) -> list[int]:
@@ -243,5 +244,8 @@ class NearKernelCertificate(Certificate):
         missed = above(float((np.abs(values) + bounds).max()), 2)
         moved = above(m * largest_sum(self.inverse, np.zeros((m, m))) * missed / (1.0 - defect), 8)
         gain = below(max(math.fsum(terms_of(problem, h)), 0.0), 2)
-        steps.require(gain > moved, "the other vector's 1-norm is smaller, also in the kernel",
-                      f"{gain:.3g} and {moved:.3g}")  # fmt: skip
+        steps.require(
+            gain > moved,
+            "the other vector's 1-norm is smaller, also in the kernel",
+            f"{gain:.3g} and {moved:.3g}",
+        )

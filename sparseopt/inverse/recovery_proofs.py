@@ -160,8 +160,9 @@ class CoherenceCertificate(Certificate):
         require_verdict(steps, self, problem, "recovers", self._condition(problem))
         require_unrounded(steps, problem)
         own = coherence(problem)
-        steps.require(own <= self.coherence, f"the coherence is at most {self.coherence!r}",
-                      repr(own))  # fmt: skip
+        steps.require(
+            own <= self.coherence, f"the coherence is at most {self.coherence!r}", repr(own)
+        )
         steps.require(
             above((2 * problem.size - 1) * self.coherence) < 1.0,
             f"{problem.size} is less than (1 + 1 / coherence) / 2",
@@ -233,8 +234,9 @@ class ExactRecoveryCertificate(Certificate):
         support = tuple(range(n)) if w.shape[1] == n else problem.support
         steps.require(support is not None, "the support is given, or all columns are meant")
         assert support is not None
-        steps.require(w.shape == (m, len(support)), "W has one column for each of the set",
-                      str(w.shape))  # fmt: skip
+        steps.require(
+            w.shape == (m, len(support)), "W has one column for each of the set", str(w.shape)
+        )
         on, off = split(problem, support)
         values, bounds = product(on.T, w)
         defect = largest_sum(np.eye(len(support)) - values, bounds + 4.0 * TINY)
@@ -341,8 +343,11 @@ class DualVectorsCertificate(Certificate):
         count = each * support_count(problem)
         steps.require(count <= MOST_SIGNS, f"there are at most {MOST_SIGNS} vectors of signs")
         m = problem.design.shape[0]
-        steps.require(self.vectors.shape == (count, m), f"there are {count} vectors of {m} entries",
-                      str(self.vectors.shape))  # fmt: skip
+        steps.require(
+            self.vectors.shape == (count, m),
+            f"there are {count} vectors of {m} entries",
+            str(self.vectors.shape),
+        )
         steps.require((self.inverse is not None) == single, "W is there if signs are given")
         signs = np.array([problem.signs], dtype=float) if single else signs_of(problem.size)
         for i, support in enumerate(supports_of(problem)):
@@ -350,8 +355,11 @@ class DualVectorsCertificate(Certificate):
             if not found < 1.0:  # also where it is no number
                 steps.require(False, "a dual vector proves it", f"{found:.6g} on {list(support)}")
             worst = max(worst, found)
-        steps.require(True, f"all {count} dual vectors prove it: correlations off the support, "
-                      "with what the signs are missed by, are below 1")  # fmt: skip
+        steps.require(
+            True,
+            f"all {count} dual vectors prove it: correlations off the support, "
+            "with what the signs are missed by, are below 1",
+        )
         return worst
 
     def _largest(
@@ -376,6 +384,7 @@ class DualVectorsCertificate(Certificate):
         steps.require(w.shape == on.shape, "W has one column for each of the support", str(w.shape))
         values, bounds = product(on.T, w)
         defect = largest_sum(np.eye(on.shape[1]) - values, bounds + 4.0 * TINY)
-        steps.require(defect <= CLOSE, "the columns of the support are injective, by W",
-                      f"{defect:.6g}")  # fmt: skip
+        steps.require(
+            defect <= CLOSE, "the columns of the support are injective, by W", f"{defect:.6g}"
+        )
         return above(largest_sum(*product(off.T, w)) / (1.0 - defect), 8)

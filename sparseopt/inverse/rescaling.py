@@ -304,8 +304,10 @@ class RescalingCertificate(Certificate):
         fault = self._fault()
         steps.require(not fault, "scalings and multipliers fit the problem", fault)
         primal, dual, gap = self._figures()
-        steps.require(primal <= self.primal < math.inf, f"the cost is at most {self.primal!r}",
-                      repr(primal))  # fmt: skip
-        steps.require(self.dual <= dual, f"every rescaling costs at least {self.dual!r}",
-                      repr(dual))  # fmt: skip
+        steps.require(
+            primal <= self.primal < math.inf, f"the cost is at most {self.primal!r}", repr(primal)
+        )
+        steps.require(
+            self.dual <= dual, f"every rescaling costs at least {self.dual!r}", repr(dual)
+        )
         steps.require(gap <= self.gap < math.inf, f"the gap is at most {self.gap!r}", repr(gap))

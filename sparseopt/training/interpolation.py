@@ -308,8 +308,9 @@ def largest_miss(problem: MinimumNormInterpolant, network: InterpolatingNetwork)
     hidden, biases = hidden * 2 ** (2 * e - shared), biases * 2 ** (b - shared)
     neurons = list(zip(hidden, biases, outer, strict=True))
     # From left to right: neurons that open to the right come in at their kinks, others go out.
-    kinks = sorted((Fraction(-c, w), abs(w) * a, c * a * (1 if w > 0 else -1))
-                   for w, c, a in neurons if w)  # fmt: skip
+    kinks = sorted(
+        (Fraction(-c, w), abs(w) * a, c * a * (1 if w > 0 else -1)) for w, c, a in neurons if w
+    )
     slope = sum(w * a for w, _, a in neurons if w < 0)
     level = sum(c * a for w, c, a in neurons if w < 0 or (w == 0 and c > 0))
     unit, most, place = Fraction(2) ** (a_unit + shared), Fraction(0), 0
