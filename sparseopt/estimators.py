@@ -25,8 +25,13 @@ class _Linear(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = self._takes_sparse
         return tags
+
+    @property
+    def _takes_sparse(self) -> bool:
+        """Whether `fit` takes sparse data."""
+        raise NotImplementedError
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Fit to data.
@@ -43,10 +48,8 @@ class _Linear(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         -------
         self
         """
-        kinds = [np.float64, np.float32]
-        X, y = validate_data(
-            self, X, y, accept_sparse=["csr", "csc"], dtype=kinds, y_numeric=True, order=None
-        )
+        kinds, sparse = [np.float64, np.float32], ["csr", "csc"] if self._takes_sparse else False
+        X, y = validate_data(self, X, y, accept_sparse=sparse, dtype=kinds, y_numeric=True)
         y = np.asarray(y, dtype=X.dtype)
         weights = None
         if sample_weight is not None:
@@ -129,6 +132,10 @@ class SparseRegressor(_Linear):
         self.solver = solver
         self.tolerance = tolerance
 
+    @property
+    def _takes_sparse(self) -> bool:
+        return True
+
     def _solved(self, design: Any, target: np.ndarray, weights: np.ndarray | None) -> so.Solution:
         penalty = so.L1(1.0) if self.penalty is None else self.penalty
         problem = so.SparseRegression(design, target, penalty, weights)
@@ -171,17 +178,17 @@ class GreedyRegressor(_Linear):
         self.size = size
         self.fit_intercept = fit_intercept
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = not self.fit_intercept
-        return tags
+    @property
+    def _takes_sparse(self) -> bool:
+        return not self.fit_intercept
 
     def _solved(self, design: Any, target: np.ndarray, weights: np.ndarray | None) -> so.Solution:
         if self.method not in GREEDY:
             raise so.ProblemError(f"method must be one of {', '.join(GREEDY)}, got {self.method!r}")
         if weights is not None:
             scale = np.sqrt(weights)
-            design, target = design * scale[:, None], target * scale
+            rows = scipy.sparse.diags_array(scale)
+            design, target = rows @ design, target * scale
         columns = design.shape[1]
         size = max(1, columns // 10) if self.size is None else self.size
         return so.solve(so.CardinalityRegression(design, target, size), self.method)

@@ -89,3 +89,18 @@ def test_a_two_layer_network_beats_a_line() -> None:
     assert so.verify(exact.certificate_).ok
     gated = TwoLayerReLURegressor(1e-3, gates=50, random_state=0).fit(x, y)
     assert gated.score(x, y) > 0.9
+
+
+@pytest.mark.parametrize("kind", [np.asarray, scipy.sparse.csr_matrix, scipy.sparse.csc_array])
+def test_greedy_with_weights_and_sparse_data(kind: Any) -> None:
+    counts = np.random.default_rng(3).integers(0, 4, size=40)
+    weighted = GreedyRegressor("htp", 2, fit_intercept=False).fit(kind(X), Y, sample_weight=counts)
+    repeated = GreedyRegressor("htp", 2, fit_intercept=False).fit(
+        np.repeat(X, counts, 0), np.repeat(Y, counts)
+    )
+    np.testing.assert_allclose(weighted.coef_, repeated.coef_, atol=1e-9)
+
+
+def test_greedy_with_intercept_refuses_sparse_data() -> None:
+    with pytest.raises(TypeError, match="dense data is required"):
+        GreedyRegressor("omp", 2).fit(scipy.sparse.csr_array(X), Y)

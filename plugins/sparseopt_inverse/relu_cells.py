@@ -117,14 +117,15 @@ def find_cells(inputs: np.ndarray, context: Context, follows: float = FOLLOWS) -
 def _nnls(rows: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, float]:
     """Return an l >= 0 with about the least ``|rows l - x|``, and that.
 
-    SciPy's crashes without columns, and gives up after some steps; then 0 is an l as well.
+    SciPy's crashes without columns, gives up after some steps, and older ones raise where columns
+    nearly agree; then 0 is an l as well.
     """
     nothing = np.zeros(rows.shape[1]), float(np.linalg.norm(x))
     if not rows.shape[1]:
         return nothing
     try:
         found, residual = nnls(rows, x, maxiter=30 * rows.shape[1] + 30)
-    except RuntimeError:
+    except (RuntimeError, np.linalg.LinAlgError):
         return nothing
     return found, float(residual)
 
