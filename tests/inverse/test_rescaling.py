@@ -5,30 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import forgeries_rescaling
 import numpy as np
 import pytest
 import scipy.optimize
 
 import sparseopt as so
-
-FORGED = list(forgeries_rescaling.forged())
-HONEST = list(forgeries_rescaling.honest())
-
-
-@pytest.mark.parametrize(("name", "certificate"), FORGED, ids=[name for name, _ in FORGED])
-def test_refused_by_its_line(name: str, certificate: Any) -> None:
-    check = so.verify(certificate)
-    assert not check.ok
-    assert name.partition(" | ")[0] in check.details[-1]
-
-
-@pytest.mark.parametrize(("name", "certificate"), HONEST, ids=[name for name, _ in HONEST])
-def test_accepted(name: str, certificate: Any) -> None:
-    assert so.verify(certificate).ok, so.verify(certificate)
-    again = so.from_json(so.to_json(certificate))
-    assert so.verify(again).ok
-    assert again.accuracy == certificate.accuracy
 
 
 @pytest.mark.parametrize("seed", range(12))

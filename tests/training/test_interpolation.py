@@ -8,31 +8,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import forgeries_interpolation
 import numpy as np
 import pytest
 from scipy.optimize import linprog
 
 import sparseopt as so
 
-FORGED = list(forgeries_interpolation.forged())
-HONEST = list(forgeries_interpolation.honest())
 CASES = json.loads(Path(__file__).with_name("interpolation_cases.json").read_text())["records"]
-
-
-@pytest.mark.parametrize(("name", "certificate"), FORGED, ids=[name for name, _ in FORGED])
-def test_refused_by_its_line(name: str, certificate: Any) -> None:
-    check = so.verify(certificate)
-    assert not check.ok
-    assert name.partition(" | ")[0] in check.details[-1]
-
-
-@pytest.mark.parametrize(("name", "certificate"), HONEST, ids=[name for name, _ in HONEST])
-def test_accepted(name: str, certificate: Any) -> None:
-    assert so.verify(certificate).ok, so.verify(certificate)
-    again = so.from_json(so.to_json(certificate))
-    assert so.verify(again).ok
-    assert again.accuracy == certificate.accuracy
 
 
 def program(t: np.ndarray, v: np.ndarray, refined: int) -> float:
