@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from sparseopt.interface.certificate import Certificate, Steps, proves
+from sparseopt.interface.certificate import Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
+from sparseopt.inverse.recovery_certificate import RecoveryCertificate
 from sparseopt.inverse.recovery_counterexamples import as_rationals, require_length
-from sparseopt.inverse.recovery_proofs import require_verdict, support_count, supports_of
+from sparseopt.inverse.recovery_proofs import support_count, supports_of
 from sparseopt.judging.exact import eliminate
 from sparseopt.judging.integers import as_integers
 from sparseopt.judging.rounding import above, float_above
@@ -69,7 +70,7 @@ class ExactColumns:
 @proves(RecoveryGuarantee)
 @json_type
 @dataclass(frozen=True, eq=False)
-class GreedyRecoveryCertificate(Certificate):
+class GreedyRecoveryCertificate(RecoveryCertificate):
     """omp recovers, by the exact recovery condition on every support.
 
     Condition: A_S is injective and ``sum_i |w_i| |a_i| < |a_j|`` for each j off S with a_j != 0,
@@ -79,14 +80,16 @@ class GreedyRecoveryCertificate(Certificate):
     There is no evidence: w is computed exactly, over the rationals.
     """
 
+    value: ClassVar = "recovers"
+
     problem: RecoveryGuarantee
     answer: RecoveryVerdict
 
     @classmethod
     def proved(cls, problem: RecoveryGuarantee) -> GreedyRecoveryCertificate:
         """Return the certificate; `check` tells whether the condition holds."""
-        words = f"{problem.method}: {cls._condition(problem)}"
-        return cls(problem, RecoveryVerdict("recovers", words))
+        condition = cls._condition(problem)
+        return cls(problem, cls.verdict(problem, condition))
 
     @staticmethod
     def _condition(problem: RecoveryGuarantee) -> str:
@@ -98,15 +101,10 @@ class GreedyRecoveryCertificate(Certificate):
         """What is proved."""
         return f"{self.problem.describe()}: always, by this: {self._condition(self.problem)}"
 
-    @property
-    def accuracy(self) -> float:
-        """A verdict: 0."""
-        return 0.0
-
     def check(self, steps: Steps) -> None:
         """Solve for w over the rationals, support by support."""
         problem = self.problem
-        require_verdict(steps, self, problem, "recovers", self._condition(problem))
+        self.require_verdict(steps, self._condition(problem))
         steps.require(problem.method == "omp", "the method is omp")
         count = support_count(problem)
         steps.require(count <= MOST_SUPPORTS, f"there are at most {MOST_SUPPORTS} supports")
@@ -121,7 +119,7 @@ class GreedyRecoveryCertificate(Certificate):
 @proves(RecoveryGuarantee)
 @json_type
 @dataclass(frozen=True, eq=False)
-class GreedyFailureCertificate(Certificate):
+class GreedyFailureCertificate(RecoveryCertificate):
     """omp misses a vector: in one of its steps it takes, or may take, a column off the support.
 
     Let x have as many nonzeros as omp makes steps. The columns of `path` but the last are in its
@@ -140,6 +138,8 @@ class GreedyFailureCertificate(Certificate):
     path : tuple of int
     """
 
+    value: ClassVar = "fails"
+
     problem: RecoveryGuarantee
     answer: RecoveryVerdict
     vector: np.ndarray
@@ -157,7 +157,7 @@ class GreedyFailureCertificate(Certificate):
         cls, problem: RecoveryGuarantee, vector: Any, *path: int
     ) -> GreedyFailureCertificate:
         """Return the certificate; `check` tells whether the condition holds."""
-        verdict = RecoveryVerdict("fails", f"{problem.method}: {cls._condition}")
+        verdict = cls.verdict(problem, cls._condition)
         return cls(problem, verdict, vector, path)
 
     _condition = "it may take a column off the support"
@@ -167,15 +167,10 @@ class GreedyFailureCertificate(Certificate):
         """What is proved."""
         return f"{self.problem.describe()}: not always, as {self._condition}"
 
-    @property
-    def accuracy(self) -> float:
-        """A verdict: 0."""
-        return 0.0
-
     def check(self, steps: Steps) -> None:
         """Follow the path over the rationals, comparing squared correlations times norms."""
         problem, x, path = self.problem, self.vector, self.path
-        require_verdict(steps, self, problem, "fails", self._condition)
+        self.require_verdict(steps, self._condition)
         steps.require(problem.method == "omp", "the method is omp")
         require_length(steps, problem, x)
         on = [j for j, v in enumerate(x) if v]

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from sparseopt.interface.arrays import as_figure
-from sparseopt.interface.certificate import Certificate, Steps, proves
+from sparseopt.interface.certificate import Steps, proves
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.real_arrays import as_real
 from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
+from sparseopt.inverse.recovery_certificate import RecoveryCertificate
 from sparseopt.inverse.recovery_proofs import (
     CLOSE,
     largest_sum,
     product,
     require_unrounded,
-    require_verdict,
 )
 from sparseopt.judging.rounding import above, shown_above
 
@@ -26,7 +27,7 @@ from sparseopt.judging.rounding import above, shown_above
 @proves(RecoveryGuarantee)
 @json_type
 @dataclass(frozen=True, eq=False)
-class NullSpaceBoundCertificate(Certificate):
+class NullSpaceBoundCertificate(RecoveryCertificate):
     """l1 recovers every k-sparse vector, by one matrix Y.
 
     Condition: in each column of ``M = 1 - Y^T A`` the k largest magnitudes add up to less than 1/2.
@@ -47,6 +48,8 @@ class NullSpaceBoundCertificate(Certificate):
         The sums are at most this.
     """
 
+    value: ClassVar = "recovers"
+
     problem: RecoveryGuarantee
     answer: RecoveryVerdict
     multipliers: np.ndarray
@@ -61,7 +64,7 @@ class NullSpaceBoundCertificate(Certificate):
         cls, problem: RecoveryGuarantee, multipliers: ArrayLike
     ) -> NullSpaceBoundCertificate:
         """Return the certificate; `check` tells whether the condition holds."""
-        verdict = RecoveryVerdict("recovers", f"{problem.method}: {cls._condition}")
+        verdict = cls.verdict(problem, cls._condition)
         made = cls(problem, verdict, np.asarray(multipliers), math.inf)
         if made.multipliers.shape != problem.design.shape:
             return made
@@ -86,15 +89,10 @@ class NullSpaceBoundCertificate(Certificate):
             f"kernel are at most {most} of its 1-norm"
         )
 
-    @property
-    def accuracy(self) -> float:
-        """A verdict: 0."""
-        return 0.0
-
     def check(self, steps: Steps) -> None:
         """Compute M, with a bound of its rounding. O(m n^2)."""
         problem = self.problem
-        require_verdict(steps, self, problem, "recovers", self._condition)
+        self.require_verdict(steps, self._condition)
         steps.require(problem.method == "l1", "the method is l1")
         steps.require(problem.sparsity is not None, "a sparsity is given")
         require_unrounded(steps, problem)

@@ -5,22 +5,22 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from sparseopt.interface.arrays import read_only
-from sparseopt.interface.certificate import Certificate, Steps, proves
+from sparseopt.interface.certificate import Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.real_arrays import as_real
 from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
+from sparseopt.inverse.recovery_certificate import RecoveryCertificate
 from sparseopt.inverse.recovery_proofs import (
     CLOSE,
     largest_sum,
     product,
     require_unrounded,
-    require_verdict,
 )
 from sparseopt.judging.integers import as_integers
 from sparseopt.judging.rounding import TINY, above, below, row_dots
@@ -84,7 +84,7 @@ def terms_of(problem: RecoveryGuarantee, direction: np.ndarray) -> list[Any]:
 @proves(RecoveryGuarantee)
 @json_type
 @dataclass(frozen=True, eq=False)
-class KernelCertificate(Certificate):
+class KernelCertificate(RecoveryCertificate):
     """Not every vector is recovered: a direction h != 0 with ``design @ h = 0`` leads to another.
 
     Conditions, S the support and s the signs on it:
@@ -103,6 +103,8 @@ class KernelCertificate(Certificate):
         h; floats are taken as the rationals that they are.
     """
 
+    value: ClassVar = "fails"
+
     problem: RecoveryGuarantee
     answer: RecoveryVerdict
     direction: np.ndarray
@@ -113,8 +115,8 @@ class KernelCertificate(Certificate):
     @classmethod
     def proved(cls, problem: RecoveryGuarantee, direction: Any) -> KernelCertificate:
         """Return the certificate; `check` tells whether the condition holds."""
-        words = f"{problem.method}: {cls._condition(problem)}"
-        return cls(problem, RecoveryVerdict("fails", words), direction)
+        condition = cls._condition(problem)
+        return cls(problem, cls.verdict(problem, condition), direction)
 
     @staticmethod
     def _condition(problem: RecoveryGuarantee) -> str:
@@ -144,15 +146,10 @@ class KernelCertificate(Certificate):
         """What is proved."""
         return f"{self.problem.describe()}: not always, as {self._condition(self.problem)}"
 
-    @property
-    def accuracy(self) -> float:
-        """A verdict: 0."""
-        return 0.0
-
     def check(self, steps: Steps) -> None:
         """Do all of it over the rationals."""
         problem, h = self.problem, self.direction
-        require_verdict(steps, self, problem, "fails", self._condition(problem))
+        self.require_verdict(steps, self._condition(problem))
         require_length(steps, problem, h)
         steps.require(any(h), "the direction is not zero")
         steps.require(not any(image(problem.design, h)), "design @ direction is exactly zero")
@@ -169,7 +166,7 @@ class KernelCertificate(Certificate):
 @proves(RecoveryGuarantee)
 @json_type
 @dataclass(frozen=True, eq=False)
-class NearKernelCertificate(Certificate):
+class NearKernelCertificate(RecoveryCertificate):
     """l1 does not recover every vector: near a direction h there is one with ``design @ h' = 0``.
 
     For designs whose kernels would take too long to be computed exactly. Condition: with m columns
@@ -191,6 +188,8 @@ class NearKernelCertificate(Certificate):
         V, for the scaled design.
     """
 
+    value: ClassVar = "fails"
+
     problem: RecoveryGuarantee
     answer: RecoveryVerdict
     direction: np.ndarray
@@ -210,7 +209,7 @@ class NearKernelCertificate(Certificate):
         cls, problem: RecoveryGuarantee, direction: Any, columns: Any, inverse: Any
     ) -> NearKernelCertificate:
         """Return the certificate; `check` tells whether the condition holds."""
-        verdict = RecoveryVerdict("fails", f"{problem.method}: {cls._condition}")
+        verdict = cls.verdict(problem, cls._condition)
         return cls(problem, verdict, direction, columns, inverse)
 
     _condition = "another vector with the same image has a smaller 1-norm"
@@ -220,15 +219,10 @@ class NearKernelCertificate(Certificate):
         """What is proved."""
         return f"{self.problem.describe()}: not always, as {self._condition}"
 
-    @property
-    def accuracy(self) -> float:
-        """A verdict: 0."""
-        return 0.0
-
     def check(self, steps: Steps) -> None:
         """Bound how far the direction is from the kernel. O(m^3 + m n)."""
         problem, h, columns = self.problem, self.direction, self.columns
-        require_verdict(steps, self, problem, "fails", self._condition)
+        self.require_verdict(steps, self._condition)
         steps.require(problem.method == "l1", "the method is l1")
         require_unrounded(steps, problem)
         m, n = problem.design.shape

@@ -6,16 +6,17 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from sparseopt.interface.arrays import as_figure
-from sparseopt.interface.certificate import Certificate, CheckFailed, Steps, proves
+from sparseopt.interface.certificate import CheckFailed, Steps, proves
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.real_arrays import as_real
 from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
+from sparseopt.inverse.recovery_certificate import RecoveryCertificate
 from sparseopt.judging.rounding import TINY, above, gamma, shown_above
 from sparseopt.judging.scaling import times_power
 
@@ -64,17 +65,6 @@ def split(problem: RecoveryGuarantee, support: tuple[int, ...]) -> tuple[np.ndar
     return problem.scaled[:, list(support)], problem.scaled[:, rest]
 
 
-def require_verdict(
-    steps: Steps, certificate: Certificate, problem: RecoveryGuarantee, value: str, condition: str
-) -> None:
-    """Require the verdict that a certificate proves, in the words that go with it."""
-    answer = certificate.answer
-    steps.require(type(answer) is RecoveryVerdict, "the answer is a verdict on recovery")
-    steps.require(answer.value == value, f"the verdict is {value!r}", repr(answer.value))
-    words = f"{problem.method}: {condition}"
-    steps.require(answer.condition == words, f"the verdict says: {words}")
-
-
 def require_unrounded(steps: Steps, problem: RecoveryGuarantee) -> None:
     """Require that the design was scaled without a loss."""
     back = times_power(problem.scaled, problem.exponent)
@@ -106,7 +96,7 @@ def coherence(problem: RecoveryGuarantee) -> float:
 @proves(RecoveryGuarantee)
 @json_type
 @dataclass(frozen=True, eq=False)
-class CoherenceCertificate(Certificate):
+class CoherenceCertificate(RecoveryCertificate):
     """Every k-sparse vector is recovered, because columns are close to orthogonal.
 
     Condition: ``k < (1 + 1/mu) / 2``, mu the largest ``|a_i.a_j|`` over ``|a_i|^2`` for l1, over
@@ -125,6 +115,8 @@ class CoherenceCertificate(Certificate):
         mu is at most this.
     """
 
+    value: ClassVar = "recovers"
+
     problem: RecoveryGuarantee
     answer: RecoveryVerdict
     coherence: float
@@ -135,9 +127,9 @@ class CoherenceCertificate(Certificate):
     @classmethod
     def proved(cls, problem: RecoveryGuarantee) -> CoherenceCertificate:
         """Return the certificate; `check` tells whether the condition holds."""
-        words = f"{problem.method}: {cls._condition(problem)}"
+        condition = cls._condition(problem)
         found = above(coherence(problem), 4)
-        return cls(problem, RecoveryVerdict("recovers", words), found)
+        return cls(problem, cls.verdict(problem, condition), found)
 
     @staticmethod
     def _condition(problem: RecoveryGuarantee) -> str:
@@ -149,15 +141,10 @@ class CoherenceCertificate(Certificate):
         most = shown_above(self.coherence, 4)
         return f"{self.problem.describe()}: always, as the coherence is at most {most}"
 
-    @property
-    def accuracy(self) -> float:
-        """A verdict: 0."""
-        return 0.0
-
     def check(self, steps: Steps) -> None:
         """Compute the coherence, with a bound of its rounding."""
         problem = self.problem
-        require_verdict(steps, self, problem, "recovers", self._condition(problem))
+        self.require_verdict(steps, self._condition(problem))
         require_unrounded(steps, problem)
         own = coherence(problem)
         steps.require(
@@ -172,7 +159,7 @@ class CoherenceCertificate(Certificate):
 @proves(RecoveryGuarantee)
 @json_type
 @dataclass(frozen=True, eq=False)
-class ExactRecoveryCertificate(Certificate):
+class ExactRecoveryCertificate(RecoveryCertificate):
     """l1 recovers every vector on a set T of columns, by one matrix for all signs.
 
     Condition: with W of T's columns, ``R = 1 - A_T^T W`` and the largest sums of absolute values in
@@ -193,6 +180,8 @@ class ExactRecoveryCertificate(Certificate):
         the design is injective.
     """
 
+    value: ClassVar = "recovers"
+
     problem: RecoveryGuarantee
     answer: RecoveryVerdict
     inverse: np.ndarray
@@ -204,8 +193,8 @@ class ExactRecoveryCertificate(Certificate):
     def proved(cls, problem: RecoveryGuarantee, inverse: ArrayLike) -> ExactRecoveryCertificate:
         """Return the certificate; `check` tells whether the condition holds."""
         inverse = as_real(inverse, "inverse", 2)
-        words = f"{problem.method}: {cls._condition(problem, inverse)}"
-        return cls(problem, RecoveryVerdict("recovers", words), inverse)
+        condition = cls._condition(problem, inverse)
+        return cls(problem, cls.verdict(problem, condition), inverse)
 
     @staticmethod
     def _condition(problem: RecoveryGuarantee, inverse: np.ndarray) -> str:
@@ -219,15 +208,10 @@ class ExactRecoveryCertificate(Certificate):
         words = self._condition(self.problem, self.inverse)
         return f"{self.problem.describe()}: always, by this: {words}"
 
-    @property
-    def accuracy(self) -> float:
-        """A verdict: 0."""
-        return 0.0
-
     def check(self, steps: Steps) -> None:
         """Compute both terms of the condition, with bounds of their rounding. O(m n |T|)."""
         problem, w = self.problem, self.inverse
-        require_verdict(steps, self, problem, "recovers", self._condition(problem, w))
+        self.require_verdict(steps, self._condition(problem, w))
         steps.require(problem.method == "l1", "the method is l1")
         require_unrounded(steps, problem)
         m, n = problem.design.shape
@@ -252,7 +236,7 @@ class ExactRecoveryCertificate(Certificate):
 @proves(RecoveryGuarantee)
 @json_type
 @dataclass(frozen=True, eq=False)
-class DualVectorsCertificate(Certificate):
+class DualVectorsCertificate(RecoveryCertificate):
     """l1 recovers, by a dual vector for each support and each vector of signs.
 
     Condition for signs s on S and a vector nu, with ``e = A_S^T nu - s``: the constant ``c = t +
@@ -282,6 +266,8 @@ class DualVectorsCertificate(Certificate):
         The largest constant of all is at most this.
     """
 
+    value: ClassVar = "recovers"
+
     problem: RecoveryGuarantee
     answer: RecoveryVerdict
     vectors: np.ndarray
@@ -299,7 +285,7 @@ class DualVectorsCertificate(Certificate):
         cls, problem: RecoveryGuarantee, vectors: Any, inverse: Any = None
     ) -> DualVectorsCertificate:
         """Return the certificate; `check` tells whether the condition holds."""
-        verdict = RecoveryVerdict("recovers", f"{problem.method}: {cls._condition(problem)}")
+        verdict = cls.verdict(problem, cls._condition(problem))
         made = cls(problem, verdict, vectors, inverse, math.inf)
         try:
             found = made._bound(Steps())
@@ -322,14 +308,9 @@ class DualVectorsCertificate(Certificate):
         words = f"{self._condition(self.problem)} (at most {shown_above(self.constant, 4)})"
         return f"{self.problem.describe()}: always, by this: {words}"
 
-    @property
-    def accuracy(self) -> float:
-        """A verdict: 0."""
-        return 0.0
-
     def check(self, steps: Steps) -> None:
         """Compute all correlations, with bounds of their rounding. O(count m n)."""
-        require_verdict(steps, self, self.problem, "recovers", self._condition(self.problem))
+        self.require_verdict(steps, self._condition(self.problem))
         own = self._bound(steps)
         steps.require(own <= self.constant, f"the constant is at most {self.constant!r}", repr(own))
 
