@@ -1,0 +1,1 @@
+"""Solvers of quantization: numbers of few bits whose product is near a given one."""
