@@ -44,7 +44,7 @@ class LassoPath(Solver[BasisPursuit]):
                 return nothing
         search = _Search(best)
         target = float(np.linalg.norm(best.fit.target))
-        largest = float(np.abs(best.fit.scaled.correlation(best.fit.target)).max())
+        largest = float(best.fit.moduli(best.fit.scaled.correlation(best.fit.target)).max())
         if largest > 0.0:
             search.run(largest * best.noise / target)
         if not best.good and m < n:
@@ -61,7 +61,7 @@ class LassoPath(Solver[BasisPursuit]):
 
 class _Search(PathSearch):
     def __init__(self, best: BestPursuit) -> None:
-        super().__init__(best.fit, best.context)
+        super().__init__(best.problem, best.context)
         self._best = best
 
     def too_large(self, mu: float, residual: np.ndarray, x: np.ndarray) -> bool:
@@ -72,11 +72,15 @@ class _Search(PathSearch):
         return math.sqrt(room / face.square) if room > 0.0 else None
 
     def take(self, face: Face, chosen: np.ndarray, mu: float) -> bool:
-        x = np.zeros(self._best.problem.shape[1])
+        x = np.zeros(self.fit.scaled.size)
         for shrink in (0.0, 2e-16, 1e-15, 4e-15):
             inner = mu * (1.0 - shrink * math.sqrt(len(face.rest)))
             x[chosen] = face.coefficients(inner)
             self._best.offer(x, face.residual(inner))
             if self._best.good and self._best.excess == 0.0:
                 return True
+        return self._best.good
+
+    def take_near(self, x: np.ndarray, mu: float, residual: np.ndarray) -> bool:
+        self._best.offer_polished(x, residual, 0.0)
         return self._best.good

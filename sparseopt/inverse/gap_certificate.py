@@ -14,6 +14,7 @@ from sparseopt.interface.certificate import Certificate, Steps
 from sparseopt.interface.errors import ProblemError
 from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.fit import Fit, at_most, shifted_above, shifted_below
+from sparseopt.inverse.problem import SparseRegression
 from sparseopt.judging.rounding import above
 
 ROOM = 3.0
@@ -40,14 +41,22 @@ class Bracket:
     exponent: int
 
 
-def real_vector(value: Any, name: str) -> np.ndarray:
-    """Return a finite read-only vector of float64."""
+def number_vector(value: Any, name: str) -> np.ndarray:
+    """Return a finite read-only vector of float64 or complex128."""
     array = np.asarray(value)
-    if array.ndim != 1 or array.dtype.kind not in "iuf":
+    if array.ndim != 1 or array.dtype.kind not in "iufc":
         raise ProblemError(f"{name} must be a vector of numbers, got shape {array.shape}")
-    array = array.astype(np.float64, copy=False)
+    array = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64, copy=False)
     require_finite(array, name)
     return read_only(array)
+
+
+def require_kinds(steps: Steps, system: SparseRegression, *vectors: np.ndarray) -> None:
+    """Require that evidence is real where the data are."""
+    steps.require(
+        system.is_complex or all(vector.dtype.kind != "c" for vector in vectors),
+        "coefficients and evidence are real where design and target are",
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +65,7 @@ class GapCertificate(Certificate):
 
     Attributes
     ----------
-    dual_point : ndarray of float64, shape (m,)
+    dual_point : ndarray of float64 or complex128, shape (m,)
         Evidence. Any vector proves something; none proves anything false.
     primal : float
         The objective at the answer is at most this.
@@ -74,7 +83,7 @@ class GapCertificate(Certificate):
     gap: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dual_point", real_vector(self.dual_point, "dual_point"))
+        object.__setattr__(self, "dual_point", number_vector(self.dual_point, "dual_point"))
         for name in ("primal", "dual", "gap"):
             object.__setattr__(self, name, as_figure(getattr(self, name), name))
 
@@ -97,8 +106,8 @@ class GapCertificate(Certificate):
         certificate
             It holds however bad its ingredients are; look at its `gap`. O(m n).
         """
-        fit = Fit(problem.design, problem.target, ROOM)
-        scaled = fit.coefficients(np.asarray(x, dtype=np.float64))
+        fit = Fit(problem.system, ROOM)
+        scaled = fit.coefficients(np.asarray(x))
         points = list(dual_points) or [
             fit.scaled.original_dual_point(fit.residual(scaled)[0]),
         ]
@@ -115,10 +124,10 @@ class GapCertificate(Certificate):
     @classmethod
     @abstractmethod
     def _bracket(cls, problem: Any, fit: Fit, x: np.ndarray, w: np.ndarray) -> Bracket:
-        """Return what scaled coefficients and a dual point, in the user's units, prove."""
+        """Return what scaled coefficients, in real numbers, and a dual point as stored prove."""
 
     @abstractmethod
-    def _check_answer(self, steps: Steps) -> None:
+    def _check_answer(self, steps: Steps, fit: Fit) -> None:
         """Require that the answer is admissible."""
 
     @property
@@ -143,8 +152,9 @@ class GapCertificate(Certificate):
         x, w = self.answer.x, self.dual_point
         steps.require(x.shape == (n,), f"x has one entry for each of {n} columns", str(x.shape))
         steps.require(w.shape == (m,), f"the dual point has {m} entries", str(w.shape))
-        self._check_answer(steps)
-        fit = Fit(self.problem.design, self.problem.target)
+        require_kinds(steps, self.problem.system, x, w)
+        fit = Fit(self.problem.system)
+        self._check_answer(steps, fit)
         own = self._bracket(self.problem, fit, fit.coefficients(x), w)
         check_figures(steps, own, self.primal, self.dual, self.gap)
 

@@ -60,13 +60,15 @@ def projection_bound(scaled: ScaledProblem, t: np.ndarray, chosen: np.ndarray) -
         return 0.0
     if not isinstance(scaled.design, np.ndarray) and rows * count > DENSE_LIMIT:
         return whole
-    written = chosen if count < scaled.size else None
-    matrix, kept = _distinct_columns(scaled.dense(written))
+    matrix = scaled.dense(chosen if count < scaled.size else None)
+    errors = np.zeros(count)
+    if isinstance(scaled.design, ColumnOperator):
+        errors = scaled.design.column_errors[chosen]
+    if not errors.any():  # else what looks equal, or zero, need not be
+        matrix = _distinct_columns(matrix)
+        errors = np.zeros(matrix.shape[1])
     if matrix.shape[1] == 0:
         return 0.0
-    errors = np.zeros(matrix.shape[1])
-    if isinstance(scaled.design, ColumnOperator):
-        errors = scaled.design.column_errors[chosen][kept]
     if matrix.shape[1] < rows:
         bound = _by_orthogonalisation(matrix, t, roots, errors)
         if bound < whole:
@@ -82,8 +84,8 @@ def projection_bound(scaled: ScaledProblem, t: np.ndarray, chosen: np.ndarray) -
     return whole
 
 
-def _distinct_columns(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the columns without zero ones, and one of each that are equal or opposite; which."""
+def _distinct_columns(matrix: np.ndarray) -> np.ndarray:
+    """Return the columns without zero ones, and one of each that are equal or opposite."""
     used = np.flatnonzero(matrix.any(axis=0))
     part = matrix[:, used]
     first = np.argmax(part != 0, axis=0)
@@ -92,7 +94,7 @@ def _distinct_columns(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for j, sign in enumerate(signs):
         seen.setdefault((part[:, j] * sign + 0.0).tobytes(), j)  # adding 0 turns -0 into 0
     kept = used[list(seen.values())]
-    return np.asarray(matrix[:, kept]), kept
+    return np.asarray(matrix[:, kept])
 
 
 def _by_orthogonalisation(

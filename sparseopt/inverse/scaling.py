@@ -58,6 +58,8 @@ def largest_entry(matrix: Any) -> float:
 
 def _shifted(design: Any, exponent: int) -> Any:
     """Return ``design 2^exponent`` in float64; `ProblemError` if an entry loses digits."""
+    if isinstance(design, ColumnOperator):
+        return design.times_power(exponent)
     with np.errstate(under="ignore"):
         shifted = design.astype(np.float64) * math.ldexp(1.0, exponent)
         back = shifted * math.ldexp(1.0, -exponent)
@@ -106,6 +108,8 @@ class ScaledProblem:
     positive : bool
     weights : ndarray of float64, shape (m,), or None
         Of the rows; None stands for ones.
+    is_complex : bool
+        Whether real numbers here are parts of complex ones.
     """
 
     def __init__(self, problem: Stated) -> None:
@@ -114,7 +118,7 @@ class ScaledProblem:
         self._a = exponent if abs(exponent) > _SAFE_EXPONENT else 0
         if self._a:
             self.design = _shifted(self.design, -self._a)
-        self._complex = problem.is_complex
+        self.is_complex = self._complex = problem.is_complex
         self.target = np.ldexp(_parts(problem.target, self._complex), -self._b)
         self.weights, self._c = None, 0
         if problem.sample_weights is not None:
@@ -146,6 +150,16 @@ class ScaledProblem:
         return scaled
 
     @property
+    def unit(self) -> int:
+        """A scaled target, residual or dual point times two to this power is in its own units."""
+        return self._b + 2 * self._c
+
+    @property
+    def unknown_unit(self) -> int:
+        """Scaled coefficients times two to this power are in their own units."""
+        return self._b - self._a
+
+    @property
     def rows(self) -> int:
         """Rows of the design in real numbers."""
         return len(self.target)
@@ -166,7 +180,7 @@ class ScaledProblem:
 
     def original_coefficients(self, x: np.ndarray) -> np.ndarray:
         """Inverse of `coefficients`."""
-        return self._joined(self._shift(x, self._b - self._a))
+        return self.joined(self._shift(x, self._b - self._a))
 
     def dual_point(self, t: np.ndarray) -> np.ndarray:
         """Return a dual point in scaled units, real."""
@@ -174,9 +188,14 @@ class ScaledProblem:
 
     def original_dual_point(self, t: np.ndarray) -> np.ndarray:
         """Inverse of `dual_point`."""
-        return self._joined(self._shift(t, self._b + 2 * self._c))
+        return self.joined(self._shift(t, self._b + 2 * self._c))
 
-    def _joined(self, parts: np.ndarray) -> np.ndarray:
+    def parts(self, values: np.ndarray) -> np.ndarray:
+        """Return numbers of the problem as real ones, real parts first, in their own units."""
+        return _parts(values, self._complex)
+
+    def joined(self, parts: np.ndarray) -> np.ndarray:
+        """Inverse of `parts`."""
         if not self._complex:
             return parts
         half = parts.shape[-1] // 2
