@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from sparseopt import Accepted, Context, Inconclusive, Refused, Solver, SparseRegression, solve
+from sparseopt import (
+    Accepted,
+    BasisPursuit,
+    Context,
+    Inconclusive,
+    Refused,
+    SolveError,
+    Solver,
+    SparseRegression,
+    solve,
+)
 from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.constrained import BallCertificate, ConstrainedRegression, beyond
 from sparseopt.inverse.penalty import L1
@@ -88,11 +99,19 @@ class _Search(PathSearch):
             self._made = made
 
     def offer_inside(self) -> None:
-        """Offer least squares, which lies in the ball."""
+        """Offer least squares, which lies in the ball; else a shortest vector that fits."""
         problem = SparseRegression(*self.data, L1(0.0))
         solution = solve(problem, tolerance=1e-12)
         parts = self.fit.scaled.parts
         self.offer(parts(solution.answer.x), parts(solution.certificate.dual_point))
+        if self.good or not self.fit.is_complex:
+            return
+        remaining = self.context.remaining()
+        limit = None if math.isinf(remaining) else max(remaining, 1e-3)
+        with contextlib.suppress(SolveError):
+            fitting = solve(BasisPursuit(*self.data), time_limit=limit)
+            if fitting.answer.feasible:
+                self.offer(parts(fitting.answer.x), parts(fitting.certificate.dual_point))
 
     def too_large(self, mu: float, residual: np.ndarray, x: np.ndarray) -> bool:
         size = float(self.fit.moduli(x).sum())

@@ -243,12 +243,6 @@ class SparseRegression(Problem[Coefficients, Any]):
                 f"{'target' if design.dtype.kind != 'c' else 'design'} is complex; complex numbers "
                 "have no order"
             )
-        thresholds = self.penalty.thresholds(design.shape[1])
-        if self.is_complex and thresholds is not None and thresholds.any():
-            raise ProblemError(
-                "l1 together with norms of groups takes real data only, and this is complex; take "
-                "L1 or GroupL1 alone"
-            )
         _require_scale(self.largest_entries[0], "design")
         _require_scale(self.largest_entries[1], "target")
         self.scaled()  # it refuses a design whose entries no scaling holds

@@ -103,7 +103,7 @@ class ScaledProblem:
     limits : ndarray of float64, shape (n_blocks,)
         Factors of the blocks' norms in the penalty.
     thresholds : ndarray of float64, shape (n,), or None
-        Factors of the magnitudes.
+        Factors of the magnitudes; of a complex number both parts have that of its modulus.
     ridge : float
     positive : bool
     weights : ndarray of float64, shape (m,), or None
@@ -135,7 +135,8 @@ class ScaledProblem:
         thresholds = penalty.thresholds(size)
         self.thresholds = None
         if thresholds is not None and thresholds.any():
-            self.thresholds = self._exactly(thresholds, -together)
+            own = self._exactly(thresholds, -together)
+            self.thresholds = np.append(own, own) if self._complex else own
         self.positive = penalty.positive
         self.ridge = float(self._exactly(np.array([penalty.ridge]), -2 * (self._a + self._c))[0])
 

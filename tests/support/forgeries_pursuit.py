@@ -331,7 +331,7 @@ def pursuits() -> Pairs:
 
 def _stated(problem: so.BasisPursuit, x: Any, w: Any, **answer: Any) -> Any:
     """Return a certificate with exactly the figures that the judge proves."""
-    fit, x, w = Fit(problem.design, problem.target), np.array(x, float), np.array(w, float)
+    fit, x, w = Fit(problem.system), np.array(x, float), np.array(w, float)
     found = _fitted(problem, fit, fit.coefficients(x), w)
     units = (fit.unknown_unit,) * 3 + (fit.unit,)
     values = (found.bracket.primal, found.bracket.dual, found.bracket.gap, found.misfit)
@@ -355,7 +355,7 @@ def infeasible() -> Pairs:
     yield f"{MINIMUM} | the target itself", changed(tall, dual_point=tall.problem.target)
     solvable = so.BasisPursuit([[1.0, 0.0], [0.0, 1.0]], [1.0, 1.0])
     x, w = np.zeros(2), np.array([1.0, 1.0])
-    own = _infeasible(Fit(solvable.design, solvable.target), x, w)
+    own = _infeasible(Fit(solvable.system), x, w)
     primal = math.ldexp(own.primal, own.exponent)
     answer = so.PursuitAnswer(x, False, primal)
     yield (
