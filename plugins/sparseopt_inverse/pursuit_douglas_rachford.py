@@ -77,7 +77,8 @@ class DouglasRachford(Solver[BasisPursuit]):
             if nothing is not None:
                 return nothing
             raise Inconclusive("the design is zero up to rounding")
-        if rank < m:
+        rows = fit.scaled.rows
+        if rank < rows:
             nothing = best.nothing_fits()
             if nothing is not None:
                 return nothing
@@ -85,7 +86,7 @@ class DouglasRachford(Solver[BasisPursuit]):
         basis, upper = np.ascontiguousarray(basis[:, :rank]), upper[:rank, :rank]
         inside = scipy.linalg.solve_triangular(upper, fit.target[kept], trans=1, check_finite=False)
         for found, gradient in self._iterates(best, basis, inside):
-            w = np.zeros(m)
+            w = np.zeros(rows)
             w[kept] = scipy.linalg.solve_triangular(upper, basis.T @ gradient, check_finite=False)
             best.offer_polished(found, w, 1e-12)
             if best.good:
@@ -105,7 +106,7 @@ class DouglasRachford(Solver[BasisPursuit]):
         """Yield iterates with their subgradients, each time the signs have been stable."""
         start = basis @ inside
         gamma = self.threshold * float(np.abs(start).max())
-        z, last = start.copy(), np.zeros(0)
+        z, last, following = start.copy(), np.zeros(0), 0
 
         def shrunk(values: np.ndarray) -> np.ndarray:
             size = best.fit.moduli(values)
@@ -121,6 +122,8 @@ class DouglasRachford(Solver[BasisPursuit]):
                 best.context.check_time("running Douglas and Rachford's splitting")
                 signs = np.sign(best.fit.moduli(sparse)) if best.fit.is_complex else np.sign(sparse)
                 stable = np.array_equal(signs, last) and bool(signs.any())
-                if stable or step == self.most_steps:
+                if (stable and step >= following) or step == self.most_steps:
+                    # Newton's method, for complex numbers, costs more than a closed form.
+                    following = 2 * step if best.fit.is_complex else 0
                     yield sparse, (moved - sparse) / gamma
                 last = signs
