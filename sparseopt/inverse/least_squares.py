@@ -77,9 +77,11 @@ def projection_bound(scaled: ScaledProblem, t: np.ndarray, chosen: np.ndarray) -
     if whole <= 2.0**-50 * norm_bound(scaled.target):
         return whole
     count = matrix.shape[1]
-    if errors.any():
+    if errors.any() and not scaled.design.is_product:
         return whole
     if count <= MOST_COLUMNS and count * count * rows <= MOST_PRODUCTS:
+        if errors.any():  # of dependent columns only the exact ones tell
+            matrix = scaled.design.exact_columns(chosen)
         return min(_by_elimination(matrix, t, scaled.weights, whole), whole)
     return whole
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.interface.errors import ProblemError
+from sparseopt.judging.integers import as_integers
 from sparseopt.judging.rounding import TINY, UNIT, gamma, norm_bound, two_product
 
 _CHUNK = 1 << 20
@@ -65,6 +66,11 @@ class ColumnOperator:
         self._given_columns = columns
         self.shape = (2 * rows, 2 * self._own[1]) if is_complex else self._own
         self._factor = math.ldexp(1.0, exponent) if self._exact else 1.0
+
+    @property
+    def is_product(self) -> bool:
+        """Whether the source is a product of factors."""
+        return not self._exact
 
     def some(self, entries: np.ndarray) -> ColumnOperator:
         """Return an operator of some of the columns, counted in complex numbers if it is."""
@@ -194,6 +200,31 @@ class ColumnOperator:
             largest = max(largest, float(np.abs(columns).max(initial=0.0)))
         self.seconds = time.perf_counter() - started
         return np.concatenate(squares), largest
+
+    def exact_columns(self, entries: np.ndarray) -> np.ndarray:
+        """Return some columns of a product of factors as integers, times one power of two.
+
+        Exact; for few columns, since every number is one of Python's.
+        """
+        own = entries % self._own[1] if self._complex else entries
+        chosen = own if self._entries is None else self._entries[own]
+        units = np.zeros((self._given_columns, len(chosen)), dtype=object)
+        units[chosen, np.arange(len(chosen))] = 1
+        real, imag = units, np.zeros_like(units)
+        for factor, pattern in reversed(
+            list(zip(self._given.factors, self._given.architecture, strict=True))
+        ):
+            a, _, c, d = pattern
+            parts = as_integers(np.stack([factor.real, factor.imag]).astype(np.float64))[0][0]
+            left = [part[..., None] for part in parts]
+            blocks = [part.reshape(a, 1, c, d, len(chosen)) for part in (real, imag)]
+            real = (left[0] * blocks[0] - left[1] * blocks[1]).sum(axis=2)
+            imag = (left[0] * blocks[1] + left[1] * blocks[0]).sum(axis=2)
+            real, imag = real.reshape(-1, len(chosen)), imag.reshape(-1, len(chosen))
+        if not self._complex:
+            return real
+        first = entries < self._own[1]
+        return np.vstack([np.where(first, real, -imag), np.where(first, imag, real)])
 
     @property
     def largest(self) -> float:
