@@ -249,7 +249,7 @@ class _Encoder:
             place = f" (at {path})" if path else ""
             if hasattr(value, "matvec"):
                 raise ProblemError(
-                    f"a linear operator is code and cannot be written as JSON{place}; state the "
+                    f"a {type(value).__name__} is code and cannot be written as JSON{place}; state the "
                     "problem with the matrix, a SciPy sparse array or a KroneckerProduct, or judge "
                     "the solution here by so.verify"
                 )
