@@ -23,7 +23,7 @@ from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.constrained import BallCertificate, ConstrainedRegression, beyond
 from sparseopt.inverse.penalty import L1
 from sparseopt_inverse.faces import MOST_ENTRIES, Face
-from sparseopt_inverse.moduli import on_path, phases
+from sparseopt_inverse.moduli import on_path, phases, sharpened
 from sparseopt_inverse.path_search import PathSearch
 
 _Made = tuple[Coefficients, BallCertificate]
@@ -126,6 +126,8 @@ class _Search(PathSearch):
         x = np.zeros(self.fit.scaled.size)
         x[chosen] = face.coefficients(mu)
         self.offer(x, face.residual(mu))
+        if not self.good and mu > 0.0:
+            self.offer(x, face.sharpened(self.fit, chosen, face.residual(mu), mu))
         return self.good
 
     def take_near(self, x: np.ndarray, mu: float, residual: np.ndarray) -> bool:
@@ -138,6 +140,8 @@ class _Search(PathSearch):
         found = on_path(self.fit, x, mu, condition)
         if found is not None and found[2] > 0.0 and np.isfinite(found[0]).all():
             self.offer(*found[:2])
+            if not self.good:
+                self.offer(found[0], sharpened(self.fit, *found))
         return self.good
 
 

@@ -136,6 +136,14 @@ def flattest(
     return found[: 2 * n], found[2 * n : 2 * n + m]
 
 
+def sharpened(fit: Fit, x: np.ndarray, residual: np.ndarray, mu: float) -> np.ndarray:
+    """Return two rows that correlate with the support of x as its phases times mu, see `Face`."""
+    pairs = fit.pairs(np.flatnonzero(fit.moduli(x)))
+    missing = mu * phases(x[pairs])[0] - fit.correlations(residual, pairs)[0]
+    columns = fit.scaled.dense(pairs)
+    return np.stack([residual, scipy.linalg.lstsq(columns.T, missing, check_finite=False)[0]])
+
+
 Condition = Callable[[np.ndarray, np.ndarray, np.ndarray, float], tuple[float, np.ndarray, float]]
 """From the entries on the support, the residual, its correlations with them and mu: a value, and
 its slopes in x and in mu."""

@@ -16,10 +16,13 @@ from sparseopt.inverse.fit import Fit
 from sparseopt.inverse.infeasible_certificate import InfeasibleCertificate
 from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.pursuit_certificate import PursuitCertificate
+from sparseopt_inverse.exact_kernels import exact_rest
 from sparseopt_inverse.faces import MOST_ENTRIES, Face, columns_of, face_of, independent
 from sparseopt_inverse.moduli import flattest, phases, shortest
 from sparseopt_inverse.work import SINGULAR_VALUES, begin
 
+MOST_EXACT = 32
+"""Columns up to which least squares is solved exactly where rounding does not do."""
 MOST_PROGRAM = 40_000
 """Entries of the design up to which a linear program looks for a proof of uniqueness."""
 Made = tuple[PursuitAnswer, PursuitCertificate | InfeasibleCertificate]
@@ -194,6 +197,8 @@ class BestPursuit:
             found = face.exact_fit(self.fit, chosen, len(x))
             self.offer(found, face.improved(w))
             if not self.good:
+                self.offer(found, face.sharpened(self.fit, chosen, face.improved(w), 1.0))
+            if not self.good:
                 self.offer(found, self._on_active(w, x, chosen))
             if self.good and not self.result[0].unique:
                 self._offer_inner(found, face.improved(w), face)
@@ -202,6 +207,8 @@ class BestPursuit:
             found = np.zeros(len(x))
             found[chosen] = face.coefficients(mu)
             self.offer(found, face.residual(mu))
+            if not self.good:
+                self.offer(found, face.sharpened(self.fit, chosen, face.residual(mu), mu))
 
     def _offer_inner(self, x: np.ndarray, w: np.ndarray, face: Face) -> None:
         """Offer dual points that leave columns off the support room, to prove x unique.
@@ -296,6 +303,11 @@ class BestPursuit:
             return None
         w = residual - left @ (left.T @ residual)
         x = self.fit.scaled.original_coefficients(x)
+        made = InfeasibleCertificate.build(self.problem, x, self.fit.scaled.joined(w))
+        if made is not None or n > MOST_EXACT or m * n * n > MOST_PROGRAM:
+            return made
+        # Columns that nearly depend on each other span a direction that rounding does not see.
+        w = exact_rest(matrix, self.fit.target, self.context)
         return InfeasibleCertificate.build(self.problem, x, self.fit.scaled.joined(w))
 
     def is_zero(self) -> bool:

@@ -77,6 +77,8 @@ class _Search(PathSearch):
             inner = mu * (1.0 - shrink * math.sqrt(len(face.rest)))
             x[chosen] = face.coefficients(inner)
             self._best.offer(x, face.residual(inner))
+            if not self._best.good:
+                self._best.offer(x, face.sharpened(self.fit, chosen, face.residual(inner), inner))
             if self._best.good and self._best.excess == 0.0:
                 return True
         return self._best.good

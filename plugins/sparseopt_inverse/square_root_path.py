@@ -20,7 +20,7 @@ from sparseopt import (
 from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.square_root import SquareRootCertificate, SquareRootLasso
 from sparseopt_inverse.faces import Face
-from sparseopt_inverse.moduli import on_path
+from sparseopt_inverse.moduli import on_path, sharpened
 from sparseopt_inverse.path_search import PathSearch
 
 _Made = tuple[Coefficients, SquareRootCertificate]
@@ -110,6 +110,8 @@ class _Search(PathSearch):
         x = np.zeros(self.fit.scaled.size)
         x[chosen] = face.coefficients(mu)
         self.offer(x, face.residual(mu))
+        if not self.good and mu > 0.0:
+            self.offer(x, face.sharpened(self.fit, chosen, face.residual(mu), mu))
         if not self.good:
             # Without a residual, or as good as without.
             self.offer(face.exact_fit(self.fit, chosen, len(x)), face.direction)
@@ -125,4 +127,6 @@ class _Search(PathSearch):
         found = on_path(self.fit, x, mu, condition)
         if found is not None and found[2] > 0.0 and np.isfinite(found[0]).all():
             self.offer(*found[:2])
+            if not self.good:
+                self.offer(found[0], sharpened(self.fit, *found))
         return self.good

@@ -151,9 +151,11 @@ class BallCertificate(GapCertificate):
         error = above(off * norm_bound(residual) + 0.5 * off * off, 8) if off else 0.0
         radius = math.ldexp(problem.radius, -fit.unknown_unit)
         reach = above(radius * fit.largest_correlation(t)) + TINY
-        minus_dual = [0.5 * term for term in product_terms(t, t)]
-        minus_dual += product_terms(fit.target, -t)
-        minus_dual += [reach, len(t) * TINY]
+        rows = np.atleast_2d(t)
+        minus_dual = [0.5 * term for row in rows for term in product_terms(row, row)]
+        minus_dual += product_terms(rows[0], rows[1]) if len(rows) > 1 else []
+        minus_dual += [term for row in rows for term in product_terms(fit.target, -row)]
+        minus_dual += [reach, t.size * TINY]
         primal = _sum_above(fit, [*loss, error])
         gap = max(_sum_above(fit, [*loss, error, *minus_dual]), 0.0)
         # No objective is negative.

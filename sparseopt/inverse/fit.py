@@ -204,18 +204,22 @@ class Fit:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return ``design.T @ w`` to about the last bit, and a bound of each entry's error.
 
-        Of some columns or of all; columns of an operator are taken a few at a time.
+        Of some columns or of all; columns of an operator are taken a few at a time. Where `w` has
+        two rows, here and below, their sum is meant.
         """
         columns = np.arange(len(self.norms)) if columns is None else columns
+        copies, w = (1 if w.ndim == 1 else 2), w.ravel()
         if not isinstance(self.scaled.design, ColumnOperator):
-            values, bounds = row_dots(self.scaled.columns_as_rows(columns, 1), w)
+            values, bounds = row_dots(self.scaled.columns_as_rows(columns, copies), w)
             return values, self.room * bounds
         values, bounds = np.zeros(len(columns)), np.zeros(len(columns))
         step = max(1, _CHUNK // len(w))
         for start in range(0, len(columns), step):
             part = slice(start, start + step)
-            values[part], bounds[part] = row_dots(self.scaled.columns_as_rows(columns[part], 1), w)
-        bounds += self.scaled.design.column_errors[columns] * above(norm_bound(w), 2)
+            values[part], bounds[part] = row_dots(
+                self.scaled.columns_as_rows(columns[part], copies), w
+            )
+        bounds += self.scaled.design.column_errors[columns] * above(2.0 * norm_bound(w), 2)
         return values, self.room * bounds * (1.0 + 4.0 * UNIT)
 
     def sizes(self, values: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -245,10 +249,12 @@ class Fit:
 
     def rough_correlations(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the same by one product in plain arithmetic."""
-        error = norm_bound(w) * gamma(len(w) + 8) * self.norms + TINY
+        first, *rest = np.atleast_2d(w)
+        size = norm_bound(first) * gamma(len(first) + 8) + sum(map(norm_bound, rest))
+        error = size * self.norms * (1.0 + 8.0 * UNIT) + TINY
         if isinstance(self.scaled.design, ColumnOperator):
-            error = error + self.scaled.design.correlation_error(w, self.norms)
-        return self.scaled.correlation(w), self.room * error
+            error = error + self.scaled.design.correlation_error(first, self.norms)
+        return self.scaled.correlation(first), self.room * error
 
     def largest_correlation(self, w: np.ndarray) -> float:
         """Return an upper bound of ``max |design.T @ w|``, off by about the last bit."""
@@ -278,9 +284,16 @@ class Fit:
 
     def inner(self, w: np.ndarray) -> tuple[float, float]:
         """Return bounds of the inner product of the target and `w`."""
-        value = math.fsum(product_terms(self.target, w))
-        off = self.room * (2.0 * math.ulp(value) + TINY * TINY * len(w))
+        terms = [term for row in np.atleast_2d(w) for term in product_terms(self.target, row)]
+        value = math.fsum(terms)
+        off = self.room * (2.0 * math.ulp(value) + TINY * TINY * len(terms))
         return value - off, value + off
+
+
+def length_within(w: np.ndarray) -> tuple[float, float]:
+    """Return bounds of the norm of one row, or of the sum of two."""
+    first, *rest = np.atleast_2d(w)
+    return norm_within(first, sum(map(norm_bound, rest)) if rest else 0.0)
 
 
 def unit_multiple(w: np.ndarray) -> np.ndarray:

@@ -41,14 +41,24 @@ class Bracket:
     exponent: int
 
 
-def number_vector(value: Any, name: str) -> np.ndarray:
-    """Return a finite read-only vector of float64 or complex128."""
+def number_vector(value: Any, name: str, or_two_rows: bool = False) -> np.ndarray:
+    """Return a finite read-only vector of float64 or complex128; or two rows, where allowed."""
     array = np.asarray(value)
-    if array.ndim != 1 or array.dtype.kind not in "iufc":
+    is_vector = array.ndim == 1 or (or_two_rows and array.ndim == 2 and len(array) == 2)
+    if not is_vector or array.dtype.kind not in "iufc":
         raise ProblemError(f"{name} must be a vector of numbers, got shape {array.shape}")
     array = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64, copy=False)
     require_finite(array, name)
     return read_only(array)
+
+
+def require_rows(steps: Steps, w: np.ndarray, size: int) -> None:
+    """Require that a dual point has that many entries, or two rows of them."""
+    steps.require(
+        w.shape in ((size,), (2, size)),
+        f"the dual point has {size} entries, or two rows of them",
+        str(w.shape),
+    )
 
 
 def require_kinds(steps: Steps, system: SparseRegression, *vectors: np.ndarray) -> None:
@@ -65,8 +75,9 @@ class GapCertificate(Certificate):
 
     Attributes
     ----------
-    dual_point : ndarray of float64 or complex128, shape (m,)
-        Evidence. Any vector proves something; none proves anything false.
+    dual_point : ndarray of float64 or complex128, shape (m,) or (2, m)
+        Two rows stand for their sum, where one has too few digits. Evidence. Any vector proves
+        something; none proves anything false.
     primal : float
         The objective at the answer is at most this.
     dual : float
@@ -83,7 +94,7 @@ class GapCertificate(Certificate):
     gap: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dual_point", number_vector(self.dual_point, "dual_point"))
+        object.__setattr__(self, "dual_point", number_vector(self.dual_point, "dual_point", True))
         for name in ("primal", "dual", "gap"):
             object.__setattr__(self, name, as_figure(getattr(self, name), name))
 
@@ -97,7 +108,7 @@ class GapCertificate(Certificate):
             Of the class that this certificate proves.
         x : ndarray, shape (n,)
             Admissible coefficients of any quality.
-        *dual_points : ndarray, shape (m,)
+        *dual_points : ndarray, shape (m,) or (2, m)
             Of any scale; none of them need be feasible. Without any the residual is taken.
 
         Returns
@@ -151,7 +162,7 @@ class GapCertificate(Certificate):
         steps.require(kind is Coefficients, "the answer is Coefficients", kind.__name__)
         x, w = self.answer.x, self.dual_point
         steps.require(x.shape == (n,), f"x has one entry for each of {n} columns", str(x.shape))
-        steps.require(w.shape == (m,), f"the dual point has {m} entries", str(w.shape))
+        require_rows(steps, w, m)
         require_kinds(steps, self.problem.system, x, w)
         fit = Fit(self.problem.system)
         self._check_answer(steps, fit)

@@ -16,6 +16,7 @@ from sparseopt.inverse.fit import (
     Fit,
     at_most,
     length_of,
+    length_within,
     norm_within,
     shifted_above,
     shifted_below,
@@ -28,6 +29,7 @@ from sparseopt.inverse.gap_certificate import (
     number_vector,
     over,
     require_kinds,
+    require_rows,
 )
 from sparseopt.judging.rounding import FUNCTION, above, below, shown_above
 
@@ -67,7 +69,7 @@ def _fitted(problem: BasisPursuit, fit: Fit, x: np.ndarray, w: np.ndarray) -> _F
     reach = max(misfit, math.ldexp(problem.noise, -fit.unit))
     primal = _norm_above(fit, x, problem.norm) if x.any() else 0.0
     w = unit_multiple(w)
-    inner = fit.inner(w)[0] - above(reach * norm_within(w)[1], 2)
+    inner = fit.inner(w)[0] - above(reach * length_within(w)[1], 2)
     dual = 0.0
     if inner > 0.0:
         dual = below(below(inner, 2) / _dual_norm_above(fit, w, problem.norm), 2 + int(fit.room))
@@ -94,7 +96,7 @@ def _is_unique(
         return False
     size, errors = fit.sizes(values, errors)
     norms = fit.norms[: len(size)]
-    length = norm_within(unit_multiple(w))
+    length = length_within(unit_multiple(w))
     largest = float((size + errors).max())
     # The gap is in units of x, and the dual point has this largest correlation.
     square = 2.0 * noise * found.bracket.gap * largest / length[0]
@@ -172,8 +174,9 @@ class PursuitCertificate(Certificate):
 
     Attributes
     ----------
-    dual_point : ndarray of float64 or complex128, shape (m,)
-        Evidence. Any vector proves something; none proves anything false.
+    dual_point : ndarray of float64 or complex128, shape (m,) or (2, m)
+        Two rows stand for their sum, where one has too few digits. Evidence. Any vector proves
+        something; none proves anything false.
     primal, dual, gap : float
         The norm of x is at most `primal`, that of the others at least `dual`.
     misfit : float
@@ -196,7 +199,7 @@ class PursuitCertificate(Certificate):
     misfit: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dual_point", number_vector(self.dual_point, "dual_point"))
+        object.__setattr__(self, "dual_point", number_vector(self.dual_point, "dual_point", True))
         for name in (*_FIGURES, "misfit"):
             object.__setattr__(self, name, as_figure(getattr(self, name), name))
 
@@ -211,7 +214,7 @@ class PursuitCertificate(Certificate):
         problem : BasisPursuit
         x : ndarray, shape (n,)
             A vector of any quality.
-        *dual_points : ndarray, shape (m,)
+        *dual_points : ndarray, shape (m,) or (2, m)
             Of any scale; at least one.
 
         Returns
@@ -292,7 +295,7 @@ class PursuitCertificate(Certificate):
         steps.require(answer.smallest_residual is None, "it states no smallest residual")
         x, w = answer.x, self.dual_point
         steps.require(x.shape == (n,), f"x has one entry for each of {n} columns", str(x.shape))
-        steps.require(w.shape == (m,), f"the dual point has {m} entries", str(w.shape))
+        require_rows(steps, w, m)
         require_kinds(steps, self.problem.system, x, w)
         fit = Fit(self.problem.system)
         scaled, w = fit.coefficients(x), fit.scaled.parts(w)

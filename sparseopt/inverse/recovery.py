@@ -80,8 +80,9 @@ class RecoveryGuarantee(Problem[RecoveryVerdict, Any]):
     Raises
     ------
     ProblemError
-        Complex or empty designs, linear operators, NaN, both kinds or none, a sparsity above n, columns
-        that are not there or are given twice, signs without a support or other than +1 and -1.
+        Complex or empty designs, linear operators, NaN, both kinds or none, a sparsity above n,
+        columns that are not there or are given twice, signs without a support or other than +1
+        and -1.
 
     Notes
     -----

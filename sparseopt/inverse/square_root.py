@@ -23,6 +23,7 @@ from sparseopt.inverse.fit import (
     as_nonnegative,
     as_system,
     length_of,
+    length_within,
     misfit,
     norm_within,
     unit_multiple,
@@ -146,7 +147,7 @@ class SquareRootCertificate(GapCertificate):
         primal = high + penalty
         primal = above(primal, 5 + int(fit.room)) if primal else 0.0
         w = unit_multiple(fit.scaled.parts(w))
-        largest = norm_within(w)[1]
+        largest = length_within(w)[1]
         if w.any() and strength < math.inf:
             largest = max(largest, above(fit.largest_correlation(w) / strength))
         inner = fit.inner(w)[0]

@@ -249,9 +249,9 @@ class _Encoder:
             place = f" (at {path})" if path else ""
             if hasattr(value, "matvec"):
                 raise ProblemError(
-                    f"a {type(value).__name__} is code and cannot be written as JSON{place}; state the "
-                    "problem with the matrix, a SciPy sparse array or a KroneckerProduct, or judge "
-                    "the solution here by so.verify"
+                    f"a {type(value).__name__} is code and cannot be written as JSON{place}; state "
+                    "the problem with the matrix, a SciPy sparse array or a KroneckerProduct, or "
+                    "judge the solution here by so.verify"
                 )
             raise ProblemError(
                 f"{type(value).__name__} cannot be written as JSON{place}; arrays, numbers, "

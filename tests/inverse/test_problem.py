@@ -84,7 +84,7 @@ def test_bad_penalties(build: Callable[[], Any], words: str) -> None:
         (EYE * 1e200, ONES, L1, "largest entry of design is 1e.200"),
         (EYE, ONES * 1e-200, L1, "largest entry of target is 1e-200"),
         ([[1e150, 1e-180]], [1], L1, "no scaling holds both"),
-        (EYE, ONES, so.L1(1e301), "strength times weight is 1e.306 for block 0"),
+        (EYE, ONES, so.L1(1e306), "strength times weight is 1e.306 for block 0"),
         (EYE, ONES, so.L1(1e-305), "strength times weight is 1e-305"),
     ],
 )
