@@ -171,15 +171,16 @@ class BestPursuit:
             if found is None:
                 return
             self.offer(*found)
-            if noise == 0.0 or (self._made is not None and self.good and self.excess == 0.0):
-                break
-        if self.problem.norm == 1 and self.good and not self.result[0].unique:
-            self._offer_inner_moduli(*found)
+            if noise == 0.0:
+                self._offer_inner_moduli(*found)
+            if noise == 0.0 or (self.good and self.excess == 0.0):
+                return
 
     def _offer_inner_moduli(self, x: np.ndarray, w: np.ndarray) -> None:
         """Offer dual points on the way to the shortest one, to prove x unique."""
         pairs = np.flatnonzero(np.tile(self.fit.moduli(x) > 0, 2))
-        if self.noise > 0.0 or len(pairs) > len(w):
+        done = not self.good or self.result[0].unique
+        if self.problem.norm != 1 or done or len(pairs) > len(w):
             return
         face = Face(self.fit, self.fit.scaled.dense(pairs), phases(x[pairs])[0])
         for share in (1.0, 0.5, 0.1, 0.01):

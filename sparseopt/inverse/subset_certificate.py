@@ -207,6 +207,7 @@ class SubsetCertificate(Certificate):
         kind, x = type(self.answer), self.answer.x
         steps.require(kind is Coefficients, "the answer is Coefficients", kind.__name__)
         steps.require(x.shape == (n,), f"x has one entry for each of {n} columns", str(x.shape))
+        require_kinds(steps, problem.system, x)
         count = int(np.count_nonzero(x))
         steps.require(count <= problem.size, f"x has at most {problem.size} nonzeros", str(count))
         value, exponent = objective_on(problem, x, 1.0)
@@ -219,7 +220,6 @@ class SubsetCertificate(Certificate):
         if self.dual <= 0.0:
             steps.note("no objective is negative")
             return
-        require_kinds(steps, problem.system, x)
         fit = Fit(problem.system)
         columns = distinct_columns(fit)
         if len(self.order) == 0:
