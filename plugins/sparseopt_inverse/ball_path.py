@@ -137,7 +137,7 @@ class _Search(PathSearch):
             unit, size = phases(x)
             return 0.5 * float(size.sum()) - self.radius, unit, 0.0
 
-        found = on_path(self.fit, x, mu, condition)
+        found = on_path(self.fit, x, mu, condition, self.context)
         if found is not None and found[2] > 0.0 and np.isfinite(found[0]).all():
             self.offer(*found[:2])
             if not self.good:

@@ -7,19 +7,38 @@ Residuals are those of doubled precision, so the last steps end at rounding.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 import scipy.linalg
 
+from sparseopt.interface.context import Context
 from sparseopt.inverse.fit import Fit
+from sparseopt_inverse.work import begin
 
 MOST_UNKNOWNS = 3000
 _STEPS = 12
 Equations = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def newton(equations: Equations, start: np.ndarray) -> np.ndarray:
+def solved(slopes: np.ndarray, values: np.ndarray, context: Context) -> np.ndarray:
+    """Return the solution of linear equations, the shortest one where they are singular."""
+    count = float(len(values))
+    begin(context, 3e-10 * count**3, "a step of Newton's method")
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", scipy.linalg.LinAlgWarning)
+        factor = scipy.linalg.lu_factor(slopes, check_finite=False)
+        found = np.asarray(scipy.linalg.lu_solve(factor, values, check_finite=False))
+        missed = float(np.abs(slopes @ found - values).max())
+    size = float(np.abs(found).max())
+    if missed <= 1e-9 * float(np.abs(values).max()) and size < np.inf:
+        return found
+    begin(context, 5e-9 * count**3, "a step of Newton's method")
+    return np.asarray(scipy.linalg.lstsq(slopes, values, cond=1e-14, check_finite=False)[0])
+
+
+def newton(equations: Equations, start: np.ndarray, context: Context) -> np.ndarray:
     """Return the best of a few steps from a start; the system may be singular but consistent."""
     z, best, least = start, start, np.inf
     for _ in range(_STEPS):
@@ -28,7 +47,7 @@ def newton(equations: Equations, start: np.ndarray) -> np.ndarray:
         if not size < 0.9 * least:
             break
         best, least = z, size
-        z = z - scipy.linalg.lstsq(slopes, values, cond=1e-14, check_finite=False)[0]
+        z = z - solved(slopes, values, context)
         if not np.isfinite(z).all():
             break
     return best
@@ -39,15 +58,17 @@ def phases(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     half = len(x) // 2
     size = np.hypot(x[:half], x[half:])
     size = np.append(size, size)
-    return x / size, size
+    with np.errstate(divide="ignore", invalid="ignore"):  # what is not finite is not offered
+        return x / size, size
 
 
 def curvature(unit: np.ndarray, size: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return the second derivative of the weighted sum of moduli, a dense matrix."""
     half = len(unit) // 2
-    found = np.diag((1.0 - unit * unit) / size * np.append(weights, weights))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.diag((1.0 - unit * unit) / size * np.append(weights, weights))
+        mixed = -unit[:half] * unit[half:] / size[:half] * weights
     first = np.arange(half)
-    mixed = -unit[:half] * unit[half:] / size[:half] * weights
     found[first, first + half] = mixed
     found[first + half, first] = mixed
     return found
@@ -63,7 +84,7 @@ def _of_unit(w: np.ndarray, noise: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def shortest(
-    fit: Fit, x: np.ndarray, w: np.ndarray, chosen: np.ndarray, noise: float
+    fit: Fit, x: np.ndarray, w: np.ndarray, chosen: np.ndarray, noise: float, context: Context
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Return x of least 1-norm with residual of norm `noise`, supported on `chosen`, and its w.
 
@@ -86,12 +107,12 @@ def shortest(
         bent = curvature(unit, size, np.ones(k // 2))
         return values, np.block([[-bent, columns.T], [-columns, -turned]])
 
-    found = newton(equations, np.append(x[pairs], w))
+    found = newton(equations, np.append(x[pairs], w), context)
     return spread(found[:k]), found[k:]
 
 
 def flattest(
-    fit: Fit, x: np.ndarray, w: np.ndarray, is_flat: np.ndarray, noise: float
+    fit: Fit, x: np.ndarray, w: np.ndarray, is_flat: np.ndarray, noise: float, context: Context
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Return x of least largest modulus, which the entries `is_flat` have, and its w.
 
@@ -132,7 +153,7 @@ def flattest(
     if not np.isfinite(nu).all() or not scale > 0:
         return None
     start = np.concatenate([x, w / scale, nu, [sizes.mean()]])
-    found = newton(equations, start)
+    found = newton(equations, start, context)
     return found[: 2 * n], found[2 * n : 2 * n + m]
 
 
@@ -150,7 +171,7 @@ its slopes in x and in mu."""
 
 
 def on_path(
-    fit: Fit, x: np.ndarray, mu: float, condition: Condition
+    fit: Fit, x: np.ndarray, mu: float, condition: Condition, context: Context
 ) -> tuple[np.ndarray, np.ndarray, float] | None:
     """Return the lasso solution near x whose strength meets a scalar condition, with residual, mu.
 
@@ -178,6 +199,6 @@ def on_path(
         bent = -gram - z[k] * curvature(unit, size, np.ones(k // 2))
         return values, np.block([[bent, -unit[:, None]], [slope[None], np.array([[rate]])]])
 
-    found = newton(equations, np.append(x[pairs], mu))
+    found = newton(equations, np.append(x[pairs], mu), context)
     whole = spread(found[:k])
     return whole, fit.residual(whole)[0], float(found[k])

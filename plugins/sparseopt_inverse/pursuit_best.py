@@ -53,13 +53,22 @@ def written(fit: Fit) -> Any:
     )
 
 
+def is_operator(problem: BasisPursuit) -> bool:
+    """Whether only products with the design are known."""
+    return isinstance(problem.system.real_design, ColumnOperator)
+
+
+def is_large(problem: BasisPursuit) -> bool:
+    """Whether the design is too large to be made dense."""
+    return math.prod(problem.shape) > MOST_ENTRIES
+
+
 def refused_as_large(problem: BasisPursuit) -> Refused | None:
     """Refuse an operator too large to be written out."""
-    size = math.prod(problem.shape)
-    if isinstance(problem.system.real_design, ColumnOperator) and size > MOST_ENTRIES:
+    if is_operator(problem) and is_large(problem):
         return Refused(
-            f"the operator stands for {size} entries and is written out, up to {MOST_ENTRIES}; "
-            "lasso_path takes it as it is"
+            f"the operator stands for {math.prod(problem.shape)} entries and is written out, up to "
+            f"{MOST_ENTRIES}; lasso_path takes it as it is"
         )
     return None
 
@@ -160,32 +169,39 @@ class BestPursuit:
     def _offer_moduli(self, x: np.ndarray, w: np.ndarray, small: float) -> None:
         """Do it for complex numbers, by Newton's method; for noise further and further inside."""
         size = self.fit.moduli(x)
+        if self.noise == 0.0 and self.problem.norm == 1:
+            self._offer_few_moduli(w, np.flatnonzero(size > small * float(size.max())))
+            if self.good:
+                return
         for shrink in (0.0, 1e-15, 4e-15, 1.6e-14):
             noise = self.noise * (1.0 - shrink)
             if self.problem.norm == 1:
                 chosen = np.flatnonzero(size > small * float(size.max()))
-                found = shortest(self.fit, x, w, chosen, noise)
+                found = shortest(self.fit, x, w, chosen, noise, self.context)
             else:
                 flat = size >= float(size.max()) * (1.0 - small)
-                found = flattest(self.fit, x, w, flat, noise)
+                found = flattest(self.fit, x, w, flat, noise, self.context)
             if found is None:
                 return
             self.offer(*found)
-            if noise == 0.0:
-                self._offer_inner_moduli(*found)
             if noise == 0.0 or (self.good and self.excess == 0.0):
                 return
 
-    def _offer_inner_moduli(self, x: np.ndarray, w: np.ndarray) -> None:
-        """Offer dual points on the way to the shortest one, to prove x unique."""
-        pairs = np.flatnonzero(np.tile(self.fit.moduli(x) > 0, 2))
-        done = not self.good or self.result[0].unique
-        if self.problem.norm != 1 or done or len(pairs) > len(w):
+    def _offer_few_moduli(self, w: np.ndarray, chosen: np.ndarray) -> None:
+        """Do it where the columns used are independent: their entries follow in closed form."""
+        pairs = self.fit.pairs(chosen)
+        if not 0 < len(pairs) <= len(w) or len(pairs) * len(w) > MOST_ENTRIES:
             return
-        face = Face(self.fit, self.fit.scaled.dense(pairs), phases(x[pairs])[0])
-        for share in (1.0, 0.5, 0.1, 0.01):
+        columns = self.fit.scaled.dense(pairs)
+        x = Face(self.fit, columns, np.ones(len(pairs))).exact_fit(
+            self.fit, pairs, self.fit.scaled.size
+        )
+        face = Face(self.fit, columns, phases(x[pairs])[0])
+        for share in (0.0, 1.0, 0.5, 0.1, 0.01):
             self.offer(x, face.improved((1.0 - share) * w + share * face.direction))
-            if self.result[0].unique:
+            if self.good and self.result[0].unique:
+                return
+            if share == 0.0 and not self.good:
                 return
 
     def _offer_sparse(self, x: np.ndarray, w: np.ndarray, least: float) -> None:

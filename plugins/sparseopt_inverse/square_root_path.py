@@ -124,7 +124,7 @@ class _Search(PathSearch):
             length = float(np.linalg.norm(residual))
             return mu - self.strength * length, self.strength / length * pull, 1.0
 
-        found = on_path(self.fit, x, mu, condition)
+        found = on_path(self.fit, x, mu, condition, self.context)
         if found is not None and found[2] > 0.0 and np.isfinite(found[0]).all():
             self.offer(*found[:2])
             if not self.good:
