@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 import scipy.sparse
 
 from sparseopt.interface.context import Context
+from sparseopt.interface.errors import TimeLimitReached
 from sparseopt.inverse.building import without_free
 from sparseopt.inverse.certificate import DualityGapCertificate
 from sparseopt.inverse.coefficients import Coefficients
@@ -20,8 +20,8 @@ from sparseopt.inverse.kinds import PairedGap
 from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt_inverse.best import Best
-from sparseopt_inverse.moduli import curvature, phases
-from sparseopt_inverse.work import begin
+from sparseopt_inverse.moduli import curvature, phases, solved
+from sparseopt_inverse.work import PRODUCT, begin
 
 _BURST, _ROUNDS, _NEWTON = 50, 200, 12
 _MOST_FACE = 4000
@@ -61,6 +61,16 @@ class Paired:
         self._offer(x)
         if self.best.good or bound == 0.0:
             return self.best.result
+        try:
+            x = self._searched(x, bound)
+        except TimeLimitReached:
+            return self.best.result
+        if not self.best.good:
+            self._offer(x)
+        return self.best.result
+
+    def _searched(self, x: np.ndarray, bound: float) -> np.ndarray:
+        """Return the last iterate; what it offers on the way may be good."""
         extrapolated, momentum, last = x, 1.0, np.zeros(0, dtype=bool)
         for _ in range(_ROUNDS):
             for _ in range(_BURST):
@@ -78,9 +88,7 @@ class Paired:
                 if self.best.good:
                     break
             last = used
-        if not self.best.good:
-            self._offer(x)
-        return self.best.result
+        return x
 
     def _curvature(self) -> float:
         """Return a bound of the largest eigenvalue of the Gram matrix, by power steps."""
@@ -112,7 +120,7 @@ class Paired:
         if len(chosen) > _MOST_FACE:
             return x
         pairs = np.append(chosen, chosen + self.half)
-        begin(self.context, 1e-8 * len(pairs) ** 2 * self.scaled.rows, "a Newton step")
+        begin(self.context, PRODUCT * len(pairs) ** 2 * self.scaled.rows, "a Gram matrix")
         columns = self._dense(pairs)
         gram = columns.T @ columns + self.scaled.ridge * np.eye(len(pairs))
         z, best, least = x[pairs], x[pairs], np.inf
@@ -123,8 +131,7 @@ class Paired:
             if not size < 0.9 * least:
                 break
             best, least = z, size
-            step = scipy.linalg.lstsq(gram + bent, gradient, cond=1e-14, check_finite=False)[0]
-            z = z - step
+            z = z - solved(gram + bent, gradient, self.context)
             if not np.isfinite(z).all() or not self._moduli_of(z).min() > 0.0:
                 break
         found = np.zeros_like(x)

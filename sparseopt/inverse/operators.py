@@ -90,9 +90,19 @@ class ColumnOperator:
         j = j if self._entries is None else int(self._entries[j])
         unit = np.zeros(self._given_columns, dtype=self.source.dtype)
         unit[j] = 1.0
-        column = np.asarray(self.source.matvec(unit)).reshape(-1)
+        try:
+            column = np.asarray(self.source.matvec(unit)).reshape(-1)
+        except Exception as error:
+            raise ProblemError(
+                f"matvec of the design fails for column {j}: {type(error).__name__}: {error}"
+            ) from error
         if column.shape != self._own[:1]:
             raise ProblemError(f"matvec of the design returned shape {column.shape}")
+        if column.dtype.kind == "c" and np.dtype(self.source.dtype).kind != "c":
+            raise ProblemError(
+                f"matvec of the design returns complex numbers, but its dtype is "
+                f"{self.source.dtype}; give the operator dtype=complex"
+            )
         if not np.isfinite(column).all():
             raise ProblemError(f"column {j} of the design has a NaN or an infinity; replace it")
         return column * self._factor if self._exponent else column
@@ -248,7 +258,10 @@ class ColumnOperator:
         """Return the transpose times `t` by the operator's own adjoint, for engines alone."""
         point = self._complex_of(t)
         if self._exact:
-            found = np.asarray(self.source.rmatvec(point)).ravel() * self._factor
+            try:
+                found = np.asarray(self.source.rmatvec(point)).ravel() * self._factor
+            except NotImplementedError:  # an operator without an adjoint
+                return self.correlation(t)
         else:
             found = np.asarray(self._adjoint.one_by_one(point[:, None])).ravel()
         return self._real_of(self._picked(found))

@@ -222,3 +222,33 @@ def test_scales_of_operators_and_complex_numbers(kind: str, scale: float, name: 
     assert solution.status is so.Status.VERIFIED, solution
     answer: Any = so.solve(small).answer
     assert np.allclose(solution.answer.x, answer.x, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("matvec", "words"),
+    [
+        (lambda v: np.zeros(3), "matvec of the design fails for column 0: ValueError"),
+        (lambda v: 1 / 0, "matvec of the design fails for column 0: ZeroDivisionError"),
+        (lambda v: np.ravel(v) * 1j, "returns complex numbers, but its dtype is float64"),
+        (lambda v: np.ravel(v) * np.nan, "column 0 of the design has a NaN"),
+    ],
+)
+def test_operators_at_fault_are_named(matvec: Any, words: str) -> None:
+    with pytest.raises(so.ProblemError, match=words):
+        so.BasisPursuit(LinearOperator((2, 2), matvec=matvec, dtype=float), [1.0, 2.0])
+
+
+def test_operators_without_an_adjoint_and_of_integers() -> None:
+    first = LinearOperator((2, 3), matvec=lambda v: np.ravel(v)[:2], dtype=float)
+    _checked(so.SparseRegression(first, [1.0, 2.0], so.L1(0.1)), False)
+    answer = _checked(so.BasisPursuit(first, [1.0, 2.0]), False).answer
+    assert np.allclose(answer.x, [1.0, 2.0, 0.0])
+    whole = LinearOperator((2, 2), matvec=np.ravel, rmatvec=np.ravel, dtype=int)
+    assert np.allclose(_checked(so.BasisPursuit(whole, [1.0, 2.0]), False).answer.x, [1.0, 2.0])
+
+
+def test_real_only_solvers_name_one_that_takes_complex_data() -> None:
+    with pytest.raises(so.SolveError, match="douglas_rachford takes norm 1"):
+        so.solve(so.BasisPursuit(COMPLEX, TURNED), "highs")
+    with pytest.raises(so.SolveError, match="working_set takes complex"):
+        so.solve(so.SparseRegression(COMPLEX, TURNED, so.L1(1.0)), "cvxpy")
