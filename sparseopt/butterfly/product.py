@@ -14,7 +14,7 @@ from sparseopt.butterfly.architecture import Architecture, Patterns
 from sparseopt.butterfly.linear import LinearMatrix
 from sparseopt.butterfly.pattern import KroneckerPattern
 from sparseopt.butterfly.splitting import merge_all, permute
-from sparseopt.interface.arrays import read_only, require_finite
+from sparseopt.interface.arrays import as_count, read_only, require_finite
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.seams import multiplication
@@ -186,8 +186,7 @@ class KroneckerProduct(LinearMatrix):
         """
         if not self._is_numpy:
             raise ProblemError("a product of torch tensors has no plan; see to_numpy()")
-        if batch < 1:
-            raise ProblemError(f"batch must be positive, got {batch}")
+        batch = as_count(batch, "batch")
         wanted = np.result_type(self.dtype, self.dtype if dtype is None else dtype, np.float32)
         if wanted.kind == "c" and self.dtype.kind != "c":
             wanted, batch = np.empty(0, dtype=wanted).real.dtype, 2 * batch
