@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import sparseopt as so
+from sparseopt.interface.arrays import as_count
 from sparseopt_butterfly.compression_report import Compression, LayerCompression
 from sparseopt_butterfly.kronecker_linear import KroneckerLinear, target_of
 from sparseopt_butterfly.layer_choice import Candidate, allocate, candidates_of, front_of, ranked
@@ -165,8 +166,7 @@ def _require(
             f"positive int (values in all chosen layers together), got {budget!r}"
         )
     for name, value in (("batch", batch), ("max_rank", max_rank)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise so.ProblemError(f"{name} must be a positive integer, got {value!r}")
+        as_count(value, name)
     for name, limit in (("max_error", max_error), ("min_speedup", min_speedup)):
         if limit is not None and not limit >= 0:
             raise so.ProblemError(f"{name} must not be negative, got {limit!r}")
