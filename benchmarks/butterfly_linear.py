@@ -4,8 +4,8 @@ Per size, chain and batch: one forward pass without gradients and one training s
 backward), float32, one thread, least of alternated tries in one process, kernels loaded. The peers:
 a dense `torch.nn.Linear`; one `torch.einsum` per factor; lazylinop's torch backend if it is
 installed (forward only); and the bare product, `KroneckerProduct.accelerated`, on a contiguous
-operand (features, batch), the floor of the forward pass. ``--calibrate`` measures what `sparseopt_butterfly.merging` predicts and prints
-its coefficients instead.
+operand (features, batch), the floor of the forward pass. ``--calibrate`` measures what
+`sparseopt_butterfly.merging` predicts and prints its coefficients instead.
 
 Run: python benchmarks/butterfly_linear.py [--output FILE] [--calibrate]
 """
