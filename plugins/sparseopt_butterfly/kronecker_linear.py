@@ -279,8 +279,7 @@ class KroneckerLinear(nn.Module):
         True
         """
         plan: Any = self.product.to_numpy().accelerated().plan(batch)
-        whole = so.KroneckerPattern(1, self.out_features, self.in_features, 1)
-        dense = predicted_microseconds("dense", whole, plan.batch, plan.dtype)
+        dense = dense_microseconds(self.out_features, self.in_features, plan.batch, plan.dtype)
         verdict = "slower" if dense > plan.microseconds else "faster"
         said = f"a dense weight is predicted to take {dense:.1f} us, so it is {verdict}"
         noted: MultiplicationPlan = replace(plan, note="; ".join(filter(None, (plan.note, said))))
@@ -361,6 +360,12 @@ class KroneckerLinear(nn.Module):
             f"in_features={self.in_features}, out_features={self.out_features}, "
             f"architecture={self.architecture}, bias={self.bias is not None}"
         )
+
+
+def dense_microseconds(rows: int, columns: int, batch: int, dtype: Any) -> float:
+    """Return the predicted time of a dense layer, one thread, no gradients."""
+    whole = so.KroneckerPattern(1, rows, columns, 1)
+    return predicted_microseconds("dense", whole, batch, np.dtype(dtype))
 
 
 def target_of(weight: torch.Tensor) -> np.ndarray:
