@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from sparseopt.inverse.blocks import single
 from sparseopt.inverse.duality import DualityGap, Look
 from sparseopt.inverse.matrix_penalties import NuclearNorm, TotalVariation
 from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.penalty import Penalty
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt.judging.rounding import (
-    FUNCTION,
     UNIT,
     above,
     gamma,
@@ -35,6 +35,9 @@ from sparseopt.judging.rounding import (
     product_terms,
     row_dots,
 )
+
+_ROUNDED = 16.0 * UNIT
+"""Above what a modulus, a sum and a difference round."""
 
 
 def gap_of(problem: SparseRegression, room: float = 1.0, rough: bool = False) -> DualityGap:
@@ -69,26 +72,26 @@ class PairedGap(DualityGap):
         assert self.thresholds_low is not None
         self.own_thresholds = self.scaled.thresholds[:count]
         self._own_low = self.thresholds_low[:count]
+        self._pairs = single(count).doubled()
 
-    @staticmethod
-    def _moduli(values: np.ndarray) -> np.ndarray:
-        half = len(values) // 2
-        return np.hypot(values[:half], values[half:])
+    def _moduli(self, values: np.ndarray) -> np.ndarray:
+        """Return moduli, off by at most gamma(6) of themselves, which `_ROUNDED` is above."""
+        return self._pairs.norms(values)
 
     def _single_terms(self, x: np.ndarray, support: np.ndarray) -> list[float]:
-        # A modulus is off by less than `_growth`, whose sizes count both parts.
-        return product_terms(self.own_thresholds, self._moduli(x) * (1.0 + FUNCTION))
+        # Moduli and products are off by less than `_growth`, whose sizes count both parts.
+        return product_terms(self.own_thresholds, self._moduli(x))
 
     def _sizes(self, correlation: np.ndarray, error: np.ndarray) -> np.ndarray:
-        size = (self._moduli(correlation) + self._moduli(error)) * (1.0 + 4.0 * FUNCTION)
+        size = (self._moduli(correlation) + self._moduli(error)) * (1.0 + _ROUNDED)
         return np.append(size, np.zeros_like(size))  # the modulus in the place of the real part
 
     def _block_bounds(
         self, correlation: np.ndarray, error: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        size, off = self._moduli(correlation), self._moduli(error) * (1.0 + FUNCTION)
-        high = (size + off) * (1.0 + 4.0 * FUNCTION) - self._own_low
-        low = (size - off) * (1.0 - 4.0 * FUNCTION) - self.own_thresholds
+        size, off = self._moduli(correlation), self._moduli(error)
+        high = (size + off) * (1.0 + _ROUNDED) - self._own_low
+        low = (size - off * (1.0 + _ROUNDED)) * (1.0 - _ROUNDED) - self.own_thresholds
         upper = self.half_blocks.norms(np.maximum(high, 0.0)) * (1.0 + self._growth)
         return self.half_blocks.norms(np.maximum(low, 0.0)), upper
 
