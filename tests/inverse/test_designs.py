@@ -205,8 +205,7 @@ def test_real_answers_to_complex_data_without_imaginary_parts() -> None:
 
 
 @pytest.mark.parametrize("name", list(PROBLEMS)[8:])  # penalties have units of their own
-@pytest.mark.parametrize("scale", [1e149, 1e-135])
-@pytest.mark.parametrize("kind", ["operator", "complex product"])
+@pytest.mark.parametrize(("kind", "scale"), [("operator", 1e-135), ("complex product", 1e149)])
 def test_scales_of_operators_and_complex_numbers(kind: str, scale: float, name: str) -> None:
     given, target, _ = DESIGNS[kind]
     power = 2.0 ** round(math.log2(scale))
