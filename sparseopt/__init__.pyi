@@ -180,6 +180,10 @@ from sparseopt.pathnorm.path_norm import (
     PathNormValue as PathNormValue,
 )
 from sparseopt.pathnorm.path_table import path_table as path_table
+from sparseopt.quantization.number_format import (
+    NumberFormat as NumberFormat,
+    significand as significand,
+)
 from sparseopt.supports.certificate import FixedSupportCertificate as FixedSupportCertificate
 from sparseopt.supports.coercive_certificate import CoerciveCertificate as CoerciveCertificate
 from sparseopt.supports.factors import SupportedFactors as SupportedFactors

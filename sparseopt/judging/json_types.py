@@ -140,6 +140,7 @@ _MODULES = {
         "PathNormCertificate",
         "PathNormValue",
     ),
+    "sparseopt.quantization.number_format": ("NumberFormat",),
     "sparseopt.supports.certificate": ("FixedSupportCertificate",),
     "sparseopt.supports.coercive_certificate": ("CoerciveCertificate",),
     "sparseopt.supports.factors": ("SupportedFactors",),
