@@ -226,8 +226,9 @@ class NumberFormat:
             # A quotient below the normal range may be far too small.
             scales = np.where(scales * self.largest < peaks, np.nextafter(scales, np.inf), scales)
         if self.scale == "power_of_two":
-            mantissas, exponents = np.frexp(peaks / self.largest)
-            scales = np.ldexp(1.0, np.maximum(exponents - (mantissas == 0.5), -1022))
+            mantissas, exponents = np.frexp(peaks)
+            top_mantissa, top = math.frexp(self.largest)
+            scales = np.ldexp(1.0, np.maximum(exponents - top + (mantissas > top_mantissa), -1074))
         return np.where(peaks == 0.0, 1.0, scales)[()]
 
     def round_blocks(

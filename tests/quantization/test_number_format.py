@@ -170,7 +170,7 @@ def test_codes_are_nearest_to_the_exact_quotients(name: str, scale: str) -> None
     rng = np.random.default_rng(1)
     form = so.NumberFormat(name, scale)
     numbers = so.NumberFormat(name).positive_numbers()[-60:]
-    for power in (0, 900, -1000):
+    for power in (0, 900, -800):
         peak = math.ldexp(rng.uniform(1.0, 2.0), power)
         s = float(form.block_scales([peak]))
         picked = rng.choice(numbers[1:] + numbers[:-1], 30) / 2.0 * s
