@@ -184,6 +184,11 @@ from sparseopt.quantization.number_format import (
     NumberFormat as NumberFormat,
     significand as significand,
 )
+from sparseopt.quantization.rank_one import (
+    RankOneQuantization as RankOneQuantization,
+    RankOneTerm as RankOneTerm,
+)
+from sparseopt.quantization.rank_one_certificate import RankOneCertificate as RankOneCertificate
 from sparseopt.supports.certificate import FixedSupportCertificate as FixedSupportCertificate
 from sparseopt.supports.coercive_certificate import CoerciveCertificate as CoerciveCertificate
 from sparseopt.supports.factors import SupportedFactors as SupportedFactors

@@ -141,6 +141,11 @@ _MODULES = {
         "PathNormValue",
     ),
     "sparseopt.quantization.number_format": ("NumberFormat",),
+    "sparseopt.quantization.rank_one": (
+        "RankOneQuantization",
+        "RankOneTerm",
+    ),
+    "sparseopt.quantization.rank_one_certificate": ("RankOneCertificate",),
     "sparseopt.supports.certificate": ("FixedSupportCertificate",),
     "sparseopt.supports.coercive_certificate": ("CoerciveCertificate",),
     "sparseopt.supports.factors": ("SupportedFactors",),

@@ -178,7 +178,7 @@ def test_codes_are_nearest_to_the_exact_quotients(name: str, scale: str) -> None
         codes, found = form.round_blocks(x)
         assert found == s
         assert np.abs(codes).max() <= form.largest
-        grid = [Fraction(0), *map(Fraction, so.NumberFormat(name).positive_numbers()[-64:])]
+        grid = [Fraction(0), *map(Fraction, so.NumberFormat(name).positive_numbers()[-300:])]
         for value, code in zip(x, codes, strict=True):
             exact = abs(Fraction(value) / Fraction(s))
             best = min(abs(v - exact) for v in grid)
