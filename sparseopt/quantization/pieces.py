@@ -20,7 +20,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from sparseopt.judging.rounding import UNIT, gamma
+from sparseopt.judging.rounding import UNIT, gamma, two_product
 from sparseopt.quantization.exact import scaled
 from sparseopt.quantization.number_format import NumberFormat
 
@@ -269,7 +269,20 @@ class Sweep:
         edges = self._edges()
         close = np.zeros(len(self) + 2, dtype=bool)
         close[1:-1] = edges[1:] <= edges[:-1] * (1.0 + 2.0 * CLOSE)
+        pairs = np.flatnonzero(close[2:-2])
+        close[2 + pairs[self._are_equal(pairs)]] = False
         return close[:-2] | close[1:-1] | close[2:]
+
+    def _are_equal(self, first: np.ndarray) -> np.ndarray:
+        """Whether midpoints over sizes are exactly those that come next: all are passed at once."""
+        middles = self.side.ladder.middle(self._place)
+        own, other = self._entry[first], self._entry[first + 1]
+        products = []
+        for middle, size in ((first, other), (first + 1, own)):
+            (a, e), (b, f) = np.frexp(middles[middle]), np.frexp(self.side.sizes[size])
+            products.append((*two_product(a, b), e + f))
+        (p, p_rest, e), (q, q_rest, f) = products
+        return (np.ldexp(p, e - f) == q) & (np.ldexp(p_rest, e - f) == q_rest)
 
     def _edges(self) -> np.ndarray:
         return np.concatenate([[self.low], self.at, [self.high]])
@@ -280,7 +293,7 @@ class Sweep:
         return self._first + passed
 
     def vector(self, state: int) -> list[Fraction]:
-        """Return the magnitudes of the rounded vector at a state, exactly, of the entries that count.
+        """Return the magnitudes of the rounded vector at a state, exactly, where entries count.
 
         For F_t each has its power of two; else they are the numbers themselves.
         """

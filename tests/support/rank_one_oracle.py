@@ -19,7 +19,9 @@ def grid_of(form: so.NumberFormat, low: int = -8, high: int = 8) -> list[Fractio
         return [Fraction(v) for v in form.positive_numbers()]
     half = 2 ** (form.digits - 1)
     return [
-        Fraction(k, half) * Fraction(2) ** e for e in range(low, high) for k in range(half, 2 * half)
+        Fraction(k, half) * Fraction(2) ** e
+        for e in range(low, high)
+        for k in range(half, 2 * half)
     ]
 
 
@@ -28,9 +30,7 @@ def nearest(value: Fraction, form: so.NumberFormat) -> Fraction:
     if form.is_finite:
         return min([Fraction(0), *grid_of(form)], key=lambda v: abs(v - value))
     e = math.floor(math.log2(value))
-    return min(
-        (v for v in grid_of(form, e - 1, e + 3)), key=lambda v: abs(v - value)
-    )
+    return min((v for v in grid_of(form, e - 1, e + 3)), key=lambda v: abs(v - value))
 
 
 def candidates(x: list[Fraction], form: so.NumberFormat) -> Iterator[list[Fraction]]:
