@@ -23,6 +23,8 @@ from sparseopt_quantization.sides import Engine, Part, Table, cheapest, unbounde
 
 SMALL = 1 << 14
 """Pieces up to which the bound is computed, as the check does; beyond it is told beforehand."""
+TIE = Fraction(1, 2**46)
+"""Times ``2**-digits``: what it leaves for midpoints too close to be told apart."""
 
 
 def best_pair(problem: RankOneQuantization, engine: Engine) -> tuple[RankOneTerm, Fraction | None]:
@@ -38,7 +40,22 @@ def best_pair(problem: RankOneQuantization, engine: Engine) -> tuple[RankOneTerm
         found = _Pair(problem, plain, any(scaled_sides)).best(engine)
         answer = _placed(found, plain, scaled_sides)
         assert answer is not None
-    return answer, None
+        return answer, None
+    return answer, _told(problem, answer, wide)
+
+
+def _told(
+    problem: RankOneQuantization, answer: RankOneTerm, wide: list[so.NumberFormat]
+) -> Fraction | None:
+    """Return what the check will prove, where there are many pieces and no doubt."""
+    pieces = max(len(problem.side(n)[0]) << f.digits for n, f in zip("xy", wide, strict=True))
+    if pieces < SMALL or any(form.is_finite for form in wide):
+        return None
+    cost = problem.cost_of(answer)
+    digits = min(form.digits for form in wide)
+    if cost < scaled(Fraction(1), -26 - digits):
+        return None
+    return cost - TIE * scaled(Fraction(1), -digits)
 
 
 Found = tuple[Rounded, Rounded, int]
@@ -106,8 +123,12 @@ class _Pair:
             cost = two * two * u.square * v.square - 2 * two * u.cross * v.cross
             if best is None or cost < best[0]:
                 best = cost, u, v, power
-        assert best is not None
-        _, u, v, power = best
+        if best is None:  # every rounding of either is zero, or worse
+            zeros = (np.zeros(len(vector)) for vector, _ in (x_data, y_data))
+            u, v = (Rounded(z, Fraction(0), Fraction(0)) for z in zeros)
+            power = 0
+        else:
+            _, u, v, power = best
         return (v, u, power) if self.turned else (u, v, power)
 
     def _has_powers(self, inner: Part) -> bool:

@@ -71,10 +71,13 @@ class Near:
         The cost in question.
     entries : int
         Of both vectors.
+    rooms : int
+        Where too many costs would have to be computed exactly the bounds in floats stand for them,
+        less so many times a thousandth of how far they are below: another machine rounds otherwise.
     """
 
-    def __init__(self, found: Fraction, entries: int) -> None:
-        self.least = found
+    def __init__(self, found: Fraction, entries: int, rooms: int) -> None:
+        self.least, self._rooms = found, rooms
         self.found = float_above(found)
         self._left = max(EXACT_WORK // entries, 1)
 
@@ -84,7 +87,8 @@ class Near:
         places = np.flatnonzero(counts & (bounds < self.found))
         places = places[np.argsort(bounds[places], kind="stable")]
         if len(places) > self._left:
-            self.take(Fraction(float(bounds[places[self._left]])))
+            bound = Fraction(float(bounds[places[self._left]]))
+            self.take(bound - self._rooms * abs(Fraction(self.found) - bound) / 1024)
             places = places[: self._left]
         self._left -= len(places)
         yield from places.tolist()
@@ -126,12 +130,12 @@ class Pieces:
         return cls(np.where(known, cross, 1.0), np.where(known, square, 0.0), off, angle)
 
 
-def least_angle(vector: Vector, found: Fraction) -> Fraction:
+def least_angle(vector: Vector, found: Fraction, rooms: int) -> Fraction:
     """Return a lower bound, at most `found`, of ``1 - <x, u>^2 / (|x|^2 |u|^2)`` over all u."""
     if vector.pieces > MOST_PIECES:
         return Fraction(0)
     side = vector.side()
-    near, loss = Near(found, len(vector.values)), tie_loss(side)
+    near, loss = Near(found, len(vector.values), rooms), tie_loss(side)
     square = dot(vector.weights, vector.values, vector.values)
     for low, high in side.parts(AT_ONCE):
         sweep = Sweep(side, low, high)
@@ -226,13 +230,13 @@ class Joint:
         x, y = self.x, self.y
         return dot(x.weights, x.values, x.values) * dot(y.weights, y.values, y.values)
 
-    def least(self, found: Fraction) -> Fraction:
+    def least(self, found: Fraction, rooms: int) -> Fraction:
         """Return a lower bound, at most `found`, of the relative cost of all u and v."""
         if max(self.x.pieces, self.y.pieces) > MOST_PIECES:
             return Fraction(0)
         outer, inner = self.x.side(), self.y.side()
         base = int(-outer.powers[0] - inner.powers[0])
-        near = Near(found, len(self.x.values) + len(self.y.values))
+        near = Near(found, len(self.x.values) + len(self.y.values), rooms)
         for low, high in outer.parts(AT_ONCE):
             sweep = Sweep(outer, low, high)
             pieces, wide = Pieces.of(sweep), sweep.is_wide()

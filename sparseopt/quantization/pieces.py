@@ -190,7 +190,7 @@ class Sweep:
         first, last = side.counts(low, high)
         entry, place = _listed(first, last)
         at = side.ladder.middle(place) / side.sizes[entry]
-        order = np.argsort(at, kind="stable")
+        order = np.argsort(at)
         self.at, self._entry, self._place, self._first = (
             at[order],
             entry[order],

@@ -86,9 +86,15 @@ def bracketed_angle(vector: Vector, bracket: Bracket) -> Fraction | None:
 
 
 def proved_least(
-    problem: RankOneQuantization, answer: RankOneTerm, brackets: tuple[Bracket, Bracket]
+    problem: RankOneQuantization,
+    answer: RankOneTerm,
+    brackets: tuple[Bracket, Bracket],
+    rooms: int = 1,
 ) -> Fraction:
-    """Return a lower bound of the relative cost of all answers, at most that of this one."""
+    """Return a lower bound of the relative cost of all answers, at most that of this one.
+
+    With so many rooms of rounding: two to state it, one to check it.
+    """
     found = problem.cost_of(answer)
     if problem.is_zero or found == 0:
         return Fraction(0)
@@ -100,34 +106,34 @@ def proved_least(
             if form is not None:
                 vector = Vector(values, weights, form)
                 # 1 - cos^2 cos^2 of the two best angles: a real scale separates the vectors.
-                left *= 1 - _least_angle(vector, angle_of(vector, u), bracket)
+                left *= 1 - _least_angle(vector, angle_of(vector, u), bracket, rooms)
         return min(1 - left, found)
     vectors = [Vector(*problem.side(name)) for name in "xy"]  # type: ignore[arg-type]
     wide = [Vector(v.values, v.weights, widened(v.form)) for v in vectors]
-    least = _least_joint(wide, found)
+    least = _least_joint(wide, found, rooms)
     if wide != vectors and least < found * (1 - Fraction(1, 2**30)):
-        least = max(least, _least_joint(vectors, found))
+        least = max(least, _least_joint(vectors, found, rooms))
     return least
 
 
-def _least_angle(vector: Vector, found: Fraction, bracket: Bracket) -> Fraction:
+def _least_angle(vector: Vector, found: Fraction, bracket: Bracket, rooms: int) -> Fraction:
     """Return a lower bound of the angle of one vector alone, at most `found`."""
     if bracket:
         return min(bracketed_angle(vector, bracket) or Fraction(0), found)
     wide = Vector(vector.values, vector.weights, widened(vector.form))
-    least = least_angle(wide, found)
+    least = least_angle(wide, found, rooms)
     if wide.form != vector.form and least < found * (1 - Fraction(1, 2**30)):
-        least = max(least, least_angle(vector, found))
+        least = max(least, least_angle(vector, found, rooms))
     return least
 
 
-def _least_joint(vectors: list[Vector], found: Fraction) -> Fraction:
+def _least_joint(vectors: list[Vector], found: Fraction, rooms: int) -> Fraction:
     """Return a lower bound of the cost of both vectors, whichever is gone through."""
     x, y = vectors
     is_scaled = any(v.form.scale is not None for v in vectors)
     if not x.form.is_finite and (y.form.is_finite or y.pieces < x.pieces):
         x, y = y, x
-    return Joint(x, y, is_scaled).least(found)
+    return Joint(x, y, is_scaled).least(found, rooms)
 
 
 @proves(RankOneQuantization)
@@ -187,9 +193,7 @@ class RankOneCertificate(Certificate):
         """
         cost = problem.cost_of(answer)
         if least is None:
-            least = proved_least(problem, answer, brackets)
-            # Room for another machine's rounding.
-            least -= (cost - least) / 1024
+            least = proved_least(problem, answer, brackets, rooms=2)
         return cls(
             problem, answer, root_above(cost), root_below(max(least, Fraction(0))), *brackets
         )

@@ -239,6 +239,30 @@ def rescaling() -> list[Provable]:
     ]
 
 
+def rank_one() -> list[Provable]:
+    """All kinds of formats and scales, one entry, zeros, equal entries, weights, large and small
+    numbers, single precision."""
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal(5), rng.standard_normal(4)
+    free, power = (so.NumberFormat("int4", scale) for scale in ("free", "power_of_two"))
+    problems = [
+        so.RankOneQuantization(x, y, 4, 3),
+        so.RankOneQuantization(x[:2], y, 53, None),
+        so.RankOneQuantization(x, y[:2], None, 6),
+        so.RankOneQuantization(x * 1e150, y * 1e-150, 5, 5),
+        so.RankOneQuantization(x, y, "e4m3", "e2m1"),
+        so.RankOneQuantization(x * 1e6, y * 1e-6, "fp16", "bf16"),
+        so.RankOneQuantization(x, y, free, 4),
+        so.RankOneQuantization(x, y, power, "e3m2"),
+        so.RankOneQuantization(x, y, 4, 4, np.arange(5.0), [1.0, 0.0, 2.0, 0.5]),
+        so.RankOneQuantization([3.0, 6.0, 1.5, 3.0], [0.0, -2.0], "int4", 2),
+        so.RankOneQuantization([0.0, 0.0], [1.0], 3, None),
+        so.RankOneQuantization([0.7], [0.3], 1, 1),
+        so.RankOneQuantization(x.astype(np.float32), y.astype(np.float32), 8, 8),
+    ]
+    return [Provable(problem) for problem in problems]
+
+
 def recovery() -> list[so.Problem]:
     """All kinds of vectors, both methods, each verdict."""
     rng = np.random.default_rng(3)
@@ -308,6 +332,7 @@ BANKS: dict[str, Any] = {
     "sparseopt:PathCost": path_cost,
     "sparseopt:PathDistance": path_distance,
     "sparseopt:PathNorm": path_norm,
+    "sparseopt:RankOneQuantization": rank_one,
     "sparseopt:RecoveryGuarantee": recovery,
     "sparseopt:SparseRegression": regression,
     "sparseopt:SparseTraining": sparse_training,
