@@ -56,9 +56,10 @@ def from_numbers(data: Data, part: Part, numbers: np.ndarray, form: so.NumberFor
     """Return the rounded vector with these magnitudes where entries count."""
     vector, weights = data
     powers = part.powers if part.numbers.is_periodic else np.zeros_like(part.powers)
-    u = with_powers(numbers, powers)
-    if u is None:
-        u = with_powers(numbers, powers - powers.max())
+    # All digits of the least entry are to be floats, and the largest entry, too.
+    low = max(0, -1073 + part.numbers.digits - int(powers.min()))
+    high = min(0, 1020 - int(powers.max()))
+    u = with_powers(numbers, powers + (low or high))
     if u is None:
         raise so.Inconclusive("entries are so far apart that their roundings leave the floats")
     full = np.zeros(len(vector))

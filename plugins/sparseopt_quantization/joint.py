@@ -11,6 +11,7 @@ import sparseopt as so
 from sparseopt.quantization.exact import scaled
 from sparseopt.quantization.rank_one import RankOneQuantization, RankOneTerm
 from sparseopt_quantization.candidates import (
+    Data,
     Rounded,
     best_for,
     common,
@@ -93,27 +94,31 @@ class _Pair:
     def __init__(
         self, problem: RankOneQuantization, forms: list[so.NumberFormat], is_scaled: bool
     ) -> None:
-        self.data = [problem.side(name)[:2] for name in "xy"]
+        sides = [problem.side(name) for name in "xy"]
+        self.data: list[Data] = [(vector, weights) for vector, weights, _ in sides]
         self.forms, self.is_scaled = forms, is_scaled
         # A format with ends is gone through from end to end: no octave of it stands for all.
         self.turned = not forms[0].is_finite and forms[1].is_finite
 
     def best(self, engine: Engine) -> Found:
         """Return u, v and the power of two of their scale."""
-        order = (1, 0) if self.turned else (0, 1)
-        (x_data, y_data), (x_form, y_form) = (
-            [z[i] for i in order] for z in (self.data, self.forms)
+        one, other = (1, 0) if self.turned else (0, 1)
+        x_data, y_data, x_form, y_form = (
+            self.data[one],
+            self.data[other],
+            self.forms[one],
+            self.forms[other],
         )
-        outer, inner = (Part.of(*data, form) for data, form in ((x_data, x_form), (y_data, y_form)))
-        tables = engine.tables(outer, inner)
+        outer, inner = Part.of(*x_data, x_form), Part.of(*y_data, y_form)
+        first, second = engine.tables(outer, inner)
         base = 0 if inner.numbers.is_periodic else -int(outer.powers[0]) - int(inner.powers[0])
-        powers = [base] if not self._has_powers(inner) else _powers(*tables, base)
-        costs = np.stack([engine.joint(*tables, power) for power in powers])
+        powers = [base] if not self._has_powers(inner) else _powers(first, second)
+        costs = np.stack([engine.joint(first, second, power) for power in powers])
         room = 2.0 ** (-44 - x_form.digits) * outer.square * inner.square
         best: tuple[Fraction, Rounded, Rounded, int] | None = None
         for flat in cheapest(costs.T.ravel(), room):
             piece, which = divmod(flat, len(powers))
-            numbers = outer.numbers.between(tables[0].places(piece), 0.0)
+            numbers = outer.numbers.between(first.places(piece), 0.0)
             if not numbers.any():
                 continue
             u = from_numbers(x_data, outer, numbers, x_form)
@@ -124,18 +129,16 @@ class _Pair:
             if best is None or cost < best[0]:
                 best = cost, u, v, power
         if best is None:  # every rounding of either is zero, or worse
-            zeros = (np.zeros(len(vector)) for vector, _ in (x_data, y_data))
-            u, v = (Rounded(z, Fraction(0), Fraction(0)) for z in zeros)
-            power = 0
-        else:
-            _, u, v, power = best
+            zeros = [Rounded(np.zeros(len(z)), Fraction(0), Fraction(0)) for z, _ in self.data]
+            return zeros[0], zeros[1], 0
+        _, u, v, power = best
         return (v, u, power) if self.turned else (u, v, power)
 
     def _has_powers(self, inner: Part) -> bool:
         return self.is_scaled and not inner.numbers.is_periodic
 
 
-def _powers(outer: Table, inner: Table, base: int) -> list[int]:
+def _powers(outer: Table, inner: Table) -> list[int]:
     """Return all powers of two by which the inner vector may be scaled."""
     s1, s2, sound = outer.products()
     rates = (s1 / s2)[sound]

@@ -120,7 +120,7 @@ def joint(
             q += 1
             tries += 1
         if tries == 64:
-            q = np.searchsorted(y_at, rate)
+            q = int(np.searchsorted(y_at, rate))
         row = min(q // y_width, len(y_scales) - 1)
         aside = rate - y_scales[row]
         apart = aside * aside * y2 + 2.0 * aside * y_cross[q] + y_square[q]

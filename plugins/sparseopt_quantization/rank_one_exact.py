@@ -11,6 +11,7 @@ import numpy as np
 import sparseopt as so
 from sparseopt.quantization.rank_one import RankOneQuantization, RankOneTerm
 from sparseopt.quantization.rank_one_certificate import RankOneCertificate
+from sparseopt_quantization.candidates import Rounded
 from sparseopt_quantization.joint import best_pair
 from sparseopt_quantization.separate import best_alone
 from sparseopt_quantization.sides import BYTES, Engine, has_numba, unbounded
@@ -59,8 +60,8 @@ class RankOneExact(so.Solver[RankOneQuantization]):
     ) -> tuple[RankOneTerm, RankOneCertificate]:
         """Go through the pieces; of formats with many exponents as if they had no ends, first."""
         if problem.is_zero or (problem.format_x is None and problem.format_y is None):
-            parts = (v if f is None else np.zeros(len(v)) for v, _, f in map(problem.side, "xy"))
-            answer = RankOneTerm(*parts)
+            u, v = (z if f is None else np.zeros(len(z)) for z, _, f in map(problem.side, "xy"))
+            answer = RankOneTerm(u, v)
             return answer, RankOneCertificate.build(problem, answer)
         engine = Engine(self.memory, self.compiled, context)
         if is_separate(problem):
@@ -84,26 +85,24 @@ def _separately(
     problem: RankOneQuantization, engine: Engine
 ) -> tuple[RankOneTerm, RankOneCertificate]:
     """Take each vector to the least angle, and the real scale that is best for both."""
-    codes, rates, brackets, is_real = [], [], [], []
+    found: list[Rounded] = []
+    is_real = []
     for name in "xy":
         vector, weights, form = problem.side(name)
         is_real.append(form is None or form.scale == "free")
         if form is None:
-            codes.append(vector)
-            rates.append(Fraction(1))
-            brackets.append(())
-            continue
-        best = best_alone(vector, weights, form, engine)
-        codes.append(best.u)
-        rates.append(best.rate)
-        brackets.append(best.bracket)
+            found.append(Rounded(vector, Fraction(1), Fraction(1)))
+        else:
+            found.append(best_alone(vector, weights, form, engine))
     # A side without a real scale leaves its factor to the other.
-    scales = [rates[i] if is_real[i] else Fraction(1) for i in range(2)]
+    scales = [found[i].rate if is_real[i] else Fraction(1) for i in range(2)]
     for i in range(2):
         if not is_real[i]:
-            scales[1 - i] *= rates[i]
-    answer = RankOneTerm(*codes, *(_as_scale(s) for s in scales))
-    return answer, RankOneCertificate.build(problem, answer, None, tuple(brackets))
+            scales[1 - i] *= found[i].rate
+    first, second = map(_as_scale, scales)
+    answer = RankOneTerm(found[0].u, found[1].u, first, second)
+    brackets = found[0].bracket, found[1].bracket
+    return answer, RankOneCertificate.build(problem, answer, None, brackets)
 
 
 def _as_scale(value: Fraction) -> float:

@@ -85,7 +85,9 @@ def _pair(vector: np.ndarray, weights: np.ndarray, digits: int) -> Rounded:
             if best is None or _is_nearer(each, best):
                 best = each
     assert best is not None
-    return Rounded(best.u, best.cross, best.square, bracket)
+    # Where the ratio is met there is nothing to prove.
+    is_met = any(row[:2] == row[2:] for row in bracket)
+    return best if is_met else Rounded(best.u, best.cross, best.square, bracket)
 
 
 def _near(numbers: np.ndarray, powers: np.ndarray, own: np.ndarray) -> np.ndarray:

@@ -20,7 +20,6 @@ import numpy as np
 
 from sparseopt.judging.rounding import UNIT, float_above, gamma
 from sparseopt.quantization.exact import dot, rounded, scaled
-from sparseopt.quantization.nearest import Grid
 from sparseopt.quantization.number_format import NumberFormat
 from sparseopt.quantization.pieces import CLOSE, Side, Sweep
 
@@ -28,7 +27,7 @@ MOST_PIECES = 1 << 28
 """Of one vector; more would take many minutes."""
 AT_ONCE = 1 << 18
 """Pieces that are held at once, about."""
-EXACT_WORK = 1 << 16
+EXACT_WORK = 1 << 14
 """Entries of vectors whose cost is computed in rationals; what is beyond keeps its bound."""
 
 
@@ -79,7 +78,7 @@ class Near:
     def __init__(self, found: Fraction, entries: int, rooms: int) -> None:
         self.least, self._rooms = found, rooms
         self.found = float_above(found)
-        self._left = max(EXACT_WORK // entries, 1)
+        self._left = max(EXACT_WORK // entries, 16)
 
     def open(self, bounds: np.ndarray, counts: np.ndarray) -> Iterator[int]:
         """Yield where an exact cost is needed: `take` it. NaN are open, too."""
@@ -100,34 +99,40 @@ class Near:
 
 @dataclass(frozen=True)
 class Pieces:
-    """Figures of all states of a sweep: products with x, and bounds."""
+    """Figures of all states of a sweep.
 
-    cross: np.ndarray
+    Attributes
+    ----------
+    rates : ndarray
+        ``<x, u> / |u|^2``; 1 for u = 0.
+    square : ndarray
+        ``|u|^2``.
+    off : float
+        Relative errors of the two, together.
+    angle : ndarray
+        Lower bounds of ``|x|^2 - <x, u>^2 / |u|^2``; infinity for u = 0.
+    """
+
+    rates: np.ndarray
     square: np.ndarray
-    off: np.ndarray
-    """Relative error of the two, together."""
+    off: float
     angle: np.ndarray
-    """Lower bounds of ``|x|^2 - <x, u>^2 / |u|^2``; 0 where nothing is known."""
 
     @classmethod
     def of(cls, sweep: Sweep) -> Pieces:
-        """Compute them. Not known where ``|u|^2`` is lost in rounding."""
-        row = sweep.row(np.arange(len(sweep)))
-        c0, x2 = sweep.at_row[row], sweep.side.square
-        error, square_error = sweep.cross_error[row], sweep.square_error[row]
+        """Compute them; the angle in two ways, the one fit for near, the other for far vectors."""
+        row, x2 = sweep.row(np.arange(len(sweep))), sweep.side.square
+        cross, square, off = sweep.products()
+        zero = square == 0.0
+        cross, square = np.where(zero, 1.0, cross), np.where(zero, 1.0, square)
         loss = gamma(len(sweep.side.sizes) + 32)
-        cross = c0 * x2 - sweep.cross
-        square = c0 * c0 * x2 - 2.0 * c0 * sweep.cross + sweep.square
-        sizes = c0 * c0 * x2 + 2.0 * c0 * np.abs(sweep.cross) + sweep.square
-        with np.errstate(divide="ignore", invalid="ignore"):
-            off = (2.0 * c0 * error + square_error + loss * sizes) / square
-            off += (error + loss * (c0 * x2 + np.abs(sweep.cross))) / cross
-            known = (square > 0.0) & (cross > 0.0) & (off < 0.01)
-            both = x2 * np.abs(sweep.square) + sweep.cross**2
-            room = x2 * square_error + (2.0 * np.abs(sweep.cross) + error) * error + loss * both
-            angle = (x2 * sweep.square - sweep.cross**2 - room) / square * (1.0 - 4.0 * off)
-        angle = np.where(known, np.maximum(angle, 0.0), 0.0)
-        return cls(np.where(known, cross, 1.0), np.where(known, square, 0.0), off, angle)
+        error, apart_error = sweep.along_error[row], sweep.apart_error[row]
+        along, apart = sweep.along, np.abs(sweep.apart)
+        near = x2 * sweep.apart - along**2 - loss * (x2 * apart + along**2)
+        near -= x2 * apart_error + (2.0 * np.abs(along) + error) * error
+        far = x2 - cross * cross / square - 8.0 * off * x2
+        angle = np.maximum(np.maximum(near / square * (1.0 - 4.0 * off), far), 0.0)
+        return cls(cross / square, square, 4.0 * off, np.where(zero, math.inf, angle))
 
 
 def least_angle(vector: Vector, found: Fraction, rooms: int) -> Fraction:
@@ -143,7 +148,7 @@ def least_angle(vector: Vector, found: Fraction, rooms: int) -> Fraction:
         losses = np.where(sweep.is_unclear(), float(loss), 0.0)
         for state in near.open(bounds - losses, sweep.is_wide()):
             s1, s2 = vector.products(side, sweep.vector(state))
-            cost = 1 - s1 * s1 / (square * s2) if s2 else Fraction(1)
+            cost = 1 - s1 * s1 / (square * s2)
             near.take(cost - Fraction(float(losses[state])))
     return max(near.least, Fraction(0))
 
@@ -168,11 +173,11 @@ def distances(side: Side, rates: np.ndarray) -> np.ndarray:
     sweep = Sweep(side, low, high)
     state = np.searchsorted(sweep.at, rates)
     row = sweep.row(state)
-    cross, square, y2 = sweep.cross[state], sweep.square[state], side.square
-    aside = rates - sweep.at_row[row]
-    found = aside * aside * y2 + 2.0 * aside * cross + square
-    sizes = aside * aside * y2 + 2.0 * np.abs(aside * cross) + np.abs(square)
-    room = sweep.square_error[row] + 2.0 * np.abs(aside) * sweep.cross_error[row]
+    along, apart, y2 = sweep.along[state], sweep.apart[state], side.square
+    aside = rates - sweep.scales[row]
+    found = aside * aside * y2 + 2.0 * aside * along + apart
+    sizes = aside * aside * y2 + 2.0 * np.abs(aside * along) + np.abs(apart)
+    room = sweep.apart_error[row] + 2.0 * np.abs(aside) * sweep.along_error[row]
     room += gamma(len(side.sizes) + 32) * sizes
     # Entries whose midpoint is close, see `tie_loss`.
     room += float(tie_loss(side)) * rates * rates * y2
@@ -216,9 +221,7 @@ class Joint:
     def exact(self, outer: Side, inner: Side, numbers: list[Fraction], power: int) -> Fraction:
         """Return the relative cost of u, given by magnitudes, and the best v times ``2**power``."""
         s1, s2 = self.x.products(outer, numbers)
-        if not s2:
-            return Fraction(1)
-        grid: Grid = self.y.form.grid
+        grid = self.y.form.grid
         sizes = np.abs(self.y.values[inner.kept]).tolist()
         v = [scaled(rounded(scaled(s1 / s2 * Fraction(y), -power), grid), power) for y in sizes]
         q1, q2 = self.y.products(inner, v)
@@ -240,15 +243,11 @@ class Joint:
         for low, high in outer.parts(AT_ONCE):
             sweep = Sweep(outer, low, high)
             pieces, wide = Pieces.of(sweep), sweep.is_wide()
-            known = pieces.square > 0.0
             losses = np.where(sweep.is_unclear(), float(tie_loss(outer)), 0.0)
-            for state in near.open(np.where(known, math.inf, 0.0), wide):
-                cost = self._without_bounds(outer, inner, sweep.vector(state), base)
-                near.take(cost - Fraction(float(losses[state])))
-            kept = np.flatnonzero(known & wide)
+            kept = np.flatnonzero(wide & (pieces.angle < math.inf))
             if not kept.size:
                 continue
-            rates = pieces.cross[kept] / pieces.square[kept]
+            rates = pieces.rates[kept]
             for power in self.powers(inner, rates, base):
                 bounds = joint_bounds(inner, pieces, kept, rates, power, outer) - losses[kept]
                 for i in near.open(bounds, np.ones(len(kept), dtype=bool)):
@@ -257,18 +256,6 @@ class Joint:
                     cost = self.exact(outer, inner, numbers, shift)
                     near.take(cost - Fraction(float(losses[kept[i]])))
         return max(near.least, Fraction(0))
-
-    def _without_bounds(
-        self, outer: Side, inner: Side, numbers: list[Fraction], base: int
-    ) -> Fraction:
-        """Return the least cost of u over all powers."""
-        s1, s2 = self.x.products(outer, numbers)
-        if not s2:
-            return Fraction(1)
-        rate = np.array([float(scaled(s1 / s2, -int(outer.powers[0])))])
-        shift = 0 if inner.is_periodic else base
-        powers = self.powers(inner, rate, base)
-        return min(self.exact(outer, inner, numbers, power - shift) for power in powers)
 
 
 def joint_bounds(
@@ -279,7 +266,7 @@ def joint_bounds(
     The distance of ``c y`` to the numbers changes by at most ``|y|`` times the change of c.
     """
     moved = np.ldexp(rates, -power)
-    off = pieces.off[kept] + 8.0 * UNIT
+    off = pieces.off + 8.0 * UNIT
     apart = np.maximum(np.sqrt(distances(inner, moved)) * (1.0 - 4.0 * UNIT) - off * moved, 0.0)
     square = pieces.square[kept] * (1.0 - off)
     cost = pieces.angle[kept] + square * np.ldexp(apart * apart, 2 * power)

@@ -180,25 +180,23 @@ class Sweep:
     ----------
     at : ndarray of float, shape (N,)
         The scales where midpoints are passed, ascending.
-    at_row, cross, square, cross_error, square_error : ndarray
-        Of each row c0 and bounds of what ``<r, x>`` and ``|r|^2`` are off by; of each state these
-        two sums.
+    scales, along_error, apart_error : ndarray
+        Of each row c0, and bounds of what the next two are off by.
+    along, apart : ndarray, shape (N + 1,)
+        Of each state ``<r, x>`` and ``|r|^2``, with ``r = c0 x - u``.
     """
 
     def __init__(self, side: Side, low: float, high: float) -> None:
-        self.side = side
-        first, last = side.counts(low, high)
-        entry, place = _listed(first, last)
+        self.side, self.low, self.high = side, low, high
+        self.width = max(16, len(side.sizes))
+        self._first, last = side.counts(low, high)
+        entry, place = _listed(self._first, last)
         at = side.ladder.middle(place) / side.sizes[entry]
         order = np.argsort(at)
-        self.at, self._entry, self._place, self._first = (
-            at[order],
-            entry[order],
-            place[order],
-            first,
-        )
-        self.low, self.high = low, high
-        self.width = max(16, len(side.sizes))
+        self.at, self._entry, self._place = at[order], entry[order], place[order]
+        self._below = side.ladder.number(self._place)
+        self._step = side.ladder.number(self._place + 1) - self._below
+        self._row_numbers = side.ladder.number(self._places_of_rows())
         self._sum_up()
 
     def __len__(self) -> int:
@@ -217,42 +215,46 @@ class Sweep:
         )
         return self._first + np.cumsum(passed.reshape(-1, length)[:rows], axis=0)
 
+    def _rows(self, first: np.ndarray, moves: np.ndarray) -> np.ndarray:
+        """Return what the first states of the rows begin with, and what the others add, by rows."""
+        values = np.zeros(len(first) * self.width)
+        values[1 : len(self)] = moves
+        values = values.reshape(-1, self.width)
+        values[:, 0] = first @ self.side.weights
+        return values
+
+    def _running(self, first: np.ndarray, moves: np.ndarray) -> np.ndarray:
+        """Return the sums of all states."""
+        return np.cumsum(self._rows(first, moves), axis=1).ravel()[: len(self)]
+
     def _sum_up(self) -> None:
-        """Add the sums up, from the first state of each row on."""
-        side, width = self.side, self.width
-        x, a = side.sizes, side.weights
-        places = self._places_of_rows()
-        rows = len(places)
-        starts = np.minimum(np.arange(rows) * width, max(len(self.at) - 1, 0))
-        self.at_row = self.at[starts] if len(self.at) else np.array([self.low or 1.0])
-        r = self.at_row[:, None] * x - side.ladder.number(places)
-        cross, square = np.zeros((2, rows * width))
-        sizes = np.zeros((2, rows * width))
-        state = np.arange(1, len(self))
-        c0, own, share = self.at_row[state // width], x[self._entry], a[self._entry]
-        below = side.ladder.number(self._place)
-        step = side.ladder.number(self._place + 1) - below
-        rest = c0 * own - below
-        cross[1 : len(self)] = -share * own * step
-        square[1 : len(self)] = share * step * (step - 2.0 * rest)
-        sizes[0, 1 : len(self)] = share * own * step
-        sizes[1, 1 : len(self)] = share * step * (step + 2.0 * np.abs(rest))
-        for values, start in (
-            (cross, (r * x) @ a),
-            (square, (r * r) @ a),
-            (sizes[0], (np.abs(r) * x) @ a),
-            (sizes[1], (r * r) @ a),
-        ):
-            values.reshape(rows, width)[:, 0] = start
-        self.cross, self.square = (
-            np.cumsum(v.reshape(rows, width), axis=1).ravel()[: len(self)] for v in (cross, square)
-        )
-        first, second = sizes.reshape(2, rows, width).sum(axis=2)
-        # Entries of r are off by 2 units of c0 x, or of the number, which is less than twice that
-        # or, for r itself, counted in the sums of sizes.
-        loss, c0 = gamma(len(x) + width + 32), self.at_row
-        self.cross_error = 2.0 * loss * first + 4.0 * UNIT * c0 * side.square
-        self.square_error = 2.0 * loss * second + 8.0 * UNIT * c0 * first
+        """Add the sums over r up, from the first state of each row on."""
+        side, x = self.side, self.side.sizes
+        starts = np.minimum(np.arange(len(self._row_numbers)) * self.width, len(self.at) - 1)
+        self.scales = self.at[starts] if len(self.at) else np.array([self.low or 1.0])
+        r = self.scales[:, None] * x - self._row_numbers
+        own, step = x[self._entry], self._step
+        share = side.weights[self._entry] * step
+        rest = self.scales[np.arange(1, len(self)) // self.width] * own - self._below
+        self.along = self._running(r * x, -share * own)
+        self.apart = self._running(r * r, share * (step - 2.0 * rest))
+        first = self._rows(np.abs(r) * x, share * own).sum(axis=1)
+        second = self._rows(r * r, share * (step + 2.0 * np.abs(rest))).sum(axis=1)
+        # Entries of r are off by a unit of c0 x and one of themselves.
+        loss = gamma(len(x) + self.width + 32)
+        self.along_error = 2.0 * loss * first + 4.0 * UNIT * self.scales * side.square
+        self.apart_error = 2.0 * loss * second + 8.0 * UNIT * self.scales * first
+
+    def products(self) -> tuple[np.ndarray, np.ndarray, float]:
+        """Return ``<x, u>`` and ``|u|^2`` of all states, and what each is off by, relatively.
+
+        Sums of numbers that are not negative.
+        """
+        u, x = self._row_numbers, self.side.sizes
+        share = self.side.weights[self._entry] * self._step
+        cross = self._running(u * x, share * x[self._entry])
+        square = self._running(u * u, share * (2.0 * self._below + self._step))
+        return cross, square, gamma(len(x) + self.width + 32)
 
     def is_wide(self) -> np.ndarray:
         """Whether states belong to more than one scale; the others are beside one that does."""

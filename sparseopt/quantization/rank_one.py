@@ -91,7 +91,7 @@ class RankOneTerm:
 
 @json_type
 @dataclass(frozen=True, eq=False)
-class RankOneQuantization(Problem[RankOneTerm, "RankOneCertificate"]):
+class RankOneQuantization(Problem[RankOneTerm, Any]):
     """Find u and v in formats of few bits whose product is nearest to that of two vectors.
 
     It minimises ``sum_ij a_i b_j (x_i y_j - s u_i v_j)^2``, where s is the product of the scales.
@@ -207,7 +207,7 @@ class RankOneQuantization(Problem[RankOneTerm, "RankOneCertificate"]):
             rounded = (vector, 1.0) if form is None else form.round_blocks(vector)
             codes.append(rounded[0])
             scales.append(float(rounded[1]))
-        return RankOneTerm(*codes, *scales)
+        return RankOneTerm(codes[0], codes[1], scales[0], scales[1])
 
     @cached_property
     def nearest_relative_error(self) -> float:

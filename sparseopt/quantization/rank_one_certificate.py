@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def widened(form: NumberFormat) -> NumberFormat:
 
 def as_bracket(value: object, name: str) -> Bracket:
     """Return two times four integers, or nothing; refuse everything else."""
-    rows = value if isinstance(value, list | tuple) else [None]
+    rows: list[Any] = list(value) if isinstance(value, list | tuple) else [None]
     sound = len(rows) in (0, 2) and all(
         isinstance(row, list | tuple)
         and len(row) == 4

@@ -178,11 +178,12 @@ def test_codes_are_nearest_to_the_exact_quotients(name: str, scale: str) -> None
         codes, found = form.round_blocks(x)
         assert found == s
         assert np.abs(codes).max() <= form.largest
-        grid = [Fraction(0), *map(Fraction, so.NumberFormat(name).positive_numbers()[-300:])]
+        grid = np.concatenate([[0.0], so.NumberFormat(name).positive_numbers()])
         for value, code in zip(x, codes, strict=True):
             exact = abs(Fraction(value) / Fraction(s))
-            best = min(abs(v - exact) for v in grid)
-            assert abs(abs(Fraction(code)) - exact) == best
+            place = int(np.searchsorted(grid, float(exact)))
+            near = [Fraction(v) for v in grid[max(0, place - 2) : place + 2]]
+            assert abs(abs(Fraction(code)) - exact) == min(abs(v - exact) for v in near)
 
 
 def test_the_least_power_of_two_without_overflow() -> None:

@@ -68,20 +68,19 @@ def best_cost(problem: so.RankOneQuantization) -> Fraction:
         return Fraction(0)
     if None in forms or any(f.scale == "free" for f in forms if f):
         left = Fraction(1)
-        for vector, weights, form in sides:
+        for own, shares, form in sides:
             if form is not None:
                 cosines = [
-                    inner(weights, vector, u) ** 2
-                    / (inner(weights, u, u) * inner(weights, vector, vector))
-                    for u in candidates(vector, form)
-                    if inner(weights, u, u)
+                    inner(shares, own, u) ** 2 / (inner(shares, u, u) * inner(shares, own, own))
+                    for u in candidates(own, form)
+                    if inner(shares, u, u)
                 ]
                 left *= max(cosines)
         return 1 - left
     assert form_x is not None
     assert form_y is not None
     if not form_x.is_finite and form_y.is_finite:
-        (x, a, form_x), (y, b, form_y) = sides[1], sides[0]
+        x, a, form_x, y, b, form_y = y, b, form_y, x, a, form_x
     powers = [0]
     if form_y.is_finite and any(f.scale for f in forms if f):
         powers = list(range(-14, 15))
@@ -137,4 +136,4 @@ def random_problem(rng: np.random.Generator, *forms: Any, most: int = 4) -> so.R
             v = np.round(v * 4.0) / 4.0
         vectors.append(v)
     weights = [rng.integers(0, 4, len(v)) / 2.0 if rng.random() < 0.3 else None for v in vectors]
-    return so.RankOneQuantization(*vectors, *forms, *weights)
+    return so.RankOneQuantization(vectors[0], vectors[1], *forms, *weights)
