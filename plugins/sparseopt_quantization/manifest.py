@@ -15,6 +15,17 @@ MANIFEST = Manifest(
     summary="Rank-one terms and Kronecker-sparse products in numbers of few bits",
     solvers=(
         SolverEntry(
+            name="difference_constraints",
+            path="sparseopt_quantization.difference_constraints:DifferenceConstraints",
+            problem="sparseopt:ExponentFitting",
+            guarantee=Guarantee.EXACT,
+            summary="powers of two between factors by shortest paths, or a cycle of misfits",
+            citations=(
+                "Bellman 1958; Ford 1956: shortest paths with negative weights",
+                "Cormen, Leiserson, Rivest, Stein 2022, section 22.4: difference constraints",
+            ),
+        ),
+        SolverEntry(
             name="rank_one_exact",
             path="sparseopt_quantization.rank_one_exact:RankOneExact",
             problem=_RANK_ONE,

@@ -140,6 +140,14 @@ _MODULES = {
         "PathNormCertificate",
         "PathNormValue",
     ),
+    "sparseopt.quantization.exponent_certificates": (
+        "ExponentCycleCertificate",
+        "ExponentFitCertificate",
+    ),
+    "sparseopt.quantization.exponents": (
+        "ExponentFit",
+        "ExponentFitting",
+    ),
     "sparseopt.quantization.number_format": ("NumberFormat",),
     "sparseopt.quantization.rank_one": (
         "RankOneQuantization",

@@ -127,7 +127,7 @@ class RankOneQuantization(Problem[RankOneTerm, Any]):
     >>> problem = so.RankOneQuantization([0.3, 0.7], [1.1, 0.9], 3, 3)
     >>> solution = so.solve(problem)
     >>> solution.answer.u, solution.answer.v
-    (array([0.375, 0.875]), array([0.875, 0.75 ]))
+    (array([0.4375, 1.    ]), array([0.75 , 0.625]))
     >>> solution.certificate.relative_error < problem.nearest_relative_error
     True
     """

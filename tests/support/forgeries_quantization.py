@@ -49,6 +49,8 @@ def forged() -> Pairs:
     zero = solved([0.0, 0.0], [1.0], 3, 3)
     yield "zero is answered by zero | one", with_answer(zero, u=[1.0, 0.0], v=[1.0])
     error, least = right.relative_error, right.relative_lower_bound
+    yield from forged_fits()
+    yield from forged_cycles()
     line = "the relative error is at most"
     for value in (math.nextafter(error, 0.0), 0.0, -error, math.nan, math.inf):
         yield f"{line} | {value}", changed(right, relative_error=value)
@@ -77,6 +79,90 @@ def forged() -> Pairs:
     ):
         text = so.to_json(right).replace(f'"{name}": {{"$tuple": []}}', f'"{name}": {value}')
         yield f"{name} must be empty | {value}", text
+
+
+def pair(first: Any, second: Any, form: Any = "e4m3") -> Any:
+    """Return the certificate of fitting a product of two by two matrices."""
+    values = [
+        np.reshape(first, (1, 2, 2, 1)).astype(float),
+        np.reshape(second, (1, 2, 2, 1)).astype(float),
+    ]
+    product = so.KroneckerProduct(values, [(1, 2, 2, 1), (1, 2, 2, 1)])
+    return so.fit_exponents(product, form).certificate
+
+
+FAR = pair([[1.0, 1e9], [0.0, 3.0]], [[0.3, 1.0], [2e-9, 0.0]], "fp16")
+NEVER = pair([[1.0, 1e-4], [1.0, 3.0]], [[1.0, 1.0], [2e6, 1e-5]])
+
+
+def forged_fits() -> Pairs:
+    """Yield claims that powers fit."""
+    changed, answer = dataclasses.replace, FAR.answer
+    (powers,) = answer.powers
+
+    def with_answer(**parts: Any) -> Any:
+        return changed(FAR, answer=changed(answer, **parts))
+
+    yield "the answer says whether it fits | powers", changed(FAR, answer=answer.powers)
+    yield "it fits | does not", with_answer(value="does_not_fit")
+    for name, others in (("none", ()), ("two", (powers, powers)), ("short", (powers[:1],))):
+        yield f"there are powers of the shapes | {name}", with_answer(powers=others)
+    yield "powers are below | huge", with_answer(powers=(np.add(powers, [0, 2**62]),))
+    yield "every entry fits | zero", so.ExponentFitCertificate.build(FAR.problem, [powers * 0])
+    less = so.ExponentFitCertificate.build(FAR.problem, [powers - [0, 60]])
+    yield "every entry fits | less", less
+    line = "the product of the answer is that of the problem"
+    yield f"{line} | not there", with_answer(product=None)
+    yield f"{line} | not scaled", with_answer(product=FAR.problem.product)
+    factors = [f.astype(np.float32) for f in answer.product.factors]
+    single = so.KroneckerProduct(factors, answer.product.architecture)
+    yield f"{line} | in single precision", with_answer(product=single)
+    other = so.KroneckerProduct(
+        [f.reshape(2, 1, 1, 2) for f in answer.product.factors], [(2, 1, 1, 2)] * 2
+    )
+    yield f"{line} | of another pattern", with_answer(product=other)
+
+
+def forged_cycles() -> Pairs:
+    """Yield claims that entries cannot fit together."""
+    changed, steps = dataclasses.replace, NEVER.cycle
+    fits = pair([[1.0, 1.0], [1.0, 1.0]], np.ones((2, 2)))
+    none = so.ExponentFit("does_not_fit")
+    yield "the answer says whether it fits | none", changed(NEVER, answer=None)
+    yield "it does not fit | fits", changed(NEVER, answer=so.ExponentFit("fits"))
+    with_powers = changed(NEVER, answer=changed(none, powers=(np.zeros(2, dtype=int),)))
+    yield "the answer holds no powers | zeros", with_powers
+    yield "there is a cycle | none", changed(NEVER, cycle=())
+    line = "each step is along an entry"
+    for name, step in (
+        ("factor", (2, 0, 1)),
+        ("factor below", (-1, 0, 1)),
+        ("place", (0, 4, 1)),
+        ("place below", (0, -1, 1)),
+        ("direction", (0, 0, 0)),
+        ("two ways", (0, 0, 2)),
+    ):
+        yield f"{line} | another {name}", changed(NEVER, cycle=(step, *steps[1:]))
+    build = so.ExponentCycleCertificate.build
+    yield "each entry is not zero | zero", build(FAR.problem, [(0, 2, 1), (0, 2, -1)])
+    line = "each step begins where the last one ends"
+    yield f"{line} | twice", changed(NEVER, cycle=(steps[0], steps[0], *steps[1:]))
+    yield f"{line} | backwards", changed(NEVER, cycle=steps[::-1])
+    line = "the last step ends where the first one begins"
+    yield f"{line} | one less", changed(NEVER, cycle=steps[:-1])
+    yield (
+        "along the cycle powers only get less | of one that fits",
+        build(fits.problem, [(0, 0, 1), (1, 0, 1)]),
+    )
+    yield (
+        "along the cycle powers only get less | to and fro",
+        build(NEVER.problem, [(0, 0, 1), (0, 0, -1)]),
+    )
+    text = so.to_json(NEVER)
+    yield (
+        "cycle must be a sequence | words",
+        text.replace('"cycle": {"$tuple": [', '"cycle": {"$tuple": ["a", '),
+    )
 
 
 def forged_brackets(line: str) -> Pairs:
@@ -123,3 +209,6 @@ def honest() -> Pairs:
     yield "many pieces", so.solve(large).certificate
     tiny = so.RankOneQuantization(X * 1e-300, Y * 1e300, 4, 3, [1e-200, 1.0, 1e200], None)
     yield "far apart", so.solve(tiny).certificate
+    yield "powers", FAR
+    yield "a cycle", NEVER
+    yield "no powers needed", pair(np.eye(2), np.ones((2, 2)), [None, 3])
