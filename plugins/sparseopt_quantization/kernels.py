@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from sparseopt_quantization.sides import NOTHING
+from sparseopt_quantization.limits import NOTHING
 
 
 @njit(cache=True, nogil=True, inline="always")

@@ -13,8 +13,9 @@ from sparseopt.quantization.rank_one import RankOneQuantization, RankOneTerm
 from sparseopt.quantization.rank_one_certificate import RankOneCertificate
 from sparseopt_quantization.candidates import Rounded
 from sparseopt_quantization.joint import best_pair
+from sparseopt_quantization.limits import BYTES
 from sparseopt_quantization.separate import best_alone
-from sparseopt_quantization.sides import BYTES, Engine, has_numba, unbounded
+from sparseopt_quantization.sides import Engine, has_numba, unbounded
 
 
 @dataclass(frozen=True)

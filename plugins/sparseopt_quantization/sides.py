@@ -9,15 +9,7 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-
-COMPILED_FROM = 1 << 15
-"""Pieces from which loading the compiled kernels is worth its second."""
-BYTES = 96
-"""Of memory that one piece takes at the peak, about."""
-NOTHING = 2.0**-36
-"""Of the square of the scaled vector: a rounded vector of less is taken for zero."""
-FEW = 48
-"""Pieces whose cost is computed exactly, at most."""
+from sparseopt_quantization.limits import BYTES, COMPILED_FROM, FEW, NOTHING
 
 
 def has_numba() -> bool:

@@ -217,7 +217,7 @@ class Sweep:
 
     def _rows(self, first: np.ndarray, moves: np.ndarray) -> np.ndarray:
         """Return what the first states of the rows begin with, and what the others add, by rows."""
-        values = np.zeros(len(first) * self.width)
+        values: np.ndarray = np.zeros(len(first) * self.width)
         values[1 : len(self)] = moves
         values = values.reshape(-1, self.width)
         values[:, 0] = first @ self.side.weights
