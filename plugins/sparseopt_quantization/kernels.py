@@ -127,3 +127,43 @@ def joint(
         angle = max(x2 * x_square[p] - x_cross[p] * x_cross[p], 0.0) / s2
         costs[p] = y2 * angle + s2 * math.ldexp(max(apart, 0.0), 2 * back)
     return costs
+
+
+@njit(cache=True, nogil=True)
+def sort(keys: np.ndarray) -> np.ndarray:
+    """Return unsigned keys in order.
+
+    Scales lie evenly enough that their first bits put each next to its place: as many buckets as
+    keys, and within a bucket insertion. Full buckets, of equal scales, are sorted as usual.
+    """
+    count, top = len(keys), np.uint64(0)
+    for key in keys:
+        top = max(top, key)
+    bits, width = 0, 0
+    while bits < 63 and np.uint64(1) << np.uint64(bits) < count:
+        bits += 1
+    while width < 64 and top >> np.uint64(width):
+        width += 1
+    shift = np.uint64(max(width - bits, 0))
+    starts = np.zeros((1 << bits) + 2, dtype=np.int64)
+    for key in keys:
+        starts[np.int64(key >> shift) + 2] += 1
+    for i in range(2, len(starts)):
+        starts[i] += starts[i - 1]
+    found = np.empty_like(keys)
+    for key in keys:
+        bucket = np.int64(key >> shift) + 1
+        found[starts[bucket]] = key
+        starts[bucket] += 1
+    for bucket in range(len(starts) - 2):
+        low, high = starts[bucket], starts[bucket + 1]
+        if high - low > 24:
+            found[low:high].sort()
+            continue
+        for i in range(low + 1, high):
+            key, j = found[i], i
+            while j > low and found[j - 1] > key:
+                found[j] = found[j - 1]
+                j -= 1
+            found[j] = key
+    return found

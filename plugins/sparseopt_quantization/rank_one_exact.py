@@ -102,6 +102,10 @@ def _separately(
             scales[1 - i] *= found[i].rate
     first, second = map(_as_scale, scales)
     answer = RankOneTerm(found[0].u, found[1].u, first, second)
+    # The best real scale is no float mostly: an error below that of its rounding is not reached.
+    nearest = problem.nearest()
+    if problem.cost_of(nearest) < problem.cost_of(answer):
+        answer = nearest
     brackets = found[0].bracket, found[1].bracket
     return answer, RankOneCertificate.build(problem, answer, None, brackets)
 

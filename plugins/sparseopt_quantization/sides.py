@@ -198,7 +198,10 @@ def _sorted_entries(part: Part, first: np.ndarray, last: np.ndarray, compiled: b
     mask = np.uint64((1 << bits) - 1)
     keys &= ~mask
     keys |= np.repeat(np.arange(len(counts), dtype=np.uint64), counts)
-    keys.sort()
+    if compiled:
+        keys = kernels.sort(keys)
+    else:
+        keys.sort()
     keys &= mask
     return keys.view(np.int64)
 

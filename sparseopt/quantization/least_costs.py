@@ -25,7 +25,7 @@ from sparseopt.quantization.pieces import CLOSE, Side, Sweep
 
 MOST_PIECES = 1 << 28
 """Of one vector; more would take many minutes."""
-AT_ONCE = 1 << 18
+AT_ONCE = 1 << 16
 """Pieces that are held at once, about."""
 EXACT_WORK = 1 << 14
 """Entries of vectors whose cost is computed in rationals; what is beyond keeps its bound."""

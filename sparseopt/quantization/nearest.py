@@ -181,6 +181,8 @@ def quotients(part: np.ndarray, scales: Any, grid: Grid) -> np.ndarray:
     mantissas, exponents = np.frexp(scales)
     values = np.ldexp(part.astype(np.float64), -exponents)
     found = values / mantissas
+    if grid.digits >= 53:  # no float is a midpoint
+        return found
     halves = Grid(grid.digits + 1, grid.lowest)
     on_midpoint = np.isfinite(found) & (nearest(found, halves, "saturate", "") == found)
     product, error = two_product(np.where(on_midpoint, found, 0.0), mantissas)
