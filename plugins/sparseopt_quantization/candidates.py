@@ -64,7 +64,7 @@ def from_numbers(data: Data, part: Part, numbers: np.ndarray, form: so.NumberFor
         raise so.Inconclusive("entries are so far apart that their roundings leave the floats")
     full = np.zeros(len(vector))
     full[part.kept] = u
-    found = Rounded.of(data, np.copysign(full, vector))
+    found = Rounded.of(data, np.copysign(full, vector) + 0.0)
     rest = (vector != 0.0) & (weights == 0.0)
     if rest.any() and found.cross:
         full = found.u.copy()
@@ -99,7 +99,7 @@ def best_for(data: Data, rate: Fraction, form: so.NumberFormat) -> Rounded:
     for i in np.flatnonzero(unsure & (vector != 0.0)).tolist():
         value = rounded(rate * Fraction(abs(float(vector[i]))), form.grid)
         found[i] = _as_float(value)
-    return Rounded.of(data, np.copysign(found, vector))
+    return Rounded.of(data, np.copysign(found, vector) + 0.0)
 
 
 def _as_float(value: Fraction) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt_quantization.limits import BYTES, COMPILED_FROM, FEW, NOTHING
+from sparseopt_quantization.limits import BYTES, COMPILED_FROM, FEW, NOTHING, SECONDS
 
 
 def has_numba() -> bool:
@@ -286,6 +286,11 @@ class Engine:
         found = []
         for part in parts:
             self.context.check_time("going through the pieces of a vector")
+            if SECONDS * part.pieces > self.context.remaining():
+                raise so.TimeLimitReached(
+                    f"the time limit of {self.context.time_limit:g} s leaves too little to go "
+                    f"through {part.pieces:.2g} pieces"
+                )
             found.append(table(part, self.is_compiled(*parts)))
         self.context.check_time("going through the pieces of a vector")
         return found

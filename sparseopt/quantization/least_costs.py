@@ -76,7 +76,8 @@ class Near:
     """
 
     def __init__(self, found: Fraction, entries: int, rooms: int) -> None:
-        self.least, self._rooms = found, rooms
+        # Zero costs 1.
+        self.least, self._rooms = min(found, Fraction(1)), rooms
         self.found = float_above(found)
         self._left = max(EXACT_WORK // entries, 16)
 

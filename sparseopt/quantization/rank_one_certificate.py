@@ -73,7 +73,7 @@ def bracketed_angle(vector: Vector, bracket: Bracket) -> Fraction | None:
     least = Fraction(1)
     for more, (n1, m1, n2, m2) in enumerate(bracket):
         target = scaled(ratio, -e - more)
-        is_met = n1 * m2 == n2 * m1 and n1 == target * m1
+        is_met = n1 * m2 == n2 * m1
         is_next = n2 * m1 - n1 * m2 == 1 and max(n1 + n2, m1 + m2) >= below
         within = max(n1, m1, n2, m2) < below and n1 <= target * m1 and n2 >= target * m2
         if not (is_met or is_next) or not within or not (n1 or m1) or not (n2 or m2):

@@ -172,6 +172,7 @@ def forged_brackets(line: str) -> Pairs:
         ("exchanged", (b, a)),
         ("turned", (a[2:] + a[:2], b[2:] + b[:2])),
         ("not next to each other", ((1, 1, 2, 1), b)),
+        ("not next to each other, far apart", ((1, 1, 31, 1), b)),
         ("one end", (a[:2] * 2, b)),
         ("nothing over nothing", ((0, 0, 0, 0), b)),
         ("beyond the digits", ((74, 31, 68, 28), b)),
