@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 import sparseopt as so
-from sparseopt.quantization.exact import dot, exponent_of, rounded, scaled
+from sparseopt.quantization.exact import dot, exponent_of, rounded_multiples, scaled
 from sparseopt_quantization.sides import Part
 
 Data = tuple[np.ndarray, np.ndarray]
@@ -96,21 +96,12 @@ def best_for(data: Data, rate: Fraction, form: so.NumberFormat) -> Rounded:
         # Halved so that it does not overflow; where it is no normal number it is not relied upon.
         low, found, high = (form.round(product * (1.0 + e)) for e in (-1e-15, 0.0, 1e-15))
     unsure = (low != high) | (np.abs(product) < 1e-290) | ~(np.abs(product) < 1e300)
-    for i in np.flatnonzero(unsure & (vector != 0.0)).tolist():
-        value = rounded(rate * Fraction(abs(float(vector[i]))), form.grid)
-        found[i] = _as_float(value)
-    return Rounded.of(data, np.copysign(found, vector) + 0.0)
-
-
-def _as_float(value: Fraction) -> float:
-    """Return a rational as a float, if it is one."""
-    try:
-        found = float(value)
-    except OverflowError:
-        found = math.inf
-    if found == math.inf or Fraction(found) != value:
+    exactly = np.flatnonzero(unsure & (vector != 0.0))
+    moved = with_powers(*rounded_multiples(rate, np.abs(vector[exactly]), form.grid))
+    if moved is None:
         raise so.Inconclusive("a rounded entry leaves the range of floats; scale the vectors")
-    return found
+    found[exactly] = moved
+    return Rounded.of(data, np.copysign(found, vector) + 0.0)
 
 
 def last_digits(sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,17 +12,24 @@ from sparseopt.judging.rounding import float_above
 from sparseopt.quantization.nearest import Grid
 
 
-def dot(*vectors: np.ndarray) -> Fraction:
-    """Return the sum of the products of entries, exactly; about a microsecond an entry."""
-    mantissas, exponents = zip(*(np.frexp(v) for v in vectors), strict=True)
-    whole = [np.ldexp(m, 53).astype(np.int64).tolist() for m in mantissas]
-    powers = np.sum(exponents, axis=0).tolist()
+def _integers(values: np.ndarray) -> tuple[list[int], np.ndarray]:
+    """Return floats as integers times powers of two."""
+    mantissas, exponents = np.frexp(values)
+    return np.ldexp(mantissas, 53).astype(np.int64).tolist(), exponents.astype(np.int64) - 53
+
+
+def dot(*vectors: np.ndarray, powers: np.ndarray | int = 0) -> Fraction:
+    """Return the sum of the products of entries times ``2**powers``, exactly.
+
+    About a microsecond an entry.
+    """
+    factors, exponents = zip(*map(_integers, vectors), strict=True)
+    total = np.broadcast_to(np.sum(exponents, axis=0) + powers, vectors[0].shape).tolist()
     sums: dict[int, int] = defaultdict(int)
-    for power, *factors in zip(powers, *whole, strict=True):
-        sums[power] += math.prod(factors)
+    for power, *terms in zip(total, *factors, strict=True):
+        sums[power] += math.prod(terms)
     least = min(sums, default=0)
-    total = sum(value << (power - least) for power, value in sums.items())
-    return scaled(Fraction(total), least - 53 * len(vectors))
+    return scaled(Fraction(sum(value << (p - least) for p, value in sums.items())), least)
 
 
 def scaled(value: Fraction, exponent: int) -> Fraction:
@@ -36,14 +43,38 @@ def exponent_of(value: Fraction) -> int:
     return e if scaled(value, -e) >= 1 else e - 1
 
 
-def rounded(value: Fraction, grid: Grid) -> Fraction:
-    """Return the number of a grid that is nearest to a number that is not negative."""
-    if value == 0:
-        return value
-    e = exponent_of(value)
-    spacing = (e if grid.lowest is None else max(e, grid.lowest)) - grid.digits + 1
-    found = scaled(Fraction(round(scaled(value, -spacing))), spacing)
-    return found if grid.largest == math.inf else min(found, Fraction(grid.largest))
+def rounded_multiples(
+    rate: Fraction, values: np.ndarray, grid: Grid
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of a grid nearest to a positive rational times positive floats, exactly.
+
+    Returns
+    -------
+    numbers : ndarray of float64
+        Integers up to ``2**digits``, or the largest number.
+    powers : ndarray of int64
+        The nearest are ``numbers * 2**powers``, which floats need not hold.
+    """
+    numbers, powers = [], []
+    top, bottom = rate.numerator, rate.denominator
+    largest = None if grid.largest == math.inf else Fraction(grid.largest)
+    for whole, exponent in zip(*_integers(values), strict=True):
+        value, e = top * whole, int(exponent)
+        spacing = value.bit_length() - bottom.bit_length()
+        spacing -= (value << max(-spacing, 0)) < (bottom << max(spacing, 0))
+        spacing += e - grid.digits + 1
+        if grid.lowest is not None:
+            spacing = max(spacing, grid.lowest - grid.digits + 1)
+        over = bottom << max(spacing - e, 0)
+        count, rest = divmod(value << max(e - spacing, 0), over)
+        count += 2 * rest > over or (2 * rest == over and count % 2)
+        if largest is not None and scaled(Fraction(count), spacing) > largest:
+            numbers.append(grid.largest)
+            powers.append(0)
+        else:
+            numbers.append(float(count))
+            powers.append(spacing)
+    return np.array(numbers), np.array(powers, dtype=np.int64)
 
 
 def root_above(value: Fraction) -> float:

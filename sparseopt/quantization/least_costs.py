@@ -19,7 +19,7 @@ from functools import cached_property
 import numpy as np
 
 from sparseopt.judging.rounding import UNIT, float_above, gamma
-from sparseopt.quantization.exact import dot, rounded, scaled
+from sparseopt.quantization.exact import dot, rounded_multiples, scaled
 from sparseopt.quantization.number_format import NumberFormat
 from sparseopt.quantization.pieces import CLOSE, Side, Sweep
 
@@ -50,15 +50,13 @@ class Vector:
             return len(self.values) * len(self.form.positive_numbers())
         return len(self.values) << (self.form.digits - 1)
 
-    def products(self, side: Side, numbers: list[Fraction]) -> tuple[Fraction, Fraction]:
+    def products(
+        self, side: Side, numbers: np.ndarray, powers: np.ndarray
+    ) -> tuple[Fraction, Fraction]:
         """Return ``<x, u>`` and ``|u|^2`` for magnitudes u of the kept entries, exactly."""
-        cross = square = Fraction(0)
         own, shares = np.abs(self.values[side.kept]), self.weights[side.kept]
-        for number, x, a in zip(numbers, own.tolist(), shares.tolist(), strict=True):
-            part = Fraction(a) * number
-            cross += part * Fraction(x)
-            square += part * number
-        return cross, square
+        cross = dot(shares, own, numbers, powers=powers)
+        return cross, dot(shares, numbers, numbers, powers=2 * powers)
 
 
 class Near:
@@ -148,7 +146,7 @@ def least_angle(vector: Vector, found: Fraction, rooms: int) -> Fraction:
         bounds = Pieces.of(sweep).angle / side.square * (1.0 - gamma(len(side.sizes) + 8))
         losses = np.where(sweep.is_unclear(), float(loss), 0.0)
         for state in near.open(bounds - losses, sweep.is_wide()):
-            s1, s2 = vector.products(side, sweep.vector(state))
+            s1, s2 = vector.products(side, *sweep.vector(state))
             cost = 1 - s1 * s1 / (square * s2)
             near.take(cost - Fraction(float(losses[state])))
     return max(near.least, Fraction(0))
@@ -219,14 +217,13 @@ class Joint:
         most = 2.0 * rates.max() * inner.sizes.max() / numbers[1]
         return range(math.frexp(least)[1] - 3, math.frexp(most)[1] + 2)
 
-    def exact(self, outer: Side, inner: Side, numbers: list[Fraction], power: int) -> Fraction:
-        """Return the relative cost of u, given by magnitudes, and the best v times ``2**power``."""
-        s1, s2 = self.x.products(outer, numbers)
-        grid = self.y.form.grid
-        sizes = np.abs(self.y.values[inner.kept]).tolist()
-        v = [scaled(rounded(scaled(s1 / s2 * Fraction(y), -power), grid), power) for y in sizes]
-        q1, q2 = self.y.products(inner, v)
-        return 1 + (s2 * q2 - 2 * s1 * q1) / self.square
+    def exact(self, inner: Side, s1: Fraction, s2: Fraction, power: int) -> Fraction:
+        """Return the relative cost of u, given by its products, and the best v ``2**power``."""
+        y, two = self.y, scaled(Fraction(1), power)
+        sizes = np.abs(y.values[inner.kept])
+        v = rounded_multiples(s1 / s2 / two, sizes, y.form.grid)
+        q1, q2 = y.products(inner, *v)
+        return 1 + two * (two * s2 * q2 - 2 * s1 * q1) / self.square
 
     @cached_property
     def square(self) -> Fraction:
@@ -252,9 +249,9 @@ class Joint:
             for power in self.powers(inner, rates, base):
                 bounds = joint_bounds(inner, pieces, kept, rates, power, outer) - losses[kept]
                 for i in near.open(bounds, np.ones(len(kept), dtype=bool)):
-                    numbers = sweep.vector(int(kept[i]))
+                    products = self.x.products(outer, *sweep.vector(int(kept[i])))
                     shift = 0 if inner.is_periodic else power - base
-                    cost = self.exact(outer, inner, numbers, shift)
+                    cost = self.exact(inner, *products, shift)
                     near.take(cost - Fraction(float(losses[kept[i]])))
         return max(near.least, Fraction(0))
 

@@ -16,12 +16,10 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 
 from sparseopt.judging.rounding import UNIT, gamma, two_product
-from sparseopt.quantization.exact import scaled
 from sparseopt.quantization.number_format import NumberFormat
 
 CLOSE = 4.0 * UNIT
@@ -294,13 +292,10 @@ class Sweep:
         passed = np.bincount(self._entry[:state], minlength=len(self._first))
         return self._first + passed
 
-    def vector(self, state: int) -> list[Fraction]:
+    def vector(self, state: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the magnitudes of the rounded vector at a state, exactly, where entries count.
 
-        For F_t each has its power of two; else they are the numbers themselves.
+        As numbers and powers of two, which are zero but for F_t.
         """
         numbers = self.side.ladder.number(self.places(state))[self.side.group]
-        if not self.side.is_periodic:
-            return [Fraction(v) for v in numbers.tolist()]
-        pairs = zip(numbers.tolist(), self.side.powers.tolist(), strict=True)
-        return [scaled(Fraction(v), p) for v, p in pairs]
+        return numbers, self.side.powers if self.side.is_periodic else 0 * self.side.powers

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rank_one_oracle import best_cost, random_problem
+from rank_one_oracle import best_cost, nearest, random_problem
 
 import sparseopt as so
-from sparseopt.quantization.exact import dot, root_above, root_below, rounded
+from sparseopt.quantization.exact import dot, root_above, root_below, rounded_multiples
 from sparseopt.quantization.least_costs import Pieces, Vector, least_angle
 from sparseopt.quantization.pieces import Side, Sweep
 from sparseopt.quantization.rank_one_certificate import _least_joint
@@ -39,7 +39,7 @@ def test_bounds_of_all_pieces_hold(name: str) -> None:
         sweep = Sweep(side, *side.whole)
         pieces = Pieces.of(sweep)
         for state in range(0, len(sweep), max(1, len(sweep) // 40)):
-            s1, s2 = vector.products(side, sweep.vector(state))
+            s1, s2 = vector.products(side, *sweep.vector(state))
             if not s2:
                 continue
             exact = 1 - s1 * s1 / (square * s2)
@@ -64,7 +64,11 @@ def test_states_are_the_roundings(name: str) -> None:
                 abs(Fraction(v)) if side.is_periodic else Fraction(s)
                 for v, s in zip(values[side.kept], side.sizes[side.group], strict=True)
             ]
-            assert sweep.vector(int(state)) == [rounded(c * v, form.grid) for v in own]
+            numbers, powers = sweep.vector(int(state))
+            found = [
+                Fraction(v) * Fraction(2) ** int(p) for v, p in zip(numbers, powers, strict=True)
+            ]
+            assert found == [nearest(c * v, form) for v in own]
 
 
 @pytest.mark.parametrize("pair", [(3, 4), ("e2m1", 3), ("int4", "e2m1"), (5, 2)], ids=str)
@@ -116,3 +120,21 @@ def test_roots_and_sums_are_exact() -> None:
         low, high = root_below(value), root_above(value)
         assert Fraction(low) ** 2 <= value <= Fraction(high) ** 2
         assert high <= np.nextafter(low, np.inf)
+
+
+def test_multiples_are_rounded_to_nearest_and_to_even() -> None:
+    rng = np.random.default_rng(5)
+    for name in ("F1", "F4", "e4m3", "e2m1", "int4"):
+        form = so.NumberFormat(name)
+        for rate in (Fraction(1), Fraction(7, 3), Fraction(1, 10**9)):
+            values = np.append(rng.random(20) * 20.0, [1e-300, 1e300, 2.5, 3.5, 17.0, 0.75])
+            numbers, powers = rounded_multiples(rate, values, form.grid)
+            for value, number, power in zip(values, numbers, powers, strict=True):
+                found = Fraction(number) * Fraction(2) ** int(power)
+                exact = rate * Fraction(value)
+                if rate == 1:
+                    assert found == Fraction(form.round(value))
+                else:
+                    right = form.round(float(exact))
+                    near = {right, *(form.round(float(exact) * e) for e in (1 - 1e-15, 1 + 1e-15))}
+                    assert abs(found - exact) == min(abs(Fraction(v) - exact) for v in near)
