@@ -156,7 +156,7 @@ def sort(keys: np.ndarray) -> np.ndarray:
         found[starts[bucket]] = key
         starts[bucket] += 1
     for bucket in range(len(starts) - 2):
-        low, high = starts[bucket], starts[bucket + 1]
+        low, high = int(starts[bucket]), int(starts[bucket + 1])
         if high - low > 24:
             found[low:high].sort()
             continue

@@ -217,12 +217,29 @@ class RankOneCertificate(Certificate):
         return root_above(Fraction(self.relative_error) ** 2 * squares[0] * squares[1])
 
     @property
+    def at_the_end(self) -> int:
+        """How many entries of u and v are the largest number of their format.
+
+        Many of them, with an error far above that of rounding, tell that the product leaves the
+        range of the formats: a scale would help.
+        """
+        count = 0
+        for form, u in (
+            (self.problem.format_x, self.answer.u),
+            (self.problem.format_y, self.answer.v),
+        ):
+            if form is not None and form.is_finite:
+                count += int((np.abs(u) == form.largest).sum())
+        return count
+
+    @property
     def claim(self) -> str:
         """What is proved."""
+        end = f"; {self.at_the_end} entries are at the end of the range" if self.at_the_end else ""
         return (
             f"{self.problem.describe()}: the relative error is at most "
             f"{shown_above(self.relative_error, 12)}, and no choice has less than "
-            f"{shown_below(self.relative_lower_bound, 12)}"
+            f"{shown_below(self.relative_lower_bound, 12)}{end}"
         )
 
     def check(self, steps: Steps) -> None:

@@ -58,7 +58,7 @@ def test_states_are_the_roundings(name: str) -> None:
         sweep = Sweep(side, *side.whole)
         edges = np.concatenate([[sweep.low], sweep.at, [min(sweep.high, 2.0 * sweep.at[-1])]])
         wide = np.flatnonzero(edges[1:] > edges[:-1] * (1.0 + 1e-9))
-        for state in wide[:: max(1, len(wide) // 50)]:
+        for state in wide[:: max(1, len(wide) // 12)]:
             c = Fraction((edges[state] + edges[state + 1]) / 2.0)
             own = [
                 abs(Fraction(v)) if side.is_periodic else Fraction(s)

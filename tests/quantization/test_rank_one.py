@@ -155,9 +155,12 @@ def test_hardware_formats_are_better_than_clipping() -> None:
         assert Format(form).contains(solution.answer.u)
         assert Format(form).contains(solution.answer.v)
         assert solution.certificate.relative_error == plain.certificate.relative_error
-    beyond = so.RankOneQuantization(x * 2.0**40, y * 2.0**40, "fp16", "fp16")
-    assert 0.9 < so.solve(beyond).certificate.relative_error < 1.0
-    below = so.RankOneQuantization(x * 2.0**-40, y * 2.0**-40, "fp16", "fp16")
+    beyond = so.RankOneQuantization(x[:2] * 2.0**20, y[:2] * 2.0**20, "e5m2", "e5m2")
+    solution = so.solve(beyond)
+    assert 0.9 < solution.certificate.relative_error < 1.0
+    assert solution.certificate.at_the_end == 4
+    assert "4 entries are at the end of the range" in solution.certificate.claim
+    below = so.RankOneQuantization(x[:2] * 2.0**-40, y[:2] * 2.0**-40, "e5m2", "e5m2")
     assert so.solve(below).certificate.relative_error == 1.0
 
 
