@@ -152,9 +152,9 @@ def sort(keys: np.ndarray) -> np.ndarray:
         starts[i] += starts[i - 1]
     found = np.empty_like(keys)
     for key in keys:
-        bucket = np.int64(key >> shift) + 1
-        found[starts[bucket]] = key
-        starts[bucket] += 1
+        own = np.int64(key >> shift) + 1
+        found[starts[own]] = key
+        starts[own] += 1
     for bucket in range(len(starts) - 2):
         low, high = int(starts[bucket]), int(starts[bucket + 1])
         if high - low > 24:
