@@ -38,6 +38,8 @@ class RankOneExact(so.Solver[RankOneQuantization]):
         """Refuse what takes more memory than allowed, or a library that is not there."""
         if self.compiled and not has_numba():
             return so.Refused("compiled=True needs numba, which is not installed")
+        if all(f is None or f.contains(v) for v, _, f in map(problem.side, "xy")):
+            return so.Accepted()
         for name in "xy":
             vector, weights, form = problem.side(name)
             if form is None or (is_separate(problem) and is_pair(vector, weights, form)):
@@ -64,6 +66,9 @@ class RankOneExact(so.Solver[RankOneQuantization]):
             u, v = (z if f is None else np.zeros(len(z)) for z, _, f in map(problem.side, "xy"))
             answer = RankOneTerm(u, v)
             return answer, RankOneCertificate.build(problem, answer)
+        nearest = problem.nearest()
+        if problem.cost_of(nearest) == 0:
+            return nearest, RankOneCertificate.build(problem, nearest)
         engine = Engine(self.memory, self.compiled, context)
         if is_separate(problem):
             return _separately(problem, engine)

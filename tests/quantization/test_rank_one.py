@@ -170,6 +170,12 @@ def test_vectors_that_are_met_are_returned() -> None:
         solution = so.solve(problem)
         assert solution.certificate.relative_error == 0.0
         assert np.array_equal(solution.answer.to_dense(), np.outer(problem.x, problem.y))
+    rng = np.random.default_rng(10)
+    single = rng.standard_normal((2, 50)).astype(np.float32)
+    for t in (24, 53):
+        kept = so.solve(so.RankOneQuantization(*single.astype(np.float64), t, t))
+        assert kept.certificate.relative_error == 0.0
+        assert np.array_equal(kept.answer.u, single[0])
     thirds = so.RankOneQuantization(np.array([3.0, 6.0]) * 0.1, [0.7], 2, None)
     assert so.solve(thirds).certificate.relative_error == 0.0
 
@@ -245,7 +251,7 @@ def test_bad_input(arguments: Any, message: str) -> None:
 
 
 def test_memory_is_asked_before_the_work() -> None:
-    problem = so.RankOneQuantization(np.ones(2) * [1.0, 1.1], [1.0, 0.3], 53, 53)
+    problem = so.RankOneQuantization([1.0, 1.1], [1.0, 0.3], 50, 50)
     with pytest.raises(so.SolveError, match="GB; allow that by memory="):
         so.solve(problem)
     with pytest.raises(so.SolveError, match="GB"):
