@@ -255,7 +255,7 @@ def test_memory_is_asked_before_the_work() -> None:
     with pytest.raises(so.SolveError, match="GB; allow that by memory="):
         so.solve(problem)
     with pytest.raises(so.SolveError, match="GB"):
-        so.solve(so.RankOneQuantization(np.arange(1.0, 5.0), [1.0], 8, 8), memory=1e3)
+        so.solve(so.RankOneQuantization(np.arange(1.0, 5.0) * 0.3, [1.0], 8, 8), memory=1e3)
 
 
 def test_the_time_limit_is_kept() -> None:
