@@ -3,10 +3,10 @@
 A few claps s in a room with a few echoes h are heard as the circular convolution y = h * s. If h is
 known, the signal of least l1 norm is the right one, and the certificate proves that it is the only
 one. If neither is known one would like to minimise |h|_1 + |s|_1 over all pairs with h * s = y
-(survey of Gribonval, Riccietti, Le, Zheng 2025, hal-04954574, eq. 5). This fails totally (Benichoux,
-Vincent, Gribonval 2013): a single spike and y itself is always an optimum, which is proved here for
-each y, and no planted pair is ever better. What is left is local descent,
-and where that ends depends on its start.
+(survey of Gribonval, Riccietti, Le, Zheng 2025, hal-04954574, eq. 5). This fails totally: a spike
+and y itself are always an optimum, which is proved here for each y, and no planted pair is ever
+better (Benichoux, Vincent, Gribonval 2013). What is left is local descent, and where that ends
+depends on its start.
 
 Takes about half a minute on one core; ``--quick`` a few seconds.
 """
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -86,7 +87,8 @@ def draw(
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 5.4), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=[1.7, 1])
+    halves: Any = figure.subfigures(1, 2, width_ratios=[1.7, 1])
+    left, right = halves
     rows: list[tuple[str, Pair, str]] = [
         ("planted", pair, "C0"),
         ("optimum", (best.filter, best.signal), "C3"),
@@ -140,10 +142,11 @@ def main(quick: bool, output: Path) -> None:
     ties = sum(excess < 1e-9 for excess in excesses)
     print(
         f"{pairs} pairs of {ECHOES} echoes and {CLAPS} claps, {LENGTH} samples\n"
-        f"echoes known: the signal of least l1 norm is that of the claps, and proved to be the only "
-        f"one, {right} times\n"
+        f"echoes known: the signal of least l1 norm is that of the claps, and proved to be the "
+        f"only one, {right} times\n"
         f"nothing known: the optimum is a spike and the target {trivial} times. The planted pair "
-        f"costs more {pairs - ties} times, up to {max(excesses):.1%}, and as much {ties} times: never less"
+        f"costs more {pairs - ties} times, up to {max(excesses):.1%}, and as much {ties} times: "
+        "never less"
     )
     misses, costs, spikes = descents(circulant(shown[0]) @ shown[1], 4 if quick else 30)
     print(

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -60,7 +61,8 @@ def draw(
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4.4), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=[1.3, 1])
+    halves: Any = figure.subfigures(1, 2, width_ratios=[1.3, 1])
+    left, right = halves
     axes = left.subplots()
     for (name, values), mark in zip(medians.items(), "osD^", strict=True):
         axes.semilogy(counts, values, mark + "-", ms=4, label=name)

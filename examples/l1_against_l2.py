@@ -48,7 +48,7 @@ def pursue(dictionary: np.ndarray, image: np.ndarray, norm: float) -> Found:
 def weights(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return which share of sum |x| lies on the images of each digit."""
     sums = np.array([np.abs(x[labels == digit]).sum() for digit in range(10)])
-    return sums / sums.sum()
+    return np.asarray(sums / sums.sum())
 
 
 # %% The figure
@@ -89,7 +89,7 @@ def draw(
     axes["l1"].legend(loc="upper right", fontsize="small")
     axes["l-infinity"].set_xlabel("columns of the dictionary, by the digit that they show")
     panel = axes["shares"]
-    for place, (name, values) in enumerate(shares.items()):
+    for place, values in enumerate(shares.values()):
         spread = np.linspace(-0.18, 0.18, len(values)) if len(values) > 1 else [0.0]
         panel.scatter(place + np.asarray(spread), np.sort(values), s=9)
         panel.hlines(float(np.median(values)), place - 0.3, place + 0.3, color="black")
@@ -114,8 +114,8 @@ def main(quick: bool, output: Path) -> None:
         x, certificate = solution.answer.x, solution.certificate
         largest = int(np.sum(np.abs(x) > 0.999 * np.abs(x).max()))
         print(
-            f"  least {name:10} {len(solution.answer.support):3d} used, {largest:3d} at the largest "
-            f"weight; proved: norm within {certificate.relative_gap:.0e} of the least, "
+            f"  least {name:10} {len(solution.answer.support):3d} used, {largest:3d} at the "
+            f"largest weight; proved: norm within {certificate.relative_gap:.0e} of the least, "
             + ("and no other vector has it" if solution.answer.unique else "others may have it")
         )
     count = 5 if quick else 60

@@ -126,6 +126,12 @@ class Solution(Generic[Answer, Proof]):
             raise ProblemError(f"the JSON holds a {type(solution).__name__}, not a Solution")
         return solution
 
+    def __repr__(self) -> str:
+        """Return one line: problem, certificate and plan hold whole arrays."""
+        by = f" by {printable(self.solver, 100)}" if self.solver else ""
+        answer = printable(self.answer, 200)
+        return f"<Solution of {type(self.problem).__name__}: {answer}; {self.status.name}{by}>"
+
     def __str__(self) -> str:
         by = f" by {printable(self.solver, 100)}" if self.solver else ""
         answer = printable(self.answer, 2000)

@@ -283,3 +283,9 @@ def test_bad_evidence(build: Callable[[], Any]) -> None:
 def test_bad_input(build: Callable[[], Any], words: str) -> None:
     with pytest.raises(so.ProblemError, match=words):
         build()
+
+
+def test_the_claim_names_the_norm() -> None:
+    for norm, words in ((1, "its 1-norm"), (2, "its 2-norm"), (math.inf, "its maximum norm")):
+        claim = so.solve(so.BasisPursuit([[3.0, 4.0]], [5.0], norm=norm)).certificate.claim
+        assert words in claim
