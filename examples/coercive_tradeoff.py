@@ -45,7 +45,7 @@ def draw(paths: dict[str, so.DecayPath], output: Path) -> None:
     left.legend(fontsize="small")
     ends = [max(path.decays) / 10, min(path.decays)]
     right.loglog(ends, [7 * (end / 1e-2) ** (-1 / 3) for end in ends], color="black", ls=":")
-    right.text(ends[1], 9 * (ends[1] / 1e-2) ** (-1 / 3), "  decay$^{-1/3}$")
+    right.text(3e-5, 9 * (3e-5 / 1e-2) ** (-1 / 3), "decay$^{-1/3}$")
     right.set(xlabel="decay", ylabel="1/2 (|X|² + |Y|²)", title="norms along the path")
     figure.savefig(output, dpi=150)
     print(f"written to {output}")

@@ -8,7 +8,7 @@ proves that l1 recovers *every* vector with these signs there, or by a vector in
 proves that it fails. The curve is where the statistical dimension of the descent cone equals m
 (Amelunxen, Lotz, McCoy, Tropp 2014, arXiv 1303.6672, proposition 4.5).
 
-Many independent problems go through ``so.solve_all``, here in two processes. Takes a minute or two
+Many independent problems go through ``so.solve_all``, here in two processes. Takes about a minute
 on two cores; ``--quick`` a few seconds on one.
 """
 

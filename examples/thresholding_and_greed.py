@@ -130,7 +130,7 @@ def draw(sizes: range, lost: Curves, sparsities: range, found: Curves, output: P
     right.set(xlabel="nonzeros of the planted vector", ylabel="share of the trials")
     right.set_title(f"planted vectors: random design, {ROWS} x {COLUMNS}")
     right.set_ylim(-0.03, 1.05)
-    right.legend(fontsize="small", loc="upper right")
+    right.legend(fontsize="small", loc=(0.18, 0.12))
     figure.savefig(output, dpi=150)
     print(f"written to {output}")
 

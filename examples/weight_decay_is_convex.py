@@ -80,7 +80,7 @@ def balanced(network: so.TwoLayerNetwork) -> so.TwoLayerNetwork:
 
 # %% What the group lasso sees: its groups are signs of a and sets of samples that w activates
 def groups(problem: so.TwoLayerReLU, network: so.TwoLayerNetwork) -> int:
-    """Count the groups on which more than a hundredth of sum |w_j a_j| lies."""
+    """Count the groups on which more than a hundredth of the sum of |w_j a_j| lies."""
     sizes = np.linalg.norm(network.hidden, axis=0) * np.abs(network.outer)
     rows = np.vstack([problem.inputs @ network.hidden > 0, network.outer > 0])
     _, group = np.unique(rows, axis=1, return_inverse=True)
@@ -95,7 +95,7 @@ def draw(
     from matplotlib.figure import Figure
 
     best, wide = certificate.answer, runs[-1]
-    figure = Figure(figsize=(12, 3.9), layout="constrained")
+    figure = Figure(figsize=(12.5, 3.9), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     x = np.linspace(-2.2, 2.2, 500)
     grid = np.column_stack([x, np.ones_like(x)])
@@ -133,7 +133,7 @@ def draw(
             )
     right.axhline(0, color="0.8", lw=0.8, zorder=0)
     right.set(
-        xlabel="where the neuron bends; it is active where it points",
+        xlabel="where a neuron bends (it is active where it points)",
         ylabel="change of slope",
         xlim=(-2.2, 2.2),
     )
