@@ -58,7 +58,7 @@ def test_bad_penalties(build: Callable[[], Any], words: str) -> None:
     [
         (WITH_NAN, [1, 2], L1, r"design has a nan at entry \(1, 1\)"),
         (scipy.sparse.csc_array(WITH_NAN), [1, 2], L1, r"design has a nan at entry \(1, 1\)"),
-        (EYE, [1, np.inf, 2], L1, r"target has a inf at entry \(1,\)"),
+        (EYE, [1, np.inf, 2], L1, r"target has an inf at entry \(1,\)"),
         (EYE, ONES[:2], L1, r"give a vector of shape \(3,\)"),
         (EYE, ONES[:, None], L1, r"give a vector of shape \(3,\)"),
         (ONES, ONES, L1, "design must be a matrix"),
