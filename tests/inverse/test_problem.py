@@ -44,7 +44,7 @@ L1 = so.L1(1.0)
             lambda: so.GroupL1(1, [[0], [1]], [1, -2]),
             "weights has -2 at entry 1; weights must not be",
         ),
-        (lambda: so.GroupL1(1, [[0], [1]], [1, np.inf]), "weights has a inf at entry"),
+        (lambda: so.GroupL1(1, [[0], [1]], [1, np.inf]), "weights has an inf at entry"),
         (lambda: so.GroupL1(1, [[0], [1]], ["a", 1]), "weights must be 2 numbers"),
     ],
 )

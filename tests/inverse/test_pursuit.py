@@ -273,7 +273,7 @@ def test_bad_evidence(build: Callable[[], Any]) -> None:
         (lambda: so.BasisPursuit([[1.0]], [1.0], 0.0, True), "norm must be 1, 2 or infinity"),
         (lambda: so.BasisPursuit([[1.0]], [1.0], 0.0, "1"), "norm must be 1, 2 or infinity"),
         (lambda: so.BasisPursuit([[math.nan]], [1.0]), "design has a nan"),
-        (lambda: so.BasisPursuit([[1.0]], [math.inf]), "target has a inf"),
+        (lambda: so.BasisPursuit([[1.0]], [math.inf]), "target has an inf"),
         (lambda: so.BasisPursuit([[1.0]], [1.0, 2.0]), "target has shape"),
         (lambda: so.BasisPursuit(np.zeros((0, 2)), []), "at least one row"),
         (lambda: so.BasisPursuit([[1j]], [1.0]), "complex"),
