@@ -154,5 +154,8 @@ def described_accuracy(problem: Problem, accuracy: float, asked: float | None) -
     if accuracy == 0:
         figure = f"{problem.accuracy_is} 0"
     else:
-        figure = f"{problem.accuracy_is} at most {shown_above(accuracy, 3)}"
+        shown = shown_above(accuracy, 3)
+        if asked is not None and accuracy <= asked < float(shown):
+            shown = repr(float(asked))  # or it would read as more than was asked
+        figure = f"{problem.accuracy_is} at most {shown}"
     return figure if asked is None else f"{figure} (asked: {asked:g})"
