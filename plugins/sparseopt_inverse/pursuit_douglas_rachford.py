@@ -77,15 +77,16 @@ class DouglasRachford(Solver[BasisPursuit]):
             if nothing is not None:
                 return nothing
             raise Inconclusive("the design is zero up to rounding")
-        if rank < m:
+        rows = fit.scaled.rows
+        if rank < rows:
             nothing = best.nothing_fits()
             if nothing is not None:
                 return nothing
         kept = order[:rank]
         basis, upper = np.ascontiguousarray(basis[:, :rank]), upper[:rank, :rank]
         inside = scipy.linalg.solve_triangular(upper, fit.target[kept], trans=1, check_finite=False)
-        for found, gradient in self._iterates(basis, inside, context):
-            w = np.zeros(m)
+        for found, gradient in self._iterates(best, basis, inside):
+            w = np.zeros(rows)
             w[kept] = scipy.linalg.solve_triangular(upper, basis.T @ gradient, check_finite=False)
             best.offer_polished(found, w, 1e-12)
             if best.good:
@@ -100,21 +101,29 @@ class DouglasRachford(Solver[BasisPursuit]):
         return 6e-3 + 1.5e-9 * m * m * n + 3e-7 * m * n
 
     def _iterates(
-        self, basis: np.ndarray, inside: np.ndarray, context: Context
+        self, best: BestPursuit, basis: np.ndarray, inside: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield iterates with their subgradients, each time the signs have been stable."""
         start = basis @ inside
         gamma = self.threshold * float(np.abs(start).max())
-        z, last = start.copy(), np.zeros(0)
+        z, last, following = start.copy(), np.zeros(0), 0
+
+        def shrunk(values: np.ndarray) -> np.ndarray:
+            size = best.fit.moduli(values)
+            size = np.append(size, size) if best.fit.is_complex else size
+            return values * np.maximum(1.0 - gamma / np.maximum(size, gamma), 0.0)
+
         for step in range(1, self.most_steps + 1):
             fitted = z + basis @ (inside - basis.T @ z)
             moved = 2.0 * fitted - z
-            sparse = np.sign(moved) * np.maximum(np.abs(moved) - gamma, 0.0)
+            sparse = shrunk(moved)
             z = z + sparse - fitted
             if step % LOOK_EVERY == 0 or step == self.most_steps:
-                context.check_time("running Douglas and Rachford's splitting")
-                signs = np.sign(sparse)
+                best.context.check_time("running Douglas and Rachford's splitting")
+                signs = np.sign(best.fit.moduli(sparse)) if best.fit.is_complex else np.sign(sparse)
                 stable = np.array_equal(signs, last) and bool(signs.any())
-                if stable or step == self.most_steps:
+                if (stable and step >= following) or step == self.most_steps:
+                    # Newton's method, for complex numbers, costs more than a closed form.
+                    following = 2 * step if best.fit.is_complex else 0
                     yield sparse, (moved - sparse) / gamma
                 last = signs

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse
-from scipy.sparse.linalg import aslinearoperator
 
 import sparseopt as so
 
 A = np.array([[1.0, 2.0, 0.0], [0.0, 1.0, 3.0]])
 Y = np.array([1.0, 2.0])
-DENSE_ONLY: dict[str, Callable[[Any], Any]] = {
+PURSUITS: dict[str, Callable[[Any], Any]] = {
     "BasisPursuit": lambda design: so.BasisPursuit(design, Y),
     "ConstrainedRegression": lambda design: so.ConstrainedRegression(design, Y, 1.0),
     "SquareRootLasso": lambda design: so.SquareRootLasso(design, Y, 0.1),
@@ -23,28 +22,15 @@ DENSE_ONLY: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", list(DENSE_ONLY))
-def test_complex_data_and_operators_are_refused_with_the_problem_that_takes_them(name: str) -> None:
-    with pytest.raises(so.ProblemError, match=r"design is complex.*SparseRegression takes complex"):
-        DENSE_ONLY[name](1j * A)
-    with pytest.raises(so.ProblemError, match=r"LinearOperator, and its entries are needed"):
-        DENSE_ONLY[name](aslinearoperator(A))
-    taken = so.SparseRegression(1j * A, Y, so.L1(0.1))
-    assert so.solve(taken).status is so.Status.VERIFIED
-    assert so.solve(so.SparseRegression(aslinearoperator(A), Y, so.L1(0.1))).status is (
-        so.Status.VERIFIED
-    )
-
-
-@pytest.mark.parametrize("name", list(DENSE_ONLY))
+@pytest.mark.parametrize("name", list(PURSUITS))
 @pytest.mark.parametrize("scale", [1e160, 1e-160])
 def test_scales_that_leave_the_range_are_refused_with_a_range_that_works(
     name: str, scale: float
 ) -> None:
-    words = "lies between 1e-140 and 1e\\+150, and what it is weighed against .* accordingly"
+    words = "lies between 1e-151 and 1e\\+151, and what it is weighed against .* accordingly"
     with pytest.raises(so.ProblemError, match=words):
-        DENSE_ONLY[name](scale * A)
-    so.solve(DENSE_ONLY[name]((1e139 if scale > 1 else 1e-139) * A))
+        PURSUITS[name](scale * A)
+    so.solve(PURSUITS[name]((1e149 if scale > 1 else 1e-149) * A))
 
 
 @pytest.mark.parametrize(

@@ -743,7 +743,7 @@ def partitions() -> Pairs:
 
 def shifted(base: Any) -> Pairs:
     """The same problem in units that leave the range of float64."""
-    for power, words in ((520, "the largest entry of target is"), (-480, "the largest entry of")):
+    for power, words in ((520, "the largest entry of target is"), (-520, "the largest entry of")):
         document = copy.deepcopy(base)
         for place, times in (
             ("problem/target", 1), ("dual_point", 1), ("answer/x", 1),
