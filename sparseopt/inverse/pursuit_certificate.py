@@ -23,7 +23,7 @@ from sparseopt.inverse.fit import (
 )
 from sparseopt.inverse.gap_certificate import ROOM, Bracket, check_figures, over, real_vector
 from sparseopt.inverse.independence import smallest_singular_value
-from sparseopt.judging.rounding import above, below, shown_above
+from sparseopt.judging.rounding import above, below, row_dots, shown_above
 
 _FIGURES = ("primal", "dual", "gap")
 
@@ -72,6 +72,21 @@ def _columns(fit: Fit, chosen: np.ndarray) -> np.ndarray:
     return np.asarray(dense, dtype=np.float64).T
 
 
+def _correlations(fit: Fit, w: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``design.T @ w`` and a bound of each entry's error.
+
+    Both are right to about the last bit on the support and near the largest, where it matters, and
+    as plain arithmetic gives them elsewhere.
+    """
+    values, errors = fit.rough_correlations(w)
+    size = np.abs(values) + errors
+    near = np.flatnonzero((x != 0) | (size >= (1.0 - 2.0**-20) * size.max()))
+    values, errors = values.copy(), errors.copy()
+    sharp = row_dots(fit.scaled.columns_as_rows(near, 1), w)
+    values[near], errors[near] = sharp[0], fit.room * sharp[1]
+    return values, errors
+
+
 def _is_unique(
     problem: BasisPursuit, fit: Fit, x: np.ndarray, w: np.ndarray, found: _Fitted
 ) -> bool:
@@ -83,7 +98,7 @@ def _is_unique(
         return noise == 0.0 or found.misfit <= noise
     if problem.norm == math.inf:
         return noise == 0.0 and _is_unique_flat(fit, x, w)
-    values, errors = fit.correlations(unit_multiple(w))
+    values, errors = _correlations(fit, unit_multiple(w), x)
     size = np.abs(values)
     if noise == 0.0:
         support = np.flatnonzero(x)
