@@ -46,7 +46,7 @@ class Skglm(Solver[SparseRegression]):
 
     engine_tolerance: float | None = None
     max_iter: int = 50
-    max_epochs: int = 10_000
+    max_epochs: int = 1000
 
     def __post_init__(self) -> None:
         require_settings(
@@ -92,8 +92,8 @@ class Skglm(Solver[SparseRegression]):
         relative = self.engine_tolerance or max(0.1 * asked, 1e-9)
         prices = blocks.limits[blocks.limits > 0]
         tolerance = relative * float(prices.min() + blocks.threshold) / blocks.rows
-        # Under a time limit it runs a few sweeps at a time, each from where the last ones ended.
-        sets, epochs = self.max_iter, self.max_epochs
+        # Now and then it is looked at; under a time limit every few sweeps.
+        sets, epochs = min(10, self.max_iter), self.max_epochs
         if context.time_limit is not None:
             sparse = scipy.sparse.issparse(blocks.design)
             entries = blocks.design.nnz if sparse else math.prod(blocks.design.shape)
@@ -106,6 +106,7 @@ class Skglm(Solver[SparseRegression]):
             fit_intercept=False,
             ws_strategy="fixpoint" if blocks.threshold else "subdiff",
         )
+        last = math.inf
         for _ in range(0, self.max_iter, sets):
             context.check_time("running skglm")
             with warnings.catch_warnings():
@@ -113,8 +114,10 @@ class Skglm(Solver[SparseRegression]):
                 x, _, violation = solver.solve(
                     blocks.design, blocks.target, datafit, penalty, x, product
                 )
-            if violation <= tolerance or not np.isfinite(x).all():
+            stalled = sets > 1 and violation > 0.5 * last
+            if violation <= tolerance or stalled or not np.isfinite(x).all():
                 break
+            last = violation
         return np.asarray(x)
 
     def cost(self, problem: SparseRegression) -> float:
