@@ -52,7 +52,7 @@ MANIFEST = Manifest(
             path="sparseopt_inverse.conic:Cvxpy",
             problem=_REGRESSION,
             guarantee=Guarantee.CERTIFIED,
-            summary="any conic solver of cvxpy, refined; L1 and GroupL1",
+            summary="any conic solver of cvxpy, refined; every penalty",
             citations=(
                 "Diamond, Boyd 2016 (arXiv:1603.00943): cvxpy",
                 "Goulart, Chen 2024 (arXiv:2405.12762): Clarabel",
