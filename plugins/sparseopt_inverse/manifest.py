@@ -278,6 +278,18 @@ MANIFEST = Manifest(
             structure={"gated": (True,)},
         ),
         SolverEntry(
+            name="gated_newton",
+            path="sparseopt_inverse.relu_gated_newton:GatedNewton",
+            problem=_TRAINING,
+            guarantee=Guarantee.CERTIFIED,
+            summary="gated training with one output, by Newton steps on the dual group lasso",
+            citations=(
+                "Pilanci, Ergen 2020 (arXiv:2002.10553): gated training is a group lasso",
+                "Zhang, Zhang, Sun, Toh 2020, Mathematical Programming 179: semismooth Newton steps",
+            ),
+            structure={"gated": (True,)},
+        ),
+        SolverEntry(
             name="gated_nuclear_norm",
             path="sparseopt_inverse.relu_nuclear:GatedNuclearNorm",
             problem=_TRAINING,

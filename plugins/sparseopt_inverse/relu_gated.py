@@ -158,4 +158,4 @@ class GatedGroupLasso(Solver[TwoLayerReLU]):
         """Return seconds, about those of the group lasso."""
         n, d = problem.inputs.shape
         gates = 0 if problem.gates is None else problem.gates.shape[1]
-        return 5e-3 + 2e-8 * n * d * gates
+        return 1e-2 + 2.5e-7 * n * d * gates
