@@ -17,9 +17,11 @@ from sparseopt_inverse.work import begin
 
 _MOST_SAMPLES = 4000
 """Order of the largest linear system, 128 MB."""
-_AIM = 1e-11
+_AIM = 1e-13
 """Relative gap at which a search ends unless less was asked for."""
 _OUTER, _INNER = 40, 60
+_CLOSE, _PATIENCE = 1e-9, 4
+"""Relative gap below which so many steps without a smaller one mean that rounding has the say."""
 _GROWTH = 10.0
 _SECONDS = 2e-10
 """Of one core, generously, over the multiplications of a Newton step."""
@@ -150,6 +152,7 @@ class _Search:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the next x, the minimiser of the augmented Lagrangian, and its correlations."""
         size, limit = float(np.linalg.norm(self._targets)), step * self._decay
+        idle, last = 0, math.inf
         for _ in range(_INNER):
             self._context.check_time("Newton steps on the dual")
             z = x + step * correlations
@@ -165,6 +168,9 @@ class _Search:
             self._context.report(0.0, f"relative gap {relative:.0e}")
             gradient = t - self._targets + fitted
             off = float(np.linalg.norm(gradient))
+            idle, last = 0 if relative < 0.7 * last else idle + 1, min(relative, last)
+            if idle >= _PATIENCE and relative < _CLOSE:
+                break
             if relative <= self._goal or off <= max(0.1 * min(relative, 1.0), 1e-15) * size:
                 break
             along = patterns * (self._inputs @ (z[active] / norms[active, None]).T)
