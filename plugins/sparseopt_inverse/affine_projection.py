@@ -23,9 +23,7 @@ class GramProjection:
         self.rows = np.arange(len(target))
 
     def _solved(self, values: np.ndarray) -> np.ndarray:
-        return np.asarray(
-            scipy.linalg.cho_solve((self._factor, True), values, check_finite=False)
-        )
+        return np.asarray(scipy.linalg.cho_solve((self._factor, True), values, check_finite=False))
 
     def project(self, z: np.ndarray) -> np.ndarray:
         """Return the solution that is nearest to z."""

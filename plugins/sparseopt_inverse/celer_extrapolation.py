@@ -20,8 +20,6 @@ from sparseopt_inverse.unit_blocks import (
     require_settings,
 )
 
-_ENTRIES_PER_SECOND = 2e8
-
 
 @dataclass(frozen=True)
 class Celer(Solver[SparseRegression]):
@@ -48,9 +46,7 @@ class Celer(Solver[SparseRegression]):
     max_epochs: int = 10_000
 
     def __post_init__(self) -> None:
-        require_settings(
-            self.engine_tolerance, max_iter=self.max_iter, max_epochs=self.max_epochs
-        )
+        require_settings(self.engine_tolerance, max_iter=self.max_iter, max_epochs=self.max_epochs)
 
     def accepts(self, problem: SparseRegression) -> Accepted | Refused:
         """Refuse what celer does not take, or takes and gets wrong."""
@@ -117,6 +113,8 @@ class Celer(Solver[SparseRegression]):
                     **options,
                 )
             x, gap, t = found[1][:, 0], float(found[2][0]), m * found[3][0]
+            if not (np.isfinite(x).all() and np.isfinite(t).all()):
+                return np.zeros_like(x), blocks.target
             if context.time_limit is None or gap <= 0.0 or gap > 0.999 * last:
                 return x, t
             last = gap

@@ -11,11 +11,11 @@ import scipy.optimize
 import scipy.sparse
 
 from sparseopt import Accepted, Context, Refused, Solver, TimeLimitReached
+from sparseopt.inverse.building import best_multiple
 from sparseopt.inverse.certificate import DualityGapCertificate
 from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt.inverse.scaling import ScaledProblem
-from sparseopt.inverse.building import best_multiple
 from sparseopt_inverse.refinement import refine
 from sparseopt_inverse.work import begin
 
@@ -128,21 +128,23 @@ class _Search:
         ratios = scaled.blocks.norms(scaled.correlation(scaled.target)) / scaled.limits
         enough = max(1.0, _LEAST_RATIO * float(ratios.max()))
         self._limits = scaled.blocks.spread(enough * scaled.limits)
+        self._empty = bool((ratios <= 1.0).all())
+        self.best: tuple[float, np.ndarray] | None = None
+        self._dual, self._point = 0.0, np.zeros(scaled.rows)
+        if self._empty:
+            return
         self._columns = scaled.dense() / self._limits
         self._wide = scaled.rows <= scaled.size
         self._gram = None if self._wide else self._columns.T @ self._columns
         self._correlation = self._columns.T @ self._target
-        self.best: tuple[float, np.ndarray] | None = None
-        self._dual, self._point = 0.0, np.zeros(scaled.rows)
 
     def run(self, most_steps: int) -> None:
         """Descend on v from the best of some constants."""
+        if self._empty:  # x = 0 is optimal, where f has no descent
+            self._point = self._target
+            return
         count = len(self._blocks.sizes)
-        peak = float(self._blocks.norms(self._correlation).max())
         try:
-            if not 1.0 < peak:  # then x = 0 is optimal, where f has no descent
-                self._judge(np.zeros(len(self._correlation)), self._target)
-                return
             unit = 1.0 / max(float(np.linalg.norm(self._columns)), 1e-150)
             starts = [np.full(count, unit * 10.0**k) for k in range(-1, 4)]
             start = min(starts, key=lambda v: self.evaluate(v)[0])
@@ -193,10 +195,8 @@ class _Search:
         point = self._target - self._columns[:, used] @ z
         return point, self._columns.T @ point
 
-    def _judge(self, z: np.ndarray, point: np.ndarray, norms: np.ndarray | None = None) -> None:
+    def _judge(self, z: np.ndarray, point: np.ndarray, norms: np.ndarray) -> None:
         """Keep z and the best multiple of a dual point; raise `_Done` where they suffice."""
-        if norms is None:
-            norms = self._blocks.norms(self._correlation)
         factor = best_multiple(self._target, point, norms, np.ones(len(norms)))
         feasible = factor * point
         dual = float(self._target @ feasible) - 0.5 * float(feasible @ feasible)

@@ -285,7 +285,7 @@ MANIFEST = Manifest(
             summary="gated training with one output, by Newton steps on the dual group lasso",
             citations=(
                 "Pilanci, Ergen 2020 (arXiv:2002.10553): gated training is a group lasso",
-                "Zhang, Zhang, Sun, Toh 2020, Mathematical Programming 179: semismooth Newton steps",
+                "Zhang, Zhang, Sun, Toh 2020, Mathematical Programming 179: Newton steps",
             ),
             structure={"gated": (True,)},
         ),

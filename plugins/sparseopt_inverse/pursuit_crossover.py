@@ -63,9 +63,9 @@ def _vertex(fit: Fit, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray] | Non
     target = float(np.linalg.norm(fit.target))
     for _ in range(EXTRA):
         columns = columns_of(fit, chosen)
-        values = scipy.linalg.lstsq(
-            columns, fit.target, lapack_driver="gelsy", check_finite=False
-        )[0]
+        values = scipy.linalg.lstsq(columns, fit.target, lapack_driver="gelsy", check_finite=False)[
+            0
+        ]
         residual = fit.target - columns @ values
         if np.linalg.norm(residual) <= FITS * target:
             kept = np.abs(values) > NOTHING * np.abs(values).max(initial=0.0)

@@ -114,6 +114,8 @@ class Spgl1(Solver[BasisPursuit]):
             bp_tol=self.engine_tolerance,
             ls_tol=self.engine_tolerance,
         )
+        if not (np.isfinite(z).all() and np.isfinite(residual).all()):
+            z, residual = np.zeros(len(used)), fit.target
         x = np.zeros(fit.scaled.size)
         x[used] = np.ldexp(size * z, -exponents)
         reach = float(np.abs(fit.scaled.correlation(residual)).max(initial=0.0))

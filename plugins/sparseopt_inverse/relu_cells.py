@@ -82,10 +82,7 @@ class Cells:
         stacked = np.stack([part, -part, whole - part, part - whole], axis=1)
         return np.asarray(stacked.reshape(-1, self.inputs.shape[1]))
 
-
-    def half_spaces(
-        self, correlations: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def half_spaces(self, correlations: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Bound the projections of correlations onto the cells by one condition each.
 
         Parameters

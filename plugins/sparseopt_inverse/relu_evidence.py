@@ -126,9 +126,7 @@ def feasible(
     order = order[sizes * factor > (1.0 - 1e-6) * decay]
     while True:
         scale = factor * (1.0 - shrink)
-        rows = [
-            (members, values * scale) for members, values in (multipliers[k] for k in order)
-        ]
+        rows = [(members, values * scale) for members, values in (multipliers[k] for k in order)]
         used = [k for k, (members, _) in enumerate(rows) if len(members) and scale > 0]
         cover = replace(
             cells.cover,

@@ -60,7 +60,8 @@ class GatedNewton(Solver[TwoLayerReLU]):
         if len(problem.inputs) > _MOST_SAMPLES:
             return Refused(
                 f"a Newton step solves a dense system of one unknown for each of "
-                f"{len(problem.inputs)} samples, up to {_MOST_SAMPLES}; gated_group_lasso takes more"
+                f"{len(problem.inputs)} samples, up to {_MOST_SAMPLES}; gated_group_lasso takes "
+                "more"
             )
         return Accepted()
 

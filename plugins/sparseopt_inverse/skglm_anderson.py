@@ -49,9 +49,7 @@ class Skglm(Solver[SparseRegression]):
     max_epochs: int = 1000
 
     def __post_init__(self) -> None:
-        require_settings(
-            self.engine_tolerance, max_iter=self.max_iter, max_epochs=self.max_epochs
-        )
+        require_settings(self.engine_tolerance, max_iter=self.max_iter, max_epochs=self.max_epochs)
 
     def accepts(self, problem: SparseRegression) -> Accepted | Refused:
         """Refuse what skglm does not take, or takes and gets wrong."""
@@ -179,10 +177,10 @@ def _group_loss() -> type:
                 "lipschitz": self.lipschitz,
             }
 
-        def get_lipschitz(self, X, y):  # type: ignore[no-untyped-def]  # noqa: N803
+        def get_lipschitz(self, X, y):  # type: ignore[no-untyped-def]
             return self.lipschitz
 
-        def get_lipschitz_sparse(self, X_data, X_indptr, X_indices, y):  # type: ignore  # noqa: N803
+        def get_lipschitz_sparse(self, X_data, X_indptr, X_indices, y):  # type: ignore
             return self.lipschitz
 
     return GroupLoss
