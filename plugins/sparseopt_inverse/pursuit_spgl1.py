@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +20,7 @@ from sparseopt_inverse.faces import MOST_ENTRIES
 from sparseopt_inverse.pursuit_best import BestPursuit, Made
 from sparseopt_inverse.pursuit_crossover import cross_over
 from sparseopt_inverse.pursuit_douglas_rachford import split
+from sparseopt_inverse.pursuit_path import NoiseSearch
 from sparseopt_inverse.unit_blocks import require_settings
 from sparseopt_inverse.work import PIVOTED_QR, begin
 
@@ -37,14 +41,20 @@ class Spgl1(Solver[BasisPursuit]):
     -----
     Without noise spgl1's last residual is rounding and proves nothing. The dual point is projected
     onto those that prove the support; if there is none, Douglas and Rachford's splitting goes on
-    from spgl1's vector.
+    from spgl1's vector. With noise it may end at a vector that is too long (its status 7); then the
+    lasso that uses the noise up is searched from its multiplier.
     """
 
     engine_tolerance: float = 1e-6
-    most_steps: int = 10_000
+    most_steps: int = 5000
 
     def __post_init__(self) -> None:
         require_settings(self.engine_tolerance, most_steps=self.most_steps)
+        if self.most_steps >= 10_000:
+            raise ValueError(
+                f"spgl1 0.0.3 keeps a history of 10000 steps and fails beyond; most_steps is "
+                f"{self.most_steps}"
+            )
         if self.engine_tolerance is None:
             raise ValueError("engine_tolerance must be a number between 0 and 1, got None")
 
@@ -64,26 +74,32 @@ class Spgl1(Solver[BasisPursuit]):
             nothing = best.nothing_fits()
             if nothing is not None:
                 return nothing
-        x, w = self._run(best, context)
+        x, residual = self._run(best, context)
+        reach = float(np.abs(best.fit.scaled.correlation(residual)).max(initial=0.0))
+        w = residual / reach if reach > 0.0 else residual
         if best.noise == 0.0:
             cross_over(best, x, w)
         for small in (1e-6, 1e-4, 1e-8):
             if not best.good:
                 best.offer_polished(x, w, small)
-        if not best.good and m < n:
+        if best.good:
+            return best.result
+        if m < n:
             nothing = best.nothing_fits()
             if nothing is not None:
                 return nothing
-        if not best.good and best.noise == 0.0 and m * n <= MOST_ENTRIES:
+        if best.noise > 0.0:
+            NoiseSearch(best).run(reach)
+        elif m * n <= MOST_ENTRIES:
             begin(context, 4.0 * PIVOTED_QR * m * n * min(m, n), "a QR factorization")
             along = projection(best.fit.scaled.dense(), best.fit.target)
-            split(best, along, 5000, 0.3, context, start=x if x.any() else None)
+            split(best, along, self.most_steps, 0.3, context, start=x if x.any() else None)
         if not best.good:
             best.offer(x, w)
         return best.result
 
     def _run(self, best: BestPursuit, context: Context) -> tuple[np.ndarray, np.ndarray]:
-        """Return vector and dual point in scaled units, whose largest correlation is 1."""
+        """Return vector and residual in scaled units."""
         from spgl1 import spgl1
 
         fit, m = best.fit, best.problem.shape[0]
@@ -103,27 +119,40 @@ class Spgl1(Solver[BasisPursuit]):
             dtype=np.float64,
         )
         weights = np.ldexp(1.0, int(exponents.min(initial=0)) - exponents)
-        z, residual, _, _ = spgl1(
-            operator,
-            fit.target / size,
-            tau=0,
-            sigma=best.noise / size,
-            weights=None if (weights == weights[:1]).all() else weights,
-            iter_lim=self.most_steps,
-            opt_tol=self.engine_tolerance,
-            bp_tol=self.engine_tolerance,
-            ls_tol=self.engine_tolerance,
-        )
+        tolerance = self.engine_tolerance
+        with _quiet("spgl1"):
+            z, residual, _, _ = spgl1(
+                operator,
+                fit.target / size,
+                tau=0,
+                sigma=best.noise / size,
+                weights=None if (weights == weights[:1]).all() else weights,
+                iter_lim=self.most_steps,
+                opt_tol=tolerance,
+                bp_tol=tolerance,
+                ls_tol=tolerance,
+            )
         if not (np.isfinite(z).all() and np.isfinite(residual).all()):
             z, residual = np.zeros(len(used)), fit.target
         x = np.zeros(fit.scaled.size)
         x[used] = np.ldexp(size * z, -exponents)
-        reach = float(np.abs(fit.scaled.correlation(residual)).max(initial=0.0))
-        return x, residual / reach if reach > 0.0 else residual
+        return x, residual
 
     def cost(self, problem: BasisPursuit) -> float:
         """Return seconds, roughly."""
         return 2e-2 + 5e-7 * math.prod(problem.shape)
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Keep a library from logging that a line search failed: it is the answer that is judged."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _unit_columns(design: Any, used: np.ndarray, exponents: np.ndarray) -> Any:
