@@ -20,7 +20,7 @@ from sparseopt_inverse.composite import composite
 from sparseopt_inverse.cone_program import ConeProgram
 from sparseopt_inverse.nuclear import from_rough_matrix
 from sparseopt_inverse.refinement import refine
-from sparseopt_inverse.variation import from_rough_plateaus
+from sparseopt_inverse.variation import from_rough_plateaus, variation
 from sparseopt_inverse.working_set import is_least_squares
 
 
@@ -99,10 +99,11 @@ def _finished(
     parts = getattr(problem.penalty, "parts", (problem.penalty,))
     if any(isinstance(part, NuclearNorm) for part in parts):
         from_rough_matrix(problem, x, best, context)
-    elif isinstance(problem.penalty, TotalVariation):
+    elif isinstance(problem.penalty, TotalVariation) and not problem.is_complex:
         from_rough_plateaus(problem, x, point, best)
     else:
-        found = composite(problem, context, x)
+        is_variation = isinstance(problem.penalty, TotalVariation)
+        found = (variation if is_variation else composite)(problem, context, x)
         if found[1].accuracy < best.result[1].accuracy:
             return found
     return best.result

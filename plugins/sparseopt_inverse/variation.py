@@ -32,9 +32,15 @@ _WRITTEN = 2**22
 
 
 def variation(
-    problem: SparseRegression, context: Context
+    problem: SparseRegression, context: Context, start: np.ndarray | None = None
 ) -> tuple[Coefficients, DualityGapCertificate]:
-    """Return an answer to a problem with total variation, and its certificate."""
+    """Return an answer to a problem with total variation, and its certificate.
+
+    Parameters
+    ----------
+    start : ndarray, shape (n,), or None
+        Coefficients to start from; None means zeros.
+    """
     m, n = problem.shape
     # Judging takes all correlations in doubled precision, several times over.
     begin(context, 4.0 * DOUBLED_PRODUCT * m * n, "proving total variation")
@@ -42,7 +48,8 @@ def variation(
     weights[0] = 0.0
     penalty = L1(problem.penalty.strength, weights)
     steps = dataclasses.replace(problem, design=_summed(problem), penalty=penalty)
-    answer, certificate = composite(steps, context)
+    first = None if start is None else np.diff(start, prepend=0.0)
+    answer, certificate = composite(steps, context, first)
     best = Best(problem, problem.scaled(), context)
     x = np.cumsum(answer.x)
     best.offer_original(x, np.atleast_2d(certificate.dual_point))
