@@ -136,17 +136,26 @@ class _Search:
             self._offer(np.zeros(0, dtype=np.intp), self.answer[1], targets)
             self._offer_dual(targets, correlations)
             return
+        # A step times the decay is to be of the size of x: at most where all that is lost goes into
+        # the norms, and at most where the targets are fitted.
+        square = float(targets @ targets)
+        step = 0.1 * square / decay**2 / math.sqrt(len(correlations))
+        step = min(step, square / (float(np.linalg.norm(correlations)) * decay))
+        # Where the Newton matrix is 1 plus something this large, the 1 is lost.
+        most = 1e13 / float(self._patterns.sum(axis=1) @ np.diagonal(self._products))
         t = targets * (decay / largest)
         correlations = correlations * (decay / largest)
         x = np.zeros_like(correlations)
-        step = 0.1 * float(targets @ targets) / decay**2 / math.sqrt(len(correlations))
         with np.errstate(over="raise", invalid="raise", under="ignore"):
             for _ in range(_OUTER):
                 before = self.gap
                 x, t, correlations = self._minimized(x, t, correlations, step)
-                if self.gap <= self._goal * self.primal or not self.gap < 0.9 * before:
+                settled = self.gap <= _CLOSE * self.primal and not self.gap < 0.9 * before
+                if settled or self.gap <= self._goal * self.primal:
                     return
-                step *= _GROWTH
+                if step == most:
+                    return
+                step = min(step * _GROWTH, most)
 
     def _minimized(
         self, x: np.ndarray, t: np.ndarray, correlations: np.ndarray, step: float
@@ -172,7 +181,9 @@ class _Search:
             idle, last = 0 if relative < 0.7 * last else idle + 1, min(relative, last)
             if idle >= _PATIENCE and relative < _CLOSE:
                 break
-            if relative <= self._goal or off <= max(0.1 * min(relative, 1.0), 1e-15) * size:
+            # Where the targets are nearly fitted, it is the small t that counts.
+            enough = 0.1 * min(relative, 1.0) * float(np.linalg.norm(t))
+            if relative <= self._goal or off <= max(enough, 1e-15 * size):
                 break
             along = patterns * (self._inputs @ (z[active] / norms[active, None]).T)
             matrix = (patterns * (1.0 - shares)) @ patterns.T
@@ -214,7 +225,7 @@ class _Search:
         norms = np.linalg.norm(over, axis=1, keepdims=True)
         pull = np.maximum(1.0 - step * self._decay / np.maximum(norms, 1e-300), 0.0) * over
         slope = float((t - self._targets) @ move) + float((pull * other).sum())
-        while length > 1e-4:
+        while length > 1e-15:
             if value(length) <= now + 1e-4 * length * slope + 4e-16 * abs(now):
                 return length
             length *= 0.5
