@@ -15,6 +15,10 @@ AIM = 1e-14
 """Relative gap at which a search ends unless less was asked for."""
 
 
+NEARLY = 1.0 - 4e-15
+"""Times this, correlations that reach their limits but for rounding do not exceed them."""
+
+
 class Best:
     """Certifies what it is offered, in scaled units, and keeps the most accurate.
 

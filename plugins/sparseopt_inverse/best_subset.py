@@ -106,8 +106,8 @@ class _Search:
     def __init__(self, problem: CardinalityRegression, context: Context) -> None:
         self.problem, self.context = problem, context
         self.unit = Unit(problem)
-        self.fit = Fit(problem.design, problem.target, ROOM)
-        self.columns = distinct_columns(self.fit.scaled.dense())
+        self.fit = Fit(problem.system, ROOM)
+        self.columns = distinct_columns(self.fit)
         self.closed: list[np.ndarray] = []
         # Of the last level: how many sets, and the least bound of one; of what was cut off.
         self.sets, self.lowest, self.cut = 0, math.inf, math.inf
@@ -162,7 +162,7 @@ class _Search:
         found = [method(unit, most, self.context) for method in methods]
         best = min(found, key=lambda part: float(np.linalg.norm(unit.residual(part))))
         greedy = np.intersect1d(best, self.columns)
-        whole = np.abs(unit.columns[:, self.columns].T @ unit.target)
+        whole = np.abs(unit.columns[:, self.columns].conj().T @ unit.target)
         if len(self.columns) <= self.problem.shape[0]:
             whole = np.abs(unit.coefficients(self.columns))
         ranked = self.columns[np.argsort(-whole, kind="stable")]

@@ -163,9 +163,9 @@ MANIFEST = Manifest(
             path="sparseopt_inverse.pursuit_path:LassoPath",
             problem=_PURSUIT,
             guarantee=Guarantee.CERTIFIED,
-            summary="norm 1 with noise by the lasso that uses the noise up",
+            summary="norm 1 by the lasso that uses the noise up; without noise for operators",
             citations=("van den Berg, Friedlander 2008: the Pareto frontier of basis pursuit",),
-            structure={"norm": ("1",), "noise": (True,)},
+            structure={"norm": ("1",)},
         ),
         SolverEntry(
             name="pursuit_cvxpy",

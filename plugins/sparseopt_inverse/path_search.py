@@ -15,8 +15,23 @@ import numpy as np
 
 from sparseopt import Context, Inconclusive, SolveError, SparseRegression, solve
 from sparseopt.inverse.fit import Fit
+from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.penalty import L1
 from sparseopt_inverse.faces import Face, face_of
+
+
+def scaled_data(problem: Any, fit: Fit) -> tuple[Any, np.ndarray]:
+    """Return design and target in the units of a fit, complex where they are."""
+    scaled, (m, n) = fit.scaled, problem.shape
+    target, design = scaled.joined(fit.target), scaled.design
+    if isinstance(design, ColumnOperator):
+        exponent = fit.unknown_unit - fit.unit
+        given = problem.design
+        return given if exponent == 0 else given * math.ldexp(1.0, exponent), target
+    if fit.is_complex:
+        design = design[:m, :n] + 1j * design[m:, :n]
+    return design, target
+
 
 MOST_LASSOS = 60
 SMALLEST = 1e-10
@@ -28,13 +43,19 @@ class PathSearch(ABC):
 
     Parameters
     ----------
-    fit : Fit
-        Everything is in its scaled units.
+    problem : Problem
+        With a `system`.
     context : Context
+
+    Attributes
+    ----------
+    fit : Fit
+        Everything is in its scaled units, and complex numbers are pairs of real ones.
     """
 
-    def __init__(self, fit: Fit, context: Context) -> None:
-        self.fit, self.context = fit, context
+    def __init__(self, problem: Any, context: Context) -> None:
+        self.fit, self.context = Fit(problem.system), context
+        self.data = scaled_data(problem, self.fit)
 
     @abstractmethod
     def too_large(self, mu: float, residual: np.ndarray, x: np.ndarray) -> bool:
@@ -48,9 +69,14 @@ class PathSearch(ABC):
     def take(self, face: Face, chosen: np.ndarray, mu: float) -> bool:
         """Offer the solution of a face; return whether it is as good as was asked."""
 
+    @abstractmethod
+    def take_near(self, x: np.ndarray, mu: float, residual: np.ndarray) -> bool:
+        """Do it from the solution of a lasso with complex coefficients, whose faces are curved."""
+
     def run(self, start: float) -> None:
         """Search from a strength, until `take` is content or nothing moves any more."""
-        largest = float(np.abs(self.fit.scaled.correlation(self.fit.target)).max())
+        correlation = self.fit.scaled.correlation(self.fit.target)
+        largest = float(self.fit.moduli(correlation).max())
         low, high = 0.0, largest
         mu = min(max(start, 1e-9 * largest), 0.999 * largest)
         for _ in range(MOST_LASSOS):
@@ -63,6 +89,10 @@ class PathSearch(ABC):
             else:
                 low = mu
             guess = None
+            if self.fit.is_complex:
+                if len(chosen) and self.take_near(x, mu, residual):
+                    return
+                chosen = chosen[:0]
             face = face_of(self.fit, chosen, np.sign(x[chosen]))
             if face is not None:
                 guess = self.on_face(face[0])
@@ -75,7 +105,7 @@ class PathSearch(ABC):
 
     def _lasso(self, mu: float) -> np.ndarray:
         """Return the solution of a lasso, in scaled units."""
-        problem = SparseRegression(self.fit.scaled.design, self.fit.target, L1(mu))
+        problem = SparseRegression(*self.data, L1(mu))
         remaining = self.context.remaining()
         limit = None if math.isinf(remaining) else max(remaining, 1e-3)
         try:
@@ -83,7 +113,7 @@ class PathSearch(ABC):
         except SolveError as error:
             self.context.check_time("solving a lasso on the way")
             raise Inconclusive(f"a lasso on the way had no answer: {error}") from error
-        return np.asarray(solution.answer.x)
+        return self.fit.scaled.parts(solution.answer.x)
 
 
 def _between(low: float, high: float) -> float:

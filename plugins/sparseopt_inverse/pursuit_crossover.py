@@ -39,6 +39,8 @@ def cross_over(best: BestPursuit, scores: np.ndarray, w: np.ndarray) -> None:
     and where they do, their least-squares solution is the answer. So far from settled, the dual
     point is far from feasible; it is projected onto those that fit the answer.
     """
+    if best.fit.is_complex:  # moduli have no vertices
+        return
     found = _vertex(best.fit, scores)
     if found is None:
         return

@@ -69,7 +69,7 @@ class DouglasRachford(Solver[BasisPursuit]):
         begin(context, 4.0 * PIVOTED_QR * m * n * min(m, n), "a QR factorization")
         fit = best.fit
         along = projection(fit.scaled.dense(), fit.target)
-        if len(along.rows) < m:
+        if len(along.rows) < fit.scaled.rows:
             nothing = best.nothing_fits()
             if nothing is not None:
                 return nothing
@@ -101,11 +101,17 @@ def split(
     """
     start = along.project(np.zeros(best.fit.scaled.size)) if start is None else start
     gamma = threshold * float(np.abs(start).max())
-    z, last, next_crossover = start.copy(), np.zeros(0), FIRST_CROSSOVER
+    z, last, next_crossover, following = start.copy(), np.zeros(0), FIRST_CROSSOVER, 0
+
+    def shrunk(values: np.ndarray) -> np.ndarray:
+        size = best.fit.moduli(values)
+        size = np.append(size, size) if best.fit.is_complex else size
+        return values * np.maximum(1.0 - gamma / np.maximum(size, gamma), 0.0)
+
     for step in range(1, most_steps + 1):
         fitted = along.project(z)
         moved = 2.0 * fitted - z
-        sparse = np.sign(moved) * np.maximum(np.abs(moved) - gamma, 0.0)
+        sparse = shrunk(moved)
         z = z + sparse - fitted
         if step == next_crossover:
             next_crossover *= 2
@@ -115,8 +121,11 @@ def split(
         if step % LOOK_EVERY and step < most_steps:
             continue
         context.check_time("running Douglas and Rachford's splitting")
-        signs = np.sign(sparse)
-        if (np.array_equal(signs, last) and signs.any()) or step == most_steps:
+        signs = np.sign(best.fit.moduli(sparse)) if best.fit.is_complex else np.sign(sparse)
+        stable = np.array_equal(signs, last) and bool(signs.any())
+        if (stable and step >= following) or step == most_steps:
+            # Newton's method, for complex numbers, costs more than a closed form.
+            following = 2 * step if best.fit.is_complex else 0
             w = along.dual_point((moved - sparse) / gamma)
             best.offer_polished(sparse, w, 1e-12)
             if best.good:

@@ -59,9 +59,20 @@ class Spgl1(Solver[BasisPursuit]):
             raise ValueError("engine_tolerance must be a number between 0 and 1, got None")
 
     def accepts(self, problem: BasisPursuit) -> Accepted | Refused:
-        """Refuse other norms than 1."""
+        """Refuse other norms than 1, complex numbers and operators."""
         if problem.norm != 1:
             return Refused(f"spgl1 has no norm {problem.norm:g}; this is for norm 1")
+        found = problem.system.structure()
+        if found["complex"]:
+            return Refused(
+                "what spgl1 finds is finished on a face of signs, so it is run on real data only; "
+                "douglas_rachford, lasso_path and pursuit_cvxpy take complex ones"
+            )
+        if found["operator"]:
+            return Refused(
+                "spgl1 is run on columns of norm 1, which needs the entries of the design; "
+                "lasso_path takes operators with noise, douglas_rachford without"
+            )
         return Accepted()
 
     def solve(self, problem: BasisPursuit, context: Context) -> Made:

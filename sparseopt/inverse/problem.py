@@ -26,8 +26,10 @@ from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.penalty import Penalty
 from sparseopt.inverse.scaling import ScaledProblem, largest_entry
 
-LARGEST, SMALLEST = 1e150, 1e-140
-"""Magnitudes whose squares, and small fractions of them, are numbers of full precision."""
+LARGEST, SMALLEST = 1e151, 1e-151
+"""Magnitudes whose squares, and small fractions of them, are numbers of float64."""
+LARGEST_LIMIT, SMALLEST_LIMIT = 1e305, 1e-304
+"""Of strengths times weights: products of two such magnitudes."""
 
 
 def _as_design(value: Any) -> Any:
@@ -143,12 +145,14 @@ def _require_limits(penalty: Penalty, size: int) -> None:
     if thresholds is not None:
         named.append(("coefficient", thresholds))
     for name, limits in named:
-        bad = np.flatnonzero(~((limits >= 1e-290) & (limits <= 1e300)) & (limits != 0))
+        bad = np.flatnonzero(
+            ~((limits >= SMALLEST_LIMIT) & (limits <= LARGEST_LIMIT)) & (limits != 0)
+        )
         if bad.size:
             raise ProblemError(
                 f"strength times weight is {limits[bad[0]]:.3g} for {name} {int(bad[0])}; take a "
-                "strength of 0, or multiply design and target so that it can lie between 1e-290 "
-                "and 1e300"
+                "strength of 0, or multiply design and target so that it can lie between "
+                f"{SMALLEST_LIMIT:g} and {LARGEST_LIMIT:g}"
             )
 
 
@@ -242,12 +246,6 @@ class SparseRegression(Problem[Coefficients, Any]):
                 "positive=True needs real data, and "
                 f"{'target' if design.dtype.kind != 'c' else 'design'} is complex; complex numbers "
                 "have no order"
-            )
-        thresholds = self.penalty.thresholds(design.shape[1])
-        if self.is_complex and thresholds is not None and thresholds.any():
-            raise ProblemError(
-                "l1 together with norms of groups takes real data only, and this is complex; take "
-                "L1 or GroupL1 alone"
             )
         _require_scale(self.largest_entries[0], "design")
         _require_scale(self.largest_entries[1], "target")

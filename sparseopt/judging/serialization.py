@@ -247,6 +247,12 @@ class _Encoder:
             body = self._encode_typed(value, path)
         else:
             place = f" (at {path})" if path else ""
+            if hasattr(value, "matvec"):
+                raise ProblemError(
+                    f"a {type(value).__name__} is code and cannot be written as JSON{place}; state "
+                    "the problem with the matrix, a SciPy sparse array or a KroneckerProduct, or "
+                    "judge the solution here by so.verify"
+                )
             raise ProblemError(
                 f"{type(value).__name__} cannot be written as JSON{place}; arrays, numbers, "
                 "strings, containers and classes decorated with json_type can"

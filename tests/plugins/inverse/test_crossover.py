@@ -48,7 +48,7 @@ def test_bounds_that_nothing_meets() -> None:
 @pytest.mark.parametrize("seed", range(10))
 def test_dual_points_on_a_face_prove_its_support(seed: int) -> None:
     design, x = planted(seed, k=3)
-    fit = Fit(design, design @ x)
+    fit = Fit(so.BasisPursuit(design, design @ x).system)
     support = np.flatnonzero(x)
     signs = np.sign(x[support])
     rough = np.random.default_rng(seed).standard_normal(30)
@@ -62,7 +62,7 @@ def test_dual_points_on_a_face_prove_its_support(seed: int) -> None:
 
 def test_no_dual_point_proves_a_wrong_support() -> None:
     design, x = planted(1)
-    fit = Fit(design, design @ x)
+    fit = Fit(so.BasisPursuit(design, design @ x).system)
     wrong = np.arange(25)  # least squares on them fits as well, and is longer
     assert dual_point_on_face(fit, wrong, np.ones(25), np.zeros(30)) is None
     twice = np.array([0, 0])
