@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ def scaled_data(problem: Any, fit: Fit) -> tuple[Any, np.ndarray]:
     return design, target
 
 
+Precise = tuple[np.ndarray, np.ndarray]
 MOST_LASSOS = 60
 SMALLEST = 1e-10
 """Strength, over the largest useful one, below which faces are those of strength 0."""
@@ -103,17 +105,44 @@ class PathSearch(ABC):
             inside = guess is not None and low < guess < high
             mu = guess if inside and guess is not None else _between(low, high)
 
+    def follow(self, mu: float, next_mu: Callable[[float, float], float]) -> Iterator[Precise]:
+        """Yield a few lassos in twice the digits, where closed forms on a face have too few.
+
+        Parameters
+        ----------
+        mu : float
+            About the strength sought.
+        next_mu : callable(mu, square)
+            What it is by the face's equation, from the square of a residual for another mu.
+        """
+        for _ in range(4):
+            x, t = self._precise(mu)
+            yield x, t
+            whole = t.sum(axis=0)
+            following = next_mu(mu, float(whole @ whole))
+            if not 0.0 < following < math.inf or abs(following - mu) <= 1e-16 * mu:
+                return
+            mu = following
+
+    def _precise(self, mu: float) -> Precise:
+        """Return coefficients and the dual point of a lasso as one row or two."""
+        solution = self._solved(mu, 1e-13)
+        t = np.atleast_2d(self.fit.scaled.parts(solution.certificate.dual_point))
+        return self.fit.scaled.parts(solution.answer.x), t
+
     def _lasso(self, mu: float) -> np.ndarray:
         """Return the solution of a lasso, in scaled units."""
+        return self.fit.scaled.parts(self._solved(mu, 1e-10).answer.x)
+
+    def _solved(self, mu: float, tolerance: float) -> Any:
         problem = SparseRegression(*self.data, L1(mu))
         remaining = self.context.remaining()
         limit = None if math.isinf(remaining) else max(remaining, 1e-3)
         try:
-            solution: Any = solve(problem, tolerance=1e-10, time_limit=limit)
+            return solve(problem, tolerance=tolerance, time_limit=limit)
         except SolveError as error:
             self.context.check_time("solving a lasso on the way")
             raise Inconclusive(f"a lasso on the way had no answer: {error}") from error
-        return self.fit.scaled.parts(solution.answer.x)
 
 
 def _between(low: float, high: float) -> float:

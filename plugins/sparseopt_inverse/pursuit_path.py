@@ -48,6 +48,8 @@ class LassoPath(Solver[BasisPursuit]):
         largest = float(best.fit.moduli(best.fit.scaled.correlation(best.fit.target)).max())
         if largest > 0.0:
             search.run(largest * best.noise / target if best.noise else 1e-2 * largest)
+            if not best.good and best.noise > 0.0:
+                search.offer_precise()
         if not best.good and m < n:
             nothing = best.nothing_fits()
             if nothing is not None:
@@ -66,6 +68,21 @@ class NoiseSearch(PathSearch):
     def __init__(self, best: BestPursuit) -> None:
         super().__init__(best.problem, best.context)
         self._best = best
+        self._last: tuple[float, float] | None = None
+
+    def offer_precise(self) -> None:
+        """Offer lassos in twice the digits, at the strength that their own residuals tell."""
+        if self._last is None:
+            return
+        mu, square = self._last
+
+        def next_mu(mu: float, size: float) -> float:
+            return math.sqrt(max(mu * mu - (size - self._best.noise**2) / square, 0.0))
+
+        for x, t in self.follow(mu, next_mu):
+            self._best.offer(x, t[0] if len(t) == 1 else t)
+            if self._best.good:
+                return
 
     def too_large(self, mu: float, residual: np.ndarray, x: np.ndarray) -> bool:
         self._near = residual / mu
@@ -82,6 +99,7 @@ class NoiseSearch(PathSearch):
             found = face.exact_fit(self.fit, chosen, self.fit.scaled.size)
             self._best.offer_polished(found, self._near)
             return self._best.good
+        self._last = mu, face.square
         x = np.zeros(self.fit.scaled.size)
         for shrink in (0.0, 2e-16, 1e-15, 4e-15):
             inner = mu * (1.0 - shrink * math.sqrt(len(face.rest)))

@@ -52,6 +52,8 @@ class SquareRootPath(Solver[SquareRootLasso]):
                 return search.result
         search.run(0.5 * search.strength * size)
         if not search.good:
+            search.offer_precise()
+        if not search.good:
             search.offer_pursuit()
         return search.result
 
@@ -68,6 +70,7 @@ class _Search(PathSearch):
         self.strength = math.ldexp(problem.strength, self.fit.unknown_unit - self.fit.unit)
         self._asked = 1e-13 if context.tolerance is None else context.tolerance
         self._made: _Made | None = None
+        self._last: tuple[float, float] | None = None
 
     @property
     def good(self) -> bool:
@@ -84,6 +87,22 @@ class _Search(PathSearch):
         made = SquareRootCertificate.build(self.problem, x, self.fit.scaled.joined(w))
         if self._made is None or made[1].accuracy < self._made[1].accuracy:
             self._made = made
+
+    def offer_precise(self) -> None:
+        """Offer lassos in twice the digits, at the strength that their own residuals tell."""
+        if self._last is None:
+            return
+        mu, square = self._last
+        room = 1.0 - self.strength**2 * square
+
+        def next_mu(mu: float, size: float) -> float:
+            rest = size - mu * mu * square
+            return self.strength * math.sqrt(rest / room) if rest > 0.0 else 0.0
+
+        for x, t in self.follow(mu, next_mu) if room > 0.0 else ():
+            self.offer(x, t[0] if len(t) == 1 else t)
+            if self.good:
+                return
 
     def offer_pursuit(self) -> None:
         """Offer the vector of least 1-norm that fits, where it exists."""
@@ -110,6 +129,7 @@ class _Search(PathSearch):
         x = np.zeros(self.fit.scaled.size)
         x[chosen] = face.coefficients(mu)
         self.offer(x, face.residual(mu))
+        self._last = (mu, face.square) if mu > 0.0 else None
         if not self.good and mu > 0.0:
             self.offer(x, face.sharpened(self.fit, chosen, face.residual(mu), mu))
         if not self.good:

@@ -178,6 +178,14 @@ class RecoveryGuarantee(Problem[RecoveryVerdict, Any]):
         return RecoveryVerdict("unknown", f"{self.method}: nothing is proved: " + "; ".join(tried))
 
 
+def _as_array(design: Any) -> Any:
+    """Return nested lists as an array; ragged ones as they are, to be refused by name."""
+    try:
+        return np.asarray(design)
+    except ValueError:
+        return design
+
+
 def _written(design: Any) -> Any:
     """Return a sparse design as an array; complex ones are refused, with what takes them."""
     if scipy.sparse.issparse(design):
@@ -187,7 +195,9 @@ def _written(design: Any) -> Any:
                 "are written out, as proofs take them one by one"
             )
         design = design.toarray()
-    if np.dtype(getattr(design, "dtype", float)).kind == "c" or np.iscomplexobj(design):
+    if isinstance(design, list | tuple):
+        design = _as_array(design)
+    if getattr(getattr(design, "dtype", None), "kind", "") == "c":
         raise ProblemError(
             "design is complex; what is proved here is proved of real vectors. "
             "BasisPursuit takes complex data, and its answer.unique says whether one vector is "

@@ -72,7 +72,7 @@ def test_values(penalty: so.Penalty, x: Any, value: float) -> None:
         (lambda: so.NuclearNorm(1, (1, 1)) + so.L1(1), "NuclearNorm does not add to L1"),
         (
             lambda: so.NuclearNorm(1, (1, 1)) + so.NuclearNorm(1, (1, 1)),
-            "NuclearNorm does not add to NuclearNorm",
+            "NuclearNorm is given twice",
         ),
         (
             lambda: so.GroupL1(1, [[0, 1]]) + so.SparseGroupL1(1, 1, [[0], [1]]),

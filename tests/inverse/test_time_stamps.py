@@ -49,3 +49,19 @@ def test_integer_weights_are_repeated_rows() -> None:
     assert first.dual <= second.primal
     assert second.dual <= first.primal
     assert first.primal == pytest.approx(second.primal, rel=1e-11)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_time_stamps_in_constrained_and_square_root_forms(seed: int) -> None:
+    design, target, _ = _stamps(seed)
+    problems: list[Any] = [
+        so.ConstrainedRegression(design, target, 1.0),
+        so.SquareRootLasso(design, target, 0.1),
+        so.SquareRootLasso(design, target, 1e-3),
+        so.KnownSupportRegression(design, target, [0, 1]),
+        so.SparseRegression(design + 0j, target, so.L1(1.0)),
+    ]
+    for problem in problems:
+        solution: Any = so.solve(problem)
+        assert solution.status is so.Status.VERIFIED, solution
+        assert so.verify(solution).ok
