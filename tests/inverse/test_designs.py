@@ -44,7 +44,6 @@ DESIGNS: dict[str, tuple[Any, np.ndarray, np.ndarray]] = {
     "fortran": (np.asfortranarray(REAL), TARGET, REAL),
     "strided": (np.repeat(REAL, 2, axis=1)[::-1, ::2][::-1], TARGET, REAL),
     "float32": (REAL.astype(np.float32), TARGET.astype(np.float32), REAL.astype(np.float32)),
-    "lists": ([list(row) for row in REAL], TARGET, REAL),
     "integers": (np.rint(3 * REAL).astype(int), TARGET, np.rint(3 * REAL)),
     "csr matrix": (scipy.sparse.csr_matrix(THIN), TARGET, THIN),
     "csc array": (scipy.sparse.csc_array(THIN), TARGET, THIN),
@@ -64,7 +63,6 @@ DESIGNS: dict[str, tuple[Any, np.ndarray, np.ndarray]] = {
     "no imaginary part": (REAL + 0j, TARGET + 0j, REAL),
     "complex csr": (scipy.sparse.csr_array(THIN * (1 + 2j)), TURNED, THIN * (1 + 2j)),
     "complex operator": (aslinearoperator(COMPLEX), TURNED, COMPLEX),
-    "complex functions": (_function(COMPLEX), TURNED, COMPLEX),
     "complex product": (TURNED_PRODUCT, TURNED, TURNED_PRODUCT.to_dense()),
 }
 PROBLEMS: dict[str, Callable[[Any, Any], Any]] = {
@@ -88,6 +86,7 @@ PROBLEMS: dict[str, Callable[[Any, Any], Any]] = {
     "subset": lambda a, y: so.CardinalityRegression(a, y, 2),
     "support": lambda a, y: so.KnownSupportRegression(a, y, [0, 3, 5]),
 }
+VALUES: dict[tuple[str, int, int], float] = {}
 CONIC = {
     "pursuit inf": lambda a, y: so.BasisPursuit(a, y, norm=math.inf),
     "pursuit inf noisy": lambda a, y: so.BasisPursuit(a, y, 0.5, math.inf),
@@ -124,9 +123,12 @@ def test_every_problem_on_every_design(kind: str, name: str) -> None:
     assert certificate.dual <= certificate.primal
     assert type(certificate.gap) is type(certificate.relative_gap) is float
     # The same question about a dense array has the same value, see `tests/plugins` for oracles.
-    again: Any = so.solve(PROBLEMS[name](dense, target))
+    key = name, id(dense), id(target)
+    if key not in VALUES:
+        found: Any = so.solve(PROBLEMS[name](dense, target))
+        VALUES[key] = found.certificate.primal
     scale = 1e-5 if kind in ("float32", "csr float32", "complex64") else 1e-10
-    assert certificate.primal == pytest.approx(again.certificate.primal, rel=scale, abs=1e-12)
+    assert certificate.primal == pytest.approx(VALUES[key], rel=scale, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", CONIC)
@@ -203,8 +205,7 @@ def test_real_answers_to_complex_data_without_imaginary_parts() -> None:
 
 
 @pytest.mark.parametrize("name", list(PROBLEMS)[8:])  # penalties have units of their own
-@pytest.mark.parametrize("scale", [1e149, 1e-135])
-@pytest.mark.parametrize("kind", ["operator", "complex product"])
+@pytest.mark.parametrize(("kind", "scale"), [("operator", 1e-135), ("complex product", 1e149)])
 def test_scales_of_operators_and_complex_numbers(kind: str, scale: float, name: str) -> None:
     given, target, _ = DESIGNS[kind]
     power = 2.0 ** round(math.log2(scale))
