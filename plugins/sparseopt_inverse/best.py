@@ -29,7 +29,7 @@ class Best:
     """
 
     def __init__(self, problem: SparseRegression, scaled: ScaledProblem, context: Context) -> None:
-        self._problem, self._scaled = problem, scaled
+        self._problem, self._scaled, self.context = problem, scaled, context
         self.asked = AIM if context.tolerance is None else context.tolerance
         self._made: tuple[Coefficients, DualityGapCertificate] | None = None
 
@@ -64,3 +64,10 @@ class Best:
             made = DualityGapCertificate.build(self._problem, x, *points)
         if self._made is None or made[1].accuracy < self._made[1].accuracy:
             self._made = made
+
+    def take(self, other: Best) -> None:
+        """Keep what another one found if it is more accurate."""
+        if other.offered and (
+            self._made is None or other.result[1].accuracy < self._made[1].accuracy
+        ):
+            self._made = other.result

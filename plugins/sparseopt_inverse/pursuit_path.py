@@ -43,7 +43,7 @@ class LassoPath(Solver[BasisPursuit]):
             nothing = best.nothing_fits()
             if nothing is not None:
                 return nothing
-        search = _Search(best)
+        search = NoiseSearch(best)
         target = float(np.linalg.norm(best.fit.target))
         largest = float(best.fit.moduli(best.fit.scaled.correlation(best.fit.target)).max())
         if largest > 0.0:
@@ -62,7 +62,9 @@ class LassoPath(Solver[BasisPursuit]):
         return 2e-2 + 1e-7 * m * n
 
 
-class _Search(PathSearch):
+class NoiseSearch(PathSearch):
+    """Offers the solutions on faces that may use the noise up."""
+
     def __init__(self, best: BestPursuit) -> None:
         super().__init__(best.problem, best.context)
         self._best = best

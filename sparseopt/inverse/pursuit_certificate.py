@@ -77,6 +77,19 @@ def _fitted(problem: BasisPursuit, fit: Fit, x: np.ndarray, w: np.ndarray) -> _F
     return _Fitted(Bracket(primal, dual, gap, fit.unknown_unit), misfit)
 
 
+def _correlations(fit: Fit, w: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``design.T @ w`` and a bound of each entry's error.
+
+    Both are right to about the last bit on the support and near the largest, where it matters, and
+    as plain arithmetic gives them elsewhere.
+    """
+    values, errors = (part.copy() for part in fit.rough_correlations(w))
+    size = np.add(*fit.sizes(values, errors))
+    near = fit.pairs(np.flatnonzero((fit.moduli(x) > 0) | (size >= (1.0 - 2.0**-20) * size.max())))
+    values[near], errors[near] = fit.correlations(w, near)
+    return values, errors
+
+
 def _is_unique(
     problem: BasisPursuit, fit: Fit, x: np.ndarray, w: np.ndarray, found: _Fitted
 ) -> bool:
@@ -89,7 +102,7 @@ def _is_unique(
     if problem.norm == math.inf:
         # The phases of complex numbers are never exact.
         return noise == 0.0 and not fit.is_complex and _is_unique_flat(fit, x, w)
-    values, errors = fit.correlations(unit_multiple(w))
+    values, errors = _correlations(fit, unit_multiple(w), x)
     if noise == 0.0:
         return _is_unique_exact(fit, x, values, errors)
     if found.misfit > noise or not found.bracket.dual > 0.0:

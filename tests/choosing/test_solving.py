@@ -120,6 +120,25 @@ def test_order_guarantee_party_cost_priority_name(install: Install) -> None:
     assert names(so.plan(SquareRoot(144))) == names(plan)
 
 
+def test_what_is_on_request_runs_after_its_own_kind_unless_preferred(install: Install) -> None:
+    heuristic = so.Guarantee.HEURISTIC
+    install(
+        toy_source(
+            toy_entry("a_fast", "Guess", on_request=True, priority=9),
+            toy_entry("plain"),
+            toy_entry("weak", guarantee=heuristic),
+            distribution="sparseopt",
+            plugin="first",
+        ),
+        toy_source(toy_entry("third"), distribution="third", plugin="third"),
+    )
+    plan = so.plan(SquareRoot(144))
+    assert names(plan) == ["plain", "a_fast", "third", "weak"]
+    assert "runs on request" in str(plan.candidates[1].verdict)
+    assert names(so.plan(SquareRoot(144), prefer=["a_fast"]))[0] == "a_fast"
+    assert names(so.plan(SquareRoot(144), "a_fast")) == ["a_fast"]
+
+
 def test_block_and_prefer_by_argument_context_and_environment(
     install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -252,4 +252,4 @@ def test_real_only_solvers_name_one_that_takes_complex_data() -> None:
     with pytest.raises(so.SolveError, match="douglas_rachford takes norm 1"):
         so.solve(so.BasisPursuit(COMPLEX, TURNED), "highs")
     with pytest.raises(so.SolveError, match="working_set takes complex"):
-        so.solve(so.SparseRegression(COMPLEX, TURNED, so.L1(1.0)), "cvxpy")
+        so.solve(so.SparseRegression(COMPLEX, TURNED, so.L1(1.0)), "scikit_learn")
