@@ -12,13 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, over
 import numpy as np
 
 from sparseopt.butterfly.architecture import Architecture, Patterns
-from sparseopt.butterfly.expansion import (
-    Comparison,
-    Grid,
-    compare,
-    outside_norm,
-    split_figure,
-)
+from sparseopt.butterfly.comparison import Comparison, compare
+from sparseopt.butterfly.expansion import Grid, outside_norm, split_figure
 from sparseopt.butterfly.permuted import PermutedKroneckerProduct, permutation
 from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.butterfly.target import (

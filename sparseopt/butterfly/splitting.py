@@ -17,8 +17,13 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
+import numpy as np
+
 from sparseopt.butterfly.architecture import Architecture
 from sparseopt.butterfly.pattern import KroneckerPattern
+
+# Steps of NumPy's innermost loop from which on its buffers cost more than they gain.
+_LONG = 128
 
 
 def permute(array: Any, axes: Sequence[int]) -> Any:
@@ -60,13 +65,17 @@ def from_blocks(blocks: Any, left: KroneckerPattern, right: KroneckerPattern) ->
     return permute(blocks, (0, 4, 2, 1, 5, 3)).reshape(shape)
 
 
-def merge(x: Any, y: Any, left: KroneckerPattern, right: KroneckerPattern) -> Any:
+def merge(
+    x: Any, y: Any, left: KroneckerPattern, right: KroneckerPattern, by_columns: bool = False
+) -> Any:
     """Return the values of the product of two factors.
 
     Parameters
     ----------
     x, y : array (a1, b1, c1, d1), (a2, b2, c2, d2)
         Values of the factors.
+    by_columns : bool
+        Whether NumPy arrays are laid out so that the values of a column lie together.
 
     Returns
     -------
@@ -74,28 +83,65 @@ def merge(x: Any, y: Any, left: KroneckerPattern, right: KroneckerPattern) -> An
         r multiplications per entry.
     """
     u, w = left_blocks(x, left, right), right_blocks(y, left, right)
+    if u.shape[-1] == 1 and isinstance(u, np.ndarray):
+        return _merge_outer(u, w, left.product(right), by_columns)
     # Blocks of rank one are often tiny, and broadcasting has less overhead for each.
-    blocks = u * w if u.shape[-1] == 1 else u @ w
-    return from_blocks(blocks, left, right)
+    return from_blocks(u * w if u.shape[-1] == 1 else u @ w, left, right)
 
 
-def merge_all(factors: Sequence[Any], architecture: Architecture, from_right: bool = False) -> Any:
+def _merge_outer(
+    u: np.ndarray, w: np.ndarray, whole: KroneckerPattern, by_columns: bool
+) -> np.ndarray:
+    """Return the values of a product from its blocks of rank one, written where they belong."""
+    a, q, p, d, b, _ = u.shape
+    c, dtype = w.shape[-1], np.result_type(u, w)
+    if by_columns:
+        values = np.empty((a, q, c, b, p, d), dtype=dtype).transpose(0, 3, 4, 1, 2, 5)
+    else:
+        values = np.empty((a, b, p, q, c, d), dtype=dtype)
+    multiply(u, w, values.transpose(0, 3, 2, 5, 1, 4), p * d if by_columns else c * d)
+    return values.reshape(whole.values_shape)
+
+
+def multiply(one: np.ndarray, two: np.ndarray, out: np.ndarray, run: int) -> None:
+    """Set `out` to a product whose innermost loop has `run` steps.
+
+    NumPy copies operands that are repeated into buffers, unless these are shorter than its loops:
+    with long loops that takes longer than multiplying.
+    """
+    if run < _LONG or not one.dtype == two.dtype == out.dtype:
+        np.multiply(one, two, out=out)
+        return
+    usual = np.setbufsize(16)
+    try:
+        np.multiply(one, two, out=out)
+    finally:
+        np.setbufsize(usual)
+
+
+def merge_all(
+    factors: Sequence[Any],
+    architecture: Architecture,
+    from_right: bool = False,
+    by_columns: bool = False,
+) -> Any:
     """Return the values of the product of all factors of a chainable architecture.
 
     From one end to the other, so that for a butterfly of size n the work is O(n^2), not
     O(n^2 log n): the number of values doubles at each step. From the right the blocks are wide,
-    which is faster for the last factors of a long chain.
+    which is faster for the last factors of a long chain. `by_columns` as in `merge`.
     """
+
+    def pair(
+        one: tuple[Any, KroneckerPattern], two: tuple[Any, KroneckerPattern]
+    ) -> tuple[Any, KroneckerPattern]:
+        values = merge(one[0], two[0], one[1], two[1], by_columns)
+        return values, one[1].product(two[1])
+
     pairs = list(zip(factors, architecture, strict=True))
     if from_right:
-        return reduce(lambda two, one: _merge_pair(one, two), reversed(pairs))[0]
-    return reduce(_merge_pair, pairs)[0]
-
-
-def _merge_pair(
-    one: tuple[Any, KroneckerPattern], two: tuple[Any, KroneckerPattern]
-) -> tuple[Any, KroneckerPattern]:
-    return merge(one[0], two[0], one[1], two[1]), one[1].product(two[1])
+        return reduce(lambda two, one: pair(one, two), reversed(pairs))[0]
+    return reduce(pair, pairs)[0]
 
 
 def lift(factors: Sequence[Any], architecture: Architecture) -> tuple[Any, ...]:
@@ -137,6 +183,4 @@ def _zeros(like: Any, shape: tuple[int, ...]) -> Any:
     """Return zeros of the dtype, library and device of `like`."""
     if hasattr(like, "new_zeros"):
         return like.new_zeros(shape)
-    import numpy as np
-
     return np.zeros(shape, dtype=like.dtype)
