@@ -73,40 +73,31 @@ def pieces(reader: Reader, grid: Grid) -> Iterator[np.ndarray]:
             yield reader.double(cells[i][ranges]).transpose(3, 1, 2, 0, 4)
 
 
-def tiles(
-    reader: Reader, grid: Grid, rows: int = 1, columns: int = 1
-) -> Iterator[tuple[int, Ranges, np.ndarray]]:
+def tiles(reader: Reader, grid: Grid) -> Iterator[tuple[int, Ranges, np.ndarray]]:
     """Yield every cell inside the support once, a few thousand at a time; blocks may be cut.
-
-    Parameters
-    ----------
-    rows, columns : int
-        Row j of a block is taken as ``(., j')`` with j' < rows, and s as ``(., s')`` with
-        s' < columns.
 
     Yields
     ------
     i : int
-    ranges : tuple of 7 slices
-        Along (j, j', t, l, s, s', k).
+    ranges : tuple of 5 slices
+        Along (j, t, l, s, k).
     cells : array with these axes
         In double precision, scaled.
     """
-    array = reader.array
-    if array is None:
+    if reader.array is None:
         for i, span, part in _column_pieces(reader, grid):
             every = slice(None)
-            yield i, (every,) * 4 + (span,) + (every,) * 2, part[:, None, :, :, :, None]
+            yield i, (every, every, every, span, every), part
         return
-    found = grid.cells(array)
-    sizes = grid.b // rows, rows, grid.p, grid.d, grid.q // columns, columns, grid.c
+    found = grid.cells(reader.array)
     for i in range(grid.a):
-        cells = found[i].reshape(sizes)
-        order = sorted((0, 1, 2, 4, 5, 6), key=lambda axis: -abs(cells.strides[axis]))
+        cells = found[i]
+        order = sorted((0, 1, 3, 4), key=lambda axis: -abs(cells.strides[axis]))
         # The rows of a block are multiples of each other if its rank is one: cut them late.
-        place = 1 + max(order.index(2), order.index(5))
-        order = [*(x for x in order[:place] if x > 1), *(x for x in order if x < 2), *order[place:]]
-        for ranges in _ranges(sizes, list(dict.fromkeys(order))):
+        if order.index(0) < order.index(1):
+            order.remove(0)
+            order.insert(order.index(1) + 1, 0)
+        for ranges in _ranges(cells.shape, order):
             yield i, ranges, reader.double(cells[ranges])
 
 

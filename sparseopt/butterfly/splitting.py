@@ -13,7 +13,8 @@ functions take NumPy arrays and torch tensors alike: they only reshape and permu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import reduce
 from typing import Any
 
@@ -92,29 +93,38 @@ def merge(
 def _merge_outer(
     u: np.ndarray, w: np.ndarray, whole: KroneckerPattern, by_columns: bool
 ) -> np.ndarray:
-    """Return the values of a product from its blocks of rank one, written where they belong."""
+    """Return the values of a product from its blocks of rank one, written where they belong.
+
+    Many small blocks are laid out with equal places of all blocks together, which are what NumPy's
+    loops then run along.
+    """
     a, q, p, d, b, _ = u.shape
-    c, dtype = w.shape[-1], np.result_type(u, w)
-    if by_columns:
-        values = np.empty((a, q, c, b, p, d), dtype=dtype).transpose(0, 3, 4, 1, 2, 5)
-    else:
-        values = np.empty((a, b, p, q, c, d), dtype=dtype)
-    multiply(u, w, values.transpose(0, 3, 2, 5, 1, 4), p * d if by_columns else c * d)
+    sizes = {"a": a, "b": b, "p": p, "q": q, "c": w.shape[-1], "d": d}
+    run = p * d if by_columns else w.shape[-1] * d
+    order = "bpqcda" if a > 2 * run else "aqcbpd" if by_columns else "abpqcd"
+    made = np.empty([sizes[axis] for axis in order], dtype=np.result_type(u, w))
+    # Where operands disagree, NumPy's loops follow the order of the axes.
+    axes = ["aqpdbc".index(axis) for axis in order]
+    run = a if a > 2 * run else run
+    with unbuffered(run if u.dtype == w.dtype else 1):
+        np.multiply(u.transpose(axes), w.transpose(axes), out=made)
+    values = made.transpose([order.index(axis) for axis in "abpqcd"])
     return values.reshape(whole.values_shape)
 
 
-def multiply(one: np.ndarray, two: np.ndarray, out: np.ndarray, run: int) -> None:
-    """Set `out` to a product whose innermost loop has `run` steps.
+@contextmanager
+def unbuffered(run: int) -> Iterator[None]:
+    """Keep NumPy from copying operands that are repeated, or have gaps, through buffers.
 
-    NumPy copies operands that are repeated into buffers, unless these are shorter than its loops:
-    with long loops that takes longer than multiplying.
+    It does so unless the buffers are shorter than its innermost loop: with loops of `run` steps, if
+    they are many, that takes longer than what is done in them.
     """
-    if run < _LONG or not one.dtype == two.dtype == out.dtype:
-        np.multiply(one, two, out=out)
+    if run < _LONG:
+        yield
         return
     usual = np.setbufsize(16)
     try:
-        np.multiply(one, two, out=out)
+        yield
     finally:
         np.setbufsize(usual)
 

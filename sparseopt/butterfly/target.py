@@ -274,7 +274,7 @@ class Chain:
 def units_of(product: KroneckerProduct) -> tuple[list[np.ndarray], int]:
     """Return the factors in double precision, with entries of at most 1, and the power of two that
     was taken out of their product."""
-    doubles = [as_double(factor) for factor in product.to_numpy().factors]
+    doubles = [np.ascontiguousarray(as_double(f)) for f in product.to_numpy().factors]
     powers = [exponent_of(largest_part(factor)) for factor in doubles]
     return [times_power(f, -power) for f, power in zip(doubles, powers, strict=True)], sum(powers)
 
