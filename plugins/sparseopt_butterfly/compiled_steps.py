@@ -16,7 +16,10 @@ from typing import Any
 import numba
 import numpy as np
 
-compiled = numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
+# Divisors are not zero: with NumPy's model of errors that is not tested at every division.
+compiled = numba.njit(
+    cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"}
+)
 
 # Steps of a power or subspace iteration before LAPACK takes over.
 STEPS = 20
@@ -84,7 +87,7 @@ def lines(source: Any, rows: Any, groups: int, c: int, left: Any, target: Any, o
                 norm += _square(row[k])
             if norm > best:
                 best, pivot = np.float64(norm), j
-        w[:] = source[rows[pivot], lo:hi]
+        _copy(source[rows[pivot], lo:hi], w)
         value = 0.0
         converged = False
         for _ in range(STEPS):
@@ -92,7 +95,7 @@ def lines(source: Any, rows: Any, groups: int, c: int, left: Any, target: Any, o
                 for j in range(b):
                     u[j] = 0
                 u[pivot] = 1
-                w[:] = source[rows[pivot], lo:hi]
+                _copy(source[rows[pivot], lo:hi], w)
                 converged = True
                 break
             old, value = value, _combine(source, rows, w, lo, hi, u)
@@ -104,6 +107,13 @@ def lines(source: Any, rows: Any, groups: int, c: int, left: Any, target: Any, o
             _combine(source, rows, w, lo, hi, u)
         for j in range(b):
             left[g * b + j] = u[j]
+
+
+@compiled
+def _copy(source: Any, target: Any) -> None:
+    """Copy a row, as a loop: an assignment compiles the words of its errors too, in seconds."""
+    for k in range(len(target)):
+        target[k] = source[k]
 
 
 @compiled
@@ -128,7 +138,8 @@ def _image(source: Any, rows: Any, w: Any, lo: int, hi: int, u: Any) -> bool:
 @compiled
 def _combine(source: Any, rows: Any, w: Any, lo: int, hi: int, u: Any) -> float:
     """Set w to u^H B and return its squared norm."""
-    w[:] = 0
+    for k in range(len(w)):
+        w[k] = 0
     for j in range(len(rows)):
         row, weight = source[rows[j], lo:hi], np.conj(u[j])
         for k in range(len(w)):
@@ -144,7 +155,7 @@ def _slow_line(source: Any, rows: Any, lo: int, hi: int, u: Any) -> None:
     """Set u to the top left singular vector, from the smaller Gram matrix."""
     block = np.empty((len(rows), hi - lo), source.dtype)
     for j in range(len(rows)):
-        block[j] = source[rows[j], lo:hi]
+        _copy(source[rows[j], lo:hi], block[j])
     with numba.objmode():
         _lapack_line(block, u)
 
@@ -181,7 +192,7 @@ def planes(
     rest = np.empty(size)
     for g in range(groups):
         for j in range(b):
-            block[j] = source[rows[j], g * c : (g + 1) * c]
+            _copy(source[rows[j], g * c : (g + 1) * c], block[j])
         total = 0.0
         _gram(block, tall, gram)
         for i in range(size):
@@ -204,7 +215,8 @@ def planes(
             _slow_plane(block, u)
         for rho in range(rank):
             w = target[out[rho], g * c : (g + 1) * c]
-            w[:] = 0
+            for k in range(c):
+                w[k] = 0
             for j in range(b):
                 left[(g * b + j) * rank + rho] = u[rho, j]
                 weight, row = np.conj(u[rho, j]), block[j]
@@ -288,9 +300,13 @@ def _pivoted_start(gram: Any, basis: Any, rest: Any) -> bool:
     eps = np.finfo(gram.dtype).eps
     for i in range(size):
         rest[i] = gram[i, i].real
-    top = rest.max()
+    top = 0.0
     for rho in range(rank):
-        pivot = np.argmax(rest)
+        pivot = 0
+        for i in range(size):
+            if rest[i] > rest[pivot]:
+                pivot = i
+        top = max(top, rest[pivot])
         if rest[pivot] <= 8 * eps * top:
             return False
         scale = 1 / np.sqrt(rest[pivot])

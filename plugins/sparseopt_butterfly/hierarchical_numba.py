@@ -62,13 +62,16 @@ class HierarchicalNumba(so.Solver[so.ButterflyFactorization]):
         """Predict the seconds: a nanosecond per entry, and the loading of the kernels unless this
         process has done it, or earlier calls make up for it; see `kernel_loading`."""
         running = compiled_seconds(problem)
-        return running if _is_loaded(problem.dtype) else running + loading_left(problem.dtype)
+        return running if _is_loaded(problem) else running + loading_left(problem.dtype)
 
 
-def _is_loaded(dtype: np.dtype[Any]) -> bool:
-    """Whether the kernels of a dtype are in memory; loads nothing."""
+def _is_loaded(problem: so.ButterflyFactorization) -> bool:
+    """Whether the kernels that a problem needs are in memory; loads nothing."""
     module = sys.modules.get("sparseopt_butterfly.compiled_run")
-    return module is not None and bool(module.is_compiled(dtype))
+    if module is None:
+        return False
+    standard = Standard.of(problem.architecture)
+    return bool(module.is_compiled(problem.dtype, standard.only_pairs))
 
 
 def depth_first(
@@ -102,7 +105,7 @@ def depth_first(
             work,
             living,
             left,
-            gap_threshold(problem.dtype),
+            None if standard.only_pairs else gap_threshold(problem.dtype),
         )
     return standard.factors(layout.lefts(left), layout.rest(work))
 
