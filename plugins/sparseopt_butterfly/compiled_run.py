@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt_butterfly.compiled_steps import compiled, lines, pairs, planes
-from sparseopt_butterfly.hierarchy import Standard
+from sparseopt_butterfly.hierarchy import Level
 from sparseopt_butterfly.prefetching import prefetch
 
 
@@ -50,9 +50,8 @@ class Layout:
 
     @staticmethod
     @lru_cache(maxsize=16)
-    def of(standard: Standard) -> Layout:
-        """Return the layout of a standard form with at least one level."""
-        levels = standard.levels
+    def of(levels: tuple[Level, ...]) -> Layout:
+        """Return the layout of some levels, one at least."""
         after = [level.d for level in levels[1:]] + [1]
         radix = [level.d // d for level, d in zip(levels, after, strict=True)]
         order = np.zeros(1, dtype=np.int64)

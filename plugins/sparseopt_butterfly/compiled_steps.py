@@ -26,8 +26,27 @@ STEPS = 20
 
 
 @compiled
-def _square(z: Any) -> Any:
+def square(z: Any) -> Any:
     return z.real * z.real + z.imag * z.imag
+
+
+@compiled
+def top(xx: float, yy: float, yx: Any, left: Any, place: int) -> None:
+    """Set two entries of `left` to the top eigenvector of [[xx, conj(yx)], [yx, yy]]."""
+    delta = 0.5 * (xx - yy)
+    cross2 = np.float64(square(yx))
+    big = np.sqrt(delta * delta + cross2) + abs(delta)
+    length = np.sqrt(big * big + cross2)
+    u0, u1 = yx - yx + 1.0, yx - yx + 0.0
+    if length > 0:
+        if delta < 0:
+            u0 = np.conj(yx) / length
+            u1 = u1 + big / length
+        else:
+            u0 = u0 * (big / length)
+            u1 = yx / length
+    left[place] = u0
+    left[place + 1] = u1
 
 
 @compiled
@@ -41,25 +60,10 @@ def pairs(source: Any, rows: Any, groups: int, c: int, left: Any, target: Any, o
         yx = x[0] - x[0]
         xx = yy = yx.real
         for k in range(c):
-            xx += _square(x[k])
-            yy += _square(y[k])
+            xx += square(x[k])
+            yy += square(y[k])
             yx += np.conj(x[k]) * y[k]
-        one, two = np.float64(xx), np.float64(yy)
-        delta = 0.5 * (one - two)
-        cross2 = np.float64(_square(yx))
-        h = np.sqrt(delta * delta + cross2)
-        big = h + abs(delta)
-        length = np.sqrt(big * big + cross2)
-        u0, u1 = yx - yx + 1.0, yx - yx + 0.0
-        if length > 0:
-            if delta < 0:
-                u0 = np.conj(yx) / length
-                u1 = u1 + big / length
-            else:
-                u0 = u0 * (big / length)
-                u1 = yx / length
-        left[2 * g] = u0
-        left[2 * g + 1] = u1
+        top(np.float64(xx), np.float64(yy), yx, left, 2 * g)
         v0, v1 = np.conj(left[2 * g]), np.conj(left[2 * g + 1])
         for k in range(c):
             w[k] = v0 * x[k] + v1 * y[k]
@@ -84,7 +88,7 @@ def lines(source: Any, rows: Any, groups: int, c: int, left: Any, target: Any, o
             row = source[rows[j], lo:hi]
             norm = row[0].real - row[0].real
             for k in range(c):
-                norm += _square(row[k])
+                norm += square(row[k])
             if norm > best:
                 best, pivot = np.float64(norm), j
         _copy(source[rows[pivot], lo:hi], w)
@@ -126,7 +130,7 @@ def _image(source: Any, rows: Any, w: Any, lo: int, hi: int, u: Any) -> bool:
         for k in range(len(w)):
             value += row[k] * np.conj(w[k])
         u[j] = value
-        norm += _square(value)
+        norm += square(value)
     if norm == 0:
         return False
     norm = 1 / np.sqrt(norm)
@@ -146,7 +150,7 @@ def _combine(source: Any, rows: Any, w: Any, lo: int, hi: int, u: Any) -> float:
             w[k] += weight * row[k]
     norm = w[0].real - w[0].real
     for k in range(len(w)):
-        norm += _square(w[k])
+        norm += square(w[k])
     return np.float64(norm)
 
 
@@ -275,7 +279,7 @@ def _subspace(gram: Any, basis: Any, image: Any, rest: Any, threshold: float, to
                     value += gram[i, k] * basis[rho, k]
                 image[rho, i] = value
                 trace += (np.conj(basis[rho, i]) * value).real
-                norm += _square(value)
+                norm += square(value)
             largest = max(largest, np.sqrt(norm))
         for rho in range(rank):
             for i in range(size):
@@ -316,7 +320,7 @@ def _pivoted_start(gram: Any, basis: Any, rest: Any) -> bool:
                 value -= basis[earlier, i] * np.conj(basis[earlier, pivot])
             basis[rho, i] = value * scale
         for i in range(size):
-            rest[i] -= _square(basis[rho, i])
+            rest[i] -= square(basis[rho, i])
     return _orthonormal(basis, rank) > 0.0
 
 
@@ -353,7 +357,7 @@ def _orthonormal(rows: Any, count: int) -> float:
 def _length(row: Any) -> float:
     total = 0.0
     for k in range(len(row)):
-        total += _square(row[k])
+        total += square(row[k])
     return np.sqrt(total)
 
 

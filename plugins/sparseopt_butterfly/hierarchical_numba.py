@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 import sparseopt as so
 from sparseopt.interface.arrays import read_only
-from sparseopt_butterfly.hierarchy import Standard, factorize, require_options
+from sparseopt_butterfly.hierarchy import Level, Standard, factorize, require_options
 from sparseopt_butterfly.kernel_loading import compiled_seconds, loading_left
 from sparseopt_butterfly.memory import require_memory
 from sparseopt_butterfly.numpy_steps import gap_threshold
@@ -78,26 +78,35 @@ def depth_first(
     problem: so.ButterflyFactorization, standard: Standard, context: so.Context
 ) -> list[np.ndarray]:
     """Run all levels depth first."""
-    from sparseopt_butterfly.compiled_run import Layout, run_leaves
-
     matrix = standard.matrix(problem)
     if not standard.levels:
         return standard.factors([], np.array(matrix))
-    if not matrix.flags.c_contiguous:
+    if matrix.flags.c_contiguous:
+        return standard.factors(*_run(standard, standard.levels, matrix, context))
+    lefts: list[np.ndarray] = []
+    if matrix.flags.f_contiguous:
+        lefts, matrix = _run_columns(standard, matrix, context)
+    if not lefts:
         matrix = _by_rows(matrix)
-    layout = Layout.of(standard)
-    level = standard.levels[0]
-    work = np.empty((layout.work_rows, standard.columns), dtype=problem.dtype)
+    others, rest = _run(standard, standard.levels[len(lefts) :], matrix, context)
+    return standard.factors([*lefts, *others], rest)
+
+
+def _run(
+    standard: Standard, levels: tuple[Level, ...], matrix: np.ndarray, context: so.Context
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Run some levels, down to the last, on what the levels before left, row by row."""
+    from sparseopt_butterfly.compiled_run import Layout, run_leaves
+
+    layout = Layout.of(levels)
+    work = np.empty((layout.work_rows, standard.columns), dtype=matrix.dtype)
     living = read_only(work)
-    left = np.empty(layout.left_size, dtype=problem.dtype)
+    left = np.empty(layout.left_size, dtype=matrix.dtype)
     rows = layout.rows
-    breath = max(1, _BREATH // (level.b * standard.columns))
-    for first in range(0, len(rows), breath):
-        context.check_time("factorizing")
-        context.report(first / len(rows), f"row group {first} of {len(rows)}")
+    for first, last in _spans(len(rows), levels[0].b * standard.columns, context):
         run_leaves(
             read_only(matrix),
-            rows[first : first + breath],
+            rows[first:last],
             first,
             layout.table,
             layout.radix,
@@ -105,9 +114,63 @@ def depth_first(
             work,
             living,
             left,
-            None if standard.only_pairs else gap_threshold(problem.dtype),
+            None if standard.only_pairs else gap_threshold(matrix.dtype),
         )
-    return standard.factors(layout.lefts(left), layout.rest(work))
+    return layout.lefts(left), layout.rest(work)
+
+
+def _run_columns(
+    standard: Standard, matrix: np.ndarray, context: so.Context
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Run the first levels on a matrix in Fortran order, as many as need no turning.
+
+    Returns
+    -------
+    lefts : list of array (d, groups, 2, 1)
+        U of these levels; maybe none.
+    rest : array
+        What they leave, in C order; the matrix itself if there are none.
+    """
+    from sparseopt_butterfly.compiled_lanes import LANES, rest_of, run_lanes, wide_levels
+    from sparseopt_butterfly.compiled_run import Layout
+
+    levels = wide_levels(standard)
+    if not levels:
+        return [], matrix
+    layout, dtype = Layout.of(levels), matrix.dtype
+    long = standard.columns * LANES
+    work = np.empty((layout.work_rows, long), dtype=dtype)
+    panel = np.empty((2, long), dtype=dtype)
+    cross = np.empty(LANES, dtype=np.result_type(dtype, np.float64))
+    left = np.empty(layout.left_size * LANES, dtype=dtype)
+    for first, last in _spans(len(layout.order), 2 * long, context):
+        run_lanes(
+            read_only(matrix.T),
+            first,
+            last,
+            layout.table,
+            layout.radix,
+            layout.order,
+            panel,
+            cross,
+            work,
+            left,
+        )
+    sizes = np.cumsum([0, *(2 * level.d * level.groups * LANES for level in levels)])
+    lefts = [
+        left[start:stop].reshape(level.d * LANES, level.groups, 2, 1)
+        for start, stop, level in zip(sizes[:-1], sizes[1:], levels, strict=True)
+    ]
+    return lefts, rest_of(work, layout)
+
+
+def _spans(leaves: int, entries: int, context: so.Context) -> Iterator[tuple[int, int]]:
+    """Yield ranges of leaves of so many entries each, with a look at the clock before each."""
+    breath = max(1, _BREATH // entries)
+    for first in range(0, leaves, breath):
+        context.check_time("factorizing")
+        context.report(first / leaves, f"row group {first} of {leaves}")
+        yield first, min(first + breath, leaves)
 
 
 def _by_rows(matrix: np.ndarray) -> np.ndarray:
