@@ -131,19 +131,18 @@ def _run_columns(
     rest : array
         What they leave, in C order; the matrix itself if there are none.
     """
-    from sparseopt_butterfly.compiled_lanes import LANES, rest_of, run_lanes, wide_levels
+    from sparseopt_butterfly.compiled_lanes import lanes_of, rest_of, run_lanes, wide_levels
     from sparseopt_butterfly.compiled_run import Layout
 
-    levels = wide_levels(standard)
+    dtype, lanes = matrix.dtype, lanes_of(matrix.dtype)
+    levels = wide_levels(standard, lanes)
     if not levels:
         return [], matrix
-    layout, dtype = Layout.of(levels), matrix.dtype
-    long = standard.columns * LANES
-    work = np.empty((layout.work_rows, long), dtype=dtype)
-    panel = np.empty((2, long), dtype=dtype)
-    cross = np.empty(LANES, dtype=np.result_type(dtype, np.float64))
-    left = np.empty(layout.left_size * LANES, dtype=dtype)
-    for first, last in _spans(len(layout.order), 2 * long, context):
+    layout = Layout.of(levels)
+    work = np.empty((layout.work_rows, standard.columns, lanes), dtype=dtype)
+    panel = np.empty((2, levels[0].c, lanes), dtype=dtype)
+    left = np.empty(layout.left_size * lanes, dtype=dtype)
+    for first, last in _spans(len(layout.order), 2 * work[0].size, context):
         run_lanes(
             read_only(matrix.T),
             first,
@@ -152,13 +151,13 @@ def _run_columns(
             layout.radix,
             layout.order,
             panel,
-            cross,
+            1j if dtype.kind == "c" else 0.0,
             work,
             left,
         )
-    sizes = np.cumsum([0, *(2 * level.d * level.groups * LANES for level in levels)])
+    sizes = np.cumsum([0, *(2 * level.d * level.groups * lanes for level in levels)])
     lefts = [
-        left[start:stop].reshape(level.d * LANES, level.groups, 2, 1)
+        left[start:stop].reshape(level.d * lanes, level.groups, 2, 1)
         for start, stop, level in zip(sizes[:-1], sizes[1:], levels, strict=True)
     ]
     return lefts, rest_of(work, layout)
