@@ -17,6 +17,8 @@ from sparseopt_butterfly.numpy_steps import gap_threshold
 
 # Entries of the target between two looks at the clock.
 _BREATH = 1 << 26
+# Share of the work that the levels take which read columns.
+_TURNED = 0.95
 # Rows copied at once from an array whose rows are not contiguous: whole cache lines of its columns.
 _PANEL = 32
 
@@ -26,9 +28,11 @@ class HierarchicalNumba(so.Solver[so.ButterflyFactorization]):
     """As `hierarchical_numpy`, compiled, depth first.
 
     Memory beside the target: the factors twice and b_l n numbers per level (2 n log2 n for a
-    butterfly, of size 2048 as little as 0.4 MiB beyond the factors). An
-    array whose rows are not contiguous is copied. The first call of a process
-    loads or compiles the kernels, which takes seconds; they are kept on disk for the next.
+    butterfly, of size 2048 as little as 0.4 MiB beyond the factors). Of an array in Fortran order,
+    blocks of two rows and rank 1 are read as they lie, some 256 bytes of every column at once, with
+    as many times the memory per level as that holds numbers; any other array whose rows are not
+    contiguous is copied. The first call of a process loads or compiles the kernels, which takes
+    seconds, for blocks of two rows and rank 1 one or two; they are kept on disk for the next.
     Source: Le, Zheng, Riccietti, Gribonval, arXiv 2411.04506; closed forms and order are ours.
 
     Parameters
@@ -86,14 +90,21 @@ def depth_first(
     lefts: list[np.ndarray] = []
     if matrix.flags.f_contiguous:
         lefts, matrix = _run_columns(standard, matrix, context)
+    if len(lefts) == len(standard.levels):
+        return standard.factors(lefts, matrix)
     if not lefts:
         matrix = _by_rows(matrix)
-    others, rest = _run(standard, standard.levels[len(lefts) :], matrix, context)
+    done = _TURNED if lefts else 0.0
+    others, rest = _run(standard, standard.levels[len(lefts) :], matrix, context, done)
     return standard.factors([*lefts, *others], rest)
 
 
 def _run(
-    standard: Standard, levels: tuple[Level, ...], matrix: np.ndarray, context: so.Context
+    standard: Standard,
+    levels: tuple[Level, ...],
+    matrix: np.ndarray,
+    context: so.Context,
+    done: float = 0.0,
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Run some levels, down to the last, on what the levels before left, row by row."""
     from sparseopt_butterfly.compiled_run import Layout, run_leaves
@@ -103,7 +114,7 @@ def _run(
     living = read_only(work)
     left = np.empty(layout.left_size, dtype=matrix.dtype)
     rows = layout.rows
-    for first, last in _spans(len(rows), levels[0].b * standard.columns, context):
+    for first, last in _spans(len(rows), levels[0].b * standard.columns, context, (done, 1.0)):
         run_leaves(
             read_only(matrix),
             rows[first:last],
@@ -142,7 +153,7 @@ def _run_columns(
     work = np.empty((layout.work_rows, standard.columns, lanes), dtype=dtype)
     panel = np.empty((2, levels[0].c, lanes), dtype=dtype)
     left = np.empty(layout.left_size * lanes, dtype=dtype)
-    for first, last in _spans(len(layout.order), 2 * work[0].size, context):
+    for first, last in _spans(len(layout.order), 2 * work[0].size, context, (0.0, _TURNED)):
         run_lanes(
             read_only(matrix.T),
             first,
@@ -163,12 +174,18 @@ def _run_columns(
     return lefts, rest_of(work, layout)
 
 
-def _spans(leaves: int, entries: int, context: so.Context) -> Iterator[tuple[int, int]]:
-    """Yield ranges of leaves of so many entries each, with a look at the clock before each."""
+def _spans(
+    leaves: int, entries: int, context: so.Context, done: tuple[float, float]
+) -> Iterator[tuple[int, int]]:
+    """Yield ranges of leaves of so many entries each, with a look at the clock before each.
+
+    They bring the whole from the first of two shares to the second.
+    """
     breath = max(1, _BREATH // entries)
     for first in range(0, leaves, breath):
         context.check_time("factorizing")
-        context.report(first / leaves, f"row group {first} of {leaves}")
+        share = done[0] + (done[1] - done[0]) * first / leaves
+        context.report(share, f"row group {first} of {leaves}")
         yield first, min(first + breath, leaves)
 
 
