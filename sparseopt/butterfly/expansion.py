@@ -165,6 +165,7 @@ def split_figure(reader: Reader, architecture: Architecture, cut: int) -> Figure
     return Figure(found.value, found.room + reader.room(), reader.exponent)
 
 
+@lru_cache(maxsize=256)
 def split_work(architecture: Architecture) -> float:
     """Return the multiplications of all split errors, in units of about a nanosecond."""
     cuts = range(1, len(architecture))
