@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -74,19 +73,17 @@ def forget_derived(value: Any) -> None:
     An engine works on the very objects that it hands over. What they remember of cached
     properties (norms, unrolled graphs), and what was planted there, is derived again by the judge.
     """
-    if isinstance(value, list | tuple):
-        items: Iterable[Any] = value
-    elif isinstance(value, dict):
-        items = value.values()
-    else:
+    if isinstance(value, dict):
+        value = list(value.values())
+    elif not isinstance(value, list | tuple):
         names = _field_names(type(value))  # type: ignore[arg-type]
         if names is None:
             return
         for name in getattr(value, "__dict__", {}).keys() - names:
             if hasattr(type(value), name):
                 value.__dict__.pop(name, None)
-        items = [getattr(value, name, None) for name in names]
-    for item in items:
+        value = [getattr(value, name, None) for name in names]
+    for item in value:
         if type(item) not in _PLAIN:
             forget_derived(item)
 
@@ -98,9 +95,8 @@ _PLAIN = frozenset((bool, int, float, complex, str, type(None), np.ndarray))
 @lru_cache(maxsize=512)
 def _field_names(cls: type) -> frozenset[str] | None:
     """Return the names of the fields of a dataclass; None of any other class."""
-    if not dataclasses.is_dataclass(cls):
-        return None
-    return frozenset(field.name for field in dataclasses.fields(cls))
+    found = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else None
+    return None if found is None else frozenset(field.name for field in found)
 
 
 # Expensive checks need not run twice on one object: what `solve` gated, `analyze`, the HTML page
