@@ -12,6 +12,7 @@ import scipy.sparse
 from numpy.typing import ArrayLike
 
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import printable
 from sparseopt.judging import limits
 from sparseopt.judging.evidence import brief
 
@@ -23,6 +24,10 @@ class SparseMatrix(Protocol):
         """Return the matrix, written out."""
         ...
 
+
+_EXACT = 2**53
+"""Integers up to here are numbers of float64."""
+_LARGEST_INTEGER = 2**63 - 1
 
 MatrixLike = ArrayLike | SparseMatrix
 """What constructors take for a matrix."""
@@ -98,6 +103,35 @@ def require_finite(array: np.ndarray, name: str) -> None:
             f"{name} has a {array[place]!s} at entry {place} ({bad.size} such entries); "
             "remove or replace them first"
         )
+
+
+def as_float64(array: np.ndarray, name: str) -> np.ndarray:
+    """Return real numbers in float64; refuse integers that it does not hold, by entry."""
+    real = array.astype(np.float64, copy=False)
+    if array.dtype.kind not in "iu" or array.dtype.itemsize < 8:
+        return real
+    large = array > _EXACT if array.dtype.kind == "u" else (array > _EXACT) | (array < -_EXACT)
+    for place in map(tuple, np.argwhere(large).tolist()):
+        if int(array[place]) != int(real[place]):
+            raise ProblemError(
+                f"{name} holds {array[place]} at entry {place}, which float64 does not; pass "
+                "float64 numbers"
+            )
+    return real
+
+
+def as_int64(array: np.ndarray, name: str) -> np.ndarray:
+    """Return integers in int64; refuse those that it does not hold, which would turn negative."""
+    if array.dtype.kind == "u" and array.size and int(array.max()) > _LARGEST_INTEGER:
+        raise ProblemError(f"{name} holds {array.max()}, which int64 does not")
+    return array.astype(np.int64, copy=False)
+
+
+def as_integer(value: Any, name: str) -> int:
+    """Return an integer as Python's own; refuse fractions, texts, truth values and the rest."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        raise ProblemError(f"{name} must be an integer, got {printable(value, 40)!r}")
+    return int(value)
 
 
 def as_support(value: Any, name: str) -> np.ndarray:

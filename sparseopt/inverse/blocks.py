@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.interface.arrays import read_only, require_finite
+from sparseopt.interface.arrays import as_float64, read_only, require_finite
 from sparseopt.interface.errors import ProblemError
 
 
@@ -197,7 +197,7 @@ def as_weights(weights: Any, count: int | None = None, name: str = "weights") ->
             f"{name} must be {wanted} numbers, one per {'group' if count else 'column'}, got shape "
             f"{array.shape} and dtype {array.dtype}"
         )
-    array = array.astype(np.float64)
+    array = as_float64(array, name)
     require_finite(array, name)
     bad = np.flatnonzero(array < 0)
     if bad.size:

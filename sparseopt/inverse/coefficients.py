@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparseopt.interface.arrays import read_only, require_finite
+from sparseopt.interface.arrays import as_float64, read_only, require_finite
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 
@@ -31,7 +31,7 @@ class Coefficients:
             raise ProblemError(
                 f"x must be a vector of numbers, got shape {x.shape} and dtype {x.dtype}"
             )
-        x = x.astype(np.complex128 if x.dtype.kind == "c" else np.float64, copy=False)
+        x = x.astype(np.complex128, copy=False) if x.dtype.kind == "c" else as_float64(x, "x")
         require_finite(x, "x")
         object.__setattr__(self, "x", read_only(x))
 

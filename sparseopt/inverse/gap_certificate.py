@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from sparseopt.interface.arrays import as_figure, read_only, require_finite
+from sparseopt.interface.arrays import as_figure, as_float64, read_only, require_finite
 from sparseopt.interface.certificate import Certificate, Steps
 from sparseopt.interface.errors import ProblemError
 from sparseopt.inverse.coefficients import Coefficients
@@ -45,7 +45,7 @@ def real_vector(value: Any, name: str) -> np.ndarray:
     array = np.asarray(value)
     if array.ndim != 1 or array.dtype.kind not in "iuf":
         raise ProblemError(f"{name} must be a vector of numbers, got shape {array.shape}")
-    array = array.astype(np.float64, copy=False)
+    array = as_float64(array, name)
     require_finite(array, name)
     return read_only(array)
 
@@ -142,6 +142,7 @@ class GapCertificate(Certificate):
         steps.require(kind is Coefficients, "the answer is Coefficients", kind.__name__)
         x, w = self.answer.x, self.dual_point
         steps.require(x.shape == (n,), f"x has one entry for each of {n} columns", str(x.shape))
+        steps.require(x.dtype.kind == "f", "x is real", str(x.dtype))
         steps.require(w.shape == (m,), f"the dual point has {m} entries", str(w.shape))
         self._check_answer(steps)
         fit = Fit(self.problem.design, self.problem.target)

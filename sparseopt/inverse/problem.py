@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from sparseopt.butterfly.linear import LinearMatrix
 from sparseopt.butterfly.product import KroneckerProduct
-from sparseopt.interface.arrays import MatrixLike, read_only, require_finite
+from sparseopt.interface.arrays import MatrixLike, as_float64, read_only, require_finite
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
@@ -68,7 +68,7 @@ def _as_numbers(value: Any, name: str) -> np.ndarray:
     except ValueError as error:
         raise ProblemError(f"{name} is ragged: its rows differ in length ({error})") from error
     _require_numbers(array.dtype, name)
-    return array if array.dtype.kind in "fc" else array.astype(np.float64)
+    return array if array.dtype.kind in "fc" else as_float64(array, name)
 
 
 def _require_numbers(dtype: np.dtype, name: str) -> None:
@@ -90,6 +90,7 @@ def _as_sparse_design(value: Any) -> Any:
     matrix = value if value.format in ("csr", "csc") else value.tocsc()
     cls = scipy.sparse.csr_array if matrix.format == "csr" else scipy.sparse.csc_array
     if matrix.dtype.kind not in "fc":
+        as_float64(matrix.data, "design")  # refuses what float64 does not hold
         matrix = matrix.astype(np.float64)
     if not matrix.has_canonical_format:
         matrix = matrix.copy()

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from sparseopt.interface.arrays import as_integer
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.networks.operator import Operator, one_input
@@ -95,14 +96,14 @@ class Dense(Operator):
 
 
 def _per_axis(values: Sequence[int], count: int, name: str, least: int) -> tuple[int, ...]:
-    result = tuple(int(v) for v in values)
+    result = tuple(as_integer(v, name) for v in values)
     if len(result) != count or any(v < least for v in result):
         raise ProblemError(f"{name} must be {count} integers of at least {least}, got {result}")
     return result
 
 
 def _check_padding(padding: Sequence[Sequence[int]], count: int) -> tuple[tuple[int, int], ...]:
-    pairs = tuple((int(a), int(b)) for a, b in padding)
+    pairs = tuple((as_integer(a, "padding"), as_integer(b, "padding")) for a, b in padding)
     if len(pairs) != count:
         raise ProblemError(f"padding must give (before, after) for {count} axes, got {pairs}")
     return pairs

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sparseopt.interface.arrays import read_only
+from sparseopt.interface.arrays import as_int64, as_integer, read_only
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.networks.parameters import Shape, Transform, cast
@@ -151,6 +151,10 @@ def require_axis(axis: int, shape: Shape, what: str) -> None:
         raise ProblemError(f"{what}: axis {axis} does not exist in a value of shape {shape}")
 
 
+def _sizes(values: Sequence[int], name: str) -> tuple[int, ...]:
+    return tuple(as_integer(value, name) for value in values)
+
+
 @json_type
 @dataclass(frozen=True, eq=False)
 class Input(Operator):
@@ -160,7 +164,7 @@ class Input(Operator):
     is_wiring: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "size", tuple(int(n) for n in self.size))
+        object.__setattr__(self, "size", _sizes(self.size, "size"))
         if any(n <= 0 for n in self.size):
             raise ProblemError(f"the input has shape {self.size}; every size must be positive")
 
@@ -188,7 +192,7 @@ class Reshape(Operator):
     is_wiring: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "size", tuple(int(n) for n in self.size))
+        object.__setattr__(self, "size", _sizes(self.size, "size"))
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         """Return `size` if the number of entries agrees."""
@@ -215,7 +219,7 @@ class Permute(Operator):
     is_wiring: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "axes", tuple(int(a) for a in self.axes))
+        object.__setattr__(self, "axes", _sizes(self.axes, "axes"))
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         """Return the permuted shape."""
@@ -249,7 +253,7 @@ class Select(Operator):
         index = np.asarray(self.index)
         if index.dtype.kind not in "iu" or index.size == 0:
             raise ProblemError("Select needs a non-empty array of integer positions")
-        object.__setattr__(self, "index", read_only(index.astype(np.int64, copy=False)))
+        object.__setattr__(self, "index", read_only(as_int64(index, "Select")))
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         """Return the shape of `index` if every position exists."""

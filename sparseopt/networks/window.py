@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from sparseopt.interface.arrays import read_only
+from sparseopt.interface.arrays import as_int64, read_only
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.networks.operator import Operator, one_input, require_axis, unchecked
@@ -21,7 +21,7 @@ def _index(value: np.ndarray, what: str) -> np.ndarray:
     index = np.asarray(value)
     if index.ndim != 2 or index.size == 0 or index.dtype.kind not in "iu" or index.min() < -1:
         raise ProblemError(f"{what} must be a matrix of cells (outputs, window), -1 for padding")
-    return read_only(index.astype(np.int64, copy=False))
+    return read_only(as_int64(index, what))
 
 
 @json_type
@@ -57,7 +57,7 @@ class AxisMap:
             raise ProblemError("divisor must hold positive integers")
         object.__setattr__(self, "index", index)
         object.__setattr__(self, "weight", weight)
-        object.__setattr__(self, "divisor", read_only(divisor.astype(np.int64, copy=False)))
+        object.__setattr__(self, "divisor", read_only(as_int64(divisor, "divisor")))
 
     def with_rows(self, index: np.ndarray, weight: np.ndarray, divisor: np.ndarray) -> AxisMap:
         """Return a map along the same axis without validation, for weights in logarithms."""

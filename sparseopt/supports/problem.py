@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from sparseopt.interface.arrays import (
     Supports,
     as_figure,
+    as_float64,
     as_support,
     read_only,
     require_finite,
@@ -95,7 +96,7 @@ class FixedSupportFactorization(Problem[SupportedFactors, Any]):
         if target.ndim != 2 or 0 in target.shape:
             raise ProblemError(f"target must be a non-empty matrix, got shape {target.shape}")
         if target.dtype.kind in "biu":
-            target = target.astype(np.float64)
+            target = as_float64(target, "target")
         if target.dtype not in (np.float32, np.float64, np.complex64, np.complex128):
             raise ProblemError(
                 f"target has dtype {target.dtype}; use float32, float64, complex64 or complex128"

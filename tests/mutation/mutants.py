@@ -35,7 +35,7 @@ _TURNED: dict[type, type] = {
     ast.IsNot: ast.Is,
 }
 _SIGNS: dict[type, type] = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div}
-_REFUSALS = ("require", "require_proof", "relies_on")
+REFUSALS = ("require", "require_proof", "relies_on")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _is_refusal(node: ast.stmt) -> bool:
     return (
         isinstance(call, ast.Call)
         and isinstance(call.func, ast.Attribute)
-        and call.func.attr in _REFUSALS
+        and call.func.attr in REFUSALS
     )
 
 
