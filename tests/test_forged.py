@@ -35,7 +35,10 @@ HONEST = [(f"{b.__name__}: {name}", found) for b in BANKS for name, found in b.h
 def refusal(subject: Any) -> str:
     """Return why something is refused, in reading or in judging; "" if it is not."""
     try:
-        check = so.verify(so.from_json(subject) if isinstance(subject, str) else subject)
+        if callable(subject):
+            check = subject()
+        else:
+            check = so.verify(so.from_json(subject) if isinstance(subject, str) else subject)
     except so.ProblemError as error:
         return f"FAILED: {error}"
     return "" if check.ok else check.details[-1]

@@ -74,7 +74,11 @@ class DualityGapCertificate(Certificate):
         wide = np.complex128 if point.dtype.kind == "c" else np.float64
         point = point.astype(wide, casting="same_kind", copy=False)
         object.__setattr__(self, "dual_point", read_only(point))
-        object.__setattr__(self, "undecided", read_only(as_int64(undecided, "undecided").astype(np.intp, copy=False)))
+        object.__setattr__(
+            self,
+            "undecided",
+            read_only(as_int64(undecided, "undecided").astype(np.intp, copy=False)),
+        )
         for name in ("primal", "dual", "gap"):
             object.__setattr__(self, name, as_figure(getattr(self, name), name))
 

@@ -19,6 +19,8 @@ from sparseopt.pathnorm.rounded import (
 
 _MODEST = 300
 """Exponents between which weights are left as they are."""
+_NEAR = 32
+"""Exponents of largest entries between which a tensor is left as it is."""
 _CHUNK = 1 << 16
 
 _ZERO = np.zeros(())
@@ -31,13 +33,15 @@ def _least(array: np.ndarray) -> float:
 
 
 def normal(array: np.ndarray, exponent: int, roundings: int) -> Rounded:
-    """Return the tensor with its largest entry in [1, 2)."""
+    """Return the tensor with its largest entry near 1: it is scaled if that is far from it."""
     top = float(array.max())
     if top == 0.0:
         return Rounded(array, 0, roundings, math.inf)
     if not top < math.inf:
         raise OutOfRange
     least, shift = _least(array), math.frexp(top)[1] - 1
+    if abs(shift) <= _NEAR:
+        shift = 0
     if math.ldexp(least, -shift) < SAFE:
         raise OutOfRange
     array = times_power(array, -shift)
@@ -94,7 +98,7 @@ class FloatWeights:
     def _numbers(self, raw: np.ndarray) -> np.ndarray:
         if self._q == 0:
             return (raw != 0).astype(np.float64)
-        size = times_power(np.abs(raw).astype(np.float64, copy=False), -self._scale)
+        size = times_power(np.abs(raw, dtype=np.float64), -self._scale)
         if float(self._q).is_integer():
             return whole_power(size, int(self._q), np.multiply)
         return np.power(size, self._q) * self._factor

@@ -148,7 +148,10 @@ def mutants(module: str, skip: Sequence[str] = ()) -> Iterator[Mutant]:
         if name in skip or name.rpartition(".")[2] in skip:
             continue
         seen: dict[str, int] = {}
+        words_only = _words_of(function)
         for place, node in enumerate(ast.walk(function)):
+            if id(node) in words_only:
+                continue
             for words, change in _planted(node):
                 mutated = copy.deepcopy(tree)
                 twin = next(f for n, f in _functions(mutated) if n == name)
@@ -160,6 +163,13 @@ def mutants(module: str, skip: Sequence[str] = ()) -> Iterator[Mutant]:
                 code = _code_of(mutated, filename, name)
                 if code is not None:
                     yield Mutant(module, name, label, code)
+
+
+def _words_of(function: ast.FunctionDef) -> set[int]:
+    """Return the nodes of texts and annotations, and of defaults, which no code object holds."""
+    outer = [*function.args.defaults, *function.args.kw_defaults, *function.decorator_list]
+    texts = [node for node in ast.walk(function) if isinstance(node, ast.JoinedStr)]
+    return {id(node) for root in [*outer, *texts] if root for node in ast.walk(root)}
 
 
 def _planted(node: ast.AST) -> Iterator[tuple[str, Callable[[Any, Any], None]]]:
