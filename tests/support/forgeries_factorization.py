@@ -214,6 +214,7 @@ def false_errors() -> Iterator[Forgery]:
         if found > figure.low():
             yield f"{name}: error low without room", stated(certificate, found, high)
         yield f"{name}: error negative", stated(certificate, 0.0, -1.0)
+        yield f"{name}: error low negative", stated(certificate, -1.0, high)
         yield f"{name}: error not a number", stated(certificate, low, NAN)
         yield f"{name}: error infinite", stated(certificate, low, np.inf)
         yield f"{name}: error low too large", stated(certificate, high, high)
@@ -344,6 +345,9 @@ def false_bounds() -> Iterator[Forgery]:
             }.items():
                 changed = (*splits[:j], pair, *splits[j + 1 :])
                 yield f"{name}: E_{j} {kind}", replace(certificate, stated_splits=changed)
+            below = (-2.0 * certificate.error - 1.0, high)
+            changed = (*splits[:j], below, *splits[j + 1 :])
+            yield f"{name}: E_{j} below 0 by far", replace(certificate, stated_splits=changed)
         more = (*splits, (100.0, 101.0))
         yield f"{name}: one split error more", replace(certificate, stated_splits=more)
         worse = scaled(product, 0.6)
@@ -364,7 +368,7 @@ def false_bounds() -> Iterator[Forgery]:
     rng = np.random.default_rng(7)
     lu = so.FixedSupportFactorization(rng.standard_normal((2, 2)), LU)
     certificate = FixedSupportCertificate(lu, SupportedFactors(np.eye(2), np.eye(2) * 0.1))
-    for bound in (certificate.lower_bound * 1.01 + 1e-9, 1e-14, 1.5, NAN, np.inf):
+    for bound in (certificate.lower_bound * 1.01 + 1e-9, 1e-14, 1.5, NAN, np.inf, -5e-324, -np.inf):
         yield f"supports: lower bound {bound}", replace(certificate, stated_bound=bound)
     for name, certificate in supports():
         if "rank one" in name:

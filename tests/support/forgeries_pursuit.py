@@ -135,6 +135,7 @@ def forged_subsets() -> Pairs:
     x = made.answer.x
     yield "the answer is Coefficients | another", changed(made, answer=so.PursuitAnswer(x))
     yield "x has one entry for each | one more", changed(made, answer_x=np.append(x, 0.0))
+    yield "x is real | best subset", changed(made, answer_x=x.astype(complex))
     yield "x has at most 3 nonzeros | four", changed(made, answer_x=np.where(x == 0, 1e-300, x))
     whole = "with all columns together the minimum is at least"
     for name in ("all columns", "equal columns", "no columns"):
@@ -230,6 +231,9 @@ def shapes() -> Pairs:
             so.Coefficients(x) if name in ("support", "pursuit", "nothing") else so.PursuitAnswer(x)
         )
         yield f"the answer is | {name}, another kind", changed(made, answer=other)
+        if type(made.answer) is so.Coefficients:
+            made_complex = changed(made, answer_x=x.astype(complex))
+            yield f"x is real | {name}", made_complex
         if name != "support":
             w = np.append(made.dual_point, 0.0)
             yield f"the dual point has | {name}, one more", changed(made, dual_point=w)
@@ -281,10 +285,14 @@ def supports() -> Pairs:
     scaled = np.eye(3) * (1 + 2.0**-40)
     yield (
         "independent columns are taken as they are | nearly",
-        changed(made, combination=scaled, distance=1.0),
+        changed(made, distance=1.0),
     )
     weaker = {"primal": 99.0, "gap": 99.0, "dual": 0.0, "least_norm": 0.0}
-    yield "the columns are within | nearly", changed(made, combination=scaled, **weaker)
+    itself = "the combination gives each column of the basis as itself"
+    yield f"{itself} | nearly", changed(made, combination=scaled, **weaker)
+    nothing = {**weaker, "gap": 200.0, "primal": 200.0, "distance": 99.0}
+    zero = np.zeros_like(near.combination)
+    yield f"{itself} | columns of rank 0", changed(near, combination=zero, **nothing)
     yield "the columns are within | 0", changed(near, distance=0.0)
     yield (
         "the columns are within | another combination",
