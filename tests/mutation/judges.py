@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from edits import edits
+from mutants import forget
 
 import sparseopt as so
 
@@ -187,6 +190,37 @@ def edited(texts: list[str]) -> Iterator[str]:
         yield from found[:: len(found) // MOST_EDITS + 1]
 
 
+Place = tuple[str, str]
+"""A file and the qualified name of a function in it."""
+
+
+def places(judge: Callable[[], Any]) -> frozenset[Place]:
+    """Return the functions of the library that run when an entry is judged."""
+    found: set[Place] = set()
+
+    def called(frame: Any, event: str, argument: Any) -> None:
+        if event == "call" and "sparseopt" in frame.f_code.co_filename:
+            found.add((frame.f_code.co_filename, frame.f_code.co_qualname))
+
+    forget()
+    sys.setprofile(called)
+    try:
+        judge()
+    finally:
+        sys.setprofile(None)
+    return frozenset(found)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something that is judged, whether it is right (None for edits), what is found, and where."""
+
+    judge: Callable[[], tuple[str, str]]
+    honest: bool | None
+    before: tuple[str, str]
+    places: frozenset[Place]
+
+
 class Bank:
     """The forged, honest and edited certificates of one module, those that killed last first.
 
@@ -195,35 +229,39 @@ class Bank:
 
     def __init__(self, module: str) -> None:
         found = importlib.import_module(module)
-        entries = [(steady(entry), False) for _, entry in found.forged()]
+        self.entries: list[Entry] = []
+        for _, entry in found.forged():
+            self._add(steady(entry), False)
         right = [written(entry) for _, entry in found.honest()]
-        entries += [(steady(entry), True) for entry in right]
-        self.entries: list[tuple[Any, bool | None, tuple[str, str]]] = [
-            (judge, honest, judge()) for judge, honest in entries
-        ]
+        for entry in right:
+            self._add(steady(entry), True)
         for text in edited([entry for entry in right if isinstance(entry, str)]):
-            start = time.perf_counter()
+            start = time.process_time()
             judge = steady(text)
-            if time.perf_counter() - start < 2 * SLOW:
-                self.entries.append((judge, None, judge()))
+            if time.process_time() - start < 2 * SLOW:
+                self._add(judge, None)
+
+    def _add(self, judge: Callable[[], tuple[str, str]], honest: bool | None) -> None:
+        self.entries.append(Entry(judge, honest, judge(), places(judge)))
 
     def sound(self) -> bool:
         """Return whether all honest entries are accepted, no forged one is, and no reason moves."""
         right = all(
-            (found[0] == "accepted") is honest
-            for _, honest, found in self.entries
-            if honest is not None
+            (entry.before[0] == "accepted") is entry.honest
+            for entry in self.entries
+            if entry.honest is not None
         )
         return right and self.unmoved()
 
-    def unmoved(self) -> bool:
+    def unmoved(self, at: Place | None = None) -> bool:
         """Return whether every verdict is as before, and every refusal for the same reason.
 
         The reason counts because what one line lets through often ends in an exception further
-        on. The entry that moved goes to the front.
+        on. With a place only the entries that run through it are judged. The entry that moved goes
+        to the front.
         """
-        for i, (judge, _, before) in enumerate(self.entries):
-            if judge() != before:
+        for i, entry in enumerate(self.entries):
+            if (at is None or at in entry.places) and entry.judge() != entry.before:
                 self.entries.insert(0, self.entries.pop(i))
                 return False
         return True

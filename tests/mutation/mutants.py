@@ -14,6 +14,7 @@ import copy
 import functools
 import importlib
 import inspect
+import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -56,6 +57,11 @@ class Mutant:
     function: str
     change: str
     code: types.CodeType
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """File and function, as the code object names them."""
+        return self.code.co_filename, self.code.co_qualname
 
     @property
     def name(self) -> str:
@@ -232,11 +238,32 @@ def _live(module: str, function: str) -> Any:
     return found
 
 
+@functools.cache
+def _caches(modules: int) -> list[Any]:
+    """Return the functions of the library, also of its classes, that remember results.
+
+    More are found once more modules are imported.
+    """
+    found = []
+    for name, module in sorted(sys.modules.items()):
+        if name.partition(".")[0] == "sparseopt":
+            holders = [module, *(v for v in vars(module).values() if isinstance(v, type))]
+            values = [value for holder in holders for value in vars(holder).values()]
+            plain = [getattr(value, "__func__", value) for value in values]
+            found += [value for value in plain if hasattr(value, "cache_clear")]
+    return found
+
+
+def forget() -> None:
+    """Forget what functions remember: results that a fault changes, or that hide it."""
+    for cached in _caches(len(sys.modules)):
+        cached.cache_clear()
+
+
 @contextmanager
 def planted(mutant: Mutant) -> Iterator[None]:
     """Run with the fault in place."""
     found = _live(mutant.module, mutant.function)
-    forget = getattr(found, "cache_clear", lambda: None)
     target = inspect.unwrap(found)
     before = target.__code__
     target.__code__ = mutant.code
