@@ -19,25 +19,13 @@ def with_zero(x: np.ndarray, index: np.ndarray, zero: np.ndarray) -> np.ndarray:
     return np.concatenate([x, np.full((*x.shape[:-1], 1), zero, dtype=x.dtype)], axis=-1)
 
 
-def _are_distinct(index: np.ndarray) -> bool:
-    """Whether no row has a cell twice; -1 may recur."""
-    ordered = np.sort(index, axis=1)
-    return not ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any()
-
-
 def scatter(y: np.ndarray, index: np.ndarray, size: int, a: Arithmetic) -> np.ndarray:
     """Return the transpose of `gather`: entry c is the sum of ``y[..., k]`` with index c.
 
-    Cells that occur several times are served in rounds, each cell at most once in a round. Where no
-    row of the index has a cell twice, as for the windows of a convolution, a round is a row.
+    Cells that occur several times are served in rounds, each cell at most once in a round.
     """
     flat = index.ravel()
     lead = y.shape[: y.ndim - index.ndim]
-    if index.ndim == 2 and index.shape[0] > 1 and _are_distinct(index):
-        sums = np.full((*lead, size + 1), a.zero, dtype=y.dtype)  # the last one takes what is -1
-        for k, row in enumerate(index):
-            sums[..., row] = a.add(sums[..., row], y[..., k, :])
-        return sums[..., :size]
     values = y.reshape(*lead, -1)
     result = np.full((*lead, size), a.zero, dtype=y.dtype)
     order = np.argsort(flat, kind="stable")

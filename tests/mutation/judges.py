@@ -125,7 +125,7 @@ SKIP = (
 )  # fmt: skip
 """Functions that make certificates, words or figures and judge nothing, or run at import."""
 
-MOST_EDITS = 60
+MOST_EDITS = 30
 """Of one kind of certificate."""
 SLOW = 0.02
 """Seconds; edits whose judgement takes longer are left out."""

@@ -51,6 +51,10 @@ def certificates() -> Iterator[tuple[str, so.CoerciveCertificate]]:
     yield "some zero terms", certificate_of(partly_zero(), corner(), 2.0)
     yield "intervals", certificate_of([[0, 1], [1, 0]], LU, 0.1)
     yield "windows", windowed()
+    corner_left_out = certificate_of([[1.0, 2.0], [2.0, 3.0]], BOTH, 0.5)
+    yield "a cell of the box that nothing covers", corner_left_out
+    turned = ([[0, 1], [1, 1]], [[0, 1], [1, 1]])
+    yield "intervals, the cell first", certificate_of([[0, 1], [1, 0]], turned, 0.1)
     yield "zero target", certificate_of(np.zeros((2, 2)), LU, 0.1)
     yield "nothing covered", certificate_of(np.eye(2), [[[0], [0]], [[1, 1]]], 0.1)
     yield "one entry", certificate_of([[2.0]], [[[1]], [[1]]], 0.5)
@@ -216,6 +220,12 @@ def false_intervals() -> Iterator[Forgery]:
     answer = so.SupportedFactors(x, y, "attained")
     yield "intervals, two cells", replace(certificate, problem=problem, answer=answer)
     yield from across_zero()
+    # A square inside a larger one is no cell.
+    nested = ([[1, 1], [1, 1], [1, 0]], [[1, 1, 1], [1, 1, 0]])
+    square = certificate_of(np.diag([1.0, -2.0, 3.0]), nested, 0.1)
+    ends = np.linspace(-4.0, 4.0, 401)
+    more = replace(square, intervals={0: ends, 1: ends}, dual=square.primal)
+    yield "intervals, a square", more
     # A second row of two cells can do more than one of one.
     wide = np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
     left = LU[0]
