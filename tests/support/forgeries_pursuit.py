@@ -74,6 +74,7 @@ def solved() -> dict[str, Any]:
         "root": so.SquareRootLasso(design, noisy, 0.7),
         "root fits": so.SquareRootLasso(design, target, 0.01),
         "root, large": so.SquareRootLasso(design * 1e140, noisy * 1e-100, 0.7e140),
+        "root, small": so.SquareRootLasso(design * 1e-130, noisy, 0.7e-130),
         "root zero": so.SquareRootLasso(design, 0.0 * target, 1.0),
     }
     return {name: so.solve(problem).certificate for name, problem in problems.items()}
@@ -472,5 +473,10 @@ def balls_and_roots() -> Pairs:
     short = changed(large, answer_x=0.9 * large.answer.x, dual_point=np.zeros(12))
     rough = {"primal": 1e3, "gap": 1e3}
     yield f"{MINIMUM} | large ball, not least squares", changed(short, dual=1e2, **rough)
+    small = solved()["root, small"]
+    lost = np.where(small.answer.x == 0.0, 1e-250, small.answer.x)
+    yield "so small or large that scaling loses digits | 1e-250", changed(small, answer_x=lost)
+    empty = refusal(lambda: so.ConstrainedRegression(np.ones((1, 1)), [1.0], 0.0))
+    yield "it must be a finite number above 0 | a radius of 0", empty
     far = refusal(lambda: so.SquareRootLasso([[1e149, 1e149, 1.0]], [1.0], 1e-180))
     yield "and this design have no common scale in float64 | 1e149 and 1e-180", far
