@@ -123,11 +123,12 @@ def pursuit(c: Any) -> Named:
         size = sizes(x) if norm == 1 else max(abs(v) for v in x.tolist())
         yield "primal", size <= Fraction(c.primal)
     best = so.solve(c.problem).answer
-    if best.feasible:
+    fits = root_at_most(squares(residual(c.problem, best.x)), Fraction(c.problem.noise))
+    if best.feasible and fits:
         yield "dual", c.dual <= float(np.linalg.norm(best.x, norm)) * (1 + 1e-9)
+    if best.feasible and c.answer.unique and c.accuracy < 1e-9:
         apart = float(np.abs(best.x - c.answer.x).max())
-        sharp = c.answer.unique and c.relative_gap < 1e-9
-        yield "unique", not sharp or apart <= 1e-6 * float(np.abs(best.x).max())
+        yield "unique", apart <= 1e-6 * float(np.abs(best.x).max())
 
 
 def infeasible(c: Any) -> Named:
