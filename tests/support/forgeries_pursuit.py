@@ -90,6 +90,8 @@ def honest() -> Pairs:
         yield f"{name}, with room", changed(certificate, **figures, dual=certificate.dual * 0.999)
         if hasattr(certificate.answer, "unique"):
             yield f"{name}, less claimed", changed(certificate, answer_unique=False)
+    noise = solved()["noise"]
+    yield "outside the noise", _stated(noise.problem, noise.answer.x * (1 - 1e-3), noise.dual_point)
     yield "bounds over supports, exactly", law(bounds_hold)
     yield "nearly dependent columns", law(nearly_dependent_columns_are_told)
     ones = np.ones((3, 1))
@@ -400,6 +402,11 @@ def pursuits() -> Pairs:
             f"{words} | columns twice, {name} too far",
             _stated(double, x, noise.dual_point, unique=True),
         )
+    # A dual point that is off shows a third column as the one with the largest correlation.
+    for size in (1.0, 1e3):
+        seen = so.BasisPursuit(size * np.array([[1.0, 1.0, 0.9], [0.0, 0.0, 0.5]]), [2.0, 0.0], 1.0)
+        off = _stated(seen, [(1.0 + 1e-9) / size, 0.0, 0.0], [1.0, 0.3], unique=True)
+        yield f"{words} | a dual point that shows another column, times {size:g}", off
     # Where correlations on the support are uneven, what evens them out moves the others.
     twice = solved()["twice"]
     uneven = twice.dual_point + 1e-3 * np.random.default_rng(4).standard_normal(12)
