@@ -12,7 +12,6 @@ import scipy.sparse
 from numpy.typing import ArrayLike
 
 from sparseopt.interface.errors import ProblemError
-from sparseopt.interface.printing import printable
 from sparseopt.judging import limits
 from sparseopt.judging.evidence import brief
 
@@ -25,9 +24,9 @@ class SparseMatrix(Protocol):
         ...
 
 
-_EXACT = 2**53
-"""Integers up to here are numbers of float64."""
 _LARGEST_INTEGER = 2**63 - 1
+INTEGERS = ("i1", "i2", "i4", "i8", "u1", "u2", "u4")
+"""Integers, but those of 64 bits without a sign, which turn negative in int64."""
 
 MatrixLike = ArrayLike | SparseMatrix
 """What constructors take for a matrix."""
@@ -115,15 +114,12 @@ def require_finite(array: np.ndarray, name: str) -> None:
 def as_float64(array: np.ndarray, name: str) -> np.ndarray:
     """Return real numbers in float64; refuse integers that it does not hold, by entry."""
     real = array.astype(np.float64, copy=False)
-    if array.dtype.kind not in "iu" or array.dtype.itemsize < 8:
-        return real
-    large = array > _EXACT if array.dtype.kind == "u" else (array > _EXACT) | (array < -_EXACT)
-    for place in map(tuple, np.argwhere(large).tolist()):
-        if int(array[place]) != int(real[place]):
-            raise ProblemError(
-                f"{name} holds {array[place]} at entry {place}, which float64 does not; pass "
-                "float64 numbers"
-            )
+    if array.dtype.kind in "iu" and (array.astype(object) != real.astype(object)).any():
+        place = tuple(np.argwhere(array.astype(object) != real.astype(object))[0].tolist())
+        raise ProblemError(
+            f"{name} holds {array[place]} at entry {place}, which float64 does not; pass "
+            "float64 numbers"
+        )
     return real
 
 
@@ -132,13 +128,6 @@ def as_int64(array: np.ndarray, name: str) -> np.ndarray:
     if array.dtype.kind == "u" and array.size and int(array.max()) > _LARGEST_INTEGER:
         raise ProblemError(f"{name} holds {array.max()}, which int64 does not")
     return array.astype(np.int64, copy=False)
-
-
-def as_integer(value: Any, name: str) -> int:
-    """Return an integer as Python's own; refuse fractions, texts, truth values and the rest."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
-        raise ProblemError(f"{name} must be an integer, got {printable(value, 40)!r}")
-    return int(value)
 
 
 def as_support(value: Any, name: str) -> np.ndarray:

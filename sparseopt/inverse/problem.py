@@ -90,8 +90,8 @@ def _as_sparse_design(value: Any) -> Any:
     matrix = value if value.format in ("csr", "csc") else value.tocsc()
     cls = scipy.sparse.csr_array if matrix.format == "csr" else scipy.sparse.csc_array
     if matrix.dtype.kind not in "fc":
-        as_float64(matrix.data, "design")  # refuses what float64 does not hold
-        matrix = matrix.astype(np.float64)
+        data = as_float64(matrix.data, "design")
+        matrix = cls((data, matrix.indices, matrix.indptr), shape=matrix.shape)
     if not matrix.has_canonical_format:
         matrix = matrix.copy()
         matrix.sum_duplicates()

@@ -19,8 +19,6 @@ from sparseopt.pathnorm.rounded import (
 
 _MODEST = 300
 """Exponents between which weights are left as they are."""
-_NEAR = 32
-"""Exponents of largest entries between which a tensor is left as it is."""
 _CHUNK = 1 << 16
 
 _ZERO = np.zeros(())
@@ -33,19 +31,17 @@ def _least(array: np.ndarray) -> float:
 
 
 def normal(array: np.ndarray, exponent: int, roundings: int) -> Rounded:
-    """Return the tensor with its largest entry near 1: it is scaled if that is far from it."""
+    """Return the tensor with its largest entry in [1, 2)."""
     top = float(array.max())
     if top == 0.0:
         return Rounded(array, 0, roundings, math.inf)
     if not top < math.inf:
         raise OutOfRange
-    least, shift = _least(array), math.frexp(top)[1] - 1
-    if abs(shift) <= _NEAR:
-        shift = 0
-    if math.ldexp(least, -shift) < SAFE:
+    shift = math.frexp(top)[1] - 1
+    least = math.ldexp(_least(array), -shift)
+    if least < SAFE:
         raise OutOfRange
-    array = times_power(array, -shift)
-    return Rounded(array, exponent + shift, roundings, math.ldexp(least, -shift))
+    return Rounded(times_power(array, -shift), exponent + shift, roundings, least)
 
 
 class FloatWeights:

@@ -98,7 +98,8 @@ def laws() -> dict[str, Any]:
     """What the rules rest on, in numbers that small certificates do not reach."""
     x, y, z = ((name,) for name in ((0, 0), (0, 1), (1, 0)))
     large, half = 2**60 + 1, Fraction(1, 2)
-    tall, padded = ([*LOWER, *LOWER], UPPER), [[0, 0], [0, 0], *LU_LIMIT]
+    tall = ([*LOWER, *LOWER], [[1, 1, 0], [0, 1, 0]])
+    padded = [[0, 0, 0], [0, 0, 0], [0, 1, 0], [1, 0, 0]]
 
     def minor() -> bool:
         entries = {(0, 0): ({x: 1}, {z: 1}), (0, 1): ({y: 1}, {(): 2}), (1, 0): (ONE, ONE)}
@@ -118,6 +119,7 @@ def laws() -> dict[str, Any]:
             lambda: counting_type(2**24 + 1) is np.float64 and counting_type(2**24) is np.float32
         ),
         "a minor of fractions": law(minor),
+        "an array of matrices is a list of them": law(lambda: so.Closedness(np.ones((2, 2, 2)))),
         "coefficients stay fractions": law(lambda: polynomial([(half, [])]) == {(): half}),
         "integers stay integers": law(lambda: type(polynomial([(Fraction(2), [])])[()]) is int),
         "quotients by 2": law(lambda: divide({x: 4}, {x: 2}) == {(): 2}),

@@ -63,6 +63,8 @@ def entrance() -> Pairs:
     """Targets beyond the floats."""
     beyond = "the 1-norm of the target is beyond the range of floats"
     yield f"{beyond} | two", refusal(lambda: so.BlindDeconvolution([1.7e308, -1.7e308]))
+    uneven = refusal(lambda: so.FilterAndSignal([1.0], [1.0, 2.0]))
+    yield "a circular convolution takes two of one length | one and two", uneven
     yield f"{beyond} | one", refusal(lambda: so.BlindDeconvolution([1.7e308]))
 
 

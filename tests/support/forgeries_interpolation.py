@@ -65,6 +65,14 @@ def forged() -> Pairs:
     turned = network(-parts[0], -parts[1], parts[2], right.answer.offset)
     yield "it misses values by at most | opened to the other side", changed(right, answer=turned)
     yield from refused()
+    yield "and their differences to the first | all 2", changed(right, test=np.full(4, 2))
+    bent = network([2.0, 0.0, 0.0, -3.0], [-2.0, -1.0, 0.5, 6.0], [1.0, 4.0, 3.0, -1.0], 0.0)
+    flat = build(right.problem, bent, right.test)
+    less = float(np.nextafter(flat.largest_miss, 0.0))
+    yield (
+        "it misses values by at most | by neurons that do not bend",
+        changed(flat, largest_miss=less),
+    )
     moved = network(*parts, right.answer.offset + 1e-9)
     yield "it misses values by at most | another offset", changed(right, answer=moved)
 
@@ -117,6 +125,8 @@ def honest() -> Pairs:
         ),
     )
     yield "values beyond the floats apart", solved([0.0, 1e10], [-1.7e308, 1.7e308])
+    column = np.array([[0.0], [1.0]])
+    yield "one column", law(lambda: stated(column, [1, 2]).points.tolist() == [0.0, 1.0])
     yield "slopes at the limit", law(lambda: stated([0, 1], [0, 9e299]).slopes == [Fraction(9e299)])
     yield (
         "points in any order",

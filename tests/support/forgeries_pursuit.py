@@ -340,6 +340,8 @@ def supports() -> Pairs:
     zero = np.zeros_like(near.combination)
     yield f"{itself} | columns of rank 0", changed(near, combination=zero, **nothing)
     yield "the columns are within | 0", changed(near, distance=0.0)
+    large = solved()["nearly deficient, large"]
+    yield "the columns are within | large, less", changed(large, distance=0.1 * large.distance)
     # Products beyond 2^53 are rounded, so that equal floats show nothing.
     odd = 2.0**52 + 1.0
     large = so.KnownSupportRegression([[odd, 3.0 * odd], [1.0, 3.0]], [1.0, 2.0], [0, 1])
@@ -485,5 +487,5 @@ def balls_and_roots() -> Pairs:
     yield "so small or large that scaling loses digits | 1e-250", changed(small, answer_x=lost)
     empty = refusal(lambda: so.ConstrainedRegression(np.ones((1, 1)), [1.0], 0.0))
     yield "it must be a finite number above 0 | a radius of 0", empty
-    far = refusal(lambda: so.SquareRootLasso([[1e149, 1e149, 1.0]], [1.0], 1e-180))
+    far = refusal(lambda: so.SquareRootLasso([[1e149, 1e149, 1.0]], [1e100], 1e-180))
     yield "and this design have no common scale in float64 | 1e149 and 1e-180", far
