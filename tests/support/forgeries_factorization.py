@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
+from laws import law
 
 import sparseopt as so
+from sparseopt.butterfly import expansion, probing
 from sparseopt.butterfly.permuted_certificate import PermutedButterflyCertificate
 from sparseopt.judging.rounding import Figure
 from sparseopt.supports.certificate import FixedSupportCertificate
@@ -171,6 +174,45 @@ def honest() -> Iterator[Forgery]:
     for name, certificate in (*butterflies(), *permutations(), *supports()):
         yield name, certificate
         yield f"{name}, from JSON", so.to_json(certificate)
+    yield from laws()
+
+
+def laws() -> Iterator[Forgery]:
+    """Yield what small certificates do not show: tails, and targets read in many pieces."""
+    tails = law(
+        lambda: [round(probing.deflation(64), 2), round(probing.inflation(64), 1)] == [0.25, 2.6]
+    )
+    yield "tails of sums of squares", tails
+    rooms = law(lambda: [round(probing.allowance(n), 1) for n in (32, 64, 512)] == [12.3, 5.3, 1.7])
+    yield "rooms of estimates", rooms
+    yield "no figure is sure", law(lambda: probing._log_tail(0.0, 8) == -np.inf)
+    outside = so.Architecture([(2, 2, 2, 2), (4, 2, 2, 1)])
+    for name, architecture in (("dyadic", DYADIC), ("monarch", MONARCH), ("outside", outside)):
+        problem, product = nearby(architecture)
+        yield f"{name} in small pieces", law(partial(in_small_pieces, problem, product))
+        given = so.ButterflyFactorization(0.5 * product, architecture)
+        yield f"{name} of a product, in small pieces", law(partial(in_small_pieces, given, product))
+
+
+def in_small_pieces(problem: so.ButterflyFactorization, product: so.KroneckerProduct) -> bool:
+    """Whether norm, error and split errors are the same when few cells are read at a time."""
+    target = problem.target
+    target = target.to_dense() if isinstance(target, so.KroneckerProduct) else np.asarray(target)
+    right = (np.linalg.norm(target), np.linalg.norm(target - product.to_dense()))
+    whole = so.ButterflyFactorization(problem.target, problem.architecture).split_errors()
+    before = expansion.CHUNK
+    try:
+        expansion.CHUNK = 12
+        again = so.ButterflyFactorization(problem.target, problem.architecture)
+        found = again.compare(product)
+        figures = [_middle(found.norm), _middle(found.error), *again.split_errors()]
+        return bool(np.allclose(figures, [*right, *whole], rtol=1e-9, atol=1e-12))
+    finally:
+        expansion.CHUNK = before
+
+
+def _middle(figure: Figure) -> float:
+    return (figure.low(0.0) + figure.high(0.0)) / 2.0
 
 
 def forged() -> Iterator[Forgery]:
