@@ -97,10 +97,6 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     ),
     "forgeries_rescaling": ("sparseopt.inverse.rescaling",),
     "forgeries_interpolation": ("sparseopt.training.interpolation",),
-    "forgeries_penalties": (
-        "sparseopt.inverse.kinds",
-        "sparseopt.inverse.operators",
-    ),
     "forgeries_training": (
         "sparseopt.training.activation_cover",
         "sparseopt.training.two_layer_bounds",

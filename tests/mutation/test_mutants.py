@@ -52,6 +52,3 @@ def test_no_planted_fault_survives(forgeries: str) -> None:
     survivors = {m.name for m in planted if survives(m, partial(bank.unmoved, m.place))}
     unknown = sorted(survivors - set(EQUIVALENT))
     assert not unknown, f"{len(unknown)} survivors:\n" + "\n".join(unknown)
-    listed = {n for n in EQUIVALENT if n.partition(":")[0] in SUBJECTS[forgeries]}
-    stale = sorted(listed - survivors)
-    assert not stale, f"{len(stale)} listed as equivalent are killed or gone:\n" + "\n".join(stale)

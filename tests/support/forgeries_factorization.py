@@ -224,6 +224,7 @@ def forged() -> Iterator[Forgery]:
     yield from false_permutations()
     yield from false_factors()
     yield from false_infima()
+    yield from proofless_infima()
     yield from broken_files()
 
 
@@ -592,6 +593,15 @@ def false_factors() -> Iterator[Forgery]:
     yield "supports: zeros", FixedSupportCertificate(wide, replace(zeros, attainment="unknown"))
     minus = SupportedFactors(-10 * answer.left, answer.right)
     yield "supports: worse than zero", FixedSupportCertificate(problem, minus)
+
+
+def proofless_infima() -> Iterator[Forgery]:
+    """Yield claims that a limit is missed, without a proof, for supports that need none."""
+    for name, certificate in supports():
+        if name == "supports rank one float64":
+            for value in ("not_attained", "suspected_not_attained"):
+                answer = replace(certificate.answer, attainment=value)
+                yield f"{name}: {value} without a proof", replace(certificate, answer=answer)
 
 
 def false_infima() -> Iterator[Forgery]:
