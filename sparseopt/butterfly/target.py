@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse
 
 from sparseopt.butterfly.product import KroneckerProduct, apply_factor
-from sparseopt.interface.arrays import read_only, require_finite
+from sparseopt.interface.arrays import read_only, require_finite, to_double
 from sparseopt.interface.errors import ProblemError
 from sparseopt.judging.rounding import TINY, NormSum, gamma, sum_terms
 from sparseopt.judging.scaling import exponent_of, largest_part, times_power
@@ -69,7 +69,7 @@ def _accept_array(value: Any) -> np.ndarray:
             "np.asarray(target, dtype=float)"
         )
     if array.dtype.kind in "biu":
-        array = array.astype(np.float64)
+        array = to_double(array, "target")
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     if array.dtype.name not in _FLOATS:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.interface.arrays import read_only, require_finite
+from sparseopt.interface.arrays import read_only, require_finite, to_double
 from sparseopt.interface.errors import ProblemError
 
 
@@ -198,7 +198,7 @@ def as_weights(weights: Any, count: int | None = None, name: str = "weights") ->
             f"{name} must be {wanted} numbers, one per {each}, got shape {array.shape} and dtype "
             f"{array.dtype}"
         )
-    array = array.astype(np.float64)
+    array = to_double(array, name)
     require_finite(array, name)
     bad = np.flatnonzero(array < 0)
     if bad.size:

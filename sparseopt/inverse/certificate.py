@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.interface.arrays import as_figure, read_only
+from sparseopt.interface.arrays import INTEGERS, as_figure, read_only
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -68,13 +68,13 @@ class DualityGapCertificate(Certificate):
     undecided: np.ndarray
 
     def __post_init__(self) -> None:
-        point, undecided = np.asarray(self.dual_point), np.asarray(self.undecided)
-        if undecided.ndim != 1 or undecided.dtype.kind not in "iu" or (undecided < 0).any():
+        point, rest = np.asarray(self.dual_point), np.asarray(self.undecided)
+        if rest.ndim != 1 or rest.dtype.str[1:] not in INTEGERS or (rest < 0).any():
             raise ProblemError("undecided must be a vector of indices, integers of at least 0")
         wide = np.complex128 if point.dtype.kind == "c" else np.float64
         point = point.astype(wide, casting="same_kind", copy=False)
         object.__setattr__(self, "dual_point", read_only(point))
-        object.__setattr__(self, "undecided", read_only(undecided.astype(np.intp, copy=False)))
+        object.__setattr__(self, "undecided", read_only(rest.astype(np.intp, copy=False)))
         for name in ("primal", "dual", "gap"):
             object.__setattr__(self, name, as_figure(getattr(self, name), name))
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from sparseopt.interface.arrays import as_figure, read_only, require_finite
+from sparseopt.interface.arrays import as_figure, read_only, require_finite, to_double
 from sparseopt.interface.certificate import Certificate, Steps
 from sparseopt.interface.errors import ProblemError
 from sparseopt.inverse.coefficients import Coefficients
@@ -47,7 +47,7 @@ def number_vector(value: Any, name: str, or_two_rows: bool = False) -> np.ndarra
     is_vector = array.ndim == 1 or (or_two_rows and array.ndim == 2 and len(array) == 2)
     if not is_vector or array.dtype.kind not in "iufc":
         raise ProblemError(f"{name} must be a vector of numbers, got shape {array.shape}")
-    array = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64, copy=False)
+    array = to_double(array, name)
     require_finite(array, name)
     return read_only(array)
 
@@ -179,7 +179,7 @@ def check_figures(steps: Steps, own: Bracket, primal: float, dual: float, gap: f
         repr(shifted_above(own.primal, e)),
     )
     steps.require(
-        math.isfinite(dual) and at_most(-own.dual, e, -dual),
+        at_most(-own.dual, e, -dual),
         f"the minimum is at least {dual!r}, rounding included",
         repr(shifted_below(own.dual, e)),
     )

@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from sparseopt.interface.arrays import as_figure, read_only, require_finite
+from sparseopt.interface.arrays import as_figure, as_int64, read_only, require_finite, to_double
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -144,8 +144,9 @@ class KnownSupportCertificate(Certificate):
     claimed of a design of proven rank next to the given one. Let A hold the columns of the
     support, B some of them that are proved to be independent, and C any matrix; then B C has at
     most the rank of B. `distance` bounds |A - B C| in the Frobenius norm; it is 0 where all columns
-    are in B, and where the others are seen to be combinations exactly. Let Q project onto the
-    range of B and r = y - B C x, which is the residual of x up to distance |x|.
+    are in B, and where the others are seen to be combinations exactly. C gives each column of B as
+    itself, so the rank of B C is that of B. Let Q project onto the range of B and
+    r = y - B C x, which is the residual of x up to distance |x|.
 
     * 1/2 |r|^2 exceeds its minimum over all x by 1/2 |Qr|^2; `sparseopt.inverse.least_squares`
       bounds |Qr|, which is 0 if the residual is orthogonal to the columns.
@@ -196,10 +197,9 @@ class KnownSupportCertificate(Certificate):
             raise ProblemError("basis must be a vector of integers")
         if combination.ndim != 2 or combination.dtype.kind not in "iufc":
             raise ProblemError("combination must be a matrix of numbers")
-        wide = np.complex128 if combination.dtype.kind == "c" else np.float64
-        combination = combination.astype(wide, copy=False)
+        combination = to_double(combination, "combination")
         require_finite(combination, "combination")
-        object.__setattr__(self, "basis", read_only(basis.astype(np.intp)))
+        object.__setattr__(self, "basis", read_only(as_int64(basis, "basis").astype(np.intp)))
         object.__setattr__(self, "combination", read_only(combination))
         object.__setattr__(self, "row_point", number_vector(self.row_point, "row_point"))
         for name in _FIGURES:
@@ -314,6 +314,10 @@ class KnownSupportCertificate(Certificate):
             self.combination.shape == (r, k) and self.row_point.shape == (r,),
             f"the combination is {r} x {k}, and the row point has {r} entries",
             f"{self.combination.shape}, {self.row_point.shape}",
+        )
+        steps.require(
+            np.array_equal(self.combination[:, basis], np.eye(r)),
+            "the combination gives each column of the basis as itself, so its rank is theirs",
         )
         steps.require(answer.rank == r, "the answer states the number of columns in the basis")
         steps.require(

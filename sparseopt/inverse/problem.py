@@ -15,7 +15,13 @@ from numpy.typing import ArrayLike
 
 from sparseopt.butterfly.linear import LinearMatrix
 from sparseopt.butterfly.product import KroneckerProduct
-from sparseopt.interface.arrays import MatrixLike, bad_entries, read_only, require_finite
+from sparseopt.interface.arrays import (
+    MatrixLike,
+    bad_entries,
+    read_only,
+    require_finite,
+    to_double,
+)
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
@@ -70,7 +76,7 @@ def _as_numbers(value: Any, name: str) -> np.ndarray:
     except ValueError as error:
         raise ProblemError(f"{name} is ragged: its rows differ in length ({error})") from error
     _require_numbers(array.dtype, name)
-    return array if array.dtype.kind in "fc" else array.astype(np.float64)
+    return array if array.dtype.kind in "fc" else to_double(array, name)
 
 
 def _require_numbers(dtype: np.dtype, name: str) -> None:
@@ -92,7 +98,8 @@ def _as_sparse_design(value: Any) -> Any:
     matrix = value if value.format in ("csr", "csc") else value.tocsc()
     cls = scipy.sparse.csr_array if matrix.format == "csr" else scipy.sparse.csc_array
     if matrix.dtype.kind not in "fc":
-        matrix = matrix.astype(np.float64)
+        data = to_double(matrix.data, "design")
+        matrix = cls((data, matrix.indices, matrix.indptr), shape=matrix.shape)
     if not matrix.has_canonical_format:
         matrix = matrix.copy()
         matrix.sum_duplicates()

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from sparseopt.interface.arrays import as_figure, read_only
+from sparseopt.interface.arrays import as_figure, as_int64, read_only
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -303,4 +303,4 @@ def _indices(value: Any, name: str, ndim: int) -> np.ndarray:
         raise ProblemError(f"{name} must be an array of indices with {ndim} axes")
     if array.size and int(array.min()) < 0:
         raise ProblemError(f"{name} holds {int(array.min())}, which is no index")
-    return read_only(array.astype(np.intp))
+    return read_only((as_int64(array, name) if array.size else array).astype(np.intp))

@@ -1,10 +1,12 @@
-"""Planted faults that change no verdict, by name, each with the reason."""
+"""Planted faults that change no verdict, by name, each with the reason.
+
+Most stand in ``equivalent/*.txt``, one file for each room of the library: the reason after a
+``#``, and below it the faults that share it.
+"""
+
+from pathlib import Path
 
 EQUIVALENT: dict[str, str] = {
-    "sparseopt.interface.certificate:check_certificate: leave out: "
-    'steps.require(isinstance(asked, Problem), "the certificate names its problem")': (
-        "the assertion after it refuses too, in fewer words"
-    ),
     "sparseopt.judging.verifying:verify: leave out: raise ProblemError( "
     'f"verify takes a Solution, Certificate, Finding, Report or a path, ...': (
         "None is no Check, so nothing is accepted"
@@ -114,3 +116,18 @@ EQUIVALENT.update(
         }.items()
     }
 )
+
+
+def _listed() -> dict[str, str]:
+    """Return what the files list."""
+    found, reason = {}, ""
+    for path in sorted((Path(__file__).parent / "equivalent").glob("*.txt")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line.startswith("# "):
+                reason = line[2:]
+            elif line:
+                found[line] = reason
+    return found
+
+
+EQUIVALENT.update(_listed())
