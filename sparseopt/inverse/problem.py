@@ -25,9 +25,11 @@ from sparseopt.inverse.matrix_penalties import NuclearNorm, TotalVariation
 from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.penalty import Penalty
 from sparseopt.inverse.scaling import ScaledProblem, largest_entry
+from sparseopt.inverse.squares import column_squares
 
 LARGEST, SMALLEST = 1e150, 1e-140
 """Magnitudes whose squares, and small fractions of them, are numbers of full precision."""
+_LEAST_SQUARE = 2.0**-150
 
 
 def _as_design(value: Any) -> Any:
@@ -41,7 +43,6 @@ def _as_design(value: Any) -> Any:
     array = _as_numbers(value, "design")
     if array.ndim != 2:
         raise ProblemError(f"design must be a matrix, got an array of shape {array.shape}")
-    require_finite(array, "design")
     return read_only(array)
 
 
@@ -94,17 +95,23 @@ def _as_sparse_design(value: Any) -> Any:
     if not matrix.has_canonical_format:
         matrix = matrix.copy()
         matrix.sum_duplicates()
-    data = matrix.data
-    bad = np.flatnonzero(~np.isfinite(data))
+    parts = tuple(read_only(part) for part in (matrix.data, matrix.indices, matrix.indptr))
+    return cls(parts, shape=matrix.shape)
+
+
+def _require_finite(design: Any) -> None:
+    """Refuse a dense or sparse design with a NaN or infinity, naming the place."""
+    if not scipy.sparse.issparse(design):
+        return require_finite(design, "design")
+    bad = np.flatnonzero(~np.isfinite(design.data))
     if bad.size:
-        stored = matrix.tocoo()
+        stored = design.tocoo()
         place = (int(stored.row[bad[0]]), int(stored.col[bad[0]]))
         raise ProblemError(
-            f"design has a {data[bad[0]]} at entry {place} ({bad.size} such entries); remove or "
-            "replace them first"
+            f"design has a {design.data[bad[0]]} at entry {place} ({bad.size} such entries); "
+            "remove or replace them first"
         )
-    parts = tuple(read_only(part) for part in (data, matrix.indices, matrix.indptr))
-    return cls(parts, shape=matrix.shape)
+    return None
 
 
 def _as_sample_weights(value: Any, rows: int) -> np.ndarray:
@@ -225,6 +232,10 @@ class SparseRegression(Problem[Coefficients, Any]):
                 f"vector of shape ({design.shape[0]},)"
             )
         require_finite(target, "target")
+        object.__setattr__(self, "design", design)
+        object.__setattr__(self, "target", read_only(target))
+        if not self.is_moderate and self.column_squares is not None:
+            _require_finite(design)
         if not isinstance(self.penalty, Penalty):
             raise ProblemError(
                 "penalty must be L1(strength) or GroupL1(strength, groups), or another Penalty, "
@@ -232,8 +243,6 @@ class SparseRegression(Problem[Coefficients, Any]):
             )
         self.penalty.blocks(design.shape[1])
         _require_limits(self.penalty, design.shape[1])
-        object.__setattr__(self, "design", design)
-        object.__setattr__(self, "target", read_only(target))
         if self.sample_weights is not None:
             weights = _as_sample_weights(self.sample_weights, len(target))
             object.__setattr__(self, "sample_weights", weights)
@@ -249,8 +258,9 @@ class SparseRegression(Problem[Coefficients, Any]):
                 "l1 together with norms of groups takes real data only, and this is complex; take "
                 "L1 or GroupL1 alone"
             )
-        _require_scale(self.largest_entries[0], "design")
-        _require_scale(self.largest_entries[1], "target")
+        if not self.is_moderate:
+            _require_scale(self.largest_entries[0], "design")
+        _require_scale(largest_entry(self.target), "target")
         self.scaled()  # it refuses a design whose entries no scaling holds
 
     @cached_property
@@ -282,6 +292,22 @@ class SparseRegression(Problem[Coefficients, Any]):
     def largest_entries(self) -> tuple[float, float]:
         """The largest magnitude in the design, and in the target."""
         return largest_entry(self.real_design), largest_entry(self.target)
+
+    @cached_property
+    def column_squares(self) -> np.ndarray | None:
+        """Sums of the squares of the columns of `real_design`, rounded; None for operators."""
+        design = self.real_design
+        return None if isinstance(design, ColumnOperator) else column_squares(design)
+
+    @cached_property
+    def is_moderate(self) -> bool:
+        """Whether `column_squares` prove all of the design finite, and its scale moderate.
+
+        With rounding, the largest entry is at most 2^76; it is at least 2^-75 over the root of
+        the rows, of which there are fewer than 2^40.
+        """
+        squares = self.column_squares
+        return squares is not None and _LEAST_SQUARE <= squares.max() <= 1.0 / _LEAST_SQUARE
 
     def scaled(self) -> ScaledProblem:
         """Return the same question in real numbers of moderate size, by powers of two."""

@@ -1,0 +1,67 @@
+"""Sums of the squares of columns: the one pass over a design that also finds out wild entries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+_CHUNK = 1 << 20
+
+
+def column_squares(matrix: Any, weights: np.ndarray | None = None) -> np.ndarray:
+    """Return the sum of the squares of each column, row i times ``weights[i]``, in float64.
+
+    Parameters
+    ----------
+    matrix : ndarray or scipy.sparse csr or csc, shape (m, n)
+        float32 or float64; the former is converted chunk by chunk.
+    weights : ndarray of float64, shape (m,), or None
+        Not negative; None stands for ones.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        Each a sum of m products or weighted squares in some order, in plain arithmetic. Not finite
+        where an entry is not.
+    """
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        if scipy.sparse.issparse(matrix):
+            squares = np.square(matrix.data, dtype=np.float64)
+            if weights is not None:
+                squares *= weights[_row_numbers(matrix)]
+            return _sums_of_stored(matrix, squares)
+        if matrix.dtype == np.float64 and weights is None:
+            return _dense_squares(matrix, None)
+        step = max(1, _CHUNK // matrix.shape[0])
+        starts = range(0, matrix.shape[1], step)
+        parts = (matrix[:, i : i + step].astype(np.float64, copy=False) for i in starts)
+        return np.concatenate([_dense_squares(part, weights) for part in parts])
+
+
+def _dense_squares(part: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    if weights is not None:
+        return np.asarray(weights @ np.square(part))
+    if part.strides[0] == part.itemsize:  # inner products of columns that lie in one piece
+        return np.asarray(np.vecdot(part.T, part.T))
+    return np.asarray(np.einsum("ij,ij->j", part, part))
+
+
+def _sums_of_stored(matrix: Any, values: np.ndarray) -> np.ndarray:
+    """Return the sum per column of values that belong to the stored entries."""
+    count = matrix.shape[1]
+    if matrix.format == "csr":
+        return np.bincount(matrix.indices, values, count)
+    starts, sums = matrix.indptr[:-1], np.zeros(count)
+    used = starts < matrix.indptr[1:]
+    if used.any():
+        sums[used] = np.add.reduceat(values, starts[used])
+    return sums
+
+
+def _row_numbers(matrix: Any) -> np.ndarray:
+    """Return the row of each stored entry of a csr or csc matrix."""
+    if matrix.format == "csc":
+        return np.asarray(matrix.indices)
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
