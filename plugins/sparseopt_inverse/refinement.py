@@ -23,7 +23,7 @@ from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.duality import DualityGap
 from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.problem import SparseRegression
-from sparseopt.inverse.scaling import NO_NORM
+from sparseopt.inverse.scaling import NO_NORM, ScaledProblem
 from sparseopt_inverse.best import AIM, Best
 from sparseopt_inverse.face_newton import Subproblem
 from sparseopt_inverse.joint_rounding import rounded_jointly
@@ -47,9 +47,19 @@ class _State:
 
 
 class Refinement:
-    """Refines coefficients of one problem; everything in scaled units."""
+    """Refines coefficients of one problem; everything in scaled units.
 
-    def __init__(self, problem: SparseRegression, context: Context) -> None:
+    Parameters
+    ----------
+    problem : SparseRegression
+    context : Context
+    pull : ndarray, shape (n,), or None
+        Correlations of the columns with the target, if they are known.
+    """
+
+    def __init__(
+        self, problem: SparseRegression, context: Context, pull: np.ndarray | None = None
+    ) -> None:
         self.problem, self.context = problem, context
         asked = AIM if context.tolerance is None else context.tolerance
         # What is asked by default costs little more to exceed: the last steps gain many digits.
@@ -59,31 +69,38 @@ class Refinement:
         self._columns = design.tocsc() if scipy.sparse.issparse(design) else design
         blocks = self.scaled.blocks
         self._block_norms = blocks.norms(self.scaled.column_norm_bounds())
+        target = self.scaled.target
+        self._pull = self._correlation(target) if pull is None else pull
         self._dual_point = np.zeros(self.scaled.rows)
+        self._dual_correlation = np.zeros(self.scaled.size)
         self._dual_norms = np.zeros(len(blocks.sizes))
         self._dual = 0.0
-        target = self.scaled.target
         self._at_zero = 0.5 * float(target @ target)
 
-    def offer_dual_point(self, t: np.ndarray) -> np.ndarray:
+    @property
+    def dual_correlation(self) -> np.ndarray | None:
+        """Correlations of the columns with the best dual point, None if they are rough."""
+        rough = isinstance(self.scaled.design, ColumnOperator)
+        return None if rough else self._dual_correlation
+
+    def offer_dual_point(self, t: np.ndarray, correlation: np.ndarray | None = None) -> np.ndarray:
         """Scale a dual point to its best feasible multiple and keep it if it is the best met.
 
         Returns the norms of the blocks' correlations with the point as given.
         """
-        norms = self.scaled.blocks.norms(self._correlation(t))
+        correlation = self._correlation(t) if correlation is None else correlation
+        norms = self.scaled.blocks.norms(correlation)
         factor = best_multiple(self.scaled.target, t, norms, self.scaled.limits)
         point = factor * t
         dual = float(self.scaled.target @ point) - 0.5 * float(point @ point)
         if dual > self._dual:
             self._dual, self._dual_point = dual, point
             self._dual_norms = abs(factor) * norms
+            self._dual_correlation = factor * correlation
         return norms
 
     def _correlation(self, t: np.ndarray) -> np.ndarray:
-        design = self.scaled.design
-        return (
-            design.quickly(t) if isinstance(design, ColumnOperator) else self.scaled.correlation(t)
-        )
+        return correlation_of(self.scaled, t)
 
     def run(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return coefficients and a dual point, refined from scaled coefficients `x`."""
@@ -124,8 +141,10 @@ class Refinement:
 
     def _evaluate(self, x: np.ndarray) -> tuple[_State, np.ndarray]:
         """Return the state at `x`, and the norms of the blocks' correlations with its residual."""
-        residual = self.scaled.target - self._product(x)
-        norms = self.offer_dual_point(residual)
+        residual, known = self.scaled.target, self._pull
+        if x.any():
+            residual, known = residual - self._product(x), None
+        norms = self.offer_dual_point(residual, known)
         penalty = float(self.scaled.limits @ self.scaled.blocks.norms(x))
         square = float(residual @ residual)
         primal = 0.5 * square + penalty
@@ -238,13 +257,15 @@ def refine(
         Rough dual points; none will do.
     context : Context
     """
-    critical = _critical_ratio(problem)
-    work = Refinement(_with_strength(problem, _LEAST_RATIO * critical), context)
+    scaled = problem.scaled()
+    pull = correlation_of(scaled, scaled.target)
+    critical = float((scaled.blocks.norms(pull) / scaled.limits).max())
+    work = Refinement(_with_strength(problem, _LEAST_RATIO * critical), context, pull)
     for t in dual_points:
         work.offer_dual_point(work.scaled.dual_point(t))
     found, t = work.run(work.scaled.coefficients(x))
     best = Best(problem, work.scaled, context)
-    best.offer(found, t)
+    best.offer(found, t, correlation=work.dual_correlation)
     if best.good:
         return best.result
     try:
@@ -268,11 +289,10 @@ def _come_down(problem: SparseRegression, ratio: float, best: Best, context: Con
         x = _search_precisely(step, x, best, context)
 
 
-def _critical_ratio(problem: SparseRegression) -> float:
-    """Return the strength from which on the model is empty over the strength of the problem."""
-    scaled = problem.scaled()
-    norms = scaled.blocks.norms(scaled.correlation(scaled.target))
-    return float((norms / scaled.limits).max())
+def correlation_of(scaled: ScaledProblem, t: np.ndarray) -> np.ndarray:
+    """Return the correlations of the columns with `t`, for operators quickly."""
+    design = scaled.design
+    return design.quickly(t) if isinstance(design, ColumnOperator) else scaled.correlation(t)
 
 
 def _with_strength(problem: SparseRegression, ratio: float) -> SparseRegression:

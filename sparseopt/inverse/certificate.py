@@ -124,9 +124,9 @@ class DualityGapCertificate(Certificate):
             It holds however bad `x` and the dual points are; look at its `gap`. O(m n); without
             a penalty O(m n min(m, n)).
         """
-        x, *evidence = best_evidence(problem, x, dual_points, rough)
-        answer = Coefficients(x)
-        return answer, cls(problem, answer, *evidence)
+        evidence = best_evidence(problem, x, dual_points, rough)
+        answer = Coefficients(evidence.x)
+        return answer, cls(problem, answer, *evidence.fields)
 
     @cached_property
     def _evaluated(self) -> tuple[DualityGap, Primal]:
