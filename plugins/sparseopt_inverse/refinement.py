@@ -25,13 +25,16 @@ from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt.inverse.scaling import NO_NORM, ScaledProblem
 from sparseopt_inverse.best import AIM, Best
-from sparseopt_inverse.face_newton import Subproblem
+from sparseopt_inverse.face_newton import Subproblem, gram_of
+from sparseopt_inverse.gram_lasso import GramLasso
 from sparseopt_inverse.joint_rounding import rounded_jointly
 from sparseopt_inverse.precise import PreciseSearch
 from sparseopt_inverse.work import PRODUCT, begin
 
 _ROUNDING = 2.0**-50
 """The residual is off by about that much of the target, and the gap by residual times that."""
+_ROUGHLY = 1e-10
+"""Gaps above that share of the objective at zero are found by Gram matrices."""
 _LEAST_RATIO = 1e-10
 """Strengths below this share of the one that empties the model are left to doubled precision."""
 
@@ -76,6 +79,7 @@ class Refinement:
         self._dual_norms = np.zeros(len(blocks.sizes))
         self._dual = 0.0
         self._at_zero = 0.5 * float(target @ target)
+        self._by_gram = blocks.single
 
     @property
     def dual_correlation(self) -> np.ndarray | None:
@@ -200,6 +204,10 @@ class Refinement:
         Many blocks enter at once only as long as few leave again: each one that leaves costs a
         Newton step.
         """
+        if self._by_gram and 0.1 * gap > _ROUGHLY * self._at_zero:
+            found = self._solve_roughly(chosen, x, 0.1 * gap)
+            if found is not None:
+                return found
         sub, entries = self._subproblem(chosen)
         part = x[entries]
         count, goal = len(chosen), 0.1 * gap
@@ -215,6 +223,20 @@ class Refinement:
             count = max(1, count // 2) if lost > 0.3 * (between - before) else 2 * count
         x = np.zeros_like(x)
         x[entries] = part
+        return x
+
+    def _solve_roughly(self, chosen: np.ndarray, x: np.ndarray, goal: float) -> np.ndarray | None:
+        """Do the same by the Gram matrix of the columns alone; None where it does not suffice."""
+        begin(self.context, PRODUCT * self.scaled.rows * len(chosen) ** 2, "products of columns")
+        columns = self._columns[:, chosen].astype(np.float64, copy=False)
+        limits, square = self.scaled.limits[chosen], 2.0 * self._at_zero
+        work = GramLasso(gram_of(columns), self._pull[chosen], limits, square, self.context)
+        part = work.run(x[chosen], goal)
+        if part is None:
+            self._by_gram = False
+            return None
+        x = np.zeros_like(x)
+        x[chosen] = part
         return x
 
     def _polish(self, state: _State) -> tuple[np.ndarray, np.ndarray]:
