@@ -29,12 +29,14 @@ from sparseopt_inverse.face_newton import Subproblem, gram_of
 from sparseopt_inverse.gram_lasso import GramLasso
 from sparseopt_inverse.joint_rounding import rounded_jointly
 from sparseopt_inverse.precise import PreciseSearch
+from sparseopt_inverse.stored_columns import StoredColumns
 from sparseopt_inverse.work import PRODUCT, begin
 
 _ROUNDING = 2.0**-50
 """The residual is off by about that much of the target, and the gap by residual times that."""
 _ROUGHLY = 1e-10
 """Gaps above that share of the objective at zero are found by Gram matrices."""
+_FEW_PRODUCTS = 1 << 22
 _LEAST_RATIO = 1e-10
 """Strengths below this share of the one that empties the model are left to doubled precision."""
 
@@ -70,6 +72,7 @@ class Refinement:
         self.scaled = problem.scaled()
         design = self.scaled.design
         self._columns = design.tocsc() if scipy.sparse.issparse(design) else design
+        self._stored = StoredColumns(self._columns) if scipy.sparse.issparse(design) else None
         blocks = self.scaled.blocks
         self._block_norms = blocks.norms(self.scaled.column_norm_bounds())
         target = self.scaled.target
@@ -109,7 +112,7 @@ class Refinement:
     def run(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return coefficients and a dual point, refined from scaled coefficients `x`."""
         best: _State | None = None
-        stalled, size = 0, 32
+        stalled, size = 0, self._first_size()
         x = self._pruned(x) if x.any() else x
         for _ in range(100):
             self.context.check_time("refining the coefficients")
@@ -122,7 +125,8 @@ class Refinement:
             if best.gap <= max(self._aim * best.primal, best.noise) or stalled >= 3:
                 break
             used = int(np.count_nonzero(self.scaled.blocks.norms(x)))
-            size = max(2 * size if slow else size, 2 * used)
+            cheap = min(2 * size, self._most_at_once())
+            size = max(2 * size if slow else size, 2 * used, cheap if used else 0)
             try:
                 x = self._solve_on(self._working_set(x, norms, size), x, state.gap)
             except TimeLimitReached:
@@ -136,6 +140,29 @@ class Refinement:
             return self._polish(best)
         except TimeLimitReached:
             return best.x, self._dual_point
+
+    def _first_size(self) -> int:
+        """Return of how many blocks the first working set is.
+
+        So many that their Gram matrix costs about as much as a pass over the design, or all if
+        that is next to nothing.
+        """
+        rows, count = self.scaled.rows, len(self.scaled.limits)
+        if self._by_gram and rows * count**2 <= _FEW_PRODUCTS:
+            return count
+        return max(32, self._most_at_once() or 2 * math.isqrt(count)) if self._by_gram else 32
+
+    def _most_at_once(self) -> int:
+        """Return up to how many blocks working sets may double: as long as products are cheap.
+
+        Products of k sparse columns cost about (k / n)^2 of those of all, some ten times as much
+        for each as in a pass over the design.
+        """
+        design = self.scaled.design
+        if not self._by_gram or not scipy.sparse.issparse(design):
+            return 0
+        rows, count = design.shape
+        return min(512, math.isqrt(int(0.05 * count * rows * count / max(design.nnz, 1))))
 
     def _report(self, best: _State) -> None:
         """Report the digits proved so far as a fraction of those aimed at."""
@@ -175,6 +202,8 @@ class Refinement:
 
     def _product(self, x: np.ndarray) -> np.ndarray:
         support = np.flatnonzero(x)
+        if self._stored is not None:
+            return self._stored.product(support, x[support])
         return np.asarray(self._columns[:, support] @ x[support])
 
     def _working_set(self, x: np.ndarray, norms: np.ndarray, size: int) -> np.ndarray:
@@ -204,8 +233,8 @@ class Refinement:
         Many blocks enter at once only as long as few leave again: each one that leaves costs a
         Newton step.
         """
-        if self._by_gram and 0.1 * gap > _ROUGHLY * self._at_zero:
-            found = self._solve_roughly(chosen, x, 0.1 * gap)
+        if self._by_gram and 0.003 * gap > _ROUGHLY * self._at_zero:
+            found = self._solve_roughly(chosen, x, 0.003 * gap)
             if found is not None:
                 return found
         sub, entries = self._subproblem(chosen)
@@ -228,9 +257,12 @@ class Refinement:
     def _solve_roughly(self, chosen: np.ndarray, x: np.ndarray, goal: float) -> np.ndarray | None:
         """Do the same by the Gram matrix of the columns alone; None where it does not suffice."""
         begin(self.context, PRODUCT * self.scaled.rows * len(chosen) ** 2, "products of columns")
-        columns = self._columns[:, chosen].astype(np.float64, copy=False)
+        if self._stored is not None:
+            gram = self._stored.gram(chosen)
+        else:
+            gram = gram_of(self._columns[:, chosen].astype(np.float64, copy=False))
         limits, square = self.scaled.limits[chosen], 2.0 * self._at_zero
-        work = GramLasso(gram_of(columns), self._pull[chosen], limits, square, self.context)
+        work = GramLasso(gram, self._pull[chosen], limits, square, self.context)
         part = work.run(x[chosen], goal)
         if part is None:
             self._by_gram = False

@@ -101,17 +101,15 @@ def _as_sparse_design(value: Any) -> Any:
 
 def _require_finite(design: Any) -> None:
     """Refuse a dense or sparse design with a NaN or infinity, naming the place."""
-    if not scipy.sparse.issparse(design):
-        return require_finite(design, "design")
-    bad = np.flatnonzero(~np.isfinite(design.data))
-    if bad.size:
+    if isinstance(design, np.ndarray):
+        require_finite(design, "design")
+    elif scipy.sparse.issparse(design) and (bad := np.flatnonzero(~np.isfinite(design.data))).size:
         stored = design.tocoo()
         place = (int(stored.row[bad[0]]), int(stored.col[bad[0]]))
         raise ProblemError(
             f"design has a {design.data[bad[0]]} at entry {place} ({bad.size} such entries); "
             "remove or replace them first"
         )
-    return None
 
 
 def _as_sample_weights(value: Any, rows: int) -> np.ndarray:
@@ -234,7 +232,7 @@ class SparseRegression(Problem[Coefficients, Any]):
         require_finite(target, "target")
         object.__setattr__(self, "design", design)
         object.__setattr__(self, "target", read_only(target))
-        if not self.is_moderate and self.column_squares is not None:
+        if self.column_squares is None:
             _require_finite(design)
         if not isinstance(self.penalty, Penalty):
             raise ProblemError(
@@ -258,7 +256,7 @@ class SparseRegression(Problem[Coefficients, Any]):
                 "l1 together with norms of groups takes real data only, and this is complex; take "
                 "L1 or GroupL1 alone"
             )
-        if not self.is_moderate:
+        if self.column_squares is None:
             _require_scale(self.largest_entries[0], "design")
         _require_scale(largest_entry(self.target), "target")
         self.scaled()  # it refuses a design whose entries no scaling holds
@@ -295,19 +293,16 @@ class SparseRegression(Problem[Coefficients, Any]):
 
     @cached_property
     def column_squares(self) -> np.ndarray | None:
-        """Sums of the squares of the columns of `real_design`, rounded; None for operators."""
-        design = self.real_design
-        return None if isinstance(design, ColumnOperator) else column_squares(design)
+        """Sums of the squares of the columns of `real_design`, rounded, if they are moderate.
 
-    @cached_property
-    def is_moderate(self) -> bool:
-        """Whether `column_squares` prove all of the design finite, and its scale moderate.
-
-        With rounding, the largest entry is at most 2^76; it is at least 2^-75 over the root of
-        the rows, of which there are fewer than 2^40.
+        They prove then that all of the design is finite, and its largest entry at most 2^76, and
+        at least 2^-75 over the root of the rows, of which there are fewer than 2^40. None for
+        designs of other sizes, and for operators.
         """
-        squares = self.column_squares
-        return squares is not None and _LEAST_SQUARE <= squares.max() <= 1.0 / _LEAST_SQUARE
+        if isinstance(self.real_design, ColumnOperator):
+            return None
+        squares = column_squares(self.real_design)
+        return squares if _LEAST_SQUARE <= squares.max() <= 1.0 / _LEAST_SQUARE else None
 
     def scaled(self) -> ScaledProblem:
         """Return the same question in real numbers of moderate size, by powers of two."""

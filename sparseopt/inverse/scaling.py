@@ -38,9 +38,6 @@ class Stated(Protocol):
     def column_squares(self) -> np.ndarray | None: ...
 
     @property
-    def is_moderate(self) -> bool: ...
-
-    @property
     def shape(self) -> tuple[int, int]: ...
 
     @property
@@ -117,9 +114,10 @@ class ScaledProblem:
 
     def __init__(self, problem: Stated) -> None:
         self.design = problem.real_design
-        self._squares = problem.column_squares if problem.is_moderate else None
-        exponent = 0 if problem.is_moderate else math.frexp(problem.largest_entries[0])[1]
-        self._a = exponent if abs(exponent) > _SAFE_EXPONENT else 0
+        self._squares, self._a = problem.column_squares, 0
+        if self._squares is None:
+            exponent = math.frexp(problem.largest_entries[0])[1]
+            self._a = exponent if abs(exponent) > _SAFE_EXPONENT else 0
         self._b = math.frexp(largest_entry(problem.target))[1]
         if self._a:
             self.design = _shifted(self.design, -self._a)
@@ -166,6 +164,8 @@ class ScaledProblem:
 
     @staticmethod
     def _shift(values: Any, exponent: int) -> np.ndarray:
+        if exponent == 0:
+            return np.asarray(values, dtype=np.float64)
         with np.errstate(over="ignore", under="ignore"):
             return np.ldexp(np.asarray(values, dtype=np.float64), exponent)
 

@@ -32,8 +32,6 @@ def column_squares(matrix: Any, weights: np.ndarray | None = None) -> np.ndarray
             if weights is not None:
                 squares *= weights[_row_numbers(matrix)]
             return _sums_of_stored(matrix, squares)
-        if matrix.dtype == np.float64 and weights is None:
-            return _dense_squares(matrix, None)
         step = max(1, _CHUNK // matrix.shape[0])
         starts = range(0, matrix.shape[1], step)
         parts = (matrix[:, i : i + step].astype(np.float64, copy=False) for i in starts)
@@ -50,13 +48,10 @@ def _dense_squares(part: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
 
 def _sums_of_stored(matrix: Any, values: np.ndarray) -> np.ndarray:
     """Return the sum per column of values that belong to the stored entries."""
-    count = matrix.shape[1]
     if matrix.format == "csr":
-        return np.bincount(matrix.indices, values, count)
-    starts, sums = matrix.indptr[:-1], np.zeros(count)
-    used = starts < matrix.indptr[1:]
-    if used.any():
-        sums[used] = np.add.reduceat(values, starts[used])
+        return np.bincount(matrix.indices, values, matrix.shape[1])
+    sums, used = np.zeros(matrix.shape[1]), np.diff(matrix.indptr) > 0
+    sums[used] = np.add.reduceat(values, matrix.indptr[:-1][used])
     return sums
 
 
