@@ -208,14 +208,21 @@ class Refinement:
 
     def _working_set(self, x: np.ndarray, norms: np.ndarray, size: int) -> np.ndarray:
         """Return the nonzero blocks of `x` and those that are nearest to their limit."""
-        scale = min(1.0, float(np.min(self.scaled.limits / np.maximum(norms, 1e-300))))
-        distance = self.scaled.limits - scale * norms
+        limits, own = self.scaled.limits, self.scaled.blocks.norms(x)
+        ratios = norms / limits
+        if self._by_gram:  # more than those that would enter are not worth their products
+            wanting = np.count_nonzero((ratios > 1.0) & (own == 0.0))
+            size = min(size, 8 + np.count_nonzero(own) + wanting + wanting // 4)
+        scale = 1.0 if self._by_gram else min(1.0, 1.0 / max(float(ratios.max()), 1e-300))
+        distance = limits - scale * norms
         with np.errstate(divide="ignore", invalid="ignore"):
             distance = np.where(self._block_norms > NO_NORM, distance / self._block_norms, np.inf)
-        distance[self.scaled.blocks.norms(x) > 0] = -np.inf
+        distance[own > 0] = -np.inf
         count = min(size, int(np.count_nonzero(distance < np.inf)))
         if count == 0:
             return np.zeros(0, dtype=np.intp)
+        if count == len(distance):
+            return np.arange(count)
         return np.sort(np.argpartition(distance, count - 1)[:count])
 
     def _subproblem(self, chosen: np.ndarray) -> tuple[Subproblem, np.ndarray]:
