@@ -40,6 +40,11 @@ class Best:
         return answer, DualityGapCertificate(self._problem, answer, *self._made.fields)
 
     @property
+    def rough(self) -> bool:
+        """Whether plain arithmetic may prove what is asked."""
+        return self.asked > 2.0 * ROUGH
+
+    @property
     def offered(self) -> bool:
         """Whether anything was offered."""
         return self._made is not None
@@ -67,7 +72,7 @@ class Best:
         self, x: np.ndarray, points: Sequence[np.ndarray], correlation: np.ndarray | None
     ) -> None:
         made = None
-        if self.asked > 2.0 * ROUGH:
+        if self.rough:
             made = best_evidence(self._problem, x, points, True, correlation)
         if made is None or made.accuracy > self.asked:
             made = best_evidence(self._problem, x, points, False, correlation)

@@ -8,6 +8,8 @@ No step touches the rows, so it costs the same for any number of them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.linalg.lapack import dposv
 
@@ -53,8 +55,7 @@ class GramLasso:
         for _ in range(200):
             self._context.check_time("solving on a working set")
             before = np.count_nonzero(x)
-            loss = 0.1 * goal
-            entered, between = self._enter(x, correlation, penalty, square, count, loss), 0
+            entered = self._enter(x, correlation, penalty, square, count, 0.1 * goal)
             between = np.count_nonzero(entered)
             found = self._newton(entered)
             if found is None:
@@ -97,7 +98,7 @@ class GramLasso:
         excess = np.abs(correlation) / self._limits - 1.0
         excess[x != 0.0] = 0.0
         loss = excess * penalty + 0.5 * np.minimum(excess, 1.0) ** 2 * square
-        chosen = np.flatnonzero((excess > 0.0) & (loss >= goal))
+        chosen = ((excess > 0.0) & (loss >= goal)).nonzero()[0]
         chosen = chosen[np.argsort(-excess[chosen], kind="stable")][:count]
         x = x.copy()
         for j in chosen.tolist():
@@ -112,52 +113,63 @@ class GramLasso:
 
     def _newton(self, x: np.ndarray) -> np.ndarray | None:
         """Return the optimum of the face of `x`, or of one that its coefficients lead to."""
-        for _ in range(2 * np.count_nonzero(x) + 20):
-            used = np.flatnonzero(x)
+        used = x.nonzero()[0]
+        own, gram = x[used], self._gram[used[:, None], used]
+        pull, limits = self._pull[used], self._limits[used]
+        for _ in range(2 * len(used) + 20):
             if not len(used):
-                return x
+                break
             begin(self._context, PRODUCT * len(used) ** 3, "a Newton step")
-            own = x[used]
-            gram, wanted = self._gram[np.ix_(used, used)], self._pull[used]
-            wanted = wanted - self._limits[used] * np.sign(own)
-            optimum = _solved(gram, wanted)
+            penalised = np.copysign(limits, own)
+            optimum = _solved(gram, pull - penalised)
             if optimum is None:
                 return None
             kept = optimum * own > 0.0
-            x = x.copy()
             if kept.all():
-                x[used] = optimum
-                return x
-            moved = self._searched(own, optimum - own, gram, gram @ own - self._pull[used], used)
+                own = optimum
+                break
+            moved = _searched(own, optimum - own, gram, gram @ own - pull, limits, penalised)
             if moved is None:
                 return None
-            x[used] = moved
-        return None
+            kept = moved.nonzero()[0]
+            used, own, gram = used[kept], moved[kept], gram[kept[:, None], kept]
+            pull, limits = pull[kept], limits[kept]
+        else:
+            return None
+        x = np.zeros_like(x)
+        x[used] = own
+        return x
 
-    def _searched(
-        self,
-        own: np.ndarray,
-        direction: np.ndarray,
-        gram: np.ndarray,
-        smooth: np.ndarray,
-        used: np.ndarray,
-    ) -> np.ndarray | None:
-        """Return the first point along a direction that is better; what turns sign is zero."""
-        limits = self._limits[used]
-        start = float(limits @ np.abs(own))
-        decrement = -float(direction @ (smooth + limits * np.sign(own)))
-        against = own * direction < 0.0
-        first = float(np.min(-own[against] / direction[against], initial=np.inf))
-        lengths = [1.0, 0.5, 0.25, 0.125] + [first * (1.0 + 1e-14)] * (first < 1.0)
-        for step in lengths + [0.5**k for k in range(4, 30)]:
-            moved = own + step * direction
-            moved[moved * own <= 0.0] = 0.0
-            change = moved - own
-            descent = float(smooth @ change) + 0.5 * float(change @ gram @ change)
-            descent += float(limits @ np.abs(moved)) - start
-            if descent <= -1e-4 * step * decrement:
-                return moved
-        return None
+
+def _searched(
+    own: np.ndarray,
+    direction: np.ndarray,
+    gram: np.ndarray,
+    smooth: np.ndarray,
+    limits: np.ndarray,
+    penalised: np.ndarray,
+) -> np.ndarray | None:
+    """Return the first point along a direction that is better; what turns sign is zero."""
+    decrement = -float(direction @ (smooth + penalised))
+    for step in _step_lengths(own, direction):
+        moved = own + step * direction
+        moved[moved * own <= 0.0] = 0.0
+        change = moved - own
+        descent = float((smooth + 0.5 * (gram @ change)) @ change)
+        descent += float(limits @ (np.abs(moved) - np.abs(own)))
+        if descent <= -1e-4 * step * decrement:
+            return moved
+    return None
+
+
+def _step_lengths(own: np.ndarray, direction: np.ndarray) -> Iterator[float]:
+    """Yield step lengths to try, with the first at which a coefficient turns sign."""
+    yield from (1.0, 0.5, 0.25, 0.125)
+    against = own * direction < 0.0
+    first = float(np.min(-own[against] / direction[against], initial=np.inf))
+    if first < 1.0:
+        yield first * (1.0 + 1e-14)
+    yield from (0.5**k for k in range(4, 30))
 
 
 def _solved(gram: np.ndarray, right: np.ndarray) -> np.ndarray | None:

@@ -37,6 +37,7 @@ _ROUNDING = 2.0**-50
 _ROUGHLY = 1e-10
 """Gaps above that share of the objective at zero are found by Gram matrices."""
 _FEW_PRODUCTS = 1 << 22
+_INSIDE = 1.0 - 2.0**-36
 _LEAST_RATIO = 1e-10
 """Strengths below this share of the one that empties the model are left to doubled precision."""
 
@@ -326,7 +327,10 @@ def refine(
         work.offer_dual_point(work.scaled.dual_point(t))
     found, t = work.run(work.scaled.coefficients(x))
     best = Best(problem, work.scaled, context)
-    best.offer(found, t, correlation=work.dual_correlation)
+    correlation = work.dual_correlation
+    if best.rough and correlation is not None:  # so that it is feasible, rounding included
+        t, correlation = _INSIDE * t, _INSIDE * correlation
+    best.offer(found, t, correlation=correlation)
     if best.good:
         return best.result
     try:

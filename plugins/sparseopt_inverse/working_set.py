@@ -98,6 +98,8 @@ class WorkingSet(Solver[SparseRegression]):
 
 def is_least_squares(problem: SparseRegression) -> bool:
     """Whether there is no penalty."""
+    if problem.structure()["plain"]:
+        return False
     penalty, n = problem.penalty, problem.shape[1]
     thresholds = penalty.thresholds(n)
     free = not penalty.limits(n).any() and (thresholds is None or not thresholds.any())

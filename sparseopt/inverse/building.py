@@ -24,6 +24,8 @@ from sparseopt.judging.rounding import (
     two_product,
 )
 
+_NEAR = 2.0**-34
+"""A rough point that close to its best multiple is good as it is."""
 _ROOM = 3.0
 """How many times over each bound of rounding is taken, see `DualityGap`."""
 
@@ -91,12 +93,13 @@ def best_multiple(
     """Return the factor f for which D(f t) is largest among the feasible multiples of `t`.
 
     D(f t) is a parabola in f with its top at target.t / |t|^2, cut off where f times a block norm
-    of ``A^T t`` reaches its limit. Plain arithmetic: feasible up to rounding.
+    of ``A^T t`` reaches its limit, all of which are positive. Plain arithmetic: feasible up to
+    rounding.
     """
     square = float(t @ t)
-    used = norms > 0
     with np.errstate(over="ignore"):
-        room = float(np.min(limits[used] / norms[used], initial=np.inf))
+        largest = float((norms / limits).max(initial=0.0))
+    room = 1.0 / largest if largest > 0.0 else math.inf
     return min(max(float(target @ t) / square, -room), room) if square > 0 else 0.0
 
 
@@ -132,10 +135,13 @@ def feasible_multiple(gap: DualityGap, t: np.ndarray) -> tuple[np.ndarray, Look]
         own, target = (t[0], gap.scaled.target)
         if gap.roots is not None:
             own, target = gap.divided(own), gap.roots * target
-        used = gap.limits_low > 0
-        factor = best_multiple(target, own, look.reach[used], gap.limits_low[used])
+        reach, limits = look.reach, gap.limits_low
+        if len(gap.free):
+            reach, limits = reach[limits > 0], limits[limits > 0]
+        factor = best_multiple(target, own, reach, limits)
         factor = max(factor, 0.0) if gap.scaled.positive else factor
-    if abs(factor - 1.0) <= 8.0 * UNIT and gap.feasible(look.reach).all():
+    near = _NEAR if gap.rough else 8.0 * UNIT
+    if abs(factor - 1.0) <= near and gap.feasible(look.reach).all():
         return t, look
     # Rounding the multiple itself moves the correlations of large columns, so what is taken off
     # doubles until all constraints hold.

@@ -219,8 +219,9 @@ class DualityGap:
         """
         if not self.rough:
             return product_terms(a, factor * b), 0.0
-        size = gamma(len(a) + 8) * norm_bound(a) * norm_bound(b)
-        return [factor * float(a @ b)], self.room * above(size, 8)
+        size = norm_bound(a)
+        size *= size if a is b else norm_bound(b)
+        return [factor * float(a @ b)], self.room * above(gamma(len(a) + 8) * size, 8)
 
     def _penalty(self, x: np.ndarray, support: np.ndarray) -> tuple[list[float], float]:
         """Return terms whose exact sum is the penalty, up to a bound that is returned too."""
@@ -399,15 +400,16 @@ class DualityGap:
 
     def _minus_dual_terms(self, t: np.ndarray) -> list[float]:
         """Return floats whose exact sum is -D(t), but for what underflows and `_lost`."""
+        first, *rest = t
         pairs = [(self.scaled.target, row, -1.0) for row in t]
         if self.roots is None:
-            pairs += [(t[0], t[0], 0.5), *((row, t[0], 1.0) for row in t[1:])]
+            pairs += [(first, first, 0.5), *((row, first, 1.0) for row in rest)]
         terms = []
         for found, error in (self._products(*pair) for pair in pairs):
             terms += [*found, error]
         if self.roots is not None:
             return [*terms, 0.5 * float(np.square(self.divided(t.sum(axis=0))).sum())]
-        for row in t[1:]:
+        for row in rest:
             terms += product_terms(row, 0.5 * row)
         return terms
 

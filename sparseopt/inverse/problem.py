@@ -148,6 +148,8 @@ def _require_limits(penalty: Penalty, size: int) -> None:
     if thresholds is not None:
         named.append(("coefficient", thresholds))
     for name, limits in named:
+        if 1e-290 <= limits.min() and limits.max() <= 1e300:
+            continue
         bad = np.flatnonzero(~((limits >= 1e-290) & (limits <= 1e300)) & (limits != 0))
         if bad.size:
             raise ProblemError(
@@ -343,15 +345,19 @@ class SparseRegression(Problem[Coefficients, Any]):
         The penalty's name; whether the design is sparse, an operator, complex; whether it is
         `plain`: positive limits of norms of blocks and nothing else.
         """
-        limits = self.penalty.limits(self.shape[1])
+        return dict(self._structure)
+
+    @cached_property
+    def _structure(self) -> Mapping[str, str | int | bool]:
+        penalty, size = self.penalty, self.shape[1]
         return {
-            "penalty": type(self.penalty).__name__,
+            "penalty": type(penalty).__name__,
             "sparse": bool(scipy.sparse.issparse(self.design)),
             "operator": isinstance(self.real_design, ColumnOperator),
             "complex": self.is_complex,
-            "plain": bool((limits > 0).all())
-            and not self.penalty.ridge
-            and not self.penalty.positive
-            and not isinstance(self.penalty, TotalVariation | NuclearNorm)
-            and self.penalty.thresholds(self.shape[1]) is None,
+            "plain": bool(penalty.limits(size).min() > 0)
+            and not penalty.ridge
+            and not penalty.positive
+            and not isinstance(penalty, TotalVariation | NuclearNorm)
+            and penalty.thresholds(size) is None,
         }

@@ -164,10 +164,13 @@ class ScaledProblem:
 
     @staticmethod
     def _shift(values: Any, exponent: int) -> np.ndarray:
+        values = np.asarray(values, dtype=np.float64)
         if exponent == 0:
-            return np.asarray(values, dtype=np.float64)
+            return values
         with np.errstate(over="ignore", under="ignore"):
-            return np.ldexp(np.asarray(values, dtype=np.float64), exponent)
+            if abs(exponent) < 1000:  # rounds once too, and is faster
+                return np.asarray(values * 2.0**exponent)
+            return np.ldexp(values, exponent)
 
     def coefficients(self, x: np.ndarray) -> np.ndarray:
         """Return coefficients in scaled units, real."""
@@ -200,16 +203,20 @@ class ScaledProblem:
 
     def objective(self, value: float) -> float:
         """Return an objective value in scaled units, NaN if it would lose digits."""
-        exponent = 2 * (self._b + self._c)
-        scaled = float(self._shift(value, -exponent))
-        return scaled if float(self._shift(scaled, exponent)) == value else math.nan
+        scaled = self._figure(value, -1)
+        return scaled if self._figure(scaled, 1) == value else math.nan
+
+    def _figure(self, value: float, direction: int) -> float:
+        """Return an objective value in the other units; 1 for those of the problem."""
+        exponent = 2 * direction * (self._b + self._c)
+        if abs(exponent) < 1000:
+            return float(value) * 2.0**exponent
+        return float(self._shift(value, exponent))
 
     def original_above(self, value: float) -> float:
         """Return the least objective value, in the units of the problem, that is not below."""
-        exponent = 2 * (self._b + self._c)
-        found = float(self._shift(value, exponent))
-        below = float(self._shift(found, -exponent)) < value
-        return math.nextafter(found, math.inf) if below else found
+        found = self._figure(value, 1)
+        return math.nextafter(found, math.inf) if self._figure(found, -1) < value else found
 
     def original_below(self, value: float) -> float:
         """Return the largest objective value, in the units of the problem, that is not above."""

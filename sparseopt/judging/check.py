@@ -6,6 +6,8 @@ import dataclasses
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
+
 from sparseopt.interface.certificate import (
     NOBODY,
     Certificate,
@@ -64,12 +66,18 @@ def check_certificate(
     return Check("accepted", claim, tuple(steps.lines))
 
 
+_PLAIN = frozenset({np.ndarray, float, int, bool, str, type(None)})
+"""What has no fields and is no container of things that have."""
+
+
 def forget_derived(value: Any) -> None:
     """Drop what hides an attribute of an object's class, all the way down.
 
     An engine works on the very objects that it hands over. What they remember of cached
     properties (norms, unrolled graphs), and what was planted there, is derived again by the judge.
     """
+    if type(value) in _PLAIN:
+        return
     if isinstance(value, list | tuple):
         for item in value:
             forget_derived(item)
