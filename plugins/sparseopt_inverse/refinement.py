@@ -114,7 +114,7 @@ class Refinement:
         """Return coefficients and a dual point, refined from scaled coefficients `x`."""
         best: _State | None = None
         stalled, size = 0, self._first_size()
-        x = self._pruned(x) if x.any() else x
+        x = self._pruned(x) if x.any() else self._from_zero(x)
         for _ in range(100):
             self.context.check_time("refining the coefficients")
             state, norms = self._evaluate(x)
@@ -148,10 +148,22 @@ class Refinement:
         So many that their Gram matrix costs about as much as a pass over the design, or all if
         that is next to nothing.
         """
-        rows, count = self.scaled.rows, len(self.scaled.limits)
-        if self._by_gram and rows * count**2 <= _FEW_PRODUCTS:
+        count = len(self.scaled.limits)
+        if self._few():
             return count
         return max(32, self._most_at_once() or 2 * math.isqrt(count)) if self._by_gram else 32
+
+    def _few(self) -> bool:
+        """Whether all columns may be in every working set."""
+        return self._by_gram and self.scaled.rows * self.scaled.size**2 <= _FEW_PRODUCTS
+
+    def _from_zero(self, x: np.ndarray) -> np.ndarray:
+        """Return coefficients to start from: of small problems nearly the last ones."""
+        if not self._few():
+            return x
+        goal = max(0.1 * self._aim, 10.0 * _ROUGHLY) * self._at_zero
+        found = self._solve_roughly(np.arange(len(x)), x, goal)
+        return x if found is None else found
 
     def _most_at_once(self) -> int:
         """Return up to how many blocks working sets may double: as long as products are cheap.

@@ -270,7 +270,9 @@ def best_evidence(
     while True:
         bounds = gap.bounds(primal, t, look)
         zero = gap.proved_zero(look, bounds.gap)
-        proved = scaled.per_coefficient(zero & (judge or gap).proved_zero(seen, bounds.gap))
+        if judge:
+            zero &= judge.proved_zero(seen, bounds.gap)
+        proved = scaled.per_coefficient(zero)
         if not x[proved].any():
             break
         x[proved] = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -84,13 +85,18 @@ def forget_derived(value: Any) -> None:
     elif isinstance(value, dict):
         for item in value.values():
             forget_derived(item)
-    elif dataclasses.is_dataclass(type(value)):
-        names = {field.name for field in dataclasses.fields(value)}
-        for name in set(getattr(value, "__dict__", ())) - names:
-            if hasattr(type(value), name):
+    elif dataclasses.is_dataclass(cls := type(value)):
+        names = _field_names(cls)
+        for name in getattr(value, "__dict__", {}).keys() - names:
+            if hasattr(cls, name):
                 value.__dict__.pop(name, None)
         for name in names:
             forget_derived(getattr(value, name, None))
+
+
+@cache
+def _field_names(cls: type[Any]) -> frozenset[str]:
+    return frozenset(field.name for field in dataclasses.fields(cls))
 
 
 # Expensive checks need not run twice on one object: what `solve` gated, `analyze`, the HTML page
