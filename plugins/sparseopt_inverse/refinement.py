@@ -185,7 +185,8 @@ class Refinement:
 
     def _evaluate(self, x: np.ndarray) -> tuple[_State, np.ndarray]:
         """Return the state at `x`, and the norms of the blocks' correlations with its residual."""
-        residual, known = self.scaled.target, self._pull
+        residual = self.scaled.target
+        known: np.ndarray | None = self._pull
         if x.any():
             residual, known = residual - self._product(x), None
         norms = self.offer_dual_point(residual, known)
@@ -224,8 +225,8 @@ class Refinement:
         limits, own = self.scaled.limits, self.scaled.blocks.norms(x)
         ratios = norms / limits
         if self._by_gram:  # more than those that would enter are not worth their products
-            wanting = np.count_nonzero((ratios > 1.0) & (own == 0.0))
-            size = min(size, 8 + np.count_nonzero(own) + wanting + wanting // 4)
+            wanting = int(np.count_nonzero((ratios > 1.0) & (own == 0.0)))
+            size = min(size, 8 + int(np.count_nonzero(own)) + wanting + wanting // 4)
         scale = 1.0 if self._by_gram else min(1.0, 1.0 / max(float(ratios.max()), 1e-300))
         distance = limits - scale * norms
         with np.errstate(divide="ignore", invalid="ignore"):

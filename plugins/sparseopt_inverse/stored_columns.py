@@ -1,4 +1,4 @@
-"""Products of a few columns of a sparse matrix, by its arrays: slicing would cost more than they do."""
+"""Products of a few columns of a sparse matrix by its arrays, where slicing would cost the most."""
 
 from __future__ import annotations
 

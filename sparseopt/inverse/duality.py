@@ -48,6 +48,7 @@ from sparseopt.judging.rounding import (
     below,
     gamma,
     norm_bound,
+    product_sum,
     product_terms,
     row_dots,
 )
@@ -210,18 +211,16 @@ class DualityGap:
         target = self.scaled.target
         return above(norm_bound(target if self.roots is None else target * self.roots), 8)
 
-    def _products(
-        self, a: np.ndarray, b: np.ndarray, factor: float
-    ) -> tuple[list[float], float]:
+    def _products(self, a: np.ndarray, b: np.ndarray, factor: float) -> tuple[list[float], float]:
         """Return terms whose exact sum is ``factor a.b``, up to a bound that is returned too.
 
         The factor is 1 or 1/2, with a sign.
         """
         if not self.rough:
-            return product_terms(a, factor * b), 0.0
-        size = norm_bound(a)
-        size *= size if a is b else norm_bound(b)
-        return [factor * float(a @ b)], self.room * above(gamma(len(a) + 8) * size, 8)
+            terms, error = product_sum(a, factor * b)
+            return terms, self.room * error
+        size = gamma(len(a) + 8) * norm_bound(a) * norm_bound(b)
+        return [factor * float(a @ b)], self.room * above(size, 8)
 
     def _penalty(self, x: np.ndarray, support: np.ndarray) -> tuple[list[float], float]:
         """Return terms whose exact sum is the penalty, up to a bound that is returned too."""
@@ -404,13 +403,11 @@ class DualityGap:
         pairs = [(self.scaled.target, row, -1.0) for row in t]
         if self.roots is None:
             pairs += [(first, first, 0.5), *((row, first, 1.0) for row in rest)]
-        terms = []
-        for found, error in (self._products(*pair) for pair in pairs):
-            terms += [*found, error]
+            pairs += [(row, row, 0.5) for row in rest]
+        found = [self._products(*pair) for pair in pairs]
+        terms = [term for terms, error in found for term in (*terms, error)]
         if self.roots is not None:
-            return [*terms, 0.5 * float(np.square(self.divided(t.sum(axis=0))).sum())]
-        for row in rest:
-            terms += product_terms(row, 0.5 * row)
+            terms.append(0.5 * float(np.square(self.divided(t.sum(axis=0))).sum()))
         return terms
 
     def _lost(self, t: np.ndarray, look: Look) -> list[float]:

@@ -148,8 +148,6 @@ def _require_limits(penalty: Penalty, size: int) -> None:
     if thresholds is not None:
         named.append(("coefficient", thresholds))
     for name, limits in named:
-        if 1e-290 <= limits.min() and limits.max() <= 1e300:
-            continue
         bad = np.flatnonzero(~((limits >= 1e-290) & (limits <= 1e300)) & (limits != 0))
         if bad.size:
             raise ProblemError(
@@ -236,6 +234,7 @@ class SparseRegression(Problem[Coefficients, Any]):
         object.__setattr__(self, "target", read_only(target))
         if self.column_squares is None:
             _require_finite(design)
+            _require_scale(self.largest_entries[0], "design")
         if not isinstance(self.penalty, Penalty):
             raise ProblemError(
                 "penalty must be L1(strength) or GroupL1(strength, groups), or another Penalty, "
@@ -258,8 +257,6 @@ class SparseRegression(Problem[Coefficients, Any]):
                 "l1 together with norms of groups takes real data only, and this is complex; take "
                 "L1 or GroupL1 alone"
             )
-        if self.column_squares is None:
-            _require_scale(self.largest_entries[0], "design")
         _require_scale(largest_entry(self.target), "target")
         self.scaled()  # it refuses a design whose entries no scaling holds
 

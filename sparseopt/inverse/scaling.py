@@ -165,8 +165,6 @@ class ScaledProblem:
     @staticmethod
     def _shift(values: Any, exponent: int) -> np.ndarray:
         values = np.asarray(values, dtype=np.float64)
-        if exponent == 0:
-            return values
         with np.errstate(over="ignore", under="ignore"):
             if abs(exponent) < 1000:  # rounds once too, and is faster
                 return np.asarray(values * 2.0**exponent)

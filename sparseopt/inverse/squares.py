@@ -28,10 +28,7 @@ def column_squares(matrix: Any, weights: np.ndarray | None = None) -> np.ndarray
     """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         if scipy.sparse.issparse(matrix):
-            squares = np.square(matrix.data, dtype=np.float64)
-            if weights is not None:
-                squares *= weights[_row_numbers(matrix)]
-            return _sums_of_stored(matrix, squares)
+            return _stored_squares(matrix, weights)
         step = max(1, _CHUNK // matrix.shape[0])
         starts = range(0, matrix.shape[1], step)
         parts = (matrix[:, i : i + step].astype(np.float64, copy=False) for i in starts)
@@ -46,17 +43,11 @@ def _dense_squares(part: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
     return np.asarray(np.einsum("ij,ij->j", part, part))
 
 
-def _sums_of_stored(matrix: Any, values: np.ndarray) -> np.ndarray:
-    """Return the sum per column of values that belong to the stored entries."""
-    if matrix.format == "csr":
-        return np.bincount(matrix.indices, values, matrix.shape[1])
-    sums, used = np.zeros(matrix.shape[1]), np.diff(matrix.indptr) > 0
-    sums[used] = np.add.reduceat(values, matrix.indptr[:-1][used])
-    return sums
-
-
-def _row_numbers(matrix: Any) -> np.ndarray:
-    """Return the row of each stored entry of a csr or csc matrix."""
-    if matrix.format == "csc":
-        return np.asarray(matrix.indices)
-    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+def _stored_squares(matrix: Any, weights: np.ndarray | None) -> np.ndarray:
+    squares = np.square(matrix.data, dtype=np.float64)
+    if weights is None and matrix.format == "csc":  # columns lie in one piece
+        sums, used = np.zeros(matrix.shape[1]), np.diff(matrix.indptr) > 0
+        sums[used] = np.add.reduceat(squares, matrix.indptr[:-1][used])
+        return sums
+    own = type(matrix)((squares, matrix.indices, matrix.indptr), shape=matrix.shape)
+    return np.asarray(own.T @ (np.ones(matrix.shape[0]) if weights is None else weights))

@@ -79,13 +79,10 @@ def forget_derived(value: Any) -> None:
     """
     if type(value) in _PLAIN:
         return
-    if isinstance(value, list | tuple):
-        for item in value:
-            forget_derived(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            forget_derived(item)
-    elif dataclasses.is_dataclass(cls := type(value)):
+    listed = value.values() if isinstance(value, dict) else value
+    for item in listed if isinstance(value, list | tuple | dict) else ():
+        forget_derived(item)
+    if dataclasses.is_dataclass(cls := type(value)):
         names = _field_names(cls)
         for name in getattr(value, "__dict__", {}).keys() - names:
             if hasattr(cls, name):
