@@ -126,7 +126,7 @@ def feasible_multiple(gap: DualityGap, t: np.ndarray) -> tuple[np.ndarray, Look]
     """
     if not gap.penalised:
         return t, gap.look(t)
-    if (largest := np.abs(t).max()) > 2.0**300:  # so that its square is a number
+    if (largest := max(t.max(), -t.min())) > 2.0**300:  # so that its square is a number
         t = t * math.ldexp(1.0, -math.frexp(largest)[1])
     look, shrink = gap.look(t), 0.0
     if gap.scaled.ridge or gap.scaled.thresholds is not None:

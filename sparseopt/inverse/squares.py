@@ -29,7 +29,8 @@ def column_squares(matrix: Any, weights: np.ndarray | None = None) -> np.ndarray
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         if scipy.sparse.issparse(matrix):
             return _stored_squares(matrix, weights)
-        step = max(1, _CHUNK // matrix.shape[0])
+        plain = weights is None and matrix.dtype == np.float64  # no copy, so no pieces
+        step = matrix.shape[1] if plain else max(1, _CHUNK // matrix.shape[0])
         starts = range(0, matrix.shape[1], step)
         parts = (matrix[:, i : i + step].astype(np.float64, copy=False) for i in starts)
         return np.concatenate([_dense_squares(part, weights) for part in parts])
