@@ -76,5 +76,9 @@ class Best:
             made = best_evidence(self._problem, x, points, True, correlation)
         if made is None or made.accuracy > self.asked:
             made = best_evidence(self._problem, x, points, False, correlation)
+        self.take(made)
+
+    def take(self, made: Evidence) -> None:
+        """Keep evidence if it is the most accurate."""
         if self._made is None or made.accuracy < self._made.accuracy:
             self._made = made

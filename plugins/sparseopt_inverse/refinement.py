@@ -29,6 +29,7 @@ from sparseopt_inverse.face_newton import Subproblem, gram_of
 from sparseopt_inverse.gram_lasso import GramLasso
 from sparseopt_inverse.joint_rounding import rounded_jointly
 from sparseopt_inverse.precise import PreciseSearch
+from sparseopt_inverse.quick_proof import quick_evidence
 from sparseopt_inverse.stored_columns import StoredColumns
 from sparseopt_inverse.work import PRODUCT, begin
 
@@ -84,6 +85,8 @@ class Refinement:
         self._dual = 0.0
         self._at_zero = 0.5 * float(target @ target)
         self._by_gram = blocks.single
+        self.met: float | None = None
+        """The objective of a lasso at which the aim was met."""
 
     @property
     def dual_correlation(self) -> np.ndarray | None:
@@ -136,6 +139,7 @@ class Refinement:
                 return best.x, self._dual_point
         assert best is not None
         if self._aim > AIM and best.gap <= self._aim * best.primal:
+            self.met = best.primal if self.scaled.blocks.single else None
             return best.x, self._dual_point
         try:
             return self._polish(best)
@@ -341,6 +345,11 @@ def refine(
     found, t = work.run(work.scaled.coefficients(x))
     best = Best(problem, work.scaled, context)
     correlation = work.dual_correlation
+    if best.rough and correlation is not None and work.met is not None and work.problem is problem:
+        quick = quick_evidence(problem, found, work.met, t, correlation, best.asked)
+        if quick is not None:
+            best.take(quick)
+            return best.result
     if best.rough and correlation is not None:  # so that it is feasible, rounding included
         t, correlation = _INSIDE * t, _INSIDE * correlation
     best.offer(found, t, correlation=correlation)
