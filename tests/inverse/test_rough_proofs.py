@@ -140,6 +140,21 @@ def test_squares_of_columns(dtype: type, weighted: bool) -> None:
     assert (column_squares(scipy.sparse.csc_array((3, 4))) == 0).all()
 
 
+@pytest.mark.parametrize("form", ["C", "F", "csr", "csc"])
+@pytest.mark.parametrize("weights", [None, [2.0, 0.0, 7.0, 3.5, 1e-9], [1e90] * 5])
+def test_bounds_of_norms_hold(form: str, weights: list[float] | None) -> None:
+    rng = np.random.default_rng(4)
+    dense = rng.standard_normal((5, 4))
+    dense[:, 2] = 0.0
+    sparse = {"csr": scipy.sparse.csr_array, "csc": scipy.sparse.csc_array}
+    design = sparse[form](dense) if form in sparse else np.asarray(dense, order=form)
+    scaled = so.SparseRegression(design, np.ones(5), so.L1(1.0), weights).scaled()
+    used = np.ones(5) if scaled.weights is None else scaled.weights
+    for bound, exact in zip(scaled.column_norm_bounds(), exact_squares(dense, used), strict=True):
+        assert exact <= bound**2 * (1.0 + 1e-15)
+        assert bound**2 <= exact * (1.0 + 1e-13) + 1e-100
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("form", ["C", "F", "csr", "csc"])
 def test_wild_entries_are_named(bad: float, form: str) -> None:
