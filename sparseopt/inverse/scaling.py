@@ -206,10 +206,8 @@ class ScaledProblem:
 
     def _figure(self, value: float, direction: int) -> float:
         """Return an objective value in the other units; 1 for those of the problem."""
-        exponent = 2 * direction * (self._b + self._c)
-        if abs(exponent) < 1000:
-            return float(value) * 2.0**exponent
-        return float(self._shift(value, exponent))
+        e = 2 * direction * (self._b + self._c)
+        return float(value) * 2.0**e if abs(e) < 1000 else float(self._shift(value, e))
 
     def original_above(self, value: float) -> float:
         """Return the least objective value, in the units of the problem, that is not below."""

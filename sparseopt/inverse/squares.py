@@ -31,12 +31,12 @@ def column_squares(matrix: Any, weights: np.ndarray | None = None) -> np.ndarray
             return _stored_squares(matrix, weights)
         plain = weights is None and matrix.dtype == np.float64  # no copy, so no pieces
         step = matrix.shape[1] if plain else max(1, _CHUNK // matrix.shape[0])
-        starts = range(0, matrix.shape[1], step)
-        parts = (matrix[:, i : i + step].astype(np.float64, copy=False) for i in starts)
+        parts = (matrix[:, i : i + step] for i in range(0, matrix.shape[1], step))
         return np.concatenate([_dense_squares(part, weights) for part in parts])
 
 
 def _dense_squares(part: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    part = part.astype(np.float64, copy=False)
     if weights is not None:
         return np.asarray(weights @ np.square(part))
     if part.strides[0] == part.itemsize:  # inner products of columns that lie in one piece
