@@ -18,6 +18,10 @@ AIM = 1e-14
 """Relative gap at which a search ends unless less was asked for."""
 
 
+NEARLY = 1.0 - 4e-15
+"""Times this, correlations that reach their limits but for rounding do not exceed them."""
+
+
 class Best:
     """Certifies what it is offered, in scaled units, and keeps the most accurate.
 
@@ -28,7 +32,7 @@ class Best:
     """
 
     def __init__(self, problem: SparseRegression, scaled: ScaledProblem, context: Context) -> None:
-        self._problem, self._scaled = problem, scaled
+        self._problem, self._scaled, self.context = problem, scaled, context
         self.asked = AIM if context.tolerance is None else context.tolerance
         self._made: Evidence | None = None
 
@@ -76,9 +80,14 @@ class Best:
             made = best_evidence(self._problem, x, points, True, correlation)
         if made is None or made.accuracy > self.asked:
             made = best_evidence(self._problem, x, points, False, correlation)
-        self.take(made)
+        self.keep(made)
 
-    def take(self, made: Evidence) -> None:
+    def keep(self, made: Evidence) -> None:
         """Keep evidence if it is the most accurate."""
         if self._made is None or made.accuracy < self._made.accuracy:
             self._made = made
+
+    def take(self, other: Best) -> None:
+        """Keep what another one found if it is more accurate."""
+        if other._made is not None:
+            self.keep(other._made)

@@ -348,7 +348,7 @@ def refine(
     if best.rough and correlation is not None and work.met is not None and work.problem is problem:
         quick = quick_evidence(problem, found, work.met, t, correlation, best.asked)
         if quick is not None:
-            best.take(quick)
+            best.keep(quick)
             return best.result
     if best.rough and correlation is not None:  # so that it is feasible, rounding included
         t, correlation = _INSIDE * t, _INSIDE * correlation

@@ -19,6 +19,7 @@ from sparseopt.inverse.problem import SparseRegression
 from sparseopt_inverse.composite import composite
 from sparseopt_inverse.least_squares import least_squares
 from sparseopt_inverse.nuclear import nuclear
+from sparseopt_inverse.paired import Paired
 from sparseopt_inverse.refinement import refine
 from sparseopt_inverse.ridge import ridge_regression
 from sparseopt_inverse.variation import variation
@@ -76,6 +77,8 @@ class WorkingSet(Solver[SparseRegression]):
             start = self._start(problem)
             start = np.zeros(problem.shape[1]) if start is None else start
             return refine(problem, start, (), context)
+        if problem.is_complex and problem.scaled().thresholds is not None:
+            return Paired(problem, context).run()
         return composite(problem, context, self._start(problem))
 
     def _start(self, problem: SparseRegression) -> np.ndarray | None:

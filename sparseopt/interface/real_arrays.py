@@ -24,9 +24,11 @@ def as_real(value: Any, name: str, dimensions: int) -> np.ndarray:
     number of dimensions, no entries.
     """
     if scipy.sparse.issparse(value) or hasattr(value, "matvec"):
+        written = ".toarray()" if scipy.sparse.issparse(value) else "its product with the identity"
+        written = ".to_dense()" if hasattr(value, "to_dense") else written
         raise ProblemError(
             f"{name} is a {type(value).__name__}, and its entries are needed one by one; pass "
-            "the array itself, for instance .toarray()"
+            f"the array itself, for instance {written}"
         )
     if isinstance(value, np.ma.MaskedArray):
         raise ProblemError(

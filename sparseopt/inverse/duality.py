@@ -234,13 +234,18 @@ class DualityGap:
         # Norms below 2^-1022 are rounded to multiples of 2^-1074.
         error += math.fsum(limits) * self.room * 2.0**-1070
         if scaled.thresholds is not None:
-            own = product_terms(scaled.thresholds[support], np.abs(x[support]))
+            own = self._single_terms(x, support)
             error += math.fsum(own) * self._growth
             terms += own
         if scaled.ridge:
             half = 0.5 * scaled.ridge * float(x[support] @ x[support])
             terms, error = [*terms, half], error + half * self.room * gamma(len(x) + 8)
         return terms, error
+
+    def _single_terms(self, x: np.ndarray, support: np.ndarray) -> list[float]:
+        """Return terms whose sum is the penalty of magnitudes, off by `_growth` of it at most."""
+        assert self.scaled.thresholds is not None
+        return product_terms(self.scaled.thresholds[support], np.abs(x[support]))
 
     def objective(self, primal: Primal) -> tuple[float, float]:
         """Return a lower and an upper bound of P."""

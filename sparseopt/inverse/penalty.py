@@ -17,6 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, SupportsFloat
 
 import numpy as np
@@ -149,6 +150,7 @@ class PenaltySum(Penalty):
             parts += part.parts if isinstance(part, PenaltySum) else [part]
         if not parts:
             raise ProblemError("a sum of penalties needs at least one")
+        _require_one_of_each(parts)
         for part in parts:
             if not part.family and len(parts) > 1:
                 name = type(part).__name__
@@ -237,6 +239,16 @@ class PenaltySum(Penalty):
         found += [part.limits(size) for part in self.parts if part.family == "entries"]
         kept = [part for part in found if part is not None]
         return np.asarray(sum(kept)) if kept else None
+
+
+def _require_one_of_each(parts: list[Penalty]) -> None:
+    """Refuse two penalties of a kind that makes a question of its own, where one says as much."""
+    for first, second in pairwise(parts):
+        alike = type(first) is type(second) and first.family in ("", "matrix")
+        if alike and getattr(first, "shape", 0) == getattr(second, "shape", 0):
+            raise ProblemError(
+                f"{type(first).__name__} is given twice; give one with the sum of the strengths"
+            )
 
 
 def _same_groups(first: Any, second: Any) -> bool:

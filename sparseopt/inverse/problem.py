@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from sparseopt.butterfly.linear import LinearMatrix
 from sparseopt.butterfly.product import KroneckerProduct
-from sparseopt.interface.arrays import MatrixLike, read_only, require_finite
+from sparseopt.interface.arrays import MatrixLike, bad_entries, read_only, require_finite
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
@@ -27,8 +27,10 @@ from sparseopt.inverse.penalty import Penalty
 from sparseopt.inverse.scaling import ScaledProblem, largest_entry
 from sparseopt.inverse.squares import column_squares
 
-LARGEST, SMALLEST = 1e150, 1e-140
-"""Magnitudes whose squares, and small fractions of them, are numbers of full precision."""
+LARGEST, SMALLEST = 1e151, 1e-151
+"""Magnitudes whose squares, and small fractions of them, are numbers of float64."""
+LARGEST_LIMIT, SMALLEST_LIMIT = 1e305, 1e-304
+"""Of strengths times weights: products of two such magnitudes."""
 _LEAST_SQUARE = 2.0**-150
 
 
@@ -106,10 +108,7 @@ def _require_finite(design: Any) -> None:
     elif scipy.sparse.issparse(design) and (bad := np.flatnonzero(~np.isfinite(design.data))).size:
         stored = design.tocoo()
         place = (int(stored.row[bad[0]]), int(stored.col[bad[0]]))
-        raise ProblemError(
-            f"design has a {design.data[bad[0]]} at entry {place} ({bad.size} such entries); "
-            "remove or replace them first"
-        )
+        raise ProblemError(f"design has {bad_entries(design.data[bad[0]], place, bad.size)}")
 
 
 def _as_sample_weights(value: Any, rows: int) -> np.ndarray:
@@ -137,7 +136,8 @@ def _require_scale(largest: float, name: str) -> None:
         raise ProblemError(
             f"the largest entry of {name} is {largest:.3g} in magnitude, and its square leaves the "
             f"range of float64; multiply {name} by a constant so that it lies between "
-            f"{SMALLEST:g} and {LARGEST:g}, and strength by the same"
+            f"{SMALLEST:g} and {LARGEST:g}, and what it is weighed "
+            "against (strength, radius, noise) accordingly"
         )
 
 
@@ -148,12 +148,14 @@ def _require_limits(penalty: Penalty, size: int) -> None:
     if thresholds is not None:
         named.append(("coefficient", thresholds))
     for name, limits in named:
-        bad = np.flatnonzero(~((limits >= 1e-290) & (limits <= 1e300)) & (limits != 0))
+        bad = np.flatnonzero(
+            ~((limits >= SMALLEST_LIMIT) & (limits <= LARGEST_LIMIT)) & (limits != 0)
+        )
         if bad.size:
             raise ProblemError(
                 f"strength times weight is {limits[bad[0]]:.3g} for {name} {int(bad[0])}; take a "
-                "strength of 0, or multiply design and target so that it can lie between 1e-290 "
-                "and 1e300"
+                "strength of 0, or multiply design and target so that it can lie between "
+                f"{SMALLEST_LIMIT:g} and {LARGEST_LIMIT:g}"
             )
 
 
@@ -250,12 +252,6 @@ class SparseRegression(Problem[Coefficients, Any]):
                 "positive=True needs real data, and "
                 f"{'target' if design.dtype.kind != 'c' else 'design'} is complex; complex numbers "
                 "have no order"
-            )
-        thresholds = self.penalty.thresholds(design.shape[1])
-        if self.is_complex and thresholds is not None and thresholds.any():
-            raise ProblemError(
-                "l1 together with norms of groups takes real data only, and this is complex; take "
-                "L1 or GroupL1 alone"
             )
         _require_scale(largest_entry(self.target), "target")
         self.scaled()  # it refuses a design whose entries no scaling holds

@@ -62,6 +62,8 @@ def largest_entry(matrix: Any) -> float:
 
 def _shifted(design: Any, exponent: int) -> Any:
     """Return ``design 2^exponent`` in float64; `ProblemError` if an entry loses digits."""
+    if isinstance(design, ColumnOperator):
+        return design.times_power(exponent)
     with np.errstate(under="ignore"):
         shifted = design.astype(np.float64) * math.ldexp(1.0, exponent)
         back = shifted * math.ldexp(1.0, -exponent)
@@ -105,11 +107,13 @@ class ScaledProblem:
     limits : ndarray of float64, shape (n_blocks,)
         Factors of the blocks' norms in the penalty.
     thresholds : ndarray of float64, shape (n,), or None
-        Factors of the magnitudes.
+        Factors of the magnitudes; of a complex number both parts have that of its modulus.
     ridge : float
     positive : bool
     weights : ndarray of float64, shape (m,), or None
         Of the rows; None stands for ones.
+    is_complex : bool
+        Whether real numbers here are parts of complex ones.
     """
 
     def __init__(self, problem: Stated) -> None:
@@ -121,7 +125,7 @@ class ScaledProblem:
         self._b = math.frexp(largest_entry(problem.target))[1]
         if self._a:
             self.design = _shifted(self.design, -self._a)
-        self._complex = problem.is_complex
+        self.is_complex = self._complex = problem.is_complex
         self.target = np.ldexp(_parts(problem.target, self._complex), -self._b)
         self.weights, self._c = None, 0
         if problem.sample_weights is not None:
@@ -138,7 +142,8 @@ class ScaledProblem:
         thresholds = penalty.thresholds(size)
         self.thresholds = None
         if thresholds is not None and thresholds.any():
-            self.thresholds = self._exactly(thresholds, -together)
+            own = self._exactly(thresholds, -together)
+            self.thresholds = np.append(own, own) if self._complex else own
         self.positive = penalty.positive
         self.ridge = float(self._exactly(np.array([penalty.ridge]), -2 * (self._a + self._c))[0])
 
@@ -151,6 +156,16 @@ class ScaledProblem:
                 "target by a constant, and strength by the same"
             )
         return scaled
+
+    @property
+    def unit(self) -> int:
+        """A scaled target, residual or dual point times two to this power is in its own units."""
+        return self._b + 2 * self._c
+
+    @property
+    def unknown_unit(self) -> int:
+        """Scaled coefficients times two to this power are in their own units."""
+        return self._b - self._a
 
     @property
     def rows(self) -> int:
@@ -176,7 +191,7 @@ class ScaledProblem:
 
     def original_coefficients(self, x: np.ndarray) -> np.ndarray:
         """Inverse of `coefficients`."""
-        return self._joined(self._shift(x, self._b - self._a))
+        return self.joined(self._shift(x, self._b - self._a))
 
     def dual_point(self, t: np.ndarray) -> np.ndarray:
         """Return a dual point in scaled units, real."""
@@ -184,9 +199,14 @@ class ScaledProblem:
 
     def original_dual_point(self, t: np.ndarray) -> np.ndarray:
         """Inverse of `dual_point`."""
-        return self._joined(self._shift(t, self._b + 2 * self._c))
+        return self.joined(self._shift(t, self._b + 2 * self._c))
 
-    def _joined(self, parts: np.ndarray) -> np.ndarray:
+    def parts(self, values: np.ndarray) -> np.ndarray:
+        """Return numbers of the problem as real ones, real parts first, in their own units."""
+        return _parts(values, self._complex)
+
+    def joined(self, parts: np.ndarray) -> np.ndarray:
+        """Inverse of `parts`."""
         if not self._complex:
             return parts
         half = parts.shape[-1] // 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import cache
+from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -67,33 +67,36 @@ def check_certificate(
     return Check("accepted", claim, tuple(steps.lines))
 
 
-_PLAIN = frozenset({np.ndarray, float, int, bool, str, type(None)})
-"""What has no fields and is no container of things that have."""
-
-
 def forget_derived(value: Any) -> None:
     """Drop what hides an attribute of an object's class, all the way down.
 
     An engine works on the very objects that it hands over. What they remember of cached
     properties (norms, unrolled graphs), and what was planted there, is derived again by the judge.
     """
-    if type(value) in _PLAIN:
-        return
-    listed = value.values() if isinstance(value, dict) else value
-    for item in listed if isinstance(value, list | tuple | dict) else ():
-        forget_derived(item)
-    if dataclasses.is_dataclass(cls := type(value)):
-        names = _field_names(cls)
+    if isinstance(value, dict):
+        value = list(value.values())
+    elif not isinstance(value, list | tuple):
+        names = _field_names(type(value))  # type: ignore[arg-type]
+        if names is None:
+            return
         for name in getattr(value, "__dict__", {}).keys() - names:
-            if hasattr(cls, name):
+            if hasattr(type(value), name):
                 value.__dict__.pop(name, None)
-        for name in names:
-            forget_derived(getattr(value, name, None))
+        value = [getattr(value, name, None) for name in names]
+    for item in value:
+        if type(item) not in _PLAIN:
+            forget_derived(item)
 
 
-@cache
-def _field_names(cls: type[Any]) -> frozenset[str]:
-    return frozenset(field.name for field in dataclasses.fields(cls))
+# Nothing hides an attribute of these, and there are many of them.
+_PLAIN = frozenset((bool, int, float, complex, str, type(None), np.ndarray))
+
+
+@lru_cache(maxsize=512)
+def _field_names(cls: type) -> frozenset[str] | None:
+    """Return the names of the fields of a dataclass; None of any other class."""
+    found = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else None
+    return None if found is None else frozenset(field.name for field in found)
 
 
 # Expensive checks need not run twice on one object: what `solve` gated, `analyze`, the HTML page

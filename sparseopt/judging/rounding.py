@@ -11,10 +11,11 @@ fused multiply-add, is off by at most gamma(k) times the sum of the absolute pro
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -284,27 +285,50 @@ def sum_of_squares(array: np.ndarray) -> float:
     gamma(514) of itself, and by what squares below 2^-1022 lose; other arrays are summed in their
     own precision. Not finite if an entry is not, or if squares overflow.
     """
-    axes = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
-    ordered = array.transpose(axes)
-    is_dense = ordered.flags.c_contiguous
-    if not is_dense and ordered.ndim > 1 and array.nbytes > 8 * _CHUNK:
-        return _exact_sum(sum_of_squares(part) for part in ordered)
-    is_row = ordered.ndim > 0 and _ROW // 4 <= ordered.shape[-1] <= _ROW // 2
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        if not is_dense and is_row and ordered.strides[-1] == ordered.itemsize:
-            rows = ordered.view(ordered.real.dtype)
-            return _grouped_sum(np.vecdot(rows, rows).ravel())
-        flat = np.ascontiguousarray(ordered).reshape(-1)
-        flat = flat.view(flat.real.dtype)
-        whole = flat.size - flat.size % _ROW
-        rows, rest = flat[:whole].reshape(-1, _ROW), flat[whole:]
-        return _exact_sum([_grouped_sum(np.vecdot(rows, rows)), float(np.dot(rest, rest))])
+        return _exact_sum(_grouped(_row_sums(array)))
 
 
-def _grouped_sum(sums: np.ndarray) -> float:
-    """Return the sum of nonnegative floats, 256 by additions and then without error."""
-    starts = range(0, sums.size, _ROW)
-    return _exact_sum(np.add.reduceat(sums, starts).tolist()) if sums.size else 0.0
+def _row_sums(array: np.ndarray) -> list[np.ndarray]:
+    """Return the sums of squares of rows of at most 256 numbers, all entries in one of them."""
+    if array.size == 0:
+        return []
+    ordered = array
+    if not array.flags.c_contiguous:
+        axes = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+        ordered = array.transpose(axes)
+    lead, run = ordered.ndim, ordered.itemsize
+    while lead and (ordered.shape[lead - 1] == 1 or ordered.strides[lead - 1] == run):
+        lead -= 1
+        run *= ordered.shape[lead]
+    run //= ordered.real.itemsize
+    row = _row_length(run) if lead else _ROW
+    if not row and array.nbytes > 8 * _CHUNK:
+        return [sums for part in ordered for sums in _row_sums(part)]
+    if not row:
+        ordered, lead, row = np.ascontiguousarray(ordered), 0, _ROW
+    numbers = ordered.reshape(*ordered.shape[:lead], -1).view(ordered.real.dtype)
+    if lead:
+        rows = numbers.reshape(*ordered.shape[:lead], -1, row)
+        return [np.vecdot(rows, rows).ravel()]
+    whole = numbers.size - numbers.size % row
+    rows, rest = numbers[:whole].reshape(-1, row), numbers[whole:]
+    return [np.vecdot(rows, rows), np.vecdot(rest, rest).reshape(1)]
+
+
+@lru_cache(maxsize=256)
+def _row_length(run: int) -> int:
+    """Return the longest row, of 64 to 256 numbers, of which whole ones make a run; 0 if none."""
+    return next((row for row in range(_ROW, _ROW // 4 - 1, -1) if run and run % row == 0), 0)
+
+
+def _grouped(sums: Sequence[np.ndarray]) -> list[float]:
+    """Return nonnegative numbers, added up 256 by 256."""
+    if not sums:
+        return []
+    found = np.concatenate(sums)
+    grouped: list[float] = np.add.reduceat(found, range(0, found.size, _ROW)).tolist()
+    return grouped
 
 
 def _exact_sum(parts: Iterable[float]) -> float:
@@ -323,21 +347,30 @@ class NormSum:
     """
 
     def __init__(self) -> None:
+        self._rows: list[np.ndarray] = []
         self._squares: list[float] = []
         self._is_zero = True
         self._terms = 0
+        self._count = 0
 
     def add(self, array: np.ndarray) -> None:
         """Take an array in."""
-        square = sum_of_squares(array)
-        self._squares.append(square)
-        self._is_zero = self._is_zero and square == 0.0 and not array.any()
-        self._terms = max(self._terms, min(2 * array.size, 2 * _ROW))
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            rows = _row_sums(array)
+        if self._is_zero:
+            self._is_zero = not (any(sums.any() for sums in rows) or array.any())
+        self._terms = max(self._terms, min(2 * array.size, _ROW))
+        self._rows.extend(rows)
+        self._count += sum(sums.size for sums in rows)
+        if self._count > _CHUNK:
+            self._squares.extend(_grouped(self._rows))
+            self._rows, self._count = [], _ROW
 
     def figure(self) -> Figure:
         """Return the norm of all that was added."""
         if self._is_zero:
             return Figure(0.0, 0.0)
-        value = math.sqrt(_exact_sum(self._squares))
-        # A root halves the relative error of the sum, see `sum_of_squares`.
-        return Figure(value, value * gamma(self._terms // 2 + 8) + TINY)
+        value = math.sqrt(_exact_sum(self._squares + _grouped(self._rows)))
+        # A root halves the relative error of the sum: that of a row, and of the sum of rows.
+        terms = self._terms + min(self._count, _ROW)
+        return Figure(value, value * gamma(terms // 2 + 8) + TINY)

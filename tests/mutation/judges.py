@@ -44,6 +44,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     ),
     "forgeries_factorization": (
         "sparseopt.butterfly.certificate",
+        "sparseopt.butterfly.comparison",
         "sparseopt.butterfly.expansion",
         "sparseopt.butterfly.permuted",
         "sparseopt.butterfly.probing",

@@ -22,6 +22,7 @@ from sparseopt.inverse.gap_certificate import GapCertificate
 from sparseopt.inverse.infeasible_certificate import _infeasible
 from sparseopt.inverse.pursuit_certificate import _fitted
 
+KINDS = "coefficients and evidence are real where design and target are"
 Pairs = Iterator[tuple[str, Any]]
 OBJECTIVE, MINIMUM, GAP = (
     "the objective is at most",
@@ -37,6 +38,49 @@ def changed(certificate: Any, **changes: Any) -> Any:
     if answer:
         rest["answer"] = dataclasses.replace(certificate.answer, **answer)
     return dataclasses.replace(certificate, **rest)
+
+
+def complex_problems(
+    design: np.ndarray, target: np.ndarray, noisy: np.ndarray
+) -> dict[str, so.Problem]:
+    """Return questions about complex numbers."""
+    turned = design + 1j * design[::-1]
+    image = turned @ np.where(np.arange(24) < 2, 1.0 - 2.0j, 0.0)
+    csr = scipy.sparse.csr_array(np.round(design * 3) * 1j)
+    return {
+        "complex support": so.KnownSupportRegression(turned, noisy, [1, 5, 7]),
+        "complex, deficient": so.KnownSupportRegression([[1, 1j, 0], [1, 1j, 1]], [2, 4j], [0, 1]),
+        "complex pursuit": so.BasisPursuit(turned, image),
+        "complex, many": so.BasisPursuit(turned[:4], noisy[:4] * (1 + 2j)),
+        "complex target": so.BasisPursuit(csr, noisy * 1j),
+        "complex noise": so.BasisPursuit(turned, noisy, 0.3),
+        "complex norm 2": so.BasisPursuit(turned, target * 1j, norm=2),
+        "complex norm inf": so.BasisPursuit(turned[:4], noisy[:4], norm=math.inf),
+        "complex nothing": so.BasisPursuit([[1, 2j], [2, 4j]], [1, 3j]),
+        "complex ball": so.ConstrainedRegression(turned, noisy * 1j, 1.0),
+        "complex root": so.SquareRootLasso(turned, noisy, 0.7),
+    }
+
+
+def product_problems() -> dict[str, so.Problem]:
+    """Return questions about a product of factors, whose columns are known up to rounding."""
+    rng = np.random.default_rng(5)
+    patterns = so.Architecture([so.KroneckerPattern(1, 2, 2, 3), so.KroneckerPattern(2, 3, 4, 1)])
+    product = so.KroneckerProduct([rng.standard_normal(tuple(p)) for p in patterns], patterns)
+    low = so.Architecture([so.KroneckerPattern(1, 3, 2, 2), so.KroneckerPattern(2, 2, 4, 1)])
+    flat = so.KroneckerProduct([rng.standard_normal(tuple(p)) for p in low], low)
+    turned = so.KroneckerProduct([f * (1 + 2j) for f in flat.factors], low)
+    target = rng.standard_normal(6)
+    return {
+        "product pursuit": so.BasisPursuit(product, target),
+        "product noise": so.BasisPursuit(product, target, 0.3),
+        "product nothing": so.BasisPursuit(flat, target),
+        "complex product nothing": so.BasisPursuit(turned, target),
+        "product ball": so.ConstrainedRegression(product, target, 0.5),
+        "product root": so.SquareRootLasso(product, target, 0.3),
+        "product support": so.KnownSupportRegression(product, target, [0, 1, 2]),
+        "product, deficient": so.KnownSupportRegression(flat, target, [0, 1, 2]),
+    }
 
 
 @cache
@@ -68,6 +112,9 @@ def solved() -> dict[str, Any]:
         "root": so.SquareRootLasso(design, noisy, 0.7),
         "root fits": so.SquareRootLasso(design, target, 0.01),
         "root zero": so.SquareRootLasso(design, 0.0 * target, 1.0),
+        "root of small strength": so.SquareRootLasso(tall, noisy, 1e-5),
+        **complex_problems(design, target, noisy),
+        **product_problems(),
     }
     return {name: so.solve(problem).certificate for name, problem in problems.items()}
 
@@ -77,7 +124,7 @@ def honest() -> Pairs:
     for name, certificate in solved().items():
         yield name, certificate
         figures = {"primal": certificate.primal * (1 + 1e-10), "gap": certificate.gap * 2}
-        if name.startswith("nothing"):
+        if "nothing" in name:
             figures["answer_smallest_residual"] = figures["primal"]
         yield f"{name}, with room", changed(certificate, **figures, dual=certificate.dual * 0.999)
         if hasattr(certificate.answer, "unique"):
@@ -105,6 +152,13 @@ def subsets() -> dict[str, Any]:
         "equal columns": so.CardinalityRegression(np.ones((3, 4)), [1.0, 2.0, 4.0], 2),
         "no columns": so.CardinalityRegression(np.zeros((3, 4)), [1.0, 2.0, 4.0], 2),
         "fitted": so.CardinalityRegression(np.eye(3), [1.0, 2.0, 0.0], 2),
+        "complex subset": so.CardinalityRegression(design * (1 + 1j), target * (1 - 2j), 3),
+        "complex signal": so.CardinalityRegression(tall[0] + 1j * tall[0][::-1], signal, 4),
+        "product subset": so.CardinalityRegression(
+            so.KroneckerProduct([design[:4, :4].reshape(1, 4, 4, 1)], [(1, 4, 4, 1)]),
+            target[:4],
+            2,
+        ),
     }
     made = {name: so.solve(problem).certificate for name, problem in problems.items()}
     made["greedy"] = so.solve(problems["subset"], "omp").certificate
@@ -134,6 +188,7 @@ def forged_subsets() -> Pairs:
     made, signal = subsets()["subset"], subsets()["signal"]
     x = made.answer.x
     yield "the answer is Coefficients | another", changed(made, answer=so.PursuitAnswer(x))
+    yield f"{KINDS} | a complex subset", changed(made, answer_x=x + 0j)
     yield "x has one entry for each | one more", changed(made, answer_x=np.append(x, 0.0))
     yield "x has at most 3 nonzeros | four", changed(made, answer_x=np.where(x == 0, 1e-300, x))
     whole = "with all columns together the minimum is at least"
@@ -230,6 +285,15 @@ def shapes() -> Pairs:
             so.Coefficients(x) if name in ("support", "pursuit", "nothing") else so.PursuitAnswer(x)
         )
         yield f"the answer is | {name}, another kind", changed(made, answer=other)
+        yield (
+            f"{KINDS} | {name}, complex x",
+            changed(made, answer_x=x + 0j),
+        )
+        if name == "support":
+            yield f"{KINDS} | a complex combination", changed(made, combination=np.eye(3) + 0j)
+            yield f"{KINDS} | a complex point", changed(made, row_point=made.row_point + 0j)
+        else:
+            yield f"{KINDS} | {name}, complex point", changed(made, dual_point=made.dual_point + 0j)
         if name != "support":
             w = np.append(made.dual_point, 0.0)
             yield f"the dual point has | {name}, one more", changed(made, dual_point=w)
@@ -331,7 +395,7 @@ def pursuits() -> Pairs:
 
 def _stated(problem: so.BasisPursuit, x: Any, w: Any, **answer: Any) -> Any:
     """Return a certificate with exactly the figures that the judge proves."""
-    fit, x, w = Fit(problem.design, problem.target), np.array(x, float), np.array(w, float)
+    fit, x, w = Fit(problem.system), np.array(x, float), np.array(w, float)
     found = _fitted(problem, fit, fit.coefficients(x), w)
     units = (fit.unknown_unit,) * 3 + (fit.unit,)
     values = (found.bracket.primal, found.bracket.dual, found.bracket.gap, found.misfit)
@@ -355,7 +419,7 @@ def infeasible() -> Pairs:
     yield f"{MINIMUM} | the target itself", changed(tall, dual_point=tall.problem.target)
     solvable = so.BasisPursuit([[1.0, 0.0], [0.0, 1.0]], [1.0, 1.0])
     x, w = np.zeros(2), np.array([1.0, 1.0])
-    own = _infeasible(Fit(solvable.design, solvable.target), x, w)
+    own = _infeasible(Fit(solvable.system), x, w)
     primal = math.ldexp(own.primal, own.exponent)
     answer = so.PursuitAnswer(x, False, primal)
     yield (
