@@ -4,9 +4,10 @@ Every row is charged for an answer whose relative duality gap is at most 1e-6, c
 NumPy from the best multiple of the residual. Peers get the loosest of their own tolerances that
 passes, as theirs are not the gap asked for; which one is not charged. Rows of sparseopt are charged
 for everything: stating the problem, the plan, the engine, the certificate and its check, at
-``tolerance=1e-6`` and at the default of 1e-12; their proven gap is reported too. Rounds alternate over the rows. The median counts, in seconds of the process on the CPU:
-the machine is shared, and the least of many times would favour short calls, which fit between the
-work of others; it is kept too. One thread each.
+``tolerance=1e-6`` and at the default of 1e-12; their proven gap is reported too. Rounds alternate
+over the rows. The median counts, in seconds of the process on the CPU: the machine is shared, and
+the least of many times would favour short calls, which fit between the work of others; it is kept
+too. One thread each.
 
 Run: OMP_NUM_THREADS=1 python benchmarks/inverse.py [--parts dense sparse ...] [--limit 60]
 Parts that are not run keep their figures.

@@ -174,8 +174,7 @@ class DualityGap:
     def primal(self, x: np.ndarray) -> Primal:
         """Evaluate P at scaled coefficients; O(m k) for k nonzero ones."""
         scaled = self.scaled
-        support = np.flatnonzero(x)
-        fit, loss = scaled.target, 0.0
+        support, fit, loss = np.flatnonzero(x), scaled.target, 0.0
         if len(support):
             fit, loss = self._residual(x, support)
             if isinstance(scaled.design, ColumnOperator):
@@ -186,7 +185,7 @@ class DualityGap:
         if self.roots is not None and fit.any():
             fit = fit * self.roots
             loss = (loss + self.room * 4.0 * UNIT * norm_bound(fit)) * (1.0 + 8.0 * UNIT)
-        terms, error = self._products(fit, fit, 0.5)
+        *terms, error = self._products(fit, fit, 0.5)
         error += loss * norm_bound(fit) + 0.5 * loss * loss
         penalty, inexact = self._penalty(x, support) if len(support) else ([], 0.0)
         if not all(map(math.isfinite, (error, inexact, *terms, *penalty))):
@@ -211,16 +210,16 @@ class DualityGap:
         target = self.scaled.target
         return above(norm_bound(target if self.roots is None else target * self.roots), 8)
 
-    def _products(self, a: np.ndarray, b: np.ndarray, factor: float) -> tuple[list[float], float]:
-        """Return terms whose exact sum is ``factor a.b``, up to a bound that is returned too.
+    def _products(self, a: np.ndarray, b: np.ndarray, factor: float) -> list[float]:
+        """Return terms whose exact sum is ``factor a.b`` up to a bound, which comes last.
 
         The factor is 1 or 1/2, with a sign.
         """
         if not self.rough:
             terms, error = product_sum(a, factor * b)
-            return terms, self.room * error
+            return [*terms, self.room * error]
         size = gamma(len(a) + 8) * norm_bound(a) * norm_bound(b)
-        return [factor * float(a @ b)], self.room * above(size, 8)
+        return [factor * float(a @ b), self.room * above(size, 8)]
 
     def _penalty(self, x: np.ndarray, support: np.ndarray) -> tuple[list[float], float]:
         """Return terms whose exact sum is the penalty, up to a bound that is returned too."""
@@ -404,13 +403,10 @@ class DualityGap:
 
     def _minus_dual_terms(self, t: np.ndarray) -> list[float]:
         """Return floats whose exact sum is -D(t), but for what underflows and `_lost`."""
-        first, *rest = t
         pairs = [(self.scaled.target, row, -1.0) for row in t]
         if self.roots is None:
-            pairs += [(first, first, 0.5), *((row, first, 1.0) for row in rest)]
-            pairs += [(row, row, 0.5) for row in rest]
-        found = [self._products(*pair) for pair in pairs]
-        terms = [term for terms, error in found for term in (*terms, error)]
+            pairs += [(row, other, 0.5) for row in t for other in t]
+        terms = [term for pair in pairs for term in self._products(*pair)]
         if self.roots is not None:
             terms.append(0.5 * float(np.square(self.divided(t.sum(axis=0))).sum()))
         return terms

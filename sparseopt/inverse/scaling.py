@@ -118,10 +118,9 @@ class ScaledProblem:
 
     def __init__(self, problem: Stated) -> None:
         self.design = problem.real_design
-        self._squares, self._a = problem.column_squares, 0
-        if self._squares is None:
-            exponent = math.frexp(problem.largest_entries[0])[1]
-            self._a = exponent if abs(exponent) > _SAFE_EXPONENT else 0
+        self._squares = problem.column_squares
+        exponent = 0 if self._squares is not None else math.frexp(problem.largest_entries[0])[1]
+        self._a = exponent if abs(exponent) > _SAFE_EXPONENT else 0
         self._b = math.frexp(largest_entry(problem.target))[1]
         if self._a:
             self.design = _shifted(self.design, -self._a)
@@ -181,9 +180,9 @@ class ScaledProblem:
     def _shift(values: Any, exponent: int) -> np.ndarray:
         values = np.asarray(values, dtype=np.float64)
         with np.errstate(over="ignore", under="ignore"):
-            if abs(exponent) < 1000:  # rounds once too, and is faster
-                return np.asarray(values * 2.0**exponent)
-            return np.ldexp(values, exponent)
+            # A product rounds once too, and is faster.
+            fast = abs(exponent) < 1000
+            return np.asarray(values * 2.0**exponent) if fast else np.ldexp(values, exponent)
 
     def coefficients(self, x: np.ndarray) -> np.ndarray:
         """Return coefficients in scaled units, real."""

@@ -29,8 +29,8 @@ def column_squares(matrix: Any, weights: np.ndarray | None = None) -> np.ndarray
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         if scipy.sparse.issparse(matrix):
             return _stored_squares(matrix, weights)
-        plain = weights is None and matrix.dtype == np.float64  # no copy, so no pieces
-        step = matrix.shape[1] if plain else max(1, _CHUNK // matrix.shape[0])
+        # float64 is not copied, so it needs no pieces.
+        step = matrix.shape[1] if matrix.dtype == np.float64 else max(1, _CHUNK // matrix.shape[0])
         parts = (matrix[:, i : i + step] for i in range(0, matrix.shape[1], step))
         return np.concatenate([_dense_squares(part, weights) for part in parts])
 
