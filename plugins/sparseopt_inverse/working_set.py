@@ -95,12 +95,14 @@ class WorkingSet(Solver[SparseRegression]):
         """Return seconds from a fit to `benchmarks/inverse.py`."""
         m, n = problem.shape
         if scipy.sparse.issparse(problem.design):
-            return 2e-3 + 3e-7 * (float(problem.design.nnz) + n)
-        return 1.5e-3 + 8e-9 * m * n
+            return 1e-3 + 1e-8 * float(problem.design.nnz) + 3e-7 * n
+        return 1e-3 + 3e-9 * m * n
 
 
 def is_least_squares(problem: SparseRegression) -> bool:
     """Whether there is no penalty."""
+    if problem.structure()["plain"]:
+        return False
     penalty, n = problem.penalty, problem.shape[1]
     thresholds = penalty.thresholds(n)
     free = not penalty.limits(n).any() and (thresholds is None or not thresholds.any())

@@ -124,9 +124,9 @@ class DualityGapCertificate(Certificate):
             It holds however bad `x` and the dual points are; look at its `gap`. O(m n); without
             a penalty O(m n min(m, n)).
         """
-        x, *evidence = best_evidence(problem, x, dual_points, rough)
-        answer = Coefficients(x)
-        return answer, cls(problem, answer, *evidence)
+        evidence = best_evidence(problem, x, dual_points, rough)
+        answer = Coefficients(evidence.x)
+        return answer, cls(problem, answer, *evidence.fields)
 
     @cached_property
     def _evaluated(self) -> tuple[DualityGap, Primal]:
@@ -181,9 +181,8 @@ class DualityGapCertificate(Certificate):
 
     def check(self, steps: Steps) -> None:
         """Re-derive everything from the problem, the coefficients and the dual point."""
-        kind = type(self.answer)
+        kind, (m, n) = type(self.answer), self.problem.shape
         steps.require(kind is Coefficients, "the answer is Coefficients", kind.__name__)
-        m, n = self.problem.shape
         x, t = self.answer.x, np.atleast_2d(self.dual_point)
         steps.require(x.shape == (n,), f"x has one entry for each of {n} columns", str(x.shape))
         steps.require(
@@ -245,8 +244,7 @@ class DualityGapCertificate(Certificate):
             )
 
     def _check_feasible(self, steps: Steps, gap: DualityGap, reach: np.ndarray) -> None:
-        ok = gap.feasible(reach)
-        worst = int(np.argmin(ok))
+        worst = int(np.argmin(ok := gap.feasible(reach)))
         steps.require(
             bool(ok.all()),
             "the dual point is feasible: all correlations of the columns with it are within their "

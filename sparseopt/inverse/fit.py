@@ -57,6 +57,7 @@ class _Part:
     shape: tuple[int, int]
     penalty: Penalty = field(default_factory=lambda: L1(0.0))
     sample_weights: None = None
+    column_squares: None = None
 
     @property
     def largest_entries(self) -> tuple[float, float]:

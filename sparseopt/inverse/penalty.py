@@ -314,7 +314,8 @@ class L1(Penalty):
 
     def limits(self, size: int) -> np.ndarray:
         """Return strength times weight, per coefficient."""
-        return np.full(size, self.strength) * (1.0 if self.weights is None else self.weights)
+        found = np.full(size, self.strength)
+        return found if self.weights is None else found * self.weights
 
 
 @json_type

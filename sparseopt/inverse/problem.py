@@ -31,11 +31,13 @@ from sparseopt.inverse.matrix_penalties import NuclearNorm, TotalVariation
 from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.penalty import Penalty
 from sparseopt.inverse.scaling import ScaledProblem, largest_entry
+from sparseopt.inverse.squares import column_squares
 
 LARGEST, SMALLEST = 1e151, 1e-151
 """Magnitudes whose squares, and small fractions of them, are numbers of float64."""
 LARGEST_LIMIT, SMALLEST_LIMIT = 1e305, 1e-304
 """Of strengths times weights: products of two such magnitudes."""
+_LEAST_SQUARE = 2.0**-150
 
 
 def _as_design(value: Any) -> Any:
@@ -49,7 +51,6 @@ def _as_design(value: Any) -> Any:
     array = _as_numbers(value, "design")
     if array.ndim != 2:
         raise ProblemError(f"design must be a matrix, got an array of shape {array.shape}")
-    require_finite(array, "design")
     return read_only(array)
 
 
@@ -103,14 +104,18 @@ def _as_sparse_design(value: Any) -> Any:
     if not matrix.has_canonical_format:
         matrix = matrix.copy()
         matrix.sum_duplicates()
-    data = matrix.data
-    bad = np.flatnonzero(~np.isfinite(data))
-    if bad.size:
-        stored = matrix.tocoo()
-        place = (int(stored.row[bad[0]]), int(stored.col[bad[0]]))
-        raise ProblemError(f"design has {bad_entries(data[bad[0]], place, bad.size)}")
-    parts = tuple(read_only(part) for part in (data, matrix.indices, matrix.indptr))
+    parts = tuple(read_only(part) for part in (matrix.data, matrix.indices, matrix.indptr))
     return cls(parts, shape=matrix.shape)
+
+
+def _require_finite(design: Any) -> None:
+    """Refuse a dense or sparse design with a NaN or infinity, naming the place."""
+    if isinstance(design, np.ndarray):
+        require_finite(design, "design")
+    elif scipy.sparse.issparse(design) and (bad := np.flatnonzero(~np.isfinite(design.data))).size:
+        stored = design.tocoo()
+        place = (int(stored.row[bad[0]]), int(stored.col[bad[0]]))
+        raise ProblemError(f"design has {bad_entries(design.data[bad[0]], place, bad.size)}")
 
 
 def _as_sample_weights(value: Any, rows: int) -> np.ndarray:
@@ -234,6 +239,11 @@ class SparseRegression(Problem[Coefficients, Any]):
                 f"vector of shape ({design.shape[0]},)"
             )
         require_finite(target, "target")
+        object.__setattr__(self, "design", design)
+        object.__setattr__(self, "target", read_only(target))
+        if self.column_squares is None:
+            _require_finite(design)
+            _require_scale(self.largest_entries[0], "design")
         if not isinstance(self.penalty, Penalty):
             raise ProblemError(
                 "penalty must be L1(strength) or GroupL1(strength, groups), or another Penalty, "
@@ -241,8 +251,6 @@ class SparseRegression(Problem[Coefficients, Any]):
             )
         self.penalty.blocks(design.shape[1])
         _require_limits(self.penalty, design.shape[1])
-        object.__setattr__(self, "design", design)
-        object.__setattr__(self, "target", read_only(target))
         if self.sample_weights is not None:
             weights = _as_sample_weights(self.sample_weights, len(target))
             object.__setattr__(self, "sample_weights", weights)
@@ -252,8 +260,7 @@ class SparseRegression(Problem[Coefficients, Any]):
                 f"{'target' if design.dtype.kind != 'c' else 'design'} is complex; complex numbers "
                 "have no order"
             )
-        _require_scale(self.largest_entries[0], "design")
-        _require_scale(self.largest_entries[1], "target")
+        _require_scale(largest_entry(self.target), "target")
         self.scaled()  # it refuses a design whose entries no scaling holds
 
     @cached_property
@@ -285,6 +292,19 @@ class SparseRegression(Problem[Coefficients, Any]):
     def largest_entries(self) -> tuple[float, float]:
         """The largest magnitude in the design, and in the target."""
         return largest_entry(self.real_design), largest_entry(self.target)
+
+    @cached_property
+    def column_squares(self) -> np.ndarray | None:
+        """Sums of the squares of the columns of `real_design`, rounded, if they are moderate.
+
+        They prove then that all of the design is finite, and its largest entry at most 2^76, and
+        at least 2^-75 over the root of the rows, of which there are fewer than 2^40. None for
+        designs of other sizes, and for operators.
+        """
+        if isinstance(self.real_design, ColumnOperator):
+            return None
+        squares = column_squares(self.real_design)
+        return squares if _LEAST_SQUARE <= squares.max() <= 1.0 / _LEAST_SQUARE else None
 
     def scaled(self) -> ScaledProblem:
         """Return the same question in real numbers of moderate size, by powers of two."""
@@ -325,15 +345,19 @@ class SparseRegression(Problem[Coefficients, Any]):
         The penalty's name; whether the design is sparse, an operator, complex; whether it is
         `plain`: positive limits of norms of blocks and nothing else.
         """
-        limits = self.penalty.limits(self.shape[1])
+        return dict(self._structure)
+
+    @cached_property
+    def _structure(self) -> Mapping[str, str | int | bool]:
+        penalty, size = self.penalty, self.shape[1]
         return {
-            "penalty": type(self.penalty).__name__,
+            "penalty": type(penalty).__name__,
             "sparse": bool(scipy.sparse.issparse(self.design)),
             "operator": isinstance(self.real_design, ColumnOperator),
             "complex": self.is_complex,
-            "plain": bool((limits > 0).all())
-            and not self.penalty.ridge
-            and not self.penalty.positive
-            and not isinstance(self.penalty, TotalVariation | NuclearNorm)
-            and self.penalty.thresholds(self.shape[1]) is None,
+            "plain": bool(penalty.limits(size).min() > 0)
+            and not penalty.ridge
+            and not penalty.positive
+            and not isinstance(penalty, TotalVariation | NuclearNorm)
+            and penalty.thresholds(size) is None,
         }

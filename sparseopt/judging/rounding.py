@@ -31,7 +31,10 @@ ROOMS = 3.0
 """Rooms of rounding with which a figure is stated; to check it demands one. See `Figure`."""
 _SPLITTER = 2.0**27 + 1.0
 _CHUNK = 1 << 18
+_PRODUCTS = 1 << 16
+"""Products at a time of `row_dots`: its temporaries stay in the cache."""
 _ROW = 256
+_FEW = 1000
 
 
 def gamma(terms: int) -> float:
@@ -125,18 +128,19 @@ def two_product(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return p, a_low * b_low - (((p - a_high * b_high) - a_low * b_high) - a_high * b_low)
 
 
-def _sum_rows(products: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return compensated row sums of ``products + errors`` and bounds of what they are off by.
+def _two_sums(
+    products: np.ndarray, errors: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return two numbers a row whose sum is that of ``products + errors``, up to a bound.
 
     A binary tree of TwoSum (Knuth) turns each row, without error, into one sum and as many
     corrections as additions. With width w and T the sum of |products| the corrections add up to
     at most (2 + log2 w) u T in magnitude, so summing these 2 w numbers in plain arithmetic loses
-    at most gamma(3 w) gamma(3 + log2 w) T, and the last addition u |result|: the bound of Dot2
-    (Ogita, Rump, Oishi 2005) for this order of summation.
+    at most gamma(3 w) gamma(3 + log2 w) T.
     """
     width = products.shape[1]
     if width == 0:
-        return np.zeros(len(products)), np.zeros(len(products))
+        return np.zeros(len(products)), np.zeros(len(products)), np.zeros(len(products))
     magnitude = np.abs(products).sum(axis=1)
     correction = errors.sum(axis=1)
     levels = 0
@@ -148,9 +152,8 @@ def _sum_rows(products: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.
         correction += ((a - (total - part)) + (b - part)).sum(axis=1)
         products = np.concatenate([total, products[:, 2 * half :]], axis=1)
         levels += 1
-    result = products[:, 0] + correction
     loss = gamma(3 * width + 3) * gamma(levels + 4) * (1.0 + gamma(width + 1))
-    return result, UNIT * np.abs(result) * (1.0 + 4.0 * UNIT) + loss * magnitude + TINY
+    return products[:, 0], correction, loss * magnitude + TINY
 
 
 def row_dots(rows: Any, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -166,6 +169,8 @@ def row_dots(rows: Any, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     -------
     values, bounds : ndarray of float64, shape (k,)
         ``|values - exact| <= bounds``. O(k w), about 20 flops an entry, in chunks of bounded size.
+        What `_two_sums` loses and, by the last addition, u |value|: the bound of Dot2 (Ogita, Rump,
+        Oishi 2005) for its order of summation.
     """
     count, width = rows.shape
     values, bounds = np.zeros(count), np.full(count, TINY)
@@ -173,7 +178,7 @@ def row_dots(rows: Any, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if is_sparse:
         lengths = np.diff(rows.indptr)
         width = int(lengths.max(initial=0))
-    step = max(1, _CHUNK // max(1, width))
+    step = max(1, _PRODUCTS // max(1, width))
     for start in range(0, count, step):
         part = slice(start, min(count, start + step))
         if is_sparse:
@@ -181,7 +186,9 @@ def row_dots(rows: Any, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         else:
             left = np.asarray(rows[part], dtype=np.float64)
             right = np.broadcast_to(vector, left.shape)
-        values[part], bounds[part] = _sum_rows(*two_product(left, right))
+        total, correction, loss = _two_sums(*two_product(left, right))
+        values[part] = total + correction
+        bounds[part] = UNIT * np.abs(values[part]) * (1.0 + 4.0 * UNIT) + loss
     return values, bounds
 
 
@@ -202,6 +209,18 @@ def product_terms(a: np.ndarray, b: np.ndarray) -> list[float]:
     """Return floats whose exact sum is the dot product of `a` and `b`; for `math.fsum`."""
     p, e = two_product(a, b)
     return [*p.tolist(), *e.tolist()]
+
+
+def product_sum(a: np.ndarray, b: np.ndarray) -> tuple[list[float], float]:
+    """Return floats whose exact sum is the dot product, up to a bound that is returned too.
+
+    Up to a thousand entries they are those of `product_terms` and the bound is 0; beyond there are
+    two, and it is far below the last bit of the sum of the magnitudes, see `_two_sums`.
+    """
+    if len(a) <= _FEW or not (a.any() and b.any()):
+        return product_terms(a[:_FEW], b[:_FEW]), 0.0
+    total, correction, loss = _two_sums(*two_product(a[None], b[None]))
+    return [float(total[0]), float(correction[0])], float(loss[0])
 
 
 def norm_bound(vector: np.ndarray) -> float:

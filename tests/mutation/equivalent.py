@@ -101,6 +101,17 @@ EQUIVALENT.update(
             "scaling:_column_chunks: add 1: 0": _SIZES,
             "scaling:ScaledProblem.__init__: turn Gt: abs(exponent) > _SAFE_EXPONENT": _BORDER,
             "scaling:ScaledProblem.__init__: add 1: 0": ("another power of two scales as exactly"),
+            **{
+                f"scaling:ScaledProblem.{place}": "both ways of scaling are exact alike"
+                for place in (
+                    "_shift: turn Lt: abs(exponent) < 1000",
+                    "_shift: add 1: 1000",
+                    "_figure: turn Lt: abs(e) < 1000",
+                    "_figure: add 1: 1000",
+                )
+            },
+            "duality:DualityGap._products: add 1: 8": _SLACK,
+            "duality:DualityGap._products: add 1: 8 #2": _SLACK,
             "scaling:ScaledProblem.original_above: turn Lt: "
             "float(self._shift(found, -2 * self._b)) < value": "rounds up a figure that is shown",
             "scaling:ScaledProblem.original_above: add 1: 2": "makes figures that are shown",
