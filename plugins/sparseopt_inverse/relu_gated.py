@@ -18,7 +18,8 @@ from sparseopt import (
     solve as solve_problem,
 )
 from sparseopt.interface.plan import SolveError
-from sparseopt.judging.rounding import ROOMS, UNIT
+from sparseopt.judging.figures import ROOMS
+from sparseopt.judging.rounding import UNIT
 from sparseopt.training.two_layer_bounds import gated_reach
 from sparseopt.training.two_layer_certificate import TwoLayerReLUCertificate
 from sparseopt.training.two_layer_network import TwoLayerNetwork

@@ -20,8 +20,9 @@ from sparseopt.butterfly.architecture import Architecture
 from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.butterfly.splitting import left_blocks, merge_all, right_blocks
 from sparseopt.butterfly.target import CHUNK, Reader, as_double, scale_of, units_of
+from sparseopt.judging.figures import Figure, NormSum
 from sparseopt.judging.low_rank import DistanceToRank
-from sparseopt.judging.rounding import TINY, UNIT, Figure, NormSum, gamma, sum_terms
+from sparseopt.judging.rounding import TINY, UNIT, gamma, sum_terms
 from sparseopt.judging.scaling import times_power
 
 # Blocks of rank one are multiplied in NumPy's own loops, whose runs should be at least this long.

@@ -11,7 +11,8 @@ import scipy.sparse
 from sparseopt.butterfly.product import KroneckerProduct, apply_factor
 from sparseopt.interface.arrays import read_only, require_finite
 from sparseopt.interface.errors import ProblemError
-from sparseopt.judging.rounding import TINY, NormSum, gamma, sum_terms
+from sparseopt.judging.figures import NormSum
+from sparseopt.judging.rounding import TINY, gamma, sum_terms
 from sparseopt.judging.scaling import exponent_of, largest_part, times_power
 
 _FLOATS = ("float32", "float64", "complex64", "complex128")

@@ -15,15 +15,13 @@ from sparseopt.interface.json_type import json_type
 from sparseopt.inverse.basis_pursuit import BasisPursuit, PursuitAnswer
 from sparseopt.inverse.fit import (
     Fit,
-    at_most,
     norm_within,
-    shifted_above,
-    shifted_below,
     unit_multiple,
 )
 from sparseopt.inverse.gap_certificate import ROOM, Bracket, check_figures, over, real_vector
 from sparseopt.inverse.independence import smallest_singular_value
 from sparseopt.judging.rounding import above, below, shown_above
+from sparseopt.judging.scaling import ScaledArray
 
 _FIGURES = ("primal", "dual", "gap")
 
@@ -209,16 +207,8 @@ class PursuitCertificate(Certificate):
         w, best = min(made, key=lambda item: item[1].bracket.gap)
         unique = _is_unique(problem, fit, scaled, w, best)
         answer = PursuitAnswer(x, True, None, unique)
-        bracket = best.bracket
-        return answer, cls(
-            problem,
-            answer,
-            w,
-            shifted_above(bracket.primal, bracket.exponent),
-            shifted_below(bracket.dual, bracket.exponent),
-            shifted_above(bracket.gap, bracket.exponent),
-            shifted_above(best.misfit, fit.unit),
-        )
+        misfit = ScaledArray(best.misfit, fit.unit).above()
+        return answer, cls(problem, answer, w, *best.bracket.figures(), misfit)
 
     @property
     def unique(self) -> bool:
@@ -279,11 +269,9 @@ class PursuitCertificate(Certificate):
         fit = Fit(self.problem.design, self.problem.target)
         scaled = fit.coefficients(x)
         found = _fitted(self.problem, fit, scaled, w)
-        steps.require(
-            at_most(found.misfit, fit.unit, self.misfit),
-            f"x misses the target by at most {self.misfit!r}, rounding included",
-            repr(shifted_above(found.misfit, fit.unit)),
-        )
+        misfit = ScaledArray(found.misfit, fit.unit)
+        text = f"x misses the target by at most {self.misfit!r}, rounding included"
+        steps.require(misfit.at_most(self.misfit), text, repr(misfit.above()))
         check_figures(steps, found.bracket, self.primal, self.dual, self.gap)
         if answer.unique:
             steps.require(

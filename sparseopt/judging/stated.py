@@ -7,7 +7,8 @@ from typing import Any
 
 from sparseopt.interface.certificate import Steps
 from sparseopt.interface.errors import ProblemError
-from sparseopt.judging.rounding import ROOMS, Figure, above, shown_above
+from sparseopt.judging.figures import ROOMS, Figure
+from sparseopt.judging.rounding import above, shown_above
 
 Interval = tuple[float, float]
 """A proven lower and a proven upper bound of one nonnegative number."""

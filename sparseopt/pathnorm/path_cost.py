@@ -151,7 +151,7 @@ def _shares(network: Network, arithmetic: RoundedSums) -> list[tuple[str, np.nda
 
     end = plain.forward(network, arithmetic, biases(network), seen=arrived)
     total = arithmetic.powers(end).norm(1)
-    if not total.mantissa:  # no path carries anything
+    if not total.array:  # no path carries anything
         total = Powers.of(np.ones(()), 0, total.error)
     result: list[tuple[str, np.ndarray, float]] = []
 

@@ -24,6 +24,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from sparseopt.judging.rounding import gamma
+from sparseopt.judging.scaling import ScaledArray, times_power
 from sparseopt.networks.operator import Add, Operator, Relu
 from sparseopt.networks.parameters import Shape
 from sparseopt.pathnorm import contractions, edges
@@ -42,7 +43,7 @@ class OutOfRange(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Rounded:
+class Rounded(ScaledArray[np.ndarray]):
     """A tensor ``array * 2**exponent`` of non-negative numbers.
 
     Parameters
@@ -50,14 +51,13 @@ class Rounded:
     array : array, shape (n, ...)
         Of float64, or of `wides.NUMBER`.
     exponent : int
+        One for all.
     roundings : int
         Each entry is off by at most ``gamma(roundings)``, relatively.
     least : float
         No positive entry is smaller; inf if there is none. 1 for `wides`, which have no range.
     """
 
-    array: np.ndarray
-    exponent: int
     roundings: int
     least: float
 
@@ -183,7 +183,7 @@ class RoundedSums(ABC):
         m, e = self._parts(value.array[0])
         shift = np.maximum(e + (value.exponent - total.exponent.item()), -4000)
         with np.errstate(under="ignore"):
-            shares = times_power(m * (1.0 / total.mantissa.item()), shift)
+            shares = times_power(m * (1.0 / total.array.item()), shift)
         error = gamma(value.roundings + 4) + total.error
         return shares, error + error * error
 
@@ -191,13 +191,6 @@ class RoundedSums(ABC):
         """Return one sample."""
         m, e = self._parts(value.array[sample])
         return Powers.of(m, e + value.exponent, gamma(value.roundings))
-
-
-def times_power(array: np.ndarray, shift: Any) -> np.ndarray:
-    """Return ``array * 2**shift``, for one shift or one for each entry."""
-    if np.ndim(shift) or abs(shift) > 1000:
-        return np.ldexp(array, shift)
-    return array * 2.0**shift if shift else array
 
 
 @dataclass

@@ -17,7 +17,7 @@ from forgeries_factorization import butterflies, nearby, permutations, supports
 
 import sparseopt as so
 from sparseopt.judging.check import check_certificate
-from sparseopt.judging.rounding import Figure
+from sparseopt.judging.figures import Figure
 from sparseopt.judging.stated import ratio
 
 NUMBER = r"([\d.]+(?:e[+-]\d+)?)"

@@ -33,7 +33,7 @@ systems = pytest.mark.parametrize("system", [Floats, Wides])
 
 def rationals(found: Powers) -> list[Fraction]:
     """Return the numbers that are stored."""
-    pairs = zip(found.mantissa.ravel().tolist(), found.exponent.ravel().tolist(), strict=True)
+    pairs = zip(found.array.ravel().tolist(), found.exponent.ravel().tolist(), strict=True)
     return [Fraction(m) * Fraction(2) ** e for m, e in pairs]
 
 
@@ -416,7 +416,7 @@ def test_roots(q: float) -> None:
     mpmath.mp.dps = 60
     numbers = [Fraction(3), Fraction(10) ** 700, Fraction(7, 10**900), Fraction(0)]
     found = Powers.of_fractions(numbers).root(q)
-    assert found.mantissa[3] == 0
+    assert found.array[3] == 0
     for value, true in zip(rationals(found), numbers[:3], strict=False):
         right = (mpmath.mpf(true.numerator) / true.denominator) ** (1 / mpmath.mpf(q))
         near = mpmath.mpf(value.numerator) / value.denominator
@@ -435,7 +435,7 @@ def test_errors_of_roots_and_norms_grow() -> None:
     assert unknown.error == unknown.root(2).error == unknown.norm(1).error == math.inf
     assert (unknown.log10_error() == math.inf).all()
     assert (rough.log10_error() >= 1e-3 / math.log(10)).all()
-    assert Powers.of(np.zeros(2), 0, 0.0).norm(2).mantissa == 0
+    assert Powers.of(np.zeros(2), 0, 0.0).norm(2).array == 0
 
 
 # Lipschitz bounds ---------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.butterfly.permuted_certificate import PermutedButterflyCertificate
-from sparseopt.judging.rounding import Figure
+from sparseopt.judging.figures import Figure
 from sparseopt.supports.certificate import FixedSupportCertificate
 from sparseopt.supports.factors import SupportedFactors
 from sparseopt.tools.random_products import random_product
