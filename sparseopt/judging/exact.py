@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -15,23 +16,65 @@ PRIME = 2_147_483_629
 def eliminate(rows: list[list[Any]], columns: int) -> list[int]:
     """Bring rows of ints and Fractions to reduced echelon form over some columns, in place.
 
-    Returns the pivots among the first `columns`; row number i holds pivot number i.
-    O(rows x columns x width).
+    Returns the pivots among the first `columns`; row number i holds pivot number i. Rows without
+    one are left with a positive multiple of what remains of them. O(rows x columns x width).
+    """
+    for i, row in enumerate(rows):
+        shared = math.lcm(*(value.denominator for value in row))
+        rows[i] = [value.numerator * (shared // value.denominator) for value in row]
+    pivots = eliminate_integers(rows, columns)
+    head = rows[len(pivots) - 1][pivots[-1]] if pivots else 1
+    rows[:] = [[Fraction(value, head) for value in row] for row in rows]
+    return pivots
+
+
+def eliminate_integers(
+    rows: list[list[int]],
+    columns: int,
+    reduced: bool = True,
+    tick: Callable[[], None] | None = None,
+) -> list[int]:
+    """Bring rows of ints to echelon form over some columns, in place and without fractions.
+
+    Every entry is a minor of the matrix, so that every division by the last pivot is exact
+    (Bareiss 1968). Reduced, all pivots are equal in the end.
+
+    Parameters
+    ----------
+    rows : list of list of int
+    columns : int
+    reduced : bool
+        Whether entries above the pivots are cleared as well.
+    tick : callable, optional
+        Called at each column.
+
+    Returns
+    -------
+    list of int
+        The pivots; row number i holds pivot number i.
+
+    Examples
+    --------
+    >>> rows = [[2, 1, 1], [1, 1, 0]]
+    >>> eliminate_integers(rows, 2), rows
+    ([0, 1], [[1, 0, 1], [0, 1, -1]])
     """
     pivots: list[int] = []
+    last = 1
     for column in range(columns):
+        if tick is not None:
+            tick()
         found = len(pivots)
         pivot = next((i for i in range(found, len(rows)) if rows[i][column]), None)
         if pivot is None:
             continue
         rows[found], rows[pivot] = rows[pivot], rows[found]
-        head = Fraction(rows[found][column])  # ints divided by ints would be floats
-        if head != 1:
-            rows[found] = [value / head for value in rows[found]]
-        for i in range(len(rows)):
-            factor = rows[i][column]
-            if i != found and factor:
-                rows[i] = [a - factor * b for a, b in zip(rows[i], rows[found], strict=True)]
+        top, head = rows[found], rows[found][column]
+        for i in range(0 if reduced else found + 1, len(rows)):
+            if i != found:
+                pairs, factor = zip(rows[i], top, strict=True), rows[i][column]
+                rows[i] = [(head * a - factor * b) // last for a, b in pairs]
+        last = head
         pivots.append(column)
     return pivots
 
