@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from sparseopt.judging.scaling import ScaledArray, times_power
-from sparseopt.networks.linear import Conv
+from sparseopt.networks.convolution import Conv
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Operator, Relu

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 
 import sparseopt as so
-from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Scale
+from sparseopt.networks.convolution import Conv, ConvTranspose
+from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.operator import Add, Concat, Operator, Permute, Relu, Reshape, Select
 from sparseopt.networks.window import MaxPool, RankPool, Resample
 from sparseopt_pathnorm.torch_scaling import FAR, SPAN, Scaled, Scaling

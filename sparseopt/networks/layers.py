@@ -7,7 +7,8 @@ from functools import singledispatch
 
 import numpy as np
 
-from sparseopt.networks.linear import Conv, ConvTranspose, Dense
+from sparseopt.networks.convolution import Conv, ConvTranspose
+from sparseopt.networks.linear import Dense
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Input, Operator, Relu, Reshape

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forgeries_closedness import external, repair, training
+from closedness_statements import repair, training
+from forgeries_closedness import external
 from forgeries_limits import nonzero_identity
 from forging import (
     DENSE,

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import closedness_statements
 import forgeries_closedness
 import pytest
 
@@ -222,7 +223,7 @@ def test_all_small_classes(size: tuple[int, int, int], record_property: Any) -> 
 def test_edits_of_what_relies_on_z3() -> None:
     rng = random.Random(3)
     proof = forgeries_closedness.external("z3")
-    training = forgeries_closedness.training([[[1]], [[1]]], proof)
+    training = closedness_statements.training([[[1]], [[1]]], proof)
     bodies = [json.loads(so.to_json(certificate)) for certificate in (proof, training)]
     outcomes: Counter[str] = Counter()
     for number in range(1000):

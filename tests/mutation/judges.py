@@ -59,6 +59,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.inverse.certificate",
         "sparseopt.inverse.duality",
         "sparseopt.inverse.least_squares",
+        "sparseopt.inverse.objective",
         "sparseopt.inverse.scaling",
     ),
     "forgeries_pursuit": (

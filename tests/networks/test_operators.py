@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Neuron, Scale
+from sparseopt.networks.convolution import Conv, ConvTranspose
+from sparseopt.networks.linear import Dense, Neuron, Scale
 from sparseopt.networks.network import Network
 from sparseopt.networks.neurons import NeuronGraph
 from sparseopt.networks.node import Node
@@ -202,7 +203,7 @@ def test_a_convolution_in_pieces_is_the_whole(monkeypatch: pytest.MonkeyPatch) -
     op, shapes = OPERATORS["conv"]
     x = normal(2, *shapes[0])
     whole = op.propagate([x])
-    monkeypatch.setattr("sparseopt.networks.linear._PIECE", 1)
+    monkeypatch.setattr("sparseopt.networks.convolution._PIECE", 1)
     np.testing.assert_allclose(op.propagate([x]), whole, rtol=1e-12, atol=1e-13)
 
 

@@ -11,7 +11,7 @@ import pytest
 from path_networks import image, large
 
 import sparseopt as so
-from sparseopt.networks.linear import Conv
+from sparseopt.networks.convolution import Conv
 from sparseopt.pathnorm import plain
 
 

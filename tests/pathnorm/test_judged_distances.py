@@ -12,7 +12,7 @@ from path_networks import image
 from path_oracle import paths, random_graph
 
 import sparseopt as so
-from sparseopt.networks.linear import Conv
+from sparseopt.networks.convolution import Conv
 from sparseopt.networks.network import chain
 from sparseopt.pathnorm import differences, exact, path_pairs
 from sparseopt.pathnorm.biases import biases

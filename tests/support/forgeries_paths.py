@@ -86,9 +86,6 @@ def forged() -> Iterator[Named]:
     yield from path_statements.refused()
 
 
-# Honest -------------------------------------------------------------------------------------
-
-
 def honest() -> Iterator[Named]:
     """Yield (name, entry) of what must be accepted."""
     for q in (0, 0.5, 1, 1.5, 2, 5, INF):

@@ -8,7 +8,8 @@ from functools import singledispatch
 
 import sparseopt as so
 from sparseopt.judging import limits
-from sparseopt.networks.linear import Conv, ConvTranspose, Dense
+from sparseopt.networks.convolution import Conv, ConvTranspose
+from sparseopt.networks.linear import Dense
 from sparseopt.networks.operator import Operator
 from sparseopt.networks.parameters import Shape
 
