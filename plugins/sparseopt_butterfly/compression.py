@@ -44,7 +44,7 @@ def compress(
     """Replace linear layers by `KroneckerLinear` layers with the least proven error in a budget.
 
     Among the architectures within the budget, the nearest one is taken that is also fast enough
-    (of the 8 nearest ones with different blocks).
+    (of the 8 nearest ones with distinct blocks).
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def compress(
     Raises
     ------
     ProblemError
-        If the budget is not as above, a name is no linear layer, or all chosen layers together
+        If the budget is not as above, a name is not a linear layer, or all chosen layers together
         cannot keep an integer budget.
 
     Notes

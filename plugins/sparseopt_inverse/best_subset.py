@@ -79,7 +79,7 @@ class BranchAndBound(Solver[CardinalityRegression]):
     Notes
     -----
     With independent columns the bounds may close the whole tree, and the answer is proved to be
-    the best one; else the proof ends with the gap that is left.
+    the best one; otherwise the proof ends with the gap that is left.
     """
 
     def accepts(self, problem: CardinalityRegression) -> Accepted | Refused:

@@ -27,7 +27,7 @@ from sparseopt.training.two_layer_relu import TwoLayerReLU
 
 
 def distinct_gates(problem: TwoLayerReLU) -> np.ndarray:
-    """Return the numbers of gates with different patterns that let something through."""
+    """Return the numbers of gates with distinct patterns that let something through."""
     _, first = np.unique(problem.patterns, axis=1, return_index=True)
     return np.sort(first[problem.patterns[:, first].any(axis=0)])
 

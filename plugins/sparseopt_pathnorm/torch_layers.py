@@ -24,7 +24,9 @@ def through(op: Operator, run: Scaling, values: list[Scaled]) -> Scaled:
 
     The layers that are registered here are those of `torch_fitness.LAYERS`.
     """
-    raise so.Inconclusive(f"a {type(op).__name__} is no layer for this solver; one_pass can")
+    raise so.Inconclusive(
+        f"a {type(op).__name__} is not a layer that this solver takes; one_pass takes it"
+    )
 
 
 @through.register
@@ -50,7 +52,7 @@ def _conv(op: Conv, run: Scaling, values: Any) -> Scaled:
     padding = tuple(a for a, _ in op.padding) if symmetric else 0
     dims = len(op.kernel)
     if dims > 3:
-        raise so.Inconclusive(f"PyTorch has no convolution over {dims} axes; one_pass can")
+        raise so.Inconclusive(f"PyTorch has no convolution over {dims} axes; one_pass computes it")
     function: Any = (F.conv1d, F.conv2d, F.conv3d)[dims - 1]
     result = function(value, weight.array, None, op.stride, padding, op.dilation, op.groups)
     return run.with_bias(result, exponent, op.offset())
@@ -62,7 +64,7 @@ def _conv_transpose(op: ConvTranspose, run: Scaling, values: Any) -> Scaled:
     exponent = values[0].exponent + weight.exponent
     dims = len(op.kernel)
     if dims > 3:
-        raise so.Inconclusive(f"PyTorch has no convolution over {dims} axes; one_pass can")
+        raise so.Inconclusive(f"PyTorch has no convolution over {dims} axes; one_pass computes it")
     function: Any = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[dims - 1]
     result = function(value, weight.array, None, op.stride, 0, 0, op.groups, op.dilation)
     result = F.pad(result, [-w for pair in reversed(op.padding) for w in pair])
@@ -111,7 +113,9 @@ def _resample(op: Resample, run: Scaling, values: Any) -> Scaled:
         weights = np.abs(m.coefficients(np.dtype(float)))
         smallest = float(weights.min(initial=1.0, where=weights > 0))
         if -math.log2(smallest) * run.q > SPAN[run.dtype]:
-            raise so.Inconclusive("an average has too small weights for its power; one_pass can")
+            raise so.Inconclusive(
+                "an average has weights too small for its power; one_pass computes it"
+            )
         value = _windowed(value, m.axis + 1, m.index, weights**run.q)
     return run.settle(Scaled(value, exponent))
 

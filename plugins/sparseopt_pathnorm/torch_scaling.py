@@ -15,7 +15,7 @@ DTYPES = {"float64": torch.float64, "float32": torch.float32}
 SPAN = {"float64": 480, "float32": 60}
 # Largest and smallest exponent of a tensor before it is scaled back; frees most layers of that.
 _DRIFT = {"float64": 200, "float32": 20}
-FAR = "two values lie too many powers of two apart for one exponent; one_pass can"
+FAR = "two values lie too many powers of two apart for one exponent; one_pass computes it"
 
 Scaled = ScaledArray[torch.Tensor]
 
@@ -48,7 +48,8 @@ class Scaling:
         shift = math.frexp(high)[1]
         if (shift - math.frexp(low)[1]) * max(1.0, self.q) > SPAN[self.dtype]:
             raise so.Inconclusive(
-                "a weight tensor spans too many powers of two for one exponent; one_pass can"
+                "a weight tensor spans too many powers of two for one exponent; "
+                "one_pass computes it"
             )
         size.mul_(2.0**-shift)
         if self.q == 1:
@@ -63,11 +64,11 @@ class Scaling:
         if high == 0.0:
             return scaled
         if not high < math.inf:
-            raise so.Inconclusive(f"a layer overflows {self.dtype}; one_pass can")
+            raise so.Inconclusive(f"a layer overflows {self.dtype}; one_pass computes it")
         shift = math.frexp(high)[1]
         if shift - math.frexp(low)[1] > SPAN[self.dtype]:
             raise so.Inconclusive(
-                "a tensor spans too many powers of two for one exponent; one_pass can"
+                "a tensor spans too many powers of two for one exponent; one_pass computes it"
             )
         if abs(shift) <= _DRIFT[self.dtype]:
             return scaled

@@ -275,7 +275,7 @@ def require_worth(steps: Steps, own: Comparison) -> None:
 def _rounding(problem: ButterflyFactorization, norm: Figure) -> float:
     """Return by how much factors of the target's dtype may miss a bound of exact arithmetic.
 
-    It decides what is refused as a blunder, and is no part of a claim.
+    It decides what is refused as a blunder, and is not part of a claim.
     """
     eps = float(np.finfo(problem.dtype).eps)
     return 32 * len(problem.architecture) * eps * norm.high()

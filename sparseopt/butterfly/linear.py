@@ -192,7 +192,7 @@ class LinearMatrix(ABC):
         return x.toarray() if hasattr(x, "toarray") else np.asarray(x)
 
     def _require_operand(self, x: Any) -> None:
-        """Refuse an array or tensor that is no vector (n,) and no matrix (n, batch)."""
+        """Refuse an array or tensor that is not a vector (n,) and no matrix (n, batch)."""
         if x.ndim not in (1, 2) or x.shape[0] != self.shape[1]:
             raise self._misfit(x, "" if x.ndim == 1 else "batch")
 

@@ -36,7 +36,7 @@ class PermutedKroneckerProduct(LinearMatrix):
     Raises
     ------
     ProblemError
-        If `rows` or `columns` is no permutation, or a factor is no NumPy array.
+        If `rows` or `columns` is not a permutation, or a factor is not a NumPy array.
 
     Examples
     --------

@@ -93,9 +93,9 @@ class SubsetCertificate(Certificate):
     of full size, and columns that are zero, equal or opposite to others are left out, because a
     support with them spans no more than one without. A set of places is closed if all full
     supports that continue it are shown, by one bound of `sparseopt.inverse.subset_bounds`, to do
-    no better than `dual`; else its continuations are looked at. One place before full size there
-    is a bound for each last place. Supports for which that is not good enough are singled out, and
-    bounded one by one.
+    no better than `dual`; otherwise its continuations are examined. One place before full size
+    there is a bound for each last place. Supports for which that is not good enough are singled
+    out, and bounded one by one.
 
     The work of a check is counted first; a certificate that asks for more than a minute's work is
     refused. Where `order` is empty, `dual` bounds least squares with all columns, and so all
@@ -264,7 +264,7 @@ class SubsetCertificate(Certificate):
         sets, work = np.zeros((1, 0), dtype=PLACES), 0
         for depth, closed in enumerate(self.closed):
             inside = bool((closed < len(sets)).all()) and len(np.unique(closed)) == len(closed)
-            steps.require(inside, "what is closed are sets of its level, none named twice")
+            steps.require(inside, "the closed sets are sets of their level, none listed twice")
             for part in subsets.chunks(sets[closed]):
                 low = float(subsets.nodes(part, k - depth, least).min(initial=math.inf))
                 steps.require(
@@ -299,5 +299,5 @@ def _indices(value: Any, name: str, ndim: int) -> np.ndarray:
     if array.ndim != ndim or (array.size and array.dtype.kind not in "iu"):
         raise ProblemError(f"{name} must be an array of indices with {ndim} axes")
     if array.size and int(array.min()) < 0:
-        raise ProblemError(f"{name} holds {int(array.min())}, which is no index")
+        raise ProblemError(f"{name} holds {int(array.min())}, which is not an index")
     return read_only(array.astype(np.intp))

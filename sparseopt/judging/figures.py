@@ -44,7 +44,7 @@ class Figure:
         return ScaledArray(below(least), self.exponent).below() if 0.0 < least < math.inf else 0.0
 
     def high(self, rooms: float = 1.0) -> float:
-        """Return a float that is not below ``value + rooms room``; infinity if that is no number.
+        """Return a float that is not below ``value + rooms room``; infinity for no number.
 
         Exactly 0 if both are.
         """

@@ -109,7 +109,7 @@ def _view_conv_transpose(op: ConvTranspose, name: str) -> LinearLayer:
 
 
 def linear_layer(node: Node) -> LinearLayer | None:
-    """Return the view of a node, or None if it is no dense or convolutional layer."""
+    """Return the view of a node, or None if it is not a dense or convolutional layer."""
     return _view(node.op, node.name)
 
 

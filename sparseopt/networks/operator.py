@@ -55,7 +55,7 @@ class Operator(ABC):
             if issubclass(base, Operator) and not isabstract(base):
                 raise TypeError(
                     f"{cls.__name__} cannot be derived from the layer {base.__name__}; derive it "
-                    "from Operator, so that nothing takes the one for the other"
+                    "from Operator, so that nothing takes one for the other"
                 )
 
     @abstractmethod
@@ -89,8 +89,8 @@ class Operator(ABC):
         """Return kind and rank of the layer's neurons, as in `NeuronGraph`."""
         if type(self).run is not Operator.run:
             raise ProblemError(
-                f"{type(self).__name__} has a run of its own; it must say by neuron_kind of which "
-                "neurons it is made"
+                f"{type(self).__name__} has a run of its own; its neuron_kind must say which "
+                "neurons it consists of"
             )
         return "id", 1
 
@@ -221,7 +221,7 @@ class Permute(Operator):
         """Return the permuted shape."""
         old = one_input(inputs, "Permute")
         if sorted(self.axes) != list(range(len(old))):
-            raise ProblemError(f"{self.axes} is no permutation of the axes of shape {old}")
+            raise ProblemError(f"{self.axes} is not a permutation of the axes of shape {old}")
         return tuple(old[a] for a in self.axes)
 
     def propagate(self, inputs: Sequence[np.ndarray], semiring: Semiring = SUM) -> np.ndarray:

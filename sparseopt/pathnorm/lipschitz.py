@@ -197,7 +197,7 @@ class LipschitzBound(Problem[LipschitzValue, "LipschitzCertificate"]):
     def __post_init__(self) -> None:
         if not isinstance(self.network, Network):
             raise ProblemError(
-                f"network is a {type(self.network).__name__}; make a Network by so.load_network"
+                f"network is a {type(self.network).__name__}; make a Network with so.load_network"
             )
         for name in ("p_in", "p_out"):
             value = getattr(self, name)

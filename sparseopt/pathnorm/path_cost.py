@@ -207,7 +207,7 @@ class PathCost(Problem[PathCosts, "PathCostCertificate"]):
     def __post_init__(self) -> None:
         if not isinstance(self.network, Network):
             raise ProblemError(
-                f"network is a {type(self.network).__name__}; make a Network by so.load_network"
+                f"network is a {type(self.network).__name__}; make a Network with so.load_network"
             )
         repeated = met_twice(self.network)
         if repeated:

@@ -290,7 +290,7 @@ class PathNorm(Problem[PathNormValue, "PathNormCertificate"]):
     def __post_init__(self) -> None:
         if not isinstance(self.network, Network):
             raise ProblemError(
-                f"network is a {type(self.network).__name__}; make a Network by so.load_network"
+                f"network is a {type(self.network).__name__}; make a Network with so.load_network"
             )
         object.__setattr__(self, "q", _exponent(self.q, "q", zero=True))
         object.__setattr__(self, "r", _exponent(self.r, "r", zero=False))

@@ -8,7 +8,7 @@ section 3.1). k is counted along with the numbers: n for a sum of n products, 1 
 That holds as long as no product or sum is rounded to a denormal number or to zero. A tensor
 carries a power of two beside its entries and knows its smallest positive one; where a product of
 two such may fall below 2^-1000 the result must be at least 2^-900 in every entry, beside which
-what is lost is far less than one more rounding; else `OutOfRange` is raised.
+what is lost is far less than one more rounding; otherwise `OutOfRange` is raised.
 
 Numbers are held in one of two ways: `floats`, and `wides`, where each has an exponent of its own.
 """

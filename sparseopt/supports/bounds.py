@@ -83,9 +83,9 @@ def optimum(target: ScaledTarget, left: np.ndarray, right: np.ndarray) -> Optimu
     Proof. Every product is a sum over components C of matrices M_C that vanish outside the cells
     of C and have rank at most r_C, the number of terms of C. Cells of different components are
     disjoint, so the squared error is the mass of the target on uncovered cells plus, per
-    component, ``|A_C - M_C|^2`` with A_C the target masked to these cells, and this is at least the
-    squared distance of A_C to rank r_C. For tractable supports A_C is a rectangle on which every
-    matrix of rank r_C is a sum of terms, so the bound is the optimal value; and then a best
+    component, ``|A_C - M_C|^2`` with A_C the target restricted to these cells, and this is at least
+    the squared distance of A_C to rank r_C. For tractable supports A_C is a rectangle on which
+    every matrix of rank r_C is a sum of terms, so the bound is the optimal value; and then a best
     approximation captures at least the share r_C / min(b, c) of a block b x c, of which half is
     guaranteed, so that no precision makes it a matter of rounding. In general the zero product
     guarantees the norm of the target.

@@ -41,7 +41,7 @@ def problem(target: Any, architecture: Any = DYADIC, **options: Any) -> so.Butte
         ),
         (
             [(1, 2, 2, 3), (3, 2, 2, 1)],
-            r"patterns 0 and 1: the rank a c / a' = 2/3 of .* is no integer",
+            r"patterns 0 and 1: the rank a c / a' = 2/3 of .* is not an integer",
         ),
     ],
 )

@@ -25,7 +25,7 @@ import sparseopt as so
 
 ROOT = Path(__file__).parents[2]
 LU = [[[1, 0], [1, 1]], [[1, 1], [0, 1]]]
-MASKED = [[[1, 1, 1], [1, 1, 0], [1, 1, 0]], [[1, 1, 1], [1, 1, 1], [1, 0, 0]]]
+OBSERVED = [[[1, 1, 1], [1, 1, 0], [1, 1, 0]], [[1, 1, 1], [1, 1, 1], [1, 0, 0]]]
 REDUCED = [[[1, 0, 1], [1, 1, 1]], [[1, 1], [0, 1], [1, 1]]]
 CASES = [[[1, 1, 0], [1, 0, 1], [0, 1, 1]], [[0, 1, 1], [1, 1, 1], [1, 1, 1]]]
 CHAIN = [LU[0], [[1, 0], [0, 1]], LU[1]]
@@ -79,10 +79,10 @@ def compared(name: str, text: str) -> list[str]:
 def solved() -> Iterator[tuple[str, str]]:
     """Yield (name, JSON) of solutions and certificates of every kind that solvers give."""
     butterfly = [pattern.support() for pattern in so.Architecture.square_dyadic(4)]
-    chains = [LU, MASKED, REDUCED, CASES, CHAIN, butterfly, [[[1, 0, 1]]]]
+    chains = [LU, OBSERVED, REDUCED, CASES, CHAIN, butterfly, [[[1, 0, 1]]]]
     problems: list[so.Problem] = [so.Closedness(chain) for chain in chains]
     problems += [so.SparseTraining(CHAIN), so.SparseTraining([[[1, 1]], [[1, 0], [1, 1]]])]
-    problems += [so.NearestClosedSupport(LU, "add"), so.NearestClosedSupport(MASKED)]
+    problems += [so.NearestClosedSupport(LU, "add"), so.NearestClosedSupport(OBSERVED)]
     for number, problem in enumerate(problems):
         solution = so.solve(problem)
         yield f"solution {number}", solution.to_json()

@@ -132,7 +132,7 @@ class Mutable(list[Any]):
     ],
 )
 def test_everything_else_is_refused(form: Any, value: Any) -> None:
-    with pytest.raises(EvidenceError, match=r"^it.* is wanted, found "):
+    with pytest.raises(EvidenceError, match=r"^it.*: expected .*, found "):
         read(form, value)
 
 
@@ -149,13 +149,13 @@ def test_what_is_just_allowed() -> None:
 
 
 def test_the_place_is_named() -> None:
-    with pytest.raises(EvidenceError, match=r"^it\[1\]\[2\]\[1\]: an integer"):
+    with pytest.raises(EvidenceError, match=r"^it\[1\]\[2\]\[1\]: expected an integer"):
         read(TREE, ["pair", ["then", 0, ["then", "x", None]], ["leaf"]])
     with pytest.raises(
-        EvidenceError, match=r"^it\[2\]\[2\]: a node \(leaf, pair, pair_t, then\) is wanted"
+        EvidenceError, match=r"^it\[2\]\[2\]: expected a node \(leaf, pair, pair_t, then\)"
     ):
         read(TREE, ["pair", ["leaf"], ["then", 0, ["other"]]])
-    with pytest.raises(EvidenceError, match=r"^it\[3\]: an integer"):
+    with pytest.raises(EvidenceError, match=r"^it\[3\]: expected an integer"):
         read(Map(Integer(), Integer()), {3: "x"})
 
 

@@ -78,7 +78,7 @@ def test_powers_of_two_round_nothing(dtype: Any, exponent: int) -> None:
 
 
 def test_far_apart_powers_take_two_steps() -> None:
-    """2^1200 is no float, and 2^-300 no float32; the results are."""
+    """2^1200 is not a float, and 2^-300 no float32; the results are."""
     assert times_power(np.array([2.0**-900]), 1200)[0] == 2.0**300
     assert times_power(np.array([2.0**120], np.float32), -200)[0] == 2.0**-80
     assert times_power(np.array([1.0]), -4000)[0] == 0.0

@@ -7,7 +7,7 @@ EQUIVALENT: dict[str, str] = {
     ),
     "sparseopt.judging.verifying:verify: leave out: raise ProblemError( "
     'f"verify takes a Solution, Certificate, Finding, Report or a path, ...': (
-        "None is no Check, so nothing is accepted"
+        "None is not a Check, so nothing is accepted"
     ),
     "sparseopt.judging.verifying:_verify_findings: add 1: 1": "how many lines are shown",
     # Path quantities: bounds of rounding with a unit more or less, and ties of floats.

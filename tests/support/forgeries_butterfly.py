@@ -153,7 +153,7 @@ def cancelling() -> Iterator[Forgery]:
     target = so.ButterflyFactorization([[1.0]], short)
     for high in (0.0, 1.0, 1e300, np.inf):
         yield f"overflowing: {high}", so.ButterflyCertificate(target, overflow, (0.0, high))
-    # Read in double precision, the target loses its last entry: 1e17 + 1 is no float.
+    # Read in double precision, the target loses its last entry: 1e17 + 1 is not a float.
     ones, last = np.ones((1, 2, 2, 1)), np.array([[1.0, 1.0], [0.0, 0.0]]).reshape(1, 2, 2, 1)
     large = np.array([[1e17, 1.0], [0.0, 0.0]]).reshape(1, 2, 2, 1)
     lost = np.array([[1e17, 0.0], [0.0, 0.0]]).reshape(1, 2, 2, 1)

@@ -175,7 +175,7 @@ def moves() -> dict[str, Any]:
         "minor of rows [0, 1] and terms [0, 1] can vanish | known before it was mixed": cases(
             DENSE, ["split", D, [1, 1], ANY, ["pivot", 0, [0, 1], ANY, BY_D]]
         ),
-        "lines: a list without repetitions is wanted | a column by itself": cases(
+        "lines: expected a list without repetitions | a column by itself": cases(
             DENSE, _where(A, [0, 0], ["clear", 0, 0, 0, ANY])
         ),
     }

@@ -77,12 +77,10 @@ def chains() -> dict[str, Any]:
         "products of factors 1 and 0 leave support 0 | but 0 and 1 do not": chain(
             [CELL, LOWER], [["absorb", 1, "left"]], single(CELL)
         ),
-        "short: a certificate of one or two factors is wanted | a chain": chain(
+        "short must be a certificate of one or two factors | a chain": chain(
             [p.support() for p in architecture], [], whole
         ),
-        "short: a certificate of one or two factors is wanted | nothing": chain(
-            ldu, absorbed, None
-        ),
+        "short must be a certificate of one or two factors | nothing": chain(ldu, absorbed, None),
         "it is about closedness of products with supports 2 x 2 and 2 x 2 (real) | another": chain(
             ldu, absorbed, comparable(*DENSE)
         ),

@@ -82,18 +82,18 @@ def honest() -> Pairs:
 
 
 def external(engine: Any, field: str = "real") -> Any:
-    """Return the claim that 1 is no product, on the word of an outsider."""
+    """Return the claim that 1 is not a product, on the word of an outsider."""
     problem = so.Closedness([[[1]], [[1]]], field)
     evidence = ((0,), (0,), constant([[1]]), constant([[1]]), [[Fraction(1)]], [])
     return made(so.ExternalExclusionCertificate, problem, *evidence, engine)
 
 
 def outsiders() -> dict[str, Any]:
-    """What no outsider has said; the word of a known one is no refusal, but no proof either."""
+    """What no outsider has said; the word of a known one is not a refusal, but no proof either."""
     wanted = "the program relied on is one of z3"
     right = external("z3")
     return {
-        "NOT CHECKED: z3 is believed that the limit is no product | a closed set": right,
+        "NOT CHECKED: z3 is believed that the limit is not a product | a closed set": right,
         "the field is that of the formula, the reals | complex": external("z3", "complex"),
         f"{wanted} | unknown": external("oracle"),
         f"{wanted} | with a version": external("z3 4.13.0"),
@@ -145,7 +145,7 @@ def repairs() -> dict[str, Any]:
         "the lower bound is 1 | two": repair(bound=2),
         "a limit in a window is its proof | another class": repair(windows=[comparable(*LU)]),
         f"{about} | a window of other supports": repair(windows=windows_of(tall, ((0, 1), (0, 1)))),
-        "the limit is no product | a window that is none": repair(
+        "the limit is not a product | a window that is none": repair(
             given=DENSE,
             supports=DENSE,
             changes=0,

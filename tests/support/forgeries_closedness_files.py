@@ -50,7 +50,7 @@ def nested_parts(levels: int) -> Any:
 def forms() -> dict[str, Any]:
     """Evidence that is not written as it must be."""
     right = lu()
-    wanted = "is wanted, found"
+    integer, rational = "expected an integer", "expected an integer or a rational, found"
     huge = 2**20_000
     alone = ["free", [0, 1], ["columns", [[0, 1], [0, 1]]], ["components", []]]
     triple = so.Closedness([FULL])
@@ -74,7 +74,7 @@ def forms() -> dict[str, Any]:
         "a long number": huge,
     }
     found = {
-        f"rows[1]: an integer from 0 to 4611686018427387904 {wanted} {shown} | an index": lu(
+        f"rows[1]: {integer} from 0 to 4611686018427387904, found {shown} | an index": lu(
             rows=(0, value)
         )
         for shown, value in numbers.items()
@@ -86,33 +86,31 @@ def forms() -> dict[str, Any]:
         "int64": np.int64(1),
         "1": Fraction(np.int64(1)),  # type: ignore[arg-type]
     }.items():
-        found[f"limit[0][1]: an integer or a rational {wanted} {shown} | an entry"] = (
-            dataclasses.replace(right, limit=[[0, value], [1, 0]])
+        found[f"limit[0][1]: {rational} {shown} | an entry"] = dataclasses.replace(
+            right, limit=[[0, value], [1, 0]]
         )
-        found[f"left[1][2][0]: an integer or a rational {wanted} {shown} | a coefficient"] = (
-            dataclasses.replace(right, left=[right.left[0], [1, 0, {0: value}], right.left[2]])
+        found[f"left[1][2][0]: {rational} {shown} | a coefficient"] = dataclasses.replace(
+            right, left=[right.left[0], [1, 0, {0: value}], right.left[2]]
         )
     return found | {
-        f"a number of at most 10000 bits {wanted} a long number | an entry": lu(
+        "expected a number of at most 10000 bits, found a long number | an entry": lu(
             limit=[[0, huge], [1, 0]]
         ),
         "a number of at most 10000 bits | a denominator": lu(
             limit=[[0, 1], [1, Fraction(1, huge)]]
         ),
-        "an integer from -1000 to 1000 is wanted, found 1001 | an exponent": lu(
+        "expected an integer from -1000 to 1000, found 1001 | an exponent": lu(
             left=[[0, 0, {1001: 1}]]
         ),
-        "an integer from -1000 to 1000 is wanted, found -1001 | a point": closed(
+        "expected an integer from -1000 to 1000, found -1001 | a point": closed(
             DENSE, ["free", [0, 1], ["submersion", [[0, 0, -1001]], []], ["components", []]]
         ),
-        "limit[0]: a list is wanted, found a dict of 2 | a row given as a map": lu(
+        "limit[0]: expected a list, found a dict of 2 | a row given as a map": lu(
             limit=[{0: 0, 1: 1}, {0: 1, 1: 0}]
         ),
-        "rows: a list is wanted, found '01' | a text": lu(rows="01"),
-        "left[0]: a list of 3 is wanted, found a list of 2 | an entry": lu(left=[[0, 0]]),
-        "left[0][2]: a map is wanted, found a list of 1 | a polynomial": lu(
-            left=[[0, 0, [[1, 1]]]]
-        ),
+        "rows: expected a list, found '01' | a text": lu(rows="01"),
+        "left[0]: expected a list of 3, found a list of 2 | an entry": lu(left=[[0, 0]]),
+        "left[0][2]: expected a map, found a list of 1 | a polynomial": lu(left=[[0, 0, [[1, 1]]]]),
         "rows: a list without repetitions | a row twice": lu(rows=(0, 0)),
         "columns: a list without repetitions | a column twice": lu(columns=(1, 1)),
         "exclusion[1]: a list without repetitions | a minor": lu(["minor", [0, 0], [0, 1]]),
@@ -120,24 +118,24 @@ def forms() -> dict[str, Any]:
         "exclusion: a rule of an exclusion (split, product | private": lu(["_live", 0, 0]),
         "exclusion: a rule of an exclusion (split, product | no name": lu([]),
         "exclusion: a rule of an exclusion (split, product | a number": lu([0]),
-        "exclusion[4]: a list is wanted, found None | no tree": lu(
+        "exclusion[4]: expected a list, found None | no tree": lu(
             ["product", 0, 0, ["cell", 0, 1], None]
         ),
-        "exclusion: 2 parts after 'cell' is wanted | one": lu(["cell", 0]),
-        "exclusion: 2 parts after 'cell' is wanted | three": lu(["cell", 0, 0, 0]),
-        "exclusion[1][0]: one of x, y is wanted, found 'z' | a variable": lu(
+        "exclusion: expected 2 parts after 'cell' | one": lu(["cell", 0]),
+        "exclusion: expected 2 parts after 'cell' | three": lu(["cell", 0, 0, 0]),
+        "exclusion[1][0]: expected one of x, y, found 'z' | a variable": lu(
             ["split", ["z", 0, 0], LU_TREE, LU_TREE]
         ),
-        "exclusion[2][2]: a list is wanted, found 'x' | a text for a tree": lu(
+        "exclusion[2][2]: expected a list, found 'x' | a text for a tree": lu(
             ["split", ["x", 0, 0], ["split", ["x", 0, 0], "x", LU_TREE], LU_TREE]
         ),
         "evidence of at most 300 levels | a bomb": lu(nested(400)),
         "evidence of at most 300 levels | one level more": lu(nested(299)),
         "evidence of at most 300 levels | a bomb of parts": closed(DENSE, nested_parts(200)),
-        "steps[0][2]: one of left, right is wanted, found 'up' | a side": chain(
+        "steps[0][2]: expected one of left, right, found 'up' | a side": chain(
             [LOWER, DIAGONAL, UPPER], [["absorb", 1, "up"]], lu()
         ),
-        "steps[0][2][0]: a contraction (free) is wanted, found 'keep' | a step": chain(
+        "steps[0][2][0]: expected a contraction (free), found 'keep' | a step": chain(
             [FULL, FULL, DIAGONAL],
             [["contract", 0, [["keep", [], []]]]],
             comparable(FULL, DIAGONAL),
@@ -148,20 +146,20 @@ def forms() -> dict[str, Any]:
         "patterns[0]: a list of 4 | no pattern": made(
             so.KroneckerChainCertificate, triple, [[2, 2, 1]]
         ),
-        "proof[1]: a list of at least 1 is wanted | an empty family": dense(1, value=[]),
+        "proof[1]: expected a list of at least 1 | an empty family": dense(1, value=[]),
         "proof[1]: a list without repetitions | a family": dense(1, value=[0, 0]),
         "proof[2][1][0]: a list without repetitions | a matching": dense(2, 1, 0, value=[0, 0]),
         "proof[2]: a kind of evidence (columns, rows | unknown": dense(2, 0, value="trust"),
         "proof[1][0]: a proof of one component (free, comparable | nested": closed(
             RANK_ONE, ["components", [["components", [["comparable"]]]]]
         ),
-        "[1][0][1][0]: a list of at least 1 is wanted | a variable without places": closed(
+        "[1][0][1][0]: expected a list of at least 1 | a variable without places": closed(
             DENSE, ["cases", ["split", [[1, [[]]]], [0, 0], ["empty"], ["empty"]]]
         ),
-        "[1][0][1][0]: a list of at most 2 is wanted | a variable of three places": closed(
+        "[1][0][1][0]: expected a list of at most 2 | a variable of three places": closed(
             DENSE, ["cases", ["split", [[1, [[0, 0, 0]]]], [0, 0], ["empty"], ["empty"]]]
         ),
-        "exclusion[1][0]: one of x, y is wanted, found 'x' | a text of another class": lu(
+        "exclusion[1][0]: expected one of x, y, found 'x' | a text of another class": lu(
             ["split", [np.str_("x"), 0, 0], LU_TREE, LU_TREE]
         ),
         "exclusion: a rule of an exclusion (split, product | a text of another class": lu(

@@ -172,7 +172,7 @@ def identities() -> dict[str, Any]:
     x, u, v = [0, 0, 0], [2, 0, 0], [3, 0, 0]
 
     def zero(terms: Any) -> Any:
-        """Claim that 0 is no product x y."""
+        """Claim that 0 is not a product x y."""
         return product([[0]], [[0]], ["identity", terms], [[1]], [[1]])
 
     names = [[side, *(i, 0)[:: 1 - 2 * (side % 2)]] for side in range(4) for i in range(5)]
@@ -194,7 +194,7 @@ def identities() -> dict[str, Any]:
         "there is no equation of the value of x[0, 0] | no value": zero(
             [[["value", X00], [[1, []]]]]
         ),
-        "the combination of 5 equations is not 1 | an inverse is no value": lu(wrong),
+        "the combination of 5 equations is not 1 | an inverse is not a value": lu(wrong),
         "there is no equation of the value of y[0, 0] | but of its inverse": lu(missing),
         "there is no equation of the inverse of x[0, 0] | it may be zero": zero(
             [

@@ -216,7 +216,7 @@ def answers() -> Pairs:
 
 @dataclass(frozen=True, eq=False)
 class LooksLikeCoefficients:
-    """Has an `x`, and is no answer."""
+    """Has an `x`, and is not an answer."""
 
     x: np.ndarray
 

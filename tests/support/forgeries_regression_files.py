@@ -83,7 +83,7 @@ def documents() -> Pairs:
 
     for name in ("primal", "dual", "gap"):
         yield f"{name} must be a number | a text", text(name, "1.0")
-        yield f"{name} must be a number | a truth value", text(name, True)
+        yield f"{name} must be a number | a boolean", text(name, True)
         yield f"{name} leaves the range of float64 | a long number", text(name, 10**400)
     point = base["dual_point"]["$array"]["values"]
     yield (
@@ -213,11 +213,11 @@ def partitions() -> Pairs:
         with_penalty(**groups([0, 3, 6], [1], [2, 4, 5, 7, 8, 10])),
     )
     yield (
-        "which is no column number | half",
+        "which is not a column number | half",
         with_penalty(**groups([0, 3, 6], [1.5], [2, 4, 5, 7, 8])),
     )
     yield (
-        "which is no column number | below 0",
+        "which is not a column number | below 0",
         with_penalty(**groups([0, 3, 6], [-8], [2, 4, 5, 7, 8])),
     )
     yield (

@@ -276,7 +276,7 @@ def multipliers() -> Pairs:
         ("before the first", np.r_[-1, bounded[1:]]),
     ):
         yield (
-            f"multipliers belong to different cases of cones | {name}",
+            f"multipliers belong to distinct cases of cones | {name}",
             with_cover("gaussian", bounded=changed),
         )
 

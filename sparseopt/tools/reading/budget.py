@@ -72,7 +72,7 @@ def is_comparable(network: so.Network) -> bool:
 def _evaluation(op: Operator, edges: int, output: Shape) -> tuple[int, int]:
     """Return what evaluating a layer costs, in products of a matrix, and how much it writes out.
 
-    Layers that are no matrix products pass their edges one by one, with nothing in between.
+    Layers that are not matrix products pass their edges one by one, with nothing in between.
     """
     return 32 * edges, 0
 

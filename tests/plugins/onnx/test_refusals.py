@@ -205,7 +205,7 @@ def test_bad_files(tmp_path: Path) -> None:
     with pytest.raises(so.ProblemError, match="does not exist"):
         so.load_network(tmp_path / "missing.onnx")
     junk = tmp_path / "junk.onnx"
-    junk.write_bytes(b"this is no protobuf message at all \xff\xfe")
+    junk.write_bytes(b"this is not a protobuf message at all \xff\xfe")
     with pytest.raises(so.ProblemError, match=r"junk\.onnx"):
         so.load_network(junk)
     junk.write_bytes(b"")

@@ -21,7 +21,7 @@ WEIGHTS = "data/weights/model_weights_config.json"
 
 
 def bad_archives(entries: dict[str, bytes]) -> dict[str, tuple[dict[str, bytes], str]]:
-    """Return files that are no programs, with what is said of them."""
+    """Return files that are not programs, with what is said of them."""
 
     def weight(key: str, value: Any) -> dict[str, bytes]:
         def edit(document: Any) -> None:
@@ -51,10 +51,10 @@ def bad_archives(entries: dict[str, bytes]) -> dict[str, tuple[dict[str, bytes],
         "no-weights": (without(WEIGHTS), "has no entry"),
         "no-weight": (without("data/weights/weight_0"), "has no entry"),
         "order": ({**entries, "byteorder": b"big"}, "in big byte order"),
-        "no-json": ({**entries, MODEL: b"{"}, "is no JSON"),
-        "deep-json": ({**entries, MODEL: deep}, "is no JSON"),
-        "long-number": ({**entries, MODEL: b"9" * 10_000}, "is no JSON"),
-        "list": ({**entries, MODEL: b"[]"}, "is no JSON object"),
+        "no-json": ({**entries, MODEL: b"{"}, "is not JSON"),
+        "deep-json": ({**entries, MODEL: deep}, "is not JSON"),
+        "long-number": ({**entries, MODEL: b"9" * 10_000}, "is not JSON"),
+        "list": ({**entries, MODEL: b"[]"}, "is not a JSON object"),
         "empty": ({**entries, MODEL: b"{}"}, "schema None"),
         "schema": (edited(entries, MODEL, lambda d: d["schema_version"].update(major=5)),
                    "schema 5, 8 is read; save it again"),

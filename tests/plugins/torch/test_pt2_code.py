@@ -181,7 +181,7 @@ def test_names_are_identifiers_before_torch_writes_python(
     name = name.replace("FLAG", str(flag))
     for old in ("x", "relu", "p_layer_weight"):
         trap = changed(entries, MODEL, f'"{old}"', json.dumps(name))
-        assert "is no name of a value" in refused(write(tmp_path / "trap.pt2", trap))
+        assert "is not a name of a value" in refused(write(tmp_path / "trap.pt2", trap))
 
 
 def test_paths_of_modules_are_words(entries: dict[str, bytes], tmp_path: Path, flag: Path) -> None:
