@@ -169,7 +169,7 @@ def nested(levels: int, place: int) -> Any:
 def test_depth() -> None:
     """Recursion is bounded; a last part is no deeper than the whole."""
     read(TREE, nested(DEEPEST - 1, 1))
-    with pytest.raises(EvidenceError, match=r"^it\[1\].*\.\.\..*\[1\]: evidence of at most 300"):
+    with pytest.raises(EvidenceError, match=r"^it\[1\].*\.\.\..*\[1\]: expected evidence of at most 300"):
         read(TREE, nested(DEEPEST, 1))
     assert type(read(TREE, nested(20_000, 2))) is Pair
     chain: Any = ["then", 0, None]
@@ -179,9 +179,9 @@ def test_depth() -> None:
 
 
 def test_places_of_moderate_depth_are_whole() -> None:
-    with pytest.raises(EvidenceError, match=r"^it(\[1\]){12}: a list"):
+    with pytest.raises(EvidenceError, match=r"^it(\[1\]){12}: expected a list"):
         read(TREE, _broken(12))
-    with pytest.raises(EvidenceError, match=r"^it(\[1\]){6}\.\.\.(\[1\]){6}: a list"):
+    with pytest.raises(EvidenceError, match=r"^it(\[1\]){6}\.\.\.(\[1\]){6}: expected a list"):
         read(TREE, _broken(13))
 
 

@@ -93,8 +93,8 @@ class Determined(FreeEvidence):
     is zero, all is generic. Otherwise some entry i of it is not zero: let x_l be the target's
     column on U_j, y_lj = 1, the other y of column j zero, everything else in X generic. In the
     minor of column c distinct permutations have distinct monomials in the generic entries (the rows
-    of the other terms fix the row of l), and that of the matching has a nonzero coefficient. So the minor
-    is not the zero polynomial; solve column c for Y.
+    of the other terms fix the row of l), and that of the matching has a nonzero coefficient. So the
+    minor is not the zero polynomial; solve column c for Y.
 
     ``["determined_t", i, l, matchings]``: the same for the transposed problem.
     """
