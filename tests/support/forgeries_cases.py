@@ -141,7 +141,7 @@ def moves() -> dict[str, Any]:
                 WIDE_ANY,
             ],
         ),
-        "lines are mixed whose entries | expressed": cases(
+        "lines are mixed, but their entries | expressed": cases(
             DENSE, ["split", equal_d, [1, 1], mix, ANY]
         ),
         "columns [0, 1] are not covered and observed alike | terms": cases(SHORT, mix),

@@ -137,7 +137,7 @@ def repairs() -> dict[str, Any]:
         "the changes are of the kind 'remove' | added": repair(DENSE, 2, proof=comparable(*DENSE)),
         "1 entries changed | none": repair(changes=0),
         "1 entries changed | two": repair(changes=2),
-        "a certificate is there whose class Closedness lists | none": repair(proof=right),
+        "there is a certificate of a class that Closedness lists | none": repair(proof=right),
         f"{about} | of other supports": repair(proof=comparable(*DENSE)),
         "its verdict is closed | not closed": repair(LU, 0, proof=lu()),
         "any two rectangles are disjoint | not closed": repair(LU, 0, proof=comparable(*LU)),
@@ -182,7 +182,7 @@ def trainings() -> dict[str, Any]:
         "it rests on no certificate of closedness | an unchecked one": dataclasses.replace(
             right, closedness=comparable(*LU)
         ),
-        "a certificate is there whose class Closedness lists | no proof": dataclasses.replace(
+        "there is a certificate of a class that Closedness lists | no proof": dataclasses.replace(
             training(LU, lu()), closedness=None
         ),
         "it is about closedness of products | training with other supports": training(DENSE, lu()),

@@ -111,13 +111,15 @@ def forms() -> dict[str, Any]:
         "rows: expected a list, found '01' | a text": lu(rows="01"),
         "left[0]: expected a list of 3, found a list of 2 | an entry": lu(left=[[0, 0]]),
         "left[0][2]: expected a map, found a list of 1 | a polynomial": lu(left=[[0, 0, [[1, 1]]]]),
-        "rows: a list without repetitions | a row twice": lu(rows=(0, 0)),
-        "columns: a list without repetitions | a column twice": lu(columns=(1, 1)),
-        "exclusion[1]: a list without repetitions | a minor": lu(["minor", [0, 0], [0, 1]]),
-        "exclusion: a rule of an exclusion (split, product | unknown": lu(["trust", 0, 0]),
-        "exclusion: a rule of an exclusion (split, product | private": lu(["_live", 0, 0]),
-        "exclusion: a rule of an exclusion (split, product | no name": lu([]),
-        "exclusion: a rule of an exclusion (split, product | a number": lu([0]),
+        "rows: expected a list without repetitions | a row twice": lu(rows=(0, 0)),
+        "columns: expected a list without repetitions | a column twice": lu(columns=(1, 1)),
+        "exclusion[1]: expected a list without repetitions | a minor": lu(
+            ["minor", [0, 0], [0, 1]]
+        ),
+        "exclusion: expected a rule of an exclusion (split, product | unknown": lu(["trust", 0, 0]),
+        "exclusion: expected a rule of an exclusion (split, product | private": lu(["_live", 0, 0]),
+        "exclusion: expected a rule of an exclusion (split, product | no name": lu([]),
+        "exclusion: expected a rule of an exclusion (split, product | a number": lu([0]),
         "exclusion[4]: expected a list, found None | no tree": lu(
             ["product", 0, 0, ["cell", 0, 1], None]
         ),
@@ -140,17 +142,21 @@ def forms() -> dict[str, Any]:
             [["contract", 0, [["keep", [], []]]]],
             comparable(FULL, DIAGONAL),
         ),
-        "patterns[0][0]: an integer from 1 | no pattern": made(
+        "patterns[0][0]: expected an integer from 1 | no pattern": made(
             so.KroneckerChainCertificate, triple, [[0, 2, 2, 1]]
         ),
-        "patterns[0]: a list of 4 | no pattern": made(
+        "patterns[0]: expected a list of 4 | no pattern": made(
             so.KroneckerChainCertificate, triple, [[2, 2, 1]]
         ),
         "proof[1]: expected a list of at least 1 | an empty family": dense(1, value=[]),
-        "proof[1]: a list without repetitions | a family": dense(1, value=[0, 0]),
-        "proof[2][1][0]: a list without repetitions | a matching": dense(2, 1, 0, value=[0, 0]),
-        "proof[2]: a kind of evidence (columns, rows | unknown": dense(2, 0, value="trust"),
-        "proof[1][0]: a proof of one component (free, comparable | nested": closed(
+        "proof[1]: expected a list without repetitions | a family": dense(1, value=[0, 0]),
+        "proof[2][1][0]: expected a list without repetitions | a matching": dense(
+            2, 1, 0, value=[0, 0]
+        ),
+        "proof[2]: expected a kind of evidence (columns, rows | unknown": dense(
+            2, 0, value="trust"
+        ),
+        "proof[1][0]: expected a proof of one component (free, comparable | nested": closed(
             RANK_ONE, ["components", [["components", [["comparable"]]]]]
         ),
         "[1][0][1][0]: expected a list of at least 1 | a variable without places": closed(
@@ -162,7 +168,7 @@ def forms() -> dict[str, Any]:
         "exclusion[1][0]: expected one of x, y, found 'x' | a text of another class": lu(
             ["split", [np.str_("x"), 0, 0], LU_TREE, LU_TREE]
         ),
-        "exclusion: a rule of an exclusion (split, product | a text of another class": lu(
+        "exclusion: expected a rule of an exclusion (split, product | a text of another class": lu(
             [np.str_("product"), *LU_TREE[1:]]
         ),
     }
@@ -269,10 +275,10 @@ def documents() -> dict[str, Any]:
             *first, value={"dtype": "object", "shape": [1, 1], "values": [{"$fraction": "1/3"}]}
         ),
         "is ragged | rows of different lengths": of_lu(*supports, 0, value=[[1, 0], [1]]),
-        "changes: an integer from 0 | a float": document(
+        "changes: expected an integer from 0 | a float": document(
             repaired, at("answer", "changes", value=1.0)
         ),
-        "lower_bound: an integer from 0 | true": document(
+        "lower_bound: expected an integer from 0 | true": document(
             repaired, at("answer", "lower_bound", value=True)
         ),
         "allow must be one of remove, add, both, not 'swap' | a kind": document(
