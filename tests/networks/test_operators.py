@@ -219,7 +219,7 @@ BAD = {
     "concat": (Concat(0), [(2, 1), (3, 2)], "do not fit"),
     "concat-axis": (Concat(2), [(2, 1)], "axis 2"),
     "reshape": (Reshape((5,)), [(2, 3)], "cannot be reshaped"),
-    "permute": (Permute((0, 0)), [(2, 3)], "no permutation"),
+    "permute": (Permute((0, 0)), [(2, 3)], "not a permutation"),
     "select": (Select(np.array([6])), [(2, 3)], "outside"),
     "rank": (RankPool(0, 4), [(3,)], "no rank"),
     "resample": (Resample((total_map(1, 4, True),)), [(2, 3)], "cell 3"),
