@@ -33,7 +33,7 @@ class Operator(ABC):
     3. `mapped(f)` replaces every edge weight w by f(w), and leaves the edges as they are.
 
     A new layer is a class with `shape`, `propagate` and `adjoint`, and a row in the table of
-    ``tests/networks/test_every_layer.py``. What goes through the layers of a network either follows
+    ``tests/networks/test_operators.py``. What goes through the layers of a network either follows
     from these methods, or is a `functools.singledispatch` function, which refuses a layer that it
     does not know by name, or does what is right for every layer.
     """
