@@ -1,10 +1,11 @@
 """How fast is `KroneckerLinear` beside `torch.nn.Linear` and what is written in plain PyTorch?
 
 Per size, chain and batch: one forward pass without gradients and one training step (forward and
-backward), float32, one thread, least of alternated tries in one process. The peers: a dense
-`torch.nn.Linear`; one `torch.einsum` per factor; lazylinop's torch backend if it is installed
-(forward only). ``--calibrate`` measures what `sparseopt_butterfly.merging` predicts and prints
-its coefficients instead.
+backward), float32, one thread, least of alternated tries in one process, kernels loaded. The peers:
+a dense `torch.nn.Linear`; one `torch.einsum` per factor; lazylinop's torch backend if it is
+installed (forward only); and the bare product, `KroneckerProduct.accelerated`, on a contiguous
+operand (features, batch), the floor of the forward pass. ``--calibrate`` measures what
+`sparseopt_butterfly.merging` predicts and prints its coefficients instead.
 
 Run: python benchmarks/butterfly_linear.py [--output FILE] [--calibrate]
 """
@@ -30,7 +31,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.optimize import nnls
-from sparseopt_butterfly.torch_chain import apply, blockwise, group_of, merged
+from sparseopt_butterfly.torch_chain import apply, group_of, merged
 from torch import nn
 
 import sparseopt as so
@@ -95,7 +96,7 @@ def step(model: nn.Module, x: torch.Tensor, cotangent: torch.Tensor) -> None:
 def compare(tries: int) -> list[dict[str, Any]]:
     """Return one row per size, chain and batch."""
     rows = []
-    for n in (256, 512, 1024, 2048):
+    for n in (256, 1024, 4096):
         p = 1 << ((n.bit_length() - 1) // 2)
         chains = {
             "monarch": so.Architecture.monarch(n, n, p, n // p),
@@ -107,6 +108,8 @@ def compare(tries: int) -> list[dict[str, Any]]:
             models = {"dense": nn.Linear(n, n), "einsum": EinsumChain(layer), "ours": layer}
             x, cotangent = torch.randn(batch, n), torch.randn(batch, n)
             forward: dict[str, Work] = {k: partial(m, x) for k, m in models.items()}
+            product, columns = layer.product.to_numpy().accelerated(), x.T.contiguous().numpy()
+            forward["product"] = partial(product.__matmul__, columns)
             peer = lazylinop_chain(layer)
             if peer is not None:
                 forward["lazylinop"] = partial(peer, x)
@@ -149,7 +152,7 @@ def calibrate(tries: int) -> None:
     counts, found = [], []
     for pattern in (so.KroneckerPattern(*p) for p in patterns):
         for batch in (1, 8, 32, 128, 512):
-            values = blockwise(pattern, None, None).normal_().requires_grad_()
+            values = torch.randn(pattern.values_shape).requires_grad_()
             x = torch.randn(pattern.shape[1], batch, requires_grad=True)
             cotangent = torch.randn(pattern.shape[0], batch)
             work = partial(_backward, partial(apply, values, tuple(pattern), x), cotangent)

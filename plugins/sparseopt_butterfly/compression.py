@@ -7,14 +7,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 import sparseopt as so
+from sparseopt.interface.arrays import as_count
 from sparseopt_butterfly.compression_report import Compression, LayerCompression
-from sparseopt_butterfly.kronecker_linear import KroneckerLinear, target_of
+from sparseopt_butterfly.kronecker_linear import (
+    KroneckerLinear,
+    dense_microseconds,
+    target_of,
+)
 from sparseopt_butterfly.layer_choice import Candidate, allocate, candidates_of, front_of, ranked
-from sparseopt_butterfly.layer_timing import call_seconds
 from sparseopt_butterfly.model_layers import (
     chosen_layers,
     copied,
@@ -33,6 +36,8 @@ def compress(
     *,
     layers: Iterable[str] | Callable[[str, nn.Linear], bool] | None = None,
     max_error: float | None = None,
+    accuracy: Callable[[nn.Module], float] | None = None,
+    min_accuracy: float | None = None,
     min_speedup: float | None = 1.0,
     batch: int = 128,
     max_rank: int = 4,
@@ -43,8 +48,9 @@ def compress(
 ) -> Compression:
     """Replace linear layers by `KroneckerLinear` layers with the least proven error in a budget.
 
-    Among the architectures within the budget, the nearest one is taken that is also fast enough
-    (of the 8 nearest ones with distinct blocks).
+    Among the architectures within the budget, the nearest one is taken that is also predicted to
+    be fast enough (of the 8 nearest ones with distinct blocks). No clock decides: the same model
+    is compressed in the same way everywhere.
 
     Parameters
     ----------
@@ -59,13 +65,21 @@ def compress(
         Which ones to replace, by their names in ``model.named_modules()``; None: every
         `torch.nn.Linear`.
     max_error : float or None
-        Layers whose relative error would be larger are left alone.
+        Layers whose relative error would be larger are left alone. None: any error is taken, with
+        a warning where it is 0.1 or more.
+    accuracy : callable(model) or None
+        Measures a model, the higher the better, with all layers in place that it has by then: it is
+        called before any layer is replaced, and after each, nearest first.
+    min_accuracy : float or None
+        The layer with which `accuracy` falls below this, and all that come after it, are left
+        alone.
     min_speedup : float or None
-        Least seconds before over seconds after; layers for which no architecture gives it are
-        left alone. None: the speed is measured, but does not decide.
+        Least predicted time before over predicted time after, without gradients, on one thread of a
+        CPU; layers for which no architecture gives it are left alone. None: the speed does not
+        decide.
     batch : int
-        Number of operands (rows) at which the speed is measured, and for which the new layers
-        are prepared, see `KroneckerLinear.merge_for`.
+        Number of operands (rows) for which the speed is predicted and the new layers are prepared,
+        see `KroneckerLinear.merge_for`.
     max_rank : int
         Largest rank in architectures of three and more patterns.
     inplace : bool
@@ -84,8 +98,8 @@ def compress(
     Raises
     ------
     ProblemError
-        If the budget is not as above, a name is not a linear layer, or all chosen layers together
-        cannot keep an integer budget.
+        If the budget is not as above, a name is not a linear layer, all chosen layers together
+        cannot keep an integer budget, or the model is below `min_accuracy` to begin with.
 
     Notes
     -----
@@ -100,11 +114,13 @@ def compress(
     --------
     >>> import torch, sparseopt as so
     >>> model = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.ReLU())
-    >>> report = so.compress(model, 0.25, min_speedup=None)
+    >>> report = so.compress(model, 0.25, max_error=1.0, min_speedup=None)
     >>> report["0"].parameters_after, type(report.model[0]).__name__, type(model[0]).__name__
     (1024, 'KroneckerLinear', 'Linear')
     """
     _require(model, budget, batch, max_error, min_speedup, max_rank)
+    if (accuracy is None) != (min_accuracy is None):
+        raise so.ProblemError("give both accuracy, which measures, and min_accuracy, the limit")
     context = so.Context(time_limit=time_limit, progress=progress)
     target = model if inplace else copied(model)
     chosen = chosen_layers(target, layers)
@@ -114,10 +130,15 @@ def compress(
     before = parameter_count(target)
     entries, candidates = _architectures(task)
     made = _made(task, entries, candidates)
-    compressed = _with_new_layers(task, made)
-    entries |= {name: entry for name, (entry, _) in made.items()}
-    after, threads = parameter_count(compressed), torch.get_num_threads()
-    return Compression(compressed, tuple(entries.values()), batch, threads, before, after)
+    limit = None if accuracy is None else _Limit(accuracy, min_accuracy)
+    compressed, placed = _with_new_layers(task, made, limit)
+    entries |= placed
+    report = Compression(
+        compressed, tuple(entries.values()), batch, before, parameter_count(compressed)
+    )
+    if max_error is None and limit is None:
+        report.warn_of_errors()
+    return report
 
 
 @dataclass(frozen=True)
@@ -143,6 +164,19 @@ class _Task:
         return "" if self.context.remaining() > 0 else "the time limit was reached before its turn"
 
 
+@dataclass(frozen=True)
+class _Limit:
+    """An accuracy below which nothing more is replaced."""
+
+    measure: Callable[[nn.Module], float]
+    least: float | None
+
+    def allows(self, model: nn.Module) -> tuple[bool, float]:
+        """Return whether a model is good enough, and how good it is."""
+        found = float(self.measure(model))
+        return self.least is None or found >= self.least, found
+
+
 _Made = tuple[LayerCompression, KroneckerLinear | None]
 
 
@@ -165,8 +199,7 @@ def _require(
             f"positive int (values in all chosen layers together), got {budget!r}"
         )
     for name, value in (("batch", batch), ("max_rank", max_rank)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise so.ProblemError(f"{name} must be a positive integer, got {value!r}")
+        as_count(value, name)
     for name, limit in (("max_error", max_error), ("min_speedup", min_speedup)):
         if limit is not None and not limit >= 0:
             raise so.ProblemError(f"{name} must not be negative, got {limit!r}")
@@ -260,12 +293,15 @@ def _replacement(task: _Task, entry: LayerCompression, choices: list[Candidate])
             reason = f"its relative error would exceed {task.max_error:g}"
             refused.append(replace(one, reason=reason))
             break  # the others are no nearer
-        before, after = call_seconds((linear, new.merge_for(task.batch)), task.batch)
-        one = replace(one, seconds_before=before, seconds_after=after)
+        plan = new.merge_for(task.batch).plan(task.batch)
+        after = plan.microseconds
+        before = dense_microseconds(*entry.shape, plan.batch, plan.dtype)
+        one = replace(one, microseconds_before=before, microseconds_after=after)
         if task.min_speedup is None or before >= task.min_speedup * after:
             return one, new
         reason = (
-            f"it would run {before / after:.3g} times as fast as before at batch {task.batch}; "
+            f"it is predicted to run {before / after:.3g} times as fast as before at batch "
+            f"{task.batch}; "
             f"{task.min_speedup:g} times is asked for"
         )
         refused.append(replace(one, reason=reason))
@@ -276,10 +312,32 @@ def _replacement(task: _Task, entry: LayerCompression, choices: list[Candidate])
     return first, None
 
 
-def _with_new_layers(task: _Task, made: dict[str, _Made]) -> nn.Module:
-    """Return the model with the new layers in the places of the old ones."""
+def _with_new_layers(
+    task: _Task, made: dict[str, _Made], limit: _Limit | None
+) -> tuple[nn.Module, dict[str, LayerCompression]]:
+    """Return the model with the new layers in the places of the old ones, and all entries.
+
+    The nearest layers come first. With a limit of accuracy, the layer that breaks it is taken back
+    and no other one comes.
+    """
     model = task.model
-    for name, (_, new) in made.items():
-        if new is not None:
-            model = put(model, task.layers[name], new)
-    return model
+    entries = {name: entry for name, (entry, _) in made.items()}
+    if limit is not None and made:
+        good, found = limit.allows(model)
+        if not good:
+            raise so.ProblemError(
+                f"the accuracy of the given model is {found:g}, below min_accuracy {limit.least:g}"
+            )
+    new = {name: layer for name, (_, layer) in made.items() if layer is not None}
+    reason = ""
+    for name in sorted(new, key=lambda name: new[name].relative_error or 0.0):
+        if not reason:
+            changed = put(model, task.layers[name], new[name])
+            good, found = (True, 0.0) if limit is None else limit.allows(changed)
+            if good:
+                model = changed
+                continue
+            model = put(changed, new[name], task.layers[name])
+            reason = f"with {name!r} replaced the accuracy is {found:g}, below the limit"
+        entries[name] = replace(entries[name], reason=reason)
+    return model, entries

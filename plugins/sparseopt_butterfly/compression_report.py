@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 from torch import nn
 
 import sparseopt as so
+
+LARGE_ERROR = 0.1
+"""Relative error of a weight from which on a user is warned."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +29,9 @@ class LayerCompression:
         The chosen one, also if the layer was then left alone; None if it did not come to a choice.
     relative_error : float or None
         Frobenius distance of the new weight to the old one, over the norm of the latter.
-    seconds_before, seconds_after : float or None
-        Of one call without gradients, at the batch size of the report: the least of 7 alternated
-        tries, on random operands. None if it did not come to a measurement.
+    microseconds_before, microseconds_after : float or None
+        Predicted, of one call without gradients at the batch size of the report, on one thread of a
+        CPU; see `KroneckerLinear.plan`. None if it did not come to a prediction.
     """
 
     name: str
@@ -35,8 +39,8 @@ class LayerCompression:
     reason: str = ""
     architecture: so.Architecture | None = None
     relative_error: float | None = None
-    seconds_before: float | None = None
-    seconds_after: float | None = None
+    microseconds_before: float | None = None
+    microseconds_after: float | None = None
 
     @property
     def replaced(self) -> bool:
@@ -57,10 +61,10 @@ class LayerCompression:
 
     @property
     def speedup(self) -> float | None:
-        """Seconds before over seconds after."""
-        if self.seconds_before is None or self.seconds_after is None:
+        """Predicted time before over predicted time after."""
+        if self.microseconds_before is None or self.microseconds_after is None:
             return None
-        return self.seconds_before / self.seconds_after
+        return self.microseconds_before / self.microseconds_after
 
     def __str__(self) -> str:
         m, n = self.shape
@@ -70,9 +74,8 @@ class LayerCompression:
             parts.append(f"{self.architecture}, {self.architecture.nnz} values ({share:.3g} %)")
         if self.relative_error is not None:
             parts.append(f"relative error {self.relative_error:.3g}")
-        if self.seconds_before is not None and self.seconds_after is not None:
-            before, after = 1e6 * self.seconds_before, 1e6 * self.seconds_after
-            parts.append(f"{before:.4g} us -> {after:.4g} us")
+        if self.speedup is not None:
+            parts.append(f"{self.speedup:.3g} times as fast")
         parts.append(f"left alone: {self.reason}" if self.reason else "replaced")
         return "; ".join(parts)
 
@@ -88,9 +91,7 @@ class Compression:
     layers : tuple of LayerCompression
         Every chosen layer, in the order of ``named_modules()``.
     batch : int
-        Number of operands at which the speed was measured.
-    threads : int
-        Of torch, when it was measured.
+        Number of operands at which the speed is predicted.
     parameters_before, parameters_after : int
         Of the whole model.
     """
@@ -98,7 +99,6 @@ class Compression:
     model: nn.Module
     layers: tuple[LayerCompression, ...]
     batch: int
-    threads: int
     parameters_before: int
     parameters_after: int
 
@@ -112,6 +112,18 @@ class Compression:
         """The layers that were left alone, each with its reason."""
         return tuple(layer for layer in self.layers if not layer.replaced)
 
+    def warn_of_errors(self) -> None:
+        """Warn of layers whose weights changed so much that the model may need training."""
+        far = [one for one in self.replaced if (one.relative_error or 0.0) >= LARGE_ERROR]
+        if far:
+            worst = max(far, key=lambda one: one.relative_error or 0.0)
+            warnings.warn(
+                f"{len(far)} of {len(self.layers)} layers changed by {LARGE_ERROR:g} of their norm "
+                f"or more, {worst.name!r} by {worst.relative_error:.3g}: test the model, train it "
+                "further, or set max_error= or min_accuracy=",
+                stacklevel=3,
+            )
+
     def __getitem__(self, name: str) -> LayerCompression:
         for layer in self.layers:
             if layer.name == name:
@@ -123,6 +135,6 @@ class Compression:
         head = (
             f"{len(self.replaced)} of {len(self.layers)} layers replaced; the model has "
             f"{self.parameters_after} parameters, {share:.3g} % of {self.parameters_before}; "
-            f"times for a batch of {self.batch} on {self.threads} thread(s)"
+            f"speed predicted for a batch of {self.batch}"
         )
         return "\n".join([head, *(f"  {layer}" for layer in self.layers)])

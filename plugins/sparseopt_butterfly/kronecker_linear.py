@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -13,11 +14,12 @@ from torch import nn
 
 import sparseopt as so
 from sparseopt.butterfly.architecture import Patterns
+from sparseopt_butterfly.layer_inference import RememberedProduct
 from sparseopt_butterfly.merging import choose_merging
+from sparseopt_butterfly.multiplication import MultiplicationPlan, predicted_microseconds
 from sparseopt_butterfly.torch_chain import (
     Group,
     apply,
-    blockwise,
     group_of,
     groups_of,
     merged,
@@ -37,7 +39,10 @@ class KroneckerLinear(nn.Module):
     brought into the layout (in_features, batch) once, factors are applied from the last to the
     first as matrix products batched over their blocks, and the result is brought back once.
     Neighbouring factors are multiplied with each other first where that is predicted to be
-    faster, see `merge_for`; this changes the result by rounding only.
+    faster, see `merge_for`; this changes the result by rounding only. Where no gradient is asked
+    for, tensors on the CPU are multiplied as a `KroneckerProduct` does it, with compiled kernels
+    once loading them pays, and what is merged is remembered until a parameter changes; `plan`
+    shows how.
 
     Parameters
     ----------
@@ -103,13 +108,15 @@ class KroneckerLinear(nn.Module):
         self.architecture = architecture
         self.relative_error: float | None = None
         self.factors = nn.ParameterList(
-            nn.Parameter(blockwise(pattern, device, dtype)) for pattern in architecture
+            nn.Parameter(torch.empty(*pattern.values_shape, device=device, dtype=dtype))
+            for pattern in architecture
         )
         if bias:
             self.bias = nn.Parameter(torch.empty(out_features, device=device, dtype=dtype))
         else:
             self.register_parameter("bias", None)
         self.merge_for(BATCH)
+        self._remembered = RememberedProduct()
         self.reset_parameters()
 
     @classmethod
@@ -258,6 +265,26 @@ class KroneckerLinear(nn.Module):
         self.merging = choose_merging(self.architecture, batch)
         return self
 
+    def plan(self, batch: int = 1) -> MultiplicationPlan:
+        """Return how a call without gradients is computed for a number of rows, printable.
+
+        Its note says what a dense weight is predicted to take. Compiled kernels are planned with;
+        calls before they are loaded take longer.
+
+        Examples
+        --------
+        >>> import sparseopt as so
+        >>> layer = so.KroneckerLinear(256, 256, so.Architecture.square_dyadic(256))
+        >>> "dense weight" in str(layer.plan(128))
+        True
+        """
+        plan: Any = self.product.to_numpy().accelerated().plan(batch)
+        dense = dense_microseconds(self.out_features, self.in_features, plan.batch, plan.dtype)
+        verdict = "slower" if dense > plan.microseconds else "faster"
+        said = f"a dense weight is predicted to take {dense:.1f} us, so it is {verdict}"
+        noted: MultiplicationPlan = replace(plan, note="; ".join(filter(None, (plan.note, said))))
+        return noted
+
     def reset_parameters(self) -> None:
         """Draw new values with torch's generator."""
         gain = 3.0 ** (-1.0 / len(self.factors))
@@ -273,7 +300,12 @@ class KroneckerLinear(nn.Module):
                 f"the layer takes operands with {self.in_features} features in the last "
                 f"dimension, got shape {tuple(input.shape)}"
             )
-        y = self._times(input.reshape(-1, self.in_features).T, self._groups[1:])
+        rows = input.reshape(-1, self.in_features)
+        factors = list(self.factors._parameters.values())
+        found = self._remembered(rows, factors, self.bias, self.architecture)
+        if found is not None:
+            return found.reshape(*input.shape[:-1], self.out_features)
+        y = self._times(rows.T, self._groups[1:])
         first = self._groups[0]
         values = merged(self.factors, first)
         if first.pattern[0] == first.pattern[3] == 1:  # the matrix product leaves the layout, too
@@ -328,6 +360,12 @@ class KroneckerLinear(nn.Module):
             f"in_features={self.in_features}, out_features={self.out_features}, "
             f"architecture={self.architecture}, bias={self.bias is not None}"
         )
+
+
+def dense_microseconds(rows: int, columns: int, batch: int, dtype: Any) -> float:
+    """Return the predicted time of a dense layer, one thread, no gradients."""
+    whole = so.KroneckerPattern(1, rows, columns, 1)
+    return predicted_microseconds("dense", whole, batch, np.dtype(dtype))
 
 
 def target_of(weight: torch.Tensor) -> np.ndarray:

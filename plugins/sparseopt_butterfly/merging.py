@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 import sparseopt as so
+from sparseopt.interface.arrays import as_count
 from sparseopt_butterfly.multiplication import merged_pattern
 
 # Microseconds of forward and backward, float32, one thread, by ``benchmarks/butterfly_linear.py
@@ -40,8 +41,7 @@ def choose_merging(architecture: so.Architecture, batch: int) -> tuple[int, ...]
     >>> len(choose_merging(so.Architecture.square_dyadic(1024), 128)) < 10
     True
     """
-    if batch < 1:
-        raise so.ProblemError(f"batch must be positive, got {batch}")
+    as_count(batch, "batch")
     best: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
     best += [(math.inf, ())] * len(architecture)
     for first in range(len(architecture)):

@@ -71,17 +71,6 @@ def groups_of(architecture: so.Architecture, sizes: Sequence[int]) -> tuple[Grou
     return tuple(groups)
 
 
-def blockwise(pattern: so.KroneckerPattern, device: object, dtype: object) -> torch.Tensor:
-    """Return a tensor (a, b, c, d) in which each b x c block is contiguous in memory.
-
-    Matrix products of blocks then read it in place. Copies, optimizers and files keep the strides;
-    values in any other strides give the same results.
-    """
-    a, b, c, d = pattern
-    shape = (a, d, b, c)
-    return torch.empty(shape, device=device, dtype=dtype).permute(0, 2, 3, 1)  # type: ignore[call-overload]
-
-
 def merged(factors: Sequence[torch.Tensor], group: Group) -> torch.Tensor:
     """Return the values (a, b, c, d) of the product of a group."""
     values = factors[group.first]

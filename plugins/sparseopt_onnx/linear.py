@@ -8,7 +8,7 @@ import onnx
 import sparseopt as so
 from sparseopt.networks.convolution import Conv, ConvTranspose
 from sparseopt.networks.linear import Dense
-from sparseopt.tools.reading import composed
+from sparseopt.tools.reading import composed, contraction
 from sparseopt_onnx.attributes import Attributes
 from sparseopt_onnx.graph import OnnxGraph, Rule
 from sparseopt_onnx.pools import AUTO_PADS, paddings
@@ -123,27 +123,33 @@ def gemm(graph: OnnxGraph, node: onnx.NodeProto) -> None:
 
 
 def matmul(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """MatMul with one constant matrix."""
+    """MatMul with one constant operand."""
     name = graph.label(node)
     right, left = graph.constant(node.input[1]), graph.constant(node.input[0])
-    if right is None and left is None:
-        raise so.ProblemError("it multiplies two values that both depend on the input")
-    weight = right if right is not None else left
-    assert weight is not None
-    if weight.ndim > 2 and weight.size == np.prod(weight.shape[-2:]):
-        weight = weight.reshape(weight.shape[-2:])
-    if weight.ndim != 2:
-        raise so.ProblemError(f"the constant has shape {weight.shape}; a matrix is needed")
     if right is not None:
-        graph.set(node, graph.builder.dense(graph.value(node, 0), Dense(weight.T), name))
-        return
-    x = graph.value(node, 1)
-    if len(x.shape) < 2:
-        raise so.ProblemError(f"its input has shape {x.shape}; at least two axes are needed")
-    order = (*range(len(x.shape) - 2), len(x.shape) - 1, len(x.shape) - 2)
-    turned = graph.builder.permute(x, order, f"{name}:turn")
-    made = graph.builder.dense(turned, Dense(weight), name, **_origin(graph, node, weight=0))
-    graph.set(node, graph.builder.permute(made, order, f"{name}:back"))
+        made = contraction.from_right(graph.builder, graph.value(node, 0), right, name)
+    elif left is not None:
+        origin = _origin(graph, node, weight=0) if left.ndim == 2 else {}
+        made = contraction.from_left(graph.builder, left, graph.value(node, 1), name, **origin)
+    else:
+        raise so.ProblemError("it multiplies two values that both depend on the input")
+    graph.set(node, made)
+
+
+def einsum(graph: OnnxGraph, node: onnx.NodeProto) -> None:
+    """Einsum of two operands, one of them constant."""
+    equation = graph.attributes(node).get("equation", "")
+    equation = equation.decode() if isinstance(equation, bytes) else str(equation)
+    if len(node.input) != 2:
+        raise so.ProblemError(f"it has {len(node.input)} operands; two are supported")
+    right, left = graph.constant(node.input[1]), graph.constant(node.input[0])
+    weight = right if right is not None else left
+    if weight is None:
+        raise so.ProblemError("it multiplies two values that both depend on the input")
+    first = right is not None
+    x = graph.value(node, 0 if first else 1)
+    made = contraction.einsum(graph.builder, equation, x, weight, first, graph.label(node))
+    graph.set(node, made)
 
 
 def batch_norm(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -170,5 +176,6 @@ LINEAR: dict[str, Rule] = {
     "ConvTranspose": conv_transpose,
     "Gemm": gemm,
     "MatMul": matmul,
+    "Einsum": einsum,
     "BatchNormalization": batch_norm,
 }

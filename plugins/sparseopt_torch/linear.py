@@ -9,7 +9,7 @@ import numpy as np
 import sparseopt as so
 from sparseopt.networks.convolution import Conv, ConvTranspose
 from sparseopt.networks.linear import Dense
-from sparseopt.tools.reading import composed
+from sparseopt.tools.reading import composed, contraction
 from sparseopt.tools.reading.values import Value
 from sparseopt.tools.reading.window_cells import same_padding
 from sparseopt_torch.calls import Call
@@ -29,34 +29,15 @@ def linear(graph: TorchGraph, call: Call) -> Value:
 
 
 def matmul(graph: TorchGraph, call: Call) -> Value:
-    """mm, matmul, bmm and mv with one constant matrix."""
+    """mm, matmul, bmm and mv with one constant operand."""
     a, b = call["self"], call.get("other", call.get("mat2", call.get("vec")))
     if isinstance(a, Value) and isinstance(b, Value):
         raise so.ProblemError("it multiplies two values that both depend on the input")
     if isinstance(a, Value):
-        weight = _matrix(graph.array(b, "the matrix"))
-        if weight.ndim == 1:
-            made = graph.builder.dense(graph.value(a), Dense(weight[None]), call.name)
-            return graph.builder.keep(made, a.shape[:-1])
-        return graph.builder.dense(graph.value(a), Dense(weight.T), call.name)
-    x, weight = graph.value(b), _matrix(graph.array(a, "the matrix"))
-    if weight.ndim != 2:
-        raise so.ProblemError("a constant vector on the left is not supported")
-    if len(x.shape) == 1:
-        return graph.builder.dense(x, Dense(weight), call.name)
-    order = (*range(len(x.shape) - 2), len(x.shape) - 1, len(x.shape) - 2)
-    turned = graph.builder.permute(x, order, f"{call.name}:turn")
-    made = graph.builder.dense(turned, Dense(weight), call.name)
-    return graph.builder.permute(made, order, f"{call.name}:back")
-
-
-def _matrix(weight: np.ndarray) -> np.ndarray:
-    """Return the matrix without leading axes of 1."""
-    while weight.ndim > 2 and weight.shape[0] == 1:
-        weight = weight[0]
-    if weight.ndim > 2:
-        raise so.ProblemError(f"the constant has shape {weight.shape}; a matrix is needed")
-    return weight
+        weight = graph.array(b, "the matrix")
+        return contraction.from_right(graph.builder, graph.value(a), weight, call.name)
+    weight = graph.array(a, "the matrix")
+    return contraction.from_left(graph.builder, weight, graph.value(b), call.name)
 
 
 def addmm(graph: TorchGraph, call: Call) -> Value:

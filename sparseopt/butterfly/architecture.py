@@ -15,6 +15,7 @@ from typing import overload
 import numpy as np
 
 from sparseopt.butterfly.pattern import KroneckerPattern
+from sparseopt.interface.arrays import as_count
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 
@@ -70,6 +71,7 @@ class Architecture:
         ProblemError
             If n is not a power of two of at least 2.
         """
+        n = as_count(n, "n")
         if n < 2 or n & (n - 1):
             raise ProblemError(f"square_dyadic needs a power of two of at least 2, got {n}")
         levels = n.bit_length() - 1
@@ -87,7 +89,8 @@ class Architecture:
         >>> print(so.Architecture.monarch(12, 10, 3, 5))
         (1, 3, 5, 4) (5, 4, 2, 1)
         """
-        if p < 1 or q < 1 or m < 1 or n < 1 or m % p or n % q:
+        m, n, p, q = (as_count(v, name) for v, name in zip((m, n, p, q), "mnpq", strict=True))
+        if m % p or n % q:
             raise ProblemError(
                 f"monarch needs p | m and q | n, got p = {p}, m = {m}, q = {q}, n = {n}"
             )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import numbers
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 
+from sparseopt.butterfly.indexing import axes_of, block_of
 from sparseopt.interface.errors import ProblemError
 
 
@@ -20,8 +23,9 @@ class LinearMatrix(ABC):
     A subclass is a frozen dataclass that defines what is abstract here and overrides nothing else.
     Its laws, with D for ``self.to_dense()`` and up to rounding: ``self @ x`` is D x, ``x @ self``
     is x D, `T` is the transpose of D and `H` its conjugate; ``a * self`` is a D; ``self @ other``
-    and ``self + other`` are products and sums of the dense matrices. Operands are vectors (n,) and
-    matrices (n, batch): arrays, lists, SciPy sparse matrices, or torch tensors, which give tensors.
+    and ``self + other`` are products and sums of the dense matrices; ``self[rows, columns]`` is
+    D[rows, columns]. Operands are vectors (n,), matrices (n, batch) and stacks of them (..., n,
+    batch): arrays, lists, SciPy sparse matrices, or torch tensors, which give tensors.
 
     It has what `scipy.sparse.linalg.aslinearoperator` asks for.
     """
@@ -55,8 +59,16 @@ class LinearMatrix(ABC):
         """Return the transpose, or the adjoint."""
 
     @abstractmethod
-    def _scaled(self, number: Any) -> Self:
-        """Return the matrix times a number."""
+    def _changed(self, change: Callable[[tuple[Any, ...]], Iterable[Any]]) -> Self:
+        """Return the matrix whose factors are ``change(factors)``, of the same shapes."""
+
+    @abstractmethod
+    def inv(self) -> Self:
+        """Return the inverse; `ProblemError` if a factor has none of its own pattern."""
+
+    @abstractmethod
+    def _units(self, columns: Any) -> Any:
+        """Return columns of the identity (n, len(columns)), in the library of the factors."""
 
     @abstractmethod
     def _followed_by(self, other: LinearMatrix) -> LinearMatrix | None:
@@ -91,6 +103,33 @@ class LinearMatrix(ABC):
         """Return the adjoint, as `H`."""
         return self.H
 
+    def conj(self) -> Self:
+        """Return the complex conjugate."""
+        return self._changed(lambda factors: (f.conj() for f in factors))
+
+    def astype(self, dtype: Any) -> Self:
+        """Return the matrix with every factor in another dtype, as arrays convert.
+
+        Raises
+        ------
+        ProblemError
+            If the dtype is neither float nor complex, or real and the factors are complex.
+        """
+        if self._is_numpy:
+            wanted = np.dtype(dtype)
+            if wanted.kind not in "fc":
+                raise ProblemError(f"factors are float or complex, not {wanted}")
+            if self.dtype.kind == "c" and wanted.kind == "f":
+                raise ProblemError(
+                    f"{wanted} would drop the imaginary parts of factors in {self.dtype}"
+                )
+            return self._changed(lambda factors: (f.astype(wanted) for f in factors))
+        return self._changed(lambda factors: (f.to(dtype) for f in factors))
+
+    def toarray(self) -> Any:
+        """Return the matrix as an array (m, n), by the name that SciPy's sparse matrices have."""
+        return self.to_dense()
+
     def matmat(self, x: Any) -> Any:
         """Return the product with a matrix (n, batch), shape (m, batch)."""
         x = self._operand(x)
@@ -121,27 +160,55 @@ class LinearMatrix(ABC):
 
     def __matmul__(self, x: Any) -> Any:
         # First, since small products take less time than to find out what x may else be.
-        if type(x) is np.ndarray and self._is_numpy:
+        if type(x) is np.ndarray and self._is_numpy and x.ndim < 3:
             return self._times(x)
         if isinstance(x, LinearMatrix):
             return self._chained(x)
         if is_operator(x):
             return as_operator(self) @ as_operator(x)
-        return self._times(self._operand(x))
+        x = self._operand(x)
+        return self._times_stack(x) if x.ndim > 2 else self._times(x)
 
     def __rmatmul__(self, x: Any) -> Any:
         x = self._operand(x)
-        return self.T.matvec(x) if x.ndim == 1 else self.T.matmat(x.T).T
+        if x.ndim < 3:
+            return self.T.matvec(x) if x.ndim == 1 else self.T.matmat(x.T).T
+        if x.shape[-1] != self.shape[0]:
+            raise ProblemError(
+                f"the left operand must have {self.shape[0]} entries in its last dimension, got "
+                f"shape {tuple(x.shape)}"
+            )
+        rows = x.reshape(-1, self.shape[0])
+        return self.T.matmat(rows.T).T.reshape(*x.shape[:-1], self.shape[1])
 
     def __mul__(self, number: Any) -> Self:
         if not isinstance(number, numbers.Number):
             return NotImplemented
-        return self._scaled(number)
+        return self._changed(lambda factors: (factors[0] * number, *factors[1:]))
 
     __rmul__ = __mul__
 
+    def __truediv__(self, number: Any) -> Self:
+        if not isinstance(number, numbers.Number):
+            return NotImplemented
+        if number == 0:
+            raise ProblemError("a product of factors is divided by zero")
+        return self._changed(lambda factors: (factors[0] / number, *factors[1:]))
+
     def __neg__(self) -> Self:
-        return self._scaled(-1.0)
+        return -1.0 * self
+
+    def __pow__(self, exponent: Any) -> Any:
+        """Return the matrix times itself, `exponent` factors of it; of the inverse, if negative."""
+        if not isinstance(exponent, int | np.integer):
+            return NotImplemented
+        if self.shape[0] != self.shape[1] or exponent == 0:
+            raise ProblemError(
+                "powers are of square matrices, by an integer that is not 0; got "
+                f"{exponent} of shape {self.shape}"
+            )
+        base = self if exponent > 0 else self.inv()
+        return functools.reduce(lambda power, one: one @ power, [base] * abs(int(exponent)))
 
     def __add__(self, other: Any) -> Any:
         """Return the sum as a SciPy LinearOperator: it has no such factors."""
@@ -159,6 +226,28 @@ class LinearMatrix(ABC):
 
     def __rsub__(self, other: Any) -> Any:
         return -self + other
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return entries as ``to_dense()[key]`` does, written out; other entries are not computed.
+
+        `key` is one index, for rows, or a pair for rows and columns; each is an integer, a slice,
+        or a vector of integers or of truth values. It takes the product with as many vectors as
+        there are rows or columns in it, whichever are fewer.
+        """
+        rows, columns = axes_of(key, self.shape)
+        if len(rows.places) < len(columns.places):
+            return block_of(self.T @ self.T._units(rows.places), columns, rows, swapped=True)
+        return block_of(self @ self._units(columns.places), rows, columns)
+
+    def __iter__(self) -> Any:
+        """Refused, since a loop over rows would multiply once for each."""
+        raise TypeError("a product of factors is not iterated over; see to_dense() and rows [i]")
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        """Refused: NumPy would write the matrix out silently."""
+        raise TypeError(
+            f"a {type(self).__name__} is no array; write it out by to_dense(), or multiply by @"
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be computed again."""
@@ -190,6 +279,16 @@ class LinearMatrix(ABC):
                 "tensor, or take to_numpy()"
             )
         return x.toarray() if hasattr(x, "toarray") else np.asarray(x)
+
+    def _times_stack(self, x: Any) -> Any:
+        """Return the product with a stack of matrices (..., n, batch), as one wide matrix."""
+        if x.shape[-2] != self.shape[1]:
+            raise ProblemError(
+                f"the operand must have shape (..., {self.shape[1]}, batch), got {tuple(x.shape)}"
+            )
+        *stack, n, batch = x.shape
+        wide = x.swapaxes(-2, -1).reshape(-1, n)
+        return (self._times(wide.T).T).reshape(*stack, batch, self.shape[0]).swapaxes(-2, -1)
 
     def _require_operand(self, x: Any) -> None:
         """Refuse an array or tensor that is not a vector (n,) and no matrix (n, batch)."""

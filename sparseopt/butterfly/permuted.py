@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sparseopt.butterfly.architecture import Architecture
 from sparseopt.butterfly.linear import LinearMatrix
-from sparseopt.butterfly.product import KroneckerProduct
+from sparseopt.butterfly.product import KroneckerProduct, MultiplicationPlan
 from sparseopt.interface.arrays import read_only
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -29,14 +31,13 @@ class PermutedKroneckerProduct(LinearMatrix):
     Parameters
     ----------
     product : KroneckerProduct (m, n)
-        With NumPy factors.
     rows, columns : int array (m,), (n,)
         Permutations of ``range(m)`` and ``range(n)``.
 
     Raises
     ------
     ProblemError
-        If `rows` or `columns` is not a permutation, or a factor is not a NumPy array.
+        If `rows` or `columns` is not a permutation.
 
     Examples
     --------
@@ -64,7 +65,6 @@ class PermutedKroneckerProduct(LinearMatrix):
             raise ProblemError(
                 f"product must be a KroneckerProduct, got {type(self.product).__name__}"
             )
-        object.__setattr__(self, "product", self.product.to_numpy())
         for name, size in zip(("rows", "columns"), self.product.shape, strict=True):
             object.__setattr__(self, name, permutation(getattr(self, name), size, name))
 
@@ -78,12 +78,37 @@ class PermutedKroneckerProduct(LinearMatrix):
         """Common dtype of the factors."""
         return self.product.dtype
 
-    def to_dense(self) -> np.ndarray:
+    @property
+    def factors(self) -> tuple[Any, ...]:
+        """The factors of `product`."""
+        return self.product.factors
+
+    @property
+    def architecture(self) -> Architecture:
+        """The patterns of `product`."""
+        return self.product.architecture
+
+    @property
+    def nnz(self) -> int:
+        """Number of stored values."""
+        return self.product.nnz
+
+    def to_numpy(self) -> PermutedKroneckerProduct:
+        """Return the same matrix with NumPy factors; itself if it has them."""
+        return self if self._is_numpy else replace(self, product=self.product.to_numpy())
+
+    def accelerated(self) -> PermutedKroneckerProduct:
+        """Return the same matrix, multiplied as `KroneckerProduct.accelerated` is."""
+        return replace(self, product=self.product.accelerated())
+
+    def plan(self, batch: int = 1, dtype: Any = None) -> MultiplicationPlan:
+        """Return how ``product @ x`` is computed, see `KroneckerProduct.plan`."""
+        return self.product.plan(batch, dtype)
+
+    def to_dense(self) -> Any:
         """Return the matrix as an array (m, n)."""
-        dense = self.product.to_dense()
-        out = np.empty_like(dense)
-        out[np.ix_(self.rows, self.columns)] = dense
-        return out
+        dense = _in_order(self.product.to_dense(), self._places)
+        return _in_order(dense.T, np.argsort(self.columns)).T
 
     def _times(self, x: Any) -> Any:
         """Return the product with (n,) or (n, batch)."""
@@ -100,9 +125,19 @@ class PermutedKroneckerProduct(LinearMatrix):
         product = self.product.H if conjugate else self.product.T
         return PermutedKroneckerProduct(product, self.columns, self.rows)
 
-    def _scaled(self, number: Any) -> PermutedKroneckerProduct:
-        """Return the matrix times a number."""
-        return replace(self, product=self.product * number)
+    def _changed(
+        self, change: Callable[[tuple[Any, ...]], Iterable[Any]]
+    ) -> PermutedKroneckerProduct:
+        """Return the matrix of other factors, in the same orders."""
+        return replace(self, product=self.product._changed(change))
+
+    def inv(self) -> PermutedKroneckerProduct:
+        """Return the inverse, see `KroneckerProduct.inv`: rows and columns change places."""
+        return PermutedKroneckerProduct(self.product.inv(), self.columns, self.rows)
+
+    def _units(self, columns: np.ndarray) -> Any:
+        """Return columns of the identity."""
+        return self.product._units(columns)
 
     def _followed_by(self, other: LinearMatrix) -> PermutedKroneckerProduct | None:
         """Return ``self @ other`` if the order of columns here is that of the rows there."""

@@ -83,6 +83,13 @@ def as_figure(value: Any, name: str) -> float:
         raise ProblemError(f"{name} leaves the range of float64") from error
 
 
+def as_count(value: Any, name: str) -> int:
+    """Return a positive integer, of Python or NumPy, as an int; refuse everything else."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ProblemError(f"{name} must be a positive integer, got {value!r}")
+    return int(value)
+
+
 def require_finite(array: np.ndarray, name: str) -> None:
     """Refuse NaN and infinity, naming the first bad entry. O(size), no large temporary."""
     if array.dtype.kind not in "fc" or array.size == 0:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sparseopt.butterfly.architecture import Architecture
-from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.arrays import as_count
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,7 @@ def architectures(
     >>> [str(found) for found in architectures(4, 3)]
     ['(1, 4, 3, 1)', '(1, 2, 1, 2) (1, 2, 3, 1)', '(1, 4, 1, 1) (1, 1, 3, 1)']
     """
-    for name, value in (("m", m), ("n", n), ("max_rank", max_rank)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ProblemError(f"{name} must be a positive integer, got {value!r}")
+    m, n, max_rank = as_count(m, "m"), as_count(n, "n"), as_count(max_rank, "max_rank")
     budget = _Budget(
         max_rank,
         float("inf") if max_nnz is None else max_nnz,

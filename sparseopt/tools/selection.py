@@ -24,6 +24,7 @@ from sparseopt.butterfly.architecture import Architecture
 from sparseopt.butterfly.expansion import Grid, pieces
 from sparseopt.butterfly.problem import ButterflyFactorization
 from sparseopt.butterfly.target import Reader
+from sparseopt.interface.arrays import as_count
 from sparseopt.interface.errors import ProblemError
 
 State = tuple[int, int, int]
@@ -115,9 +116,7 @@ def architecture_front(
     >>> [(found.architecture.nnz, found.upper_bound > 0) for found in front]
     [(8, True), (12, True), (16, False)]
     """
-    for name, value in (("max_nnz", max_nnz), ("max_rank", max_rank)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ProblemError(f"{name} must be a positive integer, got {value!r}")
+    max_nnz, max_rank = as_count(max_nnz, "max_nnz"), as_count(max_rank, "max_rank")
     shape = tuple(getattr(target, "shape", np.shape(target)))
     if len(shape) != 2 or 0 in shape:
         raise ProblemError(f"target must be a non-empty matrix, got shape {shape}")

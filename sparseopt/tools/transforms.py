@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from sparseopt.butterfly.architecture import Architecture
 from sparseopt.butterfly.permuted import PermutedKroneckerProduct
 from sparseopt.butterfly.product import KroneckerProduct
-from sparseopt.interface.arrays import require_finite
+from sparseopt.interface.arrays import as_count, require_finite
 from sparseopt.interface.errors import ProblemError
 
 
@@ -224,6 +224,7 @@ def wavelet(
            [ 0.707, -0.707,  0.   ,  0.   ],
            [ 0.   ,  0.   ,  0.707, -0.707]])
     """
+    n = as_count(n, "n")
     bits = len(Architecture.square_dyadic(n))
     levels = bits if levels is None else levels
     if not 1 <= levels <= bits:
@@ -244,8 +245,7 @@ def wavelet(
 
 def _fourier(n: int, dtype: DTypeLike) -> tuple[KroneckerProduct, np.ndarray]:
     """Return K and the order of columns with ``DFT[:, order] == K``."""
-    if n < 1:
-        raise ProblemError(f"the size must be positive, got {n}")
+    n = as_count(n, "n")
     if np.dtype(dtype).kind != "c":
         raise ProblemError(f"this transform has complex factors, got dtype {np.dtype(dtype)}")
     factors, order, copies, rest = [], np.arange(n), 1, n

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,10 +22,25 @@ def test_square_dyadic_has_full_support_and_rank_one() -> None:
     assert dyadic.nnz == 5 * 64
 
 
-@pytest.mark.parametrize("n", [0, 1, 3, 12])
+@pytest.mark.parametrize("n", [1, 3, 12])
 def test_square_dyadic_needs_a_power_of_two(n: int) -> None:
     with pytest.raises(so.ProblemError, match="power of two"):
         so.Architecture.square_dyadic(n)
+
+
+@pytest.mark.parametrize("n", [0, -4, True, 2.0, "8", None])
+def test_sizes_are_positive_integers(n: Any) -> None:
+    for build in (so.Architecture.square_dyadic, lambda k: so.Architecture.monarch(4, 4, k, 2)):
+        with pytest.raises(so.ProblemError, match=r"[np] must be a positive integer, got"):
+            build(n)
+
+
+def test_sizes_may_be_integers_of_numpy() -> None:
+    dyadic = so.Architecture.square_dyadic(np.int64(16))
+    assert dyadic == so.Architecture.square_dyadic(16)
+    assert all(type(number) is int for pattern in dyadic for number in pattern)
+    sizes = np.array([12, 10, 3, 5], dtype=np.int32)
+    assert so.Architecture.monarch(*sizes) == so.Architecture.monarch(12, 10, 3, 5)
 
 
 def test_monarch_has_full_support() -> None:

@@ -104,8 +104,11 @@ def test_lists_integers_and_sparse_matrices(kind: Kind) -> None:
     close(matrix @ x.tolist(), dense @ x, float)
     close(x[: matrix.shape[0]].tolist() @ matrix, x[: matrix.shape[0]] @ dense, float)
     close(matrix @ scipy.sparse.csr_array(np.diag(x)), dense @ np.diag(x), float)
+    # SciPy makes an array of what stands on the right of a sparse matrix; see `__array__`.
     left = scipy.sparse.csr_array(np.eye(matrix.shape[0]))
-    close(left @ matrix, dense, float)
+    with pytest.raises(TypeError, match=r"to_dense\(\)"):
+        _ = left @ matrix
+    close((matrix.T @ left.T).T, dense, float)
     close(matrix @ np.asfortranarray(np.eye(x.size)), dense, float)
 
 
@@ -193,10 +196,155 @@ def test_operands_that_do_not_fit_are_refused(kind: Kind) -> None:
         (matrix.matvec, (n - 1,), rf"\({n},\) or \({n}, 1\)"),
         (matrix.dot, (), rf"\({n}, batch\)"),
         (matrix.dot, (n + 1,), rf"\({n},\) or \({n}, 1\)"),
-        (matrix.dot, (n, 1, 1), rf"\({n}, batch\)"),
+        (matrix.dot, (2, n + 1, 1), rf"\(..., {n}, batch\)"),
     ):
         with pytest.raises(so.ProblemError, match=f"operand must have shape {wanted}"):
             product(np.ones(shape))
+
+
+KEYS: dict[str, Any] = {
+    "row": 3,
+    "column": (slice(None), -2),
+    "entry": (4, 5),
+    "rows": slice(2, 9, 3),
+    "no rows": slice(5, 5),
+    "block": (slice(20, 4, -5), slice(None, None, 7)),
+    "listed rows": [2, 2, -1],
+    "listed columns": (slice(None), np.array([0, 3])),
+    "pairs": ([0, 5, 7], [1, 1, 2]),
+    "one row, listed": (2, [0, -1]),
+    "listed rows, one column": ([0, -1], 2),
+    "listed, broadcast": ([3], [0, 5, 4]),
+    "empty list": [],
+}
+
+
+@kinds
+@dtypes
+@shapes
+def test_entries_are_those_of_the_dense_matrix(kind: Kind, dtype: type, shape: str) -> None:
+    matrix = kind(SHAPES[shape], dtype, 0)
+    dense = matrix.to_dense()
+    if shape == "1 x 1":
+        keys: list[Any] = [0, -1, (0, 0), slice(None), ([0, 0], [0, 0]), [True], [False]]
+    elif shape == "square":
+        keys = [5, (slice(None), 2), np.arange(8) % 3 == 0, (slice(1, 4), np.arange(8) > 5)]
+    else:
+        keys = [*KEYS.values(), (np.arange(len(dense)) < 2, [0, 1])]
+    for key in keys:
+        expected = dense[key]
+        found = matrix[key]
+        assert np.asarray(found).dtype == dtype
+        close(found, expected, dtype)
+
+
+@kinds
+def test_bad_indices_are_refused(kind: Kind) -> None:
+    matrix = kind(SHAPES["square"], np.float64, 0)
+    for key in (8, -9, (0, 8), [0, 9], np.ones(7, dtype=bool)):
+        with pytest.raises(IndexError):
+            _ = matrix[key]
+    for key in (0.5, "a", None, ..., True, [[0]], [0.5], (0, None)):
+        with pytest.raises(so.ProblemError, match="are chosen by an integer"):
+            _ = matrix[key]
+    with pytest.raises(so.ProblemError, match="got 2 rows and 3 columns"):
+        _ = matrix[[0, 1], [0, 1, 2]]
+    with pytest.raises(so.ProblemError, match="got 3 indices"):
+        _ = matrix[0, 0, 0]
+    with pytest.raises(TypeError, match="not iterated"):
+        list(matrix)
+
+
+@kinds
+@dtypes
+def test_stacks_of_matrices(kind: Kind, dtype: type) -> None:
+    matrix = kind(SHAPES["wide"], dtype, 0)
+    dense = matrix.to_dense()
+    m, n = dense.shape
+    rng = np.random.default_rng(0)
+    for stack in ((4,), (2, 3), (0,), (2, 0, 3)):
+        x = operand(rng, dtype, *stack, n, 2)
+        close(matrix @ x, dense @ x, dtype)
+        y = operand(rng, dtype, *stack, 2, m)
+        close(y @ matrix, y @ dense, dtype)
+    with pytest.raises(so.ProblemError, match=f"must have {m} entries in its last dimension"):
+        _ = np.ones((2, 3, m + 1)) @ matrix
+
+
+@kinds
+@dtypes
+def test_quotients_powers_and_conversions(kind: Kind, dtype: type) -> None:
+    matrix = kind(SHAPES["square"], dtype, 0)
+    dense = matrix.to_dense()
+    np.testing.assert_array_equal(matrix.toarray(), dense)
+    close((matrix / 3).to_dense(), dense / 3, dtype)
+    close((matrix / 1e-30).to_dense() * 1e-30, dense, dtype)
+    close((matrix**1).to_dense(), dense, dtype)
+    identity = np.eye(8)
+    cube = matrix**3
+    close(cube @ identity.astype(dtype), dense @ dense @ dense, dtype)
+    np.testing.assert_array_equal(matrix.conj().to_dense(), dense.conj())
+    assert matrix.conj().dtype == matrix.dtype
+    for wanted in (np.complex64, np.complex128):
+        changed = matrix.astype(wanted)
+        assert type(changed) is type(matrix)
+        assert changed.dtype == wanted
+        close(changed.to_dense(), dense, np.complex64)
+    inverse = matrix.inv()
+    assert type(inverse) is type(matrix)
+    room = np.finfo(dtype).eps * np.linalg.cond(dense) * 100
+    np.testing.assert_allclose(inverse @ (matrix @ identity), identity, atol=room)
+    np.testing.assert_allclose(matrix**-2 @ (dense @ dense), identity, atol=100 * room)
+
+
+@kinds
+def test_what_has_no_quotient_power_or_conversion(kind: Kind) -> None:
+    matrix = kind(SHAPES["square"], np.complex128, 0)
+    with pytest.raises(so.ProblemError, match="divided by zero"):
+        _ = matrix / 0
+    with pytest.raises(so.ProblemError, match="not 0"):
+        _ = matrix**0
+    with pytest.raises(TypeError):
+        _ = matrix**0.5
+    with pytest.raises(so.ProblemError, match="square matrices"):
+        _ = kind(SHAPES["wide"], np.float64, 0) ** 2
+    with pytest.raises(so.ProblemError, match="imaginary parts"):
+        matrix.astype(float)
+    with pytest.raises(so.ProblemError, match="float or complex, not int64"):
+        matrix.astype(np.int64)
+    with pytest.raises(so.ProblemError, match="blocks of 3 rows and 4 columns"):
+        kind(SHAPES["wide"], np.float64, 0).inv()
+    for value in (0.0, 5e-324):  # singular; with an inverse that overflows
+        tiny = so.KroneckerProduct([np.full((1, 1, 1, 1), value)], [(1, 1, 1, 1)])
+        with pytest.raises(so.ProblemError, match="singular block"):
+            tiny.inv()
+    for convert in (np.asarray, np.array, np.linalg.norm, list):
+        with pytest.raises(TypeError, match=r"to_dense\(\)"):
+            convert(matrix)
+
+
+@kinds
+def test_factors_may_be_tensors(kind: Kind) -> None:
+    torch = pytest.importorskip("torch")
+    known = kind(SHAPES["square"], np.float64, 0)
+    factors = [torch.tensor(f, requires_grad=True) for f in known.factors]
+    matrix: Any = so.KroneckerProduct(factors, known.architecture)
+    if kind is permuted:
+        matrix = so.PermutedKroneckerProduct(matrix, known.rows, known.columns)
+    dense = torch.from_numpy(known.to_dense())
+    x = torch.randn(3, 8, 2, dtype=torch.float64)
+    torch.testing.assert_close(matrix @ x, dense @ x)
+    torch.testing.assert_close(x.mT @ matrix, x.mT @ dense)
+    torch.testing.assert_close(matrix.to_dense(), dense)
+    torch.testing.assert_close(matrix[2:7:2, [0, 3]], dense[2:7:2, [0, 3]])
+    torch.testing.assert_close((matrix / 2).inv().to_dense(), 2 * dense.inverse())
+    torch.testing.assert_close((2 * matrix.T).conj().to_dense(), 2 * dense.T)
+    assert matrix.astype(torch.float32).dtype == torch.float32
+    assert (matrix @ x).requires_grad
+    assert type(matrix.to_numpy()) is type(matrix)
+    np.testing.assert_array_equal(matrix.to_numpy().to_dense(), known.to_dense())
+    slopes = torch.autograd.grad((matrix @ x).square().sum(), factors)
+    assert all(bool(slope.abs().sum() > 0) for slope in slopes)
 
 
 @kinds

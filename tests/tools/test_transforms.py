@@ -105,7 +105,8 @@ def test_daubechies_filters() -> None:
     ("call", "message"),
     [
         (lambda: transforms.hadamard(12), "power of two"),
-        (lambda: transforms.dft(0), "must be positive"),
+        (lambda: transforms.dft(0), "n must be a positive integer"),
+        (lambda: transforms.dft(8.0), "n must be a positive integer"),  # type: ignore[arg-type]
         (lambda: transforms.dft(8, np.float64), "complex factors"),
         (lambda: transforms.circulant(np.ones((2, 2))), r"vector of numbers, got shape \(2, 2\)"),
         (lambda: transforms.circulant([1.0, np.nan]), "the first column has a nan"),

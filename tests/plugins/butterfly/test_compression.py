@@ -29,7 +29,7 @@ def mlp(seed: int = 0) -> nn.Sequential:
 
 def quick(model: nn.Module, budget: float | int, **options: Any) -> Compression:
     """Compress without regard to the speed, which no test may depend on."""
-    return compress(model, budget, min_speedup=None, batch=4, **options)
+    return compress(model, budget, **{"max_error": 1.0, **options}, min_speedup=None, batch=4)
 
 
 def test_every_layer_gets_the_best_architecture_of_its_share() -> None:
@@ -48,8 +48,8 @@ def test_every_layer_gets_the_best_architecture_of_its_share() -> None:
         assert isinstance(new, KroneckerLinear)
         distance = np.linalg.norm(new.weight.detach().numpy() - weight) / np.linalg.norm(weight)
         assert layer.relative_error == pytest.approx(distance, rel=1e-5)
-        assert layer.seconds_before is not None
-        assert layer.seconds_before > 0
+        assert layer.microseconds_before is not None
+        assert layer.microseconds_before > 0
         assert layer.speedup is not None
     assert len(report.replaced) == 3
     assert report.parameters_after == sum(p.numel() for p in report.model.parameters())
@@ -105,13 +105,54 @@ def test_a_common_budget_is_kept_and_goes_where_it_helps() -> None:
 
 
 def test_what_would_be_slower_is_left_alone() -> None:
-    report = compress(mlp(), 0.5, min_speedup=1e9, batch=3)
+    report = compress(mlp(), 0.5, max_error=1.0, min_speedup=1e9, batch=3)
     assert not report.replaced
     assert all("1e+09 times is asked for" in layer.reason for layer in report.kept)
     assert all("at batch 3" in layer.reason for layer in report.kept)
     assert all("the next 7 architectures do not" in layer.reason for layer in report.kept)
     assert report.parameters_after == report.parameters_before
     assert all(layer.architecture is not None for layer in report.kept)
+
+
+def test_no_clock_decides() -> None:
+    one, two = (compress(mlp(), 0.5, max_error=1.0, batch=64) for _ in range(2))
+    assert one.layers == two.layers
+
+
+def test_large_errors_are_warned_of_unless_a_limit_was_given() -> None:
+    with pytest.warns(UserWarning, match="3 of 3 layers changed by 0.1 of their norm or more, '"):
+        compress(mlp(), 0.3, min_speedup=None)
+    compress(mlp(), 0.3, min_speedup=None, max_error=1.0)
+    compress(mlp(), 0.3, min_speedup=None, accuracy=lambda model: 1.0, min_accuracy=0.5)
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+def test_a_measured_accuracy_stops_it(inplace: bool) -> None:
+    model = mlp()
+    x = torch.randn(50, 12)
+    wanted = model(x).detach()
+    seen = []
+
+    def nearness(one: nn.Module) -> float:
+        with torch.no_grad():
+            seen.append(-float((one(x) - wanted).norm() / wanted.norm()))
+        return seen[-1]
+
+    free = quick(mlp(), 0.6, accuracy=nearness, min_accuracy=-math.inf)
+    assert len(free.replaced) == 3
+    assert len(seen) == 4
+    assert seen[0] == 0.0
+    errors, limit = seen[1:], (seen[1] + seen[2]) / 2
+    seen.clear()
+    report = quick(model, 0.6, accuracy=nearness, min_accuracy=limit, inplace=inplace)
+    assert seen[1:] == errors[:2]
+    (kept,) = report.replaced
+    assert kept.relative_error == min(one.relative_error or 9.0 for one in free.layers)
+    assert all("the accuracy is -" in one.reason for one in report.kept)
+    assert nearness(report.model) == errors[0]
+    assert (report.model is model) == inplace
+    with pytest.raises(so.ProblemError, match="of the given model is 0, below min_accuracy 1"):
+        quick(mlp(), 0.6, accuracy=lambda one: 0.0, min_accuracy=1.0)
 
 
 @pytest.mark.parametrize("budget", [0.5, 300])
@@ -225,10 +266,10 @@ def test_the_report_reads_well_and_is_kept() -> None:
     assert [layer.name for layer in report.replaced] == ["2"]
     text = str(report)
     assert text.startswith(f"{len(report.replaced)} of 3 layers replaced; the model has ")
-    assert "for a batch of 4 on" in text
+    assert "predicted for a batch of 4" in text
     for layer in report.layers:
         assert f"{layer.name}: {layer.shape[0]} x {layer.shape[1]}; " in text
-    assert " us -> " in text
+    assert " times as fast; replaced" in text
     assert pickle.loads(pickle.dumps(report)).layers == report.layers
     with pytest.raises(KeyError):
         report["1"]
@@ -246,6 +287,8 @@ def test_the_report_reads_well_and_is_kept() -> None:
         ({"max_rank": 1.5}, "max_rank must be a positive integer"),
         ({"max_error": -1.0}, "max_error must not be negative"),
         ({"min_speedup": math.nan}, "min_speedup must not be negative"),
+        ({"min_accuracy": 0.9}, "give both accuracy"),
+        ({"accuracy": len}, "give both accuracy"),
         ({"layers": "0"}, "must be a list of names"),
         ({"layers": ["0", "1"]}, "unknown linear layer '1'"),
         ({"model": nn.Linear(4, 4), "inplace": True}, "cannot be replaced in place"),

@@ -17,6 +17,7 @@ from hypothesis import given, settings, strategies as st
 from sparseopt_butterfly.kronecker_linear import KroneckerLinear
 from sparseopt_butterfly.merging import choose_merging
 from torch import nn
+from torch.nn.utils import prune
 
 import sparseopt as so
 
@@ -135,7 +136,7 @@ def test_merging_is_refused_where_it_cannot_be() -> None:
         layer.merging = [2]
     with pytest.raises(so.ProblemError, match="sum to 2"):
         layer.merging = [1]
-    with pytest.raises(so.ProblemError, match="batch must be positive"):
+    with pytest.raises(so.ProblemError, match="batch must be a positive integer"):
         layer.merge_for(0)
     chosen = choose_merging(so.Architecture.square_dyadic(64), 1024)
     assert sum(chosen) == 6
@@ -239,22 +240,36 @@ def test_a_network_with_the_layer_learns() -> None:
     assert losses[-1] < 0.05 * losses[0]
 
 
-def test_blocks_stay_contiguous_through_copies_steps_and_files(tmp_path: Any) -> None:
+def test_parameters_are_contiguous_for_whoever_flattens_them(tmp_path: Any) -> None:
     layer = layer_of("dyadic")
-    optimizer = torch.optim.Adam(layer.parameters())
-    layer(torch.ones(2, 16)).sum().backward()
-    optimizer.step()
+    optimizer = torch.optim.LBFGS(layer.parameters(), max_iter=3)
+    x = torch.ones(2, 16)
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = layer(x).square().sum()
+        loss.backward()
+        return loss
+
+    before = float(closure().detach())
+    optimizer.step(closure)
+    assert float(closure().detach()) < before
     torch.save(layer.state_dict(), tmp_path / "state.pt")
     fresh = layer_of("dyadic")
     fresh.load_state_dict(torch.load(tmp_path / "state.pt"), assign=True)
     for twin in (layer, copy.deepcopy(layer), copy.deepcopy(layer).double(), fresh):
-        assert all(f.permute(0, 3, 1, 2).is_contiguous() for f in twin.factors)
+        assert all(f.is_contiguous() for f in twin.factors)
+        flat = nn.utils.parameters_to_vector(twin.parameters())
+        nn.utils.vector_to_parameters(2 * flat, twin.parameters())
+    torch.testing.assert_close(fresh(x), layer(x))
+    prune.l1_unstructured(layer.factors, "0", amount=0.5)
+    assert int((layer.factors[0] == 0).sum()) == 16
+    torch.testing.assert_close(layer(x), nn.functional.linear(x, layer.weight, layer.bias))
     # Any other strides give the same result.
-    other = copy.deepcopy(layer)
-    for factor in other.factors:
-        factor.data = factor.data.contiguous()
-    x = torch.randn(3, 16)
-    torch.testing.assert_close(other(x), layer(x))
+    for factor in fresh.factors:
+        factor.data = factor.data.transpose(1, 2).contiguous().transpose(1, 2)
+    with torch.no_grad():
+        torch.testing.assert_close(fresh(x), fresh.to_linear()(x))
 
 
 def test_copies_and_files(tmp_path: Any) -> None:

@@ -58,6 +58,32 @@ MODELS: dict[str, onnx.ModelProto] = {
     "gemm-transA": model_of((4, 1), "Gemm", {"w": normal(4, 3), "b": normal(3)}, transA=1),
     "matmul": model_of((1, 2, 4), "MatMul", {"w": normal(4, 3)}),
     "matmul-left": model_of((1, 2, 4), "MatMul", {"w": normal(5, 2)}, ["w", "x"]),
+    "matmul-stacks": model_of((1, 3, 2, 4), "MatMul", {"w": normal(3, 4, 5)}),
+    "matmul-stacks-left": model_of((1, 3, 2, 4), "MatMul", {"w": normal(3, 5, 2)}, ["w", "x"]),
+    "matmul-one-on-a-stack": model_of((1, 1, 2, 4), "MatMul", {"w": normal(3, 5, 2)}, ["w", "x"]),
+    "matmul-more-axes": model_of((1, 2, 4), "MatMul", {"w": normal(2, 1, 4, 3)}),
+    "matmul-stack-of-one": model_of((1, 2, 4), "MatMul", {"w": normal(1, 1, 4, 3)}),
+    "matmul-vector": model_of((1, 2, 4), "MatMul", {"w": normal(4)}),
+    "einsum-matrix": model_of((1, 2, 4), "Einsum", {"w": normal(4, 3)}, equation="bij,jk->bik"),
+    "einsum-first": model_of(
+        (1, 2, 4), "Einsum", {"w": normal(4, 3)}, ["w", "x"], equation="jk,bij->bki"
+    ),
+    "einsum-stacked": model_of(
+        (1, 2, 3, 4), "Einsum", {"w": normal(3, 2, 5)}, equation="bijk,jio->bkoj"
+    ),
+    "einsum-kronecker": model_of(
+        (1, 2, 3, 4), "Einsum", {"w": normal(2, 5, 3, 4)}, equation="nacd,abcd->nabd"
+    ),
+    "einsum-ellipsis": model_of((1, 2, 4), "Einsum", {"w": normal(3, 4)}, equation="...j,kj->...k"),
+    "einsum-both-ellipses": model_of(
+        (1, 2, 1, 4), "Einsum", {"w": normal(1, 2, 3, 4)}, equation="...j,...j->..."
+    ),
+    "einsum-implicit": model_of((1, 2, 4), "Einsum", {"w": normal(4, 3)}, equation="baj,jc"),
+    "einsum-entrywise": model_of(
+        (1, 2, 4), "Einsum", {"w": normal(2, 4)}, equation="bij, ij -> bij"
+    ),
+    "einsum-sums": model_of((1, 2, 4), "Einsum", {"w": normal(4, 3, 2)}, equation="bij,jkl->bk"),
+    "einsum-outer": model_of((1, 2), "Einsum", {"w": normal(3)}, equation="bi,k->bki"),
     "batch-norm": model_of(
         IMAGE,
         "BatchNormalization",

@@ -16,6 +16,7 @@ import sparseopt as so
 torch.manual_seed(0)
 
 A, B, C = torch.randn(4, 1, 1), torch.randn(6, 5), torch.randn(5)
+STACK = torch.randn(3, 5, 2)
 IMAGE, ROW = (1, 4, 6, 5), (1, 6)
 
 
@@ -83,6 +84,15 @@ MODULES: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "bilinear-off": (Function(lambda x: F.linear(x, B.T)), ROW),
     "matmul": (Function(lambda x: x @ B), ROW),
     "matmul-left": (Function(lambda x: B @ x), (1, 5, 3)),
+    "matmul-stacks": (Function(lambda x: x @ STACK.mT), (1, 3, 4, 2)),
+    "matmul-stacks-left": (Function(lambda x: STACK @ x), (1, 3, 2, 4)),
+    "matmul-one-on-a-stack": (Function(lambda x: STACK @ x), (1, 1, 2, 4)),
+    "matmul-stack-on-a-vector": (Function(lambda x: STACK @ x[0]), (1, 2)),
+    "bmm": (Function(lambda x: torch.bmm(STACK, x[0])), (1, 3, 2, 4)),
+    "einsum-kronecker": (
+        Function(lambda x: torch.einsum("nacd,abcd->nabd", x, STACK[..., None] * STACK[0, 1])),
+        (1, 3, 2, 2),
+    ),
     "matvec": (Function(lambda x: x @ C), (1, 2, 5)),
     "addmm": (Function(lambda x: torch.addmm(C, x, B, alpha=0.5, beta=2.0)), ROW),
     "addmm-value": (Function(lambda x: torch.addmm(x[:, :5], x, B, beta=-1.0)), ROW),
