@@ -92,9 +92,6 @@ EQUIVALENT.update(
             "least_squares:_distinct_columns: turn Mult: matrix[:, j] * sign": "signs are 1 or -1",
             "least_squares:_by_orthogonalisation: add 1: 16": _SLACK,
             "least_squares:_by_orthogonalisation: turn Lt: error < 0.5": _BORDER,
-            "least_squares:_by_elimination: add 1: 0 #2": (
-                "entries below the diagonal are never read"
-            ),
             "scaling:_column_chunks: add 1: 1": _SIZES,
             "scaling:_column_chunks: add 1: 0": _SIZES,
             "scaling:ScaledProblem.__init__: turn Gt: abs(exponent) > _SAFE_EXPONENT": _BORDER,

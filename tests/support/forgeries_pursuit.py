@@ -166,7 +166,7 @@ def forged_subsets() -> Pairs:
     yield "there are 2 levels before | one", changed(made, closed=made.closed[:1])
     yield "there are 2 levels before | three", changed(made, closed=(*made.closed, single[0, :0]))
     none = np.zeros(0, int)
-    inside = "what is closed are sets of its level"
+    inside = "the closed sets are sets of their level"
     yield f"{inside} | beyond", changed(made, closed=(none, np.array([99])))
     yield f"{inside} | twice", changed(made, closed=(none, np.array([0, 0])))
     bound = "no continuation of a closed set does better than the bound"
