@@ -129,7 +129,7 @@ def test_strange_archives(tmp_path: Path) -> None:
     archive_of(path, {"readme.txt": b"x"})
     assert "is not an array" in refused(read_arrays, path)
     archive_of(path, {"a.npy": good}, zipfile.ZIP_BZIP2)
-    assert "another method than deflate" in refused(read_arrays, path)
+    assert "a method other than deflate" in refused(read_arrays, path)
     archive_of(path, {"a.npy": good})
     for at, value, words in (
         (8, b"\x01\x00", "is encrypted"),
@@ -164,7 +164,7 @@ def test_entries_that_overlap(tmp_path: Path) -> None:
     entries = b"".join(entry.replace(b"a.npy", b"%c.npy" % (97 + i)) for i in range(20))
     tail = struct.pack("<HHII", 20, 20, len(entries), place)
     path.write_bytes(bytes(content[:place]) + entries + b"PK\x05\x06\0\0\0\0" + tail + b"\0\0")
-    assert "its entries exceed the file" in refused(read_arrays, path)
+    assert "its entries are larger than the file" in refused(read_arrays, path)
 
 
 def test_a_giant_table_of_contents_is_not_read(tmp_path: Path) -> None:
