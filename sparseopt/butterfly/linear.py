@@ -246,7 +246,7 @@ class LinearMatrix(ABC):
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         """Refused: NumPy would write the matrix out silently."""
         raise TypeError(
-            f"a {type(self).__name__} is no array; write it out by to_dense(), or multiply by @"
+            f"a {type(self).__name__} is not an array; write it out by to_dense(), or multiply by @"
         )
 
     def __getstate__(self) -> dict[str, Any]:

@@ -84,9 +84,9 @@ def test_sparse_supports(form: str, tmp_path: Path) -> None:
         ({"format": np.array(b"xyz")}, "no sparse matrix"),
         ({"format": np.array("csr\x1b[2J")}, "no sparse matrix"),
         ({"format": np.array(b"coo"), "row": np.arange(3), "col": np.arange(3),
-          "shape": np.array([1 << 40, 1 << 40])}, "are written out"),
+          "shape": np.array([1 << 40, 1 << 40])}, "are stored dense"),
         ({"format": np.array(b"dia"), "offsets": np.array([0]), "data": np.ones((1, 3)),
-          "shape": np.array([1 << 40, 1 << 40])}, "are written out"),
+          "shape": np.array([1 << 40, 1 << 40])}, "are stored dense"),
     ],
 )  # fmt: skip
 def test_bad_sparse_supports(change: dict[str, np.ndarray], words: str, tmp_path: Path) -> None:
