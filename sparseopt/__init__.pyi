@@ -180,12 +180,30 @@ from sparseopt.pathnorm.path_norm import (
     PathNormValue as PathNormValue,
 )
 from sparseopt.pathnorm.path_table import path_table as path_table
+from sparseopt.quantization.exponent_certificates import (
+    ExponentCycleCertificate as ExponentCycleCertificate,
+    ExponentFitCertificate as ExponentFitCertificate,
+)
+from sparseopt.quantization.exponents import (
+    ExponentFit as ExponentFit,
+    ExponentFitting as ExponentFitting,
+)
+from sparseopt.quantization.number_format import (
+    NumberFormat as NumberFormat,
+    significand as significand,
+)
+from sparseopt.quantization.rank_one import (
+    RankOneQuantization as RankOneQuantization,
+    RankOneTerm as RankOneTerm,
+)
+from sparseopt.quantization.rank_one_certificate import RankOneCertificate as RankOneCertificate
 from sparseopt.supports.certificate import FixedSupportCertificate as FixedSupportCertificate
 from sparseopt.supports.coercive_certificate import CoerciveCertificate as CoerciveCertificate
 from sparseopt.supports.factors import SupportedFactors as SupportedFactors
 from sparseopt.supports.problem import FixedSupportFactorization as FixedSupportFactorization
 from sparseopt.tools.decay_path import DecayPath as DecayPath, decay_path as decay_path
 from sparseopt.tools.drawing import draw as draw
+from sparseopt.tools.exponents import fit_exponents as fit_exponents
 from sparseopt.tools.generalization import (
     PoolingShape as PoolingShape,
     bound_factor as bound_factor,

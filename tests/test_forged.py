@@ -9,6 +9,7 @@ import forgeries_deconvolution
 import forgeries_interpolation
 import forgeries_penalties
 import forgeries_pursuit
+import forgeries_quantization
 import forgeries_recovery
 import forgeries_regression
 import forgeries_rescaling
@@ -23,6 +24,7 @@ BANKS = (
     forgeries_interpolation,
     forgeries_penalties,
     forgeries_pursuit,
+    forgeries_quantization,
     forgeries_recovery,
     forgeries_regression,
     forgeries_rescaling,

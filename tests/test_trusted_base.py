@@ -16,6 +16,7 @@ import forgeries_interpolation
 import forgeries_paths
 import forgeries_penalties
 import forgeries_pursuit
+import forgeries_quantization
 import forgeries_recovery
 import forgeries_regression
 import forgeries_rescaling
@@ -63,6 +64,7 @@ def certificates() -> Iterator[so.Certificate]:
         forgeries_paths,
         forgeries_penalties,
         forgeries_pursuit,
+        forgeries_quantization,
         forgeries_recovery,
         forgeries_regression,
         forgeries_rescaling,

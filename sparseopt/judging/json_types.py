@@ -140,6 +140,20 @@ _MODULES = {
         "PathNormCertificate",
         "PathNormValue",
     ),
+    "sparseopt.quantization.exponent_certificates": (
+        "ExponentCycleCertificate",
+        "ExponentFitCertificate",
+    ),
+    "sparseopt.quantization.exponents": (
+        "ExponentFit",
+        "ExponentFitting",
+    ),
+    "sparseopt.quantization.number_format": ("NumberFormat",),
+    "sparseopt.quantization.rank_one": (
+        "RankOneQuantization",
+        "RankOneTerm",
+    ),
+    "sparseopt.quantization.rank_one_certificate": ("RankOneCertificate",),
     "sparseopt.supports.certificate": ("FixedSupportCertificate",),
     "sparseopt.supports.coercive_certificate": ("CoerciveCertificate",),
     "sparseopt.supports.factors": ("SupportedFactors",),

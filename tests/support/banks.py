@@ -240,6 +240,52 @@ def rescaling() -> list[Provable]:
     ]
 
 
+def exponents() -> list[so.Problem]:
+    """Factors that fit, fit after scaling, and do not fit; complex and single precision, zeros."""
+    rng = np.random.default_rng(0)
+    dyadic = so.Architecture.square_dyadic(8)
+    factors = [rng.uniform(0.5, 2.0, p.values_shape) for p in dyadic]
+    cut = 2.0 ** rng.integers(-20, 20, 8)
+    moved = [factors[0].reshape(1, 2, 2, 4) * cut.reshape(1, 1, 2, 4), factors[1], factors[2]]
+    moved[1] = moved[1] / cut.reshape(2, 2, 1, 2)
+    wide = [f.copy() for f in factors]
+    wide[1][0, 0, 0, 0], wide[1][0, 1, 1, 0] = 1e-9, 1e9
+    some = [np.where(rng.random(f.shape) < 0.5, f, 0.0) for f in moved]
+    single = [f.astype(np.float32) for f in factors]
+    return [
+        so.ExponentFitting(so.KroneckerProduct(factors, dyadic), "e4m3"),
+        so.ExponentFitting(so.KroneckerProduct(moved, dyadic), "e4m3"),
+        so.ExponentFitting(so.KroneckerProduct(wide, dyadic), "e4m3"),
+        so.ExponentFitting(so.KroneckerProduct(some, dyadic), ["e5m2", None, "fp16"]),
+        so.ExponentFitting(so.KroneckerProduct([f * 1j for f in moved], dyadic), "e5m2"),
+        so.ExponentFitting(so.KroneckerProduct(single, dyadic), "int4"),
+    ]
+
+
+def rank_one() -> list[Provable]:
+    """All kinds of formats and scales, one entry, zeros, equal entries, weights, large and small
+    numbers, single precision."""
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal(5), rng.standard_normal(4)
+    free, power = (so.NumberFormat("int4", scale) for scale in ("free", "power_of_two"))
+    problems = [
+        so.RankOneQuantization(x, y, 4, 3),
+        so.RankOneQuantization(x[:2], y, 40, None),
+        so.RankOneQuantization(x, y[:2], None, 6),
+        so.RankOneQuantization(x * 1e150, y * 1e-150, 5, 5),
+        so.RankOneQuantization(x, y, "e4m3", "e2m1"),
+        so.RankOneQuantization(x * 1e6, y * 1e-6, "fp16", "bf16"),
+        so.RankOneQuantization(x, y, free, 4),
+        so.RankOneQuantization(x, y, power, "e3m2"),
+        so.RankOneQuantization(x, y, 4, 4, np.arange(5.0), [1.0, 0.0, 2.0, 0.5]),
+        so.RankOneQuantization([3.0, 6.0, 1.5, 3.0], [0.0, -2.0], "int4", 2),
+        so.RankOneQuantization([0.0, 0.0], [1.0], 3, None),
+        so.RankOneQuantization([0.7], [0.3], 1, 1),
+        so.RankOneQuantization(x.astype(np.float32), y.astype(np.float32), 8, 8),
+    ]
+    return [Provable(problem) for problem in problems]
+
+
 def recovery() -> list[so.Problem]:
     """All kinds of vectors, both methods, each verdict."""
     rng = np.random.default_rng(3)
@@ -300,6 +346,7 @@ BANKS: dict[str, Any] = {
     "sparseopt:ButterflyFactorization": butterfly,
     "sparseopt:CardinalityRegression": pursuit_problems.cardinality,
     "sparseopt:ConstrainedRegression": pursuit_problems.constrained,
+    "sparseopt:ExponentFitting": exponents,
     "sparseopt:FixedSupportFactorization": fixed_support,
     "sparseopt:KnownSupportRegression": pursuit_problems.known_support,
     "sparseopt:LipschitzBound": lipschitz_bound,
@@ -309,6 +356,7 @@ BANKS: dict[str, Any] = {
     "sparseopt:PathCost": path_cost,
     "sparseopt:PathDistance": path_distance,
     "sparseopt:PathNorm": path_norm,
+    "sparseopt:RankOneQuantization": rank_one,
     "sparseopt:RecoveryGuarantee": recovery,
     "sparseopt:SparseRegression": regression,
     "sparseopt:SparseTraining": sparse_training,

@@ -8,6 +8,7 @@ BUILT_ON: dict[str, set[str]] = {
     "inverse": {"butterfly"},
     "networks": set(),
     "pathnorm": {"networks"},
+    "quantization": {"butterfly"},
     "supports": {"closedness", "butterfly"},
     "training": {"closedness", "butterfly"},
 }

@@ -1,0 +1,129 @@
+"""Powers of two that fit a product into a format, by shortest paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+import sparseopt as so
+from sparseopt.quantization.exponent_certificates import (
+    ExponentCycleCertificate,
+    ExponentFitCertificate,
+)
+from sparseopt.quantization.exponents import FREE, ExponentFit, ExponentFitting
+
+
+@dataclass(frozen=True)
+class DifferenceConstraints(so.Solver[ExponentFitting]):
+    """Bellman and Ford's relaxation, forwards and backwards through whole factors at a time.
+
+    It starts from zero, so that factors that fit already stay as they are.
+    """
+
+    def accepts(self, problem: ExponentFitting) -> so.Accepted | so.Refused:
+        """Take every problem."""
+        return so.Accepted()
+
+    def cost(self, problem: ExponentFitting) -> float:
+        """Return the predicted seconds."""
+        return 1e-3 + 1e-6 * problem.product.nnz
+
+    def solve(
+        self, problem: ExponentFitting, context: so.Context
+    ) -> tuple[ExponentFit, ExponentFitCertificate | ExponentCycleCertificate]:
+        """Relax until nothing changes, or the last relaxations run in a circle."""
+        work = _Relaxation(problem)
+        rounds = 0
+        while work.round():
+            context.check_time("relaxing the powers")
+            rounds += 1
+            # Looking for a circle takes as long as a few rounds.
+            if rounds % 4 == 0 and (cycle := work.cycle()):
+                certificate = ExponentCycleCertificate.build(problem, cycle)
+                return certificate.answer, certificate
+        fitted = ExponentFitCertificate.build(problem, work.powers())
+        return fitted.answer, fitted
+
+
+class _Relaxation:
+    """The powers of all nodes, and by which entry each was set last.
+
+    Nodes are numbered cut by cut; all of the two outer cuts are node 0.
+    """
+
+    def __init__(self, problem: ExponentFitting) -> None:
+        self.problem = problem
+        count = len(problem.sizes)
+        inner = np.cumsum([1, *problem.sizes[1:-1]])
+        self.cuts = [
+            np.zeros(size, dtype=np.int64)
+            if cut in (0, count - 1)
+            else np.arange(inner[cut - 1], inner[cut])
+            for cut, size in enumerate(problem.sizes)
+        ]
+        self.distance = np.zeros(int(inner[-1]), dtype=np.int64)
+        # (factor, flat place, direction) of the entry, and the node that it leads from.
+        self.reason = np.full((len(self.distance), 3), -1, dtype=np.int64)
+        self.parent = np.full(len(self.distance), -1, dtype=np.int64)
+        self.flat = [np.arange(f.size).reshape(f.shape) for f in problem.product.factors]
+
+    def round(self) -> bool:
+        """Relax all entries, forwards and then backwards; tell whether anything changed."""
+        places = range(len(self.flat))
+        forth = [self._relax(place, 1) for place in places]
+        back = [self._relax(place, -1) for place in reversed(places)]
+        return any(forth) or any(back)
+
+    def _relax(self, place: int, direction: int) -> bool:
+        """Relax the entries of one factor, from its rows to its columns or back."""
+        least, most = self.problem.ranges[place]
+        a, b, c, d = least.shape
+        rows = self.cuts[place].reshape(a, b, 1, d)
+        columns = self.cuts[place + 1].reshape(a, 1, c, d)
+        source, target = (rows, columns) if direction == 1 else (columns, rows)
+        weights = most if direction == 1 else -least
+        axis = 1 if direction == 1 else 2
+        reached = np.where(most < FREE, self.distance[source] + weights, FREE * FREE)
+        best = np.expand_dims(reached.argmin(axis=axis), axis)
+        nodes = target.ravel()
+        found = np.take_along_axis(reached, best, axis).ravel()
+        entries = np.take_along_axis(self.flat[place], best, axis).ravel()
+        parents = np.take_along_axis(np.broadcast_to(source, least.shape), best, axis).ravel()
+        if len(nodes) and nodes[0] == 0:  # an outer cut: one node
+            one = int(found.argmin())
+            nodes, found, entries, parents = (
+                z[one : one + 1] for z in (nodes, found, entries, parents)
+            )
+        better = found < self.distance[nodes]
+        if not better.any():
+            return False
+        nodes = nodes[better]
+        self.distance[nodes] = found[better]
+        self.parent[nodes] = parents[better]
+        self.reason[nodes] = np.stack(
+            [np.full(len(nodes), place), entries[better], np.full(len(nodes), direction)], axis=1
+        )
+        return True
+
+    def cycle(self) -> list[tuple[int, int, int]]:
+        """Return the entries of a circle of last relaxations; empty if there is none."""
+        # After as many steps as there are nodes only those that lead into a circle are left.
+        jump = np.append(np.where(self.parent < 0, len(self.parent), self.parent), len(self.parent))
+        ahead = jump
+        for _ in range(len(self.parent).bit_length()):
+            ahead = ahead[ahead]
+        left = np.flatnonzero(ahead[:-1] < len(self.parent))
+        if not left.size:
+            return []
+        start = node = int(ahead[left[0]])
+        steps = []
+        while True:
+            steps.append(tuple(int(v) for v in self.reason[node]))
+            node = int(self.parent[node])
+            if node == start:
+                return steps[::-1]  # type: ignore[return-value]
+
+    def powers(self) -> list[np.ndarray]:
+        """Return the powers of the inner cuts, the outer ones being zero."""
+        return [self.distance[cut] - self.distance[0] for cut in self.cuts[1:-1]]

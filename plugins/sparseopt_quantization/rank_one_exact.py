@@ -1,0 +1,126 @@
+"""The best product of two rounded vectors, by going through all pieces of both in order."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+import sparseopt as so
+from sparseopt.quantization.rank_one import RankOneQuantization, RankOneTerm
+from sparseopt.quantization.rank_one_certificate import RankOneCertificate
+from sparseopt_quantization.candidates import Rounded
+from sparseopt_quantization.joint import best_pair
+from sparseopt_quantization.limits import BYTES
+from sparseopt_quantization.separate import best_alone
+from sparseopt_quantization.sides import Engine, has_numba, unbounded
+
+
+@dataclass(frozen=True)
+class RankOneExact(so.Solver[RankOneQuantization]):
+    """Both vectors' pieces, sorted; the cheapest few of all pairs are told apart in rationals.
+
+    Parameters
+    ----------
+    memory : float
+        Bytes that the pieces may take: about 96 for each of the ``m 2**(t - 1)`` of a vector.
+    compiled : bool or None
+        Whether the passes are compiled by numba. None: where it is installed and there are many
+        pieces. The answer is the same, bit by bit.
+    """
+
+    memory: float = 4e9
+    compiled: bool | None = None
+
+    def accepts(self, problem: RankOneQuantization) -> so.Accepted | so.Refused:
+        """Refuse what takes more memory than allowed, or a library that is not there."""
+        if self.compiled and not has_numba():
+            return so.Refused("compiled=True needs numba, which is not installed")
+        if all(f is None or f.contains(v) for v, _, f in map(problem.side, "xy")):
+            return so.Accepted()
+        for name in "xy":
+            vector, weights, form = problem.side(name)
+            if form is None or (is_separate(problem) and is_pair(vector, weights, form)):
+                continue
+            pieces = len(vector) << (unbounded(form).digits - 1)
+            if BYTES * pieces > self.memory:
+                return so.Refused(
+                    f"{len(vector)} entries of {form.digits} digits make {pieces:.2g} pieces, "
+                    f"which take {BYTES * pieces / 1e9:.3g} GB; allow that by "
+                    f"memory={BYTES * pieces:.2g}, or ask for fewer digits"
+                )
+        return so.Accepted()
+
+    def cost(self, problem: RankOneQuantization) -> float:
+        """Return the predicted seconds."""
+        sides = map(problem.side, "xy")
+        return 1e-3 + sum(5e-7 * len(v) * 2.0 ** min(f.digits, 30) for v, _, f in sides if f)
+
+    def solve(
+        self, problem: RankOneQuantization, context: so.Context
+    ) -> tuple[RankOneTerm, RankOneCertificate]:
+        """Go through the pieces; of formats with many exponents as if they had no ends, first."""
+        if problem.is_zero or (problem.format_x is None and problem.format_y is None):
+            u, v = (z if f is None else np.zeros(len(z)) for z, _, f in map(problem.side, "xy"))
+            answer = RankOneTerm(u, v)
+            return answer, RankOneCertificate.build(problem, answer)
+        nearest = problem.nearest()
+        if problem.cost_of(nearest) == 0:
+            return nearest, RankOneCertificate.build(problem, nearest)
+        engine = Engine(self.memory, self.compiled, context)
+        if is_separate(problem):
+            return _separately(problem, engine)
+        answer, least = best_pair(problem, engine)
+        return answer, RankOneCertificate.build(problem, answer, least)
+
+
+def is_separate(problem: RankOneQuantization) -> bool:
+    """Whether a real scale makes the two vectors independent."""
+    forms = (problem.format_x, problem.format_y)
+    return any(form is None or form.scale == "free" for form in forms)
+
+
+def is_pair(vector: np.ndarray, weights: np.ndarray, form: so.NumberFormat) -> bool:
+    """Whether fractions of small numbers give the best rounding of a vector alone."""
+    return len(vector) == 2 and bool((vector * weights != 0.0).all()) and not form.is_finite
+
+
+def _separately(
+    problem: RankOneQuantization, engine: Engine
+) -> tuple[RankOneTerm, RankOneCertificate]:
+    """Take each vector to the least angle, and the real scale that is best for both."""
+    found: list[Rounded] = []
+    is_real = []
+    for name in "xy":
+        vector, weights, form = problem.side(name)
+        is_real.append(form is None or form.scale == "free")
+        if form is None:
+            found.append(Rounded(vector, Fraction(1), Fraction(1)))
+        else:
+            found.append(best_alone(vector, weights, form, engine))
+    # A side without a real scale leaves its factor to the other.
+    scales = [found[i].rate if is_real[i] else Fraction(1) for i in range(2)]
+    for i in range(2):
+        if not is_real[i]:
+            scales[1 - i] *= found[i].rate
+    first, second = map(_as_scale, scales)
+    answer = RankOneTerm(found[0].u, found[1].u, first, second)
+    # The best real scale is no float mostly: an error below that of its rounding is not reached.
+    nearest = problem.nearest()
+    if problem.cost_of(nearest) < problem.cost_of(answer):
+        answer = nearest
+    brackets = found[0].bracket, found[1].bracket
+    return answer, RankOneCertificate.build(problem, answer, None, brackets)
+
+
+def _as_scale(value: Fraction) -> float:
+    """Return the float next to a scale."""
+    try:
+        found = float(value)
+    except OverflowError:
+        found = math.inf
+    if not 2.0**-1000 < found < math.inf:
+        raise so.Inconclusive(f"the scale {float(value):.3g} leaves the range of floats")
+    return found

@@ -1,0 +1,1 @@
+"""Numbers of few bits, and the best approximations by them. Trusted."""

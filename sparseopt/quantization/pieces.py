@@ -1,0 +1,301 @@
+"""How the rounding of a scaled vector changes with the scale, with bounds of all rounding errors.
+
+For a vector x with weights a and a scale c > 0 let u(c) be ``c x`` rounded to a format. It changes
+where an entry of ``c x`` passes a midpoint. A `Sweep` holds, for each piece between two such
+scales, two sums over ``r = c0 x - u`` with some c0 nearby: ``<r, x>`` and ``|r|^2``. In them
+everything else is told without cancellation of large numbers:
+
+    <x, u> = c0 |x|^2 - <r, x>,    |u|^2 = c0^2 |x|^2 - 2 c0 <r, x> + |r|^2,
+    |x|^2 - <x, u>^2 / |u|^2 = (|x|^2 |r|^2 - <r, x>^2) / |u|^2.
+
+All inner products carry the weights.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparseopt.judging.rounding import UNIT, gamma, two_product
+from sparseopt.quantization.number_format import NumberFormat
+
+CLOSE = 4.0 * UNIT
+"""Midpoints over entries are off by one unit; scales this close are not told apart."""
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The numbers of a format that are not negative, counted; ``middle(j)`` is above number j.
+
+    For F_t number 0 is 1, and the count goes down without end; else it is 0.
+    """
+
+    digits: int
+    numbers: np.ndarray | None
+
+    @classmethod
+    def of(cls, form: NumberFormat) -> Ladder:
+        """Return that of a format."""
+        if not form.is_finite:
+            return cls(form.digits, None)
+        return cls(form.digits, np.concatenate([[0.0], form.positive_numbers()]))
+
+    def number(self, place: np.ndarray) -> np.ndarray:
+        """Return numbers by their places, exactly."""
+        return self._at(place, 0.0)
+
+    def middle(self, place: np.ndarray) -> np.ndarray:
+        """Return what is halfway to the next number, exactly; infinity above the last."""
+        if self.numbers is None:
+            return self._at(place, 0.5)
+        middles = np.append((self.numbers[1:] + self.numbers[:-1]) / 2.0, math.inf)
+        return middles[place]
+
+    def _at(self, place: np.ndarray, more: float) -> np.ndarray:
+        if self.numbers is not None:
+            return self.numbers[place]
+        half = 1 << (self.digits - 1)
+        powers, steps = place >> (self.digits - 1), place & (half - 1)
+        return np.ldexp(1.0 + (steps + more) / half, powers)
+
+    def place(self, values: np.ndarray) -> np.ndarray:
+        """Return the places of the nearest numbers of positive ones."""
+        if self.numbers is not None:
+            return np.searchsorted((self.numbers[1:] + self.numbers[:-1]) / 2.0, values)
+        mantissas, powers = np.frexp(values)
+        half = 1 << (self.digits - 1)
+        steps = np.rint((2.0 * mantissas - 1.0) * half).astype(np.int64)
+        return (powers.astype(np.int64) - 1) * half + steps
+
+    @property
+    def coarseness(self) -> float:
+        """The largest step next to a number, over that number."""
+        return 2.0 if self.numbers is not None else 2.0 ** (1 - self.digits)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One vector, brought near 1 by powers of two; entries that are zero or do not count are out.
+
+    Entries of one size are one: they pass midpoints together.
+
+    Attributes
+    ----------
+    sizes, weights : ndarray, shape (k,)
+        Magnitudes, ascending. For F_t each entry has a power of two of its own, which the weights
+        make up for.
+    kept : ndarray of int, shape (l,)
+        The entries that count.
+    powers, group : ndarray of int, shape (l,)
+        ``sizes[group] * 2**powers`` are the magnitudes of these entries.
+    ladder : Ladder
+    square : float
+        The weighted sum of squares, up to `gamma` of its length.
+    """
+
+    sizes: np.ndarray
+    weights: np.ndarray
+    kept: np.ndarray
+    powers: np.ndarray
+    group: np.ndarray
+    ladder: Ladder
+    square: float
+
+    @classmethod
+    def of(cls, vector: np.ndarray, weights: np.ndarray, form: NumberFormat) -> Side:
+        """Return the side of a vector that counts somewhere.
+
+        What underflows in the weights is below 2^-1000 of the square, far below the units of
+        rounding that all bounds leave room for.
+        """
+        kept = np.flatnonzero((vector != 0.0) & (weights != 0.0))
+        sizes, powers = np.frexp(np.abs(vector[kept]))
+        if form.is_finite:
+            powers = np.full_like(powers, powers.max())
+            sizes = np.ldexp(np.abs(vector[kept]), -powers)
+        else:
+            sizes, powers = 2.0 * sizes, powers - 1
+        heavy, exponents = np.frexp(weights[kept])
+        exponents += 2 * powers
+        top = (exponents + 2 * np.frexp(sizes)[1]).max()
+        alike, group = np.unique(sizes, return_inverse=True)
+        with np.errstate(under="ignore"):
+            shares = np.bincount(group, np.ldexp(heavy, exponents - top))
+            square = float((shares * alike * alike).sum())
+        return cls(alike, shares, kept, powers, group, Ladder.of(form), square)
+
+    @property
+    def is_periodic(self) -> bool:
+        """Whether twice a scale gives twice the rounded vector: for F_t."""
+        return self.ladder.numbers is None
+
+    @property
+    def whole(self) -> tuple[float, float]:
+        """The scales that are enough: an octave, or all."""
+        return (1.0, 2.0) if self.is_periodic else (0.0, math.inf)
+
+    def counts(self, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return for each entry the place of its number at two scales."""
+        first = self.ladder.place(low * self.sizes) if low else np.zeros(len(self.sizes), np.int64)
+        if high < math.inf:
+            return first, self.ladder.place(high * self.sizes)
+        assert self.ladder.numbers is not None
+        return first, np.full(len(self.sizes), len(self.ladder.numbers) - 1)
+
+    def parts(self, most: int) -> list[tuple[float, float]]:
+        """Return intervals of scales that make up the whole, of about `most` pieces or fewer."""
+        low, high = self.whole
+        first, last = self.counts(low, high)
+        total = int((last - first).sum())
+        if total <= most:
+            return [(low, high)]
+        entry, place = _listed(first, last, -(-total // (64 * most)) * 64)
+        at = np.unique(self.ladder.middle(place) / self.sizes[entry])
+        count = -(-total // most)
+        cuts = at[np.linspace(0, len(at) - 1, count + 1)[1:-1].astype(np.int64)]
+        edges = [low, *np.unique(cuts).tolist(), high]
+        return [(a, b) for a, b in itertools.pairwise(edges) if a < b]
+
+
+def _listed(first: np.ndarray, last: np.ndarray, step: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Return all pairs of an entry and a place from its first to before its last."""
+    lengths = np.maximum(-((first - last) // step), 0)
+    entry = np.repeat(np.arange(len(first)), lengths)
+    within = np.arange(len(entry)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return entry, first[entry] + step * within
+
+
+class Sweep:
+    """All pieces of a side between two scales.
+
+    State number p is that after p midpoints were passed. States are grouped in rows of a width of
+    about the length of the vector, each of which begins with sums made afresh.
+
+    Attributes
+    ----------
+    at : ndarray of float, shape (N,)
+        The scales where midpoints are passed, ascending.
+    scales, along_error, apart_error : ndarray
+        Of each row c0, and bounds of what the next two are off by.
+    along, apart : ndarray, shape (N + 1,)
+        Of each state ``<r, x>`` and ``|r|^2``, with ``r = c0 x - u``.
+    """
+
+    def __init__(self, side: Side, low: float, high: float) -> None:
+        self.side, self.low, self.high = side, low, high
+        self.width = max(16, len(side.sizes))
+        self._first, last = side.counts(low, high)
+        entry, place = _listed(self._first, last)
+        at = side.ladder.middle(place) / side.sizes[entry]
+        order = np.argsort(at)
+        self.at, self._entry, self._place = at[order], entry[order], place[order]
+        self._below = side.ladder.number(self._place)
+        self._step = side.ladder.number(self._place + 1) - self._below
+        self._row_numbers = side.ladder.number(self._places_of_rows())
+        self._sum_up()
+
+    def __len__(self) -> int:
+        return len(self.at) + 1
+
+    def row(self, state: np.ndarray) -> np.ndarray:
+        """Return the rows of states."""
+        return state // self.width
+
+    def _places_of_rows(self) -> np.ndarray:
+        """Return the places of all entries at the first state of each row."""
+        rows, length = -(-len(self) // self.width), len(self.side.sizes)
+        passed = np.bincount(
+            (np.arange(len(self.at)) // self.width + 1) * length + self._entry,
+            minlength=(rows + 1) * length,
+        )
+        return self._first + np.cumsum(passed.reshape(-1, length)[:rows], axis=0)
+
+    def _rows(self, first: np.ndarray, moves: np.ndarray) -> np.ndarray:
+        """Return what the first states of the rows begin with, and what the others add, by rows."""
+        values: np.ndarray = np.zeros(len(first) * self.width)
+        values[1 : len(self)] = moves
+        values = values.reshape(-1, self.width)
+        values[:, 0] = first @ self.side.weights
+        return values
+
+    def _running(self, first: np.ndarray, moves: np.ndarray) -> np.ndarray:
+        """Return the sums of all states."""
+        return np.cumsum(self._rows(first, moves), axis=1).ravel()[: len(self)]
+
+    def _sum_up(self) -> None:
+        """Add the sums over r up, from the first state of each row on."""
+        side, x = self.side, self.side.sizes
+        starts = np.minimum(np.arange(len(self._row_numbers)) * self.width, len(self.at) - 1)
+        self.scales = self.at[starts] if len(self.at) else np.array([self.low or 1.0])
+        r = self.scales[:, None] * x - self._row_numbers
+        own, step = x[self._entry], self._step
+        share = side.weights[self._entry] * step
+        rest = self.scales[np.arange(1, len(self)) // self.width] * own - self._below
+        self.along = self._running(r * x, -share * own)
+        self.apart = self._running(r * r, share * (step - 2.0 * rest))
+        first = self._rows(np.abs(r) * x, share * own).sum(axis=1)
+        second = self._rows(r * r, share * (step + 2.0 * np.abs(rest))).sum(axis=1)
+        # Entries of r are off by a unit of c0 x and one of themselves.
+        loss = gamma(len(x) + self.width + 32)
+        self.along_error = 2.0 * loss * first + 4.0 * UNIT * self.scales * side.square
+        self.apart_error = 2.0 * loss * second + 8.0 * UNIT * self.scales * first
+
+    def products(self) -> tuple[np.ndarray, np.ndarray, float]:
+        """Return ``<x, u>`` and ``|u|^2`` of all states, and what each is off by, relatively.
+
+        Sums of numbers that are not negative.
+        """
+        u, x = self._row_numbers, self.side.sizes
+        share = self.side.weights[self._entry] * self._step
+        cross = self._running(u * x, share * x[self._entry])
+        square = self._running(u * u, share * (2.0 * self._below + self._step))
+        return cross, square, gamma(len(x) + self.width + 32)
+
+    def is_wide(self) -> np.ndarray:
+        """Whether states belong to more than one scale; the others are beside one that does."""
+        edges = self._edges()
+        return edges[1:] > edges[:-1]
+
+    def is_unclear(self) -> np.ndarray:
+        """Whether midpoints of two sizes were told apart, next to a state, that are too close.
+
+        Where all others are further off, the vector that is meant at any scale is one of the
+        states: a single midpoint may be a little to the left or to the right, but what is before
+        it and what is after it is there.
+        """
+        edges = self._edges()
+        close = np.zeros(len(self) + 2, dtype=bool)
+        close[1:-1] = edges[1:] <= edges[:-1] * (1.0 + 2.0 * CLOSE)
+        pairs = np.flatnonzero(close[2:-2])
+        close[2 + pairs[self._are_equal(pairs)]] = False
+        return close[:-2] | close[1:-1] | close[2:]
+
+    def _are_equal(self, first: np.ndarray) -> np.ndarray:
+        """Whether midpoints over sizes are exactly those that come next: all are passed at once."""
+        middles = self.side.ladder.middle(self._place)
+        own, other = self._entry[first], self._entry[first + 1]
+        products = []
+        for middle, size in ((first, other), (first + 1, own)):
+            (a, e), (b, f) = np.frexp(middles[middle]), np.frexp(self.side.sizes[size])
+            products.append((*two_product(a, b), e + f))
+        (p, p_rest, e), (q, q_rest, f) = products
+        return (np.ldexp(p, e - f) == q) & (np.ldexp(p_rest, e - f) == q_rest)
+
+    def _edges(self) -> np.ndarray:
+        return np.concatenate([[self.low], self.at, [self.high]])
+
+    def places(self, state: int) -> np.ndarray:
+        """Return the places of all entries at a state."""
+        passed = np.bincount(self._entry[:state], minlength=len(self._first))
+        return self._first + passed
+
+    def vector(self, state: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the magnitudes of the rounded vector at a state, exactly, where entries count.
+
+        As numbers and powers of two, which are zero but for F_t.
+        """
+        numbers = self.side.ladder.number(self.places(state))[self.side.group]
+        return numbers, self.side.powers if self.side.is_periodic else 0 * self.side.powers
