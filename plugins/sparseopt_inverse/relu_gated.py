@@ -92,6 +92,8 @@ def _feasible_multiple(problem: TwoLayerReLU, point: np.ndarray) -> np.ndarray:
         most = float(gated_reach(problem, scaled, ROOMS).max())
         if most <= units.decay:
             return scaled
+        if shrink == 1.0:  # not even zero, for which the bound of rounding is left
+            raise Inconclusive("the decay is below the bounds of rounding, so nothing is proved")
         shrink = min(2.0 * max(shrink, 1.0 - units.decay / most, 2.0 * UNIT), 1.0)
 
 

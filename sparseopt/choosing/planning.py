@@ -185,8 +185,11 @@ def prepare(
 ) -> list[Prepared]:
     """Return the candidates for `problem` with their solver instances, in running order."""
     if not isinstance(problem, Problem):
+        name = (
+            f"the class {problem.__name__}" if isinstance(problem, type) else type(problem).__name__
+        )
         raise ProblemError(
-            f"solve and plan take a Problem, got {type(problem).__name__}; "
+            f"solve and plan take a Problem, got {name}; "
             "state one, for example so.Closedness([I, J])"
         )
     if isinstance(solver, Solver):

@@ -101,10 +101,16 @@ def require_finite(array: np.ndarray, name: str) -> None:
     bad = np.flatnonzero(~np.isfinite(array.ravel()))
     if bad.size:
         place = tuple(int(i) for i in np.unravel_index(int(bad[0]), array.shape))
-        raise ProblemError(
-            f"{name} has a {array[place]!s} at entry {place} ({bad.size} such entries); "
-            "remove or replace them first"
-        )
+        raise ProblemError(f"{name} has {bad_entries(array[place], place, bad.size)}")
+
+
+def bad_entries(value: Any, place: tuple[int, ...], count: int) -> str:
+    """Return in words that an entry is NaN or infinite, how many are, and what to do."""
+    article = "an" if str(value).startswith("inf") else "a"
+    found = f"{article} {value!s} at entry {place}"
+    if count == 1:
+        return f"{found}; remove or replace it first"
+    return f"{found} ({count} such entries); remove or replace them first"
 
 
 def as_support(value: Any, name: str) -> np.ndarray:

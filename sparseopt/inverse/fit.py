@@ -37,11 +37,16 @@ def as_system(design: Any, target: Any) -> tuple[Any, np.ndarray]:
     """
     checked = SparseRegression(design, target, L1(0.0))
     for name, value in (("design", checked.design), ("target", checked.target)):
-        known = isinstance(value, np.ndarray) or scipy.sparse.issparse(value)
-        if not known or value.dtype.kind != "f":
+        if not (isinstance(value, np.ndarray) or scipy.sparse.issparse(value)):
             raise ProblemError(
-                f"{name} must be real, and the design an array or a sparse csr or csc; for "
-                "complex numbers stack real and imaginary parts, [[Re, -Im], [Im, Re]]"
+                f"{name} is a {type(value).__name__}, and its entries are needed; give an array or "
+                "a sparse matrix (an operator's is design @ numpy.eye(columns)). SparseRegression "
+                "takes operators as they are"
+            )
+        if value.dtype.kind != "f":
+            raise ProblemError(
+                f"{name} is complex, and this problem takes real data only; SparseRegression takes "
+                "complex data with L1 and GroupL1"
             )
     return checked.design, checked.target
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from sparseopt.butterfly.linear import LinearMatrix
 from sparseopt.butterfly.product import KroneckerProduct
-from sparseopt.interface.arrays import MatrixLike, read_only, require_finite
+from sparseopt.interface.arrays import MatrixLike, bad_entries, read_only, require_finite
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
@@ -99,10 +99,7 @@ def _as_sparse_design(value: Any) -> Any:
     if bad.size:
         stored = matrix.tocoo()
         place = (int(stored.row[bad[0]]), int(stored.col[bad[0]]))
-        raise ProblemError(
-            f"design has a {data[bad[0]]} at entry {place} ({bad.size} such entries); remove or "
-            "replace them first"
-        )
+        raise ProblemError(f"design has {bad_entries(data[bad[0]], place, bad.size)}")
     parts = tuple(read_only(part) for part in (data, matrix.indices, matrix.indptr))
     return cls(parts, shape=matrix.shape)
 
@@ -132,7 +129,8 @@ def _require_scale(largest: float, name: str) -> None:
         raise ProblemError(
             f"the largest entry of {name} is {largest:.3g} in magnitude, and its square leaves the "
             f"range of float64; multiply {name} by a constant so that it lies between "
-            f"{SMALLEST:g} and {LARGEST:g}, and strength by the same"
+            f"{SMALLEST:g} and {LARGEST:g}, and what it is weighed "
+            "against (strength, radius, noise) accordingly"
         )
 
 

@@ -234,7 +234,8 @@ class PursuitCertificate(Certificate):
     @property
     def claim(self) -> str:
         """What is proved."""
-        noise, norm = self.problem.noise, f"{self.problem.norm:g}-norm"
+        noise, p = self.problem.noise, self.problem.norm
+        norm = "maximum norm" if math.isinf(p) else f"{p:g}-norm"
         fits = f"x fits the target within the noise, {noise!r}"
         others = "every vector that does"
         if self.excess:

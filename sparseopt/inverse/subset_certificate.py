@@ -33,7 +33,7 @@ from sparseopt.inverse.subset_bounds import (
 from sparseopt.judging.rounding import UNIT, above, below, shown_above, shown_below
 from sparseopt.judging.scaling import ScaledArray
 
-_CHEAP = 2**20
+_CHEAP = 2**13  # products; the columns depend on each other, so it takes exact elimination
 MOST_SINGLED = 2000
 """Supports that a certificate may single out; each takes a least-squares problem."""
 

@@ -104,6 +104,10 @@ def _array_from_json(body: Any) -> np.ndarray:
         values = _values(body, count)
         if not all(type(value) is (bool if dtype.kind == "b" else int) for value in values):
             raise ProblemError(f"an array of dtype {dtype} holds an entry of another type")
+        if dtype.kind in "iu" and values:
+            low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+            if not low <= min(values) <= max(values) <= high:
+                raise ProblemError(f"an array of dtype {dtype} holds an integer out of its range")
         flat = np.array(values, dtype=dtype)
     return flat.astype(dtype.newbyteorder("="), copy=True).reshape(shape)
 

@@ -91,6 +91,8 @@ class FixedSupportFactorization(Problem[SupportedFactors, Any]):
         def __init__(self, target: ArrayLike, supports: Supports, decay: float = 0.0) -> None: ...
 
     def __post_init__(self) -> None:
+        if hasattr(self.target, "toarray"):
+            raise ProblemError("target is sparse, and is taken dense only; give target.toarray()")
         target = np.asarray(self.target)
         if target.ndim != 2 or 0 in target.shape:
             raise ProblemError(f"target must be a non-empty matrix, got shape {target.shape}")

@@ -23,6 +23,10 @@ def real_array(value: Any, name: str, dimensions: tuple[int, ...]) -> np.ndarray
     """
     if isinstance(value, np.ma.MaskedArray):
         raise ProblemError(f"{name} is a masked array; fill or drop the masked entries first")
+    if hasattr(value, "toarray"):
+        raise ProblemError(f"{name} is sparse, and is taken dense only; give {name}.toarray()")
+    if value is None:
+        raise ProblemError(f"{name} is None; give an array")
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
     try:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import toy_entry, toy_source
 from toys import (
@@ -248,3 +249,11 @@ def test_only_the_package_of_a_problem_says_what_proves_it() -> None:
             pass
 
     assert all(c.__module__.startswith("sparseopt.") for c in so.Closedness.certificates)
+
+
+def test_the_repr_of_a_solution_is_one_line() -> None:
+    design = np.random.default_rng(0).standard_normal((40, 60))
+    solution = so.solve(so.BasisPursuit(design, design[:, 0]))
+    assert repr(solution) == (
+        f"<Solution of BasisPursuit: 1 of 60 entries are nonzero; VERIFIED by {solution.solver}>"
+    )

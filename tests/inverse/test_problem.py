@@ -44,7 +44,7 @@ L1 = so.L1(1.0)
             lambda: so.GroupL1(1, [[0], [1]], [1, -2]),
             "weights has -2 at entry 1; weights must not be",
         ),
-        (lambda: so.GroupL1(1, [[0], [1]], [1, np.inf]), "weights has a inf at entry"),
+        (lambda: so.GroupL1(1, [[0], [1]], [1, np.inf]), "weights has an inf at entry"),
         (lambda: so.GroupL1(1, [[0], [1]], ["a", 1]), "weights must be 2 numbers"),
     ],
 )
@@ -58,7 +58,7 @@ def test_bad_penalties(build: Callable[[], Any], words: str) -> None:
     [
         (WITH_NAN, [1, 2], L1, r"design has a nan at entry \(1, 1\)"),
         (scipy.sparse.csc_array(WITH_NAN), [1, 2], L1, r"design has a nan at entry \(1, 1\)"),
-        (EYE, [1, np.inf, 2], L1, r"target has a inf at entry \(1,\)"),
+        (EYE, [1, np.inf, 2], L1, r"target has an inf at entry \(1,\)"),
         (EYE, ONES[:2], L1, r"give a vector of shape \(3,\)"),
         (EYE, ONES[:, None], L1, r"give a vector of shape \(3,\)"),
         (ONES, ONES, L1, "design must be a matrix"),

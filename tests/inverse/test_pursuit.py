@@ -273,7 +273,7 @@ def test_bad_evidence(build: Callable[[], Any]) -> None:
         (lambda: so.BasisPursuit([[1.0]], [1.0], 0.0, True), "norm must be 1, 2 or infinity"),
         (lambda: so.BasisPursuit([[1.0]], [1.0], 0.0, "1"), "norm must be 1, 2 or infinity"),
         (lambda: so.BasisPursuit([[math.nan]], [1.0]), "design has a nan"),
-        (lambda: so.BasisPursuit([[1.0]], [math.inf]), "target has a inf"),
+        (lambda: so.BasisPursuit([[1.0]], [math.inf]), "target has an inf"),
         (lambda: so.BasisPursuit([[1.0]], [1.0, 2.0]), "target has shape"),
         (lambda: so.BasisPursuit(np.zeros((0, 2)), []), "at least one row"),
         (lambda: so.BasisPursuit([[1j]], [1.0]), "complex"),
@@ -283,3 +283,9 @@ def test_bad_evidence(build: Callable[[], Any]) -> None:
 def test_bad_input(build: Callable[[], Any], words: str) -> None:
     with pytest.raises(so.ProblemError, match=words):
         build()
+
+
+def test_the_claim_names_the_norm() -> None:
+    for norm, words in ((1, "its 1-norm"), (2, "its 2-norm"), (math.inf, "its maximum norm")):
+        claim = so.solve(so.BasisPursuit([[3.0, 4.0]], [5.0], norm=norm)).certificate.claim
+        assert words in claim

@@ -237,7 +237,7 @@ def partitions() -> Pairs:
     yield "weights must be 3 numbers | two", with_penalty(**weights([1.0, 0.7]))
     yield "weights must be 3 numbers | four", with_penalty(**weights([1.0, 0.7, 1.9, 1.0]))
     yield "weights must not be negative | one", with_penalty(**weights([-1.0, 0.7, 1.9]))
-    yield "weights has a inf | inf", with_penalty(**weights([1.0, 0.7, "inf"]))
+    yield "weights has an inf | inf", with_penalty(**weights([1.0, 0.7, "inf"]))
 
 
 def shifted(base: Any) -> Pairs:
