@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from math import gcd, lcm
 
@@ -10,6 +11,13 @@ import numpy as np
 import sparseopt as so
 from sparseopt.judging.exact import eliminate_integers
 from sparseopt.judging.integers import as_integers
+
+
+def _watched(count: int, context: so.Context) -> Iterator[int]:
+    """Yield column numbers while there is time."""
+    for column in range(count):
+        context.check_time("computing a kernel exactly")
+        yield column
 
 
 def kernel_vector(design: np.ndarray, guess: np.ndarray, context: so.Context) -> np.ndarray | None:
@@ -23,9 +31,7 @@ def kernel_vector(design: np.ndarray, guess: np.ndarray, context: so.Context) ->
     for count in dict.fromkeys((large, min(len(order), len(design) + 1))):
         chosen = order[:count]
         rows = as_integers(design[:, chosen])[0][0].tolist()
-        pivots = eliminate_integers(
-            rows, count, tick=lambda: context.check_time("computing a kernel exactly")
-        )
+        pivots = eliminate_integers(rows, _watched(count, context))
         free = [i for i in range(count) if i not in set(pivots)]
         if free:
             values = {i: Fraction(float(guess[chosen[i]])) for i in free}

@@ -152,11 +152,9 @@ def _gram(matrix: np.ndarray, t: np.ndarray, weights: np.ndarray | None) -> list
         corner = sum((Fraction(p * p, v) for p, v in pairs if v), Fraction(0))
     count = len(columns)
     upper = [[sum(map(mul, left[i], b)) for b in columns[i:]] for i in range(count)]
-    gram = [[upper[min(i, k)][abs(i - k)] for k in range(count)] for i in range(count)]
-    times = corner.denominator
-    side = [times * sum(map(mul, column, point)) for column in columns]
-    gram = [[*row, value] for row, value in zip(gram, side, strict=True)]
-    return [*gram, [*side, int(corner * times * times)]]
+    side = [corner.denominator * sum(map(mul, column, point)) for column in columns]
+    gram = [[*(upper[min(i, k)][abs(i - k)] for k in range(count)), side[i]] for i in range(count)]
+    return [*gram, [*side, corner.numerator * corner.denominator]]
 
 
 def _by_elimination(
@@ -169,7 +167,7 @@ def _by_elimination(
         return 0.0
     # The matrix is positive semidefinite: a column that depends on those before it leaves a row of
     # zeros, so pivots stand on the diagonal, and the row of the point stays the last.
-    pivots = eliminate_integers(gram, len(gram) - 1, reduced=False)
+    pivots = eliminate_integers(gram, range(len(gram) - 1), reduced=False)
     last = gram[len(pivots) - 1][pivots[-1]] if pivots else 1
     share = 1 - Fraction(gram[-1][-1], last * whole)
     return above(math.sqrt(above(float(share), 2)) * size, 8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -22,17 +22,14 @@ def eliminate(rows: list[list[Any]], columns: int) -> list[int]:
     for i, row in enumerate(rows):
         shared = math.lcm(*(value.denominator for value in row))
         rows[i] = [value.numerator * (shared // value.denominator) for value in row]
-    pivots = eliminate_integers(rows, columns)
+    pivots = eliminate_integers(rows, range(columns))
     head = rows[len(pivots) - 1][pivots[-1]] if pivots else 1
     rows[:] = [[Fraction(value, head) for value in row] for row in rows]
     return pivots
 
 
 def eliminate_integers(
-    rows: list[list[int]],
-    columns: int,
-    reduced: bool = True,
-    tick: Callable[[], None] | None = None,
+    rows: list[list[int]], columns: Iterable[int], reduced: bool = True
 ) -> list[int]:
     """Bring rows of ints to echelon form over some columns, in place and without fractions.
 
@@ -42,11 +39,10 @@ def eliminate_integers(
     Parameters
     ----------
     rows : list of list of int
-    columns : int
+    columns : iterable of int
+        One after the other, so that a generator may watch the time.
     reduced : bool
         Whether entries above the pivots are cleared as well.
-    tick : callable, optional
-        Called at each column.
 
     Returns
     -------
@@ -56,26 +52,23 @@ def eliminate_integers(
     Examples
     --------
     >>> rows = [[2, 1, 1], [1, 1, 0]]
-    >>> eliminate_integers(rows, 2), rows
+    >>> eliminate_integers(rows, range(2)), rows
     ([0, 1], [[1, 0, 1], [0, 1, -1]])
     """
-    pivots: list[int] = []
-    last = 1
-    for column in range(columns):
-        if tick is not None:
-            tick()
+    pivots, old = list[int](), 1
+    for column in columns:
         found = len(pivots)
         pivot = next((i for i in range(found, len(rows)) if rows[i][column]), None)
         if pivot is None:
             continue
         rows[found], rows[pivot] = rows[pivot], rows[found]
-        top, head = rows[found], rows[found][column]
-        for i in range(0 if reduced else found + 1, len(rows)):
-            if i != found:
-                pairs, factor = zip(rows[i], top, strict=True), rows[i][column]
-                rows[i] = [(head * a - factor * b) // last for a, b in pairs]
-        last = head
-        pivots.append(column)
+        top, new = rows[found], rows[found][column]
+        for i, row in enumerate(rows):
+            if i > found or (reduced and i < found):
+                rows[i] = [
+                    (new * a - row[column] * b) // old for a, b in zip(row, top, strict=True)
+                ]
+        pivots, old = [*pivots, column], new
     return pivots
 
 
