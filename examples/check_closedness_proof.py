@@ -117,7 +117,7 @@ CERTIFICATES = set[str]().union(*LISTED.values())
 
 
 def number(text: str) -> int | float:
-    """Return a number of JSON, R3; NaN and the infinities are no JSON, R2."""
+    """Return a number of JSON, R3; NaN and the infinities are not JSON, R2."""
     if re.fullmatch("-?[0-9]+", text):
         need(len(text) <= 4000, "R3: an integer of more than 4000 characters")
         return int(text)
@@ -203,7 +203,7 @@ def array(body: Any) -> Array:
         need(isinstance(text, str) and re.fullmatch(quads, text), "R7: no base64")
         raw = base64.b64decode(text)
         need(len(raw) == count * struct.calcsize(f"<{code}"), "R7: number of bytes")
-        need(code != "?" or set(raw) <= {0, 1}, "R7: a byte that is no truth value")
+        need(code != "?" or set(raw) <= {0, 1}, "R7: a byte that is not a boolean")
         order = ">" if dtype[0] == ">" else "<"
         return Array(dtype, tuple(shape), struct.unpack(f"{order}{count}{code}", raw))
     values = body.get("values")
@@ -1080,7 +1080,7 @@ def leaf_free_minor(
         return {((i, j),): Fraction(1)}
 
     minor = determinant([[entry(i, j) for j in cols] for i in rows])
-    need(set(minor) == {()}, "10.5: the determinant is no nonzero number")
+    need(set(minor) == {()}, "10.5: the determinant is not a nonzero number")
 
 
 def span(
@@ -1228,7 +1228,7 @@ def follow(tree: Any, branch: Branch, rule: Rule, depth: int) -> None:
     if tree[0] == "split":
         p, v, zero, other = tree[1:]
         say(depth, f"a polynomial is 0, so entry {v} is given by the others; or it is not 0")
-        need(variables(p) <= free(branch), "11.1: a variable that is no free cell")
+        need(variables(p) <= free(branch), "11.1: a variable that is not a free cell")
         follow(zero, solved(branch, p, v), rule, depth + 1)
         follow(other, (branch[0], (*branch[1], p)), rule, depth + 1)
     elif tree[0] == "empty":
@@ -1353,7 +1353,7 @@ def solve(state: State, branch: Branch, flip: bool, given: Any, choices: Any) ->
             for a in (*used, i):
                 top, bottom = branch[0][cell_at(flip, a, j)]
                 lined.append([*(mul(xs.get((a, k), {}), bottom) for k in ks), top])
-            need(not determinant(lined), "11.9: a row is no combination of the chosen ones")
+            need(not determinant(lined), "11.9: a row is not a combination of the chosen ones")
 
 
 # Section 9: certificates of closedness
@@ -1506,10 +1506,10 @@ def order(curves: list[Any]) -> int:
 
 
 def not_closed(certificate: Typed) -> Verdict:
-    """9.5: a curve whose limit is no product."""
+    """9.5: a curve whose limit is not a product."""
     tree = exclusion_tree(certificate["exclusion"])
     window, curves = window_of(certificate)
-    say(1, "to a matrix that is no product:")
+    say(1, "to a matrix that is not a product:")
     exclude(window, tree, Known(), 2)
     h, w = window.h, window.w
     if (h, w) == (2, 2) and tree == ("product", 0, 0, ("cell", 0, 1), ("cell", 1, 0)):
@@ -1528,11 +1528,11 @@ def not_closed(certificate: Typed) -> Verdict:
 
 
 def external(certificate: Typed) -> Verdict:
-    """9.6: the same, where z3 is believed that the limit is no product."""
+    """9.6: the same, where z3 is believed that the limit is not a product."""
     window, curves = window_of(certificate)
     need(certificate["problem"]["field"] == "real", "9.6: z3 is asked about the reals")
     need(certificate["engine"] == "z3", "9.6: an unknown engine")
-    say(1, "to a matrix that is no product, says z3 of this formula:")
+    say(1, "to a matrix that is not a product, says z3 of this formula:")
     for line in formula(window):
         say(2, line)
     text = f"curve of order {order(curves)}, relying on z3 that its limit is no product"

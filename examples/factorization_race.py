@@ -3,8 +3,8 @@
 All in one run: the hierarchical engines, which need one pass over the factors and know their error
 without a history; alternating least squares and Adam, which start from random factors and report
 every error on the way (as in Figure 5 of the survey of Gribonval et al. on sparse products). Prints
-a table and, if matplotlib is there, draws the figure. With ``--noise 0.01`` the target is no exact
-product: the dotted line is then the error that no factors can go below.
+a table and, if matplotlib is there, draws the figure. With ``--noise 0.01`` the target is not an
+exact product: the dotted line is then the error that no factors can go below.
 
 Takes about a minute on one core; ``--quick`` (size 64) a few seconds.
 """

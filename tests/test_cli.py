@@ -122,7 +122,7 @@ def test_doctor() -> None:
         ("a.json", "[[[1, 0]], [[1, 1]]]", "chain"),
         ("a.json", "[]", "empty"),
         ("a.json", "[[[1, 0], [1]], [[1], [1]]]", "ragged"),
-        ("a.npz", "no archive", "no archive"),
+        ("a.npz", "no archive", "not a zip archive"),
         ("a.onnx", "no network", "ONNX"),
         ("a.txt", "", "no plugin reads"),
     ],
@@ -157,7 +157,7 @@ def test_bad_file(tmp_path: Path, name: str, content: str, words: str) -> None:
         (["factorize", "A", "--architecture", "search:x"], "with integers"),
         (["factorize", "A", "--architecture", "search:1"], "are enough"),
         (["factorize", "A", "--architecture", "monarch:2,2", "-o", "x.csv"], ".json or .npz"),
-        (["factorize", "LU", "--architecture", "square-dyadic"], "no array saved by numpy"),
+        (["factorize", "LU", "--architecture", "square-dyadic"], "not an array saved by numpy"),
         (["nonsense"], "No such command"),
     ],
 )

@@ -98,8 +98,8 @@ def compress(
     Raises
     ------
     ProblemError
-        If the budget is not as above, a name is no linear layer, all chosen layers together cannot
-        keep an integer budget, or the model is below `min_accuracy` to begin with.
+        If the budget is not as above, a name is not a linear layer, all chosen layers together
+        cannot keep an integer budget, or the model is below `min_accuracy` to begin with.
 
     Notes
     -----

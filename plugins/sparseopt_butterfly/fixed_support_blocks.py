@@ -20,7 +20,7 @@ class BlockSVD(so.Solver[so.FixedSupportFactorization]):
     def accepts(self, problem: so.FixedSupportFactorization) -> so.Accepted | so.Refused:
         """Take tractable supports only."""
         if problem.decay:
-            return so.Refused("the problem has a decay; block_thresholding takes that")
+            return so.Refused("the problem has a decay; use block_thresholding")
         if is_tractable(*problem.supports):
             return so.Accepted()
         return so.Refused("two rectangles of the supports overlap without being identical")

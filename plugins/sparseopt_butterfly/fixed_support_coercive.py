@@ -69,7 +69,7 @@ class CoerciveDescent(so.Solver[so.FixedSupportFactorization]):
     def accepts(self, problem: so.FixedSupportFactorization) -> so.Accepted | so.Refused:
         """Take every problem with a decay."""
         if not problem.decay:
-            return so.Refused("the decay is 0; alternating_least_squares takes that")
+            return so.Refused("the decay is 0; use alternating_least_squares")
         shapes = tuple(support.shape for support in problem.supports)
         if self.start is not None and tuple(np.shape(f) for f in self.start) != shapes:
             return so.Refused(f"the factors to start with must have shapes {shapes}")

@@ -177,7 +177,7 @@ class AlternatingLeastSquares(so.Solver[so.FixedSupportFactorization]):
     def accepts(self, problem: so.FixedSupportFactorization) -> so.Accepted | so.Refused:
         """Take every problem without a decay."""
         if problem.decay:
-            return so.Refused("the problem has a decay; coercive_descent takes that")
+            return so.Refused("the problem has a decay; use coercive_descent")
         return so.Accepted()
 
     def solve(
@@ -237,7 +237,7 @@ class GradientDescent(so.Solver[so.FixedSupportFactorization]):
     def accepts(self, problem: so.FixedSupportFactorization) -> so.Accepted | so.Refused:
         """Take real targets, and no decay."""
         if problem.decay:
-            return so.Refused("the problem has a decay; coercive_descent takes that")
+            return so.Refused("the problem has a decay; use coercive_descent")
         if problem.target.dtype.kind == "c":
             return so.Refused("the target is complex; the gradient method takes real targets")
         return so.Accepted()

@@ -55,9 +55,9 @@ class CoerciveIntervals(so.Solver[so.FixedSupportFactorization]):
     def accepts(self, problem: so.FixedSupportFactorization) -> so.Accepted | so.Refused:
         """Take real targets and such supports."""
         if not problem.decay:
-            return so.Refused("the decay is 0; alternating_least_squares takes that")
+            return so.Refused("the decay is 0; use alternating_least_squares")
         if problem.target.dtype.kind == "c":
-            return so.Refused("the target is complex; coercive_descent takes that")
+            return so.Refused("the target is complex; use coercive_descent")
         shapes = tuple(support.shape for support in problem.supports)
         if self.start is not None and tuple(np.shape(f) for f in self.start) != shapes:
             return so.Refused(f"the factors to start with must have shapes {shapes}")

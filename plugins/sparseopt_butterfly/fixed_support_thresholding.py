@@ -23,7 +23,7 @@ class BlockThresholding(so.Solver[so.FixedSupportFactorization]):
     def accepts(self, problem: so.FixedSupportFactorization) -> so.Accepted | so.Refused:
         """Take tractable supports with a decay."""
         if not problem.decay:
-            return so.Refused("the decay is 0; block_svd takes that")
+            return so.Refused("the decay is 0; use block_svd")
         if is_tractable(*problem.supports):
             return so.Accepted()
         return so.Refused("two rectangles of the supports overlap without being identical")

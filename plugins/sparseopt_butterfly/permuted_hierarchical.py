@@ -71,7 +71,7 @@ class PermutedHierarchical(so.Solver[so.ButterflyFactorization]):
         """Take every problem with unknown permutations."""
         if problem.permutations == "unknown":
             return so.Accepted()
-        return so.Refused("the permutations are known: nothing is to be searched")
+        return so.Refused("the permutations are known: there is nothing to search")
 
     def solve(
         self, problem: so.ButterflyFactorization, context: so.Context

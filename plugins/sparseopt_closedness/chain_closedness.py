@@ -96,7 +96,7 @@ def _curve(certificate: so.NotClosedCertificate) -> so.Finding:
         so.Severity.INFO,
         f"rows {list(certificate.rows)}, columns {list(certificate.columns)}",
         f"along the curve of the proof, from t = 1 to 2^-{_HALVINGS}, the products come within "
-        f"{distances[-1]:.3g} of a matrix that is no product, and the factors grow to "
+        f"{distances[-1]:.3g} of a matrix that is not a product, and the factors grow to "
         f"{norms[-1]:.3g}",
         {"t": [float(t) for t in times], "distance": distances, "norm": norms},
         figure=so.SeriesFigure(

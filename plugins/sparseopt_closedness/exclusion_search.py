@@ -1,4 +1,4 @@
-"""Search for a proof that a matrix is no product with given supports.
+"""Search for a proof that a matrix is not a product with given supports.
 
 The proof is a tree of the rules of `sparseopt.closedness.proofs.exclusion`, found by a depth-first
 search: what is forced is written down first, then minors are looked at, then a variable is split.

@@ -17,7 +17,7 @@ from sparseopt_closedness.reduction import Open, Reduction, reduce_state
 
 @dataclass(frozen=True)
 class ExternalExclusion(so.Solver[so.Closedness]):
-    """Decides by proofs if it can, else by a limit that z3 says is no product.
+    """Decides by proofs if it can, else by a limit that z3 says is not a product.
 
     z3 decides real polynomial equations by cylindrical algebraic decomposition (Jovanovic, de
     Moura, IJCAR 2012). The core cannot check its word: the certificate says so, and is accepted
@@ -42,8 +42,8 @@ class ExternalExclusion(so.Solver[so.Closedness]):
         """Take real pairs of moderate size, if the user allows it."""
         if not self.allow_external:
             return so.Refused(
-                "it relies on z3, whose word is no proof that is checked here; "
-                "say allow_external=True to allow it"
+                "it relies on z3, whose answer is not checked here; "
+                "pass allow_external=True to allow it"
             )
         if problem.field != "real":
             return so.Refused(f"it asks about real matrices, not {problem.field} ones")
@@ -76,7 +76,7 @@ class ExternalExclusion(so.Solver[so.Closedness]):
         raise so.Inconclusive("z3 excludes no limit of a curve that was tried")
 
     def _ask(self, state: ObservedProblem, matrix: Matrix, context: so.Context) -> list[Any] | None:
-        """Return ["external", name] if z3 says that a matrix is no product."""
+        """Return ["external", name] if z3 says that a matrix is not a product."""
         context.check_time("asking z3")
         left = context.remaining()
         text = smtlib(state.left, state.right, state.observed, matrix)

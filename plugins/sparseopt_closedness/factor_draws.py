@@ -32,7 +32,7 @@ from sparseopt.closedness.proofs.polynomials import (
     variables,
     without_factors,
 )
-from sparseopt.judging.exact import PRIME
+from sparseopt.judging.exact import PRIME, rank_modulo
 
 
 class FactorDraw:
@@ -169,7 +169,7 @@ class FactorDraw:
         for j in self.columns:
             rows = np.flatnonzero(self.state.observed[:, j]).tolist()
             terms = np.flatnonzero(self.state.right[:, j]).tolist()
-            block = [[values[i, k] for k in terms] for i in rows]
+            block = values[np.ix_(rows, terms)]
             target = []
             for i in rows:
                 over, under = self.entry(i, j)
@@ -177,8 +177,7 @@ class FactorDraw:
                 if not bottom:
                     return None
                 target.append(evaluate(over, point) * pow(bottom, -1, PRIME) % PRIME)
-            bordered_block = [[*row, t] for row, t in zip(block, target, strict=True)]
-            if rank(block) < rank(bordered_block):
+            if rank_modulo(block) < rank_modulo(np.column_stack([block, target])):
                 failing.append(j)
         return failing
 
@@ -224,10 +223,10 @@ class FactorDraw:
         values = self.numbers(point)
         rows = np.flatnonzero(self.state.observed[:, j]).tolist()
         terms = np.flatnonzero(self.state.right[:, j]).tolist()
-        size = rank([[values[i, k] for k in terms] for i in rows])
+        size = rank_modulo(values[np.ix_(rows, terms)])
         for chosen in combinations(rows, size):
             for picked in combinations(terms, size):
-                if rank([[values[i, k] for k in picked] for i in chosen]) == size:
+                if rank_modulo(values[np.ix_(chosen, picked)]) == size:
                     yield list(chosen), list(picked)
 
     @property
@@ -273,23 +272,3 @@ def evaluate(p: Polynomial, point: dict[Variable, int]) -> int:
             part = part * point[name] % PRIME
         total += part
     return int(total % PRIME)
-
-
-def rank(matrix: list[list[int]]) -> int:
-    """Return the rank modulo the prime."""
-    rows = [list(row) for row in matrix]
-    found = 0
-    for column in range(len(rows[0]) if rows else 0):
-        pivot = next((i for i in range(found, len(rows)) if rows[i][column] % PRIME), None)
-        if pivot is None:
-            continue
-        rows[found], rows[pivot] = rows[pivot], rows[found]
-        inverse = pow(int(rows[found][column]), -1, PRIME)
-        for i in range(found + 1, len(rows)):
-            factor = rows[i][column] * inverse % PRIME
-            if factor:
-                rows[i] = [
-                    (a - factor * b) % PRIME for a, b in zip(rows[i], rows[found], strict=True)
-                ]
-        found += 1
-    return found

@@ -77,8 +77,8 @@ class LimitCurves(so.Solver[so.Closedness]):
         for number in range(self.rounds):
             if number and time.perf_counter() - began > patience:
                 raise so.Inconclusive(
-                    f"no curve or submersion was found on {len(left)} parts in {number} rounds; a "
-                    "time limit lets it go on until then"
+                    f"no curve or submersion was found on {len(left)} parts in {number} rounds; "
+                    "with a time limit the search goes on until it runs out"
                 )
             effort = Effort(self.targets << number, self.branches << number, self.draws << number)
             context.report(number / self.rounds, f"curves, round {number + 1}")

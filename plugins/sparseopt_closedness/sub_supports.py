@@ -18,8 +18,8 @@ def sub_supports(
 ) -> Iterator[tuple[list[int], list[int]]]:
     """Yield up to `most` pairs of rows and columns, at least two of each and not all of both.
 
-    All of them, smallest first, if there are no more. Else first the smallest ones of rows and of
-    columns that differ from each other, then random ones around a block, since few blocks meet a
+    All of them, smallest first, if there are no more. Otherwise first the smallest ones of rows and
+    of columns that differ from each other, then random ones around a block, since few blocks meet a
     window inside one of them.
     """
     rows = np.flatnonzero(state.observed.any(axis=1)).tolist()

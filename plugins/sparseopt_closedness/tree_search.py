@@ -27,8 +27,8 @@ from sparseopt.closedness.proofs.polynomials import (
 class CaseEffort:
     """How much is tried: rounds per branch of factors drawn and looked at, branches, splits.
 
-    If `eager`, every branch is first split on what makes the target simpler; else only where no
-    factors are found, which gives fewer cases where factors are easily found.
+    If `eager`, every branch is first split on what makes the target simpler; otherwise only where
+    no factors are found, which gives fewer cases where factors are easily found.
     """
 
     rounds: int = 4

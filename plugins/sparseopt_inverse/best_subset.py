@@ -11,7 +11,7 @@ import numpy as np
 from sparseopt import Accepted, Context, Inconclusive, Refused, Solver, TimeLimitReached
 from sparseopt.inverse.cardinality import CardinalityRegression
 from sparseopt.inverse.coefficients import Coefficients
-from sparseopt.inverse.fit import Fit, shifted_below
+from sparseopt.inverse.fit import Fit
 from sparseopt.inverse.gap_certificate import ROOM
 from sparseopt.inverse.subset_bounds import (
     MOST_SETS,
@@ -29,6 +29,7 @@ from sparseopt.inverse.subset_certificate import (
     in_subset_units,
     least_on,
 )
+from sparseopt.judging.scaling import ScaledArray
 from sparseopt_inverse.cosamp import CoSaMP
 from sparseopt_inverse.greedy import Unit, accepts_dense
 from sparseopt_inverse.htp import HardThresholdingPursuit
@@ -79,7 +80,7 @@ class BranchAndBound(Solver[CardinalityRegression]):
     Notes
     -----
     With independent columns the bounds may close the whole tree, and the answer is proved to be
-    the best one; else the proof ends with the gap that is left.
+    the best one; otherwise the proof ends with the gap that is left.
     """
 
     def accepts(self, problem: CardinalityRegression) -> Accepted | Refused:
@@ -176,9 +177,8 @@ class _Search:
 
     def _take(self, support: np.ndarray) -> None:
         """Keep a support and the lower bound that is proved on it."""
-        value, exponent = least_on(self.problem, support, ROOM)
         self.best = support
-        self.dual = shifted_below(value, exponent)
+        self.dual = least_on(self.problem, support, ROOM).below()
         self.least = in_subset_units(self.subsets, self.fit.unit, self.dual)
 
     def _node_bounds(self, level: np.ndarray, more: int) -> np.ndarray:
@@ -225,8 +225,7 @@ class _Search:
             self._trim()
 
     def _try(self, support: np.ndarray) -> None:
-        value, exponent = least_on(self.problem, support, ROOM)
-        if shifted_below(value, exponent) < self.dual:
+        if least_on(self.problem, support, ROOM).below() < self.dual:
             self._take(support)
 
     def _trim(self) -> None:
@@ -252,7 +251,7 @@ class _Search:
         for sets in self.open:
             self.context.check_time("bounding single supports")
             support = np.sort(self.order[sets])
-            value = shifted_below(*least_on(self.problem, support, ROOM))
+            value = least_on(self.problem, support, ROOM).below()
             kept.append((value, support))
         if kept:
             value, support = min(kept, key=lambda item: item[0])
@@ -261,7 +260,7 @@ class _Search:
         dual = min([self.dual, *(value for value, _ in kept)])
         if self.cut < math.inf:
             unit = 2 * (self.fit.unit + self.subsets.target_unit)
-            dual = min(dual, shifted_below(0.5 * self.cut, unit))
+            dual = min(dual, ScaledArray(0.5 * self.cut, unit).below())
         needed = [support for _, support in kept]
         singled = np.array(needed, dtype=np.intp).reshape(len(needed), self.problem.size)
         x = self.unit.solution(self.best)

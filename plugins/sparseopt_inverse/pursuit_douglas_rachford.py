@@ -50,7 +50,9 @@ class DouglasRachford(Solver[BasisPursuit]):
     def accepts(self, problem: BasisPursuit) -> Accepted | Refused:
         """Refuse other norms, noise, and designs too large to be made dense."""
         if problem.norm != 1:
-            return Refused(f"norm {problem.norm:g} has another proximal map; this is for norm 1")
+            return Refused(
+                f"norm {problem.norm:g} has another proximal map; this solver is for norm 1"
+            )
         if problem.noise > 0:
             return Refused("noise needs a projection onto an ellipsoid; lasso_path takes it")
         if math.prod(problem.shape) > MOST_ENTRIES:

@@ -35,14 +35,16 @@ class Highs(Solver[BasisPursuit]):
     def accepts(self, problem: BasisPursuit) -> Accepted | Refused:
         """Refuse noise, whose ball no linear program holds, and norm 2."""
         if problem.norm == 2:
-            return Refused("norm 2 makes it least squares, no linear program")
+            return Refused("norm 2 makes it a least-squares problem, not a linear program")
         if problem.system.is_complex:
             return Refused(
                 "moduli of complex numbers make it a cone program; douglas_rachford takes norm 1, "
                 "pursuit_cvxpy norm inf"
             )
         if problem.noise > 0:
-            return Refused("noise makes it a cone program, no linear program; lasso_path takes it")
+            return Refused(
+                "noise makes it a cone program, not a linear program; lasso_path takes it"
+            )
         return refused_as_large(problem) or Accepted()
 
     def solve(self, problem: BasisPursuit, context: Context) -> Made:

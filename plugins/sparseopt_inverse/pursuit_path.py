@@ -28,7 +28,7 @@ class LassoPath(Solver[BasisPursuit]):
     def accepts(self, problem: BasisPursuit) -> Accepted | Refused:
         """Refuse other norms, and small arrays without noise."""
         if problem.norm != 1:
-            return Refused(f"norm {problem.norm:g} has another penalty than the lasso")
+            return Refused(f"norm {problem.norm:g} has a different penalty from that of the lasso")
         if problem.noise == 0 and not is_operator(problem) and not is_large(problem):
             return Refused("without noise there is no such lasso; douglas_rachford takes it")
         return Accepted()

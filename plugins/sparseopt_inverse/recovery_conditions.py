@@ -43,9 +43,7 @@ class RecoveryConditions(so.Solver[RecoveryGuarantee]):
                     f"{MOST_PRODUCTS} products of entries"
                 )
         elif problem.support is None and n > m:
-            return so.Refused(
-                "l1 takes it for a given support, or if there are no more columns than rows"
-            )
+            return so.Refused("for l1 it needs a given support, or no more columns than rows")
         return so.Accepted()
 
     def cost(self, problem: RecoveryGuarantee) -> float:

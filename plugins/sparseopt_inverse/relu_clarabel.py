@@ -44,7 +44,7 @@ def run_clarabel(
     try:
         found = clarabel.DefaultSolver(quadratic, linear, matrix, right, cones, settings).solve()
     except BaseException as error:
-        # A panic of compiled Rust code is no Exception.
+        # A panic of compiled Rust code is not an Exception.
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise
         raise Inconclusive(f"Clarabel failed: {type(error).__name__}: {error}") from error

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sparseopt import Context, Steps
-from sparseopt.judging.rounding import ROOMS, UNIT
+from sparseopt.judging.figures import ROOMS
+from sparseopt.judging.rounding import UNIT
 from sparseopt.training.activation_cover import ActivationCover, Cones, CoverMultipliers
 from sparseopt_inverse.relu_cells import Cells, project
 

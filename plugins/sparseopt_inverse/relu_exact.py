@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sparseopt import Accepted, Context, Refused, Solver, Steps, TimeLimitReached
-from sparseopt.judging.rounding import ROOMS
+from sparseopt.judging.figures import ROOMS
 from sparseopt.training.activation_cover import CASES, ActivationCover, Cones, CoverMultipliers
 from sparseopt.training.two_layer_certificate import TwoLayerReLUCertificate
 from sparseopt.training.two_layer_network import TwoLayerNetwork

@@ -19,7 +19,8 @@ from sparseopt import (
 )
 from sparseopt.interface.errors import UnknownNameError
 from sparseopt.interface.plan import SolveError
-from sparseopt.judging.rounding import ROOMS, UNIT
+from sparseopt.judging.figures import ROOMS
+from sparseopt.judging.rounding import UNIT
 from sparseopt.training.two_layer_bounds import gated_reach
 from sparseopt.training.two_layer_certificate import TwoLayerReLUCertificate
 from sparseopt.training.two_layer_network import TwoLayerNetwork
@@ -27,7 +28,7 @@ from sparseopt.training.two_layer_relu import TwoLayerReLU
 
 
 def distinct_gates(problem: TwoLayerReLU) -> np.ndarray:
-    """Return the numbers of gates with different patterns that let something through."""
+    """Return the numbers of gates with distinct patterns that let something through."""
     _, first = np.unique(problem.patterns, axis=1, return_index=True)
     return np.sort(first[problem.patterns[:, first].any(axis=0)])
 

@@ -47,7 +47,7 @@ class ScikitLearn(Solver[SparseRegression]):
         """Refuse what coordinate descent for the lasso does not take."""
         if not isinstance(problem.penalty, L1):
             return Refused(
-                f"scikit-learn has no {type(problem.penalty).__name__} penalty; L1 it has"
+                f"scikit-learn has no {type(problem.penalty).__name__} penalty; it has L1"
             )
         if problem.penalty.strength == 0:
             return Refused(

@@ -37,7 +37,7 @@ class Attributes:
         """Return an attribute that must be 0 or 1."""
         value = self.get(name, int(default))
         if value not in (0, 1):
-            raise so.ProblemError(f"{name} is {value}; 0 and 1 are understood")
+            raise so.ProblemError(f"{name} is {value}; only 0 and 1 are supported")
         return bool(value)
 
     def choice(self, name: str, default: str, allowed: Sequence[str]) -> str:
@@ -78,11 +78,11 @@ def _value(attribute: onnx.AttributeProto) -> Any:
     try:
         return value.decode()
     except UnicodeDecodeError as error:
-        raise so.ProblemError(f"its attribute {attribute.name!r} is no text") from error
+        raise so.ProblemError(f"its attribute {attribute.name!r} is not a string") from error
 
 
 def require_schema(node: onnx.NodeProto, opset: int) -> None:
-    """Refuse nodes that are no call of an operator of this set, as the standard defines it."""
+    """Refuse nodes that are not calls of an operator of this set, as the standard defines it."""
     try:
         schema = onnx.defs.get_schema(node.op_type, opset, "")
     except onnx.defs.SchemaError as error:
@@ -90,7 +90,7 @@ def require_schema(node: onnx.NodeProto, opset: int) -> None:
             f"operator set {opset} has no operator of this name; export the model again"
         ) from error
     if schema.deprecated:
-        raise so.ProblemError(f"operator set {opset} has it no more; export the model again")
+        raise so.ProblemError(f"operator set {opset} no longer has it; export the model again")
     given = {a.name: a for a in node.attribute}
     if len(given) != len(node.attribute):
         raise so.ProblemError("it has an attribute twice")
@@ -101,7 +101,9 @@ def require_schema(node: onnx.NodeProto, opset: int) -> None:
                 f"its attribute {printable(name)!r} is unknown in operator set {opset}"
             )
         if attribute.ref_attr_name or int(attribute.type) != int(known.type.value):
-            raise so.ProblemError(f"its attribute {name!r} has another type than the standard says")
+            raise so.ProblemError(
+                f"its attribute {name!r} does not have the type that the standard requires"
+            )
     missing = [n for n, a in schema.attributes.items() if a.required and n not in given]
     if missing:
         raise so.ProblemError(f"its attribute {missing[0]!r} is missing")
@@ -110,6 +112,6 @@ def require_schema(node: onnx.NodeProto, opset: int) -> None:
         ("outputs", node.output, schema.min_output, schema.max_output),
     ):
         if not least <= len(names) <= most:
-            raise so.ProblemError(f"it has {len(names)} {what}; {least} to {most} are due")
+            raise so.ProblemError(f"it has {len(names)} {what}; {least} to {most} are expected")
         if any(not name for name in names[:least]):
-            raise so.ProblemError(f"one of its {what} is left out that the standard requires")
+            raise so.ProblemError(f"one of its {what} that the standard requires is left out")

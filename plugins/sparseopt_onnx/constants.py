@@ -38,8 +38,8 @@ def _ints(array: np.ndarray, each: int = 1) -> list[int]:
     """Return the sizes that an array holds, `each` for every axis of a tensor."""
     if array.dtype.kind not in "iu" or array.size > each * MOST_AXES:
         raise so.ProblemError(
-            f"sizes of at most {MOST_AXES} axes are due, it has {array.size} entries of type "
-            f"{array.dtype}"
+            f"sizes of at most {MOST_AXES} axes are expected, and it has {array.size} entries of "
+            f"type {array.dtype}"
         )
     return [int(n) for n in array.ravel()]
 

@@ -30,8 +30,8 @@ def require_few_nodes(model: onnx.ModelProto, name: str) -> None:
         sizes[key] = _expanded(functions[key].node, sizes)
     if max([_expanded(model.graph.node, sizes), *sizes.values()]) > limits.NODES:
         raise so.ProblemError(
-            f"{name} has more than {limits.NODES} nodes, functions written out; so many are not "
-            "read"
+            f"{name} has more than {limits.NODES} nodes once its functions are written out; "
+            "that is more than is read"
         )
 
 

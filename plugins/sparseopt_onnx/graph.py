@@ -86,7 +86,7 @@ class OnnxGraph:
         return self._attributes[id(node)]
 
     def constant(self, name: str) -> np.ndarray | None:
-        """Return the constant of this name, or None if it is none."""
+        """Return the constant of this name, or None if it is not one."""
         if name not in self.constants and name in self._initializers:
             tensor = self._initializers[name]
             try:

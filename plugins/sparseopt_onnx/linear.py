@@ -6,7 +6,8 @@ import numpy as np
 import onnx
 
 import sparseopt as so
-from sparseopt.networks.linear import Conv, ConvTranspose, Dense
+from sparseopt.networks.convolution import Conv, ConvTranspose
+from sparseopt.networks.linear import Dense
 from sparseopt.tools.reading import composed, contraction
 from sparseopt_onnx.attributes import Attributes
 from sparseopt_onnx.graph import OnnxGraph, Rule

@@ -50,7 +50,9 @@ def _type(tensor: TensorProto) -> tuple[int, str]:
 def byte_count(tensor: TensorProto) -> int:
     """Return how many bytes the shape of a tensor needs in raw form."""
     if len(tensor.dims) > MOST_AXES or any(n < 0 for n in tensor.dims):
-        raise so.ProblemError(f"the shape {printable(list(tensor.dims))} is none of a tensor")
+        raise so.ProblemError(
+            f"the shape {printable(list(tensor.dims))} is not a valid shape of a tensor"
+        )
     return -(-math.prod(tensor.dims) * _type(tensor)[0] // 8)
 
 
@@ -75,7 +77,7 @@ def tensor_array(tensor: TensorProto) -> np.ndarray:
         )
     array = numpy_helper.to_array(tensor)
     if array.dtype == bool and array.size and array.view(np.uint8).max() > 1:
-        raise so.ProblemError("it holds a truth value that is neither 0 nor 1")
+        raise so.ProblemError("it holds a boolean that is neither 0 nor 1")
     return array
 
 
@@ -83,7 +85,7 @@ def sparse_array(sparse: onnx.SparseTensorProto, budget: Budget) -> np.ndarray:
     """Return a sparse tensor as a dense array."""
     shape = tuple(sparse.dims)
     if len(shape) > MOST_AXES or any(n < 0 for n in shape):
-        raise so.ProblemError(f"the shape {printable(shape)} is none of a tensor")
+        raise so.ProblemError(f"the shape {printable(shape)} is not a valid shape of a tensor")
     require_room(shape)
     budget.keep(math.prod(shape))
     values, indices = tensor_array(sparse.values), tensor_array(sparse.indices)

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.networks.linear import Conv, Scale
+from sparseopt.networks.convolution import Conv
+from sparseopt.networks.linear import Scale
 from sparseopt.networks.operator import Add, Concat, Operator, Permute, Relu
 from sparseopt.networks.parameters import Shape
 from sparseopt.networks.semiring import SUM, Semiring

@@ -8,7 +8,8 @@ from functools import singledispatch
 
 import numpy as np
 
-from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Neuron, Scale
+from sparseopt.networks.convolution import Conv, ConvTranspose
+from sparseopt.networks.linear import Dense, Neuron, Scale
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Add, Operator, Relu

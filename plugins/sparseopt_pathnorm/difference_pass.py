@@ -16,7 +16,7 @@ from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Operator, unchecked
 from sparseopt.networks.parameters import cast
 from sparseopt.pathnorm.powers import Powers
-from sparseopt_pathnorm.path_costs import Scaled, added, aligned, scaled, sizes_of
+from sparseopt_pathnorm.scaled_sums import Scaled, added, aligned, normal, sizes_of
 
 Pair = tuple[Scaled, Scaled]
 
@@ -34,13 +34,14 @@ def difference(network: Network, other: Network) -> Powers:
             large = [added(list(pair)) for pair in values]
             result = result[0], added([result[1], _linear(node.op, gap, large)])
         if node.op.bias_field in sizes:
-            starts = (_offset(node.op, part, result[0][0].shape) for part in (low, gap))
+            starts = (_offset(node.op, part, result[0].array.shape) for part in (low, gap))
             result = added([result[0], next(starts)]), added([result[1], next(starts)])
-        return scaled(*result[0]), scaled(*result[1])
+        return normal(result[0]), normal(result[1])
 
     ones = np.ones((1, *network.input_shape))
-    value, exponent = network.walk(((ones, 0), (np.zeros_like(ones), 0)), visit)[1]
-    return Powers.of(np.asarray(math.fsum(value.ravel().tolist())), exponent)
+    start = Scaled(ones, 0), Scaled(np.zeros_like(ones), 0)
+    value = network.walk(start, visit)[1]
+    return Powers.of(np.asarray(math.fsum(value.array.ravel().tolist())), value.exponent)
 
 
 def _sizes(a: Operator, b: Operator) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -59,14 +60,15 @@ def _linear(op: Operator, arrays: dict[str, np.ndarray], values: list[Scaled]) -
     changes = {}
     for name in op.weight_fields:
         if name in arrays:
-            changes[name], shift = sizes_of(np.asarray(arrays[name]))
-            exponent += shift
-    return unchecked(op, **changes).propagate(inputs), exponent
+            sizes = sizes_of(np.asarray(arrays[name]))
+            changes[name] = sizes.array
+            exponent += sizes.exponent
+    return Scaled(unchecked(op, **changes).propagate(inputs), exponent)
 
 
 def _offset(op: Operator, arrays: dict[str, np.ndarray], shape: tuple[int, ...]) -> Scaled:
     assert op.bias_field is not None
-    bias, exponent = sizes_of(np.asarray(arrays[op.bias_field]))
-    offset = unchecked(op, **{op.bias_field: bias}).offset()
+    bias = sizes_of(np.asarray(arrays[op.bias_field]))
+    offset = unchecked(op, **{op.bias_field: bias.array}).offset()
     wide = offset.reshape((1,) * (len(shape) - offset.ndim) + offset.shape)
-    return np.broadcast_to(wide, shape), exponent
+    return Scaled(np.broadcast_to(wide, shape), bias.exponent)

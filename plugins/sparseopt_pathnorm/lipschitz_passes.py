@@ -105,17 +105,18 @@ def bound(problem: so.LipschitzBound, method: str, weights: np.ndarray | None) -
     layers = ScaledLayers(network)
     if method == "spectral":
         assert weights is not None
-        forward, e1 = layers.forward(weights[None])
-        back, e2 = layers.backward(forward)
-        return Powers.of(np.asarray((back[0] / weights).max()), e1 + e2).root(2)
+        forward = layers.forward(weights[None])
+        back = layers.backward(forward.array)
+        square = np.asarray((back.array[0] / weights).max())
+        return Powers.of(square, forward.exponent + back.exponent).root(2)
     if method == "table":
         return _hoelder(path_table(network), problem.p_in, problem.p_out)
     rows = columns = None
     if method != "columns":
         rows = power_sums(network, 1, bias_paths=False)
     if method != "rows":
-        value, exponent = layers.backward(np.ones((1, *network.output_shape)))
-        columns = Powers.of(value.ravel(), exponent)
+        value = layers.backward(np.ones((1, *network.output_shape)))
+        columns = Powers.of(value.array.ravel(), value.exponent)
     if rows is not None and columns is not None:
         return _interpolated(columns.norm(math.inf), rows.norm(math.inf), problem.p_in)
     if rows is not None:
@@ -133,14 +134,14 @@ def spectral_weights(network: so.Network, passes: int) -> np.ndarray:
     v = np.ones((1, *network.input_shape))
     last = math.inf
     for _ in range(passes):
-        forward, e1 = layers.forward(v)
-        back, e2 = layers.backward(forward)
-        top = float(back.max())
+        forward = layers.forward(v)
+        back = layers.backward(forward.array)
+        top = float(back.array.max())
         if top == 0.0:
             break
-        found = math.log2(float((back / v).max())) + e1 + e2
+        found = math.log2(float((back.array / v).max())) + forward.exponent + back.exponent
         # The floor keeps v positive; inputs below it hardly matter for the norm.
-        v = np.maximum(back / top, 1e-12)
+        v = np.maximum(back.array / top, 1e-12)
         if found > last - 2e-3:
             break
         last = found
@@ -148,9 +149,9 @@ def spectral_weights(network: so.Network, passes: int) -> np.ndarray:
 
 
 def _interpolated(one: Powers, infinity: Powers, p: float) -> Powers:
-    if not one.mantissa or not infinity.mantissa:
+    if not one.array or not infinity.array:
         return Powers.of(np.zeros(()))
-    logs = [float(np.log2(x.mantissa)) + float(x.exponent) for x in (one, infinity)]
+    logs = [float(np.log2(x.array)) + float(x.exponent) for x in (one, infinity)]
     return Powers.of_log2(np.asarray(logs[0] / p + logs[1] * (1 - 1 / p)))
 
 
@@ -182,6 +183,6 @@ def best(
     logs = 1.0 + abs(float(found.exponent))
     sizes = math.prod(network.output_shape) + math.prod(network.input_shape)
     room = 4 * rounding_room(network) + FUNCTION * (32 + logs + sizes)
-    answer = lipschitz_answer(problem, method, Powers(found.mantissa, found.exponent, room))
+    answer = lipschitz_answer(problem, method, Powers(found.array, found.exponent, room))
     evidence = weights if method == "spectral" else None
     return answer, so.LipschitzCertificate(problem, answer, evidence)

@@ -15,7 +15,8 @@ from functools import cached_property, singledispatch
 
 import numpy as np
 
-from sparseopt.networks.linear import Conv, Scale
+from sparseopt.networks.convolution import Conv
+from sparseopt.networks.linear import Scale
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Add, Concat, Operator, Permute, Relu

@@ -33,7 +33,7 @@ class OnePassTorch(so.Solver[so.PathNorm]):
     def accepts(self, problem: so.PathNorm) -> so.Accepted | so.Refused:
         """Accept layers with float weights, and finite positive q."""
         if problem.q in (0, math.inf):
-            return so.Refused(f"q = {problem.q:g} is no sum of powers; one_pass computes it")
+            return so.Refused(f"q = {problem.q:g} is not a sum of powers; one_pass computes it")
         return fits(problem.network, "one_pass keeps them")
 
     def cost(self, problem: so.PathNorm) -> float:

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sparseopt.judging.scaling import ScaledArray
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.networks.semiring import LARGEST, LOG, Semiring
-from sparseopt.pathnorm.powers import Powers, split
+from sparseopt.pathnorm.powers import Powers
 from sparseopt_pathnorm.constant_images import Condensed, propagate
 from sparseopt_pathnorm.scaled_pass import OutOfRange, ScaledPass
 
@@ -57,10 +58,10 @@ def power_sums(
         precisions.insert(0, np.float32)
     for precision in precisions if q != math.inf else []:
         try:
-            values, exponent = ScaledPass(*settings, dtype=precision).run(network)
+            found = ScaledPass(*settings, dtype=precision).run(network)
         except OutOfRange:
             continue
-        return Powers.of(values.astype(np.float64), exponent)
+        return Powers.of(found.array.astype(np.float64), found.exponent)
     return _Logarithms(*settings).run(network)
 
 
@@ -84,8 +85,8 @@ class _Logarithms:
         if self.q == 0:
             return np.where(array != 0, 0.0, -np.inf)
         with np.errstate(divide="ignore"):
-            mantissa, exponent = split(np.abs(array))
-            logs = np.log2(mantissa) + exponent
+            sizes = ScaledArray.split(np.abs(array))
+            logs = np.log2(sizes.array) + sizes.exponent
         return logs if self.q == math.inf else logs * self.q
 
     def _visit(self, node: Node, values: list[Condensed]) -> Condensed:

@@ -10,15 +10,14 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.judging.rounding import UNIT
+from sparseopt.judging.scaling import ScaledArray
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Operator
 from sparseopt.pathnorm.path_cost import COARSEST, no_costs, weight_names
 from sparseopt.pathnorm.plain import rounding_room
 from sparseopt_pathnorm.one_pass import PRECISIONS
-from sparseopt_pathnorm.rationals import as_floats
+from sparseopt_pathnorm.scaled_sums import Scaled, added, aligned, normal, sizes_of
 from sparseopt_pathnorm.torch_fitness import fits
-
-Scaled = tuple[np.ndarray, int]
 
 
 @dataclass(frozen=True)
@@ -43,8 +42,8 @@ class PathCosts(so.Solver[so.PathCost]):
         """Return the shares."""
         network = problem.network
         run = _Passes(network, context)
-        total, exponent = run.forward()
-        shares = no_costs(network) if total == 0.0 else run.shares(total, exponent)
+        total = run.forward()
+        shares = run.shares(total) if total.array else no_costs(network)
         answer = so.PathCosts(shares, promised(network))
         return answer, so.PathCostCertificate(problem, answer)
 
@@ -64,83 +63,57 @@ class _Passes:
         self._layers: dict[str, tuple[Operator, int]] = {}
         self._entering: dict[str, list[Scaled]] = {}
 
-    def forward(self) -> tuple[float, int]:
-        """Return the norm as (m, e)."""
+    def forward(self) -> ScaledArray[float]:
+        """Return the norm."""
         ones = np.ones((1, *self._network.input_shape))
-        value, exponent = self._network.walk((ones, 0), self._visit)
-        return float(value.sum()), exponent
+        value = self._network.walk(Scaled(ones, 0), self._visit)
+        return ScaledArray(float(value.array.sum()), value.exponent)
 
     def _visit(self, node: Node, values: list[Scaled]) -> Scaled:
         self._context.check_time(f"passing layer {node.name!r}")
         shifts: list[int] = []
 
         def size(array: np.ndarray) -> np.ndarray:
-            mantissa, shift = sizes_of(array)
-            shifts.append(shift)
-            return mantissa
+            found = sizes_of(array)
+            shifts.append(found.exponent)
+            return found.array
 
         op = node.op.mapped(size)
         arrays, exponent = aligned(values)
         self._layers[node.name] = (op, sum(shifts))
-        self._entering[node.name] = [(a, exponent) for a in arrays]
-        result: Scaled = (op.propagate(arrays), exponent + sum(shifts))
+        self._entering[node.name] = [Scaled(a, exponent) for a in arrays]
+        result = Scaled(op.propagate(arrays), exponent + sum(shifts))
         offset = node.op.offset()
         if offset is not None and np.any(offset):
-            sizes, shift = sizes_of(offset)
-            shape = (1,) * (result[0].ndim - sizes.ndim) + sizes.shape
-            wide = np.broadcast_to(sizes.reshape(shape), result[0].shape)
-            result = added([result, (wide, shift)])
-        return scaled(*result)
+            sizes = sizes_of(offset)
+            shape = (1,) * (result.array.ndim - sizes.array.ndim) + sizes.array.shape
+            wide = np.broadcast_to(sizes.array.reshape(shape), result.array.shape)
+            result = added([result, Scaled(wide, sizes.exponent)])
+        return normal(result)
 
-    def shares(self, total: float, exponent: int) -> dict[str, np.ndarray]:
-        """Return the shares of the norm (m, e), by a pass backwards."""
+    def shares(self, total: ScaledArray[float]) -> dict[str, np.ndarray]:
+        """Return the shares of the norm, by a pass backwards."""
         network = self._network
         names = {node: name for name, node in weight_names(network).items()}
-        ones = np.full((1, *network.output_shape), 1.0 / total)
-        pending: dict[str, list[Scaled]] = {network.output: [(ones, -exponent)]}
+        ones = np.full((1, *network.output_shape), 1.0 / total.array)
+        pending: dict[str, list[Scaled]] = {network.output: [Scaled(ones, -total.exponent)]}
         result = {}
         for node in reversed(network.nodes[1:]):
             if node.name not in network.used:
                 continue
             self._context.check_time(f"passing layer {node.name!r} backwards")
-            value, power = scaled(*added(pending.pop(node.name)))
+            value = normal(added(pending.pop(node.name)))
             op, shift = self._layers[node.name]
             entering = self._entering.pop(node.name)
             if node.name in names:
-                arrays, above = [x for x, _ in entering], entering[0][1]
-                gradient = op.weight_adjoint(value, arrays)  # type: ignore[attr-defined]
+                arrays, above = [x.array for x in entering], entering[0].exponent
+                gradient = op.weight_adjoint(value.array, arrays)  # type: ignore[attr-defined]
                 share = op.parameters()["weight"] * gradient
-                result[names[node.name]] = np.ldexp(share, power + shift + above)
+                result[names[node.name]] = np.ldexp(share, value.exponent + shift + above)
             shapes = [network.shapes[name] for name in node.inputs]
-            for name, back in zip(node.inputs, op.adjoint(value, shapes), strict=True):
-                pending.setdefault(name, []).append((back, power + shift))
+            for name, back in zip(node.inputs, op.adjoint(value.array, shapes), strict=True):
+                pending.setdefault(name, []).append(Scaled(back, value.exponent + shift))
         return {name: result[name] for name in weight_names(network)}
-
-
-def sizes_of(array: np.ndarray) -> Scaled:
-    """Return absolute values, of floats or exact numbers."""
-    if array.dtype == object:
-        return scaled(*as_floats(array))
-    return scaled(np.asarray(np.abs(array), dtype=np.float64), 0)
-
-
-def scaled(array: np.ndarray, exponent: int) -> Scaled:
-    """Return the same number with its largest entry in [1/2, 1)."""
-    top = float(array.max(initial=0.0))
-    shift = math.frexp(top)[1] if top > 0.0 else 0
-    return np.ldexp(array, -shift), exponent + shift
-
-
-def aligned(values: list[Scaled]) -> tuple[list[np.ndarray], int]:
-    """Return the arrays under one exponent."""
-    parts = [scaled(*value) for value in values]
-    common = max((e for a, e in parts if a.any()), default=0)
-    return [np.ldexp(a, max(e - common, -2000)) if a.any() else a for a, e in parts], common
-
-
-def added(values: list[Scaled]) -> Scaled:
-    arrays, exponent = aligned(values)
-    return sum(arrays[1:], start=arrays[0]), exponent
 
 
 @dataclass(frozen=True)

@@ -23,16 +23,17 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from sparseopt.networks.linear import Conv
+from sparseopt.judging.scaling import ScaledArray, times_power
+from sparseopt.networks.convolution import Conv
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Operator, Relu
 from sparseopt.networks.window import Resample
 from sparseopt_pathnorm.constant_images import Condensed, propagate
 from sparseopt_pathnorm.needed_combinations import Wanted, needed_combinations
-from sparseopt_pathnorm.rationals import as_floats
+from sparseopt_pathnorm.scaled_sums import Scaled, as_floats
 
-Value = tuple[Condensed, int]
+Value = ScaledArray[Condensed]
 
 _SAFE = {np.dtype(np.float64): 480, np.dtype(np.float32): 60}
 _CLEAR = {np.dtype(np.float64): 2.0**-900, np.dtype(np.float32): 2.0**-90}
@@ -68,8 +69,8 @@ class ScaledPass:
         self._scratch = np.empty(0, self._dtype)
         self._is_scratch_free = True
 
-    def run(self, network: Network) -> tuple[np.ndarray, int]:
-        """Return (m, e) with the power sums ``m * 2**e`` in the shape of the output.
+    def run(self, network: Network) -> ScaledArray[np.ndarray]:
+        """Return the power sums in the shape of the output.
 
         Raises
         ------
@@ -79,9 +80,9 @@ class ScaledPass:
         self._resamples: dict[str, tuple[Operator, int]] = {}
         self._wanted: Mapping[str, Wanted] = needed_combinations(network, self._coefficients)
         ones = Condensed.ones(network.input_shape)
-        first = (ones.scaled(ones.array.astype(self._dtype)), 0)
-        value, exponent = network.walk(first, self._visit)
-        return value.expanded().array[0], exponent
+        first = Value(ones.scaled(ones.array.astype(self._dtype)), 0)
+        value: Value = network.walk(first, self._visit)
+        return ScaledArray(value.array.expanded().array[0], value.exponent)
 
     def _visit(self, node: Node, values: list[Value]) -> Value:
         if self._tick:
@@ -101,7 +102,8 @@ class ScaledPass:
         if faint:
             self._require_clear(result.array)
         if offset is not None and np.any(offset):
-            result, exponent = self._with_offset(self._normal(result, exponent), offset)
+            shifted = self._with_offset(self._normal(result, exponent), offset)
+            result, exponent = shifted.array, shifted.exponent
         return self._settled(result.narrowed(wanted), exponent, unseen)
 
     def _coefficients(self, node: Node) -> Operator:
@@ -115,9 +117,9 @@ class ScaledPass:
         self._is_scratch_free = True
 
         def transform(array: np.ndarray) -> np.ndarray:
-            powered, shift = self._power(array, unseen)
-            shifts.append(shift)
-            return powered
+            powers = self._power(array, unseen)
+            shifts.append(powers.exponent)
+            return powers.array
 
         if isinstance(node.op, Resample):  # with weights of its own, which nothing overwrites
             self._is_scratch_free = False
@@ -128,15 +130,15 @@ class ScaledPass:
 
     def _with_offset(self, value: Value, offset: np.ndarray) -> Value:
         self._is_scratch_free = False  # what is added outlives this call
-        powered, shift = self._power(offset, None)
-        constant = Condensed(powered, (None,) * powered.ndim)
-        values = [value, self._normal(constant, shift)]
+        powers = self._power(offset, None)
+        constant = Condensed(powers.array, (None,) * powers.array.ndim)
+        values = [value, self._normal(constant, powers.exponent)]
         (result, constant), exponent, faint = self._aligned(values)
         result = result.against(constant.array)
         result = result.scaled(result.array + constant.array * result.of_ones())
         if faint:
             self._require_clear(result.array)
-        return result, exponent
+        return Value(result, exponent)
 
     def _absolute(self, array: np.ndarray) -> np.ndarray:
         """Return |array| in the dtype of the pass, for large arrays in memory used before."""
@@ -153,26 +155,27 @@ class ScaledPass:
             np.abs(size, out=size)
         return size
 
-    def _power(self, array: np.ndarray, unseen: list[np.ndarray] | None) -> tuple[np.ndarray, int]:
-        """Return (m, e) with |array|**q = m * 2**e.
+    def _power(self, array: np.ndarray, unseen: list[np.ndarray] | None) -> Scaled:
+        """Return |array|**q.
 
         Weights whose range was not looked at, but may matter, are added to `unseen`.
         """
         if self._q == 0:
-            return np.asarray(array != 0, dtype=self._dtype), 0
+            return Scaled(np.asarray(array != 0, dtype=self._dtype), 0)
         original, taken = array, 0
         if array.dtype == object:
-            array, taken = as_floats(array)
+            floats = as_floats(array)
+            array, taken = floats.array, floats.exponent
         with np.errstate(over="ignore", under="ignore"):
             size = self._absolute(array)
         if array.dtype == np.float32 and self._dtype == np.float64 and self._q <= 3:
-            return (size if self._q == 1 else np.power(size, self._q)), 0
+            return Scaled(size if self._q == 1 else np.power(size, self._q), 0)
         if unseen is not None and array.dtype == np.float32 and self._q == 1:
             unseen.append(array)
-            return size, 0
+            return Scaled(size, 0)
         top = float(size.max())
         if top == 0.0:
-            return size, 0
+            return Scaled(size, 0)
         if top == math.inf:
             raise OutOfRange
         shift = math.frexp(top)[1]
@@ -184,11 +187,11 @@ class ScaledPass:
             raise OutOfRange
         shift += taken
         if self._q == 1:
-            return size, shift
+            return Scaled(size, shift)
         exponent = math.floor(self._q * shift)
         powered = np.power(size, self._q)
         powered *= 2.0 ** (self._q * shift - exponent)
-        return powered, exponent
+        return Scaled(powered, exponent)
 
     def _settled(self, value: Condensed, exponent: int, unseen: list[np.ndarray]) -> Value:
         """Return the value with largest entry in [1/2, 1), after a check of its range."""
@@ -196,7 +199,7 @@ class ScaledPass:
             for weights in unseen:
                 self._require_weights(weights)
         result = self._normal(value, exponent)
-        self._require_range(result[0].array)
+        self._require_range(result.array.array)
         return result
 
     def _normal(self, value: Condensed, exponent: int) -> Value:
@@ -205,23 +208,17 @@ class ScaledPass:
         if not top < math.inf:
             raise OutOfRange
         if top == 0.0:
-            return value, _ZERO
+            return Value(value, _ZERO)
         shift = math.frexp(top)[1]
         if not shift:
-            return value, exponent
-        return value.scaled(self._times_power(value.array, -shift)), exponent + shift
+            return Value(value, exponent)
+        return Value(value.scaled(times_power(value.array, -shift)), exponent + shift)
 
     def _require_weights(self, weights: np.ndarray) -> None:
         size = np.abs(weights)
         nonzero = size[size > 0]
         if nonzero.size and not 2.0**-self._safe <= float(nonzero.min()):
             raise OutOfRange
-
-    def _times_power(self, array: np.ndarray, shift: int) -> np.ndarray:
-        limit = 1000 if self._dtype == np.float64 else 120
-        if abs(shift) <= limit:
-            return array * self._dtype.type(2.0**shift)
-        return np.ldexp(array, shift)
 
     def _require_range(self, values: np.ndarray, power: float = 1.0) -> None:
         """Raise `OutOfRange` if a nonzero entry, at most 1, has a power below 2**-safe."""
@@ -236,11 +233,11 @@ class ScaledPass:
 
         Faint are nonzero entries that end below ``2**-safe``; they may be rounded to zero.
         """
-        common = max(exponent for _, exponent in values)
+        common = max(value.exponent for value in values)
         result, faint = [], False
-        for value, exponent in values:
+        for value, exponent in ((v.array, v.exponent) for v in values):
             if common > exponent > _ZERO // 2:
-                moved = self._times_power(value.array, exponent - common)
+                moved = times_power(value.array, exponent - common)
                 if float(moved.min()) < 2.0**-self._safe:
                     least = float(moved.min(initial=1.0, where=value.array > 0))
                     faint = faint or least < 2.0**-self._safe

@@ -25,9 +25,9 @@ def torch_path_costs(network: so.Network, dtype: str, context: so.Context) -> di
     """
     run = _Recorded(dtype, context, {node: name for name, node in weight_names(network).items()})
     with shared_memory():
-        first = (torch.ones((1, *network.input_shape), dtype=DTYPES[dtype]), 0)
-        value, _ = network.walk(first, run.visit)
-        total = value.sum()
+        first = Scaled(torch.ones((1, *network.input_shape), dtype=DTYPES[dtype]), 0)
+        value: Scaled = network.walk(first, run.visit)
+        total = value.array.sum()
         if float(total.detach()) == 0.0:
             return no_costs(network)
         leaves = list(run.leaves.values())
@@ -57,7 +57,7 @@ class _Recorded(Pass):
 
     def power(self, array: np.ndarray) -> Scaled:
         """Return absolute values; those of the layer's weight are leaves of the derivative."""
-        size, shift = super().power(array)
+        sizes = super().power(array)
         if array is self._weight:
-            self.leaves[self._name] = size.requires_grad_()
-        return size, shift
+            self.leaves[self._name] = sizes.array.requires_grad_()
+        return sizes

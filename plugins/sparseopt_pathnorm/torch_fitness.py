@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sparseopt as so
-from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Scale
+from sparseopt.networks.convolution import Conv, ConvTranspose
+from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.operator import Add, Concat, Permute, Relu, Reshape, Select
 from sparseopt.networks.window import MaxPool, RankPool, Resample
 

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 
 import sparseopt as so
-from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Scale
+from sparseopt.networks.convolution import Conv, ConvTranspose
+from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.operator import Add, Concat, Operator, Permute, Relu, Reshape, Select
 from sparseopt.networks.window import MaxPool, RankPool, Resample
 from sparseopt_pathnorm.torch_scaling import FAR, SPAN, Scaled, Scaling
@@ -23,7 +24,9 @@ def through(op: Operator, run: Scaling, values: list[Scaled]) -> Scaled:
 
     The layers that are registered here are those of `torch_fitness.LAYERS`.
     """
-    raise so.Inconclusive(f"a {type(op).__name__} is no layer for this solver; one_pass can")
+    raise so.Inconclusive(
+        f"a {type(op).__name__} is not a layer that this solver takes; one_pass takes it"
+    )
 
 
 @through.register
@@ -34,45 +37,46 @@ def _relu(op: Relu, run: Scaling, values: Any) -> Scaled:
 
 @through.register
 def _dense(op: Dense, run: Scaling, values: Any) -> Scaled:
-    weight, shift = run.power(op.weight)
-    return run.with_bias(F.linear(values[0][0], weight), values[0][1] + shift, op.bias)
+    value, weight = values[0], run.power(op.weight)
+    exponent = value.exponent + weight.exponent
+    return run.with_bias(F.linear(value.array, weight.array), exponent, op.bias)
 
 
 @through.register
 def _conv(op: Conv, run: Scaling, values: Any) -> Scaled:
-    value, exponent = values[0]
-    weight, shift = run.power(op.weight)
+    value, weight = values[0].array, run.power(op.weight)
+    exponent = values[0].exponent + weight.exponent
     symmetric = all(a == b >= 0 for a, b in op.padding)
     if not symmetric:
         value = F.pad(value, [w for pair in reversed(op.padding) for w in pair])
     padding = tuple(a for a, _ in op.padding) if symmetric else 0
     dims = len(op.kernel)
     if dims > 3:
-        raise so.Inconclusive(f"PyTorch has no convolution over {dims} axes; one_pass can")
+        raise so.Inconclusive(f"PyTorch has no convolution over {dims} axes; one_pass computes it")
     function: Any = (F.conv1d, F.conv2d, F.conv3d)[dims - 1]
-    result = function(value, weight, None, op.stride, padding, op.dilation, op.groups)
-    return run.with_bias(result, exponent + shift, op.offset())
+    result = function(value, weight.array, None, op.stride, padding, op.dilation, op.groups)
+    return run.with_bias(result, exponent, op.offset())
 
 
 @through.register
 def _conv_transpose(op: ConvTranspose, run: Scaling, values: Any) -> Scaled:
-    value, exponent = values[0]
-    weight, shift = run.power(op.weight)
+    value, weight = values[0].array, run.power(op.weight)
+    exponent = values[0].exponent + weight.exponent
     dims = len(op.kernel)
     if dims > 3:
-        raise so.Inconclusive(f"PyTorch has no convolution over {dims} axes; one_pass can")
+        raise so.Inconclusive(f"PyTorch has no convolution over {dims} axes; one_pass computes it")
     function: Any = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[dims - 1]
-    result = function(value, weight, None, op.stride, 0, 0, op.groups, op.dilation)
+    result = function(value, weight.array, None, op.stride, 0, 0, op.groups, op.dilation)
     result = F.pad(result, [-w for pair in reversed(op.padding) for w in pair])
-    return run.with_bias(result, exponent + shift, op.offset())
+    return run.with_bias(result, exponent, op.offset())
 
 
 @through.register
 def _scale(op: Scale, run: Scaling, values: Any) -> Scaled:
-    value, exponent = values[0]
+    value, exponent = values[0].array, values[0].exponent
     if op.factor is not None:
-        factor, shift = run.power(op.factor)
-        value, exponent = value * factor, exponent + shift
+        factor = run.power(op.factor)
+        value, exponent = value * factor.array, exponent + factor.exponent
     elif op.bias is not None:
         value = value.clone()
     return run.with_bias(value, exponent, op.bias)
@@ -96,33 +100,35 @@ def _windowed(value: torch.Tensor, axis: int, index: np.ndarray, weights: Any) -
 
 @through.register
 def _max_pool(op: MaxPool, run: Scaling, values: Any) -> Scaled:
-    value, exponent = values[0]
+    value, exponent = values[0].array, values[0].exponent
     for window in op.windows:
         value = _windowed(value, window.axis + 1, window.index, None)
-    return run.settle(value, exponent)
+    return run.settle(Scaled(value, exponent))
 
 
 @through.register
 def _resample(op: Resample, run: Scaling, values: Any) -> Scaled:
-    value, exponent = values[0]
+    value, exponent = values[0].array, values[0].exponent
     for m in op.maps:
         weights = np.abs(m.coefficients(np.dtype(float)))
         smallest = float(weights.min(initial=1.0, where=weights > 0))
         if -math.log2(smallest) * run.q > SPAN[run.dtype]:
-            raise so.Inconclusive("an average has too small weights for its power; one_pass can")
+            raise so.Inconclusive(
+                "an average has weights too small for its power; one_pass computes it"
+            )
         value = _windowed(value, m.axis + 1, m.index, weights**run.q)
-    return run.settle(value, exponent)
+    return run.settle(Scaled(value, exponent))
 
 
 @through.register
 def _rank_pool(op: RankPool, run: Scaling, values: Any) -> Scaled:
-    return run.settle(values[0][0].sum(op.axis + 1), values[0][1])
+    return run.settle(Scaled(values[0].array.sum(op.axis + 1), values[0].exponent))
 
 
 @through.register
 def _add(op: Add, run: Scaling, values: Any) -> Scaled:
-    own = (values[0][0].clone(), values[0][1])
-    return run.settle(*run.added([own, *values[1:]]))
+    own = Scaled(values[0].array.clone(), values[0].exponent)
+    return run.settle(run.added([own, *values[1:]]))
 
 
 @through.register
@@ -130,24 +136,24 @@ def _concat(op: Concat, run: Scaling, values: Any) -> Scaled:
     tensors, exponent, far = run.aligned(values)
     if far:
         raise so.Inconclusive(FAR)
-    return run.settle(torch.cat(tensors, op.axis + 1), exponent)
+    return run.settle(Scaled(torch.cat(tensors, op.axis + 1), exponent))
 
 
 @through.register
 def _reshape(op: Reshape, run: Scaling, values: Any) -> Scaled:
-    return values[0][0].reshape(1, *op.size), values[0][1]
+    return Scaled(values[0].array.reshape(1, *op.size), values[0].exponent)
 
 
 @through.register
 def _permute(op: Permute, run: Scaling, values: Any) -> Scaled:
-    return values[0][0].permute(0, *(a + 1 for a in op.axes)), values[0][1]
+    return Scaled(values[0].array.permute(0, *(a + 1 for a in op.axes)), values[0].exponent)
 
 
 @through.register
 def _select(op: Select, run: Scaling, values: Any) -> Scaled:
-    flat = values[0][0].reshape(-1)
+    flat = values[0].array.reshape(-1)
     index = torch.from_numpy(np.maximum(op.index, 0).ravel())
     picked = flat[index].reshape(1, *op.index.shape)
     if op.index.min() < 0:
         picked = picked * torch.from_numpy(op.index >= 0)
-    return picked, values[0][1]
+    return Scaled(picked, values[0].exponent)

@@ -25,9 +25,9 @@ def torch_power_sums(network: so.Network, q: float, dtype: str, context: so.Cont
     """
     run = Pass(q, dtype, context)
     with torch.no_grad(), shared_memory():
-        first = (torch.ones((1, *network.input_shape), dtype=DTYPES[dtype]), 0)
-        value, exponent = network.walk(first, run.visit)
-    return Powers.of(value[0].double().numpy(), exponent)
+        first = Scaled(torch.ones((1, *network.input_shape), dtype=DTYPES[dtype]), 0)
+        value: Scaled = network.walk(first, run.visit)
+    return Powers.of(value.array[0].double().numpy(), value.exponent)
 
 
 @contextmanager

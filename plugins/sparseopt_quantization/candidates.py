@@ -93,7 +93,7 @@ def best_for(data: Data, rate: Fraction, form: so.NumberFormat) -> Rounded:
     factor = float(scaled(rate, -power))
     with np.errstate(over="ignore", under="ignore"):
         product = np.ldexp(vector * (0.5 * factor), power + 1)
-        # Halved so that it does not overflow; where it is no normal number it is not relied upon.
+        # Halved so that it does not overflow; where it is not normal it is not relied upon.
         low, found, high = (form.round(product * (1.0 + e)) for e in (-1e-15, 0.0, 1e-15))
     unsure = (low != high) | (np.abs(product) < 1e-290) | ~(np.abs(product) < 1e300)
     exactly = np.flatnonzero(unsure & (vector != 0.0))

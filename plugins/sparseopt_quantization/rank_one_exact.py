@@ -107,7 +107,7 @@ def _separately(
             scales[1 - i] *= found[i].rate
     first, second = map(_as_scale, scales)
     answer = RankOneTerm(found[0].u, found[1].u, first, second)
-    # The best real scale is no float mostly: an error below that of its rounding is not reached.
+    # The best real scale is seldom a float: an error below that of its rounding is not reached.
     nearest = problem.nearest()
     if problem.cost_of(nearest) < problem.cost_of(answer):
         answer = nearest

@@ -146,7 +146,9 @@ class TorchGraph:
                 return False
             target: Any = node.target
             if _is_random(target):
-                raise so.ProblemError("it draws random numbers, so the module is no fixed function")
+                raise so.ProblemError(
+                    "it draws random numbers, so the module is not a fixed function"
+                )
             self._require_runnable(node)
             with torch.no_grad():
                 result = target(*arguments, **keywords)

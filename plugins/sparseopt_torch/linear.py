@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.networks.linear import Conv, ConvTranspose, Dense
+from sparseopt.networks.convolution import Conv, ConvTranspose
+from sparseopt.networks.linear import Dense
 from sparseopt.tools.reading import composed, contraction
 from sparseopt.tools.reading.values import Value
 from sparseopt.tools.reading.window_cells import same_padding

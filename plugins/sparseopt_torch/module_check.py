@@ -168,7 +168,7 @@ class _Recorder(torch.fx.Interpreter):
 
 
 def _require_same(program: _Program, answer: Answer) -> None:
-    """Refuse modules that compute something else than what was exported of them."""
+    """Refuse modules that compute something other than what was exported of them."""
     given = program._graph.user_outputs()
     outputs = program.run(answer.sample, wide=False)
     exported = [v for i, v in enumerate(outputs) if i in given and torch.is_tensor(v)]
@@ -178,6 +178,7 @@ def _require_same(program: _Program, answer: Answer) -> None:
     )
     if not same:
         raise so.ProblemError(
-            f"{answer.kind} computes something else than what torch.export made of it: its forward "
+            f"{answer.kind} computes something other than what torch.export made of it: its "
+            "forward "
             "uses randomness, or depends on more than its input"
         )

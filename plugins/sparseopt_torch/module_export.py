@@ -97,7 +97,7 @@ def export(
             line = str(first).strip().splitlines()[0] if str(first).strip() else ""
             raise so.ProblemError(
                 f"torch.export cannot follow {type(module).__name__}: {type(first).__name__}: "
-                f"{line}; a forward whose steps depend on the data is no fixed network"
+                f"{line}; a forward whose steps depend on the data is not a fixed network"
             ) from first
 
 

@@ -46,7 +46,7 @@ def axes_moved(graph: TorchGraph, call: Call) -> Value:
     """Operators that reorder axes: the strides of the result tell which axis went where."""
     x = graph.value(call["self"], after_head=True)
     start = without_memory((2,) * len(x.shape))
-    before = start.stride()  # all different, as no axis has length 1
+    before = start.stride()  # all distinct, as no axis has length 1
     order = [before.index(n) for n in run(call, {"self": start}).stride()]
     return graph.builder.permute(x, order, call.name)
 

@@ -96,8 +96,8 @@ def _layout(archive: Archive, name: str, budget: Budget) -> SavedProgram:
     models = [n for n in archive.names if n.startswith(f"{root}models/")]
     if models != [f"{root}models/model.json"]:
         raise so.ProblemError(
-            f"it holds {len(models)} models ({printable(', '.join(models[:4]))}), where one named "
-            "'model' is due"
+            f"it holds {len(models)} models ({printable(', '.join(models[:4]))}), but "
+            "must hold one, named 'model'"
         )
 
     def payload(kind: str) -> dict[str, torch.Tensor]:
@@ -127,15 +127,15 @@ def _old_layout(archive: Archive, name: str, budget: Budget) -> SavedProgram:
 def _json(archive: Archive, entry: str) -> dict[str, Any]:
     if entry in archive.names and archive.size(entry) > limits.GRAPH_BYTES:
         raise so.ProblemError(
-            f"its entry {entry!r} has {archive.size(entry)} bytes; so many are not read"
+            f"its entry {entry!r} has {archive.size(entry)} bytes; that is more than is read"
         )
     content = archive.read(entry)
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise so.ProblemError(f"its entry {entry!r} is no JSON: {printable(error)}") from error
+        raise so.ProblemError(f"its entry {entry!r} is not JSON: {printable(error)}") from error
     if not isinstance(document, dict):
-        raise so.ProblemError(f"its entry {entry!r} is no JSON object")
+        raise so.ProblemError(f"its entry {entry!r} is not a JSON object")
     return document
 
 
@@ -164,7 +164,7 @@ def _stored(name: str, entry: dict[str, Any]) -> Stored:
         )
     key = entry["path_name"]
     if not isinstance(key, str):
-        raise TypeError("a path is no text")
+        raise TypeError("a path is not a string")
     return Stored(
         key,
         SCALAR_TYPES[meta["dtype"]],
@@ -179,5 +179,5 @@ def fixed(size: dict[str, Any]) -> int:
     """Return a size that is a number."""
     number = size["as_int"]
     if type(number) is not int:
-        raise TypeError("a size is no integer")
+        raise TypeError("a size is not an integer")
     return number

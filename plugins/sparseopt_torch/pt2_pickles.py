@@ -41,7 +41,7 @@ def saved_tensors(content: bytes, name: str, budget: Budget) -> dict[str, torch.
     pickled = next((n for n in archive.names if n.endswith("/data.pkl")), "")
     root = pickled.removesuffix("data.pkl")
     if not pickled or archive.size(pickled) > limits.GRAPH_BYTES:
-        raise so.ProblemError(f"{name} holds no pickle of a tolerable size")
+        raise so.ProblemError(f"{name} holds no pickle, or one that is too large")
     require_same_byte_order(archive, root)
     try:
         found = _Reading().run(archive.read(pickled))
@@ -127,7 +127,7 @@ def _storage(reference: Any) -> tuple[str, torch.dtype]:
     """Return key and dtype of a storage that lies beside the pickle."""
     what, kind, key, _, _ = reference
     if what != "storage" or not isinstance(key, str) or not kind.path.startswith("torch."):
-        raise ValueError("the pickle refers to something else than a storage")
+        raise ValueError("the pickle refers to something other than a storage")
     return key, _DTYPES[kind.path.removeprefix("torch.")]
 
 
@@ -142,7 +142,7 @@ def _called(function: Any, arguments: Any) -> Any:
     if path == "torch._utils._rebuild_tensor_v2":
         (key, dtype), offset, sizes, strides, *_ = arguments
         if not _are_ints((offset, *sizes, *strides)):
-            raise ValueError("a tensor has sizes that are no integers")
+            raise ValueError("a tensor has sizes that are not integers")
         return Stored(key, dtype, tuple(sizes), tuple(strides), offset)
     raise ValueError(f"the pickle calls {path}, which only unpickling could do")
 

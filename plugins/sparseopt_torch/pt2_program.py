@@ -220,7 +220,7 @@ def _writes(target: str) -> bool:
 def _identifier(name: Any) -> str:
     """Return a name that torch may write into Python source."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,199}", name, re.ASCII) or keyword.iskeyword(name):
-        raise so.ProblemError(f"{printable(name)!r} is no name of a value")
+        raise so.ProblemError(f"{printable(name)!r} is not a name of a value")
     return str(name)
 
 

@@ -82,7 +82,7 @@ def _view(raw: bytearray, item: Stored) -> torch.Tensor:
     if count > held:
         require_room(item.sizes)
     if item.dtype == torch.bool and raw and max(raw) > 1:
-        raise so.ProblemError("it holds a truth value that is neither 0 nor 1")
+        raise so.ProblemError("it holds a boolean that is neither 0 nor 1")
     flat = torch.frombuffer(raw, dtype=item.dtype, count=held)
     return flat.as_strided(item.sizes, item.strides, item.offset)
 

@@ -126,7 +126,7 @@ class TorchReader(so.Reader):
         try:
             return self._convert(program, (1, *shape[1:]), batch, {}, [], budget=budget)
         except so.ProblemError as refused:
-            try:  # the samples of the batch meet, so it is no batch
+            try:  # the samples of the batch meet, so it is not a batch
                 return self._convert(program, shape, 1, {}, [], budget=budget)
             except so.ProblemError:
                 raise refused from None

@@ -45,7 +45,7 @@ class Architecture:
     patterns: tuple[KroneckerPattern, ...]
 
     def __init__(self, patterns: Patterns) -> None:
-        # An iterator is no value of a file: there a text, a map or an object is no sequence.
+        # An iterator is not a value of a file: there a text, a map or an object is not a sequence.
         if not isinstance(patterns, list | tuple | np.ndarray | Iterator | Architecture):
             raise ProblemError(
                 f"an architecture is a sequence of patterns (a, b, c, d), got {patterns!r}; see "

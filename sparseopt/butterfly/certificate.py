@@ -16,7 +16,8 @@ from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
-from sparseopt.judging.rounding import ROOMS, Figure, above, below, shown_above, shown_below
+from sparseopt.judging.figures import ROOMS, Figure
+from sparseopt.judging.rounding import above, below, shown_above, shown_below
 from sparseopt.judging.stated import (
     Interval,
     described,
@@ -38,7 +39,7 @@ class ButterflyCertificate(Certificate):
 
     All figures are bounds of real numbers, proved in spite of rounding: see `comparison.compare`
     for the error and `low_rank` for the split errors. What is not stated is computed by the core
-    when it is first asked for, with three rooms of rounding (`rounding.Figure`); what is stated is
+    when it is first asked for, with three rooms of rounding (`figures.Figure`); what is stated is
     computed again by `check`, and must leave one.
 
     Proof of the bounds. Let E_0 be the norm of the target outside the support of the product and
@@ -274,7 +275,7 @@ def require_worth(steps: Steps, own: Comparison) -> None:
 def _rounding(problem: ButterflyFactorization, norm: Figure) -> float:
     """Return by how much factors of the target's dtype may miss a bound of exact arithmetic.
 
-    It decides what is refused as a blunder, and is no part of a claim.
+    It decides what is refused as a blunder, and is not part of a claim.
     """
     eps = float(np.finfo(problem.dtype).eps)
     return 32 * len(problem.architecture) * eps * norm.high()

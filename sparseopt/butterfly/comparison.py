@@ -14,7 +14,8 @@ from sparseopt.butterfly.expansion import Grid, Ranges, outside_norm, tiles
 from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.butterfly.splitting import left_blocks, merge_all, right_blocks, unbuffered
 from sparseopt.butterfly.target import CHUNK, Reader, as_double, scale_of, units_of
-from sparseopt.judging.rounding import TINY, UNIT, Figure, NormSum, gamma, sum_terms
+from sparseopt.judging.figures import Figure, NormSum
+from sparseopt.judging.rounding import TINY, UNIT, gamma, sum_terms
 from sparseopt.judging.scaling import largest_part, times_power
 
 # What a loop of NumPy costs before it starts, in entries.

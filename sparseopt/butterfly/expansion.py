@@ -18,8 +18,8 @@ import numpy as np
 
 from sparseopt.butterfly.architecture import Architecture
 from sparseopt.butterfly.target import CHUNK, Reader
+from sparseopt.judging.figures import Figure, NormSum
 from sparseopt.judging.low_rank import DistanceToRank
-from sparseopt.judging.rounding import Figure, NormSum
 
 
 @dataclass(frozen=True)

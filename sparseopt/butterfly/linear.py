@@ -246,7 +246,7 @@ class LinearMatrix(ABC):
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         """Refused: NumPy would write the matrix out silently."""
         raise TypeError(
-            f"a {type(self).__name__} is no array; write it out by to_dense(), or multiply by @"
+            f"a {type(self).__name__} is not an array; write it out by to_dense(), or multiply by @"
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -291,7 +291,7 @@ class LinearMatrix(ABC):
         return (self._times(wide.T).T).reshape(*stack, batch, self.shape[0]).swapaxes(-2, -1)
 
     def _require_operand(self, x: Any) -> None:
-        """Refuse an array or tensor that is no vector (n,) and no matrix (n, batch)."""
+        """Refuse an array or tensor that is not a vector (n,) and no matrix (n, batch)."""
         if x.ndim not in (1, 2) or x.shape[0] != self.shape[1]:
             raise self._misfit(x, "" if x.ndim == 1 else "batch")
 

@@ -123,7 +123,9 @@ class KroneckerPattern:
         if self.d % other.d:
             return f"d = {other.d} of {two} does not divide d = {self.d} of {one}"
         if (self.a * self.c) % other.a:
-            return f"the rank a c / a' = {self.a * self.c}/{other.a} of {one}, {two} is no integer"
+            return (
+                f"the rank a c / a' = {self.a * self.c}/{other.a} of {one}, {two} is not an integer"
+            )
         return ""
 
     def is_chainable_with(self, other: KroneckerPattern) -> bool:

@@ -37,7 +37,7 @@ class PermutedKroneckerProduct(LinearMatrix):
     Raises
     ------
     ProblemError
-        If `rows` or `columns` is no permutation.
+        If `rows` or `columns` is not a permutation.
 
     Examples
     --------

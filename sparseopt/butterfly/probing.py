@@ -32,7 +32,8 @@ import numpy as np
 from sparseopt.butterfly.problem import ButterflyFactorization, is_safe_norm
 from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.butterfly.target import Chain, Reader, as_double, is_operator
-from sparseopt.judging.rounding import TINY, UNIT, Figure, NormSum, gamma, sum_terms
+from sparseopt.judging.figures import Figure, NormSum
+from sparseopt.judging.rounding import TINY, UNIT, gamma, sum_terms
 from sparseopt.judging.scaling import exponent_of, largest_part, times_power
 
 FAILURE = 1e-9

@@ -30,7 +30,7 @@ from sparseopt.interface.arrays import require_finite
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
-from sparseopt.judging.rounding import Figure, NormSum, sum_of_squares
+from sparseopt.judging.figures import Figure, NormSum, sum_of_squares
 from sparseopt.judging.scaling import exponent_of, is_safe, largest_part
 
 if TYPE_CHECKING:  # a default, which typing has from Python 3.13 on: plain names stay complete

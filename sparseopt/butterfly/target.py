@@ -11,7 +11,8 @@ import scipy.sparse
 from sparseopt.butterfly.product import KroneckerProduct, apply_factor
 from sparseopt.interface.arrays import read_only, require_finite, to_double
 from sparseopt.interface.errors import ProblemError
-from sparseopt.judging.rounding import TINY, NormSum, gamma, sum_terms
+from sparseopt.judging.figures import NormSum
+from sparseopt.judging.rounding import TINY, gamma, sum_terms
 from sparseopt.judging.scaling import exponent_of, largest_part, times_power
 
 _FLOATS = ("float32", "float64", "complex64", "complex128")
@@ -286,7 +287,7 @@ def units_of(product: KroneckerProduct) -> tuple[list[np.ndarray], int]:
 
 
 def scale_of(exponent: int) -> float:
-    """Return 2**exponent, infinity or 0 where it is no float."""
+    """Return 2**exponent, infinity or 0 where it is not a float."""
     return float(times_power(np.float64(1.0), exponent))
 
 
@@ -299,5 +300,5 @@ def as_double(array: np.ndarray) -> np.ndarray:
         For longer floats.
     """
     if not np.can_cast(array.dtype, np.complex128):
-        raise ProblemError(f"dtype {array.dtype} is longer than double precision; {_WANTED}")
+        raise ProblemError(f"dtype {array.dtype} has more digits than double precision; {_WANTED}")
     return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64, copy=False)

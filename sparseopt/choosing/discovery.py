@@ -82,7 +82,7 @@ def _load(source: Source) -> Plugin:
             manifest.name,
             source.distribution,
             manifest,
-            fault=f"it speaks plugin interface {manifest.api}, this sparseopt speaks "
+            fault=f"it uses plugin interface {manifest.api}; this sparseopt supports "
             f"{OLDEST_API_VERSION} to {API_VERSION}",
             remedy="upgrade sparseopt" if newer else f"upgrade {source.distribution}",
         )

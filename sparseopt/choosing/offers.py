@@ -106,7 +106,7 @@ def read(source: Any, *, produces: str | None = None, example: Any = None) -> An
 def reader_of(source: Any, produces: str | None = None) -> Reader:
     """Return the reader that `read` takes for `source`."""
     if isinstance(source, str | os.PathLike) and not os.path.isfile(source):
-        what = "is no regular file" if os.path.exists(source) else "does not exist"
+        what = "is not a regular file" if os.path.exists(source) else "does not exist"
         raise ProblemError(f"the file {os.fspath(source)!r} {what}; give the path of a file")
     readers = [r for r in registry().readers if produces in (None, r.entry.produces)]
     matching = [r for r in readers if _matches(r.entry, source)]

@@ -36,7 +36,7 @@ def closedness(
 ) -> None:
     """Decide whether the set of products with these supports is closed.
 
-    Of a network, every two consecutive linear layers are asked about of which one has zeros.
+    Of a network, any two consecutive linear layers are examined if one of them has zeros.
     """
     subject = so.read(file)
     problems = _problems(file, subject)

@@ -60,7 +60,7 @@ class ShortenedChainCertificate(ClosednessCertificate):
             If it is of another kind.
         """
         if type(self.short) not in SHORT:
-            raise EvidenceError("short: a certificate of one or two factors is wanted")
+            raise EvidenceError("short must be a certificate of one or two factors")
         assert isinstance(self.short, ClosednessCertificate)
         return self.short
 

@@ -16,7 +16,7 @@ from sparseopt.interface.json_type import json_type
 from sparseopt.judging.evidence import Word
 
 OUTSIDERS = ("z3",)
-"""The programs whose word may stand for a proof that a limit is no product."""
+"""The programs whose word may stand for a proof that a limit is not a product."""
 ENGINE = Word(OUTSIDERS)
 
 
@@ -24,7 +24,7 @@ ENGINE = Word(OUTSIDERS)
 @json_type
 @dataclass(frozen=True, eq=False)
 class ExternalExclusionCertificate(LimitCertificate):
-    """A limit of products; that it is no product is the word of an external program.
+    """A limit of products; that it is not a product is the word of an external program.
 
     The check verifies everything else: the reductions, the supports, the curve and its limit. What
     is left is one statement, that the formula of `smtlib` has no solution. Whoever allows the
@@ -52,7 +52,7 @@ class ExternalExclusionCertificate(LimitCertificate):
     @property
     def condition(self) -> str:
         """Whose word the claim relies on."""
-        return f" (that the limit is no product is the word of {self.outsider})"
+        return f" (that the limit is not a product is the word of {self.outsider})"
 
     @property
     def reason(self) -> str:
@@ -65,7 +65,7 @@ class ExternalExclusionCertificate(LimitCertificate):
         steps.require(self.problem.field == "real", "the field is that of the formula, the reals")
         with proving(steps, f"the program relied on is one of {', '.join(OUTSIDERS)}"):
             outsider = self.outsider
-        step = "the limit is no product: the SMT-LIB formula of this certificate has no solution"
+        step = "the limit is not a product: the SMT-LIB formula of this certificate has no solution"
         steps.relies_on(outsider, step, self.smtlib())
 
     def smtlib(self) -> str:

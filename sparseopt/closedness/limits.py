@@ -1,4 +1,4 @@
-"""Certificates of limits: factors whose products tend to a matrix that is no product."""
+"""Certificates of limits: factors whose products tend to a matrix that is not a product."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class LimitCertificate(ClosednessCertificate):
     factors to P and Q would make A' a product. (Terms may not be left out: with one term more the
     set may be all matrices.)
 
-    Subclasses say why the limit is no product. What is checked, shown and used is `evidence`.
+    Subclasses say why the limit is not a product. What is checked, shown and used is `evidence`.
 
     Attributes
     ----------
@@ -90,11 +90,11 @@ class LimitCertificate(ClosednessCertificate):
 
     @abstractmethod
     def exclude(self, window: Window, steps: Steps) -> None:
-        """Check why the limit is no product of factors with these supports on these cells."""
+        """Check why the limit is not a product of factors with these supports on these cells."""
 
     @abstractmethod
     def explain_exclusion(self) -> list[str]:
-        """Return why the limit is no product, as lines that follow "which is no product"."""
+        """Return why the limit is not a product, as lines that follow "which is no product"."""
 
     @property
     def verdict(self) -> str:
@@ -198,7 +198,7 @@ class LimitCertificate(ClosednessCertificate):
         return full
 
     def prove(self, steps: Steps) -> None:
-        """Expand the curve, compare the limit, and check why it is no product."""
+        """Expand the curve, compare the limit, and check why it is not a product."""
         steps.require(len(self.problem.supports) == 2, "the problem has two factors")
         with proving(steps, "the evidence has the form of its kind"):
             evidence = self.evidence

@@ -37,7 +37,7 @@ class ClosedSupport:
     Raises
     ------
     ProblemError
-        If the supports do not chain, or the numbers are no integers from 0 on.
+        If the supports do not chain, or the numbers are not integers from 0 on.
     """
 
     supports: tuple[np.ndarray, ...]

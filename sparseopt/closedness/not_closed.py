@@ -24,7 +24,7 @@ from sparseopt.interface.json_type import json_type
 @json_type
 @dataclass(frozen=True, eq=False)
 class NotClosedCertificate(LimitCertificate):
-    """A limit of products, and a tree that proves that it is no product.
+    """A limit of products, and a tree that proves that it is not a product.
 
     Attributes
     ----------
@@ -63,9 +63,9 @@ class NotClosedCertificate(LimitCertificate):
         """Check the tree."""
         limit = [list(row) for row in self.evidence.limit]
         proof = Exclusion(window.left, window.right, limit, window.observed, self.names)
-        with proving(steps, "the limit is no product: every branch meets a conflict"):
+        with proving(steps, "the limit is not a product: every branch meets a conflict"):
             proof.follow(self.tree)
-        steps.note(f"the proof that the limit is no product has {proof.nodes} nodes")
+        steps.note(f"the proof that the limit is not a product has {proof.nodes} nodes")
 
     def explain_exclusion(self) -> list[str]:
         """Return the tree as indented sentences."""

@@ -77,7 +77,7 @@ def require_sound_indices(
 
 
 def as_figure(value: Any, name: str) -> float:
-    """Return a stated number as a float; refuse texts, truth values and everything else."""
+    """Return a stated number as a float; refuse texts, booleans and everything else."""
     number = isinstance(value, int | float | np.integer | np.floating)
     if not number or isinstance(value, bool):
         raise ProblemError(f"{name} must be a number, got a {type(value).__name__}")
@@ -144,7 +144,7 @@ def as_support(value: Any, name: str) -> np.ndarray:
     if scipy.sparse.issparse(value):
         if math.prod(value.shape) > limits.DENSE_ENTRIES:
             raise ProblemError(
-                f"{name} has shape {value.shape}; supports are written out, up to "
+                f"{name} has shape {value.shape}; supports are stored dense, with at most "
                 f"{limits.DENSE_ENTRIES} entries"
             )
         value = value.toarray()  # type: ignore[attr-defined]

@@ -95,7 +95,7 @@ class Steps:
         allowed = type(of).certificates
         self.require(
             type(certificate) in allowed,
-            f"a certificate is there whose class {type(of).__name__} lists",
+            f"there is a certificate of a class that {type(of).__name__} lists",
             type(certificate).__name__,
         )
         self.require(same_content(certificate.problem, of), f"it is about {of.describe()}")
@@ -128,7 +128,7 @@ class Steps:
             self.relied_on.append(outsider)
 
     def note(self, remark: str) -> None:
-        """Record a remark that is no condition."""
+        """Record a remark that is not a condition."""
         self.lines.append(f"note: {remark}")
 
 

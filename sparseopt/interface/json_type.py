@@ -36,7 +36,7 @@ def json_type(cls: type[T]) -> type[T]:
 def require_kinds(what: str, fields: Mapping[str, Any], kinds: Mapping[str, Any]) -> None:
     """Refuse fields of a file that are of another kind, or that `what` does not have.
 
-    A field that is not there counts as None, and a truth value as no number.
+    A field that is not there counts as None, and a boolean is not taken for a number.
     """
     if extra := set(fields) - set(kinds):
         raise ProblemError(f"{what} has no fields {sorted(extra)}")

@@ -18,7 +18,7 @@ def as_real(value: Any, name: str, dimensions: int) -> np.ndarray:
 
     Refuses, by name or entry: sparse matrices and linear operators (nothing is written out
     silently), complex numbers, masked and ragged arrays, other dtypes than floats of at most 64
-    bits, integers and truth values, integers that float64 does not hold, NaN and infinity, another
+    bits, integers and booleans, integers that float64 does not hold, NaN and infinity, another
     number of dimensions, no entries.
     """
     if scipy.sparse.issparse(value) or hasattr(value, "matvec"):

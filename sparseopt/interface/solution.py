@@ -67,7 +67,7 @@ class Solution(Generic[Answer, Proof]):
     Raises
     ------
     ProblemError
-        If `seconds` or `tolerance` is no finite number, at least 0.
+        If `seconds` or `tolerance` is not a finite number, at least 0.
     """
 
     problem: Problem[Answer, Proof]

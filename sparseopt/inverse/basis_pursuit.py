@@ -38,7 +38,7 @@ class PursuitAnswer:
     smallest_residual : float or None
         If nothing fits: the least distance of ``design @ x`` to the target, rounded up.
     unique : bool
-        Whether x is proved to be the only vector of least norm; False is no proof that it is not.
+        Whether x is proved to be the only vector of least norm; False does not prove otherwise.
     """
 
     x: np.ndarray

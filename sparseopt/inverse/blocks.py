@@ -158,7 +158,7 @@ def as_groups(groups: Iterable[Any]) -> tuple[np.ndarray, ...]:
     bad = np.flatnonzero(~whole | (entries > 2**53))
     if bad.size:
         raise ProblemError(
-            f"group {owners[bad[0]]} holds {entries[bad[0]]}, which is no column number"
+            f"group {owners[bad[0]]} holds {entries[bad[0]]}, which is not a column number"
         )
     entries = entries.astype(np.intp)
     _require_partition(entries, owners)

@@ -15,8 +15,9 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.inverse.building import best_evidence
 from sparseopt.inverse.coefficients import Coefficients
-from sparseopt.inverse.duality import ROUGH, Bounds, DualityGap, Look, Primal
+from sparseopt.inverse.duality import ROUGH, Bounds, DualityGap, Look
 from sparseopt.inverse.kinds import gap_of
+from sparseopt.inverse.objective import Primal
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt.judging.rounding import UNIT, above, below, shown_above
 

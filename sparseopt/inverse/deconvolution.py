@@ -18,7 +18,7 @@ from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
 from sparseopt.interface.real_arrays import as_real
 from sparseopt.judging.rounding import above, below, row_dots, shown_above, shown_below
-from sparseopt.judging.scaling import exponent_of, largest_part, times_power
+from sparseopt.judging.scaling import ScaledArray, exponent_of, largest_part, times_power
 
 _ENTRIES = 1 << 21
 """Entries of the circulant matrix that are held at once."""
@@ -213,7 +213,7 @@ class BlindDeconvolutionCertificate(Certificate):
             missed.append(_raised(_one_norm(values - target[place])))
             missed.append(_one_norm(bounds) if vector.size else 0.0)
         cost = _raised(_one_norm(answer.filter, answer.signal))
-        return cost, _shifted(_raised(math.fsum(missed)), 2 * half)
+        return cost, ScaledArray(_raised(math.fsum(missed)), 2 * half).above()
 
     @property
     def relative_gap(self) -> float:
@@ -223,7 +223,7 @@ class BlindDeconvolutionCertificate(Certificate):
     @property
     def accuracy(self) -> float:
         """The relative gap, plus the residual over the 1-norm of the target."""
-        missed = _shifted(self.residual, -2 * self.problem.exponent)
+        missed = ScaledArray(self.residual, -2 * self.problem.exponent).above()
         return self.relative_gap + _over(missed, below(self.problem.norm))
 
     @property
@@ -264,15 +264,6 @@ class BlindDeconvolutionCertificate(Certificate):
 def _raised(value: float) -> float:
     """Return an upper bound of what was computed with up to four roundings; 0 for exactly 0."""
     return above(value, 4) if value else 0.0
-
-
-def _shifted(value: float, exponent: int) -> float:
-    """Return ``value 2**exponent``, or the next float above it; infinity beyond floats."""
-    try:
-        found = math.ldexp(value, exponent)
-    except OverflowError:
-        return math.inf
-    return found if math.ldexp(found, -exponent) == value else math.nextafter(found, math.inf)
 
 
 def _over(value: float, size: float) -> float:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,6 @@ from sparseopt.judging.rounding import (
     UNIT,
     above,
     below,
-    float_above,
     gamma,
     norm_bound,
     product_terms,
@@ -91,25 +89,6 @@ def as_nonnegative(value: Any, name: str, positive: bool = False) -> float:
         least = "above 0" if positive else "at least 0"
         raise ProblemError(f"{name} is {number!r}; it must be a finite number {least}")
     return number
-
-
-def shifted_above(value: float, exponent: int) -> float:
-    """Return the least float that is not below ``value 2**exponent``; NaN and inf stay."""
-    if not math.isfinite(value):
-        return value
-    return float_above(Fraction(value) * Fraction(2) ** exponent)
-
-
-def shifted_below(value: float, exponent: int) -> float:
-    """Return the largest float that is not above ``value 2**exponent``."""
-    return 0.0 - shifted_above(-value, exponent)  # not -0.0 for 0
-
-
-def at_most(value: float, exponent: int, stated: float) -> bool:
-    """Whether ``value 2**exponent`` is at most a finite stated number, exactly."""
-    if not (math.isfinite(value) and math.isfinite(stated)):
-        return False
-    return Fraction(value) * Fraction(2) ** exponent <= Fraction(stated)
 
 
 def objective_at_zero(target: np.ndarray) -> float:

@@ -13,9 +13,10 @@ from sparseopt.interface.arrays import as_figure, read_only, require_finite, to_
 from sparseopt.interface.certificate import Certificate, Steps
 from sparseopt.interface.errors import ProblemError
 from sparseopt.inverse.coefficients import Coefficients
-from sparseopt.inverse.fit import Fit, at_most, shifted_above, shifted_below
+from sparseopt.inverse.fit import Fit
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt.judging.rounding import above
+from sparseopt.judging.scaling import ScaledArray
 
 ROOM = 3.0
 """How many times over a certificate is made with each bound of rounding, see `Fit`."""
@@ -39,6 +40,15 @@ class Bracket:
     dual: float
     gap: float
     exponent: int
+
+    def scaled(self) -> list[ScaledArray[float]]:
+        """Return the three with their power of two."""
+        return [ScaledArray(v, self.exponent) for v in (self.primal, self.dual, self.gap)]
+
+    def figures(self) -> tuple[float, float, float]:
+        """Return the three as floats, rounded outwards."""
+        primal, dual, gap = self.scaled()
+        return primal.above(), dual.below(), gap.above()
 
 
 def number_vector(value: Any, name: str, or_two_rows: bool = False) -> np.ndarray:
@@ -124,13 +134,8 @@ class GapCertificate(Certificate):
         ]
         made = [(w, cls._bracket(problem, fit, scaled, w)) for w in points]
         w, best = min(made, key=lambda item: item[1].gap)
-        figures = (
-            shifted_above(best.primal, best.exponent),
-            shifted_below(best.dual, best.exponent),
-            shifted_above(best.gap, best.exponent),
-        )
         answer = Coefficients(x)
-        return answer, cls(problem, answer, w, *figures)
+        return answer, cls(problem, answer, w, *best.figures())
 
     @classmethod
     @abstractmethod
@@ -172,22 +177,13 @@ class GapCertificate(Certificate):
 
 def check_figures(steps: Steps, own: Bracket, primal: float, dual: float, gap: float) -> None:
     """Require that stated figures follow from those that the judge has found."""
-    e = own.exponent
-    steps.require(
-        at_most(own.primal, e, primal),
-        f"the objective is at most {primal!r}, rounding included",
-        repr(shifted_above(own.primal, e)),
-    )
-    steps.require(
-        at_most(-own.dual, e, -dual),
-        f"the minimum is at least {dual!r}, rounding included",
-        repr(shifted_below(own.dual, e)),
-    )
-    steps.require(
-        at_most(own.gap, e, gap),
-        f"the gap is at most {gap!r}, rounding included",
-        repr(shifted_above(own.gap, e)),
-    )
+    most, least, between = own.scaled()
+    text = f"the objective is at most {primal!r}, rounding included"
+    steps.require(most.at_most(primal), text, repr(most.above()))
+    text = f"the minimum is at least {dual!r}, rounding included"
+    steps.require(least.at_least(dual), text, repr(least.below()))
+    text = f"the gap is at most {gap!r}, rounding included"
+    steps.require(between.at_most(gap), text, repr(between.above()))
 
 
 def over(gap: float, size: float) -> float:

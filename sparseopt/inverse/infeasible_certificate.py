@@ -11,7 +11,7 @@ from sparseopt.interface.arrays import as_figure
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.json_type import json_type
 from sparseopt.inverse.basis_pursuit import BasisPursuit, PursuitAnswer
-from sparseopt.inverse.fit import Fit, norm_within, shifted_above, shifted_below, unit_multiple
+from sparseopt.inverse.fit import Fit, norm_within, unit_multiple
 from sparseopt.inverse.gap_certificate import (
     ROOM,
     Bracket,
@@ -79,12 +79,10 @@ class InfeasibleCertificate(Certificate):
         """
         fit = Fit(problem.system, ROOM)
         own = _infeasible(fit, fit.coefficients(x), fit.scaled.parts(w))
-        dual = shifted_below(own.dual, own.exponent)
+        primal, dual, gap = own.figures()
         if not dual > problem.noise:
             return None
-        primal = shifted_above(own.primal, own.exponent)
         answer = PursuitAnswer(x, False, primal, False)
-        gap = shifted_above(own.gap, own.exponent)
         return answer, cls(problem, answer, w, primal, dual, gap)
 
     @property

@@ -69,7 +69,7 @@ def as_columns(value: Any, columns: int) -> np.ndarray:
         array = np.flatnonzero(array)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise ProblemError(
-            f"support must be a list of column numbers, or {columns} truth values; got shape "
+            f"support must be a list of column numbers, or {columns} booleans; got shape "
             f"{array.shape} and dtype {array.dtype}"
         )
     if array.size == 0:
@@ -99,7 +99,7 @@ class KnownSupportRegression(Problem[SupportedCoefficients, Any]):
     design : array_like, scipy.sparse csr or csc, LinearOperator or KroneckerProduct, shape (m, n)
         Real or complex; see `SparseRegression`.
     target : array_like, shape (m,)
-    support : sequence of int, or of n truth values
+    support : sequence of int, or of n booleans
         The columns that may be used, at least one. They are kept in ascending order.
 
     Raises

@@ -14,11 +14,8 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.inverse.fit import (
     Fit,
-    at_most,
     norm_within,
     objective_at_zero,
-    shifted_above,
-    shifted_below,
     unit_multiple,
 )
 from sparseopt.inverse.gap_certificate import (
@@ -33,6 +30,7 @@ from sparseopt.inverse.independence import smallest_singular_value
 from sparseopt.inverse.known_support import KnownSupportRegression, SupportedCoefficients
 from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.judging.rounding import UNIT, above, below, norm_bound, row_dots, shown_above
+from sparseopt.judging.scaling import ScaledArray
 
 _FIGURES = ("primal", "dual", "gap", "norm", "least_norm", "distance")
 _STEPS = 64.0
@@ -230,19 +228,17 @@ class KnownSupportCertificate(Certificate):
         whole[problem.support] = x
         answer = SupportedCoefficients(whole, len(basis), len(basis) < len(problem.support))
         fit = Fit(problem.system, 1.0, problem.support)
-        bracket, unit = found.bracket, fit.unknown_unit
+        norm, least_norm, distance = _scaled(found, fit)
         return answer, cls(
             problem,
             answer,
             basis,
             combination,
             v,
-            shifted_above(bracket.primal, bracket.exponent),
-            shifted_below(bracket.dual, bracket.exponent),
-            shifted_above(bracket.gap, bracket.exponent),
-            shifted_above(found.norm, unit),
-            shifted_below(found.least_norm, unit),
-            shifted_above(found.distance, fit.unit - unit),
+            *found.bracket.figures(),
+            norm.above(),
+            least_norm.below(),
+            distance.above(),
         )
 
     @property
@@ -278,7 +274,8 @@ class KnownSupportCertificate(Certificate):
             return 0.0
         fit = Fit(self.problem.system, 1.0, self.problem.support)
         largest = float(fit.norms.max()) * (1.0 - 2.0**-20)  # its bound is a little above it
-        return over(self.distance, shifted_below(largest, fit.unit - fit.unknown_unit))
+        unit = fit.unit - fit.unknown_unit
+        return over(self.distance, ScaledArray(largest, unit).below())
 
     @property
     def claim(self) -> str:
@@ -337,20 +334,18 @@ class KnownSupportCertificate(Certificate):
 
     def _check_figures(self, steps: Steps, found: _Found) -> None:
         fit = Fit(self.problem.system, 1.0, self.problem.support)
-        unit = fit.unknown_unit
+        norm, least_norm, distance = _scaled(found, fit)
         check_figures(steps, found.bracket, self.primal, self.dual, self.gap)
-        steps.require(
-            at_most(found.norm, unit, self.norm),
-            f"the norm of x is at most {self.norm!r}",
-            repr(shifted_above(found.norm, unit)),
-        )
-        steps.require(
-            at_most(-found.least_norm, unit, -self.least_norm),
-            f"no minimiser has a norm below {self.least_norm!r}",
-            repr(shifted_below(found.least_norm, unit)),
-        )
-        steps.require(
-            at_most(found.distance, fit.unit - unit, self.distance),
-            f"the columns are within {self.distance!r} of those combinations",
-            repr(shifted_above(found.distance, fit.unit - unit)),
-        )
+        text = f"the norm of x is at most {self.norm!r}"
+        steps.require(norm.at_most(self.norm), text, repr(norm.above()))
+        text = f"no minimiser has a norm below {self.least_norm!r}"
+        steps.require(least_norm.at_least(self.least_norm), text, repr(least_norm.below()))
+        text = f"the columns are within {self.distance!r} of those combinations"
+        steps.require(distance.at_most(self.distance), text, repr(distance.above()))
+
+
+def _scaled(found: _Found, fit: Fit) -> tuple[ScaledArray[float], ...]:
+    """Return norm, least norm and distance with their powers of two."""
+    unit = fit.unknown_unit
+    norms = ScaledArray(found.norm, unit), ScaledArray(found.least_norm, unit)
+    return *norms, ScaledArray(found.distance, fit.unit - unit)

@@ -25,12 +25,13 @@ import scipy.linalg
 
 from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.scaling import ScaledProblem
+from sparseopt.judging.exact import eliminate_integers
 from sparseopt.judging.rounding import above, gamma, norm_bound, row_dots
 
 DENSE_LIMIT = 2**25
 """Entries of the largest sparse design that is made dense, 256 MiB in float64."""
 MOST_COLUMNS, MOST_PRODUCTS = 64, 2**20
-"""Sizes up to which the exact elimination takes well under a second."""
+"""Sizes up to which the exact elimination takes one or two seconds."""
 
 
 def projection_bound(scaled: ScaledProblem, t: np.ndarray, chosen: np.ndarray) -> float:
@@ -140,7 +141,7 @@ def _integers(vector: Iterable[float | Fraction]) -> list[int]:
 
 
 def _gram(matrix: np.ndarray, t: np.ndarray, weights: np.ndarray | None) -> list[list[int]]:
-    """Return the upper triangle of the Gram matrix of the columns and `t`, each times an integer.
+    """Return the Gram matrix of the columns and `t`, each times an integer.
 
     With weights v: of the columns times v^(1/2), and t / v^(1/2).
     """
@@ -154,11 +155,10 @@ def _gram(matrix: np.ndarray, t: np.ndarray, weights: np.ndarray | None) -> list
         pairs = zip(point, used, strict=True)
         corner = sum((Fraction(p * p, v) for p, v in pairs if v), Fraction(0))
     count = len(columns)
-    gram = [[0] * i + [sum(map(mul, left[i], b)) for b in columns[i:]] for i in range(count)]
-    times = corner.denominator
-    for row, column in zip(gram, columns, strict=True):
-        row.append(times * sum(map(mul, column, point)))
-    return [*gram, [0] * count + [int(corner * times * times)]]
+    upper = [[sum(map(mul, left[i], b)) for b in columns[i:]] for i in range(count)]
+    side = [corner.denominator * sum(map(mul, column, point)) for column in columns]
+    gram = [[*(upper[min(i, k)][abs(i - k)] for k in range(count)), side[i]] for i in range(count)]
+    return [*gram, [*side, corner.numerator * corner.denominator]]
 
 
 def _by_elimination(
@@ -166,18 +166,12 @@ def _by_elimination(
 ) -> float:
     """Return the norm of the projection of a point of norm `size`, found exactly and rounded up."""
     gram = _gram(matrix, t, weights)
-    count = len(gram)
-    whole, last = gram[-1][-1], 1
+    whole = gram[-1][-1]
     if whole == 0:
         return 0.0
-    for j, upper in enumerate(gram[:-1]):
-        pivot = upper[j]
-        if pivot == 0:  # the column depends on those before it, so all of its row is zero
-            continue
-        for i in range(j + 1, count):
-            row = gram[i]
-            for k in range(i, count):
-                row[k] = (pivot * row[k] - upper[i] * upper[k]) // last
-        last = pivot
+    # The matrix is positive semidefinite: a column that depends on those before it leaves a row of
+    # zeros, so pivots stand on the diagonal, and the row of the point stays the last.
+    pivots = eliminate_integers(gram, range(len(gram) - 1), reduced=False)
+    last = gram[len(pivots) - 1][pivots[-1]] if pivots else 1
     share = 1 - Fraction(gram[-1][-1], last * whole)
     return above(math.sqrt(above(float(share), 2)) * size, 8)

@@ -189,7 +189,7 @@ class SparseRegression(Problem[Coefficients, Any]):
     Raises
     ------
     ProblemError
-        NaN or infinity, shapes that do not fit, groups that are no partition of the columns,
+        NaN or infinity, shapes that do not fit, groups that are not a partition of the columns,
         negative weights, magnitudes whose squares leave float64, complex data with
         ``positive=True``.
 

@@ -14,12 +14,9 @@ from sparseopt.interface.json_type import json_type
 from sparseopt.inverse.basis_pursuit import BasisPursuit, PursuitAnswer
 from sparseopt.inverse.fit import (
     Fit,
-    at_most,
     length_of,
     length_within,
     norm_within,
-    shifted_above,
-    shifted_below,
     unit_multiple,
 )
 from sparseopt.inverse.gap_certificate import (
@@ -32,6 +29,7 @@ from sparseopt.inverse.gap_certificate import (
     require_rows,
 )
 from sparseopt.judging.rounding import FUNCTION, above, below, shown_above
+from sparseopt.judging.scaling import ScaledArray
 
 _FIGURES = ("primal", "dual", "gap")
 
@@ -243,16 +241,8 @@ class PursuitCertificate(Certificate):
         w, best = min(made, key=lambda item: item[1].bracket.gap)
         unique = _is_unique(problem, fit, scaled, fit.scaled.parts(w), best)
         answer = PursuitAnswer(x, True, None, unique)
-        bracket = best.bracket
-        return answer, cls(
-            problem,
-            answer,
-            w,
-            shifted_above(bracket.primal, bracket.exponent),
-            shifted_below(bracket.dual, bracket.exponent),
-            shifted_above(bracket.gap, bracket.exponent),
-            shifted_above(best.misfit, fit.unit),
-        )
+        misfit = ScaledArray(best.misfit, fit.unit).above()
+        return answer, cls(problem, answer, w, *best.bracket.figures(), misfit)
 
     @property
     def unique(self) -> bool:
@@ -314,11 +304,9 @@ class PursuitCertificate(Certificate):
         fit = Fit(self.problem.system)
         scaled, w = fit.coefficients(x), fit.scaled.parts(w)
         found = _fitted(self.problem, fit, scaled, w)
-        steps.require(
-            at_most(found.misfit, fit.unit, self.misfit),
-            f"x misses the target by at most {self.misfit!r}, rounding included",
-            repr(shifted_above(found.misfit, fit.unit)),
-        )
+        misfit = ScaledArray(found.misfit, fit.unit)
+        text = f"x misses the target by at most {self.misfit!r}, rounding included"
+        steps.require(misfit.at_most(self.misfit), text, repr(misfit.above()))
         check_figures(steps, found.bracket, self.primal, self.dual, self.gap)
         if answer.unique:
             steps.require(

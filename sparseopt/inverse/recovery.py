@@ -66,7 +66,7 @@ class RecoveryGuarantee(Problem[RecoveryVerdict, Any]):
     sparsity : int or None
         The vectors with at most this many nonzeros, from 1 to n.
     support : sequence of int or None
-        Distinct column numbers (or a mask of n truth values): the vectors that vanish off these
+        Distinct column numbers (or a mask of n booleans): the vectors that vanish off these
         columns. Exactly one of `sparsity` and `support` is given.
     signs : sequence of +1 and -1, or None
         One for each entry of `support`: only the vectors with exactly this support and these signs.
@@ -227,7 +227,7 @@ def _as_columns(value: Any, columns: int) -> list[int]:
         array = np.flatnonzero(array)
     if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "iu":
         raise ProblemError(
-            "support must be a non-empty list of column numbers, or a mask with one truth value a "
+            "support must be a non-empty list of column numbers, or a mask with one boolean per "
             "column"
         )
     numbers = [int(i) for i in array]

@@ -335,7 +335,7 @@ class DualVectorsCertificate(RecoveryCertificate):
         signs = np.array([problem.signs], dtype=float) if single else signs_of(problem.size)
         for i, support in enumerate(supports_of(problem)):
             found = self._largest(steps, signs, self.vectors[i * each : (i + 1) * each], support)
-            if not found < 1.0:  # also where it is no number
+            if not found < 1.0:  # also where it is not a number
                 steps.require(False, "a dual vector proves it", f"{found:.6g} on {list(support)}")
             worst = max(worst, found)
         steps.require(

@@ -130,7 +130,7 @@ class OptimalRescaling(Problem[Scalings, "RescalingCertificate"]):
                 within = (vector >= LEAST_DEGREE) & (vector <= LARGEST_DEGREE)
                 _require(within, name, vector, limits)
             else:
-                _require(vector > 0.0, name, vector, "positive, as no rescaling is best otherwise")
+                _require(vector > 0.0, name, vector, "positive; otherwise no rescaling is best")
             object.__setattr__(self, name, vector)
 
     @property
@@ -293,7 +293,7 @@ class RescalingCertificate(Certificate):
     def claim(self) -> str:
         """The cost, and the least cost of all rescalings."""
         return (
-            f"rescaled so, with products of exactly 1, the penalties add up to at most "
+            f"rescaled in this way, with products of exactly 1, the penalties add up to at most "
             f"{shown_above(self.primal, 12)}; every rescaling costs at least "
             f"{shown_below(self.dual, 12)}"
         )

@@ -88,7 +88,8 @@ class ScaledProblem:
     Every engine and the judge work on these numbers alone. Powers of two make it exact: a design
     or limits that lose digits are refused, and what entries of the target lose below 2^-1022 is
     covered by `rounding.TINY`. The design is copied only if its largest entry lies outside
-    2^-100, ..., 2^100; else a = 0. Complex numbers are pairs: real parts first, then imaginary.
+    2^-100, ..., 2^100; otherwise a = 0. Complex numbers are pairs: real parts first, then imaginary
+    ones.
 
     Parameters
     ----------

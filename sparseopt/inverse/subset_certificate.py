@@ -16,11 +16,8 @@ from sparseopt.inverse.cardinality import CardinalityRegression
 from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.fit import (
     Fit,
-    at_most,
     norm_within,
     objective_at_zero,
-    shifted_above,
-    shifted_below,
 )
 from sparseopt.inverse.gap_certificate import ROOM, over, require_kinds
 from sparseopt.inverse.subset_bounds import (
@@ -34,14 +31,15 @@ from sparseopt.inverse.subset_bounds import (
     work_of,
 )
 from sparseopt.judging.rounding import UNIT, above, below, shown_above, shown_below
+from sparseopt.judging.scaling import ScaledArray
 
 _CHEAP = 2**13  # products; the columns depend on each other, so it takes exact elimination
 MOST_SINGLED = 2000
 """Supports that a certificate may single out; each takes a least-squares problem."""
 
 
-def least_on(problem: Any, support: np.ndarray, room: float) -> tuple[float, int]:
-    """Return a lower bound of the objective on a support, and its exponent of 2.
+def least_on(problem: Any, support: np.ndarray, room: float) -> ScaledArray[float]:
+    """Return a lower bound of the objective on a support.
 
     For any x on it 1/2 |y - Ax|^2 exceeds the least value by 1/2 |Q (y - Ax)|^2, where Q projects
     onto the range of the columns; `sparseopt.inverse.least_squares` bounds such norms.
@@ -61,28 +59,28 @@ def least_on(problem: Any, support: np.ndarray, room: float) -> tuple[float, int
         whole = norm_within(fit.target)[0]
         seen = above(fit.projection(fit.target) / room, 2 + int(2**4 * (room - 1.0)))
         value = max(value, below(0.5 * whole * whole, 3) - above(0.5 * seen * seen, 4))
-    return below(value, 2) if value > 0 else 0.0, 2 * fit.unit
+    return ScaledArray(below(value, 2) if value > 0 else 0.0, 2 * fit.unit)
 
 
-def _least_on_all(problem: Any, columns: np.ndarray, room: float) -> tuple[float, int]:
+def _least_on_all(problem: Any, columns: np.ndarray, room: float) -> ScaledArray[float]:
     """Return the same for all columns; `columns` are the distinct ones, perhaps none."""
     if len(columns):
         return least_on(problem, columns, room)
     fit = Fit(problem.system, room)
     low = norm_within(fit.target)[0]
-    return below(0.5 * low * low, 3), 2 * fit.unit
+    return ScaledArray(below(0.5 * low * low, 3), 2 * fit.unit)
 
 
-def objective_on(problem: Any, x: np.ndarray, room: float) -> tuple[float, int]:
-    """Return an upper bound of the objective, and its exponent of 2."""
+def objective_on(problem: Any, x: np.ndarray, room: float) -> ScaledArray[float]:
+    """Return an upper bound of the objective."""
     fit = Fit(problem.system, room)
     high = norm_within(*fit.residual(fit.coefficients(x)))[1]
-    return above(0.5 * high * high, 3) if high else 0.0, 2 * fit.unit
+    return ScaledArray(above(0.5 * high * high, 3) if high else 0.0, 2 * fit.unit)
 
 
 def in_subset_units(subsets: Subsets, unit: int, value: float) -> float:
     """Return twice an objective in the units of `Subsets`, rounded up."""
-    return 2.0 * shifted_above(value, -2 * (unit + subsets.target_unit))
+    return 2.0 * ScaledArray(value, -2 * (unit + subsets.target_unit)).above()
 
 
 @proves(CardinalityRegression)
@@ -95,9 +93,9 @@ class SubsetCertificate(Certificate):
     of full size, and columns that are zero, equal or opposite to others are left out, because a
     support with them spans no more than one without. A set of places is closed if all full
     supports that continue it are shown, by one bound of `sparseopt.inverse.subset_bounds`, to do
-    no better than `dual`; else its continuations are looked at. One place before full size there
-    is a bound for each last place. Supports for which that is not good enough are singled out, and
-    bounded one by one.
+    no better than `dual`; otherwise its continuations are examined. One place before full size
+    there is a bound for each last place. Supports for which that is not good enough are singled
+    out, and bounded one by one.
 
     The work of a check is counted first; a certificate that asks for more than a minute's work is
     refused. Where `order` is empty, `dual` bounds least squares with all columns, and so all
@@ -169,10 +167,10 @@ class SubsetCertificate(Certificate):
             m, n = problem.shape
             # As many columns as rows fit everything, as a rule.
             if len(columns) < m or m * n * min(m, n) <= _CHEAP:
-                dual = shifted_below(*_least_on_all(problem, columns, ROOM))
+                dual = _least_on_all(problem, columns, ROOM).below()
         if singled_out is None:
             singled_out = np.zeros((0, problem.size), dtype=np.intp)
-        primal = shifted_above(*objective_on(problem, x, ROOM))
+        primal = objective_on(problem, x, ROOM).above()
         answer = Coefficients(x)
         return answer, cls(problem, answer, order, closed, singled_out, primal, dual)
 
@@ -210,11 +208,11 @@ class SubsetCertificate(Certificate):
         require_kinds(steps, problem.system, x)
         count = int(np.count_nonzero(x))
         steps.require(count <= problem.size, f"x has at most {problem.size} nonzeros", str(count))
-        value, exponent = objective_on(problem, x, 1.0)
+        found = objective_on(problem, x, 1.0)
         steps.require(
-            at_most(value, exponent, self.primal),
+            found.at_most(self.primal),
             f"the objective is at most {self.primal!r}, rounding included",
-            repr(shifted_above(value, exponent)),
+            repr(found.above()),
         )
         steps.require(math.isfinite(self.dual), f"the minimum is at least {self.dual!r}")
         if self.dual <= 0.0:
@@ -236,11 +234,11 @@ class SubsetCertificate(Certificate):
         self._check_tree(steps, Subsets(fit, self.order), fit.unit)
 
     def _check_whole(self, steps: Steps, columns: np.ndarray) -> None:
-        own, exponent = _least_on_all(self.problem, columns, 1.0)
+        own = _least_on_all(self.problem, columns, 1.0)
         steps.require(
-            at_most(-own, exponent, -self.dual),
+            own.at_least(self.dual),
             f"with all columns together the minimum is at least {self.dual!r}",
-            repr(shifted_below(own, exponent)),
+            repr(own.below()),
         )
 
     def _check_singled_out(self, steps: Steps) -> None:
@@ -253,11 +251,11 @@ class SubsetCertificate(Certificate):
         inside = bool(np.isin(chosen, self.order).all())
         steps.require(inside, "they consist of columns of the order")
         for support in chosen:
-            own, exponent = least_on(self.problem, support, 1.0)
+            own = least_on(self.problem, support, 1.0)
             steps.require(
-                at_most(-own, exponent, -self.dual),
+                own.at_least(self.dual),
                 f"on a support that is singled out the minimum is at least {self.dual!r}",
-                f"at least {shifted_below(own, exponent)!r} on {support.tolist()}",
+                f"at least {own.below()!r} on {support.tolist()}",
             )
 
     def _check_tree(self, steps: Steps, subsets: Subsets, unit: int) -> None:
@@ -267,7 +265,7 @@ class SubsetCertificate(Certificate):
         sets, work = np.zeros((1, 0), dtype=PLACES), 0
         for depth, closed in enumerate(self.closed):
             inside = bool((closed < len(sets)).all()) and len(np.unique(closed)) == len(closed)
-            steps.require(inside, "what is closed are sets of its level, none named twice")
+            steps.require(inside, "the closed sets are sets of their level, none listed twice")
             for part in subsets.chunks(sets[closed]):
                 low = float(subsets.nodes(part, k - depth, least).min(initial=math.inf))
                 steps.require(
@@ -302,5 +300,5 @@ def _indices(value: Any, name: str, ndim: int) -> np.ndarray:
     if array.ndim != ndim or (array.size and array.dtype.kind not in "iu"):
         raise ProblemError(f"{name} must be an array of indices with {ndim} axes")
     if array.size and int(array.min()) < 0:
-        raise ProblemError(f"{name} holds {int(array.min())}, which is no index")
+        raise ProblemError(f"{name} holds {int(array.min())}, which is not an index")
     return read_only((as_int64(array, name) if array.size else array).astype(np.intp))

@@ -27,7 +27,7 @@ def read_array(path: Path) -> np.ndarray:
     Raises
     ------
     ProblemError
-        If the file is no array of numbers, or is shorter than its header declares. Nothing is
+        If the file is not an array of numbers, or is shorter than its header declares. Nothing is
         unpickled.
     """
     name = repr(os.fspath(path))
@@ -50,7 +50,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         for entry in archive.names:
             where = f"{name}: the entry {printable(entry)!r}"
             if not entry.endswith(".npy"):
-                raise ProblemError(f"{where} is no array; save the arrays by numpy.savez")
+                raise ProblemError(f"{where} is not an array; save arrays with numpy.savez")
             content = archive.read(entry)
             stream = io.BytesIO(content)
             shape, fortran, dtype = _header(stream, len(content), where)
@@ -80,11 +80,11 @@ def _header(stream: BinaryIO, size: int, name: str) -> tuple[tuple[int, ...], bo
         RecursionError,
         tokenize.TokenError,
     ) as error:
-        raise ProblemError(f"{name} is no array saved by numpy, or is cut short") from error
+        raise ProblemError(f"{name} is not an array saved by numpy, or is cut short") from error
     if dtype.kind not in _KINDS or dtype.itemsize > _LONGEST_ITEM:
         raise ProblemError(
             f"{name} holds entries of dtype {printable(dtype)}; numbers are read, nothing is "
-            "unpickled: convert it by .astype(float)"
+            "unpickled: convert it with .astype(float)"
         )
     needed = math.prod(shape) * dtype.itemsize
     possible = len(shape) <= _MOST_AXES and all(0 <= n <= _LONGEST_AXIS for n in shape)

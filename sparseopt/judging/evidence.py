@@ -4,7 +4,7 @@ A certificate travels as lists, tuples, maps, words and exact numbers, and may s
 kind of evidence has a `Form`, and everything that judges, explains or uses the evidence takes what
 `Form.read` returns: tuples of `int`, `Fraction`, `str` and tuples, and each node of a proof as
 its `Rule`. Whatever else is met is refused by its place. Nothing is converted that is not exact:
-True is no integer, 1.0 no rational, a string no list, a map no row.
+True is not an integer, 1.0 not a rational, a string not a list, a map not a row.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class EvidenceError(ProblemError):
 
 def refusal(place: Place, wanted: str, found: Any) -> EvidenceError:
     """Return the error that says what was wanted at a place and what was found."""
-    return EvidenceError(f"{_shown_place(place)}: {wanted} is wanted, found {brief(found)}")
+    return EvidenceError(f"{_shown_place(place)}: expected {wanted}, found {brief(found)}")
 
 
 def _shown_place(place: Place) -> str:

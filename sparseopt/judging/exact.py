@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -15,24 +16,59 @@ PRIME = 2_147_483_629
 def eliminate(rows: list[list[Any]], columns: int) -> list[int]:
     """Bring rows of ints and Fractions to reduced echelon form over some columns, in place.
 
-    Returns the pivots among the first `columns`; row number i holds pivot number i.
-    O(rows x columns x width).
+    Returns the pivots among the first `columns`; row number i holds pivot number i. Rows without
+    one are left with a positive multiple of what remains of them. O(rows x columns x width).
     """
-    pivots: list[int] = []
-    for column in range(columns):
+    for i, row in enumerate(rows):
+        shared = math.lcm(*(value.denominator for value in row))
+        rows[i] = [value.numerator * (shared // value.denominator) for value in row]
+    pivots = eliminate_integers(rows, range(columns))
+    head = rows[len(pivots) - 1][pivots[-1]] if pivots else 1
+    rows[:] = [[Fraction(value, head) for value in row] for row in rows]
+    return pivots
+
+
+def eliminate_integers(
+    rows: list[list[int]], columns: Iterable[int], reduced: bool = True
+) -> list[int]:
+    """Bring rows of ints to echelon form over some columns, in place and without fractions.
+
+    Every entry is a minor of the matrix, so that every division by the last pivot is exact
+    (Bareiss 1968). Reduced, all pivots are equal in the end.
+
+    Parameters
+    ----------
+    rows : list of list of int
+    columns : iterable of int
+        One after the other, so that a generator may watch the time.
+    reduced : bool
+        Whether entries above the pivots are cleared as well.
+
+    Returns
+    -------
+    list of int
+        The pivots; row number i holds pivot number i.
+
+    Examples
+    --------
+    >>> rows = [[2, 1, 1], [1, 1, 0]]
+    >>> eliminate_integers(rows, range(2)), rows
+    ([0, 1], [[1, 0, 1], [0, 1, -1]])
+    """
+    pivots, old = list[int](), 1
+    for column in columns:
         found = len(pivots)
         pivot = next((i for i in range(found, len(rows)) if rows[i][column]), None)
         if pivot is None:
             continue
         rows[found], rows[pivot] = rows[pivot], rows[found]
-        head = Fraction(rows[found][column])  # ints divided by ints would be floats
-        if head != 1:
-            rows[found] = [value / head for value in rows[found]]
-        for i in range(len(rows)):
-            factor = rows[i][column]
-            if i != found and factor:
-                rows[i] = [a - factor * b for a, b in zip(rows[i], rows[found], strict=True)]
-        pivots.append(column)
+        top, new = rows[found], rows[found][column]
+        for i, row in enumerate(rows):
+            if i > found or (reduced and i < found):
+                rows[i] = [
+                    (new * a - row[column] * b) // old for a, b in zip(row, top, strict=True)
+                ]
+        pivots, old = [*pivots, column], new
     return pivots
 
 

@@ -77,7 +77,7 @@ def read_bytes(path: Path, limit: int, start: int = 0, count: int | None = None)
 
 
 def read_text(path: Path, limit: int = limits.TEXT_BYTES) -> str:
-    """Return the text of a file; `ProblemError` if it is missing, too large, or is no text."""
+    """Return the text of a file; `ProblemError` if it is missing, too large, or is not text."""
     try:
         return read_bytes(path, limit).decode("utf-8")
     except UnicodeDecodeError as error:
@@ -140,7 +140,7 @@ class Archive:
             self._zip = zipfile.ZipFile(counted)  # type: ignore[arg-type]
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise ProblemError(
-                f"{name} is no archive (zip), or is cut short: {printable(error, 200)}"
+                f"{name} is not a zip archive, or is cut short: {printable(error, 200)}"
             ) from error
         counted.limit = None
         self._entries: dict[str, zipfile.ZipInfo] = {}
@@ -151,7 +151,9 @@ class Archive:
             stored += entry.compress_size
             inflated += entry.file_size if entry.compress_type != zipfile.ZIP_STORED else 0
         if stored > file.seek(0, os.SEEK_END):
-            raise ProblemError(f"{name} is no honest archive: its entries exceed the file")
+            raise ProblemError(
+                f"{name} is not a sound archive: its entries are larger than the file"
+            )
         if inflated > limits.INFLATED_BYTES:
             raise ProblemError(
                 f"{name} would inflate to {inflated} bytes, at most {limits.INFLATED_BYTES} are "
@@ -165,7 +167,7 @@ class Archive:
         if entry.flag_bits & _ENCRYPTED:
             raise ProblemError(f"{where} is encrypted")
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ProblemError(f"{where} is compressed by another method than deflate")
+            raise ProblemError(f"{where} is compressed by a method other than deflate")
         if entry.compress_type == zipfile.ZIP_STORED and entry.compress_size != entry.file_size:
             raise ProblemError(f"{where} is stored with two sizes")
 

@@ -37,7 +37,8 @@ import math
 
 import numpy as np
 
-from sparseopt.judging.rounding import TINY, UNIT, Figure, gamma, sum_terms
+from sparseopt.judging.figures import Figure
+from sparseopt.judging.rounding import TINY, UNIT, gamma, sum_terms
 
 
 class DistanceToRank:

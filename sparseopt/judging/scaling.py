@@ -1,20 +1,91 @@
-"""Powers of two: they bring numbers into a range where squares are safe, without rounding.
+"""Arrays with a power of two: what brings numbers into a safe range, without rounding.
 
-Every factorization is scaled here before an engine sees it, and its factors are scaled back here.
+`ScaledArray` holds them; engines and judges of every capability share it, and nothing here loses a
+digit, so neither can hide an error of the other. How sums are formed, and what they may lose, is
+each one's own.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
+
+from sparseopt.judging.rounding import float_above
 
 # Where the mean square of the entries is above the first number and the sum of squares below the
 # second, sums of fourth powers (products of inner products) neither overflow nor, in blocks that
 # count, underflow: the target is taken as it is, without a copy.
 _SAFE = {4: (2.0**-20, 2.0**50), 8: (2.0**-200, 2.0**300)}
+_ONE_STEP = 100
+"""Powers of two that are normal numbers of every dtype."""
+
+Entries = TypeVar("Entries", covariant=True)
+
+
+@dataclass(frozen=True, eq=False)
+class ScaledArray(Generic[Entries]):
+    """Numbers ``array * 2**exponent``.
+
+    Parameters
+    ----------
+    array : array, tensor or float
+        Of any kind that is multiplied by floats.
+    exponent : int, or int64 array
+        One for all entries, or one for each.
+
+    Examples
+    --------
+    >>> from sparseopt.judging.scaling import ScaledArray
+    >>> ScaledArray(np.array([3.0, 0.5]), 4).under(1)
+    array([24.,  4.])
+    """
+
+    array: Entries
+    exponent: Any
+
+    @staticmethod
+    def split(values: Any) -> ScaledArray[np.ndarray]:
+        """Return floats as they are, and exact numbers, of an object array, to 53 bits.
+
+        These, which may be larger than any float, have exponents of their own.
+        """
+        values = np.asarray(values)  # np.abs makes a number of an array without axes
+        if values.dtype != object:
+            return ScaledArray(values.astype(np.float64, copy=False), 0)
+        pairs = np.array([_split(Fraction(v)) for v in values.flat]).T.reshape(2, *values.shape)
+        return ScaledArray(pairs[0], pairs[1].astype(np.int64))
+
+    def under(self, exponent: int) -> Entries:
+        """Return the entries in units of ``2**exponent``."""
+        return cast(Entries, times_power(self.array, self.exponent - exponent))
+
+    def above(self: ScaledArray[float]) -> float:
+        """Return the least float that is not below the one number; NaN and infinity stay."""
+        if self.exponent == 0 or not math.isfinite(self.array):
+            return self.array
+        return float_above(Fraction(self.array) * Fraction(2) ** self.exponent)
+
+    def below(self: ScaledArray[float]) -> float:
+        """Return the largest float that is not above the one number; NaN and infinity stay."""
+        return 0.0 - ScaledArray(-self.array, self.exponent).above()  # not -0.0 for 0
+
+    def at_most(self: ScaledArray[float], stated: float) -> bool:
+        """Whether the one number is finite and at most a finite stated one, exactly."""
+        return math.isfinite(stated) and -math.inf < self.above() <= stated
+
+    def at_least(self: ScaledArray[float], stated: float) -> bool:
+        """Whether the one number is finite and at least a finite stated one, exactly."""
+        return math.isfinite(stated) and stated <= self.below() < math.inf
+
+
+def _split(value: Fraction) -> tuple[float, int]:
+    shift = value.numerator.bit_length() - value.denominator.bit_length()
+    return float(value / Fraction(2) ** shift), shift
 
 
 def is_safe(squares: float, size: int, dtype: np.dtype[Any]) -> bool:
@@ -37,18 +108,18 @@ def exponent_of(peak: float) -> int:
     return math.frexp(peak)[1] if peak else 0
 
 
-def times_power(array: Any, exponent: int) -> Any:
+def times_power(array: Any, exponent: Any) -> Any:
     """Return an array or tensor times 2**exponent; exact unless numbers leave the normal range.
 
-    Two steps for large exponents, so that neither power overflows.
+    One exponent for all or, for real arrays, one for each entry. Where one for all might overflow
+    as a power of its own it takes two steps.
     """
-    if exponent == 0:
-        return array
-    if -100 < exponent < 100:
-        return array * 2.0**exponent
-    half = exponent // 2
     with np.errstate(over="ignore", under="ignore"):
-        return (array * 2.0**half) * 2.0 ** (exponent - half)
+        if np.ndim(exponent):
+            return np.ldexp(array, exponent)
+        if abs(exponent) <= _ONE_STEP:
+            return array * 2.0**exponent if exponent else array
+        return (array * 2.0 ** (exponent // 2)) * 2.0 ** (exponent - exponent // 2)
 
 
 def spread_power(factors: Sequence[Any], exponent: int) -> tuple[Any, ...]:

@@ -7,7 +7,8 @@ from typing import Any
 
 from sparseopt.interface.certificate import Steps
 from sparseopt.interface.errors import ProblemError
-from sparseopt.judging.rounding import ROOMS, Figure, above, shown_above
+from sparseopt.judging.figures import ROOMS, Figure
+from sparseopt.judging.rounding import above, shown_above
 
 Interval = tuple[float, float]
 """A proven lower and a proven upper bound of one nonnegative number."""
@@ -21,8 +22,8 @@ def stated(figure: Figure) -> Interval:
 def require_interval(steps: Steps, name: str, claimed: Interval, own: Figure) -> None:
     """Require of a stated interval that the judge's own bounds lie in it.
 
-    A NaN lies nowhere, and an upper bound that is no number is never accepted. Nor is a lower one
-    below 0: squared, it would be a high bound.
+    A NaN lies nowhere, and an upper bound that is not a number is never accepted. Nor is a lower
+    one below 0: squared, it would be a high bound.
     """
     low, high = claimed
     steps.require(
@@ -38,14 +39,14 @@ def require_interval(steps: Steps, name: str, claimed: Interval, own: Figure) ->
 
 
 def number(value: Any, name: str) -> float:
-    """Return a number as a float of Python's own, or refuse what is none."""
+    """Return a number as a Python float, or refuse what is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ProblemError(f"{name} must be a number, got a {type(value).__name__}")
     return float(value)
 
 
 def interval(value: Any, name: str) -> Interval:
-    """Return a pair of numbers, or refuse what is none."""
+    """Return a pair of numbers, or refuse what is not a pair."""
     if not isinstance(value, list | tuple) or len(value) != 2:
         raise ProblemError(f"{name} must be two numbers, a lower and an upper bound")
     return number(value[0], name), number(value[1], name)

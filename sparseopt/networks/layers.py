@@ -7,7 +7,8 @@ from functools import singledispatch
 
 import numpy as np
 
-from sparseopt.networks.linear import Conv, ConvTranspose, Dense
+from sparseopt.networks.convolution import Conv, ConvTranspose
+from sparseopt.networks.linear import Dense
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Input, Operator, Relu, Reshape
@@ -108,7 +109,7 @@ def _view_conv_transpose(op: ConvTranspose, name: str) -> LinearLayer:
 
 
 def linear_layer(node: Node) -> LinearLayer | None:
-    """Return the view of a node, or None if it is no dense or convolutional layer."""
+    """Return the view of a node, or None if it is not a dense or convolutional layer."""
     return _view(node.op, node.name)
 
 

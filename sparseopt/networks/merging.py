@@ -8,7 +8,8 @@ from functools import singledispatch
 
 import numpy as np
 
-from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Scale
+from sparseopt.networks.convolution import Conv, ConvTranspose
+from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.node import LayerGraph, Node
 from sparseopt.networks.operator import Operator
 from sparseopt.networks.parameters import Shape, exact

@@ -82,7 +82,7 @@ class Network:
         ):
             raise ProblemError("a network has exactly one Input, and it is its first node")
         if self.output not in shapes:
-            raise ProblemError(f"the output {self.output!r} is no node of the network")
+            raise ProblemError(f"the output {self.output!r} is not a node of the network")
         for name, labels, shape in (
             ("input_labels", self.input_labels, shapes[self.nodes[0].name]),
             ("output_labels", self.output_labels, shapes[self.output]),

@@ -27,7 +27,7 @@ class NeuronGraph:
     predecessors : list of list of (int, Fraction)
         For each neuron its predecessors in node order, with the edge weights.
     inputs, outputs : list of int
-        Outputs have no successors and are all different.
+        Outputs have no successors and are all distinct.
     """
 
     labels: list[str]
@@ -123,7 +123,7 @@ def neuron_attributes(graph: nx.DiGraph, node: Any) -> tuple[str, Any, int]:
     rank = data.get("k", data.get("rank"))
     if kind != "pool":
         if rank is not None:
-            raise ProblemError(f"node {node!r} has k={rank!r} but is no pool; remove k")
+            raise ProblemError(f"node {node!r} has k={rank!r} but is not a pool; remove k")
         return kind, None if kind == "input" else bias, 1
     rank = 1 if rank is None else rank
     if not isinstance(rank, int) or not 1 <= rank <= fan_in:

@@ -34,7 +34,7 @@ class Operator(ABC):
     3. `mapped(f)` replaces every edge weight w by f(w), and leaves the edges as they are.
 
     A new layer is a class with `shape`, `propagate` and `adjoint`, and a row in the table of
-    ``tests/networks/test_every_layer.py``. What goes through the layers of a network either follows
+    ``tests/networks/test_operators.py``. What goes through the layers of a network either follows
     from these methods, or is a `functools.singledispatch` function, which refuses a layer that it
     does not know by name, or does what is right for every layer.
     """
@@ -56,7 +56,7 @@ class Operator(ABC):
             if issubclass(base, Operator) and not isabstract(base):
                 raise TypeError(
                     f"{cls.__name__} cannot be derived from the layer {base.__name__}; derive it "
-                    "from Operator, so that nothing takes the one for the other"
+                    "from Operator, so that nothing takes one for the other"
                 )
 
     @abstractmethod
@@ -90,8 +90,8 @@ class Operator(ABC):
         """Return kind and rank of the layer's neurons, as in `NeuronGraph`."""
         if type(self).run is not Operator.run:
             raise ProblemError(
-                f"{type(self).__name__} has a run of its own; it must say by neuron_kind of which "
-                "neurons it is made"
+                f"{type(self).__name__} has a run of its own; its neuron_kind must say which "
+                "neurons it consists of"
             )
         return "id", 1
 
@@ -222,7 +222,7 @@ class Permute(Operator):
         """Return the permuted shape."""
         old = one_input(inputs, "Permute")
         if sorted(self.axes) != list(range(len(old))):
-            raise ProblemError(f"{self.axes} is no permutation of the axes of shape {old}")
+            raise ProblemError(f"{self.axes} is not a permutation of the axes of shape {old}")
         return tuple(old[a] for a in self.axes)
 
     def propagate(self, inputs: Sequence[np.ndarray], semiring: Semiring = SUM) -> np.ndarray:

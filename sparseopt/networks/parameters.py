@@ -25,8 +25,7 @@ def as_parameter(value: Any, name: str) -> np.ndarray:
     if array.size == 0:
         raise ProblemError(f"{name} is empty (shape {array.shape}); remove the zero-size layer")
     if array.dtype == object:
-        bad = [v for v in array.ravel().tolist() if not isinstance(v, int | Fraction)]
-        if bad:
+        if bad := [v for v in array.ravel().tolist() if not isinstance(v, int | Fraction)]:
             raise ProblemError(
                 f"{name} mixes in a {type(bad[0]).__name__} ({bad[0]!r}); an exact array holds "
                 "int and fractions.Fraction only"

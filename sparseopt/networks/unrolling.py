@@ -149,7 +149,7 @@ class _Builder:
         )
 
     def _outputs(self, outputs: list[_Terms]) -> list[int]:
-        """Return a neuron per output entry: no input, no successors, all different."""
+        """Return a neuron per output entry: no input, no successors, all distinct."""
         sources = [terms.items[0][0] if terms.items else None for terms in outputs]
         taken = Counter(u for edges in self.predecessors for u, _ in edges)
         taken.update(v for v in sources if v is not None)

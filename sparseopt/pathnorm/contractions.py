@@ -9,7 +9,8 @@ from functools import singledispatch
 import numpy as np
 
 from sparseopt.interface.errors import ProblemError
-from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Neuron
+from sparseopt.networks.convolution import Conv, ConvTranspose
+from sparseopt.networks.linear import Dense, Neuron
 from sparseopt.networks.operator import Operator
 from sparseopt.networks.parameters import Shape
 from sparseopt.pathnorm.arithmetic import Arithmetic, Weights

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Neuron, Scale
+from sparseopt.networks.convolution import Conv, ConvTranspose
+from sparseopt.networks.linear import Dense, Neuron, Scale
 from sparseopt.networks.operator import (
     Add,
     Concat,

@@ -6,15 +6,14 @@ import math
 
 import numpy as np
 
+from sparseopt.judging.scaling import ScaledArray, times_power
 from sparseopt.pathnorm.arithmetic import Arithmetic, of_largest, whole_power
-from sparseopt.pathnorm.powers import split
 from sparseopt.pathnorm.rounded import (
     POWER_ROUNDINGS,
     SAFE,
     OutOfRange,
     Rounded,
     RoundedSums,
-    times_power,
 )
 
 _MODEST = 300
@@ -62,7 +61,8 @@ class FloatWeights:
         self.roundings = 0
         self.least = 1.0
         if raw.dtype == object and q != 0:
-            raw, self.shift = _rounded(raw)
+            sizes = _rounded(raw)
+            raw, self.shift = sizes.array, sizes.exponent
             self.roundings = 1
         self._raw = raw
         if q != 0:
@@ -108,13 +108,14 @@ class FloatWeights:
         return self._numbers(self._raw)
 
 
-def _rounded(raw: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return (m, e) with exact numbers equal to ``m * 2**e`` up to a rounding."""
-    m, e = split(np.abs(raw))
-    common = int(e.max(initial=-(1 << 60), where=m > 0)) if m.any() else 0
-    if (e - common < -1000).any(where=m > 0):
+def _rounded(raw: np.ndarray) -> ScaledArray[np.ndarray]:
+    """Return absolute values of exact numbers, up to a rounding, under one exponent."""
+    sizes = ScaledArray.split(np.abs(raw))
+    present = sizes.array > 0
+    common = int(sizes.exponent[present].max()) if present.any() else 0
+    if (sizes.exponent[present] - common < -1000).any():
         raise OutOfRange
-    return np.ldexp(m, e - common), common
+    return ScaledArray(np.ldexp(sizes.array, sizes.exponent - common), common)
 
 
 def _range(raw: np.ndarray) -> tuple[float, float]:

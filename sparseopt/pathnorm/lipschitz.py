@@ -197,7 +197,7 @@ class LipschitzBound(Problem[LipschitzValue, "LipschitzCertificate"]):
     def __post_init__(self) -> None:
         if not isinstance(self.network, Network):
             raise ProblemError(
-                f"network is a {type(self.network).__name__}; make a Network by so.load_network"
+                f"network is a {type(self.network).__name__}; make a Network with so.load_network"
             )
         for name in ("p_in", "p_out"):
             value = getattr(self, name)
@@ -304,29 +304,29 @@ def _spectral(network: Network, a: RoundedSums, weights: np.ndarray) -> Powers:
     first = plain.forward(network, a, {}, first=a.of(weights[None]))
     back = a.powers(plain.backward(network, a, first))
     mantissa, exponent = np.frexp(weights)
-    ratio = Powers.of(back.mantissa / mantissa, back.exponent - exponent, back.error + 2 * UNIT)
+    ratio = Powers.of(back.array / mantissa, back.exponent - exponent, back.error + 2 * UNIT)
     return ratio.norm(math.inf).root(2)
 
 
 def _interpolated(one: Powers, infinity: Powers, problem: LipschitzBound) -> Powers:
-    if not one.mantissa or not infinity.mantissa:
+    if not one.array or not infinity.array:
         return Powers.of(np.zeros(()), 0, 0.0)
     p = problem.p_in
-    logs = [float(np.log2(x.mantissa)) + float(x.exponent) for x in (one, infinity)]
+    logs = [float(np.log2(x.array)) + float(x.exponent) for x in (one, infinity)]
     total = logs[0] / p + logs[1] * (1 - 1 / p)
     own = 4 * FUNCTION + 8 * UNIT * (2 + abs(logs[0]) + abs(logs[1]))
     found = Powers.of_log2(np.asarray(total))
     error = max(one.error, infinity.error)
-    return Powers(found.mantissa, found.exponent, error + own + error * own)
+    return Powers(found.array, found.exponent, error + own + error * own)
 
 
 def _hoelder(table: Powers, p_in: float, p_out: float) -> Powers:
     """Return the smaller of the bounds by rows and by columns."""
-    top = int(table.exponent.max(initial=-(1 << 60), where=table.mantissa > 0))
-    if not table.mantissa.any():
+    top = int(table.exponent.max(initial=-(1 << 60), where=table.array > 0))
+    if not table.array.any():
         return Powers.of(np.zeros(()), 0, table.error)
     # Beside the largest entry, what falls below the range of float64 is lost without harm.
-    entries = np.ldexp(table.mantissa, np.maximum(table.exponent - top, -1100))
+    entries = np.ldexp(table.array, np.maximum(table.exponent - top, -1100))
     by_rows = _norms(_norms(entries, dual(p_in)), p_out)
     by_columns = _norms(_norms(entries.T, p_out), dual(p_in))
     own = 6 * FUNCTION + UNIT * (sum(entries.shape) + 60)
@@ -354,7 +354,7 @@ def lipschitz_answer(
     if isinstance(bound, Fraction):
         wide, value = Powers.of_fractions([bound]), float_above(bound)
     else:
-        wide = Powers(bound.mantissa, bound.exponent, 3 * bound.error)
+        wide = Powers(bound.array, bound.exponent, 3 * bound.error)
         value = float_above(raised(wide))
     log10 = wide.log10().item() + 2 * wide.log10_error().item()
     return LipschitzValue(value, log10, problem.p_in, problem.p_out, method)

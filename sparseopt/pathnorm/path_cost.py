@@ -175,7 +175,7 @@ def each_part(
 
     end = plain.forward(network, arithmetic, biases(network), seen=arrived)
     total = arithmetic.powers(end).norm(1)
-    if not total.mantissa:  # no path carries anything
+    if not total.array:  # no path carries anything
         total = Powers.of(np.ones(()), 0, total.error)
 
     def came_back(node: Node, value: Any) -> None:
@@ -238,7 +238,7 @@ class PathCost(Problem[PathCosts, "PathCostCertificate"]):
     def __post_init__(self) -> None:
         if not isinstance(self.network, Network):
             raise ProblemError(
-                f"network is a {type(self.network).__name__}; make a Network by so.load_network"
+                f"network is a {type(self.network).__name__}; make a Network with so.load_network"
             )
         repeated = met_twice(self.network)
         if repeated:

@@ -226,7 +226,7 @@ class PathDistance(Problem[PathDistanceValue, "PathDistanceCertificate"]):
     def __post_init__(self) -> None:
         for name in ("network", "other"):
             if not isinstance(getattr(self, name), Network):
-                raise ProblemError(f"{name} must be a Network; make one by so.load_network")
+                raise ProblemError(f"{name} must be a Network; make one with so.load_network")
         mine, theirs = (
             [(n.name, n.inputs, _without_parameters(n.op)) for n in net.nodes]
             for net in (self.network, self.other)

@@ -216,7 +216,7 @@ def _beyond(found: np.ndarray, right: Powers, tolerance: float) -> float:
     Not positive if and only if ``10**found`` is proved to be within a relative `tolerance`: the
     logarithms of 1 + t and of 1 - t are at least t - t^2 in magnitude.
     """
-    zero = (right.mantissa == 0).ravel()
+    zero = (right.array == 0).ravel()
     allowed = tolerance * (1 - tolerance) / math.log(10.0) - right.log10_error().ravel()
     with np.errstate(invalid="ignore"):
         gap = np.abs(found - right.log10().ravel()) - allowed
@@ -227,7 +227,7 @@ def _beyond(found: np.ndarray, right: Powers, tolerance: float) -> float:
 def _is_value(value: float, right: Powers, tolerance: float) -> bool:
     """Whether a float is a number that is known to a relative error, as far as float64 goes."""
     number = right.as_float()
-    if number == math.inf or right.mantissa == 0:
+    if number == math.inf or right.array == 0:
         return value == number
     if not _is_normal(number):
         return abs(value - number) <= 2.0**-1074
@@ -288,7 +288,7 @@ class PathNorm(Problem[PathNormValue, "PathNormCertificate"]):
     def __post_init__(self) -> None:
         if not isinstance(self.network, Network):
             raise ProblemError(
-                f"network is a {type(self.network).__name__}; make a Network by so.load_network"
+                f"network is a {type(self.network).__name__}; make a Network with so.load_network"
             )
         object.__setattr__(self, "q", _exponent(self.q, "q", zero=True))
         object.__setattr__(self, "r", _exponent(self.r, "r", zero=False))

@@ -58,7 +58,7 @@ def path_table(network: Network) -> np.ndarray:
     require_table(network)
     table = bounded_table(network)
     with np.errstate(over="ignore", under="ignore"):
-        return np.ldexp(table.mantissa, table.exponent)
+        return np.ldexp(table.array, table.exponent)
 
 
 def bounded_table(network: Network) -> Powers:
@@ -77,7 +77,7 @@ def bounded_table(network: Network) -> Powers:
 
         parts += plain.in_floats(1, run)
     return Powers(
-        np.stack([part.mantissa.ravel() for part in parts]),
+        np.stack([part.array.ravel() for part in parts]),
         np.stack([part.exponent.ravel() for part in parts]),
         max(part.error for part in parts),
     )

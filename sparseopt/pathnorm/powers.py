@@ -9,33 +9,32 @@ from fractions import Fraction
 import numpy as np
 
 from sparseopt.judging.rounding import FUNCTION, UNIT
-from sparseopt.networks.parameters import exact
+from sparseopt.judging.scaling import ScaledArray
 
 
 @dataclass(frozen=True, eq=False)
-class Powers:
-    """Non-negative numbers ``mantissa * 2**exponent``, one per output entry.
+class Powers(ScaledArray[np.ndarray]):
+    """Non-negative numbers ``array * 2**exponent``, one per output entry.
 
     Parameters
     ----------
-    mantissa : float64 array
+    array : float64 array
         In [1/2, 1), or 0.
     exponent : int64 array
+        For each entry one.
     error : float
         What is stored is off by at most this much, relatively to the true number; infinite where
         nobody has bounded it.
     """
 
-    mantissa: np.ndarray
-    exponent: np.ndarray
     error: float = math.inf
 
     @staticmethod
     def of(values: np.ndarray, exponent: int | np.ndarray = 0, error: float = math.inf) -> Powers:
         """Return ``values * 2**exponent``."""
-        mantissa, shift = np.frexp(values)
-        power = np.where(mantissa > 0, shift.astype(np.int64) + exponent, 0)
-        return Powers(mantissa, power, error)
+        array, shift = np.frexp(values)
+        powers = np.where(array > 0, shift.astype(np.int64) + exponent, 0)
+        return Powers(array, powers, error)
 
     @staticmethod
     def of_log2(values: np.ndarray) -> Powers:
@@ -48,9 +47,8 @@ class Powers:
     @staticmethod
     def of_fractions(values: list[Fraction]) -> Powers:
         """Return rationals, rounded to 53 bits."""
-        numbers = np.empty(len(values), dtype=object)
-        numbers[:] = values
-        return Powers.of(*split(numbers), 2 * UNIT)
+        found = ScaledArray.split(np.array(values, dtype=object))
+        return Powers.of(found.array, found.exponent, 2 * UNIT)
 
     def root(self, q: float) -> Powers:
         """Return the q-th roots."""
@@ -58,7 +56,7 @@ class Powers:
             return self
         whole = np.floor(self.exponent / q).astype(np.int64)
         rest = self.exponent - whole * q
-        roots = np.power(self.mantissa, 1.0 / q) * np.exp2(rest / q)
+        roots = np.power(self.array, 1.0 / q) * np.exp2(rest / q)
         # The exponent is split with an error of 2 u |exponent|; both functions, the product, and
         # the quotients 1 / q and rest / q are rounded.
         largest = float(np.abs(self.exponent).max(initial=0))
@@ -68,7 +66,7 @@ class Powers:
     def log10(self) -> np.ndarray:
         """Return the decimal logarithms; -inf for 0."""
         with np.errstate(divide="ignore"):
-            return np.log10(self.mantissa) + self.exponent * math.log10(2.0)
+            return np.log10(self.array) + self.exponent * math.log10(2.0)
 
     def log10_error(self) -> np.ndarray:
         """Return how far `log10` is at most from the logarithms of the true numbers."""
@@ -78,11 +76,10 @@ class Powers:
 
     def norm(self, r: float) -> Powers:
         """Return the r-norm of the numbers, as one number of shape ()."""
-        if not (self.mantissa > 0).any():
+        positive = self.array > 0
+        if not positive.any():
             return Powers.of(np.zeros(()), 0, self.error)
-        flat, powers = self.mantissa.ravel(), self.exponent.ravel()
-        positive = flat > 0
-        flat, powers = flat[positive], powers[positive]
+        flat, powers = self.array[positive], self.exponent[positive]
         largest = int(np.lexsort((flat, powers))[-1])
         top, above = flat[largest], int(powers[largest])
         if r == math.inf:
@@ -109,13 +106,13 @@ class Powers:
     def as_float(self) -> float:
         """Return the single number as a float; inf or 0.0 where float64 ends."""
         try:
-            return math.ldexp(self.mantissa.item(), self.exponent.item())
+            return math.ldexp(self.array.item(), self.exponent.item())
         except OverflowError:
             return math.inf
 
     def as_fraction(self) -> Fraction:
         """Return the single number that is stored as a rational."""
-        return Fraction(self.mantissa.item()) * Fraction(2) ** self.exponent.item()
+        return Fraction(self.array.item()) * Fraction(2) ** self.exponent.item()
 
 
 def _rooted(error: float, q: float) -> float:
@@ -128,24 +125,3 @@ def _rooted(error: float, q: float) -> float:
 def _added(error: float, own: float) -> float:
     """Return the relative error of a computation with error `own` on numbers with `error`."""
     return error + own + error * own
-
-
-def split(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (m, e) with an array equal to ``m * 2**e``, up to a rounding for exact numbers.
-
-    Exact numbers, of an object array, may be larger than any float.
-    """
-    raw = np.asarray(raw)  # np.abs makes a number of an array without axes
-    if raw.dtype != object:
-        return raw.astype(np.float64, copy=False), np.zeros(raw.shape, dtype=np.int64)
-    pairs = [_split(value) for value in exact(raw).ravel().tolist()]
-    exponents = np.array([e for _, e in pairs], dtype=np.int64)
-    return np.array([m for m, _ in pairs]).reshape(raw.shape), exponents.reshape(raw.shape)
-
-
-def _split(value: Fraction) -> tuple[float, int]:
-    if value == 0:
-        return 0.0, 0
-    shift = value.numerator.bit_length() - value.denominator.bit_length()
-    scaled = value / 2**shift if shift >= 0 else value * 2**-shift
-    return float(scaled), shift

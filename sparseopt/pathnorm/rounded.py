@@ -8,7 +8,7 @@ section 3.1). k is counted along with the numbers: n for a sum of n products, 1 
 That holds as long as no product or sum is rounded to a denormal number or to zero. A tensor
 carries a power of two beside its entries and knows its smallest positive one; where a product of
 two such may fall below 2^-1000 the result must be at least 2^-900 in every entry, beside which
-what is lost is far less than one more rounding; else `OutOfRange` is raised.
+what is lost is far less than one more rounding; otherwise `OutOfRange` is raised.
 
 Numbers are held in one of two ways: `floats`, and `wides`, where each has an exponent of its own.
 """
@@ -24,6 +24,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from sparseopt.judging.rounding import gamma
+from sparseopt.judging.scaling import ScaledArray, times_power
 from sparseopt.networks.operator import Add, Operator, Relu
 from sparseopt.networks.parameters import Shape
 from sparseopt.pathnorm import contractions, edges
@@ -42,7 +43,7 @@ class OutOfRange(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Rounded:
+class Rounded(ScaledArray[np.ndarray]):
     """A tensor ``array * 2**exponent`` of non-negative numbers.
 
     Parameters
@@ -50,14 +51,13 @@ class Rounded:
     array : array, shape (n, ...)
         Of float64, or of `wides.NUMBER`.
     exponent : int
+        One for all.
     roundings : int
         Each entry is off by at most ``gamma(roundings)``, relatively.
     least : float
         No positive entry is smaller; inf if there is none. 1 for `wides`, which have no range.
     """
 
-    array: np.ndarray
-    exponent: int
     roundings: int
     least: float
 
@@ -185,7 +185,7 @@ class RoundedSums(ABC):
         m, e = self._parts(value.array)
         shift = np.maximum(e + (value.exponent - total.exponent.item()), -4000)
         with np.errstate(under="ignore"):
-            return times_power(m * (1.0 / total.mantissa.item()), shift)
+            return times_power(m * (1.0 / total.array.item()), shift)
 
     @staticmethod
     def share_error(value: Rounded, total: Powers) -> float:
@@ -197,13 +197,6 @@ class RoundedSums(ABC):
         """Return one sample."""
         m, e = self._parts(value.array[sample])
         return Powers.of(m, e + value.exponent, gamma(value.roundings))
-
-
-def times_power(array: np.ndarray, shift: Any) -> np.ndarray:
-    """Return ``array * 2**shift``, for one shift or one for each entry."""
-    if np.ndim(shift) or abs(shift) > 1000:
-        return np.ldexp(array, shift)
-    return array * 2.0**shift if shift else array
 
 
 @dataclass

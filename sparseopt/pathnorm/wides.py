@@ -11,8 +11,8 @@ from functools import reduce
 
 import numpy as np
 
+from sparseopt.judging.scaling import ScaledArray
 from sparseopt.pathnorm.arithmetic import Arithmetic, of_largest, whole_power
-from sparseopt.pathnorm.powers import split
 from sparseopt.pathnorm.rounded import POWER_ROUNDINGS, Rounded, RoundedSums
 
 NUMBER = np.dtype([("m", np.float64), ("e", np.int64)])
@@ -76,7 +76,8 @@ class WideWeights:
         if q == 0:
             self._numbers, self.roundings = numbers((raw != 0).astype(np.float64), 0), 0
             return
-        size = numbers(*split(np.abs(raw)))
+        found = ScaledArray.split(np.abs(raw))
+        size = numbers(found.array, found.exponent)
         whole = math.floor(q)
         part = q - whole
         self.roundings = 2 * math.ceil(q)

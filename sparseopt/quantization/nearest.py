@@ -173,7 +173,7 @@ def _round_small(array: np.ndarray, rounded: np.ndarray, grid: Grid) -> None:
 
 
 def quotients(part: np.ndarray, scales: Any, grid: Grid) -> np.ndarray:
-    """Return real numbers over positive scales, such that rounding them to the grid is no second
+    """Return real numbers over positive scales, such that rounding them to the grid is not a second
     rounding: a quotient that was rounded onto a midpoint is moved to the side where it is from.
 
     As rounding is monotone, any other quotient stays on its side of every midpoint.

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sparseopt.judging.figures import Figure, NormSum
 from sparseopt.judging.low_rank import DistanceToRank
-from sparseopt.judging.rounding import TINY, UNIT, Figure, NormSum, gamma, sum_terms
+from sparseopt.judging.rounding import TINY, UNIT, gamma, sum_terms
 from sparseopt.judging.scaling import exponent_of, largest_part, times_power
 from sparseopt.supports.components import components, is_tractable
 
@@ -47,7 +48,7 @@ class ScaledTarget:
         """
         x, y = _double(left), _double(right)
         powers = np.array([exponent_of(largest_part(column)) for column in x.T], dtype=int)
-        x, y = _ldexp(x, -powers), _ldexp(y, (powers - self.exponent)[:, None])
+        x, y = _times_powers(x, -powers), _times_powers(y, (powers - self.exponent)[:, None])
         columns, rows = (np.sqrt(_squares(part)) for part in (x.T, y))
         residual = NormSum()
         with np.errstate(over="ignore", invalid="ignore"):
@@ -82,9 +83,9 @@ def optimum(target: ScaledTarget, left: np.ndarray, right: np.ndarray) -> Optimu
     Proof. Every product is a sum over components C of matrices M_C that vanish outside the cells
     of C and have rank at most r_C, the number of terms of C. Cells of different components are
     disjoint, so the squared error is the mass of the target on uncovered cells plus, per
-    component, ``|A_C - M_C|^2`` with A_C the target masked to these cells, and this is at least the
-    squared distance of A_C to rank r_C. For tractable supports A_C is a rectangle on which every
-    matrix of rank r_C is a sum of terms, so the bound is the optimal value; and then a best
+    component, ``|A_C - M_C|^2`` with A_C the target restricted to these cells, and this is at least
+    the squared distance of A_C to rank r_C. For tractable supports A_C is a rectangle on which
+    every matrix of rank r_C is a sum of terms, so the bound is the optimal value; and then a best
     approximation captures at least the share r_C / min(b, c) of a block b x c, of which half is
     guaranteed, so that no precision makes it a matter of rounding. In general the zero product
     guarantees the norm of the target.
@@ -124,13 +125,11 @@ def _double(array: np.ndarray) -> np.ndarray:
     return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
 
 
-def _ldexp(array: np.ndarray, powers: np.ndarray) -> np.ndarray:
-    """Return an array times powers of two, for real and complex numbers."""
-    with np.errstate(over="ignore", under="ignore"):
-        if array.dtype.kind == "c":
-            real, imaginary = np.ldexp(array.real, powers), np.ldexp(array.imag, powers)
-            return np.asarray(real + 1j * imaginary)
-        return np.asarray(np.ldexp(array, powers))
+def _times_powers(array: np.ndarray, powers: np.ndarray) -> np.ndarray:
+    """Return real or complex numbers times a power of two each."""
+    if array.dtype.kind == "c":
+        return np.asarray(times_power(array.real, powers) + 1j * times_power(array.imag, powers))
+    return np.asarray(times_power(array, powers))
 
 
 def _squares(rows: np.ndarray) -> np.ndarray:

@@ -12,7 +12,8 @@ import numpy as np
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
-from sparseopt.judging.rounding import ROOMS, Figure, shown_above, shown_below
+from sparseopt.judging.figures import ROOMS, Figure
+from sparseopt.judging.rounding import shown_above, shown_below
 from sparseopt.judging.stated import (
     Interval,
     described,
@@ -39,7 +40,7 @@ class FixedSupportCertificate(Certificate):
 
     All figures are bounds of real numbers, proved in spite of rounding: see `bounds`. What is not
     stated is computed by the core when it is first asked for, with three rooms of rounding
-    (`rounding.Figure`); what is stated is computed again by `check`, and must leave one. An error
+    (`figures.Figure`); what is stated is computed again by `check`, and must leave one. An error
     above what some factors are known to reach is refused, however true.
 
     That the infimum is attained is a statement about the supports, not about these factors: the set

@@ -40,7 +40,8 @@ from functools import cached_property
 
 import numpy as np
 
-from sparseopt.judging.rounding import TINY, UNIT, NormSum, above, gamma, sum_terms
+from sparseopt.judging.figures import NormSum
+from sparseopt.judging.rounding import TINY, UNIT, above, gamma, sum_terms
 from sparseopt.judging.scaling import exponent_of, largest_part, times_power
 from sparseopt.supports.components import joined_terms, same_rectangle
 from sparseopt.supports.problem import FixedSupportFactorization

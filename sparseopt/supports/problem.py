@@ -21,7 +21,7 @@ from sparseopt.interface.arrays import (
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
-from sparseopt.judging.rounding import sum_of_squares
+from sparseopt.judging.figures import sum_of_squares
 from sparseopt.judging.scaling import exponent_of, is_safe, largest_part, times_power
 from sparseopt.supports.bounds import ScaledTarget
 from sparseopt.supports.components import is_tractable, same_rectangle

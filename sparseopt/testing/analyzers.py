@@ -74,7 +74,7 @@ def _check_on(
 
 
 def _finding(finding: Any) -> None:
-    require(isinstance(finding, Finding), f"{finding!r} is no Finding")
+    require(isinstance(finding, Finding), f"{finding!r} is not a Finding")
     for name in ("rule", "where", "message"):
         require(bool(getattr(finding, name)), f"a finding has an empty {name}")
     if finding.severity in (Severity.WARNING, Severity.PROBLEM):

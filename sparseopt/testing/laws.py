@@ -17,7 +17,7 @@ from sparseopt.testing.outcome import require
 
 def settings_only(cls: type) -> None:
     """The class is a frozen dataclass whose fields all have defaults."""
-    require(dataclasses.is_dataclass(cls), f"{cls.__name__} is no dataclass")
+    require(dataclasses.is_dataclass(cls), f"{cls.__name__} is not a dataclass")
     parameters = cls.__dataclass_params__  # type: ignore[attr-defined]
     require(parameters.frozen, f"{cls.__name__} is not frozen: @dataclass(frozen=True)")
     for field in dataclasses.fields(cls):

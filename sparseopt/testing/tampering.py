@@ -13,7 +13,7 @@ _UNPROVED = {"condition", "reason", "remark"}
 
 
 def entries(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the path of every number, text and truth value below `node`."""
+    """Yield the path of every number, text and boolean below `node`."""
     if isinstance(node, dict):
         for key, value in node.items():
             if key not in _UNPROVED and not (key.startswith("$") and isinstance(value, str)):

@@ -194,7 +194,7 @@ def generalization_bound(
     loss_constant : float
         Lipschitz constant of the loss; sqrt(2) for cross-entropy.
     depth : int, optional
-        Length of the longest path, if another count than `pooling_shape` is wanted.
+        Length of the longest path, if a count other than `pooling_shape` is wanted.
     sharpened : bool
         Use the constant that knows how many pools lie on a path.
 

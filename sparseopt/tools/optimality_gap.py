@@ -210,8 +210,8 @@ def _biases(network: Network, nodes: list[Node]) -> list[np.ndarray | None]:
             after = found and not isinstance(nodes[nodes.index(node) - 1].op, Relu)
             if node.op.factor is not None or not after or found[-1] is not None:
                 raise ProblemError(
-                    f"node {node.name!r} scales or shifts by constants that are no bias of a dense "
-                    "layer; merge them into the layer before it (network.merged)"
+                    f"node {node.name!r} scales or shifts by constants that are not the bias of a "
+                    "dense layer; merge them into the layer before it (network.merged)"
                 )
             if node.op.bias is not None:
                 shape = network.shapes[node.name]

@@ -47,7 +47,7 @@ def path_count(network: Network, affine: str = "as_is", *, nonzero: bool = False
 def _of_ones(network: Network) -> Network:
     """Return the network with every weight and bias 1."""
     changed = network.with_parameters({n: _ones(a) for n, a in network.parameters().items()})
-    # Edges may have weights that are no parameters, as those of averages.
+    # Edges may have weights that are not parameters, as those of averages.
     nodes = (replace(node, op=node.op.mapped(_ones)) for node in changed.nodes)
     return replace(changed, nodes=tuple(nodes))
 

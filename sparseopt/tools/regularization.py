@@ -55,7 +55,7 @@ def path(
     Raises
     ------
     ProblemError
-        Strengths that are no numbers, negative or none at all.
+        Strengths that are not numbers, negative or none at all.
     SolveError
         If the first strength cannot be answered.
 

@@ -86,7 +86,7 @@ def best_architecture(target: Any, max_nnz: int, max_rank: int = 4) -> ChosenArc
     Raises
     ------
     ProblemError
-        If nothing fits the budget (saying what would), or the target is no finite matrix.
+        If nothing fits the budget (saying what would), or the target is not a finite matrix.
 
     Examples
     --------

@@ -9,7 +9,7 @@ K of weights w, cut out by conditions s_i x_i . w >= 0 with signs s_i. At input 
 
 So every w lies in a cone of the last level, whatever the tree is, or its negative does where only
 the half x_1 . w >= 0 is gone through: a cell cannot be missing, and no sign needs exact arithmetic.
-Parallel, zero and dependent inputs are no special cases: their signs follow from others.
+Parallel, zero and dependent inputs are not special cases: their signs follow from others.
 
 On a cone K, let D be the diagonal matrix of the inputs with positive sign and t a dual point. Then
 ``t . relu(X w)`` differs from ``q . w``, q = X^T D t, by at most sum |t_i| rho_i |w| over the kept
@@ -224,7 +224,7 @@ class Cones:
         self._must(
             not len(where)
             or (where[0] >= 0 and where[-1] < count and bool((np.diff(where) > 0).all())),
-            "multipliers belong to different cases of cones",
+            "multipliers belong to distinct cases of cones",
         )
         self._must(
             len(where) == len(self._cover.multipliers.members), "each case has its multipliers"

@@ -17,7 +17,8 @@ import math
 
 import numpy as np
 
-from sparseopt.judging.rounding import TINY, UNIT, Figure, gamma, norm_bound, product_terms
+from sparseopt.judging.figures import Figure
+from sparseopt.judging.rounding import TINY, UNIT, gamma, norm_bound, product_terms
 from sparseopt.training.two_layer_network import TwoLayerNetwork
 from sparseopt.training.two_layer_relu import TwoLayerReLU
 

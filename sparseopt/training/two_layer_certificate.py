@@ -12,7 +12,8 @@ from sparseopt.interface.arrays import as_figure, read_only, require_finite
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
-from sparseopt.judging.rounding import ROOMS, UNIT, Figure, above, below, shown_above
+from sparseopt.judging.figures import ROOMS, Figure
+from sparseopt.judging.rounding import UNIT, above, below, shown_above
 from sparseopt.training.activation_cover import ActivationCover, Cones
 from sparseopt.training.two_layer_bounds import cost, gated_reach, lower_bound
 from sparseopt.training.two_layer_network import TwoLayerNetwork

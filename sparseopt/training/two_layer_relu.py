@@ -154,7 +154,7 @@ class TwoLayerReLU(Problem[TwoLayerNetwork, Any]):
             if len(gates) != self.inputs.shape[1] or 0 in gates.shape:
                 raise ProblemError(
                     f"gates has shape {gates.shape}; give one column of "
-                    f"{self.inputs.shape[1]} numbers, one a feature, for each gate"
+                    f"{self.inputs.shape[1]} numbers, one per feature, for each gate"
                 )
             size = gates.shape[1] * max(len(self.inputs), len(gates) * self.outputs)
             _require_affordable(size, f"{gates.shape[1]} gates for {len(self.inputs)} samples")
@@ -219,7 +219,7 @@ class TwoLayerReLU(Problem[TwoLayerNetwork, Any]):
         Raises
         ------
         ProblemError
-            If the network does not fit the problem; for a gate that is none of the problem's.
+            If the network does not fit the problem; for a gate that is not one of the problem's.
         """
         shape = (self.inputs.shape[1], network.hidden.shape[1])
         outer = shape[1:] if self.targets.ndim == 1 else (shape[1], self.outputs)
@@ -236,7 +236,7 @@ class TwoLayerReLU(Problem[TwoLayerNetwork, Any]):
         known = {tuple(gate): k for k, gate in enumerate(self.gates.T.tolist())}
         chosen = [known.get(tuple(gate), -1) for gate in network.gates.T.tolist()]
         if -1 in chosen:
-            raise ProblemError(f"the gate of neuron {chosen.index(-1)} is none of the problem's")
+            raise ProblemError(f"the gate of neuron {chosen.index(-1)} is not one of the problem's")
         return self.patterns[:, chosen]
 
     def evaluate(self, answer: TwoLayerNetwork) -> Mapping[str, float]:

@@ -41,7 +41,7 @@ def problem(target: Any, architecture: Any = DYADIC, **options: Any) -> so.Butte
         ),
         (
             [(1, 2, 2, 3), (3, 2, 2, 1)],
-            r"patterns 0 and 1: the rank a c / a' = 2/3 of .* is no integer",
+            r"patterns 0 and 1: the rank a c / a' = 2/3 of .* is not an integer",
         ),
     ],
 )
@@ -80,7 +80,7 @@ def test_bad_architectures(architecture: Any, message: str) -> None:
 
 
 def test_rank_zero_is_refused_where_ranks_are_given() -> None:
-    with pytest.raises(so.ProblemError, match=r"p = 0"):
+    with pytest.raises(so.ProblemError, match="p must be a positive integer, got 0"):
         so.Architecture.monarch(4, 4, 0, 2)
     with pytest.raises(so.ProblemError, match="max_rank must be"):
         next(architectures(4, 4, max_rank=0))

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import scipy.sparse.linalg
 from exact_factors import exact_product, rational, squared_difference, times
-from forgeries_factorization import butterflies, nearby, permutations, supports
+from factorization_statements import butterflies, nearby, permutations, supports
 
 import sparseopt as so
 from sparseopt.judging.check import check_certificate
-from sparseopt.judging.rounding import Figure
+from sparseopt.judging.figures import Figure
 from sparseopt.judging.stated import ratio
 
 NUMBER = r"([\d.]+(?:e[+-]\d+)?)"

@@ -15,7 +15,7 @@ from sparseopt.butterfly import certificate, comparison, permuted_certificate, t
 from sparseopt.interface.certificate import Steps
 from sparseopt.judging import stated
 from sparseopt.judging.check import check_certificate
-from sparseopt.judging.rounding import Figure
+from sparseopt.judging.figures import Figure
 from sparseopt.supports import bounds, certificate as supports_certificate
 
 JUDGES = [certificate, permuted_certificate, supports_certificate, stated]

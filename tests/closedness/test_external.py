@@ -25,7 +25,7 @@ PROBLEM = so.Closedness([LEFT, RIGHT])
 def test_off_unless_allowed() -> None:
     candidates = {c.name: c for c in so.plan(PROBLEM)}
     assert "allow_external=True" in str(candidates["external_exclusion"].verdict)
-    with pytest.raises(so.SolveError, match="no proof that is checked here"):
+    with pytest.raises(so.SolveError, match="whose answer is not checked here"):
         so.solve(PROBLEM, "external_exclusion")
 
 

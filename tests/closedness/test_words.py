@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forgeries_closedness import external, repair, training
+from closedness_statements import repair, training
+from forgeries_closedness import external
 from forgeries_limits import nonzero_identity
 from forging import (
     DENSE,
@@ -198,8 +199,8 @@ def test_an_outsider_is_named() -> None:
     text = external("z3").explain()
     assert "says z3 (not checked here)" in text
     assert text.endswith("(check-sat)")
-    assert external("z3").claim.endswith("(that the limit is no product is the word of z3)")
-    with pytest.raises(so.ProblemError, match="engine: one of z3 is wanted"):
+    assert external("z3").claim.endswith("(that the limit is not a product is the word of z3)")
+    with pytest.raises(so.ProblemError, match="engine: expected one of z3"):
         external("oracle").explain()
 
 

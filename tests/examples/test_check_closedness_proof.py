@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import closedness_statements
 import forgeries_closedness
 import pytest
 
@@ -24,7 +25,7 @@ import sparseopt as so
 
 ROOT = Path(__file__).parents[2]
 LU = [[[1, 0], [1, 1]], [[1, 1], [0, 1]]]
-MASKED = [[[1, 1, 1], [1, 1, 0], [1, 1, 0]], [[1, 1, 1], [1, 1, 1], [1, 0, 0]]]
+OBSERVED = [[[1, 1, 1], [1, 1, 0], [1, 1, 0]], [[1, 1, 1], [1, 1, 1], [1, 0, 0]]]
 REDUCED = [[[1, 0, 1], [1, 1, 1]], [[1, 1], [0, 1], [1, 1]]]
 CASES = [[[1, 1, 0], [1, 0, 1], [0, 1, 1]], [[0, 1, 1], [1, 1, 1], [1, 1, 1]]]
 CHAIN = [LU[0], [[1, 0], [0, 1]], LU[1]]
@@ -78,10 +79,10 @@ def compared(name: str, text: str) -> list[str]:
 def solved() -> Iterator[tuple[str, str]]:
     """Yield (name, JSON) of solutions and certificates of every kind that solvers give."""
     butterfly = [pattern.support() for pattern in so.Architecture.square_dyadic(4)]
-    chains = [LU, MASKED, REDUCED, CASES, CHAIN, butterfly, [[[1, 0, 1]]]]
+    chains = [LU, OBSERVED, REDUCED, CASES, CHAIN, butterfly, [[[1, 0, 1]]]]
     problems: list[so.Problem] = [so.Closedness(chain) for chain in chains]
     problems += [so.SparseTraining(CHAIN), so.SparseTraining([[[1, 1]], [[1, 0], [1, 1]]])]
-    problems += [so.NearestClosedSupport(LU, "add"), so.NearestClosedSupport(MASKED)]
+    problems += [so.NearestClosedSupport(LU, "add"), so.NearestClosedSupport(OBSERVED)]
     for number, problem in enumerate(problems):
         solution = so.solve(problem)
         yield f"solution {number}", solution.to_json()
@@ -222,7 +223,7 @@ def test_all_small_classes(size: tuple[int, int, int], record_property: Any) -> 
 def test_edits_of_what_relies_on_z3() -> None:
     rng = random.Random(3)
     proof = forgeries_closedness.external("z3")
-    training = forgeries_closedness.training([[[1]], [[1]]], proof)
+    training = closedness_statements.training([[[1]], [[1]]], proof)
     bodies = [json.loads(so.to_json(certificate)) for certificate in (proof, training)]
     outcomes: Counter[str] = Counter()
     for number in range(1000):

@@ -137,7 +137,7 @@ def test_scales_and_arrays() -> None:
         ([0.5], "must be a list of column numbers"),
         ([[0]], "must be a list of column numbers"),
         ("a", "must be a list of column numbers"),
-        ([True, False], "must be a list of column numbers, or 3 truth values"),
+        ([True, False], "must be a list of column numbers, or 3 booleans"),
         ([[0], [1, 2]], "must be a list of column numbers"),
     ],
 )

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 import sympy
 
-from sparseopt.judging.exact import PRIME, counting_type, eliminate, rank, rank_modulo, residues
+from sparseopt.judging.exact import (
+    PRIME,
+    counting_type,
+    eliminate,
+    eliminate_integers,
+    rank,
+    rank_modulo,
+    residues,
+)
 
 
 def test_the_prime() -> None:
@@ -65,3 +73,24 @@ def test_counts_are_exact_where_they_are_made() -> None:
     assert counting_type(2**24 + 1) is np.float64
     ones = np.float32(2**24)
     assert ones + np.float32(1) == ones  # why
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_integers_stay_integers_and_are_minors(seed: int) -> None:
+    """Fraction-free elimination: pivots are minors, and what is left of a row is exact."""
+    rng = np.random.default_rng(seed)
+    m, n = (int(v) for v in rng.integers(1, 6, 2))
+    whole = rng.integers(-9, 10, (m, n)) * rng.integers(0, 2, (m, n))
+    forward = whole.tolist()
+    pivots = eliminate_integers(forward, iter(range(n)), reduced=False)
+    reduced = whole.tolist()
+    assert eliminate_integers(reduced, range(n)) == pivots
+    assert tuple(pivots) == sympy.Matrix(whole.tolist()).rref()[1]
+    for row, pivot in enumerate(pivots):
+        assert all(forward[i][pivot] == 0 for i in range(row + 1, m))
+        assert [reduced[i][pivot] for i in range(m)] == [
+            reduced[len(pivots) - 1][pivots[-1]] * (i == row) for i in range(m)
+        ]
+    assert all(type(value) is int for row in forward + reduced for value in row)
+    if m == n == len(pivots):
+        assert abs(forward[-1][-1]) == abs(sympy.Matrix(whole.tolist()).det())

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from sparseopt.judging import low_rank
+from sparseopt.judging.figures import Figure
 from sparseopt.judging.low_rank import DistanceToRank
-from sparseopt.judging.rounding import Figure
 
 
 def truth(blocks: np.ndarray, rank: int) -> Any:

@@ -225,7 +225,7 @@ def test_require_proof_refuses_other_problems_classes_and_verdicts() -> None:
     assert "it is about square root of 4" in so.verify(other).details[-1]
     closed = so.solve(so.Closedness([[[1]], [[1]]])).certificate
     foreign = WrappedCertificate(problem, answer, closed)
-    assert "whose class RealRoot lists" in so.verify(foreign).details[-1]
+    assert "of a class that RealRoot lists" in so.verify(foreign).details[-1]
     steps = so.Steps()
     with pytest.raises(Exception, match="its verdict is not_closed"):
         steps.require_proof(closed, of=closed.problem, verdict="not_closed")

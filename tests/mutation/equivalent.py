@@ -9,7 +9,7 @@ from pathlib import Path
 EQUIVALENT: dict[str, str] = {
     "sparseopt.judging.verifying:verify: leave out: raise ProblemError( "
     'f"verify takes a Solution, Certificate, Finding, Report or a path, ...': (
-        "None is no Check, so nothing is accepted"
+        "None is not a Check, so nothing is accepted"
     ),
     "sparseopt.judging.verifying:_verify_findings: add 1: 1": "how many lines are shown",
     # Path quantities: bounds of rounding with a unit more or less, and ties of floats.
@@ -94,9 +94,6 @@ EQUIVALENT.update(
             "least_squares:_distinct_columns: turn Mult: matrix[:, j] * sign": "signs are 1 or -1",
             "least_squares:_by_orthogonalisation: add 1: 16": _SLACK,
             "least_squares:_by_orthogonalisation: turn Lt: error < 0.5": _BORDER,
-            "least_squares:_by_elimination: add 1: 0 #2": (
-                "entries below the diagonal are never read"
-            ),
             "scaling:_column_chunks: add 1: 1": _SIZES,
             "scaling:_column_chunks: add 1: 0": _SIZES,
             "scaling:ScaledProblem.__init__: turn Gt: abs(exponent) > _SAFE_EXPONENT": _BORDER,

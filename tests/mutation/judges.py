@@ -73,6 +73,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.inverse.certificate",
         "sparseopt.inverse.duality",
         "sparseopt.inverse.least_squares",
+        "sparseopt.inverse.objective",
         "sparseopt.inverse.scaling",
     ),
     "forgeries_pursuit": (

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import inspect
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -243,9 +245,9 @@ def compare_engine_counts(name: str, found: list[int]) -> None:
 
 def engine_both_ways(net: Network) -> Any:
     layers = ScaledLayers(net)
-    ahead, e = layers.forward(np.ones((1, *net.input_shape)))
-    back, f = layers.backward(np.ones((1, *net.output_shape)))
-    return np.ldexp(ahead, e), np.ldexp(back, f).sum()
+    ahead = layers.forward(np.ones((1, *net.input_shape)))
+    back = layers.backward(np.ones((1, *net.output_shape)))
+    return ahead.under(0), back.under(0).sum()
 
 
 def compare_engine_both_ways(name: str, found: Any) -> None:
@@ -408,6 +410,14 @@ def test_a_layer_that_nobody_knows_is_never_given_a_wrong_number(what: str, name
 
 def test_every_class_of_layers_has_a_row() -> None:
     assert {type(op) for op, _ in ROWS.values()} == layer_classes()
+
+
+def test_reading_a_file_imports_every_layer() -> None:
+    """Also in a process that has made no network yet."""
+    code = "import sys; from sparseopt.judging.json_types import OTHERS; __import__(OTHERS)"
+    code += "; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {cls.__module__ for cls in layer_classes()} <= set(done.stdout.split())
 
 
 def test_no_layer_is_taken_for_the_one_that_it_is_derived_from() -> None:

@@ -67,7 +67,7 @@ def test_replacing_parameters_leaves_the_original_alone() -> None:
         ([Node("x", Input((2,))), Node("y", Relu(), ("z",))], "reads 'z', which no earlier"),
         ([Node("x", Input((2,))), Node("y", Dense(np.ones((1, 3))), ("x",))], "node 'y': a dense"),
         ([Node("x", Input((2,))), Node("y", Input((2,)))], "exactly one Input"),
-        ([Node("x", Input((2,)))], "the output 'y' is no node"),
+        ([Node("x", Input((2,)))], "the output 'y' is not a node"),
     ],
 )
 def test_bad_graphs_are_refused(nodes: list[Node], words: str) -> None:

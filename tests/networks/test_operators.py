@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Neuron, Scale
+from sparseopt.networks.convolution import Conv, ConvTranspose
+from sparseopt.networks.linear import Dense, Neuron, Scale
 from sparseopt.networks.network import Network
 from sparseopt.networks.neurons import NeuronGraph
 from sparseopt.networks.node import Node
@@ -202,7 +203,7 @@ def test_a_convolution_in_pieces_is_the_whole(monkeypatch: pytest.MonkeyPatch) -
     op, shapes = OPERATORS["conv"]
     x = normal(2, *shapes[0])
     whole = op.propagate([x])
-    monkeypatch.setattr("sparseopt.networks.linear._PIECE", 1)
+    monkeypatch.setattr("sparseopt.networks.convolution._PIECE", 1)
     np.testing.assert_allclose(op.propagate([x]), whole, rtol=1e-12, atol=1e-13)
 
 
@@ -218,7 +219,7 @@ BAD = {
     "concat": (Concat(0), [(2, 1), (3, 2)], "do not fit"),
     "concat-axis": (Concat(2), [(2, 1)], "axis 2"),
     "reshape": (Reshape((5,)), [(2, 3)], "cannot be reshaped"),
-    "permute": (Permute((0, 0)), [(2, 3)], "no permutation"),
+    "permute": (Permute((0, 0)), [(2, 3)], "not a permutation"),
     "select": (Select(np.array([6])), [(2, 3)], "outside"),
     "rank": (RankPool(0, 4), [(3,)], "no rank"),
     "resample": (Resample((total_map(1, 4, True),)), [(2, 3)], "cell 3"),

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.networks.linear import Conv, Neuron
+from sparseopt.networks.convolution import Conv
+from sparseopt.networks.linear import Neuron
 from sparseopt.networks.network import chain
 from sparseopt.networks.operator import Add, Input, Operator
 from sparseopt.pathnorm import cells, contractions, edges, plain

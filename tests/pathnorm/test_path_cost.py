@@ -9,7 +9,8 @@ import pytest
 
 import sparseopt as so
 from sparseopt.judging.check import check_certificate
-from sparseopt.networks.linear import Conv, ConvTranspose, Dense
+from sparseopt.networks.convolution import Conv, ConvTranspose
+from sparseopt.networks.linear import Dense
 from sparseopt.networks.network import Network, chain
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Input, Relu, Reshape

@@ -10,7 +10,8 @@ import pursuit_problems
 import scipy.sparse
 
 import sparseopt as so
-from sparseopt.networks.linear import Conv, Dense
+from sparseopt.networks.convolution import Conv
+from sparseopt.networks.linear import Dense
 from sparseopt.networks.network import chain
 from sparseopt.networks.operator import Relu, Reshape
 from sparseopt.testing.solvers import Provable

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 import sparseopt as so
-from sparseopt.judging.rounding import Figure
+from sparseopt.judging.figures import Figure
 
 Exact = list[list[tuple[Fraction, Fraction]]]
 

@@ -18,7 +18,8 @@ from path_networks import (
 )
 
 import sparseopt as so
-from sparseopt.networks.linear import Conv, Dense
+from sparseopt.networks.convolution import Conv
+from sparseopt.networks.linear import Dense
 from sparseopt.networks.network import chain
 from sparseopt.networks.operator import Relu, Reshape
 from sparseopt.pathnorm import path_cost as pathcost, plain

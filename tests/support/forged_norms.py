@@ -23,7 +23,8 @@ from path_networks import (
 )
 
 import sparseopt as so
-from sparseopt.networks.linear import Conv, Dense, Scale
+from sparseopt.networks.convolution import Conv
+from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.network import Network, chain
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Add, Concat, Input

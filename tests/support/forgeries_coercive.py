@@ -209,7 +209,7 @@ def false_intervals() -> Iterator[Forgery]:
     }.items():
         yield f"intervals {name}", replace(certificate, intervals={0: other})
     yield "intervals of another component", replace(certificate, intervals={1: ends})
-    # With a complex target the number on the cell may be complex: these intervals are no proof.
+    # With a complex target the number on the cell may be complex: these intervals prove nothing.
     turned = so.FixedSupportFactorization(np.array([[0, 1], [1, 0]], complex), LU, 0.1)
     yield "intervals, complex", replace(certificate, problem=turned)
     # The same numbers, but two cells: what is left out may be any of them.
@@ -341,7 +341,7 @@ def broken_evidence() -> Iterator[Forgery]:
 
 
 def broken_files() -> Iterator[Forgery]:
-    """JSON that is no certificate."""
+    """JSON that is not a certificate."""
     text = so.to_json(certificate_of([[0, 1], [1, 0]], LU, 0.1))
     for name, value in {
         "primal": "1",

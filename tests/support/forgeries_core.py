@@ -80,7 +80,7 @@ def forged() -> Iterator[tuple[str, Any]]:
     yield "a judge of its own", LenientCertificate(SquareRoot(50), 7)
     yield "a false statement", RootCertificate(SquareRoot(50), 7)
     yield "no problem", RootCertificate(None, 7)  # type: ignore[arg-type]
-    yield "an answer that is no number", RootCertificate(SquareRoot(49), "7")  # type: ignore[arg-type]
+    yield "an answer that is not a number", RootCertificate(SquareRoot(49), "7")  # type: ignore[arg-type]
     yield "another problem than the solution's", _solution(SquareRoot(50), 7, seven)
     yield "another answer than the solution's", _solution(SquareRoot(49), 8, seven)
     yield "no certificate", _solution(SquareRoot(49), 7, None)

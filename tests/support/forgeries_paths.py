@@ -44,7 +44,7 @@ from sparseopt.pathnorm.powers import Powers
 
 
 def odd_types() -> Iterator[Named]:
-    """Yield files that say what is true with a truth value or a text in place of a number."""
+    """Yield files that say what is true with a boolean or a text in place of a number."""
     ones = chain((1,), Dense(np.ones((1, 1))))
     norm = of(so.PathNorm(ones), 1.0, [0.0], (Fraction(1),))
     flags = {"$array": {"dtype": "|b1", "shape": [1], "values": [False]}}
@@ -84,9 +84,6 @@ def forged() -> Iterator[Named]:
     yield from forged_costs()
     yield from odd_types()
     yield from path_statements.refused()
-
-
-# Honest -------------------------------------------------------------------------------------
 
 
 def honest() -> Iterator[Named]:

@@ -182,7 +182,7 @@ def entrance() -> Pairs:
     """Arrays of another kind than evidence has."""
     made, support = subsets()["signal"], solved()["support"]
     first = refusal(lambda: changed(made, closed=(np.array([-1]), *made.closed[1:])))
-    yield "closed holds -1, which is no index | the last", first
+    yield "closed holds -1, which is not an index | the last", first
     floats = refusal(lambda: changed(made, order=made.order.astype(float)))
     yield "order must be an array of indices | floats", floats
     table = refusal(lambda: changed(made, order=made.order[None]))
@@ -262,7 +262,7 @@ def forged_subsets() -> Pairs:
     yield "there are 2 levels before | one", changed(made, closed=made.closed[:1])
     yield "there are 2 levels before | three", changed(made, closed=(*made.closed, single[0, :0]))
     none = np.zeros(0, int)
-    inside = "what is closed are sets of its level"
+    inside = "the closed sets are sets of their level"
     yield f"{inside} | beyond", changed(made, closed=(none, np.array([99])))
     yield f"{inside} | twice", changed(made, closed=(none, np.array([0, 0])))
     bound = "no continuation of a closed set does better than the bound"

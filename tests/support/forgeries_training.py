@@ -156,7 +156,7 @@ def networks() -> Pairs:
     open_ = so.TwoLayerNetwork(gated.answer.hidden, gated.answer.outer)
     yield "gates exactly if | none", replace(gated, answer=open_)
     own = so.TwoLayerNetwork(gated.answer.hidden, gated.answer.outer, 2 * gated.answer.gates)
-    yield "is none of the problem's | a multiple of a gate", replace(gated, answer=own)
+    yield "is not one of the problem's | a multiple of a gate", replace(gated, answer=own)
     yield "the answer is a TwoLayerNetwork", replace(known, answer=so.Coefficients([1.0]))
     tiny = so.TwoLayerNetwork(answer.hidden * 1e-310, answer.outer)
     large = replace(solved("small"), answer=tiny)
@@ -309,7 +309,7 @@ def multipliers() -> Pairs:
         ("before the first", np.r_[-1, bounded[1:]]),
     ):
         yield (
-            f"multipliers belong to different cases of cones | {name}",
+            f"multipliers belong to distinct cases of cones | {name}",
             with_cover("gaussian", bounded=changed),
         )
 

@@ -76,7 +76,7 @@ def limit(
 
 
 def product(x: Any, y: Any, tree: Any, left: Any = None, right: Any = None) -> Any:
-    """Return the false claim that X Y is no product, on the supports of X and Y unless given."""
+    """Return the false claim that X Y is not a product, on the supports of X and Y unless given."""
     x, y = np.array(x), np.array(y)
     left = (x != 0).astype(int).tolist() if left is None else left
     right = (y != 0).astype(int).tolist() if right is None else right

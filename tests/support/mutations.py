@@ -31,9 +31,6 @@ def bytes_of(content: bytes, rng: random.Random) -> bytes:
     return bytes(made[: rng.choice([len(made), len(made), rng.randrange(len(made) + 1)])])
 
 
-# Protocol buffers ---------------------------------------------------------------------------
-
-
 def message(root: Any, rng: random.Random, words: list[str]) -> None:
     """Change fields of a message, or of one inside it; `words` are what texts may become."""
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
@@ -117,9 +114,6 @@ def _scalar(field: Any, rng: random.Random, words: list[str]) -> Any:
         word = rng.choice(words)
         return word.encode() if field.type == field.TYPE_BYTES else word
     return rng.choice(INTEGERS)
-
-
-# JSON ---------------------------------------------------------------------------------------
 
 
 def document(root: Any, rng: random.Random, words: list[str]) -> Any:

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.networks.linear import Conv, Dense, Scale
+from sparseopt.networks.convolution import Conv
+from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.network import chain
 from sparseopt.networks.operator import Relu
 from sparseopt.pathnorm import contractions, edges, exact, floats, lipschitz, plain, residues

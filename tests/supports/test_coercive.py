@@ -344,12 +344,12 @@ def test_interleaved_components_do_not_see_each_other() -> None:
     corner = [[1, 0], [0, 0], [1, 1]], [[1, 0, 1], [0, 0, 1]]
     both = [[1, 0, 0], [0, 0, 1], [1, 1, 0]], [[1, 0, 1], [0, 0, 1], [0, 1, 0]]
     target = rng.standard_normal((3, 3))
-    masked = target * np.array([[1, 0, 1], [0, 0, 0], [1, 0, 1]])
-    one = so.solve(so.FixedSupportFactorization(masked, corner, 0.2)).certificate
+    restricted = target * np.array([[1, 0, 1], [0, 0, 0], [1, 0, 1]])
+    one = so.solve(so.FixedSupportFactorization(restricted, corner, 0.2)).certificate
     two = so.solve(so.FixedSupportFactorization(target, both, 0.2)).certificate
     middle = abs(target[1, 1])
     value = 0.2 * middle - 0.02 if middle > 0.2 else middle**2 / 2
-    rest = 0.5 * (target**2).sum() - 0.5 * (masked**2).sum() - middle**2 / 2
+    rest = 0.5 * (target**2).sum() - 0.5 * (restricted**2).sum() - middle**2 / 2
     assert two.primal == pytest.approx(one.primal + value + rest, rel=1e-9)
     assert two.dual == pytest.approx(one.dual + value + rest, rel=1e-6)
     parts = CoerciveBounds(so.FixedSupportFactorization(target, both, 0.2)).parts

@@ -36,7 +36,7 @@ def test_an_honest_solver_passes(capsys: pytest.CaptureFixture[str]) -> None:
         (faulty.MutatesProblem, "unchanged .*solve changed"),
         (faulty.IgnoresSeed, "deterministic .*differs between two calls"),
         (faulty.Mutable, "cost .*-1.0"),
-        (faulty.NotFrozen, "no dataclass"),
+        (faulty.NotFrozen, "not a dataclass"),
     ],
 )
 def test_planted_faults_are_caught(solver: type, words: str) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.networks.linear import Conv, Dense, Scale
+from sparseopt.networks.convolution import Conv
+from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.network import chain
 from sparseopt.networks.operator import Relu, Reshape
 from sparseopt.networks.window import MaxPool

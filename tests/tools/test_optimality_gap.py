@@ -148,9 +148,9 @@ def refused() -> list[tuple[str, Any]]:
         ("the network has 2 hidden layers", chain((3,), first, Relu(), Relu(), last)),
         ("must be a dense layer, a ReLU and a dense layer", chain((3,), first, last)),
         ("are exact fractions", chain((3,), first, Relu(), exact)),
-        ("constants that are no bias", chain((3,), first, factor, Relu(), last)),
-        ("constants that are no bias", chain((3,), first, Relu(), shift, last)),
-        ("constants that are no bias", chain((3,), first, shift, shift, Relu(), last)),
+        ("constants that are not the bias", chain((3,), first, factor, Relu(), last)),
+        ("constants that are not the bias", chain((3,), first, Relu(), shift, last)),
+        ("constants that are not the bias", chain((3,), first, shift, shift, Relu(), last)),
         (
             "at more than one position",
             chain((3,), Reshape((3, 1)), Dense(np.ones((4, 1))), Relu(), Dense(np.ones((1, 4)))),

@@ -146,7 +146,7 @@ class Branch:
             if any(self.entries[entry][0] for entry in entries):
                 changed.update(entries)
         if not changed <= self.free:
-            raise EvidenceError("lines are mixed whose entries are not all free or all zero")
+            raise EvidenceError("lines are mixed, but their entries are not all free or all zero")
         for cell, (over, under) in self.entries.items():
             if cell not in changed and (variables(over) | variables(under)) & changed:
                 raise EvidenceError(f"an entry that changes is used to express {cell}")

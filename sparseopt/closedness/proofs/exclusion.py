@@ -1,4 +1,4 @@
-"""Proofs that a matrix is no product with given supports: branching trees, checked exactly.
+"""Proofs that a matrix is not a product with given supports: branching trees, checked exactly.
 
 The statement: there are no X, Y with supp X in I, supp Y in J and ``X Y = A`` on the observed
 cells (all of them unless some are given). Rules speak of observed cells only. A proof splits on
@@ -32,6 +32,6 @@ class Exclusion(ExclusionBranch):
         Raises
         ------
         EvidenceError
-            Unless the tree proves that A is no product.
+            Unless the tree proves that A is not a product.
         """
         self.follow(TREE.read(tree, ("exclusion",)))

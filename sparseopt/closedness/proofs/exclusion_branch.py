@@ -1,4 +1,4 @@
-"""What is known on one branch of a proof that a matrix is no product, and how a tree is followed.
+"""What is known on a branch of a proof that a matrix is not a product, and how a tree is followed.
 
 The rules stand in `sparseopt.closedness.proofs.exclusion`.
 """

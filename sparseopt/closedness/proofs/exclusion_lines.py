@@ -54,7 +54,7 @@ class Span(ExclusionRule):
             )
         known = []
         for k, c in self.listed.items():
-            # Where block k has no row x_ik = 0, so A_ic = 0 as well: else X Y is not A there.
+            # Where block k has no row x_ik = 0, so A_ic = 0 as well: otherwise X Y is not A there.
             known.append([branch.value(*at(i, c)) for i in self.places])
             alone = all(set(branch.live(*at(i, c))) <= {k} for i in self.places)
             if not alone or not any(known[-1]):

@@ -90,11 +90,11 @@ class Determined(FreeEvidence):
     Term l of S covers column j and all rows of U_j. For every other column c with U_c not empty
     and every row i in U_j, ``matchings[c-th][i-th]`` is a matching of U_c as in `Matchings` in
     which l stands, if it does, in row i or in a row outside U_j. Proof: if column j of the target
-    is zero, all is generic. Else some entry i of it is not zero: let x_l be the target's column on
-    U_j, y_lj = 1, the other y of column j zero, everything else in X generic. In the minor of
-    column c distinct permutations have distinct monomials in the generic entries (the rows of the
-    other terms fix the row of l), and that of the matching has a nonzero coefficient. So the minor
-    is not the zero polynomial; solve column c for Y.
+    is zero, all is generic. Otherwise some entry i of it is not zero: let x_l be the target's
+    column on U_j, y_lj = 1, the other y of column j zero, everything else in X generic. In the
+    minor of column c distinct permutations have distinct monomials in the generic entries (the rows
+    of the other terms fix the row of l), and that of the matching has a nonzero coefficient. So the
+    minor is not the zero polynomial; solve column c for Y.
 
     ``["determined_t", i, l, matchings]``: the same for the transposed problem.
     """

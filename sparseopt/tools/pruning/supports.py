@@ -41,7 +41,7 @@ class PairVerdict:
 
 
 def pair_verdicts(network: Network, seconds_per_pair: float = 10.0) -> list[PairVerdict]:
-    """Ask `Closedness` about every two consecutive linear layers of which one has zeros.
+    """Ask `Closedness` about every two consecutive linear layers, one of which has zeros.
 
     Parameters
     ----------

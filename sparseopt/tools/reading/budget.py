@@ -8,7 +8,8 @@ from functools import singledispatch
 
 import sparseopt as so
 from sparseopt.judging import limits
-from sparseopt.networks.linear import Conv, ConvTranspose, Dense
+from sparseopt.networks.convolution import Conv, ConvTranspose
+from sparseopt.networks.linear import Dense
 from sparseopt.networks.operator import Operator
 from sparseopt.networks.parameters import Shape
 
@@ -71,7 +72,7 @@ def is_comparable(network: so.Network) -> bool:
 def _evaluation(op: Operator, edges: int, output: Shape) -> tuple[int, int]:
     """Return what evaluating a layer costs, in products of a matrix, and how much it writes out.
 
-    Layers that are no matrix products pass their edges one by one, with nothing in between.
+    Layers that are not matrix products pass their edges one by one, with nothing in between.
     """
     return 32 * edges, 0
 

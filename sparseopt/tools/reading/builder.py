@@ -198,7 +198,8 @@ class NetworkBuilder:
             return self.add_on_all_axes(op, [value], name, origin)
         if len(value.shape) != spatial + 2 or value.shape[0] != 1:
             raise ProblemError(
-                f"its input has shape {value.shape}; (1, channels, {spatial} spatial axes) is due"
+                f"its input has shape {value.shape}, but (1, channels, {spatial} spatial axes) is "
+                "needed"
             )
         return self.add(op, [value], name, origin)
 

@@ -8,7 +8,8 @@ import re
 import numpy as np
 
 from sparseopt.interface.errors import ProblemError
-from sparseopt.networks.linear import Conv, Dense
+from sparseopt.networks.convolution import Conv
+from sparseopt.networks.linear import Dense
 from sparseopt.tools.reading.budget import require_room
 from sparseopt.tools.reading.builder import NetworkBuilder
 from sparseopt.tools.reading.values import Value

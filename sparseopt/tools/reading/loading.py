@@ -68,8 +68,8 @@ def load_network(source: Any, example: Any = None) -> Network:
 def _of_two_layers(source: TwoLayerNetwork) -> Network:
     if source.gates is not None:
         raise ProblemError(
-            "the neurons are gated: what opens them is not what they compute, so this is no ReLU "
-            "network; solve TwoLayerReLU without gates for one"
+            "the neurons are gated: what opens them is not what they compute, so this is not a "
+            "ReLU network; solve TwoLayerReLU without gates for one"
         )
     outer = source.outer if source.outer.ndim == 2 else source.outer[:, None]
     return chain((len(source.hidden),), Dense(source.hidden.T), Relu(), Dense(outer.T))

@@ -109,7 +109,7 @@ def linear_map(axis: int, coordinates: np.ndarray, size: int) -> AxisMap:
     low = np.floor(clamped).astype(np.int64)
     high = np.minimum(low + 1, size - 1)
     part = np.where(high > low, clamped - low, 0.0)
-    # At the last cell the second term repeats the first; without weight it is no edge.
+    # At the last cell the second term repeats the first; without weight it is not an edge.
     second = np.where(part > 0, high, -1)
     ones = np.ones(len(low), dtype=np.int64)
     cells = np.stack([low, second], axis=1)

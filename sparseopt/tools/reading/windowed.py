@@ -26,7 +26,7 @@ def windows(
     if min(kernel, stride, dilation) < 1 or min(padding) < 0:
         raise ProblemError(
             f"a window of {kernel} cells with stride {stride}, dilation {dilation} and padding "
-            f"{padding} is none"
+            f"{padding} is not valid"
         )
     outputs = max(0, (size + sum(padding)) // stride + 2)
     builder.budget.keep(outputs * kernel)

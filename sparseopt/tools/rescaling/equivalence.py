@@ -120,7 +120,7 @@ def _structural_difference(a: Network, b: Network) -> str:
             return f"layers at one place are named {first.name!r} and {second.name!r}"
         parameters = first.op.parameters()
         if parameters.keys() != second.op.parameters().keys():
-            return f"layer {first.name!r} has other parameters in the two networks"
+            return f"layer {first.name!r} has different parameters in the two networks"
         for item in fields(first.op):  # type: ignore[arg-type]
             x, y = getattr(first.op, item.name), getattr(second.op, item.name)
             same = x.shape == y.shape if item.name in parameters else _same(x, y)

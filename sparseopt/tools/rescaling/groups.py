@@ -34,7 +34,7 @@ class RescalingGroups:
     Raises
     ------
     ProblemError
-        For a name in `fixed` that is no parameter.
+        For a name in `fixed` that is not a parameter.
 
     Notes
     -----

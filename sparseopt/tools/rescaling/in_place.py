@@ -22,7 +22,7 @@ PRODUCES = "sparseopt:Network"
 def groups_of(subject: Any, example: Any = None) -> RescalingGroups:
     """Return the groups of a network, or of an object or file that `load_network` takes.
 
-    In an object that is changed in place, parameters that are no tensor of their own (products
+    In an object that is changed in place, parameters that are not tensors of their own (products
     of others, constants in the code) keep their values.
     """
     if isinstance(subject, RescalingGroups):

@@ -14,7 +14,8 @@ import numpy as np
 from scipy.sparse import coo_array
 
 from sparseopt.interface.errors import ProblemError
-from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Neuron, Scale
+from sparseopt.networks.convolution import Conv, ConvTranspose
+from sparseopt.networks.linear import Dense, Neuron, Scale
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Add, Concat, Operator, Permute, Relu, Reshape, Select

@@ -201,7 +201,7 @@ def test_a_norm_beyond_the_range_of_floats_is_refused_in_one_sentence() -> None:
         so.ButterflyFactorization(big, so.Architecture.square_dyadic(4))
     with pytest.raises(so.ProblemError, match="norm of the target is beyond the range of floats"):
         so.FixedSupportFactorization(big, [np.ones((4, 1)), np.ones((1, 4))])
-    # In single precision the norm is no float of that precision, and nothing is wrong with it.
+    # In single precision the norm is not a float of that precision, and nothing is wrong with it.
     single = np.full((4, 4), 3.0e38, np.float32)
     problem = so.ButterflyFactorization(single, so.Architecture.square_dyadic(4))
     assert so.solve(problem, "hierarchical_numpy").certificate.relative_error < 1e-6

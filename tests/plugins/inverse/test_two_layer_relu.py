@@ -169,9 +169,6 @@ def test_a_large_decay_gives_the_network_without_neurons() -> None:
         assert solution.answer.predict(inputs).tolist() == [0.0] * 6
 
 
-# Gated ---------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("outputs", [1, 2, 4])
 def test_an_open_gate_on_the_identity_thresholds_singular_values(outputs: int) -> None:
     targets = np.random.default_rng(outputs).standard_normal((4, outputs))
@@ -216,9 +213,6 @@ def test_gated_training_is_below_relu_training_on_the_same_patterns() -> None:
     draws = np.random.default_rng(0).standard_normal((2, 400))
     gated = solved(so.TwoLayerReLU(inputs, targets, 0.1, draws)).certificate
     assert gated.dual <= exact.primal
-
-
-# Limits and refusals -------------------------------------------------------------------------
 
 
 def test_each_solver_says_what_it_does_not_take() -> None:

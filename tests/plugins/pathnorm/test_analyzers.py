@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.networks.linear import Conv, Dense
+from sparseopt.networks.convolution import Conv
+from sparseopt.networks.linear import Dense
 from sparseopt.networks.network import Network, chain
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Input, Relu

@@ -18,7 +18,8 @@ from sparseopt_pathnorm.needed_combinations import (
 from sparseopt_pathnorm.passes import power_sums
 
 import sparseopt as so
-from sparseopt.networks.linear import Conv, Dense, Scale
+from sparseopt.networks.convolution import Conv
+from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.network import Network, chain
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Add, Concat, Input, Permute, Relu, Reshape

@@ -15,7 +15,8 @@ from onnx_models import model_of, normal
 from torch import nn
 
 import sparseopt as so
-from sparseopt.networks.linear import Conv, Dense, Scale
+from sparseopt.networks.convolution import Conv
+from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.network import Network, chain
 from sparseopt.networks.operator import Relu
 from sparseopt.networks.window import Resample
@@ -131,9 +132,6 @@ def test_rounding_that_the_network_magnifies_is_excused_but_nothing_else() -> No
         require_agreement(net, lambda x: 1.1 * x + 1, np.float32, NAME)
 
 
-# PyTorch ------------------------------------------------------------------------------------
-
-
 class Function(nn.Module):
     """A module of one function of itself and its input."""
 
@@ -197,9 +195,6 @@ def test_mixed_precisions() -> None:
     network = so.load_network(module, example=torch.zeros(1, 3))
     x = torch.randn(1, 3)
     np.testing.assert_allclose(network.run(x.numpy()), module(x).numpy(), rtol=1e-6)
-
-
-# onnxruntime --------------------------------------------------------------------------------
 
 
 def test_without_onnxruntime_the_reference_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import sparseopt as so
+from sparseopt.networks.convolution import Conv, ConvTranspose
 from sparseopt.networks.layers import consecutive_linear_pairs, linear_layers
-from sparseopt.networks.linear import Conv, ConvTranspose, Dense, Scale
+from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.network import chain
 from sparseopt.networks.operator import Operator, Relu
 from sparseopt.tools.reading import composed
@@ -23,8 +24,6 @@ RNG = np.random.default_rng(5)
 def normal(*shape: int) -> np.ndarray:
     return RNG.standard_normal(shape)
 
-
-# Piecewise linear activations ---------------------------------------------------------------
 
 X = np.array([-7.0, -2.5, -0.5, 0.0, 0.5, 1.0, 6.0, 8.5])
 
@@ -98,9 +97,6 @@ def test_crossed_bounds_and_foreign_constants_are_refused() -> None:
         composed.leaky_relu(builder, builder.input, np.ones((2, 8)), "f")
 
 
-# Merging ------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("layers", "left"),
     [
@@ -151,9 +147,6 @@ def test_merging_is_exact_on_rationals() -> None:
     network = chain((1,), Dense(weight, bias), Scale(bias, bias))
     assert network.merged.run([1]).tolist() == network.run([1]).tolist()
     assert network.merged.is_exact
-
-
-# Views --------------------------------------------------------------------------------------
 
 
 def test_consecutive_pairs() -> None:

@@ -95,7 +95,7 @@ BAD = {
     "relu-input": (edges(("a", "b"), a={"kind": "relu"}, b={"kind": "id"}), "'a'.*0 predecessors"),
     "input-bias": (edges(("a", "b"), a={"bias": 2}, b={"kind": "id"}), "'a' is an input"),
     "rank": (edges(("a", "b"), b={"kind": "pool", "k": 2}), "k must be an integer from 1 to 1"),
-    "k-of-relu": (edges(("a", "b"), b={"kind": "relu", "k": 1}), "is no pool; remove k"),
+    "k-of-relu": (edges(("a", "b"), b={"kind": "relu", "k": 1}), "is not a pool; remove k"),
     "nan": (edges(("a", "b"), b={"kind": "id", "bias": float("nan")}), "bias of node 'b' is nan"),
     "complex": (edges(("a", "b"), b={"kind": "id", "bias": 1j}), "give an int"),
     "text": (edges(("a", "b"), b={"kind": "id", "bias": "1/2"}), "give an int"),

@@ -1,0 +1,73 @@
+"""Distances of settings, as the judge computes them, against exact rationals."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import networkx as nx
+import numpy as np
+import pytest
+from path_judging import require_within
+from path_networks import image
+from path_oracle import paths, random_graph
+
+import sparseopt as so
+from sparseopt.networks.convolution import Conv
+from sparseopt.networks.network import chain
+from sparseopt.pathnorm import differences, exact, path_pairs
+from sparseopt.pathnorm.biases import biases
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_distances_by_all_routes(seed: int) -> None:
+    graph = random_graph(seed, hidden=6)
+    rng = np.random.default_rng(seed)
+    other = nx.DiGraph(graph)
+    factors = [Fraction(int(rng.integers(0, 5)), 2) for _ in graph.edges]
+    for (u, v, data), factor in zip(graph.edges(data=True), factors, strict=True):
+        other.add_edge(u, v, weight=data["weight"] * factor)
+    a, b = so.load_network(graph), so.load_network(other)
+    entries = zip(paths(graph), paths(other), strict=True)
+    right = sum((abs(p - r) for (_, p), (_, r) in entries), start=Fraction(0))
+    assert path_pairs.enumerated_distance(a, b) == right
+    upper = differences.exact_difference(a, b)
+    assert upper >= right
+    names = a.parameters()
+    sizes = [np.abs(names[n]) for n in names], [np.abs(b.parameters()[n]) for n in names]
+    norms = []
+    for choose in (np.maximum, np.minimum):
+        arrays = dict(
+            zip(names, (np.asarray(choose(x, y)) for x, y in zip(*sizes, strict=True)), strict=True)
+        )
+        chosen = a.with_parameters(arrays)
+        norms.append(sum(exact.power_sums(chosen, 1, biases(chosen))))
+    assert upper == norms[0] - norms[1]
+    found = differences.difference(a, b)
+    require_within(found, [upper])
+
+
+def test_the_last_bit_of_a_weight_is_seen() -> None:
+    network = image()
+    weight = network.parameters()["e.weight"].copy()
+    weight[0, 0, 0, 0] *= 1 + 2.0**-52
+    other = network.with_parameters({"e.weight": weight})
+    right = differences.exact_difference(network, other)
+    assert 0 < right < Fraction(1, 10**9)
+    require_within(differences.difference(network, other), [right])
+    assert path_pairs.enumerated_distance(network, other) == right
+    answer = so.solve(so.PathDistance(network, other), solver="distance_passes").answer
+    assert answer.exact == right
+
+
+def test_too_many_paths_are_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(path_pairs, "PATHS", 10)
+    with pytest.raises(exact.TooLarge, match="more than 10 paths"):
+        path_pairs.enumerated_distance(image(), image())
+
+
+def test_settings_of_other_layers_have_no_distance() -> None:
+    """Padding on the other side leaves all shapes as they are."""
+    weight = np.ones((1, 1, 2))
+    nets = [chain((1, 3), Conv(weight, padding=(pad,))) for pad in ((0, 1), (1, 0))]
+    with pytest.raises(so.ProblemError, match="differ in their layers"):
+        so.PathDistance(*nets)
