@@ -192,6 +192,10 @@ from sparseopt.quantization.number_format import (
     NumberFormat as NumberFormat,
     significand as significand,
 )
+from sparseopt.quantization.product import ProductQuantization as ProductQuantization
+from sparseopt.quantization.product_certificate import (
+    ProductQuantizationCertificate as ProductQuantizationCertificate,
+)
 from sparseopt.quantization.rank_one import (
     RankOneQuantization as RankOneQuantization,
     RankOneTerm as RankOneTerm,

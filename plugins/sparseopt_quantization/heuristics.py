@@ -1,0 +1,172 @@
+"""Pair by pair, from the left to the right, and sweeps: what the solvers of products share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from sparseopt_quantization.chain import (
+    Chain,
+    Factors,
+    Side,
+    as_columns,
+    as_rows,
+    from_columns,
+    from_rows,
+    spread_columns,
+    spread_rows,
+)
+from sparseopt_quantization.terms import Terms, rates_of
+
+
+def pair_by_pair(chain: Chain, engine: Terms) -> Factors:
+    """Quantize factors two by two, the last three of an odd run together."""
+    found = chain.nearest()
+    for run in chain.runs():
+        start = run.start
+        while start + 1 < run.stop:
+            size = 3 if start + 3 == run.stop else 2
+            part = range(start, start + size)
+            _towards_right(chain, engine, part, found, weighted=True)
+            if size == 3:
+                _sweep_part(chain, engine, part, found)
+            start += size
+    return found
+
+
+def left_to_right(chain: Chain, engine: Terms, weighted: bool) -> Factors:
+    """Quantize factor by factor, what a factor loses being made up for by the next ones.
+
+    With weights the error of a factor counts as it will in the product, by the norms of the rounded
+    prefix; without them as in the published method.
+    """
+    found = chain.nearest()
+    for run in chain.runs():
+        _towards_right(chain, engine, run, found, weighted)
+    return found
+
+
+def _towards_right(
+    chain: Chain, engine: Terms, run: range, found: Factors, weighted: bool
+) -> None:
+    """Quantize the factors of a run, in place."""
+    if len(run) < 2:
+        return
+    first = chain.factors[run.start]
+    square = np.ones(first.shape[0] * first.shape[1] * first.shape[3])
+    carried = first
+    for place in run[:-2]:
+        x, p = as_columns(carried), spread_rows(square, carried.shape)
+        start = as_columns(chain.rounded(place, carried))
+        u = engine.directions(x, p, start, chain.digits(place))
+        rates = rates_of(x, p, u)
+        # A column of zeros is answered by zeros; what follows it does not count.
+        found[place] = from_columns(u, carried.shape)
+        if weighted:
+            square = (p * u * u).sum(axis=1)
+        else:
+            square = np.ones(len(u))
+        following = chain.factors[place + 1]
+        a, b, _, d = following.shape
+        carried = following * rates.reshape(a, b, 1, d)
+    place = run[-2]
+    last = chain.factors[place + 1]
+    x, y = as_columns(carried), as_rows(last)
+    u, v = as_columns(chain.rounded(place, carried)), as_rows(chain.rounded(place + 1, last))
+    ends = np.ones(last.shape[0] * last.shape[2] * last.shape[3])
+    if weighted and place + 2 == chain.count:
+        ends = chain.last
+    u, v = engine.improved(
+        (x, spread_rows(square, carried.shape), u),
+        (y, spread_columns(ends, last.shape), v),
+        (chain.digits(place), chain.digits(place + 1)),
+    )
+    found[place], found[place + 1] = from_columns(u, carried.shape), from_rows(v, last.shape)
+
+
+def _sweep_part(chain: Chain, engine: Terms, part: range, found: Factors) -> None:
+    """Improve both pairs of a triple once, in place, as if it were the whole product."""
+    first, last = chain.factors[part[0]], chain.factors[part[-1]]
+    prefix = Side.start(np.ones(first.shape[0] * first.shape[1] * first.shape[3]))
+    suffix = Side.start(np.ones(last.shape[0] * last.shape[2] * last.shape[3]))
+    if part.stop == chain.count:
+        suffix = Side.start(chain.last)
+    before = prefix.past(first, found[part[0]], True)
+    improve_pair(chain, engine, part[1], before, suffix, found)
+    behind = suffix.past(last, found[part[2]], False)
+    improve_pair(chain, engine, part[0], prefix, behind, found)
+
+
+def improve_pair(
+    chain: Chain, engine: Terms, place: int, prefix: Side, suffix: Side, found: Factors
+) -> None:
+    """Replace, in place, a factor and the next by the best ones for all others as they are.
+
+    Term by term: of the vectors times the ratios of both sides, with their squares as weights.
+    """
+    given, following = chain.factors[place], chain.factors[place + 1]
+    p, q = spread_rows(prefix.square, given.shape), spread_columns(suffix.square, following.shape)
+    x = as_columns(given) * spread_rows(prefix.ratio, given.shape)
+    y = as_rows(following) * spread_columns(suffix.ratio, following.shape)
+    u, v = engine.improved(
+        (x, p, as_columns(found[place])),
+        (y, q, as_rows(found[place + 1])),
+        (chain.digits(place), chain.digits(place + 1)),
+    )
+    found[place], found[place + 1] = from_columns(u, given.shape), from_rows(v, following.shape)
+
+
+def improve_one(chain: Chain, place: int, prefix: Side, suffix: Side, found: Factors) -> None:
+    """Replace, in place, a factor by the best one for all others as they are, value by value."""
+    given = chain.factors[place]
+    a, b, c, d = given.shape
+    left, right = prefix.ratio.reshape(a, b, 1, d), suffix.ratio.reshape(a, 1, c, d)
+    wanted = left * given * right
+    counts = prefix.square.reshape(a, b, 1, d) * suffix.square.reshape(a, 1, c, d) > 0.0
+    found[place] = np.where(counts, chain.rounded(place, wanted), found[place])
+
+
+def sweep(
+    chain: Chain, engine: Terms, found: Factors, pairs: bool
+) -> Iterator[tuple[int, Factors]]:
+    """Improve all factors from the left to the right and back, in place, forever.
+
+    Two at a time if `pairs`, where both are rounded to some digits. After each pass the number of
+    passes is yielded.
+    """
+    first = chain.factors[0]
+    start = Side.start(np.ones(first.shape[0] * first.shape[1] * first.shape[3]))
+    end = Side.start(chain.last)
+    inside = [False] * chain.count
+    for run in chain.runs() if pairs else ():
+        for place in run[:-1]:
+            inside[place] = True
+    count, passes = chain.count, 0
+    suffixes = [end] * (count + 1)
+    for place in reversed(range(count)):
+        suffixes[place] = suffixes[place + 1].past(chain.factors[place], found[place], False)
+    prefixes = [start] * (count + 1)
+    while True:
+        for direction in (1, -1):
+            for place in range(count)[::direction]:
+                if inside[place]:
+                    improve_pair(
+                        chain, engine, place, prefixes[place], suffixes[place + 2], found
+                    )
+                elif chain.forms[place] is not None:
+                    improve_one(chain, place, prefixes[place], suffixes[place + 1], found)
+                if direction == 1:
+                    prefixes[place + 1] = prefixes[place].past(
+                        chain.factors[place], found[place], True
+                    )
+                else:
+                    if inside[place]:
+                        suffixes[place + 1] = suffixes[place + 2].past(
+                            chain.factors[place + 1], found[place + 1], False
+                        )
+                    suffixes[place] = suffixes[place + 1].past(
+                        chain.factors[place], found[place], False
+                    )
+            passes += 1
+            yield passes, found
