@@ -19,6 +19,9 @@ from sparseopt_quantization.chain import (
 )
 from sparseopt_quantization.terms import Terms, rates_of
 
+MOST_DIGITS = 12
+"""Of a factor for which candidates are kept: all pieces are gone through."""
+
 
 def pair_by_pair(chain: Chain, engine: Terms) -> Factors:
     """Quantize factors two by two, the last three of an odd run together."""
@@ -35,20 +38,26 @@ def pair_by_pair(chain: Chain, engine: Terms) -> Factors:
     return found
 
 
-def left_to_right(chain: Chain, engine: Terms, weighted: bool) -> Factors:
+def left_to_right(chain: Chain, engine: Terms, weighted: bool, ahead: int = 1) -> Factors:
     """Quantize factor by factor, what a factor loses being made up for by the next ones.
 
     With weights the error of a factor counts as it will in the product, by the norms of the rounded
-    prefix; without them as in the published method.
+    prefix; without them as in the published method. If `ahead` > 1, so many candidates are kept for
+    each column of the third-last factor, and those chosen that suit the last two best.
     """
     found = chain.nearest()
     for run in chain.runs():
-        _towards_right(chain, engine, run, found, weighted)
+        _towards_right(chain, engine, run, found, weighted, ahead)
     return found
 
 
 def _towards_right(
-    chain: Chain, engine: Terms, run: range, found: Factors, weighted: bool
+    chain: Chain,
+    engine: Terms,
+    run: range,
+    found: Factors,
+    weighted: bool,
+    ahead: int = 1,
 ) -> None:
     """Quantize the factors of a run, in place."""
     if len(run) < 2:
@@ -59,7 +68,10 @@ def _towards_right(
     for place in run[:-2]:
         x, p = as_columns(carried), spread_rows(square, carried.shape)
         start = as_columns(chain.rounded(place, carried))
-        u = engine.directions(x, p, start, chain.digits(place))
+        if ahead > 1 and place == run[-3] and may_look_ahead(chain, place):
+            u = _looking_ahead(chain, engine, place, (x, p), ahead)
+        else:
+            u = engine.directions(x, p, start, chain.digits(place))
         rates = rates_of(x, p, u)
         # A column of zeros is answered by zeros; what follows it does not count.
         found[place] = from_columns(u, carried.shape)
@@ -83,6 +95,42 @@ def _towards_right(
         (chain.digits(place), chain.digits(place + 1)),
     )
     found[place], found[place + 1] = from_columns(u, carried.shape), from_rows(v, last.shape)
+
+
+def may_look_ahead(chain: Chain, place: int) -> bool:
+    """Whether candidates can be kept for a factor: columns of two entries, few digits, twice."""
+    two = all(chain.factors[i].shape[1] == 2 for i in (place, place + 1))
+    return two and all(chain.digits(i) <= MOST_DIGITS for i in (place, place + 1))
+
+
+def _looking_ahead(
+    chain: Chain, engine: Terms, place: int, left: tuple[np.ndarray, np.ndarray], most: int
+) -> np.ndarray:
+    """Return the columns of a factor, chosen among candidates by what the next two make of them."""
+    x, p = left
+    following, last = chain.factors[place + 1], chain.factors[place + 2]
+    ends = chain.last if place + 3 == chain.count else np.ones(np.prod(last.shape) // last.shape[1])
+    y, q = as_rows(last), spread_columns(ends, last.shape)
+    costs, u = engine.candidates(x, p, chain.digits(place), most)
+    shape = (-1, most)
+    flat, weights = u.reshape(-1, 2), np.repeat(p, most, axis=0)
+    mus = rates_of(np.repeat(x, most, axis=0), weights, flat).reshape(shape)
+    squares = (weights * flat * flat).sum(axis=1).reshape(shape)
+    # The squared norms of the rows of the product of the next two.
+    norms = (y * y * q).sum(axis=1)
+    a, b, c, d = following.shape
+    behind = (following**2 * norms.reshape(a, 1, c, d)).sum(axis=2).ravel()
+    with np.errstate(invalid="ignore"):
+        costs = np.where(behind[:, None] > 0.0, costs * behind[:, None], 0.0)
+    w = following.transpose(0, 3, 1, 2).reshape(-1, b, c)
+    row = np.arange(a * b * d).reshape(a, b, d).transpose(0, 2, 1).reshape(-1, b)
+    column = np.arange(a * c * d).reshape(a, c, d).transpose(0, 2, 1).reshape(-1, c)
+    digits = chain.digits(place + 1), chain.digits(place + 2)
+    chosen = engine.ahead((w, row, column), (mus, squares, costs), (y, q), digits)
+    number = np.empty(len(x), dtype=np.int64)
+    number[row.ravel()] = chosen.ravel()
+    u = u[np.arange(len(x)), number]
+    return np.ldexp(u, np.frexp(rates_of(x, p, u))[1][:, None])
 
 
 def _sweep_part(chain: Chain, engine: Terms, part: range, found: Factors) -> None:

@@ -16,7 +16,7 @@ def terms(
     middles: np.ndarray,
     scales: np.ndarray,
     splits: tuple[float, float],
-) -> None:
+) -> np.ndarray:
     """Replace u and v, in place, where another rounding of ``c x`` costs less.
 
     It costs ``sum_ij p_i q_j (x_i y_j - u_i v_j)^2``; with v being the rounding of
@@ -34,6 +34,11 @@ def terms(
         Values of c.
     splits : (float, float)
         ``2**(53 - t) + 1``: rounds to t digits by a product and two differences (Veltkamp).
+
+    Returns
+    -------
+    ndarray, shape (k,)
+        The costs; infinity where nothing counts.
     """
     count, b, c = x.shape[0], x.shape[1], y.shape[1]
     half = (len(numbers) - 1) // 2
@@ -59,20 +64,23 @@ def terms(
         place = np.rint((size - 1.0) * half).astype(np.int64)
         own = numbers[place]
         at = place[:, :, None] + np.arange(half)
-        keys = np.where(is_zero[:, :, None], np.inf, middles[at] / size[:, :, None])
+        keys = middles[at] * (1.0 / size)[:, :, None]
+        keys[share == 0.0] = np.inf
         order = np.argsort(keys.reshape(count, -1), axis=1, kind="stable") // half
         steps = b * half
     flat = share[:, 0] * share[:, b - 1]
     for step in range(steps):
         if half:
             e = order[:, step]
-            place[every, e] += 1
+            place[every, e] += share[every, e] > 0.0
             own[every, e] = numbers[place[every, e]]
         else:
             t = scales[step] * size
             own = split_x * t - (split_x * t - t)
         s1, s2 = _sums(share * own * size), _sums(share * own * own)
         sound = s2 > 0.0
+        if half:  # entries that do not count pass no midpoint
+            sound &= share[every, e] > 0.0
         below = np.where(sound, s2, 1.0)
         mu = s1 / below
         if b == 2:
@@ -94,6 +102,7 @@ def terms(
     u[improved] = np.where(is_zero, 0.0, signed)[improved]
     t = rates[:, None] * y
     v[improved] = (split_y * t - (split_y * t - t))[improved]
+    return best
 
 
 def _sums(values: np.ndarray) -> np.ndarray:
@@ -166,3 +175,116 @@ def _neighbours(
         h1, k1, b = (np.where(active, new, old) for new, old in ((h, h1), (k, k1), (r, b)))
         active &= (steps == whole) & (b > 0)
     return [(k1, h1, b), (k0, h0, a)]
+
+
+def angles(
+    x: np.ndarray,
+    p: np.ndarray,
+    numbers: np.ndarray,
+    middles: np.ndarray,
+    costs: np.ndarray,
+    found: np.ndarray,
+) -> None:
+    """Set `found`, in place, to the roundings of ``c x`` of the least angles, the best first.
+
+    Parameters
+    ----------
+    x, p : ndarray, shape (k, 2)
+    numbers, middles : ndarray
+        See `terms`.
+    costs : ndarray, shape (k, most)
+        Infinity; set to ``|x|^2`` times the squared sines of the angles, with weights.
+    found : ndarray, shape (k, most, 2)
+        Magnitudes, over the powers of two of the entries.
+    """
+    count, half = len(x), (len(numbers) - 1) // 2
+    is_zero = x == 0.0
+    mantissas, power = np.frexp(np.abs(x))
+    size = np.where(is_zero, 1.0, 2.0 * mantissas)
+    share = np.where(is_zero, 0.0, _ldexp(p, 2 * (power - 1)))
+    place = np.rint((size - 1.0) * half).astype(np.int64)
+    own = numbers[place]
+    keys = middles[place[:, :, None] + np.arange(half)] * (1.0 / size)[:, :, None]
+    keys[share == 0.0] = np.inf
+    order = np.argsort(keys.reshape(count, -1), axis=1, kind="stable") // half
+    flat, every = share[:, 0] * share[:, 1], np.arange(count)
+    every_cost, every_pair = [costs], [found]
+    for e in order.T:
+        live = share[every, e] > 0.0
+        place[every, e] += live
+        own[every, e] = numbers[place[every, e]]
+        s2 = _sums(share * own * own)
+        r = size[:, 0] * own[:, 1] - size[:, 1] * own[:, 0]
+        sound = live & (s2 > 0.0)
+        cost = np.where(sound, flat * r * r / np.where(sound, s2, 1.0), np.inf)
+        every_cost.append(cost[:, None])
+        every_pair.append(own[:, None].copy())
+    stacked, pairs = np.concatenate(every_cost, axis=1), np.concatenate(every_pair, axis=1)
+    best = np.argsort(stacked, axis=1, kind="stable")[:, : costs.shape[1]]
+    # Where there are too few, what was there before comes last.
+    costs[:] = np.take_along_axis(stacked, best, axis=1)
+    found[:] = np.take_along_axis(pairs, best[:, :, None], axis=1)
+
+
+def ahead(
+    w: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    mus: np.ndarray,
+    squares: np.ndarray,
+    costs: np.ndarray,
+    y: np.ndarray,
+    q: np.ndarray,
+    numbers: np.ndarray,
+    middles: np.ndarray,
+    split: float,
+    chosen: np.ndarray,
+) -> None:
+    """Choose, in place, for each two columns of a factor those candidates that suit what follows.
+
+    Parameters
+    ----------
+    w : ndarray, shape (blocks, 2, m)
+        Blocks of the next factor, whose rows are the columns chosen for.
+    rows, columns : ndarray of int, shapes (blocks, 2), (blocks, m)
+        Numbers of its rows and columns.
+    mus, squares, costs : ndarray, shape (columns, most)
+        Of each candidate: what its column leaves to the next factor, its squared norm, and the
+        error that it makes for certain.
+    y, q : ndarray, shapes (k, c)
+        Rows of the factor after, their weights.
+    numbers, middles, split
+        See `terms`.
+    chosen : ndarray of int, shape (blocks, 2)
+        Which candidates make the error of these and the best next two factors least.
+    """
+    most, count = mus.shape[1], len(w)
+    best = np.full(count, np.inf)
+    for first in range(most):
+        for second in range(most):
+            i0, i1 = rows.T
+            total = costs[i0, first] + costs[i1, second]
+            for m in range(w.shape[2]):
+                k = columns[:, m]
+                x = np.stack([mus[i0, first] * w[:, 0, m], mus[i1, second] * w[:, 1, m]], axis=1)
+                p = np.stack([squares[i0, first], squares[i1, second]], axis=1)
+                least = least_costs(x, y[k], p, q[k], numbers, middles, split)
+                total = total + least
+            better = total < best
+            best[better] = total[better]
+            chosen[better] = first, second
+
+
+def least_costs(
+    x: np.ndarray,
+    y: np.ndarray,
+    p: np.ndarray,
+    q: np.ndarray,
+    numbers: np.ndarray,
+    middles: np.ndarray,
+    split: float,
+) -> np.ndarray:
+    """Return the least cost of each term, see `terms`; 0 for vectors that do not count."""
+    u, v = np.zeros_like(x), np.zeros_like(y)
+    costs = terms(x, y, p, q, u, v, numbers, middles, np.zeros(0), (1.0, split))
+    return np.where(np.isfinite(costs), costs, 0.0)

@@ -8,6 +8,66 @@ import numpy as np
 from numba import njit
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _brought_near(value: float, weight: float) -> tuple[float, float, int]:
+    """Return a magnitude in [1, 2), the weight that makes up for it, and the power between."""
+    if value == 0.0:
+        return 1.0, 0.0, 0
+    mantissa, exponent = math.frexp(abs(value))
+    return 2.0 * mantissa, math.ldexp(weight, 2 * (exponent - 1)), exponent - 1
+
+
+@njit(cache=True, nogil=True)
+def _pair(
+    sizes: tuple[float, float],
+    shares: tuple[float, float],
+    y: np.ndarray,
+    q: np.ndarray,
+    k: int,
+    y2: float,
+    numbers: np.ndarray,
+    middles: np.ndarray,
+    split: float,
+    best: float,
+) -> tuple[float, float, float, float]:
+    """Return the least cost below `best` of a left vector of two entries, its numbers, its rate."""
+    (size0, size1), (share0, share1) = sizes, shares
+    half, c = (len(numbers) - 1) // 2, y.shape[1]
+    first, second = round((size0 - 1.0) * half), round((size1 - 1.0) * half)
+    most0, most1 = first + half, second + half
+    n0, n1 = numbers[first], numbers[second]
+    inverse0, inverse1 = 1.0 / size0, 1.0 / size1
+    ahead0 = middles[first] * inverse0 if share0 > 0.0 else np.inf
+    ahead1 = middles[second] * inverse1 if share1 > 0.0 else np.inf
+    flat, found0, found1, rate = share0 * share1, 0.0, 0.0, -1.0
+    while True:
+        if ahead1 < ahead0:
+            second += 1
+            n1 = numbers[second]
+            ahead1 = middles[second] * inverse1 if second < most1 else np.inf
+        elif ahead0 < np.inf:
+            first += 1
+            n0 = numbers[first]
+            ahead0 = middles[first] * inverse0 if first < most0 else np.inf
+        else:
+            return best, found0, found1, rate
+        w0, w1 = share0 * n0, share1 * n1
+        s2 = w0 * n0 + w1 * n1
+        r = size0 * n1 - size1 * n0
+        least = y2 * (flat * r * r)
+        if not s2 > 0.0 or least >= best * s2:
+            continue
+        mu, rest = (w0 * size0 + w1 * size1) / s2, 0.0
+        for j in range(c):
+            t = mu * y[k, j]
+            w = split * t
+            r = t - (w - (w - t))
+            rest += q[k, j] * r * r
+        cost = least / s2 + s2 * rest
+        if cost < best:
+            best, found0, found1, rate = cost, n0, n1, mu
+
+
 @njit(cache=True, nogil=True)
 def terms(
     x: np.ndarray,
@@ -27,18 +87,13 @@ def terms(
     split_x, split_y = splits
     size, share, power = np.empty(b), np.empty(b), np.empty(b, dtype=np.int64)
     own, ahead, place = np.empty(b), np.empty(b), np.empty(b, dtype=np.int64)
-    final = np.empty(b, dtype=np.int64)
+    final, inverse = np.empty(b, dtype=np.int64), np.empty(b)
     for k in range(count):
         live = 0
         for i in range(b):
-            value = abs(x[k, i])
-            mantissa, exponent = math.frexp(value)
-            size[i], power[i] = 2.0 * mantissa, exponent - 1
-            share[i] = math.ldexp(p[k, i], 2 * (exponent - 1))
-            if value == 0.0:
-                size[i], share[i], power[i] = 1.0, 0.0, 0
-            else:
-                live += 1
+            size[i], share[i], power[i] = _brought_near(x[k, i], p[k, i])
+            inverse[i] = 1.0 / size[i]
+            live += share[i] > 0.0
             own[i] = math.ldexp(abs(u[k, i]), -power[i])
             if (u[k, i] < 0.0 and x[k, i] > 0.0) or (u[k, i] > 0.0 and x[k, i] < 0.0):
                 own[i] = -own[i]
@@ -65,12 +120,20 @@ def terms(
             best = y2 * angle + s2 * rest
         improved, rate = False, 0.0
         steps = len(scales)
-        if half:
+        if half and b == 2:
+            best, n0, n1, rate = _pair(
+                (size[0], size[1]), (share[0], share[1]),
+                y, q, k, y2, numbers, middles, split_y, best,
+            )  # fmt: off
+            steps, improved = 0, rate >= 0.0
+            if improved:
+                u[k, 0], u[k, 1] = n0, n1
+        elif half:
             steps = live * half
             for i in range(b):
                 place[i] = round((size[i] - 1.0) * half)
                 own[i] = numbers[place[i]]
-                ahead[i] = middles[place[i]] / size[i] if x[k, i] != 0.0 else np.inf
+                ahead[i] = middles[place[i]] * inverse[i] if share[i] > 0.0 else np.inf
                 final[i] = place[i] + half
         flat = share[0] * share[b - 1]
         for step in range(steps):
@@ -81,7 +144,7 @@ def terms(
                         e = i
                 place[e] += 1
                 own[e] = numbers[place[e]]
-                ahead[e] = middles[place[e]] / size[e] if place[e] < final[e] else np.inf
+                ahead[e] = middles[place[e]] * inverse[e] if place[e] < final[e] else np.inf
             else:
                 for i in range(b):
                     t = scales[step] * size[i]
@@ -178,3 +241,99 @@ def directions(x: np.ndarray, p: np.ndarray, limit: int, u: np.ndarray) -> None:
         for i in range(2):
             if x[k, i] < 0.0:
                 u[k, i] = -u[k, i]
+
+
+@njit(cache=True, nogil=True)
+def angles(
+    x: np.ndarray,
+    p: np.ndarray,
+    numbers: np.ndarray,
+    middles: np.ndarray,
+    costs: np.ndarray,
+    found: np.ndarray,
+) -> None:
+    """Set `found` to the pairs of least angle of each vector; see `term_arrays.angles`."""
+    half, most = (len(numbers) - 1) // 2, costs.shape[1]
+    for k in range(x.shape[0]):
+        size0, share0, _ = _brought_near(x[k, 0], p[k, 0])
+        size1, share1, _ = _brought_near(x[k, 1], p[k, 1])
+        first, second = round((size0 - 1.0) * half), round((size1 - 1.0) * half)
+        most0, most1 = first + half, second + half
+        n0, n1 = numbers[first], numbers[second]
+        inverse0, inverse1 = 1.0 / size0, 1.0 / size1
+        ahead0 = middles[first] * inverse0 if share0 > 0.0 else np.inf
+        ahead1 = middles[second] * inverse1 if share1 > 0.0 else np.inf
+        flat = share0 * share1
+        while True:
+            if ahead1 < ahead0:
+                second += 1
+                n1 = numbers[second]
+                ahead1 = middles[second] * inverse1 if second < most1 else np.inf
+            elif ahead0 < np.inf:
+                first += 1
+                n0 = numbers[first]
+                ahead0 = middles[first] * inverse0 if first < most0 else np.inf
+            else:
+                break
+            s2 = share0 * n0 * n0 + share1 * n1 * n1
+            r = size0 * n1 - size1 * n0
+            if not s2 > 0.0:
+                continue
+            cost = flat * r * r / s2
+            if cost < costs[k, most - 1]:
+                j = most - 1
+                while j > 0 and costs[k, j - 1] > cost:
+                    costs[k, j] = costs[k, j - 1]
+                    found[k, j, 0], found[k, j, 1] = found[k, j - 1, 0], found[k, j - 1, 1]
+                    j -= 1
+                costs[k, j], found[k, j, 0], found[k, j, 1] = cost, n0, n1
+
+
+@njit(cache=True, nogil=True)
+def ahead(
+    w: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    mus: np.ndarray,
+    squares: np.ndarray,
+    costs: np.ndarray,
+    y: np.ndarray,
+    q: np.ndarray,
+    numbers: np.ndarray,
+    middles: np.ndarray,
+    split: float,
+    chosen: np.ndarray,
+) -> None:
+    """Choose among candidates of each two columns; see `term_arrays.ahead`."""
+    most = mus.shape[1]
+    sums = np.empty(y.shape[0])
+    for k in range(y.shape[0]):
+        total = 0.0
+        for j in range(y.shape[1]):
+            total += q[k, j] * y[k, j] * y[k, j]
+        sums[k] = total
+    for block in range(w.shape[0]):
+        i0, i1 = rows[block, 0], rows[block, 1]
+        best = np.inf
+        for first in range(most):
+            for second in range(most):
+                cost = costs[i0, first] + costs[i1, second]
+                if not cost < best:
+                    continue
+                for m in range(w.shape[2]):
+                    k = columns[block, m]
+                    x0, x1 = mus[i0, first] * w[block, 0, m], mus[i1, second] * w[block, 1, m]
+                    size0, share0, _ = _brought_near(x0, squares[i0, first])
+                    size1, share1, _ = _brought_near(x1, squares[i1, second])
+                    if not (share0 > 0.0 or share1 > 0.0):
+                        continue
+                    found = _pair(
+                        (size0, size1), (share0, share1),
+                        y, q, k, sums[k], numbers, middles, split, best,
+                    )  # fmt: off
+                    cost += found[0]
+                    if not cost < best:
+                        break
+                if cost < best:
+                    best = cost
+                    chosen[block, 0], chosen[block, 1] = first, second

@@ -47,9 +47,7 @@ class Terms:
         u, v = u.copy(), v.copy()
         half = 1 << (digits[0] - 1)
         if x.shape[1] * half <= ALL_PIECES:
-            numbers = np.arange(2 * half + 1.0)
-            numbers = np.where(numbers < half, half + numbers, 2.0 * numbers) / half
-            middles = np.append((numbers[:-1] + numbers[1:]) / 2.0, np.inf)
+            numbers, middles = table(digits[0])
             scales, each = np.zeros(0), x.shape[1] * half
         else:
             numbers, middles, each = np.ones(1), np.ones(1), TRIED * (x.shape[1] + y.shape[1])
@@ -92,11 +90,73 @@ class Terms:
         rates = rates_of(x, p, found)
         return np.ldexp(found, np.frexp(rates)[1][:, None])
 
+    def candidates(
+        self, x: np.ndarray, p: np.ndarray, digits: int, most: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return for vectors of two entries the numbers of F_t of the least angles, and the angles.
+
+        Returns
+        -------
+        costs : ndarray, shape (k, most)
+            ``|x|^2`` times the squared sines, with weights.
+        u : ndarray, shape (k, most, 2)
+        """
+        numbers, middles = table(digits)
+        costs, found = np.full((len(x), most), np.inf), np.ones((len(x), most, 2))
+        run, each = term_arrays.angles, 2 << (digits - 1)
+        if self.is_compiled(len(x) * each):
+            from sparseopt_quantization import term_kernels
+
+            run = term_kernels.angles
+        step = max(1, AT_ONCE // each)
+        for start in range(0, len(x), step):
+            self.context.check_time("looking ahead")
+            part = slice(start, start + step)
+            with np.errstate(all="ignore"):
+                run(x[part], p[part], numbers, middles, costs[part], found[part])
+        powers = np.frexp(np.abs(x))[1][:, None, :] - 1
+        return costs, np.where(x[:, None] == 0.0, 0.0, np.copysign(np.ldexp(found, powers), x[:, None]))
+
+    def ahead(
+        self,
+        blocks: tuple[np.ndarray, np.ndarray, np.ndarray],
+        candidates: tuple[np.ndarray, np.ndarray, np.ndarray],
+        right: tuple[np.ndarray, np.ndarray],
+        digits: tuple[int, int],
+    ) -> np.ndarray:
+        """Return the candidates chosen for each block; see `term_arrays.ahead`."""
+        numbers, middles = table(digits[0])
+        chosen = np.zeros((len(blocks[0]), 2), dtype=np.int64)
+        run, each = term_arrays.ahead, (2 << (digits[0] - 1)) * blocks[0].shape[2]
+        if self.is_compiled(len(chosen) * each):
+            from sparseopt_quantization import term_kernels
+
+            run = term_kernels.ahead
+        step = max(1, AT_ONCE // (8 * each))
+        for start in range(0, len(chosen), step):
+            self.context.check_time("looking ahead")
+            part = slice(start, start + step)
+            own = [z[part] for z in blocks]
+            with np.errstate(all="ignore"):
+                run(
+                    *own, *candidates, *right,
+                    numbers, middles, 2.0 ** (53 - digits[1]) + 1.0, chosen[part],
+                )  # fmt: off
+        return chosen
+
     def is_compiled(self, work: int) -> bool:
         """Whether to load the compiled passes."""
         if self.compiled is not None:
             return self.compiled
         return work >= COMPILED_FROM and has_numba()
+
+
+def table(digits: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of F_t from 1 to 4, and the midpoint after each."""
+    half = 1 << (digits - 1)
+    numbers = np.arange(2 * half + 1.0)
+    numbers = np.where(numbers < half, half + numbers, 2.0 * numbers) / half
+    return numbers, np.append((numbers[:-1] + numbers[1:]) / 2.0, np.inf)
 
 
 def _log2(x: np.ndarray) -> np.ndarray:

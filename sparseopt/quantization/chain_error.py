@@ -247,7 +247,10 @@ def _quotient(above: tuple[float, float, int], below: tuple[float, float, int]) 
     most = math.sqrt(max(value + room, 0.0) / (norm - norm_room))
     least = math.sqrt(max(value - room, 0.0) / (norm + norm_room))
     middle = math.sqrt(max(value, 0.0) / norm)
-    return Figure(middle, (max(most - middle, middle - least)) * _MORE + TINY, top - norm_top)
+    power, room = top - norm_top, max(most - middle, middle - least) * _MORE + TINY
+    if abs(power) < _FAR // 10:  # exact, or a little beyond what the room leaves
+        return Figure(math.ldexp(middle, power), math.ldexp(room, power) + TINY)
+    return Figure(middle, room, power)
 
 
 def _dense(first: list[np.ndarray], second: list[np.ndarray], patterns: Architecture) -> Figure:
