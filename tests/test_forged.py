@@ -8,6 +8,7 @@ import forgeries_coercive
 import forgeries_deconvolution
 import forgeries_interpolation
 import forgeries_penalties
+import forgeries_products
 import forgeries_pursuit
 import forgeries_quantization
 import forgeries_recovery
@@ -23,6 +24,7 @@ BANKS = (
     forgeries_deconvolution,
     forgeries_interpolation,
     forgeries_penalties,
+    forgeries_products,
     forgeries_pursuit,
     forgeries_quantization,
     forgeries_recovery,

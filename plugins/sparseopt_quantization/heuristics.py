@@ -51,6 +51,44 @@ def left_to_right(chain: Chain, engine: Terms, weighted: bool, ahead: int = 1) -
     return found
 
 
+def right_to_left(chain: Chain, engine: Terms, weighted: bool) -> Factors:
+    """Quantize factor by factor from the last one on; see `left_to_right`."""
+    found = chain.nearest()
+    for run in chain.runs():
+        if len(run) > 1:
+            _towards_left(chain, engine, run, found, weighted)
+    return found
+
+
+def _towards_left(
+    chain: Chain, engine: Terms, run: range, found: Factors, weighted: bool
+) -> None:
+    """Quantize the factors of a run from the right, in place: rows for columns."""
+    carried = chain.factors[run[-1]]
+    square = np.ones(carried.shape[0] * carried.shape[2] * carried.shape[3])
+    if weighted and run.stop == chain.count:
+        square = chain.last
+    for place in run[:1:-1]:
+        y, q = as_rows(carried), spread_columns(square, carried.shape)
+        v = engine.directions(y, q, as_rows(chain.rounded(place, carried)), chain.digits(place))
+        rates = rates_of(y, q, v)
+        found[place] = from_rows(v, carried.shape)
+        square = (q * v * v).sum(axis=1) if weighted else np.ones(len(v))
+        following = chain.factors[place - 1]
+        a, _, c, d = following.shape
+        carried = following * rates.reshape(a, 1, c, d)
+    place = run[1]
+    first = chain.factors[place - 1]
+    x, y = as_columns(first), as_rows(carried)
+    u, v = as_columns(chain.rounded(place - 1, first)), as_rows(chain.rounded(place, carried))
+    v, u = engine.improved(
+        (y, spread_columns(square, carried.shape), v),
+        (x, np.ones_like(x), u),
+        (chain.digits(place), chain.digits(place - 1)),
+    )
+    found[place - 1], found[place] = from_columns(u, first.shape), from_rows(v, carried.shape)
+
+
 def _towards_right(
     chain: Chain,
     engine: Terms,

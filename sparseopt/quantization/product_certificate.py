@@ -16,6 +16,7 @@ from sparseopt.interface.json_type import json_type
 from sparseopt.judging.rounding import ROOMS, above, shown_above, shown_below
 from sparseopt.quantization.exact import root_below
 from sparseopt.quantization.nearest import Grid, nearest
+from sparseopt.quantization.number_format import significand
 from sparseopt.quantization.product import ProductQuantization, columns_and_rows
 from sparseopt.quantization.rank_one import RankOneTerm
 from sparseopt.quantization.rank_one_certificate import proved_least, widened
@@ -89,7 +90,7 @@ def proved_least_error(problem: ProductQuantization, answer: KroneckerProduct, r
 @json_type
 @dataclass(frozen=True, eq=False)
 class ProductQuantizationCertificate(Certificate):
-    """The values are in their formats, and the relative error is so much.
+    """The values are in their formats, zeros are where they were, and the error is so much.
 
     The error is computed by a recursion over the factors, in rationals for small products, else
     with a bound of rounding. For two real factors, chainable with rank 1, a lower bound of the
@@ -143,8 +144,14 @@ class ProductQuantizationCertificate(Certificate):
 
     @property
     def nearest_relative_error(self) -> float:
-        """The relative error of rounding each value to nearest."""
-        return self.problem.nearest_relative_error
+        """The relative error of rounding each value to nearest; without formats, to `digits`."""
+        problem = self.problem
+        if problem.relative_error is None:
+            return problem.nearest_relative_error
+        pairs = zip(problem.product.factors, self.digits, strict=True)
+        factors = [significand(t).round(f) for f, t in pairs]
+        rounded = KroneckerProduct(factors, problem.product.architecture)
+        return problem.error_of(rounded).high(ROOMS)
 
     @property
     def digits(self) -> tuple[int, ...]:
@@ -187,6 +194,7 @@ class ProductQuantizationCertificate(Certificate):
         ):
             is_array = type(factor) is np.ndarray and factor.dtype == given.dtype
             steps.require(is_array, f"factor {i} is an array of {given.dtype}")
+            steps.require(not factor[given == 0].any(), f"factor {i} is zero where it was")
             if form is not None:
                 steps.require(form.contains(factor), f"factor {i} is in {form.name}")
             elif problem.relative_error is None:
