@@ -29,6 +29,8 @@ class Chain:
         ``2**powers`` times those of the problem; each column has its largest part in [1/2, 1).
     powers : list of int64 array
         For each value.
+    cuts : list of int64 array
+        The powers of all cuts: of rows, divided by those of columns.
     last : ndarray of float64
         Weights of the columns of the product, the largest of them 1.
     forms : tuple of NumberFormat or None
@@ -36,6 +38,7 @@ class Chain:
 
     factors: Factors
     powers: list[np.ndarray]
+    cuts: list[np.ndarray]
     last: np.ndarray
     forms: tuple[so.NumberFormat | None, ...]
 
@@ -46,6 +49,7 @@ class Chain:
         """Return the chain of a product with NumPy factors."""
         factors, powers = [], []
         rows = np.zeros(product.shape[0], dtype=np.int64)
+        cuts = [rows]
         for factor in product.factors:
             a, b, c, d = factor.shape
             wide = factor.astype(np.complex128 if factor.dtype.kind == "c" else np.float64)
@@ -57,8 +61,9 @@ class Chain:
             factors.append(times_powers(wide, shift))
             powers.append(shift)
             rows = columns.ravel()
+            cuts.append(rows)
         weights = np.ldexp(1.0, np.clip(2 * (rows - rows.max()), -_FAR, 0).astype(np.int32))
-        return cls(factors, powers, weights, forms)
+        return cls(factors, powers, cuts, weights, forms)
 
     @property
     def count(self) -> int:
@@ -88,6 +93,16 @@ class Chain:
             own = np.nan_to_num(times_powers(values, -powers))
             return times_powers(np.asarray(form.round(own)), powers)
 
+    def row_weights(self, place: int) -> np.ndarray:
+        """Return weights of the entries of the columns of a factor, shape (k, b), which make them
+        count as they do in the factor as it was given."""
+        spread = spread_rows(self.cuts[place], self.factors[place].shape)
+        return _powers_of_four(-spread)
+
+    def column_weights(self, place: int) -> np.ndarray:
+        """Return the same for the entries of the rows, shape (k, c)."""
+        return _powers_of_four(spread_columns(self.cuts[place + 1], self.factors[place].shape))
+
     def nearest(self) -> Factors:
         """Return each value rounded to nearest."""
         return [self.rounded(i, f) for i, f in enumerate(self.factors)]
@@ -103,6 +118,12 @@ class Chain:
             else:
                 found.append(range(place, place + 1))
         return found
+
+
+def _powers_of_four(powers: np.ndarray) -> np.ndarray:
+    """Return powers of four, over the largest of each row."""
+    above = powers - powers.max(axis=1, keepdims=True)
+    return np.ldexp(1.0, np.clip(2 * above, -_FAR, 0).astype(np.int32))
 
 
 def times_powers(values: np.ndarray, powers: np.ndarray) -> np.ndarray:

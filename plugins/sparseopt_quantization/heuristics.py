@@ -31,7 +31,7 @@ def pair_by_pair(chain: Chain, engine: Terms) -> Factors:
         while start + 1 < run.stop:
             size = 3 if start + 3 == run.stop else 2
             part = range(start, start + size)
-            _towards_right(chain, engine, part, found, weighted=True)
+            _towards_right(chain, engine, part, found, weighted=False)
             if size == 3:
                 _sweep_part(chain, engine, part, found)
             start += size
@@ -66,14 +66,20 @@ def _towards_left(
     """Quantize the factors of a run from the right, in place: rows for columns."""
     carried = chain.factors[run[-1]]
     square = np.ones(carried.shape[0] * carried.shape[2] * carried.shape[3])
-    if weighted and run.stop == chain.count:
+    if run.stop == chain.count:
         square = chain.last
+
+    def weights(place: int) -> np.ndarray:
+        if weighted:
+            return spread_columns(square, chain.factors[place].shape)
+        return chain.column_weights(place)
+
     for place in run[:1:-1]:
-        y, q = as_rows(carried), spread_columns(square, carried.shape)
+        y, q = as_rows(carried), weights(place)
         v = engine.directions(y, q, as_rows(chain.rounded(place, carried)), chain.digits(place))
         rates = rates_of(y, q, v)
         found[place] = from_rows(v, carried.shape)
-        square = (q * v * v).sum(axis=1) if weighted else np.ones(len(v))
+        square = (q * v * v).sum(axis=1)
         following = chain.factors[place - 1]
         a, _, c, d = following.shape
         carried = following * rates.reshape(a, 1, c, d)
@@ -82,8 +88,8 @@ def _towards_left(
     x, y = as_columns(first), as_rows(carried)
     u, v = as_columns(chain.rounded(place - 1, first)), as_rows(chain.rounded(place, carried))
     v, u = engine.improved(
-        (y, spread_columns(square, carried.shape), v),
-        (x, np.ones_like(x), u),
+        (y, weights(place), v),
+        (x, np.ones_like(x) if weighted else chain.row_weights(place - 1), u),
         (chain.digits(place), chain.digits(place - 1)),
     )
     found[place - 1], found[place] = from_columns(u, first.shape), from_rows(v, carried.shape)
@@ -103,8 +109,14 @@ def _towards_right(
     first = chain.factors[run.start]
     square = np.ones(first.shape[0] * first.shape[1] * first.shape[3])
     carried = first
+
+    def weights(place: int) -> np.ndarray:
+        if weighted:
+            return spread_rows(square, chain.factors[place].shape)
+        return chain.row_weights(place)
+
     for place in run[:-2]:
-        x, p = as_columns(carried), spread_rows(square, carried.shape)
+        x, p = as_columns(carried), weights(place)
         start = as_columns(chain.rounded(place, carried))
         if ahead > 1 and place == run[-3] and may_look_ahead(chain, place):
             u = _looking_ahead(chain, engine, place, (x, p), ahead)
@@ -113,10 +125,7 @@ def _towards_right(
         rates = rates_of(x, p, u)
         # A column of zeros is answered by zeros; what follows it does not count.
         found[place] = from_columns(u, carried.shape)
-        if weighted:
-            square = (p * u * u).sum(axis=1)
-        else:
-            square = np.ones(len(u))
+        square = (p * u * u).sum(axis=1)
         following = chain.factors[place + 1]
         a, b, _, d = following.shape
         carried = following * rates.reshape(a, b, 1, d)
@@ -124,12 +133,15 @@ def _towards_right(
     last = chain.factors[place + 1]
     x, y = as_columns(carried), as_rows(last)
     u, v = as_columns(chain.rounded(place, carried)), as_rows(chain.rounded(place + 1, last))
-    ends = np.ones(last.shape[0] * last.shape[2] * last.shape[3])
-    if weighted and place + 2 == chain.count:
-        ends = chain.last
+    if not weighted:
+        q = chain.column_weights(place + 1)
+    elif place + 2 == chain.count:
+        q = spread_columns(chain.last, last.shape)
+    else:
+        q = np.ones_like(y)
     u, v = engine.improved(
-        (x, spread_rows(square, carried.shape), u),
-        (y, spread_columns(ends, last.shape), v),
+        (x, weights(place), u),
+        (y, q, v),
         (chain.digits(place), chain.digits(place + 1)),
     )
     found[place], found[place + 1] = from_columns(u, carried.shape), from_rows(v, last.shape)
