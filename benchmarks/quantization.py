@@ -112,7 +112,9 @@ def peers(large: bool) -> list[dict[str, Any]]:
     seconds = least_seconds({"peer": their_term, "own": own_term}, {"peer": 1, "own": 3})
     u, v = (np.asarray(z, dtype=np.float64).ravel() for z in kept["peer"][:2])
     error = term.evaluate(so.RankOneTerm(u, v))
-    rows.append(row("rank one, 1024 x 1024", seconds, error, kept["own"].certificate.relative_error))
+    rows.append(
+        row("rank one, 1024 x 1024", seconds, error, kept["own"].certificate.relative_error)
+    )
     return rows
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.quantization.product import ProductQuantization
 
 Factors = list[np.ndarray]
 _FAR = 4000
@@ -27,7 +26,7 @@ class Chain:
     ----------
     factors : list of float64 or complex128 array (a, b, c, d)
         ``2**powers`` times those of the problem; each column has its largest part in [1/2, 1).
-    powers : list of int64 array
+    powers : list of int32 array
         For each value.
     cuts : list of int64 array
         The powers of all cuts: of rows, divided by those of columns.
@@ -43,15 +42,13 @@ class Chain:
     forms: tuple[so.NumberFormat | None, ...]
 
     @classmethod
-    def of(
-        cls, product: so.KroneckerProduct, forms: tuple[so.NumberFormat | None, ...]
-    ) -> Chain:
+    def of(cls, product: so.KroneckerProduct, forms: tuple[so.NumberFormat | None, ...]) -> Chain:
         """Return the chain of a product with NumPy factors."""
         factors, powers = [], []
         rows = np.zeros(product.shape[0], dtype=np.int64)
         cuts = [rows]
         for factor in product.factors:
-            a, b, c, d = factor.shape
+            a, b, _, d = factor.shape
             wide = factor.astype(np.complex128 if factor.dtype.kind == "c" else np.float64)
             sizes = np.maximum(np.abs(wide.real), np.abs(wide.imag))
             own = np.frexp(sizes)[1].astype(np.int64) + rows.reshape(a, b, 1, d)
@@ -59,7 +56,7 @@ class Chain:
             columns[columns == _NONE] = 0
             shift = rows.reshape(a, b, 1, d) - columns[:, None]
             factors.append(times_powers(wide, shift))
-            powers.append(shift)
+            powers.append(shift.astype(np.int32))
             rows = columns.ravel()
             cuts.append(rows)
         weights = np.ldexp(1.0, np.clip(2 * (rows - rows.max()), -_FAR, 0).astype(np.int32))
@@ -161,13 +158,13 @@ def from_rows(rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def spread_rows(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Return numbers of the rows of a factor, one for each entry of its columns, shape (k, b)."""
-    a, b, c, d = shape
+    a, b, _, d = shape
     return as_columns(np.broadcast_to(values.reshape(a, b, 1, d), shape))
 
 
 def spread_columns(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Return numbers of the columns of a factor, one for each entry of its rows, shape (k, c)."""
-    a, b, c, d = shape
+    a, _, c, d = shape
     return as_rows(np.broadcast_to(values.reshape(a, 1, c, d), shape))
 
 
@@ -196,4 +193,6 @@ class Side:
         weighted = share * rounded.conj()
         square = (weighted * rounded).real.sum(axis=axis).ravel()
         inner = (weighted * ratio * given).sum(axis=axis).ravel()
-        return Side(square, np.where(square > 0.0, inner / np.where(square > 0.0, square, 1.0), 0.0))
+        return Side(
+            square, np.where(square > 0.0, inner / np.where(square > 0.0, square, 1.0), 0.0)
+        )

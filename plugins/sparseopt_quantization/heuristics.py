@@ -60,9 +60,7 @@ def right_to_left(chain: Chain, engine: Terms, weighted: bool) -> Factors:
     return found
 
 
-def _towards_left(
-    chain: Chain, engine: Terms, run: range, found: Factors, weighted: bool
-) -> None:
+def _towards_left(chain: Chain, engine: Terms, run: range, found: Factors, weighted: bool) -> None:
     """Quantize the factors of a run from the right, in place: rows for columns."""
     carried = chain.factors[run[-1]]
     square = np.ones(carried.shape[0] * carried.shape[2] * carried.shape[3])
@@ -249,9 +247,7 @@ def sweep(
         for direction in (1, -1):
             for place in range(count)[::direction]:
                 if inside[place]:
-                    improve_pair(
-                        chain, engine, place, prefixes[place], suffixes[place + 2], found
-                    )
+                    improve_pair(chain, engine, place, prefixes[place], suffixes[place + 2], found)
                 elif chain.forms[place] is not None:
                     improve_one(chain, place, prefixes[place], suffixes[place + 1], found)
                 if direction == 1:

@@ -40,5 +40,4 @@ class LeftToRight(so.Solver[ProductQuantization]):
         """Quantize from the left; where that leaves the range of floats, to nearest."""
         work = work_of(problem, self.compiled, context)
         found = work.restored(left_to_right(work.chain, work.engine, self.weighted))
-        return certified(problem, found or work.nearest)
-
+        return certified(problem, found or work.nearest())

@@ -37,7 +37,7 @@ class Pairwise(so.Solver[ProductQuantization]):
         """Quantize pair by pair; where that leaves the range of floats, to nearest."""
         work = work_of(problem, self.compiled, context)
         found = work.restored(pair_by_pair(work.chain, work.engine))
-        return certified(problem, found or work.nearest)
+        return certified(problem, found or work.nearest())
 
 
 def complex_refusal(problem: ProductQuantization) -> str:

@@ -65,7 +65,6 @@ class Work:
         """Whether some format has a largest number."""
         return any(form is not None and form.is_finite for form in self.forms)
 
-    @cached_property
     def nearest(self) -> so.KroneckerProduct:
         """Each value rounded to nearest."""
         factors = [
@@ -98,12 +97,15 @@ class Work:
             wide = so.KroneckerProduct(own, patterns)
             fitted = None
             if None not in self.forms:
-                fitted = powers_that_fit(ExponentFitting(wide, list(self.forms)), self.engine.context)
+                fitted = powers_that_fit(
+                    ExponentFitting(wide, list(self.forms)), self.engine.context
+                )
             if fitted is not None:
                 own = [np.asarray(f) for f in fitted.factors]
         with np.errstate(over="ignore", under="ignore"):
             kept = [
-                f.astype(given.dtype) for f, given in zip(own, self.product.factors, strict=True)
+                f.astype(given.dtype, copy=False)
+                for f, given in zip(own, self.product.factors, strict=True)
             ]
         if not all(np.isfinite(f).all() for f in kept):
             return None

@@ -37,4 +37,4 @@ class RightToLeft(so.Solver[ProductQuantization]):
         """Quantize from the right; where that leaves the range of floats, to nearest."""
         work = work_of(problem, self.compiled, context)
         found = work.restored(right_to_left(work.chain, work.engine, self.weighted))
-        return certified(problem, found or work.nearest)
+        return certified(problem, found or work.nearest())

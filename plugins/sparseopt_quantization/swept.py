@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import sparseopt as so
@@ -17,8 +18,9 @@ class Swept(so.Solver[ProductQuantization]):
     """Sweeps over the best of rounding to nearest, pair by pair, and weighted left to right with
     candidates kept ahead: of each pair the best for all others as they are, to and fro.
 
-    The error never grows from pass to pass, and the answer is never worse than any of these. Complex
-    products, and factors of integer formats, are improved factor by factor from rounding to nearest.
+    The error never grows from pass to pass, and the answer is never worse than any of these.
+    Complex products, and factors of integer formats, are improved factor by factor from rounding
+    to nearest.
 
     Parameters
     ----------
@@ -56,13 +58,15 @@ class Swept(so.Solver[ProductQuantization]):
 
     def quantized(self, work: Work) -> so.KroneckerProduct:
         """Return the product quantized."""
-        found, least = work.nearest, work.error(work.nearest)
+        found = work.nearest()
+        least = work.error(found)
         if least == 0.0:
             return found
-        for start in self._starts(work):
-            candidate = work.restored(start)
+        for begin in self._starts if work.chain.is_real else ():
+            candidate = work.restored(begin(work))
             if candidate is not None and (error := work.error(candidate)) < least:
                 found, least = candidate, error
+            del candidate
         if work.chain.is_real:
             found, least = self._swept(work, work.chain, found, least, True)
         if work.has_range or not work.chain.is_real:
@@ -83,11 +87,10 @@ class Swept(so.Solver[ProductQuantization]):
                 break
         return found, least
 
-    def _starts(self, work: Work) -> list[Factors]:
-        """Return the chains to start from."""
-        if not work.chain.is_real:
-            return []
-        return [
-            pair_by_pair(work.chain, work.engine),
-            left_to_right(work.chain, work.engine, True, self.ahead),
-        ]
+    @property
+    def _starts(self) -> tuple[Callable[[Work], Factors], ...]:
+        """Return the ways to a chain to start from."""
+        return (
+            lambda work: pair_by_pair(work.chain, work.engine),
+            lambda work: left_to_right(work.chain, work.engine, True, self.ahead),
+        )

@@ -122,9 +122,17 @@ def terms(
         steps = len(scales)
         if half and b == 2:
             best, n0, n1, rate = _pair(
-                (size[0], size[1]), (share[0], share[1]),
-                y, q, k, y2, numbers, middles, split_y, best,
-            )  # fmt: off
+                (size[0], size[1]),
+                (share[0], share[1]),
+                y,
+                q,
+                k,
+                y2,
+                numbers,
+                middles,
+                split_y,
+                best,
+            )
             steps, improved = 0, rate >= 0.0
             if improved:
                 u[k, 0], u[k, 1] = n0, n1
@@ -328,9 +336,17 @@ def ahead(
                     if not (share0 > 0.0 or share1 > 0.0):
                         continue
                     found = _pair(
-                        (size0, size1), (share0, share1),
-                        y, q, k, sums[k], numbers, middles, split, best,
-                    )  # fmt: off
+                        (size0, size1),
+                        (share0, share1),
+                        y,
+                        q,
+                        k,
+                        sums[k],
+                        numbers,
+                        middles,
+                        split,
+                        best,
+                    )
                     cost += found[0]
                     if not cost < best:
                         break

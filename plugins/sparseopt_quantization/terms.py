@@ -64,9 +64,17 @@ class Terms:
             part = slice(start, start + step)
             with np.errstate(all="ignore"):
                 run(
-                    x[part], y[part], p[part], q[part], u[part], v[part],
-                    numbers, middles, scales, splits,
-                )  # fmt: off
+                    x[part],
+                    y[part],
+                    p[part],
+                    q[part],
+                    u[part],
+                    v[part],
+                    numbers,
+                    middles,
+                    scales,
+                    splits,
+                )
         return u, v
 
     def directions(self, x: np.ndarray, p: np.ndarray, u: np.ndarray, digits: int) -> np.ndarray:
@@ -115,7 +123,9 @@ class Terms:
             with np.errstate(all="ignore"):
                 run(x[part], p[part], numbers, middles, costs[part], found[part])
         powers = np.frexp(np.abs(x))[1][:, None, :] - 1
-        return costs, np.where(x[:, None] == 0.0, 0.0, np.copysign(np.ldexp(found, powers), x[:, None]))
+        return costs, np.where(
+            x[:, None] == 0.0, 0.0, np.copysign(np.ldexp(found, powers), x[:, None])
+        )
 
     def ahead(
         self,
@@ -136,12 +146,19 @@ class Terms:
         for start in range(0, len(chosen), step):
             self.context.check_time("looking ahead")
             part = slice(start, start + step)
-            own = [z[part] for z in blocks]
+            w, rows, columns = (z[part] for z in blocks)
             with np.errstate(all="ignore"):
                 run(
-                    *own, *candidates, *right,
-                    numbers, middles, 2.0 ** (53 - digits[1]) + 1.0, chosen[part],
-                )  # fmt: off
+                    w,
+                    rows,
+                    columns,
+                    *candidates,
+                    *right,
+                    numbers,
+                    middles,
+                    2.0 ** (53 - digits[1]) + 1.0,
+                    chosen[part],
+                )
         return chosen
 
     def is_compiled(self, work: int) -> bool:

@@ -71,7 +71,7 @@ def _exact(first: list[np.ndarray], second: list[np.ndarray]) -> Fraction:
         a, b, _, d = left[0].shape
         sums: Any = np.full(a * b * d, Fraction(1), dtype=object)
         for f, g in zip(left, right, strict=True):
-            a, b, c, d = f.shape
+            a, b, _, d = f.shape
             products = [Fraction(v) * Fraction(w) for v, w in zip(f.flat, g.flat, strict=True)]
             terms = np.array(products, dtype=object).reshape(f.shape) * sums.reshape(a, b, 1, d)
             sums = terms.sum(axis=1).ravel()

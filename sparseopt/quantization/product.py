@@ -55,8 +55,7 @@ class ProductQuantization(Problem[KroneckerProduct, Any]):
     -----
     In a chainable architecture of rank 1 a product of two factors is a sum of products of vectors
     with disjoint supports, each of which can be quantized best, see `RankOneQuantization`; longer
-    products are quantized pair by pair. The error comes from O(nnz) operations, see `relative_error`
-    of the certificate.
+    products are quantized pair by pair. The error comes from O(nnz) operations.
 
     References
     ----------
@@ -102,9 +101,7 @@ class ProductQuantization(Problem[KroneckerProduct, Any]):
         object.__setattr__(self, "product", product)
         object.__setattr__(self, "format", as_formats(self.format, len(product.factors)))
         if self.overflow not in ("saturate", "error"):
-            raise ProblemError(
-                f"overflow must be 'saturate' or 'error', got {self.overflow!r}"
-            )
+            raise ProblemError(f"overflow must be 'saturate' or 'error', got {self.overflow!r}")
         self._require_target()
         for i, (factor, form) in enumerate(zip(product.factors, self.format, strict=True)):
             self._require_format(i, factor, form)
@@ -198,7 +195,9 @@ class ProductQuantization(Problem[KroneckerProduct, Any]):
         """Return one line with sizes and formats."""
         m, n = self.product.shape
         names = list(dict.fromkeys(str(form or "no format") for form in self.format))
-        goal = f"relative error {self.relative_error:g}" if self.relative_error else ", ".join(names)
+        goal = (
+            f"relative error {self.relative_error:g}" if self.relative_error else ", ".join(names)
+        )
         count = len(self.product.factors)
         return f"product of {count} factors, {m} x {n}, in {goal}"
 

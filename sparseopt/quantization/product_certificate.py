@@ -40,7 +40,7 @@ def digits_of(values: np.ndarray) -> int:
 
 
 def is_plain(problem: ProductQuantization) -> bool:
-    """Whether rounding each value on its own is the best: no two factors next to each other vary."""
+    """Whether rounding each value on its own is the best: one factor at most is rounded."""
     free = [form is not None for form in problem.format]
     return problem.is_rank_one and problem.relative_error is None and sum(free) <= 1
 
@@ -71,7 +71,9 @@ def pieces(problem: ProductQuantization) -> int:
     return a * c * d * max(counts)
 
 
-def proved_least_error(problem: ProductQuantization, answer: KroneckerProduct, rooms: int) -> Fraction:
+def proved_least_error(
+    problem: ProductQuantization, answer: KroneckerProduct, rooms: int
+) -> Fraction:
     """Return a lower bound of the squared relative error of all answers for a pair.
 
     The terms have disjoint supports, so squared errors add up; see `proved_least` for each.
@@ -207,7 +209,9 @@ class ProductQuantizationCertificate(Certificate):
         )
         target = problem.relative_error
         steps.require(
-            target is None or stated <= target, f"it is at most the {target} asked for", repr(stated)
+            target is None or stated <= target,
+            f"it is at most the {target} asked for",
+            repr(stated),
         )
         self._check_least(steps)
 

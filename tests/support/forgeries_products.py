@@ -62,7 +62,7 @@ def forged() -> Pairs:
     many[1] = many[1].real + 1j * (many[1].imag * 1.01)
     yield "factor 1 is in F4 | more digits of imaginary parts", with_factors(both, *many)
     left = nearest([4, None, 4], product())
-    a, b, c = left.answer.factors
+    a, _, c = left.answer.factors
     yield "factor 1 is left as it is | rounded", with_factors(left, a, second, c)
     holes = [np.array(f) for f in product().factors]
     holes[0][0, 0, 1, 2] = 0.0
