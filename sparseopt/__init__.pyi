@@ -227,6 +227,11 @@ from sparseopt.tools.pruning.supports import (
     PairVerdict as PairVerdict,
     pair_verdicts as pair_verdicts,
 )
+from sparseopt.tools.quantizing import (
+    Quantization as Quantization,
+    QuantizedLayer as QuantizedLayer,
+    quantize as quantize,
+)
 from sparseopt.tools.reading.loading import load_network as load_network
 from sparseopt.tools.regularization import path as path
 from sparseopt.tools.rescaling.balance import (

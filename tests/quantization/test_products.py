@@ -164,33 +164,6 @@ def test_two_factors_against_brute_force(seed: int, forms: Any) -> None:
     assert found.accuracy < 1e-14
 
 
-@pytest.mark.parametrize("patterns", [CHAIN, LONG, so.Architecture.square_dyadic(32)])
-@pytest.mark.parametrize("digits", [1, 3, 8, 14, 30])
-def test_no_solver_is_worse_than_it_says(patterns: Any, digits: int) -> None:
-    found = {m: certificate(product(patterns), digits, m).relative_error for m in METHODS}
-    weighted = certificate(product(patterns), digits, "left_to_right", weighted=True)
-    first = min(found["nearest"], found["pairwise"], weighted.relative_error)
-    assert found["swept"] <= first * (1 + 1e-9)
-
-
-@pytest.mark.parametrize("method", METHODS[1:])
-@pytest.mark.parametrize("patterns", [CHAIN, LONG, so.Architecture.square_dyadic(16)])
-@pytest.mark.parametrize("digits", [2, 6, 40])
-def test_compiled_and_numpy_give_the_same_bits(method: str, patterns: Any, digits: int) -> None:
-    pytest.importorskip("numba", reason="compares the compiled passes with NumPy")
-    given = product(patterns, 3)
-    holes = [np.array(f) for f in given.factors]
-    holes[1][0, :, 0, 0] = 0.0
-    holes[0][0, 0, :, 0] = 0.0
-    for each in (given, so.KroneckerProduct(holes, given.architecture)):
-        answers = [
-            certificate(each, digits, method, compiled=compiled).answer.factors
-            for compiled in (True, False)
-        ]
-        for one, other in zip(*answers, strict=True):
-            np.testing.assert_array_equal(one, other)
-
-
 @pytest.mark.parametrize("method", METHODS)
 def test_powers_of_two_change_nothing(method: str) -> None:
     given = product(CHAIN)
