@@ -73,6 +73,32 @@ def test_factorize(tmp_path: Path) -> None:
     assert sparseopt("verify", out).returncode == 0
 
 
+def test_quantize(tmp_path: Path) -> None:
+    product, solution, arrays = (str(tmp_path / n) for n in ("p.json", "s.json", "f.npz"))
+    architecture = so.Architecture.square_dyadic(8)
+    rng = np.random.default_rng(0)
+    values = [rng.standard_normal(p.values_shape) for p in architecture]
+    Path(product).write_text(so.to_json(so.KroneckerProduct(values, architecture)))
+    done = sparseopt("quantize", product, "--bits", "5", "-o", solution)
+    assert done.exit_code == 0, done.output
+    assert "rounding each value to nearest has" in done.output
+    assert sparseopt("verify", solution).exit_code == 0
+    done = sparseopt("quantize", solution, "--error", "0.1", "-o", arrays)
+    assert "digits of each factor" in done.output
+    done = sparseopt("quantize", arrays, "--format", "e4m3,-,F3", "--json")
+    found = so.Solution.from_json(done.output)
+    assert [f and f.name for f in found.problem.format] == ["e4m3", None, "F3"]
+    for wrong, words in (
+        ([], "one of --bits"),
+        (["--bits", "60"], "from 1 to 53"),
+        (["--format", "e9"], "unknown number format"),
+        (["--bits", "5", "-o", "x.csv"], ".json or .npz"),
+    ):
+        done = sparseopt("quantize", product, *wrong)
+        assert done.exit_code == 2
+        assert words in " ".join(done.output.split())
+
+
 def test_factorize_searches_orders_and_architectures(tmp_path: Path) -> None:
     matrix, factors = tmp_path / "A.npy", tmp_path / "factors.npz"
     np.save(matrix, np.fft.fft(np.eye(8)))

@@ -11,6 +11,7 @@ from sparseopt_quantization.chain import Chain, Factors
 from sparseopt_quantization.fewest_digits import fewest_digits
 from sparseopt_quantization.heuristics import left_to_right, pair_by_pair, sweep
 from sparseopt_quantization.products import Outcome, Work, certified, predicted, refusal, work_of
+from sparseopt_quantization.terms import Terms
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class Swept(so.Solver[ProductQuantization]):
     def solve(self, problem: ProductQuantization, context: so.Context) -> Outcome:
         """Quantize; for a relative error, with as few digits as are found."""
         if problem.relative_error is not None:
-            return certified(problem, fewest_digits(problem, self, context))
+            engine = Terms(self.compiled, context)
+            return certified(problem, fewest_digits(problem, self.quantized, engine))
         return certified(problem, self.quantized(work_of(problem, self.compiled, context)))
 
     def quantized(self, work: Work) -> so.KroneckerProduct:

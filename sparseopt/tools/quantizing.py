@@ -16,8 +16,8 @@ from sparseopt.quantization.number_format import NumberFormat
 from sparseopt.quantization.product import ProductQuantization
 from sparseopt.quantization.rank_one import FormatLike, as_format
 
-_STORED = {"bf16": "bfloat16", "fp16": "float16"}
-"""Formats that torch computes in."""
+_STORED = {"bf16": "bfloat16", "fp16": "half"}
+"""Formats that torch computes in, and the methods that convert to them."""
 _EXPONENT = 8
 """Bits of the exponent that a value of F_t is counted with."""
 

@@ -1,4 +1,4 @@
-"""Solvers of quantized products: none worse than it says, compiled and NumPy passes of equal bits."""
+"""Solvers of quantized products: none is worse than it says; compiled passes give the same bits."""
 
 from __future__ import annotations
 
