@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
-from scipy.sparse.linalg import LinearOperator
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
@@ -25,13 +25,8 @@ class _Linear(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = self._takes_sparse
+        tags.input_tags.sparse = True
         return tags
-
-    @property
-    def _takes_sparse(self) -> bool:
-        """Whether `fit` takes sparse data."""
-        raise NotImplementedError
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Fit to data.
@@ -39,7 +34,8 @@ class _Linear(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : array_like or scipy.sparse csr or csc, shape (n_samples, n_features)
-            float32 or float64, other numbers become float64. Nothing sparse is made dense.
+            float32 or float64, other numbers become float64. Centring makes nothing sparse dense;
+            methods for subsets of columns write the data out, up to a size that they name.
         y : array_like, shape (n_samples,)
         sample_weight : array_like, shape (n_samples,), optional
             Nonnegative factors of the squared residuals.
@@ -48,7 +44,7 @@ class _Linear(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         -------
         self
         """
-        kinds, sparse = [np.float64, np.float32], ["csr", "csc"] if self._takes_sparse else False
+        kinds, sparse = [np.float64, np.float32], ["csr", "csc"]
         X, y = validate_data(self, X, y, accept_sparse=sparse, dtype=kinds, y_numeric=True)
         y = np.asarray(y, dtype=X.dtype)
         weights = None
@@ -132,10 +128,6 @@ class SparseRegressor(_Linear):
         self.solver = solver
         self.tolerance = tolerance
 
-    @property
-    def _takes_sparse(self) -> bool:
-        return True
-
     def _solved(self, design: Any, target: np.ndarray, weights: np.ndarray | None) -> so.Solution:
         penalty = so.L1(1.0) if self.penalty is None else self.penalty
         problem = so.SparseRegression(design, target, penalty, weights)
@@ -155,7 +147,7 @@ class GreedyRegressor(_Linear):
     size : int, optional
         Nonzero coefficients at most; default a tenth of the features, at least 1.
     fit_intercept : bool
-        As for `SparseRegressor`; with it, sparse data are refused.
+        As for `SparseRegressor`.
 
     Attributes
     ----------
@@ -178,19 +170,19 @@ class GreedyRegressor(_Linear):
         self.size = size
         self.fit_intercept = fit_intercept
 
-    @property
-    def _takes_sparse(self) -> bool:
-        return not self.fit_intercept
-
     def _solved(self, design: Any, target: np.ndarray, weights: np.ndarray | None) -> so.Solution:
         if self.method not in GREEDY:
             raise so.ProblemError(f"method must be one of {', '.join(GREEDY)}, got {self.method!r}")
         if weights is not None:
             scale = np.sqrt(weights)
             rows = scipy.sparse.diags_array(scale)
+            if isinstance(design, LinearOperator):
+                rows = aslinearoperator(rows)
             design, target = rows @ design, target * scale
         columns = design.shape[1]
         size = max(1, columns // 10) if self.size is None else self.size
+        if isinstance(size, int | np.integer) and size > columns:
+            raise so.ProblemError(f"size is {size}, but X has n_features = {columns}; give less")
         return so.solve(so.CardinalityRegression(design, target, size), self.method)
 
 
@@ -218,6 +210,10 @@ class TwoLayerReLURegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc
     ----------
     network_ : TwoLayerNetwork
         ``.hidden``, ``.outer``, ``.gates``.
+    coef_ : ndarray, shape (n_neurons, n_features)
+        The hidden weights of the features.
+    intercept_ : ndarray, shape (n_neurons,)
+        The hidden biases, zeros without.
     certificate_ : TwoLayerReLUCertificate
     dual_gap_ : float
         Proven bound of the distance to the least objective.
@@ -269,6 +265,9 @@ class TwoLayerReLURegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc
         problem = so.TwoLayerReLU(inputs, np.asarray(y, dtype=X.dtype), self.decay, gates)
         solution = so.solve(problem, tolerance=self.tolerance)
         self.network_ = solution.answer
+        hidden = np.asarray(self.network_.hidden, dtype=X.dtype).T
+        self.coef_ = hidden[:, : X.shape[1]]
+        self.intercept_ = hidden[:, -1] if self.fit_intercept else np.zeros(len(hidden), X.dtype)
         self.certificate_ = solution.certificate
         self.dual_gap_ = float(solution.certificate.gap)
         self.n_iter_ = sum(bool(candidate.outcome) for candidate in solution.plan)

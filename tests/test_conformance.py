@@ -29,8 +29,21 @@ def bare(record: so.Problem | Provable) -> so.Problem:
     return record.problem if isinstance(record, Provable) else record
 
 
-@pytest.mark.parametrize("item", SOLVERS, ids=lambda item: item.name)
+# numba compiles skglm for half a minute.
+COMPILED = {"skglm"}
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        pytest.param(item, marks=[pytest.mark.slow] * (item.name in COMPILED), id=item.name)
+        for item in SOLVERS
+    ],
+)
 def test_solver(item: Registered) -> None:
+    if item.entry.on_request:  # its library is in no other extra
+        for module in item.entry.requires:
+            pytest.importorskip(module)
     assert item.availability() is None, "install everything: pip install -e '.[all,test]'"
     assert item.entry.problem in BANKS, "add a bank of problems for it to tests/support/banks.py"
     assert item.entry.citations, "a solver cites the source of its method"

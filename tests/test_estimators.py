@@ -86,6 +86,8 @@ def test_a_two_layer_network_beats_a_line() -> None:
     y = np.abs(x[:, 0]) - 0.5
     exact = TwoLayerReLURegressor(1e-3, gates=None).fit(x, y)
     assert exact.score(x, y) > 0.99
+    neurons = np.maximum(x @ exact.coef_.T + exact.intercept_, 0.0)
+    assert np.allclose(neurons @ exact.network_.outer, exact.predict(x))
     assert so.verify(exact.certificate_).ok
     gated = TwoLayerReLURegressor(1e-3, gates=50, random_state=0).fit(x, y)
     assert gated.score(x, y) > 0.9
@@ -101,6 +103,16 @@ def test_greedy_with_weights_and_sparse_data(kind: Any) -> None:
     np.testing.assert_allclose(weighted.coef_, repeated.coef_, atol=1e-9)
 
 
-def test_greedy_with_intercept_refuses_sparse_data() -> None:
-    with pytest.raises(TypeError, match="dense data is required"):
-        GreedyRegressor("omp", 2).fit(scipy.sparse.csr_array(X), Y)
+@pytest.mark.parametrize("weights", [None, np.arange(1.0, 1.0 + len(Y))])
+def test_greedy_with_intercept_and_sparse_data(weights: Any) -> None:
+    sparse = scipy.sparse.csr_array(np.where(np.abs(X) > 0.5, X, 0.0))
+    found = GreedyRegressor("omp", 2).fit(sparse, Y, weights)
+    dense = GreedyRegressor("omp", 2).fit(sparse.toarray(), Y, weights)
+    assert np.allclose(found.coef_, dense.coef_)
+    assert found.intercept_ == pytest.approx(dense.intercept_)
+    assert so.verify(found.certificate_).ok
+
+
+def test_a_size_above_the_features_is_refused() -> None:
+    with pytest.raises(so.ProblemError, match=r"size is 9, but X has n_features = 1"):
+        GreedyRegressor("htp", 9).fit(X[:, :1], Y)

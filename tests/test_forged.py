@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
+import forgeries_closedness
 import forgeries_coercive
 import forgeries_deconvolution
+import forgeries_factorization
 import forgeries_interpolation
+import forgeries_paths
 import forgeries_penalties
 import forgeries_products
 import forgeries_pursuit
@@ -16,6 +20,7 @@ import forgeries_regression
 import forgeries_rescaling
 import forgeries_training
 import pytest
+from edits import edits
 
 import sparseopt as so
 
@@ -32,6 +37,19 @@ BANKS = (
     forgeries_rescaling,
     forgeries_training,
 )
+EVERY = (*BANKS, forgeries_closedness, forgeries_factorization, forgeries_paths)
+ODD = {
+    "half more",
+    "a text",
+    "not held by floats",
+    "whole numbers",
+    "unsigned and huge",
+    "no number",
+    "the first no number",
+    "infinite",
+    "the first infinite",
+}
+"""Edits after which nothing may be accepted; see `edits`."""
 FORGED = [(f"{b.__name__}: {name}", found) for b in BANKS for name, found in b.forged()]
 HONEST = [(f"{b.__name__}: {name}", found) for b in BANKS for name, found in b.honest()]
 
@@ -39,7 +57,10 @@ HONEST = [(f"{b.__name__}: {name}", found) for b in BANKS for name, found in b.h
 def refusal(subject: Any) -> str:
     """Return why something is refused, in reading or in judging; "" if it is not."""
     try:
-        check = so.verify(so.from_json(subject) if isinstance(subject, str) else subject)
+        if callable(subject):
+            check = subject()
+        else:
+            check = so.verify(so.from_json(subject) if isinstance(subject, str) else subject)
     except so.ProblemError as error:
         return f"FAILED: {error}"
     return "" if check.ok else check.details[-1]
@@ -65,6 +86,26 @@ def test_accepted(name: str, subject: Any) -> None:
     assert so.verify(again).ok
     assert again.accuracy == certificate.accuracy
     assert again.claim == certificate.claim
+
+
+@pytest.mark.parametrize("bank", EVERY, ids=lambda bank: bank.__name__)
+def test_odd_numbers_are_refused_where_they_enter(bank: ModuleType) -> None:
+    """Of every kind: numbers of another type, or that the type they become does not hold."""
+    for name, text in smallest(bank).items():
+        for words, edited in edits(text):
+            if words.rpartition(": ")[2] in ODD:
+                assert refusal(edited).startswith("FAILED"), f"{name}: {words}"
+
+
+def smallest(bank: ModuleType) -> dict[str, str]:
+    """Return the smallest honest certificate of each class and class of problem as JSON."""
+    found: dict[str, str] = {}
+    for _, subject in bank.honest():
+        if isinstance(subject, so.Certificate):
+            text = so.to_json(subject)
+            kind = f"{type(subject).__name__} of {type(subject.problem).__name__}"
+            found[kind] = min(found.get(kind, text), text, key=len)
+    return found
 
 
 def test_names_are_distinct() -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt_butterfly.compiled_steps import compiled, lines, pairs, planes
-from sparseopt_butterfly.hierarchy import Standard
+from sparseopt_butterfly.hierarchy import Level
 from sparseopt_butterfly.prefetching import prefetch
 
 
@@ -50,9 +50,8 @@ class Layout:
 
     @staticmethod
     @lru_cache(maxsize=16)
-    def of(standard: Standard) -> Layout:
-        """Return the layout of a standard form with at least one level."""
-        levels = standard.levels
+    def of(levels: tuple[Level, ...]) -> Layout:
+        """Return the layout of some levels, one at least."""
         after = [level.d for level in levels[1:]] + [1]
         radix = [level.d // d for level, d in zip(levels, after, strict=True)]
         order = np.zeros(1, dtype=np.int64)
@@ -95,7 +94,7 @@ def run_leaves(
     work: Any,
     living: Any,
     left: Any,
-    threshold: float,
+    threshold: float | None,
 ) -> None:
     """Process leaves first .. first + len(rows).
 
@@ -113,12 +112,15 @@ def run_leaves(
         The same, read-only, as the target is: one type of source compiles in half the time.
     left : array (left_size,)
         Receives U of every level.
-    threshold : float
-        See `planes`.
+    threshold : float or None
+        See `planes`. None: all blocks have two rows and rank 1, so that nothing else is compiled.
     """
     levels = len(radix)
-    places = np.empty(table[:, 0].max(), np.int64)
-    into = np.empty(table[:, 4].max(), np.int64)
+    height, width = 1, 1
+    for level in range(levels):
+        height, width = max(height, table[level, 0]), max(width, table[level, 4])
+    places = np.empty(height, np.int64)
+    into = np.empty(width, np.int64)
     for k in range(len(rows)):
         leaf = first + k
         t = order[leaf]
@@ -131,15 +133,21 @@ def run_leaves(
             out = into[:rank]
             for rho in range(rank):
                 out[rho] = table[level + 1, 6] + digit + radix[level] * rho
-            if level == 0:
-                if k + 1 < len(rows):
-                    _announce(matrix, rows[k + 1])
-                _step(matrix, rows[k], groups, c, u, work, out, threshold)
-            else:
-                own = places[:b]
+            own, source = rows[k], matrix
+            if level > 0:
+                own, source = places[:b], living
                 for j in range(b):
                     own[j] = table[level, 6] + j
-                _step(living, own, groups, c, u, work, out, threshold)
+            elif k + 1 < len(rows):
+                _announce(matrix, rows[k + 1])
+            if threshold is None:
+                pairs(source, own, groups, c, u, work, out)
+            elif rank > 1:
+                planes(source, own, groups, c, u, work, out, threshold)
+            elif b == 2:
+                pairs(source, own, groups, c, u, work, out)
+            else:
+                lines(source, own, groups, c, u, work, out)
             if digit < radix[level] - 1:
                 break
             # The row group of the next level: without this level's digit.
@@ -156,32 +164,15 @@ def _announce(matrix: Any, rows: Any) -> None:
             prefetch(matrix, row, column)
 
 
-@compiled
-def _step(
-    source: Any,
-    rows: Any,
-    groups: int,
-    c: int,
-    left: Any,
-    target: Any,
-    out: Any,
-    threshold: float,
-) -> None:
-    """Approximate the blocks of one row group."""
-    if len(out) == 1 and len(rows) == 2:
-        pairs(source, rows, groups, c, left, target, out)
-    elif len(out) == 1:
-        lines(source, rows, groups, c, left, target, out)
-    else:
-        planes(source, rows, groups, c, left, target, out, threshold)
-
-
-def is_compiled(dtype: np.dtype[Any]) -> bool:
+def is_compiled(dtype: np.dtype[Any], only_pairs: bool) -> bool:
     """Whether `run_leaves` has been loaded or compiled for a dtype in this process."""
-    return _is_among(dtype, len(run_leaves.overloads))
+    return _is_among(dtype, only_pairs, len(run_leaves.overloads))
 
 
 @lru_cache(maxsize=64)
-def _is_among(dtype: np.dtype[Any], count: int) -> bool:
-    """Whether one of the `count` versions of `run_leaves` is for a dtype; reading them is slow."""
-    return any(str(signature[0].dtype) == dtype.name for signature in run_leaves.signatures)
+def _is_among(dtype: np.dtype[Any], only_pairs: bool, count: int) -> bool:
+    """Whether one of the `count` versions of `run_leaves` is it; reading them is slow."""
+    return any(
+        str(signature[0].dtype) == dtype.name and (str(signature[-1]) == "none") == only_pairs
+        for signature in run_leaves.signatures
+    )

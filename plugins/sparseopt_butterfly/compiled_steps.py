@@ -16,15 +16,37 @@ from typing import Any
 import numba
 import numpy as np
 
-compiled = numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
+# Divisors are not zero: with NumPy's model of errors that is not tested at every division.
+compiled = numba.njit(
+    cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"}
+)
 
 # Steps of a power or subspace iteration before LAPACK takes over.
 STEPS = 20
 
 
 @compiled
-def _square(z: Any) -> Any:
+def square(z: Any) -> Any:
     return z.real * z.real + z.imag * z.imag
+
+
+@compiled
+def top(xx: float, yy: float, yx: Any, left: Any, place: int) -> None:
+    """Set two entries of `left` to the top eigenvector of [[xx, conj(yx)], [yx, yy]]."""
+    delta = 0.5 * (xx - yy)
+    cross2 = np.float64(square(yx))
+    big = np.sqrt(delta * delta + cross2) + abs(delta)
+    length = np.sqrt(big * big + cross2)
+    u0, u1 = yx - yx + 1.0, yx - yx + 0.0
+    if length > 0:
+        if delta < 0:
+            u0 = np.conj(yx) / length
+            u1 = u1 + big / length
+        else:
+            u0 = u0 * (big / length)
+            u1 = yx / length
+    left[place] = u0
+    left[place + 1] = u1
 
 
 @compiled
@@ -38,25 +60,10 @@ def pairs(source: Any, rows: Any, groups: int, c: int, left: Any, target: Any, o
         yx = x[0] - x[0]
         xx = yy = yx.real
         for k in range(c):
-            xx += _square(x[k])
-            yy += _square(y[k])
+            xx += square(x[k])
+            yy += square(y[k])
             yx += np.conj(x[k]) * y[k]
-        one, two = np.float64(xx), np.float64(yy)
-        delta = 0.5 * (one - two)
-        cross2 = np.float64(_square(yx))
-        h = np.sqrt(delta * delta + cross2)
-        big = h + abs(delta)
-        length = np.sqrt(big * big + cross2)
-        u0, u1 = yx - yx + 1.0, yx - yx + 0.0
-        if length > 0:
-            if delta < 0:
-                u0 = np.conj(yx) / length
-                u1 = u1 + big / length
-            else:
-                u0 = u0 * (big / length)
-                u1 = yx / length
-        left[2 * g] = u0
-        left[2 * g + 1] = u1
+        top(np.float64(xx), np.float64(yy), yx, left, 2 * g)
         v0, v1 = np.conj(left[2 * g]), np.conj(left[2 * g + 1])
         for k in range(c):
             w[k] = v0 * x[k] + v1 * y[k]
@@ -81,10 +88,10 @@ def lines(source: Any, rows: Any, groups: int, c: int, left: Any, target: Any, o
             row = source[rows[j], lo:hi]
             norm = row[0].real - row[0].real
             for k in range(c):
-                norm += _square(row[k])
+                norm += square(row[k])
             if norm > best:
                 best, pivot = np.float64(norm), j
-        w[:] = source[rows[pivot], lo:hi]
+        _copy(source[rows[pivot], lo:hi], w)
         value = 0.0
         converged = False
         for _ in range(STEPS):
@@ -92,7 +99,7 @@ def lines(source: Any, rows: Any, groups: int, c: int, left: Any, target: Any, o
                 for j in range(b):
                     u[j] = 0
                 u[pivot] = 1
-                w[:] = source[rows[pivot], lo:hi]
+                _copy(source[rows[pivot], lo:hi], w)
                 converged = True
                 break
             old, value = value, _combine(source, rows, w, lo, hi, u)
@@ -107,6 +114,13 @@ def lines(source: Any, rows: Any, groups: int, c: int, left: Any, target: Any, o
 
 
 @compiled
+def _copy(source: Any, target: Any) -> None:
+    """Copy a row, as a loop: an assignment compiles the words of its errors too, in seconds."""
+    for k in range(len(target)):
+        target[k] = source[k]
+
+
+@compiled
 def _image(source: Any, rows: Any, w: Any, lo: int, hi: int, u: Any) -> bool:
     """Set u to B w^H, normalized; False if its square underflows, as that of a zero block does."""
     norm = 0.0
@@ -116,7 +130,7 @@ def _image(source: Any, rows: Any, w: Any, lo: int, hi: int, u: Any) -> bool:
         for k in range(len(w)):
             value += row[k] * np.conj(w[k])
         u[j] = value
-        norm += _square(value)
+        norm += square(value)
     if norm == 0:
         return False
     norm = 1 / np.sqrt(norm)
@@ -128,14 +142,15 @@ def _image(source: Any, rows: Any, w: Any, lo: int, hi: int, u: Any) -> bool:
 @compiled
 def _combine(source: Any, rows: Any, w: Any, lo: int, hi: int, u: Any) -> float:
     """Set w to u^H B and return its squared norm."""
-    w[:] = 0
+    for k in range(len(w)):
+        w[k] = 0
     for j in range(len(rows)):
         row, weight = source[rows[j], lo:hi], np.conj(u[j])
         for k in range(len(w)):
             w[k] += weight * row[k]
     norm = w[0].real - w[0].real
     for k in range(len(w)):
-        norm += _square(w[k])
+        norm += square(w[k])
     return np.float64(norm)
 
 
@@ -144,7 +159,7 @@ def _slow_line(source: Any, rows: Any, lo: int, hi: int, u: Any) -> None:
     """Set u to the top left singular vector, from the smaller Gram matrix."""
     block = np.empty((len(rows), hi - lo), source.dtype)
     for j in range(len(rows)):
-        block[j] = source[rows[j], lo:hi]
+        _copy(source[rows[j], lo:hi], block[j])
     with numba.objmode():
         _lapack_line(block, u)
 
@@ -181,7 +196,7 @@ def planes(
     rest = np.empty(size)
     for g in range(groups):
         for j in range(b):
-            block[j] = source[rows[j], g * c : (g + 1) * c]
+            _copy(source[rows[j], g * c : (g + 1) * c], block[j])
         total = 0.0
         _gram(block, tall, gram)
         for i in range(size):
@@ -204,7 +219,8 @@ def planes(
             _slow_plane(block, u)
         for rho in range(rank):
             w = target[out[rho], g * c : (g + 1) * c]
-            w[:] = 0
+            for k in range(c):
+                w[k] = 0
             for j in range(b):
                 left[(g * b + j) * rank + rho] = u[rho, j]
                 weight, row = np.conj(u[rho, j]), block[j]
@@ -263,7 +279,7 @@ def _subspace(gram: Any, basis: Any, image: Any, rest: Any, threshold: float, to
                     value += gram[i, k] * basis[rho, k]
                 image[rho, i] = value
                 trace += (np.conj(basis[rho, i]) * value).real
-                norm += _square(value)
+                norm += square(value)
             largest = max(largest, np.sqrt(norm))
         for rho in range(rank):
             for i in range(size):
@@ -288,9 +304,13 @@ def _pivoted_start(gram: Any, basis: Any, rest: Any) -> bool:
     eps = np.finfo(gram.dtype).eps
     for i in range(size):
         rest[i] = gram[i, i].real
-    top = rest.max()
+    top = 0.0
     for rho in range(rank):
-        pivot = np.argmax(rest)
+        pivot = 0
+        for i in range(size):
+            if rest[i] > rest[pivot]:
+                pivot = i
+        top = max(top, rest[pivot])
         if rest[pivot] <= 8 * eps * top:
             return False
         scale = 1 / np.sqrt(rest[pivot])
@@ -300,7 +320,7 @@ def _pivoted_start(gram: Any, basis: Any, rest: Any) -> bool:
                 value -= basis[earlier, i] * np.conj(basis[earlier, pivot])
             basis[rho, i] = value * scale
         for i in range(size):
-            rest[i] -= _square(basis[rho, i])
+            rest[i] -= square(basis[rho, i])
     return _orthonormal(basis, rank) > 0.0
 
 
@@ -337,7 +357,7 @@ def _orthonormal(rows: Any, count: int) -> float:
 def _length(row: Any) -> float:
     total = 0.0
     for k in range(len(row)):
-        total += _square(row[k])
+        total += square(row[k])
     return np.sqrt(total)
 
 

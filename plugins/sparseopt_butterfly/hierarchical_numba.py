@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 import sparseopt as so
 from sparseopt.interface.arrays import read_only
-from sparseopt_butterfly.hierarchy import Standard, factorize, require_options
+from sparseopt_butterfly.hierarchy import Level, Standard, factorize, require_options
 from sparseopt_butterfly.kernel_loading import compiled_seconds, loading_left
 from sparseopt_butterfly.memory import require_memory
 from sparseopt_butterfly.numpy_steps import gap_threshold
 
 # Entries of the target between two looks at the clock.
 _BREATH = 1 << 26
+# Share of the work that the levels take which read columns.
+_TURNED = 0.95
 # Rows copied at once from an array whose rows are not contiguous: whole cache lines of its columns.
 _PANEL = 32
 
@@ -26,9 +28,11 @@ class HierarchicalNumba(so.Solver[so.ButterflyFactorization]):
     """As `hierarchical_numpy`, compiled, depth first.
 
     Memory beside the target: the factors twice and b_l n numbers per level (2 n log2 n for a
-    butterfly, of size 2048 as little as 0.4 MiB beyond the factors). An
-    array whose rows are not contiguous is copied. The first call of a process
-    loads or compiles the kernels, which takes seconds; they are kept on disk for the next.
+    butterfly, of size 2048 as little as 0.4 MiB beyond the factors). Of an array in Fortran order,
+    blocks of two rows and rank 1 are read as they lie, some 256 bytes of every column at once, with
+    as many times the memory per level as that holds numbers; any other array whose rows are not
+    contiguous is copied. The first call of a process loads or compiles the kernels, which takes
+    seconds, for blocks of two rows and rank 1 one or two; they are kept on disk for the next.
     Source: Le, Zheng, Riccietti, Gribonval, arXiv 2411.04506; closed forms and order are ours.
 
     Parameters
@@ -62,39 +66,58 @@ class HierarchicalNumba(so.Solver[so.ButterflyFactorization]):
         """Predict the seconds: a nanosecond per entry, and the loading of the kernels unless this
         process has done it, or earlier calls make up for it; see `kernel_loading`."""
         running = compiled_seconds(problem)
-        return running if _is_loaded(problem.dtype) else running + loading_left(problem.dtype)
+        return running if _is_loaded(problem) else running + loading_left(problem.dtype)
 
 
-def _is_loaded(dtype: np.dtype[Any]) -> bool:
-    """Whether the kernels of a dtype are in memory; loads nothing."""
+def _is_loaded(problem: so.ButterflyFactorization) -> bool:
+    """Whether the kernels that a problem needs are in memory; loads nothing."""
     module = sys.modules.get("sparseopt_butterfly.compiled_run")
-    return module is not None and bool(module.is_compiled(dtype))
+    if module is None:
+        return False
+    standard = Standard.of(problem.architecture)
+    return bool(module.is_compiled(problem.dtype, standard.only_pairs))
 
 
 def depth_first(
     problem: so.ButterflyFactorization, standard: Standard, context: so.Context
 ) -> list[np.ndarray]:
     """Run all levels depth first."""
-    from sparseopt_butterfly.compiled_run import Layout, run_leaves
-
     matrix = standard.matrix(problem)
     if not standard.levels:
         return standard.factors([], np.array(matrix))
-    if not matrix.flags.c_contiguous:
+    if matrix.flags.c_contiguous:
+        return standard.factors(*_run(standard, standard.levels, matrix, context))
+    lefts: list[np.ndarray] = []
+    if matrix.flags.f_contiguous:
+        lefts, matrix = _run_columns(standard, matrix, context)
+    if len(lefts) == len(standard.levels):
+        return standard.factors(lefts, matrix)
+    if not lefts:
         matrix = _by_rows(matrix)
-    layout = Layout.of(standard)
-    level = standard.levels[0]
-    work = np.empty((layout.work_rows, standard.columns), dtype=problem.dtype)
+    done = _TURNED if lefts else 0.0
+    others, rest = _run(standard, standard.levels[len(lefts) :], matrix, context, done)
+    return standard.factors([*lefts, *others], rest)
+
+
+def _run(
+    standard: Standard,
+    levels: tuple[Level, ...],
+    matrix: np.ndarray,
+    context: so.Context,
+    done: float = 0.0,
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Run some levels, down to the last, on what the levels before left, row by row."""
+    from sparseopt_butterfly.compiled_run import Layout, run_leaves
+
+    layout = Layout.of(levels)
+    work = np.empty((layout.work_rows, standard.columns), dtype=matrix.dtype)
     living = read_only(work)
-    left = np.empty(layout.left_size, dtype=problem.dtype)
+    left = np.empty(layout.left_size, dtype=matrix.dtype)
     rows = layout.rows
-    breath = max(1, _BREATH // (level.b * standard.columns))
-    for first in range(0, len(rows), breath):
-        context.check_time("factorizing")
-        context.report(first / len(rows), f"row group {first} of {len(rows)}")
+    for first, last in _spans(len(rows), levels[0].b * standard.columns, context, (done, 1.0)):
         run_leaves(
             read_only(matrix),
-            rows[first : first + breath],
+            rows[first:last],
             first,
             layout.table,
             layout.radix,
@@ -102,9 +125,68 @@ def depth_first(
             work,
             living,
             left,
-            gap_threshold(problem.dtype),
+            None if standard.only_pairs else gap_threshold(matrix.dtype),
         )
-    return standard.factors(layout.lefts(left), layout.rest(work))
+    return layout.lefts(left), layout.rest(work)
+
+
+def _run_columns(
+    standard: Standard, matrix: np.ndarray, context: so.Context
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Run the first levels on a matrix in Fortran order, as many as need no turning.
+
+    Returns
+    -------
+    lefts : list of array (d, groups, 2, 1)
+        U of these levels; maybe none.
+    rest : array
+        What they leave, in C order; the matrix itself if there are none.
+    """
+    from sparseopt_butterfly.compiled_lanes import lanes_of, rest_of, run_lanes, wide_levels
+    from sparseopt_butterfly.compiled_run import Layout
+
+    dtype, lanes = matrix.dtype, lanes_of(matrix.dtype)
+    levels = wide_levels(standard, lanes)
+    if not levels:
+        return [], matrix
+    layout = Layout.of(levels)
+    work = np.empty((layout.work_rows, standard.columns, lanes), dtype=dtype)
+    panel = np.empty((2, levels[0].c, lanes), dtype=dtype)
+    left = np.empty(layout.left_size * lanes, dtype=dtype)
+    for first, last in _spans(len(layout.order), 2 * work[0].size, context, (0.0, _TURNED)):
+        run_lanes(
+            read_only(matrix.T),
+            first,
+            last,
+            layout.table,
+            layout.radix,
+            layout.order,
+            panel,
+            1j if dtype.kind == "c" else 0.0,
+            work,
+            left,
+        )
+    sizes = np.cumsum([0, *(2 * level.d * level.groups * lanes for level in levels)])
+    lefts = [
+        left[start:stop].reshape(level.d * lanes, level.groups, 2, 1)
+        for start, stop, level in zip(sizes[:-1], sizes[1:], levels, strict=True)
+    ]
+    return lefts, rest_of(work, layout)
+
+
+def _spans(
+    leaves: int, entries: int, context: so.Context, done: tuple[float, float]
+) -> Iterator[tuple[int, int]]:
+    """Yield ranges of leaves of so many entries each, with a look at the clock before each.
+
+    They bring the whole from the first of two shares to the second.
+    """
+    breath = max(1, _BREATH // entries)
+    for first in range(0, leaves, breath):
+        context.check_time("factorizing")
+        share = done[0] + (done[1] - done[0]) * first / leaves
+        context.report(share, f"row group {first} of {leaves}")
+        yield first, min(first + breath, leaves)
 
 
 def _by_rows(matrix: np.ndarray) -> np.ndarray:

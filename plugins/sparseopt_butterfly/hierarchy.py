@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -86,6 +86,11 @@ class Standard:
                 Level(one.b, columns // groups, one.d // inner, two.a // one.a, rank, groups)
             )
         return Standard(reduced, outer, inner, tuple(levels), whole.b, columns)
+
+    @cached_property
+    def only_pairs(self) -> bool:
+        """Whether all blocks have two rows and rank 1, as those of a butterfly."""
+        return all(level.b == 2 and level.rank == 1 for level in self.levels)
 
     @property
     def is_whole(self) -> bool:

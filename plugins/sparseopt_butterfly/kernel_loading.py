@@ -1,9 +1,9 @@
 """When compiled kernels are worth loading: counted, not timed.
 
-Loading the kernels of a dtype takes about a second (compiling them, once per machine, ten). The
-calls that went to NumPy meanwhile are counted by what the compiled engine is predicted to save on
-each; once that exceeds the loading, the loading no longer counts against it. So the choice depends
-on the calls before, and on no clock.
+Loading the kernels of a dtype takes about a second (compiling them, once per machine, two to nine).
+The calls that went to NumPy meanwhile are counted by what the compiled engine is predicted to save
+on each; once that exceeds the loading, the loading no longer counts against it. So the choice
+depends on the calls before, and on no clock.
 """
 
 from __future__ import annotations

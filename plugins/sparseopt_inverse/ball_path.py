@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from sparseopt import Accepted, Context, Inconclusive, Refused, Solver, SparseRegression, solve
+from sparseopt import (
+    Accepted,
+    BasisPursuit,
+    Context,
+    Inconclusive,
+    Refused,
+    SolveError,
+    Solver,
+    SparseRegression,
+    solve,
+)
 from sparseopt.inverse.coefficients import Coefficients
-from sparseopt.inverse.constrained import BallCertificate, ConstrainedRegression
-from sparseopt.inverse.fit import Fit
+from sparseopt.inverse.constrained import BallCertificate, ConstrainedRegression, beyond
 from sparseopt.inverse.penalty import L1
 from sparseopt_inverse.faces import MOST_ENTRIES, Face
+from sparseopt_inverse.moduli import on_path, phases, sharpened
 from sparseopt_inverse.path_search import PathSearch
 
 _Made = tuple[Coefficients, BallCertificate]
@@ -39,7 +50,7 @@ class BallPath(Solver[ConstrainedRegression]):
         radius = search.radius
         start = np.abs(search.fit.scaled.correlation(search.fit.target))
         if not start.any():
-            search.offer(np.zeros(problem.shape[1]), search.fit.target)
+            search.offer(np.zeros(search.fit.scaled.size), search.fit.target)
             return search.result
         search.run(0.1 * float(start.max()))
         if not search.good and search.smallest_norm <= radius:
@@ -54,9 +65,9 @@ class BallPath(Solver[ConstrainedRegression]):
 
 class _Search(PathSearch):
     def __init__(self, problem: ConstrainedRegression, context: Context) -> None:
-        super().__init__(Fit(problem.design, problem.target), context)
+        super().__init__(problem, context)
         self.problem = problem
-        self.radius = float(self.fit.scaled.coefficients(np.array([problem.radius]))[0])
+        self.radius = math.ldexp(problem.radius, -self.fit.unknown_unit)
         self.smallest_norm = math.inf
         self._asked = 1e-13 if context.tolerance is None else context.tolerance
         self._made: _Made | None = None
@@ -76,7 +87,7 @@ class _Search(PathSearch):
         x = self.fit.scaled.original_coefficients(x)
         x = _inside(x, self.problem.radius)
         points = [self.fit.scaled.original_dual_point(w)]
-        scaled = self.fit.scaled.coefficients(x)
+        scaled = self.fit.coefficients(x)
         points.append(self.fit.scaled.original_dual_point(self.fit.residual(scaled)[0]))
         made = BallCertificate.build(self.problem, x, *points)
         m, n = self.problem.shape
@@ -88,13 +99,22 @@ class _Search(PathSearch):
             self._made = made
 
     def offer_inside(self) -> None:
-        """Offer least squares, which lies in the ball."""
-        problem = SparseRegression(self.fit.scaled.design, self.fit.target, L1(0.0))
+        """Offer least squares, which lies in the ball; else a shortest vector that fits."""
+        problem = SparseRegression(*self.data, L1(0.0))
         solution = solve(problem, tolerance=1e-12)
-        self.offer(solution.answer.x, solution.certificate.dual_point)
+        parts = self.fit.scaled.parts
+        self.offer(parts(solution.answer.x), parts(solution.certificate.dual_point))
+        if self.good or not self.fit.is_complex:
+            return
+        remaining = self.context.remaining()
+        limit = None if math.isinf(remaining) else max(remaining, 1e-3)
+        with contextlib.suppress(SolveError):
+            fitting = solve(BasisPursuit(*self.data), time_limit=limit)
+            if fitting.answer.feasible:
+                self.offer(parts(fitting.answer.x), parts(fitting.certificate.dual_point))
 
     def too_large(self, mu: float, residual: np.ndarray, x: np.ndarray) -> bool:
-        size = float(np.abs(x).sum())
+        size = float(self.fit.moduli(x).sum())
         self.smallest_norm = size
         return size < self.radius
 
@@ -103,9 +123,25 @@ class _Search(PathSearch):
         return max((float(face.signs @ face.fitted) - self.radius) / face.square, 0.0)
 
     def take(self, face: Face, chosen: np.ndarray, mu: float) -> bool:
-        x = np.zeros(self.problem.shape[1])
+        x = np.zeros(self.fit.scaled.size)
         x[chosen] = face.coefficients(mu)
         self.offer(x, face.residual(mu))
+        if not self.good and mu > 0.0:
+            self.offer(x, face.sharpened(self.fit, chosen, face.residual(mu), mu))
+        return self.good
+
+    def take_near(self, x: np.ndarray, mu: float, residual: np.ndarray) -> bool:
+        def condition(
+            x: np.ndarray, residual: np.ndarray, pull: np.ndarray, mu: float
+        ) -> tuple[float, np.ndarray, float]:
+            unit, size = phases(x)
+            return 0.5 * float(size.sum()) - self.radius, unit, 0.0
+
+        found = on_path(self.fit, x, mu, condition, self.context)
+        if found is not None and found[2] > 0.0 and np.isfinite(found[0]).all():
+            self.offer(*found[:2])
+            if not self.good:
+                self.offer(found[0], sharpened(self.fit, *found))
         return self.good
 
 
@@ -115,10 +151,15 @@ def _inside(x: np.ndarray, radius: float) -> np.ndarray:
     size = math.fsum(np.abs(x).tolist())
     if size > radius:
         x *= radius / size
+    if x.dtype.kind == "c":
+        for k in range(60):
+            if not beyond(x, radius) > 0.0:
+                return x
+            x *= 1.0 - 2.0 ** (k - 53)
     largest = int(np.argmax(np.abs(x)))
     step = 1
-    while (beyond := math.fsum([*np.abs(x).tolist(), -radius])) > 0.0:
-        less = max(abs(x[largest]) - beyond * step, 0.0)
+    while (excess := beyond(x, radius)) > 0.0:
+        less = max(abs(x[largest]) - excess * step, 0.0)
         less = min(less, math.nextafter(abs(x[largest]), 0.0))
         x[largest] = math.copysign(less, x[largest])
         step *= 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,9 +107,10 @@ class _Search:
     def __init__(self, problem: CardinalityRegression, context: Context) -> None:
         self.problem, self.context = problem, context
         self.unit = Unit(problem)
-        self.fit = Fit(problem.design, problem.target, ROOM)
-        self.columns = distinct_columns(self.fit.scaled.dense())
+        self.fit = Fit(problem.system, ROOM)
+        self.columns = distinct_columns(self.fit)
         self.closed: list[np.ndarray] = []
+        self.bounding = 0.0  # seconds spent on bounds, which a check computes again
         # Of the last level: how many sets, and the least bound of one; of what was cut off.
         self.sets, self.lowest, self.cut = 0, math.inf, math.inf
 
@@ -162,7 +164,7 @@ class _Search:
         found = [method(unit, most, self.context) for method in methods]
         best = min(found, key=lambda part: float(np.linalg.norm(unit.residual(part))))
         greedy = np.intersect1d(best, self.columns)
-        whole = np.abs(unit.columns[:, self.columns].T @ unit.target)
+        whole = np.abs(unit.columns[:, self.columns].conj().T @ unit.target)
         if len(self.columns) <= self.problem.shape[0]:
             whole = np.abs(unit.coefficients(self.columns))
         ranked = self.columns[np.argsort(-whole, kind="stable")]
@@ -184,9 +186,20 @@ class _Search:
             return np.zeros(len(level))
         parts = []
         for part in self.subsets.chunks(level):
-            self.context.check_time("bounding branches")
+            began = self._check_time("bounding branches")
             parts.append(self.subsets.nodes(part, more, self.least))
+            self.bounding += time.monotonic() - began
         return np.concatenate(parts) if parts else np.zeros(0)
+
+    def _check_time(self, doing: str) -> float:
+        """Return the time; stop while enough is left to check the bounds found so far."""
+        self.context.check_time(doing)
+        if self.context.remaining() < 1.25 * self.bounding:
+            raise TimeLimitReached(
+                f"the time limit of {self.context.time_limit:g} s would run out in the check of "
+                f"the bounds, which takes as long as they took, while {doing}"
+            )
+        return time.monotonic()
 
     def _last_level(self, level: np.ndarray) -> None:
         """Find the best support, and those that the bounds cannot tell from it."""
@@ -194,10 +207,11 @@ class _Search:
         self.open_low = np.zeros(0)
         done = 0
         for part in self.subsets.chunks(level):
-            self.context.check_time("going through supports")
+            began = self._check_time("going through supports")
             self.context.report(done / max(len(level), 1), "going through supports")
             done += len(part)
             low = self.subsets.leaves(part)
+            self.bounding += time.monotonic() - began
             rows, ends = np.nonzero(low < self.least)
             if not len(rows):
                 continue

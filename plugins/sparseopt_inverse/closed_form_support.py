@@ -46,20 +46,24 @@ class ClosedFormSupport(Solver[KnownSupportRegression]):
         """Return the closed form."""
         m, k = problem.shape[0], len(problem.support)
         begin(context, 6.0 * SINGULAR_VALUES * m * k * min(m, k), "a QR factorization")
-        fit = Fit(problem.design[:, problem.support], problem.target)
+        fit = Fit(problem.system, 1.0, problem.support)
         matrix = fit.scaled.dense()
-        chosen = _independent(matrix, fit.norms)
+        chosen = _independent(fit, matrix)
         r = len(chosen)
         if r == 0:
             nothing = np.zeros(0)
             return KnownSupportCertificate.build(
                 problem, np.zeros(k), chosen, np.zeros((0, k)), nothing
             )
-        basis = matrix[:, chosen]
-        inner = Fit(problem.design[:, problem.support[chosen]], problem.target)
-        face = Face(inner, basis, np.ones(r))
-        c = face.exact_fit(inner, np.arange(r), r)
-        combination = np.eye(k) if r == k else _combination(face, basis, matrix, chosen)
+        pairs = fit.pairs(chosen)  # complex columns are pairs of real ones
+        basis = matrix[:, pairs]
+        inner = Fit(problem.system, 1.0, problem.support[chosen])
+        every = np.arange(len(pairs))
+        face = Face(inner, basis, np.ones(len(pairs)))
+        c = face.exact_fit(inner, every, len(pairs))
+        combination = np.eye(matrix.shape[1])
+        if r < k:
+            combination = _combination(face, basis, matrix, pairs)
         x, v = c, c
         if r < k:
             v = scipy.linalg.solve(combination @ combination.T, c, assume_a="pos")
@@ -72,6 +76,9 @@ class ClosedFormSupport(Solver[KnownSupportRegression]):
         if np.linalg.norm(matrix @ x) <= 1e-15 * np.linalg.norm(fit.target):
             x = 0.0 * x
         x = fit.scaled.original_coefficients(x)
+        if fit.is_complex:
+            combination = combination[:r, :k] + 1j * combination[r:, :k]
+        v = fit.scaled.joined(v)
         return KnownSupportCertificate.build(problem, x, chosen, combination, v)
 
     def cost(self, problem: KnownSupportRegression) -> float:
@@ -80,8 +87,13 @@ class ClosedFormSupport(Solver[KnownSupportRegression]):
         return 2e-3 + 3e-9 * m * k * min(m, k)
 
 
-def _independent(matrix: np.ndarray, norms: np.ndarray) -> np.ndarray:
+def _independent(fit: Fit, matrix: np.ndarray) -> np.ndarray:
     """Return columns that are independent and span the others, up to rounding."""
+    norms = fit.norms
+    if fit.is_complex:
+        rows, count = matrix.shape[0] // 2, matrix.shape[1] // 2
+        matrix = matrix[:rows, :count] + 1j * matrix[rows:, :count]
+        norms = norms[:count]
     used = np.flatnonzero(norms > 2.0**-400)
     if not len(used):
         return used

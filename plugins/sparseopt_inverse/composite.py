@@ -17,7 +17,7 @@ from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.duality import DualityGap
 from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.problem import SparseRegression
-from sparseopt_inverse.best import Best
+from sparseopt_inverse.best import NEARLY, Best
 from sparseopt_inverse.doubled import search_doubled
 from sparseopt_inverse.signed_faces import Columns, FaceSearch, Terms, safe_inverse
 from sparseopt_inverse.work import begin
@@ -110,6 +110,11 @@ class Composite:
         count = len(candidates) if scaled.size <= _WHOLE else 50
         chosen = np.zeros(0, dtype=np.intp)
         c = self._correlation(self.target - self._projected(self._product(x)))
+        c[self.gap.free] = 0.0
+        if not x.any() and not self.gap.excess(NEARLY * c).any():
+            self._offer_free()
+            if self.best.good:
+                return self.best.result
         try:
             for _ in range(60):
                 score, active = self._scores(c), blocks.norms(x) > 0
@@ -186,6 +191,15 @@ class Composite:
             factor = low
         dual = factor * along - 0.5 * factor**2 * square - conjugate
         return max(primal - dual, 0.0) / primal if primal > 0 else 0.0
+
+    def _offer_free(self) -> None:
+        """Certify that free columns are all that is needed."""
+        x = np.zeros(self.scaled.size)
+        if len(self.free):
+            x[self.free] = self._solve_free(self.roots * self.scaled.target)
+        residual = self.roots * self.scaled.target - self._product(x)
+        points = [self.roots * residual, self.roots * self.target]
+        self.best.offer(x, *(point[None] for point in points))
 
     def _offer(self) -> None:
         """Certify the last answer."""

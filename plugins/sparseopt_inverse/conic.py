@@ -1,12 +1,7 @@
-"""Conic solvers through cvxpy: the reference, for both penalties."""
+"""Conic solvers through cvxpy: the reference, for all penalties."""
 
 from __future__ import annotations
 
-import os
-import pickle
-import subprocess
-import sys
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,86 +11,17 @@ import scipy.sparse
 from sparseopt import Accepted, Context, Inconclusive, Refused, Solver, TimeLimitReached
 from sparseopt.inverse.certificate import DualityGapCertificate
 from sparseopt.inverse.coefficients import Coefficients
+from sparseopt.inverse.matrix_penalties import NuclearNorm, TotalVariation
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt.inverse.scaling import NO_NORM, ScaledProblem
-from sparseopt_inverse.plain import plain_only
+from sparseopt_inverse.best import Best
+from sparseopt_inverse.child import run_within
+from sparseopt_inverse.composite import composite
+from sparseopt_inverse.cone_program import ConeProgram
+from sparseopt_inverse.nuclear import from_rough_matrix
 from sparseopt_inverse.refinement import refine
-
-
-@dataclass(frozen=True, eq=False)
-class ConeProgram:
-    """Minimise 1/2 |design x - target|^2 plus limits times block norms, in plain arrays.
-
-    Attributes
-    ----------
-    design : ndarray or scipy.sparse array, shape (m, n)
-        Columns of norm about 1.
-    target : ndarray, shape (m,)
-    blocks : list of (ndarray of int of shape (count, size), ndarray of shape (count,))
-        The blocks of each size, and their limits.
-    """
-
-    design: Any
-    target: np.ndarray
-    blocks: list[tuple[np.ndarray, np.ndarray]]
-
-    def run(self, engine: str) -> tuple[np.ndarray, np.ndarray] | str:
-        """Return primal and dual solution, or what went wrong."""
-        import cvxpy
-
-        if engine not in cvxpy.installed_solvers():
-            known = ", ".join(sorted(cvxpy.installed_solvers()))
-            return f"cvxpy has no solver {engine!r} here; it has {known}"
-        x = cvxpy.Variable(self.design.shape[1])
-        residual = cvxpy.Variable(self.design.shape[0])
-        fit = self.design @ x + residual == self.target
-        terms = [0.5 * cvxpy.sum_squares(residual)]
-        for members, limits in self.blocks:
-            part = x[members.ravel()]
-            norms = cvxpy.abs(part)
-            if members.shape[1] > 1:
-                norms = cvxpy.norm(cvxpy.reshape(part, members.shape, order="C"), 2, axis=1)
-            terms.append(limits @ norms)
-        model = cvxpy.Problem(cvxpy.Minimize(sum(terms[1:], terms[0])), [fit])
-        try:
-            with warnings.catch_warnings():
-                # An inaccurate answer is refined, and judged by its gap like any other.
-                warnings.simplefilter("ignore")
-                model.solve(solver=engine)
-        except (cvxpy.error.SolverError, cvxpy.error.DCPError, ValueError) as error:
-            return f"cvxpy with {engine} failed: {error}"
-        if x.value is None or fit.dual_value is None:
-            return f"cvxpy with {engine} ended with status {model.status!r}"
-        return np.asarray(x.value), np.asarray(fit.dual_value)
-
-    def run_within(self, engine: str, seconds: float) -> tuple[np.ndarray, np.ndarray] | str | None:
-        """Do the same in a process of its own; return None if it was not done in time.
-
-        cvxpy's reformulation takes no limit, and a step of an engine may take long.
-        """
-        code = "from sparseopt_inverse.conic import answer_parent; answer_parent()"
-        paths = os.pathsep.join(path for path in sys.path if path)
-        try:
-            done = subprocess.run(
-                [sys.executable, "-c", code],
-                input=pickle.dumps((self, engine)),
-                capture_output=True,
-                timeout=seconds,
-                check=False,
-                env={**os.environ, "PYTHONPATH": paths},
-            )
-        except subprocess.TimeoutExpired:
-            return None
-        if done.returncode:
-            return f"the process of cvxpy ended with {done.returncode}: {done.stderr[-200:]!r}"
-        result: tuple[np.ndarray, np.ndarray] | str = pickle.loads(done.stdout)
-        return result
-
-
-def answer_parent() -> None:
-    """Run the program that a parent process sends, and send the result back."""
-    program, engine = pickle.load(sys.stdin.buffer)
-    sys.stdout.buffer.write(pickle.dumps(program.run(engine)))
+from sparseopt_inverse.variation import from_rough_plateaus, variation
+from sparseopt_inverse.working_set import is_least_squares
 
 
 @dataclass(frozen=True)
@@ -105,9 +31,9 @@ class Cvxpy(Solver[SparseRegression]):
     Parameters
     ----------
     engine : str
-        Name of an installed cvxpy solver that takes quadratic objectives or second-order cones.
-        Clarabel, an interior-point method, is the default: its answers are good to many digits,
-        where those of OSQP and SCS need far more steps of the refinement.
+        Name of an installed cvxpy solver that takes quadratic objectives and the cones of the
+        penalty. Clarabel, an interior-point method, is the default: its answers are good to many
+        digits, where those of OSQP and SCS need far more steps of the refinement.
     """
 
     engine: str = "CLARABEL"
@@ -117,12 +43,13 @@ class Cvxpy(Solver[SparseRegression]):
             raise ValueError(f"engine must be the name of a cvxpy solver, got {self.engine!r}")
 
     def accepts(self, problem: SparseRegression) -> Accepted | Refused:
-        """Refuse least squares."""
-        if problem.penalty.strength == 0:
+        """Refuse least squares, and designs whose entries are not known."""
+        if is_least_squares(problem):
             return Refused("strength 0 makes it least squares, which needs no cone program")
-        reason = plain_only(problem, "this cone program")
-        if reason:
-            return Refused(reason)
+        if problem.structure()["operator"]:
+            return Refused(
+                "a cone program needs the entries of the design; working_set takes operators"
+            )
         return Accepted()
 
     def solve(
@@ -131,25 +58,23 @@ class Cvxpy(Solver[SparseRegression]):
         """Run the engine on unit columns and refine its primal and dual solution."""
         scaled = problem.scaled()
         context.check_time("stating the cone program")
-        exponents = _unit_exponents(scaled)
-        program = _cone_program(scaled, exponents)
+        exponents = _exponents(problem)
+        program = _stated(problem, exponents)
         name = self.engine.upper()
         if context.time_limit is None:
             result: Any = program.run(name)
         else:
-            result = program.run_within(name, max(context.remaining(), 1e-3))
+            # cvxpy's reformulation takes no limit, and a step of an engine may take long.
+            result = run_within(context.remaining(), ConeProgram.run, program, name)
         if result is None:
             raise TimeLimitReached(f"cvxpy was not done within {context.time_limit:g} s")
         if isinstance(result, str):
             raise Inconclusive(result)
         x, point = result
-        x = np.ldexp(x, -scaled.blocks.spread(exponents))
-        return refine(
-            problem,
-            scaled.original_coefficients(x),
-            (scaled.original_dual_point(point),),
-            context,
-        )
+        x = scaled.original_coefficients(np.ldexp(x, -scaled.blocks.spread(exponents)))
+        if scaled.weights is not None:
+            point = point * np.sqrt(scaled.weights)
+        return _finished(problem, x, scaled.original_dual_point(point), context)
 
     def cost(self, problem: SparseRegression) -> float:
         """Return seconds from a fit to `benchmarks/inverse.py`."""
@@ -159,23 +84,81 @@ class Cvxpy(Solver[SparseRegression]):
         return 0.02 + 1.3e-8 * m * n * min(m, n)
 
 
-def _unit_exponents(scaled: ScaledProblem) -> np.ndarray:
-    """Return the power of two of each block's norm, 0 for blocks of zeros."""
+def _finished(
+    problem: SparseRegression, x: np.ndarray, point: np.ndarray, context: Context
+) -> tuple[Coefficients, DualityGapCertificate]:
+    """Return the engine's answer after the last digits that there are for its penalty."""
+    if problem.structure()["plain"] and problem.sample_weights is None:
+        return refine(problem, x, (point,), context)
+    best = Best(problem, problem.scaled(), context)
+    best.offer_original(x, point)
+    best.offer_original(x)
+    if best.good:
+        return best.result
+    context.check_time("refining the solution of a cone program")
+    parts = getattr(problem.penalty, "parts", (problem.penalty,))
+    if any(isinstance(part, NuclearNorm) for part in parts):
+        from_rough_matrix(problem, x, best, context)
+    elif isinstance(problem.penalty, TotalVariation) and not problem.is_complex:
+        from_rough_plateaus(problem, x, point, best)
+    else:
+        is_variation = isinstance(problem.penalty, TotalVariation)
+        found = (variation if is_variation else composite)(problem, context, x)
+        if found[1].accuracy < best.result[1].accuracy:
+            return found
+    return best.result
+
+
+def _is_plain(problem: SparseRegression) -> bool:
+    return bool(problem.structure()["plain"]) and problem.sample_weights is None
+
+
+def _exponents(problem: SparseRegression) -> np.ndarray:
+    """Return the power of two of each block's norm, 0 for blocks of zeros.
+
+    All are the same where the penalty ties blocks to each other.
+    """
+    scaled = problem.scaled()
     norms = scaled.blocks.norms(scaled.column_norm_bounds())
+    if not _is_plain(problem):
+        norms = np.full(len(norms), float(scaled.column_norm_bounds().max()))
     return np.where(norms > NO_NORM, np.frexp(norms)[1], 0)
 
 
-def _cone_program(scaled: ScaledProblem, exponents: np.ndarray) -> ConeProgram:
-    """Return the program with each block of columns divided by its power of two."""
-    blocks = scaled.blocks
+def _stated(problem: SparseRegression, exponents: np.ndarray) -> ConeProgram:
+    """Return the program with each block of columns divided by its power of two.
+
+    Rows count by the roots of their weights, complex numbers are pairs of real ones.
+    """
+    scaled: ScaledProblem = problem.scaled()
+    blocks, design, target = scaled.blocks, scaled.design, scaled.target
     units = np.ldexp(1.0, -blocks.spread(exponents))
-    if scipy.sparse.issparse(scaled.design):
-        design = (scaled.design.astype(np.float64) @ scipy.sparse.diags_array(units)).tocsc()
+    roots = np.ones(scaled.rows) if scaled.weights is None else np.sqrt(scaled.weights)
+    if scipy.sparse.issparse(design):
+        rows = scipy.sparse.diags_array(roots) @ design.astype(np.float64)
+        design = (rows @ scipy.sparse.diags_array(units)).tocsc()
     else:
-        design = scaled.design * units
-    limits = np.ldexp(scaled.limits, -exponents)
-    parts = []
-    for size in np.unique(blocks.sizes):
-        chosen = np.flatnonzero(blocks.sizes == size)
-        parts.append((blocks.members(chosen).reshape(len(chosen), int(size)), limits[chosen]))
-    return ConeProgram(design, scaled.target, parts)
+        design = roots[:, None] * design * units
+    limits, common = np.ldexp(scaled.limits, -exponents), int(exponents[0])
+    parts = getattr(problem.penalty, "parts", (problem.penalty,))
+    halves = 2 if problem.is_complex else 1
+    variation, nuclear, groups = (0.0, 1), (0.0, (0, 0), 1), []
+    if isinstance(problem.penalty, TotalVariation):
+        variation = (float(limits[0]), halves)
+    elif shapes := [part.shape for part in parts if isinstance(part, NuclearNorm)]:
+        nuclear = (float(limits[0]), shapes[0], halves)
+    else:
+        for size in np.unique(blocks.sizes[limits > 0]):
+            chosen = np.flatnonzero((blocks.sizes == size) & (limits > 0))
+            groups.append((blocks.members(chosen).reshape(len(chosen), -1), limits[chosen]))
+    thresholds = scaled.thresholds
+    return ConeProgram(
+        design,
+        roots * target,
+        groups,
+        None if thresholds is None else np.ldexp(thresholds, -common),
+        float(np.ldexp(scaled.ridge, -2 * common)),
+        scaled.positive,
+        variation,
+        nuclear,
+    )

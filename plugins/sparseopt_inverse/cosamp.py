@@ -50,7 +50,7 @@ class CoSaMP(Solver[CardinalityRegression]):
         least = residual = unit.target
         for _ in range(self.most_steps):
             context.check_time("running CoSaMP")
-            more = largest(unit.columns.T @ residual, 2 * size)
+            more = largest(unit.columns.conj().T @ residual, 2 * size)
             union = np.union1d(support, more)
             if len(union) == 0:
                 break

@@ -1,4 +1,4 @@
-"""Exact vectors of a kernel, from floats that are close to one."""
+"""Exact arithmetic for engines: vectors of a kernel, and what is orthogonal to columns."""
 
 from __future__ import annotations
 
@@ -71,3 +71,19 @@ def _completed(
     for i, v in whole.items():
         vector[chosen[i]] = v // divisor
     return vector
+
+
+def exact_rest(design: np.ndarray, target: np.ndarray, context: so.Context) -> np.ndarray:
+    """Return the part of a target that is orthogonal to all columns, rounded once, its unit free.
+
+    By the normal equations over the rationals, whatever the condition of the columns.
+    """
+    matrix, known = as_integers(design)[0][0], as_integers(target)[0][0]
+    system = np.column_stack([matrix.T @ matrix, matrix.T @ known])
+    rows, pivots = echelon(system, design.shape[1], context)
+    rest = [Fraction(int(v)) for v in known]
+    for row, pivot in zip(rows, pivots, strict=True):
+        share = Fraction(int(row[-1]), int(row[pivot]))
+        rest = [r - share * int(a) for r, a in zip(rest, matrix[:, pivot], strict=True)]
+    largest = max(map(abs, rest))
+    return np.array([float(r / largest) if largest else 0.0 for r in rest])

@@ -48,7 +48,7 @@ class Subproblem:
         # with their Gram matrix, and less memory.
         wide = columns.shape[1] > 2 * columns.shape[0]
         self.columns = columns.toarray() if wide and scipy.sparse.issparse(columns) else columns
-        self._gram = None if wide else _gram(columns)
+        self._gram = None if wide else gram_of(columns)
         self._curvatures = self._block_curvatures()
 
     def _block_curvatures(self) -> np.ndarray:
@@ -60,7 +60,7 @@ class Subproblem:
         values = []
         for g in range(len(self._ends)):
             part = self._part(g)
-            gram = _gram(self.columns[:, part]) if self._gram is None else self._gram[part, part]
+            gram = gram_of(self.columns[:, part]) if self._gram is None else self._gram[part, part]
             values.append(float(np.linalg.eigvalsh(gram)[-1]))
         return np.maximum(np.array(values), 0.0) * (1.0 + 1e-12)
 
@@ -161,12 +161,13 @@ class Subproblem:
             point = point + face.columns @ step
         return np.asarray(point)
 
-    def gram_of(self, entries: np.ndarray, columns: Any) -> np.ndarray:
+    def face_gram(self, entries: np.ndarray, columns: Any) -> np.ndarray:
         """Return the Gram matrix of the columns `entries`, which are given too."""
-        return _gram(columns) if self._gram is None else self._gram[np.ix_(entries, entries)]
+        return gram_of(columns) if self._gram is None else self._gram[np.ix_(entries, entries)]
 
 
-def _gram(columns: Any) -> np.ndarray:
+def gram_of(columns: Any) -> np.ndarray:
+    """Return the products of columns with each other, dense."""
     gram = columns.T @ columns
     return np.asarray(gram.toarray() if scipy.sparse.issparse(gram) else gram)
 
@@ -216,7 +217,7 @@ class Face:
         self._norms = self.blocks.norms(self._x)
         if larger is None:
             self.columns = sub.columns[:, self.entries]
-            self.gram = sub.gram_of(self.entries, self.columns)
+            self.gram = sub.face_gram(self.entries, self.columns)
         elif len(larger.entries) == len(self.entries):
             self.columns, self.gram = larger.columns, larger.gram
         else:

@@ -116,6 +116,14 @@ class Face:
             w = w + self._left @ self._transposed(missing)
         return w
 
+    def sharpened(self, fit: Fit, chosen: np.ndarray, w: np.ndarray, level: float) -> np.ndarray:
+        """Return two rows for which the columns `chosen` correlate as the signs times a level.
+
+        To twice the digits: `w` is the first of them.
+        """
+        missing = level * self.signs - fit.correlations(w, chosen)[0]
+        return np.stack([w, self._left @ self._transposed(missing)])
+
     def exact_fit(self, fit: Fit, chosen: np.ndarray, size: int) -> np.ndarray:
         """Return the coefficients, spread to `size`, refined in doubled precision."""
         x = np.zeros(size)

@@ -29,17 +29,24 @@ class Unit:
     Attributes
     ----------
     columns : ndarray, shape (m, n)
-        Columns of zeros stay.
+        Complex if the problem is. Columns of zeros stay.
     target : ndarray, shape (m,)
     """
 
     def __init__(self, problem: CardinalityRegression) -> None:
-        self.fit = Fit(problem.design, problem.target)
-        norms = self.fit.norms
+        self.fit = Fit(problem.system)
+        norms = self.fit.norms[: problem.shape[1]]
         self.units = np.where(norms > 2.0**-400, 1.0 / np.where(norms > 0, norms, 1.0), 0.0)
-        self.columns = self.fit.scaled.dense() * self.units
+        self.columns = self._columns() * self.units
         length = float(np.linalg.norm(self.fit.target))
-        self.target = self.fit.target / length if length else self.fit.target
+        target = self.fit.scaled.joined(self.fit.target)
+        self.target = target / length if length else target
+
+    def _columns(self) -> np.ndarray:
+        dense = self.fit.scaled.dense()
+        if not self.fit.is_complex:
+            return dense
+        return self.fit.scaled.joined(dense[:, : dense.shape[1] // 2].T).T
 
     def coefficients(self, support: np.ndarray) -> np.ndarray:
         """Return the least-squares coefficients on some columns."""
@@ -54,17 +61,18 @@ class Unit:
 
     def solution(self, support: np.ndarray) -> np.ndarray:
         """Return x of least squares on some columns, refined, in the units of the problem."""
-        x = np.zeros(self.columns.shape[1])
+        x = np.zeros(self.columns.shape[1], self.columns.dtype)
         if len(support) == 0:
             return x
         part = self.columns[:, support]
         for _ in range(3):
-            found = np.linalg.lstsq(part, self.fit.residual(x)[0])[0]
+            residual = self.fit.scaled.joined(self.fit.residual(self.fit.scaled.parts(x))[0])
+            found = np.linalg.lstsq(part, residual)[0]
             x[support] += self.units[support] * found
         # Entries that rounding alone made.
         shares = np.abs(x) / np.where(self.units > 0, self.units, 1.0)
         x[shares <= 2.0**-55 * shares.max()] = 0.0
-        return self.fit.scaled.original_coefficients(x)
+        return self.fit.scaled.original_coefficients(self.fit.scaled.parts(x))
 
 
 def largest(values: np.ndarray, count: int) -> np.ndarray:

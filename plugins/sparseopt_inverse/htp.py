@@ -46,12 +46,12 @@ class HardThresholdingPursuit(Solver[CardinalityRegression]):
 
     def chosen(self, unit: Unit, size: int, context: Context) -> np.ndarray:
         """Return the columns in ascending order."""
-        x, seen = np.zeros(unit.columns.shape[1]), set()
+        x, seen = np.zeros(unit.columns.shape[1], unit.columns.dtype), set()
         best, residual = np.zeros(0, dtype=np.intp), unit.target
         least = float(np.linalg.norm(unit.target))
         for _ in range(self.most_steps):
             context.check_time("running hard thresholding pursuit")
-            support = largest(x + unit.columns.T @ residual, size)
+            support = largest(x + unit.columns.conj().T @ residual, size)
             if tuple(support) in seen or len(support) == 0:
                 break
             seen.add(tuple(support))

@@ -52,15 +52,16 @@ class IterativeHardThresholding(Solver[CardinalityRegression]):
     def chosen(self, unit: Unit, size: int, context: Context) -> np.ndarray:
         """Return the columns in ascending order."""
         smallest = 1.0 / max(float(np.linalg.norm(unit.columns, 2)) ** 2, 1e-300)
-        x, residual, same = np.zeros(unit.columns.shape[1]), unit.target, 0
-        support = largest(unit.columns.T @ unit.target, size)
+        x = np.zeros(unit.columns.shape[1], unit.columns.dtype)
+        residual, same = unit.target, 0
+        support = largest(unit.columns.conj().T @ unit.target, size)
         for _ in range(self.most_steps):
             context.check_time("running iterative hard thresholding")
-            gradient = unit.columns.T @ residual
+            gradient = unit.columns.conj().T @ residual
             along = np.zeros_like(x)
             along[support] = gradient[support]
-            bent = float(np.sum(np.square(unit.columns @ along)))
-            step = float(along @ along) / bent if bent > 0.0 else smallest
+            bent = float(np.sum(np.square(np.abs(unit.columns @ along))))
+            step = float(np.vdot(along, along).real) / bent if bent > 0.0 else smallest
             while True:
                 moved = x + step * gradient
                 kept = largest(moved, size)

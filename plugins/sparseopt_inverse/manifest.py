@@ -11,6 +11,7 @@ _ROOT = "sparseopt:SquareRootLasso"
 _SUBSET = "sparseopt:CardinalityRegression"
 _TRAINING = "sparseopt:TwoLayerReLU"
 _REMEDY = "pip install 'sparseopt[inverse]'"
+_FAST = "pip install 'sparseopt[fast]'"
 _RECOVERY = "sparseopt:RecoveryGuarantee"
 _BLIND = "sparseopt:BlindDeconvolution"
 _GAP_SAFE = "Ndiaye, Fercoq, Gramfort, Salmon 2017 (arXiv:1611.05780): gap-safe screening"
@@ -51,7 +52,7 @@ MANIFEST = Manifest(
             path="sparseopt_inverse.conic:Cvxpy",
             problem=_REGRESSION,
             guarantee=Guarantee.CERTIFIED,
-            summary="any conic solver of cvxpy, refined; L1 and GroupL1",
+            summary="any conic solver of cvxpy, refined; every penalty",
             citations=(
                 "Diamond, Boyd 2016 (arXiv:1603.00943): cvxpy",
                 "Goulart, Chen 2024 (arXiv:2405.12762): Clarabel",
@@ -59,6 +60,46 @@ MANIFEST = Manifest(
             ),
             requires=("cvxpy",),
             remedy=_REMEDY,
+        ),
+        SolverEntry(
+            name="hadamard",
+            path="sparseopt_inverse.hadamard:Hadamard",
+            problem=_REGRESSION,
+            guarantee=Guarantee.CERTIFIED,
+            summary="products of factors by variable projection, refined; L1 and GroupL1",
+            citations=(
+                "Hoff 2017 (arXiv:1611.00040): the Hadamard product parametrization",
+                "Poon, Peyre 2023 (arXiv:2205.01385): smooth over-parametrized solvers",
+                _GAP_SAFE,
+            ),
+        ),
+        SolverEntry(
+            name="skglm",
+            path="sparseopt_inverse.skglm_anderson:Skglm",
+            problem=_REGRESSION,
+            guarantee=Guarantee.CERTIFIED,
+            summary="skglm's coordinate descent, refined; L1 and GroupL1, also positive",
+            citations=(
+                "Bertrand, Klopfenstein, Bannier, Gidel, Massias 2022 (arXiv:2204.07826): skglm",
+                _GAP_SAFE,
+            ),
+            requires=("skglm",),
+            remedy=_FAST,
+            on_request=True,
+        ),
+        SolverEntry(
+            name="celer",
+            path="sparseopt_inverse.celer_extrapolation:Celer",
+            problem=_REGRESSION,
+            guarantee=Guarantee.CERTIFIED,
+            summary="celer's working sets by dual extrapolation, refined; L1 and GroupL1",
+            citations=(
+                "Massias, Gramfort, Salmon 2018 (arXiv:1802.07481): celer",
+                _GAP_SAFE,
+            ),
+            requires=("celer",),
+            remedy=_FAST,
+            on_request=True,
         ),
         SolverEntry(
             name="closed_form_support",
@@ -98,17 +139,33 @@ MANIFEST = Manifest(
             citations=(
                 "Douglas, Rachford 1956; Lions, Mercier 1979: the splitting",
                 "Demanet, Zhang 2016 (arXiv:1301.0542): its local rate for basis pursuit",
+                "Lawson, Hanson 1974, chapter 23: least distances",
             ),
             structure={"norm": ("1",), "noise": (False,)},
+        ),
+        SolverEntry(
+            name="spgl1",
+            path="sparseopt_inverse.pursuit_spgl1:Spgl1",
+            problem=_PURSUIT,
+            guarantee=Guarantee.CERTIFIED,
+            summary="spgl1 for norm 1, its dual point projected onto those that prove the support",
+            citations=(
+                "van den Berg, Friedlander 2008: the Pareto frontier of basis pursuit",
+                "Lawson, Hanson 1974, chapter 23: least distances",
+            ),
+            requires=("spgl1",),
+            remedy=_FAST,
+            structure={"norm": ("1",)},
+            on_request=True,
         ),
         SolverEntry(
             name="lasso_path",
             path="sparseopt_inverse.pursuit_path:LassoPath",
             problem=_PURSUIT,
             guarantee=Guarantee.CERTIFIED,
-            summary="norm 1 with noise by the lasso that uses the noise up",
+            summary="norm 1 by the lasso that uses the noise up; without noise for operators",
             citations=("van den Berg, Friedlander 2008: the Pareto frontier of basis pursuit",),
-            structure={"norm": ("1",), "noise": (True,)},
+            structure={"norm": ("1",)},
         ),
         SolverEntry(
             name="pursuit_cvxpy",
@@ -217,6 +274,18 @@ MANIFEST = Manifest(
             citations=(
                 "Pilanci, Ergen 2020 (arXiv:2002.10553): gated training is a group lasso",
                 "Mishkin, Sahiner, Pilanci 2022 (arXiv:2202.01331): gated ReLU problems",
+            ),
+            structure={"gated": (True,)},
+        ),
+        SolverEntry(
+            name="gated_newton",
+            path="sparseopt_inverse.relu_gated_newton:GatedNewton",
+            problem=_TRAINING,
+            guarantee=Guarantee.CERTIFIED,
+            summary="gated training with one output, by Newton steps on the dual group lasso",
+            citations=(
+                "Pilanci, Ergen 2020 (arXiv:2002.10553): gated training is a group lasso",
+                "Zhang, Zhang, Sun, Toh 2020, Mathematical Programming 179: Newton steps",
             ),
             structure={"gated": (True,)},
         ),

@@ -44,7 +44,7 @@ def chosen(unit: Unit, size: int, context: Context) -> np.ndarray:
     for _ in range(size):
         context.check_time("running orthogonal matching pursuit")
         residual = unit.residual(support)
-        reach = np.abs(unit.columns.T @ residual)
+        reach = np.abs(unit.columns.conj().T @ residual)
         reach[support] = 0.0
         best = int(np.argmax(reach))
         if reach[best] <= 1e-14:

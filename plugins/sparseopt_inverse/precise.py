@@ -11,6 +11,9 @@ residuals in doubled precision (Bjoerck 1967), for groups with the curvature of 
 that a step carries through zero leave, blocks whose correlation with t exceeds its limit enter
 (Lee, Battle, Raina, Ng 2007), and along dependent columns the penalty alone decides, as in the
 simplex method.
+
+With weights w of the rows the first equation is u + A x = y and t = w u. Rows that are scaled by
+roots, which are rounded, would be those of another problem.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ import scipy.sparse
 from sparseopt.interface.context import Context
 from sparseopt.inverse.blocks import Blocks
 from sparseopt.inverse.duality import DualityGap
-from sparseopt.judging.rounding import row_dots
+from sparseopt.judging.rounding import row_dots, two_product
 from sparseopt_inverse.work import DOUBLED_PRODUCT, PIVOTED_QR, begin
 
 MOST_ENTRIES = 2**24
@@ -61,12 +64,15 @@ class Face:
     blocks : Blocks
         Of the k coefficients.
     limits : ndarray of float64, shape (n_blocks,)
+    weights : ndarray of float64, shape (m,), or None
+        Positive; None stands for ones.
     """
 
     columns: np.ndarray
     target: np.ndarray
     blocks: Blocks
     limits: np.ndarray
+    weights: np.ndarray | None = None
 
     @property
     def polyhedral(self) -> bool:
@@ -79,10 +85,23 @@ class Face:
             return np.asarray(self.limits * np.sign(x))
         return np.asarray(self.blocks.spread(self.limits / self.blocks.norms(x)) * x)
 
-    def missing(self, x: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return what both equations lack; x and t have two rows."""
-        a = self.columns
-        rows = np.column_stack([a, a, t[0], t[1], self.target])
+    def dual_point(self, u: np.ndarray) -> np.ndarray:
+        """Return u times the weights; both have two rows."""
+        if self.weights is None:
+            return u
+        high, low = two_product(u[0], self.weights)
+        return add(np.stack([high, low]), u[1] * self.weights)
+
+    def weighted(self, vector: np.ndarray) -> np.ndarray:
+        """Return a vector, or columns, times the roots of the weights."""
+        if self.weights is None:
+            return vector
+        return np.asarray((np.sqrt(self.weights) * vector.T).T)
+
+    def missing(self, x: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return what both equations lack; x and u have two rows."""
+        a, t = self.columns, self.dual_point(u)
+        rows = np.column_stack([a, a, u[0], u[1], self.target])
         first = -row_dots(rows, np.concatenate([x[0], x[1], [1.0, 1.0, -1.0]]))[0]
         rows = np.column_stack([a.T, a.T, self.pull(x[0])])
         return first, -row_dots(rows, np.concatenate([t[0], t[1], [-1.0]]))[0]
@@ -119,13 +138,14 @@ class Face:
     def step(
         self, x: np.ndarray, first: np.ndarray, second: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return Newton's changes of x and t for what the equations lack.
+        """Return Newton's changes of x and u for what the equations lack.
 
         Raises
         ------
         Singular
         """
-        stacked = np.vstack([self.columns, self._roots(x)])
+        stacked = np.vstack([self.weighted(self.columns), self._roots(x)])
+        first = self.weighted(first)
         scales = 1.0 / np.linalg.norm(stacked, axis=0)
         q, r, order = scipy.linalg.qr(
             stacked * scales, mode="economic", pivoting=True, check_finite=False
@@ -143,7 +163,8 @@ class Face:
         across = scipy.linalg.solve_triangular(r, scales * second[order], trans="T")
         change = np.empty(count)
         change[order] = scales * scipy.linalg.solve_triangular(r, along - across)
-        return change, first - q @ (along - across)
+        shift = first - q @ (along - across)
+        return change, shift if self.weights is None else shift / np.sqrt(self.weights)
 
     def first_zero(self, x: np.ndarray, change: np.ndarray) -> float:
         """Return the least step length at which a block turns against itself."""
@@ -169,7 +190,7 @@ class Face:
         For a block, |x + z| - |x| - u.z with u = x / |x| is
         (|z|^2 - (u.z)^2) / (|x + z| + |x| + u.z), where nothing cancels.
         """
-        image, norms = self.columns @ change, self.blocks.norms(x)
+        image, norms = self.weighted(self.columns @ change), self.blocks.norms(x)
         along = np.add.reduceat(x * change, self.blocks.starts) / norms
         across = change - self.blocks.spread(along / norms) * x
         curved = self.blocks.norms(across) ** 2
@@ -204,10 +225,19 @@ class PreciseSearch:
     tolerance : float
         Relative violation of a limit that is let pass.
     context : Context
+    weights : ndarray, shape (m,), or None
+        Of the rows, positive, where the problem itself has none.
     """
 
-    def __init__(self, gap: DualityGap, tolerance: float, context: Context) -> None:
+    def __init__(
+        self,
+        gap: DualityGap,
+        tolerance: float,
+        context: Context,
+        weights: np.ndarray | None = None,
+    ) -> None:
         self.gap, self.tolerance, self.context = gap, tolerance, context
+        self.weights = weights
         scaled = gap.scaled
         self._design = scaled.design.tocsc() if scipy.sparse.issparse(scaled.design) else None
 
@@ -243,7 +273,9 @@ class PreciseSearch:
         if len(entries) * len(scaled.target) > MOST_ENTRIES or not len(entries):
             return None
         blocks = Blocks(np.arange(len(entries)), scaled.blocks.sizes[used])
-        return Face(self.columns(entries), scaled.target, blocks, scaled.limits[used]), entries
+        limits = scaled.limits[used]
+        face = Face(self.columns(entries), scaled.target, blocks, limits, self.weights)
+        return face, entries
 
     def _solve_face(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """Return the optimum on the face of `x`, or on a smaller one, and its dual point."""
@@ -270,16 +302,16 @@ class PreciseSearch:
         seconds = (PIVOTED_QR * count + 4.0 * DOUBLED_PRODUCT) * rows * count
         begin(self.context, seconds, "refining in doubled precision")
         own = np.stack([x, np.zeros_like(x)])
-        t = np.zeros((2, len(face.target)))
-        t[0] = face.missing(own, t)[0]
-        best, least, stalled = (own, t), np.inf, 0
+        u = np.zeros((2, len(face.target)))
+        u[0] = face.missing(own, u)[0]
+        best, least, stalled = (own, u), np.inf, 0
         for _ in range(100):
             begin(self.context, seconds, "refining in doubled precision")
-            first, second = face.missing(own, t)
+            first, second = face.missing(own, u)
             size = face.relative_size(first, second)
             stalled = stalled + 1 if size > 0.5 * least else 0
             if size < least:
-                best, least = (own, t), size
+                best, least = (own, u), size
             if (stalled >= 2 and least < 1e-6) or stalled >= 20 or size < 2.0**-80:
                 break
             try:
@@ -288,14 +320,14 @@ class PreciseSearch:
                 return face.left_along(own[0], free.null), None
             length = 1.0
             if size > 1e-8 or face.first_zero(own[0], change) < 1.0:
-                slope = second - face.columns.T @ first
+                slope = second - face.weighted(face.columns).T @ face.weighted(first)
                 length, moved = face.search(own[0], change, slope)
                 if not face.blocks.norms(moved).all():
                     return moved, None
                 if length == 0.0:
                     break
-            own, t = add(own, length * change), add(t, length * shift)
-        return best
+            own, u = add(own, length * change), add(u, length * shift)
+        return best[0], face.dual_point(best[1])
 
     def _enter(self, x: np.ndarray, t: np.ndarray) -> np.ndarray | None:
         """Return `x` after a proximal step on some blocks that exceed their limits, if any do."""
@@ -307,15 +339,15 @@ class PreciseSearch:
         chosen = np.flatnonzero(excess > max(self.tolerance, 0.25 * excess.max(initial=0.0)))
         if not len(chosen):
             return None
-        x, residual = x.copy(), t[0].copy()
+        x = x.copy()
         for g in chosen[np.argsort(-excess[chosen])][:1]:
             entries = scaled.blocks.members(np.array([g]))
             columns = self.columns(entries)
             pull = row_dots(np.hstack([columns.T, columns.T]), t.ravel())[0]
-            pull += columns.T @ (residual - t[0])
+            if self.weights is not None:
+                columns = columns * np.sqrt(self.weights)[:, None]
             norm, curvature = float(np.linalg.norm(pull)), float(np.linalg.norm(columns, 2)) ** 2
             if norm <= scaled.limits[g]:
                 continue
             x[entries] = (1.0 - scaled.limits[g] / norm) / curvature * pull
-            residual -= columns @ x[entries]
         return x

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import scipy.linalg
 import scipy.optimize
 
-from sparseopt import Context, Inconclusive
+from sparseopt import Context, Inconclusive, Refused
 from sparseopt.inverse.basis_pursuit import BasisPursuit, PursuitAnswer
 from sparseopt.inverse.fit import Fit
 from sparseopt.inverse.infeasible_certificate import InfeasibleCertificate
+from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.pursuit_certificate import PursuitCertificate
+from sparseopt_inverse.exact_kernels import exact_rest
 from sparseopt_inverse.faces import MOST_ENTRIES, Face, columns_of, face_of, independent
+from sparseopt_inverse.moduli import flattest, phases, shortest
 from sparseopt_inverse.work import SINGULAR_VALUES, begin
 
+MOST_EXACT = 32
+"""Columns up to which least squares is solved exactly where rounding does not do."""
 MOST_PROGRAM = 40_000
 """Entries of the design up to which a linear program looks for a proof of uniqueness."""
 Made = tuple[PursuitAnswer, PursuitCertificate | InfeasibleCertificate]
@@ -40,6 +46,33 @@ def most_room(matrix: np.ndarray, support: np.ndarray, signs: np.ndarray) -> np.
     return None if done.x is None or not done.x[m] < 1.0 - 1e-9 else done.x[:m]
 
 
+def written(fit: Fit) -> Any:
+    """Return the scaled design, that of an operator written out."""
+    return (
+        fit.scaled.dense() if isinstance(fit.scaled.design, ColumnOperator) else fit.scaled.design
+    )
+
+
+def is_operator(problem: BasisPursuit) -> bool:
+    """Whether only products with the design are known."""
+    return isinstance(problem.system.real_design, ColumnOperator)
+
+
+def is_large(problem: BasisPursuit) -> bool:
+    """Whether the design is too large to be made dense."""
+    return math.prod(problem.shape) > MOST_ENTRIES
+
+
+def refused_as_large(problem: BasisPursuit) -> Refused | None:
+    """Refuse an operator too large to be written out."""
+    if is_operator(problem) and is_large(problem):
+        return Refused(
+            f"the operator stands for {math.prod(problem.shape)} entries and is written out, up to "
+            f"{MOST_ENTRIES}; lasso_path takes it as it is"
+        )
+    return None
+
+
 class BestPursuit:
     """Certifies what it is offered, in scaled units, and keeps the most accurate.
 
@@ -51,7 +84,7 @@ class BestPursuit:
 
     def __init__(self, problem: BasisPursuit, context: Context) -> None:
         self.problem, self.context = problem, context
-        self.fit = Fit(problem.design, problem.target)
+        self.fit = Fit(problem.system)
         self.noise = math.ldexp(problem.noise, -self.fit.unit)
         self.asked = 1e-13 if context.tolerance is None else context.tolerance
         self._made: Made | None = None
@@ -73,7 +106,7 @@ class BestPursuit:
         if not (np.isfinite(x).all() and np.isfinite(w).all()):
             return
         x = self.fit.scaled.original_coefficients(x)
-        made = PursuitCertificate.build(self.problem, x, w)
+        made = PursuitCertificate.build(self.problem, x, self.fit.scaled.joined(w))
         if self._made is None or self._rank(made[1]) < self._rank(self._made[1]):
             self._made = made
 
@@ -98,15 +131,17 @@ class BestPursuit:
         Entries below `small` times the largest count as zero for norm 1; those within that of the
         largest as equal to it for the other.
         """
-        largest = float(np.abs(x).max())
+        largest = float(self.fit.moduli(x).max())
         if largest == 0.0:
             self.offer(x, w)
             return
-        reach = np.abs(self.fit.scaled.correlation(w))
+        reach = self.fit.moduli(self.fit.scaled.correlation(w))
         size = float(reach.max() if self.problem.norm == 1 else reach.sum())
         w = w / size if size > 0.0 else w
         try:
-            if self.problem.norm == 1:
+            if self.fit.is_complex:
+                self._offer_moduli(x, w, small)
+            elif self.problem.norm == 1:
                 self._offer_sparse(x, w, small * largest)
             else:
                 self._offer_flat(x, w, np.abs(x) >= largest * (1.0 - small))
@@ -131,6 +166,44 @@ class BestPursuit:
             if self._made is not None and self.good and self.excess == 0.0:
                 return
 
+    def _offer_moduli(self, x: np.ndarray, w: np.ndarray, small: float) -> None:
+        """Do it for complex numbers, by Newton's method; for noise further and further inside."""
+        size = self.fit.moduli(x)
+        if self.noise == 0.0 and self.problem.norm == 1:
+            self._offer_few_moduli(w, np.flatnonzero(size > small * float(size.max())))
+            if self.good:
+                return
+        for shrink in (0.0, 1e-15, 4e-15, 1.6e-14):
+            noise = self.noise * (1.0 - shrink)
+            if self.problem.norm == 1:
+                chosen = np.flatnonzero(size > small * float(size.max()))
+                found = shortest(self.fit, x, w, chosen, noise, self.context)
+            else:
+                flat = size >= float(size.max()) * (1.0 - small)
+                found = flattest(self.fit, x, w, flat, noise, self.context)
+            if found is None:
+                return
+            self.offer(*found)
+            if noise == 0.0 or (self.good and self.excess == 0.0):
+                return
+
+    def _offer_few_moduli(self, w: np.ndarray, chosen: np.ndarray) -> None:
+        """Do it where the columns used are independent: their entries follow in closed form."""
+        pairs = self.fit.pairs(chosen)
+        if not 0 < len(pairs) <= len(w) or len(pairs) * len(w) > MOST_ENTRIES:
+            return
+        columns = self.fit.scaled.dense(pairs)
+        x = Face(self.fit, columns, np.ones(len(pairs))).exact_fit(
+            self.fit, pairs, self.fit.scaled.size
+        )
+        face = Face(self.fit, columns, phases(x[pairs])[0])
+        for share in (0.0, 1.0, 0.5, 0.1, 0.01):
+            self.offer(x, face.improved((1.0 - share) * w + share * face.direction))
+            if self.good and self.result[0].unique:
+                return
+            if share == 0.0 and not self.good:
+                return
+
     def _offer_sparse(self, x: np.ndarray, w: np.ndarray, least: float) -> None:
         chosen = np.flatnonzero(np.abs(x) > least)
         made = face_of(self.fit, chosen, np.sign(x[chosen]))
@@ -141,6 +214,8 @@ class BestPursuit:
             found = face.exact_fit(self.fit, chosen, len(x))
             self.offer(found, face.improved(w))
             if not self.good:
+                self.offer(found, face.sharpened(self.fit, chosen, face.improved(w), 1.0))
+            if not self.good:
                 self.offer(found, self._on_active(w, x, chosen))
             if self.good and not self.result[0].unique:
                 self._offer_inner(found, face.improved(w), face)
@@ -149,6 +224,8 @@ class BestPursuit:
             found = np.zeros(len(x))
             found[chosen] = face.coefficients(mu)
             self.offer(found, face.residual(mu))
+            if not self.good:
+                self.offer(found, face.sharpened(self.fit, chosen, face.residual(mu), mu))
 
     def _offer_inner(self, x: np.ndarray, w: np.ndarray, face: Face) -> None:
         """Offer dual points that leave columns off the support room, to prove x unique.
@@ -233,7 +310,7 @@ class BestPursuit:
         )
         rank = int(np.count_nonzero(values > values[0] * max(m, n) * np.finfo(float).eps))
         left, values, right = left[:, :rank], values[:rank], right[:rank]
-        x = np.zeros(n)
+        x = np.zeros(matrix.shape[1])
         for _ in range(3):
             residual = self.fit.residual(x)[0]
             x = x + units * (right.T @ ((left.T @ residual) / values))
@@ -243,13 +320,18 @@ class BestPursuit:
             return None
         w = residual - left @ (left.T @ residual)
         x = self.fit.scaled.original_coefficients(x)
-        return InfeasibleCertificate.build(self.problem, x, w)
+        made = InfeasibleCertificate.build(self.problem, x, self.fit.scaled.joined(w))
+        if made is not None or n > MOST_EXACT or m * n * n > MOST_PROGRAM:
+            return made
+        # Columns that nearly depend on each other span a direction that rounding does not see.
+        w = exact_rest(matrix, self.fit.target, self.context)
+        return InfeasibleCertificate.build(self.problem, x, self.fit.scaled.joined(w))
 
     def is_zero(self) -> bool:
         """Offer 0 where it is the answer, and say whether it is."""
         if np.linalg.norm(self.fit.target) <= self.noise * (1.0 - 1e-15) or not (
             self.fit.target.any()
         ):
-            self.offer(np.zeros(self.problem.shape[1]), np.zeros(self.problem.shape[0]))
+            self.offer(np.zeros(self.fit.scaled.size), np.zeros(self.fit.scaled.rows))
             return True
         return False

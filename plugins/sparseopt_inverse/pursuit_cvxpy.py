@@ -13,7 +13,7 @@ import scipy.sparse
 from sparseopt import Accepted, Context, Inconclusive, Refused, Solver, TimeLimitReached
 from sparseopt.inverse.basis_pursuit import BasisPursuit
 from sparseopt_inverse.child import run_within
-from sparseopt_inverse.pursuit_best import BestPursuit, Made
+from sparseopt_inverse.pursuit_best import BestPursuit, Made, refused_as_large, written
 
 Found = tuple[np.ndarray, np.ndarray]
 
@@ -26,6 +26,7 @@ class NormProgram:
     target: np.ndarray
     noise: float
     norm: float
+    is_complex: bool = False
 
     def run(self, engine: str) -> Found | str:
         """Return primal and dual solution, or what went wrong."""
@@ -38,7 +39,11 @@ class NormProgram:
         rest = cvxpy.Variable(len(self.target))
         fit = self.design @ x + rest == self.target
         within = cvxpy.norm(rest, 2) <= self.noise if self.noise else rest == 0
-        size = cvxpy.norm(x, "inf" if self.norm == math.inf else self.norm)
+        parts = cvxpy.abs(x)
+        if self.is_complex:
+            pairs = cvxpy.reshape(x, (2, self.design.shape[1] // 2), order="C")
+            parts = cvxpy.norm(pairs, 2, axis=0)
+        size = cvxpy.max(parts) if self.norm == math.inf else cvxpy.sum(parts)
         model = cvxpy.Problem(cvxpy.Minimize(size), [fit, within])
         try:
             with warnings.catch_warnings():
@@ -72,7 +77,7 @@ class PursuitCvxpy(Solver[BasisPursuit]):
         """Refuse norm 2, whose closed form is better."""
         if problem.norm == 2:
             return Refused("norm 2 has a closed form, least_norm, and needs no cone program")
-        return Accepted()
+        return refused_as_large(problem) or Accepted()
 
     def solve(self, problem: BasisPursuit, context: Context) -> Made:
         """Return the refined solution of the cone program, or that nothing fits."""
@@ -82,11 +87,15 @@ class PursuitCvxpy(Solver[BasisPursuit]):
         context.check_time("stating the cone program")
         fit = best.fit
         exponent = math.frexp(float(fit.norms.max()))[1]
-        design = fit.scaled.design
+        design = written(fit)
         if scipy.sparse.issparse(design):
             design = design.astype(np.float64).tocsc()
         program = NormProgram(
-            design * math.ldexp(1.0, -exponent), fit.target, best.noise, problem.norm
+            design * math.ldexp(1.0, -exponent),
+            fit.target,
+            best.noise,
+            problem.norm,
+            fit.is_complex,
         )
         name = self.engine.upper()
         if context.time_limit is None:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 
 from sparseopt import Accepted, Context, Inconclusive, Refused, Solver
 from sparseopt.inverse.basis_pursuit import BasisPursuit
+from sparseopt_inverse.affine_projection import BasisProjection, GramProjection, projection
 from sparseopt_inverse.faces import MOST_ENTRIES
 from sparseopt_inverse.pursuit_best import BestPursuit, Made
+from sparseopt_inverse.pursuit_crossover import cross_over
 from sparseopt_inverse.work import PIVOTED_QR, begin
 
 LOOK_EVERY = 25
 """Steps between two attempts to finish by the closed form."""
+FIRST_CROSSOVER = 10
+"""Steps before the first look for a vertex near by; the next ones come after twice as many."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class DouglasRachford(Solver[BasisPursuit]):
 
     Notes
     -----
-    O(m^2 n) once and O(m n) a step. The step ends as soon as signs and dual point of an iterate,
+    O(m^2 n) once and O(m n) a step. It ends as soon as signs and dual point of an iterate,
     polished, prove the accuracy that was asked for.
     """
 
@@ -66,32 +68,14 @@ class DouglasRachford(Solver[BasisPursuit]):
         m, n = problem.shape
         begin(context, 4.0 * PIVOTED_QR * m * n * min(m, n), "a QR factorization")
         fit = best.fit
-        matrix = fit.scaled.dense()
-        basis, upper, order = scipy.linalg.qr(
-            matrix.T, mode="economic", pivoting=True, check_finite=False
-        )
-        pivots = np.abs(np.diagonal(upper))
-        rank = int(np.count_nonzero(pivots > 1e-12 * pivots[0]))
-        if rank == 0:
+        along = projection(fit.scaled.dense(), fit.target)
+        if len(along.rows) < fit.scaled.rows:
             nothing = best.nothing_fits()
             if nothing is not None:
                 return nothing
+        if not len(along.rows):
             raise Inconclusive("the design is zero up to rounding")
-        if rank < m:
-            nothing = best.nothing_fits()
-            if nothing is not None:
-                return nothing
-        kept = order[:rank]
-        basis, upper = np.ascontiguousarray(basis[:, :rank]), upper[:rank, :rank]
-        inside = scipy.linalg.solve_triangular(upper, fit.target[kept], trans=1, check_finite=False)
-        for found, gradient in self._iterates(basis, inside, context):
-            w = np.zeros(m)
-            w[kept] = scipy.linalg.solve_triangular(upper, basis.T @ gradient, check_finite=False)
-            best.offer_polished(found, w, 1e-12)
-            if best.good:
-                break
-        else:
-            best.offer(found, w)
+        split(best, along, self.most_steps, self.threshold, context)
         return best.result
 
     def cost(self, problem: BasisPursuit) -> float:
@@ -99,22 +83,52 @@ class DouglasRachford(Solver[BasisPursuit]):
         m, n = problem.shape
         return 6e-3 + 1.5e-9 * m * m * n + 3e-7 * m * n
 
-    def _iterates(
-        self, basis: np.ndarray, inside: np.ndarray, context: Context
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield iterates with their subgradients, each time the signs have been stable."""
-        start = basis @ inside
-        gamma = self.threshold * float(np.abs(start).max())
-        z, last = start.copy(), np.zeros(0)
-        for step in range(1, self.most_steps + 1):
-            fitted = z + basis @ (inside - basis.T @ z)
-            moved = 2.0 * fitted - z
-            sparse = np.sign(moved) * np.maximum(np.abs(moved) - gamma, 0.0)
-            z = z + sparse - fitted
-            if step % LOOK_EVERY == 0 or step == self.most_steps:
-                context.check_time("running Douglas and Rachford's splitting")
-                signs = np.sign(sparse)
-                stable = np.array_equal(signs, last) and bool(signs.any())
-                if stable or step == self.most_steps:
-                    yield sparse, (moved - sparse) / gamma
-                last = signs
+
+def split(
+    best: BestPursuit,
+    along: GramProjection | BasisProjection,
+    most_steps: int,
+    threshold: float,
+    context: Context,
+    start: np.ndarray | None = None,
+) -> None:
+    """Offer polished iterates until one is good, or the steps are used up.
+
+    Parameters
+    ----------
+    start : ndarray, shape (n,), or None
+        What the first projection projects; None means zeros.
+    """
+    start = along.project(np.zeros(best.fit.scaled.size)) if start is None else start
+    gamma = threshold * float(np.abs(start).max())
+    z, last, next_crossover, following = start.copy(), np.zeros(0), FIRST_CROSSOVER, 0
+
+    def shrunk(values: np.ndarray) -> np.ndarray:
+        size = best.fit.moduli(values)
+        size = np.append(size, size) if best.fit.is_complex else size
+        return values * np.maximum(1.0 - gamma / np.maximum(size, gamma), 0.0)
+
+    for step in range(1, most_steps + 1):
+        fitted = along.project(z)
+        moved = 2.0 * fitted - z
+        sparse = shrunk(moved)
+        z = z + sparse - fitted
+        if step == next_crossover:
+            next_crossover *= 2
+            cross_over(best, moved, along.dual_point((moved - sparse) / gamma))
+            if best.good:
+                return
+        if step % LOOK_EVERY and step < most_steps:
+            continue
+        context.check_time("running Douglas and Rachford's splitting")
+        signs = np.sign(best.fit.moduli(sparse)) if best.fit.is_complex else np.sign(sparse)
+        stable = np.array_equal(signs, last) and bool(signs.any())
+        if (stable and step >= following) or step == most_steps:
+            # Newton's method, for complex numbers, costs more than a closed form.
+            following = 2 * step if best.fit.is_complex else 0
+            w = along.dual_point((moved - sparse) / gamma)
+            best.offer_polished(sparse, w, 1e-12)
+            if best.good:
+                return
+        last = signs
+    best.offer(sparse, w)

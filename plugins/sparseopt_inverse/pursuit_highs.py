@@ -13,7 +13,7 @@ import scipy.sparse
 from sparseopt import Accepted, Context, Inconclusive, Refused, Solver, TimeLimitReached
 from sparseopt.inverse.basis_pursuit import BasisPursuit
 from sparseopt_inverse.child import run_within
-from sparseopt_inverse.pursuit_best import BestPursuit, Made
+from sparseopt_inverse.pursuit_best import BestPursuit, Made, refused_as_large, written
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,14 @@ class Highs(Solver[BasisPursuit]):
         """Refuse noise, whose ball no linear program holds, and norm 2."""
         if problem.norm == 2:
             return Refused("norm 2 makes it least squares, no linear program")
+        if problem.system.is_complex:
+            return Refused(
+                "moduli of complex numbers make it a cone program; douglas_rachford takes norm 1, "
+                "pursuit_cvxpy norm inf"
+            )
         if problem.noise > 0:
             return Refused("noise makes it a cone program, no linear program; lasso_path takes it")
-        return Accepted()
+        return refused_as_large(problem) or Accepted()
 
     def solve(self, problem: BasisPursuit, context: Context) -> Made:
         """Return the refined solution of the linear program, or that nothing fits."""
@@ -68,11 +73,11 @@ class Highs(Solver[BasisPursuit]):
     def _run(self, best: BestPursuit, context: Context) -> tuple[np.ndarray, np.ndarray] | None:
         """Return primal and dual solution in scaled units, None if HiGHS says infeasible."""
         fit, norm = best.fit, best.problem.norm
-        n = best.problem.shape[1]
+        n, design = best.problem.shape[1], written(fit)
         units = 1.0 / np.where(fit.norms > 2.0**-400, fit.norms, 1.0)
         if norm == math.inf:  # the bounds of the entries must stay equal
             units = np.full(n, float(np.min(units)))
-        program = _l1(fit.scaled.design, units) if norm == 1 else _flat(fit.scaled.design, units)
+        program = _l1(design, units) if norm == 1 else _flat(design, units)
         arguments = (program, fit.target, self.method)
         # HiGHS looks at its clock between steps that may take seconds.
         if self.cost(best.problem) < 0.1 * context.remaining():

@@ -75,7 +75,7 @@ class LeastNorm(Solver[BasisPursuit]):
 
     def _offer_exact(self, best: BestPursuit, parts: tuple[np.ndarray, ...]) -> None:
         left, values, right = parts
-        x = np.zeros(best.problem.shape[1])
+        x = np.zeros(best.fit.scaled.size)
         for _ in range(3):
             x = x + right.T @ ((left.T @ best.fit.residual(x)[0]) / values)
         w = left @ ((right @ x) / values)

@@ -23,15 +23,22 @@ from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.duality import DualityGap
 from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.problem import SparseRegression
-from sparseopt.inverse.scaling import NO_NORM
+from sparseopt.inverse.scaling import NO_NORM, ScaledProblem
 from sparseopt_inverse.best import AIM, Best
-from sparseopt_inverse.face_newton import Subproblem
+from sparseopt_inverse.face_newton import Subproblem, gram_of
+from sparseopt_inverse.gram_lasso import GramLasso
 from sparseopt_inverse.joint_rounding import rounded_jointly
 from sparseopt_inverse.precise import PreciseSearch
+from sparseopt_inverse.quick_proof import quick_evidence
+from sparseopt_inverse.stored_columns import StoredColumns
 from sparseopt_inverse.work import PRODUCT, begin
 
 _ROUNDING = 2.0**-50
 """The residual is off by about that much of the target, and the gap by residual times that."""
+_ROUGHLY = 1e-10
+"""Gaps above that share of the objective at zero are found by Gram matrices."""
+_FEW_PRODUCTS = 1 << 22
+_INSIDE = 1.0 - 2.0**-36
 _LEAST_RATIO = 1e-10
 """Strengths below this share of the one that empties the model are left to doubled precision."""
 
@@ -47,9 +54,19 @@ class _State:
 
 
 class Refinement:
-    """Refines coefficients of one problem; everything in scaled units."""
+    """Refines coefficients of one problem; everything in scaled units.
 
-    def __init__(self, problem: SparseRegression, context: Context) -> None:
+    Parameters
+    ----------
+    problem : SparseRegression
+    context : Context
+    pull : ndarray, shape (n,), or None
+        Correlations of the columns with the target, if they are known.
+    """
+
+    def __init__(
+        self, problem: SparseRegression, context: Context, pull: np.ndarray | None = None
+    ) -> None:
         self.problem, self.context = problem, context
         asked = AIM if context.tolerance is None else context.tolerance
         # What is asked by default costs little more to exceed: the last steps gain many digits.
@@ -57,39 +74,50 @@ class Refinement:
         self.scaled = problem.scaled()
         design = self.scaled.design
         self._columns = design.tocsc() if scipy.sparse.issparse(design) else design
+        self._stored = StoredColumns(self._columns) if scipy.sparse.issparse(design) else None
         blocks = self.scaled.blocks
         self._block_norms = blocks.norms(self.scaled.column_norm_bounds())
+        target = self.scaled.target
+        self._pull = self._correlation(target) if pull is None else pull
         self._dual_point = np.zeros(self.scaled.rows)
+        self._dual_correlation = np.zeros(self.scaled.size)
         self._dual_norms = np.zeros(len(blocks.sizes))
         self._dual = 0.0
-        target = self.scaled.target
         self._at_zero = 0.5 * float(target @ target)
+        self._by_gram = blocks.single
+        self.met: float | None = None
+        """The objective of a lasso at which the aim was met."""
 
-    def offer_dual_point(self, t: np.ndarray) -> np.ndarray:
+    @property
+    def dual_correlation(self) -> np.ndarray | None:
+        """Correlations of the columns with the best dual point, None if they are rough."""
+        rough = isinstance(self.scaled.design, ColumnOperator)
+        return None if rough else self._dual_correlation
+
+    def offer_dual_point(self, t: np.ndarray, correlation: np.ndarray | None = None) -> np.ndarray:
         """Scale a dual point to its best feasible multiple and keep it if it is the best met.
 
         Returns the norms of the blocks' correlations with the point as given.
         """
-        norms = self.scaled.blocks.norms(self._correlation(t))
+        correlation = self._correlation(t) if correlation is None else correlation
+        norms = self.scaled.blocks.norms(correlation)
         factor = best_multiple(self.scaled.target, t, norms, self.scaled.limits)
         point = factor * t
         dual = float(self.scaled.target @ point) - 0.5 * float(point @ point)
         if dual > self._dual:
             self._dual, self._dual_point = dual, point
             self._dual_norms = abs(factor) * norms
+            self._dual_correlation = factor * correlation
         return norms
 
     def _correlation(self, t: np.ndarray) -> np.ndarray:
-        design = self.scaled.design
-        return (
-            design.quickly(t) if isinstance(design, ColumnOperator) else self.scaled.correlation(t)
-        )
+        return correlation_of(self.scaled, t)
 
     def run(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return coefficients and a dual point, refined from scaled coefficients `x`."""
         best: _State | None = None
-        stalled, size = 0, 32
-        x = self._pruned(x) if x.any() else x
+        stalled, size = 0, self._first_size()
+        x = self._pruned(x) if x.any() else self._from_zero(x)
         for _ in range(100):
             self.context.check_time("refining the coefficients")
             state, norms = self._evaluate(x)
@@ -101,7 +129,8 @@ class Refinement:
             if best.gap <= max(self._aim * best.primal, best.noise) or stalled >= 3:
                 break
             used = int(np.count_nonzero(self.scaled.blocks.norms(x)))
-            size = max(2 * size if slow else size, 2 * used)
+            cheap = min(2 * size, self._most_at_once())
+            size = max(2 * size if slow else size, 2 * used, cheap if used else 0)
             try:
                 x = self._solve_on(self._working_set(x, norms, size), x, state.gap)
             except TimeLimitReached:
@@ -110,11 +139,47 @@ class Refinement:
                 return best.x, self._dual_point
         assert best is not None
         if self._aim > AIM and best.gap <= self._aim * best.primal:
+            self.met = best.primal if self.scaled.blocks.single else None
             return best.x, self._dual_point
         try:
             return self._polish(best)
         except TimeLimitReached:
             return best.x, self._dual_point
+
+    def _first_size(self) -> int:
+        """Return of how many blocks the first working set is.
+
+        So many that their Gram matrix costs about as much as a pass over the design, or all if
+        that is next to nothing.
+        """
+        count = len(self.scaled.limits)
+        if self._few():
+            return count
+        return max(32, self._most_at_once() or 2 * math.isqrt(count)) if self._by_gram else 32
+
+    def _few(self) -> bool:
+        """Whether all columns may be in every working set."""
+        return self._by_gram and self.scaled.rows * self.scaled.size**2 <= _FEW_PRODUCTS
+
+    def _from_zero(self, x: np.ndarray) -> np.ndarray:
+        """Return coefficients to start from: of small problems nearly the last ones."""
+        if not self._few():
+            return x
+        goal = max(0.1 * self._aim, 10.0 * _ROUGHLY) * self._at_zero
+        found = self._solve_roughly(np.arange(len(x)), x, goal)
+        return x if found is None else found
+
+    def _most_at_once(self) -> int:
+        """Return up to how many blocks working sets may double: as long as products are cheap.
+
+        Products of k sparse columns cost about (k / n)^2 of those of all, some ten times as much
+        for each as in a pass over the design.
+        """
+        design = self.scaled.design
+        if not self._by_gram or not scipy.sparse.issparse(design):
+            return 0
+        rows, count = design.shape
+        return min(512, math.isqrt(int(0.05 * count * rows * count / max(design.nnz, 1))))
 
     def _report(self, best: _State) -> None:
         """Report the digits proved so far as a fraction of those aimed at."""
@@ -124,8 +189,11 @@ class Refinement:
 
     def _evaluate(self, x: np.ndarray) -> tuple[_State, np.ndarray]:
         """Return the state at `x`, and the norms of the blocks' correlations with its residual."""
-        residual = self.scaled.target - self._product(x)
-        norms = self.offer_dual_point(residual)
+        residual = self.scaled.target
+        known: np.ndarray | None = self._pull
+        if x.any():
+            residual, known = residual - self._product(x), None
+        norms = self.offer_dual_point(residual, known)
         penalty = float(self.scaled.limits @ self.scaled.blocks.norms(x))
         square = float(residual @ residual)
         primal = 0.5 * square + penalty
@@ -152,18 +220,27 @@ class Refinement:
 
     def _product(self, x: np.ndarray) -> np.ndarray:
         support = np.flatnonzero(x)
+        if self._stored is not None:
+            return self._stored.product(support, x[support])
         return np.asarray(self._columns[:, support] @ x[support])
 
     def _working_set(self, x: np.ndarray, norms: np.ndarray, size: int) -> np.ndarray:
         """Return the nonzero blocks of `x` and those that are nearest to their limit."""
-        scale = min(1.0, float(np.min(self.scaled.limits / np.maximum(norms, 1e-300))))
-        distance = self.scaled.limits - scale * norms
+        limits, own = self.scaled.limits, self.scaled.blocks.norms(x)
+        ratios = norms / limits
+        if self._by_gram:  # more than those that would enter are not worth their products
+            wanting = int(np.count_nonzero((ratios > 1.0) & (own == 0.0)))
+            size = min(size, 8 + int(np.count_nonzero(own)) + wanting + wanting // 4)
+        scale = 1.0 if self._by_gram else min(1.0, 1.0 / max(float(ratios.max()), 1e-300))
+        distance = limits - scale * norms
         with np.errstate(divide="ignore", invalid="ignore"):
             distance = np.where(self._block_norms > NO_NORM, distance / self._block_norms, np.inf)
-        distance[self.scaled.blocks.norms(x) > 0] = -np.inf
+        distance[own > 0] = -np.inf
         count = min(size, int(np.count_nonzero(distance < np.inf)))
         if count == 0:
             return np.zeros(0, dtype=np.intp)
+        if count == len(distance):
+            return np.arange(count)
         return np.sort(np.argpartition(distance, count - 1)[:count])
 
     def _subproblem(self, chosen: np.ndarray) -> tuple[Subproblem, np.ndarray]:
@@ -181,6 +258,10 @@ class Refinement:
         Many blocks enter at once only as long as few leave again: each one that leaves costs a
         Newton step.
         """
+        if self._by_gram and 0.003 * gap > _ROUGHLY * self._at_zero:
+            found = self._solve_roughly(chosen, x, 0.003 * gap)
+            if found is not None:
+                return found
         sub, entries = self._subproblem(chosen)
         part = x[entries]
         count, goal = len(chosen), 0.1 * gap
@@ -196,6 +277,23 @@ class Refinement:
             count = max(1, count // 2) if lost > 0.3 * (between - before) else 2 * count
         x = np.zeros_like(x)
         x[entries] = part
+        return x
+
+    def _solve_roughly(self, chosen: np.ndarray, x: np.ndarray, goal: float) -> np.ndarray | None:
+        """Do the same by the Gram matrix of the columns alone; None where it does not suffice."""
+        begin(self.context, PRODUCT * self.scaled.rows * len(chosen) ** 2, "products of columns")
+        if self._stored is not None:
+            gram = self._stored.gram(chosen)
+        else:
+            gram = gram_of(self._columns[:, chosen].astype(np.float64, copy=False))
+        limits, square = self.scaled.limits[chosen], 2.0 * self._at_zero
+        work = GramLasso(gram, self._pull[chosen], limits, square, self.context)
+        part = work.run(x[chosen], goal)
+        if part is None:
+            self._by_gram = False
+            return None
+        x = np.zeros_like(x)
+        x[chosen] = part
         return x
 
     def _polish(self, state: _State) -> tuple[np.ndarray, np.ndarray]:
@@ -238,13 +336,23 @@ def refine(
         Rough dual points; none will do.
     context : Context
     """
-    critical = _critical_ratio(problem)
-    work = Refinement(_with_strength(problem, _LEAST_RATIO * critical), context)
+    scaled = problem.scaled()
+    pull = correlation_of(scaled, scaled.target)
+    critical = float((scaled.blocks.norms(pull) / scaled.limits).max())
+    work = Refinement(_with_strength(problem, _LEAST_RATIO * critical), context, pull)
     for t in dual_points:
         work.offer_dual_point(work.scaled.dual_point(t))
     found, t = work.run(work.scaled.coefficients(x))
     best = Best(problem, work.scaled, context)
-    best.offer(found, t)
+    correlation = work.dual_correlation
+    if best.rough and correlation is not None and work.met is not None and work.problem is problem:
+        quick = quick_evidence(problem, found, work.met, t, correlation, best.asked)
+        if quick is not None:
+            best.keep(quick)
+            return best.result
+    if best.rough and correlation is not None:  # so that it is feasible, rounding included
+        t, correlation = _INSIDE * t, _INSIDE * correlation
+    best.offer(found, t, correlation=correlation)
     if best.good:
         return best.result
     try:
@@ -268,11 +376,10 @@ def _come_down(problem: SparseRegression, ratio: float, best: Best, context: Con
         x = _search_precisely(step, x, best, context)
 
 
-def _critical_ratio(problem: SparseRegression) -> float:
-    """Return the strength from which on the model is empty over the strength of the problem."""
-    scaled = problem.scaled()
-    norms = scaled.blocks.norms(scaled.correlation(scaled.target))
-    return float((norms / scaled.limits).max())
+def correlation_of(scaled: ScaledProblem, t: np.ndarray) -> np.ndarray:
+    """Return the correlations of the columns with `t`, for operators quickly."""
+    design = scaled.design
+    return design.quickly(t) if isinstance(design, ColumnOperator) else scaled.correlation(t)
 
 
 def _with_strength(problem: SparseRegression, ratio: float) -> SparseRegression:

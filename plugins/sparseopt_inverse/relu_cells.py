@@ -14,6 +14,7 @@ from sparseopt.training.activation_cover import CASES, ActivationCover, CoverMul
 
 FOLLOWS = 1e-12
 """Relative distance at which an input counts as a combination of others."""
+_CHUNK = 4096
 NEAR = 1e-7
 """Relative distance below which multipliers are worth another solution."""
 
@@ -80,6 +81,37 @@ class Cells:
         part = (self.signs > 0).astype(np.float64) @ weighted
         stacked = np.stack([part, -part, whole - part, part - whole], axis=1)
         return np.asarray(stacked.reshape(-1, self.inputs.shape[1]))
+
+    def half_spaces(self, correlations: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Bound the projections of correlations onto the cells by one condition each.
+
+        Parameters
+        ----------
+        correlations : ndarray, shape (4 cells, d)
+
+        Returns
+        -------
+        bounds : ndarray, shape (4 cells,)
+            The norm of the projection onto the half space of the condition that is violated most.
+        conditions : ndarray of int, shape (4 cells,)
+            The input that cuts it out.
+        values : ndarray, shape (4 cells,)
+            The multiplier of that input, 0 where no condition is violated.
+        """
+        units = self.inputs / np.where(self._sizes > 0, self._sizes, 1.0)[:, None]
+        conditions = np.zeros(len(correlations), dtype=np.int64)
+        violations = np.zeros(len(correlations))
+        for start in range(0, len(self.signs), _CHUNK):
+            signs = self.signs[start : start + _CHUNK]
+            # What follows from conditions is none, and an input of zeros cuts nothing.
+            signs = np.where((np.abs(signs) == 1) & self._nonzero, signs, 0).astype(np.float64)
+            rows = slice(CASES * start, CASES * (start + len(signs)))
+            sides = (correlations[rows] @ units.T) * np.repeat(signs, CASES, axis=0)
+            conditions[rows] = sides.argmin(axis=1)
+            violations[rows] = np.maximum(-sides.min(axis=1), 0.0)
+        squares = np.square(correlations).sum(axis=1) - np.square(violations)
+        sizes = np.where(self._sizes > 0, self._sizes, 1.0)
+        return np.sqrt(np.maximum(squares, 0.0)), conditions, violations / sizes[conditions]
 
 
 def find_cells(inputs: np.ndarray, context: Context, follows: float = FOLLOWS) -> Cells:

@@ -32,6 +32,10 @@ class Reach:
         See `project`.
     rest : float
         No other case reaches further.
+    bounded : ndarray of int
+        Cases with a large correlation that one condition of their cell bounds by `rest`.
+    bounds : list
+        The multiplier of that condition, for each.
     """
 
     point: np.ndarray
@@ -40,6 +44,8 @@ class Reach:
     lengths: np.ndarray
     multipliers: list[tuple[np.ndarray, np.ndarray]]
     rest: float
+    bounded: np.ndarray
+    bounds: list[tuple[np.ndarray, np.ndarray]]
 
     @property
     def most(self) -> float:
@@ -78,28 +84,33 @@ class Reach:
 def reach(cells: Cells, point: np.ndarray, context: Context, share: float = 1.0) -> Reach:
     """Project from the largest correlation down, until no other can reach as far.
 
-    Scaled so that the largest projection is decay, all others have no multipliers to show. With a
-    `share` below 1, until no other can reach that share of the largest.
+    How far a case can reach is bounded by its projection onto the half space of one condition.
+    Scaled so that the largest projection is decay, cases whose correlation is smaller have no
+    multipliers to show. With a `share` below 1, until no other can reach that share of the largest.
     """
     correlations = cells.correlations(point)
     sizes = np.linalg.norm(correlations, axis=1)
-    order = np.argsort(-sizes, kind="stable")
+    far, conditions, values = cells.half_spaces(correlations)
+    order = np.argsort(-far, kind="stable")
     blocks, vectors, multipliers = [], [], []
     most, at = 0.0, 0
-    while at < len(order) and sizes[order[at]] > share * most * (1.0 - 1e-6):
-        chunk = order[at : at + 256]
+    while at < len(order) and far[order[at]] > share * most * (1.0 - 1e-6):
+        chunk = order[at : at + max(32, at)]
         found, proofs = project(cells, correlations, chunk, context)
         blocks.append(chunk)
         vectors.append(found)
         multipliers += proofs
         most = max(most, float(np.linalg.norm(found, axis=1).max()))
         at += len(chunk)
-    rest = float(sizes[order[at]]) if at < len(order) else 0.0
+    rest = float(far[order[at]]) if at < len(order) else 0.0
     found = np.concatenate(vectors) if vectors else np.zeros((0, cells.inputs.shape[1]))
     lengths = np.linalg.norm(found, axis=1)
     directions = found / np.where(lengths > 0, lengths, 1.0)[:, None]
     numbers = np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.int64)
-    return Reach(point, numbers, directions, lengths, multipliers, rest)
+    left = order[at:]
+    bounded = left[(sizes[left] > most * (1.0 - 1e-5)) & (values[left] > 0.0)]
+    bounds = [(conditions[k : k + 1], values[k : k + 1]) for k in bounded]
+    return Reach(point, numbers, directions, lengths, multipliers, rest, bounded, bounds)
 
 
 def feasible(
@@ -107,19 +118,19 @@ def feasible(
 ) -> tuple[np.ndarray, ActivationCover]:
     """Return the best feasible multiple of a dual point and the cover that proves it."""
     factor, shrink = found.factor(targets, decay), 0.0
-    order = np.argsort(found.blocks, kind="stable")
+    blocks = np.concatenate([found.blocks, found.bounded])
+    multipliers = [*found.multipliers, *found.bounds]
+    order = np.argsort(blocks, kind="stable")
     # Where the correlation itself is small enough there is nothing to show.
-    sizes = np.linalg.norm(cells.correlations(found.point)[found.blocks[order]], axis=1)
+    sizes = np.linalg.norm(cells.correlations(found.point)[blocks[order]], axis=1)
     order = order[sizes * factor > (1.0 - 1e-6) * decay]
     while True:
         scale = factor * (1.0 - shrink)
-        rows = [
-            (members, values * scale) for members, values in (found.multipliers[k] for k in order)
-        ]
+        rows = [(members, values * scale) for members, values in (multipliers[k] for k in order)]
         used = [k for k, (members, _) in enumerate(rows) if len(members) and scale > 0]
         cover = replace(
             cells.cover,
-            bounded=found.blocks[order][used],
+            bounded=blocks[order][used],
             multipliers=CoverMultipliers.from_rows([rows[k] for k in used]),
         )
         point = found.point * scale

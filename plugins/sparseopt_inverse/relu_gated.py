@@ -17,6 +17,7 @@ from sparseopt import (
     SparseRegression,
     solve as solve_problem,
 )
+from sparseopt.interface.errors import UnknownNameError
 from sparseopt.interface.plan import SolveError
 from sparseopt.judging.rounding import ROOMS, UNIT
 from sparseopt.training.two_layer_bounds import gated_reach
@@ -91,6 +92,8 @@ def _feasible_multiple(problem: TwoLayerReLU, point: np.ndarray) -> np.ndarray:
         most = float(gated_reach(problem, scaled, ROOMS).max())
         if most <= units.decay:
             return scaled
+        if shrink == 1.0:  # not even zero, for which the bound of rounding is left
+            raise Inconclusive("the decay is below the bounds of rounding, so nothing is proved")
         shrink = min(2.0 * max(shrink, 1.0 - units.decay / most, 2.0 * UNIT), 1.0)
 
 
@@ -100,7 +103,19 @@ class GatedGroupLasso(Solver[TwoLayerReLU]):
 
     With the patterns D_k fixed it is ``min 1/2 |sum_k D_k X u_k - y|^2 + decay sum_k |u_k|``; each
     u_k becomes one neuron with hidden and outer weights of equal norm.
+
+    Parameters
+    ----------
+    regression : str or None
+        The solver of the group lasso, such as "skglm" or "celer". None leaves it to the library
+        and the user's preferences.
     """
+
+    regression: str | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.regression is None or isinstance(self.regression, str)):
+            raise ValueError(f"regression must be the name of a solver, got {self.regression!r}")
 
     def accepts(self, problem: TwoLayerReLU) -> Accepted | Refused:
         """Refuse problems without gates, and several outputs."""
@@ -130,8 +145,10 @@ class GatedGroupLasso(Solver[TwoLayerReLU]):
         asked = None if context.tolerance is None else max(0.5 * context.tolerance, 1e-14)
         limit = None if context.time_limit is None else max(context.remaining(), 1e-3)
         try:
-            found = solve_problem(stated, tolerance=asked, seed=context.seed, time_limit=limit)
-        except SolveError as error:
+            found = solve_problem(
+                stated, self.regression, tolerance=asked, seed=context.seed, time_limit=limit
+            )
+        except (SolveError, UnknownNameError) as error:
             context.check_time("solving the group lasso")
             raise Inconclusive(f"the group lasso was not solved: {error}") from error
         x = found.answer.x.reshape(-1, features, 1)
@@ -143,4 +160,4 @@ class GatedGroupLasso(Solver[TwoLayerReLU]):
         """Return seconds, about those of the group lasso."""
         n, d = problem.inputs.shape
         gates = 0 if problem.gates is None else problem.gates.shape[1]
-        return 5e-3 + 2e-8 * n * d * gates
+        return 1e-2 + 2.5e-7 * n * d * gates

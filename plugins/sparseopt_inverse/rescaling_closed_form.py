@@ -37,6 +37,11 @@ class RescalingClosedForm(so.Solver[OptimalRescaling]):
             raise so.Inconclusive("the best scalings leave the range of floats")
         shaped = scalings.reshape(problem.norms.shape)
         certificate = RescalingCertificate.build(problem, shaped, multipliers)
+        if not certificate.primal < np.inf:
+            raise so.Inconclusive(
+                "the least cost is above 1e300; divide the norms by a constant, which divides the "
+                "cost and changes no scaling"
+            )
         return certificate.answer, certificate
 
 

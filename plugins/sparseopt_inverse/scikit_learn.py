@@ -103,8 +103,8 @@ class ScikitLearn(Solver[SparseRegression]):
         """Return seconds from a fit to `benchmarks/inverse.py`."""
         m, n = problem.shape
         if scipy.sparse.issparse(problem.design):
-            return 2.5e-3 + 4e-7 * (float(problem.design.nnz) + n)
-        return 2e-3 + 1.2e-8 * m * n
+            return 1.5e-3 + 2e-8 * float(problem.design.nnz) + 6e-7 * n
+        return 1.5e-3 + 6e-9 * m * n
 
 
 def _as_sklearn_takes(design: Any, exponent: int) -> Any:

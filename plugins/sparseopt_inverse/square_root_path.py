@@ -18,9 +18,9 @@ from sparseopt import (
     solve,
 )
 from sparseopt.inverse.coefficients import Coefficients
-from sparseopt.inverse.fit import Fit
 from sparseopt.inverse.square_root import SquareRootCertificate, SquareRootLasso
 from sparseopt_inverse.faces import Face
+from sparseopt_inverse.moduli import on_path, sharpened
 from sparseopt_inverse.path_search import PathSearch
 
 _Made = tuple[Coefficients, SquareRootCertificate]
@@ -44,13 +44,15 @@ class SquareRootPath(Solver[SquareRootLasso]):
     def solve(self, problem: SquareRootLasso, context: Context) -> _Made:
         """Return the solution on the last face, or that of basis pursuit."""
         search = _Search(problem, context)
-        correlation = np.abs(search.fit.scaled.correlation(search.fit.target))
+        correlation = search.fit.moduli(search.fit.scaled.correlation(search.fit.target))
         size = float(np.linalg.norm(search.fit.target))
         if not correlation.any() or float(correlation.max()) <= search.strength * size:
-            search.offer(np.zeros(problem.shape[1]), search.fit.target)
+            search.offer(np.zeros(search.fit.scaled.size), search.fit.target)
             if search.good:
                 return search.result
         search.run(0.5 * search.strength * size)
+        if not search.good:
+            search.offer_precise()
         if not search.good:
             search.offer_pursuit()
         return search.result
@@ -63,11 +65,12 @@ class SquareRootPath(Solver[SquareRootLasso]):
 
 class _Search(PathSearch):
     def __init__(self, problem: SquareRootLasso, context: Context) -> None:
-        super().__init__(Fit(problem.design, problem.target), context)
+        super().__init__(problem, context)
         self.problem = problem
         self.strength = math.ldexp(problem.strength, self.fit.unknown_unit - self.fit.unit)
         self._asked = 1e-13 if context.tolerance is None else context.tolerance
         self._made: _Made | None = None
+        self._last: tuple[float, float] | None = None
 
     @property
     def good(self) -> bool:
@@ -81,20 +84,37 @@ class _Search(PathSearch):
 
     def offer(self, x: np.ndarray, w: np.ndarray) -> None:
         x = self.fit.scaled.original_coefficients(x)
-        made = SquareRootCertificate.build(self.problem, x, w)
+        made = SquareRootCertificate.build(self.problem, x, self.fit.scaled.joined(w))
         if self._made is None or made[1].accuracy < self._made[1].accuracy:
             self._made = made
+
+    def offer_precise(self) -> None:
+        """Offer lassos in twice the digits, at the strength that their own residuals tell."""
+        if self._last is None:
+            return
+        mu, square = self._last
+        room = 1.0 - self.strength**2 * square
+
+        def next_mu(mu: float, size: float) -> float:
+            rest = size - mu * mu * square
+            return self.strength * math.sqrt(rest / room) if rest > 0.0 else 0.0
+
+        for x, t in self.follow(mu, next_mu) if room > 0.0 else ():
+            self.offer(x, t[0] if len(t) == 1 else t)
+            if self.good:
+                return
 
     def offer_pursuit(self) -> None:
         """Offer the vector of least 1-norm that fits, where it exists."""
         remaining = self.context.remaining()
-        problem = BasisPursuit(self.fit.scaled.design, self.fit.target)
+        problem = BasisPursuit(*self.data)
         try:
             solution = solve(problem, time_limit=None if math.isinf(remaining) else remaining)
         except SolveError:
             return
         if solution.answer.feasible:
-            self.offer(solution.answer.x, solution.certificate.dual_point)
+            parts = self.fit.scaled.parts
+            self.offer(parts(solution.answer.x), parts(solution.certificate.dual_point))
 
     def too_large(self, mu: float, residual: np.ndarray, x: np.ndarray) -> bool:
         return mu > self.strength * float(np.linalg.norm(residual))
@@ -106,10 +126,27 @@ class _Search(PathSearch):
         return self.strength * math.sqrt(rest / room) if room > 0.0 else 0.0
 
     def take(self, face: Face, chosen: np.ndarray, mu: float) -> bool:
-        x = np.zeros(self.problem.shape[1])
+        x = np.zeros(self.fit.scaled.size)
         x[chosen] = face.coefficients(mu)
         self.offer(x, face.residual(mu))
+        self._last = (mu, face.square) if mu > 0.0 else None
+        if not self.good and mu > 0.0:
+            self.offer(x, face.sharpened(self.fit, chosen, face.residual(mu), mu))
         if not self.good:
             # Without a residual, or as good as without.
             self.offer(face.exact_fit(self.fit, chosen, len(x)), face.direction)
+        return self.good
+
+    def take_near(self, x: np.ndarray, mu: float, residual: np.ndarray) -> bool:
+        def condition(
+            x: np.ndarray, residual: np.ndarray, pull: np.ndarray, mu: float
+        ) -> tuple[float, np.ndarray, float]:
+            length = float(np.linalg.norm(residual))
+            return mu - self.strength * length, self.strength / length * pull, 1.0
+
+        found = on_path(self.fit, x, mu, condition, self.context)
+        if found is not None and found[2] > 0.0 and np.isfinite(found[0]).all():
+            self.offer(*found[:2])
+            if not self.good:
+                self.offer(found[0], sharpened(self.fit, *found))
         return self.good

@@ -19,6 +19,7 @@ from sparseopt.inverse.problem import SparseRegression
 from sparseopt_inverse.composite import composite
 from sparseopt_inverse.least_squares import least_squares
 from sparseopt_inverse.nuclear import nuclear
+from sparseopt_inverse.paired import Paired
 from sparseopt_inverse.refinement import refine
 from sparseopt_inverse.ridge import ridge_regression
 from sparseopt_inverse.variation import variation
@@ -76,6 +77,8 @@ class WorkingSet(Solver[SparseRegression]):
             start = self._start(problem)
             start = np.zeros(problem.shape[1]) if start is None else start
             return refine(problem, start, (), context)
+        if problem.is_complex and problem.scaled().thresholds is not None:
+            return Paired(problem, context).run()
         return composite(problem, context, self._start(problem))
 
     def _start(self, problem: SparseRegression) -> np.ndarray | None:
@@ -92,12 +95,14 @@ class WorkingSet(Solver[SparseRegression]):
         """Return seconds from a fit to `benchmarks/inverse.py`."""
         m, n = problem.shape
         if scipy.sparse.issparse(problem.design):
-            return 2e-3 + 3e-7 * (float(problem.design.nnz) + n)
-        return 1.5e-3 + 8e-9 * m * n
+            return 1e-3 + 1e-8 * float(problem.design.nnz) + 3e-7 * n
+        return 1e-3 + 3e-9 * m * n
 
 
 def is_least_squares(problem: SparseRegression) -> bool:
     """Whether there is no penalty."""
+    if problem.structure()["plain"]:
+        return False
     penalty, n = problem.penalty, problem.shape[1]
     thresholds = penalty.thresholds(n)
     free = not penalty.limits(n).any() and (thresholds is None or not thresholds.any())

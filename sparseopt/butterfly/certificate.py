@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.butterfly.expansion import Comparison
+from sparseopt.butterfly.comparison import Comparison
 from sparseopt.butterfly.probing import FAILURE, allowance, deflation, estimate, inflation
 from sparseopt.butterfly.problem import ButterflyFactorization
 from sparseopt.butterfly.product import KroneckerProduct
@@ -36,7 +36,7 @@ _MOST_PROBES = 4096
 class ButterflyCertificate(Certificate):
     """The error of the factors, with a lower and an upper bound on the least possible one.
 
-    All figures are bounds of real numbers, proved in spite of rounding: see `expansion.compare`
+    All figures are bounds of real numbers, proved in spite of rounding: see `comparison.compare`
     for the error and `low_rank` for the split errors. What is not stated is computed by the core
     when it is first asked for, with three rooms of rounding (`rounding.Figure`); what is stated is
     computed again by `check`, and must leave one.
@@ -52,7 +52,7 @@ class ButterflyCertificate(Certificate):
     non-redundant architecture, which has the same products.
 
     An answer is refused, however true its figures, if its error is above that bound, or above what
-    peeling guarantees for every target (`expansion.guaranteed_share`, half of the share): then
+    peeling guarantees for every target (`comparison.guaranteed_share`, half of the share): then
     something went wrong where it was made.
 
     Parameters

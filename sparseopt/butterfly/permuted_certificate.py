@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from sparseopt.butterfly.certificate import ButterflyCertificate, require_worth
-from sparseopt.butterfly.expansion import Comparison
+from sparseopt.butterfly.comparison import Comparison
 from sparseopt.butterfly.permuted import PermutedKroneckerProduct
 from sparseopt.butterfly.problem import ButterflyFactorization
 from sparseopt.interface.certificate import Certificate, Steps, proves

@@ -24,11 +24,12 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 
-from sparseopt.butterfly.problem import ButterflyFactorization
+from sparseopt.butterfly.problem import ButterflyFactorization, is_safe_norm
 from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.butterfly.target import Chain, Reader, as_double, is_operator
 from sparseopt.judging.rounding import TINY, UNIT, Figure, NormSum, gamma, sum_terms
@@ -124,9 +125,10 @@ def estimate(
         exponent = exponent_of(largest_part(y))
         y, room = times_power(y, -exponent), 0.0
     else:
-        norm = problem.norm_figure
+        y, room, norm = _times_array(Reader(target), x)
+        if not is_safe_norm(norm):
+            y, room, norm = _times_array(Reader(target, problem.norm_figure.exponent), x)
         exponent = norm.exponent
-        y, room = _times_array(Reader(target, exponent), x, norm)
     made, rounded = _times(answer, x, exponent)
     difference = NormSum()
     difference.add(y - made)
@@ -135,16 +137,26 @@ def estimate(
     return Figure(found.value / root, room, exponent), norm
 
 
-def _times_array(reader: Reader, x: np.ndarray, norm: Figure) -> tuple[np.ndarray, float]:
-    """Return target times x, scaled, and a bound of the norm of what was rounded."""
+def _times_array(reader: Reader, x: np.ndarray) -> tuple[np.ndarray, float, Figure]:
+    """Return target times x, scaled, a bound of the norm of what was rounded, and the norm of the
+    target; one read of it."""
     m, n = reader.target.shape
-    y = np.zeros((m, x.shape[1]))
-    for start in range(0, n, _WIDTH):
-        columns = reader.columns(start, min(start + _WIDTH, n))
-        y = y + columns @ x[start : start + _WIDTH]
-    terms = sum_terms(min(n, _WIDTH) + 1 + n // _WIDTH, y)
-    sizes = Figure(norm.value, norm.room).high() * float(np.linalg.norm(x))
-    return y, 1.01 * (gamma(terms) + TINY) * sizes
+    y, norm, many = np.zeros((m, x.shape[1])), NormSum(), 0
+    with np.errstate(over="ignore", invalid="ignore"):
+        for rows, columns, part in reader.placed_parts():
+            norm.add(part)
+            if part.dtype.kind == "c":
+                y = y.astype(np.complex128, copy=False)
+            for start in range(columns.start, columns.stop, _WIDTH):
+                stop = min(start + _WIDTH, columns.stop)
+                own = part[:, start - columns.start : stop - columns.start]
+                y[rows] += own @ x[start:stop]
+                many += rows.start == 0
+    figure = norm.figure()
+    # Every row is a sum of so many sums, each of at most _WIDTH products.
+    terms = sum_terms(min(n, _WIDTH) + 1 + many, y)
+    sizes = figure.high() * float(np.linalg.norm(x))
+    return y, 1.01 * (gamma(terms) + TINY) * sizes, replace(figure, exponent=reader.exponent)
 
 
 def _times(product: KroneckerProduct, x: np.ndarray, exponent: int) -> tuple[np.ndarray, float]:

@@ -12,13 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, over
 import numpy as np
 
 from sparseopt.butterfly.architecture import Architecture, Patterns
-from sparseopt.butterfly.expansion import (
-    Comparison,
-    Grid,
-    compare,
-    outside_norm,
-    split_figure,
-)
+from sparseopt.butterfly.comparison import Comparison, compare
+from sparseopt.butterfly.expansion import Grid, outside_norm, split_figure
 from sparseopt.butterfly.permuted import PermutedKroneckerProduct, permutation
 from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.butterfly.target import (
@@ -247,7 +242,7 @@ class ButterflyFactorization(Problem[Product, Any], Generic[Product]):
     def norm_figure(self) -> Figure:
         """The norm, with what rounding may have done to it."""
         found = _norm_of(Reader(self.target))
-        if _is_safe_norm(found):
+        if is_safe_norm(found):
             return found
         return _norm_of(Reader(self.target, self._peak_exponent()))
 
@@ -276,7 +271,7 @@ class ButterflyFactorization(Problem[Product, Any], Generic[Product]):
         if isinstance(answer, PermutedKroneckerProduct):
             return self.permuted(answer.rows, answer.columns).compare(answer.product)
         found = compare(Reader(self.target), answer)
-        if _is_safe_norm(found.norm):
+        if is_safe_norm(found.norm):
             return found
         return compare(Reader(self.target, self._peak_exponent()), answer)
 
@@ -347,7 +342,7 @@ def _norm_of(reader: Reader) -> Figure:
     return Figure(found.value, found.room + reader.room(), reader.exponent)
 
 
-def _is_safe_norm(norm: Figure) -> bool:
+def is_safe_norm(norm: Figure) -> bool:
     """Whether a norm is exactly zero or far from where squares of doubles are lost."""
     return norm.high() == 0.0 or _SAFE_NORM[0] < norm.value < _SAFE_NORM[1]
 

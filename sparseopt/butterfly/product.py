@@ -258,6 +258,8 @@ class KroneckerProduct(LinearMatrix):
 
         Exact unless an entry leaves the normal range of its dtype; `ProblemError` if one overflows.
         """
+        if exponent == 0:
+            return self
         factors = spread_power(self.factors, exponent)
         return KroneckerProduct(factors, self.architecture, self.compiled)
 

@@ -13,12 +13,18 @@ functions take NumPy arrays and torch tensors alike: they only reshape and permu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import reduce
 from typing import Any
 
+import numpy as np
+
 from sparseopt.butterfly.architecture import Architecture
 from sparseopt.butterfly.pattern import KroneckerPattern
+
+# Steps of NumPy's innermost loop from which on its buffers cost more than they gain.
+_LONG = 128
 
 
 def permute(array: Any, axes: Sequence[int]) -> Any:
@@ -60,13 +66,17 @@ def from_blocks(blocks: Any, left: KroneckerPattern, right: KroneckerPattern) ->
     return permute(blocks, (0, 4, 2, 1, 5, 3)).reshape(shape)
 
 
-def merge(x: Any, y: Any, left: KroneckerPattern, right: KroneckerPattern) -> Any:
+def merge(
+    x: Any, y: Any, left: KroneckerPattern, right: KroneckerPattern, by_columns: bool = False
+) -> Any:
     """Return the values of the product of two factors.
 
     Parameters
     ----------
     x, y : array (a1, b1, c1, d1), (a2, b2, c2, d2)
         Values of the factors.
+    by_columns : bool
+        Whether NumPy arrays are laid out so that the values of a column lie together.
 
     Returns
     -------
@@ -74,28 +84,74 @@ def merge(x: Any, y: Any, left: KroneckerPattern, right: KroneckerPattern) -> An
         r multiplications per entry.
     """
     u, w = left_blocks(x, left, right), right_blocks(y, left, right)
+    if u.shape[-1] == 1 and isinstance(u, np.ndarray):
+        return _merge_outer(u, w, left.product(right), by_columns)
     # Blocks of rank one are often tiny, and broadcasting has less overhead for each.
-    blocks = u * w if u.shape[-1] == 1 else u @ w
-    return from_blocks(blocks, left, right)
+    return from_blocks(u * w if u.shape[-1] == 1 else u @ w, left, right)
 
 
-def merge_all(factors: Sequence[Any], architecture: Architecture, from_right: bool = False) -> Any:
+def _merge_outer(
+    u: np.ndarray, w: np.ndarray, whole: KroneckerPattern, by_columns: bool
+) -> np.ndarray:
+    """Return the values of a product from its blocks of rank one, written where they belong.
+
+    Many small blocks are laid out with equal places of all blocks together, which are what NumPy's
+    loops then run along.
+    """
+    a, q, p, d, b, _ = u.shape
+    sizes = {"a": a, "b": b, "p": p, "q": q, "c": w.shape[-1], "d": d}
+    run = p * d if by_columns else w.shape[-1] * d
+    order = "bpqcda" if a > 2 * run else "aqcbpd" if by_columns else "abpqcd"
+    made = np.empty([sizes[axis] for axis in order], dtype=np.result_type(u, w))
+    # Where operands disagree, NumPy's loops follow the order of the axes.
+    axes = ["aqpdbc".index(axis) for axis in order]
+    run = a if a > 2 * run else run
+    with unbuffered(run if u.dtype == w.dtype else 1):
+        np.multiply(u.transpose(axes), w.transpose(axes), out=made)
+    values = made.transpose([order.index(axis) for axis in "abpqcd"])
+    return values.reshape(whole.values_shape)
+
+
+@contextmanager
+def unbuffered(run: int) -> Iterator[None]:
+    """Keep NumPy from copying operands that are repeated, or have gaps, through buffers.
+
+    It does so unless the buffers are shorter than its innermost loop: with loops of `run` steps, if
+    they are many, that takes longer than what is done in them.
+    """
+    if run < _LONG:
+        yield
+        return
+    usual = np.setbufsize(16)
+    try:
+        yield
+    finally:
+        np.setbufsize(usual)
+
+
+def merge_all(
+    factors: Sequence[Any],
+    architecture: Architecture,
+    from_right: bool = False,
+    by_columns: bool = False,
+) -> Any:
     """Return the values of the product of all factors of a chainable architecture.
 
     From one end to the other, so that for a butterfly of size n the work is O(n^2), not
     O(n^2 log n): the number of values doubles at each step. From the right the blocks are wide,
-    which is faster for the last factors of a long chain.
+    which is faster for the last factors of a long chain. `by_columns` as in `merge`.
     """
+
+    def pair(
+        one: tuple[Any, KroneckerPattern], two: tuple[Any, KroneckerPattern]
+    ) -> tuple[Any, KroneckerPattern]:
+        values = merge(one[0], two[0], one[1], two[1], by_columns)
+        return values, one[1].product(two[1])
+
     pairs = list(zip(factors, architecture, strict=True))
     if from_right:
-        return reduce(lambda two, one: _merge_pair(one, two), reversed(pairs))[0]
-    return reduce(_merge_pair, pairs)[0]
-
-
-def _merge_pair(
-    one: tuple[Any, KroneckerPattern], two: tuple[Any, KroneckerPattern]
-) -> tuple[Any, KroneckerPattern]:
-    return merge(one[0], two[0], one[1], two[1]), one[1].product(two[1])
+        return reduce(lambda two, one: pair(one, two), reversed(pairs))[0]
+    return reduce(pair, pairs)[0]
 
 
 def lift(factors: Sequence[Any], architecture: Architecture) -> tuple[Any, ...]:
@@ -137,6 +193,4 @@ def _zeros(like: Any, shape: tuple[int, ...]) -> Any:
     """Return zeros of the dtype, library and device of `like`."""
     if hasattr(like, "new_zeros"):
         return like.new_zeros(shape)
-    import numpy as np
-
     return np.zeros(shape, dtype=like.dtype)

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse
 
 from sparseopt.butterfly.product import KroneckerProduct, apply_factor
-from sparseopt.interface.arrays import read_only, require_finite
+from sparseopt.interface.arrays import read_only, require_finite, to_double
 from sparseopt.interface.errors import ProblemError
 from sparseopt.judging.rounding import TINY, NormSum, gamma, sum_terms
 from sparseopt.judging.scaling import exponent_of, largest_part, times_power
@@ -69,7 +69,7 @@ def _accept_array(value: Any) -> np.ndarray:
             "np.asarray(target, dtype=float)"
         )
     if array.dtype.kind in "biu":
-        array = array.astype(np.float64)
+        array = to_double(array, "target")
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     if array.dtype.name not in _FLOATS:
@@ -194,14 +194,20 @@ class Reader:
 
     def parts(self) -> Iterator[np.ndarray]:
         """Yield the whole target, scaled doubles, in parts and in the order in which it lies."""
+        for _, _, part in self.placed_parts():
+            yield part
+
+    def placed_parts(self) -> Iterator[tuple[slice, slice, np.ndarray]]:
+        """Yield the same with the rows and the columns of each part."""
         m, n = self.target.shape
         if self.array is not None and abs(self.array.strides[0]) > abs(self.array.strides[1]):
             step = max(1, CHUNK // n)
             for start in range(0, m, step):
-                yield self.double(self.array[start : start + step])
+                rows = slice(start, min(start + step, m))
+                yield rows, slice(0, n), self.double(self.array[rows])
             return
         for start, stop in self._spans():
-            yield self.columns(start, stop)
+            yield slice(0, m), slice(start, stop), self.columns(start, stop)
 
     def room(self) -> float:
         """Return a bound of the Frobenius norm of what is read minus the target, scaled.
@@ -274,7 +280,7 @@ class Chain:
 def units_of(product: KroneckerProduct) -> tuple[list[np.ndarray], int]:
     """Return the factors in double precision, with entries of at most 1, and the power of two that
     was taken out of their product."""
-    doubles = [as_double(factor) for factor in product.to_numpy().factors]
+    doubles = [np.ascontiguousarray(as_double(f)) for f in product.to_numpy().factors]
     powers = [exponent_of(largest_part(factor)) for factor in doubles]
     return [times_power(f, -power) for f, power in zip(doubles, powers, strict=True)], sum(powers)
 

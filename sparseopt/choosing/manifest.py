@@ -58,6 +58,10 @@ class SolverEntry:
         otherwise an `Unavailable`.
     priority : int
         Breaks ties of guarantee and predicted cost; larger goes first.
+    on_request : bool
+        Whether it runs after all other first-party solvers of its guarantee unless the user
+        prefers or chooses it. For engines of optional libraries: installing one then changes no
+        results.
     """
 
     name: str
@@ -72,6 +76,7 @@ class SolverEntry:
     structure: Mapping[str, tuple[str | int | bool, ...]] = field(default_factory=dict)
     device_probe: str | None = None
     priority: int = 0
+    on_request: bool = False
 
     def __post_init__(self) -> None:
         _require_path(self.path, self.name)

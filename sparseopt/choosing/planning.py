@@ -73,6 +73,7 @@ def _rank(item: Registered, cost: float, chosen: Preferences) -> tuple[Any, ...]
         wishes[0] if wishes else len(chosen.prefer),
         entry.guarantee.rank,
         not item.plugin.first_party,
+        entry.on_request,
         cost,
         -entry.priority,
         entry.name,
@@ -83,6 +84,7 @@ _RANK_WORDS = (
     "the user prefers it",
     "its guarantee is stronger",
     "it is first-party and of the same guarantee",
+    "the other needs an optional library and runs on request",
     "its predicted cost is lower",
     "its declared priority is higher",
     "its name comes first, all else being equal",
@@ -135,7 +137,7 @@ def _order(prepared: Iterable[Prepared]) -> list[Prepared]:
     running = sorted((p for p in items if p.solver is not None), key=lambda p: p.rank)
     ordered = running[:1]
     for other in running[1:]:
-        winner, cost = running[0], other.rank[3]
+        winner, cost = running[0], other.rank[4]
         verdict = Outranked(winner.candidate.name, _why(winner.rank, other.rank), cost)
         ordered.append(
             Prepared(
@@ -185,8 +187,11 @@ def prepare(
 ) -> list[Prepared]:
     """Return the candidates for `problem` with their solver instances, in running order."""
     if not isinstance(problem, Problem):
+        name = (
+            f"the class {problem.__name__}" if isinstance(problem, type) else type(problem).__name__
+        )
         raise ProblemError(
-            f"solve and plan take a Problem, got {type(problem).__name__}; "
+            f"solve and plan take a Problem, got {name}; "
             "state one, for example so.Closedness([I, J])"
         )
     if isinstance(solver, Solver):
@@ -215,8 +220,8 @@ def plan(
 
     The order: user's choice, user's block list, availability (not installed, import fails, no
     device, device unfit), declared structure, `Solver.accepts`; then among the accepted ones
-    the user's prefer list, guarantee, first-party before third-party, predicted cost, declared
-    priority, name.
+    the user's prefer list, guarantee, first-party before third-party, those that are for request
+    only last, predicted cost, declared priority, name.
 
     Parameters
     ----------

@@ -24,6 +24,10 @@ class SparseMatrix(Protocol):
         ...
 
 
+_LARGEST_INTEGER = 2**63 - 1
+INTEGERS = ("i1", "i2", "i4", "i8", "u1", "u2", "u4")
+"""Integers, but those of 64 bits without a sign, which turn negative in int64."""
+
 MatrixLike = ArrayLike | SparseMatrix
 """What constructors take for a matrix."""
 
@@ -101,10 +105,35 @@ def require_finite(array: np.ndarray, name: str) -> None:
     bad = np.flatnonzero(~np.isfinite(array.ravel()))
     if bad.size:
         place = tuple(int(i) for i in np.unravel_index(int(bad[0]), array.shape))
+        raise ProblemError(f"{name} has {bad_entries(array[place], place, bad.size)}")
+
+
+def bad_entries(value: Any, place: tuple[int, ...], count: int) -> str:
+    """Return in words that an entry is NaN or infinite, how many are, and what to do."""
+    article = "an" if str(value).startswith("inf") else "a"
+    found = f"{article} {value!s} at entry {place}"
+    if count == 1:
+        return f"{found}; remove or replace it first"
+    return f"{found} ({count} such entries); remove or replace them first"
+
+
+def to_double(array: np.ndarray, name: str) -> np.ndarray:
+    """Return float64 or complex128; refuse integers that float64 does not hold, by entry."""
+    wide = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64, copy=False)
+    if array.dtype.kind in "iu" and (array.astype(object) != wide.astype(object)).any():
+        place = tuple(np.argwhere(array.astype(object) != wide.astype(object))[0].tolist())
         raise ProblemError(
-            f"{name} has a {array[place]!s} at entry {place} ({bad.size} such entries); "
-            "remove or replace them first"
+            f"{name} holds {array[place]} at entry {place}, which float64 does not; pass "
+            "float64 numbers"
         )
+    return wide
+
+
+def as_int64(array: np.ndarray, name: str) -> np.ndarray:
+    """Return integers in int64; refuse those that it does not hold, which would turn negative."""
+    if array.dtype.kind == "u" and array.size and int(array.max()) > _LARGEST_INTEGER:
+        raise ProblemError(f"{name} holds {array.max()}, which int64 does not")
+    return array.astype(np.int64, copy=False)
 
 
 def as_support(value: Any, name: str) -> np.ndarray:

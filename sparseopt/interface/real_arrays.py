@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from sparseopt.interface.arrays import read_only, require_finite
+from sparseopt.interface.arrays import read_only, require_finite, to_double
 from sparseopt.interface.errors import ProblemError
 
-_EXACT = 2**53
-"""Integers up to here are numbers of float64."""
 _WORDS = {1: "a vector", 2: "a matrix"}
 
 
@@ -24,9 +22,11 @@ def as_real(value: Any, name: str, dimensions: int) -> np.ndarray:
     number of dimensions, no entries.
     """
     if scipy.sparse.issparse(value) or hasattr(value, "matvec"):
+        written = ".toarray()" if scipy.sparse.issparse(value) else "its product with the identity"
+        written = ".to_dense()" if hasattr(value, "to_dense") else written
         raise ProblemError(
             f"{name} is a {type(value).__name__}, and its entries are needed one by one; pass "
-            "the array itself, for instance .toarray()"
+            f"the array itself, for instance {written}"
         )
     if isinstance(value, np.ma.MaskedArray):
         raise ProblemError(
@@ -48,18 +48,4 @@ def as_real(value: Any, name: str, dimensions: int) -> np.ndarray:
             f"{array.shape}"
         )
     require_finite(array, name)
-    real = array.astype(np.float64, copy=False)
-    if array.dtype.kind in "iu" and array.dtype.itemsize == 8:
-        _require_held(array, real, name)
-    return read_only(real)
-
-
-def _require_held(array: np.ndarray, real: np.ndarray, name: str) -> None:
-    """Refuse integers that changed on their way to float64."""
-    large = array > _EXACT if array.dtype.kind == "u" else (array > _EXACT) | (array < -_EXACT)
-    for place in map(tuple, np.argwhere(large).tolist()):
-        if int(array[place]) != int(real[place]):
-            raise ProblemError(
-                f"{name} holds {array[place]} at entry {place}, which float64 does not; pass "
-                "float64 numbers"
-            )
+    return read_only(to_double(array, name))

@@ -126,6 +126,12 @@ class Solution(Generic[Answer, Proof]):
             raise ProblemError(f"the JSON holds a {type(solution).__name__}, not a Solution")
         return solution
 
+    def __repr__(self) -> str:
+        """Return one line: problem, certificate and plan hold whole arrays."""
+        by = f" by {printable(self.solver, 100)}" if self.solver else ""
+        answer = printable(self.answer, 200)
+        return f"<Solution of {type(self.problem).__name__}: {answer}; {self.status.name}{by}>"
+
     def __str__(self) -> str:
         by = f" by {printable(self.solver, 100)}" if self.solver else ""
         answer = printable(self.answer, 2000)
@@ -148,5 +154,8 @@ def described_accuracy(problem: Problem, accuracy: float, asked: float | None) -
     if accuracy == 0:
         figure = f"{problem.accuracy_is} 0"
     else:
-        figure = f"{problem.accuracy_is} at most {shown_above(accuracy, 3)}"
+        shown = shown_above(accuracy, 3)
+        if asked is not None and accuracy <= asked < float(shown):
+            shown = repr(float(asked))  # or it would read as more than was asked
+        figure = f"{problem.accuracy_is} at most {shown}"
     return figure if asked is None else f"{figure} (asked: {asked:g})"

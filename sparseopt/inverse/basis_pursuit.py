@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sparseopt.butterfly.linear import LinearMatrix
 from sparseopt.interface.arrays import MatrixLike, as_figure
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
-from sparseopt.inverse.fit import Fit, as_nonnegative, as_system
-from sparseopt.inverse.gap_certificate import real_vector
+from sparseopt.inverse.fit import Fit, as_nonnegative, as_system, misfit
+from sparseopt.inverse.gap_certificate import number_vector
+from sparseopt.inverse.problem import SparseRegression
 
 NORMS = (1, 2, math.inf)
 
@@ -27,7 +30,7 @@ class PursuitAnswer:
 
     Attributes
     ----------
-    x : ndarray of float64, shape (n,)
+    x : ndarray of float64 or complex128, shape (n,)
         The vector of least norm; where nothing fits, one of nearly smallest residual.
     feasible : bool
         Whether x fits the target within the noise, up to rounding, see `PursuitCertificate`. If
@@ -44,7 +47,7 @@ class PursuitAnswer:
     unique: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "x", real_vector(self.x, "x"))
+        object.__setattr__(self, "x", number_vector(self.x, "x"))
         for name in ("feasible", "unique"):
             if not isinstance(getattr(self, name), bool):
                 raise ProblemError(f"{name} must be True or False")
@@ -70,8 +73,8 @@ class BasisPursuit(Problem[PursuitAnswer, Any]):
 
     Parameters
     ----------
-    design : array_like or scipy.sparse csr or csc, shape (m, n)
-        Real, float32 or float64.
+    design : array_like, scipy.sparse csr or csc, LinearOperator or KroneckerProduct, shape (m, n)
+        Real or complex; see `SparseRegression`.
     target : array_like, shape (m,)
     noise : float
         The allowed residual, at least 0.
@@ -80,7 +83,7 @@ class BasisPursuit(Problem[PursuitAnswer, Any]):
     Raises
     ------
     ProblemError
-        NaN or infinity, shapes that do not fit, negative noise, another norm, complex numbers.
+        NaN or infinity, shapes that do not fit, negative noise, another norm.
 
     Notes
     -----
@@ -111,13 +114,18 @@ class BasisPursuit(Problem[PursuitAnswer, Any]):
     if TYPE_CHECKING:
 
         def __init__(
-            self, design: MatrixLike, target: ArrayLike, noise: float = 0.0, norm: float = 1
+            self,
+            design: MatrixLike | LinearMatrix,
+            target: ArrayLike,
+            noise: float = 0.0,
+            norm: float = 1,
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        design, target = as_system(self.design, self.target)
-        object.__setattr__(self, "design", design)
-        object.__setattr__(self, "target", target)
+        system = as_system(self.design, self.target)
+        object.__setattr__(self, "design", system.design)
+        object.__setattr__(self, "target", system.target)
+        object.__setattr__(self, "system", system)
         noise = as_nonnegative(self.noise, "noise")
         object.__setattr__(self, "noise", noise)
         norm = self.norm
@@ -125,12 +133,17 @@ class BasisPursuit(Problem[PursuitAnswer, Any]):
         if isinstance(norm, bool) or not known:
             raise ProblemError(f"norm must be 1, 2 or infinity (math.inf), got {norm!r}")
         object.__setattr__(self, "norm", math.inf if norm == math.inf else int(norm))
-        unit = Fit(design, target).unit
+        unit = Fit(system).unit
         if math.ldexp(math.ldexp(noise, -unit), unit) != noise:
             raise ProblemError(
                 f"noise {noise!r} is so small against the target that no scale in float64 holds "
                 "both; take 0"
             )
+
+    @cached_property
+    def system(self) -> SparseRegression:
+        """Design and target as a regression without a penalty, which scales them."""
+        return as_system(self.design, self.target)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -139,10 +152,10 @@ class BasisPursuit(Problem[PursuitAnswer, Any]):
 
     def evaluate(self, answer: PursuitAnswer) -> Mapping[str, float]:
         """Return the norm, and by how much the misfit exceeds the noise."""
-        x = np.asarray(answer.x, dtype=np.float64)
-        misfit = math.hypot(*(self.target - self.design @ x).tolist())
+        x = np.asarray(answer.x)
+        residual = math.hypot(*misfit(self.system, x))
         size = float(np.linalg.norm(x, self.norm))
-        return {"norm": size, "excess": max(misfit - self.noise, 0.0)}
+        return {"norm": size, "excess": max(residual - self.noise, 0.0)}
 
     def describe(self) -> str:
         """Return one line with the sizes, the norm and the noise."""

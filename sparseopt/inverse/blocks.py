@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.interface.arrays import read_only, require_finite
+from sparseopt.interface.arrays import read_only, require_finite, to_double
 from sparseopt.interface.errors import ProblemError
 
 
@@ -193,11 +193,12 @@ def as_weights(weights: Any, count: int | None = None, name: str = "weights") ->
         raise ProblemError(f"{name} must be a list of numbers ({error})") from error
     if array.dtype.kind not in "iuf" or array.ndim != 1 or count not in (None, len(array)):
         wanted = "a vector of" if count is None else str(count)
+        each = "row" if name == "sample_weights" else "group" if count else "column"
         raise ProblemError(
-            f"{name} must be {wanted} numbers, one per {'group' if count else 'column'}, got shape "
-            f"{array.shape} and dtype {array.dtype}"
+            f"{name} must be {wanted} numbers, one per {each}, got shape {array.shape} and dtype "
+            f"{array.dtype}"
         )
-    array = array.astype(np.float64)
+    array = to_double(array, name)
     require_finite(array, name)
     bad = np.flatnonzero(array < 0)
     if bad.size:

@@ -4,19 +4,87 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from sparseopt.interface.errors import ProblemError
-from sparseopt.inverse.duality import ROUGH, DualityGap, Look
+from sparseopt.inverse.duality import ROUGH, DualityGap, Look, Primal
 from sparseopt.inverse.kinds import VariationGap, gap_of
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt.inverse.scaling import NO_NORM
-from sparseopt.judging.rounding import UNIT, two_product
+from sparseopt.judging.rounding import (
+    TINY,
+    UNIT,
+    above,
+    below,
+    gamma,
+    norm_bound,
+    two_product,
+)
 
+_NEAR = 2.0**-34
+"""A rough point that close to its best multiple is good as it is."""
 _ROOM = 3.0
 """How many times over each bound of rounding is taken, see `DualityGap`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a certificate holds, in the units of the problem, see `best_evidence`.
+
+    Attributes
+    ----------
+    x : ndarray
+    dual_point : ndarray
+    primal, dual, gap : float
+    undecided : ndarray of int
+    accuracy : float
+        The certificate's, or a little more.
+    """
+
+    x: np.ndarray
+    dual_point: np.ndarray
+    primal: float
+    dual: float
+    gap: float
+    undecided: np.ndarray
+    accuracy: float
+
+    @property
+    def fields(self) -> tuple[Any, ...]:
+        """All of a certificate but problem and answer."""
+        return self.dual_point, self.primal, self.dual, self.gap, self.undecided
+
+
+class _KnownGap(DualityGap):
+    """Takes the correlations of multiples of a point from those of the point.
+
+    Parameters
+    ----------
+    gap : DualityGap
+    point : ndarray, shape (m,)
+    correlation : ndarray, shape (n,)
+        ``A^T point`` in plain arithmetic.
+    """
+
+    def __init__(self, gap: DualityGap, point: np.ndarray, correlation: np.ndarray) -> None:
+        self.__dict__.update(gap.__dict__)
+        self._point, self._correlation, self._size = point, correlation, norm_bound(point)
+        self._square = float(point @ point)
+
+    def _correlations(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if len(t) > 1 or not self._square:
+            return super()._correlations(t)
+        factor = float(t[0] @ self._point) / self._square
+        rest = norm_bound(t[0] - factor * self._point)
+        if not rest <= 2.0**-40 * abs(factor) * self._size:
+            return super()._correlations(t)
+        # A^T t = factor A^T point + A^T rest; products with the factor are rounded.
+        size = abs(factor) * self._size * (gamma(len(t[0]) + 8) + 4.0 * UNIT) + rest
+        error = size * (1.0 + 16.0 * UNIT) * self.norms + TINY
+        return factor * self._correlation, self.room * error
 
 
 def best_multiple(
@@ -25,12 +93,13 @@ def best_multiple(
     """Return the factor f for which D(f t) is largest among the feasible multiples of `t`.
 
     D(f t) is a parabola in f with its top at target.t / |t|^2, cut off where f times a block norm
-    of ``A^T t`` reaches its limit. Plain arithmetic: feasible up to rounding.
+    of ``A^T t`` reaches its limit, all of which are positive. Plain arithmetic: feasible up to
+    rounding.
     """
     square = float(t @ t)
-    used = norms > 0
     with np.errstate(over="ignore"):
-        room = float(np.min(limits[used] / norms[used], initial=np.inf))
+        largest = float((norms / limits).max(initial=0.0))
+    room = 1.0 / largest if largest > 0.0 else math.inf
     return min(max(float(target @ t) / square, -room), room) if square > 0 else 0.0
 
 
@@ -57,7 +126,7 @@ def feasible_multiple(gap: DualityGap, t: np.ndarray) -> tuple[np.ndarray, Look]
     """
     if not gap.penalised:
         return t, gap.look(t)
-    if (largest := np.abs(t).max()) > 2.0**300:  # so that its square is a number
+    if (largest := max(t.max(), -t.min())) > 2.0**300:  # so that its square is a number
         t = t * math.ldexp(1.0, -math.frexp(largest)[1])
     look, shrink = gap.look(t), 0.0
     if gap.scaled.ridge or gap.scaled.thresholds is not None:
@@ -66,10 +135,13 @@ def feasible_multiple(gap: DualityGap, t: np.ndarray) -> tuple[np.ndarray, Look]
         own, target = (t[0], gap.scaled.target)
         if gap.roots is not None:
             own, target = gap.divided(own), gap.roots * target
-        used = gap.limits_low > 0
-        factor = best_multiple(target, own, look.reach[used], gap.limits_low[used])
+        reach, limits = look.reach, gap.limits_low
+        if len(gap.free):
+            reach, limits = reach[limits > 0], limits[limits > 0]
+        factor = best_multiple(target, own, reach, limits)
         factor = max(factor, 0.0) if gap.scaled.positive else factor
-    if abs(factor - 1.0) <= 8.0 * UNIT and gap.feasible(look.reach).all():
+    near = _NEAR if gap.rough else 8.0 * UNIT
+    if abs(factor - 1.0) <= near and gap.feasible(look.reach).all():
         return t, look
     # Rounding the multiple itself moves the correlations of large columns, so what is taken off
     # doubles until all constraints hold.
@@ -176,13 +248,13 @@ def best_evidence(
     x: np.ndarray,
     dual_points: Sequence[np.ndarray],
     rough: bool = False,
-) -> tuple[Any, ...]:
+    correlation: np.ndarray | None = None,
+) -> Evidence:
     """Return what a certificate of `x` holds, see `DualityGapCertificate.build`.
 
-    Returns
-    -------
-    x, dual_point, primal, dual, gap, undecided
-        The coefficients, those set to zero that are proved to be; then the fields.
+    The coefficients are returned too, those set to zero that are proved to be. With the correlation
+    of the columns and the one dual point, in scaled units and plain arithmetic, it takes no pass
+    over the design.
     """
     gap = gap_of(problem, _ROOM, rough)
     x = _as_coefficients(problem, x)
@@ -191,38 +263,59 @@ def best_evidence(
     primal = gap.primal(scaled.coefficients(x))
     if not math.isfinite(primal.terms[0]):
         raise ProblemError("x is so large that the objective leaves the range of float64")
-    points = [scaled.dual_point(_rows(t, problem.shape[0])) for t in dual_points]
-    own = primal.fit if gap.roots is None else primal.fit * gap.roots
-    points = [t for t in points or [own[None]] if np.isfinite(t).all()]
-    if scaled.weights is not None:
-        points = [np.where(scaled.weights == 0, 0.0, t) for t in points]
-    if gap.penalised and not rough:
-        points += [refined for t in points if (refined := _refined(gap, t)) is not None]
-    ready = [feasible_multiple(gap, t) for t in points or [np.zeros((1, scaled.rows))]]
-    t, look = ready[0]
-    if len(ready) > 1:
-        t, look = max(ready, key=lambda item: gap.bounds(primal, *item).dual)
+    t, look = _best_point(problem, gap, primal, dual_points, correlation)
     # The judge may look less closely at what is far from its limit for him.
-    judge = None if gap.is_simple else gap_of(problem, rough=rough)
+    judge = None if gap.is_simple else gap_of(problem, rough=gap.rough)
     seen = judge.look(t) if judge else look
     while True:
         bounds = gap.bounds(primal, t, look)
         zero = gap.proved_zero(look, bounds.gap)
-        proved = scaled.per_coefficient(zero & (judge or gap).proved_zero(seen, bounds.gap))
+        if judge:
+            zero &= judge.proved_zero(seen, bounds.gap)
+        proved = scaled.per_coefficient(zero)
         if not x[proved].any():
             break
         x[proved] = 0.0
         primal = gap.primal(scaled.coefficients(x))
     # A gap that is stated as small would be judged with care, which takes longer.
-    width = max(bounds.gap, 1.01 * ROUGH * bounds.primal) if rough else bounds.gap
-    return (
+    width = max(bounds.gap, 1.01 * ROUGH * bounds.primal) if gap.rough else bounds.gap
+    width = scaled.original_above(width)
+    least = scaled.original_below(
+        max(bounds.primal_low, below(UNIT * gap.objective_at_zero(), 2) if width else 0.0)
+    )
+    return Evidence(
         x,
         scaled.original_dual_point(t[0] if len(t) == 1 else t),
         scaled.original_above(bounds.primal),
         scaled.original_below(bounds.dual),
-        scaled.original_above(width),
+        width,
         np.flatnonzero((x == 0) & ~proved),
+        0.0 if width == 0 else above(width / least, 2) if least > 0 else math.inf,
     )
+
+
+def _best_point(
+    problem: SparseRegression,
+    gap: DualityGap,
+    primal: Primal,
+    dual_points: Sequence[np.ndarray],
+    correlation: np.ndarray | None,
+) -> tuple[np.ndarray, Look]:
+    """Return the feasible multiple with the largest dual objective of all points, and its look."""
+    scaled = gap.scaled
+    points = [scaled.dual_point(_rows(t, problem.shape[0])) for t in dual_points]
+    if correlation is not None and len(points) == 1 and type(gap) is DualityGap:
+        gap = _KnownGap(gap, points[0][0], correlation)
+    own = primal.fit if gap.roots is None else primal.fit * gap.roots
+    points = [t for t in points or [own[None]] if np.isfinite(t).all()]
+    if scaled.weights is not None:
+        points = [np.where(scaled.weights == 0, 0.0, t) for t in points]
+    if gap.penalised and not gap.rough:
+        points += [refined for t in points if (refined := _refined(gap, t)) is not None]
+    ready = [feasible_multiple(gap, t) for t in points or [np.zeros((1, scaled.rows))]]
+    if len(ready) == 1:
+        return ready[0]
+    return max(ready, key=lambda item: gap.bounds(primal, *item).dual)
 
 
 def _as_coefficients(problem: SparseRegression, x: np.ndarray) -> np.ndarray:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sparseopt.butterfly.linear import LinearMatrix
 from sparseopt.interface.arrays import MatrixLike
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
 from sparseopt.inverse.coefficients import Coefficients
-from sparseopt.inverse.fit import as_system
+from sparseopt.inverse.fit import as_system, misfit
+from sparseopt.inverse.problem import SparseRegression
 
 
 @json_type
@@ -25,8 +28,8 @@ class CardinalityRegression(Problem[Coefficients, Any]):
 
     Parameters
     ----------
-    design : array_like or scipy.sparse csr or csc, shape (m, n)
-        Real, float32 or float64.
+    design : array_like, scipy.sparse csr or csc, LinearOperator or KroneckerProduct, shape (m, n)
+        Real or complex; see `SparseRegression`.
     target : array_like, shape (m,)
     size : int
         From 1 to n.
@@ -34,7 +37,7 @@ class CardinalityRegression(Problem[Coefficients, Any]):
     Raises
     ------
     ProblemError
-        NaN or infinity, shapes that do not fit, a size below 1 or above n, complex numbers.
+        NaN or infinity, shapes that do not fit, a size below 1 or above n.
 
     Notes
     -----
@@ -59,18 +62,26 @@ class CardinalityRegression(Problem[Coefficients, Any]):
     # What the constructor takes, for type checkers; the fields are what becomes of it.
     if TYPE_CHECKING:
 
-        def __init__(self, design: MatrixLike, target: ArrayLike, size: int) -> None: ...
+        def __init__(
+            self, design: MatrixLike | LinearMatrix, target: ArrayLike, size: int
+        ) -> None: ...
 
     def __post_init__(self) -> None:
-        design, target = as_system(self.design, self.target)
-        object.__setattr__(self, "design", design)
-        object.__setattr__(self, "target", target)
-        size, n = self.size, design.shape[1]
+        system = as_system(self.design, self.target)
+        object.__setattr__(self, "design", system.design)
+        object.__setattr__(self, "target", system.target)
+        object.__setattr__(self, "system", system)
+        size, n = self.size, system.shape[1]
         if isinstance(size, bool) or not isinstance(size, int | np.integer):
             raise ProblemError(f"size must be an integer, got {size!r}")
         if not 1 <= size <= n:
             raise ProblemError(f"size is {size}; it must lie between 1 and the {n} columns")
         object.__setattr__(self, "size", int(size))
+
+    @cached_property
+    def system(self) -> SparseRegression:
+        """Design and target as a regression without a penalty, which scales them."""
+        return as_system(self.design, self.target)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -79,11 +90,10 @@ class CardinalityRegression(Problem[Coefficients, Any]):
 
     def evaluate(self, answer: Coefficients) -> Mapping[str, float]:
         """Return the objective, and by how much the support is too large."""
-        x = np.asarray(answer.x, dtype=np.float64)
-        residual = self.target - self.design @ x
+        x = np.asarray(answer.x)
         excess = max(int(np.count_nonzero(x)) - self.size, 0)
         return {
-            "objective": 0.5 * math.fsum(np.square(residual).tolist()),
+            "objective": 0.5 * math.fsum(r * r for r in misfit(self.system, x)),
             "excess": float(excess),
         }
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.interface.arrays import as_figure, read_only
+from sparseopt.interface.arrays import INTEGERS, as_figure, read_only
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -68,13 +68,13 @@ class DualityGapCertificate(Certificate):
     undecided: np.ndarray
 
     def __post_init__(self) -> None:
-        point, undecided = np.asarray(self.dual_point), np.asarray(self.undecided)
-        if undecided.ndim != 1 or undecided.dtype.kind not in "iu" or (undecided < 0).any():
+        point, rest = np.asarray(self.dual_point), np.asarray(self.undecided)
+        if rest.ndim != 1 or rest.dtype.str[1:] not in INTEGERS or (rest < 0).any():
             raise ProblemError("undecided must be a vector of indices, integers of at least 0")
         wide = np.complex128 if point.dtype.kind == "c" else np.float64
         point = point.astype(wide, casting="same_kind", copy=False)
         object.__setattr__(self, "dual_point", read_only(point))
-        object.__setattr__(self, "undecided", read_only(undecided.astype(np.intp, copy=False)))
+        object.__setattr__(self, "undecided", read_only(rest.astype(np.intp, copy=False)))
         for name in ("primal", "dual", "gap"):
             object.__setattr__(self, name, as_figure(getattr(self, name), name))
 
@@ -124,9 +124,9 @@ class DualityGapCertificate(Certificate):
             It holds however bad `x` and the dual points are; look at its `gap`. O(m n); without
             a penalty O(m n min(m, n)).
         """
-        x, *evidence = best_evidence(problem, x, dual_points, rough)
-        answer = Coefficients(x)
-        return answer, cls(problem, answer, *evidence)
+        evidence = best_evidence(problem, x, dual_points, rough)
+        answer = Coefficients(evidence.x)
+        return answer, cls(problem, answer, *evidence.fields)
 
     @cached_property
     def _evaluated(self) -> tuple[DualityGap, Primal]:
@@ -181,9 +181,8 @@ class DualityGapCertificate(Certificate):
 
     def check(self, steps: Steps) -> None:
         """Re-derive everything from the problem, the coefficients and the dual point."""
-        kind = type(self.answer)
+        kind, (m, n) = type(self.answer), self.problem.shape
         steps.require(kind is Coefficients, "the answer is Coefficients", kind.__name__)
-        m, n = self.problem.shape
         x, t = self.answer.x, np.atleast_2d(self.dual_point)
         steps.require(x.shape == (n,), f"x has one entry for each of {n} columns", str(x.shape))
         steps.require(
@@ -245,8 +244,7 @@ class DualityGapCertificate(Certificate):
             )
 
     def _check_feasible(self, steps: Steps, gap: DualityGap, reach: np.ndarray) -> None:
-        ok = gap.feasible(reach)
-        worst = int(np.argmin(ok))
+        worst = int(np.argmin(ok := gap.feasible(reach)))
         steps.require(
             bool(ok.all()),
             "the dual point is feasible: all correlations of the columns with it are within their "

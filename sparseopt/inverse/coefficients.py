@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparseopt.interface.arrays import read_only, require_finite
+from sparseopt.interface.arrays import read_only, require_finite, to_double
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 
@@ -31,7 +31,7 @@ class Coefficients:
             raise ProblemError(
                 f"x must be a vector of numbers, got shape {x.shape} and dtype {x.dtype}"
             )
-        x = x.astype(np.complex128 if x.dtype.kind == "c" else np.float64, copy=False)
+        x = to_double(x, "x")
         require_finite(x, "x")
         object.__setattr__(self, "x", read_only(x))
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sparseopt.butterfly.linear import LinearMatrix
 from sparseopt.interface.arrays import MatrixLike
 from sparseopt.interface.certificate import Steps, proves
 from sparseopt.interface.json_type import json_type
@@ -19,11 +21,14 @@ from sparseopt.inverse.fit import (
     Fit,
     as_nonnegative,
     as_system,
+    misfit,
     norm_within,
     objective_at_zero,
 )
 from sparseopt.inverse.gap_certificate import Bracket, GapCertificate
+from sparseopt.inverse.problem import SparseRegression
 from sparseopt.judging.rounding import (
+    FUNCTION,
     TINY,
     UNIT,
     above,
@@ -41,8 +46,8 @@ class ConstrainedRegression(Problem[Coefficients, Any]):
 
     Parameters
     ----------
-    design : array_like or scipy.sparse csr or csc, shape (m, n)
-        Real, float32 or float64.
+    design : array_like, scipy.sparse csr or csc, LinearOperator or KroneckerProduct, shape (m, n)
+        Real or complex; see `SparseRegression`.
     target : array_like, shape (m,)
     radius : float
         Of the l1 ball, above 0.
@@ -50,7 +55,7 @@ class ConstrainedRegression(Problem[Coefficients, Any]):
     Raises
     ------
     ProblemError
-        NaN or infinity, shapes that do not fit, a radius that is not above 0, complex numbers.
+        NaN or infinity, shapes that do not fit, a radius that is not above 0.
 
     Examples
     --------
@@ -69,14 +74,22 @@ class ConstrainedRegression(Problem[Coefficients, Any]):
     # What the constructor takes, for type checkers; the fields are what becomes of it.
     if TYPE_CHECKING:
 
-        def __init__(self, design: MatrixLike, target: ArrayLike, radius: float) -> None: ...
+        def __init__(
+            self, design: MatrixLike | LinearMatrix, target: ArrayLike, radius: float
+        ) -> None: ...
 
     def __post_init__(self) -> None:
-        design, target = as_system(self.design, self.target)
-        object.__setattr__(self, "design", design)
-        object.__setattr__(self, "target", target)
+        system = as_system(self.design, self.target)
+        object.__setattr__(self, "design", system.design)
+        object.__setattr__(self, "target", system.target)
+        object.__setattr__(self, "system", system)
         radius = as_nonnegative(self.radius, "radius", positive=True)
         object.__setattr__(self, "radius", radius)
+
+    @cached_property
+    def system(self) -> SparseRegression:
+        """Design and target as a regression without a penalty, which scales them."""
+        return as_system(self.design, self.target)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -85,10 +98,12 @@ class ConstrainedRegression(Problem[Coefficients, Any]):
 
     def evaluate(self, answer: Coefficients) -> Mapping[str, float]:
         """Return the objective, and by how much the norm exceeds the radius."""
-        x = np.asarray(answer.x, dtype=np.float64)
-        residual = self.target - self.design @ x
+        x = np.asarray(answer.x)
         excess = max(math.fsum(np.abs(x).tolist()) - self.radius, 0.0)
-        return {"objective": 0.5 * math.fsum(np.square(residual).tolist()), "excess": excess}
+        return {
+            "objective": 0.5 * math.fsum(r * r for r in misfit(self.system, x)),
+            "excess": excess,
+        }
 
     def describe(self) -> str:
         """Return one line with the sizes and the radius."""
@@ -134,20 +149,21 @@ class BallCertificate(GapCertificate):
         t = fit.scaled.dual_point(w)
         loss = [0.5 * term for term in product_terms(residual, residual)]
         error = above(off * norm_bound(residual) + 0.5 * off * off, 8) if off else 0.0
-        radius = float(fit.scaled.coefficients(np.array([problem.radius]))[0])
+        radius = math.ldexp(problem.radius, -fit.unknown_unit)
         reach = above(radius * fit.largest_correlation(t)) + TINY
-        minus_dual = [0.5 * term for term in product_terms(t, t)]
-        minus_dual += product_terms(fit.target, -t)
-        minus_dual += [reach, len(t) * TINY]
+        rows = np.atleast_2d(t)
+        minus_dual = [0.5 * term for row in rows for term in product_terms(row, row)]
+        minus_dual += product_terms(rows[0], rows[1]) if len(rows) > 1 else []
+        minus_dual += [term for row in rows for term in product_terms(fit.target, -row)]
+        minus_dual += [reach, t.size * TINY]
         primal = _sum_above(fit, [*loss, error])
         gap = max(_sum_above(fit, [*loss, error, *minus_dual]), 0.0)
         # No objective is negative.
         dual = max(-_sum_above(fit, minus_dual), 0.0)
         return Bracket(primal, dual, min(gap, primal), 2 * fit.unit)
 
-    def _check_answer(self, steps: Steps) -> None:
-        # `math.fsum` rounds the exact sum, so its sign is right.
-        excess = math.fsum([*np.abs(self.answer.x).tolist(), -self.problem.radius])
+    def _check_answer(self, steps: Steps, fit: Fit) -> None:
+        excess = beyond(self.answer.x, self.problem.radius)
         steps.require(
             excess <= 0.0, "the l1 norm of x is at most the radius, exactly", repr(excess)
         )
@@ -164,6 +180,17 @@ class BallCertificate(GapCertificate):
             f"{shown_above(self.primal, 10)} and exceeds the least one in that ball by at most "
             f"{shown_above(self.gap, 3)}"
         )
+
+
+def beyond(x: np.ndarray, radius: float) -> float:
+    """Return a number that is positive if the l1 norm of x exceeds a radius.
+
+    `math.fsum` rounds an exact sum, so its sign is right. Moduli of complex numbers are rounded up.
+    """
+    size = np.abs(x)
+    if x.dtype.kind == "c":
+        size = np.nextafter(size * (1.0 + 2.0 * FUNCTION), math.inf) * (size > 0)
+    return math.fsum([*size.tolist(), -radius])
 
 
 def _everywhere(fit: Fit, residual: np.ndarray, off: float) -> Bracket:

@@ -48,6 +48,7 @@ from sparseopt.judging.rounding import (
     below,
     gamma,
     norm_bound,
+    product_sum,
     product_terms,
     row_dots,
 )
@@ -173,8 +174,7 @@ class DualityGap:
     def primal(self, x: np.ndarray) -> Primal:
         """Evaluate P at scaled coefficients; O(m k) for k nonzero ones."""
         scaled = self.scaled
-        support = np.flatnonzero(x)
-        fit, loss = scaled.target, 0.0
+        support, fit, loss = np.flatnonzero(x), scaled.target, 0.0
         if len(support):
             fit, loss = self._residual(x, support)
             if isinstance(scaled.design, ColumnOperator):
@@ -185,8 +185,8 @@ class DualityGap:
         if self.roots is not None and fit.any():
             fit = fit * self.roots
             loss = (loss + self.room * 4.0 * UNIT * norm_bound(fit)) * (1.0 + 8.0 * UNIT)
-        terms = self._products(fit, 0.5 * fit)
-        error = loss * norm_bound(fit) + 0.5 * loss * loss + self._product_error(fit, fit)
+        *terms, error = self._products(fit, fit, 0.5)
+        error += loss * norm_bound(fit) + 0.5 * loss * loss
         penalty, inexact = self._penalty(x, support) if len(support) else ([], 0.0)
         if not all(map(math.isfinite, (error, inexact, *terms, *penalty))):
             return Primal([math.inf], 0.0, fit, loss)
@@ -210,14 +210,16 @@ class DualityGap:
         target = self.scaled.target
         return above(norm_bound(target if self.roots is None else target * self.roots), 8)
 
-    def _products(self, a: np.ndarray, b: np.ndarray) -> list[float]:
-        """Return terms whose exact sum is the dot product, up to `_product_error`."""
-        return [float(a @ b)] if self.rough else product_terms(a, b)
+    def _products(self, a: np.ndarray, b: np.ndarray, factor: float) -> list[float]:
+        """Return terms whose exact sum is ``factor a.b`` up to a bound, which comes last.
 
-    def _product_error(self, a: np.ndarray, b: np.ndarray) -> float:
-        if not self.rough or not (a.any() and b.any()):
-            return 0.0
-        return self.room * above(gamma(len(a) + 8) * norm_bound(a) * norm_bound(b), 8)
+        The factor is 1 or 1/2, with a sign.
+        """
+        if not self.rough:
+            terms, error = product_sum(a, factor * b)
+            return [*terms, self.room * error]
+        size = gamma(len(a) + 8) * norm_bound(a) * norm_bound(b)
+        return [factor * float(a @ b), self.room * above(size, 8)]
 
     def _penalty(self, x: np.ndarray, support: np.ndarray) -> tuple[list[float], float]:
         """Return terms whose exact sum is the penalty, up to a bound that is returned too."""
@@ -231,13 +233,18 @@ class DualityGap:
         # Norms below 2^-1022 are rounded to multiples of 2^-1074.
         error += math.fsum(limits) * self.room * 2.0**-1070
         if scaled.thresholds is not None:
-            own = product_terms(scaled.thresholds[support], np.abs(x[support]))
+            own = self._single_terms(x, support)
             error += math.fsum(own) * self._growth
             terms += own
         if scaled.ridge:
             half = 0.5 * scaled.ridge * float(x[support] @ x[support])
             terms, error = [*terms, half], error + half * self.room * gamma(len(x) + 8)
         return terms, error
+
+    def _single_terms(self, x: np.ndarray, support: np.ndarray) -> list[float]:
+        """Return terms whose sum is the penalty of magnitudes, off by `_growth` of it at most."""
+        assert self.scaled.thresholds is not None
+        return product_terms(self.scaled.thresholds[support], np.abs(x[support]))
 
     def objective(self, primal: Primal) -> tuple[float, float]:
         """Return a lower and an upper bound of P."""
@@ -396,18 +403,12 @@ class DualityGap:
 
     def _minus_dual_terms(self, t: np.ndarray) -> list[float]:
         """Return floats whose exact sum is -D(t), but for what underflows and `_lost`."""
-        terms = []
-        for row in t:
-            terms += self._products(self.scaled.target, -row)
-            terms.append(self._product_error(self.scaled.target, row))
+        pairs = [(self.scaled.target, row, -1.0) for row in t]
+        if self.roots is None:
+            pairs += [(row, other, 0.5) for row in t for other in t]
+        terms = [term for pair in pairs for term in self._products(*pair)]
         if self.roots is not None:
-            half = 0.5 * float(np.square(self.divided(t.sum(axis=0))).sum())
-            return [*terms, half]
-        for row, factor in [(t[0], 0.5 * t[0]), *((row, t[0] + 0.0) for row in t[1:])]:
-            terms += self._products(row, factor)
-            terms.append(self._product_error(row, factor))
-        for row in t[1:]:
-            terms += product_terms(row, 0.5 * row)
+            terms.append(0.5 * float(np.square(self.divided(t.sum(axis=0))).sum()))
         return terms
 
     def _lost(self, t: np.ndarray, look: Look) -> list[float]:

@@ -6,19 +6,24 @@ All of it is in the scaled units of `ScaledProblem`, where the target has entrie
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 
 from sparseopt.interface.arrays import as_figure
 from sparseopt.interface.errors import ProblemError
+from sparseopt.inverse.independence import smallest_singular_value
 from sparseopt.inverse.least_squares import projection_bound
-from sparseopt.inverse.penalty import L1
+from sparseopt.inverse.operators import ColumnOperator
+from sparseopt.inverse.penalty import L1, Penalty
 from sparseopt.inverse.problem import SparseRegression
+from sparseopt.inverse.scaling import ScaledProblem, largest_entry
 from sparseopt.judging.rounding import (
+    FUNCTION,
     TINY,
+    UNIT,
     above,
     below,
     float_above,
@@ -28,24 +33,55 @@ from sparseopt.judging.rounding import (
     row_dots,
 )
 
+_CHUNK = 1 << 20
 
-def as_system(design: Any, target: Any) -> tuple[Any, np.ndarray]:
-    """Return a real design, dense or csr or csc, and a target that fits it, both read-only.
+
+def as_system(design: Any, target: Any) -> SparseRegression:
+    """Return a design and a target that fit each other, as least squares.
 
     Raises
     ------
     ProblemError
-        For whatever `SparseRegression` refuses, and for complex numbers and linear operators.
+        For whatever `SparseRegression` refuses.
     """
-    checked = SparseRegression(design, target, L1(0.0))
-    for name, value in (("design", checked.design), ("target", checked.target)):
-        known = isinstance(value, np.ndarray) or scipy.sparse.issparse(value)
-        if not known or value.dtype.kind != "f":
-            raise ProblemError(
-                f"{name} must be real, and the design an array or a sparse csr or csc; for "
-                "complex numbers stack real and imaginary parts, [[Re, -Im], [Im, Re]]"
-            )
-    return checked.design, checked.target
+    return SparseRegression(design, target, L1(0.0))
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Some columns of a system, as `ScaledProblem` takes it."""
+
+    real_design: Any
+    is_complex: bool
+    target: np.ndarray
+    shape: tuple[int, int]
+    penalty: Penalty = field(default_factory=lambda: L1(0.0))
+    sample_weights: None = None
+    column_squares: None = None
+
+    @property
+    def largest_entries(self) -> tuple[float, float]:
+        return largest_entry(self.real_design), largest_entry(self.target)
+
+
+def part_of(system: SparseRegression, columns: np.ndarray) -> ScaledProblem:
+    """Return some columns of a system with its target, in units of their own."""
+    design, m = system.real_design, system.shape[0]
+    if isinstance(design, ColumnOperator):
+        chosen = design.some(columns)
+    else:
+        pairs = np.append(columns, columns + system.shape[1]) if system.is_complex else columns
+        chosen = design[:, pairs]
+    part = _Part(chosen, system.is_complex, system.target, (m, len(columns)))
+    return ScaledProblem(part)
+
+
+def misfit(system: SparseRegression, x: np.ndarray) -> list[float]:
+    """Return target minus design times x in plain arithmetic, complex numbers as two parts."""
+    design = system.design
+    product = design.matvec(x) if hasattr(design, "matvec") else design @ x
+    found: list[float] = _reals(np.asarray(system.target - product)).tolist()
+    return found
 
 
 def as_nonnegative(value: Any, name: str, positive: bool = False) -> float:
@@ -78,7 +114,17 @@ def at_most(value: float, exponent: int, stated: float) -> bool:
 
 def objective_at_zero(target: np.ndarray) -> float:
     """Return a lower bound of 1/2 |target|^2, the squared loss of x = 0."""
-    return below(0.5 * math.fsum(np.square(target, dtype=np.float64).tolist()), 4)
+    squares = np.square(_reals(target), dtype=np.float64)
+    return below(0.5 * math.fsum(squares.tolist()), 4)
+
+
+def length_of(vector: np.ndarray) -> float:
+    """Return a lower bound of the Euclidean norm of a real or complex vector."""
+    return below(math.hypot(*_reals(vector).tolist()), 8)
+
+
+def _reals(vector: np.ndarray) -> np.ndarray:
+    return np.append(vector.real, vector.imag) if vector.dtype.kind == "c" else vector
 
 
 def norm_within(vector: np.ndarray, off: float = 0.0) -> tuple[float, float]:
@@ -97,13 +143,17 @@ def norm_within(vector: np.ndarray, off: float = 0.0) -> tuple[float, float]:
 class Fit:
     """One design and target; encloses residuals and correlations with them.
 
+    Complex numbers are pairs of real ones, as in `ScaledProblem`: vectors of twice the length.
+
     Parameters
     ----------
-    design, target
-        As `as_system` returns them.
+    system : SparseRegression
+        As `as_system` returns it.
     room : float
         Every bound of rounding is taken that many times: 1 to judge; 3 to make a certificate, so
         that its figures hold on every machine, in every order of summation.
+    columns : ndarray of int, or None
+        The columns that are used; None means all.
 
     Attributes
     ----------
@@ -112,13 +162,18 @@ class Fit:
         ``2**unknown_unit``, are what the caller means.
     """
 
-    def __init__(self, design: Any, target: np.ndarray, room: float = 1.0) -> None:
-        self.scaled = SparseRegression(design, target, L1(0.0)).scaled()
+    def __init__(
+        self, system: SparseRegression, room: float = 1.0, columns: np.ndarray | None = None
+    ) -> None:
+        self.scaled = system.scaled() if columns is None else part_of(system, columns)
         self.room = room
         self.norms = self.scaled.column_norm_bounds()
-        one = np.ones(1)
-        self.unit = math.frexp(float(self.scaled.original_dual_point(one)[0]))[1] - 1
-        self.unknown_unit = math.frexp(float(self.scaled.original_coefficients(one)[0]))[1] - 1
+        self.unit, self.unknown_unit = self.scaled.unit, self.scaled.unknown_unit
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether coefficients are pairs of real numbers."""
+        return self.scaled.is_complex
 
     @property
     def target(self) -> np.ndarray:
@@ -139,26 +194,89 @@ class Fit:
             return self.target, 0.0
         rows = self.scaled.with_target(support)
         found, bounds = row_dots(rows, np.append(x[support], -1.0))
-        return -found, self.room * norm_bound(bounds)
+        off = norm_bound(bounds)
+        if isinstance(self.scaled.design, ColumnOperator):
+            inexact = float(np.abs(x[support]) @ self.scaled.design.column_errors[support])
+            off = above(off + above(inexact, len(support)), 2)
+        return -found, self.room * off
 
-    def correlations(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return ``design.T @ w`` to about the last bit, and a bound of each entry's error."""
-        rows = self.scaled.columns_as_rows(np.arange(len(self.norms)), 1)
-        values, bounds = row_dots(rows, w)
-        return values, self.room * bounds
+    def correlations(
+        self, w: np.ndarray, columns: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return ``design.T @ w`` to about the last bit, and a bound of each entry's error.
+
+        Of some columns or of all; columns of an operator are taken a few at a time. Where `w` has
+        two rows, here and below, their sum is meant.
+        """
+        columns = np.arange(len(self.norms)) if columns is None else columns
+        copies, w = (1 if w.ndim == 1 else 2), w.ravel()
+        if not isinstance(self.scaled.design, ColumnOperator):
+            values, bounds = row_dots(self.scaled.columns_as_rows(columns, copies), w)
+            return values, self.room * bounds
+        values, bounds = np.zeros(len(columns)), np.zeros(len(columns))
+        step = max(1, _CHUNK // len(w))
+        for start in range(0, len(columns), step):
+            part = slice(start, start + step)
+            values[part], bounds[part] = row_dots(
+                self.scaled.columns_as_rows(columns[part], copies), w
+            )
+        bounds += self.scaled.design.column_errors[columns] * above(2.0 * norm_bound(w), 2)
+        return values, self.room * bounds * (1.0 + 4.0 * UNIT)
+
+    def sizes(self, values: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the moduli of correlations, and bounds of what they are off by."""
+        if not self.is_complex:
+            return np.abs(values), errors
+        moduli = self.moduli(values)
+        return moduli, self.moduli(errors) * (1.0 + FUNCTION) + moduli * (self.room * FUNCTION)
+
+    def moduli(self, values: np.ndarray) -> np.ndarray:
+        """Return magnitudes, off by at most `FUNCTION` of themselves; exact for real numbers."""
+        if not self.is_complex:
+            return np.abs(values)
+        half = len(values) // 2
+        return np.hypot(values[:half], values[half:])
+
+    def pairs(self, columns: np.ndarray) -> np.ndarray:
+        """Return the real columns that stand for columns of the problem."""
+        return np.append(columns, columns + len(self.norms) // 2) if self.is_complex else columns
+
+    def sum_above(self, x: np.ndarray) -> float:
+        """Return an upper bound of the 1-norm of scaled coefficients; 0 for zeros."""
+        if not x.any():
+            return 0.0
+        total = math.fsum(self.moduli(x).tolist())
+        return above(total * (1.0 + 2.0 * FUNCTION)) if self.is_complex else total
 
     def rough_correlations(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the same by one product in plain arithmetic."""
-        error = norm_bound(w) * gamma(len(w) + 8) * self.norms + TINY
-        return self.scaled.correlation(w), self.room * error
+        first, *rest = np.atleast_2d(w)
+        size = norm_bound(first) * gamma(len(first) + 8) + sum(map(norm_bound, rest))
+        error = size * self.norms * (1.0 + 8.0 * UNIT) + TINY
+        if isinstance(self.scaled.design, ColumnOperator):
+            error = error + self.scaled.design.correlation_error(first, self.norms)
+        return self.scaled.correlation(first), self.room * error
 
     def largest_correlation(self, w: np.ndarray) -> float:
         """Return an upper bound of ``max |design.T @ w|``, off by about the last bit."""
-        values, errors = self.rough_correlations(w)
-        size = np.abs(values)
-        near = np.flatnonzero(size + errors >= np.max(size - errors))
-        values, errors = row_dots(self.scaled.columns_as_rows(near, 1), w)
-        return above(float(np.max(np.abs(values) + self.room * errors)), 2)
+        size, error = self.sizes(*self.rough_correlations(w))
+        near = np.flatnonzero(size + error >= np.max(size - error))
+        size, error = self.sizes(*self.correlations(w, self.pairs(near)))
+        return above(float(np.max(size + error)), 2)
+
+    def least_value(self, columns: np.ndarray | None = None) -> float:
+        """Return a lower bound of the smallest singular value of some columns, or of all.
+
+        0 where independence cannot be proved; the columns are made dense.
+        """
+        columns = np.arange(len(self.norms)) if columns is None else self.pairs(columns)
+        if len(columns) > self.scaled.rows:
+            return 0.0
+        least = smallest_singular_value(self.scaled.dense(columns))
+        if isinstance(self.scaled.design, ColumnOperator):
+            errors = self.scaled.design.column_errors[columns]
+            least = below(least - above(float(errors.sum()), len(columns) + 2), 2)
+        return least
 
     def projection(self, t: np.ndarray) -> float:
         """Return an upper bound of the norm of the projection of `t` onto the range."""
@@ -167,12 +285,24 @@ class Fit:
 
     def inner(self, w: np.ndarray) -> tuple[float, float]:
         """Return bounds of the inner product of the target and `w`."""
-        value = math.fsum(product_terms(self.target, w))
-        off = self.room * (2.0 * math.ulp(value) + TINY * TINY * len(w))
+        terms = [term for row in np.atleast_2d(w) for term in product_terms(self.target, row)]
+        value = math.fsum(terms)
+        off = self.room * (2.0 * math.ulp(value) + TINY * TINY * len(terms))
         return value - off, value + off
 
 
+def length_within(w: np.ndarray) -> tuple[float, float]:
+    """Return bounds of the norm of one row, or of the sum of two."""
+    first, *rest = np.atleast_2d(w)
+    return norm_within(first, sum(map(norm_bound, rest)) if rest else 0.0)
+
+
 def unit_multiple(w: np.ndarray) -> np.ndarray:
-    """Return a vector times the power of two that brings its largest entry to [1/2, 1)."""
-    largest = float(np.abs(w).max(initial=0.0))
-    return np.ldexp(w, -math.frexp(largest)[1]) if largest else w
+    """Return a vector times the power of two that brings its largest part to [1/2, 1)."""
+    largest = float(np.abs(_reals(w)).max(initial=0.0))
+    if not largest:
+        return w
+    exponent = -math.frexp(largest)[1]
+    if w.dtype.kind != "c":
+        return np.ldexp(w, exponent)
+    return np.asarray(np.ldexp(w.real, exponent) + 1j * np.ldexp(w.imag, exponent))

@@ -9,11 +9,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from sparseopt.interface.arrays import as_figure, read_only, require_finite
+from sparseopt.interface.arrays import as_figure, read_only, require_finite, to_double
 from sparseopt.interface.certificate import Certificate, Steps
 from sparseopt.interface.errors import ProblemError
 from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.fit import Fit, at_most, shifted_above, shifted_below
+from sparseopt.inverse.problem import SparseRegression
 from sparseopt.judging.rounding import above
 
 ROOM = 3.0
@@ -40,14 +41,32 @@ class Bracket:
     exponent: int
 
 
-def real_vector(value: Any, name: str) -> np.ndarray:
-    """Return a finite read-only vector of float64."""
+def number_vector(value: Any, name: str, or_two_rows: bool = False) -> np.ndarray:
+    """Return a finite read-only vector of float64 or complex128; or two rows, where allowed."""
     array = np.asarray(value)
-    if array.ndim != 1 or array.dtype.kind not in "iuf":
+    is_vector = array.ndim == 1 or (or_two_rows and array.ndim == 2 and len(array) == 2)
+    if not is_vector or array.dtype.kind not in "iufc":
         raise ProblemError(f"{name} must be a vector of numbers, got shape {array.shape}")
-    array = array.astype(np.float64, copy=False)
+    array = to_double(array, name)
     require_finite(array, name)
     return read_only(array)
+
+
+def require_rows(steps: Steps, w: np.ndarray, size: int) -> None:
+    """Require that a dual point has that many entries, or two rows of them."""
+    steps.require(
+        w.shape in ((size,), (2, size)),
+        f"the dual point has {size} entries, or two rows of them",
+        str(w.shape),
+    )
+
+
+def require_kinds(steps: Steps, system: SparseRegression, *vectors: np.ndarray) -> None:
+    """Require that evidence is real where the data are."""
+    steps.require(
+        system.is_complex or all(vector.dtype.kind != "c" for vector in vectors),
+        "coefficients and evidence are real where design and target are",
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +75,9 @@ class GapCertificate(Certificate):
 
     Attributes
     ----------
-    dual_point : ndarray of float64, shape (m,)
-        Evidence. Any vector proves something; none proves anything false.
+    dual_point : ndarray of float64 or complex128, shape (m,) or (2, m)
+        Two rows stand for their sum, where one has too few digits. Evidence. Any vector proves
+        something; none proves anything false.
     primal : float
         The objective at the answer is at most this.
     dual : float
@@ -74,7 +94,7 @@ class GapCertificate(Certificate):
     gap: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dual_point", real_vector(self.dual_point, "dual_point"))
+        object.__setattr__(self, "dual_point", number_vector(self.dual_point, "dual_point", True))
         for name in ("primal", "dual", "gap"):
             object.__setattr__(self, name, as_figure(getattr(self, name), name))
 
@@ -88,7 +108,7 @@ class GapCertificate(Certificate):
             Of the class that this certificate proves.
         x : ndarray, shape (n,)
             Admissible coefficients of any quality.
-        *dual_points : ndarray, shape (m,)
+        *dual_points : ndarray, shape (m,) or (2, m)
             Of any scale; none of them need be feasible. Without any the residual is taken.
 
         Returns
@@ -97,8 +117,8 @@ class GapCertificate(Certificate):
         certificate
             It holds however bad its ingredients are; look at its `gap`. O(m n).
         """
-        fit = Fit(problem.design, problem.target, ROOM)
-        scaled = fit.coefficients(np.asarray(x, dtype=np.float64))
+        fit = Fit(problem.system, ROOM)
+        scaled = fit.coefficients(np.asarray(x))
         points = list(dual_points) or [
             fit.scaled.original_dual_point(fit.residual(scaled)[0]),
         ]
@@ -115,10 +135,10 @@ class GapCertificate(Certificate):
     @classmethod
     @abstractmethod
     def _bracket(cls, problem: Any, fit: Fit, x: np.ndarray, w: np.ndarray) -> Bracket:
-        """Return what scaled coefficients and a dual point, in the user's units, prove."""
+        """Return what scaled coefficients, in real numbers, and a dual point as stored prove."""
 
     @abstractmethod
-    def _check_answer(self, steps: Steps) -> None:
+    def _check_answer(self, steps: Steps, fit: Fit) -> None:
         """Require that the answer is admissible."""
 
     @property
@@ -142,9 +162,10 @@ class GapCertificate(Certificate):
         steps.require(kind is Coefficients, "the answer is Coefficients", kind.__name__)
         x, w = self.answer.x, self.dual_point
         steps.require(x.shape == (n,), f"x has one entry for each of {n} columns", str(x.shape))
-        steps.require(w.shape == (m,), f"the dual point has {m} entries", str(w.shape))
-        self._check_answer(steps)
-        fit = Fit(self.problem.design, self.problem.target)
+        require_rows(steps, w, m)
+        require_kinds(steps, self.problem.system, x, w)
+        fit = Fit(self.problem.system)
+        self._check_answer(steps, fit)
         own = self._bracket(self.problem, fit, fit.coefficients(x), w)
         check_figures(steps, own, self.primal, self.dual, self.gap)
 
@@ -158,7 +179,7 @@ def check_figures(steps: Steps, own: Bracket, primal: float, dual: float, gap: f
         repr(shifted_above(own.primal, e)),
     )
     steps.require(
-        math.isfinite(dual) and at_most(-own.dual, e, -dual),
+        at_most(-own.dual, e, -dual),
         f"the minimum is at least {dual!r}, rounding included",
         repr(shifted_below(own.dual, e)),
     )

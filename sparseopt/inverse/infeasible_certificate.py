@@ -12,7 +12,14 @@ from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.json_type import json_type
 from sparseopt.inverse.basis_pursuit import BasisPursuit, PursuitAnswer
 from sparseopt.inverse.fit import Fit, norm_within, shifted_above, shifted_below, unit_multiple
-from sparseopt.inverse.gap_certificate import ROOM, Bracket, check_figures, over, real_vector
+from sparseopt.inverse.gap_certificate import (
+    ROOM,
+    Bracket,
+    check_figures,
+    number_vector,
+    over,
+    require_kinds,
+)
 from sparseopt.judging.rounding import TINY, above, below, shown_above, shown_below
 
 _FIGURES = ("primal", "dual", "gap")
@@ -30,7 +37,7 @@ class InfeasibleCertificate(Certificate):
 
     Attributes
     ----------
-    dual_point : ndarray of float64, shape (m,)
+    dual_point : ndarray of float64 or complex128, shape (m,)
         w, a vector nearly orthogonal to the range.
     primal, dual, gap : float
         The residual of the answer is at most `primal`, and the smallest one at least `dual`,
@@ -52,7 +59,7 @@ class InfeasibleCertificate(Certificate):
     gap: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dual_point", real_vector(self.dual_point, "dual_point"))
+        object.__setattr__(self, "dual_point", number_vector(self.dual_point, "dual_point"))
         for name in _FIGURES:
             object.__setattr__(self, name, as_figure(getattr(self, name), name))
 
@@ -70,8 +77,8 @@ class InfeasibleCertificate(Certificate):
         w : ndarray, shape (m,)
             A vector nearly orthogonal to all columns, such as that residual.
         """
-        fit = Fit(problem.design, problem.target, ROOM)
-        own = _infeasible(fit, fit.coefficients(x), w)
+        fit = Fit(problem.system, ROOM)
+        own = _infeasible(fit, fit.coefficients(x), fit.scaled.parts(w))
         dual = shifted_below(own.dual, own.exponent)
         if not dual > problem.noise:
             return None
@@ -114,8 +121,9 @@ class InfeasibleCertificate(Certificate):
         x, w = answer.x, self.dual_point
         steps.require(x.shape == (n,), f"x has one entry for each of {n} columns", str(x.shape))
         steps.require(w.shape == (m,), f"the dual point has {m} entries", str(w.shape))
-        fit = Fit(self.problem.design, self.problem.target)
-        own = _infeasible(fit, fit.coefficients(x), w)
+        require_kinds(steps, self.problem.system, x, w)
+        fit = Fit(self.problem.system)
+        own = _infeasible(fit, fit.coefficients(x), fit.scaled.parts(w))
         check_figures(steps, own, self.primal, self.dual, self.gap)
         steps.require(
             self.dual > self.problem.noise,

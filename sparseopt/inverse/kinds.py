@@ -21,12 +21,23 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from sparseopt.inverse.blocks import single
 from sparseopt.inverse.duality import DualityGap, Look
 from sparseopt.inverse.matrix_penalties import NuclearNorm, TotalVariation
 from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.penalty import Penalty
 from sparseopt.inverse.problem import SparseRegression
-from sparseopt.judging.rounding import UNIT, above, gamma, norm_bound, product_terms, row_dots
+from sparseopt.judging.rounding import (
+    UNIT,
+    above,
+    gamma,
+    norm_bound,
+    product_terms,
+    row_dots,
+)
+
+_ROUNDED = 16.0 * UNIT
+"""Above what a modulus, a sum and a difference round."""
 
 
 def gap_of(problem: SparseRegression, room: float = 1.0, rough: bool = False) -> DualityGap:
@@ -37,7 +48,57 @@ def gap_of(problem: SparseRegression, room: float = 1.0, rough: bool = False) ->
     }
     parts = getattr(problem.penalty, "parts", (problem.penalty,))
     found = [kinds[type(part)] for part in parts if type(part) in kinds]
+    if not found and problem.is_complex and problem.scaled().thresholds is not None:
+        found = [PairedGap]
     return (found[0] if found else DualityGap)(problem, room, rough)
+
+
+class PairedGap(DualityGap):
+    """Of moduli of complex coefficients together with norms of groups.
+
+    Attributes
+    ----------
+    half_blocks : Blocks
+        Of the complex coefficients.
+    own_thresholds : ndarray
+        Per complex coefficient.
+    """
+
+    def __init__(self, problem: SparseRegression, room: float = 1.0, rough: bool = False) -> None:
+        super().__init__(problem, room, rough)
+        count = problem.shape[1]
+        self.half_blocks = problem.penalty.blocks(count)
+        assert self.scaled.thresholds is not None
+        assert self.thresholds_low is not None
+        self.own_thresholds = self.scaled.thresholds[:count]
+        self._own_low = self.thresholds_low[:count]
+        self._pairs = single(count).doubled()
+
+    def _moduli(self, values: np.ndarray) -> np.ndarray:
+        """Return moduli, off by at most gamma(6) of themselves, which `_ROUNDED` is above."""
+        return self._pairs.norms(values)
+
+    def _single_terms(self, x: np.ndarray, support: np.ndarray) -> list[float]:
+        # Moduli and products are off by less than `_growth`, whose sizes count both parts.
+        return product_terms(self.own_thresholds, self._moduli(x))
+
+    def _sizes(self, correlation: np.ndarray, error: np.ndarray) -> np.ndarray:
+        size = (self._moduli(correlation) + self._moduli(error)) * (1.0 + _ROUNDED)
+        return np.append(size, np.zeros_like(size))  # the modulus in the place of the real part
+
+    def _block_bounds(
+        self, correlation: np.ndarray, error: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        size, off = self._moduli(correlation), self._moduli(error)
+        high = (size + off) * (1.0 + _ROUNDED) - self._own_low
+        low = (size - off * (1.0 + _ROUNDED)) * (1.0 - _ROUNDED) - self.own_thresholds
+        upper = self.half_blocks.norms(np.maximum(high, 0.0)) * (1.0 + self._growth)
+        return self.half_blocks.norms(np.maximum(low, 0.0)), upper
+
+    def excess(self, correlation: np.ndarray) -> np.ndarray:
+        """Return by how much norms of what thresholds leave of moduli exceed their limits."""
+        size = np.maximum(self._moduli(correlation) - self.own_thresholds, 0.0)
+        return np.maximum(self.half_blocks.norms(size) - self.scaled.limits, 0.0)
 
 
 class VariationGap(DualityGap):

@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sparseopt.butterfly.linear import LinearMatrix
 from sparseopt.interface.arrays import MatrixLike, read_only
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
-from sparseopt.inverse.fit import as_system
-from sparseopt.inverse.gap_certificate import real_vector
+from sparseopt.inverse.fit import as_system, misfit
+from sparseopt.inverse.gap_certificate import number_vector
+from sparseopt.inverse.problem import SparseRegression
 
 
 @json_type
@@ -25,7 +28,7 @@ class SupportedCoefficients:
 
     Attributes
     ----------
-    x : ndarray of float64, shape (n,)
+    x : ndarray of float64 or complex128, shape (n,)
         Zero off the support.
     rank : int
         The rank of the columns of the support, up to rounding; `KnownSupportCertificate` says what
@@ -40,7 +43,7 @@ class SupportedCoefficients:
     rank_deficient: bool
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "x", real_vector(self.x, "x"))
+        object.__setattr__(self, "x", number_vector(self.x, "x"))
         if type(self.rank) is not int or self.rank < 0:
             raise ProblemError(f"rank must be an integer of at least 0, got {self.rank!r}")
         if not isinstance(self.rank_deficient, bool):
@@ -93,8 +96,8 @@ class KnownSupportRegression(Problem[SupportedCoefficients, Any]):
 
     Parameters
     ----------
-    design : array_like or scipy.sparse csr or csc, shape (m, n)
-        Real, float32 or float64.
+    design : array_like, scipy.sparse csr or csc, LinearOperator or KroneckerProduct, shape (m, n)
+        Real or complex; see `SparseRegression`.
     target : array_like, shape (m,)
     support : sequence of int, or of n truth values
         The columns that may be used, at least one. They are kept in ascending order.
@@ -102,8 +105,7 @@ class KnownSupportRegression(Problem[SupportedCoefficients, Any]):
     Raises
     ------
     ProblemError
-        NaN or infinity, shapes that do not fit, columns that do not exist or are named twice,
-        complex numbers.
+        NaN or infinity, shapes that do not fit, columns that do not exist or are named twice.
 
     Examples
     --------
@@ -124,14 +126,23 @@ class KnownSupportRegression(Problem[SupportedCoefficients, Any]):
     if TYPE_CHECKING:
 
         def __init__(
-            self, design: MatrixLike, target: ArrayLike, support: Sequence[int] | ArrayLike
+            self,
+            design: MatrixLike | LinearMatrix,
+            target: ArrayLike,
+            support: Sequence[int] | ArrayLike,
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        design, target = as_system(self.design, self.target)
-        object.__setattr__(self, "design", design)
-        object.__setattr__(self, "target", target)
-        object.__setattr__(self, "support", as_columns(self.support, design.shape[1]))
+        system = as_system(self.design, self.target)
+        object.__setattr__(self, "design", system.design)
+        object.__setattr__(self, "target", system.target)
+        object.__setattr__(self, "system", system)
+        object.__setattr__(self, "support", as_columns(self.support, system.shape[1]))
+
+    @cached_property
+    def system(self) -> SparseRegression:
+        """Design and target as a regression without a penalty, which scales them."""
+        return as_system(self.design, self.target)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -140,10 +151,9 @@ class KnownSupportRegression(Problem[SupportedCoefficients, Any]):
 
     def evaluate(self, answer: SupportedCoefficients) -> Mapping[str, float]:
         """Return the objective and the norm."""
-        x = np.asarray(answer.x, dtype=np.float64)
-        residual = self.target - self.design @ x
-        loss = 0.5 * math.fsum(np.square(residual).tolist())
-        return {"objective": loss, "norm": math.hypot(*x.tolist())}
+        x = np.asarray(answer.x)
+        loss = 0.5 * math.fsum(r * r for r in misfit(self.system, x))
+        return {"objective": loss, "norm": math.hypot(*np.abs(x).tolist())}
 
     def describe(self) -> str:
         """Return one line with the sizes."""

@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from sparseopt.interface.arrays import as_figure, read_only, require_finite
+from sparseopt.interface.arrays import as_figure, as_int64, read_only, require_finite, to_double
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -21,10 +21,18 @@ from sparseopt.inverse.fit import (
     shifted_below,
     unit_multiple,
 )
-from sparseopt.inverse.gap_certificate import ROOM, Bracket, check_figures, over, real_vector
+from sparseopt.inverse.gap_certificate import (
+    ROOM,
+    Bracket,
+    check_figures,
+    number_vector,
+    over,
+    require_kinds,
+)
 from sparseopt.inverse.independence import smallest_singular_value
 from sparseopt.inverse.known_support import KnownSupportRegression, SupportedCoefficients
-from sparseopt.judging.rounding import UNIT, above, below, row_dots, shown_above
+from sparseopt.inverse.operators import ColumnOperator
+from sparseopt.judging.rounding import UNIT, above, below, norm_bound, row_dots, shown_above
 
 _FIGURES = ("primal", "dual", "gap", "norm", "least_norm", "distance")
 _STEPS = 64.0
@@ -43,8 +51,6 @@ class _Found:
 
 def _is_combined_exactly(basis: np.ndarray, combination: np.ndarray, matrix: np.ndarray) -> bool:
     """Whether basis times combination is the matrix, where integers make products exact."""
-    if np.array_equal(combination, np.eye(matrix.shape[1])) and np.array_equal(basis, matrix):
-        return True
     steps = combination * _STEPS
     size = np.abs(basis) @ np.abs(steps)
     small = max(float(size.max(initial=0.0)), _STEPS * float(np.abs(matrix).max())) < 2.0**52
@@ -52,15 +58,33 @@ def _is_combined_exactly(basis: np.ndarray, combination: np.ndarray, matrix: np.
     return small and whole and np.array_equal(basis @ steps, matrix * _STEPS)
 
 
-def _distance(fit: Fit, basis: np.ndarray, combination: np.ndarray, matrix: np.ndarray) -> float:
+def _distance(fit: Fit, chosen: np.ndarray, combination: np.ndarray, matrix: np.ndarray) -> float:
     """Return an upper bound of the Frobenius norm of basis times combination minus matrix."""
-    if _is_combined_exactly(basis, combination, matrix):
+    basis, count = matrix[:, chosen], matrix.shape[1]
+    every = np.array_equal(chosen, np.arange(count))
+    if every and np.array_equal(combination, np.eye(count)):
+        return 0.0
+    lost = 0.0
+    if isinstance(fit.scaled.design, ColumnOperator):
+        errors = fit.scaled.design.column_errors
+        inexact = errors + errors[chosen] @ np.abs(combination)
+        lost = above(norm_bound(inexact), len(chosen) + 8) if inexact.any() else 0.0
+    if not lost and _is_combined_exactly(basis, combination, matrix):
         return 0.0
     sizes = []
     for column, c in zip(matrix.T, combination.T, strict=True):
         found, bounds = row_dots(np.column_stack([basis, column]), np.append(c, -1.0))
         sizes.append(norm_within(found, fit.room * float(np.sum(bounds)))[1])
-    return norm_within(np.array(sizes))[1]
+    return above(norm_within(np.array(sizes))[1] + lost)
+
+
+def _least_value(fit: Fit, matrix: np.ndarray, chosen: np.ndarray, units: np.ndarray) -> float:
+    """Return a lower bound of the smallest singular value of some columns in units."""
+    least = smallest_singular_value(matrix[:, chosen] * units)
+    if isinstance(fit.scaled.design, ColumnOperator):
+        off = fit.scaled.design.column_errors[chosen] * units
+        least = below(least - above(float(off.sum()), len(chosen) + 2), 2)
+    return least
 
 
 def _found(
@@ -71,23 +95,28 @@ def _found(
     combination: np.ndarray,
     v: np.ndarray,
 ) -> _Found:
-    """Bound what the theorems of `KnownSupportCertificate` speak of, for x on the support."""
-    fit = Fit(problem.design[:, problem.support], problem.target, room)
-    matrix, x = fit.scaled.dense(), fit.coefficients(x)
-    basis = matrix[:, chosen]
-    distance = _distance(fit, basis, combination, matrix)
+    """Bound what the theorems of `KnownSupportCertificate` speak of, for x on the support.
+
+    Complex numbers are pairs of real ones, and so are the columns.
+    """
+    fit = Fit(problem.system, room, problem.support)
+    matrix, x, v = fit.scaled.dense(), fit.coefficients(x), fit.scaled.parts(v)
+    places, chosen = chosen, fit.pairs(chosen)
+    if fit.is_complex:
+        real, imag = combination.real, combination.imag
+        combination = np.block([[real, -imag], [imag, real]])
+    distance = _distance(fit, chosen, combination, matrix)
     length = norm_within(x)[1]
     residual, off = fit.residual(x)
     off = above(off + distance * length, 2) if off or x.any() else 0.0
     low, high = norm_within(residual, off)
     shared, least_value, units = 0.0, math.inf, np.ones(len(chosen))
     if len(chosen) and residual.any():
-        inner_fit = Fit(problem.design[:, problem.support[chosen]], problem.target, room)
-        shared = inner_fit.projection(residual)
+        shared = Fit(problem.system, room, problem.support[places]).projection(residual)
     if len(chosen):
         # Columns in units of powers of two, of norms from 1 to 2; that is exact.
         units = np.ldexp(1.0, -np.frexp(fit.norms[chosen])[1])
-        least_value = smallest_singular_value(basis * units) / room
+        least_value = _least_value(fit, matrix, chosen, units) / room
     missed = above(off + shared, 2) if off + shared else 0.0
     gap = above(0.5 * missed * missed, 3) if missed else 0.0
     primal = above(0.5 * high * high, 3) if high else 0.0
@@ -115,8 +144,9 @@ class KnownSupportCertificate(Certificate):
     claimed of a design of proven rank next to the given one. Let A hold the columns of the
     support, B some of them that are proved to be independent, and C any matrix; then B C has at
     most the rank of B. `distance` bounds |A - B C| in the Frobenius norm; it is 0 where all columns
-    are in B, and where the others are seen to be combinations exactly. Let Q project onto the
-    range of B and r = y - B C x, which is the residual of x up to distance |x|.
+    are in B, and where the others are seen to be combinations exactly. C gives each column of B as
+    itself, so the rank of B C is that of B. Let Q project onto the range of B and
+    r = y - B C x, which is the residual of x up to distance |x|.
 
     * 1/2 |r|^2 exceeds its minimum over all x by 1/2 |Qr|^2; `sparseopt.inverse.least_squares`
       bounds |Qr|, which is 0 if the residual is orthogonal to the columns.
@@ -165,13 +195,13 @@ class KnownSupportCertificate(Certificate):
         basis, combination = np.asarray(self.basis), np.asarray(self.combination)
         if basis.ndim != 1 or (basis.size and basis.dtype.kind not in "iu"):
             raise ProblemError("basis must be a vector of integers")
-        if combination.ndim != 2 or combination.dtype.kind not in "iuf":
+        if combination.ndim != 2 or combination.dtype.kind not in "iufc":
             raise ProblemError("combination must be a matrix of numbers")
-        combination = combination.astype(np.float64, copy=False)
+        combination = to_double(combination, "combination")
         require_finite(combination, "combination")
-        object.__setattr__(self, "basis", read_only(basis.astype(np.intp)))
+        object.__setattr__(self, "basis", read_only(as_int64(basis, "basis").astype(np.intp)))
         object.__setattr__(self, "combination", read_only(combination))
-        object.__setattr__(self, "row_point", real_vector(self.row_point, "row_point"))
+        object.__setattr__(self, "row_point", number_vector(self.row_point, "row_point"))
         for name in _FIGURES:
             object.__setattr__(self, name, as_figure(getattr(self, name), name))
 
@@ -196,10 +226,10 @@ class KnownSupportCertificate(Certificate):
         """
         v = unit_multiple(row_point)
         found = _found(problem, ROOM, x, basis, combination, v)
-        whole = np.zeros(problem.shape[1])
+        whole = np.zeros(problem.shape[1], dtype=x.dtype)
         whole[problem.support] = x
         answer = SupportedCoefficients(whole, len(basis), len(basis) < len(problem.support))
-        fit = Fit(problem.design[:, problem.support], problem.target)
+        fit = Fit(problem.system, 1.0, problem.support)
         bracket, unit = found.bracket, fit.unknown_unit
         return answer, cls(
             problem,
@@ -246,7 +276,7 @@ class KnownSupportCertificate(Certificate):
         """The distance over the norm of the largest column, rounded up."""
         if self.distance == 0.0:
             return 0.0
-        fit = Fit(self.problem.design[:, self.problem.support], self.problem.target)
+        fit = Fit(self.problem.system, 1.0, self.problem.support)
         largest = float(fit.norms.max()) * (1.0 - 2.0**-20)  # its bound is a little above it
         return over(self.distance, shifted_below(largest, fit.unit - fit.unknown_unit))
 
@@ -285,6 +315,10 @@ class KnownSupportCertificate(Certificate):
             f"the combination is {r} x {k}, and the row point has {r} entries",
             f"{self.combination.shape}, {self.row_point.shape}",
         )
+        steps.require(
+            np.array_equal(self.combination[:, basis], np.eye(r)),
+            "the combination gives each column of the basis as itself, so its rank is theirs",
+        )
         steps.require(answer.rank == r, "the answer states the number of columns in the basis")
         steps.require(
             answer.rank_deficient == (r < k), "the answer says whether that is less than all"
@@ -292,16 +326,17 @@ class KnownSupportCertificate(Certificate):
         steps.require(
             r < k or self.distance == 0.0, "independent columns are taken as they are", repr(k)
         )
-        columns = Fit(problem.design[:, problem.support[basis]], problem.target) if r else None
+        require_kinds(steps, problem.system, x, self.combination, self.row_point)
+        columns = Fit(problem.system, 1.0, problem.support[basis]) if r else None
         steps.require(
-            columns is None or smallest_singular_value(columns.scaled.dense()) > 0.0,
+            columns is None or columns.least_value() > 0.0,
             "the columns of the basis are independent",
         )
         found = _found(problem, 1.0, x[problem.support], basis, self.combination, self.row_point)
         self._check_figures(steps, found)
 
     def _check_figures(self, steps: Steps, found: _Found) -> None:
-        fit = Fit(self.problem.design[:, self.problem.support], self.problem.target)
+        fit = Fit(self.problem.system, 1.0, self.problem.support)
         unit = fit.unknown_unit
         check_figures(steps, found.bracket, self.primal, self.dual, self.gap)
         steps.require(

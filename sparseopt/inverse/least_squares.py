@@ -60,13 +60,15 @@ def projection_bound(scaled: ScaledProblem, t: np.ndarray, chosen: np.ndarray) -
         return 0.0
     if not isinstance(scaled.design, np.ndarray) and rows * count > DENSE_LIMIT:
         return whole
-    written = chosen if count < scaled.size else None
-    matrix, kept = _distinct_columns(scaled.dense(written))
+    matrix = scaled.dense(chosen if count < scaled.size else None)
+    errors = np.zeros(count)
+    if isinstance(scaled.design, ColumnOperator):
+        errors = scaled.design.column_errors[chosen]
+    if not errors.any():  # else what looks equal, or zero, need not be
+        matrix = _distinct_columns(matrix)
+        errors = np.zeros(matrix.shape[1])
     if matrix.shape[1] == 0:
         return 0.0
-    errors = np.zeros(matrix.shape[1])
-    if isinstance(scaled.design, ColumnOperator):
-        errors = scaled.design.column_errors[chosen][kept]
     if matrix.shape[1] < rows:
         bound = _by_orthogonalisation(matrix, t, roots, errors)
         if bound < whole:
@@ -75,15 +77,17 @@ def projection_bound(scaled: ScaledProblem, t: np.ndarray, chosen: np.ndarray) -
     if whole <= 2.0**-50 * norm_bound(scaled.target):
         return whole
     count = matrix.shape[1]
-    if errors.any():
+    if errors.any() and not scaled.design.is_product:
         return whole
     if count <= MOST_COLUMNS and count * count * rows <= MOST_PRODUCTS:
+        if errors.any():  # of dependent columns only the exact ones tell
+            matrix = scaled.design.exact_columns(chosen)
         return min(_by_elimination(matrix, t, scaled.weights, whole), whole)
     return whole
 
 
-def _distinct_columns(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the columns without zero ones, and one of each that are equal or opposite; which."""
+def _distinct_columns(matrix: np.ndarray) -> np.ndarray:
+    """Return the columns without zero ones, and one of each that are equal or opposite."""
     used = np.flatnonzero(matrix.any(axis=0))
     part = matrix[:, used]
     first = np.argmax(part != 0, axis=0)
@@ -92,7 +96,7 @@ def _distinct_columns(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for j, sign in enumerate(signs):
         seen.setdefault((part[:, j] * sign + 0.0).tobytes(), j)  # adding 0 turns -0 into 0
     kept = used[list(seen.values())]
-    return np.asarray(matrix[:, kept]), kept
+    return np.asarray(matrix[:, kept])
 
 
 def _by_orthogonalisation(

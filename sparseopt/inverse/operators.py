@@ -19,6 +19,7 @@ import numpy as np
 
 from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.interface.errors import ProblemError
+from sparseopt.judging.integers import as_integers
 from sparseopt.judging.rounding import TINY, UNIT, gamma, norm_bound, two_product
 
 _CHUNK = 1 << 20
@@ -34,6 +35,10 @@ class ColumnOperator:
     source : LinearOperator or KroneckerProduct
     is_complex : bool
         Whether coefficients and target are complex.
+    entries : ndarray of int, or None
+        The columns taken, None for all.
+    exponent : int
+        Everything is multiplied by two to this power.
 
     Attributes
     ----------
@@ -45,29 +50,70 @@ class ColumnOperator:
 
     dtype = np.dtype(np.float64)
 
-    def __init__(self, source: Any, is_complex: bool) -> None:
-        self.source, self._complex, self.seconds = source, is_complex, 0.0
-        rows, columns = (int(side) for side in source.shape)
-        self._own = rows, columns
-        self.shape = (2 * rows, 2 * columns) if is_complex else (rows, columns)
+    def __init__(
+        self,
+        source: Any,
+        is_complex: bool,
+        entries: np.ndarray | None = None,
+        exponent: int = 0,
+    ) -> None:
+        self._given, self._complex, self.seconds = source, is_complex, 0.0
+        self._entries, self._exponent = entries, exponent
         self._exact = not isinstance(source, KroneckerProduct)
+        self.source = source if self._exact else _times_power(source, exponent)
+        rows, columns = (int(side) for side in source.shape)
+        self._own = rows, columns if entries is None else len(entries)
+        self._given_columns = columns
+        self.shape = (2 * rows, 2 * self._own[1]) if is_complex else self._own
+        self._factor = math.ldexp(1.0, exponent) if self._exact else 1.0
+
+    @property
+    def is_product(self) -> bool:
+        """Whether the source is a product of factors."""
+        return not self._exact
+
+    def some(self, entries: np.ndarray) -> ColumnOperator:
+        """Return an operator of some of the columns, counted in complex numbers if it is."""
+        known = entries if self._entries is None else self._entries[entries]
+        return ColumnOperator(self._given, self._complex, known, self._exponent)
+
+    def times_power(self, exponent: int) -> ColumnOperator:
+        """Return the operator times two to a power."""
+        total = self._exponent + exponent
+        return ColumnOperator(self._given, self._complex, self._entries, total)
+
+    def _picked(self, values: np.ndarray) -> np.ndarray:
+        """Return of one value for each column of the source those of the columns taken."""
+        return values if self._entries is None else values[self._entries]
 
     def _column(self, j: int) -> np.ndarray:
-        unit = np.zeros(self._own[1], dtype=self.source.dtype)
+        j = j if self._entries is None else int(self._entries[j])
+        unit = np.zeros(self._given_columns, dtype=self.source.dtype)
         unit[j] = 1.0
-        column = np.asarray(self.source.matvec(unit)).reshape(-1)
+        try:
+            column = np.asarray(self.source.matvec(unit)).reshape(-1)
+        except Exception as error:
+            raise ProblemError(
+                f"matvec of the design fails for column {j}: {type(error).__name__}: {error}"
+            ) from error
         if column.shape != self._own[:1]:
             raise ProblemError(f"matvec of the design returned shape {column.shape}")
+        if column.dtype.kind == "c" and np.dtype(self.source.dtype).kind != "c":
+            raise ProblemError(
+                f"matvec of the design returns complex numbers, but its dtype is "
+                f"{self.source.dtype}; give the operator dtype=complex"
+            )
         if not np.isfinite(column).all():
             raise ProblemError(f"column {j} of the design has a NaN or an infinity; replace it")
-        return column
+        return column * self._factor if self._exponent else column
 
     def _own_columns(self, entries: np.ndarray) -> np.ndarray:
         if self._exact:
             found = [self._column(int(j)) for j in entries]
             return np.stack(found, axis=1) if found else np.zeros((self._own[0], 0))
-        units = np.zeros((self._own[1], len(entries)))
-        units[entries, np.arange(len(entries))] = 1.0
+        chosen = entries if self._entries is None else self._entries[entries]
+        units = np.zeros((self._given_columns, len(entries)))
+        units[chosen, np.arange(len(entries))] = 1.0
         return doubled_product(self.source, units)
 
     @property
@@ -105,21 +151,24 @@ class ColumnOperator:
         if self._exact:
             return np.concatenate([self[:, part].T @ t for part in self._chunks()])
         point = self._complex_of(t).astype(self._double)[:, None]
-        return self._real_of(np.asarray(self._adjoint.one_by_one(point)).ravel())
+        return self._real_of(self._picked(np.asarray(self._adjoint.one_by_one(point)).ravel()))
 
     def correlation_error(self, t: np.ndarray, norms: np.ndarray) -> np.ndarray:
         """Return a bound of what each entry of ``correlation(t)`` is off by."""
         if self._exact:
             return np.asarray(norm_bound(t) * gamma(self.shape[0] + 8) * norms)
         size = np.abs(self._complex_of(t))[:, None]
-        found = self._magnitudes.T.one_by_one(size).ravel() * (self._growth * (1.0 + self._growth))
+        found = self._picked(np.asarray(self._magnitudes.T.one_by_one(size)).ravel())
+        found = found * (self._growth * (1.0 + self._growth))
         return np.append(found, found) if self._complex else np.asarray(found)
 
     @cached_property
     def column_errors(self) -> np.ndarray:
         """Bounds of the norm of what computed columns are off by."""
         if self._exact:
-            return np.zeros(self.shape[1])
+            # Entries that a power of two takes below 2^-1022 lose no more than this.
+            lost = math.sqrt(self.shape[0]) * TINY if self._exponent < 0 else 0.0
+            return np.full(self.shape[1], lost)
         # Both parts of a complex number are rounded on their own.
         return self.norm_bounds(None) * UNIT + self._size_bounds * (4.0 * self._growth**2)
 
@@ -146,7 +195,7 @@ class ColumnOperator:
         """
         *others, last = self._magnitudes.factors
         pattern = self.source.architecture[-1]
-        own = np.sqrt(np.square(last).sum(axis=1)).reshape(pattern.shape[1])
+        own = self._picked(np.sqrt(np.square(last).sum(axis=1)).reshape(pattern.shape[1]))
         gain = math.prod(math.sqrt(float(_largest_gain(factor))) for factor in others)
         found = own * gain * (1.0 + 1e-9)
         return np.append(found, found) if self._complex else np.asarray(found)
@@ -161,6 +210,31 @@ class ColumnOperator:
             largest = max(largest, float(np.abs(columns).max(initial=0.0)))
         self.seconds = time.perf_counter() - started
         return np.concatenate(squares), largest
+
+    def exact_columns(self, entries: np.ndarray) -> np.ndarray:
+        """Return some columns of a product of factors as integers, times one power of two.
+
+        Exact; for few columns, since every number is one of Python's.
+        """
+        own = entries % self._own[1] if self._complex else entries
+        chosen = own if self._entries is None else self._entries[own]
+        units = np.zeros((self._given_columns, len(chosen)), dtype=object)
+        units[chosen, np.arange(len(chosen))] = 1
+        real, imag = units, np.zeros_like(units)
+        for factor, pattern in reversed(
+            list(zip(self._given.factors, self._given.architecture, strict=True))
+        ):
+            a, _, c, d = pattern
+            parts = as_integers(np.stack([factor.real, factor.imag]).astype(np.float64))[0][0]
+            left = [part[..., None] for part in parts]
+            blocks = [part.reshape(a, 1, c, d, len(chosen)) for part in (real, imag)]
+            real = (left[0] * blocks[0] - left[1] * blocks[1]).sum(axis=2)
+            imag = (left[0] * blocks[1] + left[1] * blocks[0]).sum(axis=2)
+            real, imag = real.reshape(-1, len(chosen)), imag.reshape(-1, len(chosen))
+        if not self._complex:
+            return real
+        first = entries < self._own[1]
+        return np.vstack([np.where(first, real, -imag), np.where(first, imag, real)])
 
     @property
     def largest(self) -> float:
@@ -184,12 +258,50 @@ class ColumnOperator:
         """Return the transpose times `t` by the operator's own adjoint, for engines alone."""
         point = self._complex_of(t)
         if self._exact:
-            return self._real_of(np.asarray(self.source.rmatvec(point)).ravel())
-        return self._real_of(np.asarray(self._adjoint.one_by_one(point[:, None])).ravel())
+            try:
+                found = np.asarray(self.source.rmatvec(point)).ravel() * self._factor
+            except NotImplementedError:  # an operator without an adjoint
+                return self.correlation(t)
+        else:
+            found = np.asarray(self._adjoint.one_by_one(point[:, None])).ravel()
+        return self._real_of(self._picked(found))
 
     def times(self, x: np.ndarray) -> np.ndarray:
         """Return the product with `x` by the operator's own rule, for engines alone."""
-        return self._real_of(np.asarray(self.source.matvec(self._complex_of(x))).ravel())
+        whole = self._complex_of(x)
+        if self._entries is not None:
+            whole = np.zeros(self._given_columns, whole.dtype)
+            whole[self._entries] = self._complex_of(x)
+        return self._real_of(np.asarray(self.source.matvec(whole)).ravel() * self._factor)
+
+
+def _times_power(product: KroneckerProduct, exponent: int) -> KroneckerProduct:
+    """Return a product times two to a power, its factors with entries of about 1 if that is not 0.
+
+    What factors lose below 2^-1022 counts as underflow, see `rounding.TINY`.
+    """
+    if exponent == 0:
+        return product
+    factors, rest = [], exponent
+    for factor in product.factors:
+        largest = max(float(np.abs(part).max(initial=0.0)) for part in (factor.real, factor.imag))
+        own = math.frexp(largest)[1]
+        factors.append((factor, own))
+        rest += own
+    wide = [np.complex128 if f.dtype.kind == "c" else np.float64 for f, _ in factors]
+    shifts = [-own for _, own in factors]
+    shifts[0] += rest
+    scaled = [
+        _shifted(factor.astype(kind), shift)
+        for (factor, _), kind, shift in zip(factors, wide, shifts, strict=True)
+    ]
+    return KroneckerProduct(scaled, product.architecture)
+
+
+def _shifted(factor: np.ndarray, exponent: int) -> np.ndarray:
+    if factor.dtype.kind != "c":
+        return np.ldexp(factor, exponent)
+    return np.asarray(np.ldexp(factor.real, exponent) + 1j * np.ldexp(factor.imag, exponent))
 
 
 def _largest_gain(factor: np.ndarray) -> float:

@@ -17,6 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, SupportsFloat
 
 import numpy as np
@@ -149,6 +150,7 @@ class PenaltySum(Penalty):
             parts += part.parts if isinstance(part, PenaltySum) else [part]
         if not parts:
             raise ProblemError("a sum of penalties needs at least one")
+        _require_one_of_each(parts)
         for part in parts:
             if not part.family and len(parts) > 1:
                 name = type(part).__name__
@@ -239,6 +241,16 @@ class PenaltySum(Penalty):
         return np.asarray(sum(kept)) if kept else None
 
 
+def _require_one_of_each(parts: list[Penalty]) -> None:
+    """Refuse two penalties of a kind that makes a question of its own, where one says as much."""
+    for first, second in pairwise(parts):
+        alike = type(first) is type(second) and first.family in ("", "matrix")
+        if alike and getattr(first, "shape", 0) == getattr(second, "shape", 0):
+            raise ProblemError(
+                f"{type(first).__name__} is given twice; give one with the sum of the strengths"
+            )
+
+
 def _same_groups(first: Any, second: Any) -> bool:
     pairs = first.groups, second.groups
     return len(pairs[0]) == len(pairs[1]) and all(map(np.array_equal, *pairs))
@@ -302,7 +314,8 @@ class L1(Penalty):
 
     def limits(self, size: int) -> np.ndarray:
         """Return strength times weight, per coefficient."""
-        return np.full(size, self.strength) * (1.0 if self.weights is None else self.weights)
+        found = np.full(size, self.strength)
+        return found if self.weights is None else found * self.weights
 
 
 @json_type

@@ -15,7 +15,13 @@ from numpy.typing import ArrayLike
 
 from sparseopt.butterfly.linear import LinearMatrix
 from sparseopt.butterfly.product import KroneckerProduct
-from sparseopt.interface.arrays import MatrixLike, read_only, require_finite
+from sparseopt.interface.arrays import (
+    MatrixLike,
+    bad_entries,
+    read_only,
+    require_finite,
+    to_double,
+)
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
@@ -25,9 +31,13 @@ from sparseopt.inverse.matrix_penalties import NuclearNorm, TotalVariation
 from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.penalty import Penalty
 from sparseopt.inverse.scaling import ScaledProblem, largest_entry
+from sparseopt.inverse.squares import column_squares
 
-LARGEST, SMALLEST = 1e150, 1e-140
-"""Magnitudes whose squares, and small fractions of them, are numbers of full precision."""
+LARGEST, SMALLEST = 1e151, 1e-151
+"""Magnitudes whose squares, and small fractions of them, are numbers of float64."""
+LARGEST_LIMIT, SMALLEST_LIMIT = 1e305, 1e-304
+"""Of strengths times weights: products of two such magnitudes."""
+_LEAST_SQUARE = 2.0**-150
 
 
 def _as_design(value: Any) -> Any:
@@ -41,7 +51,6 @@ def _as_design(value: Any) -> Any:
     array = _as_numbers(value, "design")
     if array.ndim != 2:
         raise ProblemError(f"design must be a matrix, got an array of shape {array.shape}")
-    require_finite(array, "design")
     return read_only(array)
 
 
@@ -68,7 +77,7 @@ def _as_numbers(value: Any, name: str) -> np.ndarray:
     except ValueError as error:
         raise ProblemError(f"{name} is ragged: its rows differ in length ({error})") from error
     _require_numbers(array.dtype, name)
-    return array if array.dtype.kind in "fc" else array.astype(np.float64)
+    return array if array.dtype.kind in "fc" else to_double(array, name)
 
 
 def _require_numbers(dtype: np.dtype, name: str) -> None:
@@ -90,21 +99,23 @@ def _as_sparse_design(value: Any) -> Any:
     matrix = value if value.format in ("csr", "csc") else value.tocsc()
     cls = scipy.sparse.csr_array if matrix.format == "csr" else scipy.sparse.csc_array
     if matrix.dtype.kind not in "fc":
-        matrix = matrix.astype(np.float64)
+        data = to_double(matrix.data, "design")
+        matrix = cls((data, matrix.indices, matrix.indptr), shape=matrix.shape)
     if not matrix.has_canonical_format:
         matrix = matrix.copy()
         matrix.sum_duplicates()
-    data = matrix.data
-    bad = np.flatnonzero(~np.isfinite(data))
-    if bad.size:
-        stored = matrix.tocoo()
-        place = (int(stored.row[bad[0]]), int(stored.col[bad[0]]))
-        raise ProblemError(
-            f"design has a {data[bad[0]]} at entry {place} ({bad.size} such entries); remove or "
-            "replace them first"
-        )
-    parts = tuple(read_only(part) for part in (data, matrix.indices, matrix.indptr))
+    parts = tuple(read_only(part) for part in (matrix.data, matrix.indices, matrix.indptr))
     return cls(parts, shape=matrix.shape)
+
+
+def _require_finite(design: Any) -> None:
+    """Refuse a dense or sparse design with a NaN or infinity, naming the place."""
+    if isinstance(design, np.ndarray):
+        require_finite(design, "design")
+    elif scipy.sparse.issparse(design) and (bad := np.flatnonzero(~np.isfinite(design.data))).size:
+        stored = design.tocoo()
+        place = (int(stored.row[bad[0]]), int(stored.col[bad[0]]))
+        raise ProblemError(f"design has {bad_entries(design.data[bad[0]], place, bad.size)}")
 
 
 def _as_sample_weights(value: Any, rows: int) -> np.ndarray:
@@ -132,7 +143,8 @@ def _require_scale(largest: float, name: str) -> None:
         raise ProblemError(
             f"the largest entry of {name} is {largest:.3g} in magnitude, and its square leaves the "
             f"range of float64; multiply {name} by a constant so that it lies between "
-            f"{SMALLEST:g} and {LARGEST:g}, and strength by the same"
+            f"{SMALLEST:g} and {LARGEST:g}, and what it is weighed "
+            "against (strength, radius, noise) accordingly"
         )
 
 
@@ -143,12 +155,14 @@ def _require_limits(penalty: Penalty, size: int) -> None:
     if thresholds is not None:
         named.append(("coefficient", thresholds))
     for name, limits in named:
-        bad = np.flatnonzero(~((limits >= 1e-290) & (limits <= 1e300)) & (limits != 0))
+        bad = np.flatnonzero(
+            ~((limits >= SMALLEST_LIMIT) & (limits <= LARGEST_LIMIT)) & (limits != 0)
+        )
         if bad.size:
             raise ProblemError(
                 f"strength times weight is {limits[bad[0]]:.3g} for {name} {int(bad[0])}; take a "
-                "strength of 0, or multiply design and target so that it can lie between 1e-290 "
-                "and 1e300"
+                "strength of 0, or multiply design and target so that it can lie between "
+                f"{SMALLEST_LIMIT:g} and {LARGEST_LIMIT:g}"
             )
 
 
@@ -225,6 +239,11 @@ class SparseRegression(Problem[Coefficients, Any]):
                 f"vector of shape ({design.shape[0]},)"
             )
         require_finite(target, "target")
+        object.__setattr__(self, "design", design)
+        object.__setattr__(self, "target", read_only(target))
+        if self.column_squares is None:
+            _require_finite(design)
+            _require_scale(self.largest_entries[0], "design")
         if not isinstance(self.penalty, Penalty):
             raise ProblemError(
                 "penalty must be L1(strength) or GroupL1(strength, groups), or another Penalty, "
@@ -232,8 +251,6 @@ class SparseRegression(Problem[Coefficients, Any]):
             )
         self.penalty.blocks(design.shape[1])
         _require_limits(self.penalty, design.shape[1])
-        object.__setattr__(self, "design", design)
-        object.__setattr__(self, "target", read_only(target))
         if self.sample_weights is not None:
             weights = _as_sample_weights(self.sample_weights, len(target))
             object.__setattr__(self, "sample_weights", weights)
@@ -243,14 +260,7 @@ class SparseRegression(Problem[Coefficients, Any]):
                 f"{'target' if design.dtype.kind != 'c' else 'design'} is complex; complex numbers "
                 "have no order"
             )
-        thresholds = self.penalty.thresholds(design.shape[1])
-        if self.is_complex and thresholds is not None and thresholds.any():
-            raise ProblemError(
-                "l1 together with norms of groups takes real data only, and this is complex; take "
-                "L1 or GroupL1 alone"
-            )
-        _require_scale(self.largest_entries[0], "design")
-        _require_scale(self.largest_entries[1], "target")
+        _require_scale(largest_entry(self.target), "target")
         self.scaled()  # it refuses a design whose entries no scaling holds
 
     @cached_property
@@ -282,6 +292,19 @@ class SparseRegression(Problem[Coefficients, Any]):
     def largest_entries(self) -> tuple[float, float]:
         """The largest magnitude in the design, and in the target."""
         return largest_entry(self.real_design), largest_entry(self.target)
+
+    @cached_property
+    def column_squares(self) -> np.ndarray | None:
+        """Sums of the squares of the columns of `real_design`, rounded, if they are moderate.
+
+        They prove then that all of the design is finite, and its largest entry at most 2^76, and
+        at least 2^-75 over the root of the rows, of which there are fewer than 2^40. None for
+        designs of other sizes, and for operators.
+        """
+        if isinstance(self.real_design, ColumnOperator):
+            return None
+        squares = column_squares(self.real_design)
+        return squares if _LEAST_SQUARE <= squares.max() <= 1.0 / _LEAST_SQUARE else None
 
     def scaled(self) -> ScaledProblem:
         """Return the same question in real numbers of moderate size, by powers of two."""
@@ -322,15 +345,19 @@ class SparseRegression(Problem[Coefficients, Any]):
         The penalty's name; whether the design is sparse, an operator, complex; whether it is
         `plain`: positive limits of norms of blocks and nothing else.
         """
-        limits = self.penalty.limits(self.shape[1])
+        return dict(self._structure)
+
+    @cached_property
+    def _structure(self) -> Mapping[str, str | int | bool]:
+        penalty, size = self.penalty, self.shape[1]
         return {
-            "penalty": type(self.penalty).__name__,
+            "penalty": type(penalty).__name__,
             "sparse": bool(scipy.sparse.issparse(self.design)),
             "operator": isinstance(self.real_design, ColumnOperator),
             "complex": self.is_complex,
-            "plain": bool((limits > 0).all())
-            and not self.penalty.ridge
-            and not self.penalty.positive
-            and not isinstance(self.penalty, TotalVariation | NuclearNorm)
-            and self.penalty.thresholds(self.shape[1]) is None,
+            "plain": bool(penalty.limits(size).min() > 0)
+            and not penalty.ridge
+            and not penalty.positive
+            and not isinstance(penalty, TotalVariation | NuclearNorm)
+            and penalty.thresholds(size) is None,
         }

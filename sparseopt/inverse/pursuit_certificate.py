@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import scipy.sparse
 
 from sparseopt.interface.arrays import as_figure
 from sparseopt.interface.certificate import Certificate, Steps, proves
@@ -16,14 +15,23 @@ from sparseopt.inverse.basis_pursuit import BasisPursuit, PursuitAnswer
 from sparseopt.inverse.fit import (
     Fit,
     at_most,
+    length_of,
+    length_within,
     norm_within,
     shifted_above,
     shifted_below,
     unit_multiple,
 )
-from sparseopt.inverse.gap_certificate import ROOM, Bracket, check_figures, over, real_vector
-from sparseopt.inverse.independence import smallest_singular_value
-from sparseopt.judging.rounding import above, below, shown_above
+from sparseopt.inverse.gap_certificate import (
+    ROOM,
+    Bracket,
+    check_figures,
+    number_vector,
+    over,
+    require_kinds,
+    require_rows,
+)
+from sparseopt.judging.rounding import FUNCTION, above, below, shown_above
 
 _FIGURES = ("primal", "dual", "gap")
 
@@ -36,11 +44,13 @@ class _Fitted:
     misfit: float
 
 
-def _norm_above(x: np.ndarray, norm: float) -> float:
+def _norm_above(fit: Fit, x: np.ndarray, norm: float) -> float:
     if norm == 2:
         return norm_within(x)[1]
-    size = np.abs(x)
-    return above(math.fsum(size.tolist())) if norm == 1 else float(size.max())
+    if norm == 1:
+        return above(fit.sum_above(x))
+    largest = float(fit.moduli(x).max())
+    return above(largest * (1.0 + FUNCTION)) if fit.is_complex else largest
 
 
 def _dual_norm_above(fit: Fit, w: np.ndarray, norm: float) -> float:
@@ -50,15 +60,16 @@ def _dual_norm_above(fit: Fit, w: np.ndarray, norm: float) -> float:
     values, errors = fit.correlations(w)
     if norm == 2:
         return norm_within(values, float(np.sum(errors)))[1]
-    return above(math.fsum((np.abs(values) + errors).tolist()), 4)
+    sizes, errors = fit.sizes(values, errors)
+    return above(math.fsum((sizes + errors).tolist()), 4)
 
 
 def _fitted(problem: BasisPursuit, fit: Fit, x: np.ndarray, w: np.ndarray) -> _Fitted:
     misfit = norm_within(*fit.residual(x))[1]
     reach = max(misfit, math.ldexp(problem.noise, -fit.unit))
-    primal = _norm_above(x, problem.norm) if x.any() else 0.0
+    primal = _norm_above(fit, x, problem.norm) if x.any() else 0.0
     w = unit_multiple(w)
-    inner = fit.inner(w)[0] - above(reach * norm_within(w)[1], 2)
+    inner = fit.inner(w)[0] - above(reach * length_within(w)[1], 2)
     dual = 0.0
     if inner > 0.0:
         dual = below(below(inner, 2) / _dual_norm_above(fit, w, problem.norm), 2 + int(fit.room))
@@ -66,10 +77,17 @@ def _fitted(problem: BasisPursuit, fit: Fit, x: np.ndarray, w: np.ndarray) -> _F
     return _Fitted(Bracket(primal, dual, gap, fit.unknown_unit), misfit)
 
 
-def _columns(fit: Fit, chosen: np.ndarray) -> np.ndarray:
-    part = fit.scaled.columns_as_rows(chosen, 1)
-    dense = part.toarray() if scipy.sparse.issparse(part) else part
-    return np.asarray(dense, dtype=np.float64).T
+def _correlations(fit: Fit, w: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``design.T @ w`` and a bound of each entry's error.
+
+    Both are right to about the last bit on the support and near the largest, where it matters, and
+    as plain arithmetic gives them elsewhere.
+    """
+    values, errors = (part.copy() for part in fit.rough_correlations(w))
+    size = np.add(*fit.sizes(values, errors))
+    near = fit.pairs(np.flatnonzero((fit.moduli(x) > 0) | (size >= (1.0 - 2.0**-20) * size.max())))
+    values[near], errors[near] = fit.correlations(w, near)
+    return values, errors
 
 
 def _is_unique(
@@ -82,33 +100,45 @@ def _is_unique(
     if not x.any():  # nothing else has norm 0
         return noise == 0.0 or found.misfit <= noise
     if problem.norm == math.inf:
-        return noise == 0.0 and _is_unique_flat(fit, x, w)
-    values, errors = fit.correlations(unit_multiple(w))
-    size = np.abs(values)
+        # The phases of complex numbers are never exact.
+        return noise == 0.0 and not fit.is_complex and _is_unique_flat(fit, x, w)
+    values, errors = _correlations(fit, unit_multiple(w), x)
     if noise == 0.0:
-        support = np.flatnonzero(x)
-        least = smallest_singular_value(_columns(fit, support)) / fit.room
-        if not least > 0.0:
-            return False
-        level = float(size[support].max())
-        missing = level * np.sign(x[support]) - values[support]
-        off = float(np.sum(errors[support])) + len(support) * math.ulp(level)
-        move = above(norm_within(missing, off)[1] / least)
-        most = (size + errors + fit.norms * move) * (1.0 + fit.room * 2.0**-40)
-        most[support] = 0.0
-        return bool((most < level).all())
+        return _is_unique_exact(fit, x, values, errors)
     if found.misfit > noise or not found.bracket.dual > 0.0:
         return False
-    length = norm_within(unit_multiple(w))
+    size, errors = fit.sizes(values, errors)
+    norms = fit.norms[: len(size)]
+    length = length_within(unit_multiple(w))
     largest = float((size + errors).max())
     # The gap is in units of x, and the dual point has this largest correlation.
     square = 2.0 * noise * found.bracket.gap * largest / length[0]
     radius = above(math.sqrt(square), 8)
     scale = noise / length[1]
-    most = (size + errors) * above(noise / length[0]) + fit.norms * radius
-    least = float(np.max((size - errors) * below(scale) - fit.norms * radius))
+    most = (size + errors) * above(noise / length[0]) + norms * radius
+    least = float(np.max((size - errors) * below(scale) - norms * radius))
     active = np.flatnonzero(most * (1.0 + fit.room * 2.0**-40) >= least)
-    return least > 0.0 and smallest_singular_value(_columns(fit, active)) > 0.0
+    return least > 0.0 and fit.least_value(active) > 0.0
+
+
+def _is_unique_exact(fit: Fit, x: np.ndarray, values: np.ndarray, errors: np.ndarray) -> bool:
+    """Do it for norm 1 without noise, with the correlations of the dual point; x is not 0."""
+    support = np.flatnonzero(fit.moduli(x))
+    least = fit.least_value(support) / fit.room
+    if not least > 0.0:
+        return False
+    size, off = fit.sizes(values, errors)
+    level, parts = float(size[support].max()), fit.pairs(support)
+    signs = np.sign(x[parts])
+    if fit.is_complex:
+        moduli = fit.moduli(x)[support]
+        signs = x[parts] / np.append(moduli, moduli)
+    missing = level * signs - values[parts]
+    rounding = float(np.sum(errors[parts])) + len(parts) * level * 2.0 * FUNCTION
+    move = above(norm_within(missing, rounding)[1] / least)
+    most = (size + off + fit.norms[: len(size)] * move) * (1.0 + fit.room * 2.0**-40)
+    most[support] = 0.0
+    return bool((most < level).all())
 
 
 def _is_unique_flat(fit: Fit, x: np.ndarray, w: np.ndarray) -> bool:
@@ -116,7 +146,7 @@ def _is_unique_flat(fit: Fit, x: np.ndarray, w: np.ndarray) -> bool:
     values, errors = fit.correlations(unit_multiple(w))
     flat = np.abs(x) == np.abs(x).max()
     rest = np.flatnonzero(~flat)
-    least = smallest_singular_value(_columns(fit, rest)) / fit.room
+    least = fit.least_value(rest) / fit.room
     if not least > 0.0:
         return False
     move = above(norm_within(values[rest], float(np.sum(errors[rest])))[1] / least)
@@ -152,10 +182,14 @@ class PursuitCertificate(Certificate):
     correlations have the signs of x, strictly, then any z with Az = Ax and no larger a norm agrees
     with x off R, as w*.Az = w*.Ax is the largest possible there, and so on R.
 
+    Complex numbers have moduli for magnitudes, and x_j / |x_j| for signs; Re(w.Ax) takes the place
+    of w.Ax.
+
     Attributes
     ----------
-    dual_point : ndarray of float64, shape (m,)
-        Evidence. Any vector proves something; none proves anything false.
+    dual_point : ndarray of float64 or complex128, shape (m,) or (2, m)
+        Two rows stand for their sum, where one has too few digits. Evidence. Any vector proves
+        something; none proves anything false.
     primal, dual, gap : float
         The norm of x is at most `primal`, that of the others at least `dual`.
     misfit : float
@@ -178,7 +212,7 @@ class PursuitCertificate(Certificate):
     misfit: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dual_point", real_vector(self.dual_point, "dual_point"))
+        object.__setattr__(self, "dual_point", number_vector(self.dual_point, "dual_point", True))
         for name in (*_FIGURES, "misfit"):
             object.__setattr__(self, name, as_figure(getattr(self, name), name))
 
@@ -193,7 +227,7 @@ class PursuitCertificate(Certificate):
         problem : BasisPursuit
         x : ndarray, shape (n,)
             A vector of any quality.
-        *dual_points : ndarray, shape (m,)
+        *dual_points : ndarray, shape (m,) or (2, m)
             Of any scale; at least one.
 
         Returns
@@ -203,11 +237,11 @@ class PursuitCertificate(Certificate):
         certificate : PursuitCertificate
             It holds however bad its ingredients are; look at its `accuracy`.
         """
-        fit = Fit(problem.design, problem.target, ROOM)
-        scaled = fit.coefficients(np.asarray(x, dtype=np.float64))
-        made = [(w, _fitted(problem, fit, scaled, w)) for w in dual_points]
+        fit = Fit(problem.system, ROOM)
+        scaled = fit.coefficients(np.asarray(x))
+        made = [(w, _fitted(problem, fit, scaled, fit.scaled.parts(w))) for w in dual_points]
         w, best = min(made, key=lambda item: item[1].bracket.gap)
-        unique = _is_unique(problem, fit, scaled, w, best)
+        unique = _is_unique(problem, fit, scaled, fit.scaled.parts(w), best)
         answer = PursuitAnswer(x, True, None, unique)
         bracket = best.bracket
         return answer, cls(
@@ -233,8 +267,7 @@ class PursuitCertificate(Certificate):
     @property
     def accuracy(self) -> float:
         """The relative gap, or the excess over the norm of the target if that is more."""
-        least = below(math.hypot(*self.problem.target.tolist()), 8)
-        return max(self.relative_gap, over(self.excess, least))
+        return max(self.relative_gap, over(self.excess, length_of(self.problem.target)))
 
     @property
     def relative_gap(self) -> float:
@@ -244,7 +277,8 @@ class PursuitCertificate(Certificate):
     @property
     def claim(self) -> str:
         """What is proved."""
-        noise, norm = self.problem.noise, f"{self.problem.norm:g}-norm"
+        noise, p = self.problem.noise, self.problem.norm
+        norm = "maximum norm" if math.isinf(p) else f"{p:g}-norm"
         fits = f"x fits the target within the noise, {noise!r}"
         others = "every vector that does"
         if self.excess:
@@ -275,9 +309,10 @@ class PursuitCertificate(Certificate):
         steps.require(answer.smallest_residual is None, "it states no smallest residual")
         x, w = answer.x, self.dual_point
         steps.require(x.shape == (n,), f"x has one entry for each of {n} columns", str(x.shape))
-        steps.require(w.shape == (m,), f"the dual point has {m} entries", str(w.shape))
-        fit = Fit(self.problem.design, self.problem.target)
-        scaled = fit.coefficients(x)
+        require_rows(steps, w, m)
+        require_kinds(steps, self.problem.system, x, w)
+        fit = Fit(self.problem.system)
+        scaled, w = fit.coefficients(x), fit.scaled.parts(w)
         found = _fitted(self.problem, fit, scaled, w)
         steps.require(
             at_most(found.misfit, fit.unit, self.misfit),

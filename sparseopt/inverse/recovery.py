@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import ArrayLike
 
-from sparseopt.interface.arrays import read_only
+from sparseopt.interface.arrays import MatrixLike, read_only
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.printing import printable
@@ -20,6 +22,8 @@ from sparseopt.judging.scaling import exponent_of, largest_part, times_power
 
 VALUES = ("recovers", "fails", "unknown")
 METHODS = ("l1", "omp")
+MOST_ENTRIES = 2**22
+"""Of a sparse design that is written out."""
 
 
 @json_type
@@ -56,8 +60,9 @@ class RecoveryGuarantee(Problem[RecoveryVerdict, Any]):
 
     Parameters
     ----------
-    design : array_like, shape (m, n)
-        Real and dense; kept as float64. It is taken as it is: columns are not normalized.
+    design : array_like or scipy.sparse, shape (m, n)
+        Real; kept as a dense array of float64, for proofs take its entries one by one. It is taken
+        as it is: columns are not normalized.
     sparsity : int or None
         The vectors with at most this many nonzeros, from 1 to n.
     support : sequence of int or None
@@ -75,8 +80,9 @@ class RecoveryGuarantee(Problem[RecoveryVerdict, Any]):
     Raises
     ------
     ProblemError
-        Complex, sparse or empty designs, NaN, both kinds or none, a sparsity above n, columns
-        that are not there or are given twice, signs without a support or other than +1 and -1.
+        Complex or empty designs, linear operators, NaN, both kinds or none, a sparsity above n,
+        columns that are not there or are given twice, signs without a support or other than +1
+        and -1.
 
     Notes
     -----
@@ -107,7 +113,7 @@ class RecoveryGuarantee(Problem[RecoveryVerdict, Any]):
 
         def __init__(
             self,
-            design: ArrayLike,
+            design: MatrixLike,
             sparsity: int | None = None,
             support: ArrayLike | None = None,
             signs: ArrayLike | None = None,
@@ -115,7 +121,7 @@ class RecoveryGuarantee(Problem[RecoveryVerdict, Any]):
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        design = as_real(self.design, "design", 2)
+        design = as_real(_written(self.design), "design", 2)
         columns = design.shape[1]
         if (self.sparsity is None) == (self.support is None):
             raise ProblemError("give either sparsity= or support=, and not both")
@@ -170,6 +176,34 @@ class RecoveryGuarantee(Problem[RecoveryVerdict, Any]):
     def undecided(self, tried: Sequence[str]) -> RecoveryVerdict:
         """Return the honest "unknown"."""
         return RecoveryVerdict("unknown", f"{self.method}: nothing is proved: " + "; ".join(tried))
+
+
+def _as_array(design: Any) -> Any:
+    """Return nested lists as an array; ragged ones as they are, to be refused by name."""
+    try:
+        return np.asarray(design)
+    except ValueError:
+        return design
+
+
+def _written(design: Any) -> Any:
+    """Return a sparse design as an array; complex ones are refused, with what takes them."""
+    if scipy.sparse.issparse(design):
+        if design.ndim != 2 or math.prod(design.shape) > MOST_ENTRIES:
+            raise ProblemError(
+                f"design has shape {design.shape}; of a sparse one up to {MOST_ENTRIES} entries "
+                "are written out, as proofs take them one by one"
+            )
+        design = design.toarray()
+    if isinstance(design, list | tuple):
+        design = _as_array(design)
+    if getattr(getattr(design, "dtype", None), "kind", "") == "c":
+        raise ProblemError(
+            "design is complex; what is proved here is proved of real vectors. "
+            "BasisPursuit takes complex data, and its answer.unique says whether one vector is "
+            "recovered"
+        )
+    return design
 
 
 def _as_sparsity(value: Any, columns: int) -> int:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sparseopt.interface.arrays import read_only
+from sparseopt.interface.arrays import as_int64, read_only
 from sparseopt.interface.certificate import Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -202,7 +202,7 @@ class NearKernelCertificate(RecoveryCertificate):
         columns = np.asarray(self.columns)
         if columns.ndim != 1 or columns.dtype.kind not in "iu":
             raise ProblemError("columns must be a vector of column numbers")
-        object.__setattr__(self, "columns", read_only(columns.astype(np.intp)))
+        object.__setattr__(self, "columns", read_only(as_int64(columns, "columns").astype(np.intp)))
 
     @classmethod
     def proved(

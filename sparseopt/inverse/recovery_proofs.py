@@ -312,7 +312,9 @@ class DualVectorsCertificate(RecoveryCertificate):
         """Compute all correlations, with bounds of their rounding. O(count m n)."""
         self.require_verdict(steps, self._condition(self.problem))
         own = self._bound(steps)
-        steps.require(own <= self.constant, f"the constant is at most {self.constant!r}", repr(own))
+        steps.require(
+            own <= self.constant < math.inf, f"the constant is at most {self.constant!r}", repr(own)
+        )
 
     def _bound(self, steps: Steps) -> float:
         """Return the largest constant, required to be below 1."""

@@ -13,6 +13,7 @@ from sparseopt.interface.arrays import read_only
 from sparseopt.interface.errors import ProblemError
 from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.penalty import Penalty
+from sparseopt.inverse.squares import column_squares
 from sparseopt.judging.rounding import TINY, gamma
 
 NO_NORM = 2.0**-400
@@ -32,6 +33,9 @@ class Stated(Protocol):
 
     @property
     def largest_entries(self) -> tuple[float, float]: ...
+
+    @property
+    def column_squares(self) -> np.ndarray | None: ...
 
     @property
     def shape(self) -> tuple[int, int]: ...
@@ -58,6 +62,8 @@ def largest_entry(matrix: Any) -> float:
 
 def _shifted(design: Any, exponent: int) -> Any:
     """Return ``design 2^exponent`` in float64; `ProblemError` if an entry loses digits."""
+    if isinstance(design, ColumnOperator):
+        return design.times_power(exponent)
     with np.errstate(under="ignore"):
         shifted = design.astype(np.float64) * math.ldexp(1.0, exponent)
         back = shifted * math.ldexp(1.0, -exponent)
@@ -101,20 +107,24 @@ class ScaledProblem:
     limits : ndarray of float64, shape (n_blocks,)
         Factors of the blocks' norms in the penalty.
     thresholds : ndarray of float64, shape (n,), or None
-        Factors of the magnitudes.
+        Factors of the magnitudes; of a complex number both parts have that of its modulus.
     ridge : float
     positive : bool
     weights : ndarray of float64, shape (m,), or None
         Of the rows; None stands for ones.
+    is_complex : bool
+        Whether real numbers here are parts of complex ones.
     """
 
     def __init__(self, problem: Stated) -> None:
         self.design = problem.real_design
-        exponent, self._b = (math.frexp(value)[1] for value in problem.largest_entries)
+        self._squares = problem.column_squares
+        exponent = 0 if self._squares is not None else math.frexp(problem.largest_entries[0])[1]
         self._a = exponent if abs(exponent) > _SAFE_EXPONENT else 0
+        self._b = math.frexp(largest_entry(problem.target))[1]
         if self._a:
             self.design = _shifted(self.design, -self._a)
-        self._complex = problem.is_complex
+        self.is_complex = self._complex = problem.is_complex
         self.target = np.ldexp(_parts(problem.target, self._complex), -self._b)
         self.weights, self._c = None, 0
         if problem.sample_weights is not None:
@@ -131,7 +141,8 @@ class ScaledProblem:
         thresholds = penalty.thresholds(size)
         self.thresholds = None
         if thresholds is not None and thresholds.any():
-            self.thresholds = self._exactly(thresholds, -together)
+            own = self._exactly(thresholds, -together)
+            self.thresholds = np.append(own, own) if self._complex else own
         self.positive = penalty.positive
         self.ridge = float(self._exactly(np.array([penalty.ridge]), -2 * (self._a + self._c))[0])
 
@@ -146,6 +157,16 @@ class ScaledProblem:
         return scaled
 
     @property
+    def unit(self) -> int:
+        """A scaled target, residual or dual point times two to this power is in its own units."""
+        return self._b + 2 * self._c
+
+    @property
+    def unknown_unit(self) -> int:
+        """Scaled coefficients times two to this power are in their own units."""
+        return self._b - self._a
+
+    @property
     def rows(self) -> int:
         """Rows of the design in real numbers."""
         return len(self.target)
@@ -157,8 +178,11 @@ class ScaledProblem:
 
     @staticmethod
     def _shift(values: Any, exponent: int) -> np.ndarray:
+        values = np.asarray(values, dtype=np.float64)
         with np.errstate(over="ignore", under="ignore"):
-            return np.ldexp(np.asarray(values, dtype=np.float64), exponent)
+            # A product rounds once too, and is faster.
+            fast = abs(exponent) < 1000
+            return np.asarray(values * 2.0**exponent) if fast else np.ldexp(values, exponent)
 
     def coefficients(self, x: np.ndarray) -> np.ndarray:
         """Return coefficients in scaled units, real."""
@@ -166,7 +190,7 @@ class ScaledProblem:
 
     def original_coefficients(self, x: np.ndarray) -> np.ndarray:
         """Inverse of `coefficients`."""
-        return self._joined(self._shift(x, self._b - self._a))
+        return self.joined(self._shift(x, self._b - self._a))
 
     def dual_point(self, t: np.ndarray) -> np.ndarray:
         """Return a dual point in scaled units, real."""
@@ -174,9 +198,14 @@ class ScaledProblem:
 
     def original_dual_point(self, t: np.ndarray) -> np.ndarray:
         """Inverse of `dual_point`."""
-        return self._joined(self._shift(t, self._b + 2 * self._c))
+        return self.joined(self._shift(t, self._b + 2 * self._c))
 
-    def _joined(self, parts: np.ndarray) -> np.ndarray:
+    def parts(self, values: np.ndarray) -> np.ndarray:
+        """Return numbers of the problem as real ones, real parts first, in their own units."""
+        return _parts(values, self._complex)
+
+    def joined(self, parts: np.ndarray) -> np.ndarray:
+        """Inverse of `parts`."""
         if not self._complex:
             return parts
         half = parts.shape[-1] // 2
@@ -191,16 +220,18 @@ class ScaledProblem:
 
     def objective(self, value: float) -> float:
         """Return an objective value in scaled units, NaN if it would lose digits."""
-        exponent = 2 * (self._b + self._c)
-        scaled = float(self._shift(value, -exponent))
-        return scaled if float(self._shift(scaled, exponent)) == value else math.nan
+        scaled = self._figure(value, -1)
+        return scaled if self._figure(scaled, 1) == value else math.nan
+
+    def _figure(self, value: float, direction: int) -> float:
+        """Return an objective value in the other units; 1 for those of the problem."""
+        e = 2 * direction * (self._b + self._c)
+        return float(value) * 2.0**e if abs(e) < 1000 else float(self._shift(value, e))
 
     def original_above(self, value: float) -> float:
         """Return the least objective value, in the units of the problem, that is not below."""
-        exponent = 2 * (self._b + self._c)
-        found = float(self._shift(value, exponent))
-        below = float(self._shift(found, -exponent)) < value
-        return math.nextafter(found, math.inf) if below else found
+        found = self._figure(value, 1)
+        return math.nextafter(found, math.inf) if self._figure(found, -1) < value else found
 
     def original_below(self, value: float) -> float:
         """Return the largest objective value, in the units of the problem, that is not above."""
@@ -211,9 +242,13 @@ class ScaledProblem:
         if isinstance(self.design, ColumnOperator):
             return self.design.correlation(t)
         if scipy.sparse.issparse(self.design) or self.design.dtype == np.float64:
-            return np.asarray(self.design.T @ t)
+            return np.asarray(self._transpose @ t)
         chunks = _column_chunks(self.design)
         return np.concatenate([self.design[:, c].astype(np.float64).T @ t for c in chunks])
+
+    @cached_property
+    def _transpose(self) -> Any:
+        return self.design.T
 
     def column_norm_bounds(self) -> np.ndarray:
         """Return an upper bound of each column's Euclidean norm, a little above it.
@@ -226,30 +261,12 @@ class ScaledProblem:
     def _norm_bounds(self) -> np.ndarray:
         if isinstance(self.design, ColumnOperator):
             return read_only(self.design.norm_bounds(self.weights))
-        rows = self.design.shape[0]
-        if scipy.sparse.issparse(self.design):
-            squares = np.square(self.design.data, dtype=np.float64)
-            if self.weights is not None:
-                squares = squares * self.weights[_row_numbers(self.design)]
-            squares = self._with_data(squares).sum(axis=0)
-        else:
-            parts = (
-                self.design[:, c].astype(np.float64, copy=False)
-                for c in _column_chunks(self.design)
-            )
-            squares = np.concatenate([self._column_squares(part) for part in parts])
+        rows, squares = self.design.shape[0], self._squares
+        if squares is None or self.weights is not None:
+            squares = column_squares(self.design, self.weights)
         # The second term is for squares that underflow.
-        bounds = np.sqrt(np.asarray(squares).ravel() * (1.0 + gamma(rows + 16)))
+        bounds = np.sqrt(squares * (1.0 + gamma(rows + 16)))
         return read_only(bounds + math.sqrt(rows) * TINY)
-
-    def _column_squares(self, part: np.ndarray) -> np.ndarray:
-        if self.weights is None:
-            return np.square(part).sum(axis=0)
-        return self.weights @ np.square(part)
-
-    def _with_data(self, data: np.ndarray) -> Any:
-        parts = (data, self.design.indices, self.design.indptr)
-        return type(self.design)(parts, shape=self.design.shape)
 
     def columns(self, entries: np.ndarray) -> Any:
         """Return some columns, dense or sparse as the design is."""
@@ -285,10 +302,3 @@ def _parts(values: np.ndarray, is_complex: bool) -> np.ndarray:
         return np.asarray(values, dtype=np.float64)
     values = np.asarray(values)
     return np.concatenate([values.real, values.imag], axis=-1).astype(np.float64)
-
-
-def _row_numbers(matrix: Any) -> np.ndarray:
-    """Return the row of each stored entry of a csr or csc matrix."""
-    if matrix.format == "csc":
-        return np.asarray(matrix.indices)
-    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))

@@ -5,19 +5,31 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sparseopt.butterfly.linear import LinearMatrix
 from sparseopt.interface.arrays import MatrixLike
 from sparseopt.interface.certificate import Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
 from sparseopt.inverse.coefficients import Coefficients
-from sparseopt.inverse.fit import Fit, as_nonnegative, as_system, norm_within, unit_multiple
+from sparseopt.inverse.fit import (
+    Fit,
+    as_nonnegative,
+    as_system,
+    length_of,
+    length_within,
+    misfit,
+    norm_within,
+    unit_multiple,
+)
 from sparseopt.inverse.gap_certificate import Bracket, GapCertificate
+from sparseopt.inverse.problem import SparseRegression
 from sparseopt.judging.rounding import UNIT, above, below, shown_above
 
 
@@ -28,8 +40,8 @@ class SquareRootLasso(Problem[Coefficients, Any]):
 
     Parameters
     ----------
-    design : array_like or scipy.sparse csr or csc, shape (m, n)
-        Real, float32 or float64.
+    design : array_like, scipy.sparse csr or csc, LinearOperator or KroneckerProduct, shape (m, n)
+        Real or complex; see `SparseRegression`.
     target : array_like, shape (m,)
     strength : float
         Above 0. From ``max |design.T @ target| / |target|`` on, the answer is 0.
@@ -37,7 +49,7 @@ class SquareRootLasso(Problem[Coefficients, Any]):
     Raises
     ------
     ProblemError
-        NaN or infinity, shapes that do not fit, a strength that is not above 0, complex numbers.
+        NaN or infinity, shapes that do not fit, a strength that is not above 0.
 
     Notes
     -----
@@ -61,21 +73,29 @@ class SquareRootLasso(Problem[Coefficients, Any]):
     # What the constructor takes, for type checkers; the fields are what becomes of it.
     if TYPE_CHECKING:
 
-        def __init__(self, design: MatrixLike, target: ArrayLike, strength: float) -> None: ...
+        def __init__(
+            self, design: MatrixLike | LinearMatrix, target: ArrayLike, strength: float
+        ) -> None: ...
 
     def __post_init__(self) -> None:
-        design, target = as_system(self.design, self.target)
-        object.__setattr__(self, "design", design)
-        object.__setattr__(self, "target", target)
+        system = as_system(self.design, self.target)
+        object.__setattr__(self, "design", system.design)
+        object.__setattr__(self, "target", system.target)
+        object.__setattr__(self, "system", system)
         strength = as_nonnegative(self.strength, "strength", positive=True)
         object.__setattr__(self, "strength", strength)
-        fit = Fit(design, target)
+        fit = Fit(system)
         shift = fit.unknown_unit - fit.unit
         if math.ldexp(math.ldexp(strength, shift), -shift) != strength:
             raise ProblemError(
                 f"strength {strength!r} and this design have no common scale in float64; multiply "
                 "design and strength by one constant"
             )
+
+    @cached_property
+    def system(self) -> SparseRegression:
+        """Design and target as a regression without a penalty, which scales them."""
+        return as_system(self.design, self.target)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -84,8 +104,8 @@ class SquareRootLasso(Problem[Coefficients, Any]):
 
     def evaluate(self, answer: Coefficients) -> Mapping[str, float]:
         """Return the objective and its two parts."""
-        x = np.asarray(answer.x, dtype=np.float64)
-        residual = math.hypot(*(self.target - self.design @ x).tolist())
+        x = np.asarray(answer.x)
+        residual = math.hypot(*misfit(self.system, x))
         penalty = self.strength * math.fsum(np.abs(x).tolist())
         return {"objective": residual + penalty, "residual": residual, "penalty": penalty}
 
@@ -123,11 +143,11 @@ class SquareRootCertificate(GapCertificate):
         # The objective over the unit of the target: strength and x change units together.
         strength = math.ldexp(problem.strength, fit.unknown_unit - fit.unit)
         high = norm_within(residual, off)[1]
-        penalty = strength * math.fsum(np.abs(x).tolist()) if x.any() else 0.0
+        penalty = strength * fit.sum_above(x)
         primal = high + penalty
         primal = above(primal, 5 + int(fit.room)) if primal else 0.0
-        w = unit_multiple(w)
-        largest = norm_within(w)[1]
+        w = unit_multiple(fit.scaled.parts(w))
+        largest = length_within(w)[1]
         if w.any() and strength < math.inf:
             largest = max(largest, above(fit.largest_correlation(w) / strength))
         inner = fit.inner(w)[0]
@@ -135,12 +155,12 @@ class SquareRootCertificate(GapCertificate):
         gap = above(primal - dual) if primal > dual else 0.0
         return Bracket(primal, dual, gap, fit.unit)
 
-    def _check_answer(self, steps: Steps) -> None:
+    def _check_answer(self, steps: Steps, fit: Fit) -> None:
         """Every vector is admissible."""
 
     @property
     def _floor(self) -> float:
-        return UNIT * below(math.hypot(*self.problem.target.tolist()), 8)
+        return UNIT * length_of(self.problem.target)
 
     @property
     def claim(self) -> str:

@@ -19,6 +19,7 @@ x on C. Here w = y - Az with z near the least-squares coefficients on C.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -26,6 +27,7 @@ import numpy as np
 
 from sparseopt.inverse.fit import Fit, norm_within
 from sparseopt.inverse.independence import smallest_singular_value
+from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.judging.rounding import UNIT, gamma
 
 MOST_WORK = 2**34
@@ -37,17 +39,34 @@ PLACES = np.int32
 _CHUNK = 1 << 20
 
 
-def distinct_columns(matrix: np.ndarray) -> np.ndarray:
+def distinct_columns(fit: Fit) -> np.ndarray:
     """Return the columns that are not zero, the first of each that are equal or opposite.
 
-    The others add nothing: a support with one of them spans what a smaller support spans.
+    The others add nothing: a support with one of them spans what a smaller support spans. All
+    columns where they are not known exactly.
     """
+    matrix = fit.scaled.dense()
+    if fit.is_complex:
+        matrix = matrix[:, : matrix.shape[1] // 2]
+    if _column_error(fit) > 0:
+        return np.arange(matrix.shape[1])
     first = np.argmax(matrix != 0, axis=0)
     signs = np.sign(matrix[first, np.arange(matrix.shape[1])])
     seen: dict[bytes, int] = {}
     for j in np.flatnonzero(signs):
         seen.setdefault((matrix[:, j] * signs[j] + 0.0).tobytes(), int(j))
     return np.array(list(seen.values()), dtype=np.intp)
+
+
+def _column_error(fit: Fit) -> float:
+    """Return a bound of what columns are off by, over powers of two near their norms."""
+    if not isinstance(fit.scaled.design, ColumnOperator):
+        return 0.0
+    return float(np.max(fit.scaled.design.column_errors * _units(fit.norms)))
+
+
+def _units(norms: np.ndarray) -> np.ndarray:
+    return np.asarray(np.ldexp(1.0, -np.frexp(norms)[1]))
 
 
 @dataclass(frozen=True)
@@ -82,24 +101,33 @@ class Subsets:
 
     def __init__(self, fit: Fit, order: np.ndarray) -> None:
         self.room = fit.room
-        columns = fit.scaled.dense()[:, order]
-        columns = columns * np.ldexp(1.0, -np.frexp(fit.norms[order])[1])
+        columns = fit.scaled.dense()
+        columns = columns[:, fit.pairs(order)] * _units(fit.norms[fit.pairs(order)])
         length = norm_within(fit.target)[1]
         # The target over this power of two has a norm of at most 1.
         self.target_unit = int(np.frexp(length)[1]) if length else 0
         target = np.ldexp(fit.target, -self.target_unit)
-        self._columns = columns
-        self.gram = columns.T @ columns
-        self.inner = columns.T @ target
+        self._columns, self._times, off = columns, 1, _column_error(fit)
+        self._inexact = math.sqrt(columns.shape[1]) * off * (1.0 + 2.0**-40)
+        known = target
+        if fit.is_complex:
+            # A complex sum of k products is as good as three times as many real ones.
+            rows, count, self._times = len(target) // 2, len(order), 3
+            columns = columns[:rows, :count] + 1j * columns[rows:, :count]
+            known = target[:rows] + 1j * target[rows:]
+        self.gram = columns.conj().T @ columns
+        self.inner = columns.conj().T @ known
         low, high = norm_within(target)
         self.square = low * low * (1.0 - 8.0 * UNIT)
         self._square_high = high * high * (1.0 + 8.0 * UNIT)
-        self._error = fit.room * (gamma(len(target) + 8) + 2.0**-400)
+        rounding = gamma(self._times * len(known) + 8) + 2.0**-400
+        self._error = fit.room * (rounding + 3.0 * off)
 
     @cached_property
     def least_eigenvalue(self) -> float:
         """A lower bound of the smallest eigenvalue of the exact Gram matrix; 0 if none is known."""
-        value = smallest_singular_value(self._columns) * (1.0 - 8.0 * UNIT) / self.room
+        value = smallest_singular_value(self._columns) * (1.0 - 8.0 * UNIT) - self._inexact
+        value = max(value, 0.0) / self.room
         return value * value * (1.0 - 8.0 * UNIT)
 
     def bounds(self, sets: np.ndarray) -> Bounds:
@@ -109,14 +137,14 @@ class Subsets:
             error = np.full(1, self._error)
             return self._bounds(np.zeros((1, 0)), np.zeros((1, 0, len(self.inner))), error)
         blocks = self.gram[sets[:, :, None], sets[:, None, :]]
-        factor = np.swapaxes(np.linalg.inv(_roots(blocks)), 1, 2)
-        near = np.swapaxes(factor, 1, 2) @ blocks @ factor - np.eye(d)
-        size = np.sqrt(np.square(factor).sum(axis=(1, 2)))
-        rounding = self.room * gamma(2 * d + 8)
-        a = np.sqrt(np.square(near).sum(axis=(1, 2)))
+        factor = _adjoint(np.linalg.inv(_roots(blocks)))
+        near = _adjoint(factor) @ blocks @ factor - np.eye(d)
+        size = np.sqrt(_squares(factor).sum(axis=(1, 2)))
+        rounding = self.room * gamma(self._times * (2 * d + 8))
+        a = np.sqrt(_squares(near).sum(axis=(1, 2)))
         a = a + d * size * size * (self._error + rounding)
         off = size * np.sqrt(d) * (self._error + rounding)
-        transposed = np.swapaxes(factor, 1, 2)
+        transposed = _adjoint(factor)
         along = (transposed @ self.inner[sets][:, :, None])[:, :, 0]
         across = transposed @ self.gram[sets]
         # Products of vectors of norm below 1.3, each off by `off`, in sums of d terms.
@@ -126,9 +154,9 @@ class Subsets:
 
     def _bounds(self, along: np.ndarray, across: np.ndarray, error: np.ndarray) -> Bounds:
         with np.errstate(invalid="ignore", over="ignore"):
-            rest = self.square - np.square(along).sum(axis=1) - error
-            h = self.inner - (along[:, None, :] @ across)[:, 0, :]
-            s = np.diagonal(self.gram) - np.square(across).sum(axis=1)
+            rest = self.square - _squares(along).sum(axis=1) - error
+            h = self.inner - (along[:, None, :].conj() @ across)[:, 0, :].conj()
+            s = np.diagonal(self.gram).real - _squares(across).sum(axis=1)
             bad = ~np.isfinite(error)
             rest[bad] = -np.inf
             return Bounds(rest, np.abs(h) + error[:, None], s - error[:, None])
@@ -182,17 +210,20 @@ class Subsets:
             out = np.nonzero(~inside)[1].reshape(len(sets), skipped)
             blocks = self._inverse[out[:, :, None], out[:, None, :]]
             back = np.linalg.solve(blocks, np.take_along_axis(z, out, axis=1)[:, :, None])
-            z = z - (np.swapaxes(self._inverse[out], 1, 2) @ back)[:, :, 0]
+            z = z - (_adjoint(self._inverse[out]) @ back)[:, :, 0]
         z = np.where(inside, z, 0.0)
         size = np.abs(z).sum(axis=1)
-        each = self._error + self.room * gamma(2 * places + 16)  # of sums with coefficients z
-        correlation = np.where(inside, self.inner - z @ self.gram, 0.0)
-        along = z @ self.inner
-        missed = np.sqrt(np.square(correlation).sum(axis=1)) + np.sqrt(places) * each * (1 + size)
+        each = self._error + self.room * gamma(
+            self._times * (2 * places + 16)
+        )  # of sums with coefficients z
+        fitted = z @ self.gram.conj()
+        correlation = np.where(inside, self.inner - fitted, 0.0)
+        along = (z.conj() @ self.inner).real
+        missed = np.sqrt(_squares(correlation).sum(axis=1)) + np.sqrt(places) * each * (1 + size)
         least = np.sqrt(self.least_eigenvalue) * (1.0 - 4.0 * UNIT)
         shared = missed / least * (1.0 + 2.0**-40)
         over = self.square - along - each * (1.0 + size) - shared
-        under = self._square_high - 2.0 * along + ((z @ self.gram) * z).sum(axis=1)
+        under = self._square_high - 2.0 * along + (fitted * z.conj()).sum(axis=1).real
         under = under + each * (3.0 + 2.0 * size + 2.0 * size * size)
         good = np.isfinite(over) & np.isfinite(under) & (over > 0.0) & (under > 0.0)
         found = np.zeros(len(sets))
@@ -203,6 +234,18 @@ class Subsets:
         """Return batches of sets of bounded work."""
         step = max(1, _CHUNK // (len(self.inner) * (sets.shape[1] + 1)))  # a few megabytes each
         return [sets[i : i + step] for i in range(0, len(sets), step)]
+
+
+def _adjoint(blocks: np.ndarray) -> np.ndarray:
+    return np.swapaxes(blocks, 1, 2).conj()
+
+
+def _squares(values: np.ndarray) -> np.ndarray:
+    return (
+        np.square(values.real) + np.square(values.imag)
+        if values.dtype.kind == "c"
+        else (np.square(values))
+    )
 
 
 def last(sets: np.ndarray) -> np.ndarray:

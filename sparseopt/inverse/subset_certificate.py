@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from sparseopt.interface.arrays import as_figure, read_only
+from sparseopt.interface.arrays import as_figure, as_int64, read_only
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -22,7 +22,7 @@ from sparseopt.inverse.fit import (
     shifted_above,
     shifted_below,
 )
-from sparseopt.inverse.gap_certificate import ROOM, over
+from sparseopt.inverse.gap_certificate import ROOM, over, require_kinds
 from sparseopt.inverse.subset_bounds import (
     MOST_SETS,
     MOST_WORK,
@@ -35,7 +35,7 @@ from sparseopt.inverse.subset_bounds import (
 )
 from sparseopt.judging.rounding import UNIT, above, below, shown_above, shown_below
 
-_CHEAP = 2**20
+_CHEAP = 2**13  # products; the columns depend on each other, so it takes exact elimination
 MOST_SINGLED = 2000
 """Supports that a certificate may single out; each takes a least-squares problem."""
 
@@ -46,10 +46,10 @@ def least_on(problem: Any, support: np.ndarray, room: float) -> tuple[float, int
     For any x on it 1/2 |y - Ax|^2 exceeds the least value by 1/2 |Q (y - Ax)|^2, where Q projects
     onto the range of the columns; `sparseopt.inverse.least_squares` bounds such norms.
     """
-    fit = Fit(problem.design[:, support], problem.target, room)
+    fit = Fit(problem.system, room, support)
     units = np.ldexp(1.0, -np.frexp(fit.norms)[1])
     matrix = fit.scaled.dense() * units
-    x = np.zeros(len(support))
+    x = np.zeros(matrix.shape[1])
     for _ in range(2):  # any x will do; this one makes the bound good
         x = x + units * np.linalg.lstsq(matrix, fit.residual(x)[0])[0]
     residual, off = fit.residual(x)
@@ -68,14 +68,14 @@ def _least_on_all(problem: Any, columns: np.ndarray, room: float) -> tuple[float
     """Return the same for all columns; `columns` are the distinct ones, perhaps none."""
     if len(columns):
         return least_on(problem, columns, room)
-    fit = Fit(problem.design, problem.target, room)
+    fit = Fit(problem.system, room)
     low = norm_within(fit.target)[0]
     return below(0.5 * low * low, 3), 2 * fit.unit
 
 
 def objective_on(problem: Any, x: np.ndarray, room: float) -> tuple[float, int]:
     """Return an upper bound of the objective, and its exponent of 2."""
-    fit = Fit(problem.design, problem.target, room)
+    fit = Fit(problem.system, room)
     high = norm_within(*fit.residual(fit.coefficients(x)))[1]
     return above(0.5 * high * high, 3) if high else 0.0, 2 * fit.unit
 
@@ -164,7 +164,7 @@ class SubsetCertificate(Certificate):
         """
         if order is None:
             order = np.zeros(0, dtype=np.intp)
-            columns = distinct_columns(Fit(problem.design, problem.target).scaled.dense())
+            columns = distinct_columns(Fit(problem.system))
             dual = 0.0
             m, n = problem.shape
             # As many columns as rows fit everything, as a rule.
@@ -207,6 +207,7 @@ class SubsetCertificate(Certificate):
         kind, x = type(self.answer), self.answer.x
         steps.require(kind is Coefficients, "the answer is Coefficients", kind.__name__)
         steps.require(x.shape == (n,), f"x has one entry for each of {n} columns", str(x.shape))
+        require_kinds(steps, problem.system, x)
         count = int(np.count_nonzero(x))
         steps.require(count <= problem.size, f"x has at most {problem.size} nonzeros", str(count))
         value, exponent = objective_on(problem, x, 1.0)
@@ -219,8 +220,8 @@ class SubsetCertificate(Certificate):
         if self.dual <= 0.0:
             steps.note("no objective is negative")
             return
-        fit = Fit(problem.design, problem.target)
-        columns = distinct_columns(fit.scaled.dense())
+        fit = Fit(problem.system)
+        columns = distinct_columns(fit)
         if len(self.order) == 0:
             self._check_whole(steps, columns)
             return
@@ -302,4 +303,4 @@ def _indices(value: Any, name: str, ndim: int) -> np.ndarray:
         raise ProblemError(f"{name} must be an array of indices with {ndim} axes")
     if array.size and int(array.min()) < 0:
         raise ProblemError(f"{name} holds {int(array.min())}, which is no index")
-    return read_only(array.astype(np.intp))
+    return read_only((as_int64(array, name) if array.size else array).astype(np.intp))

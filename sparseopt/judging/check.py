@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
+
+import numpy as np
 
 from sparseopt.interface.certificate import (
     NOBODY,
@@ -70,19 +73,30 @@ def forget_derived(value: Any) -> None:
     An engine works on the very objects that it hands over. What they remember of cached
     properties (norms, unrolled graphs), and what was planted there, is derived again by the judge.
     """
-    if isinstance(value, list | tuple):
-        for item in value:
-            forget_derived(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            forget_derived(item)
-    elif dataclasses.is_dataclass(type(value)):
-        names = {field.name for field in dataclasses.fields(value)}
-        for name in set(getattr(value, "__dict__", ())) - names:
+    if isinstance(value, dict):
+        value = list(value.values())
+    elif not isinstance(value, list | tuple):
+        names = _field_names(type(value))  # type: ignore[arg-type]
+        if names is None:
+            return
+        for name in getattr(value, "__dict__", {}).keys() - names:
             if hasattr(type(value), name):
                 value.__dict__.pop(name, None)
-        for name in names:
-            forget_derived(getattr(value, name, None))
+        value = [getattr(value, name, None) for name in names]
+    for item in value:
+        if type(item) not in _PLAIN:
+            forget_derived(item)
+
+
+# Nothing hides an attribute of these, and there are many of them.
+_PLAIN = frozenset((bool, int, float, complex, str, type(None), np.ndarray))
+
+
+@lru_cache(maxsize=512)
+def _field_names(cls: type) -> frozenset[str] | None:
+    """Return the names of the fields of a dataclass; None of any other class."""
+    found = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else None
+    return None if found is None else frozenset(field.name for field in found)
 
 
 # Expensive checks need not run twice on one object: what `solve` gated, `analyze`, the HTML page

@@ -11,10 +11,11 @@ fused multiply-add, is off by at most gamma(k) times the sum of the absolute pro
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,10 @@ ROOMS = 3.0
 """Rooms of rounding with which a figure is stated; to check it demands one. See `Figure`."""
 _SPLITTER = 2.0**27 + 1.0
 _CHUNK = 1 << 18
+_PRODUCTS = 1 << 16
+"""Products at a time of `row_dots`: its temporaries stay in the cache."""
 _ROW = 256
+_FEW = 1000
 
 
 def gamma(terms: int) -> float:
@@ -124,18 +128,19 @@ def two_product(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return p, a_low * b_low - (((p - a_high * b_high) - a_low * b_high) - a_high * b_low)
 
 
-def _sum_rows(products: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return compensated row sums of ``products + errors`` and bounds of what they are off by.
+def _two_sums(
+    products: np.ndarray, errors: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return two numbers a row whose sum is that of ``products + errors``, up to a bound.
 
     A binary tree of TwoSum (Knuth) turns each row, without error, into one sum and as many
     corrections as additions. With width w and T the sum of |products| the corrections add up to
     at most (2 + log2 w) u T in magnitude, so summing these 2 w numbers in plain arithmetic loses
-    at most gamma(3 w) gamma(3 + log2 w) T, and the last addition u |result|: the bound of Dot2
-    (Ogita, Rump, Oishi 2005) for this order of summation.
+    at most gamma(3 w) gamma(3 + log2 w) T.
     """
     width = products.shape[1]
     if width == 0:
-        return np.zeros(len(products)), np.zeros(len(products))
+        return np.zeros(len(products)), np.zeros(len(products)), np.zeros(len(products))
     magnitude = np.abs(products).sum(axis=1)
     correction = errors.sum(axis=1)
     levels = 0
@@ -147,9 +152,8 @@ def _sum_rows(products: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.
         correction += ((a - (total - part)) + (b - part)).sum(axis=1)
         products = np.concatenate([total, products[:, 2 * half :]], axis=1)
         levels += 1
-    result = products[:, 0] + correction
     loss = gamma(3 * width + 3) * gamma(levels + 4) * (1.0 + gamma(width + 1))
-    return result, UNIT * np.abs(result) * (1.0 + 4.0 * UNIT) + loss * magnitude + TINY
+    return products[:, 0], correction, loss * magnitude + TINY
 
 
 def row_dots(rows: Any, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -165,6 +169,8 @@ def row_dots(rows: Any, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     -------
     values, bounds : ndarray of float64, shape (k,)
         ``|values - exact| <= bounds``. O(k w), about 20 flops an entry, in chunks of bounded size.
+        What `_two_sums` loses and, by the last addition, u |value|: the bound of Dot2 (Ogita, Rump,
+        Oishi 2005) for its order of summation.
     """
     count, width = rows.shape
     values, bounds = np.zeros(count), np.full(count, TINY)
@@ -172,7 +178,7 @@ def row_dots(rows: Any, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if is_sparse:
         lengths = np.diff(rows.indptr)
         width = int(lengths.max(initial=0))
-    step = max(1, _CHUNK // max(1, width))
+    step = max(1, _PRODUCTS // max(1, width))
     for start in range(0, count, step):
         part = slice(start, min(count, start + step))
         if is_sparse:
@@ -180,7 +186,9 @@ def row_dots(rows: Any, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         else:
             left = np.asarray(rows[part], dtype=np.float64)
             right = np.broadcast_to(vector, left.shape)
-        values[part], bounds[part] = _sum_rows(*two_product(left, right))
+        total, correction, loss = _two_sums(*two_product(left, right))
+        values[part] = total + correction
+        bounds[part] = UNIT * np.abs(values[part]) * (1.0 + 4.0 * UNIT) + loss
     return values, bounds
 
 
@@ -201,6 +209,18 @@ def product_terms(a: np.ndarray, b: np.ndarray) -> list[float]:
     """Return floats whose exact sum is the dot product of `a` and `b`; for `math.fsum`."""
     p, e = two_product(a, b)
     return [*p.tolist(), *e.tolist()]
+
+
+def product_sum(a: np.ndarray, b: np.ndarray) -> tuple[list[float], float]:
+    """Return floats whose exact sum is the dot product, up to a bound that is returned too.
+
+    Up to a thousand entries they are those of `product_terms` and the bound is 0; beyond there are
+    two, and it is far below the last bit of the sum of the magnitudes, see `_two_sums`.
+    """
+    if len(a) <= _FEW or not (a.any() and b.any()):
+        return product_terms(a[:_FEW], b[:_FEW]), 0.0
+    total, correction, loss = _two_sums(*two_product(a[None], b[None]))
+    return [float(total[0]), float(correction[0])], float(loss[0])
 
 
 def norm_bound(vector: np.ndarray) -> float:
@@ -265,27 +285,50 @@ def sum_of_squares(array: np.ndarray) -> float:
     gamma(514) of itself, and by what squares below 2^-1022 lose; other arrays are summed in their
     own precision. Not finite if an entry is not, or if squares overflow.
     """
-    axes = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
-    ordered = array.transpose(axes)
-    is_dense = ordered.flags.c_contiguous
-    if not is_dense and ordered.ndim > 1 and array.nbytes > 8 * _CHUNK:
-        return _exact_sum(sum_of_squares(part) for part in ordered)
-    is_row = ordered.ndim > 0 and _ROW // 4 <= ordered.shape[-1] <= _ROW // 2
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        if not is_dense and is_row and ordered.strides[-1] == ordered.itemsize:
-            rows = ordered.view(ordered.real.dtype)
-            return _grouped_sum(np.vecdot(rows, rows).ravel())
-        flat = np.ascontiguousarray(ordered).reshape(-1)
-        flat = flat.view(flat.real.dtype)
-        whole = flat.size - flat.size % _ROW
-        rows, rest = flat[:whole].reshape(-1, _ROW), flat[whole:]
-        return _exact_sum([_grouped_sum(np.vecdot(rows, rows)), float(np.dot(rest, rest))])
+        return _exact_sum(_grouped(_row_sums(array)))
 
 
-def _grouped_sum(sums: np.ndarray) -> float:
-    """Return the sum of nonnegative floats, 256 by additions and then without error."""
-    starts = range(0, sums.size, _ROW)
-    return _exact_sum(np.add.reduceat(sums, starts).tolist()) if sums.size else 0.0
+def _row_sums(array: np.ndarray) -> list[np.ndarray]:
+    """Return the sums of squares of rows of at most 256 numbers, all entries in one of them."""
+    if array.size == 0:
+        return []
+    ordered = array
+    if not array.flags.c_contiguous:
+        axes = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+        ordered = array.transpose(axes)
+    lead, run = ordered.ndim, ordered.itemsize
+    while lead and (ordered.shape[lead - 1] == 1 or ordered.strides[lead - 1] == run):
+        lead -= 1
+        run *= ordered.shape[lead]
+    run //= ordered.real.itemsize
+    row = _row_length(run) if lead else _ROW
+    if not row and array.nbytes > 8 * _CHUNK:
+        return [sums for part in ordered for sums in _row_sums(part)]
+    if not row:
+        ordered, lead, row = np.ascontiguousarray(ordered), 0, _ROW
+    numbers = ordered.reshape(*ordered.shape[:lead], -1).view(ordered.real.dtype)
+    if lead:
+        rows = numbers.reshape(*ordered.shape[:lead], -1, row)
+        return [np.vecdot(rows, rows).ravel()]
+    whole = numbers.size - numbers.size % row
+    rows, rest = numbers[:whole].reshape(-1, row), numbers[whole:]
+    return [np.vecdot(rows, rows), np.vecdot(rest, rest).reshape(1)]
+
+
+@lru_cache(maxsize=256)
+def _row_length(run: int) -> int:
+    """Return the longest row, of 64 to 256 numbers, of which whole ones make a run; 0 if none."""
+    return next((row for row in range(_ROW, _ROW // 4 - 1, -1) if run and run % row == 0), 0)
+
+
+def _grouped(sums: Sequence[np.ndarray]) -> list[float]:
+    """Return nonnegative numbers, added up 256 by 256."""
+    if not sums:
+        return []
+    found = np.concatenate(sums)
+    grouped: list[float] = np.add.reduceat(found, range(0, found.size, _ROW)).tolist()
+    return grouped
 
 
 def _exact_sum(parts: Iterable[float]) -> float:
@@ -304,21 +347,30 @@ class NormSum:
     """
 
     def __init__(self) -> None:
+        self._rows: list[np.ndarray] = []
         self._squares: list[float] = []
         self._is_zero = True
         self._terms = 0
+        self._count = 0
 
     def add(self, array: np.ndarray) -> None:
         """Take an array in."""
-        square = sum_of_squares(array)
-        self._squares.append(square)
-        self._is_zero = self._is_zero and square == 0.0 and not array.any()
-        self._terms = max(self._terms, min(2 * array.size, 2 * _ROW))
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            rows = _row_sums(array)
+        if self._is_zero:
+            self._is_zero = not (any(sums.any() for sums in rows) or array.any())
+        self._terms = max(self._terms, min(2 * array.size, _ROW))
+        self._rows.extend(rows)
+        self._count += sum(sums.size for sums in rows)
+        if self._count > _CHUNK:
+            self._squares.extend(_grouped(self._rows))
+            self._rows, self._count = [], _ROW
 
     def figure(self) -> Figure:
         """Return the norm of all that was added."""
         if self._is_zero:
             return Figure(0.0, 0.0)
-        value = math.sqrt(_exact_sum(self._squares))
-        # A root halves the relative error of the sum, see `sum_of_squares`.
-        return Figure(value, value * gamma(self._terms // 2 + 8) + TINY)
+        value = math.sqrt(_exact_sum(self._squares + _grouped(self._rows)))
+        # A root halves the relative error of the sum: that of a row, and of the sum of rows.
+        terms = self._terms + min(self._count, _ROW)
+        return Figure(value, value * gamma(terms // 2 + 8) + TINY)

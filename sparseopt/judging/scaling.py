@@ -40,10 +40,12 @@ def exponent_of(peak: float) -> int:
 def times_power(array: Any, exponent: int) -> Any:
     """Return an array or tensor times 2**exponent; exact unless numbers leave the normal range.
 
-    Two steps, so that neither power overflows.
+    Two steps for large exponents, so that neither power overflows.
     """
     if exponent == 0:
         return array
+    if -100 < exponent < 100:
+        return array * 2.0**exponent
     half = exponent // 2
     with np.errstate(over="ignore", under="ignore"):
         return (array * 2.0**half) * 2.0 ** (exponent - half)

@@ -104,6 +104,10 @@ def _array_from_json(body: Any) -> np.ndarray:
         values = _values(body, count)
         if not all(type(value) is (bool if dtype.kind == "b" else int) for value in values):
             raise ProblemError(f"an array of dtype {dtype} holds an entry of another type")
+        if dtype.kind in "iu" and values:
+            low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+            if not low <= min(values) <= max(values) <= high:
+                raise ProblemError(f"an array of dtype {dtype} holds an integer out of its range")
         flat = np.array(values, dtype=dtype)
     return flat.astype(dtype.newbyteorder("="), copy=True).reshape(shape)
 
@@ -247,6 +251,12 @@ class _Encoder:
             body = self._encode_typed(value, path)
         else:
             place = f" (at {path})" if path else ""
+            if hasattr(value, "matvec"):
+                raise ProblemError(
+                    f"a {type(value).__name__} is code and cannot be written as JSON{place}; state "
+                    "the problem with the matrix, a SciPy sparse array or a KroneckerProduct, or "
+                    "judge the solution here by so.verify"
+                )
             raise ProblemError(
                 f"{type(value).__name__} cannot be written as JSON{place}; arrays, numbers, "
                 "strings, containers and classes decorated with json_type can"

@@ -21,7 +21,8 @@ def stated(figure: Figure) -> Interval:
 def require_interval(steps: Steps, name: str, claimed: Interval, own: Figure) -> None:
     """Require of a stated interval that the judge's own bounds lie in it.
 
-    A NaN lies nowhere, and an upper bound that is no number is never accepted.
+    A NaN lies nowhere, and an upper bound that is no number is never accepted. Nor is a lower one
+    below 0: squared, it would be a high bound.
     """
     low, high = claimed
     steps.require(
@@ -30,7 +31,7 @@ def require_interval(steps: Steps, name: str, claimed: Interval, own: Figure) ->
         f"at most {own.high():.17g} is proved, {high:.17g} is stated",
     )
     steps.require(
-        low <= own.low(),
+        0.0 <= low <= own.low(),
         f"{name} is at least what is stated",
         f"at least {own.low():.17g} is proved, {low:.17g} is stated",
     )

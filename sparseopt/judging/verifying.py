@@ -75,9 +75,22 @@ def _outsiders(allow: Iterable[str]) -> Outsiders:
 
 def _check(certificate: Certificate, outsiders: Outsiders) -> Check:
     check = check_certificate(certificate, outsiders=outsiders)
+    return _graded(certificate, check, None)
+
+
+def _graded(certificate: Certificate, check: Check, tolerance: float | None) -> Check:
+    """Add what accuracy is proved; refuse a certificate that proves less than a tolerance."""
+    if check.outcome == "refused":
+        return check
+    try:
+        lines, enough = _accuracy_lines(certificate, tolerance)
+    except Exception as error:
+        lines, enough = [f"its accuracy is a number ({type(error).__name__}: {error})"], False
+    if not enough:
+        return Check("refused", check.claim, (*check.details, f"FAILED: {lines[0]}"))
     if check.ok:
         remember(certificate, check)
-        return _with(check, _accuracy_lines(certificate))
+        return _with(check, [f"proved: {line}" for line in lines])
     return check
 
 
@@ -85,12 +98,19 @@ def _with(check: Check, lines: Iterable[str]) -> Check:
     return Check(check.outcome, check.claim, (*check.details, *lines))
 
 
-def _accuracy_lines(certificate: Certificate) -> list[str]:
-    """Return the proved accuracy where the problem class asks for one."""
+def _accuracy_lines(certificate: Certificate, tolerance: float | None) -> tuple[list[str], bool]:
+    """Return what is proved, in words, and whether that is as good as a tolerance.
+
+    Nothing is said where neither the problem class nor a solution asks for an accuracy.
+    """
     problem = certificate.problem
-    if problem.default_tolerance is None:
-        return []
-    return [f"proved: {described_accuracy(problem, float(certificate.accuracy), None)}"]
+    if problem.default_tolerance is None and tolerance is None:
+        return [], True
+    accuracy = float(certificate.accuracy)
+    words = described_accuracy(problem, accuracy, tolerance)
+    if tolerance is None or accuracy <= tolerance:
+        return [words], True
+    return [f"the status VERIFIED agrees with what is proved: {words}"], False
 
 
 def _verify_solution(solution: Solution, outsiders: Outsiders) -> Check:
@@ -102,20 +122,9 @@ def _verify_solution(solution: Solution, outsiders: Outsiders) -> Check:
         return Check("refused", "nothing: the status says that nothing is claimed", (line,))
     certificate = solution.certificate
     check = check_certificate(certificate, solution.problem, solution.answer, outsiders=outsiders)
-    if check.outcome == "refused":
-        return check
-    lines = _accuracy_lines(certificate)
-    if solution.status is Status.VERIFIED and solution.tolerance is not None:
-        accuracy = float(certificate.accuracy)
-        words = described_accuracy(solution.problem, accuracy, solution.tolerance)
-        if not accuracy <= solution.tolerance:
-            line = f"FAILED: the status VERIFIED agrees with what is proved: {words}"
-            return Check("refused", check.claim, (*check.details, line))
-        lines = [f"proved: {words}"]
-    if check.ok:
-        check = _with(check, lines)
-        remember(certificate, check)
-    return check
+    return _graded(
+        certificate, check, solution.tolerance if solution.status is Status.VERIFIED else None
+    )
 
 
 def _verify_findings(findings: Iterable[Finding], outsiders: Outsiders) -> Check:

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import index as whole_number
 from typing import ClassVar
 
 import numpy as np
@@ -95,14 +96,14 @@ class Dense(Operator):
 
 
 def _per_axis(values: Sequence[int], count: int, name: str, least: int) -> tuple[int, ...]:
-    result = tuple(int(v) for v in values)
+    result = tuple(map(whole_number, values))
     if len(result) != count or any(v < least for v in result):
         raise ProblemError(f"{name} must be {count} integers of at least {least}, got {result}")
     return result
 
 
 def _check_padding(padding: Sequence[Sequence[int]], count: int) -> tuple[tuple[int, int], ...]:
-    pairs = tuple((int(a), int(b)) for a, b in padding)
+    pairs = tuple((whole_number(a), whole_number(b)) for a, b in padding)
     if len(pairs) != count:
         raise ProblemError(f"padding must give (before, after) for {count} axes, got {pairs}")
     return pairs

@@ -7,11 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from inspect import isabstract
+from operator import index as whole_number
 from typing import Any, ClassVar
 
 import numpy as np
 
-from sparseopt.interface.arrays import read_only
+from sparseopt.interface.arrays import INTEGERS, read_only
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.networks.parameters import Shape, Transform, cast
@@ -160,7 +161,7 @@ class Input(Operator):
     is_wiring: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "size", tuple(int(n) for n in self.size))
+        object.__setattr__(self, "size", tuple(map(whole_number, self.size)))
         if any(n <= 0 for n in self.size):
             raise ProblemError(f"the input has shape {self.size}; every size must be positive")
 
@@ -188,7 +189,7 @@ class Reshape(Operator):
     is_wiring: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "size", tuple(int(n) for n in self.size))
+        object.__setattr__(self, "size", tuple(map(whole_number, self.size)))
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         """Return `size` if the number of entries agrees."""
@@ -215,7 +216,7 @@ class Permute(Operator):
     is_wiring: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "axes", tuple(int(a) for a in self.axes))
+        object.__setattr__(self, "axes", tuple(map(whole_number, self.axes)))
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         """Return the permuted shape."""
@@ -247,7 +248,7 @@ class Select(Operator):
 
     def __post_init__(self) -> None:
         index = np.asarray(self.index)
-        if index.dtype.kind not in "iu" or index.size == 0:
+        if index.dtype.str[1:] not in INTEGERS or index.size == 0:
             raise ProblemError("Select needs a non-empty array of integer positions")
         object.__setattr__(self, "index", read_only(index.astype(np.int64, copy=False)))
 

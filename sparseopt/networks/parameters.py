@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.interface.arrays import read_only, require_finite
+from sparseopt.interface.arrays import read_only, require_finite, to_double
 from sparseopt.interface.errors import ProblemError
 
 Shape = tuple[int, ...]
@@ -33,7 +33,7 @@ def as_parameter(value: Any, name: str) -> np.ndarray:
             )
         return read_only(array)
     if array.dtype.kind in "bi" or array.dtype.kind == "u":
-        array = array.astype(np.float64)
+        array = to_double(array, name)
     if array.dtype not in (np.float32, np.float64):
         raise ProblemError(
             f"{name} has dtype {array.dtype}; convert it to float32 or float64 first "

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from sparseopt.interface.arrays import read_only
+from sparseopt.interface.arrays import INTEGERS, read_only
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.networks.operator import Operator, one_input, require_axis, unchecked
@@ -19,7 +19,7 @@ from sparseopt.networks.semiring import SUM, Semiring
 
 def _index(value: np.ndarray, what: str) -> np.ndarray:
     index = np.asarray(value)
-    if index.ndim != 2 or index.size == 0 or index.dtype.kind not in "iu" or index.min() < -1:
+    if index.ndim != 2 or not index.size or index.dtype.str[1:] not in INTEGERS or index.min() < -1:
         raise ProblemError(f"{what} must be a matrix of cells (outputs, window), -1 for padding")
     return read_only(index.astype(np.int64, copy=False))
 
@@ -53,7 +53,7 @@ class AxisMap:
         divisor = np.asarray(self.divisor)
         if weight.shape != index.shape or divisor.shape != index.shape[:1]:
             raise ProblemError(f"shapes differ: {index.shape}, {weight.shape}, {divisor.shape}")
-        if divisor.dtype.kind not in "iu" or divisor.min() < 1:
+        if divisor.dtype.str[1:] not in INTEGERS or divisor.min() < 1:
             raise ProblemError("divisor must hold positive integers")
         object.__setattr__(self, "index", index)
         object.__setattr__(self, "weight", weight)

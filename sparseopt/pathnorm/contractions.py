@@ -171,7 +171,8 @@ def _windows(
         yield piece, columns.reshape(len(x), groups, -1, columns.shape[-1])
 
 
-def _blocks(groups: int, outputs: int, inputs: int) -> Iterator[slice]:
+def blocks(groups: int, outputs: int, inputs: int) -> Iterator[slice]:
+    """Yield the outputs of a kernel a few at a time."""
     step = max(1, _BLOCK // (groups * inputs))
     return (slice(i, min(i + step, outputs)) for i in range(0, outputs, step))
 
@@ -187,7 +188,7 @@ def contracted(
     sizes = kernel(op, op.weight).shape
     pieces = []
     for _, columns in _windows(op, inputs, output, a):
-        rows = [a.matmul(weights[0].part(block), columns) for block in _blocks(*sizes)]
+        rows = [a.matmul(weights[0].part(block), columns) for block in blocks(*sizes)]
         pieces.append(rows[0] if len(rows) == 1 else np.concatenate(rows, axis=-2))
     result = pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=-1)
     return _shaped(op, result.reshape(len(result), -1, result.shape[-1]), [output])[0]
@@ -206,7 +207,7 @@ def contracted_back(
     flat = _channels(op, [y])
     flat = flat.reshape(len(flat), sizes[0], sizes[1], -1)
     total: np.ndarray | None = None
-    for block in _blocks(*sizes):
+    for block in blocks(*sizes):
         part = a.matmul(np.swapaxes(weights[0].part(block), 1, 2), flat[:, :, block])
         total = part if total is None else a.add(total, part)
     assert total is not None

@@ -37,11 +37,11 @@ def normal(array: np.ndarray, exponent: int, roundings: int) -> Rounded:
         return Rounded(array, 0, roundings, math.inf)
     if not top < math.inf:
         raise OutOfRange
-    least, shift = _least(array), math.frexp(top)[1] - 1
-    if math.ldexp(least, -shift) < SAFE:
+    shift = math.frexp(top)[1] - 1
+    least = math.ldexp(_least(array), -shift)
+    if least < SAFE:
         raise OutOfRange
-    array = times_power(array, -shift)
-    return Rounded(array, exponent + shift, roundings, math.ldexp(least, -shift))
+    return Rounded(times_power(array, -shift), exponent + shift, roundings, least)
 
 
 class FloatWeights:
@@ -94,7 +94,7 @@ class FloatWeights:
     def _numbers(self, raw: np.ndarray) -> np.ndarray:
         if self._q == 0:
             return (raw != 0).astype(np.float64)
-        size = times_power(np.abs(raw).astype(np.float64, copy=False), -self._scale)
+        size = times_power(np.abs(raw, dtype=np.float64), -self._scale)
         if float(self._q).is_integer():
             return whole_power(size, int(self._q), np.multiply)
         return np.power(size, self._q) * self._factor

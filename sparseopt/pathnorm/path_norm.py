@@ -134,24 +134,22 @@ class PathNormCertificate(Certificate):
 
     @property
     def _by_residues(self) -> bool:
-        problem = self.problem
-        return problem.q == 0 and plain.edge_count(problem.network) > exact.EDGES
+        return self.problem.q == 0 and plain.edge_count(self.problem.network) > exact.EDGES
 
     def check(self, steps: Steps) -> None:
         """Compute the norm again and compare."""
-        problem, answer = self.problem, self.answer
+        problem, answer, tolerance = self.problem, self.answer, self.answer.tolerance
         same = (answer.q, answer.r, answer.affine) == (problem.q, problem.r, problem.affine)
         steps.require(same, "the answer is for the q, r and affine that were asked")
-        tolerance, shape = answer.tolerance, problem.network.output_shape
         steps.require(
             0 < tolerance <= COARSEST,
             f"the relative error stated is at most {COARSEST:g}",
             f"{tolerance!r}",
         )
-        found = answer.per_output_log10.shape
+        shape, found = problem.network.output_shape, answer.per_output_log10.shape
         steps.require(found == shape, f"there is a norm for each output, {shape}", f"{found}")
-        tolerance = below(tolerance, 2)  # in the claim it stands as a decimal, nearly the same
         norms, total = problem.norms(self._powers(steps))
+        tolerance = below(tolerance, 2)  # in the claim it stands as a decimal, nearly the same
         for name, right in (("per_output_log10", norms), ("log10", total)):
             gap = _beyond(np.asarray(getattr(answer, name)).ravel(), right, tolerance)
             steps.require(

@@ -145,7 +145,9 @@ class RoundedSums(ABC):
         if given.least * weights.least < SAFE:
             raise OutOfRange
         array = contractions.gradient(op, given.arrays, value.array, self._a)
-        return self._result(given, self._a.times(array, weights.all())[None], [weights])
+        for block in contractions.blocks(*array.shape):
+            array[:, block] = self._a.times(array[:, block], weights.part(block))
+        return self._result(given, array[None], [weights])
 
     def _weights(self, op: Operator) -> list[RoundedWeights]:
         return [self._powers_of(raw) for raw in edges.tensors(op)]
@@ -178,14 +180,18 @@ class RoundedSums(ABC):
                 raise OutOfRange
         return self._normal(total, common, max(a.roundings, b.roundings) + self.EACH + int(faint))
 
-    def shares(self, value: Rounded, total: Powers) -> tuple[np.ndarray, float]:
-        """Return the first sample over a positive total, and a bound of the relative error."""
-        m, e = self._parts(value.array[0])
+    def shares(self, value: Rounded, total: Powers) -> np.ndarray:
+        """Return numbers under the exponent of a tensor, over a positive total."""
+        m, e = self._parts(value.array)
         shift = np.maximum(e + (value.exponent - total.exponent.item()), -4000)
         with np.errstate(under="ignore"):
-            shares = times_power(m * (1.0 / total.mantissa.item()), shift)
+            return times_power(m * (1.0 / total.mantissa.item()), shift)
+
+    @staticmethod
+    def share_error(value: Rounded, total: Powers) -> float:
+        """Return a bound of the relative error of `shares`."""
         error = gamma(value.roundings + 4) + total.error
-        return shares, error + error * error
+        return error + error * error
 
     def powers(self, value: Rounded, sample: int = 0) -> Powers:
         """Return one sample."""

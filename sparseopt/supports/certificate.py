@@ -172,7 +172,7 @@ class FixedSupportCertificate(Certificate):
         require_interval(steps, "the error", self.error_interval, self._error)
         proved = self._optimum.below.low()
         steps.require(
-            self.lower_bound <= proved,
+            0.0 <= self.lower_bound <= proved,
             "no factors have an error below the lower bound",
             f"at least {proved:.17g} is proved, {self.lower_bound:.17g} is stated",
         )

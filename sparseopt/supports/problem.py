@@ -16,6 +16,7 @@ from sparseopt.interface.arrays import (
     as_support,
     read_only,
     require_finite,
+    to_double,
 )
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -91,11 +92,13 @@ class FixedSupportFactorization(Problem[SupportedFactors, Any]):
         def __init__(self, target: ArrayLike, supports: Supports, decay: float = 0.0) -> None: ...
 
     def __post_init__(self) -> None:
+        if hasattr(self.target, "toarray"):
+            raise ProblemError("target is sparse, and is taken dense only; give target.toarray()")
         target = np.asarray(self.target)
         if target.ndim != 2 or 0 in target.shape:
             raise ProblemError(f"target must be a non-empty matrix, got shape {target.shape}")
         if target.dtype.kind in "biu":
-            target = target.astype(np.float64)
+            target = to_double(target, "target")
         if target.dtype not in (np.float32, np.float64, np.complex64, np.complex128):
             raise ProblemError(
                 f"target has dtype {target.dtype}; use float32, float64, complex64 or complex128"

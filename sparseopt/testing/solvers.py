@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +25,8 @@ from sparseopt.testing.tampering import tampered
 
 MOST_EDITS = 24
 LEAST_REFUSED = 0.75
+LATE = 1.0
+"""Seconds after its end within which a time limit must be noticed."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,8 @@ def check_solver(
     the core), ``accuracy`` (a `Provable` problem is proved to the default tolerance, by solvers of
     guarantee EXACT or CERTIFIED), ``round_trip`` (through JSON), ``tampering`` (of edits to single
     entries of answer and evidence, three quarters or more are refused; some edits leave another
-    valid proof), ``deterministic`` (under a seed), ``evaluate``, ``time_limit``.
+    valid proof), ``deterministic`` (under a seed), ``evaluate``, ``time_limit`` (noticed within a
+    second).
 
     Parameters
     ----------
@@ -217,8 +222,16 @@ def _evaluate(problem: Problem, answer: Any) -> None:
 
 
 def _time_limit(engine: Solver[Any], problem: Problem) -> None:
-    """A tiny limit either leaves time for an answer, or ends in `Inconclusive`."""
-    try:
-        engine.solve(problem, Context(seed=0, time_limit=1e-9))
-    except Inconclusive:
-        return
+    """A tiny limit either leaves time for an answer, or ends in `Inconclusive`, within a second.
+
+    A busy machine may be late twice.
+    """
+    least = math.inf
+    for _ in range(3):
+        start = time.monotonic()
+        with contextlib.suppress(Inconclusive):
+            engine.solve(problem, Context(seed=0, time_limit=1e-9))
+        least = min(least, time.monotonic() - start)
+        if least <= LATE:
+            return
+    raise AssertionError(f"a time limit of 1e-9 s was kept after {least:.2g} s, not {LATE:g} s")

@@ -108,12 +108,18 @@ class DecayPath(list[Solution[Any, Any]]):
             end = "nothing is known of the optimum without a decay"
         if slope is None:
             return end
-        text = f"norms grow like decay^{slope:.2f} (each factor's like decay^{slope / 2:.2f})"
+        parts = []
+        if slope <= _LEVEL:
+            parts.append(
+                f"norms grow like decay^{slope:.2f} (each factor's like decay^{slope / 2:.2f})"
+            )
         if self.loss_exponent is not None and self.loss_exponent > -_LEVEL:
-            text += f", the loss falls like decay^{self.loss_exponent:.2f}"
+            parts.append(f"the loss falls like decay^{self.loss_exponent:.2f}")
         elif self.loss_exponent is not None:
-            text += f", the loss levels off at {min(self.losses):.4g}"
-        return f"{text}, over the smallest decade of decays; {end}"
+            parts.append(f"the loss levels off at {min(self.losses):.4g}")
+        if not parts:
+            return end
+        return f"{', '.join(parts)}, over the smallest decade of decays; {end}"
 
     def __str__(self) -> str:
         lines = [f"{'decay':>10} {'loss':>12} {'norm':>12} {'objective':>12} {'at least':>12}"]

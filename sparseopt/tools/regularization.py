@@ -169,7 +169,7 @@ def _least_multiple(gap: Any, correlation: np.ndarray) -> float:
     high = 1.0
     while gap.excess(correlation / high).any():
         high *= 4.0
-        if high > 1e300:
+        if high > 1e305:
             return math.inf
     low = high
     while low > 1e-300 and not gap.excess(correlation / low).any():

@@ -242,8 +242,8 @@ class _Chooser:
         grid = Grid(1, rows, m // rows, groups, n // groups, 1)
         lost, total = np.zeros(self.max_rank + 1), 0.0
         # With min(rows, n / groups) singular values, larger ranks lose nothing.
-        for piece in pieces(self.reader, grid):
-            squares = squares_of(piece.blocks)
+        for blocks in pieces(self.reader, grid):
+            squares = squares_of(blocks)
             sums = squares.sum(axis=tuple(range(squares.ndim - 1)))
             total += float(sums.sum())
             for r in range(1, min(self.max_rank, sums.size) + 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sparseopt.interface.arrays import as_figure, read_only
+from sparseopt.interface.arrays import as_figure, as_int64, read_only
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -222,7 +223,8 @@ class InterpolantCertificate(Certificate):
         test = np.asarray(self.test)
         if test.ndim != 1 or (test.dtype.kind not in "iu" and test.size):
             raise ProblemError("test must be a vector of integers")
-        object.__setattr__(self, "test", read_only(test.astype(np.int64)))
+        test = as_int64(test, "test") if test.size else np.zeros(0, dtype=np.int64)
+        object.__setattr__(self, "test", read_only(test))
         for name in ("primal", "dual", "gap", "largest_miss"):
             object.__setattr__(self, name, as_figure(getattr(self, name), name))
 
@@ -326,4 +328,6 @@ def largest_miss(problem: MinimumNormInterpolant, network: InterpolatingNetwork)
 def _over(value: float, size: Fraction) -> float:
     if value == 0.0:
         return 0.0
-    return above(value / float(size), 4) if size > 0 else math.inf
+    # A size beyond the floats counts as the largest of them.
+    whole = min(size, Fraction(sys.float_info.max))
+    return above(value / float(whole), 4) if size > 0 else math.inf

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sparseopt.interface.arrays import read_only, require_finite
+from sparseopt.interface.arrays import read_only, require_finite, to_double
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 
@@ -23,6 +23,10 @@ def real_array(value: Any, name: str, dimensions: tuple[int, ...]) -> np.ndarray
     """
     if isinstance(value, np.ma.MaskedArray):
         raise ProblemError(f"{name} is a masked array; fill or drop the masked entries first")
+    if hasattr(value, "toarray"):
+        raise ProblemError(f"{name} is sparse, and is taken dense only; give {name}.toarray()")
+    if value is None:
+        raise ProblemError(f"{name} is None; give an array")
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
     try:
@@ -36,7 +40,7 @@ def real_array(value: Any, name: str, dimensions: tuple[int, ...]) -> np.ndarray
     if array.ndim not in dimensions:
         axes = " or ".join(map(str, dimensions))
         raise ProblemError(f"{name} must have {axes} axes, got an array of shape {array.shape}")
-    array = array if array.dtype.kind == "f" else array.astype(np.float64)
+    array = array if array.dtype.kind == "f" else to_double(array, name)
     require_finite(array, name)
     return read_only(array)
 

@@ -24,6 +24,8 @@ from sparseopt.training.two_layer_units import LARGEST, SMALLEST, Units
 
 MOST_SIGNS = 1 << 24
 """Inputs times activation patterns that exact training may meet: the memory of the proof."""
+LEAST_DECAY = 1e-130
+"""Of the largest entries multiplied; the bounds of rounding hold an underflow of about 1e-136."""
 
 
 def _require_scale(array: np.ndarray, name: str) -> None:
@@ -136,6 +138,13 @@ class TwoLayerReLU(Problem[TwoLayerNetwork, Any]):
         _require_scale(inputs, "inputs")
         _require_scale(targets, "targets")
         self.units()  # it refuses entries that no scaling holds
+        share = decay / (largest_part(inputs) or 1.0) / (largest_part(targets) or 1.0)
+        if share < LEAST_DECAY:
+            raise ProblemError(
+                f"decay {decay!r} is {share:.3g} of the largest entries of inputs and targets "
+                f"multiplied (1 where they are 0), and no proof in floating point tells less than "
+                f"{LEAST_DECAY:g} from no decay; take a larger one"
+            )
         self._set_gates()
 
     def _set_gates(self) -> None:

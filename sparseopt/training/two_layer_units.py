@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from sparseopt.interface.errors import ProblemError
@@ -64,17 +62,10 @@ def shifted(values: np.ndarray, exponent: int) -> np.ndarray:
 
 def _exactly(values: np.ndarray, exponent: int, name: str) -> np.ndarray:
     found = shifted(values, exponent)
-    if not np.array_equal(shifted(found, -exponent), values) or not np.isfinite(found).all():
+    if not np.array_equal(shifted(found, -exponent), values):  # nor are infinities
         smallest = float(np.abs(values[values != 0]).min())
         raise ProblemError(
             f"{name} holds {smallest:.3g}, and no scaling holds it together with the largest "
             "entries of inputs and targets; set such entries to zero, or rescale features"
         )
     return found
-
-
-def is_exact(values: np.ndarray, there: np.ndarray, exponent: int) -> bool:
-    """Whether ``there = values 2^exponent`` kept every digit."""
-    return bool(np.array_equal(np.ldexp(there, -exponent), values)) and math.isfinite(
-        float(np.abs(there).max(initial=0.0))
-    )

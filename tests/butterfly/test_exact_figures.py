@@ -12,7 +12,7 @@ import scipy.sparse.linalg
 from exact_factors import encloses, exact_product, rational, squared_difference, times
 
 import sparseopt as so
-from sparseopt.butterfly import expansion, probing, target as targets
+from sparseopt.butterfly import comparison, expansion, probing, target as targets
 from sparseopt.tools.random_products import random_product
 
 ARCHITECTURES = {
@@ -197,7 +197,7 @@ def test_the_tails_of_the_estimate() -> None:
 
 
 def test_guaranteed_shares() -> None:
-    share = expansion.guaranteed_share
+    share = comparison.guaranteed_share
     assert share(so.Architecture.square_dyadic(16)) == 2.0**-3
     assert share(so.Architecture.monarch(4, 6, 2, 3)) == 1 / 2
     assert share(so.Architecture([(1, 3, 4, 6), (2, 12, 5, 1)])) == 2 / 3

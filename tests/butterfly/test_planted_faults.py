@@ -11,7 +11,7 @@ import pytest
 from forgeries_factorization import forged
 
 import sparseopt as so
-from sparseopt.butterfly import certificate, expansion, permuted_certificate, target
+from sparseopt.butterfly import certificate, comparison, permuted_certificate, target
 from sparseopt.interface.certificate import Steps
 from sparseopt.judging import stated
 from sparseopt.judging.check import check_certificate
@@ -92,7 +92,7 @@ def test_every_step_of_the_judges_is_in_the_list() -> None:
                 assert any(re.fullmatch(pattern, sample) for sample in samples), pattern
 
 
-@pytest.mark.parametrize("module", [expansion, bounds, target], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("module", [comparison, bounds, target], ids=lambda m: m.__name__)
 def test_without_the_bound_of_rounding_a_forgery_is_let_through(
     module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

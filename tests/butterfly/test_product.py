@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 import scipy.sparse
 import scipy.sparse.linalg as spl
 
 import sparseopt as so
-from sparseopt.butterfly.splitting import lift, merge, merge_all
+from sparseopt.butterfly.splitting import lift, merge, merge_all, unbuffered
 from sparseopt.tools.random_products import random_product
 
 CHAINS = {
@@ -160,3 +162,29 @@ def test_torch_factors_compose_and_scale_but_make_no_scipy_operator() -> None:
     np.testing.assert_allclose(found, 2 * matrix @ matrix, atol=1e-10)
     with pytest.raises(so.ProblemError, match="take to_numpy"):
         _ = product + plain
+
+
+@pytest.mark.parametrize("a", [1, 6, 40])
+def test_merged_values_do_not_depend_on_how_they_lie(a: int) -> None:
+    """Few or many blocks, rows or columns together: the same numbers, each one product."""
+    rng = np.random.default_rng(a)
+    left, right = so.KroneckerPattern(a, 2, 3, 4), so.KroneckerPattern(3 * a, 2, 5, 2)
+    x, y = rng.standard_normal(left.values_shape), rng.standard_normal(right.values_shape)
+    expected = so.KroneckerProduct([x], [left]).to_dense() @ (
+        so.KroneckerProduct([y], [right]).to_dense()
+    )
+    for by_columns in (False, True):
+        for other in (y, y + 0j):
+            values = merge(x, other, left, right, by_columns)
+            assert values.dtype == np.result_type(x, other)
+            np.testing.assert_array_equal(left.product(right).dense(values), expected)
+
+
+def test_the_size_of_buffers_is_put_back() -> None:
+    usual = np.getbufsize()
+    with unbuffered(1):
+        assert np.getbufsize() == usual
+    with suppress(ZeroDivisionError), unbuffered(1000):
+        assert np.getbufsize() < usual
+        raise ZeroDivisionError
+    assert np.getbufsize() == usual

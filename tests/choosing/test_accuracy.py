@@ -13,6 +13,7 @@ from toys import SquareRoot
 
 import sparseopt as so
 from sparseopt.choosing.discovery import Registry, Source
+from sparseopt.interface.solution import described_accuracy
 
 Install = Callable[..., Registry]
 
@@ -122,3 +123,18 @@ def test_nan_is_no_accuracy(monkeypatch: pytest.MonkeyPatch, install: Install) -
     install(source(entry("slow", "Newton")))
     monkeypatch.setattr(SquareError, "accuracy", float("nan"))
     assert so.solve(RealRoot(2.0)).status is so.Status.WEAK
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "asked", "words"),
+    [
+        (1e-9, 1e-9, "at most 1e-09 (asked: 1e-09)"),  # not 1.01e-09, which is more than was asked
+        (2.0e-9, 1e-9, "at most 2.01e-09 (asked: 1e-09)"),
+        (0.5e-9, None, "at most 5.01e-10"),
+    ],
+)
+def test_what_was_reached_does_not_read_as_missed(
+    accuracy: float, asked: float | None, words: str
+) -> None:
+    said = described_accuracy(RealRoot(2.0), accuracy, asked)
+    assert said.endswith(words), said

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import toy_entry, toy_source
 from toys import (
@@ -117,6 +118,25 @@ def test_order_guarantee_party_cost_priority_name(install: Install) -> None:
     assert "guarantee is stronger" in whys[4]
     assert names(so.plan(SquareRoot(144), prefer=["third"]))[0] == "third_cheap"
     assert names(so.plan(SquareRoot(144))) == names(plan)
+
+
+def test_what_is_on_request_runs_after_its_own_kind_unless_preferred(install: Install) -> None:
+    heuristic = so.Guarantee.HEURISTIC
+    install(
+        toy_source(
+            toy_entry("a_fast", "Guess", on_request=True, priority=9),
+            toy_entry("plain"),
+            toy_entry("weak", guarantee=heuristic),
+            distribution="sparseopt",
+            plugin="first",
+        ),
+        toy_source(toy_entry("third"), distribution="third", plugin="third"),
+    )
+    plan = so.plan(SquareRoot(144))
+    assert names(plan) == ["plain", "a_fast", "third", "weak"]
+    assert "runs on request" in str(plan.candidates[1].verdict)
+    assert names(so.plan(SquareRoot(144), prefer=["a_fast"]))[0] == "a_fast"
+    assert names(so.plan(SquareRoot(144), "a_fast")) == ["a_fast"]
 
 
 def test_block_and_prefer_by_argument_context_and_environment(
@@ -248,3 +268,11 @@ def test_only_the_package_of_a_problem_says_what_proves_it() -> None:
             pass
 
     assert all(c.__module__.startswith("sparseopt.") for c in so.Closedness.certificates)
+
+
+def test_the_repr_of_a_solution_is_one_line() -> None:
+    design = np.random.default_rng(0).standard_normal((40, 60))
+    solution = so.solve(so.BasisPursuit(design, design[:, 0]))
+    assert repr(solution) == (
+        f"<Solution of BasisPursuit: 1 of 60 entries are nonzero; VERIFIED by {solution.solver}>"
+    )

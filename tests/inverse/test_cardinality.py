@@ -208,10 +208,42 @@ def test_more_supports_than_can_be_gone_through() -> None:
         (lambda: so.CardinalityRegression(np.eye(3), np.ones(3), 4), "between 1 and the 3 columns"),
         (lambda: so.CardinalityRegression(np.eye(3), np.ones(3), 1.0), "size must be an integer"),
         (lambda: so.CardinalityRegression(np.eye(3), np.ones(3), True), "size must be an integer"),
-        (lambda: so.CardinalityRegression(np.eye(3) * 1j, np.ones(3), 1), "complex"),
         (lambda: so.CardinalityRegression(np.eye(3), [1, np.nan, 1], 1), "target has a nan"),
     ],
 )
 def test_bad_input(build: Callable[[], Any], words: str) -> None:
     with pytest.raises(so.ProblemError, match=words):
         build()
+
+
+def test_the_search_leaves_time_for_its_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sparseopt_inverse import best_subset
+
+    r = np.random.default_rng(0)
+    problem = so.CardinalityRegression(r.standard_normal((30, 12)), r.standard_normal(30), 4)
+    search = best_subset._Search(problem, so.Context(time_limit=1000.0))
+    search._check_time("bounding branches")
+    search.bounding = 900.0  # of the 1000 s; a check would take as long again
+    with pytest.raises(so.TimeLimitReached, match="in the check of the bounds"):
+        search._check_time("bounding branches")
+    # Cut before the third level, what is bounded so far is still proved.
+    levels = iter([0.0, 0.0])
+
+    def cut(self: Any, doing: str) -> float:
+        for now in levels:
+            return now
+        raise so.TimeLimitReached("cut")
+
+    monkeypatch.setattr(best_subset._Search, "_check_time", cut)
+    answer, certificate = best_subset.BranchAndBound().solve(problem, so.Context())
+    assert np.count_nonzero(answer.x) <= 4
+    assert 0.0 < certificate.dual < certificate.primal
+    assert so.verify(certificate).ok
+
+
+def test_bounds_of_dependent_columns_are_not_looked_for_where_they_are_expensive() -> None:
+    r = np.random.default_rng(0)
+    design = r.standard_normal((30, 60))
+    solution = so.solve(so.CardinalityRegression(design, r.standard_normal(30), 4), "omp")
+    assert solution.certificate.dual == 0.0  # as many columns as rows fit everything
+    assert so.verify(solution).ok

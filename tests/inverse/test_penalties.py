@@ -72,7 +72,7 @@ def test_values(penalty: so.Penalty, x: Any, value: float) -> None:
         (lambda: so.NuclearNorm(1, (1, 1)) + so.L1(1), "NuclearNorm does not add to L1"),
         (
             lambda: so.NuclearNorm(1, (1, 1)) + so.NuclearNorm(1, (1, 1)),
-            "NuclearNorm does not add to NuclearNorm",
+            "NuclearNorm is given twice",
         ),
         (
             lambda: so.GroupL1(1, [[0, 1]]) + so.SparseGroupL1(1, 1, [[0], [1]]),
@@ -110,7 +110,7 @@ def test_strengths_of_sums() -> None:
         ([1, -1, 1], "sample_weights has -1 at entry 1"),
         ([0, 0, 0], "sample_weights are all 0"),
         ([1, 1], "sample_weights must be 3 numbers"),
-        ([1, np.inf, 1], "sample_weights has a inf"),
+        ([1, np.inf, 1], "sample_weights has an inf"),
         ([1, 1e-70, 1], r"sample_weights lie between 1e-70 \(entry 1\)"),
         ([1e200, 0, 0], r"the largest of sample_weights is 1e\+200"),
     ],

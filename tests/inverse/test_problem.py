@@ -44,7 +44,7 @@ L1 = so.L1(1.0)
             lambda: so.GroupL1(1, [[0], [1]], [1, -2]),
             "weights has -2 at entry 1; weights must not be",
         ),
-        (lambda: so.GroupL1(1, [[0], [1]], [1, np.inf]), "weights has a inf at entry"),
+        (lambda: so.GroupL1(1, [[0], [1]], [1, np.inf]), "weights has an inf at entry"),
         (lambda: so.GroupL1(1, [[0], [1]], ["a", 1]), "weights must be 2 numbers"),
     ],
 )
@@ -58,7 +58,7 @@ def test_bad_penalties(build: Callable[[], Any], words: str) -> None:
     [
         (WITH_NAN, [1, 2], L1, r"design has a nan at entry \(1, 1\)"),
         (scipy.sparse.csc_array(WITH_NAN), [1, 2], L1, r"design has a nan at entry \(1, 1\)"),
-        (EYE, [1, np.inf, 2], L1, r"target has a inf at entry \(1,\)"),
+        (EYE, [1, np.inf, 2], L1, r"target has an inf at entry \(1,\)"),
         (EYE, ONES[:2], L1, r"give a vector of shape \(3,\)"),
         (EYE, ONES[:, None], L1, r"give a vector of shape \(3,\)"),
         (ONES, ONES, L1, "design must be a matrix"),
@@ -69,7 +69,6 @@ def test_bad_penalties(build: Callable[[], Any], words: str) -> None:
         (scipy.sparse.csr_array((3, 0)), ONES, L1, "at least one row and one column"),
         (EYE * 1j, ONES, so.L1(1, positive=True), "positive=True needs real data, and design is"),
         (EYE, ONES * 1j, so.L1(1, positive=True), "positive=True needs real data, and target is"),
-        (EYE, ONES * 1j, so.SparseGroupL1(1, 1, [[0, 1, 2]]), "takes real data only"),
         (aslinearoperator(WITH_NAN), [1, 2], L1, "column 0 of the design has a NaN"),
         (EYE, ONES, so.L1(1, [1, 2]), "weights must be 3 numbers, one per column"),
         (EYE, ONES, so.NuclearNorm(1, (2, 2)), r"shape \(2, 2\) has 4 entries"),
@@ -85,8 +84,8 @@ def test_bad_penalties(build: Callable[[], Any], words: str) -> None:
         (EYE * 1e200, ONES, L1, "largest entry of design is 1e.200"),
         (EYE, ONES * 1e-200, L1, "largest entry of target is 1e-200"),
         ([[1e150, 1e-180]], [1], L1, "no scaling holds both"),
-        (EYE, ONES, so.L1(1e301), "strength times weight is 1e.301 for block 0"),
-        (EYE, ONES, so.L1(1e-300), "strength times weight is 1e-300"),
+        (EYE, ONES, so.L1(1e306), "strength times weight is 1e.306 for block 0"),
+        (EYE, ONES, so.L1(1e-305), "strength times weight is 1e-305"),
     ],
 )
 def test_bad_problems(design: Any, target: Any, penalty: Any, words: str) -> None:
@@ -173,7 +172,7 @@ def test_round_trip_through_json() -> None:
 
 
 def test_support_is_what_is_nonzero_however_small() -> None:
-    answer = so.Coefficients(np.array([0.0, 1e-300, -0.0, 2.0]))
+    answer = so.Coefficients(np.array([0.0, 1e-305, -0.0, 2.0]))
     assert answer.support.tolist() == [1, 3]
     assert str(answer) == "2 of 4 coefficients are nonzero"
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import scipy.sparse
+import scipy.sparse.linalg
 import sympy
 from recovery_oracle import circuits, l1_recovers, l1_recovers_all, omp_endings
 
@@ -58,9 +59,9 @@ def test_bad_questions_are_refused(words: str, arguments: dict[str, Any]) -> Non
         ("at least one entry", np.zeros((3, 0))),
         ("must be a matrix", [1.0, 2.0]),
         ("design has a nan at entry \\(0, 1\\)", [[1.0, np.nan]]),
-        ("design has a inf", [[np.inf, 1.0]]),
+        ("design has an inf", [[np.inf, 1.0]]),
         ("complex", [[1j, 1.0]]),
-        ("csr_array", scipy.sparse.csr_array(np.eye(2))),
+        ("its product with the identity", scipy.sparse.linalg.aslinearoperator(np.eye(2))),
         ("ragged", [[1.0], [1.0, 2.0]]),
         ("dtype", [["a"]]),
         ("masked", np.ma.masked_array([[1.0]], [[True]])),

@@ -85,7 +85,7 @@ def test_a_component_that_vanishes_is_set_to_zero() -> None:
         ("degrees is 0.0 at entry \\(1,\\)", ([1.0, 1.0], [1.0, 0.0], 1)),
         ("degrees has 3 entries for 2 factors", ([1.0, 1.0], [1.0, 2.0, 1.0], 1)),
         ("weights is 0.0 at entry \\(0,\\); it must be positive", ([1.0, 1.0], 1, [0.0, 1.0])),
-        ("weights has a inf", ([1.0, 1.0], 1, np.inf)),
+        ("weights has an inf", ([1.0, 1.0], 1, np.inf)),
         ("there are 1001 factors", (np.ones(1001), 1, 1)),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
 from typing import Any
 
@@ -55,3 +56,10 @@ def test_integers_that_floats_do_not_hold_are_refused(array: Any) -> None:
     with pytest.raises(so.ProblemError, match=r"x holds -?\d+ at entry \(1,\)"):
         as_real(array, "x", 1)
     assert as_real(np.array([2**53, -(2**62)]), "x", 1).tolist() == [2.0**53, -(2.0**62)]
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("<i8", 2**63), ("<i8", -(10**30)), ("|u1", 256)])
+def test_integers_beyond_their_dtype_are_refused_in_words(dtype: str, value: int) -> None:
+    body = {"$array": {"dtype": dtype, "shape": [1], "values": [value]}}
+    with pytest.raises(so.ProblemError, match="holds an integer out of its range"):
+        so.from_json(json.dumps(body))

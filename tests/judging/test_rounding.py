@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from sparseopt.judging.rounding import gamma, norm_bound, product_terms, row_dots, two_product
+from sparseopt.judging.rounding import (
+    NormSum,
+    gamma,
+    norm_bound,
+    product_terms,
+    row_dots,
+    sum_of_squares,
+    two_product,
+)
 
 
 def exact_dot(a: np.ndarray, b: np.ndarray) -> Fraction:
@@ -69,3 +77,76 @@ def test_bounds_of_norms_and_sums() -> None:
         assert norm_bound(vector) <= float(square) ** 0.5 * (1 + 1e-12) + 1e-130
     assert gamma(0) == 0
     assert gamma(10) >= 10 * 2.0**-53
+
+
+def layouts() -> dict[str, np.ndarray]:
+    """Arrays that lie in memory in every way: rows of 256 numbers, of other lengths, or none."""
+    rng = np.random.default_rng(3)
+    wide = rng.standard_normal((12, 6, 512))
+    z = rng.standard_normal((9, 300)) + 1j * rng.standard_normal((9, 300))
+    return {
+        "whole": wide,
+        "rows with gaps": wide[::2, :, :256],
+        "short rows with gaps": wide[:, ::3, 7:107],
+        "a row length that no number divides": wide[:, :, :509],
+        "every second number": wide[:, :, ::2],
+        "reversed": wide[::-1, :, ::-1],
+        "Fortran order": np.asfortranarray(wide),
+        "axes of one": wide[:, :1, :256],
+        "repeated": np.broadcast_to(wide[0, 0], (7, 512)),
+        "complex": z,
+        "complex with gaps": z[:, 22:],
+        "conjugated columns": z.T.conj()[::2],
+        "a number": np.array(-3.5),
+        "three": np.array([1.0, 0.0, -2.0]),
+        "nothing": np.empty((0, 4)),
+    }
+
+
+def exact_squares(array: np.ndarray) -> Fraction:
+    parts = array.real.ravel().tolist() + array.imag.ravel().tolist()
+    return sum((Fraction(x) ** 2 for x in parts), Fraction(0))
+
+
+@pytest.mark.parametrize("name", layouts())
+def test_sums_of_squares_however_an_array_lies(name: str) -> None:
+    array = layouts()[name]
+    exact = exact_squares(array)
+    assert abs(Fraction(sum_of_squares(array)) - exact) <= Fraction(gamma(514)) * exact
+    norm = NormSum()
+    norm.add(array)
+    figure = norm.figure()
+    assert Fraction(figure.low()) ** 2 <= exact <= Fraction(figure.high()) ** 2
+
+
+def test_a_norm_of_many_parts_is_enclosed() -> None:
+    """Parts of one number each: then it is their sum that rounds."""
+    rng = np.random.default_rng(4)
+    numbers = 1.0 + rng.random(3000)
+    norm = NormSum()
+    for number in numbers:
+        norm.add(np.array([number]))
+    figure = norm.figure()
+    exact = exact_squares(numbers)
+    assert Fraction(figure.low()) ** 2 <= exact <= Fraction(figure.high()) ** 2
+    assert figure.room >= figure.value * gamma(128)
+
+
+def test_a_norm_of_more_rows_than_are_kept_is_enclosed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sparseopt.judging.rounding._CHUNK", 300)
+    array = np.random.default_rng(5).standard_normal((40, 1024))
+    norm = NormSum()
+    for part in array:
+        for _ in range(100):
+            norm.add(part[:256])
+    figure = norm.figure()
+    exact = 100 * exact_squares(array[:, :256])
+    assert Fraction(figure.low()) ** 2 <= exact <= Fraction(figure.high()) ** 2
+
+
+def test_a_norm_that_underflows_is_not_zero() -> None:
+    norm = NormSum()
+    norm.add(np.zeros(4))
+    assert norm.figure().high() == 0.0
+    norm.add(np.array([0.0, 5e-324]))
+    assert 0.0 < norm.figure().high() < 1e-100

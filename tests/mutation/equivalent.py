@@ -1,10 +1,12 @@
-"""Planted faults that change no verdict, by name, each with the reason."""
+"""Planted faults that change no verdict, by name, each with the reason.
+
+Most stand in ``equivalent/*.txt``, one file for each room of the library: the reason after a
+``#``, and below it the faults that share it.
+"""
+
+from pathlib import Path
 
 EQUIVALENT: dict[str, str] = {
-    "sparseopt.interface.certificate:check_certificate: leave out: "
-    'steps.require(isinstance(asked, Problem), "the certificate names its problem")': (
-        "the assertion after it refuses too, in fewer words"
-    ),
     "sparseopt.judging.verifying:verify: leave out: raise ProblemError( "
     'f"verify takes a Solution, Certificate, Finding, Report or a path, ...': (
         "None is no Check, so nothing is accepted"
@@ -99,6 +101,17 @@ EQUIVALENT.update(
             "scaling:_column_chunks: add 1: 0": _SIZES,
             "scaling:ScaledProblem.__init__: turn Gt: abs(exponent) > _SAFE_EXPONENT": _BORDER,
             "scaling:ScaledProblem.__init__: add 1: 0": ("another power of two scales as exactly"),
+            **{
+                f"scaling:ScaledProblem.{place}": "both ways of scaling are exact alike"
+                for place in (
+                    "_shift: turn Lt: abs(exponent) < 1000",
+                    "_shift: add 1: 1000",
+                    "_figure: turn Lt: abs(e) < 1000",
+                    "_figure: add 1: 1000",
+                )
+            },
+            "duality:DualityGap._products: add 1: 8": _SLACK,
+            "duality:DualityGap._products: add 1: 8 #2": _SLACK,
             "scaling:ScaledProblem.original_above: turn Lt: "
             "float(self._shift(found, -2 * self._b)) < value": "rounds up a figure that is shown",
             "scaling:ScaledProblem.original_above: add 1: 2": "makes figures that are shown",
@@ -114,3 +127,18 @@ EQUIVALENT.update(
         }.items()
     }
 )
+
+
+def _listed() -> dict[str, str]:
+    """Return what the files list."""
+    found, reason = {}, ""
+    for path in sorted((Path(__file__).parent / "equivalent").glob("*.txt")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line.startswith("# "):
+                reason = line[2:]
+            elif line:
+                found[line] = reason
+    return found
+
+
+EQUIVALENT.update(_listed())

@@ -1,16 +1,27 @@
-"""The judging files, with the forged and honest certificates that must tell their faults."""
+"""The judging files, with the forged, honest and edited certificates that must tell their faults.
+
+Every file in the trusted folders that checks or requires anything is in the table (a test compares
+the two), and with them those that find the figures that are required."""
 
 from __future__ import annotations
 
 import importlib
+import json
+import sys
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
+
+from edits import edits
+from mutants import forget
 
 import sparseopt as so
 
 SUBJECTS: dict[str, tuple[str, ...]] = {
     "forgeries_core": (
         "sparseopt.interface.certificate",
+        "sparseopt.judging.check",
         "sparseopt.judging.finding_rules",
         "sparseopt.judging.verifying",
     ),
@@ -44,9 +55,12 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     ),
     "forgeries_factorization": (
         "sparseopt.butterfly.certificate",
+        "sparseopt.butterfly.comparison",
         "sparseopt.butterfly.expansion",
         "sparseopt.butterfly.permuted",
+        "sparseopt.butterfly.permuted_certificate",
         "sparseopt.butterfly.probing",
+        "sparseopt.judging.stated",
         "sparseopt.supports.bounds",
         "sparseopt.supports.certificate",
     ),
@@ -77,12 +91,19 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     "forgeries_recovery": (
         "sparseopt.inverse.greedy_recovery",
         "sparseopt.inverse.recovery_bound",
+        "sparseopt.inverse.recovery_certificate",
         "sparseopt.inverse.recovery_counterexamples",
         "sparseopt.inverse.recovery_proofs",
         "sparseopt.judging.integers",
     ),
     "forgeries_rescaling": ("sparseopt.inverse.rescaling",),
     "forgeries_interpolation": ("sparseopt.training.interpolation",),
+    "forgeries_training": (
+        "sparseopt.training.activation_cover",
+        "sparseopt.training.two_layer_bounds",
+        "sparseopt.training.two_layer_certificate",
+        "sparseopt.training.two_layer_units",
+    ),
     "forgeries_paths": (
         "sparseopt.pathnorm.edges",
         "sparseopt.pathnorm.lipschitz",
@@ -94,12 +115,17 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
 """Name of a module of forgeries to the judging modules that its certificates run through."""
 
 SKIP = (
-    "claim", "explain", "describe", "evaluate", "structure", "undecided", "__str__",
+    "build", "proved", "explain", "describe", "evaluate", "structure", "undecided", "__str__",
     "explain_exclusion", "marked_cells", "show", "remember", "remembered", "judgement", "proves",
     "read_text", "_headed", "_joined", "_accuracy_lines", "_shown_place", "brief", "sentence",
     "polynomial_words", "rule",
 )  # fmt: skip
-"""Functions that only make words or figures and judge nothing, or run at import."""
+"""Functions that make certificates, words or figures and judge nothing, or run at import."""
+
+MOST_EDITS = 30
+"""Of one kind of certificate."""
+SLOW = 0.02
+"""Seconds; edits whose judgement takes longer are left out."""
 
 
 def read(entry: Any) -> Any:
@@ -108,15 +134,20 @@ def read(entry: Any) -> Any:
 
 
 def judged(entry: Any) -> tuple[str, str]:
-    """Return outcome and last line of an entry: a certificate, a text, or a function that verifies.
+    """Return outcome and words of an entry: a certificate, a text, or a function that verifies.
 
-    What cannot be read is refused, with the error as its line.
+    The words are the claim and the accuracy of what is accepted, and the last line of what is
+    refused. What cannot be read is refused, with the error as its line.
     """
     try:
-        check = entry() if callable(entry) else so.verify(read(entry))
+        subject = None if callable(entry) else read(entry)
+        check = entry() if subject is None else so.verify(subject)
     except so.ProblemError as error:
         return "refused", str(error)
-    return check.outcome, check.details[-1] if check.outcome == "refused" and check.details else ""
+    if check.outcome == "refused":
+        return check.outcome, check.details[-1] if check.details else ""
+    figure = f" {subject.accuracy!r}" if isinstance(subject, so.Certificate) else ""
+    return check.outcome, f"{check.claim}{figure}"
 
 
 def steady(entry: Any) -> Callable[[], tuple[str, str]]:
@@ -131,28 +162,103 @@ def steady(entry: Any) -> Callable[[], tuple[str, str]]:
     return without_figures
 
 
+def written(entry: Any) -> Any:
+    """Return the JSON text of a certificate, so that reading it is judged too; others as they are.
+
+    Toys of the tests that JSON does not know stay objects.
+    """
+    try:
+        return so.to_json(entry) if isinstance(entry, so.Certificate) else entry
+    except so.ProblemError:
+        return entry
+
+
+def edited(texts: list[str]) -> Iterator[str]:
+    """Yield edits of the smallest text of each kind of certificate and problem, evenly chosen."""
+    smallest: dict[tuple[str, ...], str] = {}
+    for text in sorted(texts, key=lambda text: (len(text), text)):
+        body = json.loads(text)
+        problem = body.get("problem", {})
+        parts = ("$type", "permutations", "method", "decay", "gates", "norm")
+        kind = [str(problem.get(part)) for part in parts if not isinstance(problem.get(part), dict)]
+        smallest.setdefault((str(body.get("$type")), *kind), text)
+    for text in smallest.values():
+        found = [changed for _, changed in edits(text)]
+        yield from found[:: len(found) // MOST_EDITS + 1]
+
+
+Place = tuple[str, str]
+"""A file and the qualified name of a function in it."""
+
+
+def places(judge: Callable[[], Any]) -> frozenset[Place]:
+    """Return the functions of the library that run when an entry is judged."""
+    found: set[Place] = set()
+
+    def called(frame: Any, event: str, argument: Any) -> None:
+        if event == "call" and "sparseopt" in frame.f_code.co_filename:
+            found.add((frame.f_code.co_filename, frame.f_code.co_qualname))
+
+    forget()
+    sys.setprofile(called)
+    try:
+        judge()
+    finally:
+        sys.setprofile(None)
+    return frozenset(found)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something that is judged, whether it is right (None for edits), what is found, and where."""
+
+    judge: Callable[[], tuple[str, str]]
+    honest: bool | None
+    before: tuple[str, str]
+    places: frozenset[Place]
+
+
 class Bank:
-    """The forged and honest certificates of one module, those that killed last going first."""
+    """The forged, honest and edited certificates of one module, those that killed last first.
+
+    Of edited ones it is only asked that they are judged as before: some are true.
+    """
 
     def __init__(self, module: str) -> None:
         found = importlib.import_module(module)
-        entries = [(steady(entry), False) for _, entry in found.forged()]
-        entries += [(steady(entry), True) for _, entry in found.honest()]
-        self.entries = [(judge, honest, judge()) for judge, honest in entries]
+        self.entries: list[Entry] = []
+        for _, entry in found.forged():
+            self._add(steady(entry), False)
+        right = [written(entry) for _, entry in found.honest()]
+        for entry in right:
+            self._add(steady(entry), True)
+        for text in edited([entry for entry in right if isinstance(entry, str)]):
+            start = time.process_time()
+            judge = steady(text)
+            if time.process_time() - start < 2 * SLOW:
+                self._add(judge, None)
+
+    def _add(self, judge: Callable[[], tuple[str, str]], honest: bool | None) -> None:
+        self.entries.append(Entry(judge, honest, judge(), places(judge)))
 
     def sound(self) -> bool:
         """Return whether all honest entries are accepted, no forged one is, and no reason moves."""
-        right = all((found[0] == "accepted") is honest for _, honest, found in self.entries)
+        right = all(
+            (entry.before[0] == "accepted") is entry.honest
+            for entry in self.entries
+            if entry.honest is not None
+        )
         return right and self.unmoved()
 
-    def unmoved(self) -> bool:
+    def unmoved(self, at: Place | None = None) -> bool:
         """Return whether every verdict is as before, and every refusal for the same reason.
 
         The reason counts because what one line lets through often ends in an exception further
-        on. The entry that moved goes to the front.
+        on. With a place only the entries that run through it are judged. The entry that moved goes
+        to the front.
         """
-        for i, (judge, _, before) in enumerate(self.entries):
-            if judge() != before:
+        for i, entry in enumerate(self.entries):
+            if (at is None or at in entry.places) and entry.judge() != entry.before:
                 self.entries.insert(0, self.entries.pop(i))
                 return False
         return True

@@ -14,6 +14,7 @@ import copy
 import functools
 import importlib
 import inspect
+import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -35,7 +36,7 @@ _TURNED: dict[type, type] = {
     ast.IsNot: ast.Is,
 }
 _SIGNS: dict[type, type] = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div}
-_REFUSALS = ("require", "require_proof", "relies_on")
+REFUSALS = ("require", "require_proof", "relies_on")
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,11 @@ class Mutant:
     code: types.CodeType
 
     @property
+    def place(self) -> tuple[str, str]:
+        """File and function, as the code object names them."""
+        return self.code.co_filename, self.code.co_qualname
+
+    @property
     def name(self) -> str:
         """The name by which an equivalent mutant is listed."""
         return f"{self.module}:{self.function}: {self.change}"
@@ -70,7 +76,7 @@ def _is_refusal(node: ast.stmt) -> bool:
     return (
         isinstance(call, ast.Call)
         and isinstance(call.func, ast.Attribute)
-        and call.func.attr in _REFUSALS
+        and call.func.attr in REFUSALS
     )
 
 
@@ -148,7 +154,10 @@ def mutants(module: str, skip: Sequence[str] = ()) -> Iterator[Mutant]:
         if name in skip or name.rpartition(".")[2] in skip:
             continue
         seen: dict[str, int] = {}
+        words_only = _words_of(function)
         for place, node in enumerate(ast.walk(function)):
+            if id(node) in words_only:
+                continue
             for words, change in _planted(node):
                 mutated = copy.deepcopy(tree)
                 twin = next(f for n, f in _functions(mutated) if n == name)
@@ -160,6 +169,13 @@ def mutants(module: str, skip: Sequence[str] = ()) -> Iterator[Mutant]:
                 code = _code_of(mutated, filename, name)
                 if code is not None:
                     yield Mutant(module, name, label, code)
+
+
+def _words_of(function: ast.FunctionDef) -> set[int]:
+    """Return the nodes of texts and annotations, and of defaults, which no code object holds."""
+    outer = [*function.args.defaults, *function.args.kw_defaults, *function.decorator_list]
+    texts = [node for node in ast.walk(function) if isinstance(node, ast.JoinedStr)]
+    return {id(node) for root in [*outer, *texts] if root for node in ast.walk(root)}
 
 
 def _planted(node: ast.AST) -> Iterator[tuple[str, Callable[[Any, Any], None]]]:
@@ -222,11 +238,32 @@ def _live(module: str, function: str) -> Any:
     return found
 
 
+@functools.cache
+def _caches(modules: int) -> list[Any]:
+    """Return the functions of the library, also of its classes, that remember results.
+
+    More are found once more modules are imported.
+    """
+    found = []
+    for name, module in sorted(sys.modules.items()):
+        if name.partition(".")[0] == "sparseopt":
+            holders = [module, *(v for v in vars(module).values() if isinstance(v, type))]
+            values = [value for holder in holders for value in vars(holder).values()]
+            plain = [getattr(value, "__func__", value) for value in values]
+            found += [value for value in plain if hasattr(value, "cache_clear")]
+    return found
+
+
+def forget() -> None:
+    """Forget what functions remember: results that a fault changes, or that hide it."""
+    for cached in _caches(len(sys.modules)):
+        cached.cache_clear()
+
+
 @contextmanager
 def planted(mutant: Mutant) -> Iterator[None]:
     """Run with the fault in place."""
     found = _live(mutant.module, mutant.function)
-    forget = getattr(found, "cache_clear", lambda: None)
     target = inspect.unwrap(found)
     before = target.__code__
     target.__code__ = mutant.code

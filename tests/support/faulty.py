@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -120,6 +121,16 @@ class IgnoresSeed(Honest):
         order = np.argsort(problem.values, kind="stable")
         order = order.astype(np.int64 if _calls[0] % 2 else np.int32)
         return order, RankingCertificate(problem, order)
+
+
+@dataclass(frozen=True)
+class Late(Honest):
+    """Looks at the clock too late."""
+
+    def solve(self, problem: Ranking, context: so.Context) -> tuple[Any, Any]:
+        if context.time_limit is not None:
+            time.sleep(0.05)
+        return super().solve(problem, context)
 
 
 @dataclass(frozen=True)

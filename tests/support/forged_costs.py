@@ -22,6 +22,8 @@ from sparseopt.networks.linear import Conv, Dense
 from sparseopt.networks.network import chain
 from sparseopt.networks.operator import Relu, Reshape
 from sparseopt.pathnorm import path_cost as pathcost, plain
+from sparseopt.pathnorm.powers import Powers
+from sparseopt.pathnorm.rounded import Rounded, RoundedSums
 
 
 def costs() -> dict[str, Any]:
@@ -38,8 +40,17 @@ def costs() -> dict[str, Any]:
 def as_judged(good: Any) -> tuple[dict[str, np.ndarray], float]:
     """Return the shares that the judge computes, and their largest relative error."""
     network = good.problem.network
-    found = plain.in_floats(1, lambda a: pathcost._shares(network, a))
-    return {name: share for name, share, _ in found}, max(error for _, _, error in found)
+    shares, errors = {}, []
+
+    def run(arithmetic: RoundedSums) -> None:
+        def found(name: str, part: Rounded, total: Powers) -> None:
+            shares[name] = arithmetic.shares(part, total)
+            errors.append(arithmetic.share_error(part, total))
+
+        pathcost.each_part(network, arithmetic, found)
+
+    plain.in_floats(1, run)
+    return shares, max(errors)
 
 
 def honest_costs() -> Iterator[Named]:

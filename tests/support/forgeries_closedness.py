@@ -42,8 +42,13 @@ from forging import (
     product,
     reworded,
 )
+from laws import law
 
 import sparseopt as so
+from sparseopt.closedness.external import smtlib
+from sparseopt.closedness.proofs.branch import Branch
+from sparseopt.closedness.proofs.polynomials import ONE, divide, polynomial, without_factors
+from sparseopt.judging.exact import counting_type
 from sparseopt.training.sparse_training import TrainingCertificate
 
 
@@ -85,6 +90,49 @@ def honest() -> Pairs:
     yield "repair of nothing", repair(DENSE, 0, 0, [], given=DENSE, proof=comparable(*DENSE))
     yield "training, one output", training([[[1, 0]], UPPER])
     yield "training, not closed", training(LU, lu())
+    yield "repair with a bound of nothing", repair(bound=0, windows=[])
+    yield from laws().items()
+
+
+def laws() -> dict[str, Any]:
+    """What the rules rest on, in numbers that small certificates do not reach."""
+    x, y, z = ((name,) for name in ((0, 0), (0, 1), (1, 0)))
+    large, half = 2**60 + 1, Fraction(1, 2)
+    tall = ([*LOWER, *LOWER], [[1, 1, 0], [0, 1, 0]])
+    padded = [[0, 0, 0], [0, 0, 0], [0, 1, 0], [1, 0, 0]]
+
+    def minor() -> bool:
+        entries = {(0, 0): ({x: 1}, {z: 1}), (0, 1): ({y: 1}, {(): 2}), (1, 0): (ONE, ONE)}
+        found = Branch({**entries, (1, 1): ({z: 3}, ONE)}).minor((0, 1), (0, 1))
+        return found == {(*x, *z): 6, (*y, *z): -1}
+
+    def asked(question: str) -> bool:
+        return "(/ 1.0 2.0)" in question and "(- 3.0)" in question and " 0.0))" in question
+
+    def formula() -> bool:
+        one = np.ones((1, 1), dtype=bool)
+        wide = np.ones((1, 3), dtype=bool)
+        return asked(smtlib(one, wide, wide, [[half, Fraction(-3), Fraction(0)]]))
+
+    return {
+        "counts beyond 2^24 are taken in double precision": law(
+            lambda: counting_type(2**24 + 1) is np.float64 and counting_type(2**24) is np.float32
+        ),
+        "a minor of fractions": law(minor),
+        "an array of matrices is a list of them": law(lambda: so.Closedness(np.ones((2, 2, 2)))),
+        "coefficients stay fractions": law(lambda: polynomial([(half, [])]) == {(): half}),
+        "integers stay integers": law(lambda: type(polynomial([(Fraction(2), [])])[()]) is int),
+        "quotients by 2": law(lambda: divide({x: 4}, {x: 2}) == {(): 2}),
+        "quotients by -2": law(lambda: divide({x: 4}, {x: -2}) == {(): -2}),
+        "quotients of large integers": law(
+            lambda: divide({x: large}, {x: 1}) == divide({x: -large}, {x: -1}) == {(): large}
+        ),
+        "constants divide once": law(lambda: without_factors({x: 1}, [{(): 2}]) == {x: 1}),
+        "a formula holds the numbers as they are": law(formula),
+        "a limit of a window is padded": law(
+            lambda: windows_of(tall, ((2, 3), (0, 1)))[0].limit_matrix().tolist() == padded
+        ),
+    }
 
 
 # Outsiders --------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from laws import refusal
 
 import sparseopt as so
 from sparseopt.supports.coercive import Bounds, CoerciveBounds, Evidence
@@ -51,6 +52,10 @@ def certificates() -> Iterator[tuple[str, so.CoerciveCertificate]]:
     yield "some zero terms", certificate_of(partly_zero(), corner(), 2.0)
     yield "intervals", certificate_of([[0, 1], [1, 0]], LU, 0.1)
     yield "windows", windowed()
+    corner_left_out = certificate_of([[1.0, 2.0], [2.0, 3.0]], BOTH, 0.5)
+    yield "a cell of the box that nothing covers", corner_left_out
+    turned = ([[0, 1], [1, 1]], [[0, 1], [1, 1]])
+    yield "intervals, the cell first", certificate_of([[0, 1], [1, 0]], turned, 0.1)
     yield "zero target", certificate_of(np.zeros((2, 2)), LU, 0.1)
     yield "nothing covered", certificate_of(np.eye(2), [[[0], [0]], [[1, 1]]], 0.1)
     yield "one entry", certificate_of([[2.0]], [[[1]], [[1]]], 0.5)
@@ -216,6 +221,12 @@ def false_intervals() -> Iterator[Forgery]:
     answer = so.SupportedFactors(x, y, "attained")
     yield "intervals, two cells", replace(certificate, problem=problem, answer=answer)
     yield from across_zero()
+    # A square inside a larger one is no cell.
+    nested = ([[1, 1], [1, 1], [1, 0]], [[1, 1, 1], [1, 1, 0]])
+    square = certificate_of(np.diag([1.0, -2.0, 3.0]), nested, 0.1)
+    ends = np.linspace(-4.0, 4.0, 401)
+    more = replace(square, intervals={0: ends, 1: ends}, dual=square.primal, dual_point=None)
+    yield "intervals, a square", more
     # A second row of two cells can do more than one of one.
     wide = np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
     left = LU[0]
@@ -318,6 +329,13 @@ def broken_evidence() -> Iterator[Forgery]:
     yield "dual point too long", replace(certificate, dual_point=np.vstack([z, z]))
     blocks = certificate_of(np.eye(3), BLOCKS, 0.3)
     yield "dual point where none is needed", replace(blocks, dual_point=np.eye(3))
+    ends = np.linspace(-3.0, 3.0, 7)
+    for name, intervals in (("a float", {0.0: ends}), ("truth", {False: ends})):
+        keys = refusal(lambda intervals=intervals: replace(certificate, intervals=intervals))
+        yield f"intervals of {name}", keys
+    single = refusal(lambda: replace(certificate, intervals={0: ends.astype(np.float32)}))
+    yield "intervals in single precision", single
+    yield "zero terms that are a text", refusal(lambda: replace(certificate, zero_terms=""))
     windows = np.full((2, 3), -1)
     yield "windows too wide", replace(certificate, windows=windows)
 

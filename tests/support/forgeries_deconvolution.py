@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from laws import refusal
 
 import sparseopt as so
 
@@ -54,7 +55,17 @@ def forged() -> Pairs:
     none = so.FilterAndSignal(np.zeros(4), np.zeros(4))
     yield "it misses the target by at most | zero", changed(right, answer=none)
     heavy = so.FilterAndSignal(2.0 * pair[0], pair[1] / 2.0)
+    yield from entrance()
     yield "the pair costs at most | not balanced", changed(right, answer=heavy)
+
+
+def entrance() -> Pairs:
+    """Targets beyond the floats."""
+    beyond = "the 1-norm of the target is beyond the range of floats"
+    yield f"{beyond} | two", refusal(lambda: so.BlindDeconvolution([1.7e308, -1.7e308]))
+    uneven = refusal(lambda: so.FilterAndSignal([1.0], [1.0, 2.0]))
+    yield "a circular convolution takes two of one length | one and two", uneven
+    yield f"{beyond} | one", refusal(lambda: so.BlindDeconvolution([1.7e308]))
 
 
 def honest() -> Pairs:
@@ -69,4 +80,7 @@ def honest() -> Pairs:
     yield "far from it", Certificate.build(problem, [1e200, 0, 0, 0], [0, 1.0, 0, 0])
     yield "nothing", Certificate.build(problem, np.zeros(4), np.zeros(4))
     yield "no room to be exact", Certificate.build(problem, [2.0, 0, 0, 0], TARGET / 2.0)
+    far = so.BlindDeconvolution([1e300, 1e-5, 0.0])
+    yield "numbers far apart", so.solve(far).certificate
+    yield "the largest that is taken", so.solve(so.BlindDeconvolution([1.5e308])).certificate
     yield "descent", so.solve(problem, "blind_descent", steps=100).certificate

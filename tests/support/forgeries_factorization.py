@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
+from laws import law
 
 import sparseopt as so
+from sparseopt.butterfly import expansion, probing
 from sparseopt.butterfly.permuted_certificate import PermutedButterflyCertificate
 from sparseopt.judging.rounding import Figure
 from sparseopt.supports.certificate import FixedSupportCertificate
@@ -171,6 +174,45 @@ def honest() -> Iterator[Forgery]:
     for name, certificate in (*butterflies(), *permutations(), *supports()):
         yield name, certificate
         yield f"{name}, from JSON", so.to_json(certificate)
+    yield from laws()
+
+
+def laws() -> Iterator[Forgery]:
+    """Yield what small certificates do not show: tails, and targets read in many pieces."""
+    tails = law(
+        lambda: [round(probing.deflation(64), 2), round(probing.inflation(64), 1)] == [0.25, 2.6]
+    )
+    yield "tails of sums of squares", tails
+    rooms = law(lambda: [round(probing.allowance(n), 1) for n in (32, 64, 512)] == [12.3, 5.3, 1.7])
+    yield "rooms of estimates", rooms
+    yield "no figure is sure", law(lambda: probing._log_tail(0.0, 8) == -np.inf)
+    outside = so.Architecture([(2, 2, 2, 2), (4, 2, 2, 1)])
+    for name, architecture in (("dyadic", DYADIC), ("monarch", MONARCH), ("outside", outside)):
+        problem, product = nearby(architecture)
+        yield f"{name} in small pieces", law(partial(in_small_pieces, problem, product))
+        given = so.ButterflyFactorization(0.5 * product, architecture)
+        yield f"{name} of a product, in small pieces", law(partial(in_small_pieces, given, product))
+
+
+def in_small_pieces(problem: so.ButterflyFactorization, product: so.KroneckerProduct) -> bool:
+    """Whether norm, error and split errors are the same when few cells are read at a time."""
+    target = problem.target
+    target = target.to_dense() if isinstance(target, so.KroneckerProduct) else np.asarray(target)
+    right = (np.linalg.norm(target), np.linalg.norm(target - product.to_dense()))
+    whole = so.ButterflyFactorization(problem.target, problem.architecture).split_errors()
+    before = expansion.CHUNK
+    try:
+        expansion.CHUNK = 12
+        again = so.ButterflyFactorization(problem.target, problem.architecture)
+        found = again.compare(product)
+        figures = [_middle(found.norm), _middle(found.error), *again.split_errors()]
+        return bool(np.allclose(figures, [*right, *whole], rtol=1e-9, atol=1e-12))
+    finally:
+        expansion.CHUNK = before
+
+
+def _middle(figure: Figure) -> float:
+    return (figure.low(0.0) + figure.high(0.0)) / 2.0
 
 
 def forged() -> Iterator[Forgery]:
@@ -182,6 +224,7 @@ def forged() -> Iterator[Forgery]:
     yield from false_permutations()
     yield from false_factors()
     yield from false_infima()
+    yield from proofless_infima()
     yield from broken_files()
 
 
@@ -214,6 +257,7 @@ def false_errors() -> Iterator[Forgery]:
         if found > figure.low():
             yield f"{name}: error low without room", stated(certificate, found, high)
         yield f"{name}: error negative", stated(certificate, 0.0, -1.0)
+        yield f"{name}: error low negative", stated(certificate, -1.0, high)
         yield f"{name}: error not a number", stated(certificate, low, NAN)
         yield f"{name}: error infinite", stated(certificate, low, np.inf)
         yield f"{name}: error low too large", stated(certificate, high, high)
@@ -344,6 +388,9 @@ def false_bounds() -> Iterator[Forgery]:
             }.items():
                 changed = (*splits[:j], pair, *splits[j + 1 :])
                 yield f"{name}: E_{j} {kind}", replace(certificate, stated_splits=changed)
+            below = (-2.0 * certificate.error - 1.0, high)
+            changed = (*splits[:j], below, *splits[j + 1 :])
+            yield f"{name}: E_{j} below 0 by far", replace(certificate, stated_splits=changed)
         more = (*splits, (100.0, 101.0))
         yield f"{name}: one split error more", replace(certificate, stated_splits=more)
         worse = scaled(product, 0.6)
@@ -364,7 +411,7 @@ def false_bounds() -> Iterator[Forgery]:
     rng = np.random.default_rng(7)
     lu = so.FixedSupportFactorization(rng.standard_normal((2, 2)), LU)
     certificate = FixedSupportCertificate(lu, SupportedFactors(np.eye(2), np.eye(2) * 0.1))
-    for bound in (certificate.lower_bound * 1.01 + 1e-9, 1e-14, 1.5, NAN, np.inf):
+    for bound in (certificate.lower_bound * 1.01 + 1e-9, 1e-14, 1.5, NAN, np.inf, -5e-324, -np.inf):
         yield f"supports: lower bound {bound}", replace(certificate, stated_bound=bound)
     for name, certificate in supports():
         if "rank one" in name:
@@ -546,6 +593,15 @@ def false_factors() -> Iterator[Forgery]:
     yield "supports: zeros", FixedSupportCertificate(wide, replace(zeros, attainment="unknown"))
     minus = SupportedFactors(-10 * answer.left, answer.right)
     yield "supports: worse than zero", FixedSupportCertificate(problem, minus)
+
+
+def proofless_infima() -> Iterator[Forgery]:
+    """Yield claims that a limit is missed, without a proof, for supports that need none."""
+    for name, certificate in supports():
+        if name == "supports rank one float64":
+            for value in ("not_attained", "suspected_not_attained"):
+                answer = replace(certificate.answer, attainment=value)
+                yield f"{name}: {value} without a proof", replace(certificate, answer=answer)
 
 
 def false_infima() -> Iterator[Forgery]:

@@ -81,6 +81,11 @@ def problems() -> dict[str, so.SparseRegression]:
         "complex, csc": regression(scipy.sparse.csc_array(rounded * 1j), target, so.L1(1.5)),
         "complex, rows": regression(complex_design, target, so.L1(1.5, weights), rows),
         "complex groups": regression(complex_design, target, so.GroupL1(1.1, GROUPS)),
+        "complex sparse groups": regression(complex_design, target, mixed),
+        "complex sparse groups, ridge": regression(complex_design, target, mixed + so.Ridge(0.1)),
+        "complex sparse groups, free": regression(
+            complex_design, target, so.SparseGroupL1(0.7, 0.9, GROUPS, weights, [1, 0, 0]), rows
+        ),
         "product": regression(product, target[:3], so.L1(0.5)),
         "product, free": regression(product, target[:3], so.L1(0.05, [0, 1, 1])),
         "product, elastic": regression(product, target[:3], so.L1(0.5) + so.Ridge(0.3), [1, 2, 3]),

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
+from laws import law, refusal
 
 import sparseopt as so
+from sparseopt.judging.integers import as_integers
 
 Pairs = Iterator[tuple[str, Any]]
 
@@ -350,6 +352,40 @@ def near() -> Any:
     return solved(asked(design, support=list(range(30))), "recovery_null_space")
 
 
+def is_whole(floats: np.ndarray) -> bool:
+    """Whether floats are what their integers are, times the power of two."""
+    (whole,), exponent = as_integers(floats)
+    unit = Fraction(2) ** exponent
+    return [v * unit for v in whole] == [Fraction(float(v)) for v in floats]
+
+
+def entrance() -> Pairs:
+    """Numbers that are none, or too large ones."""
+    problem = asked([[1.0, 2.0]], 1)
+    made = so.KernelCertificate.proved
+    nan = float("nan")
+    yield "direction has a nan at entry 0 | no number", refusal(lambda: made(problem, [nan, 1.0]))
+    yield "direction has a inf at entry 1", refusal(lambda: made(problem, [1.0, float("inf")]))
+    truth = np.array([True, False], dtype=object)
+    yield "direction holds a bool at entry 0", refusal(lambda: made(problem, truth))
+    words = np.array([1, "1"], dtype=object)
+    yield "direction holds a str at entry 1", refusal(lambda: made(problem, words))
+    long = [Fraction(1, 3**8300), 1]
+    yield "too many digits at entry 0 | below", refusal(lambda: made(problem, long))
+    yield "too many digits at entry 1 | above", refusal(lambda: made(problem, [1, 3**8300]))
+    both = Fraction(2**7000, 3**4000)
+    yield "too many digits at entry 0 | together", refusal(lambda: made(problem, [both, 1]))
+    right = near()
+    n = right.problem.design.shape[1]
+    beyond = np.append(right.columns[1:], n)
+    yield (
+        "the columns are distinct ones | one beyond the last",
+        dataclasses.replace(right, columns=beyond),
+    )
+    one = solved(asked(WIDE, 1), "recovery_null_space")
+    yield "the constant is at most | infinity", dataclasses.replace(one, constant=float("inf"))
+
+
 def forged() -> Pairs:
     """Yield (line that stops it | what it is, certificate)."""
     yield from coherence()
@@ -359,6 +395,7 @@ def forged() -> Pairs:
     yield from greedy()
     yield from kernels()
     yield from near_kernels()
+    yield from entrance()
 
 
 def honest() -> Pairs:
@@ -399,4 +436,22 @@ def honest() -> Pairs:
     yield "greedy", right(asked(LARGER, support=[0, 1], method="omp"))
     yield "greedy, all supports", right(asked(FRAME, 1, method="omp"))
     zero = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    yield "kernel, just as large", fails(asked([[1.0, 1.0]], 1), [1, -1])
+    yield (
+        "kernel, any method, as many as may be",
+        fails(asked([[1.0, 1.0, 1.0, 1.0]], 2, method="omp"), [1, 1, -1, -1]),
+    )
+    missed = fails(asked(steep, support=[0, 1], signs=[1, -1]), [1, 1, -1])
+    yield "a vector with its signs", law(lambda: missed.missed.tolist() == [1, -1, 0])
+    exact = np.array([0.75, -2.0, 5e-324, 1e300])
+    yield "floats are integers over a power of two", law(lambda: is_whole(exact))
+    yield (
+        "small integers stay small",
+        law(
+            lambda: (
+                as_integers(exact[:2])[0][0].tolist() == [3, -8] and as_integers(exact[:2])[1] == -2
+            )
+        ),
+    )
+    yield "zeros are integers", law(lambda: as_integers(np.zeros(2))[0][0].tolist() == [0, 0])
     yield "greedy, a zero column", right(asked(zero, support=[0, 1], method="omp"))

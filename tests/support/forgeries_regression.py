@@ -738,12 +738,12 @@ def partitions() -> Pairs:
     yield "weights must be 3 numbers | two", with_penalty(**weights([1.0, 0.7]))
     yield "weights must be 3 numbers | four", with_penalty(**weights([1.0, 0.7, 1.9, 1.0]))
     yield "weights must not be negative | one", with_penalty(**weights([-1.0, 0.7, 1.9]))
-    yield "weights has a inf | inf", with_penalty(**weights([1.0, 0.7, "inf"]))
+    yield "weights has an inf | inf", with_penalty(**weights([1.0, 0.7, "inf"]))
 
 
 def shifted(base: Any) -> Pairs:
     """The same problem in units that leave the range of float64."""
-    for power, words in ((520, "the largest entry of target is"), (-480, "the largest entry of")):
+    for power, words in ((520, "the largest entry of target is"), (-520, "the largest entry of")):
         document = copy.deepcopy(base)
         for place, times in (
             ("problem/target", 1), ("dual_point", 1), ("answer/x", 1),

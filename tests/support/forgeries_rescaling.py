@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from laws import law, refusal
 
 import sparseopt as so
 
@@ -76,6 +77,9 @@ def forged() -> Pairs:
     unscaled = build(right.problem, np.where(scalings > 0, 1.0, 0.0), multipliers)
     yield "the gap is at most | less than it is", changed(unscaled, gap=0.9 * unscaled.gap)
     yield "the gap is at most | infinity", changed(unscaled, gap=math.inf)
+    many = refusal(lambda: so.OptimalRescaling(np.ones(1001), 2, 1))
+    yield "at most 1000 are taken | 1001", many
+    yield "it must be positive | a weight of 0", refusal(lambda: so.OptimalRescaling([1.0], 1, 0.0))
     problem = so.OptimalRescaling([1e-300, 1e300], 1, 1)
     far = so.Scalings([1e-300, 1e300])
     lies = so.RescalingCertificate(problem, far, np.ones(1), 1e308, -1e308, 1e308)
@@ -93,4 +97,5 @@ def honest() -> Pairs:
     yield "one factor", solved([4.0], 2, 1)
     ones = np.where(right.answer.scalings > 0, 1.0, 0.0)
     yield "unscaled", build(right.problem, ones, right.multipliers)
+    yield "as many factors as are taken", law(lambda: so.OptimalRescaling(np.ones(1000), 2, 1))
     yield "any multipliers", build(right.problem, ones, np.array([1.0, 0.0, 10.0]))

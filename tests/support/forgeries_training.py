@@ -15,8 +15,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from laws import law
 
 import sparseopt as so
+from sparseopt.training import activation_cover
 from sparseopt.training.activation_cover import ActivationCover, CoverMultipliers
 
 Certificate = so.TwoLayerReLUCertificate
@@ -70,10 +72,27 @@ def honest() -> Pairs:
         "bad network",
         solved("gaussian").of(so.TwoLayerNetwork([[1.0], [2.0], [-1.0]], [0.5])),
     )
+    yield "cones a few at a time", law(in_small_pieces)
     yield "no network", solved("gaussian").of(so.TwoLayerNetwork(np.zeros((3, 0)), []))
     yield "no bound", by_point("gaussian", np.zeros(7))
     yield "without multipliers", by_point("gaussian", solved("gaussian").dual_point * 1e-2)
     yield "two outputs", outputs()
+
+
+def in_small_pieces() -> bool:
+    """Whether cones are bounded alike when only a few numbers are held at a time."""
+    before = activation_cover._CHUNK
+    try:
+        found = []
+        for size in (before, 40):
+            activation_cover._CHUNK = size
+            for name in ("gaussian", "twice"):
+                made = solved(name)
+                lower = replace(made, dual_point=1.01 * made.dual_point)
+                found.append([so.verify(each).outcome for each in (made, lower)])
+        return found[:2] == found[2:]
+    finally:
+        activation_cover._CHUNK = before
 
 
 def outputs() -> Certificate:
@@ -142,6 +161,8 @@ def networks() -> Pairs:
     tiny = so.TwoLayerNetwork(answer.hidden * 1e-310, answer.outer)
     large = replace(solved("small"), answer=tiny)
     yield "no weight is so small | lost", large
+    tiny = so.TwoLayerNetwork(answer.hidden, answer.outer * 1e-310)
+    yield "no weight is so small | lost in the outer layer", replace(solved("small"), answer=tiny)
 
 
 def points() -> Pairs:
@@ -262,6 +283,18 @@ def multipliers() -> Pairs:
         with_cover("gaussian", kept=replace(kept, values=-kept.values)),
     )
     padded = solved("twice").cover.kept  # type: ignore[union-attr]
+    # What was met at one input may not be met at the next.
+    last = padded.values.copy()
+    last[-1] = -last[-1]
+    yield (
+        "multipliers are positive | kept negative at the last input",
+        with_cover("twice", kept=replace(padded, values=last)),
+    )
+    bounds = solved("twice").cover.multipliers  # type: ignore[union-attr]
+    yield (
+        "multipliers are positive | negative after the tree",
+        with_cover("twice", multipliers=replace(bounds, values=-bounds.values)),
+    )
     members = np.where(padded.members < 0, -2, padded.members)
     yield (
         "multipliers are positive | no member -2",

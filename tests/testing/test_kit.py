@@ -44,6 +44,12 @@ def test_planted_faults_are_caught(solver: type, words: str) -> None:
         check_solver(solver, bank())
 
 
+def test_a_time_limit_that_is_noticed_late_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sparseopt.testing.solvers.LATE", 0.02)
+    with pytest.raises(AssertionError, match=r"time_limit .* was kept after .* not 0\.02 s"):
+        check_solver(faulty.Late, bank())
+
+
 def test_an_answer_that_is_proved_to_be_bad_is_caught() -> None:
     problem = so.SparseRegression(np.diag([3.0, 1.0]), [3.0, -1.0], so.L1(0.5))
     assert check_solver(faulty.AnswersOnes, [problem]).passed

@@ -74,6 +74,7 @@ def test_an_attained_optimum_levels_off() -> None:
     assert path.attainment == "unknown"
     assert path.closedness is None
     assert "level off at 3" in path.words
+    assert "grow" not in path.words
     assert path.loss_exponent == pytest.approx(2.0, abs=0.01)
 
 

@@ -123,7 +123,7 @@ def test_a_flat_line_has_no_neurons() -> None:
         ("points must be a vector", [[1.0, 2.0]], [0.0]),
         ("at least one entry", [], []),
         ("values has a nan at entry \\(1,\\)", [1, 2], [0, np.nan]),
-        ("points has a inf", [np.inf, 2], [0, 1]),
+        ("points has an inf", [np.inf, 2], [0, 1]),
         ("complex", [1j, 2], [0, 1]),
         ("leaves the range of floats", [0.0, 1e-200], [0.0, 1e200]),
     ],

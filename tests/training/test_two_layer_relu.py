@@ -30,7 +30,7 @@ def bad() -> list[tuple[str, Any]]:
         ("at least one sample", (np.zeros((0, 3)), [], 0.1)),
         ("at least one sample", (np.zeros((6, 0)), TARGETS, 0.1)),
         (r"inputs has a nan at entry \(2, 1\)", (nan, TARGETS, 0.1)),
-        (r"targets has a inf at entry \(3,\)", (INPUTS, holes, 0.1)),
+        (r"targets has an inf at entry \(3,\)", (INPUTS, holes, 0.1)),
         ("gates has a nan", (INPUTS, TARGETS, 0.1, GATES * np.nan)),
         ("targets has shape", (INPUTS, TARGETS[:5], 0.1)),
         ("targets has shape", (INPUTS, np.zeros((6, 0)), 0.1, GATES)),

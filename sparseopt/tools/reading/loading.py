@@ -8,8 +8,11 @@ import networkx as nx
 
 from sparseopt.choosing import offers
 from sparseopt.interface.errors import ProblemError
-from sparseopt.networks.network import Network
+from sparseopt.networks.linear import Dense
+from sparseopt.networks.network import Network, chain
+from sparseopt.networks.operator import Relu
 from sparseopt.tools.reading.digraph import network_from_digraph
+from sparseopt.training.two_layer_network import TwoLayerNetwork
 
 
 def load_network(source: Any, example: Any = None) -> Network:
@@ -17,10 +20,10 @@ def load_network(source: Any, example: Any = None) -> Network:
 
     Parameters
     ----------
-    source : networkx.DiGraph, path, or an object that a plugin reads
+    source : networkx.DiGraph, TwoLayerNetwork, path, or an object that a plugin reads
         A graph of neurons (see `sparseopt.tools.reading.digraph.network_from_digraph`); an
         ONNX file or ``ModelProto``; a ``torch.nn.Module``, an ``ExportedProgram`` or a ``.pt2``
-        file.
+        file; the answer to a `TwoLayerReLU` (its column of ones, if any, stays an input).
     example : array or tensor, optional
         An input of the network, for sources that do not fix their input shape.
 
@@ -57,4 +60,16 @@ def load_network(source: Any, example: Any = None) -> Network:
         if example is not None:
             raise ProblemError("a graph of neurons needs no example input; leave it out")
         return network_from_digraph(source)
+    if isinstance(source, TwoLayerNetwork):
+        return _of_two_layers(source)
     return offers.read(source, produces="sparseopt:Network", example=example)  # type: ignore[no-any-return]
+
+
+def _of_two_layers(source: TwoLayerNetwork) -> Network:
+    if source.gates is not None:
+        raise ProblemError(
+            "the neurons are gated: what opens them is not what they compute, so this is no ReLU "
+            "network; solve TwoLayerReLU without gates for one"
+        )
+    outer = source.outer if source.outer.ndim == 2 else source.outer[:, None]
+    return chain((len(source.hidden),), Dense(source.hidden.T), Relu(), Dense(outer.T))

@@ -14,6 +14,7 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.network import Network
 from sparseopt.tools.reading.loading import load_network
 from sparseopt.tools.rescaling.groups import RescalingGroups
+from sparseopt.training.two_layer_network import TwoLayerNetwork
 
 PRODUCES = "sparseopt:Network"
 
@@ -33,7 +34,8 @@ def groups_of(subject: Any, example: Any = None) -> RescalingGroups:
 
 def changes_in_place(subject: Any) -> bool:
     """Whether the subject is an object whose own tensors are changed, not a network or a file."""
-    if isinstance(subject, Network | RescalingGroups | nx.Graph | str | os.PathLike):
+    plain = Network | RescalingGroups | TwoLayerNetwork | nx.Graph | str | os.PathLike
+    if isinstance(subject, plain):
         return False
     return offers.reader_of(subject, PRODUCES).writes
 

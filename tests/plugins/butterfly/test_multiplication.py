@@ -124,7 +124,7 @@ def test_plan_covers_the_chain_and_prints() -> None:
     assert "merged" in text
     assert "without merging" in text
     assert product.plan(batch=100) is plan
-    with pytest.raises(so.ProblemError, match="batch must be positive"):
+    with pytest.raises(so.ProblemError, match="batch must be a positive integer"):
         product.plan(0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -289,7 +290,10 @@ def test_the_plan_says_which_engine_and_why() -> None:
     dense = so.plan(random_problem(0, 10, 20, 0.1, grouped=False))
     assert dense.chosen is not None
     assert dense.chosen.name == "working_set"
-    assert all("predicted cost is lower" in str(c.verdict) for c in dense.candidates[1:])
+    for other in dense.candidates[1:]:
+        optional = other.name in ("skglm", "celer")
+        why = "runs on request|is not installed" if optional else "predicted cost is lower"
+        assert re.search(why, str(other.verdict))
     grouped = so.plan(random_problem(0, 10, 20, 0.1, grouped=True))
     assert "penalty is 'GroupL1'; it takes L1" in str(grouped)
 

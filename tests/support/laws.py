@@ -1,0 +1,27 @@
+"""Laws of judging code as entries of a bank of forgeries: accepted if they hold.
+
+They stand beside honest certificates where a line matters only in data that no small certificate
+has: more rows than fit in memory, integers that floats do not hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import sparseopt as so
+
+
+def law(holds: Callable[[], Any]) -> Callable[[], so.Check]:
+    """Return an entry that is accepted if a law holds."""
+    return lambda: so.Check("accepted" if holds() else "refused", "a law", ())
+
+
+def refusal(build: Callable[[], Any]) -> Callable[[], so.Check]:
+    """Return an entry that is refused, in the words of the error, if building something is."""
+
+    def entry() -> so.Check:
+        build()
+        return so.Check("accepted", "something was built", ())
+
+    return entry
