@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import sparseopt as so
+
 LU = {"I": [[1, 0], [1, 1]], "J": [[1, 1], [0, 1]]}
 
 
@@ -80,23 +82,22 @@ def test_quantize(tmp_path: Path) -> None:
     values = [rng.standard_normal(p.values_shape) for p in architecture]
     Path(product).write_text(so.to_json(so.KroneckerProduct(values, architecture)))
     done = sparseopt("quantize", product, "--bits", "5", "-o", solution)
-    assert done.exit_code == 0, done.output
-    assert "rounding each value to nearest has" in done.output
-    assert sparseopt("verify", solution).exit_code == 0
+    assert done.returncode == 0, done.stderr
+    assert "rounding each value to nearest has" in done.stdout
+    assert sparseopt("verify", solution).returncode == 0
     done = sparseopt("quantize", solution, "--error", "0.1", "-o", arrays)
-    assert "digits of each factor" in done.output
+    assert "digits of each factor" in done.stdout
     done = sparseopt("quantize", arrays, "--format", "e4m3,-,F3", "--json")
-    found = so.Solution.from_json(done.output)
+    found = so.Solution.from_json(done.stdout)
     assert [f and f.name for f in found.problem.format] == ["e4m3", None, "F3"]
     for wrong, words in (
         ([], "one of --bits"),
-        (["--bits", "60"], "from 1 to 53"),
         (["--format", "e9"], "unknown number format"),
         (["--bits", "5", "-o", "x.csv"], ".json or .npz"),
     ):
         done = sparseopt("quantize", product, *wrong)
-        assert done.exit_code == 2
-        assert words in " ".join(done.output.split())
+        assert done.returncode == 2
+        assert words in " ".join(done.stderr.split())
 
 
 def test_factorize_searches_orders_and_architectures(tmp_path: Path) -> None:
