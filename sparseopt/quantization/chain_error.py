@@ -216,7 +216,11 @@ class _Step:
         most, size_cross = size + off, np.abs(cross.value)
         terms = before.value * size_w**2 + own.value * size**2
         terms = terms + 2.0 * (cross.value * w * delta.conj()).real
-        sums = before.value * size_w**2 + 2.0 * size_cross * size_w * size + own.value * size**2
+        sums = (
+            np.abs(before.value) * size_w**2
+            + 2.0 * size_cross * size_w * size
+            + own.value * size**2
+        )
         rooms = before.room * size_w**2 + own.room * most**2
         rooms += 2.0 * size_w * (cross.room * most + size_cross * off)
         rooms += own.value * (size + most) * off + loss * sums
@@ -259,6 +263,8 @@ def _dense(first: list[np.ndarray], second: list[np.ndarray], patterns: Architec
     Each entry is a sum over paths of products of as many entries as there are factors: off by at
     most gamma times the same sum of magnitudes.
     """
+    if not all(f.any() for f in first):
+        return Figure(1.0, 0.0)  # 1, or 0
     powers = [[exponent_of(largest_part(f)) for f in chain] for chain in (first, second)]
     gap = sum(powers[1]) - sum(powers[0])
     if abs(gap) > 900:
@@ -278,7 +284,7 @@ def _dense(first: list[np.ndarray], second: list[np.ndarray], patterns: Architec
     value = float(np.linalg.norm(difference))
     room = room + sizes[1] * 2.0**gap * loss * _MORE + gamma(4 * difference.size) * value
     if norm <= 2.0 * norm_room or not math.isfinite(value + room):
-        return Figure(1.0, 0.0 if not whole[0].any() and value > room else math.inf)
+        return Figure(1.0, math.inf)
     middle = value / norm
     most, least = (value + room) / (norm - norm_room), (value - room) / (norm + norm_room)
     return Figure(middle, max(most - middle, middle - least) * _MORE + TINY)

@@ -129,6 +129,10 @@ def honest() -> Pairs:
     yield "complex", nearest(6, product(scale=1.0 + 2.0j))
     yield "of rank 2", nearest(4, product([(1, 4, 4, 2), (2, 4, 4, 1)]))
     yield "not chainable", nearest(4, product([(2, 2, 2, 1), (1, 2, 2, 2)]))
+    yield "at the end of the range", nearest("e2m1", product(scale=9.0))
+    none = [np.array(f) for f in product([(1, 4, 4, 2), (2, 4, 4, 1)]).factors]
+    none[1][:] = 0.0
+    yield "zero of rank 2", nearest(4, so.KroneckerProduct(none, [(1, 4, 4, 2), (2, 4, 4, 1)]))
     zero = nearest(4, product(scale=0.0))
     yield "zero", zero
     gone = so.KroneckerProduct([0.0 * f for f in product().factors], DYADIC)
