@@ -61,3 +61,21 @@ def test_compiled_and_numpy_give_the_same_bits(method: str, patterns: Any, digit
         ]
         for one, other in zip(*answers, strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("digits", [2, 6])
+def test_pairs_of_an_even_chain_are_the_best_ones(digits: int) -> None:
+    """Each pair as exact as a product of its own, also where values are of very different sizes."""
+    rng = np.random.default_rng(1)
+    given = product(so.Architecture.square_dyadic(16))
+    wide = [f * 10.0 ** rng.uniform(-3, 3, f.shape) for f in given.factors]
+    given = so.KroneckerProduct(wide, given.architecture)
+    factors: list[np.ndarray] = []
+    for place in (0, 2):
+        pair = so.KroneckerProduct(wide[place : place + 2], given.architecture[place : place + 2])
+        factors += certificate(pair, digits, "two_factors").answer.factors
+    expected = so.ProductQuantization(given, digits).evaluate(
+        so.KroneckerProduct(factors, given.architecture)
+    )["relative_error"]
+    found = certificate(given, digits, "pairwise").relative_error
+    assert found == pytest.approx(expected, rel=1e-9)
