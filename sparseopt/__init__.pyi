@@ -192,6 +192,10 @@ from sparseopt.quantization.number_format import (
     NumberFormat as NumberFormat,
     significand as significand,
 )
+from sparseopt.quantization.product import ProductQuantization as ProductQuantization
+from sparseopt.quantization.product_certificate import (
+    ProductQuantizationCertificate as ProductQuantizationCertificate,
+)
 from sparseopt.quantization.rank_one import (
     RankOneQuantization as RankOneQuantization,
     RankOneTerm as RankOneTerm,
@@ -222,6 +226,11 @@ from sparseopt.tools.pruning.one_shot import (
 from sparseopt.tools.pruning.supports import (
     PairVerdict as PairVerdict,
     pair_verdicts as pair_verdicts,
+)
+from sparseopt.tools.quantizing import (
+    Quantization as Quantization,
+    QuantizedLayer as QuantizedLayer,
+    quantize as quantize,
 )
 from sparseopt.tools.reading.loading import load_network as load_network
 from sparseopt.tools.regularization import path as path

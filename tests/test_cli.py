@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import sparseopt as so
+
 LU = {"I": [[1, 0], [1, 1]], "J": [[1, 1], [0, 1]]}
 
 
@@ -71,6 +73,31 @@ def test_factorize(tmp_path: Path) -> None:
     done = sparseopt("factorize", matrix, "--architecture", patterns, "-o", out, "--json")
     assert json.loads(done.stdout)["status"] == "VERIFIED"
     assert sparseopt("verify", out).returncode == 0
+
+
+def test_quantize(tmp_path: Path) -> None:
+    product, solution, arrays = (str(tmp_path / n) for n in ("p.json", "s.json", "f.npz"))
+    architecture = so.Architecture.square_dyadic(8)
+    rng = np.random.default_rng(0)
+    values = [rng.standard_normal(p.values_shape) for p in architecture]
+    Path(product).write_text(so.to_json(so.KroneckerProduct(values, architecture)))
+    done = sparseopt("quantize", product, "--bits", "5", "-o", solution)
+    assert done.returncode == 0, done.stderr
+    assert "rounding each value to nearest has" in done.stdout
+    assert sparseopt("verify", solution).returncode == 0
+    done = sparseopt("quantize", solution, "--error", "0.1", "-o", arrays)
+    assert "digits of each factor" in done.stdout
+    done = sparseopt("quantize", arrays, "--format", "e4m3,-,F3", "--json")
+    found = so.Solution.from_json(done.stdout)
+    assert [f and f.name for f in found.problem.format] == ["e4m3", None, "F3"]
+    for wrong, words in (
+        ([], "one of --bits"),
+        (["--format", "e9"], "unknown number format"),
+        (["--bits", "5", "-o", "x.csv"], ".json or .npz"),
+    ):
+        done = sparseopt("quantize", product, *wrong)
+        assert done.returncode == 2
+        assert words in " ".join(done.stderr.split())
 
 
 def test_factorize_searches_orders_and_architectures(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import forgeries_factorization
 import forgeries_interpolation
 import forgeries_paths
 import forgeries_penalties
+import forgeries_products
 import forgeries_pursuit
 import forgeries_quantization
 import forgeries_recovery
@@ -28,6 +29,7 @@ BANKS = (
     forgeries_deconvolution,
     forgeries_interpolation,
     forgeries_penalties,
+    forgeries_products,
     forgeries_pursuit,
     forgeries_quantization,
     forgeries_recovery,

@@ -15,6 +15,7 @@ import forgeries_factorization
 import forgeries_interpolation
 import forgeries_paths
 import forgeries_penalties
+import forgeries_products
 import forgeries_pursuit
 import forgeries_quantization
 import forgeries_recovery
@@ -63,6 +64,7 @@ def certificates() -> Iterator[so.Certificate]:
         forgeries_interpolation,
         forgeries_paths,
         forgeries_penalties,
+        forgeries_products,
         forgeries_pursuit,
         forgeries_quantization,
         forgeries_recovery,

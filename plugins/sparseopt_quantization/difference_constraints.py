@@ -33,17 +33,38 @@ class DifferenceConstraints(so.Solver[ExponentFitting]):
         self, problem: ExponentFitting, context: so.Context
     ) -> tuple[ExponentFit, ExponentFitCertificate | ExponentCycleCertificate]:
         """Relax until nothing changes, or the last relaxations run in a circle."""
-        work = _Relaxation(problem)
-        rounds = 0
-        while work.round():
-            context.check_time("relaxing the powers")
-            rounds += 1
-            # Looking for a circle takes as long as a few rounds.
-            if rounds % 4 == 0 and (cycle := work.cycle()):
-                certificate = ExponentCycleCertificate.build(problem, cycle)
-                return certificate.answer, certificate
-        fitted = ExponentFitCertificate.build(problem, work.powers())
+        found = _relaxed(problem, context)
+        if isinstance(found, _Cycle):
+            certificate = ExponentCycleCertificate.build(problem, found.steps)
+            return certificate.answer, certificate
+        fitted = ExponentFitCertificate.build(problem, found)
         return fitted.answer, fitted
+
+
+def powers_that_fit(problem: ExponentFitting, context: so.Context) -> so.KroneckerProduct | None:
+    """Return the product scaled so that all entries fit, or None if no powers do that."""
+    found = _relaxed(problem, context)
+    return None if isinstance(found, _Cycle) else problem.scaled(tuple(found))
+
+
+@dataclass(frozen=True)
+class _Cycle:
+    """Entries that cannot fit together."""
+
+    steps: list[tuple[int, int, int]]
+
+
+def _relaxed(problem: ExponentFitting, context: so.Context) -> list[np.ndarray] | _Cycle:
+    """Return powers that fit, or a cycle."""
+    work = _Relaxation(problem)
+    rounds = 0
+    while work.round():
+        context.check_time("relaxing the powers")
+        rounds += 1
+        # Looking for a circle takes as long as a few rounds.
+        if rounds % 4 == 0 and (cycle := work.cycle()):
+            return _Cycle(cycle)
+    return work.powers()
 
 
 class _Relaxation:

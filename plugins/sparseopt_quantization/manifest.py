@@ -7,6 +7,7 @@ _RANK_ONE = "sparseopt:RankOneQuantization"
 _SURVEY = (
     "Gribonval, Mary, Riccietti 2023 (hal-04125381): optimal quantization of rank-one matrices"
 )
+_PRODUCT = "sparseopt:ProductQuantization"
 _NUMBA = {"numba": "compiled passes; without it large vectors take longer"}
 
 MANIFEST = Manifest(
@@ -14,6 +15,59 @@ MANIFEST = Manifest(
     api=1,
     summary="Rank-one terms and Kronecker-sparse products in numbers of few bits",
     solvers=(
+        SolverEntry(
+            name="two_factors",
+            path="sparseopt_quantization.two_factors:TwoFactors",
+            problem=_PRODUCT,
+            guarantee=Guarantee.EXACT,
+            summary="two factors, each term as well as can be, with the proof of it",
+            citations=(_SURVEY,),
+            helped_by=_NUMBA,
+        ),
+        SolverEntry(
+            name="swept",
+            path="sparseopt_quantization.swept:Swept",
+            problem=_PRODUCT,
+            guarantee=Guarantee.CERTIFIED,
+            summary="weighted, looking ahead, then sweeps over pairs: the least error",
+            citations=(_SURVEY,),
+            helped_by=_NUMBA,
+        ),
+        SolverEntry(
+            name="pairwise",
+            path="sparseopt_quantization.pairwise:Pairwise",
+            problem=_PRODUCT,
+            guarantee=Guarantee.HEURISTIC,
+            summary="factors two by two, the last three of an odd chain together",
+            citations=(_SURVEY,),
+            helped_by=_NUMBA,
+        ),
+        SolverEntry(
+            name="left_to_right",
+            path="sparseopt_quantization.left_to_right:LeftToRight",
+            problem=_PRODUCT,
+            guarantee=Guarantee.HEURISTIC,
+            summary="factor by factor, by continued fractions, losses passed on to the next",
+            citations=(_SURVEY,),
+            helped_by=_NUMBA,
+        ),
+        SolverEntry(
+            name="right_to_left",
+            path="sparseopt_quantization.right_to_left:RightToLeft",
+            problem=_PRODUCT,
+            guarantee=Guarantee.HEURISTIC,
+            summary="the same from the other end",
+            citations=(_SURVEY,),
+            helped_by=_NUMBA,
+        ),
+        SolverEntry(
+            name="nearest",
+            path="sparseopt_quantization.nearest:Nearest",
+            problem=_PRODUCT,
+            guarantee=Guarantee.HEURISTIC,
+            summary="each value to nearest: the baseline; takes all architectures",
+            citations=("IEEE 754-2019, section 4.3",),
+        ),
         SolverEntry(
             name="difference_constraints",
             path="sparseopt_quantization.difference_constraints:DifferenceConstraints",

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from sparseopt.cli import analyze, closedness, doctor, factorize, verify
+from sparseopt.cli import analyze, closedness, doctor, factorize, quantize, verify
 from sparseopt.cli.console import BAD_INPUT, fail
 from sparseopt.interface.errors import SparseoptError
 
@@ -22,6 +22,7 @@ app.command()(doctor.doctor)
 app.command()(analyze.analyze)
 app.command()(closedness.closedness)
 app.command()(factorize.factorize)
+app.command()(quantize.quantize)
 app.command()(verify.verify)
 
 

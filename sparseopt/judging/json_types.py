@@ -149,6 +149,8 @@ _MODULES = {
         "ExponentFitting",
     ),
     "sparseopt.quantization.number_format": ("NumberFormat",),
+    "sparseopt.quantization.product": ("ProductQuantization",),
+    "sparseopt.quantization.product_certificate": ("ProductQuantizationCertificate",),
     "sparseopt.quantization.rank_one": (
         "RankOneQuantization",
         "RankOneTerm",

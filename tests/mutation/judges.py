@@ -105,6 +105,14 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.training.two_layer_certificate",
         "sparseopt.training.two_layer_units",
     ),
+    "forgeries_products": (
+        "sparseopt.quantization.chain_error",
+        "sparseopt.quantization.product_certificate",
+    ),
+    "forgeries_quantization": (
+        "sparseopt.quantization.exponent_certificates",
+        "sparseopt.quantization.rank_one_certificate",
+    ),
     "forgeries_paths": (
         "sparseopt.pathnorm.edges",
         "sparseopt.pathnorm.lipschitz",

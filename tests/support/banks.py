@@ -286,6 +286,43 @@ def rank_one() -> list[Provable]:
     return [Provable(problem) for problem in problems]
 
 
+def quantized_products() -> list[so.Problem]:
+    """One to four factors, all kinds of formats, other blocks, ranks, dtypes and scales, zeros."""
+    rng = np.random.default_rng(0)
+
+    def product(patterns: Any, scale: Any = 1.0, dtype: Any = np.float64) -> so.KroneckerProduct:
+        architecture = so.Architecture(patterns)
+        values = [scale * rng.standard_normal(p.values_shape) for p in architecture]
+        return so.KroneckerProduct([v.astype(dtype) for v in values], architecture)
+
+    dyadic, pair = list(so.Architecture.square_dyadic(8)), [(1, 3, 2, 2), (2, 2, 3, 1)]
+    chain = [(1, 3, 2, 4), (2, 2, 2, 2), (4, 2, 3, 1)]
+    two, eight = so.Architecture.square_dyadic(4), product(dyadic)
+    some = [np.array(f) for f in eight.factors]
+    some[1][:, 0, 1] = 0.0
+    ranks = [(1, 2, 2, 2), (1, 4, 3, 1)]
+    problems = [
+        so.ProductQuantization(eight, 4),
+        so.ProductQuantization(product(chain), [4, 5, 3]),
+        so.ProductQuantization(product(pair), [3, 4]),
+        so.ProductQuantization(product(two), "e2m1"),
+        so.ProductQuantization(product([(1, 2, 3, 1)]), 5),
+        so.ProductQuantization(product(dyadic), ["e4m3", None, "bf16"]),
+        so.ProductQuantization(product(dyadic, 30.0), "int8"),
+        so.ProductQuantization(product(dyadic, 1e150), 5),
+        so.ProductQuantization(product(dyadic, 1e-150), 24),
+        so.ProductQuantization(product(dyadic, dtype=np.float32), "fp16"),
+        so.ProductQuantization(product(dyadic, 1.0 + 1j, np.complex128), 5),
+        so.ProductQuantization(product(dyadic, 1.0 + 1j, np.complex64), "e5m2"),
+        so.ProductQuantization(so.KroneckerProduct(some, dyadic), 3),
+        so.ProductQuantization(product(ranks), 4),
+        so.ProductQuantization(product([(2, 2, 2, 1), (1, 2, 2, 2)]), 4),
+        so.ProductQuantization(product(dyadic), None),
+        so.ProductQuantization(product(dyadic), None, relative_error=1e-2),
+    ]
+    return problems
+
+
 def recovery() -> list[so.Problem]:
     """All kinds of vectors, both methods, each verdict."""
     rng = np.random.default_rng(3)
@@ -356,6 +393,7 @@ BANKS: dict[str, Any] = {
     "sparseopt:PathCost": path_cost,
     "sparseopt:PathDistance": path_distance,
     "sparseopt:PathNorm": path_norm,
+    "sparseopt:ProductQuantization": quantized_products,
     "sparseopt:RankOneQuantization": rank_one,
     "sparseopt:RecoveryGuarantee": recovery,
     "sparseopt:SparseRegression": regression,

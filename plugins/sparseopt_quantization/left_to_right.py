@@ -1,0 +1,43 @@
+"""Factor by factor, what one loses being made up for by the next ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sparseopt as so
+from sparseopt.quantization.product import ProductQuantization
+from sparseopt_quantization.heuristics import left_to_right
+from sparseopt_quantization.pairwise import complex_refusal
+from sparseopt_quantization.products import Outcome, certified, predicted, refusal, work_of
+
+
+@dataclass(frozen=True)
+class LeftToRight(so.Solver[ProductQuantization]):
+    """The published method, without its partial products: while the rest of the chain is not
+    rounded only the angle of each column to its rounding counts, see `Side`.
+
+    Parameters
+    ----------
+    weighted : bool
+        Whether the entries of a column count as they do in the product, which is mostly better.
+    compiled : bool or None
+        See `Pairwise`.
+    """
+
+    weighted: bool = False
+    compiled: bool | None = None
+
+    def accepts(self, problem: ProductQuantization) -> so.Accepted | so.Refused:
+        """Refuse complex factors, architectures of other ranks, and relative errors."""
+        reason = refusal(problem, self.compiled) or complex_refusal(problem)
+        return so.Refused(reason) if reason else so.Accepted()
+
+    def cost(self, problem: ProductQuantization) -> float:
+        """Return the predicted seconds."""
+        return predicted(problem, 0.2)
+
+    def solve(self, problem: ProductQuantization, context: so.Context) -> Outcome:
+        """Quantize from the left; where that leaves the range of floats, to nearest."""
+        work = work_of(problem, self.compiled, context)
+        found = work.restored(left_to_right(work.chain, work.engine, self.weighted))
+        return certified(problem, found or work.nearest())

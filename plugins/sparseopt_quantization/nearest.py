@@ -1,0 +1,44 @@
+"""Each value rounded on its own: the baseline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sparseopt as so
+from sparseopt.quantization.product import ProductQuantization
+from sparseopt.quantization.product_certificate import digits_of
+from sparseopt_quantization.products import Outcome, certified
+
+
+@dataclass(frozen=True)
+class Nearest(so.Solver[ProductQuantization]):
+    """Rounding to nearest. For a relative error: with the fewest digits, the same for all factors.
+
+    It takes all architectures, as long as the error of the product can be told.
+    """
+
+    def accepts(self, problem: ProductQuantization) -> so.Accepted | so.Refused:
+        """Take every problem."""
+        return so.Accepted()
+
+    def cost(self, problem: ProductQuantization) -> float:
+        """Return the predicted seconds."""
+        return 1e-3 + 2e-6 * problem.product.nnz
+
+    def solve(self, problem: ProductQuantization, context: so.Context) -> Outcome:
+        """Round, or halve the range of digits until the least that do is found."""
+        if problem.relative_error is None:
+            return certified(problem, problem.nearest())
+        product = problem.product
+        whole = max(digits_of(f) for f in product.factors)
+        low, high, found = 1, whole, product
+        while low < high:
+            context.check_time("looking for the fewest digits")
+            t = (low + high) // 2
+            factors = [so.significand(min(t, digits_of(f))).round(f) for f in product.factors]
+            rounded = so.KroneckerProduct(factors, product.architecture)
+            if problem.error_of(rounded).high(3) <= problem.relative_error:
+                high, found = t, rounded
+            else:
+                low = t + 1
+        return certified(problem, found)

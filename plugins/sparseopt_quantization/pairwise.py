@@ -1,0 +1,47 @@
+"""Two factors at a time, each pair as well as can be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sparseopt as so
+from sparseopt.quantization.product import ProductQuantization
+from sparseopt_quantization.heuristics import pair_by_pair
+from sparseopt_quantization.products import Outcome, certified, predicted, refusal, work_of
+
+
+@dataclass(frozen=True)
+class Pairwise(so.Solver[ProductQuantization]):
+    """The first and the second factor, the third and the fourth, and so on; at the end of an odd
+    chain the last three together, where the published method rounds the last one.
+
+    Parameters
+    ----------
+    compiled : bool or None
+        Whether the passes are compiled by numba; None: where it is installed and there is much to
+        do. The answer is the same, bit by bit.
+    """
+
+    compiled: bool | None = None
+
+    def accepts(self, problem: ProductQuantization) -> so.Accepted | so.Refused:
+        """Refuse complex factors, architectures of other ranks, and relative errors."""
+        reason = refusal(problem, self.compiled) or complex_refusal(problem)
+        return so.Refused(reason) if reason else so.Accepted()
+
+    def cost(self, problem: ProductQuantization) -> float:
+        """Return the predicted seconds."""
+        return predicted(problem, 0.5)
+
+    def solve(self, problem: ProductQuantization, context: so.Context) -> Outcome:
+        """Quantize pair by pair; where that leaves the range of floats, to nearest."""
+        work = work_of(problem, self.compiled, context)
+        found = work.restored(pair_by_pair(work.chain, work.engine))
+        return certified(problem, found or work.nearest())
+
+
+def complex_refusal(problem: ProductQuantization) -> str:
+    """Return why a complex product is refused; empty if it is real."""
+    if problem.product.dtype.kind != "c":
+        return ""
+    return "the best pairs of complex vectors are not known; 'swept' and 'nearest' take them"

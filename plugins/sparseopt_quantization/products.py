@@ -1,0 +1,149 @@
+"""From quantized chains back to products: scales, ranges of formats, the best of several."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+import sparseopt as so
+from sparseopt.quantization.exponents import ExponentFitting
+from sparseopt.quantization.product import ProductQuantization
+from sparseopt.quantization.product_certificate import (
+    ProductQuantizationCertificate,
+    is_plain,
+)
+from sparseopt_quantization.chain import Chain, Factors, times_powers
+from sparseopt_quantization.difference_constraints import powers_that_fit
+from sparseopt_quantization.sides import has_numba
+from sparseopt_quantization.terms import Terms
+
+Outcome = tuple[so.KroneckerProduct, ProductQuantizationCertificate]
+
+
+def refusal(problem: ProductQuantization, compiled: bool | None) -> str:
+    """Return why the chain cannot be quantized term by term; empty if it can."""
+    if compiled and not has_numba():
+        return "compiled=True needs numba, which is not installed"
+    if not problem.is_rank_one:
+        return (
+            f"it takes chainable architectures of rank 1: {problem.why_not_rank_one}; the solver "
+            "'nearest' takes all"
+        )
+    if problem.relative_error is not None:
+        return "it takes formats; for a relative error, 'swept' finds them"
+    return ""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A product to be quantized in some formats.
+
+    Attributes
+    ----------
+    product : KroneckerProduct
+    forms : tuple of NumberFormat or None
+    engine : Terms
+    """
+
+    product: so.KroneckerProduct
+    forms: tuple[so.NumberFormat | None, ...]
+    engine: Terms
+
+    @cached_property
+    def chain(self) -> Chain:
+        """The factors, brought near 1; of formats with digits and a range only the digits."""
+        wide = tuple(
+            so.significand(f.digits) if f is not None and not f.name.startswith("int") else f
+            for f in self.forms
+        )
+        return Chain.of(self.product, wide)
+
+    @property
+    def has_range(self) -> bool:
+        """Whether some format has a largest number."""
+        return any(form is not None and form.is_finite for form in self.forms)
+
+    def nearest(self) -> so.KroneckerProduct:
+        """Each value rounded to nearest."""
+        factors = [
+            f if form is None else form.round(f)
+            for f, form in zip(self.product.factors, self.forms, strict=True)
+        ]
+        return so.KroneckerProduct(factors, self.product.architecture)
+
+    def error(self, answer: so.KroneckerProduct) -> float:
+        """Return the relative error."""
+        from sparseopt.quantization.chain_error import relative_error
+
+        return relative_error(self.product, answer).high()
+
+    def restored(self, factors: Factors) -> so.KroneckerProduct | None:
+        """Return the product of factors of the chain, or None where it leaves the range of floats.
+
+        Where numbers leave the range of a format, powers of two between the factors are looked for
+        that bring them back without any change; failing that they are rounded into the range.
+        """
+        own = [times_powers(f, -p) for f, p in zip(factors, self.chain.powers, strict=True)]
+        own = [
+            f if form is not None else given
+            for f, form, given in zip(own, self.forms, self.product.factors, strict=True)
+        ]
+        if not all(np.isfinite(f).all() for f in own):
+            return None
+        patterns = self.product.architecture
+        if not self._is_inside(own):
+            wide = so.KroneckerProduct(own, patterns)
+            fitted = None
+            if None not in self.forms:
+                fitted = powers_that_fit(
+                    ExponentFitting(wide, list(self.forms)), self.engine.context
+                )
+            if fitted is not None:
+                own = [np.asarray(f) for f in fitted.factors]
+        with np.errstate(over="ignore", under="ignore"):
+            kept = [
+                f.astype(given.dtype, copy=False)
+                for f, given in zip(own, self.product.factors, strict=True)
+            ]
+        if not all(np.isfinite(f).all() for f in kept):
+            return None
+        # What falls below the range of a dtype, or leaves that of a format, is rounded once more.
+        for i, form in enumerate(self.forms):
+            if form is not None and not form.contains(kept[i]):
+                kept[i] = form.round(kept[i])
+        return so.KroneckerProduct(kept, patterns)
+
+    def _is_inside(self, factors: Factors) -> bool:
+        """Whether all numbers are in their formats."""
+        pairs = zip(factors, self.forms, strict=True)
+        return all(form is None or form.contains(f) for f, form in pairs)
+
+    def taken_in(self, product: so.KroneckerProduct) -> Factors:
+        """Return the factors of a product as those of the chain: inverse of `restored`."""
+        pairs = zip(product.factors, self.chain.powers, strict=True)
+        wide = [np.complex128 if f.dtype.kind == "c" else np.float64 for f in product.factors]
+        return [times_powers(f.astype(w), p) for (f, p), w in zip(pairs, wide, strict=True)]
+
+    def best(self, *candidates: so.KroneckerProduct | None) -> so.KroneckerProduct:
+        """Return the candidate of the least error, the first of equal ones."""
+        return min((c for c in candidates if c is not None), key=self.error)
+
+
+def certified(problem: ProductQuantization, answer: so.KroneckerProduct) -> Outcome:
+    """Return an answer with its certificate; where at most one factor varies it is the best."""
+    least = None if is_plain(problem) else 0.0
+    return answer, ProductQuantizationCertificate.build(problem, answer, least)
+
+
+def work_of(problem: ProductQuantization, compiled: bool | None, context: so.Context) -> Work:
+    """Return the work that a problem with formats asks for."""
+    return Work(problem.product, problem.format, Terms(compiled, context))
+
+
+def predicted(problem: ProductQuantization, passes: float) -> float:
+    """Return the predicted seconds of so many passes over all pieces."""
+    pairs = zip(problem.format, problem.product.factors, strict=True)
+    pieces = sum(f.size * 2.0 ** min(form.digits - 1, 11) for form, f in pairs if form is not None)
+    return 1e-3 + 4e-9 * passes * pieces + 2e-6 * problem.product.nnz

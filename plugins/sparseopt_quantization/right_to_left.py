@@ -1,0 +1,40 @@
+"""Factor by factor from the last one to the first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sparseopt as so
+from sparseopt.quantization.product import ProductQuantization
+from sparseopt_quantization.heuristics import right_to_left
+from sparseopt_quantization.pairwise import complex_refusal
+from sparseopt_quantization.products import Outcome, certified, predicted, refusal, work_of
+
+
+@dataclass(frozen=True)
+class RightToLeft(so.Solver[ProductQuantization]):
+    """The published method from the other end: factor by factor from the last one to the first.
+
+    Parameters
+    ----------
+    weighted, compiled
+        See `LeftToRight`.
+    """
+
+    weighted: bool = False
+    compiled: bool | None = None
+
+    def accepts(self, problem: ProductQuantization) -> so.Accepted | so.Refused:
+        """Refuse complex factors, architectures of other ranks, and relative errors."""
+        reason = refusal(problem, self.compiled) or complex_refusal(problem)
+        return so.Refused(reason) if reason else so.Accepted()
+
+    def cost(self, problem: ProductQuantization) -> float:
+        """Return the predicted seconds."""
+        return predicted(problem, 0.2)
+
+    def solve(self, problem: ProductQuantization, context: so.Context) -> Outcome:
+        """Quantize from the right; where that leaves the range of floats, to nearest."""
+        work = work_of(problem, self.compiled, context)
+        found = work.restored(right_to_left(work.chain, work.engine, self.weighted))
+        return certified(problem, found or work.nearest())

@@ -1,0 +1,98 @@
+"""The best of all ways from the left, improved pair by pair until little is gained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import sparseopt as so
+from sparseopt.quantization.product import ProductQuantization
+from sparseopt_quantization.chain import Chain, Factors
+from sparseopt_quantization.fewest_digits import fewest_digits
+from sparseopt_quantization.heuristics import left_to_right, pair_by_pair, sweep
+from sparseopt_quantization.products import Outcome, Work, certified, predicted, refusal, work_of
+from sparseopt_quantization.terms import Terms
+
+
+@dataclass(frozen=True)
+class Swept(so.Solver[ProductQuantization]):
+    """Sweeps over the best of rounding to nearest, pair by pair, and weighted left to right with
+    candidates kept ahead: of each pair the best for all others as they are, to and fro.
+
+    The error never grows from pass to pass, and the answer is never worse than any of these.
+    Complex products, and factors of integer formats, are improved factor by factor from rounding
+    to nearest.
+
+    Parameters
+    ----------
+    passes : int
+        At most so many sweeps, to the right and back.
+    ahead : int
+        Candidates kept for each column of the third-last factor.
+    gain : float
+        It stops once a sweep takes off less than this share of the error.
+    compiled : bool or None
+        See `Pairwise`.
+    """
+
+    passes: int = 4
+    ahead: int = 8
+    gain: float = 0.02
+    compiled: bool | None = None
+
+    def accepts(self, problem: ProductQuantization) -> so.Accepted | so.Refused:
+        """Refuse architectures of other ranks."""
+        if problem.relative_error is not None and problem.is_rank_one:
+            return so.Accepted()
+        reason = refusal(problem, self.compiled)
+        return so.Refused(reason) if reason else so.Accepted()
+
+    def cost(self, problem: ProductQuantization) -> float:
+        """Return the predicted seconds."""
+        return predicted(problem, 4.0)
+
+    def solve(self, problem: ProductQuantization, context: so.Context) -> Outcome:
+        """Quantize; for a relative error, with as few digits as are found."""
+        if problem.relative_error is not None:
+            engine = Terms(self.compiled, context)
+            return certified(problem, fewest_digits(problem, self.quantized, engine))
+        return certified(problem, self.quantized(work_of(problem, self.compiled, context)))
+
+    def quantized(self, work: Work) -> so.KroneckerProduct:
+        """Return the product quantized."""
+        found = work.nearest()
+        least = work.error(found)
+        if least == 0.0:
+            return found
+        for begin in self._starts if work.chain.is_real else ():
+            candidate = work.restored(begin(work))
+            if candidate is not None and (error := work.error(candidate)) < least:
+                found, least = candidate, error
+            del candidate
+        if work.chain.is_real:
+            found, least = self._swept(work, work.chain, found, least, True)
+        if work.has_range or not work.chain.is_real:
+            exact = replace(work.chain, forms=work.forms)
+            found, least = self._swept(work, exact, found, least, False)
+        return found
+
+    def _swept(
+        self, work: Work, chain: Chain, found: so.KroneckerProduct, least: float, pairs: bool
+    ) -> tuple[so.KroneckerProduct, float]:
+        """Return the best product of the passes, and its error."""
+        for passes, factors in sweep(chain, work.engine, work.taken_in(found), pairs):
+            work.engine.context.report(passes / (2.0 * self.passes), f"{passes} passes")
+            before, candidate = least, work.restored(factors)
+            if candidate is not None and (error := work.error(candidate)) < least:
+                found, least = candidate, error
+            if passes >= 2 * self.passes or least > before * (1.0 - self.gain / 2.0):
+                break
+        return found, least
+
+    @property
+    def _starts(self) -> tuple[Callable[[Work], Factors], ...]:
+        """Return the ways to a chain to start from."""
+        return (
+            lambda work: pair_by_pair(work.chain, work.engine),
+            lambda work: left_to_right(work.chain, work.engine, True, self.ahead),
+        )

@@ -1,0 +1,191 @@
+"""The best products of rounded vectors for many small terms: compiled, or in NumPy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+import sparseopt as so
+from sparseopt_quantization import term_arrays
+from sparseopt_quantization.limits import COMPILED_FROM
+from sparseopt_quantization.sides import has_numba
+
+ALL_PIECES = 1 << 13
+"""Pieces of a left vector up to which all are gone through; beyond, so many scales are tried."""
+TRIED = 1 << 11
+AT_ONCE = 1 << 20
+"""Pieces of all terms that NumPy holds at once; a compiled pass is not interrupted that long."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How terms are improved: compiled or not, and the clock."""
+
+    compiled: bool | None
+    context: so.Context
+
+    def improved(
+        self,
+        left: tuple[np.ndarray, np.ndarray, np.ndarray],
+        right: tuple[np.ndarray, np.ndarray, np.ndarray],
+        digits: tuple[int, int],
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return rounded vectors that cost no more than those that are there.
+
+        Parameters
+        ----------
+        left, right : (vectors, weights, rounded vectors)
+            Of shapes (k, b) and (k, c); c = 0 if only angles count.
+        digits : (int, int)
+
+        Returns
+        -------
+        u, v : ndarray
+        """
+        (x, p, u), (y, q, v) = left, right
+        u, v = u.copy(), v.copy()
+        half = 1 << (digits[0] - 1)
+        if x.shape[1] * half <= ALL_PIECES:
+            numbers, middles = table(digits[0])
+            scales, each = np.zeros(0), x.shape[1] * half
+        else:
+            numbers, middles, each = np.ones(1), np.ones(1), TRIED * (x.shape[1] + y.shape[1])
+            scales = np.exp2(np.arange(TRIED) / TRIED)
+        splits = 2.0 ** (53 - digits[0]) + 1.0, 2.0 ** (53 - digits[1]) + 1.0
+        run = term_arrays.terms
+        if self.is_compiled(len(x) * each):
+            from sparseopt_quantization import term_kernels
+
+            run = term_kernels.terms
+        step = max(1, AT_ONCE // each)
+        for start in range(0, len(x), step):
+            self.context.check_time("rounding the terms of a product")
+            part = slice(start, start + step)
+            with np.errstate(all="ignore"):
+                run(
+                    x[part],
+                    y[part],
+                    p[part],
+                    q[part],
+                    u[part],
+                    v[part],
+                    numbers,
+                    middles,
+                    scales,
+                    splits,
+                )
+        return u, v
+
+    def directions(self, x: np.ndarray, p: np.ndarray, u: np.ndarray, digits: int) -> np.ndarray:
+        """Return numbers of F_t of a small angle to vectors: the least, but for many entries.
+
+        Their sizes are near those of the vectors.
+        """
+        if x.shape[1] == 1:
+            return np.where(x != 0.0, np.copysign(np.exp2(np.rint(_log2(x))), x), 0.0)
+        if x.shape[1] != 2:
+            none = np.zeros((len(x), 0))
+            return self.improved((x, p, u), (none, none, none), (digits, digits))[0]
+        found = np.empty_like(x)
+        run = term_arrays.directions
+        if self.is_compiled(len(x) * 64):
+            from sparseopt_quantization import term_kernels
+
+            run = term_kernels.directions
+        with np.errstate(all="ignore"):
+            run(x, p, 1 << digits, found)
+        rates = rates_of(x, p, found)
+        return np.ldexp(found, np.frexp(rates)[1][:, None])
+
+    def candidates(
+        self, x: np.ndarray, p: np.ndarray, digits: int, most: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return for vectors of two entries the numbers of F_t of the least angles, and the angles.
+
+        Returns
+        -------
+        costs : ndarray, shape (k, most)
+            ``|x|^2`` times the squared sines, with weights.
+        u : ndarray, shape (k, most, 2)
+        """
+        numbers, middles = table(digits)
+        costs, found = np.full((len(x), most), np.inf), np.ones((len(x), most, 2))
+        run, each = term_arrays.angles, 2 << (digits - 1)
+        if self.is_compiled(len(x) * each):
+            from sparseopt_quantization import term_kernels
+
+            run = term_kernels.angles
+        step = max(1, AT_ONCE // each)
+        for start in range(0, len(x), step):
+            self.context.check_time("looking ahead")
+            part = slice(start, start + step)
+            with np.errstate(all="ignore"):
+                run(x[part], p[part], numbers, middles, costs[part], found[part])
+        powers = np.frexp(np.abs(x))[1][:, None, :] - 1
+        return costs, np.where(
+            x[:, None] == 0.0, 0.0, np.copysign(np.ldexp(found, powers), x[:, None])
+        )
+
+    def ahead(
+        self,
+        blocks: tuple[np.ndarray, np.ndarray, np.ndarray],
+        candidates: tuple[np.ndarray, np.ndarray, np.ndarray],
+        right: tuple[np.ndarray, np.ndarray],
+        digits: tuple[int, int],
+    ) -> np.ndarray:
+        """Return the candidates chosen for each block; see `term_arrays.ahead`."""
+        numbers, middles = table(digits[0])
+        chosen = np.zeros((len(blocks[0]), 2), dtype=np.int64)
+        run, each = term_arrays.ahead, (2 << (digits[0] - 1)) * blocks[0].shape[2]
+        if self.is_compiled(len(chosen) * each):
+            from sparseopt_quantization import term_kernels
+
+            run = term_kernels.ahead
+        step = max(1, AT_ONCE // (8 * each))
+        for start in range(0, len(chosen), step):
+            self.context.check_time("looking ahead")
+            part = slice(start, start + step)
+            w, rows, columns = (z[part] for z in blocks)
+            with np.errstate(all="ignore"):
+                run(
+                    w,
+                    rows,
+                    columns,
+                    *candidates,
+                    *right,
+                    numbers,
+                    middles,
+                    2.0 ** (53 - digits[1]) + 1.0,
+                    chosen[part],
+                )
+        return chosen
+
+    def is_compiled(self, work: int) -> bool:
+        """Whether to load the compiled passes."""
+        if self.compiled is not None:
+            return self.compiled
+        return work >= COMPILED_FROM and has_numba()
+
+
+def table(digits: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of F_t from 1 to 4, and the midpoint after each."""
+    half = 1 << (digits - 1)
+    numbers = np.arange(2 * half + 1.0)
+    numbers = np.where(numbers < half, half + numbers, 2.0 * numbers) / half
+    return numbers, np.append((numbers[:-1] + numbers[1:]) / 2.0, np.inf)
+
+
+def _log2(x: np.ndarray) -> np.ndarray:
+    return np.log2(np.where(x == 0.0, 1.0, np.abs(x)))
+
+
+def rates_of(x: np.ndarray, p: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """Return the factors that take rounded vectors nearest to vectors; 1 where they are zero."""
+    square = (p * u * u).sum(axis=1)
+    weightless = square == 0.0
+    if weightless.any():
+        p = np.where(weightless[:, None], 1.0, p)
+        square = (p * u * u).sum(axis=1)
+    inner = (p * x * u).sum(axis=1)
+    return np.where(square * inner != 0.0, inner / np.where(square > 0.0, square, 1.0), 1.0)

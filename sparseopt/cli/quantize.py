@@ -1,0 +1,132 @@
+"""``sparseopt quantize FILE``: a product of sparse factors in numbers of few bits."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+import sparseopt as so
+from sparseopt.cli import options as opt
+from sparseopt.cli.console import parse_options, print_solution, progress_display, say
+from sparseopt.interface.report import write_whole
+from sparseopt.judging.array_files import read_arrays
+from sparseopt.judging.files import read_text
+from sparseopt.judging.rounding import shown_above, shown_below
+
+_FILE = "A product or a solution with one (.json), or its factors (.npz), as `factorize` writes."
+_FORMAT = (
+    "bf16, fp16, e4m3, e5m2, e2m3, e3m2, e2m1, int8, int4, or F1 to F53; for each factor one, "
+    "separated by commas, where - leaves a factor as it is."
+)
+
+
+def quantize(
+    file: Annotated[str, typer.Argument(help=_FILE)],
+    bits: Annotated[int | None, typer.Option(help="Significant digits t: the format F_t.")] = None,
+    format: Annotated[str | None, typer.Option("--format", help=_FORMAT)] = None,
+    error: Annotated[
+        float | None, typer.Option(help="Relative error, with as few digits as are found.")
+    ] = None,
+    overflow: Annotated[
+        str, typer.Option(help="saturate, or error: refuse values out of range.")
+    ] = "saturate",
+    output: Annotated[
+        str | None,
+        typer.Option("-o", "--output", help="Solution (.json) or factors (.npz)."),
+    ] = None,
+    solver: opt.SolverName = None,
+    option: opt.SolverOption = None,
+    block: opt.Block = None,
+    prefer: opt.Prefer = None,
+    time_limit: opt.TimeLimit = None,
+    plan: opt.ShowPlan = False,
+    json: opt.Json = False,
+) -> None:
+    """Round the factors of a product such that the product stays near, with a proven error."""
+    if output is not None and Path(output).suffix not in (".json", ".npz"):
+        raise so.ProblemError(f"--output must end in .json or .npz, got {output!r}")
+    if [bits, format, error].count(None) != 2:
+        raise so.ProblemError("give one of --bits, --format and --error")
+    forms: Any = _formats(format) if format is not None else bits
+    problem = so.ProductQuantization(_load(file), forms, error, overflow)
+    with progress_display(not json) as progress:
+        solution = so.solve(
+            problem,
+            solver,
+            progress=progress,
+            time_limit=time_limit,
+            block=block or (),
+            prefer=prefer or (),
+            **parse_options(option or ()),
+        )
+    print_solution(solution, json, plan)
+    if not json:
+        _print_figures(solution.certificate)
+    if output is not None:
+        _write(output, solution)
+        if not json:
+            say(f"written to {output}")
+
+
+def _formats(text: str) -> Any:
+    """Return one format, or one for each factor."""
+    names = [None if name.strip() == "-" else name.strip() for name in text.split(",")]
+    return names[0] if len(names) == 1 and names[0] is not None else names
+
+
+def _load(file: str) -> so.KroneckerProduct:
+    """Return the product that a file holds."""
+    if file.endswith(".npz"):
+        return _from_arrays(file, read_arrays(file))
+    if not file.endswith(".json"):
+        raise so.ProblemError(f"{file!r} must end in .json or .npz")
+    found: Any = so.from_json(read_text(file))
+    found = getattr(found, "answer", found)
+    if not isinstance(found, so.KroneckerProduct):
+        raise so.ProblemError(
+            f"{file!r} must hold a KroneckerProduct, or a solution with one, got a "
+            f"{type(found).__name__}"
+        )
+    return found
+
+
+def _from_arrays(file: str, arrays: dict[str, np.ndarray]) -> so.KroneckerProduct:
+    """Return the product of the arrays factor_0, factor_1, ... of shapes (a, b, c, d)."""
+    names = [f"factor_{i}" for i in range(len(arrays))]
+    if not arrays or sorted(arrays) != sorted(names):
+        wrong = sorted(set(arrays) - {n for n in arrays if re.fullmatch(r"factor_\d+", n)})
+        raise so.ProblemError(
+            f"{file!r} must hold factor_0, factor_1, ..., got {', '.join(wrong or sorted(arrays))}"
+        )
+    factors = [arrays[name] for name in names]
+    for name, factor in zip(names, factors, strict=True):
+        if factor.ndim != 4:
+            raise so.ProblemError(f"{name} of {file!r} must have a shape (a, b, c, d)")
+    return so.KroneckerProduct(factors, so.Architecture([f.shape for f in factors]))
+
+
+def _print_figures(certificate: Any) -> None:
+    """Print the errors, and what is proved of them."""
+    nearest, own = certificate.nearest_relative_error, certificate.relative_error
+    say(
+        f"relative error at most {shown_above(own)}; rounding each value to nearest has "
+        f"{shown_above(nearest)}"
+    )
+    if certificate.relative_lower_bound > 0.0:
+        least = shown_below(certificate.relative_lower_bound)
+        say(f"no choice has less than {least}")
+    if certificate.problem.relative_error is not None:
+        say(f"digits of each factor: {', '.join(map(str, certificate.digits))}")
+
+
+def _write(output: str, solution: so.Solution) -> None:
+    """Write the solution, or its factors."""
+    if output.endswith(".json"):
+        write_whole(output, solution.to_json())
+        return
+    factors: dict[str, Any] = {f"factor_{i}": f for i, f in enumerate(solution.answer.factors)}
+    np.savez(output, **factors)
