@@ -19,7 +19,8 @@ import numpy as np
 
 from sparseopt.butterfly.architecture import Architecture
 from sparseopt.butterfly.product import KroneckerProduct, apply_factor
-from sparseopt.judging.rounding import TINY, UNIT, Figure, gamma
+from sparseopt.judging.figures import Figure
+from sparseopt.judging.rounding import TINY, UNIT, gamma
 from sparseopt.judging.scaling import exponent_of, largest_part, times_power
 from sparseopt.quantization.exact import root_above
 

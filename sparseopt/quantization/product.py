@@ -15,7 +15,7 @@ from sparseopt.interface.arrays import as_figure
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
-from sparseopt.judging.rounding import ROOMS, Figure
+from sparseopt.judging.figures import ROOMS, Figure
 from sparseopt.quantization.chain_error import DENSE_UP_TO, is_rank_one, relative_error
 from sparseopt.quantization.exponents import as_formats
 from sparseopt.quantization.number_format import NumberFormat

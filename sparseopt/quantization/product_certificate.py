@@ -13,7 +13,8 @@ from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.interface.arrays import as_figure
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.json_type import json_type
-from sparseopt.judging.rounding import ROOMS, above, shown_above, shown_below
+from sparseopt.judging.figures import ROOMS
+from sparseopt.judging.rounding import above, shown_above, shown_below
 from sparseopt.quantization.exact import root_below
 from sparseopt.quantization.nearest import Grid, nearest
 from sparseopt.quantization.number_format import significand

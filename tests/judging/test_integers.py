@@ -61,5 +61,5 @@ def test_integers_that_floats_do_not_hold_are_refused(array: Any) -> None:
 @pytest.mark.parametrize(("dtype", "value"), [("<i8", 2**63), ("<i8", -(10**30)), ("|u1", 256)])
 def test_integers_beyond_their_dtype_are_refused_in_words(dtype: str, value: int) -> None:
     body = {"$array": {"dtype": dtype, "shape": [1], "values": [value]}}
-    with pytest.raises(so.ProblemError, match="out of bounds|too large|too big"):
+    with pytest.raises(so.ProblemError, match=r"out of bounds|too large|too big"):
         so.from_json(json.dumps(body))
