@@ -16,7 +16,9 @@ HONEST = dict(honest())
 
 
 def judged(subject: Any) -> Check:
-    """Judge a certificate, or the JSON of one."""
+    """Judge a certificate, or the JSON of one, or a law."""
+    if callable(subject):
+        return subject()  # type: ignore[no-any-return]
     if not isinstance(subject, str):
         return check_certificate(subject)
     try:

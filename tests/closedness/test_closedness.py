@@ -236,4 +236,4 @@ def test_without_a_time_limit_the_rounds_end() -> None:
     small = {"targets": 1, "branches": 1, "draws": 1, "subsets": 1, "seconds": 0.0}
     solution = so.solve(problem, "limit_curves", **small)
     assert solution.answer.value == "unknown"
-    assert "in 1 rounds; a time limit lets it go on" in solution.answer.reason
+    assert "in 1 rounds; with a time limit the search goes on" in solution.answer.reason

@@ -36,6 +36,9 @@ def test_refused_by_its_line(name: str, certificate: Any) -> None:
 
 @pytest.mark.parametrize(("name", "certificate"), HONEST, ids=[name for name, _ in HONEST])
 def test_accepted(name: str, certificate: Any) -> None:
+    if callable(certificate):  # a law
+        assert certificate().ok
+        return
     assert so.verify(certificate).ok, so.verify(certificate)
     again = so.from_json(so.to_json(certificate))
     assert so.verify(again).ok

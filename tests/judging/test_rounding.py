@@ -8,15 +8,8 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from sparseopt.judging.rounding import (
-    NormSum,
-    gamma,
-    norm_bound,
-    product_terms,
-    row_dots,
-    sum_of_squares,
-    two_product,
-)
+from sparseopt.judging.figures import NormSum, sum_of_squares
+from sparseopt.judging.rounding import gamma, norm_bound, product_terms, row_dots, two_product
 
 
 def exact_dot(a: np.ndarray, b: np.ndarray) -> Fraction:
