@@ -21,7 +21,7 @@ def plugins() -> tuple[Plugin, ...]:
     --------
     >>> import sparseopt as so
     >>> sorted(p.name for p in so.plugins() if p.first_party)
-    ['butterfly', 'closedness', 'inverse', 'onnx', 'pathnorm', 'torch']
+    ['butterfly', 'closedness', 'inverse', 'onnx', 'pathnorm', 'quantization', 'torch']
     """
     return registry().plugins
 
