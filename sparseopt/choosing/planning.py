@@ -62,7 +62,7 @@ def _structure_refusal(item: Registered, structure: Mapping[str, Any]) -> Refuse
     for key, allowed in item.entry.structure.items():
         if structure.get(key) not in allowed:
             takes = ", ".join(str(value) for value in allowed)
-            return Refused(f"{key} is {structure.get(key)!r}; it takes {takes}")
+            return Refused(f"{key} is {structure.get(key)} here; this solver takes {takes}")
     return None
 
 

@@ -87,7 +87,7 @@ def test_a_plugin_cannot_pose_as_first_party_by_its_name(install: Install) -> No
         ({"device_probe": "toys:no_device"}, "no CUDA device"),
         ({"device_probe": "toys:unfit_device"}, "compute capability"),
         ({"device_probe": "toys:broken_probe"}, "driver library is missing"),
-        ({"structure": {"sign": ("positive",)}}, "sign is 'any'; it takes positive"),
+        ({"structure": {"sign": ("positive",)}}, "sign is any here; this solver takes positive"),
     ],
 )
 def test_unavailable_with_reason_and_remedy(

@@ -45,9 +45,6 @@ def agree(problem: so.SparseRegression, engine: str, **options: Any) -> np.ndarr
     return solution.answer.x
 
 
-# What they take ------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     "penalty",
@@ -91,9 +88,6 @@ def test_what_only_skglm_takes(engine: str, penalty: Any) -> None:
 def test_the_model_of_a_large_strength_is_empty(engine: str) -> None:
     assert not agree(so.SparseRegression(*data(), so.L1(1e4)), engine).any()
     assert not agree(so.SparseRegression(data()[0], np.zeros(20), so.L1(1.0)), engine).any()
-
-
-# What they do not take -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("engine", ["skglm", "celer"])
@@ -141,7 +135,7 @@ def test_refusals_name_the_reason_and_who_takes_it(engine: str) -> None:
 @pytest.mark.parametrize("engine", ["spgl1"])
 def test_spgl1_refuses_other_norms_and_longer_histories(engine: str) -> None:
     design, target = data(m=5)
-    with pytest.raises(so.SolveError, match="norm is '2'; it takes 1"):
+    with pytest.raises(so.SolveError, match="norm is 2 here; this solver takes 1"):
         so.solve(so.BasisPursuit(design, target, norm=2), engine)
     with pytest.raises(so.ProblemError, match="keeps a history of 10000 steps"):
         so.solve(so.BasisPursuit(design, target), engine, most_steps=10_000)
@@ -162,9 +156,6 @@ def test_settings_are_checked(engine: str, options: dict[str, Any], words: str) 
         problem = so.SparseRegression(design, target, so.L1(1.0))
     with pytest.raises(so.ProblemError, match=words):
         so.solve(problem, engine, **options)
-
-
-# Traps ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -309,9 +300,6 @@ def test_nothing_fits_is_an_answer_of_spgl1(engine: str) -> None:
     solution = so.solve(so.BasisPursuit([[1, 2], [2, 4]], [1, 3]), engine)
     assert not solution.answer.feasible
     assert solution.status is so.Status.VERIFIED
-
-
-# Who runs ------------------------------------------------------------------------------------
 
 
 def test_they_run_on_request_only() -> None:

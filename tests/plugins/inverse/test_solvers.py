@@ -43,7 +43,7 @@ def test_published_values(name: str, solver: str) -> None:
     case = CASES[name]
     problem = instance(case)
     if not takes(solver, problem.penalty):
-        with pytest.raises(so.SolveError, match="it takes L1"):
+        with pytest.raises(so.SolveError, match="this solver takes L1"):
             so.solve(problem, solver)
         return
     solution = so.solve(problem, solver)
@@ -295,7 +295,7 @@ def test_the_plan_says_which_engine_and_why() -> None:
         why = "runs on request|is not installed" if optional else "predicted cost is lower"
         assert re.search(why, str(other.verdict))
     grouped = so.plan(random_problem(0, 10, 20, 0.1, grouped=True))
-    assert "penalty is 'GroupL1'; it takes L1" in str(grouped)
+    assert "penalty is GroupL1 here; this solver takes L1" in str(grouped)
 
 
 @pytest.mark.parametrize("grouped", [False, True])
