@@ -10,6 +10,7 @@ Run: python examples/quantize_butterfly.py [--quick] [--figure quantize_butterfl
 
 # %%
 import argparse
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,10 +19,10 @@ import sparseopt as so
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--quick", action="store_true", help="n = 2^9 in place of 2^16")
-parser.add_argument("--figure", default="quantize_butterfly.png")
+parser.add_argument("--output", default="quantize_butterfly.png")
 options, _ = parser.parse_known_args()
 largest = 9 if options.quick else 16
-methods = {
+methods: dict[str, tuple[str, dict[str, Any]]] = {
     "rounding to nearest": ("nearest", {}),
     "pair by pair (published)": ("pairwise", {}),
     "left to right (published)": ("left_to_right", {}),
@@ -86,5 +87,5 @@ right.set(xlabel="size n", title="t = 8")
 left.legend()
 for axis in (left, right):
     axis.grid(True, which="major", alpha=0.3)
-figure.savefig(options.figure, dpi=120)
-print(f"\nwritten to {options.figure}")
+figure.savefig(options.output, dpi=120)
+print(f"\nwritten to {options.output}")
