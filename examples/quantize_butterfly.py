@@ -5,7 +5,7 @@ error over the digits t for one size, and over the size for t = 8. Rounding each
 wastes bits, as only the product counts. Beside the published methods, pair by pair and left to
 right, are those of this library: weighted, looking ahead, and swept. Every error is certified.
 
-Run: python examples/quantize_butterfly.py [--quick] [--figure quantize_butterfly.png]
+Run: python examples/quantize_butterfly.py [--quick] [--output quantize_butterfly.png]
 """
 
 # %%
