@@ -13,9 +13,7 @@ import numpy as np
 import torch
 
 import sparseopt as so
-
-LOADING = 1e6
-"""Microseconds to load compiled kernels, which calls must be predicted to save before they are."""
+from sparseopt_butterfly.kernel_loading import LOADING
 
 _KERNELS = "sparseopt_butterfly.fused_kernels"
 _saved = 0.0
@@ -122,7 +120,7 @@ def _kernels_pay(product: so.KroneckerProduct, batch: int) -> bool:
     global _saved
     if _KERNELS in sys.modules:
         return True
-    _saved += product.plan(max(batch, 1)).microseconds / 2
+    _saved += product.plan(max(batch, 1)).microseconds / 2e6
     return _saved > LOADING
 
 

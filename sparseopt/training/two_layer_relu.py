@@ -183,7 +183,10 @@ class TwoLayerReLU(Problem[TwoLayerNetwork, Any]):
 
     @cached_property
     def pattern_bound(self) -> int:
-        """An upper bound of the number of activation patterns; exact in general position."""
+        """How many activation patterns there are at most; exact in general position.
+
+        With the numerical rank of the inputs: it predicts work, and no proof rests on it.
+        """
         rows = self.units().inputs
         sizes = np.abs(rows).max(axis=1)
         rows = rows[sizes > 0] / sizes[sizes > 0, None]

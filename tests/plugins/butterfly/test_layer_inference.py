@@ -163,7 +163,7 @@ def test_loading_the_kernels_is_counted(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(layer_inference, "_KERNELS", "not loaded")
     monkeypatch.setattr(layer_inference, "_saved", 0.0)
     product = layer_of(DYADIC).product.to_numpy()
-    cost = product.plan(8).microseconds / 2
+    cost = product.plan(8).microseconds / 2e6
     monkeypatch.setattr(layer_inference, "LOADING", 2.5 * cost)
     assert [layer_inference._kernels_pay(product, 8) for _ in range(4)] == [
         False,
