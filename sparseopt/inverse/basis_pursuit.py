@@ -16,7 +16,7 @@ from sparseopt.interface.arrays import MatrixLike, as_figure
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
-from sparseopt.inverse.fit import Fit, as_nonnegative, as_system, misfit
+from sparseopt.inverse.fit import Fit, as_nonnegative, as_system, misfit, take_system
 from sparseopt.inverse.gap_certificate import number_vector
 from sparseopt.inverse.problem import SparseRegression
 
@@ -122,10 +122,7 @@ class BasisPursuit(Problem[PursuitAnswer, Any]):
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        system = as_system(self.design, self.target)
-        object.__setattr__(self, "design", system.design)
-        object.__setattr__(self, "target", system.target)
-        object.__setattr__(self, "system", system)
+        system = take_system(self)
         noise = as_nonnegative(self.noise, "noise")
         object.__setattr__(self, "noise", noise)
         norm = self.norm

@@ -17,7 +17,7 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
 from sparseopt.inverse.coefficients import Coefficients
-from sparseopt.inverse.fit import as_system, misfit
+from sparseopt.inverse.fit import as_system, misfit, take_system
 from sparseopt.inverse.problem import SparseRegression
 
 
@@ -67,10 +67,7 @@ class CardinalityRegression(Problem[Coefficients, Any]):
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        system = as_system(self.design, self.target)
-        object.__setattr__(self, "design", system.design)
-        object.__setattr__(self, "target", system.target)
-        object.__setattr__(self, "system", system)
+        system = take_system(self)
         size, n = self.size, system.shape[1]
         if isinstance(size, bool) or not isinstance(size, int | np.integer):
             raise ProblemError(f"size must be an integer, got {size!r}")

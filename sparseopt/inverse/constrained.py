@@ -24,6 +24,7 @@ from sparseopt.inverse.fit import (
     misfit,
     norm_within,
     objective_at_zero,
+    take_system,
 )
 from sparseopt.inverse.gap_certificate import Bracket, GapCertificate
 from sparseopt.inverse.problem import SparseRegression
@@ -79,10 +80,7 @@ class ConstrainedRegression(Problem[Coefficients, Any]):
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        system = as_system(self.design, self.target)
-        object.__setattr__(self, "design", system.design)
-        object.__setattr__(self, "target", system.target)
-        object.__setattr__(self, "system", system)
+        take_system(self)
         radius = as_nonnegative(self.radius, "radius", positive=True)
         object.__setattr__(self, "radius", radius)
 

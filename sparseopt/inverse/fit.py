@@ -45,6 +45,14 @@ def as_system(design: Any, target: Any) -> SparseRegression:
     return SparseRegression(design, target, L1(0.0))
 
 
+def take_system(problem: Any) -> SparseRegression:
+    """Validate the design and target of a frozen problem; it keeps them, and their system."""
+    system = as_system(problem.design, problem.target)
+    for name, value in (("design", system.design), ("target", system.target), ("system", system)):
+        object.__setattr__(problem, name, value)
+    return system
+
+
 @dataclass(frozen=True, eq=False)
 class _Part:
     """Some columns of a system, as `ScaledProblem` takes it."""

@@ -16,7 +16,7 @@ from sparseopt.interface.arrays import MatrixLike, read_only
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
-from sparseopt.inverse.fit import as_system, misfit
+from sparseopt.inverse.fit import as_system, misfit, take_system
 from sparseopt.inverse.gap_certificate import number_vector
 from sparseopt.inverse.problem import SparseRegression
 
@@ -133,10 +133,7 @@ class KnownSupportRegression(Problem[SupportedCoefficients, Any]):
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        system = as_system(self.design, self.target)
-        object.__setattr__(self, "design", system.design)
-        object.__setattr__(self, "target", system.target)
-        object.__setattr__(self, "system", system)
+        system = take_system(self)
         object.__setattr__(self, "support", as_columns(self.support, system.shape[1]))
 
     @cached_property

@@ -26,6 +26,7 @@ from sparseopt.inverse.fit import (
     length_within,
     misfit,
     norm_within,
+    take_system,
     unit_multiple,
 )
 from sparseopt.inverse.gap_certificate import Bracket, GapCertificate
@@ -78,10 +79,7 @@ class SquareRootLasso(Problem[Coefficients, Any]):
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        system = as_system(self.design, self.target)
-        object.__setattr__(self, "design", system.design)
-        object.__setattr__(self, "target", system.target)
-        object.__setattr__(self, "system", system)
+        system = take_system(self)
         strength = as_nonnegative(self.strength, "strength", positive=True)
         object.__setattr__(self, "strength", strength)
         fit = Fit(system)
