@@ -12,6 +12,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 import sparseopt as so
+from sparseopt.interface.printing import printable
 from sparseopt.tools.reading.agreement import is_small, require_agreement
 from sparseopt.tools.reading.budget import is_comparable
 from sparseopt_torch.graph import TorchGraph
@@ -133,8 +134,12 @@ class _Program:
             sample if s.kind == kinds.USER_INPUT else self._tensor(s, wide) for s in self._specs
         ]
         runner = runner or torch.fx.Interpreter(self._graph.program.graph_module)
-        with torch.no_grad():
-            return list(pytree.tree_leaves(runner.run(*inputs)))
+        try:
+            with torch.no_grad():
+                return list(pytree.tree_leaves(runner.run(*inputs)))
+        except Exception as error:  # a file may hold weights that its operators do not take
+            what = printable(str(error).partition("\n")[0], 200)  # then follows where in C++
+            raise so.ProblemError(f"PyTorch cannot run this program: {what}") from error
 
     def _tensor(self, spec: Any, wide: bool) -> Any:
         held = self._held[spec.target]

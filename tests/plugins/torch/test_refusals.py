@@ -178,3 +178,11 @@ def test_both_readers_read_the_same_network(tmp_path: Path) -> None:
     for q in (1, 2):
         a, b = (so.solve(so.PathNorm(n, q, affine="merged")).answer for n in (first, second))
         assert a.log10 == pytest.approx(b.log10, abs=1e-6)
+
+
+def test_a_program_that_torch_cannot_run() -> None:
+    """Weights of a file may have another dtype than the graph was traced with."""
+    program = torch.export.export(nn.Linear(3, 2), (torch.zeros(1, 3),))
+    program.state_dict["weight"] = torch.ones(2, 3, dtype=torch.uint8)
+    with pytest.raises(so.ProblemError, match="PyTorch cannot run this program: .* same dtype"):
+        so.load_network(program)
