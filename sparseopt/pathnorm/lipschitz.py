@@ -20,7 +20,7 @@ from sparseopt.networks.network import Network
 from sparseopt.pathnorm import exact, plain
 from sparseopt.pathnorm.fields import as_float
 from sparseopt.pathnorm.path_table import bounded_table, has_table
-from sparseopt.pathnorm.powers import Powers
+from sparseopt.pathnorm.powers import Powers, added
 from sparseopt.pathnorm.rounded import RoundedSums
 
 SLACK = 2.0**-20
@@ -296,8 +296,8 @@ def _rows(network: Network) -> Powers:
 
 def _columns(network: Network) -> Powers:
     """Return ``C^T 1``."""
-    ones = np.ones((1, *network.output_shape))
-    return plain.in_floats(1, lambda a: a.powers(plain.backward(network, a, a.of(ones))))
+    last = network.output_shape
+    return plain.in_floats(1, lambda a: a.powers(plain.backward(network, a, a.ones(last))))
 
 
 def _spectral(network: Network, a: RoundedSums, weights: np.ndarray) -> Powers:
@@ -309,29 +309,28 @@ def _spectral(network: Network, a: RoundedSums, weights: np.ndarray) -> Powers:
 
 
 def _interpolated(one: Powers, infinity: Powers, problem: LipschitzBound) -> Powers:
-    if not one.array or not infinity.array:
-        return Powers.of(np.zeros(()), 0, 0.0)
+    if not one.array:  # then C is zero, and the other norm too
+        return one
     p = problem.p_in
     logs = [float(np.log2(x.array)) + float(x.exponent) for x in (one, infinity)]
     total = logs[0] / p + logs[1] * (1 - 1 / p)
     own = 4 * FUNCTION + 8 * UNIT * (2 + abs(logs[0]) + abs(logs[1]))
     found = Powers.of_log2(np.asarray(total))
-    error = max(one.error, infinity.error)
-    return Powers(found.array, found.exponent, error + own + error * own)
+    return Powers(found.array, found.exponent, added(max(one.error, infinity.error), own))
 
 
 def _hoelder(table: Powers, p_in: float, p_out: float) -> Powers:
     """Return the smaller of the bounds by rows and by columns."""
-    top = int(table.exponent.max(initial=-(1 << 60), where=table.array > 0))
     if not table.array.any():
-        return Powers.of(np.zeros(()), 0, table.error)
+        return Powers.of(np.zeros(()), error=table.error)
+    top = int(table.exponent[table.array > 0].max())
     # Beside the largest entry, what falls below the range of float64 is lost without harm.
-    entries = np.ldexp(table.array, np.maximum(table.exponent - top, -1100))
+    with np.errstate(under="ignore"):
+        entries = np.ldexp(table.array, table.exponent - top)
     by_rows = _norms(_norms(entries, dual(p_in)), p_out)
     by_columns = _norms(_norms(entries.T, p_out), dual(p_in))
     own = 6 * FUNCTION + UNIT * (sum(entries.shape) + 60)
-    error = table.error + own + table.error * own
-    return Powers.of(np.asarray(min(by_rows, by_columns)), top, error)
+    return Powers.of(np.asarray(min(by_rows, by_columns)), top, added(table.error, own))
 
 
 def _norms(array: np.ndarray, p: float) -> np.ndarray:
@@ -345,16 +344,3 @@ def _norms(array: np.ndarray, p: float) -> np.ndarray:
     with np.errstate(under="ignore"):
         parts = np.divide(array, top, out=np.zeros_like(array), where=top > 0) ** p
     return np.asarray(parts.sum(axis=-1) ** (1.0 / p) * top[..., 0])
-
-
-def lipschitz_answer(
-    problem: LipschitzBound, method: str, bound: Powers | Fraction
-) -> LipschitzValue:
-    """Return the answer that states an exact bound, or one raised by three times its error."""
-    if isinstance(bound, Fraction):
-        wide, value = Powers.of_fractions([bound]), float_above(bound)
-    else:
-        wide = Powers(bound.array, bound.exponent, 3 * bound.error)
-        value = float_above(raised(wide))
-    log10 = wide.log10().item() + 2 * wide.log10_error().item()
-    return LipschitzValue(value, log10, problem.p_in, problem.p_out, method)
