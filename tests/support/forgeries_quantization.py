@@ -6,6 +6,7 @@ The name of each is the sentence of the line that stops it, then " | " and what 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -95,6 +96,23 @@ FAR = pair([[1.0, 1e9], [0.0, 3.0]], [[0.3, 1.0], [2e-9, 0.0]], "fp16")
 NEVER = pair([[1.0, 1e-4], [1.0, 3.0]], [[1.0, 1.0], [2e6, 1e-5]])
 
 
+class Odd(np.ndarray):
+    """An array of a class of its own, which might say anything when compared."""
+
+    def detach(self) -> Odd:
+        """Return itself; what has this name is kept as it is."""
+        return self
+
+    def isfinite(self) -> Odd:
+        """Return where entries are finite."""
+        return np.isfinite(self)
+
+
+def odd(array: np.ndarray) -> Any:
+    """Return an array as one of another class."""
+    return array.view(Odd)
+
+
 def forged_fits() -> Pairs:
     """Yield claims that powers fit."""
     changed, answer = dataclasses.replace, FAR.answer
@@ -107,7 +125,15 @@ def forged_fits() -> Pairs:
     yield "it fits | does not", with_answer(value="does_not_fit")
     for name, others in (("none", ()), ("two", (powers, powers)), ("short", (powers[:1],))):
         yield f"there are powers of the shapes | {name}", with_answer(powers=others)
-    yield "powers are below | huge", with_answer(powers=(np.add(powers, [0, 2**62]),))
+    yield "every entry fits | huge", with_answer(powers=(np.add(powers, [0, 2**62]),))
+    least = np.full_like(powers, -(2**63))
+    yield "every entry fits | the least integer", with_answer(powers=(least,))
+    ones = so.KroneckerProduct([np.ones((1, 1, 1, 1))] * 3, [(1, 1, 1, 1)] * 3)
+    three = so.ExponentFitting(ones, 3)
+    for first, second in ((-(2**63), -(2**63)), (2**62, -(2**62)), (2**63 - 1, 2**63 - 1)):
+        wide = so.ExponentFit("fits", (np.array([first]), np.array([second])), three.product)
+        name = f"every entry fits | as they wrap around, {first}, {second}"
+        yield name, so.ExponentFitCertificate(three, wide)
     yield "every entry fits | zero", so.ExponentFitCertificate.build(FAR.problem, [powers * 0])
     less = so.ExponentFitCertificate.build(FAR.problem, [powers - [0, 60]])
     yield "every entry fits | less", less
@@ -121,6 +147,10 @@ def forged_fits() -> Pairs:
         [f.reshape(2, 1, 1, 2) for f in answer.product.factors], [(2, 1, 1, 2)] * 2
     )
     yield f"{line} | of another pattern", with_answer(product=other)
+    alone = so.KroneckerProduct(answer.product.factors[:1], answer.product.architecture[:1])
+    yield f"{line} | of one factor", with_answer(product=alone)
+    own = so.KroneckerProduct(map(odd, answer.product.factors), answer.product.architecture)
+    yield f"{line} | of another class of arrays", with_answer(product=own)
 
 
 def forged_cycles() -> Pairs:
@@ -132,6 +162,9 @@ def forged_cycles() -> Pairs:
     yield "it does not fit | fits", changed(NEVER, answer=so.ExponentFit("fits"))
     with_powers = changed(NEVER, answer=changed(none, powers=(np.zeros(2, dtype=int),)))
     yield "the answer holds no powers | zeros", with_powers
+    line = "the answer holds no powers and no product"
+    with_product = changed(none, product=NEVER.problem.product)
+    yield f"{line} | the product", changed(NEVER, answer=with_product)
     yield "there is a cycle | none", changed(NEVER, cycle=())
     line = "each step is along an entry"
     for name, step in (
@@ -153,6 +186,12 @@ def forged_cycles() -> Pairs:
         "along the cycle powers only get less | of one that fits",
         build(fits.problem, [(0, 0, 1), (1, 0, 1)]),
     )
+    # Powers by which 1 fits and 2^16 does: the largest of one is the largest of the other, less.
+    tight = pair([[1.0, 1.0], [1.0, 1.0]], [[2.0**16, 1.0], [1.0, 1.0]])
+    yield (
+        "along the cycle powers only get less | back to where they were",
+        build(tight.problem, [(0, 0, 1), (1, 0, 1)]),
+    )
     yield (
         "along the cycle powers only get less | to and fro",
         build(NEVER.problem, [(0, 0, 1), (0, 0, -1)]),
@@ -162,6 +201,14 @@ def forged_cycles() -> Pairs:
         "cycle must be a sequence | words",
         text.replace('"cycle": {"$tuple": [', '"cycle": {"$tuple": ["a", '),
     )
+    for name, cycle in (("a text", "5"), ("a number", 5)):
+        body = json.loads(text)
+        body["cycle"] = cycle
+        yield f"cycle must be a sequence | {name}", json.dumps(body)
+    body = json.loads(text)
+    place, flat, direction = steps[0]
+    body["cycle"]["$tuple"][0] = {"$map": [[place, 0], [flat, 0], [direction, 0]]}
+    yield "cycle must be a sequence | a step that is a map", json.dumps(body)
 
 
 def forged_brackets(line: str) -> Pairs:
@@ -211,4 +258,11 @@ def honest() -> Pairs:
     yield "far apart", so.solve(tiny).certificate
     yield "powers", FAR
     yield "a cycle", NEVER
+    aside = [(0, place, way) for place in (0, 2, 3) for way in (1, -1)]
+    for count in (2, 3):
+        cycle = [*NEVER.cycle * 6, *aside[: 2 * count]]
+        yield (
+            f"a cycle with {count} ways aside",
+            so.ExponentCycleCertificate.build(NEVER.problem, cycle),
+        )
     yield "no powers needed", pair(np.eye(2), np.ones((2, 2)), [None, 3])
