@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
+from sparseopt.quantization.rank_one_certificate import proved_least
 
 Pairs = Iterator[tuple[str, Any]]
 
@@ -74,8 +75,97 @@ def forged() -> Pairs:
     both = changed(worse, relative_lower_bound=worse.relative_error * (1.0 - 1e-9))
     yield f"{line} | rounding to nearest called the best", both
     yield from forged_brackets(line)
+    yield from odd_brackets(right)
+    yield from forged_bounds()
+
+
+def forged_bounds() -> Pairs:
+    """Yield lower bounds that are a little more than what is proved, for good and bad answers."""
+    line, changed = "no choice has a relative error below", dataclasses.replace
+    for name, each in sharp().items():
+        more = math.nextafter(each.relative_lower_bound, math.inf)
+        yield f"{line} | a last bit more, {name}", changed(each, relative_lower_bound=more)
+    zero = solved([0.0, 0.0], [1.0], 3, 3)
+    yield f"{line} | zero", changed(zero, relative_lower_bound=0.5)
+    flat = so.RankOneQuantization([0.0, 0.7], Y, 5, None)
+    bracket = ((1, 1, 3, 2), (1, 2, 1, 1))
+    nothing = so.RankOneCertificate.build(flat, flat.nearest(), None, (bracket, ()))
+    yield f"{line} | of an entry that is zero", changed(nothing, relative_lower_bound=0.1)
+
+
+def sharp() -> dict[str, Any]:
+    """Return certificates whose lower bounds are all that is proved, of bad answers too.
+
+    Where the answer is the best its own cost is the bound; of a bad one it is what the search for
+    a better one finds.
+    """
+    many, free = np.arange(1.0, 40.0) ** 1.5, so.NumberFormat("int4", "free")
+    far, weights = np.array([1.0, -3e-6, 1.1e-3]), [0.4, 1.7]
+    found = {
+        name: so.RankOneQuantization(*args)
+        for name, args in {
+            "F_t": (X, Y, 4, 3),
+            "F_t with weights": (X, Y, 4, 3, [1.0, 0.5, 3.0], [0.5, 2.0]),
+            "F_t of few and many digits": (X, Y, 2, 5),
+            "a grid and F_t": (X, Y, "int8", 3),
+            "F_t and a grid": (X, Y, 3, "int8"),
+            "two grids": (X, Y, "e2m1", "int4"),
+            "beyond the range": (X * 1e3, Y * 1e3, "e4m3", "e4m3"),
+            "one beyond the range": (X * 1e3, Y * 1e3, "e4m3", 3),
+            "alone": (X, Y, 4, None),
+            "alone, many pieces": (many, Y, 9, None),
+            "alone, many entries": (np.arange(1.0, 201.0) ** 1.5, Y, 2, None),
+            "alone, far apart": (far, Y, "e4m3", None),
+            "free": (X, Y, free, 4),
+            "an error that floats hold": ([64.0], [1.0], "e2m1", "e2m1"),
+            "power of two": (X, Y, so.NumberFormat("int4", "power_of_two"), "e2m1"),
+        }.items()
+    }
+    result = {}
+    for name, problem in found.items():
+        right = problem.y if problem.format_y is None else 0.0 * problem.y
+        worse = {"to nearest": problem.nearest(), "zero": so.RankOneTerm(0.0 * problem.x, right)}
+        for how, answer in {"best": so.solve(problem).answer, **worse}.items():
+            result[f"{name}, {how}"] = with_least(problem, answer, ((), ()))
+    for name, bracket, args in (
+        ("neighbours", None, (X[:2], Y, 5, None)),
+        ("neighbours with weights", None, (X[:2], Y, 5, None, weights)),
+        ("neighbours the other way round", None, (X[1::-1], Y, 5, None, weights)),
+        ("neighbours far apart", None, ([3e-7, 1.1], Y, 5, None, weights)),
+        ("neighbours with a free scale", None, (X[:2], [1.3, -0.4], 4, free)),
+        ("neighbours of digits that differ", None, ([0.31, -0.77], Y, 5, None)),
+        ("neighbours of one digit", None, (X[:2], Y, 1, None)),
+        ("neighbours that are just enough", None, ([1.0, 1.61], Y, 3, None)),
+        ("a ratio that is met", ((3, 2, 5, 3), (2, 3, 3, 4)), ([2.0, 3.0], Y, 3, None)),
+    ):
+        problem = so.RankOneQuantization(*args)
+        best = so.solve(problem)
+        own = (bracket, ()) if bracket else (best.certificate.bracket_x, best.certificate.bracket_y)
+        assert own[0]
+        for how, answer in {"best": best.answer, "to nearest": problem.nearest()}.items():
+            result[f"{name}, {how}"] = with_least(problem, answer, own)
+    return result
+
+
+def with_least(problem: Any, answer: Any, brackets: Any) -> Any:
+    """Return a certificate that states all that is proved."""
+    least = proved_least(problem, answer, brackets)
+    return so.RankOneCertificate.build(problem, answer, least, brackets)
+
+
+def odd_brackets(right: Any) -> Pairs:
+    """Yield texts with something else in place of neighbours."""
+    good = "[1, 1, 2, 1]"
     for name, value in (
         ("bracket_x", "[[1, 1, 1]]"),
+        ("bracket_x", f"[{good}]"),
+        ("bracket_x", f"[{good}, {good}, {good}]"),
+        ("bracket_x", f"[[1, 1, 2], {good}]"),
+        ("bracket_x", f"[[1, 1, 2, 1, 1], {good}]"),
+        ("bracket_x", f"[{good}, [1.0, 1, 2, 1]]"),
+        ("bracket_x", f"[{good}, [-1, 1, 2, 1]]"),
+        ("bracket_x", f'[{good}, {{"$map": [[1, 0], [2, 0], [3, 0], [4, 0]]}}]'),
+        ("bracket_x", "0"),
         ("bracket_y", "[[1, 1, 2, true], [1, 1, 2, 1]]"),
     ):
         text = so.to_json(right).replace(f'"{name}": {{"$tuple": []}}', f'"{name}": {value}')
@@ -213,30 +303,59 @@ def forged_cycles() -> Pairs:
 
 def forged_brackets(line: str) -> Pairs:
     """Yield brackets that do not prove what they should; without one all pieces are told."""
-    pair = solved(X[:2], Y, 5, None)
+    apart = [0.31, -0.77]
+    pair = solved(apart, Y, 5, None)
     (a, b), changed = pair.bracket_x, dataclasses.replace
     for name, bracket in (
         ("exchanged", (b, a)),
-        ("turned", (a[2:] + a[:2], b[2:] + b[:2])),
+        ("both in the wrong order", (a[2:] + a[:2], b[2:] + b[:2])),
         ("not next to each other", ((1, 1, 2, 1), b)),
         ("not next to each other, far apart", ((1, 1, 31, 1), b)),
         ("one end", (a[:2] * 2, b)),
         ("nothing over nothing", ((0, 0, 0, 0), b)),
-        ("beyond the digits", ((74, 31, 68, 28), b)),
+        ("nothing over nothing, then something", ((0, 0, *a[2:]), b)),
+        ("something, then nothing over nothing", ((*a[:2], 0, 0), b)),
+        ("both above", (beside(a[2:], 32), b)),
+        ("both below", (beside(a[:2], 32, -1), b)),
+        ("the larger one first", ((*a[2:], *a[:2]), b)),
     ):
         yield f"{line} | {name}", changed(pair, bracket_x=bracket)
-    fine = solved(X[:2], Y, 9, None)
+    fine = solved(apart, Y, 9, None)
     yield f"{line} | of more digits", changed(pair, bracket_x=fine.bracket_x)
-    three = solved(X, Y, 5, None)
-    yield f"{line} | of three entries", changed(three, bracket_x=pair.bracket_x)
+    two, three = solved(X[:2], Y, 5, None), solved(X, Y, 5, None)
+    yield f"{line} | of three entries", changed(three, bracket_x=two.bracket_x)
     weighted = so.RankOneQuantization(X[:2], Y, 5, None, [0.0, 1.0])
     found = so.solve(weighted).certificate
     known = changed(found, bracket_x=pair.bracket_x, relative_lower_bound=1e-30)
     yield f"{line} | of an entry without weight", known
 
 
+def beside(end: tuple[int, int], below: int, way: int = 1) -> tuple[int, int, int, int]:
+    """Return neighbours that begin at a fraction and lie above it, or that end there."""
+    n, m = end
+    for other in range(below - 1, 0, -1):
+        if m and (n * other + way) % m == 0:
+            found = ((n * other + way) // m, other)
+            return (*end, *found) if way > 0 else (*found, *end)
+    raise AssertionError("no fraction is next to it")
+
+
+def errors() -> Pairs:
+    """Yield what a certificate says of the error itself: 8 is answered by 4."""
+    problem = so.RankOneQuantization([4.0, 0.0], [2.0], 1, 1)
+    found = so.RankOneCertificate.build(problem, so.RankOneTerm([2.0, 0.0], [2.0]))
+
+    def said() -> so.Check:
+        holds = (found.error, found.relative_error) == (4.0, 0.5)
+        return so.Check("accepted" if holds else "refused", "a statement", ())
+
+    yield "errors", said
+
+
 def honest() -> Pairs:
     """Yield (name, certificate); all must be accepted."""
+    yield from errors()
+    yield from ((f"all that is proved, {name}", each) for name, each in sharp().items())
     free = so.NumberFormat("int4", "free")
     yield "F_t", solved(X, Y, 4, 3)
     yield "weights", solved(X, Y, 4, 3, [1.0, 0.0, 3.0], [0.5, 2.0])
