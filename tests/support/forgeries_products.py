@@ -11,13 +11,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from forgeries_quantization import odd
 
 import sparseopt as so
+from sparseopt.judging.figures import ROOMS
+from sparseopt.quantization.exact import root_below
+from sparseopt.quantization.product_certificate import digits_of, proved_least_error
 
 Pairs = Iterator[tuple[str, Any]]
 
 DYADIC = so.Architecture.square_dyadic(8)
 TWO = so.Architecture.square_dyadic(4)
+UNEVEN = [(1, 3, 2, 5), (2, 5, 7, 1)]
 
 
 def product(patterns: Any = DYADIC, seed: int = 0, scale: complex = 1.0) -> so.KroneckerProduct:
@@ -52,6 +57,8 @@ def forged() -> Pairs:
     first, second, third = answer.factors
     single = with_factors(right, first, second.astype(np.float32), third)
     yield "factor 1 is an array of float64 | in single precision", single
+    own = with_factors(right, *map(odd, answer.factors))
+    yield "factor 0 is an array of float64 | of another class", own
     yield "factor 0 is in F4 | more digits", with_factors(right, first * 1.01, second, third)
     grid = nearest("e2m1", product())
     many = [np.array(f) for f in grid.answer.factors]
@@ -113,6 +120,61 @@ def forged_bounds() -> Pairs:
     yield f"{line} | of rank 2, one rounded", changed(mixed, relative_lower_bound=1e-9)
     fine = nearest(30, product(TWO))
     yield "there are at most | 30 digits", changed(fine, relative_lower_bound=1e-12)
+    for name, form in (("rows", [28, 30]), ("columns", [30, 27]), ("a range", ["fp16", 30])):
+        fine = nearest(form, product(UNEVEN))
+        yield f"there are at most | of {name}", changed(fine, relative_lower_bound=1e-12)
+    line = "no choice has a relative error below"
+    zero = nearest(4, product(TWO, scale=0.0))
+    yield f"{line} | zero", changed(zero, relative_lower_bound=0.5)
+    many = of_many_entries()
+    more = math.nextafter(many.relative_lower_bound, math.inf)
+    yield f"{line} | of many entries", changed(many, relative_lower_bound=more)
+
+
+def of_many_entries() -> Any:
+    """Return a certificate, for an answer of zeros, of a bound for which bounds in floats stand in
+    for exact costs."""
+    column = np.arange(1.0, 101.0).reshape(1, 100, 1, 1)
+    factors = [column**1.5, np.log(column + 1.0).reshape(1, 1, 100, 1)]
+    given = so.KroneckerProduct(factors, [(1, 100, 1, 1), (1, 1, 100, 1)])
+    problem = so.ProductQuantization(given, 3)
+    zero = so.KroneckerProduct([0.0 * f for f in factors], given.architecture)
+    least = root_below(proved_least_error(problem, zero, 1))
+    return so.ProductQuantizationCertificate.build(problem, zero, least)
+
+
+def statements() -> Pairs:
+    """Yield what a certificate says besides its claim."""
+    for values, digits in (
+        ([0.0, 1.0, -8.0], 1),
+        ([0.0], 1),
+        ([1.0, 1.5], 2),
+        ([1.0, 1.0 + 2.0**-52], 53),
+        ([5e-324, 15e-324], 2),
+        (np.array([1.0, 1.75], np.float32), 3),
+        ([1.0 + 0.75j, 3.0], 2),
+        ([0.75 + 1.0j, 0.0], 2),
+    ):
+        array = np.asarray(values)
+        yield f"digits of {array}", said(lambda a=array, d=digits: digits_of(a) == d)
+    asked = so.ProductQuantization(product(), None, relative_error=0.1)
+    for name, problem, digits in (
+        ("asked", asked, 4),
+        ("formats", nearest(4, product()).problem, 4),
+    ):
+        rounded = nearest(4, product()).answer
+        made = so.ProductQuantizationCertificate.build(problem, rounded)
+        right = problem.error_of(rounded).high(ROOMS)
+        yield (
+            f"{name}, rounded to nearest",
+            said(lambda m=made, r=right: m.nearest_relative_error == r),
+        )
+        yield f"{name}, digits", said(lambda m=made, d=digits: m.digits == (d,) * 3)
+
+
+def said(statement: Any) -> Any:
+    """Return an entry that is accepted if a statement holds."""
+    return lambda: so.Check("accepted" if statement() else "refused", "a statement", ())
 
 
 def honest() -> Pairs:
@@ -139,5 +201,11 @@ def honest() -> Pairs:
     yield "answered by zero", build(so.ProductQuantization(product(), 4), gone)
     asked = so.ProductQuantization(product(), None, relative_error=0.1)
     yield "a relative error", solve(asked).certificate
+    yield (
+        "just the relative error",
+        dataclasses.replace(solve(asked).certificate, relative_error=0.1),
+    )
+    yield "of many entries", of_many_entries()
+    yield from statements()
     plain = so.ProductQuantization(product(), [4, None, None])
     yield "one rounded", build(plain, plain.nearest(), None)
