@@ -117,7 +117,7 @@ def _least_angle(vector: Vector, found: Fraction, bracket: Bracket, rooms: int) 
     """Return a lower bound of the angle of one vector alone, at most `found`."""
     if bracket:
         return min(bracketed_angle(vector, bracket) or Fraction(0), found)
-    return _by_wide([vector], found, lambda some: least_angle(*some, found, rooms))
+    return _by_wide([vector], found, lambda some: least_angle(some[0], found, rooms))
 
 
 def _by_wide(

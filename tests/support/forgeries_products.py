@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from forgeries_quantization import odd
-from product_statements import statements
+from product_statements import CHAIN, statements
 
 import sparseopt as so
 from sparseopt.quantization.exact import root_below
@@ -147,15 +147,15 @@ def of_many_entries() -> Any:
 def figures() -> dict[str, Any]:
     """Return certificates whose errors are as small as the judge allows, to the last bit."""
     found = {}
-    chain, cut = [(1, 3, 2, 4), (2, 2, 2, 2), (4, 2, 3, 1)], [(1, 4, 4, 2), (2, 4, 4, 1)]
+    chain, cut = CHAIN, [(1, 4, 4, 2), (2, 4, 4, 1)]
     dyadic = so.Architecture.square_dyadic(64)
     for digits in (2, 6, 40, 44, 45, 46, 47, 48, 50, 52):
         found[f"complex, {digits} digits"] = nearest(digits, product(chain, scale=1.0 + 2.0j))
         found[f"real, {digits} digits"] = nearest(digits, product(dyadic))
         found[f"of rank 2, {digits} digits"] = nearest(digits, product(cut, scale=0.3))
     for powers in ((300, -300, 17), (-250, -250, -250), (300, 300, 300), (-1000, 900, 900)):
-        moved = [np.ldexp(f, p) for f, p in zip(product(dyadic[:3]).factors, powers, strict=True)]
-        found[f"powers {powers}"] = nearest(6, so.KroneckerProduct(moved, dyadic[:3]))
+        moved = [np.ldexp(f, p) for f, p in zip(product(CHAIN).factors, powers, strict=True)]
+        found[f"powers {powers}"] = nearest(6, so.KroneckerProduct(moved, CHAIN))
     found["shared out"] = nearest(6, shared_out(product(chain, scale=1.0 + 2.0j)))
     small = shared_out(product(chain, scale=1e-150 + 1e-150j))
     for name, place in (("a hole", (0, 1, 0, 0)), ("a column of zeros", (0, slice(None), 1, 2))):

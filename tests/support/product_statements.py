@@ -21,6 +21,8 @@ from sparseopt.quantization.chain_error import relative_error
 from sparseopt.quantization.product_certificate import ProductQuantizationCertificate, digits_of
 
 Entry = tuple[str, Callable[[], so.Check]]
+CHAIN = [(1, 13, 2, 16), (2, 4, 3, 4), (6, 4, 5, 1)]
+"""Chainable with rank 1, of unlike sizes, and with more values than are taken exactly."""
 PATTERN = (2, 3, 2, 2)
 
 
@@ -76,14 +78,19 @@ def zeros() -> dict[str, Callable[[], bool]]:
     found: dict[str, Callable[[], bool]] = {}
     for name, patterns, dtype in (
         ("rational", chain, float),
-        ("by paths", chain, complex),
+        ("by paths", CHAIN, float),
+        ("by paths, complex", CHAIN, complex),
         ("dense", one, float),
         ("dense, complex", rank_two, complex),
     ):
         ones = [np.ones(p, dtype) for p in patterns]
         whole, none, other = (
             so.KroneckerProduct(factors, patterns)
-            for factors in (ones, [ones[0], 0 * ones[1]], [2 * ones[0], 0 * ones[1]])
+            for factors in (
+                ones,
+                [*ones[:-1], 0 * ones[-1]],
+                [2 * f for f in ones[:-1]] + [0 * ones[-1]],
+            )
         )
         for title, pair, least, most in (
             ("both", (none, other), 0.0, 0.0),
