@@ -12,16 +12,6 @@ EQUIVALENT: dict[str, str] = {
         "None is not a Check, so nothing is accepted"
     ),
     "sparseopt.judging.verifying:_verify_findings: add 1: 1": "how many lines are shown",
-    "sparseopt.pathnorm.path_cost:PathCostCertificate.check: add 1: 2": (
-        "a unit more for the decimal in the claim"
-    ),
-    "sparseopt.pathnorm.path_cost:PathCostCertificate.check: turn LtE: 4 * error <= tolerance": (
-        "a tie of two floats"
-    ),
-    "sparseopt.pathnorm.path_cost:PathCostCertificate.check: turn LtE: off <= allowed #2": (
-        "the number of wrong shares in the message"
-    ),
-    "sparseopt.pathnorm.path_cost:_shares: add 1: 0": "what shares of 0 are divided by",
 }
 
 _SLACK = "a few more roundings allowed for; the bound holds with a last bit more or less of room"
