@@ -94,6 +94,8 @@ def honest() -> Iterator[Named]:
             yield f"norm-image-{q}-{affine}", solved(problem, "one_pass")
     yield "norm-of-a-bias-alone", solved(so.PathNorm(biased(), 3), "one_pass")
     yield "norm-exact", solved(so.PathNorm(dense(3, 3, 2), 2), "path_enumeration")
+    for name, network in (("", dense(4, 5, 3)), ("-of-outputs-apart", wide(1.5, 8))):
+        yield f"norm-r-below-one{name}", solved(so.PathNorm(network, 2, 0.3), "one_pass")
     yield "norm-large", solved(so.PathNorm(large()), "one_pass")
     yield "norm-float32", solved(so.PathNorm(image()), "one_pass", dtype="float32")
     good = solved(so.PathNorm(image()), "one_pass")
