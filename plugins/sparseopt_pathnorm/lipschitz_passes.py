@@ -10,8 +10,8 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.interface.arrays import read_only
-from sparseopt.judging.rounding import FUNCTION
-from sparseopt.pathnorm.lipschitz import dual, lipschitz_answer
+from sparseopt.judging.rounding import FUNCTION, float_above
+from sparseopt.pathnorm.lipschitz import dual, raised
 from sparseopt.pathnorm.plain import rounding_room
 from sparseopt.pathnorm.powers import Powers
 from sparseopt_pathnorm.neuron_sums import is_small, power_sums_of
@@ -56,7 +56,7 @@ class LipschitzPasses(so.Solver[so.LipschitzBound]):
         if methods == ["rows"] and problem.p_out in (1, math.inf) and is_small(network):
             sums = power_sums_of(network.neurons, 1, bias_paths=False)
             exact = max(sums) if problem.p_out == math.inf else sum(sums, start=Fraction(0))
-            answer = lipschitz_answer(problem, "rows", exact)
+            answer = answer_of(problem, "rows", exact)
             return answer, so.LipschitzCertificate(problem, answer)
         if self._table_cost(problem) > self.table_work and "table" in methods:
             methods.remove("table")
@@ -183,6 +183,19 @@ def best(
     logs = 1.0 + abs(float(found.exponent))
     sizes = math.prod(network.output_shape) + math.prod(network.input_shape)
     room = 4 * rounding_room(network) + FUNCTION * (32 + logs + sizes)
-    answer = lipschitz_answer(problem, method, Powers(found.array, found.exponent, room))
+    answer = answer_of(problem, method, Powers(found.array, found.exponent, room))
     evidence = weights if method == "spectral" else None
     return answer, so.LipschitzCertificate(problem, answer, evidence)
+
+
+def answer_of(
+    problem: so.LipschitzBound, method: str, bound: Powers | Fraction
+) -> so.LipschitzValue:
+    """Return the answer that states an exact bound, or one raised by three times its error."""
+    if isinstance(bound, Fraction):
+        wide, value = Powers.of_fractions([bound]), float_above(bound)
+    else:
+        wide = Powers(bound.array, bound.exponent, 3 * bound.error)
+        value = float_above(raised(wide))
+    log10 = wide.log10().item() + 2 * wide.log10_error().item()
+    return so.LipschitzValue(value, log10, problem.p_in, problem.p_out, method)

@@ -141,7 +141,7 @@ def _terms_back_once(op: Operator, inputs: Sequence[Shape]) -> list[int]:
 
 
 def _most_uses(index: np.ndarray) -> int:
-    return int(np.bincount(index[index >= 0].ravel(), minlength=1).max())
+    return int(np.bincount(index[index >= 0].ravel()).max(initial=0))
 
 
 @singledispatch

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from sparseopt.networks.network import Network
 from sparseopt.pathnorm import exact, plain
 from sparseopt.pathnorm.fields import as_float
 from sparseopt.pathnorm.path_table import bounded_table, has_table
-from sparseopt.pathnorm.powers import Powers
+from sparseopt.pathnorm.powers import Powers, added
 from sparseopt.pathnorm.rounded import RoundedSums
 
 SLACK = 2.0**-20
@@ -119,11 +120,8 @@ class LipschitzCertificate(Certificate):
         """Return the bound of the method, and the least number that is proved to be one."""
         problem, method = self.problem, self.answer.method
         if method == "rows" and problem.p_out in (1, math.inf):
-            try:
+            with suppress(exact.TooLarge):
                 sums = exact.power_sums(problem.network, 1, {}, exact.SHORT)
-            except exact.TooLarge:
-                pass
-            else:
                 steps.note("computed in exact arithmetic")
                 bound = max(sums) if problem.p_out == math.inf else sum(sums, start=Fraction(0))
                 return Powers.of_fractions([bound]), bound
@@ -274,19 +272,22 @@ def dual(p: float) -> float:
     return nearest if Fraction(nearest) <= right else math.nextafter(nearest, 1.0)
 
 
-def proven_bound(problem: LipschitzBound, method: str, weights: np.ndarray | None) -> Powers:
-    """Return the bound that a method defines, as one number with a bound of its relative error."""
+def proven_bound(problem: LipschitzBound, method: str, weights: Any) -> Powers:
+    """Return the bound that a method defines, as one number with a bound of its relative error.
+
+    `weights` is an array for the method ``spectral``.
+    """
     network = problem.network
     if method == "table":
         return _hoelder(bounded_table(network), problem.p_in, problem.p_out)
     if method == "spectral":
-        assert weights is not None
         return plain.in_floats(1, lambda a: _spectral(network, a, weights))
     if method == "rows":
         return _rows(network).norm(problem.p_out)
     if method == "columns":
         return _columns(network).norm(dual(problem.p_in))
-    return _interpolated(_columns(network).norm(math.inf), _rows(network).norm(math.inf), problem)
+    one, infinity = _columns(network).norm(math.inf), _rows(network).norm(math.inf)
+    return _interpolated(one, infinity, problem.p_in)
 
 
 def _rows(network: Network) -> Powers:
@@ -296,8 +297,8 @@ def _rows(network: Network) -> Powers:
 
 def _columns(network: Network) -> Powers:
     """Return ``C^T 1``."""
-    ones = np.ones((1, *network.output_shape))
-    return plain.in_floats(1, lambda a: a.powers(plain.backward(network, a, a.of(ones))))
+    last = network.output_shape
+    return plain.in_floats(1, lambda a: a.powers(plain.backward(network, a, a.ones(last))))
 
 
 def _spectral(network: Network, a: RoundedSums, weights: np.ndarray) -> Powers:
@@ -308,30 +309,27 @@ def _spectral(network: Network, a: RoundedSums, weights: np.ndarray) -> Powers:
     return ratio.norm(math.inf).root(2)
 
 
-def _interpolated(one: Powers, infinity: Powers, problem: LipschitzBound) -> Powers:
-    if not one.array or not infinity.array:
-        return Powers.of(np.zeros(()), 0, 0.0)
-    p = problem.p_in
+def _interpolated(one: Powers, infinity: Powers, p: float) -> Powers:
+    if not one.array:  # then C is zero, and the other norm too
+        return one
     logs = [float(np.log2(x.array)) + float(x.exponent) for x in (one, infinity)]
-    total = logs[0] / p + logs[1] * (1 - 1 / p)
+    power = logs[0] / p + logs[1] * (1 - 1 / p)
     own = 4 * FUNCTION + 8 * UNIT * (2 + abs(logs[0]) + abs(logs[1]))
-    found = Powers.of_log2(np.asarray(total))
-    error = max(one.error, infinity.error)
-    return Powers(found.array, found.exponent, error + own + error * own)
+    error = added(max(one.error, infinity.error), own)
+    return Powers.of(np.exp2(power % 1.0), math.floor(power), error)
 
 
 def _hoelder(table: Powers, p_in: float, p_out: float) -> Powers:
     """Return the smaller of the bounds by rows and by columns."""
-    top = int(table.exponent.max(initial=-(1 << 60), where=table.array > 0))
     if not table.array.any():
-        return Powers.of(np.zeros(()), 0, table.error)
+        return Powers.of(np.zeros(()), error=table.error)
+    top = int(table.exponent[table.array > 0].max())
     # Beside the largest entry, what falls below the range of float64 is lost without harm.
-    entries = np.ldexp(table.array, np.maximum(table.exponent - top, -1100))
+    entries = np.ldexp(table.array, table.exponent - top)
     by_rows = _norms(_norms(entries, dual(p_in)), p_out)
     by_columns = _norms(_norms(entries.T, p_out), dual(p_in))
     own = 6 * FUNCTION + UNIT * (sum(entries.shape) + 60)
-    error = table.error + own + table.error * own
-    return Powers.of(np.asarray(min(by_rows, by_columns)), top, error)
+    return Powers.of(np.asarray(min(by_rows, by_columns)), top, added(table.error, own))
 
 
 def _norms(array: np.ndarray, p: float) -> np.ndarray:
@@ -345,16 +343,3 @@ def _norms(array: np.ndarray, p: float) -> np.ndarray:
     with np.errstate(under="ignore"):
         parts = np.divide(array, top, out=np.zeros_like(array), where=top > 0) ** p
     return np.asarray(parts.sum(axis=-1) ** (1.0 / p) * top[..., 0])
-
-
-def lipschitz_answer(
-    problem: LipschitzBound, method: str, bound: Powers | Fraction
-) -> LipschitzValue:
-    """Return the answer that states an exact bound, or one raised by three times its error."""
-    if isinstance(bound, Fraction):
-        wide, value = Powers.of_fractions([bound]), float_above(bound)
-    else:
-        wide = Powers(bound.array, bound.exponent, 3 * bound.error)
-        value = float_above(raised(wide))
-    log10 = wide.log10().item() + 2 * wide.log10_error().item()
-    return LipschitzValue(value, log10, problem.p_in, problem.p_out, method)

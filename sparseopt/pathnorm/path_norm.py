@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar
@@ -173,11 +174,8 @@ class PathNormCertificate(Certificate):
             prove(steps, offsets, list(claimed))
             return Powers.of_fractions(list(claimed))
         if exact.has_exact_powers(problem.q):
-            try:
+            with suppress(exact.TooLarge):
                 right = exact.power_sums(problem.network, problem.q, offsets, exact.SHORT)
-            except exact.TooLarge:
-                pass
-            else:
                 steps.note("computed again in exact arithmetic")
                 return Powers.of_fractions(right)
         found = plain.power_sums(problem.network, problem.q, offsets)

@@ -61,7 +61,7 @@ class Powers(ScaledArray[np.ndarray]):
         # the quotients 1 / q and rest / q are rounded.
         largest = float(np.abs(self.exponent).max(initial=0))
         own = 2 * FUNCTION + UNIT * (8 + (2 * largest + 8) / q)
-        return Powers.of(roots, whole, _added(_rooted(self.error, q), own))
+        return Powers.of(roots, whole, added(_rooted(self.error, q), own))
 
     def log10(self) -> np.ndarray:
         """Return the decimal logarithms; -inf for 0."""
@@ -100,8 +100,8 @@ class Powers(ScaledArray[np.ndarray]):
         power = math.log2(total) / r
         whole = math.floor(power) if r < 1 else 0
         root = 2.0 ** (power - whole) if r < 1 else total ** (1.0 / r)
-        own = _added(own, FUNCTION * (2 + abs(power)) + UNIT * (4 + math.log(count) / r))
-        return Powers.of(np.asarray(root * top), above + whole, _added(self.error, own))
+        own = added(own, FUNCTION * (2 + abs(power)) + UNIT * (4 + math.log(count) / r))
+        return Powers.of(np.asarray(root * top), above + whole, added(self.error, own))
 
     def as_float(self) -> float:
         """Return the single number as a float; inf or 0.0 where float64 ends."""
@@ -122,6 +122,6 @@ def _rooted(error: float, q: float) -> float:
     return math.expm1(-math.log1p(-error) / q) * (1.0 + 16 * UNIT) + 2.0**-1000
 
 
-def _added(error: float, own: float) -> float:
+def added(error: float, own: float) -> float:
     """Return the relative error of a computation with error `own` on numbers with `error`."""
     return error + own + error * own

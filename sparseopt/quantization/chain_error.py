@@ -32,6 +32,8 @@ _MORE = 1.0 + 2.0**-30
 """Times a bound that was computed in floats: far more than they lose."""
 _FAR = 5000
 """Powers of two beyond which a float is zero or infinite."""
+_ZERO = -1000 * _FAR
+"""Stands for the power of a column of zeros, below all others."""
 
 
 def is_rank_one(architecture: Architecture) -> bool:
@@ -70,7 +72,7 @@ def _exact(first: list[np.ndarray], second: list[np.ndarray]) -> Fraction:
 
     def inner(left: list[np.ndarray], right: list[np.ndarray]) -> Fraction:
         a, b, _, d = left[0].shape
-        sums: Any = np.full(a * b * d, Fraction(1), dtype=object)
+        sums: Any = np.ones(a * b * d, dtype=object)
         for f, g in zip(left, right, strict=True):
             a, b, _, d = f.shape
             products = [Fraction(v) * Fraction(w) for v, w in zip(f.flat, g.flat, strict=True)]
@@ -117,8 +119,9 @@ class _Paths:
                 norm = _grown(norm, scaled)
                 if place == last:
                     norm_square = _total(norm, peaks[0])
-                    peaks = [np.maximum(*peaks)] * 2
-                    scaled = _shifted(w, shifts[0], peaks[0])
+                    common = np.maximum(*peaks)
+                    peaks = [common, common]
+                    scaled = _shifted(w, shifts[0], common)
                 turned = _shifted(v, shifts[1], peaks[1])
                 step = _Step(pattern, scaled, turned, alpha, own, cross)
                 alpha = np.ones(step.columns) if place == last else step.best()
@@ -126,7 +129,7 @@ class _Paths:
                 shifts = peaks
             if not norm.value.any():  # no column underflows, see `_peaks`: the product is zero
                 return Figure(float(own.value.any()), 0.0)
-            return _quotient(_total(square, shifts[0]), norm_square)
+            return _quotient(_total(square, common), norm_square)
 
 
 def _wide(factor: np.ndarray) -> np.ndarray:
@@ -139,8 +142,7 @@ def _peaks(factor: np.ndarray, shifts: np.ndarray) -> np.ndarray:
     a, b, _, d = factor.shape
     sizes = np.maximum(np.abs(factor.real), np.abs(factor.imag))
     powers = np.frexp(sizes)[1].astype(np.int64) + shifts.reshape(a, b, 1, d)
-    found = np.where(sizes > 0.0, powers, -(1 << 40)).max(axis=1).ravel()
-    return np.where(found == -(1 << 40), -_FAR * 1000, found)
+    return np.where(sizes > 0.0, powers, _ZERO).max(axis=1).ravel()
 
 
 def _shifted(factor: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -203,7 +205,7 @@ class _Step:
         common = self.alpha * self.own.value + self.cross.value
         inner = self._sum(common * self.w * self.v.conj())
         square = self._sum(self.own.value * np.abs(self.v) ** 2)
-        found = np.where(square > 0.0, inner / np.where(square > 0.0, square, 1.0), 0.0)
+        found = inner / square
         return np.where(np.isfinite(found), found, 0.0)
 
     def onwards(self, square: _Sum, alpha: Any) -> tuple[_Sum, _Sum, _Sum]:
@@ -238,7 +240,7 @@ class _Step:
 def _total(sums: _Sum, powers: np.ndarray) -> tuple[float, float, int]:
     """Return the sum of ``value 4**power``, its room, and the power of four that both are over."""
     top = int(powers.max())
-    shares = np.clip(2 * (powers - top), -_FAR, 0).astype(np.int32)
+    shares = np.maximum(2 * (powers - top), -_FAR).astype(np.int32)
     value = math.fsum(np.ldexp(sums.value, shares).tolist())
     room = float(np.ldexp(sums.room, shares).sum()) * _MORE + 8.0 * UNIT * abs(value)
     return value, room + len(powers) * TINY, top
@@ -246,16 +248,20 @@ def _total(sums: _Sum, powers: np.ndarray) -> tuple[float, float, int]:
 
 def _quotient(above: tuple[float, float, int], below: tuple[float, float, int]) -> Figure:
     """Return the root of a quotient of two sums."""
-    (value, room, top), (norm, norm_room, norm_top) = above, below
-    if norm <= 2.0 * norm_room or not math.isfinite(value + room + norm + norm_room):
-        return Figure(1.0, math.inf)
-    most = math.sqrt(max(value + room, 0.0) / (norm - norm_room))
-    least = math.sqrt(max(value - room, 0.0) / (norm + norm_room))
-    middle = math.sqrt(max(value, 0.0) / norm)
-    power, room = top - norm_top, max(most - middle, middle - least) * _MORE + TINY
-    if abs(power) < _FAR // 10:  # exact, or a little beyond what the room leaves
-        return Figure(math.ldexp(middle, power), math.ldexp(room, power) + TINY)
-    return Figure(middle, room, power)
+    least, most = _enclosed(*above[:2], *below[:2])
+    return _between(math.sqrt(least), math.sqrt(most), above[2] - below[2])
+
+
+def _enclosed(value: float, room: float, norm: float, norm_room: float) -> tuple[float, float]:
+    """Return two numbers between which a quotient lies that is not negative."""
+    if not norm > 2.0 * norm_room:
+        return 0.0, math.inf
+    return max(value - room, 0.0) / (norm + norm_room), max(value + room, 0.0) / (norm - norm_room)
+
+
+def _between(least: float, most: float, exponent: int) -> Figure:
+    """Return the figure that lies between two numbers, each computed with four roundings."""
+    return Figure(0.5 * (most + least), 0.5 * (most - least) + 4.0 * UNIT * most, exponent)
 
 
 def _dense(first: list[np.ndarray], second: list[np.ndarray], patterns: Architecture) -> Figure:
@@ -264,31 +270,26 @@ def _dense(first: list[np.ndarray], second: list[np.ndarray], patterns: Architec
     Each entry is a sum over paths of products of as many entries as there are factors: off by at
     most gamma times the same sum of magnitudes.
     """
-    if not all(f.any() for f in first):
-        return Figure(1.0, 0.0)  # 1, or 0
-    powers = [[exponent_of(largest_part(f)) for f in chain] for chain in (first, second)]
-    gap = sum(powers[1]) - sum(powers[0])
-    if abs(gap) > 900:
-        return Figure(1.0, math.inf)
+    if not all(f.any() for f in first):  # zero
+        return Figure(0.5, 0.5) if all(f.any() for f in second) else Figure(0.0, 0.0)
     terms = sum(pattern.c for pattern in patterns) + 4 * len(patterns) + 8
-    loss = gamma(3 * terms)
-    whole, sizes = [], []
+    loss = gamma(3 * terms) * _MORE
+    eye = np.eye(patterns.shape[1])
+    whole, sizes, powers = [], [], []
     with np.errstate(under="ignore"):
-        for chain, own in zip((first, second), powers, strict=True):
+        for chain in (first, second):
+            own = [exponent_of(largest_part(f)) for f in chain]
             near = [times_power(_wide(f), -p) for f, p in zip(chain, own, strict=True)]
-            eye = np.eye(patterns.shape[1])
             whole.append(_applied(near, patterns, eye))
             sizes.append(float(np.linalg.norm(_applied([np.abs(f) for f in near], patterns, eye))))
-        difference = whole[0] - whole[1] * 2.0**gap
-    norm, room = float(np.linalg.norm(whole[0])), sizes[0] * loss * _MORE + TINY
-    norm_room = room + gamma(4 * difference.size) * norm
-    value = float(np.linalg.norm(difference))
-    room = room + sizes[1] * 2.0**gap * loss * _MORE + gamma(4 * difference.size) * value
-    if norm <= 2.0 * norm_room or not math.isfinite(value + room):
-        return Figure(1.0, math.inf)
-    middle = value / norm
-    most, least = (value + room) / (norm - norm_room), (value - room) / (norm + norm_room)
-    return Figure(middle, max(most - middle, middle - least) * _MORE + TINY)
+            powers.append(sum(own))
+        top = max(powers)
+        one, other = (2.0 ** (p - top) for p in powers)
+        difference = whole[0] * one - whole[1] * other
+    norm, value = float(np.linalg.norm(whole[0])), float(np.linalg.norm(difference))
+    norm_room = loss * sizes[0] + gamma(4 * difference.size) * norm + TINY
+    room = loss * (sizes[0] * one + sizes[1] * other) + gamma(4 * difference.size) * value + TINY
+    return _between(*_enclosed(value, room, norm, norm_room), top - powers[0])
 
 
 def _applied(factors: list[np.ndarray], patterns: Architecture, x: np.ndarray) -> np.ndarray:

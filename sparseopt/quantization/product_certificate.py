@@ -16,7 +16,6 @@ from sparseopt.interface.json_type import json_type
 from sparseopt.judging.figures import ROOMS
 from sparseopt.judging.rounding import above, shown_above, shown_below
 from sparseopt.quantization.exact import root_below
-from sparseopt.quantization.nearest import Grid, nearest
 from sparseopt.quantization.number_format import significand
 from sparseopt.quantization.product import ProductQuantization, columns_and_rows
 from sparseopt.quantization.rank_one import RankOneTerm
@@ -29,15 +28,12 @@ MOST_PIECES = 1 << 24
 def digits_of(values: np.ndarray) -> int:
     """Return the least t with all values, of complex ones both parts, in F_t; 1 for zeros."""
     parts = (values.real, values.imag) if values.dtype.kind == "c" else (values,)
-    low, high = 1, 53
-    while low < high:
-        t = (low + high) // 2
-        exact = [part.astype(np.float64) for part in parts]
-        if all(np.array_equal(nearest(p, Grid(t), "saturate", ""), p) for p in exact):
-            high = t
-        else:
-            low = t + 1
-    return low
+    counts = []
+    for part in parts:
+        whole = np.ldexp(np.frexp(part.astype(np.float64))[0], 53).astype(np.int64)
+        last = np.frexp((whole & -whole).astype(np.float64))[1]  # where the last one bit is
+        counts.append(54 - int(last.min(initial=53, where=whole != 0)))
+    return max(counts)
 
 
 def is_plain(problem: ProductQuantization) -> bool:
@@ -50,7 +46,6 @@ def is_pair(problem: ProductQuantization) -> bool:
     """Whether the least error can be proved term by term: two real factors, both to be rounded."""
     return (
         problem.is_rank_one
-        and problem.relative_error is None
         and len(problem.format) == 2
         and None not in problem.format
         and problem.product.dtype.kind == "f"
@@ -169,7 +164,7 @@ class ProductQuantizationCertificate(Certificate):
         """
         count = 0
         for form, factor in zip(self.problem.format, self.answer.factors, strict=True):
-            if form is not None and form.is_finite:
+            if form is not None:
                 count += sum(
                     int((np.abs(part) == form.largest).sum()) for part in (factor.real, factor.imag)
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -63,27 +64,26 @@ def bracketed_angle(vector: Vector, bracket: Bracket) -> Fraction | None:
     they are next to r, or at d = e + 1, next to r/2: for a smaller d, m goes up by a power of two,
     and if it reaches 2^t the ratio is below 1, further off than 1 is; likewise for a larger d and
     n. Between two fractions with ``n_2 m_1 - n_1 m_2 = 1`` each other one has a numerator of at
-    least n_1 + n_2 and a denominator of at least m_1 + m_2. None if the numbers are not so.
+    least n_1 + n_2 and a denominator of at least m_1 + m_2: if one of the two is 2^t or more, none
+    is in F_t, whether or not the two fractions are. None if the numbers are not so.
     """
     x, a = [Fraction(abs(v)) for v in vector.values], [Fraction(w) for w in vector.weights]
     if len(x) != 2 or 0 in (*x, *a):
         return None
     ratio, below = x[1] / x[0], 2**vector.form.digits
     e = exponent_of(ratio)
-    least = Fraction(1)
+    angles = []
     for more, (n1, m1, n2, m2) in enumerate(bracket):
         target = scaled(ratio, -e - more)
-        is_met = n1 * m2 == n2 * m1
-        is_next = n2 * m1 - n1 * m2 == 1 and max(n1 + n2, m1 + m2) >= below
-        within = max(n1, m1, n2, m2) < below and n1 <= target * m1 and n2 >= target * m2
-        if not (is_met or is_next) or not within or not (n1 or m1) or not (n2 or m2):
+        are_next = n2 * m1 - n1 * m2 == 1 and max(n1 + n2, m1 + m2) >= below
+        if not are_next or n1 > target * m1 or n2 < target * m2:
             return None
         for n, m in ((n1, m1), (n2, m2)):
             u = Fraction(m), scaled(Fraction(n), e + more)
             apart = a[0] * a[1] * (x[0] * u[1] - x[1] * u[0]) ** 2
             sizes = [sum(w * v * v for w, v in zip(a, z, strict=True)) for z in (x, u)]
-            least = min(least, apart / (sizes[0] * sizes[1]))
-    return least
+            angles.append(apart / (sizes[0] * sizes[1]))
+    return min(angles)
 
 
 def proved_least(
@@ -97,10 +97,10 @@ def proved_least(
     With so many rooms of rounding: two to state it, one to check it.
     """
     found = problem.cost_of(answer)
-    if problem.is_zero or found == 0:
+    if problem.is_zero:
         return Fraction(0)
     forms = problem.format_x, problem.format_y
-    if None in forms or any(form is not None and form.scale == "free" for form in forms):
+    if any(form is None or form.scale == "free" for form in forms):
         left = Fraction(1)
         for name, u, bracket in zip("xy", (answer.u, answer.v), brackets, strict=True):
             values, weights, form = problem.side(name)
@@ -110,21 +110,25 @@ def proved_least(
                 left *= 1 - _least_angle(vector, angle_of(vector, u), bracket, rooms)
         return min(1 - left, found)
     vectors = [Vector(*problem.side(name)) for name in "xy"]  # type: ignore[arg-type]
-    wide = [Vector(v.values, v.weights, widened(v.form)) for v in vectors]
-    least = _least_joint(wide, found, rooms)
-    if wide != vectors and least < found * (1 - Fraction(1, 2**30)):
-        least = max(least, _least_joint(vectors, found, rooms))
-    return least
+    return _by_wide(vectors, found, lambda some: _least_joint(some, found, rooms))
 
 
 def _least_angle(vector: Vector, found: Fraction, bracket: Bracket, rooms: int) -> Fraction:
     """Return a lower bound of the angle of one vector alone, at most `found`."""
     if bracket:
         return min(bracketed_angle(vector, bracket) or Fraction(0), found)
-    wide = Vector(vector.values, vector.weights, widened(vector.form))
-    least = least_angle(wide, found, rooms)
-    if wide.form != vector.form and least < found * (1 - Fraction(1, 2**30)):
-        least = max(least, least_angle(vector, found, rooms))
+    return _by_wide([vector], found, lambda some: least_angle(some[0], found, rooms))
+
+
+def _by_wide(
+    vectors: list[Vector], found: Fraction, prove: Callable[[list[Vector]], Fraction]
+) -> Fraction:
+    """Return what is proved for the wider formats, or for those of the vectors if that is less
+    than `found`."""
+    wide = [Vector(v.values, v.weights, widened(v.form)) for v in vectors]
+    least = prove(wide)
+    if wide != vectors and least < found * (1 - Fraction(1, 2**30)):
+        least = max(least, prove(vectors))
     return least
 
 
@@ -228,7 +232,7 @@ class RankOneCertificate(Certificate):
             (self.problem.format_x, self.answer.u),
             (self.problem.format_y, self.answer.v),
         ):
-            if form is not None and form.is_finite:
+            if form is not None:
                 count += int((np.abs(u) == form.largest).sum())
         return count
 

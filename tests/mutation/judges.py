@@ -127,7 +127,7 @@ SKIP = (
     "build", "proved", "explain", "describe", "evaluate", "structure", "undecided", "__str__",
     "explain_exclusion", "marked_cells", "show", "remember", "remembered", "judgement", "proves",
     "read_text", "_headed", "_joined", "_accuracy_lines", "_shown_place", "brief", "sentence",
-    "polynomial_words", "rule",
+    "polynomial_words", "rule", "sampled",
 )  # fmt: skip
 """Functions that make certificates, words or figures and judge nothing, or run at import."""
 

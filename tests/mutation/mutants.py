@@ -155,6 +155,7 @@ def mutants(module: str, skip: Sequence[str] = ()) -> Iterator[Mutant]:
             continue
         seen: dict[str, int] = {}
         words_only = _words_of(function)
+        any_negative = _sizes_left_open(function)
         for place, node in enumerate(ast.walk(function)):
             if id(node) in words_only:
                 continue
@@ -166,6 +167,8 @@ def mutants(module: str, skip: Sequence[str] = ()) -> Iterator[Mutant]:
                 text = f"{words}: {_shown(source, node)}"
                 seen[text] = seen.get(text, 0) + 1
                 label = text if seen[text] == 1 else f"{text} #{seen[text]}"
+                if id(node) in any_negative:
+                    continue
                 code = _code_of(mutated, filename, name)
                 if code is not None:
                     yield Mutant(module, name, label, code)
@@ -176,6 +179,27 @@ def _words_of(function: ast.FunctionDef) -> set[int]:
     outer = [*function.args.defaults, *function.args.kw_defaults, *function.decorator_list]
     texts = [node for node in ast.walk(function) if isinstance(node, ast.JoinedStr)]
     return {id(node) for root in [*outer, *texts] if root for node in ast.walk(root)}
+
+
+def _sizes_left_open(function: ast.FunctionDef) -> set[int]:
+    """Return the ones of each -1 that stands for a size in `reshape`.
+
+    NumPy takes every negative number there for the size that is left open.
+    """
+    calls = [
+        node
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "reshape"
+    ]
+    sizes = [size for call in calls for size in call.args]
+    sizes += [part for size in sizes if isinstance(size, ast.Tuple) for part in size.elts]
+    return {
+        id(size.operand)
+        for size in sizes
+        if isinstance(size, ast.UnaryOp) and isinstance(size.op, ast.USub)
+    }
 
 
 def _planted(node: ast.AST) -> Iterator[tuple[str, Callable[[Any, Any], None]]]:

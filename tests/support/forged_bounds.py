@@ -23,7 +23,7 @@ import sparseopt as so
 from sparseopt.judging.rounding import float_above
 from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.network import Network, chain
-from sparseopt.pathnorm import exact, lipschitz
+from sparseopt.pathnorm import exact, lipschitz, plain
 from sparseopt.pathnorm.powers import Powers
 
 PAIRS = ((INF, 1), (INF, INF), (INF, 3), (2, 2), (1, 1), (1, INF), (2, 1), (3, 1.5), (3, 3))
@@ -51,7 +51,7 @@ def forged_bounds() -> Iterator[Named]:
         answer = good.answer
         yield f"{name}-value-down", changed(good, value=answer.value * (1 - 1e-10))
         yield f"{name}-log10-down", changed(good, log10=answer.log10 - 1e-10)
-        yield from just_below(name, good)
+        yield from just_off(name, good)
         yield f"{name}-value-inf", changed(good, value=INF)
         yield f"{name}-value-nan", changed(good, value=math.nan)
         yield f"{name}-value-far-up", changed(good, value=answer.value * 2)
@@ -81,19 +81,69 @@ def forged_bounds() -> Iterator[Named]:
     yield "bound-of-a-dead-network-value", changed(dead, value=1.0)
 
 
-def just_below(name: str, good: Any) -> Iterator[Named]:
-    """Yield a bound as it comes out of float64, not raised by what rounding may have taken."""
-    problem, method = good.problem, good.answer.method
-    if method == "rows" and problem.p_out in (1, INF) and len(problem.network.nodes) != 8:
-        sums = exact.power_sums(problem.network, 1, {})
+def judged(problem: Any, method: str, weights: Any = None) -> tuple[float, float, float]:
+    """Return the least value and logarithm that are accepted, and the largest value."""
+    network = problem.network
+    if method == "rows" and problem.p_out in (1, INF) and plain.edge_count(network) < exact.EDGES:
+        sums = exact.power_sums(network, 1, {})
         bound = max(sums) if problem.p_out == INF else sum(sums, start=Fraction(0))
-        right, least = Powers.of_fractions([bound]), float_above(bound)
+        right = Powers.of_fractions([bound])
     else:
-        right = lipschitz.proven_bound(problem, method, good.weights)
-        least = float_above(lipschitz.raised(right))
-    log10 = right.log10().item() + 0.5 * right.log10_error().item()
-    yield f"{name}-value-just-below", changed(good, value=math.nextafter(least, 0.0))
-    yield f"{name}-log10-just-below", changed(good, log10=log10)
+        right = lipschitz.proven_bound(problem, method, weights)
+        bound = lipschitz.raised(right)
+    log10 = right.log10().item() + right.log10_error().item()
+    most = bound * (1 + Fraction(lipschitz.SLACK))
+    return float_above(bound), log10 if bound else -INF, float_above(most)
+
+
+def sharp(problem: Any, method: str, weights: Any = None) -> Any:
+    """Return a bound just as the judge computes it, by any method."""
+    value, log10, _ = judged(problem, method, weights)
+    answer = so.LipschitzValue(value, log10, problem.p_in, problem.p_out, method)
+    return so.LipschitzCertificate(problem, answer, weights)
+
+
+def sharp_bounds() -> Iterator[Named]:
+    """Yield bounds that are as small, and as large, as they may be, by every method."""
+    ones = np.ones(3)
+    far = chain((2,), *(Dense(1e-200 * np.array([[1.0, 0.5], [0.0, 2.0]])) for _ in range(2)))
+    one_row = chain((2,), Dense(np.array([[1.0, 2.0], [0.0, 0.0]])))
+    dead = chain((2,), Dense(np.zeros((1, 2))))
+    found = {
+        f"interpolated-{len(network.nodes)}-{p}": sharp(so.LipschitzBound(network, p, p), method)
+        for network in (dense(3, 4, 2), dense(3, 4, 2, scale=5.0), image(), far, large())
+        for p, method in ((1.25, "interpolated"), (3, "interpolated"), (7, "interpolated"))
+    }
+    three = so.LipschitzBound(dense(3, 4, 2), 2, 2)
+    found["spectral"] = sharp(three, "spectral", ones)
+    found["spectral-uneven"] = sharp(three, "spectral", np.array([0.3, 7.0, 1e-9]))
+    found["table-far-below"] = sharp(so.LipschitzBound(far, 3, 1.5), "table")
+    found["table-with-a-zero-row"] = sharp(so.LipschitzBound(one_row, 3, 1.5), "table")
+    found["table-of-zeros"] = sharp(so.LipschitzBound(dead, 3, 3), "table")
+    found["interpolated-of-zeros"] = sharp(so.LipschitzBound(dead, 3, 3), "interpolated")
+    found["spectral-of-zeros"] = sharp(so.LipschitzBound(dead, 2, 2), "spectral", np.ones(2))
+    for name, weight in (("normal", 1.0), ("denormal", 0.75)):
+        least = chain((1,), Dense(np.full((1, 1), weight * 2.0**-1022)))
+        found[f"rows-of-the-least-{name}"] = sharp(so.LipschitzBound(least), "rows")
+    yield from ((f"bound-sharp-{name}", good) for name, good in found.items())
+    for name, good in {**bounds(), **found}.items():
+        value, log10, most = judged(good.problem, good.answer.method, good.weights)
+        yield f"bound-{name}-least", changed(good, value=value, log10=log10)
+        largest = log10 + lipschitz.SLACK
+        yield f"bound-{name}-largest", changed(good, value=most, log10=largest)
+
+
+def just_off(name: str, good: Any) -> Iterator[Named]:
+    """Yield bounds that are a last bit too small or too large.
+
+    The smaller ones are as they come out of float64, not raised by what rounding may have taken.
+    """
+    value, log10, most = judged(good.problem, good.answer.method, good.weights)
+    yield f"{name}-value-just-below", changed(good, value=math.nextafter(value, -INF))
+    yield f"{name}-log10-just-below", changed(good, log10=math.nextafter(log10, -INF))
+    yield f"{name}-value-just-above", changed(good, value=math.nextafter(most, INF))
+    largest = math.nextafter(log10 + lipschitz.SLACK, INF)
+    yield f"{name}-log10-just-above", changed(good, log10=largest)
 
 
 def bounds_by_wrong_methods(network: Network) -> Iterator[Named]:

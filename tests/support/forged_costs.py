@@ -18,6 +18,7 @@ from path_networks import (
 )
 
 import sparseopt as so
+from sparseopt.judging.rounding import below
 from sparseopt.networks.convolution import Conv
 from sparseopt.networks.linear import Dense
 from sparseopt.networks.network import chain
@@ -54,8 +55,28 @@ def as_judged(good: Any) -> tuple[dict[str, np.ndarray], float]:
     return shares, max(errors)
 
 
+def tolerance_of(allowed: float, taken: float) -> float:
+    """Return the tolerance that leaves just so much once so much is taken for rounding."""
+    tolerance = allowed + taken
+    while below(tolerance, 2) - taken < allowed:
+        tolerance = math.nextafter(tolerance, 1.0)
+    assert below(tolerance, 2) - taken == allowed
+    return tolerance
+
+
+def costs_at_the_very_end() -> Iterator[Named]:
+    """Yield the share of the only weight, which is 1, off by what is allowed to the last bit."""
+    good = solved(so.PathCost(chain((1,), Dense(np.ones((1, 1))))), "path_costs")
+    _, error = as_judged(good)
+    shares = {"0:Dense.weight": np.full((1, 1), 1.0 + 2.0**-11)}
+    tolerance = tolerance_of(2.0**-11, 2 * error)
+    yield "cost-at-the-very-end", changed(good, shares=shares, tolerance=tolerance)
+    yield "cost-just-known-enough", changed(good, tolerance=tolerance_of(4 * error, 0.0))
+
+
 def honest_costs() -> Iterator[Named]:
     """Yield costs that are as far off as they may be."""
+    yield from costs_at_the_very_end()
     good = costs()["dense"]
     shares, error = as_judged(good)
     off = {name: share * (1 + 1e-9 - 2.5 * error) for name, share in shares.items()}

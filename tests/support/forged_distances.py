@@ -18,8 +18,10 @@ from path_networks import (
 )
 
 import sparseopt as so
-from sparseopt.networks.network import Network
-from sparseopt.pathnorm import differences
+from sparseopt.judging.rounding import UNIT
+from sparseopt.networks.linear import Dense
+from sparseopt.networks.network import Network, chain
+from sparseopt.pathnorm import differences, path_distance
 
 
 def distances() -> dict[str, Any]:
@@ -45,8 +47,31 @@ def distances() -> dict[str, Any]:
     }
 
 
+def at_the_border(units: Fraction) -> Any:
+    """Return a distance of which the stated value is off by 1e-9 less so many units of rounding.
+
+    Floats lie two units apart, so it is tried with several distances until one fits.
+    """
+    tolerance, unit = Fraction(path_distance.TOLERANCE), Fraction(UNIT)
+    for k in range(100):
+        right = 1 + Fraction(k, 128)
+        value = float(right * (1 + tolerance - units * unit))
+        off = (Fraction(value) - right) / right
+        if abs(off - (tolerance - units * unit)) < unit / 2:
+            problem = so.PathDistance(single(2.0), single(2.0 + float(right)))
+            answer = so.PathDistanceValue(value, "exact", True)
+            return so.PathDistanceCertificate(problem, answer, "dominated")
+    raise AssertionError("no float fits")
+
+
+def single(weight: float) -> Network:
+    """Return a network of one weight."""
+    return chain((1,), Dense(np.full((1, 1), weight)))
+
+
 def forged_distances() -> Iterator[Named]:
     """Yield distances with one fault each."""
+    yield "distance-at-the-border-and-beyond", at_the_border(Fraction(7, 2))
     for name, good in distances().items():
         answer = good.answer
         yield (

@@ -20,6 +20,7 @@ from path_networks import (
     long_sum,
     of,
     solved,
+    wide,
 )
 
 import sparseopt as so
@@ -41,6 +42,8 @@ def forged_norms() -> Iterator[Named]:
         "real-q": so.PathNorm(network, 1.5),
         "image": so.PathNorm(image(), 1, 1, "merged"),
         "large": so.PathNorm(large()),
+        "r-below-one": so.PathNorm(network, 2, 0.3),
+        "r-below-one-of-outputs-apart": so.PathNorm(wide(1.5, 8), 1, 0.3),
     }.items():
         good = solved(problem, "one_pass")
         for fault, certificate in faults_of_a_norm(good).items():

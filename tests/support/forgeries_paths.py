@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import path_statements
-from forged_bounds import bounds, forged_bounds
+from forged_bounds import bounds, forged_bounds, sharp_bounds
 from forged_costs import costs, forged_costs, honest_costs
-from forged_distances import distances, forged_distances
+from forged_distances import at_the_border, distances, forged_distances
 from forged_norms import forged_norms
 from path_networks import (
     INF,
@@ -35,7 +35,7 @@ from path_networks import (
 
 import sparseopt as so
 from sparseopt.judging.rounding import UNIT, below
-from sparseopt.networks.linear import Dense
+from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.network import chain
 from sparseopt.networks.operator import Relu, Reshape
 from sparseopt.networks.window import AxisMap, Resample
@@ -92,7 +92,10 @@ def honest() -> Iterator[Named]:
         for affine in ("as_is", "merged"):
             problem = so.PathNorm(image(), q, 2, affine)
             yield f"norm-image-{q}-{affine}", solved(problem, "one_pass")
+    yield "norm-of-a-bias-alone", solved(so.PathNorm(biased(), 3), "one_pass")
     yield "norm-exact", solved(so.PathNorm(dense(3, 3, 2), 2), "path_enumeration")
+    for name, network in (("", dense(4, 5, 3)), ("-of-outputs-apart", wide(1.5, 8))):
+        yield f"norm-r-below-one{name}", solved(so.PathNorm(network, 2, 0.3), "one_pass")
     yield "norm-large", solved(so.PathNorm(large()), "one_pass")
     yield "norm-float32", solved(so.PathNorm(image()), "one_pass", dtype="float32")
     good = solved(so.PathNorm(image()), "one_pass")
@@ -119,6 +122,7 @@ def honest() -> Iterator[Named]:
     yield "count-large", solved(so.PathNorm(large(5, 0.5), 0), "one_pass")
     yield "count-one-each", solved(so.PathNorm(large_identity(), 0), "one_pass")
     yield from bounds().items()
+    yield from sharp_bounds()
     ones = so.LipschitzBound(chain((2,), Dense(np.ones((2, 2)))), 2, 2)
     yield "bound-by-the-spectrum", by_spectrum(ones, 2.0, np.array([1.0, 1.0]))
     yield "bound-of-a-dead-network", solved(so.LipschitzBound(chain((2,), Dense(np.zeros((1, 2))))))
@@ -135,6 +139,7 @@ def honest() -> Iterator[Named]:
     found = differences.difference(good.problem.network, good.problem.other)
     off = found.as_fraction() * (1 + Fraction(1e-9) - Fraction(5, 2) * Fraction(found.error))
     yield "distance-off-by-what-it-says", changed(good, value=float(off))
+    yield "distance-at-the-border", at_the_border(Fraction(9, 2))
     same = so.PathDistance(dense(2, 2), dense(2, 2))
     yield "distance-none", solved(same, "distance_passes")
     little = so.PathDistance(
@@ -149,6 +154,11 @@ def honest() -> Iterator[Named]:
 
 
 LEAST = -1022 * math.log10(2)
+
+
+def biased() -> so.Network:
+    """Return a network with a layer that adds biases and scales by nothing."""
+    return chain((2,), Dense(np.eye(2)), Scale(None, np.array([0.5, 3.0])), Relu())
 
 
 def at_the_very_end() -> Any:

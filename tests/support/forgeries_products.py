@@ -11,13 +11,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from forgeries_quantization import odd
+from product_statements import CHAIN, statements
 
 import sparseopt as so
+from sparseopt.quantization.exact import root_below
+from sparseopt.quantization.product_certificate import proved_least_error
 
 Pairs = Iterator[tuple[str, Any]]
 
 DYADIC = so.Architecture.square_dyadic(8)
 TWO = so.Architecture.square_dyadic(4)
+UNEVEN = [(1, 3, 2, 5), (2, 5, 7, 1)]
 
 
 def product(patterns: Any = DYADIC, seed: int = 0, scale: complex = 1.0) -> so.KroneckerProduct:
@@ -52,6 +57,8 @@ def forged() -> Pairs:
     first, second, third = answer.factors
     single = with_factors(right, first, second.astype(np.float32), third)
     yield "factor 1 is an array of float64 | in single precision", single
+    own = with_factors(right, *map(odd, answer.factors))
+    yield "factor 0 is an array of float64 | of another class", own
     yield "factor 0 is in F4 | more digits", with_factors(right, first * 1.01, second, third)
     grid = nearest("e2m1", product())
     many = [np.array(f) for f in grid.answer.factors]
@@ -83,6 +90,7 @@ def forged() -> Pairs:
     coarse = so.ProductQuantizationCertificate.build(asked, answer)
     yield "it is at most the 0.01 asked for | 4 digits", coarse
     yield from forged_bounds()
+    yield from forged_figures()
 
 
 def forged_bounds() -> Pairs:
@@ -113,10 +121,116 @@ def forged_bounds() -> Pairs:
     yield f"{line} | of rank 2, one rounded", changed(mixed, relative_lower_bound=1e-9)
     fine = nearest(30, product(TWO))
     yield "there are at most | 30 digits", changed(fine, relative_lower_bound=1e-12)
+    for name, form in (("rows", [28, 30]), ("columns", [30, 27]), ("a range", ["fp16", 30])):
+        fine = nearest(form, product(UNEVEN))
+        yield f"there are at most | of {name}", changed(fine, relative_lower_bound=1e-12)
+    line = "no choice has a relative error below"
+    zero = nearest(4, product(TWO, scale=0.0))
+    yield f"{line} | zero", changed(zero, relative_lower_bound=0.5)
+    many = of_many_entries()
+    more = math.nextafter(many.relative_lower_bound, math.inf)
+    yield f"{line} | of many entries", changed(many, relative_lower_bound=more)
+
+
+def of_many_entries() -> Any:
+    """Return a certificate, for an answer of zeros, of a bound for which bounds in floats stand in
+    for exact costs."""
+    column = np.arange(1.0, 101.0).reshape(1, 100, 1, 1)
+    factors = [column**1.5, np.log(column + 1.0).reshape(1, 1, 100, 1)]
+    given = so.KroneckerProduct(factors, [(1, 100, 1, 1), (1, 1, 100, 1)])
+    problem = so.ProductQuantization(given, 3)
+    zero = so.KroneckerProduct([0.0 * f for f in factors], given.architecture)
+    least = root_below(proved_least_error(problem, zero, 1))
+    return so.ProductQuantizationCertificate.build(problem, zero, least)
+
+
+def figures() -> dict[str, Any]:
+    """Return certificates whose errors are as small as the judge allows, to the last bit."""
+    found = {}
+    chain, cut = CHAIN, [(1, 4, 4, 2), (2, 4, 4, 1)]
+    dyadic = so.Architecture.square_dyadic(64)
+    for digits in (2, 6, 40, 44, 45, 46, 47, 48, 50, 52):
+        found[f"complex, {digits} digits"] = nearest(digits, product(chain, scale=1.0 + 2.0j))
+        found[f"real, {digits} digits"] = nearest(digits, product(dyadic))
+        found[f"of rank 2, {digits} digits"] = nearest(digits, product(cut, scale=0.3))
+    for powers in ((300, -300, 17), (-250, -250, -250), (300, 300, 300), (-1000, 900, 900)):
+        moved = [np.ldexp(f, p) for f, p in zip(product(CHAIN).factors, powers, strict=True)]
+        found[f"powers {powers}"] = nearest(6, so.KroneckerProduct(moved, CHAIN))
+    found["shared out"] = nearest(6, shared_out(product(chain, scale=1.0 + 2.0j)))
+    small = shared_out(product(chain, scale=1e-150 + 1e-150j))
+    for name, place in (("a hole", (0, 1, 0, 0)), ("a column of zeros", (0, slice(None), 1, 2))):
+        holes = [np.array(f) for f in small.factors]
+        holes[0][place] = 0.0
+        found[f"tiny, with {name}"] = nearest(6, so.KroneckerProduct(holes, chain))
+    plain = nearest(6, product([(1, 20, 30, 1)]))
+    found["600 values"] = plain
+    given = product(chain, scale=1.0 + 2.0j)
+    turned = so.KroneckerProduct([2.0 * given.factors[0], *given.factors[1:]], chain)
+    turned = so.KroneckerProduct([*turned.factors[:2], 0.5 * turned.factors[2]], chain)
+    found["the same, shared out by a power of two"] = answered(given, turned)
+    rank = product(cut)
+    for power in (-2000, -900, -3, 5, 900):
+        moved = so.KroneckerProduct([np.ldexp(f, power // 2) for f in rank.factors], cut)
+        found[f"of rank 2, answered 2^{power} times as large"] = answered(rank, moved)
+    return {name: as_sharp(each) for name, each in found.items()}
+
+
+def answered(given: so.KroneckerProduct, answer: so.KroneckerProduct) -> Any:
+    """Return the certificate of an answer in double precision."""
+    problem = so.ProductQuantization(given, 53)
+    return so.ProductQuantizationCertificate.build(problem, answer)
+
+
+def as_sharp(certificate: Any) -> Any:
+    """Return a certificate with the least error that is accepted."""
+    least = certificate.problem.error_of(certificate.answer).high()
+    return dataclasses.replace(certificate, relative_error=least)
+
+
+def shared_out(given: so.KroneckerProduct) -> so.KroneckerProduct:
+    """Return the same product, its columns times powers of two that the next rows are over."""
+    rng, factors = np.random.default_rng(1), [np.array(f) for f in given.factors]
+    for place in range(len(factors) - 1):
+        a, b, c, d = factors[place].shape
+        powers = 2.0 ** rng.integers(-300, 300, a * c * d)
+        factors[place] = factors[place] * powers.reshape(a, 1, c, d)
+        a, b, c, d = factors[place + 1].shape
+        factors[place + 1] = factors[place + 1] / powers.reshape(a, b, 1, d)
+    return so.KroneckerProduct(factors, given.architecture)
+
+
+def forged_figures() -> Pairs:
+    """Yield errors that are a last bit less than what is found, and what cannot be told."""
+    changed, line = dataclasses.replace, "the relative error is at most"
+    for name, each in figures().items():
+        less = math.nextafter(each.relative_error, -math.inf)
+        yield f"{line} | a last bit less, {name}", changed(each, relative_error=less)
+    # Along 300 factors of 1/2 what may have underflowed is more than what is left.
+    halves = [np.full((1, 1, 1, 1), 0.5 + 0.0j)] * 300
+    many = so.KroneckerProduct(halves, [(1, 1, 1, 1)] * 300)
+    more = so.KroneckerProduct([*halves[:-1], 1.5 * halves[-1]], many.architecture)
+    unknown = answered(many, more)
+    yield f"{line} | of a long chain", changed(unknown, relative_error=0.5 + 1e-9)
+    # The one path of this matrix, 2^-1060, is rounded to a multiple of 2^-1074.
+    faint = one_path(2.0**-530, 1.0)
+    unknown = answered(faint, one_path(2.0**-530 * 1.25, 1.0))
+    yield f"{line} | of products that underflow", changed(unknown, relative_error=0.1)
+    # Beside entries that lead nowhere, what the products differ by is lost.
+    unknown = answered(one_path(1.0, 1.0), one_path(1.25, 2.0**530))
+    yield f"{line} | of what is lost beside others", changed(unknown, relative_error=0.1)
+
+
+def one_path(entry: float, other: float) -> so.KroneckerProduct:
+    """Return a product of rank 3 with one path, and an entry of each factor that leads nowhere."""
+    left, right = np.zeros((1, 3, 3, 1)), np.zeros((1, 3, 3, 1))
+    left[0, 0, 0, 0] = right[0, 0, 0, 0] = entry
+    left[0, 1, 1, 0] = right[0, 2, 2, 0] = other
+    return so.KroneckerProduct([left, right], [(1, 3, 3, 1)] * 2)
 
 
 def honest() -> Pairs:
     """Yield (name, certificate); all must be accepted."""
+    yield from ((f"just the error of {name}", each) for name, each in figures().items())
     solve, build = so.solve, so.ProductQuantizationCertificate.build
     yield "nearest", nearest(4, product())
     yield "swept", solve(so.ProductQuantization(product(), 5)).certificate
@@ -139,5 +253,11 @@ def honest() -> Pairs:
     yield "answered by zero", build(so.ProductQuantization(product(), 4), gone)
     asked = so.ProductQuantization(product(), None, relative_error=0.1)
     yield "a relative error", solve(asked).certificate
+    yield (
+        "just the relative error",
+        dataclasses.replace(solve(asked).certificate, relative_error=0.1),
+    )
+    yield "of many entries", of_many_entries()
+    yield from statements()
     plain = so.ProductQuantization(product(), [4, None, None])
     yield "one rounded", build(plain, plain.nearest(), None)

@@ -6,6 +6,7 @@ The name of each is the sentence of the line that stops it, then " | " and what 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
+from sparseopt.quantization.rank_one_certificate import proved_least
 
 Pairs = Iterator[tuple[str, Any]]
 
@@ -73,8 +75,97 @@ def forged() -> Pairs:
     both = changed(worse, relative_lower_bound=worse.relative_error * (1.0 - 1e-9))
     yield f"{line} | rounding to nearest called the best", both
     yield from forged_brackets(line)
+    yield from odd_brackets(right)
+    yield from forged_bounds()
+
+
+def forged_bounds() -> Pairs:
+    """Yield lower bounds that are a little more than what is proved, for good and bad answers."""
+    line, changed = "no choice has a relative error below", dataclasses.replace
+    for name, each in sharp().items():
+        more = math.nextafter(each.relative_lower_bound, math.inf)
+        yield f"{line} | a last bit more, {name}", changed(each, relative_lower_bound=more)
+    zero = solved([0.0, 0.0], [1.0], 3, 3)
+    yield f"{line} | zero", changed(zero, relative_lower_bound=0.5)
+    flat = so.RankOneQuantization([0.0, 0.7], Y, 5, None)
+    bracket = ((1, 1, 3, 2), (1, 2, 1, 1))
+    nothing = so.RankOneCertificate.build(flat, flat.nearest(), None, (bracket, ()))
+    yield f"{line} | of an entry that is zero", changed(nothing, relative_lower_bound=0.1)
+
+
+def sharp() -> dict[str, Any]:
+    """Return certificates whose lower bounds are all that is proved, of bad answers too.
+
+    Where the answer is the best its own cost is the bound; of a bad one it is what the search for
+    a better one finds.
+    """
+    many, free = np.arange(1.0, 40.0) ** 1.5, so.NumberFormat("int4", "free")
+    far, weights = np.array([1.0, -3e-6, 1.1e-3]), [0.4, 1.7]
+    found = {
+        name: so.RankOneQuantization(*args)
+        for name, args in {
+            "F_t": (X, Y, 4, 3),
+            "F_t with weights": (X, Y, 4, 3, [1.0, 0.5, 3.0], [0.5, 2.0]),
+            "F_t of few and many digits": (X, Y, 2, 5),
+            "a grid and F_t": (X, Y, "int8", 3),
+            "F_t and a grid": (X, Y, 3, "int8"),
+            "two grids": (X, Y, "e2m1", "int4"),
+            "beyond the range": (X * 1e3, Y * 1e3, "e4m3", "e4m3"),
+            "one beyond the range": (X * 1e3, Y * 1e3, "e4m3", 3),
+            "alone": (X, Y, 4, None),
+            "alone, many pieces": (many, Y, 9, None),
+            "alone, many entries": (np.arange(1.0, 201.0) ** 1.5, Y, 2, None),
+            "alone, far apart": (far, Y, "e4m3", None),
+            "free": (X, Y, free, 4),
+            "an error that floats hold": ([64.0], [1.0], "e2m1", "e2m1"),
+            "power of two": (X, Y, so.NumberFormat("int4", "power_of_two"), "e2m1"),
+        }.items()
+    }
+    result = {}
+    for name, problem in found.items():
+        right = problem.y if problem.format_y is None else 0.0 * problem.y
+        worse = {"to nearest": problem.nearest(), "zero": so.RankOneTerm(0.0 * problem.x, right)}
+        for how, answer in {"best": so.solve(problem).answer, **worse}.items():
+            result[f"{name}, {how}"] = with_least(problem, answer, ((), ()))
+    for name, bracket, args in (
+        ("neighbours", None, (X[:2], Y, 5, None)),
+        ("neighbours with weights", None, (X[:2], Y, 5, None, weights)),
+        ("neighbours the other way round", None, (X[1::-1], Y, 5, None, weights)),
+        ("neighbours far apart", None, ([3e-7, 1.1], Y, 5, None, weights)),
+        ("neighbours with a free scale", None, (X[:2], [1.3, -0.4], 4, free)),
+        ("neighbours of digits that differ", None, ([0.31, -0.77], Y, 5, None)),
+        ("neighbours of one digit", None, (X[:2], Y, 1, None)),
+        ("neighbours that are just enough", None, ([1.0, 1.61], Y, 3, None)),
+        ("a ratio that is met", ((3, 2, 5, 3), (2, 3, 3, 4)), ([2.0, 3.0], Y, 3, None)),
+    ):
+        problem = so.RankOneQuantization(*args)
+        best = so.solve(problem)
+        own = (bracket, ()) if bracket else (best.certificate.bracket_x, best.certificate.bracket_y)
+        assert own[0]
+        for how, answer in {"best": best.answer, "to nearest": problem.nearest()}.items():
+            result[f"{name}, {how}"] = with_least(problem, answer, own)
+    return result
+
+
+def with_least(problem: Any, answer: Any, brackets: Any) -> Any:
+    """Return a certificate that states all that is proved."""
+    least = proved_least(problem, answer, brackets)
+    return so.RankOneCertificate.build(problem, answer, least, brackets)
+
+
+def odd_brackets(right: Any) -> Pairs:
+    """Yield texts with something else in place of neighbours."""
+    good = "[1, 1, 2, 1]"
     for name, value in (
         ("bracket_x", "[[1, 1, 1]]"),
+        ("bracket_x", f"[{good}]"),
+        ("bracket_x", f"[{good}, {good}, {good}]"),
+        ("bracket_x", f"[[1, 1, 2], {good}]"),
+        ("bracket_x", f"[[1, 1, 2, 1, 1], {good}]"),
+        ("bracket_x", f"[{good}, [1.0, 1, 2, 1]]"),
+        ("bracket_x", f"[{good}, [-1, 1, 2, 1]]"),
+        ("bracket_x", f'[{good}, {{"$map": [[1, 0], [2, 0], [3, 0], [4, 0]]}}]'),
+        ("bracket_x", "0"),
         ("bracket_y", "[[1, 1, 2, true], [1, 1, 2, 1]]"),
     ):
         text = so.to_json(right).replace(f'"{name}": {{"$tuple": []}}', f'"{name}": {value}')
@@ -95,6 +186,23 @@ FAR = pair([[1.0, 1e9], [0.0, 3.0]], [[0.3, 1.0], [2e-9, 0.0]], "fp16")
 NEVER = pair([[1.0, 1e-4], [1.0, 3.0]], [[1.0, 1.0], [2e6, 1e-5]])
 
 
+class Odd(np.ndarray):
+    """An array of a class of its own, which might say anything when compared."""
+
+    def detach(self) -> Odd:
+        """Return itself; what has this name is kept as it is."""
+        return self
+
+    def isfinite(self) -> Odd:
+        """Return where entries are finite."""
+        return np.isfinite(self)
+
+
+def odd(array: np.ndarray) -> Any:
+    """Return an array as one of another class."""
+    return array.view(Odd)
+
+
 def forged_fits() -> Pairs:
     """Yield claims that powers fit."""
     changed, answer = dataclasses.replace, FAR.answer
@@ -107,7 +215,15 @@ def forged_fits() -> Pairs:
     yield "it fits | does not", with_answer(value="does_not_fit")
     for name, others in (("none", ()), ("two", (powers, powers)), ("short", (powers[:1],))):
         yield f"there are powers of the shapes | {name}", with_answer(powers=others)
-    yield "powers are below | huge", with_answer(powers=(np.add(powers, [0, 2**62]),))
+    yield "every entry fits | huge", with_answer(powers=(np.add(powers, [0, 2**62]),))
+    least = np.full_like(powers, -(2**63))
+    yield "every entry fits | the least integer", with_answer(powers=(least,))
+    ones = so.KroneckerProduct([np.ones((1, 1, 1, 1))] * 3, [(1, 1, 1, 1)] * 3)
+    three = so.ExponentFitting(ones, 3)
+    for first, second in ((-(2**63), -(2**63)), (2**62, -(2**62)), (2**63 - 1, 2**63 - 1)):
+        wide = so.ExponentFit("fits", (np.array([first]), np.array([second])), three.product)
+        name = f"every entry fits | as they wrap around, {first}, {second}"
+        yield name, so.ExponentFitCertificate(three, wide)
     yield "every entry fits | zero", so.ExponentFitCertificate.build(FAR.problem, [powers * 0])
     less = so.ExponentFitCertificate.build(FAR.problem, [powers - [0, 60]])
     yield "every entry fits | less", less
@@ -121,6 +237,10 @@ def forged_fits() -> Pairs:
         [f.reshape(2, 1, 1, 2) for f in answer.product.factors], [(2, 1, 1, 2)] * 2
     )
     yield f"{line} | of another pattern", with_answer(product=other)
+    alone = so.KroneckerProduct(answer.product.factors[:1], answer.product.architecture[:1])
+    yield f"{line} | of one factor", with_answer(product=alone)
+    own = so.KroneckerProduct(map(odd, answer.product.factors), answer.product.architecture)
+    yield f"{line} | of another class of arrays", with_answer(product=own)
 
 
 def forged_cycles() -> Pairs:
@@ -132,6 +252,9 @@ def forged_cycles() -> Pairs:
     yield "it does not fit | fits", changed(NEVER, answer=so.ExponentFit("fits"))
     with_powers = changed(NEVER, answer=changed(none, powers=(np.zeros(2, dtype=int),)))
     yield "the answer holds no powers | zeros", with_powers
+    line = "the answer holds no powers and no product"
+    with_product = changed(none, product=NEVER.problem.product)
+    yield f"{line} | the product", changed(NEVER, answer=with_product)
     yield "there is a cycle | none", changed(NEVER, cycle=())
     line = "each step is along an entry"
     for name, step in (
@@ -153,6 +276,12 @@ def forged_cycles() -> Pairs:
         "along the cycle powers only get less | of one that fits",
         build(fits.problem, [(0, 0, 1), (1, 0, 1)]),
     )
+    # Powers by which 1 fits and 2^16 does: the largest of one is the largest of the other, less.
+    tight = pair([[1.0, 1.0], [1.0, 1.0]], [[2.0**16, 1.0], [1.0, 1.0]])
+    yield (
+        "along the cycle powers only get less | back to where they were",
+        build(tight.problem, [(0, 0, 1), (1, 0, 1)]),
+    )
     yield (
         "along the cycle powers only get less | to and fro",
         build(NEVER.problem, [(0, 0, 1), (0, 0, -1)]),
@@ -162,34 +291,71 @@ def forged_cycles() -> Pairs:
         "cycle must be a sequence | words",
         text.replace('"cycle": {"$tuple": [', '"cycle": {"$tuple": ["a", '),
     )
+    for name, cycle in (("a text", "5"), ("a number", 5)):
+        body = json.loads(text)
+        body["cycle"] = cycle
+        yield f"cycle must be a sequence | {name}", json.dumps(body)
+    body = json.loads(text)
+    place, flat, direction = steps[0]
+    body["cycle"]["$tuple"][0] = {"$map": [[place, 0], [flat, 0], [direction, 0]]}
+    yield "cycle must be a sequence | a step that is a map", json.dumps(body)
 
 
 def forged_brackets(line: str) -> Pairs:
     """Yield brackets that do not prove what they should; without one all pieces are told."""
-    pair = solved(X[:2], Y, 5, None)
+    apart = [0.31, -0.77]
+    pair = solved(apart, Y, 5, None)
     (a, b), changed = pair.bracket_x, dataclasses.replace
     for name, bracket in (
         ("exchanged", (b, a)),
-        ("turned", (a[2:] + a[:2], b[2:] + b[:2])),
+        ("both in the wrong order", (a[2:] + a[:2], b[2:] + b[:2])),
         ("not next to each other", ((1, 1, 2, 1), b)),
         ("not next to each other, far apart", ((1, 1, 31, 1), b)),
         ("one end", (a[:2] * 2, b)),
         ("nothing over nothing", ((0, 0, 0, 0), b)),
-        ("beyond the digits", ((74, 31, 68, 28), b)),
+        ("nothing over nothing, then something", ((0, 0, *a[2:]), b)),
+        ("something, then nothing over nothing", ((*a[:2], 0, 0), b)),
+        ("both above", (beside(a[2:], 32), b)),
+        ("both below", (beside(a[:2], 32, -1), b)),
+        ("the larger one first", ((*a[2:], *a[:2]), b)),
     ):
         yield f"{line} | {name}", changed(pair, bracket_x=bracket)
-    fine = solved(X[:2], Y, 9, None)
+    fine = solved(apart, Y, 9, None)
     yield f"{line} | of more digits", changed(pair, bracket_x=fine.bracket_x)
-    three = solved(X, Y, 5, None)
-    yield f"{line} | of three entries", changed(three, bracket_x=pair.bracket_x)
+    two, three = solved(X[:2], Y, 5, None), solved(X, Y, 5, None)
+    yield f"{line} | of three entries", changed(three, bracket_x=two.bracket_x)
     weighted = so.RankOneQuantization(X[:2], Y, 5, None, [0.0, 1.0])
     found = so.solve(weighted).certificate
     known = changed(found, bracket_x=pair.bracket_x, relative_lower_bound=1e-30)
     yield f"{line} | of an entry without weight", known
 
 
+def beside(end: tuple[int, int], below: int, way: int = 1) -> tuple[int, int, int, int]:
+    """Return neighbours that begin at a fraction and lie above it, or that end there."""
+    n, m = end
+    for other in range(below - 1, 0, -1):
+        if m and (n * other + way) % m == 0:
+            found = ((n * other + way) // m, other)
+            return (*end, *found) if way > 0 else (*found, *end)
+    raise AssertionError("no fraction is next to it")
+
+
+def errors() -> Pairs:
+    """Yield what a certificate says of the error itself: 8 is answered by 4."""
+    problem = so.RankOneQuantization([4.0, 0.0], [2.0], 1, 1)
+    found = so.RankOneCertificate.build(problem, so.RankOneTerm([2.0, 0.0], [2.0]))
+
+    def said() -> so.Check:
+        holds = (found.error, found.relative_error) == (4.0, 0.5)
+        return so.Check("accepted" if holds else "refused", "a statement", ())
+
+    yield "errors", said
+
+
 def honest() -> Pairs:
     """Yield (name, certificate); all must be accepted."""
+    yield from errors()
+    yield from ((f"all that is proved, {name}", each) for name, each in sharp().items())
     free = so.NumberFormat("int4", "free")
     yield "F_t", solved(X, Y, 4, 3)
     yield "weights", solved(X, Y, 4, 3, [1.0, 0.0, 3.0], [0.5, 2.0])
@@ -211,4 +377,11 @@ def honest() -> Pairs:
     yield "far apart", so.solve(tiny).certificate
     yield "powers", FAR
     yield "a cycle", NEVER
+    aside = [(0, place, way) for place in (0, 2, 3) for way in (1, -1)]
+    for count in (2, 3):
+        cycle = [*NEVER.cycle * 6, *aside[: 2 * count]]
+        yield (
+            f"a cycle with {count} ways aside",
+            so.ExponentCycleCertificate.build(NEVER.problem, cycle),
+        )
     yield "no powers needed", pair(np.eye(2), np.ones((2, 2)), [None, 3])

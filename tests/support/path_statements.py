@@ -18,7 +18,7 @@ import sparseopt as so
 from sparseopt.networks.convolution import Conv
 from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.network import chain
-from sparseopt.networks.operator import Relu
+from sparseopt.networks.operator import Relu, Select
 from sparseopt.pathnorm import contractions, edges, exact, floats, lipschitz, plain, residues
 from sparseopt.pathnorm.powers import Powers
 
@@ -223,6 +223,13 @@ def held() -> Iterator[Entry]:
             + edges.terms_back(Conv(np.ones((4, 3, 2))), [(3, 5)])
             + edges.terms_back(Relu(), [(2,)])
             == [3, 8, 1]
+        ),
+        # What is read most often may be the first cell.
+        "terms-back-of-the-first-cell": lambda: (
+            edges.terms_back(Select(np.array([0, 0, 1, -1, -1, -1, 0])), [(2,)]) == [3]
+        ),
+        "terms-back-of-no-cell": lambda: (
+            edges.terms_back(Select(np.array([-1, -1])), [(2,)]) == [0]
         ),
         "kernel": lambda: (
             contractions.kernel(Dense(np.ones((3, 2))), np.ones((3, 2))).shape == (1, 3, 2)
