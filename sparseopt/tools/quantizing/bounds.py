@@ -58,7 +58,7 @@ def change_bound(
     -----
     Where it is not, each multiplication and sum that made a parameter of the reference from those
     given moves the paths through it by a relative 2^-53 at most, those of merged biases in the
-    norm before merging. There are at most 4 for each layer; the path-norm of the given network
+    norm before merging. There are at most 8 for each layer; the path-norm of the given network
     times that is added.
     """
     meet = reference.with_parameters(_meet(reference, quantized))
@@ -70,7 +70,7 @@ def change_bound(
     total = sum(solution.answer.output_bound(1.0) for solution in solutions)
     if not exact:
         solutions.append(solve(PathNorm(with_radius(given, radius))))
-        room = 4 * (len(given.nodes) + 2) * UNIT
+        room = 8 * (len(given.nodes) + 2) * UNIT
         total += 2 * room * solutions[-1].answer.value
     value = float(total) * (1 + 8 * UNIT)
     return ChangeBound(value, radius, _METHOD, tuple(solutions))
@@ -86,7 +86,7 @@ def _meet(one: Network, other: Network) -> dict[str, np.ndarray]:
         a, b = a.astype(wide), b.astype(wide)
         same = (a > 0) & (b > 0) | (a < 0) & (b < 0)
         smaller = np.where(np.abs(a) <= np.abs(b), a, b)
-        result[name] = np.asarray(np.where(same, smaller, a.dtype.type(0) if wide != object else 0))
+        result[name] = np.asarray(np.where(same, smaller, 0), dtype=wide)
     return result
 
 

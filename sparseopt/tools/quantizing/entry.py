@@ -19,6 +19,7 @@ from sparseopt.tools.quantizing.modules import Asked, quantize_factors, quantize
 from sparseopt.tools.quantizing.networks import RESCALINGS, Subject, Task, Way
 from sparseopt.tools.quantizing.report import Quantization
 from sparseopt.tools.quantizing.rows import report_of
+from sparseopt.tools.quantizing.storing import why_not as why_not_stored
 from sparseopt.tools.reading.loading import load_network
 from sparseopt.tools.rescaling.in_place import changes_in_place
 
@@ -139,9 +140,13 @@ def quantize(
     _require(rescaling, RESCALINGS, "rescaling")
     _require(layers, ("all", "kronecker"), "layers")
     _require(granularity, ("tensor", "channel"), "granularity")
+    if store and not hasattr(subject, "named_modules"):
+        raise ProblemError("store=True is for torch modules; a network has float32 or float64")
     given_factors = layers_with_factors(subject)
     made = [quantized_factors(*one, form, relative_error, solver, options) for one in given_factors]
-    asked = Asked(subject, form, store, accuracy, _example(subject, inputs, example))
+    why_not = why_not_stored(form) if store else ""
+    store = store and not why_not
+    asked = Asked(subject, form, store, why_not, accuracy, _example(subject, inputs, example))
     if form is None or layers == "kronecker" or (asked.example is None and asked.has_only(made)):
         return quantize_factors(asked, made)
     if (options or solver) and not made:

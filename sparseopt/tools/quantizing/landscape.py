@@ -1,8 +1,8 @@
 """From a start, factors and scales that round well: sweeps that never make the measure larger.
 
-The measure is ``sum_i g_i |e_i|`` of `tensors`, with the errors e_i that rounding really makes. With
-the scales of the blocks fixed, the factor of one unit matters to the weights into and out of it
-only, and all units of a layer can be tried side by side. The scales follow, each alone.
+The measure is ``sum_i g_i |e_i|`` of `tensors`, with the errors e_i that rounding really makes.
+With the scales of the blocks fixed, the factor of one unit matters to the weights into and out of
+it only, and all units of a layer can be tried side by side. The scales follow, each alone.
 """
 
 from __future__ import annotations

@@ -17,18 +17,23 @@ from sparseopt.tools.quantizing.kronecker import QuantizedFactors, as_array, put
 from sparseopt.tools.quantizing.networks import Subject, Task, Way
 from sparseopt.tools.quantizing.report import Quantization, QuantizedLayer
 from sparseopt.tools.quantizing.rows import report_of
-from sparseopt.tools.quantizing.storing import stored
+from sparseopt.tools.quantizing.storing import store, why_not
 from sparseopt.tools.reading.loading import load_network
 from sparseopt.tools.rescaling.in_place import PRODUCES
 
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """What a call of `quantize` is about."""
+    """What a call of `quantize` is about.
+
+    `store` says whether tensors get the dtype of the format, and `why_not_stored` why they do not
+    where that was asked for.
+    """
 
     subject: Any
     format: NumberFormat | None
     store: bool
+    why_not_stored: str
     accuracy: Callable[[Any], float] | None
     example: Any
 
@@ -36,6 +41,12 @@ class Asked:
         """Whether the module has parameters in these layers alone."""
         inside = {id(p) for one in made for p in one.layer.parameters()}
         return bool(made) and all(id(p) in inside for p in self.subject.parameters())
+
+    def stored(self, module: Any) -> str:
+        """Store a module in the dtype of the format if that is asked for; return why it is not."""
+        if not self.store or self.format is None:
+            return self.why_not_stored
+        return store(module, self.format)
 
     def measure(self) -> float | None:
         """Return the accuracy of the subject as it is."""
@@ -104,7 +115,7 @@ def quantize_factors(asked: Asked, made: Sequence[QuantizedFactors]) -> Quantiza
     with _Changes() as changes:
         for one in made:
             changes.put_factors(one, asked.format if asked.store else None)
-        words = [_stored_layer(asked, one) for one in made]
+        words = [asked.stored(one.layer) for one in made]
         rows = [
             _said(one.row(asked.format, size), word)
             for one, size, word in zip(made, sizes, words, strict=True)
@@ -131,7 +142,7 @@ def quantize_module(
         report = report_of(task, batch)
         assert report.network is not None
         changes.assign(asked, task.subject, report.network)
-        word = _stored_whole(asked) if asked.store else ""
+        word = asked.stored(asked.subject)
         factors = [one.row(asked.format, size) for one, size in zip(made, sizes, strict=True)]
         layers = [*factors, *(_measured(asked, row, report.network) for row in report.layers)]
         return replace(
@@ -174,25 +185,15 @@ def _said(row: QuantizedLayer, word: str) -> QuantizedLayer:
     return replace(row, stored=f"{row.stored}: {word}") if word else row
 
 
-def _stored_layer(asked: Asked, one: QuantizedFactors) -> str:
-    """Store one layer in the dtype of the format if that is asked for; return why it is not."""
-    if not asked.store:
-        return ""
-    if asked.format is None:
-        return "digits that are found have no dtype"
-    columns, some = one.layer.in_features, one.layer.factors[0]
-    ones = some.detach().new_ones((1, columns))
-    return stored(one.layer, asked.format, lambda dtype: one.layer(ones.to(dtype)))
-
-
-def _stored_whole(asked: Asked) -> str:
-    """Store the module in the dtype of the format; return why it is not."""
+def why_not_stored(subject: Any, form: NumberFormat | None, made: Any, example: Any) -> str:
+    """Return why the module, or layers of it, cannot compute in the dtype of the format."""
     import torch
 
-    assert asked.format is not None
-    operand = (
-        torch.as_tensor(np.asarray(asked.example))
-        if not torch.is_tensor(asked.example)
-        else asked.example
-    )
-    return stored(asked.subject, asked.format, lambda dtype: asked.subject(operand.to(dtype)))
+    if example is not None:
+        operand = example if torch.is_tensor(example) else torch.as_tensor(np.asarray(example))
+        return why_not(subject, form, operand)
+    for one in made:
+        some = one.layer.factors[0].detach()
+        if why := why_not(one.layer, form, some.new_ones((1, one.layer.in_features))):
+            return why
+    return ""

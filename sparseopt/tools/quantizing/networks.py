@@ -1,4 +1,4 @@
-"""Quantization of a ReLU network: scales merged, units rescaled, weights rounded, change bounded."""
+"""A ReLU network rounded: scales merged, units rescaled, weights rounded, the change bounded."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from sparseopt.networks.linear import Scale
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.pathnorm.path_cost import weight_names
+from sparseopt.tools.quantizing.alignment import aligned
 from sparseopt.tools.quantizing.bounds import change_bound, is_same
 from sparseopt.tools.quantizing.codes import Rounding
 from sparseopt.tools.quantizing.landscape import Landscape, multipliers
@@ -244,7 +245,10 @@ class Task:
         rounded |= self._biases(reference)
         quantized = self._stored({**arrays, **rounded, **self.constants}, reference)
         exact = subject.is_exact and self._undone(reference, factors)
-        bound = change_bound(subject.given, reference, quantized, self.way.radius, exact)
+        start = reference
+        if self.constants:
+            start, exact = aligned(reference, quantized, self.constants), False
+        bound = change_bound(subject.given, start, quantized, self.way.radius, exact)
         return Candidate(rescaling, factors, reference, quantized, counts, bound)
 
     def _biases(self, reference: Network) -> dict[str, np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
 from typing import Any
 
 from sparseopt.quantization.number_format import NumberFormat
@@ -16,45 +16,50 @@ _DTYPES = {
 """Formats without a scale, and torch's names for them."""
 
 
-def stored(module: Any, form: NumberFormat, run: Callable[[Any], Any]) -> str:
-    """Make all parameters and buffers of a module tensors of the format's dtype, if it can be.
+def why_not(module: Any, form: NumberFormat | None, operand: Any) -> str:
+    """Return why a module cannot compute in the dtype of a format; empty if it can.
 
     Parameters
     ----------
     module : torch.nn.Module
-    form : NumberFormat
-    run : callable(dtype)
-        Calls the module on an operand of that dtype.
-
-    Returns
-    -------
-    str
-        Why they were left as they were; empty if they were not.
+        A copy of it is tried.
+    form : NumberFormat or None
+    operand : tensor
+        Of any dtype.
     """
     import torch
 
+    if form is None:
+        return "digits that are found have no dtype"
     if form.scale is not None or form.name not in _DTYPES:
         return f"torch has no dtype for {form}"
     dtype = getattr(torch, _DTYPES[form.name])
-    tensors = [*module.parameters(), *module.buffers()]
-    real = [t for t in tensors if t.is_floating_point()]
-    if any(not torch.equal(t.detach().to(dtype).to(t.dtype), t.detach()) for t in real):
-        return f"it holds other parameters, which {_DTYPES[form.name]} would round"
-    before = [tensor.data for tensor in real]
     try:
-        _replace(real, [tensor.data.to(dtype) for tensor in real])
         with torch.no_grad():
-            run(dtype)
+            copy.deepcopy(module).to(dtype)(operand.to(dtype))
     except Exception as error:  # torch raises many kinds where it has no kernel
-        _replace(real, before)
-        line = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         return f"torch does not compute it in {_DTYPES[form.name]} here: {line}"
     return ""
 
 
-def _replace(tensors: list[Any], data: list[Any]) -> None:
-    """Replace the data of tensors."""
-    for tensor, new in zip(tensors, data, strict=True):
+def store(module: Any, form: NumberFormat) -> str:
+    """Make all parameters and buffers of a module tensors of the dtype of a format.
+
+    Returns
+    -------
+    str
+        Why they were left as they were: some of them would be rounded. Empty if they were not.
+    """
+    import torch
+
+    dtype = getattr(torch, _DTYPES[form.name])
+    real = [t for t in (*module.parameters(), *module.buffers()) if t.is_floating_point()]
+    made = [tensor.data.to(dtype) for tensor in real]
+    for tensor, new in zip(real, made, strict=True):
+        if not torch.equal(new.to(tensor.dtype), tensor.data):
+            return f"it holds other values, which {_DTYPES[form.name]} would round"
+    for tensor, new in zip(real, made, strict=True):
         tensor.data = new
-    for tensor in tensors:
-        tensor.detach().mul_(1)  # what a layer remembers goes by torch's counters
+        tensor.detach().copy_(new)  # what a layer remembers goes by torch's counters
+    return ""

@@ -41,8 +41,6 @@ class Blocks:
         values.
     head, tail : int64 arrays, the same shape
         Groups of units at the ends of each weight.
-    by_channel : bool
-        Whether each block holds the weights into one output channel.
     """
 
     key: str
@@ -52,7 +50,6 @@ class Blocks:
     cost: np.ndarray
     head: np.ndarray
     tail: np.ndarray
-    by_channel: bool
 
     def ratios(self, factors: np.ndarray) -> np.ndarray:
         """Return what each weight is multiplied by, from the factors of all groups."""
@@ -80,8 +77,10 @@ def blocks_of(
         array = np.where(alive, array, 0.0)
         cost = np.where(array != 0, np.sum([costs[name] for name in names], axis=0), 0.0)
         head, tail = (np.broadcast_to(labels, shape) for labels in groups.weights[first])
-        parts = [in_blocks(op, part, by_channel) for part in (array, cost, head, tail)]
-        result.append(Blocks(key, tuple(names), op, *parts, by_channel))
+        values, costs_of, heads, tails = (
+            in_blocks(op, part, by_channel) for part in (array, cost, head, tail)
+        )
+        result.append(Blocks(key, tuple(names), op, values, costs_of, heads, tails))
     return result
 
 

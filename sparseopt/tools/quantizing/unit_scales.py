@@ -158,7 +158,7 @@ def _expected(logs: np.ndarray, terms: Sequence[_Term], power: float) -> tuple[f
     parts = []
     for term in terms:
         shifts = whole[term.head] - whole[term.tail]
-        size, by_size = np.zeros((len(shifts), 1)), 0.0
+        size, by_size = np.zeros((len(shifts), 1)), np.zeros((1, 1))
         if power:
             size, by_size = _soft_largest(power * (term.sizes + shifts))
             size = size / power
