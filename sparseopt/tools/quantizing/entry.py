@@ -14,12 +14,11 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.quantization.rank_one import FormatLike, as_format
 from sparseopt.tools.quantizing.bounds import as_inputs, as_radius
 from sparseopt.tools.quantizing.codes import Rounding
-from sparseopt.tools.quantizing.kronecker import layers_with_factors, quantized_factors
-from sparseopt.tools.quantizing.modules import Asked, quantize_factors, quantize_module
+from sparseopt.tools.quantizing.kronecker import layers_with_factors
+from sparseopt.tools.quantizing.modules import Call, quantize_factors, quantize_module
 from sparseopt.tools.quantizing.networks import RESCALINGS, Subject, Task, Way
 from sparseopt.tools.quantizing.report import Quantization
 from sparseopt.tools.quantizing.rows import report_of
-from sparseopt.tools.quantizing.storing import why_not as why_not_stored
 from sparseopt.tools.reading.loading import load_network
 from sparseopt.tools.rescaling.in_place import changes_in_place
 
@@ -142,19 +141,17 @@ def quantize(
     _require(granularity, ("tensor", "channel"), "granularity")
     if store and not hasattr(subject, "named_modules"):
         raise ProblemError("store=True is for torch modules; a network has float32 or float64")
-    given_factors = layers_with_factors(subject)
-    made = [quantized_factors(*one, form, relative_error, solver, options) for one in given_factors]
-    why_not = why_not_stored(form) if store else ""
-    store = store and not why_not
-    asked = Asked(subject, form, store, why_not, accuracy, _example(subject, inputs, example))
-    if form is None or layers == "kronecker" or (asked.example is None and asked.has_only(made)):
-        return quantize_factors(asked, made)
-    if (options or solver) and not made:
+    found = layers_with_factors(subject)
+    example = _example(subject, inputs, example)
+    call = Call(subject, form, found, store, accuracy, example, solver, options, relative_error)
+    if form is None or layers == "kronecker" or (example is None and call.has_only_factors):
+        return quantize_factors(call)
+    if not found and (options or solver):
         names = [*options, *(["solver"] if solver else [])]
         raise ProblemError(f"{names[0]} is for layers with factors, of which there are none here")
-    given = load_network(subject, asked.example)
+    given = load_network(subject, example)
     batch = as_inputs(inputs, given)
-    bias_form = as_format(biases, "biases") or (form if store else None)
+    bias_form = as_format(biases, "biases")
     way = Way(
         Rounding.of(form, granularity),
         None if bias_form is None else Rounding.of(bias_form, "tensor"),
@@ -164,7 +161,7 @@ def quantize(
         Context(time_limit=time_limit, progress=progress),
     )
     if changes_in_place(subject):
-        return quantize_module(asked, made, given, batch, way)
+        return quantize_module(call, given, batch, way)
     before = None if accuracy is None else float(accuracy(given))
     report = report_of(Task(Subject.of(given, in_place=False), {}, way), batch)
     after = None if accuracy is None else float(accuracy(report.network))

@@ -43,6 +43,11 @@ class QuantizedFactors:
     solution: Solution[KroneckerProduct, Any]
     product: KroneckerProduct
 
+    @property
+    def bits(self) -> int:
+        """Of the factors in the layer as they are."""
+        return sum(8 * f.element_size() * f.numel() for f in self.layer.factors)
+
     def put(self) -> None:
         """Put the factors into the layer."""
         put(self.layer, self.product.factors)

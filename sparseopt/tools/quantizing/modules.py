@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any
@@ -13,7 +13,13 @@ from sparseopt.choosing import offers
 from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.network import Network
 from sparseopt.quantization.number_format import NumberFormat
-from sparseopt.tools.quantizing.kronecker import QuantizedFactors, as_array, put
+from sparseopt.tools.quantizing.codes import Rounding
+from sparseopt.tools.quantizing.kronecker import (
+    QuantizedFactors,
+    as_array,
+    put,
+    quantized_factors,
+)
 from sparseopt.tools.quantizing.networks import Subject, Task, Way
 from sparseopt.tools.quantizing.report import Quantization, QuantizedLayer
 from sparseopt.tools.quantizing.rows import report_of
@@ -23,30 +29,45 @@ from sparseopt.tools.rescaling.in_place import PRODUCES
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class Call:
     """What a call of `quantize` is about.
 
-    `store` says whether tensors get the dtype of the format, and `why_not_stored` why they do not
-    where that was asked for.
+    Attributes
+    ----------
+    subject : object
+    format : NumberFormat or None
+    found : list of (name, layer)
+        Its layers with factors.
+    store : bool
+        Whether tensors are to get the dtype of the format.
+    accuracy : callable or None
+    example : array, tensor or None
+    solver, options
+        For the products of factors.
+    relative_error : float or None
+        Instead of the format.
     """
 
     subject: Any
     format: NumberFormat | None
+    found: list[tuple[str, Any]]
     store: bool
-    why_not_stored: str
     accuracy: Callable[[Any], float] | None
     example: Any
+    solver: str | None
+    options: dict[str, Any]
+    relative_error: float | None
 
-    def has_only(self, made: Sequence[QuantizedFactors]) -> bool:
-        """Whether the module has parameters in these layers alone."""
-        inside = {id(p) for one in made for p in one.layer.parameters()}
-        return bool(made) and all(id(p) in inside for p in self.subject.parameters())
+    @property
+    def has_only_factors(self) -> bool:
+        """Whether the subject is a module whose parameters are all in layers with factors."""
+        inside = {id(p) for _, layer in self.found for p in layer.parameters()}
+        return bool(self.found) and all(id(p) in inside for p in self.subject.parameters())
 
-    def stored(self, module: Any) -> str:
-        """Store a module in the dtype of the format if that is asked for; return why it is not."""
-        if not self.store or self.format is None:
-            return self.why_not_stored
-        return store(module, self.format)
+    def solved(self) -> list[QuantizedFactors]:
+        """Return what is to become of the layers with factors."""
+        how = (self.format, self.relative_error, self.solver, self.options)
+        return [quantized_factors(name, layer, *how) for name, layer in self.found]
 
     def measure(self) -> float | None:
         """Return the accuracy of the subject as it is."""
@@ -81,7 +102,19 @@ class _Changes:
             self.undo.append(lambda: held.copy_(old))
             held.copy_(held.new_tensor(bias_form.round(as_array(held))))
 
-    def assign(self, asked: Asked, subject: Subject, network: Network) -> None:
+    def store(self, module: Any, form: NumberFormat) -> str:
+        """Give the tensors of a module the dtype of a format; return why they have it not."""
+        tensors = [*module.parameters(), *module.buffers()]
+        before = [tensor.data for tensor in tensors]
+
+        def undo() -> None:
+            for tensor, data in zip(tensors, before, strict=True):
+                tensor.data = data
+
+        self.undo.append(undo)
+        return store(module, form)
+
+    def assign(self, call: Call, subject: Subject, network: Network) -> None:
         """Give the module the parameters of a network, and see that it computes that."""
         tensors = {
             node.origin[name]: array
@@ -91,71 +124,79 @@ class _Changes:
         }
         merged = [subject.given.by_name[scale].shifts[0] for scale in subject.merged]
         norms = [name.rpartition(".")[0] for name in merged]
-        reader = offers.reader_of(asked.subject, PRODUCES)
-        self.undo.append(reader.assign(asked.subject, tensors, norms))
-        found = load_network(asked.subject, asked.example).parameters()
+        reader = offers.reader_of(call.subject, PRODUCES)
+        self.undo.append(reader.assign(call.subject, tensors, norms))
+        found = load_network(call.subject, call.example).parameters()
         for name, array in network.parameters().items():
             if name not in found or not np.array_equal(array, found[name]):
                 raise ProblemError(
-                    f"{name} of the changed {type(asked.subject).__name__} is not what was meant: "
+                    f"{name} of the changed {type(call.subject).__name__} is not what was meant: "
                     "one of its tensors is used in another place too; load it by so.load_network "
                     "and work on the network"
                 )
 
 
-def quantize_factors(asked: Asked, made: Sequence[QuantizedFactors]) -> Quantization:
+def quantize_factors(call: Call) -> Quantization:
     """Quantize layers with factors in place, and nothing else."""
-    if not made:
-        kind = type(asked.subject).__name__
+    if not call.found:
         raise ProblemError(
-            f"a {kind} has no KroneckerLinear layer, and nothing else is to be quantized; see "
-            "so.compress"
+            f"a {type(call.subject).__name__} has no KroneckerLinear layer, and nothing else is to "
+            "be quantized; see so.compress"
         )
-    before, sizes = asked.measure(), [_bits(one) for one in made]
+    before, made, form = call.measure(), call.solved(), call.format
     with _Changes() as changes:
+        rows = []
         for one in made:
-            changes.put_factors(one, asked.format if asked.store else None)
-        words = [asked.stored(one.layer) for one in made]
-        rows = [
-            _said(one.row(asked.format, size), word)
-            for one, size, word in zip(made, sizes, words, strict=True)
-        ]
-        return Quantization(tuple(rows), before, asked.measure())
+            size, layer = one.bits, one.layer
+            ones = layer.factors[0].detach().new_ones((1, layer.in_features))
+            word = why_not(layer, form, ones) if call.store else ""
+            is_stored = call.store and not word
+            changes.put_factors(one, form if is_stored else None)
+            if is_stored:
+                assert form is not None
+                word = changes.store(layer, form)
+            rows.append(_said(one.row(form, size), word))
+        return Quantization(tuple(rows), before, call.measure())
 
 
-def quantize_module(
-    asked: Asked,
-    made: Sequence[QuantizedFactors],
-    given: Network,
-    batch: np.ndarray | None,
-    way: Way,
-) -> Quantization:
+def quantize_module(call: Call, given: Network, batch: np.ndarray | None, way: Way) -> Quantization:
     """Quantize a module in place, layers with factors first."""
-    before, sizes = asked.measure(), [_bits(one) for one in made]
+    assert call.format is not None
+    word = _why_not(call) if call.store else ""
+    is_stored = call.store and not word
+    if is_stored and way.bias_rounding is None:
+        way = replace(way, bias_rounding=Rounding.of(call.format, "tensor"))
+    before, made = call.measure(), call.solved()
+    sizes = [one.bits for one in made]
     with _Changes() as changes:
         for one in made:
-            changes.put_factors(one, asked.format if asked.store else None)
+            changes.put_factors(one, call.format if is_stored else None)
         constants: dict[str, np.ndarray] = {}
         if made:
-            constants = _changed(given, load_network(asked.subject, asked.example))
+            constants = _changed(given, load_network(call.subject, call.example))
         task = Task(Subject.of(given, in_place=True), constants, way)
         report = report_of(task, batch)
         assert report.network is not None
-        changes.assign(asked, task.subject, report.network)
-        word = asked.stored(asked.subject)
-        factors = [one.row(asked.format, size) for one, size in zip(made, sizes, strict=True)]
-        layers = [*factors, *(_measured(asked, row, report.network) for row in report.layers)]
+        changes.assign(call, task.subject, report.network)
+        if is_stored:
+            word = changes.store(call.subject, call.format)
+        factors = [one.row(call.format, size) for one, size in zip(made, sizes, strict=True)]
+        layers = [*factors, *(_measured(call, row, report.network) for row in report.layers)]
         return replace(
             report,
             layers=tuple(_said(row, word) for row in layers),
             accuracy_before=before,
-            accuracy_after=asked.measure(),
+            accuracy_after=call.measure(),
         )
 
 
-def _bits(one: QuantizedFactors) -> int:
-    """Return the bits of the factors of a layer as they are."""
-    return sum(8 * f.element_size() * f.numel() for f in one.layer.factors)
+def _why_not(call: Call) -> str:
+    """Return why the module cannot compute in the dtype of the format; empty if it can."""
+    import torch
+
+    example = call.example
+    operand = example if torch.is_tensor(example) else torch.as_tensor(np.asarray(example))
+    return why_not(call.subject, call.format, operand)
 
 
 def _changed(given: Network, now: Network) -> dict[str, np.ndarray]:
@@ -169,9 +210,9 @@ def _changed(given: Network, now: Network) -> dict[str, np.ndarray]:
     return {name: array for name, array in new.items() if not np.array_equal(array, old[name])}
 
 
-def _measured(asked: Asked, row: QuantizedLayer, network: Network) -> QuantizedLayer:
+def _measured(call: Call, row: QuantizedLayer, network: Network) -> QuantizedLayer:
     """Return the row of a layer with the bytes and the dtype of its tensors now."""
-    held = dict(asked.subject.named_parameters(remove_duplicate=False))
+    held = dict(call.subject.named_parameters(remove_duplicate=False))
     node = network.by_name.get(row.name.split(", ")[0])
     found = [held[tensor] for tensor in node.origin.values() if tensor in held] if node else []
     if not found:
@@ -183,17 +224,3 @@ def _measured(asked: Asked, row: QuantizedLayer, network: Network) -> QuantizedL
 def _said(row: QuantizedLayer, word: str) -> QuantizedLayer:
     """Return the row with the reason that its values are not in the dtype of their format."""
     return replace(row, stored=f"{row.stored}: {word}") if word else row
-
-
-def why_not_stored(subject: Any, form: NumberFormat | None, made: Any, example: Any) -> str:
-    """Return why the module, or layers of it, cannot compute in the dtype of the format."""
-    import torch
-
-    if example is not None:
-        operand = example if torch.is_tensor(example) else torch.as_tensor(np.asarray(example))
-        return why_not(subject, form, operand)
-    for one in made:
-        some = one.layer.factors[0].detach()
-        if why := why_not(one.layer, form, some.new_ones((1, one.layer.in_features))):
-            return why
-    return ""
