@@ -12,8 +12,8 @@ from sparseopt.interface.errors import ProblemError
 class Reader(ABC):
     """Reads one kind of source. Subclasses are frozen dataclasses that hold only settings.
 
-    A reader of objects that can be changed in place says so by `writes`, and defines `multiply`,
-    `mask` and `assign`.
+    A reader of files that can write them defines `save`. One of objects that can be changed in
+    place says so by `writes`, and defines `multiply`, `mask` and `assign`.
 
     Law: `read` returns an object that means exactly what the source means, or raises
     `ProblemError` naming the place that it cannot represent; it never guesses.
@@ -34,6 +34,10 @@ class Reader(ABC):
         `factors` maps names of tensors to arrays of as many entries, or that broadcast to them.
         """
         raise ProblemError(f"{type(self).__name__} cannot change its sources in place")
+
+    def save(self, source: Any, tensors: Mapping[str, Any], path: str) -> None:
+        """Write `source` to a file of its own kind, with other values in some of its tensors."""
+        raise ProblemError(f"{type(self).__name__} writes no files")
 
     def mask(self, source: Any, masks: Mapping[str, Any]) -> None:
         """Set entries of tensors of `source` to zero, for good: where a mask is False."""

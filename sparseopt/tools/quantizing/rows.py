@@ -73,6 +73,8 @@ def _rows(task: Task, best: Candidate, nearest: Candidate) -> tuple[QuantizedLay
 def _notes(task: Task) -> tuple[str, ...]:
     """Return what else was done, or was not."""
     subject, notes = task.subject, list(task.subject.given.notes)
+    if task.constants:
+        notes.append("layers with factors are quantized as products in either case")
     if subject.merged:
         names = ", ".join(list(subject.merged)[:4])
         notes.append(f"merged into the layers before them: {names}")
