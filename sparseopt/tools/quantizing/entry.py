@@ -19,6 +19,7 @@ from sparseopt.tools.quantizing.modules import Call, quantize_factors, quantize_
 from sparseopt.tools.quantizing.networks import RESCALINGS, Subject, Task, Way
 from sparseopt.tools.quantizing.report import Quantization
 from sparseopt.tools.quantizing.rows import report_of
+from sparseopt.tools.quantizing.weighted import second_moments
 from sparseopt.tools.reading.loading import load_network
 from sparseopt.tools.rescaling.in_place import changes_in_place
 
@@ -35,6 +36,7 @@ def quantize(
     biases: FormatLike = None,
     input_bound: ArrayLike | None = None,
     layers: str = "all",
+    weigh_inputs: bool = False,
     store: bool = False,
     accuracy: Callable[[Any], float] | None = None,
     example: Any = None,
@@ -83,6 +85,9 @@ def quantize(
     layers : {"all", "kronecker"}
         "kronecker" leaves all but layers with factors as they are, also where the module is no ReLU
         network.
+    weigh_inputs : bool
+        Of layers with factors: whether errors count by the mean squares of the layer's inputs when
+        the module runs on `inputs`. The last two factors of each are then chosen for these.
     store : bool
         Whether the module's tensors get the format's dtype (bfloat16, float16, float8), biases
         rounded to it, too, and the module takes operands of it. Where torch does not compute in it,
@@ -143,7 +148,13 @@ def quantize(
         raise ProblemError("store=True is for torch modules; a network has float32 or float64")
     found = layers_with_factors(subject)
     example = _example(subject, inputs, example)
-    call = Call(subject, form, found, store, accuracy, example, solver, options, relative_error)
+    moments = None
+    if weigh_inputs:
+        if not found or inputs is None or form is None:
+            raise ProblemError("weigh_inputs takes layers with factors, a format, and inputs")
+        moments = second_moments(subject, [layer for _, layer in found], inputs)
+    how = (example, solver, options, relative_error, moments)
+    call = Call(subject, form, found, store, accuracy, *how)
     if form is None or layers == "kronecker" or (example is None and call.has_only_factors):
         return quantize_factors(call)
     if not found and (options or solver):

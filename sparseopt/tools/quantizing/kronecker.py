@@ -14,6 +14,7 @@ from sparseopt.quantization.number_format import NumberFormat
 from sparseopt.quantization.product import ProductQuantization
 from sparseopt.tools.quantizing.codes import Rounding
 from sparseopt.tools.quantizing.report import QuantizedLayer
+from sparseopt.tools.quantizing.weighted import refined, weighted_error
 
 _EXPONENT = 8
 """Bits of the exponent that a value of F_t is counted with."""
@@ -35,6 +36,8 @@ class QuantizedFactors:
         Of the `ProductQuantization` of the factors divided by their scales.
     product : KroneckerProduct
         With the factors to be put into the layer.
+    input_error : float or None
+        Relative, weighted by the second moments of the inputs; None where these do not count.
     """
 
     name: str
@@ -42,11 +45,20 @@ class QuantizedFactors:
     scales: tuple[float, ...]
     solution: Solution[KroneckerProduct, Any]
     product: KroneckerProduct
+    input_error: float | None = None
 
     @property
     def bits(self) -> int:
         """Of the factors in the layer as they are."""
         return sum(8 * f.element_size() * f.numel() for f in self.layer.factors)
+
+    @property
+    def relative_error(self) -> float:
+        """Of the product, rounded up."""
+        if self.input_error is None:
+            return float(self.solution.certificate.relative_error)
+        problem: Any = self.solution.problem
+        return float(problem.error_of(_times(self.product, [1 / s for s in self.scales])).high(8))
 
     def put(self) -> None:
         """Put the factors into the layer."""
@@ -66,11 +78,12 @@ class QuantizedFactors:
             sum(sizes),
             before,
             bits,
-            certificate.relative_error,
+            self.relative_error,
             certificate.nearest_relative_error,
             sum(p.element_size() * p.numel() for p in parameters),
             _dtype(self.layer.factors[0]),
             self.solution,
+            input_error=self.input_error,
         )
 
 
@@ -92,11 +105,12 @@ def quantized_factors(
     relative_error: float | None,
     solver: str | None,
     options: dict[str, Any],
+    moments: np.ndarray | None = None,
 ) -> QuantizedFactors:
     """Return the solution for one layer, which is left as it is.
 
     Integers, formats of fewer than 8 bits and those with a scale get a power of two for each
-    factor, which divides its product exactly.
+    factor, which divides its product exactly. `moments` are those of the inputs, see `weighted`.
     """
     given = KroneckerProduct(tuple(map(as_array, layer.factors)), layer.architecture)
     scales = (1.0,) * len(given.factors)
@@ -105,7 +119,11 @@ def quantized_factors(
         scales = tuple(float(blocks.block_scales(factor)) for factor in given.factors)
     problem = ProductQuantization(_times(given, [1 / s for s in scales]), form, relative_error)
     solution = solve(problem, solver, **options)
-    return QuantizedFactors(name, layer, scales, solution, _times(solution.answer, scales))
+    if moments is None or form is None:
+        return QuantizedFactors(name, layer, scales, solution, _times(solution.answer, scales))
+    best = refined(problem.product, solution.answer, form, moments)
+    error = weighted_error(problem.product, best, moments)
+    return QuantizedFactors(name, layer, scales, solution, _times(best, scales), error)
 
 
 def _times(product: KroneckerProduct, scales: Any) -> KroneckerProduct:

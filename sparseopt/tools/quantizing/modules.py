@@ -46,6 +46,8 @@ class Call:
         For the products of factors.
     relative_error : float or None
         Instead of the format.
+    moments : list of float64 array, or None
+        Of the inputs of the layers with factors, if these are weighed.
     """
 
     subject: Any
@@ -57,6 +59,7 @@ class Call:
     solver: str | None
     options: dict[str, Any]
     relative_error: float | None
+    moments: list[np.ndarray] | None
 
     @property
     def has_only_factors(self) -> bool:
@@ -67,7 +70,11 @@ class Call:
     def solved(self) -> list[QuantizedFactors]:
         """Return what is to become of the layers with factors."""
         how = (self.format, self.relative_error, self.solver, self.options)
-        return [quantized_factors(name, layer, *how) for name, layer in self.found]
+        moments: list[Any] = self.moments or [None] * len(self.found)
+        return [
+            quantized_factors(name, layer, *how, some)
+            for (name, layer), some in zip(self.found, moments, strict=True)
+        ]
 
     def measure(self) -> float | None:
         """Return the accuracy of the subject as it is."""

@@ -37,9 +37,11 @@ class QuantizedLayer:
     stored : str
         The dtype that holds the values, and why it is not the format's own if that was asked for.
     solution : Solution or None
-        Of the `ProductQuantization`; None for layers without factors.
+        Of the `ProductQuantization`, before inputs were weighed; None for layers without factors.
     reason : str
         Why the layer was left as it was; empty if it was quantized.
+    input_error : float or None
+        Relative error weighted by the second moments of the inputs, where these were weighed.
     """
 
     name: str
@@ -52,14 +54,17 @@ class QuantizedLayer:
     stored: str = ""
     solution: Solution[Any, Any] | None = None
     reason: str = ""
+    input_error: float | None = None
 
     def __str__(self) -> str:
         head = f"{printable(self.name, 200) or 'the layer'}: {self.values} values"
         if self.reason:
             return f"{head}, {self.reason}"
+        weighed = "" if self.input_error is None else f", {self.input_error:.3g} for its inputs"
         return (
             f"{head}, {self.bits_before} to {self.bits_after} bits, relative error "
-            f"{self.relative_error:.3g} (rounding to nearest: {self.nearest_relative_error:.3g}), "
+            f"{self.relative_error:.3g}{weighed} (rounding to nearest: "
+            f"{self.nearest_relative_error:.3g}), "
             f"{self.bytes} bytes in memory{f' ({self.stored})' if self.stored else ''}"
         )
 
