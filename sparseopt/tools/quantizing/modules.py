@@ -70,7 +70,7 @@ class Call:
     def solved(self) -> list[QuantizedFactors]:
         """Return what is to become of the layers with factors."""
         how = (self.format, self.relative_error, self.solver, self.options)
-        moments: list[Any] = self.moments or [None] * len(self.found)
+        moments: list[Any] = [None] * len(self.found) if self.moments is None else self.moments
         return [
             quantized_factors(name, layer, *how, some)
             for (name, layer), some in zip(self.found, moments, strict=True)

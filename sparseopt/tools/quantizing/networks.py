@@ -228,7 +228,9 @@ class Task:
     def _rounded(self, rescaling: str, factors: np.ndarray, found: Landscape | None) -> Candidate:
         """Return the candidate: with the scales that were found, or those of the peaks."""
         subject = self.subject
-        self.way.context.report(0.8, "bounding the change of the output")
+        asked = self.way.rescaling
+        last = rescaling == asked or not self.subject.weights
+        self.way.context.report(0.9 if last else 0.0, "bounding the change of the output")
         reference = rescaled(subject.groups, factors)
         arrays, rounded, counts = reference.parameters(), {}, {}
         for place, (tensor, names) in enumerate(subject.weights.items()):

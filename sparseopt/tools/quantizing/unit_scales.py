@@ -122,9 +122,9 @@ def _extremes(tensors: Sequence[Blocks], logs: np.ndarray) -> tuple[np.ndarray, 
 
 def least_expected(groups: RescalingGroups, tensors: Sequence[Blocks], scaled: bool) -> np.ndarray:
     """Return the factors that make F least, see above; `scaled`: whether blocks have scales."""
-    if not groups.count:
-        return np.ones(1)
     terms = [term for term in map(_Term, tensors) if term.counts]
+    if not groups.count or not terms:
+        return np.ones(groups.count + 1)
     logs = np.zeros(groups.count)
     for power in _POWERS if scaled else (0.0,):
         found = minimize(
