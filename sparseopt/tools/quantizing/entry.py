@@ -160,6 +160,11 @@ def quantize(
     if not found and (options or solver):
         names = [*options, *(["solver"] if solver else [])]
         raise ProblemError(f"{names[0]} is for layers with factors, of which there are none here")
+    if found and example is None:
+        raise ProblemError(
+            "the module has other layers than those with factors; pass inputs=, a calibration "
+            "batch, or example=, or leave them as they are: layers='kronecker'"
+        )
     given = load_network(subject, example)
     batch = as_inputs(inputs, given)
     bias_form = as_format(biases, "biases")

@@ -209,20 +209,15 @@ class Task:
 
     def _searched(self, groups: RescalingGroups, tensors: list[Blocks]) -> Landscape:
         """Return the least that is found from the least expected, and from the normal form."""
-        self.way.context.report(0.1, "rescaling units by path costs")
-        starts = [
-            least_expected(groups, tensors, self.way.rounding.scaled),
-            np.ones(groups.count + 1),
-        ]
-        if self.way.powers_of_two:
-            starts[0] = _to_powers(starts[0])
-        tried = [Landscape.at(tensors, self.way.rounding, start) for start in starts]
-        best = min(tried, key=Landscape.cost)
-        self.way.context.report(0.3, "looking for factors that round well")
+        way = self.way
+        way.context.report(0.1, "rescaling units by path costs")
+        start = least_expected(groups, tensors, way.rounding.scaled, way.context)
+        start = _to_powers(start) if way.powers_of_two else start
+        starts = (start, np.ones(groups.count + 1))
+        best = min((Landscape.at(tensors, way.rounding, one) for one in starts), key=Landscape.cost)
+        way.context.report(0.3, "looking for factors that round well")
         count = sum(tensor.weight.size for tensor in tensors)
-        best.improve(
-            groups, multipliers(self.way.rounding, count, self.way.powers_of_two), self.way.context
-        )
+        best.improve(groups, multipliers(way.rounding, count, way.powers_of_two), way.context)
         return best
 
     def _rounded(self, rescaling: str, factors: np.ndarray, found: Landscape | None) -> Candidate:

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import minimize
 
+from sparseopt.interface.context import Context
 from sparseopt.networks.network import Network
 from sparseopt.tools.quantizing.tensors import Blocks
 from sparseopt.tools.rescaling.balance import canonical_factors
@@ -120,21 +121,34 @@ def _extremes(tensors: Sequence[Blocks], logs: np.ndarray) -> tuple[np.ndarray, 
     return into, out
 
 
-def least_expected(groups: RescalingGroups, tensors: Sequence[Blocks], scaled: bool) -> np.ndarray:
-    """Return the factors that make F least, see above; `scaled`: whether blocks have scales."""
+def least_expected(
+    groups: RescalingGroups, tensors: Sequence[Blocks], scaled: bool, context: Context
+) -> np.ndarray:
+    """Return the factors that make F least, see above; `scaled`: whether blocks have scales.
+
+    What is found by the time limit, if that comes first.
+    """
     terms = [term for term in map(_Term, tensors) if term.counts]
     if not groups.count or not terms:
         return np.ones(groups.count + 1)
     logs = np.zeros(groups.count)
+
+    def stop_in_time(_: np.ndarray) -> None:
+        if context.remaining() <= 0:
+            raise StopIteration
+
     for power in _POWERS if scaled else (0.0,):
         found = minimize(
             lambda z, p=power: _expected(z, terms, p),
             logs,
             jac=True,
             method="L-BFGS-B",
+            callback=stop_in_time,
             options={"maxiter": _STEPS, "ftol": 1e-10, "gtol": 1e-7},
         )
         logs = found.x
+        if context.remaining() <= 0:
+            break
     return np.concatenate([[1.0], np.exp(logs)])
 
 

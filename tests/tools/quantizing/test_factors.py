@@ -184,5 +184,5 @@ def test_bad_input() -> None:
         so.quantize(layer)
     with pytest.raises(so.ProblemError, match="weigh_inputs takes"):
         so.quantize(layer, 4, weigh_inputs=True)
-    with pytest.raises(so.ProblemError, match="pass example="):
+    with pytest.raises(so.ProblemError, match="or leave them as they are"):
         so.quantize(model(), 4)

@@ -294,7 +294,7 @@ def test_descent_finds_the_least_expected_cost(granularity: str) -> None:
     def cost(factors: np.ndarray) -> float:
         return _expected(np.log(factors[1:]), terms, 1024.0)[0]
 
-    best = least_expected(groups, tensors, scaled=True)
+    best = least_expected(groups, tensors, True, Context())
     rng = np.random.default_rng(0)
     for size in (0.02, 0.1, 1.0):
         for _ in range(20):
