@@ -227,10 +227,12 @@ from sparseopt.tools.pruning.supports import (
     PairVerdict as PairVerdict,
     pair_verdicts as pair_verdicts,
 )
-from sparseopt.tools.quantizing import (
+from sparseopt.tools.quantizing.entry import quantize as quantize
+from sparseopt.tools.quantizing.report import (
+    ChangeBound as ChangeBound,
+    MeasuredChange as MeasuredChange,
     Quantization as Quantization,
     QuantizedLayer as QuantizedLayer,
-    quantize as quantize,
 )
 from sparseopt.tools.reading.loading import load_network as load_network
 from sparseopt.tools.regularization import path as path

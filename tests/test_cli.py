@@ -100,6 +100,38 @@ def test_quantize(tmp_path: Path) -> None:
         assert words in " ".join(done.stderr.split())
 
 
+def test_quantize_a_network(tmp_path: Path) -> None:
+    model = Path(__file__).parents[1] / "examples" / "networks" / "digits_mlp.onnx"
+    out, report, batch = (str(tmp_path / n) for n in ("out.onnx", "out.json", "x.npy"))
+    np.save(batch, np.random.default_rng(0).uniform(0, 1, (5, 1, 8, 8)))
+    done = sparseopt("quantize", model, "--format", "int8", "--inputs", batch, "-o", out)
+    assert done.returncode == 0, done.stderr
+    assert "change of the output, in the L1 norm: proved at most" in done.stdout
+    assert "measured: at most" in done.stdout
+    written, given = so.load_network(out).parameters(), so.load_network(model).parameters()
+    assert written.keys() == given.keys()
+    assert all(len(np.unique(a)) <= 255 for name, a in written.items() if name.endswith("weight"))
+    asked = "--bits", "4", "--granularity", "channel", "--rescaling", "none", "-o", report
+    done = sparseopt("quantize", model, *asked, "--json")
+    assert done.returncode == 0, done.stderr
+    found = so.from_json(done.stdout)
+    assert found.rescaling == "none"
+    assert str(so.from_json(Path(report).read_text())) == str(found)
+    for wrong, words in (
+        ([], "one of --bits and --format"),
+        (["--bits", "5", "--error", "0.1"], "--error is not for a network"),
+        (["--bits", "5", "-o", "x.npz"], ".json, or in .onnx"),
+        (["--format", "int8", "--granularity", "row"], "granularity must be one of"),
+    ):
+        done = sparseopt("quantize", model, *wrong)
+        assert done.returncode == 2
+        assert words in " ".join(done.stderr.split())
+    product = tmp_path / "p.json"
+    product.write_text("{}")
+    done = sparseopt("quantize", product, "--bits", "5", "--rescaling", "path")
+    assert "--rescaling is not for a product" in done.stderr
+
+
 def test_factorize_searches_orders_and_architectures(tmp_path: Path) -> None:
     matrix, factors = tmp_path / "A.npy", tmp_path / "factors.npz"
     np.save(matrix, np.fft.fft(np.eye(8)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from sparseopt_onnx.attributes import require_schema
 from sparseopt_onnx.file_structure import load
 from sparseopt_onnx.graph import OnnxGraph
 from sparseopt_onnx.heads import HEADS
+from sparseopt_onnx.initializers import write_initializers
 from sparseopt_onnx.linear import LINEAR
 from sparseopt_onnx.onnxruntime_check import check_against_onnxruntime
 from sparseopt_onnx.piecewise import PIECEWISE
@@ -79,6 +81,10 @@ class OnnxReader(so.Reader):
                 return self._network(model, OnnxGraph(model, name, example, whole=True))
             except so.ProblemError:
                 raise refused from None
+
+    def save(self, source: Any, tensors: Mapping[str, Any], path: str) -> None:
+        """Write the model with other values in some initializers, in their own dtypes."""
+        write_initializers(source, tensors, path)
 
     def _network(self, model: onnx.ModelProto, graph: OnnxGraph) -> so.Network:
         network = convert(graph)

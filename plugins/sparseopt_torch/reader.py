@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ from sparseopt_torch.conversion import KNOWN, REASONS, convert
 from sparseopt_torch.decompositions import decomposed, definitions, is_final
 from sparseopt_torch.graph import TorchGraph, mutates_shared_value
 from sparseopt_torch.input_shapes import file_shape, program_shape
+from sparseopt_torch.module_assignment import assign
 from sparseopt_torch.module_check import Answer, ask, check_against_torch
 from sparseopt_torch.module_export import (
     as_tensor,
@@ -84,6 +85,12 @@ class TorchReader(so.Reader):
             owner, tensor = tensor_of(source, name)
             wide = torch.from_numpy(np.array(mask, dtype=bool)).to(tensor.device)
             prune.custom_from_mask(owner, name.rpartition(".")[2], wide.reshape(tensor.shape))
+
+    def assign(
+        self, source: Any, tensors: Mapping[str, Any], merged: Sequence[str]
+    ) -> Callable[[], None]:
+        """Set parameters and buffers of a module in place, masks stay; drop normalizations."""
+        return assign(source, tensors, merged)
 
     def _from_module(self, module: torch.nn.Module, example: Any) -> so.Network:
         if example is None:

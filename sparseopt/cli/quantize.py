@@ -12,12 +12,17 @@ import typer
 import sparseopt as so
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import parse_options, print_solution, progress_display, say
+from sparseopt.cli.quantize_network import SUFFIXES, quantize_network
 from sparseopt.interface.report import write_whole
 from sparseopt.judging.array_files import read_arrays
 from sparseopt.judging.files import read_text
 from sparseopt.judging.rounding import shown_above, shown_below
 
-_FILE = "A product or a solution with one (.json), or its factors (.npz), as `factorize` writes."
+_FILE = (
+    "A product or a solution with one (.json), or its factors (.npz), as `factorize` writes; or a "
+    "network (.onnx, .pt2)."
+)
+_NETWORK = "Of networks: "
 _FORMAT = (
     "bf16, fp16, e4m3, e5m2, e2m3, e3m2, e2m1, int8, int4, or F1 to F53; for each factor one, "
     "separated by commas, where - leaves a factor as it is."
@@ -36,7 +41,25 @@ def quantize(
     ] = "saturate",
     output: Annotated[
         str | None,
-        typer.Option("-o", "--output", help="Solution (.json) or factors (.npz)."),
+        typer.Option(
+            "-o",
+            "--output",
+            help="Solution (.json) or factors (.npz); of a network the report with it (.json), or "
+            "the model (.onnx).",
+        ),
+    ] = None,
+    granularity: Annotated[
+        str | None, typer.Option(help=f"{_NETWORK}tensor, or channel: what has a scale.")
+    ] = None,
+    rescaling: Annotated[
+        str | None,
+        typer.Option(help=f"{_NETWORK}path, equalization, balance or none, of hidden units."),
+    ] = None,
+    inputs: Annotated[
+        str | None, typer.Option(help=f"{_NETWORK}a batch (.npy) to measure the change on.")
+    ] = None,
+    input_bound: Annotated[
+        float | None, typer.Option(help=f"{_NETWORK}largest absolute value of an input.")
     ] = None,
     solver: opt.SolverName = None,
     option: opt.SolverOption = None,
@@ -46,7 +69,30 @@ def quantize(
     plan: opt.ShowPlan = False,
     json: opt.Json = False,
 ) -> None:
-    """Round the factors of a product such that the product stays near, with a proven error."""
+    """Round the factors of a product, or the weights of a network, with a proven change."""
+    own = {
+        "--granularity": granularity,
+        "--rescaling": rescaling,
+        "--inputs": inputs,
+        "--input-bound": input_bound,
+    }
+    if file.endswith(SUFFIXES):
+        _refuse("a network", {"--error": error, "--solver": solver, "--option": option})
+        if (bits is None) == (format is None):
+            raise so.ProblemError("give one of --bits and --format")
+        quantize_network(
+            file,
+            format if format is not None else bits or 0,
+            granularity or "tensor",
+            rescaling or "path",
+            inputs,
+            input_bound,
+            output,
+            time_limit,
+            json,
+        )
+        return
+    _refuse("a product", own)
     if output is not None and Path(output).suffix not in (".json", ".npz"):
         raise so.ProblemError(f"--output must end in .json or .npz, got {output!r}")
     if [bits, format, error].count(None) != 2:
@@ -70,6 +116,13 @@ def quantize(
         _write(output, solution)
         if not json:
             say(f"written to {output}")
+
+
+def _refuse(what: str, given: dict[str, Any]) -> None:
+    """Refuse options that are for other files."""
+    wrong = [name for name, value in given.items() if value is not None]
+    if wrong:
+        raise so.ProblemError(f"{wrong[0]} is not for {what}")
 
 
 def _formats(text: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from sparseopt.interface.errors import ProblemError
@@ -12,8 +12,8 @@ from sparseopt.interface.errors import ProblemError
 class Reader(ABC):
     """Reads one kind of source. Subclasses are frozen dataclasses that hold only settings.
 
-    A reader of objects that can be changed in place says so by `writes`, and defines `multiply` and
-    `mask`.
+    A reader of files that can write them defines `save`. One of objects that can be changed in
+    place says so by `writes`, and defines `multiply`, `mask` and `assign`.
 
     Law: `read` returns an object that means exactly what the source means, or raises
     `ProblemError` naming the place that it cannot represent; it never guesses.
@@ -35,6 +35,20 @@ class Reader(ABC):
         """
         raise ProblemError(f"{type(self).__name__} cannot change its sources in place")
 
+    def save(self, source: Any, tensors: Mapping[str, Any], path: str) -> None:
+        """Write `source` to a file of its own kind, with other values in some of its tensors."""
+        raise ProblemError(f"{type(self).__name__} writes no files")
+
     def mask(self, source: Any, masks: Mapping[str, Any]) -> None:
         """Set entries of tensors of `source` to zero, for good: where a mask is False."""
+        raise ProblemError(f"{type(self).__name__} cannot change its sources in place")
+
+    def assign(
+        self, source: Any, tensors: Mapping[str, Any], merged: Sequence[str]
+    ) -> Callable[[], None]:
+        """Give tensors of `source` other values in place; return what undoes it.
+
+        `tensors` maps names to arrays of as many entries; a bias that a layer can have, and has
+        not, is made. The normalizations named in `merged` do nothing from then on.
+        """
         raise ProblemError(f"{type(self).__name__} cannot change its sources in place")

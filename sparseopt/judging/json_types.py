@@ -160,6 +160,12 @@ _MODULES = {
     "sparseopt.supports.coercive_certificate": ("CoerciveCertificate",),
     "sparseopt.supports.factors": ("SupportedFactors",),
     "sparseopt.supports.problem": ("FixedSupportFactorization",),
+    "sparseopt.tools.quantizing.report": (
+        "ChangeBound",
+        "MeasuredChange",
+        "Quantization",
+        "QuantizedLayer",
+    ),
     "sparseopt.training.activation_cover": (
         "ActivationCover",
         "CoverMultipliers",

@@ -1,0 +1,65 @@
+"""Writes a model with other values in some of its initializers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnx import numpy_helper
+
+import sparseopt as so
+from sparseopt.interface.printing import printable
+from sparseopt_onnx.file_structure import load
+
+
+def write_initializers(source: Any, tensors: Mapping[str, Any], path: str) -> None:
+    """Write the model of a path or a ``ModelProto``; all else in it stays as it is.
+
+    Parameters
+    ----------
+    source : path or ModelProto
+    tensors : mapping
+        From names of initializers to arrays of as many entries.
+    path : str
+
+    Raises
+    ------
+    ProblemError
+        For a tensor that is no dense initializer, values that its dtype does not hold, and models
+        beyond the 2 GiB of one file. Nothing is written then.
+    """
+    model, name = load(source)
+    held = {tensor.name: tensor for tensor in model.graph.initializer}
+    for tensor, array in tensors.items():
+        if tensor not in held:
+            raise so.ProblemError(
+                f"{name} holds no initializer {printable(tensor)!r}, so its values cannot be "
+                "written back"
+            )
+        old = numpy_helper.to_array(held[tensor])
+        new = np.asarray(array).reshape(old.shape).astype(old.dtype)
+        if not np.array_equal(new.astype(np.float64), np.asarray(array).reshape(old.shape)):
+            raise so.ProblemError(
+                f"the initializer {printable(tensor)!r} of {name} has dtype {old.dtype}, which "
+                "does not hold its new values"
+            )
+        held[tensor].CopyFrom(numpy_helper.from_array(new, tensor))
+    try:
+        content = model.SerializeToString()
+    except Exception as error:  # of protocol buffers, which end at 2 GiB
+        raise so.ProblemError(f"{name} is too large for one file: {printable(error)}") from error
+    _write_whole(path, content)
+
+
+def _write_whole(path: str, content: bytes) -> None:
+    """Write a file so that no half of it is ever there."""
+    whole = Path(path)
+    part = whole.with_name(f"{whole.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(content)
+        os.replace(part, whole)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Quantization of layers: of products of sparse factors, and of networks with ReLU."""

@@ -1,0 +1,189 @@
+"""The bound of the change of outputs holds, and is the one that the formula gives."""
+
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from path_networks import dense
+
+import sparseopt as so
+from sparseopt.networks.convolution import Conv
+from sparseopt.networks.linear import Dense, Scale
+from sparseopt.networks.network import Network, chain
+from sparseopt.networks.operator import Relu, Reshape
+from sparseopt.networks.window import MaxPool
+from sparseopt.tools.quantizing.bounds import as_radius, change_bound, with_radius
+from sparseopt.tools.reading.window_cells import max_window, pool_positions
+
+ONE = np.float64(1.0)
+
+
+def layers(parts: Any) -> Network:
+    ops: list[Any] = []
+    for weight, bias in parts:
+        ops += [Dense(np.array(weight, dtype=float), np.array(bias, dtype=float)), Relu()]
+    return chain((len(parts[0][0][0]),), *ops[:-1])
+
+
+# Exact over Q by two independent programs; the last figures are the largest changes on a grid.
+SEVEN = [
+    ([[7, -6], [-6, 7], [0, 4]], [2, 6, 1]),
+    ([[7, -6, 6], [-6, -6, -7], [6, 5, 1]], [-4, 1, 7]),
+    ([[7, 3, -1], [-6, -5, -6]], [0, -6]),
+]
+EIGHT = [
+    ([[3, -2, 3], [3, -5, 4], [3, 5, 5], [5, -4, 7]], [-4, -7, -1, 4]),
+    ([[-4, 5, 1, -7]], [2]),
+]
+EIGHT_OTHER = [
+    ([[4, -1, 1], [3, -4, 3], [1, 7, 7], [7, -5, 9]], [-4, -7, -1, 4]),
+    ([[-5, 5, -1, -7]], [2]),
+]
+
+
+def without_small(parts: Any) -> Any:
+    """Set weights of at most 2 to zero, and move nonzero biases away from 0 by 1."""
+    return [
+        (np.where(np.abs(w) <= 2, 0, w).tolist(), (np.array(b) + np.sign(b)).tolist())
+        for w, b in parts
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "radius", "box", "largest", "whole"),
+    [
+        (SEVEN, without_small(SEVEN), (2, 1), 792, Fraction(919, 3), 720),
+        (EIGHT, EIGHT_OTHER, (2, 1, 3), 207, Fraction(121), 101),
+    ],
+)
+def test_public_cases(
+    one: Any, other: Any, radius: Any, box: int, largest: Fraction, whole: int
+) -> None:
+    a, b = layers(one), layers(other)
+    bound = change_bound(a, a, b, np.array(radius, dtype=float), exact=True)
+    assert box <= bound.value <= box * (1 + 1e-8)
+    assert largest <= box
+    # With all radii 1: half of what the facts give for the norms, factor and all.
+    bound = change_bound(a, a, b, ONE, exact=True)
+    assert whole <= bound.value <= whole * (1 + 1e-8)
+    assert all(so.verify(so.from_json(solution.to_json())).ok for solution in bound.solutions)
+
+
+def brute_force(a: Network, b: Network, radius: np.ndarray) -> Fraction:
+    """Add up over paths of dense networks: both sizes less twice that of the setting between."""
+    total = Fraction(0)
+    pairs = []
+    for x, y in zip(a.nodes, b.nodes, strict=True):
+        if isinstance(x.op, Dense):
+            assert isinstance(y.op, Dense)
+            pairs.append([exact(v) for v in (x.op.weight, x.op.bias, y.op.weight, y.op.bias)])
+    sizes = [pair[0].shape[1] for pair in pairs] + [pairs[-1][0].shape[0]]
+    for start in range(len(pairs) + 1):
+        # Paths from the inputs, or from the biases of layer `start` - 1.
+        for path in itertools.product(*(range(n) for n in sizes[start:])):
+            if start == 0:
+                first = [Fraction(float(radius[path[0]]))] * 3
+            else:
+                _, bias, _, other = pairs[start - 1]
+                first = three(bias[path[0]], other[path[0]])
+            for (w, _, v, _), (i, j) in zip(pairs[start:], itertools.pairwise(path), strict=True):
+                first = [p * q for p, q in zip(first, three(w[j, i], v[j, i]), strict=True)]
+            total += first[0] + first[1] - 2 * first[2]
+    return total
+
+
+def three(p: Fraction, q: Fraction) -> list[Fraction]:
+    return [abs(p), abs(q), min(abs(p), abs(q)) if p * q > 0 else Fraction(0)]
+
+
+def exact(array: Any) -> np.ndarray:
+    return np.frompyfunc(Fraction, 1, 1)(np.asarray(array, dtype=object))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_bound_is_the_sum_over_paths(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    a = dense(2, 3, 2, 2, seed=seed)
+    b = a.with_parameters({k: v + rng.normal(0, 0.3, v.shape) for k, v in a.parameters().items()})
+    radius = rng.uniform(0, 2, 2)
+    right = brute_force(a, b, radius)
+    value = Fraction(change_bound(a, a, b, radius, exact=True).value)
+    assert right <= value <= right * (1 + Fraction(1, 10**8))
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("form", ["int4", "e4m3", 3])
+def test_no_input_moves_the_output_further(seed: int, form: Any) -> None:
+    """At corners and at random points, in exact arithmetic."""
+    net = dense(3, 5, 4, 2, seed=seed)
+    radius = np.array([0.5, 2.0, 0.0])
+    report = so.quantize(net, form, powers_of_two=seed % 2 == 0, input_bound=radius)
+    assert report.network is not None
+    assert report.bound is not None
+    corners = np.array(list(itertools.product((-1.0, 1.0), repeat=3)))
+    points = np.concatenate([corners, np.random.default_rng(seed).uniform(-1, 1, (30, 3))]) * radius
+    apart = report.network.run(exact(points)) - net.run(exact(points))
+    assert max(np.abs(apart).sum(axis=1)) <= Fraction(report.bound.value)
+
+
+def pooled(seed: int = 0) -> Network:
+    """Return a small network with a convolution and overlapping maximum pools."""
+    draw = np.random.default_rng(seed).standard_normal
+    windows = tuple(max_window(a, pool_positions(4, 3, 1, (0, 0)), 4) for a in (1, 2))
+    convolution = Conv(draw((3, 1, 3, 3)), draw(3))
+    ops = (convolution, Relu(), MaxPool(windows), Reshape((12,)), Dense(draw((2, 12)), draw(2)))
+    return chain((1, 6, 6), *ops)
+
+
+@pytest.mark.parametrize("granularity", ["tensor", "channel"])
+def test_attacked_by_ascent(granularity: str) -> None:
+    """Corner by corner, from some starts, on a network with pools and convolutions."""
+    net = pooled()
+    report = so.quantize(net, "int4", granularity)
+    assert report.network is not None
+    assert report.bound is not None
+    x = np.sign(np.random.default_rng(0).standard_normal((16, 1, 6, 6)))
+
+    def change(inputs: np.ndarray) -> np.ndarray:
+        assert report.network is not None
+        return np.abs(report.network.run(inputs) - net.run(inputs)).sum(axis=1)
+
+    best = start = change(x)
+    for i, j in itertools.product(range(6), repeat=2):
+        tried = x.copy()
+        tried[:, 0, i, j] *= -1
+        found = change(tried)
+        x, best = np.where((found > best)[:, None, None, None], tried, x), np.maximum(found, best)
+    assert start.max() < best.max() <= report.bound.value
+
+
+def test_rounding_before_the_reference_is_allowed_for() -> None:
+    net = dense(3, 4, 2, seed=1)
+    loose = so.quantize(net, "int8", rescaling="balance").bound
+    tight = so.quantize(net, "int8", rescaling="path", powers_of_two=True).bound
+    assert loose is not None
+    assert tight is not None
+    assert [type(s.problem).__name__ for s in loose.solutions][2:] == ["PathNorm"]
+    assert len(tight.solutions) == 2
+    by_distance = sum(s.answer.output_bound(1.0) for s in loose.solutions[:2])
+    assert by_distance < loose.value < by_distance * (1 + 1e-10)
+
+
+def test_radii_stand_in_front() -> None:
+    net = chain((2,), Scale(np.array([2.0, 3.0])), Dense(np.array([[1.0, -1.0]])))
+    scaled = with_radius(net, np.array([0.5, 0.25]))
+    np.testing.assert_array_equal(scaled.run([1.0, 1.0]), net.run([0.5, 0.25]))
+    assert with_radius(net, ONE) is net
+
+
+def test_radii_are_read() -> None:
+    net, batch = dense(2, 2, 1), np.array([[0.5, -3.0]])
+    assert as_radius(None, batch, net) == 3.0
+    assert as_radius(None, None, net) == 1.0
+    for wrong in (-1.0, np.nan, np.inf, [1.0, 2.0, 3.0], "one"):
+        with pytest.raises(so.ProblemError, match="input_bound"):
+            so.quantize(net, "int8", input_bound=wrong)
