@@ -105,6 +105,7 @@ class ColumnOperator:
             )
         if not np.isfinite(column).all():
             raise ProblemError(f"column {j} of the design has a NaN or an infinity; replace it")
+        column = column.astype(np.complex128 if column.dtype.kind == "c" else np.float64)
         return column * self._factor if self._exponent else column
 
     def _own_columns(self, entries: np.ndarray) -> np.ndarray:
