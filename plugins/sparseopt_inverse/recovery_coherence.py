@@ -10,7 +10,7 @@ import sparseopt as so
 from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
 from sparseopt.inverse.recovery_proofs import CoherenceCertificate
 from sparseopt.judging.check import check_certificate
-from sparseopt_inverse.whole_design import refused_if_large
+from sparseopt_inverse.whole_design import reading_seconds, refused_if_large
 
 MOST_COLUMNS = 10_000
 """Their inner products take minutes."""
@@ -32,7 +32,7 @@ class RecoveryCoherence(so.Solver[RecoveryGuarantee]):
     def cost(self, problem: RecoveryGuarantee) -> float:
         """Return the predicted seconds."""
         m, n = problem.design.shape
-        return 1e-4 + 1e-9 * m * n * n
+        return 1e-4 + 1e-9 * m * n * n + reading_seconds(problem)
 
     def solve(
         self, problem: RecoveryGuarantee, context: so.Context

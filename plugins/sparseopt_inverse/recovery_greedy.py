@@ -17,7 +17,7 @@ from sparseopt.inverse.recovery_counterexamples import KernelCertificate
 from sparseopt.inverse.recovery_proofs import support_count, supports_of
 from sparseopt.judging.check import check_certificate
 from sparseopt_inverse.exact_kernels import kernel_vector
-from sparseopt_inverse.whole_design import refused_if_large
+from sparseopt_inverse.whole_design import reading_seconds, refused_if_large
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ class RecoveryGreedy(so.Solver[RecoveryGuarantee]):
 
     def cost(self, problem: RecoveryGuarantee) -> float:
         """Return the predicted seconds."""
-        return 1e-2 + 1e-4 * min(support_count(problem), self.most_supports)
+        own = 1e-2 + 1e-4 * min(support_count(problem), self.most_supports)
+        return own + reading_seconds(problem)
 
     def solve(self, problem: RecoveryGuarantee, context: so.Context) -> tuple[RecoveryVerdict, Any]:
         """Try support by support."""
@@ -93,8 +94,10 @@ def failures(
         if pulls[place] < 1.0 - 1e-9:
             break
         if problem.signs is not None:
-            if problem.is_complex:  # a cone of real dimensions; later steps are tried below
-                break
+            if problem.is_complex:
+                even = exact_vector(problem, on, np.ones(len(on)))
+                yield GreedyFailureCertificate.proved(problem, even, int(off[place]))
+                continue  # others are drawn below
             x = _with_signs(gram, unit[:, on].T @ unit[:, off[place]], problem.signs)
             if x is None:
                 continue

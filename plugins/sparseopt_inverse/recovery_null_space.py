@@ -25,7 +25,7 @@ from sparseopt.inverse.recovery_proofs import (
 )
 from sparseopt.judging.check import check_certificate
 from sparseopt_inverse.exact_kernels import kernel_vector
-from sparseopt_inverse.whole_design import image_of, refused_if_large
+from sparseopt_inverse.whole_design import image_of, reading_seconds, refused_if_large
 
 MARGIN = 1e-11
 """Correlations above 1 minus this are taken for a failure; exact arithmetic decides."""
@@ -132,7 +132,8 @@ class RecoveryNullSpace(so.Solver[RecoveryGuarantee]):
 
     def cost(self, problem: RecoveryGuarantee) -> float:
         """Return the predicted seconds."""
-        return 1e-2 + 1e-3 * min(self._count(problem), self.most_vectors)
+        own = 1e-2 + 1e-3 * min(self._count(problem), self.most_vectors)
+        return own + reading_seconds(problem)
 
     @staticmethod
     def _count(problem: RecoveryGuarantee) -> int:

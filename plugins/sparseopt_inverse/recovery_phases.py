@@ -27,7 +27,7 @@ from sparseopt_inverse.recovery_null_space import (
     exact_failure,
     near_failure,
 )
-from sparseopt_inverse.whole_design import refused_if_large
+from sparseopt_inverse.whole_design import reading_seconds, refused_if_large
 
 GRIDS = (8, 16, 32, 64, 128)
 """Phases for each column but the first."""
@@ -86,7 +86,8 @@ class RecoveryPhases(so.Solver[RecoveryGuarantee]):
     def cost(self, problem: RecoveryGuarantee) -> float:
         """Return the predicted seconds."""
         m, n = problem.design.shape
-        return 2e-2 + 1e-6 * m * n * min(support_count(problem), self.most_vectors)
+        own = 2e-2 + 1e-6 * m * n * min(support_count(problem), self.most_vectors)
+        return own + reading_seconds(problem)
 
     def solve(self, problem: RecoveryGuarantee, context: so.Context) -> tuple[RecoveryVerdict, Any]:
         """Look for a vector that is missed, then for a dual vector for each point of a grid."""

@@ -11,7 +11,7 @@ import sparseopt as so
 from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
 from sparseopt.inverse.recovery_bound import NullSpaceBoundCertificate
 from sparseopt.judging.check import check_certificate
-from sparseopt_inverse.whole_design import refused_if_large
+from sparseopt_inverse.whole_design import reading_seconds, refused_if_large
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class RecoveryRelaxation(so.Solver[RecoveryGuarantee]):
     def cost(self, problem: RecoveryGuarantee) -> float:
         """Return the predicted seconds."""
         m, n = problem.design.shape
-        return 5e-3 + n * (2e-3 + 1e-6 * m * n)
+        return 5e-3 + n * (2e-3 + 1e-6 * m * n) + reading_seconds(problem)
 
     def solve(
         self, problem: RecoveryGuarantee, context: so.Context

@@ -244,6 +244,11 @@ class ColumnOperator:
             return self._measured[1]
         return float(self._size_bounds.max())
 
+    @property
+    def largest_bound(self) -> float:
+        """A bound of the largest entry: of a product of factors without reading its columns."""
+        return self.largest if self._exact else float(self._size_bounds.max())
+
     def norm_bounds(self, weights: np.ndarray | None) -> np.ndarray:
         """Return upper bounds of the columns' norms, each row by its weight."""
         share = 1.0 if weights is None else math.sqrt(float(weights.max())) * (1.0 + 1e-15)

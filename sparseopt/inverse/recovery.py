@@ -12,6 +12,7 @@ import scipy.sparse
 from numpy.typing import ArrayLike
 
 from sparseopt.butterfly.linear import LinearMatrix
+from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.interface.arrays import MatrixLike, read_only
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -20,6 +21,7 @@ from sparseopt.interface.problem import Problem
 from sparseopt.interface.real_arrays import as_complex, as_real
 from sparseopt.inverse.fit import as_system
 from sparseopt.inverse.operators import ColumnOperator
+from sparseopt.inverse.problem import LARGEST, SMALLEST
 from sparseopt.inverse.recovery_columns import DesignColumns
 
 VALUES = ("recovers", "fails", "unknown")
@@ -221,6 +223,8 @@ def _taken(design: Any) -> tuple[Any, DesignColumns]:
     if scipy.sparse.issparse(design) or hasattr(design, "matvec"):
         if len(design.shape) != 2 or 0 in design.shape:
             raise ProblemError(f"design must be a matrix with entries, got shape {design.shape}")
+        if isinstance(design, KroneckerProduct):
+            return _product(design.to_numpy())
         system = as_system(design, np.zeros(design.shape[0]))
         known = system.real_design if isinstance(system.real_design, ColumnOperator) else None
         form = (system.shape, system.is_complex)
@@ -232,6 +236,18 @@ def _taken(design: Any) -> tuple[Any, DesignColumns]:
     is_complex = getattr(getattr(design, "dtype", None), "kind", "") == "c"
     found = as_complex(design, "design", 2) if is_complex else as_real(design, "design", 2)
     return found, DesignColumns(found, found.shape, is_complex)
+
+
+def _product(design: KroneckerProduct) -> tuple[Any, DesignColumns]:
+    """Return a product of factors, whose columns are not read yet, and its columns."""
+    is_complex = np.dtype(design.dtype).kind == "c"
+    known = ColumnOperator(design, is_complex)
+    if known.largest_bound and not SMALLEST <= known.largest_bound <= LARGEST:
+        raise ProblemError(
+            f"entries of design may be as large as {known.largest_bound:.3g}; divide its factors "
+            f"so that this lies between {SMALLEST:g} and {LARGEST:g}"
+        )
+    return design, DesignColumns(known, design.shape, is_complex)
 
 
 def _as_sparsity(value: Any, columns: int) -> int:

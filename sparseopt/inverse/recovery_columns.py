@@ -24,6 +24,8 @@ from sparseopt.judging.scaling import exponent_of, largest_part, times_power
 
 MOST_ENTRIES = 2**22
 """Of a sparse design or an operator whose columns are kept."""
+_FEW_ENTRIES = 2**16
+"""Of a product of factors whose columns are read rather than multiplied by its own rule."""
 _CHUNK = 1 << 20
 
 
@@ -84,7 +86,9 @@ def lengths(w: np.ndarray) -> np.ndarray:
 
 
 class DesignColumns:
-    """Columns of a design, scaled by a power of two so that its largest part is in [1/2, 1).
+    """Columns of a design, scaled by a power of two so that its largest part is below 1.
+
+    It is at least 1/2, but for products of factors, whose entries are bounded by their factors.
 
     Parameters
     ----------
@@ -100,7 +104,7 @@ class DesignColumns:
         self._operator = isinstance(design, ColumnOperator)
         self.is_array = isinstance(design, np.ndarray)
         if self._operator:
-            self.exponent = exponent_of(design.largest)
+            self.exponent = exponent_of(design.largest_bound)
             self._scaled = design.times_power(-self.exponent)
         else:
             data = design if self.is_array else design.data
@@ -135,7 +139,7 @@ class DesignColumns:
     def part(self, entries: Any) -> Part:
         """Return some columns."""
         entries = np.asarray(entries, dtype=np.intp)
-        if not self.fits:
+        if not self.fits or (len(entries) < self.shape[1] and "all" not in self.__dict__):
             return self._read(entries)
         every = self.all
         errors = None if every.errors is None else every.errors[entries]
@@ -150,6 +154,30 @@ class DesignColumns:
         step = max(1, min(step, step if most is None else most))
         for start in range(0, len(entries), step):
             yield self.part(entries[start : start + step])
+
+    def others(self, support: Any, w: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield ``columns^H @ w`` of all columns off a set, with bounds, a few rows at a time.
+
+        Of large products of factors by their own rule, one column of w at a time.
+        """
+        is_product = self._operator and self._design.is_product
+        if not is_product or math.prod(self.shape) <= _FEW_ENTRIES:
+            yield from (part.correlations(w) for part in self.parts(without=support))
+            return
+        rest = np.delete(np.arange(self.shape[1]), list(support))
+        found = [self._by_factors(column) for column in w.T]
+        values, bounds = (np.stack(item, axis=1)[rest] for item in zip(*found, strict=True))
+        yield values, bounds
+
+    def _by_factors(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return ``columns^H @ w`` in plain arithmetic, and a bound of each modulus's error."""
+        t = np.append(w.real, w.imag) if self.is_complex else w.real
+        values, off = self._scaled.correlation(t), self._scaled.correlation_error(t, np.zeros(0))
+        if not self.is_complex:
+            return values, off + TINY
+        half = self.shape[1]
+        joined = values[:half] + 1j * values[half:]
+        return joined, (off[:half] + off[half:]) * (1.0 + FUNCTION) + TINY
 
     @property
     def is_unrounded(self) -> bool:

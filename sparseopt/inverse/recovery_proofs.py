@@ -97,8 +97,7 @@ def defect_of(problem: RecoveryGuarantee, support: tuple[int, ...], w: np.ndarra
 
 def largest_reach(problem: RecoveryGuarantee, support: tuple[int, ...], w: np.ndarray) -> float:
     """Return an upper bound of ``|A_j^H w|_1`` over the columns j off a support; 0 for none."""
-    parts = problem.columns.parts(without=support)
-    return largest(largest_sum(*part.correlations(w)) for part in parts)
+    return largest(largest_sum(*found) for found in problem.columns.others(support, w))
 
 
 @proves(RecoveryGuarantee)
@@ -379,8 +378,8 @@ class DualVectorsCertificate(RecoveryCertificate):
             miss = above(miss + 16.0 * FUNCTION, 2)
         if not miss <= CLOSE:
             steps.require(False, "a dual vector meets its signs", f"{miss:.3g} on {list(support)}")
-        parts = problem.columns.parts(without=support)
-        reach = largest(moduli(*part.correlations(vectors.T)).max(initial=0.0) for part in parts)
+        others = problem.columns.others(support, vectors.T)
+        reach = largest(moduli(*found).max(initial=0.0) for found in others)
         if self.inverse is not None:
             miss *= self._correction(steps, support)
         elif problem.is_complex:
