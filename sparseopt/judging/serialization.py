@@ -94,12 +94,11 @@ def _array_from_json(body: Any) -> np.ndarray:
         flat = np.frombuffer(data, dtype=dtype)
         if dtype.kind == "b" and flat.view(np.uint8).max(initial=0) > 1:
             raise ProblemError("an array of booleans holds a byte above 1")
-    elif dtype.kind == "c":
-        real = np.dtype(f"{dtype.byteorder}f{dtype.itemsize // 2}")
-        numbers = [_as_float(value) for value in _values(body, 2 * count)]
+    elif dtype.kind in "fc":
+        parts = 2 if dtype.kind == "c" else 1
+        numbers = [_as_float(value) for value in _values(body, parts * count)]
+        real = f"{dtype.byteorder}f{dtype.itemsize // parts}"
         flat = np.array(numbers, dtype=real).view(dtype)
-    elif dtype.kind == "f":
-        flat = np.array([_as_float(value) for value in _values(body, count)], dtype=dtype)
     else:
         values = _values(body, count)
         if not all(type(value) is (bool if dtype.kind == "b" else int) for value in values):
@@ -163,6 +162,17 @@ def _as_float(value: Any) -> float:
     return float(value)
 
 
+def _as_complex(body: Any) -> complex:
+    real, imaginary = _as_list("$complex", body)
+    return complex(_as_float(real), _as_float(imaginary))
+
+
+def _as_list(key: str, body: Any) -> list[Any]:
+    if not isinstance(body, list):
+        raise ProblemError(f"{key} needs a list, not a {type(body).__name__}")
+    return body
+
+
 def _fraction_text(value: Fraction) -> str:
     """Return a rational as text; in base 16, without a limit, where it has very many digits."""
     over, under = int(value.numerator), int(value.denominator)
@@ -187,6 +197,10 @@ def _as_int(text: str) -> int:
     if len(text) > MOST_DIGITS:
         raise ProblemError(f"a number of {len(text)} digits; {MOST_DIGITS} are allowed")
     return int(text)
+
+
+_ARRAYS = {"$array": _array_from_json, "$sparse": _sparse_from_json}
+_NUMBERS = {"$fraction": _as_fraction, "$float": _as_float, "$complex": _as_complex}
 
 
 class _Encoder:
@@ -320,23 +334,15 @@ class _Decoder:
         if len(value) != 1:
             raise ProblemError(f"expected one key, found {sorted(value)}")
         ((key, body),) = value.items()
-        if key == "$array":
-            return self._remember(path, _array_from_json(body))
-        if key == "$sparse":
-            return self._remember(path, _sparse_from_json(body))
-        if key == "$fraction":
-            return _as_fraction(body)
-        if key in ("$complex", "$tuple", "$map") and not isinstance(body, list):
-            raise ProblemError(f"{key} needs a list, not a {type(body).__name__}")
-        if key == "$complex":
-            real, imaginary = body
-            return complex(_as_float(real), _as_float(imaginary))
-        if key == "$float":
-            return _as_float(body)
+        if key in _ARRAYS:
+            return self._remember(path, _ARRAYS[key](body))
+        if key in _NUMBERS:
+            return _NUMBERS[key](body)
         if key == "$tuple":
-            return tuple(self.decode(item, f"{path}/$tuple/{i}") for i, item in enumerate(body))
+            items = enumerate(_as_list(key, body))
+            return tuple(self.decode(item, f"{path}/$tuple/{i}") for i, item in items)
         if key == "$map":
-            return _map_from_pairs(self.decode(body, f"{path}/$map"))
+            return _map_from_pairs(self.decode(_as_list(key, body), f"{path}/$map"))
         if key == "$ref":
             if not isinstance(body, str) or body not in self._built:
                 raise ProblemError(
