@@ -33,9 +33,9 @@ class RecoveryConditions(so.Solver[RecoveryGuarantee]):
     def accepts(self, problem: RecoveryGuarantee) -> so.Accepted | so.Refused:
         """Take supports, designs that may be injective, and for omp not too many supports."""
         m, n = problem.design.shape
-        if problem.method == "omp" or problem.support is None:
-            if (large := refused_if_large(problem)) is not None:
-                return large
+        reads_all = problem.method == "omp" or problem.support is None
+        if reads_all and (large := refused_if_large(problem)) is not None:
+            return large
         if problem.method == "omp":
             count = support_count(problem)
             if count > MOST_SUPPORTS:

@@ -139,7 +139,8 @@ class GreedyFailureCertificate(RecoveryCertificate):
         Of omp.
     answer : RecoveryVerdict
     vector : object array of int and Fraction, shape (n,), or (2, n) for complex numbers
-        x, its real parts and then its imaginary parts; floats are taken as the rationals that they are.
+        x, its real parts and then its imaginary parts; floats are taken as the rationals that they
+        are.
     path : tuple of int
     """
 

@@ -173,6 +173,14 @@ class ColumnOperator:
         # Both parts of a complex number are rounded on their own.
         return self.norm_bounds(None) * UNIT + self._size_bounds * (4.0 * self._growth**2)
 
+    def errors_of(self, entries: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Return the same bounds of some columns that were read, without reading the others."""
+        if self._exact:
+            return self.column_errors[entries]
+        lengths = np.array([norm_bound(column) for column in columns.T])
+        own = lengths * (UNIT * (1.0 + 4.0 * UNIT))
+        return np.asarray(own + self._size_bounds[entries] * (5.0 * self._growth**2) + TINY)
+
     @cached_property
     def _adjoint(self) -> KroneckerProduct:
         return self.source.H  # type: ignore[no-any-return]

@@ -14,13 +14,13 @@ from sparseopt.interface.certificate import Steps, proves
 from sparseopt.interface.json_type import json_type
 from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
 from sparseopt.inverse.recovery_certificate import RecoveryCertificate
+from sparseopt.inverse.recovery_columns import largest, moduli
 from sparseopt.inverse.recovery_proofs import (
     CLOSE,
     as_evidence,
     largest_sum,
     require_unrounded,
 )
-from sparseopt.inverse.recovery_columns import largest, moduli
 from sparseopt.judging.rounding import TINY, above, shown_above
 
 

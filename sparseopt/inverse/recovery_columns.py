@@ -15,7 +15,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 
 from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.judging.integers import as_integers
@@ -132,9 +131,10 @@ class DesignColumns:
                 found = found.astype(np.complex128 if self.is_complex else np.float64)
             return Part(entries, times_power(found, -self.exponent), None)
         found = self._scaled[:, entries].astype(np.float64, copy=False)
+        errors = self._scaled.errors_of(entries, found)
         if self.is_complex:  # the columns of [[Re, -Im], [Im, Re]] on its left
             found = found[: self.shape[0]] + 1j * found[self.shape[0] :]
-        return Part(entries, found, self._scaled.column_errors[entries])
+        return Part(entries, found, errors)
 
     def part(self, entries: Any) -> Part:
         """Return some columns."""

@@ -84,9 +84,7 @@ def split(problem: RecoveryGuarantee, support: tuple[int, ...]) -> tuple[np.ndar
 
 def require_unrounded(steps: Steps, problem: RecoveryGuarantee) -> None:
     """Require that the design was scaled without a loss."""
-    steps.require(
-        problem.columns.is_unrounded, "no entry is so small that scaling it loses digits"
-    )
+    steps.require(problem.columns.is_unrounded, "no entry is so small that scaling it loses digits")
 
 
 def defect_of(problem: RecoveryGuarantee, support: tuple[int, ...], w: np.ndarray) -> float:
