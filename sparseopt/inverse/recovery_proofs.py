@@ -277,7 +277,7 @@ class DualVectorsCertificate(RecoveryCertificate):
     constant : float
         The largest constant of all is at most this.
     phases : int
-        N, of at most 1024; 2 for real numbers.
+        N, of at most 1024, where there is a grid; else 2.
     """
 
     value: ClassVar = "recovers"
@@ -339,7 +339,8 @@ class DualVectorsCertificate(RecoveryCertificate):
         steps.require(problem.method == "l1", "the method is l1")
         require_unrounded(steps, problem)
         single, phases = problem.signs is not None, self.phases
-        allowed = 2 <= phases <= MOST_PHASES if problem.is_complex else phases == 2
+        grid = problem.is_complex and not single and problem.size > 1
+        allowed = 2 <= phases <= MOST_PHASES if grid else phases == 2
         steps.require(allowed, "the phases are + and -, or a grid of complex ones", str(phases))
         each = 1 if single else phases ** min(problem.size - 1, 64)
         count = each * support_count(problem)
