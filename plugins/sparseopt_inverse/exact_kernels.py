@@ -14,7 +14,7 @@ from sparseopt.judging.exact import eliminate_integers
 from sparseopt.judging.integers import as_integers
 
 
-def _watched(count: int, context: so.Context) -> Iterator[int]:
+def watched(count: int, context: so.Context) -> Iterator[int]:
     """Yield column numbers while there is time."""
     for column in range(count):
         context.check_time("computing a kernel exactly")
@@ -39,7 +39,7 @@ def kernel_vector(
     for count in dict.fromkeys((large, min(len(order), sides * design.shape[0] + 1))):
         chosen = order[:count]
         rows = design.whole(chosen).tolist()
-        pivots = eliminate_integers(rows, _watched(count, context))
+        pivots = eliminate_integers(rows, watched(count, context))
         free = [i for i in range(count) if i not in set(pivots)]
         if free:
             values = {i: Fraction(float(guess[chosen[i]])) for i in free}
@@ -79,7 +79,7 @@ def exact_rest(design: np.ndarray, target: np.ndarray, context: so.Context) -> n
     """
     matrix, known = as_integers(design)[0][0], as_integers(target)[0][0]
     rows = np.column_stack([matrix.T @ matrix, matrix.T @ known]).tolist()
-    pivots = eliminate_integers(rows, _watched(design.shape[1], context))
+    pivots = eliminate_integers(rows, watched(design.shape[1], context))
     rest = [Fraction(int(v)) for v in known]
     for row, pivot in zip(rows, pivots, strict=False):
         share = Fraction(row[-1], row[pivot])
