@@ -223,6 +223,8 @@ class BestPursuit:
                 self.offer(found, self._on_active(w, x, chosen))
             if not self.good:
                 self._offer_exact(every, w)
+            if not self.good:
+                self.offer_only(w)
             if self.good and not self.result[0].unique:
                 self._offer_inner(found, face.improved(w), face)
             return
@@ -232,6 +234,15 @@ class BestPursuit:
             self.offer(found, face.residual(mu))
             if not self.good:
                 self.offer(found, face.sharpened(self.fit, chosen, face.residual(mu), mu))
+
+    def offer_only(self, w: np.ndarray | None = None) -> None:
+        """Offer the one vector that fits, where the columns are few and exactly independent."""
+        size = self.fit.scaled.size
+        if self.problem.norm != 1 or self.noise or self.fit.is_complex:
+            return
+        if size > self.fit.scaled.rows:
+            return
+        self._offer_exact(np.arange(size), np.zeros(self.fit.scaled.rows) if w is None else w)
 
     def _offer_exact(self, chosen: np.ndarray, w: np.ndarray) -> None:
         """Offer what exact arithmetic makes of some columns, once for each set of them."""

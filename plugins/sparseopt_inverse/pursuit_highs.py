@@ -58,7 +58,10 @@ class Highs(Solver[BasisPursuit]):
             nothing = best.nothing_fits()
             if nothing is not None:
                 return nothing
-            raise Inconclusive("HiGHS says that nothing fits, which cannot be proved")
+            best.offer_only()
+            if not best.good:
+                raise Inconclusive("HiGHS says that nothing fits, which cannot be proved")
+            return best.result
         x, w = found
         best.offer_polished(x, w)
         if not best.good:
