@@ -12,6 +12,12 @@ One more column lowers the squared residual by h_j^2 / s_j. Adding a set T of q 
 by at most |h_T|^2 / l, where l bounds the smallest eigenvalue of the whole Gram matrix from below:
 by interlacing it bounds those of its Schur complements' principal blocks too.
 
+Nearly dependent columns leave little of this, as errors grow with the square of the condition. For
+single sets B itself is then formed in doubled precision, for an X from a QR factorization, so that
+H = B^T B and g = B^T y are known to the last bits. For any z, with |H - 1| <= a < 1/2,
+
+    |Qy|^2 = g.H^-1 g <= 2 g.z - z.Hz + |g - Hz|^2 / (1 - a).
+
 Or all columns of a set C that may still be used are used. For any w with |A_C^T w| <= t the part of
 w in the range of A_C is at most t / sqrt(l), so |y - Ax| >= (w.y - t |y| / sqrt(l)) / |w| for every
 x on C. Here w = y - Az with z near the least-squares coefficients on C.
@@ -28,12 +34,14 @@ import numpy as np
 from sparseopt.inverse.fit import Fit, norm_within
 from sparseopt.inverse.independence import smallest_singular_value
 from sparseopt.inverse.operators import ColumnOperator
-from sparseopt.judging.rounding import UNIT, gamma
+from sparseopt.judging.rounding import UNIT, gamma, two_product
 
 MOST_WORK = 2**34
 """Multiplications that a check may take, about a minute."""
 MOST_SETS = 2**22
 """Sets of one level of the tree."""
+MOST_DIRECT = 2**29
+"""Multiplications on sets of nearly dependent columns, of which each takes about twenty."""
 PLACES = np.int32
 """The type of places."""
 _CHUNK = 1 << 20
@@ -108,6 +116,7 @@ class Subsets:
         self.target_unit = int(np.frexp(length)[1]) if length else 0
         target = np.ldexp(fit.target, -self.target_unit)
         self._columns, self._times, off = columns, 1, _column_error(fit)
+        self._target, self._direct_left = target, 0 if fit.is_complex or off else MOST_DIRECT
         self._inexact = math.sqrt(columns.shape[1]) * off * (1.0 + 2.0**-40)
         known = target
         if fit.is_complex:
@@ -161,11 +170,11 @@ class Subsets:
             rest[bad] = -np.inf
             return Bounds(rest, np.abs(h) + error[:, None], s - error[:, None])
 
-    def leaves(self, sets: np.ndarray) -> np.ndarray:
+    def leaves(self, sets: np.ndarray, enough: float) -> np.ndarray:
         """Return lower bounds of the squared residual of each set with each one more place.
 
         Shape (N, n); 0 where nothing better is proved, infinity for places not after all of the
-        set.
+        set. Bounds below `enough` are tried again directly, as long as the work is bounded.
         """
         found = self.bounds(sets)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -173,7 +182,50 @@ class Subsets:
             left = (found.rest[:, None] - gain) * (1.0 - 8.0 * UNIT)
         left[~(found.least > 0.0) | ~(left > 0.0)] = 0.0
         after = np.arange(len(self.inner)) > last(sets)[:, None]
-        return np.where(after, left, np.inf)
+        left = np.where(after, left, np.inf)
+        rows, ends = np.nonzero(left < enough)
+        each = len(self._target) * (sets.shape[1] + 1) ** 2
+        few = min(len(rows), self._direct_left // each)
+        self._direct_left -= few * each
+        step = max(1, _CHUNK // each)
+        for start in range(0, few, step):
+            i, j = rows[start : min(few, start + step)], ends[start : min(few, start + step)]
+            chosen = np.concatenate([sets[i], j[:, None]], axis=1)
+            left[i, j] = np.maximum(left[i, j], self.direct(chosen))
+        return left
+
+    def direct(self, sets: np.ndarray) -> np.ndarray:
+        """Return lower bounds of |y - Qy|^2 of sets of places, shape (N, d); 0 where none is found.
+
+        Of real columns that are known exactly. O(N m d^2).
+        """
+        count, d = sets.shape
+        if d > len(self._target):
+            return np.zeros(count)
+        blocks = np.moveaxis(self._columns[:, sets], 0, 1)
+        with np.errstate(all="ignore"):  # what is not finite proves nothing below
+            x = _inverses(np.linalg.qr(blocks, mode="r"))
+            x = x @ _inverses(np.linalg.qr(blocks @ x, mode="r"))
+            basis = _doubled(blocks, x)
+            length, size = _lengths(basis), _lengths(blocks) * _lengths(x)
+            off = self.room * (2.0 * UNIT * length + gamma(2 * d + 4) ** 2 * size)
+            sums = self.room * gamma(len(self._target) + d + 16)
+            h, g = np.swapaxes(basis, 1, 2) @ basis, self._target @ basis
+            off_h = sums * length * length + off * (2.0 * length + off)
+            off_g = sums * length + off
+            near = h - np.eye(d)
+            a = _lengths(near) + off_h
+            z = g - (near @ g[:, :, None])[:, :, 0]
+            z = z + g - (h @ z[:, :, None])[:, :, 0]
+            missed = g - (h @ z[:, :, None])[:, :, 0]
+            long = np.sqrt(_squares(z).sum(axis=1))
+            rest = np.sqrt(_squares(missed).sum(axis=1)) + off_g + (off_h + 8.0 * sums) * long
+            # 2 g.z - z.Hz = g.z + z.(g - Hz)
+            seen = (g * z).sum(axis=1) + (z * missed).sum(axis=1)
+            seen = seen + (2.0 * off_g + off_h * long + 16.0 * sums * (1.0 + long)) * long
+            seen = seen + 2.0 * rest * rest * (1.0 + 2.0**-20)
+            left = (self.square - seen) * (1.0 - 8.0 * UNIT) - 16.0 * UNIT
+        return np.where((a < 0.5) & (left > 0.0), left, 0.0)
 
     def nodes(self, sets: np.ndarray, more: int, enough: float) -> np.ndarray:
         """Return lower bounds of the squared residual of each set with `more` later places.
@@ -234,6 +286,34 @@ class Subsets:
         """Return batches of sets of bounded work."""
         step = max(1, _CHUNK // (len(self.inner) * (sets.shape[1] + 1)))  # a few megabytes each
         return [sets[i : i + step] for i in range(0, len(sets), step)]
+
+
+def _inverses(blocks: np.ndarray) -> np.ndarray:
+    """Return inverses of upper triangles; NaN where there is none."""
+    pivots = np.abs(np.diagonal(blocks, axis1=1, axis2=2))
+    bad = ~(pivots > 0.0).all(axis=1)
+    found = np.linalg.inv(np.where(bad[:, None, None], np.eye(blocks.shape[1]), blocks))
+    found[bad] = np.nan
+    return found
+
+
+def _lengths(blocks: np.ndarray) -> np.ndarray:
+    return np.asarray(np.sqrt(_squares(blocks).sum(axis=(1, 2))))
+
+
+def _doubled(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return products of blocks, summed without error and rounded at the end (Knuth, Dekker)."""
+    shape = (len(left), left.shape[1], right.shape[2])
+    total, low = np.zeros(shape), np.zeros(shape)
+    for k in range(right.shape[1]):
+        product, error = two_product(
+            np.broadcast_to(left[:, :, k, None], shape), np.broadcast_to(right[:, None, k], shape)
+        )
+        added = total + product
+        part = added - total
+        low += ((total - (added - part)) + (product - part)) + error
+        total = added
+    return total + low
 
 
 def _adjoint(blocks: np.ndarray) -> np.ndarray:
