@@ -34,7 +34,7 @@ import numpy as np
 from sparseopt.inverse.fit import Fit, norm_within
 from sparseopt.inverse.independence import smallest_singular_value
 from sparseopt.inverse.operators import ColumnOperator
-from sparseopt.judging.rounding import UNIT, gamma, two_product
+from sparseopt.judging.rounding import UNIT, gamma, two_product, two_sums
 
 MOST_WORK = 2**34
 """Multiplications that a check may take, about a minute."""
@@ -185,13 +185,11 @@ class Subsets:
         left = np.where(after, left, np.inf)
         rows, ends = np.nonzero(left < enough)
         each = len(self._target) * (sets.shape[1] + 1) ** 2
-        few = min(len(rows), self._direct_left // each)
+        few, step = min(len(rows), self._direct_left // each), max(1, _CHUNK // each)
         self._direct_left -= few * each
-        step = max(1, _CHUNK // each)
         for start in range(0, few, step):
-            i, j = rows[start : min(few, start + step)], ends[start : min(few, start + step)]
-            chosen = np.concatenate([sets[i], j[:, None]], axis=1)
-            left[i, j] = np.maximum(left[i, j], self.direct(chosen))
+            i, j = (part[start : min(few, start + step)] for part in (rows, ends))
+            left[i, j] = np.maximum(left[i, j], self.direct(np.column_stack([sets[i], j])))
         return left
 
     def direct(self, sets: np.ndarray) -> np.ndarray:
@@ -202,30 +200,24 @@ class Subsets:
         count, d = sets.shape
         if d > len(self._target):
             return np.zeros(count)
-        blocks = np.moveaxis(self._columns[:, sets], 0, 1)
+        blocks, y, one = np.moveaxis(self._columns[:, sets], 0, 1), self._target, np.eye(d)
         with np.errstate(all="ignore"):  # what is not finite proves nothing below
-            x = _inverses(np.linalg.qr(blocks, mode="r"))
-            x = x @ _inverses(np.linalg.qr(blocks @ x, mode="r"))
+            x = np.linalg.pinv(np.asarray(np.linalg.qr(blocks, mode="r")))
+            x = x @ np.linalg.pinv(np.asarray(np.linalg.qr(blocks @ x, mode="r")))
             basis = _doubled(blocks, x)
             length, size = _lengths(basis), _lengths(blocks) * _lengths(x)
-            off = self.room * (2.0 * UNIT * length + gamma(2 * d + 4) ** 2 * size)
-            sums = self.room * gamma(len(self._target) + d + 16)
-            h, g = np.swapaxes(basis, 1, 2) @ basis, self._target @ basis
-            off_h = sums * length * length + off * (2.0 * length + off)
-            off_g = sums * length + off
-            near = h - np.eye(d)
-            a = _lengths(near) + off_h
-            z = g - (near @ g[:, :, None])[:, :, 0]
-            z = z + g - (h @ z[:, :, None])[:, :, 0]
-            missed = g - (h @ z[:, :, None])[:, :, 0]
-            long = np.sqrt(_squares(z).sum(axis=1))
-            rest = np.sqrt(_squares(missed).sum(axis=1)) + off_g + (off_h + 8.0 * sums) * long
-            # 2 g.z - z.Hz = g.z + z.(g - Hz)
-            seen = (g * z).sum(axis=1) + (z * missed).sum(axis=1)
+            off = self.room * (2.0 * UNIT * length + gamma(3 * d + 4) ** 2 * size)
+            sums = self.room * gamma(len(y) + d + 16)
+            h, g = np.swapaxes(basis, 1, 2) @ basis, (y @ basis)[:, :, None]
+            off_h, off_g = sums * length**2 + off * (2.0 * length + off), sums * length + off
+            z = np.linalg.pinv(h) @ g
+            missed, long = g - h @ z, _lengths(z)
+            rest = _lengths(missed) + off_g + (off_h + 8.0 * sums) * long
+            # 2 g.z - z.Hz = z.(g + g - Hz)
+            seen = (z * (g + missed)).sum(axis=(1, 2)) + 2.0 * rest**2 * (1.0 + 2.0**-20)
             seen = seen + (2.0 * off_g + off_h * long + 16.0 * sums * (1.0 + long)) * long
-            seen = seen + 2.0 * rest * rest * (1.0 + 2.0**-20)
             left = (self.square - seen) * (1.0 - 8.0 * UNIT) - 16.0 * UNIT
-        return np.where((a < 0.5) & (left > 0.0), left, 0.0)
+        return np.where((_lengths(h - one) + off_h < 0.5) & (left > 0.0), left, 0.0)
 
     def nodes(self, sets: np.ndarray, more: int, enough: float) -> np.ndarray:
         """Return lower bounds of the squared residual of each set with `more` later places.
@@ -288,32 +280,17 @@ class Subsets:
         return [sets[i : i + step] for i in range(0, len(sets), step)]
 
 
-def _inverses(blocks: np.ndarray) -> np.ndarray:
-    """Return inverses of upper triangles; NaN where there is none."""
-    pivots = np.abs(np.diagonal(blocks, axis1=1, axis2=2))
-    bad = ~(pivots > 0.0).all(axis=1)
-    found = np.linalg.inv(np.where(bad[:, None, None], np.eye(blocks.shape[1]), blocks))
-    found[bad] = np.nan
-    return found
-
-
 def _lengths(blocks: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt(_squares(blocks).sum(axis=(1, 2))))
 
 
 def _doubled(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return products of blocks, summed without error and rounded at the end (Knuth, Dekker)."""
-    shape = (len(left), left.shape[1], right.shape[2])
-    total, low = np.zeros(shape), np.zeros(shape)
-    for k in range(right.shape[1]):
-        product, error = two_product(
-            np.broadcast_to(left[:, :, k, None], shape), np.broadcast_to(right[:, None, k], shape)
-        )
-        added = total + product
-        part = added - total
-        low += ((total - (added - part)) + (product - part)) + error
-        total = added
-    return total + low
+    """Return products of blocks, summed without error and rounded at the end, see `two_sums`."""
+    shape = (*left.shape[:2], right.shape[2], right.shape[1])
+    factors = (left[:, :, None, :], np.swapaxes(right, 1, 2)[:, None, :, :])
+    rows = [np.broadcast_to(v, shape).reshape(-1, shape[-1]) for v in factors]
+    total, correction, _ = two_sums(*two_product(*rows))
+    return np.asarray((total + correction).reshape(shape[:3]))
 
 
 def _adjoint(blocks: np.ndarray) -> np.ndarray:
