@@ -105,8 +105,8 @@ class ColumnOperator:
             )
         if not np.isfinite(column).all():
             raise ProblemError(f"column {j} of the design has a NaN or an infinity; replace it")
-        column = column.astype(np.complex128 if column.dtype.kind == "c" else np.float64)
-        return column * self._factor if self._exponent else column
+        wide = np.complex128 if column.dtype.kind == "c" else np.float64
+        return column.astype(wide) * self._factor
 
     def _own_columns(self, entries: np.ndarray) -> np.ndarray:
         if self._exact:
