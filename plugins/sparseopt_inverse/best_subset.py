@@ -210,7 +210,7 @@ class _Search:
             began = self._check_time("going through supports")
             self.context.report(done / max(len(level), 1), "going through supports")
             done += len(part)
-            low = self.subsets.leaves(part)
+            low = self.subsets.leaves(part, self.least)
             self.bounding += time.monotonic() - began
             rows, ends = np.nonzero(low < self.least)
             if not len(rows):

@@ -9,35 +9,44 @@ from math import gcd, lcm
 import numpy as np
 
 import sparseopt as so
+from sparseopt.inverse.recovery_columns import DesignColumns
 from sparseopt.judging.exact import eliminate_integers
 from sparseopt.judging.integers import as_integers
 
 
-def _watched(count: int, context: so.Context) -> Iterator[int]:
+def watched(count: int, context: so.Context) -> Iterator[int]:
     """Yield column numbers while there is time."""
     for column in range(count):
         context.check_time("computing a kernel exactly")
         yield column
 
 
-def kernel_vector(design: np.ndarray, guess: np.ndarray, context: so.Context) -> np.ndarray | None:
+def kernel_vector(
+    design: np.ndarray | DesignColumns, guess: np.ndarray, context: so.Context
+) -> np.ndarray | None:
     """Return integers h with ``design @ h = 0`` exactly, close to a multiple of `guess`, or None.
+
+    For complex columns the guess has twice their number, and h two rows, of both parts.
 
     The columns where the guess is large depend on each other, up to rounding. The free ones among
     them keep their entries, the others follow. None if the columns are independent.
     """
+    if isinstance(design, np.ndarray):
+        design = DesignColumns(design, design.shape, False)  # type: ignore[arg-type]
     order = np.argsort(-np.abs(guess), kind="stable")
     large = int(np.count_nonzero(np.abs(guess) > 1e-9 * np.abs(guess).max()))
-    for count in dict.fromkeys((large, min(len(order), len(design) + 1))):
+    sides = 2 if design.is_complex else 1
+    for count in dict.fromkeys((large, min(len(order), sides * design.shape[0] + 1))):
         chosen = order[:count]
-        rows = as_integers(design[:, chosen])[0][0].tolist()
-        pivots = eliminate_integers(rows, _watched(count, context))
+        rows = design.whole(chosen).tolist()
+        pivots = eliminate_integers(rows, watched(count, context))
         free = [i for i in range(count) if i not in set(pivots)]
         if free:
             values = {i: Fraction(float(guess[chosen[i]])) for i in free}
             if not any(values.values()):
                 values[free[0]] = Fraction(1)
-            return _completed(rows, pivots, values, chosen, design.shape[1])
+            found = _completed(rows, pivots, values, chosen, len(order))
+            return found.reshape(2, -1) if design.is_complex else found
     return None
 
 
@@ -70,7 +79,7 @@ def exact_rest(design: np.ndarray, target: np.ndarray, context: so.Context) -> n
     """
     matrix, known = as_integers(design)[0][0], as_integers(target)[0][0]
     rows = np.column_stack([matrix.T @ matrix, matrix.T @ known]).tolist()
-    pivots = eliminate_integers(rows, _watched(design.shape[1], context))
+    pivots = eliminate_integers(rows, watched(design.shape[1], context))
     rest = [Fraction(int(v)) for v in known]
     for row, pivot in zip(rows, pivots, strict=False):
         share = Fraction(row[-1], row[pivot])

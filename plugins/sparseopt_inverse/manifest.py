@@ -342,6 +342,17 @@ MANIFEST = Manifest(
             ),
         ),
         SolverEntry(
+            name="recovery_phases",
+            path="sparseopt_inverse.recovery_phases:RecoveryPhases",
+            problem=_RECOVERY,
+            guarantee=Guarantee.EXACT,
+            summary="recovery of complex vectors by l1: dual vectors for phases, counterexamples",
+            citations=(
+                "Foucart, Rauhut 2013, theorem 4.26: dual vectors of complex signs",
+                "Lawson 1961: least squares with growing weights",
+            ),
+        ),
+        SolverEntry(
             name="recovery_greedy",
             path="sparseopt_inverse.recovery_greedy:RecoveryGreedy",
             problem=_RECOVERY,

@@ -16,6 +16,7 @@ from sparseopt.inverse.fit import Fit
 from sparseopt.inverse.infeasible_certificate import InfeasibleCertificate
 from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.pursuit_certificate import PursuitCertificate
+from sparseopt_inverse.exact_faces import exact_face
 from sparseopt_inverse.exact_kernels import exact_rest
 from sparseopt_inverse.faces import MOST_ENTRIES, Face, columns_of, face_of, independent
 from sparseopt_inverse.moduli import flattest, phases, shortest
@@ -23,6 +24,8 @@ from sparseopt_inverse.work import SINGULAR_VALUES, begin
 
 MOST_EXACT = 32
 """Columns up to which least squares is solved exactly where rounding does not do."""
+MOST_TRIES = 8
+"""Sets of columns on which a problem without noise is solved exactly."""
 MOST_PROGRAM = 40_000
 """Entries of the design up to which a linear program looks for a proof of uniqueness."""
 Made = tuple[PursuitAnswer, PursuitCertificate | InfeasibleCertificate]
@@ -88,6 +91,7 @@ class BestPursuit:
         self.noise = math.ldexp(problem.noise, -self.fit.unit)
         self.asked = 1e-13 if context.tolerance is None else context.tolerance
         self._made: Made | None = None
+        self._tried: set[bytes] = set()
 
     @property
     def good(self) -> bool:
@@ -205,7 +209,7 @@ class BestPursuit:
                 return
 
     def _offer_sparse(self, x: np.ndarray, w: np.ndarray, least: float) -> None:
-        chosen = np.flatnonzero(np.abs(x) > least)
+        chosen = every = np.flatnonzero(np.abs(x) > least)
         made = face_of(self.fit, chosen, np.sign(x[chosen]))
         if made is None:
             return
@@ -217,6 +221,10 @@ class BestPursuit:
                 self.offer(found, face.sharpened(self.fit, chosen, face.improved(w), 1.0))
             if not self.good:
                 self.offer(found, self._on_active(w, x, chosen))
+            if not self.good:
+                self._offer_exact(every, w)
+            if not self.good:
+                self.offer_only(w)
             if self.good and not self.result[0].unique:
                 self._offer_inner(found, face.improved(w), face)
             return
@@ -226,6 +234,28 @@ class BestPursuit:
             self.offer(found, face.residual(mu))
             if not self.good:
                 self.offer(found, face.sharpened(self.fit, chosen, face.residual(mu), mu))
+
+    def offer_only(self, w: np.ndarray | None = None) -> None:
+        """Offer the one vector that fits, where the columns are few and exactly independent."""
+        size = self.fit.scaled.size
+        if self.problem.norm != 1 or self.noise or self.fit.is_complex:
+            return
+        if size > self.fit.scaled.rows:
+            return
+        self._offer_exact(np.arange(size), np.zeros(self.fit.scaled.rows) if w is None else w)
+
+    def _offer_exact(self, chosen: np.ndarray, w: np.ndarray) -> None:
+        """Offer what exact arithmetic makes of some columns, once for each set of them."""
+        key = chosen.tobytes()
+        if key in self._tried or len(self._tried) >= MOST_TRIES:
+            return
+        self._tried.add(key)
+        columns = columns_of(self.fit, chosen)
+        made = exact_face(columns, self.fit.target, w, self.context)
+        if made is not None:
+            found = np.zeros(self.fit.scaled.size)
+            found[chosen] = made[0]
+            self.offer(found, made[1])
 
     def _offer_inner(self, x: np.ndarray, w: np.ndarray, face: Face) -> None:
         """Offer dual points that leave columns off the support room, to prove x unique.

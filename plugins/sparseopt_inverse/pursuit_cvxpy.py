@@ -120,4 +120,4 @@ class PursuitCvxpy(Solver[BasisPursuit]):
     def cost(self, problem: BasisPursuit) -> float:
         """Return seconds, roughly."""
         m, n = problem.shape
-        return 0.05 + 3e-8 * m * n * min(m, n)
+        return 0.06 + 1e-7 * m * n * min(m, n)

@@ -58,7 +58,10 @@ class Highs(Solver[BasisPursuit]):
             nothing = best.nothing_fits()
             if nothing is not None:
                 return nothing
-            raise Inconclusive("HiGHS says that nothing fits, which cannot be proved")
+            best.offer_only()
+            if not best.good:
+                raise Inconclusive("HiGHS says that nothing fits, which cannot be proved")
+            return best.result
         x, w = found
         best.offer_polished(x, w)
         if not best.good:
@@ -68,9 +71,13 @@ class Highs(Solver[BasisPursuit]):
         return best.result
 
     def cost(self, problem: BasisPursuit) -> float:
-        """Return seconds, roughly."""
+        """Return seconds, roughly: pivots about as many as rows, each of one look at the entries.
+
+        Measured on designs of 5 x 5000 to 150 x 300: twice as much to half of it.
+        """
         m, n = problem.shape
-        return 4e-3 + 2.5e-8 * m * m * n
+        stored = getattr(problem.design, "nnz", m * n)
+        return 12e-3 + 7e-8 * m * stored
 
     def _run(self, best: BestPursuit, context: Context) -> tuple[np.ndarray, np.ndarray] | None:
         """Return primal and dual solution in scaled units, None if HiGHS says infeasible."""

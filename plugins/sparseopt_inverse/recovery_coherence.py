@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import scipy.sparse
+
 import sparseopt as so
 from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
 from sparseopt.inverse.recovery_proofs import CoherenceCertificate
 from sparseopt.judging.check import check_certificate
+from sparseopt_inverse.whole_design import reading_seconds, refused_if_large
 
 MOST_COLUMNS = 10_000
-"""Their inner products take 800 MB."""
+"""Their inner products take minutes."""
 
 
 @dataclass(frozen=True)
@@ -18,16 +21,18 @@ class RecoveryCoherence(so.Solver[RecoveryGuarantee]):
     """One product of the design with itself; proves small sparsities, and never a failure."""
 
     def accepts(self, problem: RecoveryGuarantee) -> so.Accepted | so.Refused:
-        """Take designs whose inner products fit into memory."""
+        """Take designs of not too many columns, all of which an operator must be able to keep."""
         columns = problem.design.shape[1]
         if columns > MOST_COLUMNS:
             return so.Refused(f"it takes up to {MOST_COLUMNS} columns, and there are {columns}")
+        if not problem.columns.fits and not scipy.sparse.issparse(problem.design):
+            return refused_if_large(problem) or so.Accepted()
         return so.Accepted()
 
     def cost(self, problem: RecoveryGuarantee) -> float:
         """Return the predicted seconds."""
         m, n = problem.design.shape
-        return 1e-4 + 1e-9 * m * n * n
+        return 1e-4 + 1e-9 * m * n * n + reading_seconds(problem)
 
     def solve(
         self, problem: RecoveryGuarantee, context: so.Context

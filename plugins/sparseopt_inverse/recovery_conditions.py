@@ -20,6 +20,7 @@ from sparseopt.inverse.recovery_proofs import (
     supports_of,
 )
 from sparseopt.judging.check import check_certificate
+from sparseopt_inverse.whole_design import refused_if_large
 
 LARGEST, MOST_PRODUCTS = 20, 30_000_000
 """What takes a few seconds over the rationals."""
@@ -32,11 +33,15 @@ class RecoveryConditions(so.Solver[RecoveryGuarantee]):
     def accepts(self, problem: RecoveryGuarantee) -> so.Accepted | so.Refused:
         """Take supports, designs that may be injective, and for omp not too many supports."""
         m, n = problem.design.shape
+        reads_all = problem.method == "omp" or problem.support is None
+        if reads_all and (large := refused_if_large(problem)) is not None:
+            return large
         if problem.method == "omp":
             count = support_count(problem)
             if count > MOST_SUPPORTS:
                 return so.Refused(f"there are {count} supports, at most {MOST_SUPPORTS} are tried")
             columns = n if problem.support is None else problem.size
+            columns *= 4 if problem.is_complex else 1
             if problem.size > LARGEST or columns * m * n > MOST_PRODUCTS:
                 return so.Refused(
                     f"exact arithmetic takes supports of up to {LARGEST} columns, and up to "
@@ -60,10 +65,12 @@ class RecoveryConditions(so.Solver[RecoveryGuarantee]):
             return self._greedy(problem, context)
         m, n = problem.design.shape
         sets = [problem.support] if problem.support is not None else []
-        for columns in (*sets, tuple(range(n))):
+        every = [tuple(range(n))] if problem.columns.fits else []
+        for columns in (*sets, *every):
             if len(columns) > m:
                 continue
-            inverse = np.linalg.pinv(problem.scaled[:, list(columns)]).T
+            context.check_time("trying the exact recovery condition")
+            inverse = np.linalg.pinv(problem.columns.part(columns).columns).conj().T
             certificate = ExactRecoveryCertificate.proved(problem, inverse)
             if check_certificate(certificate).ok:
                 return certificate.answer, certificate

@@ -13,6 +13,7 @@ from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
 from sparseopt.inverse.recovery_counterexamples import (
     KernelCertificate,
     NearKernelCertificate,
+    gain_below,
     terms_of,
 )
 from sparseopt.inverse.recovery_proofs import (
@@ -23,8 +24,8 @@ from sparseopt.inverse.recovery_proofs import (
     supports_of,
 )
 from sparseopt.judging.check import check_certificate
-from sparseopt.judging.rounding import row_dots
 from sparseopt_inverse.exact_kernels import kernel_vector
+from sparseopt_inverse.whole_design import image_of, reading_seconds, refused_if_large
 
 MARGIN = 1e-11
 """Correlations above 1 minus this are taken for a failure; exact arithmetic decides."""
@@ -123,11 +124,16 @@ class RecoveryNullSpace(so.Solver[RecoveryGuarantee]):
         """Take every question about l1."""
         if problem.method != "l1":
             return so.Refused("it decides recovery by l1; for omp there is recovery_greedy")
-        return so.Accepted()
+        if problem.is_complex:
+            return so.Refused(
+                "its linear programs are of real numbers; for complex ones there is recovery_phases"
+            )
+        return refused_if_large(problem) or so.Accepted()
 
     def cost(self, problem: RecoveryGuarantee) -> float:
         """Return the predicted seconds."""
-        return 1e-2 + 1e-3 * min(self._count(problem), self.most_vectors)
+        own = 1e-2 + 1e-3 * min(self._count(problem), self.most_vectors)
+        return own + reading_seconds(problem)
 
     @staticmethod
     def _count(problem: RecoveryGuarantee) -> int:
@@ -138,7 +144,7 @@ class RecoveryNullSpace(so.Solver[RecoveryGuarantee]):
     def solve(self, problem: RecoveryGuarantee, context: so.Context) -> tuple[RecoveryVerdict, Any]:
         """Look for a failure where one is cheap to find, then go through supports and signs."""
         context.check_time("looking at the null space")
-        most = max(2, int(self.most_work / problem.design.size))
+        most = max(2, int(self.most_work / problem.scaled.size))
         programs, few = Programs(problem, context, most), self._count(problem) <= self.most_vectors
         if problem.support is not None:
             failure = dependent_support(programs)
@@ -161,7 +167,7 @@ class RecoveryNullSpace(so.Solver[RecoveryGuarantee]):
 def all_vectors(programs: Programs) -> tuple[RecoveryVerdict, Any]:
     """Return a dual vector for each support and signs, or a failure for one of them."""
     problem = programs.problem
-    single, design = problem.signs is not None, problem.design
+    single, design = problem.signs is not None, problem.scaled
     signs = np.array([problem.signs], dtype=float) if single else signs_of(problem.size)
     vectors, inverse = [], None
     for support in supports_of(problem):
@@ -239,21 +245,24 @@ def failure_near(programs: Programs, guess: np.ndarray) -> Failure | None:
         guess = -guess
     attempts = (exact_failure, near_failure) if rows <= EXACT else (near_failure, exact_failure)
     for attempt in attempts:
-        certificate = attempt(programs, guess)
+        certificate = attempt(problem, guess, programs.context)
         if certificate is not None and check_certificate(certificate).ok:
             return certificate
     return None
 
 
-def exact_failure(programs: Programs, guess: np.ndarray) -> KernelCertificate | None:
+def exact_failure(
+    problem: RecoveryGuarantee, guess: np.ndarray, context: so.Context
+) -> KernelCertificate | None:
     """Return a direction of the kernel, computed exactly."""
-    problem = programs.problem
     if problem.design.shape[0] > LONGEST:
         return None
-    h = kernel_vector(problem.design, guess, programs.context)
+    if problem.is_complex:
+        guess = np.concatenate([guess.real, guess.imag])
+    h = kernel_vector(problem.columns, guess, context)
     if h is None:
         return None
-    if sum(terms_of(problem, h)) < sum(terms_of(problem, -h)):
+    if gain_below(problem, h) < gain_below(problem, -h):
         h = -h
     try:
         return KernelCertificate.proved(problem, h)
@@ -261,11 +270,13 @@ def exact_failure(programs: Programs, guess: np.ndarray) -> KernelCertificate | 
         return None
 
 
-def near_failure(programs: Programs, guess: np.ndarray) -> NearKernelCertificate | None:
+def near_failure(
+    problem: RecoveryGuarantee, guess: np.ndarray, context: so.Context
+) -> NearKernelCertificate | None:
     """Return a direction that rounding separates from the kernel, for designs of full row rank."""
     from scipy.linalg import qr
 
-    problem = programs.problem
+    context.check_time("looking for a vector that is missed")
     design, m = problem.scaled, problem.design.shape[0]
     if m > design.shape[1]:
         return None
@@ -275,7 +286,7 @@ def near_failure(programs: Programs, guess: np.ndarray) -> NearKernelCertificate
     inverse = np.linalg.inv(design[:, columns])
     h = guess / np.abs(guess).max()
     for _ in range(2):
-        h[columns] -= inverse @ row_dots(design, h)[0]
+        h[columns] -= inverse @ image_of(design, h)
     return NearKernelCertificate.proved(problem, h, columns, inverse)
 
 

@@ -11,19 +11,23 @@ import sparseopt as so
 from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
 from sparseopt.inverse.recovery_bound import NullSpaceBoundCertificate
 from sparseopt.judging.check import check_certificate
+from sparseopt_inverse.whole_design import reading_seconds, refused_if_large
 
 
 @dataclass(frozen=True)
 class RecoveryRelaxation(so.Solver[RecoveryGuarantee]):
     """Bounds each entry of a kernel vector by its 1-norm (Juditsky, Nemirovski 2011).
 
-    It proves sparsities up to a multiple of the root of the number of rows, and never a failure.
+    Complex columns by least squares with weights that grow with the entries (Lawson 1961). It
+    proves sparsities up to a multiple of the root of the number of rows, and never a failure.
     """
 
     def accepts(self, problem: RecoveryGuarantee) -> so.Accepted | so.Refused:
         """Take sparsities, for l1."""
         if problem.method != "l1" or problem.sparsity is None:
             return so.Refused("it proves recovery by l1 of every vector of a sparsity")
+        if (large := refused_if_large(problem)) is not None:
+            return large
         most = largest_size(*problem.design.shape)
         if problem.sparsity > most:
             return so.Refused(f"for designs of this shape it proves sparsities up to {most:.3g}")
@@ -32,7 +36,7 @@ class RecoveryRelaxation(so.Solver[RecoveryGuarantee]):
     def cost(self, problem: RecoveryGuarantee) -> float:
         """Return the predicted seconds."""
         m, n = problem.design.shape
-        return 5e-3 + n * (2e-3 + 1e-6 * m * n)
+        return 5e-3 + n * (2e-3 + 1e-6 * m * n) + reading_seconds(problem)
 
     def solve(
         self, problem: RecoveryGuarantee, context: so.Context
@@ -40,12 +44,13 @@ class RecoveryRelaxation(so.Solver[RecoveryGuarantee]):
         """Solve for each column; stop where one of k such entries may be half of the norm."""
         columns, n = [], problem.design.shape[1]
         for i in range(n):
-            found, value = nearest_to_unit(problem.scaled, i, context)
+            find = nearest_complex if problem.is_complex else nearest_to_unit
+            found, value = find(problem.scaled, i, context)
             if found is None or not value < 0.5:
                 raise so.Inconclusive(f"entry {i} of a kernel vector may be half of its 1-norm")
             columns.append(found)
             if i % 16 == 15:  # what is missing only adds to the sums
-                sizes = np.abs(np.eye(n)[: i + 1] - np.stack(columns) @ problem.scaled)
+                sizes = np.abs(np.eye(n)[: i + 1] - np.conj(columns) @ problem.scaled)
                 if np.sort(sizes, axis=0)[-problem.size :].sum(axis=0).max() >= 0.5:
                     raise so.Inconclusive(f"{i + 1} of {n} columns show that the bound is too weak")
             context.report((i + 1) / n, "bounding kernel vectors")
@@ -95,3 +100,26 @@ def nearest_to_unit(
     if found.status == 1:
         raise so.TimeLimitReached("the time limit ran out in a linear program")
     return (found.x[:m], float(found.fun)) if found.status == 0 else (None, np.inf)
+
+
+def nearest_complex(
+    design: np.ndarray, column: int, context: so.Context, rounds: int = 60
+) -> tuple[np.ndarray | None, float]:
+    """Return the same for complex columns, nearly, with the conjugate transpose."""
+    context.check_time("bounding kernel vectors")
+    n = design.shape[1]
+    unit, weights = np.zeros(n), np.full(n, 1.0 / n)
+    unit[column] = 1.0
+    best: tuple[np.ndarray | None, float] = (None, np.inf)
+    for _ in range(rounds):
+        roots = np.sqrt(weights)
+        y = np.linalg.lstsq((design * roots).conj().T, unit * roots, rcond=None)[0]
+        sizes = np.abs(design.conj().T @ y - unit)
+        if sizes.max() < best[1]:
+            best = y, float(sizes.max())
+        weights = weights * sizes
+        total = float(weights.sum())
+        if not total > 0.0:
+            break
+        weights /= total
+    return best

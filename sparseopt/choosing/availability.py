@@ -98,7 +98,10 @@ class Registered:
     @property
     def left_out(self) -> str:
         """What it goes without here, for want of a library that it could use; empty if nothing."""
-        absent = [name for name in getattr(self.entry, "helped_by", {}) if not is_installed(name)]
+        helpers = getattr(self.entry, "helped_by", {})
+        if not helpers:
+            return ""
+        absent = [name for name in helpers if not is_installed(name)]
         return "; ".join(f"without {name}, {self.entry.helped_by[name]}" for name in absent)
 
     @property
@@ -111,6 +114,13 @@ class Registered:
         """The class; only valid when `availability` is None."""
         self.availability()
         return self._cache["class"]
+
+    @property
+    def plain(self) -> Any:
+        """An instance with its own settings, kept; it holds no data. As valid as `cls`."""
+        if "plain" not in self._cache:
+            self._cache["plain"] = self.cls()
+        return self._cache["plain"]
 
 
 def one_line(error: BaseException) -> str:

@@ -58,6 +58,13 @@ class Problem(ABC, Generic[Answer, Proof]):
         """
         return {}
 
+    def limited_by(self, answer: Answer) -> str:
+        """Return what an answer's own numbers cost in accuracy, in words; "" if nothing is known.
+
+        A hook with a neutral default, for people who read a WEAK solution. It judges nothing.
+        """
+        return ""
+
     def undecided(self, tried: Sequence[str]) -> Answer | None:
         """Return the honest answer when no solver was conclusive, or None if there is none.
 

@@ -49,3 +49,17 @@ def as_real(value: Any, name: str, dimensions: int) -> np.ndarray:
         )
     require_finite(array, name)
     return read_only(to_double(array, name))
+
+
+def as_complex(value: Any, name: str, dimensions: int) -> np.ndarray:
+    """Return a non-empty array as complex128, read-only; both parts are taken as by `as_real`."""
+    if isinstance(value, np.ndarray) and value.dtype.kind == "c":
+        if value.dtype.itemsize > 16:
+            raise ProblemError(f"{name} has dtype {value.dtype}; convert it to complex128")
+        if isinstance(value, np.ma.MaskedArray):
+            as_real(value, name, dimensions)
+        parts = [as_real(part, name, dimensions) for part in (value.real, value.imag)]
+        found = np.empty(value.shape, dtype=np.complex128)
+        found.real, found.imag = parts
+        return read_only(found)
+    return read_only(as_real(value, name, dimensions).astype(np.complex128))

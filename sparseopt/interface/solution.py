@@ -146,6 +146,8 @@ class Solution(Generic[Answer, Proof]):
             words = described_accuracy(self.problem, self.accuracy, self.tolerance)
             lines.append(f"accuracy: {words}")
         lines.append(f"status: {self.status.name}{by} in {self.seconds:.3g} s: {self.status}")
+        if self.status is Status.WEAK and (limit := self.problem.limited_by(self.answer)):
+            lines.append(f"limited by: {printable(limit, 2000)}")
         return "\n".join(lines)
 
 

@@ -23,7 +23,10 @@ class Guarantee(Enum):
     @property
     def rank(self) -> int:
         """Position in the order of preference; 0 is the strongest."""
-        return list(Guarantee).index(self)
+        return _RANKS[self]
+
+
+_RANKS = {guarantee: place for place, guarantee in enumerate(Guarantee)}
 
 
 def _require_reason(text: object, what: str) -> None:

@@ -154,6 +154,20 @@ class BasisPursuit(Problem[PursuitAnswer, Any]):
         size = float(np.linalg.norm(x, self.norm))
         return {"norm": size, "excess": max(residual - self.noise, 0.0)}
 
+    def limited_by(self, answer: PursuitAnswer) -> str:
+        """Return how far the spacing of float64 at the entries of x moves ``design @ x``."""
+        norms = Fit(self.system).norms[: self.shape[1]]
+        scale = math.ldexp(1.0, self.system.scaled().unit - self.system.scaled().unknown_unit)
+        moved = 0.5 * float(np.linalg.norm(np.spacing(np.abs(answer.x)) * norms)) * scale
+        length = float(np.linalg.norm(self.target))
+        if not moved > 1e-15 * length:
+            return ""
+        return (
+            f"x is large, up to {float(np.abs(answer.x).max()):.3g}: half the spacing of float64 "
+            f"at its entries moves design @ x by {moved / length:.2g} of the target, which costs "
+            "accuracy where these errors do not cancel"
+        )
+
     def describe(self) -> str:
         """Return one line with the sizes, the norm and the noise."""
         m, n = self.shape

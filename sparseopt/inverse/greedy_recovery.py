@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar
@@ -14,10 +15,9 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
 from sparseopt.inverse.recovery_certificate import RecoveryCertificate
-from sparseopt.inverse.recovery_counterexamples import as_rationals, require_length
+from sparseopt.inverse.recovery_counterexamples import as_rationals, require_length, squares_of
 from sparseopt.inverse.recovery_proofs import support_count, supports_of
 from sparseopt.judging.exact import eliminate
-from sparseopt.judging.integers import as_integers
 from sparseopt.judging.rounding import above, float_above
 
 MOST_SUPPORTS = 5000
@@ -28,26 +28,29 @@ MOST_SUPPORTS = 5000
 class ExactColumns:
     """Inner products of columns as integers, all up to one power of two.
 
-    Those of `columns` with all, and the squared norms.
+    Those of `columns` with all, and the squared norms. Complex columns stand twice, as in [[Re,
+    -Im], [Im, Re]].
     """
 
     inner: dict[int, np.ndarray]
     norms: np.ndarray
+    pairs: Callable[[Any], np.ndarray]
 
     @classmethod
     def of(cls, problem: RecoveryGuarantee) -> ExactColumns:
         """Return the products that the supports of a problem need."""
-        whole = as_integers(problem.design)[0][0]
-        columns = range(whole.shape[1]) if problem.support is None else problem.support
-        inner = {j: whole[:, j].dot(whole) for j in columns}
-        return cls(inner, (whole * whole).sum(axis=0))
+        pairs, n = problem.columns.pairs, problem.design.shape[1]
+        whole = problem.columns.whole(pairs(np.arange(n)))
+        columns = range(n) if problem.support is None else problem.support
+        inner = {j: whole[:, j].dot(whole) for j in pairs(list(columns)).tolist()}
+        return cls(inner, (whole * whole).sum(axis=0)[:n], pairs)
 
     def constant(self, support: tuple[int, ...]) -> float:
         """Return an upper bound of ``max_j sum_i |w_i| |a_i| / |a_j|``; infinity if not injective.
 
-        w solves ``A_S^T A_S w = A_S^T a_j``; the bound is at most a few units above.
+        w solves ``A_S^H A_S w = A_S^H a_j``; the bound is at most a few units above.
         """
-        on, chosen = list(support), set(support)
+        on, chosen = self.pairs(list(support)).tolist(), set(support)
         off = [j for j in range(len(self.norms)) if j not in chosen and self.norms[j]]
         rows = [[*self.inner[i][on], *(int(i == j) for j in on)] for i in on]
         if len(eliminate(rows, len(on))) < len(on):
@@ -58,9 +61,10 @@ class ExactColumns:
         weights = whole.dot(np.array([self.inner[i][off] for i in on], dtype=object))
         worst = 0.0
         for w, norm in zip(weights.T, self.norms[off], strict=True):
+            moduli = (w * w).reshape(-1, len(support)).sum(axis=0)
             squares = (
-                Fraction(v * v * self.norms[i], shared * shared * norm)
-                for v, i in zip(w, on, strict=True)
+                Fraction(v * self.norms[i], shared * shared * norm)
+                for v, i in zip(moduli, support, strict=True)
             )
             total = sum(above(math.sqrt(float_above(v)), 2) for v in squares)
             worst = max(worst, above(total, len(on) + 1))
@@ -74,8 +78,9 @@ class GreedyRecoveryCertificate(RecoveryCertificate):
     """omp recovers, by the exact recovery condition on every support.
 
     Condition: A_S is injective and ``sum_i |w_i| |a_i| < |a_j|`` for each j off S with a_j != 0,
-    where ``w = pinv(A_S) a_j`` (Tropp 2004, theorem 3.1, for columns of norm 1). Then, as what is
-    left to explain lies in the span of A_S, every step takes a column of S that is not used yet.
+    where ``w = pinv(A_S) a_j`` (Tropp 2004, theorem 3.1, for columns of norm 1; real or complex).
+    Then, as what is left to explain lies in the span of A_S, every step takes a column of S that
+    is not used yet.
 
     There is no evidence: w is computed exactly, over the rationals.
     """
@@ -133,8 +138,9 @@ class GreedyFailureCertificate(RecoveryCertificate):
     problem : RecoveryGuarantee
         Of omp.
     answer : RecoveryVerdict
-    vector : object array of int and Fraction, shape (n,)
-        x; floats are taken as the rationals that they are.
+    vector : object array of int and Fraction, shape (n,), or (2, n) for complex numbers
+        x, its real parts and then its imaginary parts; floats are taken as the rationals that they
+        are.
     path : tuple of int
     """
 
@@ -173,33 +179,46 @@ class GreedyFailureCertificate(RecoveryCertificate):
         self.require_verdict(steps, self._condition)
         steps.require(problem.method == "omp", "the method is omp")
         require_length(steps, problem, x)
-        on = [j for j, v in enumerate(x) if v]
+        on = [j for j, square in enumerate(squares_of(x)) if square]
         steps.require(
             len(on) == problem.size, "x has as many nonzeros as omp makes steps", str(len(on))
         )
         if problem.support is not None:
             steps.require(tuple(on) == problem.support, "they are the support")
         if problem.signs is not None:
-            signs = tuple(1 if x[j] > 0 else -1 for j in on)
-            steps.require(signs == problem.signs, "they have the signs")
+            steps.require(_has_signs(problem, x[..., on]), "they have the signs")
         inside = len(set(path)) == len(path) <= len(on) and set(path[:-1]) <= set(on)
         steps.require(inside, "the path has distinct columns of the support before its last")
-        leaves = bool(path) and 0 <= path[-1] < len(x) and path[-1] not in on
+        leaves = bool(path) and 0 <= path[-1] < x.shape[-1] and path[-1] not in on
         steps.require(leaves, "its last column is one off the support")
         columns = [*on, path[-1]]
-        whole = as_integers(problem.design[:, columns])[0][0]
-        norms = (whole * whole).sum(axis=0)
-        target = whole[:, :-1].dot(_as_whole(x[on]))
+        whole = problem.columns.whole(problem.columns.pairs(columns))
+        parts, count = (2 if problem.is_complex else 1), len(columns)
+        norms = (whole * whole).sum(axis=0)[:count]
+        used = [i + part * count for part in range(parts) for i in range(len(on))]
+        target = whole[:, used].dot(_as_whole(x[..., on].ravel()))
         places = [columns.index(j) for j in path]
-        for count, place in enumerate(places):
-            left = _left_over(whole[:, places[:count]], target)
-            pulls = left.dot(whole)
-            steps.require(pulls[place] != 0, f"something is left for step {count + 1} of the path")
+        for step, place in enumerate(places):
+            before = [i + part * count for part in range(parts) for i in places[:step]]
+            left = _left_over(whole[:, before], target)
+            pulls = np.square(left.dot(whole)).reshape(parts, count).sum(axis=0)
+            steps.require(pulls[place] != 0, f"something is left for step {step + 1} of the path")
             ahead = all(
-                pulls[place] ** 2 * b >= a**2 * norms[place]
+                pulls[place] * b >= a * norms[place]
                 for a, b in zip(pulls[:-1], norms[:-1], strict=True)
             )
-            steps.require(ahead, f"no column of the support is ahead of step {count + 1}")
+            steps.require(ahead, f"no column of the support is ahead of step {step + 1}")
+
+
+def _has_signs(problem: RecoveryGuarantee, values: np.ndarray) -> bool:
+    """Whether exact numbers have the signs of a problem: complex ones are multiples above 0."""
+    assert problem.signs is not None
+    if not problem.is_complex:
+        return tuple(1 if v > 0 else -1 for v in values) == problem.signs
+    z = [(Fraction(s.real), Fraction(s.imag)) for s in problem.signs]
+    return all(
+        a * y == b * x and a * x + b * y > 0 for (a, b), x, y in zip(z, *values, strict=True)
+    )
 
 
 def _as_whole(values: Any) -> np.ndarray:

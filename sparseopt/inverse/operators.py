@@ -105,7 +105,8 @@ class ColumnOperator:
             )
         if not np.isfinite(column).all():
             raise ProblemError(f"column {j} of the design has a NaN or an infinity; replace it")
-        return column * self._factor if self._exponent else column
+        wide = np.complex128 if column.dtype.kind == "c" else np.float64
+        return column.astype(wide) * self._factor
 
     def _own_columns(self, entries: np.ndarray) -> np.ndarray:
         if self._exact:
@@ -171,6 +172,14 @@ class ColumnOperator:
             return np.full(self.shape[1], lost)
         # Both parts of a complex number are rounded on their own.
         return self.norm_bounds(None) * UNIT + self._size_bounds * (4.0 * self._growth**2)
+
+    def errors_of(self, entries: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Return the same bounds of some columns that were read, without reading the others."""
+        if self._exact:
+            return self.column_errors[entries]
+        lengths = np.array([norm_bound(column) for column in columns.T])
+        own = lengths * (UNIT * (1.0 + 4.0 * UNIT))
+        return np.asarray(own + self._size_bounds[entries] * (5.0 * self._growth**2) + TINY)
 
     @cached_property
     def _adjoint(self) -> KroneckerProduct:
@@ -242,6 +251,11 @@ class ColumnOperator:
         if self._exact or math.prod(self.shape) <= _STREAMED:
             return self._measured[1]
         return float(self._size_bounds.max())
+
+    @property
+    def largest_bound(self) -> float:
+        """A bound of the largest entry: of a product of factors without reading its columns."""
+        return self.largest if self._exact else float(self._size_bounds.max())
 
     def norm_bounds(self, weights: np.ndarray | None) -> np.ndarray:
         """Return upper bounds of the columns' norms, each row by its weight."""

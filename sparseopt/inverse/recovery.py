@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,18 +11,23 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import ArrayLike
 
+from sparseopt.butterfly.linear import LinearMatrix
+from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.interface.arrays import MatrixLike, read_only
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.printing import printable
 from sparseopt.interface.problem import Problem
-from sparseopt.interface.real_arrays import as_real
-from sparseopt.judging.scaling import exponent_of, largest_part, times_power
+from sparseopt.interface.real_arrays import as_complex, as_real
+from sparseopt.inverse.fit import as_system
+from sparseopt.inverse.operators import ColumnOperator
+from sparseopt.inverse.problem import LARGEST, SMALLEST
+from sparseopt.inverse.recovery_columns import DesignColumns
 
 VALUES = ("recovers", "fails", "unknown")
 METHODS = ("l1", "omp")
-MOST_ENTRIES = 2**22
-"""Of a sparse design that is written out."""
+UNIT_WITHIN = 1e-6
+"""How far the modulus of a complex sign may be from 1."""
 
 
 @json_type
@@ -60,9 +64,14 @@ class RecoveryGuarantee(Problem[RecoveryVerdict, Any]):
 
     Parameters
     ----------
-    design : array_like or scipy.sparse, shape (m, n)
-        Real; kept as a dense array of float64, for proofs take its entries one by one. It is taken
-        as it is: columns are not normalized.
+    design : array_like, scipy.sparse, LinearOperator or KroneckerProduct, shape (m, n)
+        Real, or complex: then the vectors are complex too. It is taken as it is: columns are not
+        normalized. A sparse matrix or an operator is kept as it is given; proofs read its columns
+        (an operator's by products with unit vectors). Up to 2^22 entries they are kept while a
+        proof needs them. Beyond, they are read a few at a time, which is enough for coherence
+        (sparse designs), the exact recovery condition of l1 on a support, and dual vectors of
+        given signs; solvers that need the whole matrix say so. A linear operator stands for the
+        matrix of the columns that its ``matvec`` returns, and cannot be saved as JSON.
     sparsity : int or None
         The vectors with at most this many nonzeros, from 1 to n.
     support : sequence of int or None
@@ -70,6 +79,8 @@ class RecoveryGuarantee(Problem[RecoveryVerdict, Any]):
         columns. Exactly one of `sparsity` and `support` is given.
     signs : sequence of +1 and -1, or None
         One for each entry of `support`: only the vectors with exactly this support and these signs.
+        For complex designs complex numbers z of modulus 1, to 1e-6: the vectors with the phases
+        ``z / |z|``.
     method : {"l1", "omp"}
         ``"l1"``: x is the only vector of least 1-norm among those with its image (basis pursuit).
         ``"omp"``: orthogonal matching pursuit with as many steps as `sparsity`, or `support`, has
@@ -80,9 +91,8 @@ class RecoveryGuarantee(Problem[RecoveryVerdict, Any]):
     Raises
     ------
     ProblemError
-        Complex or empty designs, linear operators, NaN, both kinds or none, a sparsity above n,
-        columns that are not there or are given twice, signs without a support or other than +1
-        and -1.
+        Empty designs, NaN, both kinds or none, a sparsity above n, columns that are not there or
+        are given twice, signs without a support, other than +1 and -1, or of another modulus.
 
     Notes
     -----
@@ -91,6 +101,14 @@ class RecoveryGuarantee(Problem[RecoveryVerdict, Any]):
     with ``design @ h = 0`` (null space property); every k-sparse one if that holds for all S of
     k columns; every one with signs s on S if ``s.h_S < |h_rest|_1`` for all of them (Foucart,
     Rauhut, A Mathematical Introduction to Compressive Sensing, 2013, chapter 4).
+
+    Complex numbers have moduli for magnitudes and ``z / |z|`` for signs. Coherence, exact recovery
+    condition (l1 and omp), bounds of all kernel vectors, dual vectors of given phases and
+    counterexamples are proved for them as for real ones, with the transpose conjugated. All phases
+    on a support are a continuum: one column has but one, up to a factor; for more a dual vector
+    for each point of a grid proves it, where a margin is left for what lies between, see
+    `DualVectorsCertificate`. If the design is real, complex vectors are recovered where all real
+    ones on the same support are (Foucart, Gribonval 2010, arXiv:0910.1694).
 
     Examples
     --------
@@ -102,10 +120,10 @@ class RecoveryGuarantee(Problem[RecoveryVerdict, Any]):
     fails
     """
 
-    design: np.ndarray
+    design: Any
     sparsity: int | None = None
     support: tuple[int, ...] | None = None
-    signs: tuple[int, ...] | None = None
+    signs: tuple[Any, ...] | None = None
     method: str = "l1"
 
     # What the constructor takes, for type checkers; the fields are what becomes of it.
@@ -113,7 +131,7 @@ class RecoveryGuarantee(Problem[RecoveryVerdict, Any]):
 
         def __init__(
             self,
-            design: MatrixLike,
+            design: MatrixLike | LinearMatrix,
             sparsity: int | None = None,
             support: ArrayLike | None = None,
             signs: ArrayLike | None = None,
@@ -121,8 +139,8 @@ class RecoveryGuarantee(Problem[RecoveryVerdict, Any]):
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        design = as_real(_written(self.design), "design", 2)
-        columns = design.shape[1]
+        design, read = _taken(self.design)
+        columns = read.shape[1]
         if (self.sparsity is None) == (self.support is None):
             raise ProblemError("give either sparsity= or support=, and not both")
         if self.signs is not None and self.support is None:
@@ -130,13 +148,14 @@ class RecoveryGuarantee(Problem[RecoveryVerdict, Any]):
         if type(self.method) is not str or self.method not in METHODS:
             raise ProblemError(f"method must be one of {METHODS}, got {self.method!r}")
         object.__setattr__(self, "design", design)
+        object.__setattr__(self, "columns", read)  # read once
         if self.sparsity is not None:
             object.__setattr__(self, "sparsity", _as_sparsity(self.sparsity, columns))
             return
         support = _as_columns(self.support, columns)
         order = sorted(range(len(support)), key=support.__getitem__)
         if self.signs is not None:
-            signs = _as_signs(self.signs, len(support))
+            signs = _as_signs(self.signs, len(support), read.is_complex)
             object.__setattr__(self, "signs", tuple(signs[i] for i in order))
         object.__setattr__(self, "support", tuple(support[i] for i in order))
 
@@ -146,14 +165,22 @@ class RecoveryGuarantee(Problem[RecoveryVerdict, Any]):
         return self.sparsity if self.support is None else len(self.support)  # type: ignore[return-value]
 
     @cached_property
-    def scaled(self) -> np.ndarray:
-        """The design times a power of two, largest entry in [1/2, 1); recovery is the same."""
-        return read_only(times_power(self.design, -self.exponent))
+    def columns(self) -> DesignColumns:
+        """The columns of the design, as proofs read them."""
+        return _taken(self.design)[1]
 
     @property
-    def exponent(self) -> int:
-        """The design is ``scaled`` times two to this power."""
-        return exponent_of(largest_part(self.design))
+    def is_complex(self) -> bool:
+        """Whether design and vectors are complex."""
+        return self.columns.is_complex
+
+    @cached_property
+    def scaled(self) -> np.ndarray:
+        """The design times a power of two, its largest part in [1/2, 1); recovery is the same.
+
+        Whole, up to what its columns are off by: for engines, where it fits.
+        """
+        return read_only(self.columns.all.columns)
 
     def evaluate(self, answer: RecoveryVerdict) -> Mapping[str, float]:
         """Return 1 for an answer that leaves the question open."""
@@ -167,11 +194,16 @@ class RecoveryGuarantee(Problem[RecoveryVerdict, Any]):
         else:
             signs = " with given signs" if self.signs is not None else ""
             kind = f"every vector on {self.size} given columns{signs}"
-        return f"recovery of {kind} by {self.method}, design {m} x {n}"
+        name = "complex design" if self.is_complex else "design"
+        return f"recovery of {kind} by {self.method}, {name} {m} x {n}"
 
     def structure(self) -> Mapping[str, str | int | bool]:
-        """Return the method."""
-        return {"method": self.method}
+        """Return the method, whether numbers are complex, and whether the design may be kept."""
+        return {
+            "method": self.method,
+            "complex": self.is_complex,
+            "fits": self.columns.fits,
+        }
 
     def undecided(self, tried: Sequence[str]) -> RecoveryVerdict:
         """Return the honest "unknown"."""
@@ -186,24 +218,36 @@ def _as_array(design: Any) -> Any:
         return design
 
 
-def _written(design: Any) -> Any:
-    """Return a sparse design as an array; complex ones are refused, with what takes them."""
-    if scipy.sparse.issparse(design):
-        if design.ndim != 2 or math.prod(design.shape) > MOST_ENTRIES:
-            raise ProblemError(
-                f"design has shape {design.shape}; of a sparse one up to {MOST_ENTRIES} entries "
-                "are written out, as proofs take them one by one"
-            )
-        design = design.toarray()
+def _taken(design: Any) -> tuple[Any, DesignColumns]:
+    """Return a design as it is kept, and its columns."""
+    if scipy.sparse.issparse(design) or hasattr(design, "matvec"):
+        if len(design.shape) != 2 or 0 in design.shape:
+            raise ProblemError(f"design must be a matrix with entries, got shape {design.shape}")
+        if isinstance(design, KroneckerProduct):
+            return _product(design.to_numpy())
+        system = as_system(design, np.zeros(design.shape[0]))
+        known = system.real_design if isinstance(system.real_design, ColumnOperator) else None
+        form = (system.shape, system.is_complex)
+        return system.design, DesignColumns(known or system.design, *form)
     if isinstance(design, list | tuple):
         design = _as_array(design)
-    if getattr(getattr(design, "dtype", None), "kind", "") == "c":
+    if getattr(getattr(design, "dtype", None), "is_complex", False):  # a torch tensor
+        design = design.detach().cpu().resolve_conj().numpy()
+    is_complex = getattr(getattr(design, "dtype", None), "kind", "") == "c"
+    found = as_complex(design, "design", 2) if is_complex else as_real(design, "design", 2)
+    return found, DesignColumns(found, found.shape, is_complex)
+
+
+def _product(design: KroneckerProduct) -> tuple[Any, DesignColumns]:
+    """Return a product of factors, whose columns are not read yet, and its columns."""
+    is_complex = np.dtype(design.dtype).kind == "c"
+    known = ColumnOperator(design, is_complex)
+    if known.largest_bound and not SMALLEST <= known.largest_bound <= LARGEST:
         raise ProblemError(
-            "design is complex; what is proved here is proved of real vectors. "
-            "BasisPursuit takes complex data, and its answer.unique says whether one vector is "
-            "recovered"
+            f"entries of design may be as large as {known.largest_bound:.3g}; divide its factors "
+            f"so that this lies between {SMALLEST:g} and {LARGEST:g}"
         )
-    return design
+    return design, DesignColumns(known, design.shape, is_complex)
 
 
 def _as_sparsity(value: Any, columns: int) -> int:
@@ -242,13 +286,20 @@ def _as_columns(value: Any, columns: int) -> list[int]:
     return numbers
 
 
-def _as_signs(value: Any, count: int) -> list[int]:
+def _as_signs(value: Any, count: int, is_complex: bool) -> list[Any]:
     array = np.asarray(value)
-    if array.shape != (count,) or array.dtype.kind not in "iuf":
-        raise ProblemError(
-            f"signs must be {count} numbers +1 or -1, one for each column of the support"
-        )
+    kinds = "iufc" if is_complex else "iuf"
+    if array.shape != (count,) or array.dtype.kind not in kinds:
+        words = "numbers of modulus 1" if is_complex else "numbers +1 or -1"
+        raise ProblemError(f"signs must be {count} {words}, one for each column of the support")
     for place, sign in enumerate(array.tolist()):
-        if sign not in (1, -1):
+        if is_complex and not abs(abs(sign) - 1.0) <= UNIT_WITHIN:
+            raise ProblemError(
+                f"signs has {sign} at entry {place}; give z / |z|, of modulus 1 within "
+                f"{UNIT_WITHIN:g}"
+            )
+        if not is_complex and sign not in (1, -1):
             raise ProblemError(f"signs has {sign} at entry {place}; only +1 and -1 are signs")
+    if is_complex:
+        return [complex(sign) for sign in array.tolist()]
     return [int(sign) for sign in array]

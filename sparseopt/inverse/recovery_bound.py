@@ -12,16 +12,16 @@ from numpy.typing import ArrayLike
 from sparseopt.interface.arrays import as_figure
 from sparseopt.interface.certificate import Steps, proves
 from sparseopt.interface.json_type import json_type
-from sparseopt.interface.real_arrays import as_real
 from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
 from sparseopt.inverse.recovery_certificate import RecoveryCertificate
+from sparseopt.inverse.recovery_columns import largest, moduli
 from sparseopt.inverse.recovery_proofs import (
     CLOSE,
+    as_evidence,
     largest_sum,
-    product,
     require_unrounded,
 )
-from sparseopt.judging.rounding import above, shown_above
+from sparseopt.judging.rounding import TINY, above, shown_above
 
 
 @proves(RecoveryGuarantee)
@@ -35,14 +35,15 @@ class NullSpaceBoundCertificate(RecoveryCertificate):
     Proof: ``A h = 0`` gives ``h = M h``, so for any k columns S ``|h_S|_1 <= sum_j |h_j| m_j`` with
     m_j the sum of ``|M_ij|`` over i in S, which is below ``|h|_1 / 2`` if h != 0: the null space
     property of order k (Juditsky, Nemirovski 2011, arXiv:0809.2650). ``Y = A diag(1 / |a_i|^2) / (1
-    + mu)`` gives the coherence condition; the best Y is a linear program for each column.
+    + mu)`` gives the coherence condition; the best Y is a linear program for each column. Complex
+    numbers: the same with ``Y^H`` and moduli.
 
     Attributes
     ----------
     problem : RecoveryGuarantee
         Of l1, with a sparsity.
     answer : RecoveryVerdict
-    multipliers : ndarray of float64, shape (m, n)
+    multipliers : ndarray of float64 or complex128, shape (m, n)
         Y, for the scaled design.
     constant : float
         The sums are at most this.
@@ -56,7 +57,7 @@ class NullSpaceBoundCertificate(RecoveryCertificate):
     constant: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "multipliers", as_real(self.multipliers, "multipliers", 2))
+        object.__setattr__(self, "multipliers", as_evidence(self.multipliers, "multipliers"))
         object.__setattr__(self, "constant", as_figure(self.constant, "constant"))
 
     @classmethod
@@ -75,10 +76,15 @@ class NullSpaceBoundCertificate(RecoveryCertificate):
 
     def _largest(self) -> float:
         """Return an upper bound of the largest sum of k magnitudes in a column of M."""
-        values, bounds = product(self.problem.scaled.T, self.multipliers)
-        sizes = np.abs(np.eye(len(values)) - values) + bounds
-        # Row j holds |M_ij| for all i, as the transpose was computed.
-        return largest_sum(np.sort(sizes, axis=1)[:, -self.problem.size :], np.zeros(1))
+        worst, columns = 0.0, self.problem.columns
+        for part in columns.parts(most=1024):
+            values, bounds = part.correlations(self.multipliers)
+            unit = part.entries[:, None] == np.arange(columns.shape[1])
+            sizes = moduli(unit - values, bounds + 4.0 * TINY)
+            # Row j holds |M_ij| for all i, as the conjugate transpose was computed.
+            most = np.sort(sizes, axis=1)[:, -self.problem.size :]
+            worst = largest([worst, largest_sum(most, np.zeros(1))])
+        return worst
 
     @property
     def claim(self) -> str:

@@ -11,39 +11,56 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sparseopt.interface.arrays import as_figure
+from sparseopt.interface.arrays import as_count, as_figure
 from sparseopt.interface.certificate import CheckFailed, Steps, proves
 from sparseopt.interface.json_type import json_type
-from sparseopt.interface.real_arrays import as_real
+from sparseopt.interface.real_arrays import as_complex, as_real
 from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
 from sparseopt.inverse.recovery_certificate import RecoveryCertificate
-from sparseopt.judging.rounding import TINY, above, gamma, shown_above
-from sparseopt.judging.scaling import times_power
+from sparseopt.inverse.recovery_columns import coherence, largest, moduli
+from sparseopt.judging.rounding import FUNCTION, TINY, above, shown_above
 
 CLOSE = 2.0**-20
 """How far evidence may be from what it stands for: more would prove no more."""
+MOST_PHASES = 1024
 MOST_SIGNS = 1 << 20
 """Vectors of signs, times the supports, up to which a proof holds one vector for each."""
 
 
-def product(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return ``left @ right`` and a bound of each entry's error."""
-    terms = left.shape[-1]
-    size = np.abs(left) @ np.abs(right)
-    # gamma(k) of the true sizes is at most gamma(2 k) of those found, which are off by gamma(k).
-    return left @ right, size * gamma(2 * terms + 8) + TINY
-
-
 def largest_sum(values: np.ndarray, bounds: np.ndarray) -> float:
     """Return an upper bound of the largest row sum of ``|values| + bounds``; 0 for no rows."""
-    sums = (np.abs(values) + bounds).sum(axis=1)
+    sums = moduli(values, bounds).sum(axis=1)
     return above(float(sums.max(initial=0.0)), values.shape[1] + 2)
 
 
-def signs_of(size: int) -> np.ndarray:
-    """Return all vectors of `size` signs that begin with +1, one a row."""
-    rest = itertools.product((1.0, -1.0), repeat=size - 1)
-    return np.array([(1.0, *row) for row in rest])
+def as_evidence(value: Any, name: str) -> np.ndarray:
+    """Return a matrix of float64 or, of complex numbers, complex128."""
+    is_complex = getattr(value, "dtype", np.dtype(float)).kind == "c"
+    return as_complex(value, name, 2) if is_complex else as_real(value, name, 2)
+
+
+def signs_of(size: int, phases: int = 2) -> np.ndarray:
+    """Return all vectors of `size` signs that begin with +1, one a row.
+
+    Of complex numbers those on a grid of so many phases.
+    """
+    turns = np.exp(2j * np.pi / phases * np.arange(phases))
+    values = (1.0, -1.0) if phases == 2 else tuple(turns.tolist())
+    return np.array([(1.0, *row) for row in itertools.product(values, repeat=size - 1)])
+
+
+def between(size: int, phases: int) -> float:
+    """Return how far a sign may be from the nearest of a grid of so many phases, at most.
+
+    0 for one column, whose sign may be taken for 1, as h and its multiples are the same here.
+    """
+    return above(2.0 * math.sin(math.pi / (2 * phases)) * (1.0 + FUNCTION), 8) if size > 1 else 0.0
+
+
+def exact_signs(problem: RecoveryGuarantee) -> np.ndarray:
+    """Return the signs of a problem that gives them, rounded where they are complex."""
+    given = np.array([problem.signs])
+    return given / np.abs(given) if problem.is_complex else given.astype(float)
 
 
 def supports_of(problem: RecoveryGuarantee) -> Iterator[tuple[int, ...]]:
@@ -59,7 +76,7 @@ def support_count(problem: RecoveryGuarantee) -> int:
 
 
 def split(problem: RecoveryGuarantee, support: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the scaled columns on a support, and the others."""
+    """Return the scaled columns on a support, and the others, for engines."""
     rest = np.ones(problem.design.shape[1], dtype=bool)
     rest[list(support)] = False
     return problem.scaled[:, list(support)], problem.scaled[:, rest]
@@ -67,30 +84,18 @@ def split(problem: RecoveryGuarantee, support: tuple[int, ...]) -> tuple[np.ndar
 
 def require_unrounded(steps: Steps, problem: RecoveryGuarantee) -> None:
     """Require that the design was scaled without a loss."""
-    back = times_power(problem.scaled, problem.exponent)
-    steps.require(
-        np.array_equal(back, problem.design), "no entry is so small that scaling it loses digits"
-    )
+    steps.require(problem.columns.is_unrounded, "no entry is so small that scaling it loses digits")
 
 
-def coherence(problem: RecoveryGuarantee) -> float:
-    """Return an upper bound of the coherence that counts for the problem's method.
+def defect_of(problem: RecoveryGuarantee, support: tuple[int, ...], w: np.ndarray) -> float:
+    """Return an upper bound of the largest row sum of ``1 - A_S^H w``."""
+    values, bounds = problem.columns.part(support).correlations(w)
+    return largest_sum(np.eye(len(support)) - values, bounds + 4.0 * TINY)
 
-    Of ``|a_i.a_j| / |a_i|^2`` for l1, where a column's size matters, of ``|a_i.a_j| / (|a_i|
-    |a_j|)`` for omp, where it does not, largest over i != j; infinity if a column is zero.
-    O(m n^2).
-    """
-    design = problem.scaled
-    gram, bounds = product(design.T, design)
-    low = np.diag(gram) - np.diag(bounds)
-    if not (low > 0.0).all():
-        return math.inf
-    most = np.abs(gram) + bounds
-    np.fill_diagonal(most, 0.0)
-    with np.errstate(over="ignore", under="ignore"):
-        scale = low[:, None] if problem.method == "l1" else np.sqrt(low)[:, None] * np.sqrt(low)
-        # The least normal number: a quotient that underflowed is below it.
-        return above(float((most / scale).max()), 8) + TINY
+
+def largest_reach(problem: RecoveryGuarantee, support: tuple[int, ...], w: np.ndarray) -> float:
+    """Return an upper bound of ``|A_j^H w|_1`` over the columns j off a support; 0 for none."""
+    return largest(largest_sum(*found) for found in problem.columns.others(support, w))
 
 
 @proves(RecoveryGuarantee)
@@ -101,7 +106,8 @@ class CoherenceCertificate(RecoveryCertificate):
 
     Condition: ``k < (1 + 1/mu) / 2``, mu the largest ``|a_i.a_j|`` over ``|a_i|^2`` for l1, over
     ``|a_i| |a_j|`` for omp, i != j (Donoho, Huo 2001; Tropp 2004, theorem 3.5 and corollary 3.6,
-    for columns of one norm, where the two are the same).
+    for columns of one norm, where the two are the same). Real or complex, ``a_i.a_j`` is ``a_i^H
+    a_j``.
 
     Proof for l1 and any norms: ``design @ h = 0`` gives ``|a_i|^2 h_i = -sum_j a_i.a_j h_j``, so
     ``|h_i| <= mu (|h|_1 - |h_i|)`` and ``|h_S|_1 <= k mu / (1 + mu) |h|_1 < |h|_1 / 2``. For omp
@@ -128,7 +134,7 @@ class CoherenceCertificate(RecoveryCertificate):
     def proved(cls, problem: RecoveryGuarantee) -> CoherenceCertificate:
         """Return the certificate; `check` tells whether the condition holds."""
         condition = cls._condition(problem)
-        found = above(coherence(problem), 4)
+        found = above(coherence(problem.columns, problem.method == "l1"), 4)
         return cls(problem, cls.verdict(problem, condition), found)
 
     @staticmethod
@@ -146,7 +152,7 @@ class CoherenceCertificate(RecoveryCertificate):
         problem = self.problem
         self.require_verdict(steps, self._condition(problem))
         require_unrounded(steps, problem)
-        own = coherence(problem)
+        own = coherence(problem.columns, problem.method == "l1")
         steps.require(
             own <= self.coherence, f"the coherence is at most {self.coherence!r}", repr(own)
         )
@@ -168,14 +174,15 @@ class ExactRecoveryCertificate(RecoveryCertificate):
 
     Proof: let ``A h = 0``, h != 0, and s the signs of h on T. Then ``s.h_T = (A_T^T W s + R s).h_T
     <= |A_rest^T W s|_inf |h_rest|_1 + |R|_inf |h_T|_1``; with t and r the two terms of the
-    condition ``(1 - r) |h_T|_1 <= t |h_rest|_1``, and t < 1 - r. If h_rest = 0 then h = 0.
+    condition ``(1 - r) |h_T|_1 <= t |h_rest|_1``, and t < 1 - r. If h_rest = 0 then h = 0. For
+    complex numbers the same, with ``^H`` for ``^T``, moduli, and ``x.y`` for ``x^H y``.
 
     Attributes
     ----------
     problem : RecoveryGuarantee
         Of l1.
     answer : RecoveryVerdict
-    inverse : ndarray of float64, shape (m, |T|)
+    inverse : ndarray of float64 or complex128, shape (m, |T|)
         W, for the scaled design. T is the support; or all columns, where there are n of W's: then
         the design is injective.
     """
@@ -187,12 +194,12 @@ class ExactRecoveryCertificate(RecoveryCertificate):
     inverse: np.ndarray
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "inverse", as_real(self.inverse, "inverse", 2))
+        object.__setattr__(self, "inverse", as_evidence(self.inverse, "inverse"))
 
     @classmethod
     def proved(cls, problem: RecoveryGuarantee, inverse: ArrayLike) -> ExactRecoveryCertificate:
         """Return the certificate; `check` tells whether the condition holds."""
-        inverse = as_real(inverse, "inverse", 2)
+        inverse = as_evidence(inverse, "inverse")
         condition = cls._condition(problem, inverse)
         return cls(problem, cls.verdict(problem, condition), inverse)
 
@@ -221,10 +228,8 @@ class ExactRecoveryCertificate(RecoveryCertificate):
         steps.require(
             w.shape == (m, len(support)), "W has one column for each of the set", str(w.shape)
         )
-        on, off = split(problem, support)
-        values, bounds = product(on.T, w)
-        defect = largest_sum(np.eye(len(support)) - values, bounds + 4.0 * TINY)
-        reach = largest_sum(*product(off.T, w))
+        defect = defect_of(problem, support, w)
+        reach = largest_reach(problem, support, w)
         steps.require(defect <= CLOSE, "W is an inverse of the columns", f"{defect:.3g}")
         steps.require(
             above(defect + reach, 2) < 1.0,
@@ -252,18 +257,27 @@ class DualVectorsCertificate(RecoveryCertificate):
     equal to s, and correlations off S of at most ``t + max_j |A_j^T W|_1 |e|_inf / (1 - |R|_inf)``,
     which must be less than 1 (Fuchs 2004; Foucart, Rauhut 2013, theorem 4.26).
 
+    Complex numbers: the same, with ``^H`` for ``^T`` and phases for signs (Foucart, Rauhut 2013,
+    theorem 4.26 is stated for them). All phases on S are a continuum. Of one column it is enough to
+    take 1, as h and its multiples by numbers of modulus 1 are the same. Of more there is a vector
+    for each point of a grid, N phases for each column but the first. Every s lies within ``2 sin(pi
+    / 2N)`` of one of them, entry by entry, and this is added to ``|e|_inf``.
+
     Attributes
     ----------
     problem : RecoveryGuarantee
         Of l1.
     answer : RecoveryVerdict
-    vectors : ndarray of float64, shape (count, m)
+    vectors : ndarray of float64 or complex128, shape (count, m)
         For the scaled design. The supports of one size in lexicographic order, and for each the
-        signs that begin with +1, likewise, + before -; or one vector for the signs of the problem.
-    inverse : ndarray of float64, shape (m, |S|), or None
+        signs that begin with +1, likewise, + before -, or phases from 0 upwards; or one vector for
+        the signs of the problem.
+    inverse : ndarray of float64 or complex128, shape (m, |S|), or None
         W, where signs are given.
     constant : float
         The largest constant of all is at most this.
+    phases : int
+        N, of at most 1024, where there is a grid; else 2.
     """
 
     value: ClassVar = "recovers"
@@ -273,26 +287,29 @@ class DualVectorsCertificate(RecoveryCertificate):
     vectors: np.ndarray
     inverse: np.ndarray | None
     constant: float
+    phases: int = 2
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "vectors", as_real(self.vectors, "vectors", 2))
+        object.__setattr__(self, "vectors", as_evidence(self.vectors, "vectors"))
         if self.inverse is not None:
-            object.__setattr__(self, "inverse", as_real(self.inverse, "inverse", 2))
+            object.__setattr__(self, "inverse", as_evidence(self.inverse, "inverse"))
         object.__setattr__(self, "constant", as_figure(self.constant, "constant"))
+        object.__setattr__(self, "phases", as_count(self.phases, "phases"))
 
     @classmethod
     def proved(
-        cls, problem: RecoveryGuarantee, vectors: Any, inverse: Any = None
+        cls, problem: RecoveryGuarantee, vectors: Any, inverse: Any = None, phases: int = 2
     ) -> DualVectorsCertificate:
         """Return the certificate; `check` tells whether the condition holds."""
         verdict = cls.verdict(problem, cls._condition(problem))
-        made = cls(problem, verdict, vectors, inverse, math.inf)
+        made = cls(problem, verdict, vectors, inverse, math.inf, phases)
         try:
             found = made._bound(Steps())
         except CheckFailed:
             return made
         # Room for another machine's rounding.
-        return cls(problem, verdict, made.vectors, made.inverse, above(found, 64) + CLOSE**2)
+        most = above(found, 64) + CLOSE**2
+        return cls(problem, verdict, made.vectors, made.inverse, most, phases)
 
     @staticmethod
     def _condition(problem: RecoveryGuarantee) -> str:
@@ -321,8 +338,11 @@ class DualVectorsCertificate(RecoveryCertificate):
         problem, worst = self.problem, 0.0
         steps.require(problem.method == "l1", "the method is l1")
         require_unrounded(steps, problem)
-        single = problem.signs is not None
-        each = 1 if single else 2 ** min(problem.size - 1, 64)
+        single, phases = problem.signs is not None, self.phases
+        grid = problem.is_complex and not single and problem.size > 1
+        allowed = 2 <= phases <= MOST_PHASES if grid else phases == 2
+        steps.require(allowed, "the phases are + and -, or a grid of complex ones", str(phases))
+        each = 1 if single else phases ** min(problem.size - 1, 64)
         count = each * support_count(problem)
         steps.require(count <= MOST_SIGNS, f"there are at most {MOST_SIGNS} vectors of signs")
         m = problem.design.shape[0]
@@ -332,7 +352,7 @@ class DualVectorsCertificate(RecoveryCertificate):
             str(self.vectors.shape),
         )
         steps.require((self.inverse is not None) == single, "W is there if signs are given")
-        signs = np.array([problem.signs], dtype=float) if single else signs_of(problem.size)
+        signs = exact_signs(problem) if single else signs_of(problem.size, phases)
         for i, support in enumerate(supports_of(problem)):
             found = self._largest(steps, signs, self.vectors[i * each : (i + 1) * each], support)
             if not found < 1.0:  # also where it is not a number
@@ -349,25 +369,29 @@ class DualVectorsCertificate(RecoveryCertificate):
         self, steps: Steps, signs: np.ndarray, vectors: np.ndarray, support: tuple[int, ...]
     ) -> float:
         """Return the largest constant of all signs on one support."""
-        on, off = split(self.problem, support)
-        values, bounds = product(vectors, on)
-        miss = float((np.abs(values - signs) + bounds).max()) + TINY
+        problem = self.problem
+        values, bounds = problem.columns.part(support).correlations(vectors.T)
+        missed = moduli(values - signs.T, bounds)
+        miss = float(missed.max()) + TINY
+        if problem.is_complex:  # the signs themselves are rounded
+            miss = above(miss + 16.0 * FUNCTION, 2)
         if not miss <= CLOSE:
             steps.require(False, "a dual vector meets its signs", f"{miss:.3g} on {list(support)}")
-        values, bounds = product(vectors, off)
-        reach = float((np.abs(values) + bounds).max(initial=0.0))
+        others = problem.columns.others(support, vectors.T)
+        reach = largest(moduli(*found).max(initial=0.0) for found in others)
         if self.inverse is not None:
-            miss *= self._correction(steps, on, off)
+            miss *= self._correction(steps, support)
+        elif problem.is_complex:
+            miss = above(miss + between(problem.size, self.phases), 2)
         return above(above(miss, 8) + above(reach, 4), 2)
 
-    def _correction(self, steps: Steps, on: np.ndarray, off: np.ndarray) -> float:
+    def _correction(self, steps: Steps, support: tuple[int, ...]) -> float:
         """Return how far correlations off the support move for each unit that signs are missed."""
-        w = self.inverse
+        w, shape = self.inverse, (self.problem.design.shape[0], len(support))
         assert w is not None
-        steps.require(w.shape == on.shape, "W has one column for each of the support", str(w.shape))
-        values, bounds = product(on.T, w)
-        defect = largest_sum(np.eye(on.shape[1]) - values, bounds + 4.0 * TINY)
+        steps.require(w.shape == shape, "W has one column for each of the support", str(w.shape))
+        defect = defect_of(self.problem, support, w)
         steps.require(
             defect <= CLOSE, "the columns of the support are injective, by W", f"{defect:.6g}"
         )
-        return above(largest_sum(*product(off.T, w)) / (1.0 - defect), 8)
+        return above(largest_reach(self.problem, support, w) / (1.0 - defect), 8)

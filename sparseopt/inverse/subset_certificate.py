@@ -285,7 +285,7 @@ class SubsetCertificate(Certificate):
             sets = children(open_sets, places, k)
         known = {tuple(sorted(support)) for support in self.singled_out.tolist()}
         for part in subsets.chunks(sets):
-            rows, last = np.nonzero(subsets.leaves(part) < least)
+            rows, last = np.nonzero(subsets.leaves(part, least) < least)
             for i, j in zip(rows.tolist(), last.tolist(), strict=True):
                 support = self.order[[*part[i].tolist(), j]]
                 steps.require(

@@ -122,9 +122,7 @@ def two_product(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return p, a_low * b_low - (((p - a_high * b_high) - a_low * b_high) - a_high * b_low)
 
 
-def _two_sums(
-    products: np.ndarray, errors: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def two_sums(products: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return two numbers a row whose sum is that of ``products + errors``, up to a bound.
 
     A binary tree of TwoSum (Knuth) turns each row, without error, into one sum and as many
@@ -163,7 +161,7 @@ def row_dots(rows: Any, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     -------
     values, bounds : ndarray of float64, shape (k,)
         ``|values - exact| <= bounds``. O(k w), about 20 flops an entry, in chunks of bounded size.
-        What `_two_sums` loses and, by the last addition, u |value|: the bound of Dot2 (Ogita, Rump,
+        What `two_sums` loses and, by the last addition, u |value|: the bound of Dot2 (Ogita, Rump,
         Oishi 2005) for its order of summation.
     """
     count, width = rows.shape
@@ -180,7 +178,7 @@ def row_dots(rows: Any, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         else:
             left = np.asarray(rows[part], dtype=np.float64)
             right = np.broadcast_to(vector, left.shape)
-        total, correction, loss = _two_sums(*two_product(left, right))
+        total, correction, loss = two_sums(*two_product(left, right))
         values[part] = total + correction
         bounds[part] = UNIT * np.abs(values[part]) * (1.0 + 4.0 * UNIT) + loss
     return values, bounds
@@ -209,11 +207,11 @@ def product_sum(a: np.ndarray, b: np.ndarray) -> tuple[list[float], float]:
     """Return floats whose exact sum is the dot product, up to a bound that is returned too.
 
     Up to a thousand entries they are those of `product_terms` and the bound is 0; beyond there are
-    two, and it is far below the last bit of the sum of the magnitudes, see `_two_sums`.
+    two, and it is far below the last bit of the sum of the magnitudes, see `two_sums`.
     """
     if len(a) <= _FEW or not (a.any() and b.any()):
         return product_terms(a[:_FEW], b[:_FEW]), 0.0
-    total, correction, loss = _two_sums(*two_product(a[None], b[None]))
+    total, correction, loss = two_sums(*two_product(a[None], b[None]))
     return [float(total[0]), float(correction[0])], float(loss[0])
 
 

@@ -14,6 +14,8 @@ import pytest
 import scipy.sparse
 
 import sparseopt as so
+from sparseopt.inverse.fit import Fit
+from sparseopt.inverse.subset_bounds import Subsets
 from sparseopt.judging.exact import eliminate
 
 CASES = json.loads((Path(__file__).parent / "pursuit_cases.json").read_text())
@@ -247,3 +249,56 @@ def test_bounds_of_dependent_columns_are_not_looked_for_where_they_are_expensive
     solution = so.solve(so.CardinalityRegression(design, r.standard_normal(30), 4), "omp")
     assert solution.certificate.dual == 0.0  # as many columns as rows fit everything
     assert so.verify(solution).ok
+
+
+def nearly_dependent(kind: str) -> np.ndarray:
+    rng = np.random.default_rng(3)
+    if kind == "hilbert":
+        return np.asarray(1.0 / (1 + np.arange(9)[:, None] + np.arange(8)))
+    if kind == "time stamps":
+        return 1.7e9 + rng.integers(0, 1000, (9, 8)).astype(float)
+    if kind == "large":
+        return nearly_dependent("hilbert") * 1e120
+    return rng.standard_normal((9, 1)) + 1e-6 * rng.standard_normal((9, 8))
+
+
+@pytest.mark.parametrize("kind", ["hilbert", "time stamps", "near", "large"])
+def test_nearly_dependent_columns_are_bounded_over_the_rationals(kind: str) -> None:
+    """The direct bound is below the exact least squares, and not far below."""
+    design = nearly_dependent(kind)
+    target = np.random.default_rng(4).standard_normal(9)
+    problem = so.CardinalityRegression(design, target, 3)
+    subsets = Subsets(Fit(problem.system), np.arange(8))
+    sets = np.array(list(itertools.combinations(range(8), 3)), dtype=np.int32)
+    found = subsets.direct(sets)
+    unit = Fraction(4) ** (Fit(problem.system).unit + subsets.target_unit)
+    y = [Fraction(v) for v in target.tolist()]
+    for places, low in zip(sets[::5].tolist(), found[::5].tolist(), strict=True):
+        columns = [[Fraction(v) for v in design[:, j].tolist()] for j in places]
+        rows = [
+            [sum(a * b for a, b in zip(c, d, strict=True)) for d in (*columns, y)] for c in columns
+        ]
+        right = [row[-1] for row in rows]
+        assert len(eliminate(rows, 3)) == 3
+        seen = sum(row[-1] * r for row, r in zip(rows, right, strict=True))
+        exact = (sum(v * v for v in y) - seen) / unit
+        assert Fraction(low) <= exact
+        assert exact - Fraction(low) <= Fraction(1, 10**12)
+
+
+@pytest.mark.parametrize("kind", ["hilbert", "time stamps", "near"])
+def test_the_best_of_nearly_dependent_columns_is_proved(kind: str) -> None:
+    target = np.random.default_rng(4).standard_normal(9)
+    solution = so.solve(so.CardinalityRegression(nearly_dependent(kind), target, 3))
+    assert solution.status is so.Status.VERIFIED
+    assert so.verify(so.Solution.from_json(solution.to_json())).ok
+
+
+def test_dependent_columns_have_no_direct_bound() -> None:
+    design = np.ones((4, 5))
+    design[0] = np.arange(5.0)
+    problem = so.CardinalityRegression(design, [1.0, 2.0, 3.0, 5.0], 2)
+    subsets = Subsets(Fit(problem.system), np.arange(5))
+    assert subsets.direct(np.array([[0, 1, 2], [0, 1, 4]], dtype=np.int32)).tolist() == [0.0, 0.0]
+    five = np.arange(5, dtype=np.int32)[None]
+    assert subsets.direct(five).tolist() == [0.0]

@@ -15,6 +15,7 @@ from recovery_oracle import circuits, l1_recovers, l1_recovers_all, omp_endings
 
 import sparseopt as so
 
+NOWHERE = np.full((1, 1), np.nan)
 STEEP = [[1.0, 0.0, 100.0], [0.0, 1.0, 1.0]]
 
 
@@ -60,8 +61,13 @@ def test_bad_questions_are_refused(words: str, arguments: dict[str, Any]) -> Non
         ("must be a matrix", [1.0, 2.0]),
         ("design has a nan at entry \\(0, 1\\)", [[1.0, np.nan]]),
         ("design has an inf", [[np.inf, 1.0]]),
-        ("complex", [[1j, 1.0]]),
-        ("its product with the identity", scipy.sparse.linalg.aslinearoperator(np.eye(2))),
+        ("design has a nan at entry \\(0, 1\\)", [[1j, complex(0.0, float("nan"))]]),
+        (
+            "column 0 of the design has a NaN",
+            scipy.sparse.linalg.aslinearoperator(NOWHERE),
+        ),
+        ("design has an? inf", scipy.sparse.csr_array([[np.inf, 1.0]])),
+        ("a matrix with entries", scipy.sparse.csr_array((0, 3))),
         ("ragged", [[1.0], [1.0, 2.0]]),
         ("dtype", [["a"]]),
         ("masked", np.ma.masked_array([[1.0]], [[True]])),

@@ -7,6 +7,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 import pursuit_problems
+import scipy.fft
 import scipy.sparse
 
 import sparseopt as so
@@ -342,7 +343,26 @@ def recovery() -> list[so.Problem]:
             so.RecoveryGuarantee(steep[method], support=[0, 1], method=method),
             so.RecoveryGuarantee([[1.0, 1.0]], support=[0, 1], method=method),
         ]
+    spikes = np.hstack([np.eye(4), scipy.fft.fft(np.eye(4)) / 2.0])
+    turned = [1.0, 1j]
+    for method in ("l1", "omp"):
+        problems += [
+            so.RecoveryGuarantee(spikes, 1, method=method),
+            so.RecoveryGuarantee(spikes, 2, method=method),
+            so.RecoveryGuarantee(spikes.astype(np.complex64), support=[0, 5], method=method),
+            so.RecoveryGuarantee(spikes, support=[0, 1], signs=turned, method=method),
+            so.RecoveryGuarantee([[1.0, 1j]], 1, method=method),
+            so.RecoveryGuarantee(scipy.sparse.csr_array(wide), 1, method=method),
+            so.RecoveryGuarantee(hadamard_product(), support=[0, 2], method=method),
+        ]
     return problems
+
+
+def hadamard_product() -> so.KroneckerProduct:
+    """A Hadamard matrix of size 4 in two factors."""
+    block = np.array([[1.0, 1.0], [1.0, -1.0]])[None, :, :, None]
+    chain = so.Architecture.square_dyadic(4)
+    return so.KroneckerProduct([np.tile(block, (p.a, 1, 1, p.d)) for p in chain], chain)
 
 
 def sparse_training() -> list[so.Problem]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
+import scipy.sparse
 from laws import law, refusal
 
 import sparseopt as so
@@ -386,6 +387,130 @@ def entrance() -> Pairs:
     yield "the constant is at most | infinity", dataclasses.replace(one, constant=float("inf"))
 
 
+SPIKES = np.hstack([np.eye(4), scipy.linalg.dft(4, "sqrtn")])
+"""Spikes and waves: complex, coherence 1/2."""
+WAVES = np.random.default_rng(5).standard_normal((2, 8, 12))
+WAVES = WAVES[0] + 1j * WAVES[1]
+TURNED = [[1.0, 0.0, 1.0], [0.0, 1.0, 1j]]
+"""The third column is the first plus i times the second."""
+
+
+def product_of(seed: int) -> so.KroneckerProduct:
+    """A complex product of two factors that is not exact in floats."""
+    rng, chain = np.random.default_rng(seed), so.Architecture.square_dyadic(4)
+    shapes = [(p.a, p.b, p.c, p.d) for p in chain]
+    return so.KroneckerProduct(
+        [rng.standard_normal(s) + 1j * rng.standard_normal(s) for s in shapes], chain
+    )
+
+
+def complex_numbers() -> Pairs:
+    """What moduli and phases change."""
+    changed = dataclasses.replace
+    right = so.CoherenceCertificate.proved(asked(SPIKES, 1))
+    yield "the coherence is at most | of moduli, less", changed(right, coherence=0.49)
+    yield (
+        "2 is less than (1 + | spikes and waves",
+        so.CoherenceCertificate.proved(asked(SPIKES, 2)),
+    )
+    lost = asked([[1e150, 0.0], [1e-200j, 1e150]], 1)
+    yield "no entry is so small | an imaginary part", so.CoherenceCertificate.proved(lost)
+    turned = asked(TURNED, support=[0, 1])
+    yield (
+        "the correlations off the set | moduli add up to 2",
+        so.ExactRecoveryCertificate.proved(turned, 2.0 * np.eye(2, dtype=complex)),
+    )
+    every = solved(asked(WAVES, support=[1, 2]), "recovery_phases")
+    assert every.phases > 2
+    yield "the phases are + and -, or a grid | one", changed(every, phases=1)
+    yield "the phases are + and -, or a grid | too many", changed(every, phases=1025)
+    one = solved(asked(WIDE, support=[1, 2]), "recovery_null_space")
+    yield "the phases are + and -, or a grid | of real numbers", changed(one, phases=4)
+    plain = so.DualVectorsCertificate.proved(every.problem, every.vectors[:2], None, 2)
+    yield "a dual vector meets its signs | + and - of another grid", plain
+    both = np.stack([every.vectors[0], every.vectors[every.phases // 2]])
+    plain = so.DualVectorsCertificate.proved(every.problem, both, None, 2)
+    yield "a dual vector proves it | + and - do not cover all phases", plain
+    other = every.vectors.conj()
+    yield "a dual vector meets its signs | conjugated", changed(every, vectors=other)
+    made, line = so.KernelCertificate.proved, asked([[1.0, 1j]], support=[0], signs=[1.0])
+    yield "it has one entry for each of 2 columns | one row", made(line, [1, -1])
+    yield "design @ direction is exactly zero | conjugated", made(line, [[1, 0], [0, -1]])
+    turn = asked([[1.0, 1j]], support=[0], signs=[1j])
+    yield "the other vector's 1-norm is not larger | not along the sign", made(turn, [1, 1j])
+    odd = asked([[3.0 + 1j, 3.0]], support=[0], signs=[1.0])
+    yield "the other vector's 1-norm is not larger | moduli count", made(odd, [3, -3 - 1j])
+    failed = so.GreedyFailureCertificate.proved
+    greedy = asked(TURNED, support=[0, 1], signs=[1.0, 1j], method="omp")
+    yield "they have the signs | turned", failed(greedy, np.array([1j, 1.0, 0.0]), 2)
+    yield "they have the signs | the opposite", failed(greedy, np.array([-1.0, -1j, 0.0]), 2)
+    yield (
+        "no column of the support is ahead of step 1 | less pull by its phase",
+        failed(asked(TURNED, support=[0, 1], method="omp"), np.array([2.0, -1j, 0.0]), 2),
+    )
+    near = near_complex()
+    other = near.direction.copy()
+    other[near.columns[0]] += 1j
+    yield "1-norm is smaller, also | off the kernel, imaginary", changed(near, direction=other)
+    yield (
+        "the inverse is one of these columns | conjugated",
+        changed(near, inverse=near.inverse.conj()),
+    )
+    yield "direction must be a vector | three rows", refusal(lambda: made(line, np.ones((3, 2))))
+
+
+def near_complex() -> Any:
+    """A complex failure by a direction that is nearly in the kernel."""
+    rng = np.random.default_rng(0)
+    design = rng.standard_normal((45, 60)) + 1j * rng.standard_normal((45, 60))
+    return solved(asked(design, support=list(range(35))), "recovery_phases")
+
+
+def honest_complex() -> Pairs:
+    """Yield (name, certificate) of complex designs and of operators."""
+    for method in ("l1", "omp"):
+        yield (
+            f"coherence, complex, {method}",
+            solved(asked(SPIKES, 1, method=method), "recovery_coherence"),
+        )
+    yield "exact condition, complex", solved(asked(WAVES, support=[1]), "recovery_conditions")
+    yield "bound, complex", solved(asked(SPIKES, 1), "recovery_relaxation")
+    yield "all phases", solved(asked(WAVES, support=[1, 2]), "recovery_phases")
+    yield "one column, complex", solved(asked(WAVES, 1), "recovery_phases")
+    given = np.exp(1j * np.arange(3.0))
+    yield "phases", solved(asked(WAVES, support=[1, 2, 5], signs=given), "recovery_phases")
+    fails = so.KernelCertificate.proved
+    yield "kernel, turned", fails(asked([[1.0, 1j]], 1), np.array([1.0, 1j]))
+    yield "kernel, roots that cancel", fails(asked([[1.0, 1j]], 1), np.array([1.0 + 2j, -2.0 + 1j]))
+    along = asked([[1.0, 1j]], support=[0], signs=[1.0])
+    yield "kernel, along its sign", fails(along, np.array([1.0, 1j]))
+    signs = np.exp(1j * np.arange(6.0))
+    six = asked(WAVES, support=list(range(6)), signs=signs)
+    missed = solved(six, "recovery_phases")
+    yield "kernel, phases", missed
+    yield "a vector with its phases", law(lambda: is_missed(missed))
+    yield "near a kernel, complex", near_complex()
+    greedy = so.GreedyRecoveryCertificate.proved
+    yield "greedy, complex", greedy(asked(SPIKES, support=[0], method="omp"))
+    misses = so.GreedyFailureCertificate.proved
+    turned = asked(TURNED, support=[0, 1], signs=[1.0, 1j], method="omp")
+    yield "greedy failure, complex", misses(turned, np.array([1.0, 1j, 0.0]), 2)
+    yield "product of factors", solved(asked(product_of(0), support=[0, 3]), "recovery_conditions")
+    yield "product of factors, coherence", solved(asked(product_of(1), 1), "recovery_conditions")
+    yield "sparse", solved(asked(scipy.sparse.csr_array(WIDE), 1), "recovery_null_space")
+
+
+def is_missed(certificate: Any) -> bool:
+    """Whether the vector has the phases, and the other one is not longer, up to rounding."""
+    problem, h = certificate.problem, certificate.direction
+    x, other = certificate.missed, certificate.missed - h
+    on = list(problem.support)
+    x, other = (np.array(v[0], float) + 1j * np.array(v[1], float) for v in (x, other))
+    phases = x[on] / np.abs(x[on])
+    same = np.abs(phases - np.array(problem.signs)).max() < 1e-12
+    return bool(same and np.abs(other).sum() <= np.abs(x).sum() * (1.0 + 1e-12))
+
+
 def forged() -> Pairs:
     """Yield (line that stops it | what it is, certificate)."""
     yield from coherence()
@@ -396,10 +521,12 @@ def forged() -> Pairs:
     yield from kernels()
     yield from near_kernels()
     yield from entrance()
+    yield from complex_numbers()
 
 
 def honest() -> Pairs:
     """Yield (name, certificate); all must be accepted."""
+    yield from honest_complex()
     for method in ("l1", "omp"):
         yield f"coherence, {method}", so.CoherenceCertificate.proved(asked(FRAME, 1, method=method))
     yield "one column", so.CoherenceCertificate.proved(asked([[3.0]], 1))
