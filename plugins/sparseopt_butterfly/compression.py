@@ -12,11 +12,8 @@ from torch import nn
 import sparseopt as so
 from sparseopt.interface.arrays import as_count
 from sparseopt_butterfly.compression_report import Compression, LayerCompression
-from sparseopt_butterfly.kronecker_linear import (
-    KroneckerLinear,
-    dense_microseconds,
-    target_of,
-)
+from sparseopt_butterfly.kronecker_layer import dense_microseconds, target_of
+from sparseopt_butterfly.kronecker_linear import KroneckerLinear
 from sparseopt_butterfly.layer_choice import Candidate, allocate, candidates_of, front_of, ranked
 from sparseopt_butterfly.model_layers import (
     chosen_layers,
