@@ -68,6 +68,22 @@ class RememberedProduct:
                 return None
             return torch.from_numpy(_times(product, rows, self._bias))
 
+    def columns(
+        self, x: torch.Tensor, factors: Sequence[torch.Tensor], architecture: so.Architecture
+    ) -> torch.Tensor | None:
+        """Return the weight times x (n, batch), without a bias; None if torch has to."""
+        if type(x) is not torch.Tensor or _is_watched(x, factors):
+            return None
+        with np.errstate(all="ignore"):
+            product = self._product_of(factors, len(factors), architecture, x.shape[1])
+            if product is None or x.dtype != factors[0].dtype or x.device.type != "cpu":
+                return None
+            try:
+                operand = x.detach().numpy()
+            except RuntimeError:
+                return None
+            return torch.from_numpy(np.ascontiguousarray(product @ operand))
+
     def _product_of(
         self,
         parameters: Sequence[torch.Tensor],
