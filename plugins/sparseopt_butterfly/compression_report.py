@@ -32,7 +32,8 @@ class LayerCompression:
         Frobenius distance of the new weight to the old one, over the norm of the latter.
     microseconds_before, microseconds_after : float or None
         Predicted, of the multiplication in one call without gradients at the batch size of the
-        report, on one thread of a CPU; see `KroneckerLinear.plan`. None if it did not come to a prediction.
+        report, on one thread of a CPU; see `KroneckerLinear.plan`. None if it did not come to a
+        prediction.
     """
 
     name: str

@@ -217,13 +217,14 @@ class KroneckerConv2d(KroneckerLayer):
             y = self._apart(below.flatten(2)).reshape(count, -1, height, width)
         else:
             columns = below.transpose(0, 1).flatten(1)
-            factors = list(self.factors._parameters.values())
+            factors = self._values()
             made = self._remembered.columns(columns, factors, self.architecture)
             if made is None:
                 made = self._times(columns, self._groups)
             y = made.unflatten(1, (count, height, width)).transpose(0, 1)
         if self.bias is not None:
-            y = y + self.bias.to(y.dtype)[:, None, None]
+            bias = self.bias if self.bias.dtype == y.dtype else self.bias.to(y.dtype)
+            y = y + bias[:, None, None]
         y = y.contiguous()
         return y if input.ndim == 4 else y[0]
 

@@ -51,6 +51,7 @@ class KroneckerLayer(nn.Module):
         else:
             self.register_parameter("bias", None)
         self.merge_for(BATCH)
+        self._names = tuple(map(str, range(len(architecture))))
         self._single = groups_of(architecture, (1,) * len(architecture))
         self._remembered = RememberedProduct()
         self.reset_parameters()
@@ -59,7 +60,7 @@ class KroneckerLayer(nn.Module):
     def product(self) -> so.KroneckerProduct:
         """The weight as an operator, whose factors are the parameters themselves (copies in
         float32 if they are float16 or bfloat16)."""
-        factors = (f.float() if f.dtype in HALF else f for f in self.factors)
+        factors = (f.float() if f.dtype in HALF else f for f in self._values())
         return so.KroneckerProduct(tuple(factors), self.architecture)
 
     @property
@@ -102,6 +103,19 @@ class KroneckerLayer(nn.Module):
         noted: MultiplicationPlan = replace(plan, note="; ".join(filter(None, (plan.note, said))))
         return noted
 
+    def _values(self) -> list[torch.Tensor]:
+        """Return the factors, masked where `torch.nn.utils.prune` is at work.
+
+        Its masks are applied when a module is called, and a list of parameters is never called.
+        """
+        held = self.factors
+        for hook in held._forward_pre_hooks.values():
+            hook(held, ())
+        parameters = held._parameters
+        if tuple(parameters) == self._names:
+            return list(parameters.values())  # type: ignore[arg-type]
+        return [held[i] for i in range(len(self._names))]
+
     def reset_parameters(self) -> None:
         """Draw new values with torch's generator."""
         gain = 3.0 ** (-1.0 / len(self.factors))
@@ -115,7 +129,7 @@ class KroneckerLayer(nn.Module):
         """The product as a dense matrix, differentiable."""
         whole = group_of(self.architecture, 0, len(self.architecture))
         if whole is not None:
-            return so.KroneckerPattern(*whole.pattern).dense(merged(self.factors, whole))
+            return so.KroneckerPattern(*whole.pattern).dense(merged(self._values(), whole))
         some = self.factors[0]
         identity = torch.eye(self.architecture.shape[1], dtype=some.dtype, device=some.device)
         return self._times(identity, self._groups)
@@ -155,7 +169,7 @@ class KroneckerLayer(nn.Module):
         with torch.no_grad():
             groups = groups_of(other.architecture, sizes)
             for factor, group in zip(self.factors, groups, strict=True):
-                factor.copy_(merged(other.factors, group))
+                factor.copy_(merged(other._values(), group))
         self.relative_error = other.relative_error
         return self._copy_bias(other)
 
@@ -165,14 +179,15 @@ class KroneckerLayer(nn.Module):
         For exporters: samples are never mixed, and nothing is merged, so that readers of the
         program find the factors as they are.
         """
-        for factor, group in zip(reversed(self.factors), reversed(self._single), strict=True):
+        for factor, group in zip(reversed(self._values()), reversed(self._single), strict=True):
             x = apply_apart(factor, group.pattern, x)
         return x
 
     def _times(self, x: torch.Tensor, groups: Sequence[Group]) -> torch.Tensor:
         """Return the product of some groups of factors with a matrix (columns, batch)."""
+        factors = self._values()
         for group in reversed(groups):
-            x = apply(merged(self.factors, group), group.pattern, x)
+            x = apply(merged(factors, group), group.pattern, x)
         return x
 
     def _distance(self, weight: torch.Tensor) -> float:
@@ -180,7 +195,7 @@ class KroneckerLayer(nn.Module):
         precise = torch.complex128 if weight.is_complex() else torch.float64
         wanted = weight.to(precise)
         peak = float(wanted.abs().max()) if wanted.any() else 1.0
-        factors = tuple(factor.to(precise) for factor in self.factors)
+        factors = tuple(factor.to(precise) for factor in self._values())
         # Scaled, so that squares neither overflow nor vanish.
         own = so.KroneckerProduct((factors[0] / peak, *factors[1:]), self.architecture)
         norm = float(torch.linalg.vector_norm(wanted / peak))

@@ -191,7 +191,7 @@ class KroneckerLinear(KroneckerLayer):
                 f"dimension, got shape {tuple(input.shape)}"
             )
         rows = input.reshape(-1, self.in_features)
-        factors = list(self.factors._parameters.values())
+        factors = self._values()
         found = self._remembered(rows, factors, self.bias, self.architecture)
         if found is not None:
             return found.reshape(*input.shape[:-1], self.out_features)
@@ -202,7 +202,7 @@ class KroneckerLinear(KroneckerLayer):
             return result.reshape(*input.shape[:-1], self.out_features)
         y = self._times(rows.T, self._groups[1:])
         first = self._groups[0]
-        values = merged(self.factors, first)
+        values = merged(factors, first)
         if first.pattern[0] == first.pattern[3] == 1:  # the matrix product leaves the layout, too
             result = nn.functional.linear(y.T, plain(values), self.bias)
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
@@ -14,9 +14,9 @@ from sparseopt_butterfly.kronecker_conv import KroneckerConv2d
 from sparseopt_butterfly.kronecker_layer import KroneckerLayer
 from sparseopt_butterfly.kronecker_linear import KroneckerLinear
 
-Matrix = nn.Linear | nn.Conv2d
+Matrix: TypeAlias = nn.Linear | nn.Conv2d
 """Layers that multiply by one matrix: their operand, or what lies below their kernel."""
-Choice = Iterable[str] | Callable[[str, Any], bool] | None
+Choice: TypeAlias = Iterable[str] | Callable[[str, Any], bool] | None
 
 
 def copied(model: nn.Module) -> nn.Module:
