@@ -161,7 +161,7 @@ def _level(
 
 
 @compiled
-def _run(
+def run(
     values: Any,
     at: int,
     levels: Any,
@@ -225,13 +225,13 @@ def blocks(
             top, after = (i * size * d + h) * columns, start
             for piece in range(0, full, wide):
                 vectors, here = min(wide, full - piece), top + piece * lanes
-                after = _run(values, start, levels, vectors, source, here, step, target, work)
+                after = run(values, start, levels, vectors, source, here, step, target, work)
             if rest > 0:
                 here = top + full * lanes
                 for k in range(size):
                     for t in range(rest):
                         pad[k * lanes + t] = source[here + k * step + t]
-                after = _run(values, start, levels, 1, pad, 0, lanes, pad, work)
+                after = run(values, start, levels, 1, pad, 0, lanes, pad, work)
                 for k in range(size):
                     for t in range(rest):
                         target[here + k * step + t] = pad[k * lanes + t]

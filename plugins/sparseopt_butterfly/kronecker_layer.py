@@ -108,7 +108,7 @@ class KroneckerLayer(nn.Module):
 
         Its masks are applied when a module is called, and a list of parameters is never called.
         """
-        held = self.factors
+        held: Any = self._modules["factors"]  # the short way, at every call
         for hook in held._forward_pre_hooks.values():
             hook(held, ())
         parameters = held._parameters

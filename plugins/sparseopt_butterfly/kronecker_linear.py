@@ -185,16 +185,19 @@ class KroneckerLinear(KroneckerLayer):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Return the result (..., out_features) for an operand (..., in_features)."""
-        if input.ndim == 0 or input.shape[-1] != self.in_features:
+        shape = input.shape
+        if not shape or shape[-1] != self.in_features:
             raise so.ProblemError(
                 f"the layer takes operands with {self.in_features} features in the last "
-                f"dimension, got shape {tuple(input.shape)}"
+                f"dimension, got shape {tuple(shape)}"
             )
-        rows = input.reshape(-1, self.in_features)
+        rows = input if len(shape) == 2 else input.reshape(-1, self.in_features)
         factors = self._values()
-        found = self._remembered(rows, factors, self.bias, self.architecture)
+        held = self._parameters  # the short way, unless something computes the bias
+        bias = held["bias"] if "bias" in held else self.bias  # noqa: SIM401
+        found = self._remembered(rows, factors, bias, self.architecture)
         if found is not None:
-            return found.reshape(*input.shape[:-1], self.out_features)
+            return found if rows is input else found.reshape(*shape[:-1], self.out_features)
         if is_exporting():
             result = self._apart(rows[..., None])[..., 0]
             if self.bias is not None:
