@@ -49,7 +49,7 @@ class FusedChain:
         result beyond 1 MiB, and of the last columns if they do not fill a vector. For a batch of
         1, blocks are those of factors too short for vectors, d < 8.
         """
-        whole = _whole(patterns)
+        whole = whole_of(patterns)
         if whole is None or (whole.b > LARGEST and batch > 1):
             return None
         n, size = whole.shape[0], dtype.itemsize
@@ -77,7 +77,7 @@ class FusedChain:
         With ``overwrite=True`` the result takes the operand's place. One for a batch of 1 takes
         only vectors; any other takes any number of columns.
         """
-        whole = _whole(patterns)
+        whole = whole_of(patterns)
         assert whole is not None
         merged_patterns, merged = _paired(patterns, factors)
         sizes = [(p.b, p.a, p.d) for p in reversed(merged_patterns)]
@@ -95,7 +95,7 @@ class FusedChain:
         return partial(_times_matrix, joined, levels, whole, real)
 
 
-def _whole(patterns: Sequence[KroneckerPattern]) -> KroneckerPattern | None:
+def whole_of(patterns: Sequence[KroneckerPattern]) -> KroneckerPattern | None:
     """Return the pattern of a run's product if every factor splits its blocks, else None."""
     if any(p.b != p.c or p.b not in (2, 4) for p in patterns):
         return None

@@ -14,7 +14,7 @@ from torch import nn
 
 import sparseopt as so
 from sparseopt.butterfly.architecture import Patterns
-from sparseopt_butterfly.layer_inference import RememberedProduct
+from sparseopt_butterfly.layer_inference import CompiledTraining, RememberedProduct
 from sparseopt_butterfly.merging import choose_merging
 from sparseopt_butterfly.multiplication import MultiplicationPlan, predicted_microseconds
 from sparseopt_butterfly.torch_chain import Group, apply, apply_apart, group_of, groups_of, merged
@@ -54,6 +54,7 @@ class KroneckerLayer(nn.Module):
         self._names = tuple(map(str, range(len(architecture))))
         self._single = groups_of(architecture, (1,) * len(architecture))
         self._remembered = RememberedProduct()
+        self._trained = CompiledTraining()
         self.reset_parameters()
 
     @property
@@ -183,9 +184,14 @@ class KroneckerLayer(nn.Module):
             x = apply_apart(factor, group.pattern, x)
         return x
 
-    def _times(self, x: torch.Tensor, groups: Sequence[Group]) -> torch.Tensor:
+    def _times(
+        self,
+        x: torch.Tensor,
+        groups: Sequence[Group],
+        factors: Sequence[torch.Tensor] | None = None,
+    ) -> torch.Tensor:
         """Return the product of some groups of factors with a matrix (columns, batch)."""
-        factors = self._values()
+        factors = self._values() if factors is None else factors
         for group in reversed(groups):
             x = apply(merged(factors, group), group.pattern, x)
         return x

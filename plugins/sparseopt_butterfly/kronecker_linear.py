@@ -203,16 +203,24 @@ class KroneckerLinear(KroneckerLayer):
             if self.bias is not None:
                 result = result + self.bias
             return result.reshape(*input.shape[:-1], self.out_features)
-        y = self._times(rows.T, self._groups[1:])
+        chain = self._trained.chain(rows, factors, bias, self.architecture, self._by_torch)
+        if chain is None:
+            result = self._by_torch(rows, bias, factors)
+        else:
+            result = chain(rows, bias, factors)
+        return result if rows is input else result.reshape(*shape[:-1], self.out_features)
+
+    def _by_torch(
+        self, rows: torch.Tensor, bias: torch.Tensor | None, factors: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
+        """Return the result for (batch, in_features) by operators of torch."""
+        y = self._times(rows.T, self._groups[1:], factors)
         first = self._groups[0]
         values = merged(factors, first)
         if first.pattern[0] == first.pattern[3] == 1:  # the matrix product leaves the layout, too
-            result = nn.functional.linear(y.T, plain(values), self.bias)
-        else:
-            result = apply(values, first.pattern, y).T.contiguous()
-            if self.bias is not None:
-                result = result + self.bias.to(result.dtype)
-        return result.reshape(*input.shape[:-1], self.out_features)
+            return nn.functional.linear(y.T, plain(values), bias)
+        result = apply(values, first.pattern, y).T.contiguous()
+        return result if bias is None else result + bias.to(result.dtype)
 
     def extra_repr(self) -> str:
         """Sizes and patterns, for printing."""

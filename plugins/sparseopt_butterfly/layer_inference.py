@@ -6,7 +6,7 @@ Merged values, and what compiled kernels prepare, are remembered until a paramet
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -129,6 +129,49 @@ class RememberedProduct:
         return product
 
 
+class CompiledTraining:
+    """Whether compiled kernels take a call with gradients, and the chain that does."""
+
+    def __init__(self) -> None:
+        self._runs: Any = ()
+
+    def __deepcopy__(self, memo: Any) -> CompiledTraining:
+        return CompiledTraining()
+
+    def __reduce__(self) -> Any:
+        return CompiledTraining, ()
+
+    def chain(
+        self,
+        x: torch.Tensor,
+        factors: Sequence[torch.Tensor],
+        bias: torch.Tensor | None,
+        architecture: so.Architecture,
+        written_out: Callable[..., torch.Tensor],
+    ) -> Any:
+        """Return what multiplies x (batch, n) with gradients, None if torch has to.
+
+        `written_out` is the same in operators of torch.
+        """
+        parameters = [x, *factors] if bias is None else [x, *factors, bias]
+        if self._runs is None or type(x) is not torch.Tensor or _is_followed():
+            return None
+        if torch.autograd.forward_ad._current_level >= 0 or not len(x):
+            return None
+        try:
+            any(p.data_ptr() == 0 for p in parameters)
+        except RuntimeError:  # a tensor of `torch.func`
+            return None
+        of_x = x.dtype == factors[0].dtype and x.is_cpu
+        if not of_x or not _fits_numpy(parameters[1:]) or not _training_pays(x, architecture):
+            return None
+        from sparseopt_butterfly import training_chain
+
+        if self._runs == ():
+            self._runs = training_chain.runs_of(architecture)
+        return None if self._runs is None else training_chain.TrainedChain(self._runs, written_out)
+
+
 class _Dots:
     """Whether arrays are as they were, by their products with fixed random vectors.
 
@@ -168,6 +211,11 @@ def _is_watched(x: torch.Tensor, parameters: Sequence[torch.Tensor]) -> bool:
     """Whether torch itself has to multiply: for gradients, autocast, a compiler or a tracer."""
     if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in parameters)):
         return True
+    return _is_followed()
+
+
+def _is_followed() -> bool:
+    """Whether autocast, a compiler or a tracer has to see the operators of torch."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return True
     return torch.is_autocast_enabled("cpu")
@@ -185,6 +233,18 @@ def _kernels_pay(product: so.KroneckerProduct, batch: int) -> bool:
     if _KERNELS in sys.modules:
         return True
     _saved += product.plan(max(batch, 1)).microseconds / 2e6
+    return _saved > LOADING
+
+
+def _training_pays(x: torch.Tensor, architecture: so.Architecture) -> bool:
+    """Whether compiled kernels are loaded, or earlier steps have made up for loading them.
+
+    They save about 2 ns for each multiplication of a value with an entry of x.
+    """
+    global _saved
+    if _KERNELS in sys.modules:
+        return True
+    _saved += 2e-9 * architecture.nnz * len(x)
     return _saved > LOADING
 
 

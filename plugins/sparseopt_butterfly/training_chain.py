@@ -1,0 +1,137 @@
+"""Training steps of layers by compiled kernels: the product and its gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import torch
+
+import sparseopt as so
+from sparseopt_butterfly.fused_chain import LARGEST, whole_of
+from sparseopt_butterfly.training_kernels import TILE, gradients_of_run, times_run
+from sparseopt_butterfly.transposing import transposed
+
+Run = tuple[np.ndarray, int, int, int]
+"""Levels and a, size, d, see `training_kernels.times_run`."""
+
+
+def runs_of(architecture: so.Architecture) -> list[Run] | None:
+    """Return the runs of a chain in order of application, None if kernels do not take it."""
+    patterns = architecture.patterns
+    starts = [0, *accumulate(pattern.nnz for pattern in patterns)]
+    runs, last = [], len(patterns)
+    while last:
+        first = last - 1
+        whole = whole_of(patterns[first:last])
+        if whole is None:
+            return None
+        while first:
+            wider = whole_of(patterns[first - 1 : last])
+            if wider is None or wider.b > LARGEST:
+                break
+            whole, first = wider, first - 1
+        levels = [
+            [starts[k], patterns[k].b, patterns[k].a // whole.a, patterns[k].d // whole.d]
+            for k in range(last - 1, first - 1, -1)
+        ]
+        runs.append((np.array(levels), whole.a, whole.b, whole.d))
+        last = first
+    return runs
+
+
+class TrainedChain:
+    """Multiplies rows by a chain, with gradients.
+
+    Parameters
+    ----------
+    runs : list
+        Of `runs_of`.
+    written_out : callable(rows, bias, factors)
+        The same by operators of torch, for gradients of gradients.
+    """
+
+    def __init__(self, runs: list[Run], written_out: Callable[..., torch.Tensor]) -> None:
+        self.runs = runs
+        self.written_out = written_out
+        levels = max(len(run[0]) for run in runs)
+        self._size = (levels + 1) * LARGEST * TILE
+
+    def __call__(
+        self, rows: torch.Tensor, bias: torch.Tensor | None, factors: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
+        """Return the result for (batch, n), contiguous; dtypes agree and are real."""
+        made: torch.Tensor = _Times.apply(self, rows, bias, *factors)
+        return made
+
+    def rooms(self, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return the workspaces of the kernels."""
+        return np.empty(self._size, dtype=dtype), np.empty(LARGEST * TILE, dtype=dtype)
+
+
+class _Times(torch.autograd.Function):
+    """Rows times a chain, plus a bias."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        chain: TrainedChain,
+        rows: torch.Tensor,
+        bias: torch.Tensor | None,
+        *factors: torch.Tensor,
+    ) -> torch.Tensor:
+        values = _joined(factors)
+        x = transposed(rows.detach().numpy())
+        entering = []
+        room = chain.rooms(values.dtype)[0]
+        for run in chain.runs:
+            entering.append(x)
+            y = np.empty_like(x)
+            times_run(values, *run, x, y, room)
+            x = y
+        ctx.chain, ctx.entering = chain, entering
+        ctx.save_for_backward(rows, bias, *factors)
+        return torch.from_numpy(transposed(x, None if bias is None else bias.detach().numpy()))
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: torch.Tensor) -> Any:
+        rows, bias, *factors = ctx.saved_tensors
+        cotangent = cotangents[0]
+        if torch.is_grad_enabled():  # these gradients will be differentiated
+            return (None, *_by_torch(ctx, rows, bias, factors, cotangent))
+        values = _joined(factors)
+        result = np.zeros_like(values)
+        room, work = ctx.chain.rooms(values.dtype)
+        back = transposed(cotangent.numpy())
+        for run, x in zip(reversed(ctx.chain.runs), reversed(ctx.entering), strict=True):
+            gradients_of_run(values, *run, x, back, result, room, work)
+        wanted = ctx.needs_input_grad
+        of_rows = torch.from_numpy(transposed(back)) if wanted[1] else None
+        of_bias = cotangent.sum(0) if wanted[2] else None
+        parts = torch.from_numpy(result).split([factor.numel() for factor in factors])
+        of_factors = (
+            part.view(factor.shape) if wants else None
+            for part, factor, wants in zip(parts, factors, wanted[3:], strict=True)
+        )
+        return (None, of_rows, of_bias, *of_factors)
+
+
+def _by_torch(
+    ctx: Any,
+    rows: torch.Tensor,
+    bias: torch.Tensor | None,
+    factors: Sequence[torch.Tensor],
+    cotangent: torch.Tensor,
+) -> list[torch.Tensor | None]:
+    """Return the gradients, differentiable themselves."""
+    y = ctx.chain.written_out(rows, bias, factors)
+    every = [rows, bias, *factors]
+    wanted = [t for t, w in zip(every, ctx.needs_input_grad[1:], strict=True) if w]
+    found = iter(torch.autograd.grad(y, wanted, cotangent, create_graph=True))
+    return [next(found) if w else None for w in ctx.needs_input_grad[1:]]
+
+
+def _joined(factors: Sequence[torch.Tensor]) -> np.ndarray:
+    return np.concatenate([factor.detach().numpy().reshape(-1) for factor in factors])
