@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
-from itertools import accumulate
-from typing import Any
+from itertools import accumulate, pairwise
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,7 +13,10 @@ import torch
 import sparseopt as so
 from sparseopt_butterfly.fused_chain import LARGEST, whole_of
 from sparseopt_butterfly.training_kernels import TILE, gradients_of_run, times_run
-from sparseopt_butterfly.transposing import transposed
+from sparseopt_butterfly.transposing import transpose_into, transposed
+
+# Bytes of arrays of one shape that are kept for the next step.
+SPARE = 2**26
 
 Run = tuple[np.ndarray, int, int, int]
 """Levels and a, size, d, see `training_kernels.times_run`."""
@@ -71,6 +75,27 @@ class TrainedChain:
         return np.empty(self._size, dtype=dtype), np.empty(LARGEST * TILE, dtype=dtype)
 
 
+class _Loan:
+    """An array that is handed on to the next step once nothing holds it any more.
+
+    Memory that is fresh from the system at each step takes longer to get than the step itself.
+    """
+
+    _free: ClassVar[dict[Any, list[np.ndarray]]] = defaultdict(list)
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
+        spare = self._free[shape, dtype]
+        try:
+            self.array = spare.pop()
+        except IndexError:
+            self.array = np.empty(shape, dtype=dtype)
+
+    def __del__(self) -> None:
+        spare = self._free[self.array.shape, self.array.dtype]
+        if len(spare) * self.array.nbytes < SPARE:
+            spare.append(self.array)
+
+
 class _Times(torch.autograd.Function):
     """Rows times a chain, plus a bias."""
 
@@ -83,17 +108,16 @@ class _Times(torch.autograd.Function):
         *factors: torch.Tensor,
     ) -> torch.Tensor:
         values = _joined(factors)
-        x = transposed(rows.detach().numpy())
-        entering = []
+        shape = rows.shape[1], rows.shape[0]
+        entering = [_Loan(shape, values.dtype) for _ in range(len(chain.runs) + 1)]
+        transpose_into(rows.detach().numpy(), entering[0].array)
         room = chain.rooms(values.dtype)[0]
-        for run in chain.runs:
-            entering.append(x)
-            y = np.empty_like(x)
-            times_run(values, *run, x, y, room)
-            x = y
+        for run, (x, y) in zip(chain.runs, pairwise(entering), strict=True):
+            times_run(values, *run, x.array, y.array, room)
+        made = transposed(entering.pop().array, None if bias is None else bias.detach().numpy())
         ctx.chain, ctx.entering = chain, entering
         ctx.save_for_backward(rows, bias, *factors)
-        return torch.from_numpy(transposed(x, None if bias is None else bias.detach().numpy()))
+        return torch.from_numpy(made)
 
     @staticmethod
     def backward(ctx: Any, *cotangents: torch.Tensor) -> Any:
@@ -104,9 +128,11 @@ class _Times(torch.autograd.Function):
         values = _joined(factors)
         result = np.zeros_like(values)
         room, work = ctx.chain.rooms(values.dtype)
-        back = transposed(cotangent.numpy())
+        loan = _Loan(ctx.entering[0].array.shape, values.dtype)
+        back = loan.array
+        transpose_into(cotangent.numpy(), back)
         for run, x in zip(reversed(ctx.chain.runs), reversed(ctx.entering), strict=True):
-            gradients_of_run(values, *run, x, back, result, room, work)
+            gradients_of_run(values, *run, x.array, back, result, room, work)
         wanted = ctx.needs_input_grad
         of_rows = torch.from_numpy(transposed(back)) if wanted[1] else None
         of_bias = cotangent.sum(0) if wanted[2] else None

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparseopt_butterfly.fused_kernels import compiled
+import numpy as np
+
+from sparseopt_butterfly.fused_kernels import VECTOR, compiled, mix2, mix4
 
 TILE = 128
 """Columns that are processed at a time."""
@@ -74,6 +76,7 @@ def gradients_of_run(
         For a block of `TILE` columns.
     """
     last = levels.shape[0] - 1
+    sums, matrix = np.empty(16, values.dtype), np.empty(16, values.dtype)
     for begin in range(0, x.shape[1], TILE):
         count = min(TILE, x.shape[1] - begin)
         for i in range(a):
@@ -83,18 +86,19 @@ def gradients_of_run(
                 _load(cotangent, top, d, size, begin, count, work)
                 _forward(values, levels[:last], i, h, d, size, room, count, True)
                 for level in range(last, -1, -1):
-                    at, width = levels[level, 0], levels[level, 1]
-                    outer, inner = levels[level, 2], levels[level, 3]
-                    held = room[level * size * TILE : (level + 1) * size * TILE]
+                    at, width, outer, inner = levels[level]
+                    begun = level * size * TILE
                     for m in range(outer):
                         for g in range(inner):
-                            step = inner * d
-                            own = at + (i * outer + m) * width * width * step + g * d + h
+                            own = at + (i * outer + m) * width * width * inner * d + g * d + h
                             row = (m * width * inner + g) * TILE
-                            if width == 2:
-                                _back2(values, own, step, held, work, row, inner, count, result)
-                            else:
-                                _back4(values, own, step, held, work, row, inner, count, result)
+                            far = inner * TILE
+                            _gradient(room, begun + row, work, row, far, width, count, sums)
+                            for k in range(width * width):
+                                entry = own + k * inner * d
+                                result[entry] += sums[k]
+                                matrix[k % width * width + k // width] = values[entry]
+                            _mix(matrix, width, work, row, work, row, far, count)
                 for k in range(size):
                     target, at = cotangent[top + k * d], k * TILE
                     for c in range(count):
@@ -116,88 +120,57 @@ def _forward(
 ) -> None:
     """Apply the factors of a run to a block, in place or, to keep what is between them, each to the
     next part of the workspace."""
+    matrix = np.empty(16, values.dtype)
     for level in range(levels.shape[0]):
         at, width, outer, inner = levels[level]
         shift = size * TILE if keep else 0
         begin = level * shift
         for m in range(outer):
             for g in range(inner):
-                step = inner * d
-                own = at + (i * outer + m) * width * width * step + g * d + h
+                own = at + (i * outer + m) * width * width * inner * d + g * d + h
                 row = begin + (m * width * inner + g) * TILE
                 if width == 2:
-                    _times2(values, own, step, room, row, row + shift, inner * TILE, count)
-                else:
-                    _times4(values, own, step, room, row, row + shift, inner * TILE, count)
+                    step = inner * d
+                    matrix[0], matrix[1] = values[own], values[own + step]
+                    matrix[2], matrix[3] = values[own + 2 * step], values[own + 3 * step]
+                    for c in range(0, count, VECTOR // room.itemsize):
+                        at2 = row + shift + c
+                        mix2(matrix, 0, room, row + c, inner * TILE, room, at2, inner * TILE)
+                    continue
+                for k in range(width * width):
+                    matrix[k] = values[own + k * inner * d]
+                _mix(matrix, width, room, row, room, row + shift, inner * TILE, count)
 
 
 @compiled
-def _times2(v: Any, at: int, step: int, room: Any, row: int, to: int, far: int, count: int) -> None:
-    """Multiply two rows, `far` apart, by a 2 x 2 block whose entries are `step` apart."""
-    a, b, c, d = v[at], v[at + step], v[at + 2 * step], v[at + 3 * step]
-    x, y = room[row : row + count], room[row + far : row + far + count]
-    p, q = room[to : to + count], room[to + far : to + far + count]
-    for k in range(count):
-        s, t = x[k], y[k]
-        p[k] = a * s + b * t
-        q[k] = c * s + d * t
-
-
-@compiled
-def _times4(v: Any, at: int, step: int, room: Any, row: int, to: int, far: int, count: int) -> None:
-    """Multiply four rows, `far` apart, by a 4 x 4 block whose entries are `step` apart."""
-    for k in range(count):
-        p, q = room[row + k], room[row + far + k]
-        r, s = room[row + 2 * far + k], room[row + 3 * far + k]
-        for j in range(4):
-            own = at + 4 * j * step
-            upper = v[own] * p + v[own + step] * q
-            room[to + j * far + k] = upper + v[own + 2 * step] * r + v[own + 3 * step] * s
-
-
-@compiled
-def _back2(
-    v: Any, at: int, step: int, held: Any, work: Any, row: int, inner: int, count: int, result: Any
+def _mix(
+    matrix: Any, width: int, source: Any, row: int, target: Any, to: int, far: int, count: int
 ) -> None:
-    """Add the gradient of a 2 x 2 block, and take its two rows of the cotangent back."""
-    a, b, c, d = v[at], v[at + step], v[at + 2 * step], v[at + 3 * step]
-    low = row + inner * TILE
-    x, y = held[row : row + count], held[low : low + count]
-    p, q = work[row : row + count], work[low : low + count]
-    one, two, three, four = 0 * a, 0 * a, 0 * a, 0 * a
-    for k in range(count):
-        one += p[k] * x[k]
-        two += p[k] * y[k]
-        three += q[k] * x[k]
-        four += q[k] * y[k]
-    for k in range(count):
-        s, t = p[k], q[k]
-        p[k] = a * s + c * t
-        q[k] = b * s + d * t
-    result[at] += one
-    result[at + step] += two
-    result[at + 2 * step] += three
-    result[at + 3 * step] += four
+    """Multiply rows, `far` apart, by a small matrix; the last vector of columns is a whole one."""
+    for c in range(0, count, VECTOR // source.itemsize):
+        if width == 2:
+            mix2(matrix, 0, source, row + c, far, target, to + c, far)
+        else:
+            mix4(matrix, 0, source, row + c, far, target, to + c, far)
 
 
 @compiled
-def _back4(
-    v: Any, at: int, step: int, held: Any, work: Any, row: int, inner: int, count: int, result: Any
+def _gradient(
+    held: Any, row: int, work: Any, to: int, far: int, width: int, count: int, sums: Any
 ) -> None:
-    """Add the gradient of a 4 x 4 block, and take its four rows of the cotangent back."""
-    far = inner * TILE
-    for j in range(4):
-        g = work[row + j * far : row + j * far + count]
-        for k in range(4):
+    """Write the products of each row of the cotangent with each row of what was multiplied."""
+    zero = held.dtype.type(0)
+    for j in range(0, width, 2):
+        p = work[to + j * far : to + j * far + count]
+        q = work[to + (j + 1) * far : to + (j + 1) * far + count]
+        for k in range(0, width, 2):
             x = held[row + k * far : row + k * far + count]
-            total = 0 * v[at]
+            y = held[row + (k + 1) * far : row + (k + 1) * far + count]
+            one, two, three, four = zero, zero, zero, zero
             for c in range(count):
-                total += g[c] * x[c]
-            result[at + (4 * j + k) * step] += total
-    for c in range(count):
-        p, q = work[row + c], work[row + far + c]
-        r, s = work[row + 2 * far + c], work[row + 3 * far + c]
-        for k in range(4):
-            own = at + k * step
-            upper = v[own] * p + v[own + 4 * step] * q
-            work[row + k * far + c] = upper + v[own + 8 * step] * r + v[own + 12 * step] * s
+                one += p[c] * x[c]
+                two += p[c] * y[c]
+                three += q[c] * x[c]
+                four += q[c] * y[c]
+            sums[j * width + k], sums[j * width + k + 1] = one, two
+            sums[(j + 1) * width + k], sums[(j + 1) * width + k + 1] = three, four

@@ -24,6 +24,11 @@ def transposed(x: np.ndarray, added: np.ndarray | None = None) -> np.ndarray:
     return y
 
 
+def transpose_into(x: np.ndarray, y: np.ndarray) -> None:
+    """Write ``x.T`` to y (n, m), contiguous, for real x (m, n)."""
+    _transpose_into(np.ascontiguousarray(x), y, np.zeros(len(x), dtype=x.dtype))
+
+
 def _tile_turning(adding: bool) -> Any:
     """Return the compiled function that transposes a tile, with a vector added to each row or not.
 
