@@ -214,7 +214,7 @@ class KroneckerConv2d(KroneckerLayer):
         below = self._cells(images)  # (images, positions * channels, height, width)
         count, _, height, width = below.shape
         if is_exporting():
-            y = self._apart(below.flatten(2)).reshape(count, -1, height, width)
+            y = self._apart(below.flatten(2)).reshape(-1, self.out_channels, height, width)
         else:
             columns = below.transpose(0, 1).flatten(1)
             factors = self._values()

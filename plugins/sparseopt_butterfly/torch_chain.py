@@ -112,13 +112,16 @@ def apply(values: torch.Tensor, pattern: Numbers, x: torch.Tensor) -> torch.Tens
 
 
 def apply_apart(values: torch.Tensor, pattern: Numbers, x: torch.Tensor) -> torch.Tensor:
-    """Return one factor times (samples, a c d, cells), sample by sample."""
+    """Return one factor times (samples, a c d, cells), sample by sample.
+
+    The number of samples is written into no shape, so that exported programs take any.
+    """
     a, b, c, d = pattern
     if a == d == 1:
         return plain(values) @ x
-    cells = x.reshape(x.shape[0], a, c, d, x.shape[-1]).transpose(2, 3)
+    cells = x.reshape(-1, a, c, d, x.shape[-1]).transpose(2, 3)
     y = values.permute(0, 3, 1, 2) @ cells
-    return y.transpose(2, 3).reshape(x.shape[0], a * b * d, x.shape[-1])
+    return y.transpose(2, 3).reshape(-1, a * b * d, x.shape[-1])
 
 
 def plain(values: torch.Tensor) -> torch.Tensor:
