@@ -115,14 +115,19 @@ def _paired(patterns: Sequence[KroneckerPattern], factors: Sequence[np.ndarray])
     left, done = list(zip(patterns, factors, strict=True)), []
     while left:
         pattern, values = left.pop(0)
-        if pattern.b == 2 and left and left[0][0].b == 2:
-            both = merged_pattern(pattern, left[0][0])
-            if both is not None and both.b == both.c == 4:
-                following = left.pop(0)
-                values = merged_values(values, following[1], pattern, following[0])
-                pattern = both
+        both = pair_of(pattern, left[0][0]) if left else None
+        if both is not None:
+            following = left.pop(0)
+            values = merged_values(values, following[1], pattern, following[0])
+            pattern = both
         done.append((pattern, values))
     return tuple(p for p, _ in done), tuple(v for _, v in done)
+
+
+def pair_of(left: KroneckerPattern, right: KroneckerPattern) -> KroneckerPattern | None:
+    """Return the pattern of two neighbours that are merged, None if they are not."""
+    both = merged_pattern(left, right) if left.b == right.b == 2 else None
+    return both if both is not None and both.b == both.c == 4 else None
 
 
 def _times_vector(

@@ -5,27 +5,39 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 
 import sparseopt as so
-from sparseopt_butterfly.fused_chain import LARGEST, whole_of
-from sparseopt_butterfly.training_kernels import TILE, gradients_of_run, times_run
+from sparseopt_butterfly.fused_chain import LARGEST, WORKSPACE, FusedChain, pair_of, whole_of
+from sparseopt_butterfly.fused_kernels import VECTOR, blocks
+from sparseopt_butterfly.training_kernels import TILE, gradients_of_run, pack, unpack
 from sparseopt_butterfly.transposing import transpose_into, transposed
 
 # Bytes of arrays of one shape that are kept for the next step.
 SPARE = 2**26
 
-Run = tuple[np.ndarray, int, int, int]
-"""Levels and a, size, d, see `training_kernels.times_run`."""
+
+class Run(NamedTuple):
+    """A run of factors; see `training_kernels.pack` and `fused_kernels.blocks`.
+
+    ``first`` and ``second`` say, of each value of the run, of which one or two values of the chain
+    it is the product.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    levels: np.ndarray
+    a: int
+    size: int
+    d: int
 
 
 def runs_of(architecture: so.Architecture) -> list[Run] | None:
     """Return the runs of a chain in order of application, None if kernels do not take it."""
     patterns = architecture.patterns
-    starts = [0, *accumulate(pattern.nnz for pattern in patterns)]
     runs, last = [], len(patterns)
     while last:
         first = last - 1
@@ -37,13 +49,37 @@ def runs_of(architecture: so.Architecture) -> list[Run] | None:
             if wider is None or wider.b > LARGEST:
                 break
             whole, first = wider, first - 1
-        levels = [
-            [starts[k], patterns[k].b, patterns[k].a // whole.a, patterns[k].d // whole.d]
-            for k in range(last - 1, first - 1, -1)
-        ]
-        runs.append((np.array(levels), whole.a, whole.b, whole.d))
+        runs.append(_run(architecture, first, last))
         last = first
     return runs
+
+
+def _run(architecture: so.Architecture, first: int, last: int) -> Run:
+    """Return the run of factors first .. last - 1.
+
+    Where its values come from is found by packing numbers in place of them: those of the one factor
+    of each pair, then those of the other, with ones elsewhere.
+    """
+    patterns = architecture.patterns[first:last]
+    starts = [0, *accumulate(pattern.nnz for pattern in architecture.patterns)]
+    seconds, k = set(), 0
+    while k < len(patterns):
+        paired = k + 1 < len(patterns) and pair_of(patterns[k], patterns[k + 1]) is not None
+        seconds |= {k + 1} if paired else set()
+        k += 2 if paired else 1
+    found = []
+    for chosen in (set(range(len(patterns))) - seconds, seconds):
+        numbers = [
+            np.arange(p.nnz, dtype=np.float64).reshape(p.values_shape) + (starts[first + i] + 2)
+            if i in chosen
+            else np.ones(p.values_shape)
+            for i, p in enumerate(patterns)
+        ]
+        made: Any = FusedChain().prepare(numbers, patterns, 2, np.dtype(np.float64))
+        packed, levels, whole, _ = made.args
+        places = packed.astype(np.int64)
+        found.append(np.where(places == 1, starts[-1], places - 2))
+    return Run(*found, levels, whole.a, whole.b, whole.d)
 
 
 class TrainedChain:
@@ -60,8 +96,7 @@ class TrainedChain:
     def __init__(self, runs: list[Run], written_out: Callable[..., torch.Tensor]) -> None:
         self.runs = runs
         self.written_out = written_out
-        levels = max(len(run[0]) for run in runs)
-        self._size = (levels + 1) * LARGEST * TILE
+        self._size = max(len(run.levels) for run in runs) * LARGEST * TILE
 
     def __call__(
         self, rows: torch.Tensor, bias: torch.Tensor | None, factors: Sequence[torch.Tensor]
@@ -112,10 +147,14 @@ class _Times(torch.autograd.Function):
         entering = [_Loan(shape, values.dtype) for _ in range(len(chain.runs) + 1)]
         transpose_into(rows.detach().numpy(), entering[0].array)
         room = chain.rooms(values.dtype)[0]
+        packed = []
         for run, (x, y) in zip(chain.runs, pairwise(entering), strict=True):
-            times_run(values, *run, x.array, y.array, room)
+            packed.append(np.empty(run.first.size, dtype=values.dtype))
+            pack(values, run.first, run.second, packed[-1])
+            wide = WORKSPACE // (run.size * VECTOR)
+            blocks(packed[-1], *run[2:], wide, x.array, y.array, room)
         made = transposed(entering.pop().array, None if bias is None else bias.detach().numpy())
-        ctx.chain, ctx.entering = chain, entering
+        ctx.chain, ctx.entering, ctx.packed = chain, entering, packed
         ctx.save_for_backward(rows, bias, *factors)
         return torch.from_numpy(made)
 
@@ -131,12 +170,15 @@ class _Times(torch.autograd.Function):
         loan = _Loan(ctx.entering[0].array.shape, values.dtype)
         back = loan.array
         transpose_into(cotangent.numpy(), back)
-        for run, x in zip(reversed(ctx.chain.runs), reversed(ctx.entering), strict=True):
-            gradients_of_run(values, *run, x.array, back, result, room, work)
+        steps = zip(ctx.chain.runs, ctx.packed, ctx.entering, strict=True)
+        for run, packed, x in reversed(list(steps)):
+            found = np.zeros_like(packed)
+            gradients_of_run(packed, *run[2:], x.array, back, found, room, work)
+            unpack(values, run.first, run.second, found, result)
         wanted = ctx.needs_input_grad
         of_rows = torch.from_numpy(transposed(back)) if wanted[1] else None
         of_bias = cotangent.sum(0) if wanted[2] else None
-        parts = torch.from_numpy(result).split([factor.numel() for factor in factors])
+        parts = torch.from_numpy(result[:-1]).split([factor.numel() for factor in factors])
         of_factors = (
             part.view(factor.shape) if wants else None
             for part, factor, wants in zip(parts, factors, wanted[3:], strict=True)
@@ -160,4 +202,6 @@ def _by_torch(
 
 
 def _joined(factors: Sequence[torch.Tensor]) -> np.ndarray:
-    return np.concatenate([factor.detach().numpy().reshape(-1) for factor in factors])
+    """Return all values one after the other, and a 1."""
+    arrays = [factor.detach().numpy().reshape(-1) for factor in factors]
+    return np.concatenate([*arrays, np.ones(1, dtype=arrays[0].dtype)])

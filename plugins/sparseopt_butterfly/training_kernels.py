@@ -1,9 +1,9 @@
-"""Compiled kernels (numba) for a chain of factors that is trained: its product, and all gradients.
+"""Compiled kernels (numba) for the gradients of a chain of factors.
 
-Factors are taken in runs whose product has square blocks of few rows, pattern (A, W, W, D). Block
-after block, some columns at a time are brought into a workspace in which all factors of a run are
-applied. Only what enters a run is kept for the gradients: within a block all else is computed once
-more, which takes less time than reading it again from far memory.
+As in `fused_kernels`, factors are taken in runs whose product has square blocks of few rows,
+pattern (A, W, W, D), neighbours with blocks of 2 rows merged in pairs. Only what enters a run is
+kept for the gradients: within a block, all else is computed once more in a workspace, which takes
+less time than reading it again from far memory.
 """
 
 from __future__ import annotations
@@ -12,41 +12,26 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt_butterfly.fused_kernels import VECTOR, compiled, mix2, mix4
+from sparseopt_butterfly.fused_kernels import VECTOR, compiled, level, mix2, mix4
 
 TILE = 128
 """Columns that are processed at a time."""
 
 
 @compiled
-def times_run(
-    values: Any, levels: Any, a: int, size: int, d: int, x: Any, y: Any, room: Any
-) -> None:
-    """Write a run of factors times x to y.
+def pack(values: Any, first: Any, second: Any, packed: Any) -> None:
+    """Write the products of values at two places each; the last value is 1, for single ones."""
+    for k in range(len(packed)):
+        packed[k] = values[first[k]] * values[second[k]]
 
-    Parameters
-    ----------
-    values : array
-        All factors one after the other, each in the layout of its pattern.
-    levels : int array (levels, 4)
-        Of each factor of the run, in order of application: where its values begin, its width, and
-        a and d inside a block.
-    a, size, d : int
-        Pattern (a, size, size, d) of the run.
-    x, y : array (a size d, columns)
-    room : array (any,)
-        For levels + 1 blocks of `TILE` columns.
-    """
-    for begin in range(0, x.shape[1], TILE):
-        count = min(TILE, x.shape[1] - begin)
-        for i in range(a):
-            for h in range(d):
-                _load(x, (i * size) * d + h, d, size, begin, count, room)
-                _forward(values, levels, i, h, d, size, room, count, False)
-                for k in range(size):
-                    row, at = y[i * size * d + h + k * d], k * TILE
-                    for c in range(count):
-                        row[begin + c] = room[at + c]
+
+@compiled
+def unpack(values: Any, first: Any, second: Any, packed: Any, result: Any) -> None:
+    """Add the gradients of values to `result`, from those of the products that `pack` writes."""
+    for k in range(len(packed)):
+        one, two = first[k], second[k]
+        result[one] += packed[k] * values[two]
+        result[two] += packed[k] * values[one]
 
 
 @compiled
@@ -67,42 +52,55 @@ def gradients_of_run(
 
     Parameters
     ----------
-    values, levels, a, size, d, x, room
-        See `times_run`.
-    cotangent : array (a size d, columns)
+    values, levels, a, size, d
+        See `fused_kernels.blocks`.
+    x, cotangent : array (a size d, columns)
     result : array
         Like `values`.
-    work : array (any,)
-        For a block of `TILE` columns.
+    room, work : arrays (any,)
+        For blocks of `TILE` columns: as many as there are levels, and one.
     """
-    last = levels.shape[0] - 1
     sums, matrix = np.empty(16, values.dtype), np.empty(16, values.dtype)
+    last, block = levels.shape[0] - 1, size * TILE
+    lanes = VECTOR // values.itemsize
+    entries = len(values) // (a * d)
     for begin in range(0, x.shape[1], TILE):
         count = min(TILE, x.shape[1] - begin)
+        vectors = (count + lanes - 1) // lanes
         for i in range(a):
             for h in range(d):
                 top = i * size * d + h
                 _load(x, top, d, size, begin, count, room)
                 _load(cotangent, top, d, size, begin, count, work)
-                _forward(values, levels[:last], i, h, d, size, room, count, True)
-                for level in range(last, -1, -1):
-                    at, width, outer, inner = levels[level]
-                    begun = level * size * TILE
+                at = (i * d + h) * entries
+                for k in range(last):
+                    w, outer, inner = levels[k]
+                    here, there = k * block, (k + 1) * block
+                    at = level(
+                        values, at, w, outer, inner, vectors, room, here, TILE, room, there, TILE
+                    )
+                for k in range(last, -1, -1):
+                    w, outer, inner = levels[k]
+                    far = inner * TILE
                     for m in range(outer):
                         for g in range(inner):
-                            own = at + (i * outer + m) * width * width * inner * d + g * d + h
-                            row = (m * width * inner + g) * TILE
-                            far = inner * TILE
-                            _gradient(room, begun + row, work, row, far, width, count, sums)
-                            for k in range(width * width):
-                                entry = own + k * inner * d
-                                result[entry] += sums[k]
-                                matrix[k % width * width + k // width] = values[entry]
-                            _mix(matrix, width, work, row, work, row, far, count)
+                            row = (m * w * inner + g) * TILE
+                            own = at + (m * inner + g) * w * w
+                            _gradient(room, k * block + row, work, row, far, w, count, sums)
+                            for j in range(w * w):
+                                result[own + j] += sums[j]
+                                matrix[j % w * w + j // w] = values[own + j]
+                            for c in range(row, row + count, lanes):
+                                if w == 4:
+                                    mix4(matrix, 0, work, c, far, work, c, far)
+                                else:
+                                    mix2(matrix, 0, work, c, far, work, c, far)
+                    if k:
+                        at -= levels[k - 1, 0] * size
                 for k in range(size):
-                    target, at = cotangent[top + k * d], k * TILE
+                    target, place = cotangent[top + k * d], k * TILE
                     for c in range(count):
-                        target[begin + c] = work[at + c]
+                        target[begin + c] = work[place + c]
 
 
 @compiled
@@ -112,46 +110,6 @@ def _load(x: Any, top: int, d: int, size: int, begin: int, count: int, room: Any
         row, at = x[top + k * d], k * TILE
         for c in range(count):
             room[at + c] = row[begin + c]
-
-
-@compiled
-def _forward(
-    values: Any, levels: Any, i: int, h: int, d: int, size: int, room: Any, count: int, keep: bool
-) -> None:
-    """Apply the factors of a run to a block, in place or, to keep what is between them, each to the
-    next part of the workspace."""
-    matrix = np.empty(16, values.dtype)
-    for level in range(levels.shape[0]):
-        at, width, outer, inner = levels[level]
-        shift = size * TILE if keep else 0
-        begin = level * shift
-        for m in range(outer):
-            for g in range(inner):
-                own = at + (i * outer + m) * width * width * inner * d + g * d + h
-                row = begin + (m * width * inner + g) * TILE
-                if width == 2:
-                    step = inner * d
-                    matrix[0], matrix[1] = values[own], values[own + step]
-                    matrix[2], matrix[3] = values[own + 2 * step], values[own + 3 * step]
-                    for c in range(0, count, VECTOR // room.itemsize):
-                        at2 = row + shift + c
-                        mix2(matrix, 0, room, row + c, inner * TILE, room, at2, inner * TILE)
-                    continue
-                for k in range(width * width):
-                    matrix[k] = values[own + k * inner * d]
-                _mix(matrix, width, room, row, room, row + shift, inner * TILE, count)
-
-
-@compiled
-def _mix(
-    matrix: Any, width: int, source: Any, row: int, target: Any, to: int, far: int, count: int
-) -> None:
-    """Multiply rows, `far` apart, by a small matrix; the last vector of columns is a whole one."""
-    for c in range(0, count, VECTOR // source.itemsize):
-        if width == 2:
-            mix2(matrix, 0, source, row + c, far, target, to + c, far)
-        else:
-            mix4(matrix, 0, source, row + c, far, target, to + c, far)
 
 
 @compiled
