@@ -79,7 +79,7 @@ def _run(architecture: so.Architecture, first: int, last: int) -> Run:
         packed, levels, whole, _ = made.args
         places = packed.astype(np.int64)
         found.append(np.where(places == 1, starts[-1], places - 2))
-    return Run(*found, levels, whole.a, whole.b, whole.d)
+    return Run(found[0], found[1], levels, whole.a, whole.b, whole.d)
 
 
 class TrainedChain:
@@ -96,7 +96,9 @@ class TrainedChain:
     def __init__(self, runs: list[Run], written_out: Callable[..., torch.Tensor]) -> None:
         self.runs = runs
         self.written_out = written_out
-        self._size = max(len(run.levels) for run in runs) * LARGEST * TILE
+        # For the levels of a block; `blocks` takes what WORKSPACE says, and a vector of each row.
+        levels = max(len(run.levels) for run in runs)
+        self._size = max(levels * LARGEST * TILE, WORKSPACE // 4) + LARGEST * VECTOR // 4
 
     def __call__(
         self, rows: torch.Tensor, bias: torch.Tensor | None, factors: Sequence[torch.Tensor]

@@ -157,7 +157,6 @@ TOOLS: dict[str, Callable[[so.Network], Any]] = {
     "prune by path cost": lambda n: pruned(n, "path_cost"),
     "prune by magnitude": lambda n: pruned(n, "magnitude"),
     "prune by canonical magnitude": lambda n: pruned(n, "canonical_magnitude"),
-    "prune at random": lambda n: pruned(n, "random"),
     "verdicts on pairs": lambda n: so.pair_verdicts(n, 2.0),
     "JSON": lambda n: same(n, so.from_json(so.to_json(n))),
     "path count": so.path_count,
@@ -186,7 +185,8 @@ def network_of(name: str, folder: Path) -> so.Network:
     }[name]()
 
 
-MADE = [*MODULES, "from ONNX", "pruned", "rescaled", "canonical", "two-layer"]
+MADE = ["linear, dyadic", "linear, not chainable", "images, 3 x 3", "compressed"]
+MADE += ["compressed images", "from ONNX", "pruned", "rescaled", "canonical", "two-layer"]
 
 
 @pytest.fixture(scope="module")
@@ -246,7 +246,7 @@ def test_modules_are_pruned_by_masks_on_their_factors(name: str) -> None:
     expect_same(so.load_network(module, example=x), module, x)
 
 
-@pytest.mark.parametrize("name", ["linear, dyadic", "images, 3 x 3", "linear, monarch"])
+@pytest.mark.parametrize("name", ["linear, monarch", "images, 1 x 1"])
 def test_the_supports_of_factors_are_judged(name: str) -> None:
     module = MODULES[name]()
     report = so.analyze(module, example=example_of(module), seed=0)
