@@ -51,6 +51,21 @@ class Node:
             if not isinstance(names, list | tuple):
                 raise ProblemError(f"{name} of a node must be a list, got {type(names).__name__}")
             object.__setattr__(self, name, tuple(names))
+        if self.layouts:
+            self._require_layouts()
+
+    def _require_layouts(self) -> None:
+        """Refuse layouts that do not name each entry of a parameter once."""
+        held = self.op.parameters()
+        for name, places in self.layouts.items():
+            array = np.asarray(places)
+            fits = name in self.origin and name in held and array.shape == held[name].shape
+            each = fits and np.array_equal(np.sort(array, axis=None), np.arange(array.size))
+            if not each or array.dtype.kind not in "iu":
+                raise ProblemError(
+                    f"the layout of {name!r} of node {self.name!r} must name a position in its "
+                    "tensor for each entry of the parameter, each once"
+                )
 
 
 Visit = Callable[[Node, list[Any]], Any]
