@@ -2,6 +2,7 @@
 # imports a name at its first use; type checkers read it as it is.
 from sparseopt_butterfly.compression import compress as compress
 from sparseopt_butterfly.fused_chain import FusedChain as FusedChain
+from sparseopt_butterfly.kronecker_conv import KroneckerConv2d as KroneckerConv2d
 from sparseopt_butterfly.kronecker_linear import KroneckerLinear as KroneckerLinear
 from sparseopt_butterfly.multiplication import Multiplication as Multiplication
 

@@ -1,8 +1,8 @@
-"""Replaces linear layers of a torch model by Kronecker-sparse ones, within a budget."""
+"""Replaces layers of a torch model by Kronecker-sparse ones, within a budget."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,17 +12,22 @@ from torch import nn
 import sparseopt as so
 from sparseopt.interface.arrays import as_count
 from sparseopt_butterfly.compression_report import Compression, LayerCompression
-from sparseopt_butterfly.kronecker_linear import (
-    KroneckerLinear,
+from sparseopt_butterfly.kronecker_layer import (
+    KroneckerLayer,
     dense_microseconds,
     target_of,
 )
 from sparseopt_butterfly.layer_choice import Candidate, allocate, candidates_of, front_of, ranked
 from sparseopt_butterfly.model_layers import (
+    Choice,
+    Matrix,
     chosen_layers,
     copied,
+    matrix_of,
     parameter_count,
+    projected,
     put,
+    shape_of,
     why_left_alone,
 )
 
@@ -34,7 +39,7 @@ def compress(
     model: nn.Module,
     budget: float | int,
     *,
-    layers: Iterable[str] | Callable[[str, nn.Linear], bool] | None = None,
+    layers: Choice = None,
     max_error: float | None = None,
     accuracy: Callable[[nn.Module], float] | None = None,
     min_accuracy: float | None = None,
@@ -46,7 +51,9 @@ def compress(
     time_limit: float | None = None,
     **options: Any,
 ) -> Compression:
-    """Replace linear layers by `KroneckerLinear` layers with the least proven error in a budget.
+    """Replace layers by Kronecker-sparse ones with the least proven error in a budget.
+
+    Linear layers become `KroneckerLinear`, convolutions in two dimensions `KroneckerConv2d`.
 
     Among the architectures within the budget, the nearest one is taken that is also predicted to
     be fast enough (of the 8 nearest ones with distinct blocks). No clock decides: the same model
@@ -63,7 +70,7 @@ def compress(
         without each layer that is left alone.
     layers : iterable of str, or function of name and layer, or None
         Which ones to replace, by their names in ``model.named_modules()``; None: every
-        `torch.nn.Linear`.
+        `torch.nn.Linear` and `torch.nn.Conv2d`.
     max_error : float or None
         Layers whose relative error would be larger are left alone. None: any error is taken, with
         a warning where it is 0.1 or more.
@@ -78,8 +85,8 @@ def compress(
         CPU; layers for which no architecture gives it are left alone. None: the speed does not
         decide.
     batch : int
-        Number of operands (rows) for which the speed is predicted and the new layers are prepared,
-        see `KroneckerLinear.merge_for`.
+        Number of operands (rows; of convolutions, cells of the result) for which the speed is
+        predicted and the new layers are prepared, see `KroneckerLinear.merge_for`.
     max_rank : int
         Largest rank in architectures of three and more patterns.
     inplace : bool
@@ -98,15 +105,15 @@ def compress(
     Raises
     ------
     ProblemError
-        If the budget is not as above, a name is not a linear layer, all chosen layers together
+        If the budget is not as above, a name is none of such a layer, all chosen layers together
         cannot keep an integer budget, or the model is below `min_accuracy` to begin with.
 
     Notes
     -----
     The search decomposes each weight once per pair of divisors of its sizes: on one core about 3 s
     for 1024 x 1024, 25 s for 3072 x 768. Left alone, with the reason, are also layers whose
-    weight other code reads or that do more than multiply: subclasses of `torch.nn.Linear`, layers
-    with hooks, tied weights. The smaller model is usually trained for a
+    weight other code reads or that do more than multiply: subclasses, layers with hooks, tied
+    weights, convolutions in groups. The smaller model is usually trained for a
     while: the nearest factors are a start, not the best ones for the model's task. First and last
     layers often matter most; name the others in `layers` to keep them.
 
@@ -149,7 +156,7 @@ class _Task:
     """
 
     model: nn.Module
-    layers: dict[str, nn.Linear]
+    layers: dict[str, Matrix]
     budget: float | int
     max_error: float | None
     min_speedup: float | None
@@ -177,7 +184,7 @@ class _Limit:
         return self.least is None or found >= self.least, found
 
 
-_Made = tuple[LayerCompression, KroneckerLinear | None]
+_Made = tuple[LayerCompression, KroneckerLayer | None]
 
 
 def _require(
@@ -213,24 +220,24 @@ def _architectures(
     The entries of the others have the reason.
     """
     entries, found = {}, {}
-    for i, (name, linear) in enumerate(task.layers.items()):
+    for i, (name, layer) in enumerate(task.layers.items()):
         task.context.report(i / len(task.layers), f"looking for architectures of {name}")
-        reason = why_left_alone(task.model, name, linear) or task.late
+        reason = why_left_alone(task.model, name, layer) or task.late
         if not reason:
-            candidates = _candidates(linear, task.budget, task.max_rank)
+            candidates = _candidates(layer, task.budget, task.max_rank)
             if candidates:
                 found[name] = candidates
             else:
                 reason = f"no architecture within the budget of {task.budget} saves anything"
-        entries[name] = LayerCompression(name, (linear.out_features, linear.in_features), reason)
+        entries[name] = LayerCompression(name, shape_of(layer), reason)
     return entries, found
 
 
-def _candidates(linear: nn.Linear, budget: float | int, max_rank: int) -> list[Candidate]:
+def _candidates(layer: Matrix, budget: float | int, max_rank: int) -> list[Candidate]:
     """Return the architectures of a layer that fit the budget and save anything."""
-    entries = linear.weight.numel()
+    entries = layer.weight.numel()
     most = int(budget * entries) if isinstance(budget, float) else min(budget, entries - 1)
-    return candidates_of(target_of(linear.weight), most, max_rank) if most else []
+    return candidates_of(target_of(matrix_of(layer)), most, max_rank) if most else []
 
 
 def _made(
@@ -262,7 +269,7 @@ def _distribute(task: _Task, found: dict[str, list[Candidate]]) -> dict[str, int
         return {name: candidates[-1].nnz for name, candidates in found.items()}
     costs = []
     for name, candidates in found.items():
-        weight = target_of(task.layers[name].weight)
+        weight = target_of(matrix_of(task.layers[name]))
         peak = float(np.abs(weight).max())  # squares of scaled entries do not overflow
         norm = peak * float(np.linalg.norm(weight / peak))
         costs.append([(c.nnz, (c.error / norm) ** 2) for c in front_of(candidates)])
@@ -282,10 +289,10 @@ def _replacement(task: _Task, entry: LayerCompression, choices: list[Candidate])
     The nearest architecture is taken that is fast enough, of the nearest few; if none is, the
     entry has the figures of the nearest one.
     """
-    linear = task.layers[entry.name]
+    layer = task.layers[entry.name]
     refused: list[LayerCompression] = []
     for choice in choices[:_MOST_TRIED]:
-        new = KroneckerLinear.from_linear(linear, choice.architecture, **task.options)
+        new = projected(layer, choice.architecture, task.options)
         error = new.relative_error
         assert error is not None
         one = replace(entry, architecture=choice.architecture, relative_error=error)

@@ -22,7 +22,8 @@ class LayerCompression:
     name : str
         As in ``model.named_modules()``.
     shape : tuple of int
-        (out_features, in_features).
+        Of its matrix: (out_features, in_features), for convolutions (out_channels, kernel cells
+        times in_channels).
     reason : str
         Why the layer was left as it was; empty if it was replaced.
     architecture : Architecture or None
@@ -30,8 +31,9 @@ class LayerCompression:
     relative_error : float or None
         Frobenius distance of the new weight to the old one, over the norm of the latter.
     microseconds_before, microseconds_after : float or None
-        Predicted, of one call without gradients at the batch size of the report, on one thread of a
-        CPU; see `KroneckerLinear.plan`. None if it did not come to a prediction.
+        Predicted, of the multiplication in one call without gradients at the batch size of the
+        report, on one thread of a CPU; see `KroneckerLinear.plan`. None if it did not come to a
+        prediction.
     """
 
     name: str

@@ -49,7 +49,7 @@ class FusedChain:
         result beyond 1 MiB, and of the last columns if they do not fill a vector. For a batch of
         1, blocks are those of factors too short for vectors, d < 8.
         """
-        whole = _whole(patterns)
+        whole = whole_of(patterns)
         if whole is None or (whole.b > LARGEST and batch > 1):
             return None
         n, size = whole.shape[0], dtype.itemsize
@@ -77,7 +77,7 @@ class FusedChain:
         With ``overwrite=True`` the result takes the operand's place. One for a batch of 1 takes
         only vectors; any other takes any number of columns.
         """
-        whole = _whole(patterns)
+        whole = whole_of(patterns)
         assert whole is not None
         merged_patterns, merged = _paired(patterns, factors)
         sizes = [(p.b, p.a, p.d) for p in reversed(merged_patterns)]
@@ -95,7 +95,7 @@ class FusedChain:
         return partial(_times_matrix, joined, levels, whole, real)
 
 
-def _whole(patterns: Sequence[KroneckerPattern]) -> KroneckerPattern | None:
+def whole_of(patterns: Sequence[KroneckerPattern]) -> KroneckerPattern | None:
     """Return the pattern of a run's product if every factor splits its blocks, else None."""
     if any(p.b != p.c or p.b not in (2, 4) for p in patterns):
         return None
@@ -115,14 +115,19 @@ def _paired(patterns: Sequence[KroneckerPattern], factors: Sequence[np.ndarray])
     left, done = list(zip(patterns, factors, strict=True)), []
     while left:
         pattern, values = left.pop(0)
-        if pattern.b == 2 and left and left[0][0].b == 2:
-            both = merged_pattern(pattern, left[0][0])
-            if both is not None and both.b == both.c == 4:
-                following = left.pop(0)
-                values = merged_values(values, following[1], pattern, following[0])
-                pattern = both
+        both = pair_of(pattern, left[0][0]) if left else None
+        if both is not None:
+            following = left.pop(0)
+            values = merged_values(values, following[1], pattern, following[0])
+            pattern = both
         done.append((pattern, values))
     return tuple(p for p, _ in done), tuple(v for _, v in done)
+
+
+def pair_of(left: KroneckerPattern, right: KroneckerPattern) -> KroneckerPattern | None:
+    """Return the pattern of two neighbours that are merged, None if they are not."""
+    both = merged_pattern(left, right) if left.b == right.b == 2 else None
+    return both if both is not None and both.b == both.c == 4 else None
 
 
 def _times_vector(

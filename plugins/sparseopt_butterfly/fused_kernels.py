@@ -130,7 +130,7 @@ mix2, mix4 = mixing(2), mixing(4)
 
 
 @compiled
-def _level(
+def level(
     values: Any,
     at: int,
     width: int,
@@ -161,7 +161,7 @@ def _level(
 
 
 @compiled
-def _run(
+def run(
     values: Any,
     at: int,
     levels: Any,
@@ -177,13 +177,13 @@ def _run(
     last, row = levels.shape[0] - 1, vectors * (VECTOR // source.itemsize)
     w, a, d = levels[0, 0], levels[0, 1], levels[0, 2]
     if last == 0:
-        return _level(values, at, w, a, d, vectors, source, first, step, target, first, step)
-    at = _level(values, at, w, a, d, vectors, source, first, step, work, 0, row)
-    for level in range(1, last):
-        w, a, d = levels[level, 0], levels[level, 1], levels[level, 2]
-        at = _level(values, at, w, a, d, vectors, work, 0, row, work, 0, row)
+        return level(values, at, w, a, d, vectors, source, first, step, target, first, step)
+    at = level(values, at, w, a, d, vectors, source, first, step, work, 0, row)
+    for k in range(1, last):
+        w, a, d = levels[k, 0], levels[k, 1], levels[k, 2]
+        at = level(values, at, w, a, d, vectors, work, 0, row, work, 0, row)
     w, a, d = levels[last, 0], levels[last, 1], levels[last, 2]
-    return _level(values, at, w, a, d, vectors, work, 0, row, target, first, step)
+    return level(values, at, w, a, d, vectors, work, 0, row, target, first, step)
 
 
 @compiled
@@ -216,7 +216,7 @@ def blocks(
         w = levels[0, 0]
         for piece in range(0, full, wide):
             vectors, here = min(wide, full - piece), piece * lanes
-            _level(values, 0, w, a, d, vectors, source, here, columns, target, here, columns)
+            level(values, 0, w, a, d, vectors, source, here, columns, target, here, columns)
         return
     pad[:] = 0
     start, step = 0, d * columns
@@ -225,13 +225,13 @@ def blocks(
             top, after = (i * size * d + h) * columns, start
             for piece in range(0, full, wide):
                 vectors, here = min(wide, full - piece), top + piece * lanes
-                after = _run(values, start, levels, vectors, source, here, step, target, work)
+                after = run(values, start, levels, vectors, source, here, step, target, work)
             if rest > 0:
                 here = top + full * lanes
                 for k in range(size):
                     for t in range(rest):
                         pad[k * lanes + t] = source[here + k * step + t]
-                after = _run(values, start, levels, 1, pad, 0, lanes, pad, work)
+                after = run(values, start, levels, 1, pad, 0, lanes, pad, work)
                 for k in range(size):
                     for t in range(rest):
                         target[here + k * step + t] = pad[k * lanes + t]

@@ -6,7 +6,7 @@ Merged values, and what compiled kernels prepare, are remembered until a paramet
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,17 +24,16 @@ class RememberedProduct:
 
     It is made anew when a parameter was replaced, moved or changed. torch counts changes in place
     but for those through ``.data``, which polyak averaging and pruning are often written with; so
-    the values are compared too, by their product with a fixed random vector: a change that this
-    does not show is below the rounding error of the layer itself.
+    at each call the values themselves are compared with those of before, by a number that depends
+    on each of them.
     """
 
     def __init__(self) -> None:
         self._key: list[Any] = []
+        self._arrays: list[np.ndarray] = []
+        self._watch: Any = None
         self._product: so.KroneckerProduct | None = None
-        self._bias: np.ndarray | None = None
-        self._flat: list[np.ndarray] = []
-        self._weights: list[np.ndarray] = []
-        self._figures: list[Any] = []
+        self._rows: Any = None
         self._compiled = False
 
     def __deepcopy__(self, memo: Any) -> RememberedProduct:
@@ -58,52 +57,165 @@ class RememberedProduct:
         parameters = factors if bias is None else [*factors, bias]
         if type(x) is not torch.Tensor or _is_watched(x, parameters):
             return None
-        with np.errstate(all="ignore"):  # as torch
-            product = self._product_of(parameters, len(factors), architecture, len(x))
-            if product is None or x.dtype != parameters[0].dtype or x.device.type != "cpu":
-                return None
-            try:
-                rows = x.detach().numpy()
-            except RuntimeError:  # a tensor of `torch.func`, which has no values of its own
-                return None
-            return torch.from_numpy(_times(product, rows, self._bias))
+        try:
+            key = [(p.data_ptr(), p.is_contiguous()) for p in parameters]
+            if self._rows is not None and key == self._key and x.dtype is self._rows.dtype:
+                done = self._rows(x.contiguous()) if x.is_cpu else None
+                if done is not None:
+                    return done  # type: ignore[no-any-return]
+            with np.errstate(all="ignore"):  # as torch
+                product = self._product_of(key, parameters, len(factors), architecture, len(x))
+                if product is None or x.dtype != parameters[0].dtype or not x.is_cpu:
+                    return None
+                if self._rows is not None:
+                    return self._rows(x.contiguous())  # type: ignore[no-any-return]
+                own = None if bias is None else self._arrays[-1]
+                return torch.from_numpy(_times(product, x.detach().numpy(), own))
+        except RuntimeError:  # a tensor of `torch.func`, which has no values of its own
+            return None
+
+    def columns(
+        self, x: torch.Tensor, factors: Sequence[torch.Tensor], architecture: so.Architecture
+    ) -> torch.Tensor | None:
+        """Return the weight times x (n, batch), without a bias; None if torch has to."""
+        if type(x) is not torch.Tensor or _is_watched(x, factors):
+            return None
+        try:
+            key = [(p.data_ptr(), p.is_contiguous()) for p in factors]
+            with np.errstate(all="ignore"):
+                product = self._product_of(key, factors, len(factors), architecture, x.shape[1])
+                if product is None or x.dtype != factors[0].dtype or not x.is_cpu:
+                    return None
+                return torch.from_numpy(np.ascontiguousarray(product @ x.detach().numpy()))
+        except RuntimeError:
+            return None
 
     def _product_of(
         self,
+        key: list[Any],
         parameters: Sequence[torch.Tensor],
         count: int,
         architecture: so.Architecture,
         batch: int,
     ) -> so.KroneckerProduct | None:
         """Return the product of the first parameters, None if NumPy cannot hold them."""
-        key = [(id(p), p._version, p.data_ptr()) for p in parameters]
-        if key != self._key or self._figures != list(map(np.dot, self._flat, self._weights)):
-            self._key = key
-            self._make(parameters, count, architecture)
-        if self._product is not None and not self._compiled and _kernels_pay(self._product, batch):
-            self._product, self._compiled = self._product.accelerated(), True
-        return self._product
+        moved = key != self._key
+        if moved:
+            self._key, self._rows = key, None
+            fits = _fits_numpy(parameters)
+            self._arrays = [p.detach().numpy() for p in parameters] if fits else []
+        factors = self._arrays[:count]
+        if self._watch is None or not self._watch.holds(factors):
+            self._rows, self._compiled, self._product = None, False, None
+            self._watch = _watched(factors)
+            if self._watch.finite:
+                self._product = so.KroneckerProduct(factors, architecture)
+        product = self._product
+        if product is None:
+            return None
+        if not self._compiled and _kernels_pay(product, batch):
+            self._product = product = product.accelerated()
+            self._compiled = True
+            product.plan(1)  # loads the kernels
+            self._watch = _watched(factors)
+            moved = True
+        if self._compiled and moved:
+            from sparseopt_butterfly.row_chain import RowChain
 
-    def _make(
-        self, parameters: Sequence[torch.Tensor], count: int, architecture: so.Architecture
-    ) -> None:
-        self._compiled, self._product, self._flat, self._weights = False, None, [], []
-        if _fits_numpy(parameters):
-            values = [p.detach().numpy() for p in parameters]
-            self._flat = [v.reshape(-1) for v in values[:count]]
-            random = np.random.default_rng(0)
-            self._weights = [random.uniform(-1, 1, v.size).astype(v.dtype) for v in self._flat]
-            self._bias = values[-1] if count < len(values) else None
-        self._figures = list(map(np.dot, self._flat, self._weights))
-        if self._flat and np.isfinite(self._figures).all():
-            factors = [v.reshape(p.shape) for v, p in zip(self._flat, parameters, strict=False)]
-            self._product = so.KroneckerProduct(factors, architecture)
+            plan: Any = product.plan(16)
+            if RowChain.takes(plan, architecture):
+                bias = self._arrays[count] if count < len(parameters) else None
+                self._rows = RowChain(factors, architecture, plan, bias, self._watch)
+        return product
+
+
+class CompiledTraining:
+    """Whether compiled kernels take a call with gradients, and the chain that does."""
+
+    def __init__(self) -> None:
+        self._runs: Any = ()
+
+    def __deepcopy__(self, memo: Any) -> CompiledTraining:
+        return CompiledTraining()
+
+    def __reduce__(self) -> Any:
+        return CompiledTraining, ()
+
+    def chain(
+        self,
+        x: torch.Tensor,
+        factors: Sequence[torch.Tensor],
+        bias: torch.Tensor | None,
+        architecture: so.Architecture,
+        written_out: Callable[..., torch.Tensor],
+    ) -> Any:
+        """Return what multiplies x (batch, n) with gradients, None if torch has to.
+
+        `written_out` is the same in operators of torch.
+        """
+        parameters = [x, *factors] if bias is None else [x, *factors, bias]
+        if self._runs is None or type(x) is not torch.Tensor or _is_followed():
+            return None
+        if torch.autograd.forward_ad._current_level >= 0 or not len(x):
+            return None
+        try:
+            any(p.data_ptr() == 0 for p in parameters)
+        except RuntimeError:  # a tensor of `torch.func`
+            return None
+        of_x = x.dtype == factors[0].dtype and x.is_cpu
+        if not of_x or not _fits_numpy(parameters[1:]) or not _training_pays(x, architecture):
+            return None
+        from sparseopt_butterfly import training_chain
+
+        if self._runs == ():
+            self._runs = training_chain.runs_of(architecture)
+        return None if self._runs is None else training_chain.TrainedChain(self._runs, written_out)
+
+
+class _Dots:
+    """Whether arrays are as they were, by their products with fixed random vectors.
+
+    For as long as no compiled kernels are loaded; a change that this does not show is below the
+    rounding error of the layer itself.
+    """
+
+    def __init__(self, arrays: Sequence[np.ndarray]) -> None:
+        random = np.random.default_rng(0)
+        self._weights = [random.uniform(-1, 1, a.size).astype(a.dtype) for a in arrays]
+        self._figures = self._of(arrays)
+
+    def _of(self, arrays: Sequence[np.ndarray]) -> list[Any]:
+        flat = [array.reshape(-1) for array in arrays]
+        return list(map(np.dot, flat, self._weights))
+
+    @property
+    def finite(self) -> bool:
+        """Whether there are values, all of them finite."""
+        return bool(self._figures) and bool(np.isfinite(self._figures).all())
+
+    def holds(self, arrays: Sequence[np.ndarray]) -> bool:
+        """Whether these arrays have the values of before."""
+        return len(arrays) == len(self._weights) and self._figures == self._of(arrays)
+
+
+def _watched(arrays: Sequence[np.ndarray]) -> Any:
+    """Return what tells whether arrays change: all bits of them, once kernels are loaded."""
+    if _KERNELS not in sys.modules or not arrays:
+        return _Dots(arrays)
+    from sparseopt_butterfly.row_chain import Digest
+
+    return Digest(arrays)
 
 
 def _is_watched(x: torch.Tensor, parameters: Sequence[torch.Tensor]) -> bool:
     """Whether torch itself has to multiply: for gradients, autocast, a compiler or a tracer."""
     if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in parameters)):
         return True
+    return _is_followed()
+
+
+def _is_followed() -> bool:
+    """Whether autocast, a compiler or a tracer has to see the operators of torch."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return True
     return torch.is_autocast_enabled("cpu")
@@ -121,6 +233,18 @@ def _kernels_pay(product: so.KroneckerProduct, batch: int) -> bool:
     if _KERNELS in sys.modules:
         return True
     _saved += product.plan(max(batch, 1)).microseconds / 2e6
+    return _saved > LOADING
+
+
+def _training_pays(x: torch.Tensor, architecture: so.Architecture) -> bool:
+    """Whether compiled kernels are loaded, or earlier steps have made up for loading them.
+
+    They save about 2 ns for each multiplication of a value with an entry of x.
+    """
+    global _saved
+    if _KERNELS in sys.modules:
+        return True
+    _saved += 2e-9 * architecture.nnz * len(x)
     return _saved > LOADING
 
 

@@ -128,7 +128,7 @@ MANIFEST = Manifest(
         ToolEntry(
             name="compress",
             path="sparseopt_butterfly.compression:compress",
-            summary="replaces linear layers of a torch model by Kronecker-sparse ones",
+            summary="replaces layers of a torch model by Kronecker-sparse ones",
             requires=("torch",),
             remedy="pip install 'sparseopt[butterfly]'",
         ),
@@ -148,6 +148,13 @@ MANIFEST = Manifest(
             name="KroneckerLinear",
             path="sparseopt_butterfly.kronecker_linear:KroneckerLinear",
             summary="torch layer whose weight is a product of Kronecker-sparse factors",
+            requires=("torch",),
+            remedy="pip install 'sparseopt[butterfly]'",
+        ),
+        ToolEntry(
+            name="KroneckerConv2d",
+            path="sparseopt_butterfly.kronecker_conv:KroneckerConv2d",
+            summary="torch convolution whose weight is a product of Kronecker-sparse factors",
             requires=("torch",),
             remedy="pip install 'sparseopt[butterfly]'",
         ),

@@ -1,14 +1,22 @@
-"""The linear layers of a torch model: which of them can be replaced, and putting others there."""
+"""The layers of a torch model with a matrix: which can be replaced, and putting others there."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
 
 import sparseopt as so
+from sparseopt_butterfly.kronecker_conv import KroneckerConv2d
+from sparseopt_butterfly.kronecker_layer import KroneckerLayer
+from sparseopt_butterfly.kronecker_linear import KroneckerLinear
+
+Matrix: TypeAlias = nn.Linear | nn.Conv2d
+"""Layers that multiply by one matrix: their operand, or what lies below their kernel."""
+Choice: TypeAlias = Iterable[str] | Callable[[str, Any], bool] | None
 
 
 def copied(model: nn.Module) -> nn.Module:
@@ -22,30 +30,51 @@ def copied(model: nn.Module) -> nn.Module:
         ) from error
 
 
-def chosen_layers(
-    model: nn.Module, layers: Iterable[str] | Callable[[str, nn.Linear], bool] | None
-) -> dict[str, nn.Linear]:
-    """Return the chosen linear layers by name, shared ones once."""
-    every = {name: m for name, m in model.named_modules() if isinstance(m, nn.Linear)}
+def matrix_of(layer: Matrix) -> torch.Tensor:
+    """Return the matrix of a layer (outputs, inputs), in the order of `KroneckerConv2d`."""
+    weight = layer.weight
+    return weight if isinstance(layer, nn.Linear) else weight.permute(0, 2, 3, 1).flatten(1)
+
+
+def shape_of(layer: Matrix) -> tuple[int, int]:
+    """Return the shape of the matrix, also of a layer without values yet."""
+    if isinstance(layer, nn.Linear):
+        return layer.out_features, layer.in_features
+    cells = layer.kernel_size[0] * layer.kernel_size[1]
+    return layer.out_channels, cells * layer.in_channels // layer.groups
+
+
+def projected(layer: Matrix, architecture: so.Architecture, options: Any) -> KroneckerLayer:
+    """Return the layer of this architecture whose matrix is nearest."""
+    if isinstance(layer, nn.Linear):
+        return KroneckerLinear.from_linear(layer, architecture, **options)
+    return KroneckerConv2d.from_conv2d(layer, architecture, **options)
+
+
+def chosen_layers(model: nn.Module, layers: Choice) -> dict[str, Matrix]:
+    """Return the chosen linear layers and convolutions by name, shared ones once."""
+    every = {name: m for name, m in model.named_modules() if isinstance(m, Matrix)}
     if layers is None:
         return every
     if callable(layers):
-        return {name: linear for name, linear in every.items() if layers(name, linear)}
+        return {name: layer for name, layer in every.items() if layers(name, layer)}
     if isinstance(layers, str):
         raise so.ProblemError(f"layers must be a list of names, got the string {layers!r}")
     wanted = list(layers)
     unknown = [name for name in wanted if name not in every]
     if unknown:
-        raise so.UnknownNameError("linear layer", unknown[0], every)
-    return {name: linear for name, linear in every.items() if name in wanted}
+        raise so.UnknownNameError("linear layer or convolution", unknown[0], every)
+    return {name: layer for name, layer in every.items() if name in wanted}
 
 
-def why_left_alone(model: nn.Module, name: str, linear: nn.Linear) -> str:
+def why_left_alone(model: nn.Module, name: str, linear: Matrix) -> str:
     """Return why a layer cannot be replaced by one that does the same; empty if it can."""
     if nn.parameter.is_lazy(linear.weight):
         return "it is lazy and has no weight yet; call the model once first"
-    if type(linear) is not nn.Linear:
+    if type(linear) not in (nn.Linear, nn.Conv2d):
         return f"it is a {type(linear).__name__}, whose weight other code may read"
+    if isinstance(linear, nn.Conv2d) and linear.groups > 1:
+        return f"it has {linear.groups} groups, each with a matrix of its own"
     hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     if any(getattr(linear, kind) for kind in hooks):
         return "it has hooks (of pruning, for example); make them permanent or remove them first"
@@ -74,7 +103,7 @@ def why_left_alone(model: nn.Module, name: str, linear: nn.Linear) -> str:
     return ""
 
 
-def put(model: nn.Module, old: nn.Linear, new: nn.Module) -> nn.Module:
+def put(model: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
     """Replace a layer wherever the model holds it."""
     if model is old:
         return new

@@ -111,6 +111,19 @@ def apply(values: torch.Tensor, pattern: Numbers, x: torch.Tensor) -> torch.Tens
     return y.transpose(1, 2).flatten(0, 2)
 
 
+def apply_apart(values: torch.Tensor, pattern: Numbers, x: torch.Tensor) -> torch.Tensor:
+    """Return one factor times (samples, a c d, cells), sample by sample.
+
+    The number of samples is written into no shape, so that exported programs take any.
+    """
+    a, b, c, d = pattern
+    if a == d == 1:
+        return plain(values) @ x
+    cells = x.reshape(-1, a, c, d, x.shape[-1]).transpose(2, 3)
+    y = values.permute(0, 3, 1, 2) @ cells
+    return y.transpose(2, 3).reshape(-1, a * b * d, x.shape[-1])
+
+
 def plain(values: torch.Tensor) -> torch.Tensor:
     """Return the matrix of a pattern (1, b, c, 1)."""
     return values.flatten(0, 1).flatten(1)

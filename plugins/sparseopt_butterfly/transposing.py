@@ -24,32 +24,27 @@ def transposed(x: np.ndarray, added: np.ndarray | None = None) -> np.ndarray:
     return y
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _turn_tile(
-    typing: Any,
-    source: Any,
-    first: Any,
-    step: Any,
-    target: Any,
-    begin: Any,
-    stride: Any,
-    added: Any,
-    at: Any,
-) -> Any:
-    """Write a tile of as many rows as a vector has lanes, transposed, plus ``added[at:]`` a row.
+def transpose_into(x: np.ndarray, y: np.ndarray) -> None:
+    """Write ``x.T`` to y (n, m), contiguous, for real x (m, n)."""
+    _transpose_into(np.ascontiguousarray(x), y, np.zeros(len(x), dtype=x.dtype))
 
-    Row k of the tile begins at ``source[first + k step]``, of the result at
-    ``target[begin + k stride]``. With lanes numbered in binary, stage s of the transpose swaps bit
-    s of the number of a row with that of its lanes, two rows at a time.
+
+def _tile_turning(adding: bool) -> Any:
+    """Return the compiled function that transposes a tile, with a vector added to each row or not.
+
+    It writes a tile of as many rows as a vector has lanes. Row k of the tile begins at
+    ``source[first + k step]``, of the result at ``target[begin + k stride]``; what is added begins
+    at ``added[at]``. With lanes numbered in binary, stage s of the transpose swaps bit s of the
+    number of a row with that of its lanes, two rows at a time.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, y, extra = (
+        x, y = (
             context.make_array(signature.args[i])(context, builder, arguments[i]).data
-            for i in (0, 3, 6)
+            for i in (0, 3)
         )
-        first, step, begin, stride, at = (arguments[i] for i in (1, 2, 4, 5, 7))
-        scalar = context.get_data_type(source.dtype)
+        first, step, begin, stride = (arguments[i] for i in (1, 2, 4, 5))
+        scalar = context.get_data_type(signature.args[0].dtype)
         lanes = VECTOR // context.get_abi_sizeof(scalar)
         vector = ir.VectorType(scalar, lanes)
 
@@ -71,14 +66,42 @@ def _turn_tile(
                     one, two = rows[k], rows[k | bit]
                     rows[k], rows[k | bit] = chosen(one, two, low), chosen(one, two, high)
             bit *= 2
-        offset = builder.load(place(extra, at, ir.Constant(at.type, 0), 0), align=1)
+        if adding:
+            extra = context.make_array(signature.args[6])(context, builder, arguments[6]).data
+            at = arguments[7]
+            offset = builder.load(place(extra, at, ir.Constant(at.type, 0), 0), align=1)
+            rows = [builder.fadd(row, offset) for row in rows]
         for k, row in enumerate(rows):
-            total = builder.fadd(row, offset)
-            builder.store(total, place(y, begin, stride, k), align=1)
+            builder.store(row, place(y, begin, stride, k), align=1)
         return context.get_dummy_value()
 
     index = types.intp
-    return types.void(source, index, index, target, index, index, added, index), generate
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def turn(
+        typing: Any,
+        source: Any,
+        first: Any,
+        step: Any,
+        target: Any,
+        begin: Any,
+        stride: Any,
+        added: Any,
+        at: Any,
+    ) -> Any:
+        kinds = (source, index, index, target, index, index, added, index)
+        return types.void(*kinds), generate
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def bring(
+        typing: Any, source: Any, first: Any, step: Any, target: Any, begin: Any, stride: Any
+    ) -> Any:
+        return types.void(source, index, index, target, index, index), generate
+
+    return turn if adding else bring
+
+
+turn_tile, bring_tile = _tile_turning(True), _tile_turning(False)
 
 
 @compiled
@@ -90,7 +113,7 @@ def _transpose_into(x: Any, y: Any, added: Any) -> None:
     whole_m, whole_n = m - m % lanes, n - n % lanes
     for i in range(0, whole_m, lanes):
         for j in range(0, whole_n, lanes):
-            _turn_tile(source, i * n + j, n, target, j * m + i, m, added, i)
+            turn_tile(source, i * n + j, n, target, j * m + i, m, added, i)
     for i in range(m):
         for j in range(whole_n if i < whole_m else 0, n):
             target[j * m + i] = source[i * n + j] + added[i]

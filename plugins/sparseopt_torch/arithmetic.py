@@ -21,17 +21,21 @@ def _scaled(graph: TorchGraph, operand: Any, factor: float, name: str) -> Any:
     return array if factor == 1.0 else array * array.dtype.type(factor)
 
 
-def _sum(graph: TorchGraph, a: Any, b: Any, name: str) -> Value:
+def _sum(graph: TorchGraph, a: Any, b: Any, name: str, shifts: tuple[str, ...] = ()) -> Value:
     if isinstance(a, Value) and isinstance(b, Value):
         return graph.builder.sum_of([graph.value(a), graph.value(b)], name)
     x, constant = (a, b) if isinstance(a, Value) else (b, a)
-    return graph.builder.affine(graph.value(x), name, bias=graph.array(constant, "the addend"))
+    array = graph.array(constant, "the addend")
+    return graph.builder.affine(graph.value(x), name, bias=array, shifts=shifts)
 
 
 def add(graph: TorchGraph, call: Call) -> Value:
     """add: self + alpha other."""
-    other = _scaled(graph, call["other"], float(call.get("alpha", 1)), call.name)
-    return _sum(graph, call["self"], other, call.name)
+    alpha = float(call.get("alpha", 1))
+    other = _scaled(graph, call["other"], alpha, call.name)
+    origin = graph.moved_origin(call, a="self", b="other") if alpha == 1.0 else {}
+    shifts = tuple(tensor for tensor in origin.values() if isinstance(tensor, str))
+    return _sum(graph, call["self"], other, call.name, shifts)
 
 
 def subtract(graph: TorchGraph, call: Call) -> Value:

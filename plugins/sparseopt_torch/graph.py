@@ -13,12 +13,21 @@ from torch.utils import _pytree as pytree
 import sparseopt as so
 from sparseopt.tools.reading.budget import Budget, require_room
 from sparseopt.tools.reading.builder import NetworkBuilder
-from sparseopt.tools.reading.values import Value
-from sparseopt_torch.calls import Call, schema_of
+from sparseopt.tools.reading.values import MovedTensor, Origin, Value
+from sparseopt_torch.calls import Call, packet, schema_of
 from sparseopt_torch.pt2_operators import is_runnable
 
 Rule = Callable[["TorchGraph", Call], Any]
 
+# Operators whose result has every entry of their first argument once.
+_MOVING = {
+    f"aten.{name}"
+    for name in (
+        *("permute", "transpose", "t", "numpy_T", "mT", "movedim", "swapaxes", "reshape", "view"),
+        *("flatten", "unflatten", "squeeze", "unsqueeze", "contiguous", "clone", "alias"),
+        *("_unsafe_view", "detach"),
+    )
+}
 # Functions of Python numbers that shape computations consist of.
 _NUMBERS = {operator.getitem, operator.mul, operator.add, operator.sub, operator.floordiv}
 
@@ -195,15 +204,43 @@ class TorchGraph:
 
     def origin(self, call: Call, **slots: str) -> dict[str, str]:
         """Return the tensors behind parameters, for arguments that are tensors of the module."""
-        schema = schema_of(call.node)
-        order = [a.name for a in schema.arguments]
-        given = dict(zip(order, call.node.args, strict=False)) | dict(call.node.kwargs)
+        given = _given(call)
         result = {}
         for field, slot in slots.items():
             node = given.get(slot)
             if isinstance(node, torch.fx.Node) and node.name in self.origins:
                 result[field] = self.origins[node.name]
         return result
+
+    def moved_origin(self, call: Call, **slots: str) -> dict[str, Origin]:
+        """Return as `origin` does the tensors behind parameters, also where entries were moved."""
+        given = _given(call)
+        result: dict[str, Origin] = {}
+        for field, slot in slots.items():
+            found = self._moved(given.get(slot))
+            if found is not None:
+                name, positions = found
+                in_order = np.array_equal(positions, np.arange(positions.size))
+                result[field] = name if in_order else MovedTensor(name, positions)
+        return result
+
+    def _moved(self, node: Any) -> tuple[str, np.ndarray] | None:
+        """Return the tensor whose entries a constant is, each once, and where they stand in it."""
+        steps = []
+        while isinstance(node, torch.fx.Node) and node.name not in self.origins:
+            if packet(node) not in _MOVING or not node.args:
+                return None
+            steps.append(node)
+            node = node.args[0]
+        if not isinstance(node, torch.fx.Node):
+            return None
+        positions = torch.arange(self.environment[node.name].numel())
+        positions = positions.reshape(self.environment[node.name].shape)
+        for step in reversed(steps):
+            others = [self.resolve(argument) for argument in step.args[1:]]
+            keywords = {key: self.resolve(argument) for key, argument in step.kwargs.items()}
+            positions = step.target(positions, *others, **keywords)  # type: ignore[operator]
+        return self.origins[node.name], positions.reshape(-1).numpy()
 
     def value(self, argument: Any, what: str = "its input", after_head: bool = False) -> Value:
         """Return an argument that depends on the input."""
@@ -240,6 +277,12 @@ class TorchGraph:
                 "in a module that returns one of them"
             )
         return self.builder.finish(values[0])
+
+
+def _given(call: Call) -> dict[str, Any]:
+    """Return the arguments of a call by name, as nodes of the program."""
+    order = [a.name for a in schema_of(call.node).arguments]
+    return dict(zip(order, call.node.args, strict=False)) | dict(call.node.kwargs)
 
 
 def _equal(value: Any, default: Any) -> bool:

@@ -37,7 +37,8 @@ def matmul(graph: TorchGraph, call: Call) -> Value:
         weight = graph.array(b, "the matrix")
         return contraction.from_right(graph.builder, graph.value(a), weight, call.name)
     weight = graph.array(a, "the matrix")
-    return contraction.from_left(graph.builder, weight, graph.value(b), call.name)
+    origin = graph.moved_origin(call, weight="self")
+    return contraction.from_left(graph.builder, weight, graph.value(b), call.name, **origin)
 
 
 def addmm(graph: TorchGraph, call: Call) -> Value:

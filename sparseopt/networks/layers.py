@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import singledispatch
+from functools import cached_property, singledispatch
 
 import numpy as np
 
 from sparseopt.networks.convolution import Conv, ConvTranspose
-from sparseopt.networks.linear import Dense
+from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
-from sparseopt.networks.operator import Input, Operator, Relu, Reshape
+from sparseopt.networks.operator import Input, Operator, Permute, Relu, Reshape, Select
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,16 +39,30 @@ class LinearLayer:
     groups: int
 
     @property
-    def matrix(self) -> np.ndarray | None:
-        """The layer as a matrix (outputs, inputs), if it is one at each position, else None.
+    def support(self) -> np.ndarray | None:
+        """Where the layer, as a matrix (outputs, inputs) at each position, is not zero.
 
-        Dense layers, and ungrouped convolutions with a kernel of one cell.
+        None for layers that are no such matrix: dense layers and convolutions with a kernel of one
+        cell are, groups being blocks on the diagonal.
         """
         if self.kind == "dense":
-            return self.weight
-        if self.kind == "conv" and self.groups == 1 and set(self.weight.shape[2:]) == {1}:
-            return self.weight.reshape(self.weight.shape[:2])
-        return None
+            return self.weight != 0
+        if self.kind != "conv" or set(self.weight.shape[2:]) != {1}:
+            return None
+        rows, columns = self.weight.shape[:2]
+        support = np.zeros((self.groups, rows // self.groups, self.groups, columns), dtype=bool)
+        each = np.arange(self.groups)
+        support[each, :, each] = (self.weight != 0).reshape(self.groups, -1, columns)
+        return support.reshape(rows, self.groups * columns)
+
+    def kept(self, support: np.ndarray) -> np.ndarray:
+        """Return which entries of the weight a support, within the own one, keeps."""
+        if self.groups == 1:
+            return support.reshape(self.weight.shape)
+        columns = self.weight.shape[1]
+        blocks = support.reshape(self.groups, -1, self.groups, columns)
+        each = np.arange(self.groups)
+        return blocks[each, :, each].reshape(self.weight.shape)
 
     @property
     def density(self) -> float:
@@ -56,30 +72,42 @@ class LinearLayer:
 
 @dataclass(frozen=True, eq=False)
 class LinearPair:
-    """Two matrix layers with nothing but entrywise ReLU between them.
+    """Two matrix layers with nothing but entrywise ReLU and wiring between them.
 
     Attributes
     ----------
     first, second : LinearLayer
-        ``second.matrix @ first.matrix`` is defined; with the factors I = support of the second
-        and J = support of the first, `Closedness([I, J])` asks about their supports.
+    order : int array
+        Input j of the second layer is output ``order[j]`` of the first.
     has_relu : bool
         Whether a ReLU stands between them.
     is_whole_network : bool
-        Whether the network has no other layers but ReLUs and reshapings, hence one hidden layer.
+        Whether the network has no other layers but ReLUs and reshapings, and one position, hence
+        one hidden layer.
     """
 
     first: LinearLayer
     second: LinearLayer
+    order: np.ndarray
     has_relu: bool
     is_whole_network: bool
 
-    @property
+    @cached_property
     def supports(self) -> tuple[np.ndarray, np.ndarray]:
-        """Supports (second, first), in the order in which the matrices multiply."""
-        assert self.first.matrix is not None
-        assert self.second.matrix is not None
-        return self.second.matrix != 0, self.first.matrix != 0
+        """Supports (second, first), in the order in which the matrices multiply.
+
+        The columns of the second stand in the order of the rows of the first.
+        """
+        first, second = self.first.support, self.second.support
+        assert first is not None
+        assert second is not None
+        ordered = np.empty_like(second)
+        ordered[:, self.order] = second
+        return ordered, first
+
+    def kept(self, supports: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the entries of the weights (second, first) that two such supports keep."""
+        return self.second.kept(supports[0][:, self.order]), self.first.kept(supports[1])
 
     @property
     def is_sparse(self) -> bool:
@@ -120,10 +148,10 @@ def linear_layers(network: Network) -> list[LinearLayer]:
 
 
 def consecutive_linear_pairs(network: Network) -> list[LinearPair]:
-    """Return the pairs of matrix layers with only ReLU, dropout or reshaping between them.
+    """Return the pairs of matrix layers with only ReLU, biases and wiring between them.
 
-    The value between them is read by nothing else, and entry i of the first layer's output is
-    entry i of the second layer's input.
+    Every entry of the first layer's output is read by the second layer only, and once, and the
+    order of its channels is the same at every position.
     """
     silent = Input | Relu | Reshape
     used = [node.op for node in network.nodes if node.name in network.used]
@@ -131,8 +159,10 @@ def consecutive_linear_pairs(network: Network) -> list[LinearPair]:
     pairs = []
     for node in network.nodes:
         first = linear_layer(node) if node.name in network.used else None
-        if first is None or first.matrix is None:
+        if first is None or not _is_matrix(first):
             continue
+        shape = network.shapes[node.name]
+        places = np.arange(math.prod(shape)).reshape(shape)
         current, has_relu = node, False
         while True:
             users = network.consumers[current.name]
@@ -142,10 +172,55 @@ def consecutive_linear_pairs(network: Network) -> list[LinearPair]:
             has_relu = has_relu or isinstance(current.op, Relu)
             second = linear_layer(current)
             if second is not None:
-                matrix = second.matrix
-                if matrix is not None and matrix.shape[1] == first.matrix.shape[0]:
-                    pairs.append(LinearPair(first, second, has_relu, is_whole))
+                order = _order(first, shape, second, places) if _is_matrix(second) else None
+                if order is not None:
+                    alone = is_whole and math.prod(shape) == len(order)
+                    pairs.append(LinearPair(first, second, order, has_relu, alone))
                 break
-            if not isinstance(current.op, Relu | Reshape):
+            moved = _moved(current.op, places)
+            if moved is None:
                 break
+            places = moved
     return pairs
+
+
+def _is_matrix(layer: LinearLayer) -> bool:
+    one_cell = layer.kind == "conv" and set(layer.weight.shape[2:]) == {1}
+    return layer.kind == "dense" or one_cell
+
+
+def _order(
+    first: LinearLayer, shape: tuple[int, ...], second: LinearLayer, places: np.ndarray
+) -> np.ndarray | None:
+    """Return which output of the first layer each input of the second one is, None if that differs
+    between positions. `places` says where, in the first layer's output, the entries stood."""
+    cells, channels = (
+        _by_position(layer, array)
+        for layer, array in ((first, np.arange(math.prod(shape)).reshape(shape)), (second, places))
+    )
+    size = cells.shape[1]
+    of_cell, of_channel = (np.empty(cells.size, dtype=np.int64) for _ in range(2))
+    of_cell[cells], of_channel[cells] = np.indices(cells.shape)
+    if channels.shape != cells.shape:
+        return None
+    order = of_channel[channels]
+    same = np.all(order == order[:1]) and np.all(of_cell[channels] == of_cell[channels[:, :1]])
+    return order[0] if same and size else None
+
+
+def _by_position(layer: LinearLayer, array: np.ndarray) -> np.ndarray:
+    """Return an array like what a layer gives or takes as (positions, channels)."""
+    last = array if layer.kind == "dense" else np.moveaxis(array, 0, -1)
+    return last.reshape(-1, last.shape[-1])
+
+
+def _moved(op: Operator, places: np.ndarray) -> np.ndarray | None:
+    """Return where the entries of an operator's result stood, None if it does more than move."""
+    if isinstance(op, Relu) or (isinstance(op, Scale) and op.factor is None):
+        return places
+    if isinstance(op, Reshape | Permute):
+        return op.propagate([places[None]])[0]
+    if isinstance(op, Select) and op.index.size == places.size:
+        each = np.array_equal(np.sort(op.index, axis=None), np.arange(places.size))
+        return op.propagate([places[None]])[0] if each else None
+    return None

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
+
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.networks.operator import Operator
@@ -26,10 +28,14 @@ class Node:
         Names of the predecessors, in the order in which the operator takes them.
     origin : dict of str to str
         Parameter of the operator to the tensor of the source that it came from, where it is that
-        tensor unchanged. Two nodes naming one tensor share (tie) their weights.
+        tensor, its entries in row-major order or in that of `layouts`. Two nodes naming one tensor
+        share (tie) their weights.
     shifts : tuple of str
         Tensors of the source in which the bias is linear where it is none of them as it stands,
         such as running mean and bias of a batch normalization.
+    layouts : dict of str to int array
+        For parameters of `origin` that are the tensor with its entries moved: of each entry, in
+        the shape of the parameter, the row-major position in the tensor.
     """
 
     name: str
@@ -37,6 +43,7 @@ class Node:
     inputs: tuple[str, ...] = ()
     origin: dict[str, str] = field(default_factory=dict)
     shifts: tuple[str, ...] = ()
+    layouts: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("inputs", "shifts"):
@@ -44,6 +51,21 @@ class Node:
             if not isinstance(names, list | tuple):
                 raise ProblemError(f"{name} of a node must be a list, got {type(names).__name__}")
             object.__setattr__(self, name, tuple(names))
+        if self.layouts:
+            self._require_layouts()
+
+    def _require_layouts(self) -> None:
+        """Refuse layouts that do not name each entry of a parameter once."""
+        held = self.op.parameters()
+        for name, places in self.layouts.items():
+            array = np.asarray(places)
+            fits = name in self.origin and name in held and array.shape == held[name].shape
+            each = fits and np.array_equal(np.sort(array, axis=None), np.arange(array.size))
+            if not each or array.dtype.kind not in "iu":
+                raise ProblemError(
+                    f"the layout of {name!r} of node {self.name!r} must name a position in its "
+                    "tensor for each entry of the parameter, each once"
+                )
 
 
 Visit = Callable[[Node, list[Any]], Any]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -157,3 +158,14 @@ def test_values_of_enormous_size_are_refused_before_they_are_made() -> None:
         doubled.append(Node(f"{i}", Concat(0), (doubled[-1].name, doubled[-1].name)))
     with pytest.raises(so.ProblemError, match="entries are allowed"):
         Network(tuple(doubled), "59")
+
+
+@pytest.mark.parametrize("places", [[[0, 0]], [[0, 2]], [[0.0, 1.0]], [0, 1], [[0, 1, 2]]])
+def test_a_layout_names_each_entry_of_a_tensor_once(places: list[Any]) -> None:
+    op = Dense(np.array([[1.0, 2.0]]))
+    given = {"origin": {"weight": "w"}, "layouts": {"weight": np.array(places)}}
+    with pytest.raises(so.ProblemError, match="the layout of 'weight' of node 'a'"):
+        Node("a", op, ("x",), **given)
+    with pytest.raises(so.ProblemError, match="the layout of 'weight'"):
+        Node("a", op, ("x",), layouts={"weight": np.array([[1, 0]])})
+    assert Node("a", op, ("x",), {"weight": "w"}, (), {"weight": np.array([[1, 0]])}).layouts

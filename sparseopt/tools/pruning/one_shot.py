@@ -12,11 +12,13 @@ from sparseopt.choosing import offers
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.printing import printable
 from sparseopt.networks.network import Network
+from sparseopt.networks.node import Node
 from sparseopt.pathnorm.path_cost import weight_names
 from sparseopt.tools.pruning.criteria import CRITERIA, Scores, lowest, scores
 from sparseopt.tools.pruning.supports import PairVerdict, close_supports, pair_verdicts
 from sparseopt.tools.reading.loading import load_network
 from sparseopt.tools.rescaling.in_place import PRODUCES, changes_in_place
+from sparseopt.tools.tensor_order import of_parameter, of_tensor
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,10 @@ def prune(
     if closed:
         masks = close_supports(network, masks)
     if in_place:
-        tensors = {_tensor(network, name): mask for name, mask in masks.items()}
+        tensors = {
+            _tensor(network, name): of_tensor(*_place(network, name), mask)
+            for name, mask in masks.items()
+        }
         offers.reader_of(subject, PRODUCES).mask(subject, tensors)
     arrays = network.parameters()
     pruned = network.with_parameters({n: _masked(arrays[n], m) for n, m in masks.items()})
@@ -185,6 +190,12 @@ def _tensor(network: Network, name: str) -> str:
     """Return the tensor of the source behind a parameter, or the parameter's own name."""
     owner, _, field = name.rpartition(".")
     return network.by_name[owner].origin.get(field, name)
+
+
+def _place(network: Network, name: str) -> tuple[Node, str]:
+    """Return the node of a parameter, and its field."""
+    owner, _, field = name.rpartition(".")
+    return network.by_name[owner], field
 
 
 def _left_alone(network: Network, in_place: bool) -> dict[str, str]:
@@ -213,8 +224,12 @@ def _masks(
     uses: dict[str, list[str]] = {}
     for name in names:
         uses.setdefault(_tensor(network, name), []).append(name)
-    totals = {t: np.sum([found[n] for n in users], axis=0).ravel() for t, users in uses.items()}
-    zeros = {tensor: arrays[users[0]].ravel() == 0 for tensor, users in uses.items()}
+    places = {name: _place(network, name) for name in names}
+    totals = {
+        tensor: np.sum([of_tensor(*places[n], found[n]) for n in users], axis=0)
+        for tensor, users in uses.items()
+    }
+    zeros = {t: of_tensor(*places[n[0]], arrays[n[0]]) == 0 for t, n in uses.items()}
     parts = [[tensor] for tensor in uses] if scope == "layer" else [list(uses)]
     result = {}
     for part in parts:
@@ -224,5 +239,5 @@ def _masks(
         cuts = np.cumsum([len(totals[tensor]) for tensor in part])[:-1]
         for tensor, gone in zip(part, np.split(removed, cuts), strict=True):
             for name in uses[tensor]:
-                result[name] = ~gone.reshape(arrays[name].shape)
+                result[name] = of_parameter(*places[name], ~gone)
     return {name: result[name] for name in names}

@@ -52,8 +52,8 @@ def pair_verdicts(network: Network, seconds_per_pair: float = 10.0) -> list[Pair
     Returns
     -------
     list of PairVerdict
-        Of dense layers, and convolutions of kernel size 1, with nothing but ReLU, dropout or
-        reshaping between them.
+        Of dense layers, and convolutions of kernel size 1, with nothing but ReLU, biases, dropout
+        or moving of entries between them.
     """
     pairs = [pair for pair in consecutive_linear_pairs(network) if pair.is_sparse]
     return [
@@ -82,9 +82,10 @@ def close_supports(network: Network, masks: dict[str, np.ndarray]) -> dict[str, 
                 continue
             kept: Any = _closed_within(left, right)
             verdicts[key] = True
-            for layer, support in ((pair.second, kept[0]), (pair.first, kept[1])):
+            of_weights = pair.kept(kept)
+            for layer, entries in zip((pair.second, pair.first), of_weights, strict=True):
                 name = f"{layer.name}.weight"
-                mask = result[name] & support.reshape(result[name].shape)
+                mask = result[name] & entries
                 changed = changed or not np.array_equal(mask, result[name])
                 result[name] = mask
             if changed:

@@ -18,7 +18,14 @@ from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Add, Concat, Input, Operator, Permute, Relu, Reshape, Select
 from sparseopt.networks.window import RankPool, Resample
 from sparseopt.tools.reading.budget import Budget, require_room, require_room_within
-from sparseopt.tools.reading.values import Shape, Value, sample_constant, sample_shape
+from sparseopt.tools.reading.values import (
+    MovedTensor,
+    Origin,
+    Shape,
+    Value,
+    sample_constant,
+    sample_shape,
+)
 from sparseopt.tools.reading.window_cells import total_map
 
 
@@ -61,7 +68,7 @@ class NetworkBuilder:
         op: Operator,
         values: Sequence[Value],
         name: str,
-        origin: Mapping[str, str] | None = None,
+        origin: Mapping[str, Origin] | None = None,
     ) -> Value:
         """Apply an operator to samples; a batch axis that all values have is kept in front.
 
@@ -78,7 +85,7 @@ class NetworkBuilder:
         op: Operator,
         values: Sequence[Value],
         name: str,
-        origin: Mapping[str, str] | None = None,
+        origin: Mapping[str, Origin] | None = None,
     ) -> Value:
         """Apply an operator to values of which the batch axis is an axis like any other."""
         made = self._node(op, [self._full(v) for v in values], name, origin)
@@ -107,7 +114,7 @@ class NetworkBuilder:
         op: Operator,
         inputs: Sequence[str],
         name: str,
-        origin: Mapping[str, str] | None = None,
+        origin: Mapping[str, Origin] | None = None,
         shifts: Sequence[str] = (),
     ) -> str:
         shape = op.shape([self._shapes[i] for i in inputs])
@@ -115,7 +122,14 @@ class NetworkBuilder:
         while unique in self._nodes:
             count += 1
             unique = f"{name}:{count}"
-        self._nodes[unique] = Node(unique, op, tuple(inputs), dict(origin or {}), tuple(shifts))
+        found = dict(origin or {})
+        layouts = {
+            field: tensor.positions.reshape(op.parameters()[field].shape)
+            for field, tensor in found.items()
+            if isinstance(tensor, MovedTensor)
+        }
+        tensors = {f: t.name if isinstance(t, MovedTensor) else t for f, t in found.items()}
+        self._nodes[unique] = Node(unique, op, tuple(inputs), tensors, tuple(shifts), layouts)
         self._shapes[unique] = shape
         return unique
 
@@ -191,7 +205,7 @@ class NetworkBuilder:
             return self.add(Concat(axis - 1), values, name)
         return self.add_on_all_axes(Concat(axis), values, name)
 
-    def image(self, value: Value, spatial: int, op: Operator, name: str, **origin: str) -> Value:
+    def image(self, value: Value, spatial: int, op: Operator, name: str, **origin: Origin) -> Value:
         """Apply an operator on (channels, spatial...), with or without a batch axis before it."""
         require_room_within(op, value.shape[-spatial:])
         if len(value.shape) == spatial + 1:
@@ -203,7 +217,7 @@ class NetworkBuilder:
             )
         return self.add(op, [value], name, origin)
 
-    def dense(self, value: Value, op: Dense, name: str, **origin: str) -> Value:
+    def dense(self, value: Value, op: Dense, name: str, **origin: Origin) -> Value:
         """Apply a dense layer to the last axis."""
         if not value.shape:
             raise ProblemError("its input is a single number; an axis is needed")

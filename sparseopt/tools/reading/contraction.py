@@ -12,11 +12,11 @@ from sparseopt.networks.convolution import Conv
 from sparseopt.networks.linear import Dense
 from sparseopt.tools.reading.budget import require_room
 from sparseopt.tools.reading.builder import NetworkBuilder
-from sparseopt.tools.reading.values import Value
+from sparseopt.tools.reading.values import Origin, Value
 
 
 def from_left(
-    builder: NetworkBuilder, weight: np.ndarray, x: Value, name: str, /, **origin: str
+    builder: NetworkBuilder, weight: np.ndarray, x: Value, name: str, /, **origin: Origin
 ) -> Value:
     """Return ``weight @ x`` for a constant (..., p, q) and a value (..., q, k) or (q,).
 
@@ -34,7 +34,7 @@ def from_left(
         made = builder.dense(turned, Dense(weight), name, **origin)
         return builder.permute(made, order, f"{name}:back")
     if len(x.shape) == 1:
-        column = from_left(builder, weight, builder.keep(x, (*x.shape, 1)), name)
+        column = from_left(builder, weight, builder.keep(x, (*x.shape, 1)), name, **origin)
         return builder.keep(column, column.shape[:-1])
     (p, q), (rows, k) = weight.shape[-2:], x.shape[-2:]
     if q != rows:
@@ -47,7 +47,8 @@ def from_left(
     wide = builder.broadcast(x, (*stack, q, k), name)
     image = builder.keep(wide, (1, count * q, k))
     conv = Conv(blocks, None, (1,), ((0, 0),), (1,), count)
-    return builder.keep(builder.image(image, 1, conv, name), (*stack, p, k))
+    own = origin if blocks.size == weight.size else {}  # a matrix for several is not a tensor
+    return builder.keep(builder.image(image, 1, conv, name, **own), (*stack, p, k))
 
 
 def from_right(builder: NetworkBuilder, x: Value, weight: np.ndarray, name: str) -> Value:

@@ -30,6 +30,25 @@ def sample_constant(value: np.ndarray | float, shape: Shape) -> np.ndarray:
     return array if sample_shape(shape) == shape else array[0]
 
 
+@dataclass(frozen=True, eq=False)
+class MovedTensor:
+    """A tensor of the source whose entries a layer holds in another order.
+
+    Parameters
+    ----------
+    name : str
+    positions : int array
+        Of each entry of the layer's parameter, in row-major order, the position in the tensor.
+    """
+
+    name: str
+    positions: np.ndarray
+
+
+Origin = str | MovedTensor
+"""The tensor that a parameter came from."""
+
+
 @dataclass(frozen=True)
 class Value:
     """A value that depends on the input.

@@ -14,6 +14,7 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.network import Network
 from sparseopt.tools.reading.loading import load_network
 from sparseopt.tools.rescaling.groups import RescalingGroups
+from sparseopt.tools.tensor_order import of_tensor
 from sparseopt.training.two_layer_network import TwoLayerNetwork
 
 PRODUCES = "sparseopt:Network"
@@ -73,8 +74,9 @@ def tensor_factors(network: Network, factors: Mapping[str, np.ndarray]) -> dict[
     for name, factor in factors.items():
         owner, _, field = name.rpartition(".")
         node = network.by_name[owner]
-        tensors = (node.origin[field],) if field in node.origin else node.shifts
-        for tensor in tensors:
+        if field in node.origin:
+            result[node.origin[field]] = of_tensor(node, field, factor)
+        for tensor in () if field in node.origin else node.shifts:
             result[tensor] = factor
     return result
 

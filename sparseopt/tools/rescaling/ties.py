@@ -21,6 +21,7 @@ from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Add, Concat, Operator, Permute, Relu, Reshape, Select
 from sparseopt.networks.parameters import Shape
 from sparseopt.networks.window import MaxPool, RankPool, Resample
+from sparseopt.tools.tensor_order import of_tensor
 
 PINNED = 0
 """Label, and group, of the neurons whose factor is 1."""
@@ -76,7 +77,7 @@ class Ties:
     def _tie_pair(self, first: str, other: str) -> None:
         if first in self.weights and other in self.weights:
             for a, b in zip(self.weights[first], self.weights[other], strict=True):
-                self.unite(a, b)
+                self.unite(*self._in_one_order((first, a), (other, b)))
         elif first in self.biases and other in self.biases:
             self.unite(self.biases[first].ravel(), self.biases[other].ravel())
         else:  # one tensor as a weight here and a bias there: neither may change
@@ -86,6 +87,17 @@ class Ties:
                     self.biases.get(name, np.zeros(1, int)),
                 ):
                     self.unite(labels, np.zeros_like(labels))
+
+    def _in_one_order(self, *labels: tuple[str, np.ndarray]) -> list[np.ndarray]:
+        """Return labels of weights that are one tensor, its entries moved or not, in its order."""
+        found = [(*name.rpartition(".")[::2], array) for name, array in labels]
+        nodes = [self.network.by_name[name] for name, _, _ in found]
+        if not any(field in node.layouts for node, (_, field, _) in zip(nodes, found, strict=True)):
+            return [array for _, array in labels]
+        return [
+            of_tensor(node, field, array)
+            for node, (_, field, array) in zip(nodes, found, strict=True)
+        ]
 
     def fresh(self, count: int) -> np.ndarray:
         """Return labels that no entry has yet."""

@@ -290,7 +290,7 @@ def test_the_report_reads_well_and_is_kept() -> None:
         ({"min_accuracy": 0.9}, "give both accuracy"),
         ({"accuracy": len}, "give both accuracy"),
         ({"layers": "0"}, "must be a list of names"),
-        ({"layers": ["0", "1"]}, "unknown linear layer '1'"),
+        ({"layers": ["0", "1"]}, "unknown linear layer or convolution '1'"),
         ({"model": nn.Linear(4, 4), "inplace": True}, "cannot be replaced in place"),
     ],
 )
