@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import sparseopt as so
 from sparseopt.quantization.product import ProductQuantization
 from sparseopt_quantization.heuristics import left_to_right
-from sparseopt_quantization.pairwise import complex_refusal
 from sparseopt_quantization.products import Outcome, certified, predicted, refusal, work_of
 
 
@@ -28,8 +27,8 @@ class LeftToRight(so.Solver[ProductQuantization]):
     compiled: bool | None = None
 
     def accepts(self, problem: ProductQuantization) -> so.Accepted | so.Refused:
-        """Refuse complex factors, architectures of other ranks, and relative errors."""
-        reason = refusal(problem, self.compiled) or complex_refusal(problem)
+        """Refuse architectures of other ranks, and relative errors."""
+        reason = refusal(problem, self.compiled)
         return so.Refused(reason) if reason else so.Accepted()
 
     def cost(self, problem: ProductQuantization) -> float:

@@ -25,8 +25,8 @@ class Pairwise(so.Solver[ProductQuantization]):
     compiled: bool | None = None
 
     def accepts(self, problem: ProductQuantization) -> so.Accepted | so.Refused:
-        """Refuse complex factors, architectures of other ranks, and relative errors."""
-        reason = refusal(problem, self.compiled) or complex_refusal(problem)
+        """Refuse architectures of other ranks, and relative errors."""
+        reason = refusal(problem, self.compiled)
         return so.Refused(reason) if reason else so.Accepted()
 
     def cost(self, problem: ProductQuantization) -> float:
@@ -38,10 +38,3 @@ class Pairwise(so.Solver[ProductQuantization]):
         work = work_of(problem, self.compiled, context)
         found = work.restored(pair_by_pair(work.chain, work.engine))
         return certified(problem, found or work.nearest())
-
-
-def complex_refusal(problem: ProductQuantization) -> str:
-    """Return why a complex product is refused; empty if it is real."""
-    if problem.product.dtype.kind != "c":
-        return ""
-    return "the best pairs of complex vectors are not known; 'swept' and 'nearest' take them"

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import sparseopt as so
 from sparseopt.quantization.product import ProductQuantization
 from sparseopt_quantization.heuristics import right_to_left
-from sparseopt_quantization.pairwise import complex_refusal
 from sparseopt_quantization.products import Outcome, certified, predicted, refusal, work_of
 
 
@@ -25,8 +24,8 @@ class RightToLeft(so.Solver[ProductQuantization]):
     compiled: bool | None = None
 
     def accepts(self, problem: ProductQuantization) -> so.Accepted | so.Refused:
-        """Refuse complex factors, architectures of other ranks, and relative errors."""
-        reason = refusal(problem, self.compiled) or complex_refusal(problem)
+        """Refuse architectures of other ranks, and relative errors."""
+        reason = refusal(problem, self.compiled)
         return so.Refused(reason) if reason else so.Accepted()
 
     def cost(self, problem: ProductQuantization) -> float:

@@ -9,7 +9,12 @@ import sparseopt as so
 from sparseopt.quantization.product import ProductQuantization
 from sparseopt_quantization.chain import Chain, Factors
 from sparseopt_quantization.fewest_digits import fewest_digits
-from sparseopt_quantization.heuristics import left_to_right, pair_by_pair, sweep
+from sparseopt_quantization.heuristics import (
+    left_to_right,
+    pair_by_pair,
+    right_to_left,
+    sweep,
+)
 from sparseopt_quantization.products import Outcome, Work, certified, predicted, refusal, work_of
 from sparseopt_quantization.terms import Terms
 
@@ -20,8 +25,8 @@ class Swept(so.Solver[ProductQuantization]):
     candidates kept ahead: of each pair the best for all others as they are, to and fro.
 
     The error never grows from pass to pass, and the answer is never worse than any of these.
-    Complex products, and factors of integer formats, are improved factor by factor from rounding
-    to nearest.
+    Factors of integer formats are improved one by one, and so are real ones with complex ones
+    beside them.
 
     Parameters
     ----------
@@ -64,14 +69,13 @@ class Swept(so.Solver[ProductQuantization]):
         least = work.error(found)
         if least == 0.0:
             return found
-        for begin in self._starts if work.chain.is_real else ():
+        for begin in self._starts(work.chain.is_real):
             candidate = work.restored(begin(work))
             if candidate is not None and (error := work.error(candidate)) < least:
                 found, least = candidate, error
             del candidate
-        if work.chain.is_real:
-            found, least = self._swept(work, work.chain, found, least, True)
-        if work.has_range or not work.chain.is_real:
+        found, least = self._swept(work, work.chain, found, least, True)
+        if work.has_range:
             exact = replace(work.chain, forms=work.forms)
             found, least = self._swept(work, exact, found, least, False)
         return found
@@ -89,10 +93,12 @@ class Swept(so.Solver[ProductQuantization]):
                 break
         return found, least
 
-    @property
-    def _starts(self) -> tuple[Callable[[Work], Factors], ...]:
+    def _starts(self, is_real: bool) -> list[Callable[[Work], Factors]]:
         """Return the ways to a chain to start from."""
-        return (
+        ways: list[Callable[[Work], Factors]] = [
             lambda work: pair_by_pair(work.chain, work.engine),
             lambda work: left_to_right(work.chain, work.engine, True, self.ahead),
-        )
+        ]
+        if not is_real:  # nothing is looked ahead for; the other end is another chance
+            ways.append(lambda work: right_to_left(work.chain, work.engine, True))
+        return ways
