@@ -19,12 +19,28 @@ from sparseopt_quantization.products import Outcome, Work, certified, predicted,
 from sparseopt_quantization.terms import Terms
 
 
+class Best:
+    """The product of the least error so far: at first that of rounding to nearest."""
+
+    def __init__(self, work: Work) -> None:
+        self.work, self.product = work, work.nearest()
+        self.error = work.error(self.product)
+
+    def offer(self, factors: Factors) -> None:
+        """Take factors of the chain if their product is better."""
+        candidate = self.work.restored(factors)
+        if candidate is not None and (error := self.work.error(candidate)) < self.error:
+            self.product, self.error = candidate, error
+
+
 @dataclass(frozen=True)
 class Swept(so.Solver[ProductQuantization]):
-    """Sweeps over the best of rounding to nearest, pair by pair, and weighted left to right with
-    candidates kept ahead: of each pair the best for all others as they are, to and fro.
+    """Sweeps over the best of rounding to nearest, pair by pair, and weighted left to right,
+    without and with candidates kept ahead: of each pair the best for all others as they are, to and
+    fro.
 
-    The error never grows from pass to pass, and the answer is never worse than any of these.
+    The error never grows from pass to pass, and the answer is never worse than any of these. When
+    the time runs out it is the best that there is.
     Factors of integer formats are improved one by one, and so are real ones with complex ones
     beside them.
 
@@ -64,41 +80,40 @@ class Swept(so.Solver[ProductQuantization]):
         return certified(problem, self.quantized(work_of(problem, self.compiled, context)))
 
     def quantized(self, work: Work) -> so.KroneckerProduct:
-        """Return the product quantized."""
-        found = work.nearest()
-        least = work.error(found)
-        if least == 0.0:
-            return found
-        for begin in self._starts(work.chain.is_real):
-            candidate = work.restored(begin(work))
-            if candidate is not None and (error := work.error(candidate)) < least:
-                found, least = candidate, error
-            del candidate
-        found, least = self._swept(work, work.chain, found, least, True)
-        if work.has_range:
-            exact = replace(work.chain, forms=work.forms)
-            found, least = self._swept(work, exact, found, least, False)
-        return found
+        """Return the product quantized; what there is when the time runs out."""
+        best = Best(work)
+        if best.error == 0.0:
+            return best.product
+        context = work.engine.context
+        try:
+            ways = self._starts(work.chain.is_real)
+            for i, begin in enumerate(ways):
+                best.offer(begin(work))
+                context.report(0.4 * (i + 1) / len(ways), "beginning from the left")
+            self._swept(best, work.chain, True)
+            if work.has_range:
+                self._swept(best, replace(work.chain, forms=work.forms), False)
+        except so.TimeLimitReached:
+            context.report(1.0, "the time is over: the best so far")
+        return best.product
 
-    def _swept(
-        self, work: Work, chain: Chain, found: so.KroneckerProduct, least: float, pairs: bool
-    ) -> tuple[so.KroneckerProduct, float]:
-        """Return the best product of the passes, and its error."""
-        for passes, factors in sweep(chain, work.engine, work.taken_in(found), pairs):
-            work.engine.context.report(passes / (2.0 * self.passes), f"{passes} passes")
-            before, candidate = least, work.restored(factors)
-            if candidate is not None and (error := work.error(candidate)) < least:
-                found, least = candidate, error
-            if passes >= 2 * self.passes or least > before * (1.0 - self.gain / 2.0):
+    def _swept(self, best: Best, chain: Chain, pairs: bool) -> None:
+        """Sweep over the best product."""
+        work = best.work
+        for passes, factors in sweep(chain, work.engine, work.taken_in(best.product), pairs):
+            before = best.error
+            best.offer(factors)
+            done = 0.4 + 0.6 * passes / (2.0 * self.passes)
+            work.engine.context.report(done, f"{passes} passes, error {best.error:.3g}")
+            if passes >= 2 * self.passes or best.error > before * (1.0 - self.gain / 2.0):
                 break
-        return found, least
 
     def _starts(self, is_real: bool) -> list[Callable[[Work], Factors]]:
         """Return the ways to a chain to start from."""
         ways: list[Callable[[Work], Factors]] = [
             lambda work: pair_by_pair(work.chain, work.engine),
-            lambda work: left_to_right(work.chain, work.engine, True, self.ahead),
+            lambda work: left_to_right(work.chain, work.engine, True),
         ]
         if not is_real:  # nothing is looked ahead for; the other end is another chance
-            ways.append(lambda work: right_to_left(work.chain, work.engine, True))
-        return ways
+            return [*ways, lambda work: right_to_left(work.chain, work.engine, True)]
+        return [*ways, lambda work: left_to_right(work.chain, work.engine, True, self.ahead)]
