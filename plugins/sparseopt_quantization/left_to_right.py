@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import sparseopt as so
 from sparseopt.quantization.product import ProductQuantization
 from sparseopt_quantization.heuristics import left_to_right
-from sparseopt_quantization.products import Outcome, certified, predicted, refusal, work_of
+from sparseopt_quantization.products import Outcome, predicted, refusal, term_by_term, work_of
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class LeftToRight(so.Solver[ProductQuantization]):
     compiled: bool | None = None
 
     def accepts(self, problem: ProductQuantization) -> so.Accepted | so.Refused:
-        """Refuse architectures of other ranks, and relative errors."""
+        """Refuse relative errors."""
         reason = refusal(problem, self.compiled)
         return so.Refused(reason) if reason else so.Accepted()
 
@@ -38,5 +38,4 @@ class LeftToRight(so.Solver[ProductQuantization]):
     def solve(self, problem: ProductQuantization, context: so.Context) -> Outcome:
         """Quantize from the left; where that leaves the range of floats, to nearest."""
         work = work_of(problem, self.compiled, context)
-        found = work.restored(left_to_right(work.chain, work.engine, self.weighted))
-        return certified(problem, found or work.nearest())
+        return term_by_term(problem, work, left_to_right(work.chain, work.engine, self.weighted))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import sparseopt as so
 from sparseopt.quantization.product import ProductQuantization
 from sparseopt_quantization.chain import Chain, Factors
+from sparseopt_quantization.descent import MOST_WORK, Descent
 from sparseopt_quantization.fewest_digits import fewest_digits
 from sparseopt_quantization.heuristics import (
     left_to_right,
@@ -15,22 +16,16 @@ from sparseopt_quantization.heuristics import (
     right_to_left,
     sweep,
 )
-from sparseopt_quantization.products import Outcome, Work, certified, predicted, refusal, work_of
+from sparseopt_quantization.products import (
+    Best,
+    Outcome,
+    Work,
+    certified,
+    predicted,
+    refusal,
+    work_of,
+)
 from sparseopt_quantization.terms import Terms
-
-
-class Best:
-    """The product of the least error so far: at first that of rounding to nearest."""
-
-    def __init__(self, work: Work) -> None:
-        self.work, self.product = work, work.nearest()
-        self.error = work.error(self.product)
-
-    def offer(self, factors: Factors) -> None:
-        """Take factors of the chain if their product is better."""
-        candidate = self.work.restored(factors)
-        if candidate is not None and (error := self.work.error(candidate)) < self.error:
-            self.product, self.error = candidate, error
 
 
 @dataclass(frozen=True)
@@ -42,7 +37,8 @@ class Swept(so.Solver[ProductQuantization]):
     The error never grows from pass to pass, and the answer is never worse than any of these. When
     the time runs out it is the best that there is.
     Factors of integer formats are improved one by one, and so are real ones with complex ones
-    beside them.
+    beside them. In architectures that are not chainable with rank 1 the terms of pairs overlap:
+    from the same beginnings, values are improved one by one against the matrix, see `Descent`.
 
     Parameters
     ----------
@@ -62,10 +58,8 @@ class Swept(so.Solver[ProductQuantization]):
     compiled: bool | None = None
 
     def accepts(self, problem: ProductQuantization) -> so.Accepted | so.Refused:
-        """Refuse architectures of other ranks."""
-        if problem.relative_error is not None and problem.is_rank_one:
-            return so.Accepted()
-        reason = refusal(problem, self.compiled)
+        """Take all; refuse what is not installed."""
+        reason = refusal(problem, self.compiled, True)
         return so.Refused(reason) if reason else so.Accepted()
 
     def cost(self, problem: ProductQuantization) -> float:
@@ -86,10 +80,13 @@ class Swept(so.Solver[ProductQuantization]):
             return best.product
         context = work.engine.context
         try:
-            ways = self._starts(work.chain.is_real)
+            ways = self._starts(work.chain.is_real and work.is_rank_one)
             for i, begin in enumerate(ways):
                 best.offer(begin(work))
                 context.report(0.4 * (i + 1) / len(ways), "beginning from the left")
+            if not work.is_rank_one:
+                self._descended(best)
+                return best.product
             self._swept(best, work.chain, True)
             if work.has_range:
                 self._swept(best, replace(work.chain, forms=work.forms), False)
@@ -108,12 +105,26 @@ class Swept(so.Solver[ProductQuantization]):
             if passes >= 2 * self.passes or best.error > before * (1.0 - self.gain / 2.0):
                 break
 
-    def _starts(self, is_real: bool) -> list[Callable[[Work], Factors]]:
+    def _descended(self, best: Best) -> None:
+        """Go down value by value, where sums over paths do not tell what a pair makes best."""
+        descent = Descent(best.work, best.product)
+        if descent.work_of_a_pass > MOST_WORK:
+            return
+        for passes in range(1, 2 * self.passes + 1):
+            before = best.error
+            descent.run()
+            best.take(descent.product())
+            done = 0.4 + 0.6 * passes / (2.0 * self.passes)
+            best.work.engine.context.report(done, f"{passes} passes, error {best.error:.3g}")
+            if best.error > before * (1.0 - self.gain / 2.0):
+                break
+
+    def _starts(self, looks_ahead: bool) -> list[Callable[[Work], Factors]]:
         """Return the ways to a chain to start from."""
         ways: list[Callable[[Work], Factors]] = [
             lambda work: pair_by_pair(work.chain, work.engine),
             lambda work: left_to_right(work.chain, work.engine, True),
         ]
-        if not is_real:  # nothing is looked ahead for; the other end is another chance
+        if not looks_ahead:  # the other end is another chance
             return [*ways, lambda work: right_to_left(work.chain, work.engine, True)]
         return [*ways, lambda work: left_to_right(work.chain, work.engine, True, self.ahead)]

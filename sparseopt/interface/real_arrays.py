@@ -13,9 +13,7 @@ from sparseopt.interface.errors import ProblemError
 _WORDS = {1: "a vector", 2: "a matrix"}
 
 
-def as_real(
-    value: Any, name: str, dimensions: int, complex_too: bool = False
-) -> np.ndarray:
+def as_real(value: Any, name: str, dimensions: int, complex_too: bool = False) -> np.ndarray:
     """Return a non-empty real array as float64, read-only, without rounding an entry.
 
     Where `complex_too`, a complex array as complex128.
