@@ -20,6 +20,8 @@ COMPLEX_PIECES = 1 << 17
 """Pieces of a complex left vector that are gone through at most, over all arguments."""
 COMPLEX_WORK = 1 << 28
 """The same of all terms of a pass; for many terms there are fewer of each."""
+ROWS, TURNED = 1 << 13, 1 << 12
+"""Complex terms that NumPy holds at once, and pieces of each between two looks at the clock."""
 GOLDEN = (5.0**0.5 - 1.0) / 2.0
 """Multiples of it lie evenly, modulo 1: by so much of a step all arguments are moved each time."""
 AGAIN = 8
@@ -116,34 +118,28 @@ class Terms:
         turns = (np.arange(count) + again * GOLDEN % 1.0) * (np.pi / 2.0) / count
         rotations = np.stack([np.cos(turns), np.sin(turns)], axis=1)
         splits = 2.0 ** (53 - digits[0]) + 1.0, 2.0 ** (53 - digits[1]) + 1.0
-        each *= len(turns)
-        run = complex_arrays.terms
-        if self.is_compiled(len(x) * each):
+        run, at_once = complex_arrays.terms, ROWS
+        if self.is_compiled(len(x) * each * count):
             from sparseopt_quantization import complex_kernels
 
-            run = complex_kernels.terms
-        found = [z.astype(np.complex128) for z in (u, v)]
-        step = max(1, AT_ONCE // each)
-        for start in range(0, len(x), step):
-            self.context.check_time("rounding the terms of a product")
-            part = slice(start, start + step)
-            one, two = (_parts(z[part]) for z in found)
-            with np.errstate(all="ignore"):
-                run(
-                    (*_parts(x[part]), p[part]),
-                    (*_parts(y[part]), q[part]),
-                    one,
-                    two,
-                    numbers,
-                    middles,
-                    scales,
-                    rotations,
-                    splits,
-                    AGAIN,
-                )
-            for whole, (real, imaginary) in zip(found, (one, two), strict=True):
-                whole[part].real, whole[part].imag = real, imaginary
-        return found[0], found[1]
+            run, at_once = complex_kernels.terms, max(1, AT_ONCE // each)
+        data = (*_parts(x), p), (*_parts(y), q), _parts(u), _parts(v)
+        some = max(1, TURNED // each)
+        for first in range(0, count, some):
+            for start in range(0, len(x), at_once):
+                self.context.check_time("rounding the terms of a product")
+                part = slice(start, start + at_once)
+                with np.errstate(all="ignore"):
+                    run(
+                        *(tuple(z[part] for z in vectors) for vectors in data),
+                        numbers,
+                        middles,
+                        scales,
+                        rotations[first : first + some],
+                        splits,
+                        AGAIN,
+                    )
+        return _joined(data[2]), _joined(data[3])
 
     def directions(self, x: np.ndarray, p: np.ndarray, u: np.ndarray, digits: int) -> np.ndarray:
         """Return numbers of F_t of a small angle to vectors: the least, but for many entries.
@@ -263,6 +259,13 @@ def squares_of(p: np.ndarray, u: np.ndarray) -> np.ndarray:
 def _parts(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return copies of the real and the imaginary parts."""
     return np.ascontiguousarray(values.real), np.ascontiguousarray(values.imag).copy()
+
+
+def _joined(parts: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Return complex numbers from their parts."""
+    found = np.empty(parts[0].shape, dtype=np.complex128)
+    found.real, found.imag = parts
+    return found
 
 
 def rates_of(x: np.ndarray, p: np.ndarray, u: np.ndarray) -> np.ndarray:
