@@ -36,4 +36,4 @@ class Pairwise(so.Solver[ProductQuantization]):
     def solve(self, problem: ProductQuantization, context: so.Context) -> Outcome:
         """Quantize pair by pair; where that leaves the range of floats, to nearest."""
         work = work_of(problem, self.compiled, context)
-        return term_by_term(problem, work, pair_by_pair(work.chain, work.engine))
+        return term_by_term(problem, work, [pair_by_pair(work.chain, work.engine)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -143,15 +144,16 @@ class Best:
             self.product, self.error = candidate, error
 
 
-def term_by_term(problem: ProductQuantization, work: Work, factors: Factors) -> Outcome:
-    """Return quantized factors of the chain with their certificate; where these leave the range of
-    floats, or the terms overlap and it is better, rounding to nearest."""
-    found = work.restored(factors)
-    if work.is_rank_one and found is not None:
-        return certified(problem, found)
-    best = Best(work)
-    best.take(found)
-    return certified(problem, best.product)
+def term_by_term(problem: ProductQuantization, work: Work, ways: Iterable[Factors]) -> Outcome:
+    """Return the best of some ways to quantize the chain, with its certificate.
+
+    Where they leave the range of floats, or the terms overlap and it is better, it is rounding to
+    nearest.
+    """
+    found = [f for f in map(work.restored, ways) if f is not None]
+    if not found or not work.is_rank_one:
+        found.append(work.nearest())
+    return certified(problem, found[0] if len(found) == 1 else min(found, key=work.error))
 
 
 def certified(problem: ProductQuantization, answer: so.KroneckerProduct) -> Outcome:

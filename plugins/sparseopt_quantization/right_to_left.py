@@ -20,7 +20,7 @@ class RightToLeft(so.Solver[ProductQuantization]):
         See `LeftToRight`.
     """
 
-    weighted: bool = False
+    weighted: bool | None = None
     compiled: bool | None = None
 
     def accepts(self, problem: ProductQuantization) -> so.Accepted | so.Refused:
@@ -30,9 +30,11 @@ class RightToLeft(so.Solver[ProductQuantization]):
 
     def cost(self, problem: ProductQuantization) -> float:
         """Return the predicted seconds."""
-        return predicted(problem, 0.2)
+        return predicted(problem, 0.4)
 
     def solve(self, problem: ProductQuantization, context: so.Context) -> Outcome:
         """Quantize from the right; where that leaves the range of floats, to nearest."""
         work = work_of(problem, self.compiled, context)
-        return term_by_term(problem, work, right_to_left(work.chain, work.engine, self.weighted))
+        weights = (False, True) if self.weighted is None else (self.weighted,)
+        ways = (right_to_left(work.chain, work.engine, weighted) for weighted in weights)
+        return term_by_term(problem, work, ways)

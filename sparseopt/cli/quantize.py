@@ -19,8 +19,8 @@ from sparseopt.judging.rounding import shown_above, shown_below
 
 _FILE = "A product or a solution with one (.json), or its factors (.npz), as `factorize` writes."
 _FORMAT = (
-    "bf16, fp16, e4m3, e5m2, e2m3, e3m2, e2m1, int8, int4, or F1 to F53; for each factor one, "
-    "separated by commas, where - leaves a factor as it is."
+    "bf16, fp16, e4m3, e5m2, e2m3, e3m2, e2m1, int8, int4, F1 to F53, or digits t; for each "
+    "factor one, separated by commas, where - leaves a factor as it is."
 )
 
 
@@ -74,7 +74,8 @@ def quantize(
 
 def _formats(text: str) -> Any:
     """Return one format, or one for each factor."""
-    names = [None if name.strip() == "-" else name.strip() for name in text.split(",")]
+    names: list[Any] = [None if name.strip() == "-" else name.strip() for name in text.split(",")]
+    names = [int(n) if n is not None and re.fullmatch(r"\d+", n) else n for n in names]
     return names[0] if len(names) == 1 and names[0] is not None else names
 
 
