@@ -6,7 +6,8 @@ Factors of square dyadic products with normal entries. ``peers``: lazylinop to f
 with one thread, processor time, least of some tries in alternation; both relative errors are
 computed by this library. ``bits``: the relative error for t = 2 to 8 at n = 2^16, left to right as
 published, and how many bits rounding to nearest takes for the same error (interpolated linearly in
-its logarithm), over t. ``seconds``: n = 2^16, t = 8, and the peak of what NumPy allocates over the size of the factors.
+its logarithm), over t. ``seconds``: n = 2^16, t = 8, and the peak of what NumPy allocates over the
+size of the factors.
 """
 
 from __future__ import annotations

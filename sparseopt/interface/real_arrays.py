@@ -40,8 +40,7 @@ def as_real(value: Any, name: str, dimensions: int, complex_too: bool = False) -
         array = np.asarray(value)
     except ValueError as error:
         raise ProblemError(f"{name} is ragged: its rows differ in length ({error})") from error
-    is_complex = array.dtype.kind == "c"
-    if is_complex and not complex_too:
+    if array.dtype.kind == "c" and not complex_too:
         raise ProblemError(f"{name} is complex; only real numbers are taken here")
     if array.dtype.kind not in "biufc" or array.real.dtype.itemsize > 8:
         raise ProblemError(f"{name} has dtype {array.dtype}; convert it to float32 or float64")
