@@ -73,9 +73,14 @@ class RankOneExact(so.Solver[RankOneQuantization]):
         if problem.cost_of(nearest) == 0:
             return nearest, RankOneCertificate.build(problem, nearest)
         engine = Engine(self.memory, self.compiled, context)
-        if is_separate(problem):
-            return _separately(problem, engine)
-        answer, least = best_pair(problem, engine)
+        try:
+            if is_separate(problem):
+                return _separately(problem, engine)
+            answer, least = best_pair(problem, engine)
+        except so.TimeLimitReached:
+            raise
+        except so.Inconclusive:  # the best numbers leave the range of floats
+            return nearest, RankOneCertificate.build(problem, nearest)
         answer = as_given(problem, answer)
         return answer, RankOneCertificate.build(problem, answer, least)
 

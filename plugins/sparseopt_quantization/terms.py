@@ -119,7 +119,8 @@ class Terms:
         rotations = np.stack([np.cos(turns), np.sin(turns)], axis=1)
         splits = 2.0 ** (53 - digits[0]) + 1.0, 2.0 ** (53 - digits[1]) + 1.0
         run, at_once = complex_arrays.terms, ROWS
-        if self.is_compiled(len(x) * each * count):
+        # In NumPy each piece takes as long for few terms as for many.
+        if self.is_compiled(max(len(x), 32) * each * count):
             from sparseopt_quantization import complex_kernels
 
             run, at_once = complex_kernels.terms, max(1, AT_ONCE // each)
