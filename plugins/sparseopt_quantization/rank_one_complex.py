@@ -71,20 +71,21 @@ class RankOneComplex(so.Solver[RankOneQuantization]):
 
 def _candidates(problem: RankOneQuantization, engine: Terms) -> Iterator[RankOneTerm]:
     """Yield products of rounded vectors in the formats."""
-    forms = problem.format_x, problem.format_y
-    assert forms[0] is not None
-    assert forms[1] is not None
+    first, second = problem.format_x, problem.format_y
+    assert first is not None
+    assert second is not None
+    forms = first, second
     sides = [_near(problem.x, problem.weights_x), _near(problem.y, problem.weights_y)]
     fits = False
     if not any(form.name.startswith("int") for form in forms):
         for u, v in _of_digits(sides, (forms[0].digits, forms[1].digits), engine):
-            placed = _placed(u, v, (sides[0][2], sides[1][2]), (forms[0], forms[1]))
+            placed = _placed(u, v, (sides[0][2], sides[1][2]), forms)
             if placed is not None:
                 fits = True
                 yield placed
     if not fits:
         engine.context.check_time("rounding a product of vectors")
-        yield from _of_ranges(sides, (forms[0], forms[1]), engine)
+        yield from _of_ranges(sides, forms, engine)
 
 
 def _placed(
@@ -147,7 +148,7 @@ def _of_ranges(
     floor = tops[0] / 2.0**24 if not forms[0].is_finite else forms[0].positive_numbers()[0] / 2.0
     # What leaves v in its range, too: v is about 2^two y / c.
     reach = np.clip(np.array([floor, 2.0 * tops[0]]), 2.0**-900, 2.0**900)
-    sizes = np.geomspace(*reach, MAGNITUDES)
+    sizes = np.geomspace(reach[0], reach[1], MAGNITUDES)
     for turn in np.arange(ARGUMENTS) * (np.pi / 2.0 / ARGUMENTS):
         engine.context.check_time("rounding a product of vectors")
         with np.errstate(all="ignore"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -118,7 +119,8 @@ class Terms:
         turns = (np.arange(count) + again * GOLDEN % 1.0) * (np.pi / 2.0) / count
         rotations = np.stack([np.cos(turns), np.sin(turns)], axis=1)
         splits = 2.0 ** (53 - digits[0]) + 1.0, 2.0 ** (53 - digits[1]) + 1.0
-        run, at_once = complex_arrays.terms, ROWS
+        run: Any = complex_arrays.terms
+        at_once = ROWS
         # In NumPy each piece takes as long for few terms as for many.
         if self.is_compiled(max(len(x), 32) * each * count):
             from sparseopt_quantization import complex_kernels
