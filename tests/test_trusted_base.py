@@ -91,17 +91,14 @@ def ran() -> dict[str, list[Lines]]:
 
 def kind_of(certificate: so.Certificate) -> str:
     """Return the class, and for regressions what else decides which lines judge: the penalty, where
-    it is not a norm of blocks, and whether the design is an operator or complex, or rows have
-    weights."""
+    it is not a norm of blocks, and whether the design is an operator."""
     name, problem = type(certificate).__name__, certificate.problem
     if not isinstance(problem, so.SparseRegression):
         return name
     parts = {type(part) for part in getattr(problem.penalty, "parts", (problem.penalty,))}
     other = parts & {so.Ridge, so.SparseGroupL1, so.TotalVariation, so.NuclearNorm}
     operator = ["operator"] if isinstance(problem.design, so.KroneckerProduct) else []
-    data = ["complex"] if problem.design.dtype.kind == "c" else []
-    data += ["weighted"] if problem.sample_weights is not None else []
-    return ", ".join([name, *sorted(cls.__name__ for cls in other)[:1], *operator, *data])
+    return ", ".join([name, *sorted(cls.__name__ for cls in other)[:1], *operator])
 
 
 def count(lines: Lines) -> int:

@@ -119,9 +119,9 @@ def _exponents(problem: SparseRegression) -> np.ndarray:
     All are the same where the penalty ties blocks to each other.
     """
     scaled = problem.scaled()
-    norms = scaled.blocks.norms(scaled.column_norm_bounds())
+    norms = scaled.blocks.norms(scaled.column_norm_bounds)
     if not _is_plain(problem):
-        norms = np.full(len(norms), float(scaled.column_norm_bounds().max()))
+        norms = np.full(len(norms), float(scaled.column_norm_bounds.max()))
     return np.where(norms > NO_NORM, np.frexp(norms)[1], 0)
 
 

@@ -32,7 +32,7 @@ def least_squares(
     m, n = scaled.rows, scaled.size
     # The proof and its check take about as long again.
     begin(context, 2.5 * SINGULAR_VALUES * m * n * min(m, n), "a singular value decomposition")
-    dense, norms, target = scaled.dense(), scaled.column_norm_bounds(), scaled.target
+    dense, norms, target = scaled.dense(), scaled.column_norm_bounds, scaled.target
     if scaled.weights is not None:
         roots = np.sqrt(scaled.weights)
         dense, target = dense * roots[:, None], target * roots

@@ -47,7 +47,7 @@ def quick_evidence(
         The accuracy.
     """
     scaled = problem.scaled()
-    norms, limits, target = scaled.column_norm_bounds(), scaled.limits, scaled.target
+    norms, limits, target = scaled.column_norm_bounds, scaled.limits, scaled.target
     square, along = float(t @ t), float(target @ t)
     spread = float(np.abs(x) @ norms)
     # Twice and more what both the search and the judge may lose: in sums, in P, and in D.

@@ -76,7 +76,7 @@ class Refinement:
         self._columns = design.tocsc() if scipy.sparse.issparse(design) else design
         self._stored = StoredColumns(self._columns) if scipy.sparse.issparse(design) else None
         blocks = self.scaled.blocks
-        self._block_norms = blocks.norms(self.scaled.column_norm_bounds())
+        self._block_norms = blocks.norms(self.scaled.column_norm_bounds)
         target = self.scaled.target
         self._pull = self._correlation(target) if pull is None else pull
         self._dual_point = np.zeros(self.scaled.rows)

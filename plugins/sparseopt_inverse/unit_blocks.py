@@ -50,7 +50,7 @@ class UnitBlocks:
         """Return those of a problem whose thresholds are all equal."""
         scaled = problem.scaled()
         blocks = scaled.blocks
-        norms = blocks.norms(scaled.column_norm_bounds())
+        norms = blocks.norms(scaled.column_norm_bounds)
         chosen = np.flatnonzero(norms > NO_NORM)
         exponents = np.frexp(norms[chosen])[1]
         if not problem.structure()["plain"]:

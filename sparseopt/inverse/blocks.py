@@ -84,10 +84,7 @@ class Blocks:
 
     def doubled(self) -> Blocks:
         """Return blocks of 2 n coefficients in which j and n + j go together, for complex ones."""
-        count = len(self.order)
-        parts = np.split(self.order, self.starts[1:])
-        order = np.concatenate([index for part in parts for index in (part, part + count)])
-        return Blocks(order, 2 * self.sizes)
+        return Blocks(np.argsort(np.tile(self.labels, 2), kind="stable"), 2 * self.sizes)
 
 
 def as_strength(value: Any, name: str = "strength") -> float:

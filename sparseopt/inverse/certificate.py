@@ -88,11 +88,7 @@ class DualityGapCertificate(Certificate):
         """
         if fields.pop("correlation_norm", None) is not None:
             room = 2e-12 * abs(fields["primal"])
-            fields = {
-                **fields,
-                "primal": fields["primal"] + room,
-                "dual": fields["dual"] - room,
-            }
+            fields |= {"primal": fields["primal"] + room, "dual": fields["dual"] - room}
         return cls(**fields)
 
     @classmethod
@@ -246,28 +242,21 @@ class DualityGapCertificate(Certificate):
 
     def _check_feasible(self, steps: Steps, gap: DualityGap, reach: np.ndarray) -> None:
         worst = int(np.argmin(ok := gap.feasible(reach)))
+        found = f"{reach[worst]:.17g} for the limit {gap.scaled.limits[worst]:.17g}"
         steps.require(
             bool(ok.all()),
             "the dual point is feasible: all correlations of the columns with it are within their "
             "limits, rounding included",
-            f"block {worst} has correlation {reach[worst]:.17g} for the limit "
-            f"{gap.scaled.limits[worst]:.17g}, in scaled units",
+            f"block {worst} has correlation {found}, in scaled units",
         )
 
     def _check_figures(self, steps: Steps, gap: DualityGap, bounds: Bounds) -> None:
-        scaled = gap.scaled
-        steps.require(
-            bounds.primal <= scaled.objective(self.primal) < math.inf,
-            f"the objective is at most {self.primal!r}, rounding included",
-            repr(scaled.original_above(bounds.primal)),
-        )
-        steps.require(
-            scaled.objective(self.dual) <= bounds.dual,
-            f"the minimum is at least {self.dual!r}, rounding included",
-            repr(scaled.original_below(bounds.dual)),
-        )
-        steps.require(
-            bounds.gap <= scaled.objective(self.gap) < math.inf,
-            f"the gap is at most {self.gap!r}, rounding included",
-            repr(scaled.original_above(bounds.gap)),
-        )
+        units = gap.scaled
+        primal, dual, own = map(units.objective, (self.primal, self.dual, self.gap))
+        text = f"the objective is at most {self.primal!r}, rounding included"
+        found = repr(units.original_above(bounds.primal))
+        steps.require(bounds.primal <= primal < math.inf, text, found)
+        text = f"the minimum is at least {self.dual!r}, rounding included"
+        steps.require(dual <= bounds.dual, text, repr(units.original_below(bounds.dual)))
+        text = f"the gap is at most {self.gap!r}, rounding included"
+        steps.require(bounds.gap <= own < math.inf, text, repr(units.original_above(bounds.gap)))

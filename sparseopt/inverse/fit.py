@@ -154,7 +154,7 @@ class Fit:
     ) -> None:
         self.scaled = system.scaled() if columns is None else part_of(system, columns)
         self.room = room
-        self.norms = self.scaled.column_norm_bounds()
+        self.norms = self.scaled.column_norm_bounds
         self.unit, self.unknown_unit = self.scaled.unit, self.scaled.unknown_unit
 
     @property

@@ -67,7 +67,7 @@ class Objective:
     def __init__(self, problem: SparseRegression, room: float = 1.0, rough: bool = False) -> None:
         self.scaled = scaled = problem.scaled()
         self.room, self.rough = room, rough
-        self.norms = scaled.column_norm_bounds()
+        self.norms = scaled.column_norm_bounds
         blocks = scaled.blocks
         # What the norm of a block and the product strength times weight may lose.
         roundings = problem.penalty.roundings

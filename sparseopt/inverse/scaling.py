@@ -125,25 +125,24 @@ class ScaledProblem:
         self._b = math.frexp(largest_entry(problem.target))[1]
         if self._a:
             self.design = _shifted(self.design, -self._a)
-        self.is_complex = self._complex = problem.is_complex
-        self.target = np.ldexp(_parts(problem.target, self._complex), -self._b)
+        self.is_complex = problem.is_complex
+        self.target = np.ldexp(_parts(problem.target, self.is_complex), -self._b)
         self.weights, self._c = None, 0
         if problem.sample_weights is not None:
             self._c = math.frexp(float(problem.sample_weights.max()))[1] // 2
-            self.weights = np.ldexp(problem.sample_weights, -2 * self._c)
-            if self._complex:
-                self.weights = np.concatenate([self.weights, self.weights])
+            weights = np.ldexp(problem.sample_weights, -2 * self._c)
+            self.weights = np.tile(weights, 1 + self.is_complex)
         self._take_penalty(problem.penalty, problem.shape[1])
 
     def _take_penalty(self, penalty: Penalty, size: int) -> None:
         blocks, together = penalty.blocks(size), self._a + self._b + 2 * self._c
-        self.blocks = blocks.doubled() if self._complex else blocks
+        self.blocks = blocks.doubled() if self.is_complex else blocks
         self.limits = self._exactly(penalty.limits(size), -together)
         thresholds = penalty.thresholds(size)
         self.thresholds = None
         if thresholds is not None and thresholds.any():
             own = self._exactly(thresholds, -together)
-            self.thresholds = np.append(own, own) if self._complex else own
+            self.thresholds = np.tile(own, 1 + self.is_complex)
         self.positive = penalty.positive
         self.ridge = float(self._exactly(np.array([penalty.ridge]), -2 * (self._a + self._c))[0])
 
@@ -182,12 +181,11 @@ class ScaledProblem:
         values = np.asarray(values, dtype=np.float64)
         with np.errstate(over="ignore", under="ignore"):
             # A product rounds once too, and is faster.
-            fast = abs(exponent) < 1000
-            return np.asarray(values * 2.0**exponent) if fast else np.ldexp(values, exponent)
+            return values * 2.0**exponent if abs(exponent) < 1000 else np.ldexp(values, exponent)
 
     def coefficients(self, x: np.ndarray) -> np.ndarray:
         """Return coefficients in scaled units, real."""
-        return self._shift(_parts(x, self._complex), self._a - self._b)
+        return self._shift(_parts(x, self.is_complex), self._a - self._b)
 
     def original_coefficients(self, x: np.ndarray) -> np.ndarray:
         """Inverse of `coefficients`."""
@@ -195,7 +193,7 @@ class ScaledProblem:
 
     def dual_point(self, t: np.ndarray) -> np.ndarray:
         """Return a dual point in scaled units, real."""
-        return self._shift(_parts(t, self._complex), -self._b - 2 * self._c)
+        return self._shift(_parts(t, self.is_complex), -self._b - 2 * self._c)
 
     def original_dual_point(self, t: np.ndarray) -> np.ndarray:
         """Inverse of `dual_point`."""
@@ -203,11 +201,11 @@ class ScaledProblem:
 
     def parts(self, values: np.ndarray) -> np.ndarray:
         """Return numbers of the problem as real ones, real parts first, in their own units."""
-        return _parts(values, self._complex)
+        return _parts(values, self.is_complex)
 
     def joined(self, parts: np.ndarray) -> np.ndarray:
         """Inverse of `parts`."""
-        if not self._complex:
+        if not self.is_complex:
             return parts
         half = parts.shape[-1] // 2
         joined = np.empty((*parts.shape[:-1], half), dtype=np.complex128)
@@ -217,7 +215,7 @@ class ScaledProblem:
     def per_coefficient(self, flags: np.ndarray) -> np.ndarray:
         """Return per coefficient whether its flag, or those of both its parts, are set."""
         half = len(flags) // 2
-        return flags[:half] & flags[half:] if self._complex else flags
+        return flags[:half] & flags[half:] if self.is_complex else flags
 
     def objective(self, value: float) -> float:
         """Return an objective value in scaled units, NaN if it would lose digits."""
@@ -251,15 +249,12 @@ class ScaledProblem:
     def _transpose(self) -> Any:
         return self.design.T
 
+    @cached_property
     def column_norm_bounds(self) -> np.ndarray:
-        """Return an upper bound of each column's Euclidean norm, a little above it.
+        """An upper bound of each column's Euclidean norm, a little above it.
 
         Each row counts by its weight.
         """
-        return self._norm_bounds
-
-    @cached_property
-    def _norm_bounds(self) -> np.ndarray:
         if isinstance(self.design, ColumnOperator):
             return read_only(self.design.norm_bounds(self.weights))
         rows, squares = self.design.shape[0], self._squares
@@ -285,8 +280,7 @@ class ScaledProblem:
         part = self.design if columns is None else self.columns(columns)
         if isinstance(part, ColumnOperator):
             part = part[:, np.arange(self.size)]
-        sparse = scipy.sparse.issparse(part)
-        return np.asarray(part.toarray() if sparse else part, dtype=np.float64)
+        return np.asarray(part.toarray() if scipy.sparse.issparse(part) else part, dtype=np.float64)
 
     def with_target(self, columns: np.ndarray) -> Any:
         """Return some columns and the target side by side in float64, dense or csr."""

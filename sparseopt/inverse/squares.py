@@ -46,9 +46,5 @@ def _dense_squares(part: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
 
 def _stored_squares(matrix: Any, weights: np.ndarray | None) -> np.ndarray:
     squares = np.square(matrix.data, dtype=np.float64)
-    if weights is None and matrix.format == "csc":  # columns lie in one piece
-        sums, used = np.zeros(matrix.shape[1]), np.diff(matrix.indptr) > 0
-        sums[used] = np.add.reduceat(squares, matrix.indptr[:-1][used])
-        return sums
     own = type(matrix)((squares, matrix.indices, matrix.indptr), shape=matrix.shape)
     return np.asarray(own.T @ (np.ones(matrix.shape[0]) if weights is None else weights))

@@ -187,7 +187,7 @@ def _default_grid(problem: SparseRegression) -> list[float]:
     largest = largest_strength(problem)
     if math.isinf(largest):
         # Squares never make a coefficient zero: begin where they outweigh the columns.
-        largest = 1e3 * float(problem.scaled().column_norm_bounds().max() ** 2) or 1.0
+        largest = 1e3 * float(problem.scaled().column_norm_bounds.max() ** 2) or 1.0
         largest *= (problem.largest_entries[0] or 1.0) ** 2 if largest < 1e-200 else 1.0
     if largest == 0.0:
         largest = _size(problem)

@@ -150,7 +150,7 @@ def test_bounds_of_norms_hold(form: str, weights: list[float] | None) -> None:
     design = sparse[form](dense) if form in sparse else np.asarray(dense, order=form)
     scaled = so.SparseRegression(design, np.ones(5), so.L1(1.0), weights).scaled()
     used = np.ones(5) if scaled.weights is None else scaled.weights
-    for bound, exact in zip(scaled.column_norm_bounds(), exact_squares(dense, used), strict=True):
+    for bound, exact in zip(scaled.column_norm_bounds, exact_squares(dense, used), strict=True):
         assert exact <= bound**2 * (1.0 + 1e-15)
         assert bound**2 <= exact * (1.0 + 1e-13) + 1e-100
 
