@@ -25,7 +25,7 @@ largest = 9 if options.quick else 16
 methods: dict[str, tuple[str, dict[str, Any]]] = {
     "rounding to nearest": ("nearest", {}),
     "pair by pair (published)": ("pairwise", {}),
-    "left to right (published)": ("left_to_right", {}),
+    "left to right (published)": ("left_to_right", {"weighted": False}),
     "left to right, weighted": ("left_to_right", {"weighted": True}),
     "swept": ("swept", {}),
 }

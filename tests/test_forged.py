@@ -15,6 +15,7 @@ import forgeries_penalties
 import forgeries_products
 import forgeries_pursuit
 import forgeries_quantization
+import forgeries_quantization_complex
 import forgeries_recovery
 import forgeries_regression
 import forgeries_rescaling
@@ -32,6 +33,7 @@ BANKS = (
     forgeries_products,
     forgeries_pursuit,
     forgeries_quantization,
+    forgeries_quantization_complex,
     forgeries_recovery,
     forgeries_regression,
     forgeries_rescaling,

@@ -18,6 +18,7 @@ import forgeries_penalties
 import forgeries_products
 import forgeries_pursuit
 import forgeries_quantization
+import forgeries_quantization_complex
 import forgeries_recovery
 import forgeries_regression
 import forgeries_rescaling
@@ -67,6 +68,7 @@ def certificates() -> Iterator[so.Certificate]:
         forgeries_products,
         forgeries_pursuit,
         forgeries_quantization,
+        forgeries_quantization_complex,
         forgeries_recovery,
         forgeries_regression,
         forgeries_rescaling,

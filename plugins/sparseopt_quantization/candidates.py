@@ -130,16 +130,17 @@ def primitive(data: Data, found: Rounded) -> Rounded:
 def powers_within(u: np.ndarray, form: so.NumberFormat) -> range:
     """Return the powers of two by which a vector with few digits may be scaled to be in a format.
 
-    Its largest entry must not pass the largest number, and the last digits of all must be there.
+    Its largest entry must not pass the largest number, and the last digits of all must be there; of
+    F_t those that floats hold.
     """
     sizes = np.abs(u[u != 0.0])
-    if not form.is_finite or not sizes.size:
+    if not sizes.size:
         return range(-4000, 4000)
-    assert form.lowest is not None
     _, last = last_digits(sizes)
-    least = form.lowest - form.digits + 1 - int(last.min())
-    most = exponent_of(Fraction(form.largest) / Fraction(float(sizes.max())))
-    return range(least, most + 1)
+    lowest = -1074 if form.lowest is None else form.lowest - form.digits + 1
+    largest = form.largest if form.is_finite else float(np.finfo(np.float64).max)
+    most = exponent_of(Fraction(largest) / Fraction(float(sizes.max())))
+    return range(lowest - int(last.min()), most + 1)
 
 
 def nearest_to_zero(powers: range) -> int:

@@ -105,12 +105,14 @@ class Chain:
         return [self.rounded(i, f) for i, f in enumerate(self.factors)]
 
     def runs(self) -> list[range]:
-        """Return the runs of neighbouring factors that are rounded to some digits each."""
+        """Return the runs of neighbouring factors that are rounded to some digits each, all of
+        them real or all complex."""
         found: list[range] = []
         for place, form in enumerate(self.forms):
             if form is None or form.name.startswith("int"):
                 continue
-            if found and found[-1].stop == place:
+            kind = self.factors[place].dtype.kind
+            if found and found[-1].stop == place and self.factors[place - 1].dtype.kind == kind:
                 found[-1] = range(found[-1].start, place + 1)
             else:
                 found.append(range(place, place + 1))

@@ -19,7 +19,8 @@ def fewest_digits(
     """Return a product within the relative error: the fewest digits for all, then for each.
 
     The error falls with the digits but for small steps back, so halving the range finds about the
-    least; from there each factor in turn is given fewer.
+    least; from there each factor in turn is given fewer. When the time runs out it is the best that
+    there is, at first the product itself.
 
     Parameters
     ----------
@@ -39,20 +40,25 @@ def fewest_digits(
         return found if problem.error_of(found).high(3) <= target else None
 
     low, high, best = 1, max(own), product
-    while low < high:
-        t = (low + high) // 2
-        engine.context.report(1.0 - (high - low) / 53.0, f"{t} digits")
-        found = tried([t] * len(own))
-        if found is None:
-            low = t + 1
-        else:
-            high, best = t, found
-    digits = [min(high, most) for most in own]
-    for place in range(len(digits)):
-        while digits[place] > 1:
-            fewer = [t - (i == place) for i, t in enumerate(digits)]
-            found = tried(fewer)
+    context = engine.context
+    try:
+        while low < high:
+            t = (low + high) // 2
+            context.report(0.5 - (high - low) / 106.0, f"{t} digits")
+            found = tried([t] * len(own))
             if found is None:
-                break
-            digits, best = fewer, found
+                low = t + 1
+            else:
+                high, best = t, found
+        digits = [min(high, most) for most in own]
+        for place in range(len(digits)):
+            context.report(0.5 + place / (2.0 * len(digits)), f"fewer digits for factor {place}")
+            while digits[place] > 1:
+                fewer = [t - (i == place) for i, t in enumerate(digits)]
+                found = tried(fewer)
+                if found is None:
+                    break
+                digits, best = fewer, found
+    except so.TimeLimitReached:
+        context.report(1.0, "the time is over: the fewest digits so far")
     return best

@@ -17,7 +17,7 @@ from sparseopt_quantization.chain import (
     spread_columns,
     spread_rows,
 )
-from sparseopt_quantization.terms import Terms, rates_of
+from sparseopt_quantization.terms import Terms, rates_of, squares_of
 
 MOST_DIGITS = 12
 """Of a factor for which candidates are kept: all pieces are gone through."""
@@ -77,7 +77,7 @@ def _towards_left(chain: Chain, engine: Terms, run: range, found: Factors, weigh
         v = engine.directions(y, q, as_rows(chain.rounded(place, carried)), chain.digits(place))
         rates = rates_of(y, q, v)
         found[place] = from_rows(v, carried.shape)
-        square = (q * v * v).sum(axis=1)
+        square = squares_of(q, v)
         following = chain.factors[place - 1]
         a, _, c, d = following.shape
         carried = following * rates.reshape(a, 1, c, d)
@@ -87,7 +87,7 @@ def _towards_left(chain: Chain, engine: Terms, run: range, found: Factors, weigh
     u, v = as_columns(chain.rounded(place - 1, first)), as_rows(chain.rounded(place, carried))
     v, u = engine.improved(
         (y, weights(place), v),
-        (x, np.ones_like(x) if weighted else chain.row_weights(place - 1), u),
+        (x, np.ones(x.shape) if weighted else chain.row_weights(place - 1), u),
         (chain.digits(place), chain.digits(place - 1)),
     )
     found[place - 1], found[place] = from_columns(u, first.shape), from_rows(v, carried.shape)
@@ -123,7 +123,7 @@ def _towards_right(
         rates = rates_of(x, p, u)
         # A column of zeros is answered by zeros; what follows it does not count.
         found[place] = from_columns(u, carried.shape)
-        square = (p * u * u).sum(axis=1)
+        square = squares_of(p, u)
         following = chain.factors[place + 1]
         a, b, _, d = following.shape
         carried = following * rates.reshape(a, b, 1, d)
@@ -136,7 +136,7 @@ def _towards_right(
     elif place + 2 == chain.count:
         q = spread_columns(chain.last, last.shape)
     else:
-        q = np.ones_like(y)
+        q = np.ones(y.shape)
     u, v = engine.improved(
         (x, weights(place), u),
         (y, q, v),
@@ -146,9 +146,10 @@ def _towards_right(
 
 
 def may_look_ahead(chain: Chain, place: int) -> bool:
-    """Whether candidates can be kept for a factor: columns of two entries, few digits, twice."""
+    """Whether candidates can be kept: real columns of two entries and few digits, twice."""
     two = all(chain.factors[i].shape[1] == 2 for i in (place, place + 1))
-    return two and all(chain.digits(i) <= MOST_DIGITS for i in (place, place + 1))
+    few = all(chain.digits(i) <= MOST_DIGITS for i in (place, place + 1))
+    return two and few and chain.is_real
 
 
 def _looking_ahead(
@@ -195,11 +196,18 @@ def _sweep_part(chain: Chain, engine: Terms, part: range, found: Factors) -> Non
 
 
 def improve_pair(
-    chain: Chain, engine: Terms, place: int, prefix: Side, suffix: Side, found: Factors
+    chain: Chain,
+    engine: Terms,
+    place: int,
+    prefix: Side,
+    suffix: Side,
+    found: Factors,
+    again: int = 1,
 ) -> None:
     """Replace, in place, a factor and the next by the best ones for all others as they are.
 
     Term by term: of the vectors times the ratios of both sides, with their squares as weights.
+    `again` counts the passes.
     """
     given, following = chain.factors[place], chain.factors[place + 1]
     p, q = spread_rows(prefix.square, given.shape), spread_columns(suffix.square, following.shape)
@@ -209,6 +217,7 @@ def improve_pair(
         (x, p, as_columns(found[place])),
         (y, q, as_rows(found[place + 1])),
         (chain.digits(place), chain.digits(place + 1)),
+        again=again,
     )
     found[place], found[place + 1] = from_columns(u, given.shape), from_rows(v, following.shape)
 
@@ -219,6 +228,8 @@ def improve_one(chain: Chain, place: int, prefix: Side, suffix: Side, found: Fac
     a, b, c, d = given.shape
     left, right = prefix.ratio.reshape(a, b, 1, d), suffix.ratio.reshape(a, 1, c, d)
     wanted = left * given * right
+    if given.dtype.kind == "f":
+        wanted = wanted.real
     counts = prefix.square.reshape(a, b, 1, d) * suffix.square.reshape(a, 1, c, d) > 0.0
     found[place] = np.where(counts, chain.rounded(place, wanted), found[place])
 
@@ -228,14 +239,16 @@ def sweep(
 ) -> Iterator[tuple[int, Factors]]:
     """Improve all factors from the left to the right and back, in place, forever.
 
-    Two at a time if `pairs`, where both are rounded to some digits. After each pass the number of
-    passes is yielded.
+    Two at a time if `pairs`, where both are rounded to some digits; but not where real factors have
+    complex ones beside them, as what is wanted of two is no product then. After each pass the
+    number of passes is yielded.
     """
     first = chain.factors[0]
     start = Side.start(np.ones(first.shape[0] * first.shape[1] * first.shape[3]))
     end = Side.start(chain.last)
     inside = [False] * chain.count
-    for run in chain.runs() if pairs else ():
+    alike = len({f.dtype.kind for f in chain.factors}) == 1
+    for run in chain.runs() if pairs and alike else ():
         for place in run[:-1]:
             inside[place] = True
     count, passes = chain.count, 0
@@ -247,7 +260,8 @@ def sweep(
         for direction in (1, -1):
             for place in range(count)[::direction]:
                 if inside[place]:
-                    improve_pair(chain, engine, place, prefixes[place], suffixes[place + 2], found)
+                    sides = prefixes[place], suffixes[place + 2]
+                    improve_pair(chain, engine, place, *sides, found, passes + 1)
                 elif chain.forms[place] is not None:
                     improve_one(chain, place, prefixes[place], suffixes[place + 1], found)
                 if direction == 1:

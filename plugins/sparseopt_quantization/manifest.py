@@ -88,5 +88,14 @@ MANIFEST = Manifest(
             citations=(_SURVEY, "Graham, Knuth, Patashnik 1994: the Stern-Brocot tree"),
             helped_by=_NUMBA,
         ),
+        SolverEntry(
+            name="rank_one_complex",
+            path="sparseopt_quantization.rank_one_complex:RankOneComplex",
+            problem=_RANK_ONE,
+            guarantee=Guarantee.HEURISTIC,
+            summary="complex vectors by parts, for many arguments of the factor between them",
+            citations=(_SURVEY, "Chaumette et al. 2026 (hal-05520926): CROQuant, complex vectors"),
+            helped_by=_NUMBA,
+        ),
     ),
 )

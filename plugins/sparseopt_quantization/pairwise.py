@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import sparseopt as so
 from sparseopt.quantization.product import ProductQuantization
 from sparseopt_quantization.heuristics import pair_by_pair
-from sparseopt_quantization.products import Outcome, certified, predicted, refusal, work_of
+from sparseopt_quantization.products import Outcome, predicted, refusal, term_by_term, work_of
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Pairwise(so.Solver[ProductQuantization]):
     compiled: bool | None = None
 
     def accepts(self, problem: ProductQuantization) -> so.Accepted | so.Refused:
-        """Refuse complex factors, architectures of other ranks, and relative errors."""
-        reason = refusal(problem, self.compiled) or complex_refusal(problem)
+        """Refuse relative errors."""
+        reason = refusal(problem, self.compiled)
         return so.Refused(reason) if reason else so.Accepted()
 
     def cost(self, problem: ProductQuantization) -> float:
@@ -36,12 +36,4 @@ class Pairwise(so.Solver[ProductQuantization]):
     def solve(self, problem: ProductQuantization, context: so.Context) -> Outcome:
         """Quantize pair by pair; where that leaves the range of floats, to nearest."""
         work = work_of(problem, self.compiled, context)
-        found = work.restored(pair_by_pair(work.chain, work.engine))
-        return certified(problem, found or work.nearest())
-
-
-def complex_refusal(problem: ProductQuantization) -> str:
-    """Return why a complex product is refused; empty if it is real."""
-    if problem.product.dtype.kind != "c":
-        return ""
-    return "the best pairs of complex vectors are not known; 'swept' and 'nearest' take them"
+        return term_by_term(problem, work, [pair_by_pair(work.chain, work.engine)])

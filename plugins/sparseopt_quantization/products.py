@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 import sparseopt as so
+from sparseopt.quantization.chain_error import is_rank_one, relative_error
 from sparseopt.quantization.exponents import ExponentFitting
 from sparseopt.quantization.product import ProductQuantization
 from sparseopt.quantization.product_certificate import (
@@ -22,16 +24,11 @@ from sparseopt_quantization.terms import Terms
 Outcome = tuple[so.KroneckerProduct, ProductQuantizationCertificate]
 
 
-def refusal(problem: ProductQuantization, compiled: bool | None) -> str:
-    """Return why the chain cannot be quantized term by term; empty if it can."""
+def refusal(problem: ProductQuantization, compiled: bool | None, finds_digits: bool = False) -> str:
+    """Return why a product is not taken; empty if it is."""
     if compiled and not has_numba():
         return "compiled=True needs numba, which is not installed"
-    if not problem.is_rank_one:
-        return (
-            f"it takes chainable architectures of rank 1: {problem.why_not_rank_one}; the solver "
-            "'nearest' takes all"
-        )
-    if problem.relative_error is not None:
+    if problem.relative_error is not None and not finds_digits:
         return "it takes formats; for a relative error, 'swept' finds them"
     return ""
 
@@ -65,6 +62,11 @@ class Work:
         """Whether some format has a largest number."""
         return any(form is not None and form.is_finite for form in self.forms)
 
+    @cached_property
+    def is_rank_one(self) -> bool:
+        """Whether terms of neighbours have disjoint supports."""
+        return is_rank_one(self.product.architecture)
+
     def nearest(self) -> so.KroneckerProduct:
         """Each value rounded to nearest."""
         factors = [
@@ -75,8 +77,6 @@ class Work:
 
     def error(self, answer: so.KroneckerProduct) -> float:
         """Return the relative error."""
-        from sparseopt.quantization.chain_error import relative_error
-
         return relative_error(self.product, answer).high()
 
     def restored(self, factors: Factors) -> so.KroneckerProduct | None:
@@ -126,9 +126,34 @@ class Work:
         wide = [np.complex128 if f.dtype.kind == "c" else np.float64 for f in product.factors]
         return [times_powers(f.astype(w), p) for (f, p), w in zip(pairs, wide, strict=True)]
 
-    def best(self, *candidates: so.KroneckerProduct | None) -> so.KroneckerProduct:
-        """Return the candidate of the least error, the first of equal ones."""
-        return min((c for c in candidates if c is not None), key=self.error)
+
+class Best:
+    """The product of the least error so far: at first that of rounding to nearest."""
+
+    def __init__(self, work: Work) -> None:
+        self.work, self.product = work, work.nearest()
+        self.error = work.error(self.product)
+
+    def offer(self, factors: Factors) -> None:
+        """Take factors of the chain if their product is better."""
+        self.take(self.work.restored(factors))
+
+    def take(self, candidate: so.KroneckerProduct | None) -> None:
+        """Take a product if it is better."""
+        if candidate is not None and (error := self.work.error(candidate)) < self.error:
+            self.product, self.error = candidate, error
+
+
+def term_by_term(problem: ProductQuantization, work: Work, ways: Iterable[Factors]) -> Outcome:
+    """Return the best of some ways to quantize the chain, with its certificate.
+
+    Where they leave the range of floats, or the terms overlap and it is better, it is rounding to
+    nearest.
+    """
+    found = [f for f in map(work.restored, ways) if f is not None]
+    if not found or not work.is_rank_one:
+        found.append(work.nearest())
+    return certified(problem, found[0] if len(found) == 1 else min(found, key=work.error))
 
 
 def certified(problem: ProductQuantization, answer: so.KroneckerProduct) -> Outcome:

@@ -35,9 +35,12 @@ class RankOneExact(so.Solver[RankOneQuantization]):
     compiled: bool | None = None
 
     def accepts(self, problem: RankOneQuantization) -> so.Accepted | so.Refused:
-        """Refuse what takes more memory than allowed, or a library that is not there."""
+        """Refuse what takes more memory than allowed, or a library that is not there; and two
+        complex vectors that are both rounded."""
         if self.compiled and not has_numba():
             return so.Refused("compiled=True needs numba, which is not installed")
+        if problem.is_complex:
+            return so.Refused("both vectors are complex and rounded: 'rank_one_complex' takes them")
         if all(f is None or f.contains(v) for v, _, f in map(problem.side, "xy")):
             return so.Accepted()
         for name in "xy":
@@ -64,16 +67,31 @@ class RankOneExact(so.Solver[RankOneQuantization]):
         """Go through the pieces; of formats with many exponents as if they had no ends, first."""
         if problem.is_zero or (problem.format_x is None and problem.format_y is None):
             u, v = (z if f is None else np.zeros(len(z)) for z, _, f in map(problem.side, "xy"))
-            answer = RankOneTerm(u, v)
+            answer = as_given(problem, RankOneTerm(u, v))
             return answer, RankOneCertificate.build(problem, answer)
         nearest = problem.nearest()
         if problem.cost_of(nearest) == 0:
             return nearest, RankOneCertificate.build(problem, nearest)
         engine = Engine(self.memory, self.compiled, context)
-        if is_separate(problem):
-            return _separately(problem, engine)
-        answer, least = best_pair(problem, engine)
+        try:
+            if is_separate(problem):
+                return _separately(problem, engine)
+            answer, least = best_pair(problem, engine)
+        except so.TimeLimitReached:
+            raise
+        except so.Inconclusive:  # the best numbers leave the range of floats
+            return nearest, RankOneCertificate.build(problem, nearest)
+        answer = as_given(problem, answer)
         return answer, RankOneCertificate.build(problem, answer, least)
+
+
+def as_given(problem: RankOneQuantization, answer: RankOneTerm) -> RankOneTerm:
+    """Return an answer whose parts become complex numbers where the vector has them."""
+    u, v = (
+        np.ascontiguousarray(parts).view(given.dtype)
+        for parts, given in ((answer.u, problem.x), (answer.v, problem.y))
+    )
+    return RankOneTerm(u, v, answer.scale_u, answer.scale_v)
 
 
 def is_separate(problem: RankOneQuantization) -> bool:
@@ -108,6 +126,7 @@ def _separately(
     first, second = map(_as_scale, scales)
     answer = RankOneTerm(found[0].u, found[1].u, first, second)
     # The best real scale is seldom a float: an error below that of its rounding is not reached.
+    answer = as_given(problem, answer)
     nearest = problem.nearest()
     if problem.cost_of(nearest) < problem.cost_of(answer):
         answer = nearest

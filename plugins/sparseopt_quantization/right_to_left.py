@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import sparseopt as so
 from sparseopt.quantization.product import ProductQuantization
 from sparseopt_quantization.heuristics import right_to_left
-from sparseopt_quantization.pairwise import complex_refusal
-from sparseopt_quantization.products import Outcome, certified, predicted, refusal, work_of
+from sparseopt_quantization.products import Outcome, predicted, refusal, term_by_term, work_of
 
 
 @dataclass(frozen=True)
@@ -21,20 +20,21 @@ class RightToLeft(so.Solver[ProductQuantization]):
         See `LeftToRight`.
     """
 
-    weighted: bool = False
+    weighted: bool | None = None
     compiled: bool | None = None
 
     def accepts(self, problem: ProductQuantization) -> so.Accepted | so.Refused:
-        """Refuse complex factors, architectures of other ranks, and relative errors."""
-        reason = refusal(problem, self.compiled) or complex_refusal(problem)
+        """Refuse relative errors."""
+        reason = refusal(problem, self.compiled)
         return so.Refused(reason) if reason else so.Accepted()
 
     def cost(self, problem: ProductQuantization) -> float:
         """Return the predicted seconds."""
-        return predicted(problem, 0.2)
+        return predicted(problem, 0.4)
 
     def solve(self, problem: ProductQuantization, context: so.Context) -> Outcome:
         """Quantize from the right; where that leaves the range of floats, to nearest."""
         work = work_of(problem, self.compiled, context)
-        found = work.restored(right_to_left(work.chain, work.engine, self.weighted))
-        return certified(problem, found or work.nearest())
+        weights = (False, True) if self.weighted is None else (self.weighted,)
+        ways = (right_to_left(work.chain, work.engine, weighted) for weighted in weights)
+        return term_by_term(problem, work, ways)

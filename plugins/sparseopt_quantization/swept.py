@@ -8,20 +8,37 @@ from dataclasses import dataclass, replace
 import sparseopt as so
 from sparseopt.quantization.product import ProductQuantization
 from sparseopt_quantization.chain import Chain, Factors
+from sparseopt_quantization.descent import MOST_WORK, Descent
 from sparseopt_quantization.fewest_digits import fewest_digits
-from sparseopt_quantization.heuristics import left_to_right, pair_by_pair, sweep
-from sparseopt_quantization.products import Outcome, Work, certified, predicted, refusal, work_of
+from sparseopt_quantization.heuristics import (
+    left_to_right,
+    pair_by_pair,
+    right_to_left,
+    sweep,
+)
+from sparseopt_quantization.products import (
+    Best,
+    Outcome,
+    Work,
+    certified,
+    predicted,
+    refusal,
+    work_of,
+)
 from sparseopt_quantization.terms import Terms
 
 
 @dataclass(frozen=True)
 class Swept(so.Solver[ProductQuantization]):
-    """Sweeps over the best of rounding to nearest, pair by pair, and weighted left to right with
-    candidates kept ahead: of each pair the best for all others as they are, to and fro.
+    """Sweeps over the best of rounding to nearest, pair by pair, and weighted left to right,
+    without and with candidates kept ahead: of each pair the best for all others as they are, to and
+    fro.
 
-    The error never grows from pass to pass, and the answer is never worse than any of these.
-    Complex products, and factors of integer formats, are improved factor by factor from rounding
-    to nearest.
+    The error never grows from pass to pass, and the answer is never worse than any of these. When
+    the time runs out it is the best that there is.
+    Factors of integer formats are improved one by one, and so are real ones with complex ones
+    beside them. In architectures that are not chainable with rank 1 the terms of pairs overlap:
+    from the same beginnings, values are improved one by one against the matrix, see `Descent`.
 
     Parameters
     ----------
@@ -41,10 +58,8 @@ class Swept(so.Solver[ProductQuantization]):
     compiled: bool | None = None
 
     def accepts(self, problem: ProductQuantization) -> so.Accepted | so.Refused:
-        """Refuse architectures of other ranks."""
-        if problem.relative_error is not None and problem.is_rank_one:
-            return so.Accepted()
-        reason = refusal(problem, self.compiled)
+        """Take all; refuse what is not installed."""
+        reason = refusal(problem, self.compiled, True)
         return so.Refused(reason) if reason else so.Accepted()
 
     def cost(self, problem: ProductQuantization) -> float:
@@ -59,40 +74,57 @@ class Swept(so.Solver[ProductQuantization]):
         return certified(problem, self.quantized(work_of(problem, self.compiled, context)))
 
     def quantized(self, work: Work) -> so.KroneckerProduct:
-        """Return the product quantized."""
-        found = work.nearest()
-        least = work.error(found)
-        if least == 0.0:
-            return found
-        for begin in self._starts if work.chain.is_real else ():
-            candidate = work.restored(begin(work))
-            if candidate is not None and (error := work.error(candidate)) < least:
-                found, least = candidate, error
-            del candidate
-        if work.chain.is_real:
-            found, least = self._swept(work, work.chain, found, least, True)
-        if work.has_range or not work.chain.is_real:
-            exact = replace(work.chain, forms=work.forms)
-            found, least = self._swept(work, exact, found, least, False)
-        return found
+        """Return the product quantized; what there is when the time runs out."""
+        best = Best(work)
+        if best.error == 0.0:
+            return best.product
+        context = work.engine.context
+        try:
+            ways = self._starts(work.chain.is_real and work.is_rank_one)
+            for i, begin in enumerate(ways):
+                best.offer(begin(work))
+                context.report(0.4 * (i + 1) / len(ways), "beginning from the left")
+            if not work.is_rank_one:
+                self._descended(best)
+                return best.product
+            self._swept(best, work.chain, True)
+            if work.has_range:
+                self._swept(best, replace(work.chain, forms=work.forms), False)
+        except so.TimeLimitReached:
+            context.report(1.0, "the time is over: the best so far")
+        return best.product
 
-    def _swept(
-        self, work: Work, chain: Chain, found: so.KroneckerProduct, least: float, pairs: bool
-    ) -> tuple[so.KroneckerProduct, float]:
-        """Return the best product of the passes, and its error."""
-        for passes, factors in sweep(chain, work.engine, work.taken_in(found), pairs):
-            work.engine.context.report(passes / (2.0 * self.passes), f"{passes} passes")
-            before, candidate = least, work.restored(factors)
-            if candidate is not None and (error := work.error(candidate)) < least:
-                found, least = candidate, error
-            if passes >= 2 * self.passes or least > before * (1.0 - self.gain / 2.0):
+    def _swept(self, best: Best, chain: Chain, pairs: bool) -> None:
+        """Sweep over the best product."""
+        work = best.work
+        for passes, factors in sweep(chain, work.engine, work.taken_in(best.product), pairs):
+            before = best.error
+            best.offer(factors)
+            done = 0.4 + 0.6 * passes / (2.0 * self.passes)
+            work.engine.context.report(done, f"{passes} passes, error {best.error:.3g}")
+            if passes >= 2 * self.passes or best.error > before * (1.0 - self.gain / 2.0):
                 break
-        return found, least
 
-    @property
-    def _starts(self) -> tuple[Callable[[Work], Factors], ...]:
+    def _descended(self, best: Best) -> None:
+        """Go down value by value, where sums over paths do not tell what a pair makes best."""
+        descent = Descent(best.work, best.product)
+        if descent.work_of_a_pass > MOST_WORK:
+            return
+        for passes in range(1, 2 * self.passes + 1):
+            before = best.error
+            descent.run()
+            best.take(descent.product())
+            done = 0.4 + 0.6 * passes / (2.0 * self.passes)
+            best.work.engine.context.report(done, f"{passes} passes, error {best.error:.3g}")
+            if best.error > before * (1.0 - self.gain / 2.0):
+                break
+
+    def _starts(self, looks_ahead: bool) -> list[Callable[[Work], Factors]]:
         """Return the ways to a chain to start from."""
-        return (
+        ways: list[Callable[[Work], Factors]] = [
             lambda work: pair_by_pair(work.chain, work.engine),
-            lambda work: left_to_right(work.chain, work.engine, True, self.ahead),
-        )
+            lambda work: left_to_right(work.chain, work.engine, True),
+        ]
+        if not looks_ahead:  # the other end is another chance
+            return [*ways, lambda work: right_to_left(work.chain, work.engine, True)]
+        return [*ways, lambda work: left_to_right(work.chain, work.engine, True, self.ahead)]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 import sparseopt as so
-from sparseopt_quantization import term_arrays
+from sparseopt_quantization import complex_arrays, term_arrays
 from sparseopt_quantization.limits import COMPILED_FROM
 from sparseopt_quantization.sides import has_numba
 
@@ -16,6 +17,16 @@ ALL_PIECES = 1 << 13
 TRIED = 1 << 11
 AT_ONCE = 1 << 20
 """Pieces of all terms that NumPy holds at once; a compiled pass is not interrupted that long."""
+COMPLEX_PIECES = 1 << 17
+"""Pieces of a complex left vector that are gone through at most, over all arguments."""
+COMPLEX_WORK = 1 << 28
+"""The same of all terms of a pass; for many terms there are fewer of each."""
+ROWS, TURNED = 1 << 13, 1 << 12
+"""Complex terms that NumPy holds at once, and pieces of each between two looks at the clock."""
+GOLDEN = (5.0**0.5 - 1.0) / 2.0
+"""Multiples of it lie evenly, modulo 1: by so much of a step all arguments are moved each time."""
+AGAIN = 8
+"""Times that the best left vector for the right one is looked for, and the other way round."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,7 @@ class Terms:
         left: tuple[np.ndarray, np.ndarray, np.ndarray],
         right: tuple[np.ndarray, np.ndarray, np.ndarray],
         digits: tuple[int, int],
+        again: int = 0,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return rounded vectors that cost no more than those that are there.
 
@@ -38,12 +50,18 @@ class Terms:
         left, right : (vectors, weights, rounded vectors)
             Of shapes (k, b) and (k, c); c = 0 if only angles count.
         digits : (int, int)
+        again : int
+            How often the same was asked before, about. Later on fewer arguments of complex numbers
+            are tried, each time others.
 
         Returns
         -------
         u, v : ndarray
         """
         (x, p, u), (y, q, v) = left, right
+        if x.dtype.kind == "c":
+            pieces = COMPLEX_PIECES >> (3 if again else 0)
+            return self._complex(left, right, digits, pieces, again)
         u, v = u.copy(), v.copy()
         half = 1 << (digits[0] - 1)
         if x.shape[1] * half <= ALL_PIECES:
@@ -77,13 +95,68 @@ class Terms:
                 )
         return u, v
 
+    def _complex(
+        self,
+        left: tuple[np.ndarray, np.ndarray, np.ndarray],
+        right: tuple[np.ndarray, np.ndarray, np.ndarray],
+        digits: tuple[int, int],
+        pieces: int,
+        again: int = 0,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the same for complex vectors, of which about so many pieces are gone through."""
+        (x, p, u), (y, q, v) = left, right
+        half = 1 << (digits[0] - 1)
+        numbers, middles, scales = np.ones(1), np.ones(1), np.zeros(0)
+        if 2 * x.shape[1] * half <= ALL_PIECES:
+            numbers, middles = table(digits[0])
+            # About as many arguments as there are lines on which a part passes a midpoint.
+            each, most = 2 * x.shape[1] * half, 32 * half
+        else:
+            scales = np.exp2(np.arange(TRIED // 8) / (TRIED // 8))
+            each, most = len(scales), max(4, TRIED // (x.shape[1] + y.shape[1]))
+        pieces = min(pieces, COMPLEX_WORK // len(x))
+        count = min(max(4, pieces // each), most)
+        turns = (np.arange(count) + again * GOLDEN % 1.0) * (np.pi / 2.0) / count
+        rotations = np.stack([np.cos(turns), np.sin(turns)], axis=1)
+        splits = 2.0 ** (53 - digits[0]) + 1.0, 2.0 ** (53 - digits[1]) + 1.0
+        run: Any = complex_arrays.terms
+        at_once = ROWS
+        # In NumPy each piece takes as long for few terms as for many.
+        if self.is_compiled(max(len(x), 32) * each * count):
+            from sparseopt_quantization import complex_kernels
+
+            run, at_once = complex_kernels.terms, max(1, AT_ONCE // each)
+        data = (*_parts(x), p), (*_parts(y), q), _parts(u), _parts(v)
+        some = max(1, TURNED // each)
+        for first in range(0, count, some):
+            for start in range(0, len(x), at_once):
+                self.context.check_time("rounding the terms of a product")
+                part = slice(start, start + at_once)
+                with np.errstate(all="ignore"):
+                    run(
+                        *(tuple(z[part] for z in vectors) for vectors in data),
+                        numbers,
+                        middles,
+                        scales,
+                        rotations[first : first + some],
+                        splits,
+                        AGAIN,
+                    )
+        return _joined(data[2]), _joined(data[3])
+
     def directions(self, x: np.ndarray, p: np.ndarray, u: np.ndarray, digits: int) -> np.ndarray:
         """Return numbers of F_t of a small angle to vectors: the least, but for many entries.
 
         Their sizes are near those of the vectors.
         """
+        if x.shape[1] == 1 and x.dtype.kind == "c":
+            return np.where(x != 0.0, np.exp2(np.rint(_log2(x))), 0.0).astype(np.complex128)
         if x.shape[1] == 1:
             return np.where(x != 0.0, np.copysign(np.exp2(np.rint(_log2(x))), x), 0.0)
+        if x.dtype.kind == "c":
+            none = np.zeros((len(x), 0))
+            pieces = COMPLEX_PIECES >> 3
+            return self._complex((x, p, u), (none, none, none), (digits, digits), pieces)[0]
         if x.shape[1] != 2:
             none = np.zeros((len(x), 0))
             return self.improved((x, p, u), (none, none, none), (digits, digits))[0]
@@ -180,12 +253,30 @@ def _log2(x: np.ndarray) -> np.ndarray:
     return np.log2(np.where(x == 0.0, 1.0, np.abs(x)))
 
 
+def squares_of(p: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """Return the weighted squared norms of vectors."""
+    found: np.ndarray = (p * (u * u.conj()).real).sum(axis=1)
+    return found
+
+
+def _parts(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return copies of the real and the imaginary parts."""
+    return np.ascontiguousarray(values.real), np.ascontiguousarray(values.imag).copy()
+
+
+def _joined(parts: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Return complex numbers from their parts."""
+    found = np.empty(parts[0].shape, dtype=np.complex128)
+    found.real, found.imag = parts
+    return found
+
+
 def rates_of(x: np.ndarray, p: np.ndarray, u: np.ndarray) -> np.ndarray:
     """Return the factors that take rounded vectors nearest to vectors; 1 where they are zero."""
-    square = (p * u * u).sum(axis=1)
+    square = squares_of(p, u)
     weightless = square == 0.0
     if weightless.any():
         p = np.where(weightless[:, None], 1.0, p)
-        square = (p * u * u).sum(axis=1)
-    inner = (p * x * u).sum(axis=1)
+        square = squares_of(p, u)
+    inner = (p * x * u.conj()).sum(axis=1)
     return np.where(square * inner != 0.0, inner / np.where(square > 0.0, square, 1.0), 1.0)

@@ -24,8 +24,8 @@ _FILE = (
 )
 _NETWORK = "Of networks: "
 _FORMAT = (
-    "bf16, fp16, e4m3, e5m2, e2m3, e3m2, e2m1, int8, int4, or F1 to F53; for each factor one, "
-    "separated by commas, where - leaves a factor as it is."
+    "bf16, fp16, e4m3, e5m2, e2m3, e3m2, e2m1, int8, int4, F1 to F53, or digits t; for each "
+    "factor one, separated by commas, where - leaves a factor as it is."
 )
 
 
@@ -127,7 +127,8 @@ def _refuse(what: str, given: dict[str, Any]) -> None:
 
 def _formats(text: str) -> Any:
     """Return one format, or one for each factor."""
-    names = [None if name.strip() == "-" else name.strip() for name in text.split(",")]
+    names: list[Any] = [None if name.strip() == "-" else name.strip() for name in text.split(",")]
+    names = [int(n) if n is not None and re.fullmatch(r"\d+", n) else n for n in names]
     return names[0] if len(names) == 1 and names[0] is not None else names
 
 

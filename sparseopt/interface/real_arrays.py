@@ -13,8 +13,10 @@ from sparseopt.interface.errors import ProblemError
 _WORDS = {1: "a vector", 2: "a matrix"}
 
 
-def as_real(value: Any, name: str, dimensions: int) -> np.ndarray:
+def as_real(value: Any, name: str, dimensions: int, complex_too: bool = False) -> np.ndarray:
     """Return a non-empty real array as float64, read-only, without rounding an entry.
+
+    Where `complex_too`, a complex array as complex128.
 
     Refuses, by name or entry: sparse matrices and linear operators (nothing is written out
     silently), complex numbers, masked and ragged arrays, other dtypes than floats of at most 64
@@ -38,9 +40,9 @@ def as_real(value: Any, name: str, dimensions: int) -> np.ndarray:
         array = np.asarray(value)
     except ValueError as error:
         raise ProblemError(f"{name} is ragged: its rows differ in length ({error})") from error
-    if array.dtype.kind == "c":
+    if array.dtype.kind == "c" and not complex_too:
         raise ProblemError(f"{name} is complex; only real numbers are taken here")
-    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+    if array.dtype.kind not in "biufc" or array.real.dtype.itemsize > 8:
         raise ProblemError(f"{name} has dtype {array.dtype}; convert it to float32 or float64")
     if array.ndim != dimensions or 0 in array.shape:
         raise ProblemError(

@@ -25,7 +25,7 @@ from sparseopt.judging.scaling import exponent_of, largest_part, times_power
 from sparseopt.quantization.exact import root_above
 
 EXACT_UP_TO = 600
-"""Real values of a product up to which the error is computed in rationals."""
+"""Values of a product up to which the error is computed in rationals."""
 DENSE_UP_TO = 1 << 22
 """Entries of the matrix, for architectures whose paths are not told apart."""
 _MORE = 1.0 + 2.0**-30
@@ -52,7 +52,7 @@ def relative_error(one: KroneckerProduct, other: KroneckerProduct) -> Figure:
     Returns
     -------
     Figure
-        The number, and how far it may be off: hardly at all for up to 600 real values, else some
+        The number, and how far it may be off: hardly at all for up to 600 values, else some
         1e-15 of ``|B| / |A|`` for each factor. O(nnz) for chainable architectures of rank 1, else
         O(nnz n).
     """
@@ -61,26 +61,30 @@ def relative_error(one: KroneckerProduct, other: KroneckerProduct) -> Figure:
         return Figure(0.0, 0.0)
     if not is_rank_one(one.architecture):
         return _dense(*chains, one.architecture)
-    is_real = all(f.dtype.kind == "f" for chain in chains for f in chain)
-    if is_real and one.nnz <= EXACT_UP_TO:
+    if one.nnz <= EXACT_UP_TO:
         return Figure(root_above(_exact(*chains)), 0.0)
     return _Paths(one.architecture).relative_error(*chains)
 
 
 def _exact(first: list[np.ndarray], second: list[np.ndarray]) -> Fraction:
-    """Return the squared relative error of real chains, in rationals."""
+    """Return the squared relative error of chains, in rationals."""
+    exact = np.vectorize(Fraction, otypes=[object])
 
     def inner(left: list[np.ndarray], right: list[np.ndarray]) -> Fraction:
+        """Return the real part of the inner product of two chains."""
         a, b, _, d = left[0].shape
-        sums: Any = np.ones(a * b * d, dtype=object)
+        p: Any = np.ones(a * b * d, dtype=object)
+        q: Any = 0 * p
         for f, g in zip(left, right, strict=True):
             a, b, _, d = f.shape
-            products = [Fraction(v) * Fraction(w) for v, w in zip(f.flat, g.flat, strict=True)]
-            terms = np.array(products, dtype=object).reshape(f.shape) * sums.reshape(a, b, 1, d)
-            sums = terms.sum(axis=1).ravel()
-        return Fraction(sums.sum())
+            (w, x), (v, y) = ((exact(z.real), exact(z.imag)) for z in (f, g))
+            real, imaginary = w * v + x * y, x * v - w * y
+            p, q = p.reshape(a, b, 1, d), q.reshape(a, b, 1, d)
+            p, q = real * p - imaginary * q, real * q + imaginary * p
+            p, q = p.sum(axis=1), q.sum(axis=1)
+        return Fraction(p.sum())
 
-    chains = [[f.astype(np.float64) for f in chain] for chain in (first, second)]
+    chains = [[_wide(f) for f in chain] for chain in (first, second)]
     square = inner(chains[0], chains[0])
     own = inner(chains[1], chains[1])
     if not square:

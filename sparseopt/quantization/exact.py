@@ -84,7 +84,7 @@ def root_above(value: Fraction) -> float:
 
 def root_below(value: Fraction) -> float:
     """Return a float that is hardly below the square root of a number that is not negative."""
-    return -float_above(-_root(value, 0))
+    return 0.0 - float_above(-_root(value, 0))
 
 
 def _root(value: Fraction, up: int) -> Fraction:

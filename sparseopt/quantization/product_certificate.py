@@ -198,18 +198,11 @@ class ProductQuantizationCertificate(Certificate):
             elif problem.relative_error is None:
                 steps.require(np.array_equal(factor, given), f"factor {i} is left as it is")
         stated, found = self.relative_error, problem.error_of(answer)
-        steps.require(
-            found.high() <= stated < math.inf,
-            f"the relative error is at most {stated!r}",
-            repr(found.high()),
-        )
+        line = f"the relative error is at most {stated!r}"
+        steps.require(found.high() <= stated < math.inf, line, repr(found.high()))
         target = problem.relative_error
         if target is not None:
-            steps.require(
-                stated <= target,
-                f"it is at most the {target} asked for",
-                repr(stated),
-            )
+            steps.require(stated <= target, f"it is at most the {target} asked for", repr(stated))
         self._check_least(steps)
 
     def _check_least(self, steps: Steps) -> None:

@@ -40,10 +40,11 @@ def as_format(value: Any, name: str = "format") -> NumberFormat | None:
 def require_digits(values: Any, form: NumberFormat | None, name: str) -> None:
     """Refuse a format F_t with more digits than the dtype of the values has."""
     dtype = str(getattr(values, "dtype", ""))
-    if form is not None and "float32" in dtype and form.digits > 24:
+    is_single = "float32" in dtype or "complex64" in dtype
+    if form is not None and is_single and form.digits > 24:
         raise ProblemError(
-            f"{name} is float32, which has 24 digits, and its format asks for {form.digits}; "
-            "convert it to float64, or ask for at most 24"
+            f"{name} is {dtype.removeprefix('torch.')}, which has 24 digits, and its format asks "
+            f"for {form.digits}; convert it to double precision, or ask for at most 24"
         )
 
 
@@ -54,8 +55,9 @@ class RankOneTerm:
 
     Attributes
     ----------
-    u, v : ndarray of float64, shapes (m,), (n,)
-        Numbers of the formats; the vector as it was where no format was given.
+    u, v : ndarray of float64 or complex128, shapes (m,), (n,)
+        Numbers of the formats, complex ones by parts; the vector as it was where no format was
+        given.
     scale_u, scale_v : float
         Positive; 1 for formats without a scale.
     """
@@ -74,7 +76,7 @@ class RankOneTerm:
 
     def __post_init__(self) -> None:
         for name in ("u", "v"):
-            object.__setattr__(self, name, as_real(getattr(self, name), name, 1))
+            object.__setattr__(self, name, as_real(getattr(self, name), name, 1, True))
         for name in ("scale_u", "scale_v"):
             scale = as_figure(getattr(self, name), name)
             if not 0.0 < scale < np.inf:
@@ -94,14 +96,15 @@ class RankOneTerm:
 class RankOneQuantization(Problem[RankOneTerm, Any]):
     """Find u and v in formats of few bits whose product is nearest to that of two vectors.
 
-    It minimises ``sum_ij a_i b_j (x_i y_j - s u_i v_j)^2``, where s is the product of the scales.
+    It minimises ``sum_ij a_i b_j |x_i y_j - s u_i v_j|^2``, where s is the product of the scales.
     Rounding x and y each to nearest is mostly far from the best, as only the product counts:
     ``(c x) (y / c)^T`` is the same for every c, and some c rounds well.
 
     Parameters
     ----------
     x, y : array_like, shapes (m,), (n,)
-        Real, float32 or float64; integers count as float64.
+        float32 or float64, real or complex; integers count as float64. Where a vector is complex
+        its rounding is, too, and both parts are numbers of the format.
     format_x, format_y : NumberFormat, str, int or None
         Of u and v. A name or a number of digits stands for ``NumberFormat(name)`` or
         ``significand(t)``. None: that vector is left as it is, times a real scale.
@@ -111,7 +114,7 @@ class RankOneQuantization(Problem[RankOneTerm, Any]):
     Raises
     ------
     ProblemError
-        For complex, empty, other than one-dimensional vectors, NaN, infinity, negative weights,
+        For empty, other than one-dimensional vectors, NaN, infinity, negative weights,
         other lengths of weights, unknown formats, F_t with t > 24 for float32.
 
     Notes
@@ -120,6 +123,10 @@ class RankOneQuantization(Problem[RankOneTerm, Any]):
     way round; so some best u is a rounding of ``c x``, and only finitely many c count: those on
     which side of a midpoint of the format some entry of ``c x`` is, up to a factor 2 for F_t. With
     weights the products are weighted ones.
+
+    If one vector is real, or is left as it is, a complex one counts as the real vector of its
+    parts, and all of this holds. If both are complex and rounded, c is complex, and there are too
+    many regions to go through: good answers are found, no least error is proved.
 
     Examples
     --------
@@ -138,7 +145,6 @@ class RankOneQuantization(Problem[RankOneTerm, Any]):
     format_y: NumberFormat | None
     weights_x: np.ndarray | None = None
     weights_y: np.ndarray | None = None
-    default_tolerance: ClassVar = 1e-12
     accuracy_is: ClassVar = "error above the proven lower bound, over the norm of the target"
 
     # What the constructor takes, for type checkers; the fields are what becomes of it.
@@ -159,7 +165,7 @@ class RankOneQuantization(Problem[RankOneTerm, Any]):
             form = as_format(getattr(self, f"format_{name}"), f"format_{name}")
             given = getattr(self, name)
             require_digits(given, form, name)
-            vector = as_real(given, name, 1)
+            vector = as_real(given, name, 1, True)
             weights = getattr(self, f"weights_{name}")
             if weights is not None:
                 weights = _as_weights(weights, f"weights_{name}", len(vector))
@@ -167,12 +173,24 @@ class RankOneQuantization(Problem[RankOneTerm, Any]):
             object.__setattr__(self, f"format_{name}", form)
             object.__setattr__(self, f"weights_{name}", weights)
 
+    @cached_property
+    def is_complex(self) -> bool:
+        """Whether both vectors are complex and rounded; else parts count as entries."""
+        kinds = self.x.dtype.kind + self.y.dtype.kind
+        return kinds == "cc" and None not in (self.format_x, self.format_y)
+
+    @property
+    def default_tolerance(self) -> float | None:  # type: ignore[override]
+        """Of complex vectors no least error is proved, so nothing is asked."""
+        return None if self.is_complex else 1e-12
+
     def side(self, name: str) -> tuple[np.ndarray, np.ndarray, NumberFormat | None]:
-        """Return vector, weights and format of "x" or "y"."""
+        """Return vector, weights and format of "x" or "y"; of a complex one, its parts."""
         vector, weights = getattr(self, name), getattr(self, f"weights_{name}")
         if weights is None:
             weights = np.ones(len(vector))
-        return vector, weights, getattr(self, f"format_{name}")
+        each = 1 + (vector.dtype.kind == "c")
+        return parts_of(vector), np.repeat(weights, each), getattr(self, f"format_{name}")
 
     @cached_property
     def squares(self) -> tuple[Fraction, Fraction]:
@@ -191,19 +209,23 @@ class RankOneQuantization(Problem[RankOneTerm, Any]):
         0 if the target is zero and so is the answer; 1 if only the target is. O(m + n).
         """
         (x, a, _), (y, b, _) = self.side("x"), self.side("y")
-        u, v, scale = answer.u, answer.v, Fraction(answer.scale_u) * Fraction(answer.scale_v)
+        u, v = parts_of(answer.u), parts_of(answer.v)
+        scale = Fraction(answer.scale_u) * Fraction(answer.scale_v)
         size = dot(a, u, u) * dot(b, v, v)
         if self.is_zero:
             return Fraction(int(size != 0))
         square = self.squares[0] * self.squares[1]
         common = dot(a, x, u) * dot(b, y, v)
+        if self.is_complex:  # the real part of two complex products: <x, i u> is the imaginary one
+            turned = [parts_of(1j * z) for z in (answer.u, answer.v)]
+            common -= dot(a, x, turned[0]) * dot(b, y, turned[1])
         return 1 + scale * (scale * size - 2 * common) / square
 
     def nearest(self) -> RankOneTerm:
         """Return x and y, each rounded to nearest, beyond the largest number to that one."""
         codes, scales = [], []
         for name in ("x", "y"):
-            vector, _, form = self.side(name)
+            vector, form = getattr(self, name), getattr(self, f"format_{name}")
             rounded = (vector, 1.0) if form is None else form.round_blocks(vector)
             codes.append(rounded[0])
             scales.append(float(rounded[1]))
@@ -227,7 +249,13 @@ class RankOneQuantization(Problem[RankOneTerm, Any]):
         m, n = len(self.x), len(self.y)
         forms = " and ".join(str(f or "no format") for f in (self.format_x, self.format_y))
         weighted = "" if self.weights_x is None and self.weights_y is None else "weighted "
-        return f"{weighted}product of vectors with {m} and {n} entries in {forms}"
+        kind = "complex " if self.is_complex else ""
+        return f"{weighted}product of {kind}vectors with {m} and {n} entries in {forms}"
+
+
+def parts_of(vector: np.ndarray) -> np.ndarray:
+    """Return the parts of a complex vector, in turn; a real one as it is."""
+    return vector.view(np.float64) if vector.dtype.kind == "c" else vector
 
 
 def _as_weights(value: Any, name: str, length: int) -> np.ndarray:

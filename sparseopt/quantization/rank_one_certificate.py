@@ -18,7 +18,7 @@ from sparseopt.judging.rounding import above, shown_above, shown_below
 from sparseopt.quantization.exact import dot, exponent_of, root_above, root_below, scaled
 from sparseopt.quantization.least_costs import Joint, Vector, least_angle
 from sparseopt.quantization.number_format import NumberFormat, significand
-from sparseopt.quantization.rank_one import RankOneQuantization, RankOneTerm
+from sparseopt.quantization.rank_one import RankOneQuantization, RankOneTerm, parts_of
 
 Bracket = tuple[tuple[int, ...], ...]
 """For x of two entries: of ``|x_2 / x_1| = 2^e r`` with r in [1, 2) for r and for r/2 the two
@@ -94,10 +94,11 @@ def proved_least(
 ) -> Fraction:
     """Return a lower bound of the relative cost of all answers, at most that of this one.
 
-    With so many rooms of rounding: two to state it, one to check it.
+    With so many rooms of rounding: two to state it, one to check it. Nothing is proved of complex
+    vectors that are both rounded.
     """
     found = problem.cost_of(answer)
-    if problem.is_zero:
+    if problem.is_zero or problem.is_complex:
         return Fraction(0)
     forms = problem.format_x, problem.format_y
     if any(form is None or form.scale == "free" for form in forms):
@@ -107,7 +108,8 @@ def proved_least(
             if form is not None:
                 vector = Vector(values, weights, form)
                 # 1 - cos^2 cos^2 of the two best angles: a real scale separates the vectors.
-                left *= 1 - _least_angle(vector, angle_of(vector, u), bracket, rooms)
+                angle = angle_of(vector, parts_of(u))
+                left *= 1 - _least_angle(vector, angle, bracket, rooms)
         return min(1 - left, found)
     vectors = [Vector(*problem.side(name)) for name in "xy"]  # type: ignore[arg-type]
     return _by_wide(vectors, found, lambda some: _least_joint(some, found, rooms))
@@ -150,7 +152,8 @@ class RankOneCertificate(Certificate):
     The error is computed in rationals. The bound comes from going through all pieces of one vector,
     see `Joint`, or through those of each vector where a real scale makes them independent; of
     formats with many exponents first without their ends, which is a lower bound as well. Where x
-    has two entries it may come from their continued fraction.
+    has two entries it may come from their continued fraction. Of two complex vectors that are both
+    rounded no bound but 0 is proved.
 
     Attributes
     ----------
@@ -233,17 +236,18 @@ class RankOneCertificate(Certificate):
             (self.problem.format_y, self.answer.v),
         ):
             if form is not None:
-                count += int((np.abs(u) == form.largest).sum())
+                count += int((np.abs(parts_of(u)) == form.largest).sum())
         return count
 
     @property
     def claim(self) -> str:
         """What is proved."""
+        least = f", and no choice has less than {shown_below(self.relative_lower_bound, 12)}"
+        least = "" if self.problem.is_complex else least
         end = f"; {self.at_the_end} entries are at the end of the range" if self.at_the_end else ""
         return (
             f"{self.problem.describe()}: the relative error is at most "
-            f"{shown_above(self.relative_error, 12)}, and no choice has less than "
-            f"{shown_below(self.relative_lower_bound, 12)}{end}"
+            f"{shown_above(self.relative_error, 12)}{least}{end}"
         )
 
     def check(self, steps: Steps) -> None:
@@ -273,8 +277,10 @@ class RankOneCertificate(Certificate):
 
     def _check_side(self, steps: Steps, name: str, u: np.ndarray, scale: float) -> None:
         """Require that a vector and its scale are what the format allows."""
-        vector, _, form = self.problem.side(name)
+        vector, form = getattr(self.problem, name), getattr(self.problem, f"format_{name}")
         steps.require(u.shape == vector.shape, f"the vector for {name} is as long", str(u.shape))
+        alike = u.dtype == vector.dtype
+        steps.require(alike, f"the vector for {name} is complex if it was", str(u.dtype))
         if form is None:
             steps.require(np.array_equal(u, vector), f"{name} is left as it is")
             return

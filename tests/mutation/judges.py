@@ -113,6 +113,10 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.quantization.exponent_certificates",
         "sparseopt.quantization.rank_one_certificate",
     ),
+    "forgeries_quantization_complex": (
+        "sparseopt.quantization.rank_one",
+        "sparseopt.quantization.rank_one_certificate",
+    ),
     "forgeries_paths": (
         "sparseopt.pathnorm.edges",
         "sparseopt.pathnorm.lipschitz",

@@ -263,7 +263,7 @@ def exponents() -> list[so.Problem]:
     ]
 
 
-def rank_one() -> list[Provable]:
+def rank_one() -> list[Any]:
     """All kinds of formats and scales, one entry, zeros, equal entries, weights, large and small
     numbers, single precision."""
     rng = np.random.default_rng(0)
@@ -283,8 +283,15 @@ def rank_one() -> list[Provable]:
         so.RankOneQuantization([0.0, 0.0], [1.0], 3, None),
         so.RankOneQuantization([0.7], [0.3], 1, 1),
         so.RankOneQuantization(x.astype(np.float32), y.astype(np.float32), 8, 8),
+        so.RankOneQuantization(x[:2] + 1j * x[3:], y, 4, 4),
+        so.RankOneQuantization(x[:2] + 1j * x[3:], 1j * y + 2.0, 4, None),
     ]
-    return [Provable(problem) for problem in problems]
+    z = x[:2] + 1j * x[3:]
+    complex_ones = [
+        so.RankOneQuantization(z, y[:2] - 1j * y[2:], 4, 3, [1.0, 0.5], None),
+        so.RankOneQuantization(1e200 * z, 1e-200j * z, "e4m3", "e5m2"),
+    ]
+    return [*map(Provable, problems), *complex_ones]
 
 
 def quantized_products() -> list[so.Problem]:
@@ -309,6 +316,7 @@ def quantized_products() -> list[so.Problem]:
         so.ProductQuantization(product(two), "e2m1"),
         so.ProductQuantization(product([(1, 2, 3, 1)]), 5),
         so.ProductQuantization(product(dyadic), ["e4m3", None, "bf16"]),
+        so.ProductQuantization(product(chain, 1.0 + 0.5j, np.complex64), 3),
         so.ProductQuantization(product(dyadic, 30.0), "int8"),
         so.ProductQuantization(product(dyadic, 1e150), 5),
         so.ProductQuantization(product(dyadic, 1e-150), 24),

@@ -184,5 +184,5 @@ def test_a_program_that_torch_cannot_run() -> None:
     """Weights of a file may have another dtype than the graph was traced with."""
     program = torch.export.export(nn.Linear(3, 2), (torch.zeros(1, 3),))
     program.state_dict["weight"] = torch.ones(2, 3, dtype=torch.uint8)
-    with pytest.raises(so.ProblemError, match="PyTorch cannot run this program: .* same dtype"):
+    with pytest.raises(so.ProblemError, match="PyTorch cannot run this program"):
         so.load_network(program)
