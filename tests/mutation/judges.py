@@ -1,7 +1,7 @@
 """The judging files, with the forged, honest and edited certificates that must tell their faults.
 
 Every file in the trusted folders that checks or requires anything is in the table (a test compares
-the two), and with them those that find the figures that are required."""
+the two), and with them those that find the figures that are required, or read what is asked."""
 
 from __future__ import annotations
 
@@ -69,12 +69,21 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.supports.coercive_certificate",
         "sparseopt.supports.singular_values",
     ),
-    "forgeries_regression forgeries_penalties forgeries_borders": (
+    "forgeries_regression forgeries_penalties forgeries_borders forgeries_questions": (
+        "sparseopt.inverse.blocks",
         "sparseopt.inverse.certificate",
+        "sparseopt.inverse.coefficients",
+        "sparseopt.inverse.composite",
         "sparseopt.inverse.duality",
+        "sparseopt.inverse.kinds",
         "sparseopt.inverse.least_squares",
+        "sparseopt.inverse.matrix_penalties",
         "sparseopt.inverse.objective",
+        "sparseopt.inverse.operators",
+        "sparseopt.inverse.penalty",
+        "sparseopt.inverse.problem",
         "sparseopt.inverse.scaling",
+        "sparseopt.inverse.squares",
     ),
     "forgeries_pursuit forgeries_pursuit_borders": (
         "sparseopt.inverse.constrained",
@@ -127,11 +136,11 @@ SKIP = (
     "build", "proved", "explain", "describe", "evaluate", "structure", "undecided", "__str__",
     "explain_exclusion", "marked_cells", "show", "remember", "remembered", "judgement", "proves",
     "read_text", "_headed", "_joined", "_accuracy_lines", "_shown_place", "brief", "sentence",
-    "polynomial_words", "rule", "misfit", "DualityGap.excess", "PairedGap.excess", "VariationGap.excess",
-    "NuclearGap.excess", "Penalty.value", "PenaltySum.value", "TotalVariation.value",
-    "NuclearNorm.value", "Penalty.at", "PenaltySum.at", "SparseGroupL1.at", "PenaltySum._varied",
-    "Penalty.__radd__", "SparseRegression._structure", "ColumnOperator.quickly",
-    "ColumnOperator.times",
+    "polynomial_words", "rule", "misfit", "DualityGap.excess", "PairedGap.excess",
+    "VariationGap.excess", "NuclearGap.excess", "Penalty.value", "PenaltySum.value",
+    "TotalVariation.value", "NuclearNorm.value", "Penalty.at", "PenaltySum.at",
+    "SparseGroupL1.at", "PenaltySum._varied", "Penalty.__radd__", "SparseRegression._structure",
+    "ColumnOperator.quickly", "ColumnOperator.times",
 )  # fmt: skip
 """Functions that make certificates, words or figures and judge nothing, or run at import."""
 

@@ -1,7 +1,7 @@
 """Regressions at the border of what the judge proves, from both sides, and odd ones.
 
-Like `forgeries_regression`: each forged one is stopped by one line of the judge, and its name begins
-with it. The honest ones need all of the digits, or all of the columns, that the judge looks at.
+Like `forgeries_regression`: each forged one is stopped by one line of the judge, and its name
+begins with it. The honest ones need all of the digits, or all of the columns, that it looks at.
 """
 
 from __future__ import annotations
@@ -15,7 +15,17 @@ from typing import Any
 import forgeries_penalties
 import numpy as np
 import scipy.sparse
-from forgeries_penalties import DUAL, FEASIBLE, GAP, GROUPS, PRIMAL, ZEROS, exactly, gaussian, stated
+from forgeries_penalties import (
+    DUAL,
+    FEASIBLE,
+    GAP,
+    GROUPS,
+    PRIMAL,
+    ZEROS,
+    exactly,
+    gaussian,
+    stated,
+)
 from laws import border
 from regression_statements import nearly_zero
 
@@ -44,7 +54,9 @@ def problems() -> dict[str, so.SparseRegression]:
         "sparse groups without entries": regression(design, target, none),
         "complex, sparse groups without entries": regression(turned, target, none),
         "sparse groups, a free column": regression(design, target, free),
-        "large beyond squares": regression(design, target * (9e150 / abs(target).max()), so.L1(1e150)),
+        "large beyond squares": regression(
+            design, target * (9e150 / abs(target).max()), so.L1(1e150)
+        ),
         "small beyond squares": regression(
             design, target * (1.1e-151 / abs(target).max()), so.L1(1e-151)
         ),
@@ -98,6 +110,9 @@ def products() -> dict[str, so.SparseRegression]:
         "variation, product, rows": regression(
             product(regular, close), target, so.TotalVariation(0.2), rows
         ),
+        "variation, product that nearly cancels, rows": regression(
+            product(regular, void + 1e-5 * regular), target, so.TotalVariation(0.2), rows
+        ),
         "no penalty, product that cancels": regression(
             product(void, np.ones((3, 3))), target, free
         ),
@@ -138,17 +153,41 @@ def tilted() -> Pairs:
 
 
 FREE = (
-    "weights", "free groups", "free columns", "rows and free columns", "product, free",
-    "positive and free", "variation", "variation, rows", "variation, complex", "variation, product",
-)  # fmt: skip
+    "weights",
+    "free groups",
+    "free columns",
+    "rows and free columns",
+    "product, free",
+    "positive and free",
+    "variation",
+    "variation, rows",
+    "variation, complex",
+    "variation, product",
+)
 LIMITED = (
-    "rows", "positive", "positive groups", "sparse groups", "complex", "complex groups",
-    "complex sparse groups", "product", "variation", "variation, complex", "nuclear",
-)  # fmt: skip
+    "rows",
+    "positive",
+    "positive groups",
+    "sparse groups",
+    "complex",
+    "complex groups",
+    "complex sparse groups",
+    "product",
+    "variation",
+    "variation, complex",
+    "nuclear",
+)
 PROVING = (
-    "rows", "positive", "positive groups", "sparse groups", "complex sparse groups", "elastic net",
-    "free columns", "weights", "product",
-)  # fmt: skip
+    "rows",
+    "positive",
+    "positive groups",
+    "sparse groups",
+    "complex sparse groups",
+    "elastic net",
+    "free columns",
+    "weights",
+    "product",
+)
 
 
 def others(*names: str) -> dict[str, so.SparseRegression]:
@@ -200,7 +239,9 @@ def proved_zeros() -> list[tuple[str, Certificate, Certificate]]:
             found = border(0.0, 1.0, lambda share, j=j, proves=proves: proves(share, j))
             if found is not None:
                 rest = every[every != j]
-                made = [stated(problem, best * (1.0 + f), certificate.dual_point, rest) for f in found]
+                made = [
+                    stated(problem, best * (1.0 + f), certificate.dual_point, rest) for f in found
+                ]
                 listed.append((f"{name}, {j}", made[0], made[1]))
     return listed
 
@@ -223,7 +264,10 @@ def by_all_digits() -> Pairs:
     for name, right, _ in (*feasible_points(), *proved_zeros()):
         yield f"sharp, with loose figures: {name}", loose(right)
     for size in (1, 3):
-        yield f"a zero of {size}, with loose figures", loose(stated(*nearly_zero(size, proved=True)))
+        yield (
+            f"a zero of {size}, with loose figures",
+            loose(stated(*nearly_zero(size, proved=True))),
+        )
 
 
 def honest() -> Pairs:
@@ -281,9 +325,12 @@ def vanishing_sums() -> Pairs:
     """Constants that cost nothing, and whose column seems to be zero and is not."""
     patterns = so.Architecture([(1, 1, 2, 1), (1, 2, 2, 1)])
     near = so.KroneckerProduct(
-        [np.array([[1.0 + 2.0**-30, -1.0]]).reshape(1, 1, 2, 1),
-         np.diag([1.0 - 2.0**-30, 1.0]).reshape(1, 2, 2, 1)], patterns
-    )  # fmt: skip
+        [
+            np.array([[1.0 + 2.0**-30, -1.0]]).reshape(1, 1, 2, 1),
+            np.diag([1.0 - 2.0**-30, 1.0]).reshape(1, 2, 2, 1),
+        ],
+        patterns,
+    )
     huge = np.array([[2.0**110, 1.0, -(2.0**110)], [2.0**110, -1.0, -(2.0**110)]])
     sparse = scipy.sparse.csr_array(huge)
     for name, design, strength in (

@@ -1,7 +1,7 @@
 """Least norms and constrained least squares at the border of what the judge proves.
 
-Like `forgeries_pursuit`: the name of each forged one is the sentence of the line that stops it, then
-" | " and what it is.
+Like `forgeries_pursuit`: the name of each forged one is the sentence of the line that stops it,
+then " | " and what it is.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 import pursuit_problems
-from forgeries_pursuit import GAP, MINIMUM, OBJECTIVE, changed, solved
+from forgeries_pursuit import GAP, MINIMUM, OBJECTIVE, changed, solved, subsets
 from laws import border, law, refusal
 from subset_laws import complex_bounds_hold, product_bounds_hold
 
 import sparseopt as so
 from sparseopt.inverse.fit import Fit
 from sparseopt.inverse.pursuit_certificate import _fitted
+from sparseopt.inverse.subset_bounds import PLACES, children
 
 Pairs = Iterator[tuple[str, Any]]
 UNIQUE = "the columns of the support are independent"
@@ -62,10 +63,10 @@ def honest() -> Pairs:
         for exponent in (600, -600):
             point = np.ldexp(made.dual_point, exponent)
             yield f"{name}, a dual point times 2^{exponent}", changed(made, dual_point=point)
-    near, none = solved()["nearly deficient"], solved()["no rank"]
+    near, void = solved()["nearly deficient"], solved()["no rank"]
     yield "columns that are taken as farther off", changed(near, distance=3.0)
     empty = np.zeros(0)  # of floats, as NumPy makes it
-    yield "a basis of no columns", lambda: so.verify(changed(none, basis=empty))
+    yield "a basis of no columns", lambda: so.verify(changed(void, basis=empty))
     sizes = np.array([3 + 4j, 0.0])
     rounded = float(np.nextafter(5.0 * (1.0 + 2.0**-49), math.inf))
     ball = so.ConstrainedRegression(np.eye(2) * (1 + 0j), [9.0, 1.0], rounded)
@@ -74,6 +75,15 @@ def honest() -> Pairs:
         yield name, so.solve(problem).certificate
     for name, right, _ in unique():
         yield f"just unique, {name}", right
+    signal = subsets()["signal"]
+    levels = tuple(c if len(c) else empty for c in signal.closed)
+    yield "levels without closed sets", lambda: so.verify(changed(signal, closed=levels))
+    zero = solved()["zero target"]
+    nothing = so.BasisPursuit(zero.problem.design, np.append(np.zeros(11), 1e-140))
+    yield (
+        "zero is the only vector of norm 0",
+        stated(nothing, 0.0 * zero.answer.x, np.ones(12), unique=True),
+    )
     yield "bounds over complex supports, exactly", law(complex_bounds_hold)
     yield "bounds over supports of a product, exactly", law(product_bounds_hold)
 
@@ -216,8 +226,15 @@ def of_products() -> Pairs:
 
 def entrance() -> Pairs:
     """Arrays of another kind than evidence has."""
+    best, none = subsets()["subset"], np.zeros(0, int)
+    count = len(children(np.zeros((1, 0), dtype=PLACES), len(best.order), best.problem.size))
+    after = changed(best, closed=(none, np.array([count])))
+    yield "the closed sets are sets of their level | the one after the last", after
     pursuit, support = solved()["pursuit"], solved()["support"]
-    for name, point in (("truth values", np.ones(12, dtype=bool)), ("three rows", np.ones((3, 12)))):
+    for name, point in (
+        ("truth values", np.ones(12, dtype=bool)),
+        ("three rows", np.ones((3, 12))),
+    ):
         entry = refusal(lambda point=point: so.verify(changed(pursuit, dual_point=point)))
         yield f"dual_point must be a vector of numbers | {name}", entry
     rows = refusal(lambda: changed(support, row_point=np.ones((2, 3))))

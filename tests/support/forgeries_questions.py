@@ -6,7 +6,6 @@ Each is refused when it is built, in words that its name begins with; see `forge
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,29 +13,44 @@ import scipy.sparse
 import scipy.sparse.linalg
 from forgeries_penalties import GROUPS, gaussian
 from laws import law, refusal
+from operator_laws import (
+    VERSIONS,
+    are_enclosed,
+    operators_agree,
+    products,
+    streamed_bounds_hold,
+)
+from scipy.sparse.linalg import aslinearoperator as as_operator
 
 import sparseopt as so
 from sparseopt.inverse.operators import ColumnOperator
-from sparseopt.judging.rounding import TINY, UNIT
 
 Pairs = Iterator[tuple[str, Any]]
 
 
 def honest() -> Pairs:
-    """Yield laws and questions that must be accepted."""
+    """Yield laws and questions that must be accepted; all of it is built when it is judged."""
     for name, product in products().items():
         for is_complex in (False, True):
             if is_complex or product.dtype.kind != "c":
-                operator = ColumnOperator(product, is_complex)
-                for words, one in _versions(operator):
-                    yield (
-                        f"columns of {name}{', complex' * is_complex}{words}",
-                        law(lambda one=one: are_enclosed(one)),
-                    )
+                for words, version in VERSIONS.items():
+
+                    def columns(given: Any = (product, is_complex, version)) -> bool:
+                        product, is_complex, version = given
+                        return are_enclosed(version(ColumnOperator(product, is_complex)))
+
+                    yield f"columns of {name}{', complex' * is_complex}{words}", law(columns)
     yield "columns of an operator", law(operators_agree)
-    for name, problem in borderline().items():
-        yield name, so.DualityGapCertificate.build(problem, np.zeros(problem.shape[1]))[1]
+    yield "columns too many to be looked at", law(streamed_bounds_hold)
+    for name, given in borderline().items():
+        yield name, lambda given=given: so.verify(_at_zero(given))
     yield "sums of penalties", law(sums_are_taken)
+    yield "entries that are stored twice", law(duplicates_are_added)
+
+
+def _at_zero(given: dict[str, Any]) -> so.DualityGapCertificate:
+    problem = build(**given)
+    return so.DualityGapCertificate.build(problem, np.zeros(problem.shape[1]))[1]
 
 
 def forged() -> Pairs:
@@ -62,6 +76,7 @@ def penalties() -> Pairs:
     other = [[0, 3], [1, 6], [2, 4, 5, 7, 8]]
     fewer = [[0, 3, 6], [1, 2, 4, 5, 7, 8]]
     total, nuclear = so.TotalVariation(1.0), so.NuclearNorm(1.0, (3, 3))
+    pair = so.GroupL1(1.0, [[0], [1]])
     grouped, turned = so.GroupL1(1.0, GROUPS), so.NuclearNorm(1.0, (9, 1))
     for words, made in (
         ("strength must be a number | a list", lambda: so.L1([1.0])),
@@ -94,6 +109,7 @@ def penalties() -> Pairs:
         ("NuclearNorm does not add to GroupL1 | groups", lambda: grouped + nuclear),
         ("have different groups | others", lambda: grouped + so.GroupL1(1.0, other)),
         ("have different groups | fewer", lambda: grouped + so.GroupL1(1.0, fewer)),
+        ("have different groups | one more", lambda: pair + so.GroupL1(1.0, [[0], [1], [2]])),
         ("have different groups | the third", lambda: grouped + grouped + so.GroupL1(1.0, other)),
     ):
         yield words, refusal(made)
@@ -108,12 +124,17 @@ def data() -> Pairs:
     masked = np.ma.masked_array(design, mask=design > 2.0)
     half = scipy.sparse.coo_array(np.array([1.0, 0.0]))
     positive, ones = so.L1(1.0, positive=True), np.ones(6)
+    whole = np.full((6, 1), 2**53 + 1)
+    kept = scipy.sparse.csc_array(whole)
+    rest = np.append(ones[:4], [0.0, 1e-62])
     tiny, huge = np.append(ones[:5], 0.99e-60), ones * 1.01e100
     small, wide = ones * 0.99e-100, np.append(ones[:4], [1e-61, 1e-62])
     for words, made in (
         ("design is a masked array | some of it", lambda: build(design=masked)),
         ("target is a masked array | some of it", lambda: build(target=masked[:, 0])),
         ("design has dtype float16 | halves", lambda: build(design=design.astype(np.float16))),
+        ("design holds 9007199254740993 | large", lambda: build(design=whole)),
+        ("design holds 9007199254740993 | stored", lambda: build(design=kept)),
         ("design has dtype <U | words", lambda: build(design=design.astype(str))),
         ("design has dtype float128 | long", lambda: build(design=design.astype(np.longdouble))),
         ("got a sparse array of shape (2,) | a vector", lambda: build(design=half)),
@@ -123,6 +144,9 @@ def data() -> Pairs:
         ("sample_weights are all 0 | zeros", lambda: build(weights=0.0 * ones)),
         ("sample_weights lie between 9.9e-61 (entry 5) | far", lambda: build(weights=tiny)),
         ("sample_weights lie between 1e-62 (entry 5) | two", lambda: build(weights=wide)),
+        ("sample_weights lie between 1e-62 (entry 5) | beside 0", lambda: build(weights=rest)),
+        ("x must be a vector of numbers | truth values", lambda: so.Coefficients([True, False])),
+        ("x must be a vector of numbers | words", lambda: so.Coefficients(["a"])),
         ("the largest of sample_weights is 1.01e+100 | large", lambda: build(weights=huge)),
         ("the largest of sample_weights is 9.9e-101 | small", lambda: build(weights=small)),
         ("for block 0 | a large strength", lambda: build(so.L1(1.01e305))),
@@ -144,8 +168,8 @@ def data() -> Pairs:
         yield words, refusal(made)
 
 
-def borderline() -> dict[str, so.SparseRegression]:
-    """Return questions at the ends of what is taken, and of other forms."""
+def borderline() -> dict[str, dict[str, Any]]:
+    """Return what makes questions at the ends of what is taken, and of other forms."""
     design, target = gaussian(6, 9)
     ones, unit = np.ones(6), np.abs(target).max()
     twice = scipy.sparse.coo_array(([1.0, 2.0, 4.0], ([0, 0, 1], [1, 1, 0])), shape=(6, 9))
@@ -153,35 +177,53 @@ def borderline() -> dict[str, so.SparseRegression]:
     whole = scipy.sparse.csr_array(np.round(design * 3).astype(int))
     flat = np.eye(6) * 1e-100
     return {
-        "weights far apart": build(weights=np.append(ones[:5], 1e-60)),
-        "a weight that is small beside one that is none": build(
-            weights=np.append(ones[:4] * 1e-90, [0.0, 1e-90])
-        ),
-        "large weights": build(design=flat, weights=ones * 1e100, penalty=so.L1(1e-10)),
-        "small weights": build(weights=ones * 1e-100, penalty=so.L1(1e-100)),
-        "a large target": build(
-            design=np.eye(6), target=np.append(0.0 * ones[:5], 1e151), penalty=so.L1(1e150)
-        ),
-        "a small target": build(
-            design=np.eye(6), target=np.append(0.0 * ones[:5], 1e-151), penalty=so.L1(1e-151)
-        ),
-        "a large design": build(design=np.eye(6) * 1e151, penalty=so.L1(1e151)),
-        "a small design": build(design=np.eye(6) * 1e-151, penalty=so.L1(1e-151)),
-        "a large strength": build(penalty=so.L1(1e305), target=target * (1e150 / unit)),
-        "a small strength": build(
-            penalty=so.L1(1e-304), design=np.eye(6) * 1e-151, target=target * (1e-151 / unit)
-        ),
-        "stored twice": build(design=twice),
-        "stored twice in rows": build(design=loose),
-        "stored whole numbers": build(design=whole),
-        "whole numbers": build(design=np.round(design * 3).astype(int)),
-        "an operator of whole numbers": build(
-            design=scipy.sparse.linalg.aslinearoperator(np.round(design * 3).astype(int))
-        ),
-        "positive and a target of whole numbers": build(
-            so.L1(1.0, positive=True), target=np.arange(6)
-        ),
+        "weights far apart": {"weights": np.append(ones[:5], 1e-60)},
+        "a weight that is small beside one that is none": {
+            "weights": np.append(ones[:4] * 1e-90, [0.0, 1e-90])
+        },
+        "large weights": {"design": flat, "weights": ones * 1e100, "penalty": so.L1(1e-10)},
+        "small weights": {"weights": ones * 1e-100, "penalty": so.L1(1e-100)},
+        "a large target": {
+            "design": np.eye(6),
+            "target": np.append(0.0 * ones[:5], 1e151),
+            "penalty": so.L1(1e150),
+        },
+        "a small target": {
+            "design": np.eye(6),
+            "target": np.append(0.0 * ones[:5], 1e-151),
+            "penalty": so.L1(1e-151),
+        },
+        "a large design": {"design": np.eye(6) * 1e151, "penalty": so.L1(1e151)},
+        "a small design": {"design": np.eye(6) * 1e-151, "penalty": so.L1(1e-151)},
+        "a large strength": {"penalty": so.L1(1e305), "target": target * (1e150 / unit)},
+        "a small strength": {
+            "penalty": so.L1(1e-304),
+            "design": np.eye(6) * 1e-151,
+            "target": target * (1e-151 / unit),
+        },
+        "stored twice": {"design": twice},
+        "stored twice in rows": {"design": loose},
+        "stored whole numbers": {"design": whole},
+        "whole numbers": {"design": np.round(design * 3).astype(int)},
+        "an operator of whole numbers": {"design": as_operator(np.round(design * 3).astype(int))},
+        "positive and a target of whole numbers": {
+            "penalty": so.L1(1.0, positive=True),
+            "target": np.arange(6),
+        },
+        "columns, stored": {"design": scipy.sparse.csc_array(design)},
+        "lists": {"design": design.tolist(), "target": target.tolist()},
+        "float32": {"design": design.astype(np.float32)},
     }
+
+
+def duplicates_are_added() -> bool:
+    """Whether entries that are stored twice count as their sum, also in norms of columns."""
+    loose = scipy.sparse.csr_array(([1.0, 2.0, 4.0], [1, 1, 0], [0, 2, 3]), (2, 2))
+    problem = build(design=loose, target=np.ones(2))
+    squares = problem.column_squares
+    return np.array_equal(problem.design.toarray(), [[0.0, 3.0], [4.0, 0.0]]) and np.array_equal(
+        squares, [16.0, 9.0]
+    )
 
 
 def sums_are_taken() -> bool:
@@ -201,6 +243,8 @@ def sums_are_taken() -> bool:
         and whole.roundings == 6
         and np.array_equal(whole.blocks(9).sizes, [3, 1, 5])
         and len(plain.blocks(9).sizes) == 9
+        and len(so.PenaltySum((so.L1(1.0),)).blocks(9).sizes) == 9
+        and len(so.PenaltySum((so.TotalVariation(1.0),)).blocks(9).sizes) == 1
         and so.TotalVariation(1.0).limits(2) == [1.0]
         and so.TotalVariation(1.0).limits(1) == [0.0]
     )
@@ -250,148 +294,3 @@ def operators() -> Pairs:
     short = ColumnOperator(_Bare(lambda x: np.ones(5)), False)
     words = "matvec of the design returned shape (5,)"
     yield f"{words} | a row less", refusal(lambda: short[:, np.arange(2)])
-
-
-def products() -> dict[str, so.KroneckerProduct]:
-    """Return products of factors: of two and three, complex, with blocks of several sizes."""
-    rng = np.random.default_rng(11)
-    patterns = so.Architecture([(1, 2, 2, 3), (2, 3, 2, 1)])
-    three = so.Architecture([(1, 2, 2, 4), (2, 2, 2, 2), (4, 2, 3, 1)])
-
-    def made(listed: so.Architecture, *turns: complex) -> so.KroneckerProduct:
-        shapes = [tuple(p) for p in listed]
-        factors = [rng.standard_normal(s) + t * rng.standard_normal(s)
-                   for s, t in zip(shapes, turns, strict=True)]  # fmt: skip
-        return so.KroneckerProduct(factors, listed)
-
-    single = made(patterns, 0.0, 0.0)
-    return {
-        "a product": single,
-        "three factors": made(three, 0.0, 0.0, 0.0),
-        "a complex product": made(patterns, 1j, 1j),
-        "a complex factor": made(three, 0.0, 1j, 0.0),
-        "a float32 product": so.KroneckerProduct(
-            [f.astype(np.float32) for f in single.factors], patterns
-        ),
-        "a complex64 product": so.KroneckerProduct(
-            [(f * (1 + 0.3j)).astype(np.complex64) for f in single.factors], patterns
-        ),
-    }
-
-
-def _versions(operator: ColumnOperator) -> Iterator[tuple[str, ColumnOperator]]:
-    yield "", operator
-    yield ", some", operator.some(np.array([2, 0]))
-    yield ", some of some", operator.some(np.array([3, 1, 2])).some(np.array([2, 0]))
-    yield ", times 8", operator.times_power(5).times_power(-2)
-    yield ", times 2^-3", operator.times_power(-3)
-
-
-Exact = np.ndarray
-"""Of objects: Fractions, as real and imaginary parts."""
-
-
-def exact_parts(product: so.KroneckerProduct) -> tuple[Exact, Exact]:
-    """Return the real and the imaginary parts of a product of factors, exactly."""
-    real = imag = None
-    for factor, (a, b, c, d) in zip(product.factors, product.architecture, strict=True):
-        parts = [np.full((a * b * d, a * c * d), Fraction(0)) for _ in range(2)]
-        for i, j, k, m in np.ndindex(a, b, c, d):
-            row, column = (i * b + j) * d + m, (i * c + k) * d + m
-            value = factor[i, j, k, m]
-            parts[0][row, column] = Fraction(float(value.real))
-            parts[1][row, column] = Fraction(float(value.imag))
-        if real is None:
-            real, imag = parts
-        else:
-            real, imag = real @ parts[0] - imag @ parts[1], real @ parts[1] + imag @ parts[0]
-    return real, imag
-
-
-def exact_of(operator: ColumnOperator) -> Exact:
-    """Return the real columns that an operator of a product stands for, exactly."""
-    real, imag = exact_parts(operator._given)
-    if operator._entries is not None:
-        real, imag = real[:, operator._entries], imag[:, operator._entries]
-    scale = Fraction(2) ** operator._exponent
-    whole = real if not operator._complex else np.block([[real, -imag], [imag, real]])
-    return whole * scale
-
-
-def _float_norms(values: Exact) -> np.ndarray:
-    return np.array([float(sum(v * v for v in column)) ** 0.5 for column in values.T])
-
-
-def are_enclosed(operator: ColumnOperator) -> bool:
-    """Whether columns, norms and correlations lie within their bounds, which are close."""
-    exact, every = exact_of(operator), np.arange(operator.shape[1])
-    norms, columns = _float_norms(exact), operator[:, every]
-    off = _float_norms(np.vectorize(Fraction)(columns) - exact)
-    errors, bounds = operator.column_errors, operator.norm_bounds(None)
-    t = np.random.default_rng(3).standard_normal(operator.shape[0])
-    missed = np.vectorize(Fraction)(operator.correlation(t)) - exact.T @ np.vectorize(Fraction)(t)
-    allowed = operator.correlation_error(t, bounds)
-    magnitudes = _float_norms(abs(exact)) * np.linalg.norm(t)
-    weights = np.arange(1.0, operator.shape[0] + 1.0)
-    weighted = _float_norms(exact * np.vectorize(Fraction)(np.sqrt(weights))[:, None])
-    heavy = operator.norm_bounds(weights)
-    whole = operator.exact_columns(every)
-    ratio = {a / b for a, b in zip(exact.ravel(), whole.ravel(), strict=True) if b}
-    used = all((a == 0) == (b == 0) for a, b in zip(exact.ravel(), whole.ravel(), strict=True))
-    largest = float(abs(exact).max())
-    tight = np.maximum(norms, 1e-300)
-    return bool(
-        operator.is_product
-        and columns.shape == exact.shape == operator.shape
-        and (off <= errors).all()
-        and (1.1e-16 * tight <= errors).all()
-        and (errors <= 1.2e-16 * tight).all()
-        and (norms <= bounds).all()
-        and (bounds <= norms * (1 + 1e-14)).all()
-        and (weighted <= heavy).all()
-        and (heavy <= bounds * (weights.max() ** 0.5 * (1 + 1e-14))).all()
-        and all(abs(m) <= e for m, e in zip(missed, allowed, strict=True))
-        and (1e-16 * magnitudes <= allowed).all()
-        and (allowed <= 3e-14 * magnitudes + 3e-14 * np.linalg.norm(t) * norms.max()).all()
-        and largest * (1 - 1e-15) <= operator.largest <= largest * (1 + 1e-15)
-        and len(ratio) == 1
-        and used
-    )
-
-
-def operators_agree() -> bool:
-    """Whether an operator's columns, in powers of two and in part, are those of its matrix."""
-    real = gaussian(6, 9)[0]
-    right = []
-    for matrix, is_complex in ((real, False), (real + 1j * real[::-1], True), (real, True)):
-        whole = matrix if not is_complex else np.block(
-            [[matrix.real, -matrix.imag], [matrix.imag, matrix.real]]
-        )  # fmt: skip
-        source = scipy.sparse.linalg.aslinearoperator(matrix)
-        first = ColumnOperator(source, is_complex)
-        t = np.arange(1.0, whole.shape[0] + 1.0)
-        every = np.arange(whole.shape[1])
-        own = first.norm_bounds(None)
-        error = first.correlation_error(t, own)
-        size = np.linalg.norm(t) * np.linalg.norm(whole, axis=0) * UNIT * (len(t) + 8)
-        right += [
-            np.array_equal(first[:, every], whole),
-            np.array_equal(first.times_power(-3)[:, every], whole / 8.0),
-            np.array_equal(first.times_power(5).times_power(-2)[:, every], whole * 8.0),
-            not first.is_product,
-            not first.column_errors.any(),
-            not first.times_power(3).column_errors.any(),
-            (first.times_power(-3).column_errors == np.sqrt(len(t)) * TINY).all(),
-            first.largest == np.abs(whole).max(),
-            first.column_errors.shape == (whole.shape[1],),
-            np.allclose(first.correlation(t), whole.T @ t, rtol=1e-13, atol=1e-13),
-            (np.abs(first.correlation(t) - whole.T @ t) <= 2.0 * error).all(),
-            (size <= error).all() and (error <= size * (1 + 1e-14)).all(),
-            (np.linalg.norm(whole, axis=0) <= own).all(),
-            (own <= np.linalg.norm(whole, axis=0) * (1 + 1e-14)).all(),
-        ]
-        half = matrix.shape[1]
-        chosen = np.array([3, 1]) if not is_complex else np.array([3, 1, 3 + half, 1 + half])
-        part = first.some(np.array([5, 1, 3])).some(np.array([2, 1]))
-        right.append(np.array_equal(part[:, np.arange(len(chosen))], whole[:, chosen]))
-    return all(map(bool, right))
