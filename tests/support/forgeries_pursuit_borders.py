@@ -73,6 +73,8 @@ def honest() -> Pairs:
     yield "a complex x on the sphere", so.BallCertificate.build(ball, sizes, np.zeros(2) + 0j)[1]
     for name, problem in products().items():
         yield name, so.solve(problem).certificate
+    for name, problem in dependent().items():
+        yield name, so.solve(problem).certificate
     for name, right, _ in unique():
         yield f"just unique, {name}", right
     signal = subsets()["signal"]
@@ -103,6 +105,19 @@ def products() -> dict[str, so.Problem]:
         "large product, support": so.KnownSupportRegression(large, target, [0, 1, 2]),
         "large product, pursuit": so.BasisPursuit(large, target),
         "large product, subset": so.CardinalityRegression(large, target, 2),
+    }
+
+
+def dependent() -> dict[str, so.CardinalityRegression]:
+    """Return questions about subsets of columns some of which depend, or nearly."""
+    rng = np.random.default_rng(2)
+    design, target = np.round(4.0 * rng.standard_normal((8, 6))), rng.standard_normal(8)
+    design[:, 2] = design[:, 0] + design[:, 1]
+    close = rng.standard_normal((8, 3))
+    close[:, 1] = close[:, 0] + 1e-9 * close[:, 1]
+    return {
+        "a subset beside dependent columns": so.CardinalityRegression(design, target, 4),
+        "a subset beside nearly dependent columns": so.CardinalityRegression(close, target, 2),
     }
 
 
@@ -171,10 +186,19 @@ def forged() -> Pairs:
             moved = changed(made, answer_x=made.answer.x * 0.9, **weak)
             yield f"no minimiser has a norm below | moved, {name}", moved
         yield f"{MINIMUM.partition(' is')[0]} | {name}", changed(made, dual=made.primal * 2.0)
+    for name, problem in dependent().items():
+        made = so.solve(problem).certificate
+        words = "on a support that is singled out the minimum is at least"
+        yield f"{words} | {name}", changed(made, dual=made.primal * 2.0)
     for name, _, wrong in unique():
         yield f"{UNIQUE} | just not, {name}", wrong
     plain = so.BasisPursuit([[1.0]], [1 + 1j], 0.0, math.inf)
     yield f"{UNIQUE} | norm inf of complex numbers", stated(plain, [1 + 1j], [1 + 1j], unique=True)
+    large = solved()["large ball"]
+    weak = {"dual_point": np.zeros(12), "primal": 1e3, "dual": 0.0, "gap": 1e-300}
+    for share in (0.9, 0.5, 1.0 + 1e-14):
+        moved = changed(large, answer_x=share * large.answer.x, **weak)
+        yield f"{GAP} | the projected residual of {share!r} times the best", moved
     yield from hidden_correlations()
     yield from complex_balls()
     yield from of_products()

@@ -436,6 +436,8 @@ def honest() -> Pairs:
     yield "greedy failure, sparsity", misses(asked(steep, 2, method="omp"), [1, 1, 0], 2)
     signs = asked(steep, support=[0, 1], signs=[1, 1], method="omp")
     yield "greedy failure, signs", misses(signs, [Fraction(1, 3), Fraction(1, 3), 0], 2)
+    turned = asked(np.array(steep) * [1, -1, 1], support=[0, 1], signs=[1, -1], method="omp")
+    yield "greedy failure, both signs", misses(turned, [1, -1, 0], 2)
     right = so.GreedyRecoveryCertificate.proved
     yield "greedy", right(asked(LARGER, support=[0, 1], method="omp"))
     yield "greedy, all supports", right(asked(FRAME, 1, method="omp"))

@@ -109,12 +109,16 @@ def _near(problem: so.CardinalityRegression) -> bool:
     for chosen in (list(s) for d in (0, 1, 2) for s in itertools.combinations(range(count), d)):
         d, times = len(chosen), 3 if fit.is_complex else 1
         found = subsets.bounds(np.array([chosen], dtype=np.intp).reshape(1, d))
-        basis = np.linalg.qr(columns[:, chosen])[0]
+        basis, roots = np.linalg.qr(columns[:, chosen])
+        size = np.linalg.norm(np.linalg.inv(roots)) if d else 0.0
         left = y - basis @ (basis.conj().T @ y)
         others = columns - basis @ (basis.conj().T @ columns)
         rest, least = np.linalg.norm(left) ** 2, np.linalg.norm(others, axis=0) ** 2
         high = np.abs(columns.conj().T @ left)
         pairs = ((rest - found.rest[0]), (found.high[0] - high), (least - found.least[0]))
-        room = 8.0 * subsets._error + 9.0 * gamma(times * (2 * d + 8)) if d else 0.0
-        right += [bool(np.all((0.9 * room - 1e-15 < p) & (p < 1e-12))) for p in pairs]
+        rounding = gamma(times * (2 * d + 8))
+        each = 3.0 * d * size**2 + 4.0 * size * math.sqrt(d)
+        room = each * (subsets._error + rounding) + 2.0 * rounding + subsets._error if d else 0.0
+        # Of plain results a few last bits are not known.
+        right += [bool(np.all((0.985 * room - 1e-15 < p) & (p < 1e-12))) for p in pairs]
     return all(right)
