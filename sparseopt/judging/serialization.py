@@ -9,12 +9,10 @@ ever built, through their validating constructors: reading a file runs no code o
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import importlib
 import json
 import math
-import re
 from collections.abc import Iterable
 from enum import Enum
 from fractions import Fraction
@@ -23,184 +21,36 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from sparseopt.interface.arrays import require_sound_indices
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import known_types, type_tag
 from sparseopt.interface.printing import printable
 from sparseopt.interface.seams import import_json_type
+from sparseopt.judging.json_arrays import (
+    array_from_json,
+    array_to_json,
+    members,
+    sparse_from_json,
+    sparse_to_json,
+)
+from sparseopt.judging.json_numbers import (
+    as_complex,
+    as_finite,
+    as_float,
+    as_fraction,
+    as_int,
+    as_list,
+    float_or_word,
+    fraction_text,
+    refuse_constant,
+)
 from sparseopt.judging.json_types import HOMES, OTHERS
 
-# Arrays up to this size are written as numbers that a person can read; above it base64 is both
-# smaller and an order of magnitude faster to read back.
-READABLE_SIZE = 1024
-_DTYPE_KINDS = "biufc"
-_SPARSE_FORMATS = {"csr": scipy.sparse.csr_array, "csc": scipy.sparse.csc_array}
-
-# What a file may ask for; all of it is checked before anything is allocated for it.
+# What a file may nest; it is checked before anything is made of it.
 MOST_LEVELS = 150
 """Levels of brackets that JSON may be nested."""
-MOST_DIGITS = 4000
-"""Decimal digits of an integer; below the limit of Python's own conversion."""
-MOST_ENTRIES = 2**40
-"""Entries that the shape of an array may declare, also where it holds none."""
 _PACKAGE = __name__.partition(".")[0]
-_FRACTION = re.compile(r"(-?[0-9]+)(?:/([0-9]+))?")
-_HEX_FRACTION = re.compile(r"(-?)0x([0-9a-f]+)/0x([0-9a-f]+)")
-_FLOAT_WORDS = ("nan", "inf", "-inf")
-_DTYPES = {np.dtype(name).str for name in ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")}
-_DTYPES |= {np.dtype(name).str for name in ("f2", "f4", "f8", "c8", "c16")}
-
-
-def _array_to_json(array: np.ndarray) -> dict[str, Any]:
-    shape = list(array.shape)
-    if array.dtype.kind == "O":
-        values = [_Encoder().encode(value, "") for value in array.ravel().tolist()]
-        return {"$array": {"dtype": "object", "shape": shape, "values": values}}
-    if array.dtype.kind not in _DTYPE_KINDS or array.dtype.itemsize > 16:
-        raise ProblemError(f"an array of dtype {array.dtype} cannot be written as JSON")
-    little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-    if array.size > READABLE_SIZE:
-        data = base64.b64encode(little.tobytes()).decode("ascii")
-        return {"$array": {"dtype": little.dtype.str, "shape": shape, "base64": data}}
-    flat = little.ravel()
-    if array.dtype.kind == "c":
-        flat = flat.view(little.real.dtype)
-    numbers = [_number(value) for value in flat.tolist()]
-    return {"$array": {"dtype": little.dtype.str, "shape": shape, "values": numbers}}
-
-
-def _number(value: Any) -> Any:
-    """Return a JSON number, or a word for the floats that JSON lacks."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return repr(value)
-    return value
-
-
-@np.errstate(over="ignore")  # a number beyond the range of its dtype is read as infinite
-def _array_from_json(body: Any) -> np.ndarray:
-    shape, dtype = _declared(body)
-    count = math.prod(shape)
-    if dtype is None:
-        values = [_Decoder().decode(value, "") for value in _values(body, count)]
-        if not all(type(value) in (int, Fraction) for value in values):
-            raise ProblemError("an object array may hold only integers and rationals")
-        array = np.empty(count, dtype=object)
-        array[:] = values
-        return array.reshape(shape)
-    if "base64" in body:
-        data = base64.b64decode(body["base64"], validate=True)
-        if len(data) != count * dtype.itemsize:
-            raise ProblemError(f"an array of shape {shape} holds {len(data)} bytes")
-        flat = np.frombuffer(data, dtype=dtype)
-        if dtype.kind == "b" and flat.view(np.uint8).max(initial=0) > 1:
-            raise ProblemError("an array of booleans holds a byte above 1")
-    elif dtype.kind in "fc":
-        parts = 2 if dtype.kind == "c" else 1
-        numbers = [_as_float(value) for value in _values(body, parts * count)]
-        real = f"{dtype.byteorder}f{dtype.itemsize // parts}"
-        flat = np.array(numbers, dtype=real).view(dtype)
-    else:
-        values = _values(body, count)
-        if not all(type(value) is (bool if dtype.kind == "b" else int) for value in values):
-            raise ProblemError(f"an array of dtype {dtype} holds an entry of another type")
-        flat = np.array(values, dtype=dtype)  # OverflowError for integers beyond its range
-    return flat.astype(dtype.newbyteorder("="), copy=True).reshape(shape)
-
-
-def _sparse_from_json(body: Any) -> Any:
-    """Return the sparse matrix, whose three arrays must fit its shape before it is made."""
-    form, shape, *parts = _members(body, ("format", "shape", "data", "indices", "indptr"))
-    arrays = [_array_from_json(*_members(part, ("$array",))) for part in parts]
-    if form not in _SPARSE_FORMATS:
-        raise ProblemError(f"sparse format {printable(form, 40)!r} is not allowed")
-    require_sound_indices(form, _sizes(shape), *arrays)
-    matrix = _SPARSE_FORMATS[form](tuple(arrays), shape=tuple(shape))
-    # Two numbers at one place would be added up, in a dtype in which the sum may wrap around.
-    if not matrix.has_canonical_format:
-        raise ProblemError("the indices of a sparse array must ascend, none given twice")
-    return matrix
-
-
-def _members(body: Any, names: tuple[str, ...]) -> list[Any]:
-    """Return the values of an object that has these keys and no others."""
-    if not isinstance(body, dict) or set(body) != set(names):
-        raise ProblemError(f"an object with the keys {', '.join(names)} is needed")
-    return [body[name] for name in names]
-
-
-def _sizes(shape: Any) -> tuple[int, ...]:
-    sizes = shape if isinstance(shape, list) else [None]
-    if not all(type(size) is int and size >= 0 for size in sizes) or len(sizes) > 32:
-        raise ProblemError(f"array shape {printable(shape, 100)} is not a list of sizes")
-    return tuple(sizes)
-
-
-def _declared(body: Any) -> tuple[tuple[int, ...], np.dtype[Any] | None]:
-    """Return shape and dtype that an array declares, None for objects, if both are allowed."""
-    shape = _sizes(body["shape"])
-    # A size of 0 must not hide a size that later code would make an array of.
-    if math.prod(max(size, 1) for size in shape) > MOST_ENTRIES:
-        raise ProblemError(f"array shape {printable(list(shape), 100)} is too large")
-    name = body["dtype"]
-    if name == "object":
-        return shape, None
-    if not isinstance(name, str) or name.replace(">", "<") not in _DTYPES:
-        raise ProblemError(f"array dtype {printable(name, 40)} is not allowed")
-    return shape, np.dtype(name)
-
-
-def _values(body: Any, count: int) -> list[Any]:
-    values = body["values"]
-    if not isinstance(values, list) or len(values) != count:
-        raise ProblemError(f"the array's shape asks for a list of {count} values")
-    return values
-
-
-def _as_float(value: Any) -> float:
-    if type(value) not in (int, float) and value not in _FLOAT_WORDS:
-        raise ProblemError(f"{printable(value, 40)!r} is not a number")
-    return float(value)
-
-
-def _as_complex(body: Any) -> complex:
-    real, imaginary = _as_list("$complex", body)
-    return complex(_as_float(real), _as_float(imaginary))
-
-
-def _as_list(key: str, body: Any) -> list[Any]:
-    if not isinstance(body, list):
-        raise ProblemError(f"{key} needs a list, not a {type(body).__name__}")
-    return body
-
-
-def _fraction_text(value: Fraction) -> str:
-    """Return a rational as text; in base 16, without a limit, where it has very many digits."""
-    over, under = int(value.numerator), int(value.denominator)
-    if max(over.bit_length(), under.bit_length()) < 3 * MOST_DIGITS:
-        return str(value)
-    return f"{'-' if over < 0 else ''}{abs(over):#x}/{under:#x}"
-
-
-def _as_fraction(text: Any) -> Fraction:
-    """Return the rational of a text: digits, or digits over digits; no exponent, no point."""
-    if isinstance(text, str) and (match := _HEX_FRACTION.fullmatch(text)):
-        sign, over, under = match.groups()
-        top, bottom = int(over, 16), int(under, 16)
-        return Fraction(-top if sign else top, bottom)
-    match = _FRACTION.fullmatch(text) if isinstance(text, str) else None
-    if match is None:
-        raise ProblemError(f"{printable(text, 40)!r} is not a rational number such as -3/4")
-    return Fraction(_as_int(match[1]), _as_int(match[2] or "1"))
-
-
-def _as_int(text: str) -> int:
-    if len(text) > MOST_DIGITS:
-        raise ProblemError(f"a number of {len(text)} digits; {MOST_DIGITS} are allowed")
-    return int(text)
-
-
-_ARRAYS = {"$array": _array_from_json, "$sparse": _sparse_from_json}
-_NUMBERS = {"$fraction": _as_fraction, "$float": _as_float, "$complex": _as_complex}
+_ARRAYS = {"$array": array_from_json, "$sparse": sparse_from_json}
+_NUMBERS = {"$fraction": as_fraction, "$float": as_float, "$complex": as_complex}
 
 
 class _Encoder:
@@ -229,9 +79,9 @@ class _Encoder:
         if isinstance(value, np.bool_ | np.integer):
             return value.item()
         if isinstance(value, Fraction):
-            return {"$fraction": _fraction_text(value)}
+            return {"$fraction": fraction_text(value)}
         if isinstance(value, complex):
-            return {"$complex": [_number(value.real), _number(value.imag)]}
+            return {"$complex": [float_or_word(value.real), float_or_word(value.imag)]}
         if isinstance(value, list):
             return [self.encode(item, f"{path}/{i}") for i, item in enumerate(value)]
         if isinstance(value, tuple):
@@ -252,9 +102,9 @@ class _Encoder:
         if id(value) in self._seen:
             return {"$ref": self._seen[id(value)][0]}
         if isinstance(value, np.ndarray | np.generic):
-            body = _array_to_json(np.asarray(value))
+            body = array_to_json(np.asarray(value))
         elif scipy.sparse.issparse(value):
-            body = self._encode_sparse(value, path)
+            body = sparse_to_json(value)
         elif known_types.get(type_tag(type(value))) is type(value):
             body = self._encode_typed(value, path)
         else:
@@ -272,15 +122,6 @@ class _Encoder:
         if self._share:
             self._seen[id(value)] = (path, value)  # keeps value alive: its id stays unique
         return body
-
-    def _encode_sparse(self, value: Any, path: str) -> Any:
-        kind = value.format if value.format in _SPARSE_FORMATS else "csr"
-        matrix = _SPARSE_FORMATS[kind](value)
-        matrix.sum_duplicates()
-        body: dict[str, Any] = {"format": kind, "shape": list(matrix.shape)}
-        for name in ("data", "indices", "indptr"):
-            body[name] = _array_to_json(getattr(matrix, name))
-        return {"$sparse": body}
 
     def _encode_typed(self, value: Any, path: str) -> Any:
         tag = type_tag(type(value))
@@ -339,10 +180,10 @@ class _Decoder:
         if key in _NUMBERS:
             return _NUMBERS[key](body)
         if key == "$tuple":
-            items = enumerate(_as_list(key, body))
+            items = enumerate(as_list(key, body))
             return tuple(self.decode(item, f"{path}/$tuple/{i}") for i, item in items)
         if key == "$map":
-            return _map_from_pairs(self.decode(_as_list(key, body), f"{path}/$map"))
+            return _map_from_pairs(self.decode(as_list(key, body), f"{path}/$map"))
         if key == "$ref":
             if not isinstance(body, str) or body not in self._built:
                 raise ProblemError(
@@ -362,7 +203,7 @@ class _Decoder:
         if hasattr(cls, "from_fields"):
             return cls.from_fields(fields)
         if issubclass(cls, Enum):
-            return cls[_members(fields, ("name",))[0]]
+            return cls[members(fields, ("name",))[0]]
         known = {f.name for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
         extra, missing = set(fields) - known, known - set(fields)
         if extra or missing:
@@ -424,11 +265,11 @@ def from_json(text: str) -> Any:
     """Return what `to_json` wrote; `ProblemError` with the place if the text is not that.
 
     The text may come from a stranger: what it asks for is limited before it is made, see
-    `MOST_LEVELS`, `MOST_DIGITS` and `MOST_ENTRIES`.
+    `MOST_LEVELS`, `json_numbers.MOST_DIGITS` and `json_arrays.MOST_ENTRIES`.
     """
     try:
         document = json.loads(
-            text, parse_int=_as_int, parse_float=_finite, parse_constant=_no_constant
+            text, parse_int=as_int, parse_float=as_finite, parse_constant=refuse_constant
         )
         return _Decoder().decode(document, "")
     except json.JSONDecodeError as error:
@@ -441,17 +282,6 @@ def from_json(text: str) -> Any:
 
 def _too_deep() -> str:
     return f"the JSON is nested more deeply than {MOST_LEVELS} levels"
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ProblemError(f"the number {printable(text, 40)} leaves the range of float64")
-    return value
-
-
-def _no_constant(text: str) -> float:
-    raise ProblemError(f'{text} is not a JSON number; this format writes {{"$float": "nan"}}')
 
 
 def same_content(a: Any, b: Any) -> bool:

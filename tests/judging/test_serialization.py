@@ -18,7 +18,8 @@ from toys import RootCertificate, SquareRoot
 
 import sparseopt as so
 from sparseopt.interface import json_type
-from sparseopt.judging.serialization import READABLE_SIZE, same_content
+from sparseopt.judging.json_arrays import READABLE_SIZE
+from sparseopt.judging.serialization import same_content
 
 
 def round_trip(value: object) -> object:
