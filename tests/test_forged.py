@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+import forgeries_borders
 import forgeries_closedness
 import forgeries_coercive
 import forgeries_deconvolution
@@ -14,8 +15,10 @@ import forgeries_paths
 import forgeries_penalties
 import forgeries_products
 import forgeries_pursuit
+import forgeries_pursuit_borders
 import forgeries_quantization
 import forgeries_quantization_complex
+import forgeries_questions
 import forgeries_recovery
 import forgeries_regression
 import forgeries_rescaling
@@ -26,14 +29,17 @@ from edits import edits
 import sparseopt as so
 
 BANKS = (
+    forgeries_borders,
     forgeries_coercive,
     forgeries_deconvolution,
     forgeries_interpolation,
     forgeries_penalties,
     forgeries_products,
     forgeries_pursuit,
+    forgeries_pursuit_borders,
     forgeries_quantization,
     forgeries_quantization_complex,
+    forgeries_questions,
     forgeries_recovery,
     forgeries_regression,
     forgeries_rescaling,

@@ -96,8 +96,7 @@ def _distinct_columns(matrix: np.ndarray) -> np.ndarray:
     seen: dict[bytes, int] = {}
     for j, sign in enumerate(signs):
         seen.setdefault((part[:, j] * sign + 0.0).tobytes(), j)  # adding 0 turns -0 into 0
-    kept = used[list(seen.values())]
-    return np.asarray(matrix[:, kept])
+    return np.asarray(matrix[:, used[list(seen.values())]])
 
 
 def _by_orthogonalisation(
@@ -120,9 +119,9 @@ def _by_orthogonalisation(
     # What the rounded Gram matrix is off by, then what the rounded basis is off by.
     error = norm_bound(gram.ravel()) + gamma(rows + 8) * (size * size + count)
     weights = np.array([norm_bound(row) for row in factor])
-    lost = gamma(count + 12) * float(norms @ weights)  # with the rounding of roots and products
     off = errors if roots is None else errors * float(roots.max())
-    lost += float(off @ weights)
+    # The first with the rounding of roots and products.
+    lost = gamma(count + 12) * float(norms @ weights) + float(off @ weights)
     error = above(error + 3.0 * lost + lost * lost, 16)
     if not error < 0.5:  # so that |B| < sqrt(1.5), and 2 |B| lost < 3 lost
         return math.inf

@@ -1,7 +1,7 @@
 """The judging files, with the forged, honest and edited certificates that must tell their faults.
 
 Every file in the trusted folders that checks or requires anything is in the table (a test compares
-the two), and with them those that find the figures that are required."""
+the two), and with them those that find the figures that are required, or read what is asked."""
 
 from __future__ import annotations
 
@@ -69,14 +69,23 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.supports.coercive_certificate",
         "sparseopt.supports.singular_values",
     ),
-    "forgeries_regression": (
+    "forgeries_regression forgeries_penalties forgeries_borders forgeries_questions": (
+        "sparseopt.inverse.blocks",
         "sparseopt.inverse.certificate",
+        "sparseopt.inverse.coefficients",
+        "sparseopt.inverse.composite",
         "sparseopt.inverse.duality",
+        "sparseopt.inverse.kinds",
         "sparseopt.inverse.least_squares",
+        "sparseopt.inverse.matrix_penalties",
         "sparseopt.inverse.objective",
+        "sparseopt.inverse.operators",
+        "sparseopt.inverse.penalty",
+        "sparseopt.inverse.problem",
         "sparseopt.inverse.scaling",
+        "sparseopt.inverse.squares",
     ),
-    "forgeries_pursuit": (
+    "forgeries_pursuit forgeries_pursuit_borders": (
         "sparseopt.inverse.constrained",
         "sparseopt.inverse.fit",
         "sparseopt.inverse.gap_certificate",
@@ -125,13 +134,18 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.pathnorm.path_norm",
     ),
 }
-"""Name of a module of forgeries to the judging modules that its certificates run through."""
+"""Names of modules of forgeries to the judging modules that their certificates run through."""
 
 SKIP = (
     "build", "proved", "explain", "describe", "evaluate", "structure", "undecided", "__str__",
     "explain_exclusion", "marked_cells", "show", "remember", "remembered", "judgement", "proves",
     "read_text", "_headed", "_joined", "_accuracy_lines", "_shown_place", "brief", "sentence",
     "polynomial_words", "rule", "sampled",
+    "polynomial_words", "rule", "misfit", "DualityGap.excess", "PairedGap.excess",
+    "VariationGap.excess", "NuclearGap.excess", "Penalty.value", "PenaltySum.value",
+    "TotalVariation.value", "NuclearNorm.value", "Penalty.at", "PenaltySum.at",
+    "SparseGroupL1.at", "PenaltySum._varied", "Penalty.__radd__", "SparseRegression._structure",
+    "ColumnOperator.quickly", "ColumnOperator.times",
 )  # fmt: skip
 """Functions that make certificates, words or figures and judge nothing, or run at import."""
 
@@ -232,17 +246,17 @@ class Entry:
 
 
 class Bank:
-    """The forged, honest and edited certificates of one module, those that killed last first.
+    """The forged, honest and edited certificates of some modules, those that killed last first.
 
     Of edited ones it is only asked that they are judged as before: some are true.
     """
 
-    def __init__(self, module: str) -> None:
-        found = importlib.import_module(module)
+    def __init__(self, modules: str) -> None:
+        found = [importlib.import_module(module) for module in modules.split()]
         self.entries: list[Entry] = []
-        for _, entry in found.forged():
+        for _, entry in (pair for module in found for pair in module.forged()):
             self._add(steady(entry), False)
-        right = [written(entry) for _, entry in found.honest()]
+        right = [written(entry) for module in found for _, entry in module.honest()]
         for entry in right:
             self._add(steady(entry), True)
         for text in edited([entry for entry in right if isinstance(entry, str)]):
@@ -278,7 +292,7 @@ class Bank:
 
 
 def modules() -> Iterator[tuple[str, str]]:
-    """Yield (module of forgeries, judging module)."""
+    """Yield (modules of forgeries, judging module)."""
     for forgeries, judging in SUBJECTS.items():
         for module in judging:
             yield forgeries, module

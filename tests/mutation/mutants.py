@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from time_limits import TooLong, limited
+from time_limits import TooLong, bounded, limited
 
 _TURNED: dict[type, type] = {
     ast.Lt: ast.LtE,
@@ -303,7 +303,7 @@ def survives(mutant: Mutant, judge: Callable[[], bool], seconds: float = 60.0) -
     """Return whether `judge`, true where all is as it should be, does not see the fault."""
     with planted(mutant):
         try:
-            with limited(seconds):
+            with limited(seconds), bounded(gigabytes=4.0):
                 return judge()
         except (Exception, TooLong, SystemExit):
             return False

@@ -228,6 +228,8 @@ def greedy() -> Pairs:
     yield "its last column is one off the support | beyond", changed(right, path=(3,))
     yield "its last column is one off the support | from the end", changed(right, path=(-1,))
     yield "its last column is one off the support | no path", changed(right, path=())
+    true = refusal(lambda: changed(second_step(), path=(True, 2)))
+    yield "path must hold column numbers | true", true
     zero = asked([[0.0, 0.0]], support=[0], method="omp")
     yield "something is left for step 1 | zero columns", failed(zero, [1, 0], 1)
     orthogonal = asked([[1.0, 0.0], [0.0, 1.0]], support=[0], method="omp")
@@ -556,9 +558,13 @@ def honest() -> Pairs:
     misses = so.GreedyFailureCertificate.proved
     yield "greedy failure", misses(asked(steep, support=[0, 1], method="omp"), [1, 1, 0], 2)
     yield "greedy failure, second step", second_step()
+    first = asked(np.array(steep)[:, ::-1], support=[1, 2], method="omp")
+    yield "greedy failure, at the first column", misses(first, [0, 1, 1], 0)
     yield "greedy failure, sparsity", misses(asked(steep, 2, method="omp"), [1, 1, 0], 2)
     signs = asked(steep, support=[0, 1], signs=[1, 1], method="omp")
     yield "greedy failure, signs", misses(signs, [Fraction(1, 3), Fraction(1, 3), 0], 2)
+    turned = asked(np.array(steep) * [1, -1, 1], support=[0, 1], signs=[1, -1], method="omp")
+    yield "greedy failure, both signs", misses(turned, [1, -1, 0], 2)
     right = so.GreedyRecoveryCertificate.proved
     yield "greedy", right(asked(LARGER, support=[0, 1], method="omp"))
     yield "greedy, all supports", right(asked(FRAME, 1, method="omp"))

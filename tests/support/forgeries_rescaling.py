@@ -54,6 +54,10 @@ def forged() -> Pairs:
         changed(right, multipliers=-multipliers),
     )
     yield (
+        "are positive where no penalty vanishes | a multiplier of 0",
+        changed(right, multipliers=multipliers * [1.0, 1.0, 0.0]),
+    )
+    yield (
         "multiply to 1, up to rounding | smaller by a millionth",
         with_scalings(scalings * (1.0 - 1e-6)),
     )

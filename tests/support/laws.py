@@ -6,6 +6,7 @@ has: more rows than fit in memory, integers that floats do not hold.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -25,3 +26,13 @@ def refusal(build: Callable[[], Any]) -> Callable[[], so.Check]:
         return so.Check("accepted", "something was built", ())
 
     return entry
+
+
+def border(low: float, high: float, holds: Callable[[float], bool]) -> tuple[float, float] | None:
+    """Return neighbouring floats, at the lower of which something holds, and at the other not."""
+    if not holds(low) or holds(high):
+        return None
+    while math.nextafter(low, high) < high:
+        middle = low + 0.5 * (high - low)
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low, high

@@ -14,6 +14,7 @@ import sparseopt as so
 from sparseopt.inverse.fit import Fit
 from sparseopt.inverse.independence import smallest_singular_value
 from sparseopt.inverse.subset_bounds import Subsets
+from sparseopt.judging.rounding import gamma
 
 
 def projected(columns: np.ndarray, vector: np.ndarray) -> np.ndarray:
@@ -67,3 +68,57 @@ def nearly_dependent_columns_are_told() -> bool:
         value = smallest_singular_value(np.array([[1.0, 1.0], [0.0, e]]))
         bounds.append(value <= e / math.sqrt(2.0) * (1.0 + e) * (1.0 + 2.0**-50))
     return all(bounds)
+
+
+def complex_bounds_hold() -> bool:
+    """Whether they do for complex numbers, and are no farther off than rounding explains."""
+    rng = np.random.default_rng(6)
+    design = rng.standard_normal((5, 4)) + 1j * rng.standard_normal((5, 4))
+    target = rng.standard_normal(5) + 1j * rng.standard_normal(5)
+    return _near(so.CardinalityRegression(design, target, 3))
+
+
+def product_bounds_hold() -> bool:
+    """Whether they do for a product of factors, whose columns are known up to rounding."""
+    rng = np.random.default_rng(7)
+    patterns = so.Architecture([so.KroneckerPattern(1, 2, 2, 3), so.KroneckerPattern(2, 3, 2, 1)])
+    factors = [1e6 * rng.standard_normal(tuple(p)) for p in patterns]
+    product = so.KroneckerProduct(factors, patterns)
+    problem = so.CardinalityRegression(product, rng.standard_normal(6), 2)
+    fit = Fit(problem.system)
+    rounded = so.CardinalityRegression(fit.scaled.dense(), problem.target, 2)
+    own, other = (Subsets(Fit(p.system), np.arange(4)) for p in (problem, rounded))
+    lost = float(np.max(fit.scaled.design.column_errors * np.ldexp(1.0, -np.frexp(fit.norms)[1])))
+    apart = own._error >= other._error + 2.9 * lost
+    return _near(problem) and apart and own.least_eigenvalue < other.least_eigenvalue
+
+
+def _near(problem: so.CardinalityRegression) -> bool:
+    """Whether bounds of all small sets lie on the right side of plain results, and near them.
+
+    They leave the room that the columns' Gram matrix, and products with the roots of parts of it,
+    may take by rounding.
+    """
+    fit, count = Fit(problem.system), problem.shape[1]
+    subsets = Subsets(fit, np.arange(count))
+    half = len(fit.target) // 2
+    columns, y = subsets._columns, np.ldexp(fit.target, -subsets.target_unit)
+    if fit.is_complex:
+        columns, y = columns[:half, :count] + 1j * columns[half:, :count], y[:half] + 1j * y[half:]
+    right = []
+    for chosen in (list(s) for d in (0, 1, 2) for s in itertools.combinations(range(count), d)):
+        d, times = len(chosen), 3 if fit.is_complex else 1
+        found = subsets.bounds(np.array([chosen], dtype=np.intp).reshape(1, d))
+        basis, roots = np.linalg.qr(columns[:, chosen])
+        size = np.linalg.norm(np.linalg.inv(roots)) if d else 0.0
+        left = y - basis @ (basis.conj().T @ y)
+        others = columns - basis @ (basis.conj().T @ columns)
+        rest, least = np.linalg.norm(left) ** 2, np.linalg.norm(others, axis=0) ** 2
+        high = np.abs(columns.conj().T @ left)
+        pairs = ((rest - found.rest[0]), (found.high[0] - high), (least - found.least[0]))
+        rounding = gamma(times * (2 * d + 8))
+        each = 3.0 * d * size**2 + 4.0 * size * math.sqrt(d)
+        room = each * (subsets._error + rounding) + 2.0 * rounding + subsets._error if d else 0.0
+        # Of plain results a few last bits are not known.
+        right += [bool(np.all((0.985 * room - 1e-15 < p) & (p < 1e-12))) for p in pairs]
+    return all(right)
