@@ -36,6 +36,8 @@ from sparseopt.pathnorm.arithmetic import Arithmetic, Weights
 from sparseopt.pathnorm.cells import gather, scatter
 from sparseopt.pathnorm.contractions import (
     Contraction,
+    Layer,
+    Windows,
     contracted,
     contracted_back,
     kernel,
@@ -47,7 +49,7 @@ _OfOnes = Add | Concat | MaxPool | Permute | RankPool | Relu | Reshape | Select
 
 
 @singledispatch
-def tensors(op: Operator) -> list[np.ndarray]:
+def tensors(op: Layer) -> list[np.ndarray]:
     """Return the arrays whose entries multiply along an edge; kernels as `kernel` forms them."""
     raise not_judged(op)
 
@@ -79,7 +81,7 @@ def _coefficients(m: AxisMap) -> np.ndarray:
 
 
 @singledispatch
-def terms(op: Operator, inputs: Sequence[Shape]) -> list[int]:
+def terms(op: Layer, inputs: Sequence[Shape]) -> list[int]:
     """Return how many numbers a neuron of the layer adds up, for each of its successive sums."""
     raise not_judged(op)
 
@@ -110,7 +112,7 @@ def _terms_entrywise(op: Operator, inputs: Sequence[Shape]) -> list[int]:
 
 
 @singledispatch
-def terms_back(op: Operator, inputs: Sequence[Shape]) -> list[int]:
+def terms_back(op: Layer, inputs: Sequence[Shape]) -> list[int]:
     """Return the same for the sums of `backward`."""
     raise not_judged(op)
 
@@ -118,6 +120,11 @@ def terms_back(op: Operator, inputs: Sequence[Shape]) -> list[int]:
 @terms_back.register(Conv | ConvTranspose)
 def _terms_back_conv(op: Conv | ConvTranspose, inputs: Sequence[Shape]) -> list[int]:
     return [kernel(op, op.weight).shape[1] * math.prod(op.kernel)]
+
+
+@terms_back.register
+def _terms_back_read(op: Windows, inputs: Sequence[Shape]) -> list[int]:
+    return [kernel(op, op.weight).shape[1] * math.prod(map(_most_uses, op.reads))]
 
 
 @terms_back.register
@@ -167,7 +174,7 @@ def _offset_none(op: Operator) -> np.ndarray | None:
 
 @singledispatch
 def forward(
-    op: Operator,
+    op: Layer,
     inputs: Sequence[np.ndarray],
     weights: Sequence[Weights],
     output: Shape,
@@ -189,7 +196,7 @@ def forward(
 
 @singledispatch
 def backward(
-    op: Operator,
+    op: Layer,
     y: np.ndarray,
     weights: Sequence[Weights],
     inputs: Sequence[Shape],
