@@ -14,6 +14,18 @@ def gather(x: np.ndarray, index: np.ndarray, zero: np.ndarray) -> np.ndarray:
     return np.take(with_zero(x, index, zero), index, axis=-1)
 
 
+def picked(x: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Return ``x[..., index]``; without a copy where that is all of x in its order."""
+    if len(index) == 1 and np.array_equal(index[0], np.arange(x.shape[-1])):
+        return x
+    return np.take(x, index, axis=-1)
+
+
+def most_uses(index: np.ndarray) -> int:
+    """Return how often a cell is read, at most."""
+    return int(np.bincount(index[index >= 0].ravel(), minlength=1).max())
+
+
 def with_zero(x: np.ndarray, index: np.ndarray, zero: np.ndarray) -> np.ndarray:
     """Return the samples with a zero behind, as the last entry, which -1 picks; if it is needed."""
     if index.min() >= 0:
@@ -33,4 +45,4 @@ def scatter(y: np.ndarray, index: np.ndarray, size: int, a: Arithmetic) -> np.nd
     rounds = np.arange(max(1, np.diff(starts).max()))[:, None] + starts[:-1]
     reads = np.where(rounds < starts[1:], order[np.minimum(rounds, len(flat))], -1)
     values = with_zero(y.reshape(*lead, -1), reads, a.zero)
-    return np.asarray(reduce(a.add, (np.take(values, each, axis=-1) for each in reads)))
+    return reduce(a.add, (picked(values, each[None]).reshape(*lead, -1) for each in reads))

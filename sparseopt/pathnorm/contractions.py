@@ -15,10 +15,10 @@ from sparseopt.networks.linear import Dense, Neuron
 from sparseopt.networks.operator import Operator
 from sparseopt.networks.parameters import Shape
 from sparseopt.pathnorm.arithmetic import Arithmetic, Weights
-from sparseopt.pathnorm.cells import scatter, with_zero
+from sparseopt.pathnorm.cells import picked, scatter, with_zero
 
 # Weights, and entries of gathered windows, that are turned into numbers at a time.
-_BLOCK = 1 << 18
+_BLOCK = 1 << 21
 _PIECE = 1 << 20
 # Cells that all windows of a convolution read, per channel; beyond, their list takes gigabytes.
 _MOST = 1 << 27
@@ -31,12 +31,15 @@ class Windows:
     Parameters
     ----------
     op : Conv or ConvTranspose
-    reads : tuple of int array, shape (kernel, outputs), one per spatial axis
-        As `axis_reads`, of the stored cells.
+    index : int array, shape (cells of the window, outputs)
+        The stored cells that are read, -1 for none.
+    uses : int
+        How often one is read, at most.
     """
 
     op: Conv | ConvTranspose
-    reads: tuple[np.ndarray, ...]
+    index: np.ndarray
+    uses: int
 
     @property
     def weight(self) -> np.ndarray:
@@ -111,12 +114,12 @@ def _positions_dense(op: Dense, inputs: Sequence[Shape], output: Shape) -> np.nd
 @_positions.register(Conv | ConvTranspose)
 def _positions_conv(op: Conv | ConvTranspose, inputs: Sequence[Shape], output: Shape) -> np.ndarray:
     sizes = list(enumerate(inputs[0][1:]))
-    return _joined([axis_reads(op, axis, n, output[axis + 1]) for axis, n in sizes], inputs[0])
+    return joined([axis_reads(op, axis, n, output[axis + 1]) for axis, n in sizes], inputs[0])
 
 
 @_positions.register
 def _positions_windows(op: Windows, inputs: Sequence[Shape], output: Shape) -> np.ndarray:
-    return _joined(op.reads, inputs[0])
+    return op.index
 
 
 def axis_reads(op: Conv | ConvTranspose, axis: int, size: int, outputs: int) -> np.ndarray:
@@ -129,7 +132,7 @@ def axis_reads(op: Conv | ConvTranspose, axis: int, size: int, outputs: int) -> 
     return np.where((reads < 0) | (reads >= size), -1, reads)
 
 
-def _joined(reads: Sequence[np.ndarray], shape: Shape) -> np.ndarray:
+def joined(reads: Sequence[np.ndarray], shape: Shape) -> np.ndarray:
     """Return, from what is read along each axis, the cells of all axes together."""
     cells = math.prod(along.size for along in reads)
     if cells > _MOST:
@@ -200,7 +203,7 @@ def _windows(
     x = with_zero(x, index, a.zero)
     for start in range(0, index.shape[1], step):
         piece = slice(start, start + step)
-        columns = np.take(x, index[:, piece], axis=-1)
+        columns = picked(x, index[:, piece])
         yield piece, columns.reshape(len(x), groups, -1, columns.shape[-1])
 
 

@@ -33,7 +33,7 @@ from sparseopt.networks.operator import (
 from sparseopt.networks.parameters import Shape, exact
 from sparseopt.networks.window import AxisMap, MaxPool, RankPool, Resample
 from sparseopt.pathnorm.arithmetic import Arithmetic, Weights
-from sparseopt.pathnorm.cells import gather, scatter
+from sparseopt.pathnorm.cells import gather, most_uses, scatter
 from sparseopt.pathnorm.contractions import (
     Contraction,
     Layer,
@@ -123,8 +123,8 @@ def _terms_back_conv(op: Conv | ConvTranspose, inputs: Sequence[Shape]) -> list[
 
 
 @terms_back.register
-def _terms_back_read(op: Windows, inputs: Sequence[Shape]) -> list[int]:
-    return [kernel(op, op.weight).shape[1] * math.prod(map(_most_uses, op.reads))]
+def _terms_back_stored(op: Windows, inputs: Sequence[Shape]) -> list[int]:
+    return [kernel(op, op.weight).shape[1] * op.uses]
 
 
 @terms_back.register
@@ -134,21 +134,17 @@ def _terms_back_dense(op: Dense, inputs: Sequence[Shape]) -> list[int]:
 
 @terms_back.register(MaxPool | Resample)
 def _terms_back_windows(op: MaxPool | Resample, inputs: Sequence[Shape]) -> list[int]:
-    return [_most_uses(w.index) for w in op.windows]
+    return [most_uses(w.index) for w in op.windows]
 
 
 @terms_back.register
 def _terms_back_select(op: Select, inputs: Sequence[Shape]) -> list[int]:
-    return [_most_uses(op.index)]
+    return [most_uses(op.index)]
 
 
 @terms_back.register(Add | Concat | Neuron | Permute | RankPool | Relu | Reshape | Scale)
 def _terms_back_once(op: Operator, inputs: Sequence[Shape]) -> list[int]:
     return [1]
-
-
-def _most_uses(index: np.ndarray) -> int:
-    return int(np.bincount(index[index >= 0].ravel(), minlength=1).max())
 
 
 @singledispatch

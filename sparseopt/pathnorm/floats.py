@@ -18,6 +18,7 @@ from sparseopt.pathnorm.rounded import (
 
 _MODEST = 300
 """Exponents between which weights are left as they are."""
+_NEAR = 2.0**64
 _CHUNK = 1 << 16
 
 _ZERO = np.zeros(())
@@ -30,13 +31,13 @@ def _least(array: np.ndarray) -> float:
 
 
 def normal(array: np.ndarray, exponent: int, roundings: int) -> Rounded:
-    """Return the tensor with its largest entry in [1, 2)."""
+    """Return the tensor, divided by a power of two unless its largest entry is near 1."""
     top = float(array.max())
     if top == 0.0:
         return Rounded(array, 0, roundings, math.inf)
     if not top < math.inf:
         raise OutOfRange
-    shift = math.frexp(top)[1] - 1
+    shift = math.frexp(top)[1] - 1 if not 1 / _NEAR < top < _NEAR else 0
     least = math.ldexp(_least(array), -shift)
     if least < SAFE:
         raise OutOfRange

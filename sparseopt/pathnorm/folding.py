@@ -30,7 +30,8 @@ from sparseopt.networks.operator import Add, Concat, Operator, Relu
 from sparseopt.networks.parameters import Shape
 from sparseopt.networks.window import AxisMap, AxisWindow, MaxPool, Resample
 from sparseopt.pathnorm.biases import Offsets
-from sparseopt.pathnorm.contractions import Layer, Windows, axis_reads
+from sparseopt.pathnorm.cells import most_uses
+from sparseopt.pathnorm.contractions import Layer, Windows, axis_reads, joined
 
 Places = tuple[np.ndarray, ...]
 """For each axis, at which stored position each position of the axis is found."""
@@ -182,7 +183,8 @@ def _folded_conv(
         first, along = classes(map(tuple, cells.T.tolist()))
         reads.append(cells[:, first])
         places.append(along)
-    return Windows(op, tuple(reads)), [x], places
+    index = joined(reads, run.steps[x.step].shape)
+    return Windows(op, index, most_uses(index)), [x], places
 
 
 @_folded.register

@@ -192,12 +192,17 @@ def each_part(
 
 
 def _count_wrong(stated: np.ndarray, right: np.ndarray, tolerance: float) -> int:
-    """Return how many numbers are not within a relative tolerance, or half of `FLOOR`; NaN too."""
+    """Return how many numbers are not within a relative tolerance, or half of `FLOOR`.
+
+    NaN and infinities are not, on either side.
+    """
     off = stated - right
     np.abs(off, out=off)
     allowed = right * tolerance
+    if (off < allowed).all():  # as a rule, and never with an infinity or NaN
+        return 0
     np.maximum(allowed, FLOOR / 2, out=allowed)
-    return off.size - int(np.count_nonzero(off <= allowed))
+    return off.size - int(np.count_nonzero((off <= allowed) & (allowed < np.inf)))
 
 
 @json_type

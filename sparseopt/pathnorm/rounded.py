@@ -137,7 +137,10 @@ class RoundedSums(ABC):
     def gradient(
         self, op: Contraction, values: Sequence[Rounded], value: Rounded
     ) -> Iterator[tuple[slice, Rounded]]:
-        """Yield the absolute weights times `contractions.gradient`, some outputs at a time."""
+        """Yield the absolute weights times `contractions.gradient`, some outputs at a time.
+
+        No number is rounded to a denormal one or zero; some may be infinite.
+        """
         given, above = _aligned(values), _aligned([value])
         (weights,) = self._weights(op)
         given.exponent += above.exponent
@@ -146,13 +149,15 @@ class RoundedSums(ABC):
         groups, outputs, inputs = contractions.kernel(op, op.weight).shape
         served = value.array.size // (groups * outputs) + 1
         given.roundings += above.roundings + self.EACH * served
-        if given.least * weights.least < SAFE:
+        given.least *= weights.least
+        if given.least < SAFE:
             raise OutOfRange
+        exponent, roundings = given.exponent + weights.shift, given.roundings + weights.roundings
         for block, array in contractions.gradient(op, given.arrays, value.array, self._a):
             for rows in contractions.blocks(groups, array.shape[1], inputs, _CHUNK):
                 at = slice(block.start + rows.start, block.start + rows.stop)
                 part = self._a.times(array[:, rows], weights.part(at))
-                yield at, self._result(given, part[None], [weights])
+                yield at, Rounded(part[None], exponent, roundings, given.least)
 
     def _weights(self, op: Layer) -> list[RoundedWeights]:
         return [self._powers_of(raw) for raw in edges.tensors(op)]
@@ -189,8 +194,11 @@ class RoundedSums(ABC):
         """Return numbers under the exponent of a tensor, over a positive total."""
         m, e = self._parts(value.array)
         shift = np.maximum(e + (value.exponent - total.exponent.item()), -4000)
+        over = 1.0 / total.array.item()
         with np.errstate(under="ignore"):
-            return times_power(m * (1.0 / total.array.item()), shift)
+            if np.ndim(shift) or abs(shift) > 900:
+                return times_power(m * over, shift)
+            return m * math.ldexp(over, int(shift))
 
     @staticmethod
     def share_error(value: Rounded, total: Powers) -> float:

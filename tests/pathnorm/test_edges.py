@@ -155,4 +155,4 @@ def test_scattering_is_the_transpose_of_gathering() -> None:
     np.testing.assert_array_equal(gathered[:, 0], np.stack([x[:, 3], 0 * x[:, 0], x[:, 0]], 1))
     scattered = cells.scatter(y, index, 5, a)
     assert (gathered * y).sum() == pytest.approx((x * scattered).sum())
-    assert edges._most_uses(index) == 3
+    assert cells.most_uses(index) == 3
