@@ -16,9 +16,8 @@ def gather(x: np.ndarray, index: np.ndarray, zero: np.ndarray) -> np.ndarray:
 
 def picked(x: np.ndarray, index: np.ndarray) -> np.ndarray:
     """Return ``x[..., index]``; without a copy where that is all of x in its order."""
-    if len(index) == 1 and np.array_equal(index[0], np.arange(x.shape[-1])):
-        return x
-    return np.take(x, index, axis=-1)
+    whole = len(index) == 1 and np.array_equal(index[0], np.arange(x.shape[-1]))
+    return x if whole else np.take(x, index, axis=-1)
 
 
 def most_uses(index: np.ndarray) -> int:

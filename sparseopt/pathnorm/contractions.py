@@ -113,8 +113,7 @@ def _positions_dense(op: Dense, inputs: Sequence[Shape], output: Shape) -> np.nd
 
 @_positions.register(Conv | ConvTranspose)
 def _positions_conv(op: Conv | ConvTranspose, inputs: Sequence[Shape], output: Shape) -> np.ndarray:
-    sizes = list(enumerate(inputs[0][1:]))
-    return joined([axis_reads(op, axis, n, output[axis + 1]) for axis, n in sizes], inputs[0])
+    return joined([axis_reads(op, i, inputs[0], output) for i in range(len(op.kernel))], inputs[0])
 
 
 @_positions.register
@@ -122,14 +121,16 @@ def _positions_windows(op: Windows, inputs: Sequence[Shape], output: Shape) -> n
     return op.index
 
 
-def axis_reads(op: Conv | ConvTranspose, axis: int, size: int, outputs: int) -> np.ndarray:
-    """Return the cell that each output reads, for each place of the kernel, along an axis.
+def axis_reads(
+    op: Conv | ConvTranspose, axis: int, shape: Sequence[int], output: Shape
+) -> np.ndarray:
+    """Return the cell that each output reads, for each place of the kernel, along a spatial axis.
 
-    In the shape (kernel, outputs); -1 outside the `size` cells.
+    In the shape (kernel, outputs); -1 outside the cells. Shapes are those of input and output.
     """
     places = np.arange(op.kernel[axis])[:, None] * op.dilation[axis] - op.padding[axis][0]
-    reads = _reads(op, places, np.arange(outputs)[None], op.stride[axis])
-    return np.where((reads < 0) | (reads >= size), -1, reads)
+    reads = _reads(op, places, np.arange(output[axis + 1])[None], op.stride[axis])
+    return np.where((reads < 0) | (reads >= shape[axis + 1]), -1, reads)
 
 
 def joined(reads: Sequence[np.ndarray], shape: Shape) -> np.ndarray:
@@ -196,11 +197,10 @@ def _windows(
     op: Contraction, inputs: Sequence[np.ndarray], output: Shape, a: Arithmetic
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield pieces of the positions, with what they read as (samples, groups, inputs, piece)."""
-    x = _channels(op, inputs)
     index = _positions(op, [v.shape[1:] for v in inputs], output)
+    x = with_zero(_channels(op, inputs), index, a.zero)
     groups = kernel(op, op.weight).shape[0]
     step = max(1, _PIECE // (x.shape[0] * x.shape[1] * len(index)))
-    x = with_zero(x, index, a.zero)
     for start in range(0, index.shape[1], step):
         piece = slice(start, start + step)
         columns = picked(x, index[:, piece])

@@ -178,8 +178,9 @@ def _folded_conv(
 ) -> Found:
     x = run.spread(values[0], [0])
     reads, places = [], [np.arange(output[0])]
+    sizes = [len(known) for known in x.places]
     for axis, known in enumerate(x.places[1:]):
-        cells = _read(known, axis_reads(op, axis, len(known), output[axis + 1]))
+        cells = _read(known, axis_reads(op, axis, sizes, output))
         first, along = classes(map(tuple, cells.T.tolist()))
         reads.append(cells[:, first])
         places.append(along)
