@@ -88,9 +88,9 @@ class PathCostCertificate(Certificate):
 
     The share of a weight is its absolute value times the sum, over the positions where it serves,
     of what arrives there on the paths from the start and what the paths from there to the end
-    multiply it by, over the norm. The core computes these by one plain pass forwards and one
-    backwards (`plain`, `edges`), with every rounding counted (`floats`), and compares every
-    single share.
+    multiply it by, over the norm. The core computes these by one pass forwards and one backwards
+    (`edges`) over one of the positions that hold the same numbers (`folding`, with the proof), with
+    every rounding counted (`floats`), and compares every single share.
     """
 
     problem: PathCost
