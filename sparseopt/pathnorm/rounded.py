@@ -139,7 +139,8 @@ class RoundedSums(ABC):
     ) -> Iterator[tuple[slice, Rounded]]:
         """Yield the absolute weights times `contractions.gradient`, some outputs at a time.
 
-        No number is rounded to a denormal one or zero; some may be infinite.
+        No number is rounded to a denormal one or zero, which is looked at here, and none is
+        infinite: entries are below 2^64 and weights below 2^301 (`floats`), or have no range.
         """
         given, above = _aligned(values), _aligned([value])
         (weights,) = self._weights(op)
