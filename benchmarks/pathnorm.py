@@ -75,7 +75,11 @@ def resnet(blocks: tuple[int, ...], expansion: int) -> nn.Module:
             layers.append(Block(inputs, width, 2 if stage and not i else 1, expansion))
             inputs = width * expansion
     layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, 1000)]
-    model = nn.Sequential(*layers)
+    return randomized(nn.Sequential(*layers))
+
+
+def randomized(model: nn.Module) -> nn.Module:
+    """Return the model with random normalizations, in evaluation mode."""
     for part in model.modules():
         if isinstance(part, nn.BatchNorm2d):
             nn.init.uniform_(part.running_mean, -0.5, 0.5)
@@ -84,7 +88,61 @@ def resnet(blocks: tuple[int, ...], expansion: int) -> nn.Module:
     return model.eval()
 
 
-MODELS = {"resnet18": ((2, 2, 2, 2), 1), "resnet50": ((3, 4, 6, 3), 4)}
+def vgg19() -> nn.Module:
+    """Return VGG-19 for 1000 classes."""
+    layers: list[nn.Module] = []
+    inputs = 3
+    for width, count in ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4)):
+        for _ in range(count):
+            layers += [nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU(inplace=True)]
+            inputs = width
+        layers.append(nn.MaxPool2d(2, 2))
+    layers += [nn.Flatten(), nn.Linear(512 * 49, 4096), nn.ReLU()]
+    layers += [nn.Linear(4096, 4096), nn.ReLU(), nn.Linear(4096, 1000)]
+    return nn.Sequential(*layers).eval()
+
+
+class Growing(nn.Module):
+    """A dense layer of DenseNet: 32 further channels beside those that enter."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            *(nn.BatchNorm2d(inputs), nn.ReLU(), nn.Conv2d(inputs, 128, 1, bias=False)),
+            *(nn.BatchNorm2d(128), nn.ReLU(), nn.Conv2d(128, 32, 3, padding=1, bias=False)),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return x with the new channels behind."""
+        return torch.cat([x, self.body(x)], 1)
+
+
+def densenet201() -> nn.Module:
+    """Return DenseNet-201 for 1000 classes, with random normalizations."""
+    layers: list[nn.Module] = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64)]
+    layers += [nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+    inputs = 64
+    for stage, count in enumerate((6, 12, 48, 32)):
+        layers += [Growing(inputs + 32 * i) for i in range(count)]
+        inputs += 32 * count
+        layers += [nn.BatchNorm2d(inputs), nn.ReLU()]
+        if stage < 3:
+            layers += [nn.Conv2d(inputs, inputs // 2, 1, bias=False), nn.AvgPool2d(2, 2)]
+            inputs //= 2
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, 1000)]
+    return randomized(nn.Sequential(*layers))
+
+
+MODELS: dict[str, Callable[[], nn.Module]] = {
+    "resnet18": lambda: resnet((2, 2, 2, 2), 1),
+    "resnet50": lambda: resnet((3, 4, 6, 3), 4),
+}
+OF_COSTS: dict[str, Callable[[], nn.Module]] = {
+    "resnet152": lambda: resnet((3, 8, 36, 3), 4),
+    "vgg19": vgg19,
+    "densenet201": densenet201,
+}
+"""Larger networks, on which path costs alone are measured, in float64."""
 
 
 def alternate(work: dict[str, Callable[[], object]], tries: int) -> dict[str, float]:
@@ -102,7 +160,7 @@ def alternate(work: dict[str, Callable[[], object]], tries: int) -> dict[str, fl
 def measure(name: str, tries: int) -> dict[str, object]:
     """Return times and ratios for one architecture."""
     torch.manual_seed(0)
-    model = resnet(*MODELS[name])
+    model = MODELS[name]()
     x = torch.randn(1, 3, 224, 224)
     result: dict[str, object] = {}
     for key in ("first_loading_with_check_s", "loading_with_check_s"):
@@ -135,6 +193,7 @@ def measure(name: str, tries: int) -> dict[str, object]:
         work["one_pass_checked"] = ours(True, "one_pass", dtype=dtype)  # checked in float64
         if dtype == "float64":
             work["path_costs"] = lambda: so.solve(costs, solver="path_costs", check=False)
+            work["path_costs_checked"] = lambda: so.solve(costs, solver="path_costs")
         options = {"solver": "path_costs_torch", "dtype": dtype}
         for checked in (False, True):
             key = "path_costs_torch" + "_checked" * checked
@@ -146,6 +205,30 @@ def measure(name: str, tries: int) -> dict[str, object]:
             result["share_of_the_peer"] = ratios["one_pass_checked"] / PEER_OVER_PLAIN[name]
     result["log10"] = so.solve(problem).answer.log10
     return result
+
+
+def measure_costs(name: str, tries: int) -> dict[str, object]:
+    """Return times and ratios of path costs in float64, the default call and its parts."""
+    torch.manual_seed(0)
+    model = OF_COSTS[name]()
+    x = torch.randn(1, 3, 224, 224)
+    costs = so.PathCost(so.load_network(model, example=x))
+    plain, data = model.to(torch.float64), x.to(torch.float64)
+
+    def forward() -> object:
+        with torch.no_grad():
+            return plain(data)
+
+    certificate = so.solve(costs, solver="path_costs", check=False).certificate
+    work = {
+        "plain": forward,
+        "path_costs": lambda: so.solve(costs, solver="path_costs", check=False),
+        "check": lambda: so.verify(certificate),
+        "default": lambda: so.solve(costs),
+    }
+    seconds = alternate(work, tries)
+    ratios = {key: value / seconds["plain"] for key, value in seconds.items()}
+    return {"float64": {"seconds": seconds, "ratio_to_plain": ratios}}
 
 
 def enumeration(tries: int) -> dict[str, float]:
@@ -176,6 +259,7 @@ def main() -> None:
         | {"python": platform.python_version(), "machine": platform.machine()},
         "exact_enumeration": enumeration(arguments.tries),
         **{name: measure(name, arguments.tries) for name in MODELS},
+        **{name: measure_costs(name, arguments.tries) for name in OF_COSTS},
     }
     text = json.dumps(result, indent=2)
     print(text)

@@ -171,7 +171,7 @@ def _cells(classes: np.ndarray | None, index: np.ndarray) -> np.ndarray:
     return np.where(index >= 0, classes[np.maximum(index, 0)], -1)
 
 
-def _representatives(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+def representatives(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the first row of each class of equal rows, and the class of each row."""
     data = np.ascontiguousarray(keys)
     text, width = data.tobytes(), data.strides[0]
@@ -206,7 +206,7 @@ def _conv(op: Conv, inputs: Any, semiring: Semiring, wanted: Wanted | None) -> C
         reads = conv_reads(op, axis - 1, size)
         if not isinstance(known, Combinations):
             cells = _cells(known, reads)
-            first, inverse = _representatives(cells)
+            first, inverse = representatives(cells)
             if combinations is None or len(first) <= len(combinations.rows):
                 keys.append(cells[first])
                 classes.append(inverse)
@@ -283,7 +283,7 @@ def _windows(
             keys = cells
             if weight is not None:
                 keys = np.hstack([cells, weight.view(np.int64)])
-            first, inverse = _representatives(keys)
+            first, inverse = representatives(keys)
             if combinations is None or len(first) <= len(combinations.rows):
                 array = _reduce(window, cells[first], weight, first, x.array, semiring)
                 x = _replaced(x, axis, array, inverse)
@@ -339,7 +339,7 @@ def _common(
             values = [x.expanded([axis]) for x in values]
             continue
         keys = np.stack([c for c in known if isinstance(c, np.ndarray)], axis=1)
-        first, inverse = _representatives(keys)
+        first, inverse = representatives(keys)
         values = [
             _replaced(x, axis, np.take(x.array, keys[first, i], axis=axis + 1), inverse)
             for i, x in enumerate(values)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 
 from sparseopt.pathnorm.arithmetic import Arithmetic
@@ -10,6 +12,17 @@ from sparseopt.pathnorm.arithmetic import Arithmetic
 def gather(x: np.ndarray, index: np.ndarray, zero: np.ndarray) -> np.ndarray:
     """Return ``x[..., index]``, with zero where the index is -1."""
     return np.take(with_zero(x, index, zero), index, axis=-1)
+
+
+def picked(x: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Return ``x[..., index]``; without a copy where that is all of x in its order."""
+    whole = len(index) == 1 and np.array_equal(index[0], np.arange(x.shape[-1]))
+    return x if whole else np.take(x, index, axis=-1)
+
+
+def most_uses(index: np.ndarray) -> int:
+    """Return how often a cell is read, at most."""
+    return int(np.bincount(index[index >= 0].ravel(), minlength=1).max())
 
 
 def with_zero(x: np.ndarray, index: np.ndarray, zero: np.ndarray) -> np.ndarray:
@@ -22,21 +35,13 @@ def with_zero(x: np.ndarray, index: np.ndarray, zero: np.ndarray) -> np.ndarray:
 def scatter(y: np.ndarray, index: np.ndarray, size: int, a: Arithmetic) -> np.ndarray:
     """Return the transpose of `gather`: entry c is the sum of ``y[..., k]`` with index c.
 
-    Cells that occur several times are served in rounds, each cell at most once in a round.
+    In rounds, in each of which a cell reads the next entry that it has, or none.
     """
     flat = index.ravel()
     lead = y.shape[: y.ndim - index.ndim]
-    values = y.reshape(*lead, -1)
-    result = np.full((*lead, size), a.zero, dtype=y.dtype)
-    order = np.argsort(flat, kind="stable")
-    cells, first = np.unique(flat[order], return_index=True)
-    stops = np.append(first[1:], len(flat))
-    inside = cells >= 0
-    cells, first, stops = cells[inside], first[inside], stops[inside]
-    while cells.size:
-        picked = values[..., order[first]]
-        result[..., cells] = a.add(result[..., cells], picked)
-        first = first + 1
-        more = first < stops
-        cells, first, stops = cells[more], first[more], stops[more]
-    return result
+    order = np.append(np.argsort(flat, kind="stable"), -1)
+    starts = np.searchsorted(flat[order[:-1]], np.arange(size + 1))
+    rounds = np.arange(max(1, np.diff(starts).max()))[:, None] + starts[:-1]
+    reads = np.where(rounds < starts[1:], order[np.minimum(rounds, len(flat))], -1)
+    values = with_zero(y.reshape(*lead, -1), reads, a.zero)
+    return reduce(a.add, (picked(values, each[None]).reshape(*lead, -1) for each in reads))

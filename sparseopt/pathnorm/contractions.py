@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from functools import singledispatch
+from dataclasses import dataclass
+from functools import reduce, singledispatch
 
 import numpy as np
 
@@ -14,19 +15,44 @@ from sparseopt.networks.linear import Dense, Neuron
 from sparseopt.networks.operator import Operator
 from sparseopt.networks.parameters import Shape
 from sparseopt.pathnorm.arithmetic import Arithmetic, Weights
-from sparseopt.pathnorm.cells import scatter, with_zero
+from sparseopt.pathnorm.cells import picked, scatter, with_zero
 
 # Weights, and entries of gathered windows, that are turned into numbers at a time.
-_BLOCK = 1 << 18
+_BLOCK = 1 << 21
 _PIECE = 1 << 20
 # Cells that all windows of a convolution read, per channel; beyond, their list takes gigabytes.
 _MOST = 1 << 27
 
-Contraction = Dense | Conv | ConvTranspose | Neuron
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """A convolution that reads stored cells, which may stand for several positions.
+
+    Parameters
+    ----------
+    op : Conv or ConvTranspose
+    index : int array, shape (cells of the window, outputs)
+        The stored cells that are read, -1 for none.
+    uses : int
+        How often one is read, at most.
+    """
+
+    op: Conv | ConvTranspose
+    index: np.ndarray
+    uses: int
+
+    @property
+    def weight(self) -> np.ndarray:
+        """The kernel."""
+        return self.op.weight
+
+
+Contraction = Dense | Conv | ConvTranspose | Neuron | Windows
 """Layers of the form ``y[o] = sum_i weight[o, i] x[i]``, at each position and in each group."""
+Layer = Operator | Windows
 
 
-def not_judged(op: Operator) -> ProblemError:
+def not_judged(op: Layer) -> ProblemError:
     """Return the refusal of a layer whose edges the judge does not know."""
     return ProblemError(
         f"paths through a {type(op).__name__} cannot be judged: write the layer in terms of those "
@@ -64,16 +90,9 @@ def _kernel_conv_transpose(op: ConvTranspose, array: np.ndarray) -> np.ndarray:
     return split.transpose(0, 2, 1, 3).reshape(op.groups, array.shape[1], -1)
 
 
-@singledispatch
-def unkernel(op: Contraction, array: np.ndarray) -> np.ndarray:
-    """Undo `kernel`."""
-    return array.reshape(op.weight.shape)
-
-
-@unkernel.register
-def _unkernel_conv_transpose(op: ConvTranspose, array: np.ndarray) -> np.ndarray:
-    split = array.reshape(op.groups, op.weight.shape[1], -1, math.prod(op.kernel))
-    return split.transpose(0, 2, 1, 3).reshape(op.weight.shape)
+@kernel.register
+def _kernel_windows(op: Windows, array: np.ndarray) -> np.ndarray:
+    return kernel(op.op, array)
 
 
 @singledispatch
@@ -94,20 +113,37 @@ def _positions_dense(op: Dense, inputs: Sequence[Shape], output: Shape) -> np.nd
 
 @_positions.register(Conv | ConvTranspose)
 def _positions_conv(op: Conv | ConvTranspose, inputs: Sequence[Shape], output: Shape) -> np.ndarray:
-    cells = math.prod(op.kernel) * math.prod(output[1:])
+    return joined([axis_reads(op, i, inputs[0], output) for i in range(len(op.kernel))], inputs[0])
+
+
+@_positions.register
+def _positions_windows(op: Windows, inputs: Sequence[Shape], output: Shape) -> np.ndarray:
+    return op.index
+
+
+def axis_reads(
+    op: Conv | ConvTranspose, axis: int, shape: Sequence[int], output: Shape
+) -> np.ndarray:
+    """Return the cell that each output reads, for each place of the kernel, along a spatial axis.
+
+    In the shape (kernel, outputs); -1 outside the cells. Shapes are those of input and output.
+    """
+    places = np.arange(op.kernel[axis])[:, None] * op.dilation[axis] - op.padding[axis][0]
+    reads = _reads(op, places, np.arange(output[axis + 1])[None], op.stride[axis])
+    return np.where((reads < 0) | (reads >= shape[axis + 1]), -1, reads)
+
+
+def joined(reads: Sequence[np.ndarray], shape: Shape) -> np.ndarray:
+    """Return, from what is read along each axis, the cells of all axes together."""
+    cells = math.prod(along.size for along in reads)
     if cells > _MOST:
         raise ProblemError(f"a convolution that reads {cells} cells per channel is not judged")
-    index = np.zeros((1,) * (2 * len(op.kernel)), dtype=np.int64)
-    outside = np.zeros(index.shape, dtype=bool)
-    for axis, size in enumerate(inputs[0][1:]):
-        places = np.arange(op.kernel[axis])[:, None] * op.dilation[axis] - op.padding[axis][0]
-        reads = _reads(op, places, np.arange(output[axis + 1])[None], op.stride[axis])
-        wide = [1] * index.ndim
-        wide[axis], wide[len(op.kernel) + axis] = reads.shape
-        reads = reads.reshape(wide)
-        outside = outside | (reads < 0) | (reads >= size)
-        index = index * size + reads
-    return np.where(outside, -1, index).reshape(math.prod(op.kernel), -1)
+    index = np.zeros((1, 1), dtype=np.int64)
+    for along, size in zip(reads, shape[1:], strict=True):
+        outer, inner = index[:, None, :, None], along[None, :, None, :]
+        index = np.where((outer < 0) | (inner < 0), -1, outer * size + inner)
+        index = index.reshape(index.shape[0] * index.shape[1], -1)
+    return index
 
 
 @singledispatch
@@ -161,20 +197,19 @@ def _windows(
     op: Contraction, inputs: Sequence[np.ndarray], output: Shape, a: Arithmetic
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield pieces of the positions, with what they read as (samples, groups, inputs, piece)."""
-    x = _channels(op, inputs)
     index = _positions(op, [v.shape[1:] for v in inputs], output)
+    x = with_zero(_channels(op, inputs), index, a.zero)
     groups = kernel(op, op.weight).shape[0]
     step = max(1, _PIECE // (x.shape[0] * x.shape[1] * len(index)))
-    x = with_zero(x, index, a.zero)
     for start in range(0, index.shape[1], step):
         piece = slice(start, start + step)
-        columns = np.take(x, index[:, piece], axis=-1)
+        columns = picked(x, index[:, piece])
         yield piece, columns.reshape(len(x), groups, -1, columns.shape[-1])
 
 
-def blocks(groups: int, outputs: int, inputs: int) -> Iterator[slice]:
-    """Yield the outputs of a kernel a few at a time."""
-    step = max(1, _BLOCK // (groups * inputs))
+def blocks(groups: int, outputs: int, inputs: int, weights: int | None = None) -> Iterator[slice]:
+    """Yield the outputs of a kernel a few at a time, with about so many weights."""
+    step = max(1, (weights or _BLOCK) // (groups * inputs))
     return (slice(i, min(i + step, outputs)) for i in range(0, outputs, step))
 
 
@@ -219,8 +254,10 @@ def contracted_back(
 
 def gradient(
     op: Contraction, inputs: Sequence[np.ndarray], y: np.ndarray, a: Arithmetic
-) -> np.ndarray:
-    """Return, for each weight, the sum of input times `y` over the positions it serves.
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield, for each weight, the sum of input times `y` over the positions it serves.
+
+    A few outputs at a time, in the shape of the kernel (groups, outputs, inputs).
 
     Parameters
     ----------
@@ -228,17 +265,18 @@ def gradient(
         What enters the layer.
     y : array, shape (n, ...)
         One number per output.
-
-    Returns
-    -------
-    array, in the shape of the kernel (groups, outputs, inputs)
     """
     sizes = kernel(op, op.weight).shape
     flat = _channels(op, [y])
     flat = flat.reshape(len(flat), sizes[0], sizes[1], -1)
-    result: np.ndarray | None = None
+    earlier: dict[int, np.ndarray] = {}
     for piece, columns in _windows(op, inputs, y.shape[1:], a):
-        for sample in a.matmul(flat[..., piece], np.swapaxes(columns, 2, 3)):
-            result = sample if result is None else a.add(result, sample)
-    assert result is not None
-    return result
+        for block in blocks(*sizes):
+            samples = a.matmul(flat[:, :, block, piece], np.swapaxes(columns, 2, 3))
+            part = reduce(a.add, samples)
+            if piece.start:
+                part = a.add(earlier.pop(block.start), part)
+            if piece.stop >= flat.shape[-1]:
+                yield block, part
+            else:
+                earlier[block.start] = part

@@ -33,9 +33,11 @@ from sparseopt.networks.operator import (
 from sparseopt.networks.parameters import Shape, exact
 from sparseopt.networks.window import AxisMap, MaxPool, RankPool, Resample
 from sparseopt.pathnorm.arithmetic import Arithmetic, Weights
-from sparseopt.pathnorm.cells import gather, scatter
+from sparseopt.pathnorm.cells import gather, most_uses, scatter
 from sparseopt.pathnorm.contractions import (
     Contraction,
+    Layer,
+    Windows,
     contracted,
     contracted_back,
     kernel,
@@ -47,7 +49,7 @@ _OfOnes = Add | Concat | MaxPool | Permute | RankPool | Relu | Reshape | Select
 
 
 @singledispatch
-def tensors(op: Operator) -> list[np.ndarray]:
+def tensors(op: Layer) -> list[np.ndarray]:
     """Return the arrays whose entries multiply along an edge; kernels as `kernel` forms them."""
     raise not_judged(op)
 
@@ -79,7 +81,7 @@ def _coefficients(m: AxisMap) -> np.ndarray:
 
 
 @singledispatch
-def terms(op: Operator, inputs: Sequence[Shape]) -> list[int]:
+def terms(op: Layer, inputs: Sequence[Shape]) -> list[int]:
     """Return how many numbers a neuron of the layer adds up, for each of its successive sums."""
     raise not_judged(op)
 
@@ -110,7 +112,7 @@ def _terms_entrywise(op: Operator, inputs: Sequence[Shape]) -> list[int]:
 
 
 @singledispatch
-def terms_back(op: Operator, inputs: Sequence[Shape]) -> list[int]:
+def terms_back(op: Layer, inputs: Sequence[Shape]) -> list[int]:
     """Return the same for the sums of `backward`."""
     raise not_judged(op)
 
@@ -121,27 +123,28 @@ def _terms_back_conv(op: Conv | ConvTranspose, inputs: Sequence[Shape]) -> list[
 
 
 @terms_back.register
+def _terms_back_stored(op: Windows, inputs: Sequence[Shape]) -> list[int]:
+    return [kernel(op, op.weight).shape[1] * op.uses]
+
+
+@terms_back.register
 def _terms_back_dense(op: Dense, inputs: Sequence[Shape]) -> list[int]:
     return [op.weight.shape[0]]
 
 
 @terms_back.register(MaxPool | Resample)
 def _terms_back_windows(op: MaxPool | Resample, inputs: Sequence[Shape]) -> list[int]:
-    return [_most_uses(w.index) for w in op.windows]
+    return [most_uses(w.index) for w in op.windows]
 
 
 @terms_back.register
 def _terms_back_select(op: Select, inputs: Sequence[Shape]) -> list[int]:
-    return [_most_uses(op.index)]
+    return [most_uses(op.index)]
 
 
 @terms_back.register(Add | Concat | Neuron | Permute | RankPool | Relu | Reshape | Scale)
 def _terms_back_once(op: Operator, inputs: Sequence[Shape]) -> list[int]:
     return [1]
-
-
-def _most_uses(index: np.ndarray) -> int:
-    return int(np.bincount(index[index >= 0].ravel()).max(initial=0))
 
 
 @singledispatch
@@ -167,7 +170,7 @@ def _offset_none(op: Operator) -> np.ndarray | None:
 
 @singledispatch
 def forward(
-    op: Operator,
+    op: Layer,
     inputs: Sequence[np.ndarray],
     weights: Sequence[Weights],
     output: Shape,
@@ -189,7 +192,7 @@ def forward(
 
 @singledispatch
 def backward(
-    op: Operator,
+    op: Layer,
     y: np.ndarray,
     weights: Sequence[Weights],
     inputs: Sequence[Shape],

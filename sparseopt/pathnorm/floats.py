@@ -18,6 +18,7 @@ from sparseopt.pathnorm.rounded import (
 
 _MODEST = 300
 """Exponents between which weights are left as they are."""
+_NEAR = 2.0**64
 _CHUNK = 1 << 16
 
 _ZERO = np.zeros(())
@@ -30,13 +31,13 @@ def _least(array: np.ndarray) -> float:
 
 
 def normal(array: np.ndarray, exponent: int, roundings: int) -> Rounded:
-    """Return the tensor with its largest entry in [1, 2)."""
+    """Return the tensor, divided by a power of two unless its largest entry is near 1."""
     top = float(array.max())
     if top == 0.0:
         return Rounded(array, 0, roundings, math.inf)
     if not top < math.inf:
         raise OutOfRange
-    shift = math.frexp(top)[1] - 1
+    shift = math.frexp(top)[1] - 1 if not 1 / _NEAR < top < _NEAR else 0
     least = math.ldexp(_least(array), -shift)
     if least < SAFE:
         raise OutOfRange
@@ -94,7 +95,7 @@ class FloatWeights:
     def _numbers(self, raw: np.ndarray) -> np.ndarray:
         if self._q == 0:
             return (raw != 0).astype(np.float64)
-        size = times_power(np.abs(raw, dtype=np.float64), -self._scale)
+        size = times_power(np.abs(raw).astype(np.float64, copy=False), -self._scale)
         if float(self._q).is_integer():
             return whole_power(size, int(self._q), np.multiply)
         return np.power(size, self._q) * self._factor

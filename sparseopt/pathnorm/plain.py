@@ -18,10 +18,11 @@ import numpy as np
 from sparseopt.judging.rounding import UNIT
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
-from sparseopt.networks.operator import Add, Operator
+from sparseopt.networks.operator import Add
 from sparseopt.networks.parameters import Shape
 from sparseopt.pathnorm import edges
 from sparseopt.pathnorm.biases import Offsets
+from sparseopt.pathnorm.contractions import Layer
 from sparseopt.pathnorm.floats import Floats
 from sparseopt.pathnorm.powers import Powers
 from sparseopt.pathnorm.rounded import OutOfRange, RoundedSums
@@ -37,7 +38,7 @@ class Forward(Protocol):
 
     def constant(self, raw: np.ndarray, shape: Shape) -> Any: ...
 
-    def forward(self, op: Operator, values: Sequence[Any], output: Shape) -> Any: ...
+    def forward(self, op: Any, values: Sequence[Any], output: Shape) -> Any: ...
 
     def plus(self, a: Any, b: Any) -> Any: ...
 
@@ -59,7 +60,7 @@ def power_sums(network: Network, q: float, offsets: Offsets) -> Powers:
     return in_floats(q, lambda a: a.powers(forward(network, a, offsets)))
 
 
-def through(arithmetic: Forward, op: Operator, values: Sequence[Any], output: Shape) -> Any:
+def through(arithmetic: Forward, op: Layer, values: Sequence[Any], output: Shape) -> Any:
     """Return what the edges of a layer bring; sums of values are the arithmetic's own."""
     adds = isinstance(op, Add)
     return reduce(arithmetic.plus, values) if adds else arithmetic.forward(op, values, output)
@@ -95,30 +96,19 @@ def backward(
     network: Network,
     arithmetic: RoundedSums,
     last: Any,
-    seen: Callable[[Node, Any], None] | None = None,
-    as_far_as_layers: bool = False,
 ) -> Any:
-    """Return the input's tensor when the output has the tensor `last`.
-
-    ``seen(node, value)`` is called with what has come back to each layer. With `as_far_as_layers`
-    nothing is computed for the input, and None returned.
-    """
+    """Return the input's tensor when the output has the tensor `last`."""
     pending: dict[str, list[Any]] = {network.output: [last]}
-    first = network.nodes[0].name
     for node in reversed(network.nodes[1:]):
         if node.name not in pending:
             continue
         value = reduce(arithmetic.plus, pending.pop(node.name))
-        if seen is not None:
-            seen(node, value)
-        if as_far_as_layers and set(node.inputs) == {first}:
-            continue
         shapes = [network.shapes[name] for name in node.inputs]
         for name, back in zip(
             node.inputs, arithmetic.backward(node.op, value, shapes), strict=True
         ):
             pending.setdefault(name, []).append(back)
-    return None if as_far_as_layers else reduce(arithmetic.plus, pending[first])
+    return reduce(arithmetic.plus, pending[network.nodes[0].name])
 
 
 def rounding_room(network: Network, q: float = 1) -> float:

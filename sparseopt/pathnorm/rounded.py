@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -25,17 +25,19 @@ import numpy as np
 
 from sparseopt.judging.rounding import gamma
 from sparseopt.judging.scaling import ScaledArray, times_power
-from sparseopt.networks.operator import Add, Operator, Relu
+from sparseopt.networks.operator import Add, Relu
 from sparseopt.networks.parameters import Shape
 from sparseopt.pathnorm import contractions, edges
 from sparseopt.pathnorm.arithmetic import Arithmetic, Weights
-from sparseopt.pathnorm.contractions import Contraction
+from sparseopt.pathnorm.contractions import Contraction, Layer
 from sparseopt.pathnorm.powers import Powers
 
 SAFE = 2.0**-1000
 CLEAR = 2.0**-900
 POWER_ROUNDINGS = 20
 """Roundings that a real power counts for: twice eight units, and a product."""
+_CHUNK = 1 << 15
+"""Parts of the norm at a time, so that what is computed from them stays in the cache."""
 
 
 class OutOfRange(Exception):
@@ -112,7 +114,7 @@ class RoundedSums(ABC):
         wide = np.broadcast_to(value.array, (1, *shape))
         return Rounded(wide, value.exponent, value.roundings, value.least)
 
-    def forward(self, op: Operator, values: Sequence[Rounded], output: Shape) -> Rounded:
+    def forward(self, op: Layer, values: Sequence[Rounded], output: Shape) -> Rounded:
         """Return what the edges of a layer bring; see `edges.forward`."""
         if isinstance(op, Relu):
             return values[0]
@@ -122,7 +124,7 @@ class RoundedSums(ABC):
         given.roundings += self.EACH * sum(edges.terms(op, [a.shape[1:] for a in given.arrays]))
         return self._result(given, array, weights)
 
-    def backward(self, op: Operator, value: Rounded, inputs: Sequence[Shape]) -> list[Rounded]:
+    def backward(self, op: Layer, value: Rounded, inputs: Sequence[Shape]) -> list[Rounded]:
         """Return the transpose of `forward`."""
         if isinstance(op, Add):
             return [value for _ in inputs]
@@ -132,24 +134,33 @@ class RoundedSums(ABC):
         given.roundings += self.EACH * sum(edges.terms_back(op, inputs))
         return [self._result(given, array, weights) for array in arrays]
 
-    def gradient(self, op: Contraction, values: Sequence[Rounded], value: Rounded) -> Rounded:
-        """Return the absolute weights times `contractions.gradient`, in the kernel's shape."""
+    def gradient(
+        self, op: Contraction, values: Sequence[Rounded], value: Rounded
+    ) -> Iterator[tuple[slice, Rounded]]:
+        """Yield the absolute weights times `contractions.gradient`, some outputs at a time.
+
+        No number is rounded to a denormal one or zero, which is looked at here, and none is
+        infinite: entries are below 2^64 and weights below 2^301 (`floats`), or have no range.
+        """
         given, above = _aligned(values), _aligned([value])
         (weights,) = self._weights(op)
         given.exponent += above.exponent
         given.least *= above.least
         # One rounding for each position that a weight serves, and one for the weight.
-        groups, outputs, _ = contractions.kernel(op, op.weight).shape
+        groups, outputs, inputs = contractions.kernel(op, op.weight).shape
         served = value.array.size // (groups * outputs) + 1
         given.roundings += above.roundings + self.EACH * served
-        if given.least * weights.least < SAFE:
+        given.least *= weights.least
+        if given.least < SAFE:
             raise OutOfRange
-        array = contractions.gradient(op, given.arrays, value.array, self._a)
-        for block in contractions.blocks(*array.shape):
-            array[:, block] = self._a.times(array[:, block], weights.part(block))
-        return self._result(given, array[None], [weights])
+        exponent, roundings = given.exponent + weights.shift, given.roundings + weights.roundings
+        for block, array in contractions.gradient(op, given.arrays, value.array, self._a):
+            for rows in contractions.blocks(groups, array.shape[1], inputs, _CHUNK):
+                at = slice(block.start + rows.start, block.start + rows.stop)
+                part = self._a.times(array[:, rows], weights.part(at))
+                yield at, Rounded(part[None], exponent, roundings, given.least)
 
-    def _weights(self, op: Operator) -> list[RoundedWeights]:
+    def _weights(self, op: Layer) -> list[RoundedWeights]:
         return [self._powers_of(raw) for raw in edges.tensors(op)]
 
     def _result(
@@ -184,8 +195,11 @@ class RoundedSums(ABC):
         """Return numbers under the exponent of a tensor, over a positive total."""
         m, e = self._parts(value.array)
         shift = np.maximum(e + (value.exponent - total.exponent.item()), -4000)
+        over = 1.0 / total.array.item()
         with np.errstate(under="ignore"):
-            return times_power(m * (1.0 / total.array.item()), shift)
+            if np.ndim(shift) or abs(shift) > 900:
+                return times_power(m * over, shift)
+            return m * math.ldexp(over, int(shift))
 
     @staticmethod
     def share_error(value: Rounded, total: Powers) -> float:

@@ -449,6 +449,7 @@ SAFE = {
     "networks.merging._fits",  # the scale stays
     "networks.merging._merge",
     "pathnorm.biases._varying",
+    "pathnorm.folding._folded",  # each position is stored
     "sparseopt_pathnorm.constant_images._propagate",  # every position
     "sparseopt_pathnorm.counting._fan_in",  # counted
     "sparseopt_pathnorm.counting._without_zeros",  # the usual way
@@ -465,7 +466,6 @@ WITHIN = {
     "pathnorm.contractions._channels",
     "pathnorm.contractions._reads",
     "pathnorm.contractions._shaped",
-    "pathnorm.contractions.unkernel",
 }
 """Tables for a few classes, behind one of the others, whose default is for one of these."""
 

@@ -11,7 +11,9 @@ import pytest
 from path_networks import image, large
 
 import sparseopt as so
-from sparseopt.networks.convolution import Conv
+from sparseopt.networks.convolution import Conv, ConvTranspose
+from sparseopt.networks.network import chain
+from sparseopt.networks.operator import Reshape
 from sparseopt.pathnorm import plain
 
 
@@ -89,13 +91,49 @@ def test_a_relu_fused_through_a_weight_is_seen(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("part", ["propagate", "adjoint", "weight_adjoint"])
 def test_a_wrong_operator_is_seen(monkeypatch: pytest.MonkeyPatch, part: str) -> None:
     """The judge does not use what the engines compute with."""
-    right = getattr(Conv, part)
+    right = getattr(ConvTranspose, part)
 
-    def wrong(self: Conv, value: Any, *rest: Any) -> Any:
+    def wrong(self: ConvTranspose, value: Any, *rest: Any) -> Any:
         result = right(self, value, *rest)
         return [1.001 * result[0]] if isinstance(result, list) else 1.001 * result
 
-    monkeypatch.setattr(Conv, part, wrong)
+    kernels = np.random.default_rng(0).standard_normal((2, 2, 2, 3, 3))
+    network = chain((2, 4, 4), Conv(kernels[0]), ConvTranspose(kernels[1]), Reshape((32,)))
+    assert so.solve(so.PathCost(network), solver="path_costs").status.name == "VERIFIED"
+    monkeypatch.setattr(ConvTranspose, part, wrong)
+    assert "its certificate was refused" in refused(so.PathCost(network), "path_costs")
+
+
+@pytest.mark.parametrize(
+    "part", ["_columns", "_transposed", "_reading", "_multiplied", "conv_reads"]
+)
+def test_a_fault_in_the_condensed_passes_is_seen(
+    monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    """The judge finds by itself which positions are alike, and what reads them."""
+    from sparseopt_pathnorm import condensed_costs
+
+    right = getattr(condensed_costs, part)
+
+    def wrong(*given: Any) -> Any:
+        result = right(*given)
+        return np.roll(result, 1, axis=0) if part == "conv_reads" else 1.001 * result
+
+    monkeypatch.setattr(condensed_costs, part, wrong)
+    assert "its certificate was refused" in refused(so.PathCost(image()), "path_costs")
+
+
+def test_positions_taken_for_alike_by_the_engine_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sparseopt_pathnorm import condensed_costs
+
+    right = condensed_costs._classes
+
+    def wrong(keys: np.ndarray) -> Any:
+        """Take the last class for the first."""
+        first, along = right(keys)
+        return (first[:-1], along % (len(first) - 1)) if len(first) > 2 else (first, along)
+
+    monkeypatch.setattr(condensed_costs, "_classes", wrong)
     assert "its certificate was refused" in refused(so.PathCost(image()), "path_costs")
 
 

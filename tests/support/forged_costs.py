@@ -23,9 +23,8 @@ from sparseopt.networks.convolution import Conv
 from sparseopt.networks.linear import Dense
 from sparseopt.networks.network import chain
 from sparseopt.networks.operator import Relu, Reshape
-from sparseopt.pathnorm import path_cost as pathcost, plain
-from sparseopt.pathnorm.powers import Powers
-from sparseopt.pathnorm.rounded import Rounded, RoundedSums
+from sparseopt.pathnorm import contractions, path_cost as pathcost, plain
+from sparseopt.pathnorm.rounded import RoundedSums
 
 
 def costs() -> dict[str, Any]:
@@ -42,17 +41,17 @@ def costs() -> dict[str, Any]:
 def as_judged(good: Any) -> tuple[dict[str, np.ndarray], float]:
     """Return the shares that the judge computes, and their largest relative error."""
     network = good.problem.network
-    shares, errors = {}, []
+    shares = {name: np.zeros(share.shape) for name, share in good.answer.shares.items()}
+    ops: dict[str, Any] = {f"{node.name}.weight": node.op for node in network.nodes}
 
-    def run(arithmetic: RoundedSums) -> None:
-        def found(name: str, part: Rounded, total: Powers) -> None:
-            shares[name] = arithmetic.shares(part, total)
+    def run(arithmetic: RoundedSums) -> float:
+        errors = []
+        for name, rows, part, total in pathcost.each_part(network, arithmetic):
+            contractions.kernel(ops[name], shares[name])[:, rows] = arithmetic.shares(part, total)
             errors.append(arithmetic.share_error(part, total))
+        return max(errors)
 
-        pathcost.each_part(network, arithmetic, found)
-
-    plain.in_floats(1, run)
-    return shares, max(errors)
+    return shares, plain.in_floats(1, run)
 
 
 def tolerance_of(allowed: float, taken: float) -> float:
