@@ -39,11 +39,8 @@ class Comparison:
     guaranteed: float
 
 
-def compare(reader: Reader, product: KroneckerProduct, known: Figure | None = None) -> Comparison:
+def compare(reader: Reader, product: KroneckerProduct) -> Comparison:
     """Return the error of a product, with a bound of all rounding; one read of the target.
-
-    `known` is the norm of what is read, where the caller has it; a sweep is saved if the product
-    has entries everywhere.
 
     The factors are merged into two groups, so that an entry of the product is one inner product.
     In doubles every entry is off by at most ``gamma(k) |F_1| .. |F_L|``, with k the sum of the
@@ -62,13 +59,11 @@ def compare(reader: Reader, product: KroneckerProduct, known: Figure | None = No
     else:
         made = _Whole(product, reader.exponent)
     inside, error = NormSum(), NormSum()
-    known = None if grid.a * grid.d > 1 else known
     with unbuffered(made.run):
         for i, ranges, cells in tiles(reader, grid):
-            if known is None:
-                inside.add(cells)
+            inside.add(cells)
             error.add(made.residual(i, ranges, cells))
-    outside, within, reading = outside_norm(reader, grid), known or inside.figure(), reader.room()
+    outside, within, reading = outside_norm(reader, grid), inside.figure(), reader.room()
     norm, residual = _hypot(within, outside), _hypot(error.figure(), outside)
     room = residual.room + 2.0 * UNIT * residual.value + made.room() + reading
     left = math.sqrt(1.0 - guaranteed_share(architecture) / 2.0)
