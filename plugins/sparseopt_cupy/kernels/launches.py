@@ -1,0 +1,112 @@
+"""What the host must know of one launch, and what it will move and compute."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from sparseopt_cupy.kernels.sources import Kernel
+
+Layout = Literal["last", "first"]
+Precision = Literal["ieee", "tf32", "tf32x3"]
+Order = Literal["abcd", "adbc"]
+
+# C++ names of the data types; NumPy has no bfloat16, so types go by name here.
+TYPES = {
+    "float16": "half16",
+    "bfloat16": "bfloat16",
+    "float32": "float",
+    "float64": "double",
+    "complex64": "Complex<float>",
+    "complex128": "Complex<double>",
+}
+# Entries that are copied together fill at most so many bytes.
+VECTOR_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One launch of a kernel.
+
+    Attributes
+    ----------
+    kernel : Kernel
+    grid, block : tuple of three int
+    arguments : tuple of str and int
+        In the order of the kernel: the name of an array, or a number (long long).
+    loaded, stored : mapping from names of arrays to bytes
+        What the kernel asks for, entry by entry, from cache or memory.
+    floor_bytes : int
+        Every entry of every array once: what memory must move at least.
+    flops : int
+        Multiplications and additions of numbers (of real ones, for complex data).
+    """
+
+    kernel: Kernel
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    arguments: tuple[str | int, ...]
+    loaded: Mapping[str, int] = field(default_factory=dict)
+    stored: Mapping[str, int] = field(default_factory=dict)
+    floor_bytes: int = 0
+    flops: int = 0
+
+    @property
+    def shared_bytes(self) -> int:
+        """Dynamic shared memory of a block."""
+        return self.kernel.shared_bytes
+
+    @property
+    def predicted_bytes(self) -> int:
+        """All that the kernel asks for."""
+        return sum(self.loaded.values()) + sum(self.stored.values())
+
+
+def itemsize(dtype: str) -> int:
+    """Return the bytes of one entry."""
+    return 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
+
+
+def sum_bytes(dtype: str) -> int:
+    """Return the bytes of a sum of entries: of 16-bit entries it is a float."""
+    return max(4, itemsize(dtype))
+
+
+def flops_per_product(dtype: str) -> int:
+    """Return the flops of one product that is added to a sum."""
+    return 8 if dtype.startswith("complex") else 2
+
+
+def vector(dtype: str, alignment: int, *lengths: int) -> int:
+    """Return how many entries can be copied together, in runs of such lengths."""
+    most = min(VECTOR_BYTES, alignment) // itemsize(dtype)
+    return math.gcd(max(1, most), *lengths)
+
+
+def power_above(value: int) -> int:
+    """Return the least power of two that is not below a positive integer."""
+    return 1 << (value - 1).bit_length()
+
+
+def tiles(size: int, tile: int) -> int:
+    """Return how many tiles cover a size."""
+    return -(-size // tile)
+
+
+def weight_strides(
+    pattern: tuple[int, int, int, int], order: Order, transposed: bool
+) -> tuple[int, int, int, int]:
+    """Return the strides of W along (i, j, p, q), p the output and q the input of a block.
+
+    `pattern` is that of the stored factor; for a transposed one, p and q change their roles.
+    """
+    _, b, c, d = pattern
+    if order == "abcd":
+        i, j, k, m = b * c * d, 1, c * d, d
+    else:
+        i, j, k, m = d * b * c, b * c, c, 1
+    return (i, j, m, k) if transposed else (i, j, k, m)
