@@ -225,13 +225,14 @@ def _tiny_first(
     pattern: Pattern, n: int, dtype: str, strides: tuple[int, ...], conjugated: bool
 ) -> Launch:
     a, b, c, d = pattern
+    words = power_above(b) * power_above(c) * sum_bytes(dtype) // 4
     kernel = Kernel(
         "tiny.cuh",
         "TinyFirst",
         (TYPES[dtype], power_above(b), power_above(c), _ROWS, conjugated),
         _signature(_FACTOR, dtype),
         _THREADS,
-        resident=4,
+        resident=4 if 2 * words <= _WEIGHT_REGISTERS else 2,
     )
     along = min(_THREADS, power_above(a * d))
     block = (along, _THREADS // along, 1)
@@ -247,12 +248,12 @@ def arithmetic(dtype: str, precision: Precision) -> str:
     return precision.upper() if dtype == "float32" else "IEEE"
 
 
-def _resident(threads: int, how: str, words: int) -> int:
+def _resident(threads: int, how: str, words: int, j: int) -> int:
     """Return for how many blocks registers are to suffice, of workers that hold so many sums.
 
     Sixteen warps hide the latency of memory; large parts make up for fewer by fewer loads.
     """
-    heavy = words >= 64 if how == "IEEE" else how == "TF32X3" and words >= 2048
+    heavy = words >= 64 if how == "IEEE" else words >= 2048 and (how == "TF32X3" or j > 1)
     return max(1, (384 if heavy else 512) // threads)
 
 
@@ -335,7 +336,7 @@ def _general(
         _signature(_FACTOR, dtype),
         threads,
         size * max(stages * (w_size + x_size), y_size),
-        _resident(threads, how, pm * pn * (sum_bytes(dtype) // 4)),
+        _resident(threads, how, pm * pn * (sum_bytes(dtype) // 4), j),
     )
     down, across = tiles(b, m), tiles(n, width)
     blocks = down * across * a * tiles(d, j)

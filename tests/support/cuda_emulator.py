@@ -25,6 +25,9 @@ ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "tests" / "plugins" / "cupy" / "emulator"
 CACHE = ROOT / ".pytest_cache" / "emulated"
 BEGINS, ENDS = "// begin device.cuh\n", "// end device.cuh\n"
+INSTANTIATION = "// instantiation\n"
+# So many instantiations share a file: reading the templates takes as long as one of them.
+_BATCH = 12
 # Sums are as written: nothing is fused but what says so, as nothing is reordered.
 FLAGS = ("-std=c++17", "-O1", "-fPIC", "-fno-gnu-unique", "-ffp-contract=off", "-w")
 _ARRAYS = 16
@@ -123,7 +126,7 @@ def emulate(
     shared_bytes : int
         Dynamic shared memory.
     """
-    library = _library(source, (name,))
+    library = _BUILT.get((source, name)) or _library(source, (name,))
     given = (_Given * len(arguments))(*map(_given, arguments))
     counts = _Counts()
     failed = getattr(library, f"emulate_{name}")(
@@ -146,9 +149,28 @@ def emulate(
 
 
 def build(kernels: Iterable[tuple[str, str]]) -> None:
-    """Compile kernels, (source, name) each, side by side; later `emulate` finds them."""
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        list(pool.map(lambda pair: _library(pair[0], (pair[1],)), kernels))
+    """Compile kernels, (source, name) each, many at a time; later `emulate` finds them.
+
+    Sources that are equal up to a line ``// instantiation`` go into one file.
+    """
+    by_head: dict[str, list[tuple[str, str]]] = {}
+    for source, name in dict.fromkeys(kernels):
+        by_head.setdefault(source.split(INSTANTIATION)[0], []).append((source, name))
+    batches = [
+        group[k : k + _BATCH] for group in by_head.values() for k in range(0, len(group), _BATCH)
+    ]
+    with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
+        for batch, library in zip(batches, pool.map(_batch, batches), strict=True):
+            _BUILT.update(dict.fromkeys(batch, library))
+
+
+_BUILT: dict[tuple[str, str], ctypes.CDLL] = {}
+
+
+def _batch(kernels: Sequence[tuple[str, str]]) -> ctypes.CDLL:
+    first, *others = (source for source, _ in kernels)
+    tails = [source.split(INSTANTIATION)[1] for source in others]
+    return _library("\n".join([first, *tails]), tuple(name for _, name in kernels))
 
 
 def _dim(sizes: Sequence[int]) -> _Dim:

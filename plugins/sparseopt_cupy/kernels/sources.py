@@ -10,6 +10,8 @@ from importlib.resources import files
 _INCLUDE = re.compile(r'^#include "(\w+\.cuh)"\n', re.MULTILINE)
 # Around the text of device.cuh, so that a test can put another machine in its place.
 DEVICE_BEGINS, DEVICE_ENDS = "// begin device.cuh\n", "// end device.cuh\n"
+# Between the templates and the instantiation.
+INSTANTIATION = "// instantiation\n"
 # Options of NVRTC; the architecture comes on top.
 OPTIONS = ("--std=c++17",)
 
@@ -97,7 +99,7 @@ class Kernel:
                 f'static_assert({self.type}::SHARED == {self.shared_bytes}, "as launched");\n'
             )
         return (
-            f"{inlined(self.header)}\n{asserted}"
+            f"{inlined(self.header)}\n{INSTANTIATION}{asserted}"
             f'extern "C" __global__ void __launch_bounds__({self.threads}, {self.resident})\n'
             f"{self.name}({typed}) {{\n    {self.type}::run({names});\n}}\n"
         )
