@@ -343,3 +343,119 @@ def _general(
     return _launch(
         kernel, blocks, (kernel.threads, 1, 1), pattern, n, strides, dtype, (down, across)
     )
+
+
+# Shared memory of a block: two fit on a multiprocessor, or one.
+_TWO_BLOCKS, _ONE_BLOCK = 100 << 10, 224 << 10
+# Columns that a run of factors keeps, at most.
+_COLUMNS = 128
+_RUN = (
+    ("In<{}>", "x"),
+    ("In<{}>", "w"),
+    ("Out<{}>", "y"),
+    *(("long long", name) for name in ("a", "d", "n")),
+)
+
+
+def longest_run(dtype: str, layout: Layout = "last") -> int:
+    """Return how many butterfly factors one pass can take: 2^P rows of a sector each must fit."""
+    run = 1
+    while _columns(run + 1, 2, dtype, layout) or _columns(run + 1, 1, dtype, layout):
+        run += 1
+    return run
+
+
+def fused_pairs(
+    a: int,
+    d: int,
+    run: int,
+    n: int,
+    dtype: str,
+    *,
+    layout: Layout = "last",
+    alignment: int = 16,
+) -> tuple[Launch, ...]:
+    """Return the launch of a run of butterfly factors, y = K_1 .. K_P x, in one pass over x.
+
+    Parameters
+    ----------
+    a, d : int
+        Of the merged pattern: factor l has pattern (a 2^l, 2, 2, d 2^(P - 1 - l)), l = 0 .. P - 1.
+    run : int
+        P, at most `longest_run`.
+    n, dtype, layout, alignment
+        As in `factor`. Products are IEEE, of 16-bit entries with float sums between exchanges.
+
+    Returns
+    -------
+    tuple of Launch
+        One, with arrays x, w, y; none if n is 0. w holds the factors one after the other, l = 0
+        first, each in the order "adbc" (for a transpose: of the transposed factors, reversed).
+
+    Raises
+    ------
+    ValueError
+        If the rows do not fit into shared memory.
+    """
+    if n == 0:
+        return ()
+    if n == 1:
+        layout = "first"
+    size, rows = itemsize(dtype), 1 << run
+    j = min(_SECTOR // size, power_above(d)) if layout == "first" else 1
+    held = 16 // sum_bytes(dtype)
+    columns = _columns(run, j, dtype, layout)
+    if not columns:
+        raise ValueError(
+            f"a run of {run} factors of {dtype} does not fit into shared memory: take at most "
+            f"{longest_run(dtype, layout)}"
+        )
+    columns = max(held, min(columns, power_above(n)))
+    along = layout == "first" and j == 1
+    together = vector(dtype, alignment, n, columns) if layout == "last" else 1
+    radix = 1 << -(-run // -(-run // 4))
+    threads = min(256, max(32, rows // radix * j * columns // held))
+    kernel = Kernel(
+        "fused_pairs.cuh",
+        "FusedPairs",
+        (TYPES[dtype], run, layout.upper(), j, columns, together, threads),
+        _signature(_RUN, dtype),
+        threads,
+        _run_bytes(run, j * columns, size, along),
+        resident=512 // threads,
+    )
+    entries = a * rows * d
+    x, w = n * entries * size, 2 * entries * run * size
+    launch = Launch(
+        kernel,
+        (a * tiles(d, j) * tiles(n, columns), 1, 1),
+        (threads, 1, 1),
+        ("x", "w", "y", a, d, n),
+        {"x": x, "w": w * tiles(n, held)},
+        {"y": x},
+        2 * x + w,
+        2 * flops_per_product(dtype) * run * n * entries,
+    )
+    return (launch,)
+
+
+def _run_bytes(run: int, columns: int, size: int, along: bool) -> int:
+    rows = 1 << run
+    if along:
+        return size * columns * (rows + rows // 16 + 1)
+    pad = columns if columns * size < 128 else 0
+    return size * (rows * columns + (rows // 16 + 1) * pad)
+
+
+def _columns(run: int, j: int, dtype: str, layout: Layout) -> int:
+    """Return how many columns of a run fit, 0 if not even a sector (or a thread's share) does."""
+    size, held = itemsize(dtype), 16 // sum_bytes(dtype)
+    along = layout == "first" and j == 1
+    least = max(held, 1 if layout == "first" else _SECTOR // size)
+    for budget in (_TWO_BLOCKS, _ONE_BLOCK):
+        columns = _COLUMNS
+        while columns >= least:
+            if _run_bytes(run, j * columns, size, along) <= budget:
+                return columns
+            columns //= 2
+    return 0

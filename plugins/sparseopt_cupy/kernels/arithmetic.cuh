@@ -2,6 +2,9 @@
 #pragma once
 #include "device.cuh"
 
+// Where the batch of x stands: (features, n) or (n, features).
+enum Layout { LAST, FIRST };
+
 template <class T>
 struct SumOf {
     using type = T;

@@ -13,7 +13,6 @@
 #pragma once
 #include "tile.cuh"
 
-enum Layout { LAST, FIRST };
 // Which index of the weights (i, j, p, q) is contiguous: threads that are neighbours follow it.
 enum Contiguous { ALONG_Q, ALONG_P, ALONG_J };
 
