@@ -7,6 +7,9 @@ and registers and shared memory leave room for two blocks on a multiprocessor.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from sparseopt_cupy.kernels.launches import (
     TYPES,
     Launch,
@@ -413,7 +416,7 @@ def fused_pairs(
     columns = max(held, min(columns, power_above(n)))
     along = layout == "first" and j == 1
     together = vector(dtype, alignment, n, columns) if layout == "last" else 1
-    radix = 1 << -(-run // -(-run // 4))
+    radix = 1 << -(-run // -(-run // 3))
     threads = min(256, max(32, rows // radix * j * columns // held))
     kernel = Kernel(
         "fused_pairs.cuh",
@@ -442,9 +445,9 @@ def fused_pairs(
 def _run_bytes(run: int, columns: int, size: int, along: bool) -> int:
     rows = 1 << run
     if along:
-        return size * columns * (rows + rows // 16 + 1)
+        return size * columns * (rows + rows // 8 + 1)
     pad = columns if columns * size < 128 else 0
-    return size * (rows * columns + (rows // 16 + 1) * pad)
+    return size * (rows * columns + (rows // 8 + 1) * pad)
 
 
 def _columns(run: int, j: int, dtype: str, layout: Layout) -> int:
@@ -459,3 +462,74 @@ def _columns(run: int, j: int, dtype: str, layout: Layout) -> int:
                 return columns
             columns //= 2
     return 0
+
+
+def fused_chain(
+    patterns: Sequence[Pattern],
+    n: int,
+    dtype: str,
+    *,
+    layout: Layout = "last",
+    alignment: int = 16,
+) -> tuple[Launch, ...]:
+    """Return the launch of a run of factors of any blocks, y = K_1 .. K_P x, in one pass over x.
+
+    Parameters
+    ----------
+    patterns : sequence of (a, b, c, d)
+        A chainable run: a of the first divides every a, d of the last divides every d. Of blocks
+        2 x 2 only, `fused_pairs` is faster.
+    n, dtype, layout, alignment
+        As in `fused_pairs`, as are arrays and errors.
+    """
+    a, d = patterns[0][0], patterns[-1][3]
+    steps = [(p // a, b, c, q // d) for p, b, c, q in patterns]
+    if n == 0:
+        return ()
+    if n == 1:
+        layout = "first"
+    size, held = itemsize(dtype), 16 // sum_bytes(dtype)
+    heights = [s * c * t for s, _, c, t in steps]
+    out = steps[0][0] * steps[0][1] * steps[0][3]
+    rows = max(out, *heights)
+    j = min(_SECTOR // size, power_above(d)) if layout == "first" else 1
+    pad = held if layout == "first" and j == 1 else 0
+    columns = _COLUMNS
+    while columns > held and (
+        2 * rows * (j * columns + pad) * size > _TWO_BLOCKS or columns >= 2 * n
+    ):
+        columns //= 2
+    shared = 2 * rows * (j * columns + pad) * size
+    if shared > _ONE_BLOCK:
+        raise ValueError(
+            f"a run of {len(patterns)} factors with {rows} rows of {dtype} does not fit into shared "
+            f"memory: it takes {shared} bytes, allowed are {_ONE_BLOCK}"
+        )
+    together = vector(dtype, alignment, n, columns) if layout == "last" else 1
+    items = max(s * t * tiles(b, 4) for s, b, _, t in steps) * j * columns // held
+    threads = min(256, max(32, 32 * tiles(items, 32)))
+    kernel = Kernel(
+        "fused_chain.cuh",
+        "FusedChain",
+        (
+            *(TYPES[dtype], layout.upper(), j, columns, together, threads),
+            *(f"Step<{s}, {b}, {c}, {t}>" for s, b, c, t in steps),
+        ),
+        _signature(_RUN, dtype),
+        threads,
+        shared,
+        resident=512 // threads,
+    )
+    weights = sum(math.prod(pattern) for pattern in patterns)
+    x, y, w = n * a * d * heights[-1] * size, n * a * d * out * size, weights * size
+    launch = Launch(
+        kernel,
+        (a * tiles(d, j) * tiles(n, columns), 1, 1),
+        (threads, 1, 1),
+        ("x", "w", "y", a, d, n),
+        {"x": x, "w": w * tiles(n, held)},
+        {"y": y},
+        x + y + w,
+        flops_per_product(dtype) * n * weights,
+    )
+    return (launch,)

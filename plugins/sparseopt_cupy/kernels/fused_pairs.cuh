@@ -2,8 +2,9 @@
 // (a 2^l, 2, 2, d 2^(P - 1 - l)) for l = 0 .. P - 1. The last is applied first.
 //
 // Such a run never leaves a set of R = 2^P rows, {(i R + r) d + j}, i < a, j < d. A thread block keeps
-// one set (J neighbouring j, batch first) of N columns in shared memory; up to four factors are
-// applied in registers between two exchanges, 16 rows of HELD columns to a thread.
+// one set (J neighbouring j, batch first) of N columns in shared memory; up to three factors are
+// applied in registers between two exchanges, 8 rows of HELD columns to a thread (16 rows would
+// spill).
 //
 // Weights: the factors one after the other, each as (a, d, 2, 2), so that a block is one vector.
 // Global bytes: 2 es n a R d, once in and once out, the floor; weights from the cache, as asked for
@@ -16,17 +17,17 @@ struct FusedPairs {
     static constexpr int ROWS = 1 << P, COLUMNS = J * N, HELD = 16 / sizeof(Sum<T>);
     // Batch first and d = 1: rows lie together, in memory and here.
     static constexpr bool ALONG = LAYOUT == FIRST && J == 1;
-    // Rows 16 apart would share their banks.
+    // Rows 8 apart would share their banks.
     static constexpr int PAD = COLUMNS * sizeof(T) < 128 ? COLUMNS : 0;
-    static constexpr int LINE = ROWS + ROWS / 16 + 1;
+    static constexpr int LINE = ROWS + ROWS / 8 + 1;
     static constexpr int SHARED =
-        sizeof(T) * (ALONG ? COLUMNS * LINE : ROWS * COLUMNS + (ROWS / 16 + 1) * PAD);
-    static constexpr int EXCHANGES = (P + 3) / 4;
+        sizeof(T) * (ALONG ? COLUMNS * LINE : ROWS * COLUMNS + (ROWS / 8 + 1) * PAD);
+    static constexpr int EXCHANGES = (P + 2) / 3;
     static_assert(N % HELD == 0, "a thread's columns share their weights");
 
     static DEVICE int place(int row, int column) {
-        if (ALONG) return column * LINE + row + row / 16;
-        return row * COLUMNS + row / 16 * PAD + column;
+        if (ALONG) return column * LINE + row + row / 8;
+        return row * COLUMNS + row / 8 * PAD + column;
     }
 
     int n, d, j0;
