@@ -65,5 +65,14 @@ DEVICE Complex<R> conjugate_if(Complex<R> value) {
     return {value.re, CONJUGATE ? -value.im : value.im};
 }
 
+template <class T>
+DEVICE T shuffled(T value, int mask) {
+    return shuffle_xor(value, mask);
+}
+template <class R>
+DEVICE Complex<R> shuffled(Complex<R> value, int mask) {
+    return {shuffle_xor(value.re, mask), shuffle_xor(value.im, mask)};
+}
+
 DEVICE int least(long long a, int b) { return a < b ? int(a) : b; }
 DEVICE int tiles(long long size, int tile) { return int((size + tile - 1) / tile); }

@@ -14,6 +14,7 @@ from sparseopt_cupy.kernels.sources import Kernel
 Layout = Literal["last", "first"]
 Precision = Literal["ieee", "tf32", "tf32x3"]
 Order = Literal["abcd", "adbc"]
+Pattern = tuple[int, int, int, int]
 
 # C++ names of the data types; NumPy has no bfloat16, so types go by name here.
 TYPES = {
@@ -26,6 +27,11 @@ TYPES = {
 }
 # Entries that are copied together fill at most so many bytes.
 VECTOR_BYTES = 16
+# Bytes of a sector, the least that memory moves.
+SECTOR = 32
+# Threads of a block of the register kernels, and 32-bit registers for what such a thread keeps.
+THREADS = 128
+REGISTERS = 64
 
 
 @dataclass(frozen=True)
@@ -97,9 +103,26 @@ def tiles(size: int, tile: int) -> int:
     return -(-size // tile)
 
 
-def weight_strides(
-    pattern: tuple[int, int, int, int], order: Order, transposed: bool
-) -> tuple[int, int, int, int]:
+def signature(form: tuple[tuple[str, str], ...], dtype: str) -> tuple[tuple[str, str], ...]:
+    """Return C++ types and names of arguments, with the data type filled in."""
+    total = "float" if sum_bytes(dtype) > itemsize(dtype) else TYPES[dtype]
+    return tuple((kind.format(TYPES[dtype], total), name) for kind, name in form)
+
+
+def arithmetic(dtype: str, precision: Precision) -> str:
+    """Return how products of a data type are computed, in the words of tile.cuh."""
+    if dtype in ("float16", "bfloat16"):
+        return "HALF"
+    return precision.upper() if dtype == "float32" else "IEEE"
+
+
+def covering(sizes: list[int], size: int) -> int:
+    """Return the least tile that covers a size, or the one that wastes least."""
+    enough = [tile for tile in sizes if tile >= size]
+    return min(enough) if enough else min(sizes, key=lambda t: (tiles(size, t) * t, -t))
+
+
+def weight_strides(pattern: Pattern, order: Order, transposed: bool) -> tuple[int, int, int, int]:
     """Return the strides of W along (i, j, p, q), p the output and q the input of a block.
 
     `pattern` is that of the stored factor; for a transposed one, p and q change their roles.

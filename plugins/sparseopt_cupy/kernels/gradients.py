@@ -1,0 +1,210 @@
+"""Launches of the gradient of a factor's weights."""
+
+from __future__ import annotations
+
+from sparseopt_cupy.kernels.launches import (
+    REGISTERS,
+    SECTOR,
+    THREADS,
+    TYPES,
+    Launch,
+    Layout,
+    Order,
+    Pattern,
+    Precision,
+    arithmetic,
+    covering,
+    flops_per_product,
+    itemsize,
+    power_above,
+    signature,
+    sum_bytes,
+    tiles,
+    vector,
+    weight_strides,
+)
+from sparseopt_cupy.kernels.sources import Kernel
+
+# Thread blocks that keep a large device busy.
+_BUSY = 264
+# A part of the batch is not made smaller than so many columns (batch first, register kernel: rows).
+_LEAST_PART, _LEAST_ROWS = 128, 32
+_STAGES = 3
+# (K, PM, PN) by (M, N), see `factors`; K is along the batch, doubled for 16-bit entries.
+_TENSOR = {
+    (16, 32): (32, 16, 8),
+    (32, 32): (32, 16, 16),
+    (64, 32): (32, 32, 16),
+    (16, 64): (32, 16, 16),
+    (32, 64): (32, 32, 16),
+    (64, 64): (32, 32, 32),
+}
+_FLOAT = {
+    (16, 32): (32, 1, 4),
+    (32, 32): (32, 2, 4),
+    (64, 32): (32, 4, 4),
+    (16, 64): (32, 2, 4),
+    (32, 64): (32, 4, 4),
+    (64, 64): (32, 4, 8),
+}
+_WIDE = {(16, 32): (16, 2, 2), (32, 32): (16, 4, 2)}
+# Batch first and d > 1: for one of J blocks.
+_TENSOR_FIRST = {(16, 16): (8, 16, 16), (16, 32): (8, 16, 32), (32, 32): (8, 32, 32)}
+_FLOAT_FIRST = {(16, 16): (8, 2, 4), (16, 32): (8, 4, 4), (32, 32): (8, 8, 4)}
+_WIDE_FIRST = {(16, 16): (8, 4, 2), (16, 32): (8, 4, 4)}
+
+_GRADIENT = (
+    ("In<{0}>", "dy"),
+    ("In<{0}>", "x"),
+    ("Out<{1}>", "partial"),
+    *(("long long", name) for name in ("a", "b", "c", "d", "n", "share", "si", "sj", "sp", "sq")),
+)
+_SUM = (
+    ("In<{1}>", "partial"),
+    ("Out<{0}>", "dw"),
+    ("long long", "size"),
+    ("long long", "parts"),
+)
+
+
+def weight_gradient(
+    pattern: Pattern,
+    n: int,
+    dtype: str,
+    *,
+    precision: Precision = "ieee",
+    layout: Layout = "last",
+    order: Order = "abcd",
+    alignment: int = 16,
+) -> tuple[Launch, ...]:
+    """Return the launches of dW, the gradient of the weights of one factor.
+
+    dW(i, p, q, j) is the sum over the batch of dy at (i, p, j) times conj x at (i, q, j). Sums are
+    made in the same order every time.
+
+    Parameters
+    ----------
+    pattern, n, dtype, precision, layout, alignment
+        As in `factor`; dy has a b d features, x has a c d.
+    order : "abcd" or "adbc"
+        How dW lies in memory.
+
+    Returns
+    -------
+    tuple of Launch
+        One, with arrays dy, x, dw; or two, the first of which writes the array "partial" of
+        `partial_entries` sums, which the second adds up into dw. None if n is 0: dW is zero.
+    """
+    if n == 0:
+        return ()
+    if n == 1:
+        layout = "first"
+    a, b, c, d = pattern
+    words = power_above(b) * power_above(c) * sum_bytes(dtype) // 4
+    if max(b, c) <= 8 and words <= REGISTERS:
+        kernel, groups, readings, block, least = _tiny(pattern, n, dtype, layout, alignment)
+    else:
+        kernel, groups, readings, block, least = _general(
+            pattern, n, dtype, precision, layout, alignment
+        )
+    parts = max(1, min(tiles(_BUSY, groups), tiles(n, least)))
+    step = int(kernel.parameters[6]) if kernel.struct == "Weights" else 32
+    share = tiles(tiles(n, parts), step) * step
+    parts = tiles(n, share)
+    size, total = a * b * c * d, itemsize(dtype)
+    sums = size * sum_bytes(dtype)
+    direct = parts == 1 and sum_bytes(dtype) == total
+    target = "dw" if direct else "partial"
+    dy, x = n * a * b * d * total, n * a * c * d * total
+    first = Launch(
+        kernel,
+        (groups * parts, 1, 1),
+        (block, 1, 1),
+        ("dy", "x", target, a, b, c, d, n, share, *weight_strides(pattern, order, False)),
+        {"dy": dy * readings[0], "x": x * readings[1]},
+        {target: parts * sums},
+        dy + x + parts * sums,
+        flops_per_product(dtype) * n * size,
+    )
+    if direct:
+        return (first,)
+    second = Launch(
+        Kernel("weights.cuh", "SumPartials", (TYPES[dtype],), signature(_SUM, dtype), 256),
+        (tiles(size, 256), 1, 1),
+        (256, 1, 1),
+        ("partial", "dw", size, parts),
+        {"partial": parts * sums},
+        {"dw": size * total},
+        parts * sums + size * total,
+        (parts - 1) * size * (flops_per_product(dtype) // 4 or 1),
+    )
+    return (first, second)
+
+
+def partial_entries(launches: tuple[Launch, ...], dtype: str) -> int:
+    """Return the length of the array "partial", of float for 16-bit data, else of the data type."""
+    return sum(launch.stored.get("partial", 0) for launch in launches) // sum_bytes(dtype)
+
+
+_Choice = tuple[Kernel, int, tuple[int, int], int, int]
+
+
+def _tiny(pattern: Pattern, n: int, dtype: str, layout: Layout, alignment: int) -> _Choice:
+    a, b, c, d = pattern
+    high, wide = power_above(b), power_above(c)
+    together = vector(dtype, alignment, n, max(1, 4 // (sum_bytes(dtype) // 4)))
+    if layout == "first":
+        together = 1
+    kernel = Kernel(
+        "weights.cuh",
+        "TinyWeights",
+        (TYPES[dtype], layout.upper(), high, wide, together),
+        signature(_GRADIENT, dtype),
+        THREADS,
+    )
+    at_once = THREADS // 32 if layout == "last" else THREADS
+    least = _LEAST_PART if layout == "last" else _LEAST_ROWS
+    return kernel, tiles(a * d, at_once), (1, 1), THREADS, least
+
+
+def _general(
+    pattern: Pattern, n: int, dtype: str, precision: Precision, layout: Layout, alignment: int
+) -> _Choice:
+    a, b, c, d = pattern
+    how, size = arithmetic(dtype, precision), itemsize(dtype)
+    several = layout == "first" and d > 1
+    j = min(SECTOR // size, power_above(d)) if several else 1
+    if several:
+        table = _WIDE_FIRST if size >= 8 else _FLOAT_FIRST if how == "IEEE" else _TENSOR_FIRST
+    else:
+        table = _WIDE if size >= 8 else _FLOAT if how == "IEEE" else _TENSOR
+    width = covering(sorted({w for _, w in table}), c)
+    height = covering(sorted({h for h, w in table if w == width}), b)
+    k, pm, pn = table[height, width]
+    k = 2 * k if how == "HALF" else k
+    if layout == "last":
+        together = (vector(dtype, alignment, n, k), vector(dtype, alignment, n, k))
+    elif several:
+        together = (vector(dtype, alignment, d, j), vector(dtype, alignment, d, j))
+    else:
+        together = (vector(dtype, alignment, b, height), vector(dtype, alignment, c, width))
+    pad = 16 // size
+    if layout == "last":
+        step = (height + width) * (k + pad)
+    else:
+        step = k * ((height + width) * j + 2 * pad)
+    threads = j * (height // pm) * (width // pn) * (1 if how == "IEEE" else 32)
+    kernel = Kernel(
+        "weights.cuh",
+        "Weights",
+        (
+            *(TYPES[dtype], how, layout.upper(), j, height, width, k, pm, pn),
+            *(_STAGES, *together),
+        ),
+        signature(_GRADIENT, dtype),
+        threads,
+        size * _STAGES * step,
+        resident=max(1, 512 // threads),
+    )
+    groups = a * tiles(d, j) * tiles(b, height) * tiles(c, width)
+    return kernel, groups, (tiles(c, width), tiles(b, height)), threads, max(_LEAST_PART, k)
