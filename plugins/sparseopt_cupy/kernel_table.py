@@ -10,6 +10,7 @@ from __future__ import annotations
 from sparseopt_cupy.kernels.factors import factor
 from sparseopt_cupy.kernels.gradients import partial_entries, weight_gradient
 from sparseopt_cupy.kernels.launches import Launch, Layout, Order, Pattern, Precision
+from sparseopt_cupy.kernels.rank_ones import rank_one
 from sparseopt_cupy.kernels.runs import fused_chain, fused_pairs, longest_run
 from sparseopt_cupy.kernels.sources import OPTIONS, Kernel
 
@@ -26,5 +27,6 @@ __all__ = [
     "fused_pairs",
     "longest_run",
     "partial_entries",
+    "rank_one",
     "weight_gradient",
 ]

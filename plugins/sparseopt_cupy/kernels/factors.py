@@ -5,6 +5,7 @@ from __future__ import annotations
 from sparseopt_cupy.kernels.launches import (
     REGISTERS,
     SECTOR,
+    SHARED_LIMIT,
     THREADS,
     TYPES,
     Launch,
@@ -106,6 +107,7 @@ def factor(
     transposed: bool = False,
     conjugated: bool = False,
     alignment: int = 16,
+    shared_limit: int = SHARED_LIMIT,
 ) -> tuple[Launch, ...]:
     """Return the launch of y = K x, or of y = K^T x, K^H x.
 
@@ -126,6 +128,8 @@ def factor(
         Whether W is conjugated.
     alignment : int
         Bytes of which the addresses of x, W and y are multiples.
+    shared_limit : int
+        Bytes of shared memory that the device lets a block have.
 
     Returns
     -------
@@ -145,7 +149,9 @@ def factor(
     elif layout == "first" and _fits_registers(p, q, dtype):
         launch = _tiny_first((a, p, q, d), n, dtype, strides, conjugated)
     else:
-        launch = _general((a, p, q, d), n, dtype, precision, layout, strides, conjugated, alignment)
+        launch = _general(
+            (a, p, q, d), n, dtype, precision, layout, strides, conjugated, alignment, shared_limit
+        )
     return (launch,)
 
 
@@ -271,6 +277,7 @@ def _general(
     strides: tuple[int, ...],
     conjugated: bool,
     alignment: int,
+    shared_limit: int,
 ) -> Launch:
     a, b, c, d = pattern
     how = arithmetic(dtype, precision)
@@ -290,7 +297,7 @@ def _general(
     w_size, last = j * m * (k + pad), layout == "last"
     x_size = k * (width + 8) if last else width * (k * j + pad)
     y_size = m * (width + 8) if last else width * (m * j + pad)
-    stages = _STAGES
+    stages = _STAGES if _STAGES * (w_size + x_size) * size <= shared_limit else 2
     threads = j * (m // pm) * (width // pn) * (1 if how == "IEEE" else 32)
     kernel = Kernel(
         "factor.cuh",

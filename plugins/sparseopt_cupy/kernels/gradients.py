@@ -5,6 +5,7 @@ from __future__ import annotations
 from sparseopt_cupy.kernels.launches import (
     REGISTERS,
     SECTOR,
+    SHARED_LIMIT,
     THREADS,
     TYPES,
     Launch,
@@ -76,6 +77,7 @@ def weight_gradient(
     layout: Layout = "last",
     order: Order = "abcd",
     alignment: int = 16,
+    shared_limit: int = SHARED_LIMIT,
 ) -> tuple[Launch, ...]:
     """Return the launches of dW, the gradient of the weights of one factor.
 
@@ -84,7 +86,7 @@ def weight_gradient(
 
     Parameters
     ----------
-    pattern, n, dtype, precision, layout, alignment
+    pattern, n, dtype, precision, layout, alignment, shared_limit
         As in `factor`; dy has a b d features, x has a c d.
     order : "abcd" or "adbc"
         How dW lies in memory.
@@ -105,7 +107,7 @@ def weight_gradient(
         kernel, groups, readings, block, least = _tiny(pattern, n, dtype, layout, alignment)
     else:
         kernel, groups, readings, block, least = _general(
-            pattern, n, dtype, precision, layout, alignment
+            pattern, n, dtype, precision, layout, alignment, shared_limit
         )
     parts = max(1, min(tiles(_BUSY, groups), tiles(n, least)))
     step = int(kernel.parameters[6]) if kernel.struct == "Weights" else 32
@@ -168,7 +170,13 @@ def _tiny(pattern: Pattern, n: int, dtype: str, layout: Layout, alignment: int) 
 
 
 def _general(
-    pattern: Pattern, n: int, dtype: str, precision: Precision, layout: Layout, alignment: int
+    pattern: Pattern,
+    n: int,
+    dtype: str,
+    precision: Precision,
+    layout: Layout,
+    alignment: int,
+    shared_limit: int,
 ) -> _Choice:
     a, b, c, d = pattern
     how, size = arithmetic(dtype, precision), itemsize(dtype)
@@ -193,17 +201,18 @@ def _general(
         step = (height + width) * (k + pad)
     else:
         step = k * ((height + width) * j + 2 * pad)
+    stages = _STAGES if _STAGES * step * size <= shared_limit else 2
     threads = j * (height // pm) * (width // pn) * (1 if how == "IEEE" else 32)
     kernel = Kernel(
         "weights.cuh",
         "Weights",
         (
             *(TYPES[dtype], how, layout.upper(), j, height, width, k, pm, pn),
-            *(_STAGES, *together),
+            *(stages, *together),
         ),
         signature(_GRADIENT, dtype),
         threads,
-        size * _STAGES * step,
+        size * stages * step,
         resident=max(1, 512 // threads),
     )
     groups = a * tiles(d, j) * tiles(b, height) * tiles(c, width)

@@ -29,6 +29,9 @@ TYPES = {
 VECTOR_BYTES = 16
 # Bytes of a sector, the least that memory moves.
 SECTOR = 32
+# Shared memory that a block may ask for on every device of compute capability 8.0, 9.0 or 10.0; on
+# 8.6 and 8.9 it is 99 KiB (the attribute MaxSharedMemoryPerBlockOptin).
+SHARED_LIMIT = 163 << 10
 # Threads of a block of the register kernels, and 32-bit registers for what such a thread keeps.
 THREADS = 128
 REGISTERS = 64
@@ -42,8 +45,8 @@ class Launch:
     ----------
     kernel : Kernel
     grid, block : tuple of three int
-    arguments : tuple of str and int
-        In the order of the kernel: the name of an array, or a number (long long).
+    arguments : tuple of str, int and float
+        In the order of the kernel: the name of an array, or a number (long long or double).
     loaded, stored : mapping from names of arrays to bytes
         What the kernel asks for, entry by entry, from cache or memory.
     floor_bytes : int
@@ -55,7 +58,7 @@ class Launch:
     kernel: Kernel
     grid: tuple[int, int, int]
     block: tuple[int, int, int]
-    arguments: tuple[str | int, ...]
+    arguments: tuple[str | int | float, ...]
     loaded: Mapping[str, int] = field(default_factory=dict)
     stored: Mapping[str, int] = field(default_factory=dict)
     floor_bytes: int = 0

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from sparseopt_cupy.kernels.launches import (
     SECTOR,
+    SHARED_LIMIT,
     TYPES,
     Launch,
     Layout,
@@ -21,8 +22,8 @@ from sparseopt_cupy.kernels.launches import (
 )
 from sparseopt_cupy.kernels.sources import Kernel
 
-# Shared memory of a block: two fit on a multiprocessor, or one.
-_TWO_BLOCKS, _ONE_BLOCK = 100 << 10, 224 << 10
+# Shared memory of a block of which two fit on a multiprocessor.
+_TWO_BLOCKS = 100 << 10
 # Columns that a run of factors keeps, at most.
 _COLUMNS = 128
 _RUN = (
@@ -33,10 +34,11 @@ _RUN = (
 )
 
 
-def longest_run(dtype: str, layout: Layout = "last") -> int:
-    """Return how many butterfly factors one pass can take: 2^P rows of a sector each must fit."""
+def longest_run(dtype: str, layout: Layout = "last", *, shared_limit: int = SHARED_LIMIT) -> int:
+    """Return how many butterfly factors one pass can take, whatever d: 2^P rows of a sector fit."""
     run = 1
-    while _columns(run + 1, 2, dtype, layout) or _columns(run + 1, 1, dtype, layout):
+    j = SECTOR // itemsize(dtype) if layout == "first" else 1
+    while _columns(run + 1, j, dtype, layout, shared_limit):
         run += 1
     return run
 
@@ -50,6 +52,7 @@ def fused_pairs(
     *,
     layout: Layout = "last",
     alignment: int = 16,
+    shared_limit: int = SHARED_LIMIT,
 ) -> tuple[Launch, ...]:
     """Return the launch of a run of butterfly factors, y = K_1 .. K_P x, in one pass over x.
 
@@ -59,7 +62,7 @@ def fused_pairs(
         Of the merged pattern: factor l has pattern (a 2^l, 2, 2, d 2^(P - 1 - l)), l = 0 .. P - 1.
     run : int
         P, at most `longest_run`.
-    n, dtype, layout, alignment
+    n, dtype, layout, alignment, shared_limit
         As in `factor`. Products are IEEE, of 16-bit entries with float sums between exchanges.
 
     Returns
@@ -80,11 +83,11 @@ def fused_pairs(
     size, rows = itemsize(dtype), 1 << run
     j = min(SECTOR // size, power_above(d)) if layout == "first" else 1
     held = 16 // sum_bytes(dtype)
-    columns = _columns(run, j, dtype, layout)
+    columns = _columns(run, j, dtype, layout, shared_limit)
     if not columns:
         raise ValueError(
             f"a run of {run} factors of {dtype} does not fit into shared memory: take at most "
-            f"{longest_run(dtype, layout)}"
+            f"{longest_run(dtype, layout, shared_limit=shared_limit)}"
         )
     columns = max(held, min(columns, power_above(n)))
     along = layout == "first" and j == 1
@@ -123,12 +126,12 @@ def _run_bytes(run: int, columns: int, size: int, along: bool) -> int:
     return size * (rows * columns + (rows // 8 + 1) * pad)
 
 
-def _columns(run: int, j: int, dtype: str, layout: Layout) -> int:
+def _columns(run: int, j: int, dtype: str, layout: Layout, shared_limit: int) -> int:
     """Return how many columns of a run fit, 0 if not even a sector (or a thread's share) does."""
     size, held = itemsize(dtype), 16 // sum_bytes(dtype)
     along = layout == "first" and j == 1
     least = max(held, 1 if layout == "first" else SECTOR // size)
-    for budget in (_TWO_BLOCKS, _ONE_BLOCK):
+    for budget in (min(_TWO_BLOCKS, shared_limit), shared_limit):
         columns = _COLUMNS
         while columns >= least:
             if _run_bytes(run, j * columns, size, along) <= budget:
@@ -144,6 +147,7 @@ def fused_chain(
     *,
     layout: Layout = "last",
     alignment: int = 16,
+    shared_limit: int = SHARED_LIMIT,
 ) -> tuple[Launch, ...]:
     """Return the launch of a run of factors of any blocks, y = K_1 .. K_P x, in one pass over x.
 
@@ -152,7 +156,7 @@ def fused_chain(
     patterns : sequence of (a, b, c, d)
         A chainable run: a of the first divides every a, d of the last divides every d. Of blocks
         2 x 2 only, `fused_pairs` is faster.
-    n, dtype, layout, alignment
+    n, dtype, layout, alignment, shared_limit
         As in `fused_pairs`, as are arrays and errors.
     """
     a, d = patterns[0][0], patterns[-1][3]
@@ -169,14 +173,14 @@ def fused_chain(
     pad = held if layout == "first" and j == 1 else 0
     columns = _COLUMNS
     while columns > held and (
-        2 * rows * (j * columns + pad) * size > _TWO_BLOCKS or columns >= 2 * n
+        2 * rows * (j * columns + pad) * size > min(_TWO_BLOCKS, shared_limit) or columns >= 2 * n
     ):
         columns //= 2
     shared = 2 * rows * (j * columns + pad) * size
-    if shared > _ONE_BLOCK:
+    if shared > shared_limit:
         raise ValueError(
             f"a run of {len(patterns)} factors with {rows} rows of {dtype} does not fit into "
-            f"shared memory: it takes {shared} bytes, allowed are {_ONE_BLOCK}"
+            f"shared memory: it takes {shared} bytes, allowed are {shared_limit}"
         )
     together = vector(dtype, alignment, n, columns) if layout == "last" else 1
     items = max(s * t * tiles(b, 4) for s, b, _, t in steps) * j * columns // held

@@ -58,6 +58,8 @@ class Kernel:
         Dynamic shared memory of a block.
     resident : int
         Blocks that one multiprocessor is to hold at once: a bound on the registers of a thread.
+    asserted : bool
+        Whether the template says the same of shared memory; not where sizes come at run time.
 
     Examples
     --------
@@ -74,6 +76,7 @@ class Kernel:
     threads: int
     shared_bytes: int = 0
     resident: int = 2
+    asserted: bool = True
 
     @cached_property
     def name(self) -> str:
@@ -94,7 +97,7 @@ class Kernel:
         typed = ", ".join(f"{kind} {name}" for kind, name in self.signature)
         names = ", ".join(name for _, name in self.signature)
         asserted = ""
-        if self.shared_bytes:
+        if self.shared_bytes and self.asserted:
             asserted = (
                 f'static_assert({self.type}::SHARED == {self.shared_bytes}, "as launched");\n'
             )
