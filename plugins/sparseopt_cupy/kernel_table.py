@@ -10,7 +10,7 @@ from __future__ import annotations
 from sparseopt_cupy.kernels.factors import factor
 from sparseopt_cupy.kernels.gradients import partial_entries, weight_gradient
 from sparseopt_cupy.kernels.launches import Launch, Layout, Order, Pattern, Precision
-from sparseopt_cupy.kernels.rank_ones import rank_one
+from sparseopt_cupy.kernels.rank_ones import rank_one, rank_one_twice
 from sparseopt_cupy.kernels.runs import fused_chain, fused_pairs, longest_run
 from sparseopt_cupy.kernels.sources import OPTIONS, Kernel
 
@@ -28,5 +28,6 @@ __all__ = [
     "longest_run",
     "partial_entries",
     "rank_one",
+    "rank_one_twice",
     "weight_gradient",
 ]

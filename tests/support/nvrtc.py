@@ -53,20 +53,30 @@ def compile_kernel(source: str, name: str, architecture: str, options: tuple[str
     RuntimeError
         With the compiler's log.
     """
+    words = (*options, f"--gpu-architecture={architecture}", "--ptxas-options=-v")
+    log, image = _compile(source, words, "CUBIN")
+    return _read(log, image)
+
+
+def ptx(source: str, architecture: str, options: tuple[str, ...]) -> str:
+    """Return the text of PTX for an architecture such as "compute_80"."""
+    words = (*options, f"--gpu-architecture={architecture}")
+    return _compile(source, words, "PTX")[1].decode(errors="replace")
+
+
+def _compile(source: str, words: tuple[str, ...], what: str) -> tuple[str, bytes]:
     nvrtc = library()
     assert nvrtc is not None
     program = ctypes.c_void_p()
-    text = source.encode()
-    nvrtc.nvrtcCreateProgram(ctypes.byref(program), text, b"kernel.cu", 0, None, None)
-    words = [*options, f"--gpu-architecture={architecture}", "--ptxas-options=-v"]
+    nvrtc.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"kernel.cu", 0, None, None)
     given = (ctypes.c_char_p * len(words))(*[word.encode() for word in words])
     failed = nvrtc.nvrtcCompileProgram(program, len(words), given)
     log = _text(nvrtc, program, "ProgramLog").decode(errors="replace")
-    if failed:
-        raise RuntimeError(f"{name} for {architecture}: {log}")
-    image = _text(nvrtc, program, "CUBIN")
+    image = b"" if failed else _text(nvrtc, program, what)
     nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
-    return _read(log, image)
+    if failed:
+        raise RuntimeError(f"{' '.join(words)}: {log}")
+    return log, image
 
 
 def _text(nvrtc: ctypes.CDLL, program: ctypes.c_void_p, what: str) -> bytes:

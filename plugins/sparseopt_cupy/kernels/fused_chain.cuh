@@ -16,9 +16,9 @@ struct Step {
     static constexpr int A = A_, B = B_, C = C_, D = D_;
 };
 
-constexpr int most_of(int value) { return value; }
+DEVICE constexpr int most_of(int value) { return value; }
 template <class... Rest>
-constexpr int most_of(int value, Rest... rest) {
+DEVICE constexpr int most_of(int value, Rest... rest) {
     const int other = most_of(rest...);
     return value > other ? value : other;
 }
@@ -101,11 +101,11 @@ struct FusedChain {
     }
 
     template <class S>
-    static constexpr int rows_in() {
+    static DEVICE constexpr int rows_in() {
         return S::A * S::C * S::D;
     }
     template <class S, class Next, class... After>
-    static constexpr int rows_in() {
+    static DEVICE constexpr int rows_in() {
         return rows_in<Next, After...>();
     }
 

@@ -7,7 +7,8 @@
 //
 // A team of threads takes a block; a thread holds the columns k = lane, lane + TEAM, .. of it.
 // Global bytes: es b c d groups loaded once (if held), es (b + c) d groups stored: for b = 2 each
-// level writes half of what it reads, so a whole factorization moves three times the target.
+// level writes half of what it reads, so a whole factorization moves three times the target, and
+// 5/3 times where two levels are taken at once.
 #pragma once
 #include "arithmetic.cuh"
 
@@ -169,6 +170,84 @@ struct RankOnePairs {
             for (long long k = own.lane; k < c; k += TEAM)
                 store(rest, from + k,
                       turned(load(source, from + k), load(source, from + d * width + k)));
+        }
+    }
+};
+
+// Two levels of b = 2 at once: what the first would write for the second stays in registers. Rows
+// x d / 2 + t, x < 2, of the first level's result are the two rows of group t of the second, whose
+// blocks are the halves of the columns of a group g. Loads 4 c, stores c entries for each (t, g).
+template <class T, int TEAM, int PER, int THREADS>
+struct RankOneTwice {
+    static constexpr int SHARED = TEAM > 32 ? 32 * sizeof(T) : 0;
+    // The moments of two rows, summed over the team, then their top eigenvector.
+    struct Moments {
+        Real<T> xx = 0, yy = 0;
+        T cross = {};
+        DEVICE void meet(T x, T y) {
+            xx += square(x), yy += square(y);
+            add_product(conjugate_if<true>(x), y, cross);
+        }
+        DEVICE void direction(T& u0, T& u1) {
+            xx = team_sum<TEAM>(xx, shared_from<Real<T>>(0));
+            yy = team_sum<TEAM>(yy, shared_from<Real<T>>(0));
+            cross = team_sum<TEAM>(cross, shared_from<T>(0));
+            top(xx, yy, cross, u0, u1);
+        }
+    };
+    static DEVICE T turned(T u0, T u1, T x, T y) {
+        T w = {};
+        add_product(conjugate_if<true>(u0), x, w);
+        add_product(conjugate_if<true>(u1), y, w);
+        return w;
+    }
+    static DEVICE void write(Out<T> left, long long problem, T u0, T u1) {
+        store(left, 2 * problem, u0);
+        store(left, 2 * problem + 1, u1);
+    }
+    // d, groups, c are those of the first level; d and c are even.
+    static DEVICE void run(In<T> source, Out<T> left, Out<T> next, Out<T> rest, long long d,
+                           long long groups, long long c) {
+        const Team<TEAM, THREADS> own(d / 2, groups);
+        const long long width = groups * c, from = own.t * width + own.g * c;
+        T w[2][PER], u0, u1;
+#pragma unroll
+        for (int x = 0; x < 2; x++) {
+            T lower[PER];
+            Moments moments;
+#pragma unroll
+            for (int s = 0; s < PER; s++) {
+                const int k = own.lane + s * TEAM;
+                w[x][s] = lower[s] = {};
+                if (own.alive && k < c) {
+                    w[x][s] = load(source, from + x * (d / 2) * width + k);
+                    lower[s] = load(source, from + (d + x * (d / 2)) * width + k);
+                }
+                moments.meet(w[x][s], lower[s]);
+            }
+            moments.direction(u0, u1);
+#pragma unroll
+            for (int s = 0; s < PER; s++) w[x][s] = turned(u0, u1, w[x][s], lower[s]);
+            if (own.alive && own.lane == 0)
+                write(left, (own.t + x * (d / 2)) * groups + own.g, u0, u1);
+        }
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            Moments moments;
+#pragma unroll
+            for (int s = 0; s < PER; s++) {
+                const int k = own.lane + s * TEAM;
+                if (k < c && (k >= c / 2) == half) moments.meet(w[0][s], w[1][s]);
+            }
+            moments.direction(u0, u1);
+            if (!own.alive) continue;
+            if (own.lane == 0) write(next, (own.t * groups + own.g) * 2 + half, u0, u1);
+#pragma unroll
+            for (int s = 0; s < PER; s++) {
+                const int k = own.lane + s * TEAM;
+                if (k < c && (k >= c / 2) == half)
+                    store(rest, from + k, turned(u0, u1, w[0][s], w[1][s]));
+            }
         }
     }
 };

@@ -30,6 +30,11 @@ _PAIRS = (
     ("Out<{0}>", "rest"),
     *(("long long", name) for name in ("d", "groups", "c")),
 )
+_TWICE = (
+    ("In<{0}>", "source"),
+    *(("Out<{0}>", name) for name in ("left", "next", "rest")),
+    *(("long long", name) for name in ("d", "groups", "c")),
+)
 _LINES = (
     ("In<{0}>", "source"),
     ("Out<{0}>", "left"),
@@ -123,5 +128,67 @@ def rank_one(
         stored,
         entries + sum(stored.values()),
         2 * flops_per_product(dtype) * b * c * problems,
+    )
+    return (launch,)
+
+
+def rank_one_twice(c: int, d: int, groups: int, dtype: str) -> tuple[Launch, ...]:
+    """Return the launch that takes two levels of blocks of two rows at once.
+
+    Parameters
+    ----------
+    c, d, groups : int
+        Of the first level, see `rank_one`; the second has c / 2, d / 2 and 2 groups.
+
+    Returns
+    -------
+    tuple of Launch
+        One. Arrays: source (2 d, groups c); left (d, groups, 2) of the first level; next
+        (d / 2, 2 groups, 2) of the second; rest (d / 2, groups c).
+
+    Raises
+    ------
+    ValueError
+        If c or d is odd, or a row of a block does not fit into the registers of a team.
+    """
+    if c % 2 or d % 2:
+        raise ValueError(f"two levels at once need c and d that are even, not {c} and {d}")
+    size = itemsize(dtype)
+    kept = _KEPT_BYTES // 2 // size
+    team = min(32, power_above(c))
+    while team < _LARGEST_TEAM and team * kept < c:
+        team = max(2 * team, THREADS)
+    per = power_above(tiles(c, team))
+    if per > kept:
+        raise ValueError(
+            f"blocks of {c} columns of {dtype} are too wide for two levels at once: allowed are "
+            f"{kept * _LARGEST_TEAM}"
+        )
+    threads = max(THREADS, team)
+    kernel = Kernel(
+        "rank_one.cuh",
+        "RankOneTwice",
+        (TYPES[dtype], team, per, threads),
+        signature(_TWICE, dtype),
+        threads,
+        32 * size if team > 32 else 0,
+        resident=max(1, 512 // threads),
+    )
+    problems = d // 2 * groups
+    loaded = {"source": 4 * c * problems * size}
+    stored = {
+        "left": 4 * problems * size,
+        "next": 4 * problems * size,
+        "rest": c * problems * size,
+    }
+    launch = Launch(
+        kernel,
+        (tiles(problems, threads // team), 1, 1),
+        (threads, 1, 1),
+        ("source", "left", "next", "rest", d, groups, c),
+        loaded,
+        stored,
+        sum(loaded.values()) + sum(stored.values()),
+        2 * flops_per_product(dtype) * 6 * c * problems,
     )
     return (launch,)
