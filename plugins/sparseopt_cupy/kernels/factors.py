@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sparseopt_cupy.kernels.launches import (
     REGISTERS,
-    SECTOR,
     SHARED_LIMIT,
     THREADS,
     TYPES,
@@ -14,7 +13,6 @@ from sparseopt_cupy.kernels.launches import (
     Pattern,
     Precision,
     arithmetic,
-    covering,
     flops_per_product,
     itemsize,
     power_above,
@@ -25,68 +23,12 @@ from sparseopt_cupy.kernels.launches import (
     weight_strides,
 )
 from sparseopt_cupy.kernels.sources import Kernel
+from sparseopt_cupy.kernels.tilings import factor_tile
 
 # Below so many rows or columns of a block, no tensor cores: memory sets the pace.
 TINY = 16
 # Rows of x that a thread of the batch-first register kernel walks.
 _ROWS = 16
-_STAGES = 3
-
-# (K, PM, PN) by (M, N): a step of the tile, and the part of it that a warp holds (tensor cores) or
-# a thread (FMA). K is doubled for 16-bit entries.
-_TENSOR = {
-    (16, 128): (16, 16, 32),
-    (32, 128): (16, 32, 32),
-    (64, 128): (16, 32, 32),
-    (128, 128): (16, 64, 32),
-    (16, 32): (16, 16, 8),
-    (32, 32): (16, 16, 16),
-    (64, 32): (16, 16, 32),
-    (128, 32): (16, 32, 32),
-}
-_FLOAT = {
-    (16, 128): (16, 4, 4),
-    (32, 128): (16, 4, 8),
-    (64, 128): (16, 8, 8),
-    (128, 128): (16, 8, 8),
-    (16, 32): (16, 1, 4),
-    (32, 32): (16, 2, 4),
-    (64, 32): (16, 4, 4),
-    (128, 32): (16, 8, 4),
-}
-_WIDE = {  # float64 and complex64
-    (16, 64): (16, 4, 2),
-    (32, 64): (16, 4, 4),
-    (64, 64): (16, 8, 4),
-    (16, 32): (16, 2, 2),
-    (32, 32): (16, 4, 2),
-    (64, 32): (16, 8, 2),
-}
-_WIDEST = {(16, 32): (8, 2, 2), (32, 32): (8, 4, 2)}  # complex128
-# The same for one of J neighbouring blocks, batch first, N = 32, by (J, M).
-_TENSOR_FIRST = {
-    (2, 16): (16, 16, 16),
-    (2, 32): (16, 16, 16),
-    (2, 64): (16, 32, 16),
-    (4, 16): (16, 16, 32),
-    (4, 32): (16, 32, 32),
-    (4, 64): (16, 64, 32),
-    (8, 16): (8, 16, 32),
-    (8, 32): (8, 32, 32),
-    (8, 64): (8, 64, 32),
-    (16, 16): (8, 16, 32),
-    (16, 32): (8, 32, 32),
-}
-_FLOAT_FIRST = {
-    (2, 16): (8, 2, 4),
-    (2, 32): (8, 4, 4),
-    (4, 16): (8, 4, 4),
-    (4, 32): (8, 8, 4),
-    (8, 16): (8, 4, 4),
-    (8, 32): (8, 8, 4),
-}
-_WIDE_FIRST = {(2, 16): (8, 4, 2), (2, 32): (8, 4, 4), (4, 16): (8, 4, 4), (4, 32): (8, 8, 4)}
-_WIDEST_FIRST = {(2, 16): (8, 4, 2), (2, 32): (8, 4, 4)}
 
 _FACTOR = (
     ("In<{}>", "x"),
@@ -237,37 +179,6 @@ def _tiny_first(
     return _launch(kernel, blocks, block, pattern, n, strides, dtype, (1, chunks))
 
 
-def _resident(threads: int, how: str, words: int, j: int) -> int:
-    """Return for how many blocks registers are to suffice, of workers that hold so many sums.
-
-    Sixteen warps hide the latency of memory; large parts make up for fewer by fewer loads.
-    """
-    heavy = words >= 64 if how == "IEEE" else words >= 2048 and (how == "TF32X3" or j > 1)
-    return max(1, (384 if heavy else 512) // threads)
-
-
-def _tile(
-    b: int, d: int, n: int, dtype: str, how: str, layout: Layout
-) -> tuple[int, int, int, int, int, int]:
-    """Return J, M, N, K, PM, PN."""
-    size = itemsize(dtype)
-    if layout == "first" and d > 1:
-        table = {2: _TENSOR_FIRST, 4: _TENSOR_FIRST, 8: _WIDE_FIRST, 16: _WIDEST_FIRST}[size]
-        if how == "IEEE" and size == 4:
-            table = _FLOAT_FIRST
-        j = min(SECTOR // size, power_above(d))
-        m = covering([m for other, m in table if other == j], b)
-        k, pm, pn = table[j, m]
-        return j, m, 32, max(k, 16) if how == "HALF" else k, pm, pn
-    tiled = {2: _TENSOR, 4: _TENSOR, 8: _WIDE, 16: _WIDEST}[size]
-    if how == "IEEE" and size == 4:
-        tiled = _FLOAT
-    width = max(width for _, width in tiled) if n > 32 else 32
-    m = covering([m for m, other in tiled if other == width], b)
-    k, pm, pn = tiled[m, width]
-    return 1, m, width, 2 * k if how == "HALF" else k, pm, pn
-
-
 def _general(
     pattern: Pattern,
     n: int,
@@ -281,47 +192,32 @@ def _general(
 ) -> Launch:
     a, b, c, d = pattern
     how = arithmetic(dtype, precision)
-    j, m, width, k, pm, pn = _tile(b, d, n, dtype, how, layout)
+    tile = factor_tile(b, d, n, dtype, how, layout, shared_limit)
     _, sj, sp, sq = strides
     along = "ALONG_Q" if sq == 1 else "ALONG_P" if sp == 1 else "ALONG_J"
     # What lies together: columns of x; for batch first inputs (d = 1) or neighbouring blocks.
     runs = {"last": (n, n), "first": (c, b) if d == 1 else (d, d)}[layout]
-    caps = {"last": (width, width), "first": (k, m) if d == 1 else (j, j)}[layout]
+    caps = {
+        "last": (tile.n, tile.n),
+        "first": (tile.k, tile.m) if d == 1 else (tile.j, tile.j),
+    }[layout]
     together = (
         vector(dtype, alignment, runs[0], caps[0]),
-        vector(dtype, alignment, c, k) if along == "ALONG_Q" and (d == 1 or sj != 1) else 1,
+        vector(dtype, alignment, c, tile.k) if along == "ALONG_Q" and (d == 1 or sj != 1) else 1,
         vector(dtype, alignment, runs[1], caps[1]),
     )
     size = itemsize(dtype)
-    pad = 16 // size
-    w_size, last = j * m * (k + pad), layout == "last"
-    x_size = k * (width + 8) if last else width * (k * j + pad)
-    y_size = m * (width + 8) if last else width * (m * j + pad)
-    stages = _STAGES if _STAGES * (w_size + x_size) * size <= shared_limit else 2
-    threads = j * (m // pm) * (width // pn) * (1 if how == "IEEE" else 32)
+    words: tuple[str | int | bool, ...] = (TYPES[dtype], how, layout.upper())
     kernel = Kernel(
         "factor.cuh",
         "Factor",
-        (
-            TYPES[dtype],
-            how,
-            layout.upper(),
-            j,
-            m,
-            width,
-            k,
-            pm,
-            pn,
-            stages,
-            *together,
-            along,
-            conjugated,
-        ),
+        (*words, *tile.sizes, tile.stages, *together, along, conjugated),
         signature(_FACTOR, dtype),
-        threads,
-        size * max(stages * (w_size + x_size), y_size),
-        _resident(threads, how, pm * pn * (sum_bytes(dtype) // 4), j),
+        tile.threads(how),
+        tile.shared(size, layout),
+        tile.resident(dtype, how),
     )
+    m, width, j = tile.m, tile.n, tile.j
     down, across = tiles(b, m), tiles(n, width)
     blocks = down * across * a * tiles(d, j)
     return _launch(

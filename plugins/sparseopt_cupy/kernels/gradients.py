@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sparseopt_cupy.kernels.launches import (
     REGISTERS,
-    SECTOR,
     SHARED_LIMIT,
     THREADS,
     TYPES,
@@ -14,7 +13,6 @@ from sparseopt_cupy.kernels.launches import (
     Pattern,
     Precision,
     arithmetic,
-    covering,
     flops_per_product,
     itemsize,
     power_above,
@@ -25,35 +23,12 @@ from sparseopt_cupy.kernels.launches import (
     weight_strides,
 )
 from sparseopt_cupy.kernels.sources import Kernel
+from sparseopt_cupy.kernels.tilings import gradient_tile
 
 # Thread blocks that keep a large device busy.
 _BUSY = 264
 # A part of the batch is not made smaller than so many columns (batch first, register kernel: rows).
 _LEAST_PART, _LEAST_ROWS = 128, 32
-_STAGES = 3
-# (K, PM, PN) by (M, N), see `factors`; K is along the batch, doubled for 16-bit entries.
-_TENSOR = {
-    (16, 32): (32, 16, 8),
-    (32, 32): (32, 16, 16),
-    (64, 32): (32, 32, 16),
-    (16, 64): (32, 16, 16),
-    (32, 64): (32, 32, 16),
-    (64, 64): (32, 32, 32),
-}
-_FLOAT = {
-    (16, 32): (32, 1, 4),
-    (32, 32): (32, 2, 4),
-    (64, 32): (32, 4, 4),
-    (16, 64): (32, 2, 4),
-    (32, 64): (32, 4, 4),
-    (64, 64): (32, 4, 8),
-}
-_WIDE = {(16, 32): (16, 2, 2), (32, 32): (16, 4, 2)}
-# Batch first and d > 1: for one of J blocks.
-_TENSOR_FIRST = {(16, 16): (8, 16, 16), (16, 32): (8, 16, 32), (32, 32): (8, 32, 32)}
-_FLOAT_FIRST = {(16, 16): (8, 2, 4), (16, 32): (8, 4, 4), (32, 32): (8, 8, 4)}
-_WIDE_FIRST = {(16, 16): (8, 4, 2), (16, 32): (8, 4, 4)}
-
 _GRADIENT = (
     ("In<{0}>", "dy"),
     ("In<{0}>", "x"),
@@ -180,40 +155,23 @@ def _general(
 ) -> _Choice:
     a, b, c, d = pattern
     how, size = arithmetic(dtype, precision), itemsize(dtype)
-    several = layout == "first" and d > 1
-    j = min(SECTOR // size, power_above(d)) if several else 1
-    if several:
-        table = _WIDE_FIRST if size >= 8 else _FLOAT_FIRST if how == "IEEE" else _TENSOR_FIRST
-    else:
-        table = _WIDE if size >= 8 else _FLOAT if how == "IEEE" else _TENSOR
-    width = covering(sorted({w for _, w in table}), c)
-    height = covering(sorted({h for h, w in table if w == width}), b)
-    k, pm, pn = table[height, width]
-    k = 2 * k if how == "HALF" else k
+    tile = gradient_tile(b, c, d, dtype, how, layout, shared_limit)
     if layout == "last":
-        together = (vector(dtype, alignment, n, k), vector(dtype, alignment, n, k))
-    elif several:
-        together = (vector(dtype, alignment, d, j), vector(dtype, alignment, d, j))
+        runs, caps = (n, n), (tile.k, tile.k)
+    elif d > 1:
+        runs, caps = (d, d), (tile.j, tile.j)
     else:
-        together = (vector(dtype, alignment, b, height), vector(dtype, alignment, c, width))
-    pad = 16 // size
-    if layout == "last":
-        step = (height + width) * (k + pad)
-    else:
-        step = k * ((height + width) * j + 2 * pad)
-    stages = _STAGES if _STAGES * step * size <= shared_limit else 2
-    threads = j * (height // pm) * (width // pn) * (1 if how == "IEEE" else 32)
+        runs, caps = (b, c), (tile.m, tile.n)
+    together = [vector(dtype, alignment, run, cap) for run, cap in zip(runs, caps, strict=True)]
     kernel = Kernel(
         "weights.cuh",
         "Weights",
-        (
-            *(TYPES[dtype], how, layout.upper(), j, height, width, k, pm, pn),
-            *(stages, *together),
-        ),
+        (TYPES[dtype], how, layout.upper(), *tile.sizes, tile.stages, *together),
         signature(_GRADIENT, dtype),
-        threads,
-        size * stages * step,
-        resident=max(1, 512 // threads),
+        tile.threads(how),
+        tile.gradient_shared(size, layout),
+        tile.resident(dtype, how),
     )
-    groups = a * tiles(d, j) * tiles(b, height) * tiles(c, width)
-    return kernel, groups, (tiles(c, width), tiles(b, height)), threads, max(_LEAST_PART, k)
+    readings = (tiles(c, tile.n), tiles(b, tile.m))
+    groups = a * tiles(d, tile.j) * readings[0] * readings[1]
+    return kernel, groups, readings, kernel.threads, max(_LEAST_PART, tile.k)

@@ -91,6 +91,14 @@ class Kernel:
         values = [str(p).lower() if isinstance(p, bool) else str(p) for p in self.parameters]
         return f"{self.struct}<{', '.join(values)}>"
 
+    def blocks_at_once(self, shared_bytes: int = 227 << 10, threads: int = 2048) -> int:
+        """Return how many blocks a multiprocessor holds, by threads and shared memory.
+
+        Registers suffice for `resident` of them, and often for more. The system keeps 1 KiB of
+        shared memory for each block.
+        """
+        return min(threads // self.threads, shared_bytes // (self.shared_bytes + 1024), 32)
+
     @cached_property
     def source(self) -> str:
         """The text to compile; its one function is `name`."""
