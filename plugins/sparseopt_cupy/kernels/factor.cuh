@@ -59,7 +59,7 @@ struct Factor {
     DEVICE void copy_x(Shared<T> to, In<T> x, long long width, int q0) const {
         if constexpr (LAYOUT == LAST) {
             constexpr int ACROSS = N / XV;
-#pragma unroll
+#pragma unroll 2  // more would keep addresses, and spill
             for (int at = threadIdx.x; at < K * ACROSS; at += THREADS) {
                 const int q = at / ACROSS, t = at % ACROSS * XV;
                 const bool inside = q0 + q < c && n0 + t < n;
@@ -68,7 +68,7 @@ struct Factor {
             }
         } else {
             constexpr int ACROSS = K * J / XV;
-#pragma unroll
+#pragma unroll 2  // more would keep addresses, and spill
             for (int at = threadIdx.x; at < N * ACROSS; at += THREADS) {
                 const int t = at / ACROSS, q = at % ACROSS * XV / J, j = at % ACROSS * XV % J;
                 const bool inside = q0 + q < c && j0 + j < d && n0 + t < n;
@@ -81,7 +81,7 @@ struct Factor {
     DEVICE void copy_w(Shared<T> to, In<T> w, long long si, long long sj, long long sp,
                        long long sq, int q0) const {
         constexpr int ACROSS = K / WV;
-#pragma unroll
+#pragma unroll 2  // more would keep addresses, and spill
         for (int at = threadIdx.x; at < J * M * ACROSS; at += THREADS) {
             int j, p, q;
             if constexpr (WEIGHTS == ALONG_Q)

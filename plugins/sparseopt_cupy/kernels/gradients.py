@@ -170,7 +170,7 @@ def _general(
         signature(_GRADIENT, dtype),
         tile.threads(how),
         tile.gradient_shared(size, layout),
-        tile.resident(dtype, how),
+        tile.resident(dtype, how, gradient=True),
     )
     readings = (tiles(c, tile.n), tiles(b, tile.m))
     groups = a * tiles(d, tile.j) * readings[0] * readings[1]

@@ -19,8 +19,8 @@ from sparseopt_cupy.kernels.sources import Kernel
 
 # Steps of the power iteration before a dense eigensolver takes over, as on the CPU.
 STEPS = 20
-# Columns that a thread keeps in registers, in bytes of them, and threads of the largest team.
-_KEPT_BYTES, _LARGEST_TEAM = 64, 1024
+# Columns that a thread keeps in registers, in bytes of them.
+_KEPT_BYTES = 64
 # Shared memory of the teams of a thread block.
 _TWO_BLOCKS = 100 << 10
 
@@ -43,6 +43,11 @@ _LINES = (
     *(("long long", name) for name in ("d", "groups", "b", "c")),
     ("double", "eps"),
 )
+
+
+def _largest_team(size: int) -> int:
+    """Return the most threads of a team: 1024 would leave too few registers for complex128."""
+    return 512 if size == 16 else 1024
 
 
 def rank_one(
@@ -72,7 +77,7 @@ def rank_one(
     size = itemsize(dtype)
     team = min(32, power_above(c))
     kept = _KEPT_BYTES // size
-    while team < _LARGEST_TEAM and team * kept < c:
+    while team < _largest_team(size) and team * kept < c:
         team = max(2 * team, THREADS)
     per = power_above(tiles(c, team))
     problems = d * groups
@@ -96,7 +101,7 @@ def rank_one(
         if per > kept:
             raise ValueError(
                 f"blocks of {c} columns of {dtype} are too wide for the power iteration: allowed "
-                f"are {kept * _LARGEST_TEAM}"
+                f"are {kept * _largest_team(size)}"
             )
         stored["slow"] = 4 * problems
         scratch = 32 * size if team > 32 else 0
@@ -156,13 +161,13 @@ def rank_one_twice(c: int, d: int, groups: int, dtype: str) -> tuple[Launch, ...
     size = itemsize(dtype)
     kept = _KEPT_BYTES // 2 // size
     team = min(32, power_above(c))
-    while team < _LARGEST_TEAM and team * kept < c:
+    while team < _largest_team(size) and team * kept < c:
         team = max(2 * team, THREADS)
     per = power_above(tiles(c, team))
     if per > kept:
         raise ValueError(
             f"blocks of {c} columns of {dtype} are too wide for two levels at once: allowed are "
-            f"{kept * _LARGEST_TEAM}"
+            f"{kept * _largest_team(size)}"
         )
     threads = max(THREADS, team)
     kernel = Kernel(

@@ -92,6 +92,7 @@ def fused_pairs(
     columns = max(held, min(columns, power_above(n)))
     along = layout == "first" and j == 1
     together = vector(dtype, alignment, n, columns) if layout == "last" else 1
+    shared = _run_bytes(run, j * columns, size, along)
     radix = 1 << -(-run // -(-run // 3))
     threads = min(256, max(32, rows // radix * j * columns // held))
     kernel = Kernel(
@@ -100,8 +101,8 @@ def fused_pairs(
         (TYPES[dtype], run, layout.upper(), j, columns, together, threads),
         signature(_RUN, dtype),
         threads,
-        _run_bytes(run, j * columns, size, along),
-        resident=512 // threads,
+        shared,
+        resident=512 // threads if shared <= _TWO_BLOCKS else 1,
     )
     entries = a * rows * d
     x, w = n * entries * size, 2 * entries * run * size

@@ -68,14 +68,14 @@ class Tile:
             return size * self.stages * (self.m + self.n) * (self.k + pad)
         return size * self.stages * self.k * ((self.m + self.n) * self.j + 2 * pad)
 
-    def resident(self, dtype: str, how: str) -> int:
+    def resident(self, dtype: str, how: str, gradient: bool = False) -> int:
         """Return for how many blocks registers are to suffice.
 
         Sixteen warps hide the latency of memory; large parts make up for fewer by fewer loads.
         """
         words = self.pm * self.pn * (sum_bytes(dtype) // 4)
         large = words >= (64 if how == "IEEE" else 2048)
-        heavy = large and (how in ("IEEE", "TF32X3") or self.j > 1)
+        heavy = large and (how in ("IEEE", "TF32X3") or self.j > 1 or gradient)
         return max(1, (384 if heavy else 512) // self.threads(how))
 
 
@@ -151,7 +151,7 @@ _TENSOR_GRADIENT = [
     Tile(32, 128, 32, 32, 32),
     Tile(64, 128, 32, 32, 32),
     Tile(128, 64, 32, 32, 32),
-    Tile(128, 128, 32, 64, 32),
+    Tile(128, 128, 16, 64, 32),
 ]
 _FLOAT_GRADIENT = [
     Tile(16, 32, 32, 1, 4),

@@ -30,7 +30,7 @@ struct Weights {
                             long long a, long long t0, long long n) {
         if constexpr (LAYOUT == LAST) {
             constexpr int ACROSS = K / V;
-#pragma unroll
+#pragma unroll 2  // more would keep addresses, and spill
             for (int at = threadIdx.x; at < HEIGHT * ACROSS; at += THREADS) {
                 const int f = at / ACROSS, t = at % ACROSS * V;
                 copy_async<V>(to, f * ROW + t, from, ((i * size + f0 + f) * d + j0) * n + t0 + t,
@@ -38,7 +38,7 @@ struct Weights {
             }
         } else {
             constexpr int ACROSS = HEIGHT * J / V;
-#pragma unroll
+#pragma unroll 2  // more would keep addresses, and spill
             for (int at = threadIdx.x; at < K * ACROSS; at += THREADS) {
                 const int t = at / ACROSS, f = at % ACROSS * V / J, j = at % ACROSS * V % J;
                 copy_async<V>(to, t * ROW + f * J + j, from,
