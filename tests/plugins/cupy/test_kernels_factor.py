@@ -25,7 +25,7 @@ Pattern = tuple[int, int, int, int]
 # Data type, precision, and of how many patterns one is taken.
 KINDS = {
     "ieee": ("float32", "ieee", 1),
-    "tf32": ("float32", "tf32", 2),
+    "tf32": ("float32", "tf32", 1),
     "float16": ("float16", "ieee", 2),
     "tf32x3": ("float32", "tf32x3", 4),
     "bfloat16": ("bfloat16", "ieee", 3),
