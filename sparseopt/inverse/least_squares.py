@@ -21,8 +21,8 @@ from fractions import Fraction
 from operator import mul
 
 import numpy as np
-import scipy.linalg
 
+from sparseopt.inverse.independence import distinct_columns, nearly_orthonormal
 from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.scaling import ScaledProblem
 from sparseopt.judging.exact import eliminate_integers
@@ -66,7 +66,7 @@ def projection_bound(scaled: ScaledProblem, t: np.ndarray, chosen: np.ndarray) -
     if isinstance(scaled.design, ColumnOperator):
         errors = scaled.design.column_errors[chosen]
     if not errors.any():  # else what looks equal, or zero, need not be
-        matrix = _distinct_columns(matrix)
+        matrix = matrix[:, distinct_columns(matrix)]
         errors = np.zeros(matrix.shape[1])
     if matrix.shape[1] == 0:
         return 0.0
@@ -87,49 +87,20 @@ def projection_bound(scaled: ScaledProblem, t: np.ndarray, chosen: np.ndarray) -
     return whole
 
 
-def _distinct_columns(matrix: np.ndarray) -> np.ndarray:
-    """Return the columns without zero ones, and one of each that are equal or opposite."""
-    used = np.flatnonzero(matrix.any(axis=0))
-    part = matrix[:, used]
-    first = np.argmax(part != 0, axis=0)
-    signs = np.sign(part[first, np.arange(part.shape[1])])
-    seen: dict[bytes, int] = {}
-    for j, sign in enumerate(signs):
-        seen.setdefault((part[:, j] * sign + 0.0).tobytes(), j)  # adding 0 turns -0 into 0
-    return np.asarray(matrix[:, used[list(seen.values())]])
-
-
 def _by_orthogonalisation(
     plain: np.ndarray, t: np.ndarray, roots: np.ndarray | None, errors: np.ndarray
 ) -> float:
     """Return the bound by a nearly orthonormal basis, infinity if there is none."""
-    rows, count = plain.shape
-    matrix = plain if roots is None else plain * roots[:, None]
-    norms = np.array([norm_bound(column) for column in matrix.T])
-    with np.errstate(all="ignore"):  # what is not finite proves nothing below
-        upper = np.linalg.qr(matrix / norms, mode="r")
-        if not np.abs(np.diagonal(upper)).min() > 0:
-            return math.inf
-        inverse = scipy.linalg.solve_triangular(upper, np.eye(count), check_finite=False)
-        factor = inverse / norms[:, None]
-        basis = matrix @ factor
-        gram = basis.T @ basis
-        gram[np.diag_indices(count)] -= 1.0
-    size = norm_bound(basis.ravel())
-    # What the rounded Gram matrix is off by, then what the rounded basis is off by.
-    error = norm_bound(gram.ravel()) + gamma(rows + 8) * (size * size + count)
-    weights = np.array([norm_bound(row) for row in factor])
     off = errors if roots is None else errors * float(roots.max())
-    # The first with the rounding of roots and products.
-    lost = gamma(count + 12) * float(norms @ weights) + float(off @ weights)
-    error = above(error + 3.0 * lost + lost * lost, 16)
-    if not error < 0.5:  # so that |B| < sqrt(1.5), and 2 |B| lost < 3 lost
+    found = nearly_orthonormal(plain if roots is None else plain * roots[:, None], off)
+    if found is None:
         return math.inf
+    (factor, error), count = found, plain.shape[1]
     values, bounds = row_dots(np.ascontiguousarray(np.hstack([plain.T] * len(t))), t.ravel())
     bounds = bounds + errors * above(sum(map(norm_bound, t)), 4)
     inexact = np.abs(factor).T @ (gamma(count + 8) * np.abs(values) + bounds)
-    found = norm_bound(factor.T @ values) + norm_bound(inexact)
-    return above(found / math.sqrt(1.0 - error), count + 16)
+    size = norm_bound(factor.T @ values) + norm_bound(inexact)
+    return above(size / math.sqrt(1.0 - error), count + 16)
 
 
 def _integers(vector: Iterable[float | Fraction]) -> list[int]:

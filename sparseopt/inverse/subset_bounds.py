@@ -31,8 +31,8 @@ from functools import cached_property
 
 import numpy as np
 
+from sparseopt.inverse import independence
 from sparseopt.inverse.fit import Fit, norm_within
-from sparseopt.inverse.independence import smallest_singular_value
 from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.judging.rounding import UNIT, gamma, two_product, two_sums
 
@@ -58,12 +58,7 @@ def distinct_columns(fit: Fit) -> np.ndarray:
         matrix = matrix[:, : matrix.shape[1] // 2]
     if _column_error(fit) > 0:
         return np.arange(matrix.shape[1])
-    first = np.argmax(matrix != 0, axis=0)
-    signs = np.sign(matrix[first, np.arange(matrix.shape[1])])
-    seen: dict[bytes, int] = {}
-    for j in np.flatnonzero(signs):
-        seen.setdefault((matrix[:, j] * signs[j] + 0.0).tobytes(), int(j))
-    return np.array(list(seen.values()), dtype=np.intp)
+    return independence.distinct_columns(matrix)
 
 
 def _column_error(fit: Fit) -> float:
@@ -131,7 +126,9 @@ class Subsets:
     @cached_property
     def least_eigenvalue(self) -> float:
         """A lower bound of the smallest eigenvalue of the exact Gram matrix; 0 if none is known."""
-        value = smallest_singular_value(self._columns) * (1.0 - 8.0 * UNIT) - self._inexact
+        value = (
+            independence.smallest_singular_value(self._columns) * (1.0 - 8.0 * UNIT) - self._inexact
+        )
         value = max(value, 0.0) / self.room
         return value * value * (1.0 - 8.0 * UNIT)
 
