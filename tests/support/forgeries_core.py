@@ -12,6 +12,8 @@ from rough_toys import (
     OracleCertificate,
     RealRoot,
     SaysClosed,
+    Square,
+    SquareCertificate,
     SquareError,
     TwoRounds,
     WrappedCertificate,
@@ -56,6 +58,13 @@ def _with_oracle() -> so.Check:
         return so.verify(OracleCertificate(RealRoot(49.0), 7.0), allow=["oracle"])
     finally:
         registry._installed = before
+
+
+def _planted(name: str, value: Any, within: bool = False) -> so.Check:
+    """Judge a false square root with something planted on its certificate, or on its answer."""
+    false = SquareCertificate(RealRoot(50.0), Square(7))
+    (false.answer if within else false).__dict__[name] = value
+    return so.verify(false)
 
 
 def _nested(verdict: str | None) -> so.Check:
@@ -120,9 +129,9 @@ def forged() -> Iterator[tuple[str, Any]]:
     assert closed is not None
     other = SaysClosed(root, closed.answer)
     yield "a rule with the right words of another problem", _finding("supports-closed", other)
-    planted = RootCertificate(SquareRoot(50), 7)
-    object.__setattr__(planted, "check", lambda steps: None)
-    yield "a judge planted on the object", planted
+    yield "a judge planted on the object", lambda: _planted("check", lambda steps: None)
+    yield "a property planted on the object", lambda: _planted("square", 50)
+    yield "a property planted on a part", lambda: _planted("value", 50, within=True)
 
 
 def honest() -> Iterator[tuple[str, Any]]:

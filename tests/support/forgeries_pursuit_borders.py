@@ -118,6 +118,11 @@ def dependent() -> dict[str, so.CardinalityRegression]:
     return {
         "a subset beside dependent columns": so.CardinalityRegression(design, target, 4),
         "a subset beside nearly dependent columns": so.CardinalityRegression(close, target, 2),
+        "a subset of opposite columns, with zeros of both signs": so.CardinalityRegression(
+            [[1.0, -1.0, 0.0, 2.0], [0.0, 0.0, 1.0, -0.0], [2.0, -2.0, -0.0, 3.0]],
+            [1.0, 2.0, 4.0],
+            1,
+        ),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, ClassVar
 
 import sparseopt as so
@@ -33,6 +34,36 @@ class SquareError(so.Certificate):
 
     def check(self, steps: so.Steps) -> None:
         steps.require(type(self.answer) is float, "the answer is a float")
+
+
+@dataclass(frozen=True, eq=False)
+class Square:
+    """A root that remembers its square."""
+
+    root: int
+
+    @cached_property
+    def value(self) -> int:
+        return self.root * self.root
+
+
+@dataclass(frozen=True, eq=False)
+class SquareCertificate(so.Certificate):
+    """Proves a root by squares that are remembered, on it and on its answer."""
+
+    problem: RealRoot
+    answer: Square
+
+    @cached_property
+    def square(self) -> int:
+        return self.answer.value
+
+    @property
+    def claim(self) -> str:
+        return f"{self.answer.root} squared is {self.problem.number}"
+
+    def check(self, steps: so.Steps) -> None:
+        steps.require(self.square == self.problem.number, "the square is the number")
 
 
 @so.json_type
@@ -99,7 +130,13 @@ class RealRoot(so.Problem):
     """Find the square root of a positive number."""
 
     number: float
-    certificates: ClassVar = (SquareError, OracleCertificate, WrappedCertificate, SaysClosed)
+    certificates: ClassVar = (
+        SquareError,
+        OracleCertificate,
+        WrappedCertificate,
+        SaysClosed,
+        SquareCertificate,
+    )
     default_tolerance: ClassVar = 1e-9
     accuracy_is: ClassVar = "relative error of the square"
 
