@@ -32,8 +32,8 @@ _MORE = 1.0 + 2.0**-30
 """Times a bound that was computed in floats: far more than they lose."""
 _FAR = 5000
 """Powers of two beyond which a float is zero or infinite."""
-_ZERO = -1000 * _FAR
-"""Stands for the power of a column of zeros, below all others."""
+_ZERO = -(2**40)
+"""Stands for the power of a column of zeros, far below all others."""
 
 
 def is_rank_one(architecture: Architecture) -> bool:
@@ -121,6 +121,7 @@ class _Paths:
                 peaks = [_peaks(f, s) for f, s in zip((w, v), shifts, strict=True)]
                 scaled = _shifted(w, shifts[0], peaks[0])
                 norm = _grown(norm, scaled)
+                alive = [bool((p > _ZERO // 2).any()) for p in peaks]
                 if place == last:
                     norm_square = _total(norm, peaks[0])
                     common = np.maximum(*peaks)
@@ -131,8 +132,8 @@ class _Paths:
                 alpha = np.ones(step.columns) if place == last else step.best()
                 square, cross, own = step.onwards(square, alpha)
                 shifts = peaks
-            if not norm.value.any():  # no column underflows, see `_peaks`: the product is zero
-                return Figure(float(own.value.any()), 0.0)
+            if not alive[0]:
+                return Figure(float(alive[1]), 0.0)
             return _quotient(_total(square, common), norm_square)
 
 

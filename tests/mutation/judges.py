@@ -118,11 +118,8 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.quantization.chain_error",
         "sparseopt.quantization.product_certificate",
     ),
-    "forgeries_quantization": (
+    "forgeries_quantization forgeries_quantization_complex": (
         "sparseopt.quantization.exponent_certificates",
-        "sparseopt.quantization.rank_one_certificate",
-    ),
-    "forgeries_quantization_complex": (
         "sparseopt.quantization.rank_one",
         "sparseopt.quantization.rank_one_certificate",
     ),

@@ -466,6 +466,7 @@ WITHIN = {
     "pathnorm.contractions._channels",
     "pathnorm.contractions._reads",
     "pathnorm.contractions._shaped",
+    "tools.quantizing.tensors._channels_first",
 }
 """Tables for a few classes, behind one of the others, whose default is for one of these."""
 

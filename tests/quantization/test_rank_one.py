@@ -233,7 +233,6 @@ def test_shapes_and_types_of_vectors() -> None:
     [
         (([1.0, math.nan], [1.0], 3, 3), "nan"),
         (([1.0], [math.inf], 3, 3), "inf"),
-        (([1.0 + 1j], [1.0], 3, 3), "complex"),
         (([], [1.0], 3, 3), "at least one entry"),
         (([[1.0]], [1.0], 3, 3), "vector"),
         (([1.0], [1.0], 54, 3), "1 to 53"),

@@ -205,9 +205,9 @@ def forged_figures() -> Pairs:
     for name, each in figures().items():
         less = math.nextafter(each.relative_error, -math.inf)
         yield f"{line} | a last bit less, {name}", changed(each, relative_error=less)
-    # Along 300 factors of 1/2 what may have underflowed is more than what is left.
-    halves = [np.full((1, 1, 1, 1), 0.5 + 0.0j)] * 300
-    many = so.KroneckerProduct(halves, [(1, 1, 1, 1)] * 300)
+    # Along 700 factors of 1/2 what may have underflowed is more than what is left.
+    halves = [np.full((1, 1, 1, 1), 0.5 + 0.0j)] * 700
+    many = so.KroneckerProduct(halves, [(1, 1, 1, 1)] * 700)
     more = so.KroneckerProduct([*halves[:-1], 1.5 * halves[-1]], many.architecture)
     unknown = answered(many, more)
     yield f"{line} | of a long chain", changed(unknown, relative_error=0.5 + 1e-9)

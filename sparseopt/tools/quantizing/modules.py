@@ -26,6 +26,7 @@ from sparseopt.tools.quantizing.rows import report_of
 from sparseopt.tools.quantizing.storing import store, why_not
 from sparseopt.tools.reading.loading import load_network
 from sparseopt.tools.rescaling.in_place import PRODUCES
+from sparseopt.tools.tensor_order import of_tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +125,7 @@ class _Changes:
     def assign(self, call: Call, subject: Subject, network: Network) -> None:
         """Give the module the parameters of a network, and see that it computes that."""
         tensors = {
-            node.origin[name]: array
+            node.origin[name]: of_tensor(node, name, array).reshape(array.shape)
             for node in network.nodes
             for name, array in node.op.parameters().items()
             if name in node.origin
@@ -181,7 +182,7 @@ def quantize_module(call: Call, given: Network, batch: np.ndarray | None, way: W
         constants: dict[str, np.ndarray] = {}
         if made:
             constants = _changed(given, load_network(call.subject, call.example))
-        task = Task(Subject.of(given, in_place=True), constants, way)
+        task = Task(Subject.of(_apart(given, call.found), in_place=True), constants, way)
         report = report_of(task, batch)
         assert report.network is not None
         changes.assign(call, task.subject, report.network)
@@ -204,6 +205,20 @@ def _why_not(call: Call) -> str:
     example = call.example
     operand = example if torch.is_tensor(example) else torch.as_tensor(np.asarray(example))
     return why_not(call.subject, call.format, operand)
+
+
+def _apart(network: Network, found: list[tuple[str, Any]]) -> Network:
+    """Return the network with factors that name no tensor, so that they are left as they are."""
+    factors = {
+        f"{name}.factors.{place}".lstrip(".")
+        for name, layer in found
+        for place in range(len(layer.factors))
+    }
+    nodes = [
+        replace(node, origin={}, layouts={}) if factors.intersection(node.origin.values()) else node
+        for node in network.nodes
+    ]
+    return replace(network, nodes=tuple(nodes))
 
 
 def _changed(given: Network, now: Network) -> dict[str, np.ndarray]:

@@ -175,8 +175,8 @@ def test_pairs_stop_at_branches_and_other_layers() -> None:
     assert consecutive_linear_pairs(chain((2,), Dense(normal(2, 2)), Scale(normal(2)))) == []
 
 
-def test_grouped_layers_are_no_matrix() -> None:
+def test_groups_are_blocks_of_a_support() -> None:
     (layer,) = linear_layers(chain((6, 2), Conv(normal(4, 3, 1), groups=2)))
-    assert layer.matrix is None
+    assert np.array_equal(layer.support, np.kron(np.eye(2), np.ones((2, 3))))
     (layer,) = linear_layers(chain((6, 2), ConvTranspose(normal(6, 2, 1), groups=2)))
     assert layer.kind == "conv_transpose"
