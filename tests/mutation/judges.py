@@ -27,7 +27,6 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     ),
     "forgeries_closedness": (
         "sparseopt.judging.evidence",
-        "sparseopt.judging.exact",
         "sparseopt.training.sparse_training",
         "sparseopt.closedness.proofs.branch",
         "sparseopt.closedness.proofs.case_tree",
@@ -53,6 +52,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.closedness.proofs.reductions",
         "sparseopt.closedness.problem",
     ),
+    "forgeries_closedness forgeries_recovery": ("sparseopt.judging.exact",),
     "forgeries_factorization": (
         "sparseopt.butterfly.certificate",
         "sparseopt.butterfly.comparison",

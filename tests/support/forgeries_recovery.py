@@ -195,6 +195,9 @@ def greedy() -> Pairs:
     steep = [[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]
     yield "the condition holds | sqrt 2", made(asked(steep, support=[0, 1], method="omp"))
     yield "the condition holds | on one of three", made(asked(steep, 2, method="omp"))
+    # Gram matrices whose inverse must be found whole.
+    wide = [[2.0, 1.0, 0.0, -2.0], [-1.0, -3.0, -3.0, -3.0], [-2.0, 2.0, 1.0, 3.0]]
+    yield "the condition holds | slanted", made(asked(wide, support=[0, 1], method="omp"))
     equal = [[1.0, 1.0], [1.0, 1.0]]
     yield (
         "the condition holds | dependent columns",
@@ -568,6 +571,8 @@ def honest() -> Pairs:
     right = so.GreedyRecoveryCertificate.proved
     yield "greedy", right(asked(LARGER, support=[0, 1], method="omp"))
     yield "greedy, all supports", right(asked(FRAME, 1, method="omp"))
+    narrow = [[-1.0, 2.0, 3.0, 3.0], [3.0, -3.0, -1.0, -3.0], [-3.0, -1.0, 1.0, -1.0]]
+    yield "greedy, slanted", right(asked(narrow, support=[0, 1], method="omp"))
     zero = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     yield "kernel, just as large", fails(asked([[1.0, 1.0]], 1), [1, -1])
     yield (
