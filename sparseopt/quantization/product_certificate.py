@@ -27,9 +27,8 @@ MOST_PIECES = 1 << 24
 
 def digits_of(values: np.ndarray) -> int:
     """Return the least t with all values, of complex ones both parts, in F_t; 1 for zeros."""
-    parts = (values.real, values.imag) if values.dtype.kind == "c" else (values,)
     counts = []
-    for part in parts:
+    for part in (values.real, values.imag):
         whole = np.ldexp(np.frexp(part.astype(np.float64))[0], 53).astype(np.int64)
         last = np.frexp((whole & -whole).astype(np.float64))[1]  # where the last one bit is
         counts.append(54 - int(last.min(initial=53, where=whole != 0)))

@@ -114,7 +114,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.training.two_layer_certificate",
         "sparseopt.training.two_layer_units",
     ),
-    "forgeries_products": (
+    "forgeries_products forgeries_quantization_complex": (
         "sparseopt.quantization.chain_error",
         "sparseopt.quantization.product_certificate",
     ),

@@ -162,6 +162,10 @@ def figures() -> dict[str, Any]:
         holes = [np.array(f) for f in small.factors]
         holes[0][place] = 0.0
         found[f"tiny, with {name}"] = nearest(6, so.KroneckerProduct(holes, chain))
+    for name, patterns in (("exactly", DYADIC), ("in floats", chain)):
+        pairs = zip(product(patterns).factors, product(patterns, seed=1).factors, strict=True)
+        mixed = so.KroneckerProduct([f + 1j * g for f, g in pairs], patterns)
+        found[f"complex, of every phase, {name}"] = nearest(3, mixed)
     plain = nearest(6, product([(1, 20, 30, 1)]))
     found["600 values"] = plain
     given = product(chain, scale=1.0 + 2.0j)
