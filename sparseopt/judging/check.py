@@ -39,9 +39,8 @@ def check_certificate(
         steps.require(isinstance(asked, Problem), "the certificate names its problem")
         assert isinstance(asked, Problem)
         claim = f"a certificate of {asked.describe()}"
-        allowed = type(asked).certificates
         steps.require(
-            type(certificate) in allowed,
+            type(certificate) in type(asked).certificates,
             f"the certificate's class is one of those that {type(asked).__name__} lists",
             type(certificate).__name__,
         )

@@ -119,10 +119,10 @@ def members(body: Any, names: tuple[str, ...]) -> list[Any]:
 
 
 def _sizes(shape: Any) -> tuple[int, ...]:
-    sizes = shape if isinstance(shape, list) else [None]
-    if not all(type(size) is int and size >= 0 for size in sizes) or len(sizes) > 32:
+    sound = isinstance(shape, list) and len(shape) <= 32
+    if not sound or not all(type(size) is int and size >= 0 for size in shape):
         raise ProblemError(f"array shape {printable(shape, 100)} is not a list of sizes")
-    return tuple(sizes)
+    return tuple(shape)
 
 
 def _declared(body: Any) -> tuple[tuple[int, ...], np.dtype[Any] | None]:

@@ -205,8 +205,8 @@ class _Decoder:
         if issubclass(cls, Enum):
             return cls[members(fields, ("name",))[0]]
         known = {f.name for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
-        extra, missing = set(fields) - known, known - set(fields)
-        if extra or missing:
+        if known != set(fields):
+            extra, missing = set(fields) - known, known - set(fields)
             raise ProblemError(
                 f"{tag} has fields {sorted(known)}; unknown: {sorted(extra)}, "
                 f"missing: {sorted(missing)}"

@@ -54,6 +54,11 @@ class Node:
         if self.layouts:
             self._require_layouts()
 
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> Node:
+        """Return what JSON holds; files made before there were layouts have none."""
+        return cls(**{"layouts": {}, **fields})
+
     def _require_layouts(self) -> None:
         """Refuse layouts that do not name each entry of a parameter once."""
         held = self.op.parameters()

@@ -169,3 +169,13 @@ def test_a_layout_names_each_entry_of_a_tensor_once(places: list[Any]) -> None:
     with pytest.raises(so.ProblemError, match="the layout of 'weight'"):
         Node("a", op, ("x",), layouts={"weight": np.array([[1, 0]])})
     assert Node("a", op, ("x",), {"weight": "w"}, (), {"weight": np.array([[1, 0]])}).layouts
+
+
+def test_nodes_of_files_made_before_there_were_layouts() -> None:
+    node = Node("a", Dense(np.eye(2)), ("x",))
+    text = so.to_json(node)
+    assert '"layouts": {}' in text
+    old = so.from_json(text.replace(', "layouts": {}', ""))
+    assert (old.name, old.inputs, old.layouts) == ("a", ("x",), {})
+    with pytest.raises(so.ProblemError, match="unexpected keyword"):
+        so.from_json(text.replace('"layouts"', '"layout"'))
