@@ -18,6 +18,7 @@ from sparseopt.choosing.manifest import (
     API_VERSION,
     OLDEST_API_VERSION,
     AnalyzerEntry,
+    EngineEntry,
     Manifest,
     OutsiderEntry,
     ReaderEntry,
@@ -30,7 +31,7 @@ from sparseopt.judging import serialization
 
 GROUP = "sparseopt.plugins"
 
-Entry = SolverEntry | AnalyzerEntry | ReaderEntry | ToolEntry | OutsiderEntry
+Entry = SolverEntry | AnalyzerEntry | ReaderEntry | ToolEntry | EngineEntry | OutsiderEntry
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,7 @@ class Registry:
         self.analyzers = self._collect("analyzers")
         self.readers = self._collect("readers")
         self.tools = tuple(t for t in self._collect("tools") if t.plugin.first_party)
+        self.engines = tuple(e for e in self._collect("engines") if e.plugin.first_party)
         self.outsiders = tuple(t for t in self._collect("outsiders") if t.plugin.first_party)
         self._for_problem: dict[str, list[Registered]] = {}
         for item in self.solvers:

@@ -21,7 +21,7 @@ def plugins() -> tuple[Plugin, ...]:
     --------
     >>> import sparseopt as so
     >>> sorted(p.name for p in so.plugins() if p.first_party)
-    ['butterfly', 'closedness', 'inverse', 'onnx', 'pathnorm', 'quantization', 'torch']
+    ['butterfly', 'closedness', 'cupy', 'inverse', 'onnx', 'pathnorm', 'quantization', 'torch']
     """
     return registry().plugins
 
@@ -47,6 +47,11 @@ def registered_tool(name: str) -> Registered:
     if found is None:
         raise AttributeError(f"module 'sparseopt' has no attribute {name!r}")
     return found
+
+
+def engine(name: str) -> Registered:
+    """Return the entry of what computes on a device, of a plugin shipped with sparseopt."""
+    return next(item for item in registry().engines if item.name == name)
 
 
 def tool(name: str) -> Any:

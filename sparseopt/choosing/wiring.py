@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sparseopt.choosing import discovery, offers
+from sparseopt.choosing.availability import import_path
 from sparseopt.interface import seams
 
 
@@ -26,9 +27,17 @@ def _multiplication(factors: Sequence[Any], architecture: Any, compiled: bool) -
     return multiply(factors, architecture, fused.cls())
 
 
+def _device_multiplication(factors: Sequence[Any], architecture: Any, precision: str) -> Any:
+    found = offers.engine("CudaMultiplication")
+    # Plans are made without a device, too; a product says what is missing.
+    multiply = import_path(found.entry.path)
+    return multiply(factors, architecture, precision, found.availability)
+
+
 def fill_seams() -> None:
     """Say what imports classes of plugins, asks outsiders, renders pages and multiplies."""
     seams.import_json_type.fill(discovery.import_json_type)
     seams.find_outsider.fill(offers.outsider)
     seams.render_page.fill(_render_page)
     seams.multiplication.fill(_multiplication)
+    seams.device_multiplication.fill(_device_multiplication)

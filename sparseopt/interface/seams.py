@@ -47,3 +47,6 @@ render_page = Seam("renders a report as HTML")
 
 multiplication = Seam("multiplies by a product of factors")
 """(factors, architecture, compiled) -> `sparseopt.butterfly.product.Multiplication`."""
+
+device_multiplication = Seam("multiplies arrays on a device by a product of factors")
+"""(factors, architecture, precision) -> `sparseopt.butterfly.product.DeviceMultiplication`."""
