@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -290,17 +291,10 @@ def _require_supported(dtype: str) -> None:
         )
 
 
-_known: dict[int, tuple[Rates, int]] = {}
-
-
+@lru_cache(maxsize=64)
 def figures(place: int) -> tuple[Rates, int]:
     """Return rates and shared memory of a device, asked for once in a process."""
-    if place not in _known:
-        import cupy
+    import cupy
 
-        capability = int(cupy.cuda.Device(place).compute_capability)
-        _known[place] = (
-            Rates.of(device.device_name(place), capability),
-            device.shared_limit(place),
-        )
-    return _known[place]
+    capability = int(cupy.cuda.Device(place).compute_capability)
+    return Rates.of(device.device_name(place), capability), device.shared_limit(place)
