@@ -291,9 +291,9 @@ def _shapes_of_gradients(
     return [torch.empty_like(x), *(torch.empty_like(f) for f in factors)]
 
 
-def _remember(context: Any, inputs: Any, output: Any) -> None:
-    x, factors, context.patterns, context.layout, context.precision = inputs
-    context.save_for_backward(x, *factors)
+def _remember(ctx: Any, inputs: Any, output: Any) -> None:
+    x, factors, ctx.patterns, ctx.layout, ctx.precision = inputs
+    ctx.save_for_backward(x, *factors)
 
 
 def _differentiate(context: Any, dy: torch.Tensor) -> tuple[Any, ...]:
