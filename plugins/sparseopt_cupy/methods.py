@@ -138,7 +138,7 @@ class Methods:
     ) -> list[Step]:
         """Return the steps that apply the factors `run`, first .. last, whose product has a
         pattern."""
-        whole: Pattern = tuple(pattern)
+        whole: Pattern = pattern.a, pattern.b, pattern.c, pattern.d
         times = {}
         if first == last or pattern.nnz <= self.most_values:
             launches = factor(

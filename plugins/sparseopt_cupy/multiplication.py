@@ -116,8 +116,15 @@ class CudaMultiplication:
         if missing is not None:
             raise so.ProblemError(f"arrays on a device cannot be multiplied here: {missing}")
         self._require_place(x)
-        with x.device:
-            return self._times(x)
+        try:
+            with x.device:
+                return self._times(x)
+        except RuntimeError as error:  # all errors of driver, compiler and library are such
+            said = " ".join(str(error).split())
+            raise RuntimeError(
+                f"CUDA device {x.device.id} stopped while multiplying: {said}; factors and operand "
+                "were not written to; if the device itself failed, start a new process"
+            ) from error
 
     def _times_tensor(self, x: Any) -> Any:
         """Return the product with a tensor: by the plan where factors cannot change and no gradient
@@ -229,7 +236,8 @@ class CudaMultiplication:
         layout: Layout,
         limit: int,
     ) -> None:
-        pattern: Pattern = tuple(step.pattern)
+        merged = step.pattern
+        pattern: Pattern = merged.a, merged.b, merged.c, merged.d
         if step.method == "dense":
             pattern = (1, *step.pattern.shape, 1)
         if step.method in ("strided", "dense"):
