@@ -20,8 +20,9 @@ def described() -> str | Unavailable:
     """
     import cupy
 
-    if int(cupy.__version__.partition(".")[0]) < OLDEST_CUPY:
-        found = f"cupy {cupy.__version__} is too old: {OLDEST_CUPY} or later is needed"
+    version = str(cupy.__version__)
+    if int(version.partition(".")[0]) < OLDEST_CUPY:
+        found = f"cupy {version} is too old: {OLDEST_CUPY} or later is needed"
         return Unavailable(found, _UPDATE)
     try:
         count = cupy.cuda.runtime.getDeviceCount()

@@ -298,7 +298,9 @@ class KroneckerProduct(LinearMatrix):
         """
         pairs = zip(self.factors, self.architecture, strict=True)
         inverses = [_inverse(f, pattern, i) for i, (f, pattern) in enumerate(pairs)]
-        return replace(self, factors=tuple(inverses[::-1]), architecture=self.architecture.transpose)
+        return replace(
+            self, factors=tuple(inverses[::-1]), architecture=self.architecture.transpose
+        )
 
     def _units(self, columns: np.ndarray) -> Any:
         """Return columns of the identity."""

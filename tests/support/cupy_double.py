@@ -199,7 +199,8 @@ def _operation(name: str) -> Any:
             return NotImplemented
         if isinstance(other, ndarray) and other.device.id != self.device.id:
             raise ValueError("arrays lie on different devices")
-        found = getattr(self.held, name)(_own(other))
+        with np.errstate(all="ignore"):  # a device says nothing
+            found = getattr(self.held, name)(_own(other))
         return found if found is NotImplemented else self._like(found)
 
     return apply
@@ -286,7 +287,8 @@ def _view(pointer: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype:
     size = np.dtype(dtype).itemsize
     last = pointer + size + sum((n - 1) * s * size for n, s in zip(shape, strides, strict=True))
     inside = any(
-        held.ctypes.data <= pointer and last <= held.ctypes.data + held.nbytes for held in list(_alive.values())
+        held.ctypes.data <= pointer and last <= held.ctypes.data + held.nbytes
+        for held in list(_alive.values())
     )
     assert inside, "cuBLAS was given memory outside all arrays"
     buffer = (ctypes.c_char * (last - pointer)).from_address(pointer)
@@ -406,8 +408,9 @@ def module() -> ModuleType:
 @contextmanager
 def installed() -> Iterator[State]:
     """Put the stand-in where CuPy would be, with a registry that has not looked yet."""
-    from sparseopt.choosing import availability, discovery
     from sparseopt_cupy import launching, multiplication
+
+    from sparseopt.choosing import availability, discovery
 
     before, registry = sys.modules.get("cupy"), discovery._installed
 

@@ -173,7 +173,10 @@ def test_the_algebra_stays_on_the_device(cuda: State) -> None:
     x = operand(product.T, 3, "complex64")
     assert distance(held.rmatmat(cupy.asarray(x)).get(), dense.conj().T @ x) < 1e-6
     assert distance(held.rmatvec(cupy.asarray(x[:, 0])).get(), dense.conj().T @ x[:, 0]) < 1e-6
-    assert distance(moved(made("monarch")).astype("float64").to_dense().get(), exact(made("monarch"))) < 1e-6
+    assert (
+        distance(moved(made("monarch")).astype("float64").to_dense().get(), exact(made("monarch")))
+        < 1e-6
+    )
     for name in ("not chainable", "transposed chainable", "blocks with d"):
         assert distance(moved(made(name)).to_dense().get(), exact(made(name))) < 1e-6
     assert held.shape == product.shape
@@ -244,7 +247,9 @@ def test_what_cannot_be_multiplied_is_said(cuda: State) -> None:
     with cupy.cuda.Device(1):
         other = cupy.asarray(x)
         factor = cupy.asarray(product.factors[0])
-    with pytest.raises(so.ProblemError, match=r"on CUDA device 1, the factors lie on CUDA device 0"):
+    with pytest.raises(
+        so.ProblemError, match=r"on CUDA device 1, the factors lie on CUDA device 0"
+    ):
         _ = held @ other
     with pytest.raises(so.ProblemError, match=r"factors lie on .*0.* and .*1.*; bring them to one"):
         so.KroneckerProduct([factor, held.factors[1]], product.architecture)
