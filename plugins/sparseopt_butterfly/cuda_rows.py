@@ -37,10 +37,9 @@ def times_rows(
             rows.data_ptr()
         except RuntimeError:  # a tensor of `torch.func`
             return None
-    exact = torch.get_float32_matmul_precision() == "highest"
     held = [f.contiguous() for f in factors]
     result: torch.Tensor = torch.ops.sparseopt.kronecker_chain(
-        rows.contiguous(), held, patterns, "first", "ieee" if exact else "tf32"
+        rows.contiguous(), held, patterns, "first", "torch"
     )
     return result if bias is None else result + bias.to(result.dtype)
 

@@ -83,12 +83,12 @@ class _Chain:
         factors: Sequence[torch.Tensor],
         patterns: Sequence[int],
         layout: Layout,
-        precision: Precision,
+        precision: str,
     ) -> None:
         numbers = [tuple(patterns[i : i + 4]) for i in range(0, len(patterns), 4)]
         self.patterns: list[Pattern] = numbers  # type: ignore[assignment]
         self.factors = factors
-        self.layout, self.precision = layout, precision
+        self.layout, self.precision = layout, _resolved(precision)
         self.n = x.shape[0] if layout == "first" else x.shape[1]
         self.dtype = str(x.dtype).removeprefix("torch.")
         if not supported(self.dtype) or any(f.dtype != x.dtype for f in factors):
@@ -174,6 +174,13 @@ class _Chain:
         return dw
 
 
+def _resolved(precision: str) -> Precision:
+    """Return a precision; for "torch" what is set there for float32 when the operator runs."""
+    if precision == "torch":
+        return "ieee" if torch.get_float32_matmul_precision() == "highest" else "tf32"
+    return precision  # type: ignore[return-value]
+
+
 @lru_cache(maxsize=1024)
 def _steps(
     patterns: tuple[Pattern, ...],
@@ -224,7 +231,7 @@ def _multiply(
     factors: Sequence[torch.Tensor],
     patterns: Sequence[int],
     layout: Layout,
-    precision: Precision,
+    precision: str,
 ) -> torch.Tensor:
     """Return K x: x (n, batch), or (batch, n) for the layout "first", contiguous as the factors."""
     chain = _Chain(x, factors, patterns, layout, precision)
@@ -261,7 +268,7 @@ def _multiply_back(
     factors: Sequence[torch.Tensor],
     patterns: Sequence[int],
     layout: Layout,
-    precision: Precision,
+    precision: str,
 ) -> list[torch.Tensor]:
     """Return the gradients of x and of every factor; what lies between is computed again."""
     chain = _Chain(x, factors, patterns, layout, precision)

@@ -286,10 +286,8 @@ def _view(pointer: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype:
     """Return memory by its address, which must lie in an array that is alive."""
     size = np.dtype(dtype).itemsize
     last = pointer + size + sum((n - 1) * s * size for n, s in zip(shape, strides, strict=True))
-    inside = any(
-        held.ctypes.data <= pointer and last <= held.ctypes.data + held.nbytes
-        for held in list(_alive.values())
-    )
+    places = [(held.ctypes.data, held.nbytes) for held in list(_alive.values())]
+    inside = any(start <= pointer and last <= start + count for start, count in places)
     assert inside, "cuBLAS was given memory outside all arrays"
     buffer = (ctypes.c_char * (last - pointer)).from_address(pointer)
     steps = tuple(s * size for s in strides)

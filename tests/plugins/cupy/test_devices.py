@@ -11,9 +11,9 @@ import cupy_double
 import numpy as np
 import pytest
 from cupy_double import CUDARuntimeError, State
-from typer.testing import CliRunner
 
 import sparseopt as so
+from sparseopt.choosing.availability import Registered
 from sparseopt.choosing.discovery import registry
 
 NO_DRIVER = "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime"
@@ -24,6 +24,10 @@ def said() -> str:
     item = next(item for item in registry().solvers if item.name == "hierarchical_cupy")
     found = item.availability()
     return item.device if found is None else f"{found.reason} | {found.remedy}"
+
+
+def is_own(item: Registered) -> bool:
+    return item.plugin.name == "cupy"
 
 
 def test_a_device_that_fits_is_named(cuda: State) -> None:
@@ -66,15 +70,16 @@ def test_a_cupy_that_is_too_old(cuda: State) -> None:
 
 
 def test_doctor_says_it_of_every_engine(cuda: State) -> None:
-    from sparseopt.cli.main import app
+    from sparseopt.cli.doctor import _state
 
+    found = [item for item in (*registry().solvers, *registry().engines) if is_own(item)]
+    names = {item.name for item in found}
+    assert names == {"hierarchical_cupy", "CudaMultiplication", "CudaChain"}
+    assert all(_state(item)[0].startswith("ok, ready on Emulated") for item in found)
+    for item in found:
+        item._cache.clear()
     cuda.capability = "70"
-    found = CliRunner().invoke(app, ["doctor", "--json"])
-    assert found.exit_code == 0
-    rows = json.loads(found.stdout)["entries"]
-    own = {row["name"]: row["state"] for row in rows if row["plugin"] == "cupy"}
-    assert set(own) == {"hierarchical_cupy", "CudaMultiplication", "CudaChain"}
-    assert all("compute capability 7.0" in state for state in own.values())
+    assert all("compute capability 7.0" in _state(item)[0] for item in found)
 
 
 def test_an_explicit_choice_is_never_replaced(cuda: State) -> None:
@@ -111,7 +116,7 @@ def test_plans_need_no_device() -> None:
         product.plan(1, device="gpu")
     with pytest.raises(so.ProblemError, match="layout last or first"):
         product.plan(1, device="cuda", layout="middle")
-    with pytest.raises(so.ProblemError, match="no products of float128|no products of longdouble"):
+    with pytest.raises(so.ProblemError, match="there are no products of"):
         product.plan(1, np.longdouble, device="cuda")
 
 

@@ -52,7 +52,7 @@ def test_product_and_gradients_are_those_of_torch(cuda: State, name: str, by_col
     for dtype in (torch.float32, torch.complex64) if name == "odd" else (torch.float32,):
         factors = factors_of(name, dtype)
         n = so.Architecture(CHAINS[name]).shape[1]
-        for batch in (1, 13):
+        for batch in (1, 13) if name == "tiny" else (13,):
             x = torch.randn((batch, n) if by_columns else (n, batch), dtype=dtype)
             x = (x.T if by_columns else x).requires_grad_()
             y, expected = chain(name)(x, factors), plainly(name, factors, x)
@@ -171,12 +171,13 @@ def test_precision_follows_torch(on_cuda: State) -> None:
         for name in ("highest", "high"):
             torch.set_float32_matmul_precision(name)
             error = torch.linalg.vector_norm(layer(x) - exact) / torch.linalg.vector_norm(exact)
-            seen[name] = float(error)
+            seen[name] = float(error.detach())
     finally:
         torch.set_float32_matmul_precision(before)
     assert seen["highest"] < 1e-6 < 1e-5 < seen["high"] < 1e-3
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
 def test_torch_multiplies_where_kernels_cannot(on_cuda: State) -> None:
     layer = so.KroneckerLinear(6, 60, CHAINS["odd"])
     x = torch.randn(4, 6)
