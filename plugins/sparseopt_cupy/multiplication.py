@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -22,7 +22,7 @@ from sparseopt.tools.chain_plan import (
 )
 from sparseopt_cupy import device, launching, strided
 from sparseopt_cupy.kernels.launches import SHARED_LIMIT, Layout, Pattern, Precision
-from sparseopt_cupy.methods import Methods, factor, run_of, supported
+from sparseopt_cupy.methods import METHODS, Methods, factor, run_of, supported
 from sparseopt_cupy.rates import Rates
 
 # Values of a merged group, as a multiple of all values of the chain: on a device products are
@@ -44,6 +44,8 @@ class CudaMultiplication:
         Of float32.
     missing : function
         Says what is missing to run, None if nothing is.
+    allowed : collection of str
+        The methods that plans may use, for measurements; others where none of them can be used.
     """
 
     def __init__(
@@ -52,11 +54,13 @@ class CudaMultiplication:
         architecture: so.Architecture,
         precision: Precision = "ieee",
         missing: Callable[[], Unavailable | None] = lambda: None,
+        allowed: Collection[str] = METHODS,
     ) -> None:
         self._factors = tuple(factors)
         self._architecture = architecture
         self._precision: Precision = precision
         self._missing = missing
+        self._allowed = frozenset(allowed)
         self._plans: dict[tuple[Any, ...], MultiplicationPlan] = {}
         self._copies: dict[tuple[Any, str], tuple[Any, ...]] = {}
         self._prepared: dict[tuple[Any, ...], Any] = {}
@@ -87,7 +91,9 @@ class CudaMultiplication:
             methods = Methods(batch, dtype, self._precision, layout, rates, limit, most)
 
             def offers(first: int, last: int, pattern: KroneckerPattern) -> list[Step]:
-                return methods.offers(first, last, pattern, patterns[first : last + 1])
+                found = methods.offers(first, last, pattern, patterns[first : last + 1])
+                wanted = [step for step in found if step.method in self._allowed]
+                return wanted or (found if first == last else [])
 
             steps, separately = cheapest_steps(self._architecture, offers)
             kind = f" ({self._precision})" if dtype == "float32" else ""
