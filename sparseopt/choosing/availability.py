@@ -139,7 +139,7 @@ class Registered:
     @property
     def cls(self) -> Any:
         """The class; only valid when `availability` is None."""
-        self.availability()
+        self.installation()
         return self._cache["class"]
 
     @property
