@@ -174,7 +174,7 @@ def ours(
     """Return our product, as planned or by some methods only, on the memory of torch's tensors."""
     from sparseopt_cupy.methods import METHODS
     from sparseopt_cupy.multiplication import CudaMultiplication
-    from sparseopt_cupy.torch_chain import as_array
+    from sparseopt_cupy.tensors import as_array
 
     kind = factors[0].dtype
     if kind == torch.bfloat16:  # CuPy need not know it: by the operator of torch

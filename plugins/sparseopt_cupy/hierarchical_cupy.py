@@ -95,7 +95,7 @@ def _on_cupy(
     import cupy
     import torch
 
-    from sparseopt_cupy.torch_chain import as_array, current_stream
+    from sparseopt_cupy.tensors import as_array, current_stream
 
     array = as_array(target.resolve_conj().resolve_neg())
     return (

@@ -146,7 +146,7 @@ class CudaMultiplication:
             return so.KroneckerProduct(tensors, self._architecture).one_by_one(x)
         fixed = not hasattr(self._factors[0], "detach")
         if fixed and not (x.requires_grad and torch.is_grad_enabled()) and x.shape[1]:
-            from sparseopt_cupy.torch_chain import as_array, current_stream
+            from sparseopt_cupy.tensors import as_array, current_stream
 
             with current_stream(x):
                 if x.T.is_contiguous() and not x.is_contiguous():

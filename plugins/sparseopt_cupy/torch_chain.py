@@ -8,8 +8,7 @@ once kernels are compiled. Sums are formed in the same order every time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +21,7 @@ from sparseopt_cupy import kernel_table, launching
 from sparseopt_cupy.kernels.launches import Layout, Pattern, Precision
 from sparseopt_cupy.methods import Methods, factor, run_of, supported
 from sparseopt_cupy.multiplication import figures
+from sparseopt_cupy.tensors import as_array, current_stream
 
 _ARGUMENTS = "Tensor[] factors, int[] patterns, str layout, str precision"
 
@@ -53,25 +53,6 @@ class CudaChain:
             given, factors, self._patterns, layout, self._precision
         )
         return y.T if by_columns else y
-
-
-@contextmanager
-def current_stream(x: torch.Tensor) -> Iterator[None]:
-    """Make torch's device and current stream those of CuPy."""
-    import cupy
-
-    stream = torch.cuda.current_stream(x.device).cuda_stream
-    with cupy.cuda.Device(x.device.index), cupy.cuda.ExternalStream(stream):
-        yield
-
-
-def as_array(x: torch.Tensor) -> Any:
-    """Return the memory of a contiguous tensor as an array of CuPy, by DLPack: no copy."""
-    import cupy
-
-    x = x.detach()
-    # CuPy need not know bfloat16; its bits are all that the kernels ask for.
-    return cupy.from_dlpack(x.view(torch.int16) if x.dtype == torch.bfloat16 else x)
 
 
 class _Chain:

@@ -17,6 +17,7 @@ from sparseopt.butterfly.splitting import merge_all, permute
 from sparseopt.interface.arrays import (
     as_count,
     beside,
+    library_of,
     on_device,
     read_only,
     require_finite,
@@ -391,6 +392,9 @@ def _inverse(factor: Any, pattern: KroneckerPattern, i: int) -> Any:
         if isinstance(factor, np.ndarray):
             inverses = np.linalg.inv(blocks)
             finite = bool(np.isfinite(inverses).all())
+        elif on_device(factor):
+            inverses = library_of(factor).linalg.inv(blocks)
+            finite = bool((inverses - inverses == 0).all())
         else:
             inverses = blocks.inverse()
             finite = bool(inverses.isfinite().all())

@@ -43,9 +43,13 @@ def on_device(value: Any) -> bool:
 
 def beside(array: np.ndarray, sample: Any) -> Any:
     """Return a NumPy array as one of CuPy, on the device of `sample`."""
-    library = sys.modules[type(sample).__module__.partition(".")[0]]  # there is one of its arrays
     with sample.device:
-        return library.asarray(array)
+        return library_of(sample).asarray(array)
+
+
+def library_of(array: Any) -> Any:
+    """Return the module that the class of an array comes from; there is one, so it is there."""
+    return sys.modules[type(array).__module__.partition(".")[0]]
 
 
 def require_finite_beside(array: Any, name: str) -> None:

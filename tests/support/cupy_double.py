@@ -390,7 +390,7 @@ def module() -> ModuleType:
     for name in ("concatenate", "nonzero", "einsum"):
         setattr(made, name, _of_numpy(name))
     made.__version__ = "14.2.0"  # type: ignore[attr-defined]
-    made.linalg = SimpleNamespace(svd=_of_numpy("svd"), eigh=_of_numpy("eigh"))  # type: ignore[attr-defined]
+    made.linalg = SimpleNamespace(**{n: _of_numpy(n) for n in ("svd", "eigh", "inv")})  # type: ignore[attr-defined]
     pool = SimpleNamespace(free_bytes=lambda: 0)
     made.get_default_memory_pool = lambda: pool  # type: ignore[attr-defined]
     made.cuda = SimpleNamespace(  # type: ignore[attr-defined]

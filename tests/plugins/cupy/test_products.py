@@ -177,6 +177,11 @@ def test_the_algebra_stays_on_the_device(cuda: State) -> None:
         distance(moved(made("monarch")).astype("float64").to_dense().get(), exact(made("monarch")))
         < 1e-6
     )
+    square = moved(made("monarch", "float64"))
+    assert distance((square.inv() @ square).to_dense().get(), np.eye(64)) < 1e-9
+    singular = so.KroneckerProduct([0 * f for f in square.factors], square.architecture)
+    with pytest.raises(so.ProblemError, match="has a singular block"):
+        singular.inv()
     for name in ("not chainable", "transposed chainable", "blocks with d"):
         assert distance(moved(made(name)).to_dense().get(), exact(made(name))) < 1e-6
     assert held.shape == product.shape
