@@ -142,7 +142,7 @@ class CudaMultiplication:
         tensors = self._tensors(x)
         x = x.to(tensors[0].dtype)
         chain = offers.engine("CudaChain")
-        if chain.availability() is not None:
+        if chain.availability() is not None or _is_followed(x):
             return so.KroneckerProduct(tensors, self._architecture).one_by_one(x)
         fixed = not hasattr(self._factors[0], "detach")
         if fixed and not (x.requires_grad and torch.is_grad_enabled()) and x.shape[1]:
@@ -288,6 +288,15 @@ class CudaMultiplication:
         if key not in self._copies:
             self._copies[key] = tuple(cupy.asarray(f, dtype=dtype) for f in self._factors)
         return self._copies[key]
+
+
+def _is_followed(x: Any) -> bool:
+    """Whether torch itself has to see every operation: a compiler, `torch.func`, forward mode."""
+    import torch
+
+    wrapped = torch._C._functorch.is_functorch_wrapped_tensor(x)
+    forward = torch.autograd.forward_ad._current_level >= 0
+    return wrapped or forward or torch.compiler.is_compiling()
 
 
 def _laid_out(x: Any, dtype: np.dtype) -> Any:

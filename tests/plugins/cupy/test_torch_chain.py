@@ -209,6 +209,9 @@ def test_products_of_any_factors_take_tensors(on_cuda: State) -> None:
     (product @ x).sum().backward()
     assert torch.allclose(x.grad, dense.T @ torch.ones(60, 4), atol=1e-5)
     assert (product @ x.detach().double()).dtype == torch.float64
+    several = torch.randn(3, 6)
+    each = torch.func.vmap(lambda one: product @ one)(several)
+    assert torch.allclose(each, several @ dense.T, atol=1e-5)
     held = so.KroneckerProduct([torch.from_numpy(f) for f in factors], CHAINS["odd"])
     launches = len(on_cuda.launches)
     assert torch.allclose(held @ x, dense @ x, atol=1e-5)
