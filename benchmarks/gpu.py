@@ -20,10 +20,9 @@ factorization
     of a square dyadic float32 target, in reads of it at the copy rate.
 
 Times are medians of CUDA events, inputs rotated beyond twice the second-level cache, every result
-compared with float64 on the device first. Nothing is tuned, and calls
-are those that a user makes: where they take some ten microseconds, the processor sets the pace.
-``floor`` is the larger of bytes over
-the copy rate and flops over the library's rate, both of this run.
+compared with float64 on the device first. Nothing is tuned, and calls are those that a user makes:
+where they take some ten microseconds, the processor sets the pace. ``floor`` is the larger of bytes
+over the copy rate and flops over the library's rate, both of this run.
 """
 
 from __future__ import annotations
