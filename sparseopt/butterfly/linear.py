@@ -21,7 +21,8 @@ from sparseopt.interface.errors import ProblemError
 class LinearMatrix(ABC):
     """A matrix (m, n) that multiplies without being written out, usable as a linear operator.
 
-    A subclass is a frozen dataclass that defines what is abstract here and overrides nothing else.
+    A subclass is a frozen dataclass with `factors`, arrays of one library, that defines what is
+    abstract here and overrides nothing else.
     Its laws, with D for ``self.to_dense()`` and up to rounding: ``self @ x`` is D x, ``x @ self``
     is x D, `T` is the transpose of D and `H` its conjugate; ``a * self`` is a D; ``self @ other``
     and ``self + other`` are products and sums of the dense matrices; ``self[rows, columns]`` is
@@ -44,11 +45,6 @@ class LinearMatrix(ABC):
     @abstractmethod
     def dtype(self) -> Any:
         """Dtype of the entries; one of torch if the matrix is held in tensors."""
-
-    @property
-    @abstractmethod
-    def _sample(self) -> Any:
-        """One of the arrays that hold it."""
 
     @abstractmethod
     def to_numpy(self) -> Self:
@@ -279,27 +275,32 @@ class LinearMatrix(ABC):
 
     @cached_property
     def _is_numpy(self) -> bool:
-        return isinstance(self._sample, np.ndarray)
+        return isinstance(self.factors[0], np.ndarray)  # type: ignore[attr-defined]
 
     @cached_property
     def _is_on_device(self) -> bool:
-        return on_device(self._sample)
+        return on_device(self.factors[0])  # type: ignore[attr-defined]
 
     def _operand(self, x: Any) -> Any:
         """Return a list or a SciPy sparse matrix as an array; arrays and tensors as they are."""
         if hasattr(x, "detach") or on_device(x):
             return x
-        if self._is_on_device:
-            raise ProblemError(
-                f"the factors are on {self._sample.device}, the operand is a {type(x).__name__}; "
-                "bring it there by cupy.asarray, or take to_numpy()"
-            )
         if not self._is_numpy:
-            raise ProblemError(
-                f"the factors are torch tensors, the operand is a {type(x).__name__}; make it a "
-                "tensor, or take to_numpy()"
-            )
+            raise self._foreign(x)
         return x.toarray() if hasattr(x, "toarray") else np.asarray(x)
+
+    def _foreign(self, x: Any) -> ProblemError:
+        given = type(x).__name__
+        if self._is_on_device:
+            place = self.factors[0].device  # type: ignore[attr-defined]
+            return ProblemError(
+                f"the factors are on {place}, the operand is a {given}; bring it "
+                "there by cupy.asarray, or take to_numpy()"
+            )
+        return ProblemError(
+            f"the factors are torch tensors, the operand is a {given}; make it a tensor, or take "
+            "to_numpy()"
+        )
 
     def _times_stack(self, x: Any) -> Any:
         """Return the product with a stack of matrices (..., n, batch), as one wide matrix."""

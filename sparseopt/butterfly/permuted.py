@@ -79,11 +79,6 @@ class PermutedKroneckerProduct(LinearMatrix):
         return self.product.dtype
 
     @property
-    def _sample(self) -> Any:
-        """The first factor."""
-        return self.product.factors[0]
-
-    @property
     def factors(self) -> tuple[Any, ...]:
         """The factors of `product`."""
         return self.product.factors

@@ -142,16 +142,9 @@ class KroneckerProduct(LinearMatrix):
             )
         pairs = zip(self.factors, self.architecture, strict=True)
         kept = tuple(_valid(f, pattern, f"factor {i}") for i, (f, pattern) in enumerate(pairs))
-        libraries = sorted({type(f).__module__.partition(".")[0] for f in kept})
-        if len(libraries) > 1:
-            raise ProblemError(f"the factors mix {' and '.join(libraries)}; use one library")
-        places = sorted({str(f.device) for f in kept if not isinstance(f, np.ndarray)})
-        if len(places) > 1:
-            raise ProblemError(f"the factors lie on {' and '.join(places)}; bring them to one")
-        if self.precision not in PRECISIONS:
-            raise ProblemError(
-                f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}"
-            )
+        kinds = {(type(f).__module__.partition(".")[0], str(f.device)) for f in kept}
+        if len(kinds) > 1 or self.precision not in PRECISIONS:
+            raise _unfit(kinds, self.precision)
         object.__setattr__(self, "factors", kept)
 
     def to_fields(self) -> dict[str, Any]:
@@ -174,11 +167,6 @@ class KroneckerProduct(LinearMatrix):
         if isinstance(self.factors[0].dtype, np.dtype):
             return np.result_type(*(f.dtype for f in self.factors))
         return self.factors[0].dtype
-
-    @property
-    def _sample(self) -> Any:
-        """The first factor."""
-        return self.factors[0]
 
     @property
     def nnz(self) -> int:
@@ -405,28 +393,40 @@ def _inverse(factor: Any, pattern: KroneckerPattern, i: int) -> Any:
     return permute(inverses, (0, 2, 3, 1))
 
 
+def _unfit(kinds: set[tuple[str, str]], precision: str) -> ProblemError:
+    """Return what is wrong with the libraries and devices of all factors, or the precision."""
+    libraries, places = (sorted(set(names)) for names in zip(*kinds, strict=True))
+    if len(libraries) > 1:
+        return ProblemError(f"the factors mix {' and '.join(libraries)}; use one library")
+    if len(places) > 1:
+        return ProblemError(f"the factors lie on {' and '.join(places)}; bring them to one")
+    allowed = ", ".join(PRECISIONS)
+    return ProblemError(f"precision must be one of {allowed}, got {precision!r}")
+
+
+def _is_elsewhere(factor: Any) -> bool:
+    """Whether a factor is a tensor of torch or an array of CuPy."""
+    return hasattr(factor, "detach") or on_device(factor)
+
+
 def _valid(factor: Any, pattern: KroneckerPattern, name: str) -> Any:
     """Return the values of a factor, checked against its pattern."""
-    if hasattr(factor, "detach"):
-        values, kind = factor, str(factor.dtype).rpartition(".")[2][0]
-    elif on_device(factor):
-        values, kind = factor, "f" if str(factor.dtype) == "bfloat16" else factor.dtype.kind
-    else:
-        values = np.asarray(factor)
-        kind = values.dtype.kind
+    elsewhere = not isinstance(factor, np.ndarray) and _is_elsewhere(factor)
+    values = factor if elsewhere else np.asarray(factor)
     if tuple(values.shape) != pattern.values_shape:
         raise ProblemError(
             f"{name} has shape {tuple(values.shape)}; its pattern {tuple(pattern)} needs values "
             f"of shape {pattern.values_shape}"
         )
-    if kind not in "fc":
+    # Dtypes of torch have no kind but a name; NumPy takes bfloat16 for bytes.
+    kind = getattr(values.dtype, "kind", str(values.dtype)[6:7])
+    if kind not in "fc" and str(values.dtype) != "bfloat16":
         raise ProblemError(f"{name} has dtype {values.dtype}; use float or complex")
-    if hasattr(factor, "detach"):
-        if not bool(values.isfinite().all()):
+    if elsewhere:
+        if on_device(values):
+            require_finite_beside(values, name)
+        elif not bool(values.isfinite().all()):
             raise ProblemError(f"{name} has a NaN or an infinity; remove or replace it first")
-        return values
-    if on_device(factor):
-        require_finite_beside(values, name)
         return values
     require_finite(values, name)
     return read_only(values)
