@@ -412,7 +412,7 @@ def _is_elsewhere(factor: Any) -> bool:
 def _valid(factor: Any, pattern: KroneckerPattern, name: str) -> Any:
     """Return the values of a factor, checked against its pattern."""
     elsewhere = not isinstance(factor, np.ndarray) and _is_elsewhere(factor)
-    values = factor if elsewhere else np.asarray(factor)
+    values: Any = factor if elsewhere else np.asarray(factor)
     if tuple(values.shape) != pattern.values_shape:
         raise ProblemError(
             f"{name} has shape {tuple(values.shape)}; its pattern {tuple(pattern)} needs values "
