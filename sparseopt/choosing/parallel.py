@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Generic, TypeVar
 
 from sparseopt.choosing.availability import is_installed
@@ -79,7 +80,7 @@ def unordered(
         with ExitStack() as stack:
             _enter(jobs, backend, stack)
             while not taken.ended:
-                yield from _spread(function, taken)
+                yield from _spread(function, taken, streams=backend != "ray")
     if taken.error is not None:
         raise taken.error
 
@@ -110,13 +111,23 @@ def _enter(jobs: int | None, backend: str | None, stack: ExitStack) -> None:
         stack.enter_context(joblib.parallel_config(n_jobs=jobs))
         return
     if backend == "ray":
-        from ray.util.joblib import register_ray
-
-        register_ray()
+        _enter_ray(jobs, stack)
     if backend == "dask":
         _enter_cluster(jobs, stack)
     engine = "loky" if backend == "processes" else backend
     stack.enter_context(joblib.parallel_config(backend=engine, n_jobs=jobs or -1))
+
+
+def _enter_ray(jobs: int | None, stack: ExitStack) -> None:
+    """Start ray on this machine unless it is started, and tell joblib of it."""
+    import ray
+    from ray.util.joblib import register_ray
+
+    if not ray.is_initialized():
+        workers = None if jobs in (None, -1) else jobs
+        ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
+        stack.callback(ray.shutdown)
+    register_ray()
 
 
 def _enter_cluster(jobs: int | None, stack: ExitStack) -> None:
@@ -134,14 +145,20 @@ def _enter_cluster(jobs: int | None, stack: ExitStack) -> None:
         stack.enter_context(distributed.Client(cluster))
 
 
-def _spread(function: Callable[[T], R], taken: _Taken[T]) -> Iterator[tuple[int, R | Lost]]:
-    """Yield the results of what is still to be taken, as far as no worker ends early."""
+def _spread(
+    function: Callable[[T], R], taken: _Taken[T], streams: bool
+) -> Iterator[tuple[int, R | Lost]]:
+    """Yield the results of what is still to be taken, as far as no worker ends early.
+
+    Of a backend that does not stream its results, those of the next items, a few for each worker.
+    """
     import joblib
 
     before, ended = taken.count, None
-    parallel = joblib.Parallel(return_as="generator_unordered")
+    pairs = taken if streams else islice(taken, 8 * joblib.effective_n_jobs())
+    parallel = joblib.Parallel(return_as="generator_unordered" if streams else "list")
     try:
-        for number, found in parallel(joblib.delayed(_numbered)(function, *pair) for pair in taken):
+        for number, found in parallel(joblib.delayed(_numbered)(function, *pair) for pair in pairs):
             del taken.waiting[number]
             yield number, found
     except Exception as error:  # of a worker, or on the way to one
