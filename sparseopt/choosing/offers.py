@@ -51,7 +51,10 @@ def registered_tool(name: str) -> Registered:
 
 def engine(name: str) -> Registered:
     """Return the entry of what computes on a device, of a plugin shipped with sparseopt."""
-    return next(item for item in registry().engines if item.name == name)
+    found = next((item for item in registry().engines if item.name == name), None)
+    if found is None:
+        raise RuntimeError(f"no installed plugin of sparseopt offers {name}; reinstall sparseopt")
+    return found
 
 
 def tool(name: str) -> Any:
