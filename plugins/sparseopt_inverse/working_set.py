@@ -17,7 +17,7 @@ from sparseopt.inverse.matrix_penalties import NuclearNorm, TotalVariation
 from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt_inverse.composite import composite
-from sparseopt_inverse.least_squares import least_squares
+from sparseopt_inverse.least_squares import least_squares, nearly_free
 from sparseopt_inverse.nuclear import nuclear
 from sparseopt_inverse.paired import Paired
 from sparseopt_inverse.refinement import refine
@@ -61,6 +61,8 @@ class WorkingSet(Solver[SparseRegression]):
         """Return the refined zero vector, or what composite penalties need."""
         if is_least_squares(problem):
             return least_squares(problem, context)
+        if (found := nearly_free(problem, context)) is not None:
+            return found
         if isinstance(problem.real_design, ColumnOperator):
             # Each proof takes every column once, and there are several on the way.
             begin(context, 4.0 * problem.real_design.seconds, "taking columns of the operator")

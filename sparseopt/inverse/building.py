@@ -170,7 +170,7 @@ def _best_factor(gap: DualityGap, t: np.ndarray, look: Look) -> float:
     if not square > 0 or (along <= 0 and scaled.positive):
         return 0.0
     correlation = scaled.correlation(t) if look.entries is None else look.entries.copy()
-    correlation[gap.free] = 0.0
+    correlation[gap.projected(correlation, t[None])] = 0.0
     step = 1e-6
 
     def curve(factor: float) -> float:
@@ -188,14 +188,20 @@ def _best_factor(gap: DualityGap, t: np.ndarray, look: Look) -> float:
     high = along / square
     if not falls(high):
         return high
+    if scaled.ridge:  # without limits this is the top, and with them it lies beyond
+        low = along / (square + float(correlation @ correlation) / scaled.ridge)
+        while high > low * (1.0 + step):
+            middle = math.sqrt(low) * math.sqrt(high)
+            low, high = (low, middle) if falls(middle) else (middle, high)
+        # The curve is flat there: where that is near 1 the point is good as it is.
+        return 1.0 if abs(low - 1.0) < 1e-5 else low
     if not scaled.ridge and not falls(1.0) and falls(1.0 + 1e-9):
         return 1.0
     low = 0.0
-    for _ in range(30 if scaled.ridge else 64):
+    for _ in range(64):
         middle = 0.5 * (low + high)
         low, high = (low, middle) if falls(middle) else (middle, high)
-    # With a ridge the curve is flat at its top: where that is near 1 the point is good as it is.
-    return 1.0 if abs(low - 1.0) < (1e-5 if scaled.ridge else 1e-14) else low
+    return 1.0 if abs(low - 1.0) < 1e-14 else low
 
 
 def _refined(gap: DualityGap, t: np.ndarray) -> np.ndarray | None:

@@ -25,7 +25,9 @@ holds for B and s, and B^T s = A^T t. Rows of weight 0 have t = 0.
 Columns without any penalty demand A_j^T t = 0, which rounded numbers rarely meet. Let Q be the
 orthogonal projection onto their span: t - Q t is feasible in them, |A_g^T Q t| <= |A_g| |Q t|, and
 D(t - Q t) >= D(t) - |y| |Q t|. `least_squares` bounds |Q t|. For x >= 0 the demand is A_j^T t <= 0;
-those that are nearly 0 are projected away, the others stay below 0.
+those that are nearly 0 are projected away, the others stay below 0. A limit far below what rounding makes of correlations cannot
+be told from 0 either: columns that are nearly orthogonal to t and have such limits are projected away
+too, which satisfies any limit.
 
 Without a penalty at all there is a better bound,
 P(x) - D(t - Q t) = 1/2 |y - A x - t + Q t|^2 <= 1/2 (|y - A x - t| + |Q t|)^2.
@@ -172,11 +174,22 @@ class DualityGap(Objective):
         return values, self.room * bounds
 
     def projected(self, correlation: np.ndarray, t: np.ndarray) -> np.ndarray:
-        """Return the free columns to be projected away; deterministic, and any choice is sound."""
+        """Return the columns to be projected away; deterministic, and any choice is sound."""
+        if len(self.cheap) > len(self.free):
+            size = self.norms[self.cheap] * sum(map(self.dual_norm, t))
+            return self.cheap[np.abs(correlation[self.cheap]) <= _NEARLY * size]
         if not self.scaled.positive or not len(self.free):
             return self.free
         size = self.norms[self.free] * sum(map(self.dual_norm, t))
         return self.free[correlation[self.free] >= -_NEARLY * size]
+
+    def _all_projected(self, correlation: np.ndarray, t: np.ndarray) -> Look | None:
+        """Return the look of a point that all columns are projected off, None for others."""
+        gone = self.projected(correlation, t)
+        if len(gone) < self.scaled.size:
+            return None
+        drift = self.room * projection_bound(self.scaled, t, gone)
+        return Look(np.zeros(len(self.block_norms)), None, drift)
 
     def _sizes(self, correlation: np.ndarray, error: np.ndarray) -> np.ndarray:
         return (correlation if self.scaled.positive else np.abs(correlation)) + error
