@@ -84,6 +84,8 @@ class PursuitCvxpy(Solver[BasisPursuit]):
         best = BestPursuit(problem, context)
         if best.is_zero():
             return best.result
+        if (found := best.without_noise()) is not None:
+            return found
         context.check_time("stating the cone program")
         fit = best.fit
         exponent = math.frexp(float(fit.norms.max()))[1]
@@ -108,7 +110,11 @@ class PursuitCvxpy(Solver[BasisPursuit]):
             nothing = best.nothing_fits()
             if nothing is not None:
                 return nothing
-            raise Inconclusive(result)
+            best.offer_least_norm()
+            try:
+                return best.result
+            except Inconclusive:
+                raise Inconclusive(result) from None
         x, w = np.ldexp(result[0], -exponent), result[1]
         for small in (1e-6, 1e-4, 1e-8):
             best.offer_polished(x, w, small)

@@ -11,7 +11,7 @@ import numpy as np
 
 from sparseopt.interface.errors import ProblemError
 from sparseopt.inverse.duality import ROUGH, DualityGap, Look, Primal
-from sparseopt.inverse.kinds import VariationGap, gap_of
+from sparseopt.inverse.kinds import NuclearGap, VariationGap, gap_of
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt.inverse.scaling import NO_NORM
 from sparseopt.judging.rounding import (
@@ -210,7 +210,31 @@ def _refined(gap: DualityGap, t: np.ndarray) -> np.ndarray | None:
         return None
     if len(gap.free):
         return without_free(gap, t[0])
+    if isinstance(gap, NuclearGap):
+        return with_smaller_norm(gap, t[0])
     return without_constants(gap, t[0]) if isinstance(gap, VariationGap) else None
+
+
+def with_smaller_norm(gap: NuclearGap, t: np.ndarray) -> np.ndarray | None:
+    """Return `t` moved so that its correlations have no more than the limit for spectral norm.
+
+    As two rows, and only where correlations are next to nothing, so that rounding one row of them
+    costs what a multiple of the point does not make up for.
+    """
+    scaled, limit = gap.scaled, float(gap.limits_low[0])
+    size = float(np.linalg.norm(t)) * float(gap.norms.max())
+    if scaled.ridge or not 0.0 < limit < 1e-4 * size or scaled.rows * scaled.size > 2**22:
+        return None
+    values = gap.exact_correlations(t[None], np.arange(scaled.size))[0]
+    u, s, v = np.linalg.svd(gap.matrix(values), full_matrices=False)
+    if not limit * (1.0 - 1e-14) < s[0] < 1e-4 * size:
+        return None
+    excess = ((u * np.maximum(s - limit * (1.0 - 1e-14), 0.0)) @ v).ravel()
+    if np.iscomplexobj(excess):
+        excess = np.append(excess.real, excess.imag)
+    weighted = scaled.dense() if gap.roots is None else scaled.dense() * gap.roots[:, None]
+    step = np.linalg.lstsq(weighted.T, excess, rcond=None)[0]
+    return np.stack([t, -step if gap.roots is None else -step * gap.roots])
 
 
 def without_constants(gap: VariationGap, t: np.ndarray) -> np.ndarray:

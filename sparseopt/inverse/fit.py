@@ -224,6 +224,12 @@ class Fit:
         half = len(values) // 2
         return np.hypot(values[:half], values[half:])
 
+    def product_of_moduli(self, values: np.ndarray, w: np.ndarray) -> float:
+        """Return an upper bound of the sum of the products of magnitudes of two vectors."""
+        size = sum(self.moduli(row) for row in np.atleast_2d(w))
+        terms = self.moduli(values) * size
+        return above(math.fsum(terms.tolist()) * (1.0 + 4.0 * FUNCTION), 4) + len(terms) * TINY
+
     def pairs(self, columns: np.ndarray) -> np.ndarray:
         """Return the real columns that stand for columns of the problem."""
         return np.append(columns, columns + len(self.norms) // 2) if self.is_complex else columns
