@@ -144,8 +144,8 @@ class BestPursuit:
     def offer_polished(self, x: np.ndarray, w: np.ndarray, small: float = 1e-7) -> None:
         """Offer what the closed forms make of a rough vector and dual point, for norms 1 and inf.
 
-        Entries below `small` times the largest count as zero for norm 1; those within that of the
-        largest as equal to it for the other.
+        Entries whose columns carry less than `small` times the most count as zero for norm 1; those
+        within that of the largest as equal to it for the other.
         """
         largest = float(self.fit.moduli(x).max())
         if largest == 0.0:
@@ -158,7 +158,7 @@ class BestPursuit:
             if self.fit.is_complex:
                 self._offer_moduli(x, w, small)
             elif self.problem.norm == 1:
-                self._offer_sparse(x, w, small * largest)
+                self._offer_sparse(x, w, small)
             else:
                 self._offer_flat(x, w, np.abs(x) >= largest * (1.0 - small))
                 if not self.good:  # what correlates with the dual point is as large as possible
@@ -186,13 +186,13 @@ class BestPursuit:
         """Do it for complex numbers, by Newton's method; for noise further and further inside."""
         size = self.fit.moduli(x)
         if self.noise == 0.0 and self.problem.norm == 1:
-            self._offer_few_moduli(w, np.flatnonzero(size > small * float(size.max())))
+            self._offer_few_moduli(w, self._carrying(x, small))
             if self.good:
                 return
         for shrink in (0.0, 1e-15, 4e-15, 1.6e-14):
             noise = self.noise * (1.0 - shrink)
             if self.problem.norm == 1:
-                chosen = np.flatnonzero(size > small * float(size.max()))
+                chosen = self._carrying(x, small)
                 found = shortest(self.fit, x, w, chosen, noise, self.context)
             else:
                 flat = size >= float(size.max()) * (1.0 - small)
@@ -220,8 +220,13 @@ class BestPursuit:
             if share == 0.0 and not self.good:
                 return
 
-    def _offer_sparse(self, x: np.ndarray, w: np.ndarray, least: float) -> None:
-        chosen = every = np.flatnonzero(np.abs(x) > least)
+    def _carrying(self, x: np.ndarray, small: float) -> np.ndarray:
+        size = self.fit.moduli(x)
+        size = size * self.fit.norms[: len(size)]
+        return np.flatnonzero(size > small * float(size.max()))
+
+    def _offer_sparse(self, x: np.ndarray, w: np.ndarray, small: float) -> None:
+        chosen = every = self._carrying(x, small)
         made = face_of(self.fit, chosen, np.sign(x[chosen]))
         if made is None:
             return
