@@ -28,7 +28,7 @@ from sparseopt.judging.rounding import (
 WILD = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 """Wild numbers overflow here; what comes out is not finite, and no check accepts it."""
 
-_CHEAP = 2.0**-64
+CHEAP = 2.0**-64
 """Limits below this share of a column, while the target is about 1, are lost among roundings."""
 
 
@@ -98,7 +98,7 @@ class Objective:
     @cached_property
     def cheap(self) -> np.ndarray:
         """The free columns, and those that are as good as free."""
-        return self._columns_within(_CHEAP)
+        return self._columns_within(CHEAP)
 
     @WILD
     def primal(self, x: np.ndarray) -> Primal:
