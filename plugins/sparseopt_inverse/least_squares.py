@@ -32,8 +32,8 @@ def nearly_free(
     to 0; None otherwise. O(m n min(m, n)).
     """
     scaled = problem.scaled()
-    least = 1e-15 * float(scaled.column_norm_bounds.max())
-    if float(scaled.limits.max()) > least or scaled.ridge > least * least:
+    largest = float(scaled.column_norm_bounds.max())
+    if float(scaled.limits.max()) > 1e-15 * largest or scaled.ridge > 1e-15 * largest**2:
         return None
     small = isinstance(scaled.design, np.ndarray) or scaled.rows * scaled.size <= MOST_ENTRIES
     if not small or len(gap_of(problem).cheap) < scaled.size:

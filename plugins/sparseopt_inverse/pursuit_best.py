@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -281,9 +282,25 @@ class BestPursuit:
         parts = self.fit.scaled.parts
         x, w = self.fit.coefficients(found.answer.x), parts(found.certificate.dual_point)
         self.offer(x, w)
+        self.offer(x * (1.0 - self.noise / length), w)  # shorter, and within the noise
         if not self.good:
             self.offer_polished(x, np.atleast_2d(w)[0], 0.0)
+        if not self.good and problem.norm == 1:
+            with contextlib.suppress(ValueError, np.linalg.LinAlgError):
+                self._offer_moved(x)
         return self.result if self.good else None
+
+    def _offer_moved(self, x: np.ndarray) -> None:
+        """Offer what slight noise makes of the answer without: phases move with its square."""
+        pairs = self.fit.pairs(self._carrying(x, 0.0))
+        if not 0 < len(pairs) <= self.fit.scaled.rows:
+            return
+        signs = phases(x[pairs])[0] if self.fit.is_complex else np.sign(x[pairs])
+        face = Face(self.fit, columns_of(self.fit, pairs), signs)
+        for mu in self._mus(face):
+            moved = x.copy()
+            moved[pairs] -= mu * face.slope
+            self.offer(moved, face.direction)
 
     def offer_least_norm(self) -> None:
         """Offer the vector of least 2-norm, with rows brought to one size, for norm 1 columns too.

@@ -26,6 +26,7 @@ from sparseopt.judging.rounding import (
 
 _NEAR = 2.0**-34
 """A rough point that close to its best multiple is good as it is."""
+_INSIDE = 1.0 - 1e-14
 _ROOM = 3.0
 """How many times over each bound of rounding is taken, see `DualityGap`."""
 
@@ -210,31 +211,56 @@ def _refined(gap: DualityGap, t: np.ndarray) -> np.ndarray | None:
         return None
     if len(gap.free):
         return without_free(gap, t[0])
-    if isinstance(gap, NuclearGap):
-        return with_smaller_norm(gap, t[0])
-    return without_constants(gap, t[0]) if isinstance(gap, VariationGap) else None
+    if isinstance(gap, VariationGap):
+        return without_constants(gap, t[0])
+    if isinstance(gap, NuclearGap) or (type(gap) is DualityGap and not gap.is_simple):
+        return within_limits(gap, t[0])
+    return None
 
 
-def with_smaller_norm(gap: NuclearGap, t: np.ndarray) -> np.ndarray | None:
-    """Return `t` moved so that its correlations have no more than the limit for spectral norm.
+def within_limits(gap: DualityGap, t: np.ndarray) -> np.ndarray | None:
+    """Return `t` moved so that its correlations keep within their limits, as two rows.
 
-    As two rows, and only where correlations are next to nothing, so that rounding one row of them
-    costs what a multiple of the point does not make up for.
+    Only where correlations are next to nothing, so that rounding one row of them costs what a
+    multiple of the point does not make up for.
     """
-    scaled, limit = gap.scaled, float(gap.limits_low[0])
+    scaled = gap.scaled
     size = float(np.linalg.norm(t)) * float(gap.norms.max())
-    if scaled.ridge or not 0.0 < limit < 1e-4 * size or scaled.rows * scaled.size > 2**22:
+    bounds = (
+        scaled.limits if scaled.thresholds is None else np.append(scaled.limits, gap.thresholds_low)
+    )
+    if scaled.ridge or not 0.0 < float(bounds.max()) < 1e-4 * size:
+        return None
+    if scaled.rows * scaled.size > 2**22:
         return None
     values = gap.exact_correlations(t[None], np.arange(scaled.size))[0]
-    u, s, v = np.linalg.svd(gap.matrix(values), full_matrices=False)
-    if not limit * (1.0 - 1e-14) < s[0] < 1e-4 * size:
+    if not float(np.abs(values).max()) < 1e-4 * size:
         return None
-    excess = ((u * np.maximum(s - limit * (1.0 - 1e-14), 0.0)) @ v).ravel()
-    if np.iscomplexobj(excess):
-        excess = np.append(excess.real, excess.imag)
+    excess = _spectral_excess(gap, values) if isinstance(gap, NuclearGap) else _excess(gap, values)
+    if not excess.any():
+        return None
     weighted = scaled.dense() if gap.roots is None else scaled.dense() * gap.roots[:, None]
-    step = np.linalg.lstsq(weighted.T, excess, rcond=None)[0]
+    units = np.divide(1.0, gap.norms, out=np.zeros_like(gap.norms), where=gap.norms > NO_NORM)
+    step = np.linalg.lstsq((weighted * units).T, units * excess, rcond=None)[0]
     return np.stack([t, -step if gap.roots is None else -step * gap.roots])
+
+
+def _spectral_excess(gap: NuclearGap, values: np.ndarray) -> np.ndarray:
+    u, s, v = np.linalg.svd(gap.matrix(values), full_matrices=False)
+    excess = (u * np.maximum(s - float(gap.limits_low[0]) * _INSIDE, 0.0)) @ v
+    flat = np.asarray(excess.ravel())
+    return np.append(flat.real, flat.imag) if np.iscomplexobj(flat) else flat
+
+
+def _excess(gap: DualityGap, values: np.ndarray) -> np.ndarray:
+    """Return what blocks of thresholded correlations have beyond their limits."""
+    size = np.maximum(values, 0.0) if gap.scaled.positive else np.abs(values)
+    if gap.thresholds_low is not None:
+        size = np.maximum(size - gap.thresholds_low * _INSIDE, 0.0)
+    norms = gap.scaled.blocks.norms(size)
+    share = np.maximum(norms - gap.limits_low * _INSIDE, 0.0)
+    share = np.divide(share, norms, out=np.zeros_like(norms), where=norms > 0.0)
+    return np.asarray(np.copysign(size * gap.scaled.blocks.spread(share), values))
 
 
 def without_constants(gap: VariationGap, t: np.ndarray) -> np.ndarray:

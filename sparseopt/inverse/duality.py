@@ -25,9 +25,9 @@ holds for B and s, and B^T s = A^T t. Rows of weight 0 have t = 0.
 Columns without any penalty demand A_j^T t = 0, which rounded numbers rarely meet. Let Q be the
 orthogonal projection onto their span: t - Q t is feasible in them, |A_g^T Q t| <= |A_g| |Q t|, and
 D(t - Q t) >= D(t) - |y| |Q t|. `least_squares` bounds |Q t|. For x >= 0 the demand is A_j^T t <= 0;
-those that are nearly 0 are projected away, the others stay below 0. A limit far below what rounding makes of correlations cannot
-be told from 0 either: columns that are nearly orthogonal to t and have such limits are projected away
-too, which satisfies any limit.
+those that are nearly 0 are projected away, the others stay below 0. A limit far below what rounding
+makes of correlations cannot be told from 0 either: columns with such limits that are nearly
+orthogonal to t are projected away too, which satisfies any limit.
 
 Without a penalty at all there is a better bound,
 P(x) - D(t - Q t) = 1/2 |y - A x - t + Q t|^2 <= 1/2 (|y - A x - t| + |Q t|)^2.

@@ -93,7 +93,7 @@ class Objective:
         cost = scaled.blocks.spread(scaled.limits)
         if scaled.thresholds is not None:
             cost = cost + scaled.thresholds
-        return np.flatnonzero((cost <= most) & (scaled.ridge <= most * most))
+        return np.flatnonzero((cost <= most) & (scaled.ridge <= most * self.norms))
 
     @cached_property
     def cheap(self) -> np.ndarray:
