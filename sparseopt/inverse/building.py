@@ -226,10 +226,10 @@ def within_limits(gap: DualityGap, t: np.ndarray) -> np.ndarray | None:
     """
     scaled = gap.scaled
     size = float(np.linalg.norm(t)) * float(gap.norms.max())
-    bounds = (
-        scaled.limits if scaled.thresholds is None else np.append(scaled.limits, gap.thresholds_low)
-    )
-    if scaled.ridge or not 0.0 < float(bounds.max()) < 1e-4 * size:
+    most = float(scaled.limits.max())
+    if scaled.thresholds is not None:
+        most = max(most, float(scaled.thresholds.max()))
+    if scaled.ridge or not 0.0 < most < 1e-4 * size:
         return None
     if scaled.rows * scaled.size > 2**22:
         return None

@@ -165,9 +165,9 @@ class PursuitCertificate(Certificate):
     In floating point Ax = y can rarely hold exactly. So x, which has a misfit of at most `misfit`,
     is compared with a larger set. With noise let `reach` be the noise or the misfit of x, whichever
     is larger: every vector with a misfit of at most `reach`, so every one that solves the problem,
-    has a norm of at least `dual`. Without noise, every vector has that misses no entry of the target
-    by more than x does. For a misfit of a few units in the last place this says: x is within the
-    gap of optimal for a target that differs from the given one by no more than `misfit`. The
+    has a norm of at least `dual`. Without noise it is every vector that misses no entry of the
+    target by more than x does. For a misfit of a few units in the last place this says: x is within
+    the gap of optimal for a target that differs from the given one by no more than `misfit`. The
     accuracy counts the misfit beyond the noise.
 
     Any w proves it: with r = y - Ax, |x| >= w.Ax / |A^T w|* = (w.y - w.r) / |A^T w|*, with the dual
