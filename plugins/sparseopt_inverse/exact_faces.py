@@ -101,7 +101,10 @@ def exact_least_norm(
     if len(eliminate_integers(table, watched(m, context))) < m:
         return None
     shares = [Fraction(row[m], row[i]) for i, row in enumerate(table)]
-    exact = [sum(int(a) * v for a, v in zip(column, shares, strict=True)) for column in whole.T]
+    exact = [
+        sum((int(a) * v for a, v in zip(column, shares, strict=True)), Fraction(0))
+        for column in whole.T
+    ]
     unit = Fraction(2) ** -scale
     try:
         x, w = _two_rows(exact), _two_rows([v * unit for v in shares])

@@ -175,13 +175,12 @@ class DualityGap(Objective):
 
     def projected(self, correlation: np.ndarray, t: np.ndarray) -> np.ndarray:
         """Return the columns to be projected away; deterministic, and any choice is sound."""
-        if len(self.cheap) > len(self.free):
-            size = self.norms[self.cheap] * sum(map(self.dual_norm, t))
-            return self.cheap[np.abs(correlation[self.cheap]) <= _NEARLY * size]
-        if not self.scaled.positive or not len(self.free):
+        chosen, count = self.cheap, len(self.free)
+        if len(chosen) == count and not (count and self.scaled.positive):
             return self.free
-        size = self.norms[self.free] * sum(map(self.dual_norm, t))
-        return self.free[correlation[self.free] >= -_NEARLY * size]
+        size = self.norms[chosen] * sum(map(self.dual_norm, t))
+        near = -correlation[chosen] if len(chosen) == count else np.abs(correlation[chosen])
+        return chosen[near <= _NEARLY * size]
 
     def _all_projected(self, correlation: np.ndarray, t: np.ndarray) -> Look | None:
         """Return the look of a point that all columns are projected off, None for others."""

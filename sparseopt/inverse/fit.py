@@ -83,10 +83,8 @@ def part_of(system: SparseRegression, columns: np.ndarray) -> ScaledProblem:
 
 
 def misfit(system: SparseRegression, x: np.ndarray) -> list[float]:
-    """Return target minus design times x in plain arithmetic, complex numbers as two parts."""
-    design = system.design
-    product = design.matvec(x) if hasattr(design, "matvec") else design @ x
-    found: list[float] = _reals(np.asarray(system.target - product)).tolist()
+    """Return target minus design times x, complex numbers as two parts."""
+    found: list[float] = system.residual_parts(x).tolist()
     return found
 
 

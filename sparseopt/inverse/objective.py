@@ -78,10 +78,9 @@ class Objective:
         self._growth = room * gamma(int(blocks.sizes.max()) + 8 + roundings)
         self._penalty_growth = self._growth if roundings else 0.0
         self.block_norms = blocks.norms(self.norms) * (1.0 + self._growth)
-        self.limits_low = scaled.limits * (1.0 - room * (4.0 + roundings) * UNIT)
-        self.thresholds_low = None
-        if scaled.thresholds is not None:
-            self.thresholds_low = scaled.thresholds * (1.0 - room * (4.0 + roundings) * UNIT)
+        shrink = 1.0 - room * (4.0 + roundings) * UNIT
+        self.limits_low = scaled.limits * shrink
+        self.thresholds_low = None if scaled.thresholds is None else scaled.thresholds * shrink
         self.roots = None if scaled.weights is None else np.sqrt(scaled.weights)
         self.free = self._columns_within(0.0)
         self.penalised = scaled.positive or len(self.free) < scaled.size
@@ -89,10 +88,8 @@ class Objective:
 
     def _columns_within(self, share: float) -> np.ndarray:
         """Return the columns whose coefficients cost at most that share of what they do to P."""
-        scaled, most = self.scaled, share * self.norms
-        cost = scaled.blocks.spread(scaled.limits)
-        if scaled.thresholds is not None:
-            cost = cost + scaled.thresholds
+        scaled, own, most = self.scaled, self.scaled.thresholds, share * self.norms
+        cost = scaled.blocks.spread(scaled.limits) + (0.0 if own is None else own)
         return np.flatnonzero((cost <= most) & (scaled.ridge <= most * self.norms))
 
     @cached_property
