@@ -12,6 +12,7 @@ from scipy.sparse.linalg import LinearOperator, cg
 from sparseopt.interface.context import Context
 from sparseopt.inverse.certificate import DualityGapCertificate
 from sparseopt.inverse.coefficients import Coefficients
+from sparseopt.inverse.duality import DualityGap
 from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt.inverse.scaling import ScaledProblem
@@ -32,13 +33,14 @@ def ridge_regression(
     roots = np.ones(scaled.rows) if scaled.weights is None else np.sqrt(scaled.weights)
     best = Best(problem, scaled, context)
     if isinstance(scaled.design, np.ndarray) and min(scaled.design.shape) <= _MOST_UNKNOWNS:
-        _by_factors(scaled, roots, best, context)
+        _by_factors(DualityGap(problem), roots, best, context)
     else:
         _by_gradients(scaled, roots, best, context)
     return best.result if best.offered else None
 
 
-def _by_factors(scaled: ScaledProblem, roots: np.ndarray, best: Best, context: Context) -> None:
+def _by_factors(gap: DualityGap, roots: np.ndarray, best: Best, context: Context) -> None:
+    scaled = gap.scaled
     rows, size = scaled.design.shape
     begin(context, PRODUCT * rows * size * min(rows, size), "products of columns")
     design, target = scaled.design * roots[:, None], roots * scaled.target
@@ -65,13 +67,14 @@ def _by_factors(scaled: ScaledProblem, roots: np.ndarray, best: Best, context: C
             best.offer(found, roots * (target - design @ found))
     if not best.good:
         begin(context, SINGULAR_VALUES * rows * size * min(rows, size), "singular values")
-        _by_singular_values(design, target, roots, scaled.ridge, best)
+        _by_singular_values(gap, design, target, roots, best)
 
 
 def _by_singular_values(
-    design: np.ndarray, target: np.ndarray, roots: np.ndarray, ridge: float, best: Best
+    gap: DualityGap, design: np.ndarray, target: np.ndarray, roots: np.ndarray, best: Best
 ) -> None:
     """Offer the closed form, whose residual is exact to the last digits in each direction."""
+    ridge = gap.scaled.ridge
     left, values, right = scipy.linalg.svd(design, full_matrices=False, check_finite=False)
     # Columns with singular values below rounding fit nothing but rounding.
     used = values > values[0] * max(design.shape) * np.finfo(float).eps * 0.125
@@ -83,8 +86,11 @@ def _by_singular_values(
         off = np.zeros_like(off)
     shares = values * values + ridge
     x = right.T @ (values / shares * along)
-    best.offer(x, roots * (off + left @ (ridge / shares * along)))
-    best.offer(x, roots * (target - design @ x))
+    t = roots * (off + left @ (ridge / shares * along))
+    best.offer(x, t, roots * (target - design @ x))
+    if not best.good:  # correlations as they must be to twice the digits
+        excess = gap.exact_correlations(t[None], np.arange(len(x)))[0] - ridge * x
+        best.offer(x, np.stack([t, -roots * (left @ ((right @ excess) / values))]))
 
 
 def _by_gradients(scaled: ScaledProblem, roots: np.ndarray, best: Best, context: Context) -> None:

@@ -56,6 +56,8 @@ ROUGH = 2.0**-30
 """Gaps above that share of the objective are judged in plain arithmetic first."""
 _NEARLY = 1e-9
 """A correlation that must not be positive counts as 0 up to that share of both norms."""
+_ROUNDED = 2.0**-45
+"""One whose limit is lost among roundings does up to that: what rounding leaves of 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,9 +180,9 @@ class DualityGap(Objective):
         chosen, count = self.cheap, len(self.free)
         if len(chosen) == count and not (count and self.scaled.positive):
             return self.free
-        size = self.norms[chosen] * sum(map(self.dual_norm, t))
-        near = -correlation[chosen] if len(chosen) == count else np.abs(correlation[chosen])
-        return chosen[near <= _NEARLY * size]
+        own, size = correlation[chosen], self.norms[chosen] * sum(map(self.dual_norm, t))
+        near, share = (-own, _NEARLY) if len(chosen) == count else (np.abs(own), _ROUNDED)
+        return chosen[near <= share * size]
 
     def _all_projected(self, correlation: np.ndarray, t: np.ndarray) -> Look | None:
         """Return the look of a point that all columns are projected off, None for others."""

@@ -30,6 +30,9 @@ WILD = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 CHEAP = 2.0**-64
 """Limits below this share of a column, while the target is about 1, are lost among roundings."""
+_SQUARED = 2.0**-16
+"""Times that share of the square of a column, so is a ridge: it decides for columns that nearly
+agree long before."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +93,7 @@ class Objective:
         """Return the columns whose coefficients cost at most that share of what they do to P."""
         scaled, own, most = self.scaled, self.scaled.thresholds, share * self.norms
         cost = scaled.blocks.spread(scaled.limits) + (0.0 if own is None else own)
-        return np.flatnonzero((cost <= most) & (scaled.ridge <= most * self.norms))
+        return np.flatnonzero((cost <= most) & (scaled.ridge <= _SQUARED * most * self.norms))
 
     @cached_property
     def cheap(self) -> np.ndarray:
