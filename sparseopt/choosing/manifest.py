@@ -60,9 +60,9 @@ class SolverEntry:
     priority : int
         Breaks ties of guarantee and predicted cost; larger goes first.
     on_request : bool
-        Whether it runs after all other first-party solvers of its guarantee unless the user
-        prefers or chooses it. For engines of optional libraries: installing one then changes no
-        results.
+        Whether it runs after all other first-party solvers of its guarantee, and only if none of
+        them has a proved answer, unless the user prefers or chooses it. For engines of optional
+        libraries: installing one then changes no results.
     """
 
     name: str

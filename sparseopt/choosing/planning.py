@@ -25,6 +25,7 @@ class Prepared:
     candidate: Candidate
     solver: Solver[Any] | None
     rank: tuple[Any, ...] = ()
+    on_request: bool = False
 
 
 def option_names(cls: type) -> list[str]:
@@ -128,7 +129,9 @@ def _prepare_one(
     candidate = Candidate(
         item.name, item.plugin.name, item.entry.guarantee, verdict, left_out=item.left_out
     )
-    return Prepared(candidate, solver, _rank(item, verdict.cost, chosen))
+    rank = _rank(item, verdict.cost, chosen)
+    waits = item.entry.on_request and rank[0] == len(chosen.prefer)
+    return Prepared(candidate, solver, rank, waits)
 
 
 def build(cls: type, options: Mapping[str, Any]) -> Any:
@@ -150,7 +153,7 @@ def _order(prepared: Iterable[Prepared]) -> list[Prepared]:
         own = other.candidate
         # dataclasses.replace takes longer than all else here.
         passed = Candidate(own.name, own.plugin, own.guarantee, verdict, left_out=own.left_out)
-        ordered.append(Prepared(passed, other.solver, other.rank))
+        ordered.append(Prepared(passed, other.solver, other.rank, other.on_request))
     rest = sorted((p for p in items if p.solver is None), key=lambda p: p.candidate.name)
     return ordered + rest
 
