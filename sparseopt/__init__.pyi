@@ -249,6 +249,7 @@ from sparseopt.tools.rescaling.equivalence import (
 )
 from sparseopt.tools.rescaling.factors import random_factors as random_factors, rescale as rescale
 from sparseopt.tools.rescaling.groups import RescalingGroups as RescalingGroups
+from sparseopt.tools.writing.entry import write as write
 from sparseopt.training.interpolation import (
     InterpolantCertificate as InterpolantCertificate,
     InterpolatingNetwork as InterpolatingNetwork,

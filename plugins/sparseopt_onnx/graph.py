@@ -100,6 +100,11 @@ class OnnxGraph:
                 ) from error
         return self.constants.get(name)
 
+    def shape_of(self, name: str) -> Shape | None:
+        """Return the shape of a tensor of the file; None if there is none of this name."""
+        found = self.constant(name)
+        return None if found is None else found.shape
+
     def require_constant(self, node: onnx.NodeProto, slot: int, what: str) -> np.ndarray:
         """Return input `slot`, which must be constant."""
         value = self.constant(node.input[slot]) if slot < len(node.input) else None

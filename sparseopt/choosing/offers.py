@@ -126,6 +126,19 @@ def reader_of(source: Any, produces: str | None = None) -> Reader:
     )
 
 
+def reader_named(name: str) -> Reader:
+    """Return a reader by its name; `ProblemError` with the remedy if it cannot be used here."""
+    known = {item.name: item for item in registry().readers}
+    if name not in known:
+        raise UnknownNameError("reader", name, known)
+    missing = known[name].availability()
+    if missing is not None:
+        raise ProblemError(
+            f"{name} cannot be used here: {missing.reason}; remedy: {missing.remedy}"
+        )
+    return known[name].cls()  # type: ignore[no-any-return]
+
+
 def _name(source: Any) -> str:
     if isinstance(source, str | os.PathLike):
         return repr(os.fspath(source))
