@@ -100,6 +100,12 @@ class OnnxGraph:
                 ) from error
         return self.constants.get(name)
 
+    def is_initializer(self, name: str) -> bool:
+        """Whether the file holds a dense tensor of floats of this name."""
+        tensor = self._initializers.get(name)
+        floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
+        return isinstance(tensor, onnx.TensorProto) and tensor.data_type in floats
+
     def shape_of(self, name: str) -> Shape | None:
         """Return the shape of a tensor of the file; None if there is none of this name."""
         found = self.constant(name)

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch.nn.utils import prune
 
 import sparseopt as so
 from sparseopt.judging import limits
@@ -29,7 +28,7 @@ from sparseopt_torch.module_export import (
     require_evaluation,
     tied,
 )
-from sparseopt_torch.module_masks import apply_masks, tensor_of, without_masks
+from sparseopt_torch.module_masks import add_mask, apply_masks, tensor_of, without_masks
 from sparseopt_torch.network_module import to_module
 from sparseopt_torch.pt2_archive import open_program
 from sparseopt_torch.program_file import write_program
@@ -93,9 +92,7 @@ class TorchReader(so.Reader):
     def mask(self, source: Any, masks: Mapping[str, Any]) -> None:
         """Register masks with ``torch.nn.utils.prune``, on top of those that are there."""
         for name, mask in masks.items():
-            owner, tensor = tensor_of(source, name)
-            wide = torch.from_numpy(np.array(mask, dtype=bool)).to(tensor.device)
-            prune.custom_from_mask(owner, name.rpartition(".")[2], wide.reshape(tensor.shape))
+            add_mask(source, name, mask)
 
     def assign(
         self, source: Any, tensors: Mapping[str, Any], merged: Sequence[str]

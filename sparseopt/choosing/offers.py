@@ -8,7 +8,7 @@ from typing import Any
 
 from sparseopt.choosing.availability import Plugin, Registered
 from sparseopt.choosing.discovery import registry
-from sparseopt.choosing.manifest import AnalyzerEntry, ReaderEntry, SolverEntry
+from sparseopt.choosing.manifest import AnalyzerEntry, CriterionEntry, ReaderEntry, SolverEntry
 from sparseopt.interface.errors import ProblemError, UnknownNameError
 from sparseopt.interface.problem import Problem
 from sparseopt.interface.reader import Reader
@@ -39,6 +39,16 @@ def solvers(
 def analyzers() -> tuple[AnalyzerEntry, ...]:
     """Return the entries of all analyzers."""
     return tuple(item.entry for item in registry().analyzers)
+
+
+def criteria() -> tuple[CriterionEntry, ...]:
+    """Return the entries of the pruning criteria that plugins bring; see `sparseopt.prune`."""
+    return tuple(item.entry for item in registry().criteria)
+
+
+def registered_criteria() -> tuple[Registered, ...]:
+    """Return the pruning criteria of plugins, to be imported at first use."""
+    return registry().criteria
 
 
 def registered_tool(name: str) -> Registered:

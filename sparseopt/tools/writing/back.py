@@ -29,11 +29,24 @@ def write_back(network: Network, source: Any, path: str) -> None:
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
             part = os.path.join(folder, target.name)
             reader.save(source, tensors, part)
-            _require_same(network, load_network(part), path)
+            _require_same(network, _read_again(part, network, given, source), path)
             os.replace(part, target)
     except OSError as error:
         why = error.strerror or error
         raise ProblemError(f"cannot write {path!r}: {why}") from error
+
+
+def _read_again(part: str, network: Network, given: Network, source: Any) -> Network:
+    """Return what was written; say so where a file has sizes that smaller layers do not fit."""
+    try:
+        return load_network(part)
+    except ProblemError as error:
+        if all(network.shapes[n.name] == given.shapes[n.name] for n in network.nodes):
+            raise
+        raise ProblemError(
+            f"{_said(source)} has sizes of its own, which smaller layers do not fit ({error}); "
+            "write a new file: leave out like="
+        ) from error
 
 
 def _said(source: Any) -> str:
