@@ -199,9 +199,7 @@ def _window_attributes(found: windows.Pool) -> dict[str, Any]:
 
 def _is_short(found: windows.Pool) -> bool:
     """Whether padding is smaller than the kernels, and what is left over than the strides."""
-    return all(
-        max(w.before, w.after) < w.kernel and -w.after < w.stride for w in found.windows
-    )
+    return all(max(w.before, w.after) < w.kernel and -w.after < w.stride for w in found.windows)
 
 
 @emit.register

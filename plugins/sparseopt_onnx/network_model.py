@@ -88,7 +88,9 @@ class ModelBuilder:
 
     def last(self, kind: str, inputs: list[str], node: Node, **attributes: Any) -> str:
         """Add the operator whose result is that of a node, under the name of the node."""
-        self._nodes.append(helper.make_node(kind, inputs, [node.name], name=node.name, **attributes))
+        self._nodes.append(
+            helper.make_node(kind, inputs, [node.name], name=node.name, **attributes)
+        )
         return node.name
 
     def ranked(self, value: str, node: Node, axis: int, rank: int, count: int) -> str:

@@ -62,7 +62,9 @@ def tensor_at(module: nn.Module, name: str) -> torch.Tensor:
     path, _, leaf = name.rpartition(".")
     owner = module.get_submodule(path)
     if f"{leaf}_orig" in owner._parameters:
-        mask = getattr(owner, f"{leaf}_mask").clone()  # what writes buffers must not break gradients
+        mask = getattr(
+            owner, f"{leaf}_mask"
+        ).clone()  # what writes buffers must not break gradients
         masked: torch.Tensor = getattr(owner, f"{leaf}_orig") * mask
         return masked
     found: torch.Tensor = getattr(owner, leaf)

@@ -41,9 +41,7 @@ class LivePass(Scaling):
     def run(self) -> Scaled:
         """Return the sums of powers at the outputs."""
         network = self._plan.network
-        ones = torch.ones(
-            (1, *network.input_shape), dtype=DTYPES[self.dtype], device=self._device
-        )
+        ones = torch.ones((1, *network.input_shape), dtype=DTYPES[self.dtype], device=self._device)
         result: Scaled = network.walk(Scaled(ones, 0), self.visit)
         return result
 

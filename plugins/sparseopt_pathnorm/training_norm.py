@@ -80,11 +80,11 @@ def path_norm(
             raise so.ProblemError(f"{name} must be {most}, got {value!r}")
     plan = _plan(module, example)
     try:
-        value = LivePass(float(q), plan).run()
+        sums = LivePass(float(q), plan).run()
     except so.Inconclusive as error:
         reason = str(error).partition("; one_pass")[0]
         raise so.ProblemError(f"{reason}; try module.double()") from error
-    return _norm(value, float(q), float(r), log)
+    return _norm(sums, float(q), float(r), log)
 
 
 def _norm(value: Any, q: float, r: float, log: bool) -> torch.Tensor:
@@ -177,9 +177,7 @@ def _settings(module: nn.Module) -> Hashable:
             place = seen.setdefault(id(tensor), len(seen))
             facts = (tuple(tensor.shape), tensor.dtype, tensor.device, tensor.requires_grad)
             tensors.append((name, place, *facts))
-    parts = [
-        (name, type(part), tuple(_attributes(part))) for name, part in module.named_modules()
-    ]
+    parts = [(name, type(part), tuple(_attributes(part))) for name, part in module.named_modules()]
     return tuple(parts), tuple(tensors)
 
 

@@ -124,9 +124,7 @@ def _without_bias(op: ConvTranspose, to: Any, node: Node, made: Any, value: fx.N
     bias = to.tensor(node, "bias", op.bias, trained=True)
     functions: Any = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
     function = functions[len(op.kernel) - 1]
-    result = to.function(
-        function, value, weight, None, op.stride, 0, 0, op.groups, op.dilation
-    )
+    result = to.function(function, value, weight, None, op.stride, 0, 0, op.groups, op.dilation)
     result = _padded(to, result, [(-a, -b) for a, b in op.padding])
     shape = (-1, *(1,) * len(op.kernel))
     return to.function(operator.add, result, to.function(torch.reshape, bias, shape))
@@ -212,9 +210,7 @@ def _ranked(to: Any, value: fx.Node, axis: int, rank: int, count: int) -> fx.Nod
     if rank == count:
         return to.function(torch.amin, value, axis)
     ordered = to.function(torch.sort, value, axis)
-    return to.function(
-        torch.select, to.function(operator.getitem, ordered, 0), axis, count - rank
-    )
+    return to.function(torch.select, to.function(operator.getitem, ordered, 0), axis, count - rank)
 
 
 @call.register

@@ -16,9 +16,7 @@ from sparseopt_torch.module_export import quiet
 from sparseopt_torch.network_module import to_module
 
 
-def write_program(
-    network: so.Network, path: str, read: Callable[[str], so.Network]
-) -> None:
+def write_program(network: so.Network, path: str, read: Callable[[str], so.Network]) -> None:
     """Write the program of a network's module, any number of samples at a time.
 
     Parameters

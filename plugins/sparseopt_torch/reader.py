@@ -30,8 +30,8 @@ from sparseopt_torch.module_export import (
 )
 from sparseopt_torch.module_masks import add_mask, apply_masks, tensor_of, without_masks
 from sparseopt_torch.network_module import to_module
-from sparseopt_torch.pt2_archive import open_program
 from sparseopt_torch.program_file import write_program
+from sparseopt_torch.pt2_archive import open_program
 from sparseopt_torch.pt2_program import build
 
 

@@ -14,12 +14,7 @@ OLDEST_API_VERSION = 1
 
 
 def _require_remedy(
-    entry: SolverEntry
-    | AnalyzerEntry
-    | ReaderEntry
-    | ToolEntry
-    | OutsiderEntry
-    | CriterionEntry,
+    entry: SolverEntry | AnalyzerEntry | ReaderEntry | ToolEntry | OutsiderEntry | CriterionEntry,
 ) -> None:
     if entry.requires and not entry.remedy:
         raise ValueError(f"{entry.name}: what requires modules must give the remedy")

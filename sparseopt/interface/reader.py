@@ -12,9 +12,10 @@ from sparseopt.interface.errors import ProblemError
 class Reader(ABC):
     """Reads one kind of source. Subclasses are frozen dataclasses that hold only settings.
 
-    A reader of files that can write them defines `save`, for files like the one that it is given,
-    and `put`, for new ones. One that makes objects of networks defines `make`. One of objects that can be changed in
-    place says so by `writes`, and defines `multiply`, `mask` and `assign`.
+    A reader of files that can write them defines `save` and `tensors`, for files like the one that
+    it is given, and `put`, for new ones. One that makes objects of networks defines `make`. One of
+    objects that can be changed in place says so by `writes`, and defines `multiply`, `mask` and
+    `assign`.
 
     Law: `read` returns an object that means exactly what the source means, or raises
     `ProblemError` naming the place that it cannot represent; it never guesses.

@@ -90,9 +90,7 @@ def require_criterion(criterion: CriterionLike) -> str:
     return criterion
 
 
-def scores(
-    network: Network, criterion: CriterionLike, seed: int, names: Collection[str]
-) -> Scores:
+def scores(network: Network, criterion: CriterionLike, seed: int, names: Collection[str]) -> Scores:
     """Return the scores of weights by parameter, ``"node.weight"``; of `names` at least."""
     if callable(criterion):
         found = criterion(network)

@@ -92,8 +92,8 @@ def prune(
     -----
     Weights of dense and convolutional layers are pruned, biases and batch normalizations are not.
     Under granularity "channel" every layer keeps a unit; `remove_dead` then makes the network
-    smaller. A tensor that several layers share is one tensor: its scores add up, its mask is one. Ties are
-    broken by position, so the masks are reproducible.
+    smaller. A tensor that several layers share is one tensor: its scores add up, its mask is one.
+    Ties are broken by position, so the masks are reproducible.
 
     Examples
     --------
@@ -153,9 +153,7 @@ def _trained(train: Callable[[Any], Any], current: Any, result: Pruning) -> Any:
     if not isinstance(current, Network) or found is None:
         return current
     if not isinstance(found, Network):
-        raise ProblemError(
-            f"train must return a network, or None, got a {type(found).__name__}"
-        )
+        raise ProblemError(f"train must return a network, or None, got a {type(found).__name__}")
     missing = [name for name in result.masks if name not in found.parameters()]
     if missing:
         raise ProblemError(f"train returned a network without the parameter {missing[0]!r}")

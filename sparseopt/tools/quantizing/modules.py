@@ -216,7 +216,8 @@ def _apart(network: Network, found: list[tuple[str, Any]]) -> Network:
     }
     nodes = [
         replace(node, origin={}, layouts={}, tensor_shapes={})
-        if factors.intersection(node.origin.values()) else node
+        if factors.intersection(node.origin.values())
+        else node
         for node in network.nodes
     ]
     return replace(network, nodes=tuple(nodes))

@@ -115,9 +115,7 @@ class Coupling:
         kept = wanted[rest.row]
         parts = [(rest.row[kept], rest.col[kept], rest.data[kept])]
         for block in self.blocks:
-            rows, columns = (
-                (block.rows, block.columns) if into else (block.columns, block.rows)
-            )
+            rows, columns = (block.rows, block.columns) if into else (block.columns, block.rows)
             some = np.flatnonzero(wanted[rows])
             sums = block.sums[some] if into else block.sums[:, some].T
             r, c = np.nonzero(sums)

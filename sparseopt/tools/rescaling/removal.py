@@ -75,7 +75,7 @@ def linked_groups(groups: RescalingGroups) -> np.ndarray:
         present = np.asarray(weight != 0)
         if weight.ndim:
             flat = tuple(a for a in range(weight.ndim) if head.shape[a] == tail.shape[a] == 1)
-            present = present.any(axis=flat, keepdims=True)
+            present = np.asarray(present.any(axis=flat, keepdims=True))
         edges.append((head, tail, present))
     reached = np.zeros(groups.count + 1, dtype=bool)
     reached[PINNED] = True
@@ -97,7 +97,7 @@ def _spread(edges: list[tuple[np.ndarray, np.ndarray, np.ndarray]], marked: np.n
         for to, start, present in edges:
             hit = present & marked[start]
             others = tuple(a for a in range(hit.ndim) if to.shape[a] == 1)
-            hit = hit.any(axis=others, keepdims=True)
+            hit = np.asarray(hit.any(axis=others, keepdims=True))
             marked[np.broadcast_to(to, hit.shape)[hit]] = True
 
 
@@ -164,7 +164,9 @@ class _Removal:
         shapes = [network.shapes[name] for name in node.inputs]
         try:
             return without(node.op, node, inputs, own, shapes, network.shapes[node.name])
-        except Unfit as unfit:
-            for name in (node.name, *(node.inputs if unfit.inputs else ())):
+        except ProblemError as error:
+            raise ProblemError(f"layer {node.name!r}: {error}") from error
+        except Unfit:
+            for name in (node.name, *node.inputs):
                 self._revive(self.groups.values[name])
             return node

@@ -37,11 +37,7 @@ class Cut:
 
 
 class Unfit(Exception):
-    """A layer cannot lose these entries; with `inputs` what it reads must stay whole, too."""
-
-    def __init__(self, inputs: bool = True) -> None:
-        super().__init__()
-        self.inputs = inputs
+    """A layer cannot lose these entries: what it reads and gives must stay whole."""
 
 
 Cuts = Sequence[Cut | None]
@@ -70,8 +66,7 @@ def without(
         If there is no such layer.
     """
     raise ProblemError(
-        f"layer {node.name!r} is a {type(op).__name__}, of which it is not known how it gets "
-        "smaller; register it with the function without of sparseopt.tools.rescaling.smaller"
+        f"it is not known how a {type(op).__name__} gets smaller; register it with the function without of sparseopt.tools.rescaling.smaller"
     )
 
 

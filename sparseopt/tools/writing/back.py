@@ -157,6 +157,7 @@ def _require_same(network: Network, after: Network, path: str) -> None:
                 rtol = 1e-4 if narrow else 1e-9
                 same = np.allclose(array, other, rtol, rtol * float(np.abs(array).max()))
             elif same:
+                assert other is not None
                 same = np.array_equal(array, other)
             if not same:
                 raise ProblemError(

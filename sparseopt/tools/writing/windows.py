@@ -52,7 +52,9 @@ def sliding(index: np.ndarray, size: int) -> Sliding | None:
         return None
     before = int(stride * rows[0] + dilation * columns[0] - cells[0])
     places = np.arange(outputs)[:, None] * stride + np.arange(kernel) * dilation - before
-    if before < 0 or not np.array_equal(np.where((places >= 0) & (places < size), places, -1), index):
+    if before < 0 or not np.array_equal(
+        np.where((places >= 0) & (places < size), places, -1), index
+    ):
         return None
     return Sliding(kernel, stride, dilation, before, int(places[-1, -1]) + 1 - size)
 
@@ -109,8 +111,8 @@ def _ways(m: AxisMap, size: int) -> set[bool]:
     ways = set()
     if np.array_equal(m.divisor, inside.sum(axis=1)):
         ways.add(False)
-    if window is not None and window.after <= window.before:
-        # With that padding on both sides no window leaves it.
-        if np.all(m.divisor == window.kernel):
-            ways.add(True)
+    # With the padding before an axis after it, too, no window leaves it.
+    inside_padding = window is not None and window.after <= window.before
+    if window is not None and inside_padding and np.all(m.divisor == window.kernel):
+        ways.add(True)
     return ways

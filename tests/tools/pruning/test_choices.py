@@ -117,7 +117,7 @@ def test_a_plugin_brings_a_criterion(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_array_equal(pruned.masks["0:Dense.weight"][:, 0], [False, False, True, True])
     with pytest.raises(so.ProblemError, match="gone cannot be used here: nowhere is not installed"):
         so.prune(mlp((2, 3, 1)), 0.5, "gone")
-    with pytest.raises(so.ProblemError, match="one of path_cost.*gone, rows, or a function"):
+    with pytest.raises(so.ProblemError, match=r"one of path_cost.*gone, rows, or a function"):
         so.prune(mlp((2, 3, 1)), 0.5, "row")
 
 
@@ -273,7 +273,7 @@ def test_a_module_is_pruned_in_rounds_with_training() -> None:
 def test_bad_schedules_are_refused() -> None:
     net = mlp((3, 4, 2))
     for bad in ([], [0.5, 0.3], [0.1, 0.4], [-0.1, 0.5], [float("nan"), 0.5]):
-        with pytest.raises(so.ProblemError, match="must rise from 0 to the ratio 0.5"):
+        with pytest.raises(so.ProblemError, match=r"must rise from 0 to the ratio 0\.5"):
             so.prune(net, 0.5, schedule=bad)
     with pytest.raises(so.ProblemError, match="1 to 10000 rounds"):
         so.prune(net, 0.5, schedule=0)

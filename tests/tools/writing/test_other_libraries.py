@@ -97,9 +97,7 @@ def test_windows_are_recognized_as_what_they_are() -> None:
     assert average(mean, (3, 6)) is not None
     uneven = Resample((average_map(1, pool_positions(6, 2, 2), 6, None, 3),))
     assert average(uneven, (3, 6)) is None
-    np.testing.assert_array_equal(
-        matrix(mean.maps[0], 6) @ np.arange(6.0), [0.5, 2.5, 4.5]
-    )
+    np.testing.assert_array_equal(matrix(mean.maps[0], 6) @ np.arange(6.0), [0.5, 2.5, 4.5])
 
 
 class Small(torch.nn.Module):  # type: ignore[misc, name-defined]
