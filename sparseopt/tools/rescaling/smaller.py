@@ -66,7 +66,8 @@ def without(
         If there is no such layer.
     """
     raise ProblemError(
-        f"it is not known how a {type(op).__name__} gets smaller; register it with the function without of sparseopt.tools.rescaling.smaller"
+        f"it is not known how a {type(op).__name__} gets smaller; register it with the function "
+        "without of sparseopt.tools.rescaling.smaller"
     )
 
 

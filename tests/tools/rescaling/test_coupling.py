@@ -175,8 +175,7 @@ def test_memory_is_a_small_multiple_of_the_parameters() -> None:
     rng = np.random.default_rng(0)
     sizes = (400, 1000, 1000, 400)
     layers = [
-        Dense(rng.standard_normal((n, m)).astype(np.float32))
-        for m, n in itertools.pairwise(sizes)
+        Dense(rng.standard_normal((n, m)).astype(np.float32)) for m, n in itertools.pairwise(sizes)
     ]
     net = chain((400,), layers[0], Relu(), layers[1], Relu(), layers[2])
     size = sum(a.nbytes for a in net.parameters().values())
