@@ -73,6 +73,7 @@ def path_norm(
             f"path_norm is for torch modules, to train them; of a {type(module).__name__} solve "
             "so.PathNorm(so.load_network(...))"
         )
+    module = getattr(module, "_orig_mod", module)  # of torch.compile
     for name, value, top in (("q", q, math.inf), ("r", r, None)):
         finite = top is None or (isinstance(value, int | float) and value < top)
         if not (isinstance(value, int | float) and value >= 1 and finite):

@@ -84,7 +84,7 @@ def require_criterion(criterion: CriterionLike) -> str:
     """Return the name of a criterion; `ProblemError` if there is none such, or not here."""
     if callable(criterion):
         return str(getattr(criterion, "__name__", type(criterion).__name__))
-    if criterion in CRITERIA:
+    if isinstance(criterion, str) and criterion in CRITERIA:
         return criterion
     _of_plugin(criterion)
     return criterion
@@ -103,7 +103,7 @@ def scores(network: Network, criterion: CriterionLike, seed: int, names: Collect
 
 def _of_plugin(name: Any) -> Callable[[Network, int], Scores]:
     known = {item.name: item for item in offers.registered_criteria()}
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         names = ", ".join([*CRITERIA, *sorted(set(known) - set(CRITERIA))])
         raise ProblemError(
             f"criterion must be one of {names}, or a function of the network, not {name!r}"
