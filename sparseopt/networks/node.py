@@ -55,9 +55,8 @@ class Node:
             if not isinstance(names, list | tuple):
                 raise ProblemError(f"{name} of a node must be a list, got {type(names).__name__}")
             object.__setattr__(self, name, tuple(names))
-        if self.layouts:
+        if self.layouts or self.tensor_shapes:
             self._require_layouts()
-        if self.tensor_shapes:
             self._require_tensor_shapes()
 
     @classmethod
