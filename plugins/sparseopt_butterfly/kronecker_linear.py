@@ -11,6 +11,7 @@ from torch import nn
 import sparseopt as so
 from sparseopt.butterfly.architecture import Patterns
 from sparseopt.interface.arrays import as_count
+from sparseopt_butterfly.cuda_rows import flat, times_rows
 from sparseopt_butterfly.kronecker_layer import KroneckerLayer, built, is_exporting
 from sparseopt_butterfly.torch_chain import apply, merged, plain
 
@@ -25,7 +26,7 @@ class KroneckerLinear(KroneckerLayer):
     faster, see `merge_for`; this changes the result by rounding only. Where no gradient is asked
     for, tensors on the CPU are multiplied as a `KroneckerProduct` does it, with compiled kernels
     once loading them pays, and what is merged is remembered until a parameter changes; `plan`
-    shows how.
+    shows how. On a CUDA device kernels are used, for gradients too, if CuPy is installed.
 
     Parameters
     ----------
@@ -89,6 +90,7 @@ class KroneckerLinear(KroneckerLayer):
         super().__init__(architecture, out_features, bias, device, dtype)
         self.in_features = in_features
         self.out_features = out_features
+        self._flat = flat(architecture)
 
     @classmethod
     def from_linear(
@@ -203,6 +205,10 @@ class KroneckerLinear(KroneckerLayer):
             if self.bias is not None:
                 result = result + self.bias
             return result.reshape(*input.shape[:-1], self.out_features)
+        if rows.is_cuda:
+            product = times_rows(rows, factors, bias, self._flat)
+            if product is not None:
+                return product if rows is input else product.reshape(*shape[:-1], -1)
         chain = self._trained.chain(rows, factors, bias, self.architecture, self._by_torch)
         if chain is None:
             result = self._by_torch(rows, bias, factors)

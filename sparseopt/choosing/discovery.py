@@ -19,6 +19,7 @@ from sparseopt.choosing.manifest import (
     OLDEST_API_VERSION,
     AnalyzerEntry,
     CriterionEntry,
+    EngineEntry,
     Manifest,
     OutsiderEntry,
     ReaderEntry,
@@ -31,7 +32,15 @@ from sparseopt.judging import serialization
 
 GROUP = "sparseopt.plugins"
 
-Entry = SolverEntry | AnalyzerEntry | ReaderEntry | ToolEntry | OutsiderEntry | CriterionEntry
+Entry = (
+    SolverEntry
+    | AnalyzerEntry
+    | ReaderEntry
+    | ToolEntry
+    | EngineEntry
+    | OutsiderEntry
+    | CriterionEntry
+)
 
 
 @dataclass(frozen=True)
@@ -143,6 +152,7 @@ class Registry:
         self.readers = self._collect("readers")
         self.criteria = self._collect("criteria")
         self.tools = tuple(t for t in self._collect("tools") if t.plugin.first_party)
+        self.engines = tuple(e for e in self._collect("engines") if e.plugin.first_party)
         self.outsiders = tuple(t for t in self._collect("outsiders") if t.plugin.first_party)
         self._for_problem: dict[str, list[Registered]] = {}
         for item in self.solvers:

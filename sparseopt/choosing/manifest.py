@@ -14,7 +14,13 @@ OLDEST_API_VERSION = 1
 
 
 def _require_remedy(
-    entry: SolverEntry | AnalyzerEntry | ReaderEntry | ToolEntry | OutsiderEntry | CriterionEntry,
+    entry: SolverEntry
+    | AnalyzerEntry
+    | ReaderEntry
+    | ToolEntry
+    | EngineEntry
+    | OutsiderEntry
+    | CriterionEntry,
 ) -> None:
     if entry.requires and not entry.remedy:
         raise ValueError(f"{entry.name}: what requires modules must give the remedy")
@@ -54,8 +60,9 @@ class SolverEntry:
     structure : mapping
         For each key of `Problem.structure`, the values that the solver can take.
     device_probe : str or None
-        ``"package.module:function"`` returning None if the device it needs is there and fit,
-        otherwise an `Unavailable`.
+        ``"package.module:function"`` returning None, or what the device is in words, if the one it
+        needs is there and fit, otherwise an `Unavailable`. It is called once `requires` are
+        imported, and by `plan` for problems of the declared structure only.
     priority : int
         Breaks ties of guarantee and predicted cost; larger goes first.
     on_request : bool
@@ -153,6 +160,25 @@ class ToolEntry:
 
 
 @dataclass(frozen=True)
+class EngineEntry:
+    """What computes on a device for the library itself, of a first-party plugin: no public name.
+
+    All is as for `SolverEntry`; `sparseopt doctor` says whether the device is there.
+    """
+
+    name: str
+    path: str
+    summary: str
+    requires: tuple[str, ...] = ()
+    remedy: str = ""
+    device_probe: str | None = None
+
+    def __post_init__(self) -> None:
+        _require_path(self.path, self.name)
+        _require_remedy(self)
+
+
+@dataclass(frozen=True)
 class OutsiderEntry:
     """A program outside this library that confirms a statement, asked by ``verify(..., allow=)``.
 
@@ -226,6 +252,8 @@ class Manifest:
         The entries.
     tools : tuple of ToolEntry
         Used only from plugins that ship with sparseopt: no other adds to its names.
+    engines : tuple of EngineEntry
+        Used only from plugins that ship with sparseopt.
     outsiders : tuple of OutsiderEntry
         Used only from plugins that ship with sparseopt: which programs may confirm a proof is
         for the core to say.
@@ -243,6 +271,7 @@ class Manifest:
     analyzers: tuple[AnalyzerEntry, ...] = ()
     readers: tuple[ReaderEntry, ...] = ()
     tools: tuple[ToolEntry, ...] = ()
+    engines: tuple[EngineEntry, ...] = ()
     outsiders: tuple[OutsiderEntry, ...] = ()
     json_types: tuple[str, ...] = ()
     former_names: tuple[str, ...] = ()

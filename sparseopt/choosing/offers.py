@@ -21,7 +21,7 @@ def plugins() -> tuple[Plugin, ...]:
     --------
     >>> import sparseopt as so
     >>> sorted(p.name for p in so.plugins() if p.first_party)
-    ['butterfly', 'closedness', 'inverse', 'onnx', 'pathnorm', 'quantization', 'torch']
+    ['butterfly', 'closedness', 'cupy', 'inverse', 'onnx', 'pathnorm', 'quantization', 'torch']
     """
     return registry().plugins
 
@@ -56,6 +56,14 @@ def registered_tool(name: str) -> Registered:
     found = next((item for item in registry().tools if item.name == name), None)
     if found is None:
         raise AttributeError(f"module 'sparseopt' has no attribute {name!r}")
+    return found
+
+
+def engine(name: str) -> Registered:
+    """Return the entry of what computes on a device, of a plugin shipped with sparseopt."""
+    found = next((item for item in registry().engines if item.name == name), None)
+    if found is None:
+        raise RuntimeError(f"no installed plugin of sparseopt offers {name}; reinstall sparseopt")
     return found
 
 

@@ -108,12 +108,15 @@ def _prepare_one(
 
     if item.name in chosen.block or item.plugin.name in chosen.block:
         return refused(Refused("it is on the user's block list"))
-    unavailable = item.availability()
-    if unavailable is not None:
-        return refused(unavailable)
+    missing = item.installation()
+    if missing is not None:
+        return refused(missing)
     wrong = _structure_refusal(item, structure)
     if wrong is not None:
         return refused(wrong)
+    unavailable = item.availability()
+    if unavailable is not None:
+        return refused(unavailable)
     for name in options:
         if name not in option_names(item.cls):
             own = ", ".join(option_names(item.cls)) or "none"
@@ -153,7 +156,7 @@ def _order(prepared: Iterable[Prepared]) -> list[Prepared]:
 
 
 def _check_options(found: Sequence[Registered], options: Mapping[str, Any]) -> None:
-    available = [item for item in found if item.availability() is None]
+    available = [item for item in found if item.installation() is None]
     known = {name for item in available for name in option_names(item.cls)}
     for name in options:
         if name not in known:
@@ -223,8 +226,8 @@ def plan(
 ) -> Plan:
     """Return every candidate for `problem` with its verdict, in the order they would run.
 
-    The order: user's choice, user's block list, availability (not installed, import fails, no
-    device, device unfit), declared structure, `Solver.accepts`; then among the accepted ones
+    The order: user's choice, user's block list, availability (not installed, import fails),
+    declared structure, its device (none, unfit), `Solver.accepts`; then among the accepted ones
     the user's prefer list, guarantee, first-party before third-party, those that are for request
     only last, predicted cost, declared priority, name.
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sparseopt.choosing import discovery, offers
+from sparseopt.choosing.availability import import_path
 from sparseopt.interface import seams
 
 
@@ -36,6 +37,13 @@ def _written_network(network: Any, path: Any, like: Any = None) -> None:
     write(network, path, like)
 
 
+def _device_multiplication(factors: Sequence[Any], architecture: Any, precision: str) -> Any:
+    found = offers.engine("CudaMultiplication")
+    # Plans are made without a device, too; a product says what is missing.
+    multiply = import_path(found.entry.path)
+    return multiply(factors, architecture, precision, found.availability)
+
+
 def fill_seams() -> None:
     """Say what imports classes of plugins, asks outsiders, renders pages and multiplies."""
     seams.import_json_type.fill(discovery.import_json_type)
@@ -44,3 +52,4 @@ def fill_seams() -> None:
     seams.multiplication.fill(_multiplication)
     seams.made_of_network.fill(_made_of_network)
     seams.written_network.fill(_written_network)
+    seams.device_multiplication.fill(_device_multiplication)

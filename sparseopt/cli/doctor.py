@@ -70,7 +70,7 @@ def _state(item: Registered) -> tuple[str, str]:
             importlib.import_module(module)
         except (Exception, SystemExit) as error:
             return f"importing {module} fails: {type(error).__name__}: {error}", item.entry.remedy
-    return ("ok, " + item.left_out) if item.left_out else "ok", ""
+    return ", ".join(filter(None, ("ok", item.device, item.left_out))), ""
 
 
 def _entries() -> list[dict[str, Any]]:
@@ -82,6 +82,7 @@ def _entries() -> list[dict[str, Any]]:
         ("reader", "produces", known.readers),
         ("criterion", "path", known.criteria),
         ("tool", "path", known.tools),
+        ("engine", "path", known.engines),
     ):
         for item in items:
             state, remedy = _state(item)
@@ -127,7 +128,7 @@ def doctor(
     say("plugins")
     for row in plugins:
         _line(f"{row['name']} (from {row['distribution']}) {row['summary']}", row, verbose)
-    kinds = ["solver", "analyzer", "reader", "tool"]
+    kinds = ["solver", "analyzer", "reader", "tool", "engine"]
     if any(entry["kind"] == "criterion" for entry in entries):
         kinds.insert(3, "criterion")
     for kind in kinds:

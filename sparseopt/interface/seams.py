@@ -53,3 +53,6 @@ made_of_network = Seam("makes a model of another library of a network")
 
 written_network = Seam("writes networks to files")
 """(network, path, like) -> None."""
+
+device_multiplication = Seam("multiplies arrays on a device by a product of factors")
+"""(factors, architecture, precision) -> `sparseopt.butterfly.product.DeviceMultiplication`."""
