@@ -14,7 +14,13 @@ OLDEST_API_VERSION = 1
 
 
 def _require_remedy(
-    entry: SolverEntry | AnalyzerEntry | ReaderEntry | ToolEntry | EngineEntry | OutsiderEntry,
+    entry: SolverEntry
+    | AnalyzerEntry
+    | ReaderEntry
+    | ToolEntry
+    | EngineEntry
+    | OutsiderEntry
+    | CriterionEntry,
 ) -> None:
     if entry.requires and not entry.remedy:
         raise ValueError(f"{entry.name}: what requires modules must give the remedy")
@@ -199,6 +205,38 @@ class OutsiderEntry:
 
 
 @dataclass(frozen=True)
+class CriterionEntry:
+    """One way to score the weights of a network for `sparseopt.prune`.
+
+    Parameters
+    ----------
+    name : str
+        Unique; what users write in ``prune(network, ratio, criterion=name)``.
+    path : str
+        ``"package.module:function"``; the function takes a network and a seed, and returns scores
+        by parameter, ``{"node.weight": array}``. The lowest go first.
+    summary : str
+        One line.
+    invariant : bool
+        Whether no positive rescaling of hidden units changes which weights score lowest.
+    citations, requires, remedy
+        As for `SolverEntry`.
+    """
+
+    name: str
+    path: str
+    summary: str
+    invariant: bool = False
+    citations: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    remedy: str = ""
+
+    def __post_init__(self) -> None:
+        _require_path(self.path, self.name)
+        _require_remedy(self)
+
+
+@dataclass(frozen=True)
 class Manifest:
     """All that a plugin offers.
 
@@ -210,7 +248,7 @@ class Manifest:
         The plugin interface it was written for; write the number, not `API_VERSION`.
     summary : str
         One line.
-    solvers, analyzers, readers : tuple
+    solvers, analyzers, readers, criteria : tuple
         The entries.
     tools : tuple of ToolEntry
         Used only from plugins that ship with sparseopt: no other adds to its names.
@@ -237,3 +275,4 @@ class Manifest:
     outsiders: tuple[OutsiderEntry, ...] = ()
     json_types: tuple[str, ...] = ()
     former_names: tuple[str, ...] = ()
+    criteria: tuple[CriterionEntry, ...] = ()

@@ -80,6 +80,7 @@ def _entries() -> list[dict[str, Any]]:
         ("solver", "problem", known.solvers),
         ("analyzer", "subject", known.analyzers),
         ("reader", "produces", known.readers),
+        ("criterion", "path", known.criteria),
         ("tool", "path", known.tools),
         ("engine", "path", known.engines),
     ):
@@ -127,8 +128,11 @@ def doctor(
     say("plugins")
     for row in plugins:
         _line(f"{row['name']} (from {row['distribution']}) {row['summary']}", row, verbose)
-    for kind in ("solver", "analyzer", "reader", "tool", "engine"):
-        say(f"{kind}s")
+    kinds = ["solver", "analyzer", "reader", "tool", "engine"]
+    if any(entry["kind"] == "criterion" for entry in entries):
+        kinds.insert(3, "criterion")
+    for kind in kinds:
+        say("criteria" if kind == "criterion" else f"{kind}s")
         for row in (entry for entry in entries if entry["kind"] == kind):
             promise = f", {row['guarantee']}" if row["guarantee"] else ""
             _line(f"{row['name']} ({row['plugin']}; {row['for']}{promise})", row, verbose)
