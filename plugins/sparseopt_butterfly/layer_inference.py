@@ -35,6 +35,7 @@ class RememberedProduct:
         self._product: so.KroneckerProduct | None = None
         self._rows: Any = None
         self._compiled = False
+        self._lanes: dict[torch.dtype, Any] = {}
 
     def __deepcopy__(self, memo: Any) -> RememberedProduct:
         return RememberedProduct()
@@ -58,6 +59,11 @@ class RememberedProduct:
         if type(x) is not torch.Tensor or _is_watched(x, parameters):
             return None
         try:
+            lanes = self._lanes.get(x.dtype)
+            if lanes is None and x.dtype not in self._lanes and _KERNELS in sys.modules:
+                self._lanes[x.dtype] = lanes = _lanes_of(architecture, x.dtype)
+            if lanes is not None and x.is_cpu and lanes.reads(factors, bias):
+                return lanes.times(x.contiguous())  # type: ignore[no-any-return]
             key = [(p.data_ptr(), p.is_contiguous()) for p in parameters]
             if self._rows is not None and key == self._key and x.dtype is self._rows.dtype:
                 done = self._rows(x.contiguous()) if x.is_cpu else None
@@ -134,6 +140,7 @@ class CompiledTraining:
 
     def __init__(self) -> None:
         self._runs: Any = ()
+        self._lanes: dict[torch.dtype, Any] = {}
 
     def __deepcopy__(self, memo: Any) -> CompiledTraining:
         return CompiledTraining()
@@ -153,18 +160,30 @@ class CompiledTraining:
 
         `written_out` is the same in operators of torch.
         """
-        parameters = [x, *factors] if bias is None else [x, *factors, bias]
-        if self._runs is None or type(x) is not torch.Tensor or _is_followed():
+        if type(x) is not torch.Tensor or _is_followed() or not len(x) or not x.is_cpu:
             return None
-        if torch.autograd.forward_ad._current_level >= 0 or not len(x):
+        if torch.autograd.forward_ad._current_level >= 0:
             return None
         try:
+            x.data_ptr()
+            lanes = self._lanes.get(x.dtype)
+            if lanes is not None and lanes.chain.reads(factors, bias):
+                return lanes
+            parameters = factors if bias is None else [*factors, bias]
             any(p.data_ptr() == 0 for p in parameters)
         except RuntimeError:  # a tensor of `torch.func`
             return None
-        of_x = x.dtype == factors[0].dtype and x.is_cpu
-        if not of_x or not _fits_numpy(parameters[1:]) or not _training_pays(x, architecture):
+        if x.dtype != factors[0].dtype or not _fits_numpy(parameters):
             return None
+        if self._runs is None or not _training_pays(x, architecture):
+            return None
+        if x.dtype not in self._lanes:
+            self._lanes[x.dtype] = found = _lanes_of(architecture, x.dtype)
+            if found is not None:
+                from sparseopt_butterfly.lane_chain import TrainedLanes
+
+                self._lanes[x.dtype] = lanes = TrainedLanes(found, written_out)
+                return lanes if lanes.chain.reads(factors, bias) else None
         from sparseopt_butterfly import training_chain
 
         if self._runs == ():
@@ -205,6 +224,18 @@ def _watched(arrays: Sequence[np.ndarray]) -> Any:
     from sparseopt_butterfly.row_chain import Digest
 
     return Digest(arrays)
+
+
+def _lanes_of(architecture: so.Architecture, dtype: torch.dtype) -> Any:
+    """Return the compiled chain that reads rows and factors where they are, None if there is none
+    for this architecture and type."""
+    if dtype not in (torch.float32, torch.float64):
+        return None
+    from sparseopt_butterfly.lane_chain import LaneChain, is_lane_chain
+
+    if not is_lane_chain(architecture, dtype.itemsize):
+        return None
+    return LaneChain(architecture, dtype)
 
 
 def _is_watched(x: torch.Tensor, parameters: Sequence[torch.Tensor]) -> bool:
