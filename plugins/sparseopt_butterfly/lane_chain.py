@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from itertools import accumulate
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,17 @@ import torch
 import sparseopt as so
 from sparseopt_butterfly.lane_kernels import LANE, gradients, multiply
 
-# Rows that go through all factors at a time, and bytes of their workspace at most.
-ROWS, WORKSPACE = 32, 2**23
+# Rows that go through all factors at a time, there and back; bytes of their workspace at most.
+ROWS, ROWS_BACK, WORKSPACE = 32, 16, 2**23
 # Bytes of a row that the first stage takes, rows of later ones, and bytes of each of the latter:
 # together with so many rows they should stay in the second-level cache, chunks in the first one.
 EXTENT, BLOCK, CHUNK = 4096, 4, 256
 DTYPES = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
-_pointer = torch.Tensor.data_ptr
-_contiguous = torch.Tensor.is_contiguous
+_pointer, _contiguous, _type = (
+    torch.Tensor.data_ptr,
+    torch.Tensor.is_contiguous,
+    attrgetter("dtype"),
+)
 # The kernels hold the lock of the interpreter, so that one workspace serves all layers: the memory,
 # the address of its first whole vector, and the bytes from there.
 _room: tuple[Any, int, int] = (None, 0, 0)
@@ -43,34 +46,31 @@ class LaneChain:
         self._stages = _stages(self._passes)
         self.kept = len(self._stages) - 1
         deepest = int(np.diff(self._stages[:, :2]).max())
-        self._wide = [_wide(self.bytes, 1), _wide(self.bytes, deepest)]
+        self._wide = [_wide(ROWS, self.bytes), _wide(ROWS_BACK, self.bytes * deepest)]
         self._needs = [_need(self.bytes, self._wide[0]), _need(self.bytes, self._wide[1] * deepest)]
         self._tables = int(self._passes.ctypes.data), int(self._stages.ctypes.data)
-        self._starts = np.array([0, *accumulate(p.nnz * item for p in architecture)])[-2::-1].copy()
         self._seen: list[Any] = []
         self._places = np.zeros(len(applied), dtype=np.int64)
         self._at = int(self._places.ctypes.data)
         self._results = np.zeros_like(self._places)
         self._to = int(self._results.ctypes.data)
         self._bias = self._biased = 0
-        self.values = sum(pattern.nnz for pattern in architecture)
 
     def reads(self, factors: Sequence[torch.Tensor], bias: torch.Tensor | None) -> bool:
         """Whether the kernels can read these factors and this bias, which they will from now on."""
         parameters = factors if bias is None else [*factors, bias]
-        dtype = self.dtype
-        seen = [_pointer(p) if p.dtype is dtype and _contiguous(p) else 0 for p in parameters]
+        seen = [*map(_pointer, parameters), *map(_contiguous, parameters), *map(_type, parameters)]
         if seen == self._seen:
             return True
         self._seen = []
-        if not all(p.dtype is dtype and p.is_cpu and p.is_contiguous() for p in parameters):
+        if not all(p.dtype is self.dtype and p.is_cpu and p.is_contiguous() for p in parameters):
             return False
         if [tuple(factor.shape) for factor in factors] != self.shapes:
             return False
         if bias is not None and bias.shape != (self.n,):
             return False
         self._places[:] = seen[: len(factors)][::-1]
-        self._bias, self._biased = (seen[-1], 1) if bias is not None else (0, 0)
+        self._bias, self._biased = (_pointer(bias), 1) if bias is not None else (0, 0)
         self._seen = seen
         return True
 
@@ -102,11 +102,10 @@ class LaneChain:
         cotangent: torch.Tensor,
         of_rows: torch.Tensor | None,
         of_bias: torch.Tensor | None,
-        of_values: torch.Tensor,
+        of_factors: Sequence[torch.Tensor],
     ) -> None:
-        """Write the gradient of the rows, and add those of the bias and of all values, the latter
-        one factor after the other."""
-        np.add(self._starts, _pointer(of_values), out=self._results)
+        """Write the gradient of the rows, and add those of the bias and of all factors."""
+        self._results[:] = list(map(_pointer, reversed(of_factors)))
         gradients(
             self.like,
             *self._tables,
@@ -190,13 +189,14 @@ class _Times(torch.autograd.Function):
             return None, *_by_torch(ctx, rows, bias, factors, cotangent)
         chain, x = ctx.trained.chain, rows.contiguous()
         _require(chain, factors, bias)
-        values = x.new_zeros(chain.values)
         of_rows = torch.empty_like(x) if wanted[1] else None
         of_bias = torch.zeros_like(bias) if wanted[2] else None
-        chain.gradients(x, ctx.kept, cotangent.contiguous(), of_rows, of_bias, values)
-        parts = torch._utils._unflatten_dense_tensors(values, factors)
-        of_factors = (p if wants else None for p, wants in zip(parts, wanted[3:], strict=True))
-        return None, of_rows, of_bias, *of_factors
+        parts = list(map(torch.zeros_like, factors))
+        chain.gradients(x, ctx.kept, cotangent.contiguous(), of_rows, of_bias, parts)
+        if all(wanted[3:]):
+            return None, of_rows, of_bias, *parts
+        some = (p if wants else None for p, wants in zip(parts, wanted[3:], strict=True))
+        return None, of_rows, of_bias, *some
 
 
 def _require(chain: LaneChain, factors: Sequence[torch.Tensor], bias: torch.Tensor | None) -> None:
@@ -252,9 +252,9 @@ def _stages(passes: np.ndarray) -> np.ndarray:
     return np.array(table, dtype=np.int64)
 
 
-def _wide(size: int, times: int) -> int:
+def _wide(rows: int, size: int) -> int:
     """Return how many rows of so many bytes go through at a time."""
-    return max(1, min(ROWS, WORKSPACE // (size * times)))
+    return max(1, min(rows, WORKSPACE // size))
 
 
 def _need(size: int, rows: int) -> int:

@@ -5,8 +5,8 @@ order: so rows and values are read as they lie in tensors; nothing is transposed
 Values are held in registers while several rows pass by.
 
 A factor (a, 2, 2, d) mixes entries d apart. Where d is less than the lanes of a vector, both are in
-one vector x, and the result is p x + q S x: S swaps lanes d apart, p has the values of the diagonals
-of the blocks, q the others. Where d is a multiple of the lanes, whole vectors are mixed; two such
+one vector x, and the result is p x + q S x: S swaps lanes d apart, p has the diagonals of the
+blocks, q the other values. Where d is a multiple of the lanes, whole vectors are mixed; two such
 factors at once mix four of them. Addresses and distances are integers, in bytes.
 """
 
@@ -140,11 +140,13 @@ class Rows:
         return found
 
 
-def mixed(rows: Rows, block: Pieces, one: Any, two: Any) -> Pieces:
-    """A 2 x 2 block times two vectors."""
+def mixed(
+    rows: Rows, block: Pieces, one: Any, two: Any, plus: tuple[Any, Any] = (None, None)
+) -> Pieces:
+    """A 2 x 2 block times two vectors, plus two others."""
     return [
-        rows.times(block[1], two, rows.times(block[0], one)),
-        rows.times(block[3], two, rows.times(block[2], one)),
+        rows.times(block[1], two, rows.times(block[0], one, plus[0])),
+        rows.times(block[3], two, rows.times(block[2], one, plus[1])),
     ]
 
 
@@ -192,22 +194,26 @@ def pair(
     two: Any,
     three: Any,
     four: Any,
+    bias: Any,
+    biased: Any,
 ) -> None:
     """Apply two factors to four vectors of some rows: at x, and d1, d2, and d1 + d2 behind.
 
     The values of the first factor stand at ``one`` and ``two``, those of
-    the second one at ``three`` and ``four``.
+    the second one at ``three`` and ``four``. ``biased`` is 1, or 0 where the bias is one vector of
+    zeros.
     """
     far = _far(rows, d1, d2)
     a, b = rows.block(one, d1), rows.block(two, d1)
     e, f = rows.block(three, d2), rows.block(four, d2)
+    added = [rows.load(rows.moved(bias, place, biased)) for place in far]
     with cgutils.for_range(rows.builder, count) as loop:
         source, target = rows.moved(x, loop.index, x_row), rows.moved(y, loop.index, y_row)
         p, q, r, s = (rows.load(rows.moved(source, place)) for place in far)
         p, q = mixed(rows, a, p, q)
         r, s = mixed(rows, b, r, s)
-        p, r = mixed(rows, e, p, r)
-        q, s = mixed(rows, f, q, s)
+        p, r = mixed(rows, e, p, r, (added[0], added[2]))
+        q, s = mixed(rows, f, q, s, (added[1], added[3]))
         for vector, place in zip((p, q, r, s), far, strict=True):
             rows.store(vector, rows.moved(target, place))
 
@@ -222,13 +228,16 @@ def single(
     count: Any,
     d: Any,
     values: Any,
+    bias: Any,
+    biased: Any,
 ) -> None:
     """Apply one factor to two vectors of some rows, see `pair`."""
     block = rows.block(values, d)
+    added = rows.load(bias), rows.load(rows.moved(bias, d, biased))
     with cgutils.for_range(rows.builder, count) as loop:
         source, target = rows.moved(x, loop.index, x_row), rows.moved(y, loop.index, y_row)
         p, q = rows.load(source), rows.load(rows.moved(source, d))
-        p, q = mixed(rows, block, p, q)
+        p, q = mixed(rows, block, p, q, added)
         rows.store(p, target)
         rows.store(q, rows.moved(target, d))
 
@@ -243,16 +252,19 @@ def within(
     count: Any,
     places: Any,
     shift: Any,
+    bias: Any,
 ) -> None:
     """Apply factors with d = 1, 2, 4, .. to one vector of some rows.
 
     The addresses of their values stand at ``places``; those of this vector begin ``shift`` behind.
     """
     values = rows.values_within(places, shift)
+    added = rows.load(bias)
     with cgutils.for_range(rows.builder, count) as loop:
         vector = rows.load(rows.moved(x, loop.index, x_row))
         for d, own, other in values:
-            vector = rows.times(own, vector, rows.times(other, rows.swapped(vector, d)))
+            plus = added if 2 * d == rows.lanes else None
+            vector = rows.times(own, vector, rows.times(other, rows.swapped(vector, d), plus))
         rows.store(vector, rows.moved(y, loop.index, y_row))
 
 
@@ -379,13 +391,3 @@ def column_sums(rows: Rows, g: Any, g_row: Any, count: Any, to: Any) -> None:
         vector = rows.builder.fadd(vector, rows.builder.load(total), flags=rows.fast)
         rows.builder.store(vector, total)
     rows.add(rows.builder.load(total), to)
-
-
-@kernel
-def copied(rows: Rows, x: Any, y: Any, count: Any, added: Any, step: Any) -> None:
-    """Copy so many vectors from x to y, each plus what is added; that lies a step apart."""
-    with cgutils.for_range(rows.builder, count) as loop:
-        vector = rows.load(rows.moved(x, loop.index, VECTOR))
-        plus = rows.load(rows.moved(added, loop.index, step))
-        vector = rows.builder.fadd(vector, plus, flags=rows.fast)
-        rows.store(vector, rows.moved(y, loop.index, VECTOR))

@@ -16,7 +16,6 @@ from numba.extending import intrinsic
 from sparseopt_butterfly.fused_kernels import VECTOR, compiled
 from sparseopt_butterfly.lane_emitting import (
     column_sums,
-    copied,
     pair,
     pair_back,
     single,
@@ -61,6 +60,8 @@ def _step(
     y: int,
     y_row: int,
     count: int,
+    bias: int,
+    biased: int,
 ) -> None:
     """Apply the pass that stands at an address to the columns of a region of some rows.
 
@@ -71,14 +72,17 @@ def _step(
     top, end, span, chunk = region
     if kind == 0:
         for c in range(top, end, LANE):
-            rows = x + c, x_row, y + c, y_row, count, places + 8 * factor, 2 * c
+            rows = x + c, x_row, y + c, y_row, count, places + 8 * factor, 2 * c, bias + c * biased
             within(like, rows)
     elif kind == 1:
         for upper in range(top, end, 2 * d1):
             for begin in range(upper, upper + d1, span):
                 for c in range(begin, begin + chunk, LANE):
                     start = _start(places, factor, c, d1)
-                    single(like, (x + c, x_row, y + c, y_row, count, d1, start))
+                    single(
+                        like,
+                        (x + c, x_row, y + c, y_row, count, d1, start, bias + c * biased, biased),
+                    )
     else:
         low, high = min(d1, d2), max(d1, d2)
         for upper in range(top, end, 2 * high):
@@ -89,7 +93,7 @@ def _step(
                         three = _start(places, factor + 1, c, d2)
                         four = _start(places, factor + 1, c + d1, d2)
                         from_to = x + c, x_row, y + c, y_row, count, d1, d2
-                        pair(like, (*from_to, one, two, three, four))
+                        pair(like, (*from_to, one, two, three, four, bias + c * biased, biased))
 
 
 @compiled
@@ -146,25 +150,23 @@ def multiply(
             at = stages + 40 * stage
             begin, after = _number_at(at, 0), _number_at(at, 1)
             extent, span, chunk = _number_at(at, 2), _number_at(at, 3), _number_at(at, 4)
+            target, target_row, added, is_added = room, gap, zeros, 0 * n
+            if stage == number - 1:
+                target, target_row, added, is_added = y + first * n, n, bias, biased
+            elif kept:
+                target, target_row = kept + (stage * rows + first) * n, n
             for top in range(0, n, extent):
                 for h in range(0, span, chunk):
                     region = top + h, top + h + extent, span, chunk
+                    here, here_row = source, source_row
                     for k in range(begin, after):
-                        step = passes + 32 * k
-                        _step(like, step, places, region, source, source_row, room, gap, count)
-                        source, source_row = room, gap
-                    if stage == 0:
-                        source, source_row = x + first * n, n
-            if stage == number - 1:
-                for k in range(count):
-                    copied(
-                        like, (room + k * gap, y + (first + k) * n, n // LANE, bias, biased * LANE)
-                    )
-            elif kept:
-                for k in range(count):
-                    to = kept + (stage * rows + first + k) * n
-                    copied(like, (room + k * gap, to, n // LANE, zeros, 0 * n))
-            source, source_row = room, gap
+                        there, there_row, plus, is_plus = room, gap, zeros, 0 * n
+                        if k == after - 1:
+                            there, there_row, plus, is_plus = target, target_row, added, is_added
+                        to = there, there_row, count, plus, is_plus
+                        _step(like, passes + 32 * k, places, region, here, here_row, *to)
+                        here, here_row = there, there_row
+            source, source_row = target, target_row
 
 
 @compiled
@@ -248,11 +250,10 @@ def gradients(
     part = wide * gap
     for first in range(0, rows, wide):
         count = min(wide, rows - first)
-        for k in range(count):
-            copied(like, (g + (first + k) * n, room + k * gap, n // LANE, zeros, 0 * n))
+        above, above_row = g + first * n, n
         if of_bias:
             for c in range(0, n, LANE):
-                column_sums(like, (room + c, gap, count, of_bias + c))
+                column_sums(like, (above + c, n, count, of_bias + c))
         for stage in range(number - 1, -1, -1):
             at = stages + 40 * stage
             begin, after = _number_at(at, 0), _number_at(at, 1)
@@ -265,29 +266,19 @@ def gradients(
                     region = top + h, top + h + extent, span, chunk
                     here, here_row, there = entered, n, room - top - h
                     for k in range(begin, after - 1):
-                        step = passes + 32 * k
                         there += part
-                        _step(like, step, places, region, here, here_row, there, gap, count)
+                        to = there, gap, count, zeros, 0 * n
+                        _step(like, passes + 32 * k, places, region, here, here_row, *to)
                         here, here_row = there, gap
+                    given, given_row = above, above_row
                     for k in range(after - 1, begin - 1, -1):
-                        step = passes + 32 * k
+                        back, back_row = room, gap
+                        if k == 0 and y:
+                            back, back_row = y + first * n, n
                         if k == begin:
                             here, here_row = entered, n
-                        _step_back(
-                            like,
-                            step,
-                            places,
-                            results,
-                            region,
-                            here,
-                            here_row,
-                            room,
-                            gap,
-                            room,
-                            gap,
-                            count,
-                        )
+                        rows_of = here, here_row, given, given_row, back, back_row, count
+                        _step_back(like, passes + 32 * k, places, results, region, *rows_of)
+                        given, given_row = back, back_row
                         here -= part
-        if y:
-            for k in range(count):
-                copied(like, (room + k * gap, y + (first + k) * n, n // LANE, zeros, 0 * n))
+            above, above_row = room, gap

@@ -55,8 +55,10 @@ class RememberedProduct:
         It has to where gradients, autocast, a compiler or a tracer look on, and where operand and
         parameters are not all float32, or all float64, tensors on the CPU with finite values.
         """
+        if type(x) is not torch.Tensor or _is_followed():
+            return None
         parameters = factors if bias is None else [*factors, bias]
-        if type(x) is not torch.Tensor or _is_watched(x, parameters):
+        if torch.is_grad_enabled() and _wants_gradients(x, parameters):
             return None
         try:
             lanes = self._lanes.get(x.dtype)
@@ -84,7 +86,9 @@ class RememberedProduct:
         self, x: torch.Tensor, factors: Sequence[torch.Tensor], architecture: so.Architecture
     ) -> torch.Tensor | None:
         """Return the weight times x (n, batch), without a bias; None if torch has to."""
-        if type(x) is not torch.Tensor or _is_watched(x, factors):
+        if type(x) is not torch.Tensor or _is_followed():
+            return None
+        if torch.is_grad_enabled() and _wants_gradients(x, factors):
             return None
         try:
             key = [(p.data_ptr(), p.is_contiguous()) for p in factors]
@@ -238,18 +242,18 @@ def _lanes_of(architecture: so.Architecture, dtype: torch.dtype) -> Any:
     return LaneChain(architecture, dtype)
 
 
-def _is_watched(x: torch.Tensor, parameters: Sequence[torch.Tensor]) -> bool:
-    """Whether torch itself has to multiply: for gradients, autocast, a compiler or a tracer."""
-    if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in parameters)):
-        return True
-    return _is_followed()
+def _wants_gradients(x: torch.Tensor, parameters: Sequence[torch.Tensor]) -> bool:
+    """Whether gradients will be asked for, where they are enabled."""
+    return x.requires_grad or any(p.requires_grad for p in parameters)
 
 
 def _is_followed() -> bool:
     """Whether autocast, a compiler or a tracer has to see the operators of torch."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
-        return True
-    return torch.is_autocast_enabled("cpu")
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._get_tracing_state() is not None  # the short way of torch.jit.is_tracing
+        or torch.is_autocast_enabled("cpu")
+    )
 
 
 def _fits_numpy(parameters: Sequence[torch.Tensor]) -> bool:
