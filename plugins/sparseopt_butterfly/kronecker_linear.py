@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,6 +13,9 @@ import sparseopt as so
 from sparseopt.butterfly.architecture import Patterns
 from sparseopt.interface.arrays import as_count
 from sparseopt_butterfly.kronecker_layer import KroneckerLayer, built, is_exporting
+from sparseopt_butterfly.layer_costs import around_microseconds, rows_microseconds
+from sparseopt_butterfly.layer_inference import runs_along_rows
+from sparseopt_butterfly.multiplication import MultiplicationPlan, Step
 from sparseopt_butterfly.torch_chain import apply, merged, plain
 
 
@@ -209,6 +213,16 @@ class KroneckerLinear(KroneckerLayer):
         else:
             result = chain(rows, bias, factors)
         return result if rows is input else result.reshape(*shape[:-1], self.out_features)
+
+    def _planned(self, plan: MultiplicationPlan) -> MultiplicationPlan:
+        """Return the plan of the product, with what the layer does beside it."""
+        batch, itemsize = plan.batch, plan.dtype.itemsize
+        if runs_along_rows(self.architecture, plan.dtype):
+            last = len(self.architecture) - 1
+            time = rows_microseconds(self.architecture, batch, itemsize)
+            whole = so.KroneckerPattern(1, *self.architecture.shape, 1)
+            return replace(plan, steps=(Step(0, last, whole, "rows", time),))
+        return replace(plan, around=around_microseconds(self.architecture, batch, itemsize))
 
     def _by_torch(
         self, rows: torch.Tensor, bias: torch.Tensor | None, factors: Sequence[torch.Tensor]

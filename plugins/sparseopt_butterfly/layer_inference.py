@@ -82,23 +82,28 @@ class RememberedProduct:
         except RuntimeError:  # a tensor of `torch.func`, which has no values of its own
             return None
 
-    def columns(
-        self, x: torch.Tensor, factors: Sequence[torch.Tensor], architecture: so.Architecture
-    ) -> torch.Tensor | None:
-        """Return the weight times x (n, batch), without a bias; None if torch has to."""
+    def product(
+        self,
+        x: torch.Tensor,
+        factors: Sequence[torch.Tensor],
+        architecture: so.Architecture,
+        batch: int,
+    ) -> so.KroneckerProduct | None:
+        """Return the weight as a product of NumPy factors, for so many columns like those of x;
+        None if torch has to multiply."""
         if type(x) is not torch.Tensor or _is_followed():
             return None
         if torch.is_grad_enabled() and _wants_gradients(x, factors):
             return None
         try:
             key = [(p.data_ptr(), p.is_contiguous()) for p in factors]
+            x.data_ptr()
             with np.errstate(all="ignore"):
-                product = self._product_of(key, factors, len(factors), architecture, x.shape[1])
-                if product is None or x.dtype != factors[0].dtype or not x.is_cpu:
-                    return None
-                return torch.from_numpy(np.ascontiguousarray(product @ x.detach().numpy()))
+                product = self._product_of(key, factors, len(factors), architecture, batch)
         except RuntimeError:
             return None
+        fits = product is not None and x.dtype == factors[0].dtype and x.is_cpu
+        return product if fits else None
 
     def _product_of(
         self,
@@ -228,6 +233,15 @@ def _watched(arrays: Sequence[np.ndarray]) -> Any:
     from sparseopt_butterfly.row_chain import Digest
 
     return Digest(arrays)
+
+
+def runs_along_rows(architecture: so.Architecture, dtype: np.dtype) -> bool:
+    """Whether compiled kernels, once loaded, take rows and factors where they are."""
+    if _KERNELS not in sys.modules or dtype not in (np.float32, np.float64):
+        return False
+    from sparseopt_butterfly.lane_chain import is_lane_chain
+
+    return is_lane_chain(architecture, dtype.itemsize)
 
 
 def _lanes_of(architecture: so.Architecture, dtype: torch.dtype) -> Any:

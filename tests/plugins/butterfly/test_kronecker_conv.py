@@ -102,8 +102,7 @@ def test_without_gradients_the_product_takes_it_and_sees_changes(
     layer = layer_of("1 x 1", dtype=torch.float32)
     x = torch.randn(3, 8, 5, 5)
     with torch.no_grad():
-        columns = x.transpose(0, 1).flatten(1)
-        assert layer._remembered.columns(columns, layer._values(), layer.architecture) is not None
+        assert layer._remembered.product(x, layer._values(), layer.architecture, 75) is not None
         for change in (0.5, -1.0, 3.0):
             layer.factors[1].data[0, 1, 0, 1] *= change
             layer.bias.data += change
