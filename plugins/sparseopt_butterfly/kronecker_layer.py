@@ -100,7 +100,8 @@ class KroneckerLayer(nn.Module):
         >>> "dense weight" in str(layer.plan(128))
         True
         """
-        plan: Any = self._planned(self.product.to_numpy().accelerated().plan(batch))
+        of_product: Any = self.product.to_numpy().accelerated().plan(batch)
+        plan = self._planned(of_product)
         dense = dense_microseconds(*self.architecture.shape, plan.batch, plan.dtype)
         verdict = "slower" if dense > plan.microseconds else "faster"
         said = f"a dense weight is predicted to take {dense:.1f} us, so it is {verdict}"

@@ -18,7 +18,10 @@ ROWS, ROWS_BACK, WORKSPACE = 32, 16, 2**23
 # Bytes of a row that the first stage takes, rows of later ones, and bytes of each of the latter:
 # together with so many rows they should stay in the second-level cache, chunks in the first one.
 EXTENT, BLOCK, CHUNK = 4096, 4, 256
-DTYPES = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
+DTYPES: dict[torch.dtype, np.dtype[Any]] = {
+    torch.float32: np.dtype(np.float32),
+    torch.float64: np.dtype(np.float64),
+}
 _pointer, _contiguous, _type = (
     torch.Tensor.data_ptr,
     torch.Tensor.is_contiguous,

@@ -98,7 +98,7 @@ class Rows:
 
     def sums(self, count: int) -> Pieces:
         """Places of vectors that start as 0; they become registers."""
-        found = []
+        found: Pieces = []
         for _ in range(count):
             place = cgutils.alloca_once(self.builder, self.vector)
             self.builder.store(ir.Constant(self.vector, None), place)
@@ -132,7 +132,8 @@ class Rows:
 
     def values_within(self, places: Any, shift: Any) -> list[tuple[int, Any, Any]]:
         """d = 1, 2, 4, .. and the vectors of values for one vector of an operand."""
-        found, d = [], 1
+        found: list[tuple[int, Any, Any]] = []
+        d = 1
         while d < self.lanes:
             address = self.moved(self.address_at(places, len(found)), shift)
             found.append((d, *self.diagonals(address, d)))

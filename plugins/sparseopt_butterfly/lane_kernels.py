@@ -72,8 +72,8 @@ def _step(
     top, end, span, chunk = region
     if kind == 0:
         for c in range(top, end, LANE):
-            rows = x + c, x_row, y + c, y_row, count, places + 8 * factor, 2 * c, bias + c * biased
-            within(like, rows)
+            added = bias + c * biased
+            within(like, (x + c, x_row, y + c, y_row, count, places + 8 * factor, 2 * c, added))
     elif kind == 1:
         for upper in range(top, end, 2 * d1):
             for begin in range(upper, upper + d1, span):
@@ -190,24 +190,24 @@ def _step_back(
     top, end, span, chunk = region
     if kind == 0:
         for c in range(top, end, LANE):
-            rows = x + c, x_row, g + c, g_row, y + c, y_row, count
-            within_back(like, (*rows, places + 8 * factor, results + 8 * factor, 2 * c))
+            some = x + c, x_row, g + c, g_row, y + c, y_row, count
+            within_back(like, (*some, places + 8 * factor, results + 8 * factor, 2 * c))
     elif kind == 1:
         for upper in range(top, end, 2 * d1):
             for begin in range(upper, upper + d1, span):
                 for c in range(begin, begin + chunk, LANE):
-                    rows = x + c, x_row, g + c, g_row, y + c, y_row, count
+                    some = x + c, x_row, g + c, g_row, y + c, y_row, count
                     start = _start(places, factor, c, d1), _start(results, factor, c, d1)
-                    single_back(like, (*rows, d1, *start))
+                    single_back(like, (*some, d1, *start))
     else:
         low, high = min(d1, d2), max(d1, d2)
         for upper in range(top, end, 2 * high):
             for middle in range(upper, upper + high, 2 * low):
                 for begin in range(middle, middle + low, span):
                     for c in range(begin, begin + chunk, LANE):
-                        rows = x + c, x_row, g + c, g_row, y + c, y_row, count, d1, d2
+                        four = x + c, x_row, g + c, g_row, y + c, y_row, count, d1, d2
                         values = _four(places, factor, c, d1, d2)
-                        pair_back(like, (*rows, *values, *_four(results, factor, c, d1, d2)))
+                        pair_back(like, (*four, *values, *_four(results, factor, c, d1, d2)))
 
 
 @compiled
