@@ -145,7 +145,7 @@ def is_lane_chain(architecture: so.Architecture, itemsize: int) -> bool:
 
 
 class TrainedLanes:
-    """A chain with gradients.
+    """A chain with gradients, of factors and a bias that `LaneChain.reads` has just looked at.
 
     Parameters
     ----------
@@ -181,7 +181,6 @@ class _Times(torch.autograd.Function):
         if chain.kept:
             ctx.kept = x.new_empty((chain.kept, *x.shape))
         ctx.save_for_backward(rows, bias, *factors)
-        _require(chain, factors, bias)
         return chain.times(x, ctx.kept)
 
     @staticmethod

@@ -181,6 +181,7 @@ def test_gradients_by_differences() -> None:
 
     def call(x: torch.Tensor, bias: torch.Tensor, *factors: torch.Tensor) -> torch.Tensor:
         trained = layer._trained._lanes[torch.float64]
+        assert trained.chain.reads(factors, bias)
         made: torch.Tensor = trained(x, bias, factors)
         return made
 
