@@ -74,8 +74,9 @@ class KroneckerConv2d(KroneckerLayer):
     (1, b, k c, d), or, where they have a > 1, are added up by a further factor (1, 1, k, rows).
 
     A convolution takes products of k times as many rows of operands as a linear layer. Where
-    no gradient is asked for, tensors on the CPU are multiplied as in `KroneckerLinear`; an image at
-    a time with a kernel of one cell needs no copy.
+    no gradient is asked for, tensors on the CPU are multiplied as in `KroneckerLinear`, a few rows
+    of an image at a time; a kernel of one cell needs no copy. Gradients come from operators of
+    torch.
 
     Examples
     --------

@@ -29,7 +29,8 @@ class KroneckerLinear(KroneckerLayer):
     faster, see `merge_for`; this changes the result by rounding only. Where no gradient is asked
     for, tensors on the CPU are multiplied as a `KroneckerProduct` does it, with compiled kernels
     once loading them pays, and what is merged is remembered until a parameter changes; `plan`
-    shows how.
+    shows how. Square dyadic chains have kernels of their own, also for gradients: these read
+    operand and factors where they are, and neither transpose, merge nor remember anything.
 
     Parameters
     ----------
