@@ -53,6 +53,8 @@ def times(works: dict[str, Work], tries: int, seconds: float = 0.005) -> dict[st
         for name, work in works.items():
             if number % 4 and best[name] > 1e4:
                 continue
+            if best[name] <= 1e4:
+                work()  # not counted: the one before has had the cache
             count, start = 0, time.process_time()
             while time.process_time() - start < seconds:
                 work()
