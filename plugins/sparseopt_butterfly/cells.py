@@ -13,7 +13,7 @@ from torch.nn.modules.utils import _pair
 import sparseopt as so
 
 # Cells that are multiplied at a time at least, and bytes of what is copied together.
-_CELLS, _BYTES = 128, 2**20
+_CELLS, _BYTES = 128, 2**21
 _MODES = ("zeros", "reflect", "replicate", "circular")
 
 
