@@ -35,7 +35,7 @@ class Step:
 
     def __str__(self) -> str:
         one = self.first == self.last
-        how = "in one pass" if self.method == "fused" else "merged"
+        how = "in one pass" if self.method in ("fused", "rows") else "merged"
         which = f"factor {self.first}" if one else f"factors {self.first}-{self.last} {how}"
         shape = f"{tuple(self.pattern)}"
         return f"{which:<25} {shape:<20} {self.method:<9} {self.microseconds:10.1f} us"
@@ -59,6 +59,9 @@ class MultiplicationPlan:
         Which methods could not be considered, and why; on devices, whose figures were used.
     where : str
         What the prediction is for.
+    around : float
+        Predicted microseconds of what a layer does beside the product: calls, looks whether a
+        parameter was changed, copies.
     """
 
     steps: tuple[Step, ...]
@@ -67,15 +70,18 @@ class MultiplicationPlan:
     separately: float
     note: str = ""
     where: str = "one thread"
+    around: float = 0.0
 
     @property
     def microseconds(self) -> float:
         """Predicted time of one multiplication."""
-        return sum(step.microseconds for step in self.steps)
+        return self.around + sum(step.microseconds for step in self.steps)
 
     def __str__(self) -> str:
         lines = [f"{self.dtype} operand with {self.batch} columns; predicted, {self.where}:"]
         lines += [f"  {step}" for step in self.steps]
+        if self.around:
+            lines.append(f"  {'around the product':<56}{self.around:10.1f} us")
         lines.append(f"  {'in all':<56}{self.microseconds:10.1f} us")
         if any(step.first != step.last for step in self.steps):
             lines.append(f"  {'without merging':<56}{self.separately:10.1f} us")
