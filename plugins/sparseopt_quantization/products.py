@@ -147,19 +147,48 @@ class Best:
 def term_by_term(problem: ProductQuantization, work: Work, ways: Iterable[Factors]) -> Outcome:
     """Return the best of some ways to quantize the chain, with its certificate.
 
-    Where they leave the range of floats, or the terms overlap and it is better, it is rounding to
-    nearest.
+    Rounding to nearest where that is better and they are not what the methods are about: where they
+    leave the range of the formats or of floats, where the terms overlap, and where all values are
+    in their formats as they are.
     """
-    found = [f for f in map(work.restored, ways) if f is not None]
-    if not found or not work.is_rank_one:
-        found.append(work.nearest())
+    made = [(factors, work.restored(factors)) for factors in ways]
+    found = [product for _, product in made if product is not None]
+    nearest = work.nearest()
+    if (
+        not work.is_rank_one
+        or _is_same(nearest, work.product)
+        or any(p is None or _has_lost(work, f, p) for f, p in made)
+    ):
+        found.append(nearest)
     return certified(problem, found[0] if len(found) == 1 else min(found, key=work.error))
+
+
+def _is_same(one: so.KroneckerProduct, other: so.KroneckerProduct) -> bool:
+    """Whether two products have the same factors."""
+    return all(np.array_equal(f, g) for f, g in zip(one.factors, other.factors, strict=True))
+
+
+def _has_lost(work: Work, factors: Factors, product: so.KroneckerProduct) -> bool:
+    """Whether the factors of a product are more than powers of two away from those of the chain."""
+    for form, f, g in zip(work.forms, factors, product.factors, strict=True):
+        for part in ("real", "imag") if form is not None else ():
+            one, other = (np.frexp(getattr(z, part))[0] for z in (f, g))
+            if not np.array_equal(one, other):
+                return True
+    return False
 
 
 def certified(problem: ProductQuantization, answer: so.KroneckerProduct) -> Outcome:
     """Return an answer with its certificate; where at most one factor varies it is the best."""
     least = None if is_plain(problem) else 0.0
-    return answer, ProductQuantizationCertificate.build(problem, answer, least)
+    found = ProductQuantizationCertificate.build(problem, answer, least)
+    if not found.relative_error < np.inf:
+        count = len(problem.product.factors)
+        raise so.Inconclusive(
+            f"the error of a product of {count} factors is not told: rounding in the sums over its "
+            "paths is larger than the product; merge some of the factors"
+        )
+    return answer, found
 
 
 def work_of(problem: ProductQuantization, compiled: bool | None, context: so.Context) -> Work:

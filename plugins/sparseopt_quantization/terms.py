@@ -211,7 +211,8 @@ class Terms:
         numbers, middles = table(digits[0])
         chosen = np.zeros((len(blocks[0]), 2), dtype=np.int64)
         run, each = term_arrays.ahead, (2 << (digits[0] - 1)) * blocks[0].shape[2]
-        if self.is_compiled(len(chosen) * each):
+        # For all pairs of candidates, and in NumPy as long for few blocks as for many.
+        if self.is_compiled(max(len(chosen), 8) * each * candidates[0].shape[1] ** 2):
             from sparseopt_quantization import term_kernels
 
             run = term_kernels.ahead

@@ -99,6 +99,16 @@ class _Sum:
     value: Any
     room: Any
 
+    def over(self, powers: np.ndarray) -> _Sum:
+        """Return the numbers over powers of two; what falls below the range is within `TINY`."""
+        shares = np.ldexp(1.0, -powers)
+        return _Sum(self.value * shares, self.room * shares + TINY)
+
+
+def _halved(sums: _Sum) -> np.ndarray:
+    """Return half the exponents of squares; 0 for zeros."""
+    return np.asarray(np.frexp(sums.value)[1] // 2)
+
 
 class _Paths:
     """The recursion in floats."""
@@ -131,6 +141,11 @@ class _Paths:
                 step = _Step(pattern, scaled, turned, alpha, own, cross)
                 alpha = np.ones(step.columns) if place == last else step.best()
                 square, cross, own = step.onwards(square, alpha)
+                if place < last:  # back near 1, or long chains leave the range of floats
+                    e, f = _halved(norm), _halved(own)
+                    alpha = alpha * np.ldexp(1.0, f - e)
+                    norm, square, own = norm.over(2 * e), square.over(2 * e), own.over(2 * f)
+                    cross, peaks = cross.over(e + f), [peaks[0] + e, peaks[1] + f]
                 shifts = peaks
             if not alive[0]:
                 return Figure(float(alive[1]), 0.0)
@@ -211,7 +226,8 @@ class _Step:
         inner = self._sum(common * self.w * self.v.conj())
         square = self._sum(self.own.value * np.abs(self.v) ** 2)
         found = inner / square
-        return np.where(np.isfinite(found), found, 0.0)
+        # None so small that a power of two would round it.
+        return np.where(np.isfinite(found) & (np.abs(found) > 2.0**-900), found, 0.0)
 
     def onwards(self, square: _Sum, alpha: Any) -> tuple[_Sum, _Sum, _Sum]:
         """Return the three sums for the columns."""
