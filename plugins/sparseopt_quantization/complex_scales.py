@@ -95,7 +95,7 @@ def _scaled(problem: RankOneQuantization, u: np.ndarray, v: np.ndarray) -> RankO
     parts = [scaled(scale, -shift), scaled(Fraction(1), shift)]
     if is_free == [False, True]:
         parts.reverse()
-    if not all(Fraction(2) ** -1000 < z < Fraction(2) ** 1000 for z in parts):
+    if not all(Fraction(2) ** -1022 <= z < Fraction(2) ** 1023 for z in parts):
         return None
     return RankOneTerm(u, v, float(parts[0]), float(parts[1]))
 
@@ -116,42 +116,44 @@ def with_power(
         context.check_time("rounding a product of vectors")
         with np.errstate(all="ignore"):
             u = np.asarray(form.round(np.outer(sizes * np.exp(1j * turn), x.vector)))
-            costs = [_answered(row, x, y)[0] for row in u]
+            costs, _, _ = _answered(u, x, y)
         places = np.argsort(costs, kind="stable")[:KEPT]
-        found += [(costs[i], u[i]) for i in places]
+        found += [(float(costs[i]), u[i]) for i in places]
     found.sort(key=lambda item: item[0])
     for _, u in found[:KEPT]:
         for _ in range(ROUNDS):
             with np.errstate(all="ignore"):
-                _, v, power = _answered(u, x, y)
+                _, (v,), (power,) = _answered(u[None], x, y)
                 if not (u.any() and v.any()):
                     break
-                yield u, v, whole - power
-                _, again, _ = _answered(v, y, x)
+                yield u, v, whole - int(power)
+                _, (again,), _ = _answered(v[None], y, x)
             if np.array_equal(again, u):
                 break
             u = again
 
 
-def _answered(u: np.ndarray, x: Turned, y: Turned) -> tuple[float, np.ndarray, int]:
-    """Return the cost of a left vector with the best right one, that one, and its power of two."""
-    rate = x.rate(u)
-    best = math.inf, np.zeros_like(y.vector), 0
-    if not rate:
-        return best
-    wanted, form = rate * y.vector, so.NumberFormat(y.form.name)
-    top = int(np.frexp(np.abs(parts_of(wanted)).max())[1])
-    own = int(np.frexp(form.largest)[1]) if form.is_finite else top
-    square = float((x.weights * np.abs(u) ** 2).sum())
-    angle = float((x.weights * np.abs(x.vector - rate * u) ** 2).sum())
+def _answered(u: np.ndarray, x: Turned, y: Turned) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return of left vectors, shape (k, m), the costs with the best right ones, these, and their
+    powers of two."""
+    inner = (x.weights * x.vector * u.conj()).sum(axis=1)
+    square = (x.weights * np.abs(u) ** 2).sum(axis=1)
+    rates = inner / np.where(square > 0.0, square, 1.0)
+    wanted, form = np.outer(rates, y.vector), so.NumberFormat(y.form.name)
+    tops = np.frexp(np.abs(wanted.view(np.float64)).max(axis=1))[1].astype(np.int64)
+    first = (np.frexp(form.largest)[1] if form.is_finite else 0) - tops
+    angles = (x.weights * np.abs(x.vector - rates[:, None] * u) ** 2).sum(axis=1)
     y2 = float((y.weights * np.abs(y.vector) ** 2).sum())
-    for power in range(own - top - 2, own - top + 2) if form.is_finite else (0,):
-        v = np.asarray(form.round(times_powers(wanted, np.array(power))))
-        rest = wanted - times_powers(v, np.array(-power))
-        cost = angle * y2 + square * float((y.weights * np.abs(rest) ** 2).sum())
-        if cost < best[0]:
-            best = cost, v, power
-    return best
+    costs = np.full(len(u), np.inf)
+    best, powers = np.zeros_like(wanted), np.zeros(len(u), dtype=np.int64)
+    for more in range(-2, 2) if form.is_finite else (0,):
+        power = first + more
+        v = np.asarray(form.round(times_powers(wanted, power[:, None])))
+        rest = wanted - times_powers(v, -power[:, None])
+        cost = angles * y2 + square * (y.weights * np.abs(rest) ** 2).sum(axis=1)
+        better = (cost < costs) & (square > 0.0) & (inner != 0.0)
+        costs[better], best[better], powers[better] = cost[better], v[better], power[better]
+    return costs, best, powers
 
 
 def placed(

@@ -144,6 +144,6 @@ def _as_scale(value: Fraction) -> float:
         found = float(value)
     except OverflowError:
         found = math.inf
-    if not 2.0**-1000 < found < math.inf:
+    if not 2.0**-1022 <= found < math.inf:
         raise so.Inconclusive(f"the scale {float(value):.3g} leaves the range of floats")
     return found

@@ -35,8 +35,17 @@ class Reader(ABC):
         """
         raise ProblemError(f"{type(self).__name__} cannot change its sources in place")
 
-    def save(self, source: Any, tensors: Mapping[str, Any], path: str) -> None:
-        """Write `source` to a file of its own kind, with other values in some of its tensors."""
+    def save(
+        self,
+        source: Any,
+        tensors: Mapping[str, Any],
+        path: str,
+        biases: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write `source` to a file of its own kind, with other values in some of its tensors.
+
+        The normalizations that `biases` names, by their layers, only add these from then on.
+        """
         raise ProblemError(f"{type(self).__name__} writes no files")
 
     def mask(self, source: Any, masks: Mapping[str, Any]) -> None:

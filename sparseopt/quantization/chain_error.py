@@ -26,6 +26,8 @@ from sparseopt.quantization.exact import root_above
 
 EXACT_UP_TO = 600
 """Values of a product up to which the error is computed in rationals."""
+EXACT_FACTORS = 50
+"""Likewise; the digits of the rationals grow with the factors."""
 DENSE_UP_TO = 1 << 22
 """Entries of the matrix, for architectures whose paths are not told apart."""
 _MORE = 1.0 + 2.0**-30
@@ -52,7 +54,7 @@ def relative_error(one: KroneckerProduct, other: KroneckerProduct) -> Figure:
     Returns
     -------
     Figure
-        The number, and how far it may be off: hardly at all for up to 600 values, else some
+        The number, and how far it may be off: not at all for up to 600 values, else some
         1e-15 of ``|B| / |A|`` for each factor. O(nnz) for chainable architectures of rank 1, else
         O(nnz n).
     """
@@ -61,7 +63,7 @@ def relative_error(one: KroneckerProduct, other: KroneckerProduct) -> Figure:
         return Figure(0.0, 0.0)
     if not is_rank_one(one.architecture):
         return _dense(*chains, one.architecture)
-    if one.nnz <= EXACT_UP_TO:
+    if one.nnz <= EXACT_UP_TO and len(chains[0]) <= EXACT_FACTORS:
         return Figure(root_above(_exact(*chains)), 0.0)
     return _Paths(one.architecture).relative_error(*chains)
 

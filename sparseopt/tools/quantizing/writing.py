@@ -2,50 +2,93 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from sparseopt.choosing import offers
 from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.network import Network
+from sparseopt.tools.quantizing.networks import absorbed
 from sparseopt.tools.reading.loading import load_network
 from sparseopt.tools.rescaling.in_place import PRODUCES
+from sparseopt.tools.tensor_order import of_tensor
 
 
 def write_like(network: Network, source: str, path: str) -> None:
     """Write a network with other parameters to a file, all else as in the file it came from.
 
+    Batch normalizations that were merged into the layers before them stay where they are, and only
+    add the bias of the layer, or nothing where it has a bias of its own.
+
     Parameters
     ----------
     network : Network
-        Of the layers of the one in `source`.
+        Of the layers of the one in `source`, or of these merged.
     source, path : str
 
     Raises
     ------
     ProblemError
-        If layers were merged, or a parameter that changed is no tensor of the file as it stands;
-        if the file cannot be written, or is not what was meant.
+        If a parameter that changed is no tensor of the file as it stands, or something else than
+        batch normalizations was merged; if the file cannot be written, or is not what was meant.
     """
     given = load_network(source)
-    lost = [node.name for node in given.nodes if node.name not in network.by_name]
-    if [name for name in lost if name in given.used]:
-        raise ProblemError(
-            f"the layer {lost[0]!r} was merged into the one before it, which {source!r} does not "
-            "show; export the model with merged normalizations, or write JSON"
-        )
+    lost = {node.name for node in given.nodes if node.name in given.used} - network.by_name.keys()
+    if lost:
+        _write_merged(network, given, lost, source, path)
+        return
     before, tensors = given.parameters(), {}
     for name, array in network.parameters().items():
         if np.array_equal(array, before[name]):
             continue
         owner, _, field = name.rpartition(".")
-        tensor = network.by_name[owner].origin.get(field)
+        node = network.by_name[owner]
+        tensor = node.origin.get(field)
         if tensor is None:
             raise ProblemError(
                 f"{name} is no tensor of {source!r} as it stands there, so it cannot be written "
                 "back; write JSON"
             )
-        tensors[tensor] = array
+        tensors[tensor] = of_tensor(node, field, array)
     offers.reader_of(source, PRODUCES).save(source, tensors, path)
     after = load_network(path).parameters()
     if any(not np.array_equal(array, after[name]) for name, array in network.parameters().items()):
         raise ProblemError(f"{path!r} is not what was meant: a tensor is used in two ways")
+
+
+def _write_merged(
+    network: Network, given: Network, lost: set[str], source: str, path: str
+) -> None:
+    """Write a network whose normalizations were merged."""
+    merged = absorbed(given)
+    if lost != merged.keys():
+        raise ProblemError(
+            f"the layer {min(lost - merged.keys() or lost)!r} of {source!r} is not in the network; "
+            "write JSON"
+        )
+    last = {target: scale for scale, target in merged.items()}
+    tensors: dict[str, np.ndarray] = {}
+    biases: dict[str, np.ndarray] = {}
+    before = given.parameters()
+    for node in network.nodes:
+        old = given.by_name[node.name]
+        for field, array in node.op.parameters().items():
+            tensor = old.origin.get(field)
+            if tensor is not None:
+                tensors[tensor] = of_tensor(old, field, array)
+            elif field == "bias" and node.name in last and not old.op.has("bias"):
+                biases[last[node.name]] = array.ravel()
+            elif not np.array_equal(array, before.get(f"{node.name}.{field}")):
+                raise ProblemError(
+                    f"{node.name}.{field} is no tensor of {source!r} as it stands there, so it "
+                    "cannot be written back; write JSON"
+                )
+    for scale, target in merged.items():
+        count = given.by_name[target].op.parameters()["weight"].shape[0]
+        biases.setdefault(scale, np.zeros(count))
+    offers.reader_of(source, PRODUCES).save(source, tensors, path, biases)
+    after = load_network(path).merged.parameters()
+    if any(not np.array_equal(array, after.get(name)) for name, array in network.parameters().items()):
+        Path(path).unlink()
+        raise ProblemError(f"{path!r} would not be what was meant: a tensor is used in two ways")
