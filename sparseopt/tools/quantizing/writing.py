@@ -57,9 +57,7 @@ def write_like(network: Network, source: str, path: str) -> None:
         raise ProblemError(f"{path!r} is not what was meant: a tensor is used in two ways")
 
 
-def _write_merged(
-    network: Network, given: Network, lost: set[str], source: str, path: str
-) -> None:
+def _write_merged(network: Network, given: Network, lost: set[str], source: str, path: str) -> None:
     """Write a network whose normalizations were merged."""
     merged = absorbed(given)
     if lost != merged.keys():
@@ -79,7 +77,7 @@ def _write_merged(
                 tensors[tensor] = of_tensor(old, field, array)
             elif field == "bias" and node.name in last and not old.op.has("bias"):
                 biases[last[node.name]] = array.ravel()
-            elif not np.array_equal(array, before.get(f"{node.name}.{field}")):
+            elif not _is_same(array, before.get(f"{node.name}.{field}")):
                 raise ProblemError(
                     f"{node.name}.{field} is no tensor of {source!r} as it stands there, so it "
                     "cannot be written back; write JSON"
@@ -89,6 +87,10 @@ def _write_merged(
         biases.setdefault(scale, np.zeros(count))
     offers.reader_of(source, PRODUCES).save(source, tensors, path, biases)
     after = load_network(path).merged.parameters()
-    if any(not np.array_equal(array, after.get(name)) for name, array in network.parameters().items()):
+    if any(not _is_same(array, after.get(name)) for name, array in network.parameters().items()):
         Path(path).unlink()
         raise ProblemError(f"{path!r} would not be what was meant: a tensor is used in two ways")
+
+
+def _is_same(array: np.ndarray, other: np.ndarray | None) -> bool:
+    return other is not None and np.array_equal(array, other)
