@@ -3,9 +3,9 @@
 CROQuant (Chaumette et al., hal-05520926) extends the rounding of rank-one terms to complex factors:
 the number between two vectors is complex, and goes through the regions between lines in place of
 intervals. Its result arrays (MaelChaumette/croquant-code) hold means of 10 draws for factors of
-complex normal matrices of size 256: rounding to nearest, pairwise, left to right. Here the same kind
-of data: the butterfly factors nearest to a complex normal matrix, their real and imaginary parts in t
-significant digits each. Every error is certified.
+complex normal matrices of size 256: rounding to nearest, pairwise, left to right. Here the same
+kind of data: the butterfly factors nearest to a complex normal matrix, their real and imaginary
+parts in t significant digits each. Every error is certified.
 
 Run: python examples/quantize_complex.py [--quick] [--draws 2] [--output quantize_complex.png]
 """
