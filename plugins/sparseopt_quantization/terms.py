@@ -21,8 +21,9 @@ COMPLEX_PIECES = 1 << 17
 """Pieces of a complex left vector that are gone through at most, over all arguments."""
 COMPLEX_WORK = 1 << 28
 """The same of all terms of a pass; for many terms there are fewer of each."""
-ROWS, TURNED = 1 << 13, 1 << 12
-"""Complex terms that NumPy holds at once, and pieces of each between two looks at the clock."""
+ROWS, TURNED = 1 << 10, 1 << 14
+"""Complex terms that NumPy holds at once, and pieces of each that are gone through before the best
+of them are improved in turn."""
 GOLDEN = (5.0**0.5 - 1.0) / 2.0
 """Multiples of it lie evenly, modulo 1: by so much of a step all arguments are moved each time."""
 AGAIN = 8
@@ -125,9 +126,11 @@ class Terms:
         if self.is_compiled(max(len(x), 32) * each * count):
             from sparseopt_quantization import complex_kernels
 
-            run, at_once = complex_kernels.terms, max(1, AT_ONCE // each)
+            run = complex_kernels.terms
         data = (*_parts(x), p), (*_parts(y), q), _parts(u), _parts(v)
         some = max(1, TURNED // each)
+        if run is not complex_arrays.terms:
+            at_once = max(1, 4 * AT_ONCE // (each * some))
         for first in range(0, count, some):
             for start in range(0, len(x), at_once):
                 self.context.check_time("rounding the terms of a product")
