@@ -107,11 +107,6 @@ class _Sum:
         return _Sum(self.value * shares, self.room * shares + TINY)
 
 
-def _halved(sums: _Sum) -> np.ndarray:
-    """Return half the exponents of squares; 0 for zeros."""
-    return np.asarray(np.frexp(sums.value)[1] // 2)
-
-
 class _Paths:
     """The recursion in floats."""
 
@@ -144,7 +139,7 @@ class _Paths:
                 alpha = np.ones(step.columns) if place == last else step.best()
                 square, cross, own = step.onwards(square, alpha)
                 if place < last:  # back near 1, or long chains leave the range of floats
-                    e, f = _halved(norm), _halved(own)
+                    e, f = (np.frexp(z.value)[1] // 2 for z in (norm, own))
                     alpha = alpha * np.ldexp(1.0, f - e)
                     norm, square, own = norm.over(2 * e), square.over(2 * e), own.over(2 * f)
                     cross, peaks = cross.over(e + f), [peaks[0] + e, peaks[1] + f]
