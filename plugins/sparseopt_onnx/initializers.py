@@ -14,9 +14,12 @@ from onnx import numpy_helper
 import sparseopt as so
 from sparseopt.interface.printing import printable
 from sparseopt_onnx.file_structure import load
+from sparseopt_onnx.normalizations import pass_on
 
 
-def write_initializers(source: Any, tensors: Mapping[str, Any], path: str) -> None:
+def write_initializers(
+    source: Any, tensors: Mapping[str, Any], path: str, biases: Mapping[str, Any] | None = None
+) -> None:
     """Write the model of a path or a ``ModelProto``; all else in it stays as it is.
 
     Parameters
@@ -26,6 +29,8 @@ def write_initializers(source: Any, tensors: Mapping[str, Any], path: str) -> No
         From names of initializers to arrays of as many entries; or of fewer, and as many axes,
         for layers that got smaller.
     path : str
+    biases : mapping or None
+        Of batch normalizations that are to do nothing else, see `pass_on`.
 
     Raises
     ------
@@ -55,6 +60,8 @@ def write_initializers(source: Any, tensors: Mapping[str, Any], path: str) -> No
                 "does not hold its new values"
             )
         held[tensor].CopyFrom(numpy_helper.from_array(new, tensor))
+    if biases:
+        pass_on(model, name, biases)
     try:
         content = model.SerializeToString()
     except Exception as error:  # of protocol buffers, which end at 2 GiB

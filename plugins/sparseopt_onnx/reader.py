@@ -84,9 +84,15 @@ class OnnxReader(so.Reader):
             except so.ProblemError:
                 raise refused from None
 
-    def save(self, source: Any, tensors: Mapping[str, Any], path: str) -> None:
+    def save(
+        self,
+        source: Any,
+        tensors: Mapping[str, Any],
+        path: str,
+        biases: Mapping[str, Any] | None = None,
+    ) -> None:
         """Write the model with other values in some initializers, in their own dtypes."""
-        write_initializers(source, tensors, path)
+        write_initializers(source, tensors, path, biases)
 
     def tensors(self, source: Any, names: Collection[str]) -> dict[str, Any]:
         """Return initializers by name."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+HELD = 1 << 20
+"""Pieces that are held at once, about."""
 Pair = tuple[np.ndarray, np.ndarray]
 """Real and imaginary parts."""
 Vectors = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -42,9 +44,9 @@ def terms(
     again : int
         At most so often the best u for v, and the best v for that, are tried at the end.
     """
-    (xr, xi, p), (yr, yi, q), (ur, ui), (vr, vi) = left, right, u, v
+    (xr, xi, _), (yr, yi, q), (ur, ui), (vr, vi) = left, right, u, v
     count, b, c = xr.shape[0], xr.shape[1], yr.shape[1]
-    half, every = (len(numbers) - 1) // 2, np.arange(xr.shape[0])
+    half = (len(numbers) - 1) // 2
     split_x, split_y = splits
     y2 = _sums(q * (yr * yr + yi * yi)) if c else np.ones(count)
     best = _given(left, right, u, v, y2)
@@ -59,27 +61,17 @@ def terms(
         rates[better, 0], rates[better, 1] = mr[better], mi[better]
         return better
 
-    for cos, sin in turns:
-        own = np.stack([cos * xr - sin * xi, sin * xr + cos * xi], axis=2)
-        flat = own.reshape(count, 2 * b)
-        size = np.where(flat != 0.0, 2.0 * np.frexp(np.abs(flat))[0], 1.0)
-        unit = flat / size  # exact: powers of two
-        if not half:
-            for scale in scales:
-                tried = _rounded(scale * (size * unit), split_x)
-                take(tried.reshape(count, b, 2), np.ones(count, dtype=bool))
-            continue
-        live = (flat != 0.0) & np.repeat(p > 0.0, 2, axis=1)
-        place = np.rint((size - 1.0) * half).astype(np.int64)
-        keys = middles[place[:, :, None] + np.arange(half)] * (1.0 / size)[:, :, None]
-        keys[~live] = np.inf
-        order = np.argsort(keys.reshape(count, -1), axis=1, kind="stable") // half
-        values = numbers[place] * unit
-        for e in order.T:
-            passed = live[every, e]
-            place[every, e] += passed
-            values[every, e] = numbers[place[every, e]] * unit[every, e]
-            take(values.reshape(count, b, 2), passed)
+    # As many arguments at once as there is room for: each step takes as long for few rows.
+    together = max(1, HELD // (count * max(2 * b * half, len(scales))))
+    for start in range(0, len(turns), together):
+        some = turns[start : start + together]
+        each = _turned(left, right, best, some, numbers, middles, scales, splits)
+        least = each[0].reshape(count, len(some))
+        first = least.argmin(axis=1) + np.arange(count) * len(some)
+        better = np.flatnonzero(least.min(axis=1) < best)
+        places = first[better]
+        best[better], improved[better] = each[0][places], True
+        chosen[better], rates[better] = each[1][places], each[2][places]
     active = np.flatnonzero(improved)
     for _ in range(again if c else 0):
         own = np.zeros((count, b, 2))
@@ -101,6 +93,61 @@ def terms(
     mr, mi = rates[:, :1], rates[:, 1:]
     vr[improved] = _rounded(mr * yr - mi * yi, split_y)[improved]
     vi[improved] = _rounded(mr * yi + mi * yr, split_y)[improved]
+
+
+def _turned(
+    left: Vectors,
+    right: Vectors,
+    given: np.ndarray,
+    turns: np.ndarray,
+    numbers: np.ndarray,
+    middles: np.ndarray,
+    scales: np.ndarray,
+    splits: tuple[float, float],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return costs below those given, left vectors and rates, for each term and each argument."""
+    left, right = _repeated(left, len(turns)), _repeated(right, len(turns))
+    (xr, xi, p), (yr, yi, q) = left, right
+    rows, b, c = xr.shape[0], xr.shape[1], yr.shape[1]
+    half, every = (len(numbers) - 1) // 2, np.arange(rows)
+    cos, sin = (np.tile(z, rows // len(turns))[:, None] for z in turns.T)
+    y2 = _sums(q * (yr * yr + yi * yi)) if c else np.ones(rows)
+    best, chosen = np.repeat(given, len(turns)), np.zeros((rows, b, 2))
+    rates = np.zeros((rows, 2))
+
+    def take(own: np.ndarray, allowed: np.ndarray) -> None:
+        cost, mr, mi = _costs(left, right, own, splits[1], y2, best)
+        better = np.flatnonzero(allowed & (cost < best))
+        best[better], chosen[better] = cost[better], own[better]
+        rates[better, 0], rates[better, 1] = mr[better], mi[better]
+
+    turned = np.stack([cos * xr - sin * xi, sin * xr + cos * xi], axis=2)
+    flat = turned.reshape(rows, 2 * b)
+    size = np.where(flat != 0.0, 2.0 * np.frexp(np.abs(flat))[0], 1.0)
+    unit = flat / size  # exact: powers of two
+    if not half:
+        for scale in scales:
+            tried = _rounded(scale * (size * unit), splits[0])
+            take(tried.reshape(rows, b, 2), np.ones(rows, dtype=bool))
+        return best, chosen, rates
+    live = (flat != 0.0) & np.repeat(p > 0.0, 2, axis=1)
+    place = np.rint((size - 1.0) * half).astype(np.int64)
+    keys = middles[place[:, :, None] + np.arange(half)] * (1.0 / size)[:, :, None]
+    keys[~live] = np.inf
+    order = np.argsort(keys.reshape(rows, -1), axis=1, kind="stable") // half
+    values = numbers[place] * unit
+    for e in order.T:
+        passed = live[every, e]
+        place[every, e] += passed
+        values[every, e] = numbers[place[every, e]] * unit[every, e]
+        take(values.reshape(rows, b, 2), passed)
+    return best, chosen, rates
+
+
+def _repeated(vectors: Vectors, count: int) -> Vectors:
+    """Return each row so many times in turn."""
+    xr, xi, p = vectors
+    return np.repeat(xr, count, axis=0), np.repeat(xi, count, axis=0), np.repeat(p, count, axis=0)
 
 
 def _rounded(values: np.ndarray, split: float) -> np.ndarray:

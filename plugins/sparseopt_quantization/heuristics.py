@@ -23,13 +23,13 @@ MOST_DIGITS = 12
 """Of a factor for which candidates are kept: all pieces are gone through."""
 
 
-def pair_by_pair(chain: Chain, engine: Terms) -> Factors:
-    """Quantize factors two by two, the last three of an odd run together."""
+def pair_by_pair(chain: Chain, engine: Terms, triple: bool = True) -> Factors:
+    """Quantize factors two by two, the last three of an odd run together if `triple`."""
     found = chain.nearest()
     for run in chain.runs():
         start = run.start
         while start + 1 < run.stop:
-            size = 3 if start + 3 == run.stop else 2
+            size = 3 if triple and start + 3 == run.stop else 2
             part = range(start, start + size)
             _towards_right(chain, engine, part, found, weighted=False)
             if size == 3:

@@ -17,11 +17,14 @@ class Pairwise(so.Solver[ProductQuantization]):
 
     Parameters
     ----------
+    triple : bool
+        Whether an odd chain ends in three factors; False is the published method.
     compiled : bool or None
         Whether the passes are compiled by numba; None: where it is installed and there is much to
         do. The answer is the same, bit by bit.
     """
 
+    triple: bool = True
     compiled: bool | None = None
 
     def accepts(self, problem: ProductQuantization) -> so.Accepted | so.Refused:
@@ -36,4 +39,4 @@ class Pairwise(so.Solver[ProductQuantization]):
     def solve(self, problem: ProductQuantization, context: so.Context) -> Outcome:
         """Quantize pair by pair; where that leaves the range of floats, to nearest."""
         work = work_of(problem, self.compiled, context)
-        return term_by_term(problem, work, [pair_by_pair(work.chain, work.engine)])
+        return term_by_term(problem, work, [pair_by_pair(work.chain, work.engine, self.triple)])

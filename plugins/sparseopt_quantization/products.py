@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 import sparseopt as so
+from sparseopt.judging.figures import ROOMS, Figure
 from sparseopt.quantization.chain_error import is_rank_one, relative_error
 from sparseopt.quantization.exponents import ExponentFitting
 from sparseopt.quantization.product import ProductQuantization
@@ -47,6 +49,7 @@ class Work:
     product: so.KroneckerProduct
     forms: tuple[so.NumberFormat | None, ...]
     engine: Terms
+    _known: list[tuple[so.KroneckerProduct, Figure]] = field(default_factory=list, repr=False)
 
     @cached_property
     def chain(self) -> Chain:
@@ -77,7 +80,26 @@ class Work:
 
     def error(self, answer: so.KroneckerProduct) -> float:
         """Return the relative error."""
-        return relative_error(self.product, answer).high()
+        return self.figure(answer).high()
+
+    def figure(self, answer: so.KroneckerProduct) -> Figure:
+        """Return the relative error, and how far it may be off; of the last answers, remembered."""
+        for known, figure in self._known:
+            if known is answer:
+                return figure
+        self._known.append((answer, relative_error(self.product, answer)))
+        del self._known[:-2]
+        return self._known[-1][1]
+
+    def in_time(self, seconds: float) -> Work:
+        """Return the same work with so many seconds less to do it in."""
+        context = self.engine.context
+        if context.time_limit is None:
+            return self
+        limit = max(context.time_limit - seconds, 1e-9)
+        return replace(
+            self, engine=replace(self.engine, context=replace(context, time_limit=limit))
+        )
 
     def restored(self, factors: Factors) -> so.KroneckerProduct | None:
         """Return the product of factors of the chain, or None where it leaves the range of floats.
@@ -128,11 +150,16 @@ class Work:
 
 
 class Best:
-    """The product of the least error so far: at first that of rounding to nearest."""
+    """The product of the least error so far: at first that of rounding to nearest.
+
+    `seconds` is what it took to make and judge that one.
+    """
 
     def __init__(self, work: Work) -> None:
+        start = time.monotonic()
         self.work, self.product = work, work.nearest()
         self.error = work.error(self.product)
+        self.seconds = time.monotonic() - start
 
     def offer(self, factors: Factors) -> None:
         """Take factors of the chain if their product is better."""
@@ -147,19 +174,57 @@ class Best:
 def term_by_term(problem: ProductQuantization, work: Work, ways: Iterable[Factors]) -> Outcome:
     """Return the best of some ways to quantize the chain, with its certificate.
 
-    Where they leave the range of floats, or the terms overlap and it is better, it is rounding to
-    nearest.
+    Rounding to nearest where that is better and they are not what the methods are about: where they
+    leave the range of the formats or of floats, where the terms overlap, and where all values are
+    in their formats as they are.
     """
-    found = [f for f in map(work.restored, ways) if f is not None]
-    if not found or not work.is_rank_one:
-        found.append(work.nearest())
-    return certified(problem, found[0] if len(found) == 1 else min(found, key=work.error))
+    made = [(factors, work.restored(factors)) for factors in ways]
+    found = [product for _, product in made if product is not None]
+    nearest = work.nearest()
+    if (
+        not work.is_rank_one
+        or _is_same(nearest, work.product)
+        or any(p is None or _has_lost(work, f, p) for f, p in made)
+    ):
+        found.append(nearest)
+    best = found[0] if len(found) == 1 else min(found, key=work.error)
+    return certified(problem, best, work.figure(best))
 
 
-def certified(problem: ProductQuantization, answer: so.KroneckerProduct) -> Outcome:
-    """Return an answer with its certificate; where at most one factor varies it is the best."""
-    least = None if is_plain(problem) else 0.0
-    return answer, ProductQuantizationCertificate.build(problem, answer, least)
+def _is_same(one: so.KroneckerProduct, other: so.KroneckerProduct) -> bool:
+    """Whether two products have the same factors."""
+    return all(np.array_equal(f, g) for f, g in zip(one.factors, other.factors, strict=True))
+
+
+def _has_lost(work: Work, factors: Factors, product: so.KroneckerProduct) -> bool:
+    """Whether the factors of a product are more than powers of two away from those of the chain."""
+    for form, f, g in zip(work.forms, factors, product.factors, strict=True):
+        for part in ("real", "imag") if form is not None else ():
+            one, other = (np.frexp(getattr(z, part))[0] for z in (f, g))
+            if not np.array_equal(one, other):
+                return True
+    return False
+
+
+def certified(
+    problem: ProductQuantization, answer: so.KroneckerProduct, figure: Figure | None = None
+) -> Outcome:
+    """Return an answer with its certificate; where at most one factor varies it is the best.
+
+    `figure` is its relative error, where that is known.
+    """
+    if is_plain(problem) or figure is None:
+        least = None if is_plain(problem) else 0.0
+        found = ProductQuantizationCertificate.build(problem, answer, least)
+    else:
+        found = ProductQuantizationCertificate(problem, answer, figure.high(ROOMS))
+    if not found.relative_error < np.inf:
+        count = len(problem.product.factors)
+        raise so.Inconclusive(
+            f"the error of a product of {count} factors is not told: rounding in the sums over its "
+            "paths is larger than the product; merge some of the factors"
+        )
+    return answer, found
 
 
 def work_of(problem: ProductQuantization, compiled: bool | None, context: so.Context) -> Work:

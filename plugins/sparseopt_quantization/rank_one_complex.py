@@ -12,11 +12,14 @@ from sparseopt.quantization.rank_one import RankOneQuantization, RankOneTerm, pa
 from sparseopt.quantization.rank_one_certificate import RankOneCertificate
 from sparseopt_quantization.candidates import common, powers_within, with_powers
 from sparseopt_quantization.chain import times_powers
-from sparseopt_quantization.sides import has_numba
+from sparseopt_quantization.complex_scales import Turned, placed, with_free_scale, with_power
+from sparseopt_quantization.sides import Engine, has_numba
 from sparseopt_quantization.terms import Terms
 
 MAGNITUDES, ARGUMENTS, KEPT, ROUNDS = 96, 24, 8, 12
 """Of factors that are tried where a format has a range; how many of them are improved, how long."""
+MEMORY = 4e9
+"""Bytes that the pieces of one vector may take."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,8 @@ class RankOneComplex(so.Solver[RankOneQuantization]):
 
     For F_t, and for formats of digits whose range allows it, all pieces of ``|c|`` for many
     arguments of c, see `complex_arrays.terms`; else c from a grid. From there the best v for u and
-    the best u for v in turn. It is never worse than rounding to nearest.
+    the best u for v in turn. With a free scale only directions are left to be found, see
+    `complex_scales`. It is never worse than rounding to nearest.
 
     Parameters
     ----------
@@ -36,17 +40,11 @@ class RankOneComplex(so.Solver[RankOneQuantization]):
     compiled: bool | None = None
 
     def accepts(self, problem: RankOneQuantization) -> so.Accepted | so.Refused:
-        """Take complex vectors that are both rounded, to formats without a scale."""
+        """Take complex vectors that are both rounded."""
         if self.compiled and not has_numba():
             return so.Refused("compiled=True needs numba, which is not installed")
         if not problem.is_complex:
             return so.Refused("it takes two complex vectors with a format each")
-        scaled = [f for f in (problem.format_x, problem.format_y) if f and f.scale is not None]
-        if scaled:
-            return so.Refused(
-                f"complex vectors are not taken in {scaled[0]}; leave scale=None, and scale them "
-                "before"
-            )
         return so.Accepted()
 
     def cost(self, problem: RankOneQuantization) -> float:
@@ -76,6 +74,9 @@ def _candidates(problem: RankOneQuantization, engine: Terms) -> Iterator[RankOne
     assert second is not None
     forms = first, second
     sides = [_near(problem.x, problem.weights_x), _near(problem.y, problem.weights_y)]
+    if first.scale is not None or second.scale is not None:
+        yield from _of_scales(problem, sides, engine)
+        return
     fits = False
     if not any(form.name.startswith("int") for form in forms):
         for u, v in _of_digits(sides, (forms[0].digits, forms[1].digits), engine):
@@ -86,6 +87,30 @@ def _candidates(problem: RankOneQuantization, engine: Terms) -> Iterator[RankOne
     if not fits:
         engine.context.check_time("rounding a product of vectors")
         yield from _of_ranges(sides, forms, engine)
+
+
+def _of_scales(
+    problem: RankOneQuantization, sides: list[Near], engine: Terms
+) -> Iterator[RankOneTerm]:
+    """Yield products of numbers with a common factor."""
+    forms = [form for form in (problem.format_x, problem.format_y) if form is not None]
+    x, y = (Turned(v, p, form) for (v, p, _), form in zip(sides, forms, strict=True))
+    if "free" in [form.scale for form in forms]:
+        alone = Engine(MEMORY, engine.compiled, engine.context)
+        yield from with_free_scale(problem, x, y, alone)
+        return
+    whole = sides[0][2] + sides[1][2]
+    if not any(form.name.startswith("int") for form in forms):
+        for u, v in _of_digits(sides, (forms[0].digits, forms[1].digits), engine):
+            found = placed(problem, u, v, whole)
+            if found is not None:
+                yield found
+    # Where only the second has ends its rounding is what there are many of.
+    turned = not forms[0].is_finite
+    for u, v, power in with_power(*((y, x) if turned else (x, y)), whole, engine.context):
+        found = placed(problem, *((v, u) if turned else (u, v)), power)
+        if found is not None:
+            yield found
 
 
 def _placed(

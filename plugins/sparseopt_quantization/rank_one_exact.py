@@ -74,14 +74,18 @@ class RankOneExact(so.Solver[RankOneQuantization]):
             return nearest, RankOneCertificate.build(problem, nearest)
         engine = Engine(self.memory, self.compiled, context)
         try:
-            if is_separate(problem):
-                return _separately(problem, engine)
-            answer, least = best_pair(problem, engine)
+            with np.errstate(all="ignore"):  # entries may lie over the whole range of floats
+                if is_separate(problem):
+                    return _separately(problem, engine)
+                answer, least = best_pair(problem, engine)
         except so.TimeLimitReached:
             raise
         except so.Inconclusive:  # the best numbers leave the range of floats
             return nearest, RankOneCertificate.build(problem, nearest)
         answer = as_given(problem, answer)
+        # Beyond the ends of a range all answers are almost as bad as zero.
+        if problem.cost_of(nearest) < problem.cost_of(answer):
+            answer = nearest
         return answer, RankOneCertificate.build(problem, answer, least)
 
 
@@ -140,6 +144,6 @@ def _as_scale(value: Fraction) -> float:
         found = float(value)
     except OverflowError:
         found = math.inf
-    if not 2.0**-1000 < found < math.inf:
+    if not 2.0**-1022 <= found < math.inf:
         raise so.Inconclusive(f"the scale {float(value):.3g} leaves the range of floats")
     return found

@@ -27,6 +27,9 @@ from sparseopt_quantization.products import (
 )
 from sparseopt_quantization.terms import Terms
 
+FINISHING = 4.0
+"""Times that a product could be rounded and judged in what is left to do when the time is over."""
+
 
 @dataclass(frozen=True)
 class Swept(so.Solver[ProductQuantization]):
@@ -71,13 +74,18 @@ class Swept(so.Solver[ProductQuantization]):
         if problem.relative_error is not None:
             engine = Terms(self.compiled, context)
             return certified(problem, fewest_digits(problem, self.quantized, engine))
-        return certified(problem, self.quantized(work_of(problem, self.compiled, context)))
+        work = work_of(problem, self.compiled, context)
+        answer = self.quantized(work)
+        return certified(problem, answer, work.figure(answer))
 
     def quantized(self, work: Work) -> so.KroneckerProduct:
         """Return the product quantized; what there is when the time runs out."""
         best = Best(work)
         if best.error == 0.0:
             return best.product
+        # To judge what there is at the end, once here and once by the core, takes time as well.
+        work = work.in_time(FINISHING * best.seconds)
+        best.work = work
         context = work.engine.context
         try:
             ways = self._starts(work.chain.is_real and work.is_rank_one)

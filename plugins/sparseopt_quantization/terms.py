@@ -21,8 +21,9 @@ COMPLEX_PIECES = 1 << 17
 """Pieces of a complex left vector that are gone through at most, over all arguments."""
 COMPLEX_WORK = 1 << 28
 """The same of all terms of a pass; for many terms there are fewer of each."""
-ROWS, TURNED = 1 << 13, 1 << 12
-"""Complex terms that NumPy holds at once, and pieces of each between two looks at the clock."""
+ROWS, TURNED = 1 << 10, 1 << 14
+"""Complex terms that NumPy holds at once, and pieces of each that are gone through before the best
+of them are improved in turn."""
 GOLDEN = (5.0**0.5 - 1.0) / 2.0
 """Multiples of it lie evenly, modulo 1: by so much of a step all arguments are moved each time."""
 AGAIN = 8
@@ -125,9 +126,11 @@ class Terms:
         if self.is_compiled(max(len(x), 32) * each * count):
             from sparseopt_quantization import complex_kernels
 
-            run, at_once = complex_kernels.terms, max(1, AT_ONCE // each)
+            run = complex_kernels.terms
         data = (*_parts(x), p), (*_parts(y), q), _parts(u), _parts(v)
         some = max(1, TURNED // each)
+        if run is not complex_arrays.terms:
+            at_once = max(1, 4 * AT_ONCE // (each * some))
         for first in range(0, count, some):
             for start in range(0, len(x), at_once):
                 self.context.check_time("rounding the terms of a product")
@@ -211,7 +214,8 @@ class Terms:
         numbers, middles = table(digits[0])
         chosen = np.zeros((len(blocks[0]), 2), dtype=np.int64)
         run, each = term_arrays.ahead, (2 << (digits[0] - 1)) * blocks[0].shape[2]
-        if self.is_compiled(len(chosen) * each):
+        # For all pairs of candidates, and in NumPy as long for few blocks as for many.
+        if self.is_compiled(max(len(chosen), 8) * each * candidates[0].shape[1] ** 2):
             from sparseopt_quantization import term_kernels
 
             run = term_kernels.ahead

@@ -37,11 +37,18 @@ class Reader(ABC):
         """
         raise ProblemError(f"{type(self).__name__} cannot change its sources in place")
 
-    def save(self, source: Any, tensors: Mapping[str, Any], path: str) -> None:
+    def save(
+        self,
+        source: Any,
+        tensors: Mapping[str, Any],
+        path: str,
+        biases: Mapping[str, Any] | None = None,
+    ) -> None:
         """Write `source` to a file of its own kind, with other values in some of its tensors.
 
         `tensors` maps names to arrays of as many entries, which keep the shape that is there, or
-        to smaller arrays of as many axes.
+        to smaller arrays of as many axes. The normalizations that `biases` names, by their layers,
+        only add these from then on.
         """
         raise ProblemError(f"{type(self).__name__} writes no files")
 

@@ -26,6 +26,8 @@ from sparseopt.quantization.exact import root_above
 
 EXACT_UP_TO = 600
 """Values of a product up to which the error is computed in rationals."""
+EXACT_FACTORS = 50
+"""Likewise; the digits of the rationals grow with the factors."""
 DENSE_UP_TO = 1 << 22
 """Entries of the matrix, for architectures whose paths are not told apart."""
 _MORE = 1.0 + 2.0**-30
@@ -52,16 +54,16 @@ def relative_error(one: KroneckerProduct, other: KroneckerProduct) -> Figure:
     Returns
     -------
     Figure
-        The number, and how far it may be off: hardly at all for up to 600 values, else some
-        1e-15 of ``|B| / |A|`` for each factor. O(nnz) for chainable architectures of rank 1, else
-        O(nnz n).
+        The number, and how far it may be off: hardly at all for up to 600 values in up to 50
+        factors, else some 1e-15 of ``|B| / |A|`` for each factor. O(nnz) for chainable
+        architectures of rank 1, else O(nnz n).
     """
     chains = list(one.factors), list(other.factors)
     if all(np.array_equal(f, g) for f, g in zip(*chains, strict=True)):
         return Figure(0.0, 0.0)
     if not is_rank_one(one.architecture):
         return _dense(*chains, one.architecture)
-    if one.nnz <= EXACT_UP_TO:
+    if one.nnz <= EXACT_UP_TO and len(chains[0]) <= EXACT_FACTORS:
         return Figure(root_above(_exact(*chains)), 0.0)
     return _Paths(one.architecture).relative_error(*chains)
 
@@ -99,6 +101,11 @@ class _Sum:
     value: Any
     room: Any
 
+    def over(self, powers: np.ndarray) -> _Sum:
+        """Return the numbers over powers of two; what falls below the range is within `TINY`."""
+        shares = np.ldexp(1.0, -powers)
+        return _Sum(self.value * shares, self.room * shares + TINY)
+
 
 class _Paths:
     """The recursion in floats."""
@@ -131,6 +138,11 @@ class _Paths:
                 step = _Step(pattern, scaled, turned, alpha, own, cross)
                 alpha = np.ones(step.columns) if place == last else step.best()
                 square, cross, own = step.onwards(square, alpha)
+                if place < last:  # back near 1, or long chains leave the range of floats
+                    e, f = (np.frexp(z.value)[1] // 2 for z in (norm, own))
+                    alpha = alpha * np.ldexp(1.0, f - e)
+                    norm, square, own = norm.over(2 * e), square.over(2 * e), own.over(2 * f)
+                    cross, peaks = cross.over(e + f), [peaks[0] + e, peaks[1] + f]
                 shifts = peaks
             if not alive[0]:
                 return Figure(float(alive[1]), 0.0)
@@ -211,7 +223,8 @@ class _Step:
         inner = self._sum(common * self.w * self.v.conj())
         square = self._sum(self.own.value * np.abs(self.v) ** 2)
         found = inner / square
-        return np.where(np.isfinite(found), found, 0.0)
+        # None so small that a power of two would round it.
+        return np.where(np.isfinite(found) & (np.abs(found) > 2.0**-900), found, 0.0)
 
     def onwards(self, square: _Sum, alpha: Any) -> tuple[_Sum, _Sum, _Sum]:
         """Return the three sums for the columns."""

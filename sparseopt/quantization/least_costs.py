@@ -134,6 +134,7 @@ class Pieces:
         return cls(cross / square, square, 4.0 * off, np.where(zero, math.inf, angle))
 
 
+@np.errstate(all="ignore")  # see `Joint.least`
 def least_angle(vector: Vector, found: Fraction, rooms: int) -> Fraction:
     """Return a lower bound, at most `found`, of ``1 - <x, u>^2 / (|x|^2 |u|^2)`` over all u."""
     if vector.pieces > MOST_PIECES:
@@ -231,8 +232,13 @@ class Joint:
         x, y = self.x, self.y
         return dot(x.weights, x.values, x.values) * dot(y.weights, y.values, y.values)
 
+    @np.errstate(all="ignore")
     def least(self, found: Fraction, rooms: int) -> Fraction:
-        """Return a lower bound, at most `found`, of the relative cost of all u and v."""
+        """Return a lower bound, at most `found`, of the relative cost of all u and v.
+
+        Sums over vectors that span all floats may leave their range: what is then no number counts
+        as open, and is computed in rationals.
+        """
         if max(self.x.pieces, self.y.pieces) > MOST_PIECES:
             return Fraction(0)
         outer, inner = self.x.side(), self.y.side()

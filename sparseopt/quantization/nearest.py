@@ -179,6 +179,8 @@ def quotients(part: np.ndarray, scales: Any, grid: Grid) -> np.ndarray:
     As rounding is monotone, any other quotient stays on its side of every midpoint.
     """
     mantissas, exponents = np.frexp(scales)
+    # In [1, 2), so that what is over 1 keeps the last digit of the least float.
+    mantissas, exponents = 2.0 * mantissas, exponents - 1
     values = np.ldexp(part.astype(np.float64), -exponents)
     found = values / mantissas
     if grid.digits >= 53:  # no float is a midpoint

@@ -146,10 +146,59 @@ def test_odd_vectors() -> None:
     assert solved(so.RankOneQuantization(edge, [1e308j, 1.0], 3, 3)).relative_error < 0.02
 
 
+Format = so.NumberFormat
+SCALED: list[tuple[Any, Any]] = [
+    (Format("int4", "free"), Format("int4", "free")),
+    (Format("int8", "free"), "int8"),
+    (3, so.significand(5, "free")),
+    (Format("e2m1", "free"), Format("int8", "power_of_two")),
+    (Format("int4", "power_of_two"), Format("int4", "power_of_two")),
+    (Format("e4m3", "power_of_two"), "e4m3"),
+    (3, Format("e2m1", "power_of_two")),
+    (so.significand(30, "free"), 30),
+]
+
+
+@pytest.mark.parametrize("pair", SCALED, ids=lambda pair: f"{pair[0]}-{pair[1]}")
+@pytest.mark.parametrize("factor", [1.0, 1e300, 1e-300])
+def test_formats_with_a_scale(pair: Any, factor: float) -> None:
+    rng = np.random.default_rng(0)
+    for lengths in ((1, 1), (2, 3)):
+        x, y = (vector(rng, n) for n in lengths)
+        found = solved(so.RankOneQuantization(x * factor, y, *pair))
+        answer = found.answer
+        own = answer.to_dense() / factor
+        assert found.relative_error == pytest.approx(dense_error(np.outer(x, y), own), rel=1e-6)
+        assert found.relative_error < 0.9 * found.nearest_relative_error
+    holes = so.RankOneQuantization([0j, 0.3 + 1j], [0j, 2.0 - 1j], *pair, [1.0, 2.0], [3.0, 1.0])
+    found = solved(holes)
+    assert found.answer.u[0] == found.answer.v[0] == 0.0
+    assert solved(so.RankOneQuantization([0j], [1j], *pair)).relative_error == 0.0
+
+
+@pytest.mark.parametrize("scale", ["free", "power_of_two"])
+def test_few_codes_with_a_scale_are_nearly_the_best_ones(scale: str) -> None:
+    """Of single numbers in e2m1 all pairs of codes are tried, with the best real scale."""
+    rng = np.random.default_rng(1)
+    codes = Format("e2m1").positive_numbers()
+    grid = np.concatenate([[0.0], codes, -codes])
+    all_codes = (grid[:, None] + 1j * grid).ravel()
+    products = np.outer(all_codes, all_codes).ravel()
+    products = products[products != 0.0]
+    for _ in range(4):
+        x, y = vector(rng, 1), vector(rng, 1)
+        target = (x * y)[0]
+        wanted = (target * products.conj()).real / np.abs(products) ** 2
+        if scale == "power_of_two":
+            low = np.exp2(np.floor(np.log2(np.maximum(wanted, 1e-9))))
+            wanted = np.where(wanted - low < 2 * low - wanted, low, 2 * low)
+        best = np.abs(target - np.maximum(wanted, 0.0) * products).min() / abs(target)
+        form = Format("e2m1", scale)
+        found = solved(so.RankOneQuantization(x, y, form, form))
+        assert found.relative_error <= 1.5 * best + 2e-16
+
+
 def test_refusals() -> None:
-    problem = so.RankOneQuantization([1j], [1j, 2.0], so.NumberFormat("int4", "free"), 3)
-    with pytest.raises(so.SolveError, match="complex vectors are not taken in int4 with a free"):
-        so.solve(problem)
     with pytest.raises(so.SolveError, match="'rank_one_complex' takes them"):
         so.solve(so.RankOneQuantization([1j], [1j], 3, 3), "rank_one_exact")
     with pytest.raises(so.SolveError, match="two complex vectors"):

@@ -18,6 +18,7 @@ from sparseopt_quantization.swept import Swept
 from sparseopt_quantization.terms import Terms
 
 import sparseopt as so
+from sparseopt.quantization import chain_error
 from sparseopt.quantization.chain_error import _Paths, relative_error
 
 CASES = json.loads((Path(__file__).parent / "product_cases.json").read_text())["cases"]
@@ -90,6 +91,8 @@ def test_public_chains(case: Any) -> None:
     assert found["nearest"] == pytest.approx(known["rtn"], rel=1e-12)
     assert found["left_to_right"] <= known["l2r"] * (1 + 1e-12)
     assert weighted <= known["l2r_weighted"] * (1 + 1e-12)
+    published = certificate(given, digits, "pairwise", triple=False).relative_error
+    assert published == pytest.approx(known["pairwise"], rel=1e-9)
     # An odd chain ends in three factors together, not in plain rounding.
     assert found["pairwise"] < known["pairwise"]
     assert found["swept"] <= min(found.values())
@@ -118,6 +121,41 @@ def exact_square(one: so.KroneckerProduct, other: so.KroneckerProduct) -> Fracti
 
     a, b = dense(one), dense(other)
     return ((a - b) ** 2).sum() / (a**2).sum()
+
+
+def test_errors_of_long_chains() -> None:
+    """Beyond where squared norms leave the range of floats; against rationals."""
+    given = product([(1, 1, 2, 1), *[(2, 1, 1, 1)] * 520])
+    for factor, digits in ((1.0, 3), (1e-150, 20)):
+        moved = so.KroneckerProduct([f * factor for f in given.factors], given.architecture)
+        rounded = so.ProductQuantization(moved, digits).nearest()
+        chains = list(moved.factors), list(rounded.factors)
+        exact = math.sqrt(chain_error._exact(*chains))
+        figure = _Paths(given.architecture).relative_error(*chains)
+        assert figure.low() <= exact <= figure.high()
+        assert figure.high() - figure.low() < 1e-10
+        turned = [[f * 1j**i for i, f in enumerate(chain)] for chain in chains]
+        other = _Paths(given.architecture).relative_error(*turned)
+        assert other.low() <= exact <= other.high()
+    found = {m: certificate(given, 3, m).relative_error for m in ("nearest", "left_to_right")}
+    assert found["left_to_right"] < 0.2 < found["nearest"]
+
+
+def test_values_that_fit_are_left() -> None:
+    """Methods that share out what rounding takes have nothing to do where it takes nothing."""
+    rng = np.random.default_rng(0)
+    patterns = so.Architecture.square_dyadic(8)
+    fits = [rng.choice([1.125, 1.375, -1.625], p.values_shape) for p in patterns]
+    tiny = [np.full(p.values_shape, 5e-324) for p in patterns]
+    for factors, form in ((fits, "e4m3"), (tiny, 3), (tiny, 24)):
+        given = so.KroneckerProduct(factors, patterns)
+        for method in METHODS:
+            assert certificate(given, form, method).relative_error == 0.0
+    single = product(patterns, dtype=np.float32)
+    below = so.KroneckerProduct([f * np.float32(1e-38) for f in single.factors], patterns)
+    for method in METHODS:
+        found = certificate(below, "bf16", method)
+        assert found.relative_error <= found.nearest_relative_error
 
 
 @pytest.mark.parametrize("digits", [2, 8, 24, 45])

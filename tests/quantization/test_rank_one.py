@@ -210,6 +210,25 @@ def test_far_apart_and_at_the_ends_of_the_range() -> None:
     assert solution.status is so.Status.VERIFIED
 
 
+@pytest.mark.parametrize("form", ["e4m3", "int8", "e2m1", 3, 53, Format("int4", "free")], ids=str)
+def test_vectors_over_the_whole_range_of_floats(form: Any) -> None:
+    """Nothing is warned of, and nothing is worse than rounding to nearest."""
+    top, least = 1.7e308, 5e-324
+    for x, y in (([top, 1e308], [top]), ([top, least], [1.0, 3e-320]), ([least], [least, 1.0])):
+        problem = so.RankOneQuantization(x, y, form, form)
+        answer = so.solve(problem).answer
+        assert problem.cost_of(answer) <= problem.cost_of(problem.nearest())
+
+
+def test_the_least_floats_keep_their_last_digit() -> None:
+    for form in (3, 53, so.significand(8, "free")):
+        solution = so.solve(so.RankOneQuantization([5e-324, 1e-323], [5e-324], form, form))
+        assert solution.certificate.relative_error == 0.0
+    codes, scale = so.significand(3).round_blocks([5e-324, -1.5e-323])
+    assert scale == 1.0
+    assert codes.tolist() == [5e-324, -1.5e-323]
+
+
 def test_weights_scale_out() -> None:
     rng = np.random.default_rng(9)
     x, y, a = rng.standard_normal(4), rng.standard_normal(3), rng.random(4)

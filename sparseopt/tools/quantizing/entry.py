@@ -121,8 +121,10 @@ def quantize(
     move the path-lifting by at most ``sum_i g_i |e_i|``; this is what rescaling makes small: first
     its expected value, which is convex in the logarithms of the factors, hence the same from
     whatever scales the network has, then itself, by sweeps over units and scales. O(weights) memory
-    and O(weights) for each of a few hundred passes. The proven bound is for all inputs, and
-    mostly far above what is measured. Weights on no path from the input or a bias to the output
+    and O(weights) for each of a few hundred passes. The proven bound is for all inputs, by
+    absolute values along each path: 70 to 1500 times what is measured in networks of a few layers,
+    more in deeper ones. It tells roundings apart; that little changes it proves only for formats of
+    many digits. Weights on no path from the input or a bias to the output
     become 0.
 
     Examples

@@ -67,7 +67,7 @@ class Subject:
     @classmethod
     def of(cls, given: Network, in_place: bool) -> Subject:
         """Return the network ready; in place, with those scales merged whose layers hold them."""
-        merged = _absorbed(given)
+        merged = absorbed(given)
         if merged and in_place and not _can_hold(given, merged):
             merged = {}
         network = _with_origins(given, merged) if merged else given
@@ -306,7 +306,7 @@ def _to_powers(factors: np.ndarray) -> np.ndarray:
     return np.asarray(np.exp2(np.round(np.log2(factors))))
 
 
-def _absorbed(given: Network) -> dict[str, str]:
+def absorbed(given: Network) -> dict[str, str]:
     """Return the scales that merging takes away, with the layers that take them in."""
     kept = {node.name for node in given.merged.nodes}
     result: dict[str, str] = {}

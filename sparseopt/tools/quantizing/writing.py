@@ -2,13 +2,80 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
+
+from sparseopt.choosing import offers
+from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.network import Network
+from sparseopt.tools.quantizing.networks import absorbed
+from sparseopt.tools.reading.loading import load_network
+from sparseopt.tools.rescaling.in_place import PRODUCES
+from sparseopt.tools.tensor_order import of_tensor
 from sparseopt.tools.writing.entry import write
 
 
 def write_like(network: Network, source: str, path: str) -> None:
     """Write a network with other parameters to a file, all else as in the file it came from.
 
-    See `sparseopt.write`.
+    Batch normalizations that were merged into the layers before them stay where they are, and only
+    add the bias of the layer, or nothing where it has a bias of its own.
+
+    Parameters
+    ----------
+    network : Network
+        Of the layers of the one in `source`, or of these merged.
+    source, path : str
+
+    Raises
+    ------
+    ProblemError
+        If a parameter that changed is no tensor of the file as it stands, or something else than
+        batch normalizations was merged; if the file cannot be written, or is not what was meant.
     """
+    given = load_network(source)
+    lost = {node.name for node in given.nodes if node.name in given.used} - network.by_name.keys()
+    if lost:
+        _write_merged(network, given, lost, source, path)
+        return
     write(network, path, like=source)
+
+
+def _write_merged(network: Network, given: Network, lost: set[str], source: str, path: str) -> None:
+    """Write a network whose normalizations were merged."""
+    merged = absorbed(given)
+    if lost != merged.keys():
+        raise ProblemError(
+            f"the layer {min(lost - merged.keys() or lost)!r} of {source!r} is not in the network; "
+            "write JSON"
+        )
+    last = {target: scale for scale, target in merged.items()}
+    tensors: dict[str, np.ndarray] = {}
+    biases: dict[str, np.ndarray] = {}
+    before = given.parameters()
+    for node in network.nodes:
+        old = given.by_name[node.name]
+        for field, array in node.op.parameters().items():
+            tensor = old.origin.get(field)
+            if tensor is not None:
+                tensors[tensor] = of_tensor(old, field, array)
+            elif field == "bias" and node.name in last and not old.op.has("bias"):
+                biases[last[node.name]] = array.ravel()
+            elif not _is_same(array, before.get(f"{node.name}.{field}")):
+                raise ProblemError(
+                    f"{node.name}.{field} is no tensor of {source!r} as it stands there, so it "
+                    "cannot be written back; write JSON"
+                )
+    for scale, target in merged.items():
+        count = given.by_name[target].op.parameters()["weight"].shape[0]
+        biases.setdefault(scale, np.zeros(count))
+    offers.reader_of(source, PRODUCES).save(source, tensors, path, biases)
+    after = load_network(path).merged.parameters()
+    if any(not _is_same(array, after.get(name)) for name, array in network.parameters().items()):
+        Path(path).unlink()
+        raise ProblemError(f"{path!r} would not be what was meant: a tensor is used in two ways")
+
+
+def _is_same(array: np.ndarray, other: np.ndarray | None) -> bool:
+    return other is not None and np.array_equal(array, other)
