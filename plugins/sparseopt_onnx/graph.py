@@ -12,6 +12,14 @@ import sparseopt as so
 from sparseopt.interface.printing import printable
 from sparseopt.tools.reading.budget import MOST_AXES, require_room
 from sparseopt.tools.reading.builder import NetworkBuilder
+from sparseopt.tools.reading.choices import (
+    Outputs,
+    by_input,
+    chosen,
+    integer_input,
+    shape_help,
+    unknown_node,
+)
 from sparseopt.tools.reading.values import Value
 from sparseopt_onnx.attributes import Attributes
 from sparseopt_onnx.constants import compute
@@ -33,10 +41,20 @@ class OnnxGraph:
         Example input.
     whole : bool
         Whether a fixed leading size above 1 is part of the sample instead of a batch.
+    outputs : names or places of outputs, or None
+        Which outputs to read; all for None.
+    until : str, or None
+        Name of a node, or of a value, to end at.
     """
 
     def __init__(
-        self, model: onnx.ModelProto, source: str, example: Any, whole: bool = False
+        self,
+        model: onnx.ModelProto,
+        source: str,
+        example: Any,
+        whole: bool = False,
+        outputs: Outputs = None,
+        until: str | None = None,
     ) -> None:
         self.source = source
         self.nodes = list(model.graph.node)
@@ -44,26 +62,56 @@ class OnnxGraph:
         self.constants: dict[str, np.ndarray] = {}
         self._initializers = _by_name(model.graph, source)
         inputs = [i for i in model.graph.input if i.name not in self._initializers]
-        if len(inputs) != 1:
-            names = ", ".join(printable(i.name) for i in inputs[:8])
-            raise so.ProblemError(
-                f"{source} has {len(inputs)} inputs ({names}); a network here has one: make the "
-                "others constants, or concatenate them"
-            )
-        known = {*self._initializers, inputs[0].name}
+        known = {*self._initializers, *(i.name for i in inputs)}
         _require_single_assignment(self.nodes, known, source)
-        self.outputs = [o.name for o in model.graph.output]
-        self._declared = [_dims(o) for o in model.graph.output]
-        self.input_name = inputs[0].name
-        self.fixed_batch, shape = _input_shape(inputs[0], source, example)
-        if whole:
-            self.fixed_batch, shape = 1, (self.fixed_batch, *shape[1:])
-        self.input_shape = shape
-        self.builder = NetworkBuilder(shape, printable(self.input_name))
-        self.values: dict[str, Value] = {self.input_name: self.builder.input}
-        self.head_input = ""
         self._labels = _unique_labels(self.nodes)
+        self.ends = self._ends(model, outputs, until)
+        declared = {o.name: _dims(o) for o in model.graph.output}
+        self._declared = [declared.get(name, []) for _, name in self.ends]
+        shapes = self._input_shapes(inputs, example, whole)
+        self.input_shapes = shapes
+        (first, shape), *more = ((printable(name), shape) for name, shape in shapes.items())
+        self.builder = NetworkBuilder(shape, first, more=more)
+        self.values: dict[str, Value] = dict(zip(shapes, self.builder.inputs, strict=True))
+        self.heads: set[int] = set()
+        """Nodes, by identity, that were left out, as activations at the end of the network are."""
         self._attributes: dict[int, Attributes] = {}
+
+    def _ends(
+        self, model: onnx.ModelProto, outputs: Outputs, until: str | None
+    ) -> list[tuple[str, str]]:
+        """Return the outputs of the network: names, and the values of the graph that they are."""
+        if until is None:
+            names = [o.name for o in model.graph.output]
+            places = chosen([printable(name) for name in names], outputs, self.source)
+            return [(printable(names[i]), names[i]) for i in places]
+        for node in self.nodes:
+            if until in (node.name, self.label(node)) and any(node.output):
+                return [(until, next(filter(None, node.output)))]
+        made = [name for node in self.nodes for name in node.output if name]
+        if until in made:
+            return [(until, until)]
+        labels = [self.label(node) for node in self.nodes]
+        raise unknown_node(until, list(dict.fromkeys([*labels, *made])), self.source)
+
+    def _input_shapes(
+        self, inputs: Sequence[Any], example: Any, whole: bool
+    ) -> dict[str, tuple[int, ...]]:
+        """Return the shapes, with a batch of 1, of the inputs that the outputs depend on."""
+        ends = [name for _, name in self.ends]
+        read = {name for node in self.nodes_for(ends) for name in names_read(node)}
+        used = [info for info in inputs if info.name in read or info.name in ends]
+        examples = by_input(example, [info.name for info in inputs], self.source)
+        if not used:
+            raise so.ProblemError(
+                f"{self.source}: the output {printable(ends[0])!r} does not depend on the input"
+            )
+        found = {i.name: _input_shape(i, self.source, examples.get(i.name)) for i in used}
+        batches = {batch for batch, _ in found.values()}
+        self.fixed_batch = batches.pop() if len(batches) == 1 and not whole else 1
+        if self.fixed_batch > 1:
+            return {name: shape for name, (_, shape) in found.items()}
+        return {name: (batch, *shape[1:]) for name, (batch, shape) in found.items()}
 
     def label(self, node: onnx.NodeProto) -> str:
         """Return a name for the node, also where the file gives none."""
@@ -76,7 +124,7 @@ class OnnxGraph:
         for node in reversed(self.nodes):
             if not wanted.isdisjoint(node.output):
                 kept.append(node)
-                wanted.update(node.input)
+                wanted.update(names_read(node))
         return kept[::-1]
 
     def attributes(self, node: onnx.NodeProto) -> Attributes:
@@ -144,10 +192,15 @@ class OnnxGraph:
         value = self.values[name]
         if value.head and not after_head:
             raise so.ProblemError(
-                f"it reads the result of {value.head}, which is only understood at the end of a "
-                "network; cut the network before it"
+                f"it reads the result of {value.head}, which is not piecewise linear and only "
+                "understood at the end of a network"
             )
         return value
+
+    def moved(self, node: onnx.NodeProto, slot: int = 0) -> Value:
+        """Return an input whose entries are picked, also after an entrywise head."""
+        found = self.values.get(node.input[slot])
+        return self.value(node, slot, after_head=found is not None and found.may_be_moved)
 
     def image(self, node: onnx.NodeProto) -> Value:
         """Return the first input, which must have a batch of 1, channels and spatial axes."""
@@ -184,18 +237,14 @@ class OnnxGraph:
 
     def finish(self) -> so.Network:
         """Return the network of the graph's output."""
-        missing = [name for name in self.outputs if name not in self.values]
-        if missing:
+        if not any(name in self.values for _, name in self.ends):
             raise so.ProblemError(
-                f"{self.source}: the output {printable(missing[0])!r} does not depend on the input"
+                f"{self.source}: the output {printable(self.ends[0][1])!r} does not depend on the "
+                "input"
             )
-        ends = {self.values[name].name: self.values[name] for name in self.outputs}
-        if len(ends) != 1:
-            raise so.ProblemError(
-                f"{self.source} has {len(self.outputs)} outputs "
-                f"({', '.join(printable(name) for name in self.outputs[:8])}); a network here has "
-                "one: export it with one output, or concatenate them"
-            )
+        outputs = [(name, self._output(name, value)) for name, value in self.ends]
+        read = self.builder.distinct(outputs)
+        outputs, self.ends = [outputs[i] for i in read], [self.ends[i] for i in read]
         if self.fixed_batch > 1:
             if any(dims and dims[0] not in (None, self.fixed_batch) for dims in self._declared):
                 raise so.ProblemError(
@@ -203,7 +252,29 @@ class OnnxGraph:
                     "export the model with a batch of 1"
                 )
             self.builder.note(f"the batch of {self.fixed_batch} in the file was taken as 1")
-        return self.builder.finish(ends.popitem()[1])
+        return self.builder.finish_all(outputs)
+
+    def _output(self, name: str, value: str) -> Value:
+        """Return an output; one that is the same for all inputs as a constant value."""
+        if value in self.values:
+            return self.values[value]
+        array = self.constant(value)
+        others = "; name the outputs to read by outputs= (--output on the command line)"
+        if array is None:
+            raise so.ProblemError(f"{self.source}: no node gives the output {name!r}")
+        if array.dtype.kind != "f" or array.size == 0:
+            raise so.ProblemError(
+                f"{self.source}: the output {name!r} is a constant of dtype {array.dtype} and "
+                f"shape {array.shape}, no real numbers{others}"
+            )
+        if self.fixed_batch > 1:
+            if array.shape[:1] != (self.fixed_batch,) or np.any(array != array[:1]):
+                raise so.ProblemError(
+                    f"{self.source}: the output {name!r} is constant, but not by sample{others}"
+                )
+            array = array[:1]
+        self.builder.note(f"the output {name!r} is constant")
+        return self.builder.constant(array.astype(np.float64), name)
 
 
 def _by_name(graph: onnx.GraphProto, source: str) -> dict[str, Any]:
@@ -229,6 +300,17 @@ def _opset(model: onnx.ModelProto, source: str) -> int:
             f"{onnx.defs.onnx_opset_version()}; update onnx"
         )
     return int(versions[0])
+
+
+def names_read(node: onnx.NodeProto) -> set[str]:
+    """Return the names that a node reads, those in the graphs of control flow included."""
+    names = {name for name in node.input if name}
+    for attribute in node.attribute:
+        for graph in (attribute.g, *attribute.graphs):
+            names |= {o.name for o in graph.output}
+            for inner in graph.node:
+                names |= names_read(inner)
+    return names
 
 
 def _require_single_assignment(
@@ -274,20 +356,18 @@ def _input_shape(info: Any, source: str, example: Any) -> tuple[int, Shape]:
         names = onnx.TensorProto.DataType
         known = tensor.elem_type in names.values()
         kind = names.Name(tensor.elem_type) if known else str(tensor.elem_type)
-        raise so.ProblemError(f"{where} has dtype {kind}; float32 or float64 is needed")
+        raise so.ProblemError(f"{source}: {integer_input(info.name, kind)}")
     dims = _dims(info)
     if example is not None:
         dims = _with_example(dims, example, info.name, source)
     open_axes = [axis for axis, n in enumerate(dims) if n is None and axis > 0]
     if not dims:
-        raise so.ProblemError(
-            f"{where} has no declared shape; pass example=, an input of the right shape"
-        )
+        raise so.ProblemError(f"{where} has no declared shape; {shape_help(info.name)}")
     if open_axes:
         named = [d.dim_param or str(d.dim_value or "?") for d in tensor.shape.dim]
         raise so.ProblemError(
             f"{where} has the dynamic shape ({printable(', '.join(named))}): axes {open_axes[:8]} "
-            "are open; pass example=, an input of the right shape"
+            f"are open; {shape_help(info.name)}"
         )
     shape = [int(n or 1) for n in dims]
     try:

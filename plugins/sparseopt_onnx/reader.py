@@ -11,6 +11,7 @@ import onnx
 import sparseopt as so
 from sparseopt.interface.printing import printable
 from sparseopt.tools.reading.budget import require_affordable
+from sparseopt.tools.reading.choices import Outputs, cut_before
 from sparseopt_onnx.arithmetic import ARITHMETIC
 from sparseopt_onnx.attributes import require_schema
 from sparseopt_onnx.file_structure import load
@@ -32,7 +33,6 @@ REASONS = {
     "InstanceNormalization": "instance normalization divides by a function of the input",
     "Gelu": "GELU is not piecewise linear",
     "Erf": "erf (a part of GELU) is not piecewise linear",
-    "Tanh": "tanh is not piecewise linear",
     "HardSwish": "hard-swish multiplies two values that depend on the input",
     "Swish": "SiLU is not piecewise linear",
     "Elu": "ELU is not piecewise linear",
@@ -53,8 +53,8 @@ class OnnxReader(so.Reader):
     """Reads a DAG ReLU network from ONNX.
 
     Initializers may be dense, sparse, or stored in external files; constant parts of the graph
-    are computed. The batch axis may be symbolic and is taken as 1. Softmax, LogSoftmax and
-    Sigmoid at the end are stripped, with a note. Operators are allowed by name; any other is
+    are computed. The batch axis may be symbolic and is taken as 1. Softmax, LogSoftmax,
+    Sigmoid and Tanh at the end are stripped, with a note. Operators are allowed by name; any other is
     refused with the name of its node.
 
     Parameters
@@ -66,10 +66,13 @@ class OnnxReader(so.Reader):
 
     check: bool = True
 
-    def read(self, source: Any, example: Any = None) -> so.Network:
+    def read(
+        self, source: Any, example: Any = None, outputs: Outputs = None, until: str | None = None
+    ) -> so.Network:
         """Return the network; `example` fixes symbolic sizes other than the batch."""
         model, name = load(source)
-        graph = OnnxGraph(model, name, example)
+        part: dict[str, Any] = {"outputs": outputs, "until": until}
+        graph = OnnxGraph(model, name, example, **part)
         try:
             return self._network(model, graph)
         except so.ProblemError as refused:
@@ -78,7 +81,7 @@ class OnnxReader(so.Reader):
             # A fixed leading size is a batch where the samples do not meet; where they do, the
             # whole input is one sample.
             try:
-                return self._network(model, OnnxGraph(model, name, example, whole=True))
+                return self._network(model, OnnxGraph(model, name, example, whole=True, **part))
             except so.ProblemError:
                 raise refused from None
 
@@ -94,16 +97,16 @@ class OnnxReader(so.Reader):
 
 def convert(graph: OnnxGraph) -> so.Network:
     """Return the network of a graph, node by node."""
-    for node in graph.nodes_for(graph.outputs):
+    for node in graph.nodes_for([value for _, value in graph.ends]):
         where = f"{graph.source}: node {graph.label(node)!r} ({printable(node.op_type)})"
         try:
             _convert_node(graph, node)
         except so.ProblemError as error:
-            raise so.ProblemError(f"{where} is refused: {error}") from error
+            raise so.ProblemError(f"{where} is refused: {error}{_help(graph, node)}") from error
         except Exception as error:  # an argument of a kind that no rule foresaw
             raise so.ProblemError(
-                f"{where} cannot be read: {type(error).__name__}: {printable(error, 200)}; export "
-                "the model again"
+                f"{where} cannot be read: {type(error).__name__}: {printable(error, 200)}"
+                f"{_help(graph, node)}"
             ) from error
     network = graph.finish()
     try:
@@ -113,18 +116,23 @@ def convert(graph: OnnxGraph) -> so.Network:
     return network
 
 
+def _help(graph: OnnxGraph, node: onnx.NodeProto) -> str:
+    """Return how to read the network without a node."""
+    makers = {name: n for n in graph.nodes for name in n.output if name}
+    read = [n for n in node.input if n in graph.values and n in makers]
+    names = [graph.label(makers[n]) if makers[n].output[0] == n else n for n in read]
+    return cut_before(names, len(graph.ends))
+
+
 def _convert_node(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    cut = "cut the network before it, or replace it"
     if node.domain not in ("", "ai.onnx"):
-        raise so.ProblemError(
-            f"operators of the domain {printable(node.domain)!r} are not known; {cut}"
-        )
+        raise so.ProblemError(f"operators of the domain {printable(node.domain)!r} are not known")
     require_schema(node, graph.opset)
     if graph.fold(node):
         return
     rule = OPERATORS.get(node.op_type)
     if rule is None:
         reason = REASONS.get(node.op_type, "this operator is not among those of a DAG ReLU network")
-        raise so.ProblemError(f"{reason}; {cut}")
+        raise so.ProblemError(reason)
     rule(graph, node)
     graph.attributes(node).require_all_read()

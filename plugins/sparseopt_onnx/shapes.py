@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -12,7 +13,7 @@ import sparseopt as so
 from sparseopt.interface.printing import printable
 from sparseopt.tools.reading import windowed
 from sparseopt.tools.reading.budget import MOST_AXES, require_room
-from sparseopt.tools.reading.values import Value
+from sparseopt.tools.reading.values import Value, joined_heads
 from sparseopt.tools.reading.window_cells import linear_map, nearest_map
 from sparseopt_onnx.attributes import Attributes
 from sparseopt_onnx.constants import evaluate
@@ -25,7 +26,7 @@ def _pick(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     The operator itself is run, as on constants, by the reference implementation of the standard.
     That knows every attribute, but trusts most of them; what it would misread is refused before.
     """
-    x = graph.value(node)
+    x = graph.moved(node)
     given = [graph.builder.positions(x), *graph.constants_after_first(node)]
     found = evaluate(node, given, graph.opset, graph.builder.budget)
     graph.attributes(node).ignore(*(a.name for a in node.attribute))
@@ -126,14 +127,17 @@ def transpose(graph: OnnxGraph, node: onnx.NodeProto) -> None:
 def concat(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Concat of values and constants."""
     constants = [graph.constant(n) for n in node.input]
-    values = [graph.value(node, i) if c is None else c for i, c in enumerate(constants)]
+    values = [
+        graph.value(node, i, after_head=True) if c is None else c for i, c in enumerate(constants)
+    ]
     axis = _axis(int(graph.attributes(node).get("axis")), len(values[0].shape))
-    graph.set(node, graph.builder.concat(values, axis, graph.label(node)))
+    made = graph.builder.concat(values, axis, graph.label(node))
+    graph.set(node, replace(made, head=joined_heads(values)))
 
 
 def split(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Split along an axis."""
-    shape = graph.value(node).shape
+    shape = graph.moved(node).shape
     axis = _axis(int(graph.attributes(node).get("axis", 0)), len(shape))
     given = graph.integers(node, 1, "split", most=len(node.output))
     sizes = graph.attributes(node).get("split") if given is None else given
@@ -144,7 +148,7 @@ def split(graph: OnnxGraph, node: onnx.NodeProto) -> None:
 
 def slices(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Slice, with bounds as attributes (before operator set 10) or constant inputs."""
-    shape = graph.value(node).shape
+    shape = graph.moved(node).shape
     names = ("starts", "ends", "axes", "steps")
     if graph.opset < 10:
         bounds = [graph.attributes(node).get(name) for name in names]
@@ -162,7 +166,7 @@ def slices(graph: OnnxGraph, node: onnx.NodeProto) -> None:
 def gather(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Gather with constant indices."""
     places = graph.require_constant(node, 1, "the indices")
-    _axis(int(graph.attributes(node).get("axis", 0)), len(graph.value(node).shape))
+    _axis(int(graph.attributes(node).get("axis", 0)), len(graph.moved(node).shape))
     if places.dtype.kind not in "iu":
         raise so.ProblemError(f"its indices have entries of type {places.dtype}")
     _pick(graph, node)

@@ -8,6 +8,8 @@ import torch
 
 import sparseopt as so
 from sparseopt.interface.printing import printable
+from sparseopt.tools.reading.choices import cut_before
+from sparseopt.tools.reading.values import Value
 from sparseopt_torch.arithmetic import ARITHMETIC
 from sparseopt_torch.calls import module_of, overload, packet
 from sparseopt_torch.graph import TorchGraph
@@ -36,7 +38,6 @@ REASONS = {
     "aten.elu": "ELU is not piecewise linear",
     "aten.selu": "SELU is not piecewise linear",
     "aten.celu": "CELU is not piecewise linear",
-    "aten.tanh": "tanh is not piecewise linear",
     "aten.softplus": "softplus is not piecewise linear",
     "aten.layer_norm": "layer normalization divides by a function of the input",
     "aten.group_norm": "group normalization divides by a function of the input",
@@ -51,20 +52,11 @@ KNOWN = frozenset({*OPERATORS, *REASONS})
 
 def convert(graph: TorchGraph) -> so.Network:
     """Return the network of an exported program, node by node."""
-    needed = _needed(graph)
+    needed = graph.needed()
     for node in graph.program.graph.nodes:
         if node.op == "call_function" and node in needed:
             _convert_node(graph, node)
     return graph.finish()
-
-
-def _needed(graph: TorchGraph) -> set[torch.fx.Node]:
-    """Return the nodes that the results depend on."""
-    needed = set(graph.results)
-    for node in reversed(graph.program.graph.nodes):
-        if node.op != "output" and node in needed:
-            needed.update(node.all_input_nodes)
-    return needed
 
 
 def _convert_node(graph: TorchGraph, node: torch.fx.Node) -> None:
@@ -83,14 +75,20 @@ def _convert_node(graph: TorchGraph, node: torch.fx.Node) -> None:
                 name.removesuffix("_"),
                 "this operator is not among those of a DAG ReLU network",
             )
-            raise so.ProblemError(f"{reason}; cut the network before it, or replace it")
+            raise so.ProblemError(reason)
         call = graph.call(node)
         graph.environment[node.name] = rule(graph, call)
         call.require_all_read()
     except so.ProblemError as error:
-        raise so.ProblemError(f"{where} is refused: {error}") from error
+        raise so.ProblemError(f"{where} is refused: {error}{_help(graph, node)}") from error
     except Exception as error:  # an argument of a kind that no rule foresaw
         said = printable(str(error).partition("\n")[0], 200)  # then follows where in C++
         raise so.ProblemError(
-            f"{where} cannot be read: {type(error).__name__}: {said}; cut the network before it"
+            f"{where} cannot be read: {type(error).__name__}: {said}{_help(graph, node)}"
         ) from error
+
+
+def _help(graph: TorchGraph, node: torch.fx.Node) -> str:
+    """Return how to read the network without a node."""
+    read = [n for n in node.all_input_nodes if isinstance(graph.environment.get(n.name), Value)]
+    return cut_before([n.name for n in read if n.op == "call_function"], len(graph.names))

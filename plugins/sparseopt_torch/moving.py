@@ -16,7 +16,7 @@ from sparseopt_torch.positions import positions, run, without_memory
 
 def moved(graph: TorchGraph, call: Call) -> Any:
     """Operators that pick entries of one value, into one result or several."""
-    x = graph.value(call["self"])
+    x = graph.moved(call["self"])
     found = positions(call, lambda of: {"self": of(x.shape)})
     if isinstance(found, np.ndarray):
         return graph.builder.select(x, found, call.name)

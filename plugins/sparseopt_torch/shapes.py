@@ -6,6 +6,7 @@ of `moving`, and a case in the test of those.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 
 import sparseopt as so
 from sparseopt.tools.reading.budget import require_room
-from sparseopt.tools.reading.values import Value
+from sparseopt.tools.reading.values import Value, joined_heads
 from sparseopt_torch.calls import Call
 from sparseopt_torch.graph import Rule, TorchGraph
 from sparseopt_torch.moving import axes_moved, in_order, moved, overwritten, pad, part, reshape
@@ -54,20 +55,28 @@ def size(graph: TorchGraph, call: Call) -> int:
 
 def concat(graph: TorchGraph, call: Call) -> Value:
     """cat."""
-    values = [part(graph, v) for v in call["tensors"]]
-    return graph.builder.concat(values, _axis(call["dim"], len(values[0].shape)), call.name)
+    values = [_part(graph, v) for v in call["tensors"]]
+    made = graph.builder.concat(values, _axis(call["dim"], len(values[0].shape)), call.name)
+    return replace(made, head=joined_heads(values))
 
 
 def stack(graph: TorchGraph, call: Call) -> Value:
     """stack."""
-    values = [part(graph, v) for v in call["tensors"]]
+    values = [_part(graph, v) for v in call["tensors"]]
     axis = _axis(call["dim"], len(values[0].shape) + 1)
     shapes = [(*v.shape[:axis], 1, *v.shape[axis:]) for v in values]
     wide = [
         graph.builder.keep(v, shape) if isinstance(v, Value) else v.reshape(shape)
         for v, shape in zip(values, shapes, strict=True)
     ]
-    return graph.builder.concat(wide, axis, call.name)
+    return replace(graph.builder.concat(wide, axis, call.name), head=joined_heads(values))
+
+
+def _part(graph: TorchGraph, argument: Any) -> Value | np.ndarray:
+    """Return something that is joined with others as it is, heads and all."""
+    if isinstance(argument, Value):
+        return graph.value(argument, after_head=True)
+    return part(graph, argument)
 
 
 # With constants, whose numbers count as well as their places.

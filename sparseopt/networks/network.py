@@ -23,7 +23,7 @@ from sparseopt.networks.neurons import NeuronGraph
 from sparseopt.networks.node import Node, Visit
 from sparseopt.networks.operator import Input, Operator
 from sparseopt.networks.parameters import Shape
-from sparseopt.networks.port import Port, join_inputs
+from sparseopt.networks.port import Port, join_inputs, require_fit
 from sparseopt.networks.unrolling import unroll
 
 MOST_ENTRIES = 1 << 29
@@ -85,9 +85,7 @@ class Network:
     def __post_init__(self) -> None:
         for name in ("nodes", "notes", "inputs", "outputs"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        if [isinstance(node.op, Input) for node in self.nodes] != [True] + [False] * (
-            len(self.nodes) - 1
-        ):
+        if any(isinstance(node.op, Input) != (node is self.nodes[0]) for node in self.nodes):
             raise ProblemError("a network has exactly one Input, and it is its first node")
         if self.output not in self.shapes:
             raise ProblemError(f"the output {self.output!r} is not a node of the network")
@@ -99,13 +97,8 @@ class Network:
                 raise ProblemError(
                     f"{name}_labels has {len(labels)} names for a value of shape {shape}"
                 )
-            if ports and sum(port.size for port in ports) != math.prod(shape):
-                raise ProblemError(
-                    f"{name}s are {', '.join(f'{p.name} {p.shape}' for p in ports)}, which are not "
-                    f"the entries of a value of shape {shape}"
-                )
-            if len({port.name for port in ports}) != len(ports):
-                raise ProblemError(f"two {name}s have one name; names must be unique")
+            if ports:
+                require_fit(ports, name, shape)
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Network:

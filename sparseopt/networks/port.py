@@ -47,6 +47,17 @@ class Port:
         return math.prod(n if n > 0 else 0 for n in self.shape)
 
 
+def require_fit(ports: Sequence[Port], what: str, shape: Shape) -> None:
+    """Refuse ports that are not the entries of a network's input or output, each name once."""
+    if sum(port.size for port in ports) != math.prod(shape):
+        raise ProblemError(
+            f"{what}s are {', '.join(f'{p.name} {p.shape}' for p in ports)}, which are not the "
+            f"entries of a value of shape {shape}"
+        )
+    if len({port.name for port in ports}) != len(ports):
+        raise ProblemError(f"two {what}s have one name; names must be unique")
+
+
 def join_inputs(x: Any, ports: Sequence[Port], labels: Sequence[str] | None, shape: Shape) -> Any:
     """Return an input of a network as one array, where it is given input by input.
 

@@ -45,6 +45,9 @@ class MovedTensor:
     positions: np.ndarray
 
 
+ENTRYWISE = frozenset({"sigmoid", "tanh"})
+"""Stripped activations that act on each entry by itself, so that entries may be moved after."""
+
 Origin = str | MovedTensor
 """The tensor that a parameter came from."""
 
@@ -60,7 +63,7 @@ class Value:
     shape : tuple of int
         Shape in the model, for a batch of 1.
     head : str
-        Name of the stripped output activation that the value has passed, or "".
+        Names of the stripped output activations that its entries have passed, or "".
     """
 
     name: str
@@ -74,3 +77,14 @@ class Value:
     def has_batch(self) -> bool:
         """Whether the first axis is a batch of 1, which the network leaves out."""
         return sample_shape(self.shape) != self.shape
+
+    @property
+    def may_be_moved(self) -> bool:
+        """Whether entries may be picked and repeated, as far as stripped activations go."""
+        return set(self.head.lower().split()) <= ENTRYWISE
+
+
+def joined_heads(values: Sequence[object]) -> str:
+    """Return the heads of values that are joined."""
+    heads = {name for v in values if isinstance(v, Value) for name in v.head.split()}
+    return " ".join(sorted(heads))
