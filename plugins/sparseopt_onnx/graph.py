@@ -12,6 +12,7 @@ import sparseopt as so
 from sparseopt.interface.printing import printable
 from sparseopt.tools.reading.budget import MOST_AXES, require_room
 from sparseopt.tools.reading.builder import NetworkBuilder
+from sparseopt.tools.reading.cases import Cases
 from sparseopt.tools.reading.choices import (
     Outputs,
     by_input,
@@ -20,8 +21,9 @@ from sparseopt.tools.reading.choices import (
     shape_help,
     unknown_node,
 )
-from sparseopt.tools.reading.values import Value
+from sparseopt.tools.reading.values import Comparison, Hollow, Value
 from sparseopt_onnx.attributes import Attributes
+from sparseopt_onnx.branches import written_out
 from sparseopt_onnx.constants import compute
 from sparseopt_onnx.tensors import sparse_array, tensor_array
 
@@ -63,16 +65,26 @@ class OnnxGraph:
         self._initializers = _by_name(model.graph, source)
         inputs = [i for i in model.graph.input if i.name not in self._initializers]
         known = {*self._initializers, *(i.name for i in inputs)}
-        _require_single_assignment(self.nodes, known, source)
+        self._taken = _require_single_assignment(self.nodes, known, source)
+        self.as_given = tuple(self.nodes)
+        """The nodes before branches were written out."""
+        self.written_out: list[onnx.TensorProto] = []
+        """Initializers of branches."""
         self._labels = _unique_labels(self.nodes)
         self.ends = self._ends(model, outputs, until)
         declared = {o.name: _dims(o) for o in model.graph.output}
         self._declared = [declared.get(name, []) for _, name in self.ends]
         shapes = self._input_shapes(inputs, example, whole)
         self.input_shapes = shapes
+        kinds = {i.type.tensor_type.elem_type for i in inputs if i.name in shapes}
+        self.dtype = np.dtype(np.float64 if onnx.TensorProto.DOUBLE in kinds else np.float32)
+        """Of values."""
         (first, shape), *more = ((printable(name), shape) for name, shape in shapes.items())
         self.builder = NetworkBuilder(shape, first, more=more)
         self.values: dict[str, Value] = dict(zip(shapes, self.builder.inputs, strict=True))
+        self.cases = Cases(self.builder)
+        self.conditions: dict[str, Comparison] = {}
+        self._unread: dict[str, str] = {}
         self.heads: set[int] = set()
         """Nodes, by identity, that were left out, as activations at the end of the network are."""
         self._attributes: dict[int, Attributes] = {}
@@ -117,11 +129,28 @@ class OnnxGraph:
         """Return a name for the node, also where the file gives none."""
         return self._labels[id(node)]
 
-    def nodes_for(self, ends: Sequence[str]) -> list[onnx.NodeProto]:
+    def write_out(self, node: onnx.NodeProto, taken: bool) -> None:
+        """Put the branch that an If node takes in place of the node."""
+        nodes, tensors = written_out(node, taken, self.label(node))
+        made = [name for inner in nodes[: len(nodes) - len(node.output)] for name in inner.output]
+        for name in (*filter(None, made), *(t.name for t in tensors)):
+            if name in self._taken:
+                raise so.ProblemError(f"{printable(name)!r} is provided twice; export it again")
+            self._taken.add(name)
+        place = next(i for i, other in enumerate(self.nodes) if other is node)
+        self.nodes[place : place + 1] = nodes
+        for i, inner in enumerate(nodes):
+            self._labels[id(inner)] = f"{self.label(node)}/{printable(inner.name or i, 80)}"
+        self._initializers.update((t.name, t) for t in tensors)
+        self.written_out.extend(tensors)
+
+    def nodes_for(
+        self, ends: Sequence[str], nodes: Sequence[onnx.NodeProto] | None = None
+    ) -> list[onnx.NodeProto]:
         """Return the nodes that some of the values `ends` depend on, in order."""
         wanted = set(ends)
         kept = []
-        for node in reversed(self.nodes):
+        for node in reversed(self.nodes if nodes is None else nodes):
             if not wanted.isdisjoint(node.output):
                 kept.append(node)
                 wanted.update(names_read(node))
@@ -181,9 +210,34 @@ class OnnxGraph:
             )
         return [int(n) for n in given.ravel()]
 
-    def value(self, node: onnx.NodeProto, slot: int = 0, after_head: bool = False) -> Value:
+    def condition(self, node: onnx.NodeProto, slot: int) -> Comparison:
+        """Return input `slot`, which must be a condition on a value."""
+        found = self.conditions.get(node.input[slot])
+        if found is None:
+            raise so.ProblemError("its condition is no comparison of a value with a constant")
+        return found
+
+    def without(self, output: str, reason: str) -> None:
+        """Say why a further output of a node is not read."""
+        self._unread[output] = reason
+
+    def value(
+        self,
+        node: onnx.NodeProto,
+        slot: int = 0,
+        after_head: bool = False,
+        after_border: bool = False,
+    ) -> Value:
         """Return input `slot`, which depends on the network's input."""
         name = node.input[slot]
+        if name in self.conditions:
+            raise so.ProblemError("it reads a condition, which jumps from 0 to 1")
+        if name in self._unread:
+            raise so.ProblemError(f"it reads {printable(name)!r}, and {self._unread[name]}")
+        if isinstance(self.values.get(name), Hollow) and not after_border:
+            raise so.ProblemError(
+                "it reads a value that was padded with -inf, which only a max-pool may"
+            )
         if name not in self.values:
             raise so.ProblemError(
                 f"it reads {printable(name)!r}, which no earlier node provides; the nodes are not "
@@ -202,9 +256,9 @@ class OnnxGraph:
         found = self.values.get(node.input[slot])
         return self.value(node, slot, after_head=found is not None and found.may_be_moved)
 
-    def image(self, node: onnx.NodeProto) -> Value:
+    def image(self, node: onnx.NodeProto, after_border: bool = False) -> Value:
         """Return the first input, which must have a batch of 1, channels and spatial axes."""
-        value = self.value(node)
+        value = self.value(node, after_border=after_border)
         if len(value.shape) < 3 or value.shape[0] != 1:
             raise so.ProblemError(
                 f"its input has shape {value.shape}; (1, channels, spatial...) is needed"
@@ -225,6 +279,13 @@ class OnnxGraph:
             return True
         if node.op_type == "Dropout" and node.input[0] in self.values:
             return False
+        if node.op_type == "CastLike" and node.input[1] in self.values:
+            given = self.constant(node.input[0])
+            if given is None:
+                return False
+            self.attributes(node).ignore("saturate", "round_mode")  # of eight-bit floats
+            self.constants[node.output[0]] = given.astype(self.dtype)
+            return True
         if any(a.type in (a.GRAPH, a.GRAPHS) for a in node.attribute):
             return False  # control flow, which may read values that are not among its inputs
         arrays = [self.constant(name) for name in node.input if name]
@@ -237,6 +298,12 @@ class OnnxGraph:
 
     def finish(self) -> so.Network:
         """Return the network of the graph's output."""
+        for name, value in self.ends:
+            if value in self.conditions or value in self._unread:
+                what = self._unread.get(value, "a condition jumps from 0 to 1")
+                raise so.ProblemError(f"{self.source}: the output {name!r} is refused: {what}")
+            if isinstance(self.values.get(value), Hollow):
+                raise so.ProblemError(f"{self.source}: the output {name!r} is padded with -inf")
         if not any(name in self.values for _, name in self.ends):
             raise so.ProblemError(
                 f"{self.source}: the output {printable(self.ends[0][1])!r} does not depend on the "
@@ -315,8 +382,8 @@ def names_read(node: onnx.NodeProto) -> set[str]:
 
 def _require_single_assignment(
     nodes: Sequence[onnx.NodeProto], known: set[str], source: str
-) -> None:
-    """Refuse graphs in which two nodes provide one name."""
+) -> set[str]:
+    """Refuse graphs in which two nodes provide one name; return all names."""
     taken = set(known)
     for node in nodes:
         for name in filter(None, node.output):
@@ -325,6 +392,7 @@ def _require_single_assignment(
                     f"{source}: {printable(name)!r} is provided twice; export it again"
                 )
             taken.add(name)
+    return taken
 
 
 def _unique_labels(nodes: Sequence[onnx.NodeProto]) -> dict[int, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import onnx
@@ -13,7 +12,7 @@ import onnx
 import sparseopt as so
 from sparseopt.tools.reading.agreement import is_small, require_agreement
 from sparseopt.tools.reading.budget import is_comparable
-from sparseopt_onnx.graph import OnnxGraph
+from sparseopt_onnx.graph import OnnxGraph, names_read
 
 Engine = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 """From inputs to results, both by name."""
@@ -68,8 +67,11 @@ def check_against_onnxruntime(
 
 def _part_read(model: onnx.ModelProto, graph: OnnxGraph, ends: list[str]) -> onnx.ModelProto:
     """Return a model of the nodes and constants that `ends` depend on, and nothing else."""
-    kept = graph.nodes_for(ends)
-    used = {name for node in kept for name in node.input} | set(ends)
+    given = {id(node) for node in graph.as_given}
+    # As the file has it, so that a wrong reading of its control flow shows.
+    nodes = graph.as_given if graph.heads <= given else graph.nodes
+    kept = graph.nodes_for(ends, nodes)
+    used = {name for node in kept for name in names_read(node)} | set(ends)
     part = onnx.ModelProto(ir_version=model.ir_version)
     part.opset_import.append(onnx.helper.make_opsetid("", graph.opset))
     part.graph.name = "part"
@@ -78,6 +80,7 @@ def _part_read(model: onnx.ModelProto, graph: OnnxGraph, ends: list[str]) -> onn
             node = onnx.helper.make_node("Identity", node.input[:1], node.output[:1])
         part.graph.node.append(node)
     part.graph.initializer.extend(t for t in model.graph.initializer if t.name in used)
+    part.graph.initializer.extend(t for t in graph.written_out if t.name in used)
     part.graph.sparse_initializer.extend(
         s for s in model.graph.sparse_initializer if s.values.name in used
     )

@@ -13,7 +13,7 @@ import sparseopt as so
 from sparseopt.interface.printing import printable
 from sparseopt.tools.reading import windowed
 from sparseopt.tools.reading.budget import MOST_AXES, require_room
-from sparseopt.tools.reading.values import Value, joined_heads
+from sparseopt.tools.reading.values import Value, hollow, joined_heads
 from sparseopt.tools.reading.window_cells import linear_map, nearest_map
 from sparseopt_onnx.attributes import Attributes
 from sparseopt_onnx.constants import evaluate
@@ -45,7 +45,9 @@ def identity(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     if node.op_type == "Dropout":
         graph.attributes(node).ignore("ratio", "seed")
         training = graph.optional(node, 2, "training_mode")
-        if training is not None and training.any():
+        ratio = graph.optional(node, 1, "the ratio")
+        drops = ratio is None or bool(ratio.any())
+        if training is not None and training.any() and drops:
             raise so.ProblemError("it is in training mode; export the model after model.eval()")
     graph.set(node, x)
 
@@ -56,6 +58,17 @@ def cast(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     attributes.ignore("saturate", "round_mode")  # of eight-bit floats
     if attributes.get("to") not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
         raise so.ProblemError("a cast to anything but float32 or float64 is not linear")
+    identity(graph, node)
+
+
+def cast_like(graph: OnnxGraph, node: onnx.NodeProto) -> None:
+    """CastLike between float types."""
+    graph.attributes(node).ignore("saturate", "round_mode")  # of eight-bit floats
+    kind = graph.constant(node.input[1])
+    if kind is not None and kind.dtype not in (np.float32, np.float64):
+        raise so.ProblemError("a cast to anything but float32 or float64 is not linear")
+    if kind is None:
+        graph.value(node, 1, after_head=True)  # values are floats
     identity(graph, node)
 
 
@@ -204,7 +217,8 @@ def pad(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     constant = float(attributes.get("value", 0.0))
     fill = constant if value is None else float(value.reshape(()))
     axes = graph.integers(node, 3, "axes")
-    if mode == "constant" and not math.isfinite(fill):
+    lowest = mode == "constant" and fill <= -np.finfo(np.float32).max
+    if mode == "constant" and not math.isfinite(fill) and not lowest:
         raise so.ProblemError(f"padding with the value {fill} is not supported")
     names = list(range(len(x.shape))) if axes is None else axes
     if pads is None or len(pads) != 2 * len(names) or len(set(names)) != len(names):
@@ -212,6 +226,9 @@ def pad(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     widths = [(0, 0)] * len(x.shape)
     for i, axis in enumerate(names):
         widths[_axis(axis, len(x.shape))] = (int(pads[i]), int(pads[i + len(names)]))
+    if lowest:
+        graph.set(node, hollow(x, widths))
+        return
     places = _padded(graph.builder.positions(x), widths, mode)
     graph.set(
         node,
@@ -327,6 +344,7 @@ SHAPES: dict[str, Rule] = {
     "Identity": identity,
     "Dropout": identity,
     "Cast": cast,
+    "CastLike": cast_like,
     "Reshape": reshape,
     "Flatten": flatten,
     "Squeeze": squeeze,

@@ -12,11 +12,14 @@ from sparseopt.tools.reading.choices import cut_before
 from sparseopt.tools.reading.values import Value
 from sparseopt_torch.arithmetic import ARITHMETIC
 from sparseopt_torch.calls import module_of, overload, packet
+from sparseopt_torch.conditions import CONDITIONS
 from sparseopt_torch.graph import TorchGraph
 from sparseopt_torch.heads import HEADS
 from sparseopt_torch.linear import LINEAR
+from sparseopt_torch.ordering import ORDERING
 from sparseopt_torch.piecewise import PIECEWISE
 from sparseopt_torch.pools import POOLS
+from sparseopt_torch.scattering import SCATTERING
 from sparseopt_torch.shapes import SHAPES
 from sparseopt_torch.upsampling import UPSAMPLING
 
@@ -28,6 +31,9 @@ OPERATORS = {
     **POOLS,
     **SHAPES,
     **UPSAMPLING,
+    **ORDERING,
+    **CONDITIONS,
+    **SCATTERING,
 }
 
 REASONS = {
@@ -41,7 +47,6 @@ REASONS = {
     "aten.softplus": "softplus is not piecewise linear",
     "aten.layer_norm": "layer normalization divides by a function of the input",
     "aten.group_norm": "group normalization divides by a function of the input",
-    "aten.instance_norm": "instance normalization divides by a function of the input",
     "aten.rms_norm": "RMS normalization divides by a function of the input",
     "aten.scaled_dot_product_attention": "attention multiplies values that depend on the input",
 }
@@ -90,5 +95,5 @@ def _convert_node(graph: TorchGraph, node: torch.fx.Node) -> None:
 
 def _help(graph: TorchGraph, node: torch.fx.Node) -> str:
     """Return how to read the network without a node."""
-    read = [n for n in node.all_input_nodes if isinstance(graph.environment.get(n.name), Value)]
+    read = [n for n in node.all_input_nodes if type(graph.environment.get(n.name)) is Value]
     return cut_before([n.name for n in read if n.op == "call_function"], len(graph.names))

@@ -13,8 +13,9 @@ from torch.utils import _pytree as pytree
 import sparseopt as so
 from sparseopt.tools.reading.budget import Budget, require_room
 from sparseopt.tools.reading.builder import NetworkBuilder
+from sparseopt.tools.reading.cases import Cases
 from sparseopt.tools.reading.choices import integer_input
-from sparseopt.tools.reading.values import MovedTensor, Origin, Value
+from sparseopt.tools.reading.values import Comparison, Hollow, MovedTensor, Origin, Value
 from sparseopt_torch.calls import Call, packet, schema_of
 from sparseopt_torch.pt2_operators import is_runnable
 
@@ -80,6 +81,7 @@ class TorchGraph:
             self.environment[name] = value
         if fixed_batch > 1:
             self.builder.note(f"the batch of {fixed_batch} was taken as 1")
+        self.cases = Cases(self.builder)
         self.heads: set[str] = set()
         """Nodes that were left out, as activations at the end of the network are."""
         self.read: list[int] = []
@@ -260,8 +262,20 @@ class TorchGraph:
             positions = step.target(positions, *others, **keywords)  # type: ignore[operator]
         return self.origins[node.name], positions.reshape(-1).numpy()
 
-    def value(self, argument: Any, what: str = "its input", after_head: bool = False) -> Value:
+    def value(
+        self,
+        argument: Any,
+        what: str = "its input",
+        after_head: bool = False,
+        after_border: bool = False,
+    ) -> Value:
         """Return an argument that depends on the input."""
+        if isinstance(argument, Comparison):
+            raise so.ProblemError("it reads a condition, which jumps from 0 to 1")
+        if isinstance(argument, Hollow) and not after_border:
+            raise so.ProblemError(
+                "it reads a value that was padded with -inf, which only a max-pool may"
+            )
         if not isinstance(argument, Value):
             raise so.ProblemError(f"{what} is constant where a value that varies is needed")
         if argument.head and not after_head:
@@ -278,7 +292,7 @@ class TorchGraph:
 
     def array(self, argument: Any, what: str) -> np.ndarray:
         """Return a constant argument as an array."""
-        if isinstance(argument, Value):
+        if isinstance(argument, Value | Comparison):
             raise so.ProblemError(f"{what} must be constant, but it depends on the input")
         if isinstance(argument, torch.Tensor):
             return as_array(argument, what)
@@ -291,6 +305,9 @@ class TorchGraph:
     def finish(self) -> so.Network:
         """Return the network of what was converted."""
         results = [self.resolve(node) for node in self.results]
+        for result in results:
+            if isinstance(result, Hollow | Comparison):
+                self.value(result, after_head=True)
         if not any(isinstance(v, Value) for v in results):
             raise so.ProblemError("the output of the module does not depend on its input")
         outputs = []
@@ -349,7 +366,7 @@ def _equal(value: Any, default: Any) -> bool:
 def _holds_value(argument: Any) -> bool:
     if isinstance(argument, list):
         return any(_holds_value(item) for item in argument)
-    return isinstance(argument, Value)
+    return isinstance(argument, Value | Comparison)
 
 
 def _is_float(argument: Any) -> bool:

@@ -12,9 +12,8 @@ from sparseopt.interface.printing import printable
 from sparseopt.tools.reading.budget import require_room
 from sparseopt.tools.reading.choices import by_input, shape_help
 from sparseopt_torch.graph import input_names
-from sparseopt_torch.pt2_archive import SCALAR_TYPES, SavedProgram, fixed
+from sparseopt_torch.pt2_archive import SavedProgram, fixed
 from sparseopt_torch.pt2_arguments import one
-
 
 Shapes = dict[str, tuple[int, ...]]
 """Of the inputs of a program, by name and in order."""

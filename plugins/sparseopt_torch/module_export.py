@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -27,7 +28,8 @@ def require_evaluation(module: torch.nn.Module) -> None:
     """Refuse layers that act differently in training, before anything runs them."""
     norms, drops = torch.nn.modules.batchnorm._NormBase, torch.nn.modules.dropout._DropoutNd
     for name, part in module.named_modules():
-        if part.training and isinstance(part, norms | drops):
+        drops_none = isinstance(part, drops) and part.p == 0
+        if part.training and isinstance(part, norms | drops) and not drops_none:
             raise so.ProblemError(
                 f"the layer {name or 'itself'!r} ({type(part).__name__}) is in training mode; call "
                 "module.eval() first"
@@ -46,7 +48,7 @@ def is_batch(module: torch.nn.Module, example: Inputs) -> bool:
         with torch.no_grad(), unchanged_buffers(module), quiet():
             together = _tensors(inputs.mapped(torch.clone).call(module))
             apart = [
-                _tensors(inputs.mapped(lambda t, i=i: t[i : i + 1].clone()).call(module))
+                _tensors(inputs.mapped(partial(_row, place=i)).call(module))
                 for i in range(min(2, count))
             ]
     except Exception:  # the module does not take single samples; the export reports real errors
@@ -57,6 +59,10 @@ def is_batch(module: torch.nn.Module, example: Inputs) -> bool:
         _is_stack(whole, [part[place] for part in apart], count)
         for place, whole in enumerate(together)
     )
+
+
+def _row(stack: torch.Tensor, place: int) -> torch.Tensor:
+    return stack[place : place + 1].clone()
 
 
 def _tensors(result: Any) -> list[torch.Tensor]:

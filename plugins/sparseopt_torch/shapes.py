@@ -92,15 +92,6 @@ def like(graph: TorchGraph, call: Call) -> torch.Tensor:
     return torch.full(list(shape), float(fill))
 
 
-def masked_fill(graph: TorchGraph, call: Call) -> Value:
-    """masked_fill where mask and number are constant."""
-    mask = graph.array(call["mask"], "the mask") != 0
-    value = float(graph.array(call["value"], "the number").reshape(()))
-    x = graph.value(call["self"])
-    bias = np.where(mask, value, 0.0) if value else None
-    return graph.builder.affine(x, call.name, np.where(mask, 0.0, 1.0), bias)
-
-
 def fill(graph: TorchGraph, call: Call) -> torch.Tensor:
     """fill with a constant: nothing of the value is left."""
     number = graph.array(call["value"], "the number").reshape(())
@@ -149,7 +140,6 @@ SHAPES: dict[str, Rule] = {
     "aten.numpy_T": axes_moved,
     "aten.slice_scatter": overwritten,
     "aten.select_scatter": overwritten,
-    "aten.index_put": overwritten,
     "aten.fill": fill,
     "aten.copy": copy,
     "aten.movedim": axes_moved,
@@ -164,7 +154,6 @@ SHAPES: dict[str, Rule] = {
     "aten.new_zeros": like,
     "aten.new_ones": like,
     "aten.new_full": like,
-    "aten.masked_fill": masked_fill,
     "aten.split": moved,
     "aten.split_with_sizes": moved,
     "aten.chunk": moved,
@@ -174,6 +163,11 @@ SHAPES: dict[str, Rule] = {
     "aten.select": moved,
     "aten.index_select": moved,
     "aten.index": moved,
+    "aten.gather": moved,
+    "aten.unfold": moved,
+    "aten.diagonal": moved,
+    "aten.rot90": moved,
+    "aten.narrow_copy": moved,
     "aten.flip": moved,
     "aten.roll": moved,
     "aten.expand": moved,

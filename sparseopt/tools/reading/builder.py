@@ -127,6 +127,10 @@ class NetworkBuilder:
         made = self._node(op, [self._full(v) for v in values], name, origin)
         return self._value(made, self._shapes[made])
 
+    def node(self, name: str) -> Node:
+        """Return a layer that was made before."""
+        return self._nodes[name]
+
     def note(self, text: str) -> None:
         """Record what was changed or assumed, once."""
         if text not in self._notes:

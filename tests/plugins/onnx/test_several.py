@@ -30,8 +30,13 @@ def two_heads(batch: Any = "n") -> onnx.ModelProto:
         helper.make_node("Slice", ["both", "one", "five"], ["pb"], name="cut"),
     ]
     constants = {
-        **{"w": normal(3, 4), "a": normal(4, 2), "b": normal(4, 3), "c": normal(1, 2)},
-        **{"flat": ints(0, -1), "one": ints(0, 1), "five": ints(9, 5)},
+        "w": normal(3, 4),
+        "a": normal(4, 2),
+        "b": normal(4, 3),
+        "c": normal(1, 2),
+        "flat": ints(0, -1),
+        "one": ints(0, 1),
+        "five": ints(9, 5),
     }
     model = model_with(nodes, (batch, 3), constants, outputs=("pa", "pb", "c"))
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, (batch, 3, "m"))
@@ -139,7 +144,7 @@ def test_integers_are_refused_in_one_sentence_and_only_where_they_are_needed() -
 def test_a_constant_output_must_be_a_number() -> None:
     nodes = [helper.make_node("Relu", ["x"], ["y"]), helper.make_node("Shape", ["x"], ["s"])]
     model = model_with(nodes, (1, 3), {}, outputs=("y", "s"))
-    with pytest.raises(so.ProblemError, match="'s' is a constant of dtype int64.*outputs="):
+    with pytest.raises(so.ProblemError, match=r"'s' is a constant of dtype int64.*outputs="):
         so.load_network(model)
     assert so.load_network(model, outputs=0).output_shape == (3,)
 

@@ -45,7 +45,6 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
     "reciprocal": (lambda: Function(lambda m, x: 1 / x), (1, 3), "not among|divides by"),
     "divide": (lambda: Function(lambda m, x: x / (x + 1)), (1, 3), "divides by a value"),
     "power": (lambda: Function(lambda m, x: x**2), (1, 3), r"aten\.pow"),
-    "sort": (lambda: Function(lambda m, x: x.sort(1)[0]), (1, 3), r"aten\.sort"),
     "argmax": (lambda: Function(lambda m, x: x.argmax(1)), (1, 3), r"aten\.argmax"),
     "indices": (
         lambda: Function(lambda m, x: x + x.max(1, keepdim=True)[1]),
@@ -65,6 +64,97 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
         r"module\.float\(\)",
     ),
     "cast": (lambda: Function(lambda m, x: x.half().float()), (1, 3), "float16"),
+    "sort-indices": (
+        lambda: Function(lambda m, x: x.sort(1)[1] + x),
+        (1, 3),
+        "only the first result",
+    ),
+    "topk-unordered": (
+        lambda: Function(lambda m, x: x.topk(2, 1, sorted=False)[0]),
+        (1, 3),
+        "no order",
+    ),
+    "where-jump": (lambda: Function(lambda m, x: torch.where(x > 1, x, 0.0)), (1, 3), "it jumps"),
+    "where-two-values": (
+        lambda: Function(lambda m, x: torch.where(x[:, :2] > x[:, 1:], x[:, :2], x[:, 1:])),
+        (1, 3),
+        "compares two values",
+    ),
+    "where-other": (
+        lambda: Function(lambda m, x: torch.where(x > 0, x.flip(1), 0.0)),
+        (1, 3),
+        "must be linear",
+    ),
+    "where-infinite": (
+        lambda: Function(lambda m, x: torch.where(x > torch.inf, x, 0 * x)),
+        (1, 3),
+        "infinity",
+    ),
+    "condition-as-number": (
+        lambda: Function(lambda m, x: x * (x > 0)),
+        (1, 3),
+        "condition, which jumps|constant",
+    ),
+    "condition-as-output": (lambda: Function(lambda m, x: x > 0), (1, 3), "condition, which jumps"),
+    "equal": (lambda: Function(lambda m, x: torch.where(x == 0, 0 * x, x)), (1, 3), "aten.eq"),
+    "border": (
+        lambda: Function(lambda m, x: nn.functional.pad(x, (1, 1), value=-torch.inf).relu()),
+        (1, 3),
+        "padded with -inf",
+    ),
+    "border-as-output": (
+        lambda: Function(lambda m, x: nn.functional.pad(x, (1, 1), value=-torch.inf)),
+        (1, 3),
+        "padded with -inf",
+    ),
+    "border-average": (
+        lambda: Function(
+            lambda m, x: nn.functional.avg_pool1d(nn.functional.pad(x, (1, 1), value=-torch.inf), 2)
+        ),
+        (1, 2, 3),
+        "padded with -inf",
+    ),
+    "border-of-channels": (
+        lambda: Function(
+            lambda m, x: nn.functional.max_pool1d(
+                nn.functional.pad(x, (0, 0, 1, 1), value=-torch.inf), 2
+            )
+        ),
+        (1, 2, 4),
+        "along the pooled axes only",
+    ),
+    "window-in-the-border": (
+        lambda: Function(
+            lambda m, x: nn.functional.max_pool1d(nn.functional.pad(x, (4, 0), value=-torch.inf), 2)
+        ),
+        (1, 2, 4),
+        "entirely in the padding",
+    ),
+    "infinite-padding": (
+        lambda: Function(lambda m, x: nn.functional.pad(x, (1, 1), value=torch.inf)),
+        (1, 3),
+        "value inf",
+    ),
+    "instance-norm-untracked": (
+        lambda: nn.InstanceNorm2d(2, affine=True).eval(),
+        (1, 2, 3, 3),
+        "unless it tracks",
+    ),
+    "scatter-twice": (
+        lambda: Function(lambda m, x: x.scatter(1, torch.tensor([[0, 0]]), 2 * x[:, :2])),
+        (1, 3),
+        "one place twice",
+    ),
+    "softshrink-head": (
+        lambda: nn.Sequential(nn.Sigmoid(), nn.Softshrink()),
+        (1, 3),
+        "sigmoid, which is not",
+    ),
+    "softmax-cut": (
+        lambda: Function(lambda m, x: x.softmax(1)[:, :2]),
+        (1, 3),
+        "softmax, which is",
+    ),
     "constant": (lambda: Function(lambda m, x: torch.ones(1, 3)), (1, 3), "does not depend"),
     "two-inputs": (TwoInputs, (1, 3), "cannot take an input"),
     "wrong-shape": (lambda: nn.Linear(5, 2), (1, 3), r"cannot take an input of shape \(1, 3\)"),
@@ -72,7 +162,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
     "batch-statistics": (
         lambda: nn.BatchNorm2d(2, track_running_stats=False).eval(),
         (1, 2, 3, 3),
-        "training mode",
+        "keeps no statistics",
     ),
 }
 
