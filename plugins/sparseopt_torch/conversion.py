@@ -48,8 +48,19 @@ REASONS = {
     "aten.layer_norm": "layer normalization divides by a function of the input",
     "aten.group_norm": "group normalization divides by a function of the input",
     "aten.rms_norm": "RMS normalization divides by a function of the input",
+    "wrap_with_autocast": "autocast rounds what it computes to fewer digits; switch it off, or "
+    "convert the module by module.double()",
+    "cond": "control flow whose condition depends on the input makes no fixed network",
+    "while_loop": "control flow whose condition depends on the input makes no fixed network",
+    "aten.embedding": "it picks rows of a table, which is no continuous function of their numbers",
+    "aten.lstm": "a recurrent cell multiplies values that depend on the input",
+    "aten.gru": "a recurrent cell multiplies values that depend on the input",
     "aten.scaled_dot_product_attention": "attention multiplies values that depend on the input",
 }
+
+NO_RULE = "this operator is not among those of a DAG ReLU network"
+
+_HIGHER = frozenset({"wrap_with_autocast", "cond", "while_loop"})
 
 KNOWN = frozenset({*OPERATORS, *REASONS})
 """Operators with a rule or a reason."""
@@ -65,35 +76,46 @@ def convert(graph: TorchGraph) -> so.Network:
 
 
 def _convert_node(graph: TorchGraph, node: torch.fx.Node) -> None:
-    path = module_of(node)[0]
-    where = f"node {node.name!r} ({overload(node)}{f' in {path}' if path else ''})"
     try:
+        name = packet(node)
+        if name in _HIGHER:  # which read graphs, not values only
+            raise so.ProblemError(REASONS[name])
         if graph.constant_result(node):
             return
-        name = packet(node)
         rule = OPERATORS.get(overload(node)) or OPERATORS.get(name.removesuffix("_"))
         if node.target is operator.getitem:
             graph.environment[node.name] = graph.item(node)
             return
         if rule is None:
-            reason = REASONS.get(
-                name.removesuffix("_"),
-                "this operator is not among those of a DAG ReLU network",
-            )
-            raise so.ProblemError(reason)
+            raise so.ProblemError(REASONS.get(name.removesuffix("_"), NO_RULE))
         call = graph.call(node)
         graph.environment[node.name] = rule(graph, call)
         call.require_all_read()
     except so.ProblemError as error:
-        raise so.ProblemError(f"{where} is refused: {error}{_help(graph, node)}") from error
+        raise refusal(graph, node, str(error)) from error
     except Exception as error:  # an argument of a kind that no rule foresaw
         said = printable(str(error).partition("\n")[0], 200)  # then follows where in C++
         raise so.ProblemError(
-            f"{where} cannot be read: {type(error).__name__}: {said}{_help(graph, node)}"
+            f"{_where(node)} cannot be read: {type(error).__name__}: {said}{_help(graph, node)}"
         ) from error
+
+
+def refusal(graph: TorchGraph, node: torch.fx.Node, reason: str) -> so.ProblemError:
+    """Return the error for an operator that is not read, with what helps."""
+    return so.ProblemError(f"{_where(node)} is refused: {reason}{_help(graph, node)}")
+
+
+def _where(node: torch.fx.Node) -> str:
+    path = module_of(node)[0]
+    return f"node {node.name!r} ({overload(node)}{f' in {path}' if path else ''})"
 
 
 def _help(graph: TorchGraph, node: torch.fx.Node) -> str:
     """Return how to read the network without a node."""
-    read = [n for n in node.all_input_nodes if type(graph.environment.get(n.name)) is Value]
-    return cut_before([n.name for n in read if n.op == "call_function"], len(graph.names))
+    before = []
+    for read in node.all_input_nodes:
+        found = graph.environment.get(read.name)
+        later = read.name not in graph.environment  # where nothing was converted yet
+        if read.op == "call_function" and (later or type(found) is Value):
+            before.append(read.name)
+    return cut_before(before, len(graph.names))

@@ -17,6 +17,7 @@ from sparseopt.tools.reading.cases import Cases
 from sparseopt.tools.reading.choices import integer_input
 from sparseopt.tools.reading.values import Comparison, Hollow, MovedTensor, Origin, Value
 from sparseopt_torch.calls import Call, packet, schema_of
+from sparseopt_torch.module_refusals import HALVES, half_note
 from sparseopt_torch.pt2_operators import is_runnable
 
 Rule = Callable[["TorchGraph", Call], Any]
@@ -79,6 +80,10 @@ class TorchGraph:
         self.builder = NetworkBuilder(shape, first, budget, more)
         for name, value in zip(self.used, self.builder.inputs, strict=True):
             self.environment[name] = value
+        held = (*program.state_dict.values(), *program.constants.values())
+        halves = {str(t.dtype)[6:] for t in held if getattr(t, "dtype", None) in HALVES}
+        if halves:
+            self.builder.note(half_note(" and ".join(sorted(halves))))
         if fixed_batch > 1:
             self.builder.note(f"the batch of {fixed_batch} was taken as 1")
         self.cases = Cases(self.builder)
@@ -380,12 +385,12 @@ def _is_random(target: Any) -> bool:
 
 
 def as_array(tensor: torch.Tensor, what: str) -> np.ndarray:
-    """Return a tensor as an array; half precision and complex numbers are refused."""
+    """Return a tensor as an array, half precision in float64; complex numbers are refused."""
     tensor = tensor.detach().cpu()
-    if tensor.is_complex() or tensor.dtype in (torch.float16, torch.bfloat16):
-        raise so.ProblemError(
-            f"{what} has dtype {tensor.dtype}; convert the module by module.float() first"
-        )
+    if tensor.is_complex():
+        raise so.ProblemError(f"{what} has dtype {tensor.dtype}; a network has real weights")
+    if tensor.dtype in (torch.float16, torch.bfloat16):
+        tensor = tensor.double()
     return tensor.resolve_neg().numpy()
 
 

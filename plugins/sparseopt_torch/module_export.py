@@ -24,18 +24,6 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def require_evaluation(module: torch.nn.Module) -> None:
-    """Refuse layers that act differently in training, before anything runs them."""
-    norms, drops = torch.nn.modules.batchnorm._NormBase, torch.nn.modules.dropout._DropoutNd
-    for name, part in module.named_modules():
-        drops_none = isinstance(part, drops) and part.p == 0
-        if part.training and isinstance(part, norms | drops) and not drops_none:
-            raise so.ProblemError(
-                f"the layer {name or 'itself'!r} ({type(part).__name__}) is in training mode; call "
-                "module.eval() first"
-            )
-
-
 def is_batch(module: torch.nn.Module, example: Inputs) -> bool:
     """Whether the module maps a stack of samples to the stack of their results."""
     shapes = [tuple(t.shape) for t in example.tensors]

@@ -15,15 +15,21 @@ import sparseopt as so
 from sparseopt.judging import limits
 from sparseopt.tools.reading.budget import Budget, require_affordable
 from sparseopt.tools.reading.choices import Outputs
-from sparseopt_torch.conversion import KNOWN, REASONS, convert
-from sparseopt_torch.decompositions import decomposed, definitions, is_final
-from sparseopt_torch.example_inputs import common_batch, example_inputs, missing_example
+from sparseopt_torch.conversion import KNOWN, convert
+from sparseopt_torch.decompositions import decomposed, definitions, require_hope
+from sparseopt_torch.example_inputs import Inputs, common_batch, example_inputs, missing_example
 from sparseopt_torch.graph import TorchGraph, mutates_shared_value
 from sparseopt_torch.input_shapes import file_shapes, program_shapes
 from sparseopt_torch.module_assignment import assign
-from sparseopt_torch.module_check import ask, check_against_torch, require_same
-from sparseopt_torch.module_export import export, is_batch, quiet, require_evaluation, tied
+from sparseopt_torch.module_check import Answer, ask, check_against_torch, require_same
+from sparseopt_torch.module_export import export, is_batch, quiet, tied
 from sparseopt_torch.module_masks import apply_masks, tensor_of, without_masks
+from sparseopt_torch.module_refusals import (
+    cannot_run,
+    require_evaluation,
+    require_followable,
+    widened,
+)
 from sparseopt_torch.program_parts import choose
 from sparseopt_torch.pt2_archive import open_program
 from sparseopt_torch.pt2_parts import select
@@ -99,22 +105,14 @@ class TorchReader(so.Reader):
         if example is None:
             raise missing_example(module)
         module = getattr(module, "_orig_mod", module)  # of torch.compile
+        require_followable(module)
         require_evaluation(module)
-        clean = without_masks(module)
-        given = example_inputs(example, clean)
-        sample = given.mapped(lambda t: t[:1]) if is_batch(clean, given) else given
-        try:
-            with quiet():
-                answer = ask(clean, sample)
-        except Exception as error:
-            raise so.ProblemError(
-                f"{type(module).__name__} cannot take {given.shapes}: {error}"
-            ) from error
+        clean, sample, answer, halved = _asked(without_masks(module), example)
         whole, notes = export(clean, sample)
         program, found = choose(whole, outputs, until)
         names = [name for name, _ in found]
         shapes = [tuple(t.shape) for t in sample.tensors]
-        network = self._convert(program, shapes, names, 1, tied(clean), notes)
+        network = self._convert(program, shapes, names, 1, tied(clean), [*halved, *notes])
         if self.check:
             require_same(whole, answer)
         return network
@@ -164,23 +162,45 @@ class TorchReader(so.Reader):
     ) -> so.Network:
         """Return the network; `budget` is that of a file, whose operators are looked up first."""
         allowed = None if budget is None else KNOWN
+
+        def graph_of(plain: torch.export.ExportedProgram) -> TorchGraph:
+            return TorchGraph(plain, shapes, names, batch, aliases, allowed, budget)
+
+        require_hope(graph_of(program))
         try:
             plain = program
             if mutates_shared_value(program.graph):
                 plain = decomposed(program, {})
-            graph = TorchGraph(plain, shapes, names, batch, aliases, allowed, budget)
+            graph = graph_of(plain)
             network = convert(graph)
         except so.ProblemError as refused:
-            known = any(reason in str(refused) for reason in REASONS.values())
-            long = len(program.graph.nodes) > limits.PROGRAM_NODES // 4 and budget is not None
-            if known or long or is_final(program):
+            if len(program.graph.nodes) > limits.PROGRAM_NODES // 4 and budget is not None:
                 raise
             try:  # operators such as einsum are defined by others
-                plain = decomposed(program, definitions())
-                graph = TorchGraph(plain, shapes, names, batch, aliases, allowed, budget)
+                graph = graph_of(decomposed(program, definitions()))
                 network = convert(graph)
             except so.ProblemError:
                 raise refused from None
         require_affordable(network)
         doubts = check_against_torch(graph, network) if self.check else []
         return replace(network, notes=(*notes, *network.notes, *doubts))
+
+
+def _asked(
+    module: torch.nn.Module, example: Any
+) -> tuple[torch.nn.Module, Inputs, Answer, list[str]]:
+    """Return a module that runs, one sample, what it makes of that, and notes.
+
+    Modules in half precision run in float64, unless something in them insists.
+    """
+    twin, notes = widened(module)
+    for clean, said in ((twin, notes), (module, [])):
+        given = example_inputs(example, clean)
+        sample = given.mapped(lambda t: t[:1]) if is_batch(clean, given) else given
+        try:
+            with quiet():
+                return clean, sample, ask(clean, sample), said
+        except Exception as error:
+            if clean is module:
+                raise cannot_run(clean, example, given, error) from error
+    raise AssertionError("the module itself either runs or is refused")
