@@ -48,6 +48,8 @@ def check_against_onnxruntime(
         try:
             run = engine(model, ends)
             _evaluated(run, graph, np.zeros(_count(graph)), dtypes)
+        except so.ProblemError:
+            raise
         except Exception as error:  # operators or versions that the engine lacks, and the like
             text = str(error).strip().splitlines()
             reasons.append(f"{name}: {text[0] if text else type(error).__name__}")
@@ -104,6 +106,11 @@ def _evaluated(
         feed[name] = np.concatenate([one] * graph.fixed_batch) if one.ndim else one
         start += count
     found = run(feed)
+    if any(found[value].size % graph.fixed_batch for _, value in graph.ends):
+        raise so.ProblemError(
+            f"{graph.source}: the samples of a batch of {graph.fixed_batch} are mixed; export the "
+            "model with a batch of 1"
+        )
     rows = [found[value].reshape(graph.fixed_batch, -1) for _, value in graph.ends]
     return np.concatenate(rows, axis=1)
 

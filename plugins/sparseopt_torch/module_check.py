@@ -147,6 +147,8 @@ class _Program:
         chosen = [results[i] for i in self._graph.user_outputs()]
         tensors = [v for v in chosen if torch.is_tensor(v)]
         copies = self._graph.fixed_batch
+        if any(tensors[i].numel() % copies for i in self._graph.read):
+            raise so.ProblemError(f"the samples of a batch of {copies} are mixed")
         return [tensors[i].detach().cpu().reshape(copies, -1) for i in self._graph.read]
 
     def _parts(self, flat: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -129,6 +129,8 @@ def scattered(
     `targets` holds, for each entry in row-major order, a position in the result, or -1.
     """
     flat = np.asarray(targets).ravel()
+    if flat.size != np.prod(value.shape):
+        raise ProblemError(f"{flat.size} targets do not fit a value of shape {value.shape}")
     sources = np.flatnonzero(flat >= 0)
     order = sources[np.argsort(flat[sources], kind="stable")]
     places = flat[order]

@@ -161,3 +161,15 @@ def test_entries_are_moved_after_entrywise_heads_only() -> None:
         else:
             with pytest.raises(so.ProblemError, match="only understood at the end"):
                 so.load_network(model)
+
+
+def test_a_leading_size_that_is_mixed_is_no_batch() -> None:
+    nodes = [
+        helper.make_node("ReduceSum", ["x", "first"], ["s"], keepdims=0),
+        helper.make_node("Add", ["x", "y"], ["t"]),
+    ]
+    model = model_with(nodes, (4, 3), {"first": ints(0)}, outputs=("s", "t"))
+    model.graph.input.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, (4, 3)))
+    network = so.load_network(model)
+    assert [port.shape for port in network.outputs] == [(3,), (4, 3)]
+    assert not any("not compared" in note for note in network.notes)

@@ -261,6 +261,54 @@ def test_until_gives_the_value_before_it_is_changed_in_place() -> None:
     assert network.run([-1.0, 3.0]).tolist() == [-2.0, 6.0]
 
 
+def test_outputs_are_those_at_the_end_after_changes_in_place() -> None:
+    class InPlace(nn.Module):
+        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+            y = 2 * x
+            z = y + 1
+            y[:, :1].add_(torch.einsum("ij,ij->ij", x[:, 1:], torch.ones(1, 1)))
+            return {"y": y, "z": z}
+
+    network = so.load_network(InPlace(), example=torch.zeros(1, 2))
+    assert network.run([1.0, 5.0]).tolist() == [7.0, 10.0, 3.0, 11.0]
+    for name, right in (("y", [7.0, 10.0]), ("z", [3.0, 11.0])):
+        part = so.load_network(InPlace(), example=torch.zeros(1, 2), outputs=name)
+        assert part.run([1.0, 5.0]).tolist() == right
+    part = so.load_network(InPlace(), example={"x": torch.zeros(1, 2)}, outputs=["y"])
+    assert part.run([1.0, 5.0]).tolist() == [7.0, 10.0]
+
+
+def test_a_leading_size_that_is_no_batch_belongs_to_the_sample(tmp_path: Path) -> None:
+    class Mixed(nn.Module):
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return x.sum(0), (x.flip(0) + y).relu()
+
+    x = (torch.zeros(4, 3), torch.zeros(4, 3))
+    program = torch.export.export(Mixed(), x)
+    torch.export.save(program, tmp_path / "mixed.pt2")
+    for source in (Mixed(), program, tmp_path / "mixed.pt2"):
+        network = so.load_network(source, example=x if isinstance(source, Mixed) else None)
+        assert [port.shape for port in network.outputs] == [(3,), (4, 3)]
+
+
+def test_tools_keep_the_function_and_the_names() -> None:
+    for name in ("p-net", "actor-critic"):
+        module, x = module_of(name), example_of(name)
+        network = so.load_network(module, example=x)
+        point = np.random.default_rng(1).standard_normal((3, *network.input_shape))
+        other = so.canonicalize(network)
+        assert (other.inputs, other.outputs) == (network.inputs, network.outputs)
+        assert other.run(point) == pytest.approx(network.run(point), abs=1e-6)
+        before = [v.clone() for v in torch.utils._pytree.tree_leaves(module(*x))]
+        so.canonicalize(module, example=x)
+        after = torch.utils._pytree.tree_leaves(module(*x))
+        assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(before, after, strict=True))
+        assert so.prune(module, 0.5, example=x)
+        again = so.from_json(so.to_json(so.solve(so.PathNorm(network))))
+        assert so.verify(again).ok
+        assert again.problem.network.outputs == network.outputs
+
+
 def test_refusals_name_the_node_to_end_at() -> None:
     class Gated(nn.Module):
         def __init__(self) -> None:
