@@ -26,18 +26,20 @@ def widen(model: onnx.ModelProto) -> str:
             found.add(tensor.data_type)
             array = tensor_array(tensor).astype(np.float32)
             tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
-    for graph in _graphs(model.graph):
+    graphs = list(_graphs(model.graph))
+    for graph in graphs:
         for info in (*graph.input, *graph.output):
             kind = info.type.tensor_type
             if kind.elem_type in HALVES:
-                found.add(kind.elem_type)
+                if info in graph.input:
+                    found.add(kind.elem_type)
                 kind.elem_type = TensorProto.FLOAT
         del graph.value_info[:]  # which nothing reads, and which would contradict
+    for graph in graphs:
         for node in graph.node:
             for attribute in node.attribute:
-                named = (node.op_type, attribute.name) in _TYPES
-                if named and attribute.i in HALVES:
-                    found.add(attribute.i)
+                # A cast to fewer digits than any weight has is a rounding of its own.
+                if (node.op_type, attribute.name) in _TYPES and attribute.i in found:
                     attribute.i = TensorProto.FLOAT
     if not found:
         return ""

@@ -83,12 +83,12 @@ def scatter(graph: OnnxGraph, node: onnx.NodeProto) -> None:
         depth = index.shape[-1] if index.ndim else 0
         if not 1 <= depth <= len(base.shape):
             raise so.ProblemError(f"indices of shape {index.shape} do not fit {base.shape}")
-        places = _within(np.moveaxis(index, -1, 0), base.shape[:depth])
+        places = tuple(_within(np.moveaxis(index, -1, 0), base.shape[:depth]))
     else:
         axis = _axis(int(attributes.get("axis", 0)), len(base.shape))
         places = _elements(index, axis, base.shape)
     positions = np.arange(math.prod(base.shape)).reshape(base.shape)
-    targets = positions[tuple(places)]
+    targets = positions[places]
     if targets.shape != added.shape:
         raise so.ProblemError(f"updates of shape {added.shape} go to places {targets.shape}")
     name = graph.label(node)
@@ -132,11 +132,12 @@ def fold(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     ]
     if math.prod(len(places) for places in axes) != x.shape[2]:
         raise so.ProblemError(f"{x.shape[2]} blocks do not fit an image of sizes {image}")
-    target, outside = np.zeros((1,) * (2 * count), dtype=np.int64), False
+    target = np.zeros((1,) * (2 * count), dtype=np.int64)
+    outside = target > 0
     for i, (places, n) in enumerate(zip(axes, image, strict=True)):
-        shape = [1] * (2 * count)
-        shape[i], shape[count + i] = places.shape[1], len(places)
-        turned = places.T.reshape(shape)
+        spread = [1] * (2 * count)
+        spread[i], spread[count + i] = places.shape[1], len(places)
+        turned = places.T.reshape(spread)
         target = target * n + turned
         outside = outside | (turned < 0) | (turned >= n)
     target = np.where(outside, -1, target).reshape(cells, x.shape[2])
@@ -193,7 +194,7 @@ def _elements(index: np.ndarray, axis: int, shape: tuple[int, ...]) -> tuple[np.
     )
     if not fits:
         raise so.ProblemError(f"indices of shape {index.shape} do not fit a value of {shape}")
-    coordinates = list(np.indices(index.shape, sparse=True))
+    coordinates: list[np.ndarray] = list(np.indices(index.shape, sparse=True))
     coordinates[axis] = _within(index[None], (shape[axis],))[0]
     return tuple(coordinates)
 

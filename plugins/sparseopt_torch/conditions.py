@@ -35,11 +35,11 @@ def negated(graph: TorchGraph, call: Call) -> Comparison:
 def where(graph: TorchGraph, call: Call) -> Any:
     """where: by a constant mask; by a condition on x, if the result is continuous and linear in x
     on either side."""
-    parts = [
+    a, b = (
         graph.value(v) if isinstance(v, Value) else graph.array(v, "the operand")
         for v in (call["self"], call["other"])
-    ]
-    return _chosen(graph, call["condition"], *parts, call.name)
+    )
+    return _chosen(graph, call["condition"], a, b, call.name)
 
 
 def masked_fill(graph: TorchGraph, call: Call) -> Any:

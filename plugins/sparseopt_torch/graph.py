@@ -81,9 +81,11 @@ class TorchGraph:
         for name, value in zip(self.used, self.builder.inputs, strict=True):
             self.environment[name] = value
         held = (*program.state_dict.values(), *program.constants.values())
-        halves = {str(t.dtype)[6:] for t in held if getattr(t, "dtype", None) in HALVES}
-        if halves:
-            self.builder.note(half_note(" and ".join(sorted(halves))))
+        self.halves = {t.dtype for t in held if getattr(t, "dtype", None) in HALVES}
+        """Dtypes of half precision that weights have."""
+        if self.halves:
+            words = sorted(str(dtype).removeprefix("torch.") for dtype in self.halves)
+            self.builder.note(half_note(" and ".join(words)))
         if fixed_batch > 1:
             self.builder.note(f"the batch of {fixed_batch} was taken as 1")
         self.cases = Cases(self.builder)

@@ -17,7 +17,6 @@ from sparseopt.tools.reading.budget import require_room
 from sparseopt.tools.reading.values import Value, joined_heads
 from sparseopt_torch.calls import Call
 from sparseopt_torch.graph import Rule, TorchGraph
-from sparseopt_torch.module_refusals import HALVES, half_note
 from sparseopt_torch.moving import axes_moved, in_order, moved, overwritten, pad, part, reshape
 
 
@@ -29,9 +28,8 @@ def same(graph: TorchGraph, call: Call) -> Value:
     """Operators that hand on their input: copies, and conversions between float types."""
     dtype = call.get("dtype")
     source = call.get("self", call.get("input"))
-    if dtype in HALVES:
-        graph.heads.add(call.node.name)  # its rounding is left out, as that of weights is
-        graph.builder.note(half_note(str(dtype).removeprefix("torch.")))
+    if dtype in graph.halves:  # it meets weights of as few digits, and its rounding is left out
+        graph.heads.add(call.node.name)
     elif dtype is not None and dtype not in (torch.float32, torch.float64):
         raise so.ProblemError(f"a conversion to {dtype} is not linear")
     return graph.value(source, after_head=True)

@@ -71,7 +71,9 @@ def branch() -> onnx.ModelProto:
         for op in ("Relu", "Neg")
     ]
     node = helper.make_node("If", ["c"], ["y"], then_branch=parts[0], else_branch=parts[1])
-    return model_with([node], (1, 3), {"c": np.array(True)})
+    many = helper.make_node("Greater", ["x", "zero"], ["all"])
+    each = helper.make_node("Squeeze", ["all"], ["c"])
+    return model_with([many, each, node], (1,), {"zero": np.float32(0)})
 
 
 def twice() -> onnx.ModelProto:
@@ -106,7 +108,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
         lambda: model_of((1, 2, 3, 4), "Attention", {}, ["x", "x", "x"], opset=23),
         "attention multiplies",
     ),
-    "branch": (branch, r"\(If\) is refused: control flow"),
+    "branch": (branch, r"\(Squeeze\) is refused: it reads a condition|control flow"),
     "twice": (twice, "'a' is provided twice"),
     "nowhere": (
         lambda: model_with([helper.make_node("Add", ["x", "z"], ["y"])], (1, 3), {}),
@@ -142,7 +144,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
         lambda: model_of((1, 3), "LayerNormalization", {"s": normal(3)}, opset=17),
         "divides by a function",
     ),
-    "unknown": (lambda: model_of((1, 3), "CumSum", {"a": ints(1)}), "not among those"),
+    "unknown": (lambda: model_of((1, 3), "CumProd", {"a": ints(1)}, opset=26), "not among|no oper"),
     "square": (lambda: model_of((1, 3), "Mul", {}, ["x", "x"]), "two values that both depend"),
     "bilinear": (lambda: model_of((1, 3, 3), "MatMul", {}, ["x", "x"]), "both depend"),
     "reciprocal": (lambda: model_of((1, 3), "Div", {"c": normal(1)}, ["c", "x"]), "divides by a"),
@@ -158,8 +160,8 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "nan": (nan_weight, r"'the_node' \(Gemm\).*nan at entry \(1, 2\)"),
     "float16": (
-        lambda: model_of((1, 3), "Gemm", {"w": normal(3, 3).astype(np.float16)}),
-        "float16",
+        lambda: model_of((1, 3), "Cast", {}, to=TensorProto.FLOAT16),
+        "anything but float32",
     ),
     "constant": (constant_output, "does not depend on the input"),
     "integers": (integer_input, "INT64"),

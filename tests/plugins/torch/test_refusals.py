@@ -57,12 +57,6 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
         "at the end",
     ),
     "threshold": (lambda: nn.Threshold(1.0, 0.0), (1, 3), "jumps"),
-    "half": (lambda: nn.Linear(3, 2).half(), (1, 3), r"module\.float\(\)"),
-    "half-constant": (
-        lambda: Function(lambda m, x: x * m.p, p=nn.Parameter(torch.ones(3).half())),
-        (1, 3),
-        r"module\.float\(\)",
-    ),
     "cast": (lambda: Function(lambda m, x: x.half().float()), (1, 3), "float16"),
     "sort-indices": (
         lambda: Function(lambda m, x: x.sort(1)[1] + x),
