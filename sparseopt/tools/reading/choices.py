@@ -83,11 +83,12 @@ def cut_before(nodes: Sequence[str], outputs: int = 1) -> str:
 def integer_input(name: str, dtype: str) -> ProblemError:
     """Return the error for an input that holds no real numbers."""
     which = f"the input {printable(name, 80)!r}" if name else "an input"
+    whole = "int" in dtype.lower()
+    why = "; integers, such as those that pick rows of an embedding, do not vary by little"
     return ProblemError(
-        f"{which} has dtype {dtype}, and a ReLU network takes tensors of "
-        "floats: integers pick rows of a table (an embedding), which is no continuous function; "
-        "read the part behind it on its own, or outputs that do not need this input, by outputs= "
-        "(--output on the command line)"
+        f"{which} has dtype {dtype}, and a ReLU network takes tensors of floats"
+        f"{why if whole else ''}: read the part behind it on its own, or outputs that do not need "
+        "this input, by outputs= (--output on the command line)"
     )
 
 

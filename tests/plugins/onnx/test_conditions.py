@@ -251,3 +251,20 @@ def test_half_precision_from_end_to_end() -> None:
     ]
     network = agree(model_with(nodes, (1, 4), half, 16, dtype=TensorProto.FLOAT16), tolerance=5e-3)
     assert network.parameters()
+
+
+def test_rounding_to_float32_within_float64_is_no_misreading() -> None:
+    nodes = [
+        helper.make_node("Cast", ["x"], ["f"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["f"], ["y"], to=TensorProto.DOUBLE),
+    ]
+    agree(model_with(nodes, (1, 4), {}, dtype=TensorProto.DOUBLE), tolerance=1e-6)
+
+
+def test_a_cast_to_fewer_digits_than_any_weight_has_is_refused() -> None:
+    nodes = [
+        helper.make_node("Cast", ["x"], ["h"], to=TensorProto.FLOAT16),
+        helper.make_node("Cast", ["h"], ["y"], to=TensorProto.FLOAT),
+    ]
+    with pytest.raises(so.ProblemError, match="anything but float32"):
+        so.load_network(model_with(nodes, (1, 4), {}))

@@ -70,6 +70,11 @@ def test_outputs_are_joined_with_labels() -> None:
         alone += so.solve(so.PathNorm(part)).answer.value
     constant = network.by_output(10.0**answer.per_output_log10)["c"]
     assert answer.value == pytest.approx(alone + constant.sum(), rel=1e-9)
+    report = so.analyze(network, only="path_norms")
+    finding = next(f for f in report.findings if f.rule == "path-norm")
+    assert "by output: pa " in finding.message
+    parts = finding.value["log10_by_output"]
+    assert sum(10**part for part in parts.values()) == pytest.approx(answer.value, rel=1e-9)
     slow = so.solve(so.PathNorm(network), solver="path_enumeration").answer
     assert slow.value == pytest.approx(answer.value, rel=1e-12)
 

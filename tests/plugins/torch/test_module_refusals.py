@@ -66,12 +66,12 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Any, str]] = {
     "embedding": (
         lambda: nn.Sequential(nn.Embedding(9, 4), layers()),
         torch.zeros(1, 3, dtype=torch.int64),
-        "dtype torch.int64.*rows of a table",
+        "dtype torch.int64.*rows of an embedding",
     ),
     "embedding-array": (
         lambda: nn.Sequential(nn.Embedding(9, 4), layers()),
         np.zeros((1, 3), dtype=np.int32),
-        "dtype int32.*rows of a table",
+        "dtype int32.*rows of an embedding",
     ),
     "recurrent": (lambda: Function(lambda m, x: nn.LSTM(4, 2)(x)[0]), ROW, "lstm|recurrent|export"),
 }
