@@ -95,7 +95,7 @@ def _nonzero(inputs: Arrays, attributes: dict[str, Any]) -> int:
 Size = Callable[[Arrays, dict[str, Any]], int]
 
 _UNARY = (
-    "Abs Acos Acosh ArgMax ArgMin Asin Asinh Atan Atanh Cast Ceil CumSum DepthToSpace "
+    "Abs Acos Acosh ArgMax ArgMin Asin Asinh Atan Atanh Cast CastLike Ceil CumSum DepthToSpace "
     "DequantizeLinear Elu Erf Exp EyeLike Flatten Floor HardSigmoid IsInf IsNaN LeakyRelu Log "
     "Neg Not Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean "
     "ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Reshape Round Selu Shape Sigmoid Sign "

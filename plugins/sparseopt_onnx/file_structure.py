@@ -7,6 +7,7 @@ tensors in files elsewhere, functions that call functions. Each is counted befor
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,9 @@ def load(source: Any) -> tuple[onnx.ModelProto, str]:
     if model.functions:
         try:
             model = onnx.inliner.inline_local_functions(model)
+            if model.functions:  # of another operator set than the model, where that can be bridged
+                with suppress(Exception):
+                    model = onnx.inliner.inline_local_functions(model, convert_version=True)
         except Exception as error:  # the inliner is native code, and raises what it meets
             raise so.ProblemError(
                 f"{name}: its functions cannot be written out: {printable(error)}"

@@ -12,8 +12,18 @@ import sparseopt as so
 from sparseopt.interface.printing import printable
 from sparseopt.tools.reading.budget import MOST_AXES, require_room
 from sparseopt.tools.reading.builder import NetworkBuilder
-from sparseopt.tools.reading.values import Value
+from sparseopt.tools.reading.cases import Cases
+from sparseopt.tools.reading.choices import (
+    Outputs,
+    by_input,
+    chosen,
+    integer_input,
+    shape_help,
+    unknown_node,
+)
+from sparseopt.tools.reading.values import Comparison, Hollow, Value
 from sparseopt_onnx.attributes import Attributes
+from sparseopt_onnx.branches import written_out
 from sparseopt_onnx.constants import compute
 from sparseopt_onnx.tensors import sparse_array, tensor_array
 
@@ -33,10 +43,20 @@ class OnnxGraph:
         Example input.
     whole : bool
         Whether a fixed leading size above 1 is part of the sample instead of a batch.
+    outputs : names or places of outputs, or None
+        Which outputs to read; all for None.
+    until : str, or None
+        Name of a node, or of a value, to end at.
     """
 
     def __init__(
-        self, model: onnx.ModelProto, source: str, example: Any, whole: bool = False
+        self,
+        model: onnx.ModelProto,
+        source: str,
+        example: Any,
+        whole: bool = False,
+        outputs: Outputs = None,
+        until: str | None = None,
     ) -> None:
         self.source = source
         self.nodes = list(model.graph.node)
@@ -44,39 +64,96 @@ class OnnxGraph:
         self.constants: dict[str, np.ndarray] = {}
         self._initializers = _by_name(model.graph, source)
         inputs = [i for i in model.graph.input if i.name not in self._initializers]
-        if len(inputs) != 1:
-            names = ", ".join(printable(i.name) for i in inputs[:8])
-            raise so.ProblemError(
-                f"{source} has {len(inputs)} inputs ({names}); a network here has one: make the "
-                "others constants, or concatenate them"
-            )
-        known = {*self._initializers, inputs[0].name}
-        _require_single_assignment(self.nodes, known, source)
-        self.outputs = [o.name for o in model.graph.output]
-        self._declared = [_dims(o) for o in model.graph.output]
-        self.input_name = inputs[0].name
-        self.fixed_batch, shape = _input_shape(inputs[0], source, example)
-        if whole:
-            self.fixed_batch, shape = 1, (self.fixed_batch, *shape[1:])
-        self.input_shape = shape
-        self.builder = NetworkBuilder(shape, printable(self.input_name))
-        self.values: dict[str, Value] = {self.input_name: self.builder.input}
-        self.head_input = ""
+        known = {*self._initializers, *(i.name for i in inputs)}
+        self._taken = _require_single_assignment(self.nodes, known, source)
+        self.as_given = tuple(self.nodes)
+        """The nodes before branches were written out."""
+        self.written_out: list[onnx.TensorProto] = []
+        """Initializers of branches."""
         self._labels = _unique_labels(self.nodes)
+        self.ends = self._ends(model, outputs, until)
+        declared = {o.name: _dims(o) for o in model.graph.output}
+        self._declared = [declared.get(name, []) for _, name in self.ends]
+        shapes = self._input_shapes(inputs, example, whole)
+        self.input_shapes = shapes
+        kinds = {i.type.tensor_type.elem_type for i in inputs if i.name in shapes}
+        self.dtype = np.dtype(np.float64 if onnx.TensorProto.DOUBLE in kinds else np.float32)
+        """Of values."""
+        (first, shape), *more = ((printable(name), shape) for name, shape in shapes.items())
+        self.builder = NetworkBuilder(shape, first, more=more)
+        self.values: dict[str, Value] = dict(zip(shapes, self.builder.inputs, strict=True))
+        self.cases = Cases(self.builder)
+        self.conditions: dict[str, Comparison] = {}
+        self._unread: dict[str, str] = {}
+        self.heads: set[int] = set()
+        """Nodes, by identity, that were left out, as activations at the end of the network are."""
         self._attributes: dict[int, Attributes] = {}
+
+    def _ends(
+        self, model: onnx.ModelProto, outputs: Outputs, until: str | None
+    ) -> list[tuple[str, str]]:
+        """Return the outputs of the network: names, and the values of the graph that they are."""
+        if until is None:
+            names = [o.name for o in model.graph.output]
+            places = chosen([printable(name) for name in names], outputs, self.source)
+            return [(printable(names[i]), names[i]) for i in places]
+        for node in self.nodes:
+            if until in (node.name, self.label(node)) and any(node.output):
+                return [(until, next(filter(None, node.output)))]
+        made = [name for node in self.nodes for name in node.output if name]
+        if until in made:
+            return [(until, until)]
+        labels = [self.label(node) for node in self.nodes]
+        raise unknown_node(until, list(dict.fromkeys([*labels, *made])), self.source)
+
+    def _input_shapes(
+        self, inputs: Sequence[Any], example: Any, whole: bool
+    ) -> dict[str, tuple[int, ...]]:
+        """Return the shapes, with a batch of 1, of the inputs that the outputs depend on."""
+        ends = [name for _, name in self.ends]
+        read = {name for node in self.nodes_for(ends) for name in names_read(node)}
+        used = [info for info in inputs if info.name in read or info.name in ends]
+        examples = by_input(example, [info.name for info in inputs], self.source)
+        if not used:
+            raise so.ProblemError(
+                f"{self.source}: the output {printable(ends[0])!r} does not depend on the input"
+            )
+        found = {i.name: _input_shape(i, self.source, examples.get(i.name)) for i in used}
+        batches = {batch for batch, _ in found.values()}
+        self.fixed_batch = batches.pop() if len(batches) == 1 and not whole else 1
+        if self.fixed_batch > 1:
+            return {name: shape for name, (_, shape) in found.items()}
+        return {name: (batch, *shape[1:]) for name, (batch, shape) in found.items()}
 
     def label(self, node: onnx.NodeProto) -> str:
         """Return a name for the node, also where the file gives none."""
         return self._labels[id(node)]
 
-    def nodes_for(self, ends: Sequence[str]) -> list[onnx.NodeProto]:
+    def write_out(self, node: onnx.NodeProto, taken: bool) -> None:
+        """Put the branch that an If node takes in place of the node."""
+        nodes, tensors = written_out(node, taken, self.label(node))
+        made = [name for inner in nodes[: len(nodes) - len(node.output)] for name in inner.output]
+        for name in (*filter(None, made), *(t.name for t in tensors)):
+            if name in self._taken:
+                raise so.ProblemError(f"{printable(name)!r} is provided twice; export it again")
+            self._taken.add(name)
+        place = next(i for i, other in enumerate(self.nodes) if other is node)
+        self.nodes[place : place + 1] = nodes
+        for i, inner in enumerate(nodes):
+            self._labels[id(inner)] = f"{self.label(node)}/{printable(inner.name or i, 80)}"
+        self._initializers.update((t.name, t) for t in tensors)
+        self.written_out.extend(tensors)
+
+    def nodes_for(
+        self, ends: Sequence[str], nodes: Sequence[onnx.NodeProto] | None = None
+    ) -> list[onnx.NodeProto]:
         """Return the nodes that some of the values `ends` depend on, in order."""
         wanted = set(ends)
         kept = []
-        for node in reversed(self.nodes):
+        for node in reversed(self.nodes if nodes is None else nodes):
             if not wanted.isdisjoint(node.output):
                 kept.append(node)
-                wanted.update(node.input)
+                wanted.update(names_read(node))
         return kept[::-1]
 
     def attributes(self, node: onnx.NodeProto) -> Attributes:
@@ -144,9 +221,34 @@ class OnnxGraph:
             )
         return [int(n) for n in given.ravel()]
 
-    def value(self, node: onnx.NodeProto, slot: int = 0, after_head: bool = False) -> Value:
+    def condition(self, node: onnx.NodeProto, slot: int) -> Comparison:
+        """Return input `slot`, which must be a condition on a value."""
+        found = self.conditions.get(node.input[slot])
+        if found is None:
+            raise so.ProblemError("its condition is no comparison of a value with a constant")
+        return found
+
+    def without(self, output: str, reason: str) -> None:
+        """Say why a further output of a node is not read."""
+        self._unread[output] = reason
+
+    def value(
+        self,
+        node: onnx.NodeProto,
+        slot: int = 0,
+        after_head: bool = False,
+        after_border: bool = False,
+    ) -> Value:
         """Return input `slot`, which depends on the network's input."""
         name = node.input[slot]
+        if name in self.conditions:
+            raise so.ProblemError("it reads a condition, which jumps from 0 to 1")
+        if name in self._unread:
+            raise so.ProblemError(f"it reads {printable(name)!r}, and {self._unread[name]}")
+        if isinstance(self.values.get(name), Hollow) and not after_border:
+            raise so.ProblemError(
+                "it reads a value that was padded with -inf, which only a max-pool may"
+            )
         if name not in self.values:
             raise so.ProblemError(
                 f"it reads {printable(name)!r}, which no earlier node provides; the nodes are not "
@@ -155,14 +257,19 @@ class OnnxGraph:
         value = self.values[name]
         if value.head and not after_head:
             raise so.ProblemError(
-                f"it reads the result of {value.head}, which is only understood at the end of a "
-                "network; cut the network before it"
+                f"it reads the result of {value.head}, which is not piecewise linear and only "
+                "understood at the end of a network"
             )
         return value
 
-    def image(self, node: onnx.NodeProto) -> Value:
+    def moved(self, node: onnx.NodeProto, slot: int = 0) -> Value:
+        """Return an input whose entries are picked, also after an entrywise head."""
+        found = self.values.get(node.input[slot])
+        return self.value(node, slot, after_head=found is not None and found.may_be_moved)
+
+    def image(self, node: onnx.NodeProto, after_border: bool = False) -> Value:
         """Return the first input, which must have a batch of 1, channels and spatial axes."""
-        value = self.value(node)
+        value = self.value(node, after_border=after_border)
         if len(value.shape) < 3 or value.shape[0] != 1:
             raise so.ProblemError(
                 f"its input has shape {value.shape}; (1, channels, spatial...) is needed"
@@ -183,6 +290,13 @@ class OnnxGraph:
             return True
         if node.op_type == "Dropout" and node.input[0] in self.values:
             return False
+        if node.op_type == "CastLike" and node.input[1] in self.values:
+            given = self.constant(node.input[0])
+            if given is None:
+                return False
+            self.attributes(node).ignore("saturate", "round_mode")  # of eight-bit floats
+            self.constants[node.output[0]] = given.astype(self.dtype)
+            return True
         if any(a.type in (a.GRAPH, a.GRAPHS) for a in node.attribute):
             return False  # control flow, which may read values that are not among its inputs
         arrays = [self.constant(name) for name in node.input if name]
@@ -195,18 +309,20 @@ class OnnxGraph:
 
     def finish(self) -> so.Network:
         """Return the network of the graph's output."""
-        missing = [name for name in self.outputs if name not in self.values]
-        if missing:
+        for name, value in self.ends:
+            if value in self.conditions or value in self._unread:
+                what = self._unread.get(value, "a condition jumps from 0 to 1")
+                raise so.ProblemError(f"{self.source}: the output {name!r} is refused: {what}")
+            if isinstance(self.values.get(value), Hollow):
+                raise so.ProblemError(f"{self.source}: the output {name!r} is padded with -inf")
+        if not any(name in self.values for _, name in self.ends):
             raise so.ProblemError(
-                f"{self.source}: the output {printable(missing[0])!r} does not depend on the input"
+                f"{self.source}: the output {printable(self.ends[0][1])!r} does not depend on the "
+                "input"
             )
-        ends = {self.values[name].name: self.values[name] for name in self.outputs}
-        if len(ends) != 1:
-            raise so.ProblemError(
-                f"{self.source} has {len(self.outputs)} outputs "
-                f"({', '.join(printable(name) for name in self.outputs[:8])}); a network here has "
-                "one: export it with one output, or concatenate them"
-            )
+        outputs = [(name, self._output(name, value)) for name, value in self.ends]
+        read = self.builder.distinct(outputs)
+        outputs, self.ends = [outputs[i] for i in read], [self.ends[i] for i in read]
         if self.fixed_batch > 1:
             if any(dims and dims[0] not in (None, self.fixed_batch) for dims in self._declared):
                 raise so.ProblemError(
@@ -214,7 +330,29 @@ class OnnxGraph:
                     "export the model with a batch of 1"
                 )
             self.builder.note(f"the batch of {self.fixed_batch} in the file was taken as 1")
-        return self.builder.finish(ends.popitem()[1])
+        return self.builder.finish_all(outputs)
+
+    def _output(self, name: str, value: str) -> Value:
+        """Return an output; one that is the same for all inputs as a constant value."""
+        if value in self.values:
+            return self.values[value]
+        array = self.constant(value)
+        others = "; name the outputs to read by outputs= (--output on the command line)"
+        if array is None:
+            raise so.ProblemError(f"{self.source}: no node gives the output {name!r}")
+        if array.dtype.kind != "f" or array.size == 0:
+            raise so.ProblemError(
+                f"{self.source}: the output {name!r} is a constant of dtype {array.dtype} and "
+                f"shape {array.shape}, no real numbers{others}"
+            )
+        if self.fixed_batch > 1:
+            if array.shape[:1] != (self.fixed_batch,) or np.any(array != array[:1]):
+                raise so.ProblemError(
+                    f"{self.source}: the output {name!r} is constant, but not by sample{others}"
+                )
+            array = array[:1]
+        self.builder.note(f"the output {name!r} is constant")
+        return self.builder.constant(array.astype(np.float64), name)
 
 
 def _by_name(graph: onnx.GraphProto, source: str) -> dict[str, Any]:
@@ -242,10 +380,21 @@ def _opset(model: onnx.ModelProto, source: str) -> int:
     return int(versions[0])
 
 
+def names_read(node: onnx.NodeProto) -> set[str]:
+    """Return the names that a node reads, those in the graphs of control flow included."""
+    names = {name for name in node.input if name}
+    for attribute in node.attribute:
+        for graph in (attribute.g, *attribute.graphs):
+            names |= {o.name for o in graph.output}
+            for inner in graph.node:
+                names |= names_read(inner)
+    return names
+
+
 def _require_single_assignment(
     nodes: Sequence[onnx.NodeProto], known: set[str], source: str
-) -> None:
-    """Refuse graphs in which two nodes provide one name."""
+) -> set[str]:
+    """Refuse graphs in which two nodes provide one name; return all names."""
     taken = set(known)
     for node in nodes:
         for name in filter(None, node.output):
@@ -254,6 +403,7 @@ def _require_single_assignment(
                     f"{source}: {printable(name)!r} is provided twice; export it again"
                 )
             taken.add(name)
+    return taken
 
 
 def _unique_labels(nodes: Sequence[onnx.NodeProto]) -> dict[int, str]:
@@ -285,20 +435,18 @@ def _input_shape(info: Any, source: str, example: Any) -> tuple[int, Shape]:
         names = onnx.TensorProto.DataType
         known = tensor.elem_type in names.values()
         kind = names.Name(tensor.elem_type) if known else str(tensor.elem_type)
-        raise so.ProblemError(f"{where} has dtype {kind}; float32 or float64 is needed")
+        raise so.ProblemError(f"{source}: {integer_input(info.name, kind)}")
     dims = _dims(info)
     if example is not None:
         dims = _with_example(dims, example, info.name, source)
     open_axes = [axis for axis, n in enumerate(dims) if n is None and axis > 0]
     if not dims:
-        raise so.ProblemError(
-            f"{where} has no declared shape; pass example=, an input of the right shape"
-        )
+        raise so.ProblemError(f"{where} has no declared shape; {shape_help(info.name)}")
     if open_axes:
         named = [d.dim_param or str(d.dim_value or "?") for d in tensor.shape.dim]
         raise so.ProblemError(
             f"{where} has the dynamic shape ({printable(', '.join(named))}): axes {open_axes[:8]} "
-            "are open; pass example=, an input of the right shape"
+            f"are open; {shape_help(info.name)}"
         )
     shape = [int(n or 1) for n in dims]
     try:

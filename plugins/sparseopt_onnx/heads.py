@@ -9,13 +9,13 @@ from sparseopt_onnx.graph import OnnxGraph, Rule
 
 
 def head(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """Softmax, LogSoftmax and Sigmoid at the end of the network: left out, with a note."""
+    """Softmax, LogSoftmax, Sigmoid and Tanh at the end of the network: left out, with a note."""
     x = graph.value(node)
     graph.attributes(node).ignore("axis")
     graph.builder.note(
         f"the head {graph.label(node)!r} ({node.op_type}) was stripped; outputs are its inputs"
     )
-    graph.head_input = node.input[0]
+    graph.heads.add(id(node))
     graph.set(node, Value(x.name, x.shape, node.op_type))
 
 
@@ -23,4 +23,5 @@ HEADS: dict[str, Rule] = {
     "Softmax": head,
     "LogSoftmax": head,
     "Sigmoid": head,
+    "Tanh": head,
 }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import onnx
@@ -12,7 +12,10 @@ import onnx
 import sparseopt as so
 from sparseopt.tools.reading.agreement import is_small, require_agreement
 from sparseopt.tools.reading.budget import is_comparable
-from sparseopt_onnx.graph import OnnxGraph
+from sparseopt_onnx.graph import OnnxGraph, names_read
+
+Engine = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
+"""From inputs to results, both by name."""
 
 # protobuf cannot serialize more.
 _LARGEST = 2**31 - 1024
@@ -32,28 +35,32 @@ def check_against_onnxruntime(
     """
     if not is_comparable(network):
         return [f"not compared with other software: it has {network.edge_count} edges"]
-    end = graph.head_input or graph.outputs[0]
-    model = _part_read(model, graph, end)
-    declared = next(i for i in model.graph.input if i.name == graph.input_name)
-    wide = declared.type.tensor_type.elem_type == onnx.TensorProto.DOUBLE
-    dtype = np.float64 if wide else np.float32
+    ends = list(dict.fromkeys(value for _, value in graph.ends))
+    model = _part_read(model, graph, ends)
+    kinds = {i.name: i.type.tensor_type.elem_type for i in model.graph.input}
+    double = onnx.TensorProto.DOUBLE
+    dtypes = {n: np.float64 if kinds[n] == double else np.float32 for n in graph.input_shapes}
+    dtype = np.float64 if np.float64 in dtypes.values() else np.float32
     reasons = []
     for name, engine in (("onnxruntime", _onnxruntime), ("ONNX's reference", _reference)):
         if engine is _reference and not is_small(network):
             continue
         try:
-            run = engine(model, end)
-            _once(run, graph, dtype)
+            run = engine(model, ends)
+            _evaluated(run, graph, np.zeros(_count(graph)), dtypes)
+        except so.ProblemError:
+            raise
         except Exception as error:  # operators or versions that the engine lacks, and the like
             text = str(error).strip().splitlines()
             reasons.append(f"{name}: {text[0] if text else type(error).__name__}")
             continue
         compared = require_agreement(
             network,
-            lambda x, run=run: run(_batch(graph, x)),  # type: ignore[misc]
+            lambda x, run=run: _evaluated(run, graph, x, dtypes),  # type: ignore[misc]
             dtype,
             f"{graph.source} as {name} computes it",
             copies=graph.fixed_batch,
+            folded=any(node.op_type in ("Cast", "CastLike") for node in graph.nodes),
         )
         if compared:
             return []
@@ -75,8 +82,8 @@ def require_same_function(model: onnx.ModelProto, network: so.Network) -> None:
         if engine is _reference and not is_small(network):
             continue
 
-        def run(x: np.ndarray, engine: Any = engine) -> np.ndarray:
-            return np.asarray(engine(model, end.name)({given.name: x}))
+        def run(x: np.ndarray, engine: Callable[..., Engine] = engine) -> np.ndarray:
+            return engine(model, [end.name])({given.name: x})[end.name]
 
         try:
             run(np.zeros((1, *network.input_shape), dtype))
@@ -97,34 +104,55 @@ def require_same_function(model: onnx.ModelProto, network: so.Network) -> None:
     )
 
 
-def _part_read(model: onnx.ModelProto, graph: OnnxGraph, end: str) -> onnx.ModelProto:
-    """Return a model of the nodes and constants that `end` depends on, and nothing else."""
-    kept = graph.nodes_for([end])
-    used = {name for node in kept for name in node.input}
+def _part_read(model: onnx.ModelProto, graph: OnnxGraph, ends: list[str]) -> onnx.ModelProto:
+    """Return a model of the nodes and constants that `ends` depend on, and nothing else."""
+    given = {id(node) for node in graph.as_given}
+    # As the file has it, so that a wrong reading of its control flow shows.
+    nodes = graph.as_given if graph.heads <= given else graph.nodes
+    kept = graph.nodes_for(ends, nodes)
+    used = {name for node in kept for name in names_read(node)} | set(ends)
     part = onnx.ModelProto(ir_version=model.ir_version)
     part.opset_import.append(onnx.helper.make_opsetid("", graph.opset))
     part.graph.name = "part"
-    part.graph.node.extend(kept)
+    for node in kept:
+        if id(node) in graph.heads:
+            node = onnx.helper.make_node("Identity", node.input[:1], node.output[:1])
+        part.graph.node.append(node)
     part.graph.initializer.extend(t for t in model.graph.initializer if t.name in used)
+    part.graph.initializer.extend(t for t in graph.written_out if t.name in used)
     part.graph.sparse_initializer.extend(
         s for s in model.graph.sparse_initializer if s.values.name in used
     )
-    part.graph.input.extend(i for i in model.graph.input if i.name in {*used, graph.input_name})
-    part.graph.output.append(onnx.ValueInfoProto(name=end))
+    part.graph.input.extend(i for i in model.graph.input if i.name in {*used, *graph.input_shapes})
+    part.graph.output.extend(onnx.ValueInfoProto(name=end) for end in ends)
     return part
 
 
-def _batch(graph: OnnxGraph, x: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the feed of one sample, repeated where the model has a fixed batch."""
-    one = x.reshape(graph.input_shape)
-    return {graph.input_name: np.concatenate([one] * graph.fixed_batch) if one.ndim else one}
+def _count(graph: OnnxGraph) -> int:
+    return sum(math.prod(shape) for shape in graph.input_shapes.values())
 
 
-def _once(run: Callable[[Any], np.ndarray], graph: OnnxGraph, dtype: type[np.floating]) -> None:
-    run(_batch(graph, np.zeros(graph.input_shape, dtype)))
+def _evaluated(
+    run: Engine, graph: OnnxGraph, x: np.ndarray, dtypes: dict[str, type[np.floating]]
+) -> np.ndarray:
+    """Return what the model makes of one sample, a row for each sample of a fixed batch."""
+    feed, start = {}, 0
+    for name, shape in graph.input_shapes.items():
+        count = math.prod(shape)
+        one = x.ravel()[start : start + count].reshape(shape).astype(dtypes[name])
+        feed[name] = np.concatenate([one] * graph.fixed_batch) if one.ndim else one
+        start += count
+    found = run(feed)
+    if any(found[value].size % graph.fixed_batch for _, value in graph.ends):
+        raise so.ProblemError(
+            f"{graph.source}: the samples of a batch of {graph.fixed_batch} are mixed; export the "
+            "model with a batch of 1"
+        )
+    rows = [found[value].reshape(graph.fixed_batch, -1) for _, value in graph.ends]
+    return np.concatenate(rows, axis=1)
 
 
-def _onnxruntime(model: onnx.ModelProto, end: str) -> Callable[[Any], np.ndarray]:
+def _onnxruntime(model: onnx.ModelProto, ends: list[str]) -> Engine:
     if importlib.util.find_spec("onnxruntime") is None:
         raise RuntimeError("not installed")
     if model.ByteSize() > _LARGEST:
@@ -139,13 +167,13 @@ def _onnxruntime(model: onnx.ModelProto, end: str) -> Callable[[Any], np.ndarray
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    return lambda feed: np.asarray(session.run([end], feed)[0])
+    return lambda feed: dict(zip(ends, map(np.asarray, session.run(ends, feed)), strict=True))
 
 
-def _reference(model: onnx.ModelProto, end: str) -> Callable[[Any], np.ndarray]:
+def _reference(model: onnx.ModelProto, ends: list[str]) -> Engine:
     from onnx.reference import ReferenceEvaluator
 
     from sparseopt_onnx.reference import OLD_OPERATORS
 
     evaluator = ReferenceEvaluator(model, new_ops=OLD_OPERATORS)
-    return lambda feed: np.asarray(evaluator.run([end], feed)[0])
+    return lambda feed: dict(zip(ends, map(np.asarray, evaluator.run(ends, feed)), strict=True))

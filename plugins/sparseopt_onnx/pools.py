@@ -50,8 +50,8 @@ def _window(
 
 
 def max_pool(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """MaxPool."""
-    x = graph.image(node)
+    """MaxPool, also of what was padded with -inf."""
+    x = graph.image(node, after_border=True)
     if len([o for o in node.output if o]) > 1:
         raise so.ProblemError("its second output, the indices, is not supported")
     graph.attributes(node).ignore("storage_order")  # of the indices

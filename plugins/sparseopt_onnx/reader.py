@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,11 +11,15 @@ import onnx
 import sparseopt as so
 from sparseopt.interface.printing import printable
 from sparseopt.tools.reading.budget import require_affordable
+from sparseopt.tools.reading.choices import Outputs, cut_before
 from sparseopt.tools.reading.origins import with_tensor_shapes
+from sparseopt.tools.reading.values import Value
 from sparseopt_onnx.arithmetic import ARITHMETIC
 from sparseopt_onnx.attributes import require_schema
+from sparseopt_onnx.conditions import CONDITIONS
 from sparseopt_onnx.file_structure import load
 from sparseopt_onnx.graph import OnnxGraph
+from sparseopt_onnx.half_precision import widen
 from sparseopt_onnx.heads import HEADS
 from sparseopt_onnx.initializers import initializers, write_initializers, write_whole
 from sparseopt_onnx.linear import LINEAR
@@ -23,9 +27,19 @@ from sparseopt_onnx.network_model import to_model
 from sparseopt_onnx.onnxruntime_check import check_against_onnxruntime, require_same_function
 from sparseopt_onnx.piecewise import PIECEWISE
 from sparseopt_onnx.pools import POOLS
+from sparseopt_onnx.scattering import SCATTERING
 from sparseopt_onnx.shapes import SHAPES
 
-OPERATORS = {**LINEAR, **ARITHMETIC, **PIECEWISE, **HEADS, **POOLS, **SHAPES}
+OPERATORS = {
+    **LINEAR,
+    **ARITHMETIC,
+    **PIECEWISE,
+    **CONDITIONS,
+    **HEADS,
+    **POOLS,
+    **SHAPES,
+    **SCATTERING,
+}
 
 REASONS = {
     "LRN": "local response normalization divides by a function of the input",
@@ -34,7 +48,6 @@ REASONS = {
     "InstanceNormalization": "instance normalization divides by a function of the input",
     "Gelu": "GELU is not piecewise linear",
     "Erf": "erf (a part of GELU) is not piecewise linear",
-    "Tanh": "tanh is not piecewise linear",
     "HardSwish": "hard-swish multiplies two values that depend on the input",
     "Swish": "SiLU is not piecewise linear",
     "Elu": "ELU is not piecewise linear",
@@ -43,7 +56,7 @@ REASONS = {
     "MeanVarianceNormalization": "it divides by a function of the input",
     "Mish": "mish is not piecewise linear",
     "Celu": "CELU is not piecewise linear",
-    "If": "control flow makes no fixed network",
+    "If": "control flow whose condition depends on the input makes no fixed network",
     "Loop": "control flow makes no fixed network",
     "Scan": "control flow makes no fixed network",
     "Attention": "attention multiplies values that depend on the input",
@@ -55,9 +68,9 @@ class OnnxReader(so.Reader):
     """Reads a DAG ReLU network from ONNX.
 
     Initializers may be dense, sparse, or stored in external files; constant parts of the graph
-    are computed. The batch axis may be symbolic and is taken as 1. Softmax, LogSoftmax and
-    Sigmoid at the end are stripped, with a note. Operators are allowed by name; any other is
-    refused with the name of its node.
+    are computed. The batch axis may be symbolic and is taken as 1. Softmax, LogSoftmax, Sigmoid and
+    Tanh at the end are stripped, with a note. Operators are allowed by name; any other is refused
+    with the name of its node.
 
     Parameters
     ----------
@@ -68,19 +81,28 @@ class OnnxReader(so.Reader):
 
     check: bool = True
 
-    def read(self, source: Any, example: Any = None) -> so.Network:
+    def read(
+        self, source: Any, example: Any = None, outputs: Outputs = None, until: str | None = None
+    ) -> so.Network:
         """Return the network; `example` fixes symbolic sizes other than the batch."""
         model, name = load(source)
-        graph = OnnxGraph(model, name, example)
         try:
-            return self._network(model, graph)
+            half = widen(model)
+        except so.ProblemError as error:
+            raise so.ProblemError(f"{name}: a tensor cannot be read: {error}") from error
+        part: dict[str, Any] = {"outputs": outputs, "until": until}
+        graph = OnnxGraph(model, name, example, **part)
+        notes = (half,) if half else ()
+        try:
+            return self._network(model, graph, notes)
         except so.ProblemError as refused:
             if graph.fixed_batch == 1:
                 raise
             # A fixed leading size is a batch where the samples do not meet; where they do, the
             # whole input is one sample.
             try:
-                return self._network(model, OnnxGraph(model, name, example, whole=True))
+                whole = OnnxGraph(model, name, example, whole=True, **part)
+                return self._network(model, whole, notes)
             except so.ProblemError:
                 raise refused from None
 
@@ -108,25 +130,32 @@ class OnnxReader(so.Reader):
         require_same_function(model, subject)
         write_whole(path, model.SerializeToString())
 
-    def _network(self, model: onnx.ModelProto, graph: OnnxGraph) -> so.Network:
+    def _network(
+        self, model: onnx.ModelProto, graph: OnnxGraph, notes: tuple[str, ...]
+    ) -> so.Network:
         network = with_tensor_shapes(convert(graph), graph.shape_of)
         doubts = check_against_onnxruntime(model, graph, network) if self.check else []
-        return replace(network, notes=(*network.notes, *doubts))
+        return replace(network, notes=(*notes, *network.notes, *doubts))
 
 
 def convert(graph: OnnxGraph) -> so.Network:
     """Return the network of a graph, node by node."""
-    for node in graph.nodes_for(graph.outputs):
-        where = f"{graph.source}: node {graph.label(node)!r} ({printable(node.op_type)})"
-        try:
-            _convert_node(graph, node)
-        except so.ProblemError as error:
-            raise so.ProblemError(f"{where} is refused: {error}") from error
-        except Exception as error:  # an argument of a kind that no rule foresaw
-            raise so.ProblemError(
-                f"{where} cannot be read: {type(error).__name__}: {printable(error, 200)}; export "
-                "the model again"
-            ) from error
+    ends = [value for _, value in graph.ends]
+    done: set[int] = set()
+    while True:
+        branch = next(
+            (n for n in graph.nodes_for(ends) if _is_branch(n) and id(n) not in done), None
+        )
+        if branch is None:
+            break
+        graph.builder.budget.compute(0, 1000 * len(graph.nodes))  # of going through them all
+        _convert_nodes(graph, branch.input[:1], done)
+        condition = graph.constant(branch.input[0]) if branch.input else None
+        if condition is None or condition.size != 1:
+            _convert_nodes(graph, [name for name in branch.output if name], done)  # refuses it
+        else:
+            graph.write_out(branch, bool(condition.reshape(())))
+    _convert_nodes(graph, ends, done)
     network = graph.finish()
     try:
         require_affordable(network)
@@ -135,18 +164,45 @@ def convert(graph: OnnxGraph) -> so.Network:
     return network
 
 
+def _is_branch(node: onnx.NodeProto) -> bool:
+    return bool(node.op_type == "If" and node.domain in ("", "ai.onnx"))
+
+
+def _convert_nodes(graph: OnnxGraph, ends: Sequence[str], done: set[int]) -> None:
+    """Convert what some values depend on, unless it was done."""
+    for node in graph.nodes_for(ends):
+        if id(node) in done:
+            continue
+        done.add(id(node))
+        where = f"{graph.source}: node {graph.label(node)!r} ({printable(node.op_type)})"
+        try:
+            _convert_node(graph, node)
+        except so.ProblemError as error:
+            raise so.ProblemError(f"{where} is refused: {error}{_help(graph, node)}") from error
+        except Exception as error:  # an argument of a kind that no rule foresaw
+            raise so.ProblemError(
+                f"{where} cannot be read: {type(error).__name__}: {printable(error, 200)}"
+                f"{_help(graph, node)}"
+            ) from error
+
+
+def _help(graph: OnnxGraph, node: onnx.NodeProto) -> str:
+    """Return how to read the network without a node."""
+    makers = {name: n for n in graph.nodes for name in n.output if name}
+    read = [n for n in node.input if type(graph.values.get(n)) is Value and n in makers]
+    names = [graph.label(makers[n]) if makers[n].output[0] == n else n for n in read]
+    return cut_before(names, len(graph.ends))
+
+
 def _convert_node(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    cut = "cut the network before it, or replace it"
     if node.domain not in ("", "ai.onnx"):
-        raise so.ProblemError(
-            f"operators of the domain {printable(node.domain)!r} are not known; {cut}"
-        )
+        raise so.ProblemError(f"operators of the domain {printable(node.domain)!r} are not known")
     require_schema(node, graph.opset)
     if graph.fold(node):
         return
     rule = OPERATORS.get(node.op_type)
     if rule is None:
         reason = REASONS.get(node.op_type, "this operator is not among those of a DAG ReLU network")
-        raise so.ProblemError(f"{reason}; {cut}")
+        raise so.ProblemError(reason)
     rule(graph, node)
     graph.attributes(node).require_all_read()

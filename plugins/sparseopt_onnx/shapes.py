@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -12,7 +13,7 @@ import sparseopt as so
 from sparseopt.interface.printing import printable
 from sparseopt.tools.reading import windowed
 from sparseopt.tools.reading.budget import MOST_AXES, require_room
-from sparseopt.tools.reading.values import Value
+from sparseopt.tools.reading.values import Value, hollow, joined_heads
 from sparseopt.tools.reading.window_cells import linear_map, nearest_map
 from sparseopt_onnx.attributes import Attributes
 from sparseopt_onnx.constants import evaluate
@@ -25,7 +26,7 @@ def _pick(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     The operator itself is run, as on constants, by the reference implementation of the standard.
     That knows every attribute, but trusts most of them; what it would misread is refused before.
     """
-    x = graph.value(node)
+    x = graph.moved(node)
     given = [graph.builder.positions(x), *graph.constants_after_first(node)]
     found = evaluate(node, given, graph.opset, graph.builder.budget)
     graph.attributes(node).ignore(*(a.name for a in node.attribute))
@@ -44,7 +45,9 @@ def identity(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     if node.op_type == "Dropout":
         graph.attributes(node).ignore("ratio", "seed")
         training = graph.optional(node, 2, "training_mode")
-        if training is not None and training.any():
+        ratio = graph.optional(node, 1, "the ratio")
+        drops = ratio is None or bool(ratio.any())
+        if training is not None and training.any() and drops:
             raise so.ProblemError("it is in training mode; export the model after model.eval()")
     graph.set(node, x)
 
@@ -55,6 +58,17 @@ def cast(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     attributes.ignore("saturate", "round_mode")  # of eight-bit floats
     if attributes.get("to") not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
         raise so.ProblemError("a cast to anything but float32 or float64 is not linear")
+    identity(graph, node)
+
+
+def cast_like(graph: OnnxGraph, node: onnx.NodeProto) -> None:
+    """CastLike between float types."""
+    graph.attributes(node).ignore("saturate", "round_mode")  # of eight-bit floats
+    kind = graph.constant(node.input[1])
+    if kind is not None and kind.dtype not in (np.float32, np.float64):
+        raise so.ProblemError("a cast to anything but float32 or float64 is not linear")
+    if kind is None:
+        graph.value(node, 1, after_head=True)  # values are floats
     identity(graph, node)
 
 
@@ -126,14 +140,17 @@ def transpose(graph: OnnxGraph, node: onnx.NodeProto) -> None:
 def concat(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Concat of values and constants."""
     constants = [graph.constant(n) for n in node.input]
-    values = [graph.value(node, i) if c is None else c for i, c in enumerate(constants)]
+    values = [
+        graph.value(node, i, after_head=True) if c is None else c for i, c in enumerate(constants)
+    ]
     axis = _axis(int(graph.attributes(node).get("axis")), len(values[0].shape))
-    graph.set(node, graph.builder.concat(values, axis, graph.label(node)))
+    made = graph.builder.concat(values, axis, graph.label(node))
+    graph.set(node, replace(made, head=joined_heads(values)))
 
 
 def split(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Split along an axis."""
-    shape = graph.value(node).shape
+    shape = graph.moved(node).shape
     axis = _axis(int(graph.attributes(node).get("axis", 0)), len(shape))
     given = graph.integers(node, 1, "split", most=len(node.output))
     sizes = graph.attributes(node).get("split") if given is None else given
@@ -144,7 +161,7 @@ def split(graph: OnnxGraph, node: onnx.NodeProto) -> None:
 
 def slices(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Slice, with bounds as attributes (before operator set 10) or constant inputs."""
-    shape = graph.value(node).shape
+    shape = graph.moved(node).shape
     names = ("starts", "ends", "axes", "steps")
     if graph.opset < 10:
         bounds = [graph.attributes(node).get(name) for name in names]
@@ -162,7 +179,7 @@ def slices(graph: OnnxGraph, node: onnx.NodeProto) -> None:
 def gather(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Gather with constant indices."""
     places = graph.require_constant(node, 1, "the indices")
-    _axis(int(graph.attributes(node).get("axis", 0)), len(graph.value(node).shape))
+    _axis(int(graph.attributes(node).get("axis", 0)), len(graph.moved(node).shape))
     if places.dtype.kind not in "iu":
         raise so.ProblemError(f"its indices have entries of type {places.dtype}")
     _pick(graph, node)
@@ -200,7 +217,8 @@ def pad(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     constant = float(attributes.get("value", 0.0))
     fill = constant if value is None else float(value.reshape(()))
     axes = graph.integers(node, 3, "axes")
-    if mode == "constant" and not math.isfinite(fill):
+    lowest = mode == "constant" and fill <= -np.finfo(np.float32).max
+    if mode == "constant" and not math.isfinite(fill) and not lowest:
         raise so.ProblemError(f"padding with the value {fill} is not supported")
     names = list(range(len(x.shape))) if axes is None else axes
     if pads is None or len(pads) != 2 * len(names) or len(set(names)) != len(names):
@@ -208,6 +226,9 @@ def pad(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     widths = [(0, 0)] * len(x.shape)
     for i, axis in enumerate(names):
         widths[_axis(axis, len(x.shape))] = (int(pads[i]), int(pads[i + len(names)]))
+    if lowest:
+        graph.set(node, hollow(x, widths))
+        return
     places = _padded(graph.builder.positions(x), widths, mode)
     graph.set(
         node,
@@ -323,6 +344,7 @@ SHAPES: dict[str, Rule] = {
     "Identity": identity,
     "Dropout": identity,
     "Cast": cast,
+    "CastLike": cast_like,
     "Reshape": reshape,
     "Flatten": flatten,
     "Squeeze": squeeze,

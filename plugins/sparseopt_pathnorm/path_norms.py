@@ -25,6 +25,8 @@ class PathNorms(so.Analyzer[so.Network]):
         solution = so.solve(so.PathNorm(subject, q=1, r=1, affine="merged"))
         norm = solution.answer
         dead = norm.log10 == -np.inf
+        parts = _by_output(subject, norm.per_output_log10)
+        listed = ", ".join(f"{name} {_power(part)}" for name, part in list(parts.items())[:8])
         yield so.Finding(
             "path-norm",
             so.Severity.PROBLEM if dead else so.Severity.INFO,
@@ -32,8 +34,9 @@ class PathNorms(so.Analyzer[so.Network]):
             "no path carries any weight: the output is constant"
             if dead
             else f"L1 path-norm {_power(norm.log10)}, with batch normalization merged; it is the "
-            "same for every rescaling of the network",
-            {"value": norm.value, "log10": norm.log10, "affine": norm.affine},
+            f"same for every rescaling of the network{f'; by output: {listed}' if parts else ''}",
+            {"value": norm.value, "log10": norm.log10, "affine": norm.affine}
+            | ({"log10_by_output": parts} if parts else {}),
             remedy="check the pruning masks: some layer lets nothing through" if dead else "",
             certificate=solution.certificate,
             figure=_per_output(norm.per_output_log10),
@@ -152,3 +155,15 @@ def _per_output(log10: np.ndarray) -> so.SeriesFigure:
     kind = "bar" if values.size <= 40 else "line"
     title = "log10 of the L1 path-norm per output"
     return so.SeriesFigure(title, "output", "log10", labels, {"log10": _drawable(values)}, kind)
+
+
+def _by_output(network: so.Network, log10: np.ndarray) -> dict[str, float]:
+    """Return the logarithm of the path-norm of each of several outputs."""
+    if len(network.outputs) < 2:
+        return {}
+    found = {}
+    for name, part in network.by_output(log10).items():
+        most = float(part.max())
+        total = most + float(np.log10(np.sum(10.0 ** (part - most)))) if most > -np.inf else most
+        found[name] = total
+    return found

@@ -42,6 +42,8 @@ _WITHOUT_EFFECT = frozenset(
     }
 )
 
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
 
 class Call:
     """One call of an operator, with its arguments by name and defaults filled in.
@@ -87,5 +89,5 @@ class Call:
         """Refuse arguments that no rule has asked for."""
         for name in sorted(self._unread):
             value = self.arguments[name]
-            if value not in (torch.float32, torch.float64):  # as which the network is computed
+            if value not in _FLOATS:  # as which the network is computed, but for rounding
                 raise so.ProblemError(f"its argument {name}={printable(value)} is not supported")

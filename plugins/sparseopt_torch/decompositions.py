@@ -7,8 +7,9 @@ from typing import Any
 import torch
 
 import sparseopt as so
-from sparseopt_torch.calls import overload
-from sparseopt_torch.conversion import OPERATORS
+from sparseopt_torch.calls import overload, schema_of
+from sparseopt_torch.conversion import NO_RULE, OPERATORS, REASONS, refusal
+from sparseopt_torch.graph import TorchGraph
 from sparseopt_torch.module_export import quiet
 
 
@@ -33,25 +34,39 @@ def definitions() -> Any:
     return table
 
 
-def is_final(program: torch.export.ExportedProgram) -> bool:
-    """Whether some operator has neither a rule here nor a definition by others.
+def require_hope(graph: TorchGraph) -> None:
+    """Refuse the program at its first operator that has neither a rule nor a definition by others.
 
-    Then it is no use to write the program out by definitions, which takes long.
+    That is told by names alone, so it comes before anything is converted, or written out by
+    definitions, which takes long.
     """
     defined = {_packet_name(target) for target in definitions()}
-    inputs = program.graph_signature.user_inputs
+    needed = graph.needed()
     varying: set[torch.fx.Node] = set()
-    for node in program.graph.nodes:
-        if node.op == "placeholder" and node.name in inputs:
+    for node in graph.program.graph.nodes:
+        name = _packet_name(node.target)
+        if node.op == "placeholder" and node.name in graph.used:
             varying.add(node)
-        elif node.op == "call_function" and not varying.isdisjoint(node.all_input_nodes):
+        elif node.op == "call_function" and name not in _SHAPE_ONLY:
+            if varying.isdisjoint(node.all_input_nodes):
+                continue
             varying.add(node)
-            name = _packet_name(node.target)
-            plain = isinstance(node.target, torch._ops.OpOverload) and bool(node.users)
-            known = overload(node) in OPERATORS or name in OPERATORS or name in defined
-            if plain and not known:
-                return True
-    return False
+            known = overload(node) in OPERATORS or name in OPERATORS
+            if node not in needed or known:
+                continue
+            if name in REASONS or not (name in defined or schema_of(node) is None):
+                raise refusal(graph, node, REASONS.get(name, NO_RULE))
+
+
+# Their results do not depend on the numbers of what they read.
+_SHAPE_ONLY = frozenset(
+    f"aten.{name}"
+    for name in (
+        *("sym_size", "sym_numel", "sym_stride", "zeros_like", "ones_like", "full_like"),
+        *("empty_like", "new_zeros", "new_ones", "new_full", "new_empty", "fill"),
+        *("rand_like", "randn_like", "randint_like"),
+    )
+)
 
 
 def _packet_name(target: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,11 @@ from torch.utils import _pytree as pytree
 import sparseopt as so
 from sparseopt.tools.reading.budget import Budget, require_room
 from sparseopt.tools.reading.builder import NetworkBuilder
-from sparseopt.tools.reading.values import MovedTensor, Origin, Value
+from sparseopt.tools.reading.cases import Cases
+from sparseopt.tools.reading.choices import integer_input
+from sparseopt.tools.reading.values import Comparison, Hollow, MovedTensor, Origin, Value
 from sparseopt_torch.calls import Call, packet, schema_of
+from sparseopt_torch.module_refusals import HALVES, half_note
 from sparseopt_torch.pt2_operators import is_runnable
 
 Rule = Callable[["TorchGraph", Call], Any]
@@ -39,8 +42,10 @@ class TorchGraph:
     ----------
     program : torch.export.ExportedProgram
         Without in-place operations.
-    shape : tuple of int
-        Shape of the input with a batch of 1.
+    shapes : list of tuple of int
+        Shapes of the inputs that are tensors, in order, with a batch of 1.
+    names : list of str
+        Names of the program's results.
     fixed_batch : int
         The batch size with which the program was exported.
     aliases : dict of str to str
@@ -55,7 +60,8 @@ class TorchGraph:
     def __init__(
         self,
         program: torch.export.ExportedProgram,
-        shape: tuple[int, ...],
+        shapes: Sequence[tuple[int, ...]],
+        names: Sequence[str],
         fixed_batch: int,
         aliases: dict[str, str],
         allowed: frozenset[str] | None = None,
@@ -63,16 +69,30 @@ class TorchGraph:
     ) -> None:
         self.program = program
         self.allowed = allowed
-        self.shape = shape
+        self.names = list(names)
         self.fixed_batch = fixed_batch
         self.origins: dict[str, str] = {}
         self.environment: dict[str, Any] = {}
-        user_input = self._load_constants(aliases)
-        self.builder = NetworkBuilder(shape, user_input, budget)
+        self._load_constants(aliases)
+        self.shapes = dict(zip(input_names(program), map(tuple, shapes), strict=True))
+        self.used = self._used_inputs()
+        (first, shape), *more = ((name, self.shapes[name]) for name in self.used)
+        self.builder = NetworkBuilder(shape, first, budget, more)
+        for name, value in zip(self.used, self.builder.inputs, strict=True):
+            self.environment[name] = value
+        held = (*program.state_dict.values(), *program.constants.values())
+        self.halves = {t.dtype for t in held if getattr(t, "dtype", None) in HALVES}
+        """Dtypes of half precision that weights have."""
+        if self.halves:
+            words = sorted(str(dtype).removeprefix("torch.") for dtype in self.halves)
+            self.builder.note(half_note(" and ".join(words)))
         if fixed_batch > 1:
             self.builder.note(f"the batch of {fixed_batch} was taken as 1")
-        self.environment[user_input] = self.builder.input
-        self.head_input = ""
+        self.cases = Cases(self.builder)
+        self.heads: set[str] = set()
+        """Nodes that were left out, as activations at the end of the network are."""
+        self.read: list[int] = []
+        """Which results are the network's outputs, once it is finished."""
         self.folded = False
         """Whether constants were computed from tensors of floats."""
 
@@ -87,6 +107,14 @@ class TorchGraph:
         specs = self.program.graph_signature.output_specs
         return [i for i, spec in enumerate(specs) if spec.kind == kinds.USER_OUTPUT]
 
+    def needed(self) -> set[torch.fx.Node]:
+        """Return the nodes that the results depend on."""
+        needed = set(self.results)
+        for node in reversed(self.program.graph.nodes):
+            if node.op != "output" and node in needed:
+                needed.update(node.all_input_nodes)
+        return needed
+
     @property
     def results(self) -> list[torch.fx.Node]:
         """The nodes whose values the caller gets."""
@@ -96,32 +124,31 @@ class TorchGraph:
         chosen = [results[i] for i in self.user_outputs() if i < len(results)]
         return [node for node in chosen if isinstance(node, torch.fx.Node)]
 
-    @property
-    def output_name(self) -> str:
-        """Name of the node that the network's output is."""
-        return self.results[0].name
-
-    def _load_constants(self, aliases: dict[str, str]) -> str:
-        """Put parameters, buffers and constants in place; return the name of the input."""
+    def _load_constants(self, aliases: dict[str, str]) -> None:
+        """Put parameters, buffers and constants in place."""
         kinds = torch.export.graph_signature.InputKind
-        inputs = []
         held = {**self.program.state_dict, **self.program.constants}
         for spec in self.program.graph_signature.input_specs:
             name = spec.arg.name
             if spec.kind == kinds.USER_INPUT:
-                inputs.append(name)
+                self.environment[name] = getattr(spec.arg, "value", None)
             elif spec.target in held:
                 tensor = held[spec.target]
                 # Networks are immutable: later training of the module must not reach them.
                 own = self.allowed is not None
                 self.environment[name] = tensor.detach() if own else tensor.detach().clone()
                 self.origins[name] = aliases.get(spec.target, spec.target)
-        if len(inputs) != 1:
-            raise so.ProblemError(
-                f"the module takes {len(inputs)} inputs {inputs}; a network here has one: wrap it "
-                "in a module whose forward takes one tensor"
-            )
-        return inputs[0]
+
+    def _used_inputs(self) -> list[str]:
+        """Return the names of the inputs that the results depend on, each a tensor of floats."""
+        needed = self.needed()
+        places = {n.name: n for n in self.program.graph.nodes if n.op == "placeholder"}
+        used = [name for name in self.shapes if places[name] in needed]
+        for name in used:
+            require_floats(places[name])
+        if not used:
+            raise so.ProblemError("the output of the module does not depend on its input")
+        return used
 
     def resolve(self, argument: Any) -> Any:
         """Return an argument with nodes replaced by what they stand for."""
@@ -247,20 +274,37 @@ class TorchGraph:
             positions = step.target(positions, *others, **keywords)  # type: ignore[operator]
         return self.origins[node.name], positions.reshape(-1).numpy()
 
-    def value(self, argument: Any, what: str = "its input", after_head: bool = False) -> Value:
+    def value(
+        self,
+        argument: Any,
+        what: str = "its input",
+        after_head: bool = False,
+        after_border: bool = False,
+    ) -> Value:
         """Return an argument that depends on the input."""
+        if isinstance(argument, Comparison):
+            raise so.ProblemError("it reads a condition, which jumps from 0 to 1")
+        if isinstance(argument, Hollow) and not after_border:
+            raise so.ProblemError(
+                "it reads a value that was padded with -inf, which only a max-pool may"
+            )
         if not isinstance(argument, Value):
             raise so.ProblemError(f"{what} is constant where a value that varies is needed")
         if argument.head and not after_head:
             raise so.ProblemError(
-                f"it reads the result of {argument.head}, which is only understood at the end of a "
-                "network; cut the network before it"
+                f"it reads the result of {argument.head}, which is not piecewise linear and only "
+                "understood at the end of a network"
             )
         return argument
 
+    def moved(self, argument: Any) -> Value:
+        """Return an argument whose entries are picked, also after an entrywise head."""
+        after = isinstance(argument, Value) and argument.may_be_moved
+        return self.value(argument, after_head=after)
+
     def array(self, argument: Any, what: str) -> np.ndarray:
         """Return a constant argument as an array."""
-        if isinstance(argument, Value):
+        if isinstance(argument, Value | Comparison):
             raise so.ProblemError(f"{what} must be constant, but it depends on the input")
         if isinstance(argument, torch.Tensor):
             return as_array(argument, what)
@@ -273,15 +317,51 @@ class TorchGraph:
     def finish(self) -> so.Network:
         """Return the network of what was converted."""
         results = [self.resolve(node) for node in self.results]
-        values = [v for v in results if isinstance(v, Value)]
-        if not values or len(values) != len(results):
+        for result in results:
+            if isinstance(result, Hollow | Comparison):
+                self.value(result, after_head=True)
+        if not any(isinstance(v, Value) for v in results):
             raise so.ProblemError("the output of the module does not depend on its input")
-        if len({v.name for v in values}) != 1:
+        outputs = []
+        for name, result in zip(self.names, results, strict=True):
+            if not isinstance(result, Value):
+                result = self._constant_output(name, result)
+            outputs.append((name, result))
+        self.read = self.builder.distinct(outputs)
+        return self.builder.finish_all([outputs[i] for i in self.read])
+
+    def _constant_output(self, name: str, result: Any) -> Value:
+        """Return an output that is the same for all inputs, such as a parameter, as a value."""
+        others = "; name the outputs to read by outputs= (--output on the command line)"
+        if not isinstance(result, torch.Tensor) or not result.is_floating_point():
+            kind = getattr(result, "dtype", type(result).__name__)
             raise so.ProblemError(
-                f"the module returns {len(values)} tensors; a network here has one output: wrap it "
-                "in a module that returns one of them"
+                f"the output {name!r} is a constant of type {kind}, no real numbers{others}"
             )
-        return self.builder.finish(values[0])
+        array = self.array(result, f"the output {name!r}")
+        if self.fixed_batch > 1:
+            if array.shape[:1] != (self.fixed_batch,) or np.any(array != array[:1]):
+                raise so.ProblemError(f"the output {name!r} is constant, but not by sample{others}")
+            array = array[:1]
+        self.builder.note(f"the output {name!r} is constant")
+        return self.builder.constant(np.asarray(array, dtype=np.float64), name)
+
+
+def input_names(program: torch.export.ExportedProgram) -> list[str]:
+    """Return the names of the inputs that are tensors."""
+    kinds = torch.export.graph_signature
+    return [
+        spec.arg.name
+        for spec in program.graph_signature.input_specs
+        if spec.kind == kinds.InputKind.USER_INPUT and isinstance(spec.arg, kinds.TensorArgument)
+    ]
+
+
+def require_floats(place: torch.fx.Node) -> None:
+    """Refuse an input that is not a tensor of floats."""
+    value = place.meta["val"]
+    if not isinstance(value, torch.Tensor) or not value.is_floating_point():
+        raise integer_input(place.name, str(getattr(value, "dtype", type(value).__name__)))
 
 
 def _given(call: Call) -> dict[str, Any]:
@@ -298,7 +378,7 @@ def _equal(value: Any, default: Any) -> bool:
 def _holds_value(argument: Any) -> bool:
     if isinstance(argument, list):
         return any(_holds_value(item) for item in argument)
-    return isinstance(argument, Value)
+    return isinstance(argument, Value | Comparison)
 
 
 def _is_float(argument: Any) -> bool:
@@ -312,12 +392,12 @@ def _is_random(target: Any) -> bool:
 
 
 def as_array(tensor: torch.Tensor, what: str) -> np.ndarray:
-    """Return a tensor as an array; half precision and complex numbers are refused."""
+    """Return a tensor as an array, half precision in float64; complex numbers are refused."""
     tensor = tensor.detach().cpu()
-    if tensor.is_complex() or tensor.dtype in (torch.float16, torch.bfloat16):
-        raise so.ProblemError(
-            f"{what} has dtype {tensor.dtype}; convert the module by module.float() first"
-        )
+    if tensor.is_complex():
+        raise so.ProblemError(f"{what} has dtype {tensor.dtype}; a network has real weights")
+    if tensor.dtype in (torch.float16, torch.bfloat16):
+        tensor = tensor.double()
     return tensor.resolve_neg().numpy()
 
 

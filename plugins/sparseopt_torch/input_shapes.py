@@ -1,4 +1,4 @@
-"""The input shape of saved and exported programs, whose open sizes an example settles."""
+"""The input shapes of saved and exported programs, whose open sizes an example settles."""
 
 from __future__ import annotations
 
@@ -10,34 +10,54 @@ import torch
 import sparseopt as so
 from sparseopt.interface.printing import printable
 from sparseopt.tools.reading.budget import require_room
-from sparseopt_torch.pt2_archive import SCALAR_TYPES, SavedProgram, fixed
+from sparseopt.tools.reading.choices import by_input, shape_help
+from sparseopt_torch.graph import input_names
+from sparseopt_torch.pt2_archive import SavedProgram, fixed
 from sparseopt_torch.pt2_arguments import one
 
+Shapes = dict[str, tuple[int, ...]]
+"""Of the inputs of a program, by name and in order."""
 
-def file_shape(saved: SavedProgram, example: Any) -> tuple[int, ...]:
-    """Return the input shape of a saved program, with sizes that it leaves open from `example`."""
+
+def file_shapes(saved: SavedProgram, example: Any) -> Shapes:
+    """Return the input shapes of a saved program, with sizes that it leaves open from `example`."""
     try:
         graph = saved.program["graph_module"]
         specs = [one(spec) for spec in graph["signature"]["input_specs"]]
         users = [value["arg"] for tag, value in specs if tag == "user_input"]
-        if len(users) != 1 or "as_tensor" not in users[0]:
-            raise so.ProblemError(f"the program takes {len(users)} inputs; a network here has one")
-        meta = graph["graph"]["tensor_values"][users[0]["as_tensor"]["name"]]
-        if SCALAR_TYPES.get(meta["dtype"]) not in (torch.float32, torch.float64):
-            raise so.ProblemError("the input of the program is not a tensor of floats")
-        sizes = [one(size) for size in meta["sizes"]]
-        known = [fixed({tag: value}) if tag == "as_int" else None for tag, value in sizes]
-        words = [str(value if tag == "as_int" else value["expr_str"]) for tag, value in sizes]
+        given = {}
+        for user in users:
+            if "as_tensor" not in user:
+                raise so.ProblemError("an input of the program is no tensor; pass the module")
+            name = user["as_tensor"]["name"]
+            meta = graph["graph"]["tensor_values"][name]
+            sizes = [one(size) for size in meta["sizes"]]
+            known = [fixed({tag: value}) if tag == "as_int" else None for tag, value in sizes]
+            words = [str(v if tag == "as_int" else v["expr_str"]) for tag, v in sizes]
+            given[name] = (known, words)
     except so.ProblemError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise so.ProblemError(f"its input is damaged: {printable(error)}") from error
-    shape = settled_shape(known, words, example)
-    require_room(shape)
-    return shape
+    shapes = _settled(given, example)
+    for shape in shapes.values():
+        require_room(shape)
+    return shapes
 
 
-def settled_shape(known: list[int | None], words: list[str], example: Any) -> tuple[int, ...]:
+def _settled(given: dict[str, tuple[list[int | None], list[str]]], example: Any) -> Shapes:
+    if not given:
+        raise so.ProblemError("the program takes no input; a network needs one")
+    examples = by_input(example, list(given), "the program")
+    return {
+        name: settled_shape(known, words, examples.get(name), name)
+        for name, (known, words) in given.items()
+    }
+
+
+def settled_shape(
+    known: list[int | None], words: list[str], example: Any, name: str
+) -> tuple[int, ...]:
     """Return a shape whose open sizes (None) come from an example; an open batch becomes 1."""
     sizes = list(known)
     if example is not None:
@@ -48,15 +68,16 @@ def settled_shape(known: list[int | None], words: list[str], example: Any) -> tu
         if len(given) != len(known) or any(n not in (None, m) for m, n in pairs):
             wanted = ", ".join("?" if n is None else str(n) for n in known)
             raise so.ProblemError(
-                f"the example has shape {np.shape(example)}, the program takes ({wanted})"
+                f"the example has shape {np.shape(example)}, the program takes ({wanted}) as its "
+                f"input {printable(name)!r}"
             )
         sizes = [m if n is None else n for m, n in zip(given, known, strict=True)]
     if known and known[0] is None:
         sizes[0] = 1
     if any(n is None for n in sizes):
         raise so.ProblemError(
-            f"the program has the dynamic input shape ({printable(', '.join(words))}); pass "
-            "example=, an input of the right shape"
+            f"the program has the dynamic input shape ({printable(', '.join(words))}); "
+            f"{shape_help(name)}"
         )
     shape = tuple(int(n or 0) for n in sizes)
     if min(shape, default=1) < 1:
@@ -64,14 +85,12 @@ def settled_shape(known: list[int | None], words: list[str], example: Any) -> tu
     return shape
 
 
-def program_shape(program: torch.export.ExportedProgram, example: Any) -> tuple[int, ...]:
-    """Return the input shape of a program; a symbolic batch is 1, other sizes need an example."""
-    names = program.graph_signature.user_inputs
-    nodes = [n for n in program.graph.nodes if n.op == "placeholder" and n.name in names]
-    if len(nodes) != 1:
-        raise so.ProblemError(f"the program takes {len(nodes)} inputs; a network here has one")
-    tensor = nodes[0].meta["val"]
-    if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
-        raise so.ProblemError("the input of the program is not a tensor of floats")
-    fixed = [n if isinstance(n, int) else None for n in tensor.shape]
-    return settled_shape(fixed, [str(n) for n in tensor.shape], example)
+def program_shapes(program: torch.export.ExportedProgram, example: Any) -> Shapes:
+    """Return the input shapes of a program; a symbolic batch is 1, other sizes need an example."""
+    values = {n.name: n.meta["val"] for n in program.graph.nodes if n.op == "placeholder"}
+    given = {}
+    for name in input_names(program):
+        sizes = values[name].shape
+        fixed = [n if isinstance(n, int) else None for n in sizes]
+        given[name] = (fixed, [str(n) for n in sizes])
+    return _settled(given, example)

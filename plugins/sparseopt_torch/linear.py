@@ -103,10 +103,15 @@ def _padding_by_name(
 def batch_norm(graph: TorchGraph, call: Call) -> Value:
     """batch_norm with running statistics."""
     x = graph.value(call["input"])
-    if call.get("training", False) or call["running_mean"] is None:
+    if call["running_mean"] is None:
+        raise so.ProblemError(
+            "batch normalization that keeps no statistics (track_running_stats=False) divides by "
+            "those of its input in every mode, so it is not piecewise linear"
+        )
+    if call.get("training", False):
         raise so.ProblemError(
             "batch normalization in training mode uses the statistics of the batch; call "
-            "module.eval() first (and keep track_running_stats=True)"
+            "module.eval() first"
         )
     mean = graph.array(call["running_mean"], "the running mean")
     variance = graph.array(call["running_var"], "the running variance")
@@ -125,6 +130,16 @@ def batch_norm_first(graph: TorchGraph, call: Call) -> list[Any]:
     return [batch_norm(graph, call), None, None]
 
 
+def instance_norm(graph: TorchGraph, call: Call) -> Value:
+    """instance_norm with running statistics, which is a batch_norm."""
+    if call["use_input_stats"] or call["running_mean"] is None:
+        raise so.ProblemError(
+            "instance normalization divides by a function of the input, unless it tracks "
+            "statistics (track_running_stats=True) and is in evaluation mode"
+        )
+    return batch_norm(graph, call)
+
+
 LINEAR: dict[str, Rule] = {
     "aten.linear": linear,
     "aten.mm": matmul,
@@ -140,5 +155,6 @@ LINEAR: dict[str, Rule] = {
     "aten.conv_transpose3d": convolution,
     "aten.convolution": convolution,
     "aten.batch_norm": batch_norm,
+    "aten.instance_norm": instance_norm,
     "aten._native_batch_norm_legit_no_training": batch_norm_first,
 }

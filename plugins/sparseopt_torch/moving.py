@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.tools.reading.values import Value
+from sparseopt.tools.reading.values import Value, hollow
 from sparseopt_torch.calls import Call
 from sparseopt_torch.graph import TorchGraph
 from sparseopt_torch.positions import positions, run, without_memory
@@ -16,7 +16,7 @@ from sparseopt_torch.positions import positions, run, without_memory
 
 def moved(graph: TorchGraph, call: Call) -> Any:
     """Operators that pick entries of one value, into one result or several."""
-    x = graph.value(call["self"])
+    x = graph.moved(call["self"])
     found = positions(call, lambda of: {"self": of(x.shape)})
     if isinstance(found, np.ndarray):
         return graph.builder.select(x, found, call.name)
@@ -59,6 +59,10 @@ def pad(graph: TorchGraph, call: Call) -> Value:
     if "value" in call.arguments and call.get("mode", "constant") == "constant":
         fill = float(call["value"] or 0.0)
         others = {"value": -1.0}  # the position of what comes from nowhere
+    if fill <= -np.finfo(np.float32).max:
+        ends = [int(n) for n in call["pad"]]
+        pairs = [(a, b) for a, b in zip(ends[::2], ends[1::2], strict=True)][::-1]
+        return hollow(x, [(0, 0)] * (len(x.shape) - len(pairs)) + pairs)
     if not math.isfinite(fill):
         raise so.ProblemError(f"padding with the value {fill} is not supported")
     index = positions(call, lambda of: {"self": of(x.shape)}, **others)
@@ -70,8 +74,7 @@ def overwritten(graph: TorchGraph, call: Call) -> Value:
 
     Either of x and y may be constant, so they are joined before their entries are picked.
     """
-    if call.get("accumulate"):
-        raise so.ProblemError("index_put that accumulates is not supported")
+    call.get("accumulate")  # which `scattering` has looked at
     source = "values" if "values" in call.arguments else "src"
     parts = [part(graph, call[key]) for key in ("self", source)]
     base, patch = (p.shape for p in parts)

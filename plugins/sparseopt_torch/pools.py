@@ -38,8 +38,8 @@ def _positions(
 
 
 def max_pool(graph: TorchGraph, call: Call) -> Value:
-    """max_pool1d, 2d and 3d."""
-    x = graph.value(call["self"])
+    """max_pool1d, 2d and 3d, also of what was padded with -inf."""
+    x = graph.value(call["self"], after_border=True)
     spatial = _spatial(call, x)
     positions, _ = _positions(graph, call, spatial)
     return windowed.max_pool(graph.builder, x, positions, spatial, call.name)

@@ -21,7 +21,7 @@ from torch.utils import _pytree as pytree
 
 import sparseopt as so
 from sparseopt.tools.reading.budget import require_room
-from sparseopt.tools.reading.values import Shape, Value
+from sparseopt.tools.reading.values import Comparison, Shape, Value
 from sparseopt_torch.calls import Call
 
 Arguments = Callable[[Callable[[Shape], torch.Tensor]], dict[str, torch.Tensor]]
@@ -37,7 +37,7 @@ def run(call: Call, arguments: Mapping[str, Any]) -> Any:
     """
     known = {**call.all_arguments(), **arguments}
     for name, argument in known.items():
-        if any(isinstance(leaf, Value) for leaf in pytree.tree_leaves(argument)):
+        if any(isinstance(leaf, Value | Comparison) for leaf in pytree.tree_leaves(argument)):
             raise so.ProblemError(
                 f"its argument {name!r} must be constant, but it depends on the input"
             )

@@ -1,4 +1,4 @@
-"""Builds an `ExportedProgram` from the JSON of a .pt2 file, for one shape of its input.
+"""Builds an `ExportedProgram` from the JSON of a .pt2 file, for given shapes of its inputs.
 
 Sizes that the file leaves open become numbers, so no symbolic expression is read. Names become
 identifiers before torch writes Python source with them. Every operator is looked up in a table,
@@ -29,6 +29,7 @@ import sparseopt as so
 from sparseopt.interface.printing import printable
 from sparseopt.judging import limits
 from sparseopt.tools.reading.budget import require_room
+from sparseopt.tools.reading.choices import cut_before
 from sparseopt_torch.pt2_archive import SCALAR_TYPES, SavedProgram
 from sparseopt_torch.pt2_arguments import argument, names, one
 from sparseopt_torch.pt2_operators import find
@@ -42,10 +43,12 @@ _INPUTS = {
 }
 
 
-def build(saved: SavedProgram, shape: tuple[int, ...], rules: frozenset[str]) -> ExportedProgram:
-    """Return the program for an input of one shape."""
+def build(
+    saved: SavedProgram, shapes: Mapping[str, tuple[int, ...]], rules: frozenset[str]
+) -> ExportedProgram:
+    """Return the program for inputs of these shapes."""
     try:
-        return _Builder(saved, shape, rules).program()
+        return _Builder(saved, shapes, rules).program()
     except so.ProblemError:
         raise
     except Exception as error:  # JSON of another form, or arguments that an operator refuses
@@ -58,9 +61,11 @@ def build(saved: SavedProgram, shape: tuple[int, ...], rules: frozenset[str]) ->
 class _Builder:
     """A graph while it is built, with the fake value of every node."""
 
-    def __init__(self, saved: SavedProgram, shape: tuple[int, ...], rules: frozenset[str]) -> None:
+    def __init__(
+        self, saved: SavedProgram, shapes: Mapping[str, tuple[int, ...]], rules: frozenset[str]
+    ) -> None:
         self._saved = saved
-        self._shape = shape
+        self._shapes = shapes
         self._rules = rules
         self._json = saved.program["graph_module"]["graph"]
         self._signature = saved.program["graph_module"]["signature"]
@@ -112,7 +117,7 @@ class _Builder:
             with self._mode:
                 if target is None:
                     meta = self._json["tensor_values"][name]
-                    value = torch.empty(self._shape, dtype=SCALAR_TYPES[meta["dtype"]])
+                    value = torch.empty(self._shapes[name], dtype=SCALAR_TYPES[meta["dtype"]])
                 else:
                     like = held[target]
                     value = torch.empty_strided(like.shape, like.stride(), dtype=like.dtype)
@@ -141,8 +146,8 @@ class _Builder:
         target = find(node["target"], self._rules)
         if target is None:
             raise so.ProblemError(
-                f"{where} is refused: this operator is not among those of a DAG ReLU network; cut "
-                "the network before it, or replace it"
+                f"{where} is refused: this operator is not among those of a DAG ReLU network"
+                f"{self._help(node)}"
             )
         try:
             arguments, keywords = self._arguments(target, node["inputs"])
@@ -167,6 +172,12 @@ class _Builder:
             made = self._call(name, getitem, (whole, place), {})
             made.meta.update(val=value[place], nn_module_stack=stack)
             self._keep(name, made)
+
+    def _help(self, node: dict[str, Any]) -> str:
+        """Return how to read the program without a node."""
+        read = [name for a in node["inputs"] for name in names(a["arg"]) if name in self._nodes]
+        before = [n for n in read if self._nodes[n].op == "call_function"]
+        return cut_before(before, len(self._json["outputs"]))
 
     def _call(self, name: str, target: Any, arguments: Any, keywords: Any) -> torch.fx.Node:
         return self._graph.create_node(

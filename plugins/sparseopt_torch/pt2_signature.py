@@ -50,8 +50,8 @@ def output_specs(
 
 
 def calling(inputs: list[InputSpec], results: list[Any]) -> ModuleCallEntry:
-    """Return how the program is called: one tensor in, a tuple out."""
-    name = next(str(spec.arg.name) for spec in inputs if spec.kind == InputKind.USER_INPUT)
-    _, inside = pytree.tree_flatten(((0,), {}))
+    """Return how the program is called: tensors in, a tuple out."""
+    names = [str(spec.arg.name) for spec in inputs if spec.kind == InputKind.USER_INPUT]
+    _, inside = pytree.tree_flatten((tuple(range(len(names))), {}))
     _, outside = pytree.tree_flatten(tuple(range(len(results))))
-    return ModuleCallEntry("", ModuleCallSignature([], [], inside, outside, [name]))
+    return ModuleCallEntry("", ModuleCallSignature([], [], inside, outside, names))

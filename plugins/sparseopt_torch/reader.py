@@ -13,25 +13,28 @@ import torch
 import sparseopt as so
 from sparseopt.judging import limits
 from sparseopt.tools.reading.budget import Budget, require_affordable
+from sparseopt.tools.reading.choices import Outputs
 from sparseopt.tools.reading.origins import with_tensor_shapes
-from sparseopt_torch.conversion import KNOWN, REASONS, convert
-from sparseopt_torch.decompositions import decomposed, definitions, is_final
+from sparseopt_torch.conversion import KNOWN, convert
+from sparseopt_torch.decompositions import decomposed, definitions, require_hope
+from sparseopt_torch.example_inputs import Inputs, common_batch, example_inputs, missing_example
 from sparseopt_torch.graph import TorchGraph, mutates_shared_value
-from sparseopt_torch.input_shapes import file_shape, program_shape
+from sparseopt_torch.input_shapes import file_shapes, program_shapes
 from sparseopt_torch.module_assignment import assign
-from sparseopt_torch.module_check import Answer, ask, check_against_torch
-from sparseopt_torch.module_export import (
-    as_tensor,
-    export,
-    is_batch,
-    quiet,
-    require_evaluation,
-    tied,
-)
+from sparseopt_torch.module_check import Answer, ask, check_against_torch, require_same
+from sparseopt_torch.module_export import export, is_batch, quiet, tied
 from sparseopt_torch.module_masks import add_mask, apply_masks, tensor_of, without_masks
+from sparseopt_torch.module_refusals import (
+    cannot_run,
+    require_evaluation,
+    require_followable,
+    widened,
+)
 from sparseopt_torch.network_module import to_module
 from sparseopt_torch.program_file import write_program
+from sparseopt_torch.program_parts import choose
 from sparseopt_torch.pt2_archive import open_program
+from sparseopt_torch.pt2_parts import select
 from sparseopt_torch.pt2_program import build
 
 
@@ -52,13 +55,17 @@ class TorchReader(so.Reader):
     check: bool = True
     writes: ClassVar[bool] = True
 
-    def read(self, source: Any, example: Any = None) -> so.Network:
-        """Return the network."""
+    def read(
+        self, source: Any, example: Any = None, outputs: Outputs = None, until: str | None = None
+    ) -> so.Network:
+        """Return the network of a source, or of a part of it."""
         if isinstance(source, str | os.PathLike):
-            return self._from_file(source, example)
+            return self._from_file(source, example, outputs, until)
         if isinstance(source, torch.export.ExportedProgram):
-            return self._from_program(source, program_shape(source, example))
-        return self._from_module(source, example)
+            shapes = program_shapes(source, example)
+            program, found = choose(source, outputs, until)
+            return self._from_program(program, shapes, [name for name, _ in found])
+        return self._from_module(source, example, outputs, until)
 
     def multiply(self, source: Any, factors: Mapping[str, Any]) -> Callable[[], None]:
         """Multiply parameters and buffers of a module in place; masks stay as they are."""
@@ -100,82 +107,109 @@ class TorchReader(so.Reader):
         """Set parameters and buffers of a module in place, masks stay; drop normalizations."""
         return assign(source, tensors, merged)
 
-    def _from_module(self, module: torch.nn.Module, example: Any) -> so.Network:
+    def _from_module(
+        self, module: torch.nn.Module, example: Any, outputs: Outputs, until: str | None
+    ) -> so.Network:
         if example is None:
-            raise so.ProblemError(
-                f"{type(module).__name__} does not fix its input shape; pass example=, an input "
-                "tensor of the right shape (its values do not matter)"
-            )
+            raise missing_example(module)
         module = getattr(module, "_orig_mod", module)  # of torch.compile
+        require_followable(module)
         require_evaluation(module)
-        clean = without_masks(module)
-        x = as_tensor(example, clean)
-        sample = x[:1] if x.ndim > 1 and len(x) > 1 and is_batch(clean, x) else x
-        try:
-            with quiet():
-                answer = ask(clean, sample)
-        except Exception as error:
-            raise so.ProblemError(
-                f"{type(module).__name__} cannot take an input of shape {tuple(x.shape)}: {error}"
-            ) from error
-        program, notes = export(clean, sample)
-        shape = tuple(sample.shape)
-        return self._convert(program, shape, 1, tied(clean), notes, answer)
+        clean, sample, answer, halved = _asked(without_masks(module), example)
+        whole, notes = export(clean, sample)
+        program, found = choose(whole, outputs, until)
+        names = [name for name, _ in found]
+        shapes = [tuple(t.shape) for t in sample.tensors]
+        network = self._convert(program, shapes, names, 1, tied(clean), [*halved, *notes])
+        if self.check:
+            require_same(whole, answer)
+        return network
 
-    def _from_file(self, path: Any, example: Any) -> so.Network:
+    def _from_file(
+        self, path: Any, example: Any, outputs: Outputs, until: str | None
+    ) -> so.Network:
         budget = Budget()
         saved = open_program(path, budget)
         try:
-            shape = file_shape(saved, example)
-            program = build(saved, shape, KNOWN)
-            return self._from_program(program, shape, budget)
+            saved, names = select(saved, outputs, until)
+            shapes = file_shapes(saved, example)
+            program = build(saved, shapes, KNOWN)
+            return self._from_program(program, shapes, names, budget)
         except so.ProblemError as error:
             raise so.ProblemError(f"{os.fspath(path)!r}: {error}") from error
 
     def _from_program(
-        self, program: Any, shape: tuple[int, ...], budget: Budget | None = None
+        self,
+        program: Any,
+        given: Mapping[str, tuple[int, ...]],
+        names: list[str],
+        budget: Budget | None = None,
     ) -> so.Network:
-        batch = shape[0] if len(shape) > 1 else 1
+        shapes = list(given.values())
+        batch = common_batch(shapes)
         if batch == 1:
-            return self._convert(program, shape, 1, {}, [], budget=budget)
+            return self._convert(program, shapes, names, 1, {}, [], budget=budget)
+        single = [(1, *shape[1:]) for shape in shapes]
         try:
-            return self._convert(program, (1, *shape[1:]), batch, {}, [], budget=budget)
+            return self._convert(program, single, names, batch, {}, [], budget=budget)
         except so.ProblemError as refused:
             try:  # the samples of the batch meet, so it is not a batch
-                return self._convert(program, shape, 1, {}, [], budget=budget)
+                return self._convert(program, shapes, names, 1, {}, [], budget=budget)
             except so.ProblemError:
                 raise refused from None
 
     def _convert(
         self,
         program: torch.export.ExportedProgram,
-        shape: tuple[int, ...],
+        shapes: Sequence[tuple[int, ...]],
+        names: Sequence[str],
         batch: int,
         aliases: dict[str, str],
         notes: list[str],
-        answer: Answer | None = None,
         budget: Budget | None = None,
     ) -> so.Network:
         """Return the network; `budget` is that of a file, whose operators are looked up first."""
         allowed = None if budget is None else KNOWN
+
+        def graph_of(plain: torch.export.ExportedProgram) -> TorchGraph:
+            return TorchGraph(plain, shapes, names, batch, aliases, allowed, budget)
+
+        require_hope(graph_of(program))
         try:
             plain = program
             if mutates_shared_value(program.graph):
                 plain = decomposed(program, {})
-            graph = TorchGraph(plain, shape, batch, aliases, allowed, budget)
+            graph = graph_of(plain)
             network = convert(graph)
         except so.ProblemError as refused:
-            known = any(reason in str(refused) for reason in REASONS.values())
-            long = len(program.graph.nodes) > limits.PROGRAM_NODES // 4 and budget is not None
-            if known or long or is_final(program):
+            if len(program.graph.nodes) > limits.PROGRAM_NODES // 4 and budget is not None:
                 raise
             try:  # operators such as einsum are defined by others
-                plain = decomposed(program, definitions())
-                graph = TorchGraph(plain, shape, batch, aliases, allowed, budget)
+                graph = graph_of(decomposed(program, definitions()))
                 network = convert(graph)
             except so.ProblemError:
                 raise refused from None
         require_affordable(network)
         network = with_tensor_shapes(network, graph.tensor_shapes().get)
-        doubts = check_against_torch(graph, network, answer) if self.check else []
+        doubts = check_against_torch(graph, network) if self.check else []
         return replace(network, notes=(*notes, *network.notes, *doubts))
+
+
+def _asked(
+    module: torch.nn.Module, example: Any
+) -> tuple[torch.nn.Module, Inputs, Answer, list[str]]:
+    """Return a module that runs, one sample, what it makes of that, and notes.
+
+    Modules in half precision run in float64, unless something in them insists.
+    """
+    twin, notes = widened(module)
+    for clean, said in ((twin, notes), (module, [])):
+        given = example_inputs(example, clean)
+        sample = given.mapped(lambda t: t[:1]) if is_batch(clean, given) else given
+        try:
+            with quiet():
+                return clean, sample, ask(clean, sample), said
+        except Exception as error:
+            if clean is module:
+                raise cannot_run(clean, example, given, error) from error
+    raise AssertionError("the module itself either runs or is refused")

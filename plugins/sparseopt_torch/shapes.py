@@ -6,6 +6,7 @@ of `moving`, and a case in the test of those.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 
 import sparseopt as so
 from sparseopt.tools.reading.budget import require_room
-from sparseopt.tools.reading.values import Value
+from sparseopt.tools.reading.values import Value, joined_heads
 from sparseopt_torch.calls import Call
 from sparseopt_torch.graph import Rule, TorchGraph
 from sparseopt_torch.moving import axes_moved, in_order, moved, overwritten, pad, part, reshape
@@ -26,9 +27,11 @@ def _axis(axis: int, count: int) -> int:
 def same(graph: TorchGraph, call: Call) -> Value:
     """Operators that hand on their input: copies, and conversions between float types."""
     dtype = call.get("dtype")
-    if dtype is not None and dtype not in (torch.float32, torch.float64):
-        raise so.ProblemError(f"a conversion to {dtype} is not linear")
     source = call.get("self", call.get("input"))
+    if dtype in graph.halves:  # it meets weights of as few digits, and its rounding is left out
+        graph.heads.add(call.node.name)
+    elif dtype is not None and dtype not in (torch.float32, torch.float64):
+        raise so.ProblemError(f"a conversion to {dtype} is not linear")
     return graph.value(source, after_head=True)
 
 
@@ -54,20 +57,28 @@ def size(graph: TorchGraph, call: Call) -> int:
 
 def concat(graph: TorchGraph, call: Call) -> Value:
     """cat."""
-    values = [part(graph, v) for v in call["tensors"]]
-    return graph.builder.concat(values, _axis(call["dim"], len(values[0].shape)), call.name)
+    values = [_part(graph, v) for v in call["tensors"]]
+    made = graph.builder.concat(values, _axis(call["dim"], len(values[0].shape)), call.name)
+    return replace(made, head=joined_heads(values))
 
 
 def stack(graph: TorchGraph, call: Call) -> Value:
     """stack."""
-    values = [part(graph, v) for v in call["tensors"]]
+    values = [_part(graph, v) for v in call["tensors"]]
     axis = _axis(call["dim"], len(values[0].shape) + 1)
     shapes = [(*v.shape[:axis], 1, *v.shape[axis:]) for v in values]
     wide = [
         graph.builder.keep(v, shape) if isinstance(v, Value) else v.reshape(shape)
         for v, shape in zip(values, shapes, strict=True)
     ]
-    return graph.builder.concat(wide, axis, call.name)
+    return replace(graph.builder.concat(wide, axis, call.name), head=joined_heads(values))
+
+
+def _part(graph: TorchGraph, argument: Any) -> Value | np.ndarray:
+    """Return something that is joined with others as it is, heads and all."""
+    if isinstance(argument, Value):
+        return graph.value(argument, after_head=True)
+    return part(graph, argument)
 
 
 # With constants, whose numbers count as well as their places.
@@ -81,15 +92,6 @@ def like(graph: TorchGraph, call: Call) -> torch.Tensor:
     require_room(shape)
     fill = call.get("fill_value", 1.0 if "ones" in name else 0.0)
     return torch.full(list(shape), float(fill))
-
-
-def masked_fill(graph: TorchGraph, call: Call) -> Value:
-    """masked_fill where mask and number are constant."""
-    mask = graph.array(call["mask"], "the mask") != 0
-    value = float(graph.array(call["value"], "the number").reshape(()))
-    x = graph.value(call["self"])
-    bias = np.where(mask, value, 0.0) if value else None
-    return graph.builder.affine(x, call.name, np.where(mask, 0.0, 1.0), bias)
 
 
 def fill(graph: TorchGraph, call: Call) -> torch.Tensor:
@@ -140,7 +142,6 @@ SHAPES: dict[str, Rule] = {
     "aten.numpy_T": axes_moved,
     "aten.slice_scatter": overwritten,
     "aten.select_scatter": overwritten,
-    "aten.index_put": overwritten,
     "aten.fill": fill,
     "aten.copy": copy,
     "aten.movedim": axes_moved,
@@ -155,7 +156,6 @@ SHAPES: dict[str, Rule] = {
     "aten.new_zeros": like,
     "aten.new_ones": like,
     "aten.new_full": like,
-    "aten.masked_fill": masked_fill,
     "aten.split": moved,
     "aten.split_with_sizes": moved,
     "aten.chunk": moved,
@@ -165,6 +165,11 @@ SHAPES: dict[str, Rule] = {
     "aten.select": moved,
     "aten.index_select": moved,
     "aten.index": moved,
+    "aten.gather": moved,
+    "aten.unfold": moved,
+    "aten.diagonal": moved,
+    "aten.rot90": moved,
+    "aten.narrow_copy": moved,
     "aten.flip": moved,
     "aten.roll": moved,
     "aten.expand": moved,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable
 from typing import Any
@@ -112,13 +113,31 @@ def _matches(entry: ReaderEntry, source: Any) -> bool:
     return not names.isdisjoint(entry.types)
 
 
-def read(source: Any, *, produces: str | None = None, example: Any = None) -> Any:
+def read(
+    source: Any,
+    *,
+    produces: str | None = None,
+    example: Any = None,
+    outputs: Any = None,
+    until: str | None = None,
+) -> Any:
     """Return the subject that `source` (a path or a foreign object) describes.
 
     The first available reader whose suffixes or types match reads it. `produces`, a
-    ``"package:Class"`` tag, narrows the choice.
+    ``"package:Class"`` tag, narrows the choice. What of a part of the source is asked for is
+    handed on to readers that take it.
     """
-    return reader_of(source, produces).read(source, example)
+    reader = reader_of(source, produces)
+    part = {"outputs": outputs, "until": until}
+    asked = {name: choice for name, choice in part.items() if choice is not None}
+    taken = inspect.signature(reader.read).parameters
+    for name in asked:
+        if name not in taken:
+            raise ProblemError(
+                f"{type(reader).__name__}, which reads {_name(source)}, takes no {name}=; leave it "
+                "out"
+            )
+    return reader.read(source, example, **asked)
 
 
 def reader_of(source: Any, produces: str | None = None) -> Reader:

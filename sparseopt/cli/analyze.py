@@ -9,11 +9,15 @@ import typer
 import sparseopt as so
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import FINE, FOUND, leave, parse_options, progress_display, say, say_json
+from sparseopt.cli.network_source import network_or_file
 
 
 def analyze(
     file: Annotated[str, typer.Argument(help="A network (.onnx, .pt2) or supports (.json, .npz).")],
     html: opt.Html = None,
+    shape: opt.InputShape = None,
+    output: opt.OutputName = None,
+    until: opt.Until = None,
     only: Annotated[list[str] | None, typer.Option(help="Run this analyzer only.")] = None,
     block: opt.Block = None,
     seed: opt.Seed = None,
@@ -24,7 +28,7 @@ def analyze(
     """Run every analyzer that applies to FILE. Exit code 1 if a finding is a problem."""
     with progress_display(not json) as progress:
         report = so.analyze(
-            file,
+            network_or_file(file, shape, output, until),
             only or None,
             seed=seed,
             progress=progress,

@@ -19,3 +19,20 @@ Block = Annotated[
 Prefer = Annotated[list[str] | None, typer.Option(help="Use this plugin or solver first.")]
 ShowPlan = Annotated[bool, typer.Option("--plan", help="Print which solvers ran, and why.")]
 Html = Annotated[str | None, typer.Option("--html", help="Write one self-contained page here.")]
+InputShape = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--shape",
+        help="Of a network: NAME=1,3,64,64, the shape of an input that the file leaves open; "
+        "repeatable.",
+    ),
+]
+OutputName = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--output", help="Of a network: read this output, by default all; may be repeated."
+    ),
+]
+Until = Annotated[
+    str | None, typer.Option("--until", help="Of a network: read it up to this node.")
+]

@@ -27,7 +27,9 @@ class Reader(ABC):
     def read(self, source: Any, example: Any = None) -> Any:
         """Return the subject that `source` (a path or an object) describes.
 
-        `example` is an example input, for sources that do not fix their input shape.
+        `example` is an example input, for sources that do not fix their input shape. A reader of
+        sources with several outputs may also take ``outputs``, the names or places of those to
+        read, and ``until``, the name of the node to end at.
         """
 
     def multiply(self, source: Any, factors: Mapping[str, Any]) -> Callable[[], None]:

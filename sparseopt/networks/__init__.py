@@ -5,4 +5,5 @@ from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.network import Network, chain
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Add, Concat, Input, Permute, Relu, Reshape, Select
+from sparseopt.networks.port import Port
 from sparseopt.networks.window import AxisMap, AxisWindow, MaxPool, RankPool, Resample

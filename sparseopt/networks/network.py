@@ -1,4 +1,7 @@
-"""The network: a directed acyclic graph of layers with one input and one output."""
+"""The network: a directed acyclic graph of layers with one input and one output.
+
+Several inputs or outputs of a source are joined into one, and remembered as `Port` s.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from sparseopt.networks.neurons import NeuronGraph
 from sparseopt.networks.node import Node, Visit
 from sparseopt.networks.operator import Input, Operator
 from sparseopt.networks.parameters import Shape
+from sparseopt.networks.port import Port, join_inputs, require_fit
 from sparseopt.networks.unrolling import unroll
 
 MOST_ENTRIES = 1 << 29
@@ -44,6 +48,9 @@ class Network:
         What a reader changed or assumed, in words.
     input_labels, output_labels : tuple of str, or None
         Names of the entries of input and output, where the source has them.
+    inputs, outputs : tuple of Port
+        The source's own inputs and outputs by name, where a reader knows them: the network's
+        input and output are their entries one after the other, each in row-major order.
 
     Raises
     ------
@@ -73,23 +80,31 @@ class Network:
     notes: tuple[str, ...] = ()
     input_labels: tuple[str, ...] | None = None
     output_labels: tuple[str, ...] | None = None
+    inputs: tuple[Port, ...] = ()
+    outputs: tuple[Port, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("nodes", "notes"):
+        for name in ("nodes", "notes", "inputs", "outputs"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        shapes = self.shapes
-        if [isinstance(node.op, Input) for node in self.nodes].count(True) != 1 or not isinstance(
-            self.nodes[0].op, Input
-        ):
+        if any(isinstance(node.op, Input) != (node is self.nodes[0]) for node in self.nodes):
             raise ProblemError("a network has exactly one Input, and it is its first node")
-        if self.output not in shapes:
+        if self.output not in self.shapes:
             raise ProblemError(f"the output {self.output!r} is not a node of the network")
-        for name, labels, shape in (
-            ("input_labels", self.input_labels, shapes[self.nodes[0].name]),
-            ("output_labels", self.output_labels, shapes[self.output]),
+        for name, labels, ports, shape in (
+            ("input", self.input_labels, self.inputs, self.shapes[self.nodes[0].name]),
+            ("output", self.output_labels, self.outputs, self.shapes[self.output]),
         ):
             if labels is not None and (len(labels),) != shape:
-                raise ProblemError(f"{name} has {len(labels)} names for a value of shape {shape}")
+                raise ProblemError(
+                    f"{name}_labels has {len(labels)} names for a value of shape {shape}"
+                )
+            if ports:
+                require_fit(ports, name, shape)
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> Network:
+        """Return what JSON holds; files made before networks had several outputs name none."""
+        return cls(**{"inputs": (), "outputs": (), **fields})
 
     @cached_property
     def shapes(self) -> Mapping[str, Shape]:
@@ -263,14 +278,17 @@ class Network:
 
         Parameters
         ----------
-        x : array, shape input_shape or (n, *input_shape); or a mapping from label to number
+        x : array, shape input_shape or (n, *input_shape)
             float32 and float64 are computed in their own precision, integers in float64. Object
             arrays of int and Fraction, and integers for a network with exact weights, are
-            computed exactly.
+            computed exactly. A network with several `inputs` also takes a tuple of arrays, one
+            for each, or a mapping from name to array; one with `input_labels` a mapping from
+            label to number.
 
         Returns
         -------
         array, shape output_shape or (n, *output_shape)
+            Several outputs stand one after the other; `by_output` takes them apart.
         """
         array = self._as_input(x)
         single = array.ndim == len(self.input_shape)
@@ -278,14 +296,44 @@ class Network:
         result = self.walk(batch, lambda node, values: node.op.run(values))
         return result[0, ...] if single else result
 
+    def by_output(self, values: Any) -> dict[str, np.ndarray]:
+        """Return what belongs to each of the outputs, by name.
+
+        Parameters
+        ----------
+        values : array, shape output_shape or (n, *output_shape)
+            A figure for each entry of the output: what `run` returns, or
+            ``answer.per_output_log10`` of a path-norm.
+
+        Returns
+        -------
+        dict of str to array
+            In the shape of each of `outputs`; of a network without names under the name of its
+            output node.
+
+        Examples
+        --------
+        >>> from sparseopt.networks import Port, Relu
+        >>> net = chain((3,), Relu())
+        >>> net = replace(net, outputs=(Port("box", (2,)), Port("score", (1,))))
+        >>> net.by_output(net.run([1.0, -2.0, 3.0]))
+        {'box': array([1., 0.]), 'score': array([3.])}
+        """
+        array = np.asarray(values)
+        lead = array.shape[: array.ndim - len(self.output_shape)]
+        if (*lead, *self.output_shape) != array.shape or len(lead) > 1:
+            raise ProblemError(
+                f"the values have shape {array.shape}; the output of this network has "
+                f"{self.output_shape}"
+            )
+        ports = self.outputs or (Port(self.output, self.output_shape),)
+        cuts = np.cumsum([port.size for port in ports])[:-1]
+        parts = np.split(array.reshape(*lead, -1), cuts, axis=-1)
+        named = zip(ports, parts, strict=True)
+        return {port.name: part.reshape((*lead, *port.shape)) for port, part in named}
+
     def _as_input(self, x: Any) -> np.ndarray:
-        if isinstance(x, Mapping):
-            if self.input_labels is None:
-                raise ProblemError("the inputs of this network have no labels; pass an array")
-            missing = [label for label in self.input_labels if label not in x]
-            if missing or len(x) != len(self.input_labels):
-                raise ProblemError(f"give one number for each of {list(self.input_labels)}")
-            x = [x[label] for label in self.input_labels]
+        x = join_inputs(x, self.inputs, self.input_labels, self.input_shape)
         array = np.asarray(x)
         shape = self.input_shape
         if array.shape[array.ndim - len(shape) :] != shape or array.ndim - len(shape) not in (0, 1):

@@ -16,6 +16,7 @@ from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Add, Concat, Input, Operator, Permute, Relu, Reshape, Select
+from sparseopt.networks.port import Port
 from sparseopt.networks.window import RankPool, Resample
 from sparseopt.tools.reading.budget import Budget, require_room, require_room_within
 from sparseopt.tools.reading.values import (
@@ -27,6 +28,9 @@ from sparseopt.tools.reading.values import (
     sample_shape,
 )
 from sparseopt.tools.reading.window_cells import total_map
+
+MOST_LABELS = 1 << 16
+"""Entries of an output that get a label each."""
 
 
 class NetworkBuilder:
@@ -43,6 +47,14 @@ class NetworkBuilder:
         Name of the input.
     budget : Budget, optional
         What was computed before.
+    more : sequence of (str, tuple of int)
+        Name and shape of further inputs: the network's input is then the entries of all, one input
+        after the other.
+
+    Attributes
+    ----------
+    input, inputs : Value, list of Value
+        The first input, and all of them.
 
     Examples
     --------
@@ -55,13 +67,37 @@ class NetworkBuilder:
     array([-1.,  2.])
     """
 
-    def __init__(self, shape: Shape, name: str = "input", budget: Budget | None = None) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        name: str = "input",
+        budget: Budget | None = None,
+        more: Sequence[tuple[str, Shape]] = (),
+    ) -> None:
         self.budget = budget or Budget()
         self._nodes: dict[str, Node] = {}
         self._shapes: dict[str, Shape] = {}
         self._notes: list[str] = []
-        shape = tuple(shape)
-        self.input = Value(self._node(Input(sample_shape(shape)), (), name), shape)
+        given = [(name, tuple(shape)), *((n, tuple(s)) for n, s in more)]
+        self._ports = tuple(Port(n, sample_shape(s)) for n, s in given)
+        self.inputs = self._joined_inputs(given) if more else [self._only_input(*given[0])]
+        self.input = self.inputs[0]
+
+    def _only_input(self, name: str, shape: Shape) -> Value:
+        self._source = self._node(Input(sample_shape(shape)), (), name)
+        return Value(self._source, shape)
+
+    def _joined_inputs(self, given: Sequence[tuple[str, Shape]]) -> list[Value]:
+        total = sum(port.size for port in self._ports)
+        require_room((total,))
+        self.budget.keep(total)
+        self._source = self._node(Input((total,)), (), "inputs")
+        values, start = [], 0
+        for port, (name, shape) in zip(self._ports, given, strict=True):
+            places = np.arange(start, start + port.size).reshape(port.shape)
+            values.append(Value(self._node(Select(places), (self._source,), name), shape))
+            start += port.size
+        return values
 
     def add(
         self,
@@ -91,23 +127,63 @@ class NetworkBuilder:
         made = self._node(op, [self._full(v) for v in values], name, origin)
         return self._value(made, self._shapes[made])
 
+    def node(self, name: str) -> Node:
+        """Return a layer that was made before."""
+        return self._nodes[name]
+
     def note(self, text: str) -> None:
         """Record what was changed or assumed, once."""
         if text not in self._notes:
             self._notes.append(text)
 
-    def finish(self, output: Value) -> Network:
+    def finish(self, output: Value, name: str = "output") -> Network:
         """Return the network with this output; unused layers are dropped."""
-        needed = {output.name, self.input.name}
+        return self.finish_all([(name, output)])
+
+    def distinct(self, outputs: Sequence[tuple[str, Value]]) -> list[int]:
+        """Return the places of the outputs to read: where all are one value, the first.
+
+        Such are logits together with their probabilities, once the head is stripped.
+        """
+        if len(outputs) > 1 and len({value.name for _, value in outputs}) == 1:
+            self.note(f"the outputs {', '.join(name for name, _ in outputs)} are one value")
+            return [0]
+        return list(range(len(outputs)))
+
+    def finish_all(self, outputs: Sequence[tuple[str, Value]]) -> Network:
+        """Return the network with these outputs by name, joined if there are several."""
+        ports = tuple(Port(name, self._shapes[value.name]) for name, value in outputs)
+        end = outputs[0][1].name if len(outputs) == 1 else self._joined(outputs)
+        needed = {end, self._source}
         for node in reversed(self._nodes.values()):
             if node.name in needed:
                 needed.update(node.inputs)
-        if not any(self.input.name in self._nodes[name].inputs for name in needed) and (
-            output.name != self.input.name
+        if end != self._source and not any(
+            self._source in self._nodes[name].inputs and not self._is_constant(name)
+            for name in needed
         ):
             raise ProblemError("the output does not depend on the input")
         nodes = tuple(node for node in self._nodes.values() if node.name in needed)
-        return Network(nodes, output.name, tuple(self._notes))
+        return Network(
+            nodes,
+            end,
+            tuple(self._notes),
+            output_labels=_labels(ports) if len(ports) > 1 else None,
+            inputs=self._ports,
+            outputs=ports,
+        )
+
+    def _joined(self, outputs: Sequence[tuple[str, Value]]) -> str:
+        parts = [
+            self._reshaped(value.name, (math.prod(value.shape),), f"{name}:flat")
+            for name, value in outputs
+        ]
+        return self._node(Concat(0), parts, "outputs")
+
+    def _is_constant(self, name: str) -> bool:
+        """Whether a node picks nothing of what it reads, as `constant` makes it."""
+        op = self._nodes[name].op
+        return isinstance(op, Select) and bool(op.index.max() < 0)
 
     def _node(
         self,
@@ -195,7 +271,7 @@ class NetworkBuilder:
         """Return a constant as a value: zeros, with the numbers as biases."""
         require_room(array.shape)
         nowhere = np.full(array.shape, -1)
-        zeros = self.select(self.input, nowhere, f"{name}:zeros")
+        zeros = self.select(replace(self.input, name=self._source), nowhere, f"{name}:zeros")
         return self.affine(zeros, f"{name}:constant", bias=array) if np.any(array) else zeros
 
     def concat(self, parts: Sequence[Value | np.ndarray], axis: int, name: str) -> Value:
@@ -286,3 +362,14 @@ class NetworkBuilder:
             made = self._node(pool, (flat,), name)
             made = self._reshaped(made, kept, f"{name}:keep") if keep else made
         return self._value(made, kept if keep else left)
+
+
+def _labels(ports: Sequence[Port]) -> tuple[str, ...] | None:
+    """Return a name for each entry of joined outputs, such as ``"box[0, 3]"``."""
+    if sum(port.size for port in ports) > MOST_LABELS:
+        return None
+    return tuple(
+        f"{port.name}[{', '.join(map(str, place))}]" if port.shape else port.name
+        for port in ports
+        for place in np.ndindex(port.shape)
+    )

@@ -95,6 +95,16 @@ def clip(
     return builder.affine(builder.relu(below, f"{name}:relu-high"), name, factor=-1.0, bias=high)
 
 
+def soft_shrink(builder: NetworkBuilder, value: Value, width: float, name: str) -> Value:
+    """Return the value moved towards 0 by `width`, and 0 within: ``relu(x - w) - relu(-x - w)``."""
+    if not width >= 0:
+        raise ProblemError(f"its width is {width}; it must not be negative")
+    above = builder.affine(value, f"{name}:above", bias=-width)
+    below = builder.affine(value, f"{name}:below", factor=-1.0, bias=-width)
+    turned = builder.affine(builder.relu(below, f"{name}:relu"), f"{name}:minus", factor=-1.0)
+    return builder.sum_of([builder.relu(above, f"{name}:relu"), turned], name)
+
+
 def hard_sigmoid(
     builder: NetworkBuilder, value: Value, alpha: float, beta: float, name: str
 ) -> Value:

@@ -11,21 +11,35 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.linear import Dense
 from sparseopt.networks.network import Network, chain
 from sparseopt.networks.operator import Relu
+from sparseopt.tools.reading.choices import Outputs, require_one_choice
 from sparseopt.tools.reading.digraph import network_from_digraph
+from sparseopt.tools.reading.parts import part_of
 from sparseopt.training.two_layer_network import TwoLayerNetwork
 
 
-def load_network(source: Any, example: Any = None) -> Network:
+def load_network(
+    source: Any, example: Any = None, outputs: Outputs = None, until: str | None = None
+) -> Network:
     """Return the DAG ReLU network that `source` describes.
 
     Parameters
     ----------
-    source : networkx.DiGraph, TwoLayerNetwork, path, or an object that a plugin reads
+    source : networkx.DiGraph, Network, TwoLayerNetwork, path, or an object that a plugin reads
         A graph of neurons (see `sparseopt.tools.reading.digraph.network_from_digraph`); an
         ONNX file or ``ModelProto``; a ``torch.nn.Module``, an ``ExportedProgram`` or a ``.pt2``
         file; the answer to a `TwoLayerReLU` (its column of ones, if any, stays an input).
-    example : array or tensor, optional
-        An input of the network, for sources that do not fix their input shape.
+    example : array or tensor, tuple or dict of such, optional
+        An input of the network, for sources that do not fix their input shape; its values do not
+        matter. Of several inputs a tuple of all in order, or a dict by name; files need those
+        only whose shape they leave open.
+    outputs : name or place of an output, or a sequence of such, optional
+        Which outputs of the source to read, in this order; all, if it is left out. Several are
+        joined into one, one after the other: `Network.outputs` has their names and shapes,
+        `Network.by_output` takes figures apart, and a path-norm with r = 1 is the sum of theirs.
+        What only other outputs need is not read.
+    until : str, optional
+        Node of the source at which the network ends; what comes after it is not read. Of a
+        PyTorch module also the path of a submodule, of an ONNX file also the name of a value.
 
     Returns
     -------
@@ -54,15 +68,18 @@ def load_network(source: Any, example: Any = None) -> Network:
     >>> so.load_network(graph).run({"x": -3})
     array([Fraction(7, 1)], dtype=object)
     """
+    require_one_choice(outputs, until)
     if isinstance(source, Network):
-        return source
+        return part_of(source, outputs, until)
     if isinstance(source, nx.Graph):
         if example is not None:
             raise ProblemError("a graph of neurons needs no example input; leave it out")
-        return network_from_digraph(source)
+        return part_of(network_from_digraph(source), outputs, until)
     if isinstance(source, TwoLayerNetwork):
-        return _of_two_layers(source)
-    return offers.read(source, produces="sparseopt:Network", example=example)  # type: ignore[no-any-return]
+        return part_of(_of_two_layers(source), outputs, until)
+    return offers.read(  # type: ignore[no-any-return]
+        source, produces="sparseopt:Network", example=example, outputs=outputs, until=until
+    )
 
 
 def _of_two_layers(source: TwoLayerNetwork) -> Network:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sparseopt.interface.errors import ProblemError
 from sparseopt.tools.reading.budget import require_room
 
 Shape = tuple[int, ...]
@@ -45,6 +46,9 @@ class MovedTensor:
     positions: np.ndarray
 
 
+ENTRYWISE = frozenset({"sigmoid", "tanh"})
+"""Stripped activations that act on each entry by itself, so that entries may be moved after."""
+
 Origin = str | MovedTensor
 """The tensor that a parameter came from."""
 
@@ -60,7 +64,7 @@ class Value:
     shape : tuple of int
         Shape in the model, for a batch of 1.
     head : str
-        Name of the stripped output activation that the value has passed, or "".
+        Names of the stripped output activations that its entries have passed, or "".
     """
 
     name: str
@@ -74,3 +78,62 @@ class Value:
     def has_batch(self) -> bool:
         """Whether the first axis is a batch of 1, which the network leaves out."""
         return sample_shape(self.shape) != self.shape
+
+    @property
+    def may_be_moved(self) -> bool:
+        """Whether entries may be picked and repeated, as far as stripped activations go."""
+        return set(self.head.lower().split()) <= ENTRYWISE
+
+
+@dataclass(frozen=True)
+class Hollow(Value):
+    """A value with a border of -inf, which nothing but a maximum over windows may read.
+
+    Parameters
+    ----------
+    widths : tuple of (int, int)
+        Of the border, before and after, along each axis of the model.
+    """
+
+    widths: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def inner(self) -> Value:
+        """The value without its border."""
+        sizes = zip(self.shape, self.widths, strict=True)
+        return Value(self.name, tuple(n - a - b for n, (a, b) in sizes))
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Where a value lies above a constant, or below it; at the constant it may be either.
+
+    Parameters
+    ----------
+    value : Value
+    constant : array
+    above : bool
+    """
+
+    value: Value
+    constant: np.ndarray
+    above: bool
+
+    @property
+    def opposite(self) -> Comparison:
+        """Where this one does not hold."""
+        return Comparison(self.value, self.constant, not self.above)
+
+
+def hollow(value: Value, widths: Sequence[tuple[int, int]]) -> Hollow:
+    """Return a value with a border of -inf."""
+    if any(min(pair) < 0 for pair in widths):
+        raise ProblemError(f"a border of -inf with negative widths {list(widths)} is not supported")
+    shape = tuple(n + a + b for n, (a, b) in zip(value.shape, widths, strict=True))
+    return Hollow(value.name, shape, value.head, tuple(widths))
+
+
+def joined_heads(values: Sequence[object]) -> str:
+    """Return the heads of values that are joined."""
+    heads = {name for v in values if isinstance(v, Value) for name in v.head.split()}
+    return " ".join(sorted(heads))

@@ -257,7 +257,7 @@ MODELS: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
     # Graphs
     "functions": (lambda: nested_functions(60), "more than 100000 nodes"),
     "recursion": (lambda: nested_functions(3, loop=True), "without end"),
-    "branches": (lambda: nested_branches(12), "control flow|nested"),
+    "branches": (lambda: nested_branches(12), "^read$"),
     "many": (lambda: many_nodes(100_001), "more than 100000 nodes"),
     "escape": (escape, r"\(Evil\\x1b"),
     # Tensors

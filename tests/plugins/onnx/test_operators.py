@@ -6,12 +6,19 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto
-from onnx_models import ints, model_of, normal
+from onnx import TensorProto, helper
+from onnx_models import ints, model_of, model_with, normal
 
 import sparseopt as so
 
 IMAGE = (1, 4, 7, 6)
+
+
+def topk(shape: tuple[int, ...], k: int, opset: int = 13, **attributes: int) -> onnx.ModelProto:
+    node = helper.make_node("TopK", ["x", "k"], ["y", "indices"], **attributes)
+    return model_with([node], shape, {"k": ints(k)}, opset)
+
+
 MODELS: dict[str, onnx.ModelProto] = {
     "conv": model_of(IMAGE, "Conv", {"w": normal(5, 4, 3, 3), "b": normal(5)}, pads=[1, 0, 2, 1]),
     "conv-groups": model_of(IMAGE, "Conv", {"w": normal(6, 2, 3, 2)}, group=2, strides=[2, 1]),
@@ -213,6 +220,87 @@ MODELS: dict[str, onnx.ModelProto] = {
     ),
     "upsample-linear": model_of(
         IMAGE, "Upsample", {"s": np.array([1, 1, 2, 2], np.float32)}, opset=9, mode="linear"
+    ),
+    "topk": topk((1, 7), 3),
+    "topk-smallest": topk(IMAGE, 2, axis=2, largest=0),
+    "topk-all": topk((1, 3, 2), 2, opset=10, axis=-1),
+    "shrink": model_of((1, 6), "Shrink", {}, lambd=0.75, bias=0.75),
+    "cumsum": model_of(IMAGE, "CumSum", {"a": np.array(2)}, opset=14),
+    "cumsum-exclusive": model_of(IMAGE, "CumSum", {"a": np.array(-1)}, opset=14, exclusive=1),
+    "cumsum-reverse": model_of(
+        IMAGE, "CumSum", {"a": np.array(1)}, opset=14, reverse=1, exclusive=1
+    ),
+    "gather-nd": model_of((3, 4, 2), "GatherND", {"i": np.array([[0, -1], [2, 1], [2, 1]])}),
+    "gather-nd-whole": model_of((1, 4, 2), "GatherND", {"i": np.array([[0, 1, 1], [0, 3, 0]])}),
+    "gather-nd-batch": model_of(
+        (1, 4, 2), "GatherND", {"i": np.array([[[3], [0], [-1]]])}, batch_dims=1
+    ),
+    "gather-elements": model_of(
+        (1, 4, 3), "GatherElements", {"i": np.array([[[1, -1, 0], [3, 0, 0]]])}, axis=1
+    ),
+    "reverse-sequence": model_of(
+        (4, 3, 2), "ReverseSequence", {"n": ints(1, 4, 3)}, time_axis=0, batch_axis=1
+    ),
+    "reverse-sequence-batch": model_of(
+        (1, 5, 2), "ReverseSequence", {"n": ints(3)}, time_axis=1, batch_axis=0
+    ),
+    "scatter-elements": model_of(
+        (1, 5),
+        "ScatterElements",
+        {"i": np.array([[1, -1]]), "u": normal(1, 2)},
+        opset=16,
+        axis=1,
+    ),
+    "scatter-elements-add": model_of(
+        (1, 5),
+        "ScatterElements",
+        {"i": np.array([[1, 1, 0]]), "u": normal(1, 3)},
+        opset=16,
+        axis=1,
+        reduction="add",
+    ),
+    "scatter-elements-into-constant": model_of(
+        (1, 3),
+        "ScatterElements",
+        {"d": normal(1, 6), "i": np.array([[2, 2, 5]])},
+        ["d", "i", "x"],
+        opset=16,
+        axis=1,
+        reduction="add",
+    ),
+    "scatter-nd": model_of(
+        (3, 4), "ScatterND", {"i": np.array([[2], [0]]), "u": normal(2, 4)}, opset=16
+    ),
+    "scatter-nd-into-constant": model_of(
+        (1, 2, 3),
+        "ScatterND",
+        {"d": normal(2, 4, 3), "i": np.array([[[1, 3], [0, -4]]])},
+        ["d", "i", "x"],
+        opset=16,
+    ),
+    "scatter-nd-add": model_of(
+        (3, 4),
+        "ScatterND",
+        {"i": np.array([[2], [2]]), "u": normal(2, 4)},
+        opset=16,
+        reduction="add",
+    ),
+    "col2im": model_of(
+        (1, 12, 10), "Col2Im", {"s": ints(5, 6), "b": ints(3, 2)}, opset=18, strides=[2, 1]
+    ),
+    "col2im-padded": model_of(
+        (1, 8, 12),
+        "Col2Im",
+        {"s": ints(4, 5), "b": ints(2, 2)},
+        opset=18,
+        pads=[0, 1, 1, 0],
+        dilations=[2, 2],
+    ),
+    "trilu": model_of(IMAGE, "Trilu", {"k": np.array(1)}, opset=14),
+    "trilu-lower": model_of(IMAGE, "Trilu", {}, opset=14, upper=0),
+    "cast-like": model_of((1, 4), "CastLike", {"c": normal(1)}, opset=15),
+    "dropout-of-nothing": model_of(
+        (1, 4), "Dropout", {"r": np.array(0.0, np.float32), "t": np.array(True)}
     ),
 }
 

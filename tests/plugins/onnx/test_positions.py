@@ -79,7 +79,7 @@ def test_positions_are_those_of_the_operator(name: str) -> None:
 
 
 def test_every_operator_that_moves_entries_is_tried() -> None:
-    others = {shapes.identity, shapes.cast, shapes.concat, shapes.resize}
+    others = {shapes.identity, shapes.cast, shapes.cast_like, shapes.concat, shapes.resize}
     tried = {model.graph.node[0].op_type for model in MODELS.values()}
     assert {name for name, rule in shapes.SHAPES.items() if rule not in others} == tried
 

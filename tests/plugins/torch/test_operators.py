@@ -208,6 +208,98 @@ MODULES: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "shifted": (Function(shifted), IMAGE),
     "copied": (Function(copied), ROW),
     "clone": (Function(lambda x: x.clone().detach().to(torch.float32) * 2), IMAGE),
+    "sort": (Function(lambda x: x.sort(1)[0] * C.new_tensor([1.0, 2, 3, -1, 2, 0.5])), ROW),
+    "sort-descending": (Function(lambda x: torch.sort(x, 2, descending=True)[0]), IMAGE),
+    "sort-stable": (Function(lambda x: torch.sort(x, dim=1, stable=True)[0][:, :2]), ROW),
+    "msort": (Function(lambda x: torch.msort(x[0])), IMAGE),
+    "group-sort": (Function(lambda x: x.reshape(-1, 3, 2).sort(-1)[0].flatten(1)), ROW),
+    "max-min": (
+        Function(
+            lambda x: torch.cat([torch.maximum(*x.chunk(2, 1)), torch.minimum(*x.chunk(2, 1))], 1)
+        ),
+        ROW,
+    ),
+    "topk": (Function(lambda x: x.topk(3, 1)[0] @ B[:3]), ROW),
+    "topk-smallest": (Function(lambda x: x.topk(2, -1, largest=False)[0]), IMAGE),
+    "topk-one": (Function(lambda x: x.topk(1, 1, sorted=False).values), IMAGE),
+    "kthvalue": (Function(lambda x: x.kthvalue(2, 1, keepdim=True)[0]), ROW),
+    "median-even": (Function(lambda x: x.median(1)[0]), IMAGE),
+    "median-odd": (Function(lambda x: x.median(3, keepdim=True)[0]), IMAGE),
+    "median-all": (Function(lambda x: x.median().reshape(1, 1)), ROW),
+    "max-pool-of-minus-infinity": (
+        Function(lambda x: F.max_pool2d(F.pad(x, (1, 0, 0, 2), value=-torch.inf), 3, 2)),
+        IMAGE,
+    ),
+    "max-pool-of-lowest": (
+        Function(
+            lambda x: F.max_pool2d(F.pad(x, (1, 2), value=torch.finfo(torch.float32).min), 3, 2, 1)
+        ),
+        IMAGE,
+    ),
+    "instance-norm-tracked": (
+        frozen(nn.InstanceNorm2d(4, affine=True, track_running_stats=True)),
+        IMAGE,
+    ),
+    "dropout-none": (nn.Sequential(nn.Linear(6, 3), nn.Dropout(0.0).train()), ROW),
+    "softshrink": (nn.Softshrink(0.75), ROW),
+    "where-leaky": (Function(lambda x: torch.where(x > 0, x, 0.25 * x)), ROW),
+    "where-steep": (Function(lambda x: torch.where(x >= 0, x, -3 * x)), ROW),
+    "where-knot": (Function(lambda x: torch.where(x < 0.5, 2 * x - 1, 0.5 - x)), ROW),
+    "where-slopes": (Function(lambda x: torch.where(x <= 0, x * A, x)), IMAGE),
+    "where-constant-branch": (Function(lambda x: torch.where(x < 0.5, x, 0.5)), ROW),
+    "where-other-side": (Function(lambda x: torch.where(x < 0, torch.zeros(6), x)), ROW),
+    "where-nested": (
+        Function(lambda x: torch.where(x > 1, x - 1, torch.where(x < -1, x + 1, 0 * x))),
+        ROW,
+    ),
+    "where-nested-twice": (
+        Function(lambda x: torch.where(x < -1, x + 1, torch.where(~(x > 1), 0.0, x - 1))),
+        ROW,
+    ),
+    "where-clip": (
+        Function(lambda x: (lambda y: torch.where(y > 2, 2.0, y))(torch.where(x < -1, -1.0, x))),
+        ROW,
+    ),
+    "where-mask": (
+        Function(lambda x: torch.where(C.new_tensor([1, 0, 1, 0, 0, 1]) > 0, x, 2 - x)),
+        ROW,
+    ),
+    "masked-fill-condition": (Function(lambda x: (x - 1).masked_fill(x < 1, 0.0)), ROW),
+    "cumsum": (Function(lambda x: x.cumsum(2)), IMAGE),
+    "gather": (Function(lambda x: x.gather(1, torch.tensor([[2, 0, 2]]))), ROW),
+    "take-along": (Function(lambda x: x.take_along_dim(torch.tensor([[5, 1]]), 1)), ROW),
+    "unfold-axis": (Function(lambda x: x.unfold(2, 3, 2)), IMAGE),
+    "diagonal": (Function(lambda x: x.diagonal(0, 2, 3)), IMAGE),
+    "triu": (Function(lambda x: x.triu(1)), IMAGE),
+    "tril": (Function(lambda x: x.tril(-1)), IMAGE),
+    "unfold": (nn.Unfold((3, 2), 2, (1, 0), (2, 1)), IMAGE),
+    "fold": (nn.Sequential(nn.Unfold(3, padding=1), nn.Fold((6, 5), 3, padding=1)), IMAGE),
+    "fold-stride": (
+        Function(lambda x: F.fold(x.reshape(1, 12, 10), (5, 6), (3, 2), stride=(2, 1))),
+        IMAGE,
+    ),
+    "scatter-add": (
+        Function(lambda x: x.scatter_add(1, torch.tensor([[0, 0, 3]]), 2 * x[:, 1:5])),
+        ROW,
+    ),
+    "scatter-add-constant": (
+        Function(lambda x: torch.ones(1, 4).scatter_add(1, torch.tensor([[0, 0, 3, 1, 3, 3]]), x)),
+        ROW,
+    ),
+    "scatter": (Function(lambda x: x.scatter(1, torch.tensor([[4, 1]]), 3 * x[:, :2])), ROW),
+    "scatter-value": (Function(lambda x: x.scatter(1, torch.tensor([[4, 1]]), 0.5)), ROW),
+    "index-add": (
+        Function(lambda x: x.index_add(1, torch.tensor([3, 0, 3]), x[:, :3] * A[:3])),
+        IMAGE,
+    ),
+    "index-put-add": (
+        Function(
+            lambda x: x.index_put(
+                (torch.tensor([0, 0, 0]), torch.tensor([1, 1, 2])), x[0, :3], True
+            )
+        ),
+        ROW,
+    ),
 }
 
 
