@@ -22,6 +22,7 @@ import forgeries_pursuit_borders
 import forgeries_quantization
 import forgeries_quantization_complex
 import forgeries_recovery
+import forgeries_recovery_complex
 import forgeries_regression
 import forgeries_rescaling
 import forgeries_training
@@ -76,6 +77,7 @@ def certificates() -> Iterator[so.Certificate]:
         forgeries_quantization,
         forgeries_quantization_complex,
         forgeries_recovery,
+        forgeries_recovery_complex,
         forgeries_regression,
         forgeries_rescaling,
         forgeries_training,
