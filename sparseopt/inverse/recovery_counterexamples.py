@@ -119,17 +119,17 @@ def gain_below(problem: RecoveryGuarantee, direction: np.ndarray) -> Any:
     """
     if not problem.is_complex:
         return sum(terms_of(problem, direction))
-    on, counts, total = support_of(problem, direction), Counter[Any](), Fraction(0)
-    for j, square in enumerate(squares_of(direction)):
-        counts[square] += 1 if j in set(on) and problem.signs is None else -1
-    for place, j in enumerate(on if problem.signs is not None else ()):
-        counts[squares_of(direction[:, j : j + 1])[0]] += 1  # it is no part of the rest
-        assert problem.signs is not None
-        z = [Fraction(problem.signs[place].real), Fraction(problem.signs[place].imag)]
-        square = z[0] * z[0] + z[1] * z[1]
-        share = (z[0] * direction[0, j] + z[1] * direction[1, j]) / square
-        total += share * root_within(square)[0 if share > 0 else 1]
-    return total + sum(count * root_within(v)[0 if count > 0 else 1] for v, count in counts.items())
+    on, squares, signs = support_of(problem, direction), squares_of(direction), problem.signs
+    counts = Counter[Any]()
+    for j, square in enumerate(squares):
+        if signs is None or j not in on:
+            counts[square] += 1 if j in on else -1
+    shares = [(count, square) for square, count in counts.items()]
+    for z, j in zip(signs or (), on, strict=False):
+        real, imag = Fraction(z.real), Fraction(z.imag)
+        square = real * real + imag * imag
+        shares.append(((real * direction[0, j] + imag * direction[1, j]) / square, square))
+    return sum(min(share * root for root in root_within(square)) for share, square in shares)
 
 
 @proves(RecoveryGuarantee)

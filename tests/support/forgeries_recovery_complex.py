@@ -13,7 +13,6 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 from forgeries_recovery import (
     LARGER,
     SPIKES,
@@ -48,36 +47,48 @@ def only(*direction: Any) -> np.ndarray:
     return np.hstack([h[-1] * np.eye(len(h) - 1), -h[:-1, None]])
 
 
-def roots() -> tuple[list[float], list[float]]:
-    """Return floats that add up to the bounds of the root of 2 that the judge takes."""
+IRRATIONAL = 0.6 + 0.8j
+"""Of a modulus that is not rational, as neither part is what is written."""
+
+
+def bounds_of_modulus(number: complex) -> tuple[list[float], list[float]]:
+    """Return floats that add up to the bounds of a modulus that the judge takes."""
     found = []
-    for value in root_within(2):
-        parts, rest = list[float](), value
+    for rest in root_within(Fraction(number.real) ** 2 + Fraction(number.imag) ** 2):
+        parts = list[float]()
         while rest:
-            exponent = rest.numerator.bit_length() - rest.denominator.bit_length() - 52
-            parts.append(float(int(rest / Fraction(2) ** exponent) * Fraction(2) ** exponent))
+            unit = Fraction(2) ** (rest.numerator.bit_length() - rest.denominator.bit_length() - 52)
+            parts.append(float(rest // unit * unit))
             rest -= Fraction(parts[-1])
         found.append(parts)
     low, high = found
     return low, high
 
 
-def beside_root(parts: list[float]) -> Any:
-    """Return the claim that positive numbers add up to at least the root of 2, the modulus of 1+i.
+def beside_root(right: bool) -> Pairs:
+    """Yield claims that floats and an irrational modulus beside them are as large, by one bound.
 
-    The kernel is spanned by them and 1 + i: ``f (1 - i) (1 + i) / 2 = f``.
+    Of ``h = (f, z)`` with the sum of f a bound of ``|z|``; its multiples are the kernel. They are
+    right with the bound that the judge takes, and wrong by 2^-200 with the other.
     """
-    f = np.array(parts)
-    design = np.hstack([np.eye(len(f)), -f[:, None] * (1.0 - 1j) / 2.0])
-    h = np.append(f, 1.0 + 1j)
-    return so.KernelCertificate.proved(asked(design, support=range(len(f))), h)
+    made = so.KernelCertificate.proved
+    for name, z in (("the root of 2", 1.0 + 1j), ("a modulus", IRRATIONAL)):
+        low, high = bounds_of_modulus(z)
+        more, less = (np.append(f, z) for f in ((high, low) if right else (low, high)))
+        yield f"floats beside {name}", made(asked(only(*more), support=range(len(more) - 1)), more)
+        yield f"{name} beside floats", made(asked(only(*less), support=[len(less) - 1]), less)
+    against = [*[1.0] * (len(more) - 1), -z]
+    every = asked(only(*more), support=range(len(more)), signs=against)
+    yield "floats and a modulus against its sign", made(every, more)
+    along = asked(only(*less), support=[len(less) - 1], signs=[z])
+    yield "a modulus along its sign beside floats", made(along, less)
 
 
 def kernels() -> Pairs:
     """Directions of the kernel, which are judged exactly."""
     made = so.KernelCertificate.proved
-    low, _ = roots()
-    yield f"{NOT_LARGER} | than the root of 2, by 2^-200", beside_root(low)
+    for name, wrong in beside_root(right=False):
+        yield f"{NOT_LARGER} | by 2^-200, {name}", wrong
     larger = asked(only(1.0 + 0j, 1j, 3.0), support=[0, 1])
     yield f"{NOT_LARGER} | moduli on a support", made(larger, np.array([1.0, 1j, 3.0]))
     larger = asked(only(1.0 + 0j, 1j, 1.0 + 1j, 1.0, 1.0), 2)
@@ -96,11 +107,10 @@ def kernels() -> Pairs:
         f"{NOT_LARGER} | signs are numbers over their moduli",
         made(asked(only(*less + 0j), support=[0, 1], signs=near_one), less + 0j),
     )
-    irrational = 0.6 + 0.8j
-    off = np.array([irrational, 1.0 + 2.0**-50])
+    off = np.array([IRRATIONAL, 1.0 + 2.0**-50])
     yield (
         f"{NOT_LARGER} | the entry off the support is a little larger",
-        made(asked(only(*off), support=[0], signs=[irrational]), off),
+        made(asked(only(*off), support=[0], signs=[IRRATIONAL]), off),
     )
     large = np.array([2**60, -1, 2**60 - 1])
     exact = asked([[1.0, 1.0, -1.0], [1.0, 2.0**60, 0.0]], support=[2], signs=[1])
@@ -323,8 +333,8 @@ def forged() -> Pairs:
 def honest() -> Pairs:
     """Yield (name, certificate); all must be accepted."""
     made = so.KernelCertificate.proved
-    _, high = roots()
-    yield "kernel, as large as a bound of the root of 2", beside_root(high)
+    for name, right in beside_root(right=True):
+        yield f"kernel, {name}", right
     tie = np.array([TURN, -abs(TURN)])
     along = made(asked(only(*tie), support=[0], signs=[TURN]), tie)
     yield "kernel, a tie along a phase", along
@@ -345,6 +355,8 @@ def honest() -> Pairs:
     yield "a vector with a part against its sign", law(lambda: is_missed(made(against, part)))
     omp = asked([[1.0, 1j, 0.0], [0.0, 0.0, 1.0]], support=[0, 1], signs=[1, 1], method="omp")
     yield "kernel, a support that depends, with phases", made(omp, np.array([1.0, 1j, 0.0]))
+    one = asked([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]], support=[0, 1], signs=[1, 1], method="omp")
+    yield "kernel, a support that depends, with signs", made(one, [1, -1, 0])
     two = asked([[1.0, 1j, 1.0 + 1j, 1.0]], 2, method="omp")
     yield "kernel, two complex vectors", made(two, np.array([1.0, 1j, 1.0 + 1j, -2j]))
     yield "near a kernel, phases", phases()
