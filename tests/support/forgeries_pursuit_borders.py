@@ -15,7 +15,13 @@ import numpy as np
 import pursuit_problems
 from forgeries_pursuit import GAP, MINIMUM, OBJECTIVE, changed, solved, subsets
 from laws import border, law, refusal
-from subset_laws import complex_bounds_hold, product_bounds_hold
+from subset_laws import (
+    complex_bounds_hold,
+    direct_bounds_take_what_they_say,
+    doubled_products_hold,
+    many_gains_add_up,
+    product_bounds_hold,
+)
 
 import sparseopt as so
 from sparseopt.inverse.fit import Fit
@@ -24,6 +30,7 @@ from sparseopt.inverse.subset_bounds import PLACES, children
 
 Pairs = Iterator[tuple[str, Any]]
 UNIQUE = "the columns of the support are independent"
+LEFT_OPEN = "every support that the bounds of the tree leave open is singled out"
 
 
 def stated(problem: so.BasisPursuit, x: Any, w: Any, **answer: Any) -> so.PursuitCertificate:
@@ -88,6 +95,9 @@ def honest() -> Pairs:
     )
     yield "bounds over complex supports, exactly", law(complex_bounds_hold)
     yield "bounds over supports of a product, exactly", law(product_bounds_hold)
+    yield "direct bounds, exactly", law(direct_bounds_take_what_they_say)
+    yield "products in doubled precision", law(doubled_products_hold)
+    yield "the sum of many gains", law(many_gains_add_up)
 
 
 def _unclaimed(made: Any) -> dict[str, Any]:
@@ -234,6 +244,20 @@ def complex_balls() -> Pairs:
 
 def of_products() -> Pairs:
     """Columns of a product that look dependent, or independent, once they are rounded."""
+    # As real columns they would explain less than with complex coefficients.
+    turned = np.array([[1.0, 0.5j], [2.0j, 1.0], [1.0 + 1j, 3.0]])
+    bare = so.CardinalityRegression(turned, 1j * turned[:, 0] + 0.01, 1)
+    none = np.zeros((0, 1), int)
+    made = so.SubsetCertificate(
+        bare, so.Coefficients(np.zeros(2)), np.arange(2), (), none, 1e3, 0.5
+    )
+    yield f"{LEFT_OPEN} | of complex columns", made
+    close = np.random.default_rng(2).standard_normal((8, 3))
+    close[:, 1] = close[:, 0] + 1e-9 * close[:, 1]
+    rounded = so.KroneckerProduct([close.reshape(1, 8, 3, 1)], [(1, 8, 3, 1)])
+    known = so.solve(so.CardinalityRegression(rounded, np.arange(8.0), 2)).certificate
+    few = changed(known, dual=0.5 * known.dual, singled_out=known.singled_out[:0])
+    yield f"{LEFT_OPEN} | nearly dependent columns of a product", few
     alike = look_alikes()
     pair = so.KnownSupportRegression(alike, [1.0, 1.0], [0, 1])
     x = np.array([0.5, 0.5])
