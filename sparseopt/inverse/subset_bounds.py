@@ -115,7 +115,7 @@ class Subsets:
         target = np.ldexp(fit.target, -self.target_unit)
         self._columns, self._times, off, known = columns, 1, _column_error(fit), target
         self._target, self._direct_left = target, 0 if fit.is_complex or off else MOST_DIRECT
-        self._inexact = math.sqrt(columns.shape[1]) * off * (1.0 + 2.0**-40)
+        self._inexact = math.sqrt(columns.shape[1]) * off
         if fit.is_complex:
             # A complex sum of k products is as good as three times as many real ones.
             rows, count, self._times = len(target) // 2, len(order), 3
@@ -123,8 +123,7 @@ class Subsets:
             known = target[:rows] + 1j * target[rows:]
         self.gram, self.inner = columns.conj().T @ columns, columns.conj().T @ known
         self.square, self._square_high = (math.ldexp(v, -self.target_unit) ** 2 for v in norms)
-        rounding = gamma(self._times * len(known) + 8) + 2.0**-400
-        self._error = fit.room * (rounding + 3.0 * off)
+        self._error = fit.room * (gamma(self._times * len(known) + 8) + 3.0 * off)
 
     @cached_property
     def least_eigenvalue(self) -> float:

@@ -27,6 +27,7 @@ import sparseopt as so
 from sparseopt.inverse.fit import Fit
 from sparseopt.inverse.pursuit_certificate import _fitted
 from sparseopt.inverse.subset_bounds import PLACES, children
+from sparseopt.inverse.subset_certificate import least_on
 
 Pairs = Iterator[tuple[str, Any]]
 UNIQUE = "the columns of the support are independent"
@@ -84,6 +85,8 @@ def honest() -> Pairs:
         yield name, so.solve(problem).certificate
     for name, right, _ in unique():
         yield f"just unique, {name}", right
+    for name, right, _ in least_proved():
+        yield f"the least that is proved, {name}", right
     signal = subsets()["signal"]
     levels = tuple(c if len(c) else empty for c in signal.closed)
     yield "levels without closed sets", lambda: so.verify(changed(signal, closed=levels))
@@ -128,12 +131,42 @@ def dependent() -> dict[str, so.CardinalityRegression]:
     return {
         "a subset beside dependent columns": so.CardinalityRegression(design, target, 4),
         "a subset beside nearly dependent columns": so.CardinalityRegression(close, target, 2),
+        "a subset beside columns of a singular Gram matrix": so.CardinalityRegression(
+            np.hstack([np.eye(7)[:, :2], np.eye(7)[:, :2].sum(axis=1)[:, None], design[:7, 3:]]),
+            target[:7],
+            4,
+        ),
         "a subset of opposite columns, with zeros of both signs": so.CardinalityRegression(
             [[1.0, -1.0, 0.0, 2.0], [0.0, 0.0, 1.0, -0.0], [2.0, -2.0, -0.0, 3.0]],
             [1.0, 2.0, 4.0],
             1,
         ),
     }
+
+
+def least_proved() -> Iterator[tuple[str, Any, Any]]:
+    """Yield what it is, the claim of the least objective that is proved, and of the next float."""
+    rng = np.random.default_rng(12)
+    design, noise = rng.standard_normal((9, 4)), rng.standard_normal(9)
+    close = design.copy()
+    close[:, 1] = close[:, 0] + 1e-12 * close[:, 1]
+    closer = design.copy()
+    closer[:, 1] = closer[:, 0] + 2.0**-50 * closer[:, 1]
+    for name, matrix, target in (
+        ("plain", design, noise),
+        ("nearly fitted", design, design @ np.ones(4) + 1e-14 * noise),
+        ("nearly dependent", close, noise),
+        ("but for a few last bits dependent", closer, noise),
+        ("nearly dependent and fitted", close, close @ np.ones(4) + 1e-7 * noise),
+        ("complex", design + 1j * design[::-1], noise),
+    ):
+        problem = so.CardinalityRegression(matrix, target, 4)
+        least = least_on(problem, np.arange(4), 1.0).below()
+        given = (problem, so.Coefficients(np.zeros(4)), np.zeros(0, int), (), np.zeros((0, 4), int))
+        for_free = [
+            so.SubsetCertificate(*given, 1e6, v) for v in (least, math.nextafter(least, math.inf))
+        ]
+        yield name, *for_free
 
 
 def look_alikes() -> so.KroneckerProduct:
@@ -205,6 +238,8 @@ def forged() -> Pairs:
         made = so.solve(problem).certificate
         words = "on a support that is singled out the minimum is at least"
         yield f"{words} | {name}", changed(made, dual=made.primal * 2.0)
+    for name, _, wrong in least_proved():
+        yield f"with all columns together the minimum is at least | a float more, {name}", wrong
     for name, _, wrong in unique():
         yield f"{UNIQUE} | just not, {name}", wrong
     plain = so.BasisPursuit([[1.0]], [1 + 1j], 0.0, math.inf)
