@@ -212,8 +212,8 @@ class Subsets:
         squares = np.where(after, np.square(found.high), 0.0)
         top = np.partition(squares, -more, axis=1)[:, -more:].sum(axis=1)
         with np.errstate(invalid="ignore"):
-            left = found.rest - top / self.least_eigenvalue * (1.0 + gamma(2 * more))
-        left = np.where(left > 0.0, left, 0.0)
+            gain = top / self.least_eigenvalue * (1.0 + gamma(2 * more))
+            left = np.fmax(found.rest - gain, 0.0)  # 0 also for no number
         skipped = last(sets) + 1 - sets.shape[1]
         for count in np.unique(skipped[left < enough]):
             part = np.flatnonzero((left < enough) & (skipped == count))
@@ -312,5 +312,4 @@ def _roots(blocks: np.ndarray) -> np.ndarray:
     except np.linalg.LinAlgError:
         if len(blocks) == 1:
             return np.eye(blocks.shape[1])[None]
-    half = len(blocks) // 2
-    return np.concatenate([_roots(blocks[:half]), _roots(blocks[half:])])
+    return np.concatenate([_roots(part) for part in np.array_split(blocks, 2)])

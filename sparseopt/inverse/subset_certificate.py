@@ -200,11 +200,8 @@ class SubsetCertificate(Certificate):
         count = int(np.count_nonzero(x))
         steps.require(count <= problem.size, f"x has at most {problem.size} nonzeros", str(count))
         found = objective_on(problem, x, 1.0)
-        steps.require(
-            found.at_most(self.primal),
-            f"the objective is at most {self.primal!r}, rounding included",
-            repr(found.above()),
-        )
+        text = f"the objective is at most {self.primal!r}, rounding included"
+        steps.require(found.at_most(self.primal), text, repr(found.above()))
         steps.require(math.isfinite(self.dual), f"the minimum is at least {self.dual!r}")
         if self.dual <= 0.0:
             steps.note("no objective is negative")
@@ -226,11 +223,9 @@ class SubsetCertificate(Certificate):
 
     def _check_on(self, steps: Steps, columns: np.ndarray, where: str) -> None:
         own = least_on(self.problem, columns, 1.0)
-        steps.require(
-            own.at_least(self.dual),
-            f"{where} the minimum is at least {self.dual!r}",
-            f"at least {own.below()!r} on {columns.tolist()}",
-        )
+        text = f"{where} the minimum is at least {self.dual!r}"
+        found = f"at least {own.below()!r} on {columns.tolist()}"
+        steps.require(own.at_least(self.dual), text, found)
 
     def _check_singled_out(self, steps: Steps) -> None:
         chosen, k = self.singled_out, self.problem.size
