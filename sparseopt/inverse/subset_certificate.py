@@ -249,31 +249,25 @@ class SubsetCertificate(Certificate):
             steps.require(inside, "the closed sets are sets of their level, none listed twice")
             for part in subsets.chunks(sets[closed]):
                 low = float(subsets.nodes(part, k - depth, least).min(initial=math.inf))
-                steps.require(
-                    low >= least,
-                    "no continuation of a closed set does better than the bound",
-                    f"{low!r} for {least!r}",
-                )
+                text = "no continuation of a closed set does better than the bound"
+                steps.require(low >= least, text, f"{low!r} for {least!r}")
             open_sets = np.delete(sets, closed, axis=0)
             # Counted before they are made.
             count = int(continuations(open_sets, places, k).sum())
             work += work_of(count, depth + 1, places) + len(closed) * places**2
-            steps.require(
+            bounded, found = (
                 count <= MOST_SETS and work <= MOST_WORK,
-                "the work of the check is bounded",
-                f"{count} sets, {work} multiplications",
+                f"{count} sets, {work} products",
             )
+            steps.require(bounded, "the work of the check is bounded", found)
             sets = children(open_sets, places, k)
         known = {tuple(sorted(support)) for support in self.singled_out.tolist()}
+        text = "every support that the bounds of the tree leave open is singled out"
         for part in subsets.chunks(sets):
             rows, last = np.nonzero(subsets.leaves(part, least) < least)
             for i, j in zip(rows.tolist(), last.tolist(), strict=True):
-                support = self.order[[*part[i].tolist(), j]]
-                steps.require(
-                    tuple(sorted(support.tolist())) in known,
-                    "every support that the bounds of the tree leave open is singled out",
-                    str(support.tolist()),
-                )
+                support = tuple(sorted(self.order[[*part[i].tolist(), j]].tolist()))
+                steps.require(support in known, text, str(support))
 
 
 def _indices(value: Any, name: str, ndim: int) -> np.ndarray:
