@@ -255,10 +255,8 @@ class SubsetCertificate(Certificate):
             # Counted before they are made.
             count = int(continuations(open_sets, places, k).sum())
             work += work_of(count, depth + 1, places) + len(closed) * places**2
-            bounded, found = (
-                count <= MOST_SETS and work <= MOST_WORK,
-                f"{count} sets, {work} products",
-            )
+            bounded = count <= MOST_SETS and work <= MOST_WORK
+            found = f"{count} sets, {work} multiplications"
             steps.require(bounded, "the work of the check is bounded", found)
             sets = children(open_sets, places, k)
         known = {tuple(sorted(support)) for support in self.singled_out.tolist()}
