@@ -274,7 +274,7 @@ def dual_vectors() -> Pairs:
     few = grid(asked(SPIKES, support=[0, 4]), 5)
     yield "a dual vector proves it | five are too few here", few
     # Between phases of 8 a correlation of 0.7 leaves no room, though at each of them it is below 1.
-    wide = np.hstack([np.eye(2), [[0.7], [0.0]]]) * (1.0 + 0j)
+    wide = np.hstack([np.eye(2), np.array([[0.7], [0.0]])]) * (1.0 + 0j)
     yield "a dual vector proves it | what lies between phases", grid(asked(wide, support=[0, 1]), 8)
     turned = grid(asked(SPIKES, support=[0, 1]), 16)
     yield (
@@ -363,13 +363,13 @@ def honest() -> Pairs:
     yield "near a kernel, complex, a sparsity", near_sparse()
     for (_, name), right, _ in borders():
         yield f"near a kernel, just so, {name}", right
-    half = np.hstack([np.eye(2), [[0.5], [0.0]]]) * (1.0 + 0j)
+    half = np.hstack([np.eye(2), np.array([[0.5], [0.0]])]) * (1.0 + 0j)
     for count in (16, 1024):
         yield f"{count} phases", grid(asked(half, support=[0, 1]), count)
     for name, right in exact_figures():
         yield f"to the last digit, {name}", right
     greedy = so.GreedyRecoveryCertificate.proved
-    close = np.hstack([np.eye(3), [[0.4], [0.4j], [0.8]]])
+    close = np.hstack([np.eye(3), np.array([[0.4], [0.4j], [0.8]])])
     yield "greedy, two complex columns", greedy(asked(close, support=[0, 1], method="omp"))
     misses = so.GreedyFailureCertificate.proved
     yield "greedy failure, complex, second step", later(misses)
