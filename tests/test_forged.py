@@ -20,6 +20,7 @@ import forgeries_quantization
 import forgeries_quantization_complex
 import forgeries_questions
 import forgeries_recovery
+import forgeries_recovery_complex
 import forgeries_regression
 import forgeries_rescaling
 import forgeries_training
@@ -41,6 +42,7 @@ BANKS = (
     forgeries_quantization_complex,
     forgeries_questions,
     forgeries_recovery,
+    forgeries_recovery_complex,
     forgeries_regression,
     forgeries_rescaling,
     forgeries_training,

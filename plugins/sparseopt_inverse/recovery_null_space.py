@@ -19,13 +19,12 @@ from sparseopt.inverse.recovery_counterexamples import (
 from sparseopt.inverse.recovery_proofs import (
     DualVectorsCertificate,
     signs_of,
-    split,
     support_count,
     supports_of,
 )
 from sparseopt.judging.check import check_certificate
 from sparseopt_inverse.exact_kernels import kernel_vector
-from sparseopt_inverse.whole_design import image_of, reading_seconds, refused_if_large
+from sparseopt_inverse.whole_design import image_of, reading_seconds, refused_if_large, split
 
 MARGIN = 1e-11
 """Correlations above 1 minus this are taken for a failure; exact arithmetic decides."""

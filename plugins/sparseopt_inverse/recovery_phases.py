@@ -16,7 +16,6 @@ from sparseopt.inverse.recovery_proofs import (
     DualVectorsCertificate,
     between,
     signs_of,
-    split,
     support_count,
     supports_of,
 )
@@ -27,7 +26,7 @@ from sparseopt_inverse.recovery_null_space import (
     exact_failure,
     near_failure,
 )
-from sparseopt_inverse.whole_design import reading_seconds, refused_if_large
+from sparseopt_inverse.whole_design import reading_seconds, refused_if_large, split
 
 GRIDS = (8, 16, 32, 64, 128)
 """Phases for each column but the first."""

@@ -33,6 +33,12 @@ def reading_seconds(problem: RecoveryGuarantee) -> float:
     return 1e-8 * m * n if hasattr(problem.design, "nnz") else 1e-5 * n + 2e-9 * m * n * n
 
 
+def split(problem: RecoveryGuarantee, support: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scaled columns on a support, and the others."""
+    others = np.delete(np.arange(problem.design.shape[1]), list(support))
+    return problem.scaled[:, list(support)], problem.scaled[:, others]
+
+
 def image_of(design: np.ndarray, h: np.ndarray) -> np.ndarray:
     """Return ``design @ h`` to about the last bit; real or complex."""
     if design.dtype.kind != "c":

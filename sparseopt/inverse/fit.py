@@ -168,7 +168,7 @@ class Fit:
     def coefficients(self, x: np.ndarray) -> np.ndarray:
         """Return coefficients in scaled units; `ProblemError` where digits are lost."""
         scaled = self.scaled.coefficients(x)
-        if not np.array_equal(self.scaled.original_coefficients(scaled), x):
+        if not np.array_equal(np.ldexp(scaled, self.unknown_unit), self.scaled.parts(x)):
             raise ProblemError("coefficients are so small or large that scaling loses digits")
         return scaled
 

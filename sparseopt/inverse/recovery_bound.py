@@ -21,7 +21,7 @@ from sparseopt.inverse.recovery_proofs import (
     largest_sum,
     require_unrounded,
 )
-from sparseopt.judging.rounding import TINY, above, shown_above
+from sparseopt.judging.rounding import above, shown_above
 
 
 @proves(RecoveryGuarantee)
@@ -80,7 +80,7 @@ class NullSpaceBoundCertificate(RecoveryCertificate):
         for part in columns.parts(most=1024):
             values, bounds = part.correlations(self.multipliers)
             unit = part.entries[:, None] == np.arange(columns.shape[1])
-            sizes = moduli(unit - values, bounds + 4.0 * TINY)
+            sizes = moduli(unit - values, bounds)
             # Row j holds |M_ij| for all i, as the conjugate transpose was computed.
             most = np.sort(sizes, axis=1)[:, -self.problem.size :]
             worst = largest([worst, largest_sum(most, np.zeros(1))])

@@ -19,7 +19,7 @@ from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
 from sparseopt.inverse.recovery_certificate import RecoveryCertificate
 from sparseopt.inverse.recovery_columns import product
 from sparseopt.inverse.recovery_proofs import CLOSE, largest_sum, require_unrounded
-from sparseopt.judging.rounding import FUNCTION, TINY, above, below, row_dots
+from sparseopt.judging.rounding import FUNCTION, above, below, row_dots
 
 MOST_BITS = 13_000
 """Of a number, about 4000 decimal digits: JSON takes no more."""
@@ -71,9 +71,9 @@ def require_length(steps: Steps, problem: RecoveryGuarantee, vector: np.ndarray)
 
 def squares_of(vector: np.ndarray) -> list[Any]:
     """Return the squared moduli of real numbers, or of complex ones in two rows; or of floats."""
-    if vector.ndim == 1 and vector.dtype.kind == "c":
-        return list(np.square(np.abs(vector)))
-    return [*(vector * vector if vector.ndim == 1 else (vector * vector).sum(axis=0))]
+    is_complex = vector.dtype.kind == "c"
+    parts = np.stack([vector.real, vector.imag]) if is_complex else np.atleast_2d(vector)
+    return [*(parts * parts).sum(axis=0)]
 
 
 def root_within(square: Any) -> tuple[Fraction, Fraction]:
@@ -99,7 +99,7 @@ def support_of(problem: RecoveryGuarantee, direction: np.ndarray) -> list[int]:
 def terms_of(problem: RecoveryGuarantee, direction: np.ndarray) -> list[Any]:
     """Return numbers that add up to ``|h_S|_1 - |h_rest|_1``, or with signs ``s.h_S``.
 
-    Those of complex numbers are rounded.
+    Those of complex numbers are rounded, by a few units of the entry's modulus.
     """
     on = support_of(problem, direction)
     terms = [-abs(v) for v in direction.tolist()]
@@ -119,17 +119,17 @@ def gain_below(problem: RecoveryGuarantee, direction: np.ndarray) -> Any:
     """
     if not problem.is_complex:
         return sum(terms_of(problem, direction))
-    on, counts, total = support_of(problem, direction), Counter[Any](), Fraction(0)
-    for j, square in enumerate(squares_of(direction)):
-        counts[square] += 1 if j in set(on) and problem.signs is None else -1
-    for place, j in enumerate(on if problem.signs is not None else ()):
-        counts[squares_of(direction[:, j : j + 1])[0]] += 1  # it is no part of the rest
-        assert problem.signs is not None
-        z = [Fraction(problem.signs[place].real), Fraction(problem.signs[place].imag)]
-        square = z[0] * z[0] + z[1] * z[1]
-        share = (z[0] * direction[0, j] + z[1] * direction[1, j]) / square
-        total += share * root_within(square)[0 if share > 0 else 1]
-    return total + sum(count * root_within(v)[0 if count > 0 else 1] for v, count in counts.items())
+    on, squares, signs = support_of(problem, direction), squares_of(direction), problem.signs
+    counts = Counter[Any]()
+    for j, square in enumerate(squares):
+        if signs is None or j not in on:
+            counts[square] += 1 if j in on else -1
+    shares = [(count, square) for square, count in counts.items()]
+    for z, j in zip(signs or (), on, strict=False):
+        real, imag = Fraction(z.real), Fraction(z.imag)
+        square = real * real + imag * imag
+        shares.append(((real * direction[0, j] + imag * direction[1, j]) / square, square))
+    return sum(min(share * root for root in root_within(square)) for share, square in shares)
 
 
 @proves(RecoveryGuarantee)
@@ -146,7 +146,9 @@ class KernelCertificate(RecoveryCertificate):
       signs ``Re(s^H h_S) > |h_rest|_1`` strictly, or h_S a multiple of s by real numbers: then the
       same holds for c large enough, since ``|c - h_i / s_i| <= c - Re(h_i / s_i) + O(1 / c)``.
     - omp: h vanishes off S (for a sparsity k: has at most 2 k nonzeros). Then two vectors of the
-      kind have one image, and no method whatever finds both.
+      kind have one image, and no method whatever finds both. With complex signs they need not have
+      the same phases. But the columns of S depend on each other, and omp takes none that depends
+      on those before it, so it ends without one of them, and x has all of S.
 
     Attributes
     ----------
@@ -176,6 +178,8 @@ class KernelCertificate(RecoveryCertificate):
     def _condition(problem: RecoveryGuarantee) -> str:
         if problem.method == "l1":
             return "another vector with the same image has no larger 1-norm"
+        if problem.is_complex and problem.signs is not None:
+            return "the columns of the support depend on each other"
         return "two such vectors have the same image"
 
     @property
@@ -310,19 +314,22 @@ class NearKernelCertificate(RecoveryCertificate):
         require_unrounded(steps, problem)
         m, n = problem.design.shape
         require_length(steps, problem, h)
+        is_real = problem.is_complex or h.dtype.kind != "c"
+        steps.require(is_real, "the direction is real where the design is")
         fits = columns.shape == (m,) and self.inverse.shape == (m, m)
         steps.require(fits, f"there are {m} columns and an inverse of {m} rows and columns")
         inside = bool(((columns >= 0) & (columns < n)).all())
         steps.require(inside and len(set(columns.tolist())) == m, "the columns are distinct ones")
         used = problem.columns.part(columns)
         values, bounds = product(used.columns, self.inverse)
-        bounds = bounds + used.combined_error(self.inverse) + 4.0 * TINY
+        bounds = bounds + used.combined_error(self.inverse)
         defect = largest_sum(np.eye(m) - values, bounds)
         steps.require(defect <= CLOSE, "the inverse is one of these columns", f"{defect:.3g}")
         missed = _image_above(problem, h)
         moved = above(m * largest_sum(self.inverse, np.zeros((m, m))) * missed / (1.0 - defect), 8)
         terms = terms_of(problem, h)
-        lost = 4.0 * FUNCTION * math.fsum(map(abs, terms)) if problem.is_complex else 0.0
+        # Of moduli: in the real part of a product digits cancel.
+        lost = 4.0 * FUNCTION * math.fsum(np.abs(h).tolist()) if problem.is_complex else 0.0
         gain = below(max(math.fsum(terms) - lost, 0.0), 4)
         steps.require(
             gain > moved,

@@ -18,7 +18,7 @@ from sparseopt.interface.real_arrays import as_complex, as_real
 from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
 from sparseopt.inverse.recovery_certificate import RecoveryCertificate
 from sparseopt.inverse.recovery_columns import coherence, largest, moduli
-from sparseopt.judging.rounding import FUNCTION, TINY, above, shown_above
+from sparseopt.judging.rounding import FUNCTION, above, shown_above
 
 CLOSE = 2.0**-20
 """How far evidence may be from what it stands for: more would prove no more."""
@@ -54,7 +54,7 @@ def between(size: int, phases: int) -> float:
 
     0 for one column, whose sign may be taken for 1, as h and its multiples are the same here.
     """
-    return above(2.0 * math.sin(math.pi / (2 * phases)) * (1.0 + FUNCTION), 8) if size > 1 else 0.0
+    return above(2.0 * math.sin(math.pi / (2 * phases)), 8) if size > 1 else 0.0
 
 
 def exact_signs(problem: RecoveryGuarantee) -> np.ndarray:
@@ -75,13 +75,6 @@ def support_count(problem: RecoveryGuarantee) -> int:
     return 1 if problem.support is not None else math.comb(problem.design.shape[1], problem.size)
 
 
-def split(problem: RecoveryGuarantee, support: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the scaled columns on a support, and the others, for engines."""
-    rest = np.ones(problem.design.shape[1], dtype=bool)
-    rest[list(support)] = False
-    return problem.scaled[:, list(support)], problem.scaled[:, rest]
-
-
 def require_unrounded(steps: Steps, problem: RecoveryGuarantee) -> None:
     """Require that the design was scaled without a loss."""
     steps.require(problem.columns.is_unrounded, "no entry is so small that scaling it loses digits")
@@ -90,7 +83,7 @@ def require_unrounded(steps: Steps, problem: RecoveryGuarantee) -> None:
 def defect_of(problem: RecoveryGuarantee, support: tuple[int, ...], w: np.ndarray) -> float:
     """Return an upper bound of the largest row sum of ``1 - A_S^H w``."""
     values, bounds = problem.columns.part(support).correlations(w)
-    return largest_sum(np.eye(len(support)) - values, bounds + 4.0 * TINY)
+    return largest_sum(np.eye(len(support)) - values, bounds)
 
 
 def largest_reach(problem: RecoveryGuarantee, support: tuple[int, ...], w: np.ndarray) -> float:
@@ -372,7 +365,7 @@ class DualVectorsCertificate(RecoveryCertificate):
         problem = self.problem
         values, bounds = problem.columns.part(support).correlations(vectors.T)
         missed = moduli(values - signs.T, bounds)
-        miss = float(missed.max()) + TINY
+        miss = float(missed.max())
         if problem.is_complex:  # the signs themselves are rounded
             miss = above(miss + 16.0 * FUNCTION, 2)
         if not miss <= CLOSE:

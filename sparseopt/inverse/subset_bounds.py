@@ -2,8 +2,8 @@
 
 Everything is read off the Gram matrix of the columns and the target, which are brought to norms
 from 1/2 to 1 by powers of two. Let a set I of columns be taken, X any matrix, B = A_I X and
-|B^T B - I| <= a <= 1/2. Then B has the range of A_I, and for the projection Q onto it and vectors
-v, w of norm at most 1, Qv.w is off (B^T v).(B^T w) by at most |(B^T B)^-1 - I| |B|^2 <= 3 a.
+|B^T B - I| <= a <= 0.4. Then B has the range of A_I, and for the projection Q onto it and vectors
+v, w of norm at most 1, Qv.w is off (B^T v).(B^T w) by at most |(B^T B)^-1 - I| |B|^2 <= 7/3 a.
 So all of these are known up to a common error e for every column j that is not in I:
 
     h_j = a_j.(y - Qy),   s_j = |a_j - Q a_j|^2,   rest = |y - Qy|^2.
@@ -13,18 +13,23 @@ by at most |h_T|^2 / l, where l bounds the smallest eigenvalue of the whole Gram
 by interlacing it bounds those of its Schur complements' principal blocks too.
 
 Nearly dependent columns leave little of this, as errors grow with the square of the condition. For
-single sets B itself is then formed in doubled precision, for an X from a QR factorization, so that
-H = B^T B and g = B^T y are known to the last bits. For any z, with |H - 1| <= a < 1/2,
+single sets B itself is then formed in doubled precision, for an X from a QR factorization. For any
+z and r = y - Bz, with |B^T B - I| <= a <= 1/2,
 
-    |Qy|^2 = g.H^-1 g <= 2 g.z - z.Hz + |g - Hz|^2 / (1 - a).
+    |y - Qy| = |r - Qr| >= |r| - |Qr|^2 / |r|,   |Qr|^2 <= |B^T r|^2 / (1 - a).
 
 Or all columns of a set C that may still be used are used. For any w with |A_C^T w| <= t the part of
 w in the range of A_C is at most t / sqrt(l), so |y - Ax| >= (w.y - t |y| / sqrt(l)) / |w| for every
 x on C. Here w = y - Az with z near the least-squares coefficients on C.
+
+Rounding: every bound of a sum counts eight terms more than there are, or twice as many, and norms
+and singular values come with sixteen last bits taken off or added. Vectors have norms of at most 1
+here, so this covers the few operations that follow. A set whose e is large proves nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,7 +39,7 @@ import numpy as np
 from sparseopt.inverse import independence
 from sparseopt.inverse.fit import Fit, norm_within
 from sparseopt.inverse.operators import ColumnOperator
-from sparseopt.judging.rounding import UNIT, gamma, two_product, two_sums
+from sparseopt.judging.rounding import gamma, two_product, two_sums
 
 MOST_WORK = 2**34
 """Multiplications that a check may take, about a minute."""
@@ -50,15 +55,14 @@ _CHUNK = 1 << 20
 def distinct_columns(fit: Fit) -> np.ndarray:
     """Return the columns that are not zero, the first of each that are equal or opposite.
 
-    The others add nothing: a support with one of them spans what a smaller support spans. All
-    columns where they are not known exactly.
+    The others add nothing: a support with one of them spans what a smaller support spans. The first
+    column if all are zero; all columns where they are not known exactly.
     """
-    matrix = fit.scaled.dense()
-    if fit.is_complex:
-        matrix = matrix[:, : matrix.shape[1] // 2]
+    every = np.arange(len(fit.norms) // (2 if fit.is_complex else 1))
     if _column_error(fit) > 0:
-        return np.arange(matrix.shape[1])
-    return independence.distinct_columns(matrix)
+        return every
+    found = independence.distinct_columns(fit.scaled.dense(every))
+    return found if len(found) else every[:1]
 
 
 def _column_error(fit: Fit) -> float:
@@ -79,7 +83,7 @@ class Bounds:
     Attributes
     ----------
     rest : ndarray, shape (N,)
-        Lower bounds of |y - Qy|^2; minus infinity where nothing is proved.
+        Lower bounds of |y - Qy|^2; below 0, or no number, where nothing is proved.
     high : ndarray, shape (N, n)
         Upper bounds of |h_j|.
     least : ndarray, shape (N, n)
@@ -105,32 +109,27 @@ class Subsets:
     def __init__(self, fit: Fit, order: np.ndarray) -> None:
         self.room = fit.room
         columns = fit.scaled.dense()[:, fit.pairs(order)] * _units(fit.norms[fit.pairs(order)])
-        length = norm_within(fit.target)[1]
+        norms = norm_within(fit.target)
         # The target over this power of two has a norm of at most 1.
-        self.target_unit = int(np.frexp(length)[1]) if length else 0
+        self.target_unit = math.frexp(norms[1])[1]
         target = np.ldexp(fit.target, -self.target_unit)
         self._columns, self._times, off, known = columns, 1, _column_error(fit), target
         self._target, self._direct_left = target, 0 if fit.is_complex or off else MOST_DIRECT
-        self._inexact = math.sqrt(columns.shape[1]) * off * (1.0 + 2.0**-40)
+        self._inexact = math.sqrt(columns.shape[1]) * off
         if fit.is_complex:
             # A complex sum of k products is as good as three times as many real ones.
             rows, count, self._times = len(target) // 2, len(order), 3
             columns = columns[:rows, :count] + 1j * columns[rows:, :count]
             known = target[:rows] + 1j * target[rows:]
         self.gram, self.inner = columns.conj().T @ columns, columns.conj().T @ known
-        low, high = norm_within(target)
-        self.square, self._square_high = low**2 * (1.0 - 8.0 * UNIT), high**2 * (1.0 + 8.0 * UNIT)
-        rounding = gamma(self._times * len(known) + 8) + 2.0**-400
-        self._error = fit.room * (rounding + 3.0 * off)
+        self.square, self._square_high = (math.ldexp(v, -self.target_unit) ** 2 for v in norms)
+        self._error = fit.room * (gamma(self._times * len(known) + 8) + 3.0 * off)
 
     @cached_property
     def least_eigenvalue(self) -> float:
         """A lower bound of the smallest eigenvalue of the exact Gram matrix; 0 if none is known."""
-        value = (
-            independence.smallest_singular_value(self._columns) * (1.0 - 8.0 * UNIT) - self._inexact
-        )
-        value = max(value, 0.0) / self.room
-        return value * value * (1.0 - 8.0 * UNIT)
+        value = independence.smallest_singular_value(self._columns) - self._inexact
+        return (max(value, 0.0) / self.room) ** 2
 
     def bounds(self, sets: np.ndarray) -> Bounds:
         """Return the bounds for sets of places, shape (N, d)."""
@@ -141,22 +140,20 @@ class Subsets:
         blocks = self.gram[sets[:, :, None], sets[:, None, :]]
         factor = _adjoint(np.linalg.inv(_roots(blocks)))
         near = _adjoint(factor) @ blocks @ factor - np.eye(d)
-        size, rounding = _lengths(factor), self.room * gamma(self._times * (2 * d + 8))
-        a = _lengths(near) + d * size * size * (self._error + rounding)
+        size, rounding = _norms(factor), self.room * gamma(self._times * (2 * d + 8))
+        a = _norms(near) + d * size * size * (self._error + rounding)
         off = size * np.sqrt(d) * (self._error + rounding)
         along = (_adjoint(factor) @ self.inner[sets][:, :, None])[:, :, 0]
         across = _adjoint(factor) @ self.gram[sets]
         # Products of vectors of norm below 1.3, each off by `off`, in sums of d terms.
-        error = 3.0 * a + 4.0 * off + 2.0 * rounding + self._error + 8.0 * UNIT * self.room
-        error = np.where((a < 0.5) & (off < 0.1), error * (1.0 + 2.0**-20), np.inf)
-        return self._bounds(along, across, error)
+        error = 3.0 * a + 4.0 * off + 2.0 * rounding + self._error
+        return self._bounds(along, across, np.where((a < 0.4) & (off < 0.1), error, np.inf))
 
     def _bounds(self, along: np.ndarray, across: np.ndarray, error: np.ndarray) -> Bounds:
         with np.errstate(invalid="ignore", over="ignore"):
             rest = self.square - _squares(along).sum(axis=1) - error
             h = self.inner - (along[:, None, :].conj() @ across)[:, 0, :].conj()
             s = np.diagonal(self.gram).real - _squares(across).sum(axis=1)
-            rest[~np.isfinite(error)] = -np.inf
             return Bounds(rest, np.abs(h) + error[:, None], s - error[:, None])
 
     def leaves(self, sets: np.ndarray, enough: float) -> np.ndarray:
@@ -167,8 +164,7 @@ class Subsets:
         """
         found = self.bounds(sets)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            gain = np.square(found.high) / found.least * (1.0 + 8.0 * UNIT)
-            left = (found.rest[:, None] - gain) * (1.0 - 8.0 * UNIT)
+            left = found.rest[:, None] - np.square(found.high) / found.least
         left[~(found.least > 0.0) | ~(left > 0.0)] = 0.0
         left = np.where(np.arange(len(self.inner)) > last(sets)[:, None], left, np.inf)
         rows, ends = np.nonzero(left < enough)
@@ -185,25 +181,24 @@ class Subsets:
 
         Of real columns that are known exactly; more columns than rows span everything. O(N m d^2).
         """
-        d = sets.shape[1]
-        blocks, y = np.moveaxis(self._columns[:, sets], 0, 1), self._target
+        blocks, y, d = np.moveaxis(self._columns[:, sets], 0, 1), self._target, sets.shape[1]
         with np.errstate(all="ignore"):  # what is not finite proves nothing below
             x = np.linalg.pinv(np.asarray(np.linalg.qr(blocks, mode="r")))
             x = x @ np.linalg.pinv(np.asarray(np.linalg.qr(blocks @ x, mode="r")))
-            basis = _doubled(blocks, x)
-            length, sums = _lengths(basis), self.room * gamma(len(y) + d + 16)
-            doubled = gamma(3 * d + 4) ** 2 * _lengths(blocks) * _lengths(x)
-            off = self.room * (2.0 * UNIT * length + doubled)
-            h, g = np.swapaxes(basis, 1, 2) @ basis, (y @ basis)[:, :, None]
-            off_h, off_g = sums * length**2 + off * (2.0 * length + off), sums * length + off
-            z = np.linalg.pinv(h) @ g
-            missed, long = g - h @ z, _lengths(z)
-            rest = _lengths(missed) + off_g + (off_h + 8.0 * sums) * long
-            # 2 g.z - z.Hz = z.(g + g - Hz)
-            seen = (z * (g + missed)).sum(axis=(1, 2)) + 2.0 * rest**2 * (1.0 + 2.0**-20)
-            seen = seen + (2.0 * off_g + off_h * long + 16.0 * sums * (1.0 + long)) * long
-            left = (self.square - seen) * (1.0 - 8.0 * UNIT) - 16.0 * UNIT
-        return np.where((_lengths(h - np.eye(h.shape[1])) + off_h < 0.5) & (left > 0.0), left, 0.0)
+            basis, lost = _doubled(blocks, x)
+            sums, few = (gamma(count + d + 16) for count in (len(y), 0))
+            # What B is off by, with sums of d products; and what long sums of products with B are.
+            size = _norms(basis)
+            off = self.room * (few * size + lost)
+            each = self.room * sums * size + off
+            gram = np.swapaxes(basis, 1, 2) @ basis
+            near = _norms(gram - np.eye(gram.shape[1]))
+            z = np.linalg.pinv(gram) @ (y @ basis)[:, :, None]
+            r = y[:, None] - basis @ z
+            long, length = _norms(z), _norms(r)
+            pull = _norms(np.swapaxes(basis, 1, 2) @ r) + 4.0 * each * (length + long)
+            left = length * (1.0 - self.room * sums) - 2.0 * pull**2 / length - off * long
+            return np.where((near + 4.0 * each * size < 0.4) & (left > 0.0), left**2, 0.0)
 
     def nodes(self, sets: np.ndarray, more: int, enough: float) -> np.ndarray:
         """Return lower bounds of the squared residual of each set with `more` later places.
@@ -217,13 +212,13 @@ class Subsets:
         squares = np.where(after, np.square(found.high), 0.0)
         top = np.partition(squares, -more, axis=1)[:, -more:].sum(axis=1)
         with np.errstate(invalid="ignore"):
-            gain = top / self.least_eigenvalue * (1.0 + gamma(more + 8))
-            left = (found.rest - gain) * (1.0 - 8.0 * UNIT)
-        left = np.where(left > 0.0, left, 0.0)
+            gain = top / self.least_eigenvalue * (1.0 + gamma(2 * more))
+            left = np.fmax(found.rest - gain, 0.0)  # 0 also for no number
         skipped = last(sets) + 1 - sets.shape[1]
         for count in np.unique(skipped[left < enough]):
             part = np.flatnonzero((left < enough) & (skipped == count))
-            left[part] = np.maximum(left[part], self._whole(sets[part], int(count)))
+            with contextlib.suppress(np.linalg.LinAlgError):  # for want of an inverse
+                left[part] = np.maximum(left[part], self._whole(sets[part], int(count)))
         return left
 
     @cached_property
@@ -249,14 +244,12 @@ class Subsets:
         correlation = np.where(inside, self.inner - fitted, 0.0)
         along = (z.conj() @ self.inner).real
         missed = np.sqrt(_squares(correlation).sum(axis=1)) + np.sqrt(places) * each * (1 + size)
-        shared = missed / np.sqrt(self.least_eigenvalue) * (1.0 + 2.0**-39)
+        shared = missed / np.sqrt(self.least_eigenvalue)
         over = self.square - along - each * (1.0 + size) - shared
         under = self._square_high - 2.0 * along + (fitted * z.conj()).sum(axis=1).real
         under = under + each * (3.0 + 2.0 * size + 2.0 * size * size)
         good = np.isfinite(over) & np.isfinite(under) & (over > 0.0) & (under > 0.0)
-        found = np.zeros(len(sets))
-        found[good] = np.square(over[good]) / under[good] * (1.0 - 16.0 * UNIT)
-        return found
+        return np.where(good, np.square(over) / np.where(good, under, 1.0), 0.0)
 
     def chunks(self, sets: np.ndarray) -> list[np.ndarray]:
         """Return batches of sets of bounded work."""
@@ -264,17 +257,20 @@ class Subsets:
         return [sets[i : i + step] for i in range(0, len(sets), step)]
 
 
-def _lengths(blocks: np.ndarray) -> np.ndarray:
-    return np.asarray(np.sqrt(_squares(blocks).sum(axis=(1, 2))))
+def _norms(blocks: np.ndarray) -> np.ndarray:
+    return np.asarray(np.linalg.norm(blocks, axis=(1, 2)))
 
 
-def _doubled(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return products of blocks, summed without error and rounded at the end, see `two_sums`."""
+def _doubled(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return products of blocks, and bounds of the norm of what they lost before the last rounding.
+
+    They are summed without error, see `two_sums`.
+    """
     shape = (*left.shape[:2], right.shape[2], right.shape[1])
     factors = (left[:, :, None, :], np.swapaxes(right, 1, 2)[:, None, :, :])
     rows = [np.broadcast_to(v, shape).reshape(-1, shape[-1]) for v in factors]
-    total, correction, _ = two_sums(*two_product(*rows))
-    return np.asarray((total + correction).reshape(shape[:3]))
+    total, correction, loss = two_sums(*two_product(*rows))
+    return (total + correction).reshape(shape[:3]), _norms(loss.reshape(shape[:3]))
 
 
 def _adjoint(blocks: np.ndarray) -> np.ndarray:
@@ -282,9 +278,7 @@ def _adjoint(blocks: np.ndarray) -> np.ndarray:
 
 
 def _squares(values: np.ndarray) -> np.ndarray:
-    if values.dtype.kind != "c":
-        return np.square(values)
-    return np.asarray(np.square(values.real) + np.square(values.imag))
+    return np.asarray((values * values.conj()).real)
 
 
 def last(sets: np.ndarray) -> np.ndarray:
@@ -294,8 +288,7 @@ def last(sets: np.ndarray) -> np.ndarray:
 
 def continuations(sets: np.ndarray, places: int, size: int) -> np.ndarray:
     """Return of each set how many later places keep it able to grow to `size` places."""
-    end = places - (size - sets.shape[1]) + 1
-    return np.maximum(end - last(sets) - 1, 0)
+    return np.maximum(places - size + sets.shape[1] - last(sets), 0)
 
 
 def children(sets: np.ndarray, places: int, size: int) -> np.ndarray:
@@ -319,5 +312,4 @@ def _roots(blocks: np.ndarray) -> np.ndarray:
     except np.linalg.LinAlgError:
         if len(blocks) == 1:
             return np.eye(blocks.shape[1])[None]
-    half = len(blocks) // 2
-    return np.concatenate([_roots(blocks[:half]), _roots(blocks[half:])])
+    return np.concatenate([_roots(part) for part in np.array_split(blocks, 2)])

@@ -59,16 +59,8 @@ def least_on(problem: Any, support: np.ndarray, room: float) -> ScaledArray[floa
         whole = norm_within(fit.target)[0]
         seen = above(fit.projection(fit.target) / room, 2 + int(2**4 * (room - 1.0)))
         value = max(value, below(0.5 * whole * whole, 3) - above(0.5 * seen * seen, 4))
-    return ScaledArray(below(value, 2) if value > 0 else 0.0, 2 * fit.unit)
-
-
-def _least_on_all(problem: Any, columns: np.ndarray, room: float) -> ScaledArray[float]:
-    """Return the same for all columns; `columns` are the distinct ones, perhaps none."""
-    if len(columns):
-        return least_on(problem, columns, room)
-    fit = Fit(problem.system, room)
-    low = norm_within(fit.target)[0]
-    return ScaledArray(below(0.5 * low * low, 3), 2 * fit.unit)
+    # The difference is rounded less than what was taken off the first square.
+    return ScaledArray(max(0.0, value), 2 * fit.unit)
 
 
 def objective_on(problem: Any, x: np.ndarray, room: float) -> ScaledArray[float]:
@@ -135,8 +127,7 @@ class SubsetCertificate(Certificate):
             object.__setattr__(self, name, _indices(getattr(self, name), name, ndim))
         if not isinstance(self.closed, list | tuple):
             raise ProblemError("closed must be a list of vectors")
-        parts = tuple(_indices(part, "closed", 1) for part in self.closed)
-        object.__setattr__(self, "closed", parts)
+        object.__setattr__(self, "closed", tuple(_indices(v, "closed", 1) for v in self.closed))
         for name in ("primal", "dual"):
             object.__setattr__(self, name, as_figure(getattr(self, name), name))
 
@@ -167,7 +158,7 @@ class SubsetCertificate(Certificate):
             m, n = problem.shape
             # As many columns as rows fit everything, as a rule.
             if len(columns) < m or m * n * min(m, n) <= _CHEAP:
-                dual = _least_on_all(problem, columns, ROOM).below()
+                dual = least_on(problem, columns, ROOM).below()
         if singled_out is None:
             singled_out = np.zeros((0, problem.size), dtype=np.intp)
         primal = objective_on(problem, x, ROOM).above()
@@ -209,11 +200,8 @@ class SubsetCertificate(Certificate):
         count = int(np.count_nonzero(x))
         steps.require(count <= problem.size, f"x has at most {problem.size} nonzeros", str(count))
         found = objective_on(problem, x, 1.0)
-        steps.require(
-            found.at_most(self.primal),
-            f"the objective is at most {self.primal!r}, rounding included",
-            repr(found.above()),
-        )
+        text = f"the objective is at most {self.primal!r}, rounding included"
+        steps.require(found.at_most(self.primal), text, repr(found.above()))
         steps.require(math.isfinite(self.dual), f"the minimum is at least {self.dual!r}")
         if self.dual <= 0.0:
             steps.note("no objective is negative")
@@ -221,7 +209,7 @@ class SubsetCertificate(Certificate):
         fit = Fit(problem.system)
         columns = distinct_columns(fit)
         if len(self.order) == 0:
-            self._check_whole(steps, columns)
+            self._check_on(steps, columns, "with all columns together")
             return
         steps.require(
             np.array_equal(np.sort(self.order), columns),
@@ -233,13 +221,11 @@ class SubsetCertificate(Certificate):
         self._check_singled_out(steps)
         self._check_tree(steps, Subsets(fit, self.order), fit.unit)
 
-    def _check_whole(self, steps: Steps, columns: np.ndarray) -> None:
-        own = _least_on_all(self.problem, columns, 1.0)
-        steps.require(
-            own.at_least(self.dual),
-            f"with all columns together the minimum is at least {self.dual!r}",
-            repr(own.below()),
-        )
+    def _check_on(self, steps: Steps, columns: np.ndarray, where: str) -> None:
+        own = least_on(self.problem, columns, 1.0)
+        text = f"{where} the minimum is at least {self.dual!r}"
+        found = f"at least {own.below()!r} on {columns.tolist()}"
+        steps.require(own.at_least(self.dual), text, found)
 
     def _check_singled_out(self, steps: Steps) -> None:
         chosen, k = self.singled_out, self.problem.size
@@ -251,12 +237,7 @@ class SubsetCertificate(Certificate):
         inside = bool(np.isin(chosen, self.order).all())
         steps.require(inside, "they consist of columns of the order")
         for support in chosen:
-            own = least_on(self.problem, support, 1.0)
-            steps.require(
-                own.at_least(self.dual),
-                f"on a support that is singled out the minimum is at least {self.dual!r}",
-                f"at least {own.below()!r} on {support.tolist()}",
-            )
+            self._check_on(steps, support, "on a support that is singled out")
 
     def _check_tree(self, steps: Steps, subsets: Subsets, unit: int) -> None:
         k, places = self.problem.size, len(self.order)
@@ -268,31 +249,23 @@ class SubsetCertificate(Certificate):
             steps.require(inside, "the closed sets are sets of their level, none listed twice")
             for part in subsets.chunks(sets[closed]):
                 low = float(subsets.nodes(part, k - depth, least).min(initial=math.inf))
-                steps.require(
-                    low >= least,
-                    "no continuation of a closed set does better than the bound",
-                    f"{low!r} for {least!r}",
-                )
+                text = "no continuation of a closed set does better than the bound"
+                steps.require(low >= least, text, f"{low!r} for {least!r}")
             open_sets = np.delete(sets, closed, axis=0)
             # Counted before they are made.
             count = int(continuations(open_sets, places, k).sum())
             work += work_of(count, depth + 1, places) + len(closed) * places**2
-            steps.require(
-                count <= MOST_SETS and work <= MOST_WORK,
-                "the work of the check is bounded",
-                f"{count} sets, {work} multiplications",
-            )
+            bounded = count <= MOST_SETS and work <= MOST_WORK
+            found = f"{count} sets, {work} multiplications"
+            steps.require(bounded, "the work of the check is bounded", found)
             sets = children(open_sets, places, k)
         known = {tuple(sorted(support)) for support in self.singled_out.tolist()}
+        text = "every support that the bounds of the tree leave open is singled out"
         for part in subsets.chunks(sets):
             rows, last = np.nonzero(subsets.leaves(part, least) < least)
             for i, j in zip(rows.tolist(), last.tolist(), strict=True):
-                support = self.order[[*part[i].tolist(), j]]
-                steps.require(
-                    tuple(sorted(support.tolist())) in known,
-                    "every support that the bounds of the tree leave open is singled out",
-                    str(support.tolist()),
-                )
+                support = tuple(sorted(self.order[[*part[i].tolist(), j]].tolist()))
+                steps.require(support in known, text, str(support))
 
 
 def _indices(value: Any, name: str, ndim: int) -> np.ndarray:

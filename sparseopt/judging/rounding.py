@@ -179,7 +179,7 @@ def row_dots(rows: Any, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             left = np.asarray(rows[part], dtype=np.float64)
             right = np.broadcast_to(vector, left.shape)
         total, correction, loss = two_sums(*two_product(left, right))
-        values[part] = total + correction
+        np.add(total, correction, out=values[part])  # which refuses complex numbers
         bounds[part] = UNIT * np.abs(values[part]) * (1.0 + 4.0 * UNIT) + loss
     return values, bounds
 

@@ -98,7 +98,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.inverse.subset_certificate",
     ),
     "forgeries_deconvolution": ("sparseopt.inverse.deconvolution",),
-    "forgeries_recovery": (
+    "forgeries_recovery forgeries_recovery_complex": (
         "sparseopt.inverse.greedy_recovery",
         "sparseopt.inverse.recovery_bound",
         "sparseopt.inverse.recovery_certificate",

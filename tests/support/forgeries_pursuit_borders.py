@@ -15,15 +15,23 @@ import numpy as np
 import pursuit_problems
 from forgeries_pursuit import GAP, MINIMUM, OBJECTIVE, changed, solved, subsets
 from laws import border, law, refusal
-from subset_laws import complex_bounds_hold, product_bounds_hold
+from subset_laws import (
+    complex_bounds_hold,
+    direct_bounds_take_what_they_say,
+    doubled_products_hold,
+    many_gains_add_up,
+    product_bounds_hold,
+)
 
 import sparseopt as so
 from sparseopt.inverse.fit import Fit
 from sparseopt.inverse.pursuit_certificate import _fitted
 from sparseopt.inverse.subset_bounds import PLACES, children
+from sparseopt.inverse.subset_certificate import least_on
 
 Pairs = Iterator[tuple[str, Any]]
 UNIQUE = "the columns of the support are independent"
+LEFT_OPEN = "every support that the bounds of the tree leave open is singled out"
 
 
 def stated(problem: so.BasisPursuit, x: Any, w: Any, **answer: Any) -> so.PursuitCertificate:
@@ -77,6 +85,8 @@ def honest() -> Pairs:
         yield name, so.solve(problem).certificate
     for name, right, _ in unique():
         yield f"just unique, {name}", right
+    for name, right, _ in least_proved():
+        yield f"the least that is proved, {name}", right
     signal = subsets()["signal"]
     levels = tuple(c if len(c) else empty for c in signal.closed)
     yield "levels without closed sets", lambda: so.verify(changed(signal, closed=levels))
@@ -88,6 +98,9 @@ def honest() -> Pairs:
     )
     yield "bounds over complex supports, exactly", law(complex_bounds_hold)
     yield "bounds over supports of a product, exactly", law(product_bounds_hold)
+    yield "direct bounds, exactly", law(direct_bounds_take_what_they_say)
+    yield "products in doubled precision", law(doubled_products_hold)
+    yield "the sum of many gains", law(many_gains_add_up)
 
 
 def _unclaimed(made: Any) -> dict[str, Any]:
@@ -118,12 +131,40 @@ def dependent() -> dict[str, so.CardinalityRegression]:
     return {
         "a subset beside dependent columns": so.CardinalityRegression(design, target, 4),
         "a subset beside nearly dependent columns": so.CardinalityRegression(close, target, 2),
+        "a subset beside columns of a singular Gram matrix": so.CardinalityRegression(
+            np.hstack([np.eye(7)[:, :2], np.eye(7)[:, :2].sum(axis=1)[:, None], design[:7, 3:]]),
+            target[:7],
+            4,
+        ),
         "a subset of opposite columns, with zeros of both signs": so.CardinalityRegression(
             [[1.0, -1.0, 0.0, 2.0], [0.0, 0.0, 1.0, -0.0], [2.0, -2.0, -0.0, 3.0]],
             [1.0, 2.0, 4.0],
             1,
         ),
     }
+
+
+def least_proved() -> Iterator[tuple[str, Any, Any]]:
+    """Yield what it is, the claim of the least objective that is proved, and of the next float."""
+    rng = np.random.default_rng(12)
+    design, noise = rng.standard_normal((9, 4)), rng.standard_normal(9)
+    close = design.copy()
+    close[:, 1] = close[:, 0] + 1e-12 * close[:, 1]
+    closer = design.copy()
+    closer[:, 1] = closer[:, 0] + 2.0**-50 * closer[:, 1]
+    for name, matrix, target in (
+        ("plain", design, noise),
+        ("nearly fitted", design, design @ np.ones(4) + 1e-14 * noise),
+        ("nearly dependent", close, noise),
+        ("but for a few last bits dependent", closer, noise),
+        ("nearly dependent and fitted", close, close @ np.ones(4) + 1e-7 * noise),
+        ("complex", design + 1j * design[::-1], noise),
+    ):
+        problem = so.CardinalityRegression(matrix, target, 4)
+        least = least_on(problem, np.arange(4), 1.0).below()
+        given = (problem, so.Coefficients(np.zeros(4)), np.zeros(0, int), (), np.zeros((0, 4), int))
+        right = so.SubsetCertificate(*given, 1e6, least)
+        yield name, right, changed(right, dual=math.nextafter(least, math.inf))
 
 
 def look_alikes() -> so.KroneckerProduct:
@@ -195,6 +236,8 @@ def forged() -> Pairs:
         made = so.solve(problem).certificate
         words = "on a support that is singled out the minimum is at least"
         yield f"{words} | {name}", changed(made, dual=made.primal * 2.0)
+    for name, _, wrong in least_proved():
+        yield f"with all columns together the minimum is at least | a float more, {name}", wrong
     for name, _, wrong in unique():
         yield f"{UNIQUE} | just not, {name}", wrong
     plain = so.BasisPursuit([[1.0]], [1 + 1j], 0.0, math.inf)
@@ -234,6 +277,19 @@ def complex_balls() -> Pairs:
 
 def of_products() -> Pairs:
     """Columns of a product that look dependent, or independent, once they are rounded."""
+    # As real columns they would explain less than with complex coefficients.
+    turned = np.array([[1.0, 0.5j], [2.0j, 1.0], [1.0 + 1j, 3.0]])
+    bare = so.CardinalityRegression(turned, 1j * turned[:, 0] + 0.01, 1)
+    none = np.zeros((0, 1), int)
+    nothing = so.Coefficients(np.zeros(2))
+    false = so.SubsetCertificate(bare, nothing, np.arange(2), (), none, 1e3, 0.5)
+    yield f"{LEFT_OPEN} | of complex columns", false
+    close = np.random.default_rng(2).standard_normal((8, 3))
+    close[:, 1] = close[:, 0] + 1e-9 * close[:, 1]
+    rounded = so.KroneckerProduct([close.reshape(1, 8, 3, 1)], [(1, 8, 3, 1)])
+    known = so.solve(so.CardinalityRegression(rounded, np.arange(8.0), 2)).certificate
+    few = changed(known, dual=0.5 * known.dual, singled_out=known.singled_out[:0])
+    yield f"{LEFT_OPEN} | nearly dependent columns of a product", few
     alike = look_alikes()
     pair = so.KnownSupportRegression(alike, [1.0, 1.0], [0, 1])
     x = np.array([0.5, 0.5])

@@ -512,7 +512,7 @@ def is_missed(certificate: Any) -> bool:
     on = list(problem.support)
     x, other = (np.array(v[0], float) + 1j * np.array(v[1], float) for v in (x, other))
     phases = x[on] / np.abs(x[on])
-    same = np.abs(phases - np.array(problem.signs)).max() < 1e-12
+    same = np.abs(phases - np.array(problem.signs) / np.abs(problem.signs)).max() < 1e-12
     return bool(same and np.abs(other).sum() <= np.abs(x).sum() * (1.0 + 1e-12))
 
 

@@ -13,8 +13,8 @@ from truth import rationals, squares
 import sparseopt as so
 from sparseopt.inverse.fit import Fit
 from sparseopt.inverse.independence import smallest_singular_value
-from sparseopt.inverse.subset_bounds import Subsets
-from sparseopt.judging.rounding import gamma
+from sparseopt.inverse.subset_bounds import Subsets, _doubled
+from sparseopt.judging.rounding import UNIT, gamma
 
 
 def projected(columns: np.ndarray, vector: np.ndarray) -> np.ndarray:
@@ -24,8 +24,9 @@ def projected(columns: np.ndarray, vector: np.ndarray) -> np.ndarray:
         rest = column
         for b in basis:
             rest = rest - b * (rest.dot(b) / b.dot(b))
-        basis.append(rest)
-    return basis[-1]
+        if rest.any():
+            basis.append(rest)
+    return rest
 
 
 def bounds_hold() -> bool:
@@ -122,3 +123,80 @@ def _near(problem: so.CardinalityRegression) -> bool:
         # Of plain results a few last bits are not known.
         right += [bool(np.all((0.985 * room - 1e-15 < p) & (p < 1e-12))) for p in pairs]
     return all(right)
+
+
+def direct_bounds_take_what_they_say() -> bool:
+    """Whether direct bounds are what the formula says, rounding included, in exact arithmetic.
+
+    With roundings that count as many as 2^40 of them, so that every part of the formula is seen.
+    """
+    rng, right = np.random.default_rng(8), []
+    design, target = rng.standard_normal((6, 5)), rng.standard_normal(6)
+    close = design.copy()
+    close[:, 1] = close[:, 0] + 2.0**-30 * close[:, 1]
+    fitted = design[:, :2] @ np.ones(2) + 1e-4 * target
+    for columns, y, size in (
+        (design, target, 1),
+        (design, target, 3),
+        (design, fitted, 2),
+        (close, target, 2),
+        (np.hstack([design[:, :1], design[:, :1]]), target, 2),
+        (design[:2], target[:2], 3),
+    ):
+        problem = so.CardinalityRegression(columns, y, 1)
+        for room in (1.0, *2.0 ** np.arange(36.0, 48.0)):
+            subsets = Subsets(Fit(problem.system, room), np.arange(columns.shape[1]))
+            found = float(subsets.direct(np.arange(size)[None])[0])
+            right.append(_is_direct(subsets, size, found))
+    return all(right)
+
+
+def _is_direct(subsets: Subsets, size: int, found: float) -> bool:
+    columns, y, room = subsets._columns[:, :size], subsets._target, subsets.room
+    square, whole = squares(projected(rationals(columns), rationals(y))), squares(rationals(y))
+    length, long = math.sqrt(square), math.sqrt(whole - square)
+    if not square or np.linalg.matrix_rank(columns, tol=1e-13) < size:
+        return found == 0.0
+    if room == 1.0:
+        return Fraction(found) <= square <= Fraction(found * (1.0 + 1e-8))
+    inverse = np.abs(np.linalg.inv(np.linalg.qr(columns, mode="r")))
+    lost = float(np.linalg.norm(np.abs(columns) @ inverse))
+    lost *= gamma(3 * size + 3) * gamma((size - 1).bit_length() + 4)
+    count = math.sqrt(size)
+    sums = room * gamma(len(y) + size + 16)
+    off = room * (gamma(size + 16) * count + lost)
+    pull = 4.0 * (sums * count + off) * (length + long)
+    left = length * (1.0 - sums) - 2.0 * pull**2 / length - off * long
+    proves = left > 0.0 and 4.0 * (sums * count + off) * count < 0.4
+    # Where the columns nearly depend on each other, what is lost is known to a part of it only.
+    return abs(math.sqrt(found) - (left if proves else 0.0)) <= 2e-9 + 0.2 * room * lost
+
+
+def doubled_products_hold() -> bool:
+    """Whether products of blocks are off by half a last bit, and what they say is lost."""
+    rng = np.random.default_rng(9)
+    left, right = rng.standard_normal((2, 3, 4)), rng.standard_normal((2, 4, 2))
+    left[:, :, 1], right[:, 1] = left[:, :, 0], -right[:, 0] * (1.0 + 2.0**-40)
+    right[:, :2] *= 2.0**60
+    found, lost = _doubled(left, right)
+    held = []
+    for a, b, c, bound in zip(left, right, found, lost, strict=True):
+        off = rationals(c) - rationals(a).dot(rationals(b))
+        allowed = UNIT * np.linalg.norm(c) * (1.0 + 4.0 * UNIT) + bound
+        held.append(squares(off.ravel()) <= Fraction(float(allowed)) ** 2)
+    return all(held)
+
+
+def many_gains_add_up() -> bool:
+    """Whether bounds with many later places allow for the rounding of the sum of their gains."""
+    many = 150
+    target = np.append(np.random.default_rng(10).uniform(0.0015, 0.003, many), 0.75)
+    problem = so.CardinalityRegression(np.eye(many + 1)[:, :many], target, many)
+    subsets = Subsets(Fit(problem.system), np.arange(many))
+    root = np.zeros((1, 0), dtype=np.intp)
+    found, left = subsets.bounds(root), float(subsets.nodes(root, many - 5, 0.0)[0])
+    most = sorted(Fraction(float(v)) ** 2 for v in found.high[0])[5:]
+    gain = sum(most) / Fraction(subsets.least_eigenvalue) * (1 + Fraction(gamma(many - 5)))
+    return left > 0.0 and Fraction(left) <= Fraction(float(found.rest[0])) - gain + Fraction(
+        4 * UNIT
+    )
