@@ -178,8 +178,7 @@ class ColumnOperator:
         if self._exact:
             return self.column_errors[entries]
         lengths = np.array([norm_bound(column) for column in columns.T])
-        own = lengths * (UNIT * (1.0 + 4.0 * UNIT))
-        return np.asarray(own + self._size_bounds[entries] * (5.0 * self._growth**2) + TINY)
+        return lengths * UNIT + self._size_bounds[entries] * (5.0 * self._growth**2) + TINY
 
     @cached_property
     def _adjoint(self) -> KroneckerProduct:
@@ -200,12 +199,13 @@ class ColumnOperator:
     def _size_bounds(self) -> np.ndarray:
         """Bounds of the columns' norms in the product of magnitudes, one per real column.
 
-        The largest gain of each factor's blocks times what the last factor makes of a column.
+        The largest gain of each factor's blocks times what the last factor makes of a column,
+        whose entries may be too small for their squares.
         """
         *others, last = self._magnitudes.factors
         pattern = self.source.architecture[-1]
-        own = self._picked(np.sqrt(np.square(last).sum(axis=1)).reshape(pattern.shape[1]))
-        gain = math.prod(math.sqrt(float(_largest_gain(factor))) for factor in others)
+        own = self._picked(np.sqrt(np.square(last).sum(axis=1)).reshape(pattern.shape[1])) + TINY
+        gain = math.prod(map(_largest_gain, others))
         found = own * gain * (1.0 + 1e-9)
         return np.append(found, found) if self._complex else np.asarray(found)
 
@@ -290,12 +290,11 @@ class ColumnOperator:
 
 
 def _times_power(product: KroneckerProduct, exponent: int) -> KroneckerProduct:
-    """Return a product times two to a power, its factors with entries of about 1 if that is not 0.
+    """Return a product times two to a power, its factors but for the first with entries of about 1.
 
+    Else products of small entries of some would be lost which those of others make large again.
     What factors lose below 2^-1022 counts as underflow, see `rounding.TINY`.
     """
-    if exponent == 0:
-        return product
     factors, rest = [], exponent
     for factor in product.factors:
         largest = max(float(np.abs(part).max(initial=0.0)) for part in (factor.real, factor.imag))
@@ -309,7 +308,7 @@ def _times_power(product: KroneckerProduct, exponent: int) -> KroneckerProduct:
         _shifted(factor.astype(kind), shift)
         for (factor, _), kind, shift in zip(factors, wide, shifts, strict=True)
     ]
-    return KroneckerProduct(scaled, product.architecture)
+    return KroneckerProduct(scaled, product.architecture, product.compiled)
 
 
 def _shifted(factor: np.ndarray, exponent: int) -> np.ndarray:
@@ -319,11 +318,12 @@ def _shifted(factor: np.ndarray, exponent: int) -> np.ndarray:
 
 
 def _largest_gain(factor: np.ndarray) -> float:
-    """Return a bound of the square of the largest gain of the blocks of a factor of magnitudes.
+    """Return a bound of the largest gain of the blocks of a factor of magnitudes.
 
     The norm of a matrix is at most the root of its largest row sum times its largest column sum.
     """
-    return float((factor.sum(axis=2).max() * factor.sum(axis=1).max()) * (1.0 + 1e-9))
+    sums = (float(factor.sum(axis=axis).max()) for axis in (1, 2))
+    return math.prod(map(math.sqrt, sums)) * (1.0 + 1e-9)
 
 
 Parts = list[tuple[np.ndarray, np.ndarray]]
