@@ -16,9 +16,7 @@ Equal, opposite and zero columns are dropped first: they do not change the range
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from fractions import Fraction
-from operator import mul
 
 import numpy as np
 
@@ -26,6 +24,7 @@ from sparseopt.inverse.independence import distinct_columns, nearly_orthonormal
 from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.scaling import ScaledProblem
 from sparseopt.judging.exact import eliminate_integers
+from sparseopt.judging.integers import as_integers
 from sparseopt.judging.rounding import above, gamma, norm_bound, row_dots
 
 DENSE_LIMIT = 2**25
@@ -81,9 +80,9 @@ def projection_bound(scaled: ScaledProblem, t: np.ndarray, chosen: np.ndarray) -
     if errors.any() and not scaled.design.is_product:
         return whole
     if count <= MOST_COLUMNS and count * count * rows <= MOST_PRODUCTS:
-        if errors.any():  # of dependent columns only the exact ones tell
-            matrix = scaled.design.exact_columns(chosen)
-        return min(_by_elimination(matrix, t, scaled.weights, whole), whole)
+        # Of dependent columns only the exact ones tell.
+        exact = scaled.design.exact_columns(chosen) if errors.any() else _as_integers(matrix)
+        return min(_by_elimination(exact, t, scaled.weights, whole), whole)
     return whole
 
 
@@ -103,38 +102,36 @@ def _by_orthogonalisation(
     return above(size / math.sqrt(1.0 - error), count + 16)
 
 
-def _integers(vector: Iterable[float | Fraction]) -> list[int]:
-    """Return the vector times a power of two as integers."""
-    ratios = [value.as_integer_ratio() for value in vector]
-    common = max(under for _, under in ratios)
-    return [over * (common // under) for over, under in ratios]
+def _as_integers(matrix: np.ndarray) -> np.ndarray:
+    """Return the columns as integers, each times a power of two of its own."""
+    return np.stack([as_integers(column)[0][0] for column in matrix.T], axis=1)
 
 
 def _gram(matrix: np.ndarray, t: np.ndarray, weights: np.ndarray | None) -> list[list[int]]:
-    """Return the Gram matrix of the columns and `t`, each times an integer.
+    """Return the Gram matrix of columns of integers and `t`, each times an integer.
 
     With weights v: of the columns times v^(1/2), and t / v^(1/2).
     """
-    columns = [_integers(column.tolist()) for column in matrix.T]
-    point = _integers([sum(map(Fraction, parts)) for parts in t.T.tolist()])
-    left, corner = columns, Fraction(sum(map(mul, point, point)))
+    point = as_integers(t)[0][0].sum(axis=0)
+    left, corner = matrix, Fraction(point @ point)
     if weights is not None:
-        used = _integers(weights.tolist())
-        left = [[a * v for a, v in zip(column, used, strict=True)] for column in columns]
+        used = as_integers(weights)[0][0]
+        left = matrix * used[:, None]
         # Weights times an integer: so are both squares, one over it.
         pairs = zip(point, used, strict=True)
         corner = sum((Fraction(p * p, v) for p, v in pairs if v), Fraction(0))
-    count = len(columns)
-    upper = [[sum(map(mul, left[i], b)) for b in columns[i:]] for i in range(count)]
-    side = [corner.denominator * sum(map(mul, column, point)) for column in columns]
-    gram = [[*(upper[min(i, k)][abs(i - k)] for k in range(count)), side[i]] for i in range(count)]
-    return [*gram, [*side, corner.numerator * corner.denominator]]
+    side = corner.denominator * (matrix.T @ point)
+    last = [*side, corner.numerator * corner.denominator]
+    return [*np.column_stack([left.T @ matrix, side]).tolist(), last]
 
 
 def _by_elimination(
     matrix: np.ndarray, t: np.ndarray, weights: np.ndarray | None, size: float
 ) -> float:
-    """Return the norm of the projection of a point of norm `size`, found exactly and rounded up."""
+    """Return the norm of the projection of a point of norm `size`, found exactly and rounded up.
+
+    The columns are integers.
+    """
     gram = _gram(matrix, t, weights)
     whole = gram[-1][-1]
     if whole == 0:

@@ -11,16 +11,20 @@ end and gamma(k)^2 times the magnitudes.
 from __future__ import annotations
 
 import math
-import time
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from sparseopt.butterfly.product import KroneckerProduct
+from sparseopt.butterfly.architecture import Architecture
+from sparseopt.butterfly.pattern import KroneckerPattern
+from sparseopt.butterfly.product import KroneckerProduct, apply_factor
+from sparseopt.butterfly.target import units_of
 from sparseopt.interface.errors import ProblemError
 from sparseopt.judging.integers import as_integers
 from sparseopt.judging.rounding import TINY, UNIT, gamma, norm_bound, two_product
+from sparseopt.judging.scaling import largest_part
 
 _CHUNK = 1 << 20
 _STREAMED = 1 << 24
@@ -42,10 +46,10 @@ class ColumnOperator:
 
     Attributes
     ----------
+    is_product : bool
+        Whether the source is a product of factors.
     shape : (int, int)
         In real numbers.
-    seconds : float
-        What it took to go through all columns, once that was done.
     """
 
     dtype = np.dtype(np.float64)
@@ -57,20 +61,14 @@ class ColumnOperator:
         entries: np.ndarray | None = None,
         exponent: int = 0,
     ) -> None:
-        self._given, self._complex, self.seconds = source, is_complex, 0.0
+        self._given, self._complex = source, is_complex
         self._entries, self._exponent = entries, exponent
-        self._exact = not isinstance(source, KroneckerProduct)
-        self.source = source if self._exact else _times_power(source, exponent)
-        rows, columns = (int(side) for side in source.shape)
-        self._own = rows, columns if entries is None else len(entries)
-        self._given_columns = columns
+        self.is_product = isinstance(source, KroneckerProduct)
+        self.source = _times_power(source, exponent) if self.is_product else source
+        self._factor = 1.0 if self.is_product else math.ldexp(1.0, exponent)
+        rows, self._given_columns = (int(side) for side in source.shape)
+        self._own = rows, self._given_columns if entries is None else len(entries)
         self.shape = (2 * rows, 2 * self._own[1]) if is_complex else self._own
-        self._factor = math.ldexp(1.0, exponent) if self._exact else 1.0
-
-    @property
-    def is_product(self) -> bool:
-        """Whether the source is a product of factors."""
-        return not self._exact
 
     def some(self, entries: np.ndarray) -> ColumnOperator:
         """Return an operator of some of the columns, counted in complex numbers if it is."""
@@ -87,7 +85,6 @@ class ColumnOperator:
         return values if self._entries is None else values[self._entries]
 
     def _column(self, j: int) -> np.ndarray:
-        j = j if self._entries is None else int(self._entries[j])
         unit = np.zeros(self._given_columns, dtype=self.source.dtype)
         unit[j] = 1.0
         try:
@@ -108,30 +105,57 @@ class ColumnOperator:
         wide = np.complex128 if column.dtype.kind == "c" else np.float64
         return column.astype(wide) * self._factor
 
-    def _own_columns(self, entries: np.ndarray) -> np.ndarray:
-        if self._exact:
-            found = [self._column(int(j)) for j in entries]
-            return np.stack(found, axis=1) if found else np.zeros((self._own[0], 0))
-        chosen = entries if self._entries is None else self._entries[entries]
-        units = np.zeros((self._given_columns, len(entries)))
-        units[chosen, np.arange(len(entries))] = 1.0
-        return doubled_product(self.source, units)
-
-    @property
-    def _double(self) -> Any:
-        wide = self._complex or np.dtype(self.source.dtype).kind == "c"
-        return np.complex128 if wide else np.float64
-
     def __getitem__(self, key: tuple[slice, np.ndarray]) -> np.ndarray:
         """Return some columns, ``operator[:, entries]``, as an array of float64."""
-        entries = np.asarray(key[1])
+        return self._real_columns(key[1], self._doubled if self.is_product else self._read)
+
+    def exact_columns(self, entries: np.ndarray) -> np.ndarray:
+        """Return some columns of a product of factors as integers, times one power of two.
+
+        Exact; for few columns, since every number is one of Python's.
+        """
+        return self._real_columns(entries, self._integers)
+
+    def _real_columns(
+        self, entries: np.ndarray, found: Callable[[np.ndarray], Sequence[np.ndarray]]
+    ) -> np.ndarray:
+        """Return some columns from the real parts, and imaginary parts, of those of the source."""
+        own = np.asarray(entries) % self._own[1]
+        real, *imag = found(own if self._entries is None else self._entries[own])
         if not self._complex:
-            return np.asarray(self._own_columns(entries), dtype=np.float64)
-        half = self._own[1]
-        columns = self._own_columns(entries % half)
-        first = entries < half
-        upper = np.where(first, columns.real, -columns.imag)
-        return np.vstack([upper, np.where(first, columns.imag, columns.real)])
+            return real
+        first = np.asarray(entries) < self._own[1]
+        upper = np.where(first, real, -imag[0])
+        return np.vstack([upper, np.where(first, imag[0], real)])
+
+    def _read(self, columns: np.ndarray) -> list[np.ndarray]:
+        found = np.zeros((self._own[0], len(columns)), complex if self._complex else float)
+        for i, j in enumerate(columns):
+            found[:, i] = self._column(int(j))
+        return self._parts(found)
+
+    def _parts(self, values: np.ndarray) -> list[np.ndarray]:
+        return [values.real, values.imag][: 1 + self._complex]
+
+    def _doubled(self, columns: np.ndarray) -> list[np.ndarray]:
+        """Return columns of a product, rounded from doubled precision."""
+        values = [[p.astype(np.float64) for p in self._parts(f)] for f in self.source.factors]
+        units = self._units(columns)
+        units = np.stack([units, np.zeros_like(units)])
+        found = _applied(values, self.source.architecture, units, _doubled_sum).sum(axis=0)
+        return np.split(found, 1 + self._complex, axis=1)
+
+    def _integers(self, columns: np.ndarray) -> list[np.ndarray]:
+        values = [as_integers(*self._parts(factor))[0] for factor in self._given.factors]
+        units = self._units(columns).astype(int).astype(object)
+        found = _applied(values, self._given.architecture, units, _exact_sum)
+        return np.split(found, 1 + self._complex, axis=1)
+
+    def _units(self, columns: np.ndarray) -> np.ndarray:
+        """Return columns of the identity, and beside them their imaginary parts."""
+        units = np.zeros((self._given_columns, len(columns) * (1 + self._complex)))
+        units[columns, np.arange(len(columns))] = 1.0
+        return units
 
     def _chunks(self) -> list[np.ndarray]:
         step = max(1, _CHUNK // self.shape[0])
@@ -149,24 +173,23 @@ class ColumnOperator:
 
     def correlation(self, t: np.ndarray) -> np.ndarray:
         """Return the transpose times `t`, see `correlation_error`."""
-        if self._exact:
+        if not self.is_product:
             return np.concatenate([self[:, part].T @ t for part in self._chunks()])
-        point = self._complex_of(t).astype(self._double)[:, None]
-        return self._real_of(self._picked(np.asarray(self._adjoint.one_by_one(point)).ravel()))
+        return self._real_of(self._picked(self._adjoint_times(self._complex_of(t))))
+
+    def _adjoint_times(self, t: np.ndarray) -> np.ndarray:
+        return np.conj(self.source.T.one_by_one(np.conj(t)[:, None])).ravel()
 
     def correlation_error(self, t: np.ndarray, norms: np.ndarray) -> np.ndarray:
         """Return a bound of what each entry of ``correlation(t)`` is off by."""
-        if self._exact:
+        if not self.is_product:
             return np.asarray(norm_bound(t) * gamma(self.shape[0] + 8) * norms)
-        size = np.abs(self._complex_of(t))[:, None]
-        found = self._picked(np.asarray(self._magnitudes.T.one_by_one(size)).ravel())
-        found = found * (self._growth * (1.0 + self._growth))
-        return np.append(found, found) if self._complex else np.asarray(found)
+        return self._sums(np.abs(self._complex_of(t))) * self._growth
 
     @cached_property
     def column_errors(self) -> np.ndarray:
         """Bounds of the norm of what computed columns are off by."""
-        if self._exact:
+        if not self.is_product:
             # Entries that a power of two takes below 2^-1022 lose no more than this.
             lost = math.sqrt(self.shape[0]) * TINY if self._exponent < 0 else 0.0
             return np.full(self.shape[1], lost)
@@ -175,19 +198,24 @@ class ColumnOperator:
 
     def errors_of(self, entries: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Return the same bounds of some columns that were read, without reading the others."""
-        if self._exact:
+        if not self.is_product:
             return self.column_errors[entries]
         lengths = np.array([norm_bound(column) for column in columns.T])
-        return lengths * UNIT + self._size_bounds[entries] * (5.0 * self._growth**2) + TINY
-
-    @cached_property
-    def _adjoint(self) -> KroneckerProduct:
-        return self.source.H  # type: ignore[no-any-return]
+        # One growth^2 more than above: rounded lengths stand for exact ones.
+        return lengths * UNIT + self._size_bounds[entries] * (5.0 * self._growth**2) + self._lost
 
     @cached_property
     def _magnitudes(self) -> KroneckerProduct:
         factors = [np.abs(f).astype(np.float64) * (1.0 + 4e-7) for f in self.source.factors]
         return KroneckerProduct(factors, self.source.architecture)
+
+    def _sums(self, sizes: np.ndarray) -> np.ndarray:
+        """Return bounds of the sums of the columns in the product of magnitudes, rows by `sizes`.
+
+        One per real column. What is added to magnitudes covers the rounding of these sums.
+        """
+        found = self._picked(self._magnitudes.T.one_by_one(sizes[:, None]).ravel())
+        return np.tile(found, 1 + self._complex)
 
     @property
     def _growth(self) -> float:
@@ -197,87 +225,51 @@ class ColumnOperator:
 
     @cached_property
     def _size_bounds(self) -> np.ndarray:
-        """Bounds of the columns' norms in the product of magnitudes, one per real column.
+        """Bounds of the columns' norms in the product of magnitudes, by the sums of entries."""
+        return self._sums(np.ones(self._own[0]))
 
-        The largest gain of each factor's blocks times what the last factor makes of a column,
-        whose entries may be too small for their squares.
-        """
-        *others, last = self._magnitudes.factors
-        pattern = self.source.architecture[-1]
-        own = self._picked(np.sqrt(np.square(last).sum(axis=1)).reshape(pattern.shape[1])) + TINY
-        gain = math.prod(map(_largest_gain, others))
-        found = own * gain * (1.0 + 1e-9)
-        return np.append(found, found) if self._complex else np.asarray(found)
+    @property
+    def _lost(self) -> float:
+        """Bound of what underflows in a column: the first factor alone has entries above 1."""
+        return TINY * (1.0 + largest_part(self.source.factors[0]))
 
     @cached_property
     def _measured(self) -> tuple[np.ndarray, float]:
         """The squares of the columns' norms, and the largest entry."""
-        started, squares, largest = time.perf_counter(), [], 0.0
+        squares, largest = [], 0.0
         for part in self._chunks():
             columns = self[:, part]
             squares.append(np.einsum("ij,ij->j", columns, columns))
             largest = max(largest, float(np.abs(columns).max(initial=0.0)))
-        self.seconds = time.perf_counter() - started
         return np.concatenate(squares), largest
-
-    def exact_columns(self, entries: np.ndarray) -> np.ndarray:
-        """Return some columns of a product of factors as integers, times one power of two.
-
-        Exact; for few columns, since every number is one of Python's.
-        """
-        own = entries % self._own[1] if self._complex else entries
-        chosen = own if self._entries is None else self._entries[own]
-        units = np.zeros((self._given_columns, len(chosen)), dtype=object)
-        units[chosen, np.arange(len(chosen))] = 1
-        real, imag = units, np.zeros_like(units)
-        for factor, pattern in reversed(
-            list(zip(self._given.factors, self._given.architecture, strict=True))
-        ):
-            a, _, c, d = pattern
-            parts = as_integers(np.stack([factor.real, factor.imag]).astype(np.float64))[0][0]
-            left = [part[..., None] for part in parts]
-            blocks = [part.reshape(a, 1, c, d, len(chosen)) for part in (real, imag)]
-            real = (left[0] * blocks[0] - left[1] * blocks[1]).sum(axis=2)
-            imag = (left[0] * blocks[1] + left[1] * blocks[0]).sum(axis=2)
-            real, imag = real.reshape(-1, len(chosen)), imag.reshape(-1, len(chosen))
-        if not self._complex:
-            return real
-        first = entries < self._own[1]
-        return np.vstack([np.where(first, real, -imag), np.where(first, imag, real)])
 
     @property
     def largest(self) -> float:
-        """The largest entry, or a bound of it."""
-        if self._exact or math.prod(self.shape) <= _STREAMED:
-            return self._measured[1]
-        return float(self._size_bounds.max())
-
-    @property
-    def largest_bound(self) -> float:
-        """A bound of the largest entry: of a product of factors without reading its columns."""
-        return self.largest if self._exact else float(self._size_bounds.max())
+        """The largest entry; of a product of factors a bound of it, no column of which is read."""
+        return float(self._size_bounds.max()) if self.is_product else self._measured[1]
 
     def norm_bounds(self, weights: np.ndarray | None) -> np.ndarray:
         """Return upper bounds of the columns' norms, each row by its weight."""
         share = 1.0 if weights is None else math.sqrt(float(weights.max())) * (1.0 + 1e-15)
-        if not self._exact and math.prod(self.shape) > _STREAMED:
-            return self._size_bounds * share
+        if self.is_product and math.prod(self.shape) > _STREAMED:
+            return (self._size_bounds + self._lost) * share
         rows = self.shape[0]
         found = np.sqrt(self._measured[0] * (1.0 + gamma(rows + 16))) + math.sqrt(rows) * TINY
-        if not self._exact:
-            found = found * (1.0 + 4.0 * UNIT) + self._size_bounds * (8.0 * self._growth**2)
+        if self.is_product:
+            rounded = self._size_bounds * (8.0 * self._growth**2)
+            found = found * (1.0 + 4.0 * UNIT) + rounded + self._lost
         return found * share
 
     def quickly(self, t: np.ndarray) -> np.ndarray:
         """Return the transpose times `t` by the operator's own adjoint, for engines alone."""
         point = self._complex_of(t)
-        if self._exact:
+        if not self.is_product:
             try:
                 found = np.asarray(self.source.rmatvec(point)).ravel() * self._factor
             except NotImplementedError:  # an operator without an adjoint
                 return self.correlation(t)
         else:
-            found = np.asarray(self._adjoint.one_by_one(point[:, None])).ravel()
+            found = self._adjoint_times(point)
         return self._real_of(self._picked(found))
 
     def times(self, x: np.ndarray) -> np.ndarray:
@@ -293,22 +285,10 @@ def _times_power(product: KroneckerProduct, exponent: int) -> KroneckerProduct:
     """Return a product times two to a power, its factors but for the first with entries of about 1.
 
     Else products of small entries of some would be lost which those of others make large again.
-    What factors lose below 2^-1022 counts as underflow, see `rounding.TINY`.
     """
-    factors, rest = [], exponent
-    for factor in product.factors:
-        largest = max(float(np.abs(part).max(initial=0.0)) for part in (factor.real, factor.imag))
-        own = math.frexp(largest)[1]
-        factors.append((factor, own))
-        rest += own
-    wide = [np.complex128 if f.dtype.kind == "c" else np.float64 for f, _ in factors]
-    shifts = [-own for _, own in factors]
-    shifts[0] += rest
-    scaled = [
-        _shifted(factor.astype(kind), shift)
-        for (factor, _), kind, shift in zip(factors, wide, shifts, strict=True)
-    ]
-    return KroneckerProduct(scaled, product.architecture, product.compiled)
+    (first, *others), power = units_of(product)
+    factors = [_shifted(first, power + exponent), *others]
+    return KroneckerProduct(factors, product.architecture, product.compiled)
 
 
 def _shifted(factor: np.ndarray, exponent: int) -> np.ndarray:
@@ -317,51 +297,47 @@ def _shifted(factor: np.ndarray, exponent: int) -> np.ndarray:
     return np.asarray(np.ldexp(factor.real, exponent) + 1j * np.ldexp(factor.imag, exponent))
 
 
-def _largest_gain(factor: np.ndarray) -> float:
-    """Return a bound of the largest gain of the blocks of a factor of magnitudes.
+Terms = list[tuple[np.ndarray, np.ndarray]]
+"""Values of a factor, and what they are multiplied with."""
 
-    The norm of a matrix is at most the root of its largest row sum times its largest column sum.
+
+def _applied(
+    values: list[list[np.ndarray]],
+    architecture: Architecture,
+    x: np.ndarray,
+    summed: Callable[[Terms, KroneckerPattern], np.ndarray],
+) -> np.ndarray:
+    """Return a product of factors, given by their parts, times a matrix (..., n, batch).
+
+    If there are imaginary parts they stand beside the real ones in `x` and in what is returned;
+    `summed` adds up terms, factors of one pattern times matrices.
     """
-    sums = (float(factor.sum(axis=axis).max()) for axis in (1, 2))
-    return math.prod(map(math.sqrt, sums)) * (1.0 + 1e-9)
+    for parts, pattern in reversed(list(zip(values, architecture, strict=True))):
+        terms = [(parts[0], x)]
+        if len(parts) > 1:
+            real, imag = np.split(x, 2, axis=-1)
+            terms.append((parts[1], np.concatenate([-imag, real], axis=-1)))
+        x = summed(terms, pattern)
+    return x
 
 
-Parts = list[tuple[np.ndarray, np.ndarray]]
-"""Real part, and imaginary part if there is one, each a sum of two arrays."""
+def _exact_sum(terms: Terms, pattern: KroneckerPattern) -> Any:
+    return sum(apply_factor(factor, pattern, x) for factor, x in terms)
 
 
-def doubled_product(product: KroneckerProduct, x: np.ndarray) -> np.ndarray:
-    """Return the product with a real matrix (n, batch), rounded from doubled precision."""
-    parts: Parts = [(x, np.zeros_like(x))]
-    pairs = list(zip(product.factors, product.architecture, strict=True))
-    for factor, (a, _, c, d) in reversed(pairs):
-        shape = (a, 1, c, d, x.shape[1])
-        blocks = [tuple(part.reshape(shape) for part in pair) for pair in parts]
-        real, imag = factor.real.astype(np.float64), factor.imag.astype(np.float64)
-        terms = [[(real, blocks[0])]]
-        if len(blocks) > 1 or factor.dtype.kind == "c":
-            terms.append([(imag, blocks[0])])
-        if len(blocks) > 1:
-            terms[0].append((-imag, blocks[1]))
-            terms[1].append((real, blocks[1]))
-        parts = [_accumulated(listed, x.shape[1]) for listed in terms]
-    found = [high + low for high, low in parts]
-    return found[0] if len(found) == 1 else found[0] + 1j * found[1]
-
-
-def _accumulated(terms: list[Any], batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the sum of factors times blocks, term by term without error (Knuth, Dekker)."""
-    a, b, _, d = terms[0][0].shape
-    total, low = np.zeros((a, b, d, batch)), np.zeros((a, b, d, batch))
-    for factor, (high, rest) in terms:
-        for k in range(factor.shape[2]):
+def _doubled_sum(terms: Terms, pattern: KroneckerPattern) -> np.ndarray:
+    """Return the sum, high and low parts, added up without error (Knuth, Dekker)."""
+    a, _, c, d = pattern
+    total = low = np.zeros(())
+    for factor, x in terms:
+        high, rest = x.reshape(2, a, 1, c, d, -1)
+        for k in range(c):
             value = factor[:, :, k, :, None]
             product, error = two_product(value, high[:, :, k])
             error = error + value * rest[:, :, k]
             added = total + product
             part = added - total
-            low += ((total - (added - part)) + (product - part)) + error
+            low = low + (((total - (added - part)) + (product - part)) + error)
             total = added
     high = total + low
-    shape = (a * b * d, batch)
-    return high.reshape(shape), (low - (high - total)).reshape(shape)
+    return np.stack([high, low - (high - total)]).reshape(2, pattern.shape[0], -1)

@@ -242,9 +242,9 @@ def _product(design: KroneckerProduct) -> tuple[Any, DesignColumns]:
     """Return a product of factors, whose columns are not read yet, and its columns."""
     is_complex = np.dtype(design.dtype).kind == "c"
     known = ColumnOperator(design, is_complex)
-    if known.largest_bound and not SMALLEST <= known.largest_bound <= LARGEST:
+    if known.largest and not SMALLEST <= known.largest <= LARGEST:
         raise ProblemError(
-            f"entries of design may be as large as {known.largest_bound:.3g}; divide its factors "
+            f"entries of design may be as large as {known.largest:.3g}; divide its factors "
             f"so that this lies between {SMALLEST:g} and {LARGEST:g}"
         )
     return design, DesignColumns(known, design.shape, is_complex)

@@ -103,7 +103,7 @@ class DesignColumns:
         self._operator = isinstance(design, ColumnOperator)
         self.is_array = isinstance(design, np.ndarray)
         if self._operator:
-            self.exponent = exponent_of(design.largest_bound)
+            self.exponent = exponent_of(design.largest)
             self._scaled = design.times_power(-self.exponent)
         else:
             data = design if self.is_array else design.data

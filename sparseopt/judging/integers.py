@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from itertools import chain
+from operator import or_
+
 import numpy as np
 
 
@@ -15,23 +19,12 @@ def as_integers(*arrays: np.ndarray) -> tuple[list[np.ndarray], int]:
     >>> as_integers(np.array([0.75, -2.0]))
     ([array([3, -8], dtype=object)], -2)
     """
-    split = [_odd_parts(np.asarray(array, dtype=np.float64)) for array in arrays]
-    least = [int(powers[whole != 0].min()) for whole, powers in split if whole.any()]
-    exponent = min(least, default=0)
-    return [_shifted(whole, powers - exponent) for whole, powers in split], exponent
-
-
-def _odd_parts(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return odd int64 (or 0) and exponents with ``array = whole 2**exponent``."""
-    mantissa, exponents = np.frexp(array)
-    whole = (mantissa * 2.0**53).astype(np.int64)
-    lowest = np.where(whole != 0, whole & -whole, 1)
-    return whole // lowest, exponents.astype(np.int64) - 53 + np.log2(lowest).astype(np.int64)
-
-
-def _shifted(whole: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-    numbers = np.empty(whole.shape, dtype=object)
-    flat = numbers.reshape(-1)
-    for i, (number, shift) in enumerate(zip(whole.flat, shifts.flat, strict=True)):
-        flat[i] = int(number) << int(shift) if number else 0
-    return numbers
+    flat = [np.asarray(array, dtype=np.float64).ravel().tolist() for array in arrays]
+    ratios = [[value.as_integer_ratio() for value in values] for values in flat]
+    unit = max((under for pairs in ratios for _, under in pairs), default=1)
+    found = [[over * (unit // under) for over, under in pairs] for pairs in ratios]
+    bits = reduce(or_, chain(*found), 0)
+    lowest = max((bits & -bits).bit_length() - 1, 0)
+    whole = [np.array([n >> lowest for n in numbers], dtype=object) for numbers in found]
+    shaped = [n.reshape(np.shape(array)) for n, array in zip(whole, arrays, strict=True)]
+    return shaped, lowest - (unit.bit_length() - 1)

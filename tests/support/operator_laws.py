@@ -100,6 +100,14 @@ def _float_norms(values: Exact) -> np.ndarray:
     return np.array([float(sum(v * v for v in column)) ** 0.5 for column in values.T])
 
 
+def _sums_of_magnitudes(operator: ColumnOperator) -> float:
+    """Return the largest sum of a column in the product of the factors' magnitudes."""
+    known = operator._given
+    sizes = so.KroneckerProduct([np.abs(f) for f in known.factors], known.architecture).to_dense()
+    columns = slice(None) if operator._entries is None else operator._entries
+    return float(sizes.sum(axis=0)[columns].max()) * 2.0**operator._exponent
+
+
 def are_enclosed(operator: ColumnOperator) -> bool:
     """Whether columns, norms and correlations lie within their bounds, which are close."""
     exact, every = exact_of(operator), np.arange(operator.shape[1])
@@ -117,13 +125,14 @@ def are_enclosed(operator: ColumnOperator) -> bool:
     whole = operator.exact_columns(every)
     ratio = {a / b for a, b in zip(exact.ravel(), whole.ravel(), strict=True) if b}
     used = all((a == 0) == (b == 0) for a, b in zip(exact.ravel(), whole.ravel(), strict=True))
-    largest = float(abs(exact).max())
+    sums = _sums_of_magnitudes(operator)
+    read = operator.errors_of(every, columns)
     tight = np.maximum(norms, 1e-300)
     return bool(
         operator.is_product
         and columns.shape == exact.shape == operator.shape
         and (off <= errors).all()
-        and (1.1e-16 * tight <= errors).all()
+        and (UNIT * tight * (1 + 1e-13) <= errors).all()
         and (errors <= 1.2e-16 * tight).all()
         and (UNIT * norms * (1.0 - 8.0 * UNIT) + 4.0 * lost <= read).all()
         and (read <= UNIT * norms * (1.0 + 1e-14) + 6.0 * lost).all()
@@ -134,7 +143,10 @@ def are_enclosed(operator: ColumnOperator) -> bool:
         and all(abs(m) <= e for m, e in zip(missed, allowed, strict=True))
         and (1e-16 * magnitudes <= allowed).all()
         and (allowed <= 3e-14 * magnitudes + 3e-14 * np.linalg.norm(t) * norms.max()).all()
-        and largest * (1 - 1e-15) <= operator.largest <= largest * (1 + 1e-15)
+        and (off <= read).all()
+        and (UNIT * tight * (1 + 1e-13) <= read).all()
+        and (read <= 1.2e-16 * tight).all()
+        and sums * (1 + 1e-14) <= operator.largest <= sums * (1 + 2e-6)
         and len(ratio) == 1
         and used
     )
@@ -180,6 +192,7 @@ def operators_agree() -> bool:
             np.array_equal(first.times_power(5).times_power(-2)[:, every], whole * 8.0),
             not first.is_product,
             not first.column_errors.any(),
+            np.array_equal(first.errors_of(every, whole), first.column_errors),
             not first.times_power(3).column_errors.any(),
             (first.times_power(-3).column_errors == np.sqrt(len(t)) * TINY).all(),
             first.largest == np.abs(whole).max(),
