@@ -20,11 +20,9 @@ import numpy as np
 from sparseopt.butterfly.architecture import Architecture
 from sparseopt.butterfly.pattern import KroneckerPattern
 from sparseopt.butterfly.product import KroneckerProduct, apply_factor
-from sparseopt.butterfly.target import units_of
 from sparseopt.interface.errors import ProblemError
 from sparseopt.judging.integers import as_integers
 from sparseopt.judging.rounding import TINY, UNIT, gamma, norm_bound, two_product
-from sparseopt.judging.scaling import largest_part
 
 _CHUNK = 1 << 20
 _STREAMED = 1 << 24
@@ -231,7 +229,7 @@ class ColumnOperator:
     @property
     def _lost(self) -> float:
         """Bound of what underflows in a column: the first factor alone has entries above 1."""
-        return TINY * (1.0 + largest_part(self.source.factors[0]))
+        return TINY * (1.0 + float(np.abs(self.source.factors[0]).max()))
 
     @cached_property
     def _measured(self) -> tuple[np.ndarray, float]:
@@ -286,15 +284,14 @@ def _times_power(product: KroneckerProduct, exponent: int) -> KroneckerProduct:
 
     Else products of small entries of some would be lost which those of others make large again.
     """
-    (first, *others), power = units_of(product)
-    factors = [_shifted(first, power + exponent), *others]
+    kinds = [complex if factor.dtype.kind == "c" else float for factor in product.factors]
+    wide = [np.ascontiguousarray(f, kind) for f, kind in zip(product.factors, kinds, strict=True)]
+    parts = [factor.view(float) for factor in wide]
+    own = [math.frexp(float(np.abs(part).max()))[1] for part in parts]
+    shifts = [exponent + sum(own[1:]), *(-power for power in own[1:])]
+    scaled = [np.ldexp(part, shift) for part, shift in zip(parts, shifts, strict=True)]
+    factors = [part.view(kind) for part, kind in zip(scaled, kinds, strict=True)]
     return KroneckerProduct(factors, product.architecture, product.compiled)
-
-
-def _shifted(factor: np.ndarray, exponent: int) -> np.ndarray:
-    if factor.dtype.kind != "c":
-        return np.ldexp(factor, exponent)
-    return np.asarray(np.ldexp(factor.real, exponent) + 1j * np.ldexp(factor.imag, exponent))
 
 
 Terms = list[tuple[np.ndarray, np.ndarray]]
