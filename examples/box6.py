@@ -1,9 +1,9 @@
 """How often are random sparse supports not closed? The survey's Box 6, with intervals.
 
 Pairs of 100 x 100 supports with a given share of nonzeros each: the probability of an LU window,
-which proves that training with these supports has no optimum for some data. Where windows do not
-decide, the further stages of `so.Closedness` are asked about a few pairs; the survey calls these
-cells open.
+which proves that training with these supports has no optimum for some data; all pairs of a cell go
+through one call of `so.solve_all`. Where windows do not decide, the further stages of
+`so.Closedness` are asked about a few pairs; the survey calls these cells open.
 
 The survey's figures are estimates as well. A pair and its transposed pair have the same
 probability, yet its figures for (0.1, 0.7) and (0.7, 0.1) are 0.17 and 0.10. So ours is compared
@@ -20,7 +20,6 @@ from collections import Counter
 from itertools import product
 
 import numpy as np
-from sparseopt_closedness.lu_pattern import find_window
 
 import sparseopt as so
 
@@ -36,6 +35,7 @@ SURVEY = {
 SURVEY_DRAWS = 100
 
 Cell = tuple[float, float]
+Found = so.Solution[so.ClosednessVerdict, so.Certificate] | so.SolveError
 
 
 # %%
@@ -54,17 +54,24 @@ def wilson(hits: int, draws: int) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
+def has_window(found: Found) -> bool:
+    """Whether a pair was proved not to be closed by a window."""
+    return isinstance(found, so.Solution) and found.answer.value == "not_closed"
+
+
 def windows(
-    cells: list[Cell], draws: int, further: int, rng: np.random.Generator
+    cells: list[Cell], draws: int, further: int, jobs: int, rng: np.random.Generator
 ) -> tuple[dict[Cell, int], dict[Cell, Counter[str]]]:
     """Count the pairs with an LU window per cell, and verdicts on a few pairs without one."""
     hits, verdicts = {}, {}
     for cell in cells:
         pairs = [(draw(cell[0], rng), draw(cell[1], rng)) for _ in range(draws)]
-        without = [pair for pair in pairs if find_window(*pair) is None]
+        problems = [so.Closedness(pair) for pair in pairs]
+        decided = so.solve_all(problems, "lu_pattern", jobs=jobs)
+        without = [p for p, found in zip(problems, decided, strict=True) if not has_window(found)]
         hits[cell] = draws - len(without)
-        asked = [so.solve(so.Closedness(p), time_limit=LIMIT) for p in without[:further]]
-        verdicts[cell] = Counter(str(solution.answer.value) for solution in asked)
+        asked = so.solve_all(without[:further], time_limit=LIMIT, jobs=jobs)
+        verdicts[cell] = Counter(str(s.answer.value) for s in asked if isinstance(s, so.Solution))
     return hits, verdicts
 
 
@@ -103,11 +110,11 @@ def compare(hits: dict[Cell, int], draws: int) -> None:
     print(f"apart as two samples, both cells of a pair together: {apart or 'none'}")
 
 
-def main(draws: int, further: int, shares: list[float]) -> None:
+def main(draws: int, further: int, shares: list[float], jobs: int = 1) -> None:
     """Draw, count, and print the tables."""
     start = time.perf_counter()
     cells = list(product(shares, shares))
-    hits, verdicts = windows(cells, draws, further, np.random.default_rng(6))
+    hits, verdicts = windows(cells, draws, further, jobs, np.random.default_rng(6))
     print(f"LU windows, in % of {draws} pairs (rows: share of I, columns: share of J)")
     print("     " + "".join(f"{share:6.1f}" for share in shares))
     for left in shares:
@@ -132,8 +139,10 @@ if __name__ == "__main__":
     parser.add_argument("--quick", action="store_true", help="few draws and shares")
     parser.add_argument("--draws", type=int, default=200)
     parser.add_argument("--further", type=int, default=1, help="pairs per cell for further stages")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
     arguments = parser.parse_args()
     if arguments.quick:
         main(20, 1, [0.1, 0.2, 0.6])
     else:
-        main(arguments.draws, arguments.further, [round(0.1 * i, 1) for i in range(1, 11)])
+        shares = [round(0.1 * i, 1) for i in range(1, 11)]
+        main(arguments.draws, arguments.further, shares, arguments.jobs)

@@ -13,7 +13,6 @@ The default takes about two minutes on one core, ``--quick`` (2x3x2) a few secon
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Iterator
 from itertools import combinations_with_replacement, permutations
@@ -22,7 +21,6 @@ from pathlib import Path
 import numpy as np
 
 import sparseopt as so
-from sparseopt.choosing.parallel import map_items
 
 Rectangles = tuple[tuple[int, int], ...]
 """Per term its rows and its columns, as bits."""
@@ -48,31 +46,12 @@ def classes(m: int, n: int, r: int) -> Iterator[Rectangles]:
             yield tuple(rectangles[code] for code in family)
 
 
-# %% One verdict
-def decide(item: tuple[str, Rectangles, int, int, float]) -> dict[str, object]:
-    """Return the verdict on one class, with the reason and the solver that proved it."""
-    name, family, m, n, limit = item
+# %% One question
+def closedness(family: Rectangles, m: int, n: int) -> so.Closedness:
+    """Return the question about one class."""
     left = np.array([[a >> i & 1 for a, _ in family] for i in range(m)])
     right = np.array([[b >> j & 1 for j in range(n)] for _, b in family])
-    solution = so.solve(so.Closedness([left, right]), time_limit=limit)
-    return {
-        "class": name,
-        "verdict": solution.answer.value,
-        "solver": solution.solver,
-        "reason": solution.answer.reason,
-    }
-
-
-def remembered(path: Path) -> dict[str, dict[str, object]]:
-    """Return the verdicts in a file; a line that was cut off is left out."""
-    found = {}
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        found[row["class"]] = row
-    return found
+    return so.Closedness([left, right])
 
 
 if __name__ == "__main__":
@@ -85,23 +64,22 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     size = "2x3x2" if arguments.quick else arguments.size
     m, n, r = map(int, size.split("x"))
-    rows = remembered(arguments.output) if arguments.output else {}
-    total, work = 0, []
-    for family in classes(m, n, r):
-        name = f"{size} " + " ".join(f"{a:b}:{b:b}" for a, b in family)
-        total += 1
-        if name not in rows:
-            work.append((name, family, m, n, arguments.limit))
-    print(f"{total} classes of {r} rectangles in {m} x {n}; {total - len(work)} known already")
-    for row in map_items(decide, work, arguments.jobs):
-        rows[str(row["class"])] = row
-        if arguments.output:
-            with arguments.output.open("a") as file:
-                file.write(json.dumps(row) + "\n")
-    ours = [row for name, row in rows.items() if name.startswith(size + " ")]
-    verdicts = Counter((row["verdict"], row["solver"]) for row in ours)
+    families = list(classes(m, n, r))
+    print(f"{len(families)} classes of {r} rectangles in {m} x {n}")
+    found = so.solve_all(
+        [closedness(family, m, n) for family in families],
+        jobs=arguments.jobs,
+        store=arguments.output,
+        time_limit=arguments.limit,
+    )
+    verdicts, undecided = Counter[tuple[str, str]](), []
+    for family, solution in zip(families, found, strict=True):
+        if isinstance(solution, so.SolveError):
+            raise solution
+        verdicts[solution.answer.value, solution.solver] += 1
+        if solution.answer.value == "unknown":
+            undecided.append(" ".join(f"{a:b}:{b:b}" for a, b in family))
     for (verdict, solver), count in sorted(verdicts.items(), key=lambda item: -item[1]):
         print(f"  {count:6d}  {verdict:10s}  {solver or 'no solver decided'}")
-    for row in ours:
-        if row["verdict"] == "unknown":
-            print("  undecided:", row["class"])
+    for name in undecided:
+        print("  undecided:", name)

@@ -8,8 +8,9 @@ proves that l1 recovers *every* vector with these signs there, or by a vector in
 proves that it fails. The curve is where the statistical dimension of the descent cone equals m
 (Amelunxen, Lotz, McCoy, Tropp 2014, arXiv 1303.6672, proposition 4.5).
 
-Many independent problems go through ``so.solve_all``, here in two processes. Takes about a minute
-on two cores; ``--quick`` a few seconds on one.
+Many independent problems go through ``so.solve_all``, here in two processes; with ``--store`` a
+sweep that was stopped goes on where it was. Takes about a minute on two cores; ``--quick`` a few
+seconds on one.
 """
 
 # %%
@@ -85,14 +86,15 @@ def draw(
     print(f"written to {output}")
 
 
-def main(quick: bool, jobs: int, output: Path) -> None:
+def main(quick: bool, jobs: int, output: Path, store: Path | None = None) -> None:
     """Decide all trials, print the verdicts and where half of them turn, draw the square."""
     n, count, trials = (40, 6, 3) if quick else (80, 16, 6)
     ms = np.unique(np.linspace(0.1 * n, 0.95 * n, count).astype(int))
     rhos = np.linspace(0.05, 0.9, count)
     cells = [(int(m), max(1, round(rho * m))) for m in ms for rho in rhos]
-    solutions = so.solve_all(problems(n, cells, trials), jobs=1 if quick else jobs)
-    verdicts = np.array([solution.answer.value for solution in solutions])
+    asked = problems(n, cells, trials)
+    solutions = so.solve_all(asked, jobs=1 if quick else jobs, store=store)
+    verdicts = np.array([s.answer.value for s in solutions if isinstance(s, so.Solution)])
     numbers = {value: int(np.sum(verdicts == value)) for value in ("recovers", "fails", "unknown")}
     print(f"{len(verdicts)} supports with signs, n = {n}: {numbers}")
     shares = np.mean((verdicts == "recovers").reshape(len(ms), len(rhos), trials), axis=2)
@@ -111,5 +113,6 @@ if __name__ == "__main__":
     parser.add_argument("--quick", action="store_true", help="a coarse grid of small problems")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--output", type=Path, default=Path("phase_transition.png"))
+    parser.add_argument("--store", type=Path, help="file of JSON lines to go on from")
     arguments = parser.parse_args()
-    main(arguments.quick, arguments.jobs, arguments.output)
+    main(arguments.quick, arguments.jobs, arguments.output, arguments.store)

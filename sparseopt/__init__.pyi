@@ -28,10 +28,10 @@ from sparseopt.choosing.offers import (
     read as read,
     solvers as solvers,
 )
-from sparseopt.choosing.parallel import solve_all as solve_all
 from sparseopt.choosing.planning import plan as plan
 from sparseopt.choosing.preference import preferences as preferences
 from sparseopt.choosing.solving import solve as solve
+from sparseopt.choosing.sweeps import solve_all as solve_all
 from sparseopt.closedness.chains import (
     KroneckerChainCertificate as KroneckerChainCertificate,
     ShortenedChainCertificate as ShortenedChainCertificate,

@@ -82,7 +82,9 @@ REVEALED = {
     "so.solve(so.SparseRegression(np.eye(2), [1, 2], so.L1(1))).answer": "Coefficients",
     "so.solve(so.PathNorm(so.load_network('a.onnx'))).answer": "PathNormValue",
     "so.rescale(so.load_network('a.onnx'), [2.0])": "Network",
-    "next(so.solve_all([so.Closedness([I, J])])).answer": "ClosednessVerdict",
+    "[s.answer for s in so.solve_all([so.Closedness([I, J])]) if isinstance(s, so.Solution)]": (
+        "ClosednessVerdict]"
+    ),
     "so.KroneckerProduct([np.ones((1, 2, 2, 1))], [(1, 2, 2, 1)]).T": "KroneckerProduct",
     "2 * so.KroneckerProduct([np.ones((1, 2, 2, 1))], [(1, 2, 2, 1)])": "KroneckerProduct",
 }

@@ -1,82 +1,186 @@
-"""Many independent items: one after the other, in processes, or on a cluster, by joblib."""
+"""Independent items in processes, on dask or on ray, by joblib; workers that end lose nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
-from typing import Any, TypeVar
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Generic, TypeVar
 
 from sparseopt.choosing.availability import is_installed
-from sparseopt.choosing.solving import solve
 from sparseopt.interface.errors import ProblemError
-from sparseopt.interface.problem import Answer, Problem, Proof
-from sparseopt.interface.solution import Solution
-from sparseopt.interface.solver import Solver
 
 T = TypeVar("T")
 R = TypeVar("R")
 
+BACKENDS = {"processes": "joblib", "dask": "distributed", "ray": "ray"}
+"""What `backend` may be, and the library that it needs besides joblib."""
+_EXTRAS = {"joblib": "parallel", "distributed": "dask", "ray": "ray"}
 
-def map_items(function: Callable[[T], R], items: Iterable[T], jobs: int = 1) -> Iterator[R]:
-    """Yield ``function(item)`` for every item, in order, each as soon as it is there.
 
-    Parameters
+@dataclass(frozen=True)
+class Lost:
+    """Stands for the result of an item whose worker ended, and ended again with it alone."""
+
+    reason: str
+
+
+@dataclass(eq=False)
+class _Taken(Generic[T]):
+    """Numbers items as they are taken, and keeps those that have no result yet.
+
+    Attributes
     ----------
-    function : callable
-        For more than one job it must be importable: defined at the top of a module.
-    items : iterable
-    jobs : int
-        Processes; 1 computes in this one, -1 takes all processors. ``joblib.parallel_config``
-        chooses another backend, such as dask's or ray's, and then means its workers.
-
-    Raises
-    ------
-    ProblemError
-        For a number of jobs that makes no sense, or more than one without joblib.
-
-    Examples
-    --------
-    >>> list(map_items(abs, [-1, 2, -3]))
-    [1, 2, 3]
+    waiting : dict
+        Items by number, until their result is there.
+    ended : bool
+        Whether no item is left to be taken.
+    error : Exception or None
+        What ended the items, if they did not end by themselves.
     """
-    if isinstance(jobs, bool) or not isinstance(jobs, int) or not (jobs >= 1 or jobs == -1):
+
+    items: Iterator[T]
+    waiting: dict[int, T] = field(default_factory=dict)
+    count: int = 0
+    ended: bool = False
+    error: Exception | None = None
+
+    def __iter__(self) -> Iterator[tuple[int, T]]:
+        return self
+
+    def __next__(self) -> tuple[int, T]:
+        try:
+            item = next(self.items)
+        except StopIteration:
+            self.ended = True
+            raise
+        except Exception as error:  # raised where results are awaited, not in joblib's threads
+            self.ended, self.error = True, error
+            raise StopIteration from None
+        number, self.count = self.count, self.count + 1
+        self.waiting[number] = item
+        return number, item
+
+
+def unordered(
+    function: Callable[[T], R], items: Iterable[T], jobs: int | None, backend: str | None
+) -> Iterator[tuple[int, R | Lost]]:
+    """Yield number and ``function(item)`` of every item, each as soon as it is there.
+
+    The items that a worker had taken when it ended are tried once more, each alone. For the
+    parameters and errors see `solve_all`; `function` raises nothing, or it ends the work.
+    """
+    _require(jobs, backend)
+    taken = _Taken(iter(items))
+    if backend is None and jobs in (None, 1):
+        for number, item in taken:
+            yield number, function(item)
+    else:
+        with ExitStack() as stack:
+            _enter(jobs, backend, stack)
+            while not taken.ended:
+                yield from _spread(function, taken, streams=backend != "ray")
+    if taken.error is not None:
+        raise taken.error
+
+
+def _require(jobs: int | None, backend: str | None) -> None:
+    right = isinstance(jobs, int) and not isinstance(jobs, bool) and (jobs >= 1 or jobs == -1)
+    if jobs is not None and not right:
         raise ProblemError(
             f"jobs must be a positive number, or -1 for all processors, not {jobs!r}"
         )
-    if jobs == 1:
-        return map(function, items)
-    if not is_installed("joblib"):
-        raise ProblemError(
-            "more than one job needs joblib: pip install 'sparseopt[parallel]', or take jobs=1"
-        )
+    if backend is not None and backend not in BACKENDS:
+        raise ProblemError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
+    if backend is None and jobs in (None, 1):
+        return
+    for module in ("joblib", BACKENDS[backend or "processes"]):
+        if not is_installed(module):
+            raise ProblemError(
+                f"{backend or 'more than one job'} needs {module}: "
+                f"pip install 'sparseopt[{_EXTRAS[module]}]', or solve with jobs=1"
+            )
+
+
+def _enter(jobs: int | None, backend: str | None, stack: ExitStack) -> None:
+    """Tell joblib what to use until `stack` ends, and a cluster of our own with it."""
     import joblib
 
-    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator")
-    return parallel(joblib.delayed(function)(item) for item in items)  # type: ignore[no-any-return]
+    if backend is None:  # what joblib.parallel_config says, else processes
+        stack.enter_context(joblib.parallel_config(n_jobs=jobs))
+        return
+    if backend == "ray":
+        _enter_ray(jobs, stack)
+    if backend == "dask":
+        _enter_cluster(jobs, stack)
+    engine = "loky" if backend == "processes" else backend
+    stack.enter_context(joblib.parallel_config(backend=engine, n_jobs=jobs or -1))
 
 
-def solve_all(
-    problems: Iterable[Problem[Answer, Proof]],
-    solver: str | Solver[Any] | None = None,
-    *,
-    jobs: int = 1,
-    **options: Any,
-) -> Iterator[Solution[Answer, Proof]]:
-    """Solve many problems; yields the solutions in the order of the problems.
+def _enter_ray(jobs: int | None, stack: ExitStack) -> None:
+    """Start ray on this machine unless it is started, and tell joblib of it."""
+    import ray
+    from ray.util.joblib import register_ray
 
-    Parameters
-    ----------
-    problems : iterable of Problem
-    solver, options
-        As for `solve`, the same for all.
-    jobs : int
-        As for `map_items`.
+    if not ray.is_initialized():
+        workers = None if jobs in (None, -1) else jobs
+        ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
+        stack.callback(ray.shutdown)
+    register_ray()
 
-    Examples
-    --------
-    >>> import sparseopt as so
-    >>> problems = [so.Closedness([[[1]], [[1]]]), so.Closedness([[[1, 0]], [[1], [1]]])]
-    >>> [solution.answer.value for solution in so.solve_all(problems)]
-    ['closed', 'closed']
+
+def _enter_cluster(jobs: int | None, stack: ExitStack) -> None:
+    """Make a cluster on this machine unless a client is connected to one."""
+    import distributed
+
+    try:
+        distributed.get_client()
+    except ValueError:
+        workers = None if jobs in (None, -1) else jobs
+        cluster = distributed.LocalCluster(
+            n_workers=workers, threads_per_worker=1, dashboard_address=None
+        )
+        stack.enter_context(cluster)
+        stack.enter_context(distributed.Client(cluster))
+
+
+def _spread(
+    function: Callable[[T], R], taken: _Taken[T], streams: bool
+) -> Iterator[tuple[int, R | Lost]]:
+    """Yield the results of what is still to be taken, as far as no worker ends early.
+
+    Of a backend that does not stream its results, those of the next items, a few for each worker.
     """
-    return map_items(partial(solve, solver=solver, **options), problems, jobs)
+    import joblib
+
+    before, ended = taken.count, None
+    pairs = taken if streams else islice(taken, 8 * joblib.effective_n_jobs())
+    parallel = joblib.Parallel(return_as="generator_unordered" if streams else "list")
+    try:
+        for number, found in parallel(joblib.delayed(_numbered)(function, *pair) for pair in pairs):
+            del taken.waiting[number]
+            yield number, found
+    except Exception as error:  # of a worker, or on the way to one
+        ended = error
+    if ended is not None and taken.count == before:
+        raise ProblemError(f"no worker could be started: {ended}") from ended
+    for number, item in sorted(taken.waiting.items()):
+        yield number, _alone(function, item)
+        del taken.waiting[number]
+
+
+def _numbered(function: Callable[[T], R], number: int, item: T) -> tuple[int, R]:
+    return number, function(item)
+
+
+def _alone(function: Callable[[T], R], item: T) -> R | Lost:
+    """Return the result of one item in a worker that has no other."""
+    import joblib
+
+    parallel = joblib.Parallel(n_jobs=2)  # one would mean this very process
+    try:
+        return parallel([joblib.delayed(function)(item)])[0]  # type: ignore[no-any-return]
+    except Exception as error:
+        line = (str(error).splitlines() or [""])[0]
+        return Lost(f"its worker ended, twice: {type(error).__name__}: {line}")

@@ -27,11 +27,16 @@ class UnknownNameError(ProblemError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         choices = sorted(known)
+        self._asked = kind, name, choices
         close = get_close_matches(name, choices, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         super().__init__(
             f"unknown {kind} {name!r}.{hint} Known: {', '.join(choices) if choices else '(none)'}."
         )
+
+    def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, list[str]]]:
+        """Errors of workers come as copies."""
+        return type(self), self._asked
 
 
 class Inconclusive(SparseoptError):

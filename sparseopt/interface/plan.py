@@ -101,10 +101,16 @@ class SolveError(SparseoptError):
 
     Attributes
     ----------
+    message : str
+        What failed, without the plan.
     plan : Plan
         Every candidate with what happened to it.
     """
 
     def __init__(self, message: str, plan: Plan) -> None:
         super().__init__(f"{message}\n{plan}")
-        self.plan = plan
+        self.message, self.plan = message, plan
+
+    def __reduce__(self) -> tuple[type[SolveError], tuple[str, Plan]]:
+        """Errors of workers come as copies."""
+        return type(self), (self.message, self.plan)

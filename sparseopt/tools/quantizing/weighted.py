@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt.butterfly.product import KroneckerProduct
-from sparseopt.choosing.parallel import solve_all
+from sparseopt.choosing.solving import solve
 from sparseopt.quantization.chain_error import is_rank_one
 from sparseopt.quantization.number_format import NumberFormat
 from sparseopt.quantization.rank_one import RankOneQuantization
@@ -85,11 +85,9 @@ def refined(
     pair = _Pair(before[-2], before[-1], squares, common, moments)
     u, v = pair.columns(after[-2]), pair.rows(after[-1])
     moved = [k for k in range(len(u)) if np.any(pair.x[k]) and np.any(pair.y[k])]
-    problems = [
-        RankOneQuantization(pair.x[k], pair.y[k], form, form, pair.p[k], pair.m[k]) for k in moved
-    ]
-    for k, solution in zip(moved, solve_all(problems), strict=True):
-        new = solution.answer
+    for k in moved:
+        problem = RankOneQuantization(pair.x[k], pair.y[k], form, form, pair.p[k], pair.m[k])
+        new = solve(problem).answer
         if pair.cost(k, new.u, new.v) < pair.cost(k, u[k], v[k]):
             u[k], v[k] = new.u, new.v
     factors = [*quantized.factors[:-2], pair.from_columns(u), pair.from_rows(v)]
