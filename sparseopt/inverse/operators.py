@@ -64,6 +64,8 @@ class ColumnOperator:
         self.is_product = isinstance(source, KroneckerProduct)
         self.source = _times_power(source, exponent) if self.is_product else source
         self._factor = 1.0 if self.is_product else math.ldexp(1.0, exponent)
+        # What underflows in a column: entries of all factors but the first are at most 1.
+        self._lost = TINY * (1.0 + (np.abs(self.source.factors[0]).max() if self.is_product else 0))
         rows, self._given_columns = (int(side) for side in source.shape)
         self._own = rows, self._given_columns if entries is None else len(entries)
         self.shape = (2 * rows, 2 * self._own[1]) if is_complex else self._own
@@ -138,8 +140,7 @@ class ColumnOperator:
     def _doubled(self, columns: np.ndarray) -> list[np.ndarray]:
         """Return columns of a product, rounded from doubled precision."""
         values = [[p.astype(np.float64) for p in self._parts(f)] for f in self.source.factors]
-        units = self._units(columns)
-        units = np.stack([units, np.zeros_like(units)])
+        units = self._units(columns) * np.array([1.0, 0.0])[:, None, None]
         found = _applied(values, self.source.architecture, units, _doubled_sum).sum(axis=0)
         return np.split(found, 1 + self._complex, axis=1)
 
@@ -157,14 +158,10 @@ class ColumnOperator:
 
     def _chunks(self) -> list[np.ndarray]:
         step = max(1, _CHUNK // self.shape[0])
-        return [
-            np.arange(start, min(start + step, self.shape[1]))
-            for start in range(0, self.shape[1], step)
-        ]
+        return np.split(np.arange(self.shape[1]), range(step, self.shape[1], step))
 
     def _complex_of(self, t: np.ndarray) -> np.ndarray:
-        half = len(t) // 2
-        return t[:half] + 1j * t[half:] if self._complex else t
+        return t[: len(t) // 2] + 1j * t[len(t) // 2 :] if self._complex else t
 
     def _real_of(self, values: np.ndarray) -> np.ndarray:
         return np.append(values.real, values.imag) if self._complex else values.real
@@ -226,11 +223,6 @@ class ColumnOperator:
         """Bounds of the columns' norms in the product of magnitudes, by the sums of entries."""
         return self._sums(np.ones(self._own[0]))
 
-    @property
-    def _lost(self) -> float:
-        """Bound of what underflows in a column: the first factor alone has entries above 1."""
-        return TINY * (1.0 + float(np.abs(self.source.factors[0]).max()))
-
     @cached_property
     def _measured(self) -> tuple[np.ndarray, float]:
         """The squares of the columns' norms, and the largest entry."""
@@ -252,10 +244,9 @@ class ColumnOperator:
         if self.is_product and math.prod(self.shape) > _STREAMED:
             return (self._size_bounds + self._lost) * share
         rows = self.shape[0]
-        found = np.sqrt(self._measured[0] * (1.0 + gamma(rows + 16))) + math.sqrt(rows) * TINY
+        found = np.sqrt(self._measured[0] * (1.0 + gamma(rows + 16))) + math.sqrt(rows) * self._lost
         if self.is_product:
-            rounded = self._size_bounds * (8.0 * self._growth**2)
-            found = found * (1.0 + 4.0 * UNIT) + rounded + self._lost
+            found = found * (1.0 + 4.0 * UNIT) + self._size_bounds * (8.0 * self._growth**2)
         return found * share
 
     def quickly(self, t: np.ndarray) -> np.ndarray:
@@ -284,14 +275,15 @@ def _times_power(product: KroneckerProduct, exponent: int) -> KroneckerProduct:
 
     Else products of small entries of some would be lost which those of others make large again.
     """
-    kinds = [complex if factor.dtype.kind == "c" else float for factor in product.factors]
-    wide = [np.ascontiguousarray(f, kind) for f, kind in zip(product.factors, kinds, strict=True)]
-    parts = [factor.view(float) for factor in wide]
-    own = [math.frexp(float(np.abs(part).max()))[1] for part in parts]
+    own = [math.frexp(float(np.abs(0.5 * f).max()))[1] + 1 for f in product.factors]
     shifts = [exponent + sum(own[1:]), *(-power for power in own[1:])]
-    scaled = [np.ldexp(part, shift) for part, shift in zip(parts, shifts, strict=True)]
-    factors = [part.view(kind) for part, kind in zip(scaled, kinds, strict=True)]
+    factors = map(_shifted, product.factors, shifts)
     return KroneckerProduct(factors, product.architecture, product.compiled)
+
+
+def _shifted(factor: np.ndarray, exponent: int) -> np.ndarray:
+    wide = np.ascontiguousarray(factor, complex if factor.dtype.kind == "c" else float)
+    return np.ldexp(wide.view(float), exponent).view(wide.dtype)
 
 
 Terms = list[tuple[np.ndarray, np.ndarray]]
