@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -215,8 +216,7 @@ class ColumnOperator:
     @property
     def _growth(self) -> float:
         """Relative bound of a product's rounding against that of the magnitudes."""
-        steps = sum(3 * (max(pattern.b, pattern.c) + 1) for pattern in self.source.architecture)
-        return gamma(steps + 8)
+        return gamma(8 + sum(3 * (max(p.b, p.c) + 1) for p in self.source.architecture))
 
     @cached_property
     def _size_bounds(self) -> np.ndarray:
@@ -277,8 +277,7 @@ def _times_power(product: KroneckerProduct, exponent: int) -> KroneckerProduct:
     """
     own = [math.frexp(float(np.abs(0.5 * f).max()))[1] + 1 for f in product.factors]
     shifts = [exponent + sum(own[1:]), *(-power for power in own[1:])]
-    factors = map(_shifted, product.factors, shifts)
-    return KroneckerProduct(factors, product.architecture, product.compiled)
+    return replace(product, factors=tuple(map(_shifted, product.factors, shifts)))
 
 
 def _shifted(factor: np.ndarray, exponent: int) -> np.ndarray:
