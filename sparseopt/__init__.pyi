@@ -5,6 +5,7 @@ from sparseopt_butterfly.fused_chain import FusedChain as FusedChain
 from sparseopt_butterfly.kronecker_conv import KroneckerConv2d as KroneckerConv2d
 from sparseopt_butterfly.kronecker_linear import KroneckerLinear as KroneckerLinear
 from sparseopt_butterfly.multiplication import Multiplication as Multiplication
+from sparseopt_pathnorm.training_norm import path_norm as path_norm
 
 from sparseopt.butterfly.architecture import Architecture as Architecture
 from sparseopt.butterfly.certificate import ButterflyCertificate as ButterflyCertificate
@@ -18,12 +19,14 @@ from sparseopt.butterfly.product import KroneckerProduct as KroneckerProduct
 from sparseopt.choosing.analysis import analyze as analyze
 from sparseopt.choosing.manifest import (
     AnalyzerEntry as AnalyzerEntry,
+    CriterionEntry as CriterionEntry,
     Manifest as Manifest,
     ReaderEntry as ReaderEntry,
     SolverEntry as SolverEntry,
 )
 from sparseopt.choosing.offers import (
     analyzers as analyzers,
+    criteria as criteria,
     plugins as plugins,
     read as read,
     solvers as solvers,
@@ -219,11 +222,8 @@ from sparseopt.tools.lifting import PathLifting as PathLifting, path_lifting as 
 from sparseopt.tools.lu_windows import lu_window_count as lu_window_count
 from sparseopt.tools.optimality_gap import optimality_gap as optimality_gap
 from sparseopt.tools.path_counts import path_count as path_count
-from sparseopt.tools.pruning.one_shot import (
-    PrunedTensor as PrunedTensor,
-    Pruning as Pruning,
-    prune as prune,
-)
+from sparseopt.tools.pruning.entry import prune as prune
+from sparseopt.tools.pruning.results import PrunedTensor as PrunedTensor, Pruning as Pruning
 from sparseopt.tools.pruning.supports import (
     PairVerdict as PairVerdict,
     pair_verdicts as pair_verdicts,
@@ -249,6 +249,8 @@ from sparseopt.tools.rescaling.equivalence import (
 )
 from sparseopt.tools.rescaling.factors import random_factors as random_factors, rescale as rescale
 from sparseopt.tools.rescaling.groups import RescalingGroups as RescalingGroups
+from sparseopt.tools.rescaling.removal import remove_dead as remove_dead
+from sparseopt.tools.writing.entry import write as write
 from sparseopt.training.interpolation import (
     InterpolantCertificate as InterpolantCertificate,
     InterpolatingNetwork as InterpolatingNetwork,

@@ -12,6 +12,8 @@ from torch.nn.modules.utils import _pair
 
 import sparseopt as so
 
+# Cells that are multiplied at a time at least, and bytes of what is copied together.
+_CELLS, _BYTES = 128, 2**21
 _MODES = ("zeros", "reflect", "replicate", "circular")
 
 
@@ -39,6 +41,11 @@ class Cells:
 
         Positions are those of the kernel, row by row; no copy is made for a kernel of one cell.
         """
+        parts = self.parts(images)
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+    def parts(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """Return (images, channels, height, width) for each position, not copied."""
         if any(self.padding):
             mode = "constant" if self.mode == "zeros" else self.mode
             images = functional.pad(images, self.padding, mode=mode)
@@ -51,12 +58,32 @@ class Cells:
                 f"the kernel spans {size} cells, but the padded images have only {given}"
             )
         down, right = self.stride
-        parts = [
+        return [
             images[:, :, top : top + spare[0] : down, left : left + spare[1] : right]
             for top in range(0, reach[0] + 1, self.dilation[0])
             for left in range(0, reach[1] + 1, self.dilation[1])
         ]
-        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def strips_of(cells: tuple[int, int], channels: int, itemsize: int) -> tuple[int, int]:
+    """Return how many images, and rows of them, are multiplied at a time.
+
+    One image at least, where it has enough cells for the product to run well; then as many rows as
+    have so many, and leave what is copied together in the cache.
+
+    Parameters
+    ----------
+    cells : (int, int)
+        Rows and columns of the result.
+    channels : int
+        Of all positions together.
+    itemsize : int
+    """
+    height, width = cells
+    if height * width < _CELLS:
+        return -(-_CELLS // (height * width)), height
+    most = max(_CELLS, _BYTES // (channels * itemsize))
+    return 1, min(height, max(1, most // width))
 
 
 def padding_of(

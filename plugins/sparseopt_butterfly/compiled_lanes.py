@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from sparseopt.tools.hierarchy import Level, Standard
 from sparseopt_butterfly.compiled_run import Layout
 from sparseopt_butterfly.compiled_steps import compiled, square, top
-from sparseopt_butterfly.hierarchy import Level, Standard
 
 # Of each column so much is read at once: fewer bytes cost as much, more do not fit into cache.
 _BYTES = 256

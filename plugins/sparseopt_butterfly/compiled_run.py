@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from sparseopt.tools.hierarchy import Level
 from sparseopt_butterfly.compiled_steps import compiled, lines, pairs, planes
-from sparseopt_butterfly.hierarchy import Level
 from sparseopt_butterfly.prefetching import prefetch
 
 

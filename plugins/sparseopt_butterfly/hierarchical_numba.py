@@ -10,7 +10,7 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.interface.arrays import read_only
-from sparseopt_butterfly.hierarchy import Level, Standard, factorize, require_options
+from sparseopt.tools.hierarchy import Level, Standard, factorize, require_options
 from sparseopt_butterfly.kernel_loading import compiled_seconds, loading_left
 from sparseopt_butterfly.memory import require_memory
 from sparseopt_butterfly.numpy_steps import gap_threshold

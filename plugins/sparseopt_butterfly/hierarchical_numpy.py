@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 import sparseopt as so
+from sparseopt.tools.hierarchy import Level, Standard, factorize, require_options
 from sparseopt_butterfly.balanced import balanced
-from sparseopt_butterfly.hierarchy import Level, Standard, factorize, require_options
 from sparseopt_butterfly.kernel_loading import count, numpy_seconds
 from sparseopt_butterfly.memory import require_memory
 from sparseopt_butterfly.numpy_steps import peel

@@ -7,8 +7,8 @@ from typing import Any
 
 import sparseopt as so
 from sparseopt.butterfly.splitting import permute
+from sparseopt.tools.hierarchy import Standard, factorize, require_options
 from sparseopt_butterfly.balanced import balanced
-from sparseopt_butterfly.hierarchy import Standard, factorize, require_options
 
 
 @dataclass(frozen=True)

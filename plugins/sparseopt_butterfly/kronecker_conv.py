@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,8 +14,10 @@ from torch.nn.modules.utils import _pair
 import sparseopt as so
 from sparseopt.butterfly.architecture import Patterns
 from sparseopt.interface.arrays import as_count
-from sparseopt_butterfly.cells import Cells, padding_of
+from sparseopt.tools.chain_plan import MultiplicationPlan
+from sparseopt_butterfly.cells import Cells, padding_of, strips_of
 from sparseopt_butterfly.kronecker_layer import KroneckerLayer, built, is_exporting
+from sparseopt_butterfly.layer_costs import cells_microseconds
 
 Sizes = int | Sequence[int]
 
@@ -71,8 +74,9 @@ class KroneckerConv2d(KroneckerLayer):
     (1, b, k c, d), or, where they have a > 1, are added up by a further factor (1, 1, k, rows).
 
     A convolution takes products of k times as many rows of operands as a linear layer. Where
-    no gradient is asked for, tensors on the CPU are multiplied as in `KroneckerLinear`; an image at
-    a time with a kernel of one cell needs no copy.
+    no gradient is asked for, tensors on the CPU are multiplied as in `KroneckerLinear`, a few rows
+    of an image at a time; a kernel of one cell needs no copy. Gradients come from operators of
+    torch.
 
     Examples
     --------
@@ -211,22 +215,72 @@ class KroneckerConv2d(KroneckerLayer):
                 f"({self.in_channels}, height, width), got shape {tuple(input.shape)}"
             )
         images = input if input.ndim == 4 else input[None]
-        below = self._cells(images)  # (images, positions * channels, height, width)
-        count, _, height, width = below.shape
         if is_exporting():
-            y = self._apart(below.flatten(2)).reshape(-1, self.out_channels, height, width)
+            below = self._cells(images)  # (images, positions * channels, height, width)
+            y = self._apart(below.flatten(2)).reshape(-1, self.out_channels, *below.shape[2:])
         else:
-            columns = below.transpose(0, 1).flatten(1)
             factors = self._values()
-            made = self._remembered.columns(columns, factors, self.architecture)
-            if made is None:
-                made = self._times(columns, self._groups)
-            y = made.unflatten(1, (count, height, width)).transpose(0, 1)
+            made = self._in_strips(images, factors)
+            if made is not None:
+                return made if input.ndim == 4 else made[0]
+            below = self._cells(images)
+            count, _, height, width = below.shape
+            y = self._times(below.transpose(0, 1).flatten(1), self._groups, factors)
+            y = y.unflatten(1, (count, height, width)).transpose(0, 1)
         if self.bias is not None:
             bias = self.bias if self.bias.dtype == y.dtype else self.bias.to(y.dtype)
             y = y + bias[:, None, None]
         y = y.contiguous()
         return y if input.ndim == 4 else y[0]
+
+    def _planned(self, plan: MultiplicationPlan) -> MultiplicationPlan:
+        """Return the plan of the product, with what the layer does beside it."""
+        positions, itemsize = math.prod(self.kernel_size), plan.dtype.itemsize
+        around = cells_microseconds(self.architecture, positions, plan.batch, itemsize)
+        return replace(plan, around=around)
+
+    def _in_strips(
+        self, images: torch.Tensor, factors: Sequence[torch.Tensor]
+    ) -> torch.Tensor | None:
+        """Return the result without gradients, None if torch has to multiply.
+
+        A few rows of an image at a time are copied together and multiplied: what all positions of
+        a kernel read of whole images leaves the cache, and memory that is fresh from the system
+        takes longer to get than the product takes.
+        """
+        parts = self._cells.parts(images)
+        count, channels, height, width = parts[0].shape
+        cells = count * height * width
+        if not cells:
+            return None
+        product = self._remembered.product(images, factors, self.architecture, cells)
+        if product is None:
+            return None
+        rows, bias = self.out_channels, self.bias
+        added = None if bias is None else bias.detach().to(images.dtype)[:, None, None, None]
+        made = images.new_empty((count, rows, height, width))
+        columns = len(parts) * channels
+        few, high = strips_of((height, width), columns, images.element_size())
+        room = images.new_empty(columns * min(few, count) * high * width)
+        alone = len(parts) == 1 and few == 1
+        parts = [part.detach().transpose(0, 1) for part in parts]
+        for first in range(0, count, few):
+            for top in range(0, height, high):
+                some = slice(None), slice(first, first + few), slice(top, top + high)
+                target = made.transpose(0, 1)[some]
+                if alone:
+                    below = parts[0][some].contiguous()
+                else:
+                    size = columns, *target.shape[1:]
+                    below = room[: math.prod(size)].view(size)
+                    torch.cat([part[some] for part in parts], dim=0, out=below)
+                y = torch.from_numpy(product @ below.view(columns, -1).numpy())
+                y = y.view(target.shape)
+                if added is None:
+                    target.copy_(y)
+                else:
+                    torch.add(y, added, out=target)
+        return made
 
     def _options(self) -> dict[str, Any]:
         some = self.factors[0]

@@ -14,9 +14,11 @@ from torch import nn
 
 import sparseopt as so
 from sparseopt.butterfly.architecture import Patterns
+from sparseopt.tools.chain_plan import MultiplicationPlan
+from sparseopt_butterfly.layer_costs import DENSE
 from sparseopt_butterfly.layer_inference import CompiledTraining, RememberedProduct
 from sparseopt_butterfly.merging import choose_merging
-from sparseopt_butterfly.multiplication import MultiplicationPlan, predicted_microseconds
+from sparseopt_butterfly.multiplication import predicted_microseconds
 from sparseopt_butterfly.torch_chain import Group, apply, apply_apart, group_of, groups_of, merged
 
 # Merging is chosen for this many rows of the operand until `merge_for` is told another number.
@@ -87,8 +89,10 @@ class KroneckerLayer(nn.Module):
     def plan(self, batch: int = 1) -> MultiplicationPlan:
         """Return how a call without gradients multiplies a number of rows, printable.
 
-        Its note says what a dense weight is predicted to take. Compiled kernels are planned with;
-        calls before they are loaded take longer.
+        The time is that of the whole layer, one thread, predicted and not measured; the note says
+        what a dense layer is predicted to take. Compiled kernels are planned with; calls before
+        they are loaded take longer. For convolutions, rows are cells of the result, and those of
+        one square image.
 
         Examples
         --------
@@ -97,12 +101,17 @@ class KroneckerLayer(nn.Module):
         >>> "dense weight" in str(layer.plan(128))
         True
         """
-        plan: Any = self.product.to_numpy().accelerated().plan(batch)
+        of_product: Any = self.product.to_numpy().accelerated().plan(batch)
+        plan = self._planned(of_product)
         dense = dense_microseconds(*self.architecture.shape, plan.batch, plan.dtype)
         verdict = "slower" if dense > plan.microseconds else "faster"
         said = f"a dense weight is predicted to take {dense:.1f} us, so it is {verdict}"
         noted: MultiplicationPlan = replace(plan, note="; ".join(filter(None, (plan.note, said))))
         return noted
+
+    def _planned(self, plan: MultiplicationPlan) -> MultiplicationPlan:
+        """Return the plan of the product, with what the layer does beside it."""
+        raise NotImplementedError
 
     def _values(self) -> list[torch.Tensor]:
         """Return the factors, masked where `torch.nn.utils.prune` is at work.
@@ -244,7 +253,7 @@ def built(architecture: Patterns) -> so.Architecture:
 def dense_microseconds(rows: int, columns: int, batch: int, dtype: Any) -> float:
     """Return the predicted time of a dense layer, one thread, no gradients."""
     whole = so.KroneckerPattern(1, rows, columns, 1)
-    return predicted_microseconds("dense", whole, batch, np.dtype(dtype))
+    return DENSE + predicted_microseconds("dense", whole, batch, np.dtype(dtype))
 
 
 def target_of(weight: torch.Tensor) -> np.ndarray:

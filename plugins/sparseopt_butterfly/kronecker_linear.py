@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,7 +12,11 @@ from torch import nn
 import sparseopt as so
 from sparseopt.butterfly.architecture import Patterns
 from sparseopt.interface.arrays import as_count
+from sparseopt.tools.chain_plan import MultiplicationPlan, Step
+from sparseopt_butterfly.cuda_rows import flat, times_rows
 from sparseopt_butterfly.kronecker_layer import KroneckerLayer, built, is_exporting
+from sparseopt_butterfly.layer_costs import around_microseconds, rows_microseconds
+from sparseopt_butterfly.layer_inference import runs_along_rows
 from sparseopt_butterfly.torch_chain import apply, merged, plain
 
 
@@ -25,7 +30,9 @@ class KroneckerLinear(KroneckerLayer):
     faster, see `merge_for`; this changes the result by rounding only. Where no gradient is asked
     for, tensors on the CPU are multiplied as a `KroneckerProduct` does it, with compiled kernels
     once loading them pays, and what is merged is remembered until a parameter changes; `plan`
-    shows how.
+    shows how. Square dyadic chains have kernels of their own, also for gradients: these read
+    operand and factors where they are, and neither transpose, merge nor remember anything. On a
+    CUDA device kernels are used, for gradients too, if CuPy is installed.
 
     Parameters
     ----------
@@ -89,6 +96,7 @@ class KroneckerLinear(KroneckerLayer):
         super().__init__(architecture, out_features, bias, device, dtype)
         self.in_features = in_features
         self.out_features = out_features
+        self._flat = flat(architecture)
 
     @classmethod
     def from_linear(
@@ -203,12 +211,26 @@ class KroneckerLinear(KroneckerLayer):
             if self.bias is not None:
                 result = result + self.bias
             return result.reshape(*input.shape[:-1], self.out_features)
+        if rows.is_cuda:
+            product = times_rows(rows, factors, bias, self._flat)
+            if product is not None:
+                return product if rows is input else product.reshape(*shape[:-1], -1)
         chain = self._trained.chain(rows, factors, bias, self.architecture, self._by_torch)
         if chain is None:
             result = self._by_torch(rows, bias, factors)
         else:
             result = chain(rows, bias, factors)
         return result if rows is input else result.reshape(*shape[:-1], self.out_features)
+
+    def _planned(self, plan: MultiplicationPlan) -> MultiplicationPlan:
+        """Return the plan of the product, with what the layer does beside it."""
+        batch, itemsize = plan.batch, plan.dtype.itemsize
+        if runs_along_rows(self.architecture, plan.dtype):
+            last = len(self.architecture) - 1
+            time = rows_microseconds(self.architecture, batch, itemsize)
+            whole = so.KroneckerPattern(1, *self.architecture.shape, 1)
+            return replace(plan, steps=(Step(0, last, whole, "rows", time),))
+        return replace(plan, around=around_microseconds(self.architecture, batch, itemsize))
 
     def _by_torch(
         self, rows: torch.Tensor, bias: torch.Tensor | None, factors: Sequence[torch.Tensor]

@@ -35,6 +35,7 @@ class RememberedProduct:
         self._product: so.KroneckerProduct | None = None
         self._rows: Any = None
         self._compiled = False
+        self._lanes: dict[torch.dtype, Any] = {}
 
     def __deepcopy__(self, memo: Any) -> RememberedProduct:
         return RememberedProduct()
@@ -54,10 +55,17 @@ class RememberedProduct:
         It has to where gradients, autocast, a compiler or a tracer look on, and where operand and
         parameters are not all float32, or all float64, tensors on the CPU with finite values.
         """
+        if type(x) is not torch.Tensor or _is_followed():
+            return None
         parameters = factors if bias is None else [*factors, bias]
-        if type(x) is not torch.Tensor or _is_watched(x, parameters):
+        if torch.is_grad_enabled() and _wants_gradients(x, parameters):
             return None
         try:
+            lanes = self._lanes.get(x.dtype)
+            if lanes is None and x.dtype not in self._lanes and _KERNELS in sys.modules:
+                self._lanes[x.dtype] = lanes = _lanes_of(architecture, x.dtype)
+            if lanes is not None and x.is_cpu and lanes.reads(factors, bias):
+                return lanes.times(x.contiguous())  # type: ignore[no-any-return]
             key = [(p.data_ptr(), p.is_contiguous()) for p in parameters]
             if self._rows is not None and key == self._key and x.dtype is self._rows.dtype:
                 done = self._rows(x.contiguous()) if x.is_cpu else None
@@ -74,21 +82,28 @@ class RememberedProduct:
         except RuntimeError:  # a tensor of `torch.func`, which has no values of its own
             return None
 
-    def columns(
-        self, x: torch.Tensor, factors: Sequence[torch.Tensor], architecture: so.Architecture
-    ) -> torch.Tensor | None:
-        """Return the weight times x (n, batch), without a bias; None if torch has to."""
-        if type(x) is not torch.Tensor or _is_watched(x, factors):
+    def product(
+        self,
+        x: torch.Tensor,
+        factors: Sequence[torch.Tensor],
+        architecture: so.Architecture,
+        batch: int,
+    ) -> so.KroneckerProduct | None:
+        """Return the weight as a product of NumPy factors, for so many columns like those of x;
+        None if torch has to multiply."""
+        if type(x) is not torch.Tensor or _is_followed():
+            return None
+        if torch.is_grad_enabled() and _wants_gradients(x, factors):
             return None
         try:
             key = [(p.data_ptr(), p.is_contiguous()) for p in factors]
+            x.data_ptr()
             with np.errstate(all="ignore"):
-                product = self._product_of(key, factors, len(factors), architecture, x.shape[1])
-                if product is None or x.dtype != factors[0].dtype or not x.is_cpu:
-                    return None
-                return torch.from_numpy(np.ascontiguousarray(product @ x.detach().numpy()))
+                product = self._product_of(key, factors, len(factors), architecture, batch)
         except RuntimeError:
             return None
+        fits = product is not None and x.dtype == factors[0].dtype and x.is_cpu
+        return product if fits else None
 
     def _product_of(
         self,
@@ -134,6 +149,7 @@ class CompiledTraining:
 
     def __init__(self) -> None:
         self._runs: Any = ()
+        self._lanes: dict[torch.dtype, Any] = {}
 
     def __deepcopy__(self, memo: Any) -> CompiledTraining:
         return CompiledTraining()
@@ -153,18 +169,30 @@ class CompiledTraining:
 
         `written_out` is the same in operators of torch.
         """
-        parameters = [x, *factors] if bias is None else [x, *factors, bias]
-        if self._runs is None or type(x) is not torch.Tensor or _is_followed():
+        if type(x) is not torch.Tensor or _is_followed() or not len(x) or not x.is_cpu:
             return None
-        if torch.autograd.forward_ad._current_level >= 0 or not len(x):
+        if torch.autograd.forward_ad._current_level >= 0:
             return None
         try:
+            x.data_ptr()
+            lanes = self._lanes.get(x.dtype)
+            if lanes is not None and lanes.chain.reads(factors, bias):
+                return lanes
+            parameters = factors if bias is None else [*factors, bias]
             any(p.data_ptr() == 0 for p in parameters)
         except RuntimeError:  # a tensor of `torch.func`
             return None
-        of_x = x.dtype == factors[0].dtype and x.is_cpu
-        if not of_x or not _fits_numpy(parameters[1:]) or not _training_pays(x, architecture):
+        if x.dtype != factors[0].dtype or not _fits_numpy(parameters):
             return None
+        if self._runs is None or not _training_pays(x, architecture):
+            return None
+        if x.dtype not in self._lanes:
+            self._lanes[x.dtype] = found = _lanes_of(architecture, x.dtype)
+            if found is not None:
+                from sparseopt_butterfly.lane_chain import TrainedLanes
+
+                self._lanes[x.dtype] = lanes = TrainedLanes(found, written_out)
+                return lanes if lanes.chain.reads(factors, bias) else None
         from sparseopt_butterfly import training_chain
 
         if self._runs == ():
@@ -207,18 +235,39 @@ def _watched(arrays: Sequence[np.ndarray]) -> Any:
     return Digest(arrays)
 
 
-def _is_watched(x: torch.Tensor, parameters: Sequence[torch.Tensor]) -> bool:
-    """Whether torch itself has to multiply: for gradients, autocast, a compiler or a tracer."""
-    if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in parameters)):
-        return True
-    return _is_followed()
+def runs_along_rows(architecture: so.Architecture, dtype: np.dtype) -> bool:
+    """Whether compiled kernels, once loaded, take rows and factors where they are."""
+    if _KERNELS not in sys.modules or dtype not in (np.float32, np.float64):
+        return False
+    from sparseopt_butterfly.lane_chain import is_lane_chain
+
+    return is_lane_chain(architecture, dtype.itemsize)
+
+
+def _lanes_of(architecture: so.Architecture, dtype: torch.dtype) -> Any:
+    """Return the compiled chain that reads rows and factors where they are, None if there is none
+    for this architecture and type."""
+    if dtype not in (torch.float32, torch.float64):
+        return None
+    from sparseopt_butterfly.lane_chain import LaneChain, is_lane_chain
+
+    if not is_lane_chain(architecture, dtype.itemsize):
+        return None
+    return LaneChain(architecture, dtype)
+
+
+def _wants_gradients(x: torch.Tensor, parameters: Sequence[torch.Tensor]) -> bool:
+    """Whether gradients will be asked for, where they are enabled."""
+    return x.requires_grad or any(p.requires_grad for p in parameters)
 
 
 def _is_followed() -> bool:
     """Whether autocast, a compiler or a tracer has to see the operators of torch."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
-        return True
-    return torch.is_autocast_enabled("cpu")
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._get_tracing_state() is not None  # the short way of torch.jit.is_tracing
+        or torch.is_autocast_enabled("cpu")
+    )
 
 
 def _fits_numpy(parameters: Sequence[torch.Tensor]) -> bool:

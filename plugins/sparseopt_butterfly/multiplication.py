@@ -19,17 +19,15 @@ The methods:
 ``fused``
     several factors in one compiled pass, by an `Accelerator`; only if the product asks for one.
 
-Neighbours whose product is again Kronecker-sparse may be merged first: exact but for rounding,
-with more values but fewer and larger blocks. A dynamic program over the cuts of the chain finds
-the grouping and methods of least predicted time; the prediction is linear in the counts of
-`_features`, with coefficients fitted by ``benchmarks/multiplication_calibration.py``. The choice
-depends on shapes, dtype and batch only, and is made once for each.
+Neighbours may be merged first, and grouping and methods are those of least predicted time, see
+`sparseopt.tools.chain_plan`; the prediction is linear in the counts of `_features`, with
+coefficients fitted by ``benchmarks/multiplication_calibration.py``. The choice depends on shapes,
+dtype and batch only, and is made once for each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -38,13 +36,18 @@ import numpy as np
 from sparseopt.butterfly.architecture import Architecture
 from sparseopt.butterfly.pattern import KroneckerPattern
 from sparseopt.butterfly.product import KroneckerProduct
-from sparseopt.butterfly.splitting import merge, permute
 from sparseopt.interface.errors import ProblemError
+from sparseopt.tools.chain_plan import (
+    MultiplicationPlan as MultiplicationPlan,
+    Step,
+    cheapest_steps,
+    merged_group,
+    merged_pattern as merged_pattern,
+    merged_values as merged_values,
+    merging_limit,
+    planned_batch,
+)
 from sparseopt_butterfly.multiplication_costs import COEFFICIENTS
-
-# Merged values of one group: at most this many, or this multiple of all values of the chain.
-MERGED_VALUES = 2**16
-MERGED_MULTIPLE = 4
 
 # Shapes of operands for which the functions to call are remembered.
 REMEMBERED = 256
@@ -72,64 +75,6 @@ class Accelerator(Protocol):
         ``overwrite=True``, given for operands that nobody else holds, it may work in their place.
         """
         ...
-
-
-@dataclass(frozen=True)
-class Step:
-    """One multiplication of a plan: factors ``first`` .. ``last`` merged into ``pattern``."""
-
-    first: int
-    last: int
-    pattern: KroneckerPattern
-    method: str
-    microseconds: float
-
-    def __str__(self) -> str:
-        one = self.first == self.last
-        how = "in one pass" if self.method == "fused" else "merged"
-        which = f"factor {self.first}" if one else f"factors {self.first}-{self.last} {how}"
-        shape = f"{tuple(self.pattern)}"
-        return f"{which:<25} {shape:<20} {self.method:<9} {self.microseconds:10.1f} us"
-
-
-@dataclass(frozen=True)
-class MultiplicationPlan:
-    """How a product is applied to operands of one batch size and dtype.
-
-    Parameters
-    ----------
-    steps : tuple of Step
-        In the order of the factors; they are applied from the last to the first.
-    batch : int
-        Number of columns planned for: the asked one, rounded up to a power of two above 8.
-    dtype : numpy dtype
-        In which values are multiplied.
-    separately : float
-        Predicted microseconds without merging any factors.
-    note : str
-        Which methods could not be considered, and why.
-    """
-
-    steps: tuple[Step, ...]
-    batch: int
-    dtype: np.dtype
-    separately: float
-    note: str = ""
-
-    @property
-    def microseconds(self) -> float:
-        """Predicted time of one multiplication, one thread."""
-        return sum(step.microseconds for step in self.steps)
-
-    def __str__(self) -> str:
-        lines = [f"{self.dtype} operand with {self.batch} columns; predicted, one thread:"]
-        lines += [f"  {step}" for step in self.steps]
-        lines.append(f"  {'in all':<56}{self.microseconds:10.1f} us")
-        if any(step.first != step.last for step in self.steps):
-            lines.append(f"  {'without merging':<56}{self.separately:10.1f} us")
-        if self.note:
-            lines.append(f"  {self.note}")
-        return "\n".join(lines)
 
 
 def predicted_microseconds(
@@ -204,7 +149,7 @@ class Multiplication:
         power of two above 8.
         """
         real = np.dtype(dtype)
-        key = _rounded(batch), real
+        key = planned_batch(batch), real
         if key not in self._plans:
             self._plans[key] = self._best(*key)
         return self._plans[key]
@@ -273,36 +218,21 @@ class Multiplication:
 
     def _steps(self, batch: int, dtype: np.dtype) -> list[Callable[[np.ndarray], np.ndarray]]:
         """Return the functions to apply, in order of application."""
-        key = _rounded(batch), dtype
+        key = planned_batch(batch), dtype
         if key not in self._runs:
             steps = reversed(self.plan(batch, dtype).steps)
             self._runs[key] = [self._function(step, *reversed(key)) for step in steps]
         return self._runs[key]
 
     def _best(self, batch: int, dtype: np.dtype) -> MultiplicationPlan:
-        """Minimise the predicted time over groupings and methods: shortest path over the cuts."""
-        patterns = self._architecture.patterns
-        limit = max(MERGED_VALUES, MERGED_MULTIPLE * self._architecture.nnz)
-        best: list[tuple[float, tuple[Step, ...]]] = [(0.0, ())]
-        best += [(np.inf, ())] * len(patterns)
-        separately = 0.0
-        for first in range(len(patterns)):
-            pattern: KroneckerPattern | None = patterns[first]
-            for last in range(first, len(patterns)):
-                if last > first:
-                    assert pattern is not None
-                    pattern = merged_pattern(pattern, patterns[last])
-                if pattern is None:
-                    break
-                steps = self._offers(first, last, pattern, batch, dtype, limit)
-                if not steps:
-                    break
-                step = min(steps, key=lambda offer: offer.microseconds)
-                separately += step.microseconds if first == last else 0.0
-                total = best[first][0] + step.microseconds
-                if total < best[last + 1][0]:
-                    best[last + 1] = total, (*best[first][1], step)
-        return MultiplicationPlan(best[-1][1], batch, dtype, separately, self._note)
+        """Minimise the predicted time over groupings and methods."""
+        limit = merging_limit(self._architecture)
+
+        def offers(first: int, last: int, pattern: KroneckerPattern) -> list[Step]:
+            return self._offers(first, last, pattern, batch, dtype, limit)
+
+        steps, separately = cheapest_steps(self._architecture, offers)
+        return MultiplicationPlan(steps, batch, dtype, separately, self._note)
 
     def _offers(
         self,
@@ -357,35 +287,12 @@ class Multiplication:
 
     def _values(self, first: int, last: int) -> np.ndarray:
         """Return the values of factors first .. last merged, from the left."""
-        patterns = self._architecture.patterns
         if first == last:
             return self._factors[first]
         if (first, last) not in self._merged:
-            values, pattern = self._factors[first], patterns[first]
-            for i in range(first + 1, last + 1):
-                values = merged_values(values, self._factors[i], pattern, patterns[i])
-                whole = merged_pattern(pattern, patterns[i])
-                assert whole is not None
-                pattern = whole
-            self._merged[first, last] = values
+            patterns = self._architecture.patterns
+            self._merged[first, last] = merged_group(self._factors, patterns, first, last)
         return self._merged[first, last]
-
-
-def merged_pattern(left: KroneckerPattern, right: KroneckerPattern) -> KroneckerPattern | None:
-    """Return the pattern of a product if the pair or its transpose is chainable, else None."""
-    if left.is_chainable_with(right):
-        return left.product(right)
-    if right.transpose.is_chainable_with(left.transpose):
-        return right.transpose.product(left.transpose).transpose
-    return None
-
-
-def merged_values(x: Any, y: Any, left: KroneckerPattern, right: KroneckerPattern) -> Any:
-    """Return the values of a product of which `merged_pattern` knows the pattern."""
-    if left.is_chainable_with(right):
-        return merge(x, y, left, right)
-    flipped = (permute(y, (0, 2, 1, 3)), permute(x, (0, 2, 1, 3)))
-    return permute(merge(*flipped, right.transpose, left.transpose), (0, 2, 1, 3))
 
 
 def _cheapest(
@@ -400,11 +307,6 @@ def _cheapest(
     costs = {method: predicted_microseconds(method, pattern, batch, dtype) for method in methods}
     method = min(methods, key=costs.__getitem__)
     return Step(first, last, pattern, method, costs[method])
-
-
-def _rounded(batch: int) -> int:
-    """Return the batch size that plans are made for."""
-    return max(batch, 1) if batch <= 8 else 1 << (batch - 1).bit_length()
 
 
 def _strided(

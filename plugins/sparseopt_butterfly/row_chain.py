@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 import sparseopt as so
+from sparseopt.tools.chain_plan import MultiplicationPlan
 from sparseopt_butterfly.fused_chain import FusedChain
 from sparseopt_butterfly.fused_kernels import VECTOR
-from sparseopt_butterfly.multiplication import MultiplicationPlan
 from sparseopt_butterfly.row_kernels import digest, multiply_rows
 
 # Bytes of the workspace, which should stay in the second-level cache.

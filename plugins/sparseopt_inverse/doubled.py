@@ -40,7 +40,7 @@ def search_doubled(scaled: ScaledProblem, x: np.ndarray, best: Best, context: Co
         return
     if x.any():
         _search(scaled, plain, x, best, context)
-    if best.good or limits.all() or scaled.positive:
+    if best.good or limits.all() or not limits.any() or scaled.positive:
         return
     # Nearly free columns need no projection, which may have lost all digits of the others.
     nearly = _plain(scaled, np.where(limits > 0, limits, _NEARLY_FREE * limits.max()))

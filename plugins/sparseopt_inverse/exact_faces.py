@@ -22,17 +22,19 @@ MOST_ENTRIES = 40_000
 
 
 def exact_face(
-    columns: np.ndarray, target: np.ndarray, w: np.ndarray, context: so.Context
+    columns: np.ndarray, target: np.ndarray, w: np.ndarray, context: so.Context, norm: float = 1
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Return coefficients on independent columns, and the dual point nearest to `w`.
 
-    The coefficients fit the target best; the point has the correlations that their signs ask for.
-    None where the columns depend on each other, or are too many.
+    The coefficients fit the target best; the point has correlations that prove their norm: their
+    signs for norm 1, themselves for norm 2, the largest one's sign and zeros for the other. None
+    where the columns depend on each other, or are too many.
 
     Parameters
     ----------
     columns : ndarray of float64, shape (m, k)
     target, w : ndarray of float64, shape (m,)
+    norm : {1, 2, inf}
 
     Returns
     -------
@@ -54,7 +56,13 @@ def exact_face(
     head = table[0][0]
     shift = Fraction(2) ** (unit - scale)
     exact = [Fraction(row[k], head) * shift for row in table]
-    signs = [1 if v > 0 else -1 for v in exact]
+    signs = [Fraction(1 if v > 0 else -1) for v in exact]
+    if norm == 2:
+        signs = exact
+    elif norm != 1:
+        most = max(map(abs, exact))
+        first = next(i for i, v in enumerate(exact) if abs(v) == most)
+        signs = [s if i == first else Fraction(0) for i, s in enumerate(signs)]
     # What is missing of the signs: s - A^T w, w = A G^-1 of it more.
     shares = [
         Fraction(sum(row[k + 2 + j] * s for j, s in enumerate(signs)), head) / Fraction(2) ** scale
@@ -71,6 +79,38 @@ def exact_face(
     except OverflowError:
         return None
     return rounded_jointly(columns, x), dual
+
+
+def exact_least_norm(
+    matrix: np.ndarray, target: np.ndarray, context: so.Context
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return x = A^T w of least 2-norm with A x = y, rounded together, and w as two rows.
+
+    None where the rows depend on each other, or are too many.
+
+    Parameters
+    ----------
+    matrix : ndarray of float64, shape (m, n)
+    target : ndarray of float64, shape (m,)
+    """
+    m, n = matrix.shape
+    if m > MOST_COLUMNS or m * n > MOST_ENTRIES:
+        return None
+    (whole, known), scale = as_integers(matrix, target)
+    table = np.column_stack([whole.dot(whole.T), known]).tolist()
+    if len(eliminate_integers(table, watched(m, context))) < m:
+        return None
+    shares = [Fraction(row[m], row[i]) for i, row in enumerate(table)]
+    exact = [
+        sum((int(a) * v for a, v in zip(column, shares, strict=True)), Fraction(0))
+        for column in whole.T
+    ]
+    unit = Fraction(2) ** -scale
+    try:
+        x, w = _two_rows(exact), _two_rows([v * unit for v in shares])
+    except OverflowError:
+        return None
+    return rounded_jointly(matrix, x), w
 
 
 def _two_rows(values: list[Fraction]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 import scipy.optimize
+import scipy.sparse
 
+import sparseopt as so
 from sparseopt import Context, Inconclusive, Refused
 from sparseopt.inverse.basis_pursuit import BasisPursuit, PursuitAnswer
 from sparseopt.inverse.fit import Fit
@@ -28,6 +31,8 @@ MOST_TRIES = 8
 """Sets of columns on which a problem without noise is solved exactly."""
 MOST_PROGRAM = 40_000
 """Entries of the design up to which a linear program looks for a proof of uniqueness."""
+_SLIGHT = 1e-8
+"""Noise below that share of the target moves the answer without noise a little, as a rule."""
 Made = tuple[PursuitAnswer, PursuitCertificate | InfeasibleCertificate]
 
 
@@ -54,6 +59,14 @@ def written(fit: Fit) -> Any:
     return (
         fit.scaled.dense() if isinstance(fit.scaled.design, ColumnOperator) else fit.scaled.design
     )
+
+
+def row_units(matrix: Any) -> np.ndarray:
+    """Return powers of two that bring the rows of a matrix to about one size."""
+    size = abs(matrix).max(axis=1)
+    size = np.asarray(size.toarray() if scipy.sparse.issparse(size) else size).ravel()
+    with np.errstate(divide="ignore"):
+        return np.where(size > 0.0, np.ldexp(1.0, -np.frexp(size)[1]), 1.0)
 
 
 def is_operator(problem: BasisPursuit) -> bool:
@@ -132,8 +145,8 @@ class BestPursuit:
     def offer_polished(self, x: np.ndarray, w: np.ndarray, small: float = 1e-7) -> None:
         """Offer what the closed forms make of a rough vector and dual point, for norms 1 and inf.
 
-        Entries below `small` times the largest count as zero for norm 1; those within that of the
-        largest as equal to it for the other.
+        Entries whose columns carry less than `small` times the most count as zero for norm 1; those
+        within that of the largest as equal to it for the other.
         """
         largest = float(self.fit.moduli(x).max())
         if largest == 0.0:
@@ -146,7 +159,7 @@ class BestPursuit:
             if self.fit.is_complex:
                 self._offer_moduli(x, w, small)
             elif self.problem.norm == 1:
-                self._offer_sparse(x, w, small * largest)
+                self._offer_sparse(x, w, small)
             else:
                 self._offer_flat(x, w, np.abs(x) >= largest * (1.0 - small))
                 if not self.good:  # what correlates with the dual point is as large as possible
@@ -174,13 +187,13 @@ class BestPursuit:
         """Do it for complex numbers, by Newton's method; for noise further and further inside."""
         size = self.fit.moduli(x)
         if self.noise == 0.0 and self.problem.norm == 1:
-            self._offer_few_moduli(w, np.flatnonzero(size > small * float(size.max())))
+            self._offer_few_moduli(w, self._carrying(x, small))
             if self.good:
                 return
         for shrink in (0.0, 1e-15, 4e-15, 1.6e-14):
             noise = self.noise * (1.0 - shrink)
             if self.problem.norm == 1:
-                chosen = np.flatnonzero(size > small * float(size.max()))
+                chosen = self._carrying(x, small)
                 found = shortest(self.fit, x, w, chosen, noise, self.context)
             else:
                 flat = size >= float(size.max()) * (1.0 - small)
@@ -208,8 +221,13 @@ class BestPursuit:
             if share == 0.0 and not self.good:
                 return
 
-    def _offer_sparse(self, x: np.ndarray, w: np.ndarray, least: float) -> None:
-        chosen = every = np.flatnonzero(np.abs(x) > least)
+    def _carrying(self, x: np.ndarray, small: float) -> np.ndarray:
+        size = self.fit.moduli(x)
+        size = size * self.fit.norms[: len(size)]
+        return np.flatnonzero(size > small * float(size.max()))
+
+    def _offer_sparse(self, x: np.ndarray, w: np.ndarray, small: float) -> None:
+        chosen = every = self._carrying(x, small)
         made = face_of(self.fit, chosen, np.sign(x[chosen]))
         if made is None:
             return
@@ -238,11 +256,76 @@ class BestPursuit:
     def offer_only(self, w: np.ndarray | None = None) -> None:
         """Offer the one vector that fits, where the columns are few and exactly independent."""
         size = self.fit.scaled.size
-        if self.problem.norm != 1 or self.noise or self.fit.is_complex:
+        if self.noise or (self.fit.is_complex and self.problem.norm != 2):
             return
         if size > self.fit.scaled.rows:
             return
         self._offer_exact(np.arange(size), np.zeros(self.fit.scaled.rows) if w is None else w)
+
+    def without_noise(self) -> Made | None:
+        """Return what the answer of the problem without noise leads to, where noise is slight.
+
+        None where that is not as good as asked.
+        """
+        length = float(np.linalg.norm(self.fit.target))
+        if not 0.0 < self.noise < _SLIGHT * length:
+            return None
+        problem, remaining = self.problem, self.context.remaining()
+        plain = so.BasisPursuit(problem.design, problem.target, norm=problem.norm)
+        limit = None if math.isinf(remaining) else remaining
+        try:
+            found = so.solve(plain, time_limit=limit)
+        except so.SolveError:
+            return None
+        if not found.answer.feasible:
+            return None
+        parts = self.fit.scaled.parts
+        x, w = self.fit.coefficients(found.answer.x), parts(found.certificate.dual_point)
+        self.offer(x, w)
+        self.offer(x * (1.0 - self.noise / length), w)  # shorter, and within the noise
+        if not self.good:
+            self.offer_polished(x, np.atleast_2d(w)[0], 0.0)
+        if not self.good and problem.norm == 1:
+            with contextlib.suppress(ValueError, np.linalg.LinAlgError):
+                self._offer_moved(x)
+        return self.result if self.good else None
+
+    def _offer_moved(self, x: np.ndarray) -> None:
+        """Offer what slight noise makes of the answer without: phases move with its square."""
+        pairs = self.fit.pairs(self._carrying(x, 0.0))
+        if not 0 < len(pairs) <= self.fit.scaled.rows:
+            return
+        signs = phases(x[pairs])[0] if self.fit.is_complex else np.sign(x[pairs])
+        face = Face(self.fit, columns_of(self.fit, pairs), signs)
+        for mu in self._mus(face):
+            moved = x.copy()
+            moved[pairs] -= mu * face.slope
+            self.offer(moved, face.direction)
+
+    def offer_least_norm(self) -> None:
+        """Offer the vector of least 2-norm, with rows brought to one size, for norm 1 columns too.
+
+        For other norms it proves something where their engines find nothing.
+        """
+        m, n = self.problem.shape
+        begin(self.context, 3.0 * SINGULAR_VALUES * m * n * min(m, n), "least squares")
+        if m * n > MOST_ENTRIES:
+            return
+        matrix = self.fit.scaled.dense()
+        columns = np.ones(matrix.shape[1])
+        if self.problem.norm == 1:
+            columns = 1.0 / np.where(self.fit.norms > 2.0**-400, self.fit.norms, 1.0)
+        rows = row_units(matrix * columns)
+        left, values, right = scipy.linalg.svd(
+            rows[:, None] * matrix * columns, full_matrices=False, check_finite=False
+        )
+        used = values > values[0] * max(m, n) * np.finfo(float).eps
+        left, values, right = left[:, used], values[used], right[used]
+        x = np.zeros(matrix.shape[1])
+        for _ in range(3):
+            residual = rows * self.fit.residual(x)[0]
+            x = x + columns * (right.T @ ((left.T @ residual) / values))
+        self.offer(x, rows * (left @ ((right @ (x / columns)) / values)))
 
     def _offer_exact(self, chosen: np.ndarray, w: np.ndarray) -> None:
         """Offer what exact arithmetic makes of some columns, once for each set of them."""
@@ -251,7 +334,7 @@ class BestPursuit:
             return
         self._tried.add(key)
         columns = columns_of(self.fit, chosen)
-        made = exact_face(columns, self.fit.target, w, self.context)
+        made = exact_face(columns, self.fit.target, w, self.context, self.problem.norm)
         if made is not None:
             found = np.zeros(self.fit.scaled.size)
             found[chosen] = made[0]
@@ -321,6 +404,13 @@ class BestPursuit:
                 c = c + face.correction(self.fit.residual(found)[0])
                 found[flat], found[rest[kept]] = c[0] * signs, c[1:]
             self.offer(found, face.improved(w))
+            if self.good:
+                return
+            made = exact_face(columns, target, np.zeros_like(w), self.context, math.inf)
+            if made is not None:
+                found = found.copy()
+                found[flat], found[rest[kept]] = made[0][0] * signs, made[0][1:]
+                self.offer(found, made[1])
 
     def nothing_fits(self) -> Made | None:
         """Return the answer that nothing fits, None where it is not so or cannot be proved.

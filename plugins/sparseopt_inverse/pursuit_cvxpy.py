@@ -13,7 +13,7 @@ import scipy.sparse
 from sparseopt import Accepted, Context, Inconclusive, Refused, Solver, TimeLimitReached
 from sparseopt.inverse.basis_pursuit import BasisPursuit
 from sparseopt_inverse.child import run_within
-from sparseopt_inverse.pursuit_best import BestPursuit, Made, refused_as_large, written
+from sparseopt_inverse.pursuit_best import BestPursuit, Made, refused_as_large, row_units, written
 
 Found = tuple[np.ndarray, np.ndarray]
 
@@ -84,15 +84,24 @@ class PursuitCvxpy(Solver[BasisPursuit]):
         best = BestPursuit(problem, context)
         if best.is_zero():
             return best.result
+        if (found := best.without_noise()) is not None:
+            return found
         context.check_time("stating the cone program")
         fit = best.fit
         exponent = math.frexp(float(fit.norms.max()))[1]
         design = written(fit)
         if scipy.sparse.issparse(design):
             design = design.astype(np.float64).tocsc()
+        design, rows = design * math.ldexp(1.0, -exponent), np.ones(len(fit.target))
+        if best.noise == 0.0:
+            rows = row_units(design)
+            if scipy.sparse.issparse(design):
+                design = scipy.sparse.diags_array(rows) @ design
+            else:
+                design = rows[:, None] * design
         program = NormProgram(
-            design * math.ldexp(1.0, -exponent),
-            fit.target,
+            design,
+            rows * fit.target,
             best.noise,
             problem.norm,
             fit.is_complex,
@@ -108,8 +117,12 @@ class PursuitCvxpy(Solver[BasisPursuit]):
             nothing = best.nothing_fits()
             if nothing is not None:
                 return nothing
-            raise Inconclusive(result)
-        x, w = np.ldexp(result[0], -exponent), result[1]
+            best.offer_least_norm()
+            try:
+                return best.result
+            except Inconclusive:
+                raise Inconclusive(result) from None
+        x, w = np.ldexp(result[0], -exponent), rows * result[1]
         for small in (1e-6, 1e-4, 1e-8):
             best.offer_polished(x, w, small)
             if best.good:

@@ -13,7 +13,7 @@ import scipy.sparse
 from sparseopt import Accepted, Context, Inconclusive, Refused, Solver, TimeLimitReached
 from sparseopt.inverse.basis_pursuit import BasisPursuit
 from sparseopt_inverse.child import run_within
-from sparseopt_inverse.pursuit_best import BestPursuit, Made, refused_as_large, written
+from sparseopt_inverse.pursuit_best import BestPursuit, Made, refused_as_large, row_units, written
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Highs(Solver[BasisPursuit]):
                 return nothing
             best.offer_only()
             if not best.good:
-                raise Inconclusive("HiGHS says that nothing fits, which cannot be proved")
+                best.offer_least_norm()
             return best.result
         x, w = found
         best.offer_polished(x, w)
@@ -68,6 +68,8 @@ class Highs(Solver[BasisPursuit]):
             best.offer_polished(x, w, 1e-9 if problem.norm == 1 else 1e-5)
         if not best.good:
             best.offer(x, w)
+        if not best.good and problem.norm != 1:
+            best.offer_only()
         return best.result
 
     def cost(self, problem: BasisPursuit) -> float:
@@ -86,8 +88,11 @@ class Highs(Solver[BasisPursuit]):
         units = 1.0 / np.where(fit.norms > 2.0**-400, fit.norms, 1.0)
         if norm == math.inf:  # the bounds of the entries must stay equal
             units = np.full(n, float(np.min(units)))
-        program = _l1(design, units) if norm == 1 else _flat(design, units)
-        arguments = (program, fit.target, self.method)
+        matrix = _scaled(design, units)
+        rows = row_units(matrix)
+        matrix = _scaled(matrix.T, rows).T
+        program = _l1(matrix, units) if norm == 1 else _flat(matrix)
+        arguments = (program, rows * fit.target, self.method)
         # HiGHS looks at its clock between steps that may take seconds.
         if self.cost(best.problem) < 0.1 * context.remaining():
             done = _solved(*arguments)
@@ -100,7 +105,7 @@ class Highs(Solver[BasisPursuit]):
         if done.x is None or done.eqlin is None:
             raise Inconclusive(f"HiGHS ended with: {done.message}")
         x = done.x[:n] - done.x[n:] if norm == 1 else done.x[:n]
-        return x * units, np.asarray(done.eqlin.marginals)
+        return x * units, rows * np.asarray(done.eqlin.marginals)
 
 
 def _solved(program: dict[str, Any], target: np.ndarray, method: str) -> Any:
@@ -114,20 +119,19 @@ def _scaled(design: Any, units: np.ndarray) -> Any:
     return np.asarray(design, dtype=np.float64) * units
 
 
-def _l1(design: Any, units: np.ndarray) -> dict[str, Any]:
+def _l1(matrix: Any, units: np.ndarray) -> dict[str, Any]:
     """Return the program in positive and negative parts of the entries."""
-    matrix = _scaled(design, units)
     stack = scipy.sparse.hstack if scipy.sparse.issparse(matrix) else np.hstack
     # In units of the columns |x|_1 = sum of units times the parts.
     weights = units / units.max()
     return {"c": np.concatenate([weights, weights]), "A_eq": stack([matrix, -matrix])}
 
 
-def _flat(design: Any, units: np.ndarray) -> dict[str, Any]:
+def _flat(matrix: Any) -> dict[str, Any]:
     """Return the program in the entries and their bound."""
-    m, n = design.shape
+    m, n = matrix.shape
     eye, ones = scipy.sparse.eye_array(n), scipy.sparse.csc_array(np.ones((n, 1)))
-    matrix = scipy.sparse.csc_array(_scaled(design, units))
+    matrix = scipy.sparse.csc_array(matrix)
     return {
         "c": np.append(np.zeros(n), 1.0),
         "A_eq": scipy.sparse.hstack([matrix, scipy.sparse.csc_array((m, 1))], format="csc"),

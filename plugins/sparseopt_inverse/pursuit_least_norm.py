@@ -11,6 +11,7 @@ import scipy.optimize
 
 from sparseopt import Accepted, Context, Inconclusive, Refused, Solver
 from sparseopt.inverse.basis_pursuit import BasisPursuit
+from sparseopt_inverse.exact_faces import exact_least_norm
 from sparseopt_inverse.faces import MOST_ENTRIES
 from sparseopt_inverse.pursuit_best import BestPursuit, Made
 from sparseopt_inverse.work import SINGULAR_VALUES, begin
@@ -45,9 +46,8 @@ class LeastNorm(Solver[BasisPursuit]):
         m, n = problem.shape
         begin(context, 5.0 * SINGULAR_VALUES * m * n * min(m, n), "a singular value decomposition")
         fit = best.fit
-        left, values, right = scipy.linalg.svd(
-            fit.scaled.dense(), full_matrices=False, check_finite=False
-        )
+        matrix = fit.scaled.dense()
+        left, values, right = scipy.linalg.svd(matrix, full_matrices=False, check_finite=False)
         rank = int(np.count_nonzero(values > values[0] * max(m, n) * np.finfo(float).eps))
         if not values[0] > 0.0:
             rank = 0
@@ -66,6 +66,14 @@ class LeastNorm(Solver[BasisPursuit]):
             self._offer_noisy(best, (left, values, right), within, outside, lost)
         else:
             self._offer_exact(best, (left, values, right))
+            if not best.good:
+                best.offer_least_norm()
+            if not best.good:
+                best.offer_only()
+            if not best.good and m < n:
+                exact = exact_least_norm(matrix, fit.target, context)
+                if exact is not None:
+                    best.offer(*exact)
         return best.result
 
     def cost(self, problem: BasisPursuit) -> float:

@@ -20,6 +20,12 @@ def _operands(graph: OnnxGraph, node: onnx.NodeProto) -> tuple[Value, Any, bool]
     return graph.value(node, 1), a, True
 
 
+def _origin(graph: OnnxGraph, node: onnx.NodeProto, field: str) -> dict[str, str]:
+    """Return the initializer behind a constant operand, if it is one."""
+    names = [name for name in node.input if graph.is_initializer(name)]
+    return {field: names[0]} if names else {}
+
+
 def add(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Add of two values, or of a value and a constant."""
     x, other, _ = _operands(graph, node)
@@ -27,7 +33,8 @@ def add(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     if isinstance(other, Value):
         graph.set(node, graph.builder.sum_of([x, other], name))
     else:
-        graph.set(node, graph.builder.affine(x, name, bias=other))
+        made = graph.builder.affine(x, name, bias=other, origin=_origin(graph, node, "bias"))
+        graph.set(node, made)
 
 
 def subtract(graph: OnnxGraph, node: onnx.NodeProto) -> None:
@@ -52,7 +59,8 @@ def multiply(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     x, other, _ = _operands(graph, node)
     if isinstance(other, Value):
         raise so.ProblemError("it multiplies two values that both depend on the input")
-    graph.set(node, graph.builder.affine(x, graph.label(node), factor=other))
+    origin = _origin(graph, node, "factor")
+    graph.set(node, graph.builder.affine(x, graph.label(node), factor=other, origin=origin))
 
 
 def divide(graph: OnnxGraph, node: onnx.NodeProto) -> None:

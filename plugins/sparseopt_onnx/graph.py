@@ -100,6 +100,17 @@ class OnnxGraph:
                 ) from error
         return self.constants.get(name)
 
+    def is_initializer(self, name: str) -> bool:
+        """Whether the file holds a dense tensor of floats of this name."""
+        tensor = self._initializers.get(name)
+        floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
+        return isinstance(tensor, onnx.TensorProto) and tensor.data_type in floats
+
+    def shape_of(self, name: str) -> Shape | None:
+        """Return the shape of a tensor of the file; None if there is none of this name."""
+        found = self.constant(name)
+        return None if found is None else found.shape
+
     def require_constant(self, node: onnx.NodeProto, slot: int, what: str) -> np.ndarray:
         """Return input `slot`, which must be constant."""
         value = self.constant(node.input[slot]) if slot < len(node.input) else None

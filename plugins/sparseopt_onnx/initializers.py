@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from onnx import numpy_helper
 
 import sparseopt as so
@@ -22,7 +23,8 @@ def write_initializers(source: Any, tensors: Mapping[str, Any], path: str) -> No
     ----------
     source : path or ModelProto
     tensors : mapping
-        From names of initializers to arrays of as many entries.
+        From names of initializers to arrays of as many entries; or of fewer, and as many axes,
+        for layers that got smaller.
     path : str
 
     Raises
@@ -32,16 +34,22 @@ def write_initializers(source: Any, tensors: Mapping[str, Any], path: str) -> No
         beyond the 2 GiB of one file. Nothing is written then.
     """
     model, name = load(source)
-    held = {tensor.name: tensor for tensor in model.graph.initializer}
+    held = _held(model, name, tensors)
     for tensor, array in tensors.items():
-        if tensor not in held:
-            raise so.ProblemError(
-                f"{name} holds no initializer {printable(tensor)!r}, so its values cannot be "
-                "written back"
-            )
         old = numpy_helper.to_array(held[tensor])
-        new = np.asarray(array).reshape(old.shape).astype(old.dtype)
-        if not np.array_equal(new.astype(np.float64), np.asarray(array).reshape(old.shape)):
+        values = np.asarray(array)
+        if values.size == old.size:
+            values = values.reshape(old.shape)
+        elif values.ndim != old.ndim:
+            raise so.ProblemError(
+                f"the initializer {printable(tensor)!r} of {name} has shape {old.shape}, which "
+                f"cannot become {values.shape}"
+            )
+        else:  # shapes that were written down are those of before
+            del model.graph.value_info[:]
+        with np.errstate(over="ignore"):
+            new = values.astype(np.float64).astype(old.dtype)
+        if not np.array_equal(new.astype(np.float64), values):
             raise so.ProblemError(
                 f"the initializer {printable(tensor)!r} of {name} has dtype {old.dtype}, which "
                 "does not hold its new values"
@@ -51,15 +59,39 @@ def write_initializers(source: Any, tensors: Mapping[str, Any], path: str) -> No
         content = model.SerializeToString()
     except Exception as error:  # of protocol buffers, which end at 2 GiB
         raise so.ProblemError(f"{name} is too large for one file: {printable(error)}") from error
-    _write_whole(path, content)
+    write_whole(path, content)
 
 
-def _write_whole(path: str, content: bytes) -> None:
+def initializers(source: Any, names: Collection[str]) -> dict[str, np.ndarray]:
+    """Return dense initializers of the model of a path or a ``ModelProto`` by name."""
+    model, name = load(source)
+    held = _held(model, name, names)
+    return {tensor: numpy_helper.to_array(held[tensor]) for tensor in names}
+
+
+def _held(
+    model: onnx.ModelProto, name: str, wanted: Collection[str]
+) -> dict[str, onnx.TensorProto]:
+    """Return the dense initializers; refuse names that none of them has."""
+    held = {tensor.name: tensor for tensor in model.graph.initializer}
+    for tensor in wanted:
+        if tensor not in held:
+            raise so.ProblemError(
+                f"{name} holds no initializer {printable(tensor)!r}, so its values cannot be "
+                "written back; write a new file by network.to_onnx"
+            )
+    return held
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file so that no half of it is ever there."""
     whole = Path(path)
     part = whole.with_name(f"{whole.name}.{os.getpid()}.part")
     try:
         part.write_bytes(content)
         os.replace(part, whole)
+    except OSError as error:
+        why = error.strerror or error
+        raise so.ProblemError(f"cannot write {str(whole)!r}: {why}") from error
     finally:
         part.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ import sparseopt as so
 from sparseopt.networks.convolution import Conv, ConvTranspose
 from sparseopt.networks.linear import Dense
 from sparseopt.tools.reading import composed, contraction
+from sparseopt.tools.reading.values import MovedTensor, Origin
 from sparseopt_onnx.attributes import Attributes
 from sparseopt_onnx.graph import OnnxGraph, Rule
 from sparseopt_onnx.pools import AUTO_PADS, paddings
@@ -21,6 +22,13 @@ def _origin(graph: OnnxGraph, node: onnx.NodeProto, **slots: int) -> dict[str, s
         for field, slot in slots.items()
         if slot < len(node.input) and node.input[slot]
     }
+
+
+def _turned(name: str, matrix: np.ndarray) -> dict[str, Origin]:
+    """Return the tensor behind a weight that is its transpose."""
+    positions = np.arange(matrix.size).reshape(matrix.shape).T
+    in_order = 1 in matrix.shape
+    return {"weight": name if in_order else MovedTensor(name, positions)}
 
 
 def _kernel(node_attributes: Attributes, weight: np.ndarray) -> list[int]:
@@ -93,7 +101,8 @@ def gemm(graph: OnnxGraph, node: onnx.NodeProto) -> None:
         raise so.ProblemError(f"its input has shape {x.shape}; Gemm needs a matrix")
     weight = graph.require_constant(node, 1, "the second matrix")
     transposed = attributes.flag("transB")
-    origin = _origin(graph, node, weight=1) if transposed else {}
+    origin: dict[str, Origin] = {**_origin(graph, node, weight=1)}
+    origin = origin if transposed else _turned(node.input[1], weight)
     weight = weight if transposed else weight.T
     alpha, beta = float(attributes.get("alpha", 1.0)), float(attributes.get("beta", 1.0))
     if alpha != 1.0:
@@ -127,7 +136,9 @@ def matmul(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     name = graph.label(node)
     right, left = graph.constant(node.input[1]), graph.constant(node.input[0])
     if right is not None:
-        made = contraction.from_right(graph.builder, graph.value(node, 0), right, name)
+        turned = _turned(node.input[1], right) if right.ndim == 2 else {}
+        x = graph.value(node, 0)
+        made = contraction.from_right(graph.builder, x, right, name, **turned)
     elif left is not None:
         origin = _origin(graph, node, weight=0) if left.ndim == 2 else {}
         made = contraction.from_left(graph.builder, left, graph.value(node, 1), name, **origin)
@@ -167,7 +178,9 @@ def batch_norm(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     )
     epsilon = float(attributes.get("epsilon", 1e-5))
     label = graph.label(node)
-    made = composed.batch_norm(graph.builder, x, (mean, variance), (weight, bias), epsilon, label)
+    shifts = (node.input[3], node.input[2])
+    statistics, gain = (mean, variance), (weight, bias)
+    made = composed.batch_norm(graph.builder, x, statistics, gain, epsilon, label, shifts)
     graph.set(node, made)
 
 

@@ -61,6 +61,42 @@ def check_against_onnxruntime(
     return [f"not compared with other software ({'; '.join(reasons)})"]
 
 
+def require_same_function(model: onnx.ModelProto, network: so.Network) -> None:
+    """Raise `ProblemError` unless a model that was made of a network computes what that does.
+
+    It must run in onnxruntime, or where that is not there, or lacks an operator in double
+    precision, and the network is small, in ONNX's reference.
+    """
+    (given,), (end,) = model.graph.input, model.graph.output
+    wide = given.type.tensor_type.elem_type == onnx.TensorProto.DOUBLE
+    dtype = np.float64 if wide else np.float32
+    reasons = []
+    for name, engine in (("onnxruntime", _onnxruntime), ("ONNX's reference", _reference)):
+        if engine is _reference and not is_small(network):
+            continue
+
+        def run(x: np.ndarray, engine: Any = engine) -> np.ndarray:
+            return np.asarray(engine(model, end.name)({given.name: x}))
+
+        try:
+            run(np.zeros((1, *network.input_shape), dtype))
+        except Exception as error:  # operators that the engine lacks, and the like
+            text = str(error).strip().splitlines()
+            reasons.append(f"{name}: {text[0] if text else type(error).__name__}")
+            continue
+        what = f"the model that is to be written, as {name} computes it,"
+        if require_agreement(network, run, dtype, what):
+            return
+        reasons.append(f"{name}: its values on random input leave the range of floats")
+    raise so.ProblemError(
+        f"the model cannot be compared with the network ({'; '.join(reasons)}), so it is not "
+        "written; of a network in double precision write network.to_torch('float32')"
+        if wide
+        else f"the model cannot be compared with the network ({'; '.join(reasons)}), so it is not "
+        "written; pip install onnxruntime"
+    )
+
+
 def _part_read(model: onnx.ModelProto, graph: OnnxGraph, end: str) -> onnx.ModelProto:
     """Return a model of the nodes and constants that `end` depends on, and nothing else."""
     kept = graph.nodes_for([end])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,14 +11,16 @@ import onnx
 import sparseopt as so
 from sparseopt.interface.printing import printable
 from sparseopt.tools.reading.budget import require_affordable
+from sparseopt.tools.reading.origins import with_tensor_shapes
 from sparseopt_onnx.arithmetic import ARITHMETIC
 from sparseopt_onnx.attributes import require_schema
 from sparseopt_onnx.file_structure import load
 from sparseopt_onnx.graph import OnnxGraph
 from sparseopt_onnx.heads import HEADS
-from sparseopt_onnx.initializers import write_initializers
+from sparseopt_onnx.initializers import initializers, write_initializers, write_whole
 from sparseopt_onnx.linear import LINEAR
-from sparseopt_onnx.onnxruntime_check import check_against_onnxruntime
+from sparseopt_onnx.network_model import to_model
+from sparseopt_onnx.onnxruntime_check import check_against_onnxruntime, require_same_function
 from sparseopt_onnx.piecewise import PIECEWISE
 from sparseopt_onnx.pools import POOLS
 from sparseopt_onnx.shapes import SHAPES
@@ -86,8 +88,22 @@ class OnnxReader(so.Reader):
         """Write the model with other values in some initializers, in their own dtypes."""
         write_initializers(source, tensors, path)
 
+    def tensors(self, source: Any, names: Collection[str]) -> dict[str, Any]:
+        """Return initializers by name."""
+        return initializers(source, names)
+
+    def make(self, subject: so.Network, **options: Any) -> onnx.ModelProto:
+        """Return a model that computes the network."""
+        return to_model(subject, **options)
+
+    def put(self, subject: so.Network, path: str) -> None:
+        """Write a network to a new file, compared with onnxruntime before it is there."""
+        model = to_model(subject)
+        require_same_function(model, subject)
+        write_whole(path, model.SerializeToString())
+
     def _network(self, model: onnx.ModelProto, graph: OnnxGraph) -> so.Network:
-        network = convert(graph)
+        network = with_tensor_shapes(convert(graph), graph.shape_of)
         doubts = check_against_onnxruntime(model, graph, network) if self.check else []
         return replace(network, notes=(*network.notes, *doubts))
 

@@ -1,6 +1,6 @@
 """What this plugin offers; data only."""
 
-from sparseopt.choosing.manifest import AnalyzerEntry, Manifest, SolverEntry
+from sparseopt.choosing.manifest import AnalyzerEntry, Manifest, SolverEntry, ToolEntry
 from sparseopt.interface.verdict import Guarantee
 
 _REMEDY = "pip install 'sparseopt[pathnorm]'"
@@ -124,6 +124,15 @@ MANIFEST = Manifest(
             path="sparseopt_pathnorm.support_closedness:SupportClosedness",
             subject="sparseopt:Network",
             summary="closedness of the supports of consecutive sparse layers",
+        ),
+    ),
+    tools=(
+        ToolEntry(
+            name="path_norm",
+            path="sparseopt_pathnorm.training_norm:path_norm",
+            summary="the path-norm of a torch module with its gradient, for training",
+            requires=("torch",),
+            remedy=_REMEDY,
         ),
     ),
 )

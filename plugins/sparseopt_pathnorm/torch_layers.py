@@ -89,10 +89,10 @@ def _windowed(value: torch.Tensor, axis: int, index: np.ndarray, weights: Any) -
     for k in range(index.shape[1]):
         cells = index[:, k]
         inside = cells >= 0
-        term = value.index_select(axis, torch.from_numpy(np.maximum(cells, 0)))
+        term = value.index_select(axis, torch.from_numpy(np.maximum(cells, 0)).to(value.device))
         if weights is not None or not inside.all():
             factor = inside.astype(np.float64) if weights is None else weights[:, k] * inside
-            term = term * torch.from_numpy(factor).to(value.dtype).reshape(-1, *tail)
+            term = term * torch.from_numpy(factor).to(value).reshape(-1, *tail)
         result = term if result is None else result.add_(term)
     assert result is not None
     return result
@@ -152,8 +152,8 @@ def _permute(op: Permute, run: Scaling, values: Any) -> Scaled:
 @through.register
 def _select(op: Select, run: Scaling, values: Any) -> Scaled:
     flat = values[0].array.reshape(-1)
-    index = torch.from_numpy(np.maximum(op.index, 0).ravel())
+    index = torch.from_numpy(np.maximum(op.index, 0).ravel()).to(flat.device)
     picked = flat[index].reshape(1, *op.index.shape)
     if op.index.min() < 0:
-        picked = picked * torch.from_numpy(op.index >= 0)
+        picked = picked * torch.from_numpy(op.index >= 0).to(picked.device)
     return Scaled(picked, values[0].exponent)

@@ -76,6 +76,11 @@ class TorchGraph:
         self.folded = False
         """Whether constants were computed from tensors of floats."""
 
+    def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the tensors of the module."""
+        held = ((self.origins[name], self.environment[name]) for name in self.origins)
+        return {name: tuple(t.shape) for name, t in held if isinstance(t, torch.Tensor)}
+
     def user_outputs(self) -> list[int]:
         """Return which of the program's results its caller gets; others are written in place."""
         kinds = torch.export.graph_signature.OutputKind

@@ -6,8 +6,9 @@ import copy
 from collections import OrderedDict
 from typing import Any
 
+import numpy as np
 import torch
-from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.prune import BasePruningMethod, custom_from_mask
 
 import sparseopt as so
 
@@ -28,10 +29,57 @@ def tensor_of(source: Any, name: str) -> tuple[torch.nn.Module, torch.Tensor]:
     return owner, tensor
 
 
+class MaskedWeight(torch.Tensor):
+    """A masked weight, computed from others, of which a module can be copied.
+
+    ``copy.deepcopy`` refuses plain tensors that others were computed to. The next call of a copied
+    module computes its own.
+    """
+
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> torch.Tensor:
+        """Return the values alone."""
+        return self.detach().as_subclass(torch.Tensor).clone()
+
+
+class Copyable:
+    """A hook behind those of ``torch.nn.utils.prune``, so that the module can be copied.
+
+    Parameters
+    ----------
+    names : list of str
+        Of the weights with masks.
+    """
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+
+    def __call__(self, module: torch.nn.Module, inputs: Any) -> None:
+        """Wrap the weights that the hooks before have computed."""
+        for name in self.names:
+            value = module.__dict__.get(name)
+            if type(value) is torch.Tensor:
+                module.__dict__[name] = value.as_subclass(MaskedWeight)
+
+
+def add_mask(source: torch.nn.Module, name: str, mask: np.ndarray) -> None:
+    """Register a mask with ``torch.nn.utils.prune``, on top of those that are there."""
+    owner, tensor = tensor_of(source, name)
+    wide = torch.from_numpy(np.array(mask, dtype=bool)).to(tensor.device)
+    custom_from_mask(owner, name.rpartition(".")[2], wide.reshape(tensor.shape))
+    for key, hook in list(owner._forward_pre_hooks.items()):
+        if isinstance(hook, Copyable):
+            del owner._forward_pre_hooks[key]
+    last = Copyable(_masks(owner))
+    owner.register_forward_pre_hook(last)
+    last(owner, ())
+
+
 def apply_masks(module: torch.nn.Module) -> None:
     """Compute the masked weights anew, as the next call of the module would."""
     for hook in module._forward_pre_hooks.values():
-        if isinstance(hook, BasePruningMethod):
+        if isinstance(hook, BasePruningMethod | Copyable):
             hook(module, ())
 
 
@@ -71,6 +119,6 @@ def _copy_without_masks(module: torch.nn.Module, done: dict[int, Any]) -> torch.
     twin._forward_pre_hooks = OrderedDict(
         (key, hook)
         for key, hook in module._forward_pre_hooks.items()
-        if not isinstance(hook, BasePruningMethod)
+        if not isinstance(hook, BasePruningMethod | Copyable)
     )
     return twin

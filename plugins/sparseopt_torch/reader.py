@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch.nn.utils import prune
 
 import sparseopt as so
 from sparseopt.judging import limits
 from sparseopt.tools.reading.budget import Budget, require_affordable
+from sparseopt.tools.reading.origins import with_tensor_shapes
 from sparseopt_torch.conversion import KNOWN, REASONS, convert
 from sparseopt_torch.decompositions import decomposed, definitions, is_final
 from sparseopt_torch.graph import TorchGraph, mutates_shared_value
@@ -28,7 +28,9 @@ from sparseopt_torch.module_export import (
     require_evaluation,
     tied,
 )
-from sparseopt_torch.module_masks import apply_masks, tensor_of, without_masks
+from sparseopt_torch.module_masks import add_mask, apply_masks, tensor_of, without_masks
+from sparseopt_torch.network_module import to_module
+from sparseopt_torch.program_file import write_program
 from sparseopt_torch.pt2_archive import open_program
 from sparseopt_torch.pt2_program import build
 
@@ -79,12 +81,18 @@ class TorchReader(so.Reader):
         write(products)
         return lambda: write(before)
 
+    def make(self, subject: so.Network, **options: Any) -> Any:
+        """Return a ``torch.fx.GraphModule`` that computes the network."""
+        return to_module(subject, **options)
+
+    def put(self, subject: so.Network, path: str) -> None:
+        """Write a network to a new .pt2 file, which is read again and compared before."""
+        write_program(subject, path, self.read)
+
     def mask(self, source: Any, masks: Mapping[str, Any]) -> None:
         """Register masks with ``torch.nn.utils.prune``, on top of those that are there."""
         for name, mask in masks.items():
-            owner, tensor = tensor_of(source, name)
-            wide = torch.from_numpy(np.array(mask, dtype=bool)).to(tensor.device)
-            prune.custom_from_mask(owner, name.rpartition(".")[2], wide.reshape(tensor.shape))
+            add_mask(source, name, mask)
 
     def assign(
         self, source: Any, tensors: Mapping[str, Any], merged: Sequence[str]
@@ -168,5 +176,6 @@ class TorchReader(so.Reader):
             except so.ProblemError:
                 raise refused from None
         require_affordable(network)
+        network = with_tensor_shapes(network, graph.tensor_shapes().get)
         doubts = check_against_torch(graph, network, answer) if self.check else []
         return replace(network, notes=(*notes, *network.notes, *doubts))

@@ -221,6 +221,8 @@ class ButterflyCertificate(Certificate):
             type(answer) is KroneckerProduct and answer.architecture == problem.architecture,
             "the answer is a product with the asked architecture",
         )
+        if problem.kind == "device":
+            steps.note("the target lies on a device; the check reads it and runs on the processor")
         if self.probes:
             self._check_probes(steps)
         else:

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from sparseopt.butterfly.indexing import axes_of, block_of
+from sparseopt.interface.arrays import on_device
 from sparseopt.interface.errors import ProblemError
 
 
@@ -20,12 +21,14 @@ from sparseopt.interface.errors import ProblemError
 class LinearMatrix(ABC):
     """A matrix (m, n) that multiplies without being written out, usable as a linear operator.
 
-    A subclass is a frozen dataclass that defines what is abstract here and overrides nothing else.
+    A subclass is a frozen dataclass with `factors`, arrays of one library, that defines what is
+    abstract here and overrides nothing else.
     Its laws, with D for ``self.to_dense()`` and up to rounding: ``self @ x`` is D x, ``x @ self``
     is x D, `T` is the transpose of D and `H` its conjugate; ``a * self`` is a D; ``self @ other``
     and ``self + other`` are products and sums of the dense matrices; ``self[rows, columns]`` is
     D[rows, columns]. Operands are vectors (n,), matrices (n, batch) and stacks of them (..., n,
-    batch): arrays, lists, SciPy sparse matrices, or torch tensors, which give tensors.
+    batch): arrays, lists, SciPy sparse matrices, or torch tensors and CuPy arrays, which give the
+    same.
 
     It has what `scipy.sparse.linalg.aslinearoperator` asks for.
     """
@@ -42,6 +45,10 @@ class LinearMatrix(ABC):
     @abstractmethod
     def dtype(self) -> Any:
         """Dtype of the entries; one of torch if the matrix is held in tensors."""
+
+    @abstractmethod
+    def to_numpy(self) -> Self:
+        """Return the same matrix held in NumPy arrays; itself if it is."""
 
     @abstractmethod
     def to_dense(self) -> Any:
@@ -90,8 +97,8 @@ class LinearMatrix(ABC):
 
     @cached_property
     def H(self) -> Self:
-        """The adjoint; the transpose itself if the entries are real numbers of NumPy."""
-        if self._is_numpy and self.dtype.kind != "c":
+        """The adjoint; the transpose itself if the entries are real numbers of NumPy or CuPy."""
+        if isinstance(self.dtype, np.dtype) and self.dtype.kind != "c":
             return self.T
         return self._flipped(conjugate=True)
 
@@ -115,7 +122,7 @@ class LinearMatrix(ABC):
         ProblemError
             If the dtype is neither float nor complex, or real and the factors are complex.
         """
-        if self._is_numpy:
+        if isinstance(self.dtype, np.dtype):
             wanted = np.dtype(dtype)
             if wanted.kind not in "fc":
                 raise ProblemError(f"factors are float or complex, not {wanted}")
@@ -250,8 +257,9 @@ class LinearMatrix(ABC):
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what can be computed again."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """Leave out what can be computed again; what lies on a CUDA device comes back in NumPy."""
+        held = self.to_numpy() if self._is_on_device else self
+        return {field.name: getattr(held, field.name) for field in fields(self)}
 
     def _chained(self, other: LinearMatrix) -> Any:
         """Return ``self @ other``: such a matrix if one of them knows how, else an operator."""
@@ -267,18 +275,32 @@ class LinearMatrix(ABC):
 
     @cached_property
     def _is_numpy(self) -> bool:
-        return isinstance(self.dtype, np.dtype)
+        return isinstance(self.factors[0], np.ndarray)  # type: ignore[attr-defined]
+
+    @cached_property
+    def _is_on_device(self) -> bool:
+        return on_device(self.factors[0])  # type: ignore[attr-defined]
 
     def _operand(self, x: Any) -> Any:
         """Return a list or a SciPy sparse matrix as an array; arrays and tensors as they are."""
-        if hasattr(x, "detach"):
+        if hasattr(x, "detach") or on_device(x):
             return x
         if not self._is_numpy:
-            raise ProblemError(
-                f"the factors are torch tensors, the operand is a {type(x).__name__}; make it a "
-                "tensor, or take to_numpy()"
-            )
+            raise self._foreign(x)
         return x.toarray() if hasattr(x, "toarray") else np.asarray(x)
+
+    def _foreign(self, x: Any) -> ProblemError:
+        given = type(x).__name__
+        if self._is_on_device:
+            place = self.factors[0].device  # type: ignore[attr-defined]
+            return ProblemError(
+                f"the factors are on {place}, the operand is a {given}; bring it "
+                "there by cupy.asarray, or take to_numpy()"
+            )
+        return ProblemError(
+            f"the factors are torch tensors, the operand is a {given}; make it a tensor, or take "
+            "to_numpy()"
+        )
 
     def _times_stack(self, x: Any) -> Any:
         """Return the product with a stack of matrices (..., n, batch), as one wide matrix."""
@@ -312,6 +334,11 @@ def as_operator(x: Any) -> Any:
 
     if not isinstance(x, LinearMatrix):
         return aslinearoperator(x)
+    if x._is_on_device:
+        raise ProblemError(
+            "the factors are on a device; take to_numpy() to combine it with operators of SciPy, "
+            "or aslinearoperator of cupyx.scipy.sparse.linalg for those of CuPy"
+        )
     if not x._is_numpy:
         raise ProblemError(
             "the factors are torch tensors; take to_numpy() to combine it with operators"

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from sparseopt.interface.arrays import beside
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 
@@ -99,13 +100,17 @@ class KroneckerPattern:
         a, b, c, d = self
         if a == d == 1:
             return values.reshape(b, c)
-        if hasattr(values, "new_zeros"):
+        if isinstance(values, np.ndarray):
+            grid = np.zeros((a, b, d, a, c, d), dtype=values.dtype)
+            np.einsum("ijlikl->ijkl", grid)[...] = values
+        elif hasattr(values, "new_zeros"):
             grid = values.new_zeros((a, b, d, a, c, d))
             view = grid.diagonal(dim1=0, dim2=3).diagonal(dim1=1, dim2=3)
             view[...] = values.permute(1, 2, 0, 3)
         else:
-            grid = np.zeros((a, b, d, a, c, d), dtype=values.dtype)
-            np.einsum("ijlikl->ijkl", grid)[...] = values
+            outer, inner = (beside(np.eye(size, dtype=values.dtype), values) for size in (a, d))
+            grid = values.transpose(0, 1, 3, 2).reshape(a, b, d, 1, c, 1)
+            grid = grid * outer.reshape(a, 1, 1, a, 1, 1) * inner.reshape(1, 1, d, 1, 1, d)
         return grid.reshape(self.shape)
 
     @property

@@ -26,7 +26,7 @@ from sparseopt.butterfly.target import (
     target_dtype,
     times,
 )
-from sparseopt.interface.arrays import require_finite
+from sparseopt.interface.arrays import on_device, require_finite
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
@@ -53,11 +53,12 @@ class ButterflyFactorization(Problem[Product, Any], Generic[Product]):
 
     Parameters
     ----------
-    target : array, numpy.memmap, torch tensor, LinearOperator or KroneckerProduct (m, n)
+    target : array, numpy.memmap, torch tensor, CuPy array, LinearOperator, KroneckerProduct (m, n)
         float32, float64, complex64 or complex128; integers and booleans are converted to float64
-        (a copy). Arrays are kept as read-only views, tensors on their device. A linear operator
-        (anything with ``shape``, ``dtype`` and ``matvec``, or a SciPy sparse matrix) is read by
-        its products with columns of the identity, a group of columns at a time, never whole.
+        (a copy). Arrays are kept as read-only views, tensors and CuPy arrays on their device. A
+        linear operator (anything with ``shape``, ``dtype`` and ``matvec``, or a SciPy sparse
+        matrix) is read by its products with columns of the identity, a group of columns at a time,
+        never whole.
     architecture : Architecture
         Chainable, of the target's shape.
     permutations : {"known", "unknown"}
@@ -148,9 +149,9 @@ class ButterflyFactorization(Problem[Product, Any], Generic[Product]):
         object.__setattr__(self, "architecture", architecture)
 
     def to_fields(self) -> dict[str, Any]:
-        """Return what is written to JSON: tensors as arrays; other operators cannot be."""
+        """Return what is written to JSON: all arrays as NumPy's; other operators cannot be."""
         target = self.target
-        if is_tensor(target):
+        if is_tensor(target) or on_device(target):
             target = self.columns(0, self.shape[1])
         elif is_operator(target) and not isinstance(target, KroneckerProduct):
             raise ProblemError(
@@ -180,9 +181,12 @@ class ButterflyFactorization(Problem[Product, Any], Generic[Product]):
 
     @property
     def kind(self) -> str:
-        """How the target is held: ``"array"``, ``"tensor"`` or ``"operator"``."""
+        """How the target is held: ``"array"``, ``"tensor"``, ``"device"`` (an array of CuPy) or
+        ``"operator"``."""
         if is_tensor(self.target):
             return "tensor"
+        if on_device(self.target):
+            return "device"
         return "operator" if is_operator(self.target) else "array"
 
     @property
@@ -208,8 +212,8 @@ class ButterflyFactorization(Problem[Product, Any], Generic[Product]):
     @cached_property
     def exponent(self) -> int:
         """Times ``2**-exponent`` the target is in a range where squares are safe; mostly 0."""
-        if self.kind == "tensor":
-            peak = _largest_of_tensor(self.target)
+        if self.kind in ("tensor", "device"):
+            peak = _largest_where_it_lies(self.target)
             safe = peak == 0.0 or is_safe(peak * peak * self.shape[0], 1, self.dtype)
             return 0 if safe else exponent_of(peak)
         safe = is_safe(self._squares, math.prod(self.shape), self.dtype)
@@ -300,8 +304,10 @@ class ButterflyFactorization(Problem[Product, Any], Generic[Product]):
         return tuple(math.ldexp(e.value, e.exponent) for e in self.split_figures())
 
     def structure(self) -> Mapping[str, str | int | bool]:
-        """Say whether the orders of rows and columns are known."""
-        return {"permutations": self.permutations}
+        """Say whether orders are known, and whether a CUDA device holds the target."""
+        on_cuda = str(getattr(self.target, "device", "")).startswith("cuda")
+        place = "device" if on_cuda or self.kind == "device" else "host"
+        return {"permutations": self.permutations, "place": place}
 
     def evaluate(self, answer: Product) -> Mapping[str, float]:
         """Return the Frobenius error."""
@@ -347,8 +353,10 @@ def is_safe_norm(norm: Figure) -> bool:
     return norm.high() == 0.0 or _SAFE_NORM[0] < norm.value < _SAFE_NORM[1]
 
 
-def _largest_of_tensor(tensor: Any) -> float:
-    """Return the largest magnitude in a tensor, on its device."""
+def _largest_where_it_lies(tensor: Any) -> float:
+    """Return the largest magnitude in a tensor or array, on its device."""
+    if on_device(tensor):
+        return float(abs(tensor).max())
     torch = sys.modules["torch"]  # there is a tensor, so it is there
     return float(torch.linalg.vector_norm(tensor, ord=math.inf))
 

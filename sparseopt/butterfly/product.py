@@ -14,11 +14,21 @@ from sparseopt.butterfly.architecture import Architecture, Patterns
 from sparseopt.butterfly.linear import LinearMatrix
 from sparseopt.butterfly.pattern import KroneckerPattern
 from sparseopt.butterfly.splitting import merge_all, permute
-from sparseopt.interface.arrays import as_count, read_only, require_finite
+from sparseopt.interface.arrays import (
+    as_count,
+    beside,
+    library_of,
+    on_device,
+    read_only,
+    require_finite,
+    require_finite_beside,
+)
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
-from sparseopt.interface.seams import multiplication
+from sparseopt.interface.seams import device_multiplication, multiplication
 from sparseopt.judging.scaling import spread_power
+
+PRECISIONS = "ieee", "tf32", "tf32x3"
 
 
 class MultiplicationPlan(Protocol):
@@ -50,6 +60,18 @@ class Multiplication(Protocol):
         ...
 
 
+class DeviceMultiplication(Protocol):
+    """Multiplies CuPy arrays by a chain of factors, wherever those lie. It judges nothing."""
+
+    def plan(self, batch: int, dtype: Any, layout: str) -> MultiplicationPlan:
+        """Return the plan for operands (n, batch) of a dtype, batch last or first in memory."""
+        ...
+
+    def matmat(self, x: Any) -> Any:
+        """Return the product with an array or tensor (n, batch) on a device."""
+        ...
+
+
 @json_type
 @dataclass(frozen=True, eq=False)
 class KroneckerProduct(LinearMatrix):
@@ -59,17 +81,23 @@ class KroneckerProduct(LinearMatrix):
     it as it is. ``product @ x`` takes vectors (n,) and matrices (n, batch); with the batch first,
     write ``x @ product.T``. NumPy factors are multiplied by the methods that `plan` shows, chosen
     once for each batch size and dtype; torch factors one by one, with gradients. A product of NumPy
-    factors times a torch tensor is a tensor on its device, with its gradients.
+    factors times a torch tensor is a tensor on its device, with its gradients; times a CuPy array
+    it is a CuPy array: the factors are copied to the device once. There too plans choose the
+    methods, and operands may lie by rows or, as ``x.T`` does, by columns: none is copied.
 
     Parameters
     ----------
     factors : sequence of array (a, b, c, d)
         Values of each factor, see `KroneckerPattern`: float or complex NumPy arrays, or torch
-        tensors, which stay on their device.
+        tensors or CuPy arrays, which stay on their device.
     architecture : Architecture
         One pattern per factor; it need not be chainable.
     compiled : bool
         Whether plans may use compiled kernels too; see `accelerated`.
+    precision : {"ieee", "tf32", "tf32x3"}
+        How float32 is multiplied on a CUDA device: exactly rounded products; products of numbers of
+        11 digits on tensor cores; or three of those, nearly as exact as the first. On a processor
+        it changes nothing.
 
     Raises
     ------
@@ -87,12 +115,17 @@ class KroneckerProduct(LinearMatrix):
     factors: tuple[Any, ...]
     architecture: Architecture
     compiled: bool = False
+    precision: str = "ieee"
 
     # What the constructor takes, for type checkers; the fields are what becomes of it.
     if TYPE_CHECKING:
 
         def __init__(
-            self, factors: Iterable[ArrayLike], architecture: Patterns, compiled: bool = False
+            self,
+            factors: Iterable[ArrayLike],
+            architecture: Patterns,
+            compiled: bool = False,
+            precision: str = "ieee",
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -109,9 +142,9 @@ class KroneckerProduct(LinearMatrix):
             )
         pairs = zip(self.factors, self.architecture, strict=True)
         kept = tuple(_valid(f, pattern, f"factor {i}") for i, (f, pattern) in enumerate(pairs))
-        libraries = sorted({type(f).__module__.partition(".")[0] for f in kept})
-        if len(libraries) > 1:
-            raise ProblemError(f"the factors mix {' and '.join(libraries)}; use one library")
+        kinds = {(type(f).__module__.partition(".")[0], str(f.device)) for f in kept}
+        if len(kinds) > 1 or self.precision not in PRECISIONS:
+            raise _unfit(kinds, self.precision)
         object.__setattr__(self, "factors", kept)
 
     def to_fields(self) -> dict[str, Any]:
@@ -131,8 +164,8 @@ class KroneckerProduct(LinearMatrix):
     @property
     def dtype(self) -> Any:
         """Common dtype of the factors (the first one's, for torch tensors)."""
-        if isinstance(self.factors[0], np.ndarray):
-            return np.result_type(*self.factors)
+        if isinstance(self.factors[0].dtype, np.dtype):
+            return np.result_type(*(f.dtype for f in self.factors))
         return self.factors[0].dtype
 
     @property
@@ -144,20 +177,19 @@ class KroneckerProduct(LinearMatrix):
         """Return the same product with NumPy factors; itself if it has them."""
         if all(isinstance(factor, np.ndarray) for factor in self.factors):
             return self
-        return KroneckerProduct(
-            tuple(f.detach().cpu().resolve_conj().numpy() for f in self.factors),
-            self.architecture,
-            self.compiled,
-        )
+        if self._is_on_device:
+            return self._changed(lambda factors: (f.get() for f in factors))
+        return self._changed(lambda fs: (f.detach().cpu().resolve_conj().numpy() for f in fs))
 
-    def accelerated(self) -> KroneckerProduct:
+    def accelerated(self, precision: str | None = None) -> KroneckerProduct:
         """Return the same product, whose plans may also use compiled kernels (numba).
 
         They take several factors with blocks of 2 or 4 rows in one pass over the operand. `plan`
-        shows where they are predicted to be faster. The first multiplication of each dtype imports
+        shows where they are predicted to be faster. `precision`, if given, replaces that of the
+        product. The first multiplication of each dtype imports
         numba and compiles, which takes seconds; later ones, also of later processes, load what was
         compiled. Where numba is not installed the plan says so, and all else stays as it was; for
-        torch factors nothing changes.
+        torch factors nothing changes, and on CUDA devices plans always use kernels.
 
         Examples
         --------
@@ -167,9 +199,11 @@ class KroneckerProduct(LinearMatrix):
         >>> bool(np.allclose(fast @ np.eye(64), fast.to_dense()))
         True
         """
-        return replace(self, compiled=True)
+        return replace(self, compiled=True, precision=precision or self.precision)
 
-    def plan(self, batch: int = 1, dtype: Any = None) -> MultiplicationPlan:
+    def plan(
+        self, batch: int = 1, dtype: Any = None, *, device: str | None = None, layout: str = "last"
+    ) -> MultiplicationPlan:
         """Return how ``self @ x`` is computed for x of shape (n, batch), printable.
 
         Parameters
@@ -178,18 +212,32 @@ class KroneckerProduct(LinearMatrix):
             Positive number of columns.
         dtype : numpy dtype, optional
             Of x; default that of the product.
+        device : {"cpu", "cuda"}, optional
+            Where x lies; default: where the factors do. A plan for "cuda" needs no device: it is
+            made with the figures known of one, and says which.
+        layout : {"last", "first"}
+            On a device: whether the entries of a row of x lie together, or those of a column.
 
         Raises
         ------
         ProblemError
             If the factors are torch tensors: those are always applied one by one.
         """
-        if not self._is_numpy:
+        if not (self._is_numpy or self._is_on_device):
             raise ProblemError("a product of torch tensors has no plan; see to_numpy()")
         batch = as_count(batch, "batch")
         wanted = np.result_type(self.dtype, self.dtype if dtype is None else dtype, np.float32)
         if wanted.kind == "c" and self.dtype.kind != "c":
             wanted, batch = np.empty(0, dtype=wanted).real.dtype, 2 * batch
+        if device is None:
+            device = "cuda" if self._is_on_device else "cpu"
+        if device == "cuda" and layout in ("last", "first"):
+            return self._on_cuda.plan(batch, wanted, layout)
+        if device != "cpu" or not self._is_numpy:
+            raise ProblemError(
+                f"device must be cpu (for NumPy factors) or cuda and layout last or first, got "
+                f"{device!r} and {layout!r}"
+            )
         return self._multiplication.plan(batch, wanted)
 
     def _times(self, x: Any) -> Any:
@@ -200,18 +248,21 @@ class KroneckerProduct(LinearMatrix):
                 return found
         self._require_operand(x)
         columns = x.reshape(-1, 1) if x.ndim == 1 else x
-        y = self._multiplication.matmat(columns) if self._is_numpy else self.one_by_one(columns)
+        if on_device(columns) or self._is_on_device or getattr(columns, "is_cuda", False):
+            y = self._on_cuda.matmat(columns)
+        else:
+            y = self._multiplication.matmat(columns) if self._is_numpy else self.one_by_one(columns)
         return y.reshape(-1) if x.ndim == 1 else y
 
     def _flipped(self, conjugate: bool) -> KroneckerProduct:
         """Return the transpose, or the adjoint: of each factor, in reverse order."""
         factors = [f.conj() if conjugate else f for f in reversed(self.factors)]
         flipped = tuple(permute(factor, (0, 2, 1, 3)) for factor in factors)
-        return KroneckerProduct(flipped, self.architecture.transpose, self.compiled)
+        return replace(self, factors=flipped, architecture=self.architecture.transpose)
 
     def _changed(self, change: Callable[[tuple[Any, ...]], Iterable[Any]]) -> KroneckerProduct:
         """Return the product of other factors of the same patterns."""
-        return KroneckerProduct(change(self.factors), self.architecture, self.compiled)
+        return replace(self, factors=tuple(change(self.factors)))
 
     def inv(self) -> KroneckerProduct:
         """Return the inverse, factor by factor: of each block, in reverse order.
@@ -236,14 +287,17 @@ class KroneckerProduct(LinearMatrix):
         """
         pairs = zip(self.factors, self.architecture, strict=True)
         inverses = [_inverse(f, pattern, i) for i, (f, pattern) in enumerate(pairs)]
-        return KroneckerProduct(inverses[::-1], self.architecture.transpose, self.compiled)
+        return replace(
+            self, factors=tuple(inverses[::-1]), architecture=self.architecture.transpose
+        )
 
     def _units(self, columns: np.ndarray) -> Any:
         """Return columns of the identity."""
         first, shape = self.factors[0], (self.shape[1], len(columns))
-        units = np.zeros(shape, self.dtype) if self._is_numpy else first.new_zeros(shape)
+        plain = self._is_numpy or self._is_on_device
+        units = np.zeros(shape, self.dtype) if plain else first.new_zeros(shape)
         units[columns, np.arange(len(columns))] = 1
-        return units
+        return beside(units, first) if self._is_on_device else units
 
     def _followed_by(self, other: LinearMatrix) -> KroneckerProduct | None:
         """Return ``self @ other``: the factors of both, one after the other."""
@@ -251,7 +305,8 @@ class KroneckerProduct(LinearMatrix):
             return None
         architecture = Architecture((*self.architecture, *other.architecture))
         compiled = self.compiled or other.compiled
-        return KroneckerProduct((*self.factors, *other.factors), architecture, compiled)
+        factors = *self.factors, *other.factors
+        return KroneckerProduct(factors, architecture, compiled, self.precision)
 
     def times_power(self, exponent: int) -> KroneckerProduct:
         """Return the product times 2**exponent, the power shared evenly among the factors.
@@ -261,11 +316,18 @@ class KroneckerProduct(LinearMatrix):
         if exponent == 0:
             return self
         factors = spread_power(self.factors, exponent)
-        return KroneckerProduct(factors, self.architecture, self.compiled)
+        return replace(self, factors=factors)
 
     @cached_property
     def _multiplication(self) -> Multiplication:
         found: Multiplication = multiplication(self.factors, self.architecture, self.compiled)
+        return found
+
+    @cached_property
+    def _on_cuda(self) -> DeviceMultiplication:
+        found: DeviceMultiplication = device_multiplication(
+            self.factors, self.architecture, self.precision
+        )
         return found
 
     def to_dense(self) -> Any:
@@ -318,6 +380,9 @@ def _inverse(factor: Any, pattern: KroneckerPattern, i: int) -> Any:
         if isinstance(factor, np.ndarray):
             inverses = np.linalg.inv(blocks)
             finite = bool(np.isfinite(inverses).all())
+        elif on_device(factor):
+            inverses = library_of(factor).linalg.inv(blocks)
+            finite = bool((inverses - inverses == 0).all())
         else:
             inverses = blocks.inverse()
             finite = bool(inverses.isfinite().all())
@@ -328,22 +393,39 @@ def _inverse(factor: Any, pattern: KroneckerPattern, i: int) -> Any:
     return permute(inverses, (0, 2, 3, 1))
 
 
+def _unfit(kinds: set[tuple[str, str]], precision: str) -> ProblemError:
+    """Return what is wrong with the libraries and devices of all factors, or the precision."""
+    libraries, places = (sorted(set(names)) for names in zip(*kinds, strict=True))
+    if len(libraries) > 1:
+        return ProblemError(f"the factors mix {' and '.join(libraries)}; use one library")
+    if len(places) > 1:
+        return ProblemError(f"the factors lie on {' and '.join(places)}; bring them to one")
+    allowed = ", ".join(PRECISIONS)
+    return ProblemError(f"precision must be one of {allowed}, got {precision!r}")
+
+
+def _is_elsewhere(factor: Any) -> bool:
+    """Whether a factor is a tensor of torch or an array of CuPy."""
+    return hasattr(factor, "detach") or on_device(factor)
+
+
 def _valid(factor: Any, pattern: KroneckerPattern, name: str) -> Any:
     """Return the values of a factor, checked against its pattern."""
-    if hasattr(factor, "detach"):
-        values, kind = factor, str(factor.dtype).rpartition(".")[2][0]
-    else:
-        values = np.asarray(factor)
-        kind = values.dtype.kind
+    elsewhere = not isinstance(factor, np.ndarray) and _is_elsewhere(factor)
+    values: Any = factor if elsewhere else np.asarray(factor)
     if tuple(values.shape) != pattern.values_shape:
         raise ProblemError(
             f"{name} has shape {tuple(values.shape)}; its pattern {tuple(pattern)} needs values "
             f"of shape {pattern.values_shape}"
         )
-    if kind not in "fc":
+    # Dtypes of torch have no kind but a name; NumPy takes bfloat16 for bytes.
+    kind = getattr(values.dtype, "kind", str(values.dtype)[6:7])
+    if kind not in "fc" and str(values.dtype) != "bfloat16":
         raise ProblemError(f"{name} has dtype {values.dtype}; use float or complex")
-    if hasattr(factor, "detach"):
-        if not bool(values.isfinite().all()):
+    if elsewhere:
+        if on_device(values):
+            require_finite_beside(values, name)
+        elif not bool(values.isfinite().all()):
             raise ProblemError(f"{name} has a NaN or an infinity; remove or replace it first")
         return values
     require_finite(values, name)

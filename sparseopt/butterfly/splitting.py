@@ -22,6 +22,7 @@ import numpy as np
 
 from sparseopt.butterfly.architecture import Architecture
 from sparseopt.butterfly.pattern import KroneckerPattern
+from sparseopt.interface.arrays import beside, on_device
 
 # Steps of NumPy's innermost loop from which on its buffers cost more than they gain.
 _LONG = 128
@@ -193,4 +194,5 @@ def _zeros(like: Any, shape: tuple[int, ...]) -> Any:
     """Return zeros of the dtype, library and device of `like`."""
     if hasattr(like, "new_zeros"):
         return like.new_zeros(shape)
-    return np.zeros(shape, dtype=like.dtype)
+    zeros = np.zeros(shape, dtype=like.dtype)
+    return beside(zeros, like) if on_device(like) else zeros

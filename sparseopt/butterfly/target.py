@@ -9,7 +9,13 @@ import numpy as np
 import scipy.sparse
 
 from sparseopt.butterfly.product import KroneckerProduct, apply_factor
-from sparseopt.interface.arrays import read_only, require_finite, to_double
+from sparseopt.interface.arrays import (
+    on_device,
+    read_only,
+    require_finite,
+    require_finite_beside,
+    to_double,
+)
 from sparseopt.interface.errors import ProblemError
 from sparseopt.judging.figures import NormSum
 from sparseopt.judging.rounding import TINY, gamma, sum_terms
@@ -28,11 +34,11 @@ def is_tensor(value: Any) -> bool:
 
 def is_operator(value: Any) -> bool:
     """Whether `value` is known by its products only."""
-    return not isinstance(value, np.ndarray) and not is_tensor(value)
+    return not (isinstance(value, np.ndarray) or is_tensor(value) or on_device(value))
 
 
 def accept_target(value: Any) -> Any:
-    """Return a validated target: a read-only array view, a tensor, or a linear operator.
+    """Return a validated target: a read-only view, a tensor, an array of CuPy, or an operator.
 
     Raises
     ------
@@ -41,6 +47,8 @@ def accept_target(value: Any) -> Any:
     """
     if is_tensor(value):
         target = _accept_tensor(value.detach())
+    elif on_device(value):
+        target = _accept_on_device(value)
     elif isinstance(value, KroneckerProduct):
         target = value
     elif scipy.sparse.issparse(value) or (hasattr(value, "matvec") and hasattr(value, "shape")):
@@ -92,6 +100,15 @@ def _accept_tensor(tensor: Any) -> Any:
     return tensor
 
 
+def _accept_on_device(array: Any) -> Any:
+    if array.dtype.kind in "biu":
+        array = array.astype(np.float64)
+    if array.dtype.name not in _FLOATS:
+        raise ProblemError(f"target has dtype {array.dtype}; {_WANTED}")
+    require_finite_beside(array, "target")
+    return array
+
+
 def target_dtype(target: Any) -> np.dtype[Any]:
     """Return the NumPy dtype in which the target is factorized."""
     name = str(target.dtype).rpartition(".")[2] if is_tensor(target) else str(target.dtype)
@@ -110,6 +127,8 @@ def read_columns(target: Any, start: int, stop: int) -> np.ndarray:
     """
     if isinstance(target, np.ndarray):
         return target[:, start:stop]
+    if on_device(target):
+        return np.asarray(target[:, start:stop].get())
     if is_tensor(target):
         columns = target[:, start:stop].cpu().resolve_conj().resolve_neg()
         return np.asarray(columns.numpy())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -62,11 +64,18 @@ class Registered:
 
     def availability(self) -> Unavailable | None:
         """Return None if it can run here, else why not: four stages, the result is kept."""
-        if "availability" not in self._cache:
-            self._cache["availability"] = self._find_availability()
-        return self._cache["availability"]  # type: ignore[no-any-return]
+        return self.installation() or self._kept("device", self._find_device)
 
-    def _find_availability(self) -> Unavailable | None:
+    def installation(self) -> Unavailable | None:
+        """Return the same without looking for a device, which imports a library for that."""
+        return self._kept("installation", self._find_installation)
+
+    def _kept(self, key: str, find: Callable[[], Unavailable | None]) -> Unavailable | None:
+        if key not in self._cache:
+            self._cache[key] = find()
+        return self._cache[key]  # type: ignore[no-any-return]
+
+    def _find_installation(self) -> Unavailable | None:
         for module in self.entry.requires:
             if not is_installed(module):
                 return Unavailable(f"{module} is not installed", self.entry.remedy)
@@ -79,9 +88,20 @@ class Registered:
                 self.entry.remedy
                 or "run `sparseopt doctor` and report this to the plugin's author",
             )
+        return None
+
+    def _find_device(self) -> Unavailable | None:
         probe = getattr(self.entry, "device_probe", None)
         if probe is None:
             return None
+        for module in self.entry.requires:
+            try:
+                importlib.import_module(module)
+            except (Exception, SystemExit) as error:
+                self._cache["traceback"] = traceback.format_exc()
+                return Unavailable(
+                    f"importing {module} fails: {one_line(error)}", self.entry.remedy
+                )
         try:
             verdict = import_path(probe)()
         except (Exception, SystemExit) as error:
@@ -89,11 +109,18 @@ class Registered:
                 f"looking for its device fails: {one_line(error)}",
                 "run `sparseopt doctor` and check the device's driver",
             )
+        if isinstance(verdict, str):
+            self._cache["described"], verdict = verdict, None
         if verdict is None or isinstance(verdict, Unavailable):
             return verdict
         return Unavailable(
             f"the device probe {probe} returned {verdict!r}", "report this to the plugin's author"
         )
+
+    @property
+    def device(self) -> str:
+        """The device it runs on, in words; empty where it needs none, or none was looked for."""
+        return str(self._cache.get("described", ""))
 
     @property
     def left_out(self) -> str:
@@ -112,7 +139,7 @@ class Registered:
     @property
     def cls(self) -> Any:
         """The class; only valid when `availability` is None."""
-        self.availability()
+        self.installation()
         return self._cache["class"]
 
     @property
@@ -124,8 +151,8 @@ class Registered:
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error in one line."""
-    text = " ".join(str(error).split())
+    """Return an error in one line, without rules of signs."""
+    text = " ".join(re.sub(r"={4,}", " ", str(error)).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

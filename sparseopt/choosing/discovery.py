@@ -18,6 +18,8 @@ from sparseopt.choosing.manifest import (
     API_VERSION,
     OLDEST_API_VERSION,
     AnalyzerEntry,
+    CriterionEntry,
+    EngineEntry,
     Manifest,
     OutsiderEntry,
     ReaderEntry,
@@ -30,7 +32,15 @@ from sparseopt.judging import serialization
 
 GROUP = "sparseopt.plugins"
 
-Entry = SolverEntry | AnalyzerEntry | ReaderEntry | ToolEntry | OutsiderEntry
+Entry = (
+    SolverEntry
+    | AnalyzerEntry
+    | ReaderEntry
+    | ToolEntry
+    | EngineEntry
+    | OutsiderEntry
+    | CriterionEntry
+)
 
 
 @dataclass(frozen=True)
@@ -108,6 +118,7 @@ def _settle_clashes(plugins: Sequence[Plugin]) -> list[Plugin]:
         entries = [("solver", e.name) for e in m.solvers]
         entries += [("analyzer", e.name) for e in m.analyzers]
         entries += [("reader", e.name) for e in m.readers]
+        entries += [("criterion", e.name) for e in m.criteria]
         return [("plugin", plugin.name), *entries]
 
     owners: dict[tuple[str, str], list[Plugin]] = {}
@@ -139,7 +150,9 @@ class Registry:
         self.solvers = self._collect("solvers")
         self.analyzers = self._collect("analyzers")
         self.readers = self._collect("readers")
+        self.criteria = self._collect("criteria")
         self.tools = tuple(t for t in self._collect("tools") if t.plugin.first_party)
+        self.engines = tuple(e for e in self._collect("engines") if e.plugin.first_party)
         self.outsiders = tuple(t for t in self._collect("outsiders") if t.plugin.first_party)
         self._for_problem: dict[str, list[Registered]] = {}
         for item in self.solvers:

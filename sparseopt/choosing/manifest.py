@@ -14,7 +14,13 @@ OLDEST_API_VERSION = 1
 
 
 def _require_remedy(
-    entry: SolverEntry | AnalyzerEntry | ReaderEntry | ToolEntry | OutsiderEntry,
+    entry: SolverEntry
+    | AnalyzerEntry
+    | ReaderEntry
+    | ToolEntry
+    | EngineEntry
+    | OutsiderEntry
+    | CriterionEntry,
 ) -> None:
     if entry.requires and not entry.remedy:
         raise ValueError(f"{entry.name}: what requires modules must give the remedy")
@@ -54,14 +60,15 @@ class SolverEntry:
     structure : mapping
         For each key of `Problem.structure`, the values that the solver can take.
     device_probe : str or None
-        ``"package.module:function"`` returning None if the device it needs is there and fit,
-        otherwise an `Unavailable`.
+        ``"package.module:function"`` returning None, or what the device is in words, if the one it
+        needs is there and fit, otherwise an `Unavailable`. It is called once `requires` are
+        imported, and by `plan` for problems of the declared structure only.
     priority : int
         Breaks ties of guarantee and predicted cost; larger goes first.
     on_request : bool
-        Whether it runs after all other first-party solvers of its guarantee unless the user
-        prefers or chooses it. For engines of optional libraries: installing one then changes no
-        results.
+        Whether it runs after all other first-party solvers of its guarantee, and only if none of
+        them has a proved answer, unless the user prefers or chooses it. For engines of optional
+        libraries: installing one then changes no results.
     """
 
     name: str
@@ -153,6 +160,25 @@ class ToolEntry:
 
 
 @dataclass(frozen=True)
+class EngineEntry:
+    """What computes on a device for the library itself, of a first-party plugin: no public name.
+
+    All is as for `SolverEntry`; `sparseopt doctor` says whether the device is there.
+    """
+
+    name: str
+    path: str
+    summary: str
+    requires: tuple[str, ...] = ()
+    remedy: str = ""
+    device_probe: str | None = None
+
+    def __post_init__(self) -> None:
+        _require_path(self.path, self.name)
+        _require_remedy(self)
+
+
+@dataclass(frozen=True)
 class OutsiderEntry:
     """A program outside this library that confirms a statement, asked by ``verify(..., allow=)``.
 
@@ -179,6 +205,38 @@ class OutsiderEntry:
 
 
 @dataclass(frozen=True)
+class CriterionEntry:
+    """One way to score the weights of a network for `sparseopt.prune`.
+
+    Parameters
+    ----------
+    name : str
+        Unique; what users write in ``prune(network, ratio, criterion=name)``.
+    path : str
+        ``"package.module:function"``; the function takes a network and a seed, and returns scores
+        by parameter, ``{"node.weight": array}``. The lowest go first.
+    summary : str
+        One line.
+    invariant : bool
+        Whether no positive rescaling of hidden units changes which weights score lowest.
+    citations, requires, remedy
+        As for `SolverEntry`.
+    """
+
+    name: str
+    path: str
+    summary: str
+    invariant: bool = False
+    citations: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    remedy: str = ""
+
+    def __post_init__(self) -> None:
+        _require_path(self.path, self.name)
+        _require_remedy(self)
+
+
+@dataclass(frozen=True)
 class Manifest:
     """All that a plugin offers.
 
@@ -190,10 +248,12 @@ class Manifest:
         The plugin interface it was written for; write the number, not `API_VERSION`.
     summary : str
         One line.
-    solvers, analyzers, readers : tuple
+    solvers, analyzers, readers, criteria : tuple
         The entries.
     tools : tuple of ToolEntry
         Used only from plugins that ship with sparseopt: no other adds to its names.
+    engines : tuple of EngineEntry
+        Used only from plugins that ship with sparseopt.
     outsiders : tuple of OutsiderEntry
         Used only from plugins that ship with sparseopt: which programs may confirm a proof is
         for the core to say.
@@ -211,6 +271,8 @@ class Manifest:
     analyzers: tuple[AnalyzerEntry, ...] = ()
     readers: tuple[ReaderEntry, ...] = ()
     tools: tuple[ToolEntry, ...] = ()
+    engines: tuple[EngineEntry, ...] = ()
     outsiders: tuple[OutsiderEntry, ...] = ()
     json_types: tuple[str, ...] = ()
     former_names: tuple[str, ...] = ()
+    criteria: tuple[CriterionEntry, ...] = ()

@@ -8,7 +8,7 @@ from typing import Any
 
 from sparseopt.choosing.availability import Plugin, Registered
 from sparseopt.choosing.discovery import registry
-from sparseopt.choosing.manifest import AnalyzerEntry, ReaderEntry, SolverEntry
+from sparseopt.choosing.manifest import AnalyzerEntry, CriterionEntry, ReaderEntry, SolverEntry
 from sparseopt.interface.errors import ProblemError, UnknownNameError
 from sparseopt.interface.problem import Problem
 from sparseopt.interface.reader import Reader
@@ -21,7 +21,7 @@ def plugins() -> tuple[Plugin, ...]:
     --------
     >>> import sparseopt as so
     >>> sorted(p.name for p in so.plugins() if p.first_party)
-    ['butterfly', 'closedness', 'inverse', 'onnx', 'pathnorm', 'quantization', 'torch']
+    ['butterfly', 'closedness', 'cupy', 'inverse', 'onnx', 'pathnorm', 'quantization', 'torch']
     """
     return registry().plugins
 
@@ -41,11 +41,29 @@ def analyzers() -> tuple[AnalyzerEntry, ...]:
     return tuple(item.entry for item in registry().analyzers)
 
 
+def criteria() -> tuple[CriterionEntry, ...]:
+    """Return the entries of the pruning criteria that plugins bring; see `sparseopt.prune`."""
+    return tuple(item.entry for item in registry().criteria)
+
+
+def registered_criteria() -> tuple[Registered, ...]:
+    """Return the pruning criteria of plugins, to be imported at first use."""
+    return registry().criteria
+
+
 def registered_tool(name: str) -> Registered:
     """Return the entry of a tool; AttributeError if no plugin of sparseopt's own offers it."""
     found = next((item for item in registry().tools if item.name == name), None)
     if found is None:
         raise AttributeError(f"module 'sparseopt' has no attribute {name!r}")
+    return found
+
+
+def engine(name: str) -> Registered:
+    """Return the entry of what computes on a device, of a plugin shipped with sparseopt."""
+    found = next((item for item in registry().engines if item.name == name), None)
+    if found is None:
+        raise RuntimeError(f"no installed plugin of sparseopt offers {name}; reinstall sparseopt")
     return found
 
 
@@ -124,6 +142,19 @@ def reader_of(source: Any, produces: str | None = None) -> Reader:
         f"no plugin reads {_name(source)}; files that can be read end in "
         f"{', '.join(suffixes) or '(none)'}, objects are {', '.join(types) or '(none)'}"
     )
+
+
+def reader_named(name: str) -> Reader:
+    """Return a reader by its name; `ProblemError` with the remedy if it cannot be used here."""
+    known = {item.name: item for item in registry().readers}
+    if name not in known:
+        raise UnknownNameError("reader", name, known)
+    missing = known[name].availability()
+    if missing is not None:
+        raise ProblemError(
+            f"{name} cannot be used here: {missing.reason}; remedy: {missing.remedy}"
+        )
+    return known[name].cls()  # type: ignore[no-any-return]
 
 
 def _name(source: Any) -> str:

@@ -25,6 +25,7 @@ class Prepared:
     candidate: Candidate
     solver: Solver[Any] | None
     rank: tuple[Any, ...] = ()
+    on_request: bool = False
 
 
 def option_names(cls: type) -> list[str]:
@@ -108,12 +109,15 @@ def _prepare_one(
 
     if item.name in chosen.block or item.plugin.name in chosen.block:
         return refused(Refused("it is on the user's block list"))
-    unavailable = item.availability()
-    if unavailable is not None:
-        return refused(unavailable)
+    missing = item.installation()
+    if missing is not None:
+        return refused(missing)
     wrong = _structure_refusal(item, structure)
     if wrong is not None:
         return refused(wrong)
+    unavailable = item.availability()
+    if unavailable is not None:
+        return refused(unavailable)
     for name in options:
         if name not in option_names(item.cls):
             own = ", ".join(option_names(item.cls)) or "none"
@@ -125,7 +129,9 @@ def _prepare_one(
     candidate = Candidate(
         item.name, item.plugin.name, item.entry.guarantee, verdict, left_out=item.left_out
     )
-    return Prepared(candidate, solver, _rank(item, verdict.cost, chosen))
+    rank = _rank(item, verdict.cost, chosen)
+    waits = item.entry.on_request and rank[0] == len(chosen.prefer)
+    return Prepared(candidate, solver, rank, waits)
 
 
 def build(cls: type, options: Mapping[str, Any]) -> Any:
@@ -147,13 +153,13 @@ def _order(prepared: Iterable[Prepared]) -> list[Prepared]:
         own = other.candidate
         # dataclasses.replace takes longer than all else here.
         passed = Candidate(own.name, own.plugin, own.guarantee, verdict, left_out=own.left_out)
-        ordered.append(Prepared(passed, other.solver, other.rank))
+        ordered.append(Prepared(passed, other.solver, other.rank, other.on_request))
     rest = sorted((p for p in items if p.solver is None), key=lambda p: p.candidate.name)
     return ordered + rest
 
 
 def _check_options(found: Sequence[Registered], options: Mapping[str, Any]) -> None:
-    available = [item for item in found if item.availability() is None]
+    available = [item for item in found if item.installation() is None]
     known = {name for item in available for name in option_names(item.cls)}
     for name in options:
         if name not in known:
@@ -223,8 +229,8 @@ def plan(
 ) -> Plan:
     """Return every candidate for `problem` with its verdict, in the order they would run.
 
-    The order: user's choice, user's block list, availability (not installed, import fails, no
-    device, device unfit), declared structure, `Solver.accepts`; then among the accepted ones
+    The order: user's choice, user's block list, availability (not installed, import fails),
+    declared structure, its device (none, unfit), `Solver.accepts`; then among the accepted ones
     the user's prefer list, guarantee, first-party before third-party, those that are for request
     only last, predicted cost, declared priority, name.
 

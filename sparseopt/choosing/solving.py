@@ -98,8 +98,8 @@ def solve(
     """Answer `problem` by the first candidate whose certificate the core accepts.
 
     An answer that is proved, but less accurately than was asked, is kept while further candidates
-    of an equal or stronger guarantee run; if none does better, the best of them is handed out
-    with status WEAK.
+    of an equal or stronger guarantee run, but for those on request; if none does better, the best
+    of them is handed out with status WEAK.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def solve(
     for i, item in enumerate(prepared):
         if item.solver is None or context.remaining() <= 0:
             continue
-        if best is not None and not _may_improve(item.candidate, best[0]):
+        if best is not None and (item.on_request or not _may_improve(item.candidate, best[0])):
             continue
         outcome, result = _attempt(item, problem, context, check, solver is not None)
         candidates[i] = dataclasses.replace(item.candidate, outcome=outcome)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sparseopt.choosing import discovery, offers
+from sparseopt.choosing.availability import import_path
 from sparseopt.interface import seams
 
 
@@ -26,9 +27,29 @@ def _multiplication(factors: Sequence[Any], architecture: Any, compiled: bool) -
     return multiply(factors, architecture, fused.cls())
 
 
+def _made_of_network(network: Any, kind: str, options: dict[str, Any]) -> Any:
+    return offers.reader_named(kind).make(network, **options)
+
+
+def _written_network(network: Any, path: Any, like: Any = None) -> None:
+    from sparseopt.tools.writing.entry import write
+
+    write(network, path, like)
+
+
+def _device_multiplication(factors: Sequence[Any], architecture: Any, precision: str) -> Any:
+    found = offers.engine("CudaMultiplication")
+    # Plans are made without a device, too; a product says what is missing.
+    multiply = import_path(found.entry.path)
+    return multiply(factors, architecture, precision, found.availability)
+
+
 def fill_seams() -> None:
     """Say what imports classes of plugins, asks outsiders, renders pages and multiplies."""
     seams.import_json_type.fill(discovery.import_json_type)
     seams.find_outsider.fill(offers.outsider)
     seams.render_page.fill(_render_page)
     seams.multiplication.fill(_multiplication)
+    seams.made_of_network.fill(_made_of_network)
+    seams.written_network.fill(_written_network)
+    seams.device_multiplication.fill(_device_multiplication)

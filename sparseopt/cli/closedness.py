@@ -22,7 +22,7 @@ def closedness(
     ] = False,
     repair: Annotated[
         str | None,
-        typer.Option(help="Also find closed supports near these: remove, add or both."),
+        typer.Option(help="As `sparseopt repair`, which replaces it.", hidden=True),
     ] = None,
     html: opt.Html = None,
     solver: opt.SolverName = None,

@@ -70,7 +70,7 @@ def _state(item: Registered) -> tuple[str, str]:
             importlib.import_module(module)
         except (Exception, SystemExit) as error:
             return f"importing {module} fails: {type(error).__name__}: {error}", item.entry.remedy
-    return ("ok, " + item.left_out) if item.left_out else "ok", ""
+    return ", ".join(filter(None, ("ok", item.device, item.left_out))), ""
 
 
 def _entries() -> list[dict[str, Any]]:
@@ -80,7 +80,9 @@ def _entries() -> list[dict[str, Any]]:
         ("solver", "problem", known.solvers),
         ("analyzer", "subject", known.analyzers),
         ("reader", "produces", known.readers),
+        ("criterion", "path", known.criteria),
         ("tool", "path", known.tools),
+        ("engine", "path", known.engines),
     ):
         for item in items:
             state, remedy = _state(item)
@@ -126,8 +128,11 @@ def doctor(
     say("plugins")
     for row in plugins:
         _line(f"{row['name']} (from {row['distribution']}) {row['summary']}", row, verbose)
-    for kind in ("solver", "analyzer", "reader", "tool"):
-        say(f"{kind}s")
+    kinds = ["solver", "analyzer", "reader", "tool", "engine"]
+    if any(entry["kind"] == "criterion" for entry in entries):
+        kinds.insert(3, "criterion")
+    for kind in kinds:
+        say("criteria" if kind == "criterion" else f"{kind}s")
         for row in (entry for entry in entries if entry["kind"] == kind):
             promise = f", {row['guarantee']}" if row["guarantee"] else ""
             _line(f"{row['name']} ({row['plugin']}; {row['for']}{promise})", row, verbose)

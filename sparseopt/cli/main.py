@@ -6,7 +6,18 @@ import sys
 
 import typer
 
-from sparseopt.cli import analyze, closedness, doctor, factorize, quantize, verify
+from sparseopt.cli import (
+    analyze,
+    closedness,
+    compress,
+    doctor,
+    factorize,
+    prune,
+    quantize,
+    repair,
+    rescale,
+    verify,
+)
 from sparseopt.cli.console import BAD_INPUT, fail
 from sparseopt.interface.errors import SparseoptError
 
@@ -23,6 +34,11 @@ app.command()(analyze.analyze)
 app.command()(closedness.closedness)
 app.command()(factorize.factorize)
 app.command()(quantize.quantize)
+app.command()(prune.prune)
+app.command()(rescale.canonicalize)
+app.command()(rescale.rescale)
+app.command()(compress.compress)
+app.command()(repair.repair)
 app.command()(verify.verify)
 
 

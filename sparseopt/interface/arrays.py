@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cmath
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -33,6 +34,28 @@ MatrixLike = ArrayLike | SparseMatrix
 
 Supports = Sequence[MatrixLike] | np.ndarray
 """What constructors take for a chain of supports."""
+
+
+def on_device(value: Any) -> bool:
+    """Whether `value` is an array of CuPy, which is never imported here."""
+    return hasattr(type(value), "__cuda_array_interface__") and hasattr(value, "get")
+
+
+def beside(array: np.ndarray, sample: Any) -> Any:
+    """Return a NumPy array as one of CuPy, on the device of `sample`."""
+    with sample.device:
+        return library_of(sample).asarray(array)
+
+
+def library_of(array: Any) -> Any:
+    """Return the module that the class of an array comes from; there is one, so it is there."""
+    return sys.modules[type(array).__module__.partition(".")[0]]
+
+
+def require_finite_beside(array: Any, name: str) -> None:
+    """Refuse NaN and infinity in an array on a device; it is copied only to name the entry."""
+    if not bool((array - array == 0).all()):
+        require_finite(array.get(), name)
 
 
 def read_only(array: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from sparseopt.interface.errors import ProblemError
@@ -12,8 +12,10 @@ from sparseopt.interface.errors import ProblemError
 class Reader(ABC):
     """Reads one kind of source. Subclasses are frozen dataclasses that hold only settings.
 
-    A reader of files that can write them defines `save`. One of objects that can be changed in
-    place says so by `writes`, and defines `multiply`, `mask` and `assign`.
+    A reader of files that can write them defines `save` and `tensors`, for files like the one that
+    it is given, and `put`, for new ones. One that makes objects of networks defines `make`. One of
+    objects that can be changed in place says so by `writes`, and defines `multiply`, `mask` and
+    `assign`.
 
     Law: `read` returns an object that means exactly what the source means, or raises
     `ProblemError` naming the place that it cannot represent; it never guesses.
@@ -36,7 +38,23 @@ class Reader(ABC):
         raise ProblemError(f"{type(self).__name__} cannot change its sources in place")
 
     def save(self, source: Any, tensors: Mapping[str, Any], path: str) -> None:
-        """Write `source` to a file of its own kind, with other values in some of its tensors."""
+        """Write `source` to a file of its own kind, with other values in some of its tensors.
+
+        `tensors` maps names to arrays of as many entries, which keep the shape that is there, or
+        to smaller arrays of as many axes.
+        """
+        raise ProblemError(f"{type(self).__name__} writes no files")
+
+    def tensors(self, source: Any, names: Collection[str]) -> dict[str, Any]:
+        """Return tensors of `source`, as they stand there, by name."""
+        raise ProblemError(f"{type(self).__name__} writes no files")
+
+    def make(self, subject: Any, **options: Any) -> Any:
+        """Return a model of the reader's own kind that computes what `subject` does."""
+        raise ProblemError(f"{type(self).__name__} makes no models")
+
+    def put(self, subject: Any, path: str) -> None:
+        """Write `subject` to a new file of the reader's own kind, compared with other software."""
         raise ProblemError(f"{type(self).__name__} writes no files")
 
     def mask(self, source: Any, masks: Mapping[str, Any]) -> None:

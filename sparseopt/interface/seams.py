@@ -47,3 +47,12 @@ render_page = Seam("renders a report as HTML")
 
 multiplication = Seam("multiplies by a product of factors")
 """(factors, architecture, compiled) -> `sparseopt.butterfly.product.Multiplication`."""
+
+made_of_network = Seam("makes a model of another library of a network")
+"""(network, kind, options) -> a ``torch.nn.Module`` or an ONNX ``ModelProto``."""
+
+written_network = Seam("writes networks to files")
+"""(network, path, like) -> None."""
+
+device_multiplication = Seam("multiplies arrays on a device by a product of factors")
+"""(factors, architecture, precision) -> `sparseopt.butterfly.product.DeviceMultiplication`."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from sparseopt.interface.errors import ProblemError
 from sparseopt.inverse.duality import ROUGH, DualityGap, Look, Primal
-from sparseopt.inverse.kinds import VariationGap, gap_of
+from sparseopt.inverse.kinds import NuclearGap, VariationGap, gap_of
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt.inverse.scaling import NO_NORM
 from sparseopt.judging.rounding import (
@@ -26,6 +26,7 @@ from sparseopt.judging.rounding import (
 
 _NEAR = 2.0**-34
 """A rough point that close to its best multiple is good as it is."""
+_INSIDE = 1.0 - 1e-14
 _ROOM = 3.0
 """How many times over each bound of rounding is taken, see `DualityGap`."""
 
@@ -170,7 +171,7 @@ def _best_factor(gap: DualityGap, t: np.ndarray, look: Look) -> float:
     if not square > 0 or (along <= 0 and scaled.positive):
         return 0.0
     correlation = scaled.correlation(t) if look.entries is None else look.entries.copy()
-    correlation[gap.free] = 0.0
+    correlation[gap.projected(correlation, t[None])] = 0.0
     step = 1e-6
 
     def curve(factor: float) -> float:
@@ -188,14 +189,20 @@ def _best_factor(gap: DualityGap, t: np.ndarray, look: Look) -> float:
     high = along / square
     if not falls(high):
         return high
+    if scaled.ridge:  # without limits this is the top, and with them it lies beyond
+        low = along / (square + float(correlation @ correlation) / scaled.ridge)
+        while high > low * (1.0 + step):
+            middle = math.sqrt(low) * math.sqrt(high)
+            low, high = (low, middle) if falls(middle) else (middle, high)
+        # The curve is flat there: where that is near 1 the point is good as it is.
+        return 1.0 if abs(low - 1.0) < 1e-5 else low
     if not scaled.ridge and not falls(1.0) and falls(1.0 + 1e-9):
         return 1.0
     low = 0.0
-    for _ in range(30 if scaled.ridge else 64):
+    for _ in range(64):
         middle = 0.5 * (low + high)
         low, high = (low, middle) if falls(middle) else (middle, high)
-    # With a ridge the curve is flat at its top: where that is near 1 the point is good as it is.
-    return 1.0 if abs(low - 1.0) < (1e-5 if scaled.ridge else 1e-14) else low
+    return 1.0 if abs(low - 1.0) < 1e-14 else low
 
 
 def _refined(gap: DualityGap, t: np.ndarray) -> np.ndarray | None:
@@ -204,7 +211,56 @@ def _refined(gap: DualityGap, t: np.ndarray) -> np.ndarray | None:
         return None
     if len(gap.free):
         return without_free(gap, t[0])
-    return without_constants(gap, t[0]) if isinstance(gap, VariationGap) else None
+    if isinstance(gap, VariationGap):
+        return without_constants(gap, t[0])
+    if isinstance(gap, NuclearGap) or (type(gap) is DualityGap and not gap.is_simple):
+        return within_limits(gap, t[0])
+    return None
+
+
+def within_limits(gap: DualityGap, t: np.ndarray) -> np.ndarray | None:
+    """Return `t` moved so that its correlations keep within their limits, as two rows.
+
+    Only where correlations are next to nothing, so that rounding one row of them costs what a
+    multiple of the point does not make up for.
+    """
+    scaled = gap.scaled
+    size = float(np.linalg.norm(t)) * float(gap.norms.max())
+    most = float(scaled.limits.max())
+    if scaled.thresholds is not None:
+        most = max(most, float(scaled.thresholds.max()))
+    if scaled.ridge or not 0.0 < most < 1e-4 * size:
+        return None
+    if scaled.rows * scaled.size > 2**22:
+        return None
+    values = gap.exact_correlations(t[None], np.arange(scaled.size))[0]
+    if not float(np.abs(values).max()) < 1e-4 * size:
+        return None
+    excess = _spectral_excess(gap, values) if isinstance(gap, NuclearGap) else _excess(gap, values)
+    if not excess.any():
+        return None
+    weighted = scaled.dense() if gap.roots is None else scaled.dense() * gap.roots[:, None]
+    units = np.divide(1.0, gap.norms, out=np.zeros_like(gap.norms), where=gap.norms > NO_NORM)
+    step = np.linalg.lstsq((weighted * units).T, units * excess, rcond=None)[0]
+    return np.stack([t, -step if gap.roots is None else -step * gap.roots])
+
+
+def _spectral_excess(gap: NuclearGap, values: np.ndarray) -> np.ndarray:
+    u, s, v = np.linalg.svd(gap.matrix(values), full_matrices=False)
+    excess = (u * np.maximum(s - float(gap.limits_low[0]) * _INSIDE, 0.0)) @ v
+    flat = np.asarray(excess.ravel())
+    return np.append(flat.real, flat.imag) if np.iscomplexobj(flat) else flat
+
+
+def _excess(gap: DualityGap, values: np.ndarray) -> np.ndarray:
+    """Return what blocks of thresholded correlations have beyond their limits."""
+    size = np.maximum(values, 0.0) if gap.scaled.positive else np.abs(values)
+    if gap.thresholds_low is not None:
+        size = np.maximum(size - gap.thresholds_low * _INSIDE, 0.0)
+    norms = gap.scaled.blocks.norms(size)
+    share = np.maximum(norms - gap.limits_low * _INSIDE, 0.0)
+    share = np.divide(share, norms, out=np.zeros_like(norms), where=norms > 0.0)
+    return np.asarray(np.copysign(size * gap.scaled.blocks.spread(share), values))
 
 
 def without_constants(gap: VariationGap, t: np.ndarray) -> np.ndarray:

@@ -25,7 +25,9 @@ holds for B and s, and B^T s = A^T t. Rows of weight 0 have t = 0.
 Columns without any penalty demand A_j^T t = 0, which rounded numbers rarely meet. Let Q be the
 orthogonal projection onto their span: t - Q t is feasible in them, |A_g^T Q t| <= |A_g| |Q t|, and
 D(t - Q t) >= D(t) - |y| |Q t|. `least_squares` bounds |Q t|. For x >= 0 the demand is A_j^T t <= 0;
-those that are nearly 0 are projected away, the others stay below 0.
+those that are nearly 0 are projected away, the others stay below 0. A limit far below what rounding
+makes of correlations cannot be told from 0 either: columns with such limits that are nearly
+orthogonal to t are projected away too, which satisfies any limit.
 
 Without a penalty at all there is a better bound,
 P(x) - D(t - Q t) = 1/2 |y - A x - t + Q t|^2 <= 1/2 (|y - A x - t| + |Q t|)^2.
@@ -54,6 +56,8 @@ ROUGH = 2.0**-30
 """Gaps above that share of the objective are judged in plain arithmetic first."""
 _NEARLY = 1e-9
 """A correlation that must not be positive counts as 0 up to that share of both norms."""
+_ROUNDED = 2.0**-45
+"""One whose limit is lost among roundings does up to that: what rounding leaves of 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,11 +176,21 @@ class DualityGap(Objective):
         return values, self.room * bounds
 
     def projected(self, correlation: np.ndarray, t: np.ndarray) -> np.ndarray:
-        """Return the free columns to be projected away; deterministic, and any choice is sound."""
-        if not self.scaled.positive or not len(self.free):
+        """Return the columns to be projected away; deterministic, and any choice is sound."""
+        chosen, count = self.cheap, len(self.free)
+        if len(chosen) == count and not (count and self.scaled.positive):
             return self.free
-        size = self.norms[self.free] * sum(map(self.dual_norm, t))
-        return self.free[correlation[self.free] >= -_NEARLY * size]
+        own, size = correlation[chosen], self.norms[chosen] * sum(map(self.dual_norm, t))
+        near, share = (-own, _NEARLY) if len(chosen) == count else (np.abs(own), _ROUNDED)
+        return chosen[near <= share * size]
+
+    def _all_projected(self, correlation: np.ndarray, t: np.ndarray) -> Look | None:
+        """Return the look of a point that all columns are projected off, None for others."""
+        gone = self.projected(correlation, t)
+        if len(gone) < self.scaled.size:
+            return None
+        drift = self.room * projection_bound(self.scaled, t, gone)
+        return Look(np.zeros(len(self.block_norms)), None, drift)
 
     def _sizes(self, correlation: np.ndarray, error: np.ndarray) -> np.ndarray:
         return (correlation if self.scaled.positive else np.abs(correlation)) + error

@@ -83,10 +83,8 @@ def part_of(system: SparseRegression, columns: np.ndarray) -> ScaledProblem:
 
 
 def misfit(system: SparseRegression, x: np.ndarray) -> list[float]:
-    """Return target minus design times x in plain arithmetic, complex numbers as two parts."""
-    design = system.design
-    product = design.matvec(x) if hasattr(design, "matvec") else design @ x
-    found: list[float] = _reals(np.asarray(system.target - product)).tolist()
+    """Return target minus design times x, complex numbers as two parts."""
+    found: list[float] = system.residual_parts(x).tolist()
     return found
 
 
@@ -223,6 +221,12 @@ class Fit:
             return np.abs(values)
         half = len(values) // 2
         return np.hypot(values[:half], values[half:])
+
+    def product_of_moduli(self, values: np.ndarray, w: np.ndarray) -> float:
+        """Return an upper bound of the sum of the products of magnitudes of two vectors."""
+        size = sum(self.moduli(row) for row in np.atleast_2d(w))
+        terms = self.moduli(values) * size
+        return above(math.fsum(terms.tolist()) * (1.0 + 4.0 * FUNCTION), 4) + len(terms) * TINY
 
     def pairs(self, columns: np.ndarray) -> np.ndarray:
         """Return the real columns that stand for columns of the problem."""

@@ -176,6 +176,8 @@ class VariationGap(DualityGap):
             return Look(np.zeros(1))
         every = np.arange(scaled.size)
         correlation, error = self.exact_correlations(t, every)
+        if (found := self._all_projected(correlation, t)) is not None:
+            return found
         sums, off = _partial_sums(correlation.reshape(self.parts, -1))
         off = self.room * (off + np.cumsum(error.reshape(self.parts, -1), axis=1) * (1.0 + 1e-9))
         drift = self._drift(t)
@@ -259,6 +261,8 @@ class NuclearGap(DualityGap):
         if not t.any():
             return Look(np.zeros(1))
         correlation, error = self.exact_correlations(t, np.arange(self.scaled.size))
+        if (found := self._all_projected(correlation, t)) is not None:
+            return found
         matrix, off = self.matrix(correlation), norm_bound(error)
         u, s, v = _decomposed(matrix)
         gain = (1.0 + self.room * _off_isometry(u)) * (1.0 + self.room * _off_isometry(v.conj().T))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -26,6 +27,12 @@ from sparseopt.judging.rounding import (
 
 WILD = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 """Wild numbers overflow here; what comes out is not finite, and no check accepts it."""
+
+CHEAP = 2.0**-64
+"""Limits below this share of a column, while the target is about 1, are lost among roundings."""
+_SQUARED = 2.0**-16
+"""Times that share of the square of a column, so is a ridge: it decides for columns that nearly
+agree long before."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,24 +81,24 @@ class Objective:
         self._growth = room * gamma(int(blocks.sizes.max()) + 8 + roundings)
         self._penalty_growth = self._growth if roundings else 0.0
         self.block_norms = blocks.norms(self.norms) * (1.0 + self._growth)
-        self.limits_low = scaled.limits * (1.0 - room * (4.0 + roundings) * UNIT)
-        self.thresholds_low = None
-        if scaled.thresholds is not None:
-            self.thresholds_low = scaled.thresholds * (1.0 - room * (4.0 + roundings) * UNIT)
+        shrink = 1.0 - room * (4.0 + roundings) * UNIT
+        self.limits_low = scaled.limits * shrink
+        self.thresholds_low = None if scaled.thresholds is None else scaled.thresholds * shrink
         self.roots = None if scaled.weights is None else np.sqrt(scaled.weights)
-        self.free = self._free_columns()
+        self.free = self._columns_within(0.0)
         self.penalised = scaled.positive or len(self.free) < scaled.size
         self.is_simple = not scaled.positive and scaled.thresholds is None
 
-    def _free_columns(self) -> np.ndarray:
-        """Return the columns whose coefficients cost nothing."""
-        scaled = self.scaled
-        if scaled.ridge:
-            return np.zeros(0, dtype=np.intp)
-        free = scaled.blocks.spread(scaled.limits == 0)
-        if scaled.thresholds is not None:
-            free = free & (scaled.thresholds == 0)
-        return np.flatnonzero(free)
+    def _columns_within(self, share: float) -> np.ndarray:
+        """Return the columns whose coefficients cost at most that share of what they do to P."""
+        scaled, own, most = self.scaled, self.scaled.thresholds, share * self.norms
+        cost = scaled.blocks.spread(scaled.limits) + (0.0 if own is None else own)
+        return np.flatnonzero((cost <= most) & (scaled.ridge <= _SQUARED * most * self.norms))
+
+    @cached_property
+    def cheap(self) -> np.ndarray:
+        """The free columns, and those that are as good as free."""
+        return self._columns_within(CHEAP)
 
     @WILD
     def primal(self, x: np.ndarray) -> Primal:

@@ -63,11 +63,15 @@ def _dual_norm_above(fit: Fit, w: np.ndarray, norm: float) -> float:
 
 
 def _fitted(problem: BasisPursuit, fit: Fit, x: np.ndarray, w: np.ndarray) -> _Fitted:
-    misfit = norm_within(*fit.residual(x))[1]
-    reach = max(misfit, math.ldexp(problem.noise, -fit.unit))
+    residual, off = fit.residual(x)
+    misfit = norm_within(residual, off)[1]
     primal = _norm_above(fit, x, problem.norm) if x.any() else 0.0
     w = unit_multiple(w)
-    inner = fit.inner(w)[0] - above(reach * length_within(w)[1], 2)
+    reach = off if problem.noise == 0.0 else max(misfit, math.ldexp(problem.noise, -fit.unit))
+    lost = above(reach * length_within(w)[1], 2)
+    if problem.noise == 0.0 and misfit > 0.0:
+        lost = above(lost + fit.product_of_moduli(residual, w), 2)
+    inner = fit.inner(w)[0] - lost
     dual = 0.0
     if inner > 0.0:
         dual = below(below(inner, 2) / _dual_norm_above(fit, w, problem.norm), 2 + int(fit.room))
@@ -158,14 +162,16 @@ def _is_unique_flat(fit: Fit, x: np.ndarray, w: np.ndarray) -> bool:
 class PursuitCertificate(Certificate):
     """Proves that a vector fits the target, and that nothing that does is much shorter.
 
-    In floating point Ax = y can rarely hold exactly. So x is compared with a larger set: let
-    `reach` be the noise or the misfit of x, whichever is larger. Then x has a misfit of at most
-    `misfit`, and every vector with a misfit of at most `reach`, so every one that solves the
-    problem, has a norm of at least `dual`. For noise 0 and a misfit of a few units in the last
-    place this says: x is within the gap of optimal for a target that differs from the given one
-    by no more than `misfit`. The accuracy counts the misfit beyond the noise.
+    In floating point Ax = y can rarely hold exactly. So x, which has a misfit of at most `misfit`,
+    is compared with a larger set. With noise let `reach` be the noise or the misfit of x, whichever
+    is larger: every vector with a misfit of at most `reach`, so every one that solves the problem,
+    has a norm of at least `dual`. Without noise it is every vector that misses no entry of the
+    target by more than x does. For a misfit of a few units in the last place this says: x is within
+    the gap of optimal for a target that differs from the given one by no more than `misfit`. The
+    accuracy counts the misfit beyond the noise.
 
-    Any w proves it: |x| >= w.Ax / |A^T w|* >= (w.y - reach |w|) / |A^T w|*, with the dual norm.
+    Any w proves it: with r = y - Ax, |x| >= w.Ax / |A^T w|* = (w.y - w.r) / |A^T w|*, with the dual
+    norm, and w.r <= reach |w|, or the sum of |w_i| |r_i|.
 
     Uniqueness. For norm 2 it is a theorem (the norm is strictly convex). For norm 1 without noise
     (Fuchs 2004): if the columns of the support are independent, some w* has
@@ -275,6 +281,8 @@ class PursuitCertificate(Certificate):
             reach = shown_above(self.misfit)
             fits = f"x misses the target by at most {reach}, where the noise is {noise!r}"
             others = "every vector that misses it by no more than x"
+            if noise == 0:
+                others = "every vector that misses no entry of it by more than x"
         text = (
             f"{fits}, its {norm} is at most {shown_above(self.primal, 10)}, and {others} has a "
             f"{norm} smaller by at most {shown_above(self.gap, 3)}"

@@ -126,7 +126,7 @@ class ScaledProblem:
         if self._a:
             self.design = _shifted(self.design, -self._a)
         self.is_complex = problem.is_complex
-        self.target = np.ldexp(_parts(problem.target, self.is_complex), -self._b)
+        self.target = np.ldexp(as_parts(problem.target, self.is_complex), -self._b)
         self.weights, self._c = None, 0
         if problem.sample_weights is not None:
             self._c = math.frexp(float(problem.sample_weights.max()))[1] // 2
@@ -185,7 +185,7 @@ class ScaledProblem:
 
     def coefficients(self, x: np.ndarray) -> np.ndarray:
         """Return coefficients in scaled units, real."""
-        return self._shift(_parts(x, self.is_complex), self._a - self._b)
+        return self._shift(as_parts(x, self.is_complex), self._a - self._b)
 
     def original_coefficients(self, x: np.ndarray) -> np.ndarray:
         """Inverse of `coefficients`."""
@@ -193,7 +193,7 @@ class ScaledProblem:
 
     def dual_point(self, t: np.ndarray) -> np.ndarray:
         """Return a dual point in scaled units, real."""
-        return self._shift(_parts(t, self.is_complex), -self._b - 2 * self._c)
+        return self._shift(as_parts(t, self.is_complex), -self._b - 2 * self._c)
 
     def original_dual_point(self, t: np.ndarray) -> np.ndarray:
         """Inverse of `dual_point`."""
@@ -201,7 +201,7 @@ class ScaledProblem:
 
     def parts(self, values: np.ndarray) -> np.ndarray:
         """Return numbers of the problem as real ones, real parts first, in their own units."""
-        return _parts(values, self.is_complex)
+        return as_parts(values, self.is_complex)
 
     def joined(self, parts: np.ndarray) -> np.ndarray:
         """Inverse of `parts`."""
@@ -291,7 +291,7 @@ class ScaledProblem:
         return scipy.sparse.hstack([part, target], format="csr")
 
 
-def _parts(values: np.ndarray, is_complex: bool) -> np.ndarray:
+def as_parts(values: np.ndarray, is_complex: bool) -> np.ndarray:
     """Return real numbers as they are, complex ones as their real, then their imaginary parts."""
     if not is_complex:
         return np.asarray(values, dtype=np.float64)

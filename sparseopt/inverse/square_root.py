@@ -30,8 +30,12 @@ from sparseopt.inverse.fit import (
     unit_multiple,
 )
 from sparseopt.inverse.gap_certificate import Bracket, GapCertificate
+from sparseopt.inverse.objective import CHEAP
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt.judging.rounding import UNIT, above, below, shown_above
+
+_NEARLY = 1e-9
+"""Correlations below that share of both norms are 0 but for rounding."""
 
 
 @json_type
@@ -146,9 +150,14 @@ class SquareRootCertificate(GapCertificate):
         primal = above(primal, 5 + int(fit.room)) if primal else 0.0
         w = unit_multiple(fit.scaled.parts(w))
         largest = length_within(w)[1]
-        if w.any() and strength < math.inf:
-            largest = max(largest, above(fit.largest_correlation(w) / strength))
         inner = fit.inner(w)[0]
+        if w.any() and strength < math.inf:
+            reach = fit.largest_correlation(w)
+            most = float(fit.norms.max())
+            if strength <= CHEAP * most and reach <= _NEARLY * most * largest and w.ndim == 1:
+                inner -= above(norm_within(fit.target)[1] * fit.projection(w), 4)
+            else:
+                largest = max(largest, above(reach / strength))
         dual = below(inner / largest, 2 + int(fit.room)) if inner > 0.0 else 0.0
         gap = above(primal - dual) if primal > dual else 0.0
         return Bracket(primal, dual, gap, fit.unit)

@@ -73,7 +73,7 @@ def merge_scales(network: LayerGraph) -> tuple[tuple[Node, ...], str]:
             target = nodes[node.inputs[0]]
             op = _merge(target.op, node.op, network.shapes[node.name])
             if op is not None:
-                nodes[target.name] = replace(target, op=op, origin={}, layouts={})
+                nodes[target.name] = replace(target, op=op, origin={}, layouts={}, tensor_shapes={})
                 renamed[node.name] = target.name
                 continue
         nodes[node.name] = node

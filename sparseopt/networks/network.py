@@ -12,6 +12,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
+from sparseopt.interface import seams
 from sparseopt.interface.arrays import require_finite
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -216,6 +217,20 @@ class Network:
         return replace(self, nodes=tuple(nodes))
 
     @cached_property
+    def origins(self) -> Mapping[str, str]:
+        """The tensor of the source that each parameter is, by ``"node.field"``.
+
+        Initializers of an ONNX file, parameters and buffers of a module. Parameters that are no
+        tensor of the source, such as the scale of a batch normalization, are not in it.
+        """
+        return {
+            f"{node.name}.{field}": node.origin[field]
+            for node in self.nodes
+            for field in node.op.parameters()
+            if field in node.origin
+        }
+
+    @cached_property
     def tied(self) -> Mapping[str, tuple[str, ...]]:
         """Tensors of the source that several parameters are, with those parameters' names."""
         users: dict[str, list[str]] = {}
@@ -309,6 +324,49 @@ class Network:
     def merged_biases(self) -> Network:
         """A network with the path-lifting of `merged` that shares all weights with this one."""
         return replace(self, nodes=merge_biases(self))
+
+    def to_torch(self, dtype: str | None = None) -> Any:
+        """Return a ``torch.nn.Module`` that computes the network.
+
+        Parameters
+        ----------
+        dtype : {"float32", "float64"} or None
+            Of its parameters; None: float32 if the network has such, else float64.
+
+        Returns
+        -------
+        torch.fx.GraphModule
+            Takes tensors (n, *input_shape). Layers with weights are modules of PyTorch under the
+            names of the tensors that they came from, where these are names of modules, else under
+            their own; tensors that layers share stay shared.
+
+        Raises
+        ------
+        ProblemError
+            If PyTorch is not there, or has no such layer.
+        """
+        return seams.made_of_network(self, "torch", {"dtype": dtype})
+
+    def to_onnx(self, path: Any) -> None:
+        """Write the network to a new ONNX file.
+
+        It is compared with the network, as onnxruntime computes it (or ONNX's reference, where
+        that is not installed), before the file is there. Initializers have the names of the
+        tensors that they came from, where they are these, else ``"node.field"``. To change the
+        file that the network came from, see `sparseopt.write`.
+
+        Parameters
+        ----------
+        path : str or path
+            Must end in ``.onnx``.
+
+        Raises
+        ------
+        ProblemError
+            If onnx is not there, a layer has no form in ONNX, or onnxruntime computes something
+            else. Nothing is written then.
+        """
+        seams.written_network(self, path)
 
     def describe(self) -> str:
         """Return one line with the sizes."""

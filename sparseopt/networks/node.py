@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -36,6 +37,8 @@ class Node:
     layouts : dict of str to int array
         For parameters of `origin` that are the tensor with its entries moved: of each entry, in
         the shape of the parameter, the row-major position in the tensor.
+    tensor_shapes : dict of str to tuple of int
+        For parameters of `origin` whose tensor has another shape than they: that.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Node:
     origin: dict[str, str] = field(default_factory=dict)
     shifts: tuple[str, ...] = ()
     layouts: dict[str, np.ndarray] = field(default_factory=dict)
+    tensor_shapes: dict[str, Shape] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("inputs", "shifts"):
@@ -51,13 +55,14 @@ class Node:
             if not isinstance(names, list | tuple):
                 raise ProblemError(f"{name} of a node must be a list, got {type(names).__name__}")
             object.__setattr__(self, name, tuple(names))
-        if self.layouts:
+        if self.layouts or self.tensor_shapes:
             self._require_layouts()
+            self._require_tensor_shapes()
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Node:
         """Return what JSON holds; files made before there were layouts have none."""
-        return cls(**{"layouts": {}, **fields})
+        return cls(**{"layouts": {}, "tensor_shapes": {}, **fields})
 
     def _require_layouts(self) -> None:
         """Refuse layouts that do not name each entry of a parameter once."""
@@ -70,6 +75,17 @@ class Node:
                 raise ProblemError(
                     f"the layout of {name!r} of node {self.name!r} must name a position in its "
                     "tensor for each entry of the parameter, each once"
+                )
+
+    def _require_tensor_shapes(self) -> None:
+        """Refuse shapes of tensors that do not hold the entries of a parameter."""
+        held = self.op.parameters()
+        for name, shape in self.tensor_shapes.items():
+            size = held[name].size if name in self.origin and name in held else -1
+            if not isinstance(shape, tuple) or math.prod(shape) != size:
+                raise ProblemError(
+                    f"the tensor of {name!r} of node {self.name!r} has the shape {shape}, which "
+                    "does not hold the entries of the parameter"
                 )
 
 

@@ -55,6 +55,20 @@ def test_weaker_guarantees_do_not_run_after_a_weak_answer(install: Install) -> N
     assert solution.plan.candidates[1].outcome == ""
 
 
+def test_what_is_on_request_does_not_run_after_a_weak_answer(install: Install) -> None:
+    certified = so.Guarantee.CERTIFIED
+    newton = so.SolverEntry(
+        "extra", "rough_toys:Newton", "rough_toys:RealRoot", certified, "toy", on_request=True
+    )
+    install(source(entry("fast", "TwoRounds"), newton))
+    solution = so.solve(RealRoot(2.0))
+    assert (solution.solver, solution.status) == ("fast", so.Status.WEAK)
+    assert so.solve(RealRoot(2.0), "extra").status is so.Status.VERIFIED
+    assert so.solve(RealRoot(2.0), prefer=["extra"]).solver == "extra"
+    install(source(newton))
+    assert so.solve(RealRoot(2.0)).status is so.Status.VERIFIED
+
+
 def test_an_explicit_choice_is_returned_though_weak(install: Install) -> None:
     install(source(entry("fast", "TwoRounds"), entry("slow", "Newton")))
     solution = so.solve(RealRoot(2.0), "fast")

@@ -440,6 +440,7 @@ REFUSING = {
     "pathnorm.edges.terms",
     "pathnorm.edges.terms_back",
     "sparseopt_pathnorm.torch_layers.through",
+    "tools.rescaling.smaller.without",
     "tools.rescaling.ties.labels_of",
 }
 """Tables that refuse by name what they do not have."""
@@ -480,6 +481,7 @@ ELSEWHERE = {
     "pathnorm.edges.terms_back": {Input},
     "pathnorm.edges.offset": set(),
     "sparseopt_pathnorm.torch_layers.through": {Input, Neuron},
+    "tools.rescaling.smaller.without": set(),
     "tools.rescaling.ties.labels_of": {Input},
 }
 """Classes that a refusing table lacks."""

@@ -95,6 +95,8 @@ def fused_pairs(
     shared = _run_bytes(run, j * columns, size, along)
     radix = 1 << -(-run // -(-run // 3))
     threads = min(256, max(32, rows // radix * j * columns // held))
+    # Addresses of eight-byte entries that lie along a row take more than 128 registers.
+    busy = 384 if layout == "first" and size >= 8 else 512
     kernel = Kernel(
         "fused_pairs.cuh",
         "FusedPairs",
@@ -102,7 +104,7 @@ def fused_pairs(
         signature(_RUN, dtype),
         threads,
         shared,
-        resident=512 // threads if shared <= _TWO_BLOCKS else 1,
+        resident=max(1, busy // threads) if shared <= _TWO_BLOCKS else 1,
     )
     entries = a * rows * d
     x, w = n * entries * size, 2 * entries * run * size

@@ -187,6 +187,8 @@ def factor_tile(
             table = _FLOAT_FIRST
         j = min(SECTOR // size, power_above(d))
         usable = [_for(tile, how, tile.j) for tile in table if tile.j == j]
+        if how == "TF32X3":  # both parts of every operand: 128 registers are too few
+            usable = [tile for tile in usable if tile.threads(how) < 512]
     else:
         table = {2: _TENSOR, 4: _TENSOR, 8: _WIDE, 16: _WIDEST}[size]
         if how == "IEEE" and size == 4:

@@ -22,7 +22,8 @@ struct TinyLast {
         const long long row = d * n, from = (i * c * d + j) * n + t, to = (i * b * d + j) * n + t;
         if constexpr (HOLDS_OUTPUTS) {
             Sum<T> sums[SMALL][V] = {};
-#pragma unroll 4
+// Unrolled further, weights that are loaded ahead take more registers than there are.
+#pragma unroll(SMALL < 8 ? 4 : 1)
             for (long long q = 0; q < c; q++) {
                 const Vector<T, V> column = load<V>(x, from + q * row);
 #pragma unroll
@@ -48,7 +49,7 @@ struct TinyLast {
                 if (q >= c) break;
                 columns[q] = load<V>(x, from + q * row);
             }
-#pragma unroll 2
+#pragma unroll(SMALL < 8 ? 2 : 1)
             for (long long p = 0; p < b; p++) {
                 Sum<T> sums[V] = {};
 #pragma unroll

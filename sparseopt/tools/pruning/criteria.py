@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from sparseopt.choosing import offers
 from sparseopt.choosing.solving import solve
 from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.network import Network
@@ -74,11 +76,71 @@ CRITERIA: dict[str, Criterion] = {
 }
 
 
-def scores(network: Network, criterion: str, seed: int) -> Scores:
-    """Return the scores of all prunable weights by parameter, ``"node.weight"``."""
-    if criterion not in CRITERIA:
-        raise ProblemError(f"criterion must be one of {', '.join(CRITERIA)}, not {criterion!r}")
-    return CRITERIA[criterion].scores(network, seed)
+CriterionLike = str | Callable[[Network], Scores]
+"""A name, of `CRITERIA` or of a plugin's `CriterionEntry`, or a function of the network."""
+
+
+def require_criterion(criterion: CriterionLike) -> str:
+    """Return the name of a criterion; `ProblemError` if there is none such, or not here."""
+    if callable(criterion):
+        return str(getattr(criterion, "__name__", type(criterion).__name__))
+    if isinstance(criterion, str) and criterion in CRITERIA:
+        return criterion
+    _of_plugin(criterion)
+    return criterion
+
+
+def scores(network: Network, criterion: CriterionLike, seed: int, names: Collection[str]) -> Scores:
+    """Return the scores of weights by parameter, ``"node.weight"``; of `names` at least."""
+    if callable(criterion):
+        found = criterion(network)
+    elif criterion in CRITERIA:
+        return CRITERIA[criterion].scores(network, seed)
+    else:
+        found = _of_plugin(criterion)(network, seed)
+    return _checked(network, require_criterion(criterion), found, names)
+
+
+def _of_plugin(name: Any) -> Callable[[Network, int], Scores]:
+    known = {item.name: item for item in offers.registered_criteria()}
+    if not isinstance(name, str) or name not in known:
+        names = ", ".join([*CRITERIA, *sorted(set(known) - set(CRITERIA))])
+        raise ProblemError(
+            f"criterion must be one of {names}, or a function of the network, not {name!r}"
+        )
+    missing = known[name].availability()
+    if missing is not None:
+        raise ProblemError(
+            f"the criterion {name} cannot be used here: {missing.reason}; remedy: {missing.remedy}"
+        )
+    return known[name].cls  # type: ignore[no-any-return]
+
+
+def _checked(network: Network, name: str, found: Any, names: Collection[str]) -> Scores:
+    """Return scores as arrays; refuse those that do not fit the weights, and NaN."""
+    if not isinstance(found, Mapping):
+        raise ProblemError(
+            f"the criterion {name} must return a mapping from parameters, such as "
+            f"{next(iter(names))!r}, to arrays of scores; got a {type(found).__name__}"
+        )
+    arrays = network.parameters()
+    result = {}
+    for parameter in names:
+        if parameter not in found:
+            raise ProblemError(f"the criterion {name} gives no scores for {parameter!r}")
+        values = np.asarray(found[parameter])
+        if values.shape != arrays[parameter].shape or values.dtype.kind not in "biuf":
+            raise ProblemError(
+                f"the criterion {name} gives {parameter!r} scores of shape {values.shape} and type "
+                f"{values.dtype}; real numbers of shape {arrays[parameter].shape} are needed"
+            )
+        if np.isnan(values).any():
+            where = tuple(int(i) for i in np.argwhere(np.isnan(values))[0])
+            raise ProblemError(
+                f"the criterion {name} gives the score NaN at {list(where)} of {parameter!r}"
+            )
+        result[parameter] = values.astype(np.float64)
+    return result
 
 
 def lowest(values: np.ndarray, zero: np.ndarray, count: int) -> np.ndarray:
@@ -86,7 +148,7 @@ def lowest(values: np.ndarray, zero: np.ndarray, count: int) -> np.ndarray:
     result = np.zeros(len(values), dtype=bool)
     if count <= 0:
         return result
-    ranked = np.where(zero, -1.0, values.astype(np.float64))
+    ranked = np.where(zero, -np.inf, values.astype(np.float64))
     if count >= len(values):
         result[:] = True
         return result

@@ -215,7 +215,9 @@ def _apart(network: Network, found: list[tuple[str, Any]]) -> Network:
         for place in range(len(layer.factors))
     }
     nodes = [
-        replace(node, origin={}, layouts={}) if factors.intersection(node.origin.values()) else node
+        replace(node, origin={}, layouts={}, tensor_shapes={})
+        if factors.intersection(node.origin.values())
+        else node
         for node in network.nodes
     ]
     return replace(network, nodes=tuple(nodes))

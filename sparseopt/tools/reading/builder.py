@@ -230,14 +230,19 @@ class NetworkBuilder:
         factor: np.ndarray | float | None = None,
         bias: np.ndarray | float | None = None,
         shifts: Sequence[str] = (),
+        origin: Mapping[str, Origin] | None = None,
     ) -> Value:
-        """Return ``factor * value + bias``, broadcast together as in NumPy."""
+        """Return ``factor * value + bias``, broadcast together as in NumPy.
+
+        `origin` names the tensors that factor and bias are.
+        """
         given = [np.shape(a) for a in (factor, bias) if a is not None]
         shape = np.broadcast_shapes(value.shape, *given)
         self.budget.keep(sum(math.prod(s) for s in given))
         wide = self.broadcast(value, shape, name)
         scale = Scale(*(None if a is None else sample_constant(a, shape) for a in (factor, bias)))
-        return replace(wide, name=self._node(scale, (wide.name,), name, shifts=shifts))
+        made = self._node(scale, (wide.name,), name, origin, shifts=shifts)
+        return replace(wide, name=made)
 
     def sum_of(self, values: Sequence[Value], name: str) -> Value:
         """Return the sum of values, broadcast together."""

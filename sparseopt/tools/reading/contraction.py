@@ -51,8 +51,13 @@ def from_left(
     return builder.keep(builder.image(image, 1, conv, name, **own), (*stack, p, k))
 
 
-def from_right(builder: NetworkBuilder, x: Value, weight: np.ndarray, name: str) -> Value:
-    """Return ``x @ weight`` for a value (..., k, q) or (q,) and a constant (..., q, p) or (q,)."""
+def from_right(
+    builder: NetworkBuilder, x: Value, weight: np.ndarray, name: str, /, **origin: Origin
+) -> Value:
+    """Return ``x @ weight`` for a value (..., k, q) or (q,) and a constant (..., q, p) or (q,).
+
+    `origin` is that of the transpose of a matrix.
+    """
     if not x.shape or not weight.ndim:
         raise ProblemError("a matrix product has a single number as operand")
     if weight.ndim == 1:
@@ -60,7 +65,7 @@ def from_right(builder: NetworkBuilder, x: Value, weight: np.ndarray, name: str)
         return builder.keep(made, x.shape[:-1])
     weight = _without_ones(weight, max(len(x.shape), 2))
     if weight.ndim == 2:
-        return builder.dense(x, Dense(weight.T), name)
+        return builder.dense(x, Dense(weight.T), name, **origin)
     if len(x.shape) == 1:
         row = from_right(builder, builder.keep(x, (1, *x.shape)), weight, name)
         return builder.keep(row, (*row.shape[:-2], row.shape[-1]))

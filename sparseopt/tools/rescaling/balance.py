@@ -25,21 +25,18 @@ from dataclasses import dataclass
 from typing import Any, overload
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array
 
 from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.network import Network
-from sparseopt.tools.rescaling.dead import reach, settle
+from sparseopt.tools.rescaling.coupling import Coupling
+from sparseopt.tools.rescaling.dead import settle
 from sparseopt.tools.rescaling.factors import rescale_by_groups, rescaled
-from sparseopt.tools.rescaling.groups import PINNED, RescalingGroups
+from sparseopt.tools.rescaling.groups import RescalingGroups
 from sparseopt.tools.rescaling.in_place import groups_of
+from sparseopt.tools.rescaling.newton import minimizer, minimizer_of_circle
 
 # Decades of |w|^p beyond which a smaller p is balanced first.
 _DECADES = 200
-_SWEEPS = 8
-_STEPS = 200
-# Rows of a weight whose powers are held at once.
-_PIECE = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +97,9 @@ def neural_balance(subject: Any, p: float = 2, *, example: Any = None) -> Balanc
     array([0.375])
     """
     groups = groups_of(subject, example)
-    coupling = _coupling(groups.network, groups, _positive(p))
-    incoming = np.asarray(coupling.sum(axis=1)).ravel()[1:]
-    outgoing = np.asarray(coupling.sum(axis=0)).ravel()[1:]
+    coupling = Coupling.of(groups.network, groups, _positive(p))
+    ones = np.ones(coupling.size)
+    incoming, outgoing = coupling.into(ones)[1:], coupling.out(ones)[1:]
     return Balance(groups.names, incoming ** (1 / p), outgoing ** (1 / p))
 
 
@@ -173,8 +170,9 @@ def canonical_factors(subject: Any, p: float = 2, *, example: Any = None) -> np.
 
     Notes
     -----
-    A few sweeps of exact minimization layer by layer, then Newton's method with conjugate
+    A few sweeps of exact minimization level by level, then Newton's method with conjugate
     gradients: O(parameters) per sweep and per gradient step, quadratic convergence at the end.
+    Memory for the powers of the weights in double precision.
     """
     groups, p = groups_of(subject, example), _positive(p)
     network = groups.network
@@ -186,7 +184,7 @@ def canonical_factors(subject: Any, p: float = 2, *, example: Any = None) -> np.
         network = rescaled(groups, np.concatenate([[1.0], first]))
     else:
         first = np.ones(groups.count)
-    return first * _balanced(_coupling(network, groups, p), p, list(groups.layers.values()))
+    return first * _balanced(Coupling.of(network, groups, p), p)
 
 
 def _positive(p: float) -> float:
@@ -198,9 +196,9 @@ def _positive(p: float) -> float:
 def _is_extreme(groups: RescalingGroups, p: float) -> bool:
     arrays = groups.network.parameters()
     for name in (*groups.weights, *groups.biases):
-        size = np.asarray(np.abs(arrays[name]), dtype=np.float64)
+        size = np.asarray(np.abs(arrays[name]))
         top = float(size.max())
-        least = float(size.min(initial=1.0, where=size > 0))
+        least = float(size.min(initial=1, where=size > 0))
         if p * math.log10(top or 1.0) > _DECADES or p * math.log10(least) < -_DECADES:
             return True
     return False
@@ -211,120 +209,19 @@ def living_weights(groups: RescalingGroups) -> dict[str, np.ndarray]:
 
     Up to the coarseness of the groups: a weight counts if its groups lie on such a path.
     """
-    reached, reaching = reach(_coupling(groups.network, groups, 1.0))
+    reached, reaching = Coupling.of(groups.network, groups, 1.0).reach()
     return {
         name: np.asarray(reached[tail] & reaching[head])
         for name, (head, tail) in groups.weights.items()
     }
 
 
-def _coupling(network: Network, groups: RescalingGroups, p: float) -> csr_array:
-    """Return M: sums of |w|^p by (group at the head, group at the tail), without its diagonal."""
-    size = groups.count + 1
-    arrays = network.parameters()
-    triples = [[np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0)]]
-    for name, (head, tail) in groups.weights.items():
-        triples.append(_sums(arrays[name], head, tail, p, size))
-    for name, labels in groups.biases.items():
-        triples.append(_sums(arrays[name], labels, np.full_like(labels, PINNED), p, size))
-    rows, columns, data = (np.concatenate(part) for part in zip(*triples, strict=True))
-    off = rows != columns
-    return csr_array((data[off], (rows[off], columns[off])), shape=(size, size))
-
-
-def _sums(
-    array: np.ndarray, head: np.ndarray, tail: np.ndarray, p: float, size: int
-) -> list[np.ndarray]:
-    """Return head, tail and sum of |array|^p by labels, a few rows of the array at a time."""
-    if array.ndim == 0:
-        array, head, tail = array.reshape(1), head.reshape(1), tail.reshape(1)
-    # Summing over axes on which neither label varies keeps the triples few.
-    flat = tuple(a for a in range(array.ndim) if head.shape[a] == tail.shape[a] == 1)
-    rows = max(1, _PIECE * len(array) // array.size)
-    parts = []
-    for start in range(0, len(array), rows):
-        piece = slice(start, start + rows)
-        powers = np.abs(array[piece]).astype(np.float64) ** p
-        varying = tuple(a for a in flat if a > 0 or len(array) == 1)
-        powers = powers.sum(axis=varying, keepdims=True)
-        up, down = (x[piece] if x.shape[0] > 1 else x for x in (head, tail))
-        row = np.broadcast_to(up, powers.shape).ravel()
-        column = np.broadcast_to(down, powers.shape).ravel()
-        kept = powers.ravel() > 0
-        triples = (powers.ravel()[kept], (row[kept], column[kept]))
-        parts.append(coo_array(triples, shape=(size, size)).tocsr().tocoo())
-    return [np.concatenate([getattr(x, n) for x in parts]) for n in ("row", "col", "data")]
-
-
-def _balanced(coupling: csr_array, p: float, layers: list[np.ndarray]) -> np.ndarray:
+def _balanced(coupling: Coupling, p: float) -> np.ndarray:
     """Return exp(z) for the minimizer z of F, with dead groups settled, without the pinned one."""
-    reached, reaching = reach(coupling)
+    reached, reaching = coupling.reach()
     alive = reached & reaching
-    place = np.cumsum(alive) - 1
-    index = np.flatnonzero(alive)
-    logs = np.zeros(coupling.shape[0])
-    if len(index) > 1:
-        matrix = csr_array(coupling[index][:, index])
-        blocks = [place[layer[alive[layer]]] for layer in layers]
-        found = _sweep(matrix, [b for b in blocks if len(b)])
-        logs[index] = _newton(matrix, found)
-    logs = settle(coupling, logs, lambda circle: _newton(circle, np.zeros(circle.shape[0])))
+    logs = np.zeros(coupling.size)
+    if alive.sum() > 1:
+        logs[alive] = minimizer(coupling.within(alive))
+    logs = settle(coupling, alive, logs, minimizer_of_circle)
     return np.asarray(np.exp(logs[1:] / p))
-
-
-def _sweep(matrix: csr_array, blocks: list[np.ndarray]) -> np.ndarray:
-    """Minimize over one layer after the other, forwards and backwards; return p z.
-
-    Exact where the groups of a layer do not couple with each other, by
-    exp(2 z) = outgoing / incoming.
-    """
-    logs = np.zeros(matrix.shape[0])
-    columns = matrix.T.tocsr()
-    parts = [(block, matrix[block], columns[block]) for block in blocks]
-    for _ in range(_SWEEPS):
-        for block, into, out in (*parts, *reversed(parts)):
-            # Relative to the block's own scale, so that no exponential leaves the range.
-            shift = float(np.median(logs[block]))
-            rest = np.clip(logs - shift, -300.0, 300.0)
-            incoming, outgoing = into @ np.exp(-rest), out @ np.exp(rest)
-            logs[block] = shift + 0.5 * np.log(outgoing / incoming)
-    return logs
-
-
-def _newton(matrix: csr_array, logs: np.ndarray) -> np.ndarray:
-    """Return the minimizer of F by damped Newton steps from `logs`.
-
-    With B = exp(logs_g - logs_h) M, the gradient is (row sums - column sums of B) and the
-    Hessian the weighted Laplacian diag(row + column sums) - B - B', definite once the pinned
-    entry is left out.
-    """
-    entries = matrix.tocoo()
-    rows, columns, best = entries.row, entries.col, np.inf
-    for _ in range(_STEPS):
-        data = entries.data * np.exp(np.clip(logs[rows] - logs[columns], -600.0, 600.0))
-        into = np.bincount(rows, data, minlength=len(logs))
-        out = np.bincount(columns, data, minlength=len(logs))
-        error = float(np.abs(np.log(into[1:] / out[1:])).max())
-        if error <= 1e-14 or (error < 1e-11 and error > 0.5 * best):
-            break
-        best = min(best, error)
-        step = _newton_step(csr_array((data, (rows, columns)), shape=matrix.shape), into, out)
-        # Full steps near the minimum; far from it no factor moves by more than e^2 at once.
-        logs = logs + step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-300))
-    return logs
-
-
-def _newton_step(weighted: csr_array, into: np.ndarray, out: np.ndarray) -> np.ndarray:
-    from scipy.sparse.linalg import LinearOperator, cg
-
-    back = weighted.T
-    root = np.sqrt((into + out)[1:])
-    padded = np.zeros(len(into))
-
-    def scaled_laplacian(v: np.ndarray) -> np.ndarray:
-        padded[1:] = v.ravel() / root
-        return v.ravel() - (weighted @ padded + back @ padded)[1:] / root
-
-    operator = LinearOperator((len(root), len(root)), matvec=scaled_laplacian, dtype=float)
-    step, _ = cg(operator, (out - into)[1:] / root, rtol=1e-8, maxiter=500)
-    return np.concatenate([[0.0], step / root])

@@ -17,45 +17,37 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.sparse.csgraph import breadth_first_order, connected_components
+from scipy.sparse.csgraph import connected_components
 
-from sparseopt.tools.rescaling.groups import PINNED
+from sparseopt.tools.rescaling.coupling import Coupling
 
 Balanced = Callable[[csr_array], np.ndarray]
 
 
-def reach(coupling: csr_array) -> tuple[np.ndarray, np.ndarray]:
-    """Return which groups a path from group 0 reaches, and from which one leads to group 0.
-
-    Parameters
-    ----------
-    coupling : sparse array, shape (1 + groups, 1 + groups)
-        Entry (g, h) positive where weights lead from group h to group g.
-    """
-    reached = np.zeros(coupling.shape[0], dtype=bool)
-    reached[breadth_first_order(coupling.T.tocsr(), PINNED, return_predecessors=False)] = True
-    reaching = np.zeros_like(reached)
-    reaching[breadth_first_order(coupling, PINNED, return_predecessors=False)] = True
-    return reached, reaching
-
-
-def settle(coupling: csr_array, logs: np.ndarray, balanced: Balanced) -> np.ndarray:
+def settle(
+    coupling: Coupling, living: np.ndarray, logs: np.ndarray, balanced: Balanced
+) -> np.ndarray:
     """Return p log(factor) of every group, those of the living ones as given.
 
     Parameters
     ----------
-    coupling : sparse array, shape (1 + groups, 1 + groups)
+    coupling : Coupling
         Sums of |w|^p by (group at the head, group at the tail), without the diagonal.
+    living : bool array, shape (1 + groups,)
+        Whether a group lies on a path from group 0 back to it.
     logs : float64 array, shape (1 + groups,)
         p log(factor); only those of the living groups are read.
     balanced : callable
         Returns p log(factor) that balance the groups of a circle, the first of them with 0.
     """
-    reached, reaching = reach(coupling)
-    settled = reached & reaching
+    settled = living.copy()
     logs = np.where(settled, logs, 0.0)
-    _, of_group = connected_components(coupling, directed=True, connection="strong")
-    into, out = coupling, csr_array(coupling.T)
+    if settled.all():
+        return logs
+    dead = np.flatnonzero(~settled)
+    into, out = coupling.lines(dead, into=True), coupling.lines(dead, into=False)
+    # No living group is in a circle with a dead one, which would be alive then.
+    _, of_group = connected_components(into, directed=True, connection="strong")
     while not settled.all():
         before = settled.copy()
         led_into = ~before & (into @ before > 0)

@@ -20,6 +20,9 @@ from sparseopt.tools.rescaling.in_place import (
     tensor_factors,
 )
 
+_PIECE = 1 << 20
+"""Entries of a weight that are multiplied at once."""
+
 Factors = np.ndarray | Sequence[float] | Mapping[str, Any]
 
 
@@ -86,12 +89,40 @@ def rescale_by_groups(
 def rescaled(groups: RescalingGroups, scales: np.ndarray) -> Network:
     """Return the rescaled network."""
     arrays = groups.network.parameters()
-    return groups.network.with_parameters(
-        {
-            name: _multiplied(name, arrays[name], multiplier)
-            for name, multiplier in multipliers(groups, scales).items()
-        }
-    )
+    if groups.network.is_exact:
+        scales = cast(scales, np.dtype(object))
+    changed = {}
+    for name, labels in _moved(groups).items():
+        changed[name] = _in_pieces(name, arrays[name], labels, scales)
+    return groups.network.with_parameters(changed)
+
+
+def _moved(groups: RescalingGroups) -> dict[str, tuple[np.ndarray, ...]]:
+    """Return the labels of parameters of which some entry is of a group that may be scaled."""
+    ends = {**groups.weights, **{name: (labels,) for name, labels in groups.biases.items()}}
+    return {n: ends[n] for n in ends if any(np.any(labels != PINNED) for labels in ends[n])}
+
+
+def _factor(scales: np.ndarray, labels: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Return what entries with these labels, at the head and the tail, are multiplied by."""
+    with np.errstate(over="ignore", under="ignore"):
+        factor = scales[labels[0]] if len(labels) == 1 else scales[labels[0]] / scales[labels[1]]
+    return np.asarray(factor, dtype=scales.dtype)
+
+
+def _in_pieces(
+    name: str, array: np.ndarray, labels: tuple[np.ndarray, ...], scales: np.ndarray
+) -> np.ndarray:
+    """Return a rescaled parameter, a few rows at a time, so that little is held beside it."""
+    if array.size <= _PIECE:
+        return _multiplied(name, array, _factor(scales, labels))
+    result = np.empty_like(array)
+    rows = max(1, _PIECE * len(array) // array.size)
+    for start in range(0, len(array), rows):
+        piece = slice(start, start + rows)
+        own = tuple(x[piece] if x.shape[0] > 1 else x for x in labels)
+        result[piece] = _multiplied(name, array[piece], _factor(scales, own))
+    return result
 
 
 def multipliers(groups: RescalingGroups, scales: np.ndarray) -> dict[str, np.ndarray]:
@@ -105,15 +136,7 @@ def multipliers(groups: RescalingGroups, scales: np.ndarray) -> dict[str, np.nda
     """
     if groups.network.is_exact:
         scales = cast(scales, np.dtype(object))
-    result = {}
-    for name, (head, tail) in groups.weights.items():
-        if np.any(head != PINNED) or np.any(tail != PINNED):
-            with np.errstate(over="ignore", under="ignore"):
-                result[name] = np.asarray(scales[head] / scales[tail], dtype=scales.dtype)
-    for name, labels in groups.biases.items():
-        if np.any(labels != PINNED):
-            result[name] = np.asarray(scales[labels], dtype=scales.dtype)
-    return result
+    return {name: _factor(scales, labels) for name, labels in _moved(groups).items()}
 
 
 def group_scales(groups: RescalingGroups, factors: Factors) -> np.ndarray:

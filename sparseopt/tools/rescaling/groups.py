@@ -30,6 +30,9 @@ class RescalingGroups:
     network : Network
     fixed : collection of str
         Parameters, as ``"node.field"``, that must keep their values.
+    scaled : bool
+        False for the groups of units that can only be left out together: a constant that units
+        share, such as the 6 of ReLU6, does not tie them then, and the groups of a convolution do.
 
     Raises
     ------
@@ -53,6 +56,7 @@ class RescalingGroups:
 
     network: Network
     fixed: frozenset[str] = frozenset()
+    scaled: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fixed", frozenset(self.fixed))
@@ -110,8 +114,13 @@ class RescalingGroups:
         return {name: self._final(labels) for name, labels in self._ties.biases.items()}
 
     @cached_property
+    def values(self) -> dict[str, np.ndarray]:
+        """For each node, the group of each entry of its value, in a shape that broadcasts to it."""
+        return {node: self._final(labels) for node, labels in self._ties.labels.items()}
+
+    @cached_property
     def _ties(self) -> Ties:
-        ties = Ties(self.network)
+        ties = Ties(self.network, self.scaled)
         for name in sorted(self.fixed):
             for labels in (*ties.weights.get(name, ()), *ties.biases.get(name, ())):
                 ties.unite(labels, np.zeros_like(labels))

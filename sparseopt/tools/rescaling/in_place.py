@@ -29,7 +29,7 @@ def groups_of(subject: Any, example: Any = None) -> RescalingGroups:
     if isinstance(subject, RescalingGroups):
         return subject
     network = load_network(subject, example)
-    fixed = _without_tensor(network) if changes_in_place(subject) else ()
+    fixed = without_tensor(network) if changes_in_place(subject) else ()
     return RescalingGroups(network, frozenset(fixed))
 
 
@@ -81,7 +81,8 @@ def tensor_factors(network: Network, factors: Mapping[str, np.ndarray]) -> dict[
     return result
 
 
-def _without_tensor(network: Network) -> list[str]:
+def without_tensor(network: Network) -> list[str]:
+    """Return the parameters that are no tensors of the source, and no zeros either."""
     names = []
     for node in network.nodes:
         for field, array in node.op.parameters().items():

@@ -32,16 +32,28 @@ class Ties:
 
     The labels of a value are an array that broadcasts to its shape; an axis of length 1 says
     that the entries along it are tied.
+
+    Parameters
+    ----------
+    network : Network
+    scaled : bool
+        Whether constants that entries share tie them, since these would have to be scaled alike.
+        Not so for units that are left out: the constants of the others stay what they are, and
+        labels of a bias may vary along axes of length 1 of the bias. What ties units then are the
+        groups of a convolution, which must stay alike.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, scaled: bool = True) -> None:
         self.network = network
+        self.scaled = scaled
+        self.labels: dict[str, np.ndarray] = {}
         self.units: dict[str, np.ndarray] = {}
         self.weights: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self.biases: dict[str, np.ndarray] = {}
         self._next = PINNED + 1
         self._pairs: list[tuple[np.ndarray, np.ndarray]] = []
         first = np.zeros((1,) * len(network.input_shape), dtype=np.int64)
+        self.labels[network.nodes[0].name] = first
         last = network.walk(first, self._visit)
         self.unite(last, np.zeros_like(last))
         self._tie_shared()
@@ -79,6 +91,8 @@ class Ties:
             for a, b in zip(self.weights[first], self.weights[other], strict=True):
                 self.unite(*self._in_one_order((first, a), (other, b)))
         elif first in self.biases and other in self.biases:
+            if self.biases[first].size != self.biases[other].size:
+                return  # of constants, which tie nothing where units are only left out
             self.unite(self.biases[first].ravel(), self.biases[other].ravel())
         else:  # one tensor as a weight here and a bias there: neither may change
             for name in (first, other):
@@ -123,7 +137,8 @@ class Ties:
 
     def _visit(self, node: Node, values: list[np.ndarray]) -> np.ndarray:
         shapes = [self.network.shapes[name] for name in node.inputs]
-        return labels_of(node.op, self, node.name, values, shapes)
+        self.labels[node.name] = labels_of(node.op, self, node.name, values, shapes)
+        return self.labels[node.name]
 
 
 @singledispatch
@@ -164,6 +179,7 @@ def _conv(op: Conv, ties: Ties, name: str, values: Any, shapes: Any) -> np.ndarr
     rows, columns = op.weight.shape[:2]
     units = ties.fresh(rows)
     tail = np.broadcast_to(labels, (columns * op.groups,)).reshape(op.groups, columns)
+    _tie_groups(ties, tail, units.reshape(op.groups, -1))
     tail = np.repeat(tail, rows // op.groups, axis=0).reshape(rows, columns, *kernel)
     ties.weighted(op, name, units.reshape(-1, 1, *kernel), tail, units)
     return units.reshape(-1, *kernel)
@@ -176,10 +192,28 @@ def _conv_transpose(
     labels, kernel = _over_space(ties, values[0]), (1,) * len(op.kernel)
     rows, columns = op.weight.shape[:2]
     units = ties.fresh(columns * op.groups)
-    tail = np.broadcast_to(labels, (rows,)).reshape(-1, 1, *kernel)
+    tail = np.broadcast_to(labels, (rows,))
+    _tie_groups(ties, tail.reshape(op.groups, -1), units.reshape(op.groups, columns))
+    tail = tail.reshape(-1, 1, *kernel)
     head = np.repeat(units.reshape(op.groups, columns), rows // op.groups, axis=0)
     ties.weighted(op, name, head.reshape(rows, columns, *kernel), tail, units)
     return units.reshape(-1, *kernel)
+
+
+def _tie_groups(ties: Ties, reads: np.ndarray, gives: np.ndarray) -> None:
+    """Tie the channels (groups, channels) of a convolution that can only be left out together.
+
+    Its groups must stay alike: either a group goes as a whole, as in a depthwise convolution, or
+    the same places of all groups do.
+    """
+    if ties.scaled or len(reads) == 1:
+        return
+    if len(reads) > max(reads.shape[1], gives.shape[1]):
+        ties.unite(reads, reads[:, :1])
+        ties.unite(gives, reads[:, :1])
+    else:
+        ties.unite(reads, reads[:1])
+        ties.unite(gives, gives[:1])
 
 
 def _over_space(ties: Ties, labels: np.ndarray) -> np.ndarray:
@@ -206,7 +240,7 @@ def _scale(op: Scale, ties: Ties, name: str, values: Any, shapes: Any) -> np.nda
     labels: np.ndarray = values[0]
     if op.bias is not None:
         for axis, size in enumerate(op.bias.shape):
-            if size == 1:
+            if size == 1 and ties.scaled:
                 labels = ties.along(labels, axis)
         ties.biases[f"{name}.bias"] = labels
     return labels

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sparseopt_butterfly import layer_inference
+from sparseopt_butterfly import cells, layer_inference
 from sparseopt_butterfly.kronecker_conv import KroneckerConv2d
 from torch import nn
 from torch.nn.utils import prune
@@ -102,8 +102,7 @@ def test_without_gradients_the_product_takes_it_and_sees_changes(
     layer = layer_of("1 x 1", dtype=torch.float32)
     x = torch.randn(3, 8, 5, 5)
     with torch.no_grad():
-        columns = x.transpose(0, 1).flatten(1)
-        assert layer._remembered.columns(columns, layer._values(), layer.architecture) is not None
+        assert layer._remembered.product(x, layer._values(), layer.architecture, 75) is not None
         for change in (0.5, -1.0, 3.0):
             layer.factors[1].data[0, 1, 0, 1] *= change
             layer.bias.data += change
@@ -257,3 +256,29 @@ def test_compress_replaces_convolutions() -> None:
     distance = ((new.weight - model[0].weight).norm() / model[0].weight.norm()).detach()
     assert report["0"].relative_error == pytest.approx(float(distance), rel=1e-4)
     assert report.model(torch.ones(1, 4, 5, 5)).shape == (1, 8, 3, 3)
+
+
+@pytest.mark.parametrize("least", [1, 4, 30, 1000])
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_strips_of_every_size_give_the_same(
+    name: str, least: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cells, "_CELLS", least)
+    monkeypatch.setattr(cells, "_BYTES", 1)
+    for bias in (True, False):
+        layer = layer_of(name, dtype=torch.float32, bias=bias)
+        for count in (1, 3):
+            images = torch.randn(count, 8, 9, 7)
+            with torch.no_grad():
+                found = layer(images)
+                torch.testing.assert_close(found, layer.to_conv2d()(images))
+            assert found.is_contiguous()
+            torch.testing.assert_close(found, layer(images).detach())
+
+
+def test_strips_fit_what_is_asked_for() -> None:
+    assert cells.strips_of((7, 7), 64, 4) == (3, 7)  # images together have 128 cells
+    assert cells.strips_of((14, 14), 64, 4) == (1, 14)
+    few, high = cells.strips_of((56, 56), 64 * 9, 4)
+    assert few == 1
+    assert high * 56 * 64 * 9 * 4 <= cells._BYTES < (high + 1) * 56 * 64 * 9 * 4

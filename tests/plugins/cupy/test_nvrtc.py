@@ -15,6 +15,8 @@ pytestmark = pytest.mark.skipif(
     nvrtc.library() is None, reason="the wheel nvidia-cuda-nvrtc is not installed"
 )
 
+# CuPy adds the second to whatever it compiles: subnormal float32 numbers count as zero.
+AS_CUPY = (*kernel_table.OPTIONS, "-ftz=true")
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
 REGISTERS = 64 << 10  # of a multiprocessor
 KINDS = [
@@ -58,7 +60,7 @@ def all_launches() -> Iterator[Launch]:
         if dtype in ("float32", "float64", "complex64", "complex128") and precision == "ieee":
             for b, c in ((2, 1), (2, 8), (2, 512), (2, 4096), (3, 4), (8, 64), (16, 1024)):
                 yield from kernel_table.rank_one(b, c, 64, 64, dtype)
-            for c in (2, 16, 256, 2048):
+            for c in (2, 16, 256, 1024 if dtype == "complex128" else 2048):
                 yield from kernel_table.rank_one_twice(c, 64, 64, dtype)
 
 
@@ -78,7 +80,7 @@ def few() -> list[tuple[Kernel, str]]:
 
 def require_budget(kernel: Kernel, architecture: str) -> nvrtc.Compiled:
     """No spills; registers and shared memory for as many blocks as the table counts on."""
-    found = nvrtc.compile_kernel(kernel.source, kernel.name, architecture, kernel_table.OPTIONS)
+    found = nvrtc.compile_kernel(kernel.source, kernel.name, architecture, AS_CUPY)
     words = f"{kernel.name} for {architecture}: {found.registers} registers"
     assert found.spilled == 0, f"{words}, {found.spilled} bytes spilled"
     assert found.stack == 0, f"{words}, {found.stack} bytes of local memory"
@@ -112,7 +114,7 @@ def test_tensor_cores_are_used_where_they_are_asked_for() -> None:
         ("ieee", "bfloat16", "mma.sync.aligned.m16n8k16.row.col.f32.bf16"),
     ):
         (launch,) = kernel_table.factor((2, 64, 64, 1), 4096, dtype, precision=precision)
-        text = nvrtc.ptx(launch.kernel.source, "compute_80", kernel_table.OPTIONS)
+        text = nvrtc.ptx(launch.kernel.source, "compute_80", AS_CUPY)
         assert instruction in text
         assert "cp.async.cg.shared.global" in text
 
@@ -121,4 +123,4 @@ def test_a_fault_in_the_text_is_said() -> None:
     kernel = kernels()[0]
     broken = kernel.source.replace('extern "C"', "nonsense")
     with pytest.raises(RuntimeError, match="nonsense"):
-        nvrtc.compile_kernel(broken, kernel.name, "sm_90", kernel_table.OPTIONS)
+        nvrtc.compile_kernel(broken, kernel.name, "sm_90", AS_CUPY)

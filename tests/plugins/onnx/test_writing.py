@@ -44,7 +44,7 @@ def test_a_quantized_network_is_written_back(tmp_path: Path, name: str) -> None:
 
 def test_what_cannot_be_written_back_is_refused(tmp_path: Path) -> None:
     weight = np.array([[1.0, 0.3, 0.2], [0.7, -1.0, 0.11]])
-    product = helper.make_node("MatMul", ["x", "w"], ["y"])
+    product = helper.make_node("Gemm", ["x", "w"], ["y"], alpha=0.5)
     source = model(tmp_path / "product.onnx", product, w=weight.T)
     out = tmp_path / "out.onnx"
     with pytest.raises(so.ProblemError, match=r"no tensor of .* as it stands"):

@@ -28,6 +28,7 @@ import sparseopt as so
 from sparseopt.butterfly.expansion import split_work
 from sparseopt.butterfly.splitting import lift, permute
 from sparseopt.butterfly.target import CHUNK
+from sparseopt.interface.arrays import beside
 
 BOUNDS = ("auto", "always", "never")
 ORDERS = ("left_to_right", "balanced")
@@ -200,6 +201,8 @@ def factorize(
 
         device = problem.target.device
         values = tuple(torch.from_numpy(np.ascontiguousarray(v)).to(device) for v in values)
+    if problem.kind == "device" and isinstance(values[0], np.ndarray):
+        values = tuple(beside(np.ascontiguousarray(v), problem.target) for v in values)
     answer = so.KroneckerProduct(values, problem.architecture).times_power(exponent)
     found = so.ButterflyCertificate(problem, answer, probes=probes)
     return answer, found.with_bounds() if _wants_bounds(found, bounds, context) else found

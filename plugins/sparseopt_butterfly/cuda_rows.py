@@ -1,0 +1,49 @@
+"""How layers multiply rows on a CUDA device: by the operator of kernels, where it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+import sparseopt as so
+from sparseopt.choosing import offers
+
+
+@torch.compiler.assume_constant_result
+def kernels_are_there() -> bool:
+    """Whether CuPy and a device that fits are there; the operator is then known to torch."""
+    return offers.engine("CudaChain").availability() is None
+
+
+def times_rows(
+    rows: torch.Tensor,
+    factors: Sequence[torch.Tensor],
+    bias: torch.Tensor | None,
+    patterns: list[int],
+) -> torch.Tensor | None:
+    """Return rows (batch, n) times the transposed product, plus the bias; None if torch has to.
+
+    It has to where operand and factors are of several data types, as under autocast, and where
+    derivatives are taken forwards or of many operands at once (`torch.func`). float32 is multiplied
+    as `torch.set_float32_matmul_precision` says.
+    """
+    if any(f.dtype != rows.dtype for f in factors) or torch.is_autocast_enabled("cuda"):
+        return None
+    if torch.autograd.forward_ad._current_level >= 0 or not kernels_are_there():
+        return None
+    if not torch.compiler.is_compiling():
+        try:
+            rows.data_ptr()
+        except RuntimeError:  # a tensor of `torch.func`
+            return None
+    held = [f.contiguous() for f in factors]
+    result: torch.Tensor = torch.ops.sparseopt.kronecker_chain(
+        rows.contiguous(), held, patterns, "first", "torch"
+    )
+    return result if bias is None else result + bias.to(result.dtype)
+
+
+def flat(architecture: so.Architecture) -> list[int]:
+    """Return the numbers of all patterns, one after the other."""
+    return [entry for pattern in architecture for entry in pattern]

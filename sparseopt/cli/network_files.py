@@ -1,0 +1,58 @@
+"""What the commands share that read a network from a file and write another one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import sparseopt as so
+from sparseopt.cli.console import say, say_json
+
+Source = Annotated[str, typer.Argument(metavar="IN", help="A network (.onnx, .pt2).")]
+Output = Annotated[
+    str,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="The network: of an .onnx file the same model with other initializers (.onnx); or a "
+        "new file (.onnx, .pt2, .json).",
+    ),
+]
+New = Annotated[
+    bool,
+    typer.Option("--new", help="Write a new .onnx file instead of IN with other initializers."),
+]
+SUFFIXES = (".onnx", ".pt2", ".json")
+
+
+def load(file: str, output: str) -> so.Network:
+    """Return the network of a file; refuse an output that cannot be written before any work."""
+    if Path(output).suffix.lower() not in SUFFIXES:
+        raise so.ProblemError(f"--output must end in {', '.join(SUFFIXES)}, got {output!r}")
+    if not file.lower().endswith((".onnx", ".pt2")):
+        raise so.ProblemError(f"{file!r} must end in .onnx or .pt2")
+    return so.load_network(file)
+
+
+def save(network: so.Network, file: str, output: str, new: bool) -> None:
+    """Write a network, like the file that it came from where that can be."""
+    both = file.lower().endswith(".onnx") and output.lower().endswith(".onnx")
+    try:
+        so.write(network, output, like=file if both and not new else None)
+    except so.ProblemError as error:
+        text = str(error).replace("leave out like=", "pass --new")
+        raise so.ProblemError(text) from error
+
+
+def tell(lines: list[str], document: dict[str, Any], output: str, as_json: bool) -> None:
+    """Print what was done, for people or as JSON."""
+    if as_json:
+        say_json(json.dumps({**document, "output": output}))
+        return
+    for line in lines:
+        say(line)
+    say(f"written to {output}")

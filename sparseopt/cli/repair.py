@@ -1,0 +1,97 @@
+"""``sparseopt repair IN -o OUT``: closed supports near those of a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+import sparseopt as so
+from sparseopt.cli import options as opt
+from sparseopt.cli.console import progress_display, say, say_json
+from sparseopt.cli.network_files import New, save, tell
+from sparseopt.interface.report import write_whole
+from sparseopt.networks.layers import consecutive_linear_pairs
+from sparseopt.tools.pruning.one_shot import masked
+from sparseopt.tools.pruning.supports import close_supports, pair_verdicts
+
+_FILE = "Two supports (.json, .npz), or a network (.onnx, .pt2)."
+_OUTPUT = (
+    "Of supports the solution with its proof (.json), or the closed supports (.npz); of a network "
+    "the network (.onnx, .pt2, .json)."
+)
+
+
+def repair(
+    file: Annotated[str, typer.Argument(metavar="IN", help=_FILE)],
+    output: Annotated[str, typer.Option("-o", "--output", metavar="OUT", help=_OUTPUT)],
+    allow: Annotated[
+        str, typer.Option(help="remove, add or both: how entries may change. Networks: remove.")
+    ] = "remove",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print the proof as a person would write it.")
+    ] = False,
+    new: New = False,
+    seed: opt.Seed = None,
+    time_limit: opt.TimeLimit = None,
+    json: opt.Json = False,
+) -> None:
+    """Find closed supports near those of a file, or remove weights of a network until the supports
+    of every two consecutive linear layers are proven closed."""
+    subject = so.read(file)
+    suffix = Path(output).suffix.lower()
+    if isinstance(subject, so.Closedness):
+        if suffix not in (".json", ".npz"):
+            raise so.ProblemError(f"--output must end in .json or .npz, got {output!r}")
+        problem = so.NearestClosedSupport(subject.supports, allow)
+        with progress_display(not json) as progress:
+            found = so.solve(problem, progress=progress, seed=seed, time_limit=time_limit)
+        _print(subject, found, explain, json)
+        _write(output, found)
+        if not json:
+            say(f"written to {output}")
+        return
+    if not isinstance(subject, so.Network):
+        raise so.ProblemError(f"{file!r} holds neither supports nor a network")
+    if allow != "remove":
+        raise so.ProblemError(f"weights of a network can only be removed, not --allow {allow}")
+    if suffix not in (".onnx", ".pt2", ".json"):
+        raise so.ProblemError(f"--output must end in .onnx, .pt2 or .json, got {output!r}")
+    _repair_network(subject, file, output, new, json)
+
+
+def _repair_network(network: so.Network, file: str, output: str, new: bool, as_json: bool) -> None:
+    arrays = network.parameters()
+    pairs = [pair for pair in consecutive_linear_pairs(network) if pair.is_sparse]
+    names = {layer.name for pair in pairs for layer in (pair.first, pair.second)}
+    masks = {f"{name}.weight": arrays[f"{name}.weight"] != 0 for name in sorted(names)}
+    closed = close_supports(network, masks)
+    removed = {name: int(masks[name].sum() - closed[name].sum()) for name in masks}
+    result = masked(network, closed)
+    save(result, file, output, new)
+    verdicts = {str(v.pair.first.name): v.value for v in pair_verdicts(result)}
+    lines = [
+        f"{name}: {count} of {masks[name].sum()} weights removed" for name, count in removed.items()
+    ]
+    lines = lines or ["there are no two consecutive linear layers, one of them with zeros"]
+    tell(lines, {"removed": removed, "verdicts": verdicts}, output, as_json)
+
+
+def _print(subject: so.Closedness, found: so.Solution, explain: bool, as_json: bool) -> None:
+    if as_json:
+        say_json(found.to_json())
+        return
+    say(str(found))
+    if len(subject.supports) == 2:
+        say(f"LU windows: {so.lu_window_count(subject.supports)}")
+    say(found.certificate.explain() if explain else str(found.answer))  # type: ignore[union-attr]
+
+
+def _write(output: str, found: Any) -> None:
+    if output.lower().endswith(".json"):
+        write_whole(output, found.to_json())
+        return
+    supports = [np.asarray(s, dtype=np.uint8) for s in found.answer.supports]
+    np.savez(output, **dict(zip("IJ", supports, strict=True)))  # type: ignore[arg-type]

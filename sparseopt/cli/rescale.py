@@ -1,0 +1,87 @@
+"""``sparseopt canonicalize`` and ``sparseopt rescale``: the same function, other weights."""
+
+from __future__ import annotations
+
+import json as json_module
+import math
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+import sparseopt as so
+from sparseopt.cli import options as opt
+from sparseopt.cli.network_files import New, Output, Source, load, save, tell
+from sparseopt.judging.array_files import read_array
+from sparseopt.judging.files import read_text
+
+_FACTORS = (
+    "Positive factors of the groups of units (.npy), or lists of them by layer (.json); random "
+    "powers of two if left out: 1, 128 or 4096."
+)
+
+
+def canonicalize(
+    file: Source,
+    output: Output,
+    p: Annotated[float, typer.Option(help="Of the norm of the weights that becomes least.")] = 2.0,
+    new: New = False,
+    json: opt.Json = False,
+) -> None:
+    """Rescale the hidden units of a network to the least norm of its weights and biases."""
+    network = load(file, output)
+    result = so.canonicalize(network, p)
+    save(result, file, output, new)
+    before, after = _norm(network, p), _norm(result, p)
+    line = f"l{p:g} norm of weights and biases: {before:.6g} before, {after:.6g} now"
+    document = {"p": p, "norm_before": before, "norm_after": after, "groups": _count(network)}
+    tell([line], document, output, json)
+
+
+def rescale(
+    file: Source,
+    output: Output,
+    factors: Annotated[str | None, typer.Option(help=_FACTORS)] = None,
+    new: New = False,
+    seed: opt.Seed = None,
+    json: opt.Json = False,
+) -> None:
+    """Rescale the hidden units of a network; it computes the same function."""
+    if factors is not None and seed is not None:
+        raise so.ProblemError("--seed is for random factors; leave it or --factors out")
+    network = load(file, output)
+    given = _read(factors) if factors else so.random_factors(network, seed=seed or 0)
+    result = so.rescale(network, given)
+    save(result, file, output, new)
+    count = _count(network)
+    tell([f"{count} groups of units rescaled"], {"groups": count}, output, json)
+
+
+def _read(file: str) -> Any:
+    """Return factors of groups, or of units by layer."""
+    if file.endswith(".npy"):
+        return read_array(file)  # type: ignore[arg-type]
+    if not file.endswith(".json"):
+        raise so.ProblemError(f"--factors must end in .npy or .json, got {file!r}")
+    try:
+        found = json_module.loads(read_text(file))
+    except ValueError as error:
+        raise so.ProblemError(f"{file!r} is not JSON: {error}") from error
+    if isinstance(found, list):
+        return found
+    if not isinstance(found, dict) or not all(isinstance(v, list) for v in found.values()):
+        raise so.ProblemError(f"{file!r} must hold a list of factors, or lists by layer")
+    return found
+
+
+def _count(network: so.Network) -> int:
+    return so.RescalingGroups(network).count
+
+
+def _norm(network: so.Network, p: float) -> float:
+    """Return the l^p norm of weights and biases."""
+    arrays = [np.asarray(a, dtype=np.float64).ravel() for a in network.parameters().values()]
+    top = max((float(np.abs(a).max()) for a in arrays), default=0.0)
+    if not top:
+        return 0.0
+    return top * math.pow(sum(float((np.abs(a / top) ** p).sum()) for a in arrays), 1 / p)

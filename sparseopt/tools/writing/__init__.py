@@ -1,0 +1,1 @@
+"""Networks as models of other libraries, and back in the files that they came from."""

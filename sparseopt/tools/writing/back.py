@@ -1,0 +1,166 @@
+"""A network with other parameters back in a file like the one that it came from."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sparseopt.choosing import offers
+from sparseopt.interface.errors import ProblemError
+from sparseopt.networks.network import Network
+from sparseopt.networks.node import Node
+from sparseopt.tools.reading.loading import load_network
+from sparseopt.tools.rescaling.in_place import PRODUCES
+from sparseopt.tools.tensor_order import of_tensor
+
+
+def write_back(network: Network, source: Any, path: str) -> None:
+    """Write a network to a file, all else in it as in `source`; see `write`."""
+    reader = offers.reader_of(source, PRODUCES)
+    given = load_network(source)
+    _require_layers(network, given, source)
+    tensors = _changed(network, given, source, reader)
+    target = Path(path)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
+            part = os.path.join(folder, target.name)
+            reader.save(source, tensors, part)
+            _require_same(network, _read_again(part, network, given, source), path)
+            os.replace(part, target)
+    except OSError as error:
+        why = error.strerror or error
+        raise ProblemError(f"cannot write {path!r}: {why}") from error
+
+
+def _read_again(part: str, network: Network, given: Network, source: Any) -> Network:
+    """Return what was written; say so where a file has sizes that smaller layers do not fit."""
+    try:
+        return load_network(part)
+    except ProblemError as error:
+        if all(network.shapes[n.name] == given.shapes[n.name] for n in network.nodes):
+            raise
+        raise ProblemError(
+            f"{_said(source)} has sizes of its own, which smaller layers do not fit ({error}); "
+            "write a new file: leave out like="
+        ) from error
+
+
+def _said(source: Any) -> str:
+    named = isinstance(source, str | os.PathLike)
+    return repr(os.fspath(source)) if named else "the model"
+
+
+def _require_layers(network: Network, given: Network, source: Any) -> None:
+    """Refuse networks of other layers than those of the file."""
+    lost = [n.name for n in given.nodes if n.name in given.used and n.name not in network.by_name]
+    if lost:
+        raise ProblemError(
+            f"the layer {lost[0]!r} was merged into the one before it, or left out, which "
+            f"{_said(source)} does not show; write a new file: leave out like=, or write JSON"
+        )
+    more = [node.name for node in network.nodes if node.name not in given.by_name]
+    if more:
+        raise ProblemError(
+            f"{_said(source)} has no layer {more[0]!r}: the network did not come from it; write a "
+            "new file: leave out like="
+        )
+
+
+def _changed(network: Network, given: Network, source: Any, reader: Any) -> dict[str, np.ndarray]:
+    """Return the tensors of the file that get other values."""
+    result: dict[str, np.ndarray] = {}
+    shifted: list[Node] = []
+    for node in network.nodes:
+        before = given.by_name[node.name].op.parameters()
+        for field, array in node.op.parameters().items():
+            old = before.get(field)
+            if old is not None and old.shape == array.shape and np.array_equal(old, array):
+                continue
+            tensor = node.origin.get(field)
+            if tensor is None:
+                _require_shift(node, field, old, array, source)
+                shifted.append(node)
+                continue
+            flat = of_tensor(node, field, array)
+            values = flat.reshape(node.tensor_shapes.get(field, array.shape))
+            if tensor in result and not np.array_equal(result[tensor], values):
+                raise ProblemError(
+                    f"{node.name}.{field} and another layer share the tensor {tensor!r} of "
+                    f"{_said(source)}, and have other values; write a new file: leave out like="
+                )
+            result[tensor] = values
+    if shifted:
+        names = {name for node in shifted for name in node.shifts}
+        held = reader.tensors(source, names)
+        for node in shifted:
+            result |= _normalization(node, given.by_name[node.name], held)
+    return result
+
+
+def _require_shift(
+    node: Node, field: str, old: np.ndarray | None, array: np.ndarray, source: Any
+) -> None:
+    """Refuse what is computed in the file, but for the bias of a normalization."""
+    same = old is not None and old.shape == array.shape
+    if same and field == node.op.bias_field and len(node.shifts) == 2:
+        return
+    raise ProblemError(
+        f"{node.name}.{field} is no tensor of {_said(source)} as it stands there, so it cannot be "
+        "written back; write a new file: leave out like=, or write JSON"
+    )
+
+
+def _normalization(node: Node, given: Node, held: Any) -> dict[str, np.ndarray]:
+    """Return mean and shift of a normalization with another bias: shift - factor mean.
+
+    Where the bias was multiplied, as by rescaling, so is the mean; what rounding leaves is in the
+    shift.
+    """
+    mean_name, shift_name = node.shifts
+    mean = np.asarray(held[mean_name], dtype=np.float64)
+    old, new = (np.asarray(n.op.parameters()["bias"], float).ravel() for n in (given, node))
+    factor = node.op.parameters().get("factor")
+    gain = np.ones_like(new) if factor is None else np.asarray(factor, dtype=np.float64).ravel()
+    dtype = held[shift_name].dtype
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(old != 0, new / np.where(old != 0, old, 1.0), 1.0)
+    best: tuple[np.ndarray, np.ndarray] | None = None
+    left = np.full_like(new, np.inf)
+    for moved in (mean * ratio, mean):
+        means = moved.astype(dtype)
+        shifts = (new + gain * means.astype(np.float64)).astype(dtype)
+        error = np.abs(shifts.astype(np.float64) - gain * means.astype(np.float64) - new)
+        if best is None:
+            best, left = (means, shifts), error
+        else:
+            better = error < left
+            best = np.where(better, means, best[0]), np.where(better, shifts, best[1])
+    assert best is not None
+    return {mean_name: best[0], shift_name: best[1]}
+
+
+def _require_same(network: Network, after: Network, path: str) -> None:
+    """Refuse what was read again and is not the network."""
+    found = after.parameters()
+    for node in network.nodes:
+        for field, array in node.op.parameters().items():
+            name = f"{node.name}.{field}"
+            other = found.get(name)
+            same = other is not None and other.shape == array.shape
+            if same and field not in node.origin and node.shifts:
+                assert other is not None
+                narrow = any(a.dtype == np.float32 for a in found.values())
+                rtol = 1e-4 if narrow else 1e-9
+                same = np.allclose(array, other, rtol, rtol * float(np.abs(array).max()))
+            elif same:
+                assert other is not None
+                same = np.array_equal(array, other)
+            if not same:
+                raise ProblemError(
+                    f"{path!r} would not be what was meant: {name} is something else there; one "
+                    "of its tensors is used in another place too; write a new file: leave out like="
+                )
