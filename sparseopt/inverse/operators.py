@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -64,6 +65,8 @@ class ColumnOperator:
         self.is_product = isinstance(source, KroneckerProduct)
         self.source = _times_power(source, exponent) if self.is_product else source
         self._factor = 1.0 if self.is_product else math.ldexp(1.0, exponent)
+        # What underflows in a column: entries of all factors but the first are at most 1.
+        self._lost = TINY * (1.0 + (np.abs(self.source.factors[0]).max() if self.is_product else 0))
         rows, self._given_columns = (int(side) for side in source.shape)
         self._own = rows, self._given_columns if entries is None else len(entries)
         self.shape = (2 * rows, 2 * self._own[1]) if is_complex else self._own
@@ -138,8 +141,7 @@ class ColumnOperator:
     def _doubled(self, columns: np.ndarray) -> list[np.ndarray]:
         """Return columns of a product, rounded from doubled precision."""
         values = [[p.astype(np.float64) for p in self._parts(f)] for f in self.source.factors]
-        units = self._units(columns)
-        units = np.stack([units, np.zeros_like(units)])
+        units = self._units(columns) * np.array([1.0, 0.0])[:, None, None]
         found = _applied(values, self.source.architecture, units, _doubled_sum).sum(axis=0)
         return np.split(found, 1 + self._complex, axis=1)
 
@@ -157,14 +159,10 @@ class ColumnOperator:
 
     def _chunks(self) -> list[np.ndarray]:
         step = max(1, _CHUNK // self.shape[0])
-        return [
-            np.arange(start, min(start + step, self.shape[1]))
-            for start in range(0, self.shape[1], step)
-        ]
+        return np.split(np.arange(self.shape[1]), range(step, self.shape[1], step))
 
     def _complex_of(self, t: np.ndarray) -> np.ndarray:
-        half = len(t) // 2
-        return t[:half] + 1j * t[half:] if self._complex else t
+        return t[: len(t) // 2] + 1j * t[len(t) // 2 :] if self._complex else t
 
     def _real_of(self, values: np.ndarray) -> np.ndarray:
         return np.append(values.real, values.imag) if self._complex else values.real
@@ -200,7 +198,7 @@ class ColumnOperator:
             return self.column_errors[entries]
         lengths = np.array([norm_bound(column) for column in columns.T])
         # One growth^2 more than above: rounded lengths stand for exact ones.
-        return lengths * UNIT + self._size_bounds[entries] * (5.0 * self._growth**2) + TINY
+        return lengths * UNIT + self._size_bounds[entries] * (5.0 * self._growth**2) + self._lost
 
     @cached_property
     def _magnitudes(self) -> KroneckerProduct:
@@ -218,8 +216,7 @@ class ColumnOperator:
     @property
     def _growth(self) -> float:
         """Relative bound of a product's rounding against that of the magnitudes."""
-        steps = sum(3 * (max(pattern.b, pattern.c) + 1) for pattern in self.source.architecture)
-        return gamma(steps + 8)
+        return gamma(8 + sum(3 * (max(p.b, p.c) + 1) for p in self.source.architecture))
 
     @cached_property
     def _size_bounds(self) -> np.ndarray:
@@ -245,9 +242,9 @@ class ColumnOperator:
         """Return upper bounds of the columns' norms, each row by its weight."""
         share = 1.0 if weights is None else math.sqrt(float(weights.max())) * (1.0 + 1e-15)
         if self.is_product and math.prod(self.shape) > _STREAMED:
-            return self._size_bounds * share
+            return (self._size_bounds + self._lost) * share
         rows = self.shape[0]
-        found = np.sqrt(self._measured[0] * (1.0 + gamma(rows + 16))) + math.sqrt(rows) * TINY
+        found = np.sqrt(self._measured[0] * (1.0 + gamma(rows + 16))) + math.sqrt(rows) * self._lost
         if self.is_product:
             found = found * (1.0 + 4.0 * UNIT) + self._size_bounds * (8.0 * self._growth**2)
         return found * share
@@ -274,32 +271,18 @@ class ColumnOperator:
 
 
 def _times_power(product: KroneckerProduct, exponent: int) -> KroneckerProduct:
-    """Return a product times two to a power, its factors with entries of about 1 if that is not 0.
+    """Return a product times two to a power, its factors but for the first with entries of about 1.
 
-    What factors lose below 2^-1022 counts as underflow, see `rounding.TINY`.
+    Else products of small entries of some would be lost which those of others make large again.
     """
-    if exponent == 0:
-        return product
-    factors, rest = [], exponent
-    for factor in product.factors:
-        largest = max(float(np.abs(part).max(initial=0.0)) for part in (factor.real, factor.imag))
-        own = math.frexp(largest)[1]
-        factors.append((factor, own))
-        rest += own
-    wide = [np.complex128 if f.dtype.kind == "c" else np.float64 for f, _ in factors]
-    shifts = [-own for _, own in factors]
-    shifts[0] += rest
-    scaled = [
-        _shifted(factor.astype(kind), shift)
-        for (factor, _), kind, shift in zip(factors, wide, shifts, strict=True)
-    ]
-    return KroneckerProduct(scaled, product.architecture)
+    own = [math.frexp(float(np.abs(0.5 * f).max()))[1] + 1 for f in product.factors]
+    shifts = [exponent + sum(own[1:]), *(-power for power in own[1:])]
+    return replace(product, factors=tuple(map(_shifted, product.factors, shifts)))
 
 
 def _shifted(factor: np.ndarray, exponent: int) -> np.ndarray:
-    if factor.dtype.kind != "c":
-        return np.ldexp(factor, exponent)
-    return np.asarray(np.ldexp(factor.real, exponent) + 1j * np.ldexp(factor.imag, exponent))
+    wide = np.ascontiguousarray(factor, complex if factor.dtype.kind == "c" else float)
+    return np.ldexp(wide.view(float), exponent).view(wide.dtype)
 
 
 Terms = list[tuple[np.ndarray, np.ndarray]]

@@ -168,6 +168,17 @@ def test_recovery_takes_all_of_them(kind: str) -> None:
     assert solution.answer.value == again.answer.value
 
 
+@pytest.mark.parametrize("powers", [(-540, -540, 720, 720, 720, -540, -540), (900, -600, -300)])
+def test_factors_that_underflow_on_the_way_are_a_design_as_any(powers: tuple[int, ...]) -> None:
+    """The product is 1, though multiplied as they are its factors give 0, or are far apart."""
+    factors = [np.full((1, 1, 1, 1), 2.0**power) for power in powers]
+    design = so.KroneckerProduct(factors, [(1, 1, 1, 1)] * len(powers))
+    solution = so.solve(so.SparseRegression(design, [1.0], so.L1(0.1)))
+    assert solution.status is so.Status.VERIFIED
+    assert solution.answer.x == pytest.approx([0.9], rel=1e-12)
+    assert so.solve(so.RecoveryGuarantee(design, 1)).answer.value == "recovers"
+
+
 @pytest.mark.parametrize("turn", [1.0, 1.0 + 2.0j])
 def test_products_of_low_rank_are_judged_exactly(turn: complex) -> None:
     patterns = so.Architecture([so.KroneckerPattern(1, 3, 2, 2), so.KroneckerPattern(2, 2, 4, 1)])

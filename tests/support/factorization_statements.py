@@ -74,8 +74,11 @@ def butterflies() -> Iterator[tuple[str, so.ButterflyCertificate]]:
         far = so.ButterflyFactorization(
             np.ldexp(np.asarray(problem.target), exponent), problem.architecture
         )
-        certificate = so.ButterflyCertificate(far, product.times_power(exponent), bounds=True)
+        product = product.times_power(exponent)
+        certificate = so.ButterflyCertificate(far, product, bounds=True)
         yield f"butterfly times 2^{exponent}", certificate
+        probed = so.ButterflyCertificate(far, product, probes=64)
+        yield f"butterfly times 2^{exponent}, probed", probed
 
 
 def permutations() -> Iterator[tuple[str, PermutedButterflyCertificate]]:

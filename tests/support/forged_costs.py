@@ -71,6 +71,16 @@ def costs_at_the_very_end() -> Iterator[Named]:
     tolerance = tolerance_of(2.0**-11, 2 * error)
     yield "cost-at-the-very-end", changed(good, shares=shares, tolerance=tolerance)
     yield "cost-just-known-enough", changed(good, tolerance=tolerance_of(4 * error, 0.0))
+    yield "cost-just-known-enough-of-convolutions", known_enough()
+
+
+def known_enough() -> Any:
+    """Return costs to a tolerance that rounding in convolutions just leaves, to the last bit."""
+    draw = np.random.default_rng(1).standard_normal
+    deep = chain((1, 9, 9), Conv(draw((2, 1, 3, 3))), Relu(), Conv(draw((5, 2, 2, 2))))
+    good = solved(so.PathCost(deep), "path_costs")
+    shares, error = as_judged(good)
+    return changed(good, shares=shares, tolerance=tolerance_of(4 * error, 0.0))
 
 
 def honest_costs() -> Iterator[Named]:
@@ -133,6 +143,19 @@ def forged_costs() -> Iterator[Named]:
     exactly, error = as_judged(good)
     off = {name: share * (1 + 1e-9 - error) for name, share in exactly.items()}
     yield "cost-off-by-what-rounding-hides", changed(good, shares=off)
+    end = known_enough()
+    less = math.nextafter(end.answer.tolerance, 0.0)
+    yield "cost-not-known-enough-of-convolutions", changed(end, tolerance=less)
+    yield "cost-wrong-in-an-early-piece", wrong_in_an_early_piece()
     dead = so.PathCost(chain((2,), Dense(np.array([[0.0, 1.0]])), Relu(), Dense(np.zeros((1, 1)))))
     invented = {"0:Dense.weight": np.array([[0.0, 1e-100]]), "2:Dense.weight": np.zeros((1, 1))}
     yield "cost-of-a-dead-network", so.PathCostCertificate(dead, so.PathCosts(invented))
+
+
+def wrong_in_an_early_piece() -> Any:
+    """Return costs with the first share of a tensor wrong that is judged in pieces."""
+    good = solved(so.PathCost(chain((200,), Dense(np.ones((200, 200))))), "path_costs")
+    (name, share), *_ = good.answer.shares.items()
+    share = share.copy()
+    share[0, 0] *= 2.0
+    return changed(good, shares={name: share})

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from functools import partial
 
+import butterfly_borders
 import numpy as np
 from factorization_statements import (
     DYADIC,
@@ -42,6 +43,8 @@ def honest() -> Iterator[Forgery]:
         yield name, certificate
         yield f"{name}, from JSON", so.to_json(certificate)
     yield from laws()
+    yield from butterfly_borders.laws()
+    yield from ((name, found) for holds, name, found in butterfly_borders.worth() if holds)
 
 
 def laws() -> Iterator[Forgery]:
@@ -54,7 +57,13 @@ def laws() -> Iterator[Forgery]:
     yield "rooms of estimates", rooms
     yield "no figure is sure", law(lambda: probing._log_tail(0.0, 8) == -np.inf)
     outside = so.Architecture([(2, 2, 2, 2), (4, 2, 2, 1)])
-    for name, architecture in (("dyadic", DYADIC), ("monarch", MONARCH), ("outside", outside)):
+    wide = so.Architecture([(1, 2, 2, 2), (2, 2, 20, 1)])
+    for name, architecture in {
+        "dyadic": DYADIC,
+        "monarch": MONARCH,
+        "outside": outside,
+        "wide": wide,
+    }.items():
         problem, product = nearby(architecture)
         yield f"{name} in small pieces", law(partial(in_small_pieces, problem, product))
         given = so.ButterflyFactorization(0.5 * product, architecture)
@@ -85,6 +94,8 @@ def _middle(figure: Figure) -> float:
 def forged() -> Iterator[Forgery]:
     """Yield (name, certificate or JSON) that must be refused."""
     yield from false_errors()
+    yield from butterfly_borders.hidden_errors()
+    yield from ((name, found) for holds, name, found in butterfly_borders.worth() if not holds)
     yield from false_bounds()
     yield from other_answers()
     yield from false_probes()

@@ -82,6 +82,9 @@ def forged() -> Iterator[Named]:
     yield from forged_bounds()
     yield from forged_distances()
     yield from forged_costs()
+    end = at_the_very_end()
+    beyond = math.nextafter(end.answer.value, INF)
+    yield "norm-beyond-the-very-end", changed(end, value=beyond)
     yield from odd_types()
     yield from path_statements.refused()
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from quantization_files import forged_files, honest_files
 
 import sparseopt as so
 from sparseopt.quantization.rank_one_certificate import proved_least
@@ -77,6 +78,7 @@ def forged() -> Pairs:
     yield from forged_brackets(line)
     yield from odd_brackets(right)
     yield from forged_bounds()
+    yield from forged_files()
 
 
 def forged_bounds() -> Pairs:
@@ -375,6 +377,7 @@ def honest() -> Pairs:
     yield "many pieces", so.solve(large).certificate
     tiny = so.RankOneQuantization(X * 1e-300, Y * 1e300, 4, 3, [1e-200, 1.0, 1e200], None)
     yield "far apart", so.solve(tiny).certificate
+    yield from honest_files()
     yield "powers", FAR
     yield "a cycle", NEVER
     aside = [(0, place, way) for place in (0, 2, 3) for way in (1, -1)]

@@ -19,6 +19,7 @@ from operator_laws import (
     operators_agree,
     products,
     streamed_bounds_hold,
+    tiny_columns_are_enclosed,
 )
 from scipy.sparse.linalg import aslinearoperator as as_operator
 
@@ -42,6 +43,7 @@ def honest() -> Pairs:
                     yield f"columns of {name}{', complex' * is_complex}{words}", law(columns)
     yield "columns of an operator", law(operators_agree)
     yield "columns too many to be looked at", law(streamed_bounds_hold)
+    yield "columns that underflow", law(tiny_columns_are_enclosed)
     for name, given in borderline().items():
         yield name, lambda given=given: so.verify(_at_zero(given))
     yield "sums of penalties", law(sums_are_taken)
@@ -58,6 +60,24 @@ def forged() -> Pairs:
     yield from penalties()
     yield from data()
     yield from operators()
+    line = "the dual point is feasible: all correlations of the columns with it are within"
+    yield f"{line} | factors whose product underflows on the way", of_one_far_apart()
+
+
+def of_one_far_apart() -> so.DualityGapCertificate:
+    """Return a false gap of |x - 1|^2 / 2 + |x| / 10, with 1 as a product of seven numbers.
+
+    Multiplied as they are, from either end, these give 0.
+    """
+    powers = (-540, -540, 720, 720, 720, -540, -540)
+    factors = [np.full((1, 1, 1, 1), 2.0**power) for power in powers]
+    design = so.KroneckerProduct(factors, [(1, 1, 1, 1)] * 7)
+    problem = so.SparseRegression(design, [1.0], so.L1(0.1))
+    least, most, gap = 0.5 * (1.0 - 1e-15), 0.5 * (1.0 + 1e-15), 1e-15
+    none = np.zeros(0, dtype=int)
+    return so.DualityGapCertificate(
+        problem, so.Coefficients([0.0]), np.ones(1), most, least, gap, none
+    )
 
 
 def build(penalty: Any = None, design: Any = None, target: Any = None, weights: Any = None) -> Any:

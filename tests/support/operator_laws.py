@@ -36,6 +36,15 @@ def products() -> dict[str, so.KroneckerProduct]:
         "three factors": made(three, 0.0, 0.0, 0.0),
         "a complex product": made(patterns, 1j, 1j),
         "a complex factor": made(three, 0.0, 1j, 0.0),
+        "factors far apart": so.KroneckerProduct(
+            [
+                np.ldexp(factor, power)
+                for factor, power in zip(
+                    made(three, 0.0, 0.0, 0.0).factors, (1000, -540, -540), strict=True
+                )
+            ],
+            three,
+        ),
         "a float32 product": so.KroneckerProduct(
             [f.astype(np.float32) for f in single.factors], patterns
         ),
@@ -105,6 +114,7 @@ def are_enclosed(operator: ColumnOperator) -> bool:
     norms, columns = _float_norms(exact), operator[:, every]
     off = _float_norms(np.vectorize(Fraction)(columns) - exact)
     errors, bounds = operator.column_errors, operator.norm_bounds(None)
+    read, lost = operator.errors_of(every, columns), operator._size_bounds * operator._growth**2
     t = np.random.default_rng(3).standard_normal(operator.shape[0])
     missed = np.vectorize(Fraction)(operator.correlation(t)) - exact.T @ np.vectorize(Fraction)(t)
     allowed = operator.correlation_error(t, bounds)
@@ -124,6 +134,8 @@ def are_enclosed(operator: ColumnOperator) -> bool:
         and (off <= errors).all()
         and (UNIT * tight * (1 + 1e-13) <= errors).all()
         and (errors <= 1.2e-16 * tight).all()
+        and (UNIT * norms * (1.0 - 8.0 * UNIT) + 4.0 * lost <= read).all()
+        and (read <= UNIT * norms * (1.0 + 1e-14) + 6.0 * lost).all()
         and (norms <= bounds).all()
         and (bounds <= norms * (1 + 1e-14)).all()
         and (weighted <= heavy).all()
@@ -138,6 +150,26 @@ def are_enclosed(operator: ColumnOperator) -> bool:
         and len(ratio) == 1
         and used
     )
+
+
+def tiny_columns_are_enclosed() -> bool:
+    """Whether a column is known whose entries underflow, and are large again in the end."""
+    patterns = so.Architecture([(1, 1, 1, 1), (1, 1, 3, 1), (1, 3, 2, 1)])
+    small = 2.0**-600
+    factors = [[2.0**900], [1.0, 0.0, small], [0.0, 0.0, 1.0, 0.0, 0.0, small]]
+    shaped = [np.reshape(f, tuple(p)) for f, p in zip(factors, patterns, strict=True)]
+    operator, every = ColumnOperator(so.KroneckerProduct(shaped, patterns), False), np.arange(2)
+    columns, right = operator[:, every], np.array([0.0, 2.0**-300])
+    off, before = np.abs(columns[0] - right), operators_module._STREAMED
+    held = [off <= operator.errors_of(every, columns)]
+    try:
+        for operators_module._STREAMED in (before, 1):
+            again = ColumnOperator(operator._given, False)
+            held += [off <= again.column_errors, right <= again.norm_bounds(None)]
+    finally:
+        operators_module._STREAMED = before
+    nothing = ColumnOperator(so.KroneckerProduct([np.zeros((1, 1, 1, 1))], [(1, 1, 1, 1)]), False)
+    return bool(np.all(held) and (nothing.errors_of(np.arange(1), np.zeros((1, 1))) >= TINY).all())
 
 
 def operators_agree() -> bool:
