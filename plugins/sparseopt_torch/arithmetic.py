@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 import sparseopt as so
-from sparseopt.tools.reading.values import Value
+from sparseopt.tools.reading.values import Origin, Value
 from sparseopt_torch.calls import Call
 from sparseopt_torch.graph import Rule, TorchGraph
 
@@ -21,21 +22,23 @@ def _scaled(graph: TorchGraph, operand: Any, factor: float, name: str) -> Any:
     return array if factor == 1.0 else array * array.dtype.type(factor)
 
 
-def _sum(graph: TorchGraph, a: Any, b: Any, name: str, shifts: tuple[str, ...] = ()) -> Value:
+def _sum(
+    graph: TorchGraph, a: Any, b: Any, name: str, origin: Mapping[str, Origin] | None = None
+) -> Value:
     if isinstance(a, Value) and isinstance(b, Value):
         return graph.builder.sum_of([graph.value(a), graph.value(b)], name)
     x, constant = (a, b) if isinstance(a, Value) else (b, a)
     array = graph.array(constant, "the addend")
-    return graph.builder.affine(graph.value(x), name, bias=array, shifts=shifts)
+    return graph.builder.affine(graph.value(x), name, bias=array, origin=origin)
 
 
 def add(graph: TorchGraph, call: Call) -> Value:
     """add: self + alpha other."""
     alpha = float(call.get("alpha", 1))
     other = _scaled(graph, call["other"], alpha, call.name)
-    origin = graph.moved_origin(call, a="self", b="other") if alpha == 1.0 else {}
-    shifts = tuple(tensor for tensor in origin.values() if isinstance(tensor, str))
-    return _sum(graph, call["self"], other, call.name, shifts)
+    behind = graph.moved_origin(call, a="self", b="other") if alpha == 1.0 else {}
+    origin = dict(zip(["bias"], behind.values(), strict=False))  # one of both, or none
+    return _sum(graph, call["self"], other, call.name, origin)
 
 
 def subtract(graph: TorchGraph, call: Call) -> Value:

@@ -317,7 +317,11 @@ class NetworkBuilder:
         self.budget.keep(sum(math.prod(s) for s in given))
         wide = self.broadcast(value, shape, name)
         scale = Scale(*(None if a is None else sample_constant(a, shape) for a in (factor, bias)))
-        made = self._node(scale, (wide.name,), name, origin, shifts=shifts)
+        # Of a constant for each of several samples one is taken, which is no tensor.
+        sizes = {"factor": np.asarray(factor).size, "bias": np.asarray(bias).size}
+        held = scale.parameters()
+        kept = {f: t for f, t in (origin or {}).items() if sizes[f] == held[f].size}
+        made = self._node(scale, (wide.name,), name, kept, shifts=shifts)
         return replace(wide, name=made)
 
     def sum_of(self, values: Sequence[Value], name: str) -> Value:
