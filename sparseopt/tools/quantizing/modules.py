@@ -170,6 +170,7 @@ def quantize_factors(call: Call) -> Quantization:
 def quantize_module(call: Call, given: Network, batch: np.ndarray | None, way: Way) -> Quantization:
     """Quantize a module in place, layers with factors first."""
     assert call.format is not None
+    _require_digits(call.subject)
     word = _why_not(call) if call.store else ""
     is_stored = call.store and not word
     if is_stored and way.bias_rounding is None:
@@ -196,6 +197,17 @@ def quantize_module(call: Call, given: Network, batch: np.ndarray | None, way: W
             accuracy_before=before,
             accuracy_after=call.measure(),
         )
+
+
+def _require_digits(module: Any) -> None:
+    """Refuse parameters that do not hold values of a format times a scale."""
+    for name, parameter in module.named_parameters():
+        if parameter.is_floating_point() and parameter.element_size() < 4:
+            raise ProblemError(
+                f"the parameter {name!r} is of {parameter.dtype}, which does not hold rounded "
+                "values times a scale; call module.float() first, and give store=True for a module "
+                "in the format's own dtype"
+            )
 
 
 def _why_not(call: Call) -> str:

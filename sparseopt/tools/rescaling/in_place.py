@@ -63,8 +63,8 @@ def multiply_in_place(
             undo()
             raise ProblemError(
                 f"{name} of the changed {type(subject).__name__} is not what was meant: one of "
-                "its tensors is used in another place too; load it by so.load_network and work "
-                "on the network"
+                "its tensors is used in another place too, or has too few digits for the change; "
+                "load it by so.load_network and work on the network"
             )
 
 

@@ -152,7 +152,7 @@ def test_acceleration_is_kept_and_not_written() -> None:
 def test_without_numba_the_plan_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     missing = Unavailable("numba is not installed", "pip install 'sparseopt[butterfly]'")
     fused = offers.registered_tool("FusedChain")
-    monkeypatch.setitem(fused._cache, "availability", missing)
+    monkeypatch.setitem(fused._cache, "installation", missing)
     product = random_product(so.Architecture.square_dyadic(64), np.random.default_rng(0))
     fast = product.accelerated()
     np.testing.assert_array_equal(fast @ np.ones(64), product @ np.ones(64))

@@ -326,6 +326,6 @@ def test_an_engine_that_is_not_there_says_what_to_install(monkeypatch: pytest.Mo
     monkeypatch.setattr(availability, "is_installed", lambda module: module not in sys.modules)
     item = next(item for item in registry().solvers if item.name == "celer")
     monkeypatch.setitem(sys.modules, "celer", None)  # type: ignore[arg-type]
-    verdict = item._find_availability()
+    verdict = item._find_installation()
     assert "celer is not installed" in str(verdict)
     assert "pip install 'sparseopt[fast]'" in str(verdict)
