@@ -12,6 +12,7 @@ import torch
 
 import sparseopt as so
 from sparseopt_butterfly.lane_kernels import LANE, gradients, multiply
+from sparseopt_butterfly.training_chain import gradients_by_torch
 
 # Rows that go through all factors at a time, there and back; bytes of their workspace at most.
 ROWS, ROWS_BACK, WORKSPACE = 32, 16, 2**23
@@ -188,7 +189,7 @@ class _Times(torch.autograd.Function):
         rows, bias, *factors = ctx.saved_tensors
         wanted, cotangent = ctx.needs_input_grad, cotangents[0]
         if torch.is_grad_enabled():  # these gradients will be differentiated
-            return None, *_by_torch(ctx, rows, bias, factors, cotangent)
+            return None, *gradients_by_torch(ctx, ctx.trained, rows, bias, factors, cotangent)
         chain, x = ctx.trained.chain, rows.contiguous()
         _require(chain, factors, bias)
         of_rows = torch.empty_like(x) if wanted[1] else None
@@ -205,21 +206,6 @@ def _require(chain: LaneChain, factors: Sequence[torch.Tensor], bias: torch.Tens
     """Raise if the tensors are no longer what was looked at before: kernels read their memory."""
     if not chain.reads(factors, bias):
         raise RuntimeError("a factor or the bias of a layer has changed its type or its layout")
-
-
-def _by_torch(
-    ctx: Any,
-    rows: torch.Tensor,
-    bias: torch.Tensor | None,
-    factors: Sequence[torch.Tensor],
-    cotangent: torch.Tensor,
-) -> list[torch.Tensor | None]:
-    """Return the gradients, differentiable themselves."""
-    y = ctx.trained.written_out(rows, bias, factors)
-    every = [rows, bias, *factors]
-    wanted = [t for t, w in zip(every, ctx.needs_input_grad[1:], strict=True) if w]
-    found = iter(torch.autograd.grad(y, wanted, cotangent, create_graph=True))
-    return [next(found) if w else None for w in ctx.needs_input_grad[1:]]
 
 
 def _passes(ds: Sequence[int], itemsize: int) -> np.ndarray:

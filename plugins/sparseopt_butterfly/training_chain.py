@@ -165,7 +165,7 @@ class _Times(torch.autograd.Function):
         rows, bias, *factors = ctx.saved_tensors
         cotangent = cotangents[0]
         if torch.is_grad_enabled():  # these gradients will be differentiated
-            return (None, *_by_torch(ctx, rows, bias, factors, cotangent))
+            return (None, *gradients_by_torch(ctx, ctx.chain, rows, bias, factors, cotangent))
         values = _joined(factors)
         result = np.zeros_like(values)
         room, work = ctx.chain.rooms(values.dtype)
@@ -188,15 +188,16 @@ class _Times(torch.autograd.Function):
         return (None, of_rows, of_bias, *of_factors)
 
 
-def _by_torch(
+def gradients_by_torch(
     ctx: Any,
+    chain: Any,
     rows: torch.Tensor,
     bias: torch.Tensor | None,
     factors: Sequence[torch.Tensor],
     cotangent: torch.Tensor,
 ) -> list[torch.Tensor | None]:
     """Return the gradients, differentiable themselves."""
-    y = ctx.chain.written_out(rows, bias, factors)
+    y = chain.written_out(rows, bias, factors)
     every = [rows, bias, *factors]
     wanted = [t for t, w in zip(every, ctx.needs_input_grad[1:], strict=True) if w]
     found = iter(torch.autograd.grad(y, wanted, cotangent, create_graph=True))

@@ -93,7 +93,7 @@ def scatter(graph: OnnxGraph, node: onnx.NodeProto) -> None:
         raise so.ProblemError(f"updates of shape {added.shape} go to places {targets.shape}")
     name = graph.label(node)
     if how == "add":
-        graph.set(node, _sum(graph, base, added, targets, name))
+        graph.set(node, windowed.with_added(graph.builder, base, added, targets, name))
         return
     if len(np.unique(targets)) != targets.size:
         raise so.ProblemError("it writes to one place twice, which has no defined order")
@@ -197,25 +197,6 @@ def _elements(index: np.ndarray, axis: int, shape: tuple[int, ...]) -> tuple[np.
     coordinates: list[np.ndarray] = list(np.indices(index.shape, sparse=True))
     coordinates[axis] = _within(index[None], (shape[axis],))[0]
     return tuple(coordinates)
-
-
-def _sum(
-    graph: OnnxGraph,
-    base: Value | np.ndarray,
-    added: Value | np.ndarray,
-    targets: np.ndarray,
-    name: str,
-) -> Value:
-    """Return `base` with entries added at their targets; one of the two may be constant."""
-    if isinstance(added, np.ndarray):
-        assert isinstance(base, Value)  # a node of constants is computed before
-        flat = np.zeros(math.prod(base.shape))
-        np.add.at(flat, targets.ravel(), added.astype(np.float64).ravel())
-        return graph.builder.affine(base, name, bias=flat.reshape(base.shape))
-    moved = windowed.scattered(graph.builder, added, targets, base.shape, f"{name}:added")
-    if isinstance(base, Value):
-        return graph.builder.sum_of([base, moved], name)
-    return graph.builder.affine(moved, name, bias=base) if np.any(base) else moved
 
 
 SCATTERING: dict[str, Rule] = {

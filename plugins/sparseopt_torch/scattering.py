@@ -78,7 +78,7 @@ def scatter_add(graph: TorchGraph, call: Call) -> Value:
     axis = int(call["dim"])
     taken = aten.gather(numbered(base.shape), axis, index).numpy().astype(np.int64)
     targets[tuple(slice(n) for n in taken.shape)] = taken
-    return _added(graph, base, added, targets, call.name)
+    return windowed.with_added(graph.builder, base, added, targets, call.name)
 
 
 def index_add(graph: TorchGraph, call: Call) -> Value:
@@ -88,7 +88,9 @@ def index_add(graph: TorchGraph, call: Call) -> Value:
     index = _index(graph, call["index"])
     base, added = part(graph, call["self"]), part(graph, call["source"])
     targets = aten.index_select(numbered(base.shape), int(call["dim"]), index)
-    return _added(graph, base, added, targets.numpy().astype(np.int64), call.name)
+    return windowed.with_added(
+        graph.builder, base, added, targets.numpy().astype(np.int64), call.name
+    )
 
 
 def index_put(graph: TorchGraph, call: Call) -> Value:
@@ -100,7 +102,7 @@ def index_put(graph: TorchGraph, call: Call) -> Value:
     taken = aten.index(numbered(base.shape), places).numpy().astype(np.int64)
     if taken.shape != added.shape:
         raise so.ProblemError(f"values of shape {added.shape} are added at {taken.shape} places")
-    return _added(graph, base, added, taken, call.name)
+    return windowed.with_added(graph.builder, base, added, taken, call.name)
 
 
 def scatter(graph: TorchGraph, call: Call) -> Value:
@@ -123,19 +125,6 @@ def _index(graph: TorchGraph, argument: Any) -> torch.Tensor:
     if isinstance(argument, Value) or not isinstance(argument, torch.Tensor):
         raise so.ProblemError("its indices must be constant, but they depend on the input")
     return argument.cpu()
-
-
-def _added(graph: TorchGraph, base: Any, added: Any, targets: np.ndarray, name: str) -> Value:
-    """Return `base` with entries of `added` added at their targets; either may be constant."""
-    if isinstance(added, np.ndarray):
-        flat = np.zeros(math.prod(base.shape))
-        kept = targets >= 0
-        np.add.at(flat, targets[kept], added[kept])
-        return graph.builder.affine(base, name, bias=flat.reshape(base.shape))
-    moved = windowed.scattered(graph.builder, added, targets, base.shape, f"{name}:added")
-    if isinstance(base, Value):
-        return graph.builder.sum_of([base, moved], name)
-    return graph.builder.affine(moved, name, bias=base) if np.any(base) else moved
 
 
 SCATTERING: dict[str, Rule] = {

@@ -203,3 +203,8 @@ def as_weights(weights: Any, count: int | None = None, name: str = "weights") ->
             f"{name} has {array[bad[0]]:g} at entry {int(bad[0])}; weights must not be negative"
         )
     return read_only(array)
+
+
+def weighted(strength: float, weights: np.ndarray) -> np.ndarray:
+    """Return strength times weights: not 0 where neither is, but what is refused as too small."""
+    return np.maximum(strength * weights, 5e-324 * ((weights > 0) & (strength > 0)))

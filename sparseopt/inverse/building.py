@@ -325,9 +325,9 @@ def best_evidence(
     seen = judge.look(t) if judge else look
     while True:
         bounds = gap.bounds(primal, t, look)
-        zero = gap.proved_zero(look, bounds.gap)
+        zero = gap.proved_zero(look, bounds.excess)
         if judge:
-            zero &= judge.proved_zero(seen, bounds.gap)
+            zero &= judge.proved_zero(seen, bounds.excess)
         proved = scaled.per_coefficient(zero)
         if not x[proved].any():
             break

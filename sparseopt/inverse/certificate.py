@@ -206,7 +206,7 @@ class DualityGapCertificate(Certificate):
         if gap.penalised:
             self._check_feasible(steps, gap, look.reach)
         self._check_figures(steps, gap, bounds)
-        unproved = zeros[~gap.scaled.per_coefficient(gap.proved_zero(look, bounds.gap))[zeros]]
+        unproved = zeros[~gap.scaled.per_coefficient(gap.proved_zero(look, bounds.excess))[zeros]]
         steps.require(
             unproved.size == 0,
             f"the gap-safe rule proves the {len(zeros)} zeros",
@@ -226,7 +226,7 @@ class DualityGapCertificate(Certificate):
             and bounds.primal <= objective(self.primal)
             and objective(self.dual) <= bounds.dual
             and bounds.gap <= objective(self.gap)
-            and gap.scaled.per_coefficient(gap.proved_zero(look, bounds.gap))[zeros].all()
+            and gap.scaled.per_coefficient(gap.proved_zero(look, bounds.excess))[zeros].all()
         )
 
     def _check_kinds(self, steps: Steps) -> None:

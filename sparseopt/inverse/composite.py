@@ -19,6 +19,7 @@ from sparseopt.inverse.blocks import (
     grouped,
     require_cover,
     single,
+    weighted,
 )
 from sparseopt.inverse.penalty import Penalty
 
@@ -98,11 +99,12 @@ class SparseGroupL1(Penalty):
     def limits(self, size: int) -> np.ndarray:
         """Return the strength of groups times weight, per group."""
         count = len(self.groups)
-        return self.group * (np.ones(count) if self.group_weights is None else self.group_weights)
+        weights = np.ones(count) if self.group_weights is None else self.group_weights
+        return weighted(self.group, weights)
 
     def thresholds(self, size: int) -> np.ndarray:
         """Return the strength of single coefficients times weight."""
-        return self.l1 * (np.ones(size) if self.l1_weights is None else self.l1_weights)
+        return weighted(self.l1, np.ones(size) if self.l1_weights is None else self.l1_weights)
 
     def at(self, strength: float) -> SparseGroupL1:
         """Return the penalty with another sum of the strengths, at the same ratio."""

@@ -70,14 +70,19 @@ class Bounds:
         P lies between them.
     dual : float
         The minimum is not below it.
-    gap : float
-        P exceeds the minimum by at most this.
+    excess : float
+        P - D at the dual point, which may lie above P.
     """
 
     primal_low: float
     primal: float
     dual: float
-    gap: float
+    excess: float
+
+    @property
+    def gap(self) -> float:
+        """P exceeds the minimum, which is not negative, by at most this."""
+        return min(self.excess, self.primal)
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,15 +240,14 @@ class DualityGap(Objective):
             return Bounds(0.0, math.inf, 0.0, math.inf)
         tiny = self._underflow(primal)
         if not self.penalised:
-            gap = min(self._gap_without_penalty(primal, t) + tiny, high)
+            gap = self._gap_without_penalty(primal, t) + tiny
             return Bounds(low, high, max(-self._above([gap, -low]), 0.0), gap)
         minus_dual = [*self._minus_dual_terms(t), *self._lost(t, look or self.look(t)), tiny]
         if not all(map(math.isfinite, minus_dual)):
-            return Bounds(low, high, 0.0, high)
+            return Bounds(low, high, 0.0, math.inf)
         # Neither gap nor minimum is negative; a NaN stays one in this order.
         gap = max(self._above([*primal.terms, *minus_dual, primal.error]), 0.0)
-        dual = max(-self._above(minus_dual), 0.0)
-        return Bounds(low, high, dual, min(gap, high))
+        return Bounds(low, high, max(-self._above(minus_dual), 0.0), gap)
 
     def _minus_dual_terms(self, t: np.ndarray) -> list[float]:
         """Return floats whose exact sum is -D(t), but for what underflows and `_lost`."""
@@ -279,9 +283,13 @@ class DualityGap(Objective):
         distance = off + self.room * projection_bound(self.scaled, point[None], self.free)
         return above(0.5 * distance * distance, 8)
 
-    def proved_zero(self, look: Look, gap: float) -> np.ndarray:
-        """Return per coefficient, in real numbers, whether the gap-safe rule proves it zero."""
-        radius = math.sqrt(2.0 * gap) * (1.0 + 8.0 * UNIT)
+    @WILD
+    def proved_zero(self, look: Look, excess: float) -> np.ndarray:
+        """Return per coefficient, in real numbers, whether the gap-safe rule proves it zero.
+
+        The rule is one of P - D, also where D is negative and the minimum is known not to be.
+        """
+        radius = math.sqrt(2.0 * excess) * (1.0 + 8.0 * UNIT)
         growth = 1.0 + self.room * 8.0 * UNIT
         most = (look.reach + self.block_norms * radius) * growth
         proved = self.scaled.blocks.spread(most < self.limits_low)

@@ -113,7 +113,7 @@ class VariationGap(DualityGap):
         sizes = np.abs(steps[0]) if self.parts == 1 else np.hypot(steps[0], steps[1])
         terms = product_terms(np.full(len(sizes), self.scaled.limits[0]), sizes)
         error = math.fsum(terms) * self.room * 8.0 * UNIT
-        return terms, error + float(self.scaled.limits[0]) * len(x) * self.room * 2.0**-1070
+        return terms, error
 
     def excess(self, correlation: np.ndarray) -> np.ndarray:
         """Return by how much the largest partial sum exceeds the limit."""
@@ -187,7 +187,7 @@ class VariationGap(DualityGap):
         reach = float(np.max(moved + norms[:-1] * (drift * 1.5), initial=0.0))
         return Look(np.array([reach * (1.0 + self.room * 8.0 * UNIT)]), None, drift)
 
-    def proved_zero(self, look: Look, gap: float) -> np.ndarray:
+    def proved_zero(self, look: Look, excess: float) -> np.ndarray:
         """Say that no single coefficient is."""
         return np.zeros(self.scaled.size, dtype=bool)
 
@@ -275,7 +275,7 @@ class NuclearGap(DualityGap):
         reach = float(s.max(initial=0.0)) * gain + off + _missing(matrix, u, s, v, self.room)
         return Look(np.array([above(reach, 8)]))
 
-    def proved_zero(self, look: Look, gap: float) -> np.ndarray:
+    def proved_zero(self, look: Look, excess: float) -> np.ndarray:
         """Say that no single coefficient is."""
         return np.zeros(self.scaled.size, dtype=bool)
 

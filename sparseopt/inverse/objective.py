@@ -160,8 +160,6 @@ class Objective:
         limits = scaled.limits[used]
         terms = product_terms(limits, blocks.norms(x)[used])
         error = math.fsum(terms) * self._penalty_growth if self._penalty_growth else 0.0
-        # Norms below 2^-1022 are rounded to multiples of 2^-1074.
-        error += math.fsum(limits) * self.room * 2.0**-1070
         if scaled.thresholds is not None:
             own = self._single_terms(x, support)
             error += math.fsum(own) * self._growth

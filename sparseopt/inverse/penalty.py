@@ -35,6 +35,7 @@ from sparseopt.inverse.blocks import (
     require_count,
     require_cover,
     single,
+    weighted,
 )
 
 
@@ -314,8 +315,7 @@ class L1(Penalty):
 
     def limits(self, size: int) -> np.ndarray:
         """Return strength times weight, per coefficient."""
-        found = np.full(size, self.strength)
-        return found if self.weights is None else found * self.weights
+        return weighted(self.strength, np.ones(size) if self.weights is None else self.weights)
 
 
 @json_type
@@ -379,4 +379,4 @@ class GroupL1(Penalty):
     def limits(self, size: int) -> np.ndarray:
         """Return strength times weight, per group."""
         weights = np.ones(len(self.groups)) if self.weights is None else self.weights
-        return self.strength * weights
+        return weighted(self.strength, weights)

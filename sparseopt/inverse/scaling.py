@@ -19,6 +19,7 @@ from sparseopt.judging.rounding import TINY, gamma
 NO_NORM = 2.0**-400
 """Bounds of norms below this belong to columns of zeros, or as good as zeros."""
 _SAFE_EXPONENT = 100
+_LEAST = 2.0**-500
 _CHUNK = 1 << 20
 
 
@@ -184,8 +185,12 @@ class ScaledProblem:
             return values * 2.0**exponent if abs(exponent) < 1000 else np.ldexp(values, exponent)
 
     def coefficients(self, x: np.ndarray) -> np.ndarray:
-        """Return coefficients in scaled units, real."""
-        return self._shift(as_parts(x, self.is_complex), self._a - self._b)
+        """Return coefficients in scaled units, real; those below 2^-500 as 0.
+
+        Their squares and moduli would lose digits. A check takes the zeros for digits lost.
+        """
+        found = self._shift(as_parts(x, self.is_complex), self._a - self._b)
+        return np.where(np.abs(found) < _LEAST, 0.0, found)
 
     def original_coefficients(self, x: np.ndarray) -> np.ndarray:
         """Inverse of `coefficients`."""

@@ -19,8 +19,7 @@ def as_integers(*arrays: np.ndarray) -> tuple[list[np.ndarray], int]:
     >>> as_integers(np.array([0.75, -2.0]))
     ([array([3, -8], dtype=object)], -2)
     """
-    flat = [np.asarray(array, dtype=np.float64).ravel().tolist() for array in arrays]
-    ratios = [[value.as_integer_ratio() for value in values] for values in flat]
+    ratios = [[x.as_integer_ratio() for x in np.ravel(a).astype(float).tolist()] for a in arrays]
     unit = max((under for pairs in ratios for _, under in pairs), default=1)
     found = [[over * (unit // under) for over, under in pairs] for pairs in ratios]
     bits = reduce(or_, chain(*found), 0)

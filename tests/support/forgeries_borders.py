@@ -374,7 +374,10 @@ def forged() -> Pairs:
     problem, x = vanishing_steps()
     own = stated(problem, x, np.zeros(4), [0])
     less = math.nextafter(own.primal, -math.inf)
-    yield f"{PRIMAL} | of steps that are rounded away", dataclasses.replace(own, primal=less)
-    yield f"{PRIMAL} | as rounded", dataclasses.replace(own, primal=5e-324 * 1e300)
+    yield (
+        "scaling it loses digits | steps that are rounded away",
+        dataclasses.replace(own, primal=less),
+    )
+    yield "scaling it loses digits | as rounded", dataclasses.replace(own, primal=5e-324 * 1e300)
     opposite = so.SparseRegression([[1.0, -1.0]], [0.0], so.L1(1.0, [0, 0], positive=True))
     yield f"{ZEROS} | of columns that cancel", stated(opposite, [0.0, 0.0], [0.0])

@@ -220,6 +220,24 @@ def zeros() -> Pairs:
         if len(used):
             made = stated(problem, x, certificate.dual_point)
             yield f"{ZEROS} | all of them, {name}", made
+    # Far on the negative side D is negative, and P - D more than what P exceeds its minimum by.
+    one, none = so.L1(0.1, positive=True), np.zeros(0, dtype=int)
+    group = so.GroupL1(0.1, [[0]], positive=True)
+    for words, penalty in (
+        ("alone", one),
+        ("with squares", one + so.Ridge(0.01)),
+        ("group", group),
+    ):
+        far = so.SparseRegression([[1.0]], [1.0], penalty)
+        for t in (-5.0, -1e153):
+            made = Certificate(far, so.Coefficients([0.0]), np.array([t]), 0.51, 0.0, 0.51, none)
+            yield f"{ZEROS} | a dual point of {t:g}, {words}", made
+    # Squares and moduli of coefficients this small lose digits.
+    tiny = np.zeros(1) + 2.0**-501
+    for words, penalty in (("squares", so.Ridge(1.0)), ("magnitudes", so.L1(1.0))):
+        least = so.SparseRegression([[1.0]], [1.0], penalty)
+        made = Certificate(least, so.Coefficients(tiny), np.zeros(1), 0.51, 0.0, 0.51, none)
+        yield f"scaling it loses digits | {words}", made
 
 
 def kinds() -> Pairs:

@@ -102,6 +102,11 @@ def penalties() -> Pairs:
         ("strength must be a number | a list", lambda: so.L1([1.0])),
         ("strength must be a number | a word", lambda: so.Ridge("one")),
         ("weights must be 9 numbers | two", lambda: build(so.L1(1.0, [1, 2]))),
+        ("take a strength of 0 | lost", lambda: build(so.L1(1e-200, [1.0] * 8 + [1e-150]))),
+        (
+            "take a strength of 0 | lost in a group",
+            lambda: build(so.GroupL1(1e-200, GROUPS, weights=[1.0, 1.0, 1e-150])),
+        ),
         ("weights must be a vector of numbers | words", lambda: so.L1(1.0, ["a", "b"])),
         ("weights must be a vector of numbers | a table", lambda: so.L1(1.0, [[1.0, 2.0]])),
         ("weights must be a list of numbers | ragged", lambda: so.L1(1.0, [[1.0], [1.0, 2.0]])),

@@ -90,7 +90,7 @@ def vanishing_norms() -> Pairs:
         problem = so.SparseRegression([[1.0, 1.0]], [1.0], so.GroupL1(1e300, [[0, 1]]))
         primal = math.nextafter(0.5, 1.0)
         yield (
-            f"{PRIMAL} | of entries {entry}",
+            f"scaling it loses digits | of entries {entry}",
             stated(problem, [entry, entry], [1.0], primal=primal, gap=1e-15),
         )
 

@@ -277,6 +277,6 @@ def figures() -> Pairs:
     tiny = so.SparseRegression([[1.0, 1.0]], [0.0], so.GroupL1(1e300, [[0, 1]]))
     penalty = float(np.hypot(5e-324, 0.0)) * 1e300
     yield (
-        f"{PRIMAL} | norms that are rounded away",
+        "scaling it loses digits | norms that are rounded away",
         stated(tiny, [5e-324, 5e-324], [0.0], primal=penalty, gap=penalty),
     )

@@ -145,3 +145,25 @@ def scattered(
         index[places[turn == i]] = order[turn == i]
         parts.append(builder.select(value, index.reshape(shape), f"{name}:part"))
     return parts[0] if len(parts) == 1 else builder.sum_of(parts, name)
+
+
+def with_added(
+    builder: NetworkBuilder,
+    base: Value | np.ndarray,
+    added: Value | np.ndarray,
+    targets: np.ndarray,
+    name: str,
+) -> Value:
+    """Return `base` with entries of `added` added at their targets, see `scattered`.
+
+    One of the two may be constant.
+    """
+    if isinstance(added, np.ndarray):
+        assert isinstance(base, Value)  # what is made of constants is computed before
+        flat, kept = np.zeros(int(np.prod(base.shape))), targets >= 0
+        np.add.at(flat, targets[kept], added.astype(np.float64)[kept])
+        return builder.affine(base, name, bias=flat.reshape(base.shape))
+    moved = scattered(builder, added, targets, base.shape, f"{name}:added")
+    if isinstance(base, Value):
+        return builder.sum_of([base, moved], name)
+    return builder.affine(moved, name, bias=base) if np.any(base) else moved
