@@ -52,6 +52,7 @@ def write_initializers(
             )
         else:  # shapes that were written down are those of before
             del model.graph.value_info[:]
+            _set_shape(model, held[tensor], values.shape)
         with np.errstate(over="ignore"):
             new = values.astype(np.float64).astype(old.dtype)
         if not np.array_equal(new.astype(np.float64), values):
@@ -67,6 +68,14 @@ def write_initializers(
     except Exception as error:  # of protocol buffers, which end at 2 GiB
         raise so.ProblemError(f"{name} is too large for one file: {printable(error)}") from error
     write_whole(path, content)
+
+
+def _set_shape(model: onnx.ModelProto, tensor: onnx.TensorProto, shape: tuple[int, ...]) -> None:
+    """Give an initializer that is listed as an input too, as old files do, its new shape there."""
+    for given in model.graph.input:
+        if given.name == tensor.name:
+            made = onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, shape)
+            given.CopyFrom(made)
 
 
 def initializers(source: Any, names: Collection[str]) -> dict[str, np.ndarray]:

@@ -14,7 +14,7 @@ import sparseopt as so
 from sparseopt_pathnorm.live_parameters import Live, bindings
 from sparseopt_pathnorm.live_pass import LivePass
 
-_SIMPLE = (int, float, str, bool, tuple, type(None))
+_SIMPLE = (int, float, str, bool, tuple, list, dict, set, type(None))
 
 
 def path_norm(
@@ -58,8 +58,9 @@ def path_norm(
     -----
     The first call for a module reads it, which takes about a second; later ones take one pass
     through its layers (Gonon et al., arXiv 2310.01225, Theorem A.1), with powers of two taken out
-    of tensors that grow or shrink. Modules are read again when one of their settings changes that
-    is a number, a text or a function. Running means and variances are constants.
+    of tensors that grow or shrink. Modules are read again when a setting changes: numbers, texts,
+    functions, lists and dictionaries of these, buffers and other tensors. Running means and
+    variances of normalizations are constants, which are looked up at each call.
 
     Examples
     --------
@@ -127,6 +128,8 @@ class Plan:
                 part.training = mode
         self.live: dict[str, dict[str, Live]] = bindings(module, self.network)
         self._module = weakref.ref(module)
+        # As long as these live no other tensor has their identity.
+        self._kept = [*module.buffers(), *_other_tensors(module)]
 
     @property
     def module(self) -> nn.Module:
@@ -143,6 +146,11 @@ _plans: weakref.WeakKeyDictionary[nn.Module, tuple[Hashable, Any, Plan]] = (
 
 def _plan(module: nn.Module, example: Any) -> Plan:
     """Return the plan of a module, made anew where the module or the shape is another one."""
+    if example is not None and not hasattr(example, "shape"):
+        raise so.ProblemError(
+            f"example is a {type(example).__name__}; path_norm takes modules of one input: give a "
+            "tensor"
+        )
     known = _plans.get(module)
     settings = _settings(module)
     shape = None if example is None else tuple(example.shape[1:])
@@ -172,14 +180,30 @@ def _example(module: nn.Module) -> torch.Tensor:
 def _settings(module: nn.Module) -> Hashable:
     """Return what a module's network depends on, but for the values of its tensors."""
     seen: dict[int, int] = {}
-    tensors = []
+    tensors: list[Any] = []
     for kind in (module.named_parameters, module.named_buffers):
         for name, tensor in kind(remove_duplicate=False):
             place = seen.setdefault(id(tensor), len(seen))
             facts = (tuple(tensor.shape), tensor.dtype, tensor.device, tensor.requires_grad)
             tensors.append((name, place, *facts))
+    looked_up = {
+        f"{name}.{leaf}".lstrip(".")
+        for name, part in module.named_modules()
+        for leaf in part._buffers
+        if isinstance(part, nn.modules.batchnorm._NormBase) or leaf.endswith("_mask")
+    }
+    for name, tensor in module.named_buffers(remove_duplicate=False):
+        if name not in looked_up:
+            tensors.append((name, id(tensor), tensor._version))
+    tensors += [(id(tensor), tensor._version) for tensor in _other_tensors(module)]
     parts = [(name, type(part), tuple(_attributes(part))) for name, part in module.named_modules()]
     return tuple(parts), tuple(tensors)
+
+
+def _other_tensors(module: nn.Module) -> list[torch.Tensor]:
+    """Return the tensors that are plain attributes of parts of a module."""
+    values = [value for part in module.modules() for value in vars(part).values()]
+    return [value for value in values if isinstance(value, torch.Tensor)]
 
 
 def _attributes(part: nn.Module) -> list[Any]:

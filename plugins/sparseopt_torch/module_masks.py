@@ -64,10 +64,19 @@ class Copyable:
 
 
 def add_mask(source: torch.nn.Module, name: str, mask: np.ndarray) -> None:
-    """Register a mask with ``torch.nn.utils.prune``, on top of those that are there."""
-    owner, tensor = tensor_of(source, name)
+    """Register a mask with ``torch.nn.utils.prune``, on top of those that are there.
+
+    Also where another part of the module holds the same tensor.
+    """
+    _, tensor = tensor_of(source, name)
     wide = torch.from_numpy(np.array(mask, dtype=bool)).to(tensor.device)
-    custom_from_mask(owner, name.rpartition(".")[2], wide.reshape(tensor.shape))
+    for owner in list(source.modules()):
+        for leaf in [leaf for leaf, held in owner._parameters.items() if held is tensor]:
+            _mask(owner, leaf.removesuffix("_orig"), wide.reshape(tensor.shape))
+
+
+def _mask(owner: torch.nn.Module, leaf: str, mask: torch.Tensor) -> None:
+    custom_from_mask(owner, leaf, mask)
     for key, hook in list(owner._forward_pre_hooks.items()):
         if isinstance(hook, Copyable):
             del owner._forward_pre_hooks[key]
@@ -112,10 +121,15 @@ def _copy_without_masks(module: torch.nn.Module, done: dict[int, Any]) -> torch.
         for name, child in module._modules.items()
     }
     for name in _masks(module):
-        masked = module._parameters[f"{name}_orig"] * module._buffers[f"{name}_mask"]
+        original, mask = module._parameters[f"{name}_orig"], module._buffers[f"{name}_mask"]
         twin.__dict__.pop(name, None)
         del twin._parameters[f"{name}_orig"], twin._buffers[f"{name}_mask"]
-        twin._parameters[name] = torch.nn.Parameter(masked.detach(), requires_grad=False)
+        before, made = done.get(id(original), (None, None))
+        if before is None or not torch.equal(before, mask):
+            masked = (original * mask).detach()
+            made = torch.nn.Parameter(masked, requires_grad=False)
+            done[id(original)] = mask, made  # what is shared stays so
+        twin._parameters[name] = made
     twin._forward_pre_hooks = OrderedDict(
         (key, hook)
         for key, hook in module._forward_pre_hooks.items()

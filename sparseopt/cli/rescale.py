@@ -67,11 +67,14 @@ def _read(file: str) -> Any:
         found = json_module.loads(read_text(file))
     except ValueError as error:
         raise so.ProblemError(f"{file!r} is not JSON: {error}") from error
-    if isinstance(found, list):
-        return found
-    if not isinstance(found, dict) or not all(isinstance(v, list) for v in found.values()):
+    lists = found.values() if isinstance(found, dict) else [found]
+    if not all(isinstance(v, list) and all(map(_is_number, v)) for v in lists):
         raise so.ProblemError(f"{file!r} must hold a list of factors, or lists by layer")
     return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _count(network: so.Network) -> int:

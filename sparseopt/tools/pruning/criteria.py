@@ -10,6 +10,7 @@ import numpy as np
 
 from sparseopt.choosing import offers
 from sparseopt.choosing.solving import solve
+from sparseopt.interface.context import Context
 from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.network import Network
 from sparseopt.pathnorm.path_cost import PathCost, weight_names
@@ -46,7 +47,7 @@ def canonical_magnitude(network: Network, seed: int) -> Scores:
 
 def random(network: Network, seed: int) -> Scores:
     """Return random numbers."""
-    generator = np.random.default_rng(seed)
+    generator = Context(seed=seed).rng()
     arrays = network.parameters()
     return {name: generator.random(arrays[name].shape) for name in weight_names(network)}
 

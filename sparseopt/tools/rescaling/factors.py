@@ -9,6 +9,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from sparseopt.interface.context import Context
 from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.network import Network
 from sparseopt.networks.parameters import cast
@@ -232,5 +233,5 @@ def random_factors(
     -------
     float64 array, shape (groups,)
     """
-    generator = np.random.default_rng(seed)
+    generator = Context(seed=seed).rng()
     return generator.choice(np.asarray(choices, dtype=float), groups_of(subject, example).count)

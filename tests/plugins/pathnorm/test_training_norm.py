@@ -197,6 +197,49 @@ def test_a_setting_that_changes_is_seen() -> None:
     assert so.path_norm(net).item() == pytest.approx(other, rel=1e-5)
 
 
+class Held(nn.Module):  # type: ignore[misc]
+    """Reads constants of every kind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(2, 2)
+        self.register_buffer("gain", torch.ones(2))
+        self.plain = torch.ones(2)
+        self.listed = [1.0, 1.0]
+        self.named = {"one": 1.0}
+
+    def forward(self, x: Any) -> Any:
+        x = self.fc(x) * self.gain * self.plain * self.named["one"]
+        return x * self.listed[0]
+
+
+def test_constants_that_change_are_seen() -> None:
+    net = Held().eval()
+    x = torch.zeros(1, 2)
+    with torch.no_grad():
+        changes = [
+            lambda: net.gain.mul_(3.0),
+            lambda: setattr(net, "gain", torch.full((2,), 0.5)),
+            lambda: net.load_state_dict({**net.state_dict(), "gain": torch.full((2,), 7.0)}),
+            lambda: net.plain.mul_(2.0),
+            lambda: setattr(net, "plain", torch.full((2,), 0.25)),
+            lambda: net.listed.__setitem__(0, 5.0),
+            lambda: net.named.update(one=0.125),
+        ]
+    seen = [so.path_norm(net, x).item()]
+    for change in changes:
+        with torch.no_grad():
+            change()
+        seen.append(so.path_norm(net, x).item())
+        assert seen[-1] == pytest.approx(right(net, x, 1, 1), rel=1e-5)
+        assert seen[-1] != seen[-2]
+
+
+def test_an_example_is_a_tensor() -> None:
+    with pytest.raises(so.ProblemError, match="a tuple; path_norm takes modules of one input"):
+        so.path_norm(Held(), (torch.zeros(1, 2),))
+
+
 def test_deep_networks_need_the_logarithm() -> None:
     torch.manual_seed(0)
     layers = [part for _ in range(60) for part in (nn.Linear(64, 64), nn.ReLU())]

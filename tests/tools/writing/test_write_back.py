@@ -237,6 +237,28 @@ def test_a_model_without_its_dead_channels_is_smaller(tmp_path: Path) -> None:
     np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4)
 
 
+def test_initializers_that_are_listed_as_inputs_get_their_new_shapes(tmp_path: Path) -> None:
+    """As in all files before IR 4."""
+    weights = {"w": np.array([[1.0, 2, 3], [0, 0, 0], [3, 2, 1]]), "v": np.ones((1, 3))}
+    nodes = [
+        helper.make_node("Gemm", ["x", "w"], ["a"], transB=1),
+        helper.make_node("Relu", ["a"], ["r"]),
+        helper.make_node("Gemm", ["r", "v"], ["y"], transB=1),
+    ]
+    source = model(tmp_path / "old.onnx", nodes, weights, 3)
+    made = onnx.load(source)
+    kind = {tensor.name: tensor.data_type for tensor in made.graph.initializer}
+    made.graph.input.extend(
+        helper.make_tensor_value_info(n, kind[n], a.shape) for n, a in weights.items()
+    )
+    onnx.save(made, source)
+    so.write(so.remove_dead(so.load_network(source)), tmp_path / "new.onnx", like=source)
+    x = RNG.standard_normal((1, 3)).astype(np.float32)
+    one, two = (answers(str(path), x) for path in (source, tmp_path / "new.onnx"))
+    np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-5)
+    assert tensors_of(str(tmp_path / "new.onnx"))["w"].shape == (2, 3)
+
+
 def test_a_file_with_sizes_of_its_own_does_not_get_smaller(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("Gemm", ["x", "w"], ["a"], transB=1),
