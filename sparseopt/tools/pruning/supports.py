@@ -10,6 +10,7 @@ import numpy as np
 
 from sparseopt.choosing.solving import solve
 from sparseopt.closedness.problem import Closedness
+from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.printing import printable
 from sparseopt.interface.solution import Solution
 from sparseopt.networks.layers import LinearPair, consecutive_linear_pairs
@@ -85,6 +86,11 @@ def close_supports(network: Network, masks: dict[str, np.ndarray]) -> dict[str, 
             of_weights = pair.kept(kept)
             for layer, entries in zip((pair.second, pair.first), of_weights, strict=True):
                 name = f"{layer.name}.weight"
+                if name not in result:
+                    raise ProblemError(
+                        f"{name} shares its tensor with another layer, so its support cannot be "
+                        "closed by itself; leave out closed="
+                    )
                 mask = result[name] & entries
                 changed = changed or not np.array_equal(mask, result[name])
                 result[name] = mask

@@ -44,3 +44,22 @@ def test_shared_weights_are_pruned_together_and_stay_so(criterion: str) -> None:
         net(x).sum().backward()
         optimizer.step()
         net(x)
+
+
+class Transposed(nn.Module):  # type: ignore[misc]
+    """A weight, and its transpose."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Linear(6, 4)
+
+    def forward(self, x: Any) -> Any:
+        return nn.functional.linear(self.a(x).relu(), self.a.weight.t())
+
+
+def test_supports_of_a_shared_weight_are_not_closed_alone() -> None:
+    torch.manual_seed(0)
+    net = Transposed()
+    with pytest.raises(so.ProblemError, match="shares its tensor"):
+        so.prune(net, 0.5, criterion="magnitude", closed=True, example=torch.zeros(1, 6))
+    assert not hasattr(net.a, "weight_mask")
