@@ -96,8 +96,8 @@ figure, axis = plt.subplots(figsize=(6.5, 4.5), layout="constrained")
 for k, (name, marker) in enumerate(zip(methods, "osv^D", strict=True)):
     (line,) = axis.semilogy(list(digits), means[name], marker=marker, label=name, color=f"C{k}")
     if name in published:
-        known = published[name][: len(digits)]
-        axis.semilogy(list(digits), known, linestyle="--", color=line.get_color(), alpha=0.6)
+        theirs = published[name][: len(digits)]
+        axis.semilogy(list(digits), theirs, linestyle="--", color=line.get_color(), alpha=0.6)
 axis.set(xlabel="digits t of each part", ylabel="relative error", title=f"complex, n = {size}")
 axis.plot([], [], "k--", alpha=0.6, label="CROQuant, as published (n = 256)")
 axis.legend()
