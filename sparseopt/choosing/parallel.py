@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
@@ -65,11 +66,12 @@ class _Taken(Generic[T]):
 
 def unordered(
     function: Callable[[T], R], items: Iterable[T], jobs: int | None, backend: str | None
-) -> Iterator[tuple[int, R | Lost]]:
+) -> Generator[tuple[int, R | Lost], None, None]:
     """Yield number and ``function(item)`` of every item, each as soon as it is there.
 
-    The items that a worker had taken when it ended are tried once more, each alone. For the
-    parameters and errors see `solve_all`; `function` raises nothing, or it ends the work.
+    The items that a worker had taken when it ended are tried once more, each alone; close the
+    generator to cancel what is left. For the parameters and errors see `solve_all`; `function`
+    raises nothing, or it ends the work.
     """
     _require(jobs, backend)
     taken = _Taken(iter(items))
@@ -158,9 +160,13 @@ def _spread(
     pairs = taken if streams else islice(taken, 8 * joblib.effective_n_jobs())
     parallel = joblib.Parallel(return_as="generator_unordered" if streams else "list")
     try:
-        for number, found in parallel(joblib.delayed(_numbered)(function, *pair) for pair in pairs):
-            del taken.waiting[number]
-            yield number, found
+        results = parallel(joblib.delayed(_numbered)(function, *pair) for pair in pairs)
+        with ExitStack() as stack:
+            if streams:
+                stack.callback(_cancel, results)
+            for number, found in results:
+                del taken.waiting[number]
+                yield number, found
     except Exception as error:  # of a worker, or on the way to one
         ended = error
     if ended is not None and taken.count == before:
@@ -168,6 +174,13 @@ def _spread(
     for number, item in sorted(taken.waiting.items()):
         yield number, _alone(function, item)
         del taken.waiting[number]
+
+
+def _cancel(results: Generator[object, None, None]) -> None:
+    """Close a generator of joblib; that some results are not awaited needs no warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        results.close()
 
 
 def _numbered(function: Callable[[T], R], number: int, item: T) -> tuple[int, R]:

@@ -81,8 +81,9 @@ def solve_all(
     """
     sweep = _Sweep(problems, _opened(store, solver, options), progress)
     work = partial(_solved, solver=solver, options=options)
-    for number, found in unordered(work, sweep.open_problems(), jobs, backend):
-        sweep.take(number, found)
+    with contextlib.closing(unordered(work, sweep.open_problems(), jobs, backend)) as results:
+        for number, found in results:
+            sweep.take(number, found)
     return sweep.outcomes()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -95,6 +96,17 @@ def test_errors_are_kept_item_by_item(jobs: int) -> None:
     assert str(found[0]).startswith(found[0].message)
     with pytest.raises(so.ProblemError, match="nobody"):
         so.solve_all(mixed, "nobody", jobs=jobs)
+
+
+def test_a_sweep_that_is_left_early_cancels_the_rest_in_silence(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    pytest.importorskip("joblib")
+    for _ in range(10):
+        with pytest.raises(so.ProblemError, match="nobody"):
+            so.solve_all(6 * PROBLEMS, "nobody", jobs=2)
+    gc.collect()
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize("jobs", [0, -2, 1.5, True])
