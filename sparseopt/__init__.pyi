@@ -74,6 +74,8 @@ from sparseopt.interface.errors import (
 )
 from sparseopt.interface.finding import (
     Finding as Finding,
+    KeyFigure as KeyFigure,
+    NetworkFigure as NetworkFigure,
     SeriesFigure as SeriesFigure,
     Severity as Severity,
     SupportFigure as SupportFigure,
@@ -210,7 +212,11 @@ from sparseopt.supports.coercive_certificate import CoerciveCertificate as Coerc
 from sparseopt.supports.factors import SupportedFactors as SupportedFactors
 from sparseopt.supports.problem import FixedSupportFactorization as FixedSupportFactorization
 from sparseopt.tools.decay_path import DecayPath as DecayPath, decay_path as decay_path
-from sparseopt.tools.drawing import draw as draw
+from sparseopt.tools.depth import (
+    DepthProfile as DepthProfile,
+    norms_along_depth as norms_along_depth,
+)
+from sparseopt.tools.drawing.entry import draw as draw
 from sparseopt.tools.exponents import fit_exponents as fit_exponents
 from sparseopt.tools.generalization import (
     PoolingShape as PoolingShape,

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
 import sparseopt as so
-
-# The curve is drawn at t = 1, 1/2, ..., 2 ** -_HALVINGS.
-_HALVINGS = 20
+from sparseopt.tools.report.numbers import number
+from sparseopt.tools.limit_curve import HALVINGS, limit_curve
 
 
 @dataclass(frozen=True)
@@ -80,44 +76,21 @@ def _figure(subject: so.Closedness, solution: so.Solution) -> so.SupportFigure:
 
 def _curve(certificate: so.NotClosedCertificate) -> so.Finding:
     """Return how near the products come and how large the factors grow as t falls."""
-    left, right, observed = certificate.window()
-    limit = np.array(certificate.evidence.limit, dtype=object)
-    times = [Fraction(1, 2**k) for k in range(_HALVINGS + 1)]
-    distances, norms = [], []
-    for t in times:
-        x = _at(certificate.evidence.left, left.shape, t)
-        y = _at(certificate.evidence.right, right.shape, t)
-        distances.append(_norm(np.where(observed, x @ y - limit, 0)))
-        norms.append(max(_norm(x), _norm(y)))
-    # A logarithmic axis has no place for 0.
-    drawn = [distance or math.nan for distance in distances]
+    figure = limit_curve(certificate)
+    distances = [d if d == d else 0.0 for d in figure.series["distance"]]
+    norms = figure.series["norm of the factors"]
     return so.Finding(
         "limit-curve",
         so.Severity.INFO,
         f"rows {list(certificate.rows)}, columns {list(certificate.columns)}",
-        f"along the curve of the proof, from t = 1 to 2^-{_HALVINGS}, the products come within "
-        f"{distances[-1]:.3g} of a matrix that is not a product, and the factors grow to "
-        f"{norms[-1]:.3g}",
-        {"t": [float(t) for t in times], "distance": distances, "norm": norms},
-        figure=so.SeriesFigure(
-            "Distance of X(t) Y(t) to its limit, and the larger norm of X(t) and Y(t)",
-            "t",
-            "Frobenius norm",
-            [f"2^-{k}" for k in range(_HALVINGS + 1)],
-            {"distance": drawn, "norm of the factors": norms},
-            "line",
-            log=True,
+        f"along the curve of the proof, from t = 1 to 2^-{HALVINGS}, the products come within "
+        f"{number(distances[-1])} of a matrix that is not a product, and the factors grow to "
+        f"{number(norms[-1])}",
+        {"t": [2.0**-k for k in range(HALVINGS + 1)], "distance": distances, "norm": norms},
+        figure=figure,
+        key_figures=(
+            so.KeyFigure(
+                "norm of the factors at the end of the curve", norms[-1], "at its start", norms[0]
+            ),
         ),
     )
-
-
-def _at(entries: Sequence[Sequence[Any]], shape: tuple[int, int], t: Fraction) -> np.ndarray:
-    """Return a factor at t, an object array of rationals."""
-    found = np.full(shape, Fraction(0), dtype=object)
-    for row, column, terms in entries:
-        found[row, column] = sum((Fraction(c) * t**e for e, c in terms.items()), Fraction(0))
-    return found
-
-
-def _norm(matrix: np.ndarray) -> float:
-    return math.sqrt(sum(value * value for value in matrix.ravel()))

@@ -10,6 +10,7 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.networks.layers import linear_layers
+from sparseopt.tools.drawing.graphs import network_figure
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,8 @@ class LayerStructure(so.Analyzer[so.Network]):
                     for layer in layers
                 ],
             },
-            figure=so.SeriesFigure(
-                "Share of nonzero weights per layer",
-                "layer",
-                "nonzero share",
-                [layer.name for layer in layers],
-                {"nonzero share": [layer.density for layer in layers]},
-            ),
+            figure=network_figure(subject),
+            key_figures=(so.KeyFigure("nonzero weights", nonzero, "weights in all", total),),
         )
         if layers:
             yield _norms(layers)
@@ -76,7 +72,7 @@ def _norms(layers: list) -> so.Finding:  # type: ignore[type-arg]
         so.Severity.INFO,
         "network",
         "norms of the weights per layer; they change under rescaling, the path-norm does not",
-        {"l1": l1, "l2": l2},
+        {"layer": [layer.name for layer in layers], "l1": l1, "l2": l2},
         figure=so.SeriesFigure(
             "Norms of the weights per layer",
             "layer",

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 import sparseopt as so
+from sparseopt.judging.rounding import shown_above
+from sparseopt.tools.report.numbers import number, power_of_ten
 
 # Sizes of the values of a layer, over all samples that are evaluated together.
 _BATCH_ENTRIES = 5_000_000
@@ -88,9 +90,10 @@ class MeasuredSlopes(so.Analyzer[so.Network]):
         steepest = max(largest)
         # Slopes come out of differences of rounded values.
         violated = limit.value < math.inf and steepest > limit.value * (1 + 1e-6)
-        least = f"at least {steepest:.4g} (the largest slope on {pairs} random pairs of inputs at "
+        least = f"at least {number(steepest)} (the largest slope on {pairs} random pairs of inputs at "
         least += f"each of {len(largest)} distances)"
-        proven = f"{limit.value:.4g}" if limit.value < math.inf else f"10^{limit.log10:.6g}"
+        finite = limit.value < math.inf
+        proven = shown_above(limit.value) if finite else power_of_ten(limit.log10)
         most = f"at most {proven} (proven)"
         logs = [limit.log10 if math.isfinite(limit.log10) else math.nan] * len(largest)
         measured = [math.log10(v) if v > 0 else math.nan for v in largest]
@@ -111,6 +114,14 @@ class MeasuredSlopes(so.Analyzer[so.Network]):
             if violated
             else "",
             certificate=bound.certificate,
+            key_figures=(
+                so.KeyFigure(
+                    "Lipschitz constant (L1 over max norm), at most",
+                    limit.value if finite else proven,
+                    "at least, by measured slopes",
+                    steepest,
+                ),
+            ),
             figure=so.SeriesFigure(
                 "log10 of the Lipschitz bound and of the largest sampled slope",
                 "distance of the inputs in the maximum norm",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import sparseopt as so
+from sparseopt.tools.report.numbers import number
 
 _REMEDY = (
     "rescale the units to equal norms (so.canonicalize) before comparing magnitudes of weights"
@@ -69,9 +70,17 @@ class NeuralBalance(so.Analyzer[so.Network]):
             so.Severity.WARNING if uneven else so.Severity.OK,
             "network",
             f"incoming over outgoing norm varies by more than {self.spread:g} in {uneven} of "
-            f"{len(ratios)} layers, most in {worst!r}: by {spreads[worst]:.3g}",
+            f"{len(ratios)} layers, most in {worst!r}: by {number(spreads[worst])}",
             spreads,
             _REMEDY if uneven else "",
+            key_figures=(
+                so.KeyFigure(
+                    "spread of incoming over outgoing norms, widest layer",
+                    spreads[worst],
+                    "in a balanced network",
+                    1,
+                ),
+            ),
             figure=so.SeriesFigure(
                 "Incoming over outgoing norm of the units of each layer",
                 "layer",
@@ -93,8 +102,8 @@ def _uneven(layer: str, ratio: np.ndarray, units: np.ndarray) -> so.Finding:
         "uneven-layer",
         so.Severity.WARNING,
         layer,
-        f"incoming over outgoing norm lies between {ratio[low]:.3g} (unit {units[low]}) and "
-        f"{ratio[high]:.3g} (unit {units[high]}) over {len(ratio)} units; magnitudes of weights "
+        f"incoming over outgoing norm lies between {number(ratio[low])} (unit {units[low]}) and "
+        f"{number(ratio[high])} (unit {units[high]}) over {len(ratio)} units; magnitudes of weights "
         "are not comparable between them",
         {"units": units, "ratio": ratio},
         _REMEDY,

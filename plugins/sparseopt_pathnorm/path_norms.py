@@ -7,8 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sparseopt_pathnorm.reference_networks import at_initialization, without_zeros
+
 import sparseopt as so
+from sparseopt.judging.rounding import shown_above
 from sparseopt.tools.depth import DepthProfile, norms_along_depth
+from sparseopt.tools.report.numbers import number, power_of_ten
 
 
 @dataclass(frozen=True)
@@ -26,20 +30,21 @@ class PathNorms(so.Analyzer[so.Network]):
         norm = solution.answer
         dead = norm.log10 == -np.inf
         parts = _by_output(subject, norm.per_output_log10)
-        listed = ", ".join(f"{name} {_power(part)}" for name, part in list(parts.items())[:8])
+        listed = ", ".join(f"{name} {power_of_ten(part)}" for name, part in list(parts.items())[:8])
         yield so.Finding(
             "path-norm",
             so.Severity.PROBLEM if dead else so.Severity.INFO,
             "network",
             "no path carries any weight: the output is constant"
             if dead
-            else f"L1 path-norm {_power(norm.log10)}, with batch normalization merged; it is the "
+            else f"L1 path-norm {power_of_ten(norm.log10)}, with batch normalization merged; it is the "
             f"same for every rescaling of the network{f'; by output: {listed}' if parts else ''}",
             {"value": norm.value, "log10": norm.log10, "affine": norm.affine}
             | ({"log10_by_output": parts} if parts else {}),
             remedy="check the pruning masks: some layer lets nothing through" if dead else "",
             certificate=solution.certificate,
             figure=_per_output(norm.per_output_log10),
+            key_figures=(_key_norm(subject, norm),),
         )
         context.report(0.2, "Lipschitz bound")
         yield _lipschitz(subject)
@@ -49,9 +54,10 @@ class PathNorms(so.Analyzer[so.Network]):
             "path-count",
             so.Severity.INFO,
             "network",
-            f"{_power(paths.answer.log10)} paths with nonzero weight end at the outputs",
+            f"{_count(paths.answer)} paths with nonzero weight end at the outputs",
             {"log10": paths.answer.log10, "exact": str(paths.answer.exact)},
             certificate=paths.certificate,
+            key_figures=(_key_paths(subject, paths.answer),),
         )
         profile = norms_along_depth(subject, 1, "merged")
         if dead or not profile.layers:
@@ -70,7 +76,7 @@ def _lipschitz(subject: so.Network) -> so.Finding:
         "network",
         "no path with nonzero weight starts at an input: the output does not depend on the input"
         if constant
-        else f"|f(x) - f(y)|_1 <= {_power(bound.answer.log10)} |x - y|_inf for all inputs x, y: "
+        else f"|f(x) - f(y)|_1 <= {_above(bound.answer)} |x - y|_inf for all inputs x, y: "
         "the sum of |Phi_p| over the paths p that start at an input; paths that start at a bias "
         "do not count",
         {
@@ -93,7 +99,7 @@ def _growth(profile: DepthProfile) -> so.Finding:
     np.subtract(profile.log10_total[1:], profile.log10_total[:-1], out=steps[1:], where=both)
     steepest = int(np.argmax(steps))
     most = (
-        f"; it grows most, by a factor of {_power(steps[steepest])}, at "
+        f"; it grows most, by a factor of {power_of_ten(steps[steepest])}, at "
         f"{profile.layers[steepest]!r}"
         if steps[steepest] > 0
         else ""
@@ -115,7 +121,7 @@ def _paths(profile: DepthProfile) -> so.Finding:
         so.Severity.INFO,
         "network",
         f"the number of paths with nonzero weight that end in a layer reaches "
-        f"{_power_of_last(profile)}",
+        f"{_whole(float(profile.log10_total[-1]))}",
         _fields(profile),
         figure=_figure("log10 of the number of nonzero paths up to each layer", profile),
     )
@@ -138,11 +144,47 @@ def _figure(title: str, profile: DepthProfile) -> so.SeriesFigure:
 
 
 def _power_of_last(profile: DepthProfile) -> str:
-    return _power(float(profile.log10_total[-1]))
+    return power_of_ten(float(profile.log10_total[-1]))
 
 
-def _power(log10: float) -> str:
-    return f"{10**log10:.6g}" if -4 < log10 < 12 or log10 == -np.inf else f"10^{log10:.4f}"
+def _above(bound: so.LipschitzValue) -> str:
+    """Return a bound rounded up; beyond floats to nearest, as its power of ten."""
+    return shown_above(bound.value) if bound.value < np.inf else power_of_ten(bound.log10)
+
+
+def _count(paths: so.PathNormValue) -> str:
+    return number(int(paths.exact)) if paths.exact is not None else power_of_ten(paths.log10)
+
+
+def _key_norm(subject: so.Network, norm: so.PathNormValue) -> so.KeyFigure:
+    """Return the norm beside that of the same layers before training."""
+    value = _figure_of(norm.log10, norm.value)
+    start = at_initialization(subject)
+    if start is None:
+        return so.KeyFigure("L1 path-norm", value)
+    before = so.solve(so.PathNorm(start, q=1, r=1, affine="merged"), check=False).answer
+    other = _figure_of(before.log10, before.value)
+    return so.KeyFigure("L1 path-norm", value, "same layers at initialization", other)
+
+
+def _key_paths(subject: so.Network, paths: so.PathNormValue) -> so.KeyFigure:
+    """Return the number of paths beside that of the same layers without a zero."""
+    dense = so.PathNorm(without_zeros(subject), q=0, r=1, affine="merged")
+    all_paths = so.solve(dense, check=False).answer
+    counts = [int(v.exact) if v.exact is not None else v.log10 for v in (paths, all_paths)]
+    if not all(isinstance(count, int) and count < 1e300 for count in counts):
+        counts = [_count(v) for v in (paths, all_paths)]  # type: ignore[misc]
+    return so.KeyFigure("paths with nonzero weight", counts[0], "if none were zero", counts[1])
+
+
+def _figure_of(log10: float, value: float) -> float | str:
+    return float(value) if 0 < value < np.inf or log10 == -np.inf else power_of_ten(log10)
+
+
+
+def _whole(log10: float) -> str:
+    """Return a number of paths; a float of it is exact enough to be rounded up to 10^12."""
+    return number(round(10.0**log10)) if 0 <= log10 < 12 else power_of_ten(log10)
 
 
 def _drawable(log10: np.ndarray) -> list[float]:

@@ -59,7 +59,7 @@ class RescalingSensitivity(so.Analyzer[so.Network]):
             "sensitivity-to-rescaling",
             so.Severity.WARNING if bad else so.Severity.OK,
             "network",
-            f"magnitude pruning of {self.ratio:.0%} of the nonzero weights removes {share:.1%} of "
+            f"magnitude pruning of {100 * self.ratio:.3g} % of the nonzero weights removes {100 * share:.3g} % of "
             "the weights that it keeps otherwise, once hidden units are rescaled by 1, 128 or "
             "4096, which does not change the function",
             {"layers": names, "kept": list(kept.values()), "lost": list(lost.values())},
@@ -68,7 +68,7 @@ class RescalingSensitivity(so.Analyzer[so.Network]):
             if bad
             else "",
             figure=so.SeriesFigure(
-                f"Kept weights that magnitude pruning ({self.ratio:.0%}) removes once rescaled",
+                f"Kept weights that magnitude pruning ({100 * self.ratio:.3g} %) removes once rescaled",
                 "layer",
                 "share of the kept weights",
                 names,

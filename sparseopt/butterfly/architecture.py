@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import pairwise
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from sparseopt.butterfly.pattern import KroneckerPattern
 from sparseopt.interface.arrays import as_count
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.seams import drawn
 
 Patterns = Iterable[KroneckerPattern | Iterable[int]]
 """What constructors take for an architecture, which is such a sequence itself."""
@@ -223,6 +224,13 @@ class Architecture:
         for place in self.redundant_merges():
             patterns[place : place + 2] = [patterns[place].product(patterns[place + 1])]
         return Architecture(patterns)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the support of each factor, and of the product if the chain has one.
+
+        Returns the matplotlib Axes, which holds the panels (extra ``plot``).
+        """
+        return drawn(self, ax)
 
     def __str__(self) -> str:
         return " ".join(str(tuple(pattern)) for pattern in self)

@@ -17,6 +17,7 @@ import scipy.sparse
 from sparseopt.interface.arrays import beside
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.seams import drawn
 
 
 @json_type
@@ -79,6 +80,10 @@ class KroneckerPattern:
         i, j, k, h = np.ogrid[:a, :b, :c, :d]
         rows = np.broadcast_to(i * b * d + j * d + h, self.values_shape)
         return rows, np.broadcast_to(i * c * d + k * d + h, self.values_shape)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the support; return the matplotlib Axes (extra ``plot``)."""
+        return drawn(self, ax)
 
     def support(self) -> np.ndarray:
         """Return the support as a dense bool array."""

@@ -16,6 +16,7 @@ from sparseopt.butterfly.product import KroneckerProduct, MultiplicationPlan
 from sparseopt.interface.arrays import read_only
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.seams import drawn
 
 
 @json_type
@@ -148,6 +149,13 @@ class PermutedKroneckerProduct(LinearMatrix):
         if not np.array_equal(self.columns, other.rows):
             return None
         return PermutedKroneckerProduct(self.product @ other.product, self.rows, other.columns)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the values of each factor, in the order of the product; return the Axes."""
+        return drawn(self, ax)
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
 
     def __str__(self) -> str:
         return f"{self.product}, rows and columns permuted"

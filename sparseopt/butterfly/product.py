@@ -25,7 +25,12 @@ from sparseopt.interface.arrays import (
 )
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
-from sparseopt.interface.seams import device_multiplication, multiplication
+from sparseopt.interface.seams import (
+    device_multiplication,
+    drawn,
+    multiplication,
+    notebook_page,
+)
 from sparseopt.judging.scaling import spread_power
 
 PRECISIONS = "ieee", "tf32", "tf32x3"
@@ -351,6 +356,16 @@ class KroneckerProduct(LinearMatrix):
         for factor, pattern in reversed(list(zip(self.factors, self.architecture, strict=True))):
             x = apply_factor(factor, pattern, x)
         return x
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the values of each factor; return the matplotlib Axes (extra ``plot``)."""
+        return drawn(self, ax)
+
+    def _repr_html_(self) -> str:
+        return notebook_page(self)
+
+    def __repr__(self) -> str:
+        return f"<{self}, {self.dtype}>"
 
     def __str__(self) -> str:
         share = self.nnz / (self.shape[0] * self.shape[1])

@@ -16,6 +16,24 @@ def _render_page(report: Any) -> str:
     return render(report)
 
 
+def _notebook_page(shown: Any) -> str:
+    from sparseopt.tools.report.notebook import fragment
+
+    return fragment(shown)
+
+
+def _drawn(subject: Any, ax: Any) -> Any:
+    from sparseopt.tools.drawing.entry import plot
+
+    return plot(subject, ax)
+
+
+def _table_of_findings(report: Any) -> Any:
+    from sparseopt.tools.report.frame import frame
+
+    return frame(report)
+
+
 def _multiplication(factors: Sequence[Any], architecture: Any, compiled: bool) -> Any:
     multiply = offers.tool("Multiplication")
     if not compiled:
@@ -45,10 +63,13 @@ def _device_multiplication(factors: Sequence[Any], architecture: Any, precision:
 
 
 def fill_seams() -> None:
-    """Say what imports classes of plugins, asks outsiders, renders pages and multiplies."""
+    """Say what imports classes of plugins, asks outsiders, shows, draws and multiplies."""
     seams.import_json_type.fill(discovery.import_json_type)
     seams.find_outsider.fill(offers.outsider)
     seams.render_page.fill(_render_page)
+    seams.notebook_page.fill(_notebook_page)
+    seams.drawn.fill(_drawn)
+    seams.table_of_findings.fill(_table_of_findings)
     seams.multiplication.fill(_multiplication)
     seams.made_of_network.fill(_made_of_network)
     seams.written_network.fill(_written_network)

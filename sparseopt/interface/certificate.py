@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from sparseopt.interface.printing import printable
 from sparseopt.interface.problem import Problem
+from sparseopt.interface.seams import drawn, notebook_page
 from sparseopt.judging.serialization import same_content
 
 OUTCOMES = ("accepted", "refused", "relies on")
@@ -153,6 +154,12 @@ class Certificate(ABC):
     problem: Problem
     answer: Any
 
+    def __init_subclass__(cls) -> None:
+        """Keep a short repr: that of a dataclass would list every array."""
+        super().__init_subclass__()
+        if "__repr__" not in cls.__dict__:
+            cls.__repr__ = cls.__repr__  # type: ignore[method-assign]
+
     @property
     @abstractmethod
     def claim(self) -> str:
@@ -177,6 +184,26 @@ class Certificate(ABC):
         A hook with a neutral default, the claim alone.
         """
         return self.claim
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the proof, or what it is about, and return the matplotlib Axes (extra ``plot``).
+
+        A proof that supports are not closed shows its window, and how the products and factors of
+        its curve behave; one of a path-norm how the norm grows along depth; others show their
+        answer or problem. `ProblemError` for what has no picture.
+        """
+        return drawn(self, ax)
+
+    def _repr_html_(self) -> str:
+        return notebook_page(self)
+
+    def __repr__(self) -> str:
+        """Return one line; a claim stays one until `verify` accepts it."""
+        try:
+            claim = printable(self.claim, 400)
+        except Exception:  # of a certificate whose fields are nonsense, which is to be seen, too
+            claim = "nothing that can be read"
+        return f"<{type(self).__name__} claims: {claim}>"
 
 
 C = TypeVar("C", bound=type[Certificate])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from sparseopt.interface.certificate import Certificate
+from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type, require_kinds
 from sparseopt.interface.printing import printable
+from sparseopt.interface.seams import drawn
 
 
 class Severity(Enum):
@@ -47,6 +50,13 @@ class SupportFigure:
     supports: dict[str, np.ndarray]
     marks: dict[str, list[tuple[int, int]]]
 
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the figure; return the matplotlib Axes, which holds the panels."""
+        return drawn(self, ax)
+
+    def __repr__(self) -> str:
+        return f"<SupportFigure: {printable(self.title, 400)}>"
+
 
 @json_type
 @dataclass(frozen=True, eq=False)
@@ -75,8 +85,75 @@ class SeriesFigure:
     kind: str = "bar"
     log: bool = False
 
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the figure; return the matplotlib Axes."""
+        return drawn(self, ax)
 
-Figure = SupportFigure | SeriesFigure
+    def __repr__(self) -> str:
+        return f"<SeriesFigure: {printable(self.title, 400)}>"
+
+
+@json_type
+@dataclass(frozen=True, eq=False)
+class NetworkFigure:
+    """A graph of layers from the input down to the output, with widths and sparsity.
+
+    Parameters
+    ----------
+    title : str
+    names, kinds, shapes : list of str
+        Of each layer, in topological order: its name, its operator, the shape of its value.
+    widths : list of int
+        Entries of the value of each layer.
+    shares : list of float
+        Nonzero weights over all weights of each layer; NaN for a layer without weights.
+    edges : list of (int, int)
+        Places of a layer and of one that reads it.
+    marks : list of (int, int)
+        Pairs of places that are outlined, such as two layers whose supports are not closed.
+    """
+
+    title: str
+    names: list[str]
+    kinds: list[str]
+    shapes: list[str]
+    widths: list[int]
+    shares: list[float]
+    edges: list[tuple[int, int]]
+    marks: list[tuple[int, int]]
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the figure; return the matplotlib Axes."""
+        return drawn(self, ax)
+
+    def __repr__(self) -> str:
+        return f"<NetworkFigure: {printable(self.title, 400)}>"
+
+
+Figure = SupportFigure | SeriesFigure | NetworkFigure
+
+
+@json_type
+@dataclass(frozen=True)
+class KeyFigure:
+    """A figure for the top of a report, beside one that says whether it is large.
+
+    Parameters
+    ----------
+    name : str
+        What it is, in a few words.
+    value : int, float or str
+        The figure; a text for what no float holds, such as ``"10^412.5"``.
+    beside : str
+        What `other` is: the same at initialization or without zeros, or a bound's other end;
+        empty where there is nothing to compare with.
+    other : int, float, str or None
+    """
+
+    name: str
+    value: float | str
+    beside: str = ""
+    other: float | str | None = None
 
 
 @json_type
@@ -100,8 +177,10 @@ class Finding:
         What to do about it; may be empty for ok and info.
     certificate : Certificate or None
         Evidence that `sparseopt.verify` checks.
-    figure : SupportFigure, SeriesFigure or None
+    figure : SupportFigure, SeriesFigure, NetworkFigure or None
         Data of a picture for the HTML report.
+    key_figures : sequence of KeyFigure
+        What of it belongs on top of the HTML report.
     """
 
     rule: str
@@ -112,11 +191,16 @@ class Finding:
     remedy: str = ""
     certificate: Certificate | None = None
     figure: Figure | None = None
+    key_figures: Sequence[KeyFigure] = ()
 
     def to_fields(self) -> dict[str, Any]:
         """Return what is written to JSON; the severity as its word."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {**fields, "severity": self.severity.value}
+        return {
+            **fields,
+            "severity": self.severity.value,
+            "key_figures": list(self.key_figures),
+        }
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Finding:
@@ -126,9 +210,23 @@ class Finding:
             "value": object,
             "certificate": Certificate | None,
             "figure": Figure | None,
+            "key_figures": list | None,
         }
         require_kinds("a finding", fields, kinds)
-        return cls(**{**fields, "severity": Severity(fields["severity"])})
+        shown = tuple(fields.get("key_figures") or ())
+        if not all(isinstance(item, KeyFigure) for item in shown):
+            raise ProblemError("key_figures of a finding must hold key figures only")
+        severity = Severity(fields["severity"])
+        return cls(**{**fields, "severity": severity, "key_figures": shown})
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the finding's figure, or else its proof; return the matplotlib Axes."""
+        return drawn(self, ax)
+
+    def __repr__(self) -> str:
+        """Return one line, without value and figure, which may hold whole arrays."""
+        head = printable(f"[{self.severity.value}] {self.rule} at {self.where}", 300)
+        return f"<Finding {head}: {printable(self.message, 300)}>"
 
     def __str__(self) -> str:
         lines = [

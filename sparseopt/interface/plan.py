@@ -8,6 +8,7 @@ from typing import Any
 from sparseopt.interface.errors import ProblemError, SparseoptError
 from sparseopt.interface.json_type import json_type, require_kinds
 from sparseopt.interface.printing import printable
+from sparseopt.interface.seams import notebook_page
 from sparseopt.interface.verdict import Accepted, Guarantee, Verdict
 
 
@@ -70,6 +71,15 @@ class Plan:
         lines = [f"plan for {printable(self.problem, 2000)}"]
         lines += [f"  {i}. {c}" for i, c in enumerate(self.candidates, 1)]
         return "\n".join(lines) if self.candidates else f"{lines[0]}: no solver is installed for it"
+
+    def __repr__(self) -> str:
+        """Return one line; `str` lists the candidates."""
+        first = f", first {printable(self.candidates[0].name)}" if self.candidates else ""
+        about = printable(self.problem, 400)
+        return f"<Plan for {about}: {len(self.candidates)} candidates{first}>"
+
+    def _repr_html_(self) -> str:
+        return notebook_page(self)
 
     def to_fields(self) -> dict[str, Any]:
         """Return what is written to JSON; the candidates as a plain list."""

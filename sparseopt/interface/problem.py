@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
+from sparseopt.interface.printing import printable
+
 Answer = TypeVar("Answer")
 Proof = TypeVar("Proof")
 """The certificate class or classes of a problem, for type checkers.
@@ -38,6 +40,15 @@ class Problem(ABC, Generic[Answer, Proof]):
 
     accuracy_is: ClassVar[str] = "accuracy"
     """What `Certificate.accuracy` measures, in a few words, such as "relative duality gap"."""
+
+    def __init_subclass__(cls) -> None:
+        """Keep a short repr: that of a dataclass would list every array."""
+        super().__init_subclass__()
+        if "__repr__" not in cls.__dict__:
+            cls.__repr__ = cls.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {printable(self.describe(), 400)}>"
 
     @abstractmethod
     def evaluate(self, answer: Answer) -> Mapping[str, float]:

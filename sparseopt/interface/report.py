@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.finding import Finding, Severity
 from sparseopt.interface.json_type import json_type, require_kinds
 from sparseopt.interface.printing import printable
-from sparseopt.interface.seams import render_page
+from sparseopt.interface.seams import drawn, notebook_page, render_page, table_of_findings
 from sparseopt.judging.check import remembered
 from sparseopt.judging.serialization import from_json, to_json
 
@@ -77,6 +78,13 @@ class Report:
             raise ProblemError("skipped must hold skipped analyzers only")
         return cls(fields["subject"], findings, skipped, float(fields["seconds"]))
 
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)
+
+    def __getitem__(self, rule: str) -> list[Finding]:
+        """Return the findings of a rule, in order; none if the rule found nothing."""
+        return [finding for finding in self.findings if finding.rule == rule]
+
     @property
     def ok(self) -> bool:
         """Whether no finding is of severity problem."""
@@ -111,6 +119,25 @@ class Report:
         The file appears complete or not at all. Returns its path.
         """
         return write_whole(path, render_page(self))
+
+    def to_frame(self) -> Any:
+        """Return a pandas table of one row a finding (extra ``notebook``).
+
+        Columns: rule, severity, where, message, remedy, proof ("accepted", "refused", "not checked"
+        or empty), value. ImportError with the remedy where pandas is not installed.
+        """
+        return table_of_findings(self)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the figures of all findings; return the matplotlib Axes, which holds them."""
+        return drawn(self, ax)
+
+    def _repr_html_(self) -> str:
+        return notebook_page(self)
+
+    def __repr__(self) -> str:
+        """Return one line; `str` lists the findings."""
+        return f"<Report on {printable(self.subject, 200)}: {self.summary()}>"
 
     def __str__(self) -> str:
         lines = [printable(self.subject, 200), self.summary(), ""]

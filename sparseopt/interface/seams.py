@@ -45,6 +45,15 @@ find_outsider = Seam("finds an outside program by name")
 render_page = Seam("renders a report as HTML")
 """(report) -> str."""
 
+notebook_page = Seam("shows an object in a notebook")
+"""(object) -> str, a piece of HTML."""
+
+drawn = Seam("draws an object")
+"""(object, Axes or None) -> matplotlib Axes."""
+
+table_of_findings = Seam("makes a table of findings")
+"""(report) -> pandas.DataFrame."""
+
 multiplication = Seam("multiplies by a product of factors")
 """(factors, architecture, compiled) -> `sparseopt.butterfly.product.Multiplication`."""
 

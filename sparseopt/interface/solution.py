@@ -15,6 +15,7 @@ from sparseopt.interface.json_type import json_type, require_kinds
 from sparseopt.interface.plan import Plan
 from sparseopt.interface.printing import printable
 from sparseopt.interface.problem import Answer, Problem, Proof
+from sparseopt.interface.seams import drawn, notebook_page
 from sparseopt.judging.check import remembered
 from sparseopt.judging.rounding import shown_above
 from sparseopt.judging.serialization import from_json, to_json
@@ -125,6 +126,13 @@ class Solution(Generic[Answer, Proof]):
         if not isinstance(solution, Solution):
             raise ProblemError(f"the JSON holds a {type(solution).__name__}, not a Solution")
         return solution
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the proof, else the answer, else the problem; return the matplotlib Axes."""
+        return drawn(self, ax)
+
+    def _repr_html_(self) -> str:
+        return notebook_page(self)
 
     def __repr__(self) -> str:
         """Return one line: problem, certificate and plan hold whole arrays."""

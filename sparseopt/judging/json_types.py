@@ -36,6 +36,8 @@ _MODULES = {
     ),
     "sparseopt.interface.finding": (
         "Finding",
+        "KeyFigure",
+        "NetworkFigure",
         "SeriesFigure",
         "SupportFigure",
     ),

@@ -416,6 +416,13 @@ class Network:
         """
         seams.written_network(self, path)
 
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the layers with their widths and sparsity; return the matplotlib Axes."""
+        return seams.drawn(self, ax)
+
+    def _repr_html_(self) -> str:
+        return seams.notebook_page(self)
+
     def describe(self) -> str:
         """Return one line with the sizes."""
         weights = sum(array.size for array in self.parameters().values())

@@ -10,6 +10,7 @@ import numpy as np
 
 from sparseopt.interface.arrays import read_only
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.seams import drawn
 from sparseopt.networks.linear import Scale
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
@@ -37,6 +38,10 @@ class DepthProfile:
     layers: tuple[str, ...]
     log10_total: np.ndarray
     log10_largest: np.ndarray
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the norms from layer to layer; return the matplotlib Axes (extra ``plot``)."""
+        return drawn(self, ax)
 
     def __post_init__(self) -> None:
         for name in ("log10_total", "log10_largest"):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import sparseopt as so
-from sparseopt.tools.drawing import BINS, largest_values, support_share
+from sparseopt.tools.drawing.matrices import BINS, largest_values, support_share
 from sparseopt.tools.random_products import random_product
 
 PATTERNS = [(1, 1, 1, 1), (2, 3, 4, 5), (1, 5, 7, 1), (6, 1, 1, 3), (1, 2, 3, 40), (31, 3, 2, 1)]
@@ -54,34 +55,40 @@ def test_a_huge_support_is_drawn_without_listing_its_entries() -> None:
     assert (share == 1.0).all()
 
 
+def panels(figure: Any) -> list[Any]:
+    """Return the panels of a figure of ours, which are inset in its one Axes."""
+    (host,) = figure.axes
+    return list(host.child_axes)
+
+
 def test_figures_are_returned_and_saved(tmp_path: Path) -> None:
     pattern = so.KroneckerPattern(2, 3, 4, 5)
     figure = so.draw(pattern, tmp_path / "pattern.png")
     assert (tmp_path / "pattern.png").read_bytes().startswith(b"\x89PNG")
-    (axes,) = figure.axes
+    (axes,) = panels(figure)
     assert axes.get_title() == "(2, 3, 4, 5)\n30 x 40, 120 values (10 %)"
     assert np.array_equal(axes.images[0].get_array() > 0, pattern.support())
 
     chain = so.Architecture.square_dyadic(16)
     figure = so.draw(chain, tmp_path / "chain.svg")
     assert b"<svg" in (tmp_path / "chain.svg").read_bytes()
-    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    titles = [axes.get_title() for axes in panels(figure)]
     assert titles[0].startswith("factor 1: (1, 2, 2, 8)")
     assert titles[-1].startswith("product: (1, 16, 16, 1)")
     assert len(titles) == 5
     # Neither a single pattern nor a chain without pattern of the product gets one.
-    assert len(so.draw(so.Architecture([(1, 2, 3, 1)])).axes) == 1
-    assert len(so.draw(chain.transpose).axes) == 4
+    assert len(panels(so.draw(so.Architecture([(1, 2, 3, 1)])))) == 1
+    assert len(panels(so.draw(chain.transpose))) == 4
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.complex128])
 def test_factors_are_drawn(dtype: type, tmp_path: Path) -> None:
     product = random_product(so.Architecture.square_dyadic(256), np.random.default_rng(0), dtype)
     figure = so.draw(product, tmp_path / "factors.png")
-    panels = [axes for axes in figure.axes if axes.images and axes.get_title()]
-    assert len(panels) == 8
-    assert len(figure.axes) == 8 + 4 + 8  # panels, empty places of the grid, bars of colours
-    low, high = panels[0].images[0].get_clim()
+    shown = panels(figure)
+    assert len(shown) == 8
+    assert all(len(panel.child_axes) == 1 for panel in shown)  # bars of colours
+    low, high = shown[0].images[0].get_clim()
     assert high == pytest.approx(np.abs(product.factors[0]).max())
     assert low == (0.0 if dtype == np.complex128 else -high)
 
@@ -89,14 +96,15 @@ def test_factors_are_drawn(dtype: type, tmp_path: Path) -> None:
 def test_a_zero_factor_is_drawn() -> None:
     pattern = so.KroneckerPattern(1, 2, 2, 2)
     product = so.KroneckerProduct((np.zeros(pattern.values_shape),), so.Architecture([pattern]))
-    assert so.draw(product).axes[0].images[0].get_clim() == (-1.0, 1.0)
+    assert panels(so.draw(product))[0].images[0].get_clim() == (-1.0, 1.0)
 
 
 @pytest.mark.parametrize("size", [1e308, 5e-324])
 def test_extreme_values_are_drawn(size: float) -> None:
     values = np.array([[size, -size / 4]]).reshape(1, 1, 2, 1)
     product = so.KroneckerProduct((values,), so.Architecture([(1, 1, 2, 1)]))
-    panel, bar = so.draw(product).axes
+    (panel,) = panels(so.draw(product))
+    (bar,) = panel.child_axes
     assert np.array_equal(panel.images[0].get_array()[0], values.ravel() / size)
     assert bar.get_ylabel() == f"times {size:.3g}"
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from sparseopt.interface.printing import printable
+from sparseopt.interface.seams import drawn, notebook_page
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.tools.pruning.supports import PairVerdict, pair_verdicts
@@ -95,6 +97,16 @@ class Pruning:
     def supports(self, seconds_per_pair: float = 10.0) -> list[PairVerdict]:
         """Ask whether the supports of consecutive layers are closed; see `pair_verdicts`."""
         return pair_verdicts(self.network, seconds_per_pair)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the share of each tensor that is kept; return the matplotlib Axes."""
+        return drawn(self, ax)
+
+    def _repr_html_(self) -> str:
+        return notebook_page(self)
+
+    def __repr__(self) -> str:
+        return f"<Pruning: {str(self).splitlines()[0]}>"
 
     def __str__(self) -> str:
         kind = self.scope if self.granularity == "weight" else f"{self.granularity}, {self.scope}"

@@ -1,0 +1,1 @@
+"""Pictures of subjects, proofs and findings, with matplotlib."""
