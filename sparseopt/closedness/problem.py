@@ -14,7 +14,6 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.printing import printable
 from sparseopt.interface.problem import Problem
-from sparseopt.interface.seams import drawn
 
 VERDICTS = ("closed", "not_closed", "unknown")
 
@@ -94,10 +93,6 @@ class Closedness(Problem[ClosednessVerdict, Any]):
                     f"support {i + 1} has {supports[i + 1].shape[0]} rows"
                 )
         object.__setattr__(self, "supports", supports)
-
-    def plot(self, ax: Any = None) -> Any:
-        """Draw the supports side by side; return the matplotlib Axes (extra ``plot``)."""
-        return drawn(self, ax)
 
     def evaluate(self, answer: ClosednessVerdict) -> Mapping[str, float]:
         """Return 1 for an answer that leaves the question open."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 from sparseopt.interface.printing import printable
+from sparseopt.interface.seams import drawn
 
 Answer = TypeVar("Answer")
 Proof = TypeVar("Proof")
@@ -46,6 +47,14 @@ class Problem(ABC, Generic[Answer, Proof]):
         super().__init_subclass__()
         if "__repr__" not in cls.__dict__:
             cls.__repr__ = cls.__repr__  # type: ignore[method-assign]
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw what the question is about, and return the matplotlib Axes (extra ``plot``).
+
+        The supports of a question about supports, the norm along depth of a path-norm;
+        `ProblemError` for what has no picture.
+        """
+        return drawn(self, ax)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {printable(self.describe(), 400)}>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def small() -> Network:
     return chain((2,), Dense(hidden), Relu(), Dense(np.array([[1.0, 0.0, 3.0]])))
 
 
+@cache
 def subjects() -> dict[str, Any]:
     rng = np.random.default_rng(0)
     architecture = so.Architecture.square_dyadic(4)

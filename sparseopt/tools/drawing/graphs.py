@@ -55,7 +55,11 @@ def network_figure(
         [math.prod(shape) for shape in shapes],
         [shares.get(node.name, math.nan) for node in kept],
         list(edges),
-        [(place[a], place[b]) for a, b in pairs if a in place and b in place],
+        [
+            (place[a], place[b])
+            for a, b in pairs
+            if a in place and b in place and place[a] != place[b]
+        ],
     )
 
 
