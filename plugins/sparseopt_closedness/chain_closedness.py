@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 import sparseopt as so
-from sparseopt.tools.report.numbers import number
 from sparseopt.tools.limit_curve import HALVINGS, limit_curve
+from sparseopt.tools.report.numbers import number
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class ChainClosedness(so.Analyzer[so.Closedness]):
         solution = so.solve(
             subject,
             seed=context.seed,
-            progress=context.progress,
+            progress=context.part(0.0, 0.9),
             time_limit=None if left == float("inf") else max(left, 1e-3),
         )
         verdict = solution.answer.value

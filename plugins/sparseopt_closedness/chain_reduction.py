@@ -60,7 +60,7 @@ class ChainReduction(so.Solver[so.Closedness]):
         solution = so.solve(
             so.Closedness(chain, problem.field),
             seed=context.seed,
-            progress=context.progress,
+            progress=context.part(0.5, 1.0),
             time_limit=None if left == float("inf") else max(left, 1e-3),
         )
         if solution.answer.value == "unknown" or solution.certificate is None:

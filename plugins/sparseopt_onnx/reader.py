@@ -9,6 +9,7 @@ from typing import Any
 import onnx
 
 import sparseopt as so
+from sparseopt.interface.context import Progress
 from sparseopt.interface.printing import printable
 from sparseopt.tools.reading.budget import require_affordable
 from sparseopt.tools.reading.choices import Outputs, cut_before
@@ -82,9 +83,16 @@ class OnnxReader(so.Reader):
     check: bool = True
 
     def read(
-        self, source: Any, example: Any = None, outputs: Outputs = None, until: str | None = None
+        self,
+        source: Any,
+        example: Any = None,
+        outputs: Outputs = None,
+        until: str | None = None,
+        progress: Progress | None = None,
     ) -> so.Network:
         """Return the network; `example` fixes symbolic sizes other than the batch."""
+        context = so.Context(progress=progress)
+        context.report(0.0, "reading the file")
         model, name = load(source)
         try:
             half = widen(model)
@@ -94,7 +102,7 @@ class OnnxReader(so.Reader):
         graph = OnnxGraph(model, name, example, **part)
         notes = (half,) if half else ()
         try:
-            return self._network(model, graph, notes)
+            return self._network(model, graph, notes, context)
         except so.ProblemError as refused:
             if graph.fixed_batch == 1:
                 raise
@@ -102,7 +110,7 @@ class OnnxReader(so.Reader):
             # whole input is one sample.
             try:
                 whole = OnnxGraph(model, name, example, whole=True, **part)
-                return self._network(model, whole, notes)
+                return self._network(model, whole, notes, context)
             except so.ProblemError:
                 raise refused from None
 
@@ -131,14 +139,20 @@ class OnnxReader(so.Reader):
         write_whole(path, model.SerializeToString())
 
     def _network(
-        self, model: onnx.ModelProto, graph: OnnxGraph, notes: tuple[str, ...]
+        self,
+        model: onnx.ModelProto,
+        graph: OnnxGraph,
+        notes: tuple[str, ...],
+        context: so.Context,
     ) -> so.Network:
-        network = with_tensor_shapes(convert(graph), graph.shape_of)
+        network = convert(graph, context.part(0.05, 0.6))
+        network = with_tensor_shapes(network, graph.shape_of)
+        context.report(0.6, "comparing the network with onnxruntime")
         doubts = check_against_onnxruntime(model, graph, network) if self.check else []
         return replace(network, notes=(*notes, *network.notes, *doubts))
 
 
-def convert(graph: OnnxGraph) -> so.Network:
+def convert(graph: OnnxGraph, progress: Progress | None = None) -> so.Network:
     """Return the network of a graph, node by node."""
     ends = [value for _, value in graph.ends]
     done: set[int] = set()
@@ -155,7 +169,7 @@ def convert(graph: OnnxGraph) -> so.Network:
             _convert_nodes(graph, [name for name in branch.output if name], done)  # refuses it
         else:
             graph.write_out(branch, bool(condition.reshape(())))
-    _convert_nodes(graph, ends, done)
+    _convert_nodes(graph, ends, done, progress)
     network = graph.finish()
     try:
         require_affordable(network)
@@ -168,9 +182,14 @@ def _is_branch(node: onnx.NodeProto) -> bool:
     return bool(node.op_type == "If" and node.domain in ("", "ai.onnx"))
 
 
-def _convert_nodes(graph: OnnxGraph, ends: Sequence[str], done: set[int]) -> None:
+def _convert_nodes(
+    graph: OnnxGraph, ends: Sequence[str], done: set[int], progress: Progress | None = None
+) -> None:
     """Convert what some values depend on, unless it was done."""
-    for node in graph.nodes_for(ends):
+    nodes = graph.nodes_for(ends)
+    for i, node in enumerate(nodes):
+        if progress is not None:
+            progress(i / len(nodes), f"node {graph.label(node)}")
         if id(node) in done:
             continue
         done.add(id(node))

@@ -90,8 +90,8 @@ class MeasuredSlopes(so.Analyzer[so.Network]):
         steepest = max(largest)
         # Slopes come out of differences of rounded values.
         violated = limit.value < math.inf and steepest > limit.value * (1 + 1e-6)
-        least = f"at least {number(steepest)} (the largest slope on {pairs} random pairs of inputs at "
-        least += f"each of {len(largest)} distances)"
+        least = f"at least {number(steepest)} (the largest slope on {pairs} random pairs of "
+        least += f"inputs at each of {len(largest)} distances)"
         finite = limit.value < math.inf
         proven = shown_above(limit.value) if finite else power_of_ten(limit.log10)
         most = f"at most {proven} (proven)"

@@ -103,8 +103,8 @@ def _uneven(layer: str, ratio: np.ndarray, units: np.ndarray) -> so.Finding:
         so.Severity.WARNING,
         layer,
         f"incoming over outgoing norm lies between {number(ratio[low])} (unit {units[low]}) and "
-        f"{number(ratio[high])} (unit {units[high]}) over {len(ratio)} units; magnitudes of weights "
-        "are not comparable between them",
+        f"{number(ratio[high])} (unit {units[high]}) over {len(ratio)} units; magnitudes of "
+        "weights are not comparable between them",
         {"units": units, "ratio": ratio},
         _REMEDY,
     )

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparseopt_pathnorm.reference_networks import at_initialization, without_zeros
-
 import sparseopt as so
 from sparseopt.judging.rounding import shown_above
 from sparseopt.tools.depth import DepthProfile, norms_along_depth
 from sparseopt.tools.report.numbers import number, power_of_ten
+from sparseopt_pathnorm.reference_networks import at_initialization, without_zeros
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,9 @@ class PathNorms(so.Analyzer[so.Network]):
             "network",
             "no path carries any weight: the output is constant"
             if dead
-            else f"L1 path-norm {power_of_ten(norm.log10)}, with batch normalization merged; it is the "
-            f"same for every rescaling of the network{f'; by output: {listed}' if parts else ''}",
+            else f"L1 path-norm {power_of_ten(norm.log10)}, with batch normalization merged; it is "
+            "the same for every rescaling of the network"
+            f"{f'; by output: {listed}' if parts else ''}",
             {"value": norm.value, "log10": norm.log10, "affine": norm.affine}
             | ({"log10_by_output": parts} if parts else {}),
             remedy="check the pruning masks: some layer lets nothing through" if dead else "",
@@ -179,7 +179,6 @@ def _key_paths(subject: so.Network, paths: so.PathNormValue) -> so.KeyFigure:
 
 def _figure_of(log10: float, value: float) -> float | str:
     return float(value) if 0 < value < np.inf or log10 == -np.inf else power_of_ten(log10)
-
 
 
 def _whole(log10: float) -> str:

@@ -55,12 +55,13 @@ class RescalingSensitivity(so.Analyzer[so.Network]):
         share = sum(lost.values()) / max(1, sum(kept.values()))
         names = [name.removesuffix(".weight") for name in before]
         bad = share > self.tolerated
+        pruned = f"{100 * self.ratio:.3g} %"
         yield so.Finding(
             "sensitivity-to-rescaling",
             so.Severity.WARNING if bad else so.Severity.OK,
             "network",
-            f"magnitude pruning of {100 * self.ratio:.3g} % of the nonzero weights removes {100 * share:.3g} % of "
-            "the weights that it keeps otherwise, once hidden units are rescaled by 1, 128 or "
+            f"magnitude pruning of {pruned} of the nonzero weights removes {100 * share:.3g} % "
+            "of the weights that it keeps otherwise, once hidden units are rescaled by 1, 128 or "
             "4096, which does not change the function",
             {"layers": names, "kept": list(kept.values()), "lost": list(lost.values())},
             "prune by path cost, or by magnitude after so.canonicalize: so.prune(network, ratio, "
@@ -68,7 +69,7 @@ class RescalingSensitivity(so.Analyzer[so.Network]):
             if bad
             else "",
             figure=so.SeriesFigure(
-                f"Kept weights that magnitude pruning ({100 * self.ratio:.3g} %) removes once rescaled",
+                f"Kept weights that magnitude pruning ({pruned}) removes once rescaled",
                 "layer",
                 "share of the kept weights",
                 names,

@@ -7,6 +7,7 @@ import operator
 import torch
 
 import sparseopt as so
+from sparseopt.interface.context import Progress
 from sparseopt.interface.printing import printable
 from sparseopt.tools.reading.choices import cut_before
 from sparseopt.tools.reading.values import Value
@@ -66,10 +67,12 @@ KNOWN = frozenset({*OPERATORS, *REASONS})
 """Operators with a rule or a reason."""
 
 
-def convert(graph: TorchGraph) -> so.Network:
+def convert(graph: TorchGraph, progress: Progress | None = None) -> so.Network:
     """Return the network of an exported program, node by node."""
-    needed = graph.needed()
-    for node in graph.program.graph.nodes:
+    needed, nodes = graph.needed(), graph.program.graph.nodes
+    for i, node in enumerate(nodes):
+        if progress is not None:
+            progress(i / len(nodes), f"node {node.name}")
         if node.op == "call_function" and node in needed:
             _convert_node(graph, node)
     return graph.finish()

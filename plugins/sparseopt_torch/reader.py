@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 import sparseopt as so
+from sparseopt.interface.context import Progress
 from sparseopt.judging import limits
 from sparseopt.tools.reading.budget import Budget, require_affordable
 from sparseopt.tools.reading.choices import Outputs
@@ -56,16 +57,23 @@ class TorchReader(so.Reader):
     writes: ClassVar[bool] = True
 
     def read(
-        self, source: Any, example: Any = None, outputs: Outputs = None, until: str | None = None
+        self,
+        source: Any,
+        example: Any = None,
+        outputs: Outputs = None,
+        until: str | None = None,
+        progress: Progress | None = None,
     ) -> so.Network:
         """Return the network of a source, or of a part of it."""
+        context = so.Context(progress=progress)
+        context.report(0.0, "asking torch for the program")
         if isinstance(source, str | os.PathLike):
-            return self._from_file(source, example, outputs, until)
+            return self._from_file(source, example, outputs, until, context)
         if isinstance(source, torch.export.ExportedProgram):
             shapes = program_shapes(source, example)
             program, found = choose(source, outputs, until)
-            return self._from_program(program, shapes, [name for name, _ in found])
-        return self._from_module(source, example, outputs, until)
+            return self._from_program(program, shapes, [name for name, _ in found], context)
+        return self._from_module(source, example, outputs, until, context)
 
     def multiply(self, source: Any, factors: Mapping[str, Any]) -> Callable[[], None]:
         """Multiply parameters and buffers of a module in place; masks stay as they are."""
@@ -108,7 +116,12 @@ class TorchReader(so.Reader):
         return assign(source, tensors, merged)
 
     def _from_module(
-        self, module: torch.nn.Module, example: Any, outputs: Outputs, until: str | None
+        self,
+        module: torch.nn.Module,
+        example: Any,
+        outputs: Outputs,
+        until: str | None,
+        context: so.Context,
     ) -> so.Network:
         if example is None:
             raise missing_example(module)
@@ -120,13 +133,13 @@ class TorchReader(so.Reader):
         program, found = choose(whole, outputs, until)
         names = [name for name, _ in found]
         shapes = [tuple(t.shape) for t in sample.tensors]
-        network = self._convert(program, shapes, names, 1, tied(clean), [*halved, *notes])
+        network = self._convert(program, shapes, names, 1, tied(clean), [*halved, *notes], context)
         if self.check:
             require_same(whole, answer)
         return network
 
     def _from_file(
-        self, path: Any, example: Any, outputs: Outputs, until: str | None
+        self, path: Any, example: Any, outputs: Outputs, until: str | None, context: so.Context
     ) -> so.Network:
         budget = Budget()
         saved = open_program(path, budget)
@@ -134,7 +147,7 @@ class TorchReader(so.Reader):
             saved, names = select(saved, outputs, until)
             shapes = file_shapes(saved, example)
             program = build(saved, shapes, KNOWN)
-            return self._from_program(program, shapes, names, budget)
+            return self._from_program(program, shapes, names, context, budget)
         except so.ProblemError as error:
             raise so.ProblemError(f"{os.fspath(path)!r}: {error}") from error
 
@@ -143,18 +156,19 @@ class TorchReader(so.Reader):
         program: Any,
         given: Mapping[str, tuple[int, ...]],
         names: list[str],
+        context: so.Context,
         budget: Budget | None = None,
     ) -> so.Network:
         shapes = list(given.values())
         batch = common_batch(shapes)
         if batch == 1:
-            return self._convert(program, shapes, names, 1, {}, [], budget=budget)
+            return self._convert(program, shapes, names, 1, {}, [], context, budget)
         single = [(1, *shape[1:]) for shape in shapes]
         try:
-            return self._convert(program, single, names, batch, {}, [], budget=budget)
+            return self._convert(program, single, names, batch, {}, [], context, budget)
         except so.ProblemError as refused:
             try:  # the samples of the batch meet, so it is not a batch
-                return self._convert(program, shapes, names, 1, {}, [], budget=budget)
+                return self._convert(program, shapes, names, 1, {}, [], context, budget)
             except so.ProblemError:
                 raise refused from None
 
@@ -166,6 +180,7 @@ class TorchReader(so.Reader):
         batch: int,
         aliases: dict[str, str],
         notes: list[str],
+        context: so.Context,
         budget: Budget | None = None,
     ) -> so.Network:
         """Return the network; `budget` is that of a file, whose operators are looked up first."""
@@ -180,17 +195,18 @@ class TorchReader(so.Reader):
             if mutates_shared_value(program.graph):
                 plain = decomposed(program, {})
             graph = graph_of(plain)
-            network = convert(graph)
+            network = convert(graph, context.part(0.3, 0.8))
         except so.ProblemError as refused:
             if len(program.graph.nodes) > limits.PROGRAM_NODES // 4 and budget is not None:
                 raise
             try:  # operators such as einsum are defined by others
                 graph = graph_of(decomposed(program, definitions()))
-                network = convert(graph)
+                network = convert(graph, context.part(0.3, 0.8))
             except so.ProblemError:
                 raise refused from None
         require_affordable(network)
         network = with_tensor_shapes(network, graph.tensor_shapes().get)
+        context.report(0.8, "comparing the network with torch")
         doubts = check_against_torch(graph, network) if self.check else []
         return replace(network, notes=(*notes, *network.notes, *doubts))
 

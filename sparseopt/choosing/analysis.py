@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -148,7 +149,10 @@ def analyze(
         if context.remaining() <= 0:
             skipped.append(Skipped(item.name, "the time limit ran out before it"))
             continue
-        result = _run(item, _build(item, options), subject, context)
+        own = dataclasses.replace(
+            context, progress=context.part(i / len(ready), (i + 1) / len(ready))
+        )
+        result = _run(item, _build(item, options), subject, own)
         if isinstance(result, Skipped):
             skipped.append(result)
         else:

@@ -10,6 +10,7 @@ from typing import Any
 from sparseopt.choosing.availability import Plugin, Registered
 from sparseopt.choosing.discovery import registry
 from sparseopt.choosing.manifest import AnalyzerEntry, CriterionEntry, ReaderEntry, SolverEntry
+from sparseopt.interface.context import Progress
 from sparseopt.interface.errors import ProblemError, UnknownNameError
 from sparseopt.interface.problem import Problem
 from sparseopt.interface.reader import Reader
@@ -120,16 +121,17 @@ def read(
     example: Any = None,
     outputs: Any = None,
     until: str | None = None,
+    progress: Progress | None = None,
 ) -> Any:
     """Return the subject that `source` (a path or a foreign object) describes.
 
     The first available reader whose suffixes or types match reads it. `produces`, a
     ``"package:Class"`` tag, narrows the choice. What of a part of the source is asked for is
-    handed on to readers that take it.
+    handed on to readers that take it, and so is `progress`.
     """
     reader = reader_of(source, produces)
     part = {"outputs": outputs, "until": until}
-    asked = {name: choice for name, choice in part.items() if choice is not None}
+    asked: dict[str, Any] = {name: choice for name, choice in part.items() if choice is not None}
     taken = inspect.signature(reader.read).parameters
     for name in asked:
         if name not in taken:
@@ -137,6 +139,8 @@ def read(
                 f"{type(reader).__name__}, which reads {_name(source)}, takes no {name}=; leave it "
                 "out"
             )
+    if progress is not None and "progress" in taken:
+        asked["progress"] = progress
     return reader.read(source, example, **asked)
 
 

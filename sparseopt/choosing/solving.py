@@ -49,6 +49,8 @@ def _attempt(
     if not check:
         unchecked = Answered(answer, certificate, Status.UNCHECKED, math.inf)
         return "answered; the certificate was not checked", unchecked
+    if context.progress is not None:
+        context.report(0.0, "checking the certificate")
     verdict = check_certificate(certificate, problem, answer)
     if verdict.outcome == "relies on":
         believed = f"answered; the core cannot check all of it: {verdict.claim}"
@@ -162,6 +164,7 @@ def solve(
             best = item.candidate, result
         if result is not None and result.status is not Status.WEAK:
             break
+    context.report(1.0, "done")
     done = Plan(problem.describe(), tuple(candidates))
     if best is not None:
         candidate, result = best

@@ -13,7 +13,7 @@ from sparseopt.choosing.availability import is_installed
 from sparseopt.choosing.parallel import Lost, unordered
 from sparseopt.choosing.solving import solve
 from sparseopt.choosing.sweep_store import SweepStore
-from sparseopt.interface.context import Progress
+from sparseopt.interface.context import Context, Progress
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.plan import Plan, SolveError
 from sparseopt.interface.problem import Answer, Problem, Proof
@@ -58,7 +58,8 @@ def solve_all(
         from it, after its certificate was checked again; errors are tried again. Problems that
         occur twice are solved once.
     progress : callable(fraction, message) or None
-        Called after each problem; the fraction stays 0 while their number is not known.
+        Called after each problem and at the end; until then the fraction stays 0 where their
+        number is not known.
 
     Returns
     -------
@@ -84,6 +85,7 @@ def solve_all(
     with contextlib.closing(unordered(work, sweep.open_problems(), jobs, backend)) as results:
         for number, found in results:
             sweep.take(number, found)
+    sweep.finish()
     return sweep.outcomes()
 
 
@@ -104,7 +106,8 @@ class _Sweep:
     def __init__(
         self, problems: Iterable[Problem], store: SweepStore | None, progress: Progress | None
     ) -> None:
-        self._problems, self._store, self._progress = problems, store, progress
+        self._problems, self._store = problems, store
+        self._context = Context(progress=progress)
         self._expected = length_hint(problems)
         self._found: dict[int, Outcome[Any, Any]] = {}
         self._open: list[tuple[int, str, str]] = []
@@ -141,9 +144,12 @@ class _Sweep:
         if self._store is not None:
             self._store.keep(key, found)
         self._found[i] = found
-        if self._progress is not None:
-            done = len(self._found) + len(self._twins)
-            self._progress(done / self._expected if self._expected else 0.0, f"{done} solved")
+        done = len(self._found) + len(self._twins)
+        self._context.report(done / self._expected if self._expected else 0.0, f"{done} solved")
+
+    def finish(self) -> None:
+        """Say that all are solved, also where their number was not known, or a file had them."""
+        self._context.report(1.0, f"{len(self._found) + len(self._twins)} solved")
 
     def outcomes(self) -> list[Outcome[Any, Any]]:
         """Return what was found, in the order of the problems."""

@@ -13,6 +13,18 @@ from sparseopt.interface.errors import ProblemError, TimeLimitReached
 Progress = Callable[[float, str], None]
 
 
+class _Forward:
+    """A callback that is never told of less than it was told before."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._reached = progress, 0.0
+
+    def __call__(self, fraction: float, message: str) -> None:
+        if fraction > self._reached:  # NaN is not
+            self._reached = min(1.0, float(fraction))
+        self._progress(self._reached, message)
+
+
 @dataclass(frozen=True)
 class Context:
     """Settings of one call of `solve` or `analyze`.
@@ -25,7 +37,7 @@ class Context:
     time_limit : float or None
         Seconds for the whole call.
     progress : callable(fraction, message) or None
-        Called by `report`; `fraction` is in [0, 1].
+        Called by `report`; `fraction` is in [0, 1], and never less than before.
     tolerance : float or None
         The accuracy that is asked for, see `Certificate.accuracy`; an engine may stop there.
 
@@ -44,6 +56,8 @@ class Context:
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
+        if self.progress is not None and not isinstance(self.progress, _Forward):
+            object.__setattr__(self, "progress", _Forward(self.progress))
         limit, seed = self.time_limit, self.seed
         if limit is not None and not (_is_number(limit) and limit > 0):
             raise ProblemError(f"time_limit must be a positive number of seconds, got {limit!r}")
@@ -69,9 +83,28 @@ class Context:
             raise TimeLimitReached(f"the time limit of {self.time_limit:g} s ran out while {doing}")
 
     def report(self, fraction: float, message: str) -> None:
-        """Tell the caller how far the work is."""
+        """Tell the caller how far the work is; a bar never goes back."""
         if self.progress is not None:
-            self.progress(min(1.0, max(0.0, fraction)), message)
+            self.progress(fraction, message)
+
+    def part(self, start: float, stop: float) -> Progress | None:
+        """Return the callback of a part of the work: its 0 and 1 are `start` and `stop` here.
+
+        For the `progress` of calls that are steps of a longer work.
+
+        Examples
+        --------
+        >>> import sparseopt as so
+        >>> context = so.Context(progress=lambda fraction, message: print(fraction, message))
+        >>> context.part(0.5, 1.0)(0.5, "second half")
+        0.75 second half
+        """
+        whole = self.progress
+        if whole is None:
+            return None
+        return lambda fraction, message: whole(
+            start + (stop - start) * min(1.0, max(0.0, fraction)), message
+        )
 
 
 def _is_number(value: object) -> bool:

@@ -29,7 +29,8 @@ class Reader(ABC):
 
         `example` is an example input, for sources that do not fix their input shape. A reader of
         sources with several outputs may also take ``outputs``, the names or places of those to
-        read, and ``until``, the name of the node to end at.
+        read, and ``until``, the name of the node to end at; one that takes long may take
+        ``progress``, a function of a fraction and a message, see `Context`.
         """
 
     def multiply(self, source: Any, factors: Mapping[str, Any]) -> Callable[[], None]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sparseopt.interface.certificate import Certificate, Check, Outsiders, Steps
+from sparseopt.interface.context import Context, Progress
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.finding import Finding
 from sparseopt.interface.printing import printable
@@ -22,6 +23,7 @@ from sparseopt.judging.serialization import from_json
 def verify(
     subject: Solution[Any, Any] | Certificate | Finding | Report | str | os.PathLike[str],
     allow: Iterable[str] = (),
+    progress: Progress | None = None,
 ) -> Check:
     """Check a solution, a certificate, a finding, a report, or the JSON file of one.
 
@@ -33,6 +35,8 @@ def verify(
         Outside programs, such as ``"z3"``, that may be asked again where a certificate rests on
         their word. Without it such a certificate is not accepted: the outcome is "relies on".
         This is the one case in which a plugin is loaded.
+    progress : callable(fraction, message) or None
+        Called before each certificate, and at the end.
 
     Returns
     -------
@@ -51,17 +55,24 @@ def verify(
     >>> print(so.verify(so.solve(so.Closedness([[[1, 1]], [[1], [1]]]))).ok)
     True
     """
-    outsiders = _outsiders(allow)
+    outsiders, context = _outsiders(allow), Context(progress=progress)
+    context.report(0.0, "reading")
     if isinstance(subject, str | os.PathLike):
         subject = from_json(read_text(subject))
+    check = _verified(subject, outsiders, context)
+    context.report(1.0, check.outcome)
+    return check
+
+
+def _verified(subject: Any, outsiders: Outsiders, context: Context) -> Check:
     if isinstance(subject, Solution):
         return _verify_solution(subject, outsiders)
     if isinstance(subject, Certificate):
         return _check(subject, outsiders)
     if isinstance(subject, Finding):
-        return _verify_findings([subject], outsiders)
+        return _verify_findings([subject], outsiders, context)
     if isinstance(subject, Report):
-        return _verify_findings(subject.findings, outsiders)
+        return _verify_findings(subject.findings, outsiders, context)
     raise ProblemError(
         f"verify takes a Solution, Certificate, Finding, Report or a path, "
         f"got {type(subject).__name__}"
@@ -127,14 +138,15 @@ def _verify_solution(solution: Solution, outsiders: Outsiders) -> Check:
     )
 
 
-def _verify_findings(findings: Iterable[Finding], outsiders: Outsiders) -> Check:
+def _verify_findings(findings: Sequence[Finding], outsiders: Outsiders, context: Context) -> Check:
     """Check every certificate, and that no rule says another verdict than its certificate."""
     lines: list[str] = []
     claims: list[str] = []
     outcomes = set()
-    for finding in findings:
+    for i, finding in enumerate(findings):
         if finding.certificate is None:
             continue
+        context.report(i / len(findings), f"checking {printable(finding.rule)}")
         check = _check(finding.certificate, outsiders)
         lines.append(f"{_headed(finding)}: {check.claim}")
         lines += [f"  {line}" for line in check.details]

@@ -1,4 +1,4 @@
-"""How the products and the factors behave along the curve of a proof that supports are not closed."""
+"""How products and factors behave along the curve of a proof that supports are not closed."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def of_supports(figure: SupportFigure) -> Picture:
         density = f"{100 * cells.mean():.3g} % nonzero" if cells.size else "empty"
         words = f"{printable(title, 40)}\n{rows} x {columns}, {density}"
         marks = figure.marks.get(title, [])
-        shown.append(Panel(words, lambda ax, cells=cells, marks=marks: _grid(ax, cells, marks)))
+        shown.append(Panel(words, partial(_grid, cells=cells, marks=marks)))
     if flattest < _FLAT:  # one below the other, each as wide as a column of text
         return panels(shown, 1, (4.4, 1.2 + 3.2 * max(flattest, _FLATTEST)))
     return panels(shown, 2)

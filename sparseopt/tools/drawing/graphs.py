@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -87,8 +87,15 @@ def _draw(ax: Any, figure: NetworkFigure) -> None:
     ax.set_axis_off()
     ax.set(xlim=(0, 10), ylim=(-len(shown) + 0.3, 1.3))
     ax.text(_NAME, 0.75, "layer", fontsize=7.5, color=SOFT, va="center")
-    ax.text(_BAR, 0.75, "values (log scale), share of weights", fontsize=7.5, color=SOFT,
-            va="center", ha="center")
+    ax.text(
+        _BAR,
+        0.75,
+        "values (log scale), share of weights",
+        fontsize=7.5,
+        color=SOFT,
+        va="center",
+        ha="center",
+    )
     _edges(ax, figure, height)
     widest = max(map(math.log2, (w + 1 for w in figure.widths)), default=1.0)
     marked = {place for pair in figure.marks for place in pair}
@@ -100,9 +107,7 @@ def _draw(ax: Any, figure: NetworkFigure) -> None:
         ax.text(_NAME, row, words, fontsize=7.5, color=SOFT, va="center", style="italic")
 
 
-def _row(
-    ax: Any, figure: NetworkFigure, place: int, y: float, widest: float, marked: bool
-) -> None:
+def _row(ax: Any, figure: NetworkFigure, place: int, y: float, widest: float, marked: bool) -> None:
     from matplotlib.patches import Rectangle
 
     ax.plot([_NODE], [y], "o", ms=4.5, color=MARK if marked else INK, zorder=3)
@@ -119,7 +124,7 @@ def _row(
     ax.text(9.95, y, percent, fontsize=8, va="center", ha="right")
 
 
-def _edges(ax: Any, figure: NetworkFigure, height: dict[int, float]) -> None:
+def _edges(ax: Any, figure: NetworkFigure, height: Mapping[int, float]) -> None:
     """Draw what reads what: straight to the next row, else as an arc on the left."""
     marks = set(map(tuple, figure.marks))
     drawn = dict.fromkeys([*map(tuple, figure.edges), *marks])

@@ -74,9 +74,9 @@ def title_of(pattern: KroneckerPattern) -> str:
 
 def draw_support(ax: Any, pattern: KroneckerPattern) -> None:
     """Draw a support on an Axes."""
-    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.colors import LinearSegmentedColormap, to_rgba
 
-    colours = LinearSegmentedColormap.from_list("support", [PAPER, INK])
+    colours = LinearSegmentedColormap.from_list("support", [to_rgba(PAPER), to_rgba(INK)])
     share = support_share(pattern)
     _image(ax, share, pattern, cmap=colours, vmin=0.0, vmax=float(share.max()))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import singledispatch
+from functools import partial, singledispatch
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,7 @@ def _architecture(architecture: Architecture) -> Picture:
     named = [(f"factor {i + 1}: {title_of(p)}", p) for i, p in enumerate(architecture)]
     if len(named) > 1 and architecture.is_chainable:
         named.append((f"product: {title_of(architecture.product)}", architecture.product))
-    return panels([Panel(title, lambda ax, p=p: draw_support(ax, p)) for title, p in named])
+    return panels([Panel(title, partial(draw_support, pattern=p)) for title, p in named])
 
 
 @picture.register
@@ -65,7 +65,7 @@ def _product(product: KroneckerProduct) -> Picture:
     pairs = zip(held.factors, held.architecture, strict=True)
     return panels(
         [
-            Panel(f"factor {i + 1}: {title_of(p)}", lambda ax, v=v, p=p: draw_values(ax, v, p))
+            Panel(f"factor {i + 1}: {title_of(p)}", partial(draw_values, values=v, pattern=p))
             for i, (v, p) in enumerate(pairs)
         ]
     )

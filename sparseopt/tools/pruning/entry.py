@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt.choosing import offers
+from sparseopt.interface.context import Context, Progress
 from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.network import Network
 from sparseopt.tools.pruning.chosen import Choice
@@ -36,6 +37,7 @@ def prune(
     closed: bool = False,
     seed: int = 0,
     example: Any = None,
+    progress: Progress | None = None,
 ) -> Pruning:
     """Set the least important weights to zero.
 
@@ -77,6 +79,8 @@ def prune(
         For "random".
     example : array or tensor, optional
         An input, for subjects that do not fix their input shape.
+    progress : callable(fraction, message) or None
+        Called as weights are scored and removed, and at the end.
 
     Returns
     -------
@@ -118,15 +122,23 @@ def prune(
     if train is not None and len(steps) == 1:
         raise ProblemError("train is called between rounds of pruning; give a schedule")
     result: Pruning | None = None
-    for step in steps:
+    context = Context(progress=progress)
+    for i, step in enumerate(steps):
+        start, stop = i / len(steps), (i + 1) / len(steps)
+        context.report(start, f"round {i + 1} of {len(steps)}")
         current = subject if in_place or result is None else result.network
         if result is not None and train is not None:
             current = _trained(train, current, result)
-        last = task.pruned(load_network(current, example), step)
+        before, rest = (
+            context.part(start, start + 0.3 * (stop - start)),
+            context.part(start + 0.3 * (stop - start), stop),
+        )
+        last = task.pruned(load_network(current, example, progress=before), step, rest)
         result = last if result is None else _joined(result, last)
         if in_place:
             _mask(subject, result)
     assert result is not None
+    context.report(1.0, "pruned")
     return replace(result, ratio=share)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sparseopt.interface.context import Context, Progress
 from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.network import Network
 from sparseopt.pathnorm.path_cost import weight_names
@@ -53,8 +54,10 @@ class Task:
             )
         require_criterion(self.criterion)
 
-    def pruned(self, network: Network, ratio: float) -> Pruning:
+    def pruned(self, network: Network, ratio: float, progress: Progress | None = None) -> Pruning:
         """Return the network with the lowest weights at zero."""
+        context = Context(progress=progress)
+        context.report(0.0, "scoring weights")
         left = left_alone(network, self.in_place)
         possible = [name for name in weight_names(network) if name not in left]
         nodes = chosen_nodes(network, self.layers, self.exclude) if possible else set()
@@ -71,8 +74,9 @@ class Task:
             else:
                 masks = weight_masks(totals, ratio, self.scope)
             masks = {name: masks[name] for name in names}
+        context.report(0.6, "removing weights")
         if self.closed:
-            masks = close_supports(network, masks)
+            masks = close_supports(network, masks, context.part(0.6, 1.0))
         return self._result(network, masks, left, ratio, removed)
 
     def _scores(self, network: Network, names: list[str]) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 
 from sparseopt.choosing.solving import solve
 from sparseopt.closedness.problem import Closedness
+from sparseopt.interface.context import Context, Progress
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.printing import printable
 from sparseopt.interface.solution import Solution
@@ -63,12 +64,15 @@ def pair_verdicts(network: Network, seconds_per_pair: float = 10.0) -> list[Pair
     ]
 
 
-def close_supports(network: Network, masks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def close_supports(
+    network: Network, masks: dict[str, np.ndarray], progress: Progress | None = None
+) -> dict[str, np.ndarray]:
     """Return masks within `masks` under which every two consecutive layers have closed supports.
 
     A layer belongs to two pairs, and closing one may open the other: pairs are gone through
     until all are closed. Each change removes weights, so this ends.
     """
+    context = Context(progress=progress)
     result = {name: mask.copy() for name, mask in masks.items()}
     verdicts: dict[bytes, bool] = {}
     changed = True
@@ -76,7 +80,9 @@ def close_supports(network: Network, masks: dict[str, np.ndarray]) -> dict[str, 
         changed = False
         arrays = network.parameters()
         pruned = network.with_parameters({n: np.where(m, arrays[n], 0) for n, m in result.items()})
-        for pair in consecutive_linear_pairs(pruned):
+        pairs = consecutive_linear_pairs(pruned)
+        for i, pair in enumerate(pairs):
+            context.report(i / len(pairs), f"closing supports of {pair.first.name}")
             left, right = pair.supports
             key = left.tobytes() + right.tobytes() + bytes(str(left.shape), "ascii")
             if key in verdicts or not pair.is_sparse:

@@ -7,6 +7,7 @@ from typing import Any
 import networkx as nx
 
 from sparseopt.choosing import offers
+from sparseopt.interface.context import Context, Progress
 from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.linear import Dense
 from sparseopt.networks.network import Network, chain
@@ -18,7 +19,12 @@ from sparseopt.training.two_layer_network import TwoLayerNetwork
 
 
 def load_network(
-    source: Any, example: Any = None, outputs: Outputs = None, until: str | None = None
+    source: Any,
+    example: Any = None,
+    outputs: Outputs = None,
+    until: str | None = None,
+    *,
+    progress: Progress | None = None,
 ) -> Network:
     """Return the DAG ReLU network that `source` describes.
 
@@ -40,6 +46,8 @@ def load_network(
     until : str, optional
         Node of the source at which the network ends; what comes after it is not read. Of a
         PyTorch module also the path of a submodule, of an ONNX file also the name of a value.
+    progress : callable(fraction, message), optional
+        Called as nodes are read, and at the end.
 
     Returns
     -------
@@ -69,6 +77,15 @@ def load_network(
     array([Fraction(7, 1)], dtype=object)
     """
     require_one_choice(outputs, until)
+    context = Context(progress=progress)
+    network = _loaded(source, example, outputs, until, context)
+    context.report(1.0, "the network is read")
+    return network
+
+
+def _loaded(
+    source: Any, example: Any, outputs: Outputs, until: str | None, context: Context
+) -> Network:
     if isinstance(source, Network):
         return part_of(source, outputs, until)
     if isinstance(source, nx.Graph):
@@ -78,7 +95,12 @@ def load_network(
     if isinstance(source, TwoLayerNetwork):
         return part_of(_of_two_layers(source), outputs, until)
     return offers.read(  # type: ignore[no-any-return]
-        source, produces="sparseopt:Network", example=example, outputs=outputs, until=until
+        source,
+        produces="sparseopt:Network",
+        example=example,
+        outputs=outputs,
+        until=until,
+        progress=context.progress,
     )
 
 

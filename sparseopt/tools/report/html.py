@@ -124,7 +124,9 @@ def _overview(ordered: list[Numbered]) -> str:
             f'<tr><td><span class="tag {severity}">{severity}</span></td><td>{escape(rule)}</td>'
             f"<td>{', '.join(links)}{more}</td></tr>"
         )
-    head = '<tr><th scope="col">severity</th><th scope="col">rule</th><th scope="col">where</th></tr>'
+    head = (
+        '<tr><th scope="col">severity</th><th scope="col">rule</th><th scope="col">where</th></tr>'
+    )
     return (
         f'<h2>Overview</h2><table class="overview"><thead>{head}</thead>'
         f"<tbody>{''.join(lines)}</tbody></table>"

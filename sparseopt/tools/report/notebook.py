@@ -92,7 +92,9 @@ def _product(product: KroneckerProduct) -> str:
         (str(i), str(tuple(p)), f"{p.shape[0]} x {p.shape[1]}", str(p.nnz))
         for i, p in enumerate(product.architecture)
     ]
-    return _table(f"{product}, {product.dtype}", ("factor", "(a, b, c, d)", "shape", "values"), rows)
+    return _table(
+        f"{product}, {product.dtype}", ("factor", "(a, b, c, d)", "shape", "values"), rows
+    )
 
 
 @fragment.register
@@ -112,9 +114,7 @@ def _claim(certificate: Certificate) -> str:
         return "nothing that can be read"
 
 
-def _table(
-    title: str, head: Sequence[str], rows: Sequence[Sequence[str]], more: str = ""
-) -> str:
+def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], more: str = "") -> str:
     """Return a table with as many rows as there is room for, and how many are left out."""
     caption = f"<p><b>{_short(title, 260)}</b></p>"
     names = "".join(f"<th>{_short(name)}</th>" for name in head)

@@ -21,7 +21,8 @@ h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem; }
   overflow-wrap: anywhere; }
 .keys dd + dd { font-size: .85rem; color: var(--soft); }
 article, details.layer { background: var(--card); border: 1px solid var(--line);
-  border-left: .4rem solid var(--tone); border-radius: .3rem; padding: .8rem 1rem; margin: .8rem 0; }
+  border-left: .4rem solid var(--tone); border-radius: .3rem; padding: .8rem 1rem;
+  margin: .8rem 0; }
 details.layer > summary { font-weight: 600; cursor: pointer; overflow-wrap: anywhere; }
 details.layer article { border-width: 1px 0 0; border-radius: 0; margin: .8rem 0 0;
   padding: .8rem 0 0; }
@@ -45,7 +46,8 @@ figcaption { color: var(--soft); font-size: .9rem; }
 details { margin-top: .5rem; } summary { cursor: pointer; }
 pre { font-size: .85rem; overflow-x: auto; border: 1px solid var(--line); border-radius: .3rem;
   padding: .6rem; white-space: pre-wrap; overflow-wrap: anywhere; }
-@media (max-width: 30rem) { body { padding: 1rem .6rem 3rem; } .keys { grid-template-columns: 1fr 1fr; }
+@media (max-width: 30rem) { body { padding: 1rem .6rem 3rem; }
+  .keys { grid-template-columns: 1fr 1fr; }
   article, details.layer { padding: .6rem .7rem; } th, td { padding: .25rem .35rem; } }
 @media print { details.layer { break-inside: avoid; } }
 """

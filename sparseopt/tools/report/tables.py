@@ -55,7 +55,9 @@ def _mapping(value: Mapping[Any, Any], depth: int) -> str:
     if len(columns) > 1 and len(lengths) == 1 and max(lengths) > 2 and flat:
         rest = {n: each for n, each in items if not isinstance(each, list)}
         rows = list(zip(*(each for _, each in columns), strict=True))
-        return (_mapping(rest, depth) if rest else "") + _table([n for n, _ in columns], rows, depth)
+        return (_mapping(rest, depth) if rest else "") + _table(
+            [n for n, _ in columns], rows, depth
+        )
     return _table(["", ""], items, depth)
 
 
@@ -68,23 +70,23 @@ def _records(value: list[Mapping[Any, Any]], depth: int) -> str:
 def _table(head: Sequence[str], rows: Sequence[Sequence[Any]], depth: int) -> str:
     heading = ""
     if any(head):
-        cells = "".join(f'<th scope="col">{escape(_words(name))}</th>' for name in head)
-        heading = f"<thead><tr>{cells}</tr></thead>"
+        names = "".join(f'<th scope="col">{escape(_words(name))}</th>' for name in head)
+        heading = f"<thead><tr>{names}</tr></thead>"
     body = []
     for row in rows[:MOST_ROWS]:
-        cells = []
-        for place, cell in enumerate(row):
-            if place == 0 and not any(head):
-                cells.append(f'<th scope="row">{escape(_words(cell))}</th>')
-                continue
-            kind = ' class="number"' if _is_number(cell) else ""
-            text = escape(cell) if isinstance(cell, str) else shown(cell, depth + 1)
-            cells.append(f"<td{kind}>{text}</td>")
-        body.append(f"<tr>{''.join(cells)}</tr>")
+        first = f'<th scope="row">{escape(_words(row[0]))}</th>' if not any(head) else ""
+        cells = "".join(_cell(cell, depth) for cell in (row[1:] if first else row))
+        body.append(f"<tr>{first}{cells}</tr>")
     more = len(rows) - MOST_ROWS
     rest = f'<p class="soft">{more} more rows: report.to_json() has them</p>' if more > 0 else ""
     table = f"<table>{heading}<tbody>{''.join(body)}</tbody></table>{rest}"
     return f'<div class="wide">{table}</div>' if depth == 0 else table
+
+
+def _cell(cell: Any, depth: int) -> str:
+    kind = ' class="number"' if _is_number(cell) else ""
+    text = escape(cell) if isinstance(cell, str) else shown(cell, depth + 1)
+    return f"<td{kind}>{text}</td>"
 
 
 def _words(name: object) -> str:

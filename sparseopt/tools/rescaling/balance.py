@@ -26,6 +26,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from sparseopt.interface.context import Context, Progress
 from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.network import Network
 from sparseopt.tools.rescaling.coupling import Coupling
@@ -105,11 +106,19 @@ def neural_balance(subject: Any, p: float = 2, *, example: Any = None) -> Balanc
 
 @overload
 def canonicalize(
-    subject: Network | str | os.PathLike[str], p: float = 2, *, example: Any = None
+    subject: Network | str | os.PathLike[str],
+    p: float = 2,
+    *,
+    example: Any = None,
+    progress: Progress | None = None,
 ) -> Network: ...
 @overload
-def canonicalize(subject: Any, p: float = 2, *, example: Any = None) -> Any: ...
-def canonicalize(subject: Any, p: float = 2, *, example: Any = None) -> Any:
+def canonicalize(
+    subject: Any, p: float = 2, *, example: Any = None, progress: Progress | None = None
+) -> Any: ...
+def canonicalize(
+    subject: Any, p: float = 2, *, example: Any = None, progress: Progress | None = None
+) -> Any:
     """Rescale a network to the least l^p norm of its weights and biases.
 
     All rescalings of a network by positive factors have the same canonical form, to rounding:
@@ -126,6 +135,8 @@ def canonicalize(subject: Any, p: float = 2, *, example: Any = None) -> Any:
         Positive; 2 for the Euclidean norm.
     example : array or tensor, optional
         An input, for subjects that do not fix their input shape.
+    progress : callable(fraction, message) or None
+        Called at each step of the minimization, and at the end.
 
     Returns
     -------
@@ -149,18 +160,25 @@ def canonicalize(subject: Any, p: float = 2, *, example: Any = None) -> Any:
     >>> canonicalize(net).parameters()["0:Dense.weight"].round(12)
     array([[4.]])
     """
-    groups = groups_of(subject, example)
-    scales = np.concatenate([[1.0], canonical_factors(groups, p)])
-    return rescale_by_groups(subject, groups, scales, example)
+    context = Context(progress=progress)
+    groups = groups_of(subject, example, context.part(0.0, 0.3))
+    factors = canonical_factors(groups, p, progress=context.part(0.3, 0.9))
+    context.report(0.9, "rescaling")
+    scales = np.concatenate([[1.0], factors])
+    result = rescale_by_groups(subject, groups, scales, example)
+    context.report(1.0, "rescaled")
+    return result
 
 
-def canonical_factors(subject: Any, p: float = 2, *, example: Any = None) -> np.ndarray:
+def canonical_factors(
+    subject: Any, p: float = 2, *, example: Any = None, progress: Progress | None = None
+) -> np.ndarray:
     """Return the factors that `canonicalize` rescales by.
 
     Parameters
     ----------
     subject : Network, RescalingGroups, module, or anything that `load_network` takes
-    p, example
+    p, example, progress
         As in `canonicalize`.
 
     Returns
@@ -175,6 +193,8 @@ def canonical_factors(subject: Any, p: float = 2, *, example: Any = None) -> np.
     Memory for the powers of the weights in double precision.
     """
     groups, p = groups_of(subject, example), _positive(p)
+    context = Context(progress=progress)
+    context.report(0.0, "coupling groups of units")
     network = groups.network
     if not groups.count:
         return np.ones(0)
@@ -184,7 +204,10 @@ def canonical_factors(subject: Any, p: float = 2, *, example: Any = None) -> np.
         network = rescaled(groups, np.concatenate([[1.0], first]))
     else:
         first = np.ones(groups.count)
-    return first * _balanced(Coupling.of(network, groups, p), p)
+    coupling = Coupling.of(network, groups, p)
+    factors = first * _balanced(coupling, p, context.part(0.2, 1.0))
+    context.report(1.0, "balanced")
+    return factors
 
 
 def _positive(p: float) -> float:
@@ -216,12 +239,12 @@ def living_weights(groups: RescalingGroups) -> dict[str, np.ndarray]:
     }
 
 
-def _balanced(coupling: Coupling, p: float) -> np.ndarray:
+def _balanced(coupling: Coupling, p: float, progress: Progress | None) -> np.ndarray:
     """Return exp(z) for the minimizer z of F, with dead groups settled, without the pinned one."""
     reached, reaching = coupling.reach()
     alive = reached & reaching
     logs = np.zeros(coupling.size)
     if alive.sum() > 1:
-        logs[alive] = minimizer(coupling.within(alive))
+        logs[alive] = minimizer(coupling.within(alive), progress)
     logs = settle(coupling, alive, logs, minimizer_of_circle)
     return np.asarray(np.exp(logs[1:] / p))

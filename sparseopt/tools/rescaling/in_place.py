@@ -10,6 +10,7 @@ import networkx as nx
 import numpy as np
 
 from sparseopt.choosing import offers
+from sparseopt.interface.context import Progress
 from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.network import Network
 from sparseopt.tools.reading.loading import load_network
@@ -20,7 +21,9 @@ from sparseopt.training.two_layer_network import TwoLayerNetwork
 PRODUCES = "sparseopt:Network"
 
 
-def groups_of(subject: Any, example: Any = None) -> RescalingGroups:
+def groups_of(
+    subject: Any, example: Any = None, progress: Progress | None = None
+) -> RescalingGroups:
     """Return the groups of a network, or of an object or file that `load_network` takes.
 
     In an object that is changed in place, parameters that are not tensors of their own (products
@@ -28,7 +31,7 @@ def groups_of(subject: Any, example: Any = None) -> RescalingGroups:
     """
     if isinstance(subject, RescalingGroups):
         return subject
-    network = load_network(subject, example)
+    network = load_network(subject, example, progress=progress)
     fixed = without_tensor(network) if changes_in_place(subject) else ()
     return RescalingGroups(network, frozenset(fixed))
 

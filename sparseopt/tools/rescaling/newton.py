@@ -9,11 +9,13 @@ problem for one shift of each whole level, exactly.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 from scipy.sparse import csc_array, csr_array
 
+from sparseopt.interface.context import Progress
 from sparseopt.tools.rescaling.coupling import Block, Coupling
 
 _STEPS = 200
@@ -83,7 +85,7 @@ class _Scaled:
         return result
 
 
-def minimizer(coupling: Coupling) -> np.ndarray:
+def minimizer(coupling: Coupling, progress: Progress | None = None) -> np.ndarray:
     """Return z with z_0 = 0 that minimizes the sum of exp(z_g - z_h) M[g, h].
 
     Every group must lie on a path from group 0 back to it.
@@ -95,7 +97,7 @@ def minimizer(coupling: Coupling) -> np.ndarray:
         coarse = Coupling(levels.count, [], between, [])
         shifts = _newton(coarse, _Levels(coarse), np.zeros(levels.count), direct=True)
         logs = _sweep(coupling, levels, logs + shifts[levels.of_group])
-    return _newton(coupling, levels, logs, direct=False)
+    return _newton(coupling, levels, logs, direct=False, progress=progress)
 
 
 def minimizer_of_circle(matrix: csr_array) -> np.ndarray:
@@ -126,7 +128,13 @@ def _sweep(coupling: Coupling, levels: _Levels, logs: np.ndarray) -> np.ndarray:
     return kept
 
 
-def _newton(coupling: Coupling, levels: _Levels, logs: np.ndarray, direct: bool) -> np.ndarray:
+def _newton(
+    coupling: Coupling,
+    levels: _Levels,
+    logs: np.ndarray,
+    direct: bool,
+    progress: Progress | None = None,
+) -> np.ndarray:
     """Return the minimizer by damped Newton steps from `logs`.
 
     `direct` says whether steps are solved for by elimination, of matrices that are sparse.
@@ -135,6 +143,9 @@ def _newton(coupling: Coupling, levels: _Levels, logs: np.ndarray, direct: bool)
     for _ in range(_STEPS):
         scaled = _Scaled(coupling, levels, logs)
         error = float(np.abs(np.log(scaled.into[1:] / scaled.out[1:])).max(initial=0.0))
+        if progress is not None:  # by the digits that the balance has, of 14
+            share = -math.log10(max(error, 1e-14)) / 14
+            progress(share, f"units are balanced to {error:.0e}")
         if error <= 1e-14 or (error < 1e-11 and error > 0.5 * best):
             break
         best = min(best, error)
