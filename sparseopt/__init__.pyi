@@ -228,6 +228,7 @@ from sparseopt.tools.lifting import PathLifting as PathLifting, path_lifting as 
 from sparseopt.tools.lu_windows import lu_window_count as lu_window_count
 from sparseopt.tools.optimality_gap import optimality_gap as optimality_gap
 from sparseopt.tools.path_counts import path_count as path_count
+from sparseopt.tools.progress import ProgressBar as ProgressBar
 from sparseopt.tools.pruning.entry import prune as prune
 from sparseopt.tools.pruning.results import PrunedTensor as PrunedTensor, Pruning as Pruning
 from sparseopt.tools.pruning.supports import (

@@ -65,8 +65,9 @@ class LayerStructure(so.Analyzer[so.Network]):
 
 
 def _norms(layers: list) -> so.Finding:  # type: ignore[type-arg]
-    l1 = [float(np.abs(layer.weight).sum(dtype=np.float64)) for layer in layers]
-    l2 = [float(np.sqrt(np.sum(np.square(layer.weight, dtype=np.float64)))) for layer in layers]
+    weights = [np.asarray(layer.weight, dtype=np.float64) for layer in layers]
+    l1 = [float(np.abs(weight).sum()) for weight in weights]
+    l2 = [float(np.sqrt(np.sum(np.square(weight)))) for weight in weights]
     return so.Finding(
         "layer-norms",
         so.Severity.INFO,

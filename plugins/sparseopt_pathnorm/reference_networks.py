@@ -12,12 +12,14 @@ from sparseopt.networks.linear import Scale
 
 
 def at_initialization(network: so.Network, seed: int = 0) -> so.Network | None:
-    """Return the network with weights as they are drawn before training, None of an exact one.
+    """Return the network with weights as they are drawn before training.
+
+    None for a network with exact numbers, which no training has made.
 
     Weights are normal with variance 2 / fan-in (He et al., arXiv 1502.01852), also where they are
     zero now; biases are 0, batch normalizations do nothing.
     """
-    if network.is_exact:
+    if any(array.dtype == object for array in network.parameters().values()):
         return None
     rng = np.random.default_rng(seed)
     arrays = {name: np.zeros_like(array) for name, array in network.parameters().items()}

@@ -71,7 +71,11 @@ class SupportClosedness(so.Analyzer[so.Network]):
             severity,
             where,
             message,
-            {"verdict": verdict, "shapes": [list(left.shape), list(right.shape)]},
+            {
+                "verdict": verdict,
+                "layers": [pair.second.name, pair.first.name],
+                "shapes": [list(left.shape), list(right.shape)],
+            },
             remedy,
             solution.certificate,
             _figure(pair, solution),

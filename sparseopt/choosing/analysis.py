@@ -25,6 +25,18 @@ def _describe(subject: Any) -> str:
     return str(subject.describe()) if hasattr(subject, "describe") else type(subject).__name__
 
 
+def _relative(path: str) -> str:
+    """Return how a report names a file: others who read it know nothing of this machine's folders.
+
+    Relative to the current folder where the file is in it, else its own name; relative paths stay.
+    """
+    if not os.path.isabs(path):
+        return path
+    here = os.path.join(os.path.realpath(os.curdir), "")
+    whole = os.path.realpath(path)
+    return whole.removeprefix(here) if whole.startswith(here) else os.path.basename(path)
+
+
 def _choose(
     found: list[Registered], only: Iterable[str] | None, block: tuple[str, ...]
 ) -> tuple[list[Registered], list[Skipped]]:
@@ -158,5 +170,5 @@ def analyze(
         else:
             findings += result
     context.report(1.0, "done")
-    title = f"{name}: {_describe(subject)}" if name else _describe(subject)
+    title = f"{_relative(name)}: {_describe(subject)}" if name else _describe(subject)
     return Report(title, tuple(findings), tuple(skipped), time.perf_counter() - start)

@@ -37,7 +37,7 @@ def analyze(
             **parse_options(option or ()),
         )
         if html is not None:
-            progress(1.0, f"writing {html}")
+            progress(0.0, f"writing {html}")
             report.to_html(html)
     if json:
         say_json(report.to_json())

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.printing import printable_lines
 from sparseopt.interface.solution import Solution
+from sparseopt.tools.progress import ProgressBar
 
 FINE, FOUND, BAD_INPUT, RELIES_ON = 0, 1, 2, 3
-_DELAY = 1.0
 
 
 def out() -> Console:
@@ -46,31 +43,9 @@ def fail(message: str, as_json: bool) -> None:
     )
 
 
-@contextmanager
-def progress_display(enabled: bool) -> Iterator[Callable[[float, str], None]]:
-    """Show a progress bar on standard error once the work has lasted a second."""
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not enabled,
-    )
-    task = bar.add_task("working", total=1.0)
-    timer = threading.Timer(_DELAY, bar.start)
-    timer.daemon = True
-    timer.start()
-
-    def report(fraction: float, message: str) -> None:
-        bar.update(task, completed=fraction, description=escape(message))
-
-    try:
-        yield report
-    finally:
-        timer.cancel()
-        timer.join()
-        bar.stop()
+def progress_display(enabled: bool) -> ProgressBar:
+    """Return a bar on standard error, shown once the work has lasted a second."""
+    return ProgressBar(enabled=enabled)
 
 
 def parse_options(pairs: Sequence[str]) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sparseopt.interface.printing import printable
+
 # Colour-blind safe (Okabe and Ito), and readable on light and dark paper alike.
 INK, MARK, SOFT = "#3a7cb8", "#d55e00", "#8a8a84"
 CYCLE = ("#2f86c8", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
@@ -32,6 +34,11 @@ class Picture:
     draw: Callable[[Any], None]
     size: tuple[float, float]
     narrow: tuple[float, float] | None = None
+
+
+def words(text: object, most: int = 80) -> str:
+    """Return a text of others as it may stand in a picture: dollars are dollars, no formulas."""
+    return printable(text, most).replace("$", r"\$")
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt.interface.finding import SeriesFigure, SupportFigure
-from sparseopt.interface.printing import printable
-from sparseopt.tools.drawing.canvas import CYCLE, INK, MARK, PAPER, Panel, Picture, panels
+from sparseopt.tools.drawing.canvas import CYCLE, INK, MARK, PAPER, Panel, Picture, panels, words
 
 _MOST_MARKERS = 100
 _INCHES_PER_BAR = 0.24
@@ -28,9 +27,9 @@ def of_supports(figure: SupportFigure) -> Picture:
         rows, columns = cells.shape
         flattest = min(flattest, rows / max(columns, 1))
         density = f"{100 * cells.mean():.3g} % nonzero" if cells.size else "empty"
-        words = f"{printable(title, 40)}\n{rows} x {columns}, {density}"
+        heading = f"{words(title, 40)}\n{rows} x {columns}, {density}"
         marks = figure.marks.get(title, [])
-        shown.append(Panel(words, partial(_grid, cells=cells, marks=marks)))
+        shown.append(Panel(heading, partial(_grid, cells=cells, marks=marks)))
     if flattest < _FLAT:  # one below the other, each as wide as a column of text
         return panels(shown, 1, (4.4, 1.2 + 3.2 * max(flattest, _FLATTEST)))
     return panels(shown, 2)
@@ -61,8 +60,8 @@ def _grid(ax: Any, cells: np.ndarray, marks: Any) -> None:
 def of_series(figure: SeriesFigure) -> Picture:
     """Return the picture of series: lines, upright bars, or lying ones where labels are words."""
     count = len(figure.labels)
-    words = max((len(str(label)) for label in figure.labels), default=0) > _LONG_LABEL
-    if figure.kind == "bar" and words and count <= _MOST_ROWS:
+    longest = max((len(str(label)) for label in figure.labels), default=0)
+    if figure.kind == "bar" and longest > _LONG_LABEL and count <= _MOST_ROWS:
         height = max(2.0, 1.1 + _INCHES_PER_BAR * count * max(1, len(figure.series)) ** 0.5)
         return Picture(lambda ax: _lying_bars(ax, figure), (6.0, height), (4.4, height))
     width = min(max(5.0, 0.32 * count + 2.0), 11.0)
@@ -75,18 +74,18 @@ def _lying_bars(ax: Any, figure: SeriesFigure) -> None:
     for i, (name, values) in enumerate(figure.series.items()):
         at = positions + (i - (many - 1) / 2) * height
         data = np.asarray(values, dtype=float)
-        ax.barh(at, data, height, color=CYCLE[i % len(CYCLE)], label=printable(name))
-    ax.set_yticks(positions, [printable(label, 24) for label in figure.labels])
+        ax.barh(at, data, height, color=CYCLE[i % len(CYCLE)], label=words(name))
+    ax.set_yticks(positions, [words(label, 24) for label in figure.labels])
     ax.invert_yaxis()
     _finish(ax, figure, "x")
-    ax.set_xlabel(printable(figure.y_label))
-    ax.set_ylabel(printable(figure.x_label))
+    ax.set_xlabel(words(figure.y_label))
+    ax.set_ylabel(words(figure.x_label))
 
 
 def _upright(ax: Any, figure: SeriesFigure) -> None:
     positions, many = np.arange(len(figure.labels)), max(1, len(figure.series))
     for i, (name, values) in enumerate(figure.series.items()):
-        look: dict[str, Any] = {"color": CYCLE[i % len(CYCLE)], "label": printable(name)}
+        look: dict[str, Any] = {"color": CYCLE[i % len(CYCLE)], "label": words(name)}
         data = np.asarray(values, dtype=float)
         if figure.kind == "line":
             marker = "o" if len(positions) <= _MOST_MARKERS else None
@@ -101,12 +100,12 @@ def _upright(ax: Any, figure: SeriesFigure) -> None:
     step = max(1, -(-len(positions) // most))
     ax.set_xticks(
         positions[::step],
-        [printable(label, 18) for label in figure.labels[::step]],
+        [words(label, 18) for label in figure.labels[::step]],
         rotation=45 if slanted else 0,
         ha="right" if slanted else "center",
     )
-    ax.set_xlabel(printable(figure.x_label))
-    ax.set_ylabel(printable(figure.y_label))
+    ax.set_xlabel(words(figure.x_label))
+    ax.set_ylabel(words(figure.y_label))
 
 
 def _finish(ax: Any, figure: SeriesFigure, axis: str) -> None:

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from sparseopt.interface.finding import NetworkFigure
-from sparseopt.interface.printing import printable
 from sparseopt.networks.layers import linear_layers
 from sparseopt.networks.linear import Scale
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Input, Relu
-from sparseopt.tools.drawing.canvas import INK, MARK, PAPER, SOFT, Picture
+from sparseopt.tools.drawing.canvas import INK, MARK, PAPER, SOFT, Picture, words
 
 _MOST_ROWS = 120
 _INCHES_PER_ROW = 0.28
@@ -103,15 +102,15 @@ def _draw(ax: Any, figure: NetworkFigure) -> None:
         _row(ax, figure, place, height[place], widest, place in marked)
     if len(shown) < count:
         row = -(_MOST_ROWS // 2) + 0.5
-        words = f"{count - len(shown)} layers are left out here"
-        ax.text(_NAME, row, words, fontsize=7.5, color=SOFT, va="center", style="italic")
+        left_out = f"{count - len(shown)} layers are left out here"
+        ax.text(_NAME, row, left_out, fontsize=7.5, color=SOFT, va="center", style="italic")
 
 
 def _row(ax: Any, figure: NetworkFigure, place: int, y: float, widest: float, marked: bool) -> None:
     from matplotlib.patches import Rectangle
 
     ax.plot([_NODE], [y], "o", ms=4.5, color=MARK if marked else INK, zorder=3)
-    name = printable(figure.names[place], 25)
+    name = words(figure.names[place], 25)
     ax.text(_NAME, y, name, fontsize=8.5, va="center", weight="bold" if marked else "normal")
     long = max(0.08, (_END - _BAR) * math.log2(figure.widths[place] + 1) / widest)
     share = figure.shares[place]
@@ -119,8 +118,8 @@ def _row(ax: Any, figure: NetworkFigure, place: int, y: float, widest: float, ma
     if share == share:
         ax.add_patch(Rectangle((_BAR, y - 0.3), long * share, 0.6, fc=INK, lw=0, alpha=0.75))
     percent = "" if share != share else f"{100 * share:.0f} %"
-    words = f"{figure.shapes[place]}"
-    ax.text(_BAR + 0.08, y, words, fontsize=7.5, va="center", clip_on=True)
+    shape = words(figure.shapes[place], 30)
+    ax.text(_BAR + 0.08, y, shape, fontsize=7.5, va="center", clip_on=True)
     ax.text(9.95, y, percent, fontsize=8, va="center", ha="right")
 
 

@@ -23,7 +23,7 @@ from sparseopt.interface.solution import Solution
 from sparseopt.networks.network import Network
 from sparseopt.pathnorm.path_norm import PathNorm, PathNormCertificate
 from sparseopt.tools.depth import DepthProfile, norms_along_depth
-from sparseopt.tools.drawing.canvas import Panel, Picture, panels
+from sparseopt.tools.drawing.canvas import Panel, Picture, panels, words
 from sparseopt.tools.drawing.figures import of_series, of_supports
 from sparseopt.tools.drawing.graphs import network_figure, of_network
 from sparseopt.tools.drawing.matrices import draw_support, draw_values, title_of
@@ -172,7 +172,7 @@ def stacked(pictures: list[Picture], titles: list[str] | None = None) -> Picture
             inset = ax.inset_axes([0.12, low, 0.86, (height - margin - labels) / whole])
             shown.draw(inset)
             if titles is not None:
-                inset.set_title(titles[i], fontsize=8, loc="left")
+                inset.set_title(words(titles[i]), fontsize=8, loc="left")
 
     return Picture(draw, (max(p.size[0] for p in pictures), whole))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import warnings
 
 import numpy as np
 
@@ -34,7 +35,12 @@ def svg(figure: Figure, place: str) -> str:
     style = {"svg.fonttype": "none", "svg.hashsalt": "sparseopt", "font.size": 8.5}
     style |= {"axes.facecolor": "none", "figure.facecolor": "none"}
     names = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-    with matplotlib.rc_context({**style, **dict.fromkeys(names, _TEXT)}):
+    with (
+        matplotlib.rc_context({**style, **dict.fromkeys(names, _TEXT)}),
+        warnings.catch_warnings(),
+    ):
+        # Of names in scripts that matplotlib's font has not: the browser's fonts draw them.
+        warnings.filterwarnings("ignore", message="Glyph")
         shown = picture(figure)
         canvas = Canvas(figsize=shown.narrow or shown.size, layout="constrained")
         shown.draw(canvas.subplots())
