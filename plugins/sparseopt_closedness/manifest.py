@@ -108,8 +108,8 @@ MANIFEST = Manifest(
             name="supports_file",
             path="sparseopt_closedness.supports_file:SupportsFile",
             produces="sparseopt:Closedness",
-            summary="chains of supports from JSON and NPZ files",
-            suffixes=(".json", ".npz"),
+            summary="chains of supports from JSON files and files of matrices",
+            suffixes=(".json", ".npy", ".npz", ".mtx", ".csv", ".mat"),
         ),
     ),
     outsiders=(

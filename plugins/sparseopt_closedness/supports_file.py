@@ -1,21 +1,17 @@
-"""Reads chains of supports from JSON and NPZ files."""
+"""Reads chains of supports from JSON files and files of matrices."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 
 import sparseopt as so
-from sparseopt.interface.arrays import require_sound_indices
-from sparseopt.interface.printing import printable
-from sparseopt.judging.array_files import read_arrays
 from sparseopt.judging.files import read_text
+from sparseopt.tools.reading.matrices import SUFFIXES, read_matrices
 
 
 @dataclass(frozen=True)
@@ -23,41 +19,27 @@ class SupportsFile(so.Reader):
     """Reads a chain of supports.
 
     JSON: a list of 0/1 matrices, an object with ``supports`` (and optionally ``field``) or with
-    ``I`` and ``J``, a `Closedness` problem or a solution written by ``to_json``. NPZ: the
+    ``I`` and ``J``, a `Closedness` problem or a solution written by ``to_json``. NPZ and MAT: the
     matrices in the order in which they were saved, or one matrix saved by
-    ``scipy.sparse.save_npz``. Entries must be 0 or 1.
+    ``scipy.sparse.save_npz``. NPY, MTX and CSV: one matrix, NPY also several of one shape along a
+    first axis. Entries must be 0 or 1.
     """
 
     def read(self, source: Any, example: Any = None) -> so.Closedness:
         """Return the problem that the file at `source` states."""
         path = Path(source)
-        if path.suffix.lower() == ".npz":
-            return so.Closedness(_read_npz(path))
+        if path.suffix.lower() in SUFFIXES:
+            return so.Closedness(_supports(path))
         return _read_json(path)
 
 
-def _read_npz(path: Path) -> list[Any]:
-    arrays = read_arrays(path)
-    if "format" in arrays and "data" in arrays:
-        return [_sparse(path, arrays)]
-    return list(arrays.values())
-
-
-def _sparse(path: Path, arrays: Mapping[str, np.ndarray]) -> Any:
-    """Return the matrix that scipy wrote; its arrays are looked at before."""
-    try:
-        data, form = arrays["data"], str(np.array(arrays["format"]).astype(str))
-        if form in ("csr", "csc", "bsr"):
-            sides = [int(side) for side in arrays["shape"]]
-            if form == "bsr":
-                sides = [n // block for n, block in zip(sides, data.shape[1:], strict=True)]
-            require_sound_indices(form, sides, data, arrays["indices"], arrays["indptr"])
-        matrix = scipy.sparse.load_npz(path)
-    except Exception as error:  # scipy raises whatever it meets in arrays that do not fit
-        raise so.ProblemError(
-            f"{str(path)!r} holds no sparse matrix that scipy can read: {printable(error, 200)}"
-        ) from error
-    return matrix
+def _supports(path: Path) -> list[Any]:
+    """Return the matrices of a file; an array of three axes holds several of one shape."""
+    found: list[Any] = []
+    for array in read_matrices(path).values():
+        stacked = isinstance(array, np.ndarray) and array.ndim == 3
+        found += list(array) if stacked else [array]
+    return found
 
 
 def _read_json(path: Path) -> so.Closedness:
