@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 import scipy.sparse
 
 from sparseopt.interface.arrays import require_sound_indices
@@ -16,12 +14,11 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.printing import printable
 from sparseopt.judging import limits
 from sparseopt.judging.array_files import read_array, read_arrays
-from sparseopt.judging.files import read_bytes
+from sparseopt.judging.files import read_bytes, read_text
 from sparseopt.tools.reading.mat_files import read_mat
+from sparseopt.tools.reading.matrix_market import read_matrix_market
 
 SUFFIXES = (".npy", ".npz", ".mtx", ".csv", ".mat")
-_MOST_LINES = 1 << 27
-"""Rows and columns together of a sparse matrix: each takes a number, also where it is empty."""
 
 
 def read_matrices(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -50,9 +47,9 @@ def read_matrices(path: str | os.PathLike[str]) -> dict[str, Any]:
     if suffix == ".npz":
         return _of_archive(path, name)
     if suffix == ".mtx":
-        return {"": _of_matrix_market(read_bytes(path, limits.TEXT_BYTES), name)}
+        return {"": read_matrix_market(read_text(path), name)}
     if suffix == ".csv":
-        return {"": _of_table(read_bytes(path, limits.TEXT_BYTES), name)}
+        return {"": _of_table(read_text(path), name)}
     if suffix == ".mat":
         return read_mat(read_bytes(path, limits.TEXT_BYTES), name)
     raise ProblemError(f"{name} must end in {', '.join(SUFFIXES)}")
@@ -110,32 +107,8 @@ def _of_archive(path: str | os.PathLike[str], name: str) -> dict[str, Any]:
         ) from error
 
 
-def _of_matrix_market(content: bytes, name: str) -> Any:
-    try:
-        rows, columns, entries, form, *_ = scipy.io.mminfo(io.BytesIO(content))
-    except Exception as error:
-        raise ProblemError(
-            f"{name} is not a Matrix Market file: {printable(error, 200)}"
-        ) from error
-    # Each entry has its characters in the file; only one half of a symmetric array is there.
-    stated = rows * columns // 2 if form == "array" else entries
-    lines = rows + columns if form != "array" else 0
-    if min(rows, columns, entries) < 0 or stated > len(content) or lines > _MOST_LINES:
-        raise ProblemError(
-            f"{name} declares {rows} x {columns} with {entries} entries; it is cut short, or too "
-            "large"
-        )
-    try:
-        return scipy.io.mmread(io.BytesIO(content))
-    except Exception as error:
-        raise ProblemError(f"{name} is damaged: {printable(error, 200)}") from error
-
-
-def _of_table(content: bytes, name: str) -> np.ndarray:
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ProblemError(f"{name} is not text in UTF-8: {printable(error, 200)}") from error
+def _of_table(text: str, name: str) -> np.ndarray:
+    text = text.removeprefix("\ufeff")  # which spreadsheets put in front
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     if not lines:
         raise ProblemError(f"{name} is empty")

@@ -82,6 +82,33 @@ def test_sparse_matrices(name: str, write: Callable[[Path], None], tmp_path: Pat
     assert np.allclose(read_matrix(tmp_path / name), SPARSE.toarray())
 
 
+@pytest.mark.parametrize("field", ["real", "complex", "integer", "pattern"])
+@pytest.mark.parametrize("symmetry", ["general", "symmetric", "skew-symmetric", "hermitian"])
+@pytest.mark.parametrize("form", ["array", "coordinate"])
+def test_matrix_market_against_scipy(field: str, symmetry: str, form: str, tmp_path: Path) -> None:
+    if (field == "pattern" and (form == "array" or "symmetric" not in symmetry)) or (
+        symmetry == "hermitian" and field != "complex"
+    ):
+        pytest.skip("the format has no such files")
+    rng = np.random.default_rng(3)
+    matrix = rng.integers(-3, 4, (5, 5)) * (1 + 1j * (field == "complex"))
+    matrix = {
+        "general": matrix,
+        "symmetric": matrix + matrix.T,
+        "skew-symmetric": matrix - matrix.T,
+        "hermitian": matrix + matrix.conj().T,
+    }[symmetry]
+    matrix = (matrix if field == "complex" else matrix.real).astype(
+        {"integer": np.int64, "complex": complex}.get(field, float)
+    )
+    path = tmp_path / "a.mtx"
+    given = matrix if form == "array" else scipy.sparse.coo_array(matrix)
+    scipy.io.mmwrite(path, given, field=field, symmetry=symmetry)
+    expected = scipy.io.mmread(path)
+    expected = expected.toarray() if form == "coordinate" else expected
+    assert np.array_equal(read_matrix(path), expected)
+
+
 def test_several_matrices_are_told_apart_by_name(tmp_path: Path) -> None:
     mat, npz = tmp_path / "a.mat", tmp_path / "a.npz"
     others = {"text": "words", "cell": np.array([{"x": 1}, 2], dtype=object), "s": {"a": 1}}
@@ -127,19 +154,22 @@ BAD: list[tuple[str, bytes, str]] = [
     ("a.mat", mat(14, array((1 << 20, 1 << 20), NUMBER)), "shape"),
     ("a.mat", mat(14, array((-1, 1), NUMBER)), "shape"),
     ("a.mat", mat(14, array((1 << 30, 1 << 30), NUMBER, 5)), "shape"),
+    ("a.mat", mat(14, array((1, 1), NUMBER, 5)), "1 parts"),
+    ("a.mat", mat(14, array((1, 1), NUMBER * 3, 5)), "starts of"),
+    ("a.mat", mat(14, array((1, 1), struct.pack("<IIi4x", 1 << 8, 4, 1))), "unknown kind"),
     ("a.mat", mat(14, array((1, 1), struct.pack("<II", 9, 1 << 31))), "cut short"),
     ("a.mat", mat(15, b"no zlib"), "damaged"),
     ("a.mat", mat(15, zlib.compress(b"")), "cut short"),
     ("a.mat", mat(14, array((1, 1), NUMBER, 17)), "holds 0 matrices"),
     ("a.mat", mat(14, b"words of no form"), "damaged"),
-    ("a.mat", mat(14, array((2, 2), NUMBER)), "damaged"),
+    ("a.mat", mat(14, array((2, 2), NUMBER)), "cut short"),
     ("a.csv", b"", "is empty"),
     ("a.csv", b"# words only\n\n", "is empty"),
     ("a.csv", b"a,b\n1,2\n", "without a heading"),
     ("a.csv", b"1,2\n3\n", "rows of numbers"),
     ("a.csv", b"\xff\xfe", "not text"),
     ("a.mtx", b"", "not a Matrix Market"),
-    ("a.mtx", b"%%MatrixMarket matrix array real general\n99999999 99999999\n1\n", "cut short"),
+    ("a.mtx", b"%%MatrixMarket matrix array real general\n9999 9999\n1\n", "cut short"),
     (
         "a.mtx",
         b"%%MatrixMarket matrix coordinate real general\n9 9 99999999999\n1 1 1\n",
@@ -150,8 +180,13 @@ BAD: list[tuple[str, bytes, str]] = [
         b"%%MatrixMarket matrix coordinate real general\n999999999 9 1\n1 1 1\n",
         "too large",
     ),
-    ("a.mtx", b"%%MatrixMarket matrix coordinate real general\n2 2 1\n3 1 1\n", "damaged"),
-    ("a.mtx", b"%%MatrixMarket matrix array real general\n2 2\n1\n2\n", "damaged"),
+    ("a.mtx", b"%%MatrixMarket matrix coordinate real general\n2 2 1\n3 1 1\n", "outside"),
+    ("a.mtx", b"%%MatrixMarket matrix array real general\n2 2\n1\n2\n", "cut short"),
+    ("a.mtx", b"%%MatrixMarket matrix array real general\n2 x\n1\n", "state its size"),
+    ("a.mtx", b"%%MatrixMarket matrix array real general\n1 1\nx\n", "must hold numbers"),
+    ("a.mtx", b"%%MatrixMarket matrix array pattern general\n1 1\n", "without values"),
+    ("a.mtx", b"%%MatrixMarket matrix array real symmetric\n1 2\n1\n", "is symmetric"),
+    ("a.mtx", b"%%MatrixMarket vector array real general\n1 1\n1\n", "is not a Matrix"),
     ("a.npy", b"no array", "not an array"),
     ("a.npz", b"no archive", "not a zip"),
     ("a.txt", b"1 2", "must end in .npy"),
