@@ -1,4 +1,4 @@
-"""``sparseopt closedness FILE``: verdict and proof for supports, or for layers of a network."""
+"""``sparseopt closedness FILE...``: verdict and proof for supports, or for layers of a network."""
 
 from __future__ import annotations
 
@@ -9,14 +9,29 @@ import typer
 
 import sparseopt as so
 from sparseopt.cli import options as opt
-from sparseopt.cli.console import parse_options, print_solution, progress_display, say, say_json
+from sparseopt.cli.console import (
+    leave,
+    parse_options,
+    print_solution,
+    progress_display,
+    say,
+    say_json,
+    severity_code,
+)
+from sparseopt.cli.network_source import Subjects, chain_of
+from sparseopt.cli.streams import STREAM, put_text, require_one_stream, taken
 from sparseopt.networks.layers import consecutive_linear_pairs
+from sparseopt.tools.report.html import render
+
+_SEVERITIES = {
+    "closed": so.Severity.OK,
+    "unknown": so.Severity.INFO,
+    "not_closed": so.Severity.WARNING,
+}
 
 
 def closedness(
-    file: Annotated[
-        str, typer.Argument(help="A chain of supports (.json, .npz), or a network (.onnx, .pt2).")
-    ],
+    files: Subjects,
     explain: Annotated[
         bool, typer.Option("--explain", help="Print the proof as a person would write it.")
     ] = False,
@@ -31,15 +46,20 @@ def closedness(
     prefer: opt.Prefer = None,
     seed: opt.Seed = None,
     time_limit: opt.TimeLimit = None,
+    fail_on: opt.FailOn = "problem",
     plan: opt.ShowPlan = False,
     json: opt.Json = False,
 ) -> None:
     """Decide whether the set of products with these supports is closed.
 
-    Of a network, any two consecutive linear layers are examined if one of them has zeros.
+    Of a network, any two consecutive linear layers are examined if one of them has zeros. For
+    --fail-on, not closed is a warning.
     """
-    subject = so.read(file)
-    problems = _problems(file, subject)
+    severity_code((), fail_on)  # refused before any work
+    require_one_stream(html, json)
+    paths = [taken(file) for file in files]
+    subject = so.read(paths[0]) if len(paths) == 1 else chain_of(paths)
+    problems = _problems(paths[0], subject)
     settings: dict[str, Any] = {
         "seed": seed,
         "time_limit": time_limit,
@@ -48,14 +68,16 @@ def closedness(
     }
     if repair is not None:  # refused before any work
         repairs = {n: so.NearestClosedSupport(p.supports, repair) for n, p in problems.items()}
-    documents = []
+    documents, found = [], []
     for name, problem in problems.items():
         with progress_display(not json) as progress:
             chosen = {**settings, "progress": progress, **parse_options(option or ())}
             solution = so.solve(problem, solver, **chosen)
             closed = so.solve(repairs[name], progress=progress, **settings) if repair else None
+        found.append(_SEVERITIES[solution.answer.value])
         if json:
             documents.append(_document(name, solution, closed))
+        if json or html == STREAM:
             continue
         if name:
             say(f"{name}:")
@@ -71,9 +93,10 @@ def closedness(
     if html is not None:
         only = None if isinstance(subject, so.Closedness) else ["support_closedness"]
         report = so.analyze(subject, only, seed=seed, time_limit=time_limit, block=block or ())
-        report.to_html(html)
-        if not json:
+        put_text(html, render(report))
+        if not json and html != STREAM:
             say(f"report written to {html}")
+    leave(severity_code(found, fail_on))
 
 
 def _problems(file: str, subject: Any) -> dict[str, so.Closedness]:

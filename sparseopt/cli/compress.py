@@ -35,7 +35,7 @@ def compress(
     """Replace layers by products of Kronecker-sparse factors, with proven errors; a new file."""
     if not 0 < ratio < 1:
         raise so.ProblemError(f"--ratio must lie strictly between 0 and 1, got {ratio!r}")
-    network = load(file, output)
+    network = load(file, output, json)
     module = network.to_torch()
     with progress_display(not json) as progress, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of large errors, which the report says

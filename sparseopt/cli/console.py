@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from sparseopt.cli.options import SEVERITIES
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.finding import Severity
 from sparseopt.interface.printing import printable_lines
 from sparseopt.interface.solution import Solution
 from sparseopt.tools.progress import ProgressBar
@@ -35,9 +37,10 @@ def say_json(text: str) -> None:
 
 
 def fail(message: str, as_json: bool) -> None:
-    """Print an error where a person or a program expects it."""
+    """Print an error, once: on standard output for a program, on standard error for a person."""
     if as_json:
         say_json(json.dumps({"error": message}))
+        return
     Console(stderr=True, soft_wrap=True, highlight=False).print(
         f"[bold red]error:[/] {escape(printable_lines(message))}"
     )
@@ -70,6 +73,22 @@ def print_solution(solution: Solution, as_json: bool, plan: bool) -> None:
     say(str(solution))
     if plan:
         say(str(solution.plan))
+
+
+def severity_code(found: Iterable[Severity], fail_on: str) -> int:
+    """Return the exit code for findings of these severities.
+
+    Raises
+    ------
+    ProblemError
+        If `fail_on` is no severity to fail on, also where nothing was found.
+    """
+    if fail_on not in SEVERITIES:
+        raise ProblemError(f"--fail-on must be one of {', '.join(SEVERITIES)}, got {fail_on!r}")
+    if fail_on == "never":
+        return FINE
+    least = Severity(fail_on).rank
+    return FOUND if any(severity.rank >= least for severity in found) else FINE
 
 
 def leave(code: int) -> None:

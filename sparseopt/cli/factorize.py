@@ -1,4 +1,4 @@
-"""``sparseopt factorize A.npy``: a butterfly factorization with its error and bounds."""
+"""``sparseopt factorize MATRIX``: a butterfly factorization with its error and bounds."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import typer
 import sparseopt as so
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import parse_options, print_solution, progress_display, say
-from sparseopt.interface.report import write_whole
-from sparseopt.judging.array_files import read_array
+from sparseopt.cli.streams import STREAM, put_text, require_one_stream, taken
 from sparseopt.judging.files import read_text
 from sparseopt.judging.rounding import shown_above, shown_below
+from sparseopt.tools.reading.matrices import read_matrix
 
 _FORMS = (
     "square-dyadic, monarch:P,Q, search:PARAMETERS or search:PARAMETERS,MAX_RANK, or a JSON file "
@@ -25,12 +25,20 @@ _ORDERS = "known, or unknown: look for orders of rows and columns (square-dyadic
 
 
 def factorize(
-    file: Annotated[str, typer.Argument(help="A matrix (.npy).")],
+    file: Annotated[
+        str,
+        typer.Argument(help="A matrix (.npy, .npz, .mtx, .csv, .mat); - is standard input."),
+    ],
     architecture: Annotated[str, typer.Option(help=_FORMS)],
     permutations: Annotated[str, typer.Option(help=_ORDERS)] = "known",
     output: Annotated[
         str | None,
-        typer.Option("-o", "--output", help="Solution (.json) or factors (.npz)."),
+        typer.Option(
+            "-o", "--output", help="Solution (.json; - on standard output) or factors (.npz)."
+        ),
+    ] = None,
+    variable: Annotated[
+        str | None, typer.Option(help="Name of the matrix, in a file of several.")
     ] = None,
     solver: opt.SolverName = None,
     option: opt.SolverOption = None,
@@ -42,9 +50,11 @@ def factorize(
     json: opt.Json = False,
 ) -> None:
     """Approximate a matrix by a product of Kronecker-sparse factors, with error and bounds."""
-    if output is not None and Path(output).suffix not in (".json", ".npz"):
+    require_one_stream(output, json)
+    streamed = output == STREAM
+    if output is not None and not streamed and Path(output).suffix not in (".json", ".npz"):
         raise so.ProblemError(f"--output must end in .json or .npz, got {output!r}")
-    target = _load_matrix(file)
+    target = read_matrix(taken(file), variable)
     problem = so.ButterflyFactorization(target, _parse(architecture, target), permutations)
     with progress_display(not json) as progress:
         solution = so.solve(
@@ -57,20 +67,14 @@ def factorize(
             prefer=prefer or (),
             **parse_options(option or ()),
         )
-    print_solution(solution, json, plan)
-    if not json:
+    if not streamed:
+        print_solution(solution, json, plan)
+    if not json and not streamed:
         _print_figures(solution.certificate)
     if output is not None:
         _write(output, solution)
-        if not json:
+        if not json and not streamed:
             say(f"written to {output}")
-
-
-def _load_matrix(file: str) -> np.ndarray:
-    target = read_array(file)
-    if target.ndim != 2:
-        raise so.ProblemError(f"{file!r} must hold one matrix, saved by numpy.save")
-    return target
 
 
 def _parse(text: str, target: np.ndarray) -> so.Architecture:
@@ -142,8 +146,8 @@ def _print_figures(certificate: Any) -> None:
 
 
 def _write(output: str, solution: so.Solution) -> None:
-    if output.endswith(".json"):
-        write_whole(output, solution.to_json())
+    if output == STREAM or output.endswith(".json"):
+        put_text(output, solution.to_json())
         return
     product = solution.answer
     arrays: dict[str, Any] = {}

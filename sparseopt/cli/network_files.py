@@ -10,8 +10,12 @@ import typer
 
 import sparseopt as so
 from sparseopt.cli.console import say, say_json
+from sparseopt.cli.streams import STREAM, put_file, require_one_stream, taken
+from sparseopt.interface.context import Progress
 
-Source = Annotated[str, typer.Argument(metavar="IN", help="A network (.onnx, .pt2).")]
+Source = Annotated[
+    str, typer.Argument(metavar="IN", help="A network (.onnx, .pt2); - is standard input.")
+]
 Output = Annotated[
     str,
     typer.Option(
@@ -19,7 +23,7 @@ Output = Annotated[
         "--output",
         metavar="OUT",
         help="The network: of an .onnx file the same model with other initializers (.onnx); or a "
-        "new file (.onnx, .pt2, .json).",
+        "new file (.onnx, .pt2, .json); - is standard output, the same kind of file.",
     ),
 ]
 New = Annotated[
@@ -29,17 +33,26 @@ New = Annotated[
 SUFFIXES = (".onnx", ".pt2", ".json")
 
 
-def load(file: str, output: str) -> so.Network:
+def load(
+    file: str, output: str, as_json: bool = False, progress: Progress | None = None
+) -> so.Network:
     """Return the network of a file; refuse an output that cannot be written before any work."""
-    if Path(output).suffix.lower() not in SUFFIXES:
+    file = taken(file)
+    require_one_stream(output, as_json)
+    if output != STREAM and Path(output).suffix.lower() not in SUFFIXES:
         raise so.ProblemError(f"--output must end in {', '.join(SUFFIXES)}, got {output!r}")
     if not file.lower().endswith((".onnx", ".pt2")):
         raise so.ProblemError(f"{file!r} must end in .onnx or .pt2")
-    return so.load_network(file)
+    return so.load_network(file, progress=progress)
 
 
 def save(network: so.Network, file: str, output: str, new: bool) -> None:
     """Write a network, like the file that it came from where that can be."""
+    file = taken(file)
+    if output == STREAM:
+        suffix = Path(file).suffix.lower()
+        put_file(output, suffix, lambda path: save(network, file, path, new))
+        return
     both = file.lower().endswith(".onnx") and output.lower().endswith(".onnx")
     try:
         so.write(network, output, like=file if both and not new else None)
@@ -52,6 +65,8 @@ def tell(lines: list[str], document: dict[str, Any], output: str, as_json: bool)
     """Print what was done, for people or as JSON."""
     if as_json:
         say_json(json.dumps({**document, "output": output}))
+        return
+    if output == STREAM:
         return
     for line in lines:
         say(line)

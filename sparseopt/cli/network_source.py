@@ -4,15 +4,57 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 
 import sparseopt as so
+from sparseopt.cli.streams import INPUT_NAME, taken
 from sparseopt.interface.printing import printable
 
 SUFFIXES = (".onnx", ".pt2")
 """Of files that hold networks."""
+
+
+Subjects = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FILE",
+        help="A network (.onnx, .pt2), or supports (.json, .npy, .npz, .mtx, .csv, .mat), also one "
+        "file for each support; - is standard input.",
+    ),
+]
+SUPPORTS = (".json", ".npy", ".npz", ".mtx", ".csv", ".mat")
+
+
+def subject_of(
+    files: Sequence[str],
+    shapes: Sequence[str] | None = None,
+    outputs: Sequence[str] | None = None,
+    until: str | None = None,
+) -> Any:
+    """Return what `so.analyze` takes: the file, its network, or the chain of several supports."""
+    paths = [taken(file) for file in files]
+    if len(paths) == 1:
+        return network_or_file(paths[0], shapes, outputs, until)
+    return chain_of(paths)
+
+
+def chain_of(paths: Sequence[str]) -> so.Closedness:
+    """Return the chain of the supports in several files."""
+    if len(set(paths)) < len(paths) and any(Path(p).name.startswith(INPUT_NAME) for p in paths):
+        raise so.ProblemError("- stands for one file; give it once")
+    supports: list[Any] = []
+    for path in paths:
+        if not path.lower().endswith(SUPPORTS):
+            raise so.ProblemError(
+                f"several files are supports, one after the other ({', '.join(SUPPORTS)}), not "
+                f"{path!r}"
+            )
+        supports += so.read(path, produces="sparseopt:Closedness").supports
+    return so.Closedness(supports)
 
 
 def network_or_file(

@@ -8,6 +8,7 @@ import typer
 
 import sparseopt as so
 from sparseopt.cli import options as opt
+from sparseopt.cli.console import progress_display
 from sparseopt.cli.network_files import New, Output, Source, load, save, tell
 from sparseopt.tools.pruning.criteria import CRITERIA
 
@@ -46,19 +47,22 @@ def prune(
     json: opt.Json = False,
 ) -> None:
     """Set the least important weights of a network to zero."""
-    network = load(file, output)
-    pruned = so.prune(
-        network,
-        ratio,
-        criterion,
-        scope=scope,
-        granularity=granularity,
-        layers=layer or None,
-        exclude=exclude or None,
-        schedule=rounds,
-        closed=closed,
-        seed=seed or 0,
-    )
+    with progress_display(not json) as progress:
+        context = so.Context(progress=progress)
+        network = load(file, output, json, context.part(0.0, 0.3))
+        pruned = so.prune(
+            network,
+            ratio,
+            criterion,
+            scope=scope,
+            granularity=granularity,
+            layers=layer or None,
+            exclude=exclude or None,
+            schedule=rounds,
+            closed=closed,
+            seed=seed or 0,
+            progress=context.part(0.3, 1.0),
+        )
     result = so.remove_dead(pruned.network) if smaller else pruned.network
     save(result, file, output, new)
     document = {

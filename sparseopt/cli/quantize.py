@@ -13,14 +13,14 @@ import sparseopt as so
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import parse_options, print_solution, progress_display, say
 from sparseopt.cli.quantize_network import SUFFIXES, quantize_network
-from sparseopt.interface.report import write_whole
+from sparseopt.cli.streams import STREAM, put_text, require_one_stream, taken
 from sparseopt.judging.array_files import read_arrays
 from sparseopt.judging.files import read_text
 from sparseopt.judging.rounding import shown_above, shown_below
 
 _FILE = (
     "A product or a solution with one (.json), or its factors (.npz), as `factorize` writes; or a "
-    "network (.onnx, .pt2)."
+    "network (.onnx, .pt2); - is standard input."
 )
 _NETWORK = "Of networks: "
 _FORMAT = (
@@ -45,7 +45,7 @@ def quantize(
             "-o",
             "--output",
             help="Solution (.json) or factors (.npz); of a network the report with it (.json), or "
-            "the model (.onnx).",
+            "the model (.onnx); - is standard output.",
         ),
     ] = None,
     granularity: Annotated[
@@ -76,6 +76,8 @@ def quantize(
         "--inputs": inputs,
         "--input-bound": input_bound,
     }
+    file = taken(file)
+    require_one_stream(output, json)
     if file.endswith(SUFFIXES):
         _refuse("a network", {"--error": error, "--solver": solver, "--option": option})
         if (bits is None) == (format is None):
@@ -93,7 +95,8 @@ def quantize(
         )
         return
     _refuse("a product", own)
-    if output is not None and Path(output).suffix not in (".json", ".npz"):
+    streamed = output == STREAM
+    if output is not None and not streamed and Path(output).suffix not in (".json", ".npz"):
         raise so.ProblemError(f"--output must end in .json or .npz, got {output!r}")
     if [bits, format, error].count(None) != 2:
         raise so.ProblemError("give one of --bits, --format and --error")
@@ -109,12 +112,13 @@ def quantize(
             prefer=prefer or (),
             **parse_options(option or ()),
         )
-    print_solution(solution, json, plan)
-    if not json:
+    if not streamed:
+        print_solution(solution, json, plan)
+    if not json and not streamed:
         _print_figures(solution.certificate)
     if output is not None:
         _write(output, solution)
-        if not json:
+        if not json and not streamed:
             say(f"written to {output}")
 
 
@@ -179,8 +183,8 @@ def _print_figures(certificate: Any) -> None:
 
 def _write(output: str, solution: so.Solution) -> None:
     """Write the solution, or its factors."""
-    if output.endswith(".json"):
-        write_whole(output, solution.to_json())
+    if output == STREAM or output.endswith(".json"):
+        put_text(output, solution.to_json())
         return
     factors: dict[str, Any] = {f"factor_{i}": f for i, f in enumerate(solution.answer.factors)}
     np.savez(output, **factors)

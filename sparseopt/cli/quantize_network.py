@@ -8,7 +8,7 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.cli.console import progress_display, say, say_json
-from sparseopt.interface.report import write_whole
+from sparseopt.cli.streams import STREAM, put_file, put_text
 from sparseopt.judging.array_files import read_array
 from sparseopt.tools.quantizing.writing import write_like
 
@@ -27,7 +27,9 @@ def quantize_network(
     as_json: bool,
 ) -> None:
     """Quantize the network in a file, report, and write it."""
-    suffix = None if output is None else Path(output).suffix
+    streamed = output == STREAM
+    own = ".onnx" if file.endswith(".onnx") else ".json"  # of what goes to standard output
+    suffix = own if streamed else None if output is None else Path(output).suffix
     if suffix not in (None, ".json", ".onnx") or (suffix == ".onnx" and file.endswith(".pt2")):
         raise so.ProblemError(
             f"--output must end in .json, or in .onnx for a model of that kind, got {output!r}"
@@ -46,14 +48,15 @@ def quantize_network(
         )
     if as_json:
         say_json(report.to_json())
-    else:
+    elif not streamed:
         say(str(report))
     if output is None:
         return
     if suffix == ".onnx":
         assert report.network is not None
-        write_like(report.network, file, output)
+        network = report.network
+        put_file(output, own, lambda path: write_like(network, file, path))
     else:
-        write_whole(output, report.to_json())
-    if not as_json:
+        put_text(output, report.to_json())
+    if not as_json and not streamed:
         say(f"written to {output}")

@@ -12,15 +12,15 @@ import sparseopt as so
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import progress_display, say, say_json
 from sparseopt.cli.network_files import New, save, tell
-from sparseopt.interface.report import write_whole
+from sparseopt.cli.streams import STREAM, put_text, require_one_stream, taken
 from sparseopt.networks.layers import consecutive_linear_pairs
 from sparseopt.tools.pruning.one_shot import masked
 from sparseopt.tools.pruning.supports import close_supports, pair_verdicts
 
-_FILE = "Two supports (.json, .npz), or a network (.onnx, .pt2)."
+_FILE = "Two supports (.json, .npy, .npz, .mat), or a network (.onnx, .pt2); - is standard input."
 _OUTPUT = (
     "Of supports the solution with its proof (.json), or the closed supports (.npz); of a network "
-    "the network (.onnx, .pt2, .json)."
+    "the network (.onnx, .pt2, .json); - is standard output."
 )
 
 
@@ -40,24 +40,28 @@ def repair(
 ) -> None:
     """Find closed supports near those of a file, or remove weights of a network until the supports
     of every two consecutive linear layers are proven closed."""
+    file = taken(file)
+    require_one_stream(output, json)
+    streamed = output == STREAM
     subject = so.read(file)
     suffix = Path(output).suffix.lower()
     if isinstance(subject, so.Closedness):
-        if suffix not in (".json", ".npz"):
+        if not streamed and suffix not in (".json", ".npz"):
             raise so.ProblemError(f"--output must end in .json or .npz, got {output!r}")
         problem = so.NearestClosedSupport(subject.supports, allow)
         with progress_display(not json) as progress:
             found = so.solve(problem, progress=progress, seed=seed, time_limit=time_limit)
-        _print(subject, found, explain, json)
+        if not streamed:
+            _print(subject, found, explain, json)
         _write(output, found)
-        if not json:
+        if not json and not streamed:
             say(f"written to {output}")
         return
     if not isinstance(subject, so.Network):
         raise so.ProblemError(f"{file!r} holds neither supports nor a network")
     if allow != "remove":
         raise so.ProblemError(f"weights of a network can only be removed, not --allow {allow}")
-    if suffix not in (".onnx", ".pt2", ".json"):
+    if not streamed and suffix not in (".onnx", ".pt2", ".json"):
         raise so.ProblemError(f"--output must end in .onnx, .pt2 or .json, got {output!r}")
     _repair_network(subject, file, output, new, json)
 
@@ -90,8 +94,8 @@ def _print(subject: so.Closedness, found: so.Solution, explain: bool, as_json: b
 
 
 def _write(output: str, found: Any) -> None:
-    if output.lower().endswith(".json"):
-        write_whole(output, found.to_json())
+    if output == STREAM or output.lower().endswith(".json"):
+        put_text(output, found.to_json())
         return
     supports = [np.asarray(s, dtype=np.uint8) for s in found.answer.supports]
     np.savez(output, **dict(zip("IJ", supports, strict=True)))  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ import typer
 
 import sparseopt as so
 from sparseopt.cli import options as opt
+from sparseopt.cli.console import progress_display
 from sparseopt.cli.network_files import New, Output, Source, load, save, tell
 from sparseopt.judging.array_files import read_array
 from sparseopt.judging.files import read_text
@@ -29,8 +30,10 @@ def canonicalize(
     json: opt.Json = False,
 ) -> None:
     """Rescale the hidden units of a network to the least norm of its weights and biases."""
-    network = load(file, output)
-    result = so.canonicalize(network, p)
+    with progress_display(not json) as progress:
+        context = so.Context(progress=progress)
+        network = load(file, output, json, context.part(0.0, 0.3))
+        result = so.canonicalize(network, p, progress=context.part(0.3, 1.0))
     save(result, file, output, new)
     before, after = _norm(network, p), _norm(result, p)
     line = f"l{p:g} norm of weights and biases: {before:.6g} before, {after:.6g} now"
@@ -49,7 +52,7 @@ def rescale(
     """Rescale the hidden units of a network; it computes the same function."""
     if factors is not None and seed is not None:
         raise so.ProblemError("--seed is for random factors; leave it or --factors out")
-    network = load(file, output)
+    network = load(file, output, json)
     given = _read(factors) if factors else so.random_factors(network, seed=seed or 0)
     result = so.rescale(network, given)
     save(result, file, output, new)

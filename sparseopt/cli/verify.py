@@ -9,11 +9,14 @@ import typer
 
 import sparseopt as so
 from sparseopt.cli import options as opt
-from sparseopt.cli.console import FINE, FOUND, RELIES_ON, leave, say, say_json
+from sparseopt.cli.console import FINE, FOUND, RELIES_ON, leave, progress_display, say, say_json
+from sparseopt.cli.streams import taken
 
 
 def verify(
-    file: Annotated[str, typer.Argument(help="JSON written by to_json or by --json.")],
+    file: Annotated[
+        str, typer.Argument(help="JSON written by to_json or by --json; - is standard input.")
+    ],
     allow: Annotated[
         list[str] | None,
         typer.Option(help="Outside program that may be asked again, such as z3; repeatable."),
@@ -24,7 +27,8 @@ def verify(
 
     Exit code 1 if one is refused, 3 if one rests on an outside program that is not allowed.
     """
-    check = so.verify(file, allow=allow or ())
+    with progress_display(not json) as progress:
+        check = so.verify(taken(file), allow=allow or (), progress=progress)
     if json:
         body = {
             "ok": check.ok,
