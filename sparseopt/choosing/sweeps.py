@@ -58,8 +58,7 @@ def solve_all(
         from it, after its certificate was checked again; errors are tried again. Problems that
         occur twice are solved once.
     progress : callable(fraction, message) or None
-        Called after each problem and at the end; until then the fraction stays 0 where their
-        number is not known.
+        Called after each problem; the fraction stays 0 while their number is not known.
 
     Returns
     -------
@@ -85,7 +84,6 @@ def solve_all(
     with contextlib.closing(unordered(work, sweep.open_problems(), jobs, backend)) as results:
         for number, found in results:
             sweep.take(number, found)
-    sweep.finish()
     return sweep.outcomes()
 
 
@@ -146,10 +144,6 @@ class _Sweep:
         self._found[i] = found
         done = len(self._found) + len(self._twins)
         self._context.report(done / self._expected if self._expected else 0.0, f"{done} solved")
-
-    def finish(self) -> None:
-        """Say that all are solved, also where their number was not known, or a file had them."""
-        self._context.report(1.0, f"{len(self._found) + len(self._twins)} solved")
 
     def outcomes(self) -> list[Outcome[Any, Any]]:
         """Return what was found, in the order of the problems."""

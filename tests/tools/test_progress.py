@@ -73,8 +73,6 @@ CALLS: dict[str, Callable[[Heard], Any]] = {
         chain((2,), Dense(np.eye(2))), progress=heard
     ),
     "solve_all": lambda heard: so.solve_all([LU] * 3, progress=heard),
-    "solve_all, a generator": lambda heard: so.solve_all((LU for _ in range(3)), progress=heard),
-    "solve_all, none": lambda heard: so.solve_all([], progress=heard),
     "verify a solution": lambda heard: so.verify(solution(), progress=heard),
     "verify a report": lambda heard: so.verify(so.analyze(small()), progress=heard),
 }
