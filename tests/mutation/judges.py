@@ -142,6 +142,8 @@ SKIP = (
     "structure",
     "undecided",
     "__str__",
+    "__repr__",
+    "__init_subclass__",
     "explain_exclusion",
     "marked_cells",
     "show",
