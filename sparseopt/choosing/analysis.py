@@ -146,8 +146,10 @@ def analyze(
     known = registry()
     name = os.fspath(subject) if isinstance(subject, str | os.PathLike) else ""
     found = [] if name else known.analyzers_for(subject)
+    start_at = 0.0
     if not found:
-        subject = read(subject, example=example)
+        start_at = 0.2
+        subject = read(subject, example=example, progress=context.part(0.0, start_at))
         found = known.analyzers_for(subject)
     blocked = effective(block, (), known).block
     ready, skipped = _choose(sorted(found, key=lambda item: item.name), only, blocked)
@@ -157,13 +159,12 @@ def analyze(
             raise UnknownNameError("option", option, all_options)
     findings: list[Finding] = []
     for i, item in enumerate(ready):
-        context.report(i / len(ready), item.name)
+        begin, end = (start_at + (1.0 - start_at) * k / len(ready) for k in (i, i + 1))
+        context.report(begin, item.name)
         if context.remaining() <= 0:
             skipped.append(Skipped(item.name, "the time limit ran out before it"))
             continue
-        own = dataclasses.replace(
-            context, progress=context.part(i / len(ready), (i + 1) / len(ready))
-        )
+        own = dataclasses.replace(context, progress=context.part(begin, end))
         result = _run(item, _build(item, options), subject, own)
         if isinstance(result, Skipped):
             skipped.append(result)

@@ -60,6 +60,9 @@ CALLS: dict[str, Callable[[Heard], Any]] = {
         so.Closedness([[[1, 0], [1, 1]], [[1, 1], [0, 1]], [[1], [1]]]), progress=heard
     ),
     "analyze a network": lambda heard: so.analyze(small(), progress=heard),
+    "analyze a file": lambda heard: so.analyze(
+        NETWORKS / "digits_mlp.onnx", only="layer_structure", progress=heard
+    ),
     "load_network": lambda heard: so.load_network(NETWORKS / "digits_cnn.onnx", progress=heard),
     "load_network, torch": torch_module,
     "load_network, network": lambda heard: so.load_network(small(), progress=heard),

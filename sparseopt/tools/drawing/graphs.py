@@ -19,7 +19,7 @@ from sparseopt.tools.drawing.canvas import INK, MARK, PAPER, SOFT, Picture, word
 _MOST_ROWS = 120
 _INCHES_PER_ROW = 0.28
 # Columns, in tenths of the width.
-_NODE, _NAME, _BAR, _END = 1.6, 2.0, 6.3, 9.2
+_NODE, _NAME, _BAR, _END = 1.6, 2.0, 6.3, 9.0
 
 
 def network_figure(
