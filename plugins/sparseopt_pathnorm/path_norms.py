@@ -44,7 +44,7 @@ class PathNorms(so.Analyzer[so.Network]):
             remedy="check the pruning masks: some layer lets nothing through" if dead else "",
             certificate=solution.certificate,
             figure=_per_output(norm.per_output_log10),
-            key_figures=(_key_norm(subject, norm),),
+            key_figures=(_key_norm(subject, norm, context),),
         )
         context.report(0.2, "Lipschitz bound")
         yield _lipschitz(subject)
@@ -57,7 +57,7 @@ class PathNorms(so.Analyzer[so.Network]):
             f"{_count(paths.answer)} paths with nonzero weight end at the outputs",
             {"log10": paths.answer.log10, "exact": str(paths.answer.exact)},
             certificate=paths.certificate,
-            key_figures=(_key_paths(subject, paths.answer),),
+            key_figures=(_key_paths(subject, paths.answer, context),),
         )
         profile = norms_along_depth(subject, 1, "merged")
         if dead or not profile.layers:
@@ -156,25 +156,34 @@ def _count(paths: so.PathNormValue) -> str:
     return number(int(paths.exact)) if paths.exact is not None else power_of_ten(paths.log10)
 
 
-def _key_norm(subject: so.Network, norm: so.PathNormValue) -> so.KeyFigure:
-    """Return the norm beside that of the same layers before training."""
+def _key_norm(subject: so.Network, norm: so.PathNormValue, context: so.Context) -> so.KeyFigure:
+    """Return the norm beside that of the same layers before training, if there is time for it."""
     value = _figure_of(norm.log10, norm.value)
     start = at_initialization(subject)
-    if start is None:
+    if start is None or context.remaining() <= 0:
         return so.KeyFigure("L1 path-norm", value)
     before = so.solve(so.PathNorm(start, q=1, r=1, affine="merged"), check=False).answer
     other = _figure_of(before.log10, before.value)
     return so.KeyFigure("L1 path-norm", value, "same layers at initialization", other)
 
 
-def _key_paths(subject: so.Network, paths: so.PathNormValue) -> so.KeyFigure:
+def _key_paths(subject: so.Network, paths: so.PathNormValue, context: so.Context) -> so.KeyFigure:
     """Return the number of paths beside that of the same layers without a zero."""
+    name = "paths with nonzero weight"
+    if context.remaining() <= 0:
+        return so.KeyFigure(name, _count(paths))
     dense = so.PathNorm(without_zeros(subject), q=0, r=1, affine="merged")
     all_paths = so.solve(dense, check=False).answer
-    counts = [int(v.exact) if v.exact is not None else v.log10 for v in (paths, all_paths)]
-    if not all(isinstance(count, int) and count < 1e300 for count in counts):
-        counts = [_count(v) for v in (paths, all_paths)]  # type: ignore[misc]
-    return so.KeyFigure("paths with nonzero weight", counts[0], "if none were zero", counts[1])
+    counts: list[float | str] = [_number(v) for v in (paths, all_paths)]
+    if any(isinstance(count, str) for count in counts):
+        counts = [_count(v) for v in (paths, all_paths)]
+    return so.KeyFigure(name, counts[0], "if none were zero", counts[1])
+
+
+def _number(paths: so.PathNormValue) -> float | str:
+    """Return a number of paths as a number where a float could hold it, too."""
+    exact = paths.exact
+    return int(exact) if exact is not None and exact < 10**300 else _count(paths)
 
 
 def _figure_of(log10: float, value: float) -> float | str:

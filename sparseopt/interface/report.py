@@ -81,8 +81,14 @@ class Report:
     def __iter__(self) -> Iterator[Finding]:
         return iter(self.findings)
 
+    def __contains__(self, rule: object) -> bool:
+        """Whether a rule, by its name, found something."""
+        return any(rule in (finding, finding.rule) for finding in self.findings)
+
     def __getitem__(self, rule: str) -> list[Finding]:
         """Return the findings of a rule, in order; none if the rule found nothing."""
+        if not isinstance(rule, str):
+            raise TypeError("a report is asked by the name of a rule; report.findings is a tuple")
         return [finding for finding in self.findings if finding.rule == rule]
 
     @property

@@ -100,6 +100,16 @@ def test_the_proof_shows_its_window_and_its_curve() -> None:
     assert limit_curve(certificate).labels[-1] == f"2^-{HALVINGS}"
 
 
+def test_a_repair_shows_what_it_changed() -> None:
+    solution = so.solve(so.NearestClosedSupport(LU, "remove"))
+    shown = solution.plot().child_axes
+    changed = sum(
+        int((np.asarray(a) != np.asarray(b)).sum())
+        for a, b in zip(solution.problem.supports, solution.answer.supports, strict=True)
+    )
+    assert sum(len(panel.patches) for panel in shown) == changed == 1
+
+
 def test_a_pruning_shows_what_is_kept() -> None:
     pruning = so.prune(so.load_network(DIGITS), 0.9)
     bars = pruning.plot().patches

@@ -13,7 +13,7 @@ from sparseopt.butterfly.pattern import KroneckerPattern
 from sparseopt.butterfly.permuted import PermutedKroneckerProduct
 from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.closedness.limits import LimitCertificate
-from sparseopt.closedness.nearest import ClosedSupport
+from sparseopt.closedness.nearest import ClosedSupport, ClosedSupportCertificate
 from sparseopt.closedness.problem import Closedness
 from sparseopt.interface.certificate import Certificate
 from sparseopt.interface.errors import ProblemError
@@ -29,6 +29,9 @@ from sparseopt.tools.drawing.graphs import network_figure, of_network
 from sparseopt.tools.drawing.matrices import draw_support, draw_values, title_of
 from sparseopt.tools.limit_curve import limit_curve
 from sparseopt.tools.pruning.results import Pruning
+
+_MOST_MARKS = 500
+"""Cells that are outlined in a picture: more would hide it."""
 
 
 @singledispatch
@@ -79,6 +82,16 @@ def _permuted(product: PermutedKroneckerProduct) -> Picture:
 @picture.register
 def _supports(problem: Closedness | ClosedSupport) -> Picture:
     return of_supports(supports_figure(problem))
+
+
+@picture.register
+def _repaired(certificate: ClosedSupportCertificate) -> Picture:
+    """Show the closed supports, what was changed outlined."""
+    given = certificate.problem.supports
+    pairs = list(zip(given, certificate.answer.supports, strict=True))
+    changed = [np.argwhere(np.asarray(a) != np.asarray(b))[:_MOST_MARKS] for a, b in pairs]
+    marks = [[(int(i), int(j)) for i, j in cells] for cells in changed]
+    return of_supports(supports_figure(certificate.answer, marks))
 
 
 def supports_figure(problem: Closedness | ClosedSupport, marks: Any = ()) -> SupportFigure:

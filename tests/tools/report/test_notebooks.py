@@ -104,6 +104,11 @@ def test_a_report_is_gone_through_and_asked_by_rule() -> None:
     (dead,) = report["dead-units"]
     assert (dead.rule, dead.where) == ("dead-units", "/8/Gemm")
     assert report["no-such-rule"] == []
+    assert "dead-units" in report
+    assert dead in report
+    assert "no-such-rule" not in report
+    with pytest.raises(TypeError, match="by the name of a rule"):
+        report[0]
     assert len([f for rule in {f.rule for f in report} for f in report[rule]]) == len(
         report.findings
     )
