@@ -39,6 +39,15 @@ MANIFEST = Manifest(
             structure={"factors": (2,)},
         ),
         SolverEntry(
+            name="matched_curves",
+            path="sparseopt_closedness.matched_curves:MatchedCurves",
+            problem="sparseopt:Closedness",
+            guarantee=Guarantee.EXACT,
+            summary="not closed: a curve put together from matchings, whose limit needs more terms",
+            citations=("arXiv:2306.02666",),
+            structure={"factors": (2,)},
+        ),
+        SolverEntry(
             name="reduction",
             path="sparseopt_closedness.reduction:Reduction",
             problem="sparseopt:Closedness",
