@@ -522,9 +522,9 @@ matchings = many(indices)
 small_entries = many(record(index, index, integer(-1000, 1000)))
 
 
-def some(value: Any) -> tuple[int, ...]:
+def one_or_more(value: Any) -> tuple[int, ...]:
     """Return distinct indices, at least one."""
-    need(found := indices(value), "6: no blocks are listed")
+    need(found := indices(value), "5: no index is listed")
     return found
 
 
@@ -869,7 +869,7 @@ EVIDENCE: dict[str, list[Form]] = {
 }
 evidence_form = partial(node, EVIDENCE)
 STEPS: dict[str, list[Form]] = {
-    "free": [some, evidence_form],
+    "free": [one_or_more, evidence_form],
     "component": [index],
     "keep": [indices, indices],
 }
@@ -998,6 +998,10 @@ EXCLUSION |= {
     "line": [index, indices, lambda tree: None if tree is None else exclusion_tree(tree)],
     "line_t": [index, indices, lambda tree: None if tree is None else exclusion_tree(tree)],
     "identity": [many(record(equation, identity_factor))],
+    "trace": [one_or_more],
+    "equal_columns": [index, one_or_more],
+    "equal_rows": [index, one_or_more],
+    "equal_both": [index, one_or_more, index, one_or_more],
 }
 TEXTS = {
     "split": "{0[0]}{0[1]},{0[2]} is zero or it is not",
@@ -1011,6 +1015,10 @@ TEXTS = {
     "line": "column {0} on rows {1} is linear",
     "line_t": "row {0} on columns {1} is linear",
     "identity": "a combination of equations is 1 = 0: contradiction",
+    "trace": "blocks {0} would be idle, and the others are too few: contradiction",
+    "equal_columns": "row {0} has no blocks that make columns {1} equal: contradiction",
+    "equal_rows": "column {0} has no blocks that make rows {1} equal: contradiction",
+    "equal_both": "equal columns {1} of row {0} and rows {3} of column {2}: contradiction",
 }
 
 
@@ -1157,7 +1165,68 @@ def leaf_identity(window: Window, known: Known, parts: Sequence[Any]) -> None:
     need(left == ONE, "10.11: the sum is not 1")
 
 
+def touching(window: Window) -> dict[int, tuple[frozenset[int], frozenset[int]]]:
+    """Return rows and columns of each block that has both; all cells must be observed."""
+    need(len(window.obs) == window.h * window.w, "10.12: a cell that is not observed")
+    found = {}
+    for k in range(window.blocks):
+        rows = frozenset(i for i, block in window.xs if block == k)
+        cols = frozenset(j for block, j in window.ys if block == k)
+        if rows and cols:
+            found[k] = (rows, cols)
+    return found
+
+
+def leaf_trace(window: Window, _: Known, ks: Sequence[int]) -> None:
+    """Rule 12: blocks that miss the entries of a permuted diagonal."""
+    hot = [(i, j) for i in range(window.h) for j in range(window.w) if window.limit[i][j]]
+    size = len(hot)
+    permuted = size == window.h == window.w == len({i for i, _ in hot}) == len({j for _, j in hot})
+    need(permuted, "10.12: not one entry in every row and every column")
+    blocks = touching(window)
+    need(all(k in blocks for k in ks), "10.12: a block that does not touch the window")
+    need(len(ks) > len(blocks) - size, "10.12: too few blocks")
+    for place, later in enumerate(ks):
+        for earlier in ks[: place + 1]:
+            rows, cols = blocks[later][0], blocks[earlier][1]
+            need(not any(i in rows and j in cols for i, j in hot), "10.12: an entry is met")
+
+
+def equal_lines(window: Window, flip: bool, i: int, places: Sequence[int]) -> list[frozenset[int]]:
+    """Check equal columns, not 0 in row i; return which of them each block with row i has."""
+    limit = list(zip(*window.limit, strict=True)) if flip else window.limit
+    h, w = (window.w, window.h) if flip else (window.h, window.w)
+    need(i < h and max(places) < w, "10.13: outside the window")
+    need(all(len({row[a] for a in places}) == 1 for row in limit), "10.13: not equal")
+    need(limit[i][places[0]], "10.13: zero")
+    pairs = [pair[::-1] if flip else pair for pair in touching(window).values()]
+    return [cols & set(places) for rows, cols in pairs if i in rows]
+
+
+def leaf_equal(window: Window, _: Known, i: int, places: Sequence[int], flip: bool = False) -> None:
+    """Rules 13 and 14: equal columns that no e + 1 blocks of a row have together."""
+    sets = equal_lines(window, flip, i, places)
+    spare = len(touching(window)) - rank(window.limit)
+    size = min(max(spare, 0) + 1, len(sets))
+    need(math.comb(len(sets), size) <= 100_000, "10.13: too many sets")
+    for chosen in combinations(sets, size):
+        need(frozenset().union(*chosen) != set(places), "10.13: blocks that have them all")
+
+
+def leaf_both(
+    window: Window, _: Known, i: int, cols: Sequence[int], j: int, rows: Sequence[int]
+) -> None:
+    """Rule 15: equal columns and equal rows, with one block to spare."""
+    need(len(touching(window)) <= rank(window.limit) + 1, "10.15: too many blocks")
+    need(set(cols) not in equal_lines(window, False, i, cols), "10.15: a block has the columns")
+    need(set(rows) not in equal_lines(window, True, j, rows), "10.15: a block has the rows")
+
+
 LEAVES: dict[str, Callable[..., None]] = {
+    "trace": leaf_trace,
+    "equal_columns": leaf_equal,
+    "equal_rows": partial(leaf_equal, flip=True),
+    "equal_both": leaf_both,
     "cell": leaf_cell,
     "minor": leaf_minor,
     "free_minor": leaf_free_minor,
@@ -1364,7 +1433,7 @@ part_rules: dict[str, list[Form]] = {}
 part_form = partial(node, part_rules)
 PROOF: dict[str, list[Form]] = {"components": [many(part_form)]}
 part_rules |= {
-    "free": [some, evidence_form, partial(node, PROOF)],
+    "free": [one_or_more, evidence_form, partial(node, PROOF)],
     "comparable": [],
     "cases": [case_tree],
 }

@@ -7,7 +7,7 @@ for the reasons why their limits are no products.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import comb
 
@@ -91,22 +91,16 @@ class Whole:
 
     def completed(self, curve: MatchedCurve, found: list[tuple[int, int, int]]) -> MatchedCurve:
         """Return a curve with its single cells."""
-        return MatchedCurve(
-            curve.first, curve.second, curve.row, curve.column, curve.columns, curve.rows,
-            tuple(found), curve.extra,
-        )  # fmt: skip
+        return replace(curve, triples=tuple(found))
 
 
 def whole_limit(whole: Whole) -> Limit | None:
     """Return a limit on as many rows and columns as needed that is no product, or None."""
-    for found in (by_trace(whole), by_columns(whole)):
-        if found is not None:
-            return found
-    turned = whole.transposed
-    found = by_columns(turned)
+    found = by_trace(whole) or by_columns(whole)
     if found is not None:
-        return found.transposed
-    return by_both(whole)
+        return found
+    turned = by_columns(whole.transposed)
+    return by_both(whole) if turned is None else turned.transposed
 
 
 def by_trace(whole: Whole) -> Limit | None:
@@ -193,9 +187,7 @@ def _crossings(
         open_columns = right[term] & ~forbidden[i] & ~right[k]
         open_rows = left[:, term] & ~forbidden[:, j] & ~left[:, k]
         if open_columns.any() and open_rows.any():
-            yield MatchedCurve(
-                term, k, i, j, (whole.pick(open_columns),), (whole.pick(open_rows),)
-            )
+            yield MatchedCurve(term, k, i, j, (whole.pick(open_columns),), (whole.pick(open_rows),))
 
 
 def by_columns(whole: Whole) -> Limit | None:

@@ -37,9 +37,7 @@ def window_limit(
     return None if turned is None else turned.transposed
 
 
-def permuted_limit(
-    left: np.ndarray, right: np.ndarray, tick: Callable[[], None]
-) -> Limit | None:
+def permuted_limit(left: np.ndarray, right: np.ndarray, tick: Callable[[], None]) -> Limit | None:
     """Return a limit with one entry in every row and every column of a window, or None."""
     (m, r), n = left.shape, right.shape[1]
     heights, widths = _masks(left.T), _masks(right)
@@ -118,10 +116,10 @@ def _crossing(
             if not covers or not (heights[first] | heights[second]) >> c & 1:
                 continue
             others = [k for k in alive if k not in (first, second)]
-            cells = [
-                (rows[t], order[t]) for t in range(len(rows)) if t not in (one, two)
+            cells = [(rows[t], order[t]) for t in range(len(rows)) if t not in (one, two)]
+            options = [
+                [k for k in others if heights[k] >> p & widths[k] >> q & 1] for p, q in cells
             ]
-            options = [[k for k in others if heights[k] >> p & widths[k] >> q & 1] for p, q in cells]
             terms = match(options)
             if terms is not None:
                 single = [(p, k, q) for (p, q), k in zip(cells, terms, strict=True)]
@@ -129,9 +127,7 @@ def _crossing(
     return None
 
 
-def equal_limit(
-    left: np.ndarray, right: np.ndarray, tick: Callable[[], None]
-) -> Limit | None:
+def equal_limit(left: np.ndarray, right: np.ndarray, tick: Callable[[], None]) -> Limit | None:
     """Return a limit with equal columns that the terms of a row cannot make equal, or None."""
     (m, r), n = left.shape, right.shape[1]
     heights, widths = _masks(left.T), _masks(right)
@@ -179,7 +175,9 @@ def _grown(
     rows: int, columns: int, cells: list[Triple], used: set[int], heights: Masks, widths: Masks
 ) -> list[Triple] | None:
     others = [
-        k for k, height in enumerate(heights) if k not in used and height & rows and widths[k] & columns
+        k
+        for k, height in enumerate(heights)
+        if k not in used and height & rows and widths[k] & columns
     ]
     if not others:
         return cells

@@ -13,14 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from sparseopt_closedness.observed_windows import Limit
 
-ONE, NOTHING = Fraction(1), Fraction(0)
 ALTERNATIONS = 9
 """Maximum matchings, in turn of columns, terms and rows, before a draw is given up."""
 
@@ -51,30 +49,30 @@ class MatchedCurve:
     def limit(self, left: np.ndarray, right: np.ndarray, exclusion: Sequence[Any]) -> Limit:
         """Return curve and limit in the window, with a proof that the limit is no product."""
         rows, columns = self.window
-        own = {self.first: {0: {0: ONE}}, self.second: {0: {0: ONE}}}
-        other = {self.first: {0: {-1: ONE}}, self.second: {0: {-1: -ONE}}}
+        own = {self.first: {0: {0: 1}}, self.second: {0: {0: 1}}}
+        other = {self.first: {0: {-1: 1}}, self.second: {0: {-1: -1}}}
         for place, c in enumerate(self.rows, start=1):
             if left[c, self.first]:
-                own[self.first][place] = {1: ONE}
+                own[self.first][place] = {1: 1}
             else:
-                own[self.second][place] = {1: -ONE}
+                own[self.second][place] = {1: -1}
         for place, a in enumerate(self.columns, start=1):
             term = next(k for k in (self.first, self.second, *self.extra) if right[k, a])
-            own.setdefault(term, {0: {0: ONE}})
-            other.setdefault(term, {})[place] = {0: ONE}
+            own.setdefault(term, {0: {0: 1}})
+            other.setdefault(term, {})[place] = {0: 1}
         at = (1 + len(self.rows), 1 + len(self.columns))
         for number, (_, term, _) in enumerate(self.triples):
-            own[term] = {at[0] + number: {0: ONE}}
-            other[term] = {at[1] + number: {0: ONE}}
+            own[term] = {at[0] + number: {0: 1}}
+            other[term] = {at[1] + number: {0: 1}}
         x = [[i, k, p] for k, entries in own.items() for i, p in entries.items()]
         y = [[k, j, p] for k, entries in other.items() for j, p in entries.items()]
-        matrix = [[NOTHING] * len(columns) for _ in rows]
+        matrix = [[0] * len(columns) for _ in rows]
         for place in range(1, at[1]):
-            matrix[0][place] = ONE
+            matrix[0][place] = 1
         for place in range(1, at[0]):
-            matrix[place][0] = ONE
+            matrix[place][0] = 1
         for number in range(len(self.triples)):
-            matrix[at[0] + number][at[1] + number] = ONE
+            matrix[at[0] + number][at[1] + number] = 1
         return Limit(tuple(rows), tuple(columns), x, y, matrix, list(exclusion))
 
 
@@ -144,9 +142,7 @@ def triples(
             row = _completed(row, len(rows), rng)
             cells = x[:, row] & y[:, column] & ((row >= 0) & (column >= 0))
             found = matched(cells if free is None else cells & free[row, column], rng)
-            row, column = (
-                np.where(found >= 0, line[found], -1) for line in (row, column)
-            )
+            row, column = (np.where(found >= 0, line[found], -1) for line in (row, column))
         good = np.flatnonzero(found >= 0)
         if len(good) >= least:
             chosen = [(int(rows[row[t]]), int(terms[t]), int(columns[column[t]])) for t in good]

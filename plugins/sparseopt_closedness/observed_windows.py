@@ -23,7 +23,7 @@ class Limit:
     columns: tuple[int, ...]
     left: list[list[Any]]
     right: list[list[Any]]
-    limit: list[list[Fraction]]
+    limit: list[list[Any]]
     exclusion: list[Any]
 
     @property

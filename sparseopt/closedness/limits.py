@@ -20,7 +20,8 @@ from sparseopt.judging.evidence import INDEX, INDICES, EvidenceError, List, Rati
 
 Curve = list[list[Any]]
 """Nonzero entries of one factor: [row, column, {exponent: coefficient}], local indices."""
-Matrix = list[list[Fraction]]
+Matrix = list[list[Any]]
+"""Lists of integers and Fractions."""
 
 CURVE = List(Record((INDEX, INDEX, POWERS)))
 FORMS = {
@@ -70,7 +71,7 @@ class LimitCertificate(ClosednessCertificate):
         P and Q, distinct indices into the first and the last dimension of the supports.
     left, right : list of [i, k, {exponent: coefficient}]
         Nonzero entries of X(t), with i counted in P, and of Y(t), [k, j, ...] with j in Q.
-    limit : list of list of Fraction
+    limit : list of list of int or Fraction
         X(t) Y(t) at t = 0, shape (len(rows), len(columns)). At cells that are not observed it is
         0, and not compared.
     reductions : list
@@ -233,8 +234,10 @@ class LimitCertificate(ClosednessCertificate):
                 add_product(products.setdefault((i, j), {}), p, q)
         names = self.names
         with proving(steps, "the limit is X(t) Y(t) at t = 0, and 0 at cells not observed"):
-            for (i, j), seen in np.ndenumerate(observed):
-                product = products.get((i, j), {}) if seen else {}
+            # At all other cells both are 0.
+            nonzero = {(i, j) for i, row in enumerate(limit) for j, v in enumerate(row) if v}
+            for i, j in sorted(nonzero.union(products)):
+                product = products.get((i, j), {}) if observed[i, j] else {}
                 if min(product, default=0) < 0:
                     raise EvidenceError(f"X(t) Y(t) has a pole at {names.cell(i, j)}")
                 found, value = limit[i][j], product.get(0, Fraction(0))

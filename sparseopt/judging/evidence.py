@@ -101,12 +101,18 @@ class Integer(Form):
         return value
 
 
+_SMALL = {value: Fraction(value) for value in range(-2, 3)}
+"""What large sparse matrices hold most; a Fraction is made once for each."""
+
+
 @dataclass(frozen=True)
 class Rational(Form):
     """An int or a Fraction of ints; of NumPy's integers, which overflow, it is refused."""
 
     def read_at(self, value: Any, place: Place, depth: int) -> Fraction:
         """Return the Fraction."""
+        if type(value) is int and value in _SMALL:
+            return _SMALL[value]
         exact = type(value) in (int, Fraction)
         if not exact or not type(value.numerator) is type(value.denominator) is int:
             raise refusal(place, "an integer or a rational", value)
