@@ -519,6 +519,7 @@ index = integer(0, 2**62)
 variable = record(word("x", "y"), index, index)
 place = record(index, index)
 matchings = many(indices)
+pairs_form = many(place)
 small_entries = many(record(index, index, integer(-1000, 1000)))
 
 
@@ -830,11 +831,13 @@ def free_step(state: State, ks: Sequence[int], evidence: tuple[Any, ...], depth:
     origins = sorted({block.origin for block in chosen.blocks})
     name = evidence[0]
     say(depth, f"terms {origins} reach every matrix on their {len(chosen.obs)} cells ({name})")
-    side = turned(chosen) if name in ("rows", "determined_t") else chosen
+    side = turned(chosen) if name in ("rows", "determined_t", "staircase_t") else chosen
     if name == "submersion":
         submersion(chosen, *evidence[1:])
     elif name in ("columns", "rows"):
         solvable(side, evidence[1])
+    elif name in ("staircase", "staircase_t"):
+        staircase(side, *evidence[1:])
     else:
         determined(side, *evidence[1:])
     rest = [block for k, block in enumerate(state.blocks) if k not in ks]
@@ -866,6 +869,8 @@ EVIDENCE: dict[str, list[Form]] = {
     "determined": [index, index, many(matchings)],
     "determined_t": [index, index, many(matchings)],
     "submersion": [small_entries, small_entries],
+    "staircase": [pairs_form, indices, many(pairs_form)],
+    "staircase_t": [pairs_form, indices, many(pairs_form)],
 }
 evidence_form = partial(node, EVIDENCE)
 STEPS: dict[str, list[Form]] = {
@@ -913,6 +918,38 @@ def determined(state: State, j: int, own: int, given: Sequence[Sequence[Sequence
             matched(state, c, rows, blocks)
             at = rows[blocks.index(own)] if own in blocks else i
             need(at == i or at not in hard, "7: the block that is fixed is matched elsewhere")
+
+
+def staircase(
+    state: State,
+    full: Sequence[Cell],
+    order: Sequence[int],
+    helped: Sequence[Sequence[Cell]],
+) -> None:
+    """Check that for rank t there is a block that lacks at most t - 1 rows and columns."""
+    blocks = state.blocks
+    rows = frozenset[int]().union(*(block.rows for block in blocks))
+    cols = frozenset[int]().union(*(block.cols for block in blocks))
+    matching(state, [(i, k) for k, i in full])
+    own = {k for k, _ in full}
+    need(all(blocks[k].cols == cols for k in own), "7: a full block without a column")
+    size = min(len(rows) - len(own), len(cols))
+    need(len(order) == len(helped) == size, "7: one block for each rank")
+    need(all(k < len(blocks) and k not in own for k in order), "7: blocks of a staircase")
+    for t, (k, pairs) in enumerate(zip(order, helped, strict=True)):
+        lacks = rows - blocks[k].rows
+        matching(state, pairs)
+        need(all(i in lacks and g in own for i, g in pairs), "7: a row that needs no help")
+        zeros = len(lacks) - len(pairs) + len(cols - blocks[k].cols)
+        need(zeros <= t, "7: a block of a staircase lacks too much")
+
+
+def matching(state: State, pairs: Sequence[Cell]) -> None:
+    """Check distinct rows and distinct blocks that have them."""
+    inside = all(k < len(state.blocks) and i in state.blocks[k].rows for i, k in pairs)
+    need(inside, "7: a block is matched to a row that it does not have")
+    distinct = len({i for i, _ in pairs}) == len({k for _, k in pairs}) == len(pairs)
+    need(distinct, "7: matched twice")
 
 
 def submersion(state: State, left: Sequence[Any], right: Sequence[Any]) -> None:

@@ -132,7 +132,11 @@ def rules(matrix: np.ndarray, left: np.ndarray, right: np.ndarray) -> list[list[
     trees += [["equal_rows", j, c] for j in range(n) for c in others]
     trees += [["trace", list(s)] for q in (1, 2) for s in permutations(range(r), q)]
     trees += [
-        ["equal_both", i, a, j, c] for i in range(m) for a in pairs for j in range(n) for c in others
+        ["equal_both", i, a, j, c]
+        for i in range(m)
+        for a in pairs
+        for j in range(n)
+        for c in others
     ]
     return trees
 
