@@ -90,6 +90,9 @@ FIELDS = {
     "NotClosedCertificate": f"{CURVE} exclusion",
     "ExternalExclusionCertificate": f"{CURVE} engine",
     "ShortenedChainCertificate": "problem answer steps short",
+    "ChainLimitCertificate": "problem answer rows columns factors limit cut exclusion",
+    "SubChainCertificate": "problem answer first last rows columns part",
+    "PeeledChainCertificate": "problem answer side rest",
     "TrainingCertificate": "problem answer closedness",
     "ClosedSupportCertificate": "problem answer closedness windows",
     "Solution": "problem answer certificate status solver seconds plan tolerance accuracy",
@@ -109,6 +112,9 @@ LISTED = {  # T1
         "KroneckerChainCertificate",
         "ExternalExclusionCertificate",
         "ShortenedChainCertificate",
+        "ChainLimitCertificate",
+        "SubChainCertificate",
+        "PeeledChainCertificate",
     },
     "SparseTraining": {"TrainingCertificate"},
     "NearestClosedSupport": {"ClosedSupportCertificate"},
@@ -1670,10 +1676,22 @@ CHAIN_CASES |= {
     "empty": [],
     "product": [many(solve_entries), polynomial],
 }
+
+
+def paths_form(value: Any) -> tuple[tuple[int, ...], ...]:
+    """Return paths, at least one."""
+    need(items(value), "12: no path")
+    return tuple(tuple(map(index, items(path))) for path in value)
+
+
 CHAIN_STEPS: dict[str, list[Form]] = {
     "absorb": [index, word("left", "right")],
     "contract": [index, many(partial(node, {"free": STEPS["free"]}))],
     "cases": [index, integer(1, 2**62), chain_tree],
+    "through": [
+        *[index, integer(3, 2**62), index, paths_form, paths_form],
+        many(partial(node, {"free": STEPS["free"]})),
+    ],
 }
 
 
@@ -1708,6 +1726,7 @@ def shorten(chain: tuple[Matrix, ...], taken: Any) -> tuple[Matrix, ...]:
         need(inside, "12: the product does not lie inside the neighbour")
         return chain[:at] + chain[at + 1 :]
     count = 2 if name == "contract" else more
+    rest = taken[3:]
     need(at + count <= len(chain), "12: no such factors")
     say(1, f"factors {at} to {at + count - 1} reach every matrix on the support of their product")
     group = chain[at : at + count]
@@ -1717,9 +1736,48 @@ def shorten(chain: tuple[Matrix, ...], taken: Any) -> tuple[Matrix, ...]:
         for free_part in more:
             state = step(state, free_part, 2)
         need(not state.blocks, "12: a block is left")
+    elif name == "through":
+        led_through(group, support, *rest)
     else:
         follow(taken[3], root(ones(support)), partial(chain_leaf, group, ones(support)), 2)
     return (*chain[:at], support, *chain[at + count :])
+
+
+def led_through(
+    group: Sequence[Matrix],
+    support: Matrix,
+    at: int,
+    rows: Sequence[Sequence[int]],
+    cols: Sequence[Sequence[int]],
+    steps: Sequence[Any],
+) -> None:
+    """Check a pair of factors that reaches everything, and the paths that lead to it."""
+    need(at + 2 <= len(group), "12: no such pair")
+    first, second = group[at : at + 2]
+    for paths, factors, size in (
+        (rows, group[:at], len(first)),
+        (cols, group[at + 2 :], len(second[0])),
+    ):
+        sizes = [*map(len, factors), len(factors[-1][0])] if factors else [size]
+        for path in paths:
+            need(len(path) == len(sizes), "12: length of a path")
+            need(all(p < s for p, s in zip(path, sizes, strict=True)), "12: place of a path")
+            steps_of = zip(factors, pairwise(path), strict=True)
+            need(all(factor[a][b] for factor, (a, b) in steps_of), "12: entry of a path")
+        need(all(len(set(p)) == len(p) for p in zip(*paths, strict=True)), "12: paths meet")
+    covered = frozenset(
+        (i[0], j[-1])
+        for i in rows
+        for j in cols
+        if any(a and b[j[0]] for a, b in zip(first[i[-1]], second, strict=True))
+    )
+    need(ones(support) <= covered, "12: the product covers more than the pair")
+    left = tuple(first[path[-1]] for path in rows)
+    right = tuple(tuple(row[path[0]] for path in cols) for row in second)
+    state = start(left, right)
+    for free_part in steps:
+        state = step(state, free_part, 2)
+    need(not state.blocks, "12: a block is left")
 
 
 def chain_leaf(
@@ -1768,6 +1826,130 @@ def shortened(certificate: Typed) -> Verdict:
     return value, f"same products as {len(chain)} factors: {short['answer']['reason']}"
 
 
+def columns_at(matrix: Matrix, cols: Sequence[int]) -> Matrix:
+    """Return some columns of a matrix."""
+    return tuple(tuple(row[j] for j in cols) for row in matrix)
+
+
+def transposed(matrix: Matrix) -> Matrix:
+    """Return the transposed matrix."""
+    return tuple(zip(*matrix, strict=True))
+
+
+def chain_limit(certificate: Typed) -> Verdict:
+    """Section 12.1: a curve of all factors whose limit is no product of two over a cut."""
+    chain, cut = list(certificate["problem"]["supports"]), index(certificate["cut"])
+    rows, cols = indices(certificate["rows"]), indices(certificate["columns"])
+    factors = many(curve_form)(certificate["factors"])
+    limit = many(many(rational))(certificate["limit"])
+    tree = exclusion_tree(certificate["exclusion"])
+    need(0 < cut < len(chain), "12.1: no such cut")
+    inside = all(i < len(chain[0]) for i in rows) and all(j < len(chain[-1][0]) for j in cols)
+    need(inside, "12.1: no such row or column")
+    need(len(factors) == len(chain), "12.1: number of factors")
+    h, w = len(rows), len(cols)
+    every = [ones(support) for support in chain]
+    every[0] = frozenset((a, k) for a, i in enumerate(rows) for k, v in enumerate(chain[0][i]) if v)
+    every[-1] = frozenset(
+        (k, b) for k, row in enumerate(chain[-1]) for b, j in enumerate(cols) if row[j]
+    )
+    total: dict[Cell, dict[int, Fraction]] = {(a, a): {0: Fraction(1)} for a in range(h)}
+    for entries, where in zip(factors, every, strict=True):
+        given = {(a, b): p for a, b, p in entries}
+        need(len(given) == len(entries) and set(given) <= where, "12.1: entries of a factor")
+        by_row: dict[int, list[tuple[int, Mapping[int, Fraction]]]] = {}
+        for (a, b), p in given.items():
+            by_row.setdefault(a, []).append((b, p))
+        product: dict[Cell, dict[int, Fraction]] = {}
+        for (i, a), p in total.items():
+            for b, q in by_row.get(a, []):
+                entry = product.setdefault((i, b), {})
+                for e, u in p.items():
+                    for f, v in q.items():
+                        entry[e + f] = entry.get(e + f, Fraction(0)) + u * v
+        total = product
+    need(len(limit) == h and all(len(row) == w for row in limit), "12.1: size of the limit")
+    for i in range(h):
+        for j in range(w):
+            found = total.get((i, j), {})
+            need(not any(v for e, v in found.items() if e < 0), "12.1: a pole")
+            need(found.get(0, 0) == limit[i][j], "12.1: not the limit")
+    left, right = reach(chain[:cut]), reach(chain[cut:])
+    xs = frozenset((a, k) for a, i in enumerate(rows) for k, v in enumerate(left[i]) if v)
+    ys = frozenset((k, b) for k, row in enumerate(right) for b, j in enumerate(cols) if row[j])
+    obs = frozenset((a, b) for a in range(h) for b in range(w))
+    window = Window(h, w, xs, ys, len(right), obs, limit)
+    exclude(window, tree, Known(), 2)
+    where = f"no product of two factors cut before factor {cut}"
+    text = f"curve of order {order(list(factors))} on {h} rows and {w} columns, {where}"
+    return "not_closed", text
+
+
+def sub_chain(certificate: Typed) -> Verdict:
+    """Section 12.2: a part that is not closed where the others lead one to one."""
+    problem = certificate["problem"]
+    chain, first, last = (
+        problem["supports"],
+        index(certificate["first"]),
+        index(certificate["last"]),
+    )
+    rows, cols = one_or_more(certificate["rows"]), one_or_more(certificate["columns"])
+    need(first <= last < len(chain), "12.2: no such part")
+    top = places(rows, chain[:first], len(chain[0]))
+    after = [transposed(support) for support in reversed(chain[last + 1 :])]
+    bottom = places(cols, after, len(chain[-1][0]))
+    part = list(chain[first : last + 1])
+    part[0] = tuple(part[0][i] for i in top)
+    part[-1] = columns_at(part[-1], bottom)
+    left = Typed("Closedness", {"supports": tuple(part), "field": problem["field"]})
+    say(1, f"factors {first} to {last} on rows {top} and columns {bottom}")
+    proof(certificate["part"], left, "not_closed")
+    return "not_closed", (
+        f"factors {first} to {last} are not closed on {len(rows)} rows and {len(cols)} columns, "
+        "which the others lead to one to one"
+    )
+
+
+def places(lines: Sequence[int], factors: Sequence[Matrix], size: int) -> list[int]:
+    """Return where lines lead, each to one place of its own."""
+    need(all(i < size for i in lines), "12.2: no such row or column")
+    if not factors:
+        return list(lines)
+    total = reach(factors)
+    need(all(sum(total[i]) == 1 for i in lines), "12.2: not one place")
+    found = [total[i].index(1) for i in lines]
+    need(len(set(found)) == len(found), "12.2: the same place twice")
+    return found
+
+
+def peeled_chain(certificate: Typed) -> Verdict:
+    """Section 12.3: all factors but one are closed, and this one is comparable through the next."""
+    problem, side = certificate["problem"], word("first", "last")(certificate["side"])
+    chain = problem["supports"]
+    need(len(chain) > 1, "12.3: one factor")
+    rest = chain[1:] if side == "first" else chain[:-1]
+    turned_chain = [transposed(support) for support in reversed(chain)]
+    *others, final = turned_chain if side == "first" else chain
+    whole, near = (transposed(support) for support in (reach(others), others[-1]))
+
+    def inside(a: Sequence[int], b: Sequence[int]) -> bool:
+        return all(v or not u for u, v in zip(a, b, strict=True))
+
+    def meet(a: Sequence[int], b: Sequence[int]) -> bool:
+        return any(u and v for u, v in zip(a, b, strict=True))
+
+    for k, m in combinations(range(len(final)), 2):
+        if meet(whole[k], whole[m]) and meet(final[k], final[m]):
+            one = inside(near[k], near[m]) and inside(final[m], final[k])
+            other = inside(near[m], near[k]) and inside(final[k], final[m])
+            need(one or other, "12.3: two terms are not comparable")
+    left = Typed("Closedness", {"supports": tuple(rest), "field": problem["field"]})
+    say(1, f"the {side} factor peels off")
+    proof(certificate["rest"], left, "closed")
+    text = f"the {side} factor meets the others in comparable terms, and they are closed"
+    return "closed", text
+
+
 # Sections 4, 13 and 14: proofs, training, repair and solutions
 
 
@@ -1779,6 +1961,9 @@ CLOSEDNESS: dict[str, Callable[[Typed], Verdict]] = {
     "NotClosedCertificate": not_closed,
     "ExternalExclusionCertificate": external,
     "ShortenedChainCertificate": shortened,
+    "ChainLimitCertificate": chain_limit,
+    "SubChainCertificate": sub_chain,
+    "PeeledChainCertificate": peeled_chain,
 }
 
 
@@ -1796,7 +1981,14 @@ def proof(certificate: Any, problem: Typed, value: str | None = None) -> bool:
     verdict, reason = CLOSEDNESS[certificate.kind](certificate)
     need(answer["value"] == verdict, "V2: the verdict is not that of the kind")
     need(answer["reason"] == reason, f"V4: the reason is not {reason!r}")
-    return bool(certificate.kind == "ExternalExclusionCertificate")
+    return believes(certificate)
+
+
+def believes(certificate: Typed) -> bool:
+    """Whether the word of z3 is a part of a proof."""
+    if certificate.kind == "SubChainCertificate":
+        return believes(certificate["part"])
+    return certificate.kind == "ExternalExclusionCertificate"
 
 
 def training(certificate: Typed, problem: Typed) -> bool:

@@ -87,6 +87,22 @@ MANIFEST = Manifest(
             citations=("arXiv:2411.04506",),
         ),
         SolverEntry(
+            name="chain_curves",
+            path="sparseopt_closedness.chain_curves:ChainCurves",
+            problem="sparseopt:Closedness",
+            guarantee=Guarantee.EXACT,
+            summary="not closed: matched curves of two neighbours in a chain",
+            citations=("arXiv:2306.02666",),
+        ),
+        SolverEntry(
+            name="peeled_chains",
+            path="sparseopt_closedness.peeled_chains:PeeledChains",
+            problem="sparseopt:Closedness",
+            guarantee=Guarantee.EXACT,
+            summary="closed: factors are peeled off at either end of a chain",
+            citations=("arXiv:2112.00386",),
+        ),
+        SolverEntry(
             name="window_repair",
             path="sparseopt_closedness.nearest_closed:WindowRepair",
             problem="sparseopt:NearestClosedSupport",

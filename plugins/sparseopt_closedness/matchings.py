@@ -166,3 +166,19 @@ def _completed(place: np.ndarray, size: int, rng: np.random.Generator) -> np.nda
     result = place.copy()
     result[open_terms[: len(spare)]] = rng.permutation(spare)[: len(open_terms)]
     return result
+
+
+def routes(
+    factors: Sequence[np.ndarray], lines: Sequence[int], rng: np.random.Generator
+) -> list[list[int]]:
+    """Return paths of lines through some factors, distinct throughout.
+
+    Of as many lines as maximum matchings, one factor after the other, leave; [i] without factors.
+    """
+    paths = [[int(i)] for i in lines]
+    for factor in factors:
+        if not paths:
+            break
+        found = matched(factor[[path[-1] for path in paths]], rng)
+        paths = [[*path, int(to)] for path, to in zip(paths, found, strict=True) if to >= 0]
+    return paths

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
+import forgeries_chain_proofs
 import numpy as np
 from case_statements import (
     ANY,
@@ -69,6 +70,7 @@ def forged() -> Pairs:
         chain_cases,
     ):
         yield from part().items()
+    yield from forgeries_chain_proofs.forged()
 
 
 def hypotheses() -> dict[str, Any]:
@@ -319,6 +321,7 @@ def honest() -> Pairs:
     yield from _honest_cases()
     yield from _honest_sizes()
     yield from _honest_chains()
+    yield from forgeries_chain_proofs.honest()
 
 
 def _honest_sizes() -> Pairs:
