@@ -113,6 +113,8 @@ def through_pair(chain: Sequence[np.ndarray], context: so.Context) -> list[Any] 
     if len(chain) < 3:
         return None
     whole, rng = chain_support(chain), context.rng()
+    if not whole.any():
+        return None
     across = np.flatnonzero(whole.any(axis=1)), np.flatnonzero(whole.any(axis=0))
     for at in range(len(chain) - 1):
         for _ in range(DRAWS):
