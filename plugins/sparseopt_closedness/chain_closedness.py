@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ import sparseopt as so
 
 # The curve is drawn at t = 1, 1/2, ..., 2 ** -_HALVINGS.
 _HALVINGS = 20
+_ZERO = Fraction(0)
+
+Sparse = dict[tuple[int, int], Fraction]
 
 
 @dataclass(frozen=True)
@@ -64,8 +68,9 @@ class ChainClosedness(so.Analyzer[so.Closedness]):
             solution.certificate,
             _figure(subject, solution),
         )
-        if isinstance(solution.certificate, so.NotClosedCertificate):
-            yield _curve(solution.certificate)
+        proof = solution.certificate
+        if isinstance(proof, so.NotClosedCertificate | so.ChainLimitCertificate):
+            yield _curve(proof)
 
 
 def _figure(subject: so.Closedness, solution: so.Solution) -> so.SupportFigure:
@@ -78,19 +83,27 @@ def _figure(subject: so.Closedness, solution: so.Solution) -> so.SupportFigure:
     return so.SupportFigure(solution.problem.describe(), panels, marks)
 
 
-def _curve(certificate: so.NotClosedCertificate) -> so.Finding:
+def _curve(certificate: so.NotClosedCertificate | so.ChainLimitCertificate) -> so.Finding:
     """Return how near the products come and how large the factors grow as t falls."""
-    left, right, observed = certificate.window()
-    limit = np.array(certificate.evidence.limit, dtype=object)
+    evidence = certificate.evidence
+    limit = {(i, j): v for i, row in enumerate(evidence.limit) for j, v in enumerate(row) if v}
+    if isinstance(certificate, so.NotClosedCertificate):
+        factors: Sequence[Any] = (certificate.evidence.left, certificate.evidence.right)
+        observed = certificate.window()[2]
+    else:
+        factors = certificate.evidence.factors
+        observed = np.broadcast_to(np.True_, (len(evidence.rows), len(evidence.columns)))
     times = [Fraction(1, 2**k) for k in range(_HALVINGS + 1)]
     distances, norms = [], []
     for t in times:
-        x = _at(certificate.evidence.left, left.shape, t)
-        y = _at(certificate.evidence.right, right.shape, t)
-        distances.append(_norm(np.where(observed, x @ y - limit, 0)))
-        norms.append(max(_norm(x), _norm(y)))
+        values = [_at(entries, t) for entries in factors]
+        product = reduce(_product, values)
+        cells = [cell for cell in {*product, *limit} if observed[cell]]
+        distances.append(_norm(product.get(c, _ZERO) - limit.get(c, _ZERO) for c in cells))
+        norms.append(max(_norm(value.values()) for value in values))
     # A logarithmic axis has no place for 0.
     drawn = [distance or math.nan for distance in distances]
+    names = " and ".join(f"W_{number}(t)" for number in range(1, len(factors) + 1))
     return so.Finding(
         "limit-curve",
         so.Severity.INFO,
@@ -100,7 +113,9 @@ def _curve(certificate: so.NotClosedCertificate) -> so.Finding:
         f"{norms[-1]:.3g}",
         {"t": [float(t) for t in times], "distance": distances, "norm": norms},
         figure=so.SeriesFigure(
-            "Distance of X(t) Y(t) to its limit, and the larger norm of X(t) and Y(t)",
+            "Distance of X(t) Y(t) to its limit, and the larger norm of X(t) and Y(t)"
+            if len(factors) == 2
+            else f"Distance of the product to its limit, and the largest norm of {names}",
             "t",
             "Frobenius norm",
             [f"2^-{k}" for k in range(_HALVINGS + 1)],
@@ -111,13 +126,25 @@ def _curve(certificate: so.NotClosedCertificate) -> so.Finding:
     )
 
 
-def _at(entries: Sequence[Sequence[Any]], shape: tuple[int, int], t: Fraction) -> np.ndarray:
-    """Return a factor at t, an object array of rationals."""
-    found = np.full(shape, Fraction(0), dtype=object)
-    for row, column, terms in entries:
-        found[row, column] = sum((Fraction(c) * t**e for e, c in terms.items()), Fraction(0))
+def _at(entries: Sequence[Sequence[Any]], t: Fraction) -> Sparse:
+    """Return the entries of a factor at t."""
+    return {
+        (row, column): sum((Fraction(c) * t**e for e, c in terms.items()), _ZERO)
+        for row, column, terms in entries
+    }
+
+
+def _product(left: Sparse, right: Sparse) -> Sparse:
+    """Return the entries of a product."""
+    lines: dict[int, list[tuple[int, Fraction]]] = {}
+    for (k, j), value in right.items():
+        lines.setdefault(k, []).append((j, value))
+    found: Sparse = {}
+    for (i, k), value in left.items():
+        for j, other in lines.get(k, []):
+            found[i, j] = found.get((i, j), _ZERO) + value * other
     return found
 
 
-def _norm(matrix: np.ndarray) -> float:
-    return math.sqrt(sum(value * value for value in matrix.ravel()))
+def _norm(values: Iterable[Fraction]) -> float:
+    return math.sqrt(sum(value * value for value in values))

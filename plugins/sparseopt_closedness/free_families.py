@@ -144,8 +144,9 @@ def free_families(
 ) -> Iterator[tuple[list[int], list[Any]]]:
     """Yield free families of up to `LARGEST_FAMILY` blocks of one component, and whole components.
 
-    Whole components by staircases first, which are quick, then small ones; sizes with more than `most` families are left out. Matchings are tried for
-    all sizes before determined lines. `tick` is called before each.
+    Whole components by staircases first, which are quick, then small ones; sizes with more than
+    `most` families are left out. Matchings are tried for all sizes before determined lines. `tick`
+    is called before each.
     """
     for terms in classes:
         stairs = staircase(state.family(terms), tick)

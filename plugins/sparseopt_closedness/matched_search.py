@@ -1,7 +1,7 @@
 """Search for matched curves on as many rows and columns as there are terms.
 
-See `sparseopt_closedness.matchings` for the curves, and `sparseopt.closedness.proofs.exclusion_ranks`
-for the reasons why their limits are no products.
+See `sparseopt_closedness.matchings` for the curves, and
+`sparseopt.closedness.proofs.exclusion_ranks` for the reasons why their limits are no products.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from math import comb
 
 import numpy as np
 
-from sparseopt.closedness.proofs.exclusion_ranks import MOST_UNIONS
+from sparseopt.closedness.proofs.exclusion_ranks import MOST_UNIONS, touching
 from sparseopt_closedness.matchings import MatchedCurve, triples
 from sparseopt_closedness.observed_windows import Limit
 
@@ -130,8 +130,8 @@ def by_trace(whole: Whole) -> Limit | None:
             complete = whole.completed(curve, cells[: size - 2])
             inner_rows, inner_columns = complete.window
             # Terms that do not touch the window need not be idle there.
-            touch = rows[inner_rows].any(axis=0) & columns[:, inner_columns].any(axis=1)
-            named = [t for t in terms if touch[t]]
+            touch = set(touching(rows[inner_rows], columns[:, inner_columns]))
+            named = [t for t in terms if t in touch]
             return complete.limit(whole.left, whole.right, ["trace", named])
     return None
 
@@ -143,7 +143,7 @@ def _idle_terms(whole: Whole, first: int, count: int) -> tuple[list[int], np.nda
     """
     left, right = whole.bounds
     chosen = [first]
-    forbidden = np.logical_and.outer(left[:, first], right[first])
+    forbidden: np.ndarray = np.logical_and.outer(left[:, first], right[first])
     heights, widths = left[:, first].copy(), right[first].copy()
     others = np.setdiff1d(whole.terms, chosen)
     for _ in range(count - 1):
@@ -228,7 +228,7 @@ def _equal_columns(whole: Whole, spare: int, most: int) -> MatchedCurve | None:
     below = (left[:, first] | left[:, second]) & (np.arange(whole.shape[0]) != i)
     if not below.any():
         return None
-    pool = right[[first, second, *extra]].any(axis=0)
+    pool: np.ndarray = np.asarray(right[[first, second, *extra]].any(axis=0))
     pool[j] = False
     columns = hitting(whole.bounds[1][bound], pool, spare + 1, most, rng)
     if columns is None:

@@ -1,7 +1,7 @@
 """Search for matched curves in all windows of small supports.
 
-See `sparseopt_closedness.matchings` for the curves, and `sparseopt.closedness.proofs.exclusion_ranks`
-for the reasons why their limits are no products.
+See `sparseopt_closedness.matchings` for the curves, and
+`sparseopt.closedness.proofs.exclusion_ranks` for the reasons why their limits are no products.
 """
 
 from __future__ import annotations

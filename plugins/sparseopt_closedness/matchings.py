@@ -5,8 +5,8 @@ Two terms l, k that share a row i and a column j cancel each other's pole there,
     x_l = e_i + t e_(C in I_l),  x_k = e_i - t e_(the rest of C),
     y_l = e_j / t + e_(A in J_l),  y_k = -e_j / t + e_(the rest of A),
 
-so that x_l y_l^T + x_k y_k^T tends to e_i 1_A^T + 1_C e_j^T. Further terms add single cells (row, term,
-column), with rows and columns of their own, or further columns of A in row i.
+so that x_l y_l^T + x_k y_k^T tends to e_i 1_A^T + 1_C e_j^T. Further terms add single cells (row,
+term, column), with rows and columns of their own, or further columns of A in row i.
 """
 
 from __future__ import annotations

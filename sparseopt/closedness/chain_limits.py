@@ -49,11 +49,11 @@ class ChainLimitCertificate(ClosednessCertificate):
     """A curve of all factors of a chain, and why the limit of their product is no product.
 
     Let I* be where products of the factors before a cut may be nonzero, and J* those of the others:
-    products of the chain are products of two matrices with the supports I* and J*. The limit, on some
-    rows and columns, is proved to be no such product. So it is no product of the chain, and padded by
-    zeros it is a limit outside the set: restricting the first and the last factor to these rows and
-    columns restricts the product. The exclusion speaks of the terms of I* and J*, those of the
-    dimension that is cut, and not of the entries that the curve uses.
+    products of the chain are products of two matrices with the supports I* and J*. The limit, on
+    some rows and columns, is proved to be no such product. So it is no product of the chain, and
+    padded by zeros it is a limit outside the set: restricting the first and the last factor to
+    these rows and columns restricts the product. The exclusion speaks of the terms of I* and J*,
+    those of the dimension that is cut, and not of the entries that the curve uses.
 
     Attributes
     ----------

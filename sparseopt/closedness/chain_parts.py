@@ -33,7 +33,7 @@ class Part(NamedTuple):
 @json_type
 @dataclass(frozen=True, eq=False)
 class SubChainCertificate(ClosednessCertificate):
-    """Some neighbours of a chain are not closed on rows and columns that the others lead to one to one.
+    """Some neighbours of a chain are not closed where the others lead to them one to one.
 
     Let U be the product of the supports of the factors before the part, V that of those after it.
     Each of the rows P has one nonzero entry in U, each of the columns Q one in V, and these are
@@ -44,9 +44,9 @@ class SubChainCertificate(ClosednessCertificate):
     Proof. On the rows P and the columns Q products of the chain are D A E, A a product of the part
     on the rows p and columns q, D and E diagonal: the only entries of the products of the other
     factors there. D A E is again a product of the part there, as its rows and columns can be scaled
-    each by itself, since the places are distinct. With ones everywhere in the other factors the entries
-    of D and E are numbers of paths, not 0, so every A is reached. So this set is that of the chain on
-    P and Q, and what is not closed on some rows and columns is not closed.
+    each by itself, since the places are distinct. With ones everywhere in the other factors the
+    entries of D and E are numbers of paths, not 0, so every A is reached. So this set is that of
+    the chain on P and Q, and what is not closed on some rows and columns is not closed.
 
     Attributes
     ----------
@@ -157,15 +157,16 @@ class PeeledChainCertificate(ClosednessCertificate):
     column k and row k of N in row l: both in the same direction. (So S_k lies in S_l, but
     this alone would not do.) The chain without its last factor is closed. Then so is the chain.
 
-    Proof. Call k <= l if column k of M lies in column l and row l of N in row k, and order the terms so that
-    l comes after every k <= l, equal ones in any order. In a product A = X Y, X of the first factors,
-    remove from x_l, in this order, its projection on the span of those x_k before it with k <= l, and
-    put what was removed, a x_k y_l^T, into y_k: the last factor has these entries, and the one before
-    it can do the same to its columns as X does to its own. In the end terms that share a cell have
-    orthogonal x, so |A|^2 is the sum of all |x_k|^2 |y_k|^2. Scale to |y_k| = 1, or where y_k = 0
-    set column k of the factor before to 0. Along a bounded sequence of products X and Y are then bounded;
-    the limit of a subsequence of X is a product of the first factors, as they are closed, and that of
-    Y has its support. Over the complex numbers the same with the Hermitian product.
+    Proof. Call k <= l if column k of M lies in column l and row l of N in row k, and order the
+    terms so that l comes after every k <= l, equal ones in any order. In a product A = X Y, X of
+    the first factors, remove from x_l, in this order, its projection on the span of those x_k
+    before it with k <= l, and put what was removed, a x_k y_l^T, into y_k: the last factor has
+    these entries, and the one before it can do the same to its columns as X does to its own. In the
+    end terms that share a cell have orthogonal x, so |A|^2 is the sum of all |x_k|^2 |y_k|^2. Scale
+    to |y_k| = 1, or where y_k = 0 set column k of the factor before to 0. Along a bounded sequence
+    of products X and Y are then bounded; the limit of a subsequence of X is a product of the first
+    factors, as they are closed, and that of Y has its support. Over the complex numbers the same
+    with the Hermitian product.
 
     For the first factor the same with the transposed matrices in the opposite order.
 
@@ -211,9 +212,9 @@ class PeeledChainCertificate(ClosednessCertificate):
     def explain(self) -> str:
         """Return the proof in words."""
         return (
-            f"Terms of the {self.side} factor that share a cell can be made orthogonal by steps that "
-            "its neighbour can follow. So bounded products have bounded factors, those of the others "
-            f"taken together, and the others are closed:\n{self.rest.explain()}"
+            f"Terms of the {self.side} factor that share a cell can be made orthogonal by steps "
+            "that its neighbour can follow. So bounded products have bounded factors, those of the "
+            f"others taken together, and the others are closed:\n{self.rest.explain()}"
         )
 
 

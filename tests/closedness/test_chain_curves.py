@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def test_no_two_proofs_contradict() -> None:
         count = int(rng.integers(3, 5))
         sizes = [int(v) for v in rng.integers(1 if rng.random() < 0.2 else 2, 4, count + 1)]
         density = rng.uniform(0.3, 0.95)
-        supports = [rng.random(shape) < density for shape in zip(sizes, sizes[1:], strict=False)]
+        supports = [rng.random(shape) < density for shape in pairwise(sizes)]
         problem = so.Closedness(supports)
         step = through_pair(problem.supports, so.Context())
         found = {
@@ -131,7 +132,6 @@ def test_fields_and_odd_shapes() -> None:
         assert so.verify(solution).ok
     for sizes in ((1, 1, 1, 1), (1, 4, 3, 1), (4, 1, 4, 2), (2, 5, 1, 3)):
         for density in (0.0, 0.6, 1.0):
-            shapes = zip(sizes, sizes[1:], strict=False)
-            problem = so.Closedness([rng.random(shape) < density for shape in shapes])
+            problem = so.Closedness([rng.random(shape) < density for shape in pairwise(sizes)])
             found = {verdict(s, problem) for s in (ChainCurves(), PeeledChains(), ChainReduction())}
             assert "not_closed" not in found or density == 0.6

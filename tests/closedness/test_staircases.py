@@ -1,4 +1,4 @@
-"""Families that are free by a staircase: the proof, carried out in exact arithmetic, and the search."""
+"""Families that are free by a staircase: the proof in exact arithmetic, and the search."""
 
 from __future__ import annotations
 

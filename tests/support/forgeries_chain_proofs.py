@@ -1,4 +1,4 @@
-"""Forged proofs about chains: limits over a cut, parts, factors peeled off, and pairs led through."""
+"""Forged proofs about chains: limits over a cut, parts, factors peeled off, pairs led through."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ def honest() -> Pairs:
     """Yield (what it is, certificate), all to be accepted."""
     yield "a limit over a cut", over_cut()
     yield "a limit over the other cut", over_cut(cut=2)
+    yield "a limit over a cut, by the trace", over_cut(exclusion=["trace", [1]])
     yield "a limit in a window of a chain", over_cut(wider(), rows=(1, 2), columns=(0, 1))
     yield "a part, all of it", part_of((DIAGONAL, *LU), 1, 2)
     yield "a part in front", part_of((*LU, DIAGONAL), 0, 1)

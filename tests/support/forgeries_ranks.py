@@ -1,4 +1,4 @@
-"""Forged exclusions that compare ranks with numbers of terms: each condition has its counterexample.
+"""Forged exclusions that compare ranks with numbers of terms: a counterexample a condition.
 
 All limits but that of "too many sets" are products, so that without the condition a false claim
 would be accepted.
@@ -88,7 +88,7 @@ def equal_both(tree: Any) -> Any:
 
 
 def hidden(supports: Any, x: Any, y: Any, tree: Any) -> Any:
-    """Return the claim that X Y is no product, its cell (0, 0) taken away by a term of that cell."""
+    """Return the claim that X Y is no product, its cell (0, 0) taken away by a free term."""
     x, y = np.array(x), np.array(y)
     matrix = x @ y
     matrix[0, 0] = 0

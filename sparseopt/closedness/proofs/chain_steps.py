@@ -169,15 +169,16 @@ PATHS = List(List(INDEX), least=1)
 class Through(Contraction):
     """``["through", l, count, at, rows, columns, steps]``: a pair, with single entries around it.
 
-    Of the factors l to l + count - 1 two neighbours, l + at and l + at + 1, are left free; of the others one
-    entry in every row and column at most is used. ``rows`` lists paths ``[p_0, ..., p_at]``: p_0 is a row of
-    the product, and factor l + t has the entry (p_t, p_{t+1}). ``columns`` lists paths ``[q_0, ..., q]``
-    likewise, from the columns of factor l + at + 1 to those of the product. At every place paths are
-    distinct. So with ones at these entries the product is, on the rows p_0 and the columns q, that of the
-    pair on the rows p_at of its first and the columns q_0 of its second factor, and 0 elsewhere. The ``steps``
-    remove free families of this pair until no block is left, so it reaches every matrix on the cells it covers
-    (`sparseopt.closedness.proofs.reductions.FreeFamily`); these cells are all that the product covers. Two paths
-    may not meet: their rows would be multiples of each other.
+    Of the factors l to l + count - 1 two neighbours, l + at and l + at + 1, are left free; of the
+    others one entry in every row and column at most is used. ``rows`` lists paths ``[p_0, ...,
+    p_at]``: p_0 is a row of the product, and factor l + t has the entry (p_t, p_{t+1}). ``columns``
+    lists paths ``[q_0, ..., q]`` likewise, from the columns of factor l + at + 1 to those of the
+    product. At every place paths are distinct. So with ones at these entries the product is, on the
+    rows p_0 and the columns q, that of the pair on the rows p_at of its first and the columns q_0
+    of its second factor, and 0 elsewhere. The ``steps`` remove free families of this pair until no
+    block is left, so it reaches every matrix on the cells it covers
+    (`sparseopt.closedness.proofs.reductions.FreeFamily`); these cells are all that the product
+    covers. Two paths may not meet: their rows would be multiples of each other.
     """
 
     place: int

@@ -3,8 +3,8 @@
 See `sparseopt.closedness.proofs.exclusion`. They speak of the whole window, rows P and columns Q,
 all of whose cells must be observed: on fewer cells the limit may well be a product. A term k, of
 rows I_k and columns J_k in the window, touches it if neither is empty; other terms contribute the
-zero matrix, so they neither count nor may serve as witness. r' is the number of touching terms, where
-identical ones count each: a sum of twice as many rank-one matrices is another set. X and Y
+zero matrix, so they neither count nor may serve as witness. r' is the number of touching terms,
+where identical ones count each: a sum of twice as many rank-one matrices is another set. X and Y
 stand for factors of the touching terms alone, M for the limit, and M = X Y is assumed and refuted.
 All of it holds over every field.
 """
@@ -38,10 +38,10 @@ class Trace(ExclusionRule):
     of M that is not 0 has its row in term k_b and its column in term k_a.
 
     Proof. E = Y M^-1 X has size r', E^2 = Y M^-1 (X Y) M^-1 X = E, and rank s, since X E Y = M. So
-    the rank of 1 - E is r' - s, and no part of it has a higher one. But M^-1 is not 0 exactly at the
-    transposed cells of M, so the entry of E at (k_a, k_b), the sum of y_{k_a}[c] (M^-1)_{cp} x_{k_b}[p]
-    over cells (p, c) of M, is 0 for a <= b. Therefore the part of 1 - E on k_1, ..., k_q is triangular
-    with ones on the diagonal, of rank q > r' - s.
+    the rank of 1 - E is r' - s, and no part of it has a higher one. But M^-1 is not 0 exactly at
+    the transposed cells of M, so the entry of E at (k_a, k_b), the sum of y_{k_a}[c] (M^-1)_{cp}
+    x_{k_b}[p] over cells (p, c) of M, is 0 for a <= b. Therefore the part of 1 - E on k_1, ..., k_q
+    is triangular with ones on the diagonal, of rank q > r' - s.
     """
 
     terms: tuple[int, ...]
@@ -124,8 +124,8 @@ class EqualColumns(ExclusionRule):
         across = named(names, [self.line], not self.turned)
         yield (
             0,
-            f"{named(names, self.places, self.turned)} are equal and the terms too few to tell them "
-            f"apart, but those of {across} cannot make them equal there",
+            f"{named(names, self.places, self.turned)} are equal and the terms too few to tell "
+            f"them apart, but those of {across} cannot make them equal there",
         )
 
 
@@ -166,9 +166,9 @@ class EqualBoth(ExclusionRule):
         yield (
             0,
             f"columns {names.columns_of(self.columns)} are equal, and so are rows "
-            f"{names.rows_of(self.rows)}; the terms are too few to tell both apart, but those of row "
-            f"{names.rows_of([self.i])[0]}, and of column {names.columns_of([self.j])[0]}, cannot "
-            "make them equal",
+            f"{names.rows_of(self.rows)}; the terms are too few to tell both apart, but those of "
+            f"row {names.rows_of([self.i])[0]}, and of column {names.columns_of([self.j])[0]}, "
+            "cannot make them equal",
         )
 
 

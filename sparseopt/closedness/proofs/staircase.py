@@ -18,25 +18,26 @@ class Staircase(FreeEvidence):
     """``["staircase", full, order, helped]``: for rank t there is a term with at most t - 1 zeros.
 
     m and n are the numbers of rows and of columns that some term of the family has. ``full`` lists
-    ``[k, i]``: distinct terms k with all n columns, in short G, and for each a row i of its own, distinct
-    ones. ``order`` lists rho = min(m - |G|, n) distinct terms outside G. ``helped`` lists for the
-    term l at place t of the order, counted from 1, ``[i, k]``: distinct rows i that l lacks, and
-    for each a term k in G of its own that has it. The rows that l lacks, without those, and
-    the columns that it lacks are at most t - 1 together.
+    ``[k, i]``: distinct terms k with all n columns, in short G, and for each a row i of its own,
+    distinct ones. ``order`` lists rho = min(m - |G|, n) distinct terms outside G. ``helped`` lists
+    for the term l at place t of the order, counted from 1, ``[i, k]``: distinct rows i that l
+    lacks, and for each a term k in G of its own that has it. The rows that l lacks, without those,
+    and the columns that it lacks are at most t - 1 together.
 
     Proof that the family reaches every m x n matrix A, hence every one on F. Let x_k, k in G, be
-    generic. They are independent, as the minor of the rows of ``full`` is a nonzero polynomial. Modulo
-    their span the columns of A have a rank of at most rho, and the image of the vectors on
+    generic. They are independent, as the minor of the rows of ``full`` is a nonzero polynomial.
+    Modulo their span the columns of A have a rank of at most rho, and the image of the vectors on
     the rows of l has the codimension v of the rows that l lacks minus the rank of the x_k on these,
     so at most that without the rows of ``helped``, for all l at once. Let a target of rank t be
-    left, with column space U and row space W, of dimension t, which it pairs perfectly. The term l at
-    place t reaches a part of U of dimension >= t - v and one of W of dimension >= t - w, w the
-    number of columns that it lacks, and t - v + t - w >= t + 1: two such parts are not orthogonal in the
-    pairing, so there are x, y in them whose pairing is 1, and what is left minus x y^T has rank t - 1
-    (Wedderburn). So nothing is left but multiples of the x_k in every column, and these terms have
-    all columns. It holds over every infinite field.
+    left, with column space U and row space W, of dimension t, which it pairs perfectly. The term l
+    at place t reaches a part of U of dimension >= t - v and one of W of dimension >= t - w, w the
+    number of columns that it lacks, and t - v + t - w >= t + 1: two such parts are not orthogonal
+    in the pairing, so there are x, y in them whose pairing is 1, and what is left minus x y^T has
+    rank t - 1 (Wedderburn). So nothing is left but multiples of the x_k in every column, and these
+    terms have all columns. It holds over every infinite field.
 
-    It may not be used for the rows and columns of a window: what holds there says nothing of the whole.
+    It may not be used for the rows and columns of a window: what holds there says nothing of the
+    whole.
 
     ``["staircase_t", full, order, helped]``: the same for the transposed problem.
     """
@@ -66,7 +67,8 @@ class Staircase(FreeEvidence):
             helped = self.matches(family, pairs) and {k for _, k in pairs} <= set(own)
             if not helped or not all(missing[i] for i, _ in pairs):
                 raise EvidenceError(
-                    f"the {line}s that term {family.origin[term]} lacks are not matched to full terms"
+                    f"the {line}s that term {family.origin[term]} lacks are not matched to full "
+                    "terms"
                 )
             zeros = int(missing.sum()) - len(pairs) + int((columns & ~family.right[term]).sum())
             if zeros > place:
