@@ -21,7 +21,7 @@ from sparseopt_closedness.matched_windows import window_limit
 from sparseopt_closedness.matchings import routes
 from sparseopt_closedness.observed_windows import Limit, find_limit
 
-DRAWS = 6
+DRAWS = 10
 """Choices of entries around each pair of neighbours."""
 
 Chain = Sequence[np.ndarray]
