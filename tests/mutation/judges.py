@@ -44,6 +44,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.closedness.proofs.exclusion_cells",
         "sparseopt.closedness.proofs.exclusion_lines",
         "sparseopt.closedness.proofs.exclusion_ranks",
+        "sparseopt.closedness.proofs.free_evidence",
         "sparseopt.closedness.external",
         "sparseopt.closedness.proofs.identities",
         "sparseopt.closedness.proofs.laurent",
