@@ -10,7 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sparseopt.closedness.certificate import ClosednessCertificate, proving
-from sparseopt.closedness.limits import CURVE, Curve, Factor, Matrix, multiplied, require_limit
+from sparseopt.closedness.limits import (
+    CURVE,
+    Curve,
+    Factor,
+    Matrix,
+    multiplied,
+    require_limit,
+    shown_matrix,
+)
 from sparseopt.closedness.names import Names, told
 from sparseopt.closedness.problem import Closedness
 from sparseopt.closedness.proofs.chain_cases import chain_support
@@ -185,7 +193,7 @@ class ChainLimitCertificate(ClosednessCertificate):
                 j = names.columns[b] if number == last else b
                 lines.append(f"  W{number}[{i}, {j}](t) = {show(p)}")
         lines.append("As t goes to 0, their product converges to the matrix")
-        lines += ["  [" + ", ".join(str(v) for v in row) + "]" for row in evidence.limit]
+        lines += shown_matrix(evidence.limit, names)
         lines.append(
             f"which is no product of two factors with the supports of the products of factors 0 to "
             f"{evidence.cut - 1} and {evidence.cut} to {last}:"

@@ -27,6 +27,9 @@ Matrix = list[list[Any]]
 Factor = dict[tuple[int, int], Laurent]
 """The entries of a factor that are given."""
 
+LARGEST_SHOWN = 12
+"""Rows and columns up to which a limit is shown as a matrix."""
+
 CURVE = List(Record((INDEX, INDEX, POWERS)))
 FORMS = {
     "rows": INDICES,
@@ -245,7 +248,7 @@ class LimitCertificate(ClosednessCertificate):
         for name, curve in (("X", evidence.left), ("Y", evidence.right)):
             lines += [f"  {names.entry(name, a, b)}(t) = {show(p)}" for a, b, p in curve]
         lines.append("As t goes to 0, X(t) Y(t) converges to the matrix")
-        lines += ["  [" + ", ".join(str(v) for v in row) + "]" for row in evidence.limit]
+        lines += shown_matrix(evidence.limit, names)
         return "\n".join([*lines, *self.explain_exclusion()])
 
 
@@ -263,6 +266,16 @@ def entries_of(
             raise EvidenceError(f"{names.entry(name, a, b)} is given twice")
         entries[a, b] = polynomial
     return entries
+
+
+def shown_matrix(limit: Sequence[Sequence[Fraction]], names: Names) -> list[str]:
+    """Return a limit in lines: as it is if it is small, else by its entries that are not 0."""
+    if max(len(limit), *map(len, limit), 0) <= LARGEST_SHOWN:
+        return ["  [" + ", ".join(str(v) for v in row) + "]" for row in limit]
+    entries = [
+        f"{v} at {names.cell(i, j)}" for i, row in enumerate(limit) for j, v in enumerate(row) if v
+    ]
+    return [f"  that is 0 but for {', '.join(entries)}"]
 
 
 def multiplied(x: Factor, y: Factor) -> Factor:
