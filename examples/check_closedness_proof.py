@@ -90,6 +90,9 @@ FIELDS = {
     "NotClosedCertificate": f"{CURVE} exclusion",
     "ExternalExclusionCertificate": f"{CURVE} engine",
     "ShortenedChainCertificate": "problem answer steps short",
+    "ChainLimitCertificate": "problem answer rows columns factors limit cut exclusion",
+    "SubChainCertificate": "problem answer first last rows columns part",
+    "PeeledChainCertificate": "problem answer side rest",
     "TrainingCertificate": "problem answer closedness",
     "ClosedSupportCertificate": "problem answer closedness windows",
     "Solution": "problem answer certificate status solver seconds plan tolerance accuracy",
@@ -109,6 +112,9 @@ LISTED = {  # T1
         "KroneckerChainCertificate",
         "ExternalExclusionCertificate",
         "ShortenedChainCertificate",
+        "ChainLimitCertificate",
+        "SubChainCertificate",
+        "PeeledChainCertificate",
     },
     "SparseTraining": {"TrainingCertificate"},
     "NearestClosedSupport": {"ClosedSupportCertificate"},
@@ -519,12 +525,13 @@ index = integer(0, 2**62)
 variable = record(word("x", "y"), index, index)
 place = record(index, index)
 matchings = many(indices)
+pairs_form = many(place)
 small_entries = many(record(index, index, integer(-1000, 1000)))
 
 
-def some(value: Any) -> tuple[int, ...]:
+def one_or_more(value: Any) -> tuple[int, ...]:
     """Return distinct indices, at least one."""
-    need(found := indices(value), "6: no blocks are listed")
+    need(found := indices(value), "5: no index is listed")
     return found
 
 
@@ -830,11 +837,13 @@ def free_step(state: State, ks: Sequence[int], evidence: tuple[Any, ...], depth:
     origins = sorted({block.origin for block in chosen.blocks})
     name = evidence[0]
     say(depth, f"terms {origins} reach every matrix on their {len(chosen.obs)} cells ({name})")
-    side = turned(chosen) if name in ("rows", "determined_t") else chosen
+    side = turned(chosen) if name in ("rows", "determined_t", "staircase_t") else chosen
     if name == "submersion":
         submersion(chosen, *evidence[1:])
     elif name in ("columns", "rows"):
         solvable(side, evidence[1])
+    elif name in ("staircase", "staircase_t"):
+        staircase(side, *evidence[1:])
     else:
         determined(side, *evidence[1:])
     rest = [block for k, block in enumerate(state.blocks) if k not in ks]
@@ -866,10 +875,12 @@ EVIDENCE: dict[str, list[Form]] = {
     "determined": [index, index, many(matchings)],
     "determined_t": [index, index, many(matchings)],
     "submersion": [small_entries, small_entries],
+    "staircase": [pairs_form, indices, many(pairs_form)],
+    "staircase_t": [pairs_form, indices, many(pairs_form)],
 }
 evidence_form = partial(node, EVIDENCE)
 STEPS: dict[str, list[Form]] = {
-    "free": [some, evidence_form],
+    "free": [one_or_more, evidence_form],
     "component": [index],
     "keep": [indices, indices],
 }
@@ -913,6 +924,38 @@ def determined(state: State, j: int, own: int, given: Sequence[Sequence[Sequence
             matched(state, c, rows, blocks)
             at = rows[blocks.index(own)] if own in blocks else i
             need(at == i or at not in hard, "7: the block that is fixed is matched elsewhere")
+
+
+def staircase(
+    state: State,
+    full: Sequence[Cell],
+    order: Sequence[int],
+    helped: Sequence[Sequence[Cell]],
+) -> None:
+    """Check that for rank t there is a block that lacks at most t - 1 rows and columns."""
+    blocks = state.blocks
+    rows = frozenset[int]().union(*(block.rows for block in blocks))
+    cols = frozenset[int]().union(*(block.cols for block in blocks))
+    matching(state, [(i, k) for k, i in full])
+    own = {k for k, _ in full}
+    need(all(blocks[k].cols == cols for k in own), "7: a full block without a column")
+    size = min(len(rows) - len(own), len(cols))
+    need(len(order) == len(helped) == size, "7: one block for each rank")
+    need(all(k < len(blocks) and k not in own for k in order), "7: blocks of a staircase")
+    for t, (k, pairs) in enumerate(zip(order, helped, strict=True)):
+        lacks = rows - blocks[k].rows
+        matching(state, pairs)
+        need(all(i in lacks and g in own for i, g in pairs), "7: a row that needs no help")
+        zeros = len(lacks) - len(pairs) + len(cols - blocks[k].cols)
+        need(zeros <= t, "7: a block of a staircase lacks too much")
+
+
+def matching(state: State, pairs: Sequence[Cell]) -> None:
+    """Check distinct rows and distinct blocks that have them."""
+    inside = all(k < len(state.blocks) and i in state.blocks[k].rows for i, k in pairs)
+    need(inside, "7: a block is matched to a row that it does not have")
+    distinct = len({i for i, _ in pairs}) == len({k for _, k in pairs}) == len(pairs)
+    need(distinct, "7: matched twice")
 
 
 def submersion(state: State, left: Sequence[Any], right: Sequence[Any]) -> None:
@@ -998,6 +1041,10 @@ EXCLUSION |= {
     "line": [index, indices, lambda tree: None if tree is None else exclusion_tree(tree)],
     "line_t": [index, indices, lambda tree: None if tree is None else exclusion_tree(tree)],
     "identity": [many(record(equation, identity_factor))],
+    "trace": [one_or_more],
+    "equal_columns": [index, one_or_more],
+    "equal_rows": [index, one_or_more],
+    "equal_both": [index, one_or_more, index, one_or_more],
 }
 TEXTS = {
     "split": "{0[0]}{0[1]},{0[2]} is zero or it is not",
@@ -1011,6 +1058,10 @@ TEXTS = {
     "line": "column {0} on rows {1} is linear",
     "line_t": "row {0} on columns {1} is linear",
     "identity": "a combination of equations is 1 = 0: contradiction",
+    "trace": "blocks {0} would be idle, and the others are too few: contradiction",
+    "equal_columns": "row {0} has no blocks that make columns {1} equal: contradiction",
+    "equal_rows": "column {0} has no blocks that make rows {1} equal: contradiction",
+    "equal_both": "equal columns {1} of row {0} and rows {3} of column {2}: contradiction",
 }
 
 
@@ -1157,7 +1208,68 @@ def leaf_identity(window: Window, known: Known, parts: Sequence[Any]) -> None:
     need(left == ONE, "10.11: the sum is not 1")
 
 
+def touching(window: Window) -> dict[int, tuple[frozenset[int], frozenset[int]]]:
+    """Return rows and columns of each block that has both; all cells must be observed."""
+    need(len(window.obs) == window.h * window.w, "10.12: a cell that is not observed")
+    found = {}
+    for k in range(window.blocks):
+        rows = frozenset(i for i, block in window.xs if block == k)
+        cols = frozenset(j for block, j in window.ys if block == k)
+        if rows and cols:
+            found[k] = (rows, cols)
+    return found
+
+
+def leaf_trace(window: Window, _: Known, ks: Sequence[int]) -> None:
+    """Rule 12: blocks that miss the entries of a permuted diagonal."""
+    hot = [(i, j) for i in range(window.h) for j in range(window.w) if window.limit[i][j]]
+    size = len(hot)
+    permuted = size == window.h == window.w == len({i for i, _ in hot}) == len({j for _, j in hot})
+    need(permuted, "10.12: not one entry in every row and every column")
+    blocks = touching(window)
+    need(all(k in blocks for k in ks), "10.12: a block that does not touch the window")
+    need(len(ks) > len(blocks) - size, "10.12: too few blocks")
+    for place, later in enumerate(ks):
+        for earlier in ks[: place + 1]:
+            rows, cols = blocks[later][0], blocks[earlier][1]
+            need(not any(i in rows and j in cols for i, j in hot), "10.12: an entry is met")
+
+
+def equal_lines(window: Window, flip: bool, i: int, places: Sequence[int]) -> list[frozenset[int]]:
+    """Check equal columns, not 0 in row i; return which of them each block with row i has."""
+    limit = list(zip(*window.limit, strict=True)) if flip else window.limit
+    h, w = (window.w, window.h) if flip else (window.h, window.w)
+    need(i < h and max(places) < w, "10.13: outside the window")
+    need(all(len({row[a] for a in places}) == 1 for row in limit), "10.13: not equal")
+    need(limit[i][places[0]], "10.13: zero")
+    pairs = [pair[::-1] if flip else pair for pair in touching(window).values()]
+    return [cols & set(places) for rows, cols in pairs if i in rows]
+
+
+def leaf_equal(window: Window, _: Known, i: int, places: Sequence[int], flip: bool = False) -> None:
+    """Rules 13 and 14: equal columns that no e + 1 blocks of a row have together."""
+    sets = equal_lines(window, flip, i, places)
+    spare = len(touching(window)) - rank(window.limit)
+    size = min(max(spare, 0) + 1, len(sets))
+    need(math.comb(len(sets), size) <= 100_000, "10.13: too many sets")
+    for chosen in combinations(sets, size):
+        need(frozenset().union(*chosen) != set(places), "10.13: blocks that have them all")
+
+
+def leaf_both(
+    window: Window, _: Known, i: int, cols: Sequence[int], j: int, rows: Sequence[int]
+) -> None:
+    """Rule 15: equal columns and equal rows, with one block to spare."""
+    need(len(touching(window)) <= rank(window.limit) + 1, "10.15: too many blocks")
+    need(set(cols) not in equal_lines(window, False, i, cols), "10.15: a block has the columns")
+    need(set(rows) not in equal_lines(window, True, j, rows), "10.15: a block has the rows")
+
+
 LEAVES: dict[str, Callable[..., None]] = {
+    "trace": leaf_trace,
+    "equal_columns": leaf_equal,
+    "equal_rows": partial(leaf_equal, flip=True),
+    "equal_both": leaf_both,
     "cell": leaf_cell,
     "minor": leaf_minor,
     "free_minor": leaf_free_minor,
@@ -1364,7 +1476,7 @@ part_rules: dict[str, list[Form]] = {}
 part_form = partial(node, part_rules)
 PROOF: dict[str, list[Form]] = {"components": [many(part_form)]}
 part_rules |= {
-    "free": [some, evidence_form, partial(node, PROOF)],
+    "free": [one_or_more, evidence_form, partial(node, PROOF)],
     "comparable": [],
     "cases": [case_tree],
 }
@@ -1564,10 +1676,22 @@ CHAIN_CASES |= {
     "empty": [],
     "product": [many(solve_entries), polynomial],
 }
+
+
+def paths_form(value: Any) -> tuple[tuple[int, ...], ...]:
+    """Return paths, at least one."""
+    need(items(value), "12: no path")
+    return tuple(tuple(map(index, items(path))) for path in value)
+
+
 CHAIN_STEPS: dict[str, list[Form]] = {
     "absorb": [index, word("left", "right")],
     "contract": [index, many(partial(node, {"free": STEPS["free"]}))],
     "cases": [index, integer(1, 2**62), chain_tree],
+    "through": [
+        *[index, integer(3, 2**62), index, paths_form, paths_form],
+        many(partial(node, {"free": STEPS["free"]})),
+    ],
 }
 
 
@@ -1602,6 +1726,7 @@ def shorten(chain: tuple[Matrix, ...], taken: Any) -> tuple[Matrix, ...]:
         need(inside, "12: the product does not lie inside the neighbour")
         return chain[:at] + chain[at + 1 :]
     count = 2 if name == "contract" else more
+    rest = taken[3:]
     need(at + count <= len(chain), "12: no such factors")
     say(1, f"factors {at} to {at + count - 1} reach every matrix on the support of their product")
     group = chain[at : at + count]
@@ -1611,9 +1736,48 @@ def shorten(chain: tuple[Matrix, ...], taken: Any) -> tuple[Matrix, ...]:
         for free_part in more:
             state = step(state, free_part, 2)
         need(not state.blocks, "12: a block is left")
+    elif name == "through":
+        led_through(group, support, *rest)
     else:
         follow(taken[3], root(ones(support)), partial(chain_leaf, group, ones(support)), 2)
     return (*chain[:at], support, *chain[at + count :])
+
+
+def led_through(
+    group: Sequence[Matrix],
+    support: Matrix,
+    at: int,
+    rows: Sequence[Sequence[int]],
+    cols: Sequence[Sequence[int]],
+    steps: Sequence[Any],
+) -> None:
+    """Check a pair of factors that reaches everything, and the paths that lead to it."""
+    need(at + 2 <= len(group), "12: no such pair")
+    first, second = group[at : at + 2]
+    for paths, factors, size in (
+        (rows, group[:at], len(first)),
+        (cols, group[at + 2 :], len(second[0])),
+    ):
+        sizes = [*map(len, factors), len(factors[-1][0])] if factors else [size]
+        for path in paths:
+            need(len(path) == len(sizes), "12: length of a path")
+            need(all(p < s for p, s in zip(path, sizes, strict=True)), "12: place of a path")
+            steps_of = zip(factors, pairwise(path), strict=True)
+            need(all(factor[a][b] for factor, (a, b) in steps_of), "12: entry of a path")
+        need(all(len(set(p)) == len(p) for p in zip(*paths, strict=True)), "12: paths meet")
+    covered = frozenset(
+        (i[0], j[-1])
+        for i in rows
+        for j in cols
+        if any(a and b[j[0]] for a, b in zip(first[i[-1]], second, strict=True))
+    )
+    need(ones(support) <= covered, "12: the product covers more than the pair")
+    left = tuple(first[path[-1]] for path in rows)
+    right = tuple(tuple(row[path[0]] for path in cols) for row in second)
+    state = start(left, right)
+    for free_part in steps:
+        state = step(state, free_part, 2)
+    need(not state.blocks, "12: a block is left")
 
 
 def chain_leaf(
@@ -1662,6 +1826,130 @@ def shortened(certificate: Typed) -> Verdict:
     return value, f"same products as {len(chain)} factors: {short['answer']['reason']}"
 
 
+def columns_at(matrix: Matrix, cols: Sequence[int]) -> Matrix:
+    """Return some columns of a matrix."""
+    return tuple(tuple(row[j] for j in cols) for row in matrix)
+
+
+def transposed(matrix: Matrix) -> Matrix:
+    """Return the transposed matrix."""
+    return tuple(zip(*matrix, strict=True))
+
+
+def chain_limit(certificate: Typed) -> Verdict:
+    """Section 12.1: a curve of all factors whose limit is no product of two over a cut."""
+    chain, cut = list(certificate["problem"]["supports"]), index(certificate["cut"])
+    rows, cols = indices(certificate["rows"]), indices(certificate["columns"])
+    factors = many(curve_form)(certificate["factors"])
+    limit = many(many(rational))(certificate["limit"])
+    tree = exclusion_tree(certificate["exclusion"])
+    need(0 < cut < len(chain), "12.1: no such cut")
+    inside = all(i < len(chain[0]) for i in rows) and all(j < len(chain[-1][0]) for j in cols)
+    need(inside, "12.1: no such row or column")
+    need(len(factors) == len(chain), "12.1: number of factors")
+    h, w = len(rows), len(cols)
+    every = [ones(support) for support in chain]
+    every[0] = frozenset((a, k) for a, i in enumerate(rows) for k, v in enumerate(chain[0][i]) if v)
+    every[-1] = frozenset(
+        (k, b) for k, row in enumerate(chain[-1]) for b, j in enumerate(cols) if row[j]
+    )
+    total: dict[Cell, dict[int, Fraction]] = {(a, a): {0: Fraction(1)} for a in range(h)}
+    for entries, where in zip(factors, every, strict=True):
+        given = {(a, b): p for a, b, p in entries}
+        need(len(given) == len(entries) and set(given) <= where, "12.1: entries of a factor")
+        by_row: dict[int, list[tuple[int, Mapping[int, Fraction]]]] = {}
+        for (a, b), p in given.items():
+            by_row.setdefault(a, []).append((b, p))
+        product: dict[Cell, dict[int, Fraction]] = {}
+        for (i, a), p in total.items():
+            for b, q in by_row.get(a, []):
+                entry = product.setdefault((i, b), {})
+                for e, u in p.items():
+                    for f, v in q.items():
+                        entry[e + f] = entry.get(e + f, Fraction(0)) + u * v
+        total = product
+    need(len(limit) == h and all(len(row) == w for row in limit), "12.1: size of the limit")
+    for i in range(h):
+        for j in range(w):
+            found = total.get((i, j), {})
+            need(not any(v for e, v in found.items() if e < 0), "12.1: a pole")
+            need(found.get(0, 0) == limit[i][j], "12.1: not the limit")
+    left, right = reach(chain[:cut]), reach(chain[cut:])
+    xs = frozenset((a, k) for a, i in enumerate(rows) for k, v in enumerate(left[i]) if v)
+    ys = frozenset((k, b) for k, row in enumerate(right) for b, j in enumerate(cols) if row[j])
+    obs = frozenset((a, b) for a in range(h) for b in range(w))
+    window = Window(h, w, xs, ys, len(right), obs, limit)
+    exclude(window, tree, Known(), 2)
+    where = f"no product of two factors cut before factor {cut}"
+    text = f"curve of order {order(list(factors))} on {h} rows and {w} columns, {where}"
+    return "not_closed", text
+
+
+def sub_chain(certificate: Typed) -> Verdict:
+    """Section 12.2: a part that is not closed where the others lead one to one."""
+    problem = certificate["problem"]
+    chain, first, last = (
+        problem["supports"],
+        index(certificate["first"]),
+        index(certificate["last"]),
+    )
+    rows, cols = one_or_more(certificate["rows"]), one_or_more(certificate["columns"])
+    need(first <= last < len(chain), "12.2: no such part")
+    top = places(rows, chain[:first], len(chain[0]))
+    after = [transposed(support) for support in reversed(chain[last + 1 :])]
+    bottom = places(cols, after, len(chain[-1][0]))
+    part = list(chain[first : last + 1])
+    part[0] = tuple(part[0][i] for i in top)
+    part[-1] = columns_at(part[-1], bottom)
+    left = Typed("Closedness", {"supports": tuple(part), "field": problem["field"]})
+    say(1, f"factors {first} to {last} on rows {top} and columns {bottom}")
+    proof(certificate["part"], left, "not_closed")
+    return "not_closed", (
+        f"factors {first} to {last} are not closed on {len(rows)} rows and {len(cols)} columns, "
+        "which the others lead to one to one"
+    )
+
+
+def places(lines: Sequence[int], factors: Sequence[Matrix], size: int) -> list[int]:
+    """Return where lines lead, each to one place of its own."""
+    need(all(i < size for i in lines), "12.2: no such row or column")
+    if not factors:
+        return list(lines)
+    total = reach(factors)
+    need(all(sum(total[i]) == 1 for i in lines), "12.2: not one place")
+    found = [total[i].index(1) for i in lines]
+    need(len(set(found)) == len(found), "12.2: the same place twice")
+    return found
+
+
+def peeled_chain(certificate: Typed) -> Verdict:
+    """Section 12.3: all factors but one are closed, and this one is comparable through the next."""
+    problem, side = certificate["problem"], word("first", "last")(certificate["side"])
+    chain = problem["supports"]
+    need(len(chain) > 1, "12.3: one factor")
+    rest = chain[1:] if side == "first" else chain[:-1]
+    turned_chain = [transposed(support) for support in reversed(chain)]
+    *others, final = turned_chain if side == "first" else chain
+    whole, near = (transposed(support) for support in (reach(others), others[-1]))
+
+    def inside(a: Sequence[int], b: Sequence[int]) -> bool:
+        return all(v or not u for u, v in zip(a, b, strict=True))
+
+    def meet(a: Sequence[int], b: Sequence[int]) -> bool:
+        return any(u and v for u, v in zip(a, b, strict=True))
+
+    for k, m in combinations(range(len(final)), 2):
+        if meet(whole[k], whole[m]) and meet(final[k], final[m]):
+            one = inside(near[k], near[m]) and inside(final[m], final[k])
+            other = inside(near[m], near[k]) and inside(final[k], final[m])
+            need(one or other, "12.3: two terms are not comparable")
+    left = Typed("Closedness", {"supports": tuple(rest), "field": problem["field"]})
+    say(1, f"the {side} factor peels off")
+    proof(certificate["rest"], left, "closed")
+    text = f"the {side} factor meets the others in comparable terms, and they are closed"
+    return "closed", text
+
+
 # Sections 4, 13 and 14: proofs, training, repair and solutions
 
 
@@ -1673,6 +1961,9 @@ CLOSEDNESS: dict[str, Callable[[Typed], Verdict]] = {
     "NotClosedCertificate": not_closed,
     "ExternalExclusionCertificate": external,
     "ShortenedChainCertificate": shortened,
+    "ChainLimitCertificate": chain_limit,
+    "SubChainCertificate": sub_chain,
+    "PeeledChainCertificate": peeled_chain,
 }
 
 
@@ -1690,7 +1981,14 @@ def proof(certificate: Any, problem: Typed, value: str | None = None) -> bool:
     verdict, reason = CLOSEDNESS[certificate.kind](certificate)
     need(answer["value"] == verdict, "V2: the verdict is not that of the kind")
     need(answer["reason"] == reason, f"V4: the reason is not {reason!r}")
-    return bool(certificate.kind == "ExternalExclusionCertificate")
+    return believes(certificate)
+
+
+def believes(certificate: Typed) -> bool:
+    """Whether the word of z3 is a part of a proof."""
+    if certificate.kind == "SubChainCertificate":
+        return believes(certificate["part"])
+    return certificate.kind == "ExternalExclusionCertificate"
 
 
 def training(certificate: Typed, problem: Typed) -> bool:

@@ -35,6 +35,11 @@ from sparseopt.choosing.planning import plan as plan
 from sparseopt.choosing.preference import preferences as preferences
 from sparseopt.choosing.solving import solve as solve
 from sparseopt.choosing.sweeps import solve_all as solve_all
+from sparseopt.closedness.chain_limits import ChainLimitCertificate as ChainLimitCertificate
+from sparseopt.closedness.chain_parts import (
+    PeeledChainCertificate as PeeledChainCertificate,
+    SubChainCertificate as SubChainCertificate,
+)
 from sparseopt.closedness.chains import (
     KroneckerChainCertificate as KroneckerChainCertificate,
     ShortenedChainCertificate as ShortenedChainCertificate,

@@ -60,8 +60,9 @@ class ChainClosedness(so.Analyzer[so.Closedness]):
             solution.certificate,
             _figure(subject, solution),
         )
-        if isinstance(solution.certificate, so.NotClosedCertificate):
-            yield _curve(solution.certificate)
+        proof = solution.certificate
+        if isinstance(proof, so.NotClosedCertificate | so.ChainLimitCertificate):
+            yield _curve(proof)
 
 
 def _figure(subject: so.Closedness, solution: so.Solution) -> so.SupportFigure:
@@ -74,7 +75,7 @@ def _figure(subject: so.Closedness, solution: so.Solution) -> so.SupportFigure:
     return so.SupportFigure(solution.problem.describe(), panels, marks)
 
 
-def _curve(certificate: so.NotClosedCertificate) -> so.Finding:
+def _curve(certificate: so.NotClosedCertificate | so.ChainLimitCertificate) -> so.Finding:
     """Return how near the products come and how large the factors grow as t falls."""
     figure = limit_curve(certificate)
     distances = [d if d == d else 0.0 for d in figure.series["distance"]]

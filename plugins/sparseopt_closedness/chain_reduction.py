@@ -11,13 +11,18 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.closedness.chains import KroneckerChainCertificate, ShortenedChainCertificate
+from sparseopt.closedness.proofs.chain_cases import chain_support
 from sparseopt.closedness.proofs.chain_steps import shorten
 from sparseopt.closedness.proofs.observed import covered, start
 from sparseopt_closedness.chain_case_search import cases_of_chain
+from sparseopt_closedness.matchings import routes
 from sparseopt_closedness.reduction import reduce_state
 
 LARGEST_SIZE = 30_000_000
 """Rows x terms x columns of two neighbours up to which absorption takes seconds."""
+
+DRAWS = 3
+"""Choices of entries around a pair."""
 
 LONGEST_GROUP = 4
 """Factors that are replaced by one at once."""
@@ -86,18 +91,56 @@ def _steps(chain: Sequence[np.ndarray], context: so.Context) -> Iterator[list[An
             if not bool((product & ~near).any()):
                 yield ["absorb", place, side]
     for place, (left, right) in enumerate(pairwise(chain)):
-        proof, still_open = reduce_state(start(left, right), context)
-        inner = []
-        while proof[0] == "free":
-            inner.append(proof[:3])
-            proof = proof[3]
-        if not still_open and proof == ["components", []]:
+        inner = _all_free(left, right, context)
+        if inner is not None:
             yield ["contract", place, inner]
+    through = through_pair(chain, context)
+    if through is not None:
+        yield through
     for count in range(3, min(len(chain), LONGEST_GROUP) + 1):
         for place in range(len(chain) - count + 1):
             tree = cases_of_chain(chain[place : place + count], context)
             if tree is not None:
                 yield ["cases", place, count, tree]
+
+
+def through_pair(chain: Sequence[np.ndarray], context: so.Context) -> list[Any] | None:
+    """Return the step to one factor by a pair that reaches everything, or None.
+
+    Rows and columns of the product are led to distinct ones of the pair by maximum matchings, one
+    factor after the other.
+    """
+    if len(chain) < 3:
+        return None
+    whole, rng = chain_support(chain), context.rng()
+    if not whole.any():
+        return None
+    across = np.flatnonzero(whole.any(axis=1)), np.flatnonzero(whole.any(axis=0))
+    for at in range(len(chain) - 1):
+        for _ in range(DRAWS):
+            after = [s.T for s in chain[at + 2 :][::-1]]
+            rows = routes(chain[:at], across[0].tolist(), rng)
+            columns = routes(after, across[1].tolist(), rng)
+            if len(rows) < len(across[0]) or len(columns) < len(across[1]):
+                break
+            left = chain[at][[path[-1] for path in rows]]
+            right = chain[at + 1][:, [path[-1] for path in columns]]
+            if covered(left, right).sum() == whole.sum():
+                steps = _all_free(left, right, context)
+                if steps is not None:
+                    back = [path[::-1] for path in columns]
+                    return ["through", 0, len(chain), at, rows, back, steps]
+    return None
+
+
+def _all_free(left: np.ndarray, right: np.ndarray, context: so.Context) -> list[Any] | None:
+    """Return the steps that remove all blocks of a pair as free families, or None."""
+    proof, still_open = reduce_state(start(left, right), context)
+    steps = []
+    while proof[0] == "free":
+        steps.append(proof[:3])
+        proof = proof[3]
+    return steps if not still_open and proof == ["components", []] else None
 
 
 def kronecker_chain(supports: Sequence[np.ndarray]) -> list[list[int]] | None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt.closedness.proofs.observed import ObservedProblem
+from sparseopt_closedness.staircases import staircase
 
 LARGEST_FAMILY = 4
 LARGEST_DETERMINED = 10_000
@@ -143,9 +144,14 @@ def free_families(
 ) -> Iterator[tuple[list[int], list[Any]]]:
     """Yield free families of up to `LARGEST_FAMILY` blocks of one component, and whole components.
 
-    Small ones first; sizes with more than `most` families are left out. Matchings are tried for
-    all sizes before determined lines. `tick` is called before each.
+    Whole components by staircases first, which are quick, then small ones; sizes with more than
+    `most` families are left out. Matchings are tried for all sizes before determined lines. `tick`
+    is called before each.
     """
+    for terms in classes:
+        stairs = staircase(state.family(terms), tick)
+        if stairs is not None:
+            yield list(terms), stairs
     for determined in (False, True):
         for size in range(1, LARGEST_FAMILY + 1):
             for terms in classes:

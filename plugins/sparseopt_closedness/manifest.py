@@ -39,6 +39,15 @@ MANIFEST = Manifest(
             structure={"factors": (2,)},
         ),
         SolverEntry(
+            name="matched_curves",
+            path="sparseopt_closedness.matched_curves:MatchedCurves",
+            problem="sparseopt:Closedness",
+            guarantee=Guarantee.EXACT,
+            summary="not closed: a curve put together from matchings, whose limit needs more terms",
+            citations=("arXiv:2306.02666",),
+            structure={"factors": (2,)},
+        ),
+        SolverEntry(
             name="reduction",
             path="sparseopt_closedness.reduction:Reduction",
             problem="sparseopt:Closedness",
@@ -76,6 +85,22 @@ MANIFEST = Manifest(
             guarantee=Guarantee.EXACT,
             summary="chains that are Kronecker-sparse and chainable, or shorten to two factors",
             citations=("arXiv:2411.04506",),
+        ),
+        SolverEntry(
+            name="chain_curves",
+            path="sparseopt_closedness.chain_curves:ChainCurves",
+            problem="sparseopt:Closedness",
+            guarantee=Guarantee.EXACT,
+            summary="not closed: matched curves of two neighbours in a chain",
+            citations=("arXiv:2306.02666",),
+        ),
+        SolverEntry(
+            name="peeled_chains",
+            path="sparseopt_closedness.peeled_chains:PeeledChains",
+            problem="sparseopt:Closedness",
+            guarantee=Guarantee.EXACT,
+            summary="closed: factors are peeled off at either end of a chain",
+            citations=("arXiv:2112.00386",),
         ),
         SolverEntry(
             name="window_repair",

@@ -23,7 +23,7 @@ class Limit:
     columns: tuple[int, ...]
     left: list[list[Any]]
     right: list[list[Any]]
-    limit: list[list[Fraction]]
+    limit: list[list[Any]]
     exclusion: list[Any]
 
     @property
@@ -42,7 +42,8 @@ class Limit:
 
 def transposed_tree(tree: Any) -> Any:
     """Return an exclusion tree for the transposed matrix."""
-    swap = {"line": "line_t", "line_t": "line", "span": "span_t", "span_t": "span"}
+    pairs = (("line", "line_t"), ("span", "span_t"), ("equal_columns", "equal_rows"))
+    swap = dict([*pairs, *(pair[::-1] for pair in pairs)])
 
     def name(variable: Any) -> list[Any]:
         kind, a, b = variable
@@ -63,6 +64,10 @@ def transposed_tree(tree: Any) -> Any:
             transposed_tree(rest[3]),
             transposed_tree(rest[2]),
         ]
+    if rule == "trace":
+        return [rule, rest[0][::-1]]
+    if rule == "equal_both":
+        return [rule, *rest[2:], *rest[:2]]
     if rule == "identity":
         return [rule, [_transposed_term(*term) for term in rest[0]]]
     if rule in ("line", "line_t") and rest[2] is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -20,7 +21,14 @@ from sparseopt.judging.evidence import INDEX, INDICES, EvidenceError, List, Rati
 
 Curve = list[list[Any]]
 """Nonzero entries of one factor: [row, column, {exponent: coefficient}], local indices."""
-Matrix = list[list[Fraction]]
+Matrix = list[list[Any]]
+"""Lists of integers and Fractions."""
+
+Factor = dict[tuple[int, int], Laurent]
+"""The entries of a factor that are given."""
+
+LARGEST_SHOWN = 12
+"""Rows and columns up to which a limit is shown as a matrix."""
 
 CURVE = List(Record((INDEX, INDEX, POWERS)))
 FORMS = {
@@ -70,7 +78,7 @@ class LimitCertificate(ClosednessCertificate):
         P and Q, distinct indices into the first and the last dimension of the supports.
     left, right : list of [i, k, {exponent: coefficient}]
         Nonzero entries of X(t), with i counted in P, and of Y(t), [k, j, ...] with j in Q.
-    limit : list of list of Fraction
+    limit : list of list of int or Fraction
         X(t) Y(t) at t = 0, shape (len(rows), len(columns)). At cells that are not observed it is
         0, and not compared.
     reductions : list
@@ -208,15 +216,15 @@ class LimitCertificate(ClosednessCertificate):
         ):
             window = self.window()
         with proving(steps, "X(t) and Y(t) have the asked supports"):
-            x = _entries(evidence.left, window.left, "X", self.names)
-            y = _entries(evidence.right, window.right, "Y", self.names)
+            x = entries_of(evidence.left, window.left, "X", self.names)
+            y = entries_of(evidence.right, window.right, "Y", self.names)
         self._check_limit(x, y, window.observed, steps)
         self.exclude(window, steps)
 
     def _check_limit(
         self,
-        x: dict[tuple[int, int], Laurent],
-        y: dict[tuple[int, int], Laurent],
+        x: Factor,
+        y: Factor,
         observed: np.ndarray,
         steps: Steps,
     ) -> None:
@@ -224,24 +232,8 @@ class LimitCertificate(ClosednessCertificate):
         height, width = observed.shape
         fits = len(limit) == height and all(len(row) == width for row in limit)
         steps.require(fits, f"the limit has the shape {height} x {width}")
-        products: dict[tuple[int, int], Laurent] = {}
-        by_term: dict[int, list[tuple[int, Laurent]]] = {}
-        for (k, j), q in y.items():
-            by_term.setdefault(k, []).append((j, q))
-        for (i, k), p in x.items():
-            for j, q in by_term.get(k, []):
-                add_product(products.setdefault((i, j), {}), p, q)
-        names = self.names
         with proving(steps, "the limit is X(t) Y(t) at t = 0, and 0 at cells not observed"):
-            for (i, j), seen in np.ndenumerate(observed):
-                product = products.get((i, j), {}) if seen else {}
-                if min(product, default=0) < 0:
-                    raise EvidenceError(f"X(t) Y(t) has a pole at {names.cell(i, j)}")
-                found, value = limit[i][j], product.get(0, Fraction(0))
-                if found != value:
-                    raise EvidenceError(
-                        f"it is {brief(value)} at {names.cell(i, j)}, not {brief(found)}"
-                    )
+            require_limit(multiplied(x, y), limit, observed, self.names)
 
     def explain(self) -> str:
         """Return the proof in words, with rows, columns and terms of the problem."""
@@ -256,15 +248,15 @@ class LimitCertificate(ClosednessCertificate):
         for name, curve in (("X", evidence.left), ("Y", evidence.right)):
             lines += [f"  {names.entry(name, a, b)}(t) = {show(p)}" for a, b, p in curve]
         lines.append("As t goes to 0, X(t) Y(t) converges to the matrix")
-        lines += ["  [" + ", ".join(str(v) for v in row) + "]" for row in evidence.limit]
+        lines += shown_matrix(evidence.limit, names)
         return "\n".join([*lines, *self.explain_exclusion()])
 
 
-def _entries(
+def entries_of(
     curve: tuple[tuple[int, int, Laurent], ...], support: np.ndarray, name: str, names: Names
-) -> dict[tuple[int, int], Laurent]:
+) -> Factor:
     """Return the entries of a factor, after checking that they lie in the support."""
-    entries: dict[tuple[int, int], Laurent] = {}
+    entries: Factor = {}
     for a, b, polynomial in curve:
         if a >= support.shape[0] or b >= support.shape[1]:
             raise EvidenceError(f"the window has no entry number ({a}, {b}) of {name}")
@@ -274,3 +266,40 @@ def _entries(
             raise EvidenceError(f"{names.entry(name, a, b)} is given twice")
         entries[a, b] = polynomial
     return entries
+
+
+def shown_matrix(limit: Sequence[Sequence[Fraction]], names: Names) -> list[str]:
+    """Return a limit in lines: as it is if it is small, else by its entries that are not 0."""
+    if max(len(limit), *map(len, limit), 0) <= LARGEST_SHOWN:
+        return ["  [" + ", ".join(str(v) for v in row) + "]" for row in limit]
+    entries = [
+        f"{v} at {names.cell(i, j)}" for i, row in enumerate(limit) for j, v in enumerate(row) if v
+    ]
+    return [f"  that is 0 but for {', '.join(entries)}"]
+
+
+def multiplied(x: Factor, y: Factor) -> Factor:
+    """Return the product of two factors, its entries that some term contributes to."""
+    products: Factor = {}
+    by_term: dict[int, list[tuple[int, Laurent]]] = {}
+    for (k, j), q in y.items():
+        by_term.setdefault(k, []).append((j, q))
+    for (i, k), p in x.items():
+        for j, q in by_term.get(k, []):
+            add_product(products.setdefault((i, j), {}), p, q)
+    return products
+
+
+def require_limit(
+    products: Factor, limit: Sequence[Sequence[Fraction]], observed: np.ndarray, names: Names
+) -> None:
+    """Refuse, by an EvidenceError, what is not the product at t = 0, or has a pole there."""
+    # At all other cells both are 0.
+    nonzero = {(i, j) for i, row in enumerate(limit) for j, v in enumerate(row) if v}
+    for i, j in sorted(nonzero.union(products)):
+        product = products.get((i, j), {}) if observed[i, j] else {}
+        if min(product, default=0) < 0:
+            raise EvidenceError(f"the product has a pole at {names.cell(i, j)}")
+        found, value = limit[i][j], product.get(0, Fraction(0))
+        if found != value:
+            raise EvidenceError(f"it is {brief(value)} at {names.cell(i, j)}, not {brief(found)}")

@@ -86,6 +86,10 @@ class Form(ABC):
     def read_at(self, value: Any, place: Place, depth: int) -> Any:
         """Do the same for a part that lies `depth` levels down."""
 
+    def read_each(self, parts: Sequence[Any], place: Place, depth: int) -> list[Any]:
+        """Do the same for the parts of a list, all of this form."""
+        return [self.read_at(part, (place, number), depth) for number, part in enumerate(parts)]
+
 
 @dataclass(frozen=True)
 class Integer(Form):
@@ -101,6 +105,10 @@ class Integer(Form):
         return value
 
 
+_SMALL = {value: Fraction(value) for value in range(-2, 3)}
+"""What large sparse matrices hold most; a Fraction is made once for each."""
+
+
 @dataclass(frozen=True)
 class Rational(Form):
     """An int or a Fraction of ints; of NumPy's integers, which overflow, it is refused."""
@@ -113,6 +121,15 @@ class Rational(Form):
         if max(value.numerator.bit_length(), value.denominator.bit_length()) > MOST_BITS:
             raise refusal(place, f"a number of at most {MOST_BITS} bits", value)
         return Fraction(value)
+
+    def read_each(self, parts: Sequence[Any], place: Place, depth: int) -> list[Fraction]:
+        """Return the Fractions; large matrices hold few others than those that are kept."""
+        return [
+            _SMALL[value]
+            if type(value) is int and value in _SMALL
+            else self.read_at(value, (place, number), depth)
+            for number, value in enumerate(parts)
+        ]
 
 
 @dataclass(frozen=True)
@@ -164,9 +181,7 @@ class List(Form):
             raise refusal(place, f"a list of at least {self.least}", value)
         if self.most is not None and len(parts) > self.most:
             raise refusal(place, f"a list of at most {self.most}", value)
-        result = []
-        for number, part in enumerate(parts):
-            result.append(self.of.read_at(part, (place, number), depth + 1))
+        result = self.of.read_each(parts, place, depth + 1)
         if self.distinct and len(set(result)) != len(result):
             raise refusal(place, "a list without repetitions", value)
         return tuple(result)

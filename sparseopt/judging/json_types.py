@@ -14,6 +14,11 @@ _MODULES = {
     "sparseopt.butterfly.permuted_certificate": ("PermutedButterflyCertificate",),
     "sparseopt.butterfly.problem": ("ButterflyFactorization",),
     "sparseopt.butterfly.product": ("KroneckerProduct",),
+    "sparseopt.closedness.chain_limits": ("ChainLimitCertificate",),
+    "sparseopt.closedness.chain_parts": (
+        "PeeledChainCertificate",
+        "SubChainCertificate",
+    ),
     "sparseopt.closedness.chains": (
         "KroneckerChainCertificate",
         "ShortenedChainCertificate",

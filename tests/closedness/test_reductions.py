@@ -78,7 +78,7 @@ def test_decided(value: str, field: str) -> None:
 def test_limits_of_observed_problems_are_limits_of_the_whole() -> None:
     """Alternating least squares comes near the padded limit with growing factors."""
     supports = [np.array(s, dtype=bool) for s in DECIDED["not_closed"][2]]
-    certificate = decide(supports).certificate
+    certificate = decide(supports, block=("matched_curves",)).certificate
     assert certificate.reductions
     target = certificate.limit_matrix().astype(float)
     rng = np.random.default_rng(0)
@@ -217,7 +217,7 @@ def test_large_supports_are_refused_by_the_search() -> None:
     assert decide(wide).answer.value == "closed"
     rng = np.random.default_rng(0)
     left, right = rng.random((400, 400)) < 0.5, rng.random((400, 400)) < 0.5
-    solution = decide([left, right], time_limit=20.0)
+    solution = decide([left, right], time_limit=20.0, block=("matched_curves",))
     assert solution.answer.value == "unknown"
     assert "it takes up to" in str(solution.plan) + solution.answer.reason
 

@@ -135,6 +135,7 @@ def test_large_pairs_are_answered_within_the_time_limit() -> None:
     rng = np.random.default_rng(0)
     for size, density in ((100, 0.3), (12, 0.6)):
         left, right = rng.random((size, size)) < density, rng.random((size, size)) < density
-        solution = so.solve(so.Closedness([left, right]), time_limit=1.0)
+        problem = so.Closedness([left, right])
+        solution = so.solve(problem, time_limit=1.0, block=("matched_curves",))
         assert solution.answer.value == "unknown"
         assert "time limit" in solution.answer.reason

@@ -29,6 +29,14 @@ def closedness() -> list[so.Problem]:
         so.Closedness([[[1, 0, 1]]]),
         so.Closedness([*lu, lu[0]]),
         so.Closedness([lu[0], [[1, 0], [0, 1]], lu[1]]),
+        so.Closedness([[[0, 1], [1, 0]], *lu]),
+        so.Closedness(
+            [
+                [[0, 1, 0], [1, 1, 0], [0, 0, 1]],
+                [[1, 0, 1], [0, 1, 1], [1, 0, 0]],
+                [[1, 0, 1], [0, 1, 0], [0, 0, 1]],
+            ]
+        ),
         so.Closedness([p.support() for p in so.Architecture.square_dyadic(8)]),
         so.Closedness([[[1, 1], [1, 1]], [[1, 1, 0], [0, 1, 1]]]),
         so.Closedness([[[1, 1, 0], [1, 0, 1], [0, 1, 1]]] * 2),

@@ -153,9 +153,7 @@ def forms() -> dict[str, Any]:
         "proof[2][1][0]: expected a list without repetitions | a matching": dense(
             2, 1, 0, value=[0, 0]
         ),
-        "proof[2]: expected a kind of evidence (columns, rows | unknown": dense(
-            2, 0, value="trust"
-        ),
+        "proof[2]: expected a kind of evidence (staircase | unknown": dense(2, 0, value="trust"),
         "proof[1][0]: expected a proof of one component (free, comparable | nested": closed(
             RANK_ONE, ["components", [["components", [["comparable"]]]]]
         ),

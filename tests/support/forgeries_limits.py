@@ -9,6 +9,7 @@ from itertools import combinations_with_replacement
 from types import SimpleNamespace
 from typing import Any
 
+import forgeries_ranks
 import numpy as np
 from forgeries_exclusion import cells, lines, minors, spans
 from forging import (
@@ -47,6 +48,7 @@ def forged() -> Pairs:
     """Yield (sentence | what it is, certificate)."""
     for part in (curves, verdicts, numbered, cells, minors, spans, lines, identities):
         yield from part().items()
+    yield from forgeries_ranks.forged()
 
 
 def curves() -> dict[str, Any]:
@@ -215,6 +217,7 @@ def identities() -> dict[str, Any]:
 
 def honest() -> Pairs:
     """Yield (what it is, certificate), all to be accepted."""
+    yield from forgeries_ranks.honest()
     third, pair = [0, 1, 2], [0, 1]
     scale = nonzero(X00, (0, 1), ["scale", X00, ["line", 0, [0], ["cell", 1, 0]]])
     forced = nonzero(X00, (0, 1), nonzero(Y00, (1, 0), ["scale", X00, ["line", 0, [0], None]]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
+import forgeries_chain_proofs
 import numpy as np
 from case_statements import (
     ANY,
@@ -57,8 +58,19 @@ END = ["components", []]
 
 def forged() -> Pairs:
     """Yield (sentence | what it is, certificate)."""
-    for part in (hypotheses, families, places, branches, moves, leaves, chains, chain_cases):
+    for part in (
+        hypotheses,
+        families,
+        staircases,
+        places,
+        branches,
+        moves,
+        leaves,
+        chains,
+        chain_cases,
+    ):
         yield from part().items()
+    yield from forgeries_chain_proofs.forged()
 
 
 def hypotheses() -> dict[str, Any]:
@@ -102,6 +114,69 @@ def _beside_many() -> list[Any]:
 
 def _free(supports: Any, *evidence: Any, terms: Any = (0, 1)) -> Any:
     return closed(supports, ["free", list(terms), list(evidence), END])
+
+
+def staircases() -> dict[str, Any]:
+    """Staircases of families that do not reach everything (but for a row that is helped twice)."""
+    found = {}
+    dense, tall = [[1] * 3] * 3, [[1, 0, 0], [1, 0, 0], [1, 1, 1]]
+    corner = [[0, 1, 1], [1, 1, 1], [1, 1, 1]], [[1, 1, 0], [1, 1, 1], [1, 1, 1]]
+    low = [[0, 1, 0], [1, 1, 1], [1, 1, 0]], [[1, 0], [1, 1], [1, 1]]
+    lent = [[0, 1, 1], [1, 1, 1], [0, 1, 0]], [[1, 1, 1], [1, 1, 1], [1, 0, 1]]
+    last = [[0, 0, 1], [0, 0, 1], [1, 1, 1]], dense
+    for turned, name, line, across in (
+        (False, "staircase", "row", "column"),
+        (True, "staircase_t", "column", "row"),
+    ):
+
+        def stairs(supports: Any, *evidence: Any, turned: bool = turned, name: str = name) -> Any:
+            if turned:
+                supports = tuple(np.transpose(s).tolist() for s in supports[::-1])
+            every = tuple(range(len(supports[1])))
+            return _free(supports, name, *evidence, terms=every)
+
+        lacks = f"the {line}s that term"
+        own = f"full terms need distinct {line}s of their own"
+        found |= {
+            f"{own} | a term twice": stairs(([[1]] * 2, [[1, 1]]), [[0, 0], [0, 1]], [], []),
+            f"{own} | a {line} twice": stairs(last, [[0, 2], [1, 2]], [2], [[]]),
+            f"{own} | a {line} that it lacks": stairs(last, [[0, 2], [1, 1]], [2], [[]]),
+            f"{own} | no {line}": stairs(LU, [[0, 2]], [1], [[]]),
+            f"{own} | no term, a {line}": stairs(LU, [[2, 0]], [1], [[]]),
+            f"a full term lacks a {across} | LU": stairs(LU, [[1, 1]], [0], [[]]),
+            f"one term is needed for every rank up to 2 | one, {line}s": stairs(LU, [], [0], [[]]),
+            f"one term is needed for every rank up to 2 | help for one, {line}s": stairs(
+                LU, [], [0, 1], [[]]
+            ),
+            f"is full, or there is none of its number | full, {line}s": stairs(
+                RANK_ONE, [[0, 0]], [0], [[]]
+            ),
+            f"is full, or there is none of its number | not there, {line}s": stairs(
+                RANK_ONE, [], [0, 1], [[], []]
+            ),
+            f"proof[2][2]: expected a list without repetitions | {line}s": stairs(
+                LU, [], [0, 0], [[], []]
+            ),
+            f"{lacks} 1 lacks are not matched to full terms | not full, {line}s": stairs(
+                LU, [], [0, 1], [[], [[0, 0]]]
+            ),
+            f"{lacks} 0 lacks are not matched to full terms | a {line} that it has": stairs(
+                low, [[2, 1], [1, 2]], [0], [[[0, 1], [1, 2]]]
+            ),
+            f"{lacks} 2 lacks are not matched to full terms | by one without the {line}": stairs(
+                lent, [[0, 1]], [1, 2], [[], [[2, 0]]]
+            ),
+            f"{lacks} 1 lacks are not matched to full terms | one for two {line}s": stairs(
+                (tall, dense), [[0, 0]], [1, 2], [[[0, 0], [1, 0]]] * 2
+            ),
+            f"{lacks} 0 lacks are not matched to full terms | two for one {line}": stairs(
+                corner, [[1, 1], [2, 2]], [0], [[[0, 1], [0, 2]]]
+            ),
+            f"term 1 lacks 2 {line}s and {across}s, at place 2 | LU": stairs(
+                LU, [], [0, 1], [[], []]
+            ),
+        }
+    return found
 
 
 def families() -> dict[str, Any]:
@@ -235,10 +310,18 @@ def honest() -> Pairs:
     y = [[0, 0, -10], [0, 1, -14], [1, 0, -15], [1, 1, -21], [2, 0, 5], [2, 1, 7]]
     yield "submersion, both factors", _free(three, "submersion", x, y, terms=[0, 1, 2])
     apart = [["free", [0], ["rows", [[0]]], END], ["comparable"]]
+    for name in ("staircase", "staircase_t"):
+        yield name, _free(DENSE, name, [], [0, 1], [[], []])
+        yield f"{name}, a full term", _free(DENSE, name, [[1, 1]], [0], [[]])
+    lower = (LOWER, [[1, 1], [1, 1]])
+    yield "staircase, helped", _free(lower, "staircase", [[0, 0]], [1], [[[0, 0]]])
+    upper = ([[1, 1], [1, 1]], UPPER)
+    yield "staircase_t, helped", _free(upper, "staircase_t", [[0, 0]], [1], [[[0, 0]]])
     yield "components", closed((DIAGONAL, DIAGONAL), ["components", apart])
     yield from _honest_cases()
     yield from _honest_sizes()
     yield from _honest_chains()
+    yield from forgeries_chain_proofs.honest()
 
 
 def _honest_sizes() -> Pairs:

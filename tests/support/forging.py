@@ -13,6 +13,8 @@ import sparseopt as so
 from sparseopt.closedness.limits import LimitCertificate
 
 Pairs = Iterator[tuple[str, Any]]
+OPEN = (LimitCertificate, so.ChainLimitCertificate, so.SubChainCertificate)
+"""Whose verdict is that a set is not closed."""
 
 LOWER, UPPER = [[1, 0], [1, 1]], [[1, 1], [0, 1]]
 DIAGONAL, FULL, SWAP = [[1, 0], [0, 1]], [[1, 1], [1, 1]], [[0, 1], [1, 0]]
@@ -39,7 +41,7 @@ def made(cls: Any, problem: so.Problem, *evidence: Any) -> Any:
     try:
         return cls.proved(problem, *evidence)
     except (ValueError, LookupError, AttributeError, TypeError):
-        value = "not_closed" if issubclass(cls, LimitCertificate) else "closed"
+        value = "not_closed" if issubclass(cls, OPEN) else "closed"
         return cls(problem, so.ClosednessVerdict(value, "?"), *evidence)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -158,3 +159,74 @@ class ByCases(Contraction):
     def reach_all(self, group: Chain) -> None:
         """Check the tree."""
         ChainCases(group).prove(self.tree)
+
+
+PATHS = List(List(INDEX), least=1)
+
+
+@STEP.rule("through", INDEX, Integer(3), INDEX, PATHS, PATHS, List(FREE))
+@dataclass(frozen=True)
+class Through(Contraction):
+    """``["through", l, count, at, rows, columns, steps]``: a pair, with single entries around it.
+
+    Of the factors l to l + count - 1 two neighbours, l + at and l + at + 1, are left free; of the
+    others one entry in every row and column at most is used. ``rows`` lists paths ``[p_0, ...,
+    p_at]``: p_0 is a row of the product, and factor l + t has the entry (p_t, p_{t+1}). ``columns``
+    lists paths ``[q_0, ..., q]`` likewise, from the columns of factor l + at + 1 to those of the
+    product. At every place paths are distinct. So with ones at these entries the product is, on the
+    rows p_0 and the columns q, that of the pair on the rows p_at of its first and the columns q_0
+    of its second factor, and 0 elsewhere. The ``steps`` remove free families of this pair until no
+    block is left, so it reaches every matrix on the cells it covers
+    (`sparseopt.closedness.proofs.reductions.FreeFamily`); these cells are all that the product
+    covers. Two paths may not meet: their rows would be multiples of each other.
+    """
+
+    place: int
+    count: int
+    at: int
+    rows: tuple[tuple[int, ...], ...]
+    columns: tuple[tuple[int, ...], ...]
+    steps: tuple[FreeFamily, ...]
+    how = ", one pair of them with single entries around it"
+
+    def reach_all(self, group: Chain) -> None:
+        """Check the paths, the pair, and that it covers what the product does."""
+        before, after = group[: self.at], group[self.at + 2 :]
+        if self.at + 2 > len(group):
+            raise EvidenceError(f"there is no pair of factors {self.at} and {self.at + 1} of them")
+        first, second = group[self.at : self.at + 2]
+        follow_paths(self.rows, before, len(first))
+        follow_paths(self.columns, after, second.shape[1])
+        left = first[[path[-1] for path in self.rows]]
+        right = second[:, [path[0] for path in self.columns]]
+        whole = chain_support(group)
+        reached = np.zeros_like(whole)
+        ends = [path[0] for path in self.rows], [path[-1] for path in self.columns]
+        reached[np.ix_(*ends)] = covered(left, right)
+        if bool((whole & ~reached).any()):
+            raise EvidenceError("the product of all factors covers more than that of the pair")
+        state = start(left, right)
+        for step in self.steps:
+            state = step.check(state)
+        if state.origin:
+            raise EvidenceError("blocks of the pair are left that are not free")
+
+
+def follow_paths(paths: Sequence[Sequence[int]], factors: Chain, last: int) -> None:
+    """Refuse, by an EvidenceError, what are no distinct paths through some factors.
+
+    Parameters
+    ----------
+    last : int
+        The number of places where they end, or begin if there are no factors.
+    """
+    sizes = [len(factor) for factor in factors] or [last]
+    sizes += [factors[-1].shape[1]] if factors else []
+    for path in paths:
+        if len(path) != len(sizes) or any(p >= size for p, size in zip(path, sizes, strict=True)):
+            raise EvidenceError("a path has a place that the factors do not have, or one too few")
+        if not all(f[p, q] for f, (p, q) in zip(factors, pairwise(path), strict=True)):
+            raise EvidenceError("a path uses an entry outside a support")
+    for places in zip(*paths, strict=True):
+        if len(set(places)) != len(places):
+            raise EvidenceError("two paths meet")

@@ -18,9 +18,13 @@ from typing import Any
 from sparseopt.closedness.proofs.exclusion_branch import TREE, ExclusionBranch
 from sparseopt.closedness.proofs.exclusion_cells import Cell, FreeMinor, Minor, Product, Split
 from sparseopt.closedness.proofs.exclusion_lines import Line, Scale, Span
+from sparseopt.closedness.proofs.exclusion_ranks import EqualBoth, EqualColumns, Trace
 from sparseopt.closedness.proofs.identities import Identity
 
-RULES = (Split, Product, Cell, Minor, FreeMinor, Span, Scale, Line, Identity)
+RULES = (
+    *(Split, Product, Cell, Minor, FreeMinor, Span, Scale, Line, Identity),
+    *(Trace, EqualColumns, EqualBoth),
+)
 
 
 class Exclusion(ExclusionBranch):

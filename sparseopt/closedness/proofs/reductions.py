@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sparseopt.closedness.proofs.free_evidence import EVIDENCE, FreeEvidence
 from sparseopt.closedness.proofs.observed import ObservedProblem, components
+from sparseopt.closedness.proofs.staircase import Staircase
 from sparseopt.judging.evidence import (
     INDEX,
     INDICES,
@@ -29,25 +31,10 @@ Entries = tuple[tuple[int, int, int], ...]
 
 MATCHINGS = List(INDICES)
 POINT = List(Record((INDEX, INDEX, Integer(-1000, 1000))))
+KINDS = (Staircase,)
+"""Evidence that stands in modules of its own."""
 FAMILY = List(INDEX, distinct=True, least=1)
-EVIDENCE = Node("kind of evidence")
 STEP = Node("reduction")
-
-
-class FreeEvidence(Rule):
-    """A proof that the sums of a family S of blocks reach every matrix on its observed cells F.
-
-    In short B_S = K^F. U_j are the rows of F in column j.
-    """
-
-    @abstractmethod
-    def check(self, family: ObservedProblem) -> None:
-        """Check it for the blocks of the family with their cells; refuse by an EvidenceError."""
-
-    @property
-    @abstractmethod
-    def sentence(self) -> str:
-        """Why the family is free, as the end of a sentence."""
 
 
 @EVIDENCE.rule("columns", MATCHINGS, mirrored="rows")

@@ -12,6 +12,7 @@ from sparseopt.butterfly.architecture import Architecture
 from sparseopt.butterfly.pattern import KroneckerPattern
 from sparseopt.butterfly.permuted import PermutedKroneckerProduct
 from sparseopt.butterfly.product import KroneckerProduct
+from sparseopt.closedness.chain_limits import ChainLimitCertificate
 from sparseopt.closedness.limits import LimitCertificate
 from sparseopt.closedness.nearest import ClosedSupport, ClosedSupportCertificate
 from sparseopt.closedness.problem import Closedness
@@ -109,6 +110,12 @@ def _limit(certificate: LimitCertificate) -> Picture:
     figure = supports_figure(certificate.problem, certificate.marked_cells())
     above, below = of_supports(figure), of_series(limit_curve(certificate))
     return stacked([above, below])
+
+
+@picture.register
+def _chain_limit(certificate: ChainLimitCertificate) -> Picture:
+    """Show what becomes of the curve of a proof about a chain."""
+    return of_series(limit_curve(certificate))
 
 
 @picture.register

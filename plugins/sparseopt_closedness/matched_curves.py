@@ -1,0 +1,73 @@
+"""Not closed by curves from matchings, whose limits have too high a rank for the terms they use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sparseopt as so
+from sparseopt.closedness.not_closed import NotClosedCertificate
+from sparseopt_closedness.matched_search import Whole, whole_limit
+from sparseopt_closedness.matched_windows import window_limit
+from sparseopt_closedness.reduction import Reduction
+
+SMALL = 220
+"""Rows x terms x columns up to which all windows are looked at, after the reductions were."""
+LARGEST_SIZE = 200_000_000
+"""Rows x terms x columns up to which matchings take seconds."""
+
+
+@dataclass(frozen=True)
+class MatchedCurves(so.Solver[so.Closedness]):
+    """Not closed by a matched curve on the whole, or in a window of small supports.
+
+    It decides nothing else. For independent entries of densities s1 + s2 < 1 and as many rows,
+    columns and terms it finds one with a probability that tends to 1.
+    """
+
+    def accepts(self, problem: so.Closedness) -> so.Accepted | so.Refused:
+        """Take pairs up to a size."""
+        if len(problem.supports) != 2:
+            return so.Refused(f"it takes two factors, not {len(problem.supports)}")
+        size = size_of(problem)
+        if size > LARGEST_SIZE:
+            return so.Refused(
+                f"rows x terms x columns is {size:.1e}; it takes up to {LARGEST_SIZE:.0e}"
+            )
+        return so.Accepted()
+
+    def solve(
+        self, problem: so.Closedness, context: so.Context
+    ) -> tuple[so.ClosednessVerdict, NotClosedCertificate]:
+        """Look at the windows of small supports, then at the whole."""
+
+        def tick() -> None:
+            context.check_time("matching rows, terms and columns")
+
+        left, right = problem.supports
+        # Of small supports the smallest windows say most: what has to change lies in them.
+        found = window_limit(left, right, tick) if size_of(problem) <= SMALL else None
+        found = found or whole_limit(Whole.of(left, right, context.rng(), tick))
+        if found is None:
+            raise so.Inconclusive("no matched curve")
+        certificate = NotClosedCertificate.proved(
+            problem,
+            found.rows,
+            found.columns,
+            found.left,
+            found.right,
+            found.limit,
+            [],
+            found.exclusion,
+        )
+        return certificate.answer, certificate
+
+    def cost(self, problem: so.Closedness) -> float:
+        """Predict matchings: less than the reductions of large supports, more for small ones."""
+        size = size_of(problem)
+        return 2e-4 + 2e-10 * size if size > SMALL else 2.0 * Reduction().cost(problem)
+
+
+def size_of(problem: so.Closedness) -> int:
+    """Return rows x terms x columns."""
+    (m, r), n = problem.supports[0].shape, problem.supports[1].shape[1]
+    return int(m * r * n)

@@ -1,0 +1,90 @@
+"""Closed chains: factors are peeled off at either end until one or two are left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import sparseopt as so
+from sparseopt.closedness.certificate import ClosednessCertificate
+from sparseopt.closedness.chain_parts import PeeledChainCertificate, unpeeled
+from sparseopt.closedness.closed import SingleFactorCertificate
+
+LARGEST_SIZE = 30_000_000
+"""Rows x terms x columns of two neighbours up to which terms are compared in seconds."""
+
+
+@dataclass(frozen=True)
+class PeeledChains(so.Solver[so.Closedness]):
+    """Closed by peeling factors off; decides nothing else."""
+
+    def accepts(self, problem: so.Closedness) -> so.Accepted | so.Refused:
+        """Take chains of more than two factors."""
+        shapes = [s.shape for s in problem.supports]
+        if len(shapes) <= 2:
+            return so.Refused("it takes more than two factors")
+        size = max(a[0] * a[1] * b[1] for a, b in pairwise(shapes))
+        if size > LARGEST_SIZE:
+            return so.Refused(
+                f"rows x terms x columns is {size:.1e}; it takes up to {LARGEST_SIZE:.0e}"
+            )
+        return so.Accepted()
+
+    def solve(
+        self, problem: so.Closedness, context: so.Context
+    ) -> tuple[so.ClosednessVerdict, PeeledChainCertificate]:
+        """Peel, the cheap proofs for two factors first."""
+        for blocked in (("limit_curves", "external_exclusion"), ("external_exclusion",)):
+            found = _Peeling(problem, context, blocked).closed(0, len(problem.supports))
+            if isinstance(found, PeeledChainCertificate):
+                return found.answer, found
+        raise so.Inconclusive("no factor can be peeled off so that the others are proved closed")
+
+    def cost(self, problem: so.Closedness) -> float:
+        """Predict products of supports."""
+        return 0.2 * len(problem.supports) + 1e-8 * sum(s.size for s in problem.supports)
+
+
+class _Peeling:
+    """Proves parts of one chain closed, each once."""
+
+    def __init__(
+        self, problem: so.Closedness, context: so.Context, blocked: tuple[str, ...]
+    ) -> None:
+        self.problem, self.context, self.blocked = problem, context, blocked
+        self.known: dict[tuple[int, int], Any] = {}
+
+    def closed(self, first: int, end: int) -> ClosednessCertificate | None:
+        """Return a proof that factors `first` to `end` - 1 are closed, or None."""
+        place = (first, end)
+        if place not in self.known:
+            self.context.check_time("peeling factors off")
+            self.known[place] = self._closed(first, end)
+        found: ClosednessCertificate | None = self.known[place]
+        return found
+
+    def _closed(self, first: int, end: int) -> ClosednessCertificate | None:
+        part = self.problem.supports[first:end]
+        problem = so.Closedness(part, self.problem.field)
+        if len(part) == 1:
+            return SingleFactorCertificate.proved(problem)
+        if len(part) == 2:
+            left = self.context.remaining()
+            solution = so.solve(
+                problem,
+                seed=self.context.seed,
+                time_limit=None if left == float("inf") else max(left, 1e-3),
+                block=self.blocked,
+            )
+            closed = solution.answer.value == "closed"
+            return solution.certificate if closed else None
+        for side, peeled, inner in (
+            ("last", part, (first, end - 1)),
+            ("first", tuple(s.T for s in part[::-1]), (first + 1, end)),
+        ):
+            if unpeeled(peeled) is None:
+                rest = self.closed(*inner)
+                if rest is not None:
+                    return PeeledChainCertificate.proved(problem, side, rest)
+        return None
