@@ -256,6 +256,12 @@ from sparseopt.training.interpolation import (
     InterpolatingNetwork as InterpolatingNetwork,
     MinimumNormInterpolant as MinimumNormInterpolant,
 )
+from sparseopt.training.opposite_targets import (
+    OppositeTargetsCertificate as OppositeTargetsCertificate,
+)
+from sparseopt.training.repeated_pattern import (
+    RepeatedPatternCertificate as RepeatedPatternCertificate,
+)
 from sparseopt.training.sparse_training import (
     SparseTraining as SparseTraining,
     TrainingCertificate as TrainingCertificate,
