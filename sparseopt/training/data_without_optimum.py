@@ -118,8 +118,7 @@ class DataWithoutOptimumCertificate(Certificate):
         steps.require(says, "the verdict is that some data set has no optimum")
         steps.require(len(supports) > 1, "the network has a hidden layer")
         with proving(steps, "the evidence has the form of its kind"):
-            weights, inputs, targets = self.evidence
-        condition = self.condition
+            (weights, inputs, targets), condition = self.evidence, self.condition
         steps.require(answer.condition == condition, f"the verdict says: {condition}")
         steps.require(len(weights) == len(supports), "there are weights for every layer")
         for number, (layer, support) in enumerate(zip(weights, supports, strict=True), start=1):

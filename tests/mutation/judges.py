@@ -27,6 +27,9 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     ),
     "forgeries_closedness": (
         "sparseopt.judging.evidence",
+        "sparseopt.training.data_without_optimum",
+        "sparseopt.training.opposite_targets",
+        "sparseopt.training.repeated_pattern",
         "sparseopt.training.sparse_training",
         "sparseopt.closedness.proofs.branch",
         "sparseopt.closedness.proofs.case_tree",
