@@ -158,15 +158,17 @@ class DataWithoutOptimumCertificate(Certificate):
                 matrix[place] = sum(float(c) * t**e for e, c in powers.items())
         return found
 
+    def samples(self, most: int) -> list[str]:
+        """Return the first samples of the data set as lines of text."""
+        pairs = list(zip(*self.evidence[1:], strict=True))
+        lines = [f"{_listed('x', x)}  ->  {_listed('y', y)}" for x, y in pairs[:most]]
+        return lines + [f"and {len(pairs) - most} more"] * (len(pairs) > most)
+
     def explain(self) -> str:
         """Return the data set, the curve, and why the targets are not reached."""
-        weights, inputs, targets = self.evidence
+        weights, samples = self.evidence.weights, self.samples(_SHOWN)
         lines = ["The network is trained on these samples, with all else zero:"]
-        pairs = list(zip(inputs, targets, strict=True))
-        for x, y in pairs[:_SHOWN]:
-            lines.append(f"  {_listed('x', x)}  ->  {_listed('y', y)}")
-        if len(pairs) > _SHOWN:
-            lines.append(f"  and {len(pairs) - _SHOWN} more")
+        lines += [f"  {line}" for line in samples]
         lines.append("As t falls to 0, the error of the network with these weights falls to 0:")
         for number, layer in enumerate(weights, start=1):
             entries = [f"[{i}, {k}] = {show(p)}" for (i, k), p in layer.items() if p]
