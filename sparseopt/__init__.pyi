@@ -218,6 +218,10 @@ from sparseopt.tools.generalization import (
     generalization_bound as generalization_bound,
     pooling_shape as pooling_shape,
 )
+from sparseopt.tools.growing.growth import (
+    WeightGrowth as WeightGrowth,
+    weight_growth as weight_growth,
+)
 from sparseopt.tools.lifting import PathLifting as PathLifting, path_lifting as path_lifting
 from sparseopt.tools.lu_windows import lu_window_count as lu_window_count
 from sparseopt.tools.optimality_gap import optimality_gap as optimality_gap

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
+from sparseopt.tools.growing.findings import growth_finding
 
 # The curve is drawn at t = 1, 1/2, ..., 2 ** -_HALVINGS.
 _HALVINGS = 20
@@ -19,14 +20,14 @@ _HALVINGS = 20
 @dataclass(frozen=True)
 class ChainClosedness(so.Analyzer[so.Closedness]):
     """Decides closedness and draws the supports, with the window of the proof outlined, and the
-    factors that run away along its curve."""
+    factors that run away along its curve. Where it cannot decide, fits hint whether they would."""
 
     def accepts(self, subject: so.Closedness) -> so.Accepted | so.Refused:
         """Take every chain."""
         return so.Accepted()
 
     def analyze(self, subject: so.Closedness, context: so.Context) -> Iterator[so.Finding]:
-        """Yield the verdict, and the curve if that is its proof."""
+        """Yield the verdict, and the curve if that is its proof; the hint if there is none."""
         left = context.remaining()
         solution = so.solve(
             subject,
@@ -66,6 +67,9 @@ class ChainClosedness(so.Analyzer[so.Closedness]):
         )
         if isinstance(solution.certificate, so.NotClosedCertificate):
             yield _curve(solution.certificate)
+        if verdict == "unknown":
+            where = f"chain of {len(subject.supports)} supports"
+            yield growth_finding(subject.supports, where, context)
 
 
 def _figure(subject: so.Closedness, solution: so.Solution) -> so.SupportFigure:

@@ -11,6 +11,10 @@ import sparseopt as so
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import parse_options, print_solution, progress_display, say, say_json
 from sparseopt.networks.layers import consecutive_linear_pairs
+from sparseopt.tools.growing.growth import WHAT_IT_IS
+
+_HINT = 0.9
+"""Seconds for the hint beside an unknown; time limits are kept within one."""
 
 
 def closedness(
@@ -35,6 +39,9 @@ def closedness(
     json: opt.Json = False,
 ) -> None:
     """Decide whether the set of products with these supports is closed.
+
+    Where it cannot be decided, a numeric hint is told: whether weights grow in fits to targets at
+    which they would if the set were not closed. --explain says what that is.
 
     Of a network, any two consecutive linear layers are examined if one of them has zeros.
     """
@@ -62,6 +69,10 @@ def closedness(
         print_solution(solution, False, plan)
         if explain and solution.certificate is not None:
             say(solution.certificate.explain())
+        if solution.answer.value == "unknown":
+            say(f"hint: {so.weight_growth(problem.supports, seed=seed or 0, time_limit=_HINT)}")
+            if explain:
+                say(WHAT_IT_IS)
         if closed is not None:
             say(f"LU windows: {so.lu_window_count(problem.supports)}")
             say(closed.certificate.explain() if explain else str(closed.answer))  # type: ignore[union-attr]
