@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -33,8 +34,7 @@ def data_for(problem: SparseTraining, closedness: object) -> RepeatedPatternCert
     second: dict[int, Row] = {}
     for k, j, powers in closedness.evidence.right:
         second.setdefault(k, {})[j] = powers
-    for start in (1, 2, 4, 8, 16, 64, 1024):
-        nodes = [start + Fraction(p * start, count) for p in range(count)]
+    for nodes in _nodes(count):
         signs = {k: {_sign(row, s) for s in nodes} for k, row in second.items()}
         if all(len(found) == 1 for found in signs.values()):
             break
@@ -56,6 +56,14 @@ def data_for(problem: SparseTraining, closedness: object) -> RepeatedPatternCert
         values = [sum((v * s**p for p, v in enumerate(row, start=1)), Fraction(0)) for row in limit]
         targets.append([[i, v] for i, v in zip(rows, values, strict=True) if v])
     return RepeatedPatternCertificate.proved(problem, [outer, inner], inputs, targets, closedness)
+
+
+def _nodes(count: int) -> Iterator[list[Fraction]]:
+    """Yield so many points at a time: small integers if they are few, then close ones."""
+    if count <= 16:
+        yield [Fraction(p) for p in range(1, count + 1)]
+    for start in (1, 2, 4, 8, 16, 64, 1024):
+        yield [start + Fraction(p * start, count) for p in range(count)]
 
 
 def _needed(problem: SparseTraining, columns: list[int]) -> int:

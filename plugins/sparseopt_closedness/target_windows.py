@@ -19,6 +19,10 @@ _STARTS = 3000
 """Windows that are grown."""
 
 
+Order = Callable[[int], np.ndarray]
+"""So many numbers, in the order in which they are looked at."""
+
+
 @dataclass(frozen=True, eq=False)
 class Layer:
     """The hidden layer: who feeds which output, reads which input, may act because of which.
@@ -90,35 +94,40 @@ def _whole(
     if len(units) > len(outputs) or len(units) + (not layer.mirrors) > layer.reads.shape[1]:
         return None
     feeds, reads = layer.feeds, layer.reads
-    for _ in range(_MATCHINGS):
-        to_output = _matching(feeds[np.ix_(outputs, units)].T, rng)
-        to_input = _matching(reads[units], rng)
+    for number in range(_MATCHINGS):
+        # First as the numbers run, which reads best; then in drawn orders.
+        order: Order = rng.permutation if number else np.arange
+        to_output = _matching(feeds[np.ix_(outputs, units)].T, order)
+        to_input = _matching(reads[units], order)
         if to_output is None or to_input is None:
             return None
-        output, entry = (
-            dict(zip(units, outputs[to_output], strict=True)),
-            dict(zip(units, to_input, strict=True)),
-        )
+        output = dict(zip(units.tolist(), outputs[to_output].tolist(), strict=True))
+        entry = dict(zip(units.tolist(), to_input.tolist(), strict=True))
         spare = np.setdiff1d(np.arange(reads.shape[1]), to_input)
-        pairs = [(u, v) for u in rng.permutation(units) for v in np.flatnonzero(feeds[output[u]])]
-        pairs = [(u, v) for u, v in pairs if u != v and v in output]
-        for number in rng.permutation(len(pairs))[:_PAIRS]:
-            u, v = pairs[number]
-            three = _three(layer, u, v, [entry[u], entry[v]], spare, rng)
+        for u, v in itertools.islice(_pairs(feeds, output, order), _PAIRS):
+            three = _three(layer, u, v, [entry[u], entry[v]], spare, order)
             if three is not None:
-                rest = [(int(output[q]), int(q), int(entry[q])) for q in units if q not in (u, v)]
-                i, c, j, a, b = (int(place) for place in (output[u], output[v], *three))
-                return TargetWindow(int(u), int(v), i, c, j, a, b, rest)
+                rest = [(output[q], q, entry[q]) for q in units.tolist() if q not in (u, v)]
+                return TargetWindow(u, v, output[u], output[v], *three, rest)
     return None
 
 
+def _pairs(feeds: np.ndarray, output: dict[int, int], order: Order) -> Iterator[tuple[int, int]]:
+    """Yield pairs of units of which the second feeds the output of the first as well."""
+    units = list(output)
+    for u in (units[place] for place in order(len(units))):
+        for v in np.flatnonzero(feeds[output[u]]).tolist():
+            if u != v and v in output:
+                yield u, v
+
+
 def _three(
-    layer: Layer, u: int, v: int, own: list[int], spare: np.ndarray, rng: np.random.Generator
+    layer: Layer, u: int, v: int, own: list[int], spare: np.ndarray, order: Order
 ) -> tuple[int, int, int] | None:
     """Return inputs j of both units, a of u and b of v, among two that they have and spare ones."""
     reads = layer.reads
     useful = spare[reads[u, spare] | reads[v, spare]]
-    candidates = [*own, *rng.permutation(useful)[:4]]
+    candidates = [*own, *useful[order(len(useful))][:4].tolist()]
     for j, a, b in itertools.permutations(candidates, 3):
         if reads[u, j] and reads[v, j] and reads[u, a] and reads[v, b]:
             return j, a, b
@@ -126,9 +135,9 @@ def _three(
     return (common[0], common[1], common[1]) if layer.mirrors and len(common) > 1 else None
 
 
-def _matching(allowed: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
-    """Return a column for every row, drawn among the matchings, or None."""
-    rows, columns = (rng.permutation(size) for size in allowed.shape)
+def _matching(allowed: np.ndarray, order: Order) -> np.ndarray | None:
+    """Return a column for every row, whose rows and columns were put in some order, or None."""
+    rows, columns = (order(size) for size in allowed.shape)
     found = maximum_bipartite_matching(
         scipy.sparse.csr_matrix(allowed[np.ix_(rows, columns)]), perm_type="column"
     )
