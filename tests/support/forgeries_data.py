@@ -39,6 +39,26 @@ ZEROS: list[Any] = [[], [[0, -1]], [[1, -1]], [[2, -1]]]
 """Inputs at which the units of `CURVES` are off."""
 
 
+TALL = ([*LOWER, [0, 1]], [*UPPER])
+"""LU with an output more."""
+DEEP = [
+    [[1, 0, 0, 0], [1, 0, 0, 0], [0, 1, 1, 0]],
+    [[1, 1, 0, 0, 0], [0, 0, 1, 0, 1], [0, 0, 0, 1, 0], [0, 0, 0, 0, 1]],
+    [[1, 1], [0, 0], [1, 1], [1, 0], [1, 1]],
+]
+"""Trees of units: the first of the last layer has two outputs for itself, the last feeds none."""
+
+
+def spread_out() -> Any:
+    """Return the certificate of the dense network within one of 4 outputs and 5 inputs."""
+    outer = [[i + 2, k, p] for i, k, p in CURVES[0]]
+    inner = [[k, j + 2, p] for k, j, p in CURVES[1]]
+    inputs, targets = (
+        [[[i + 2, v] for i, v in point] for point in side] for side in (INPUTS, TARGETS)
+    )
+    return opposite(([[1, 1]] * 4, [[1] * 5] * 2), [outer, inner], *moved)
+
+
 def made(cls: Any, problem: so.SparseTraining, *evidence: Any) -> Any:
     """Return a certificate with the verdict of its evidence, or with "?" if that tells none."""
     try:
@@ -106,6 +126,8 @@ def honest() -> Pairs:
     yield "opposite targets behind a layer", opposite((FULL, WIDE, square), CURVES + paths)
     yield "a unit that does not act", opposite(([[1, 1, 1]] * 2, [*WIDE, [0, 0, 0]]))
     yield "a unit of another output", opposite(([*[[1, 1, 0]] * 2, [0, 0, 1]], [*WIDE, [1, 1, 1]]))
+    yield "opposite targets, outputs and inputs to spare", spread_out()
+    yield "repeated pattern, an output to spare", on_curve(range(1, 5), TALL, widened(TALL))
     for biases, count in (("", 4), ("hidden", 11), ("output", 7), ("hidden output", 11)):
         words = {f"{word}_biases": True for word in biases.split()}
         yield f"repeated pattern, {biases or 'no'} biases", on_curve(range(1, count + 1), **words)
@@ -114,6 +136,9 @@ def honest() -> Pairs:
     yield "training, trees", training([[[1, 1, 0], [0, 0, 1]], [[1, 1]] * 3])
     yield "training, one unit of two outputs", training([[[1, 0], [1, 0], [0, 1]], FULL])
     yield "training, deep trees", training([[[1, 1]], [[1, 1], [0, 0]], FULL])
+    yield "training, deep trees of all shapes", training(DEEP)
+    dead = [[[1, 1]], [[1, 1], [0, 1]], [[1, 1], [0, 0]]]
+    yield "training, a deep unit without inputs", training(dead)
     yield "training, one matrix", training([FULL])
     yield "training, a unit without outputs", training([[[1, 0], [1, 0]], FULL])
     yield "training, a unit without inputs", training([FULL, [[1, 1], [0, 0]]])
@@ -168,6 +193,10 @@ def _limits() -> Pairs:
         "the weights W_1(t) lie in their support | no such output",
         opposite(curves=[[*CURVES[0], [2, 0, {0: 1}]], CURVES[1]]),
     )
+    yield (
+        "the weights W_1(t) lie in their support | no such unit",
+        opposite(curves=[[*CURVES[0], [1, 2, {0: 1}]], CURVES[1]]),
+    )
     yield "there are targets for every input | two", opposite(targets=TARGETS[:2])
     yield (
         "the inputs have at most 3 entries | four",
@@ -200,6 +229,11 @@ def _exclusions() -> Pairs:
     yield f"{spread} | none", opposite(**both)
     yield f"{spread} | x = 0 only", with_zeros(1, **both)
     yield f"{spread} | a direction is missing", with_zeros(3, **both)
+    zeros = [*ZEROS[:3], [[0, 0], [1, 0], [2, 0]]]
+    yield (
+        f"{spread} | x = 0 twice, once in words",
+        opposite(inputs=INPUTS + zeros, targets=TARGETS + [[]] * 4, **both),
+    )
     deep, identity = (FULL, WIDE, [[1, 1, 1]] * 3), [[i, i, {0: 1}] for i in range(3)]
     yield (
         "with hidden and output biases there is one hidden layer | two",
@@ -292,6 +326,15 @@ def _trees() -> Pairs:
     feeds = "no hidden unit feeds more than the condition allows"
     yield f"{feeds} | two units of two outputs", training([FULL, FULL])
     yield f"{feeds} | below one output", training([[[1, 1]], FULL, FULL])
+    changes = {
+        "a deep unit of two": (1, 1, 0),
+        "an output of two units": (0, 1, 1),
+        "an output of a shared unit": (0, 2, 0),
+    }
+    for what, (layer, i, k) in changes.items():
+        supports = [[list(row) for row in support] for support in DEEP]
+        supports[layer][i][k] = 1
+        yield f"{feeds} | {what}", training(supports)
     biased = so.SparseTraining([FULL, [[1, 1], [0, 0]]], hidden_biases=True)  # type: ignore[call-arg]
     yield (
         f"{feeds} | a unit that is constant",
