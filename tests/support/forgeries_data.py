@@ -53,9 +53,7 @@ def spread_out() -> Any:
     """Return the certificate of the dense network within one of 4 outputs and 5 inputs."""
     outer = [[i + 2, k, p] for i, k, p in CURVES[0]]
     inner = [[k, j + 2, p] for k, j, p in CURVES[1]]
-    inputs, targets = (
-        [[[i + 2, v] for i, v in point] for point in side] for side in (INPUTS, TARGETS)
-    )
+    moved = [[[[i + 2, v] for i, v in point] for point in side] for side in (INPUTS, TARGETS)]
     return opposite(([[1, 1]] * 4, [[1] * 5] * 2), [outer, inner], *moved)
 
 
