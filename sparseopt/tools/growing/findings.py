@@ -21,5 +21,5 @@ def growth_finding(supports: Sequence[np.ndarray], where: str, context: Context)
     seconds = min(_SECONDS, max(_LEAST, context.remaining()))
     found = weight_growth(supports, seed=context.seed or 0, time_limit=seconds)
     remedy = "until it is proved, take the supports for not closed" if found.grew else ""
-    message = f"{found}. {WHAT_IT_IS}"
+    message = f"{found}. {WHAT_IT_IS}" if found.targets else str(found)
     return Finding("weight-growth", Severity.INFO, where, message, found.to_fields(), remedy)
