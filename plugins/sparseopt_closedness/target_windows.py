@@ -167,7 +167,12 @@ class _Growth:
         self.touchers = [_bits(column) for column in self.layer.touched.T]
 
     def search(self) -> TargetWindow | None:
-        """Return a window, or None if the effort is spent."""
+        """Return a window, or None if there is none or the effort is spent."""
+        # Units that act between an output and an input of a window each have an output of it.
+        feeds, touched = (s.astype(np.float32) for s in (self.layer.feeds, self.layer.touched))
+        acting = feeds @ touched
+        if not np.any((acting >= 2) & (acting <= len(feeds))):
+            return None
         for number, start in enumerate(self._starts()):
             if number >= _STARTS or self.effort <= 0:
                 return None
