@@ -79,7 +79,7 @@ CURVE = "problem answer rows columns left right limit reductions"
 FIELDS = {
     "Closedness": "supports field",
     "ClosednessVerdict": "value reason",
-    "SparseTraining": "supports",
+    "SparseTraining": "supports hidden_biases output_biases",
     "TrainingVerdict": "value condition",
     "NearestClosedSupport": "supports allow field",
     "ClosedSupport": "supports changes lower_bound",
@@ -94,6 +94,8 @@ FIELDS = {
     "SubChainCertificate": "problem answer first last rows columns part",
     "PeeledChainCertificate": "problem answer side rest",
     "TrainingCertificate": "problem answer closedness",
+    "OppositeTargetsCertificate": "problem answer weights inputs targets opposite",
+    "RepeatedPatternCertificate": "problem answer weights inputs targets closedness",
     "ClosedSupportCertificate": "problem answer closedness windows",
     "Solution": "problem answer certificate status solver seconds plan tolerance accuracy",
     "Plan": "problem candidates",
@@ -116,7 +118,11 @@ LISTED = {  # T1
         "SubChainCertificate",
         "PeeledChainCertificate",
     },
-    "SparseTraining": {"TrainingCertificate"},
+    "SparseTraining": {
+        "TrainingCertificate",
+        "OppositeTargetsCertificate",
+        "RepeatedPatternCertificate",
+    },
     "NearestClosedSupport": {"ClosedSupportCertificate"},
 }
 CERTIFICATES = set[str]().union(*LISTED.values())
@@ -319,7 +325,7 @@ class Reader:
             return self.keep(path, Typed(kind, {"name": value["name"]}))
         need(kind in FIELDS, f"R10: unknown type {name!r}")
         wanted, given = set(FIELDS[kind].split()), set(value) - {"$type"}
-        optional = {"tolerance", "accuracy", "left_out"}
+        optional = {"tolerance", "accuracy", "left_out", "hidden_biases", "output_biases"}
         need(wanted - optional <= given, f"R10: a field of {kind} is missing")
         need(given <= wanted, f"R10: a field that {kind} does not have")
         fields = {f: self.read(value[f], f"{path}/{f}", level + 1) for f in value if f != "$type"}
@@ -377,6 +383,9 @@ def construct(kind: str, fields: dict[str, Any]) -> None:
     """Check the fields of a typed object, in place; supports become tuples of 0 and 1."""
     if "supports" in fields:
         fields["supports"] = supports(fields["supports"])
+    if kind == "SparseTraining":
+        for name in ("hidden_biases", "output_biases"):
+            need(type(fields.setdefault(name, False)) is bool, "3: biases")
     two = kind != "NearestClosedSupport" or len(fields["supports"]) == 2
     need(two, "3: a repair has two supports")
     need(fields.get("field", "real") in ("real", "complex"), "3: field")
@@ -1991,22 +2000,195 @@ def believes(certificate: Typed) -> bool:
     return certificate.kind == "ExternalExclusionCertificate"
 
 
+TREES = (
+    "every hidden unit feeds one unit or one output, but for units of the last hidden layer whose "
+    "outputs no other feeds: an optimum exists for all data"
+)
+
+
 def training(certificate: Typed, problem: Typed) -> bool:
     """Section 13: whether an optimum exists for all data."""
-    answer, inner, chain = certificate["answer"], certificate["closedness"], problem["supports"]
+    answer, chain = certificate["answer"], problem["supports"]
     need(is_typed(answer, ["TrainingVerdict"]), "13: no verdict")
+    if certificate.kind != "TrainingCertificate":
+        return data_set(certificate, problem)
+    inner = certificate["closedness"]
     if answer["value"] != "may_not_be_attained":
         need(answer["value"] == "attained", "13: no verdict is proved")
-        condition = "one hidden layer and one output: an optimum exists for all data"
-        need(len(chain) == 2 and len(chain[0]) == 1, "13: not two factors and one output")
         need(inner is None, "13: nothing is to be proved of closedness")
-        need(answer["condition"] == condition, "13: another condition")
+        if answer["condition"] == "one hidden layer and one output: an optimum exists for all data":
+            need(len(chain) == 2 and len(chain[0]) == 1, "13: not two factors and one output")
+            return False
+        need(answer["condition"] == TREES, "13: another condition")
+        trees(problem)
         return False
     condition = "the set of products with these supports is not closed, "
     condition += "so some data set has no optimum"
     need(answer["condition"] == condition, "13: another condition")
     real = Typed("Closedness", {"supports": chain, "field": "real"})
     return proof(inner, real, "not_closed")
+
+
+def trees(problem: Typed) -> None:
+    """13.1: hidden units that feed one unit or output each, those of single outputs apart."""
+    chain, depth = problem["supports"], len(problem["supports"])
+    edges = [ones(support) for support in chain]
+    up: list[set[int]] = [set(range(len(chain[0])))]
+    for layer in edges:
+        up.append({k for i, k in layer if i in up[-1]})
+    down: list[set[int]] = [set(range(len(chain[-1][0])))]
+    for layer in reversed(edges[1:]):
+        down.insert(0, {i for i, k in layer if k in down[0]})
+    live = [up[0]]
+    live += [
+        up[d] & down[d - 1] if not problem["hidden_biases"] else up[d] for d in range(1, depth)
+    ]
+    for d in range(1, depth):
+        for k in live[d]:
+            fed = [i for i in live[d - 1] if (i, k) in edges[d - 1]]
+            if d > 1:
+                need(len(fed) <= 1, f"13.1: unit {k} of a deeper layer feeds two")
+                continue
+            feeders = {q for i in fed for q in live[1] if (i, q) in edges[0]}
+            need(len(fed) <= 1 or feeders == {k}, f"13.1: outputs of unit {k} have others")
+
+
+sample_form = many(many(record(index, rational)))
+
+
+def data_set(certificate: Typed, problem: Typed) -> bool:
+    """13.2: a data set, and weights along which its error falls to 0 that none attain."""
+    answer, chain = certificate["answer"], problem["supports"]
+    need(answer["value"] == "may_not_be_attained", "13.2: another verdict")
+    need(len(chain) > 1, "13.2: no hidden layer")
+    layers = many(curve_form)(certificate["weights"])
+    xs, ys = (sample_form(certificate[name]) for name in ("inputs", "targets"))
+    need(len(layers) == len(chain), "13.2: number of layers")
+    for layer, support in zip(layers, chain, strict=True):
+        places = [(i, k) for i, k, _ in layer]
+        need(len(set(places)) == len(places), "13.2: a weight twice")
+        need(set(places) <= ones(support), "13.2: a weight outside the support")
+    need(len(xs) == len(ys), "13.2: number of targets")
+    for points, size in ((xs, len(chain[-1][0])), (ys, len(chain[0]))):
+        for point in points:
+            need(all(i < size for i, _ in point), "13.2: no such input or output")
+            need(len({i for i, _ in point}) == len(point), "13.2: an entry twice")
+    say(0, f"the outputs tend to the targets at {len(xs)} samples")
+    pairs = [(dict(x), dict(y)) for x, y in zip(xs, ys, strict=True)]
+    for x, y in pairs:
+        outs = evaluated(layers, x)
+        for i in {*outs, *y}:
+            poly = outs.get(i, {})
+            need(not any(e < 0 for e in poly), "13.2: a pole")
+            need(poly.get(0, 0) == y.get(i, 0), "13.2: not the limit")
+    opposites = certificate.kind == "OppositeTargetsCertificate"
+    why = (opposite_targets if opposites else repeated_pattern)(certificate, problem, pairs)
+    condition = f"a data set of {len(xs)} samples has no optimum: {why}"
+    need(answer["condition"] == condition, f"13.2: the condition is not {condition!r}")
+    return False
+
+
+Series = dict[int, Fraction]
+
+
+def evaluated(layers: Sequence[Any], x: dict[int, Fraction]) -> dict[int, Series]:
+    """Return the outputs at x for small t > 0, as Laurent polynomials without zero terms."""
+    acts: dict[int, Series] = {i: {0: v} for i, v in x.items() if v}
+    for number, layer in enumerate(reversed(layers)):
+        sums: dict[int, Series] = {}
+        for i, k, poly in layer:
+            total = sums.setdefault(i, {})
+            for e, u in poly.items():
+                for f, v in acts.get(k, {}).items():
+                    total[e + f] = total.get(e + f, Fraction(0)) + u * v
+        acts = {i: {e: v for e, v in total.items() if v} for i, total in sums.items()}
+        if number < len(layers) - 1:
+            acts = {i: p for i, p in acts.items() if p and p[min(p)] > 0}
+    return acts
+
+
+Samples = Sequence[tuple[dict[int, Fraction], dict[int, Fraction]]]
+
+
+def opposite_targets(certificate: Typed, problem: Typed, pairs: Samples) -> str:
+    """13.3: targets of the rank of all units that may act, and two that are opposite."""
+    p, q = place(certificate["opposite"])
+    chain, hidden = problem["supports"], problem["hidden_biases"]
+    ins = sorted({i for x, _ in pairs for i, v in x.items() if v})
+    outs = sorted({i for _, y in pairs for i, v in y.items() if v})
+    if problem["output_biases"] and not hidden:
+        need(any(not any(x.values()) for x, _ in pairs), "13.3: no sample x = 0")
+    if problem["output_biases"] and hidden:
+        need(len(chain) == 2, "13.3: both biases and deeper layers")
+        need(all(v.denominator == 1 for x, _ in pairs for v in x.values()), "13.3: inputs")
+        still = [[1, *(int(x.get(i, 0)) for i in ins)] for x, y in pairs if not any(y.values())]
+        need(modular_rank(still) == len(ins) + 1, "13.3: too few directions with the target 0")
+    need(all(v.denominator == 1 for _, y in pairs for v in y.values()), "13.3: targets")
+    reached = set(ins)
+    for support in reversed(chain[1:]):
+        grown = {i for i, k in ones(support) if k in reached}
+        reached = set(range(len(support))) if hidden else grown
+    units = {k for i, k in ones(chain[0]) if i in set(outs) and k in reached}
+    table = [[int(y.get(i, 0)) for _, y in pairs] for i in outs]
+    say(0, f"{len(units)} units may act")
+    need(modular_rank(table) >= len(units), "13.3: the rank of the targets")
+    need(max(p, q) < len(pairs), "13.3: no such samples")
+    need(all(row[p] == -row[q] for row in table), "13.3: not opposite")
+    need(any(row[p] for row in table), "13.3: targets that are 0")
+    why = "its targets need every hidden unit, and those of samples"
+    return f"{why} {p} and {q} are opposite"
+
+
+PRIME = 2_147_483_629
+
+
+def modular_rank(rows: Sequence[Sequence[int]]) -> int:
+    """Return the rank of integer rows modulo `PRIME`."""
+    left = [[v % PRIME for v in row] for row in rows]
+    count = 0
+    while left:
+        top = left.pop()
+        at = next((j for j, v in enumerate(top) if v), None)
+        if at is None:
+            continue
+        count, scale = count + 1, pow(top[at], -1, PRIME)
+        for row in left:
+            if row[at]:
+                factor = row[at] * scale % PRIME
+                row[:] = [(a - factor * b) % PRIME for a, b in zip(row, top, strict=True)]
+    return count
+
+
+def repeated_pattern(certificate: Typed, problem: Typed, pairs: Samples) -> str:
+    """13.4: more samples on a curve than units can tell apart, images under a limit."""
+    chain, inner = problem["supports"], certificate["closedness"]
+    need(len(chain) == 2, "13.4: not one hidden layer")
+    need(is_typed(inner, ["NotClosedCertificate"]), "13.4: no limit")
+    proof(inner, Typed("Closedness", {"supports": chain, "field": "real"}), "not_closed")
+    rows, cols = indices(inner["rows"]), indices(inner["columns"])
+    limit = many(many(rational))(inner["limit"])
+    nodes = set()
+    for x, y in pairs:
+        s = x.get(cols[0], Fraction(0)) if cols else Fraction(0)
+        need(s > 0 and s not in nodes, "13.4: a point behind 0, or twice")
+        nodes.add(s)
+        powers = {j: s**e for e, j in enumerate(cols, start=1)}
+        need({j: v for j, v in x.items() if v} == powers, "13.4: no point of the curve")
+        image = {
+            i: sum(v * powers[j] for v, j in zip(row, cols, strict=True))
+            for i, row in zip(rows, limit, strict=True)
+        }
+        wanted = {i: v for i, v in image.items() if v}
+        need({i: v for i, v in y.items() if v} == wanted, "13.4: no image")
+    n, hidden = len(cols), problem["hidden_biases"]
+    feeding = {k for _, k in ones(chain[0])}
+    units = {k for k, j in ones(chain[1]) if j in cols and k in feeding}
+    points = n + 1 if hidden or problem["output_biases"] else n
+    most = (len(units) * (n if hidden else n - 1) + 1) * (points - 1)
+    need(len(pairs) > most, f"13.4: no more than {most} samples")
+    return (
+        "weights that attain its targets would make a product of a limit of products that is none"
+    )
 
 
 def repair(certificate: Typed, problem: Typed) -> bool:

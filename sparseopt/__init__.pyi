@@ -229,6 +229,10 @@ from sparseopt.tools.generalization import (
     generalization_bound as generalization_bound,
     pooling_shape as pooling_shape,
 )
+from sparseopt.tools.growing.growth import (
+    WeightGrowth as WeightGrowth,
+    weight_growth as weight_growth,
+)
 from sparseopt.tools.lifting import PathLifting as PathLifting, path_lifting as path_lifting
 from sparseopt.tools.lu_windows import lu_window_count as lu_window_count
 from sparseopt.tools.optimality_gap import optimality_gap as optimality_gap
@@ -267,6 +271,12 @@ from sparseopt.training.interpolation import (
     InterpolantCertificate as InterpolantCertificate,
     InterpolatingNetwork as InterpolatingNetwork,
     MinimumNormInterpolant as MinimumNormInterpolant,
+)
+from sparseopt.training.opposite_targets import (
+    OppositeTargetsCertificate as OppositeTargetsCertificate,
+)
+from sparseopt.training.repeated_pattern import (
+    RepeatedPatternCertificate as RepeatedPatternCertificate,
 )
 from sparseopt.training.sparse_training import (
     SparseTraining as SparseTraining,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import sparseopt as so
+from sparseopt.tools.growing.findings import growth_finding
 from sparseopt.tools.limit_curve import HALVINGS, limit_curve
 from sparseopt.tools.report.numbers import number
 
@@ -15,14 +16,14 @@ from sparseopt.tools.report.numbers import number
 @dataclass(frozen=True)
 class ChainClosedness(so.Analyzer[so.Closedness]):
     """Decides closedness and draws the supports, with the window of the proof outlined, and the
-    factors that run away along its curve."""
+    factors that run away along its curve. Where it cannot decide, fits hint whether they would."""
 
     def accepts(self, subject: so.Closedness) -> so.Accepted | so.Refused:
         """Take every chain."""
         return so.Accepted()
 
     def analyze(self, subject: so.Closedness, context: so.Context) -> Iterator[so.Finding]:
-        """Yield the verdict, and the curve if that is its proof."""
+        """Yield the verdict, and the curve if that is its proof; the hint if there is none."""
         left = context.remaining()
         solution = so.solve(
             subject,
@@ -63,6 +64,9 @@ class ChainClosedness(so.Analyzer[so.Closedness]):
         proof = solution.certificate
         if isinstance(proof, so.NotClosedCertificate | so.ChainLimitCertificate):
             yield _curve(proof)
+        if verdict == "unknown":
+            where = f"chain of {len(subject.supports)} supports"
+            yield growth_finding(subject.supports, where, context)
 
 
 def _figure(subject: so.Closedness, solution: so.Solution) -> so.SupportFigure:

@@ -5,12 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import sparseopt as so
-from sparseopt.training.sparse_training import SparseTraining, TrainingCertificate, TrainingVerdict
+from sparseopt.training.sparse_training import (
+    SparseTraining,
+    TrainingCertificate,
+    TrainingVerdict,
+    first_shared,
+)
+from sparseopt_closedness.repeated_pattern import data_for
 
 
 @dataclass(frozen=True)
 class TrainingConditions(so.Solver[SparseTraining]):
-    """One hidden layer and one output; otherwise the closedness of the supports."""
+    """Hidden units that feed one unit each; otherwise the closedness of the supports.
+
+    If they are not closed, the data set is handed out where it is small.
+    """
 
     def accepts(self, problem: SparseTraining) -> so.Accepted | so.Refused:
         """Take every chain."""
@@ -18,18 +27,19 @@ class TrainingConditions(so.Solver[SparseTraining]):
 
     def solve(
         self, problem: SparseTraining, context: so.Context
-    ) -> tuple[TrainingVerdict, TrainingCertificate]:
+    ) -> tuple[TrainingVerdict, so.Certificate]:
         """Try the sufficient condition, then the necessary one."""
         supports = list(problem.supports)
-        if len(supports) == 2 and supports[0].shape[0] == 1:
+        if first_shared(problem) is None:
             certificate = TrainingCertificate.proved(problem)
             return certificate.answer, certificate
         left = context.remaining()
         limit = None if left == float("inf") else max(left, 1e-3)
         asked = so.solve(so.Closedness(supports), time_limit=limit, seed=context.seed)
         if asked.answer.value == "not_closed":
-            certificate = TrainingCertificate.proved(problem, asked.certificate)
-            return certificate.answer, certificate
+            data = data_for(problem, asked.certificate) if len(supports) == 2 else None
+            found = data or TrainingCertificate.proved(problem, asked.certificate)
+            return found.answer, found
         raise so.Inconclusive(
             f"the supports are {asked.answer.value}, which is necessary and not sufficient"
             if asked.answer.value == "closed"

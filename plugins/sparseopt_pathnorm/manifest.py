@@ -125,6 +125,13 @@ MANIFEST = Manifest(
             subject="sparseopt:Network",
             summary="closedness of the supports of consecutive sparse layers",
         ),
+        AnalyzerEntry(
+            name="training_optimum",
+            path="sparseopt_pathnorm.training_optimum:TrainingOptimum",
+            subject="sparseopt:Network",
+            summary="whether training with these zeros always has an optimum, or data without one",
+            citations=("arXiv:2306.02666",),
+        ),
     ),
     tools=(
         ToolEntry(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import sparseopt as so
 from sparseopt.networks.layers import LinearPair, consecutive_linear_pairs
+from sparseopt.tools.growing.findings import growth_finding
 
 _NOT_CLOSED = (
     "the set of products of two matrices with these supports is not closed: for some data sets "
@@ -46,11 +47,14 @@ class SupportClosedness(so.Analyzer[so.Network]):
         return so.Refused("no two consecutive linear layers, one of them with zeros")
 
     def analyze(self, subject: so.Network, context: so.Context) -> Iterator[so.Finding]:
-        """Yield one finding per pair."""
+        """Yield one finding per pair, and a numeric hint beside each that is unknown."""
         pairs = [pair for pair in consecutive_linear_pairs(subject) if pair.is_sparse]
         for i, pair in enumerate(pairs):
             context.report(i / len(pairs), f"supports of {pair.first.name}, {pair.second.name}")
-            yield self._judge(pair, context)
+            found = self._judge(pair, context)
+            yield found
+            if found.rule == "supports-unknown":
+                yield growth_finding(pair.supports, found.where, context)
 
     def _judge(self, pair: LinearPair, context: so.Context) -> so.Finding:
         where = f"{pair.first.name} -> {pair.second.name}"

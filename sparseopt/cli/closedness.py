@@ -21,6 +21,7 @@ from sparseopt.cli.console import (
 from sparseopt.cli.network_source import Subjects, chain_of
 from sparseopt.cli.streams import STREAM, put_text, require_one_stream, taken
 from sparseopt.networks.layers import consecutive_linear_pairs
+from sparseopt.tools.growing.growth import WHAT_IT_IS
 from sparseopt.tools.report.html import render
 
 _SEVERITIES = {
@@ -28,6 +29,9 @@ _SEVERITIES = {
     "unknown": so.Severity.INFO,
     "not_closed": so.Severity.WARNING,
 }
+
+_HINT = 0.9
+"""Seconds for the hint beside an unknown; time limits are kept within one."""
 
 
 def closedness(
@@ -51,6 +55,9 @@ def closedness(
     json: opt.Json = False,
 ) -> None:
     """Decide whether the set of products with these supports is closed.
+
+    Where it cannot be decided, a numeric hint is told: whether weights grow in fits to targets at
+    which they would if the set were not closed. --explain says what that is.
 
     Of a network, any two consecutive linear layers are examined if one of them has zeros. For
     --fail-on, not closed is a warning.
@@ -84,6 +91,10 @@ def closedness(
         print_solution(solution, False, plan)
         if explain and solution.certificate is not None:
             say(solution.certificate.explain())
+        if solution.answer.value == "unknown":
+            say(f"hint: {so.weight_growth(problem.supports, seed=seed or 0, time_limit=_HINT)}")
+            if explain:
+                say(WHAT_IT_IS)
         if closed is not None:
             say(f"LU windows: {so.lu_window_count(problem.supports)}")
             say(closed.certificate.explain() if explain else str(closed.answer))  # type: ignore[union-attr]

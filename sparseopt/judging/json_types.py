@@ -182,6 +182,8 @@ _MODULES = {
         "InterpolatingNetwork",
         "MinimumNormInterpolant",
     ),
+    "sparseopt.training.opposite_targets": ("OppositeTargetsCertificate",),
+    "sparseopt.training.repeated_pattern": ("RepeatedPatternCertificate",),
     "sparseopt.training.sparse_training": (
         "SparseTraining",
         "TrainingCertificate",

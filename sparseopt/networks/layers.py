@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, singledispatch
+from itertools import pairwise
 
 import numpy as np
 
@@ -182,6 +183,50 @@ def consecutive_linear_pairs(network: Network) -> list[LinearPair]:
                 break
             places = moved
     return pairs
+
+
+@dataclass(frozen=True, eq=False)
+class ReluChain:
+    """A network that is W_1 relu(W_2 ... relu(W_L x)), each layer with or without a bias.
+
+    Attributes
+    ----------
+    layers : tuple of LinearLayer
+        In the order in which they act, the output layer last.
+    supports : tuple of bool array
+        Of W_1, ..., W_L: that of the output layer first.
+    """
+
+    layers: tuple[LinearLayer, ...]
+    supports: tuple[np.ndarray, ...]
+
+    @property
+    def hidden_biases(self) -> list[bool]:
+        """Whether each hidden layer has biases, in the order in which they act."""
+        return [layer.bias is not None for layer in self.layers[:-1]]
+
+    @property
+    def output_biases(self) -> bool:
+        """Whether the outputs have biases."""
+        return self.layers[-1].bias is not None
+
+
+def relu_chain(network: Network) -> ReluChain | None:
+    """Return the network as dense layers with one ReLU between any two, or None if it is more."""
+    pairs = consecutive_linear_pairs(network)
+    used = [node.op for node in network.nodes if node.name in network.used]
+    relus = sum(isinstance(op, Relu) for op in used)
+    weighted = sum(not isinstance(op, Input | Relu | Reshape) for op in used)
+    if not pairs or (relus, weighted) != (len(pairs), len(pairs) + 1):
+        return None
+    layers = (pairs[0].first, *(pair.second for pair in pairs))
+    dense = all(layer.kind == "dense" for layer in layers)
+    single = all(math.prod(network.shapes[e.name]) == e.weight.shape[0] for e in layers)
+    linked = all(a.second.name == b.first.name for a, b in pairwise(pairs))
+    if not (dense and single and linked and all(pair.has_relu for pair in pairs)):
+        return None
+    supports = [pair.supports[0] for pair in reversed(pairs)]
+    return ReluChain(layers, (*supports, pairs[0].supports[1]))
 
 
 def _is_matrix(layer: LinearLayer) -> bool:

@@ -21,7 +21,14 @@ JUDGING = [
     *(ROOT / "closedness").rglob("*.py"),
     *(
         ROOT / name
-        for name in ("judging/evidence.py", "judging/exact.py", "training/sparse_training.py")
+        for name in (
+            "judging/evidence.py",
+            "judging/exact.py",
+            "training/sparse_training.py",
+            "training/data_without_optimum.py",
+            "training/opposite_targets.py",
+            "training/repeated_pattern.py",
+        )
     ),
 ]
 

@@ -21,6 +21,7 @@ STORIES = {
     "l1_against_l2": "no other vector has it",
     "thresholding_and_greed": "proved to",
     "known_support": "columns are independent",
+    "data_without_optimum": "No weights make it 0",
     "blind_deconvolution_pitfall": "never less",
     "weight_decay_is_convex": "above the optimum by at most",
     "coercive_tradeoff": "proved to have no optimum",

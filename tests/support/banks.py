@@ -387,6 +387,10 @@ def sparse_training() -> list[so.Problem]:
         so.SparseTraining([[[1, 0]], [[1, 1], [0, 1]]]),
         so.SparseTraining([[[1, 0], [1, 1]], [[1, 1], [0, 1]]]),
         so.SparseTraining([np.ones((2, 2)), np.ones((2, 2))]),
+        so.SparseTraining([np.ones((2, 2)), np.ones((2, 3))], True, True),
+        so.SparseTraining([np.ones((2, 2)), np.ones((2, 3)), np.ones((3, 3))], output_biases=True),
+        so.SparseTraining([np.ones((1, 3)), np.ones((3, 2)), np.ones((2, 2))], True),
+        so.SparseTraining([[[1, 0], [1, 0], [0, 1]], np.ones((2, 2))], output_biases=True),
     ]
 
 

@@ -14,6 +14,7 @@ from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
 
+import forgeries_data
 import forgeries_limits
 import forgeries_proofs
 import numpy as np
@@ -44,12 +45,14 @@ from sparseopt.closedness.external import smtlib
 from sparseopt.closedness.proofs.branch import Branch
 from sparseopt.closedness.proofs.polynomials import ONE, divide, polynomial, without_factors
 from sparseopt.judging.exact import counting_type
+from sparseopt.training.sparse_training import ONE_OUTPUT
 
 
 def forged() -> Pairs:
     """Yield (sentence | what it is, certificate, JSON text or constructor), all to be refused."""
     yield from forgeries_limits.forged()
     yield from forgeries_proofs.forged()
+    yield from forgeries_data.forged()
     for part in (outsiders, repairs, trainings, forms, documents, constructors):
         yield from part().items()
 
@@ -74,6 +77,7 @@ def honest() -> Pairs:
     """Yield (what it is, certificate), all to be accepted."""
     yield from forgeries_limits.honest()
     yield from forgeries_proofs.honest()
+    yield from forgeries_data.honest()
     yield "an array of supports", made(so.ComparableCertificate, so.Closedness(np.array(DENSE)))
     body = json.loads(so.to_json(lu()))
     body["problem"]["supports"]["$tuple"][0] = sparse_lower()
@@ -220,13 +224,13 @@ def trainings() -> dict[str, Any]:
             right, answer=likeness
         ),
         "the verdict makes a claim | none": training(one_output, value="unknown"),
-        f"{says}one hidden layer and one output | free text": training(
-            one_output, condition="safe to train"
-        ),
+        f"{says}every hidden unit | free text": training(one_output, condition="safe to train"),
         f"{says}the set of products | free text": training(LU, lu(), condition="never train this"),
-        "the network has one hidden layer | two": training([[[1, 0]], LOWER, UPPER]),
-        "the network has one hidden layer | none": training([[[1, 0]]]),
-        "the network has one output | two": training(LU),
+        "the network has one hidden layer | two": training(
+            [[[1, 0]], LOWER, UPPER], condition=ONE_OUTPUT
+        ),
+        "the network has one hidden layer | none": training([[[1, 0]]], condition=ONE_OUTPUT),
+        "the network has one output | two": training(LU, condition=ONE_OUTPUT),
         "it rests on no certificate of closedness | an unchecked one": dataclasses.replace(
             right, closedness=comparable(*LU)
         ),

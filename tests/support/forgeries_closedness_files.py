@@ -285,6 +285,15 @@ def documents() -> dict[str, Any]:
         "it takes two supports [I, J], not 1 | one": document(
             repaired, at(*supports, value=[{"$array": {**floats, "values": [1.0, 0.0, 1.0, 1.0]}}])
         ),
+        "hidden_biases must be True or False, got 'yes' | a word": document(
+            training(LU, lu()), at("problem", "hidden_biases", value="yes")
+        ),
+        "output_biases must be True or False, got 1 | a number": document(
+            training(LU, lu()), at("problem", "output_biases", value=1)
+        ),
+        "SparseTraining has fields | another field": document(
+            training(LU, lu()), at("problem", "visible_biases", value=True)
+        ),
         "value must be one of ('attained', 'may_not_be_attained', 'unknown') | training": document(
             training(LU, lu()), at("answer", "value", value="always")
         ),

@@ -1,0 +1,1 @@
+"""Whether weights grow when products with fixed supports are fitted to targets; not trusted."""
