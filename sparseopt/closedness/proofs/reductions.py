@@ -233,6 +233,12 @@ def is_submersion(family: ObservedProblem, x: np.ndarray, y: np.ndarray) -> bool
     column, X' -> (u (X' Y)_j) over all j and u must be onto. Its matrix has the entries
     u_i Y[k, j] at the unknown X'[i, k], and far fewer rows than there are cells.
     """
+    matrix = functionals_on(family, x, y)
+    return rank_modulo(matrix) == len(matrix)
+
+
+def functionals_on(family: ObservedProblem, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the matrix whose rows must be independent, modulo the prime, see `is_submersion`."""
     unknowns = np.flatnonzero(family.left & (y != 0).any(axis=1)[None])
     r = family.left.shape[1]
     blocks = []
@@ -247,8 +253,7 @@ def is_submersion(family: ObservedProblem, x: np.ndarray, y: np.ndarray) -> bool
         # Residues times entries of at most 1000 stay far below 2^63.
         block[:, rows] = null[:, :, None] * y[None, None, :, j]
         blocks.append(residues(block.reshape(len(null), family.left.size)[:, unknowns]))
-    matrix = np.vstack(blocks) if blocks else np.zeros((0, 0), dtype=np.int64)
-    return rank_modulo(matrix) == len(matrix)
+    return np.vstack(blocks) if blocks else np.zeros((0, 0), dtype=np.int64)
 
 
 class Reduction(Rule):
