@@ -8,6 +8,7 @@ is none, or the time is up: the weights of any round are a valid bound.
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ class CoreBound:
         self.value = Fraction(0)
 
     def run(self, left: Callable[[], float], enough: Fraction | int | None = None) -> bool:
-        """Improve the bound while `left` is positive; return whether nothing better is possible."""
+        """Improve the bound while `left`, in seconds, is positive; return whether it is the best."""
         prices = [np.zeros(self.left.shape), np.zeros(self.right.shape)]
         while left() > 0:
             added = self._separate(prices, left)
@@ -94,7 +95,8 @@ class CoreBound:
         """Add the cheapest windows; return how many."""
         x, y = (p + self.rng.random(p.shape) * 1e-7 for p in prices)
         (m, r), n = self.left.shape, self.right.shape[1]
-        tables = (np.empty((r, m)), np.zeros((r, m, 2), int), np.empty((r, n)), np.zeros((r, n, 2), int))
+        places = np.zeros((r, m, 2), dtype=np.int64), np.zeros((r, n, 2), dtype=np.int64)
+        tables = np.empty((r, m)), places[0], np.empty((r, n)), places[1]
         if self.allow == "remove":
             self._kernel(core_kernels.blockers)(
                 self.left, self.right, self.cells.owner, x, y, *tables
@@ -194,7 +196,7 @@ class CoreBound:
         scale = costs.max(initial=0.0) or 1.0
         found = scipy.optimize.linprog(
             costs / scale, A_ub=-matrix, b_ub=-np.ones(len(cores)), method="highs",
-            options={"time_limit": max(left() * 1.0, 0.05)},
+            options={"time_limit": max(left(), 0.05)},
         )  # fmt: skip
         if found.x is None or found.status != 0:
             return None
@@ -227,7 +229,13 @@ class CoreBound:
             if cost == 0:
                 return []
             over = max(over, carried / cost)
-        return [core._replace(weight=core.weight / over) for core in rounded]
+        exact = [core._replace(weight=core.weight / over) for core in rounded]
+        if self.costs is None:
+            return exact
+        # Sums of fractions with many denominators would have thousands of digits.
+        unit = Fraction(2) ** (math.frexp(largest)[1] - 40)
+        floored = [core._replace(weight=core.weight // unit * unit) for core in exact]
+        return [core for core in floored if core.weight > 0]
 
 
 def written(cores: list[Core]) -> list[list[Any]]:

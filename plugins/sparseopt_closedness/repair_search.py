@@ -188,3 +188,40 @@ class LineSearch:
     def found(self) -> Pair:
         """Return the best supports."""
         return self.entries.pair_of(self.best)
+
+
+class AddSearch:
+    """Undo additions one by one while the test holds, again and again in other orders."""
+
+    def __init__(self, entries: Entries, start: Pair, seed: int) -> None:
+        from sparseopt_closedness import repair_kernels as kernels
+
+        self.kernels, self.entries = kernels, entries
+        self.rng = np.random.default_rng(seed)
+        (m, r), n = entries.given[0].shape, entries.given[1].shape[1]
+        self.size = m, n, r * (min(m, n) // 2 + 1) + 1
+        self.start = entries.changed_in(start)
+        self.best = self.start.copy()
+        self.least = float((entries.weights * self.start).sum())
+
+    def run(self, left: Callable[[], float], annealed: bool = False) -> None:
+        """Put some of the additions back to where it started, and undo them again."""
+        e = self.entries
+        while left() > 0:
+            changed = self.best.copy()
+            if self.rng.random() < 0.8:
+                changed |= self.start & (self.rng.random(len(changed)) < self.rng.random() * 0.5)
+            else:
+                changed = self.start.copy()
+            left_side, right_side = e.pair_of(changed)
+            rows, columns = words_of(left_side.T), words_of(right_side)
+            flags = np.zeros(len(rows), dtype=np.int64)
+            if self.kernels.stuck_terms(rows, columns, *self.size, flags):
+                continue
+            self.kernels.restore(
+                e.places, e.weights, e.present, rows, columns, changed, *self.size,
+                int(self.rng.integers(3)),
+            )  # fmt: skip
+            cost = float((e.weights * changed).sum())
+            if cost <= self.least:
+                self.least, self.best = cost, changed
