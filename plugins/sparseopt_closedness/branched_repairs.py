@@ -20,47 +20,52 @@ LARGEST_BRANCHED = 4000
 """Rows x terms x columns up to which verdicts on the way take milliseconds."""
 
 
-def branched(search: Any, found: Repairs) -> None:
+def branched(search: Any, found: Repairs) -> bool:
     """Offer the first closed supports of a search by fewest changes, or cheapest changes.
 
     Every proof of "not closed" names rows and columns, and closed supports differ in an entry
     there; so where all verdicts come in time and the queue does not run dry the first closed
-    supports are the nearest.
+    supports are the nearest. Returns whether they are, or the best found before is.
     """
     part = search.clock.part(0.5)
     order = itertools.count()
     queue: list[tuple[float, int, int, tuple[Change, ...]]] = [(0.0, 0, next(order), ())]
-    seen = {frozenset[Change]()}
+    seen, complete = {frozenset[Change]()}, True
     while queue and part.seconds() > 0:
         cost, _, _, done = heapq.heappop(queue)
         pair = _changed(found.given, done)
         asked = so.Closedness(list(pair), found.problem.field)
         if found.best is not None and cost >= float(found.best.cost):
-            return
+            return complete
         limit = min(search.settings.seconds_per_verdict, max(1e-3, part.seconds()))
         verdict = so.solve(asked, time_limit=limit, seed=search.context.seed)
         if verdict.answer.value == "closed":
             if found.follows(pair):
                 certificate = verdict.certificate
                 found.offer(pair, lambda _, known=certificate: known)
-                return
+                return complete
+            complete = False  # what lies beyond closed supports is not looked at
             continue
-        if not isinstance(verdict.certificate, NotClosedCertificate):
-            continue  # unknown
-        for change in _zone(found, pair, verdict.certificate, done):
+        lines = list(range(pair[0].shape[0])), list(range(pair[1].shape[1]))
+        if isinstance(verdict.certificate, NotClosedCertificate):
+            lines = list(verdict.certificate.rows), list(verdict.certificate.columns)
+        else:
+            complete = False  # unknown: it may be closed, or any entry may have to change
+        for change in _zone(found, pair, lines, done):
             more = (*done, change)
             if frozenset(more) not in seen:
                 seen.add(frozenset(more))
                 price = float(found.cost(_changed(found.given, more)))
                 count = so.lu_window_count(list(_changed(found.given, more)))
                 heapq.heappush(queue, (price, count, next(order), more))
+    return complete and not queue
 
 
 def _zone(
-    found: Repairs, pair: Pair, certificate: Any, done: tuple[Change, ...]
+    found: Repairs, pair: Pair, lines: tuple[list[int], list[int]], done: tuple[Change, ...]
 ) -> Iterator[Change]:
-    """Yield the allowed changes in the rows and columns of a proof of "not closed"."""
-    rows, columns = list(certificate.rows), list(certificate.columns)
+    """Yield the allowed changes in some rows and columns."""
+    rows, columns = lines
     places = [(0, i, k) for i in rows for k in range(pair[0].shape[1])]
     places += [(1, k, j) for k in range(pair[1].shape[0]) for j in columns]
     for place in places:

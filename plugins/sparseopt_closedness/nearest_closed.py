@@ -23,6 +23,10 @@ from sparseopt_closedness.repair_clock import Clock
 from sparseopt_closedness.repairs_found import Candidate, Repairs
 
 
+PATIENCE = 3.0
+"""Seconds without a better repair after which a search without a time limit ends."""
+
+
 @dataclass(frozen=True)
 class WindowRepair(so.Solver[so.NearestClosedSupport]):
     """Change entries until the supports are proved closed; stop at the proven lower bound.
@@ -38,7 +42,8 @@ class WindowRepair(so.Solver[so.NearestClosedSupport]):
     Parameters
     ----------
     seconds : float, optional
-        For the whole search. None: up to the time limit, or 10 s where there is none.
+        For the whole search. None: up to the time limit; where there is none, 10 s, or less where
+        nothing better is found for a while.
     seconds_per_verdict : float
         Time limit of one verdict by the solvers of `Closedness`; unknown after it.
     """
@@ -85,6 +90,8 @@ class _Search:
         if settings.seconds is None and context.time_limit is not None:
             whole = context.remaining()
         self.clock = Clock(whole - min(reserve, 0.5 * whole))
+        # With a time limit all of it may be used.
+        self.patient = settings.seconds is None and context.time_limit is None
         self.cores: list[Any] = []
         self.value = Fraction(0)
         self.proof: NotClosedCertificate | None = None
@@ -131,6 +138,8 @@ class _Search:
         best = self.found.best
         if self.clock.seconds() <= 0:
             return True
+        if self.patient and time.monotonic() - self.found.improved > PATIENCE:
+            return True
         if best is None:
             return False
         gap = (best.cost - self._bound()) / best.cost if best.cost else Fraction(0)
@@ -169,11 +178,10 @@ class _Search:
         (m, r), n = self.given[0].shape, self.given[1].shape[1]
         if self._done():
             return
-        if m * r * n <= LARGEST_BRANCHED:
-            branched(self, self.found)
-        if self._done():
+        if m * r * n <= LARGEST_BRANCHED and branched(self, self.found):
             return
         self.context.report(0.4, "changing entries")
+        self.found.improved = time.monotonic()
         if has_numba():
             from sparseopt_closedness.repair_rounds import search_rounds
 

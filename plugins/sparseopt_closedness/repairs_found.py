@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -40,6 +41,7 @@ class Repairs:
         self.given: Pair = (np.asarray(left), np.asarray(right))
         self.best: Candidate | None = None
         self.starts: list[Candidate] = []
+        self.improved = time.monotonic()
 
     def cost(self, pair: Pair) -> Fraction:
         """Return what the changes to a pair cost."""
@@ -71,7 +73,7 @@ class Repairs:
         candidate = Candidate(pair, proof, cost)
         self.starts = [*self.starts, candidate][-6:]
         if better:
-            self.best = candidate
+            self.best, self.improved = candidate, time.monotonic()
         return better
 
     def put_back(self, rng: np.random.Generator, done: Callable[[], bool]) -> None:
