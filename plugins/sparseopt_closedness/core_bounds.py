@@ -116,7 +116,7 @@ class CoreBound:
         for price, k, i2, place in found:
             if price >= 1 - 1e-5 or added >= MOST_A_ROUND:
                 break
-            core = self._core(k, i2, place, x, y, tables)
+            core = self.core(k, i2, place, x, y, tables)
             entries = frozenset(core.entries(self.allow))
             if entries in self.known or any(load[e] >= MOST_AN_ENTRY for e in entries):
                 continue
@@ -140,7 +140,7 @@ class CoreBound:
         kernel = self._kernel(core_kernels.zero_windows)
         return int(kernel(*fixed, self.allow == "both", k, i2, out, prices))
 
-    def _core(
+    def core(
         self, k: int, i2: int, place: tuple[int, ...], x: np.ndarray, y: np.ndarray, tables: Any
     ) -> Core:
         """Return the window with its cheapest blockers or zeros."""
@@ -195,7 +195,7 @@ class CoreBound:
         costs = np.array([self._cost(e) for e in entries])
         scale = costs.max(initial=0.0) or 1.0
         found = scipy.optimize.linprog(
-            costs / scale, A_ub=-matrix, b_ub=-np.ones(len(cores)), method="highs",
+            costs / scale, A_ub=-matrix, b_ub=-np.ones(len(cores)), method="highs-ipm",
             options={"time_limit": max(left(), 0.05)},
         )  # fmt: skip
         if found.x is None or found.status != 0:

@@ -161,6 +161,8 @@ class _Search:
         """Ask the solvers of closedness for a while; keep a proof of "not closed"."""
         problem = so.Closedness(list(self.given), self.problem.field)
         limit = max(1e-3, self.clock.part(0.2, 2.0).seconds())
+        if self.given[0].size * self.given[1].shape[1] <= LARGEST_BRANCHED:
+            limit = max(limit, self.settings.seconds_per_verdict)
         verdict = so.solve(problem, time_limit=limit, seed=self.context.seed)
         if isinstance(verdict.certificate, NotClosedCertificate):
             self.proof = verdict.certificate

@@ -86,10 +86,14 @@ def _deficiency(side: ObservedProblem, x: np.ndarray, y: np.ndarray) -> int:
     return len(matrix) - rank_modulo(matrix)
 
 
-def _seconds(side: ObservedProblem) -> float:
+def seconds_of(m: int, r: int, n: int) -> float:
     """Predict the seconds of one point with its check, roughly."""
+    return 0.03 + 1.2e-7 * float(m * n) * max(m, n) * r
+
+
+def _seconds(side: ObservedProblem) -> float:
     (m, r), n = side.left.shape, side.right.shape[1]
-    return 0.03 + 1.2e-7 * float(m * n) * m * r
+    return seconds_of(m, r, n)
 
 
 def _entries(matrix: np.ndarray) -> list[list[int]]:

@@ -246,10 +246,10 @@ def stuck_terms(rows, columns, m, n, most, flags):  # type: ignore[no-untyped-de
     r, height, width = len(rows), rows.shape[1], columns.shape[1]
     obs = np.zeros((m, width), dtype=np.int64)
     _observe(rows, columns, obs)
-    a_rows = np.zeros((most, height), dtype=np.int64)
-    a_columns = np.zeros((most, width), dtype=np.int64)
-    b_rows, b_columns = np.zeros_like(a_rows), np.zeros_like(a_columns)
-    a_origin, b_origin = np.zeros(most, dtype=np.int64), np.zeros(most, dtype=np.int64)
+    a_rows = np.empty((most, height), dtype=np.int64)
+    a_columns = np.empty((most, width), dtype=np.int64)
+    b_rows, b_columns = np.empty_like(a_rows), np.empty_like(a_columns)
+    a_origin, b_origin = np.empty(most, dtype=np.int64), np.empty(most, dtype=np.int64)
     count = 0
     flags[:] = 0
     for k in range(r):
