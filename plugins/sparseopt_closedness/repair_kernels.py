@@ -393,15 +393,18 @@ def unstick(places, given, starts, order, rows, columns, changed, m, n, most):  
 
 
 @njit(cache=True, nogil=True)
-def restore(places, weights, given, rows, columns, changed, m, n, most, mode):  # type: ignore[no-untyped-def]
-    """Undo changes one by one where the test goes on to hold, in an order that is drawn."""
+def restore(places, weights, given, rows, columns, changed, m, n, most, mode, near):  # type: ignore[no-untyped-def]
+    """Undo changes one by one where the test goes on to hold, in an order that is drawn.
+
+    Only in the terms that `near` marks.
+    """
     total = len(places)
     line_keys = np.random.random(max(m, n, len(rows)) + 1)
     keys = np.empty(total)
     count = 0
     at = np.empty(total, dtype=np.int64)
     for e in range(total):
-        if changed[e]:
+        if changed[e] and near[places[e, 2 - places[e, 0]]]:
             key = np.random.random()
             if mode == 1:  # term by term
                 key = 0.05 * key + line_keys[places[e, 2 - places[e, 0]]]
@@ -440,24 +443,48 @@ def priced(places, weights, given, changed, m, n, fine):  # type: ignore[no-unty
 
 
 @njit(cache=True, nogil=True)
+def _neighbours(rows, columns, old_rows, old_columns, wide_rows, wide_columns, near):  # type: ignore[no-untyped-def]
+    """Mark the terms whose rectangles, as wide as they may be, meet those of terms that changed."""
+    r = len(rows)
+    near[:] = 0
+    for k in range(r):
+        same = inside(rows[k], old_rows[k]) and inside(old_rows[k], rows[k])
+        same = same and inside(columns[k], old_columns[k]) and inside(old_columns[k], columns[k])
+        if same:
+            continue
+        for c in range(r):
+            if meet(wide_rows[k], wide_rows[c]) and meet(wide_columns[k], wide_columns[c]):
+                near[c] = 1
+        near[k] = 1
+
+
+@njit(cache=True, nogil=True)
 def search(  # type: ignore[no-untyped-def]
-    places, weights, given, starts, order, rows, columns, changed, best, m, n, most, settings
+    places, weights, given, starts, order, rows, columns, changed, best, wide_rows, wide_columns,
+    m, n, most, settings,
 ):
     """Ruin and recreate, `steps` times; return the cost of where it stands and of the best.
 
     settings: seed, steps, temperature, fine, 1.0 if entries may be added, cost of both states.
     `rows`, `columns` and `changed` are where it stands, `best` the best changes; all in place.
+    `wide_rows` and `wide_columns` are those of the given terms: where changes are local, most
+    entries elsewhere could not be put back before and cannot now, so they are tried now and then.
     """
     np.random.seed(int(settings[0]))
     temperature, fine, added = settings[2], settings[3], settings[4] > 0.0
     cost, least = settings[5], settings[6]
     found = np.zeros(m + n, dtype=np.int64)
+    near = np.zeros(len(rows), dtype=np.int64)
     for _ in range(int(settings[1])):
         old_rows, old_columns, old = rows.copy(), columns.copy(), changed.copy()
         _ruin(places, given, starts, order, added, rows, columns, changed, found)
         unstick(places, given, starts, order, rows, columns, changed, m, n, most)
         mode = np.random.randint(0, 3)
-        restore(places, weights, given, rows, columns, changed, m, n, most, mode)
+        if added or np.random.random() < 0.1:
+            near[:] = 1
+        else:
+            _neighbours(rows, columns, old_rows, old_columns, wide_rows, wide_columns, near)
+        restore(places, weights, given, rows, columns, changed, m, n, most, mode, near)
         new = priced(places, weights, given, changed, m, n, fine)
         worse = new - cost
         if worse <= 0 or (

@@ -104,6 +104,7 @@ class LocalSearch:
         (m, r), n = entries.given[0].shape, entries.given[1].shape[1]
         self.size = m, n, r * (min(m, n) // 2 + 1) + 1
         self.starts, self.order = entries.by_term()
+        self.wide = words_of(entries.given[0].T), words_of(entries.given[1])
         self.rows, self.columns = words_of(start[0].T), words_of(start[1])
         self.changed = entries.changed_in(start)
         self.fine = float(entries.weights.sum() + 1.0) if guard else 0.0
@@ -114,7 +115,7 @@ class LocalSearch:
         )  # fmt: skip
         kernels.restore(
             entries.places, entries.weights, entries.present,
-            self.rows, self.columns, self.changed, *self.size, 0,
+            self.rows, self.columns, self.changed, *self.size, 0, np.ones(r, dtype=np.int64),
         )  # fmt: skip
         self.best = self.changed.copy()
         self.cost = self.least = self._price(self.changed)
@@ -137,7 +138,7 @@ class LocalSearch:
             )
             self.cost, self.least = self.kernels.search(
                 e.places, e.weights, e.present, self.starts, self.order,
-                self.rows, self.columns, self.changed, self.best, *self.size, settings,
+                self.rows, self.columns, self.changed, self.best, *self.wide, *self.size, settings,
             )  # fmt: skip
 
     def found(self) -> Pair:
@@ -220,7 +221,7 @@ class AddSearch:
                 continue
             self.kernels.restore(
                 e.places, e.weights, e.present, rows, columns, changed, *self.size,
-                int(self.rng.integers(3)),
+                int(self.rng.integers(3)), np.ones(len(rows), dtype=np.int64),
             )  # fmt: skip
             cost = float((e.weights * changed).sum())
             if cost <= self.least:
