@@ -73,7 +73,9 @@ def _bit(words, i):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def add_entry(factor, a, b, left, right, row_terms, column_terms, term_at, row_at, came, queue, log):  # type: ignore[no-untyped-def]
+def add_entry(
+    factor, a, b, left, right, row_terms, column_terms, term_at, row_at, came, queue, log
+):  # type: ignore[no-untyped-def]
     """Add an entry if every column can still be matched; return whether it was added."""
     logged = 0
     if factor == 0:
@@ -132,7 +134,10 @@ def match_all(left, right, row_terms, column_terms, term_at, row_at, came, queue
                         covered = True
                 if not covered:
                     continue
-                if _augment(j, i, row_terms, column_terms, term_at, row_at, came, queue, log, 0) >= 0:
+                if (
+                    _augment(j, i, row_terms, column_terms, term_at, row_at, came, queue, log, 0)
+                    >= 0
+                ):
                     continue
                 again = True
                 for k in range(r):
@@ -223,9 +228,7 @@ def line_search(places, weights, given, changed, best, left, right, settings):  
             changed[e] = 0 if (left[a, b] if places[e, 0] == 0 else right[a, b]) else 1
         new = priced(places, weights, given, changed, m, n, fine)
         worse = new - cost
-        if worse <= 0 or (
-            temperature > 0 and np.random.random() < np.exp(-worse / temperature)
-        ):
+        if worse <= 0 or (temperature > 0 and np.random.random() < np.exp(-worse / temperature)):
             cost = new
             if cost < least:
                 least = cost

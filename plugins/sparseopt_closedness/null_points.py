@@ -125,9 +125,7 @@ def _exchanged(
     return None
 
 
-def _change(
-    off: list[int], pairs: list[tuple[int, int]], r: int, rng: np.random.Generator
-) -> None:
+def _change(off: list[int], pairs: list[tuple[int, int]], r: int, rng: np.random.Generator) -> None:
     """Exchange partners, pair two terms, part a pair, or move a term off or back."""
     paired = {k for pair in pairs for k in pair}
     alone = [k for k in range(r) if k not in paired and k not in off]

@@ -460,8 +460,21 @@ def _neighbours(rows, columns, old_rows, old_columns, wide_rows, wide_columns, n
 
 @njit(cache=True, nogil=True)
 def search(  # type: ignore[no-untyped-def]
-    places, weights, given, starts, order, rows, columns, changed, best, wide_rows, wide_columns,
-    m, n, most, settings,
+    places,
+    weights,
+    given,
+    starts,
+    order,
+    rows,
+    columns,
+    changed,
+    best,
+    wide_rows,
+    wide_columns,
+    m,
+    n,
+    most,
+    settings,
 ):
     """Ruin and recreate, `steps` times; return the cost of where it stands and of the best.
 
@@ -487,9 +500,7 @@ def search(  # type: ignore[no-untyped-def]
         restore(places, weights, given, rows, columns, changed, m, n, most, mode, near)
         new = priced(places, weights, given, changed, m, n, fine)
         worse = new - cost
-        if worse <= 0 or (
-            temperature > 0 and np.random.random() < np.exp(-worse / temperature)
-        ):
+        if worse <= 0 or (temperature > 0 and np.random.random() < np.exp(-worse / temperature)):
             cost = new
             if cost < least:
                 least = cost

@@ -123,9 +123,7 @@ class LocalSearch:
 
     def _price(self, changed: np.ndarray) -> float:
         e, (m, n, _) = self.entries, self.size
-        return float(
-            self.kernels.priced(e.places, e.weights, e.present, changed, m, n, self.fine)
-        )
+        return float(self.kernels.priced(e.places, e.weights, e.present, changed, m, n, self.fine))
 
     def run(self, left: Callable[[], float], annealed: bool) -> None:
         """Search while `left`, the share of the time that is left, is positive."""

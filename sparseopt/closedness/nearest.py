@@ -13,7 +13,7 @@ from sparseopt.closedness.certificate import proving
 from sparseopt.closedness.cores import bound_of, read_cores
 from sparseopt.closedness.not_closed import NotClosedCertificate
 from sparseopt.closedness.problem import Closedness
-from sparseopt.interface.arrays import Supports
+from sparseopt.interface.arrays import Supports, read_only
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -84,8 +84,11 @@ class ClosedSupport:
             value = getattr(self, name)
             if value is None and name == "cost":
                 continue
-            if Rational().read(value, (name,)) < 0:
+            exact = Rational().read(value, (name,))
+            if exact < 0:
                 raise EvidenceError(f"{name} is at least 0, not {brief(value)}")
+            whole = name == "lower_bound" and exact.denominator == 1
+            object.__setattr__(self, name, exact.numerator if whole else exact)
 
     @classmethod
     def from_fields(cls, known: dict[str, Any]) -> ClosedSupport:
@@ -177,7 +180,11 @@ class NearestClosedSupport(Problem[ClosedSupport, "ClosedSupportCertificate"]):
 
     @classmethod
     def from_fields(cls, known: dict[str, Any]) -> NearestClosedSupport:
-        """Rebuild it from JSON, also of the time before there were costs."""
+        """Rebuild it from JSON, also of the time before there were costs; these are arrays."""
+        costs = known.get("costs")
+        pair = costs if isinstance(costs, list | tuple) else [costs]
+        if costs is not None and not all(isinstance(part, np.ndarray) for part in pair):
+            raise ProblemError("costs in a file must be null or a list of two arrays")
         return rebuilt(cls, known, ("costs", "keep_lines"))
 
     def cost_of(self, changed: tuple[np.ndarray, ...]) -> Fraction:
@@ -212,7 +219,8 @@ class NearestClosedSupport(Problem[ClosedSupport, "ClosedSupportCertificate"]):
 def _costs(given: Any, supports: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
     if not isinstance(given, list | tuple) or len(given) != 2:
         raise ProblemError("costs must be a list of two arrays, one for each support")
-    costs = tuple(as_real(value, f"costs[{i}]", 2) for i, value in enumerate(given))
+    # Adding 0.0 makes one zero of two.
+    costs = tuple(read_only(as_real(c, f"costs[{i}]", 2) + 0.0) for i, c in enumerate(given))
     for i, (cost, support) in enumerate(zip(costs, supports, strict=True)):
         if cost.shape != support.shape:
             raise ProblemError(
@@ -294,7 +302,9 @@ class ClosedSupportCertificate(Certificate):
             cost = problem.cost_of(tuple(a != b for a, b in pairs))
         steps.require(answer.cost == cost, f"the changes cost {brief(cost)}")
         cut = problem.cut_off(answer) if problem.keep_lines else ([], [])
-        steps.require(cut == ([], []), "no line is cut off that must not be", f"rows, columns {cut}")
+        steps.require(
+            cut == ([], []), "no line is cut off that must not be", f"rows, columns {cut}"
+        )
         closed = Closedness(list(answer.supports), problem.field)
         steps.require_proof(self.closedness, of=closed, verdict="closed")
         self._check_bound(steps)

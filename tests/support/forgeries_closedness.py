@@ -16,6 +16,7 @@ from typing import Any
 
 import forgeries_limits
 import forgeries_proofs
+import forgeries_repairs
 import numpy as np
 from closedness_statements import REPAIRED, repair, sparse_lower, training
 from forgeries_closedness_files import constructors, documents, forms
@@ -50,6 +51,7 @@ def forged() -> Pairs:
     """Yield (sentence | what it is, certificate, JSON text or constructor), all to be refused."""
     yield from forgeries_limits.forged()
     yield from forgeries_proofs.forged()
+    yield from forgeries_repairs.forged()
     for part in (outsiders, repairs, trainings, forms, documents, constructors):
         yield from part().items()
 
@@ -74,6 +76,7 @@ def honest() -> Pairs:
     """Yield (what it is, certificate), all to be accepted."""
     yield from forgeries_limits.honest()
     yield from forgeries_proofs.honest()
+    yield from forgeries_repairs.honest()
     yield "an array of supports", made(so.ComparableCertificate, so.Closedness(np.array(DENSE)))
     body = json.loads(so.to_json(lu()))
     body["problem"]["supports"]["$tuple"][0] = sparse_lower()
