@@ -85,9 +85,19 @@ def find_blocked(problem: so.Closedness, context: so.Context) -> Core | None:
             continue
         for i2 in np.flatnonzero(per_row > 0).tolist():
             found = core_kernels.compiled(core_kernels.blocked_windows, fast)(
-                search.left, search.right, search.cells.count, search.cells.cover,
-                x, y, tables[0], tables[2], k, i2, out, prices,
-            )  # fmt: skip
+                search.left,
+                search.right,
+                search.cells.count,
+                search.cells.cover,
+                x,
+                y,
+                tables[0],
+                tables[2],
+                k,
+                i2,
+                out,
+                prices,
+            )
             if found:
                 return search.core(k, i2, tuple(out[0].tolist()), x, y, tables)
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ def branched(search: Any, found: Repairs) -> bool:
     there; so where all verdicts come in time and the queue does not run dry the first closed
     supports are the nearest. Returns whether they are, or the best found before is.
     """
-    part = search.clock.part(0.5)
+    part = search.clock.part(0.3)
     order = itertools.count()
     queue: list[tuple[float, int, int, tuple[Change, ...]]] = [(0.0, 0, next(order), ())]
     seen, complete = {frozenset[Change]()}, True
@@ -41,8 +42,7 @@ def branched(search: Any, found: Repairs) -> bool:
         verdict = so.solve(asked, time_limit=limit, seed=search.context.seed)
         if verdict.answer.value == "closed":
             if found.follows(pair):
-                certificate = verdict.certificate
-                found.offer(pair, lambda _, known=certificate: known)
+                found.offer(pair, partial(_known, verdict.certificate))
                 return complete
             complete = False  # what lies beyond closed supports is not looked at
             continue
@@ -72,6 +72,10 @@ def _zone(
         present = bool(pair[place[0]][place[1:]])
         if place not in done and found.problem.allow in ("both", "remove" if present else "add"):
             yield place
+
+
+def _known(certificate: Any, _: Pair) -> Any:
+    return certificate
 
 
 def _changed(given: Pair, changes: tuple[Change, ...]) -> Pair:

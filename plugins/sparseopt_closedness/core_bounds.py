@@ -70,7 +70,7 @@ class CoreBound:
         self.value = Fraction(0)
 
     def run(self, left: Callable[[], float], enough: Fraction | int | None = None) -> bool:
-        """Improve the bound while `left`, in seconds, is positive; return whether it is the best."""
+        """Improve the bound while there are seconds `left`; return whether it is the best."""
         prices = [np.zeros(self.left.shape), np.zeros(self.right.shape)]
         while left() > 0:
             added = self._separate(prices, left)
@@ -183,7 +183,7 @@ class CoreBound:
         return tuple(sorted(set(zeros)))
 
     def _solve(self, left: Callable[[], float]) -> tuple[list[np.ndarray], np.ndarray] | None:
-        """Return the prices of the entries and the weights of the windows of the present program."""
+        """Return the prices of the entries and the weights of the windows so far."""
         cores = [sorted(core.entries(self.allow)) for core in self.windows]
         entries = sorted({e for core in cores for e in core})
         number = {e: s for s, e in enumerate(entries)}
@@ -195,9 +195,12 @@ class CoreBound:
         costs = np.array([self._cost(e) for e in entries])
         scale = costs.max(initial=0.0) or 1.0
         found = scipy.optimize.linprog(
-            costs / scale, A_ub=-matrix, b_ub=-np.ones(len(cores)), method="highs-ipm",
+            costs / scale,
+            A_ub=-matrix,
+            b_ub=-np.ones(len(cores)),
+            method="highs-ipm",
             options={"time_limit": max(left(), 0.05)},
-        )  # fmt: skip
+        )
         if found.x is None or found.status != 0:
             return None
         prices = [np.zeros(self.left.shape), np.zeros(self.right.shape)]

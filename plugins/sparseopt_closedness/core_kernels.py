@@ -49,9 +49,9 @@ def blockers(left, right, owner, x_price, y_price, row_best, row_at, column_best
     return 0
 
 
-def blocked_windows(
+def blocked_windows(  # type: ignore[no-untyped-def]
     left, right, count, cover, x_price, y_price, row_best, column_best, k, i2, out, price_out
-):  # type: ignore[no-untyped-def]
+):
     """Write the cheapest window (i1, j1, l) for every j2 of term k and row i2, if below 1.
 
     `cover` holds the `count` terms of every cell; out takes (i1, j1, j2, l).

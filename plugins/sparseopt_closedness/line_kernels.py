@@ -7,12 +7,15 @@ may leave a row covered by a term that is matched elsewhere, so after removals a
 and rows that find no term lose their entries in the terms of that column.
 """
 
+# ruff: noqa: NPY002 - the generator that numba seeds and draws from within compiled code
+
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
-from sparseopt_closedness.repair_kernels import lowest, priced
+from sparseopt_closedness.closed_kernels import lowest
+from sparseopt_closedness.repair_kernels import priced
 
 
 @njit(cache=True, nogil=True)
@@ -73,9 +76,9 @@ def _bit(words, i):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def add_entry(
+def add_entry(  # type: ignore[no-untyped-def]
     factor, a, b, left, right, row_terms, column_terms, term_at, row_at, came, queue, log
-):  # type: ignore[no-untyped-def]
+):
     """Add an entry if every column can still be matched; return whether it was added."""
     logged = 0
     if factor == 0:
@@ -220,9 +223,19 @@ def line_search(places, weights, given, changed, best, left, right, settings):  
         for p in _ordered(places, weights, left, right, 0.5, at):
             e = at[p]
             add_entry(
-                places[e, 0], places[e, 1], places[e, 2], left, right,
-                row_terms, column_terms, term_at, row_at, came, queue, log,
-            )  # fmt: skip
+                places[e, 0],
+                places[e, 1],
+                places[e, 2],
+                left,
+                right,
+                row_terms,
+                column_terms,
+                term_at,
+                row_at,
+                came,
+                queue,
+                log,
+            )
         for e in range(len(places)):
             a, b = places[e, 1], places[e, 2]
             changed[e] = 0 if (left[a, b] if places[e, 0] == 0 else right[a, b]) else 1

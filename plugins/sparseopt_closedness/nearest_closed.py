@@ -22,7 +22,6 @@ from sparseopt_closedness.quick_proofs import quick_proof
 from sparseopt_closedness.repair_clock import Clock
 from sparseopt_closedness.repairs_found import Candidate, Repairs
 
-
 PATIENCE = 3.0
 """Seconds without a better repair after which a search without a time limit ends."""
 
@@ -89,7 +88,8 @@ class _Search:
         whole = min(settings.seconds or 10.0, context.remaining())
         if settings.seconds is None and context.time_limit is not None:
             whole = context.remaining()
-        self.clock = Clock(whole - min(reserve, 0.5 * whole))
+        self.whole = whole - min(reserve, 0.5 * whole)
+        self.clock = Clock(self.whole)
         # With a time limit all of it may be used.
         self.patient = settings.seconds is None and context.time_limit is None
         self.cores: list[Any] = []
@@ -161,7 +161,7 @@ class _Search:
         """Ask the solvers of closedness for a while; keep a proof of "not closed"."""
         problem = so.Closedness(list(self.given), self.problem.field)
         limit = max(1e-3, self.clock.part(0.2, 2.0).seconds())
-        if self.given[0].size * self.given[1].shape[1] <= LARGEST_BRANCHED:
+        if self._size() <= LARGEST_BRANCHED:
             limit = max(limit, self.settings.seconds_per_verdict)
         verdict = so.solve(problem, time_limit=limit, seed=self.context.seed)
         if isinstance(verdict.certificate, NotClosedCertificate):
@@ -169,24 +169,40 @@ class _Search:
         return verdict.certificate if verdict.answer.value == "closed" else None
 
     def _find_bound(self) -> None:
-        fast = has_numba() and self.given[0].size * self.given[1].shape[1] > 500
-        seed = self.context.seed or 0
-        search = CoreBound(self.given, self.problem.allow, self.problem.costs, seed, fast)
+        seed, problem = self.context.seed or 0, self.problem
+        fast = has_numba() and self._size() > LARGEST_BRANCHED
+        if fast:
+            lu = np.array([[True, False], [True, True]]), np.array([[True, True], [False, True]])
+            CoreBound(lu, problem.allow, None, seed, fast).run(lambda: 1.0)
+            self._kernels_are_loaded()
+        search = CoreBound(self.given, problem.allow, problem.costs, seed, fast)
         best = self.found.best
         search.run(self.clock.part(0.4).seconds, None if best is None else best.cost)
         self.cores, self.value = search.cores, search.value
 
+    def _size(self) -> int:
+        return int(self.given[0].size) * self.given[1].shape[1]
+
+    def _kernels_are_loaded(self) -> None:
+        """Start the clock anew: only the caller's own limit counts the loading of kernels."""
+        if self.context.time_limit is None:
+            self.clock = Clock(self.whole)
+
     def _find_repairs(self) -> None:
-        (m, r), n = self.given[0].shape, self.given[1].shape[1]
         if self._done():
             return
-        if m * r * n <= LARGEST_BRANCHED and branched(self, self.found):
+        if self._size() <= LARGEST_BRANCHED and branched(self, self.found):
+            return
+        self.found.improved = time.monotonic()
+        if self._done():
             return
         self.context.report(0.4, "changing entries")
-        self.found.improved = time.monotonic()
         if has_numba():
-            from sparseopt_closedness.repair_rounds import search_rounds
+            from sparseopt_closedness.repair_rounds import load, search_rounds
 
+            load()
+            self._kernels_are_loaded()
+            self.found.improved = time.monotonic()
             search_rounds(self.found, self.clock, self._done, self.context.seed or 0)
         else:
             self.found.put_back(self.context.rng(), self._done)

@@ -152,7 +152,7 @@ def _plans(side: ObservedProblem) -> Iterator[Plan]:
     """Yield which terms have y, and which are paired, where the counts allow a point."""
     cells = int(side.observed.sum())
     heights, widths = side.left.sum(axis=0), side.right.sum(axis=1)
-    (m, r) = side.left.shape
+    r = len(side.origin)
     if int(np.maximum(heights, widths).sum()) >= cells:
         base = _off(side)
         if base is not None:

@@ -1,6 +1,6 @@
 """Closed, quickly: thin blocks are free, then components are comparable or solved line by line.
 
-What the local search for repairs tests millions of times (`repair_kernels`) is written down here
+What the local search for repairs tests millions of times (`closed_kernels`) is written down here
 as a proof, with NumPy alone.
 """
 

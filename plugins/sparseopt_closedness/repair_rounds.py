@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache, partial
 
 import numpy as np
 
@@ -15,6 +16,16 @@ PROBE = 0.06
 """Share of the time after which the searches are compared."""
 SHORT = 0.04
 """Seconds of one run without a look at the bound."""
+
+
+@cache
+def load() -> None:
+    """Load the kernels, or compile them at their first use on a machine."""
+    lu = np.array([[True, False], [True, True]]), np.array([[True, True], [False, True]])
+    entries = Entries.of(lu, "remove", None)
+    once = iter([1.0, 0.0, 1.0, 0.0])
+    LineSearch(entries, False, 0).run(lambda: next(once))
+    LocalSearch(entries, lu, False, 0).run(lambda: next(once), True)
 
 
 def search_rounds(found: Repairs, clock: Clock, done: Callable[[], bool], seed: int) -> None:
@@ -38,7 +49,7 @@ def search_rounds(found: Repairs, clock: Clock, done: Callable[[], bool], seed: 
     best = min(lines, key=lambda line: line.least)
     while not done():
         left = whole.seconds() / whole.total
-        searches = [local] if local.least <= best.least else [best]
+        searches: list[LocalSearch | LineSearch] = [local] if local.least <= best.least else [best]
         if abs(local.least - best.least) <= 0.15 * best.least:
             searches = [local, best]
         for chosen in searches:
@@ -69,13 +80,17 @@ def _run(
     offered = np.inf
     while part.seconds() > 0:
         end = Clock(min(SHORT + 0.02 * part.total, part.seconds()))
-        search.run(lambda: part.share() if end.seconds() > 0 else 0.0, warm)
+        search.run(partial(_share, part, end), warm)
         if search.least < offered:
             offered = search.least
             if search.least < found_price(found, entries):
                 found.offer(entries.pair_of(search.best), quick_proof)
         if done():
             return
+
+
+def _share(part: Clock, end: Clock) -> float:
+    return part.share() if end.seconds() > 0 else 0.0
 
 
 def found_price(found: Repairs, entries: Entries) -> float:

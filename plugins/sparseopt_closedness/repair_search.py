@@ -110,13 +110,26 @@ class LocalSearch:
         self.fine = float(entries.weights.sum() + 1.0) if guard else 0.0
         self.adds = bool((entries.present == 0).any())
         kernels.unstick(
-            entries.places, entries.present, self.starts, self.order,
-            self.rows, self.columns, self.changed, *self.size,
-        )  # fmt: skip
+            entries.places,
+            entries.present,
+            self.starts,
+            self.order,
+            self.rows,
+            self.columns,
+            self.changed,
+            *self.size,
+        )
         kernels.restore(
-            entries.places, entries.weights, entries.present,
-            self.rows, self.columns, self.changed, *self.size, 0, np.ones(r, dtype=np.int64),
-        )  # fmt: skip
+            entries.places,
+            entries.weights,
+            entries.present,
+            self.rows,
+            self.columns,
+            self.changed,
+            *self.size,
+            0,
+            np.ones(r, dtype=np.int64),
+        )
         self.best = self.changed.copy()
         self.cost = self.least = self._price(self.changed)
         self.steps = 1
@@ -135,9 +148,19 @@ class LocalSearch:
                 [seed, self.steps, warm, self.fine, self.adds, self.cost, self.least]
             )
             self.cost, self.least = self.kernels.search(
-                e.places, e.weights, e.present, self.starts, self.order,
-                self.rows, self.columns, self.changed, self.best, *self.wide, *self.size, settings,
-            )  # fmt: skip
+                e.places,
+                e.weights,
+                e.present,
+                self.starts,
+                self.order,
+                self.rows,
+                self.columns,
+                self.changed,
+                self.best,
+                *self.wide,
+                *self.size,
+                settings,
+            )
 
     def found(self) -> Pair:
         """Return the best supports."""
@@ -180,9 +203,15 @@ class LineSearch:
             seed = float(self.rng.integers(2**31))
             settings = np.array([seed, 20, warm, self.fine, self.cost, self.least])
             self.cost, self.least = self.kernels.line_search(
-                e.places, e.weights, e.present, self.changed, self.best,
-                self.left, self.right, settings,
-            )  # fmt: skip
+                e.places,
+                e.weights,
+                e.present,
+                self.changed,
+                self.best,
+                self.left,
+                self.right,
+                settings,
+            )
 
     def found(self) -> Pair:
         """Return the best supports."""
@@ -193,9 +222,10 @@ class AddSearch:
     """Undo additions one by one while the test holds, again and again in other orders."""
 
     def __init__(self, entries: Entries, start: Pair, seed: int) -> None:
-        from sparseopt_closedness import repair_kernels as kernels
+        from sparseopt_closedness import closed_kernels, repair_kernels
 
-        self.kernels, self.entries = kernels, entries
+        self.stuck_terms, self.kernels = closed_kernels.stuck_terms, repair_kernels
+        self.entries = entries
         self.rng = np.random.default_rng(seed)
         (m, r), n = entries.given[0].shape, entries.given[1].shape[1]
         self.size = m, n, r * (min(m, n) // 2 + 1) + 1
@@ -215,12 +245,19 @@ class AddSearch:
             left_side, right_side = e.pair_of(changed)
             rows, columns = words_of(left_side.T), words_of(right_side)
             flags = np.zeros(len(rows), dtype=np.int64)
-            if self.kernels.stuck_terms(rows, columns, *self.size, flags):
+            if self.stuck_terms(rows, columns, *self.size, flags):
                 continue
             self.kernels.restore(
-                e.places, e.weights, e.present, rows, columns, changed, *self.size,
-                int(self.rng.integers(3)), np.ones(len(rows), dtype=np.int64),
-            )  # fmt: skip
+                e.places,
+                e.weights,
+                e.present,
+                rows,
+                columns,
+                changed,
+                *self.size,
+                int(self.rng.integers(3)),
+                np.ones(len(rows), dtype=np.int64),
+            )
             cost = float((e.weights * changed).sum())
             if cost <= self.least:
                 self.least, self.best = cost, changed

@@ -21,10 +21,13 @@ WINDOW = [0, [0, 1], [0, 1], 1, [], [], ONE]
 """Of LU, for removals."""
 ZEROS = [[0, 0, 1], [1, 1, 0]]
 """Entries of LU that keep its second term from the three cells."""
-BLOCKED = (
-    [[0, 0, 1, 1, 0, 1], [0, 0, 1, 0, 1, 0], [1, 0, 0, 0, 0, 1], [1, 1, 0, 1, 0, 0], [1, 1, 0, 0, 0, 0]],
-    [[1, 0, 0, 0, 1], [0, 0, 0, 0, 0], [1, 1, 0, 0, 0], [1, 0, 1, 1, 0], [0, 0, 0, 0, 0], [1, 1, 0, 1, 1]],
-)  # fmt: skip
+BLOCKED = tuple(
+    [[int(c) for c in row] for row in rows.split()]
+    for rows in (
+        "001101 001010 100001 110100 110000",
+        "10001 00000 11000 10110 00000 11011",
+    )
+)
 BLOCKED_WINDOWS = [
     [3, [3, 0], [2, 3], 5, [], [], HALF],
     [0, [4, 3], [4, 0], 3, [], [], HALF],
@@ -222,8 +225,13 @@ def figures() -> dict[str, Any]:
     return {
         f"{over} | one window twice": bound([WINDOW, WINDOW], 2),
         f"{over} | two windows of one term": repair(
-            (tall[0], REPAIRED[1]), 1, 2, [], given=tall,
-            proof=proved((tall[0], REPAIRED[1])), cores=two,
+            (tall[0], REPAIRED[1]),
+            1,
+            2,
+            [],
+            given=tall,
+            proof=proved((tall[0], REPAIRED[1])),
+            cores=two,
         ),
         f"{over} | a zero": repair(
             DENSE, 2, 2, [], allow="add", proof=comparable(*DENSE), cores=apart
@@ -258,9 +266,13 @@ def figures() -> dict[str, Any]:
         "ClosedSupport has fields | an unknown one": so.to_json(repair()).replace(
             '"lower_bound": 1', '"lower_bound": 1, "upper_bound": 1'
         ),
+        "costs in a file must be null or a list of two arrays | texts": so.to_json(
+            repair()
+        ).replace('"costs": null', '"costs": ["one", "two"]'),
         "lower_bound is at least 0 | below": lambda: so.ClosedSupport(LU, 0, -1),
         "cost is at least 0 | below": lambda: so.ClosedSupport(LU, 0, 0, -ONE),
         "keep_lines must be True or False | a number": lambda: so.NearestClosedSupport(
-            LU, keep_lines=2  # type: ignore[arg-type]
+            LU,
+            keep_lines=2,  # type: ignore[arg-type]
         ),
-    }  # fmt: skip
+    }
