@@ -11,9 +11,10 @@ import numpy as np
 import sparseopt as so
 from sparseopt.closedness.cores import Core
 from sparseopt.closedness.not_closed import NotClosedCertificate
-from sparseopt_closedness import core_kernels
 from sparseopt_closedness.core_bounds import CoreBound, has_numba
 
+MANY = 100_000
+"""Pairs of corners beyond which the search is compiled, where numba is."""
 LARGEST_SIZE = 20_000_000
 """Rows x terms x columns up to which memory for the search suffices."""
 
@@ -60,47 +61,48 @@ def find_blocked(problem: so.Closedness, context: so.Context) -> Core | None:
     or column; that is counted by NumPy for all cells and terms, and leaves few windows to try.
     """
     left, right = (np.asarray(s, dtype=bool) for s in problem.supports)
-    (m, r), n = left.shape, right.shape[1]
     context.check_time("looking for blocked windows")
-    fast = has_numba() and m * r * n > 5_000
-    search = CoreBound((left, right), "remove", None, 0, fast)
-    x, y = np.zeros((m, r)), np.zeros((r, n))
-    places = np.zeros((r, m, 2), dtype=np.int64), np.zeros((r, n, 2), dtype=np.int64)
-    tables = np.empty((r, m)), places[0], np.empty((r, n)), places[1]
-    core_kernels.compiled(core_kernels.blockers, fast)(
-        search.left, search.right, search.cells.owner, x, y, *tables
-    )
-    by_row, by_column = np.isfinite(tables[0]), np.isfinite(tables[2])
+    search = CoreBound((left, right), "remove", None, 0, False)
+    corners = _corners(search, left, right)
+    if not corners:
+        return None
+    # Few windows are left to try as a rule; where there are many, compiling them pays.
+    tries = sum(int(cells.sum()) ** 2 for _, cells in corners)
+    search.fast = has_numba() and tries > MANY
+    x, y = np.zeros(left.shape), np.zeros(right.shape)
+    tables = search.blockers(x, y)
+    n = right.shape[1]
+    out, prices = np.zeros((n, 4), dtype=np.int64), np.zeros(n)
+    for k, cells in corners:
+        for i2 in np.flatnonzero(cells.any(axis=1)).tolist():
+            context.check_time("looking for blocked windows")
+            if search.windows_of(k, i2, x, y, tables, out, prices):
+                return search.core(k, i2, tuple(out[0].tolist()), x, y, tables)
+    return None
+
+
+def _corners(
+    search: CoreBound, left: np.ndarray, right: np.ndarray
+) -> list[tuple[int, np.ndarray]]:
+    """Return the terms that may have a window, each with its cells that may be corners of it."""
+    (m, r), n = left.shape, right.shape[1]
+    by_row, by_column = np.zeros((r, m), dtype=bool), np.zeros((r, n), dtype=bool)
+    for c in np.unique(search.cells.owner[search.cells.owner >= 0]).tolist():
+        owned = search.cells.owner == c
+        by_row[c] = (owned & (owned.sum(axis=0) >= 2)).any(axis=1)
+        by_column[c] = (owned & (owned.sum(axis=1) >= 2)[:, None]).any(axis=0)
     blocked = np.zeros((m, n), dtype=np.int64)
     for c in range(r):
         blocked += _blocked_by(left, right, by_row, by_column, c)
-    out, prices = np.zeros((n, 4), dtype=np.int64), np.zeros(n)
+    found = []
     for k in range(r):
-        context.check_time("looking for blocked windows")
         mine = np.logical_and.outer(left[:, k], right[k])
-        others = search.cells.count - 1
-        corner = mine & (others == blocked - _blocked_by(left, right, by_row, by_column, k))
-        per_row = corner.sum(axis=1)
-        if not (per_row >= 2).any() or (per_row > 0).sum() < 2:
-            continue
-        for i2 in np.flatnonzero(per_row > 0).tolist():
-            found = core_kernels.compiled(core_kernels.blocked_windows, fast)(
-                search.left,
-                search.right,
-                search.cells.count,
-                search.cells.cover,
-                x,
-                y,
-                tables[0],
-                tables[2],
-                k,
-                i2,
-                out,
-                prices,
-            )
-            if found:
-                return search.core(k, i2, tuple(out[0].tolist()), x, y, tables)
-    return None
+        others = blocked - _blocked_by(left, right, by_row, by_column, k)
+        cells = mine & (search.cells.count - 1 == others)
+        per_row = cells.sum(axis=1)
+        if bool((per_row >= 2).any()) and int((per_row > 0).sum()) >= 2:
+            found.append((k, cells))
+    return found
 
 
 def _blocked_by(

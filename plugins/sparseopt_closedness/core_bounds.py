@@ -26,6 +26,8 @@ MOST_A_ROUND = 600
 MOST_AN_ENTRY = 3
 LARGEST_DENOMINATOR = 10_000
 Pair = tuple[np.ndarray, np.ndarray]
+Tables = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""Prices and cells of blockers by term and row, and by term and column."""
 
 
 def has_numba() -> bool:
@@ -78,6 +80,9 @@ class CoreBound:
                 return left() > 0
             solved = self._solve(left)
             if solved is None:
+                if not self.cores:
+                    self.cores = self._apart()
+                    self.value = sum((core.weight for core in self.cores), Fraction(0))
                 return False
             prices, weights = solved
             cores = self._rational(weights)
@@ -94,20 +99,15 @@ class CoreBound:
     def _separate(self, prices: list[np.ndarray], left: Callable[[], float]) -> int:
         """Add the cheapest windows; return how many."""
         x, y = (p + self.rng.random(p.shape) * 1e-7 for p in prices)
-        (m, r), n = self.left.shape, self.right.shape[1]
-        places = np.zeros((r, m, 2), dtype=np.int64), np.zeros((r, n, 2), dtype=np.int64)
-        tables = np.empty((r, m)), places[0], np.empty((r, n)), places[1]
-        if self.allow == "remove":
-            self._kernel(core_kernels.blockers)(
-                self.left, self.right, self.cells.owner, x, y, *tables
-            )
+        r, n = self.right.shape
+        tables = self.blockers(x, y)
         out, price_out = np.zeros((n, 4), dtype=np.int64), np.zeros(n)
         found: list[tuple[float, int, int, tuple[int, ...]]] = []
         for k in self.rng.permutation(r).tolist():
             for i2 in np.flatnonzero(self.left[:, k]).tolist():
                 if left() <= 0:
                     break
-                number = self._windows_of(k, i2, x, y, tables, out, price_out)
+                number = self.windows_of(k, i2, x, y, tables, out, price_out)
                 for s in range(number):
                     found.append((float(price_out[s]), k, i2, tuple(out[s].tolist())))
         found.sort()
@@ -127,11 +127,22 @@ class CoreBound:
             added += 1
         return added
 
+    def blockers(self, x: np.ndarray, y: np.ndarray) -> Tables:
+        """Return the cheapest blocker of every term in every row and in every column."""
+        (m, r), n = self.left.shape, self.right.shape[1]
+        places = np.zeros((r, m, 2), dtype=np.int64), np.zeros((r, n, 2), dtype=np.int64)
+        tables = np.empty((r, m)), places[0], np.empty((r, n)), places[1]
+        if self.allow == "remove":
+            self._kernel(core_kernels.blockers)(
+                self.left, self.right, self.cells.owner, x, y, *tables
+            )
+        return tables
+
     def _kernel(self, kernel: Any) -> Any:
         return core_kernels.compiled(kernel, self.fast)
 
-    def _windows_of(
-        self, k: int, i2: int, x: np.ndarray, y: np.ndarray, tables: Any, out: Any, prices: Any
+    def windows_of(
+        self, k: int, i2: int, x: np.ndarray, y: np.ndarray, tables: Tables, out: Any, prices: Any
     ) -> int:
         fixed = (self.left, self.right, self.cells.count, self.cells.cover, x, y)
         if self.allow == "remove":
@@ -207,6 +218,18 @@ class CoreBound:
         for e, value in zip(entries, found.x, strict=True):
             prices[e[0]][e[1:]] = max(0.0, value)
         return prices, np.maximum(0.0, -found.ineqlin.marginals) * scale
+
+    def _apart(self) -> list[Core]:
+        """Return windows whose cores share no entry, each with its cheapest entry as weight."""
+        taken: set[Entry] = set()
+        found = []
+        for core in self.windows:
+            entries = core.entries(self.allow)
+            weight = min(Fraction(self._cost(e)) for e in entries)
+            if weight > 0 and not taken & entries:
+                taken |= entries
+                found.append(core._replace(weight=weight))
+        return found
 
     def _rational(self, weights: np.ndarray) -> list[Core]:
         """Return the windows with fractions as weights that no entry carries beyond its cost."""
