@@ -81,8 +81,8 @@ FIELDS = {
     "ClosednessVerdict": "value reason",
     "SparseTraining": "supports hidden_biases output_biases",
     "TrainingVerdict": "value condition",
-    "NearestClosedSupport": "supports allow field",
-    "ClosedSupport": "supports changes lower_bound",
+    "NearestClosedSupport": "supports allow field costs keep_lines",
+    "ClosedSupport": "supports changes lower_bound cost",
     "SingleFactorCertificate": "problem answer",
     "ComparableCertificate": "problem answer",
     "KroneckerChainCertificate": "problem answer patterns",
@@ -96,7 +96,7 @@ FIELDS = {
     "TrainingCertificate": "problem answer closedness",
     "OppositeTargetsCertificate": "problem answer weights inputs targets opposite",
     "RepeatedPatternCertificate": "problem answer weights inputs targets closedness",
-    "ClosedSupportCertificate": "problem answer closedness windows",
+    "ClosedSupportCertificate": "problem answer closedness windows cores",
     "Solution": "problem answer certificate status solver seconds plan tolerance accuracy",
     "Plan": "problem candidates",
     "Candidate": "name plugin guarantee verdict outcome left_out",
@@ -104,6 +104,14 @@ FIELDS = {
     "Refused": "reason",
     "Unavailable": "reason remedy",
     "Outranked": "by why cost",
+}
+LATER: dict[str, dict[str, Any]] = {  # fields that old files lack, and what they mean then
+    "SparseTraining": {"hidden_biases": False, "output_biases": False},
+    "NearestClosedSupport": {"costs": None, "keep_lines": False},
+    "ClosedSupport": {"cost": None},
+    "ClosedSupportCertificate": {"cores": ()},
+    "Candidate": {"left_out": ""},
+    "Solution": {"tolerance": None, "accuracy": None},
 }
 VERDICTS = ("Accepted", "Refused", "Unavailable", "Outranked")
 TWO_FACTORS = ["ComparableCertificate", "ReducedClosedCertificate", "NotClosedCertificate"]
@@ -325,8 +333,7 @@ class Reader:
             return self.keep(path, Typed(kind, {"name": value["name"]}))
         need(kind in FIELDS, f"R10: unknown type {name!r}")
         wanted, given = set(FIELDS[kind].split()), set(value) - {"$type"}
-        optional = {"tolerance", "accuracy", "left_out", "hidden_biases", "output_biases"}
-        need(wanted - optional <= given, f"R10: a field of {kind} is missing")
+        need(wanted - set(LATER.get(kind, ())) <= given, f"R10: a field of {kind} is missing")
         need(given <= wanted, f"R10: a field that {kind} does not have")
         fields = {f: self.read(value[f], f"{path}/{f}", level + 1) for f in value if f != "$type"}
         construct(kind, fields)
@@ -395,8 +402,13 @@ def construct(kind: str, fields: dict[str, Any]) -> None:
         need(fields["value"] in VALUES[kind], "3: value")
         need(isinstance(text, str), "3: a text")
     if kind == "ClosedSupport":
-        counts = (fields["changes"], fields["lower_bound"])
-        need(all(type(n) is int and 0 <= n <= 2**62 for n in counts), "3: counts")
+        changes, cost = fields["changes"], fields.setdefault("cost", None)
+        need(type(changes) is int and 0 <= changes <= 2**62, "3: changes")
+        need(rational(fields["lower_bound"]) >= 0, "3: lower_bound")
+        need(cost is None or rational(cost) >= 0, "3: cost")
+    if kind == "NearestClosedSupport":
+        need(isinstance(fields.setdefault("keep_lines", False), bool), "3: keep_lines")
+        fields["costs"] = costs(fields.get("costs"), fields["supports"])
     if kind in VERDICTS:
         verdict(fields)
     if kind == "Plan":
@@ -413,6 +425,23 @@ def construct(kind: str, fields: dict[str, Any]) -> None:
         need(is_typed(fields["verdict"], VERDICTS), "4: verdict")
     if kind == "Solution":
         solution(fields)
+
+
+def costs(value: Any, pair: Sequence[Matrix]) -> Any:
+    """Return what changes of entries cost, as two matrices of fractions."""
+    if value is None:
+        return None
+    need(isinstance(value, (list, tuple)) and len(value) == 2, "3: costs of two supports")
+    found = []
+    for part, own in zip(value, pair, strict=True):
+        need(isinstance(part, Array) and part.shape == (len(own), len(own[0])), "3: costs")
+        need(part.dtype != "object" and part.dtype[1] != "c", "3: dtype of costs")
+        good = all(math.isfinite(v) and v >= 0 and float(v) == v for v in part.values)
+        need(good, "3: a cost that is negative, not finite or no double")
+        width = part.shape[1]
+        exact = [Fraction(v) for v in part.values]
+        found.append([exact[i * width : (i + 1) * width] for i in range(part.shape[0])])
+    return found
 
 
 def verdict(fields: dict[str, Any]) -> None:
@@ -2204,11 +2233,22 @@ def repair(certificate: Typed, problem: Typed) -> bool:
     forbidden = {"remove": added, "add": removed, "both": 0}[problem["allow"]]
     need(not forbidden, "14.2: a change that is not allowed")
     need(answer["changes"] == removed + added, "14.3: number of changes")
+    changed = [ones(a) ^ ones(b) for a, b in zip(given, new, strict=True)]
+    paid = None
+    if problem["costs"] is not None:
+        pairs = zip(problem["costs"], changed, strict=True)
+        paid = sum((cost[a][b] for cost, cells in pairs for a, b in cells), Fraction(0))
+    need(answer["cost"] == paid, "14.3: cost")
+    if problem["keep_lines"]:
+        rows, cols = ([{c[s] for c in ones(p[s])} for p in (given, new)] for s in (0, 1))
+        need(rows[0] <= rows[1] and cols[0] <= cols[1], "14.3: a line is cut off")
     say(0, "the new supports are closed:")
     new_problem = Typed("Closedness", {"supports": new, "field": field})
     proof(certificate["closedness"], new_problem, "closed")
     windows = items(certificate["windows"])
-    need(len(windows) == answer["lower_bound"], "14.5: number of windows")
+    by_cores = weighed(certificate.fields.get("cores", ()), problem)
+    need(max(len(windows), by_cores) == answer["lower_bound"], "14.5: the lower bound")
+    need(paid is None or not windows, "14.5: changes are counted")
     old_problem = Typed("Closedness", {"supports": given, "field": field})
     for window in windows:
         need(is_typed(window, ["NotClosedCertificate"]), "14.5: no such window")
@@ -2218,6 +2258,74 @@ def repair(certificate: Typed, problem: Typed) -> bool:
         lines = [i for window in windows for i in window[name]]
         need(len(set(lines)) == len(lines), f"14.5: windows share {name}")
     return False
+
+
+Entry = tuple[int, int, int]
+
+
+def couple(value: Any) -> tuple[int, ...]:
+    """Return two distinct indices."""
+    found = indices(value)
+    need(len(found) == 2, "5: two indices")
+    return found
+
+
+def weighed(value: Any, problem: Typed) -> Fraction | int:
+    """14.6: return the bound that windows with weights prove."""
+    blocker = record(index, word("row", "column"), index, index, index)
+    zero = record(integer(0, 1), index, index)
+    form = record(index, couple, couple, index, many(blocker), many(zero), rational)
+    allow, total = problem["allow"], Fraction(0)
+    loads: dict[Entry, Fraction] = {}
+    for core in many(form)(value):
+        for entry in held(core, problem["supports"], allow):
+            loads[entry] = loads.get(entry, Fraction(0)) + core[-1]
+        total += core[-1]
+    for (f, a, b), load in loads.items():
+        most = 1 if problem["costs"] is None else problem["costs"][f][a][b]
+        need(load <= most, "14.6: the weights at an entry exceed its cost")
+    if loads:
+        say(0, f"{len(loads)} entries carry windows of weight {float(total):.6g}")
+    return math.ceil(total) if problem["costs"] is None else total
+
+
+def held(core: Any, pair: Sequence[Matrix], allow: str) -> set[Entry]:
+    """14.6: return the entries that keep a window alive, after checking that it is one."""
+    k, (i1, i2), (j1, j2), ell, blocking, zeros, weight = core
+    left, right = pair
+    terms, m, n = len(right), len(left), len(right[0])
+    need(k < terms and ell < terms and k != ell, "14.6: the terms")
+    need(max(i1, i2) < m and max(j1, j2) < n, "14.6: a row or column")
+    need(weight > 0, "14.6: the weight")
+    six = {(0, i1, k), (0, i2, k), (1, k, j1), (1, k, j2), (0, i2, ell), (1, ell, j2)}
+    need(all(pair[f][a][b] for f, a, b in six), "14.6: one of the six entries is 0")
+    corners = [(i1, j1), (i1, j2), (i2, j1)]
+    if allow != "remove":
+        need(not blocking, "14.6: blockers, where entries may be added")
+        for f, a, b in zeros:
+            need(a < len(pair[f]) and b < len(pair[f][0]), "14.6: a zero does not exist")
+            need(not pair[f][a][b], "14.6: a zero is 1")
+        for i, j in corners:
+            for c in set(range(terms)) - {k}:
+                need((0, i, c) in zeros or (1, c, j) in zeros, "14.6: a zero is missing")
+        return set(zeros) | (six if allow == "both" else set())
+    need(not zeros, "14.6: zeros, where entries are removed")
+
+    def over(i: int, j: int) -> set[int]:
+        return {c for c in range(terms) if left[i][c] and right[c][j]}
+
+    lines: dict[int, tuple[str, int]] = {}
+    for c, way, line, i, j in blocking:
+        need(c < terms and c not in {k, ell, *lines}, "14.6: the term of a blocker")
+        need(i < m and j < n and line < (m if way == "row" else n), "14.6: a blocker's place")
+        need(line != (i if way == "row" else j), "14.6: a blocker in its line")
+        other = (line, j) if way == "row" else (i, line)
+        need(over(i, j) == over(*other) == {c}, "14.6: a blocker's cells are not single")
+        lines[c] = (way, line)
+    for i, j in corners:
+        for c in over(i, j) - {k}:
+            need(lines.get(c) in (("row", i), ("column", j)), "14.6: a term is not blocked")
+    return six | {e for c, _, _, i, j in blocking for e in ((0, i, c), (1, c, j))}
 
 
 def check(text: str) -> tuple[str, str]:
@@ -2254,8 +2362,8 @@ def accurate(value: Typed) -> None:
     """Check the tolerance of a solution, S5."""
     tolerance, answer, accuracy = value.fields.get("tolerance"), value["answer"], 0.0
     if answer.kind == "ClosedSupport":
-        changes = answer["changes"]
-        accuracy = max(0, changes - answer["lower_bound"]) / max(1, changes)
+        far = answer["changes"] if answer["cost"] is None else answer["cost"]
+        accuracy = float(Fraction(max(0, far - answer["lower_bound"])) / far) if far else 0.0
     need(tolerance is None or accuracy <= tolerance, "S5: not within the tolerance")
 
 

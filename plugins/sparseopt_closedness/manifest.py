@@ -14,6 +14,11 @@ _IDENTITIES = {
     "'sparseopt[closedness]'"
 }
 
+_COMPILED = {
+    "numba": "searches for repairs only put entries back, and bounds take longer; remedy: pip "
+    "install 'sparseopt[closedness]'"
+}
+
 MANIFEST = Manifest(
     name="closedness",
     api=1,
@@ -44,6 +49,25 @@ MANIFEST = Manifest(
             problem="sparseopt:Closedness",
             guarantee=Guarantee.EXACT,
             summary="not closed: a curve put together from matchings, whose limit needs more terms",
+            citations=("arXiv:2306.02666",),
+            structure={"factors": (2,)},
+        ),
+        SolverEntry(
+            name="blocked_windows",
+            path="sparseopt_closedness.blocked_windows:BlockedWindows",
+            problem="sparseopt:Closedness",
+            guarantee=Guarantee.EXACT,
+            summary="not closed: an LU window whose further terms are blocked by single cells",
+            citations=("arXiv:2306.02666",),
+            helped_by=_COMPILED,
+            structure={"factors": (2,)},
+        ),
+        SolverEntry(
+            name="null_points",
+            path="sparseopt_closedness.null_point_verdicts:NullPoints",
+            problem="sparseopt:Closedness",
+            guarantee=Guarantee.EXACT,
+            summary="closed: the product is a submersion at a point where it is zero",
             citations=("arXiv:2306.02666",),
             structure={"factors": (2,)},
         ),
@@ -109,6 +133,7 @@ MANIFEST = Manifest(
             guarantee=Guarantee.CERTIFIED,
             summary="closed supports by few changes of entries, with a lower bound",
             citations=("arXiv:2306.02666",),
+            helped_by=_COMPILED,
         ),
         SolverEntry(
             name="opposite_targets",

@@ -1,48 +1,58 @@
-"""Closed supports near given ones: search by single changes, structured candidates, restoration."""
+"""Closed supports near given ones: a lower bound by windows, and local searches for a repair."""
 
 from __future__ import annotations
 
-import heapq
-import itertools
-from collections.abc import Iterator
+import time
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 import sparseopt as so
+from sparseopt.closedness.closed import ReducedClosedCertificate
 from sparseopt.closedness.nearest import ClosedSupport, ClosedSupportCertificate
 from sparseopt.closedness.not_closed import NotClosedCertificate
+from sparseopt_closedness.branched_repairs import LARGEST_BRANCHED, branched
 from sparseopt_closedness.closed_structures import Pair, structured
-from sparseopt_closedness.lu_pattern import find_window, window_certificate
+from sparseopt_closedness.core_bounds import CoreBound, has_numba, written
+from sparseopt_closedness.lu_pattern import find_window
+from sparseopt_closedness.null_points import may_have_point, null_point_proof
+from sparseopt_closedness.quick_proofs import quick_proof
+from sparseopt_closedness.repair_clock import Clock
+from sparseopt_closedness.repairs_found import Candidate, Repairs
 
-Change = tuple[int, int, int]
-"""Factor (0 for I, 1 for J), row and column of the entry that is flipped."""
+PATIENCE = 3.0
+"""Seconds without a better repair after which a search without a time limit ends."""
 
 
 @dataclass(frozen=True)
 class WindowRepair(so.Solver[so.NearestClosedSupport]):
-    """Change entries until a solver of `Closedness` proves the supports closed.
+    """Change entries until the supports are proved closed; stop at the proven lower bound.
 
-    Every proof of "not closed" names rows and columns, and closed supports differ from the given
-    ones in an entry there. So a search that branches over these entries, fewest changes first,
-    finds the least number of changes, if it ends in time and no verdict is unknown. Beside it,
-    candidates of structures that are always closed are made and improved by restoring entries.
-    Where a limit below cuts something off, what is found depends on the speed of the machine.
+    First, whether the supports are closed as they are: by a point with product zero where the
+    unknowns suffice. Then the bound, see `sparseopt_closedness.core_bounds`. Then repairs: on small
+    supports a search that branches over the entries that a proof of "not closed" names, fewest
+    changes first; on all, structures that are always closed, and local searches that ruin a part
+    and put back what a test lets them (compiled by numba; without it entries are only put back).
+    What is found in the time depends on the speed of the machine. When it is up, the best repair is
+    handed out with the bound.
 
     Parameters
     ----------
-    seconds : float
-        For the whole search.
+    seconds : float, optional
+        For the whole search. None: up to the time limit; where there is none, 10 s, or less where
+        nothing better is found for a while.
     seconds_per_verdict : float
-        Time limit of one verdict; unknown after it.
+        Time limit of one verdict by the solvers of `Closedness`; unknown after it.
     """
 
-    seconds: float = 10.0
+    seconds: float | None = None
     seconds_per_verdict: float = 0.5
 
     def __post_init__(self) -> None:
-        if not (self.seconds > 0 and self.seconds_per_verdict > 0):
+        given = (self.seconds, self.seconds_per_verdict)
+        if not all(value is None or value > 0 for value in given):
             raise so.ProblemError("seconds and seconds_per_verdict must be positive")
 
     def accepts(self, problem: so.NearestClosedSupport) -> so.Accepted | so.Refused:
@@ -51,172 +61,148 @@ class WindowRepair(so.Solver[so.NearestClosedSupport]):
 
     def cost(self, problem: so.NearestClosedSupport) -> float:
         """Predict the seconds of the search."""
-        return self.seconds
+        return self.seconds or 10.0
 
     def solve(
         self, problem: so.NearestClosedSupport, context: so.Context
     ) -> tuple[so.ClosedSupport, so.Certificate]:
-        """Return the closed supports with fewest changes that were found."""
-        search = _Search(problem, context, self)
-        found = search.best()
-        windows = search.bound(found[0])
-        answer = ClosedSupport(list(found[1]), found[0], len(windows))
-        return answer, ClosedSupportCertificate(problem, answer, found[2], windows)
-
-
-Found = tuple[int, Pair, Any]
-"""Number of changes, supports, certificate that they are closed."""
-
-# Restorations in a row, each in another random order, that may bring nothing new.
-_PATIENCE = 8
-
-
-def _changes_of(found: Found) -> int:
-    return found[0]
+        """Return the closest supports that were proved closed."""
+        return _Search(problem, context, self).run()
 
 
 class _Search:
-    """Verdicts under a clock, remembered."""
+    """One search under one clock."""
 
     def __init__(
         self, problem: so.NearestClosedSupport, context: so.Context, settings: WindowRepair
     ) -> None:
-        self.problem = problem
-        self.context = context
-        self.settings = settings
+        self.problem, self.context, self.settings = problem, context, settings
         left, right = problem.supports
         self.given: Pair = (np.asarray(left), np.asarray(right))
-        self._verdicts: dict[bytes, so.Solution] = {}
-        context.check_time("looking for closed supports")
-        self._clock = so.Context(time_limit=max(1e-3, min(settings.seconds, context.remaining())))
+        self.found = Repairs(problem)
+        began = time.monotonic()
+        for pair in structured(self.given, problem.allow):
+            self.found.offer(pair, quick_proof)
+        # Proving the last repair and checking the proof take about as long each.
+        reserve = 0.05 + 1.5 * (time.monotonic() - began)
+        whole = min(settings.seconds or 10.0, context.remaining())
+        if settings.seconds is None and context.time_limit is not None:
+            whole = context.remaining()
+        self.whole = whole - min(reserve, 0.5 * whole)
+        self.clock = Clock(self.whole)
+        # With a time limit all of it may be used.
+        self.patient = settings.seconds is None and context.time_limit is None
+        self.cores: list[Any] = []
+        self.value = Fraction(0)
+        self.proof: NotClosedCertificate | None = None
 
-    def left(self, share: float = 0.0) -> bool:
-        """Whether more than this share of the time is left."""
-        self.context.check_time("looking for closed supports")
-        return self._clock.remaining() > share * self.settings.seconds
+    def run(self) -> tuple[so.ClosedSupport, so.Certificate]:
+        """Return the answer and its certificate."""
+        closed = self._closed_already()
+        if closed is not None:
+            return self._answer(Candidate(self.given, closed, Fraction(0)))
+        self.context.report(0.1, "looking for windows that every repair must change")
+        self._find_bound()
+        self._find_repairs()
+        best = self.found.best
+        if best is None:
+            words = "cut no line off and " if self.problem.keep_lines else ""
+            raise so.Inconclusive(f"no supports that {words}are proved closed were found in time")
+        return self._answer(best)
 
-    def verdict(self, pair: Pair, seconds: float | None = None) -> so.Solution:
-        """Ask whether a pair is closed."""
-        key = np.packbits(pair[0]).tobytes() + np.packbits(pair[1]).tobytes()
-        if key not in self._verdicts:
-            limit = seconds or self.settings.seconds_per_verdict
-            asked = so.Closedness(list(pair), self.problem.field)
-            self._verdicts[key] = so.solve(asked, time_limit=limit, seed=self.context.seed)
-        return self._verdicts[key]
+    def _answer(self, best: Candidate) -> tuple[so.ClosedSupport, so.Certificate]:
+        problem = self.problem
+        changed = tuple(a != b for a, b in zip(self.given, best.pair, strict=True))
+        count = sum(int(mask.sum()) for mask in changed)
+        cost = None if problem.costs is None else best.cost
+        windows: list[NotClosedCertificate] = []
+        if not self.value and self.proof is not None and problem.costs is None and count:
+            windows, bound = [self.proof], Fraction(1)
+        else:
+            bound = self._bound() if count else Fraction(0)
+        cores = written(self.cores) if count and not windows else []
+        lower = bound if problem.costs is not None else int(bound)
+        answer = ClosedSupport(list(best.pair), count, lower, cost)
+        certificate = ClosedSupportCertificate(problem, answer, best.certificate(), windows, cores)
+        return answer, certificate
 
-    def changes(self, pair: Pair) -> int:
-        """Return the number of entries that differ from the given ones."""
-        return sum(int((a != b).sum()) for a, b in zip(self.given, pair, strict=True))
+    def _bound(self) -> Fraction:
+        """Return the proven cost; with costs of 1 it is an integer."""
+        if self.problem.costs is None:
+            whole = Fraction(-(-self.value.numerator // self.value.denominator))
+            return max(whole, Fraction(int(self.proof is not None)))
+        return self.value
 
-    def best(self) -> Found:
-        """Return the best that was found; there is always something."""
-        first = self.verdict(self.given, self.settings.seconds / 2)
-        if first.answer.value == "closed":
-            return 0, self.given, first.certificate
-        near = self._branch()
-        if near is not None and near[0] <= 3:
-            return near
-        starts = []
-        for pair in sorted(structured(self.given, self.problem.allow), key=self.changes):
-            asked = self.verdict(pair, self.settings.seconds)
-            if asked.answer.value == "closed":
-                starts.append((self.changes(pair), pair, asked.certificate))
-        candidates: list[Found] = [found for found in (near, *starts) if found is not None]
-        if not candidates:
-            raise so.Inconclusive("no candidate could be proved closed in time")
-        rng, best, patience = self.context.rng(), min(candidates, key=_changes_of), _PATIENCE
-        for start in itertools.cycle(starts):
-            if not (patience and self.left()):
-                break
-            found = self._restored(start, rng)
-            best, patience = (found, _PATIENCE) if found[0] < best[0] else (best, patience - 1)
-        return best
+    def _done(self) -> bool:
+        """Whether the best repair is the nearest, or near enough, or the time is up."""
+        best = self.found.best
+        if self.clock.seconds() <= 0:
+            return True
+        if self.patient and time.monotonic() - self.found.improved > PATIENCE:
+            return True
+        if best is None:
+            return False
+        gap = (best.cost - self._bound()) / best.cost if best.cost else Fraction(0)
+        return gap <= Fraction(self.context.tolerance or 0.0)
 
-    def _branch(self) -> Found | None:
-        """Branch over the entries that the proof of "not closed" names."""
-        order = itertools.count()
-        start: tuple[Change, ...] = ()
-        queue = [(0, so.lu_window_count(list(self.given)), next(order), start)]
-        seen = {frozenset(start)}
-        while queue and self.left(0.6):
-            size, _, _, done = heapq.heappop(queue)
-            pair = self._changed(done)
-            verdict = self.verdict(pair)
-            if verdict.answer.value == "closed":
-                return size, pair, verdict.certificate
-            if not isinstance(verdict.certificate, NotClosedCertificate):
-                continue  # unknown
-            for change in self._zone(pair, verdict.certificate, done):
-                more = (*done, change)
-                if frozenset(more) not in seen:
-                    seen.add(frozenset(more))
-                    count = so.lu_window_count(list(self._changed(more)))
-                    heapq.heappush(queue, (size + 1, count, next(order), more))
-        return None
+    def _closed_already(self) -> Any:
+        """Return a certificate that the given supports are closed, or None."""
+        problem = so.Closedness(list(self.given), self.problem.field)
+        proof = quick_proof(self.given)
+        if proof is None and find_window(*self.given) is None:
+            if may_have_point(self.given):
+                rng, part = self.context.rng(), self.clock.part(0.4)
+                proof = null_point_proof(self.given, rng, part.seconds)
+            if proof is None:
+                return self._asked()
+        return None if proof is None else ReducedClosedCertificate.proved(problem, proof)
 
-    def _zone(self, pair: Pair, certificate: Any, done: tuple[Change, ...]) -> Iterator[Change]:
-        """Yield the allowed changes in the rows and columns of a proof of "not closed"."""
-        rows, columns = list(certificate.rows), list(certificate.columns)
-        places = [(0, i, k) for i in rows for k in range(pair[0].shape[1])]
-        places += [(1, k, j) for k in range(pair[1].shape[0]) for j in columns]
-        for place in places:
-            present = bool(pair[place[0]][place[1:]])
-            allowed = self.problem.allow
-            if place not in done and allowed in ("both", "remove" if present else "add"):
-                yield place
+    def _asked(self) -> Any:
+        """Ask the solvers of closedness for a while; keep a proof of "not closed"."""
+        problem = so.Closedness(list(self.given), self.problem.field)
+        limit = max(1e-3, self.clock.part(0.2, 2.0).seconds())
+        if self._size() <= LARGEST_BRANCHED:
+            limit = max(limit, self.settings.seconds_per_verdict)
+        verdict = so.solve(problem, time_limit=limit, seed=self.context.seed)
+        if isinstance(verdict.certificate, NotClosedCertificate):
+            self.proof = verdict.certificate
+        return verdict.certificate if verdict.answer.value == "closed" else None
 
-    def _changed(self, changes: tuple[Change, ...]) -> Pair:
-        left, right = self.given[0].copy(), self.given[1].copy()
-        for factor, i, j in changes:
-            matrix = (left, right)[factor]
-            matrix[i, j] = not matrix[i, j]
-        return left, right
+    def _find_bound(self) -> None:
+        seed, problem = self.context.seed or 0, self.problem
+        fast = has_numba() and self._size() > LARGEST_BRANCHED
+        if fast:
+            lu = np.array([[True, False], [True, True]]), np.array([[True, True], [False, True]])
+            CoreBound(lu, problem.allow, None, seed, fast).run(lambda: 1.0)
+            self._kernels_are_loaded()
+        search = CoreBound(self.given, problem.allow, problem.costs, seed, fast)
+        best = self.found.best
+        search.run(self.clock.part(0.4).seconds, None if best is None else best.cost)
+        self.cores, self.value = search.cores, search.value
 
-    def _restored(self, best: Found, rng: np.random.Generator) -> Found:
-        """Undo changes, several at a time, as long as the supports stay proved closed."""
-        chunk = max(1, best[0] // 4)
-        while self.left():
-            current = best[1]
-            places = [
-                (f, int(i), int(j))
-                for f in (0, 1)
-                for i, j in np.argwhere(current[f] != self.given[f])
-            ]
-            rng.shuffle(places)
-            improved = False
-            for start in range(0, len(places), chunk):
-                if not self.left():
-                    break
-                trial = best[1][0].copy(), best[1][1].copy()
-                for f, i, j in places[start : start + chunk]:
-                    trial[f][i, j] = self.given[f][i, j]
-                found = self.verdict(trial)
-                if found.answer.value == "closed":
-                    best = (self.changes(trial), trial, found.certificate)
-                    improved = True
-            if chunk > 1:
-                chunk //= 2
-            elif not improved:
-                break
-        return best
+    def _size(self) -> int:
+        return int(self.given[0].size) * self.given[1].shape[1]
 
-    def bound(self, changes: int) -> list[Any]:
-        """Return proofs of "not closed" with disjoint rows and disjoint columns."""
-        if not changes:
-            return []
-        left, right = self.given
-        problem = so.Closedness([left, right], self.problem.field)
-        rows, columns = np.ones(left.shape[0], bool), np.ones(right.shape[1], bool)
-        proofs: list[Any] = []
-        while rows.any() and columns.any() and len(proofs) < changes:
-            some = left * rows[:, None], right * columns
-            window = find_window(*some)
-            if window is None:
-                break
-            proofs.append(window_certificate(problem, window)[1])
-            rows[list(window.rows)] = False
-            columns[list(window.columns)] = False
-        verdict = self.verdict(self.given)
-        if not proofs and isinstance(verdict.certificate, NotClosedCertificate):
-            proofs.append(verdict.certificate)
-        return proofs
+    def _kernels_are_loaded(self) -> None:
+        """Start the clock anew: only the caller's own limit counts the loading of kernels."""
+        if self.context.time_limit is None:
+            self.clock = Clock(self.whole)
+
+    def _find_repairs(self) -> None:
+        if self._done():
+            return
+        if self._size() <= LARGEST_BRANCHED and branched(self, self.found):
+            return
+        self.found.improved = time.monotonic()
+        if self._done():
+            return
+        self.context.report(0.4, "changing entries")
+        if has_numba():
+            from sparseopt_closedness.repair_rounds import load, search_rounds
+
+            load()
+            self._kernels_are_loaded()
+            self.found.improved = time.monotonic()
+            search_rounds(self.found, self.clock, self._done, self.context.seed or 0)
+        else:
+            self.found.put_back(self.context.rng(), self._done)

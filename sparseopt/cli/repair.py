@@ -14,8 +14,9 @@ from sparseopt.cli.console import progress_display, say, say_json
 from sparseopt.cli.network_files import New, save, tell
 from sparseopt.cli.streams import STREAM, put_text, require_one_stream, taken
 from sparseopt.networks.layers import consecutive_linear_pairs
+from sparseopt.tools.pruning.criteria import CRITERIA
 from sparseopt.tools.pruning.one_shot import masked
-from sparseopt.tools.pruning.supports import close_supports, pair_verdicts
+from sparseopt.tools.pruning.supports import close_supports, cut_off, pair_verdicts
 
 _FILE = "Two supports (.json, .npy, .npz, .mat), or a network (.onnx, .pt2); - is standard input."
 _OUTPUT = (
@@ -33,6 +34,13 @@ def repair(
     explain: Annotated[
         bool, typer.Option("--explain", help="Print the proof as a person would write it.")
     ] = False,
+    costs: Annotated[
+        str | None,
+        typer.Option(help="Of networks: magnitude or path_cost of the weights, not their number."),
+    ] = None,
+    keep_lines: Annotated[
+        bool, typer.Option("--keep-lines", help="Cut no output and no input off altogether.")
+    ] = False,
     new: New = False,
     seed: opt.Seed = None,
     time_limit: opt.TimeLimit = None,
@@ -48,7 +56,9 @@ def repair(
     if isinstance(subject, so.Closedness):
         if not streamed and suffix not in (".json", ".npz"):
             raise so.ProblemError(f"--output must end in .json or .npz, got {output!r}")
-        problem = so.NearestClosedSupport(subject.supports, allow)
+        if costs is not None:
+            raise so.ProblemError("supports have no weights, so --costs is for networks")
+        problem = so.NearestClosedSupport(subject.supports, allow, keep_lines=keep_lines)
         with progress_display(not json) as progress:
             found = so.solve(problem, progress=progress, seed=seed, time_limit=time_limit)
         if not streamed:
@@ -63,15 +73,24 @@ def repair(
         raise so.ProblemError(f"weights of a network can only be removed, not --allow {allow}")
     if not streamed and suffix not in (".onnx", ".pt2", ".json"):
         raise so.ProblemError(f"--output must end in .onnx, .pt2 or .json, got {output!r}")
-    _repair_network(subject, file, output, new, json)
+    if costs is not None and costs not in ("magnitude", "path_cost"):
+        raise so.ProblemError(f"--costs must be magnitude or path_cost, not {costs!r}")
+
+    def close(masks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        scores = None if costs is None else CRITERIA[costs].scores(subject, seed or 0)
+        return close_supports(subject, masks, None, scores, keep_lines, time_limit)
+
+    _repair_network(subject, file, output, new, json, close)
 
 
-def _repair_network(network: so.Network, file: str, output: str, new: bool, as_json: bool) -> None:
+def _repair_network(
+    network: so.Network, file: str, output: str, new: bool, as_json: bool, close: Any
+) -> None:
     arrays = network.parameters()
     pairs = [pair for pair in consecutive_linear_pairs(network) if pair.is_sparse]
     names = {layer.name for pair in pairs for layer in (pair.first, pair.second)}
     masks = {f"{name}.weight": arrays[f"{name}.weight"] != 0 for name in sorted(names)}
-    closed = close_supports(network, masks)
+    closed = close(masks)
     removed = {name: int(masks[name].sum() - closed[name].sum()) for name in masks}
     result = masked(network, closed)
     save(result, file, output, new)
@@ -80,7 +99,9 @@ def _repair_network(network: so.Network, file: str, output: str, new: bool, as_j
         f"{name}: {count} of {masks[name].sum()} weights removed" for name, count in removed.items()
     ]
     lines = lines or ["there are no two consecutive linear layers, one of them with zeros"]
-    tell(lines, {"removed": removed, "verdicts": verdicts}, output, as_json)
+    lost = cut_off(network, result)
+    lines += [f"warning: {line}; --keep-lines forbids it for inputs and outputs" for line in lost]
+    tell(lines, {"removed": removed, "verdicts": verdicts, "cut_off": lost}, output, as_json)
 
 
 def _print(subject: so.Closedness, found: so.Solution, explain: bool, as_json: bool) -> None:

@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
+from sparseopt.closedness.certificate import proving
+from sparseopt.closedness.cores import bound_of, read_cores
 from sparseopt.closedness.not_closed import NotClosedCertificate
 from sparseopt.closedness.problem import Closedness
-from sparseopt.interface.arrays import Supports
+from sparseopt.interface.arrays import Supports, read_only
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
-from sparseopt.judging.evidence import Integer
+from sparseopt.interface.real_arrays import as_real
+from sparseopt.judging.evidence import EvidenceError, Integer, Rational, brief
 
 ALLOWED = ("remove", "add", "both")
+
+T = TypeVar("T")
+
+
+def rebuilt(cls: type[T], known: dict[str, Any], later: tuple[str, ...]) -> T:
+    """Return an object from the fields of a file; the `later` ones may be absent in old files."""
+    names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+    missing = names - set(known) - set(later)
+    if missing or set(known) - names:
+        raise ProblemError(
+            f"{cls.__name__} has fields {sorted(names)}; unknown: {sorted(set(known) - names)}, "
+            f"missing: {sorted(missing)}"
+        )
+    return cls(**known)
 
 
 @json_type
@@ -31,35 +49,67 @@ class ClosedSupport:
         I' and J'.
     changes : int
         Number of entries in which they differ from I and J.
-    lower_bound : int
-        No closed supports differ from I and J in fewer entries.
+    lower_bound : int or Fraction
+        No closed supports differ from I and J in fewer entries; where entries have costs, none
+        cost less.
+    cost : Fraction, optional
+        What the changes cost, where entries have costs.
 
     Raises
     ------
     ProblemError
-        If the supports do not chain, or the numbers are not integers from 0 on.
+        If the supports do not chain, or the numbers are not exact ones from 0 on.
     """
 
     supports: tuple[np.ndarray, ...]
     changes: int
-    lower_bound: int
+    lower_bound: int | Fraction
+    cost: Fraction | None = None
 
     # What the constructor takes, for type checkers; the fields are what becomes of it.
     if TYPE_CHECKING:
 
-        def __init__(self, supports: Supports, changes: int, lower_bound: int) -> None: ...
+        def __init__(
+            self,
+            supports: Supports,
+            changes: int,
+            lower_bound: int | Fraction,
+            cost: Fraction | None = None,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "supports", Closedness(self.supports).supports)
-        for name in ("changes", "lower_bound"):
-            Integer().read(getattr(self, name), (name,))
+        Integer().read(self.changes, ("changes",))
+        for name in ("lower_bound", "cost"):
+            value = getattr(self, name)
+            if value is None and name == "cost":
+                continue
+            exact = Rational().read(value, (name,))
+            if exact < 0:
+                raise EvidenceError(f"{name} is at least 0, not {brief(value)}")
+            whole = name == "lower_bound" and exact.denominator == 1
+            object.__setattr__(self, name, exact.numerator if whole else exact)
+
+    @classmethod
+    def from_fields(cls, known: dict[str, Any]) -> ClosedSupport:
+        """Rebuild it from JSON, also of the time before there were costs."""
+        return rebuilt(cls, known, ("cost",))
+
+    @property
+    def distance(self) -> int | Fraction:
+        """The cost where entries have costs, else the number of changes."""
+        return self.changes if self.cost is None else self.cost
 
     def __str__(self) -> str:
-        bound = f"at least {self.lower_bound} needed"
-        if self.changes == self.lower_bound:
-            bound = "as few as possible"
         entries = "entry" if self.changes == 1 else "entries"
-        return f"closed supports, {self.changes} {entries} changed ({bound})"
+        paid = "" if self.cost is None else f" at a cost of {float(self.cost):.6g}"
+        if self.distance == self.lower_bound:
+            bound = "as few as possible" if self.cost is None else "as cheap as possible"
+        elif self.cost is None:
+            bound = f"at least {self.lower_bound} needed"
+        else:
+            bound = f"at least {float(self.lower_bound):.6g} needed"
+        return f"closed supports, {self.changes} {entries} changed{paid} ({bound})"
 
 
 @json_type
@@ -75,11 +125,18 @@ class NearestClosedSupport(Problem[ClosedSupport, "ClosedSupportCertificate"]):
         Which changes of entries are allowed.
     field : {"real", "complex"}
         As for `Closedness`.
+    costs : sequence of two arrays, optional
+        What it costs to change each entry of I and of J, nonnegative: the modulus of a weight, its
+        path cost. Without them every change costs 1.
+    keep_lines : bool
+        Whether every row of I and every column of J that has entries must keep one. Without it the
+        nearest supports may cut an output or an input off altogether.
 
     Raises
     ------
     ProblemError
-        As for `Closedness`; for other than two supports, or an unknown kind of change.
+        As for `Closedness`; for other than two supports, an unknown kind of change, or costs of
+        another shape, negative, infinite or NaN.
 
     Examples
     --------
@@ -92,13 +149,20 @@ class NearestClosedSupport(Problem[ClosedSupport, "ClosedSupportCertificate"]):
     supports: tuple[np.ndarray, ...]
     allow: str = "remove"
     field: str = "real"
+    costs: tuple[np.ndarray, ...] | None = None
+    keep_lines: bool = False
     accuracy_is: ClassVar[str] = "share of the changes not proved to be needed"
 
     # What the constructor takes, for type checkers; the fields are what becomes of it.
     if TYPE_CHECKING:
 
         def __init__(
-            self, supports: Supports, allow: str = "remove", field: str = "real"
+            self,
+            supports: Supports,
+            allow: str = "remove",
+            field: str = "real",
+            costs: Any = None,
+            keep_lines: bool = False,
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -108,15 +172,64 @@ class NearestClosedSupport(Problem[ClosedSupport, "ClosedSupportCertificate"]):
         if len(supports) != 2:
             raise ProblemError(f"it takes two supports [I, J], not {len(supports)}")
         object.__setattr__(self, "supports", supports)
+        if self.costs is not None:
+            object.__setattr__(self, "costs", _costs(self.costs, supports))
+        if not isinstance(self.keep_lines, bool | np.bool_):
+            raise ProblemError(f"keep_lines must be True or False, got {brief(self.keep_lines)}")
+        object.__setattr__(self, "keep_lines", bool(self.keep_lines))
+
+    @classmethod
+    def from_fields(cls, known: dict[str, Any]) -> NearestClosedSupport:
+        """Rebuild it from JSON, also of the time before there were costs; these are arrays."""
+        costs = known.get("costs")
+        pair = costs if isinstance(costs, list | tuple) else [costs]
+        if costs is not None and not all(isinstance(part, np.ndarray) for part in pair):
+            raise ProblemError("costs in a file must be null or a list of two arrays")
+        return rebuilt(cls, known, ("costs", "keep_lines"))
+
+    def cost_of(self, changed: tuple[np.ndarray, ...]) -> Fraction:
+        """Return what changing the entries of two masks costs, exactly."""
+        if self.costs is None:
+            return Fraction(sum(int(mask.sum()) for mask in changed))
+        pairs = zip(self.costs, changed, strict=True)
+        return sum((Fraction(float(c)) for cost, mask in pairs for c in cost[mask]), Fraction(0))
+
+    def cut_off(self, answer: ClosedSupport) -> tuple[list[int], list[int]]:
+        """Return the rows of I and the columns of J that lose all their entries."""
+        pairs = zip(self.supports, answer.supports, (1, 0), strict=True)
+        rows, columns = (
+            np.flatnonzero(a.any(axis=axis) & ~b.any(axis=axis)).tolist() for a, b, axis in pairs
+        )
+        return rows, columns
 
     def evaluate(self, answer: ClosedSupport) -> Mapping[str, float]:
-        """Return the number of changes."""
-        return {"changes": float(answer.changes)}
+        """Return the number of changes, and what they cost."""
+        changed = tuple(a != b for a, b in zip(self.supports, answer.supports, strict=True))
+        return {"changes": float(answer.changes), "cost": float(self.cost_of(changed))}
 
     def describe(self) -> str:
         """Return one line with the sizes."""
         left, right = (f"{s.shape[0]} x {s.shape[1]}" for s in self.supports)
-        return f"closed supports near {left} and {right} ({self.allow}, {self.field})"
+        terms = [self.allow, self.field]
+        terms += ["with costs"] if self.costs is not None else []
+        terms += ["no line cut off"] if self.keep_lines else []
+        return f"closed supports near {left} and {right} ({', '.join(terms)})"
+
+
+def _costs(given: Any, supports: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    if not isinstance(given, list | tuple) or len(given) != 2:
+        raise ProblemError("costs must be a list of two arrays, one for each support")
+    # Adding 0.0 makes one zero of two.
+    costs = tuple(read_only(as_real(c, f"costs[{i}]", 2) + 0.0) for i, c in enumerate(given))
+    for i, (cost, support) in enumerate(zip(costs, supports, strict=True)):
+        if cost.shape != support.shape:
+            raise ProblemError(
+                f"costs[{i}] has the shape {cost.shape}, support {i} has {support.shape}"
+            )
+        if bool((cost < 0).any()):
+            a, b = np.argwhere(cost < 0)[0].tolist()
+            raise ProblemError(f"costs[{i}] is negative at ({a}, {b}): {cost[a, b]}")
+    return costs
 
 
 @proves(NearestClosedSupport)
@@ -125,26 +238,35 @@ class NearestClosedSupport(Problem[ClosedSupport, "ClosedSupportCertificate"]):
 class ClosedSupportCertificate(Certificate):
     """Closed supports near others, with a proof of closedness and of a lower bound.
 
-    Lower bound. A certificate of "not closed" speaks of some rows R of I and some columns C of J
-    only: the set stays not closed whatever is changed outside I[R, :] and J[:, C], since the
-    products with rows R and columns C of a closed set are closed (they are the products whose
-    other rows and columns are zero). Families that its reductions remove may reach further, but
-    what they reach within R x C does not depend on the rest. So closed supports differ in an entry
-    of I[R, :] or J[:, C]. Certificates with pairwise disjoint R and pairwise disjoint C need one
-    change each.
+    Lower bound. Windows with rational weights, see `sparseopt.closedness.cores`; or, one change
+    each, proofs of "not closed" with pairwise disjoint rows and columns. Such a proof speaks of
+    some rows R of I and some columns C of J only: the set stays not closed whatever is changed
+    outside I[R, :] and J[:, C], since the products with rows R and columns C of a closed set are
+    closed (they are the products whose other rows and columns are zero). Families that its
+    reductions remove may reach further, but what they reach within R x C does not depend on the
+    rest. So closed supports differ in an entry of I[R, :] or J[:, C].
 
     Attributes
     ----------
     closedness : Certificate
         That the answer's supports are closed.
     windows : list of NotClosedCertificate
-        Not closed: one per entry of the lower bound, with disjoint rows and disjoint columns.
+        Not closed: one per entry of the lower bound, with disjoint rows and disjoint columns. None
+        where entries have costs.
+    cores : list of [k, [i1, i2], [j1, j2], l, blockers, zeros, weight]
+        See `sparseopt.closedness.cores`. The larger of both bounds counts.
     """
 
     problem: NearestClosedSupport
     answer: ClosedSupport
     closedness: Certificate
     windows: list[NotClosedCertificate]
+    cores: Any = ()
+
+    @classmethod
+    def from_fields(cls, known: dict[str, Any]) -> ClosedSupportCertificate:
+        """Rebuild it from JSON, also of the time before there were cores."""
+        return rebuilt(cls, known, ("cores",))
 
     @property
     def claim(self) -> str:
@@ -155,7 +277,9 @@ class ClosedSupportCertificate(Certificate):
     def accuracy(self) -> float:
         """Changes that may be too many, in proportion: see `NearestClosedSupport.accuracy_is`."""
         answer = self.answer
-        return max(0, answer.changes - answer.lower_bound) / max(1, answer.changes)
+        if not answer.distance:
+            return 0.0
+        return float(max(0, answer.distance - answer.lower_bound) / Fraction(answer.distance))
 
     def check(self, steps: Steps) -> None:
         """Check the changes, the proof of closedness, and the lower bound."""
@@ -173,14 +297,29 @@ class ClosedSupportCertificate(Certificate):
         steps.require(allowed, f"the changes are of the kind {problem.allow!r}")
         changes = removed + added
         steps.require(answer.changes == changes, f"{changes} entries changed")
+        cost = None
+        if problem.costs is not None:
+            cost = problem.cost_of(tuple(a != b for a, b in pairs))
+        steps.require(answer.cost == cost, f"the changes cost {brief(cost)}")
+        cut = problem.cut_off(answer) if problem.keep_lines else ([], [])
+        steps.require(
+            cut == ([], []), "no line is cut off that must not be", f"rows, columns {cut}"
+        )
         closed = Closedness(list(answer.supports), problem.field)
         steps.require_proof(self.closedness, of=closed, verdict="closed")
         self._check_bound(steps)
 
     def _check_bound(self, steps: Steps) -> None:
-        bound = len(self.windows)
-        steps.require(self.answer.lower_bound == bound, f"the lower bound is {bound}")
-        given = Closedness(list(self.problem.supports), self.problem.field)
+        problem = self.problem
+        by_cores: int | Fraction = 0
+        with proving(steps, "the windows and the weights of the bound hold"):
+            cores = read_cores(self.cores)
+            by_cores = bound_of(cores, problem.supports, problem.allow, problem.costs)
+        bound = max(len(self.windows), by_cores)
+        steps.require(self.answer.lower_bound == bound, f"the lower bound is {brief(bound)}")
+        counted = problem.costs is None or not self.windows
+        steps.require(counted, "where entries have costs, no changes are counted")
+        given = Closedness(list(problem.supports), problem.field)
         rows: list[int] = []
         columns: list[int] = []
         for proof in self.windows:
@@ -200,4 +339,14 @@ class ClosedSupportCertificate(Certificate):
                 more = f" and {int(cells.sum()) - 20} more" if cells.sum() > 20 else ""
                 if listed:
                     lines.append(f"  {word} {name}: {listed}{more}")
+        for what, lost in zip(
+            ("row of I", "column of J"), self.problem.cut_off(self.answer), strict=True
+        ):
+            if lost:
+                lines.append(f"  cut off: every entry of {what} {', '.join(map(str, lost))}")
+        if len(self.cores):
+            lines.append(
+                f"  at least {brief(self.answer.lower_bound)}: {len(self.cores)} windows, each "
+                "kept by a few entries, with weights that no entry carries beyond its cost"
+            )
         return "\n".join([*lines, self.closedness.explain()])

@@ -13,6 +13,10 @@ PRIME = 2_147_483_629
 """The largest prime below 2^31 - 1: products of residues stay below 2^62."""
 
 
+PANEL = 64
+"""Rows that are eliminated together."""
+
+
 def eliminate(rows: list[list[Any]], columns: int) -> list[int]:
     """Bring rows of ints and Fractions to reduced echelon form over some columns, in place.
 
@@ -142,8 +146,64 @@ def residues(matrix: np.ndarray) -> np.ndarray:
 
 
 def rank_modulo(matrix: np.ndarray) -> int:
-    """Return the rank of an integer matrix modulo `PRIME`, a lower bound of the rank over Q."""
-    return eliminate_modulo(residues(matrix), matrix.shape[1])
+    """Return the rank of an integer matrix modulo `PRIME`, a lower bound of the rank over Q.
+
+    `PANEL` rows at a time are brought to echelon form, and cleared from those below by one matrix
+    product: O(rows x rank x columns), most of it in BLAS.
+    """
+    work, found = residues(matrix), 0
+    while work.shape[0]:
+        top, work = work[:PANEL], work[PANEL:]
+        pivots = _echelon(top)
+        held = sorted(pivots)
+        work = _reduced(work - _times(work[:, [pivots[i] for i in held]], top[held]))
+        found += len(held)
+    return found
+
+
+def _echelon(rows: np.ndarray) -> dict[int, int]:
+    """Bring residues to reduced echelon form in place; return the pivot of each row that has one.
+
+    Half of the rows after the other, each cleared from the other half by a product.
+    """
+    if len(rows) > 1:
+        half = len(rows) // 2
+        first, second = rows[:half], rows[half:]
+        above = _echelon(first)
+        _clear(second, first, above)
+        below = _echelon(second)
+        _clear(first, second, below)
+        return above | {half + i: column for i, column in below.items()}
+    places = np.flatnonzero(rows[0]) if len(rows) else rows
+    if not places.size:
+        return {}
+    pivot = int(places[0])
+    rows[0] = _reduced(rows[0] * pow(int(rows[0, pivot]), -1, PRIME))
+    return {0: pivot}
+
+
+def _clear(rows: np.ndarray, by: np.ndarray, pivots: dict[int, int]) -> None:
+    held = sorted(pivots)
+    rows[:] = _reduced(rows - _times(rows[:, [pivots[i] for i in held]], by[held]))
+
+
+def _times(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the product of residues, with at most `PANEL` terms a sum, modulo `PRIME`.
+
+    Factors of 15 or 16 and of 31 bits, 2^6 terms: all sums stay within the 53 bits of a double.
+    """
+    wide = right.astype(np.float64)
+    high, low = ((part.astype(np.float64) @ wide).astype(np.int64) for part in _halves(left))
+    return _reduced((_reduced(high) << 16) + low)
+
+
+def _halves(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return values >> 16, values & 0xFFFF
+
+
+def _reduced(values: np.ndarray) -> np.ndarray:
+    """Return int64 values modulo `PRIME`; a quotient by a constant is faster than a remainder."""
+    return values - (values // PRIME) * PRIME
 
 
 def counting_type(terms: int) -> type[np.floating]:

@@ -29,13 +29,17 @@ def repair(
     allow: str = "remove",
     proof: Any = None,
     answer: Any = None,
+    cores: Any = (),
+    costs: Any = None,
+    cost: Any = None,
+    keep_lines: bool = False,
 ) -> Any:
     """Return a certificate of closed supports near LU."""
-    problem = so.NearestClosedSupport(given, allow)
-    answer = so.ClosedSupport(supports, changes, bound) if answer is None else answer
+    problem = so.NearestClosedSupport(given, allow, costs=costs, keep_lines=keep_lines)
+    answer = so.ClosedSupport(supports, changes, bound, cost) if answer is None else answer
     proof = comparable(*supports) if proof is None else proof
     windows = [lu()] if windows is None else windows
-    return so.ClosedSupportCertificate(problem, answer, proof, windows)
+    return so.ClosedSupportCertificate(problem, answer, proof, windows, cores)
 
 
 def training(supports: Any, proof: Any = None, **answer: Any) -> Any:

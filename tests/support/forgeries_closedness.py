@@ -17,6 +17,7 @@ from typing import Any
 import forgeries_data
 import forgeries_limits
 import forgeries_proofs
+import forgeries_repairs
 import numpy as np
 from closedness_statements import REPAIRED, repair, sparse_lower, training
 from forgeries_closedness_files import constructors, documents, forms
@@ -53,6 +54,7 @@ def forged() -> Pairs:
     yield from forgeries_limits.forged()
     yield from forgeries_proofs.forged()
     yield from forgeries_data.forged()
+    yield from forgeries_repairs.forged()
     for part in (outsiders, repairs, trainings, forms, documents, constructors):
         yield from part().items()
 
@@ -78,6 +80,7 @@ def honest() -> Pairs:
     yield from forgeries_limits.honest()
     yield from forgeries_proofs.honest()
     yield from forgeries_data.honest()
+    yield from forgeries_repairs.honest()
     yield "an array of supports", made(so.ComparableCertificate, so.Closedness(np.array(DENSE)))
     body = json.loads(so.to_json(lu()))
     body["problem"]["supports"]["$tuple"][0] = sparse_lower()

@@ -276,7 +276,7 @@ def documents() -> dict[str, Any]:
         "changes: expected an integer from 0 | a float": document(
             repaired, at("answer", "changes", value=1.0)
         ),
-        "lower_bound: expected an integer from 0 | true": document(
+        "lower_bound: expected an integer or a rational | true": document(
             repaired, at("answer", "lower_bound", value=True)
         ),
         "allow must be one of remove, add, both, not 'swap' | a kind": document(

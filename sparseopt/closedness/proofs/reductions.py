@@ -25,7 +25,7 @@ from sparseopt.judging.evidence import (
     Record,
     Rule,
 )
-from sparseopt.judging.exact import rank_modulo
+from sparseopt.judging.exact import eliminate_modulo, rank_modulo, residues
 
 Entries = tuple[tuple[int, int, int], ...]
 
@@ -156,8 +156,8 @@ class Submersion(FreeEvidence):
         # Entries are at most 1000: sums of their products do not overflow int64.
         if bool((x @ y)[family.observed].any()):
             raise EvidenceError("the point of the submersion does not have product zero")
-        cells = int(family.observed.sum())
-        if rank_modulo(tangent_map(family, x, y)) != cells:
+        if not is_submersion(family, x, y):
+            cells = int(family.observed.sum())
             raise EvidenceError(f"the tangent map is not onto the {cells} cells")
 
     @property
@@ -210,6 +210,37 @@ def tangent_map(family: ObservedProblem, x: np.ndarray, y: np.ndarray) -> np.nda
         seen = family.observed[:, j] & family.left[:, k]
         matrix[number[seen, j], v] = x[seen, k]
     return matrix
+
+
+def is_submersion(family: ObservedProblem, x: np.ndarray, y: np.ndarray) -> bool:
+    """Return whether `tangent_map` is onto, modulo the prime of `rank_modulo`.
+
+    It is if no functional on the cells vanishes on its image. One that vanishes on all X Y' has in
+    column j a vector u with u X = 0 on the rows observed there; so with a basis of such u for every
+    column, X' -> (u (X' Y)_j) over all j and u must be onto. Its matrix has the entries
+    u_i Y[k, j] at the unknown X'[i, k], and far fewer rows than there are cells.
+    """
+    matrix = functionals_on(family, x, y)
+    return rank_modulo(matrix) == len(matrix)
+
+
+def functionals_on(family: ObservedProblem, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the matrix whose rows must be independent, modulo the prime, see `is_submersion`."""
+    unknowns = np.flatnonzero(family.left & (y != 0).any(axis=1)[None])
+    r = family.left.shape[1]
+    blocks = []
+    for j in np.flatnonzero(family.observed.any(axis=0)).tolist():
+        rows = np.flatnonzero(family.observed[:, j])
+        terms = np.flatnonzero(family.right[:, j])
+        at = x[np.ix_(rows, terms)]
+        work = residues(np.hstack([at, np.eye(len(rows), dtype=np.int64)]))
+        found = eliminate_modulo(work, len(terms))
+        null = work[found:, len(terms) :]
+        block = np.zeros((len(null), family.left.shape[0], r), dtype=np.int64)
+        # Residues times entries of at most 1000 stay far below 2^63.
+        block[:, rows] = null[:, :, None] * y[None, None, :, j]
+        blocks.append(residues(block.reshape(len(null), family.left.size)[:, unknowns]))
+    return np.vstack(blocks) if blocks else np.zeros((0, 0), dtype=np.int64)
 
 
 class Reduction(Rule):

@@ -3,18 +3,19 @@ on every data set."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from sparseopt.choosing.solving import solve
+from sparseopt.closedness.nearest import NearestClosedSupport
 from sparseopt.closedness.problem import Closedness
 from sparseopt.interface.context import Context, Progress
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.printing import printable
 from sparseopt.interface.solution import Solution
-from sparseopt.networks.layers import LinearPair, consecutive_linear_pairs
+from sparseopt.networks.layers import LinearLayer, LinearPair, consecutive_linear_pairs
 from sparseopt.networks.network import Network
 
 
@@ -65,12 +66,31 @@ def pair_verdicts(network: Network, seconds_per_pair: float = 10.0) -> list[Pair
 
 
 def close_supports(
-    network: Network, masks: dict[str, np.ndarray], progress: Progress | None = None
+    network: Network,
+    masks: dict[str, np.ndarray],
+    progress: Progress | None = None,
+    costs: Mapping[str, np.ndarray] | None = None,
+    keep_lines: bool = False,
+    seconds_per_pair: float | None = None,
 ) -> dict[str, np.ndarray]:
     """Return masks within `masks` under which every two consecutive layers have closed supports.
 
     A layer belongs to two pairs, and closing one may open the other: pairs are gone through
     until all are closed. Each change removes weights, so this ends.
+
+    Parameters
+    ----------
+    network : Network
+    masks : dict of bool arrays
+        By the names of the weights.
+    progress : callable(fraction, message) or None
+    costs : dict of arrays, optional
+        What it costs to remove each weight, by the same names; 1 each by default.
+    keep_lines : bool
+        Whether every output of the second layer of a pair and every input of the first that has
+        weights must keep one.
+    seconds_per_pair : float, optional
+        Time limit of one repair.
     """
     context = Context(progress=progress)
     result = {name: mask.copy() for name, mask in masks.items()}
@@ -87,7 +107,10 @@ def close_supports(
             key = left.tobytes() + right.tobytes() + bytes(str(left.shape), "ascii")
             if key in verdicts or not pair.is_sparse:
                 continue
-            kept: Any = _closed_within(left, right)
+            paid = None if costs is None else _costs_of(pair, costs)
+            repair = NearestClosedSupport([left, right], "remove", "real", paid, keep_lines)
+            found = solve(repair, time_limit=seconds_per_pair).answer
+            kept = [np.asarray(s, dtype=bool) for s in found.supports]
             verdicts[key] = True
             of_weights = pair.kept(kept)
             for layer, entries in zip((pair.second, pair.first), of_weights, strict=True):
@@ -105,8 +128,39 @@ def close_supports(
     return result
 
 
-def _closed_within(left: np.ndarray, right: np.ndarray) -> list[np.ndarray]:
-    from sparseopt.closedness.nearest import NearestClosedSupport
+def _costs_of(pair: LinearPair, costs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """Return what removing each entry of the supports of a pair costs."""
+    first, second = (
+        _matrix(layer, costs[f"{layer.name}.weight"]) for layer in (pair.first, pair.second)
+    )
+    ordered = np.empty_like(second)
+    ordered[:, pair.order] = second
+    return [ordered, first]
 
-    answer = solve(NearestClosedSupport([left, right], allow="remove")).answer
-    return [np.asarray(s, dtype=bool) for s in answer.supports]
+
+def _matrix(layer: LinearLayer, values: np.ndarray) -> np.ndarray:
+    """Return values of the weights of a layer where these stand in its matrix, else 0."""
+    rows, columns = values.shape[:2]
+    found = np.zeros((layer.groups, rows // layer.groups, layer.groups, columns))
+    each = np.arange(layer.groups)
+    found[each, :, each] = values.reshape(layer.groups, -1, columns)
+    return found.reshape(rows, layer.groups * columns)
+
+
+def cut_off(before: Network, after: Network) -> list[str]:
+    """Return in words which layers have units that lost all their weights.
+
+    An output of the network without weights is constant, whatever it was trained for.
+    """
+    lines = []
+    old, new = before.parameters(), after.parameters()
+    for pair in consecutive_linear_pairs(after):
+        for layer in (pair.first, pair.second):
+            name = f"{layer.name}.weight"
+            count = len(old[name])
+            had, has = (w[name].reshape(count, -1).any(axis=1) for w in (old, new))
+            lost = np.flatnonzero(had & ~has).tolist()
+            words = f"{layer.name}: {len(lost)} of {count} outputs have no weights left"
+            if lost and words not in lines:
+                lines.append(words)
+    return lines

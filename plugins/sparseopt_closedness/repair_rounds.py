@@ -1,0 +1,116 @@
+"""Which local search gets how much of the time, for repairs; imported where numba is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, partial
+
+import numpy as np
+
+from sparseopt_closedness.quick_proofs import quick_proof
+from sparseopt_closedness.repair_clock import Clock
+from sparseopt_closedness.repair_search import AddSearch, Entries, LineSearch, LocalSearch
+from sparseopt_closedness.repairs_found import Repairs
+
+PROBE = 0.06
+"""Share of the time after which the searches are compared."""
+SHORT = 0.04
+"""Seconds of one run without a look at the bound."""
+
+
+@cache
+def load() -> None:
+    """Load the kernels, or compile them at their first use on a machine."""
+    lu = np.array([[True, False], [True, True]]), np.array([[True, True], [False, True]])
+    entries = Entries.of(lu, "remove", None)
+    once = iter([1.0, 0.0, 1.0, 0.0])
+    LineSearch(entries, False, 0).run(lambda: next(once))
+    LocalSearch(entries, lu, False, 0).run(lambda: next(once), True)
+
+
+def search_rounds(found: Repairs, clock: Clock, done: Callable[[], bool], seed: int) -> None:
+    """Probe every search, then give the time to the better; offer what they find."""
+    problem = found.problem
+    entries = Entries.of(found.given, problem.allow, problem.costs)
+    if not len(entries.places):
+        return
+    if problem.allow == "add":
+        _add(found, entries, clock, done, seed)
+        return
+    removals = Entries.of(found.given, "remove", problem.costs)
+    lines = [LineSearch(e, problem.keep_lines, seed) for e in (removals, removals.transposed())]
+    whole = Clock(clock.seconds())
+    for line in lines:
+        _run(line, whole.part(PROBE), found, removals, done, warm=True)
+        if done():
+            return
+    local = LocalSearch(removals, found.given, problem.keep_lines, seed)
+    _run(local, whole.part(PROBE), found, removals, done, warm=True)
+    best = min(lines, key=lambda line: line.least)
+    while not done():
+        left = whole.seconds() / whole.total
+        searches: list[LocalSearch | LineSearch] = [local] if local.least <= best.least else [best]
+        if abs(local.least - best.least) <= 0.15 * best.least:
+            searches = [local, best]
+        for chosen in searches:
+            share = max(0.05, 0.8 * left) / len(searches)
+            _run(chosen, whole.part(share), found, removals, done, warm=left > 0.3)
+        if found.best is not None and not done():
+            # From the best so far, and where entries may be added, with additions.
+            local = LocalSearch(entries, found.best.pair, problem.keep_lines, seed + 1)
+            removals = entries
+            _run(local, whole.part(max(0.05, 0.5 * left)), found, entries, done, warm=False)
+            if entries.present.all():
+                continue
+            best = min(lines, key=lambda line: line.least)
+            while not done():
+                _run(local, whole.part(0.2), found, entries, done, warm=False)
+
+
+def _run(
+    search: LineSearch | LocalSearch | AddSearch,
+    part: Clock,
+    found: Repairs,
+    entries: Entries,
+    done: Callable[[], bool],
+    *,
+    warm: bool,
+) -> None:
+    """Run a search for a while and offer its best; stop early where the bound is met."""
+    offered = np.inf
+    while part.seconds() > 0:
+        end = Clock(min(SHORT + 0.02 * part.total, part.seconds()))
+        search.run(partial(_share, part, end), warm)
+        if search.least < offered:
+            offered = search.least
+            if search.least < found_price(found, entries):
+                found.offer(entries.pair_of(search.best), quick_proof)
+        if done():
+            return
+
+
+def _share(part: Clock, end: Clock) -> float:
+    return part.share() if end.seconds() > 0 else 0.0
+
+
+def found_price(found: Repairs, entries: Entries) -> float:
+    """Return the price of the best repair in the units of the searches."""
+    if found.best is None:
+        return np.inf
+    changed = entries.changed_in(found.best.pair)
+    return float((entries.weights * changed).sum()) - 1e-9
+
+
+def _add(
+    found: Repairs, entries: Entries, clock: Clock, done: Callable[[], bool], seed: int
+) -> None:
+    """Undo additions of structures that are always closed, from each in turn."""
+    whole = Clock(clock.seconds())
+    starts = sorted(found.starts, key=lambda start: start.cost)
+    searches = [AddSearch(entries, start.pair, seed) for start in starts]
+    while searches and not done():
+        for search in searches:
+            _run(search, whole.part(0.1), found, entries, done, warm=False)
+            if done():
+                return
+        searches = [min(searches, key=lambda search: search.least)]
