@@ -57,6 +57,11 @@ from sparseopt.closedness.problem import (
     Closedness as Closedness,
     ClosednessVerdict as ClosednessVerdict,
 )
+from sparseopt.guarantees.output_change import (
+    OutputChange as OutputChange,
+    OutputChangeCertificate as OutputChangeCertificate,
+    OutputChangeValue as OutputChangeValue,
+)
 from sparseopt.interface.analyzer import Analyzer as Analyzer
 from sparseopt.interface.certificate import (
     Certificate as Certificate,

@@ -87,6 +87,31 @@ MANIFEST = Manifest(
             summary="distance of two path-liftings by two passes, where no sign changes",
             citations=("arXiv:2405.15006",),
         ),
+        SolverEntry(
+            name="signed_intervals",
+            path="sparseopt_pathnorm.output_change:SignedIntervals",
+            problem="sparseopt:OutputChange",
+            guarantee=Guarantee.CERTIFIED,
+            summary="change of outputs by intervals of the difference, layer by layer; any signs",
+            citations=("arXiv:1810.12715",),
+        ),
+        SolverEntry(
+            name="backward_substitution",
+            path="sparseopt_pathnorm.change_substitution:BackwardSubstitution",
+            problem="sparseopt:OutputChange",
+            guarantee=Guarantee.CERTIFIED,
+            summary="change of outputs by lines around each ReLU, back to the input; the tightest",
+            citations=("arXiv:1811.00866",),
+        ),
+        SolverEntry(
+            name="path_metric",
+            path="sparseopt_pathnorm.output_change:PathMetricBound",
+            problem="sparseopt:OutputChange",
+            guarantee=Guarantee.CERTIFIED,
+            summary="change of outputs by eq. (8), three passes; any signs",
+            citations=("arXiv:2405.15006",),
+            on_request=True,
+        ),
     ),
     analyzers=(
         AnalyzerEntry(

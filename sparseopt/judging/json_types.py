@@ -34,6 +34,11 @@ _MODULES = {
         "Closedness",
         "ClosednessVerdict",
     ),
+    "sparseopt.guarantees.output_change": (
+        "OutputChange",
+        "OutputChangeCertificate",
+        "OutputChangeValue",
+    ),
     "sparseopt.interface.finding": (
         "Finding",
         "SeriesFigure",
