@@ -199,7 +199,7 @@ class _Rows:
     def _dot(self, part: np.ndarray, numbers: np.ndarray) -> None:
         wide = np.broadcast_to(numbers, part.shape[1:]).ravel()
         self.total = self.total + part.reshape(len(part), -1) @ wide
-        self._pay((wide.size + 16) * UNIT, part, np.abs(wide))
+        self._pay((wide.size + 16) * UNIT, part, np.abs(numbers))
         self.cost = self.cost + 2 * UNIT * np.abs(self.total)
 
     def _concrete(self, parts: Parts, low: np.ndarray, high: np.ndarray) -> None:

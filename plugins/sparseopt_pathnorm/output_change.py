@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import sparseopt as so
-from sparseopt.networks.linear import Neuron
-from sparseopt.networks.operator import Add, Operator, unchecked
+from sparseopt.networks.operator import Add, unchecked
 from sparseopt_pathnorm import change_intervals
 from sparseopt_pathnorm.change_intervals import Span
 from sparseopt_pathnorm.change_layers import PairLayer, differ, in_range, pair_layers
@@ -40,9 +39,7 @@ class PathMetricBound(so.Solver[so.OutputChange]):
             found = problem.network.walk(sums, lambda node, given: _sums(layers[node.name], given))
         in_range(found, "the bound of eq. (8)")
         room = sum(layer.room for layer in layers.values())
-        most = (found[1] + found[2]) * (1 + 4 * room) + np.where(
-            found[1] + found[2] > 0, 2.0**-900, 0
-        )
+        most = (found[1] + found[2]) * (1 + 4 * room) + 2.0**-900  # what underflow may take
         return proof(problem, -most, most, "path_metric")
 
 

@@ -60,7 +60,7 @@ class OutputChange(Problem["OutputChangeValue", "OutputChangeCertificate"]):
     ------
     ProblemError
         For networks of different layers, saying where they part; for layers whose values nothing
-        here bounds; for a lower bound above the upper one, naming the entry; NaN, infinity, float16.
+        here bounds; for a lower bound above the upper one, by entry; NaN, infinity, float16.
 
     Notes
     -----
@@ -214,8 +214,8 @@ class OutputChangeCertificate(Certificate):
     ----------
     method : {"path_metric", "signed_intervals", "substitution"}
         How far the core goes: the three passes of eq. (8), see `path_metric`; boxes of the values
-        and of their difference, layer by layer, see `boxes`; or these, and what they do not prove by
-        backward substitution, see `substitution`.
+        and of their difference, layer by layer, see `boxes`; or these, and by backward
+        substitution what they do not prove, see `substitution`.
     bounds : dict of str to array, shape (3, 2, *shape)
         For the method "substitution", of some layers: lower and upper bounds of the change of its
         values, of the other network's values and of the first one's. Each is proved from the layers
@@ -287,7 +287,7 @@ class OutputChangeCertificate(Certificate):
             _require(steps, missing, "signed intervals")
 
     def _prove(self, steps: Steps, proof: Substitution, name: str, kind: int, stated: Box) -> None:
-        """Require that stated bounds hold: by the boxes, else by rows, else by both networks' rows."""
+        """Require that stated bounds hold: by the boxes, else by rows of one kind or another."""
         missing = _missing(proof.known[name].parts()[kind], stated)
         for row in _rows(kind):
             for side, sign in ((0, -1.0), (1, 1.0)):
@@ -312,7 +312,7 @@ def _rows(kind: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _missing(proved: Box, stated: Box) -> tuple[np.ndarray, np.ndarray]:
-    """Return where a stated lower, and upper, bound is narrower than the proved one, or no bound."""
+    """Return where a stated lower, and upper, bound is narrower than the proved one."""
     low = ~(stated.low <= proved.low)
     high = ~(proved.high <= stated.high)
     return np.ascontiguousarray(low), np.ascontiguousarray(high)

@@ -1,8 +1,8 @@
 """Bounds by backward substitution: linear functions of a layer, written in terms of the input.
 
-A row is ``a . D + a' . h' + a'' . h`` at one layer, D = h - h' being the change. It is bounded above
-by replacing the values of a layer by what makes them, from the output backwards, until only the
-input is left:
+A row is ``a . D + a' . h' + a'' . h`` at one layer, D = h - h' being the change. It is bounded
+above by replacing the values of a layer by what makes them, from the output backwards, until only
+the input is left:
 
 - a layer of weights by its equations, see `boxes`;
 - a ReLU by lines above and below it, over the boxes of z, z' and d = z - z' that are already
@@ -115,7 +115,7 @@ class Substitution:
     known: dict[str, Values]
 
     def highest(self, name: str, row: Parts) -> np.ndarray:
-        """Return a number for each row, of coefficients of a layer's values, that it stays below."""
+        """Return a number for each row of coefficients of a layer's values that it stays below."""
         count = next(len(part) for part in row if part is not None)
         widest = max(values.change.low.size for values in self.known.values())
         step = max(1, _ENTRIES // widest)
@@ -180,7 +180,7 @@ class _Run:
         wide = np.broadcast_to(numbers, (1, *part.shape[1:])).reshape(-1)
         amount = flat @ wide
         self._sum = self._sum + amount
-        self._lost(gamma(wide.size + 8), part, np.abs(wide))
+        self._lost(gamma(wide.size + 8), part, np.abs(numbers))
         self._cost = self._cost + 2 * UNIT * np.abs(self._sum) + FAINT
 
     def _lost(self, rounding: float, part: np.ndarray, size: np.ndarray, terms: int = 1) -> None:
