@@ -1,8 +1,9 @@
 """Intervals of the values of two networks and of their difference, layer by layer.
 
-Arrays have a leading axis of three: the difference of the values, the first network's values, the
-other's. An interval is passed through a layer as its middle and its radius. The radius grows by
-several times what the judge allows for rounding, so that what is found here holds the judge's own.
+Arrays have a leading axis of three: the values of the first network, their difference to those of
+the other, and those. An interval is passed through a layer as its middle and its radius. The radius
+grows by several times what the judge allows for rounding, so that what is found here holds the
+judge's own.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from functools import reduce
 import numpy as np
 
 from sparseopt.networks.operator import Add
-from sparseopt.networks.window import MaxPool, RankPool
+from sparseopt.networks.window import RankPool
 from sparseopt_pathnorm.change_layers import UNIT, PairLayer
 
 Span = tuple[np.ndarray, np.ndarray]
-"""Lower and upper bounds, each (3, *shape): of the change, the first network, the other."""
+"""Lower and upper bounds, each (3, *shape): of the first network, the change, the other."""
 
 FAINT = 2.0**-1050
 
@@ -25,7 +26,7 @@ FAINT = 2.0**-1050
 def start(lower: np.ndarray, upper: np.ndarray) -> Span:
     """Return the intervals of the input."""
     nothing = np.zeros_like(lower)
-    return np.stack([nothing, lower, lower]), np.stack([nothing, upper, upper])
+    return np.stack([lower, nothing, lower]), np.stack([upper, nothing, upper])
 
 
 def through(layer: PairLayer, spans: Sequence[Span]) -> Span:
@@ -38,78 +39,79 @@ def through(layer: PairLayer, spans: Sequence[Span]) -> Span:
 
 def linear(layer: PairLayer, spans: Sequence[Span]) -> Span:
     """Return the intervals before any ReLU."""
-    op = layer.op
+    op, room = layer.op, layer.room
     if op.is_wiring:
         low, high = (op.propagate([span[side] for span in spans]) for side in (0, 1))
         return low, high
     if layer.is_relu and not op.weight_fields:
         return spans[0]
-    quiet = not layer.moves and not any(low[0].any() or high[0].any() for low, high in spans)
     middles, radii = [], []
     for low, high in spans:
         middle = 0.5 * low + 0.5 * high
         middles.append(middle)
-        radii.append((high - middle) * (1 + 2 * layer.room) + layer.room * np.abs(middle) + FAINT)
-    if isinstance(op, Add):
-        centre, radius = reduce(np.add, middles), reduce(np.add, radii)
-    else:
-        centre, radius = _products(layer, middles, radii)
-    bias = layer.bias
+        radii.append((high - middle) * (1 + 2 * room) + (room * np.abs(middle) + FAINT))
+    centre, radius = _products(layer, middles), _products(layer, radii, sizes=True)
     extra = np.abs(centre)
-    if bias is not None:
-        extra = extra + np.abs(bias)
-        centre = centre + bias
-        quiet = quiet and not bias[0].any()
-    radius = radius * (1 + 4 * layer.room) + ((64 * UNIT) * extra + FAINT / layer.room)
+    if layer.bias is not None:
+        extra += np.abs(layer.bias)
+        centre = centre + layer.bias
+    radius = radius * (1 + 4 * room) + ((64 * UNIT) * extra + FAINT / room)
     low, high = centre - radius, centre + radius
+    if layer.moves:
+        np.maximum(low[1], low[3], out=low[1])
+        np.minimum(high[1], high[3], out=high[1])
+    low, high = low[:3], high[:3]
     narrow(low, high)
-    if quiet:
-        low[0] = high[0] = 0.0
+    if not layer.changes and not any(any_change(span) for span in spans):
+        low[1] = high[1] = 0.0
     return low, high
 
 
-def _products(
-    layer: PairLayer, middles: list[np.ndarray], radii: list[np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return middles and radii behind the weights."""
-    if not layer.op.weight_fields:
-        side = layer.first
-        return side.op.propagate(middles), side.size.propagate(radii)
-    found = []
-    sides = (layer.first, layer.second, layer.gap)
-    for arrays, ops in ((middles, [s.op for s in sides]), (radii, [s.size for s in sides])):
-        result = np.empty((3, *layer.shape))
-        others = [array[2:] for array in arrays]
-        result[:2] = ops[0].propagate([array[:2] for array in arrays])
-        result[2:] = ops[1].propagate(others)
-        if layer.moves:
-            result[:1] += ops[2].propagate(others)
-        found.append(result)
-    return found[0], found[1]
+def any_change(span: Span) -> bool:
+    """Whether the interval of the change is more than 0."""
+    return bool(span[0][1].any() or span[1][1].any())
+
+
+def _products(layer: PairLayer, arrays: list[np.ndarray], sizes: bool = False) -> np.ndarray:
+    """Return what the weights make of values, or their sizes of radii; without biases.
+
+    Where weights change there are four parts: the second, the change, is found as
+    ``W D + (W - W') h'``, and behind the others again as ``W' D + (W - W') h``.
+    """
+    op = layer.op
+    if isinstance(op, Add):
+        return np.asarray(reduce(np.add, arrays))
+    first = layer.first.size if sizes else layer.first.op
+    if not layer.moves:
+        return first.propagate(arrays)
+    second, gap = ((side.size if sizes else side.op) for side in (layer.second, layer.gap))
+    result = np.empty((4, *layer.shape))
+    result[:2] = first.propagate([array[:2] for array in arrays])
+    result[2:] = second.propagate([array[:0:-1] for array in arrays])
+    result[3:0:-2] += gap.propagate([array[::2] for array in arrays])
+    return result
 
 
 def narrow(low: np.ndarray, high: np.ndarray) -> None:
     """Cut the intervals of the change to those of the difference of the two values, in place."""
-    least, most = low[1] - high[2], high[1] - low[2]
+    least, most = low[0] - high[2], high[0] - low[2]
     least -= (4 * UNIT) * np.abs(least) + FAINT
     most += (4 * UNIT) * np.abs(most) + FAINT
-    np.maximum(low[0], least, out=low[0])
-    np.minimum(high[0], most, out=high[0])
+    np.maximum(low[1], least, out=low[1])
+    np.minimum(high[1], most, out=high[1])
 
 
 def rectified(low: np.ndarray, high: np.ndarray) -> Span:
     """Return the intervals behind a ReLU."""
     after, above = np.maximum(low, 0.0), np.maximum(high, 0.0)
-    falls = np.maximum(-low[1:], 0.0)
-    most, least = high[0] + falls[0], low[0] - falls[1]
+    most, least = high[1] + np.maximum(-low[0], 0.0), low[1] - np.maximum(-low[2], 0.0)
     most += (4 * UNIT) * np.abs(most) + FAINT
     least -= (4 * UNIT) * np.abs(least) + FAINT
-    quiet = not (low[0].any() or high[0].any())
-    after[0] = np.maximum(np.minimum(low[0], 0.0), least)
-    above[0] = np.minimum(above[0], most)
+    after[1] = np.maximum(np.minimum(low[1], 0.0), least)
+    above[1] = np.minimum(above[1], most)
     narrow(after, above)
-    if quiet:
-        after[0] = above[0] = 0.0
+    if not any_change((low, high)):
+        after[1] = above[1] = 0.0
     return after, above
 
 
@@ -117,13 +119,11 @@ def pooled(layer: PairLayer, low: np.ndarray, high: np.ndarray) -> Span:
     """Return the intervals behind a pool: of the change, the extremes of each window."""
     op = layer.op
     after, above = op.run([low]), op.run([high])
-    quiet = not (low[0].any() or high[0].any())
-    top: MaxPool | RankPool = op  # type: ignore[assignment]
-    if isinstance(top, RankPool):
-        after[0], above[0] = low[0].min(axis=top.axis), high[0].max(axis=top.axis)
+    if isinstance(op, RankPool):
+        after[1], above[1] = low[1].min(axis=op.axis), high[1].max(axis=op.axis)
     else:
-        after[0], above[0] = -op.run([-low[:1]])[0], op.run([high[:1]])[0]
+        after[1], above[1] = -op.run([-low[1:2]])[0], op.run([high[1:2]])[0]
     narrow(after, above)
-    if quiet:
-        after[0] = above[0] = 0.0
+    if not any_change((low, high)):
+        after[1] = above[1] = 0.0
     return after, above

@@ -95,12 +95,21 @@ class PairLayer:
 
     @cached_property
     def bias(self) -> np.ndarray | None:
-        """Biases of the change, the first network and the other, or None."""
+        """Biases of the first network, the change and the other, or None.
+
+        Where weights change, those of the change again.
+        """
         mine, theirs = self.op.offset(), self.other.offset()
         if mine is None or theirs is None:
             return None
-        parts = _gap(mine, theirs), cast(mine, _FLOAT), cast(theirs, _FLOAT)
+        gap = _gap(mine, theirs)
+        parts = [cast(mine, _FLOAT), gap, cast(theirs, _FLOAT), *([gap] if self.moves else [])]
         return np.stack([self.wide(part) for part in parts])
+
+    @cached_property
+    def changes(self) -> bool:
+        """Whether a weight or a bias differs."""
+        return self.moves or (self.bias is not None and bool(self.bias[1].any()))
 
     def wide(self, offset: np.ndarray) -> np.ndarray:
         """Return an offset with as many axes as the layer's values."""
@@ -148,9 +157,7 @@ def pair_layers(network: Network, other: Network) -> dict[str, PairLayer]:
 
 def differ(layers: dict[str, PairLayer]) -> bool:
     """Whether the two networks differ at all."""
-    return any(
-        layer.moves or (layer.bias is not None and layer.bias[0].any()) for layer in layers.values()
-    )
+    return any(layer.changes for layer in layers.values())
 
 
 def in_range(array: Any, what: str) -> None:

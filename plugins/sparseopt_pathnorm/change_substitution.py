@@ -25,9 +25,10 @@ from sparseopt_pathnorm.output_change import Proof, proof
 
 FAINT = 2.0**-1030
 _ENTRIES = 1 << 22
+_CHANGE = (None, 1.0, None)
 
 Parts = list[np.ndarray | None]
-"""Coefficients of D, h and h', each (rows, *shape); None for zeros."""
+"""Coefficients of h, D and h', each (rows, *shape); None for zeros."""
 
 
 @dataclass(frozen=True)
@@ -93,22 +94,23 @@ class _Solve:
                     span = self._narrowed(name, span)
                 self._known[name] = span
                 bounds[name] = _as_bounds(span)
-        low, high = (side[0].copy() for side in self._known[problem.network.output])
+        low, high = (side[1].copy() for side in self._known[problem.network.output])
         if self._gains[problem.network.output]:
-            for row in ((1.0, None, None), (None, 1.0, -1.0)):
-                self._improve(problem.network.output, row, low, high, np.ones(low.shape, bool))
+            everywhere = np.ones(low.shape, bool)
+            self._improve(problem.network.output, _CHANGE, low, high, everywhere)
+            self._improve(problem.network.output, (1.0, None, -1.0), low, high, everywhere)
         in_range((low, high), "a bound")
         return proof(problem, low, high, "substitution", bounds)
 
     def _narrowed(self, name: str, span: Span) -> Span:
         """Return narrower intervals of the values before a ReLU, where its lines rest on them."""
         low, high = span[0].copy(), span[1].copy()
-        for kind in (1, 2):
+        for kind in (0, 2):
             row = tuple(1.0 if each == kind else None for each in range(3))
             mixed = (low[kind] < 0) & (high[kind] > 0)
             self._improve(name, row, low[kind], high[kind], mixed)
-        counts = ((high[1] > 0) | (high[2] > 0)) & ((low[0] != 0) | (high[0] != 0))
-        self._improve(name, (1.0, None, None), low[0], high[0], counts)
+        counts = ((high[0] > 0) | (high[2] > 0)) & ((low[1] != 0) | (high[1] != 0))
+        self._improve(name, _CHANGE, low[1], high[1], counts)
         return low, high
 
     def _improve(
@@ -131,16 +133,18 @@ class _Solve:
             units[1, np.arange(len(some)), some] = -1.0
             units = units.reshape(2 * len(some), *low.shape)
             parts = [None if factor is None else factor * units for factor in row]
-            most = _Rows(self._problem.network, self._layers, self._known).most(name, parts)
-            above, below = most[: len(some)], -most[len(some) :]
-            high.ravel()[some] = np.minimum(high.ravel()[some], above)
-            low.ravel()[some] = np.maximum(low.ravel()[some], below)
+            for by_other in (False, True) if row == _CHANGE else (False,):
+                rows = _Rows(self._problem.network, self._layers, self._known, by_other)
+                most = rows.most(name, list(parts))
+                above, below = most[: len(some)], -most[len(some) :]
+                high.ravel()[some] = np.minimum(high.ravel()[some], above)
+                low.ravel()[some] = np.maximum(low.ravel()[some], below)
 
 
 def _as_bounds(span: Span) -> np.ndarray:
     """Return the bounds as certificates hold them: change, other network, first; low and high."""
     low, high = span
-    order = [0, 2, 1]
+    order = [1, 2, 0]
     return np.stack([low[order], high[order]], axis=1)
 
 
@@ -151,6 +155,7 @@ class _Rows:
     network: Network
     layers: Mapping[str, PairLayer]
     known: Mapping[str, Span]
+    by_other: bool
     total: np.ndarray = field(default_factory=lambda: np.zeros(()))
     cost: np.ndarray = field(default_factory=lambda: np.zeros(()))
 
@@ -163,8 +168,8 @@ class _Rows:
             parts = pending.pop(node.name)
             low, high = self.known[node.name]
             if not node.inputs:
-                both = _sum(parts[1], parts[2])
-                self._concrete([None, both, None], low, high)
+                both = _sum(parts[0], parts[2])
+                self._concrete([both, None, None], low, high)
                 continue
             layer = self.layers[node.name]
             if layer.is_pool:
@@ -216,7 +221,7 @@ class _Rows:
             if part is None:
                 found.append(None)
                 continue
-            lines = _relu_lines(low[kind], high[kind]) if kind else _change_lines(low, high)
+            lines = _change_lines(low, high) if kind == 1 else _relu_lines(low[kind], high[kind])
             more, less = np.maximum(part, 0.0), np.minimum(part, 0.0)
             self._dot(more, lines[1])
             self._dot(less, lines[3])
@@ -226,18 +231,20 @@ class _Rows:
     def _pushed(self, layer: PairLayer, parts: Parts) -> list[Parts]:
         """Replace what a layer gives by what it takes."""
         if layer.bias is not None:
-            for part, bias in zip(parts, layer.bias, strict=True):
+            for part, bias in zip(parts, layer.bias[:3], strict=True):
                 if part is not None:
                     self._dot(part, bias)
-        change, first, other = parts
+        first, change, other = parts
+        by_other = self.by_other and layer.moves
         back: list[Parts] = [[None, None, None] for _ in layer.inputs]
         ways: list[tuple[Callable[[], Side], np.ndarray | None, int, int]] = [
-            (lambda: layer.first, change, 0, 0),
-            (lambda: layer.first, first, 1, 1),
+            (lambda: layer.first, first, 0, 0),
+            (lambda: layer.second if by_other else layer.first, change, 1, 1),
             (lambda: layer.second, other, 2, 2),
         ]
         if layer.moves:
-            ways.append((lambda: layer.gap, change, 2, 2))
+            other_end = 0 if by_other else 2
+            ways.append((lambda: layer.gap, change, other_end, other_end))
         for side, part, kind, to in ways:
             if part is None:
                 continue
@@ -291,8 +298,8 @@ def _change_lines(low: np.ndarray, high: np.ndarray) -> _Lines:
     Above D lie the chord of max(0, d), d + max(0, -z) and max(0, z); that with the smallest mean is
     taken. Below it those that come of exchanging the networks.
     """
-    above = _above(low[0], high[0], low[1], high[1])
-    below = _above(-high[0], -low[0], low[2], high[2])
+    above = _above(low[1], high[1], low[0], high[0])
+    below = _above(-high[1], -low[1], low[2], high[2])
     return above[0], above[1], below[0], -below[1]
 
 

@@ -96,11 +96,11 @@ class SignedIntervals(so.Solver[so.OutputChange]):
         """Return the intervals of the output."""
         low, high = spans(problem)
         in_range((low, high), "an interval")
-        return proof(problem, low[0], high[0], "signed_intervals")
+        return proof(problem, low[1], high[1], "signed_intervals")
 
 
 def spans(problem: so.OutputChange) -> Span:
-    """Return the intervals of the output: of the change, the first network, the other."""
+    """Return the intervals of the output: of the first network, the change, the other."""
     layers = pair_layers(problem.network, problem.other)
     first = change_intervals.start(problem.lower, problem.upper)
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):

@@ -4,7 +4,8 @@ For every input x in a box let h be the value of a layer in the first network, h
 and D = h - h'. Boxes of all three are passed on together. A layer with weights W, W' and biases
 b, b' has
 
-    z = W h + b,   z' = W' h' + b',   z - z' = W D + (W - W') h' + (b - b')
+    z = W h + b,   z' = W' h' + b',
+    z - z' = W D + (W - W') h' + (b - b') = W' D + (W - W') h + (b - b')
 
 and the ReLU of the difference is treated in `bent`. Every bound holds for the real numbers behind
 the stored floats: a box is passed on as a centre c and a radius r, W times it lies around the
@@ -108,11 +109,13 @@ def straight(layer: Layer, values: Sequence[Values]) -> Values:
         return Values(*(_wired(layer, boxes) for boxes in (change, other, first)))
     if isinstance(layer.op, Relu | POOLS):
         return values[0]
-    products = [(layer.first, change)]
+    moved = image(layer, [(layer.first, change)], layer.biases[2])
     if layer.moves:
-        products.append((layer.gap, other))
+        moved = image(layer, [(layer.first, change), (layer.gap, other)], layer.biases[2])
+        again = image(layer, [(layer.second, change), (layer.gap, first)], layer.biases[2])
+        moved = moved.within(again)
     found = Values(
-        image(layer, products, layer.biases[2]),
+        moved,
         image(layer, [(layer.second, other)], layer.biases[1]),
         image(layer, [(layer.first, first)], layer.biases[0]),
     )

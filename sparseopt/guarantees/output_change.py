@@ -289,7 +289,7 @@ class OutputChangeCertificate(Certificate):
     def _prove(self, steps: Steps, proof: Substitution, name: str, kind: int, stated: Box) -> None:
         """Require that stated bounds hold: by the boxes, else by rows of one kind or another."""
         missing = _missing(proof.known[name].parts()[kind], stated)
-        for row in _rows(kind):
+        for row, by_other in _rows(kind):
             for side, sign in ((0, -1.0), (1, 1.0)):
                 places = np.flatnonzero(missing[side])
                 if not places.size:
@@ -298,17 +298,20 @@ class OutputChangeCertificate(Certificate):
                 units[np.arange(len(places)), places] = sign
                 units = units.reshape(len(places), *missing[side].shape[1:])
                 parts = [None if factor == 0 else factor * units for factor in row]
-                most = proof.highest(name, parts)
+                most = proof.highest(name, parts, by_other)
                 wanted = sign * (stated.high if side else stated.low).ravel()[places]
                 missing[side].ravel()[places] = ~(most <= wanted)
         _require(steps, missing, f"backward substitution at layer {name!r}")
 
 
-def _rows(kind: int) -> Iterator[tuple[int, int, int]]:
-    """Yield the coefficients of D, h' and h by which a bound may be proved."""
-    yield ((1, 0, 0), (0, 1, 0), (0, 0, 1))[kind]
-    if kind == 0:
-        yield (0, -1, 1)
+def _rows(kind: int) -> Iterator[tuple[tuple[int, int, int], bool]]:
+    """Yield the coefficients of D, h' and h by which a bound may be proved, and `by_other`."""
+    if kind:
+        yield (0, 2 - kind, kind - 1), False
+        return
+    yield (1, 0, 0), False
+    yield (1, 0, 0), True
+    yield (0, -1, 1), False
 
 
 def _missing(proved: Box, stated: Box) -> tuple[np.ndarray, np.ndarray]:

@@ -114,21 +114,25 @@ class Substitution:
     layers: Mapping[str, Layer]
     known: dict[str, Values]
 
-    def highest(self, name: str, row: Parts) -> np.ndarray:
-        """Return a number for each row of coefficients of a layer's values that it stays below."""
+    def highest(self, name: str, row: Parts, by_other: bool = False) -> np.ndarray:
+        """Return a number for each row of coefficients of a layer's values that it stays below.
+
+        The change of a layer is written as ``W D + (W - W') h'`` or, if `by_other`, as
+        ``W' D + (W - W') h``.
+        """
         count = next(len(part) for part in row if part is not None)
         widest = max(values.change.low.size for values in self.known.values())
         step = max(1, _ENTRIES // widest)
         cuts = [slice(i, i + step) for i in range(0, count, step)]
         rows = ([None if part is None else part[cut] for part in row] for cut in cuts)
-        return np.concatenate([_Run(self).bound(name, each) for each in rows])
+        return np.concatenate([_Run(self, by_other).bound(name, each) for each in rows])
 
 
 class _Run:
     """One substitution: what is pending at each layer, the sum so far, and what rounding costs."""
 
-    def __init__(self, given: Substitution) -> None:
-        self._given = given
+    def __init__(self, given: Substitution, by_other: bool) -> None:
+        self._given, self._by_other = given, by_other
         self._pending: dict[str, Parts] = {}
         self._sum = np.zeros(())
         self._cost = np.zeros(())
@@ -211,22 +215,29 @@ class _Run:
             if part is not None and bias.any():
                 self._dot(part, bias)
         change, other, first = parts
+        changes, others, firsts = zip(*(v.parts() for v in values), strict=True)
+        by_other = self._by_other and layer.moves
         back = [
-            self._back(layer, layer.first, change, [v.change for v in values]),
-            self._back(layer, layer.second, other, [v.other for v in values]),
-            self._back(layer, layer.first, first, [v.first for v in values]),
+            self._back(layer, layer.second if by_other else layer.first, change, changes),
+            self._back(layer, layer.second, other, others),
+            self._back(layer, layer.first, first, firsts),
         ]
         if layer.moves:
-            moved = self._back(layer, layer.gap, change, [v.other for v in values])
-            back[1] = [_plus(a, b) for a, b in zip(back[1], moved, strict=True)]
-            for part, v in zip(back[1], values, strict=True):
+            to, boxes = (2, firsts) if by_other else (1, others)
+            moved = self._back(layer, layer.gap, change, boxes)
+            back[to] = [_plus(a, b) for a, b in zip(back[to], moved, strict=True)]
+            for part, box in zip(back[to], boxes, strict=True):
                 if part is not None:
-                    self._lost(2 * UNIT, part, v.other.size)
+                    self._lost(2 * UNIT, part, box.size)
         for name, own in zip(names, zip(*back, strict=True), strict=True):
             self._give(name, list(own))
 
     def _back(
-        self, layer: Layer, weights: list[np.ndarray], part: np.ndarray | None, boxes: list[Box]
+        self,
+        layer: Layer,
+        weights: list[np.ndarray],
+        part: np.ndarray | None,
+        boxes: Sequence[Box],
     ) -> Parts:
         if part is None:
             return [None] * len(boxes)
