@@ -49,20 +49,27 @@ def linear(layer: PairLayer, spans: Sequence[Span]) -> Span:
     for low, high in spans:
         middle = 0.5 * low + 0.5 * high
         middles.append(middle)
-        radii.append((high - middle) * (1 + 2 * room) + (room * np.abs(middle) + FAINT))
-    centre, radius = _products(layer, middles), _products(layer, radii, sizes=True)
+        radius = (high - middle) * (1 + 2 * room)
+        radius += room * np.abs(middle)
+        radius += FAINT
+        radii.append(radius)
+    still = not any(any_change(span) for span in spans)
+    centre, radius = _products(layer, middles, still), _products(layer, radii, still, sizes=True)
     extra = np.abs(centre)
     if layer.bias is not None:
-        extra += np.abs(layer.bias)
-        centre = centre + layer.bias
-    radius = radius * (1 + 4 * room) + ((64 * UNIT) * extra + FAINT / room)
+        bias = layer.bias[: len(centre)]
+        extra += np.abs(bias)
+        centre = centre + bias
+    extra *= 64 * UNIT
+    extra += FAINT / room
+    radius = radius * (1 + 4 * room) + extra
     low, high = centre - radius, centre + radius
-    if layer.moves:
+    if len(low) > 3:
         np.maximum(low[1], low[3], out=low[1])
         np.minimum(high[1], high[3], out=high[1])
-    low, high = low[:3], high[:3]
+        low, high = low[:3], high[:3]
     narrow(low, high)
-    if not layer.changes and not any(any_change(span) for span in spans):
+    if still and not layer.changes:
         low[1] = high[1] = 0.0
     return low, high
 
@@ -72,11 +79,13 @@ def any_change(span: Span) -> bool:
     return bool(span[0][1].any() or span[1][1].any())
 
 
-def _products(layer: PairLayer, arrays: list[np.ndarray], sizes: bool = False) -> np.ndarray:
+def _products(
+    layer: PairLayer, arrays: list[np.ndarray], still: bool, sizes: bool = False
+) -> np.ndarray:
     """Return what the weights make of values, or their sizes of radii; without biases.
 
-    Where weights change there are four parts: the second, the change, is found as
-    ``W D + (W - W') h'``, and behind the others again as ``W' D + (W - W') h``.
+    The second part, the change, is ``W D + (W - W') h'``; unless D is 0 so far (`still`) there is a
+    fourth, the change again as ``W' D + (W - W') h``.
     """
     op = layer.op
     if isinstance(op, Add):
@@ -85,6 +94,10 @@ def _products(layer: PairLayer, arrays: list[np.ndarray], sizes: bool = False) -
     if not layer.moves:
         return first.propagate(arrays)
     second, gap = ((side.size if sizes else side.op) for side in (layer.second, layer.gap))
+    if still:
+        mine, theirs = [array[:1] for array in arrays], [array[2:] for array in arrays]
+        parts = first.propagate(mine), gap.propagate(theirs), second.propagate(theirs)
+        return np.concatenate(parts)
     result = np.empty((4, *layer.shape))
     result[:2] = first.propagate([array[:2] for array in arrays])
     result[2:] = second.propagate([array[:0:-1] for array in arrays])
