@@ -214,6 +214,7 @@ from sparseopt.supports.certificate import FixedSupportCertificate as FixedSuppo
 from sparseopt.supports.coercive_certificate import CoerciveCertificate as CoerciveCertificate
 from sparseopt.supports.factors import SupportedFactors as SupportedFactors
 from sparseopt.supports.problem import FixedSupportFactorization as FixedSupportFactorization
+from sparseopt.tools.change_ends import ChangeEnds as ChangeEnds
 from sparseopt.tools.decay_path import DecayPath as DecayPath, decay_path as decay_path
 from sparseopt.tools.drawing import draw as draw
 from sparseopt.tools.exponents import fit_exponents as fit_exponents
@@ -222,6 +223,10 @@ from sparseopt.tools.generalization import (
     bound_factor as bound_factor,
     generalization_bound as generalization_bound,
     pooling_shape as pooling_shape,
+)
+from sparseopt.tools.largest_change import (
+    LargestChange as LargestChange,
+    largest_change as largest_change,
 )
 from sparseopt.tools.lifting import PathLifting as PathLifting, path_lifting as path_lifting
 from sparseopt.tools.lu_windows import lu_window_count as lu_window_count

@@ -9,6 +9,7 @@ import typer
 from sparseopt.cli import (
     analyze,
     closedness,
+    compare,
     compress,
     doctor,
     factorize,
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.command()(doctor.doctor)
 app.command()(analyze.analyze)
 app.command()(closedness.closedness)
+app.command()(compare.compare)
 app.command()(factorize.factorize)
 app.command()(quantize.quantize)
 app.command()(prune.prune)

@@ -165,6 +165,8 @@ _MODULES = {
     "sparseopt.supports.coercive_certificate": ("CoerciveCertificate",),
     "sparseopt.supports.factors": ("SupportedFactors",),
     "sparseopt.supports.problem": ("FixedSupportFactorization",),
+    "sparseopt.tools.change_ends": ("ChangeEnds",),
+    "sparseopt.tools.largest_change": ("LargestChange",),
     "sparseopt.tools.quantizing.report": (
         "ChangeBound",
         "MeasuredChange",
