@@ -65,8 +65,8 @@ def linear(layer: PairLayer, spans: Sequence[Span]) -> Span:
     radius = radius * (1 + 4 * room) + extra
     low, high = centre - radius, centre + radius
     if len(low) > 3:
-        np.maximum(low[1], low[3], out=low[1])
-        np.minimum(high[1], high[3], out=high[1])
+        np.maximum(low[1:2], low[3:], out=low[1:2])
+        np.minimum(high[1:2], high[3:], out=high[1:2])
         low, high = low[:3], high[:3]
     narrow(low, high)
     if still and not layer.changes:
@@ -107,11 +107,11 @@ def _products(
 
 def narrow(low: np.ndarray, high: np.ndarray) -> None:
     """Cut the intervals of the change to those of the difference of the two values, in place."""
-    least, most = low[0] - high[2], high[0] - low[2]
+    least, most = low[:1] - high[2:3], high[:1] - low[2:3]
     least -= (4 * UNIT) * np.abs(least) + FAINT
     most += (4 * UNIT) * np.abs(most) + FAINT
-    np.maximum(low[1], least, out=low[1])
-    np.minimum(high[1], most, out=high[1])
+    np.maximum(low[1:2], least, out=low[1:2])
+    np.minimum(high[1:2], most, out=high[1:2])
 
 
 def rectified(low: np.ndarray, high: np.ndarray) -> Span:

@@ -32,7 +32,8 @@ class PathMetricBound(so.Solver[so.OutputChange]):
         """Return the bound of each output, with both signs."""
         layers = pair_layers(problem.network, problem.other)
         if not differ(layers):
-            return proof(problem, *np.zeros((2, *problem.network.output_shape)), "path_metric")
+            nothing = np.zeros(problem.network.output_shape)
+            return proof(problem, nothing, nothing, "path_metric")
         reach = np.maximum(np.abs(problem.lower), np.abs(problem.upper))
         sums = np.stack([reach, np.zeros_like(reach), np.zeros_like(reach)])
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):

@@ -45,8 +45,8 @@ def compare(
     """
     if starts < 0:
         raise so.ProblemError(f"--starts must be at least 0, got {starts}")
-    networks = [_network(file, shape, outputs, until) for file in (first, second)]
-    problem = so.OutputChange(networks[0], networks[1], lower, upper)
+    network, other = (_network(file, shape, outputs, until) for file in (first, second))
+    problem = so.OutputChange(network, other, lower, upper)
     settings: dict[str, Any] = {
         "time_limit": time_limit,
         "block": block or (),
@@ -58,7 +58,7 @@ def compare(
     found = None
     if starts:
         found = so.largest_change(
-            *networks, lower, upper, starts=starts, seed=seed, time_limit=time_limit
+            network, other, lower, upper, starts=starts, seed=seed, time_limit=time_limit
         )
     if json:
         say_json(_document(solution, found))

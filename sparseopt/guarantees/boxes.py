@@ -40,6 +40,10 @@ class Box:
         """The largest absolute value of each entry."""
         return np.maximum(np.abs(self.low), np.abs(self.high))
 
+    def enlarged(self, by: float) -> Box:
+        """Return a box that is larger on every side."""
+        return Box(self.low - by, self.high + by)
+
     def within(self, other: Box) -> Box:
         """Return what lies in both boxes."""
         return Box(np.maximum(self.low, other.low), np.minimum(self.high, other.high))

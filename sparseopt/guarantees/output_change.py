@@ -26,6 +26,9 @@ from sparseopt.networks.network import Network
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+SLACK = 2.0**-20
+"""How far, relatively, bounds of a layer that are stated may be above those of its boxes."""
+
 METHODS = ("path_metric", "signed_intervals", "substitution")
 
 
@@ -185,10 +188,10 @@ class OutputChangeValue:
     def __post_init__(self) -> None:
         for name in ("lower", "upper"):
             array = np.asarray(getattr(self, name))
-            if array.dtype.kind not in "iuf":
+            if array.dtype != np.float64:
                 raise ProblemError(f"{name} has dtype {array.dtype}, not float64")
             require_finite(array, name)
-            object.__setattr__(self, name, read_only(array.astype(np.float64, copy=False)))
+            object.__setattr__(self, name, read_only(array))
         if self.lower.shape != self.upper.shape:
             raise ProblemError("lower and upper differ in shape")
         object.__setattr__(self, "l1", as_figure(self.l1, "l1"))
@@ -246,10 +249,11 @@ class OutputChangeCertificate(Certificate):
         steps.require(self.method in METHODS, f"the method is one of {', '.join(METHODS)}")
         shape = problem.network.output_shape
         steps.require(answer.lower.shape == shape, "there is an interval for each output")
-        sizes = np.maximum(np.abs(answer.lower), np.abs(answer.upper)).ravel().tolist()
+        least = OutputChangeValue.of(answer.lower, answer.upper).l1
         steps.require(
-            math.fsum([*sizes, -answer.l1]) <= 0.0,
-            "the L1 bound is at least the sum of the larger ends",
+            answer.l1 == least < math.inf,
+            "the L1 bound is the least float that is at least the sum of the larger ends",
+            f"{answer.l1!r} is stated, {least!r} is right",
         )
         stated = Box(answer.lower[None], answer.upper[None])
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
@@ -268,6 +272,7 @@ class OutputChangeCertificate(Certificate):
             "bounds are stated of layers of the network, for substitution only",
         )
         known = {problem.network.nodes[0].name: problem.box}
+        scale = float(problem.box.first.size.max())
         proof = Substitution(problem.network, problem.layers, known)
         for node in problem.network.nodes[1:]:
             if node.name not in problem.layers:
@@ -277,7 +282,14 @@ class OutputChangeCertificate(Certificate):
             known[node.name] = bent(layer, values) if bends(layer) else values
             if node.name in names:
                 narrow = _stated_values(steps, self.bounds[node.name], layer.shape)
+                own = known[node.name].parts()
+                scale = max(scale, *(float(box.size.max()) for box in own))
                 for kind, box in enumerate(narrow.parts()):
+                    wide = own[kind].enlarged(SLACK * scale + 2.0**-900)
+                    steps.require(
+                        bool((wide.low <= box.low).all() and (box.high <= wide.high).all()),
+                        "no stated bound is far outside those that boxes prove",
+                    )
                     self._prove(steps, proof, node.name, kind, box)
                 known[node.name] = narrow
         if self.method == "substitution":

@@ -51,8 +51,8 @@ class ChangeEnds:
         )
 
 
-def box_in_words(problem: OutputChange) -> str:
-    """Return a box as a person would write it."""
+def box_in_words(problem: Any) -> str:
+    """Return the box of an `OutputChange` as a person would write it."""
     low, high = problem.lower, problem.upper
     if np.all(low == low.flat[0]) and np.all(high == high.flat[0]):
         power = f"^{low.size}" if low.size > 1 else ""
