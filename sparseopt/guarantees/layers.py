@@ -70,6 +70,8 @@ class Layer:
     ----------
     op : Operator
         Of the first network; the other's has the same fields but for its parameters.
+    sources : tuple of str
+        Names of the layers that it reads.
     inputs : tuple of shape
     shape : tuple of int
         Of the output.
@@ -82,6 +84,7 @@ class Layer:
     """
 
     op: Operator
+    sources: tuple[str, ...]
     inputs: tuple[Shape, ...]
     shape: Shape
     first: list[np.ndarray]
@@ -132,7 +135,7 @@ def partner(network: Network, other: Network) -> dict[str, Node]:
 
 
 def layers(network: Network, other: Network) -> dict[str, Layer]:
-    """Return the layers that the output depends on, by the first network's names."""
+    """Return the layers that the output depends on, in order, by the first network's names."""
     theirs = partner(network, other)
     return {
         node.name: _layer(network, node, theirs[node.name].op)
@@ -150,6 +153,7 @@ def _layer(network: Network, node: Node, other: Operator) -> Layer:
     first, second = (zeros if array is None else array for array in offsets)
     return Layer(
         op=node.op,
+        sources=node.inputs,
         inputs=tuple(network.shapes[name] for name in node.inputs),
         shape=shape,
         first=list(map(doubles, mine)),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from sparseopt.guarantees.boxes import Box, Values, bends, bent, straight
-from sparseopt.guarantees.layers import Layer, bare, layers, partner, require_known
+from sparseopt.guarantees.layers import Layer, bare, layers, require_known
 from sparseopt.guarantees.path_metric import path_metric
 from sparseopt.guarantees.substitution import Substitution
 from sparseopt.interface.arrays import as_figure, read_only, require_finite, to_double
@@ -117,6 +117,11 @@ class OutputChange(Problem["OutputChangeValue", "OutputChangeCertificate"]):
         return layers(self.network, self.other)
 
     @property
+    def start(self) -> str:
+        """The name of the input."""
+        return self.network.nodes[0].name
+
+    @property
     def box(self) -> Values:
         """The input, which is the same for both networks."""
         box = Box(self.lower[None], self.upper[None])
@@ -134,39 +139,36 @@ class OutputChange(Problem["OutputChangeValue", "OutputChangeCertificate"]):
 
 def require_same_layers(network: Network, other: Network) -> None:
     """Refuse two networks that differ in more than their parameters, saying where they part."""
-    if network.input_shape != other.input_shape:
-        raise ProblemError(
-            f"the networks take inputs of the shapes {network.input_shape} and "
-            f"{other.input_shape}; only networks of the same layers are compared"
-        )
-    try:
-        theirs = partner(network, other)
-    except ValueError:
-        theirs = {}
-    names: dict[str, str] = {}
-    used = [[n for n in net.nodes if n.name in net.used] for net in (network, other)]
-    for mine, their in zip(*used, strict=False):
-        sizes = [{k: v.shape for k, v in n.op.parameters().items()} for n in (mine, their)]
-        same = (
-            tuple(names.get(name) for name in mine.inputs) == their.inputs
-            and sizes[0] == sizes[1]
-            and same_content(bare(mine.op), bare(their.op))
-        )
-        if not same:
-            raise ProblemError(
-                f"the networks part at node {mine.name!r}, {mine.op.describe()}: the other has "
-                f"{their.name!r}, {their.op.describe()}, there; only networks of the same layers, "
-                "settings of strides, padding and windows and places in the graph included, are "
-                "compared"
-            )
-        names[mine.name] = their.name
-    if not theirs:
-        longer = max(used, key=len)
-        node = longer[min(map(len, used))]
-        raise ProblemError(
-            f"one of the networks ends where the other goes on with node {node.name!r}, "
-            f"{node.op.describe()}; only networks of the same layers are compared"
-        )
+    outlines = [_outline(net) for net in (network, other)]
+    if same_content(*outlines):
+        return
+    same = 0
+    while all(same < len(o) for o in outlines) and same_content(*(o[same] for o in outlines)):
+        same += 1
+    used = ([n for n in net.nodes if n.name in net.used] for net in (network, other))
+    there = [f"{n[same].name!r}, {n[same].op.describe()}" if same < len(n) else "" for n in used]
+    found = [f"node {words}" if words else "its end" for words in there]
+    if not same:
+        found = [f"inputs of the shape {net.input_shape}" for net in (network, other)]
+    raise ProblemError(
+        f"the networks part where one has {found[0]}, and the other {found[1]}; only networks of "
+        "the same layers are compared, with the same strides, padding and windows, at the same "
+        "places in the graph"
+    )
+
+
+def _outline(network: Network) -> list[Any]:
+    """Return what two networks must have in common, layer by layer."""
+    used = [node for node in network.nodes if node.name in network.used]
+    place = {node.name: i for i, node in enumerate(used)}
+    return [
+        [
+            [place[name] for name in node.inputs],
+            {name: array.shape for name, array in node.op.parameters().items()},
+            bare(node.op),
+        ]
+        for node in used
+    ]
 
 
 @json_type
@@ -259,7 +261,7 @@ class OutputChangeCertificate(Certificate):
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
             if self.method == "path_metric":
                 reach = problem.box.first.size[0]
-                most = path_metric(problem.network, problem.layers, reach)[None]
+                most = path_metric(problem.layers, problem.start, reach)[None]
                 _require(steps, _missing(Box(-most, most), stated), "eq. (8)")
             else:
                 self._check_boxes(steps, stated)
@@ -271,18 +273,15 @@ class OutputChangeCertificate(Certificate):
             not names or (self.method == "substitution" and names <= set(problem.layers)),
             "bounds are stated of layers of the network, for substitution only",
         )
-        known = {problem.network.nodes[0].name: problem.box}
+        known = {problem.start: problem.box}
         scale = float(problem.box.first.size.max())
-        proof = Substitution(problem.network, problem.layers, known)
-        for node in problem.network.nodes[1:]:
-            if node.name not in problem.layers:
-                continue
-            layer = problem.layers[node.name]
-            values = straight(layer, [known[name] for name in node.inputs])
-            known[node.name] = bent(layer, values) if bends(layer) else values
-            if node.name in names:
-                narrow = _stated_values(steps, self.bounds[node.name], layer.shape)
-                own = known[node.name].parts()
+        proof = Substitution(problem.layers, known)
+        for name, layer in problem.layers.items():
+            values = straight(layer, [known[source] for source in layer.sources])
+            known[name] = bent(layer, values) if bends(layer) else values
+            if name in names:
+                narrow = _stated_values(steps, self.bounds[name], layer.shape)
+                own = known[name].parts()
                 scale = max(scale, *(float(box.size.max()) for box in own))
                 for kind, box in enumerate(narrow.parts()):
                     wide = own[kind].enlarged(SLACK * scale + 2.0**-900)
@@ -290,8 +289,8 @@ class OutputChangeCertificate(Certificate):
                         bool((wide.low <= box.low).all() and (box.high <= wide.high).all()),
                         "no stated bound is far outside those that boxes prove",
                     )
-                    self._prove(steps, proof, node.name, kind, box)
-                known[node.name] = narrow
+                    self._prove(steps, proof, name, kind, box)
+                known[name] = narrow
         if self.method == "substitution":
             self._prove(steps, proof, problem.network.output, 0, stated)
         else:
@@ -312,7 +311,7 @@ class OutputChangeCertificate(Certificate):
                 parts = [None if factor == 0 else factor * units for factor in row]
                 most = proof.highest(name, parts, by_other)
                 wanted = sign * (stated.high if side else stated.low).ravel()[places]
-                missing[side].ravel()[places] = ~(most <= wanted)
+                np.put(missing[side], places, ~(most <= wanted))
         _require(steps, missing, f"backward substitution at layer {name!r}")
 
 
@@ -328,9 +327,7 @@ def _rows(kind: int) -> Iterator[tuple[tuple[int, int, int], bool]]:
 
 def _missing(proved: Box, stated: Box) -> tuple[np.ndarray, np.ndarray]:
     """Return where a stated lower, and upper, bound is narrower than the proved one."""
-    low = ~(stated.low <= proved.low)
-    high = ~(proved.high <= stated.high)
-    return np.ascontiguousarray(low), np.ascontiguousarray(high)
+    return ~(stated.low <= proved.low), ~(proved.high <= stated.high)
 
 
 def _require(steps: Steps, missing: tuple[np.ndarray, np.ndarray], how: str) -> None:

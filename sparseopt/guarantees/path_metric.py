@@ -25,29 +25,29 @@ import numpy as np
 from sparseopt.guarantees.boxes import FAINT
 from sparseopt.guarantees.layers import Layer
 from sparseopt.judging.rounding import gamma
-from sparseopt.networks.network import Network
-from sparseopt.networks.node import Node
 
 Sums = tuple[np.ndarray, np.ndarray, np.ndarray]
 """N(meet), and how much N is larger for either network."""
 
 
-def path_metric(network: Network, layers: dict[str, Layer], reach: np.ndarray) -> np.ndarray:
+def path_metric(layers: dict[str, Layer], start: str, reach: np.ndarray) -> np.ndarray:
     """Return the bound of each output.
 
     Parameters
     ----------
     layers : dict of str to Layer
-        See `sparseopt.guarantees.layers`.
+        In order; the last gives the output.
+    start : str
+        Name of the input.
     reach : array, shape of the input
         The largest absolute value of each entry.
     """
-
-    def visit(node: Node, values: list[Sums]) -> Sums:
-        return _through(layers[node.name], values)
-
     nothing = np.zeros_like(reach)[None]
-    _, first, second = network.walk((reach[None], nothing, nothing), visit)
+    known = {start: (reach[None], nothing, nothing)}
+    last = start
+    for last, layer in layers.items():
+        known[last] = _through(layer, [known[name] for name in layer.sources])
+    _, first, second = known[last]
     return np.asarray((first + second)[0] * (1 + gamma(4)))
 
 

@@ -16,7 +16,7 @@ computed, which covers what rounding takes of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,6 @@ import numpy as np
 from sparseopt.guarantees.boxes import FAINT, Box, Values, bends, straight
 from sparseopt.guarantees.layers import POOLS, Layer
 from sparseopt.judging.rounding import UNIT, gamma
-from sparseopt.networks.network import Network
 from sparseopt.networks.operator import Relu
 
 Parts = list[np.ndarray | None]
@@ -49,12 +48,9 @@ def of_relu(z: Box) -> Lines:
 
     The ReLU is convex, so a line that is above it at both ends is above it between them.
     """
-    slope = _chord(z.high, z.low)
-    above = np.maximum(
-        np.maximum(z.low, 0.0) - slope * z.low, np.maximum(z.high, 0.0) - slope * z.high
-    )
+    slope, start = _chord(z)
     below = np.where(z.high > -z.low, 1.0, 0.0)
-    return Lines(slope, above + _room(z), below, np.zeros_like(below))
+    return Lines(slope, start, below, np.zeros_like(below))
 
 
 def of_change(v: Values) -> Lines:
@@ -72,11 +68,7 @@ def of_change(v: Values) -> Lines:
 
 def _above(d: Box, first: Box) -> tuple[np.ndarray, np.ndarray]:
     """Return slope and start of a line in d above the change."""
-    chord = _chord(d.high, d.low)
-    start = np.maximum(
-        np.maximum(d.low, 0.0) - chord * d.low, np.maximum(d.high, 0.0) - chord * d.high
-    )
-    start = start + _room(d)
+    chord, start = _chord(d)
     steep, flat = np.maximum(-first.low, 0.0), np.maximum(first.high, 0.0)
     means = (np.maximum(d.high, 0.0) + np.maximum(d.low, 0.0)) / 2, (d.low + d.high) / 2 + steep
     slope = np.where(means[1] < means[0], 1.0, chord)
@@ -85,16 +77,16 @@ def _above(d: Box, first: Box) -> tuple[np.ndarray, np.ndarray]:
     return np.where(level, 0.0, slope), np.where(level, flat, start)
 
 
-def _chord(high: np.ndarray, low: np.ndarray) -> np.ndarray:
-    """Return the slope of the chord of max(0, v), between 0 and 1."""
-    mixed = (low < 0) & (high > 0)
-    width = np.where(mixed, high / 2 - low / 2, 1.0)
-    return np.where(mixed, np.minimum(high / 2 / width, 1.0), np.where(low >= 0, 1.0, 0.0))
+def _chord(v: Box) -> tuple[np.ndarray, np.ndarray]:
+    """Return slope and start of the chord of max(0, v); a start that rounding does not matter to.
 
-
-def _room(box: Box) -> np.ndarray:
-    """Return above what the start of a chord loses to rounding."""
-    return np.asarray(8 * UNIT * box.size + FAINT)
+    Whatever slope is computed, the line is above both ends.
+    """
+    mixed = (v.low < 0) & (v.high > 0)
+    width = np.where(mixed, v.high / 2 - v.low / 2, 1.0)
+    slope = np.where(mixed, np.minimum(v.high / 2 / width, 1.0), np.where(v.low >= 0, 1.0, 0.0))
+    starts = [np.maximum(end, 0.0) - slope * end for end in (v.low, v.high)]
+    return slope, np.maximum(*starts) + (8 * UNIT * v.size + FAINT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,15 +95,13 @@ class Substitution:
 
     Parameters
     ----------
-    network : Network
-        The first one, for the order of its layers.
     layers : dict of str to Layer
+        In order.
     known : dict of str to Values
         The boxes at each layer before the one that rows are of, the input included.
     """
 
-    network: Network
-    layers: Mapping[str, Layer]
+    layers: dict[str, Layer]
     known: dict[str, Values]
 
     def highest(self, name: str, row: Parts, by_other: bool = False) -> np.ndarray:
@@ -141,26 +131,24 @@ class _Run:
         """Return the upper bounds of the rows."""
         self._pending[name] = row
         given = self._given
-        for node in reversed(given.network.nodes):
-            parts = self._pending.pop(node.name, None)
-            if parts is None or all(part is None for part in parts):
+        for place, layer in reversed(given.layers.items()):
+            parts = self._pending.pop(place, None)
+            if parts is None:
                 continue
-            if not node.inputs:
-                self._at_input(parts, given.known[node.name].first)
-                continue
-            layer = given.layers[node.name]
             if isinstance(layer.op, POOLS):
-                for part, box in zip(parts, given.known[node.name].parts(), strict=True):
+                for part, box in zip(parts, given.known[place].parts(), strict=True):
                     self._replace(part, box)
                 continue
-            values = [given.known[name] for name in node.inputs]
+            values = [given.known[source] for source in layer.sources]
             if bends(layer):
                 before = straight(layer, values)
                 parts = [self._bend(i, part, before) for i, part in enumerate(parts)]
             if isinstance(layer.op, Relu):
-                self._give(node.inputs[0], parts)
+                self._give(layer.sources[0], parts)
             else:
-                self._push(layer, parts, node.inputs, values)
+                self._push(layer, parts, values)
+        for place, parts in self._pending.items():
+            self._at_input(parts, given.known[place].first)
         return np.asarray(self._sum + 2 * self._cost)
 
     def _replace(self, part: np.ndarray | None, box: Box) -> None:
@@ -171,12 +159,10 @@ class _Run:
 
     def _at_input(self, parts: Parts, box: Box) -> None:
         """Replace the input, which is the same for both networks and does not change."""
-        total = None
-        for part in parts[1:]:
-            total = _plus(total, part)
+        total = _plus(parts[1], parts[2])
         if total is not None:
             self._lost(2 * UNIT, total, box.size)
-        self._replace(total, box)
+            self._replace(total, box)
 
     def _dot(self, part: np.ndarray, numbers: np.ndarray) -> None:
         """Add the products of a part of the rows with some numbers, which are upper bounds."""
@@ -207,9 +193,7 @@ class _Run:
         self._lost(4 * UNIT, found, box.size)
         return np.asarray(found)
 
-    def _push(
-        self, layer: Layer, parts: Parts, names: Sequence[str], values: Sequence[Values]
-    ) -> None:
+    def _push(self, layer: Layer, parts: Parts, values: Sequence[Values]) -> None:
         """Replace what a layer gives by what it takes."""
         for part, bias in zip(parts, reversed(layer.biases), strict=True):
             if part is not None and bias.any():
@@ -229,7 +213,7 @@ class _Run:
             for part, box in zip(back[to], boxes, strict=True):
                 if part is not None:
                     self._lost(2 * UNIT, part, box.size)
-        for name, own in zip(names, zip(*back, strict=True), strict=True):
+        for name, own in zip(layer.sources, zip(*back, strict=True), strict=True):
             self._give(name, list(own))
 
     def _back(
@@ -249,16 +233,11 @@ class _Run:
 
     def _give(self, name: str, parts: Parts) -> None:
         """Hand coefficients to a layer, beside those that it already has."""
-        if name not in self._pending:
-            self._pending[name] = parts
-            return
-        held = self._pending[name]
-        for i, box in enumerate(self._given.known[name].parts()):
-            both = held[i] is not None and parts[i] is not None
-            total = _plus(held[i], parts[i])
-            if both and total is not None:
+        held = self._pending.pop(name, [None] * 3)
+        self._pending[name] = [_plus(a, b) for a, b in zip(held, parts, strict=True)]
+        for total, box in zip(self._pending[name], self._given.known[name].parts(), strict=True):
+            if total is not None:
                 self._lost(2 * UNIT, total, box.size)
-            held[i] = total
 
 
 def _plus(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | None:

@@ -214,11 +214,13 @@ def refusals() -> dict[str, Any]:
     )
     return {
         "must be a Network": lambda: so.OutputChange(net, "a", 0, 1),  # type: ignore[arg-type]
-        "part at node '0:Dense'": lambda: so.OutputChange(net, wide, 0, 1),
-        "part at node '1:Relu'": lambda: so.OutputChange(net, other, 0, 1),
-        "part at node '1:MaxPool'": lambda: so.OutputChange(one, two, 0, 1),
-        "goes on with node '3:Relu'": lambda: so.OutputChange(net, longer, 0, 1),
-        r"inputs of the shapes \(2,\)": lambda: so.OutputChange(net, chain((3,), Relu()), 0, 1),
+        "part where one has node '0:Dense'": lambda: so.OutputChange(net, wide, 0, 1),
+        "part where one has node '1:Relu'": lambda: so.OutputChange(net, other, 0, 1),
+        "part where one has node '1:MaxPool'": lambda: so.OutputChange(one, two, 0, 1),
+        "one has its end, and the other node '3:Relu'": lambda: so.OutputChange(net, longer, 0, 1),
+        r"inputs of the shape \(2,\), and the other inputs of the shape \(3,\)": lambda: (
+            so.OutputChange(net, chain((3,), Relu()), 0, 1)
+        ),
         r"lower is .*2.* at entry \(1,\)": lambda: so.OutputChange(net, net, [0, 2], 1),
         "lower has shape": lambda: so.OutputChange(net, net, [0, 0, 0], 1),
         "upper has a nan": lambda: so.OutputChange(net, net, 0, np.nan),
