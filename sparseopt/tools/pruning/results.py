@@ -10,6 +10,7 @@ import numpy as np
 from sparseopt.interface.printing import printable
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
+from sparseopt.tools.change_ends import ChangeEnds
 from sparseopt.tools.pruning.supports import PairVerdict, pair_verdicts
 from sparseopt.tools.tensor_order import of_tensor
 
@@ -61,6 +62,9 @@ class Pruning:
     removed : tuple of str
         Of granularity "channel": the groups of units that went, each by its first unit,
         ``"node[unit]"``.
+    ends : ChangeEnds or None
+        With inputs: how far the output moves at most, and at least, for all inputs between the
+        least and the largest entry of these.
     """
 
     network: Network
@@ -72,6 +76,7 @@ class Pruning:
     affine: str = "as_is"
     granularity: str = "weight"
     removed: tuple[str, ...] = ()
+    ends: ChangeEnds | None = None
 
     @property
     def density(self) -> float:
@@ -99,7 +104,8 @@ class Pruning:
     def __str__(self) -> str:
         kind = self.scope if self.granularity == "weight" else f"{self.granularity}, {self.scope}"
         head = f"{self.criterion}, {kind}: {self.density:.1%} of the weights kept"
-        return "\n".join([head, *(f"  {tensor}" for tensor in self.tensors)])
+        last = [] if self.ends is None else [f"  {self.ends}"]
+        return "\n".join([head, *(f"  {tensor}" for tensor in self.tensors), *last])
 
 
 def place(network: Network, name: str) -> tuple[Node, str]:
