@@ -88,6 +88,14 @@ MANIFEST = Manifest(
             citations=("arXiv:2405.15006",),
         ),
         SolverEntry(
+            name="distance_three_passes",
+            path="sparseopt_pathnorm.path_distance:DistanceThreePasses",
+            problem="sparseopt:PathDistance",
+            guarantee=Guarantee.CERTIFIED,
+            summary="upper bound of the distance of two path-liftings where signs change",
+            citations=("arXiv:2405.15006",),
+        ),
+        SolverEntry(
             name="signed_intervals",
             path="sparseopt_pathnorm.output_change:SignedIntervals",
             problem="sparseopt:OutputChange",

@@ -31,11 +31,15 @@ def test_published_distances(pair: dict[str, Any]) -> None:
     gap = sum(abs(u - v) for u, v in zip(a.run(x), b.run(x), strict=True))
     assert str(gap) == pair["gap_l1"]
     if not pair["same_sign"]:
-        with pytest.raises(so.ProblemError, match="changes its sign"):
-            answer.output_bound(1.0)
+        assert gap > answer.value  # the distance alone says nothing about the outputs
+        largest = float(max(map(abs, x.values())))
         with pytest.raises(so.SolveError, match="changes its sign"):
             so.solve(problem, solver="distance_passes")
-        assert gap > answer.value  # the inequality without the condition is false
+        passes = so.solve(problem, solver="distance_three_passes").answer
+        assert gap <= passes.output_bound(largest) <= answer.output_bound(largest)
+        older = dataclasses.replace(answer, outputs=None)
+        with pytest.raises(so.ProblemError, match="changes its sign"):
+            older.output_bound(1.0)
         return
     bound = answer.output_bound(float(max(map(abs, x.values()))))
     assert bound == pytest.approx(float(Fraction(pair["rhs"])))
@@ -64,15 +68,20 @@ def test_distances_of_layers() -> None:
     assert upper.value >= exact.value
 
 
-def test_distances_of_large_networks_need_equal_signs() -> None:
+def test_distances_of_large_networks() -> None:
     network = chain((200,), *(Dense(normal(200, 200)) for _ in range(4)))
     name, weight = next(iter(network.parameters().items()))
     smaller = network.with_parameters({name: weight * (np.abs(weight) > 1)})
     answer = so.solve(so.PathDistance(network, smaller)).answer
     norms = [so.solve(so.PathNorm(n)).answer.value for n in (network, smaller)]
     assert answer.value == pytest.approx(norms[0] - norms[1], rel=1e-9)
-    with pytest.raises(so.SolveError, match="changes its sign"):
-        so.solve(so.PathDistance(network, network.with_parameters({name: -weight})))
+    flipped = network.with_parameters({name: -weight})
+    turned = so.solve(so.PathDistance(network, flipped)).answer
+    assert (turned.kind, turned.same_signs) == ("upper bound", False)
+    assert turned.value == pytest.approx(2 * norms[0], rel=1e-9)
+    x = normal(20, 200)
+    gap = np.abs(network.run(x) - flipped.run(x)).sum(axis=1)
+    assert (gap <= [turned.output_bound(float(np.abs(sample).max())) for sample in x]).all()
 
 
 def test_forged_distances_are_refused() -> None:
@@ -92,7 +101,7 @@ def test_forged_distances_are_refused() -> None:
             assert not check_certificate(dataclasses.replace(again, answer=answer)).ok
     flipped = network.with_parameters({"dense.weight": -network.parameters()["dense.weight"]})
     problem = so.PathDistance(network, flipped)
-    wrong = so.PathDistanceValue(0.0, "upper bound", True)
+    wrong = so.PathDistanceValue(0.0, "upper bound", False)
     assert not check_certificate(so.PathDistanceCertificate(problem, wrong, "two_pass")).ok
 
 
