@@ -78,8 +78,8 @@ class PathDistanceValue:
         """Return a bound on ``|f_a(x) - f_b(x)|_1`` for all x with ``|x|_inf <= input_bound``.
 
         It is ``max(input_bound, 1)`` times the distance, if no sign changes, or its upper bound, or
-        `outputs`, whichever is smaller. Source: Gonon et al., arXiv 2405.15006, where no sign changes; for
-        `outputs` see `PathDistance`.
+        `outputs`, whichever is smaller. Source: Gonon et al., arXiv 2405.15006, where no sign
+        changes; for `outputs` see `PathDistance`.
 
         Raises
         ------

@@ -16,6 +16,7 @@ import sparseopt as so
 from sparseopt.judging.check import check_certificate
 from sparseopt.networks.linear import Dense
 from sparseopt.networks.network import chain
+from sparseopt.networks.operator import Relu
 
 RNG = np.random.default_rng(2)
 
@@ -114,6 +115,29 @@ def test_output_bounds_are_rounded_up() -> None:
     for bad in (-1.0, math.nan, math.inf):
         with pytest.raises(so.ProblemError, match="input_bound"):
             exactly.output_bound(bad)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_output_bounds_by_three_passes(seed: int) -> None:
+    """Never weaker than two passes, and true for all signs."""
+    rng = np.random.default_rng(seed)
+    layers: list[Any] = []
+    for _ in range(3):
+        layers += [Dense(rng.normal(size=(3, 3))), Relu()]
+    a = chain((3,), *layers)
+    spread = {n: w * rng.uniform(0.5, 2, w.shape) for n, w in a.parameters().items()}
+    two = so.solve(so.PathDistance(a, a.with_parameters(spread)), "distance_passes").answer
+    assert two.kind == "upper bound"
+    assert two.output_bound(1.0) <= two.value
+    turned = {n: w * rng.choice([1.0, -1.0], w.shape) for n, w in spread.items()}
+    b = a.with_parameters(turned)
+    three = so.solve(so.PathDistance(a, b), "distance_three_passes").answer
+    listed = so.solve(so.PathDistance(a, b), "distance_enumeration").answer
+    assert listed.exact <= three.value
+    assert listed.outputs == pytest.approx(three.value, rel=1e-9)
+    x = rng.uniform(-2, 2, (200, 3))
+    gap = np.abs(a.run(x) - b.run(x)).sum(axis=1).max()
+    assert gap <= min(answer.output_bound(2.0) for answer in (three, listed))
 
 
 def test_distances_need_two_settings_of_one_network() -> None:
