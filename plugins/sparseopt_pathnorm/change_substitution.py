@@ -39,7 +39,7 @@ class BackwardSubstitution(so.Solver[so.OutputChange]):
         """Accept networks of layers; in graphs of single neurons sums and ReLUs are one."""
         fused = [n.name for n in problem.network.nodes if _is_fused(n.op)]
         if fused:
-            return so.Refused(f"node {fused[0]!r} is a single neuron with a ReLU, not a layer")
+            return so.Refused(f"node {fused[0]!r} is a Neuron with a ReLU of its own, not a layer")
         return so.Accepted()
 
     def cost(self, problem: so.OutputChange) -> float:

@@ -195,7 +195,7 @@ def require_known(network: Network) -> None:
         op: Any = node.op
         pool = isinstance(op, Neuron) and op.kind == "pool"
         if not isinstance(op, KNOWN) or pool:
-            what = "pool of weighted neurons" if pool else type(op).__name__
+            what = "Neuron that pools" if pool else type(op).__name__
             raise ProblemError(
                 f"node {node.name!r} is a {what}, whose values nothing here bounds; write it in "
                 "terms of the other layers of sparseopt.networks"

@@ -227,7 +227,7 @@ def refusals() -> dict[str, Any]:
         "upper has an inf": lambda: so.OutputChange(net, net, 0, [1, np.inf]),
         "lower has dtype float16": lambda: so.OutputChange(net, net, np.float16(0), 1),
         "upper has dtype complex128": lambda: so.OutputChange(net, net, 0, 1j),
-        "pool of weighted neurons": lambda: so.OutputChange(pool, pool, 0, 1),
+        "is a Neuron that pools": lambda: so.OutputChange(pool, pool, 0, 1),
         "starts": lambda: so.largest_change(net, net, 0, 1, starts=0),
         "inputs has shape": lambda: so.largest_change(net, net, 0, 1, inputs=np.zeros((2, 3))),
     }
