@@ -62,6 +62,11 @@ from sparseopt.closedness.problem import (
     Closedness as Closedness,
     ClosednessVerdict as ClosednessVerdict,
 )
+from sparseopt.guarantees.output_change import (
+    OutputChange as OutputChange,
+    OutputChangeCertificate as OutputChangeCertificate,
+    OutputChangeValue as OutputChangeValue,
+)
 from sparseopt.interface.analyzer import Analyzer as Analyzer
 from sparseopt.interface.certificate import (
     Certificate as Certificate,
@@ -216,6 +221,7 @@ from sparseopt.supports.certificate import FixedSupportCertificate as FixedSuppo
 from sparseopt.supports.coercive_certificate import CoerciveCertificate as CoerciveCertificate
 from sparseopt.supports.factors import SupportedFactors as SupportedFactors
 from sparseopt.supports.problem import FixedSupportFactorization as FixedSupportFactorization
+from sparseopt.tools.change_ends import ChangeEnds as ChangeEnds
 from sparseopt.tools.decay_path import DecayPath as DecayPath, decay_path as decay_path
 from sparseopt.tools.depth import (
     DepthProfile as DepthProfile,
@@ -232,6 +238,9 @@ from sparseopt.tools.generalization import (
 from sparseopt.tools.growing.growth import (
     WeightGrowth as WeightGrowth,
     weight_growth as weight_growth,
+from sparseopt.tools.largest_change import (
+    LargestChange as LargestChange,
+    largest_change as largest_change,
 )
 from sparseopt.tools.lifting import PathLifting as PathLifting, path_lifting as path_lifting
 from sparseopt.tools.lu_windows import lu_window_count as lu_window_count

@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import Any
 
 import forgeries_borders
+import forgeries_change
 import forgeries_closedness
 import forgeries_coercive
 import forgeries_deconvolution
@@ -31,6 +32,7 @@ import sparseopt as so
 
 BANKS = (
     forgeries_borders,
+    forgeries_change,
     forgeries_coercive,
     forgeries_deconvolution,
     forgeries_interpolation,

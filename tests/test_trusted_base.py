@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 import forgeries_borders
+import forgeries_change
 import forgeries_closedness
 import forgeries_coercive
 import forgeries_deconvolution
@@ -62,6 +63,7 @@ def certificates() -> Iterator[so.Certificate]:
     """Yield certificates of every kind that must be accepted."""
     for bank in (
         forgeries_borders,
+        forgeries_change,
         forgeries_closedness,
         forgeries_coercive,
         forgeries_deconvolution,

@@ -11,6 +11,7 @@ from torch import nn
 
 import sparseopt as so
 from sparseopt.interface.arrays import as_count
+from sparseopt_butterfly.compression_change import Before
 from sparseopt_butterfly.compression_report import Compression, LayerCompression
 from sparseopt_butterfly.kronecker_layer import (
     KroneckerLayer,
@@ -49,6 +50,7 @@ def compress(
     inplace: bool = False,
     progress: Callable[[float, str], None] | None = None,
     time_limit: float | None = None,
+    inputs: Any = None,
     **options: Any,
 ) -> Compression:
     """Replace layers by Kronecker-sparse ones with the least proven error in a budget.
@@ -95,6 +97,10 @@ def compress(
         Called before each layer's search.
     time_limit : float or None
         Seconds; a layer whose turn comes later is left alone.
+    inputs : tensor or array, shape (n, *input), optional
+        Data. The result then says how far the output moves for all inputs between their least and
+        their largest entry: a proved upper bound, and an input at which it moves. For models that
+        `load_network` reads. See `OutputChange` and `largest_change`.
     options
         For `sparseopt.solve` of each factorization.
 
@@ -129,6 +135,7 @@ def compress(
     if (accuracy is None) != (min_accuracy is None):
         raise so.ProblemError("give both accuracy, which measures, and min_accuracy, the limit")
     context = so.Context(time_limit=time_limit, progress=progress)
+    before_it = None if inputs is None else Before.of(model, inputs)
     target = model if inplace else copied(model)
     chosen = chosen_layers(target, layers)
     if inplace and "" in chosen:
@@ -143,6 +150,8 @@ def compress(
     report = Compression(
         compressed, tuple(entries.values()), batch, before, parameter_count(compressed)
     )
+    if before_it is not None:
+        report = replace(report, ends=before_it.ends(compressed))
     if max_error is None and limit is None:
         report.warn_of_errors()
     return report

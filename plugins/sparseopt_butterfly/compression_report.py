@@ -96,6 +96,10 @@ class Compression:
         Number of operands at which the speed is predicted.
     parameters_before, parameters_after : int
         Of the whole model.
+    ends : ChangeEnds or None
+        With inputs: how far the output moves at most, and at least, for all inputs between the
+        least and the largest entry of these; of the products of factors, multiplied out in double
+        precision.
     """
 
     model: nn.Module
@@ -103,6 +107,7 @@ class Compression:
     batch: int
     parameters_before: int
     parameters_after: int
+    ends: so.ChangeEnds | None = None
 
     @property
     def replaced(self) -> tuple[LayerCompression, ...]:
@@ -139,4 +144,5 @@ class Compression:
             f"{self.parameters_after} parameters, {share:.3g} % of {self.parameters_before}; "
             f"speed predicted for a batch of {self.batch}"
         )
-        return "\n".join([head, *(f"  {layer}" for layer in self.layers)])
+        last = [] if self.ends is None else [f"  {self.ends}"]
+        return "\n".join([head, *(f"  {layer}" for layer in self.layers), *last])

@@ -2,7 +2,9 @@
 
 Sums over paths with the smaller absolute values s, and their distance to those with the larger
 ones s + d, are carried together: ``S' = s S`` and ``D' = s D + d (S + D)``. Nothing cancels, so
-that small differences, too, are found to almost all digits.
+that small differences, too, are found to almost all digits. Where signs may change, the same is
+done from the setting between both, with the smaller values where signs agree and 0 elsewhere, to
+either of them.
 """
 
 from __future__ import annotations
@@ -18,40 +20,54 @@ from sparseopt.networks.parameters import cast
 from sparseopt.pathnorm.powers import Powers
 from sparseopt_pathnorm.scaled_sums import Scaled, added, aligned, normal, sizes_of
 
-Pair = tuple[Scaled, Scaled]
+Sums = tuple[Scaled, ...]
 
 
-def difference(network: Network, other: Network) -> Powers:
-    """Return ``||Phi(larger)||_1 - ||Phi(smaller)||_1``."""
+def difference(network: Network, other: Network, apart: bool = False) -> Powers:
+    """Return ``||Phi(larger)||_1 - ||Phi(smaller)||_1``.
 
-    def visit(node: Node, values: list[Pair]) -> Pair:
-        sizes = _sizes(node.op, other.by_name[node.name].op)
-        low = {name: np.minimum(*pair) for name, pair in sizes.items()}
-        gap = {name: np.maximum(*pair) - low[name] for name, pair in sizes.items()}
-        small = [s for s, _ in values]
-        result = _linear(node.op, low, small), _linear(node.op, low, [d for _, d in values])
-        if any(gap[name].any() for name in node.op.weight_fields if name in gap):
-            large = [added(list(pair)) for pair in values]
-            result = result[0], added([result[1], _linear(node.op, gap, large)])
-        if node.op.bias_field in sizes:
-            starts = (_offset(node.op, part, result[0].array.shape) for part in (low, gap))
-            result = added([result[0], next(starts)]), added([result[1], next(starts)])
-        return normal(result[0]), normal(result[1])
+    If `apart`, ``|Phi(a)|_1 + |Phi(b)|_1 - 2 |Phi(m)|_1``, m being the setting between.
+    """
+
+    def visit(node: Node, values: list[Sums]) -> Sums:
+        low, *gaps = _sizes(node.op, other.by_name[node.name].op, apart)
+        small = [value[0] for value in values]
+        found = [_linear(node.op, low, small)]
+        for side, gap in enumerate(gaps, 1):
+            result = _linear(node.op, low, [value[side] for value in values])
+            if any(gap[name].any() for name in node.op.weight_fields if name in gap):
+                large = [added([value[0], value[side]]) for value in values]
+                result = added([result, _linear(node.op, gap, large)])
+            found.append(result)
+        if node.op.bias_field in low:
+            parts = zip(found, (low, *gaps), strict=True)
+            found = [added([r, _offset(node.op, part, r.array.shape)]) for r, part in parts]
+        return tuple(map(normal, found))
 
     ones = np.ones((1, *network.input_shape))
-    start = Scaled(ones, 0), Scaled(np.zeros_like(ones), 0)
-    value = network.walk(start, visit)[1]
+    nothing = Scaled(np.zeros_like(ones), 0)
+    first = (Scaled(ones, 0), nothing, nothing) if apart else (Scaled(ones, 0), nothing)
+    value = added(list(network.walk(first, visit)[1:]))
     return Powers.of(np.asarray(math.fsum(value.array.ravel().tolist())), value.exponent)
 
 
-def _sizes(a: Operator, b: Operator) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return the absolute values of both settings; exact if one of them is."""
+def _sizes(a: Operator, b: Operator, apart: bool) -> list[dict[str, np.ndarray]]:
+    """Return the smaller absolute values, and the gaps to the larger; exact if one setting is.
+
+    If `apart`, the values between both, and the gaps to either.
+    """
     theirs = b.parameters()
-    result = {}
+    result: list[dict[str, np.ndarray]] = [{}, {}, {}]
     for name, array in a.parameters().items():
         kind = np.dtype(object if object in (array.dtype, theirs[name].dtype) else np.float64)
-        result[name] = (np.abs(cast(array, kind)), np.abs(cast(theirs[name], kind)))
-    return result
+        x, y = cast(array, kind), cast(theirs[name], kind)
+        sizes = np.abs(x), np.abs(y)
+        agree = ((x >= 0) & (y >= 0)) | ((x <= 0) & (y <= 0))
+        low = np.asarray(np.minimum(*sizes) * agree)
+        tops = sizes if apart else (np.maximum(*sizes),)
+        for arrays, part in zip(result, (low, *(top - low for top in tops)), strict=False):
+            arrays[name] = np.asarray(part)
+    return result[: 3 if apart else 2]
 
 
 def _linear(op: Operator, arrays: dict[str, np.ndarray], values: list[Scaled]) -> Scaled:

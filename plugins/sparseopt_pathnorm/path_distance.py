@@ -26,7 +26,8 @@ class DistancePasses(so.Solver[so.PathDistance]):
         """Accept settings without a change of sign."""
         if not problem.same_signs:
             return so.Refused(
-                "some parameter changes its sign; then no difference of norms bounds the distance"
+                "some parameter changes its sign; then no difference of two norms bounds the "
+                "distance"
             )
         return so.Accepted()
 
@@ -51,7 +52,8 @@ class DistancePasses(so.Solver[so.PathDistance]):
                 value *= 1 + 24 * rounding_room(problem.network)
         if not value < math.inf:
             raise so.Inconclusive(_BEYOND)
-        answer = so.PathDistanceValue(value, kind, True, exact)
+        outputs = None if kind == "exact" else output_bound(problem)
+        answer = so.PathDistanceValue(value, kind, True, exact, outputs)
         return answer, so.PathDistanceCertificate(problem, answer, method)
 
 
@@ -61,6 +63,41 @@ def nearest(value: Fraction) -> float:
         return float(value)
     except OverflowError as error:
         raise so.Inconclusive(_BEYOND) from error
+
+
+@dataclass(frozen=True)
+class DistanceThreePasses(so.Solver[so.PathDistance]):
+    """Three norms: an upper bound where signs change, through the setting between both."""
+
+    def accepts(self, problem: so.PathDistance) -> so.Accepted | so.Refused:
+        """Accept settings with a change of sign; for others two passes say the distance."""
+        if problem.same_signs:
+            return so.Refused("no parameter changes its sign; two passes are enough")
+        return so.Accepted()
+
+    def cost(self, problem: so.PathDistance) -> float:
+        """Three passes."""
+        return 1e-3 + 3e-9 * problem.network.edge_count
+
+    def solve(
+        self, problem: so.PathDistance, context: so.Context
+    ) -> tuple[so.PathDistanceValue, so.Certificate]:
+        """Return the bound."""
+        value = output_bound(problem)
+        if value is None:
+            raise so.Inconclusive(_BEYOND)
+        answer = so.PathDistanceValue(value, "upper bound", False)
+        return answer, so.PathDistanceCertificate(problem, answer, "three_pass")
+
+
+def output_bound(problem: so.PathDistance) -> float | None:
+    """Return a bound of the change of outputs by three passes; None where float64 ends.
+
+    It is raised by what rounding may take here and in the check.
+    """
+    found = difference(problem.network, problem.other, apart=True).as_float()
+    found *= 1 + 24 * rounding_room(problem.network) + 2.0**-40
+    return found if found < math.inf else None
 
 
 def _total(problem: so.PathDistance, choose: np.ufunc) -> Fraction:
@@ -99,5 +136,6 @@ class DistanceEnumeration(so.Solver[so.PathDistance]):
             raise so.Inconclusive(str(error)) from error
         entries = zip(lifted[0].phi, lifted[1].phi, strict=True)
         found = sum((abs(u - v) for u, v in entries), start=Fraction(0))
-        answer = so.PathDistanceValue(nearest(found), "exact", problem.same_signs, found)
+        outputs = None if problem.dominates else output_bound(problem)
+        answer = so.PathDistanceValue(nearest(found), "exact", problem.same_signs, found, outputs)
         return answer, so.PathDistanceCertificate(problem, answer, "enumeration")

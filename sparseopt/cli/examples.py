@@ -15,6 +15,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "sparseopt closedness I.npy J.npy --json | sparseopt verify -",
         "sparseopt closedness pruned.onnx --fail-on warning",
     ),
+    "compare": (
+        "sparseopt compare model.onnx pruned.onnx --lower 0 --upper 1",
+        "sparseopt compare model.onnx small.onnx --lower -3 --upper 3 --json",
+    ),
     "factorize": (
         "sparseopt factorize A.npy --architecture square-dyadic -o factors.npz",
         "sparseopt factorize A.mat --variable A --architecture monarch:8,8",

@@ -11,6 +11,7 @@ import typer
 from sparseopt.cli import (
     analyze,
     closedness,
+    compare,
     compress,
     doctor,
     factorize,
@@ -37,6 +38,7 @@ for command in (
     doctor.doctor,
     analyze.analyze,
     closedness.closedness,
+    compare.compare,
     factorize.factorize,
     quantize.quantize,
     prune.prune,

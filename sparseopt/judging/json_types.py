@@ -39,6 +39,11 @@ _MODULES = {
         "Closedness",
         "ClosednessVerdict",
     ),
+    "sparseopt.guarantees.output_change": (
+        "OutputChange",
+        "OutputChangeCertificate",
+        "OutputChangeValue",
+    ),
     "sparseopt.interface.finding": (
         "Finding",
         "KeyFigure",
@@ -167,6 +172,8 @@ _MODULES = {
     "sparseopt.supports.coercive_certificate": ("CoerciveCertificate",),
     "sparseopt.supports.factors": ("SupportedFactors",),
     "sparseopt.supports.problem": ("FixedSupportFactorization",),
+    "sparseopt.tools.change_ends": ("ChangeEnds",),
+    "sparseopt.tools.largest_change": ("LargestChange",),
     "sparseopt.tools.quantizing.report": (
         "ChangeBound",
         "MeasuredChange",

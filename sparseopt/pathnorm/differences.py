@@ -6,13 +6,20 @@ Then the sums over paths of the smaller setting and their distance to those of t
     S' = s S,   D' = s D + d (S + D)
 
 from layer to layer, with nothing but sums of non-negative products: the distance, too, comes with
-a small relative error, however small it is. Where signs change, see `path_pairs`.
+a small relative error, however small it is.
+
+For all signs let m have the smaller absolute values where signs agree, 0 elsewhere. From a to m no
+sign changes and every |Phi_p| falls, likewise from b to m; the same sums, with s + d for a and then
+for b, give how far a and b are from m. Together they bound how far the outputs of a and b differ.
+
+For exact distances where signs change, see `path_pairs`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from fractions import Fraction
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -27,17 +34,19 @@ from sparseopt.pathnorm.exact import EDGES, LONG, Exacts, TooLarge
 from sparseopt.pathnorm.powers import Powers
 from sparseopt.pathnorm.rounded import RoundedSums
 
-Pair = tuple[Any, Any]
+Sums = tuple[Any, ...]
+"""The sums of the smaller setting, and how far those of one or two larger ones lie above them."""
 
 
-def difference(network: Network, other: Network) -> Powers:
+def difference(network: Network, other: Network, apart: bool = False) -> Powers:
     """Return ``||Phi(larger)||_1 - ||Phi(smaller)||_1`` with a bound of the relative error.
 
-    One pass with three products per layer.
+    If `apart`, ``|Phi(a)|_1 + |Phi(b)|_1 - 2 |Phi(m)|_1``, whatever the signs. One pass with three
+    products per layer, or with five.
     """
 
     def run(arithmetic: RoundedSums) -> Powers:
-        value = _difference(network, other, arithmetic, exactly=False)
+        value = _difference(network, other, arithmetic, apart, exactly=False)
         total = arithmetic.powers(value).norm(1)
         # Each gap is a difference of two floats, rounded once; a path meets one in each layer.
         return dataclasses.replace(total, error=total.error + 2 * UNIT * len(network.nodes))
@@ -45,47 +54,58 @@ def difference(network: Network, other: Network) -> Powers:
     return plain.in_floats(1, run)
 
 
-def exact_difference(network: Network, other: Network, work: float = LONG) -> Fraction:
+def exact_difference(
+    network: Network, other: Network, work: float = LONG, apart: bool = False
+) -> Fraction:
     """Return the same in exact arithmetic; raises `TooLarge`."""
     if plain.edge_count(network) > EDGES:
         raise TooLarge(f"a network of more than {EDGES} edges")
     arithmetic = Exacts(1, work)
-    value = _difference(network, other, arithmetic, exactly=True)
+    value = _difference(network, other, arithmetic, apart, exactly=True)
     return sum(arithmetic.fractions(value), start=Fraction(0))
 
 
-def _difference(network: Network, other: Network, arithmetic: Any, exactly: bool) -> Any:
-    """Return the tensor D at the output."""
+def _difference(
+    network: Network, other: Network, arithmetic: Any, apart: bool, exactly: bool
+) -> Any:
+    """Return the tensor D at the output, or the sum of both."""
 
-    def visit(node: Node, values: list[Pair]) -> Pair:
+    def visit(node: Node, values: list[Sums]) -> Sums:
         shape = network.shapes[node.name]
-        low, gap = _parts(node.op, other.by_name[node.name].op, exactly)
-        smaller = plain.through(arithmetic, low, [s for s, _ in values], shape)
-        apart = plain.through(arithmetic, low, [d for _, d in values], shape)
-        if any(getattr(gap, name).any() for name in gap.weight_fields if gap.has(name)):
-            larger = [arithmetic.plus(s, d) for s, d in values]
-            apart = arithmetic.plus(apart, arithmetic.forward(gap, larger, shape))
-        least, more = edges.offset(low), edges.offset(gap)
-        if least is not None and more is not None:
-            smaller = arithmetic.plus(smaller, arithmetic.constant(least, shape))
-            apart = arithmetic.plus(apart, arithmetic.constant(more, shape))
-        return smaller, apart
+        low, *gaps = _parts(node.op, other.by_name[node.name].op, apart, exactly)
+        sums, *above = zip(*values, strict=True)
+        found = [plain.through(arithmetic, low, sums, shape)]
+        for gap, more in zip(gaps, above, strict=True):
+            found.append(plain.through(arithmetic, low, more, shape))
+            if any(getattr(gap, name).any() for name in gap.weight_fields if gap.has(name)):
+                larger = list(map(arithmetic.plus, sums, more))
+                found[-1] = arithmetic.plus(found[-1], arithmetic.forward(gap, larger, shape))
+        starts = [edges.offset(op) for op in (low, *gaps)]
+        if starts[0] is not None:
+            constants = [arithmetic.constant(start, shape) for start in starts]
+            found = list(map(arithmetic.plus, found, constants))
+        return tuple(found)
 
     ones = arithmetic.ones(network.input_shape)
     zeros = arithmetic.constant(np.zeros((1,) * len(network.input_shape)), network.input_shape)
-    return network.walk((ones, zeros), visit)[1]
+    first = (ones, zeros, zeros) if apart else (ones, zeros)
+    return reduce(arithmetic.plus, network.walk(first, visit)[1:])
 
 
-def _parts(a: Operator, b: Operator, exactly: bool) -> tuple[Operator, Operator]:
-    """Return the layer with the smaller absolute values, and with their gaps to the larger."""
-    low, gap = {}, {}
+def _parts(a: Operator, b: Operator, apart: bool, exactly: bool) -> list[Operator]:
+    """Return the layer with the smaller absolute values, and with the gaps to the larger ones; if
+    `apart`, with those of m, and the gaps to those of a and of b."""
+    found: list[dict[str, np.ndarray]] = [{}, {}, {}]
     theirs = b.parameters()
     for name, array in a.parameters().items():
+        opposed = (array > 0) & (theirs[name] < 0) | (array < 0) & (theirs[name] > 0)
         sizes = [np.asarray(np.abs(values)) for values in (array, theirs[name])]
         if exactly or any(size.dtype == object for size in sizes):
             sizes = [exact(size) for size in sizes]
         else:
             sizes = [size.astype(np.float64, copy=False) for size in sizes]
-        low[name] = np.asarray(np.minimum(*sizes))
-        gap[name] = np.asarray(np.maximum(*sizes) - low[name])
-    return unchecked(a, **low), unchecked(a, **gap)
+        low = np.where(opposed, 0, np.minimum(*sizes))
+        tops = sizes if apart else [np.maximum(*sizes)]
+        for arrays, part in zip(found, (low, *(top - low for top in tops)), strict=False):
+            arrays[name] = np.asarray(part)
+    return [unchecked(a, **arrays) for arrays in found[: 3 if apart else 2]]

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
-from typing import ClassVar
+from functools import cached_property, partial
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -29,7 +29,7 @@ TOLERANCE = 1e-9
 SLACK = 2.0**-20
 """How far, relatively, a stated bound may be above the one that its method gives."""
 
-METHODS = ("dominated", "two_pass", "enumeration")
+METHODS = ("dominated", "two_pass", "three_pass", "enumeration")
 
 
 @json_type
@@ -43,16 +43,25 @@ class PathDistanceValue:
         ``|Phi(a) - Phi(b)|_1`` to a relative 1e-9, or a number that is not smaller.
     kind : {"exact", "upper bound"}
     same_signs : bool
-        Whether no parameter changes its sign from one setting to the other. Only then is
-        `output_bound` true.
+        Whether no parameter changes its sign from one setting to the other.
     exact : Fraction or None
         The same number in exact arithmetic.
+    outputs : float or None
+        A number that ``|f_a(x) - f_b(x)|_1`` does not exceed for ``|x|_inf <= 1``, by three passes
+        and for all signs, see `PathDistance`. None in files made before there was one, where
+        float64 ends, and where the value is that number.
     """
 
     value: float
     kind: str
     same_signs: bool
     exact: Fraction | None = None
+    outputs: float | None = None
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> PathDistanceValue:
+        """Return what JSON holds; older files say nothing of outputs."""
+        return cls(**{"outputs": None, **fields})
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "value", as_float(self.value, "value"))
@@ -60,34 +69,41 @@ class PathDistanceValue:
             raise ProblemError(f"value is {self.value!r}; a distance is finite and at least 0")
         if self.exact is not None:
             object.__setattr__(self, "exact", as_rational(self.exact, "exact"))
+        if self.outputs is not None:
+            object.__setattr__(self, "outputs", as_float(self.outputs, "outputs"))
         if not isinstance(self.same_signs, bool):
             raise ProblemError(f"same_signs is {self.same_signs!r}; it must be True or False")
 
     def output_bound(self, input_bound: float) -> float:
         """Return a bound on ``|f_a(x) - f_b(x)|_1`` for all x with ``|x|_inf <= input_bound``.
 
-        It is ``max(input_bound, 1) |Phi(a) - Phi(b)|_1``. Source: Gonon et al.,
-        arXiv 2405.15006.
+        It is ``max(input_bound, 1)`` times the distance, if no sign changes, or its upper bound, or
+        `outputs`, whichever is smaller. Source: Gonon et al., arXiv 2405.15006, where no sign
+        changes; for `outputs` see `PathDistance`.
 
         Raises
         ------
         ProblemError
-            If some parameter changes its sign. Then the inequality is false in general: for
-            f = w2 relu(w1 x), the settings (1, 1) and (-1, -1) have the same path-lifting, but
-            their values at x = 1 are 1 and 0.
+            If some parameter changes its sign, and the answer, of an older file, has nothing but
+            the distance. For f = w2 relu(w1 x), the settings (1, 1) and (-1, -1) have the same
+            path-lifting, but their values at x = 1 are 1 and 0.
         """
-        if not self.same_signs:
-            raise ProblemError(
-                "some parameter changes its sign between the two settings; then the distance of "
-                "the path-liftings says nothing about the outputs"
-            )
         if not input_bound >= 0 or input_bound == math.inf:
             raise ProblemError(f"input_bound is {input_bound!r}; give a number of at least 0")
+        known = [] if self.outputs is None else [Fraction(self.outputs)]
+        if self.kind != "exact":  # the bounds of a distance bound the outputs, too
+            known.append(Fraction(self.value))
+        elif self.same_signs and self.exact is not None:
+            known.append(self.exact)
+        elif self.same_signs:
+            known.append(Fraction(self.value) * (1 + 2 * Fraction(TOLERANCE)))
+        if not known:
+            raise ProblemError(
+                "some parameter changes its sign between the two settings; then the distance of "
+                "the path-liftings says nothing about the outputs; solve the problem again"
+            )
         # Paths that start at a bias have the input 1.
-        most = Fraction(max(float(input_bound), 1.0))
-        if self.exact is not None:
-            return float_above(most * self.exact)
-        return float_above(most * Fraction(self.value) * (1 + 2 * Fraction(TOLERANCE)))
+        return float_above(Fraction(max(float(input_bound), 1.0)) * min(known))
 
 
 @json_type
@@ -102,7 +118,7 @@ class PathDistanceCertificate(Certificate):
 
     Parameters
     ----------
-    method : {"dominated", "two_pass", "enumeration"}
+    method : {"dominated", "two_pass", "three_pass", "enumeration"}
         See `PathDistance`.
     """
 
@@ -134,21 +150,30 @@ class PathDistanceCertificate(Certificate):
         """Decide the signs again, and compute the distance again by the method named."""
         problem, answer = self.problem, self.answer
         steps.require(answer.same_signs == problem.same_signs, "the statement about signs is right")
-        kind = "upper bound" if self.method == "two_pass" else "exact"
+        if answer.outputs is not None:
+            found = differences.difference(problem.network, problem.other, apart=True)
+            least = found.as_fraction() / (1 - Fraction(found.error))
+            fits = least <= answer.outputs <= least * (1 + Fraction(SLACK))
+            steps.require(
+                fits, "the bound of the outputs is not below that of three passes, nor far"
+            )
+        kind = "upper bound" if self.method in ("two_pass", "three_pass") else "exact"
         steps.require(answer.kind == kind, f"the answer's kind is {kind!r}, which its method gives")
+        steps.require(self.method in METHODS, f"the method is one of {', '.join(METHODS)}")
+        conditions = {"dominated": problem.dominates, "two_pass": problem.same_signs}
+        ready = conditions.get(self.method, True)
+        steps.require(ready, "the parameters meet the condition of the method")
         if self.method == "enumeration":
             self._check_exactly(steps, path_pairs.enumerated_distance)
             return
-        steps.require(self.method in METHODS, f"the method is one of {', '.join(METHODS)}")
-        ready = problem.same_signs if self.method == "two_pass" else problem.dominates
-        steps.require(ready, "the parameters meet the condition of the method")
+        apart = self.method == "three_pass"
         if answer.exact is not None:
-            self._check_exactly(steps, differences.exact_difference)
+            self._check_exactly(steps, partial(differences.exact_difference, apart=apart))
             return
         try:
-            right = differences.exact_difference(problem.network, problem.other, exact.SHORT)
+            right = differences.exact_difference(problem.network, problem.other, exact.SHORT, apart)
         except exact.TooLarge:
-            found = differences.difference(problem.network, problem.other)
+            found = differences.difference(problem.network, problem.other, apart)
             error = f"with a relative error of at most {shown_above(found.error)}"
             steps.note(f"computed again {error}")
             self._check_value(steps, found.as_fraction(), Fraction(found.error))
@@ -203,8 +228,18 @@ class PathDistance(Problem[PathDistanceValue, "PathDistanceCertificate"]):
         No sign changes: then Phi_p(a) and Phi_p(b) have the same sign, both |Phi_p| lie between
         the products of the smaller and of the larger of the two absolute values, and the
         difference of those two norms is an upper bound.
+    three_pass
+        Signs change: the sum below is an upper bound of the distance, too.
     enumeration
-        All paths one by one, for small networks; the only way if signs change.
+        All paths one by one, for small networks; the only way to the distance if signs change.
+
+    Of the outputs each method proves a bound by three passes, whatever the signs. Let m have the
+    smaller absolute values where signs agree, 0 elsewhere. From a to m, and from m to b, no sign
+    changes and every |Phi_p| falls, or rises, so these are at the distances ``|Phi(a)|_1 -
+    |Phi(m)|_1`` and ``|Phi(b)|_1 - |Phi(m)|_1``, and on either way the outputs move by at most
+    that times ``max(|x|_inf, 1)``. Where signs agree the sum is at most the bound by two passes
+    with the larger (M) and the smaller absolute values: the norm is a polynomial in them with
+    nonnegative coefficients, so ``|Phi(M)|_1 + |Phi(m)|_1 >= |Phi(a)|_1 + |Phi(b)|_1``.
 
     Examples
     --------
@@ -228,20 +263,19 @@ class PathDistance(Problem[PathDistanceValue, "PathDistanceCertificate"]):
             if not isinstance(getattr(self, name), Network):
                 raise ProblemError(f"{name} must be a Network; make one with so.load_network")
         mine, theirs = (
-            [(n.name, n.inputs, _without_parameters(n.op)) for n in net.nodes]
+            [(n.name, n.inputs, _without_parameters(n.op), _shapes(n.op)) for n in net.nodes]
             for net in (self.network, self.other)
         )
-        if not same_content(mine, theirs) or self.network.output != self.other.output:
-            raise ProblemError(
-                "the two networks differ in their layers; a distance is defined between two "
-                "parameter settings of one network (network.with_parameters)"
-            )
-        shapes = [
-            {k: v.shape for k, v in n.parameters().items()} for n in (self.network, self.other)
-        ]
-        if shapes[0] != shapes[1]:
-            differ = sorted(set(shapes[0].items()) ^ set(shapes[1].items()))
-            raise ProblemError(f"the parameter {differ[0][0]!r} is not the same array in both")
+        if same_content(mine, theirs) and self.network.output == self.other.output:
+            return
+        sizes = [{(k[0], n) for k in net for n in k[3].items()} for net in (mine, theirs)]
+        if same_content([k[:3] for k in mine], [k[:3] for k in theirs]) and sizes[0] != sizes[1]:
+            node, (name, _) = min(sizes[0] ^ sizes[1])
+            raise ProblemError(f"the parameter '{node}.{name}' is not the same array in both")
+        raise ProblemError(
+            "the two networks differ in their layers; a distance is defined between two "
+            "parameter settings of one network (network.with_parameters)"
+        )
 
     @cached_property
     def _pairs(self) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -257,10 +291,9 @@ class PathDistance(Problem[PathDistanceValue, "PathDistanceCertificate"]):
     @cached_property
     def dominates(self) -> bool:
         """Whether signs agree and one setting is entrywise the larger one."""
-        if not self.same_signs:
-            return False
         sizes = [(np.abs(a), np.abs(b)) for a, b in self._pairs]
-        return all(np.all(a >= b) for a, b in sizes) or all(np.all(a <= b) for a, b in sizes)
+        ordered = all(np.all(a >= b) for a, b in sizes) or all(np.all(a <= b) for a, b in sizes)
+        return ordered and self.same_signs
 
     def evaluate(self, answer: PathDistanceValue) -> Mapping[str, float]:
         """Return the value; among valid answers the smaller is the better."""
@@ -274,3 +307,7 @@ class PathDistance(Problem[PathDistanceValue, "PathDistanceCertificate"]):
 def _without_parameters(op: Operator) -> Operator:
     """Return the layer without the arrays in which two settings of a network may differ."""
     return unchecked(op, **dict.fromkeys(op.parameters()))  # type: ignore[no-any-return]
+
+
+def _shapes(op: Operator) -> dict[str, tuple[int, ...]]:
+    return {name: array.shape for name, array in op.parameters().items()}

@@ -12,10 +12,9 @@ import numpy as np
 
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
-from sparseopt.networks.operator import Add
+from sparseopt.networks.operator import Add, unchecked
 from sparseopt.pathnorm import edges, plain
 from sparseopt.pathnorm.arithmetic import Arithmetic
-from sparseopt.pathnorm.biases import biases
 from sparseopt.pathnorm.exact import TooLarge
 from sparseopt.pathnorm.floats import Floats
 
@@ -73,21 +72,26 @@ def enumerated_distance(network: Network, other: Network) -> Fraction:
 
 def _require_few_paths(network: Network, other: Network) -> None:
     """Refuse networks with too many paths, counted along all layers."""
-    theirs, counted = other.parameters(), 0.0
-    either = {
-        name: ((array != 0) | (theirs[name] != 0)).astype(np.float64)
-        for name, array in network.parameters().items()
-    }
-    marked = network.with_parameters(either)
-    arithmetic = Floats(0)
+    arithmetic, counted = Floats(0), 0.0
 
-    def seen(node: Node, values: Any, value: Any) -> None:
+    def visit(node: Node, values: list[Any]) -> Any:
         nonlocal counted
+        theirs, shape = other.by_name[node.name].op.parameters(), network.shapes[node.name]
+        arrays = {
+            name: ((array != 0) | (theirs[name] != 0)).astype(np.float64)
+            for name, array in node.op.parameters().items()
+        }
+        either = unchecked(node.op, **arrays)
+        value = plain.through(arithmetic, either, values, shape)
+        starts = edges.offset(either)
+        if starts is not None:
+            value = arithmetic.plus(value, arithmetic.constant(starts, shape))
         counted += arithmetic.powers(value).norm(1).as_float()
         if counted > PATHS:
             raise TooLarge(f"more than {PATHS} paths")
+        return value
 
-    plain.forward(marked, arithmetic, biases(marked), seen=seen)
+    network.walk(arithmetic.ones(network.input_shape), visit)
 
 
 def _under_one(values: list[_Listed]) -> tuple[list[np.ndarray], int]:
@@ -108,10 +112,7 @@ def _scalar(value: Any) -> np.ndarray:
 
 
 def _merged(a: Paths, b: Paths) -> Paths:
-    result = dict(a)
-    for key, count in b.items():
-        result[key] = result.get(key, 0) + count
-    return result
+    return {key: a.get(key, 0) + b.get(key, 0) for key in {**a, **b}}
 
 
 def _product(a: Any, b: Any) -> Paths:

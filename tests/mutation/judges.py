@@ -105,6 +105,13 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.inverse.subset_bounds",
         "sparseopt.inverse.subset_certificate",
     ),
+    "forgeries_change": (
+        "sparseopt.guarantees.boxes",
+        "sparseopt.guarantees.layers",
+        "sparseopt.guarantees.output_change",
+        "sparseopt.guarantees.path_metric",
+        "sparseopt.guarantees.substitution",
+    ),
     "forgeries_deconvolution": ("sparseopt.inverse.deconvolution",),
     "forgeries_recovery forgeries_recovery_complex": (
         "sparseopt.inverse.greedy_recovery",

@@ -16,6 +16,7 @@ import sparseopt as so
 from sparseopt.judging.check import check_certificate
 from sparseopt.networks.linear import Dense
 from sparseopt.networks.network import chain
+from sparseopt.networks.operator import Relu
 
 RNG = np.random.default_rng(2)
 
@@ -31,11 +32,15 @@ def test_published_distances(pair: dict[str, Any]) -> None:
     gap = sum(abs(u - v) for u, v in zip(a.run(x), b.run(x), strict=True))
     assert str(gap) == pair["gap_l1"]
     if not pair["same_sign"]:
-        with pytest.raises(so.ProblemError, match="changes its sign"):
-            answer.output_bound(1.0)
+        assert gap > answer.value  # the distance alone says nothing about the outputs
+        largest = float(max(map(abs, x.values())))
         with pytest.raises(so.SolveError, match="changes its sign"):
             so.solve(problem, solver="distance_passes")
-        assert gap > answer.value  # the inequality without the condition is false
+        passes = so.solve(problem, solver="distance_three_passes").answer
+        assert gap <= passes.output_bound(largest) <= answer.output_bound(largest)
+        older = dataclasses.replace(answer, outputs=None)
+        with pytest.raises(so.ProblemError, match="changes its sign"):
+            older.output_bound(1.0)
         return
     bound = answer.output_bound(float(max(map(abs, x.values()))))
     assert bound == pytest.approx(float(Fraction(pair["rhs"])))
@@ -64,15 +69,20 @@ def test_distances_of_layers() -> None:
     assert upper.value >= exact.value
 
 
-def test_distances_of_large_networks_need_equal_signs() -> None:
+def test_distances_of_large_networks() -> None:
     network = chain((200,), *(Dense(normal(200, 200)) for _ in range(4)))
     name, weight = next(iter(network.parameters().items()))
     smaller = network.with_parameters({name: weight * (np.abs(weight) > 1)})
     answer = so.solve(so.PathDistance(network, smaller)).answer
     norms = [so.solve(so.PathNorm(n)).answer.value for n in (network, smaller)]
     assert answer.value == pytest.approx(norms[0] - norms[1], rel=1e-9)
-    with pytest.raises(so.SolveError, match="changes its sign"):
-        so.solve(so.PathDistance(network, network.with_parameters({name: -weight})))
+    flipped = network.with_parameters({name: -weight})
+    turned = so.solve(so.PathDistance(network, flipped)).answer
+    assert (turned.kind, turned.same_signs) == ("upper bound", False)
+    assert turned.value == pytest.approx(2 * norms[0], rel=1e-9)
+    x = normal(20, 200)
+    gap = np.abs(network.run(x) - flipped.run(x)).sum(axis=1)
+    assert (gap <= [turned.output_bound(float(np.abs(sample).max())) for sample in x]).all()
 
 
 def test_forged_distances_are_refused() -> None:
@@ -92,7 +102,7 @@ def test_forged_distances_are_refused() -> None:
             assert not check_certificate(dataclasses.replace(again, answer=answer)).ok
     flipped = network.with_parameters({"dense.weight": -network.parameters()["dense.weight"]})
     problem = so.PathDistance(network, flipped)
-    wrong = so.PathDistanceValue(0.0, "upper bound", True)
+    wrong = so.PathDistanceValue(0.0, "upper bound", False)
     assert not check_certificate(so.PathDistanceCertificate(problem, wrong, "two_pass")).ok
 
 
@@ -105,6 +115,29 @@ def test_output_bounds_are_rounded_up() -> None:
     for bad in (-1.0, math.nan, math.inf):
         with pytest.raises(so.ProblemError, match="input_bound"):
             exactly.output_bound(bad)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_output_bounds_by_three_passes(seed: int) -> None:
+    """Never weaker than two passes, and true for all signs."""
+    rng = np.random.default_rng(seed)
+    layers: list[Any] = []
+    for _ in range(3):
+        layers += [Dense(rng.normal(size=(3, 3))), Relu()]
+    a = chain((3,), *layers)
+    spread = {n: w * rng.uniform(0.5, 2, w.shape) for n, w in a.parameters().items()}
+    two = so.solve(so.PathDistance(a, a.with_parameters(spread)), "distance_passes").answer
+    assert two.kind == "upper bound"
+    assert two.output_bound(1.0) <= two.value
+    turned = {n: w * rng.choice([1.0, -1.0], w.shape) for n, w in spread.items()}
+    b = a.with_parameters(turned)
+    three = so.solve(so.PathDistance(a, b), "distance_three_passes").answer
+    listed = so.solve(so.PathDistance(a, b), "distance_enumeration").answer
+    assert listed.exact <= three.value
+    assert listed.outputs == pytest.approx(three.value, rel=1e-9)
+    x = rng.uniform(-2, 2, (200, 3))
+    gap = np.abs(a.run(x) - b.run(x)).sum(axis=1).max()
+    assert gap <= min(answer.output_bound(2.0) for answer in (three, listed))
 
 
 def test_distances_need_two_settings_of_one_network() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import networkx as nx
@@ -15,6 +16,7 @@ from sparseopt.networks.convolution import Conv
 from sparseopt.networks.linear import Dense
 from sparseopt.networks.network import chain
 from sparseopt.networks.operator import Relu, Reshape
+from sparseopt.networks.window import RankPool
 from sparseopt.testing.solvers import Provable
 
 
@@ -159,6 +161,43 @@ def path_distance() -> list[so.Problem]:
     network = small_network()
     flipped = small_network(-1.0)
     return [so.PathDistance(network, small_network(0.5)), so.PathDistance(network, flipped)]
+
+
+def output_change() -> list[so.Problem]:
+    """Weights halved, turned, equal; float32; a point; a convolution; exact and huge numbers."""
+    network, around = small_network(), np.array([[0.5, -1.0], [2.0, 0.25]])
+    pairs = [
+        so.OutputChange(network, small_network(factor), -1.0, np.float32(2.0))
+        for factor in (0.5, -1.0, 1.0)
+    ]
+    layers = Dense(around), Relu(), Dense(around.T, np.ones(2)), Relu(), Dense(around[:1])
+    deep = chain((2,), *layers)
+    single = deep.with_parameters(
+        {name: array.astype(np.float32) / 3 for name, array in deep.parameters().items()}
+    )
+    exact = deep.with_parameters(
+        {
+            name: np.array([[Fraction(1, 3) * Fraction(v) for v in row] for row in array])
+            for name, array in deep.parameters().items()
+            if array.ndim == 2
+        }
+    )
+    huge = [
+        chain((1,), Dense(np.array([[a]])), Relu(), Dense(np.array([[1.0], [b]])))
+        for a, b in ((1e150, 1e100), (1e150, -1e100))
+    ]
+    kernel = np.arange(18.0).reshape(2, 1, 3, 3) - 7
+    image = chain((1, 4, 4), Conv(kernel), Relu(), RankPool(1, 2))
+    return [
+        *pairs,
+        so.OutputChange(deep, single, 0, 1),
+        so.OutputChange(deep, single, [0.5, 0.25], [0.5, 0.25]),
+        so.OutputChange(deep, exact, -1, 1),
+        so.OutputChange(huge[0], huge[1], -1e-150, 1e-150),
+        so.OutputChange(
+            image, image.with_parameters({"0:Conv.weight": np.ones((2, 1, 3, 3))}), 0, 1
+        ),
+    ]
 
 
 def path_cost() -> list[so.Problem]:
@@ -430,6 +469,7 @@ BANKS: dict[str, Any] = {
     "sparseopt:MinimumNormInterpolant": interpolants,
     "sparseopt:NearestClosedSupport": nearest_closed,
     "sparseopt:OptimalRescaling": rescaling,
+    "sparseopt:OutputChange": output_change,
     "sparseopt:PathCost": path_cost,
     "sparseopt:PathDistance": path_distance,
     "sparseopt:PathNorm": path_norm,

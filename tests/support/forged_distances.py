@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -32,6 +33,9 @@ def distances() -> dict[str, Any]:
     weight = big.parameters()["2:Conv.weight"]
     spread = np.random.default_rng(0).uniform(0.5, 2, weight.shape)
     turned = big.with_parameters({"2:Conv.weight": weight * spread})
+    turned_small = small.with_parameters(
+        {"2:Dense.weight": small.parameters()["2:Dense.weight"] * np.array([[-0.5, 2, 1, -1]] * 2)}
+    )
     tiny = big.with_parameters({"2:Conv.weight": weight * (1 + 2.0**-52)})
     return {
         "dominated": solved(
@@ -39,6 +43,8 @@ def distances() -> dict[str, Any]:
         ),
         "two-pass": solved(so.PathDistance(small, mixed), "distance_passes"),
         "paths": solved(so.PathDistance(small, mixed), "distance_enumeration"),
+        "across": solved(so.PathDistance(small, turned_small), "distance_three_passes"),
+        "across-paths": solved(so.PathDistance(small, turned_small), "distance_enumeration"),
         "image": solved(so.PathDistance(image(), halved(image(), "e.weight")), "distance_passes"),
         "biases": solved(so.PathDistance(image(), halved(image(), "f.bias")), "distance_passes"),
         "large": solved(so.PathDistance(big, halved(big, "0:Conv.weight")), "distance_passes"),
@@ -78,10 +84,9 @@ def forged_distances() -> Iterator[Named]:
             f"distance-{name}-value-down",
             changed(good, value=answer.value * (1 - 2e-9), exact=None),
         )
-        yield (
-            f"distance-{name}-value-up",
-            changed(good, value=answer.value * (1 + 2e-6), exact=None),
-        )
+        if answer.kind == "exact":
+            up = changed(good, value=answer.value * (1 + 2e-6), exact=None)
+            yield f"distance-{name}-value-up", up
         if answer.kind == "upper bound":
             below = answer.value * (1 - 1e-10)
             yield f"distance-{name}-value-just-below", changed(good, value=below, exact=None)
@@ -90,7 +95,11 @@ def forged_distances() -> Iterator[Named]:
             f"distance-{name}-exact",
             changed(good, exact=Fraction(answer.value) * (1 + Fraction(1, 10**30))),
         )
-        yield f"distance-{name}-signs", changed(good, same_signs=False)
+        yield f"distance-{name}-signs", changed(good, same_signs=not answer.same_signs)
+        if answer.outputs is not None:
+            less = answer.outputs * (1 - 1e-9)
+            yield f"distance-{name}-outputs-down", changed(good, outputs=less)
+            yield f"distance-{name}-outputs-without-end", changed(good, outputs=math.inf)
         yield f"distance-{name}-method", changed(good, {"method": "magic"})
         other = "exact" if answer.kind == "upper bound" else "upper bound"
         yield f"distance-{name}-kind", changed(good, kind=other)

@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 
 from sparseopt.choosing import offers
+from sparseopt.guarantees.output_change import OutputChange
 from sparseopt.interface.context import Context, Progress
 from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.network import Network
+from sparseopt.tools.change_ends import box_of, change_ends, require_moderate
 from sparseopt.tools.pruning.chosen import Choice
 from sparseopt.tools.pruning.criteria import CriterionLike
 from sparseopt.tools.pruning.one_shot import Task, masked
 from sparseopt.tools.pruning.patterns import pattern_of
 from sparseopt.tools.pruning.results import Pruning, place, tensor_of
 from sparseopt.tools.pruning.schedule import ratios
+from sparseopt.tools.quantizing.bounds import as_inputs, example_from
 from sparseopt.tools.reading.loading import load_network
 from sparseopt.tools.rescaling.in_place import PRODUCES, changes_in_place
 from sparseopt.tools.tensor_order import of_tensor
@@ -37,6 +40,7 @@ def prune(
     closed: bool = False,
     seed: int = 0,
     example: Any = None,
+    inputs: Any = None,
     progress: Progress | None = None,
 ) -> Pruning:
     """Set the least important weights to zero.
@@ -78,7 +82,11 @@ def prune(
     seed : int
         For "random".
     example : array or tensor, optional
-        An input, for subjects that do not fix their input shape.
+        An input, for subjects that do not fix their input shape; the default is one of `inputs`.
+    inputs : array or tensor, shape (n, *input), optional
+        Data. The result then says how far the output moves, training between rounds included, for
+        all inputs between their least and their largest entry: a proved upper bound, and an input
+        at which it moves. See `OutputChange` and `largest_change`.
     progress : callable(fraction, message) or None
         Called as weights are scored and removed, and at the end.
 
@@ -114,6 +122,8 @@ def prune(
       2:Dense.weight: 1/2 kept (50.0%)
     """
     in_place = changes_in_place(subject)
+    example = example_from(subject, inputs, example)
+    before, batch = _data(subject, example, inputs)
     task = Task(criterion, scope, granularity, layers, exclude, closed, seed, in_place)
     share = _ratio(ratio, granularity)
     steps = ratios(schedule, share)
@@ -129,17 +139,34 @@ def prune(
         current = subject if in_place or result is None else result.network
         if result is not None and train is not None:
             current = _trained(train, current, result)
-        before, rest = (
+        loading, rest = (
             context.part(start, start + 0.3 * (stop - start)),
             context.part(start + 0.3 * (stop - start), stop),
         )
-        last = task.pruned(load_network(current, example, progress=before), step, rest)
+        last = task.pruned(load_network(current, example, progress=loading), step, rest)
         result = last if result is None else _joined(result, last)
         if in_place:
             _mask(subject, result)
     assert result is not None
     context.report(1.0, "pruned")
-    return replace(result, ratio=share)
+    if before is None or batch is None:
+        return replace(result, ratio=share)
+    return replace(result, ratio=share, ends=change_ends(before, result.network, batch, seed=seed))
+
+
+def _data(subject: Any, example: Any, inputs: Any) -> tuple[Network | None, np.ndarray | None]:
+    """Return the network as it is now and the data; refuse, before any work, what has no bound."""
+    if inputs is None:
+        return None, None
+    network = load_network(subject, example)
+    # Those of a module may change with it.
+    arrays = {name: array.copy() for name, array in network.parameters().items()}
+    network = network.with_parameters(arrays)
+    batch = as_inputs(inputs, network)
+    assert batch is not None
+    OutputChange(network, network, *box_of(batch))
+    require_moderate(network)
+    return network, batch
 
 
 def _ratio(ratio: float | None, granularity: str) -> float:

@@ -12,6 +12,7 @@ from sparseopt.interface.printing import printable
 from sparseopt.interface.seams import drawn, notebook_page
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
+from sparseopt.tools.change_ends import ChangeEnds
 from sparseopt.tools.pruning.supports import PairVerdict, pair_verdicts
 from sparseopt.tools.tensor_order import of_tensor
 
@@ -63,6 +64,9 @@ class Pruning:
     removed : tuple of str
         Of granularity "channel": the groups of units that went, each by its first unit,
         ``"node[unit]"``.
+    ends : ChangeEnds or None
+        With inputs: how far the output moves at most, and at least, for all inputs between the
+        least and the largest entry of these.
     """
 
     network: Network
@@ -74,6 +78,7 @@ class Pruning:
     affine: str = "as_is"
     granularity: str = "weight"
     removed: tuple[str, ...] = ()
+    ends: ChangeEnds | None = None
 
     @property
     def density(self) -> float:
@@ -111,7 +116,8 @@ class Pruning:
     def __str__(self) -> str:
         kind = self.scope if self.granularity == "weight" else f"{self.granularity}, {self.scope}"
         head = f"{self.criterion}, {kind}: {self.density:.1%} of the weights kept"
-        return "\n".join([head, *(f"  {tensor}" for tensor in self.tensors)])
+        last = [] if self.ends is None else [f"  {self.ends}"]
+        return "\n".join([head, *(f"  {tensor}" for tensor in self.tensors), *last])
 
 
 def place(network: Network, name: str) -> tuple[Node, str]:

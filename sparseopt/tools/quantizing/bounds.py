@@ -29,6 +29,7 @@ from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.pathnorm.path_distance import PathDistance
 from sparseopt.pathnorm.path_norm import PathNorm
+from sparseopt.tools.change_ends import ChangeEnds, change_ends
 from sparseopt.tools.quantizing.report import ChangeBound, MeasuredChange
 
 _SAMPLES = 256
@@ -70,10 +71,24 @@ def change_bound(
     total = sum(solution.answer.output_bound(1.0) for solution in solutions)
     if not exact:
         solutions.append(solve(PathNorm(with_radius(given, radius))))
-        room = 8 * (len(given.nodes) + 2) * UNIT
-        total += 2 * room * solutions[-1].answer.value
+        total += _room(given, solutions[-1])
     value = float(total) * (1 + 8 * UNIT)
     return ChangeBound(value, radius, _METHOD, tuple(solutions))
+
+
+def _room(given: Network, norm: Any) -> float:
+    return float(2 * 8 * (len(given.nodes) + 2) * UNIT * norm.answer.value)
+
+
+def both_ends(
+    given: Network, reference: Network, quantized: Network, inputs: np.ndarray, exact: bool
+) -> ChangeEnds:
+    """Return both ends of the change on the box that holds a batch; see `change_bound`."""
+    room = 0.0
+    if not exact:
+        radius = np.asarray(float(np.abs(inputs).max()))
+        room = _room(given, solve(PathNorm(with_radius(given, radius)))) * (1 + 8 * UNIT)
+    return change_ends(reference, quantized, inputs, room=room)
 
 
 def _meet(one: Network, other: Network) -> dict[str, np.ndarray]:
@@ -174,3 +189,12 @@ def is_same(arrays: Mapping[str, np.ndarray], others: Mapping[str, np.ndarray]) 
     return arrays.keys() == others.keys() and all(
         np.array_equal(array, others[name]) for name, array in arrays.items()
     )
+
+
+def example_from(subject: Any, inputs: Any, example: Any) -> Any:
+    """Return the example for `load_network`: of a module, the first of the inputs if need be."""
+    if example is not None or inputs is None or not hasattr(subject, "named_modules"):
+        return example
+    few = inputs if hasattr(inputs, "shape") else np.asarray(inputs)
+    # Two of them, so that it can be seen which axis is that of the samples.
+    return few[:2] if len(few.shape) > 1 and len(few) > 2 else few

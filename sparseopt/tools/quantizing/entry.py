@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from sparseopt.interface.context import Context
 from sparseopt.interface.errors import ProblemError
 from sparseopt.quantization.rank_one import FormatLike, as_format
-from sparseopt.tools.quantizing.bounds import as_inputs, as_radius
+from sparseopt.tools.quantizing.bounds import as_inputs, as_radius, example_from
 from sparseopt.tools.quantizing.codes import Rounding
 from sparseopt.tools.quantizing.kronecker import layers_with_factors
 from sparseopt.tools.quantizing.modules import Call, quantize_factors, quantize_module
@@ -149,7 +148,7 @@ def quantize(
     if store and not hasattr(subject, "named_modules"):
         raise ProblemError("store=True is for torch modules; a network has float32 or float64")
     found = layers_with_factors(subject)
-    example = _example(subject, inputs, example)
+    example = example_from(subject, inputs, example)
     moments = None
     if weigh_inputs:
         if not found or inputs is None or form is None:
@@ -190,12 +189,3 @@ def _require(value: Any, known: tuple[str, ...], name: str) -> None:
     """Refuse a word that is not one of those known."""
     if value not in known:
         raise ProblemError(f"{name} must be one of {', '.join(known)}, got {value!r}")
-
-
-def _example(subject: Any, inputs: Any, example: Any) -> Any:
-    """Return the example for `load_network`: of a module, the first of the inputs if need be."""
-    if example is not None or inputs is None or not hasattr(subject, "named_modules"):
-        return example
-    few = inputs if hasattr(inputs, "shape") else np.asarray(inputs)
-    # Two of them, so that it can be seen which axis is that of the samples.
-    return few[:2] if len(few.shape) > 1 and len(few) > 2 else few

@@ -125,6 +125,10 @@ class Candidate:
     scale_count : dict of str to int
         By tensor.
     bound : ChangeBound
+    start : Network
+        What `quantized` is compared with: the reference, or that in the layers of `quantized`.
+    exact : bool
+        Whether it is the network as it was read without any rounding.
     """
 
     rescaling: str
@@ -133,6 +137,8 @@ class Candidate:
     quantized: Network
     scale_count: dict[str, int]
     bound: ChangeBound
+    start: Network
+    exact: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,7 +252,7 @@ class Task:
         if self.constants:
             start, exact = aligned(reference, quantized, self.constants), False
         bound = change_bound(subject.given, start, quantized, self.way.radius, exact)
-        return Candidate(rescaling, factors, reference, quantized, counts, bound)
+        return Candidate(rescaling, factors, reference, quantized, counts, bound, start, exact)
 
     def _biases(self, reference: Network) -> dict[str, np.ndarray]:
         """Return the rounded biases, if they are to be rounded."""

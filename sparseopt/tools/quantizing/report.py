@@ -13,6 +13,7 @@ from sparseopt.interface.solution import Solution
 from sparseopt.judging.rounding import shown_above
 from sparseopt.judging.serialization import to_json
 from sparseopt.networks.network import Network
+from sparseopt.tools.change_ends import ChangeEnds
 
 
 @json_type
@@ -139,6 +140,9 @@ class Quantization:
         On the inputs, if some were given; likewise.
     notes : tuple of str
         What else is to be known.
+    ends : ChangeEnds or None
+        With inputs: how far the output moves at most, and at least, for all inputs between the
+        least and the largest entry of these.
     """
 
     layers: tuple[QuantizedLayer, ...]
@@ -152,6 +156,12 @@ class Quantization:
     change: MeasuredChange | None = None
     nearest_change: MeasuredChange | None = None
     notes: tuple[str, ...] = ()
+    ends: ChangeEnds | None = None
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> Quantization:
+        """Return what JSON holds; files made before there were both ends have none."""
+        return cls(**{"ends": None, **fields})
 
     @property
     def bits_before(self) -> int:
@@ -182,6 +192,8 @@ class Quantization:
         if self.change is not None:
             lines.append(f"  measured: {self.change}")
             lines.append(f"  rounding to nearest: {self.nearest_change}")
+        if self.ends is not None:
+            lines.append(f"  both ends proved: {self.ends}")
         if self.accuracy_before is not None:
             lines.append(f"accuracy {self.accuracy_before:.6g}, now {self.accuracy_after:.6g}")
         return "\n".join([*lines, *(printable(note, 400) for note in self.notes)])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from sparseopt.interface.errors import ProblemError
-from sparseopt.tools.quantizing.bounds import measured, outputs
+from sparseopt.interface.plan import SolveError
+from sparseopt.tools.change_ends import ChangeEnds
+from sparseopt.tools.quantizing.bounds import both_ends, measured, outputs
 from sparseopt.tools.quantizing.networks import Candidate, Task, choose, relative
 from sparseopt.tools.quantizing.report import Quantization, QuantizedLayer
 
@@ -20,6 +22,13 @@ def report_of(task: Task, batch: np.ndarray | None) -> Quantization:
     if not subject.weights and not task.constants:
         raise ProblemError("the network has no weights of dense or convolutional layers to round")
     best, nearest = choose(task)
+    notes = _notes(task)
+    ends: ChangeEnds | None = None
+    if batch is not None:
+        try:
+            ends = both_ends(subject.given, best.start, best.quantized, batch, best.exact)
+        except (ProblemError, SolveError) as error:
+            notes = (*notes, f"how far the output moves on the box of the inputs: {error}")
     expected = outputs(subject.given, batch)
     own, plain = (measured(expected, outputs(c.quantized, batch)) for c in (best, nearest))
     return Quantization(
@@ -31,7 +40,8 @@ def report_of(task: Task, batch: np.ndarray | None) -> Quantization:
         nearest_bound=nearest.bound,
         change=own,
         nearest_change=plain,
-        notes=_notes(task),
+        notes=notes,
+        ends=ends,
     )
 
 

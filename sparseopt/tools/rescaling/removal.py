@@ -11,12 +11,14 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.linear import Neuron
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
+from sparseopt.tools.change_ends import change_ends
+from sparseopt.tools.quantizing.bounds import as_inputs, example_from
 from sparseopt.tools.reading.loading import load_network
 from sparseopt.tools.rescaling.groups import PINNED, RescalingGroups
 from sparseopt.tools.rescaling.smaller import Cut, Unfit, without
 
 
-def remove_dead(subject: Any, *, example: Any = None) -> Network:
+def remove_dead(subject: Any, *, example: Any = None, inputs: Any = None) -> Network:
     """Return the network without units that lie on no path from the input or a bias to the output.
 
     A unit is dead if every weight into it and its bias are zero, or every weight out of it, or if
@@ -29,7 +31,11 @@ def remove_dead(subject: Any, *, example: Any = None) -> Network:
     subject : Network, or anything that `load_network` takes
         It is left as it is. ``remove_dead(module, example=x).to_torch()`` is a smaller module.
     example : array or tensor, optional
-        An input, for subjects that do not fix their input shape.
+        An input, for subjects that do not fix their input shape; the default is one of `inputs`.
+    inputs : array or tensor, shape (n, *input), optional
+        Data. The last of the network's `notes` then says how far the output moves at most, and at
+        least, for all inputs between their least and their largest entry: proved by
+        `OutputChange`, which does not know that units are dead.
 
     Returns
     -------
@@ -51,7 +57,7 @@ def remove_dead(subject: Any, *, example: Any = None) -> Network:
     {'0:Dense.weight': array([[1.]]), '2:Dense.weight': array([[3.]])}
     """
     if isinstance(subject, Network) or not hasattr(subject, "network"):
-        network = load_network(subject, example)
+        network = load_network(subject, example_from(subject, inputs, example))
     else:
         raise ProblemError(
             f"a {type(subject).__name__} is no network; pass its network, for example "
@@ -61,7 +67,13 @@ def remove_dead(subject: Any, *, example: Any = None) -> Network:
     living = linked_groups(groups)
     if living.all() and len(network.used) == len(network.nodes):
         return network
-    return _Removal(groups, living).network()
+    removal = _Removal(groups, living)
+    smaller = removal.network()
+    batch = as_inputs(inputs, network)
+    if batch is None:
+        return smaller
+    ends = change_ends(network, removal.silenced(), batch)
+    return replace(smaller, notes=(*smaller.notes, f"without units that are dead: {ends}"))
 
 
 def linked_groups(groups: RescalingGroups) -> np.ndarray:
@@ -121,6 +133,22 @@ class _Removal:
                 break
         kept = tuple(node for node in nodes if node is not None)
         return replace(network, nodes=kept)
+
+    def silenced(self) -> Network:
+        """Return the network with zeros for all parameters of the groups that went.
+
+        It is the smaller network, with idle units beside it, in the layers of the larger one.
+        """
+        network = self.groups.network
+        arrays = network.parameters()
+        gone, zeros = ~self.living, {}
+        for name, (head, tail) in self.groups.weights.items():
+            lost = np.broadcast_to(gone[head] | gone[tail], arrays[name].shape)
+            zeros[name] = np.where(lost, arrays[name].dtype.type(0), arrays[name])
+        for name, labels in self.groups.biases.items():
+            lost = np.broadcast_to(gone[labels], arrays[name].shape)
+            zeros[name] = np.where(lost, arrays[name].dtype.type(0), arrays[name])
+        return network.with_parameters(zeros)
 
     def _dead(self, node: Node) -> np.ndarray:
         return np.asarray(~self.living[self.groups.values[node.name]])

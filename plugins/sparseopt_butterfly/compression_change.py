@@ -1,0 +1,58 @@
+"""How far a compression moves the output of a model that is a ReLU network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+import sparseopt as so
+from sparseopt.tools.change_ends import box_of, change_ends, require_moderate
+from sparseopt.tools.quantizing.bounds import as_inputs
+from sparseopt_butterfly.kronecker_conv import KroneckerConv2d
+from sparseopt_butterfly.kronecker_linear import KroneckerLinear
+from sparseopt_butterfly.model_layers import copied, put
+
+
+@dataclass(frozen=True, eq=False)
+class Before:
+    """A model as it was, and the data that a box is put around.
+
+    Parameters
+    ----------
+    network : Network
+        Its parameters are copies.
+    example : tensor
+        A few inputs, in double precision.
+    inputs : float64 array, shape (n, *input)
+    """
+
+    network: so.Network
+    example: torch.Tensor
+    inputs: np.ndarray
+
+    @classmethod
+    def of(cls, model: nn.Module, inputs: Any) -> Before:
+        """Return what is to be known; `ProblemError` where nothing bounds the model."""
+        given = inputs if isinstance(inputs, torch.Tensor) else torch.as_tensor(np.asarray(inputs))
+        example = given[:2].double()
+        network = so.load_network(copied(model).double(), example)
+        arrays = {name: array.copy() for name, array in network.parameters().items()}
+        batch = as_inputs(given, network)
+        assert batch is not None
+        so.OutputChange(network, network, *box_of(batch))
+        require_moderate(network)
+        return cls(network.with_parameters(arrays), example, batch)
+
+    def ends(self, compressed: nn.Module) -> so.ChangeEnds:
+        """Return both ends, from the model with its products of factors multiplied out."""
+        dense = copied(compressed).double()
+        for layer in list(dense.modules()):
+            if isinstance(layer, KroneckerLinear):
+                dense = put(dense, layer, layer.to_linear())
+            elif isinstance(layer, KroneckerConv2d):
+                dense = put(dense, layer, layer.to_conv2d())
+        return change_ends(self.network, so.load_network(dense, self.example), self.inputs)

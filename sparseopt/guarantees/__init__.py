@@ -1,0 +1,1 @@
+"""What is proved about networks: how much a changed network differs."""

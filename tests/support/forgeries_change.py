@@ -1,0 +1,181 @@
+"""Certificates of the change of outputs: honest ones by each method, and forged ones.
+
+The name of a forgery is the sentence of the line that stops it, then " | " and what it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import changed_networks
+import numpy as np
+from path_networks import image, solved
+
+import sparseopt as so
+from sparseopt.networks.linear import Dense, Neuron
+from sparseopt.networks.network import Network, chain
+from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Input, Relu, Reshape
+
+Pairs = Iterator[tuple[str, Any]]
+METHODS = {
+    "path_metric": "path_metric",
+    "signed_intervals": "signed_intervals",
+    "substitution": "backward_substitution",
+}
+RIGHT = {
+    "path_metric": "each stated bound is proved by eq. (8)",
+    "signed_intervals": "each stated bound is proved by signed intervals",
+    "substitution": "each stated bound is proved by backward substitution",
+}
+
+
+def deep(seed: int = 0, scale: float = 1.0) -> so.OutputChange:
+    """Return a question about three dense layers of which each method proves another bound."""
+    rng = np.random.default_rng(seed)
+    layers: list[Any] = []
+    for a, b in ((3, 4), (4, 4), (4, 2)):
+        layers += [Dense(rng.standard_normal((b, a)), rng.standard_normal(b)), Relu()]
+    net = chain((3,), *layers[:-1])
+    other = {n: a + 0.1 * scale * rng.standard_normal(a.shape) for n, a in net.parameters().items()}
+    return so.OutputChange(net, net.with_parameters(other), -1, 1)
+
+
+def neurons() -> so.OutputChange:
+    """Return a question about a graph of single neurons."""
+
+    def net(weight: float) -> Network:
+        nodes = (
+            Node("inputs", Input((1,))),
+            Node("x", Reshape(()), ("inputs",)),
+            Node("h", Neuron(np.array([weight]), None, "relu"), ("x",)),
+            Node("y", Neuron(np.array([2.0, -1.0]), None, "id"), ("h", "x")),
+            Node("outputs", Reshape((1,)), ("y",)),
+        )
+        return Network(nodes, "outputs")
+
+    return so.OutputChange(net(1.0), net(1.5), -1, 1)
+
+
+def questions() -> dict[str, so.OutputChange]:
+    """Return networks of every kind of layer."""
+    kinds = {
+        f"{kind}-{seed}": so.OutputChange(*changed_networks.pair(seed))
+        for seed, kind in ((0, "mlp"), (2, "pools"), (3, "conv"), (4, "skip"), (5, "mixed"))
+    }
+    net = image()
+    every = {n: a + 0.01 * (a != 0) for n, a in net.parameters().items()}
+    same = deep()
+    return {
+        "deep": deep(),
+        **kinds,
+        "every-layer": so.OutputChange(net, net.with_parameters(every), -0.5, 1),
+        "one-bias": so.OutputChange(net, net.with_parameters({"n.bias": np.ones(3)}), 0, 1),
+        "equal": so.OutputChange(same.network, same.network, 0, 1),
+    }
+
+
+def honest() -> Pairs:
+    """Yield certificates that must be accepted."""
+    for name, question in questions().items():
+        for method, solver in METHODS.items():
+            yield f"{name} by {method}", solved(question, solver)
+    yield "neurons", solved(neurons(), "signed_intervals")
+    yield "neurons by eq. (8)", solved(neurons(), "path_metric")
+
+
+def restated(certificate: Any, low: np.ndarray, high: np.ndarray, **more: Any) -> Any:
+    """Return a certificate of other intervals, with the L1 bound that goes with them."""
+    answer = so.OutputChangeValue.of(low, high)
+    return dataclasses.replace(certificate, answer=answer, **more)
+
+
+def forged() -> Pairs:
+    """Yield (line that stops it | what it is, certificate)."""
+    question = deep()
+    found = {method: solved(question, solver) for method, solver in METHODS.items()}
+    for method, right in found.items():
+        low, high, line = right.answer.lower, right.answer.upper, RIGHT[method]
+        width = (high - low)[0]
+        for share in (1e-3, 1e-9):
+            less = high - share * width * np.array([1.0, 0.0])
+            yield f"{line} | {method}, upper end down by {share}", restated(right, low, less)
+            more = low + share * width * np.array([0.0, 1.0])
+            yield f"{line} | {method}, lower end up by {share}", restated(right, more, high)
+        yield f"{line} | {method}, nothing changes", restated(right, 0 * low, 0 * high)
+        answer = dataclasses.replace(right.answer, l1=math.nextafter(right.answer.l1, 0.0) * 0.999)
+        yield (
+            f"the L1 bound is the least float | {method}, a smaller L1",
+            dataclasses.replace(right, answer=answer),
+        )
+        yield "the method is one of | magic", dataclasses.replace(right, method="magic")
+        flat = so.OutputChangeValue.of(low[:1], high[:1])
+        yield "an interval for each output | one", dataclasses.replace(right, answer=flat)
+    yield from forged_methods(found)
+    yield from forged_bounds(found["substitution"])
+
+
+def forged_methods(found: dict[str, Any]) -> Pairs:
+    """Yield bounds that another method proves, and answers of other questions."""
+    tight, middle = found["substitution"], found["signed_intervals"]
+    yield (
+        RIGHT["signed_intervals"] + " | what substitution proves",
+        dataclasses.replace(tight, method="signed_intervals", bounds={}),
+    )
+    yield (
+        RIGHT["path_metric"] + " | what intervals prove",
+        dataclasses.replace(middle, method="path_metric"),
+    )
+    yield (
+        RIGHT["substitution"] + " | without the layers' bounds",
+        dataclasses.replace(tight, bounds={}),
+    )
+    yield (
+        "bounds are stated of layers | for intervals",
+        dataclasses.replace(middle, bounds=tight.bounds),
+    )
+    for method, right in found.items():
+        wider = dataclasses.replace(right.problem, lower=np.full(3, -1.5))
+        yield f"{RIGHT[method]} | a smaller box", dataclasses.replace(right, problem=wider)
+        further = deep(scale=1.5)
+        yield f"{RIGHT[method]} | a smaller change", dataclasses.replace(right, problem=further)
+
+
+def forged_bounds(right: Any) -> Pairs:
+    """Yield stated bounds of layers that are not so."""
+    name = "2:Dense"
+    line = RIGHT["substitution"]
+    for kind, word in enumerate(("the change", "the other network", "the first network")):
+        for side in (0, 1):
+            other = right.bounds[name].copy()
+            centre = other[kind].mean(axis=0)
+            other[kind, side] += 1e-6 * (centre - other[kind, side])
+            yield (
+                f"{line} | {word}, side {side}, too narrow",
+                dataclasses.replace(right, bounds={**right.bounds, name: other}),
+            )
+    other = right.bounds[name].copy()
+    other[0, 1, 0] += 1.0
+    yield (
+        "no stated bound is far outside | a wide one",
+        dataclasses.replace(right, bounds={**right.bounds, name: other}),
+    )
+    form = "the stated bounds are three intervals"
+    odd = {
+        "flat": right.bounds[name][0],
+        "float32": right.bounds[name].astype(np.float32),
+        "NaN": right.bounds[name] * np.nan,
+        "infinite": right.bounds[name] * np.inf,
+    }
+    for word, array in odd.items():
+        yield (
+            f"{form} | {word}",
+            dataclasses.replace(right, bounds={**right.bounds, name: array}),
+        )
+    yield (
+        "bounds are stated of layers | of no layer",
+        dataclasses.replace(right, bounds={**right.bounds, "z": right.bounds[name]}),
+    )
