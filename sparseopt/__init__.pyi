@@ -57,6 +57,14 @@ from sparseopt.closedness.problem import (
     Closedness as Closedness,
     ClosednessVerdict as ClosednessVerdict,
 )
+from sparseopt.guarantees.identifiability import (
+    Identifiability as Identifiability,
+    IdentifiabilityVerdict as IdentifiabilityVerdict,
+)
+from sparseopt.guarantees.rank import (
+    JacobianRankCertificate as JacobianRankCertificate,
+    RankEvidence as RankEvidence,
+)
 from sparseopt.interface.analyzer import Analyzer as Analyzer
 from sparseopt.interface.certificate import (
     Certificate as Certificate,

@@ -87,6 +87,14 @@ MANIFEST = Manifest(
             summary="distance of two path-liftings by two passes, where no sign changes",
             citations=("arXiv:2405.15006",),
         ),
+        SolverEntry(
+            name="jacobian_rank",
+            path="sparseopt_pathnorm.jacobian_rank:JacobianRank",
+            problem="sparseopt:Identifiability",
+            guarantee=Guarantee.EXACT,
+            summary="identifiability by the rank of the derivative, modulo a prime",
+            citations=("arXiv:2206.07424", "arXiv:2107.09370"),
+        ),
     ),
     analyzers=(
         AnalyzerEntry(

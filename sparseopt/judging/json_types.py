@@ -34,6 +34,14 @@ _MODULES = {
         "Closedness",
         "ClosednessVerdict",
     ),
+    "sparseopt.guarantees.identifiability": (
+        "Identifiability",
+        "IdentifiabilityVerdict",
+    ),
+    "sparseopt.guarantees.rank": (
+        "JacobianRankCertificate",
+        "RankEvidence",
+    ),
     "sparseopt.interface.finding": (
         "Finding",
         "SeriesFigure",

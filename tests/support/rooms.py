@@ -5,6 +5,7 @@ TRUSTED_BY_ALL = {"interface", "judging"}
 BUILT_ON: dict[str, set[str]] = {
     "butterfly": set(),
     "closedness": {"butterfly"},
+    "guarantees": {"networks", "pathnorm"},
     "inverse": {"butterfly"},
     "networks": set(),
     "pathnorm": {"networks"},
