@@ -57,6 +57,7 @@ from sparseopt.closedness.problem import (
     Closedness as Closedness,
     ClosednessVerdict as ClosednessVerdict,
 )
+from sparseopt.guarantees.families import Family as Family
 from sparseopt.guarantees.identifiability import (
     Identifiability as Identifiability,
     IdentifiabilityVerdict as IdentifiabilityVerdict,
@@ -65,6 +66,7 @@ from sparseopt.guarantees.rank import (
     JacobianRankCertificate as JacobianRankCertificate,
     RankEvidence as RankEvidence,
 )
+from sparseopt.guarantees.structural import StructuralCertificate as StructuralCertificate
 from sparseopt.interface.analyzer import Analyzer as Analyzer
 from sparseopt.interface.certificate import (
     Certificate as Certificate,

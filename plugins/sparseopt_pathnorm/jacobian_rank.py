@@ -8,12 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 import sparseopt as so
+from sparseopt.guarantees.families import Structure, described
 from sparseopt.guarantees.modular import PRIME
 from sparseopt.guarantees.patterns import Pattern
 from sparseopt.guarantees.rank import JacobianRankCertificate, RankEvidence
+from sparseopt.guarantees.structural import StructuralCertificate
 from sparseopt_pathnorm.input_search import searched
 from sparseopt_pathnorm.residue_elimination import Echelon
 from sparseopt_pathnorm.residue_slopes import OperatorSlopes
+from sparseopt_pathnorm.structural_search import found_families
 
 MOST = 12_000
 """Parameters up to which their derivative is eliminated."""
@@ -48,24 +51,46 @@ class JacobianRank(so.Solver[so.Identifiability]):
         self, problem: so.Identifiability, context: so.Context
     ) -> tuple[so.IdentifiabilityVerdict, so.Certificate]:
         """Return the verdict."""
-        search = searched(problem, context)
-        run = RankRun(problem, context)
+        families, known = found_families(problem, None)
+        from_any = bool(families)
+        run = RankRun(problem, context, problem.bound - known)
         inputs = None
         if problem.inputs is not None:
             run.add(problem.inputs, problem.pattern)
         else:
-            inputs = search(run)
+            inputs = searched(problem, context)(run)
+        if problem.inputs is not None and not run.is_full:
+            more, count = found_families(problem, problem.pattern)
+            if count > known:
+                families, known, from_any = more, count, False
         evidence = run.evidence(inputs)
+        if families:
+            pattern = None if from_any else problem.pattern
+            words = described(Structure(problem.wires, pattern), families)
+            answer = problem.verdict("not_identifiable", run.rank, words)
+            proof = (tuple(families), from_any)
+            return answer, StructuralCertificate(problem, answer, evidence, *proof)
+        if not run.rank:
+            raise so.Inconclusive(_nothing(problem))
         value = "identifiable" if run.rank == problem.bound else "unknown"
         answer = problem.verdict(value, run.rank)
         return answer, JacobianRankCertificate(problem, answer, evidence)
 
 
-class RankRun:
-    """The rank of the derivative at inputs that are added."""
+def _nothing(problem: so.Identifiability) -> str:
+    """Return why no input is of use."""
+    where = problem.excluded[0][1] if problem.excluded else "a unit"
+    return (
+        f"no input is regular: {where} is 0, or a pool ties, at every input tried, so that the "
+        "network changes its formula there; move the inputs, or set biases that are not 0"
+    )
 
-    def __init__(self, problem: so.Identifiability, context: so.Context) -> None:
-        self.problem, self.context = problem, context
+
+class RankRun:
+    """The rank of the derivative at inputs that are added, up to the most that is possible."""
+
+    def __init__(self, problem: so.Identifiability, context: so.Context, most: int) -> None:
+        self.problem, self.context, self.most = problem, context, most
         self.echelon = Echelon(
             PRIME, problem.parameters.count, lambda: context.check_time("eliminating")
         )
@@ -80,7 +105,7 @@ class RankRun:
     @property
     def is_full(self) -> bool:
         """Whether it is as large as it can be."""
-        return self.rank == self.problem.bound
+        return self.rank >= self.most
 
     def add(self, inputs: np.ndarray, pattern: Pattern) -> int:
         """Take the regular ones of further inputs, until the rank is full; return what it gained."""

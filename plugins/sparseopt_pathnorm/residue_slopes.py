@@ -106,6 +106,10 @@ class OperatorSlopes:
             self._winners[node.name] = won
             flat = np.take_along_axis(values[0].reshape(len(won), -1), won, axis=1)
             result = flat.reshape(len(won), *self.network.shapes[node.name])
+        elif isinstance(op, Resample):
+            result = values[0]
+            for m in op.maps:  # products of three residues would leave int64
+                result = m.propagate(result) % self.prime
         elif isinstance(op, Neuron):
             result = self._neuron(node, op, floats, values)
         else:
@@ -165,6 +169,10 @@ class OperatorSlopes:
                 on = taken[:, 0] if op.kind == "relu" else 1
                 self._add(node, "bias", (slope * on)[:, None], result)
             return list(np.moveaxis(parts * op.weight, -1, 0))
+        if isinstance(op, Resample):
+            for m in reversed(op.maps):
+                slope = m.transposed(slope, shapes[0][m.axis]) % self.prime
+            return [slope]
         self._own_slopes(node, op, slope, values, result)
         return op.adjoint(slope, shapes)  # type: ignore[no-any-return]
 

@@ -47,10 +47,13 @@ class Pattern:
         neuron that wins, -1 where the pool is locally 0; of linear layers empty.
     irregular : dict of int to int
         The inputs that are not regular, with the first neuron that makes them so.
+    doubtful : set of int
+        All neurons that make an input irregular. What is active elsewhere is right there too.
     """
 
     takes: list[np.ndarray]
     irregular: dict[int, int]
+    doubtful: frozenset[int] = frozenset()
 
 
 class _Pass:
@@ -68,6 +71,7 @@ class _Pass:
         self.names[: wires.inputs] = np.where(inputs.T == 0, 0, names.reshape(inputs.T.shape) + 1)
         self.next = int(self.names.max(initial=0)) + 1
         self.undecided: dict[int, int] = {}
+        self.doubtful: set[int] = set()
         self.takes: list[np.ndarray] = []
 
     def run(self) -> None:
@@ -81,6 +85,7 @@ class _Pass:
             self.takes.append(taken)
 
     def _note(self, layer: Layer, wrong: np.ndarray) -> None:
+        self.doubtful.update((np.flatnonzero(wrong.any(axis=1)) + layer.start).tolist())
         for column in np.flatnonzero(wrong.any(axis=0)).tolist():
             neuron = layer.start + int(np.argmax(wrong[:, column]))
             self.undecided.setdefault(column, neuron)
@@ -216,7 +221,8 @@ def pattern(wires: Wires, inputs: np.ndarray) -> Pattern:
         return parts[0]
     irregular = {k + i * step: v for i, p in enumerate(parts) for k, v in p.irregular.items()}
     takes = zip(*(part.takes for part in parts), strict=True)
-    return Pattern([np.concatenate(each, axis=-1) for each in takes], irregular)
+    doubtful = frozenset().union(*(part.doubtful for part in parts))
+    return Pattern([np.concatenate(each, axis=-1) for each in takes], irregular, doubtful)
 
 
 def _pattern(wires: Wires, inputs: np.ndarray) -> Pattern:
@@ -230,4 +236,5 @@ def _pattern(wires: Wires, inputs: np.ndarray) -> Pattern:
     for mine, theirs in zip(quick.takes, slow.takes, strict=True):
         if mine.size:
             mine[..., unsure] = theirs
-    return Pattern(quick.takes, {int(unsure[k]): v for k, v in slow.undecided.items()})
+    irregular = {int(unsure[k]): v for k, v in slow.undecided.items()}
+    return Pattern(quick.takes, irregular, frozenset(slow.doubtful))

@@ -34,6 +34,7 @@ _MODULES = {
         "Closedness",
         "ClosednessVerdict",
     ),
+    "sparseopt.guarantees.families": ("Family",),
     "sparseopt.guarantees.identifiability": (
         "Identifiability",
         "IdentifiabilityVerdict",
@@ -42,6 +43,7 @@ _MODULES = {
         "JacobianRankCertificate",
         "RankEvidence",
     ),
+    "sparseopt.guarantees.structural": ("StructuralCertificate",),
     "sparseopt.interface.finding": (
         "Finding",
         "SeriesFigure",
