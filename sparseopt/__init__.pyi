@@ -66,6 +66,9 @@ from sparseopt.guarantees.rank import (
     JacobianRankCertificate as JacobianRankCertificate,
     RankEvidence as RankEvidence,
 )
+from sparseopt.guarantees.second_network import (
+    SecondNetworkCertificate as SecondNetworkCertificate,
+)
 from sparseopt.guarantees.structural import StructuralCertificate as StructuralCertificate
 from sparseopt.interface.analyzer import Analyzer as Analyzer
 from sparseopt.interface.certificate import (

@@ -16,6 +16,7 @@ from sparseopt.guarantees.structural import StructuralCertificate
 from sparseopt_pathnorm.input_search import searched
 from sparseopt_pathnorm.residue_elimination import Echelon
 from sparseopt_pathnorm.residue_slopes import OperatorSlopes
+from sparseopt_pathnorm.second_network_search import second_network
 from sparseopt_pathnorm.structural_search import found_families
 
 MOST = 12_000
@@ -72,6 +73,10 @@ class JacobianRank(so.Solver[so.Identifiability]):
             return answer, StructuralCertificate(problem, answer, evidence, *proof)
         if not run.rank:
             raise so.Inconclusive(_nothing(problem))
+        if run.rank < problem.bound:
+            found = second_network(problem, evidence, run.rank, context)
+            if found is not None:
+                return found
         value = "identifiable" if run.rank == problem.bound else "unknown"
         answer = problem.verdict(value, run.rank)
         return answer, JacobianRankCertificate(problem, answer, evidence)
@@ -132,6 +137,8 @@ class RankRun:
         """Return what proves the rank."""
         rows = np.array([self.pairs[row] for row in self.echelon.rows], dtype=np.int64)
         columns = np.array(self.echelon.columns, dtype=np.int64)
-        return RankEvidence(inputs, PRIME, rows.reshape(-1, 2), columns)
+        return RankEvidence(
+            inputs, PRIME, rows.reshape(-1, 2), columns, self.echelon.determinant
+        )
 
 

@@ -33,6 +33,9 @@ class Echelon:
     columns: list[int] = field(default_factory=list)
     reduced: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     seen: int = 0
+    determinant: int = 1
+
+    # A pivot is what the leading minors of the independent rows and their columns grow by.
 
     def __post_init__(self) -> None:
         self.reduced = np.empty((0, self.width))
@@ -78,7 +81,9 @@ class Echelon:
             if not found.size:
                 continue
             column = int(found[0])
-            scale = pow(int(work[row, column]), -1, self.prime)
+            pivot = int(work[row, column])
+            self.determinant = self.determinant * pivot % self.prime
+            scale = pow(pivot, -1, self.prime)
             work[row] = self._modulo(work[row] * scale)
             factors = work[:, column].copy()
             factors[row] = 0.0

@@ -64,6 +64,8 @@ def _candidates(structure: Structure) -> Iterator[Family]:
             if any(structure.constants[tail] for _, tail in ends):
                 for bias in by_heads[ends[0][0]]:
                     yield Family("constant", (column, bias))
+    for column in sorted(edges):
+        ends = edges[column]
         if all(head in structure.unheard for head, _ in ends):
             yield Family("unheard", (column,))
         if ends[0][1] == -1 and wires.is_zero[wires.parameters.first[column]]:

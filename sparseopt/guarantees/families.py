@@ -376,7 +376,8 @@ def _words(structure: Structure, kind: str, layer: str, group: list[Family]) -> 
     names = ", ".join(map(str, shown[:12])) + (", ..." if len(shown) > 12 else "")
     which = f"unit {names} of {layer}" if len(units) == 1 else f"units {names} of {layer}"
     plural = "" if count == 1 else "s"
-    always = "which pass on what they hold at every input"
+    active = any((x.reads == unit).any() for x in wires.layers for unit in units)
+    always = "active at every input" if active else "which linear layers in a row read: merge these"
     return {
         "constant": f"{count} weight{plural} out of {which}, constant",
         "unheard": f"{count} parameter{plural} into {which}, which no output hears",

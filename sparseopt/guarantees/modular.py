@@ -169,33 +169,33 @@ def _reduced(a: np.ndarray, prime: int) -> np.ndarray:
     return a
 
 
-def is_regular(matrix: np.ndarray, prime: int) -> bool:
-    """Return whether a square matrix of residues has an inverse, and so have the leading blocks.
+def determinant(matrix: np.ndarray, prime: int) -> int:
+    """Return the determinant of a square matrix of residues; 0 also where a leading minor is 0.
 
     Blocks on the diagonal are eliminated one after the other; the order of rows and columns is the
     caller's, so that nothing is searched.
     """
-    rest = np.asarray(matrix, dtype=np.float64)
-    while len(rest):
-        inverse = _inverse(rest[:_BLOCK, :_BLOCK], prime)
-        if inverse is None:
-            return False
+    rest, found = np.asarray(matrix, dtype=np.float64), 1
+    while len(rest) and found:
+        inverse, factor = _inverse(rest[:_BLOCK, :_BLOCK], prime)
+        found = found * factor % prime
         top = product(inverse, rest[:_BLOCK, _BLOCK:], prime)
         rest = _reduced(rest[_BLOCK:, _BLOCK:] - product(rest[_BLOCK:, :_BLOCK], top, prime), prime)
-    return True
+    return found
 
 
-def _inverse(block: np.ndarray, prime: int) -> np.ndarray | None:
-    """Return the inverse of a block by pivots down the diagonal, or None."""
-    size = len(block)
+def _inverse(block: np.ndarray, prime: int) -> tuple[np.ndarray, int]:
+    """Return the inverse of a block by pivots down the diagonal, and its determinant; 0 for none."""
+    size, found = len(block), 1
     work = np.concatenate([block, np.eye(size)], axis=1).astype(np.int64)
     for k in range(size):
         pivot = int(work[k, k])
+        found = found * pivot % prime
         if not pivot:
-            return None
+            break
         work[k] = work[k] * pow(pivot, -1, prime) % prime
         factor = work[:, k].copy()
         factor[k] = 0
         work -= factor[:, None] * work[k] % prime
         work %= prime
-    return work[:, size:].astype(np.float64)
+    return work[:, size:].astype(np.float64), found

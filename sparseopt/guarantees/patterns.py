@@ -94,7 +94,7 @@ class _Pass:
         biased = layer.biased
         names = self._expressions(layer)
         if self.is_exact:
-            values = _exact_sums(self.wires, layer, self.values)
+            values = exact_sums(self.wires, layer, self.values)
             return values, np.zeros_like(values), names, np.empty(0)
         matrix = layer.matrix(self.wires.floats, len(self.values))
         size = abs(matrix)
@@ -195,7 +195,7 @@ def _alike(layer: Layer) -> Any:
         yield members, tails, bool(has_bias[members[0]])
 
 
-def _exact_sums(wires: Wires, layer: Layer, values: np.ndarray) -> np.ndarray:
+def exact_sums(wires: Wires, layer: Layer, values: np.ndarray) -> np.ndarray:
     """Return the sums of a linear layer in exact arithmetic."""
     result = np.zeros((layer.size, values.shape[1]), dtype=object)
     exact = [Fraction(wires.exact[entry]) for entry in layer.entries.tolist()]

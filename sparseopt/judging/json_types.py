@@ -43,6 +43,7 @@ _MODULES = {
         "JacobianRankCertificate",
         "RankEvidence",
     ),
+    "sparseopt.guarantees.second_network": ("SecondNetworkCertificate",),
     "sparseopt.guarantees.structural": ("StructuralCertificate",),
     "sparseopt.interface.finding": (
         "Finding",
