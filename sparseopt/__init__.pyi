@@ -57,6 +57,10 @@ from sparseopt.closedness.problem import (
     Closedness as Closedness,
     ClosednessVerdict as ClosednessVerdict,
 )
+from sparseopt.guarantees.facets import (
+    FacetCertificate as FacetCertificate,
+    FacetEvidence as FacetEvidence,
+)
 from sparseopt.guarantees.families import Family as Family
 from sparseopt.guarantees.identifiability import (
     Identifiability as Identifiability,

@@ -23,7 +23,7 @@ class FloatPass:
     def __init__(self, wires: Wires) -> None:
         self.wires = wires
         self.maps = [
-            layer.matrix(wires.floats, wires.count) if layer.kind == "linear" else None
+            layer.matrix(wires.floats) if layer.kind == "linear" else None
             for layer in wires.layers
         ]
 
@@ -36,7 +36,7 @@ class FloatPass:
         for layer, linear in zip(wires.layers, self.maps, strict=True):
             won = np.empty(0, dtype=np.int64)
             if linear is not None:
-                sums = linear @ values[:-1]
+                sums = linear @ values[layer.window]
                 sums[layer.biased] += wires.floats[layer.bias[layer.biased], None]
                 values[layer.own] = sums
             elif layer.kind == "relu":
@@ -61,7 +61,7 @@ class FloatPass:
             if not own.any():
                 continue
             if linear is not None:
-                slopes[:-1] += linear.T @ own
+                slopes[layer.window] += linear.T @ own
             elif layer.kind == "relu":
                 read = layer.reads[:, 0]
                 np.add.at(slopes, read, own * (values[read] > 0))
@@ -84,7 +84,7 @@ def searched(problem: so.Identifiability, context: so.Context) -> Callable[[Any]
             return int(run.add(points, problem.pattern_at(points)))
 
         count = -(-problem.bound // outputs)
-        scale = _scale(problem)
+        scale = scale_of(problem)
         add(rounded(rng.standard_normal((count, *shape)), scale))
         for factor in (1.0, 4.0, 1.0, 16.0):
             if run.is_full:
@@ -110,7 +110,7 @@ def rounded(points: np.ndarray, scale: float) -> np.ndarray:
     return np.round(points * scale / exponent * _DIGITS) / _DIGITS * exponent
 
 
-def _scale(problem: so.Identifiability) -> float:
+def scale_of(problem: so.Identifiability) -> float:
     """Return how large inputs must be for the first biases to matter as much as the weights."""
     wires = problem.wires
     for layer in wires.layers:

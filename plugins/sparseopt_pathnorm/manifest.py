@@ -95,6 +95,14 @@ MANIFEST = Manifest(
             summary="identifiability by the rank of the derivative, modulo a prime",
             citations=("arXiv:2206.07424", "arXiv:2107.09370"),
         ),
+        SolverEntry(
+            name="facets_of_units",
+            path="sparseopt_pathnorm.facets_of_units:FacetsOfUnits",
+            problem="sparseopt:Identifiability",
+            guarantee=Guarantee.EXACT,
+            summary="identifiability unit by unit, for networks of up to a million parameters",
+            citations=("arXiv:2206.07424",),
+        ),
     ),
     analyzers=(
         AnalyzerEntry(

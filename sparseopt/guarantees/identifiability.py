@@ -184,7 +184,7 @@ class Identifiability(Problem[IdentifiabilityVerdict, Any]):
 
     def flat(self, inputs: np.ndarray) -> np.ndarray:
         """Return inputs as float64 rows."""
-        return inputs.reshape(len(inputs), -1).astype(np.float64)
+        return inputs.reshape(len(inputs), self.wires.inputs).astype(np.float64)
 
     def pattern_at(self, inputs: np.ndarray) -> Pattern:
         """Return what is active at some inputs."""

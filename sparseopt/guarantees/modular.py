@@ -21,7 +21,7 @@ PRIME = 4_194_301
 """The largest below 2^22: products stay below 2^44, and sums of 512 of them below 2^53."""
 LEAST = 1 << 16
 _TERMS = 512
-_BLOCK = 128
+_BLOCK = 64
 _AT_ONCE = 1 << 23
 
 
@@ -65,6 +65,29 @@ def of_entries(wires: Wires, prime: int) -> np.ndarray:
     return result
 
 
+class LinearMap:
+    """The matrix of a linear layer modulo a prime."""
+
+    def __init__(self, layer: Layer, entries: np.ndarray, prime: int) -> None:
+        self.reads, self._prime = layer.window, prime
+        matrix = layer.matrix(entries)
+        # Products of plain matrices are those of floats, sparse ones are summed in int64.
+        self._matrix = matrix.astype(np.float64) if isinstance(matrix, np.ndarray) else matrix
+
+    def forward(self, values: np.ndarray) -> np.ndarray:
+        """Return the sums of what neurons hold, without biases."""
+        return self._times(self._matrix, values[self.reads])
+
+    def back(self, slopes: np.ndarray) -> np.ndarray:
+        """Return the transpose, for the neurons `reads`."""
+        return self._times(self._matrix.T, slopes)
+
+    def _times(self, matrix: Any, values: np.ndarray) -> np.ndarray:
+        if isinstance(matrix, np.ndarray):
+            return product(matrix, values.astype(np.float64), self._prime).astype(np.int64)
+        return np.asarray(matrix @ values % self._prime)
+
+
 class Slopes:
     """Values and derivatives at inputs with a known pattern, modulo a prime.
 
@@ -81,21 +104,24 @@ class Slopes:
         self.wires, self.pattern, self.prime = wires, pattern, prime
         self.entries = of_entries(wires, prime)
         self.maps = [
-            layer.matrix(self.entries, wires.count) if layer.kind == "linear" else None
+            LinearMap(layer, self.entries, prime) if layer.kind == "linear" else None
             for layer in wires.layers
         ]
         self.values = np.zeros((wires.count, len(inputs)), dtype=np.int64)
         self.values[: wires.inputs] = residues(inputs, prime).T
         for layer, linear, taken in zip(wires.layers, self.maps, pattern.takes, strict=True):
             if linear is not None:
-                sums = linear @ self.values
-                sums[layer.biased] += self.entries[layer.bias[layer.biased], None]
-                self.values[layer.own] = sums % prime
+                self.values[layer.own] = self.biased(layer, linear.forward(self.values))
             elif layer.kind == "relu":
                 self.values[layer.own] = np.where(taken, self.values[layer.reads[:, 0]], 0)
             else:
                 won = np.take_along_axis(self.values, np.maximum(taken, 0), axis=0)
                 self.values[layer.own] = np.where(taken < 0, 0, won)
+
+    def biased(self, layer: Layer, sums: np.ndarray) -> np.ndarray:
+        """Return the sums of a linear layer with its biases."""
+        sums[layer.biased] += self.entries[layer.bias[layer.biased], None]
+        return sums % self.prime
 
     def rows(self, samples: np.ndarray, outputs: np.ndarray) -> np.ndarray:
         """Return rows of the derivative, int64 (rows, parameters): of each pair of an input and an
@@ -116,7 +142,7 @@ class Slopes:
             own = slopes[layer.own] % self.prime
             if linear is not None:
                 self._gather(layer, own, self.values[:, samples], result)
-                slopes += linear.T @ own
+                slopes[linear.reads] += linear.back(own)
             elif layer.kind == "relu":
                 read = layer.reads[:, 0]
                 np.add.at(slopes, read, np.where(taken[:, samples], own, 0))

@@ -96,16 +96,16 @@ class _Pass:
         if self.is_exact:
             values = exact_sums(self.wires, layer, self.values)
             return values, np.zeros_like(values), names, np.empty(0)
-        matrix = layer.matrix(self.wires.floats, len(self.values))
+        matrix, window = layer.matrix(self.wires.floats), layer.window
         size = abs(matrix)
         with np.errstate(over="ignore", invalid="ignore"):
-            values = matrix @ self.values
-            most = size @ (np.abs(self.values) + self.errors)
+            values = matrix @ self.values[window]
+            most = size @ (np.abs(self.values[window]) + self.errors[window])
             bias = self.wires.floats[layer.bias[biased], None]
             values[biased] += bias
             most[biased] += np.abs(bias)
             terms = int(np.bincount(layer.heads - layer.start, minlength=1).max(initial=0))
-            errors = size @ self.errors + (2 * terms + 6) * UNIT * most + _LEAST
+            errors = size @ self.errors[window] + (2 * terms + 6) * UNIT * most + _LEAST
             errors *= 1 + 2**-20
         return np.where(names == 0, 0.0, values), errors, names, np.empty(0)
 
@@ -113,10 +113,9 @@ class _Pass:
         """Return the expressions of linear neurons; only 0 or not, if none are compared."""
         heads = layer.heads - layer.start
         if not self.needs_names:
-            place = (heads, layer.tails)
-            shape = (layer.size, len(self.names))
-            reads = coo_array((np.ones(len(heads), dtype=np.int32), place), shape=shape).tocsr()
-            found = (reads @ (self.names > 0).astype(np.int32) > 0).astype(np.int64)
+            reads = layer.matrix(np.ones(len(self.wires.exact)))
+            live = (self.names[layer.window] > 0).astype(np.float64)
+            found = (reads @ live > 0).astype(np.int64)
             found[layer.biased] = 1
             return found
         names = np.zeros((layer.size, self.names.shape[1]), dtype=np.int64)

@@ -77,12 +77,22 @@ class Layer:
         """The neurons that have a bias, counted from 0 in the layer."""
         return np.flatnonzero(self.bias >= 0)
 
-    def matrix(self, values: np.ndarray, neurons: int) -> Any:
-        """Return the matrix (neurons of the layer, all neurons before) of values of the entries."""
-        place = (self.heads - self.start, self.tails)
-        return scipy.sparse.csr_array(
-            (values[self.entries], place), shape=(self.size, neurons)
-        )
+    @cached_property
+    def window(self) -> slice:
+        """The neurons from the first to the last that edges leave."""
+        if not len(self.tails):
+            return slice(0, 1)
+        return slice(int(self.tails.min()), int(self.tails.max()) + 1)
+
+    def matrix(self, values: np.ndarray) -> Any:
+        """Return the matrix (neurons of the layer, `window`) of values of the entries.
+
+        A sparse array, or a plain one if a quarter of it is filled.
+        """
+        shape = (self.size, self.window.stop - self.window.start)
+        place = (self.heads - self.start, self.tails - self.window.start)
+        made = scipy.sparse.csr_array((values[self.entries], place), shape=shape)
+        return made.toarray() if 4 * len(self.heads) > math.prod(shape) else made
 
 
 @dataclass(frozen=True, eq=False)

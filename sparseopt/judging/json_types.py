@@ -34,6 +34,10 @@ _MODULES = {
         "Closedness",
         "ClosednessVerdict",
     ),
+    "sparseopt.guarantees.facets": (
+        "FacetCertificate",
+        "FacetEvidence",
+    ),
     "sparseopt.guarantees.families": ("Family",),
     "sparseopt.guarantees.identifiability": (
         "Identifiability",
