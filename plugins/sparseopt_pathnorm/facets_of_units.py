@@ -17,7 +17,10 @@ from sparseopt_pathnorm.input_search import FloatPass, scale_of
 
 _SEGMENTS = 64
 _DEPTH = 44
-_MOST_KEPT = 40
+_MOST_KEPT = 64
+_AT_FIRST, _FEW = 12, 2
+_AT_ONCE = 6
+"""Facets of a unit in one round: later ones lie elsewhere."""
 _ROUNDS = 60
 _MARGIN = 1e-9
 
@@ -65,26 +68,37 @@ class FacetsOfUnits(so.Solver[so.Identifiability]):
         structure = Structure(problem.wires, None)
         still = {*structure.constants, *structure.unheard}
         units = {relu: unit for relu, unit in _units(problem.wires).items() if relu not in still}
-        wanted = {unit: _MOST_KEPT for unit in units.values()}
-        open_units = set(wanted)
+        for unit in set(units.values()):
+            search.wanted[unit] = _FEW if _is_first(problem.wires, unit) else _AT_FIRST
+        choice = _Choice(problem, search, units, context)
         proof: FacetEvidence | None = None
+        idle = 0
         for number in range(self.rounds):
+            before = len(search.pairs)
             search.segments(units)
-            open_units = {u for u in wanted if len(search.found[u]) < 1}
-            enough = sum(min(len(search.found[u]), 12) for u in wanted) > 11 * len(wanted)
-            if not open_units and (enough or number % 6 == 5):
-                proof = _Choice(problem, search, units, context).evidence()
+            idle = idle + 1 if len(search.pairs) == before else 0
+            lacking = search.lacking()
+            if not lacking or idle > 3 or number % 12 == 11:
+                proof = choice.evidence()
                 if proof is not None:
                     break
-            context.report(number / self.rounds, f"{len(open_units)} units without a facet")
+                idle = 0
+                if not search.more(choice.failed):
+                    break
+            context.report(number / self.rounds, f"{len(lacking)} units lack facets")
         if proof is None:
-            names = sorted(open_units)[:4]
             raise so.Inconclusive(
-                f"{len(open_units)} of {len(wanted)} units switch at none of the points tried, or "
-                f"their facets settle too little (first open: {names})"
+                f"{len(choice.failed)} of {len(search.wanted)} units are not settled by the facets "
+                f"found; the first, {sorted(choice.failed)[:1]}, has "
+                f"{[len(search.found[u]) for u in sorted(choice.failed)[:1]]}"
             )
         answer = problem.verdict("identifiable", problem.bound)
         return answer, FacetCertificate(problem, answer, proof)
+
+
+def _is_first(wires: Wires, unit: tuple[int, int]) -> bool:
+    """Whether a unit reads the input only."""
+    return wires.layers[unit[0]].window.stop <= wires.inputs
 
 
 def _units(wires: Wires) -> dict[int, tuple[int, int]]:
@@ -132,11 +146,24 @@ class _Search:
         self.active: list[np.ndarray] = []
         self.relus: list[int] = []
         self.found: dict[Any, list[int]] = defaultdict(list)
+        self.wanted: dict[Any, int] = {}
+        self._new: dict[Any, int] = defaultdict(int)
         self._reads = [x for x in self.wires.layers if x.kind == "relu"]
         self._pools = [i for i, x in enumerate(self.wires.layers) if x.kind == "pool"]
         self._numbers = np.concatenate(
             [np.arange(x.start, x.start + x.size) for x in self._reads]
         )
+
+    def lacking(self) -> list[Any]:
+        """Return the units that have fewer facets than they want."""
+        return [unit for unit, count in self.wanted.items() if len(self.found[unit]) < count]
+
+    def more(self, failed: set[Any]) -> bool:
+        """Let units that are not settled want more; return whether one may."""
+        grown = [u for u in failed if self.wanted.get(u, _MOST_KEPT) < _MOST_KEPT]
+        for unit in grown:
+            self.wanted[unit] = min(_MOST_KEPT, 2 * max(self.wanted[unit], 4))
+        return bool(grown) or any(len(self.found[u]) < self.wanted.get(u, 0) for u in failed)
 
     def _look(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return which ReLUs are active, which cells win, and whether signs are clear."""
@@ -144,20 +171,35 @@ class _Search:
         z = np.concatenate([values[x.reads[:, 0]] for x in self._reads])
         size = np.abs(z).max(axis=0)
         clear = np.abs(z).min(axis=0) > _MARGIN * size
-        won = [taken[i] for i in self._pools]
+        # A pool of zeros takes none of its cells.
+        won = [
+            np.where(values[self.wires.layers[i].own] == 0, -1, taken[i]) for i in self._pools
+        ]
         return (z > 0).T, np.concatenate(won).T if won else np.empty((len(points), 0)), clear
+
+    def is_on(self, facet: int) -> np.ndarray:
+        """Return which neurons are not switched off beside a facet; the last stands for 1."""
+        on = np.ones(self.wires.count + 1, dtype=bool)
+        on[self._numbers] = self.active[facet]
+        return on
 
     def segments(self, units: dict[int, Any]) -> None:
         """Halve further segments."""
         size = self.wires.inputs
         ends = self.rng.standard_normal((2, _SEGMENTS, size)) * self.scale
-        ends *= self.rng.choice([0.3, 1.0, 3.0], size=(1, _SEGMENTS, 1))
+        ends *= self.rng.choice([0.3, 1.0, 3.0, 10.0], size=(1, _SEGMENTS, 1))
         low, high = ends
+        self._new = defaultdict(int)
+        lacking = set(self.lacking())
+        relus = np.array([relu for relu, unit in units.items() if unit in lacking], dtype=np.int64)
+        if len(relus):
+            low, high = self._across(low, high, self.rng.choice(relus, _SEGMENTS))
         seen_low, seen_high = self._look(low), self._look(high)
         for _ in range(_DEPTH):
             self.context.check_time("searching facets")
             switched = (seen_low[0] != seen_high[0]).sum(axis=1)
-            pooled = (seen_low[1] != seen_high[1]).sum(axis=1)
+            both = (seen_low[1] >= 0) & (seen_high[1] >= 0)
+            pooled = ((seen_low[1] != seen_high[1]) & both).sum(axis=1)
             single = (switched == 1) & (pooled == 0)
             self._keep(low, high, seen_low, seen_high, single, units)
             more = np.flatnonzero((switched + pooled > 0) & ~single)
@@ -174,11 +216,35 @@ class _Search:
             low, seen_low = starts[0], tuple(starts[1:])  # type: ignore[assignment]
             high, seen_high = stops[0], tuple(stops[1:])  # type: ignore[assignment]
 
+    def _across(
+        self, low: np.ndarray, high: np.ndarray, relus: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return three quarters of the segments moved, so that they cross zeros of given ReLUs."""
+        layers = [self.wires.layers[int(self.wires.layer_of[relu])] for relu in relus]
+        reads = [int(x.reads[r - x.start, 0]) for x, r in zip(layers, relus, strict=True)]
+        seeds = np.array(reads, dtype=np.int64)
+        x = low.T.copy()
+        for _ in range(4):
+            values, taken = self.floats.run(x)
+            slopes = self.floats.slopes(values, taken, seeds)
+            at, size = values[seeds, np.arange(len(seeds))], (slopes**2).sum(axis=0)
+            moves = np.isfinite(size) & (size > 0)
+            x = x - slopes * np.where(moves, at / np.where(moves, size, 1.0), 0.0)
+        turn = high.T / np.linalg.norm(high.T, axis=0)
+        turn = turn + slopes / np.sqrt(np.where(size > 0, size, 1.0))
+        reach = np.linalg.norm(x, axis=0) * self.rng.choice([0.03, 0.1, 0.3], len(seeds))
+        starts, stops = (x - turn * reach).T, (x + turn * reach).T
+        fine = np.isfinite(starts).all(axis=1) & np.isfinite(stops).all(axis=1)
+        fine[: len(fine) // 4] = False
+        return np.where(fine[:, None], starts, low), np.where(fine[:, None], stops, high)
+
     def _chosen(self, more: np.ndarray, low: Any, high: Any, units: dict[int, Any]) -> np.ndarray:
         """Return the segments on which a unit switches that has few facets."""
         lacking = np.array(
-            [len(self.found[units[n]]) < _MOST_KEPT if n in units else False
-             for n in self._numbers.tolist()]
+            [
+                n in units and len(self.found[units[n]]) < self.wanted[units[n]]
+                for n in self._numbers.tolist()
+            ]
         )
         useful = ((low[0][more] != high[0][more]) & lacking).any(axis=1)
         kept = more[useful]
@@ -191,11 +257,17 @@ class _Search:
         for place in np.flatnonzero(clear).tolist():
             relu = int(self._numbers[np.argmax(seen_low[0][place] != seen_high[0][place])])
             unit = units.get(relu)
-            if unit is None or len(self.found[unit]) >= _MOST_KEPT:
+            if unit is None or len(self.found[unit]) >= self.wanted[unit]:
                 continue
+            if self._new[unit] >= _AT_ONCE:
+                continue
+            self._new[unit] += 1
             self.found[unit].append(len(self.pairs))
-            self.pairs.append(np.stack([low[place], high[place]]))
-            self.active.append(seen_low[0][place])
+            at = int(np.argmax(seen_low[0][place] != seen_high[0][place]))
+            ends = [(low, seen_low), (high, seen_high)]
+            ends = ends if seen_high[0][place, at] else ends[::-1]
+            self.pairs.append(np.stack([points[place] for points, _ in ends]))
+            self.active.append(ends[1][1][0][place])
             self.relus.append(relu)
 
 
@@ -207,70 +279,85 @@ class _Choice:
     ) -> None:
         self.problem, self.search, self.context = problem, search, context
         self.order = sorted(set(units.values()))
-        self.is_on = np.ones((len(search.pairs), problem.wires.count + 1), dtype=bool)
-        numbers = search._numbers
-        self.is_on[:, numbers] = np.array(search.active)
+        self.chosen: dict[Any, list[int]] = {}
+        self.failed: set[Any] = set()
 
     def evidence(self) -> FacetEvidence | None:
-        """Return what settles every parameter, or None if some unit stays open."""
+        """Return what settles every parameter, or None if some unit stays open.
+
+        Units are tried as if all before them were settled, and those that are settled so are
+        not tried again.
+        """
+        self.failed = set()
+        if not self.search.pairs:
+            self.failed = set(self.order)
+            return None
         pairs = np.array(self.search.pairs)
         everything = np.arange(len(pairs))
-        draft = FacetEvidence(pairs, (), everything, PRIME, 0)
+        draft = FacetEvidence(pairs, (), np.arange(len(pairs)), PRIME, 0)
         settling = Settling(self.problem, draft)
-        right = np.flatnonzero(settling.switches >= 0)
-        if len(right) < len(pairs):
-            return None
-        chosen = []
+        useless = set(np.flatnonzero((settling.switches < 0) | (settling.slopes == 0)).tolist())
+        for facets in self.search.found.values():
+            facets[:] = [facet for facet in facets if facet not in useless]
         for unit in self.order:
             self.context.check_time("settling units")
-            picked = self._unit(settling, self.search.found[unit])
-            if picked is None:
-                return None
-            chosen.append(np.array(picked, dtype=np.int64))
-        cells = self._outputs(settling)
-        used = np.unique(np.concatenate([*chosen, cells]))
+            if unit not in self.chosen:
+                facets = self.search.found[unit]
+                picked = self._unit(settling, facets)
+                if picked is None:
+                    self.failed.add(unit)
+                    self._assume(settling, facets)
+                else:
+                    self.chosen[unit] = picked
+            else:
+                self._assume(settling, self.chosen[unit])
+        if self.failed:
+            return None
+        parts = [np.array(self.chosen[unit], dtype=np.int64) for unit in self.order]
+        cells = self._outputs(useless)
+        used = np.unique(np.concatenate([*parts, cells]))
         new = np.searchsorted(used, everything)
-        parts = tuple(new[unit] for unit in chosen)
-        return FacetEvidence(pairs[used], parts, new[cells], PRIME, 0)
+        return FacetEvidence(pairs[used], tuple(new[p] for p in parts), new[cells], PRIME, 0)
+
+    def _assume(self, settling: Settling, facets: list[int]) -> None:
+        """Take the parameters of a unit as settled."""
+        for facet in facets:
+            system = settling.unknowns(settling.read(facet), facet)
+            if system is not None:
+                settling.settle(np.unique(system[0]))
 
     def _unit(self, settling: Settling, facets: list[int]) -> list[int] | None:
         covers = []
         for facet in facets:
-            relu = self.search.relus[facet]
-            layer = self.problem.wires.layers[int(self.problem.wires.layer_of[relu])]
-            system = settling._unknowns(int(layer.reads[relu - layer.start, 0]), facet)
+            system = settling.unknowns(settling.read(facet), facet)
             if system is None:
                 return None
-            on = self.is_on[facet]
-            covers.append({c for c, pairs in system.items() if any(on[t] for _, t in pairs)})
-        every = set().union(*covers) if covers else set()
+            on = self.search.is_on(facet)[system[2]]
+            covers.append(set(system[0][on].tolist()))
+        if not covers:
+            return None
+        left = set().union(*covers)
         picked: list[int] = []
-        left = set(every)
-        while left and len(picked) < len(facets):
+        while left:
             best = max(range(len(facets)), key=lambda i: (len(covers[i] & left), -i))
-            if not covers[best] & left:
-                break
             picked.append(best)
             left -= covers[best]
         rest = [i for i in range(len(facets)) if i not in picked]
-        picked = picked or rest[:1]
         while True:
             if settling.settles(np.array([facets[i] for i in picked])):
                 return [facets[i] for i in picked]
             if not rest:
                 return None
-            picked += rest[: max(2, len(picked) // 2)]
-            rest = [i for i in rest if i not in picked]
+            step = max(2, len(picked) // 2)
+            picked, rest = picked + rest[:step], rest[step:]
 
-    def _outputs(self, settling: Settling) -> np.ndarray:
-        """Return facets beside which all units are active, each several times."""
-        last = np.array(self.search.active)
-        rng = np.random.default_rng(0)
-        order = rng.permutation(len(last))
-        count = np.zeros(last.shape[1], dtype=np.int64)
+    def _outputs(self, useless: set[int]) -> np.ndarray:
+        """Return facets beside which each unit is active, three times if it ever is that often."""
+        on = np.array(self.search.active)
+        count = np.zeros(on.shape[1], dtype=np.int64)
         picked = []
-        for facet in order.tolist():
-            if (last[facet] & (count < 3)).any():
+        for facet in np.random.default_rng(0).permutation(len(on)).tolist():
+            if facet not in useless and (on[facet] & (count < 3)).any():
                 picked.append(facet)
-                count += last[facet]
+                count += on[facet]
         return np.array(picked[:200], dtype=np.int64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +16,8 @@ from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 
+Unknowns = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Parameters, factors and neurons, entry by entry."""
 _DRAWS = 3
 _SPARE = 8
 """Rows beyond the number of unknowns."""
@@ -30,6 +31,7 @@ class FacetEvidence:
     Parameters
     ----------
     pairs : float64 array, shape (facets, 2, entries of the input)
+        The ReLU is active at the second point.
     units : tuple of int array
         The facets by which the parameters of a unit are settled, unit by unit.
     cells : int array
@@ -77,7 +79,8 @@ class FacetCertificate(Certificate):
     has rank P - o, so that the parameters are locally identifiable up to rescaling.
 
     Proof. A kernel vector d annihilates the affine function that the network is beside each point.
-    The functions on both sides differ by u z, so (d u) z + u (d z) = 0 as functions of the input,
+    The functions on both sides differ by u z (a pool that is 0 on one side and takes what comes
+    from v on the other is as if it took it on both), so (d u) z + u (d z) = 0 as functions of the input,
     and d z = c z with a number c. Settle units one after the other. If d is 0 on all parameters
     before a unit, d z is linear in d on those of the unit, and d z = c_i z at its facets i is a
     linear system in these and in the c_i. If the scale of the unit is not used up, a rescaling,
@@ -164,17 +167,22 @@ class Settling:
 
     @cached_property
     def switches(self) -> np.ndarray:
-        """The ReLU that switches at each facet, -1 where another number than one do."""
+        """The ReLU that is active at the second point only, for each facet.
+
+        -1 where more differs than that, and that pools which were 0 take what comes from it.
+        """
         count = np.zeros(len(self.evidence.pairs), dtype=np.int64)
         found = np.full(len(count), -1)
         low, high = self._patterns
         for layer, a, b in zip(self.wires.layers, low.takes, high.takes, strict=True):
             if layer.kind == "linear":
                 continue
-            differ = a != b
-            count += differ.sum(axis=0) * (1 if layer.kind == "relu" else 2)
-            where = differ.any(axis=0)
-            found[where] = layer.start + np.argmax(differ[:, where], axis=0)
+            if layer.kind == "pool":
+                count += 2 * ((a != b) & (a >= 0)).sum(axis=0)
+                continue
+            count += (b & ~a).sum(axis=0) + 2 * (a & ~b).sum(axis=0)
+            where = (a != b).any(axis=0)
+            found[where] = layer.start + np.argmax(a[:, where] != b[:, where], axis=0)
         irregular = list(low.irregular) + list(high.irregular)
         count[np.array(irregular, dtype=np.int64)] = 0
         return np.where(count == 1, found, -1)
@@ -182,18 +190,18 @@ class Settling:
     def wrong_facets(self) -> list[str]:
         """Return what is wrong with the facets in words, nothing if all are right."""
         if (self.switches < 0).any():
-            return ["between the points of each pair one ReLU switches, and no pool"]
-        slopes = self._downstream()
-        if not slopes.all():
+            return ["from the first to the second point of each pair one ReLU becomes active"]
+        if not self.slopes.all():
             return ["the outputs depend on each ReLU that switches"]
         return []
 
-    def _downstream(self) -> np.ndarray:
-        """Return the slope of a random combination of the outputs by the ReLU that switches."""
+    @cached_property
+    def slopes(self) -> np.ndarray:
+        """The slope of a random combination of the outputs by the ReLU that switches, at each facet."""
         ends = self.wires.outputs[self.wires.outputs >= 0]
         slopes = np.zeros((self.wires.count, len(self.switches)), dtype=np.int64)
         slopes[ends] = self._rng.integers(1, self.prime, len(ends))[:, None]
-        layers = list(zip(self.wires.layers, self._maps.maps, self._patterns[0].takes, strict=True))
+        layers = list(zip(self.wires.layers, self._maps.maps, self._patterns[1].takes, strict=True))
         for layer, linear, taken in reversed(layers):
             own = slopes[layer.own] % self.prime
             if linear is not None:
@@ -222,7 +230,7 @@ class Settling:
         for position, layer in enumerate(self.wires.layers):
             if layer.start >= until:
                 break
-            linear, taken = self._maps.maps[position], self._patterns[0].takes[position]
+            linear, taken = self._maps.maps[position], self._patterns[1].takes[position]
             if linear is not None:
                 if linear.reads.stop <= self.wires.inputs:  # the same for every facet
                     if position not in self._known:
@@ -239,13 +247,13 @@ class Settling:
                 values[layer.own] = np.where(won < 0, 0, values[won[:, 0]])
         return values
 
-    def _unknowns(self, neuron: int, facet: int) -> dict[int, list[tuple[int, int]]] | None:
+    def unknowns(self, neuron: int, facet: int) -> Unknowns | None:
         """Return the parameters that are not settled and move what a neuron holds.
 
-        Each with the pairs (factor, neuron or -1 for 1) that it is multiplied with. None if such
+        Each with a factor and a neuron, or -1 for 1, that it is multiplied with. None if such
         parameters lie behind a ReLU.
         """
-        found: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        parts: list[Unknowns] = []
         factors = {neuron: 1}
         while factors:
             at = max(factors)
@@ -257,19 +265,22 @@ class Settling:
             if layer.kind == "relu":
                 return None
             if layer.kind == "pool":
-                won = int(self._patterns[0].takes[position][at - layer.start, facet])
+                won = int(self._patterns[1].takes[position][at - layer.start, facet])
                 if won >= 0:
                     factors[won] = factors.get(won, 0) + factor
                 continue
             tails, entries = self._into(at)
-            columns = self.wires.column[entries].tolist()
-            for column, tail in zip(columns, tails.tolist(), strict=True):
-                if column >= 0 and not self.settled[column]:
-                    found[column].append((factor, tail))
+            column = self.wires.column[entries]
+            new = np.flatnonzero((column >= 0) & ~self.settled[column])
+            parts.append((column[new], np.full(len(new), factor), tails[new]))
             for place in np.flatnonzero(~self._is_settled[tails] & (tails >= 0)).tolist():
                 tail, weight = int(tails[place]), int(self._maps.entries[entries[place]])
                 factors[tail] = factors.get(tail, 0) + factor * weight
-        return found
+        none = np.empty(0, dtype=np.int64)
+        column, factor, tails = (
+            np.concatenate([none, *part]) for part in (zip(*parts, strict=True) if parts else [()] * 3)
+        )
+        return column, factor, tails
 
     def _into(self, neuron: int) -> tuple[np.ndarray, np.ndarray]:
         """Return tails and entries of the edges into a linear neuron, its bias with tail -1."""
@@ -318,20 +329,15 @@ class Settling:
         """Settle what the unit that switches at some facets depends on; return whether it is."""
         reads, systems = [], []
         for facet in np.asarray(facets).tolist():
-            relu = int(self.switches[facet])
-            layer = self.wires.layers[int(self.wires.layer_of[relu])]
-            reads.append(int(layer.reads[relu - layer.start, 0]))
-            unknowns = self._unknowns(reads[-1], facet)
+            reads.append(self.read(facet))
+            unknowns = self.unknowns(reads[-1], facet)
             if unknowns is None:
                 return False
             systems.append(unknowns)
-        columns = sorted({column for system in systems for column in system})
-        scale = int(self.problem.scales.label[reads[0] + 1])
-        fixed = int(not self.used[scale])
-        if fixed and all(t < self.wires.inputs for s in systems[:1] for c in s for _, t in s[c]):
-            if self._is_of_inputs(systems[0], columns):
-                return self._settle(columns)
-        place = {column: i for i, column in enumerate(columns)}
+        columns = np.unique(np.concatenate([column for column, _, _ in systems]))
+        fixed = int(not self.used[self.problem.scales.label[reads[0] + 1]])
+        if fixed and self._is_of_inputs(systems[0], columns):
+            return self.settle(columns)
         size = len(columns) + len(reads) - fixed
         each = -(-(size + size // 4 + _SPARE) // len(reads))
         rows = []
@@ -339,33 +345,33 @@ class Settling:
             samples = (np.arange(each) + number * each) % self._stands.shape[1]
             values = self._values(int(facet), samples, read + 1)
             part = np.zeros((each, size))
-            self._fill(part, system, place, values)
+            part[:, : len(columns)] = self._terms(system, columns, values)
             if number >= fixed:
                 part[:, len(columns) + number - fixed] = (-values[read]) % self.prime
             rows.append(part)
-        return self._is_full(np.concatenate(rows)) and self._settle(columns)
+        return self._is_full(np.concatenate(rows)) and self.settle(columns)
 
-    def _is_of_inputs(self, system: dict[int, list[tuple[int, int]]], columns: list[int]) -> bool:
+    def read(self, facet: int) -> int:
+        """Return the neuron that the ReLU reads which switches at a facet."""
+        relu = int(self.switches[facet])
+        layer = self.wires.layers[int(self.wires.layer_of[relu])]
+        return int(layer.reads[relu - layer.start, 0])
+
+    def _is_of_inputs(self, system: Unknowns, columns: np.ndarray) -> bool:
         """Whether a system says that a polynomial in the inputs is 0, one unknown a monomial."""
-        tails = [tail for column in columns for _, tail in system.get(column, [(0, 0), (0, 0)])]
-        factors = [f % self.prime for column in columns for f, _ in system.get(column, [(0, 0)])]
-        return len(set(tails)) == len(tails) == len(columns) and all(factors)
+        column, factor, tails = system
+        alone = len(column) == len(columns) == len(np.unique(column)) == len(np.unique(tails))
+        return bool(alone and (factor % self.prime).all() and (tails < self.wires.inputs).all())
 
-    def _fill(
-        self,
-        part: np.ndarray,
-        system: dict[int, list[tuple[int, int]]],
-        place: dict[int, int],
-        values: np.ndarray,
-    ) -> None:
-        one = np.ones((1, values.shape[1]), dtype=np.int64)
-        held = np.concatenate([values, one])
-        triples = [(place[c], f, t) for c, pairs in system.items() for f, t in pairs]
-        at, factor, tail = np.array(triples, dtype=np.int64).reshape(-1, 3).T
-        terms = held[tail] * (factor % self.prime)[:, None] % self.prime
-        total = np.zeros((part.shape[1], part.shape[0]), dtype=np.int64)
-        np.add.at(total, at, terms)
-        part += total.T % self.prime
+    def _terms(self, system: Unknowns, columns: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Return what each unknown is multiplied with, (samples, columns)."""
+        column, factor, tails = system
+        held = values[tails]
+        held[tails < 0] = 1
+        terms = held * (factor % self.prime)[:, None] % self.prime
+        total = np.zeros((len(columns), values.shape[1]), dtype=np.int64)
+        np.add.at(total, np.searchsorted(columns, column), terms)
+        return total.T % self.prime
 
     def _is_full(self, rows: np.ndarray) -> bool:
         """Whether rows have full column rank, by random combinations of them, drawn anew if by
@@ -377,7 +383,7 @@ class Settling:
                 return True
         return False
 
-    def _settle(self, columns: Sequence[int]) -> bool:
+    def settle(self, columns: Sequence[int] | np.ndarray) -> bool:
         """Mark parameters as settled, and their scales as used."""
         self.settled[columns] = True
         for ends in (self.problem.scales.heads, self.problem.scales.tails):
@@ -388,24 +394,22 @@ class Settling:
     def settles_outputs(self) -> bool:
         """Settle what outputs depend on, from the cells; return whether that is all there is."""
         for end in np.unique(self.wires.outputs[self.wires.outputs >= 0]).tolist():
-            systems = [(int(cell), self._unknowns(end, int(cell))) for cell in self.evidence.cells]
-            columns = sorted({c for _, system in systems for c in system or ()})
-            if any(system is None for _, system in systems):
+            systems = [self.unknowns(end, cell) for cell in self.evidence.cells.tolist()]
+            if any(system is None for system in systems):
                 return False
-            if not columns:
+            columns = np.unique(np.concatenate([s[0] for s in systems if s is not None]))
+            if not len(columns):
                 continue
-            place = {column: i for i, column in enumerate(columns)}
             each = -(-(len(columns) + len(columns) // 4 + _SPARE) // len(systems))
             rows = []
-            for number, (cell, system) in enumerate(systems):
+            for number, cell in enumerate(self.evidence.cells.tolist()):
                 samples = (np.arange(each) + number * each) % self._stands.shape[1]
-                part = np.zeros((each, len(columns)))
+                values, system = self._values(cell, samples, end + 1), systems[number]
                 assert system is not None
-                self._fill(part, system, place, self._values(cell, samples, end + 1))
-                rows.append(part)
+                rows.append(self._terms(system, columns, values).astype(np.float64))
             if not self._is_full(np.concatenate(rows)):
                 return False
-            self._settle(columns)
+            self.settle(columns)
         return True
 
     def use_scales(self) -> None:
@@ -414,4 +418,4 @@ class Settling:
         for column in np.flatnonzero(~self.settled & live).tolist():
             ends = self.problem.scales.heads[column], self.problem.scales.tails[column]
             if ends[0] != ends[1] and not all(self.used[end] for end in ends):
-                self._settle([column])
+                self.settle([column])
