@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.guarantees.facets import FacetCertificate, FacetEvidence, Settling
-from sparseopt.guarantees.families import Structure
+from sparseopt.guarantees.facets import FacetCertificate, FacetEvidence, Settling, marked
+from sparseopt.guarantees.families import Structure, described
 from sparseopt.guarantees.modular import PRIME
 from sparseopt.guarantees.wires import Wires
 from sparseopt_pathnorm.input_search import FloatPass, scale_of
+from sparseopt_pathnorm.jacobian_rank import MOST
+from sparseopt_pathnorm.structural_search import found_families
 
 _SEGMENTS = 64
 _DEPTH = 44
@@ -64,6 +66,9 @@ class FacetsOfUnits(so.Solver[so.Identifiability]):
         self, problem: so.Identifiability, context: so.Context
     ) -> tuple[so.IdentifiabilityVerdict, so.Certificate]:
         """Return "identifiable" with the facets."""
+        families, _ = found_families(problem, None)
+        if families:
+            return _structural(problem, families)
         search = _Search(problem, context)
         structure = Structure(problem.wires, None)
         still = {*structure.constants, *structure.unheard}
@@ -94,6 +99,23 @@ class FacetsOfUnits(so.Solver[so.Identifiability]):
             )
         answer = problem.verdict("identifiable", problem.bound)
         return answer, FacetCertificate(problem, answer, proof)
+
+
+def _structural(
+    problem: so.Identifiability, families: list[so.Family]
+) -> tuple[so.IdentifiabilityVerdict, so.Certificate]:
+    """Return "not identifiable" without a rank, where no other solver takes the network."""
+    if problem.parameters.count <= MOST:
+        raise so.Inconclusive(
+            "the structure shows that the parameters are not identifiable; jacobian_rank says so "
+            "with the rank"
+        )
+    none = np.zeros(0, dtype=np.int64)
+    inputs = np.zeros((1, *problem.network.input_shape))
+    evidence = so.RankEvidence(inputs, PRIME, none.reshape(0, 2), none, 1)
+    words = described(Structure(problem.wires, None), families)
+    answer = problem.verdict("not_identifiable", 0, words)
+    return answer, so.StructuralCertificate(problem, answer, evidence, tuple(families), True)
 
 
 def _is_first(wires: Wires, unit: tuple[int, int]) -> bool:
@@ -148,11 +170,10 @@ class _Search:
         self.found: dict[Any, list[int]] = defaultdict(list)
         self.wanted: dict[Any, int] = {}
         self._new: dict[Any, int] = defaultdict(int)
+        self._met: set[tuple[Any, bytes]] = set()
         self._reads = [x for x in self.wires.layers if x.kind == "relu"]
         self._pools = [i for i, x in enumerate(self.wires.layers) if x.kind == "pool"]
-        self._numbers = np.concatenate(
-            [np.arange(x.start, x.start + x.size) for x in self._reads]
-        )
+        self._numbers = np.concatenate([np.arange(x.start, x.start + x.size) for x in self._reads])
 
     def lacking(self) -> list[Any]:
         """Return the units that have fewer facets than they want."""
@@ -172,9 +193,7 @@ class _Search:
         size = np.abs(z).max(axis=0)
         clear = np.abs(z).min(axis=0) > _MARGIN * size
         # A pool of zeros takes none of its cells.
-        won = [
-            np.where(values[self.wires.layers[i].own] == 0, -1, taken[i]) for i in self._pools
-        ]
+        won = [np.where(values[self.wires.layers[i].own] == 0, -1, taken[i]) for i in self._pools]
         return (z > 0).T, np.concatenate(won).T if won else np.empty((len(points), 0)), clear
 
     def is_on(self, facet: int) -> np.ndarray:
@@ -259,8 +278,11 @@ class _Search:
             unit = units.get(relu)
             if unit is None or len(self.found[unit]) >= self.wanted[unit]:
                 continue
-            if self._new[unit] >= _AT_ONCE:
+            # The same units active say the same again.
+            key = (unit, seen_low[0][place].tobytes())
+            if self._new[unit] >= _AT_ONCE or key in self._met:
                 continue
+            self._met.add(key)
             self._new[unit] += 1
             self.found[unit].append(len(self.pairs))
             at = int(np.argmax(seen_low[0][place] != seen_high[0][place]))
@@ -294,7 +316,7 @@ class _Choice:
             return None
         pairs = np.array(self.search.pairs)
         everything = np.arange(len(pairs))
-        draft = FacetEvidence(pairs, (), np.arange(len(pairs)), PRIME, 0)
+        draft = FacetEvidence(pairs, (), np.arange(len(pairs)), PRIME, 0, 0)
         settling = Settling(self.problem, draft)
         useless = set(np.flatnonzero((settling.switches < 0) | (settling.slopes == 0)).tolist())
         for facets in self.search.found.values():
@@ -317,7 +339,9 @@ class _Choice:
         cells = self._outputs(useless)
         used = np.unique(np.concatenate([*parts, cells]))
         new = np.searchsorted(used, everything)
-        return FacetEvidence(pairs[used], tuple(new[p] for p in parts), new[cells], PRIME, 0)
+        units = tuple(new[part] for part in parts)
+        mark = marked(pairs[used], units, new[cells], PRIME)
+        return FacetEvidence(pairs[used], units, new[cells], PRIME, 0, mark)
 
     def _assume(self, settling: Settling, facets: list[int]) -> None:
         """Take the parameters of a unit as settled."""

@@ -1,4 +1,4 @@
-"""Inputs at which the outputs tell the parameters apart: at random, then across the zeros of units."""
+"""Inputs that tell parameters apart: at random, then across the zeros of units."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ class FloatPass:
     def __init__(self, wires: Wires) -> None:
         self.wires = wires
         self.maps = [
-            layer.matrix(wires.floats) if layer.kind == "linear" else None
-            for layer in wires.layers
+            layer.matrix(wires.floats) if layer.kind == "linear" else None for layer in wires.layers
         ]
 
     def run(self, inputs: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -128,7 +127,10 @@ class Crossing:
 
     def __init__(self, problem: so.Identifiability, rng: np.random.Generator, scale: float) -> None:
         self._pass, self._wires, self._rng, self._scale = (
-            FloatPass(problem.wires), problem.wires, rng, scale,
+            FloatPass(problem.wires),
+            problem.wires,
+            rng,
+            scale,
         )
         self._read = np.concatenate(
             [x.reads[:, 0] for x in problem.wires.layers if x.kind == "relu"] or [np.empty(0, int)]

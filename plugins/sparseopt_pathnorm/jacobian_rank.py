@@ -39,7 +39,7 @@ class JacobianRank(so.Solver[so.Identifiability]):
         count = problem.parameters.count
         if count > MOST:
             return so.Refused(
-                f"{count} free parameters; the elimination takes at most {MOST}, and facets_of_units "
+                f"{count} free parameters; the elimination takes at most {MOST}, facets_of_units "
                 "more"
             )
         return so.Accepted()
@@ -113,7 +113,7 @@ class RankRun:
         return self.rank >= self.most
 
     def add(self, inputs: np.ndarray, pattern: Pattern) -> int:
-        """Take the regular ones of further inputs, until the rank is full; return what it gained."""
+        """Take the regular ones of further inputs, until the rank is full; return its gain."""
         before = self.rank
         outputs = math.prod(self.problem.network.output_shape)
         regular = np.setdiff1d(np.arange(len(inputs)), list(pattern.irregular))
@@ -137,8 +137,4 @@ class RankRun:
         """Return what proves the rank."""
         rows = np.array([self.pairs[row] for row in self.echelon.rows], dtype=np.int64)
         columns = np.array(self.echelon.columns, dtype=np.int64)
-        return RankEvidence(
-            inputs, PRIME, rows.reshape(-1, 2), columns, self.echelon.determinant
-        )
-
-
+        return RankEvidence(inputs, PRIME, rows.reshape(-1, 2), columns, self.echelon.determinant)

@@ -147,7 +147,9 @@ class OperatorSlopes:
                 continue
             slope = pending.pop(node.name) % self.prime
             values = [self._values[name] for name in node.inputs]
-            for name, back in zip(node.inputs, self._back(node, slope, values, result), strict=True):
+            for name, back in zip(
+                node.inputs, self._back(node, slope, values, result), strict=True
+            ):
                 pending[name] = pending.get(name, 0) + back
         return result
 

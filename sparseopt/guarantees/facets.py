@@ -9,7 +9,15 @@ from functools import cached_property
 import numpy as np
 
 from sparseopt.guarantees.identifiability import Identifiability, IdentifiabilityVerdict
-from sparseopt.guarantees.modular import LEAST, PRIME, Slopes, determinant, is_prime, product
+from sparseopt.guarantees.modular import (
+    LEAST,
+    PRIME,
+    Slopes,
+    determinant,
+    is_prime,
+    product,
+    residues,
+)
 from sparseopt.guarantees.patterns import Pattern
 from sparseopt.interface.arrays import read_only, require_finite
 from sparseopt.interface.certificate import Certificate, Steps, proves
@@ -38,6 +46,8 @@ class FacetEvidence:
         Facets beside which the outputs are looked at.
     prime, seed : int
         The modulus, and where the numbers come from that stand for inputs.
+    mark : int
+        `marked` of the rest: it ties the parts together.
     """
 
     pairs: np.ndarray
@@ -45,6 +55,7 @@ class FacetEvidence:
     cells: np.ndarray
     prime: int
     seed: int
+    mark: int
 
     def __post_init__(self) -> None:
         pairs = np.asarray(self.pairs)
@@ -52,7 +63,7 @@ class FacetEvidence:
             raise ProblemError("pairs must be float64, of shape (facets, 2, entries)")
         require_finite(pairs, "pairs")
         object.__setattr__(self, "pairs", read_only(pairs))
-        for name in ("prime", "seed"):
+        for name in ("prime", "seed", "mark"):
             if type(getattr(self, name)) is not int:
                 raise ProblemError(f"{name} must be an integer")
         units = tuple(self._facets(unit) for unit in self.units)
@@ -65,6 +76,12 @@ class FacetEvidence:
         if not inside or array.min() < 0 or array.max() >= len(self.pairs):
             raise ProblemError("facets are named by their numbers")
         return read_only(array.astype(np.int64))
+
+
+def marked(pairs: np.ndarray, units: Sequence[np.ndarray], cells: np.ndarray, prime: int) -> int:
+    """Return a sum of all entries, each times its place, modulo a prime."""
+    whole = np.concatenate([residues(pairs.ravel(), prime), *units, [len(units)], cells])
+    return int((whole % prime * (np.arange(1, len(whole) + 1) % prime) % prime).sum() % prime)
 
 
 @proves(Identifiability)
@@ -80,8 +97,8 @@ class FacetCertificate(Certificate):
 
     Proof. A kernel vector d annihilates the affine function that the network is beside each point.
     The functions on both sides differ by u z (a pool that is 0 on one side and takes what comes
-    from v on the other is as if it took it on both), so (d u) z + u (d z) = 0 as functions of the input,
-    and d z = c z with a number c. Settle units one after the other. If d is 0 on all parameters
+    from v on the other is as if it took it on both), so (d u) z + u (d z) = 0 as functions of the
+    input, and d z = c z with a number c. Settle units one after the other. If d is 0 on all parameters
     before a unit, d z is linear in d on those of the unit, and d z = c_i z at its facets i is a
     linear system in these and in the c_i. If the scale of the unit is not used up, a rescaling,
     which changes no parameter settled before, makes c_1 = 0. Full column rank gives d = 0 on the
@@ -121,6 +138,8 @@ class FacetCertificate(Certificate):
             LEAST <= evidence.prime <= PRIME and is_prime(evidence.prime),
             f"the modulus is a prime from {LEAST} to {PRIME}",
         )
+        mark = marked(evidence.pairs, evidence.units, evidence.cells, evidence.prime)
+        steps.require(evidence.mark == mark, "the parts of the evidence belong together")
         steps.require(isinstance(answer, IdentifiabilityVerdict), "the answer is a verdict")
         steps.require(answer.value == "identifiable", "facets prove identifiability")
         right = problem.verdict("identifiable", problem.bound)
@@ -197,7 +216,7 @@ class Settling:
 
     @cached_property
     def slopes(self) -> np.ndarray:
-        """The slope of a random combination of the outputs by the ReLU that switches, at each facet."""
+        """The slope of a random combination of the outputs by the ReLU, at each facet."""
         ends = self.wires.outputs[self.wires.outputs >= 0]
         slopes = np.zeros((self.wires.count, len(self.switches)), dtype=np.int64)
         slopes[ends] = self._rng.integers(1, self.prime, len(ends))[:, None]
@@ -278,7 +297,8 @@ class Settling:
                 factors[tail] = factors.get(tail, 0) + factor * weight
         none = np.empty(0, dtype=np.int64)
         column, factor, tails = (
-            np.concatenate([none, *part]) for part in (zip(*parts, strict=True) if parts else [()] * 3)
+            np.concatenate([none, *part])
+            for part in (zip(*parts, strict=True) if parts else [()] * 3)
         )
         return column, factor, tails
 

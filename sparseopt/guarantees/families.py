@@ -142,7 +142,9 @@ class Structure:
         found: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for layer in self.wires.layers:
             columns = self.wires.column[layer.entries].tolist()
-            for column, *ends in zip(columns, layer.heads.tolist(), layer.tails.tolist(), strict=True):
+            for column, *ends in zip(
+                columns, layer.heads.tolist(), layer.tails.tolist(), strict=True
+            ):
                 found[column].append((ends[0], ends[1]))
             for row in layer.biased.tolist():
                 column = int(self.wires.column[layer.bias[row]])
@@ -251,8 +253,7 @@ def _copies(steps: Steps, structure: Structure, one: int, other: int) -> Directi
     other: c to the one out of u and -1 to the one out of v adds c u - v = 0."""
     pairs = [sorted(structure.edges[column]) for column in (one, other)]
     factors = {
-        _factor(structure, u, v) if h == g else None
-        for (h, u), (g, v) in zip(*pairs, strict=False)
+        _factor(structure, u, v) if h == g else None for (h, u), (g, v) in zip(*pairs, strict=False)
     }
     factor = factors.pop() if len(factors) == 1 else None
     same = one != other and len(pairs[0]) == len(pairs[1])
@@ -303,7 +304,7 @@ def _mix(steps: Steps, structure: Structure, unit: int, other: int) -> Direction
     ends = [structure.passes(neuron) for neuron in (unit, other)]
     steps.require(unit != other and None not in ends, "two units pass on linearly what they hold")
     change: Direction = {}
-    mine, theirs = ({t: e for t, e in _incoming(wires, n)} for n in (unit, other))
+    mine, theirs = (dict(_incoming(wires, n)) for n in (unit, other))
     for tail, entry in theirs.items():
         if not wires.is_zero[entry]:
             column = _own(steps, structure, mine.get(tail, -1), "weight")
@@ -371,7 +372,9 @@ def _words(structure: Structure, kind: str, layer: str, group: list[Family]) -> 
     if kind in ("copies", "mix"):
         units |= {_unit(structure, Family(kind, family.places[::-1])) for family in group}
     wires, count = structure.wires, len(group)
-    firsts = [0 if wires.layer_of[u] < 0 else wires.layers[int(wires.layer_of[u])].start for u in units]
+    firsts = [
+        0 if wires.layer_of[u] < 0 else wires.layers[int(wires.layer_of[u])].start for u in units
+    ]
     shown = sorted(unit - start for unit, start in zip(units, firsts, strict=True))
     names = ", ".join(map(str, shown[:12])) + (", ..." if len(shown) > 12 else "")
     which = f"unit {names} of {layer}" if len(units) == 1 else f"units {names} of {layer}"

@@ -211,7 +211,7 @@ def determinant(matrix: np.ndarray, prime: int) -> int:
 
 
 def _inverse(block: np.ndarray, prime: int) -> tuple[np.ndarray, int]:
-    """Return the inverse of a block by pivots down the diagonal, and its determinant; 0 for none."""
+    """Return the inverse of a block by pivots down the diagonal, and its determinant, maybe 0."""
     size, found = len(block), 1
     work = np.concatenate([block, np.eye(size)], axis=1).astype(np.int64)
     for k in range(size):

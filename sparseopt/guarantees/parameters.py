@@ -45,7 +45,9 @@ class Parameters:
     def name(self, column: int) -> str:
         """Return the array and the place of a parameter, as ``node.weight[2, 3]``."""
         entry = int(self.first[column])
-        name = max((n for n in self.starts if self.starts[n] <= entry), key=lambda n: self.starts[n])
+        name = max(
+            (n for n in self.starts if self.starts[n] <= entry), key=lambda n: self.starts[n]
+        )
         array = self.values[list(self.starts).index(name)]
         place = np.unravel_index(entry - self.starts[name], array.shape)
         return f"{name}{[int(i) for i in place]}"

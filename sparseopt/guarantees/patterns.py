@@ -111,7 +111,6 @@ class _Pass:
 
     def _expressions(self, layer: Layer) -> np.ndarray:
         """Return the expressions of linear neurons; only 0 or not, if none are compared."""
-        heads = layer.heads - layer.start
         if not self.needs_names:
             reads = layer.matrix(np.ones(len(self.wires.exact)))
             live = (self.names[layer.window] > 0).astype(np.float64)
@@ -183,7 +182,7 @@ def _alike(layer: Layer) -> Any:
     repeats = np.arange(len(order)) - np.repeat(starts, np.diff([*starts, len(order)]))
     groups = np.stack([part[: layer.size], layer.bias])
     for group in np.unique(groups, axis=1).T.tolist():
-        members = np.flatnonzero((groups.T == group).all(axis=1))
+        members = np.flatnonzero((group == groups.T).all(axis=1))
         row = np.full(layer.size, -1)
         row[members] = np.arange(len(members))
         mine = np.flatnonzero(row[edges[0]] >= 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -164,5 +163,3 @@ class JacobianRankCertificate(Certificate):
         if value == "identifiable":
             steps.require(rank == self.problem.bound, "the rank is as large as it can be")
         steps.require(not self.answer.directions, "no directions are claimed")
-
-

@@ -120,7 +120,7 @@ def moved_words(problem: Identifiability, columns: np.ndarray) -> str:
 
 
 def _is_cut(wires: Wires, moved: np.ndarray) -> bool:
-    """Whether no path meets two of the parameters that move; a path has a bias at its start only."""
+    """Whether no path meets two parameters that move; a path has a bias at its start only."""
     after = np.zeros(wires.count, dtype=bool)
     for layer in wires.layers:
         if layer.kind != "linear":

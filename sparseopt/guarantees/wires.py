@@ -181,8 +181,10 @@ class _Builder:
     def arithmetic(self) -> Arithmetic:
         """Numbers of neurons, with which the layers compute as with values."""
         return Arithmetic(
-            _refused, lambda tails, entries: self.joined(entries[..., None], tails[..., None]),
-            self.product, _NONE,
+            _refused,
+            lambda tails, entries: self.joined(entries[..., None], tails[..., None]),
+            self.product,
+            _NONE,
         )
 
     def linear(self, name: str, heads: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
@@ -328,7 +330,9 @@ def _of_relu(op: Relu, values: Any, builder: _Builder, name: str, shape: Any) ->
 
 
 @_neurons.register
-def _of_rank_pool(op: RankPool, values: Any, builder: _Builder, name: str, shape: Any) -> np.ndarray:
+def _of_rank_pool(
+    op: RankPool, values: Any, builder: _Builder, name: str, shape: Any
+) -> np.ndarray:
     reads = np.moveaxis(values[0], op.axis + 1, -1)
     return builder.reading(name, "pool", reads, op.rank)
 

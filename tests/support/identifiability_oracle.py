@@ -35,7 +35,9 @@ def rank_of(rows: list[list[Fraction]]) -> int:
 def exact_network(network: so.Network) -> so.Network:
     """Return a network with its weights as Fractions."""
     turned = np.frompyfunc(Fraction, 1, 1)
-    arrays = {name: np.asarray(turned(array), object) for name, array in network.parameters().items()}
+    arrays = {
+        name: np.asarray(turned(array), object) for name, array in network.parameters().items()
+    }
     return network.with_parameters(arrays)
 
 
@@ -77,8 +79,10 @@ def is_regular(layers: Any, x: np.ndarray) -> bool:
     no pre-activation is 0."""
     h = [Fraction(v) for v in x.tolist()]
     for weight, bias in layers[:-1]:
-        pairs = zip(weight, bias, strict=True)
-        z = [sum((Fraction(w) * v for w, v in zip(r, h, strict=True)), Fraction(b)) for r, b in pairs]
+        z = [
+            sum((Fraction(w) * v for w, v in zip(row, h, strict=True)), Fraction(b))
+            for row, b in zip(weight, bias, strict=True)
+        ]
         if 0 in z:
             return False
         h = [max(value, Fraction(0)) for value in z]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ class Draws:
 
     def layers(self, *sizes: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return weights and biases of dense layers."""
-        return [(self.weights(b, a), self.weights(b)) for a, b in zip(sizes, sizes[1:], strict=False)]
+        return [(self.weights(b, a), self.weights(b)) for a, b in pairwise(sizes)]
 
 
 def mlp(layers: Any, size: int | None = None) -> Network:
