@@ -97,13 +97,14 @@ class FacetCertificate(Certificate):
 
     Proof. A kernel vector d annihilates the affine function that the network is beside each point.
     The functions on both sides differ by u z (a pool that is 0 on one side and takes what comes
-    from v on the other is as if it took it on both), so (d u) z + u (d z) = 0 as functions of the
-    input, and d z = c z with a number c. Settle units one after the other. If d is 0 on all parameters
-    before a unit, d z is linear in d on those of the unit, and d z = c_i z at its facets i is a
-    linear system in these and in the c_i. If the scale of the unit is not used up, a rescaling,
-    which changes no parameter settled before, makes c_1 = 0. Full column rank gives d = 0 on the
-    unit. In the end d f = 0 at the cells settles the parameters of the outputs in the same way,
-    and parameters that are the only ones of a scale are settled by it. So d is a rescaling.
+    from v on the other is as if it took it on both), so (d u) z + u (d z) = 0 as functions of
+    the input, and d z = c z with a number c. Settle units one after the other. If d is 0 on all
+    parameters before a unit, d z is linear in d on those of the unit, and d z = c_i z at its
+    facets i is a linear system in these and in the c_i. If the scale of the unit is not used up, a
+    rescaling, which changes no parameter settled before, makes c_1 = 0. Full column rank gives
+    d = 0 on the unit. In the end d f = 0 at the cells settles the parameters of the outputs in
+    the same way, and parameters that are the only ones of a scale are settled by it. So d is a
+    rescaling.
 
     The systems are polynomial identities in the input and hold for residues in place of it:
     full column rank modulo a prime suffices. Rows are combined at random, and the determinant of
@@ -296,11 +297,9 @@ class Settling:
                 tail, weight = int(tails[place]), int(self._maps.entries[entries[place]])
                 factors[tail] = factors.get(tail, 0) + factor * weight
         none = np.empty(0, dtype=np.int64)
-        column, factor, tails = (
-            np.concatenate([none, *part])
-            for part in (zip(*parts, strict=True) if parts else [()] * 3)
-        )
-        return column, factor, tails
+        joined = list(zip(*parts, strict=True)) if parts else [(none,)] * 3
+        found = [np.concatenate(part) for part in joined]
+        return found[0], found[1], found[2]
 
     def _into(self, neuron: int) -> tuple[np.ndarray, np.ndarray]:
         """Return tails and entries of the edges into a linear neuron, its bias with tail -1."""

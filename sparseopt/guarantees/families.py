@@ -7,7 +7,7 @@ all inputs, or for given ones where what a unit does at these is used.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -194,20 +194,20 @@ class Structure:
 
 def direction(steps: Steps, structure: Structure, family: Family) -> Direction:
     """Return the direction of a family; refuse one whose conditions do not hold."""
-    rule = {
+    rules: dict[str, Callable[..., Direction]] = {
         "constant": _constant,
         "unheard": _unheard,
         "sink": _sink,
         "copies": _copies,
         "shift": _shift,
         "mix": _mix,
-    }[family.kind]
+    }
     ends = structure.wires.count
     if family.kind not in ("shift", "mix"):
         ends = structure.wires.parameters.count
     inside = all(0 <= place < ends for place in family.places)
     steps.require(inside, "families name parameters and neurons of the network")
-    return rule(steps, structure, *family.places)
+    return rules[family.kind](steps, structure, *family.places)
 
 
 def _constant(steps: Steps, structure: Structure, weight: int, bias: int = -1) -> Direction:
@@ -417,11 +417,11 @@ def independent(wires: Wires, scales: Scales, directions: Sequence[Direction]) -
         for column, value in each.items():
             rows[row, place[column]] = _residue(value)
     for column, (head, tail) in zip(turned, between.T.tolist(), strict=True):
-        value = _residue(Fraction(wires.exact[first[column]]))
+        held = _residue(Fraction(wires.exact[first[column]]))
         for end, sign in ((head, 1), (tail, -1)):
             if end != part[0]:
                 row = len(directions) + int(np.searchsorted(used, end))
-                rows[row, place[column]] = (rows[row, place[column]] + sign * value) % PRIME
+                rows[row, place[column]] = (rows[row, place[column]] + sign * held) % PRIME
     vertices = np.unique([*used, part[0]])
     joined = _parts(np.searchsorted(vertices, between), len(vertices))
     rescalings = len(vertices) - len(np.unique(joined))

@@ -87,7 +87,7 @@ def scales(wires: Wires, ignore_zeros: bool = False) -> Scales:
     outputs = wires.outputs[wires.outputs >= 0] + 1
     pinned = np.concatenate([np.arange(1, wires.inputs + 1), outputs])
     fixed = [np.stack([pinned, np.zeros_like(pinned)])]
-    heads, tails, columns = [], [], []
+    heads, tails, columns = (list[np.ndarray]() for _ in range(3))
     for layer in wires.layers:
         if layer.kind != "linear":
             place = np.nonzero(layer.reads >= 0)

@@ -196,7 +196,9 @@ class _Builder:
         edge = [np.concatenate(part) for part in zip(*self.found, strict=True)]
         edge = [part[edge[1] >= 0] for part in edge]
         self.found = []
-        self.layers.append(Layer(name, "linear", start, *edge, biases, np.empty((0, 0), int)))
+        none = np.empty((0, 0), dtype=np.int64)
+        made = Layer(name, "linear", start, edge[0], edge[1], edge[2], biases, none)
+        self.layers.append(made)
         return heads
 
     def reading(self, name: str, kind: str, reads: np.ndarray, rank: int = 1) -> np.ndarray:
