@@ -10,6 +10,7 @@ import forgeries_closedness
 import forgeries_coercive
 import forgeries_deconvolution
 import forgeries_factorization
+import forgeries_identifiability
 import forgeries_interpolation
 import forgeries_paths
 import forgeries_penalties
@@ -33,6 +34,7 @@ BANKS = (
     forgeries_borders,
     forgeries_coercive,
     forgeries_deconvolution,
+    forgeries_identifiability,
     forgeries_interpolation,
     forgeries_penalties,
     forgeries_products,

@@ -10,12 +10,12 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.guarantees.facets import FacetCertificate, FacetEvidence, Settling, marked
-from sparseopt.guarantees.families import Structure, described
+from sparseopt.guarantees.families import Structure
 from sparseopt.guarantees.modular import PRIME
 from sparseopt.guarantees.wires import Wires
 from sparseopt_pathnorm.input_search import FloatPass, scale_of
 from sparseopt_pathnorm.jacobian_rank import MOST
-from sparseopt_pathnorm.structural_search import found_families
+from sparseopt_pathnorm.structural_search import found_families, without_rank
 
 _SEGMENTS = 64
 _DEPTH = 44
@@ -110,12 +110,7 @@ def _structural(
             "the structure shows that the parameters are not identifiable; jacobian_rank says so "
             "with the rank"
         )
-    none = np.zeros(0, dtype=np.int64)
-    inputs = np.zeros((1, *problem.network.input_shape))
-    evidence = so.RankEvidence(inputs, PRIME, none.reshape(0, 2), none, 1)
-    words = described(Structure(problem.wires, None), families)
-    answer = problem.verdict("not_identifiable", 0, words)
-    return answer, so.StructuralCertificate(problem, answer, evidence, tuple(families), True)
+    return without_rank(problem, families)
 
 
 def _is_first(wires: Wires, unit: tuple[int, int]) -> bool:

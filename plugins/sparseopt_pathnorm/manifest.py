@@ -106,6 +106,12 @@ MANIFEST = Manifest(
     ),
     analyzers=(
         AnalyzerEntry(
+            name="identified_parameters",
+            path="sparseopt_pathnorm.identified_parameters:IdentifiedParameters",
+            subject="sparseopt:Network",
+            summary="whether data determine the parameters, up to rescaling",
+        ),
+        AnalyzerEntry(
             name="measured_slopes",
             path="sparseopt_pathnorm.measured_slopes:MeasuredSlopes",
             subject="sparseopt:Network",

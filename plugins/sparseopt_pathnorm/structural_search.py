@@ -9,7 +9,14 @@ from fractions import Fraction
 import numpy as np
 
 import sparseopt as so
-from sparseopt.guarantees.families import Family, Structure, direction, independent
+from sparseopt.guarantees.families import (
+    Family,
+    Structure,
+    described,
+    direction,
+    independent,
+)
+from sparseopt.guarantees.modular import PRIME
 from sparseopt.guarantees.patterns import Pattern
 from sparseopt.interface.certificate import CheckFailed, Steps
 
@@ -35,6 +42,18 @@ def found_families(
     count = independent(problem.wires, problem.scales, directions)
     kept = _reduced(problem, held, directions) if len(held) <= 400 else held
     return (kept, count) if count else ([], 0)
+
+
+def without_rank(
+    problem: so.Identifiability, families: list[Family]
+) -> tuple[so.IdentifiabilityVerdict, so.StructuralCertificate]:
+    """Return that a network is not identifiable from any data, without a rank."""
+    none = np.zeros(0, dtype=np.int64)
+    inputs = None if problem.inputs is not None else np.zeros((1, *problem.network.input_shape))
+    evidence = so.RankEvidence(inputs, PRIME, none.reshape(0, 2), none, 1)
+    words = described(Structure(problem.wires, None), families)
+    answer = problem.verdict("not_identifiable", 0, words)
+    return answer, so.StructuralCertificate(problem, answer, evidence, tuple(families), True)
 
 
 def _reduced(

@@ -55,11 +55,14 @@ class StructuralCertificate(Certificate):
         answer = self.answer
         where = scope(self.problem, self.evidence)
         data = "any finite set of inputs" if self.from_any_data else where
-        return (
+        words = (
             f"the {answer.parameters} free parameters are not identifiable up to rescaling from "
-            f"{data}: {'; '.join(answer.directions)}, can move without any change of the outputs; "
-            f"the derivative at {where} has rank at least {answer.rank} of at most {answer.bound}"
+            f"{data}: {'; '.join(answer.directions)}, can move without any change of the outputs"
         )
+        if not answer.rank:
+            return words
+        rank = f"rank at least {answer.rank} of at most {answer.bound}"
+        return f"{words}; the derivative at {where} has {rank}"
 
     def check(self, steps: Steps) -> None:
         """Check each direction, and that one is no rescaling."""

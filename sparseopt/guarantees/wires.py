@@ -210,6 +210,16 @@ class _Builder:
         self.layers.append(Layer(name, kind, start, none, none, none, bias, rows, rank))
         return np.arange(start, self.count).reshape(shape)
 
+    def with_zeros(self, values: np.ndarray) -> np.ndarray:
+        """Return the neurons of a value, with one that holds 0 for the entries that are none."""
+        if values.min() >= 0:
+            return values
+        none = np.empty(0, dtype=np.int64)
+        start, self.count = self.count, self.count + 1
+        bias, reads = np.full(1, -1), np.empty((0, 0), dtype=np.int64)
+        self.layers.append(Layer("zero", "linear", start, none, none, none, bias, reads))
+        return np.where(values < 0, start, values)
+
 
 def _refused(a: Any, b: Any) -> Any:
     raise ProblemError("layers that add up in parts are not judged")
@@ -335,13 +345,13 @@ def _of_relu(op: Relu, values: Any, builder: _Builder, name: str, shape: Any) ->
 def _of_rank_pool(
     op: RankPool, values: Any, builder: _Builder, name: str, shape: Any
 ) -> np.ndarray:
-    reads = np.moveaxis(values[0], op.axis + 1, -1)
+    reads = np.moveaxis(builder.with_zeros(values[0]), op.axis + 1, -1)
     return builder.reading(name, "pool", reads, op.rank)
 
 
 @_neurons.register
 def _of_max_pool(op: MaxPool, values: Any, builder: _Builder, name: str, shape: Any) -> np.ndarray:
-    reads = values[0][..., None]
+    reads = builder.with_zeros(values[0])[..., None]  # -1 is padding, which is no cell
     for window in op.windows:
         reads = _windowed(reads, window.axis, window.index)
     return builder.reading(name, "pool", reads)

@@ -13,6 +13,8 @@ from sparseopt.interface.json_type import type_tag
 RULES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "supports-closed": ("sparseopt:Closedness", {"answer.value": "closed"}),
     "supports-not-closed": ("sparseopt:Closedness", {"answer.value": "not_closed"}),
+    "identifiable": ("sparseopt:Identifiability", {"answer.value": "identifiable"}),
+    "not-identifiable": ("sparseopt:Identifiability", {"answer.value": "not_identifiable"}),
     "path-norm": ("sparseopt:PathNorm", {"problem.q": 1, "problem.r": 1}),
     "path-count": ("sparseopt:PathNorm", {"problem.q": 0, "problem.r": 1}),
     "lipschitz-bound": ("sparseopt:LipschitzBound", {"problem.p_in": inf, "problem.p_out": 1}),
