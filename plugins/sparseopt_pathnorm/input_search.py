@@ -85,10 +85,10 @@ def searched(problem: so.Identifiability, context: so.Context) -> Callable[[Any]
         count = -(-problem.bound // outputs)
         scale = scale_of(problem)
         add(rounded(rng.standard_normal((count, *shape)), scale))
-        for factor in (1.0, 4.0, 1.0, 16.0):
+        for factor in (1.0, 4.0, 16.0, 0.25, 64.0):
             if run.is_full:
                 break
-            some = max(4, count // 8)
+            some = max(64, count // 8)
             add(rounded(rng.standard_normal((some, *shape)) * factor, scale * factor))
         across = Crossing(problem, rng, scale)
         idle = 0

@@ -109,6 +109,8 @@ def parameters(network: Network, free: Mapping[str, np.ndarray]) -> Parameters:
     ProblemError
         If two layers share a tensor and hold different values, or free different entries of it.
     """
+    if not free:
+        raise ProblemError("the network has no weights: there is no free parameter")
     arrays = network.parameters()
     starts, keys, size = dict[str, int](), list[np.ndarray](), 0
     tensors: dict[str, tuple[int, str]] = {}
