@@ -67,6 +67,23 @@ from sparseopt.guarantees.output_change import (
     OutputChangeCertificate as OutputChangeCertificate,
     OutputChangeValue as OutputChangeValue,
 )
+from sparseopt.guarantees.facets import (
+    FacetCertificate as FacetCertificate,
+    FacetEvidence as FacetEvidence,
+)
+from sparseopt.guarantees.families import Family as Family
+from sparseopt.guarantees.identifiability import (
+    Identifiability as Identifiability,
+    IdentifiabilityVerdict as IdentifiabilityVerdict,
+)
+from sparseopt.guarantees.rank import (
+    JacobianRankCertificate as JacobianRankCertificate,
+    RankEvidence as RankEvidence,
+)
+from sparseopt.guarantees.second_network import (
+    SecondNetworkCertificate as SecondNetworkCertificate,
+)
+from sparseopt.guarantees.structural import StructuralCertificate as StructuralCertificate
 from sparseopt.interface.analyzer import Analyzer as Analyzer
 from sparseopt.interface.certificate import (
     Certificate as Certificate,

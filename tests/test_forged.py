@@ -11,6 +11,7 @@ import forgeries_closedness
 import forgeries_coercive
 import forgeries_deconvolution
 import forgeries_factorization
+import forgeries_identifiability
 import forgeries_interpolation
 import forgeries_paths
 import forgeries_penalties
@@ -35,6 +36,7 @@ BANKS = (
     forgeries_change,
     forgeries_coercive,
     forgeries_deconvolution,
+    forgeries_identifiability,
     forgeries_interpolation,
     forgeries_penalties,
     forgeries_products,

@@ -14,6 +14,7 @@ import forgeries_closedness
 import forgeries_coercive
 import forgeries_deconvolution
 import forgeries_factorization
+import forgeries_identifiability
 import forgeries_interpolation
 import forgeries_paths
 import forgeries_penalties
@@ -68,6 +69,7 @@ def certificates() -> Iterator[so.Certificate]:
         forgeries_coercive,
         forgeries_deconvolution,
         forgeries_factorization,
+        forgeries_identifiability,
         forgeries_interpolation,
         forgeries_paths,
         forgeries_penalties,

@@ -120,8 +120,30 @@ MANIFEST = Manifest(
             citations=("arXiv:2405.15006",),
             on_request=True,
         ),
+        SolverEntry(
+            name="jacobian_rank",
+            path="sparseopt_pathnorm.jacobian_rank:JacobianRank",
+            problem="sparseopt:Identifiability",
+            guarantee=Guarantee.EXACT,
+            summary="identifiability by the rank of the derivative, modulo a prime",
+            citations=("arXiv:2206.07424", "arXiv:2107.09370"),
+        ),
+        SolverEntry(
+            name="facets_of_units",
+            path="sparseopt_pathnorm.facets_of_units:FacetsOfUnits",
+            problem="sparseopt:Identifiability",
+            guarantee=Guarantee.EXACT,
+            summary="identifiability unit by unit, for networks of up to a million parameters",
+            citations=("arXiv:2206.07424",),
+        ),
     ),
     analyzers=(
+        AnalyzerEntry(
+            name="identified_parameters",
+            path="sparseopt_pathnorm.identified_parameters:IdentifiedParameters",
+            subject="sparseopt:Network",
+            summary="whether data determine the parameters, up to rescaling",
+        ),
         AnalyzerEntry(
             name="measured_slopes",
             path="sparseopt_pathnorm.measured_slopes:MeasuredSlopes",

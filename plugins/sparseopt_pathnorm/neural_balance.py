@@ -46,9 +46,10 @@ class NeuralBalance(so.Analyzer[so.Network]):
         groups = so.RescalingGroups(subject)
         balance = so.neural_balance(groups)
         ratios = {}
+        fed = _fed(groups)
         for layer, members in groups.layers.items():
             alive = members[balance.alive[members - 1]]
-            dead = members[~balance.alive[members - 1]]
+            dead = members[~balance.alive[members - 1] | ~fed[members]]
             units = groups.units[layer]
             if len(dead):
                 yield _dead(layer, np.flatnonzero(np.isin(units, dead)), len(units))
@@ -94,6 +95,16 @@ class NeuralBalance(so.Analyzer[so.Network]):
                 log=True,
             ),
         )
+
+
+def _fed(groups: so.RescalingGroups) -> np.ndarray:
+    """Return which groups a weight that is not 0 leads into; the others hold constants."""
+    arrays = groups.network.parameters()
+    fed = np.zeros(groups.count + 1, dtype=bool)
+    for name, (head, _) in groups.weights.items():
+        present, wide = np.broadcast_arrays(arrays[name] != 0, head)
+        fed[wide[present]] = True
+    return fed
 
 
 def _uneven(layer: str, ratio: np.ndarray, units: np.ndarray) -> so.Finding:

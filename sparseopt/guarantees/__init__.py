@@ -1,1 +1,1 @@
-"""What is proved about networks: how much a changed network differs."""
+"""What data determine of the parameters of a network, and how much a changed network can differ."""

@@ -13,6 +13,8 @@ from sparseopt.interface.json_type import type_tag
 RULES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "supports-closed": ("sparseopt:Closedness", {"answer.value": "closed"}),
     "supports-not-closed": ("sparseopt:Closedness", {"answer.value": "not_closed"}),
+    "identifiable": ("sparseopt:Identifiability", {"answer.value": "identifiable"}),
+    "not-identifiable": ("sparseopt:Identifiability", {"answer.value": "not_identifiable"}),
     "training-attained": ("sparseopt:SparseTraining", {"answer.value": "attained"}),
     "training-may-not-be-attained": (
         "sparseopt:SparseTraining",

@@ -44,6 +44,21 @@ _MODULES = {
         "OutputChangeCertificate",
         "OutputChangeValue",
     ),
+    "sparseopt.guarantees.facets": (
+        "FacetCertificate",
+        "FacetEvidence",
+    ),
+    "sparseopt.guarantees.families": ("Family",),
+    "sparseopt.guarantees.identifiability": (
+        "Identifiability",
+        "IdentifiabilityVerdict",
+    ),
+    "sparseopt.guarantees.rank": (
+        "JacobianRankCertificate",
+        "RankEvidence",
+    ),
+    "sparseopt.guarantees.second_network": ("SecondNetworkCertificate",),
+    "sparseopt.guarantees.structural": ("StructuralCertificate",),
     "sparseopt.interface.finding": (
         "Finding",
         "KeyFigure",

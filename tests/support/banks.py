@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
+import identifiable_networks
 import networkx as nx
 import numpy as np
 import pursuit_problems
@@ -464,6 +465,7 @@ BANKS: dict[str, Any] = {
     "sparseopt:ConstrainedRegression": pursuit_problems.constrained,
     "sparseopt:ExponentFitting": exponents,
     "sparseopt:FixedSupportFactorization": fixed_support,
+    "sparseopt:Identifiability": identifiable_networks.problems,
     "sparseopt:KnownSupportRegression": pursuit_problems.known_support,
     "sparseopt:LipschitzBound": lipschitz_bound,
     "sparseopt:MinimumNormInterpolant": interpolants,

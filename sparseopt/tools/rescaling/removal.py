@@ -11,6 +11,7 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.linear import Neuron
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Relu
 from sparseopt.tools.change_ends import change_ends
 from sparseopt.tools.quantizing.bounds import as_inputs, example_from
 from sparseopt.tools.reading.loading import load_network
@@ -18,7 +19,9 @@ from sparseopt.tools.rescaling.groups import PINNED, RescalingGroups
 from sparseopt.tools.rescaling.smaller import Cut, Unfit, without
 
 
-def remove_dead(subject: Any, *, example: Any = None, inputs: Any = None) -> Network:
+def remove_dead(
+    subject: Any, *, example: Any = None, inputs: Any = None, constants: bool = False
+) -> Network:
     """Return the network without units that lie on no path from the input or a bias to the output.
 
     A unit is dead if every weight into it and its bias are zero, or every weight out of it, or if
@@ -36,6 +39,10 @@ def remove_dead(subject: Any, *, example: Any = None, inputs: Any = None) -> Net
         Data. The last of the network's `notes` then says how far the output moves at most, and at
         least, for all inputs between their least and their largest entry: proved by
         `OutputChange`, which does not know that units are dead.
+    constants : bool
+        Whether units go as well that hold 0 at every input because nothing but a bias below 0
+        comes into their ReLU. They lie on paths that are never active: the function stays, the
+        path-norm falls.
 
     Returns
     -------
@@ -64,7 +71,7 @@ def remove_dead(subject: Any, *, example: Any = None, inputs: Any = None) -> Net
             "remove_dead(pruning.network)"
         )
     groups = RescalingGroups(network, scaled=False)
-    living = linked_groups(groups)
+    living = linked_groups(groups, constants)
     if living.all() and len(network.used) == len(network.nodes):
         return network
     removal = _Removal(groups, living)
@@ -76,9 +83,13 @@ def remove_dead(subject: Any, *, example: Any = None, inputs: Any = None) -> Net
     return replace(smaller, notes=(*smaller.notes, f"without units that are dead: {ends}"))
 
 
-def linked_groups(groups: RescalingGroups) -> np.ndarray:
+def linked_groups(groups: RescalingGroups, constants: bool = False) -> np.ndarray:
     """Return which groups, the pinned one first, lie on a path from the input or a bias to the
-    output: a bool array of shape (1 + groups,)."""
+    output: a bool array of shape (1 + groups,).
+
+    Where `constants`, a bias below 0 that only ReLUs read starts no path: if nothing else comes
+    in, these hold 0.
+    """
     network = groups.network
     arrays = network.parameters()
     edges = []
@@ -92,7 +103,12 @@ def linked_groups(groups: RescalingGroups) -> np.ndarray:
     reached = np.zeros(groups.count + 1, dtype=bool)
     reached[PINNED] = True
     for name, labels in groups.biases.items():
-        present, wide = np.broadcast_arrays(arrays[name] != 0, labels)
+        starts = arrays[name] != 0
+        node = name.rpartition(".")[0]
+        users = [network.by_name[user].op for user in network.consumers[node]]
+        if constants and node != network.output and all(isinstance(op, Relu) for op in users):
+            starts = arrays[name] > 0
+        present, wide = np.broadcast_arrays(starts, labels)
         reached[wide[present]] = True
     reaching = np.zeros_like(reached)
     reaching[PINNED] = True

@@ -1,0 +1,140 @@
+"""Directions in which parameters can move, found in the structure of a network."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+
+import sparseopt as so
+from sparseopt.guarantees.families import (
+    Family,
+    Structure,
+    described,
+    direction,
+    independent,
+)
+from sparseopt.guarantees.modular import PRIME
+from sparseopt.guarantees.patterns import Pattern
+from sparseopt.interface.certificate import CheckFailed, Steps
+
+_MOST_MIXED = 24
+"""Units of a layer up to which pairs of them are listed."""
+
+
+def found_families(
+    problem: so.Identifiability, pattern: Pattern | None
+) -> tuple[list[Family], int]:
+    """Return families whose conditions hold, and how many are independent of rescalings."""
+    structure = Structure(problem.wires, pattern)
+    steps, held, directions = Steps(), [], []
+    for family in _candidates(structure):
+        try:
+            change = direction(steps, structure, family)
+        except CheckFailed:
+            continue
+        held.append(family)
+        directions.append(change)
+    if not held:
+        return [], 0
+    count = independent(problem.wires, problem.scales, directions)
+    kept = _reduced(problem, held, directions) if len(held) <= 400 else held
+    return (kept, count) if count else ([], 0)
+
+
+def without_rank(
+    problem: so.Identifiability, families: list[Family]
+) -> tuple[so.IdentifiabilityVerdict, so.StructuralCertificate]:
+    """Return that a network is not identifiable from any data, without a rank."""
+    none = np.zeros(0, dtype=np.int64)
+    inputs = None if problem.inputs is not None else np.zeros((1, *problem.network.input_shape))
+    evidence = so.RankEvidence(inputs, PRIME, none.reshape(0, 2), none, 1)
+    words = described(Structure(problem.wires, None), families)
+    answer = problem.verdict("not_identifiable", 0, words)
+    return answer, so.StructuralCertificate(problem, answer, evidence, tuple(families), True)
+
+
+def _reduced(
+    problem: so.Identifiability, held: list[Family], directions: list[dict[int, Fraction]]
+) -> list[Family]:
+    """Return the families that add to the number of independent directions, one after the other."""
+    kept: list[int] = []
+    best = 0
+    for i in range(len(held)):
+        count = independent(problem.wires, problem.scales, [directions[k] for k in [*kept, i]])
+        if count > best:
+            kept.append(i)
+            best = count
+    return [held[i] for i in kept]
+
+
+def _candidates(structure: Structure) -> Iterator[Family]:
+    wires, edges = structure.wires, structure.edges
+    by_heads: dict[int, list[int]] = defaultdict(list)
+    for column, ends in edges.items():
+        if ends[0][1] == -1:
+            by_heads[ends[0][0]].append(column)
+    for column in sorted(edges):
+        ends = edges[column]
+        if all(tail in structure.constants for _, tail in ends):
+            yield Family("constant", (column,))
+            if any(structure.constants[tail] for _, tail in ends):
+                for bias in by_heads[ends[0][0]]:
+                    yield Family("constant", (column, bias))
+    for column in sorted(edges):
+        ends = edges[column]
+        if all(head in structure.unheard for head, _ in ends):
+            yield Family("unheard", (column,))
+        if ends[0][1] == -1 and wires.is_zero[wires.parameters.first[column]]:
+            yield Family("sink", (column,))
+    yield from _copies(structure)
+    yield from _passing(structure)
+
+
+def _copies(structure: Structure) -> Iterator[Family]:
+    wires, edges = structure.wires, structure.edges
+    twins: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    for layer in wires.layers:
+        if layer.kind == "relu":
+            for row, read in enumerate(layer.reads[:, 0].tolist()):
+                held = structure.row(read) if read >= wires.inputs else {}
+                if held:
+                    size = abs(next(iter(held[key] for key in sorted(held))))
+                    key = tuple((tail, held[tail] / size) for tail in sorted(held))
+                    twins[key].append(layer.start + row)
+    of_tail: dict[int, int] = {u: i for i, g in enumerate(twins.values()) for u in g if len(g) > 1}
+    by_place: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    for column, ends in sorted(edges.items()):
+        if all(tail in of_tail for _, tail in ends):
+            by_place[tuple(sorted((head, of_tail[tail]) for head, tail in ends))].append(column)
+    for columns in by_place.values():
+        for other in columns[1:]:
+            yield Family("copies", (columns[0], other))
+
+
+def _passing(structure: Structure) -> Iterator[Family]:
+    """Yield shifts and mixes of units that are linear, or active at every given input."""
+    wires = structure.wires
+    reading: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for position, layer in enumerate(wires.layers):
+        for row, cell in zip(*np.nonzero(layer.reads >= 0), strict=True):
+            reading[int(layer.reads[row, cell])].append((position, int(row)))
+    for layer in wires.layers:
+        if layer.kind != "linear":
+            continue
+        units = []
+        for unit in range(layer.start, layer.start + layer.size):
+            readers = reading[unit]
+            if readers and (structure.pattern is None or len(readers) > 1):
+                continue
+            if readers:
+                position, row = readers[0]
+                taken = structure.pattern.takes[position] if structure.pattern else np.empty(0)
+                if wires.layers[position].kind != "relu" or not taken[row].all():
+                    continue
+            units.append(unit)
+        yield from (Family("shift", (unit,)) for unit in units)
+        if len(units) <= _MOST_MIXED:
+            yield from (Family("mix", (u, v)) for u in units for v in units if u != v)

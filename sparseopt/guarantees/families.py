@@ -1,0 +1,438 @@
+"""Directions in which parameters move without any change of the outputs, seen in the structure.
+
+Each kind is exact, not of first order: a statement and its proof stand at its rule. They hold for
+all inputs, or for given ones where what a unit does at these is used.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from sparseopt.guarantees.orbit import Scales
+from sparseopt.guarantees.patterns import Pattern
+from sparseopt.guarantees.wires import Wires
+from sparseopt.interface.certificate import Steps
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import json_type
+from sparseopt.judging.exact import PRIME, eliminate_modulo
+
+Direction = dict[int, Fraction]
+"""Change of each parameter that moves."""
+
+KINDS = ("constant", "unheard", "sink", "copies", "shift", "mix")
+_MOST = 4000
+
+
+@json_type
+@dataclass(frozen=True, eq=False)
+class Family:
+    """One direction.
+
+    Parameters
+    ----------
+    kind : {"constant", "unheard", "sink", "copies", "shift", "mix"}
+    places : tuple of int
+        Neurons for "shift" and "mix", parameters by number for the others.
+    """
+
+    kind: str
+    places: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        places = tuple(self.places)
+        counts = {"constant": (1, 2), "copies": (2,), "mix": (2,)}
+        whole = all(type(place) is int for place in places)
+        if self.kind not in KINDS or len(places) not in counts.get(self.kind, (1,)) or not whole:
+            raise ProblemError(f"a family is one of {KINDS} with the numbers of its places")
+        object.__setattr__(self, "places", places)
+
+
+class Structure:
+    """What neurons hold whatever the input, or at all given ones.
+
+    Parameters
+    ----------
+    wires : Wires
+    pattern : Pattern or None
+        At the given inputs; None: nothing is known of the inputs.
+    """
+
+    def __init__(self, wires: Wires, pattern: Pattern | None) -> None:
+        self.wires, self.pattern = wires, pattern
+        live = [np.flatnonzero(~wires.is_zero[x.entries]) for x in wires.layers]
+        self._live = dict(zip(range(len(live)), live, strict=True))
+
+    def _acts(self, position: int, row: int) -> tuple[bool, bool]:
+        """Return whether a ReLU is active at every given input, and whether strictly at none."""
+        if self.pattern is None:
+            return False, False
+        layer, taken = self.wires.layers[position], self.pattern.takes[position][row]
+        return bool(taken.all()), not taken.any() and layer.start + row not in self.pattern.doubtful
+
+    @cached_property
+    def constants(self) -> dict[int, Fraction]:
+        """The neurons that hold one number, with it."""
+        wires, known = self.wires, dict[int, Fraction]()
+        for position, layer in enumerate(wires.layers):
+            if layer.kind == "linear":
+                self._constant_sums(position, known)
+                continue
+            for row, reads in enumerate(layer.reads.tolist()):
+                cells = [known.get(r) for r in reads if r >= 0]
+                if all(cell is not None for cell in cells) and cells:
+                    held = sorted(cells, reverse=True)[layer.rank - 1]  # type: ignore[type-var]
+                    value = max(held, Fraction(0)) if layer.kind == "relu" else held  # type: ignore[type-var]
+                    known[layer.start + row] = value  # type: ignore[assignment]
+                elif layer.kind == "relu" and (reads[0] < 0 or self._is_silent(position, row)):
+                    known[layer.start + row] = Fraction(0)
+        return known
+
+    def _is_silent(self, position: int, row: int) -> bool:
+        return self.pattern is not None and not self.pattern.takes[position][row].any()
+
+    def _constant_sums(self, position: int, known: dict[int, Fraction]) -> None:
+        layer, live = self.wires.layers[position], self._live[position]
+        tails, heads = layer.tails[live], layer.heads[live]
+        moved = ~np.isin(tails, list(known)) if known else np.ones(len(tails), dtype=bool)
+        still = np.setdiff1d(np.arange(layer.start, layer.start + layer.size), heads[moved])
+        sums = {neuron: Fraction(0) for neuron in still.tolist()}
+        for place in np.flatnonzero(np.isin(heads, still)).tolist():
+            weight = Fraction(self.wires.exact[layer.entries[live[place]]])
+            sums[int(heads[place])] += weight * known[int(tails[place])]
+        for neuron in sums:
+            entry = layer.bias[neuron - layer.start]
+            known[neuron] = sums[neuron] + (Fraction(self.wires.exact[entry]) if entry >= 0 else 0)
+
+    @cached_property
+    def unheard(self) -> set[int]:
+        """The neurons that may change a little without a change of the outputs."""
+        wires = self.wires
+        heard = np.zeros(wires.count, dtype=bool)
+        heard[wires.outputs[wires.outputs >= 0]] = True
+        for position in range(len(wires.layers) - 1, -1, -1):
+            layer = wires.layers[position]
+            if layer.kind == "linear":
+                live = self._live[position]
+                heard[layer.tails[live][heard[layer.heads[live]]]] = True
+                continue
+            for row in np.flatnonzero(heard[layer.own]).tolist():
+                reads = layer.reads[row][layer.reads[row] >= 0]
+                if layer.kind == "relu" and self.is_shut(position, row):
+                    continue
+                heard[reads] = True
+        return set(np.flatnonzero(~heard).tolist())
+
+    def is_shut(self, position: int, row: int) -> bool:
+        """Whether a ReLU reads what is below 0, whatever the input or at all given ones."""
+        read = int(self.wires.layers[position].reads[row, 0])
+        below = read in self.constants and self.constants[read] < 0
+        return below or self._acts(position, row)[1]
+
+    @cached_property
+    def edges(self) -> dict[int, list[tuple[int, int]]]:
+        """The edges (head, tail) of each parameter; a bias has tail -1."""
+        found: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for layer in self.wires.layers:
+            columns = self.wires.column[layer.entries].tolist()
+            for column, *ends in zip(
+                columns, layer.heads.tolist(), layer.tails.tolist(), strict=True
+            ):
+                found[column].append((ends[0], ends[1]))
+            for row in layer.biased.tolist():
+                column = int(self.wires.column[layer.bias[row]])
+                found[column].append((layer.start + row, -1))
+        found.pop(-1, None)
+        return found
+
+    def row(self, neuron: int) -> dict[int, Fraction]:
+        """Return the weights into a linear neuron that are not 0, by tail; its bias at -1."""
+        row: dict[int, Fraction] = defaultdict(Fraction)
+        if self.wires.layer_of[neuron] >= 0:
+            for tail, entry in _incoming(self.wires, neuron):
+                row[tail] += Fraction(self.wires.exact[entry])
+        return {tail: value for tail, value in row.items() if value}
+
+    def passes(self, neuron: int) -> tuple[int, list[tuple[int, int, int]]] | None:
+        """Return the neuron that holds what a linear neuron does, and the edges out of it.
+
+        That is the neuron itself, or the only ReLU that reads it, if active at every given input.
+        An edge is (head, layer, place in the layer). None for any other reader, and for outputs.
+        """
+        wires, end = self.wires, neuron
+        readers = [
+            (position, row)
+            for position, layer in enumerate(wires.layers)
+            if layer.kind != "linear"
+            for row in np.flatnonzero((layer.reads == neuron).any(axis=1)).tolist()
+        ]
+        if readers:
+            (position, row), *more = readers
+            if more or wires.layers[position].kind != "relu" or not self._acts(position, row)[0]:
+                return None
+            end = wires.layers[position].start + row
+            if any((x.reads == end).any() for x in wires.layers if x.kind != "linear"):
+                return None
+            if any((x.tails == neuron).any() for x in wires.layers):
+                return None
+        if end in wires.outputs or neuron in wires.outputs:
+            return None
+        out = [
+            (int(layer.heads[place]), position, place)
+            for position, layer in enumerate(wires.layers)
+            for place in np.flatnonzero(layer.tails == end).tolist()
+        ]
+        return end, out
+
+
+def direction(steps: Steps, structure: Structure, family: Family) -> Direction:
+    """Return the direction of a family; refuse one whose conditions do not hold."""
+    rules: dict[str, Callable[..., Direction]] = {
+        "constant": _constant,
+        "unheard": _unheard,
+        "sink": _sink,
+        "copies": _copies,
+        "shift": _shift,
+        "mix": _mix,
+    }
+    ends = structure.wires.count
+    if family.kind not in ("shift", "mix"):
+        ends = structure.wires.parameters.count
+    inside = all(0 <= place < ends for place in family.places)
+    steps.require(inside, "families name parameters and neurons of the network")
+    return rules[family.kind](steps, structure, *family.places)
+
+
+def _constant(steps: Steps, structure: Structure, weight: int, bias: int = -1) -> Direction:
+    """A weight all of whose edges leave neurons that hold one number each may move if a bias makes
+    up for it, or if these numbers are 0: at every neuron that the two reach, they add 0."""
+    known, added = structure.constants, defaultdict[int, Fraction](Fraction)
+    tails = [tail for _, tail in structure.edges[weight]]
+    steps.require(all(tail in known for tail in tails), "a weight leaves constant units only")
+    for head, tail in structure.edges[weight]:
+        added[head] += known[tail]
+    moved = next((a for a in added.values() if a), Fraction(0))
+    for head, tail in structure.edges[bias] if bias >= 0 else ():
+        steps.require(tail == -1, "a bias makes up for the weight out of a constant unit")
+        added[head] -= moved
+    steps.require(not any(added.values()), "what a constant unit adds is made up for")
+    return {weight: Fraction(1), bias: -moved} if bias >= 0 else {weight: Fraction(1)}
+
+
+def _unheard(steps: Steps, structure: Structure, column: int) -> Direction:
+    """A parameter of neurons whose changes reach no output may move: every edge on the way is 0,
+    or ends in a ReLU that stays below 0."""
+    heads = [head for head, _ in structure.edges[column]]
+    steps.require(
+        all(head in structure.unheard for head in heads), "what a parameter moves is not heard"
+    )
+    return {column: Fraction(1)}
+
+
+def _sink(steps: Steps, structure: Structure, column: int) -> Direction:
+    """The bias of a unit that it alone feeds may fall from 0, if only ReLUs read the unit."""
+    edges, wires = structure.edges[column], structure.wires
+    alone = len(edges) == 1 and edges[0][1] == -1 and wires.is_zero[wires.parameters.first[column]]
+    steps.require(bool(alone), "a bias of 0 of one unit falls")
+    unit = edges[0][0]
+    readers = [x.kind for x in wires.layers if (x.reads == unit).any() or (x.tails == unit).any()]
+    heard = set(readers) != {"relu"} or unit in wires.outputs
+    steps.require(not structure.row(unit) and not heard, "only ReLUs read a unit that is 0")
+    return {column: Fraction(-1)}
+
+
+def _copies(steps: Steps, structure: Structure, one: int, other: int) -> Direction:
+    """Weights to the same neurons from units u and v with v = c u, c > 0, may move against each
+    other: c to the one out of u and -1 to the one out of v adds c u - v = 0."""
+    pairs = [sorted(structure.edges[column]) for column in (one, other)]
+    factors = {
+        _factor(structure, u, v) if h == g else None for (h, u), (g, v) in zip(*pairs, strict=False)
+    }
+    factor = factors.pop() if len(factors) == 1 else None
+    same = one != other and len(pairs[0]) == len(pairs[1])
+    steps.require(same and factor is not None, "two weights leave copies of one unit")
+    assert factor is not None
+    return {one: factor, other: Fraction(-1)}
+
+
+def _factor(structure: Structure, u: int, v: int) -> Fraction | None:
+    """Return c > 0 with v = c u for two ReLUs of linear neurons, or None."""
+    rows = []
+    for neuron in (u, v):
+        position = int(structure.wires.layer_of[neuron]) if neuron >= 0 else -1
+        layer = structure.wires.layers[position]
+        if position < 0 or layer.kind != "relu":
+            return None
+        row = structure.row(int(layer.reads[neuron - layer.start, 0]))
+        if not row:
+            return None
+        rows.append(row)
+    first, second = rows
+    if first.keys() != second.keys():
+        return None
+    ratios = {second[key] / first[key] for key in first}
+    factor = ratios.pop()
+    return factor if not ratios and factor > 0 else None
+
+
+def _shift(steps: Steps, structure: Structure, unit: int) -> Direction:
+    """The bias of a unit that passes on linearly may grow by c, if the biases of the neurons that
+    it leads to fall by the weight times c: these hold what they held."""
+    wires, found = structure.wires, structure.passes(unit)
+    steps.require(found is not None, "a unit passes on linearly what it holds")
+    assert found is not None
+    change = {_own(steps, structure, _bias(wires, unit), "bias"): Fraction(1)}
+    for head, position, place in found[1]:
+        weight = Fraction(wires.exact[wires.layers[position].entries[place]])
+        if weight:
+            bias = _own(steps, structure, _bias(wires, head), "bias")
+            change[bias] = change.get(bias, Fraction(0)) - weight
+    return change
+
+
+def _mix(steps: Steps, structure: Structure, unit: int, other: int) -> Direction:
+    """Of two units that pass on linearly, u may take up t times v, if every neuron that u leads to
+    takes t times its weight less of v: with M = 1 + t E_uv, rows M W and weights W' M^-1."""
+    wires = structure.wires
+    ends = [structure.passes(neuron) for neuron in (unit, other)]
+    steps.require(unit != other and None not in ends, "two units pass on linearly what they hold")
+    change: Direction = {}
+    mine, theirs = (dict(_incoming(wires, n)) for n in (unit, other))
+    for tail, entry in theirs.items():
+        if not wires.is_zero[entry]:
+            column = _own(steps, structure, mine.get(tail, -1), "weight")
+            change[column] = Fraction(wires.exact[entry])
+    outgoing = []
+    for end in ends:
+        assert end is not None
+        parts = [(h, int(wires.layers[p].entries[place])) for h, p, place in end[1]]
+        steps.require(len(dict(parts)) == len(parts), "a unit has one edge to each neuron")
+        outgoing.append(dict(parts))
+    for head, entry in outgoing[0].items():
+        if not wires.is_zero[entry]:
+            column = _own(steps, structure, outgoing[1].get(head, -1), "weight")
+            change[column] = change.get(column, Fraction(0)) - Fraction(wires.exact[entry])
+    return change
+
+
+def _bias(wires: Wires, neuron: int) -> int:
+    layer = wires.layers[int(wires.layer_of[neuron])]
+    return int(layer.bias[neuron - layer.start]) if layer.kind == "linear" else -1
+
+
+def _incoming(wires: Wires, neuron: int) -> list[tuple[int, int]]:
+    """Return the edges into a linear neuron as (tail, entry), the bias with tail -1."""
+    layer = wires.layers[int(wires.layer_of[neuron])]
+    place = np.flatnonzero(layer.heads == neuron)
+    found = list(zip(layer.tails[place].tolist(), layer.entries[place].tolist(), strict=True))
+    bias = _bias(wires, neuron)
+    return [*found, (-1, bias)] if bias >= 0 else found
+
+
+def _own(steps: Steps, structure: Structure, entry: int, what: str) -> int:
+    """Return the parameter of an entry that is free and on one edge only."""
+    column = int(structure.wires.column[entry]) if entry >= 0 else -1
+    alone = column >= 0 and len(structure.edges[column]) == 1
+    steps.require(alone, f"a {what} that moves is a parameter of one edge")
+    return column
+
+
+def described(structure: Structure, families: Sequence[Family]) -> tuple[str, ...]:
+    """Return in words what moves, for each kind and layer."""
+    groups: dict[tuple[str, str], list[Family]] = defaultdict(list)
+    for family in families:
+        groups[family.kind, _layer_name(structure, family)].append(family)
+    return tuple(_words(structure, *key, group) for key, group in groups.items())
+
+
+def _unit(structure: Structure, family: Family) -> int:
+    """Return the linear neuron that a family is about, or a neuron of the input."""
+    if family.kind in ("shift", "mix"):
+        return family.places[0]
+    head, tail = structure.edges[family.places[0]][0]
+    unit = tail if family.kind in ("constant", "copies") else head
+    layer = structure.wires.layers[int(structure.wires.layer_of[unit])]
+    return int(layer.reads[unit - layer.start, 0]) if layer.kind == "relu" else unit
+
+
+def _layer_name(structure: Structure, family: Family) -> str:
+    position = int(structure.wires.layer_of[_unit(structure, family)])
+    return "the input" if position < 0 else repr(structure.wires.layers[position].name)
+
+
+def _words(structure: Structure, kind: str, layer: str, group: list[Family]) -> str:
+    units = {_unit(structure, family) for family in group}
+    if kind in ("copies", "mix"):
+        units |= {_unit(structure, Family(kind, family.places[::-1])) for family in group}
+    wires, count = structure.wires, len(group)
+    firsts = [
+        0 if wires.layer_of[u] < 0 else wires.layers[int(wires.layer_of[u])].start for u in units
+    ]
+    shown = sorted(unit - start for unit, start in zip(units, firsts, strict=True))
+    names = ", ".join(map(str, shown[:12])) + (", ..." if len(shown) > 12 else "")
+    which = f"unit {names} of {layer}" if len(units) == 1 else f"units {names} of {layer}"
+    plural = "" if count == 1 else "s"
+    active = any((x.reads == unit).any() for x in wires.layers for unit in units)
+    always = "active at every input" if active else "which linear layers in a row read: merge these"
+    return {
+        "constant": f"{count} weight{plural} out of {which}, constant",
+        "unheard": f"{count} parameter{plural} into {which}, which no output hears",
+        "sink": f"the bias{'es' if plural else ''} of {which}, 0 with nothing else coming in",
+        "copies": f"weights out of {which}, which are copies of each other",
+        "shift": f"the bias{'es' if plural else ''} of {which}, {always}",
+        "mix": f"{count} combination{plural} of {which}, {always}",
+    }[kind]
+
+
+def independent(wires: Wires, scales: Scales, directions: Sequence[Direction]) -> int:
+    """Return a number of the directions that are independent of each other and of rescalings.
+
+    A lower bound. Only rescalings that leave all other parameters as they are can lie in the span:
+    those that are constant on the classes joined by these. Their rank is that of a graph, exactly;
+    the rank of all together is one modulo a prime, which is never more than that over Q.
+    """
+    moved = sorted({column for each in directions for column in each})
+    if len(moved) * len(directions) > _MOST**2:
+        raise ProblemError("too many directions to be counted")
+    place = {column: i for i, column in enumerate(moved)}
+    first = wires.parameters.first
+    live = ~wires.is_zero[first]
+    still = live.copy()
+    still[moved] = False
+    size = int(scales.label.max()) + 1
+    ends = np.stack([scales.heads, scales.tails])
+    part = _parts(ends[:, still], size)
+    turned = [column for column in moved if live[column]]
+    between = part[ends[:, turned]]
+    used = np.unique(between[between != part[0]])
+    rows = np.zeros((len(directions) + len(used), len(moved)), dtype=np.int64)
+    for row, each in enumerate(directions):
+        for column, value in each.items():
+            rows[row, place[column]] = _residue(value)
+    for column, (head, tail) in zip(turned, between.T.tolist(), strict=True):
+        held = _residue(Fraction(wires.exact[first[column]]))
+        for end, sign in ((head, 1), (tail, -1)):
+            if end != part[0]:
+                row = len(directions) + int(np.searchsorted(used, end))
+                rows[row, place[column]] = (rows[row, place[column]] + sign * held) % PRIME
+    vertices = np.unique([*used, part[0]])
+    joined = _parts(np.searchsorted(vertices, between), len(vertices))
+    rescalings = len(vertices) - len(np.unique(joined))
+    return eliminate_modulo(rows, len(moved)) - rescalings
+
+
+def _parts(ends: np.ndarray, size: int) -> np.ndarray:
+    pairs = coo_array((np.ones(ends.shape[1], dtype=np.int8), tuple(ends)), shape=(size, size))
+    label: np.ndarray = connected_components(pairs, directed=False)[1]
+    return label
+
+
+def _residue(value: Fraction) -> int:
+    return value.numerator * pow(value.denominator, -1, PRIME) % PRIME

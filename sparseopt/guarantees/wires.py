@@ -1,0 +1,381 @@
+"""A network as layers of single neurons, with the entry of which array each edge carries.
+
+The edges are those of `sparseopt.pathnorm.edges`, which reads the fields of the layers: a pass
+over the numbers of the neurons tells which are joined.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property, singledispatch
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from sparseopt.guarantees.parameters import Parameters
+from sparseopt.interface.errors import ProblemError
+from sparseopt.networks.linear import Neuron, Scale
+from sparseopt.networks.network import Network
+from sparseopt.networks.operator import Add, Operator, Relu
+from sparseopt.networks.window import MaxPool, RankPool, Resample
+from sparseopt.pathnorm import edges
+from sparseopt.pathnorm.arithmetic import Arithmetic
+from sparseopt.pathnorm.contractions import Contraction, kernel
+
+MOST_EDGES = 1 << 25
+"""Edges between neurons up to which networks are taken: their list has a gigabyte."""
+_NONE = np.array(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """Neurons of one kind, numbered one after the other.
+
+    Parameters
+    ----------
+    name : str
+        Of the node.
+    kind : {"linear", "relu", "pool"}
+    start : int
+        Number of the first neuron.
+    heads, tails, entries : int arrays, shape (edges,)
+        Of a linear layer: the edges ``tails -> heads`` and the entry that each carries.
+    bias : int array, shape (neurons,)
+        Entry of the bias, -1 for none.
+    reads : int array, shape (neurons, window)
+        Of the others: the neurons that are read, -1 for none.
+    rank : int
+        Of pools: 1 takes the largest.
+    """
+
+    name: str
+    kind: str
+    start: int
+    heads: np.ndarray
+    tails: np.ndarray
+    entries: np.ndarray
+    bias: np.ndarray
+    reads: np.ndarray
+    rank: int = 1
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return len(self.bias)
+
+    @property
+    def own(self) -> slice:
+        """The numbers of the neurons."""
+        return slice(self.start, self.start + self.size)
+
+    @cached_property
+    def biased(self) -> np.ndarray:
+        """The neurons that have a bias, counted from 0 in the layer."""
+        return np.flatnonzero(self.bias >= 0)
+
+    @cached_property
+    def window(self) -> slice:
+        """The neurons from the first to the last that edges leave."""
+        if not len(self.tails):
+            return slice(0, 1)
+        return slice(int(self.tails.min()), int(self.tails.max()) + 1)
+
+    def matrix(self, values: np.ndarray) -> Any:
+        """Return the matrix (neurons of the layer, `window`) of values of the entries.
+
+        A sparse array, or a plain one if a quarter of it is filled.
+        """
+        shape = (self.size, self.window.stop - self.window.start)
+        place = (self.heads - self.start, self.tails - self.window.start)
+        made = scipy.sparse.csr_array((values[self.entries], place), shape=shape)
+        return made.toarray() if 4 * len(self.heads) > math.prod(shape) else made
+
+
+@dataclass(frozen=True, eq=False)
+class Wires:
+    """The neurons of a network.
+
+    Attributes
+    ----------
+    layers : list of Layer
+    count : int
+        Number of neurons; the first are the entries of the input.
+    inputs : int
+        How many of them.
+    outputs : int array, shape (outputs,)
+        Their neurons, -1 for an output that is always 0.
+    column : int array, shape (entries,)
+        The free parameter that an entry is, or -1. Constants of layers without arrays follow
+        behind the entries of `Parameters`.
+    exact : object array of int and Fraction, shape (entries,)
+        What the entries are.
+    floats : float64 array, shape (entries,)
+        The same, rounded where they are no floats.
+    """
+
+    layers: list[Layer]
+    count: int
+    inputs: int
+    outputs: np.ndarray
+    column: np.ndarray
+    exact: np.ndarray
+    floats: np.ndarray
+    parameters: Parameters
+
+    @cached_property
+    def is_zero(self) -> np.ndarray:
+        """Which entries are 0."""
+        return np.asarray(self.exact == 0, dtype=bool)
+
+    @cached_property
+    def layer_of(self) -> np.ndarray:
+        """The layer of each neuron, by its position; -1 for the input."""
+        sizes = [layer.size for layer in self.layers]
+        return np.repeat(np.arange(-1, len(sizes)), [self.inputs, *sizes])
+
+    def words(self, neuron: int) -> str:
+        """Return the place of a neuron, as ``unit 3 of 'relu'``."""
+        position = int(self.layer_of[neuron])
+        if position < 0:
+            return f"entry {neuron} of the input"
+        layer = self.layers[position]
+        return f"unit {neuron - layer.start} of {layer.name!r}"
+
+
+class _Builder:
+    def __init__(self, network: Network, owned: Parameters) -> None:
+        self.network, self.owned = network, owned
+        self.size = len(owned.column)
+        self.constants: dict[Fraction, int] = {}
+        self.layers: list[Layer] = []
+        self.count = math.prod(network.input_shape)
+        self.found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+
+    def constant(self, value: Fraction) -> int:
+        """Return the entry of a constant."""
+        return self.constants.setdefault(value, self.size + len(self.constants))
+
+    def entries(self, name: str, field: str, array: np.ndarray) -> np.ndarray:
+        """Return the numbers of the entries of an array of a node."""
+        start = self.owned.starts[f"{name}.{field}"]
+        return np.arange(start, start + array.size).reshape(array.shape)
+
+    def joined(self, entries: Any, tails: Any) -> np.ndarray:
+        """Add a neuron for each sum over the last axis of entries times tails."""
+        shape = np.broadcast_shapes(np.shape(entries), np.shape(tails))
+        heads = np.arange(self.count, self.count + math.prod(shape[:-1])).reshape(shape[:-1])
+        self.count += heads.size
+        parts = np.broadcast_arrays(heads[..., None], tails, entries)
+        self.found.append(tuple(part.ravel() for part in parts))  # type: ignore[arg-type]
+        return heads
+
+    def product(self, entries: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Add the neurons of a product of matrices."""
+        return self.joined(entries[..., :, None, :], np.swapaxes(columns, -1, -2)[..., None, :, :])
+
+    @cached_property
+    def arithmetic(self) -> Arithmetic:
+        """Numbers of neurons, with which the layers compute as with values."""
+        return Arithmetic(
+            _refused,
+            lambda tails, entries: self.joined(entries[..., None], tails[..., None]),
+            self.product,
+            _NONE,
+        )
+
+    def linear(self, name: str, heads: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+        """Finish a layer of the neurons that were added."""
+        start = int(heads.min())
+        biases = np.full(heads.size, -1)
+        if bias is not None:
+            biases[heads.ravel() - start] = np.broadcast_to(bias, heads.shape).ravel()
+        edge = [np.concatenate(part) for part in zip(*self.found, strict=True)]
+        edge = [part[edge[1] >= 0] for part in edge]
+        self.found = []
+        none = np.empty((0, 0), dtype=np.int64)
+        made = Layer(name, "linear", start, edge[0], edge[1], edge[2], biases, none)
+        self.layers.append(made)
+        return heads
+
+    def reading(self, name: str, kind: str, reads: np.ndarray, rank: int = 1) -> np.ndarray:
+        """Add a layer whose neurons read others, along the last axis."""
+        none, shape = np.empty(0, dtype=np.int64), reads.shape[:-1]
+        bias = np.full(math.prod(shape), -1)
+        rows = reads.reshape(len(bias), -1)
+        start, self.count = self.count, self.count + len(bias)
+        self.layers.append(Layer(name, kind, start, none, none, none, bias, rows, rank))
+        return np.arange(start, self.count).reshape(shape)
+
+    def with_zeros(self, values: np.ndarray) -> np.ndarray:
+        """Return the neurons of a value, with one that holds 0 for the entries that are none."""
+        if values.min() >= 0:
+            return values
+        none = np.empty(0, dtype=np.int64)
+        start, self.count = self.count, self.count + 1
+        bias, reads = np.full(1, -1), np.empty((0, 0), dtype=np.int64)
+        self.layers.append(Layer("zero", "linear", start, none, none, none, bias, reads))
+        return np.where(values < 0, start, values)
+
+
+def _refused(a: Any, b: Any) -> Any:
+    raise ProblemError("layers that add up in parts are not judged")
+
+
+class _Numbers:
+    """Entries as the weights of a layer; see `arithmetic.Weights`."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._array = array
+
+    def part(self, outputs: slice) -> np.ndarray:
+        """Return those of some outputs of a kernel."""
+        return self._array[:, outputs]
+
+    def all(self) -> np.ndarray:
+        """Return all."""
+        return self._array
+
+
+def wires(network: Network, owned: Parameters) -> Wires:
+    """Return the neurons of a network.
+
+    Raises
+    ------
+    ProblemError
+        For more than `MOST_EDGES` edges, or a layer whose edges are not judged.
+    """
+    if network.edge_count > MOST_EDGES:
+        raise ProblemError(
+            f"the network has {owned.count} free parameters on {network.edge_count} edges between "
+            f"neurons; up to {MOST_EDGES} edges are taken"
+        )
+    builder = _Builder(network, owned)
+    first = np.arange(builder.count).reshape(1, *network.input_shape)
+
+    def visit(node: Any, values: list[np.ndarray]) -> np.ndarray:
+        return _neurons(node.op, values, builder, node.name, network.shapes[node.name])
+
+    outputs = network.walk(first, visit).ravel()
+    numbers = [value for array in owned.values for value in array.ravel().tolist()]
+    exact = np.empty(builder.size + len(builder.constants), dtype=object)
+    exact[:] = [*numbers, *builder.constants]
+    column = np.concatenate([owned.column, np.full(len(builder.constants), -1)])
+    count = math.prod(network.input_shape)
+    dropped = (column < 0) & np.asarray(exact == 0, dtype=bool)
+    layers = [_without(layer, dropped) for layer in builder.layers]
+    return Wires(layers, builder.count, count, outputs, column, exact, _floats(exact), owned)
+
+
+def _without(layer: Layer, dropped: np.ndarray) -> Layer:
+    """Return a layer without the edges, and biases, of some entries."""
+    kept = ~dropped[layer.entries]
+    parts = {name: getattr(layer, name)[kept] for name in ("heads", "tails", "entries")}
+    bias = np.where((layer.bias >= 0) & dropped[layer.bias], -1, layer.bias)
+    return replace(layer, **parts, bias=bias)
+
+
+def _floats(exact: np.ndarray) -> np.ndarray:
+    try:
+        return exact.astype(np.float64)
+    except OverflowError as error:
+        raise ProblemError("an exact weight is beyond the range of float64") from error
+
+
+def _offset(op: Operator, builder: _Builder, name: str) -> np.ndarray | None:
+    bias = edges.offset(op)
+    return None if bias is None else builder.entries(name, "bias", bias)
+
+
+@singledispatch
+def _neurons(
+    op: Operator, values: Sequence[np.ndarray], builder: _Builder, name: str, shape: Any
+) -> np.ndarray:
+    """Return the numbers of the neurons of a layer; the default only moves them."""
+    return edges.forward(op, values, [], shape, builder.arithmetic)
+
+
+@_neurons.register(Contraction)
+def _of_contraction(op: Any, values: Any, builder: _Builder, name: str, shape: Any) -> np.ndarray:
+    numbers = _Numbers(kernel(op, builder.entries(name, "weight", op.weight)))
+    heads = edges.forward(op, values, [numbers], shape, builder.arithmetic)
+    return builder.linear(name, heads, _offset(op, builder, name))
+
+
+@_neurons.register
+def _of_neuron(op: Neuron, values: Any, builder: _Builder, name: str, shape: Any) -> np.ndarray:
+    bias = _offset(op, builder, name)
+    if op.kind != "pool":
+        heads = _of_contraction(op, values, builder, name, shape)
+        return builder.reading(name, "relu", heads[..., None]) if op.kind == "relu" else heads
+    tails = np.stack(list(values), axis=-1)
+    entries = builder.entries(name, "weight", op.weight)
+    products = builder.linear(name, builder.joined(entries[..., None], tails[..., None]), None)
+    pooled = builder.reading(name, "pool", products, op.rank)
+    if bias is None:
+        return pooled
+    one = np.array([builder.constant(Fraction(1))])
+    return builder.linear(name, builder.joined(one, pooled[..., None]), bias)
+
+
+@_neurons.register
+def _of_scale(op: Scale, values: Any, builder: _Builder, name: str, shape: Any) -> np.ndarray:
+    entries = np.array(builder.constant(Fraction(1)))
+    if op.factor is not None:
+        entries = builder.entries(name, "factor", op.factor)
+    heads = builder.joined(entries[..., None], values[0][..., None])
+    return builder.linear(name, heads, _offset(op, builder, name))
+
+
+@_neurons.register
+def _of_add(op: Add, values: Any, builder: _Builder, name: str, shape: Any) -> np.ndarray:
+    one = np.array([builder.constant(Fraction(1))])
+    return builder.linear(name, builder.joined(one, np.stack(values, axis=-1)), None)
+
+
+@_neurons.register
+def _of_relu(op: Relu, values: Any, builder: _Builder, name: str, shape: Any) -> np.ndarray:
+    return builder.reading(name, "relu", values[0][..., None])
+
+
+@_neurons.register
+def _of_rank_pool(
+    op: RankPool, values: Any, builder: _Builder, name: str, shape: Any
+) -> np.ndarray:
+    reads = np.moveaxis(builder.with_zeros(values[0]), op.axis + 1, -1)
+    return builder.reading(name, "pool", reads, op.rank)
+
+
+@_neurons.register
+def _of_max_pool(op: MaxPool, values: Any, builder: _Builder, name: str, shape: Any) -> np.ndarray:
+    reads = builder.with_zeros(values[0])[..., None]  # -1 is padding, which is no cell
+    for window in op.windows:
+        reads = _windowed(reads, window.axis, window.index)
+    return builder.reading(name, "pool", reads)
+
+
+@_neurons.register
+def _of_resample(op: Resample, values: Any, builder: _Builder, name: str, shape: Any) -> np.ndarray:
+    reads = values[0][..., None]
+    factors = np.full(reads.shape, 1, dtype=object)
+    for m, each in zip(op.maps, edges.tensors(op), strict=True):
+        reads, factors = (_windowed(part, m.axis, m.index) for part in (reads, factors))
+        split = factors.reshape(*factors.shape[:-1], -1, each.shape[1])
+        factors = split * each.reshape(len(each), *(1,) * (len(shape) - m.axis), each.shape[1])
+        factors = factors.reshape(reads.shape)
+    known = np.frompyfunc(lambda value: builder.constant(Fraction(value)), 1, 1)
+    entries = np.where(factors == 0, -1, known(factors)).astype(np.int64)
+    heads = builder.joined(entries, np.where(entries < 0, -1, reads))
+    return builder.linear(name, heads, None)
+
+
+def _windowed(reads: np.ndarray, axis: int, index: np.ndarray) -> np.ndarray:
+    """Return what windows along an axis read of windows of reads, the last axis joined."""
+    cells = np.moveaxis(reads, axis + 1, 0)
+    taken = cells[index]  # (outputs, window, ..., old)
+    taken[index < 0] = -1
+    taken = np.moveaxis(np.moveaxis(taken, 1, -1), 0, axis + 1)
+    return taken.reshape(*taken.shape[:-2], -1)
