@@ -98,6 +98,6 @@ def main(quick: bool, output: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a coarse curve in a few seconds")
-    parser.add_argument("--output", type=Path, default=Path("valley_at_infinity.svg"))
+    parser.add_argument("--output", type=Path, default=Path("valley_at_infinity.png"))
     arguments = parser.parse_args()
     main(arguments.quick, arguments.output)
