@@ -1,11 +1,11 @@
 """A target without nearest factors: the error can be made as small as one likes, and never 0.
 
 Box 2 of the survey (Gribonval, Riccietti, Le, Zheng 2025, hal-04954574): X is lower triangular, Y
-is upper triangular, both 2 x 2, and the target exchanges the rows. The survey's X_k and Y_k have the
-error 1/k^2, and no factors have the error 0. Here the same is a verdict with a proof: the products
-of the curve X(t), Y(t) that the certificate gives tend to the target as t goes to 0, and why no
-factors reach it is checked in exact arithmetic. At t = 1/k^2 these are the very products of the
-survey's sequence; only the scales of columns and rows differ. Takes a second.
+is upper triangular, both 2 x 2, and the target exchanges the rows. The survey's X_k and Y_k have
+the error 1/k^2, and no factors have the error 0. Here the same is a verdict with a proof: the
+products of the curve X(t), Y(t) that the certificate gives tend to the target as t goes to 0, and
+why no factors reach it is checked in exact arithmetic. At t = 1/k^2 these are the very products
+of the survey's sequence; only the scales of columns and rows differ. Takes a second.
 """
 
 # %%

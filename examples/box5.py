@@ -2,10 +2,10 @@
 
 Box 5 of the survey (Gribonval, Riccietti, Le, Zheng 2025, hal-04954574): two 4 x 4 supports whose
 rank-one terms cover disjoint 2 x 2 blocks of the product. The least squares problem falls apart
-into four problems of one block each, and each is a truncated singular value decomposition: the least
-error is the root of the sum of the squares of the blocks' second singular values. The library notices
-the structure, and its certificate proves that no factors with these supports are nearer.
-Takes a second.
+into four problems of one block each, and each is a truncated singular value decomposition: the
+least error is the root of the sum of the squares of the blocks' second singular values. The
+library notices the structure, and its certificate proves that no factors with these supports are
+nearer. Takes a second.
 """
 
 # %%
@@ -68,9 +68,14 @@ def draw(factors: so.SupportedFactors, output: Path) -> None:
             if allowed:
                 dark = abs(values[i, j]) > 3
                 axes.text(
-                    j, i, f"{values[i, j]:.2f}", ha="center", va="center", fontsize=8,
+                    j,
+                    i,
+                    f"{values[i, j]:.2f}",
+                    ha="center",
+                    va="center",
+                    fontsize=8,
                     color="white" if dark else "black",
-                )  # fmt: skip
+                )
         axes.axhline(1.5, color="black", lw=1)
         axes.axvline(1.5, color="black", lw=1)
         axes.set(title=title, xticks=[], yticks=[])

@@ -1,11 +1,11 @@
 """How are two vectors rounded so that their product suffers least? The survey's Box 9.
 
-Rounding x and y to nearest is not the best way to round x y^T: with a factor lambda before rounding,
-x^ = round(lambda x) and y^ = round(mu y) with mu = <x, x^> / |x^|^2, the error depends on lambda as
-a curve with jumps, and its lowest point is the optimum over *all* pairs of rounded vectors
-(Gribonval, Riccietti, Le, Zheng 2025, hal-04954574, eq. 14 and 15; Gribonval, Mary, Riccietti).
-The library finds that optimum and proves it by going through all of one vector's roundings; here
-the curve is drawn beside it, and what is gained is measured over random vectors.
+Rounding x and y to nearest is not the best way to round x y^T: with a factor lambda before
+rounding, x^ = round(lambda x) and y^ = round(mu y) with mu = <x, x^> / |x^|^2, the error depends
+on lambda as a curve with jumps, and its lowest point is the optimum over *all* pairs of rounded
+vectors (Gribonval, Riccietti, Le, Zheng 2025, hal-04954574, eq. 14 and 15; Gribonval, Mary,
+Riccietti). The library finds that optimum and proves it by going through all of one vector's
+roundings; here the curve is drawn beside it, and what is gained is measured over random vectors.
 Takes a few seconds.
 """
 

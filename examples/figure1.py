@@ -1,13 +1,14 @@
 """Are natural signals sparse? Not as they come, but as waves and wavelets; how sparse is proved.
 
-Figure 1 of the survey (Gribonval, Riccietti, Le, Zheng 2025, hal-04954574): the samples of a sound and
-the pixels of an image are mostly nonzero, while a time-frequency transform of the sound and a wavelet
-transform of the image have few entries that matter. The sound is a tune of plucked strings, made
-here; the image is a crop of scikit-learn's photograph of a Chinese temple.
+Figure 1 of the survey (Gribonval, Riccietti, Le, Zheng 2025, hal-04954574): the samples of a
+sound and the pixels of an image are mostly nonzero, while a time-frequency transform of the sound
+and a wavelet transform of the image have few entries that matter. The sound is a tune of plucked
+strings, made here; the image is a crop of scikit-learn's photograph of a Chinese temple.
 
-Each signal is approximated by a lasso, once in its samples and once in the transform. Both bases are
-orthonormal, so soft thresholding should be the optimum: no solver is needed, and the certificate
-proves that nothing is better, whatever the basis is like in floating point. Takes some seconds.
+Each signal is approximated by a lasso, once in its samples and once in the transform. Both bases
+are orthonormal, so soft thresholding should be the optimum: no solver is needed, and the
+certificate proves that nothing is better, whatever the basis is like in floating point. Takes
+some seconds.
 """
 
 # %%

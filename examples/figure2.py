@@ -1,11 +1,12 @@
 """Why are fast transforms fast? Their matrices are products of sparse ones, found from the matrix.
 
-Figure 2 of the survey (Gribonval, Riccietti, Le, Zheng 2025, hal-04954574): the matrix of the discrete
-Fourier transform of size n is a product of log2(n) butterfly factors with two nonzeros per row and
-column, that of a wavelet transform one of factors that filter and subsample. Here nobody tells the
-library how: it gets the dense matrix and looks for the nearest butterfly product, for the Fourier
-matrix in unknown orders of rows and columns as well (it finds the bit reversal). The certificate
-says how near the product is, and the number of values how fast. Takes a few seconds.
+Figure 2 of the survey (Gribonval, Riccietti, Le, Zheng 2025, hal-04954574): the matrix of the
+discrete Fourier transform of size n is a product of log2(n) butterfly factors with two nonzeros
+per row and column, that of a wavelet transform one of factors that filter and subsample. Here
+nobody tells the library how: it gets the dense matrix and looks for the nearest butterfly
+product, for the Fourier matrix in unknown orders of rows and columns as well (it finds the bit
+reversal). The certificate says how near the product is, and the number of values how fast. Takes
+a few seconds.
 """
 
 # %%
