@@ -55,7 +55,9 @@ class TrainingVerdict:
 @json_type
 @dataclass(frozen=True, eq=False)
 class SparseTraining(Problem[TrainingVerdict, "TrainingCertificate | None"]):
-    """Does training ``W_1 relu(W_2 ... relu(W_L x))`` with fixed supports always have an optimum?
+    """Does training a ReLU network with fixed supports have an optimum for all data?
+
+    The network is ``W_1 relu(W_2 ... relu(W_L x))``.
 
     Parameters
     ----------

@@ -1,0 +1,70 @@
+"""The site: ``sphinx-build -W docs docs/_build`` builds it and checks its links.
+
+The pages of the gallery show what the examples print and draw in their quick mode; with ``-t full``
+each example runs as long as it needs (half an hour on one core in all). What has not changed since
+the last build is not run again.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "plugins"), str(HERE / "_ext")]
+
+import sparseopt_gallery  # noqa: E402
+
+PROJECT = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]
+project = "sparseopt"
+author = "The sparseopt developers"
+copyright = author
+version = release = PROJECT["version"]
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "myst_parser",
+    "sphinx_gallery.gen_gallery",
+    "sphinx_design",
+    "sphinx_copybutton",
+    "sparseopt_pages",
+    "sparseopt_docstrings",
+    "sparseopt_links",
+]
+exclude_patterns = ["_build", "_ext", "_survey", "_templates"]
+templates_path = ["_templates"]
+default_role = "code"
+nitpicky = False
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autosummary_generate = True
+autodoc_typehints = "none"
+autodoc_default_options = {"members": False}
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+numpydoc_xref_param_type = False
+
+sphinx_gallery_conf = sparseopt_gallery.configuration(
+    HERE,
+    full=tags.has("full"),  # noqa: F821
+)
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"sparseopt {release}"
+html_theme_options = {
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+html_sidebars = {"index": []}
+html_show_sourcelink = False
+html_copy_source = False
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
