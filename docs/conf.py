@@ -34,7 +34,7 @@ extensions = [
     "sparseopt_docstrings",
     "sparseopt_links",
 ]
-exclude_patterns = ["_build", "_ext", "_survey", "_templates"]
+exclude_patterns = ["_build", "_ext", "_templates"]
 templates_path = ["_templates"]
 default_role = "code"
 nitpicky = False

@@ -10,13 +10,14 @@ import ast
 import re
 import shutil
 import textwrap
+import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sphinx_gallery.sorting import ExplicitOrder
-
 from sparseopt_docstrings import escaped
 from sparseopt_runs import Run, run
+from sphinx_gallery.sorting import ExplicitOrder
 
 SKIPPED = {"check_closedness_proof.py", "train_digits_networks.py"}
 """A tool that stands alone, and one that writes files into the repository."""
@@ -64,14 +65,14 @@ def stage(docs: Path, full: bool) -> Path:
     built.mkdir(exist_ok=True)
     staged = built / "examples"
     shutil.rmtree(staged, ignore_errors=True)
+    printed = tomllib.loads((docs / "survey.toml").read_text(encoding="utf-8"))
     write(staged / "GALLERY_HEADER.rst", HEAD)
     for number, (section, scripts) in enumerate(sections(docs.parent / "examples").items(), 1):
         place = staged / str(number)
         write(place / "GALLERY_HEADER.rst", f"{section}\n{'-' * len(section)}\n")
         for script in scripts:
             done = run(script, full, built / "runs")
-            panel = docs / "_survey" / f"{script.stem}.rst"
-            beside = panel.read_text(encoding="utf-8") if panel.exists() else ""
+            beside = panel(printed[script.stem], done) if script.stem in printed else ""
             write(place / f"{script.stem}.py", page(script, done, beside))
     return staged
 
@@ -82,16 +83,36 @@ def write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def page(script: Path, done: Run, panel: str) -> str:
+def panel(survey: Mapping[str, Any], done: Run) -> str:
+    """Return what the survey prints beside what an example printed."""
+    lines = [f"In the survey: {survey['item']}", ""]
+    lines[1] = "-" * len(lines[0])
+    lines += ["", ".. list-table::", "   :header-rows: 1", "   :widths: 50 50", ""]
+    for printed, ours in [("printed in the survey", "ours"), *rows(survey, done)]:
+        lines += [f"   * - {escaped(printed)}", f"     - {escaped(ours)}"]
+    return "\n".join([*lines, "", survey.get("note", "")])
+
+
+def rows(survey: Mapping[str, Any], done: Run) -> Iterator[tuple[str, str]]:
+    """Yield what is printed, and ours with what its pattern finds in the output."""
+    for printed, ours, pattern in survey["rows"]:
+        found = re.finditer(pattern, done.printed, re.MULTILINE)
+        groups = [group for match in found for group in match.groups() if group is not None]
+        if len(groups) < ours.count("{}"):
+            raise ValueError(f"{done.command}: nothing printed is like {pattern!r} (survey.toml)")
+        yield printed, ours.format(*groups)
+
+
+def page(script: Path, done: Run, beside: str) -> str:
     """Return the script with a docstring that makes a page."""
     source = script.read_text(encoding="utf-8")
     title, story, code = parts(source)
     blocks = [f"{title}\n{'=' * len(title)}", story]
     for picture in done.pictures:
         name = f"{script.stem}/{picture.name}"
-        blocks.append(f".. image:: /_build/runs/{name}\n   :alt: {title}\n   :class: only-light")
-    if panel:
-        blocks.append(panel.strip())
+        blocks.append(f".. image:: /_build/runs/{name}\n   :alt: {title}")
+    if beside:
+        blocks.append(beside.strip())
     command = f"``{done.command}`` printed this in {done.seconds:.0f} seconds:"
     printed = textwrap.indent(done.printed.rstrip(), "   ")
     blocks.append(
@@ -139,5 +160,5 @@ def configuration(docs: Path, full: bool) -> dict[str, Any]:
         "download_all_examples": False,
         "remove_config_comments": True,
         "show_signature": False,
-        "copyfile_regex": r".*\.rst",
+        "copyfile_regex": r"^$",
     }

@@ -45,7 +45,9 @@ def index(stub: Path) -> str:
     for group, title in GROUPS.items():
         names = "\n".join(f"   sparseopt.{name}" for name in public_names(stub)[group])
         head = f"{title}\n{'-' * len(title)}\n"
-        parts.append(f"{head}\n.. autosummary::\n   :toctree: names\n   :nosignatures:\n\n{names}\n")
+        parts.append(
+            f"{head}\n.. autosummary::\n   :toctree: names\n   :nosignatures:\n\n{names}\n"
+        )
     for module, title in (
         ("sparseopt.estimators", "scikit-learn's interface"),
         ("sparseopt.testing", "For authors of plugins"),
