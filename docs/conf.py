@@ -1,8 +1,8 @@
 """The site: ``sphinx-build -W docs docs/_build`` builds it and checks its links.
 
 The pages of the gallery show what the examples print and draw in their quick mode; with ``-t full``
-each example runs as long as it needs (half an hour on one core in all). What has not changed since
-the last build is not run again.
+each example runs as long as it needs. A script that has not changed since the last build is not run
+again, even if the library has; remove ``docs/_build`` to run all.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"sparseopt {release}"
 html_theme_options = {
     "show_toc_level": 2,
+    "header_links_before_dropdown": 7,
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],

@@ -17,7 +17,6 @@ from typing import Any
 
 from sparseopt_docstrings import escaped
 from sparseopt_runs import Run, run
-from sphinx_gallery.sorting import ExplicitOrder
 
 SKIPPED = {"check_closedness_proof.py", "train_digits_networks.py"}
 """A tool that stands alone, and one that writes files into the repository."""
@@ -148,6 +147,8 @@ def titled(code: str) -> str:
 
 def configuration(docs: Path, full: bool) -> dict[str, Any]:
     """Return the settings of sphinx-gallery, which runs nothing itself."""
+    from sphinx_gallery.sorting import ExplicitOrder
+
     return {
         "examples_dirs": [str(stage(docs, full).relative_to(docs))],
         "gallery_dirs": ["gallery"],

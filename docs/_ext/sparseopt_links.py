@@ -7,10 +7,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from sphinx.util import logging
-
-logger = logging.getLogger(__name__)
-
 
 class _Links(HTMLParser):
     def __init__(self) -> None:
@@ -57,10 +53,12 @@ def broken(site: Path) -> list[str]:
 
 
 def _check(app: Any, exception: Exception | None) -> None:
+    from sphinx.util import logging
+
     if exception is None and app.builder.format == "html":
         faults = broken(Path(app.outdir))
         for fault in faults:
-            logger.warning(fault)
+            logging.getLogger(__name__).warning(fault)
         if faults:
             raise SystemExit(f"{len(faults)} broken links")
 

@@ -52,8 +52,9 @@ def run(script: Path, full: bool, kept: Path) -> Run:
 
 def _fresh(script: Path, arguments: list[str], place: Path) -> tuple[str, float]:
     root = script.parent.parent
-    paths = [str(root), str(root / "plugins"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-    environment = {**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": os.pathsep.join(paths)}
+    paths = [str(root), str(root / "plugins"), os.environ.get("PYTHONPATH", "")]
+    search = os.pathsep.join(filter(None, paths))
+    environment = {**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": search}
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         done = subprocess.run(

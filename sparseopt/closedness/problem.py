@@ -41,8 +41,9 @@ class ClosednessVerdict:
 class Closedness(Problem[ClosednessVerdict, Any]):
     """Is the set of products of matrices with these supports closed?
 
-    The set is ``{ W_1 ... W_L : supp W_l in I_l }``. If it is not closed, there are data sets for which training a network with these supports has no
-    optimum (Le, Riccietti, Gribonval, arXiv 2306.02666).
+    The set is ``{ W_1 ... W_L : supp W_l in I_l }``. If it is not closed, there are data sets for
+    which training a network with these supports has no optimum (Le, Riccietti, Gribonval, arXiv
+    2306.02666).
 
     Parameters
     ----------
