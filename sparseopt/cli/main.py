@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
+import sparseopt as so
 from sparseopt.cli import (
     analyze,
     closedness,
@@ -18,7 +20,7 @@ from sparseopt.cli import (
     rescale,
     verify,
 )
-from sparseopt.cli.console import BAD_INPUT, fail
+from sparseopt.cli.console import BAD_INPUT, fail, say
 from sparseopt.interface.errors import SparseoptError
 
 app = typer.Typer(
@@ -29,6 +31,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        say(f"sparseopt {so.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Sparse deep learning and structured matrices, with answers that come with proofs."""
+
+
 app.command()(doctor.doctor)
 app.command()(analyze.analyze)
 app.command()(closedness.closedness)
