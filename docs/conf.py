@@ -64,7 +64,9 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"index": []}
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
+html_sidebars = {"index": [], "start_*": [], "survey": []}
 html_show_sourcelink = False
 html_copy_source = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "

@@ -121,9 +121,9 @@ def page(script: Path, done: Run, beside: str) -> str:
     note = ""
     if done.pictures:
         shown = f"_build/runs/{script.stem}/{done.pictures[0].name}"
-        note = f"# sphinx_gallery_thumbnail_path = {shown!r}\n"
+        note = f"\n# sphinx_gallery_thumbnail_path = {shown!r}\n"
     text = "\n\n".join(blocks).replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
-    return f'"""{text}\n"""\n{note}{titled(code)}'
+    return f'"""{text}\n"""\n{titled(code)}{note}'
 
 
 def parts(source: str) -> tuple[str, str, str]:
@@ -132,7 +132,7 @@ def parts(source: str) -> tuple[str, str, str]:
     docstring = ast.get_docstring(tree, clean=True) or ""
     title, _, story = docstring.partition("\n")
     code = "".join(source.splitlines(keepends=True)[tree.body[0].end_lineno :])
-    return title, escaped(story.strip()), code
+    return title.rstrip("."), escaped(story.strip()), code
 
 
 def titled(code: str) -> str:
