@@ -49,6 +49,11 @@ def draw(share: float, rng: np.random.Generator) -> np.ndarray:
     return cells.reshape(SIZE, SIZE)
 
 
+def in_the_survey(left: float, right: float) -> float:
+    """Return the figure in the survey's table."""
+    return SURVEY.get((left, right), 1.0 if left + right < CORNER else 0.0)
+
+
 def wilson(hits: int, draws: int) -> tuple[float, float]:
     """Return the 95 % interval of a share."""
     z, share = 1.959964, hits / draws
@@ -146,9 +151,11 @@ def draw_tables(ours: dict[Cell, float], shares: list[float], draws: int, output
     """Draw both tables, darker where more pairs have a window."""
     from matplotlib.figure import Figure
 
-    printed = {cell: SURVEY.get(cell, 1.0 if sum(cell) < CORNER else 0.0) for cell in ours}
     figure = Figure(figsize=(11, 4.8), layout="constrained")
-    panels = {f"ours, {draws} pairs a cell": ours, "printed in the survey": printed}
+    panels = {
+        f"ours, {draws} pairs a cell": ours,
+        "printed in the survey": {cell: in_the_survey(*cell) for cell in ours},
+    }
     for axes, (title, found) in zip(figure.subplots(1, 2), panels.items(), strict=True):
         table = np.array([[found[left, right] for right in shares] for left in shares])
         image = axes.imshow(table, cmap="Reds", vmin=0, vmax=1)
