@@ -62,6 +62,7 @@ def stage(docs: Path, full: bool) -> Path:
     """Run the examples and write the scripts that become pages; return their folder."""
     built = docs / "_build"
     built.mkdir(exist_ok=True)
+    shutil.rmtree(docs / "gallery", ignore_errors=True)  # with pages of examples that are gone
     staged = built / "examples"
     shutil.rmtree(staged, ignore_errors=True)
     printed = tomllib.loads((docs / "survey.toml").read_text(encoding="utf-8"))

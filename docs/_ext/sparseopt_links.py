@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,9 @@ def read(page: Path) -> _Links:
     return links
 
 
-def broken(site: Path) -> list[str]:
-    """Return the links within a site that lead nowhere."""
-    found_pages = [p for p in sorted(site.rglob("*.html")) if "_static" not in p.parts]
-    pages = {page: read(page) for page in found_pages}
+def broken(site: Path, built: Iterable[Path]) -> list[str]:
+    """Return the links of these pages of a site that lead nowhere in it."""
+    pages = {page: read(page) for page in sorted(built)}
     faults = []
     for page, found in pages.items():
         for link in found.links:
@@ -43,7 +43,7 @@ def broken(site: Path) -> list[str]:
             if target.is_dir():
                 target /= "index.html"
             here = page.relative_to(site)
-            if not target.exists():
+            if not target.exists() or (target.suffix == ".html" and target not in pages):
                 faults.append(f"{here}: {link} leads to no file")
             elif url.fragment and target in pages:
                 places = pages[target].places
@@ -56,7 +56,9 @@ def _check(app: Any, exception: Exception | None) -> None:
     from sphinx.util import logging
 
     if exception is None and app.builder.format == "html":
-        faults = broken(Path(app.outdir))
+        site = Path(app.outdir).resolve()
+        names = [*app.env.found_docs, "genindex", "search"]  # what else lies there is of old builds
+        faults = broken(site, [site / f"{name}.html" for name in names])
         for fault in faults:
             logging.getLogger(__name__).warning(fault)
         if faults:

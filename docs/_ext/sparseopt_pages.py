@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +76,9 @@ def _write(app: Any, config: Any) -> None:
     del config
     docs = Path(app.srcdir)
     page = docs / "api" / "index.rst"
-    page.parent.mkdir(exist_ok=True)
-    text = index(docs.parent / "sparseopt" / "__init__.pyi")
-    if not page.exists() or page.read_text(encoding="utf-8") != text:
-        page.write_text(text, encoding="utf-8")
+    shutil.rmtree(page.parent, ignore_errors=True)  # with pages of names that are gone
+    page.parent.mkdir()
+    page.write_text(index(docs.parent / "sparseopt" / "__init__.pyi"), encoding="utf-8")
 
 
 def setup(app: Any) -> dict[str, bool]:

@@ -131,11 +131,17 @@ def test_a_page_keeps_the_code_and_gains_title_and_output(tmp_path: Path) -> Non
 def test_broken_links_are_seen(tmp_path: Path) -> None:
     import sparseopt_links
 
-    (tmp_path / "a.html").write_text('<p id="x"></p><a href="b.html#y">b</a><a href="#x">x</a>')
-    (tmp_path / "b.html").write_text('<a href="a.html#x"></a><a href="https://c.org/d#e"></a>')
-    assert sparseopt_links.broken(tmp_path) == ["a.html: b.html#y leads to no place on its page"]
-    (tmp_path / "b.html").write_text('<p id="y"></p><img src="no.png">')
-    assert sparseopt_links.broken(tmp_path) == ["b.html: no.png leads to no file"]
+    pages = [tmp_path / "a.html", tmp_path / "b.html"]
+    pages[0].write_text('<p id="x"></p><a href="b.html#y">b</a><a href="#x">x</a>')
+    pages[1].write_text('<a href="a.html#x"></a><a href="https://c.org/d#e"></a>')
+    assert sparseopt_links.broken(tmp_path, pages) == [
+        "a.html: b.html#y leads to no place on its page"
+    ]
+    pages[1].write_text('<p id="y"></p><img src="no.png">')
+    assert sparseopt_links.broken(tmp_path, pages) == ["b.html: no.png leads to no file"]
+    (tmp_path / "old.html").write_text("of a page that is gone")
+    pages[1].write_text('<p id="y"></p><a href="old.html">old</a>')
+    assert sparseopt_links.broken(tmp_path, pages) == ["b.html: old.html leads to no file"]
 
 
 @pytest.mark.parametrize(
