@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
+import warnings
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -21,6 +22,8 @@ project = "sparseopt"
 author = "The sparseopt developers"
 copyright = author
 version = release = PROJECT["version"]
+
+warnings.filterwarnings("error", module="numpydoc")
 
 extensions = [
     "sphinx.ext.autodoc",

@@ -3,8 +3,8 @@
 For the supports of an LU factorization of 2 x 2 matrices and the target [[0, 1], [1, 0]], products
 come as near as one likes, but only with factors that grow without bound: the infimum 0 is not
 attained (survey Box 2; Le, Riccietti, Gribonval, arXiv 2306.02666). The left panel shows the least
-error with factors of norm at most 1 / delta (the slice that the survey draws is in ``box3.py``); the
-right panel the iterates of gradient descent, whose error falls while the norm of the factors grows.
+error with factors of norm at most 1 / delta (``box3.py`` draws the slice of the survey); the right
+panel the iterates of gradient descent, whose error falls while the norm of the factors grows.
 """
 
 # %%

@@ -21,9 +21,15 @@ def _plain(text: str) -> str:
 
 
 def _paragraphs(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Escape the prose of a docstring; leave its examples and indented blocks as they are."""
+    """Escape the prose of a docstring, but not its examples; numpydoc knows no section Laws."""
     done: list[str] = []
-    for paragraph in re.split(r"(\n\s*\n)", "\n".join(lines)):
+    text = re.sub(
+        r"^Laws\n-+$",
+        "Notes\n-----\nLaws:\n",
+        "\n".join(lines),
+        flags=re.M,
+    )
+    for paragraph in re.split(r"(\n\s*\n)", text):
         is_example = paragraph.lstrip().startswith(">>>")
         done.append(paragraph if is_example else escaped(paragraph))
     lines[:] = "".join(done).split("\n")
