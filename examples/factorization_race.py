@@ -113,7 +113,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="size 64, few iterations")
     parser.add_argument("--noise", type=float, default=0.0, help="of each entry")
-    parser.add_argument("--output", type=Path, default=Path("factorization_race.svg"))
+    parser.add_argument("--output", type=Path, default=Path("factorization_race.png"))
     arguments = parser.parse_args()
     quick = arguments.quick
     main(64 if quick else 1024, arguments.noise, 300 if quick else 800, arguments.output)

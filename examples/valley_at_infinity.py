@@ -2,9 +2,9 @@
 
 For the supports of an LU factorization of 2 x 2 matrices and the target [[0, 1], [1, 0]], products
 come as near as one likes, but only with factors that grow without bound: the infimum 0 is not
-attained (survey Box 2; Le, Riccietti, Gribonval, arXiv 2306.02666). The left panel shows g(delta),
-the least error with factors of norm at most 1 / delta; the right panel the iterates of gradient
-descent, whose error falls while the norm of the factors grows.
+attained (survey Box 2; Le, Riccietti, Gribonval, arXiv 2306.02666). The left panel shows the least
+error with factors of norm at most 1 / delta (``box3.py`` draws the slice of the survey); the right
+panel the iterates of gradient descent, whose error falls while the norm of the factors grows.
 """
 
 # %%
@@ -28,7 +28,7 @@ print(solution.answer)
 print(solution.certificate.closedness.explain())
 
 
-# %% g(delta): the least error with bounded factors
+# %% The least error with bounded factors
 def factors(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return X and Y from their six entries."""
     a, b, c, d, e, f = values
@@ -88,7 +88,7 @@ def main(quick: bool, output: Path) -> None:
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.loglog(deltas, curve, marker="o")
-    left.set(xlabel="delta", ylabel="g(delta)", title="least error with |X, Y| <= 1 / delta")
+    left.set(xlabel="delta", ylabel="least error", title="least error with |X, Y| <= 1 / delta")
     right.loglog(norms, errors)
     right.set(xlabel="norm of the factors", ylabel="error", title="iterates of gradient descent")
     figure.savefig(output)
@@ -98,6 +98,6 @@ def main(quick: bool, output: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a coarse curve in a few seconds")
-    parser.add_argument("--output", type=Path, default=Path("valley_at_infinity.svg"))
+    parser.add_argument("--output", type=Path, default=Path("valley_at_infinity.png"))
     arguments = parser.parse_args()
     main(arguments.quick, arguments.output)

@@ -314,3 +314,5 @@ from sparseopt.training.two_layer_certificate import (
 )
 from sparseopt.training.two_layer_network import TwoLayerNetwork as TwoLayerNetwork
 from sparseopt.training.two_layer_relu import TwoLayerReLU as TwoLayerReLU
+
+__version__: str

@@ -27,6 +27,11 @@ def lu_file(tmp_path: Path) -> Path:
     return path
 
 
+def test_version() -> None:
+    done = sparseopt("--version")
+    assert (done.returncode, done.stdout.strip()) == (0, f"sparseopt {so.__version__}")
+
+
 def test_closedness_and_verify(lu_file: Path, tmp_path: Path) -> None:
     done = sparseopt("closedness", lu_file, "--json")
     assert done.returncode == 0, done.stderr

@@ -68,3 +68,33 @@ def test_former_names_of_plugins_hold(
     refused = "block list" in str(so.plan(problem))
     assert refused == (former == "convex")
     assert so.plan(problem, prefer=[former]) is not None
+
+
+def test_the_version_is_written_once_and_told_everywhere() -> None:
+    version = PROJECT["project"]["version"]
+    assert so.__version__ == version, "reinstall: pip install -e ."
+    assert "__version__" in dir(so)
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8").splitlines()
+    assert f"version: {version}" in citation
+    assert f"license: {PROJECT['project']['license']}" in citation
+
+
+def test_the_citation_names_the_papers() -> None:
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    for paper in ("hal-04954574", "2306.02666", "2411.04506", "2310.01225", "2405.15006"):
+        assert paper in citation
+
+
+def test_every_kind_of_file_that_is_read_is_in_the_security_page() -> None:
+    page = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    suffixes = {s for reader in registry().readers for s in reader.entry.suffixes}
+    assert suffixes
+    for suffix in suffixes:
+        assert f"`{suffix}`" in page
+
+
+def test_every_documentation_tool_is_pinned() -> None:
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    for requirement in PROJECT["project"]["optional-dependencies"]["docs"]:
+        name = requirement.partition(">=")[0]
+        assert name == "sparseopt[all]" or f"\n{name}==" in pins

@@ -160,6 +160,12 @@ MANIFEST = Manifest(
             subject="sparseopt:Closedness",
             summary="verdict, proof and picture for a chain of supports",
             citations=("arXiv:2306.02666",),
+            rules={
+                "supports-closed": "ok: the set of products with these supports is closed",
+                "supports-not-closed": "warning: products approach matrices that they never reach",
+                "supports-unknown": "info: no solver could decide in the time given",
+                "limit-curve": "info: the curve of the proof, from t = 1 on",
+            },
         ),
     ),
     readers=(

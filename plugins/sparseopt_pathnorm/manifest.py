@@ -149,36 +149,90 @@ MANIFEST = Manifest(
             path="sparseopt_pathnorm.measured_slopes:MeasuredSlopes",
             subject="sparseopt:Network",
             summary="the Lipschitz bound against slopes on random pairs of inputs",
+            rules={
+                "measured-slopes": (
+                    "info, or problem where one violates the bound: slopes "
+                    "between random pairs of inputs beside the proved Lipschitz bound"
+                ),
+            },
         ),
         AnalyzerEntry(
             name="layer_structure",
             path="sparseopt_pathnorm.layer_structure:LayerStructure",
             subject="sparseopt:Network",
             summary="layers, parameters and sparsity",
+            rules={
+                "structure": "info: operators, parameters and share of zeros of each layer",
+                "layer-norms": "info: norms of the weights of each layer, which rescaling changes",
+                "layer-of-zeros": (
+                    "problem: every weight of a layer is zero, so nothing passes through it"
+                ),
+                "reader-note": "info: what the reader of the file left out, or assumed",
+            },
         ),
         AnalyzerEntry(
             name="neural_balance",
             path="sparseopt_pathnorm.neural_balance:NeuralBalance",
             subject="sparseopt:Network",
             summary="incoming against outgoing norm of the hidden units",
+            rules={
+                "neural-balance": (
+                    "ok or warning: how much incoming over outgoing norm varies within each layer"
+                ),
+                "uneven-layer": (
+                    "warning: magnitudes of weights are not comparable between the units of a layer"
+                ),
+                "dead-units": "warning: units without a weight in or without a weight out",
+            },
         ),
         AnalyzerEntry(
             name="path_norms",
             path="sparseopt_pathnorm.path_norms:PathNorms",
             subject="sparseopt:Network",
             summary="path-norm, Lipschitz bound, path count, and their growth with depth",
+            rules={
+                "path-norm": (
+                    "info, or problem where no path carries weight: the L1 path-norm, "
+                    "which no rescaling changes"
+                ),
+                "path-count": "info: how many paths with nonzero weight end at the outputs",
+                "lipschitz-bound": (
+                    "info, or problem where the output is constant: |f(x) - "
+                    "f(y)|_1 over |x - y|_inf for all inputs"
+                ),
+                "norm-along-depth": "info: the path-norm of the network cut after each layer",
+                "paths-along-depth": (
+                    "info: the number of paths with nonzero weight that end in each layer"
+                ),
+            },
         ),
         AnalyzerEntry(
             name="rescaling_sensitivity",
             path="sparseopt_pathnorm.rescaling_sensitivity:RescalingSensitivity",
             subject="sparseopt:Network",
             summary="what magnitude pruning loses when hidden units are rescaled",
+            rules={
+                "sensitivity-to-rescaling": (
+                    "ok or warning: how much of what magnitude pruning "
+                    "keeps it removes once hidden units are rescaled"
+                ),
+            },
         ),
         AnalyzerEntry(
             name="support_closedness",
             path="sparseopt_pathnorm.support_closedness:SupportClosedness",
             subject="sparseopt:Network",
             summary="closedness of the supports of consecutive sparse layers",
+            rules={
+                "supports-closed": (
+                    "ok: training these two layers with their zeros is not ruled out by closedness"
+                ),
+                "supports-not-closed": (
+                    "warning: for some data sets training these two layers "
+                    "with their zeros has no optimum, and weights grow without bound"
+                ),
+                "supports-unknown": "info: no solver could decide in the time given",
+            },
         ),
         AnalyzerEntry(
             name="training_optimum",

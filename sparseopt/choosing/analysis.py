@@ -64,6 +64,13 @@ def _build(item: Registered, options: Mapping[str, Any]) -> Any:
     return build(item.cls, own)
 
 
+CORE_RULES = {
+    "analyzer-failed": "warning: an analyzer stopped with an error; the others ran all the same",
+    "certificate-refused": "problem: an analyzer's certificate did not stand up to the check",
+}
+"""Rules of findings that no analyzer makes, each with its severity and what it says."""
+
+
 def _gate(finding: Finding, item: Registered) -> Finding:
     """Let a finding pass only if the core accepts the certificate that it carries."""
     if finding.certificate is None:

@@ -93,7 +93,11 @@ class SolverEntry:
 
 @dataclass(frozen=True)
 class AnalyzerEntry:
-    """One analyzer; `subject` is the ``"package:Class"`` of what it looks at."""
+    """One analyzer; `subject` is the ``"package:Class"`` of what it looks at.
+
+    `rules` holds the rules of its findings, each with the severities it can have and what it says,
+    in a line; `docs/findings.md` lists them.
+    """
 
     name: str
     path: str
@@ -102,6 +106,7 @@ class AnalyzerEntry:
     citations: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     remedy: str = ""
+    rules: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _require_path(self.path, self.name)

@@ -17,7 +17,7 @@ from sparseopt.choosing.discovery import registry
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import out, say, say_json
 
-_HIDDEN_EXTRAS = ("all", "test")
+_HIDDEN_EXTRAS = ("all", "docs", "test")
 
 
 def _extras() -> dict[str, list[str]]:

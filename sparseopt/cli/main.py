@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import sys
 from typing import Annotated
 
 import typer
 
+import sparseopt as so
 from sparseopt.cli import (
     analyze,
     closedness,
@@ -53,7 +53,7 @@ for command in (
 
 def _version(asked: bool) -> None:
     if asked:
-        say(f"sparseopt {importlib.metadata.version('sparseopt')}")
+        say(f"sparseopt {so.__version__}")
         raise typer.Exit
 
 

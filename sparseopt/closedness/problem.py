@@ -39,10 +39,11 @@ class ClosednessVerdict:
 @json_type
 @dataclass(frozen=True, eq=False)
 class Closedness(Problem[ClosednessVerdict, Any]):
-    """Is ``{ W_1 ... W_L : supp W_l in I_l }`` a closed set?
+    """Is the set of products of matrices with these supports closed?
 
-    If it is not, there are data sets for which training a network with these supports has no
-    optimum (Le, Riccietti, Gribonval, arXiv 2306.02666).
+    The set is ``{ W_1 ... W_L : supp W_l in I_l }``. If it is not closed, there are data sets for
+    which training a network with these supports has no optimum (Le, Riccietti, Gribonval, arXiv
+    2306.02666).
 
     Parameters
     ----------

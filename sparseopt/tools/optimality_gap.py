@@ -47,7 +47,7 @@ def optimality_gap(
         A ``torch.nn.Module``, an ONNX or .pt2 file, and so on: dense layer, ReLU, dense layer. A
         hidden bias is the weight of a column of ones, and is penalized; an output bias is refused.
         A `TwoLayerNetwork` has its ones among the inputs.
-    inputs : array_like, shape (samples, *input shape)
+    inputs : array_like, shape (samples, ...)
     targets : array_like, shape (samples,) or (samples, 1)
     decay : float
         The network is judged by 1/2 |f - targets|^2 + decay/2 (sum of all squared weights), see

@@ -48,7 +48,9 @@ def real_array(value: Any, name: str, dimensions: tuple[int, ...]) -> np.ndarray
 @json_type
 @dataclass(frozen=True, eq=False)
 class TwoLayerNetwork:
-    """The network ``x -> sum_j relu(x . w_j) a_j``; gated ``sum_j [x . g_j > 0] (x . w_j) a_j``.
+    """A network with one hidden layer, of ReLU or of gated neurons.
+
+    It is ``x -> sum_j relu(x . w_j) a_j``, and gated ``x -> sum_j [x . g_j > 0] (x . w_j) a_j``.
 
     Parameters
     ----------
