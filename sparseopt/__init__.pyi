@@ -62,11 +62,6 @@ from sparseopt.closedness.problem import (
     Closedness as Closedness,
     ClosednessVerdict as ClosednessVerdict,
 )
-from sparseopt.guarantees.output_change import (
-    OutputChange as OutputChange,
-    OutputChangeCertificate as OutputChangeCertificate,
-    OutputChangeValue as OutputChangeValue,
-)
 from sparseopt.guarantees.facets import (
     FacetCertificate as FacetCertificate,
     FacetEvidence as FacetEvidence,
@@ -75,6 +70,11 @@ from sparseopt.guarantees.families import Family as Family
 from sparseopt.guarantees.identifiability import (
     Identifiability as Identifiability,
     IdentifiabilityVerdict as IdentifiabilityVerdict,
+)
+from sparseopt.guarantees.output_change import (
+    OutputChange as OutputChange,
+    OutputChangeCertificate as OutputChangeCertificate,
+    OutputChangeValue as OutputChangeValue,
 )
 from sparseopt.guarantees.rank import (
     JacobianRankCertificate as JacobianRankCertificate,
@@ -255,6 +255,7 @@ from sparseopt.tools.generalization import (
 from sparseopt.tools.growing.growth import (
     WeightGrowth as WeightGrowth,
     weight_growth as weight_growth,
+)
 from sparseopt.tools.largest_change import (
     LargestChange as LargestChange,
     largest_change as largest_change,

@@ -61,8 +61,9 @@ class TrainingVerdict:
 class SparseTraining(Problem[TrainingVerdict, Any]):
     """Does training a ReLU network with fixed supports always have an optimum?
 
-    The network is ``W_1 relu(W_2 ... relu(W_L x))``. The loss is the squared error over a finite data set. An optimum that is not attained is a
-    valley at infinity: the loss falls towards its infimum only while weights grow without bound.
+    The network is ``W_1 relu(W_2 ... relu(W_L x))``. The loss is the squared error over a finite
+    data set. An optimum that is not attained is a valley at infinity: the loss falls towards its
+    infimum only while weights grow without bound.
 
     Parameters
     ----------

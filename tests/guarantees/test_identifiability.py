@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from typing import Any
 
@@ -61,7 +62,7 @@ def drawn(seed: int) -> tuple[Any, np.ndarray, bool]:
     rng = np.random.default_rng(seed)
     sizes = [int(v) for v in rng.integers(1, 4, rng.integers(3, 5))]
     layers = []
-    for a, b in zip(sizes[:-1], sizes[1:], strict=True):
+    for a, b in itertools.pairwise(sizes):
         weight, bias = (rng.integers(-4, 5, shape) * 1.0 for shape in ((b, a), (b,)))
         if rng.random() < 0.3:
             weight[rng.random(weight.shape) < 0.4] = 0
