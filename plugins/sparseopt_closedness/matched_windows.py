@@ -23,6 +23,9 @@ MOST_CELLS = 3
 MOST_SHARED = 20_000
 """Choices of two terms, rows and columns, up to which equal columns are looked for."""
 
+LARGEST_MISSED = 4
+"""Equal columns, one less if there are many to choose from."""
+
 Masks = Sequence[int]
 
 
@@ -78,7 +81,7 @@ def _permuted(
     useless = [k for k in alive if not mine[k] & theirs[k]]
     if len(useless) < idle:
         return None
-    terms = _ordered(useless, idle, mine, theirs, 0)
+    terms = _ordered(useless, idle, mine, theirs, 0, [])
     if terms is None:
         return None
     curve = _crossing(rows, order, alive, heights, widths)
@@ -86,17 +89,26 @@ def _permuted(
 
 
 def _ordered(
-    terms: list[int], count: int, mine: Masks, theirs: Masks, before: int
+    terms: list[int], count: int, mine: Masks, theirs: Masks, before: int, chosen: list[int]
 ) -> list[int] | None:
-    """Return so many terms in an order in which the rows of each miss the columns before it."""
-    if count == 0:
-        return []
-    for place, k in enumerate(terms):
-        if not mine[k] & before:
-            rest = [*terms[:place], *terms[place + 1 :]]
-            found = _ordered(rest, count - 1, mine, theirs, before | theirs[k])
-            if found is not None:
-                return [k, *found]
+    """Return so many terms in an order in which the rows of each miss the columns before it.
+
+    What adds no column is taken at once; else a term a union of columns is tried, so that there
+    are few cases, one that cannot come later if there is one.
+    """
+    left = [k for k in terms if k not in chosen and not mine[k] & before]
+    chosen = [*chosen, *(k for k in left if not theirs[k] & ~before)]
+    if len(chosen) >= count:
+        return chosen[:count]
+    next_ones: dict[int, int] = {}
+    for k in left:
+        union = before | theirs[k]
+        if union != before and (union not in next_ones or mine[k] & union):
+            next_ones[union] = k
+    for union, k in next_ones.items():
+        found = _ordered(terms, count, mine, theirs, union, [*chosen, k])
+        if found is not None:
+            return found
     return None
 
 
@@ -134,9 +146,9 @@ def equal_limit(left: np.ndarray, right: np.ndarray, tick: Callable[[], None]) -
     if comb(r, 2) * m * n * m > MOST_SHARED:
         return None
     for i in range(m):
-        tick()
         own = [k for k in range(r) if heights[k] >> i & 1]
         for first, second in combinations(own, 2):
+            tick()
             pool = _places(widths[first] | widths[second])
             for columns in _missed(pool, [widths[k] for k in own]):
                 shared = widths[first] & widths[second] & ~sum(1 << a for a in columns)
@@ -155,7 +167,8 @@ def equal_limit(left: np.ndarray, right: np.ndarray, tick: Callable[[], None]) -
 def _missed(pool: list[int], sets: Masks) -> Iterator[tuple[int, ...]]:
     """Yield smallest choices of columns that none of the sets has all of."""
     found: list[int] = []
-    for size in range(2, len(pool) + 1):
+    largest = LARGEST_MISSED if len(pool) <= 2 * LARGEST_MISSED else LARGEST_MISSED - 1
+    for size in range(2, min(len(pool), largest) + 1):
         for columns in combinations(pool, size):
             mask = sum(1 << a for a in columns)
             if any(mask & old == old for old in found):

@@ -109,7 +109,7 @@ class ChainLimitCertificate(ClosednessCertificate):
         """The order of the curve, where it is, and where the chain is cut."""
         rows, columns, factors, _, cut, _ = self.evidence
         powers = [abs(e) for curve in factors for *_, p in curve for e in p]
-        order = max(powers, default=0)
+        order = max(powers, default="?")
         return (
             f"curve of order {order} on {len(rows)} rows and {len(columns)} columns, "
             f"no product of two factors cut before factor {cut}"
@@ -135,7 +135,7 @@ class ChainLimitCertificate(ClosednessCertificate):
             ("row", rows, len(supports[0])),
             ("column", columns, supports[-1].shape[1]),
         ):
-            if max(chosen, default=-1) >= size:
+            if any(place >= size for place in chosen):
                 raise EvidenceError(f"there is no {line} {max(chosen)}, there are {size}")
         supports[0] = supports[0][rows]
         supports[-1] = supports[-1][:, columns]

@@ -270,7 +270,7 @@ def entries_of(
 
 def shown_matrix(limit: Sequence[Sequence[Fraction]], names: Names) -> list[str]:
     """Return a limit in lines: as it is if it is small, else by its entries that are not 0."""
-    if max(len(limit), *map(len, limit), 0) <= LARGEST_SHOWN:
+    if all(size <= LARGEST_SHOWN for size in (len(limit), *map(len, limit))):
         return ["  [" + ", ".join(str(v) for v in row) + "]" for row in limit]
     entries = [
         f"{v} at {names.cell(i, j)}" for i, row in enumerate(limit) for j, v in enumerate(row) if v

@@ -14,6 +14,7 @@ from forging import (
     LU_LIMIT,
     LU_TREE,
     MERGE,
+    SWAP,
     UPPER,
     Pairs,
     chain,
@@ -52,6 +53,18 @@ def honest() -> Pairs:
     yield "a limit over a cut", over_cut()
     yield "a limit over the other cut", over_cut(cut=2)
     yield "a limit over a cut, by the trace", over_cut(exclusion=["trace", [1]])
+    yield "a limit of two rows and three columns over a cut", wide_cut()
+    proof = tall()
+    yield (
+        "a limit of three rows and two columns over a cut",
+        over_cut(
+            (proof.problem.supports[0].astype(int).tolist(), FULL, DIAGONAL),
+            rows=(0, 1, 2),
+            factors=[proof.left, proof.right, constant(DIAGONAL)],
+            limit=proof.limit,
+            exclusion=proof.exclusion,
+        ),
+    )
     yield "a limit in a window of a chain", over_cut(wider(), rows=(1, 2), columns=(0, 1))
     yield "a part, all of it", part_of((DIAGONAL, *LU), 1, 2)
     yield "a part in front", part_of((*LU, DIAGONAL), 0, 1)
@@ -59,7 +72,9 @@ def honest() -> Pairs:
         "a part, by two paths",
         part_of(([[1, 1, 0], [0, 0, 1]], [[1, 0], [1, 0], [0, 1]], *LU), 2, 3),
     )
+    yield "a part in front of two", part_of((*LU, SWAP, SWAP), 0, 1)
     yield "a part of itself", part_of(LU, 0, 1)
+    yield "a part, its last column", part_of((DIAGONAL, LOWER, WIDE_UPPER), 1, 2, columns=(0, 2))
     yield "the last factor peeled off", peel(LDU[:2], "last", single(LOWER))
     yield "the first factor peeled off", peel(LDU[1:], "first", single(UPPER))
     both = peel((DIAGONAL, LOWER), "first", single(LOWER))
@@ -80,6 +95,22 @@ def over_cut(supports: Any = LDU, **changes: Any) -> Any:
         "exclusion": LU_TREE,
     } | changes
     return made(so.ChainLimitCertificate, so.Closedness(supports), *evidence.values())
+
+
+WIDE_UPPER = [[1, 0, 1], [0, 0, 1]]
+
+
+def wide_cut(**changes: Any) -> Any:
+    """Return the limit of the merge window behind a diagonal factor, or a change of it."""
+    proof = merged()
+    evidence = {
+        "columns": (0, 1, 2),
+        "factors": [constant(DIAGONAL), proof.left, proof.right],
+        "limit": proof.limit,
+        "cut": 2,
+        "exclusion": proof.exclusion,
+    }
+    return over_cut((DIAGONAL, *MERGE), **(evidence | changes))
 
 
 def wider() -> Any:
@@ -111,6 +142,11 @@ def limits() -> dict[str, Any]:
         f"entry number (0, 1) of factor 0 {given} | outside": over_cut(factors=[outside, *rest]),
         f"entry number (2, 0) of factor 0 {given} | no row": over_cut(factors=[far, *rest]),
         f"entry number (1, 2) of factor 0 {given} | no column": over_cut(factors=[wide, *rest]),
+        f"entry number (2, 0) of factor 2 {given} | no row, but a column": wide_cut(
+            factors=[*wide_cut().factors[:2], [*wide_cut().factors[2], [2, 0, {0: 1}]]]
+        ),
+        "the limit has the shape 2 x 3 | a column too few": wide_cut(limit=[[1, 0], [0, 1]]),
+        "the limit has the shape 2 x 3 | a row too many": wide_cut(limit=[[1, 0, 1]] * 3),
         "the limit has the shape 2 x 2 | a row": over_cut(limit=[[0, 1]]),
         "the limit has the shape 2 x 2 | a column": over_cut(limit=[[0, 1, 0], [1, 0, 0]]),
         "the product has a pole at (1, 1) | a limit of a chain": over_cut(factors=pole),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from fractions import Fraction
+from itertools import product as product_of
 from types import SimpleNamespace
 from typing import Any
 
@@ -43,10 +44,15 @@ from laws import law
 
 import sparseopt as so
 from sparseopt.closedness.external import smtlib
+from sparseopt.closedness.proofs import exclusion_ranks
 from sparseopt.closedness.proofs.branch import Branch
 from sparseopt.closedness.proofs.polynomials import ONE, divide, polynomial, without_factors
+<<<<<<< HEAD
 from sparseopt.judging.exact import counting_type
 from sparseopt.training.sparse_training import ONE_OUTPUT
+=======
+from sparseopt.judging.exact import counting_type, rank
+>>>>>>> curves
 
 
 def forged() -> Pairs:
@@ -116,6 +122,16 @@ def laws() -> dict[str, Any]:
         return asked(smtlib(one, wide, wide, [[half, Fraction(-3), Fraction(0)]]))
 
     return {
+        "ranks of which a part is read off": law(
+            lambda: all(
+                exclusion_ranks.peeled_rank(matrix) == rank(matrix)
+                for entries in product_of((0, 1, 2), repeat=6)
+                for matrix in (
+                    [[Fraction(v) for v in entries[at : at + width]] for at in range(0, 6, width)]
+                    for width in (2, 3)
+                )
+            )
+        ),
         "counts beyond 2^24 are taken in double precision": law(
             lambda: counting_type(2**24 + 1) is np.float64 and counting_type(2**24) is np.float32
         ),

@@ -50,11 +50,11 @@ class Trace(ExclusionRule):
         """Check the limit, that the terms touch, their number, and every pair of them."""
         require_observed(branch)
         cells = [(i, j) for i, row in enumerate(branch.matrix) for j, v in enumerate(row) if v]
-        used = [set(places) for places in zip(*cells, strict=True)] or [set(), set()]
+        used = [set(places) for places in zip(*cells, strict=True)]
         if not all(len(cells) == size for size in (*branch.shape, *map(len, used))):
             raise EvidenceError("the limit has not one entry in every row and every column")
         alive = touching(branch.left, branch.right)
-        if not set(self.terms) <= set(alive):
+        if any(k not in alive for k in self.terms):
             raise EvidenceError("a term that is to be idle has no row or no column of the window")
         least = len(alive) - len(cells) + 1
         names = branch.names.terms_of(self.terms)
@@ -186,7 +186,7 @@ def require_equal(
     for place in places:
         branch.require_line(place, turned)
     matrix = list(zip(*branch.matrix, strict=True)) if turned else branch.matrix
-    first = places[0]
+    first = min(places)
     if any(row[place] != row[first] for row in matrix for place in places):
         raise EvidenceError(f"{named(branch.names, places, turned)} of the limit are not equal")
     if not matrix[line][first]:
@@ -214,9 +214,9 @@ def touching(left: np.ndarray, right: np.ndarray) -> list[int]:
 
 
 def peeled_rank(matrix: list[list[Fraction]]) -> int:
-    """Return the rank: an entry that is alone in its row and its column counts one.
+    """Return the rank: a row with an entry that is alone in its column counts one.
 
-    The rest is eliminated.
+    For its column is 0 in the other rows. The first entry is looked at; the rest is eliminated.
 
     Examples
     --------
@@ -228,7 +228,7 @@ def peeled_rank(matrix: list[list[Fraction]]) -> int:
     for row in rows:
         for j in row:
             columns[j] = columns.get(j, 0) + 1
-    rest = [i for i, row in enumerate(rows) if row and (len(row) > 1 or columns[row[0]] > 1)]
+    rest = [i for i, row in enumerate(rows) if row and columns[row[0]] > 1]
     left = sorted({j for i in rest for j in rows[i]})
     alone = sum(1 for row in rows if row) - len(rest)
     return alone + rank([[matrix[i][j] for j in left] for i in rest])

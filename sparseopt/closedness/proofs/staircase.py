@@ -58,9 +58,9 @@ class Staircase(FreeEvidence):
         if bool((columns & ~family.right[own]).any()):
             raise EvidenceError(f"a full term lacks a {across}")
         rank = min(int(rows.sum()) - len(own), int(columns.sum()))
-        if len(self.order) != rank or len(self.helped) != rank:
+        if {len(self.order), len(self.helped)} != {rank}:
             raise EvidenceError(f"one term is needed for every rank up to {rank}")
-        if set(own) & set(self.order) or max(self.order, default=-1) >= len(family.origin):
+        if any(k in own or k >= len(family.origin) for k in self.order):
             raise EvidenceError("a term of the staircase is full, or there is none of its number")
         for place, (term, pairs) in enumerate(zip(self.order, self.helped, strict=True)):
             missing = rows & ~family.left[:, term]
