@@ -147,7 +147,9 @@ def _verify_solution(solution: Solution, outsiders: Outsiders) -> Check:
     )
 
 
-def _verify_findings(findings: Sequence[Finding], outsiders: Outsiders, context: Context) -> Check:
+def _verify_findings(
+    findings: Sequence[Finding], outsiders: Outsiders, context: Context | None = None
+) -> Check:
     """Check every certificate, and that no rule says another verdict than its certificate."""
     lines: list[str] = []
     claims: list[str] = []
