@@ -12,6 +12,7 @@ import typer
 import sparseopt as so
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import parse_options, print_solution, progress_display, say
+from sparseopt.cli.network_files import New
 from sparseopt.cli.quantize_network import SUFFIXES, quantize_network
 from sparseopt.cli.streams import STREAM, put_text, require_one_stream, taken
 from sparseopt.judging.array_files import read_arrays
@@ -45,9 +46,10 @@ def quantize(
             "-o",
             "--output",
             help="Solution (.json) or factors (.npz); of a network the report with it (.json), or "
-            "the model (.onnx); - is standard output.",
+            "the network (.onnx, .pt2); - is standard output, the network.",
         ),
     ] = None,
+    new: New = False,
     granularity: Annotated[
         str | None, typer.Option(help=f"{_NETWORK}tensor, or channel: what has a scale.")
     ] = None,
@@ -75,6 +77,7 @@ def quantize(
         "--rescaling": rescaling,
         "--inputs": inputs,
         "--input-bound": input_bound,
+        "--new": new or None,
     }
     file = taken(file)
     require_one_stream(output, json)
@@ -90,6 +93,7 @@ def quantize(
             inputs,
             input_bound,
             output,
+            new,
             time_limit,
             json,
         )

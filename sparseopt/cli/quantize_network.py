@@ -8,11 +8,13 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.cli.console import progress_display, say, say_json
+from sparseopt.cli.network_files import is_like, options_named
 from sparseopt.cli.streams import STREAM, put_file, put_text
 from sparseopt.judging.array_files import read_array
 from sparseopt.tools.quantizing.writing import write_like
 
 SUFFIXES = (".onnx", ".pt2")
+OUTPUTS = (".json", *SUFFIXES)
 
 
 def quantize_network(
@@ -23,17 +25,16 @@ def quantize_network(
     inputs: str | None,
     input_bound: float | None,
     output: str | None,
+    new: bool,
     time_limit: float | None,
     as_json: bool,
 ) -> None:
     """Quantize the network in a file, report, and write it."""
     streamed = output == STREAM
-    own = ".onnx" if file.endswith(".onnx") else ".json"  # of what goes to standard output
-    suffix = own if streamed else None if output is None else Path(output).suffix
-    if suffix not in (None, ".json", ".onnx") or (suffix == ".onnx" and file.endswith(".pt2")):
-        raise so.ProblemError(
-            f"--output must end in .json, or in .onnx for a model of that kind, got {output!r}"
-        )
+    own = Path(file).suffix.lower()  # of what goes to standard output
+    suffix = own if streamed else None if output is None else Path(output).suffix.lower()
+    if suffix not in (None, *OUTPUTS):
+        raise so.ProblemError(f"--output must end in {', '.join(OUTPUTS)}, got {output!r}")
     batch = None if inputs is None else np.asarray(read_array(inputs))
     with progress_display(not as_json) as progress:
         report = so.quantize(
@@ -52,11 +53,19 @@ def quantize_network(
         say(str(report))
     if output is None:
         return
-    if suffix == ".onnx":
+    if suffix == ".json":
+        put_text(output, report.to_json())
+    else:
         assert report.network is not None
         network = report.network
-        put_file(output, own, lambda path: write_like(network, file, path))
-    else:
-        put_text(output, report.to_json())
+
+        def write(path: str) -> None:
+            if is_like(file, path) and not new:
+                write_like(network, file, path)
+            else:
+                so.write(network, path)
+
+        with options_named():
+            put_file(output, own, write)
     if not as_json and not streamed:
         say(f"written to {output}")
