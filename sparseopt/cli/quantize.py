@@ -46,7 +46,7 @@ def quantize(
             "-o",
             "--output",
             help="Solution (.json) or factors (.npz); of a network the report with it (.json), or "
-            "the network (.onnx, .pt2); - is standard output.",
+            "the network (.onnx, .pt2); - is standard output, the network.",
         ),
     ] = None,
     new: New = False,

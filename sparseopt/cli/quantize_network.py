@@ -31,7 +31,7 @@ def quantize_network(
 ) -> None:
     """Quantize the network in a file, report, and write it."""
     streamed = output == STREAM
-    own = ".onnx" if file.endswith(".onnx") else ".json"  # of what goes to standard output
+    own = Path(file).suffix.lower()  # of what goes to standard output
     suffix = own if streamed else None if output is None else Path(output).suffix.lower()
     if suffix not in (None, *OUTPUTS):
         raise so.ProblemError(f"--output must end in {', '.join(OUTPUTS)}, got {output!r}")
@@ -59,13 +59,13 @@ def quantize_network(
         assert report.network is not None
         network = report.network
 
-        def put(path: str) -> None:
+        def write(path: str) -> None:
             if is_like(file, path) and not new:
                 write_like(network, file, path)
             else:
                 so.write(network, path)
 
         with options_named():
-            put_file(output, own, put)
+            put_file(output, own, write)
     if not as_json and not streamed:
         say(f"written to {output}")

@@ -55,28 +55,37 @@ def verify(
     >>> print(so.verify(so.solve(so.Closedness([[[1, 1]], [[1], [1]]]))).ok)
     True
     """
-    outsiders, context = _outsiders(allow), Context(progress=progress)
-    context.report(0.0, "reading")
+    if progress is not None:
+        return _told(subject, allow, Context(progress=progress))
+    outsiders = _outsiders(allow)
     if isinstance(subject, str | os.PathLike):
         subject = from_json(read_text(subject))
-    check = _verified(subject, outsiders, context)
-    context.report(1.0, check.outcome)
-    return check
-
-
-def _verified(subject: Any, outsiders: Outsiders, context: Context) -> Check:
-    if isinstance(subject, Solution):
-        return _verify_solution(subject, outsiders)
     if isinstance(subject, Certificate):
         return _check(subject, outsiders)
+    if isinstance(subject, Solution):
+        return _verify_solution(subject, outsiders)
     if isinstance(subject, Finding):
-        return _verify_findings([subject], outsiders, context)
+        return _verify_findings([subject], outsiders)
     if isinstance(subject, Report):
-        return _verify_findings(subject.findings, outsiders, context)
+        return _verify_findings(subject.findings, outsiders)
     raise ProblemError(
         f"verify takes a Solution, Certificate, Finding, Report or a path, "
         f"got {type(subject).__name__}"
     )
+
+
+def _told(subject: Any, allow: Iterable[str], context: Context) -> Check:
+    """Verify, and tell of it: of a report after each finding."""
+    context.report(0.0, "reading")
+    if isinstance(subject, str | os.PathLike):
+        subject = from_json(read_text(subject))
+    context.report(0.0, "checking")
+    if isinstance(subject, Report):
+        check = _verify_findings(subject.findings, _outsiders(allow), context)
+    else:
+        check = verify(subject, allow)
+    context.report(1.0, check.outcome)
+    return check
 
 
 def _outsiders(allow: Iterable[str]) -> Outsiders:
@@ -138,7 +147,9 @@ def _verify_solution(solution: Solution, outsiders: Outsiders) -> Check:
     )
 
 
-def _verify_findings(findings: Sequence[Finding], outsiders: Outsiders, context: Context) -> Check:
+def _verify_findings(
+    findings: Sequence[Finding], outsiders: Outsiders, context: Context | None = None
+) -> Check:
     """Check every certificate, and that no rule says another verdict than its certificate."""
     lines: list[str] = []
     claims: list[str] = []
@@ -146,7 +157,8 @@ def _verify_findings(findings: Sequence[Finding], outsiders: Outsiders, context:
     for i, finding in enumerate(findings):
         if finding.certificate is None:
             continue
-        context.report(i / len(findings), f"checking {printable(finding.rule)}")
+        if context is not None:
+            context.report(i / len(findings), f"checking {printable(finding.rule)}")
         check = _check(finding.certificate, outsiders)
         lines.append(f"{_headed(finding)}: {check.claim}")
         lines += [f"  {line}" for line in check.details]

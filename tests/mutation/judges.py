@@ -171,6 +171,7 @@ SKIP = (
     "judgement",
     "proves",
     "read_text",
+    "_told",
     "_headed",
     "_joined",
     "_accuracy_lines",

@@ -76,6 +76,7 @@ def _lying_bars(ax: Any, figure: SeriesFigure) -> None:
         data = np.asarray(values, dtype=float)
         ax.barh(at, data, height, color=CYCLE[i % len(CYCLE)], label=words(name))
     ax.set_yticks(positions, [words(label, 24) for label in figure.labels])
+    ax.margins(y=0.5 / (len(positions) + 1))
     ax.invert_yaxis()
     _finish(ax, figure, "x")
     ax.set_xlabel(words(figure.y_label))

@@ -98,7 +98,7 @@ def _card(key: KeyFigure) -> str:
 
 
 def _times(key: KeyFigure) -> str:
-    """Say how many times the other figure it is, where both are positive numbers."""
+    """Return the ratio of the figure to the other one, where both are positive numbers."""
     pair = (key.value, key.other)
     if not all(isinstance(v, Real) and not isinstance(v, bool) for v in pair):
         return ""
@@ -108,7 +108,7 @@ def _times(key: KeyFigure) -> str:
     ratio = value / other
     if not 0 < ratio < math.inf:
         return ""
-    return f" (this is {ratio:.3g} times that)"
+    return f" (ratio {ratio:.3g})"
 
 
 def _overview(ordered: list[Numbered]) -> str:

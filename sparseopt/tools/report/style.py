@@ -27,6 +27,7 @@ details.layer > summary { font-weight: 600; cursor: pointer; overflow-wrap: anyw
 details.layer article { border-width: 1px 0 0; border-radius: 0; margin: .8rem 0 0;
   padding: .8rem 0 0; }
 article h3 { font-size: 1rem; margin: 0 0 .3rem; overflow-wrap: anywhere; }
+article h4 { font-size: .9rem; margin: .6rem 0 0; }
 article p { margin: .3rem 0; overflow-wrap: anywhere; }
 .tag { background: var(--tone); color: #fff; border-radius: .2rem; padding: .05rem .45rem;
   font-size: .8rem; margin-right: .5rem; white-space: nowrap; }

@@ -14,6 +14,7 @@ from sparseopt.tools.report.numbers import number
 
 MOST_ROWS = 60
 _MOST_DEEP = 4
+_FEW = 12
 
 
 def escape(text: object) -> str:
@@ -38,7 +39,7 @@ def shown(value: Any, depth: int = 0) -> str:
         if not value:
             return "none"
         if all(isinstance(item, Number | str) for item in value):
-            if depth and len(value) <= 12:
+            if depth and len(value) <= _FEW:
                 return escape(" x ".join(map(number, value)))
             return _table(["place", "value"], list(enumerate(value)), depth)
         return _table(["place", "value"], list(enumerate(value)), depth)
@@ -58,7 +59,23 @@ def _mapping(value: Mapping[Any, Any], depth: int) -> str:
         return (_mapping(rest, depth) if rest else "") + _table(
             [n for n, _ in columns], rows, depth
         )
-    return _table(["", ""], items, depth)
+    if depth:
+        return _table(["", ""], items, depth)
+    # At the top what has parts of its own stands below the rest, as wide as the page.
+    nested = [(name, each) for name, each in items if not _fits_a_cell(each)]
+    plain = [(name, each) for name, each in items if _fits_a_cell(each)]
+    above = _table(["", ""], plain, depth) if plain else ""
+    return above + "".join(
+        f'<h4>{escape(_words(name))}</h4><div class="wide">{shown(each, depth + 1)}</div>'
+        for name, each in nested
+    )
+
+
+def _fits_a_cell(value: Any) -> bool:
+    """Whether a value is one word or a few numbers."""
+    if isinstance(value, list):
+        return len(value) <= _FEW and all(isinstance(item, Number | str) for item in value)
+    return not (isinstance(value, Mapping) and value)
 
 
 def _records(value: list[Mapping[Any, Any]], depth: int) -> str:

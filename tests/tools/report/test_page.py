@@ -94,7 +94,7 @@ def test_every_figure_says_in_words_what_it_shows(page: Page, report: so.Report)
 def test_key_figures_stand_on_top_beside_what_they_compare_with(page: Page) -> None:
     top = page.text[: page.text.index("<h2>")]
     words = re.sub(r"<[^>]+>", "|", top)
-    assert "nonzero weights||1834||weights in all: 9168 (this is 0.2 times that)" in words
+    assert "nonzero weights||1834||weights in all: 9168 (ratio 0.2)" in words
     assert "L1 path-norm||61281.8||same layers at initialization: " in words
     assert "paths with nonzero weight||6563992||if none were zero: 579502410" in words
     assert "at most||57704.7||at least, by measured slopes: 275.184" in words
