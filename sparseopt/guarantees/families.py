@@ -13,22 +13,17 @@ from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from sparseopt.guarantees.orbit import Scales
 from sparseopt.guarantees.patterns import Pattern
 from sparseopt.guarantees.wires import Wires
 from sparseopt.interface.certificate import Steps
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
-from sparseopt.judging.exact import PRIME, eliminate_modulo
 
 Direction = dict[int, Fraction]
 """Change of each parameter that moves."""
 
 KINDS = ("constant", "unheard", "sink", "copies", "shift", "mix")
-_MOST = 4000
 
 
 @json_type
@@ -194,20 +189,12 @@ class Structure:
 
 def direction(steps: Steps, structure: Structure, family: Family) -> Direction:
     """Return the direction of a family; refuse one whose conditions do not hold."""
-    rules: dict[str, Callable[..., Direction]] = {
-        "constant": _constant,
-        "unheard": _unheard,
-        "sink": _sink,
-        "copies": _copies,
-        "shift": _shift,
-        "mix": _mix,
-    }
     ends = structure.wires.count
     if family.kind not in ("shift", "mix"):
         ends = structure.wires.parameters.count
     inside = all(0 <= place < ends for place in family.places)
     steps.require(inside, "families name parameters and neurons of the network")
-    return rules[family.kind](steps, structure, *family.places)
+    return _RULES[family.kind](steps, structure, *family.places)
 
 
 def _constant(steps: Steps, structure: Structure, weight: int, bias: int = -1) -> Direction:
@@ -344,6 +331,24 @@ def _own(steps: Steps, structure: Structure, entry: int, what: str) -> int:
     return column
 
 
+_RULES: dict[str, Callable[..., Direction]] = {
+    "constant": _constant,
+    "unheard": _unheard,
+    "sink": _sink,
+    "copies": _copies,
+    "shift": _shift,
+    "mix": _mix,
+}
+_WORDS = {
+    "constant": "{count} weight{s} out of {which}, constant",
+    "unheard": "{count} parameter{s} into {which}, which no output hears",
+    "sink": "the bias{es} of {which}, 0 with nothing else coming in",
+    "copies": "weights out of {which}, which are copies of each other",
+    "shift": "the bias{es} of {which}, {always}",
+    "mix": "{count} combination{s} of {which}, {always}",
+}
+
+
 def described(structure: Structure, families: Sequence[Family]) -> tuple[str, ...]:
     """Return in words what moves, for each kind and layer."""
     groups: dict[tuple[str, str], list[Family]] = defaultdict(list)
@@ -372,67 +377,11 @@ def _words(structure: Structure, kind: str, layer: str, group: list[Family]) -> 
     if kind in ("copies", "mix"):
         units |= {_unit(structure, Family(kind, family.places[::-1])) for family in group}
     wires, count = structure.wires, len(group)
-    firsts = [
-        0 if wires.layer_of[u] < 0 else wires.layers[int(wires.layer_of[u])].start for u in units
-    ]
-    shown = sorted(unit - start for unit, start in zip(units, firsts, strict=True))
+    starts = {unit: wires.start_of(unit) for unit in units}
+    shown = sorted(unit - starts[unit] for unit in units)
     names = ", ".join(map(str, shown[:12])) + (", ..." if len(shown) > 12 else "")
-    which = f"unit {names} of {layer}" if len(units) == 1 else f"units {names} of {layer}"
-    plural = "" if count == 1 else "s"
+    which = f"unit{'s' * (len(units) > 1)} {names} of {layer}"
     active = any((x.reads == unit).any() for x in wires.layers for unit in units)
     always = "active at every input" if active else "which linear layers in a row read: merge these"
-    return {
-        "constant": f"{count} weight{plural} out of {which}, constant",
-        "unheard": f"{count} parameter{plural} into {which}, which no output hears",
-        "sink": f"the bias{'es' if plural else ''} of {which}, 0 with nothing else coming in",
-        "copies": f"weights out of {which}, which are copies of each other",
-        "shift": f"the bias{'es' if plural else ''} of {which}, {always}",
-        "mix": f"{count} combination{plural} of {which}, {always}",
-    }[kind]
-
-
-def independent(wires: Wires, scales: Scales, directions: Sequence[Direction]) -> int:
-    """Return a number of the directions that are independent of each other and of rescalings.
-
-    A lower bound. Only rescalings that leave all other parameters as they are can lie in the span:
-    those that are constant on the classes joined by these. Their rank is that of a graph, exactly;
-    the rank of all together is one modulo a prime, which is never more than that over Q.
-    """
-    moved = sorted({column for each in directions for column in each})
-    if len(moved) * len(directions) > _MOST**2:
-        raise ProblemError("too many directions to be counted")
-    place = {column: i for i, column in enumerate(moved)}
-    first = wires.parameters.first
-    live = ~wires.is_zero[first]
-    still = live.copy()
-    still[moved] = False
-    size = int(scales.label.max()) + 1
-    ends = np.stack([scales.heads, scales.tails])
-    part = _parts(ends[:, still], size)
-    turned = [column for column in moved if live[column]]
-    between = part[ends[:, turned]]
-    used = np.unique(between[between != part[0]])
-    rows = np.zeros((len(directions) + len(used), len(moved)), dtype=np.int64)
-    for row, each in enumerate(directions):
-        for column, value in each.items():
-            rows[row, place[column]] = _residue(value)
-    for column, (head, tail) in zip(turned, between.T.tolist(), strict=True):
-        held = _residue(Fraction(wires.exact[first[column]]))
-        for end, sign in ((head, 1), (tail, -1)):
-            if end != part[0]:
-                row = len(directions) + int(np.searchsorted(used, end))
-                rows[row, place[column]] = (rows[row, place[column]] + sign * held) % PRIME
-    vertices = np.unique([*used, part[0]])
-    joined = _parts(np.searchsorted(vertices, between), len(vertices))
-    rescalings = len(vertices) - len(np.unique(joined))
-    return eliminate_modulo(rows, len(moved)) - rescalings
-
-
-def _parts(ends: np.ndarray, size: int) -> np.ndarray:
-    pairs = coo_array((np.ones(ends.shape[1], dtype=np.int8), tuple(ends)), shape=(size, size))
-    label: np.ndarray = connected_components(pairs, directed=False)[1]
-    return label
-
-
-def _residue(value: Fraction) -> int:
-    return value.numerator * pow(value.denominator, -1, PRIME) % PRIME
+    ends = {"s": "s" * (count > 1), "es": "es" * (count > 1)}
+    return _WORDS[kind].format(count=count, which=which, always=always, **ends)

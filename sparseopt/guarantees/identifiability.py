@@ -142,7 +142,7 @@ class Identifiability(Problem[IdentifiabilityVerdict, Any]):
             raise ProblemError(
                 f"network is a {type(self.network).__name__}; make a Network with so.load_network"
             )
-        masks = free_masks(self.network, self.free)
+        masks = self.masks
         if self.free is not None:
             kept = {name: read_only(masks[name]) for name in self.free if name in masks}
             object.__setattr__(self, "free", kept)
@@ -152,9 +152,14 @@ class Identifiability(Problem[IdentifiabilityVerdict, Any]):
             raise ProblemError("the network has no free parameter; free= can free zeros")
 
     @cached_property
+    def masks(self) -> dict[str, np.ndarray]:
+        """Which entries of each array are free."""
+        return free_masks(self.network, self.free)
+
+    @cached_property
     def parameters(self) -> Parameters:
         """The free parameters."""
-        return parameters(self.network, free_masks(self.network, self.free))
+        return parameters(self.network, self.masks)
 
     @cached_property
     def wires(self) -> Wires:
