@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -137,10 +138,9 @@ class Structure:
         found: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for layer in self.wires.layers:
             columns = self.wires.column[layer.entries].tolist()
-            for column, *ends in zip(
-                columns, layer.heads.tolist(), layer.tails.tolist(), strict=True
-            ):
-                found[column].append((ends[0], ends[1]))
+            ends = zip(columns, layer.heads.tolist(), layer.tails.tolist(), strict=True)
+            for column, head, tail in ends:
+                found[column].append((head, tail))
             for row in layer.biased.tolist():
                 column = int(self.wires.column[layer.bias[row]])
                 found[column].append((layer.start + row, -1))
@@ -161,37 +161,26 @@ class Structure:
         That is the neuron itself, or the only ReLU that reads it, if active at every given input.
         An edge is (head, layer, place in the layer). None for any other reader, and for outputs.
         """
-        wires, end = self.wires, neuron
-        readers = [
-            (position, row)
-            for position, layer in enumerate(wires.layers)
-            if layer.kind != "linear"
-            for row in np.flatnonzero((layer.reads == neuron).any(axis=1)).tolist()
-        ]
+        layers, end = list(enumerate(self.wires.layers)), neuron
+        readers = [(p, int(row)) for p, x in layers for row in np.nonzero(x.reads == neuron)[0]]
         if readers:
             (position, row), *more = readers
-            if more or wires.layers[position].kind != "relu" or not self._acts(position, row)[0]:
+            layer = self.wires.layers[position]
+            if more or layer.kind != "relu" or not self._acts(position, row)[0]:
                 return None
-            end = wires.layers[position].start + row
-            if any((x.reads == end).any() for x in wires.layers if x.kind != "linear"):
+            end = layer.start + row
+            if any((x.reads == end).any() or (x.tails == neuron).any() for _, x in layers):
                 return None
-            if any((x.tails == neuron).any() for x in wires.layers):
-                return None
-        if end in wires.outputs or neuron in wires.outputs:
+        if end in self.wires.outputs or neuron in self.wires.outputs:
             return None
-        out = [
-            (int(layer.heads[place]), position, place)
-            for position, layer in enumerate(wires.layers)
-            for place in np.flatnonzero(layer.tails == end).tolist()
-        ]
-        return end, out
+        places = [(p, x, int(i)) for p, x in layers for i in np.flatnonzero(x.tails == end)]
+        return end, [(int(layer.heads[i]), position, i) for position, layer, i in places]
 
 
 def direction(steps: Steps, structure: Structure, family: Family) -> Direction:
     """Return the direction of a family; refuse one whose conditions do not hold."""
-    ends = structure.wires.count
-    if family.kind not in ("shift", "mix"):
-        ends = structure.wires.parameters.count
+    wires, of_neurons = structure.wires, family.kind in ("shift", "mix")
+    ends = wires.count if of_neurons else wires.parameters.count
     inside = all(0 <= place < ends for place in family.places)
     steps.require(inside, "families name parameters and neurons of the network")
     return _RULES[family.kind](steps, structure, *family.places)
@@ -239,13 +228,11 @@ def _copies(steps: Steps, structure: Structure, one: int, other: int) -> Directi
     """Weights to the same neurons from units u and v with v = c u, c > 0, may move against each
     other: c to the one out of u and -1 to the one out of v adds c u - v = 0."""
     pairs = [sorted(structure.edges[column]) for column in (one, other)]
-    factors = {
-        _factor(structure, u, v) if h == g else None for (h, u), (g, v) in zip(*pairs, strict=False)
-    }
-    factor = factors.pop() if len(factors) == 1 else None
+    both = zip(*pairs, strict=False)
+    factors = {_factor(structure, u, v) if h == g else None for (h, u), (g, v) in both}
+    factor: Any = factors.pop() if len(factors) == 1 else None
     same = one != other and len(pairs[0]) == len(pairs[1])
     steps.require(same and factor is not None, "two weights leave copies of one unit")
-    assert factor is not None
     return {one: factor, other: Fraction(-1)}
 
 
@@ -272,9 +259,9 @@ def _factor(structure: Structure, u: int, v: int) -> Fraction | None:
 def _shift(steps: Steps, structure: Structure, unit: int) -> Direction:
     """The bias of a unit that passes on linearly may grow by c, if the biases of the neurons that
     it leads to fall by the weight times c: these hold what they held."""
+    found: Any
     wires, found = structure.wires, structure.passes(unit)
     steps.require(found is not None, "a unit passes on linearly what it holds")
-    assert found is not None
     change = {_own(steps, structure, _bias(wires, unit), "bias"): Fraction(1)}
     for head, position, place in found[1]:
         weight = Fraction(wires.exact[wires.layers[position].entries[place]])
@@ -288,24 +275,18 @@ def _mix(steps: Steps, structure: Structure, unit: int, other: int) -> Direction
     """Of two units that pass on linearly, u may take up t times v, if every neuron that u leads to
     takes t times its weight less of v: with M = 1 + t E_uv, rows M W and weights W' M^-1."""
     wires = structure.wires
-    ends = [structure.passes(neuron) for neuron in (unit, other)]
+    ends: Any = [structure.passes(neuron) for neuron in (unit, other)]
     steps.require(unit != other and None not in ends, "two units pass on linearly what they hold")
-    change: Direction = {}
-    mine, theirs = (dict(_incoming(wires, n)) for n in (unit, other))
-    for tail, entry in theirs.items():
-        if not wires.is_zero[entry]:
-            column = _own(steps, structure, mine.get(tail, -1), "weight")
-            change[column] = Fraction(wires.exact[entry])
-    outgoing = []
-    for end in ends:
-        assert end is not None
-        parts = [(h, int(wires.layers[p].entries[place])) for h, p, place in end[1]]
-        steps.require(len(dict(parts)) == len(parts), "a unit has one edge to each neuron")
-        outgoing.append(dict(parts))
-    for head, entry in outgoing[0].items():
-        if not wires.is_zero[entry]:
-            column = _own(steps, structure, outgoing[1].get(head, -1), "weight")
-            change[column] = change.get(column, Fraction(0)) - Fraction(wires.exact[entry])
+    into = [dict(_incoming(wires, neuron)) for neuron in (other, unit)]
+    out = [{h: int(wires.layers[p].entries[i]) for h, p, i in found} for _, found in ends]
+    alone = all(len(heads) == len(found) for heads, (_, found) in zip(out, ends, strict=True))
+    steps.require(alone, "a unit has one edge to each neuron")
+    change: Direction = defaultdict(Fraction)
+    for (source, target), sign in ((into, 1), (out, -1)):
+        for place, entry in source.items():
+            if not wires.is_zero[entry]:
+                column = _own(steps, structure, target.get(place, -1), "weight")
+                change[column] += sign * Fraction(wires.exact[entry])
     return change
 
 

@@ -58,10 +58,9 @@ class StructuralCertificate(Certificate):
         answer = self.answer
         where = scope(self.problem, self.evidence)
         data = "any finite set of inputs" if self.from_any_data else where
-        words = (
-            f"the {answer.parameters} free parameters are not identifiable up to rescaling from "
-            f"{data}: {'; '.join(answer.directions)}, can move without any change of the outputs"
-        )
+        head = f"the {answer.parameters} free parameters are not identifiable up to rescaling"
+        moved = "; ".join(answer.directions)
+        words = f"{head} from {data}: {moved}, can move without any change of the outputs"
         if not answer.rank:
             return words
         rank = f"rank at least {answer.rank} of at most {answer.bound}"
@@ -73,8 +72,8 @@ class StructuralCertificate(Certificate):
         rank = self.evidence.rank(steps, problem)
         require_figures(steps, problem, answer, rank)
         steps.require(answer.value == "not_identifiable", "the verdict is that of a direction")
-        if not self.from_any_data:
-            steps.require(problem.inputs is not None, "the problem has inputs")
+        has_inputs = self.from_any_data or problem.inputs is not None
+        steps.require(has_inputs, "the problem has inputs")
         structure = Structure(problem.wires, None if self.from_any_data else problem.pattern)
         moved = [self._is_moved(direction(steps, structure, each)) for each in self.families]
         steps.require(any(moved), "a direction is no rescaling")
