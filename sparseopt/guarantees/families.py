@@ -63,8 +63,7 @@ class Structure:
 
     def __init__(self, wires: Wires, pattern: Pattern | None) -> None:
         self.wires, self.pattern = wires, pattern
-        live = [np.flatnonzero(~wires.is_zero[x.entries]) for x in wires.layers]
-        self._live = dict(zip(range(len(live)), live, strict=True))
+        self._live = [np.flatnonzero(~wires.is_zero[x.entries]) for x in wires.layers]
 
     def _acts(self, position: int, row: int) -> tuple[bool, bool]:
         """Return whether a ReLU is active at every given input, and whether strictly at none."""
@@ -358,11 +357,10 @@ def _words(structure: Structure, kind: str, layer: str, group: list[Family]) -> 
     if kind in ("copies", "mix"):
         units |= {_unit(structure, Family(kind, family.places[::-1])) for family in group}
     wires, count = structure.wires, len(group)
-    starts = {unit: wires.start_of(unit) for unit in units}
-    shown = sorted(unit - starts[unit] for unit in units)
+    shown = sorted(unit - wires.start_of(unit) for unit in units)
     names = ", ".join(map(str, shown[:12])) + (", ..." if len(shown) > 12 else "")
     which = f"unit{'s' * (len(units) > 1)} {names} of {layer}"
     active = any((x.reads == unit).any() for x in wires.layers for unit in units)
     always = "active at every input" if active else "which linear layers in a row read: merge these"
-    ends = {"s": "s" * (count > 1), "es": "es" * (count > 1)}
-    return _WORDS[kind].format(count=count, which=which, always=always, **ends)
+    s = "s" * (count > 1)
+    return _WORDS[kind].format(count=count, which=which, always=always, s=s, es="e" * len(s) + s)

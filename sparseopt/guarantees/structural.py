@@ -61,10 +61,8 @@ class StructuralCertificate(Certificate):
         head = f"the {answer.parameters} free parameters are not identifiable up to rescaling"
         moved = "; ".join(answer.directions)
         words = f"{head} from {data}: {moved}, can move without any change of the outputs"
-        if not answer.rank:
-            return words
-        rank = f"rank at least {answer.rank} of at most {answer.bound}"
-        return f"{words}; the derivative at {where} has {rank}"
+        rank = f"; the derivative at {where} has rank at least {answer.rank} of {answer.bound}"
+        return words + (rank if answer.rank else "")
 
     def check(self, steps: Steps) -> None:
         """Check each direction, and that one is no rescaling."""
@@ -72,8 +70,8 @@ class StructuralCertificate(Certificate):
         rank = self.evidence.rank(steps, problem)
         require_figures(steps, problem, answer, rank)
         steps.require(answer.value == "not_identifiable", "the verdict is that of a direction")
-        has_inputs = self.from_any_data or problem.inputs is not None
-        steps.require(has_inputs, "the problem has inputs")
+        given = self.from_any_data or problem.inputs is not None
+        steps.require(given, "the problem has inputs")
         structure = Structure(problem.wires, None if self.from_any_data else problem.pattern)
         moved = [self._is_moved(direction(steps, structure, each)) for each in self.families]
         steps.require(any(moved), "a direction is no rescaling")
