@@ -174,6 +174,7 @@ SKIP = (
     "PenaltySum._varied",
     "Penalty.__radd__",
     "SparseRegression._structure",
+    "SparseRegression.residual_parts",
     "ColumnOperator.quickly",
     "ColumnOperator.times",
     "RankOneQuantization.nearest",

@@ -71,6 +71,12 @@ def problems() -> dict[str, so.SparseRegression]:
         "no penalty, whole numbers, rows": regression(
             small, [1.0, 2.0, 16.0], so.L1(0.0), np.ones(3)
         ),
+        "lost strength": regression(tall, high, so.L1(1e-25)),
+        "lost strength, rows": regression(tall, high, so.L1(1e-25), np.arange(12.0)),
+        "lost strength, positive": regression(tall, high, so.L1(1e-25, positive=True)),
+        "lost ridge": regression(tall, high, so.L1(1e-25) + so.Ridge(1e-45)),
+        "lost strength, variation": regression(tall, high, so.TotalVariation(1e-25)),
+        "lost strength, nuclear": regression(tall, high, so.NuclearNorm(1e-25, (2, 2))),
         "variation, small design": regression(1e-3 * design, target, so.TotalVariation(1e-4)),
         "variation, zero design": regression(np.zeros((6, 9)), target, so.TotalVariation(0.4)),
         **products(),

@@ -44,6 +44,55 @@ def stated(problem: so.BasisPursuit, x: Any, w: Any, **answer: Any) -> so.Pursui
     return so.PursuitCertificate(problem, so.PursuitAnswer(x, **answer), w, *numbers)
 
 
+@cache
+def exact_figures() -> list[tuple[str, Any]]:
+    """Return certificates with exactly the figures that the judge proves, where bounds differ."""
+    rng = np.random.default_rng(6)
+    tall, target = rng.standard_normal((9, 4)), rng.standard_normal(9)
+    best = np.linalg.lstsq(tall, target)[0]
+    apart = target - tall @ best
+    aside = np.stack([apart, 1e-14 * target])
+    opposite = np.hstack([tall[:, :1], tall[:, :1], tall[:, 2:]])
+    far = np.array([1e28, -1e28, 1.0, 0.0])
+    kinds = {
+        so.SquareRootLasso: so.SquareRootCertificate,
+        so.ConstrainedRegression: so.BallCertificate,
+    }
+    listed: list[tuple[str, Any]] = []
+    for name, problem, x, w in (
+        ("lost strength", so.SquareRootLasso(tall, target, 1e-25), best, apart),
+        ("lost strength, tilted", so.SquareRootLasso(tall, target, 1e-25), best, target),
+        ("lost strength, two rows", so.SquareRootLasso(tall, target, 1e-25), best, aside),
+        ("small strength", so.SquareRootLasso(tall, target, 1e-12), best, apart),
+        (
+            "ball of cancelling columns",
+            so.ConstrainedRegression(opposite, target, 1e29),
+            far,
+            apart,
+        ),
+    ):
+        fit, kind = Fit(problem.system), kinds[type(problem)]
+        found = kind._bracket(problem, fit, fit.coefficients(x), w)
+        listed.append((name, kind(problem, so.Coefficients(x), w, *found.figures())))
+    for name in ("pursuit", "complex pursuit", "complex target"):
+        best = solved()[name]
+        near = 0.999 * best.answer.x
+        listed.append((f"{name} that misses", stated(best.problem, near, best.dual_point)))
+    return listed
+
+
+def a_float_less(made: Any) -> Iterator[tuple[str, Any]]:
+    """Yield a certificate with each of its figures a float better."""
+    for words, figure, towards in (
+        (OBJECTIVE, "primal", 0.0),
+        (MINIMUM, "dual", math.inf),
+        (GAP, "gap", 0.0),
+    ):
+        value = getattr(made, figure)
+        if value:
+            yield words, changed(made, **{figure: math.nextafter(value, towards)})
+
+
 def tilted() -> Iterator[tuple[str, Any]]:
     """Yield certificates whose dual point is another one, in one row or in two."""
     for name, made in solved().items():
@@ -83,6 +132,8 @@ def honest() -> Pairs:
         yield name, so.solve(problem).certificate
     for name, problem in dependent().items():
         yield name, so.solve(problem).certificate
+    for name, made in exact_figures():
+        yield f"exactly what is proved, {name}", made
     for name, right, _ in unique():
         yield f"just unique, {name}", right
     for name, right, _ in least_proved():
@@ -238,6 +289,9 @@ def forged() -> Pairs:
         yield f"{words} | {name}", changed(made, dual=made.primal * 2.0)
     for name, _, wrong in least_proved():
         yield f"with all columns together the minimum is at least | a float more, {name}", wrong
+    for name, made in exact_figures():
+        for words, wrong in a_float_less(made):
+            yield f"{words} | by a float, {name}", wrong
     for name, _, wrong in unique():
         yield f"{UNIQUE} | just not, {name}", wrong
     plain = so.BasisPursuit([[1.0]], [1 + 1j], 0.0, math.inf)
