@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import index as whole_number
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -65,7 +66,7 @@ class IdentifiabilityVerdict:
             if isinstance(value, bool) or not isinstance(value, int | np.integer):
                 raise ProblemError(f"{name} must be an integer, got a {type(value).__name__}")
             object.__setattr__(self, name, int(value))
-        pairs = tuple((int(index), str(unit)) for index, unit in self.excluded)
+        pairs = tuple((whole_number(index), str(unit)) for index, unit in self.excluded)
         object.__setattr__(self, "excluded", pairs)
         object.__setattr__(self, "directions", tuple(map(str, self.directions)))
 
