@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import sparseopt as so
-from sparseopt.guarantees.families import Family, Structure, direction, independent
+from sparseopt.guarantees.families import Family, Structure, direction
 from sparseopt.guarantees.structural import StructuralCertificate
 from sparseopt.interface.certificate import Steps
+from sparseopt_pathnorm.independence import independent
 from sparseopt_pathnorm.jacobian_rank import JacobianRank
 from sparseopt_pathnorm.structural_search import found_families, without_rank
 

@@ -13,8 +13,10 @@ from sparseopt.guarantees.wires import Wires
 
 _DIGITS = 1024.0
 """Inputs are multiples of 1 / 1024 of their scale: short numbers in exact arithmetic."""
-_ROUNDS = 12
+_ROUNDS = 24
 _STEPS = 6
+_CROSSED = 24
+"""Units of a layer that are crossed at a time."""
 
 
 class FloatPass:
@@ -89,11 +91,12 @@ def searched(problem: so.Identifiability, context: so.Context) -> Callable[[Any]
             if run.is_full:
                 break
             some = max(64, count // 8)
-            add(rounded(rng.standard_normal((some, *shape)) * factor, scale * factor))
+            if not add(rounded(rng.standard_normal((some, *shape)) * factor, scale * factor)):
+                break
         across = Crossing(problem, rng, scale)
         idle = 0
         for _ in range(_ROUNDS):
-            if run.is_full or idle > 2:
+            if run.is_full or idle > 7:
                 break
             context.check_time("searching inputs")
             points = across.points(np.concatenate(held))
@@ -143,19 +146,32 @@ class Crossing:
         values, _ = self._pass.run(flat)
         active = values[self._read] > 0
         rare = np.minimum(active.mean(axis=1), 1 - active.mean(axis=1))
-        units = self._read[rare <= max(0.02, np.quantile(rare, 0.1) if len(rare) else 0.0)]
+        # As many of each layer: one of few units stands for as much as one of many positions.
+        layer = self._wires.layer_of[self._read]
+        picked = []
+        for each in np.unique(layer):
+            own = np.flatnonzero(layer == each)
+            order = own[np.argsort(rare[own] + 1e-9 * self._rng.random(len(own)))]
+            few = order[: max(8, len(order) // 8)]
+            picked.append(self._rng.choice(few, _CROSSED))
+        units = self._read[np.concatenate(picked)] if picked else self._read
         if not len(units):
             return np.empty((0, *seen.shape[1:]))
-        units = self._rng.permutation(units)[:128]
         x = flat[:, self._rng.integers(flat.shape[1], size=len(units))].copy()
+        # On the way half of the points cross the zero of another unit: what matters may be which
+        # units are active together.
+        others = np.where(
+            self._rng.random(len(units)) < 0.5, units, self._rng.choice(self._read, len(units))
+        )
         kept = []
-        for _ in range(_STEPS):
+        for step in range(_STEPS):
+            aim = others if step < _STEPS // 2 else units
             values, taken = self._pass.run(x)
-            slopes = self._pass.slopes(values, taken, units)
-            at, size = values[units, np.arange(len(units))], (slopes**2).sum(axis=0)
+            slopes = self._pass.slopes(values, taken, aim)
+            at, size = values[aim, np.arange(len(aim))], (slopes**2).sum(axis=0)
             moves = np.isfinite(size) & (size > 0)
             factor = np.where(moves, at / np.where(moves, size, 1.0), 0.0)
-            x = x - slopes * factor * self._rng.uniform(1.0, 1.3, size=len(units))
+            x = x - slopes * factor * self._rng.uniform(1.0, 2.5, size=len(units))
             kept.append(x)
         found = rounded(np.concatenate(kept[-2:], axis=1).T / self._scale, self._scale)
         found = found[np.isfinite(found).all(axis=1)]

@@ -135,6 +135,10 @@ class RankRun:
 
     def evidence(self, inputs: np.ndarray | None) -> RankEvidence:
         """Return what proves the rank."""
-        rows = np.array([self.pairs[row] for row in self.echelon.rows], dtype=np.int64)
+        pairs = [self.pairs[row] for row in self.echelon.rows]
+        rows = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        if inputs is not None:  # those that were searched in vain are left out
+            used = np.unique(rows[:, 0]) if len(rows) else np.zeros(1, dtype=np.int64)
+            inputs, rows[:, 0] = inputs[used], np.searchsorted(used, rows[:, 0])
         columns = np.array(self.echelon.columns, dtype=np.int64)
-        return RankEvidence(inputs, PRIME, rows.reshape(-1, 2), columns, self.echelon.determinant)
+        return RankEvidence(inputs, PRIME, rows, columns, self.echelon.determinant)

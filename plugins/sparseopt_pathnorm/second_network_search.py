@@ -9,12 +9,12 @@ from fractions import Fraction
 import numpy as np
 
 import sparseopt as so
-from sparseopt.guarantees.families import independent
 from sparseopt.guarantees.modular import PRIME, is_prime
 from sparseopt.guarantees.patterns import Pattern
 from sparseopt.guarantees.rank import RankEvidence
 from sparseopt.guarantees.second_network import SecondNetworkCertificate, moved_words
 from sparseopt.interface.certificate import CheckFailed, Steps
+from sparseopt_pathnorm.independence import independent
 from sparseopt_pathnorm.residue_elimination import Echelon
 from sparseopt_pathnorm.residue_slopes import OperatorSlopes
 

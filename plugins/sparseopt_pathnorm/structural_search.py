@@ -14,11 +14,11 @@ from sparseopt.guarantees.families import (
     Structure,
     described,
     direction,
-    independent,
 )
 from sparseopt.guarantees.modular import PRIME
 from sparseopt.guarantees.patterns import Pattern
 from sparseopt.interface.certificate import CheckFailed, Steps
+from sparseopt_pathnorm.independence import independent
 
 _MOST_MIXED = 24
 """Units of a layer up to which pairs of them are listed."""

@@ -11,24 +11,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from sparseopt.guarantees.orbit import Scales
 from sparseopt.guarantees.patterns import Pattern
 from sparseopt.guarantees.wires import Wires
 from sparseopt.interface.certificate import Steps
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
-from sparseopt.judging.exact import PRIME, eliminate_modulo
 
 Direction = dict[int, Fraction]
 """Change of each parameter that moves."""
 
 KINDS = ("constant", "unheard", "sink", "copies", "shift", "mix")
-_MOST = 4000
 
 
 @json_type
@@ -67,8 +63,7 @@ class Structure:
 
     def __init__(self, wires: Wires, pattern: Pattern | None) -> None:
         self.wires, self.pattern = wires, pattern
-        live = [np.flatnonzero(~wires.is_zero[x.entries]) for x in wires.layers]
-        self._live = dict(zip(range(len(live)), live, strict=True))
+        self._live = [np.flatnonzero(~wires.is_zero[x.entries]) for x in wires.layers]
 
     def _acts(self, position: int, row: int) -> tuple[bool, bool]:
         """Return whether a ReLU is active at every given input, and whether strictly at none."""
@@ -142,10 +137,9 @@ class Structure:
         found: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for layer in self.wires.layers:
             columns = self.wires.column[layer.entries].tolist()
-            for column, *ends in zip(
-                columns, layer.heads.tolist(), layer.tails.tolist(), strict=True
-            ):
-                found[column].append((ends[0], ends[1]))
+            ends = zip(columns, layer.heads.tolist(), layer.tails.tolist(), strict=True)
+            for column, head, tail in ends:
+                found[column].append((head, tail))
             for row in layer.biased.tolist():
                 column = int(self.wires.column[layer.bias[row]])
                 found[column].append((layer.start + row, -1))
@@ -166,48 +160,29 @@ class Structure:
         That is the neuron itself, or the only ReLU that reads it, if active at every given input.
         An edge is (head, layer, place in the layer). None for any other reader, and for outputs.
         """
-        wires, end = self.wires, neuron
-        readers = [
-            (position, row)
-            for position, layer in enumerate(wires.layers)
-            if layer.kind != "linear"
-            for row in np.flatnonzero((layer.reads == neuron).any(axis=1)).tolist()
-        ]
+        layers, end = list(enumerate(self.wires.layers)), neuron
+        readers = [(p, int(row)) for p, x in layers for row in np.nonzero(x.reads == neuron)[0]]
         if readers:
             (position, row), *more = readers
-            if more or wires.layers[position].kind != "relu" or not self._acts(position, row)[0]:
+            layer = self.wires.layers[position]
+            if more or layer.kind != "relu" or not self._acts(position, row)[0]:
                 return None
-            end = wires.layers[position].start + row
-            if any((x.reads == end).any() for x in wires.layers if x.kind != "linear"):
+            end = layer.start + row
+            if any((x.reads == end).any() or (x.tails == neuron).any() for _, x in layers):
                 return None
-            if any((x.tails == neuron).any() for x in wires.layers):
-                return None
-        if end in wires.outputs or neuron in wires.outputs:
+        if end in self.wires.outputs or neuron in self.wires.outputs:
             return None
-        out = [
-            (int(layer.heads[place]), position, place)
-            for position, layer in enumerate(wires.layers)
-            for place in np.flatnonzero(layer.tails == end).tolist()
-        ]
-        return end, out
+        places = [(p, x, int(i)) for p, x in layers for i in np.flatnonzero(x.tails == end)]
+        return end, [(int(layer.heads[i]), position, i) for position, layer, i in places]
 
 
 def direction(steps: Steps, structure: Structure, family: Family) -> Direction:
     """Return the direction of a family; refuse one whose conditions do not hold."""
-    rules: dict[str, Callable[..., Direction]] = {
-        "constant": _constant,
-        "unheard": _unheard,
-        "sink": _sink,
-        "copies": _copies,
-        "shift": _shift,
-        "mix": _mix,
-    }
-    ends = structure.wires.count
-    if family.kind not in ("shift", "mix"):
-        ends = structure.wires.parameters.count
+    wires, of_neurons = structure.wires, family.kind in ("shift", "mix")
+    ends = wires.count if of_neurons else wires.parameters.count
     inside = all(0 <= place < ends for place in family.places)
     steps.require(inside, "families name parameters and neurons of the network")
-    return rules[family.kind](steps, structure, *family.places)
+    return _RULES[family.kind](steps, structure, *family.places)
 
 
 def _constant(steps: Steps, structure: Structure, weight: int, bias: int = -1) -> Direction:
@@ -252,13 +227,11 @@ def _copies(steps: Steps, structure: Structure, one: int, other: int) -> Directi
     """Weights to the same neurons from units u and v with v = c u, c > 0, may move against each
     other: c to the one out of u and -1 to the one out of v adds c u - v = 0."""
     pairs = [sorted(structure.edges[column]) for column in (one, other)]
-    factors = {
-        _factor(structure, u, v) if h == g else None for (h, u), (g, v) in zip(*pairs, strict=False)
-    }
-    factor = factors.pop() if len(factors) == 1 else None
+    both = zip(*pairs, strict=False)
+    factors = {_factor(structure, u, v) if h == g else None for (h, u), (g, v) in both}
+    factor: Any = factors.pop() if len(factors) == 1 else None
     same = one != other and len(pairs[0]) == len(pairs[1])
     steps.require(same and factor is not None, "two weights leave copies of one unit")
-    assert factor is not None
     return {one: factor, other: Fraction(-1)}
 
 
@@ -285,9 +258,9 @@ def _factor(structure: Structure, u: int, v: int) -> Fraction | None:
 def _shift(steps: Steps, structure: Structure, unit: int) -> Direction:
     """The bias of a unit that passes on linearly may grow by c, if the biases of the neurons that
     it leads to fall by the weight times c: these hold what they held."""
+    found: Any
     wires, found = structure.wires, structure.passes(unit)
     steps.require(found is not None, "a unit passes on linearly what it holds")
-    assert found is not None
     change = {_own(steps, structure, _bias(wires, unit), "bias"): Fraction(1)}
     for head, position, place in found[1]:
         weight = Fraction(wires.exact[wires.layers[position].entries[place]])
@@ -301,24 +274,18 @@ def _mix(steps: Steps, structure: Structure, unit: int, other: int) -> Direction
     """Of two units that pass on linearly, u may take up t times v, if every neuron that u leads to
     takes t times its weight less of v: with M = 1 + t E_uv, rows M W and weights W' M^-1."""
     wires = structure.wires
-    ends = [structure.passes(neuron) for neuron in (unit, other)]
+    ends: Any = [structure.passes(neuron) for neuron in (unit, other)]
     steps.require(unit != other and None not in ends, "two units pass on linearly what they hold")
-    change: Direction = {}
-    mine, theirs = (dict(_incoming(wires, n)) for n in (unit, other))
-    for tail, entry in theirs.items():
-        if not wires.is_zero[entry]:
-            column = _own(steps, structure, mine.get(tail, -1), "weight")
-            change[column] = Fraction(wires.exact[entry])
-    outgoing = []
-    for end in ends:
-        assert end is not None
-        parts = [(h, int(wires.layers[p].entries[place])) for h, p, place in end[1]]
-        steps.require(len(dict(parts)) == len(parts), "a unit has one edge to each neuron")
-        outgoing.append(dict(parts))
-    for head, entry in outgoing[0].items():
-        if not wires.is_zero[entry]:
-            column = _own(steps, structure, outgoing[1].get(head, -1), "weight")
-            change[column] = change.get(column, Fraction(0)) - Fraction(wires.exact[entry])
+    into = [dict(_incoming(wires, neuron)) for neuron in (other, unit)]
+    out = [{h: int(wires.layers[p].entries[i]) for h, p, i in found} for _, found in ends]
+    alone = all(len(heads) == len(found) for heads, (_, found) in zip(out, ends, strict=True))
+    steps.require(alone, "a unit has one edge to each neuron")
+    change: Direction = defaultdict(Fraction)
+    for (source, target), sign in ((into, 1), (out, -1)):
+        for place, entry in source.items():
+            if not wires.is_zero[entry]:
+                column = _own(steps, structure, target.get(place, -1), "weight")
+                change[column] += sign * Fraction(wires.exact[entry])
     return change
 
 
@@ -342,6 +309,24 @@ def _own(steps: Steps, structure: Structure, entry: int, what: str) -> int:
     alone = column >= 0 and len(structure.edges[column]) == 1
     steps.require(alone, f"a {what} that moves is a parameter of one edge")
     return column
+
+
+_RULES: dict[str, Callable[..., Direction]] = {
+    "constant": _constant,
+    "unheard": _unheard,
+    "sink": _sink,
+    "copies": _copies,
+    "shift": _shift,
+    "mix": _mix,
+}
+_WORDS = {
+    "constant": "{count} weight{s} out of {which}, constant",
+    "unheard": "{count} parameter{s} into {which}, which no output hears",
+    "sink": "the bias{es} of {which}, 0 with nothing else coming in",
+    "copies": "weights out of {which}, which are copies of each other",
+    "shift": "the bias{es} of {which}, {always}",
+    "mix": "{count} combination{s} of {which}, {always}",
+}
 
 
 def described(structure: Structure, families: Sequence[Family]) -> tuple[str, ...]:
@@ -372,67 +357,10 @@ def _words(structure: Structure, kind: str, layer: str, group: list[Family]) -> 
     if kind in ("copies", "mix"):
         units |= {_unit(structure, Family(kind, family.places[::-1])) for family in group}
     wires, count = structure.wires, len(group)
-    firsts = [
-        0 if wires.layer_of[u] < 0 else wires.layers[int(wires.layer_of[u])].start for u in units
-    ]
-    shown = sorted(unit - start for unit, start in zip(units, firsts, strict=True))
+    shown = sorted(unit - wires.start_of(unit) for unit in units)
     names = ", ".join(map(str, shown[:12])) + (", ..." if len(shown) > 12 else "")
-    which = f"unit {names} of {layer}" if len(units) == 1 else f"units {names} of {layer}"
-    plural = "" if count == 1 else "s"
+    which = f"unit{'s' * (len(units) > 1)} {names} of {layer}"
     active = any((x.reads == unit).any() for x in wires.layers for unit in units)
     always = "active at every input" if active else "which linear layers in a row read: merge these"
-    return {
-        "constant": f"{count} weight{plural} out of {which}, constant",
-        "unheard": f"{count} parameter{plural} into {which}, which no output hears",
-        "sink": f"the bias{'es' if plural else ''} of {which}, 0 with nothing else coming in",
-        "copies": f"weights out of {which}, which are copies of each other",
-        "shift": f"the bias{'es' if plural else ''} of {which}, {always}",
-        "mix": f"{count} combination{plural} of {which}, {always}",
-    }[kind]
-
-
-def independent(wires: Wires, scales: Scales, directions: Sequence[Direction]) -> int:
-    """Return a number of the directions that are independent of each other and of rescalings.
-
-    A lower bound. Only rescalings that leave all other parameters as they are can lie in the span:
-    those that are constant on the classes joined by these. Their rank is that of a graph, exactly;
-    the rank of all together is one modulo a prime, which is never more than that over Q.
-    """
-    moved = sorted({column for each in directions for column in each})
-    if len(moved) * len(directions) > _MOST**2:
-        raise ProblemError("too many directions to be counted")
-    place = {column: i for i, column in enumerate(moved)}
-    first = wires.parameters.first
-    live = ~wires.is_zero[first]
-    still = live.copy()
-    still[moved] = False
-    size = int(scales.label.max()) + 1
-    ends = np.stack([scales.heads, scales.tails])
-    part = _parts(ends[:, still], size)
-    turned = [column for column in moved if live[column]]
-    between = part[ends[:, turned]]
-    used = np.unique(between[between != part[0]])
-    rows = np.zeros((len(directions) + len(used), len(moved)), dtype=np.int64)
-    for row, each in enumerate(directions):
-        for column, value in each.items():
-            rows[row, place[column]] = _residue(value)
-    for column, (head, tail) in zip(turned, between.T.tolist(), strict=True):
-        held = _residue(Fraction(wires.exact[first[column]]))
-        for end, sign in ((head, 1), (tail, -1)):
-            if end != part[0]:
-                row = len(directions) + int(np.searchsorted(used, end))
-                rows[row, place[column]] = (rows[row, place[column]] + sign * held) % PRIME
-    vertices = np.unique([*used, part[0]])
-    joined = _parts(np.searchsorted(vertices, between), len(vertices))
-    rescalings = len(vertices) - len(np.unique(joined))
-    return eliminate_modulo(rows, len(moved)) - rescalings
-
-
-def _parts(ends: np.ndarray, size: int) -> np.ndarray:
-    pairs = coo_array((np.ones(ends.shape[1], dtype=np.int8), tuple(ends)), shape=(size, size))
-    label: np.ndarray = connected_components(pairs, directed=False)[1]
-    return label
-
-
-def _residue(value: Fraction) -> int:
-    return value.numerator * pow(value.denominator, -1, PRIME) % PRIME
+    s = "s" * (count > 1)
+    return _WORDS[kind].format(count=count, which=which, always=always, s=s, es="e" * len(s) + s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import index as whole_number
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -65,7 +66,7 @@ class IdentifiabilityVerdict:
             if isinstance(value, bool) or not isinstance(value, int | np.integer):
                 raise ProblemError(f"{name} must be an integer, got a {type(value).__name__}")
             object.__setattr__(self, name, int(value))
-        pairs = tuple((int(index), str(unit)) for index, unit in self.excluded)
+        pairs = tuple((whole_number(index), str(unit)) for index, unit in self.excluded)
         object.__setattr__(self, "excluded", pairs)
         object.__setattr__(self, "directions", tuple(map(str, self.directions)))
 
@@ -142,7 +143,7 @@ class Identifiability(Problem[IdentifiabilityVerdict, Any]):
             raise ProblemError(
                 f"network is a {type(self.network).__name__}; make a Network with so.load_network"
             )
-        masks = free_masks(self.network, self.free)
+        masks = self.masks
         if self.free is not None:
             kept = {name: read_only(masks[name]) for name in self.free if name in masks}
             object.__setattr__(self, "free", kept)
@@ -152,9 +153,14 @@ class Identifiability(Problem[IdentifiabilityVerdict, Any]):
             raise ProblemError("the network has no free parameter; free= can free zeros")
 
     @cached_property
+    def masks(self) -> dict[str, np.ndarray]:
+        """Which entries of each array are free."""
+        return free_masks(self.network, self.free)
+
+    @cached_property
     def parameters(self) -> Parameters:
         """The free parameters."""
-        return parameters(self.network, free_masks(self.network, self.free))
+        return parameters(self.network, self.masks)
 
     @cached_property
     def wires(self) -> Wires:

@@ -9,6 +9,7 @@ that are not 0: its dimension is the rank of ``z -> (z_h - z_t)`` on the kernel 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -128,6 +129,26 @@ def _merged(
     at_head, at_tail = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
     at_head[column], at_tail[column] = label[other_head], label[other_tail]
     return Scales(label, at_head, at_tail, [tuple(row) for row in rows.tolist()])
+
+
+def is_moved(wires: Wires, old: Sequence[Fraction], new: Mapping[int, Fraction]) -> bool:
+    """Return whether parameters with new values are no rescaling of the old ones.
+
+    Parameters
+    ----------
+    wires : Wires
+    old : sequence of Fraction
+        The values of those in `new`, in its order.
+    new : mapping from parameter to Fraction
+        None of another sign than before.
+    """
+    zero = wires.is_zero[wires.parameters.first]
+    ratios: list[Fraction | None] = [None if none else Fraction(1) for none in zero]
+    for (column, value), before in zip(new.items(), old, strict=True):
+        if before == 0 != value:
+            return True
+        ratios[column] = value / before if before else None
+    return not is_rescaled(scales(wires, ignore_zeros=True), ratios)
 
 
 def is_rescaled(scales: Scales, ratios: list[Fraction | None]) -> bool:

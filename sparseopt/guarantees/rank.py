@@ -59,18 +59,13 @@ class RankEvidence:
         """Return the rank that is proved; refuse evidence that proves none."""
         samples, known = self._samples(steps, problem)
         size, outputs = len(self.columns), problem.wires.outputs.size
-        steps.require(
-            LEAST <= self.prime <= PRIME and is_prime(self.prime),
-            f"the modulus is a prime from {LEAST} to {PRIME}",
-        )
-        steps.require(
-            self.rows.shape == (size, 2) and self.columns.shape == (size,),
-            "there are as many rows as columns",
-        )
+        right = LEAST <= self.prime <= PRIME and is_prime(self.prime)
+        steps.require(right, f"the modulus is a prime from {LEAST} to {PRIME}")
+        right = self.rows.shape == (size, 2) and self.columns.shape == (size,)
+        steps.require(right, "there are as many rows as columns")
         inside = (self.rows >= 0).all() and (self.rows < [len(samples), outputs]).all()
         steps.require(bool(inside), "rows are those of an input and an output")
-        parameters = problem.parameters.count
-        inside = ((self.columns >= 0) & (self.columns < parameters)).all()
+        inside = ((self.columns >= 0) & (self.columns < problem.parameters.count)).all()
         steps.require(bool(inside), "columns are those of parameters")
         irregular = np.isin(self.rows[:, 0], list(known.irregular)).any()
         steps.require(not irregular, "no row belongs to an input that is not regular")
@@ -81,21 +76,18 @@ class RankEvidence:
             slopes = Slopes(problem.wires, problem.flat(samples[used]), part, self.prime)
             matrix = slopes.rows(place.ravel(), self.rows[:, 1])[:, self.columns]
             found = determinant(matrix, self.prime)
-            steps.require(
-                found != 0, f"the derivative has {size} independent rows modulo {self.prime}"
-            )
+            words = f"the derivative has {size} independent rows modulo {self.prime}"
+            steps.require(found != 0, words)
             steps.require(found == self.determinant, "the determinant is as stated", f"{found}")
         return size
 
     def _samples(self, steps: Steps, problem: Identifiability) -> tuple[np.ndarray, Pattern]:
         if self.inputs is None:
             steps.require(problem.inputs is not None, "the problem has inputs")
-            assert problem.inputs is not None
-            return problem.inputs, problem.pattern
+            return problem.inputs, problem.pattern  # type: ignore[return-value]
         steps.require(problem.inputs is None, "inputs are searched only where none are given")
         held = Identifiability(problem.network, self.inputs, problem.free)
-        assert held.inputs is not None
-        return held.inputs, problem.pattern_at(held.inputs)
+        return held.inputs, problem.pattern_at(held.inputs)  # type: ignore[arg-type, return-value]
 
 
 def require_figures(steps: Steps, problem: Identifiability, answer: Any, rank: int) -> None:
@@ -103,8 +95,7 @@ def require_figures(steps: Steps, problem: Identifiability, answer: Any, rank: i
     steps.require(isinstance(answer, IdentifiabilityVerdict), "the answer is a verdict")
     right = problem.verdict(answer.value, rank)
     for name in ("parameters", "orbit", "bound", "rank", "gap"):
-        found = getattr(answer, name)
-        steps.require(found == getattr(right, name), f"{name} is as counted", f"{found}")
+        steps.require(getattr(answer, name) == getattr(right, name), f"{name} is as counted")
     steps.require(answer.excluded == right.excluded, "the inputs excluded are not regular")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt.guarantees.identifiability import Identifiability, IdentifiabilityVerdict
-from sparseopt.guarantees.orbit import is_rescaled, scales
+from sparseopt.guarantees.orbit import is_moved
 from sparseopt.guarantees.patterns import exact_sums
 from sparseopt.guarantees.rank import RankEvidence, require_figures, scope
 from sparseopt.guarantees.wires import Wires
@@ -102,14 +102,8 @@ class SecondNetworkCertificate(Certificate):
         old = [Fraction(v) for v in problem.wires.exact[problem.parameters.first[self.columns]]]
         pairs = list(zip(old, self.values, strict=True))
         steps.require(all(a * b > 0 or a == 0 for a, b in pairs), "no parameter changes its sign")
-        ratios: list[Fraction | None] = [Fraction(1)] * problem.parameters.count
-        for column in np.flatnonzero(problem.wires.is_zero[problem.parameters.first]).tolist():
-            ratios[column] = None
-        for column, (a, b) in zip(self.columns.tolist(), pairs, strict=True):
-            ratios[column] = b / a if a else None
-        other = any(a == 0 != b for a, b in pairs)
-        other = other or not is_rescaled(scales(problem.wires, ignore_zeros=True), ratios)
-        steps.require(other, "the second network is no rescaling")
+        new = dict(zip(self.columns.tolist(), self.values, strict=True))
+        steps.require(is_moved(problem.wires, old, new), "the second network is no rescaling")
 
 
 def moved_words(problem: Identifiability, columns: np.ndarray) -> str:

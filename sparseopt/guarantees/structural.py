@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
-from sparseopt.guarantees.families import Family, Structure, described, direction, independent
+from sparseopt.guarantees.families import Direction, Family, Structure, described, direction
 from sparseopt.guarantees.identifiability import Identifiability, IdentifiabilityVerdict
+from sparseopt.guarantees.orbit import is_moved
 from sparseopt.guarantees.rank import RankEvidence, require_figures, scope
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
@@ -18,10 +20,11 @@ from sparseopt.interface.json_type import json_type
 class StructuralCertificate(Certificate):
     """Directions along which the outputs do not change, and that are no rescalings.
 
-    Theorem. Let v be no tangent of the rescalings, and let the outputs at the inputs be those at
-    the given parameters for all parameters ``theta + t v`` with small t. Then the parameters are
-    not identifiable: if they were rescalings of theta for some t going to 0, v would be a limit of
-    tangents, which are closed.
+    Theorem. Let the outputs at the inputs be those at the given parameters for all parameters
+    ``theta + t v`` with small t > 0, and let one such point, with no sign changed, be no rescaling
+    of theta. Then the parameters are not identifiable. Proof: that theta + t v is a rescaling is a
+    set of equations, linear in log(1 + t v_i / theta_i), so analytic in t as long as no sign
+    changes: they fail at one t, hence for all small t > 0.
 
     Parameters
     ----------
@@ -55,14 +58,11 @@ class StructuralCertificate(Certificate):
         answer = self.answer
         where = scope(self.problem, self.evidence)
         data = "any finite set of inputs" if self.from_any_data else where
-        words = (
-            f"the {answer.parameters} free parameters are not identifiable up to rescaling from "
-            f"{data}: {'; '.join(answer.directions)}, can move without any change of the outputs"
-        )
-        if not answer.rank:
-            return words
-        rank = f"rank at least {answer.rank} of at most {answer.bound}"
-        return f"{words}; the derivative at {where} has {rank}"
+        head = f"the {answer.parameters} free parameters are not identifiable up to rescaling"
+        moved = "; ".join(answer.directions)
+        words = f"{head} from {data}: {moved}, can move without any change of the outputs"
+        rank = f"; the derivative at {where} has rank at least {answer.rank} of {answer.bound}"
+        return words + (rank if answer.rank else "")
 
     def check(self, steps: Steps) -> None:
         """Check each direction, and that one is no rescaling."""
@@ -70,14 +70,19 @@ class StructuralCertificate(Certificate):
         rank = self.evidence.rank(steps, problem)
         require_figures(steps, problem, answer, rank)
         steps.require(answer.value == "not_identifiable", "the verdict is that of a direction")
-        if not self.from_any_data:
-            steps.require(problem.inputs is not None, "the problem has inputs")
+        given = self.from_any_data or problem.inputs is not None
+        steps.require(given, "the problem has inputs")
         structure = Structure(problem.wires, None if self.from_any_data else problem.pattern)
-        directions = [direction(steps, structure, family) for family in self.families]
-        found = independent(problem.wires, problem.scales, directions) if directions else 0
-        steps.require(found > 0, "a direction is no rescaling")
+        moved = [self._is_moved(direction(steps, structure, each)) for each in self.families]
+        steps.require(any(moved), "a direction is no rescaling")
         words = described(structure, self.families)
         steps.require(answer.directions == words, "the words are those of the directions")
-        steps.note(f"at least {found} directions are independent of each other and of rescalings")
-        if rank + found == problem.bound and not problem.excluded:
-            steps.note(f"the rank of the derivative is {rank} exactly")
+
+    def _is_moved(self, change: Direction) -> bool:
+        """Whether a small step along a direction leaves the rescalings."""
+        wires = self.problem.wires
+        old = [Fraction(wires.exact[wires.parameters.first[column]]) for column in change]
+        sizes = [abs(v / o) for v, o in zip(change.values(), old, strict=True) if o]
+        step = Fraction(1, 2) / (1 + max(sizes, default=Fraction(0)))
+        new = {c: o + step * v for (c, v), o in zip(change.items(), old, strict=True)}
+        return is_moved(wires, old, new)

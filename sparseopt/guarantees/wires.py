@@ -137,6 +137,11 @@ class Wires:
         sizes = [layer.size for layer in self.layers]
         return np.repeat(np.arange(-1, len(sizes)), [self.inputs, *sizes])
 
+    def start_of(self, neuron: int) -> int:
+        """Return the first neuron of the layer that one is in."""
+        position = int(self.layer_of[neuron])
+        return self.layers[position].start if position >= 0 else 0
+
     def words(self, neuron: int) -> str:
         """Return the place of a neuron, as ``unit 3 of 'relu'``."""
         position = int(self.layer_of[neuron])

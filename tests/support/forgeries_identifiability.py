@@ -16,10 +16,6 @@ import numpy as np
 from laws import refusal
 
 import sparseopt as so
-from sparseopt.networks.linear import Dense, Scale
-from sparseopt.networks.network import chain
-from sparseopt.networks.operator import Permute, Relu, Reshape, Select
-from sparseopt.networks.window import AxisMap, RankPool, Resample
 
 Pairs = Iterator[tuple[str, Any]]
 changed = dataclasses.replace
@@ -42,39 +38,14 @@ def second() -> Any:
     return so.solve(so.Identifiability(networks.mlp(layers), inputs)).certificate
 
 
-@cache
-def wide() -> Any:
-    """Return a certificate of a network with every kind of wiring, and a factor that is free."""
-    rng = np.random.default_rng(0)
-    means = AxisMap(0, np.array([[0, 1], [2, 3]]), np.ones((2, 2)), np.array([2, 2]))
-    network = chain(
-        (4,),
-        Dense(rng.integers(1, 9, (4, 4)) * (-1.0) ** np.arange(4), rng.integers(1, 9, 4) * 1.0),
-        Scale(np.array([1.0, -2.0, 3.0, 1.0]), np.array([1.0])),
-        Relu(),
-        Resample((means,)),
-        Dense(rng.integers(-8, 9, (4, 2)) * 1.0, rng.integers(1, 9, 4) * 1.0),
-        Select(np.array([3, 2, -1, 0, 1, 2])),
-        Reshape((2, 3)),
-        Permute((1, 0)),
-        RankPool(1, 2),
-        Dense(rng.integers(1, 9, (2, 3)) * 1.0),
-    )
-    inputs = rng.integers(-20, 21, (30, 4)).astype(np.float32)
-    free = {"1:Scale.factor": np.array([1, 1, 0, 0])}
-    return so.solve(so.Identifiability(network, inputs, free)).certificate
-
-
 def honest() -> Pairs:
     """Yield (name, certificate) of every kind."""
     for name in networks.CASES:
         yield name, solved(name)
     yield "searched", solved("plain", searched=True)
     yield "facets", solved("plain", "facets_of_units", searched=True)
-    yield "facets of a pooled network", solved("pooled", "facets_of_units", searched=True)
     yield "facets of a skip", solved("skip", "facets_of_units", searched=True)
     yield "second network", second()
-    yield "wiring", wide()
 
 
 def forged() -> Pairs:
