@@ -47,12 +47,8 @@ from sparseopt.closedness.external import smtlib
 from sparseopt.closedness.proofs import exclusion_ranks
 from sparseopt.closedness.proofs.branch import Branch
 from sparseopt.closedness.proofs.polynomials import ONE, divide, polynomial, without_factors
-<<<<<<< HEAD
-from sparseopt.judging.exact import counting_type
-from sparseopt.training.sparse_training import ONE_OUTPUT
-=======
 from sparseopt.judging.exact import counting_type, rank
->>>>>>> curves
+from sparseopt.training.sparse_training import ONE_OUTPUT
 
 
 def forged() -> Pairs:
