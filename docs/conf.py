@@ -35,6 +35,7 @@ extensions = [
     "sphinx_copybutton",
     "sparseopt_pages",
     "sparseopt_docstrings",
+    "sparseopt_names",
     "sparseopt_links",
 ]
 exclude_patterns = ["_build", "_ext", "_templates"]

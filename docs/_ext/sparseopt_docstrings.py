@@ -43,6 +43,9 @@ def _foreign(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any)
 
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx: before numpydoc reads the docstring."""
+    from numpydoc.docscrape import NumpyDocString
+
+    NumpyDocString.sections["Laws"] = []  # where it reads one itself, for the signature
     app.connect("autodoc-process-docstring", _paragraphs, priority=100)
     app.connect("autodoc-skip-member", _foreign)
     return {"parallel_read_safe": True}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ GROUPS = {
 """Folder of the library, or what follows ``sparseopt_`` of a plugin, and what its names are for."""
 
 
+NAME = re.compile(r"(?:so\.|sparseopt\.)?(\w+)(?:\(.*\))?", re.DOTALL)
+
+
 def public_names(stub: Path) -> dict[str, list[str]]:
     """Return the public names of each group."""
     found: dict[str, list[str]] = {group: [] for group in GROUPS}
@@ -33,6 +37,12 @@ def public_names(stub: Path) -> dict[str, list[str]]:
             group = parts[1] if parts[0] == "sparseopt" else parts[0].removeprefix("sparseopt_")
             found[group] += [alias.name for alias in node.names]
     return {group: sorted(names, key=str.lower) for group, names in found.items()}
+
+
+def name_of(text: str, known: set[str]) -> str | None:
+    """Return the public name that an inline literal shows, if it shows one."""
+    found = NAME.fullmatch(text)
+    return found[1] if found and found[1] in known else None
 
 
 def index(stub: Path) -> str:

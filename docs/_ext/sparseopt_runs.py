@@ -65,7 +65,8 @@ def _fresh(script: Path, arguments: list[str], place: Path) -> tuple[str, float]
             text=True,
         )
         if done.returncode != 0:
-            raise RuntimeError(f"{script.name} failed:\n{done.stdout}{done.stderr}")
+            said = f"{done.stdout}{done.stderr}"
+            raise RuntimeError(f"{script.name} ended with {done.returncode}:\n{said}")
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         for picture in sorted(Path(folder).glob("*.png")):

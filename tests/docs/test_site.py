@@ -156,3 +156,19 @@ def test_docstrings_become_restructured_text(written: str, shown: str) -> None:
     from sparseopt_docstrings import escaped
 
     assert escaped(written) == shown
+
+
+@pytest.mark.parametrize(
+    ("literal", "name"),
+    [
+        ("so.solve(problem)", "solve"),
+        ('Closedness(supports, field="real")', "Closedness"),
+        ("sparseopt.prune", "prune"),
+        ("so.Nonsense", None),
+        ("solution.answer", None),
+    ],
+)
+def test_public_names_in_the_text_are_found(literal: str, name: str | None) -> None:
+    from sparseopt_pages import name_of
+
+    assert name_of(literal, set(so.__all__)) == name
