@@ -3,7 +3,8 @@
 Trains a network on scikit-learn's digits, prunes it by magnitude, asks whether the supports of
 consecutive layers are closed, removes weights that make them so, counted or by their size, without
 cutting off an output, and trains all networks on with their masks. Prints accuracy before and
-after, and how far the largest weight grew. Takes about a minute on one core; ``--quick`` a quarter of it.
+after, and how far the largest weight grew. Takes about a minute on one core; ``--quick`` a quarter
+of it.
 """
 
 # %%

@@ -152,7 +152,7 @@ class _Search:
         if proof is None and find_window(*self.given) is None:
             if may_have_point(self.given):
                 rng, part = self.context.rng(), self.clock.part(0.4)
-                proof = null_point_proof(self.given, rng, part.seconds)
+                proof = null_point_proof(self.given, rng, part.seconds, 0.2 * self.whole)
             if proof is None:
                 return self._asked()
         return None if proof is None else ReducedClosedCertificate.proved(problem, proof)

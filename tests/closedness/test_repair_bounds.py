@@ -36,7 +36,11 @@ def supports(case: Any, name: str) -> np.ndarray:
     return np.array([[c == "1" for c in row] for row in case[name].split()])
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
+# P4 takes a local search, whose kernels are compiled at their first use.
+NAMES = [pytest.param(n, marks=pytest.mark.slow if n == "P4" else ()) for n in sorted(CASES)]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_optimum_of_a_case_is_proved(name: str) -> None:
     case = CASES[name]
     pair = supports(case, "I"), supports(case, "J")
