@@ -141,3 +141,14 @@ def test_a_time_limit_hands_out_the_best() -> None:
     solution = so.solve(so.NearestClosedSupport(pair), time_limit=0.5)
     assert solution.answer.changes < int(pair[0].sum() + pair[1].sum())
     assert so.verify(solution).ok
+
+
+def test_without_numba_entries_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sparseopt_closedness import nearest_closed
+
+    monkeypatch.setattr(nearest_closed, "has_numba", lambda: False)
+    pair = drawn(16, 20, 16, 0.15, 1)
+    solution = so.solve(so.NearestClosedSupport(pair), time_limit=4.0)
+    thin = sum(int(s.sum()) - int(s.any(axis=0).sum()) for s in pair[:1])
+    assert 0 < solution.answer.lower_bound <= solution.answer.changes < thin
+    assert so.verify(solution).ok
