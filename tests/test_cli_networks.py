@@ -138,6 +138,26 @@ def test_repair_of_supports_and_of_networks(tmp_path: Path) -> None:
     assert sum(body["removed"].values()) > 0
     with pytest.raises(so.ProblemError, match="can only be removed, not --allow add"):
         run("repair", pruned, "-o", repaired, "--allow", "add")
+    with pytest.raises(so.ProblemError, match="--costs is for networks"):
+        run("repair", file, "-o", out, "--costs", "magnitude")
+    with pytest.raises(so.ProblemError, match="must be magnitude or path_cost, not 'size'"):
+        run("repair", pruned, "-o", repaired, "--costs", "size")
+
+
+def test_repair_of_a_network_by_the_size_of_weights(tmp_path: Path) -> None:
+    """The cheapest weight goes; the output that it would cut off is named, or kept if asked."""
+    pruned, repaired = tmp_path / "p.onnx", tmp_path / "r.onnx"
+    first, second = np.array([[2.0, 3.0], [0.0, 4.0]]), np.array([[0.5, 0.0], [5.0, 6.0]])
+    so.write(chain((2,), Dense(first), Dense(second)), pruned)
+    for criterion in ("magnitude", "path_cost"):
+        body = json.loads(run("repair", pruned, "-o", repaired, "--costs", criterion, "--json"))
+        assert list(body["removed"].values()) == [0, 1]
+        assert "1 of 2 outputs have no weights left" in body["cut_off"][0]
+    kept = json.loads(
+        run("repair", pruned, "-o", repaired, "--costs", "magnitude", "--keep-lines", "--json")
+    )
+    assert kept["cut_off"] == []
+    assert set(kept["verdicts"].values()) == {"closed"}
 
 
 def test_what_cannot_be_is_said_before_any_work(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from sparseopt.closedness.not_closed import NotClosedCertificate
 from sparseopt_closedness.branched_repairs import LARGEST_BRANCHED, branched
 from sparseopt_closedness.closed_structures import Pair, structured
 from sparseopt_closedness.core_bounds import CoreBound, has_numba, written
-from sparseopt_closedness.lu_pattern import find_window
+from sparseopt_closedness.lu_pattern import find_window, window_certificate
 from sparseopt_closedness.null_points import may_have_point, null_point_proof
 from sparseopt_closedness.quick_proofs import quick_proof
 from sparseopt_closedness.repair_clock import Clock
@@ -149,13 +149,17 @@ class _Search:
         """Return a certificate that the given supports are closed, or None."""
         problem = so.Closedness(list(self.given), self.problem.field)
         proof = quick_proof(self.given)
-        if proof is None and find_window(*self.given) is None:
+        window = None if proof is not None else find_window(*self.given)
+        if window is not None:
+            self.proof = window_certificate(problem, window)[1]
+            return None
+        if proof is None:
             if may_have_point(self.given):
                 rng, part = self.context.rng(), self.clock.part(0.4)
-                proof = null_point_proof(self.given, rng, part.seconds)
+                proof = null_point_proof(self.given, rng, part.seconds, 0.2 * self.whole)
             if proof is None:
                 return self._asked()
-        return None if proof is None else ReducedClosedCertificate.proved(problem, proof)
+        return ReducedClosedCertificate.proved(problem, proof)
 
     def _asked(self) -> Any:
         """Ask the solvers of closedness for a while; keep a proof of "not closed"."""

@@ -8,7 +8,7 @@ import sparseopt as so
 from sparseopt.closedness.closed import ReducedClosedCertificate
 from sparseopt_closedness.null_points import may_have_point, null_point_proof, seconds_of
 
-LONGEST = 60.0
+LONGEST = 20.0
 """Predicted seconds of one point up to which it is tried."""
 
 

@@ -31,7 +31,7 @@ Plan = tuple[list[int], list[tuple[int, int]]]
 
 
 def null_point_proof(
-    pair: Pair, rng: np.random.Generator, left: Callable[[], float]
+    pair: Pair, rng: np.random.Generator, left: Callable[[], float], exchanging: float = 1.0
 ) -> list[Any] | None:
     """Return a proof that a pair is closed, for `ReducedClosedCertificate`, or None.
 
@@ -41,6 +41,8 @@ def null_point_proof(
     rng : numpy Generator
     left : callable
         Seconds that are left; no point is begun that may take longer with its check.
+    exchanging : float
+        Seconds at most for exchanges, where a point lacks little.
     """
     state = start(*pair)
     nearest: tuple[int, bool, Plan] | None = None
@@ -59,12 +61,16 @@ def null_point_proof(
         return None
     lacking, turned, plan = nearest
     side = state.transposed if turned else state
-    if lacking > MOST_LACKING * int(side.observed.sum()):
+    cells = int(side.observed.sum())
+    if cells < FEWEST_CELLS or lacking > MOST_LACKING * cells:
         return None
-    found = _exchanged(side, plan, lacking, rng, left)
+    end = left() - exchanging
+    found = _exchanged(side, plan, lacking, rng, lambda: min(left(), left() - end))
     return None if found is None else _proof(found, turned)
 
 
+FEWEST_CELLS = 100
+"""Below, other solvers of closedness draw points too, and more besides."""
 MOST_LACKING = 0.1
 """Share of the cells that a point may lack for its plan to be improved by exchanges."""
 

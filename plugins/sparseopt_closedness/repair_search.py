@@ -199,7 +199,7 @@ class LineSearch:
         """Search while `left`, the share of the time that is left, is positive."""
         e = self.entries
         while (share := left()) > 0:
-            warm = 5 * COLDEST * share if annealed else 0.0
+            warm = 2.5 * COLDEST * share if annealed else 0.0
             seed = float(self.rng.integers(2**31))
             settings = np.array([seed, 20, warm, self.fine, self.cost, self.least])
             self.cost, self.least = self.kernels.line_search(

@@ -36,7 +36,11 @@ def supports(case: Any, name: str) -> np.ndarray:
     return np.array([[c == "1" for c in row] for row in case[name].split()])
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
+# P4 takes a local search, whose kernels are compiled at their first use.
+NAMES = [pytest.param(n, marks=pytest.mark.slow if n == "P4" else ()) for n in sorted(CASES)]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_optimum_of_a_case_is_proved(name: str) -> None:
     case = CASES[name]
     pair = supports(case, "I"), supports(case, "J")
@@ -136,4 +140,15 @@ def test_a_time_limit_hands_out_the_best() -> None:
     pair = drawn(20, 30, 20, 0.2, 0)
     solution = so.solve(so.NearestClosedSupport(pair), time_limit=0.5)
     assert solution.answer.changes < int(pair[0].sum() + pair[1].sum())
+    assert so.verify(solution).ok
+
+
+def test_without_numba_entries_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sparseopt_closedness import nearest_closed
+
+    monkeypatch.setattr(nearest_closed, "has_numba", lambda: False)
+    pair = drawn(16, 20, 16, 0.15, 1)
+    solution = so.solve(so.NearestClosedSupport(pair), time_limit=4.0)
+    thin = sum(int(s.sum()) - int(s.any(axis=0).sum()) for s in pair[:1])
+    assert 0 < solution.answer.lower_bound <= solution.answer.changes < thin
     assert so.verify(solution).ok
