@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 import changed_networks
@@ -19,6 +20,8 @@ from sparseopt.networks.linear import Dense, Neuron
 from sparseopt.networks.network import Network, chain
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Input, Relu, Reshape
+from sparseopt.networks.window import MaxPool
+from sparseopt.tools.reading.window_cells import max_window, pool_positions
 
 Pairs = Iterator[tuple[str, Any]]
 METHODS = {
@@ -75,6 +78,7 @@ def questions() -> dict[str, so.OutputChange]:
         "every-layer": so.OutputChange(net, net.with_parameters(every), -0.5, 1),
         "one-bias": so.OutputChange(net, net.with_parameters({"n.bias": np.ones(3)}), 0, 1),
         "equal": so.OutputChange(same.network, same.network, 0, 1),
+        "exact": at_a_point(0, exact=True)[0],
     }
 
 
@@ -115,7 +119,55 @@ def forged() -> Pairs:
         flat = so.OutputChangeValue.of(low[:1], high[:1])
         yield "an interval for each output | one", dataclasses.replace(right, answer=flat)
     yield from forged_methods(found)
+    yield from forged_last_bits()
+    yield from forged_ranges()
+    for words, build in refusals().items():
+        yield f" | cannot be asked: {words}", build
     yield from forged_bounds(found["substitution"])
+
+
+def at_a_point(seed: int, exact: bool) -> tuple[so.OutputChange, Fraction]:
+    """Return a question about sums that floats do not hold, at a point; and the truth."""
+    rng = np.random.default_rng(seed)
+    draw = rng.standard_normal
+    net = chain((6,), Dense(draw((5, 6)), draw(5)), Relu(), Dense(draw((1, 5)), draw(1)))
+    arrays = {n: a + 0.1 * draw(a.shape) for n, a in net.parameters().items()}
+    other = net.with_parameters(arrays)
+    if exact:
+        thirds = {n: as_exact(a) / 3 for n, a in net.parameters().items()}
+        net = net.with_parameters(thirds)
+    x = draw(6)
+    change = net.run(as_exact(x)) - other.run(as_exact(x))
+    return so.OutputChange(net, other, x, x), change[0]
+
+
+as_exact = np.frompyfunc(Fraction, 1, 1)
+
+
+def forged_last_bits() -> Pairs:
+    """Yield bounds that leave the truth out by a unit in the last place."""
+    for exact in (False, True):
+        for seed in range(6):
+            question, truth = at_a_point(seed, exact)
+            nearest = float(truth)
+            high = nearest if nearest < truth else math.nextafter(nearest, -math.inf)
+            low = math.nextafter(high, math.inf)
+            for method in ("signed_intervals", "substitution"):
+                for name, ends in (("upper", (high - 1.0, high)), ("lower", (low, low + 1.0))):
+                    answer = so.OutputChangeValue.of(*(np.array([end]) for end in ends))
+                    line = f"{RIGHT[method]} | the {name} end, {seed}, off by a unit"
+                    yield line, so.OutputChangeCertificate(question, answer, method)
+
+
+def forged_ranges() -> Pairs:
+    """Yield the claim that nothing changes where float64 does not hold a parameter."""
+    nothing = so.OutputChangeValue.of(np.zeros(1), np.zeros(1))
+    for name, number in (("tiny", Fraction(1, 10**400)), ("huge", Fraction(10**400))):
+        nets = [chain((1,), Dense(np.array([[value]]))) for value in (number, 2 * number)]
+        question = so.OutputChange(*nets, 0, 1)
+        for method in METHODS:
+            certificate = so.OutputChangeCertificate(question, nothing, method)
+            yield f"leaves the range of float64 | {name}, {method}", certificate
 
 
 def forged_methods(found: dict[str, Any]) -> Pairs:
@@ -179,3 +231,43 @@ def forged_bounds(right: Any) -> Pairs:
         "bounds are stated of layers | of no layer",
         dataclasses.replace(right, bounds={**right.bounds, "z": right.bounds[name]}),
     )
+
+
+def pooled(windows: Any) -> Network:
+    """Return a network with a pool of these windows."""
+    return chain((4,), Dense(np.eye(4)), MaxPool(windows))
+
+
+def refusals() -> dict[str, Any]:
+    """Return questions that cannot be asked, by a part of the error, as a regular expression."""
+    net = chain((2,), Dense(np.ones((3, 2))), Relu(), Dense(np.ones((1, 3))))
+    wide = chain((2,), Dense(np.ones((4, 2))), Relu(), Dense(np.ones((1, 4))))
+    longer = chain((2,), Dense(np.ones((3, 2))), Relu(), Dense(np.ones((1, 3))), Relu())
+    other = chain((2,), Dense(np.ones((3, 2))), Reshape((3,)), Dense(np.ones((1, 3))))
+    one, two = (pooled((max_window(0, pool_positions(4, k, 2, (0, 0)), 4),)) for k in (2, 1))
+    pool = Network(
+        (
+            Node("x", Input(())),
+            Node("y", Neuron(np.array([2.0]), None, "pool"), ("x",)),
+        ),
+        "y",
+    )
+    return {
+        "must be a Network": lambda: so.OutputChange(net, "a", 0, 1),  # type: ignore[arg-type]
+        "part where one has node '0:Dense'": lambda: so.OutputChange(net, wide, 0, 1),
+        "part where one has node '1:Relu'": lambda: so.OutputChange(net, other, 0, 1),
+        "part where one has node '1:MaxPool'": lambda: so.OutputChange(one, two, 0, 1),
+        "one has its end, and the other node '3:Relu'": lambda: so.OutputChange(net, longer, 0, 1),
+        r"inputs of the shape \(2,\), and the other inputs of the shape \(3,\)": lambda: (
+            so.OutputChange(net, chain((3,), Relu()), 0, 1)
+        ),
+        r"lower is .*2.* at entry \(1,\)": lambda: so.OutputChange(net, net, [0, 2], 1),
+        "lower has shape": lambda: so.OutputChange(net, net, [0, 0, 0], 1),
+        "upper has a nan": lambda: so.OutputChange(net, net, 0, np.nan),
+        "upper has an inf": lambda: so.OutputChange(net, net, 0, [1, np.inf]),
+        "lower has dtype float16": lambda: so.OutputChange(net, net, np.float16(0), 1),
+        "upper has dtype complex128": lambda: so.OutputChange(net, net, 0, 1j),
+        "is a Neuron that pools": lambda: so.OutputChange(pool, pool, 0, 1),
+        "starts": lambda: so.largest_change(net, net, 0, 1, starts=0),
+        "inputs has shape": lambda: so.largest_change(net, net, 0, 1, inputs=np.zeros((2, 3))),
+    }
