@@ -202,11 +202,13 @@ class OutputChangeValue:
     def of(lower: np.ndarray, upper: np.ndarray) -> OutputChangeValue:
         """Return the answer with these bounds, and the least float that is not below its L1."""
         sizes = np.maximum(np.abs(lower), np.abs(upper)).ravel().tolist()
-        nearest = math.fsum(sizes)
+        try:
+            nearest = math.fsum(sizes)
+        except OverflowError:
+            return OutputChangeValue(lower, upper, math.inf)
         exact = math.fsum([*sizes, -nearest]) <= 0
-        return OutputChangeValue(
-            lower, upper, nearest if exact else math.nextafter(nearest, math.inf)
-        )
+        l1 = nearest if exact else math.nextafter(nearest, math.inf)
+        return OutputChangeValue(lower, upper, l1)
 
 
 @proves(OutputChange)

@@ -120,7 +120,14 @@ def forged() -> Pairs:
         yield "an interval for each output | one", dataclasses.replace(right, answer=flat)
     yield from forged_methods(found)
     yield from forged_last_bits()
+    yield from forged_path_metrics()
     yield from forged_ranges()
+    ends = np.full(2, 1.7e308)
+    huge = so.OutputChangeValue(-ends, ends, math.inf)
+    yield (
+        "the L1 bound is the least float | infinite",
+        so.OutputChangeCertificate(question, huge, "signed_intervals"),
+    )
     for words, build in refusals().items():
         yield f" | cannot be asked: {words}", build
     yield from forged_bounds(found["substitution"])
@@ -157,6 +164,32 @@ def forged_last_bits() -> Pairs:
                     answer = so.OutputChangeValue.of(*(np.array([end]) for end in ends))
                     line = f"{RIGHT[method]} | the {name} end, {seed}, off by a unit"
                     yield line, so.OutputChangeCertificate(question, answer, method)
+
+
+def forged_path_metrics() -> Pairs:
+    """Yield bounds of eq. (8) below what it gives: by a unit, and where signs change."""
+    line = RIGHT["path_metric"]
+    for seed in range(6):
+        draw = np.random.default_rng(seed).standard_normal
+        weights = [draw((1, 7)), draw((1, 7))]
+        reach = np.abs(draw(7))
+        question = so.OutputChange(*(chain((7,), Dense(w)) for w in weights), -reach, reach)
+        truth = (np.abs(as_exact(weights[0]) - as_exact(weights[1])) @ as_exact(reach))[0]
+        nearest = float(truth)
+        most = np.array([nearest if nearest < truth else math.nextafter(nearest, 0.0)])
+        answer = so.OutputChangeValue.of(-most, most)
+        yield (
+            f"{line} | off by a unit, {seed}",
+            so.OutputChangeCertificate(question, answer, "path_metric"),
+        )
+    turned = [[[1.0, -2.0, 3.0]], [[-1.0, 1.0, 0.0]]]
+    for name, (a, b) in {"": turned, ", exchanged": turned[::-1]}.items():
+        nets = [chain((3,), Dense(np.array(w)), Relu(), Dense(np.array([[2.0]]))) for w in (a, b)]
+        question = so.OutputChange(*nets, -1, 1)
+        for most in (15.999, 0.0):  # 2 (|1 + 1| + |2 + 1| + |3|)
+            answer = so.OutputChangeValue.of(np.array([-most]), np.array([most]))
+            certificate = so.OutputChangeCertificate(question, answer, "path_metric")
+            yield f"{line} | signs change, {most}{name}", certificate
 
 
 def forged_ranges() -> Pairs:
@@ -209,12 +242,13 @@ def forged_bounds(right: Any) -> Pairs:
                 f"{line} | {word}, side {side}, too narrow",
                 dataclasses.replace(right, bounds={**right.bounds, name: other}),
             )
-    other = right.bounds[name].copy()
-    other[0, 1, 0] += 1.0
-    yield (
-        "no stated bound is far outside | a wide one",
-        dataclasses.replace(right, bounds={**right.bounds, name: other}),
-    )
+    for side, step in ((0, -1.0), (1, 1.0)):
+        other = right.bounds[name].copy()
+        other[0, side, 0] += step
+        yield (
+            f"no stated bound is far outside | a wide one, side {side}",
+            dataclasses.replace(right, bounds={**right.bounds, name: other}),
+        )
     form = "the stated bounds are three intervals"
     odd = {
         "flat": right.bounds[name][0],
@@ -266,6 +300,8 @@ def refusals() -> dict[str, Any]:
         "upper has a nan": lambda: so.OutputChange(net, net, 0, np.nan),
         "upper has an inf": lambda: so.OutputChange(net, net, 0, [1, np.inf]),
         "lower has dtype float16": lambda: so.OutputChange(net, net, np.float16(0), 1),
+        "lower has dtype <U1": lambda: so.OutputChange(net, net, "0", 1),
+        "lower and upper differ in shape": lambda: so.OutputChangeValue(np.ones(1), np.ones(2), 2),
         "upper has dtype complex128": lambda: so.OutputChange(net, net, 0, 1j),
         "is a Neuron that pools": lambda: so.OutputChange(pool, pool, 0, 1),
         "starts": lambda: so.largest_change(net, net, 0, 1, starts=0),
