@@ -120,12 +120,15 @@ def test_quantize_a_network(tmp_path: Path) -> None:
     for wrong, words in (
         ([], "one of --bits and --format"),
         (["--bits", "5", "--error", "0.1"], "--error is not for a network"),
-        (["--bits", "5", "-o", "x.npz"], ".json, or in .onnx"),
+        (["--bits", "5", "-o", "x.npz"], ".json, .onnx, .pt2"),
         (["--format", "int8", "--granularity", "row"], "granularity must be one of"),
     ):
         done = sparseopt("quantize", model, *wrong)
         assert done.returncode == 2
         assert words in " ".join(done.stderr.split())
+    done = sparseopt("quantize", model, "--bits", "5", "--new", "-o", out)
+    assert done.returncode == 0, done.stderr
+    assert len(so.load_network(out).nodes) == len(found.network.nodes)
     product = tmp_path / "p.json"
     product.write_text("{}")
     done = sparseopt("quantize", product, "--bits", "5", "--rescaling", "path")

@@ -95,6 +95,8 @@ class OnnxGraph:
         """Return the outputs of the network: names, and the values of the graph that they are."""
         if until is None:
             names = [o.name for o in model.graph.output]
+            if not names:
+                raise so.ProblemError(f"{self.source} has no outputs; export it again")
             places = chosen([printable(name) for name in names], outputs, self.source)
             return [(printable(names[i]), names[i]) for i in places]
         for node in self.nodes:

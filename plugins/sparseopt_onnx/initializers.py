@@ -94,7 +94,7 @@ def _held(
         if tensor not in held:
             raise so.ProblemError(
                 f"{name} holds no initializer {printable(tensor)!r}, so its values cannot be "
-                "written back; write a new file by network.to_onnx"
+                "written back; write a new file: leave out like="
             )
     return held
 

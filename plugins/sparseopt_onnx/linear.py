@@ -96,6 +96,8 @@ def gemm(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Gemm: alpha A B + beta C with a constant B."""
     attributes = graph.attributes(node)
     name = graph.label(node)
+    if graph.constant(node.input[0]) is not None:
+        raise so.ProblemError("its first matrix is constant; Gemm is read with a constant second")
     x = graph.value(node)
     if len(x.shape) != 2:
         raise so.ProblemError(f"its input has shape {x.shape}; Gemm needs a matrix")

@@ -32,7 +32,8 @@ class ModelBuilder:
         self.dtype = dtype
         self._nodes: list[onnx.NodeProto] = []
         self._tensors: dict[str, np.ndarray] = {}
-        self._taken = {node.name for node in network.nodes} | set(network.origins.values())
+        self._names = {node.name for node in network.nodes}
+        self._taken = self._names | set(network.origins.values())
 
     def build(self) -> onnx.ModelProto:
         """Return the model; its first axis is the batch, of any size."""
@@ -117,7 +118,7 @@ class ModelBuilder:
         """Return the initializer of a parameter: named as its tensor, where it is that."""
         tensor = node.origin.get(field)
         wide = self._wide(array, f"{node.name}.{field}")
-        if tensor is not None and field not in node.layouts:
+        if tensor is not None and tensor not in self._names and field not in node.layouts:
             known = self._tensors.get(tensor)
             if known is None or (known.shape == wide.shape and np.array_equal(known, wide)):
                 self._tensors[tensor] = wide

@@ -41,9 +41,9 @@ def pass_on(model: onnx.ModelProto, name: str, biases: Mapping[str, Any]) -> Non
         if node is None or node.op_type != "BatchNormalization":
             raise so.ProblemError(
                 f"{name} has no batch normalization {printable(label)!r} of its own, so what was "
-                "merged cannot be written back; export the model with merged scales, or write JSON"
+                "merged cannot be written back; write a new file: leave out like=, or write JSON"
             )
-        dtype = graph.require_constant(node, 1, "scale").dtype
+        dtype = _dtype(model, node.input[1])
         shift = np.asarray(bias).astype(dtype)
         if not np.array_equal(shift, bias):
             raise so.ProblemError(
@@ -62,6 +62,17 @@ def pass_on(model: onnx.ModelProto, name: str, biases: Mapping[str, Any]) -> Non
         del node.attribute[:]
         node.attribute.extend([*kept, helper.make_attribute("epsilon", 0.0)])
     _drop_unused(model)
+
+
+def _dtype(model: onnx.ModelProto, name: str) -> np.dtype:
+    """Return the dtype of a tensor, which an initializer holds or a node computes."""
+    types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    if name not in types:
+        inferred = onnx.shape_inference.infer_shapes(model).graph
+        types |= {v.name: v.type.tensor_type.elem_type for v in inferred.value_info}
+    if not types.get(name):
+        raise so.ProblemError(f"the type of {printable(name)!r} is not known; write a new file")
+    return helper.tensor_dtype_to_np_dtype(types[name])
 
 
 def _drop_unused(model: onnx.ModelProto) -> None:

@@ -165,7 +165,10 @@ def _onnxruntime(model: onnx.ModelProto, ends: list[str]) -> Engine:
     # As the file says it: the optimizer would quantize activations where weights are quantized.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        model.SerializeToString(),
+        options,
+        providers=["CPUExecutionProvider"],
+        enable_fallback=False,  # which would print that it tries the same once more
     )
     return lambda feed: dict(zip(ends, map(np.asarray, session.run(ends, feed)), strict=True))
 

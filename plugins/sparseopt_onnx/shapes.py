@@ -53,7 +53,7 @@ def identity(graph: OnnxGraph, node: onnx.NodeProto) -> None:
 
 
 def cast(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """Cast between float types."""
+    """Cast to float32 or float64."""
     attributes = graph.attributes(node)
     attributes.ignore("saturate", "round_mode")  # of eight-bit floats
     if attributes.get("to") not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE):
@@ -62,7 +62,7 @@ def cast(graph: OnnxGraph, node: onnx.NodeProto) -> None:
 
 
 def cast_like(graph: OnnxGraph, node: onnx.NodeProto) -> None:
-    """CastLike between float types."""
+    """CastLike, to float32 or float64."""
     graph.attributes(node).ignore("saturate", "round_mode")  # of eight-bit floats
     kind = graph.constant(node.input[1])
     if kind is not None and kind.dtype not in (np.float32, np.float64):

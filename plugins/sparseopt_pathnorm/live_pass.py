@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 
-import sparseopt as so
 from sparseopt.networks.node import Node
 from sparseopt_pathnorm.torch_layers import through
 from sparseopt_pathnorm.torch_scaling import DTYPES, Scaled, Scaling
@@ -29,10 +28,6 @@ class LivePass(Scaling):
 
     def __init__(self, q: float, plan: Any) -> None:
         first = next(plan.module.parameters(), torch.zeros(()))
-        if first.dtype not in _NAMES:
-            raise so.ProblemError(
-                f"the parameters have dtype {first.dtype}; float32 or float64 is needed"
-            )
         super().__init__(q, _NAMES[first.dtype])
         self._plan = plan
         self._device = first.device

@@ -80,6 +80,11 @@ def path_norm(
         if not (isinstance(value, int | float) and value >= 1 and finite):
             most = "at least 1" if name == "r" else "at least 1 and finite"
             raise so.ProblemError(f"{name} must be {most}, got {value!r}")
+    first = next(module.parameters(), None)
+    if first is not None and first.dtype not in (torch.float32, torch.float64):
+        raise so.ProblemError(
+            f"the parameters have dtype {first.dtype}; float32 or float64 is needed"
+        )
     plan = _plan(module, example)
     try:
         sums = LivePass(float(q), plan).run()

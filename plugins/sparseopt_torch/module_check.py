@@ -92,7 +92,7 @@ def check_against_torch(graph: TorchGraph, network: so.Network) -> list[str]:
             np.float64 if wide or native else np.float32,
             "the module as PyTorch computes it",
             copies=graph.fixed_batch,
-            folded=graph.folded and not native,
+            folded=(graph.folded and not native) or program.narrows,
         ):
             return []
     if program.rounds:
@@ -120,6 +120,11 @@ class _Program:
             getattr(leaf, "dtype", None) in HALVES
             for node in program.graph.nodes
             for leaf in pytree.tree_leaves(node.meta.get("val"))
+        )
+        self.narrows = any(
+            _dtypes(node) == {torch.float32}
+            and any(torch.float64 in _dtypes(n) for n in node.all_input_nodes)
+            for node in program.graph.nodes
         )
 
     def runs(self, wide: bool) -> bool:
@@ -190,6 +195,12 @@ class _Program:
         # Programs may write to their buffers.
         kinds = torch.export.graph_signature.InputKind
         return held.detach() if spec.kind == kinds.PARAMETER else held.detach().clone()
+
+
+def _dtypes(node: Any) -> set[torch.dtype]:
+    """Return the dtypes of what a node of a program gives."""
+    leaves = pytree.tree_leaves(node.meta.get("val"))
+    return {leaf.dtype for leaf in leaves if torch.is_tensor(leaf)}
 
 
 def _is_float(value: Any) -> bool:

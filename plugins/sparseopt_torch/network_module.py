@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from typing import Any
 
@@ -14,6 +15,7 @@ from sparseopt.networks.node import Node
 from sparseopt_torch.layer_calls import call
 
 _PATH = re.compile(r"\w+(\.\w+)*")
+_PLAIN = nn.Module()
 
 
 class ModuleBuilder:
@@ -123,7 +125,7 @@ class ModuleBuilder:
             if node.name in kept:
                 continue
             name = re.sub(r"\W", "_", node.name, flags=re.ASCII) or "layer"
-            name = name if not hasattr(nn.Module, name) else f"{name}_"
+            name = f"{name}_" if _is_reserved(name) else name
             unique, count = name, 1
             while unique in taken:
                 count += 1
@@ -133,13 +135,18 @@ class ModuleBuilder:
         return kept
 
 
+def _is_reserved(name: str) -> bool:
+    """Whether modules or the code of their calls have another use for a name."""
+    return hasattr(_PLAIN, name) or keyword.iskeyword(name) or name == "self"
+
+
 def _path_of(node: Node) -> str:
     """Return the module that the node's tensors are of by name; empty if they are of none."""
     weight, bias = node.origin.get("weight", ""), node.origin.get("bias")
     path, _, leaf = weight.rpartition(".")
     if leaf != "weight" or not _PATH.fullmatch(path) or node.layouts:
         return ""
-    if any(hasattr(nn.Module, part) for part in path.split(".")):
+    if any(map(_is_reserved, path.split("."))):
         return ""
     return path if bias in (None, f"{path}.bias") else ""
 

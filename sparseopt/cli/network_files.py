@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,9 +42,20 @@ def load(file: str, output: str) -> so.Network:
 
 def save(network: so.Network, file: str, output: str, new: bool) -> None:
     """Write a network, like the file that it came from where that can be."""
-    both = file.lower().endswith(".onnx") and output.lower().endswith(".onnx")
+    with options_named():
+        so.write(network, output, like=file if is_like(file, output) and not new else None)
+
+
+def is_like(file: str, output: str) -> bool:
+    """Whether the output can be the file with other initializers."""
+    return file.lower().endswith(".onnx") and output.lower().endswith(".onnx")
+
+
+@contextlib.contextmanager
+def options_named() -> Iterator[None]:
+    """Let errors about writing name the option of the command line that helps."""
     try:
-        so.write(network, output, like=file if both and not new else None)
+        yield
     except so.ProblemError as error:
         text = str(error).replace("leave out like=", "pass --new")
         raise so.ProblemError(text) from error

@@ -12,6 +12,7 @@ import typer
 import sparseopt as so
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import parse_options, print_solution, progress_display, say
+from sparseopt.cli.network_files import New
 from sparseopt.cli.quantize_network import SUFFIXES, quantize_network
 from sparseopt.interface.report import write_whole
 from sparseopt.judging.array_files import read_arrays
@@ -45,9 +46,10 @@ def quantize(
             "-o",
             "--output",
             help="Solution (.json) or factors (.npz); of a network the report with it (.json), or "
-            "the model (.onnx).",
+            "the network (.onnx, .pt2).",
         ),
     ] = None,
+    new: New = False,
     granularity: Annotated[
         str | None, typer.Option(help=f"{_NETWORK}tensor, or channel: what has a scale.")
     ] = None,
@@ -75,6 +77,7 @@ def quantize(
         "--rescaling": rescaling,
         "--inputs": inputs,
         "--input-bound": input_bound,
+        "--new": new or None,
     }
     if file.endswith(SUFFIXES):
         _refuse("a network", {"--error": error, "--solver": solver, "--option": option})
@@ -88,6 +91,7 @@ def quantize(
             inputs,
             input_bound,
             output,
+            new,
             time_limit,
             json,
         )

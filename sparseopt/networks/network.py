@@ -111,8 +111,8 @@ class Network:
         """Shape of each node's value."""
         shapes: dict[str, Shape] = {}
         for node in self.nodes:
-            if node.name in shapes:
-                raise ProblemError(f"two nodes are named {node.name!r}; names must be unique")
+            if not node.name or node.name in shapes:
+                raise ProblemError(f"names of nodes must be unique and not empty: {node.name!r}")
             unknown = [name for name in node.inputs if name not in shapes]
             if unknown:
                 raise ProblemError(

@@ -64,7 +64,8 @@ def test_replacing_parameters_leaves_the_original_alone() -> None:
 @pytest.mark.parametrize(
     ("nodes", "words"),
     [
-        ([Node("x", Input((2,))), Node("x", Relu(), ("x",))], "two nodes are named 'x'"),
+        ([Node("x", Input((2,))), Node("x", Relu(), ("x",))], "must be unique and not empty: 'x'"),
+        ([Node("x", Input((2,))), Node("", Relu(), ("x",))], "must be unique and not empty: ''"),
         ([Node("x", Input((2,))), Node("y", Relu(), ("z",))], "reads 'z', which no earlier"),
         ([Node("x", Input((2,))), Node("y", Dense(np.ones((1, 3))), ("x",))], "node 'y': a dense"),
         ([Node("x", Input((2,))), Node("y", Input((2,)))], "exactly one Input"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
+from typing import Any
 
 from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.layers import LinearLayer, linear_layer
@@ -50,7 +51,8 @@ def _matching(nodes: list[Node], choice: Choice, what: str) -> set[str]:
     if callable(choice):
         return {node.name for node in nodes if choice(node.name, linear_layer(node))}
     assert choice is not None
-    patterns = [choice] if isinstance(choice, str) else list(choice)
+    several = isinstance(choice, Iterable) and not isinstance(choice, str)
+    patterns: list[Any] = list(choice) if several else [choice]
     result: set[str] = set()
     for pattern in patterns:
         if not isinstance(pattern, str):

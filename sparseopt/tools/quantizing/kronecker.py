@@ -141,12 +141,20 @@ def as_array(parameter: Any) -> np.ndarray:
     return found
 
 
+def held_factors(layer: Any) -> list[Any]:
+    """Return the tensors that hold the factors of a layer, without their masks if there are any."""
+    masked = layer.factors._parameters
+    return [masked.get(f"{i}_orig", factor) for i, factor in enumerate(layer.factors)]
+
+
 def put(layer: Any, factors: Any) -> None:
     """Put values into the parameters of a layer."""
-    for parameter, values in zip(layer.factors, factors, strict=True):
+    for parameter, values in zip(held_factors(layer), factors, strict=True):
         # In place, and without the gradient: what a layer remembers goes by torch's counters.
         kept = parameter.detach()
         kept.copy_(kept.new_tensor(np.array(values)))
+    for hook in layer.factors._forward_pre_hooks.values():  # which put masks on
+        hook(layer.factors, ())
 
 
 def _dtype(parameter: Any) -> str:

@@ -17,6 +17,7 @@ from sparseopt.tools.quantizing.codes import Rounding
 from sparseopt.tools.quantizing.kronecker import (
     QuantizedFactors,
     as_array,
+    held_factors,
     put,
     quantized_factors,
 )
@@ -101,7 +102,7 @@ class _Changes:
     def put_factors(self, one: QuantizedFactors, bias_form: NumberFormat | None) -> None:
         """Put quantized factors into their layer, and round its bias if a format is given."""
         layer = one.layer
-        before = [as_array(factor) for factor in layer.factors]
+        before = [as_array(factor) for factor in held_factors(layer)]
         self.undo.append(lambda: put(layer, before))
         one.put()
         if bias_form is not None and layer.bias is not None:

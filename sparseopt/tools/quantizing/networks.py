@@ -88,12 +88,15 @@ class Subject:
 
     @cached_property
     def weights(self) -> dict[str, list[str]]:
-        """The tensors to be quantized, with the parameters that they are."""
+        """The tensors to be quantized, with the parameters that they are as they stand."""
         result: dict[str, list[str]] = {}
+        arrays = self.network.parameters()
         for name, node in weight_names(self.network).items():
             if name not in self.reasons:
                 tensor = self.network.by_name[node].origin.get("weight", name)
-                result.setdefault(tensor, []).append(name)
+                uses = result.get(tensor)
+                turned = uses is not None and not np.array_equal(arrays[uses[0]], arrays[name])
+                result.setdefault(name if turned else tensor, []).append(name)
         return result
 
     @cached_property

@@ -19,8 +19,8 @@ from sparseopt.tools.writing.entry import write
 def write_like(network: Network, source: str, path: str) -> None:
     """Write a network with other parameters to a file, all else as in the file it came from.
 
-    Batch normalizations that were merged into the layers before them stay where they are, and only
-    add the bias of the layer, or nothing where it has a bias of its own.
+    Batch normalizations and added constants that were merged into the layers before them stay where
+    they are, and only add the bias of the layer, or nothing where it has a bias of its own.
 
     Parameters
     ----------
@@ -31,8 +31,8 @@ def write_like(network: Network, source: str, path: str) -> None:
     Raises
     ------
     ProblemError
-        If a parameter that changed is no tensor of the file as it stands, or something else than
-        batch normalizations was merged; if the file cannot be written, or is not what was meant.
+        If a parameter that changed is no tensor of the file as it stands, or something else was
+        merged; if the file cannot be written, or is not what was meant.
     """
     given = load_network(source)
     lost = {node.name for node in given.nodes if node.name in given.used} - network.by_name.keys()
@@ -48,11 +48,11 @@ def _write_merged(network: Network, given: Network, lost: set[str], source: str,
     if lost != merged.keys():
         raise ProblemError(
             f"the layer {min(lost - merged.keys() or lost)!r} of {source!r} is not in the network; "
-            "write JSON"
+            "write a new file: leave out like=, or write JSON"
         )
     last = {target: scale for scale, target in merged.items()}
     tensors: dict[str, np.ndarray] = {}
-    biases: dict[str, np.ndarray] = {}
+    moved: dict[str, np.ndarray] = {}
     before = given.parameters()
     for node in network.nodes:
         old = given.by_name[node.name]
@@ -61,20 +61,28 @@ def _write_merged(network: Network, given: Network, lost: set[str], source: str,
             if tensor is not None:
                 tensors[tensor] = of_tensor(old, field, array)
             elif field == "bias" and node.name in last and not old.op.has("bias"):
-                biases[last[node.name]] = array.ravel()
+                moved[last[node.name]] = array.ravel()
             elif not _is_same(array, before.get(f"{node.name}.{field}")):
                 raise ProblemError(
                     f"{node.name}.{field} is no tensor of {source!r} as it stands there, so it "
-                    "cannot be written back; write JSON"
+                    "cannot be written back; write a new file: leave out like=, or write JSON"
                 )
+    biases: dict[str, np.ndarray] = {}
     for scale, target in merged.items():
         count = given.by_name[target].op.parameters()["weight"].shape[0]
-        biases.setdefault(scale, np.zeros(count))
+        bias, own = moved.get(scale, np.zeros(count)), given.by_name[scale]
+        if own.origin.keys() == own.op.parameters().keys() == {"bias"}:
+            tensors[own.origin["bias"]] = bias
+        else:
+            biases[scale] = bias
     offers.reader_of(source, PRODUCES).save(source, tensors, path, biases)
     after = load_network(path).merged.parameters()
     if any(not _is_same(array, after.get(name)) for name, array in network.parameters().items()):
         Path(path).unlink()
-        raise ProblemError(f"{path!r} would not be what was meant: a tensor is used in two ways")
+        raise ProblemError(
+            f"{path!r} would not be what was meant: a tensor is used in two ways; write a new "
+            "file: leave out like=, or write JSON"
+        )
 
 
 def _is_same(array: np.ndarray, other: np.ndarray | None) -> bool:

@@ -51,7 +51,7 @@ def require_agreement(
     copies : int
         How often the reference gives each output, one after the other (a fixed batch).
     folded : bool
-        Whether constants of the network were computed in float32.
+        Whether constants or values on the way are computed in float32.
 
     Returns
     -------

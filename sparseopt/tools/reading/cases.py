@@ -42,11 +42,12 @@ class Cases:
     def by_mask(self, mask: np.ndarray, a: Operand, b: Operand, name: str) -> Operand:
         """Return `a` where a constant mask is true, `b` elsewhere."""
         parts, shift = [], np.zeros(())
-        for operand, share in ((a, mask.astype(float)), (b, (~mask).astype(float))):
+        for operand, chosen in ((a, mask), (b, ~mask)):
             if isinstance(operand, Value):
+                share = chosen.astype(float)
                 parts.append(self._builder.affine(operand, f"{name}:part", factor=share))
             else:
-                shift = shift + share * operand
+                shift = shift + np.where(chosen, operand, 0.0)
         if not parts:
             return shift
         value = parts[0] if len(parts) == 1 else self._builder.sum_of(parts, name)

@@ -31,7 +31,8 @@ def chosen(names: Sequence[str], outputs: Outputs, source: str) -> list[int]:
     """
     if outputs is None:
         return list(range(len(names)))
-    asked = [outputs] if isinstance(outputs, str | int) else list(outputs)
+    several = isinstance(outputs, Iterable) and not isinstance(outputs, str)
+    asked: list[Any] = list(outputs) if several else [outputs]  # type: ignore[arg-type]
     if not asked:
         raise ProblemError("outputs is empty; name at least one output")
     places = [_place(names, item, source) for item in asked]

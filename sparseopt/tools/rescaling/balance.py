@@ -188,7 +188,7 @@ def canonical_factors(subject: Any, p: float = 2, *, example: Any = None) -> np.
 
 
 def _positive(p: float) -> float:
-    if not 0 < p < math.inf:
+    if not (isinstance(p, int | float) and 0 < p < math.inf):
         raise ProblemError(f"p must be positive and finite, got {p!r}")
     return float(p)
 

@@ -55,6 +55,8 @@ def write(network: Network, path: str | os.PathLike[str], like: Any = None) -> N
             f"a {type(network).__name__} is no network; write the network that so.load_network "
             "makes of it"
         )
+    if not isinstance(path, str | os.PathLike):
+        raise ProblemError(f"path must be the path of a file, not {path!r}")
     target = os.fspath(path)
     suffix = Path(target).suffix.lower()
     if like is not None:

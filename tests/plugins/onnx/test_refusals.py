@@ -47,6 +47,22 @@ def constant_output() -> onnx.ModelProto:
     return model_with([helper.make_node("Relu", ["c"], ["y"])], (1, 3), {"c": normal(1, 3)})
 
 
+def no_output() -> onnx.ModelProto:
+    model = model_of((1, 3), "Relu")
+    del model.graph.output[:]
+    return model
+
+
+def constant_first() -> onnx.ModelProto:
+    return model_with([helper.make_node("Gemm", ["w", "x"], ["y"])], (3, 1), {"w": normal(2, 3)})
+
+
+def minus_infinity() -> onnx.ModelProto:
+    mask, low = np.array([True, False, True]), np.float32(-np.inf)
+    node = helper.make_node("Where", ["m", "x", "low"], ["y"])
+    return model_with([node], (1, 3), {"m": mask, "low": np.array(low)})
+
+
 def integer_input() -> onnx.ModelProto:
     return model_with([helper.make_node("Relu", ["x"], ["y"])], (1,), {}, dtype=TensorProto.INT64)
 
@@ -89,6 +105,9 @@ def norm_with(**changed: np.ndarray) -> onnx.ModelProto:
 NAN = np.array([np.nan, 1.0], np.float32)
 REFUSED: dict[str, tuple[Any, str]] = {
     "silu": (silu, r"\(Mul\).*the result of Sigmoid"),
+    "no output": (no_output, "has no outputs"),
+    "constant first matrix": (constant_first, "its first matrix is constant"),
+    "minus infinity": (minus_infinity, r"has a -inf at entry \(1,\)"),
     "swish": (lambda: model_of((1, 3), "Swish", opset=24), "SiLU is not"),
     "group-norm": (
         lambda: model_of(

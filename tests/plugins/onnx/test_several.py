@@ -82,6 +82,8 @@ def test_outputs_are_joined_with_labels() -> None:
 def test_open_sizes_of_what_is_not_needed_stay_open(tmp_path: Path) -> None:
     path = tmp_path / "two.onnx"
     onnx.save(two_heads(), path)
+    with pytest.raises(so.ProblemError, match=r"has no output '1\.5'"):
+        so.load_network(path, outputs=1.5)
     network = so.load_network(path, outputs=["pa"])
     assert [port.name for port in network.inputs] == ["x"]
     assert network.outputs[0].name == "pa"

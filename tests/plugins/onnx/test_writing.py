@@ -73,6 +73,17 @@ MERGED = {
         helper.make_node("MatMul", ["x", "t"], ["h"]),
         normalization("h", "y", "a"),
     ),
+    "a bias that is added": (
+        helper.make_node("MatMul", ["x", "t"], ["h"]),
+        helper.make_node("Add", ["h", "c"], ["r"]),
+        RELU,
+        gemm("q", "v", "y"),
+    ),
+    "a normalization of constants that nodes make": (
+        gemm("x", "w", "h"),
+        helper.make_node("Identity", ["as"], ["scale"]),
+        helper.make_node("BatchNormalization", ["h", "scale", "ab", "am", "av"], ["y"]),
+    ),
 }
 
 
@@ -110,6 +121,18 @@ def test_transposed_weights_are_written_back(tmp_path: Path) -> None:
         np.testing.assert_array_equal(own, *so.load_network(out).parameters().values())
         written = numpy_helper.to_array(onnx.load(out).graph.initializer[0])
         np.testing.assert_array_equal(written, own.T)
+
+
+def test_a_weight_and_its_transpose_are_one_tensor(tmp_path: Path) -> None:
+    nodes = helper.make_node("MatMul", ["x", "t"], ["r"]), RELU, gemm("q", "t", "y")
+    weight = np.array([[1.0, 0.3], [0.7, -1.0], [0.2, 0.11]])
+    source, out = model(tmp_path / "in.onnx", *nodes, t=weight), str(tmp_path / "out.onnx")
+    network = so.quantize(source, "int4", rescaling="none").network
+    assert network is not None
+    first, second = network.parameters().values()
+    np.testing.assert_array_equal(first, second.T)
+    write_like(network, source, out)
+    np.testing.assert_array_equal(first, next(iter(so.load_network(out).parameters().values())))
 
 
 def test_what_cannot_be_written_back_is_refused(tmp_path: Path) -> None:

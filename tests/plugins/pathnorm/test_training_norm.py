@@ -296,3 +296,10 @@ def test_a_plan_does_not_keep_its_module() -> None:
     del net
     gc.collect()
     assert seen() is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_refused(dtype: Any) -> None:
+    net = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2), nn.ReLU()).to(dtype)
+    with pytest.raises(so.ProblemError, match="float32 or float64 is needed"):
+        so.path_norm(net, torch.zeros(1, 3))

@@ -200,3 +200,19 @@ def test_depth_overflows_nothing(depth: int, q: float) -> None:
     answer = norm(nn.Sequential(*layers), (1, 16), q)
     assert math.isfinite(answer.log10)
     assert answer.log10 != 0
+
+
+def test_a_layer_in_double_precision_among_single_ones() -> None:
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(6, 4).double()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.inner(x.double()).to(torch.float32)
+
+    module, x = Mixed(), torch.randn(1, 6)
+    network = so.load_network(module, example=x)
+    np.testing.assert_allclose(
+        network.run(x.double().numpy()), module(x).detach().numpy(), rtol=1e-5, atol=1e-6
+    )

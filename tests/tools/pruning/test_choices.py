@@ -35,6 +35,9 @@ def test_layers_and_exclude_name_what_is_pruned() -> None:
     assert list(rest.masks) == [first, second]
     reasons = {t.name: t.reason for t in rest.tensors}
     assert reasons[last] == "left alone: as was asked"
+    for choice in ({"layers": 5}, {"exclude": [1.5]}):
+        with pytest.raises(so.ProblemError, match=r"takes names of layers, .* got (5|1\.5)"):
+            so.prune(net, 0.5, **choice)
     dense = so.prune(net, 0.5, layers=lambda name, layer: layer.weight.shape[0] == 5)
     assert list(dense.masks) == [second]
 

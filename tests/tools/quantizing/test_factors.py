@@ -57,6 +57,21 @@ def test_in_place(form: str | int) -> None:
     assert "now" in str(report)
 
 
+def test_pruned_factors_keep_their_zeros() -> None:
+    network = model()
+    operand = torch.randn(4, 16)
+    so.prune(network, 0.5, "magnitude", scope="layer", example=operand[:1])
+    zeros = [f.detach() == 0 for i in (0, 2) for f in network[i].factors]
+    assert sum(int(z.sum()) for z in zeros) > 50
+    report = so.quantize(network, 5, inputs=operand)
+    found = [f.detach() for i in (0, 2) for f in network[i].factors]
+    assert all(so.significand(5).contains(f) for f in found)
+    assert all(bool((f[z] == 0).all()) for f, z in zip(found, zeros, strict=True))
+    assert report.network is not None
+    expected = report.network.run(operand.double().numpy())
+    np.testing.assert_allclose(network(operand).detach().numpy(), expected, 1e-4, 1e-5)
+
+
 def test_casts_change_nothing() -> None:
     layer = so.KroneckerLinear(8, 8, so.Architecture.square_dyadic(8))
     so.quantize(layer, "e4m3")

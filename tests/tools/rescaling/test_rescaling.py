@@ -218,6 +218,8 @@ def test_networks_without_hidden_units() -> None:
     assert so.neural_balance(chain((3,), Relu())).ratio.shape == (0,)
     with pytest.raises(so.ProblemError, match="p must be positive"):
         so.canonicalize(network, 0)
+    with pytest.raises(so.ProblemError, match="p must be positive and finite, got 'x'"):
+        so.canonicalize(network, "x")  # type: ignore[arg-type]
 
 
 def test_tied_weights_are_scaled_alike() -> None:

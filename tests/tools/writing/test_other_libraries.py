@@ -46,6 +46,20 @@ def test_pytorch_computes_every_layer(name: str) -> None:
     assert found.shape == (3, *network.output_shape)
 
 
+@pytest.mark.parametrize(
+    "name", ["self", "class", "training", "_modules", "forward", "1", "a b", "h.weight", "tensor"]
+)
+def test_layers_may_have_any_name(name: str) -> None:
+    weight = np.arange(6.0).reshape(2, 3) - 2
+    first = Node("h", Dense(weight, np.ones(2)), ("x",), origin={"weight": "tensor"})
+    nodes = Node("x", Input((3,))), first, Node(name, Relu(), ("h",))
+    network = Network(nodes=nodes, output=name)
+    x = np.array([[1.0, -2.0, 3.0]])
+    found = network.to_torch("float64")(torch.from_numpy(x)).detach().numpy()
+    np.testing.assert_allclose(found, network.run(x))
+    np.testing.assert_allclose(answers(to_model(network, "float64"), x), network.run(x))
+
+
 @pytest.mark.parametrize("name", list(OPERATORS))
 def test_onnxruntime_computes_every_layer(name: str) -> None:
     network = network_of(name)

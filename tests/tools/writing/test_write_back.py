@@ -157,6 +157,8 @@ def test_what_the_file_cannot_hold_is_refused_and_nothing_is_left(tmp_path: Path
         so.write(network, tmp_path / "out.json", like=source)
     with pytest.raises(so.ProblemError, match="does not exist"):
         so.write(network, tmp_path / "out.onnx", like=str(tmp_path / "none.onnx"))
+    with pytest.raises(so.ProblemError, match="path must be the path of a file, not None"):
+        so.write(network, None)  # type: ignore[arg-type]
 
 
 def test_a_tensor_in_two_places_keeps_one_value(tmp_path: Path) -> None:
