@@ -122,6 +122,8 @@ def forged() -> Pairs:
     yield from forged_last_bits()
     yield from forged_path_metrics()
     yield from forged_ranges()
+    yield from forged_neurons()
+    yield from forged_little()
     ends = np.full(2, 1.7e308)
     huge = so.OutputChangeValue(-ends, ends, math.inf)
     yield (
@@ -190,6 +192,45 @@ def forged_path_metrics() -> Pairs:
             answer = so.OutputChangeValue.of(np.array([-most]), np.array([most]))
             certificate = so.OutputChangeCertificate(question, answer, "path_metric")
             yield f"{line} | signs change, {most}{name}", certificate
+
+
+def forged_neurons() -> Pairs:
+    """Yield what is true of a neuron before its ReLU, and not behind it."""
+
+    def net(weight: float) -> Network:
+        nodes = (
+            Node("inputs", Input((1,))),
+            Node("x", Reshape(()), ("inputs",)),
+            Node("h", Neuron(np.array([1.0]), None, "relu"), ("x",)),
+            Node("y", Neuron(np.array([weight]), None, "id"), ("h",)),
+            Node("outputs", Reshape((1,)), ("y",)),
+        )
+        return Network(nodes, "outputs")
+
+    question = so.OutputChange(net(1.0), net(2.0), -3, -1)
+    answer = so.OutputChangeValue.of(np.array([0.9]), np.array([3.1]))
+    for method in ("signed_intervals", "substitution"):
+        certificate = so.OutputChangeCertificate(question, answer, method)
+        yield f"{RIGHT[method]} | a neuron without its ReLU", certificate
+
+
+def forged_little() -> Pairs:
+    """Yield what holds only where a small difference, or one side of a box, is not looked at."""
+    third = np.array([[Fraction(1, 3)]])
+    one, zero = np.ones((1, 1)), np.zeros(1)
+    pairs = {
+        "exact numbers of one float": (Dense(third), Dense(third + Fraction(1, 10**30)), 1.0, 0.0),
+        "a box below 0": (Dense(one), Dense(2 * one), 0.0, 0.0),
+        "biases of one difference": (Dense(one, zero + 1), Dense(one, zero + 2.0**-60), 1.0, 1.0),
+    }
+    for name, (first, second, high, value) in pairs.items():
+        question = so.OutputChange(chain((1,), first), chain((1,), second), -1, high)
+        for method in METHODS:
+            low = -value if method == "path_metric" else value
+            answer = so.OutputChangeValue.of(np.array([low]), np.array([value]))
+            if method != "path_metric" or value == 0.0:
+                certificate = so.OutputChangeCertificate(question, answer, method)
+                yield f"{RIGHT[method]} | {name}", certificate
 
 
 def forged_ranges() -> Pairs:
