@@ -87,6 +87,7 @@ def honest() -> Pairs:
     for name, question in questions().items():
         for method, solver in METHODS.items():
             yield f"{name} by {method}", solved(question, solver)
+    yield "across signs by eq. (8)", solved(across_signs(), "path_metric")
     yield "neurons", solved(neurons(), "signed_intervals")
     yield "neurons by eq. (8)", solved(neurons(), "path_metric")
 
@@ -194,6 +195,17 @@ def forged_path_metrics() -> Pairs:
             yield f"{line} | signs change, {most}{name}", certificate
 
 
+def chain_of_one(weight: float) -> Network:
+    """Return a network of one neuron without a ReLU."""
+    nodes = (
+        Node("inputs", Input((1,))),
+        Node("x", Reshape(()), ("inputs",)),
+        Node("y", Neuron(np.array([weight]), None, "id"), ("x",)),
+        Node("outputs", Reshape((1,)), ("y",)),
+    )
+    return Network(nodes, "outputs")
+
+
 def forged_neurons() -> Pairs:
     """Yield what is true of a neuron before its ReLU, and not behind it."""
 
@@ -207,6 +219,15 @@ def forged_neurons() -> Pairs:
         )
         return Network(nodes, "outputs")
 
+    most = np.full(1, 206.999)
+    answer = so.OutputChangeValue.of(-most, most)
+    certificate = so.OutputChangeCertificate(across_signs(), answer, "path_metric")
+    yield f"{RIGHT['path_metric']} | across signs", certificate
+    ends = [chain_of_one(weight) for weight in (1.0, 2.0)]
+    question = so.OutputChange(*ends, -3, -1)
+    answer = so.OutputChangeValue.of(np.zeros(1), np.zeros(1))
+    certificate = so.OutputChangeCertificate(question, answer, "signed_intervals")
+    yield f"{RIGHT['signed_intervals']} | a neuron with a ReLU too many", certificate
     question = so.OutputChange(net(1.0), net(2.0), -3, -1)
     answer = so.OutputChangeValue.of(np.array([0.9]), np.array([3.1]))
     for method in ("signed_intervals", "substitution"):
@@ -231,6 +252,19 @@ def forged_little() -> Pairs:
             if method != "path_metric" or value == 0.0:
                 certificate = so.OutputChangeCertificate(question, answer, method)
                 yield f"{RIGHT[method]} | {name}", certificate
+
+
+def across_signs() -> so.OutputChange:
+    """Return a question about weights that change their signs, of which eq. (8) proves 207."""
+    first = [[3, -2, 3], [3, -5, 4], [3, 5, 5], [5, -4, 7]], [[4, -1, 1], [3, -4, 3]]
+    firsts = np.array(first[0], float), np.array([*first[1], [1, 7, 7], [7, -5, 9]], float)
+    lasts = np.array([[-4.0, 5, 1, -7]]), np.array([[-5.0, 5, -1, -7]])
+    bias = np.array([-4.0, -7, -1, 4])
+    nets = [
+        chain((3,), Dense(w, bias), Relu(), Dense(v, np.full(1, 2.0)))
+        for w, v in zip(firsts, lasts, strict=True)
+    ]
+    return so.OutputChange(*nets, [-2, -1, -3], [2, 1, 3])
 
 
 def forged_ranges() -> Pairs:
