@@ -225,7 +225,8 @@ def forged_neurons() -> Pairs:
     yield f"{RIGHT['path_metric']} | across signs", certificate
     ends = [chain_of_one(weight) for weight in (1.0, 2.0)]
     question = so.OutputChange(*ends, -3, -1)
-    answer = so.OutputChangeValue.of(np.zeros(1), np.zeros(1))
+    little = np.full(1, 1e-9)
+    answer = so.OutputChangeValue.of(-little, little)
     certificate = so.OutputChangeCertificate(question, answer, "signed_intervals")
     yield f"{RIGHT['signed_intervals']} | a neuron with a ReLU too many", certificate
     question = so.OutputChange(net(1.0), net(2.0), -3, -1)
