@@ -117,11 +117,10 @@ class Layer:
 
     def pooled(self, value: np.ndarray) -> np.ndarray:
         """Return the entry of the pool's rank in each window."""
-        rank = self.op.rank if isinstance(self.op, RankPool) else 1
-        if isinstance(self.op, RankPool) and rank > 1:
-            ordered = np.sort(value, axis=self.op.axis + 1)
-            return np.take(ordered, value.shape[self.op.axis + 1] - rank, axis=self.op.axis + 1)
-        return self.largest(value)
+        if not isinstance(self.op, RankPool):
+            return self.largest(value)
+        ordered = np.moveaxis(np.sort(value, axis=self.op.axis + 1), self.op.axis + 1, 0)
+        return np.asarray(ordered[-self.op.rank])
 
     def largest(self, value: np.ndarray) -> np.ndarray:
         """Return the largest entry in each window."""

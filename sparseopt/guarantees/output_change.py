@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -28,6 +28,13 @@ if TYPE_CHECKING:
 
 SLACK = 2.0**-20
 """How far, relatively, bounds of a layer that are stated may be above those of its boxes."""
+
+_ROWS: tuple[tuple[tuple[tuple[int, int, int], bool], ...], ...] = (
+    (((1, 0, 0), False), ((1, 0, 0), True), ((0, -1, 1), False)),
+    (((0, 1, 0), False),),
+    (((0, 0, 1), False),),
+)
+"""For D, h' and h: the coefficients of all three by which a bound may be proved, and `by_other`."""
 
 METHODS = ("path_metric", "signed_intervals", "substitution")
 
@@ -125,8 +132,7 @@ class OutputChange(Problem["OutputChangeValue", "OutputChangeCertificate"]):
     def box(self) -> Values:
         """The input, which is the same for both networks."""
         box = Box(self.lower[None], self.upper[None])
-        nothing = np.zeros_like(box.low)
-        return Values(Box(nothing, nothing), box, box)
+        return Values(Box(0 * box.low, 0 * box.low), box, box)
 
     def evaluate(self, answer: OutputChangeValue) -> Mapping[str, float]:
         """Return the L1 bound; among valid answers the smaller is the better."""
@@ -202,11 +208,13 @@ class OutputChangeValue:
     def of(lower: np.ndarray, upper: np.ndarray) -> OutputChangeValue:
         """Return the answer with these bounds, and the least float that is not below its L1."""
         sizes = np.maximum(np.abs(lower), np.abs(upper)).ravel().tolist()
-        nearest = math.fsum(sizes)
+        try:
+            nearest = math.fsum(sizes)
+        except OverflowError:
+            return OutputChangeValue(lower, upper, math.inf)
         exact = math.fsum([*sizes, -nearest]) <= 0
-        return OutputChangeValue(
-            lower, upper, nearest if exact else math.nextafter(nearest, math.inf)
-        )
+        l1 = nearest if exact else math.nextafter(nearest, math.inf)
+        return OutputChangeValue(lower, upper, l1)
 
 
 @proves(OutputChange)
@@ -285,10 +293,9 @@ class OutputChangeCertificate(Certificate):
                 scale = max(scale, *(float(box.size.max()) for box in own))
                 for kind, box in enumerate(narrow.parts()):
                     wide = own[kind].enlarged(SLACK * scale + 2.0**-900)
-                    steps.require(
-                        bool((wide.low <= box.low).all() and (box.high <= wide.high).all()),
-                        "no stated bound is far outside those that boxes prove",
-                    )
+                    inside = (wide.low <= box.low).all() and (box.high <= wide.high).all()
+                    words = "no stated bound is far outside those that boxes prove"
+                    steps.require(bool(inside), words)
                     self._prove(steps, proof, name, kind, box)
                 known[name] = narrow
         if self.method == "substitution":
@@ -300,7 +307,7 @@ class OutputChangeCertificate(Certificate):
     def _prove(self, steps: Steps, proof: Substitution, name: str, kind: int, stated: Box) -> None:
         """Require that stated bounds hold: by the boxes, else by rows of one kind or another."""
         missing = _missing(proof.known[name].parts()[kind], stated)
-        for row, by_other in _rows(kind):
+        for row, by_other in _ROWS[kind]:
             for side, sign in ((0, -1.0), (1, 1.0)):
                 places = np.flatnonzero(missing[side])
                 if not places.size:
@@ -315,16 +322,6 @@ class OutputChangeCertificate(Certificate):
         _require(steps, missing, f"backward substitution at layer {name!r}")
 
 
-def _rows(kind: int) -> Iterator[tuple[tuple[int, int, int], bool]]:
-    """Yield the coefficients of D, h' and h by which a bound may be proved, and `by_other`."""
-    if kind:
-        yield (0, 2 - kind, kind - 1), False
-        return
-    yield (1, 0, 0), False
-    yield (1, 0, 0), True
-    yield (0, -1, 1), False
-
-
 def _missing(proved: Box, stated: Box) -> tuple[np.ndarray, np.ndarray]:
     """Return where a stated lower, and upper, bound is narrower than the proved one."""
     return ~(stated.low <= proved.low), ~(proved.high <= stated.high)
@@ -337,10 +334,7 @@ def _require(steps: Steps, missing: tuple[np.ndarray, np.ndarray], how: str) -> 
 
 def _stated_values(steps: Steps, bounds: Any, shape: tuple[int, ...]) -> Values:
     array = np.asarray(bounds)
-    steps.require(
-        array.dtype == np.float64
-        and array.shape == (3, 2, *shape)
-        and bool(np.isfinite(array).all()),
-        "the stated bounds are three intervals of finite floats for each value",
-    )
+    fits = array.dtype == np.float64 and array.shape == (3, 2, *shape)
+    finite = fits and bool(np.isfinite(array).all())
+    steps.require(finite, "the stated bounds are three intervals of finite floats for each value")
     return Values(*(Box(pair[0][None], pair[1][None]) for pair in array))

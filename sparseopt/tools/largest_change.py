@@ -41,8 +41,13 @@ class LargestChange:
     """
 
     x: np.ndarray
-    l1: float
     solution: Solution[Any, Any]
+
+    @property
+    def l1(self) -> float:
+        """The proved lower bound of the largest change."""
+        least = np.maximum(np.maximum(self.lower, -self.upper), 0.0)
+        return max(0.0, math.nextafter(math.fsum(least.ravel().tolist()), -math.inf))
 
     @property
     def lower(self) -> np.ndarray:
@@ -116,9 +121,7 @@ def largest_change(
         problem, _starts(problem, as_count(starts, "starts"), inputs, context), steps, context
     )
     solution = solve(OutputChange(network, other, x, x), solver="signed_intervals")
-    low, high = solution.answer.lower, solution.answer.upper
-    total = math.fsum(np.maximum(np.maximum(low, -high), 0.0).ravel().tolist())
-    return LargestChange(x, max(0.0, math.nextafter(total, -math.inf)), solution)
+    return LargestChange(x, solution)
 
 
 def _starts(

@@ -9,15 +9,13 @@ from typing import Any
 import changed_networks
 import numpy as np
 import pytest
-from forgeries_change import METHODS, deep
+from forgeries_change import METHODS, deep, refusals
 
 import sparseopt as so
-from sparseopt.networks.linear import Dense, Neuron
+from sparseopt.networks.linear import Dense
 from sparseopt.networks.network import Network, chain
 from sparseopt.networks.node import Node
-from sparseopt.networks.operator import Input, Relu, Reshape
-from sparseopt.networks.window import MaxPool
-from sparseopt.tools.reading.window_cells import max_window, pool_positions
+from sparseopt.networks.operator import Relu
 
 SOLVERS = tuple(METHODS.values())
 exactly = np.frompyfunc(Fraction, 1, 1)
@@ -186,10 +184,6 @@ def test_arrays_may_be_odd() -> None:
     assert not again.lower.flags.writeable
 
 
-def pooled(windows: Any) -> Network:
-    return chain((4,), Dense(np.eye(4)), MaxPool(windows))
-
-
 def test_names_of_nodes_may_differ() -> None:
     net = deep().network
     other = Network(
@@ -197,40 +191,6 @@ def test_names_of_nodes_may_differ() -> None:
         "n" + net.output,
     )
     assert so.solve(so.OutputChange(net, other, 0, 1)).answer.l1 == 0.0
-
-
-def refusals() -> dict[str, Any]:
-    net = chain((2,), Dense(np.ones((3, 2))), Relu(), Dense(np.ones((1, 3))))
-    wide = chain((2,), Dense(np.ones((4, 2))), Relu(), Dense(np.ones((1, 4))))
-    longer = chain((2,), Dense(np.ones((3, 2))), Relu(), Dense(np.ones((1, 3))), Relu())
-    other = chain((2,), Dense(np.ones((3, 2))), Reshape((3,)), Dense(np.ones((1, 3))))
-    one, two = (pooled((max_window(0, pool_positions(4, k, 2, (0, 0)), 4),)) for k in (2, 1))
-    pool = Network(
-        (
-            Node("x", Input(())),
-            Node("y", Neuron(np.array([2.0]), None, "pool"), ("x",)),
-        ),
-        "y",
-    )
-    return {
-        "must be a Network": lambda: so.OutputChange(net, "a", 0, 1),  # type: ignore[arg-type]
-        "part where one has node '0:Dense'": lambda: so.OutputChange(net, wide, 0, 1),
-        "part where one has node '1:Relu'": lambda: so.OutputChange(net, other, 0, 1),
-        "part where one has node '1:MaxPool'": lambda: so.OutputChange(one, two, 0, 1),
-        "one has its end, and the other node '3:Relu'": lambda: so.OutputChange(net, longer, 0, 1),
-        r"inputs of the shape \(2,\), and the other inputs of the shape \(3,\)": lambda: (
-            so.OutputChange(net, chain((3,), Relu()), 0, 1)
-        ),
-        r"lower is .*2.* at entry \(1,\)": lambda: so.OutputChange(net, net, [0, 2], 1),
-        "lower has shape": lambda: so.OutputChange(net, net, [0, 0, 0], 1),
-        "upper has a nan": lambda: so.OutputChange(net, net, 0, np.nan),
-        "upper has an inf": lambda: so.OutputChange(net, net, 0, [1, np.inf]),
-        "lower has dtype float16": lambda: so.OutputChange(net, net, np.float16(0), 1),
-        "upper has dtype complex128": lambda: so.OutputChange(net, net, 0, 1j),
-        "is a Neuron that pools": lambda: so.OutputChange(pool, pool, 0, 1),
-        "starts": lambda: so.largest_change(net, net, 0, 1, starts=0),
-        "inputs has shape": lambda: so.largest_change(net, net, 0, 1, inputs=np.zeros((2, 3))),
-    }
 
 
 @pytest.mark.parametrize("words", refusals())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 import changed_networks
@@ -19,6 +20,8 @@ from sparseopt.networks.linear import Dense, Neuron
 from sparseopt.networks.network import Network, chain
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Input, Relu, Reshape
+from sparseopt.networks.window import MaxPool
+from sparseopt.tools.reading.window_cells import max_window, pool_positions
 
 Pairs = Iterator[tuple[str, Any]]
 METHODS = {
@@ -75,6 +78,7 @@ def questions() -> dict[str, so.OutputChange]:
         "every-layer": so.OutputChange(net, net.with_parameters(every), -0.5, 1),
         "one-bias": so.OutputChange(net, net.with_parameters({"n.bias": np.ones(3)}), 0, 1),
         "equal": so.OutputChange(same.network, same.network, 0, 1),
+        "exact": at_a_point(0, exact=True)[0],
     }
 
 
@@ -83,6 +87,7 @@ def honest() -> Pairs:
     for name, question in questions().items():
         for method, solver in METHODS.items():
             yield f"{name} by {method}", solved(question, solver)
+    yield "across signs by eq. (8)", solved(across_signs(), "path_metric")
     yield "neurons", solved(neurons(), "signed_intervals")
     yield "neurons by eq. (8)", solved(neurons(), "path_metric")
 
@@ -115,7 +120,163 @@ def forged() -> Pairs:
         flat = so.OutputChangeValue.of(low[:1], high[:1])
         yield "an interval for each output | one", dataclasses.replace(right, answer=flat)
     yield from forged_methods(found)
+    yield from forged_last_bits()
+    yield from forged_path_metrics()
+    yield from forged_ranges()
+    yield from forged_neurons()
+    yield from forged_little()
+    ends = np.full(2, 1.7e308)
+    huge = so.OutputChangeValue(-ends, ends, math.inf)
+    yield (
+        "the L1 bound is the least float | infinite",
+        so.OutputChangeCertificate(question, huge, "signed_intervals"),
+    )
+    for words, build in refusals().items():
+        yield f" | cannot be asked: {words}", build
     yield from forged_bounds(found["substitution"])
+
+
+def at_a_point(seed: int, exact: bool) -> tuple[so.OutputChange, Fraction]:
+    """Return a question about sums that floats do not hold, at a point; and the truth."""
+    rng = np.random.default_rng(seed)
+    draw = rng.standard_normal
+    net = chain((6,), Dense(draw((5, 6)), draw(5)), Relu(), Dense(draw((1, 5)), draw(1)))
+    arrays = {n: a + 0.1 * draw(a.shape) for n, a in net.parameters().items()}
+    other = net.with_parameters(arrays)
+    if exact:
+        thirds = {n: as_exact(a) / 3 for n, a in net.parameters().items()}
+        net = net.with_parameters(thirds)
+    x = draw(6)
+    change = net.run(as_exact(x)) - other.run(as_exact(x))
+    return so.OutputChange(net, other, x, x), change[0]
+
+
+as_exact = np.frompyfunc(Fraction, 1, 1)
+
+
+def forged_last_bits() -> Pairs:
+    """Yield bounds that leave the truth out by a unit in the last place."""
+    for exact in (False, True):
+        for seed in range(6):
+            question, truth = at_a_point(seed, exact)
+            nearest = float(truth)
+            high = nearest if nearest < truth else math.nextafter(nearest, -math.inf)
+            low = math.nextafter(high, math.inf)
+            for method in ("signed_intervals", "substitution"):
+                for name, ends in (("upper", (high - 1.0, high)), ("lower", (low, low + 1.0))):
+                    answer = so.OutputChangeValue.of(*(np.array([end]) for end in ends))
+                    line = f"{RIGHT[method]} | the {name} end, {seed}, off by a unit"
+                    yield line, so.OutputChangeCertificate(question, answer, method)
+
+
+def forged_path_metrics() -> Pairs:
+    """Yield bounds of eq. (8) below what it gives: by a unit, and where signs change."""
+    line = RIGHT["path_metric"]
+    for seed in range(6):
+        draw = np.random.default_rng(seed).standard_normal
+        weights = [draw((1, 7)), draw((1, 7))]
+        reach = np.abs(draw(7))
+        question = so.OutputChange(*(chain((7,), Dense(w)) for w in weights), -reach, reach)
+        truth = (np.abs(as_exact(weights[0]) - as_exact(weights[1])) @ as_exact(reach))[0]
+        nearest = float(truth)
+        most = np.array([nearest if nearest < truth else math.nextafter(nearest, 0.0)])
+        answer = so.OutputChangeValue.of(-most, most)
+        yield (
+            f"{line} | off by a unit, {seed}",
+            so.OutputChangeCertificate(question, answer, "path_metric"),
+        )
+    turned = [[[1.0, -2.0, 3.0]], [[-1.0, 1.0, 0.0]]]
+    for name, (a, b) in {"": turned, ", exchanged": turned[::-1]}.items():
+        nets = [chain((3,), Dense(np.array(w)), Relu(), Dense(np.array([[2.0]]))) for w in (a, b)]
+        question = so.OutputChange(*nets, -1, 1)
+        for most in (15.999, 0.0):  # 2 (|1 + 1| + |2 + 1| + |3|)
+            answer = so.OutputChangeValue.of(np.array([-most]), np.array([most]))
+            certificate = so.OutputChangeCertificate(question, answer, "path_metric")
+            yield f"{line} | signs change, {most}{name}", certificate
+
+
+def chain_of_one(weight: float) -> Network:
+    """Return a network of one neuron without a ReLU."""
+    nodes = (
+        Node("inputs", Input((1,))),
+        Node("x", Reshape(()), ("inputs",)),
+        Node("y", Neuron(np.array([weight]), None, "id"), ("x",)),
+        Node("outputs", Reshape((1,)), ("y",)),
+    )
+    return Network(nodes, "outputs")
+
+
+def forged_neurons() -> Pairs:
+    """Yield what is true of a neuron before its ReLU, and not behind it."""
+
+    def net(weight: float) -> Network:
+        nodes = (
+            Node("inputs", Input((1,))),
+            Node("x", Reshape(()), ("inputs",)),
+            Node("h", Neuron(np.array([1.0]), None, "relu"), ("x",)),
+            Node("y", Neuron(np.array([weight]), None, "id"), ("h",)),
+            Node("outputs", Reshape((1,)), ("y",)),
+        )
+        return Network(nodes, "outputs")
+
+    most = np.full(1, 206.999)
+    answer = so.OutputChangeValue.of(-most, most)
+    certificate = so.OutputChangeCertificate(across_signs(), answer, "path_metric")
+    yield f"{RIGHT['path_metric']} | across signs", certificate
+    ends = [chain_of_one(weight) for weight in (1.0, 2.0)]
+    question = so.OutputChange(*ends, -3, -1)
+    little = np.full(1, 1e-9)
+    answer = so.OutputChangeValue.of(-little, little)
+    certificate = so.OutputChangeCertificate(question, answer, "signed_intervals")
+    yield f"{RIGHT['signed_intervals']} | a neuron with a ReLU too many", certificate
+    question = so.OutputChange(net(1.0), net(2.0), -3, -1)
+    answer = so.OutputChangeValue.of(np.array([0.9]), np.array([3.1]))
+    for method in ("signed_intervals", "substitution"):
+        certificate = so.OutputChangeCertificate(question, answer, method)
+        yield f"{RIGHT[method]} | a neuron without its ReLU", certificate
+
+
+def forged_little() -> Pairs:
+    """Yield what holds only where a small difference, or one side of a box, is not looked at."""
+    third = np.array([[Fraction(1, 3)]])
+    one, zero = np.ones((1, 1)), np.zeros(1)
+    pairs = {
+        "exact numbers of one float": (Dense(third), Dense(third + Fraction(1, 10**30)), 1.0, 0.0),
+        "a box below 0": (Dense(one), Dense(2 * one), 0.0, 0.0),
+        "biases of one difference": (Dense(one, zero + 1), Dense(one, zero + 2.0**-60), 1.0, 1.0),
+    }
+    for name, (first, second, high, value) in pairs.items():
+        question = so.OutputChange(chain((1,), first), chain((1,), second), -1, high)
+        for method in METHODS:
+            low = -value if method == "path_metric" else value
+            answer = so.OutputChangeValue.of(np.array([low]), np.array([value]))
+            if method != "path_metric" or value == 0.0:
+                certificate = so.OutputChangeCertificate(question, answer, method)
+                yield f"{RIGHT[method]} | {name}", certificate
+
+
+def across_signs() -> so.OutputChange:
+    """Return a question about weights that change their signs, of which eq. (8) proves 207."""
+    first = [[3, -2, 3], [3, -5, 4], [3, 5, 5], [5, -4, 7]], [[4, -1, 1], [3, -4, 3]]
+    firsts = np.array(first[0], float), np.array([*first[1], [1, 7, 7], [7, -5, 9]], float)
+    lasts = np.array([[-4.0, 5, 1, -7]]), np.array([[-5.0, 5, -1, -7]])
+    bias = np.array([-4.0, -7, -1, 4])
+    nets = [
+        chain((3,), Dense(w, bias), Relu(), Dense(v, np.full(1, 2.0)))
+        for w, v in zip(firsts, lasts, strict=True)
+    ]
+    return so.OutputChange(*nets, [-2, -1, -3], [2, 1, 3])
+
+
+def forged_ranges() -> Pairs:
+    """Yield the claim that nothing changes where float64 does not hold a parameter."""
+    nothing = so.OutputChangeValue.of(np.zeros(1), np.zeros(1))
+    for name, number in (("tiny", Fraction(1, 10**400)), ("huge", Fraction(10**400))):
+        nets = [chain((1,), Dense(np.array([[value]]))) for value in (number, 2 * number)]
+        question = so.OutputChange(*nets, 0, 1)
+        for method in METHODS:
+            certificate = so.OutputChangeCertificate(question, nothing, method)
+            yield f"leaves the range of float64 | {name}, {method}", certificate
 
 
 def forged_methods(found: dict[str, Any]) -> Pairs:
@@ -157,12 +318,13 @@ def forged_bounds(right: Any) -> Pairs:
                 f"{line} | {word}, side {side}, too narrow",
                 dataclasses.replace(right, bounds={**right.bounds, name: other}),
             )
-    other = right.bounds[name].copy()
-    other[0, 1, 0] += 1.0
-    yield (
-        "no stated bound is far outside | a wide one",
-        dataclasses.replace(right, bounds={**right.bounds, name: other}),
-    )
+    for side, step in ((0, -1.0), (1, 1.0)):
+        other = right.bounds[name].copy()
+        other[0, side, 0] += step
+        yield (
+            f"no stated bound is far outside | a wide one, side {side}",
+            dataclasses.replace(right, bounds={**right.bounds, name: other}),
+        )
     form = "the stated bounds are three intervals"
     odd = {
         "flat": right.bounds[name][0],
@@ -179,3 +341,45 @@ def forged_bounds(right: Any) -> Pairs:
         "bounds are stated of layers | of no layer",
         dataclasses.replace(right, bounds={**right.bounds, "z": right.bounds[name]}),
     )
+
+
+def pooled(windows: Any) -> Network:
+    """Return a network with a pool of these windows."""
+    return chain((4,), Dense(np.eye(4)), MaxPool(windows))
+
+
+def refusals() -> dict[str, Any]:
+    """Return questions that cannot be asked, by a part of the error, as a regular expression."""
+    net = chain((2,), Dense(np.ones((3, 2))), Relu(), Dense(np.ones((1, 3))))
+    wide = chain((2,), Dense(np.ones((4, 2))), Relu(), Dense(np.ones((1, 4))))
+    longer = chain((2,), Dense(np.ones((3, 2))), Relu(), Dense(np.ones((1, 3))), Relu())
+    other = chain((2,), Dense(np.ones((3, 2))), Reshape((3,)), Dense(np.ones((1, 3))))
+    one, two = (pooled((max_window(0, pool_positions(4, k, 2, (0, 0)), 4),)) for k in (2, 1))
+    pool = Network(
+        (
+            Node("x", Input(())),
+            Node("y", Neuron(np.array([2.0]), None, "pool"), ("x",)),
+        ),
+        "y",
+    )
+    return {
+        "must be a Network": lambda: so.OutputChange(net, "a", 0, 1),  # type: ignore[arg-type]
+        "part where one has node '0:Dense'": lambda: so.OutputChange(net, wide, 0, 1),
+        "part where one has node '1:Relu'": lambda: so.OutputChange(net, other, 0, 1),
+        "part where one has node '1:MaxPool'": lambda: so.OutputChange(one, two, 0, 1),
+        "one has its end, and the other node '3:Relu'": lambda: so.OutputChange(net, longer, 0, 1),
+        r"inputs of the shape \(2,\), and the other inputs of the shape \(3,\)": lambda: (
+            so.OutputChange(net, chain((3,), Relu()), 0, 1)
+        ),
+        r"lower is .*2.* at entry \(1,\)": lambda: so.OutputChange(net, net, [0, 2], 1),
+        "lower has shape": lambda: so.OutputChange(net, net, [0, 0, 0], 1),
+        "upper has a nan": lambda: so.OutputChange(net, net, 0, np.nan),
+        "upper has an inf": lambda: so.OutputChange(net, net, 0, [1, np.inf]),
+        "lower has dtype float16": lambda: so.OutputChange(net, net, np.float16(0), 1),
+        "lower has dtype <U1": lambda: so.OutputChange(net, net, "0", 1),
+        "lower and upper differ in shape": lambda: so.OutputChangeValue(np.ones(1), np.ones(2), 2),
+        "upper has dtype complex128": lambda: so.OutputChange(net, net, 0, 1j),
+        "is a Neuron that pools": lambda: so.OutputChange(pool, pool, 0, 1),
+        "starts": lambda: so.largest_change(net, net, 0, 1, starts=0),
+        "inputs has shape": lambda: so.largest_change(net, net, 0, 1, inputs=np.zeros((2, 3))),
+    }
