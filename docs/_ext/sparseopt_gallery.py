@@ -162,5 +162,6 @@ def configuration(docs: Path, full: bool) -> dict[str, Any]:
         "download_all_examples": False,
         "remove_config_comments": True,
         "show_signature": False,
+        "write_computation_times": False,
         "copyfile_regex": r"^$",
     }
