@@ -49,6 +49,8 @@ class FacetsOfUnits(so.Solver[so.Identifiability]):
             return so.Refused("inputs are given, and facets are points of their own")
         if not any(layer.kind == "relu" for layer in problem.wires.layers):
             return so.Refused("no unit switches: the network has no ReLU")
+        if any(layer.kind == "pool" for layer in problem.wires.layers):
+            return so.Refused("the network has pools, which may switch beside a ReLU")
         if problem.scales.equations:
             return so.Refused("a tensor that a path meets twice ties scales without merging them")
         return so.Accepted()
@@ -167,7 +169,6 @@ class _Search:
         self._new: dict[Any, int] = defaultdict(int)
         self._met: set[tuple[Any, bytes]] = set()
         self._reads = [x for x in self.wires.layers if x.kind == "relu"]
-        self._pools = [i for i, x in enumerate(self.wires.layers) if x.kind == "pool"]
         self._numbers = np.concatenate([np.arange(x.start, x.start + x.size) for x in self._reads])
 
     def lacking(self) -> list[Any]:
@@ -181,15 +182,13 @@ class _Search:
             self.wanted[unit] = min(_MOST_KEPT, 2 * max(self.wanted[unit], 4))
         return bool(grown) or any(len(self.found[u]) < self.wanted.get(u, 0) for u in failed)
 
-    def _look(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return which ReLUs are active, which cells win, and whether signs are clear."""
-        values, taken = self.floats.run(points.T)
+    def _look(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return which ReLUs are active, and whether signs are clear."""
+        values, _ = self.floats.run(points.T)
         z = np.concatenate([values[x.reads[:, 0]] for x in self._reads])
         size = np.abs(z).max(axis=0)
         clear = np.abs(z).min(axis=0) > _MARGIN * size
-        # A pool of zeros takes none of its cells.
-        won = [np.where(values[self.wires.layers[i].own] == 0, -1, taken[i]) for i in self._pools]
-        return (z > 0).T, np.concatenate(won).T if won else np.empty((len(points), 0)), clear
+        return (z > 0).T, clear
 
     def is_on(self, facet: int) -> np.ndarray:
         """Return which neurons are not switched off beside a facet; the last stands for 1."""
@@ -212,11 +211,9 @@ class _Search:
         for _ in range(_DEPTH):
             self.context.check_time("searching facets")
             switched = (seen_low[0] != seen_high[0]).sum(axis=1)
-            both = (seen_low[1] >= 0) & (seen_high[1] >= 0)
-            pooled = ((seen_low[1] != seen_high[1]) & both).sum(axis=1)
-            single = (switched == 1) & (pooled == 0)
+            single = switched == 1
             self._keep(low, high, seen_low, seen_high, single, units)
-            more = np.flatnonzero((switched + pooled > 0) & ~single)
+            more = np.flatnonzero((switched > 0) & ~single)
             if not len(more):
                 break
             more = self._chosen(more, seen_low, seen_high, units)
@@ -267,7 +264,7 @@ class _Search:
     def _keep(
         self, low: Any, high: Any, seen_low: Any, seen_high: Any, single: Any, units: Any
     ) -> None:
-        clear = single & seen_low[2] & seen_high[2]
+        clear = single & seen_low[1] & seen_high[1]
         for place in np.flatnonzero(clear).tolist():
             relu = int(self._numbers[np.argmax(seen_low[0][place] != seen_high[0][place])])
             unit = units.get(relu)

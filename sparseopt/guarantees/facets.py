@@ -96,10 +96,9 @@ class FacetCertificate(Certificate):
     has rank P - o, so that the parameters are locally identifiable up to rescaling.
 
     Proof. A kernel vector d annihilates the affine function that the network is beside each point.
-    The functions on both sides differ by u z (a pool that is 0 on one side and takes what comes
-    from v on the other is as if it took it on both), so (d u) z + u (d z) = 0 as functions of
-    the input, and d z = c z with a number c. Settle units one after the other. If d is 0 on all
-    parameters before a unit, d z is linear in d on those of the unit, and d z = c_i z at its
+    The functions on both sides differ by u z, so (d u) z + u (d z) = 0 as functions of the input,
+    and d z = c z with a number c. Settle units one after the other. If d is 0 on all parameters
+    before a unit, d z is linear in d on those of the unit, and d z = c_i z at its
     facets i is a linear system in these and in the c_i. If the scale of the unit is not used up, a
     rescaling, which changes no parameter settled before, makes c_1 = 0. Full column rank gives
     d = 0 on the unit. In the end d f = 0 at the cells settles the parameters of the outputs in
@@ -135,6 +134,8 @@ class FacetCertificate(Certificate):
         """Settle every parameter."""
         problem, answer, evidence = self.problem, self.answer, self.evidence
         steps.require(problem.inputs is None, "no inputs are given")
+        pools = any(layer.kind == "pool" for layer in problem.wires.layers)
+        steps.require(not pools, "the network has no pools")
         steps.require(
             LEAST <= evidence.prime <= PRIME and is_prime(evidence.prime),
             f"the modulus is a prime from {LEAST} to {PRIME}",
@@ -187,18 +188,12 @@ class Settling:
 
     @cached_property
     def switches(self) -> np.ndarray:
-        """The ReLU that is active at the second point only, for each facet.
-
-        -1 where more differs than that, and that pools which were 0 take what comes from it.
-        """
+        """The ReLU that is active at the second point only, for each facet; else -1."""
         count = np.zeros(len(self.evidence.pairs), dtype=np.int64)
         found = np.full(len(count), -1)
         low, high = self._patterns
         for layer, a, b in zip(self.wires.layers, low.takes, high.takes, strict=True):
             if layer.kind == "linear":
-                continue
-            if layer.kind == "pool":
-                count += 2 * ((a != b) & (a >= 0)).sum(axis=0)
                 continue
             count += (b & ~a).sum(axis=0) + 2 * (a & ~b).sum(axis=0)
             where = (a != b).any(axis=0)
@@ -284,11 +279,6 @@ class Settling:
             layer = self.wires.layers[position]
             if layer.kind == "relu":
                 return None
-            if layer.kind == "pool":
-                won = int(self._patterns[1].takes[position][at - layer.start, facet])
-                if won >= 0:
-                    factors[won] = factors.get(won, 0) + factor
-                continue
             tails, entries = self._into(at)
             column = self.wires.column[entries]
             new = np.flatnonzero((column >= 0) & ~self.settled[column])

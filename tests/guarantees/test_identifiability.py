@@ -50,7 +50,7 @@ def test_public_cases(name: str, number: int) -> None:
     assert found == EXCLUDED.get(name, found)
 
 
-@pytest.mark.parametrize("name", ["plain", "pooled", "skip"])
+@pytest.mark.parametrize("name", ["plain", "convolved", "skip"])
 def test_facets_agree_with_the_rank(name: str) -> None:
     network = networks.CASES[name]()[0]
     one, other = (solve(network, solver=s).answer for s in ("jacobian_rank", "facets_of_units"))

@@ -45,6 +45,7 @@ def honest() -> Pairs:
     yield "searched", solved("plain", searched=True)
     yield "facets", solved("plain", "facets_of_units", searched=True)
     yield "facets of a skip", solved("skip", "facets_of_units", searched=True)
+    yield "facets of a convolution", solved("convolved", "facets_of_units", searched=True)
     yield "second network", second()
 
 
@@ -54,6 +55,9 @@ def forged() -> Pairs:
     yield from _families()
     yield from _seconds()
     yield from _facets()
+    right = solved("plain", "facets_of_units", searched=True)
+    pooled = so.Identifiability(networks.pooled()[0])
+    yield "the network has no pools | it has", changed(right, problem=pooled)
 
 
 def _ranks() -> Pairs:

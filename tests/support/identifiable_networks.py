@@ -105,6 +105,20 @@ def pooled() -> Case:
     return network, inputs.reshape(40, 1, 4, 4), all_free(network)
 
 
+def convolved() -> Case:
+    """Convolution, dense layer."""
+    draws = Draws(2101)
+    kernel, last = draws.weights(2, 1, 2, nonzero=True), draws.weights(3, 6, nonzero=True)
+    network = chain(
+        (1, 4),
+        Conv(kernel, draws.weights(2)),
+        Relu(),
+        Reshape((6,)),
+        Dense(last, draws.weights(3)),
+    )
+    return network, draws.inputs(40, 4).reshape(40, 1, 4), all_free(network)
+
+
 def skip() -> Case:
     """A residual block between dense layers."""
     draws = Draws(3107)
@@ -159,6 +173,7 @@ CASES = {
     "plain": plain,
     "copies": copies,
     "pooled": pooled,
+    "convolved": convolved,
     "skip": skip,
     "tied": tied,
     "always active": always_active,
