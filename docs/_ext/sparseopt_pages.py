@@ -19,6 +19,7 @@ GROUPS = {
     "inverse": "Sparse recovery and regression",
     "networks": "Networks",
     "pathnorm": "Path-norms and Lipschitz bounds",
+    "guarantees": "What data determine, and what changes move",
     "quantization": "Numbers of few bits",
     "tools": "Tools",
 }

@@ -165,6 +165,7 @@ MANIFEST = Manifest(
                 "supports-not-closed": "warning: products approach matrices that they never reach",
                 "supports-unknown": "info: no solver could decide in the time given",
                 "limit-curve": "info: the curve of the proof, from t = 1 on",
+                "weight-growth": "info: what numerical fits hint at beside an unknown, no verdict",
             },
         ),
     ),

@@ -143,6 +143,14 @@ MANIFEST = Manifest(
             path="sparseopt_pathnorm.identified_parameters:IdentifiedParameters",
             subject="sparseopt:Network",
             summary="whether data determine the parameters, up to rescaling",
+            rules={
+                "identifiable": "ok: the parameters are, proved from some inputs",
+                "not-identifiable": (
+                    "warning: directions of the parameters that no data can identify, as those of "
+                    "constant units"
+                ),
+                "identifiability": "info: it is not known, or the inputs found determine a part",
+            },
         ),
         AnalyzerEntry(
             name="measured_slopes",
@@ -232,6 +240,7 @@ MANIFEST = Manifest(
                     "with their zeros has no optimum, and weights grow without bound"
                 ),
                 "supports-unknown": "info: no solver could decide in the time given",
+                "weight-growth": "info: what numerical fits hint at beside that, no verdict",
             },
         ),
         AnalyzerEntry(
@@ -240,6 +249,14 @@ MANIFEST = Manifest(
             subject="sparseopt:Network",
             summary="whether training with these zeros always has an optimum, or data without one",
             citations=("arXiv:2306.02666",),
+            rules={
+                "training-attained": "ok: it has, whatever the data",
+                "training-may-not-be-attained": (
+                    "info in dense layers, warning in sparse ones: a data set without an optimum, "
+                    "where the certificate can hold one"
+                ),
+                "training-unknown": "info: neither is proved",
+            },
         ),
     ),
     tools=(
