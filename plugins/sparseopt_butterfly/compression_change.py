@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 import sparseopt as so
+from sparseopt.judging.rounding import gamma
 from sparseopt.tools.change_ends import box_of, change_ends, require_moderate
-from sparseopt.tools.quantizing.bounds import as_inputs
+from sparseopt.tools.quantizing.bounds import as_inputs, with_radius
 from sparseopt_butterfly.kronecker_conv import KroneckerConv2d
 from sparseopt_butterfly.kronecker_linear import KroneckerLinear
 from sparseopt_butterfly.model_layers import copied, put
@@ -49,10 +50,39 @@ class Before:
 
     def ends(self, compressed: nn.Module) -> so.ChangeEnds:
         """Return both ends, from the model with its products of factors multiplied out."""
-        dense = copied(compressed).double()
-        for layer in list(dense.modules()):
-            if isinstance(layer, KroneckerLinear):
-                dense = put(dense, layer, layer.to_linear())
-            elif isinstance(layer, KroneckerConv2d):
-                dense = put(dense, layer, layer.to_conv2d())
-        return change_ends(self.network, so.load_network(dense, self.example), self.inputs)
+        network = so.load_network(_multiplied_out(compressed), self.example)
+        room = self._room(compressed, network)
+        return change_ends(self.network, network, self.inputs, room=room)
+
+    def _room(self, compressed: nn.Module, network: so.Network) -> float:
+        """Return how far rounding of the products may move an output.
+
+        Entries of a product are off by g times those of the product of absolute values, M, where g
+        counts the roundings. With L layers, ``2 ((1 + g)^L - 1)`` times the path-norm of a network
+        of weights M bounds what that moves: eq. (8) of arXiv 2405.15006, by way of the smaller
+        values where signs differ.
+        """
+        absolute = copied(compressed)
+        layers = [m for m in absolute.modules() if isinstance(m, KroneckerLinear | KroneckerConv2d)]
+        if not layers:
+            return 0.0
+        with torch.no_grad():
+            for layer in layers:
+                for factor in layer.factors.parameters():
+                    factor.abs_()
+        largest = so.load_network(_multiplied_out(absolute), self.example)
+        radius = np.asarray(float(np.abs(self.inputs).max()))
+        norm: float = so.solve(so.PathNorm(with_radius(largest, radius))).answer.value  # type: ignore[assignment]
+        roundings = max(sum(max(p.b, p.c) + 4 for p in x.architecture) for x in layers)
+        return 2.0 * gamma(roundings * len(network.nodes)) * norm * (1 + 1e-6)
+
+
+def _multiplied_out(compressed: nn.Module) -> nn.Module:
+    """Return a copy in double precision with its products of factors multiplied out."""
+    dense = copied(compressed).double()
+    for layer in list(dense.modules()):
+        if isinstance(layer, KroneckerLinear):
+            dense = put(dense, layer, layer.to_linear())
+        elif isinstance(layer, KroneckerConv2d):
+            dense = put(dense, layer, layer.to_conv2d())
+    return dense

@@ -20,7 +20,7 @@ from sparseopt_pathnorm.change_layers import UNIT, PairLayer
 Span = tuple[np.ndarray, np.ndarray]
 """Lower and upper bounds, each (3, *shape): of the first network, the change, the other."""
 
-FAINT = 2.0**-1050
+FAINT = 2.0**-950
 
 
 def start(lower: np.ndarray, upper: np.ndarray) -> Span:

@@ -23,7 +23,7 @@ from sparseopt_pathnorm.change_intervals import Span
 from sparseopt_pathnorm.change_layers import UNIT, PairLayer, Side, differ, in_range, pair_layers
 from sparseopt_pathnorm.output_change import Proof, proof
 
-FAINT = 2.0**-1030
+FAINT = 2.0**-930
 _ENTRIES = 1 << 22
 _CHANGE = (None, 1.0, None)
 

@@ -315,6 +315,7 @@ class ClosedSupportCertificate(Certificate):
         with proving(steps, "the windows and the weights of the bound hold"):
             cores = read_cores(self.cores)
             by_cores = bound_of(cores, problem.supports, problem.allow, problem.costs)
+        steps.require(type(self.windows) in (list, tuple), "the proofs of the bound are a list")
         bound = max(len(self.windows), by_cores)
         steps.require(self.answer.lower_bound == bound, f"the lower bound is {brief(bound)}")
         counted = problem.costs is None or not self.windows

@@ -24,8 +24,9 @@ from sparseopt.judging.rounding import UNIT, gamma
 from sparseopt.networks.linear import Neuron
 from sparseopt.networks.operator import Relu
 
-FAINT = 2.0**-1060
-"""Above what underflow takes of a number that is computed in a few steps."""
+FAINT = 2.0**-960
+"""Above what underflow takes of a number that is computed in a few steps, also where later steps
+enlarge it: see `sparseopt.guarantees.layers.require_known`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +104,8 @@ def image(
         return Box(total, total)
     radius = radius + 8 * UNIT * (np.abs(centre) + np.abs(bias)) + FAINT
     radius = radius * (1 + 16 * UNIT)
-    return Box(total - radius, total + radius)
+    # What is no number bounds nothing.
+    return Box(np.fmax(total - radius, -np.inf), np.fmin(total + radius, np.inf))
 
 
 def straight(layer: Layer, values: Sequence[Values]) -> Values:

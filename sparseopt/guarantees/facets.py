@@ -153,6 +153,8 @@ class FacetCertificate(Certificate):
         steps.require(
             evidence.pairs.shape[2] == problem.wires.inputs, "points have the size of inputs"
         )
+        # An entry of 0 would hide units that are 0 there and not nearby.
+        steps.require(bool(evidence.pairs.all()), "no entry of a point is 0")
         for line in settling.wrong_facets():
             steps.require(False, line)
         for unit in evidence.units:

@@ -160,6 +160,9 @@ class Structure:
         That is the neuron itself, or the only ReLU that reads it, if active at every given input.
         An edge is (head, layer, place in the layer). None for any other reader, and for outputs.
         """
+        position = int(self.wires.layer_of[neuron])
+        if position < 0 or self.wires.layers[position].kind != "linear":
+            return None
         layers, end = list(enumerate(self.wires.layers)), neuron
         readers = [(p, int(row)) for p, x in layers for row in np.nonzero(x.reads == neuron)[0]]
         if readers:
@@ -276,10 +279,14 @@ def _mix(steps: Steps, structure: Structure, unit: int, other: int) -> Direction
     wires = structure.wires
     ends: Any = [structure.passes(neuron) for neuron in (unit, other)]
     steps.require(unit != other and None not in ends, "two units pass on linearly what they hold")
-    into = [dict(_incoming(wires, neuron)) for neuron in (other, unit)]
+    edges = [_incoming(wires, neuron) for neuron in (other, unit)]
+    into = [dict(found) for found in edges]
     out = [{h: int(wires.layers[p].entries[i]) for h, p, i in found} for _, found in ends]
     alone = all(len(heads) == len(found) for heads, (_, found) in zip(out, ends, strict=True))
-    steps.require(alone, "a unit has one edge to each neuron")
+    alone = alone and all(
+        len(tails) == len(found) for tails, found in zip(into, edges, strict=True)
+    )
+    steps.require(alone, "a unit has one edge to each neuron, and one from each")
     change: Direction = defaultdict(Fraction)
     for (source, target), sign in ((into, 1), (out, -1)):
         for place, entry in source.items():

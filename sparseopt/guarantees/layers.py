@@ -41,6 +41,7 @@ KNOWN = WIRING | POOLS | Add | Conv | ConvTranspose | Dense | Neuron | Relu | Re
 MORE = 16
 """Roundings besides those of a sum: of weights, of their differences, of biases, of the radius."""
 _LEAST = 2.0**-1000
+_GROWS = 2.0**50
 
 _ZERO = np.zeros(())
 _SIGNED = Arithmetic(np.add, np.multiply, np.matmul, _ZERO)
@@ -192,6 +193,12 @@ def require_known(network: Network) -> None:
     """Refuse layers whose values are not bounded here, by node."""
     for node in network.nodes:
         op: Any = node.op
+        maps = op.maps if isinstance(op, Resample) and len(op.maps) > 1 else ()
+        if any(float(np.abs(m.weight).max(initial=0)) * m.weight.size > _GROWS for m in maps):
+            raise ProblemError(
+                f"node {node.name!r} averages along several axes with weights above {_GROWS:g}, "
+                "which would enlarge what underflows between them; rescale the network"
+            )
         pool = isinstance(op, Neuron) and op.kind == "pool"
         if not isinstance(op, KNOWN) or pool:
             what = "Neuron that pools" if pool else type(op).__name__

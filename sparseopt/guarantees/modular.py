@@ -21,6 +21,8 @@ PRIME = 4_194_301
 """The largest below 2^22: products stay below 2^44, and sums of 512 of them below 2^53."""
 LEAST = 1 << 16
 _TERMS = 512
+_MOST_EDGES = 1 << 18
+"""Of one neuron: sums of as many products stay below 2^63."""
 _BLOCK = 64
 _AT_ONCE = 1 << 23
 
@@ -72,7 +74,13 @@ class LinearMap:
         self.reads, self._prime = layer.window, prime
         matrix = layer.matrix(entries)
         # Products of plain matrices are those of floats, sparse ones are summed in int64.
-        self._matrix = matrix.astype(np.float64) if isinstance(matrix, np.ndarray) else matrix
+        if isinstance(matrix, np.ndarray):
+            self._matrix: Any = (matrix % prime).astype(np.float64)
+            return
+        if max(np.bincount(ends).max(initial=0) for ends in matrix.nonzero()) > _MOST_EDGES:
+            raise ProblemError(f"a neuron has more than {_MOST_EDGES} edges, more than are summed")
+        matrix.data %= prime
+        self._matrix = matrix
 
     def forward(self, values: np.ndarray) -> np.ndarray:
         """Return the sums of what neurons hold, without biases."""

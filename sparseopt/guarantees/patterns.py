@@ -105,8 +105,12 @@ class _Pass:
             values[biased] += bias
             most[biased] += np.abs(bias)
             terms = int(np.bincount(layer.heads - layer.start, minlength=1).max(initial=0))
-            errors = size @ self.errors[window] + (2 * terms + 6) * UNIT * most + _LEAST
+            errors = size @ self.errors[window] + (2 * terms + 6) * UNIT * most
+            # What underflow loses: of products, and of weights that are no normal floats.
+            errors += _LEAST * (1 + terms * np.abs(self.values[window]).max(axis=0, initial=0.0))
             errors *= 1 + 2**-20
+        wild = ~(np.isfinite(values) & np.isfinite(errors))
+        values[wild], errors[wild] = 0.0, np.inf
         return np.where(names == 0, 0.0, values), errors, names, np.empty(0)
 
     def _expressions(self, layer: Layer) -> np.ndarray:
@@ -136,7 +140,8 @@ class _Pass:
         active = np.asarray(values > errors, dtype=bool) & (names > 0) & ~none
         decided = active | np.asarray(values < -errors, dtype=bool) | (names == 0) | none
         self._note(layer, ~decided)
-        return np.where(active, values, 0), errors, np.where(active, names, 0), active
+        names = np.where(active, names, 0)
+        return np.where(active, values, 0), errors, self._doubted(names, ~decided), active
 
     def _pool(self, layer: Layer) -> Any:
         none = (layer.reads < 0)[..., None]
@@ -156,7 +161,14 @@ class _Pass:
         self._note(layer, wrong)
         winner = np.take_along_axis(np.broadcast_to(layer.reads[..., None], near.shape), first, 1)
         winner = np.where(names == 0, -1, winner)
-        return values[:, 0], errors[:, 0], names[:, 0], winner[:, 0]
+        return values[:, 0], errors[:, 0], self._doubted(names[:, 0], wrong), winner[:, 0]
+
+    def _doubted(self, names: np.ndarray, where: np.ndarray) -> np.ndarray:
+        """Give what is not decided expressions of its own: it need not be locally 0."""
+        count = int(where.sum())
+        names[where] = np.arange(self.next, self.next + count)
+        self.next += count
+        return names
 
 
 def _alike(layer: Layer) -> Any:

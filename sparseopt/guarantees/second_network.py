@@ -152,6 +152,7 @@ def _require_equal(steps: Steps, problem: Identifiability, other: Wires) -> None
             switches = switches or bool((cells[0] * cells[1] < 0).any())
             taken = [np.where(cell[:, 0] > 0, cell[:, 0], 0) for cell in cells]
         else:
+            steps.require(layer.rank == 1, "pools take the largest entry")
             taken, same = _pooled(cells, none, layer.rank)
             switches = switches or not same
         for each, held in zip(values, taken, strict=True):

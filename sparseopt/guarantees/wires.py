@@ -21,6 +21,7 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.linear import Neuron, Scale
 from sparseopt.networks.network import Network
 from sparseopt.networks.operator import Add, Operator, Relu
+from sparseopt.networks.parameters import exact
 from sparseopt.networks.window import MaxPool, RankPool, Resample
 from sparseopt.pathnorm import edges
 from sparseopt.pathnorm.arithmetic import Arithmetic
@@ -365,8 +366,8 @@ def _of_max_pool(op: MaxPool, values: Any, builder: _Builder, name: str, shape: 
 @_neurons.register
 def _of_resample(op: Resample, values: Any, builder: _Builder, name: str, shape: Any) -> np.ndarray:
     reads = values[0][..., None]
-    factors = np.full(reads.shape, 1, dtype=object)
-    for m, each in zip(op.maps, edges.tensors(op), strict=True):
+    factors = np.full(reads.shape, Fraction(1), dtype=object)
+    for m, each in zip(op.maps, map(exact, edges.tensors(op)), strict=True):
         reads, factors = (_windowed(part, m.axis, m.index) for part in (reads, factors))
         split = factors.reshape(*factors.shape[:-1], -1, each.shape[1])
         factors = split * each.reshape(len(each), *(1,) * (len(shape) - m.axis), each.shape[1])

@@ -88,7 +88,8 @@ class PathDistanceValue:
             the distance. For f = w2 relu(w1 x), the settings (1, 1) and (-1, -1) have the same
             path-lifting, but their values at x = 1 are 1 and 0.
         """
-        if not input_bound >= 0 or input_bound == math.inf:
+        plain = input_bound.item() if isinstance(input_bound, np.generic) else input_bound
+        if not isinstance(plain, int | float | Fraction) or not 0 <= plain < math.inf:
             raise ProblemError(f"input_bound is {input_bound!r}; give a number of at least 0")
         known = [] if self.outputs is None else [Fraction(self.outputs)]
         if self.kind != "exact":  # the bounds of a distance bound the outputs, too
@@ -103,7 +104,7 @@ class PathDistanceValue:
                 "the path-liftings says nothing about the outputs; solve the problem again"
             )
         # Paths that start at a bias have the input 1.
-        return float_above(Fraction(max(float(input_bound), 1.0)) * min(known))
+        return float_above(max(Fraction(plain), Fraction(1)) * min(known))
 
 
 @json_type

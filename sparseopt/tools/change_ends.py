@@ -67,8 +67,14 @@ def box_in_words(problem: Any) -> str:
     low, high = problem.lower, problem.upper
     if np.all(low == low.flat[0]) and np.all(high == high.flat[0]):
         power = f"^{low.size}" if low.size > 1 else ""
-        return f"[{low.flat[0]:g}, {high.flat[0]:g}]{power}"
-    return f"a box of {low.size} entries within [{low.min():g}, {high.max():g}]"
+        return f"[{_said(low.flat[0])}, {_said(high.flat[0])}]{power}"
+    return f"a box of {low.size} entries within [{_said(low.min())}, {_said(high.max())}]"
+
+
+def _said(number: float) -> str:
+    """Return a number as it is, in few digits where these are all."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(float(number))
 
 
 def box_of(inputs: np.ndarray) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -14,6 +15,7 @@ from sparseopt.closedness.certificate import proving
 from sparseopt.closedness.limits import CURVE, Curve
 from sparseopt.closedness.proofs.laurent import Laurent, add_product, laurent, show
 from sparseopt.interface.certificate import Certificate, Steps
+from sparseopt.interface.errors import ProblemError
 from sparseopt.judging.evidence import INDEX, EvidenceError, List, Rational, Record, brief
 from sparseopt.training.sparse_training import SparseTraining, TrainingVerdict, claimed
 
@@ -135,27 +137,34 @@ class DataWithoutOptimumCertificate(Certificate):
         self.exclude(steps)
 
     def data_set(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the data set as arrays, shapes (samples, inputs) and (samples, outputs), float64.
+        """Return the data set as arrays, shapes (samples, inputs) and (samples, outputs).
 
-        Values that are no floats are rounded.
+        They are float64, or Fractions, dtype object, where a value is no float: rounded data may
+        have an optimum.
         """
         first, last = self.problem.supports[0], self.problem.supports[-1]
         sizes = last.shape[1], first.shape[0]
         pair = []
         for points, size in zip(self.evidence[1:], sizes, strict=True):
-            found = np.zeros((len(points), size))
+            exact = all(_is_float(value) for point in points for value in point.values())
+            found = np.zeros((len(points), size), dtype=float if exact else object)
             for number, point in enumerate(points):
                 for i, value in point.items():
-                    found[number, i] = float(value)
+                    found[number, i] = float(value) if exact else Fraction(value)
             pair.append(found)
         return pair[0], pair[1]
 
     def weights_at(self, t: float) -> list[np.ndarray]:
-        """Return W_1(t), ..., W_L(t), float64, for t > 0."""
+        """Return W_1(t), ..., W_L(t), float64, for t > 0; `ProblemError` beyond float64."""
+        if not isinstance(t, int | float | np.floating) or not 0 < t < math.inf:
+            raise ProblemError(f"t is {t!r}; give a positive number")
         found = [np.zeros(support.shape) for support in self.problem.supports]
         for matrix, layer in zip(found, self.evidence.weights, strict=True):
             for place, powers in layer.items():
-                matrix[place] = sum(float(c) * t**e for e, c in powers.items())
+                try:
+                    matrix[place] = sum(float(c) * float(t) ** e for e, c in powers.items())
+                except OverflowError as error:
+                    raise ProblemError(f"weights at {t!r} leave the range of float64") from error
         return found
 
     def samples(self, most: int) -> list[str]:
@@ -225,3 +234,11 @@ def _listed(name: str, point: Point) -> str:
     parts = [f"{name}[{i}] = {brief(value)}" for i, value in point.items()]
     more = f", and {len(parts) - _SHOWN} more" if len(parts) > _SHOWN else ""
     return (", ".join(parts[:_SHOWN]) or f"{name} = 0") + more
+
+
+def _is_float(value: Any) -> bool:
+    """Whether a rational is a number of float64."""
+    try:
+        return Fraction(float(value)) == value
+    except OverflowError:
+        return False

@@ -41,7 +41,7 @@ def test_what_is_no_list_of_supports(supports: Any, words: str) -> None:
             build(supports)  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("given", [so.Plan("", LU), "LU", dict(enumerate(LU)), 3])  # type: ignore[arg-type]
+@pytest.mark.parametrize("given", [so.Plan("", ()), "LU", dict(enumerate(LU)), 3])
 def test_what_is_no_sequence_in_other_problems(given: Any) -> None:
     with pytest.raises(so.ProblemError, match="supports must be two 0/1 matrices"):
         so.FixedSupportFactorization(np.eye(2), given)

@@ -112,6 +112,13 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.guarantees.path_metric",
         "sparseopt.guarantees.substitution",
     ),
+    "forgeries_identifiability": (
+        "sparseopt.guarantees.facets",
+        "sparseopt.guarantees.families",
+        "sparseopt.guarantees.rank",
+        "sparseopt.guarantees.second_network",
+        "sparseopt.guarantees.structural",
+    ),
     "forgeries_deconvolution": ("sparseopt.inverse.deconvolution",),
     "forgeries_recovery forgeries_recovery_complex": (
         "sparseopt.inverse.greedy_recovery",

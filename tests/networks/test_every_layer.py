@@ -479,6 +479,7 @@ REFUSING = {
 """Tables that refuse by name what they do not have."""
 
 SAFE = {
+    "guarantees.wires._neurons",  # moves neurons
     "networks.layers._view",  # no view
     "networks.merging._fits",  # the scale stays
     "networks.merging._merge",
@@ -488,6 +489,7 @@ SAFE = {
     "sparseopt_pathnorm.counting._fan_in",  # counted
     "sparseopt_pathnorm.counting._without_zeros",  # the usual way
     "sparseopt_pathnorm.needed_combinations._pulled",  # all positions
+    "sparseopt_pathnorm.residue_slopes.reduced",  # by its parameters
     "tools.generalization._pooled",  # counted
     "tools.gradients._back",  # the transpose, or refused
     "tools.reading.budget._evaluation",  # the most expensive kind

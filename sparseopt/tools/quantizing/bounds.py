@@ -14,6 +14,7 @@ and certified. The sum of both is never more than the two-pass bound, and signs 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -35,6 +36,10 @@ from sparseopt.tools.quantizing.report import ChangeBound, MeasuredChange
 _SAMPLES = 256
 """That are run at once."""
 _METHOD = "path-lifting"
+
+
+_FAINT = 2.0**-300
+"""Parameters below this, or above its inverse, may underflow or overflow once they are merged."""
 
 
 def change_bound(
@@ -77,6 +82,10 @@ def change_bound(
 
 
 def _room(given: Network, norm: Any) -> float:
+    """Return what rounding on the way to the reference moves; infinity where it may underflow."""
+    sizes = [np.abs(array[array != 0]) for array in given.parameters().values()]
+    if any(((a < _FAINT) | (a > 1 / _FAINT)).any() for a in sizes):
+        return math.inf
     return float(2 * 8 * (len(given.nodes) + 2) * UNIT * norm.answer.value)
 
 
