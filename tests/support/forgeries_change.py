@@ -13,6 +13,7 @@ from typing import Any
 
 import changed_networks
 import numpy as np
+from laws import numbered
 from path_networks import image, solved
 
 import sparseopt as so
@@ -98,6 +99,7 @@ def restated(certificate: Any, low: np.ndarray, high: np.ndarray, **more: Any) -
     return dataclasses.replace(certificate, answer=answer, **more)
 
 
+@numbered
 def forged() -> Pairs:
     """Yield (line that stops it | what it is, certificate)."""
     question = deep()

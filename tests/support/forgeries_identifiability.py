@@ -13,7 +13,7 @@ from typing import Any
 
 import identifiable_networks as networks
 import numpy as np
-from laws import refusal
+from laws import numbered, refusal
 
 import sparseopt as so
 
@@ -49,6 +49,7 @@ def honest() -> Pairs:
     yield "second network", second()
 
 
+@numbered
 def forged() -> Pairs:
     """Yield (line that stops it | what it is, certificate)."""
     yield from _ranks()

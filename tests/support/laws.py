@@ -7,7 +7,9 @@ has: more rows than fit in memory, integers that floats do not hold.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import Any
 
 import sparseopt as so
@@ -26,6 +28,21 @@ def refusal(build: Callable[[], Any]) -> Callable[[], so.Check]:
         return so.Check("accepted", "something was built", ())
 
     return entry
+
+
+def numbered(
+    listed: Callable[[], Iterator[tuple[str, Any]]],
+) -> Callable[[], Iterator[tuple[str, Any]]]:
+    """Let a bank tell entries of one name apart: the second gets a 2, and so on."""
+
+    @wraps(listed)
+    def told() -> Iterator[tuple[str, Any]]:
+        met: Counter[str] = Counter()
+        for name, entry in listed():
+            met[name] += 1
+            yield name if met[name] == 1 else f"{name}, {met[name]}", entry
+
+    return told
 
 
 def border(low: float, high: float, holds: Callable[[float], bool]) -> tuple[float, float] | None:
