@@ -83,9 +83,11 @@ def change_bound(
 
 def _room(given: Network, norm: Any) -> float:
     """Return what rounding on the way to the reference moves; infinity where it may underflow."""
-    sizes = [np.abs(array[array != 0]) for array in given.parameters().values()]
-    if any(((a < _FAINT) | (a > 1 / _FAINT)).any() for a in sizes):
-        return math.inf
+    for array in given.parameters().values():
+        if array.dtype == np.float64:  # others have no such numbers, or no roundings
+            size = np.abs(array[array != 0])
+            if ((size < _FAINT) | (size > 1 / _FAINT)).any():
+                return math.inf
     return float(2 * 8 * (len(given.nodes) + 2) * UNIT * norm.answer.value)
 
 
