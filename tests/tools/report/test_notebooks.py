@@ -120,7 +120,9 @@ def test_a_report_is_a_table() -> None:
     assert list(table.rule) == [f.rule for f in report]
     assert set(table[table.rule == "path-norm"].proof) == {"accepted"}
     assert set(table[table.rule == "dead-units"].proof) == {""}
-    assert np.array_equal(table[table.rule == "dead-units"].value.iloc[0], [0, 1, 19, 22])
+    assert np.array_equal(
+        table[table.rule == "dead-units"].value.iloc[0], [0, 1, 7, 12, 13, 19, 21, 22, 28]
+    )
     again = so.Report.from_json(report.to_json()).to_frame()
     assert set(again[again.rule == "path-norm"].proof) == {"not checked"}
     assert so.Report("nothing", ()).to_frame().shape == (0, len(table.columns))
