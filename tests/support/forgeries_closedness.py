@@ -51,6 +51,11 @@ from sparseopt.judging.exact import counting_type, rank
 from sparseopt.training.sparse_training import ONE_OUTPUT
 
 
+class _SaidToBeSix(list):
+    def __len__(self) -> int:
+        return 6
+
+
 def forged() -> Pairs:
     """Yield (sentence | what it is, certificate, JSON text or constructor), all to be refused."""
     yield from forgeries_limits.forged()
@@ -219,6 +224,9 @@ def repairs() -> dict[str, Any]:
             windows=[product(DIAGONAL, DIAGONAL, ["minor", [0, 1], [0, 1]], *DENSE)],
         ),
         f"{apart} | twice": repair(bound=2, windows=[lu(), lu()]),
+        "the proofs of the bound are a list | none of them, said to be six": (
+            dataclasses.replace(repair(bound=6), windows=_SaidToBeSix())  # type: ignore[arg-type]
+        ),
         f"{apart} | columns": repair(
             (tall[0], REPAIRED[1]), 1, 2, tall_windows, given=tall, allow="both"
         ),

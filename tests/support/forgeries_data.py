@@ -7,6 +7,7 @@ refused by the one condition that it lacks.
 from __future__ import annotations
 
 import dataclasses
+import math
 from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
@@ -157,6 +158,11 @@ def forged() -> Pairs:
 
 def _verdicts() -> Pairs:
     right = opposite()
+    yield "t is nan; give a positive number | of weights", lambda: right.weights_at(math.nan)
+    yield (
+        "weights at 5e-324 leave the range of float64 | almost 0",
+        lambda: right.weights_at(5e-324),
+    )
     condition = right.answer.condition
     likeness = SimpleNamespace(value="may_not_be_attained", condition=condition)
     yield (
