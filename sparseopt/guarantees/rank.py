@@ -94,8 +94,6 @@ def require_figures(steps: Steps, problem: Identifiability, answer: Any, rank: i
     """Require the figures of an answer with a rank that is proved."""
     steps.require(isinstance(answer, IdentifiabilityVerdict), "the answer is a verdict")
     right = problem.verdict(answer.value, rank)
-    open_ = rank < right.bound or answer.value != "not_identifiable"
-    steps.require(open_, "the rank that is proved leaves a direction open")
     for name in ("parameters", "orbit", "bound", "rank", "gap"):
         steps.require(getattr(answer, name) == getattr(right, name), f"{name} is as counted")
     steps.require(answer.excluded == right.excluded, "the inputs excluded are not regular")

@@ -77,6 +77,7 @@ class SecondNetworkCertificate(Certificate):
         rank = self.evidence.rank(steps, problem)
         require_figures(steps, problem, answer, rank)
         steps.require(answer.value == "not_identifiable", "the verdict is that of two networks")
+        steps.require(rank < problem.bound, "the rank that is proved leaves a direction open")
         steps.require(problem.inputs is not None, "the problem has inputs")
         count = problem.parameters.count
         known = len(self.values) == len(self.columns) == len(np.unique(self.columns))

@@ -70,6 +70,7 @@ class StructuralCertificate(Certificate):
         rank = self.evidence.rank(steps, problem)
         require_figures(steps, problem, answer, rank)
         steps.require(answer.value == "not_identifiable", "the verdict is that of a direction")
+        steps.require(rank < problem.bound, "the rank that is proved leaves a direction open")
         given = self.from_any_data or problem.inputs is not None
         steps.require(given, "the problem has inputs")
         structure = Structure(problem.wires, None if self.from_any_data else problem.pattern)
