@@ -12,6 +12,7 @@ import sparseopt as so
 from sparseopt.closedness.cores import Core
 from sparseopt.closedness.not_closed import NotClosedCertificate
 from sparseopt_closedness.core_bounds import CoreBound, has_numba
+from sparseopt_closedness.sizes import of_two
 
 MANY = 100_000
 """Pairs of corners beyond which the search is compiled, where numba is."""
@@ -29,14 +30,7 @@ class BlockedWindows(so.Solver[so.Closedness]):
 
     def accepts(self, problem: so.Closedness) -> so.Accepted | so.Refused:
         """Take pairs of moderate size."""
-        if len(problem.supports) != 2:
-            return so.Refused(f"it takes two factors, not {len(problem.supports)}")
-        (m, r), n = problem.supports[0].shape, problem.supports[1].shape[1]
-        if m * r * n > LARGEST_SIZE:
-            return so.Refused(
-                f"rows x terms x columns is {m * r * n:.1e}; it takes up to {LARGEST_SIZE:.0e}"
-            )
-        return so.Accepted()
+        return of_two(problem, LARGEST_SIZE)
 
     def solve(
         self, problem: so.Closedness, context: so.Context

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from sparseopt_closedness.matched_search import Whole, whole_limit
 from sparseopt_closedness.matched_windows import window_limit
 from sparseopt_closedness.matchings import routes
 from sparseopt_closedness.observed_windows import Limit, find_limit
+from sparseopt_closedness.sizes import largest_pair, of_more
 
 DRAWS = 10
 """Choices of entries around each pair of neighbours."""
@@ -37,14 +37,7 @@ class ChainCurves(so.Solver[so.Closedness]):
 
     def accepts(self, problem: so.Closedness) -> so.Accepted | so.Refused:
         """Take chains of more than two factors up to a size."""
-        if len(problem.supports) <= 2:
-            return so.Refused("it takes more than two factors")
-        size = size_of(problem.supports)
-        if size > LARGEST_SIZE:
-            return so.Refused(
-                f"rows x terms x columns is {size:.1e}; it takes up to {LARGEST_SIZE:.0e}"
-            )
-        return so.Accepted()
+        return of_more(problem, LARGEST_SIZE)
 
     def solve(
         self, problem: so.Closedness, context: so.Context
@@ -58,13 +51,8 @@ class ChainCurves(so.Solver[so.Closedness]):
 
     def cost(self, problem: so.Closedness) -> float:
         """Predict matchings; more than shortening a chain of small factors."""
-        size = size_of(problem.supports)
+        size = largest_pair(problem.supports)
         return 1e-3 + 1e-9 * size if size > SMALL else 0.1 * len(problem.supports)
-
-
-def size_of(supports: Chain) -> int:
-    """Return the largest rows x terms x columns of two neighbours."""
-    return max(int(a.shape[0] * b.shape[0] * b.shape[1]) for a, b in pairwise(supports))
 
 
 class _Search:

@@ -17,6 +17,7 @@ from sparseopt.closedness.proofs.observed import covered, start
 from sparseopt_closedness.chain_case_search import cases_of_chain
 from sparseopt_closedness.matchings import routes
 from sparseopt_closedness.reduction import reduce_state
+from sparseopt_closedness.sizes import of_more
 
 LARGEST_SIZE = 30_000_000
 """Rows x terms x columns of two neighbours up to which absorption takes seconds."""
@@ -34,15 +35,7 @@ class ChainReduction(so.Solver[so.Closedness]):
 
     def accepts(self, problem: so.Closedness) -> so.Accepted | so.Refused:
         """Take chains of more than two factors."""
-        shapes = [s.shape for s in problem.supports]
-        if len(shapes) <= 2:
-            return so.Refused("it takes more than two factors")
-        size = max(a[0] * a[1] * b[1] for a, b in pairwise(shapes))
-        if size > LARGEST_SIZE:
-            return so.Refused(
-                f"rows x terms x columns is {size:.1e}; it takes up to {LARGEST_SIZE:.0e}"
-            )
-        return so.Accepted()
+        return of_more(problem, LARGEST_SIZE)
 
     def solve(
         self, problem: so.Closedness, context: so.Context

@@ -11,6 +11,7 @@ import numpy as np
 import sparseopt as so
 from sparseopt.closedness.not_closed import NotClosedCertificate
 from sparseopt.judging.exact import counting_type
+from sparseopt_closedness.sizes import of_two
 
 CHUNK = 4_000_000
 """Cells of the product of the supports that are counted at a time."""
@@ -153,9 +154,7 @@ class LUPattern(so.Solver[so.Closedness]):
 
     def accepts(self, problem: so.Closedness) -> so.Accepted | so.Refused:
         """Take pairs."""
-        if len(problem.supports) == 2:
-            return so.Accepted()
-        return so.Refused(f"it takes two factors, not {len(problem.supports)}")
+        return of_two(problem)
 
     def solve(
         self, problem: so.Closedness, context: so.Context

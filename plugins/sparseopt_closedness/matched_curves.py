@@ -9,6 +9,7 @@ from sparseopt.closedness.not_closed import NotClosedCertificate
 from sparseopt_closedness.matched_search import Whole, whole_limit
 from sparseopt_closedness.matched_windows import window_limit
 from sparseopt_closedness.reduction import Reduction
+from sparseopt_closedness.sizes import largest_pair, of_two
 
 SMALL = 220
 """Rows x terms x columns up to which all windows are looked at, after the reductions were."""
@@ -26,14 +27,7 @@ class MatchedCurves(so.Solver[so.Closedness]):
 
     def accepts(self, problem: so.Closedness) -> so.Accepted | so.Refused:
         """Take pairs up to a size."""
-        if len(problem.supports) != 2:
-            return so.Refused(f"it takes two factors, not {len(problem.supports)}")
-        size = size_of(problem)
-        if size > LARGEST_SIZE:
-            return so.Refused(
-                f"rows x terms x columns is {size:.1e}; it takes up to {LARGEST_SIZE:.0e}"
-            )
-        return so.Accepted()
+        return of_two(problem, LARGEST_SIZE)
 
     def solve(
         self, problem: so.Closedness, context: so.Context
@@ -45,7 +39,7 @@ class MatchedCurves(so.Solver[so.Closedness]):
 
         left, right = problem.supports
         # Of small supports the smallest windows say most: what has to change lies in them.
-        found = window_limit(left, right, tick) if size_of(problem) <= SMALL else None
+        found = window_limit(left, right, tick) if largest_pair(problem.supports) <= SMALL else None
         found = found or whole_limit(Whole.of(left, right, context.rng(), tick))
         if found is None:
             raise so.Inconclusive("no matched curve")
@@ -63,11 +57,5 @@ class MatchedCurves(so.Solver[so.Closedness]):
 
     def cost(self, problem: so.Closedness) -> float:
         """Predict matchings: less than the reductions of large supports, more for small ones."""
-        size = size_of(problem)
+        size = largest_pair(problem.supports)
         return 2e-4 + 2e-10 * size if size > SMALL else 2.0 * Reduction().cost(problem)
-
-
-def size_of(problem: so.Closedness) -> int:
-    """Return rows x terms x columns."""
-    (m, r), n = problem.supports[0].shape, problem.supports[1].shape[1]
-    return int(m * r * n)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 import sparseopt as so
 from sparseopt.closedness.closed import ReducedClosedCertificate
 from sparseopt_closedness.null_points import may_have_point, null_point_proof, seconds_of
+from sparseopt_closedness.sizes import of_two
 
 LONGEST = 20.0
 """Predicted seconds of one point up to which it is tried."""
@@ -26,8 +29,9 @@ class NullPoints(so.Solver[so.Closedness]):
 
     def accepts(self, problem: so.Closedness) -> so.Accepted | so.Refused:
         """Take pairs of moderate size."""
-        if len(problem.supports) != 2:
-            return so.Refused(f"it takes two factors, not {len(problem.supports)}")
+        given = of_two(problem)
+        if isinstance(given, so.Refused):
+            return given
         if self.cost(problem) > LONGEST:
             return so.Refused(f"one point would take about {self.cost(problem):.0f} s")
         return so.Accepted()
@@ -37,6 +41,8 @@ class NullPoints(so.Solver[so.Closedness]):
     ) -> tuple[so.ClosednessVerdict, ReducedClosedCertificate]:
         """Draw points, if the unknowns may suffice."""
         left, right = problem.supports
+        if not np.any(left.astype(int) @ right.astype(int)):
+            raise so.Inconclusive("no entry of the product may be other than 0")
         if not may_have_point((left, right)):
             raise so.Inconclusive("no point has as many unknowns as there are cells")
         began = so.Context(time_limit=self.seconds)

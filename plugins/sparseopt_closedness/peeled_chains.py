@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import sparseopt as so
 from sparseopt.closedness.certificate import ClosednessCertificate
 from sparseopt.closedness.chain_parts import PeeledChainCertificate, unpeeled
 from sparseopt.closedness.closed import SingleFactorCertificate
+from sparseopt_closedness.sizes import of_more
 
 LARGEST_SIZE = 30_000_000
 """Rows x terms x columns of two neighbours up to which terms are compared in seconds."""
@@ -21,15 +21,7 @@ class PeeledChains(so.Solver[so.Closedness]):
 
     def accepts(self, problem: so.Closedness) -> so.Accepted | so.Refused:
         """Take chains of more than two factors."""
-        shapes = [s.shape for s in problem.supports]
-        if len(shapes) <= 2:
-            return so.Refused("it takes more than two factors")
-        size = max(a[0] * a[1] * b[1] for a, b in pairwise(shapes))
-        if size > LARGEST_SIZE:
-            return so.Refused(
-                f"rows x terms x columns is {size:.1e}; it takes up to {LARGEST_SIZE:.0e}"
-            )
-        return so.Accepted()
+        return of_more(problem, LARGEST_SIZE)
 
     def solve(
         self, problem: so.Closedness, context: so.Context

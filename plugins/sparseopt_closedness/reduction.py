@@ -10,6 +10,7 @@ from sparseopt.closedness.closed import ReducedClosedCertificate
 from sparseopt.closedness.proofs.closed_parts import first_incomparable
 from sparseopt.closedness.proofs.observed import ObservedProblem, components, is_full, start
 from sparseopt_closedness.free_families import free_families
+from sparseopt_closedness.sizes import of_two
 
 LARGEST_SIZE = 2_000_000
 """Rows x terms x columns up to which all free families are found in seconds to minutes."""
@@ -70,14 +71,7 @@ class Reduction(so.Solver[so.Closedness]):
 
     def accepts(self, problem: so.Closedness) -> so.Accepted | so.Refused:
         """Take pairs of moderate size."""
-        if len(problem.supports) != 2:
-            return so.Refused(f"it takes two factors, not {len(problem.supports)}")
-        (m, r), n = problem.supports[0].shape, problem.supports[1].shape[1]
-        if m * r * n > LARGEST_SIZE:
-            return so.Refused(
-                f"rows x terms x columns is {m * r * n:.1e}; it takes up to {LARGEST_SIZE:.0e}"
-            )
-        return so.Accepted()
+        return of_two(problem, LARGEST_SIZE)
 
     def solve(
         self, problem: so.Closedness, context: so.Context

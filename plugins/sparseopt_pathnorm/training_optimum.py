@@ -95,7 +95,7 @@ def _words(problem: so.SparseTraining) -> str:
 
 def _figure(certificate: DataWithoutOptimumCertificate) -> so.SeriesFigure:
     """Return how the error falls and the weights grow along the curve of the certificate."""
-    inputs, targets = certificate.data_set()
+    inputs, targets = (part.astype(np.float64) for part in certificate.data_set())
     errors, largest = [], []
     for halvings in range(_HALVINGS + 1):
         weights = certificate.weights_at(2.0**-halvings)

@@ -118,7 +118,10 @@ def largest_change(
     problem = OutputChange(network, other, lower, upper)
     context = Context(seed=seed, time_limit=time_limit)
     x = _climbed(
-        problem, _starts(problem, as_count(starts, "starts"), inputs, context), steps, context
+        problem,
+        _starts(problem, as_count(starts, "starts"), inputs, context),
+        as_count(steps, "steps"),
+        context,
     )
     solution = solve(OutputChange(network, other, x, x), solver="signed_intervals")
     return LargestChange(x, solution)
@@ -136,7 +139,10 @@ def _starts(
         raise ProblemError("the box is wider than float64 can hold; give closer bounds")
     points = [np.clip(problem.lower + share * width, problem.lower, problem.upper)]
     if inputs is not None:
-        given = np.asarray(inputs, dtype=np.float64)
+        held = np.asarray(inputs)
+        if held.dtype.kind not in "biuf":
+            raise ProblemError(f"inputs has dtype {held.dtype}; give an array of real numbers")
+        given = held.astype(np.float64)
         require_finite(given, "inputs")
         if given.shape[1:] != shape:
             raise ProblemError(

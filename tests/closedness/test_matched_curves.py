@@ -214,3 +214,11 @@ def test_time_limits() -> None:
     supports = draw("300x300x300", (0.9, 0.9), 0)
     with pytest.raises((so.Inconclusive, so.SolveError, TimeoutError)):
         MatchedCurves().solve(so.Closedness(supports), so.Context(time_limit=1e-6))
+
+
+@pytest.mark.parametrize("supports", [[[[0]], [[1]]], [[[0, 1]], [[1], [0]]]])
+def test_products_that_are_always_zero_have_no_null_point(supports: Any) -> None:
+    found = so.solve(so.Closedness(supports), "null_points")
+    assert found.answer.value == "unknown"
+    assert "no entry of the product may be other than 0" in str(found.plan)
+    assert so.solve(so.Closedness(supports)).answer.value == "closed"

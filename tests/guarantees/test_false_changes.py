@@ -12,7 +12,7 @@ import sparseopt as so
 from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.network import Network, chain
 from sparseopt.networks.operator import Reshape
-from sparseopt.networks.window import AxisMap, Resample
+from sparseopt.networks.window import AxisMap, RankPool, Resample
 from sparseopt.tools.change_ends import box_in_words
 
 ONE = np.array([1])
@@ -86,6 +86,29 @@ def test_products_that_are_multiplied_out_are_counted(seed: int) -> None:
     change = sum(abs(row.sum()) for row in weight - exact)
     assert found.ends is not None
     assert Fraction(found.ends.lower) <= change <= Fraction(found.ends.upper)
+
+
+def test_bounds_that_are_no_numbers_bound_no_pool() -> None:
+    """Sums overflow to infinities of both signs before the second largest entry is taken."""
+
+    def net(weight: float) -> Network:
+        rows = np.array([[-weight * 1e308, 1e308], [0.0, 0.0]])
+        return chain((2,), Dense(rows, np.array([0.0, 5.0])), RankPool(0, 2))
+
+    problem = so.OutputChange(net(1.2), net(1.3), 10, 10.5)
+    little = so.OutputChangeValue.of(np.array(-1e-10), np.array(1e-10))
+    for method in ("signed_intervals", "substitution", "path_metric"):
+        with np.errstate(all="ignore"):
+            assert not so.verify(so.OutputChangeCertificate(problem, little, method)).ok
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"steps": -1}, {"steps": 2.5}, {"inputs": ["abc"]}, {"inputs": [1j]}]
+)
+def test_what_is_no_search(wrong: Any) -> None:
+    net = chain((1,), Dense(np.ones((1, 1))))
+    with pytest.raises(so.ProblemError, match=r"steps must be|array of real numbers"):
+        so.largest_change(net, net, 0, 1, **wrong)
 
 
 def exactly(array: np.ndarray) -> np.ndarray:

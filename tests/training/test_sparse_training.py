@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
@@ -245,3 +247,23 @@ def test_a_time_limit_is_honoured() -> None:
     supports = [rng.random((10, 128)) < 0.9, rng.random((128, 784)) < 0.9]
     solution = so.solve(so.SparseTraining(supports), time_limit=0.05)
     assert solution.answer.value in ("unknown", "may_not_be_attained")
+
+
+def test_a_data_set_beyond_float64_is_not_rounded() -> None:
+    """Rounded to 0, the inputs would have an optimum: the weights 0."""
+    right = so.solve(so.SparseTraining(dense(2, 2, 3))).certificate
+    small, large = Fraction(1, 10**400), 10**200
+    weights = [
+        [[i, k, {int(e): Fraction(c) * large for e, c in powers.items()}] for i, k, powers in layer]
+        for layer in right.weights
+    ]
+    inputs = [[[i, Fraction(value) * small] for i, value in point] for point in right.inputs]
+    made = type(right).proved(right.problem, weights, inputs, right.targets, right.opposite)
+    assert so.verify(made).ok
+    found, targets = made.data_set()
+    assert found.dtype == object
+    assert targets.dtype == np.float64
+    assert {abs(value) for value in found.ravel().tolist()} == {0, small}
+    for wrong in (0, -1.0, math.nan, "a"):
+        with pytest.raises(so.ProblemError, match="give a positive number"):
+            made.weights_at(wrong)
