@@ -22,6 +22,8 @@ from sparseopt.interface.real_arrays import as_real
 from sparseopt.judging.evidence import EvidenceError, Integer, Rational, brief
 
 ALLOWED = ("remove", "add", "both")
+_DEAREST = 2.0**900
+"""Costs up to this have sums in the range of float64."""
 
 T = TypeVar("T")
 
@@ -126,8 +128,8 @@ class NearestClosedSupport(Problem[ClosedSupport, "ClosedSupportCertificate"]):
     field : {"real", "complex"}
         As for `Closedness`.
     costs : sequence of two arrays, optional
-        What it costs to change each entry of I and of J, nonnegative: the modulus of a weight, its
-        path cost. Without them every change costs 1.
+        What it costs to change each entry of I and of J, from 0 to 2^900: the modulus of a weight,
+        its path cost. Without them every change costs 1.
     keep_lines : bool
         Whether every row of I and every column of J that has entries must keep one. Without it the
         nearest supports may cut an output or an input off altogether.
@@ -229,6 +231,8 @@ def _costs(given: Any, supports: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ..
         if bool((cost < 0).any()):
             a, b = np.argwhere(cost < 0)[0].tolist()
             raise ProblemError(f"costs[{i}] is negative at ({a}, {b}): {cost[a, b]}")
+        if bool((cost > _DEAREST).any()):
+            raise ProblemError(f"costs[{i}] has entries above 2^900; divide all by one number")
     return costs
 
 

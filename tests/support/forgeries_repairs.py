@@ -254,6 +254,9 @@ def figures() -> dict[str, Any]:
         "no line is cut off that must not be | a column": repair(
             (LU[0], [[0, 1], [0, 1]]), proof=proved((LU[0], [[0, 1], [0, 1]])), keep_lines=True
         ),
+        "costs[0] has entries above 2^900 | costs whose sum no float holds": (
+            lambda: so.NearestClosedSupport(LU, costs=[[[1.7e308] * 2] * 2] * 2)
+        ),
         "costs[0] is negative at (0, 0) | a cost below 0": lambda: so.NearestClosedSupport(
             LU, costs=([[-1, 1], [1, 1]], [[1, 1], [1, 1]])
         ),
