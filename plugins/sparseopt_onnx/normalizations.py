@@ -71,7 +71,9 @@ def _dtype(model: onnx.ModelProto, name: str) -> np.dtype:
         inferred = onnx.shape_inference.infer_shapes(model).graph
         types |= {v.name: v.type.tensor_type.elem_type for v in inferred.value_info}
     if not types.get(name):
-        raise so.ProblemError(f"the type of {printable(name)!r} is not known; write a new file")
+        raise so.ProblemError(
+            f"the type of {printable(name)!r} is not known; write a new file: leave out like="
+        )
     return helper.tensor_dtype_to_np_dtype(types[name])
 
 
