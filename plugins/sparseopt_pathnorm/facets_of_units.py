@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.guarantees.facets import FacetCertificate, FacetEvidence, Settling, marked
+from sparseopt.guarantees.facets import FacetCertificate, FacetEvidence, Settling
 from sparseopt.guarantees.families import Structure
 from sparseopt.guarantees.modular import PRIME
 from sparseopt.guarantees.wires import Wires
@@ -308,7 +308,7 @@ class _Choice:
             return None
         pairs = np.array(self.search.pairs)
         everything = np.arange(len(pairs))
-        draft = FacetEvidence(pairs, (), np.arange(len(pairs)), PRIME, 0, 0)
+        draft = FacetEvidence(pairs, (), np.arange(len(pairs)), PRIME, 0)
         settling = Settling(self.problem, draft)
         useless = set(np.flatnonzero((settling.switches < 0) | (settling.slopes == 0)).tolist())
         for facets in self.search.found.values():
@@ -332,8 +332,7 @@ class _Choice:
         used = np.unique(np.concatenate([*parts, cells]))
         new = np.searchsorted(used, everything)
         units = tuple(new[part] for part in parts)
-        mark = marked(pairs[used], units, new[cells], PRIME)
-        return FacetEvidence(pairs[used], units, new[cells], PRIME, 0, mark)
+        return FacetEvidence(pairs[used], units, new[cells], PRIME, 0)
 
     def _assume(self, settling: Settling, facets: list[int]) -> None:
         """Take the parameters of a unit as settled."""

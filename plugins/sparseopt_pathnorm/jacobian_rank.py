@@ -141,4 +141,4 @@ class RankRun:
             used = np.unique(rows[:, 0]) if len(rows) else np.zeros(1, dtype=np.int64)
             inputs, rows[:, 0] = inputs[used], np.searchsorted(used, rows[:, 0])
         columns = np.array(self.echelon.columns, dtype=np.int64)
-        return RankEvidence(inputs, PRIME, rows, columns, self.echelon.determinant)
+        return RankEvidence(inputs, PRIME, rows, columns)

@@ -33,9 +33,6 @@ class Echelon:
     columns: list[int] = field(default_factory=list)
     reduced: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     seen: int = 0
-    determinant: int = 1
-
-    # A pivot is what the leading minors of the independent rows and their columns grow by.
 
     def __post_init__(self) -> None:
         self.reduced = np.empty((0, self.width))
@@ -82,7 +79,6 @@ class Echelon:
                 continue
             column = int(found[0])
             pivot = int(work[row, column])
-            self.determinant = self.determinant * pivot % self.prime
             scale = pow(pivot, -1, self.prime)
             work[row] = self._modulo(work[row] * scale)
             factors = work[:, column].copy()

@@ -50,7 +50,7 @@ def without_rank(
     """Return that a network is not identifiable from any data, without a rank."""
     none = np.zeros(0, dtype=np.int64)
     inputs = None if problem.inputs is not None else np.zeros((1, *problem.network.input_shape))
-    evidence = so.RankEvidence(inputs, PRIME, none.reshape(0, 2), none, 1)
+    evidence = so.RankEvidence(inputs, PRIME, none.reshape(0, 2), none)
     words = described(Structure(problem.wires, None), families)
     answer = problem.verdict("not_identifiable", 0, words)
     return answer, so.StructuralCertificate(problem, answer, evidence, tuple(families), True)

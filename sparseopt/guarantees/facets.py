@@ -13,10 +13,9 @@ from sparseopt.guarantees.modular import (
     LEAST,
     PRIME,
     Slopes,
-    determinant,
+    is_invertible,
     is_prime,
     product,
-    residues,
 )
 from sparseopt.guarantees.patterns import Pattern
 from sparseopt.interface.arrays import read_only, require_finite
@@ -46,8 +45,6 @@ class FacetEvidence:
         Facets beside which the outputs are looked at.
     prime, seed : int
         The modulus, and where the numbers come from that stand for inputs.
-    mark : int
-        `marked` of the rest: it ties the parts together.
     """
 
     pairs: np.ndarray
@@ -55,7 +52,6 @@ class FacetEvidence:
     cells: np.ndarray
     prime: int
     seed: int
-    mark: int
 
     def __post_init__(self) -> None:
         pairs = np.asarray(self.pairs)
@@ -63,7 +59,7 @@ class FacetEvidence:
             raise ProblemError("pairs must be float64, of shape (facets, 2, entries)")
         require_finite(pairs, "pairs")
         object.__setattr__(self, "pairs", read_only(pairs))
-        for name in ("prime", "seed", "mark"):
+        for name in ("prime", "seed"):
             if type(getattr(self, name)) is not int:
                 raise ProblemError(f"{name} must be an integer")
         units = tuple(self._facets(unit) for unit in self.units)
@@ -76,12 +72,6 @@ class FacetEvidence:
         if not inside or array.min() < 0 or array.max() >= len(self.pairs):
             raise ProblemError("facets are named by their numbers")
         return read_only(array.astype(np.int64))
-
-
-def marked(pairs: np.ndarray, units: Sequence[np.ndarray], cells: np.ndarray, prime: int) -> int:
-    """Return a sum of all entries, each times its place, modulo a prime."""
-    whole = np.concatenate([residues(pairs.ravel(), prime), *units, [len(units)], cells])
-    return int((whole % prime * (np.arange(1, len(whole) + 1) % prime) % prime).sum() % prime)
 
 
 @proves(Identifiability)
@@ -106,8 +96,8 @@ class FacetCertificate(Certificate):
     rescaling.
 
     The systems are polynomial identities in the input and hold for residues in place of it:
-    full column rank modulo a prime suffices. Rows are combined at random, and the determinant of
-    as many combinations as there are unknowns is not 0.
+    full column rank modulo a prime suffices. Rows are combined at random, and as
+    many combinations as there are unknowns have an inverse.
     """
 
     problem: Identifiability
@@ -140,8 +130,6 @@ class FacetCertificate(Certificate):
             LEAST <= evidence.prime <= PRIME and is_prime(evidence.prime),
             f"the modulus is a prime from {LEAST} to {PRIME}",
         )
-        mark = marked(evidence.pairs, evidence.units, evidence.cells, evidence.prime)
-        steps.require(evidence.mark == mark, "the parts of the evidence belong together")
         steps.require(isinstance(answer, IdentifiabilityVerdict), "the answer is a verdict")
         steps.require(answer.value == "identifiable", "facets prove identifiability")
         right = problem.verdict("identifiable", problem.bound)
@@ -390,7 +378,7 @@ class Settling:
         size = rows.shape[1]
         for _ in range(_DRAWS if len(rows) >= size else 0):
             mixing = self._rng.integers(0, self.prime, (size, len(rows))).astype(np.float64)
-            if determinant(product(mixing, rows, self.prime), self.prime):
+            if is_invertible(product(mixing, rows, self.prime), self.prime):
                 return True
         return False
 

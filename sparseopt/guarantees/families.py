@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt.guarantees.patterns import Pattern
-from sparseopt.guarantees.wires import Wires
+from sparseopt.guarantees.wires import Layer, Wires
 from sparseopt.interface.certificate import Steps
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -63,7 +63,6 @@ class Structure:
 
     def __init__(self, wires: Wires, pattern: Pattern | None) -> None:
         self.wires, self.pattern = wires, pattern
-        self._live = [np.flatnonzero(~wires.is_zero[x.entries]) for x in wires.layers]
 
     def _acts(self, position: int, row: int) -> tuple[bool, bool]:
         """Return whether a ReLU is active at every given input, and whether strictly at none."""
@@ -75,10 +74,10 @@ class Structure:
     @cached_property
     def constants(self) -> dict[int, Fraction]:
         """The neurons that hold one number, with it."""
-        wires, known = self.wires, dict[int, Fraction]()
+        wires, known = self.wires, {-1: Fraction(1)}
         for position, layer in enumerate(wires.layers):
             if layer.kind == "linear":
-                self._constant_sums(position, known)
+                self._constant_sums(layer, known)
                 continue
             for row, reads in enumerate(layer.reads.tolist()):
                 cells = [known.get(r) for r in reads if r >= 0]
@@ -88,23 +87,22 @@ class Structure:
                     known[layer.start + row] = value  # type: ignore[assignment]
                 elif layer.kind == "relu" and (reads[0] < 0 or self._is_silent(position, row)):
                     known[layer.start + row] = Fraction(0)
+        del known[-1]  # what biases are multiplied with
         return known
 
     def _is_silent(self, position: int, row: int) -> bool:
         return self.pattern is not None and not self.pattern.takes[position][row].any()
 
-    def _constant_sums(self, position: int, known: dict[int, Fraction]) -> None:
-        layer, live = self.wires.layers[position], self._live[position]
-        tails, heads = layer.tails[live], layer.heads[live]
-        moved = ~np.isin(tails, list(known)) if known else np.ones(len(tails), dtype=bool)
-        still = np.setdiff1d(np.arange(layer.start, layer.start + layer.size), heads[moved])
+    def _constant_sums(self, layer: Layer, known: dict[int, Fraction]) -> None:
+        live = ~self.wires.is_zero[layer.edges[2]]
+        heads, tails, entries = (part[live] for part in layer.edges)
+        moved = heads[~np.isin(tails, list(known))]
+        still = np.setdiff1d(np.arange(layer.start, layer.start + layer.size), moved)
         sums = {neuron: Fraction(0) for neuron in still.tolist()}
         for place in np.flatnonzero(np.isin(heads, still)).tolist():
-            weight = Fraction(self.wires.exact[layer.entries[live[place]]])
+            weight = Fraction(self.wires.exact[entries[place]])
             sums[int(heads[place])] += weight * known[int(tails[place])]
-        for neuron in sums:
-            entry = layer.bias[neuron - layer.start]
-            known[neuron] = sums[neuron] + (Fraction(self.wires.exact[entry]) if entry >= 0 else 0)
+        known.update(sums)
 
     @cached_property
     def unheard(self) -> set[int]:
@@ -115,8 +113,8 @@ class Structure:
         for position in range(len(wires.layers) - 1, -1, -1):
             layer = wires.layers[position]
             if layer.kind == "linear":
-                live = self._live[position]
-                heard[layer.tails[live][heard[layer.heads[live]]]] = True
+                live = heard[layer.heads] & ~wires.is_zero[layer.entries]
+                heard[layer.tails[live]] = True
                 continue
             for row in np.flatnonzero(heard[layer.own]).tolist():
                 reads = layer.reads[row][layer.reads[row] >= 0]
@@ -136,13 +134,10 @@ class Structure:
         """The edges (head, tail) of each parameter; a bias has tail -1."""
         found: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for layer in self.wires.layers:
-            columns = self.wires.column[layer.entries].tolist()
-            ends = zip(columns, layer.heads.tolist(), layer.tails.tolist(), strict=True)
-            for column, head, tail in ends:
-                found[column].append((head, tail))
-            for row in layer.biased.tolist():
-                column = int(self.wires.column[layer.bias[row]])
-                found[column].append((layer.start + row, -1))
+            heads, tails, entries = layer.edges
+            columns = self.wires.column[entries].tolist()
+            for column, *ends in zip(columns, heads.tolist(), tails.tolist(), strict=True):
+                found[column].append(tuple(ends))
         found.pop(-1, None)
         return found
 
@@ -282,10 +277,8 @@ def _mix(steps: Steps, structure: Structure, unit: int, other: int) -> Direction
     edges = [_incoming(wires, neuron) for neuron in (other, unit)]
     into = [dict(found) for found in edges]
     out = [{h: int(wires.layers[p].entries[i]) for h, p, i in found} for _, found in ends]
-    alone = all(len(heads) == len(found) for heads, (_, found) in zip(out, ends, strict=True))
-    alone = alone and all(
-        len(tails) == len(found) for tails, found in zip(into, edges, strict=True)
-    )
+    alone = all(len(x) == len(found) for x, (_, found) in zip(out, ends, strict=True))
+    alone = alone and all(len(x) == len(found) for x, found in zip(into, edges, strict=True))
     steps.require(alone, "a unit has one edge to each neuron, and one from each")
     change: Direction = defaultdict(Fraction)
     for (source, target), sign in ((into, 1), (out, -1)):
@@ -303,11 +296,9 @@ def _bias(wires: Wires, neuron: int) -> int:
 
 def _incoming(wires: Wires, neuron: int) -> list[tuple[int, int]]:
     """Return the edges into a linear neuron as (tail, entry), the bias with tail -1."""
-    layer = wires.layers[int(wires.layer_of[neuron])]
-    place = np.flatnonzero(layer.heads == neuron)
-    found = list(zip(layer.tails[place].tolist(), layer.entries[place].tolist(), strict=True))
-    bias = _bias(wires, neuron)
-    return [*found, (-1, bias)] if bias >= 0 else found
+    heads, tails, entries = wires.layers[int(wires.layer_of[neuron])].edges
+    place = np.flatnonzero(heads == neuron)
+    return list(zip(tails[place].tolist(), entries[place].tolist(), strict=True))
 
 
 def _own(steps: Steps, structure: Structure, entry: int, what: str) -> int:

@@ -163,26 +163,15 @@ class Slopes:
         self, layer: Layer, own: np.ndarray, values: np.ndarray, result: np.ndarray
     ) -> None:
         """Add, for each parameter, slope times value over the edges that carry it."""
-        column = self.wires.column[layer.entries]
+        heads, tails, entries = layer.edges
+        column = self.wires.column[entries]
         kept = np.flatnonzero(column >= 0)
-        products = own[layer.heads[kept] - layer.start] * values[layer.tails[kept]] % self.prime
-        _add_rows(result, column[kept], products, self.prime)
-        biased = layer.biased
-        column = self.wires.column[layer.bias[biased]]
-        kept = column >= 0
-        _add_rows(result, column[kept], own[biased[kept]], self.prime)
-
-
-def _add_rows(result: np.ndarray, columns: np.ndarray, rows: np.ndarray, prime: int) -> None:
-    """Add rows to the columns of a result, modulo a prime."""
-    if not len(columns):
-        return
-    used, place = np.unique(columns, return_inverse=True)
-    ones = np.ones(len(columns), dtype=np.int64)
-    sums = scipy.sparse.csr_array(
-        (ones, (place.ravel(), np.arange(len(columns)))), shape=(len(used), len(columns))
-    )
-    result[:, used] = (result[:, used] + (sums @ rows).T) % prime
+        held = np.where(tails[kept, None] < 0, 1, values[tails[kept]])
+        products = own[heads[kept] - layer.start] * held % self.prime
+        used, place = np.unique(column[kept], return_inverse=True)
+        ends, shape = (place.ravel(), np.arange(len(kept))), (len(used), len(kept))
+        sums = scipy.sparse.csr_array((np.ones(len(kept), dtype=np.int64), ends), shape=shape)
+        result[:, used] = (result[:, used] + (sums @ products).T) % self.prime
 
 
 def product(a: np.ndarray, b: np.ndarray, prime: int) -> np.ndarray:
@@ -203,33 +192,31 @@ def _reduced(a: np.ndarray, prime: int) -> np.ndarray:
     return a
 
 
-def determinant(matrix: np.ndarray, prime: int) -> int:
-    """Return the determinant of a square matrix of residues; 0 also where a leading minor is 0.
+def is_invertible(matrix: np.ndarray, prime: int) -> bool:
+    """Return whether every leading minor of a square matrix of residues has an inverse.
 
     Blocks on the diagonal are eliminated one after the other; the order of rows and columns is the
     caller's, so that nothing is searched.
     """
-    rest, found = np.asarray(matrix, dtype=np.float64), 1
-    while len(rest) and found:
-        inverse, factor = _inverse(rest[:_BLOCK, :_BLOCK], prime)
-        found = found * factor % prime
+    rest = np.asarray(matrix, dtype=np.float64)
+    while len(rest):
+        inverse = _inverse(rest[:_BLOCK, :_BLOCK], prime)
+        if inverse is None:
+            return False
         top = product(inverse, rest[:_BLOCK, _BLOCK:], prime)
         rest = _reduced(rest[_BLOCK:, _BLOCK:] - product(rest[_BLOCK:, :_BLOCK], top, prime), prime)
-    return found
+    return True
 
 
-def _inverse(block: np.ndarray, prime: int) -> tuple[np.ndarray, int]:
-    """Return the inverse of a block by pivots down the diagonal, and its determinant, maybe 0."""
-    size, found = len(block), 1
+def _inverse(block: np.ndarray, prime: int) -> np.ndarray | None:
+    """Return the inverse of a block by pivots down the diagonal, None where one is 0."""
+    size = len(block)
     work = np.concatenate([block, np.eye(size)], axis=1).astype(np.int64)
     for k in range(size):
-        pivot = int(work[k, k])
-        found = found * pivot % prime
-        if not pivot:
-            break
-        work[k] = work[k] * pow(pivot, -1, prime) % prime
+        if not work[k, k]:
+            return None
+        work[k] = work[k] * pow(int(work[k, k]), -1, prime) % prime
         factor = work[:, k].copy()
         factor[k] = 0
-        work -= factor[:, None] * work[k] % prime
-        work %= prime
-    return work[:, size:].astype(np.float64), found
+        work = (work - factor[:, None] * work[k]) % prime
+    return work[:, size:].astype(np.float64)

@@ -94,10 +94,8 @@ def scales(wires: Wires, ignore_zeros: bool = False) -> Scales:
             place = np.nonzero(layer.reads >= 0)
             fixed.append(np.stack([place[0] + layer.start, layer.reads[place]]) + 1)
             continue
-        biased = layer.biased
-        entry = np.concatenate([layer.entries, layer.bias[biased]])
-        head = np.concatenate([layer.heads, biased + layer.start]) + 1
-        tail = np.concatenate([layer.tails + 1, np.zeros_like(biased)])
+        head, tail, entry = layer.edges
+        head, tail = head + 1, tail + 1
         column = wires.column[entry]
         constant = (column < 0) & ~wires.is_zero[entry]
         fixed.append(np.stack([head[constant], tail[constant]]))

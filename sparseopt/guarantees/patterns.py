@@ -146,9 +146,7 @@ class _Pass:
     def _pool(self, layer: Layer) -> Any:
         none = (layer.reads < 0)[..., None]
         values, errors, names = (a[layer.reads] for a in (self.values, self.errors, self.names))
-        lowest = -np.inf
-        low = np.where(none, lowest, values - errors)
-        high = np.where(none, lowest, values + errors)
+        low, high = (np.where(none, -np.inf, a) for a in (values - errors, values + errors))
         rank = layer.rank
         least, most = (-np.sort(-a, axis=1)[:, rank - 1 : rank] for a in (low, high))
         near = np.asarray(high >= least, dtype=bool) & np.asarray(low <= most, dtype=bool) & ~none
@@ -177,17 +175,14 @@ def _alike(layer: Layer) -> Any:
     One column for each entry and time that a neuron has it, -1 where it does not.
     """
     heads = layer.heads - layer.start
-    biased = layer.biased
-    entries = np.concatenate([layer.entries, layer.bias[biased]])
+    ends, _, entries = layer.edges
     _, key = np.unique(entries, return_inverse=True)
-    ends = (np.concatenate([heads, biased]), layer.size + key)
     size = layer.size + int(key.max(initial=0)) + 1
-    graph = coo_array((np.ones(len(entries), dtype=np.int8), ends), shape=(size, size))
+    place = (ends - layer.start, layer.size + key)
+    graph = coo_array((np.ones(len(entries), dtype=np.int8), place), shape=(size, size))
     _, part = connected_components(graph, directed=False)
-    has_bias = layer.bias >= 0
     order = np.lexsort((layer.tails, layer.entries, heads))
     edges = np.stack([heads, layer.entries, layer.tails])[:, order]
-    repeats = np.zeros(len(order), dtype=np.int64)
     new = np.ones(len(order), dtype=bool)
     new[1:] = (edges[:2, 1:] != edges[:2, :-1]).any(axis=0)
     starts = np.flatnonzero(new)
@@ -202,7 +197,7 @@ def _alike(layer: Layer) -> Any:
         columns, column = np.unique(pairs, axis=1, return_inverse=True)
         tails = np.full((len(members), max(1, columns.shape[1])), -1)
         tails[row[edges[0, mine]], column.ravel()] = edges[2, mine]
-        yield members, tails, bool(has_bias[members[0]])
+        yield members, tails, bool(layer.bias[members[0]] >= 0)
 
 
 def exact_sums(wires: Wires, layer: Layer, values: np.ndarray) -> np.ndarray:

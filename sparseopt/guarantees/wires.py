@@ -79,6 +79,13 @@ class Layer:
         return np.flatnonzero(self.bias >= 0)
 
     @cached_property
+    def edges(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Heads, tails and entries of the edges and, behind them, of the biases, with tail -1."""
+        heads = np.concatenate([self.heads, self.biased + self.start])
+        tails = np.concatenate([self.tails, np.full(len(self.biased), -1)])
+        return heads, tails, np.concatenate([self.entries, self.bias[self.biased]])
+
+    @cached_property
     def window(self) -> slice:
         """The neurons from the first to the last that edges leave."""
         if not len(self.tails):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.guarantees.facets import FacetCertificate, FacetEvidence, marked
+from sparseopt.guarantees.facets import FacetCertificate, FacetEvidence
 from sparseopt.guarantees.families import Family, Structure, described
 from sparseopt.guarantees.rank import RankEvidence
 from sparseopt.guarantees.second_network import SecondNetworkCertificate, moved_words
@@ -20,7 +20,7 @@ from sparseopt.networks.operator import Concat, Input, Relu, Reshape, Select
 from sparseopt.networks.window import AxisMap, RankPool, Resample
 
 PRIME = 4194301
-NOTHING = np.zeros((0, 2), dtype=int), np.zeros(0, dtype=int), 1
+NOTHING = np.zeros((0, 2), dtype=int), np.zeros(0, dtype=int)
 POINTS = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [2.0, 3.0], [-1.0, 4.0]])
 
 
@@ -138,7 +138,7 @@ def test_points_with_zeros_hide_units() -> None:
     problem = so.Identifiability(Network(nodes, "y"))
     pairs = np.array([[[0.0, 0], [1, 0]], [[0, 0], [-1, 0]], [[0, -1], [0, 1]], [[0, 0], [0, 1]]])
     units, cells = tuple(np.array([i]) for i in range(3)), np.arange(4)
-    evidence = FacetEvidence(pairs, units, cells, PRIME, 0, marked(pairs, units, cells, PRIME))
+    evidence = FacetEvidence(pairs, units, cells, PRIME, 0)
     made = FacetCertificate(problem, problem.verdict("identifiable", problem.bound), evidence)
     assert "no entry of a point is 0" in so.verify(made).details[-1]
 

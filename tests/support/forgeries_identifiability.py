@@ -93,16 +93,6 @@ def _ranks() -> Pairs:
     columns = evidence.columns.copy()
     columns[1] = columns[0]
     yield "independent rows modulo | a column twice", with_evidence(columns=columns)
-    yield "the determinant is as stated | another", with_evidence(determinant=1)
-    yield (
-        "rows have determinant 1 | none, and 2",
-        changed(
-            right,
-            evidence=changed(
-                evidence, rows=evidence.rows[:0], columns=evidence.columns[:0], determinant=2
-            ),
-        ),
-    )
     yield "inputs are searched only | both", with_evidence(inputs=right.problem.inputs)
     none = so.Identifiability(right.problem.network, None, right.problem.free)
     yield "the problem has inputs | none", changed(right, problem=none)
@@ -116,10 +106,9 @@ def _ranks() -> Pairs:
     yield "the answer is a verdict | a number", changed(right, answer=3)
     part = {"rows": evidence.rows[:40], "columns": evidence.columns[:40]}
     less = changed(answer, rank=40, gap=5)
-    found = _determinant(right, 40)
     yield (
         "the rank is as large as it can be | 40 of 45",
-        changed(right, answer=less, evidence=changed(evidence, **part, determinant=found)),
+        changed(right, answer=less, evidence=changed(evidence, **part)),
     )
     never = changed(answer, value="not_identifiable")
     yield "a rank never proves | it does", changed(right, answer=never)
@@ -127,17 +116,6 @@ def _ranks() -> Pairs:
     yield "must be an integer | a float", refusal(lambda: with_evidence(prime=4194301.0))
     yield "a verdict is one of | maybe", refusal(lambda: changed(answer, value="maybe"))
     yield "must be an integer | a text", refusal(lambda: changed(answer, rank="45"))
-
-
-def _determinant(certificate: Any, size: int) -> int:
-    """Return the determinant of the first rows and columns of evidence."""
-    from sparseopt.guarantees.modular import Slopes, determinant
-
-    problem, evidence = certificate.problem, certificate.evidence
-    rows, known = evidence.rows[:size], problem.pattern
-    slopes = Slopes(problem.wires, problem.flat(problem.inputs), known, evidence.prime)
-    matrix = slopes.rows(rows[:, 0], rows[:, 1])[:, evidence.columns[:size]]
-    return determinant(matrix, evidence.prime)
 
 
 def _families() -> Pairs:
@@ -207,20 +185,12 @@ def _seconds() -> Pairs:
 
 
 def _facets() -> Pairs:
-    from sparseopt.guarantees.facets import marked
-
     right = solved("plain", "facets_of_units", searched=True)
     evidence = right.evidence
 
     def with_evidence(**parts: Any) -> Any:
-        made = changed(evidence, **parts)
-        mark = marked(made.pairs, made.units, made.cells, made.prime)
-        return changed(right, evidence=changed(made, mark=mark))
+        return changed(right, evidence=changed(evidence, **parts))
 
-    yield (
-        "belong together | another mark",
-        changed(right, evidence=changed(evidence, mark=evidence.mark + 1)),
-    )
     yield "one ReLU becomes active | backwards", with_evidence(pairs=evidence.pairs[:, ::-1].copy())
     far = evidence.pairs.copy()
     far[0, 1] = -100 * far[0, 1] + 37
