@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import onnx
-import onnx.inliner
 
 import sparseopt as so
 from sparseopt.interface.printing import printable

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 
 import onnx
-import onnx.inliner
 
 import sparseopt as so
 from sparseopt.judging import limits

@@ -5,17 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import onnx
-import onnx.inliner
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 import sparseopt as so
+from sparseopt.interface.printing import printable
 from sparseopt.judging import limits
 
 _DEEPEST = 100
 
 
 def parse(content: bytes, name: str) -> onnx.ModelProto:
-    """Return the model; `ProblemError` for other files, and for too many or too deep parts."""
+    """Return the model.
+
+    Raises
+    ------
+    ProblemError
+        For other files, for too many or too deep parts, and for texts that are not UTF-8.
+    """
     model = onnx.ModelProto()
     try:
         _count_fields(content, 0, len(content), model.DESCRIPTOR, 0, _DEEPEST)
@@ -35,11 +41,12 @@ def _count_fields(
     """Return `count` plus the fields of the message between two places, those of parts included.
 
     Walks the wire format, https://protobuf.dev/programming-guides/encoding, without allocating;
-    numbers and texts are skipped. `ProblemError` above the limit.
+    numbers are skipped. `ProblemError` above the limit.
     """
     if depth == 0:
         raise so.ProblemError("its parts are nested too deeply")
     parts = {f.number: f.message_type for f in message.fields if f.message_type is not None}
+    texts = {f.number for f in message.fields if f.type == f.TYPE_STRING}
     while place < end:
         count += 1
         tag, place = _varint(content, place)
@@ -50,6 +57,8 @@ def _count_fields(
             if part is not None:
                 stop = min(place + size, end)
                 count = _count_fields(content, place, stop, part, count, depth - 1)
+            elif tag >> 3 in texts:
+                _require_text(content[place : place + size])
             place += size
         elif kind == _NUMBER:
             _, place = _varint(content, place)
@@ -60,6 +69,15 @@ def _count_fields(
         if count > limits.MESSAGES:
             raise so.ProblemError(f"it has more than {limits.MESSAGES} fields")
     return count
+
+
+def _require_text(content: bytes) -> None:
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        raise so.ProblemError(
+            f"the text {printable(repr(content[:40]))} in it is not UTF-8; the file is damaged"
+        ) from error
 
 
 _NUMBER, _BYTES, _FIXED = 0, 2, {1: 8, 5: 4}

@@ -232,6 +232,9 @@ def test_bad_files(tmp_path: Path) -> None:
         junk.write_bytes(whole[: int(len(whole) * part)])
         with pytest.raises(so.ProblemError, match="cut short"):
             so.load_network(junk)
+    junk.write_bytes(whole.replace(b"Relu", b"Re\xef\xbf"))
+    with pytest.raises(so.ProblemError, match=r"junk\.onnx.*is not UTF-8; the file is damaged"):
+        so.load_network(junk)
 
 
 def test_a_misread_operator_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
