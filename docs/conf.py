@@ -37,6 +37,7 @@ extensions = [
     "sparseopt_docstrings",
     "sparseopt_names",
     "sparseopt_links",
+    "sparseopt_notebooks",
 ]
 exclude_patterns = ["_build", "_ext", "_templates"]
 templates_path = ["_templates"]
@@ -62,7 +63,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"sparseopt {release}"
 html_theme_options = {
     "show_toc_level": 2,
-    "header_links_before_dropdown": 7,
+    "header_links_before_dropdown": 8,
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
