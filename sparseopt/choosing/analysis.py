@@ -6,15 +6,17 @@ import dataclasses
 import os
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sparseopt.choosing.availability import Registered
 from sparseopt.choosing.discovery import registry
-from sparseopt.choosing.offers import read
+from sparseopt.choosing.offers import is_read, read
 from sparseopt.choosing.planning import build, option_names
 from sparseopt.choosing.preference import effective
+from sparseopt.interface.analyzer import Analyzer, AnyAnalyzer
 from sparseopt.interface.context import Context, Progress
-from sparseopt.interface.errors import UnknownNameError
+from sparseopt.interface.errors import ProblemError, UnknownNameError
 from sparseopt.interface.finding import Finding, Severity
 from sparseopt.interface.report import Report, Skipped
 from sparseopt.interface.verdict import Accepted, Refused
@@ -37,11 +39,46 @@ def _relative(path: str) -> str:
     return whole.removeprefix(here) if whole.startswith(here) else os.path.basename(path)
 
 
-def _choose(
-    found: list[Registered], only: Iterable[str] | None, block: tuple[str, ...]
-) -> tuple[list[Registered], list[Skipped]]:
+@dataclass(frozen=True)
+class _Ready:
+    """An analyzer that will run, what it is called, and what to do about faults of it."""
+
+    name: str
+    analyzer: AnyAnalyzer
+    on_fault: str
+    tell: str
+
+
+def _asked(
+    analyzers: str | AnyAnalyzer | Iterable[str | AnyAnalyzer] | None,
+    only: str | Iterable[str] | None,
+) -> tuple[list[str] | None, list[AnyAnalyzer]]:
+    """Return the names that are asked for, None for all that apply, and the caller's own ones."""
     if only is not None:
-        names = [only] if isinstance(only, str) else list(only)
+        if analyzers is not None:
+            raise ProblemError("give the analyzers or only=, not both")
+        analyzers = only
+    if analyzers is None:
+        return None, []
+    if isinstance(analyzers, str | Analyzer) or not isinstance(analyzers, Iterable):
+        analyzers = [analyzers]
+    names: list[str] = []
+    own: list[AnyAnalyzer] = []
+    for item in analyzers:
+        if isinstance(item, str):
+            names.append(item)
+        elif isinstance(item, Analyzer):
+            own.append(item)
+        else:
+            hint = f"; pass an instance: {item.__name__}()" if isinstance(item, type) else ""
+            raise ProblemError(f"analyzers are names or Analyzer instances, got {item!r}{hint}")
+    return names, own
+
+
+def _choose(
+    found: list[Registered], names: list[str] | None, block: tuple[str, ...]
+) -> tuple[list[Registered], list[Skipped]]:
+    if names is not None:
         known = [item.name for item in found]
         for name in names:
             if name not in known:
@@ -59,9 +96,31 @@ def _choose(
     return ready, skipped
 
 
-def _build(item: Registered, options: Mapping[str, Any]) -> Any:
-    own = {name: value for name, value in options.items() if name in option_names(item.cls)}
-    return build(item.cls, own)
+def _with_options(
+    chosen: list[Registered], own: list[AnyAnalyzer], options: Mapping[str, Any]
+) -> list[_Ready]:
+    """Build what runs; an option goes to every analyzer that has it."""
+    classes = [item.cls for item in chosen] + [type(analyzer) for analyzer in own]
+    known = {name for cls in classes for name in option_names(cls)}
+    for option in options:
+        if option not in known:
+            raise UnknownNameError("option", option, known)
+
+    def of(cls: type) -> dict[str, Any]:
+        return {name: value for name, value in options.items() if name in option_names(cls)}
+
+    ready = []
+    for item in chosen:
+        tell = f"report this to the authors of {item.plugin.name}"
+        on_fault = f"block it (block={item.name!r}) or {tell}"
+        ready.append(_Ready(item.name, build(item.cls, of(item.cls)), on_fault, tell))
+    for analyzer in own:
+        name, asked = type(analyzer).__qualname__, of(type(analyzer))
+        if asked:
+            analyzer = dataclasses.replace(analyzer, **asked)  # type: ignore[type-var]
+        tell = f"run sparseopt.testing.check_analyzer on {name}, which shows where it fails"
+        ready.append(_Ready(name, analyzer, tell, tell))
+    return ready
 
 
 CORE_RULES = {
@@ -71,43 +130,46 @@ CORE_RULES = {
 """Rules of findings that no analyzer makes, each with its severity and what it says."""
 
 
-def _gate(finding: Finding, item: Registered) -> Finding:
+def _gate(finding: Finding, item: _Ready) -> Finding:
     """Let a finding pass only if the core accepts the certificate that it carries."""
+    if not isinstance(finding, Finding):
+        raise TypeError(f"analyze yields Finding objects, not a {type(finding).__name__}")
     if finding.certificate is None:
         return finding
     check = judgement(finding.certificate)
     if check.ok:
         return finding
     message = f"the certificate of {finding.rule} was refused: {check.details[-1]}"
-    remedy = f"do not rely on it; report this to the authors of {item.plugin.name}"
+    remedy = f"do not rely on it; {item.tell}"
     return Finding("certificate-refused", Severity.PROBLEM, finding.where, message, remedy=remedy)
 
 
-def _run(
-    item: Registered, analyzer: Any, subject: Any, context: Context
-) -> list[Finding] | Skipped:
+def _run(item: _Ready, subject: Any, context: Context) -> list[Finding] | Skipped:
     """Run one analyzer; a fault of it becomes a finding, so that the others still run."""
     try:
-        verdict = analyzer.accepts(subject)
+        verdict = item.analyzer.accepts(subject)
         if isinstance(verdict, Refused):
             return Skipped(item.name, verdict.reason)
         if not isinstance(verdict, Accepted):
             raise TypeError(
                 f"accepts returned {verdict!r} instead of Accepted() or Refused(reason)"
             )
-        return [_gate(finding, item) for finding in analyzer.analyze(subject, context)]
+        found = item.analyzer.analyze(subject, context)
+        if not isinstance(found, Iterable):
+            kind = type(found).__name__
+            raise TypeError(f"analyze yields findings, or returns a list of them, not a {kind}")
+        return [_gate(finding, item) for finding in found]
     except (Exception, SystemExit) as error:
         message = f"the analyzer stopped with {type(error).__name__}: {error}"
-        remedy = (
-            f"block it (block={item.name!r}) or report this to the authors of {item.plugin.name}"
-        )
-        return [Finding("analyzer-failed", Severity.WARNING, item.name, message, remedy=remedy)]
+        where = item.name
+        return [Finding("analyzer-failed", Severity.WARNING, where, message, remedy=item.on_fault)]
 
 
 def analyze(
     subject: Any,
-    only: Iterable[str] | None = None,
+    analyzers: str | AnyAnalyzer | Iterable[str | AnyAnalyzer] | None = None,
     *,
+    only: str | Iterable[str] | None = None,
     example: Any = None,
     seed: int | None = None,
     progress: Progress | None = None,
@@ -115,15 +177,19 @@ def analyze(
     block: Iterable[str] = (),
     **options: Any,
 ) -> Report:
-    """Run every analyzer that applies to `subject`.
+    """Run every analyzer that applies to `subject`, or those that are chosen.
 
     Parameters
     ----------
     subject : object or path
         A `Network`, a `Closedness` problem, another object that analyzers take, or what a
         reader turns into one (a path of an ONNX file, of supports as JSON or NPZ, a torch module).
-    only : iterable of str or None
-        Names of the analyzers to run; None runs all that apply.
+    analyzers : str, Analyzer, iterable of these, or None
+        What to run: names, or instances of your own, which need no plugin; None runs all that
+        apply. With an instance the subject may be of any type: what no plugin reads is handed on
+        as it is.
+    only : str, iterable of str, or None
+        Names, as in `analyzers`.
     example : object or None
         Example input, for sources that do not fix their input shape.
     seed, progress, time_limit, block
@@ -134,7 +200,8 @@ def analyze(
     Returns
     -------
     Report
-        The findings in the order of the analyzers' names, and why others were skipped.
+        The findings in the order of the analyzers' names, those of your own ones last, and why
+        others were skipped.
 
     Raises
     ------
@@ -149,21 +216,19 @@ def analyze(
     ('supports-not-closed', True)
     """
     start = time.perf_counter()
+    names, own = _asked(analyzers, only)
     context = Context(seed=seed, time_limit=time_limit, progress=progress)
     known = registry()
     name = os.fspath(subject) if isinstance(subject, str | os.PathLike) else ""
     found = [] if name else known.analyzers_for(subject)
     start_at = 0.0
-    if not found:
+    if not found and (not own or is_read(subject)):
         start_at = 0.2
         subject = read(subject, example=example, progress=context.part(0.0, start_at))
         found = known.analyzers_for(subject)
     blocked = effective(block, (), known).block
-    ready, skipped = _choose(sorted(found, key=lambda item: item.name), only, blocked)
-    all_options = {n for item in ready for n in option_names(item.cls)}
-    for option in options:
-        if option not in all_options:
-            raise UnknownNameError("option", option, all_options)
+    chosen, skipped = _choose(sorted(found, key=lambda item: item.name), names, blocked)
+    ready = _with_options(chosen, own, options)
     findings: list[Finding] = []
     for i, item in enumerate(ready):
         begin, end = (start_at + (1.0 - start_at) * k / len(ready) for k in (i, i + 1))
@@ -171,8 +236,8 @@ def analyze(
         if context.remaining() <= 0:
             skipped.append(Skipped(item.name, "the time limit ran out before it"))
             continue
-        own = dataclasses.replace(context, progress=context.part(begin, end))
-        result = _run(item, _build(item, options), subject, own)
+        part = dataclasses.replace(context, progress=context.part(begin, end))
+        result = _run(item, subject, part)
         if isinstance(result, Skipped):
             skipped.append(result)
         else:

@@ -114,6 +114,12 @@ def _matches(entry: ReaderEntry, source: Any) -> bool:
     return not names.isdisjoint(entry.types)
 
 
+def is_read(source: Any) -> bool:
+    """Whether `source` is a path, or an object that a reader is for."""
+    path = isinstance(source, str | os.PathLike)
+    return path or any(_matches(item.entry, source) for item in registry().readers)
+
+
 def read(
     source: Any,
     *,

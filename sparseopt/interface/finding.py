@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -156,6 +157,22 @@ class KeyFigure:
     other: float | str | None = None
 
 
+_RULE = re.compile("[a-z0-9]+(-[a-z0-9]+)*")
+_SAYS = {
+    "rule": "which rule it is of",
+    "where": "the place in the subject",
+    "message": "what was found and why it matters",
+}
+_KINDS = {
+    **dict.fromkeys(("rule", "where", "message", "remedy"), str),
+    "severity": Severity,
+    "value": object,
+    "certificate": Certificate | None,
+    "figure": Figure | None,
+    "key_figures": Sequence,
+}
+
+
 @json_type
 @dataclass(frozen=True, eq=False)
 class Finding:
@@ -181,6 +198,12 @@ class Finding:
         Data of a picture for the HTML report.
     key_figures : sequence of KeyFigure
         What of it belongs on top of the HTML report.
+
+    Raises
+    ------
+    ProblemError
+        If rule, place or message is empty, the rule is no name in kebab case, or a field is of
+        another kind.
     """
 
     rule: str
@@ -192,6 +215,23 @@ class Finding:
     certificate: Certificate | None = None
     figure: Figure | None = None
     key_figures: Sequence[KeyFigure] = ()
+
+    def __post_init__(self) -> None:
+        known = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        if not isinstance(self.severity, Severity):
+            words = ", ".join(f"so.Severity.{each.name}" for each in Severity)
+            raise ProblemError(f"severity of a finding is one of {words}, not {self.severity!r}")
+        require_kinds("a finding", known, _KINDS)
+        for name in ("rule", "where", "message"):
+            if not known[name].strip():
+                raise ProblemError(f"{name} of a finding must not be empty: say {_SAYS[name]}")
+        if not _RULE.fullmatch(self.rule):
+            raise ProblemError(
+                "rule of a finding is a stable name of lower-case letters, digits and hyphens, "
+                f"such as 'supports-not-closed', not {printable(self.rule)!r}"
+            )
+        if not all(isinstance(item, KeyFigure) for item in self.key_figures):
+            raise ProblemError("key_figures of a finding must hold key figures only")
 
     def to_fields(self) -> dict[str, Any]:
         """Return what is written to JSON; the severity as its word."""
@@ -205,19 +245,9 @@ class Finding:
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Finding:
         """Inverse of `to_fields`."""
-        kinds = {
-            **dict.fromkeys(("rule", "severity", "where", "message", "remedy"), str),
-            "value": object,
-            "certificate": Certificate | None,
-            "figure": Figure | None,
-            "key_figures": list | None,
-        }
-        require_kinds("a finding", fields, kinds)
+        require_kinds("a finding", fields, {**_KINDS, "severity": str, "key_figures": list | None})
         shown = tuple(fields.get("key_figures") or ())
-        if not all(isinstance(item, KeyFigure) for item in shown):
-            raise ProblemError("key_figures of a finding must hold key figures only")
-        severity = Severity(fields["severity"])
-        return cls(**{**fields, "severity": severity, "key_figures": shown})
+        return cls(**{**fields, "severity": Severity(fields["severity"]), "key_figures": shown})
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the finding's figure, or else its proof; return the matplotlib Axes."""

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+import traceback
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.problem import Problem
+
+_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
 
 @dataclass
@@ -23,6 +31,7 @@ class Conformance:
     passed: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     excused: list[str] = field(default_factory=list)
+    _cause: BaseException | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name, reason in self.expected.items():
@@ -37,7 +46,7 @@ class Conformance:
         except (Exception, SystemExit) as error:
             words = str(error) or type(error).__name__
             if not isinstance(error, AssertionError):
-                words = f"{type(error).__name__}: {words}"
+                words = self.raised(error)
             if law in self.expected:
                 self.excused.append(f"{place}: {words} [expected: {self.expected[law]}]")
             else:
@@ -46,8 +55,23 @@ class Conformance:
         self.passed.append(place)
         return True
 
+    def raised(self, error: BaseException) -> str:
+        """Return an error in words, with the last line outside sparseopt that it went through.
+
+        The first is kept: it becomes the cause of what `finish` raises.
+        """
+        self._cause = self._cause or error
+        words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        for frame in reversed(traceback.extract_tb(error.__traceback__)):
+            if not frame.filename.startswith(_PACKAGE):
+                return f"{words} ({os.path.basename(frame.filename)}, line {frame.lineno})"
+        return words
+
     def finish(self) -> Conformance:
-        """Print the tally; raise AssertionError if anything failed or nothing was checked."""
+        """Print the tally; raise AssertionError if anything failed or nothing was checked.
+
+        An error of what was tested is its cause, so that its traceback is shown.
+        """
         ran = len(self.passed) + len(self.failed) + len(self.excused)
         failures = list(self.failed)
         if not ran:
@@ -61,8 +85,15 @@ class Conformance:
             tally += f", {len(self.excused)} expected failures"
         print(tally)  # noqa: T201
         if failures:
-            raise AssertionError("\n  ".join([tally, *failures]))
+            raise AssertionError("\n  ".join([tally, *failures])) from self._cause
         return self
+
+
+def listed(items: Any, name: str, call: str) -> list[Any]:
+    """Return a list of subjects or problems; one that stands alone is an error that says so."""
+    if isinstance(items, Iterable) and not isinstance(items, str | bytes | Mapping | Problem):
+        return list(items)
+    raise ProblemError(f"{name} is a list, got a {type(items).__name__}: {call}")
 
 
 def require(condition: bool, words: str) -> None:

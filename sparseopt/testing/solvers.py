@@ -20,7 +20,7 @@ from sparseopt.interface.verdict import Accepted, Guarantee
 from sparseopt.judging.check import check_certificate
 from sparseopt.judging.serialization import from_json, same_content, to_json
 from sparseopt.testing import laws
-from sparseopt.testing.outcome import Conformance, require
+from sparseopt.testing.outcome import Conformance, listed, require
 from sparseopt.testing.tampering import tampered
 
 MOST_EDITS = 24
@@ -92,6 +92,13 @@ def check_solver(
     AssertionError
         If a law is broken or no check ran; the message lists every failure.
     """
+    if isinstance(problems, Provable):
+        problems = problems.problem  # type: ignore[assignment]
+    problems = listed(problems, "problems", "check_solver(solver, [problem])")
+    for i, record in enumerate(problems):
+        if not isinstance(record, Problem | Provable):
+            kind = type(record).__name__
+            raise ProblemError(f"problems[{i}] is a {kind}, not a Problem, nor a Provable one")
     cls = solver if isinstance(solver, type) else type(solver)
     outcome = Conformance(cls.__qualname__, expected_failures or {})
     if not outcome.run("settings", "", lambda: laws.settings_only(cls)):
@@ -104,7 +111,7 @@ def check_solver(
         problem = record.problem if isinstance(record, Provable) else record
         proved = isinstance(record, Provable) and promise is not Guarantee.HEURISTIC
         answered += _check_on(outcome, engine, problem, f"problem {i}", seed, proved)
-    if not answered:
+    if not answered and not outcome.failed:
         outcome.failed.append("certificate: no problem of the bank was answered")
     return outcome.finish()
 
@@ -137,7 +144,7 @@ def _check_on(
         return False
     except (Exception, SystemExit) as error:
         outcome.failed.append(
-            f"certificate ({where}): solve raised {type(error).__name__}: {error}; "
+            f"certificate ({where}): solve raised {outcome.raised(error)}; "
             "raise Inconclusive(reason) when there is no answer"
         )
         return False

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from conftest import toy_entry
-from toys import SquareRoot
+from toys import Parity, SquareRoot, Unproved
 
 import sparseopt as so
 from sparseopt.choosing.discovery import Registry, Source
 
 Install = Callable[..., Registry]
+MLP = Path(__file__).parents[2] / "examples" / "networks" / "digits_mlp.onnx"
 
 
 def toy_analyzers(**classes: str) -> Source:
@@ -51,6 +54,109 @@ def test_refusals_options_and_names(install: Install) -> None:
         so.analyze(3)
 
 
+def test_an_analyzer_of_ones_own_needs_no_plugin(install: Install) -> None:
+    install(toy_analyzers(parity="Parity"))
+    (finding,) = so.analyze(SquareRoot(49), Parity(loud=True))
+    assert finding.severity is so.Severity.WARNING
+    both = so.analyze(SquareRoot(49), ["parity", Parity()], loud=True)
+    assert [finding.severity.value for finding in both] == ["warning", "warning"]
+    assert len(list(so.analyze(SquareRoot(49), "parity"))) == 1
+    skipped = so.analyze(SquareRoot(0), Parity()).skipped
+    assert [(each.name, "interesting" in each.reason) for each in skipped] == [("Parity", True)]
+    unproved = so.analyze(SquareRoot(49), Unproved()).findings[0]
+    assert unproved.rule == "certificate-refused"
+    assert "check_analyzer on Unproved" in unproved.remedy
+    with pytest.raises(so.UnknownNameError, match="Known: loud"):
+        so.analyze(SquareRoot(4), Parity(), quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("analyzers", "words"),
+    [
+        (Parity, r"pass an instance: Parity\(\)"),
+        ([Parity], r"pass an instance: Parity\(\)"),
+        (3, "names or Analyzer instances, got 3"),
+        ([Parity(), None], "got None"),
+    ],
+)
+def test_what_is_no_analyzer_is_refused(analyzers: Any, words: str) -> None:
+    with pytest.raises(so.ProblemError, match=words):
+        so.analyze(SquareRoot(4), analyzers)
+
+
+def test_analyzers_are_given_once() -> None:
+    with pytest.raises(so.ProblemError, match="not both"):
+        so.analyze(SquareRoot(4), Parity(), only="parity")
+
+
+class Yields(Parity):
+    """Returns what it is told to."""
+
+    found: Any = None
+
+    def analyze(self, subject: Any, context: so.Context) -> Any:
+        return self.found
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (so.Finding("r", so.Severity.OK, "w", "m"), "yields findings, or returns a list of them"),
+        (["words"], "yields Finding objects, not a str"),
+        (None, "not a NoneType"),
+    ],
+)
+def test_faults_of_an_analyzer_are_named(found: Any, words: str) -> None:
+    yields = type("Yields", (Yields,), {"found": found})()
+    (finding,) = so.analyze(SquareRoot(4), yields)
+    assert finding.rule == "analyzer-failed"
+    assert words in finding.message
+
+
+def test_the_subject_may_be_of_any_type_and_files_are_read() -> None:
+    @dataclass(frozen=True)
+    class Names(so.Analyzer[Any]):
+        def accepts(self, subject: Any) -> so.Accepted:
+            return so.Accepted()
+
+        def analyze(self, subject: Any, context: so.Context) -> Any:
+            yield so.Finding("kind", so.Severity.INFO, "subject", type(subject).__name__)
+
+    for subject, kind in (
+        (3, "int"),
+        (np.eye(2), "ndarray"),
+        (MLP, "Network"),
+        (str(MLP), "Network"),
+    ):
+        assert [finding.message for finding in so.analyze(subject, Names())] == [kind]
+    with pytest.raises(so.ProblemError, match="does not exist"):
+        so.analyze("no.onnx", Names())
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"rule": ""}, "rule of a finding must not be empty: say which rule it is of"),
+        ({"rule": "Dead units"}, "such as 'supports-not-closed', not 'Dead units'"),
+        ({"rule": None}, "rule of a finding cannot be a NoneType"),
+        ({"severity": "info"}, "one of so.Severity.OK, .* not 'info'"),
+        ({"where": "  "}, "where of a finding must not be empty: say the place"),
+        ({"where": 3}, "where of a finding cannot be a int"),
+        ({"message": ""}, "message of a finding must not be empty: say what was found"),
+        ({"remedy": None}, "remedy of a finding cannot be a NoneType"),
+        ({"certificate": "yes"}, "certificate of a finding cannot be a str"),
+        ({"figure": [1]}, "figure of a finding cannot be a list"),
+        ({"key_figures": (1,)}, "key figures only"),
+        ({"key_figures": None}, "key_figures of a finding cannot be a NoneType"),
+    ],
+)
+def test_findings_are_validated_when_built(fields: dict[str, Any], words: str) -> None:
+    whole = {"rule": "a-rule", "severity": so.Severity.OK, "where": "w", "message": "m"}
+    assert so.Finding(**whole).rule == "a-rule"  # type: ignore[arg-type]
+    with pytest.raises(so.ProblemError, match=words):
+        so.Finding(**{**whole, **fields})  # type: ignore[arg-type]
+
+
 def test_report_travels_by_json_and_html(install: Install, tmp_path: Path) -> None:
     install(toy_analyzers(parity="Parity"))
     report = so.analyze(SquareRoot(49))
@@ -76,7 +182,7 @@ def test_report_without_matplotlib_says_so(
 
 def test_html_escapes_what_it_shows(tmp_path: Path) -> None:
     nasty = "<script>alert(1)</script>"
-    finding = so.Finding(nasty, so.Severity.INFO, nasty, nasty, {nasty: nasty}, nasty)
+    finding = so.Finding("nasty", so.Severity.INFO, nasty, nasty, {nasty: nasty}, nasty)
     page = so.Report(nasty, (finding,)).to_html(tmp_path / "x.html").read_text()
     assert "<script>" not in page
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import faulty
 import numpy as np
@@ -141,6 +142,48 @@ def test_analyzers(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
         check_analyzer(toys.Parity(loud=True), subjects)
     with pytest.raises(AssertionError, match="no subject was accepted"):
         check_analyzer(toys.Parity, [])
+
+
+def test_an_error_is_shown_as_it_is_and_alone() -> None:
+    with pytest.raises(AssertionError) as caught:
+        check_analyzer(toys.Breaks, [toys.SquareRoot(49)])
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    words = str(caught.value)
+    assert "findings (subject 0): RuntimeError: analyzer on fire (toys.py, line " in words
+    assert "no subject was accepted" not in words
+
+    class Fails(toys.Search):
+        def solve(self, problem: Any, context: so.Context) -> Any:
+            raise RuntimeError("solver on fire")
+
+    with pytest.raises(AssertionError, match=r"RuntimeError: solver on fire \(test_kit.py, line"):
+        check_solver(Fails(), [toys.SquareRoot(49)])
+
+
+class One(toys.Parity):
+    """Returns one finding that is in no list, or what is no finding."""
+
+    found: Any = so.Finding("r", so.Severity.OK, "w", "m")
+
+    def analyze(self, subject: Any, context: so.Context) -> Any:
+        return self.found
+
+
+def test_one_instead_of_a_list_is_said() -> None:
+    problem = toys.SquareRoot(49)
+    with pytest.raises(AssertionError, match="must yield findings, it returned a Finding"):
+        check_analyzer(One, [problem])
+    with pytest.raises(AssertionError, match="'words' is not a Finding"):
+        check_analyzer(type("Words", (One,), {"found": ["words"]}), [problem])
+    with pytest.raises(so.ProblemError, match=r"subjects is a list, .* \[subject\]"):
+        check_analyzer(toys.Parity, problem)  # type: ignore[arg-type]
+    with pytest.raises(so.ProblemError, match="subjects is a list, got a str"):
+        check_analyzer(toys.Parity, "network.onnx")
+    for one in (problem, faulty.Ranking(np.array([1.0, 2.0]))):
+        with pytest.raises(so.ProblemError, match=r"problems is a list, .* \[problem\]"):
+            check_solver(toys.Search, one)  # type: ignore[arg-type]
+    with pytest.raises(so.ProblemError, match=r"problems\[0\] is a list, not a Problem"):
+        check_solver(toys.Search, [[problem]])  # type: ignore[list-item]
 
 
 def test_a_class_of_the_running_script_is_not_imported_again() -> None:

@@ -1,17 +1,20 @@
-"""The conformance kit on both solvers, and what they compute."""
+"""The conformance kit on solvers and analyzer, and what they compute."""
 
 from __future__ import annotations
 
+import ast
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sparseopt_plugin_template.active_set import ActiveSet
 from sparseopt_plugin_template.coordinate_descent import CoordinateDescent
 from sparseopt_plugin_template.nonnegative import NonnegativeLeastSquares
+from sparseopt_plugin_template.selection import Selection
 
 import sparseopt as so
-from sparseopt.testing.solvers import check_solver
+from sparseopt.testing import check_analyzer, check_solver
 
 RNG = np.random.default_rng(0)
 DESIGN, TARGET = RNG.standard_normal((12, 5)), RNG.standard_normal(12)
@@ -23,6 +26,34 @@ NONNEGATIVE = NonnegativeLeastSquares(DESIGN, TARGET)
 def test_both_solvers_keep_the_laws() -> None:
     check_solver(CoordinateDescent, [LASSO, GROUPS])
     check_solver(ActiveSet, [NONNEGATIVE])
+
+
+def test_the_analyzer_keeps_the_laws() -> None:
+    check_analyzer(Selection, [LASSO, GROUPS])
+
+
+def test_it_says_how_many_are_selected_and_warns() -> None:
+    for strength, selected, severity in ((1e-3, 5, "warning"), (1.0, None, "info")):
+        problem = so.SparseRegression(DESIGN, TARGET, so.L1(strength))
+        (finding,) = so.analyze(problem, Selection(many=1.0))
+        assert finding.severity.value == severity
+        assert selected in (None, finding.value)
+    strongest = float(np.max(np.abs(DESIGN.T @ TARGET)))
+    above = so.SparseRegression(DESIGN, TARGET, so.L1(1.01 * strongest))
+    (finding,) = so.analyze(above)["selected-coefficients"]
+    assert finding.value == 0
+    assert f"below {strongest:g}" in finding.remedy
+
+
+def test_only_public_names_of_sparseopt_are_used() -> None:
+    import sparseopt_plugin_template
+
+    for path in Path(str(sparseopt_plugin_template.__file__)).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("sparseopt."):
+                assert node.module in ("sparseopt.testing", "sparseopt.estimators"), path.name
+            if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "so":
+                assert node.attr in so.__all__, f"{path.name}: so.{node.attr}"
 
 
 def test_the_plugin_is_discovered_and_changes_no_result() -> None:

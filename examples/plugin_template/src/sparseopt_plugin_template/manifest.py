@@ -1,6 +1,6 @@
 """What the plugin offers; data only, so that listing plugins imports nothing else."""
 
-from sparseopt import Guarantee, Manifest, SolverEntry
+from sparseopt import AnalyzerEntry, Guarantee, Manifest, SolverEntry
 
 MANIFEST = Manifest(
     name="template",
@@ -25,6 +25,17 @@ MANIFEST = Manifest(
             citations=("Lawson, Hanson, Solving Least Squares Problems, 1974",),
             requires=("scipy",),
             remedy="pip install scipy",
+        ),
+    ),
+    analyzers=(
+        AnalyzerEntry(
+            name="template_selection",
+            path="sparseopt_plugin_template.selection:Selection",
+            subject="sparseopt:SparseRegression",
+            summary="how many coefficients a lasso selects",
+            rules={
+                "selected-coefficients": "info, warning: how many coefficients a lasso selects",
+            },
         ),
     ),
     json_types=(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 import sparseopt as so
-from sparseopt.interface.arrays import read_only, require_finite
 
 TOLERANCE = 1e-9
 
@@ -28,16 +27,20 @@ class NonnegativeLeastSquares(so.Problem[np.ndarray, "OptimalityCertificate"]):
     target: np.ndarray
 
     def __post_init__(self) -> None:
-        design, target = np.asarray(self.design, float), np.asarray(self.target, float)
+        design, target = np.array(self.design, float), np.array(self.target, float)
         if design.ndim != 2 or 0 in design.shape or target.shape != design.shape[:1]:
             raise so.ProblemError(
                 f"design must be a matrix (m, n) and target (m,), got {design.shape} and "
                 f"{target.shape}"
             )
-        require_finite(design, "design")
-        require_finite(target, "target")
-        object.__setattr__(self, "design", read_only(design))
-        object.__setattr__(self, "target", read_only(target))
+        for name, array in (("design", design), ("target", target)):
+            for place in np.argwhere(~np.isfinite(array)):
+                raise so.ProblemError(
+                    f"{name} has {array[tuple(place)]} at entry {tuple(place.tolist())}; all "
+                    "entries must be finite"
+                )
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
 
     def evaluate(self, answer: np.ndarray) -> Mapping[str, float]:
         """Return the objective and the largest violation of the sign condition."""
