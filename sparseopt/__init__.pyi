@@ -5,6 +5,10 @@ from sparseopt_butterfly.fused_chain import FusedChain as FusedChain
 from sparseopt_butterfly.kronecker_conv import KroneckerConv2d as KroneckerConv2d
 from sparseopt_butterfly.kronecker_linear import KroneckerLinear as KroneckerLinear
 from sparseopt_butterfly.multiplication import Multiplication as Multiplication
+from sparseopt_butterfly.tensor_files import (
+    load_safetensors as load_safetensors,
+    save_safetensors as save_safetensors,
+)
 from sparseopt_pathnorm.training_norm import path_norm as path_norm
 
 from sparseopt.butterfly.architecture import Architecture as Architecture

@@ -158,5 +158,15 @@ MANIFEST = Manifest(
             requires=("torch",),
             remedy="pip install 'sparseopt[butterfly]'",
         ),
+        ToolEntry(
+            name="load_safetensors",
+            path="sparseopt_butterfly.tensor_files:load_safetensors",
+            summary="reads a product or a layer from a file of safetensors",
+        ),
+        ToolEntry(
+            name="save_safetensors",
+            path="sparseopt_butterfly.tensor_files:save_safetensors",
+            summary="writes a product or a layer to a file of safetensors",
+        ),
     ),
 )
