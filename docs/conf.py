@@ -59,6 +59,20 @@ sphinx_gallery_conf = sparseopt_gallery.configuration(
     full=tags.has("full"),  # noqa: F821
 )
 
+# Links to other sites: ``sphinx-build -b linkcheck docs docs/_build/linkcheck`` asks each. Those within
+# the site are checked by `sparseopt_links` at every build. Journals answer programs with "forbidden".
+linkcheck_anchors = False
+linkcheck_timeout = 20
+linkcheck_retries = 3
+linkcheck_workers = 2
+linkcheck_report_timeouts_as_broken = False
+linkcheck_exclude_documents = [r"gallery/.*", r"api/.*"]
+linkcheck_allowed_redirects = {r"https://(dx\.)?doi\.org/.*": r"https://.*"}
+linkcheck_ignore = [
+    r"http://localhost.*",
+    r"https://(www\.)?(dl\.acm\.org|epubs\.siam\.org|onlinelibrary\.wiley\.com)/.*",
+]
+
 html_theme = "pydata_sphinx_theme"
 html_title = f"sparseopt {release}"
 html_theme_options = {
