@@ -59,8 +59,9 @@ sphinx_gallery_conf = sparseopt_gallery.configuration(
     full=tags.has("full"),  # noqa: F821
 )
 
-# Links to other sites: ``sphinx-build -b linkcheck docs docs/_build/linkcheck`` asks each. Those within
-# the site are checked by `sparseopt_links` at every build. Journals answer programs with "forbidden".
+# Links to other sites: ``sphinx-build -b linkcheck docs docs/_build/linkcheck`` asks each. Those
+# within the site are checked by `sparseopt_links` at every build. Some publishers answer programs
+# with "forbidden".
 linkcheck_anchors = False
 linkcheck_timeout = 20
 linkcheck_retries = 3
