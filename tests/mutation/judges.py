@@ -208,6 +208,7 @@ SKIP = (
     "ColumnOperator.quickly",
     "ColumnOperator.times",
     "RankOneQuantization.nearest",
+    "PathDistanceValue.output_bound",
     "RankOneTerm.to_dense",
 )
 """Functions that make certificates, words or figures and judge nothing, or run at import."""
