@@ -157,8 +157,9 @@ def _layer(
     dtypes = {value.dtype for value in values.values()}
     settings = {key: about.get(key) for key in LAYERS[kind]}
     pairs = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-    error = about.get("relative_error")
-    if len(dtypes) > 1 or not (error is None or (type(error) is float and error >= 0)):
+    distance = about.get("relative_error")
+    known = distance is None or (type(distance) is float and distance >= 0)
+    if len(dtypes) > 1 or not known:
         raise ProblemError(f"{name}: a layer has one dtype, and a relative error from 0 on")
     try:
         (dtype,) = dtypes
@@ -167,7 +168,7 @@ def _layer(
         raise ProblemError(f"{name} holds no {kind} that can be built: {fault}") from fault
     with torch.no_grad():
         layer.load_state_dict(values)
-    layer.relative_error = error
+    layer.relative_error = distance
     return layer  # type: ignore[no-any-return]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -157,7 +156,6 @@ class KeyFigure:
     other: float | str | None = None
 
 
-_RULE = re.compile("[a-z0-9]+(-[a-z0-9]+)*")
 _SAYS = {
     "rule": "which rule it is of",
     "where": "the place in the subject",
@@ -202,8 +200,7 @@ class Finding:
     Raises
     ------
     ProblemError
-        If rule, place or message is empty, the rule is no name in kebab case, or a field is of
-        another kind.
+        If rule, place or message is empty, or a field is of another kind.
     """
 
     rule: str
@@ -225,11 +222,6 @@ class Finding:
         for name in ("rule", "where", "message"):
             if not known[name].strip():
                 raise ProblemError(f"{name} of a finding must not be empty: say {_SAYS[name]}")
-        if not _RULE.fullmatch(self.rule):
-            raise ProblemError(
-                "rule of a finding is a stable name of lower-case letters, digits and hyphens, "
-                f"such as 'supports-not-closed', not {printable(self.rule)!r}"
-            )
         if not all(isinstance(item, KeyFigure) for item in self.key_figures):
             raise ProblemError("key_figures of a finding must hold key figures only")
 

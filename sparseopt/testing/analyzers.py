@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -81,6 +82,8 @@ def _check_on(
 
 def _finding(finding: Any) -> None:
     require(isinstance(finding, Finding), f"{finding!r} is not a Finding")
+    named = re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", finding.rule) is not None
+    require(named, f"the rule {finding.rule!r} is no name like 'supports-not-closed'")
     if finding.severity in (Severity.WARNING, Severity.PROBLEM):
         require(bool(finding.remedy), f"{finding.rule}: a warning must say what to do")
     if finding.certificate is not None:

@@ -175,6 +175,9 @@ def test_one_instead_of_a_list_is_said() -> None:
         check_analyzer(One, [problem])
     with pytest.raises(AssertionError, match="'words' is not a Finding"):
         check_analyzer(type("Words", (One,), {"found": ["words"]}), [problem])
+    named = so.Finding("Dead units", so.Severity.OK, "w", "m")
+    with pytest.raises(AssertionError, match="'Dead units' is no name like"):
+        check_analyzer(type("Named", (One,), {"found": [named]}), [problem])
     with pytest.raises(so.ProblemError, match=r"subjects is a list, .* \[subject\]"):
         check_analyzer(toys.Parity, problem)  # type: ignore[arg-type]
     with pytest.raises(so.ProblemError, match="subjects is a list, got a str"):
