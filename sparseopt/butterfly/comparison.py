@@ -232,7 +232,8 @@ def _magnitude(
 ) -> float:
     """Return the norm, over all blocks, of the sum over r of the norms of column and row r."""
     columns = np.einsum("abcd,abcd->acd", left, left.conj()).real
-    rows = np.vecdot(right, right, axis=2).real
+    along = np.moveaxis(right, 2, -1)
+    rows = np.vecdot(along, along).real
     grid = one.a, two.a // one.a, one.rank_with(two), one.d // two.d, two.d
     return float(np.linalg.norm(np.sqrt(columns.reshape(grid) * rows.reshape(grid)).sum(axis=2)))
 

@@ -122,7 +122,7 @@ def _column_pieces(reader: Reader, grid: Grid) -> Iterator[tuple[int, slice, np.
             yield i, slice(start, stop), grid.own_cells(columns, i)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def _ranges(sizes: tuple[int, ...], order: tuple[int, ...], most: int) -> list[Ranges]:
     """Return ranges that cut a box into boxes of at most so many cells, if that can be.
 
@@ -140,7 +140,9 @@ def _ranges(sizes: tuple[int, ...], order: tuple[int, ...], most: int) -> list[R
     cuts = [range(0, sizes[axis], widths[axis]) for axis in order]
     place = [order.index(axis) for axis in range(len(sizes))]
     return [
-        tuple(slice(starts[at], starts[at] + width) for at, width in zip(place, widths, strict=True))
+        tuple(
+            slice(starts[at], starts[at] + width) for at, width in zip(place, widths, strict=True)
+        )
         for starts in pairs_of(*cuts)
     ]
 

@@ -141,7 +141,9 @@ class _Outer:
 
     def merge(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return the values of the product."""
-        u, w = (z.reshape(size).transpose(self.axes) for z, size in zip((x, y), self.sizes, strict=True))
+        u, w = (
+            z.reshape(size).transpose(self.axes) for z, size in zip((x, y), self.sizes, strict=True)
+        )
         # Where operands disagree, NumPy's loops follow the order of the axes.
         made = np.empty(self.laid, dtype=np.result_type(u, w))
         with unbuffered(self.run if u.dtype == w.dtype else 1):

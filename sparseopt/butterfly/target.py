@@ -22,7 +22,8 @@ from sparseopt.judging.rounding import TINY, gamma, sum_terms
 from sparseopt.judging.scaling import exponent_of, largest_part, times_power
 
 _FLOATS = ("float32", "float64", "complex64", "complex128")
-# Entries read at once: what is computed of them stays in the second-level cache of one core.
+# Entries read at once: what is computed of them stays in the second-level cache of one core. Copies
+# that are overwritten have room for twice as many.
 CHUNK = 1 << 17
 _WANTED = "use float32, float64, complex64 or complex128"
 
