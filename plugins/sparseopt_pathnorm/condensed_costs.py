@@ -290,7 +290,7 @@ class CondensedCosts:
         """Return absolute weights in an array of their own, which becomes that of the shares."""
         if weight.dtype == object:
             return sizes_of(weight)
-        sizes = np.abs(weight).astype(np.float64, copy=False)
+        sizes = np.abs(weight, dtype=np.float64)
         return Scaled(sizes, 0) if weight.dtype == np.float32 else _settled(Scaled(sizes, 0))
 
 

@@ -9,7 +9,7 @@ anything else is read by groups of columns. All figures are computed in double p
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product as pairs_of
@@ -69,12 +69,19 @@ def pieces(reader: Reader, grid: Grid) -> Iterator[np.ndarray]:
     cells = grid.cells(reader.array)
     for i in range(grid.a):
         order = sorted((1, 3), key=lambda axis: -abs(cells[i].strides[axis]))
-        for ranges in _ranges(cells[i].shape, order):
+        for ranges in _ranges(cells[i].shape, tuple(order), CHUNK):
             yield reader.double(cells[i][ranges]).transpose(3, 1, 2, 0, 4)
 
 
-def tiles(reader: Reader, grid: Grid) -> Iterator[tuple[int, Ranges, np.ndarray]]:
+def tiles(
+    reader: Reader, grid: Grid, copied: bool = False
+) -> Iterator[tuple[int, Ranges, np.ndarray]]:
     """Yield every cell inside the support once, a few thousand at a time; blocks may be cut.
+
+    Parameters
+    ----------
+    copied : bool
+        Whether the cells may be overwritten, and are contiguous; they are gone at the next step.
 
     Yields
     ------
@@ -87,9 +94,10 @@ def tiles(reader: Reader, grid: Grid) -> Iterator[tuple[int, Ranges, np.ndarray]
     if reader.array is None:
         for i, span, part in _column_pieces(reader, grid):
             every = slice(None)
-            yield i, (every, every, every, span, every), part
+            yield i, (every, every, every, span, every), np.array(part, order="C")
         return
     found = grid.cells(reader.array)
+    space = np.empty(2 * CHUNK if copied else 0, np.result_type(found, np.float64))
     for i in range(grid.a):
         cells = found[i]
         order = sorted((0, 1, 3, 4), key=lambda axis: -abs(cells.strides[axis]))
@@ -97,8 +105,9 @@ def tiles(reader: Reader, grid: Grid) -> Iterator[tuple[int, Ranges, np.ndarray]
         if order.index(0) < order.index(1):
             order.remove(0)
             order.insert(order.index(1) + 1, 0)
-        for ranges in _ranges(cells.shape, order):
-            yield i, ranges, reader.double(cells[ranges])
+        for ranges in _ranges(cells.shape, tuple(order), 2 * CHUNK if copied else CHUNK):
+            part = cells[ranges]
+            yield i, ranges, reader.copy(part, space) if copied else reader.double(part)
 
 
 def _column_pieces(reader: Reader, grid: Grid) -> Iterator[tuple[int, slice, np.ndarray]]:
@@ -113,25 +122,29 @@ def _column_pieces(reader: Reader, grid: Grid) -> Iterator[tuple[int, slice, np.
             yield i, slice(start, stop), grid.own_cells(columns, i)
 
 
-def _ranges(sizes: Sequence[int], order: Sequence[int]) -> Iterator[Ranges]:
-    """Yield ranges that cut a box into boxes of at most CHUNK cells, if that can be.
+@lru_cache(maxsize=8)
+def _ranges(sizes: tuple[int, ...], order: tuple[int, ...], most: int) -> list[Ranges]:
+    """Return ranges that cut a box into boxes of at most so many cells, if that can be.
 
     Parameters
     ----------
-    order : sequence of int
+    order : tuple of int
         The axes that may be cut, the first one first.
     """
     cells, widths = math.prod(sizes), list(sizes)
     for axis in order:
         others = cells // sizes[axis]
-        widths[axis] = max(1, min(sizes[axis], CHUNK // others))
+        widths[axis] = max(1, min(sizes[axis], most // others))
         cells = others * widths[axis]
-    order = [*order, *(axis for axis in range(len(sizes)) if axis not in order)]
+    order = (*order, *(axis for axis in range(len(sizes)) if axis not in order))
     cuts = [range(0, sizes[axis], widths[axis]) for axis in order]
     place = [order.index(axis) for axis in range(len(sizes))]
-    for starts in pairs_of(*cuts):
-        firsts = [starts[at] for at in place]
-        yield tuple(slice(x, x + width) for x, width in zip(firsts, widths, strict=True))
+    return [
+        tuple(
+            slice(starts[at], starts[at] + width) for at, width in zip(place, widths, strict=True)
+        )
+        for starts in pairs_of(*cuts)
+    ]
 
 
 def outside_norm(reader: Reader, grid: Grid) -> Figure:

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import reduce
+from dataclasses import dataclass
+from functools import lru_cache, reduce
 from typing import Any
 
 import numpy as np
@@ -84,33 +85,70 @@ def merge(
     array (a1, b1 p, q c2, d2)
         r multiplications per entry.
     """
+    if isinstance(x, np.ndarray) and isinstance(y, np.ndarray) and left.rank_with(right) == 1:
+        return _Outer.of(left, right, by_columns).merge(x, y)
     u, w = left_blocks(x, left, right), right_blocks(y, left, right)
-    if u.shape[-1] == 1 and isinstance(u, np.ndarray):
-        return _merge_outer(u, w, left.product(right), by_columns)
     # Blocks of rank one are often tiny, and broadcasting has less overhead for each.
     return from_blocks(u * w if u.shape[-1] == 1 else u @ w, left, right)
 
 
-def _merge_outer(
-    u: np.ndarray, w: np.ndarray, whole: KroneckerPattern, by_columns: bool
-) -> np.ndarray:
-    """Return the values of a product from its blocks of rank one, written where they belong.
+@dataclass(frozen=True)
+class _Outer:
+    """How two factors with blocks of rank one are merged, each value written where it belongs.
 
     Many small blocks are laid out with equal places of all blocks together, which are what NumPy's
     loops then run along.
+
+    Attributes
+    ----------
+    sizes : tuple of two tuples of 6 int
+        Of both operands as (a, b, q, p, c, d), 1 where they are repeated.
+    axes : tuple of int
+        Of these, in the order in which the product is laid out.
+    laid : tuple of int
+        The sizes of the product, so.
+    back : tuple of int
+        Its axes as (a, b, p, q, c, d).
+    run : int
+        Steps of the innermost loop.
+    shape : tuple of int
+        Of the product's values.
     """
-    a, q, p, d, b, _ = u.shape
-    sizes = {"a": a, "b": b, "p": p, "q": q, "c": w.shape[-1], "d": d}
-    run = p * d if by_columns else w.shape[-1] * d
-    order = "bpqcda" if a > 2 * run else "aqcbpd" if by_columns else "abpqcd"
-    made = np.empty([sizes[axis] for axis in order], dtype=np.result_type(u, w))
-    # Where operands disagree, NumPy's loops follow the order of the axes.
-    axes = ["aqpdbc".index(axis) for axis in order]
-    run = a if a > 2 * run else run
-    with unbuffered(run if u.dtype == w.dtype else 1):
-        np.multiply(u.transpose(axes), w.transpose(axes), out=made)
-    values = made.transpose([order.index(axis) for axis in "abpqcd"])
-    return values.reshape(whole.values_shape)
+
+    sizes: tuple[tuple[int, ...], tuple[int, ...]]
+    axes: tuple[int, ...]
+    laid: tuple[int, ...]
+    back: tuple[int, ...]
+    run: int
+    shape: tuple[int, ...]
+
+    @staticmethod
+    @lru_cache(maxsize=1024)
+    def of(left: KroneckerPattern, right: KroneckerPattern, by_columns: bool) -> _Outer:
+        """Return it for two patterns."""
+        a, b, c, d, q, p = left.a, left.b, right.c, right.d, right.a // left.a, left.d // right.d
+        run = p * d if by_columns else c * d
+        order = "bpqcda" if a > 2 * run else "aqcbpd" if by_columns else "abpqcd"
+        axes = tuple("abqpcd".index(axis) for axis in order)
+        return _Outer(
+            ((a, b, q, p, 1, d), (a, 1, q, p, c, d)),
+            axes,
+            tuple((a, b, q, p, c, d)[axis] for axis in axes),
+            tuple(order.index(axis) for axis in "abpqcd"),
+            a if a > 2 * run else run,
+            left.product(right).values_shape,
+        )
+
+    def merge(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the values of the product."""
+        u, w = (
+            z.reshape(size).transpose(self.axes) for z, size in zip((x, y), self.sizes, strict=True)
+        )
+        # Where operands disagree, NumPy's loops follow the order of the axes.
+        made = np.empty(self.laid, dtype=np.result_type(u, w))
+        with unbuffered(self.run if u.dtype == w.dtype else 1):
+            np.multiply(u, w, out=made)
+        return made.transpose(self.back).reshape(self.shape)
 
 
 @contextmanager

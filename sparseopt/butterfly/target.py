@@ -22,7 +22,8 @@ from sparseopt.judging.rounding import TINY, gamma, sum_terms
 from sparseopt.judging.scaling import exponent_of, largest_part, times_power
 
 _FLOATS = ("float32", "float64", "complex64", "complex128")
-# Entries read at once: what is computed of them stays in the second-level cache of one core.
+# Entries read at once: what is computed of them stays in the second-level cache of one core. Copies
+# that are overwritten have room for twice as many.
 CHUNK = 1 << 17
 _WANTED = "use float32, float64, complex64 or complex128"
 
@@ -204,6 +205,13 @@ class Reader:
         """Return a part of `array` in double precision, scaled; the part itself if it is so."""
         return np.asarray(times_power(as_double(part), -self.exponent))
 
+    def copy(self, part: np.ndarray, space: np.ndarray) -> np.ndarray:
+        """Return the same as a copy in C order, in a workspace if it has the room."""
+        copied = space[: part.size] if part.size <= space.size else np.empty(part.size, space.dtype)
+        copied = copied.reshape(part.shape)
+        np.copyto(copied, part)
+        return np.asarray(times_power(copied, -self.exponent))
+
     def columns(self, start: int, stop: int) -> np.ndarray:
         """Return columns start..stop, scaled, as an array (m, stop - start) of doubles."""
         if self.array is not None:
@@ -302,7 +310,8 @@ def units_of(product: KroneckerProduct) -> tuple[list[np.ndarray], int]:
     was taken out of their product."""
     doubles = [np.ascontiguousarray(as_double(f)) for f in product.to_numpy().factors]
     powers = [exponent_of(largest_part(factor)) for factor in doubles]
-    return [times_power(f, -power) for f, power in zip(doubles, powers, strict=True)], sum(powers)
+    pairs = zip(doubles, powers, strict=True)
+    return [times_power(f, -power) if power else f for f, power in pairs], sum(powers)
 
 
 def scale_of(exponent: int) -> float:

@@ -71,6 +71,9 @@ def _row_sums(array: np.ndarray) -> list[np.ndarray]:
     if array.size == 0:
         return []
     ordered = array
+    if array.flags.c_contiguous and array.size % _ROW == 0:
+        rows = array.view(array.real.dtype).reshape(-1, _ROW)
+        return [np.vecdot(rows, rows)]
     if not array.flags.c_contiguous:
         axes = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
         ordered = array.transpose(axes)

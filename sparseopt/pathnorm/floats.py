@@ -95,7 +95,7 @@ class FloatWeights:
     def _numbers(self, raw: np.ndarray) -> np.ndarray:
         if self._q == 0:
             return (raw != 0).astype(np.float64)
-        size = times_power(np.abs(raw).astype(np.float64, copy=False), -self._scale)
+        size = times_power(np.abs(raw, dtype=np.float64), -self._scale)
         if float(self._q).is_integer():
             return whole_power(size, int(self._q), np.multiply)
         return np.power(size, self._q) * self._factor

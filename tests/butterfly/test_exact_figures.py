@@ -221,3 +221,39 @@ def test_what_is_guaranteed_is_reached(name: str) -> None:
             answer = so.solve(problem, "hierarchical_numpy", check=False, bounds="never").answer
             found = problem.compare(answer)
             assert found.error.low() <= found.guaranteed
+
+
+@pytest.mark.parametrize("name", ["dyadic", "monarch", "outer and inner", "low rank"])
+@pytest.mark.parametrize("dtypes", [("float64", "complex128"), ("complex64", "float64")])
+def test_real_and_complex_numbers_mix_and_no_target_is_overwritten(
+    name: str, dtypes: tuple[str, str]
+) -> None:
+    architecture = ARCHITECTURES[name]
+    rng = np.random.default_rng(1)
+    product = random_product(architecture, rng, np.dtype(dtypes[1]))
+    matrix = rng.standard_normal(architecture.shape).astype(dtypes[0])
+    square = squared_difference(rational(matrix), exact_product(product))
+    for kind, target in kinds(matrix):
+        found = so.ButterflyFactorization(target, architecture).compare(product)
+        assert encloses(found.error, square), kind
+        if kind != "operator":
+            assert np.array_equal(np.asarray(target), matrix), kind
+
+
+@pytest.mark.parametrize("name", ["dyadic", "monarch", "outer and inner", "low rank"])
+def test_without_the_fused_product_of_scipy_the_error_is_the_same(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    architecture = ARCHITECTURES[name]
+    rng = np.random.default_rng(2)
+    product = random_product(architecture, rng, np.dtype("complex128"))
+    target = rng.standard_normal(architecture.shape)
+    square = squared_difference(rational(target), exact_product(product))
+    monkeypatch.setattr(comparison, "_ADD_PRODUCT", None)
+    comparison._cut.cache_clear()
+    try:
+        assert encloses(
+            so.ButterflyFactorization(target, architecture).compare(product).error, square
+        )
+    finally:
+        comparison._cut.cache_clear()
