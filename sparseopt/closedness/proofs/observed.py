@@ -152,9 +152,7 @@ def components(state: ObservedProblem) -> list[list[int]]:
         group = [left.pop(0)]
         cells = state.block(group[0])
         # Cells are observed ones, so those of a block are found on its rectangle.
-        while joined := [
-            k for k in left if bool(cells[state.left[:, k]][:, state.right[k]].any())
-        ]:
+        while joined := [k for k in left if cells[state.left[:, k]][:, state.right[k]].any()]:
             for k in joined:
                 cells = cells | state.block(k)
                 left.remove(k)
