@@ -26,6 +26,38 @@ def lowest(word):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def copied(into, source):  # type: ignore[no-untyped-def]
+    """Copy the elements of an array; numba's own assignment takes seconds to compile."""
+    for e in range(into.size):
+        into.flat[e] = source.flat[e]
+
+
+@njit(cache=True, nogil=True)
+def ascending(keys, count):  # type: ignore[no-untyped-def]
+    """Return the order of the first keys by a heap; numba's argsort takes seconds to compile."""
+    heap = np.empty(count, dtype=np.int64)
+    for p in range(count):
+        heap[p] = p
+    start, end = count // 2, count
+    while end > 1:
+        if start > 0:
+            start -= 1
+        else:
+            end -= 1
+            heap[0], heap[end] = heap[end], heap[0]
+        root = start
+        while 2 * root + 1 < end:
+            child = 2 * root + 1
+            if child + 1 < end and keys[heap[child]] < keys[heap[child + 1]]:
+                child += 1
+            if keys[heap[root]] >= keys[heap[child]]:
+                break
+            heap[root], heap[child] = heap[child], heap[root]
+            root = child
+    return heap
+
+
+@njit(cache=True, nogil=True)
 def any_of(words):  # type: ignore[no-untyped-def]
     """Return whether a set is not empty."""
     for word in words:
@@ -66,7 +98,6 @@ def inside(a, b):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _observe(rows, columns, obs):  # type: ignore[no-untyped-def]
-    obs[:] = 0
     for k in range(len(rows)):
         for w in range(rows.shape[1]):
             word = rows[k, w]
@@ -88,7 +119,8 @@ def _split(rows, columns, origin, count, obs, out_rows, out_columns, out_origin)
     for b in range(count):
         while any_of(rows[b]):
             part, across = out_rows[found], out_columns[found]
-            part[:] = 0
+            for w in range(height):
+                part[w] = 0
             first = 0
             while rows[b, first] == 0:
                 first += 1
@@ -252,11 +284,15 @@ def stuck_terms(rows, columns, m, n, most, flags):  # type: ignore[no-untyped-de
     a_columns = np.empty((most, width), dtype=np.int64)
     b_rows, b_columns = np.empty_like(a_rows), np.empty_like(a_columns)
     a_origin, b_origin = np.empty(most, dtype=np.int64), np.empty(most, dtype=np.int64)
-    count = 0
-    flags[:] = 0
+    count = np.int64(0)  # as a literal it would compile what it is handed to a second time
     for k in range(r):
+        flags[k] = 0
         if any_of(rows[k]) and any_of(columns[k]):
-            a_rows[count], a_columns[count], a_origin[count] = rows[k], columns[k], k
+            for w in range(height):
+                a_rows[count, w] = rows[k, w]
+            for v in range(width):
+                a_columns[count, v] = columns[k, v]
+            a_origin[count] = k
             count += 1
     cleared = True
     while cleared and count:
@@ -282,9 +318,12 @@ def stuck_terms(rows, columns, m, n, most, flags):  # type: ignore[no-untyped-de
                 members[size] = b
                 size += 1
         some = members[:size]
-        if _matched(a_rows, a_columns, some, obs, False, m, n, work):
-            continue
-        if _matched(a_rows, a_columns, some, obs, True, n, m, work):
+        free = False
+        for turned in range(2):
+            lines, across = (n, m) if turned else (m, n)
+            if not free and _matched(a_rows, a_columns, some, obs, turned, lines, across, work):
+                free = True
+        if free:
             continue
         for b in some:
             if flags[a_origin[b]] == 0:

@@ -114,7 +114,7 @@ class CoreBound:
         load: dict[Entry, int] = defaultdict(int)
         added = 0
         for price, k, i2, place in found:
-            if price >= 1 - 1e-5 or added >= MOST_A_ROUND:
+            if price >= 1 - 1e-5 or added >= MOST_A_ROUND or (added and left() <= 0):
                 break
             core = self.core(k, i2, place, x, y, tables)
             entries = frozenset(core.entries(self.allow))

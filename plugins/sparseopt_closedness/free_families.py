@@ -88,12 +88,19 @@ def _matchings(family: ObservedProblem) -> list[list[int]] | None:
     covering = family.right.sum(axis=0)
     if bool((heights > covering)[columns].any()):
         return None
-    found = []
+    found: list[list[int]] = []
+    last = -1
     for column in columns:
+        # Columns with the same rows often share a matching.
+        same = last >= 0 and bool((family.observed[:, last] == family.observed[:, column]).all())
+        if same and bool(family.right[found[-1], column].all()):
+            found.append(found[-1])
+            continue
         matching = match(_options(family, column))
         if matching is None:
             return None
         found.append(matching)
+        last = column
     return found
 
 

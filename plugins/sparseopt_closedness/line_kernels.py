@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from sparseopt_closedness.closed_kernels import lowest
+from sparseopt_closedness.closed_kernels import ascending, copied, lowest
 from sparseopt_closedness.repair_kernels import priced
 
 
@@ -24,7 +24,8 @@ def _augment(j, row, row_terms, column_terms, term_at, row_at, came, queue, log,
 
     -1 if there is none. The log holds (column, row, its old term, new term).
     """
-    came[:] = -1
+    for c in range(len(came)):
+        came[c] = -1
     queue[0] = row
     begin, end, free = 0, 1, -1
     while begin < end and free < 0:
@@ -80,7 +81,7 @@ def add_entry(  # type: ignore[no-untyped-def]
     factor, a, b, left, right, row_terms, column_terms, term_at, row_at, came, queue, log
 ):
     """Add an entry if every column can still be matched; return whether it was added."""
-    logged = 0
+    logged = np.int64(0)
     if factor == 0:
         row_terms[a, b >> 6] |= np.int64(1) << (b & 63)
         for j in range(right.shape[1]):
@@ -111,11 +112,21 @@ def add_entry(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def match_all(left, right, row_terms, column_terms, term_at, row_at, came, queue, log):  # type: ignore[no-untyped-def]
-    """Match all columns anew; rows without a term lose entries until every column is matched."""
+def _fill(array, value):  # type: ignore[no-untyped-def]
+    for a in range(array.shape[0]):
+        for b in range(array.shape[1]):
+            array[a, b] = value
+
+
+@njit(cache=True, nogil=True)
+def match_all(left, right, row_terms, column_terms, term_at, row_at, came, queue, log, stop):  # type: ignore[no-untyped-def]
+    """Match all columns anew; rows without a term lose entries until every column is matched.
+
+    Returns False if it was stopped before.
+    """
     (m, r), n = left.shape, right.shape[1]
-    row_terms[:] = 0
-    column_terms[:] = 0
+    _fill(row_terms, 0)
+    _fill(column_terms, 0)
     for i in range(m):
         for k in range(r):
             if left[i, k]:
@@ -127,9 +138,11 @@ def match_all(left, right, row_terms, column_terms, term_at, row_at, came, queue
     again = True
     while again:
         again = False
-        term_at[:] = -1
-        row_at[:] = -1
+        _fill(term_at, -1)
+        _fill(row_at, -1)
         for j in range(n):
+            if stop[0]:
+                return False
             for i in range(m):
                 covered = False
                 for w in range(row_terms.shape[1]):
@@ -148,6 +161,7 @@ def match_all(left, right, row_terms, column_terms, term_at, row_at, came, queue
                         left[i, k] = 0
                 for w in range(row_terms.shape[1]):
                     row_terms[i, w] &= ~column_terms[j, w]
+    return True
 
 
 @njit(cache=True, nogil=True)
@@ -156,7 +170,9 @@ def _ruin(left, right):  # type: ignore[no-untyped-def]
     kind = np.random.randint(0, 4)
     if kind == 0:
         for _ in range(np.random.randint(1, 4)):
-            left[np.random.randint(0, m)] = 0
+            i = np.random.randint(0, m)
+            for k in range(r):
+                left[i, k] = 0
     elif kind == 1:
         share = np.random.random() * 0.3
         for i in range(m):
@@ -165,13 +181,17 @@ def _ruin(left, right):  # type: ignore[no-untyped-def]
                     left[i, k] = 0
     elif kind == 2:
         for _ in range(np.random.randint(1, 4)):
-            right[:, np.random.randint(0, n)] = 0
+            j = np.random.randint(0, n)
+            for k in range(r):
+                right[k, j] = 0
     else:
         for _ in range(np.random.randint(1, 5)):
             k = np.random.randint(0, r)
-            left[:, k] = 0
+            for i in range(m):
+                left[i, k] = 0
             if np.random.random() < 0.5:
-                right[k] = 0
+                for j in range(n):
+                    right[k, j] = 0
 
 
 @njit(cache=True, nogil=True)
@@ -184,7 +204,7 @@ def _ordered(places, weights, left, right, spare, at):  # type: ignore[no-untype
     if mode == 1:  # some rows first
         for i in range(m):
             row_keys[i] = 0.0 if row_keys[i] < 3.0 / m else 1.0
-    count = 0
+    count = np.int64(0)
     for e in range(len(places)):
         a, b = places[e, 1], places[e, 2]
         if (left[a, b] if places[e, 0] == 0 else right[a, b]) != 0:
@@ -197,14 +217,15 @@ def _ordered(places, weights, left, right, spare, at):  # type: ignore[no-untype
         keys[count] = key - spare * weights[e]
         at[count] = e
         count += 1
-    return np.argsort(keys[:count])
+    return ascending(keys, count)
 
 
 @njit(cache=True, nogil=True)
-def line_search(places, weights, given, changed, best, left, right, settings):  # type: ignore[no-untyped-def]
+def line_search(places, weights, given, changed, best, left, right, settings, stop):  # type: ignore[no-untyped-def]
     """Ruin and recreate, `steps` times; return the cost of where it stands and of the best.
 
-    settings: seed, steps, temperature, fine, cost of where it stands, cost of the best.
+    settings: seed, steps, temperature, fine, cost of where it stands, cost of the best. It ends
+    soon after another thread writes to `stop`.
     """
     (m, r), n = left.shape, right.shape[1]
     np.random.seed(int(settings[0]))
@@ -219,8 +240,15 @@ def line_search(places, weights, given, changed, best, left, right, settings):  
     for _ in range(int(settings[1])):
         old_left, old_right, old = left.copy(), right.copy(), changed.copy()
         _ruin(left, right)
-        match_all(left, right, row_terms, column_terms, term_at, row_at, came, queue, log)
+        if not match_all(
+            left, right, row_terms, column_terms, term_at, row_at, came, queue, log, stop
+        ):
+            copied(left, old_left)
+            copied(right, old_right)
+            break
         for p in _ordered(places, weights, left, right, 0.5, at):
+            if stop[0]:
+                break
             e = at[p]
             add_entry(
                 places[e, 0],
@@ -245,7 +273,11 @@ def line_search(places, weights, given, changed, best, left, right, settings):  
             cost = new
             if cost < least:
                 least = cost
-                best[:] = changed
+                copied(best, changed)
         else:
-            left[:], right[:], changed[:] = old_left, old_right, old
+            copied(left, old_left)
+            copied(right, old_right)
+            copied(changed, old)
+        if stop[0]:
+            break
     return cost, least

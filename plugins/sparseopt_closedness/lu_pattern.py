@@ -150,7 +150,7 @@ def window_certificate(
 
 @dataclass(frozen=True)
 class LUPattern(so.Solver[so.Closedness]):
-    """Not closed by an LU window; decides nothing else."""
+    """Not closed by an LU window, of entries or of equal blocks; decides nothing else."""
 
     def accepts(self, problem: so.Closedness) -> so.Accepted | so.Refused:
         """Take pairs."""
@@ -160,11 +160,19 @@ class LUPattern(so.Solver[so.Closedness]):
         self, problem: so.Closedness, context: so.Context
     ) -> tuple[so.ClosednessVerdict, NotClosedCertificate]:
         """Look for a window."""
+        from sparseopt_closedness.repeated_windows import find_repeated
+
+        def tick() -> None:
+            context.check_time("looking for LU windows")
+
         left, right = problem.supports
-        window = find_window(left, right, lambda: context.check_time("looking for LU windows"))
-        if window is None:
-            raise so.Inconclusive("no LU window")
-        return window_certificate(problem, window)
+        window = find_window(left, right, tick)
+        if window is not None:
+            return window_certificate(problem, window)
+        certificate = find_repeated(problem, tick)
+        if certificate is None:
+            raise so.Inconclusive("no LU window, nor one of equal blocks")
+        return certificate.answer, certificate
 
     def cost(self, problem: so.Closedness) -> float:
         """Predict two matrix products."""

@@ -39,7 +39,7 @@ MANIFEST = Manifest(
             path="sparseopt_closedness.lu_pattern:LUPattern",
             problem="sparseopt:Closedness",
             guarantee=Guarantee.EXACT,
-            summary="not closed: an LU window",
+            summary="not closed: an LU window, of entries or of equal blocks",
             citations=("arXiv:2306.02666",),
             structure={"factors": (2,)},
         ),

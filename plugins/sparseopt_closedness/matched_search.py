@@ -100,7 +100,29 @@ def whole_limit(whole: Whole) -> Limit | None:
     if found is not None:
         return found
     turned = by_columns(whole.transposed)
-    return by_both(whole) if turned is None else turned.transposed
+    if turned is not None:
+        return turned.transposed
+    return by_both(whole) or next(
+        filter(None, (by_both(whole, near) for near in _near_diagonal(whole))), None
+    )
+
+
+def _near_diagonal(whole: Whole) -> Iterator[np.ndarray]:
+    """Yield lines around a term, where all others can be matched on a full diagonal.
+
+    In bands, matchings by chance use up some line's few terms long before they are complete; the
+    diagonal is complete, and only near the curve something has to change.
+    """
+    left, right = whole.left, whole.right
+    (m, n), r = whole.shape, left.shape[1]
+    if not m == n == r == len(whole.terms) or not bool((left & right).diagonal().all()):
+        return
+    for k in (r // 2, int(np.argmin(left.sum(axis=0) + right.sum(axis=1)))):
+        near = left[:, k] | right[k]
+        for _ in range(2):
+            near = near | left[:, near].any(axis=1) | right[near].any(axis=0)
+        if near.sum() <= min(LARGEST_PAIRED, r - 1):
+            yield near
 
 
 def by_trace(whole: Whole) -> Limit | None:
@@ -265,25 +287,34 @@ def hitting(
     return chosen or None
 
 
-def by_both(whole: Whole) -> Limit | None:
-    """Return a limit with two equal columns and two equal rows, for one term to spare."""
+def by_both(whole: Whole, near: np.ndarray | None = None) -> Limit | None:
+    """Return a limit with two equal columns and two equal rows, for one term to spare.
+
+    Where lines are `near` the others have their single cells on the diagonal.
+    """
     (m, n), r = whole.shape, len(whole.terms)
-    if max(m, n) > LARGEST_PAIRED or min(m, n) < r or r < 3:
+    if (near is None and max(m, n) > LARGEST_PAIRED) or min(m, n) < r or r < 3:
         return None
-    pairs_of_columns = _missed_pairs(*whole.bounds)
-    pairs_of_rows = _missed_pairs(whole.bounds[1].T, whole.bounds[0].T)
+    rows, columns = (np.ones(size, dtype=bool) if near is None else near for size in (m, n))
+    far = [] if near is None else np.flatnonzero(~near).tolist()
+    pairs_of_columns = _missed_pairs(*whole.bounds, rows, columns)
+    pairs_of_rows = _missed_pairs(whole.bounds[1].T, whole.bounds[0].T, columns, rows)
     tries = 6 * DRAWS
     cells = [(i, j) for i in pairs_of_columns for j in pairs_of_rows]
     for number in whole.rng.permutation(len(cells)).tolist():
         i, j = cells[number]
         whole.tick()
         for curve in _both(whole, i, j, pairs_of_columns[i], pairs_of_rows[j]):
+            if {curve.first, curve.second}.intersection(far):
+                continue
             tries -= 1
-            found = triples(
-                whole.left, whole.right, whole.lines(curve), None, r - 3, whole.rng, whole.tick
-            )
+            lines = whole.lines(curve)
+            if far:
+                lines = tuple(np.setdiff1d(line, far) for line in lines)  # type: ignore[assignment]
+            count = r - 3 - len(far)
+            found = triples(whole.left, whole.right, lines, None, count, whole.rng, whole.tick)
             if found is not None:
-                complete = whole.completed(curve, found)
+                complete = whole.completed(curve, [*found, *((q, q, q) for q in far)])
                 tree = ["equal_both", 0, [1, 2], 0, [1, 2]]
                 return complete.limit(whole.left, whole.right, tree)
             if tries == 0:
@@ -291,14 +322,17 @@ def by_both(whole: Whole) -> Limit | None:
     return None
 
 
-def _missed_pairs(left: np.ndarray, right: np.ndarray) -> dict[int, np.ndarray]:
-    """Return for each row the pairs of columns that none of its terms has both of."""
+def _missed_pairs(
+    left: np.ndarray, right: np.ndarray, rows: np.ndarray, columns: np.ndarray
+) -> dict[int, np.ndarray]:
+    """Return for some rows the pairs of some columns that none of their terms has both of."""
     found = {}
-    for i, terms in enumerate(left):
-        own = right[terms].astype(np.float32)
+    places = np.flatnonzero(columns)
+    for i in np.flatnonzero(rows).tolist():
+        own = right[left[i]][:, places].astype(np.float32)
         pairs = np.argwhere(np.triu(own.T @ own == 0, 1))
         if len(pairs):
-            found[i] = pairs
+            found[i] = places[pairs]
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from sparseopt.closedness.not_closed import NotClosedCertificate
 from sparseopt_closedness.branched_repairs import LARGEST_BRANCHED, branched
 from sparseopt_closedness.closed_structures import Pair, structured
 from sparseopt_closedness.core_bounds import CoreBound, has_numba, written
+from sparseopt_closedness.kernel_cache import loading_seconds
 from sparseopt_closedness.lu_pattern import find_window, window_certificate
 from sparseopt_closedness.null_points import may_have_point, null_point_proof
 from sparseopt_closedness.quick_proofs import quick_proof
@@ -36,7 +38,11 @@ class WindowRepair(so.Solver[so.NearestClosedSupport]):
     changes first; on all, structures that are always closed, and local searches that ruin a part
     and put back what a test lets them (compiled by numba; without it entries are only put back).
     What is found in the time depends on the speed of the machine. When it is up, the best repair is
-    handed out with the bound.
+    handed out with the bound; where even proving the simplest one takes longer, it says so early.
+
+    Kernels are compiled once on a machine, in about 20 s, and loaded in half a second later. Under
+    a time limit too short for that they are left out: then entries are only put back, and the
+    bound of large supports is 1 at most. One call without a time limit compiles them.
 
     Parameters
     ----------
@@ -79,17 +85,12 @@ class _Search:
         self.problem, self.context, self.settings = problem, context, settings
         left, right = problem.supports
         self.given: Pair = (np.asarray(left), np.asarray(right))
-        self.found = Repairs(problem)
-        began = time.monotonic()
-        for pair in structured(self.given, problem.allow):
-            self.found.offer(pair, quick_proof)
-        # Proving the last repair and checking the proof take about as long each.
-        reserve = 0.05 + 1.5 * (time.monotonic() - began)
         whole = min(settings.seconds or 10.0, context.remaining())
         if settings.seconds is None and context.time_limit is not None:
             whole = context.remaining()
-        self.whole = whole - min(reserve, 0.5 * whole)
+        self.whole = 0.95 * whole
         self.clock = Clock(self.whole)
+        self.found = Repairs(problem, self._seconds)
         # With a time limit all of it may be used.
         self.patient = settings.seconds is None and context.time_limit is None
         self.cores: list[Any] = []
@@ -101,6 +102,8 @@ class _Search:
         closed = self._closed_already()
         if closed is not None:
             return self._answer(Candidate(self.given, closed, Fraction(0)))
+        self.context.report(0.05, "proving the simplest repairs closed")
+        self._structures()
         self.context.report(0.1, "looking for windows that every repair must change")
         self._find_bound()
         self._find_repairs()
@@ -109,6 +112,33 @@ class _Search:
             words = "cut no line off and " if self.problem.keep_lines else ""
             raise so.Inconclusive(f"no supports that {words}are proved closed were found in time")
         return self._answer(best)
+
+    def _seconds(self) -> float:
+        return self.clock.seconds()
+
+    @cached_property
+    def allowed(self) -> bool:
+        """Whether there is time to load kernels: of a limit that was set they take a half."""
+        if not has_numba():
+            return False
+        return self.context.time_limit is None or loading_seconds() <= 0.5 * self.whole
+
+    @property
+    def _mass(self) -> float:
+        """Rows x terms x columns, which most times are proportional to."""
+        (m, r), n = self.given[0].shape, self.given[1].shape[1]
+        return float(m) * r * n
+
+    def _structures(self) -> None:
+        """Offer structures that are always closed, where there is time to prove them."""
+        for seconds, pair in structured(self.given, self.problem.allow, self._time_for):
+            if self._time_for(3.0 * seconds * self._mass):
+                self.found.offer(pair, quick_proof)
+
+    def _time_for(self, seconds: float) -> bool:
+        """Whether something may be begun; the first repair may take a second more."""
+        spare = 1.0 if self.found.best is None else 0.0
+        return seconds <= self.clock.seconds() + spare
 
     def _answer(self, best: Candidate) -> tuple[so.ClosedSupport, so.Certificate]:
         problem = self.problem
@@ -148,11 +178,13 @@ class _Search:
     def _closed_already(self) -> Any:
         """Return a certificate that the given supports are closed, or None."""
         problem = so.Closedness(list(self.given), self.problem.field)
-        proof = quick_proof(self.given)
-        window = None if proof is not None else find_window(*self.given)
+        window = find_window(*self.given)
         if window is not None:
             self.proof = window_certificate(problem, window)[1]
             return None
+        if not self._time_for(6e-9 * self._mass):
+            return None
+        proof = quick_proof(self.given)
         if proof is None:
             if may_have_point(self.given):
                 rng, part = self.context.rng(), self.clock.part(0.4)
@@ -165,7 +197,7 @@ class _Search:
         """Ask the solvers of closedness for a while; keep a proof of "not closed"."""
         problem = so.Closedness(list(self.given), self.problem.field)
         limit = max(1e-3, self.clock.part(0.2, 2.0).seconds())
-        if self._size() <= LARGEST_BRANCHED:
+        if self._mass <= LARGEST_BRANCHED:
             limit = max(limit, self.settings.seconds_per_verdict)
         verdict = so.solve(problem, time_limit=limit, seed=self.context.seed)
         if isinstance(verdict.certificate, NotClosedCertificate):
@@ -174,18 +206,22 @@ class _Search:
 
     def _find_bound(self) -> None:
         seed, problem = self.context.seed or 0, self.problem
-        fast = has_numba() and self._size() > LARGEST_BRANCHED
-        if fast:
+        large = self._mass > LARGEST_BRANCHED
+        left, right = self.given
+        # Tables of what covers every cell, and of blockers for every single one.
+        covers = float(left.sum(axis=0) @ right.sum(axis=1))
+        tables = 1e-7 * covers + 1e-9 * left.shape[0] * right.shape[1] * sum(left.shape)
+        if large and (tables > self.clock.seconds() or not self.allowed):
+            return
+        if large:
+            self.context.report(0.1, "loading kernels; compiling them takes 20 s, once")
             lu = np.array([[True, False], [True, True]]), np.array([[True, True], [False, True]])
-            CoreBound(lu, problem.allow, None, seed, fast).run(lambda: 1.0)
+            CoreBound(lu, problem.allow, None, seed, large).run(lambda: 1.0)
             self._kernels_are_loaded()
-        search = CoreBound(self.given, problem.allow, problem.costs, seed, fast)
+        search = CoreBound(self.given, problem.allow, problem.costs, seed, large)
         best = self.found.best
         search.run(self.clock.part(0.4).seconds, None if best is None else best.cost)
         self.cores, self.value = search.cores, search.value
-
-    def _size(self) -> int:
-        return int(self.given[0].size) * self.given[1].shape[1]
 
     def _kernels_are_loaded(self) -> None:
         """Start the clock anew: only the caller's own limit counts the loading of kernels."""
@@ -195,15 +231,16 @@ class _Search:
     def _find_repairs(self) -> None:
         if self._done():
             return
-        if self._size() <= LARGEST_BRANCHED and branched(self, self.found):
+        if self._mass <= LARGEST_BRANCHED and branched(self, self.found):
             return
         self.found.improved = time.monotonic()
         if self._done():
             return
         self.context.report(0.4, "changing entries")
-        if has_numba():
+        if self.allowed:
             from sparseopt_closedness.repair_rounds import load, search_rounds
 
+            self.context.report(0.4, "loading kernels; compiling them takes 20 s, once")
             load()
             self._kernels_are_loaded()
             self.found.improved = time.monotonic()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from types import TracebackType
+
+import numpy as np
 
 
 class Clock:
@@ -23,3 +27,27 @@ class Clock:
     def part(self, share: float, most: float = float("inf")) -> Clock:
         """Return a clock of a share of the whole, of at most some seconds and what is left."""
         return Clock(min(self.seconds(), share * self.total, most))
+
+
+class Alarm:
+    """A flag in an array that is set once the seconds of a `with` block are over.
+
+    Compiled code without the lock of the interpreter reads it; another thread writes it.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.flag = np.zeros(1, dtype=np.int64)
+        self._timer = threading.Timer(max(seconds, 0.0), self.flag.fill, (1,))
+        self._timer.daemon = True
+
+    def __enter__(self) -> np.ndarray:
+        self._timer.start()
+        return self.flag
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from sparseopt_closedness.closed_kernels import inside, meet, stuck_terms
+from sparseopt_closedness.closed_kernels import ascending, copied, inside, meet, stuck_terms
 
 
 @njit(cache=True, nogil=True)
@@ -85,8 +85,8 @@ def _ruin(places, given, starts, order, allow_added, rows, columns, changed, fou
 
 
 @njit(cache=True, nogil=True)
-def unstick(places, given, starts, order, rows, columns, changed, m, n, most):  # type: ignore[no-untyped-def]
-    """Drop entries of terms that are stuck until none is."""
+def unstick(places, given, starts, order, rows, columns, changed, m, n, most, stop):  # type: ignore[no-untyped-def]
+    """Drop entries of terms that are stuck until none is; return False if it was stopped before."""
     r = len(starts) - 1
     flags = np.zeros(r, dtype=np.int64)
     found = np.zeros(m + n, dtype=np.int64)
@@ -94,7 +94,9 @@ def unstick(places, given, starts, order, rows, columns, changed, m, n, most):  
     while True:
         stuck = stuck_terms(rows, columns, m, n, most, flags)
         if stuck == 0:
-            return
+            return True
+        if stop[0]:
+            return False
         chosen = np.random.randint(0, stuck)
         k = 0
         while flags[k] == 0 or chosen > 0:
@@ -115,7 +117,7 @@ def unstick(places, given, starts, order, rows, columns, changed, m, n, most):  
 
 
 @njit(cache=True, nogil=True)
-def restore(places, weights, given, rows, columns, changed, m, n, most, mode, near):  # type: ignore[no-untyped-def]
+def restore(places, weights, given, rows, columns, changed, m, n, most, mode, near, stop):  # type: ignore[no-untyped-def]
     """Undo changes one by one where the test goes on to hold, in an order that is drawn.
 
     Only in the terms that `near` marks.
@@ -123,7 +125,7 @@ def restore(places, weights, given, rows, columns, changed, m, n, most, mode, ne
     total = len(places)
     line_keys = np.random.random(max(m, n, len(rows)) + 1)
     keys = np.empty(total)
-    count = 0
+    count = np.int64(0)
     at = np.empty(total, dtype=np.int64)
     for e in range(total):
         if changed[e] and near[places[e, 2 - places[e, 0]]]:
@@ -136,7 +138,9 @@ def restore(places, weights, given, rows, columns, changed, m, n, most, mode, ne
             at[count] = e
             count += 1
     flags = np.zeros(len(rows), dtype=np.int64)
-    for p in np.argsort(keys[:count]):
+    for p in ascending(keys, count):
+        if stop[0]:
+            return
         e = at[p]
         _flip(e, places, rows, columns, changed)
         if stuck_terms(rows, columns, m, n, most, flags) != 0:
@@ -168,7 +172,8 @@ def priced(places, weights, given, changed, m, n, fine):  # type: ignore[no-unty
 def _neighbours(rows, columns, old_rows, old_columns, wide_rows, wide_columns, near):  # type: ignore[no-untyped-def]
     """Mark the terms whose rectangles, as wide as they may be, meet those of terms that changed."""
     r = len(rows)
-    near[:] = 0
+    for k in range(r):
+        near[k] = 0
     for k in range(r):
         same = inside(rows[k], old_rows[k]) and inside(old_rows[k], rows[k])
         same = same and inside(columns[k], old_columns[k]) and inside(old_columns[k], columns[k])
@@ -197,6 +202,7 @@ def search(  # type: ignore[no-untyped-def]
     n,
     most,
     settings,
+    stop,
 ):
     """Ruin and recreate, `steps` times; return the cost of where it stands and of the best.
 
@@ -204,6 +210,7 @@ def search(  # type: ignore[no-untyped-def]
     `rows`, `columns` and `changed` are where it stands, `best` the best changes; all in place.
     `wide_rows` and `wide_columns` are those of the given terms: where changes are local, most
     entries elsewhere could not be put back before and cannot now, so they are tried now and then.
+    It ends soon after another thread writes to `stop`.
     """
     np.random.seed(int(settings[0]))
     temperature, fine, added = settings[2], settings[3], settings[4] > 0.0
@@ -213,20 +220,29 @@ def search(  # type: ignore[no-untyped-def]
     for _ in range(int(settings[1])):
         old_rows, old_columns, old = rows.copy(), columns.copy(), changed.copy()
         _ruin(places, given, starts, order, added, rows, columns, changed, found)
-        unstick(places, given, starts, order, rows, columns, changed, m, n, most)
+        if not unstick(places, given, starts, order, rows, columns, changed, m, n, most, stop):
+            copied(rows, old_rows)
+            copied(columns, old_columns)
+            copied(changed, old)
+            break
         mode = np.random.randint(0, 3)
         if added or np.random.random() < 0.1:
-            near[:] = 1
+            for k in range(len(near)):
+                near[k] = 1
         else:
             _neighbours(rows, columns, old_rows, old_columns, wide_rows, wide_columns, near)
-        restore(places, weights, given, rows, columns, changed, m, n, most, mode, near)
+        restore(places, weights, given, rows, columns, changed, m, n, most, mode, near, stop)
         new = priced(places, weights, given, changed, m, n, fine)
         worse = new - cost
         if worse <= 0 or (temperature > 0 and np.random.random() < np.exp(-worse / temperature)):
             cost = new
             if cost < least:
                 least = cost
-                best[:] = changed
+                copied(best, changed)
         else:
-            rows[:], columns[:], changed[:] = old_rows, old_columns, old
+            copied(rows, old_rows)
+            copied(columns, old_columns)
+            copied(changed, old)
+        if stop[0]:
+            break
     return cost, least

@@ -8,7 +8,7 @@ from functools import cache, partial
 import numpy as np
 
 from sparseopt_closedness.quick_proofs import quick_proof
-from sparseopt_closedness.repair_clock import Clock
+from sparseopt_closedness.repair_clock import Alarm, Clock
 from sparseopt_closedness.repair_search import AddSearch, Entries, LineSearch, LocalSearch
 from sparseopt_closedness.repairs_found import Repairs
 
@@ -30,21 +30,30 @@ def load() -> None:
 
 def search_rounds(found: Repairs, clock: Clock, done: Callable[[], bool], seed: int) -> None:
     """Probe every search, then give the time to the better; offer what they find."""
+    with Alarm(clock.seconds()) as stop:
+        _rounds(found, clock, done, seed, stop)
+
+
+def _rounds(
+    found: Repairs, clock: Clock, done: Callable[[], bool], seed: int, stop: np.ndarray
+) -> None:
     problem = found.problem
     entries = Entries.of(found.given, problem.allow, problem.costs)
     if not len(entries.places):
         return
     if problem.allow == "add":
-        _add(found, entries, clock, done, seed)
+        _add(found, entries, clock, done, seed, stop)
         return
     removals = Entries.of(found.given, "remove", problem.costs)
-    lines = [LineSearch(e, problem.keep_lines, seed) for e in (removals, removals.transposed())]
+    lines = [
+        LineSearch(e, problem.keep_lines, seed, stop) for e in (removals, removals.transposed())
+    ]
     whole = Clock(clock.seconds())
     for line in lines:
         _run(line, whole.part(PROBE), found, removals, done, warm=True)
         if done():
             return
-    local = LocalSearch(removals, found.given, problem.keep_lines, seed)
+    local = LocalSearch(removals, found.given, problem.keep_lines, seed, stop)
     _run(local, whole.part(PROBE), found, removals, done, warm=True)
     best = min(lines, key=lambda line: line.least)
     while not done():
@@ -57,7 +66,7 @@ def search_rounds(found: Repairs, clock: Clock, done: Callable[[], bool], seed: 
             _run(chosen, whole.part(share), found, removals, done, warm=left > 0.3)
         if found.best is not None and not done():
             # From the best so far, and where entries may be added, with additions.
-            local = LocalSearch(entries, found.best.pair, problem.keep_lines, seed + 1)
+            local = LocalSearch(entries, found.best.pair, problem.keep_lines, seed + 1, stop)
             removals = entries
             _run(local, whole.part(max(0.05, 0.5 * left)), found, entries, done, warm=False)
             if entries.present.all():
@@ -102,12 +111,17 @@ def found_price(found: Repairs, entries: Entries) -> float:
 
 
 def _add(
-    found: Repairs, entries: Entries, clock: Clock, done: Callable[[], bool], seed: int
+    found: Repairs,
+    entries: Entries,
+    clock: Clock,
+    done: Callable[[], bool],
+    seed: int,
+    stop: np.ndarray,
 ) -> None:
     """Undo additions of structures that are always closed, from each in turn."""
     whole = Clock(clock.seconds())
     starts = sorted(found.starts, key=lambda start: start.cost)
-    searches = [AddSearch(entries, start.pair, seed) for start in starts]
+    searches = [AddSearch(entries, start.pair, seed, stop) for start in starts]
     while searches and not done():
         for search in searches:
             _run(search, whole.part(0.1), found, entries, done, warm=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,11 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 COLDEST = 0.2
 """Temperatures of annealing fall from here, in mean costs of an entry, to 0."""
+
+
+def never() -> np.ndarray:
+    """Return a flag that nothing sets, for searches that run to their end."""
+    return np.zeros(1, dtype=np.int64)
 
 
 def words_of(sets: np.ndarray) -> np.ndarray:
@@ -51,12 +56,16 @@ class Entries:
         largest = weight.max(initial=0.0)
         scaled = weight / largest if largest > 0 else weight
         mean = scaled.mean() if scaled.size and scaled.any() else 1.0
-        present = np.array([given[f][a, b] for f, a, b in places], dtype=np.int64)
-        return cls(given, places, scaled / mean, present)
+        entries = cls(given, places, scaled / mean, np.zeros(len(places), dtype=np.int64))
+        return replace(entries, present=entries.changed_in(given))
 
     def changed_in(self, pair: Pair) -> np.ndarray:
         """Return for each entry 1 if it differs in a pair, else 0."""
-        there = np.array([pair[f][a, b] for f, a, b in self.places], dtype=np.int64)
+        factor, a, b = self.places.T
+        there = np.empty(len(self.places), dtype=np.int64)
+        for f in (0, 1):
+            mine = factor == f
+            there[mine] = pair[f][a[mine], b[mine]]
         return there ^ self.present
 
     def pair_of(self, changed: np.ndarray) -> Pair:
@@ -94,12 +103,16 @@ class LocalSearch:
     guard : bool
         Whether lines that are cut off are fined.
     seed : int
+    stop : int array, shape (1,), optional
+        Steps end soon after it is not 0, see `sparseopt_closedness.repair_clock.Alarm`.
     """
 
-    def __init__(self, entries: Entries, start: Pair, guard: bool, seed: int) -> None:
+    def __init__(
+        self, entries: Entries, start: Pair, guard: bool, seed: int, stop: np.ndarray | None = None
+    ) -> None:
         from sparseopt_closedness import repair_kernels as kernels
 
-        self.kernels, self.entries = kernels, entries
+        self.kernels, self.entries, self.stop = kernels, entries, never() if stop is None else stop
         self.rng = np.random.default_rng(seed)
         (m, r), n = entries.given[0].shape, entries.given[1].shape[1]
         self.size = m, n, r * (min(m, n) // 2 + 1) + 1
@@ -109,7 +122,7 @@ class LocalSearch:
         self.changed = entries.changed_in(start)
         self.fine = float(entries.weights.sum() + 1.0) if guard else 0.0
         self.adds = bool((entries.present == 0).any())
-        kernels.unstick(
+        closed = kernels.unstick(
             entries.places,
             entries.present,
             self.starts,
@@ -118,6 +131,7 @@ class LocalSearch:
             self.columns,
             self.changed,
             *self.size,
+            self.stop,
         )
         kernels.restore(
             entries.places,
@@ -129,9 +143,10 @@ class LocalSearch:
             *self.size,
             0,
             np.ones(r, dtype=np.int64),
+            self.stop,
         )
         self.best = self.changed.copy()
-        self.cost = self.least = self._price(self.changed)
+        self.cost = self.least = self._price(self.changed) if closed else np.inf
         self.steps = 1
 
     def _price(self, changed: np.ndarray) -> float:
@@ -160,6 +175,7 @@ class LocalSearch:
                 *self.wide,
                 *self.size,
                 settings,
+                self.stop,
             )
 
     def found(self) -> Pair:
@@ -170,10 +186,12 @@ class LocalSearch:
 class LineSearch:
     """The same for supports in which every column can be solved for; of removals only."""
 
-    def __init__(self, entries: Entries, guard: bool, seed: int) -> None:
+    def __init__(
+        self, entries: Entries, guard: bool, seed: int, stop: np.ndarray | None = None
+    ) -> None:
         from sparseopt_closedness import line_kernels as kernels
 
-        self.kernels, self.entries = kernels, entries
+        self.kernels, self.entries, self.stop = kernels, entries, never() if stop is None else stop
         self.rng = np.random.default_rng(seed)
         left, right = entries.given
         # One row a term, the one that the fewest terms have so far: rows stay alive.
@@ -211,6 +229,7 @@ class LineSearch:
                 self.left,
                 self.right,
                 settings,
+                self.stop,
             )
 
     def found(self) -> Pair:
@@ -221,9 +240,12 @@ class LineSearch:
 class AddSearch:
     """Undo additions one by one while the test holds, again and again in other orders."""
 
-    def __init__(self, entries: Entries, start: Pair, seed: int) -> None:
+    def __init__(
+        self, entries: Entries, start: Pair, seed: int, stop: np.ndarray | None = None
+    ) -> None:
         from sparseopt_closedness import closed_kernels, repair_kernels
 
+        self.stop = never() if stop is None else stop
         self.stuck_terms, self.kernels = closed_kernels.stuck_terms, repair_kernels
         self.entries = entries
         self.rng = np.random.default_rng(seed)
@@ -257,6 +279,7 @@ class AddSearch:
                 *self.size,
                 int(self.rng.integers(3)),
                 np.ones(len(rows), dtype=np.int64),
+                self.stop,
             )
             cost = float((e.weights * changed).sum())
             if cost <= self.least:

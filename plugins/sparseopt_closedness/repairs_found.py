@@ -35,10 +35,12 @@ class Candidate:
 class Repairs:
     """Keeps the cheapest repair that follows the rules of a problem."""
 
-    def __init__(self, problem: so.NearestClosedSupport) -> None:
-        self.problem = problem
-        left, right = problem.supports
-        self.given: Pair = (np.asarray(left), np.asarray(right))
+    def __init__(
+        self, problem: so.NearestClosedSupport, left: Callable[[], float] = lambda: float("inf")
+    ) -> None:
+        self.problem, self._left = problem, left
+        self.given: Pair = (np.asarray(problem.supports[0]), np.asarray(problem.supports[1]))
+        self.proving = 0.0
         self.best: Candidate | None = None
         self.starts: list[Candidate] = []
         self.improved = time.monotonic()
@@ -56,14 +58,22 @@ class Repairs:
         return self.problem.cut_off(answer) == ([], [])
 
     def offer(self, pair: Pair, prove: Callable[[Pair], Any]) -> bool:
-        """Keep a pair if it is proved closed and cheaper; return whether it became the best."""
+        """Keep a pair if it is proved closed and cheaper; return whether it became the best.
+
+        `proving` is how long the longest proof took; checking it takes about as long. Where there
+        is a repair already, none is proved for which there is no time.
+        """
+        if self.best is not None and self._left() < 2.0 * self.proving:
+            return False
         cost = self.cost(pair)
         if not self.follows(pair):
             return False
         better = self.best is None or cost < self.best.cost
         if not better and len(self.starts) >= 6:
             return False
+        began = time.monotonic()
         proof = prove(pair)
+        self.proving = max(self.proving, time.monotonic() - began)
         if proof is None:
             return False
         if not isinstance(proof, so.Certificate):

@@ -6,11 +6,15 @@ Slow: the first run on a machine compiles the kernels.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from time import sleep
 
 import numpy as np
 import pytest
 from sparseopt_closedness.closed_structures import structured
+from sparseopt_closedness.kernel_cache import COLD, LAST, WARM, loading_seconds
 from sparseopt_closedness.quick_proofs import quick_proof
+from sparseopt_closedness.repair_clock import Alarm
 from sparseopt_closedness.repair_search import (
     AddSearch,
     Entries,
@@ -18,6 +22,7 @@ from sparseopt_closedness.repair_search import (
     LocalSearch,
     words_of,
 )
+from sparseopt_closedness.repairs_found import Repairs
 
 import sparseopt as so
 
@@ -77,7 +82,7 @@ def test_what_is_found_is_proved_and_priced() -> None:
 def test_additions_stay_additions() -> None:
     given = drawn(np.random.default_rng(2), 6, 7, 6, density=0.35)
     entries = Entries.of(given, "add", None)
-    for start in structured(given, "add"):
+    for _, start in structured(given, "add"):
         search = AddSearch(entries, start, 0)
         before = search.least
         search.run(times(10))
@@ -85,6 +90,58 @@ def test_additions_stay_additions() -> None:
         assert search.least <= before
         assert quick_proof(pair) is not None
         assert all((new >= old).all() for new, old in zip(pair, given, strict=True))
+
+
+def test_a_stopped_search_stands_at_closed_supports() -> None:
+    given = drawn(np.random.default_rng(4), 9, 12, 8, density=0.4)
+    entries, stop = Entries.of(given, "remove", None), np.ones(1, dtype=np.int64)
+    stopped = LocalSearch(entries, given, False, 0, stop)
+    assert stopped.least == np.inf  # nothing closed was reached
+    line = LineSearch(entries, False, 0, stop)
+    before = line.least
+    line.run(times(3))
+    assert line.least == before
+    assert quick_proof(entries.pair_of(line.best)) is not None
+    assert quick_proof((line.left > 0, line.right > 0)) is not None
+    with Alarm(0.0) as flag:
+        for _ in range(10_000):
+            if flag[0]:
+                break
+            sleep(0.001)
+        assert flag[0] == 1
+
+
+def test_no_proof_is_begun_without_time_for_it() -> None:
+    given = drawn(np.random.default_rng(5), 30, 40, 30, density=0.3)
+    repairs = Repairs(so.NearestClosedSupport(given), lambda: 0.0)
+    pairs = [pair for _, pair in structured(given, "remove")]
+    assert repairs.offer(pairs[0], quick_proof)
+    repairs.proving = 1.0
+    assert not any(repairs.offer(pair, quick_proof) for pair in pairs)
+
+
+def test_structures_that_take_too_long_are_left_out() -> None:
+    given = drawn(np.random.default_rng(6), 8, 9, 8, density=0.4)
+    assert len(list(structured(given, "both"))) == 6
+    assert len(list(structured(given, "both", lambda _: False))) == 4
+
+
+def test_kernels_are_cold_until_they_are_compiled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Cold:
+        signatures: tuple[str, ...] = ()
+        stats = type("Stats", (), {"cache_path": str(tmp_path)})
+
+    monkeypatch.setattr("sparseopt_closedness.repair_kernels.search", Cold)
+    assert loading_seconds() == COLD
+    given = drawn(np.random.default_rng(7), 20, 30, 20, density=0.2)
+    solution = so.solve(so.NearestClosedSupport(given), time_limit=3.0)
+    assert solution.answer.changes > 0
+    assert so.verify(solution).ok
+    for name in LAST:
+        (tmp_path / f"{name}-1.py311.nbi").write_text("")
+    assert loading_seconds() == WARM
 
 
 def test_a_search_with_guard_keeps_lines() -> None:

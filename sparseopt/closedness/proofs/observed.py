@@ -151,7 +151,8 @@ def components(state: ObservedProblem) -> list[list[int]]:
     while left:
         group = [left.pop(0)]
         cells = state.block(group[0])
-        while joined := [k for k in left if bool((state.block(k) & cells).any())]:
+        # Cells are observed ones, so those of a block are found on its rectangle.
+        while joined := [k for k in left if cells[state.left[:, k]][:, state.right[k]].any()]:
             for k in joined:
                 cells = cells | state.block(k)
                 left.remove(k)
