@@ -18,7 +18,7 @@ from sparseopt_closedness.branched_repairs import LARGEST_BRANCHED, branched
 from sparseopt_closedness.closed_structures import Pair, structured
 from sparseopt_closedness.core_bounds import CoreBound, has_numba, written
 from sparseopt_closedness.kernel_cache import loading_seconds
-from sparseopt_closedness.lu_pattern import find_window, window_certificate
+from sparseopt_closedness.lu_windows import find_window, window_certificate
 from sparseopt_closedness.null_points import may_have_point, null_point_proof
 from sparseopt_closedness.quick_proofs import quick_proof
 from sparseopt_closedness.repair_clock import Clock

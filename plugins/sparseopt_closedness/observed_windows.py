@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt.closedness.proofs.observed import ObservedProblem
-from sparseopt_closedness.lu_pattern import differing_rows
+from sparseopt_closedness.lu_windows import differing_rows
 
 ONE = Fraction(1)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.closedness.not_closed import NotClosedCertificate
-from sparseopt_closedness.lu_pattern import find_window
+from sparseopt_closedness.lu_windows import find_window
 
 
 def find_repeated(

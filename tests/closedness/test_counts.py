@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from forging import LU, LU_CURVE, LU_LIMIT, LU_TREE, limit
-from sparseopt_closedness.lu_pattern import find_window
+from sparseopt_closedness.lu_windows import find_window
 
 import sparseopt as so
 from sparseopt.closedness.proofs import closed_parts

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sparseopt_closedness.blocked_windows import blocked_certificate, find_blocked
 from sparseopt_closedness.core_bounds import CoreBound, written
-from sparseopt_closedness.lu_pattern import find_window
+from sparseopt_closedness.lu_windows import find_window
 from sparseopt_closedness.quick_proofs import quick_proof
 
 import sparseopt as so

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sparseopt_closedness.lu_pattern import find_window
+from sparseopt_closedness.lu_windows import find_window
 from sparseopt_closedness.repeated_windows import find_repeated
 
 import sparseopt as so

@@ -60,7 +60,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.closedness.proofs.staircase",
         "sparseopt.closedness.problem",
     ),
-    "forgeries_closedness forgeries_recovery forgeries_ranks": ("sparseopt.judging.exact",),
+    "forgeries_closedness forgeries_recovery forgeries_elimination": ("sparseopt.judging.exact",),
     "forgeries_factorization": (
         "sparseopt.butterfly.certificate",
         "sparseopt.butterfly.comparison",

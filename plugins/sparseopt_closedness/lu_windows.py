@@ -1,0 +1,147 @@
+"""LU windows of entries, and the proof of "not closed" that each gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+import sparseopt as so
+from sparseopt.closedness.not_closed import NotClosedCertificate
+from sparseopt.judging.exact import counting_type
+
+CHUNK = 4_000_000
+"""Cells of the product of the supports that are counted at a time."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Rows i1, i2, columns j1, j2, the term k that covers them, and a second term at (i2, j2).
+
+    Term k is the only one that covers (i1, j1), (i1, j2) and (i2, j1).
+    """
+
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+    term: int
+    other: int
+
+
+def find_window(
+    left: np.ndarray, right: np.ndarray, tick: Callable[[], None] = lambda: None
+) -> Window | None:
+    """Return an LU window in the wide sense, or None if there is none.
+
+    With N = I J (integer product), a cell with N = 1 is single, and owned by its term. Term k has a
+    window exactly if some component of the bipartite graph of its single cells is not a biclique,
+    that is, if two rows of that graph meet but differ: (i1, j1), (i1, j2), (i2, j1) single for k,
+    (i2, j2) in the rectangle of k and not single, hence covered by another term too. Two float32
+    exact matrix products and bitsets of the rows: O(m n r / speed of BLAS +
+    r m^2 / word length).
+
+    The products are formed for `CHUNK` cells at a time, and windows of these rows alone end the
+    search, so memory beyond the supports is one integer per cell and two float copies of J.
+
+    Parameters
+    ----------
+    left, right : bool arrays, shapes (m, r) and (r, n)
+    tick : callable
+        Called now and then; raises to stop the search.
+    """
+    (m, r), n = left.shape, right.shape[1]
+    kind = counting_type(r)
+    columns = right.astype(kind)
+    numbers = np.arange(1, r + 1, dtype=kind)
+    height = max(1, CHUNK // n)
+    owners = []
+    for first in range(0, m, height):
+        tick()
+        rows = left[first : first + height].astype(kind)
+        single = rows @ columns == 1
+        # 0 where the cell is not single, else 1 + its owner.
+        owner = np.where(single, (rows * numbers) @ columns, 0).astype(np.int32)
+        owners.append(owner)
+        found = _owned_window(left[first : first + height], right, owner, tick)
+        if found is not None:
+            return _window(left, right, found[0], first + found[1], first + found[2], *found[3:])
+    if len(owners) == 1:
+        return None
+    found = _owned_window(left, right, np.concatenate(owners), tick)
+    return None if found is None else _window(left, right, *found)
+
+
+def _owned_window(
+    left: np.ndarray, right: np.ndarray, owner: np.ndarray, tick: Callable[[], None]
+) -> tuple[int, int, int, int, int] | None:
+    """Return (k, i1, i2, j1, j2) of a window among rows whose owners are given, or None."""
+    owned = np.bincount(owner.ravel(), minlength=left.shape[1] + 1)[1:]
+    area = left.sum(axis=0) * right.sum(axis=1)
+    # A window needs three single cells of one term and one that is not single.
+    open_terms = np.flatnonzero((owned >= 3) & (owned < area))
+    # Large shares first, they are likelier.
+    for number, k in enumerate(sorted(open_terms.tolist(), key=lambda k: -owned[k])):
+        if number % 64 == 0:
+            tick()
+        rows, columns = np.flatnonzero(left[:, k]), np.flatnonzero(right[k])
+        found = differing_rows(owner[np.ix_(rows, columns)] == k + 1)
+        if found is not None:
+            i1, i2, j1, j2 = found
+            return k, int(rows[i1]), int(rows[i2]), int(columns[j1]), int(columns[j2])
+    return None
+
+
+def differing_rows(owned: np.ndarray) -> tuple[int, int, int, int] | None:
+    """Return local (i1, i2, j1, j2): rows that meet in j1 while only i1 has j2."""
+    # Rows of one biclique are equal. So a row unlike all rows before it must not meet them.
+    first = np.full(owned.shape[1], -1, dtype=np.intp)
+    known: set[bytes] = set()
+    packed = np.packbits(owned, axis=1)
+    for i in np.flatnonzero(owned.any(axis=1)).tolist():
+        key = packed[i].tobytes()
+        if key in known:
+            continue
+        known.add(key)
+        columns = np.flatnonzero(owned[i])
+        met = columns[first[columns] >= 0]
+        if met.size:
+            j = int(met[0])
+            other = int(first[j])
+            only_other = np.flatnonzero(owned[other] & ~owned[i])
+            if only_other.size:
+                return other, i, j, int(only_other[0])
+            return i, other, j, int(np.flatnonzero(owned[i] & ~owned[other])[0])
+        first[columns] = i
+    return None
+
+
+def _window(
+    left: np.ndarray, right: np.ndarray, k: int, i1: int, i2: int, j1: int, j2: int
+) -> Window:
+    others = np.flatnonzero(left[i2] & right[:, j2])
+    return Window((i1, i2), (j1, j2), k, int(others[others != k][0]))
+
+
+def window_certificate(
+    problem: so.Closedness, window: Window
+) -> tuple[so.ClosednessVerdict, NotClosedCertificate]:
+    """Return the proof of Le, Riccietti, Gribonval's LU example (arXiv 2306.02666) in a window.
+
+    x_k = (t, 1), y_k = (1, 1/t), and the other term cancels the pole at (i2, j2): the products
+    tend to [[0, 1], [1, 0]]. The cell (i1, j1) forces x or y of term k to be zero there, which
+    leaves (i1, j2) or (i2, j1) without a live term.
+    """
+    k, other = window.term, window.other
+    one = Fraction(1)
+    certificate = NotClosedCertificate.proved(
+        problem,
+        rows=window.rows,
+        columns=window.columns,
+        left=[[0, k, {1: one}], [1, k, {0: one}], [1, other, {0: -one}]],
+        right=[[k, 0, {0: one}], [k, 1, {-1: one}], [other, 1, {-1: one}]],
+        limit=[[Fraction(0), one], [one, Fraction(0)]],
+        reductions=[],
+        exclusion=["product", 0, 0, ["cell", 0, 1], ["cell", 1, 0]],
+    )
+    return certificate.answer, certificate
