@@ -160,6 +160,8 @@ class _Choice:
             self.relus[unit].append(relu)
         self.chosen: dict[Any, list[int]] = {}
         self.failed: dict[Any, list[Aim]] = {}
+        self.useless: set[int] = set()
+        self._first: dict[Any, list[int]] = {}
 
     def evidence(self) -> FacetEvidence | None:
         """Return what settles every parameter, or None if some unit stays open.
@@ -172,23 +174,18 @@ class _Choice:
             self.failed = {unit: [] for unit in self.order}
             return None
         pairs = np.array(self.search.pairs)
-        settling = Settling(self.problem, pairs, PRIME, 0)
-        useless = set(np.flatnonzero((settling.switches < 0) | (settling.slopes == 0)).tolist())
-        for facets in self.search.found.values():
-            facets[:] = [facet for facet in facets if facet not in useless]
+        # Patterns are taken only where units may be settled.
+        draft, ready = Settling(self.problem, pairs[:0], PRIME, 0), list[int]()
         for unit in self.order:
-            self.context.check_time("settling units")
             if unit not in self.chosen:
-                self._try(settling, unit)
-            # As if it were settled: all that its neurons depend on.
-            for relu in self.relus[unit]:
-                system = settling.unknowns(self._read(relu))
-                if system is not None and len(system[0]):
-                    settling.settle(np.unique(system[0]))
+                ready += self._covered(draft, unit)
+            self._assume(draft, unit)
+        if ready:
+            self._try(np.array(sorted(ready)), pairs)
         if self.failed:
             return None
         parts = [np.array(self.chosen[unit], dtype=np.int64) for unit in self.order]
-        cells = self._outputs(useless)
+        cells = self._outputs()
         used = np.unique(np.concatenate([*parts, cells]))
         new = np.searchsorted(used, np.arange(len(pairs)))
         units = tuple(new[part] for part in parts)
@@ -198,30 +195,60 @@ class _Choice:
         layer = self.problem.wires.layers[int(self.problem.wires.layer_of[relu])]
         return int(layer.reads[relu - layer.start, 0])
 
-    def _try(self, settling: Settling, unit: Any) -> None:
-        """Choose facets that settle a unit, or note what it lacks."""
+    def _assume(self, settling: Settling, unit: Any) -> None:
+        """Take as settled all that the neurons of a unit depend on."""
+        for relu in self.relus[unit]:
+            system = settling.unknowns(self._read(relu))
+            if system is not None and len(system[0]):
+                settling.settle(np.unique(system[0]))
+
+    def _covered(self, settling: Settling, unit: Any) -> list[int]:
+        """Return the facets of a unit, of which some may settle it; else note what it lacks."""
         facets = self.search.found[unit]
-        systems = [settling.unknowns(settling.read(facet)) for facet in facets]
-        held = [system for system in systems if system is not None]
-        if not held or len(held) < len(facets):
+        systems = {r: settling.unknowns(r) for r in {self._read_at(f) for f in facets}}
+        held = {read: system for read, system in systems.items() if system is not None}
+        if not held or len(held) < len(systems):
             self.failed[unit] = []
-            return
-        columns = np.unique(np.concatenate([column for column, _, _ in held]))
+            return []
+        columns = np.unique(np.concatenate([column for column, _, _ in held.values()]))
         on = np.zeros((len(facets), len(columns)), dtype=bool)
-        for row, facet, (column, _, tails) in zip(on, facets, held, strict=True):
+        for row, facet in zip(on, facets, strict=True):
+            column, _, tails = held[self._read_at(facet)]
             row[np.searchsorted(columns, column[self.search.is_on(facet)[tails]])] = True
         if not on.any(axis=0).all():
             self.failed[unit] = self._aims(settling, unit, columns[~on.any(axis=0)])
-            return
-        picked = _covering(on)
-        rest = [i for i in range(len(facets)) if i not in picked]
-        while not settling.settles(np.array([facets[i] for i in picked])):
+            return []
+        self._first[unit] = _covering(on)
+        return facets
+
+    def _try(self, ready: np.ndarray, pairs: np.ndarray) -> None:
+        """Choose facets that settle units, or note that none do."""
+        settling = Settling(self.problem, pairs[ready], PRIME, 0)
+        right = (settling.switches >= 0) & (settling.slopes != 0)
+        self.useless |= set(ready[~right].tolist())
+        for unit in self.order:
+            self.context.check_time("settling units")
+            if unit not in self.chosen and unit not in self.failed:
+                self._choose(settling, unit, ready)
+            self._assume(settling, unit)
+
+    def _choose(self, settling: Settling, unit: Any, ready: np.ndarray) -> None:
+        facets = self.search.found[unit]
+        picked = [i for i in self._first[unit] if facets[i] not in self.useless]
+        rest = [i for i, f in enumerate(facets) if i not in picked and f not in self.useless]
+        while not (
+            picked and settling.settles(np.searchsorted(ready, [facets[i] for i in picked]))
+        ):
             if not rest:
                 self.failed[unit] = []
+                facets[:] = [facet for facet in facets if facet not in self.useless]
                 return
             step = max(2, len(picked) // 2)
             picked, rest = picked + rest[:step], rest[step:]
         self.chosen[unit] = [facets[i] for i in picked]
+
+    def _read_at(self, facet: int) -> int:
+        return self._read(self.search.relus[facet])
 
     def _aims(self, settling: Settling, unit: Any, missing: np.ndarray) -> list[Aim]:
         """Return ReLUs of a unit, and neurons by which parameters move these that are on at none
@@ -235,13 +262,13 @@ class _Choice:
                 aims += [(relu, tail) for tail in rng.permutation(tails)[:_MOST_AIMS].tolist()]
         return aims
 
-    def _outputs(self, useless: set[int]) -> np.ndarray:
+    def _outputs(self) -> np.ndarray:
         """Return facets beside which each unit is active, three times if it ever is that often."""
         on = np.array(self.search.active)
         count = np.zeros(on.shape[1], dtype=np.int64)
         picked = []
         for facet in np.random.default_rng(0).permutation(len(on)).tolist():
-            if facet not in useless and (on[facet] & (count < 3)).any():
+            if facet not in self.useless and (on[facet] & (count < 3)).any():
                 picked.append(facet)
                 count += on[facet]
         return np.array(picked[:200], dtype=np.int64)
