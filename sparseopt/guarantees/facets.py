@@ -14,6 +14,7 @@ from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 
+
 @json_type
 @dataclass(frozen=True, eq=False)
 class FacetEvidence:
@@ -131,7 +132,9 @@ class FacetCertificate(Certificate):
             steps.require(False, line)
         for unit in evidence.units:
             steps.require(settling.settles(unit), "the system of a unit has full column rank")
-        steps.require(settling.settles_outputs(evidence.cells), "the outputs settle their parameters")
+        steps.require(
+            settling.settles_outputs(evidence.cells), "the outputs settle their parameters"
+        )
         settling.use_scales()
         left = int((~settling.settled).sum())
         steps.require(not left, "every parameter is settled", f"{left} are not")

@@ -217,7 +217,6 @@ def _inverse(block: np.ndarray, prime: int) -> np.ndarray | None:
             return None
         rest = work[:, k : k + size + 1]  # further columns are still those of the identity
         row = rest[k] * pow(int(rest[k, 0]), -1, prime) % prime
-        rest -= rest[:, :1] * row
-        rest %= prime
+        rest[:] = (rest - rest[:, :1] * row) % prime
         rest[k] = row
     return work[:, size:].astype(np.float64)

@@ -117,8 +117,8 @@ class Settling:
                 values[layer.own] = self._known[position][:, samples]
         values[-1] = 1
         tails, entries = self._into(neuron)
-        parts = [a.astype(np.float64) for a in (self._maps.entries[entries][None], values[tails])]
-        values[neuron] = product(*parts, self.prime)[0]
+        weights, held = self._maps.entries[entries][None] * 1.0, values[tails] * 1.0
+        values[neuron] = product(weights, held, self.prime)[0]
         return values
 
     def unknowns(self, neuron: int) -> Unknowns | None:
@@ -184,10 +184,10 @@ class Settling:
 
     def settles(self, facets: Sequence[int] | np.ndarray) -> bool:
         """Settle what the unit that switches at some facets depends on; return whether it is."""
-        facets = np.asarray(facets).tolist()
-        reads = [self.read(facet) for facet in facets]
+        places = np.asarray(facets).tolist()
+        reads = [self.read(facet) for facet in places]
         fixed = int(not self.used[self.problem.scales.label[reads[0] + 1]])
-        return self._solves(facets, reads, fixed, len(facets) - fixed)
+        return self._solves(places, reads, fixed, len(places) - fixed)
 
     def settles_outputs(self, cells: Sequence[int] | np.ndarray) -> bool:
         """Settle what outputs depend on, from the cells beside facets; return whether it is."""
