@@ -74,7 +74,7 @@ class FacetsOfUnits(so.Solver[so.Identifiability]):
         for unit in set(units.values()):
             search.wanted[unit] = _FEW if _is_first(problem.wires, unit) else _AT_FIRST
         choice = _Choice(problem, search, units, context)
-        idle = 0
+        idle, tried = 0, -1
         for number in range(self.rounds):
             before = len(search.pairs)
             search.segments()
@@ -85,9 +85,10 @@ class FacetsOfUnits(so.Solver[so.Identifiability]):
                 if proof is not None:
                     answer = problem.verdict("identifiable", problem.bound)
                     return answer, FacetCertificate(problem, answer, proof)
-                if (idle > 3 and number > self.rounds // 2) or not search.more(choice.failed):
+                # Nothing new since the last attempt: what is missing is not found.
+                if len(search.pairs) == tried or not search.more(choice.failed):
                     break
-                idle = 0
+                idle, tried = 0, len(search.pairs)
             context.report(number / self.rounds, f"{len(lacking)} units lack facets")
         first = min(choice.failed, default=None)
         raise so.Inconclusive(
