@@ -9,22 +9,18 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.guarantees.facets import FacetCertificate, FacetEvidence, Settling
+from sparseopt.guarantees.facets import FacetCertificate, FacetEvidence
 from sparseopt.guarantees.families import Structure
 from sparseopt.guarantees.modular import PRIME
+from sparseopt.guarantees.settling import Settling
 from sparseopt.guarantees.wires import Wires
-from sparseopt_pathnorm.input_search import FloatPass, scale_of
+from sparseopt_pathnorm.facet_search import Aim, FacetSearch
 from sparseopt_pathnorm.jacobian_rank import MOST
 from sparseopt_pathnorm.structural_search import found_families, without_rank
 
-_SEGMENTS = 64
-_DEPTH = 44
-_MOST_KEPT = 64
 _AT_FIRST, _FEW = 12, 2
-_AT_ONCE = 6
-"""Facets of a unit in one round: later ones lie elsewhere."""
-_ROUNDS = 60
-_MARGIN = 1e-9
+_ROUNDS = 200
+_MOST_AIMS = 64
 
 
 @dataclass(frozen=True)
@@ -71,36 +67,34 @@ class FacetsOfUnits(so.Solver[so.Identifiability]):
         families, _ = found_families(problem, None)
         if families:
             return _structural(problem, families)
-        search = _Search(problem, context)
         structure = Structure(problem.wires, None)
         still = {*structure.constants, *structure.unheard}
         units = {relu: unit for relu, unit in _units(problem.wires).items() if relu not in still}
+        search = FacetSearch(problem, context, units)
         for unit in set(units.values()):
             search.wanted[unit] = _FEW if _is_first(problem.wires, unit) else _AT_FIRST
         choice = _Choice(problem, search, units, context)
-        proof: FacetEvidence | None = None
-        idle = 0
+        idle, tried = 0, -1
         for number in range(self.rounds):
             before = len(search.pairs)
-            search.segments(units)
+            search.segments()
             idle = idle + 1 if len(search.pairs) == before else 0
             lacking = search.lacking()
             if not lacking or idle > 3 or number % 12 == 11:
                 proof = choice.evidence()
                 if proof is not None:
+                    answer = problem.verdict("identifiable", problem.bound)
+                    return answer, FacetCertificate(problem, answer, proof)
+                # Nothing new since the last attempt: what is missing is not found.
+                if len(search.pairs) == tried or not search.more(choice.failed):
                     break
-                idle = 0
-                if not search.more(choice.failed):
-                    break
+                idle, tried = 0, len(search.pairs)
             context.report(number / self.rounds, f"{len(lacking)} units lack facets")
-        if proof is None:
-            raise so.Inconclusive(
-                f"{len(choice.failed)} of {len(search.wanted)} units are not settled by the facets "
-                f"found; the first, {sorted(choice.failed)[:1]}, has "
-                f"{[len(search.found[u]) for u in sorted(choice.failed)[:1]]}"
-            )
-        answer = problem.verdict("identifiable", problem.bound)
-        return answer, FacetCertificate(problem, answer, proof)
+        first = min(choice.failed, default=None)
+        raise so.Inconclusive(
+            f"{len(choice.failed)} of {len(search.wanted)} units are not settled by the facets "
+            f"found; the first, {first}, has {len(search.found[first])}"
+        )
 
 
 def _structural(
@@ -154,147 +148,21 @@ def _units(wires: Wires) -> dict[int, tuple[int, int]]:
     return relus
 
 
-class _Search:
-    """Facets found so far, by unit."""
-
-    def __init__(self, problem: so.Identifiability, context: so.Context) -> None:
-        self.wires, self.context = problem.wires, context
-        self.rng, self.scale = context.rng(), scale_of(problem)
-        self.floats = FloatPass(problem.wires)
-        self.pairs: list[np.ndarray] = []
-        self.active: list[np.ndarray] = []
-        self.relus: list[int] = []
-        self.found: dict[Any, list[int]] = defaultdict(list)
-        self.wanted: dict[Any, int] = {}
-        self._new: dict[Any, int] = defaultdict(int)
-        self._met: set[tuple[Any, bytes]] = set()
-        self._reads = [x for x in self.wires.layers if x.kind == "relu"]
-        self._numbers = np.concatenate([np.arange(x.start, x.start + x.size) for x in self._reads])
-
-    def lacking(self) -> list[Any]:
-        """Return the units that have fewer facets than they want."""
-        return [unit for unit, count in self.wanted.items() if len(self.found[unit]) < count]
-
-    def more(self, failed: set[Any]) -> bool:
-        """Let units that are not settled want more; return whether one may."""
-        grown = [u for u in failed if self.wanted.get(u, _MOST_KEPT) < _MOST_KEPT]
-        for unit in grown:
-            self.wanted[unit] = min(_MOST_KEPT, 2 * max(self.wanted[unit], 4))
-        return bool(grown) or any(len(self.found[u]) < self.wanted.get(u, 0) for u in failed)
-
-    def _look(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return which ReLUs are active, and whether signs are clear."""
-        values, _ = self.floats.run(points.T)
-        z = np.concatenate([values[x.reads[:, 0]] for x in self._reads])
-        size = np.abs(z).max(axis=0)
-        clear = np.abs(z).min(axis=0) > _MARGIN * size
-        return (z > 0).T, clear
-
-    def is_on(self, facet: int) -> np.ndarray:
-        """Return which neurons are not switched off beside a facet; the last stands for 1."""
-        on = np.ones(self.wires.count + 1, dtype=bool)
-        on[self._numbers] = self.active[facet]
-        return on
-
-    def segments(self, units: dict[int, Any]) -> None:
-        """Halve further segments."""
-        size = self.wires.inputs
-        ends = self.rng.standard_normal((2, _SEGMENTS, size)) * self.scale
-        ends *= self.rng.choice([0.3, 1.0, 3.0, 10.0], size=(1, _SEGMENTS, 1))
-        low, high = ends
-        self._new = defaultdict(int)
-        lacking = set(self.lacking())
-        relus = np.array([relu for relu, unit in units.items() if unit in lacking], dtype=np.int64)
-        if len(relus):
-            low, high = self._across(low, high, self.rng.choice(relus, _SEGMENTS))
-        seen_low, seen_high = self._look(low), self._look(high)
-        for _ in range(_DEPTH):
-            self.context.check_time("searching facets")
-            switched = (seen_low[0] != seen_high[0]).sum(axis=1)
-            single = switched == 1
-            self._keep(low, high, seen_low, seen_high, single, units)
-            more = np.flatnonzero((switched > 0) & ~single)
-            if not len(more):
-                break
-            more = self._chosen(more, seen_low, seen_high, units)
-            middle = (low[more] + high[more]) / 2
-            seen = self._look(middle)
-            left = [part[more] for part in (low, *seen_low)]
-            right = [part[more] for part in (high, *seen_high)]
-            mid = [middle, *seen]
-            starts = [np.concatenate([a, b]) for a, b in zip(left, mid, strict=True)]
-            stops = [np.concatenate([a, b]) for a, b in zip(mid, right, strict=True)]
-            low, seen_low = starts[0], tuple(starts[1:])  # type: ignore[assignment]
-            high, seen_high = stops[0], tuple(stops[1:])  # type: ignore[assignment]
-
-    def _across(
-        self, low: np.ndarray, high: np.ndarray, relus: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return three quarters of the segments moved, so that they cross zeros of given ReLUs."""
-        layers = [self.wires.layers[int(self.wires.layer_of[relu])] for relu in relus]
-        reads = [int(x.reads[r - x.start, 0]) for x, r in zip(layers, relus, strict=True)]
-        seeds = np.array(reads, dtype=np.int64)
-        x = low.T.copy()
-        for _ in range(4):
-            values, taken = self.floats.run(x)
-            slopes = self.floats.slopes(values, taken, seeds)
-            at, size = values[seeds, np.arange(len(seeds))], (slopes**2).sum(axis=0)
-            moves = np.isfinite(size) & (size > 0)
-            x = x - slopes * np.where(moves, at / np.where(moves, size, 1.0), 0.0)
-        turn = high.T / np.linalg.norm(high.T, axis=0)
-        turn = turn + slopes / np.sqrt(np.where(size > 0, size, 1.0))
-        reach = np.linalg.norm(x, axis=0) * self.rng.choice([0.03, 0.1, 0.3], len(seeds))
-        starts, stops = (x - turn * reach).T, (x + turn * reach).T
-        fine = np.isfinite(starts).all(axis=1) & np.isfinite(stops).all(axis=1)
-        fine[: len(fine) // 4] = False
-        return np.where(fine[:, None], starts, low), np.where(fine[:, None], stops, high)
-
-    def _chosen(self, more: np.ndarray, low: Any, high: Any, units: dict[int, Any]) -> np.ndarray:
-        """Return the segments on which a unit switches that has few facets."""
-        lacking = np.array(
-            [
-                n in units and len(self.found[units[n]]) < self.wanted[units[n]]
-                for n in self._numbers.tolist()
-            ]
-        )
-        useful = ((low[0][more] != high[0][more]) & lacking).any(axis=1)
-        kept = more[useful]
-        return kept if len(kept) <= 2048 else self.rng.permutation(kept)[:2048]
-
-    def _keep(
-        self, low: Any, high: Any, seen_low: Any, seen_high: Any, single: Any, units: Any
-    ) -> None:
-        clear = single & seen_low[1] & seen_high[1]
-        for place in np.flatnonzero(clear).tolist():
-            relu = int(self._numbers[np.argmax(seen_low[0][place] != seen_high[0][place])])
-            unit = units.get(relu)
-            if unit is None or len(self.found[unit]) >= self.wanted[unit]:
-                continue
-            # The same units active say the same again.
-            key = (unit, seen_low[0][place].tobytes())
-            if self._new[unit] >= _AT_ONCE or key in self._met:
-                continue
-            self._met.add(key)
-            self._new[unit] += 1
-            self.found[unit].append(len(self.pairs))
-            at = int(np.argmax(seen_low[0][place] != seen_high[0][place]))
-            ends = [(low, seen_low), (high, seen_high)]
-            ends = ends if seen_high[0][place, at] else ends[::-1]
-            self.pairs.append(np.stack([points[place] for points, _ in ends]))
-            self.active.append(ends[1][1][0][place])
-            self.relus.append(relu)
-
-
 class _Choice:
     """Which facets settle the units, a few for each."""
 
     def __init__(
-        self, problem: so.Identifiability, search: _Search, units: Any, context: so.Context
+        self, problem: so.Identifiability, search: FacetSearch, units: Any, context: so.Context
     ) -> None:
         self.problem, self.search, self.context = problem, search, context
         self.order = sorted(set(units.values()))
+        self.relus: dict[Any, list[int]] = defaultdict(list)
+        for relu, unit in units.items():
+            self.relus[unit].append(relu)
         self.chosen: dict[Any, list[int]] = {}
-        self.failed: set[Any] = set()
+        self.failed: dict[Any, list[Aim]] = {}
+        self.useless: set[int] = set()
+        self._first: dict[Any, list[int]] = {}
 
     def evidence(self) -> FacetEvidence | None:
         """Return what settles every parameter, or None if some unit stays open.
@@ -302,77 +170,115 @@ class _Choice:
         Units are tried as if all before them were settled, and those that are settled so are
         not tried again.
         """
-        self.failed = set()
+        self.failed = {}
         if not self.search.pairs:
-            self.failed = set(self.order)
+            self.failed = {unit: [] for unit in self.order}
             return None
         pairs = np.array(self.search.pairs)
-        everything = np.arange(len(pairs))
-        draft = FacetEvidence(pairs, (), np.arange(len(pairs)), PRIME, 0)
-        settling = Settling(self.problem, draft)
-        useless = set(np.flatnonzero((settling.switches < 0) | (settling.slopes == 0)).tolist())
-        for facets in self.search.found.values():
-            facets[:] = [facet for facet in facets if facet not in useless]
+        # Patterns are taken only where units may be settled.
+        draft, ready = Settling(self.problem, pairs[:0], PRIME, 0), list[int]()
         for unit in self.order:
-            self.context.check_time("settling units")
             if unit not in self.chosen:
-                facets = self.search.found[unit]
-                picked = self._unit(settling, facets)
-                if picked is None:
-                    self.failed.add(unit)
-                    self._assume(settling, facets)
-                else:
-                    self.chosen[unit] = picked
-            else:
-                self._assume(settling, self.chosen[unit])
+                ready += self._covered(draft, unit)
+            self._assume(draft, unit)
+        if ready:
+            self._try(np.array(sorted(ready)), pairs)
         if self.failed:
             return None
         parts = [np.array(self.chosen[unit], dtype=np.int64) for unit in self.order]
-        cells = self._outputs(useless)
+        cells = self._outputs()
         used = np.unique(np.concatenate([*parts, cells]))
-        new = np.searchsorted(used, everything)
+        new = np.searchsorted(used, np.arange(len(pairs)))
         units = tuple(new[part] for part in parts)
         return FacetEvidence(pairs[used], units, new[cells], PRIME, 0)
 
-    def _assume(self, settling: Settling, facets: list[int]) -> None:
-        """Take the parameters of a unit as settled."""
-        for facet in facets:
-            system = settling.unknowns(settling.read(facet), facet)
-            if system is not None:
+    def _read(self, relu: int) -> int:
+        layer = self.problem.wires.layers[int(self.problem.wires.layer_of[relu])]
+        return int(layer.reads[relu - layer.start, 0])
+
+    def _assume(self, settling: Settling, unit: Any) -> None:
+        """Take as settled all that the neurons of a unit depend on."""
+        for relu in self.relus[unit]:
+            system = settling.unknowns(self._read(relu))
+            if system is not None and len(system[0]):
                 settling.settle(np.unique(system[0]))
 
-    def _unit(self, settling: Settling, facets: list[int]) -> list[int] | None:
-        covers = []
-        for facet in facets:
-            system = settling.unknowns(settling.read(facet), facet)
-            if system is None:
-                return None
-            on = self.search.is_on(facet)[system[2]]
-            covers.append(set(system[0][on].tolist()))
-        if not covers:
-            return None
-        left = set().union(*covers)
-        picked: list[int] = []
-        while left:
-            best = max(range(len(facets)), key=lambda i: (len(covers[i] & left), -i))
-            picked.append(best)
-            left -= covers[best]
-        rest = [i for i in range(len(facets)) if i not in picked]
-        while True:
-            if settling.settles(np.array([facets[i] for i in picked])):
-                return [facets[i] for i in picked]
+    def _covered(self, settling: Settling, unit: Any) -> list[int]:
+        """Return the facets of a unit, of which some may settle it; else note what it lacks."""
+        facets = self.search.found[unit]
+        systems = {r: settling.unknowns(r) for r in {self._read_at(f) for f in facets}}
+        held = {read: system for read, system in systems.items() if system is not None}
+        if not held or len(held) < len(systems):
+            self.failed[unit] = []
+            return []
+        columns = np.unique(np.concatenate([column for column, _, _ in held.values()]))
+        on = np.zeros((len(facets), len(columns)), dtype=bool)
+        for row, facet in zip(on, facets, strict=True):
+            column, _, tails = held[self._read_at(facet)]
+            row[np.searchsorted(columns, column[self.search.is_on(facet)[tails]])] = True
+        if not on.any(axis=0).all():
+            self.failed[unit] = self._aims(settling, unit, columns[~on.any(axis=0)])
+            return []
+        self._first[unit] = _covering(on)
+        return facets
+
+    def _try(self, ready: np.ndarray, pairs: np.ndarray) -> None:
+        """Choose facets that settle units, or note that none do."""
+        settling = Settling(self.problem, pairs[ready], PRIME, 0)
+        right = (settling.switches >= 0) & (settling.slopes != 0)
+        self.useless |= set(ready[~right].tolist())
+        for unit in self.order:
+            self.context.check_time("settling units")
+            if unit not in self.chosen and unit not in self.failed:
+                self._choose(settling, unit, ready)
+            self._assume(settling, unit)
+
+    def _choose(self, settling: Settling, unit: Any, ready: np.ndarray) -> None:
+        facets = self.search.found[unit]
+        picked = [i for i in self._first[unit] if facets[i] not in self.useless]
+        rest = [i for i, f in enumerate(facets) if i not in picked and f not in self.useless]
+        while not (
+            picked and settling.settles(np.searchsorted(ready, [facets[i] for i in picked]))
+        ):
             if not rest:
-                return None
+                self.failed[unit] = []
+                facets[:] = [facet for facet in facets if facet not in self.useless]
+                return
             step = max(2, len(picked) // 2)
             picked, rest = picked + rest[:step], rest[step:]
+        self.chosen[unit] = [facets[i] for i in picked]
 
-    def _outputs(self, useless: set[int]) -> np.ndarray:
+    def _read_at(self, facet: int) -> int:
+        return self._read(self.search.relus[facet])
+
+    def _aims(self, settling: Settling, unit: Any, missing: np.ndarray) -> list[Aim]:
+        """Return ReLUs of a unit, and neurons by which parameters move these that are on at none
+        of its facets."""
+        rng, aims = self.search.rng, list[Aim]()
+        relus = np.array(self.relus[unit])
+        for relu in rng.permutation(relus)[:8].tolist():
+            system = settling.unknowns(self._read(relu))
+            if system is not None:
+                tails = system[2][np.isin(system[0], missing)]
+                aims += [(relu, tail) for tail in rng.permutation(tails)[:_MOST_AIMS].tolist()]
+        return aims
+
+    def _outputs(self) -> np.ndarray:
         """Return facets beside which each unit is active, three times if it ever is that often."""
         on = np.array(self.search.active)
         count = np.zeros(on.shape[1], dtype=np.int64)
         picked = []
         for facet in np.random.default_rng(0).permutation(len(on)).tolist():
-            if facet not in useless and (on[facet] & (count < 3)).any():
+            if facet not in self.useless and (on[facet] & (count < 3)).any():
                 picked.append(facet)
                 count += on[facet]
         return np.array(picked[:200], dtype=np.int64)
+
+
+def _covering(on: np.ndarray) -> list[int]:
+    """Return rows that hold each column, the one with most new ones first."""
+    left, picked = np.ones(on.shape[1], dtype=bool), list[int]()
+    while left.any():
+        picked.append(int(np.argmax((on & left).sum(axis=1))))
+        left &= ~on[picked[-1]]
+    return picked

@@ -50,6 +50,25 @@ class FloatPass:
             taken.append(won)
         return values[:-1], taken
 
+    def bounds(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the values of all neurons of a network without pools, and bounds of their errors.
+
+        As for the judge, so that what is sure here is decided there without exact arithmetic.
+        """
+        values, _ = self.run(inputs)
+        errors = np.zeros_like(values)
+        for layer, linear in zip(self.wires.layers, self.maps, strict=True):
+            if linear is None:
+                read = layer.reads[:, 0]
+                errors[layer.own] = np.where(values[read] > 0, errors[read], 0.0)
+                continue
+            size, held = abs(linear), errors[layer.window]
+            terms = int(np.bincount(layer.heads - layer.start, minlength=1).max(initial=0))
+            most = size @ (np.abs(values[layer.window]) + held)
+            most[layer.biased] += np.abs(self.wires.floats[layer.bias[layer.biased], None])
+            errors[layer.own] = size @ held + (2 * terms + 6) * 2.0**-53 * most
+        return values, errors * (1 + 2.0**-20) + 2.0**-900
+
     def slopes(self, values: np.ndarray, taken: list[np.ndarray], seeds: np.ndarray) -> np.ndarray:
         """Return the slope of a neuron, one for each column, by the inputs."""
         each = np.arange(values.shape[1])

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
+from scipy.sparse import csr_array
 
 import sparseopt as so
 from sparseopt.guarantees.families import (
@@ -15,8 +16,9 @@ from sparseopt.guarantees.families import (
     described,
     direction,
 )
-from sparseopt.guarantees.modular import PRIME
+from sparseopt.guarantees.modular import PRIME, of_entries
 from sparseopt.guarantees.patterns import Pattern
+from sparseopt.guarantees.wires import Layer, Wires
 from sparseopt.interface.certificate import CheckFailed, Steps
 from sparseopt_pathnorm.independence import independent
 
@@ -71,40 +73,62 @@ def _reduced(
 
 
 def _candidates(structure: Structure) -> Iterator[Family]:
-    wires, edges = structure.wires, structure.edges
-    by_heads: dict[int, list[int]] = defaultdict(list)
-    for column, ends in edges.items():
-        if ends[0][1] == -1:
-            by_heads[ends[0][0]].append(column)
-    for column in sorted(edges):
-        ends = edges[column]
-        if all(tail in structure.constants for _, tail in ends):
-            yield Family("constant", (column,))
-            if any(structure.constants[tail] for _, tail in ends):
-                for bias in by_heads[ends[0][0]]:
-                    yield Family("constant", (column, bias))
-    for column in sorted(edges):
-        ends = edges[column]
-        if all(head in structure.unheard for head, _ in ends):
-            yield Family("unheard", (column,))
-        if ends[0][1] == -1 and wires.is_zero[wires.parameters.first[column]]:
-            yield Family("sink", (column,))
+    wires = structure.wires
+    constant = np.zeros(wires.count + 1, dtype=bool)
+    constant[list(structure.constants)] = True
+    unheard = np.zeros(wires.count + 1, dtype=bool)
+    unheard[list(structure.unheard)] = True
+    count = wires.parameters.count
+    varies, heard, is_bias, used = (np.zeros(count, dtype=bool) for _ in range(4))
+    for layer in wires.layers:
+        heads, tails, entries = layer.edges
+        column = wires.column[entries]
+        free = column >= 0
+        heads, tails, column = heads[free], tails[free], column[free]
+        used[column] = True
+        varies[column[~constant[tails]]] = True
+        heard[column[~unheard[heads]]] = True
+        is_bias[column[tails == -1]] = True
+    for column in np.flatnonzero(used & ~varies).tolist():
+        ends = structure.edges[column]
+        yield Family("constant", (column,))
+        if any(structure.constants[tail] for _, tail in ends):
+            for bias in _biases(structure, ends[0][0]):
+                yield Family("constant", (column, bias))
+    zero = is_bias & wires.is_zero[wires.parameters.first]
+    for column in np.flatnonzero(used & ~heard).tolist():
+        yield Family("unheard", (column,))
+    for column in np.flatnonzero(zero).tolist():
+        yield Family("sink", (column,))
     yield from _copies(structure)
     yield from _passing(structure)
 
 
+def _biases(structure: Structure, neuron: int) -> list[int]:
+    """Return the parameter that is the bias of a linear neuron, if there is one."""
+    wires = structure.wires
+    layer = wires.layers[int(wires.layer_of[neuron])]
+    entry = int(layer.bias[neuron - layer.start])
+    column = int(wires.column[entry]) if entry >= 0 else -1
+    return [column] if column >= 0 else []
+
+
 def _copies(structure: Structure) -> Iterator[Family]:
-    wires, edges = structure.wires, structure.edges
+    wires = structure.wires
     twins: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    keys: dict[int, tuple[object, ...]] = {}
+    entries = of_entries(wires, PRIME)
     for layer in wires.layers:
-        if layer.kind == "relu":
+        if layer.kind == "linear":
+            keys.update(_directions(layer, wires, entries))
+        elif layer.kind == "relu":
             for row, read in enumerate(layer.reads[:, 0].tolist()):
-                held = structure.row(read) if read >= wires.inputs else {}
-                if held:
-                    size = abs(next(iter(held[key] for key in sorted(held))))
-                    key = tuple((tail, held[tail] / size) for tail in sorted(held))
-                    twins[key].append(layer.start + row)
+                if read in keys:
+                    twins[keys[read]].append(layer.start + row)
     of_tail: dict[int, int] = {u: i for i, g in enumerate(twins.values()) for u in g if len(g) > 1}
+    if not of_tail:
+        return
+    edges = structure.edges
     by_place: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for column, ends in sorted(edges.items()):
         if all(tail in of_tail for _, tail in ends):
@@ -112,6 +136,28 @@ def _copies(structure: Structure) -> Iterator[Family]:
     for columns in by_place.values():
         for other in columns[1:]:
             yield Family("copies", (columns[0], other))
+
+
+def _directions(
+    layer: Layer, wires: Wires, entries: np.ndarray
+) -> Iterator[tuple[int, tuple[object, ...]]]:
+    """Yield the neurons of a linear layer with what positive multiples of one have in common:
+    the tails, the ratios of the weights modulo a prime, and the sign of the first."""
+    heads, tails, entry = layer.edges
+    start, size = int(tails.min(initial=-1)), int(tails.max(initial=-1)) + 2
+    place, shape = (heads - layer.start, tails - start), (layer.size, size - start)
+    floats, rows = (csr_array((v[entry], place), shape=shape) for v in (wires.floats, entries))
+    rows.data %= PRIME
+    rows.eliminate_zeros()
+    rows.sort_indices()
+    for row in range(layer.size):
+        part = slice(int(rows.indptr[row]), int(rows.indptr[row + 1]))
+        held, places = rows.data[part], rows.indices[part]
+        if len(held):
+            ratios = held * pow(int(held[0]), -1, PRIME) % PRIME
+            sign = bool(floats[row, int(places[0])] > 0)
+            key = (start, sign, places.tobytes(), ratios.tobytes())
+            yield layer.start + row, key
 
 
 def _passing(structure: Structure) -> Iterator[Family]:

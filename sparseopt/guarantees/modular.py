@@ -18,7 +18,7 @@ from sparseopt.guarantees.wires import Layer, Wires
 from sparseopt.interface.errors import ProblemError
 
 PRIME = 4_194_301
-"""The largest below 2^22: products stay below 2^44, and sums of 512 of them below 2^53."""
+"""The largest below 2^22: sums of 512 products and one more residue stay below 2^53."""
 LEAST = 1 << 16
 _TERMS = 512
 _MOST_EDGES = 1 << 18
@@ -179,11 +179,11 @@ def product(a: np.ndarray, b: np.ndarray, prime: int) -> np.ndarray:
     total = np.zeros((a.shape[0], b.shape[1]))
     for start in range(0, a.shape[1], _TERMS):
         part = slice(start, start + _TERMS)
-        total = _reduced(total + _reduced(a[:, part] @ b[part], prime), prime)
+        total = reduced(total + a[:, part] @ b[part], prime)
     return total
 
 
-def _reduced(a: np.ndarray, prime: int) -> np.ndarray:
+def reduced(a: np.ndarray, prime: int) -> np.ndarray:
     """Return integers below 2^53 modulo a prime: the quotient, rounded down, is off by one at
     most, and the product exact."""
     a -= np.floor(a * (1.0 / prime)) * prime
@@ -204,7 +204,7 @@ def is_invertible(matrix: np.ndarray, prime: int) -> bool:
         if inverse is None:
             return False
         top = product(inverse, rest[:_BLOCK, _BLOCK:], prime)
-        rest = _reduced(rest[_BLOCK:, _BLOCK:] - product(rest[_BLOCK:, :_BLOCK], top, prime), prime)
+        rest = reduced(rest[_BLOCK:, _BLOCK:] - rest[_BLOCK:, :_BLOCK] @ top, prime)
     return True
 
 
@@ -215,8 +215,8 @@ def _inverse(block: np.ndarray, prime: int) -> np.ndarray | None:
     for k in range(size):
         if not work[k, k]:
             return None
-        work[k] = work[k] * pow(int(work[k, k]), -1, prime) % prime
-        factor = work[:, k].copy()
-        factor[k] = 0
-        work = (work - factor[:, None] * work[k]) % prime
+        rest = work[:, k : k + size + 1]  # further columns are still those of the identity
+        row = rest[k] * pow(int(rest[k, 0]), -1, prime) % prime
+        rest[:] = (rest - rest[:, :1] * row) % prime
+        rest[k] = row
     return work[:, size:].astype(np.float64)

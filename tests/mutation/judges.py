@@ -117,6 +117,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.guarantees.families",
         "sparseopt.guarantees.rank",
         "sparseopt.guarantees.second_network",
+        "sparseopt.guarantees.settling",
         "sparseopt.guarantees.structural",
     ),
     "forgeries_deconvolution": ("sparseopt.inverse.deconvolution",),

@@ -1,0 +1,268 @@
+"""Which parameters of a network are settled by points between which single units switch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse
+
+from sparseopt.guarantees.identifiability import Identifiability
+from sparseopt.guarantees.modular import Slopes, is_invertible, product, reduced
+from sparseopt.guarantees.patterns import Pattern
+
+Unknowns = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Parameters, factors and neurons, entry by entry."""
+_DRAWS = 3
+_SPARE = 8
+"""Rows beyond the number of unknowns."""
+_MIXED = 32
+"""Rows that are combined to one: sums of as many products stay below 2^53."""
+
+
+class Settling:
+    """Which parameters are settled so far, of a network without pools.
+
+    Parameters
+    ----------
+    problem : Identifiability
+    pairs : float64 array, shape (facets, 2, entries of the input)
+        As of `sparseopt.guarantees.facets.FacetEvidence`.
+    prime, seed : int
+    """
+
+    def __init__(self, problem: Identifiability, pairs: np.ndarray, prime: int, seed: int) -> None:
+        self.problem, self.pairs, self.prime = problem, pairs, prime
+        self.wires = problem.wires
+        self.settled = np.zeros(problem.parameters.count, dtype=bool)
+        self.used = np.zeros(int(problem.scales.label.max()) + 1, dtype=bool)
+        self.used[0] = True
+        self._rng = np.random.default_rng(abs(seed))
+        self._known: dict[int, np.ndarray] = {}
+        self._ordered: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._done = np.zeros(self.wires.count + 1, dtype=bool)  # the last stands for none
+        self._done[: self.wires.inputs] = self._done[-1] = True
+
+    @cached_property
+    def _patterns(self) -> tuple[Pattern, Pattern]:
+        low, high = (self.problem.pattern_at(self.pairs[:, i]) for i in range(2))
+        return low, high
+
+    @cached_property
+    def switches(self) -> np.ndarray:
+        """The ReLU that is active at the second point only, for each facet; else -1."""
+        count = np.zeros(len(self.pairs), dtype=np.int64)
+        found = np.full(len(count), -1)
+        low, high = self._patterns
+        for layer, a, b in zip(self.wires.layers, low.takes, high.takes, strict=True):
+            if layer.kind == "linear":
+                continue
+            count += (b & ~a).sum(axis=0) + 2 * (a & ~b).sum(axis=0)
+            where = (a != b).any(axis=0)
+            found[where] = layer.start + np.argmax(a[:, where] != b[:, where], axis=0)
+        irregular = list(low.irregular) + list(high.irregular)
+        count[np.array(irregular, dtype=np.int64)] = 0
+        return np.where(count == 1, found, -1)
+
+    def wrong_facets(self) -> list[str]:
+        """Return what is wrong with the facets in words, nothing if all are right."""
+        if (self.switches < 0).any():
+            return ["from the first to the second point of each pair one ReLU becomes active"]
+        if not self.slopes.all():
+            return ["the outputs depend on each ReLU that switches"]
+        return []
+
+    @cached_property
+    def slopes(self) -> np.ndarray:
+        """The slope of a random combination of the outputs by the ReLU, at each facet."""
+        ends = self.wires.outputs[self.wires.outputs >= 0]
+        slopes = np.zeros((self.wires.count, len(self.switches)), dtype=np.int64)
+        slopes[ends] = self._rng.integers(1, self.prime, len(ends))[:, None]
+        layers = list(zip(self.wires.layers, self._maps.maps, self._patterns[1].takes, strict=True))
+        for layer, linear, taken in reversed(layers):
+            own = slopes[layer.own] % self.prime
+            if linear is not None:
+                slopes[linear.reads] += linear.back(own)
+            else:
+                np.add.at(slopes, layer.reads[:, 0], np.where(taken, own, 0))
+        return slopes[self.switches, np.arange(len(self.switches))] % self.prime
+
+    @cached_property
+    def _maps(self) -> Slopes:
+        none = np.empty((0, self.wires.inputs))
+        return Slopes(self.wires, none, self.problem.pattern_at(none), self.prime)
+
+    @cached_property
+    def _stands(self) -> np.ndarray:
+        """Residues that stand for inputs, one in each column."""
+        return self._rng.integers(0, self.prime, (self.wires.inputs, 2048))
+
+    def _values(self, facet: int, samples: np.ndarray, neuron: int) -> np.ndarray:
+        """Return what a neuron and all layers before it hold, with the pattern of a facet, at
+        residues; 1 behind them."""
+        values = np.zeros((self.wires.count + 1, len(samples)), dtype=np.int64)
+        values[: self.wires.inputs] = self._stands[:, samples]
+        for position in range(self.wires.layer_of[neuron]):
+            layer, linear = self.wires.layers[position], self._maps.maps[position]
+            if linear is None:
+                active = self._patterns[1].takes[position][:, facet, None]
+                values[layer.own] = np.where(active, values[layer.reads[:, 0]], 0)
+            elif linear.reads.stop > self.wires.inputs:
+                values[layer.own] = self._maps.biased(layer, linear.forward(values))
+            else:  # the same for every facet
+                if position not in self._known:
+                    sums = linear.forward(self._stands)
+                    self._known[position] = self._maps.biased(layer, sums)
+                values[layer.own] = self._known[position][:, samples]
+        values[-1] = 1
+        tails, entries = self._into(neuron)
+        weights, held = self._maps.entries[entries][None] * 1.0, values[tails] * 1.0
+        values[neuron] = product(weights, held, self.prime)[0]
+        return values
+
+    def unknowns(self, neuron: int) -> Unknowns | None:
+        """Return the parameters that are not settled and move what a neuron holds.
+
+        Each with a factor and a neuron, or -1 for 1, that it is multiplied with. None if such
+        parameters lie behind a ReLU.
+        """
+        parts: list[Unknowns] = []
+        factors = {neuron: 1}
+        while factors:
+            at = max(factors)
+            factor = factors.pop(at) % self.prime
+            if self._is_settled(at):
+                continue
+            if self.wires.layers[int(self.wires.layer_of[at])].kind == "relu":
+                return None
+            tails, entries = self._into(at)
+            column = self.wires.column[entries]
+            new = np.flatnonzero((column >= 0) & ~self.settled[column])
+            parts.append((column[new], np.full(len(new), factor), tails[new]))
+            for place in np.flatnonzero(~self._done[tails]).tolist():
+                tail, weight = int(tails[place]), int(self._maps.entries[entries[place]])
+                factors[tail] = factors.get(tail, 0) + factor * weight
+        none = np.empty(0, dtype=np.int64)
+        joined = list(zip(*parts, strict=True)) if parts else [(none,)] * 3
+        found = [np.concatenate(part) for part in joined]
+        return found[0], found[1], found[2]
+
+    def _into(self, neuron: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return tails and entries of the edges into a neuron, its bias with tail -1."""
+        position = int(self.wires.layer_of[neuron])
+        layer = self.wires.layers[position]
+        row = neuron - layer.start
+        if layer.kind != "linear":
+            return layer.reads[row], np.empty(0, dtype=np.int64)
+        if position not in self._ordered:
+            order = np.argsort(layer.heads, kind="stable")
+            rows = np.arange(layer.start, layer.start + layer.size + 1)
+            self._ordered[position] = order, np.searchsorted(layer.heads[order], rows)
+        order, starts = self._ordered[position]
+        place = order[starts[row] : starts[row + 1]]
+        tails, entries = layer.tails[place], layer.entries[place]
+        if layer.bias[row] >= 0:
+            return np.append(tails, -1), np.append(entries, layer.bias[row])
+        return tails, entries
+
+    def _is_settled(self, neuron: int) -> bool:
+        """Whether all parameters before a neuron are settled."""
+        pending = [neuron]
+        while pending:
+            at = pending[-1]
+            if self._done[at]:
+                pending.pop()
+                continue
+            tails, entries = self._into(at)
+            column = self.wires.column[entries]
+            if ((column >= 0) & ~self.settled[column]).any():
+                return False
+            pending += tails[~self._done[tails]].tolist()
+            self._done[at] = pending[-1] == at
+        return True
+
+    def settles(self, facets: Sequence[int] | np.ndarray) -> bool:
+        """Settle what the unit that switches at some facets depends on; return whether it is."""
+        places = np.asarray(facets).tolist()
+        reads = [self.read(facet) for facet in places]
+        fixed = int(not self.used[self.problem.scales.label[reads[0] + 1]])
+        return self._solves(places, reads, fixed, len(places) - fixed)
+
+    def settles_outputs(self, cells: Sequence[int] | np.ndarray) -> bool:
+        """Settle what outputs depend on, from the cells beside facets; return whether it is."""
+        facets = np.asarray(cells).tolist()
+        ends = np.unique(self.wires.outputs[self.wires.outputs >= 0]).tolist()
+        return all(self._solves(facets, [end] * len(facets), 0, 0) for end in ends)
+
+    def _solves(self, facets: list[int], neurons: list[int], fixed: int, factors: int) -> bool:
+        """Settle the parameters of neurons by equations at facets, one neuron each; return whether
+        that is all they depend on. At facets other than the `fixed` first, the change of a neuron
+        may be a factor times the neuron, if there are factors."""
+        known = {neuron: self.unknowns(neuron) for neuron in set(neurons)}
+        systems = [system for neuron in neurons if (system := known[neuron]) is not None]
+        if len(systems) < len(facets):
+            return False
+        columns = np.unique(np.concatenate([column for column, _, _ in systems]))
+        size = len(columns) + factors
+        if not len(columns) or (fixed and self._is_of_inputs(systems[0], columns)):
+            return self.settle(columns)
+        each = -(-(size + size // 4 + _SPARE) // len(facets))
+        rows = np.zeros((len(facets), each, size))
+        for number, (facet, neuron) in enumerate(zip(facets, neurons, strict=True)):
+            samples = (np.arange(each) + number * each) % self._stands.shape[1]
+            values = self._values(facet, samples, neuron)
+            rows[number, :, : len(columns)] = self._terms(systems[number], columns, values)
+            if factors and number >= fixed:
+                rows[number, :, len(columns) + number - fixed] = (-values[neuron]) % self.prime
+        return self._is_full(rows.reshape(-1, size)) and self.settle(columns)
+
+    def read(self, facet: int) -> int:
+        """Return the neuron that the ReLU reads which switches at a facet."""
+        relu = int(self.switches[facet])
+        layer = self.wires.layers[int(self.wires.layer_of[relu])]
+        return int(layer.reads[relu - layer.start, 0])
+
+    def _is_of_inputs(self, system: Unknowns, columns: np.ndarray) -> bool:
+        """Whether a system says that a polynomial in the inputs is 0, one unknown a monomial."""
+        column, factor, tails = system
+        alone = len(column) == len(columns) == len(np.unique(column)) == len(np.unique(tails))
+        return bool(alone and (factor % self.prime).all() and (tails < self.wires.inputs).all())
+
+    def _terms(self, system: Unknowns, columns: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Return what each unknown is multiplied with, (samples, columns)."""
+        column, factor, tails = system
+        terms = values[tails] * (factor % self.prime)[:, None] % self.prime
+        total = np.zeros((len(columns), values.shape[1]), dtype=np.int64)
+        np.add.at(total, np.searchsorted(columns, column), terms)
+        return total.T % self.prime
+
+    def _is_full(self, rows: np.ndarray) -> bool:
+        """Whether rows have full column rank, by random combinations of a few of them, from all
+        over, drawn anew if by chance a leading minor is 0."""
+        size, held = rows.shape[1], np.arange(_MIXED)
+        for _ in range(_DRAWS if len(rows) >= size else 0):
+            drawn = self._rng.integers(0, len(rows), (size, _MIXED))
+            place = (held * len(rows) + drawn).ravel() // _MIXED
+            factors = self._rng.integers(1, self.prime, size * _MIXED).astype(np.float64)
+            ends = np.arange(0, size * _MIXED + 1, _MIXED)
+            shape = (size, len(rows))
+            mixing = scipy.sparse.csr_array((factors, place, ends), shape=shape)
+            if is_invertible(reduced(mixing @ rows, self.prime), self.prime):
+                return True
+        return False
+
+    def settle(self, columns: Sequence[int] | np.ndarray) -> bool:
+        """Mark parameters as settled, and their scales as used."""
+        self.settled[columns] = True
+        for ends in (self.problem.scales.heads, self.problem.scales.tails):
+            self.used[ends[columns]] = True
+        return True
+
+    def use_scales(self) -> None:
+        """Settle parameters that are not 0 by scales that no settled parameter has."""
+        live = ~self.wires.is_zero[self.problem.parameters.first]
+        for column in np.flatnonzero(~self.settled & live).tolist():
+            ends = self.problem.scales.heads[column], self.problem.scales.tails[column]
+            if ends[0] != ends[1] and not all(self.used[end] for end in ends):
+                self.settle([column])
