@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import sparseopt as so
+from sparseopt.judging.scaling import times_power
 from sparseopt.tools.hierarchy import Level, Standard, factorize, require_options
 from sparseopt_butterfly.balanced import balanced
 from sparseopt_butterfly.kernel_loading import count, numpy_seconds
@@ -63,7 +64,8 @@ class HierarchicalNumpy(so.Solver[so.ButterflyFactorization]):
         engine = left_to_right if self.order == "left_to_right" else balanced_tree
         if self.order == "left_to_right" and problem.kind != "operator":
             count(problem)
-        return factorize(problem, context, engine, self.bounds, self.probes)
+        scales = self.order == "left_to_right"
+        return factorize(problem, context, engine, self.bounds, self.probes, scales)
 
     def cost(self, problem: so.ButterflyFactorization) -> float:
         """Predict the seconds: a few nanoseconds per entry, ten times as many balanced."""
@@ -108,9 +110,10 @@ def left_to_right(
 ) -> list[np.ndarray]:
     """Run all levels in NumPy, several at a time on tiles that stay in cache."""
     levels = standard.levels
+    power = problem.exponent if problem.kind == "array" else 0
     if not levels:
         rest = next(matrix for _, _, matrix in standard.slices(problem, 1))
-        return standard.factors([], np.array(rest))
+        return standard.factors([], np.array(times_power(rest, -power)))
     lefts = [
         np.empty((level.d, level.groups, level.b, level.rank), dtype=problem.dtype)
         for level in levels
@@ -119,7 +122,7 @@ def left_to_right(
     first = 0
     while first < len(levels):
         last = _reach(levels, first, standard.columns)
-        stage = Stage(levels[first:last], lefts[first:last])
+        stage = Stage(levels[first:last], lefts[first:last], 0 if first else power)
         out = np.empty((levels[last - 1].rank * stage.rows, standard.columns), dtype=problem.dtype)
         if first == 0:
             spans = standard.slices(problem, levels[0].groups)
@@ -162,10 +165,13 @@ class Stage:
     levels : sequence of Level
     lefts : sequence of array (d, groups, b, r)
         Receive U.
+    exponent : int
+        Tiles are taken times 2**-exponent, each as it is read.
     """
 
     levels: Sequence[Level]
     lefts: Sequence[np.ndarray]
+    exponent: int = 0
 
     @property
     def rows(self) -> int:
@@ -191,7 +197,7 @@ class Stage:
         for s in range(0, self.rows, many):
             for g in range(0, stop - start, wide):
                 span = slice(s, s + many)
-                tile = source[:, :, span, g : g + wide]
+                tile = times_power(source[:, :, span, g : g + wide], -self.exponent)
                 groups = slice(start + g, min(start + g + wide, stop))
                 self._tile(tile, target[:, span, groups], span, groups)
 
