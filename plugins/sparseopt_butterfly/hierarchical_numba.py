@@ -13,6 +13,7 @@ from sparseopt.interface.arrays import read_only
 from sparseopt.judging.scaling import times_power
 from sparseopt.tools.hierarchy import Level, Standard, factorize, require_options
 from sparseopt_butterfly.kernel_loading import compiled_seconds, loading_left
+from sparseopt_butterfly.memory import checked_bytes
 from sparseopt_butterfly.numpy_steps import gap_threshold
 
 # Entries of the target between two looks at the clock.
@@ -67,6 +68,18 @@ class HierarchicalNumba(so.Solver[so.ButterflyFactorization]):
         process has done it, or earlier calls make up for it; see `kernel_loading`."""
         running = compiled_seconds(problem)
         return running if _is_loaded(problem) else running + loading_left(problem.dtype)
+
+    def memory(self, problem: so.ButterflyFactorization) -> float:
+        """Predict the bytes: the living rows of every level, the factors twice and rows that are
+        copied, or what the check takes; 32 MiB for the kernels."""
+        standard = Standard.of(problem.architecture)
+        entries = 2 * problem.architecture.nnz + _COPIED
+        entries += sum(level.b for level in standard.levels) * standard.columns
+        target = problem.target
+        turned = problem.kind == "array" and not target.flags.c_contiguous
+        if turned and standard.only_pairs:  # some 256 bytes of every column at once
+            entries += 256 // problem.dtype.itemsize * 2 * len(standard.levels) * standard.columns
+        return 2.0**25 + max(float(entries * problem.dtype.itemsize), checked_bytes(problem))
 
 
 def _is_loaded(problem: so.ButterflyFactorization) -> bool:

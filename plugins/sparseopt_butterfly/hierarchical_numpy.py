@@ -12,7 +12,7 @@ from sparseopt.judging.scaling import times_power
 from sparseopt.tools.hierarchy import Level, Standard, factorize, require_options
 from sparseopt_butterfly.balanced import balanced
 from sparseopt_butterfly.kernel_loading import count, numpy_seconds
-from sparseopt_butterfly.memory import require_memory
+from sparseopt_butterfly.memory import checked_bytes, require_memory
 from sparseopt_butterfly.numpy_steps import peel
 
 # Entries per tile: the tile and what is left of it stay in the second and third level caches.
@@ -71,18 +71,31 @@ class HierarchicalNumpy(so.Solver[so.ButterflyFactorization]):
         """Predict the seconds: a few nanoseconds per entry, ten times as many balanced."""
         return numpy_seconds(problem) * (1.0 if self.order == "left_to_right" else 10.0)
 
+    def memory(self, problem: so.ButterflyFactorization) -> float:
+        """Predict the bytes: the first rest, tiles and factors, or what the check takes."""
+        entries = _entries(problem, Standard.of(problem.architecture), self.order) + 4 * TILE
+        return max(float(entries * problem.dtype.itemsize), checked_bytes(problem))
 
-def _require_memory(problem: so.ButterflyFactorization, standard: Standard, order: str) -> None:
-    """Ask for the first rest and the factors, or, with one factor, for the whole matrix; for the
-    target too, if it must be scaled."""
+
+def _entries(problem: so.ButterflyFactorization, standard: Standard, order: str) -> int:
+    """Return how many numbers a run holds beside the target: the first rest and the factors, or,
+    with one factor, the whole matrix; a scaled target too, where it is copied."""
     entries = standard.rows * standard.columns
+    copied = order == "balanced" or problem.kind != "array"
     if order == "balanced":
         entries *= 3
     elif standard.levels:
-        entries = entries * standard.levels[0].rank // standard.levels[0].b
+        last = _reach(standard.levels, 0, standard.columns)
+        entries = standard.levels[last - 1].rank * standard.levels[last - 1].d * standard.columns
     entries += problem.architecture.nnz
-    if problem.kind != "operator" and problem.exponent:
+    if copied and problem.kind != "operator" and problem.exponent:
         entries += problem.shape[0] * problem.shape[1]
+    return entries
+
+
+def _require_memory(problem: so.ButterflyFactorization, standard: Standard, order: str) -> None:
+    """Ask for what a run holds beside the target."""
+    entries = _entries(problem, standard, order)
     remedy = "split the target into blocks of rows and columns, or take float32"
     require_memory(entries * problem.dtype.itemsize, remedy)
 

@@ -12,6 +12,11 @@ from sparseopt.interface.seams import notebook_page
 from sparseopt.interface.verdict import Accepted, Guarantee, Verdict
 
 
+def in_words(size: float) -> str:
+    """Return a number of bytes in MiB, from 1 GiB on in GiB."""
+    return f"{size / 2**30:.2g} GiB" if size >= 2**30 else f"{max(size / 2**20, 0.1):.2g} MiB"
+
+
 @json_type
 @dataclass(frozen=True)
 class Candidate:
@@ -29,6 +34,8 @@ class Candidate:
         What happened when it ran; empty if it did not.
     left_out : str
         What it goes without here, for want of a library; empty if nothing.
+    memory : float or None
+        Predicted bytes beside the problem's data, from `Solver.memory`; None where none are said.
     """
 
     name: str
@@ -37,6 +44,7 @@ class Candidate:
     verdict: Verdict
     outcome: str = ""
     left_out: str = ""
+    memory: float | None = None
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Candidate:
@@ -48,6 +56,7 @@ class Candidate:
             "verdict": Verdict,
             "outcome": str,
             "left_out": str | None,
+            "memory": float | int | None,
         }
         require_kinds("a candidate", fields, kinds)
         return cls(**{**fields, "left_out": fields.get("left_out") or ""})
@@ -56,6 +65,7 @@ class Candidate:
         promise = self.guarantee.value if self.guarantee else "no declared guarantee"
         line = f"{self.name} ({self.plugin}, {promise}): {self.verdict}"
         line += f" ({self.left_out})" if self.left_out else ""
+        line += f", about {in_words(self.memory)} of memory" if self.memory is not None else ""
         return printable(f"{line} -> {self.outcome}" if self.outcome else line, 2000)
 
 
