@@ -32,8 +32,9 @@ class HierarchicalNumba(so.Solver[so.ButterflyFactorization]):
     butterfly, of size 2048 as little as 0.4 MiB beyond the factors). Of an array in Fortran order,
     blocks of two rows and rank 1 are read as they lie, some 256 bytes of every column at once, with
     as many times the memory per level as that holds numbers; of any other array whose rows are not
-    contiguous, or that must be scaled, 4 Mi entries are copied at a time. The first call of a process loads or compiles the kernels, which takes
-    seconds, for blocks of two rows and rank 1 one or two; they are kept on disk for the next.
+    contiguous, or that must be scaled, 4 Mi entries are copied at a time. The first call of a
+    process loads or compiles the kernels, which takes seconds, for blocks of two rows and rank 1
+    one or two; they are kept on disk for the next.
     Source: Le, Zheng, Riccietti, Gribonval, arXiv 2411.04506; closed forms and order are ours.
 
     Parameters
@@ -69,7 +70,7 @@ class HierarchicalNumba(so.Solver[so.ButterflyFactorization]):
         running = compiled_seconds(problem)
         return running if _is_loaded(problem) else running + loading_left(problem.dtype)
 
-    def memory(self, problem: so.ButterflyFactorization) -> float:
+    def bytes_needed(self, problem: so.ButterflyFactorization) -> float:
         """Predict the bytes: the living rows of every level, the factors twice and rows that are
         copied, or what the check takes; 32 MiB for the kernels."""
         standard = Standard.of(problem.architecture)

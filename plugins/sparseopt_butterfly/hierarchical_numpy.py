@@ -71,7 +71,7 @@ class HierarchicalNumpy(so.Solver[so.ButterflyFactorization]):
         """Predict the seconds: a few nanoseconds per entry, ten times as many balanced."""
         return numpy_seconds(problem) * (1.0 if self.order == "left_to_right" else 10.0)
 
-    def memory(self, problem: so.ButterflyFactorization) -> float:
+    def bytes_needed(self, problem: so.ButterflyFactorization) -> float:
         """Predict the bytes: the first rest, tiles and factors, or what the check takes."""
         entries = _entries(problem, Standard.of(problem.architecture), self.order) + 4 * TILE
         return max(float(entries * problem.dtype.itemsize), checked_bytes(problem))

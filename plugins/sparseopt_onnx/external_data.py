@@ -15,6 +15,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 import numpy as np
 import onnx
@@ -31,7 +32,7 @@ Maps = dict[str, np.ndarray]
 
 _EXTERNAL_KEYS = {"location", "offset", "length", "checksum", "basepath"}
 # Raw data are little-endian numbers.
-_MAPPED = {
+_MAPPED: dict[int, np.dtype[Any]] = {
     onnx.TensorProto.FLOAT: np.dtype(np.float32),
     onnx.TensorProto.DOUBLE: np.dtype(np.float64),
 }

@@ -119,7 +119,7 @@ class _ModularPass:
 
 @singledispatch
 def _without_zeros(op: Operator, x: Condensed) -> Condensed | None:
-    """Return the pass of a layer whose weights are all nonzero, or None where it goes the usual way.
+    """Return the pass of a layer without zero weights, or None where it goes the usual way.
 
     All output channels are then equal, and stored once.
     """

@@ -1,4 +1,4 @@
-"""Large dense layers a few outputs at a time, so that no pass holds all their weights as float64."""
+"""Large dense layers a few outputs at a time: no pass holds all their weights as float64."""
 
 from __future__ import annotations
 
@@ -19,19 +19,23 @@ def is_large(op: Operator) -> bool:
     return isinstance(op, Dense) and op.weight.size > MOST_WEIGHTS
 
 
-def rows_of(op: Dense) -> Iterator[slice]:
-    """Yield the outputs of the parts of a dense layer."""
+def placed_parts(op: Operator) -> Iterator[tuple[slice, Operator]]:
+    """Yield layers whose outputs stand side by side in that of a layer, without its bias.
+
+    With the range of those outputs along the last axis.
+    """
+    if not isinstance(op, Dense) or not is_large(op):
+        yield slice(None), op
+        return
     step = max(1, MOST_WEIGHTS // op.weight.shape[1])
-    return (slice(start, start + step) for start in range(0, len(op.weight), step))
+    for start in range(0, len(op.weight), step):
+        rows = slice(start, start + step)
+        yield rows, unchecked(op, weight=op.weight[rows], bias=None)
 
 
 def parts_of(op: Operator) -> Iterator[Operator]:
-    """Yield layers whose outputs stand side by side in that of a layer, without its bias."""
-    if not isinstance(op, Dense) or not is_large(op):
-        yield op
-        return
-    for rows in rows_of(op):
-        yield unchecked(op, weight=op.weight[rows], bias=None)
+    """Yield the same layers alone."""
+    return (part for _, part in placed_parts(op))
 
 
 def joined(parts: Sequence[Condensed]) -> Condensed:

@@ -13,7 +13,7 @@ from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Operator
 from sparseopt.networks.parameters import Shape
-from sparseopt_pathnorm.layer_parts import is_large, parts_of, rows_of
+from sparseopt_pathnorm.layer_parts import is_large, parts_of, placed_parts
 from sparseopt_pathnorm.scaled_sums import Scaled, added, aligned, sizes_of
 
 _BATCH_ENTRIES = 1 << 24
@@ -64,7 +64,7 @@ class ScaledLayers:
             op, shift = self._layer(node)
             return [Scaled(x, value.exponent + shift) for x in op.adjoint(value.array, shapes)]
         total = None
-        for part, rows in zip(parts_of(node.op), rows_of(node.op), strict=True):
+        for rows, part in placed_parts(node.op):
             op, shift = _absolute(part)
             (back,) = op.adjoint(value.array[..., rows], shapes)
             own = [Scaled(back, value.exponent + shift)]

@@ -63,7 +63,7 @@ def _ask(solver: Solver[Any], problem: Problem) -> Accepted | Refused:
 def _memory(solver: Solver[Any], problem: Problem) -> float | None:
     """Return the bytes that a solver predicts; None of a solver whose prediction is of no use."""
     try:
-        found = solver.memory(problem)
+        found = solver.bytes_needed(problem)
         size = None if found is None else float(found)
     except (Exception, SystemExit):
         return None
@@ -221,9 +221,7 @@ def _prepare_instance(
     verdict, size = _ask(solver, problem), _memory(solver, problem)
     if isinstance(verdict, Accepted):
         verdict = _too_much(size, max_memory) or verdict
-    candidate = Candidate(
-        type(solver).__qualname__, "(unregistered)", None, verdict, memory=size
-    )
+    candidate = Candidate(type(solver).__qualname__, "(unregistered)", None, verdict, memory=size)
     return Prepared(candidate, None if isinstance(verdict, Refused) else solver)
 
 

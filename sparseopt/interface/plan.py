@@ -35,7 +35,7 @@ class Candidate:
     left_out : str
         What it goes without here, for want of a library; empty if nothing.
     memory : float or None
-        Predicted bytes beside the problem's data, from `Solver.memory`; None where none are said.
+        Predicted bytes beside the problem's data, from `Solver.bytes_needed`; None if not said.
     """
 
     name: str

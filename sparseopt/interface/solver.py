@@ -45,7 +45,7 @@ class Solver(ABC, Generic[P]):
         """
         return 1.0
 
-    def memory(self, problem: P) -> float | None:
+    def bytes_needed(self, problem: P) -> float | None:
         """Return the predicted bytes beside the problem's data, check included; None if unknown.
 
         A hook with a neutral default. Law: pure, fast, nonnegative.

@@ -41,9 +41,7 @@ def read_array(path: Path) -> np.ndarray:
             raise ProblemError(f"{name} holds an array of shape {shape}: {error}") from error
 
 
-def map_numbers(
-    path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], start: int
-) -> np.ndarray:
+def map_numbers(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], start: int) -> np.ndarray:
     """Return numbers that lie in a file from byte `start` on, mapped into memory, read-only.
 
     The file must be regular and hold all of them now. What is read of the map later is what the

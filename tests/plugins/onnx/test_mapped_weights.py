@@ -14,10 +14,10 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from sparseopt_pathnorm import layer_parts
 
 import sparseopt as so
 from sparseopt.judging import limits
-from sparseopt_pathnorm import layer_parts
 
 SIDE = 4
 NORMS = [{}, {"affine": "merged"}, {"q": 2, "r": math.inf}, {"q": 0.5}, {"q": 0}, {"q": math.inf}]
