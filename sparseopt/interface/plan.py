@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
+from sparseopt.interface.arrays import as_figure
 from sparseopt.interface.errors import ProblemError, SparseoptError
 from sparseopt.interface.json_type import json_type, require_kinds
 from sparseopt.interface.printing import printable
@@ -46,8 +47,13 @@ class Candidate:
     left_out: str = ""
     memory: float | None = None
 
+    def to_fields(self) -> dict[str, Any]:
+        """Return what is written to JSON; no memory where none is said."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in found.items() if (name, value) != ("memory", None)}
+
     @classmethod
-    def from_fields(cls, fields: dict[str, Any]) -> Candidate:
+    def from_fields(cls, given: dict[str, Any]) -> Candidate:
         """Return what JSON holds."""
         kinds = {
             "name": str,
@@ -58,8 +64,10 @@ class Candidate:
             "left_out": str | None,
             "memory": float | int | None,
         }
-        require_kinds("a candidate", fields, kinds)
-        return cls(**{**fields, "left_out": fields.get("left_out") or ""})
+        require_kinds("a candidate", given, kinds)
+        memory = given.get("memory")
+        memory = None if memory is None else as_figure(memory, "memory of a candidate")
+        return cls(**{**given, "left_out": given.get("left_out") or "", "memory": memory})
 
     def __str__(self) -> str:
         promise = self.guarantee.value if self.guarantee else "no declared guarantee"
