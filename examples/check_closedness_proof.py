@@ -99,7 +99,7 @@ FIELDS = {
     "ClosedSupportCertificate": "problem answer closedness windows cores",
     "Solution": "problem answer certificate status solver seconds plan tolerance accuracy",
     "Plan": "problem candidates",
-    "Candidate": "name plugin guarantee verdict outcome left_out",
+    "Candidate": "name plugin guarantee verdict outcome left_out memory",
     "Accepted": "cost",
     "Refused": "reason",
     "Unavailable": "reason remedy",
@@ -110,7 +110,7 @@ LATER: dict[str, dict[str, Any]] = {  # fields that old files lack, and what the
     "NearestClosedSupport": {"costs": None, "keep_lines": False},
     "ClosedSupport": {"cost": None},
     "ClosedSupportCertificate": {"cores": ()},
-    "Candidate": {"left_out": ""},
+    "Candidate": {"left_out": "", "memory": None},
     "Solution": {"tolerance": None, "accuracy": None},
 }
 VERDICTS = ("Accepted", "Refused", "Unavailable", "Outranked")
@@ -420,6 +420,10 @@ def construct(kind: str, fields: dict[str, Any]) -> None:
         texts = [fields[name] for name in ("name", "plugin", "outcome")]
         texts.append(fields.get("left_out") or "")
         need(all(isinstance(text, str) for text in texts), "4: a text of a candidate")
+        memory = fields.get("memory")
+        if memory is not None:
+            need(type(memory) in (int, float), "4: memory")
+            double(memory, "4: memory")
         guarantee = fields["guarantee"]
         need(guarantee is None or is_typed(guarantee, ["Guarantee"]), "4: guarantee")
         need(is_typed(fields["verdict"], VERDICTS), "4: verdict")

@@ -10,17 +10,18 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.interface.arrays import read_only
+from sparseopt.judging.scaling import times_power
 from sparseopt.tools.hierarchy import Level, Standard, factorize, require_options
 from sparseopt_butterfly.kernel_loading import compiled_seconds, loading_left
-from sparseopt_butterfly.memory import require_memory
+from sparseopt_butterfly.memory import checked_bytes
 from sparseopt_butterfly.numpy_steps import gap_threshold
 
 # Entries of the target between two looks at the clock.
 _BREATH = 1 << 26
 # Share of the work that the levels take which read columns.
 _TURNED = 0.95
-# Rows copied at once from an array whose rows are not contiguous: whole cache lines of its columns.
-_PANEL = 32
+# Entries copied at once of an array whose rows are not contiguous, or must be scaled.
+_COPIED = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,10 @@ class HierarchicalNumba(so.Solver[so.ButterflyFactorization]):
     Memory beside the target: the factors twice and b_l n numbers per level (2 n log2 n for a
     butterfly, of size 2048 as little as 0.4 MiB beyond the factors). Of an array in Fortran order,
     blocks of two rows and rank 1 are read as they lie, some 256 bytes of every column at once, with
-    as many times the memory per level as that holds numbers; any other array whose rows are not
-    contiguous is copied. The first call of a process loads or compiles the kernels, which takes
-    seconds, for blocks of two rows and rank 1 one or two; they are kept on disk for the next.
+    as many times the memory per level as that holds numbers; of any other array whose rows are not
+    contiguous, or that must be scaled, 4 Mi entries are copied at a time. The first call of a
+    process loads or compiles the kernels, which takes seconds, for blocks of two rows and rank 1
+    one or two; they are kept on disk for the next.
     Source: Le, Zheng, Riccietti, Gribonval, arXiv 2411.04506; closed forms and order are ours.
 
     Parameters
@@ -60,13 +62,25 @@ class HierarchicalNumba(so.Solver[so.ButterflyFactorization]):
         self, problem: so.ButterflyFactorization, context: so.Context
     ) -> tuple[so.KroneckerProduct, so.ButterflyCertificate]:
         """Return the factors with their certificate."""
-        return factorize(problem, context, depth_first, self.bounds, self.probes)
+        return factorize(problem, context, depth_first, self.bounds, self.probes, scales=True)
 
     def cost(self, problem: so.ButterflyFactorization) -> float:
         """Predict the seconds: a nanosecond per entry, and the loading of the kernels unless this
         process has done it, or earlier calls make up for it; see `kernel_loading`."""
         running = compiled_seconds(problem)
         return running if _is_loaded(problem) else running + loading_left(problem.dtype)
+
+    def bytes_needed(self, problem: so.ButterflyFactorization) -> float:
+        """Predict the bytes: the living rows of every level, the factors twice and rows that are
+        copied, or what the check takes; 32 MiB for the kernels."""
+        standard = Standard.of(problem.architecture)
+        entries = 2 * problem.architecture.nnz + _COPIED
+        entries += sum(level.b for level in standard.levels) * standard.columns
+        target = problem.target
+        turned = problem.kind == "array" and not target.flags.c_contiguous
+        if turned and standard.only_pairs:  # some 256 bytes of every column at once
+            entries += 256 // problem.dtype.itemsize * 2 * len(standard.levels) * standard.columns
+        return 2.0**25 + max(float(entries * problem.dtype.itemsize), checked_bytes(problem))
 
 
 def _is_loaded(problem: so.ButterflyFactorization) -> bool:
@@ -83,19 +97,18 @@ def depth_first(
 ) -> list[np.ndarray]:
     """Run all levels depth first."""
     matrix = standard.matrix(problem)
+    power = problem.exponent if problem.kind == "array" else 0
     if not standard.levels:
-        return standard.factors([], np.array(matrix))
+        return standard.factors([], np.array(times_power(matrix, -power)))
     if matrix.flags.c_contiguous:
-        return standard.factors(*_run(standard, standard.levels, matrix, context))
+        return standard.factors(*_run(standard, standard.levels, matrix, context, power))
     lefts: list[np.ndarray] = []
-    if matrix.flags.f_contiguous:
+    if matrix.flags.f_contiguous and not power:
         lefts, matrix = _run_columns(standard, matrix, context)
     if len(lefts) == len(standard.levels):
         return standard.factors(lefts, matrix)
-    if not lefts:
-        matrix = _by_rows(matrix)
     done = _TURNED if lefts else 0.0
-    others, rest = _run(standard, standard.levels[len(lefts) :], matrix, context, done)
+    others, rest = _run(standard, standard.levels[len(lefts) :], matrix, context, power, done)
     return standard.factors([*lefts, *others], rest)
 
 
@@ -104,9 +117,13 @@ def _run(
     levels: tuple[Level, ...],
     matrix: np.ndarray,
     context: so.Context,
+    power: int = 0,
     done: float = 0.0,
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """Run some levels, down to the last, on what the levels before left, row by row."""
+    """Run some levels, down to the last, on what the levels before left, row by row.
+
+    Rows that are not contiguous, or must be scaled by 2**-power, are copied some at a time.
+    """
     from sparseopt_butterfly.compiled_run import Layout, run_leaves
 
     layout = Layout.of(levels)
@@ -114,10 +131,17 @@ def _run(
     living = read_only(work)
     left = np.empty(layout.left_size, dtype=matrix.dtype)
     rows = layout.rows
-    for first, last in _spans(len(rows), levels[0].b * standard.columns, context, (done, 1.0)):
+    copied = bool(power) or not matrix.flags.c_contiguous
+    entries = levels[0].b * standard.columns
+    breath = _COPIED if copied else _BREATH
+    for first, last in _spans(len(rows), entries, context, (done, 1.0), breath):
+        source, own = matrix, rows[first:last]
+        if copied:
+            source = np.ascontiguousarray(times_power(matrix[own.ravel()], -power))
+            own = np.arange(own.size).reshape(own.shape)
         run_leaves(
-            read_only(matrix),
-            rows[first:last],
+            read_only(source),
+            own,
             first,
             layout.table,
             layout.radix,
@@ -175,30 +199,19 @@ def _run_columns(
 
 
 def _spans(
-    leaves: int, entries: int, context: so.Context, done: tuple[float, float]
+    leaves: int,
+    entries: int,
+    context: so.Context,
+    done: tuple[float, float],
+    most: int = _BREATH,
 ) -> Iterator[tuple[int, int]]:
     """Yield ranges of leaves of so many entries each, with a look at the clock before each.
 
     They bring the whole from the first of two shares to the second.
     """
-    breath = max(1, _BREATH // entries)
+    breath = max(1, most // entries)
     for first in range(0, leaves, breath):
         context.check_time("factorizing")
         share = done[0] + (done[1] - done[0]) * first / leaves
         context.report(share, f"row group {first} of {leaves}")
         yield first, min(first + breath, leaves)
-
-
-def _by_rows(matrix: np.ndarray) -> np.ndarray:
-    """Return a copy with contiguous rows.
-
-    A panel is first copied as it lies, so that the columns are read in whole cache lines, and then
-    turned where it is small: two to three times as fast as `numpy.ascontiguousarray` on a large
-    array in Fortran order.
-    """
-    require_memory(matrix.nbytes, "pass the target in C order (numpy.ascontiguousarray)")
-    result = np.empty(matrix.shape, dtype=matrix.dtype)
-    for start in range(0, matrix.shape[0], _PANEL):
-        rows = slice(start, start + _PANEL)
-        result[rows] = np.ascontiguousarray(matrix[rows].T).T
-    return result

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 import sparseopt as so
+from sparseopt.judging.scaling import times_power
 from sparseopt.tools.hierarchy import Level, Standard, factorize, require_options
 from sparseopt_butterfly.balanced import balanced
 from sparseopt_butterfly.kernel_loading import count, numpy_seconds
-from sparseopt_butterfly.memory import require_memory
+from sparseopt_butterfly.memory import checked_bytes, require_memory
 from sparseopt_butterfly.numpy_steps import peel
 
 # Entries per tile: the tile and what is left of it stay in the second and third level caches.
@@ -63,24 +64,38 @@ class HierarchicalNumpy(so.Solver[so.ButterflyFactorization]):
         engine = left_to_right if self.order == "left_to_right" else balanced_tree
         if self.order == "left_to_right" and problem.kind != "operator":
             count(problem)
-        return factorize(problem, context, engine, self.bounds, self.probes)
+        scales = self.order == "left_to_right"
+        return factorize(problem, context, engine, self.bounds, self.probes, scales)
 
     def cost(self, problem: so.ButterflyFactorization) -> float:
         """Predict the seconds: a few nanoseconds per entry, ten times as many balanced."""
         return numpy_seconds(problem) * (1.0 if self.order == "left_to_right" else 10.0)
 
+    def bytes_needed(self, problem: so.ButterflyFactorization) -> float:
+        """Predict the bytes: the first rest, tiles and factors, or what the check takes."""
+        entries = _entries(problem, Standard.of(problem.architecture), self.order) + 4 * TILE
+        return max(float(entries * problem.dtype.itemsize), checked_bytes(problem))
 
-def _require_memory(problem: so.ButterflyFactorization, standard: Standard, order: str) -> None:
-    """Ask for the first rest and the factors, or, with one factor, for the whole matrix; for the
-    target too, if it must be scaled."""
+
+def _entries(problem: so.ButterflyFactorization, standard: Standard, order: str) -> int:
+    """Return how many numbers a run holds beside the target: the first rest and the factors, or,
+    with one factor, the whole matrix; a scaled target too, where it is copied."""
     entries = standard.rows * standard.columns
+    copied = order == "balanced" or problem.kind != "array"
     if order == "balanced":
         entries *= 3
     elif standard.levels:
-        entries = entries * standard.levels[0].rank // standard.levels[0].b
+        last = _reach(standard.levels, 0, standard.columns)
+        entries = standard.levels[last - 1].rank * standard.levels[last - 1].d * standard.columns
     entries += problem.architecture.nnz
-    if problem.kind != "operator" and problem.exponent:
+    if copied and problem.kind != "operator" and problem.exponent:
         entries += problem.shape[0] * problem.shape[1]
+    return entries
+
+
+def _require_memory(problem: so.ButterflyFactorization, standard: Standard, order: str) -> None:
+    """Ask for what a run holds beside the target."""
+    entries = _entries(problem, standard, order)
     remedy = "split the target into blocks of rows and columns, or take float32"
     require_memory(entries * problem.dtype.itemsize, remedy)
 
@@ -108,9 +123,10 @@ def left_to_right(
 ) -> list[np.ndarray]:
     """Run all levels in NumPy, several at a time on tiles that stay in cache."""
     levels = standard.levels
+    power = problem.exponent if problem.kind == "array" else 0
     if not levels:
         rest = next(matrix for _, _, matrix in standard.slices(problem, 1))
-        return standard.factors([], np.array(rest))
+        return standard.factors([], np.array(times_power(rest, -power)))
     lefts = [
         np.empty((level.d, level.groups, level.b, level.rank), dtype=problem.dtype)
         for level in levels
@@ -119,7 +135,7 @@ def left_to_right(
     first = 0
     while first < len(levels):
         last = _reach(levels, first, standard.columns)
-        stage = Stage(levels[first:last], lefts[first:last])
+        stage = Stage(levels[first:last], lefts[first:last], 0 if first else power)
         out = np.empty((levels[last - 1].rank * stage.rows, standard.columns), dtype=problem.dtype)
         if first == 0:
             spans = standard.slices(problem, levels[0].groups)
@@ -162,10 +178,13 @@ class Stage:
     levels : sequence of Level
     lefts : sequence of array (d, groups, b, r)
         Receive U.
+    exponent : int
+        Tiles are taken times 2**-exponent, each as it is read.
     """
 
     levels: Sequence[Level]
     lefts: Sequence[np.ndarray]
+    exponent: int = 0
 
     @property
     def rows(self) -> int:
@@ -191,7 +210,7 @@ class Stage:
         for s in range(0, self.rows, many):
             for g in range(0, stop - start, wide):
                 span = slice(s, s + many)
-                tile = source[:, :, span, g : g + wide]
+                tile = times_power(source[:, :, span, g : g + wide], -self.exponent)
                 groups = slice(start + g, min(start + g + wide, stop))
                 self._tile(tile, target[:, span, groups], span, groups)
 

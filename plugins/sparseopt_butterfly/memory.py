@@ -31,3 +31,17 @@ def require_memory(needed: float, remedy: str) -> None:
             f"it needs about {needed / 2**30:.3g} GiB of memory beside the target, of which "
             f"{there / 2**30:.3g} GiB are free; {remedy}"
         )
+
+
+def checked_bytes(problem: so.ButterflyFactorization) -> float:
+    """Predict what the error's check takes: two groups of factors in double precision.
+
+    Four times their values at the cut where these are fewest, and pieces of the target.
+    """
+    architecture = problem.architecture
+    cuts = (
+        architecture[:cut].product.nnz + architecture[cut:].product.nnz
+        for cut in range(1, len(architecture))
+    )
+    complex_too = 2 if problem.dtype.kind == "c" else 1
+    return complex_too * (32.0 * min(cuts, default=architecture.nnz) + 2.0**22)

@@ -1,19 +1,43 @@
-"""Tensors that an ONNX model keeps in other files, all of them in its own folder."""
+"""Tensors that an ONNX model keeps in other files, all of them in its own folder.
+
+Up to `limits.HELD_BYTES` together they are copied into memory. Of larger models the large dense
+initializers stay in their files, mapped: a layer is read when a pass comes to it, and the system
+takes its pages back. Maps follow the same rules as copies (inside the folder, no link, as many
+bytes as declared), which are looked at when the model is read; from then on the files must stay as
+they are. A file that is written to changes the weights, and one that is cut short ends the process
+at the next page that is gone. Files that are replaced, as this package and careful programs
+replace them, leave the map as it was.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
+import numpy as np
 import onnx
 
 import sparseopt as so
 from sparseopt.interface.printing import printable
+from sparseopt.judging import limits
+from sparseopt.judging.array_files import map_numbers
 from sparseopt.judging.files import read_bytes
 from sparseopt_onnx.tensors import byte_count
 
+Maps = dict[str, np.ndarray]
+"""Initializers that stay in their files, by name."""
+
 _EXTERNAL_KEYS = {"location", "offset", "length", "checksum", "basepath"}
+# Raw data are little-endian numbers.
+_MAPPED: dict[int, np.dtype[Any]] = {
+    onnx.TensorProto.FLOAT: np.dtype(np.float32),
+    onnx.TensorProto.DOUBLE: np.dtype(np.float64),
+}
+_LEAST_MAPPED = 1 << 16
+"""Bytes below which a tensor of a large model is copied all the same."""
 
 
 def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
@@ -33,9 +57,16 @@ def is_external(tensor: onnx.TensorProto) -> bool:
     return bool(tensor.data_location == onnx.TensorProto.EXTERNAL)
 
 
-def load_external(model: onnx.ModelProto, folder: Path, name: str) -> None:
-    """Read the tensors that are kept in other files of the model's folder."""
+def load_external(model: onnx.ModelProto, folder: Path, name: str, maps: Maps | None) -> None:
+    """Read the tensors that are kept in other files of the model's folder.
+
+    Parameters
+    ----------
+    maps : dict or None
+        Receives the initializers that are mapped; they stay empty in the model. None maps none.
+    """
     read: Counter[Path] = Counter()
+    mapped = _mapped(model) if maps is not None else set()
     for tensor in tensors(model):
         if not is_external(tensor):
             continue
@@ -43,13 +74,29 @@ def load_external(model: onnx.ModelProto, folder: Path, name: str) -> None:
         try:
             path, start, count = _place(tensor, folder)
             read[path] += count
-            tensor.raw_data = read_bytes(path, count, start, count)
+            if maps is not None and tensor.name in mapped:
+                dtype, shape = _MAPPED[tensor.data_type], tuple(tensor.dims)
+                maps[tensor.name] = map_numbers(path, dtype, shape, start)
+            else:
+                tensor.raw_data = read_bytes(path, count, start, count)
             if read[path] > path.stat().st_size:
                 raise so.ProblemError("its file is shorter than all tensors in it together")
         except (so.ProblemError, OSError, ValueError) as error:
             raise so.ProblemError(f"{where} cannot be read: {error}") from error
         tensor.data_location = onnx.TensorProto.DEFAULT
         del tensor.external_data[:]
+
+
+def _mapped(model: onnx.ModelProto) -> set[str]:
+    """Return the names of the initializers to map: large ones of a model too large to hold."""
+    sizes: dict[str, int] = {}
+    for tensor in model.graph.initializer:
+        if is_external(tensor) and tensor.data_type in _MAPPED and all(n >= 0 for n in tensor.dims):
+            sizes[tensor.name] = byte_count(tensor)
+    if sys.byteorder != "little" or sum(sizes.values()) <= limits.HELD_BYTES:
+        return set()
+    others = Counter(t.name for t in tensors(model))
+    return {n for n, size in sizes.items() if size >= _LEAST_MAPPED and others[n] == 1}
 
 
 def _place(tensor: onnx.TensorProto, folder: Path) -> tuple[Path, int, int]:

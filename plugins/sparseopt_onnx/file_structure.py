@@ -17,7 +17,7 @@ import onnx.inliner
 import sparseopt as so
 from sparseopt.interface.printing import printable
 from sparseopt.judging.files import read_bytes
-from sparseopt_onnx.external_data import is_external, load_external, tensors
+from sparseopt_onnx.external_data import Maps, is_external, load_external, tensors
 from sparseopt_onnx.functions import require_few_nodes
 from sparseopt_onnx.message_fields import parse
 
@@ -25,8 +25,11 @@ from sparseopt_onnx.message_fields import parse
 _LARGEST = 2**31
 
 
-def load(source: Any) -> tuple[onnx.ModelProto, str]:
-    """Return the model of a path or a ``ModelProto``, functions inlined, and a name for it."""
+def load(source: Any, maps: Maps | None = None) -> tuple[onnx.ModelProto, str]:
+    """Return the model of a path or a ``ModelProto``, functions inlined, and a name for it.
+
+    `maps` receives the initializers that stay in their files, see `external_data`.
+    """
     if isinstance(source, onnx.ModelProto):
         model, name = onnx.ModelProto(), "the model"
         model.CopyFrom(source)
@@ -39,7 +42,7 @@ def load(source: Any) -> tuple[onnx.ModelProto, str]:
     else:
         name = repr(os.fspath(source))
         model = parse(read_bytes(source, _LARGEST), name)
-        load_external(model, Path(source).parent, name)
+        load_external(model, Path(source).parent, name, maps)
     if not model.opset_import or not model.graph.node:
         raise so.ProblemError(
             f"{name} is not an ONNX model with a graph; if it is a file, it may be of another kind "

@@ -25,6 +25,7 @@ from sparseopt.tools.reading.values import Comparison, Hollow, Value
 from sparseopt_onnx.attributes import Attributes
 from sparseopt_onnx.branches import written_out
 from sparseopt_onnx.constants import compute
+from sparseopt_onnx.external_data import Maps
 from sparseopt_onnx.tensors import sparse_array, tensor_array
 
 Shape = tuple[int, ...]
@@ -47,6 +48,8 @@ class OnnxGraph:
         Which outputs to read; all for None.
     until : str, or None
         Name of a node, or of a value, to end at.
+    maps : dict of str to array, or None
+        Initializers that are not in the model, but mapped from their files.
     """
 
     def __init__(
@@ -57,11 +60,14 @@ class OnnxGraph:
         whole: bool = False,
         outputs: Outputs = None,
         until: str | None = None,
+        maps: Maps | None = None,
     ) -> None:
         self.source = source
         self.nodes = list(model.graph.node)
         self.opset = _opset(model, source)
-        self.constants: dict[str, np.ndarray] = {}
+        self.maps: Maps = maps or {}
+        """Initializers that stay in their files."""
+        self.constants: dict[str, np.ndarray] = {**self.maps}
         self._initializers = _by_name(model.graph, source)
         inputs = [i for i in model.graph.input if i.name not in self._initializers]
         known = {*self._initializers, *(i.name for i in inputs)}

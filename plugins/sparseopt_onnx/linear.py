@@ -24,8 +24,13 @@ def _origin(graph: OnnxGraph, node: onnx.NodeProto, **slots: int) -> dict[str, s
     }
 
 
-def _turned(name: str, matrix: np.ndarray) -> dict[str, Origin]:
-    """Return the tensor behind a weight that is its transpose."""
+def _turned(graph: OnnxGraph, name: str, matrix: np.ndarray) -> dict[str, Origin]:
+    """Return the tensor behind a weight that is its transpose.
+
+    None of one that stays in its file: the places of its entries take twice its memory.
+    """
+    if name in graph.maps:
+        return {}
     positions = np.arange(matrix.size).reshape(matrix.shape).T
     in_order = 1 in matrix.shape
     return {"weight": name if in_order else MovedTensor(name, positions)}
@@ -104,7 +109,7 @@ def gemm(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     weight = graph.require_constant(node, 1, "the second matrix")
     transposed = attributes.flag("transB")
     origin: dict[str, Origin] = {**_origin(graph, node, weight=1)}
-    origin = origin if transposed else _turned(node.input[1], weight)
+    origin = origin if transposed else _turned(graph, node.input[1], weight)
     weight = weight if transposed else weight.T
     alpha, beta = float(attributes.get("alpha", 1.0)), float(attributes.get("beta", 1.0))
     if alpha != 1.0:
@@ -138,7 +143,7 @@ def matmul(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     name = graph.label(node)
     right, left = graph.constant(node.input[1]), graph.constant(node.input[0])
     if right is not None:
-        turned = _turned(node.input[1], right) if right.ndim == 2 else {}
+        turned = _turned(graph, node.input[1], right) if right.ndim == 2 else {}
         x = graph.value(node, 0)
         made = contraction.from_right(graph.builder, x, right, name, **turned)
     elif left is not None:

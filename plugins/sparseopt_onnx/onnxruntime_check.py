@@ -35,6 +35,12 @@ def check_against_onnxruntime(
     """
     if not is_comparable(network):
         return [f"not compared with other software: it has {network.edge_count} edges"]
+    if graph.maps:
+        held = sum(array.nbytes for array in graph.maps.values())
+        return [
+            f"not compared with other software: {held / 2**30:.3g} GiB of its weights stay in "
+            "their files"
+        ]
     ends = list(dict.fromkeys(value for _, value in graph.ends))
     model = _part_read(model, graph, ends)
     kinds = {i.name: i.type.tensor_type.elem_type for i in model.graph.input}

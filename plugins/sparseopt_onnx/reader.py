@@ -18,6 +18,7 @@ from sparseopt.tools.reading.values import Value
 from sparseopt_onnx.arithmetic import ARITHMETIC
 from sparseopt_onnx.attributes import require_schema
 from sparseopt_onnx.conditions import CONDITIONS
+from sparseopt_onnx.external_data import Maps
 from sparseopt_onnx.file_structure import load
 from sparseopt_onnx.graph import OnnxGraph
 from sparseopt_onnx.half_precision import widen
@@ -93,12 +94,13 @@ class OnnxReader(so.Reader):
         """Return the network; `example` fixes symbolic sizes other than the batch."""
         context = so.Context(progress=progress)
         context.report(0.0, "reading the file")
-        model, name = load(source)
+        maps: Maps = {}
+        model, name = load(source, maps)
         try:
             half = widen(model)
         except so.ProblemError as error:
             raise so.ProblemError(f"{name}: a tensor cannot be read: {error}") from error
-        part: dict[str, Any] = {"outputs": outputs, "until": until}
+        part: dict[str, Any] = {"outputs": outputs, "until": until, "maps": maps}
         graph = OnnxGraph(model, name, example, **part)
         notes = (half,) if half else ()
         try:

@@ -21,6 +21,7 @@ from sparseopt.networks.node import Node
 from sparseopt.networks.semiring import LARGEST, LOG, Semiring
 from sparseopt.pathnorm.powers import Powers
 from sparseopt_pathnorm.constant_images import Condensed, propagate
+from sparseopt_pathnorm.layer_parts import joined, parts_of
 from sparseopt_pathnorm.scaled_pass import OutOfRange, ScaledPass
 
 
@@ -92,7 +93,8 @@ class _Logarithms:
     def _visit(self, node: Node, values: list[Condensed]) -> Condensed:
         if self.tick:
             self.tick(node.name)
-        result = propagate(node.op.mapped(self._log), values, self._semiring)
+        parts = (part.mapped(self._log) for part in parts_of(node.op))
+        result = joined([propagate(part, values, self._semiring) for part in parts])
         offset = node.op.offset() if self.bias_paths else None
         if offset is not None:
             result = result.against(offset)

@@ -11,7 +11,7 @@ import sparseopt as so
 from sparseopt.judging.rounding import shown_above
 from sparseopt.tools.depth import DepthProfile, norms_along_depth
 from sparseopt.tools.report.numbers import number, power_of_ten
-from sparseopt_pathnorm.reference_networks import at_initialization, without_zeros
+from sparseopt_pathnorm.reference_networks import at_initialization, is_copied, without_zeros
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def _key_norm(subject: so.Network, norm: so.PathNormValue, context: so.Context) 
 def _key_paths(subject: so.Network, paths: so.PathNormValue, context: so.Context) -> so.KeyFigure:
     """Return the number of paths beside that of the same layers without a zero."""
     name = "paths with nonzero weight"
-    if context.remaining() <= 0:
+    if context.remaining() <= 0 or not is_copied(subject):
         return so.KeyFigure(name, _count(paths))
     dense = so.PathNorm(without_zeros(subject), q=0, r=1, affine="merged")
     all_paths = so.solve(dense, check=False).answer

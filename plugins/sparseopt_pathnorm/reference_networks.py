@@ -7,19 +7,27 @@ import math
 import numpy as np
 
 import sparseopt as so
+from sparseopt.judging import limits
 from sparseopt.networks.layers import linear_layers
 from sparseopt.networks.linear import Scale
+
+
+def is_copied(network: so.Network) -> bool:
+    """Whether a network with as many weights may be made beside it."""
+    held = sum(array.nbytes for array in network.parameters().values())
+    return held <= limits.HELD_BYTES
 
 
 def at_initialization(network: so.Network, seed: int = 0) -> so.Network | None:
     """Return the network with weights as they are drawn before training.
 
-    None for a network with exact numbers, which no training has made.
+    None for a network with exact numbers, which no training has made, and for a large one.
 
     Weights are normal with variance 2 / fan-in (He et al., arXiv 1502.01852), also where they are
     zero now; biases are 0, batch normalizations do nothing.
     """
-    if any(array.dtype == object for array in network.parameters().values()):
+    exact = any(array.dtype == object for array in network.parameters().values())
+    if exact or not is_copied(network):
         return None
     rng = np.random.default_rng(seed)
     arrays = {name: np.zeros_like(array) for name, array in network.parameters().items()}

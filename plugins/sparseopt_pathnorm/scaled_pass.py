@@ -30,6 +30,7 @@ from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Operator, Relu
 from sparseopt.networks.window import Resample
 from sparseopt_pathnorm.constant_images import Condensed, propagate
+from sparseopt_pathnorm.layer_parts import is_large, joined, parts_of
 from sparseopt_pathnorm.needed_combinations import Wanted, needed_combinations
 from sparseopt_pathnorm.scaled_sums import Scaled, as_floats
 
@@ -91,20 +92,39 @@ class ScaledPass:
             return values[0]
         inputs, exponent, faint = self._aligned(values)
         unseen: list[np.ndarray] = []
-        op, shift = self._mapped(node, unseen)
         wanted = self._wanted.get(node.name)
         offset = node.op.offset() if self._bias_paths else None
-        # Biases that may vary over positions are added before these are combined.
-        first = wanted if offset is None or isinstance(op, Conv) else None
-        with np.errstate(over="ignore", under="ignore"):
-            result = propagate(op, inputs, wanted=first)
-        exponent += shift
+        if is_large(node.op):
+            result, exponent, lost = self._by_parts(node, inputs, exponent, unseen)
+            faint = faint or lost
+        else:
+            op, shift = self._mapped(node, unseen)
+            # Biases that may vary over positions are added before these are combined.
+            first = wanted if offset is None or isinstance(op, Conv) else None
+            with np.errstate(over="ignore", under="ignore"):
+                result = propagate(op, inputs, wanted=first)
+            exponent += shift
         if faint:
             self._require_clear(result.array)
         if offset is not None and np.any(offset):
             shifted = self._with_offset(self._normal(result, exponent), offset)
             result, exponent = shifted.array, shifted.exponent
         return self._settled(result.narrowed(wanted), exponent, unseen)
+
+    def _by_parts(
+        self, node: Node, inputs: list[Condensed], exponent: int, unseen: list[np.ndarray]
+    ) -> tuple[Condensed, int, bool]:
+        """Return what a large layer makes of its input, a part of its outputs at a time.
+
+        Also the exponent, and whether entries are faint under it, see `_aligned`.
+        """
+        values = []
+        for part in parts_of(node.op):
+            op, shift = self._mapped(Node(node.name, part, node.inputs), unseen)
+            with np.errstate(over="ignore", under="ignore"):
+                values.append(self._normal(propagate(op, inputs), exponent + shift))
+        parts, exponent, faint = self._aligned(values)
+        return joined(parts), exponent, faint
 
     def _coefficients(self, node: Node) -> Operator:
         return self._mapped(node, [])[0] if isinstance(node.op, Resample) else node.op

@@ -15,10 +15,14 @@ Scaled = ScaledArray[np.ndarray]
 
 
 def sizes_of(array: np.ndarray) -> Scaled:
-    """Return absolute values, of floats or exact numbers, in float64."""
+    """Return absolute values, of floats or exact numbers, in float64; one copy of them."""
     if array.dtype == object:
         return normal(as_floats(array))
-    return normal(Scaled(np.asarray(np.abs(array), dtype=np.float64), 0))
+    sizes = array.astype(np.float64)
+    np.abs(sizes, out=sizes)
+    top = float(sizes.max(initial=0.0))
+    shift = math.frexp(top)[1] if top > 0.0 else 0
+    return Scaled(np.ldexp(sizes, -shift, out=sizes), shift)
 
 
 def as_floats(array: np.ndarray) -> Scaled:

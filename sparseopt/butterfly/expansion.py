@@ -151,16 +151,16 @@ def outside_norm(reader: Reader, grid: Grid) -> Figure:
     """Return the norm of the entries outside the support of the product."""
     norm = NormSum()
     if grid.a * grid.d > 1:
-        width = grid.c * grid.d
-        step = max(1, CHUNK // (reader.target.shape[0] * width))
-        for i in range(grid.a):
-            for s in range(0, grid.q, step):
-                first = (i * grid.q + s) * width
-                stop = (i * grid.q + min(s + step, grid.q)) * width
-                rest = np.array(reader.columns(first, stop))
-                grid.own_cells(rest, i)[...] = 0
-                norm.add(rest)
+        m, n = reader.target.shape
+        along, across = (_block_of(np.arange(size), size, grid) for size in (m, n))
+        for rows, columns, part in reader.placed_parts():
+            norm.add(np.where(along[rows, None] == across[columns], 0.0, part))
     return norm.figure()
+
+
+def _block_of(place: np.ndarray, size: int, grid: Grid) -> np.ndarray:
+    """Return the (i, l) of rows, or columns, as one number: inside the support they are equal."""
+    return place // (size // grid.a) * grid.d + place % grid.d
 
 
 def split_figure(reader: Reader, architecture: Architecture, cut: int) -> Figure:

@@ -55,7 +55,9 @@ class ButterflyFactorization(Problem[Product, Any], Generic[Product]):
     ----------
     target : array, numpy.memmap, torch tensor, CuPy array, LinearOperator, KroneckerProduct (m, n)
         float32, float64, complex64 or complex128; integers and booleans are converted to float64
-        (a copy). Arrays are kept as read-only views, tensors and CuPy arrays on their device. A
+        (a copy). Arrays are kept as read-only views, tensors and CuPy arrays on their device. A map
+        of a file (`numpy.load` with ``mmap_mode="r"``) is read block by block, by engine, error and
+        bounds alike; the file must stay as it is while problem or certificate are used. A
         linear operator (anything with ``shape``, ``dtype`` and ``matvec``, or a SciPy sparse
         matrix) is read by its products with columns of the identity, a group of columns at a time,
         never whole.

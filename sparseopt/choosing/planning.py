@@ -11,8 +11,9 @@ from typing import Any
 from sparseopt.choosing.availability import Registered
 from sparseopt.choosing.discovery import Registry, registry
 from sparseopt.choosing.preference import Preferences, effective
+from sparseopt.interface.arrays import as_figure
 from sparseopt.interface.errors import ProblemError, UnknownNameError
-from sparseopt.interface.plan import Candidate, Plan
+from sparseopt.interface.plan import Candidate, Plan, in_words
 from sparseopt.interface.problem import Problem
 from sparseopt.interface.solver import Solver
 from sparseopt.interface.verdict import Accepted, Outranked, Refused, Unavailable
@@ -59,6 +60,25 @@ def _ask(solver: Solver[Any], problem: Problem) -> Accepted | Refused:
     return Accepted(cost)
 
 
+def _memory(solver: Solver[Any], problem: Problem) -> float | None:
+    """Return the bytes that a solver predicts; None of a solver whose prediction is of no use."""
+    try:
+        found = solver.bytes_needed(problem)
+        size = None if found is None else float(found)
+    except (Exception, SystemExit):
+        return None
+    return size if size is not None and math.isfinite(size) and size >= 0 else None
+
+
+def _too_much(size: float | None, most: float | None) -> Refused | None:
+    if most is None or size is None or size <= most:
+        return None
+    return Refused(
+        f"it needs about {in_words(size)} of memory beside the data, and max_memory allows "
+        f"{in_words(most)}"
+    )
+
+
 def _structure_refusal(item: Registered, structure: Mapping[str, Any]) -> Refused | None:
     for key, allowed in item.entry.structure.items():
         if structure.get(key) not in allowed:
@@ -103,6 +123,7 @@ def _prepare_one(
     structure: Mapping[str, Any],
     options: Mapping[str, Any],
     chosen: Preferences,
+    max_memory: float | None,
 ) -> Prepared:
     def refused(verdict: Refused | Unavailable) -> Prepared:
         return Prepared(Candidate(item.name, item.plugin.name, item.entry.guarantee, verdict), None)
@@ -126,8 +147,17 @@ def _prepare_one(
     verdict = _ask(solver, problem)
     if isinstance(verdict, Refused):
         return refused(verdict)
+    size = _memory(solver, problem)
+    large = _too_much(size, max_memory)
+    if large is not None:
+        return refused(large)
     candidate = Candidate(
-        item.name, item.plugin.name, item.entry.guarantee, verdict, left_out=item.left_out
+        item.name,
+        item.plugin.name,
+        item.entry.guarantee,
+        verdict,
+        left_out=item.left_out,
+        memory=size,
     )
     rank = _rank(item, verdict.cost, chosen)
     waits = item.entry.on_request and rank[0] == len(chosen.prefer)
@@ -152,7 +182,9 @@ def _order(prepared: Iterable[Prepared]) -> list[Prepared]:
         verdict = Outranked(winner.candidate.name, _why(winner.rank, other.rank), cost)
         own = other.candidate
         # dataclasses.replace takes longer than all else here.
-        passed = Candidate(own.name, own.plugin, own.guarantee, verdict, left_out=own.left_out)
+        passed = Candidate(
+            own.name, own.plugin, own.guarantee, verdict, "", own.left_out, own.memory
+        )
         ordered.append(Prepared(passed, other.solver, other.rank, other.on_request))
     rest = sorted((p for p in items if p.solver is None), key=lambda p: p.candidate.name)
     return ordered + rest
@@ -176,15 +208,20 @@ def _prepare_named(name: str, problem: Problem, known: Registry) -> Registered:
 
 
 def _prepare_instance(
-    solver: Solver[Any], problem: Problem, options: Mapping[str, Any]
+    solver: Solver[Any],
+    problem: Problem,
+    options: Mapping[str, Any],
+    max_memory: float | None = None,
 ) -> Prepared:
     for name in options:
         if name not in option_names(type(solver)):
             raise UnknownNameError("option", name, option_names(type(solver)))
     if options:
         solver = dataclasses.replace(solver, **options)  # type: ignore[type-var]
-    verdict = _ask(solver, problem)
-    candidate = Candidate(type(solver).__qualname__, "(unregistered)", None, verdict)
+    verdict, size = _ask(solver, problem), _memory(solver, problem)
+    if isinstance(verdict, Accepted):
+        verdict = _too_much(size, max_memory) or verdict
+    candidate = Candidate(type(solver).__qualname__, "(unregistered)", None, verdict, memory=size)
     return Prepared(candidate, None if isinstance(verdict, Refused) else solver)
 
 
@@ -194,8 +231,11 @@ def prepare(
     options: Mapping[str, Any],
     block: Iterable[str],
     prefer: Iterable[str],
+    max_memory: float | None = None,
 ) -> list[Prepared]:
     """Return the candidates for `problem` with their solver instances, in running order."""
+    if max_memory is not None and not as_figure(max_memory, "max_memory") > 0:
+        raise ProblemError(f"max_memory must be a positive number of bytes, got {max_memory!r}")
     if not isinstance(problem, Problem):
         name = (
             f"the class {problem.__name__}" if isinstance(problem, type) else type(problem).__name__
@@ -205,7 +245,7 @@ def prepare(
             "state one, for example so.Closedness([I, J])"
         )
     if isinstance(solver, Solver):
-        return [_prepare_instance(solver, problem, options)]
+        return [_prepare_instance(solver, problem, options, max_memory)]
     if solver is not None and not isinstance(solver, str):
         raise ProblemError(f"solver must be a name or a Solver instance, got {solver!r}")
     known = registry()
@@ -216,13 +256,16 @@ def prepare(
     if options:
         _check_options(found, options)
     structure = problem.structure()
-    return _order(_prepare_one(item, problem, structure, options, chosen) for item in found)
+    return _order(
+        _prepare_one(item, problem, structure, options, chosen, max_memory) for item in found
+    )
 
 
 def plan(
     problem: Problem,
     solver: str | Solver[Any] | None = None,
     *,
+    max_memory: float | None = None,
     block: Iterable[str] = (),
     prefer: Iterable[str] = (),
     **options: Any,
@@ -240,6 +283,8 @@ def plan(
         The question.
     solver : str, Solver or None
         Consider this one only.
+    max_memory : float or None
+        Refuse solvers that predict more bytes beside the problem's data, check included.
     block, prefer : iterable of str
         Names of plugins or solvers; see also `preferences`.
     **options
@@ -255,5 +300,5 @@ def plan(
     >>> print(so.plan(so.Closedness([[[1, 0], [1, 1]], [[1, 1], [0, 1]]])).chosen.guarantee)
     Guarantee.EXACT
     """
-    ready = prepare(problem, solver, options, block, prefer)
+    ready = prepare(problem, solver, options, block, prefer, max_memory)
     return Plan(problem.describe(), tuple(item.candidate for item in ready))

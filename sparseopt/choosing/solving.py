@@ -93,6 +93,7 @@ def solve(
     seed: int | None = None,
     progress: Progress | None = None,
     time_limit: float | None = None,
+    max_memory: float | None = None,
     block: Iterable[str] = (),
     prefer: Iterable[str] = (),
     **options: Any,
@@ -122,6 +123,9 @@ def solve(
         Called from long work.
     time_limit : float or None
         Seconds for the whole call.
+    max_memory : float or None
+        Bytes beside the problem's data, check included: solvers that predict more are refused
+        before they start. Those that predict nothing are not, see `plan`.
     block, prefer : iterable of str
         Names of plugins or solvers never to use, or to use first.
     **options
@@ -148,7 +152,7 @@ def solve(
     start = time.perf_counter()
     asked = getattr(problem, "default_tolerance", None) if tolerance is None else tolerance
     context = Context(seed=seed, time_limit=time_limit, progress=progress, tolerance=asked)
-    prepared = prepare(problem, solver, options, block, prefer)
+    prepared = prepare(problem, solver, options, block, prefer, max_memory)
     if solver is not None and prepared[0].solver is None:
         _raise_refused(problem, prepared)
     candidates = [item.candidate for item in prepared]

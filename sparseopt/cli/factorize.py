@@ -10,6 +10,7 @@ import numpy as np
 import typer
 
 import sparseopt as so
+from sparseopt.butterfly.expansion import split_work
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import parse_options, print_solution, progress_display, say
 from sparseopt.cli.streams import STREAM, put_text, require_one_stream, taken
@@ -21,6 +22,8 @@ _FORMS = (
     "square-dyadic, monarch:P,Q, search:PARAMETERS or search:PARAMETERS,MAX_RANK, or a JSON file "
     "with a list of [a, b, c, d]"
 )
+_LONG = 60.0
+"""Predicted seconds from which on bounds are not printed unless they were asked for."""
 _ORDERS = "known, or unknown: look for orders of rows and columns (square-dyadic only)"
 
 
@@ -137,10 +140,16 @@ def _print_figures(certificate: Any) -> None:
     if isinstance(certificate, so.PermutedButterflyCertificate):
         certificate = certificate.for_these_orders
         say("orders of rows and columns were found; the bounds hold for these orders")
-    say(
+    error = (
         f"error at most {shown_above(certificate.error)} "
-        f"(relative {shown_above(certificate.relative_error)}); "
-        f"the best possible error is at least {shown_below(certificate.lower_bound)}, "
+        f"(relative {shown_above(certificate.relative_error)})"
+    )
+    seconds = split_work(certificate.problem.architecture.reduced()) * 1e-9
+    if not certificate.bounds and seconds > _LONG:
+        say(f"{error}; bounds take minutes or more: ask for them with --option bounds=always")
+        return
+    say(
+        f"{error}; the best possible error is at least {shown_below(certificate.lower_bound)}, "
         f"and the method's proven bound is {shown_above(certificate.upper_bound)}"
     )
 

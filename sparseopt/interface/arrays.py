@@ -26,6 +26,7 @@ class SparseMatrix(Protocol):
 
 
 _LARGEST_INTEGER = 2**63 - 1
+_FINITE_CHUNK = 1 << 20
 INTEGERS = ("i1", "i2", "i4", "i8", "u1", "u2", "u4")
 """Integers, but those of 64 bits without a sign, which turn negative in int64."""
 
@@ -124,10 +125,15 @@ def require_finite(array: np.ndarray, name: str) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         if cmath.isfinite(array.sum()):
             return
-    bad = np.flatnonzero(~np.isfinite(array.ravel()))
-    if bad.size:
-        place = tuple(int(i) for i in np.unravel_index(int(bad[0]), array.shape))
-        raise ProblemError(f"{name} has {bad_entries(array[place], place, bad.size)}")
+    rows, count, place = np.atleast_1d(array), 0, ()
+    step = max(1, _FINITE_CHUNK * len(rows) // array.size)
+    for start in range(0, len(rows), step):
+        bad = np.argwhere(~np.isfinite(rows[start : start + step]))
+        if len(bad) and not count:
+            place = tuple((bad[0] + ([start] + [0] * (rows.ndim - 1))).tolist())[: array.ndim]
+        count += len(bad)
+    if count:
+        raise ProblemError(f"{name} has {bad_entries(array[place], place, count)}")
 
 
 def bad_entries(value: Any, place: tuple[int, ...], count: int) -> str:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
+from sparseopt.interface.arrays import as_figure
 from sparseopt.interface.errors import ProblemError, SparseoptError
 from sparseopt.interface.json_type import json_type, require_kinds
 from sparseopt.interface.printing import printable
 from sparseopt.interface.seams import notebook_page
 from sparseopt.interface.verdict import Accepted, Guarantee, Verdict
+
+
+def in_words(size: float) -> str:
+    """Return a number of bytes in MiB, from 1 GiB on in GiB."""
+    return f"{size / 2**30:.2g} GiB" if size >= 2**30 else f"{max(size / 2**20, 0.1):.2g} MiB"
 
 
 @json_type
@@ -29,6 +35,8 @@ class Candidate:
         What happened when it ran; empty if it did not.
     left_out : str
         What it goes without here, for want of a library; empty if nothing.
+    memory : float or None
+        Predicted bytes beside the problem's data, from `Solver.bytes_needed`; None if not said.
     """
 
     name: str
@@ -37,9 +45,15 @@ class Candidate:
     verdict: Verdict
     outcome: str = ""
     left_out: str = ""
+    memory: float | None = None
+
+    def to_fields(self) -> dict[str, Any]:
+        """Return what is written to JSON; no memory where none is said."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in found.items() if (name, value) != ("memory", None)}
 
     @classmethod
-    def from_fields(cls, fields: dict[str, Any]) -> Candidate:
+    def from_fields(cls, given: dict[str, Any]) -> Candidate:
         """Return what JSON holds."""
         kinds = {
             "name": str,
@@ -48,14 +62,18 @@ class Candidate:
             "verdict": Verdict,
             "outcome": str,
             "left_out": str | None,
+            "memory": float | int | None,
         }
-        require_kinds("a candidate", fields, kinds)
-        return cls(**{**fields, "left_out": fields.get("left_out") or ""})
+        require_kinds("a candidate", given, kinds)
+        memory = given.get("memory")
+        memory = None if memory is None else as_figure(memory, "memory of a candidate")
+        return cls(**{**given, "left_out": given.get("left_out") or "", "memory": memory})
 
     def __str__(self) -> str:
         promise = self.guarantee.value if self.guarantee else "no declared guarantee"
         line = f"{self.name} ({self.plugin}, {promise}): {self.verdict}"
         line += f" ({self.left_out})" if self.left_out else ""
+        line += f", about {in_words(self.memory)} of memory" if self.memory is not None else ""
         return printable(f"{line} -> {self.outcome}" if self.outcome else line, 2000)
 
 

@@ -44,3 +44,10 @@ class Solver(ABC, Generic[P]):
         A hook with a neutral default. Law: pure, fast, finite and positive.
         """
         return 1.0
+
+    def bytes_needed(self, problem: P) -> float | None:
+        """Return the predicted bytes beside the problem's data, check included; None if unknown.
+
+        A hook with a neutral default. Law: pure, fast, nonnegative.
+        """
+        return None

@@ -6,7 +6,7 @@ import io
 import math
 import os
 import tokenize
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -39,6 +39,27 @@ def read_array(path: Path) -> np.ndarray:
             return np.memmap(file, dtype, "r", file.tell(), shape, order)  # type: ignore[call-overload, no-any-return]
         except (OSError, ValueError) as error:  # an empty array, which cannot be mapped
             raise ProblemError(f"{name} holds an array of shape {shape}: {error}") from error
+
+
+def map_numbers(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], start: int) -> np.ndarray:
+    """Return numbers that lie in a file from byte `start` on, mapped into memory, read-only.
+
+    The file must be regular and hold all of them now. What is read of the map later is what the
+    file holds then: it must neither be changed nor cut short as long as the array is used.
+    """
+    name = repr(os.fspath(path))
+    needed = math.prod(shape) * dtype.itemsize
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if start + needed > size:
+            raise ProblemError(
+                f"{name} has {size} bytes, where bytes {start} to {start + needed} are needed; it "
+                "is cut short"
+            )
+        try:
+            return np.memmap(file, dtype, "r", start, shape)
+        except (OSError, ValueError) as error:
+            raise ProblemError(f"{name} cannot be mapped: {printable(error, 200)}") from error
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

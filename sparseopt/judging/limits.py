@@ -31,6 +31,9 @@ NODES = 100_000
 PROGRAM_NODES = 20_000
 """Nodes of the graph in a .pt2 file: torch takes a few milliseconds for each."""
 
+HELD_BYTES = 1 << 27
+"""Weights of a network that are copied into memory; of larger ones the files are mapped."""
+
 COMPUTED_ENTRIES = 1 << 28
 """Numbers that reading one network computes and keeps: constants, positions, windows, together."""
 

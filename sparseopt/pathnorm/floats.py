@@ -122,7 +122,7 @@ def _rounded(raw: np.ndarray) -> ScaledArray[np.ndarray]:
 def _range(raw: np.ndarray) -> tuple[float, float]:
     """Return the largest absolute value and the smallest nonzero one."""
     top = max(float(raw.max()), -float(raw.min()))
-    least, flat = math.inf, raw.reshape(-1)
+    least, flat = math.inf, raw.ravel(order="K")
     for start in range(0, flat.size, _CHUNK):
         least = min(least, _least(np.abs(flat[start : start + _CHUNK])))
     return top, least

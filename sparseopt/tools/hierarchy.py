@@ -186,14 +186,17 @@ def factorize(
     engine: Engine,
     bounds: str,
     probes: int,
+    scales: bool = False,
 ) -> tuple[so.KroneckerProduct, so.ButterflyCertificate]:
     """Return the answer of an engine, which sees the target in safe units, with its certificate.
 
     Redundant factors are lifted back. The factors of a tensor are tensors on its device, whatever
-    the engine worked with.
+    the engine worked with. An engine that `scales` gets an array as it is, and multiplies what it
+    reads by 2**-exponent, so that there is no copy of the whole.
     """
     standard = Standard.of(problem.architecture)
-    safe, exponent = problem.normalized()
+    exponent = problem.exponent if scales and problem.kind == "array" else 0
+    safe, exponent = (problem, exponent) if exponent else problem.normalized()
     with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
         values = lift(engine(safe, standard, context), problem.architecture)
     if problem.kind == "tensor" and isinstance(values[0], np.ndarray):
