@@ -6,12 +6,23 @@ of the outputs exactly if A and B are the same number at all inputs.
 
 from __future__ import annotations
 
+from dataclasses import replace as changed
 from typing import Any
 
 import numpy as np
-from identifiability_claims import LINE, Entries, asked, dense, family, network, structural
+from identifiability_claims import (
+    LINE,
+    Entries,
+    asked,
+    dense,
+    evidence,
+    family,
+    network,
+    structural,
+)
 from laws import numbered
 
+import sparseopt as so
 from sparseopt.networks.operator import Add, Concat, Relu, Reshape, Select
 from sparseopt.networks.window import AxisWindow, MaxPool, RankPool
 
@@ -72,8 +83,8 @@ def honest() -> Entries:
     yield "a ReLU that is never active", alike(0, *silent)
     yield "a number without a bias", _alone(0.0, "w.weight[0, 0]", off=True)
     yield "a number with a bias", _alone(3.0, "w.weight[0, 0]", "w.bias[0]")
-    for name, made in _unheard_truths():
-        yield name, made
+    yield from _unheard_truths()
+    yield "a rank of 0, of arrays without numbers", _ranked(0)
 
 
 def _alone(number: float, *places: str, off: bool = False) -> Any:
@@ -102,6 +113,23 @@ def forged() -> Entries:
     silent = ("u", dense([[1]], [-100])), ("a", Relu())
     yield units + "a ReLU that is never active at these", alike(0, *silent, data=False)
     yield from _unheard_lies()
+    yield "there are as many rows as columns | columns in a matrix", _ranked(1, (1, 1))
+    found = alike(4, numbers(3), ("a", dense([[1]])))
+    rank = so.solve(found.problem, solver="jacobian_rank").certificate
+    answer = changed(found.answer, rank=2, gap=0)
+    line = "the rank that is proved leaves a direction open | "
+    yield line + "it is full", changed(found, answer=answer, evidence=rank.evidence)
+
+
+def _ranked(rank: int, shape: tuple[int, ...] = (0,)) -> Any:
+    """Return the claim that the bias of one unit has a rank, by so many rows."""
+    problem = asked(network(1, ("y", dense([[2.0]], [1.0]))), LINE, {"y.bias": 1})
+    rows, columns = np.zeros((rank, 2)), np.zeros(shape)
+    if rank:
+        rows, columns = rows.astype(int), columns.astype(int)
+    value = "identifiable" if rank else "unknown"
+    held = evidence(problem, rows=(rows, columns))
+    return so.JacobianRankCertificate(problem, problem.verdict(value, rank), held)
 
 
 def _two() -> Any:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace as changed
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from identifiability_claims import LINE, Entries, asked, dense, network, second
-from laws import numbered
+from laws import numbered, refusal
 
+import sparseopt as so
 from sparseopt.networks.operator import Add, Concat, Relu, Reshape, Select
 from sparseopt.networks.window import AxisWindow, MaxPool, RankPool
 
@@ -58,9 +61,17 @@ def honest() -> Entries:
     deaf = ("r", Relu()), ("y", dense([[1.0, 1.0, 0.0]]))
     yield "a ReLU that leaves 0", moved((1, 2, 0), (2, 1, 3), *deaf)
     yield "a ReLU of nothing", moved((1, 2), (2, 1), *nothing())
+    ends = {"v.weight": 1}, {"v.weight[0, 0]": 3}, nothing()[1], ("r", Relu())
+    yield "a weight of 0 out of a ReLU of nothing", claim(*ends, *_plus(0.0))
+    off = ("u", dense([[1.0]], [-9.0])), ("r", Relu()), *_plus(2.0)
+    yield "a weight out of a ReLU that is not active", claim(*ends[:2], *off)
     for name, made in _pools_that_stand():
         yield name, made
     yield "a weight of 0 on the way", _in_a_row(0.0)
+
+
+def _plus(weight: float) -> Any:
+    return ("v", dense([[weight]])), ("z", Add(), "v", "x")
 
 
 def beside() -> tuple[Any, ...]:
@@ -106,12 +117,21 @@ def _pools_that_stand() -> Entries:
     yield "an input wins a pool", pooled((-1, -2), (-2, -1), 2, 0)
     yield "an input wins as the last", pooled((-1, -2), (-2, -1), 0, 2)
     yield "an input wins over both", pooled((-3, -1), (-2, -2), 0, 2, 1)
+    yield "an input wins over numbers nearby", pooled((-1.5, -0.5), (-0.5, -1.5), 2, 0, 1)
+    yield "a number wins a pool", _winning()
     yield "an input is met", pooled((1, -3), (0.5, -2.5), 0, 2)
     yield "an input was met", pooled((0.5, -2.5), (1, -3), 0, 2)
     yield "a pool with padding first", padded((-1, -2), (-2, -1), -1, 2, 0)
     yield "a pool with padding last", padded((-1, -2), (-2, -1), 2, 0, -1)
     yield "a pool below 0 with padding", _low(-1)
     yield "two equal cells", pooled((-1, -2), (-2, -1), 2, 2, 0)
+
+
+def _winning() -> Any:
+    """The sum of a number that wins a pool and of another."""
+    pool = ("c", Concat(0), "x", "k"), ("s", Select(np.array([1, 0]))), ("p", RankPool(0, 1))
+    last = ("a", ONE), ("o", Select(np.array([1])), "k"), ("y", Add(), "a", "o")
+    return moved((3, 2), (4, 1), *pool, *last)
 
 
 def _low(*pads: int) -> Any:
@@ -129,6 +149,21 @@ def _low(*pads: int) -> Any:
 @numbered
 def forged() -> Entries:
     """Yield (line that stops it | what it is, certificate)."""
+    right = moved((1, 2), (2, 1), SUM)
+    one = {"values": (Fraction(3),)}
+    yield "each once | one too many", changed(right, columns=np.array([2]), **one)
+    yield (
+        "must be a list of integers | a matrix",
+        refusal(lambda: changed(right, columns=right.columns[None])),
+    )
+    free = so.Identifiability(right.problem.network, None, right.problem.free)
+    searched = changed(right.evidence, inputs=np.array(FEW))
+    yield "the problem has inputs | none", changed(right, problem=free, evidence=searched)
+    full = moved((1, 2), (2, 1), ("y", dense([[1, 1], [1, 2]])))
+    rank = so.solve(full.problem, solver="jacobian_rank").certificate
+    answer = changed(full.answer, rank=2, gap=0)
+    line = "the rank that is proved leaves a direction open | "
+    yield line + "it is full", changed(full, answer=answer, evidence=rank.evidence)
     yield from _figures()
     yield from _cuts()
     yield from _switches()
@@ -140,6 +175,8 @@ def _figures() -> Entries:
     yield line + "to less than 0", moved((1, 2), (-1, 4), SUM)
     line = "outputs at every input | "
     yield line + "the second output", moved((1, 2), (2, 1), ("y", dense([[1, 1], [1, 2]])))
+    low = ("r", Relu()), ("z", dense([[3.0]])), beside()
+    yield line + "a ReLU of less than 1", moved((0.25,), (0.5,), *low)
     yield line + "an input itself", moved((1,), (2,), ("out", Concat(0), "x", "k"))
 
 
@@ -173,6 +210,10 @@ def _switches() -> Entries:
     kinks = ("d", dense([[1.0, -1.0], [1.0, 1.0]])), ("r", Relu())
     yield line + "a ReLU", moved((1, 3), (3, 1), *kinks, ("y", dense([[0.0, 1.0]])))
     yield line + "a ReLU, and one that does not", moved((1, 3), (3, 1), *kinks, SUM, inputs=LINE)
+    behind = ("s", dense([[1, 1], [0, 1]])), ("q", Relu()), ("y", dense([[1, 2]]))
+    yield line + "a ReLU before others", moved((1, 3), (3, 1), *kinks, *behind)
+    pools = ("t", RankPool(0, 1)), ("a", ONE), ("c", Concat(0), "a", "x"), ("p", RankPool(0, 1))
+    yield line + "a pool before another", moved((4, 3), (3, 4), *pools, ("out", ONE))
     yield line + "a pool", pooled((1, 3), (3, 1), 0, 1)
     yield line + "a pool of three", pooled((1, 3, -9), (3, 1, -9), 0, 2, 1)
     yield line + "a pool that an input wins once", pooled((1, 3), (3, 1), 0, 2, inputs=LINE)

@@ -38,8 +38,8 @@ def network(size: int | tuple[int, ...], *nodes: tuple[Any, ...], **origins: Any
     """Return the network of (name, layer, *inputs); a layer without inputs reads the one before."""
     made = [Node("x", Input((size,) if isinstance(size, int) else size))]
     for name, op, *inputs in nodes:
-        tied = {field: tensor for field, tensor in origins.get(name, {}).items()}
-        made.append(Node(name, op, tuple(inputs) or (made[-1].name,), tied))
+        read = tuple(inputs) or (made[-1].name,)
+        made.append(Node(name, op, read, dict(origins.get(name, {}))))
     return Network(tuple(made), made[-1].name)
 
 
