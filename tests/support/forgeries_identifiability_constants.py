@@ -114,6 +114,9 @@ def forged() -> Entries:
     yield units + "a ReLU that is never active at these", alike(0, *silent, data=False)
     yield from _unheard_lies()
     yield "there are as many rows as columns | columns in a matrix", _ranked(1, (1, 1))
+    right = _ranked(1)
+    composite = changed(right.evidence, prime=65541)
+    yield "the modulus is a prime | 3 times 21847", changed(right, evidence=composite)
     found = alike(4, numbers(3), ("a", dense([[1]])))
     rank = so.solve(found.problem, solver="jacobian_rank").certificate
     answer = changed(found.answer, rank=2, gap=0)
