@@ -13,6 +13,7 @@ import forgeries_deconvolution
 import forgeries_factorization
 import forgeries_identifiability
 import forgeries_identifiability_constants
+import forgeries_identifiability_facets
 import forgeries_identifiability_seconds
 import forgeries_identifiability_units
 import forgeries_interpolation
@@ -41,6 +42,7 @@ BANKS = (
     forgeries_deconvolution,
     forgeries_identifiability,
     forgeries_identifiability_constants,
+    forgeries_identifiability_facets,
     forgeries_identifiability_seconds,
     forgeries_identifiability_units,
     forgeries_interpolation,
