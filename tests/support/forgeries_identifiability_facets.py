@@ -127,7 +127,7 @@ def forged() -> Entries:
 
 def _misfits(evidence: Any) -> Entries:
     line, pairs = "pairs must be float64, of shape | ", evidence.pairs
-    yield line + "a matrix", {"pairs": pairs[0]}
+    yield line + "a matrix", {"pairs": pairs[:, :, 0]}
     yield line + "three points", {"pairs": pairs[:, [0, 1, 1]]}
     line = "facets are named by their numbers | "
     for name, value in (
