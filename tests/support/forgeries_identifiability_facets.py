@@ -14,7 +14,7 @@ from laws import numbered, refusal
 import sparseopt as so
 from sparseopt.guarantees.facets import FacetEvidence
 from sparseopt.networks.linear import Scale
-from sparseopt.networks.operator import Add, Concat, Relu, Select
+from sparseopt.networks.operator import Add, Concat, Relu, Reshape, Select
 
 UNIT = ("u", dense([[2.0]], [-3.0])), ("r", Relu())
 """Becomes active at 1.5."""
@@ -62,6 +62,10 @@ def honest() -> Entries:
     yield "two units", facets(both, points, ((0,), (1,)), (0, 1))
     slow = ("y", dense([[5.0, 0.0]], [1.0])), ("z", Add(), "y", "x")
     some = {**FREE, "u.weight": [[1], [0]], "u.bias": [1, 0], "y.weight": [[1, 0]]}
+    bias = ("u", Scale(None, np.array([-1.5])))
+    first = network(1, bias, ("r", Relu()), END)
+    free = {"u.bias": 1, "y.weight": 1, "y.bias": 1}
+    yield "a bias before all weights", facets(first, BETWEEN, free=free)
     yield "a constant unit beside", facets(network(1, *pair, *slow), BETWEEN, free=some)
     chain = (*UNIT, ("v", dense([[1.0]], [-2.0])), ("q", Relu()), END)
     free = {**FREE, "v.bias": 1, "v.weight": 1, "k.weight": 1}
@@ -80,9 +84,10 @@ def _summed(factor: float) -> so.Network:
         ("a", Select(np.array([0])), "x"),
         ("b", Select(np.array([1])), "x"),
         ("u", dense([[2.0]]), "a"),
-        ("s", Scale(np.array([factor]))),
+        ("s", Scale(np.array([factor / 2]))),
         ("v", dense([[3.0]], [-9.5 if factor < 0 else -13.0]), "b"),
-        ("t", Add(), "u", "s", "v"),
+        ("c", Concat(0), "u", "s", "v"),
+        ("t", dense([[1.0, 2.0, 1.0]])),
         ("r", Relu()),
         END,
     )
@@ -116,8 +121,51 @@ def forged() -> Entries:
     found = network(1, *UNIT, ("v", dense([[1.0]], [-2.0])), ("q", Relu()), END, *BESIDE)
     free = {**free, "k.weight": 1}
     yield line + "the second unit first", facets(found, points, ((1,), (0,)), (1,), free)
+    beside = ("c", Concat(0), "r", "x"), ("v", dense([[2.0, 1.0]])), ("q", Relu()), END, *BESIDE
+    points = [*BETWEEN, [[-1.0], [1.0]]]
+    free.pop("v.bias")
+    found = network(1, *UNIT, *beside)
+    made = facets(found, points, ((0,), (1,)), (0, 1), free)
+    yield line + "a weight out of a unit that is not active", made
+    yield from _first_units()
+    yield from _lasting()
+
+
+def _first_units() -> Entries:
+    """Units of which a sum over the input is no proof."""
+    line = "has full column rank | "
+    pinned = {"u.weight": 1, "u.bias": 1}
+    yield line + "a unit whose ReLU is an output", facets(network(1, *UNIT), BETWEEN, free=pinned)
+    twice = ("s", Select(np.array([0, 0]))), ("u", dense([[1, 1]], [-3])), ("r", Relu())
+    double = network(1, *twice, END)
+    yield line + "two weights of one entry", facets(double, BETWEEN)
+    cancelled = network(
+        2,
+        ("a", Select(np.array([[0], [0]])), "x"),
+        ("u", dense([[2.0]])),
+        ("f", Reshape((2,))),
+        ("b", Select(np.array([1])), "x"),
+        ("v", dense([[3.0]], [-9.5])),
+        ("c", Concat(0), "f", "v"),
+        ("t", dense([[1.0, -1.0, 1.0]])),
+        ("r", Relu()),
+        END,
+    )
+    yield line + "one weight twice, which cancels", facets(cancelled, _SUMMED, free=_summed_free())
+    both = ("c", Concat(0), "u", "x"), ("v", dense([[1.0, 1.0]], [-9.5])), ("q", Relu()), END
+    found = network(1, *UNIT, *both, *BESIDE)
+    free = {**FREE, "v.weight": 1, "v.bias": 1, "k.weight": 1}
+    points = [*BETWEEN, [[4.0], [5.0]]]
+    made = facets(found, points, ((0,), (1,)), (0, 1), free)
+    yield line + "an affine unit beside the entry that it reads", made
+
+
+def _lasting() -> Entries:
     line = "the outputs settle their | "
-    yield line + "a unit that is not settled", facets(found, points, ((0,),), (1,), free)
+    chain = network(1, *UNIT, ("v", dense([[1.0]], [-2.0])), ("q", Relu()), END, *BESIDE)
+    free = {**FREE, "v.weight": 1, "v.bias": 1, "k.weight": 1}
+    points = [*BETWEEN, [[2.25], [3.0]]]
+    yield line + "a unit that is not settled", facets(chain, points, ((0,),), (1,), free)
     last = dense([[5.0, 4.0], [1.0, 2.0]], [1.0, 3.0])
     two = one(("c", Concat(0), "r", "x"), ("y", last))
     yield line + "beside two affine functions that are one", facets(two, BETWEEN, cells=(0,))
