@@ -30,7 +30,7 @@ def along(x: np.ndarray, y: np.ndarray, t: int, lambdas: np.ndarray) -> np.ndarr
         mu = (x @ rounded) / (rounded @ rounded)
         term = np.outer(rounded, form.round(mu * y))
         found.append(np.linalg.norm(np.outer(x, y) - term))
-    return np.array(found) / np.linalg.norm(np.outer(x, y))
+    return np.asarray(np.array(found) / np.linalg.norm(np.outer(x, y)))
 
 
 # %% One pair of vectors in detail

@@ -1918,8 +1918,8 @@ def chain_limit(certificate: Typed) -> Verdict:
     obs = frozenset((a, b) for a in range(h) for b in range(w))
     window = Window(h, w, xs, ys, len(right), obs, limit)
     exclude(window, tree, Known(), 2)
-    where = f"no product of two factors cut before factor {cut}"
-    text = f"curve of order {order(list(factors))} on {h} rows and {w} columns, {where}"
+    cuts = f"no product of two factors cut before factor {cut}"
+    text = f"curve of order {order(list(factors))} on {h} rows and {w} columns, {cuts}"
     return "not_closed", text
 
 

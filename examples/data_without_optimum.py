@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ import sparseopt as so
 
 SUPPORTS = [np.ones((2, 2)), np.ones((2, 3))]
 """A dense network with 3 inputs, 2 hidden units and 2 outputs; masks work as well."""
-OPTIMA = {
+OPTIMA: dict[str, Any] = {
     "one output": [np.ones((1, 4)), np.ones((4, 3))],
     "hidden units that feed one output each": [[[1, 1, 0], [0, 0, 1]], np.ones((3, 3))],
     "a mask of an LU factorization": [[[1, 0], [1, 1]], [[1, 1], [0, 1]]],
@@ -49,7 +50,7 @@ def descend(
         w + 0.05 * rng.standard_normal(w.shape) for w in solution.certificate.weights_at(0.7)
     )
     kept = np.unique(np.geomspace(1, steps, 200).astype(int))
-    losses, largest = [], []
+    losses, largest = list[float](), list[float]()
     for step in range(1, steps + 1):
         seen = inputs @ inner.T
         active = np.maximum(seen, 0)

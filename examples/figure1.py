@@ -47,7 +47,7 @@ def photograph(size: int) -> np.ndarray:
     step = 256 // size
     crop = grey[60:316, 230:486].reshape(size, step, size, step).mean(axis=(1, 3))
     crop -= crop.mean()
-    return crop / np.linalg.norm(crop)
+    return np.asarray(crop / np.linalg.norm(crop))
 
 
 # %% The transforms, as matrices with orthonormal columns
@@ -94,7 +94,7 @@ def thresholded(
 def needed(coefficients: np.ndarray) -> np.ndarray:
     """Return the relative error when the k largest entries are kept, for each k."""
     squares = np.sort(np.square(coefficients.ravel()))[::-1]
-    return np.sqrt(np.maximum(1.0 - np.cumsum(squares) / squares.sum(), 0.0))
+    return np.asarray(np.sqrt(np.maximum(1.0 - np.cumsum(squares) / squares.sum(), 0.0)))
 
 
 def matched(signal: np.ndarray, basis: scipy.sparse.csc_array, error: float) -> float:

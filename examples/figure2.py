@@ -26,12 +26,12 @@ Found = so.KroneckerProduct | so.PermutedKroneckerProduct
 # %% The dense matrices, and the factors that are found
 def fourier(n: int) -> np.ndarray:
     """Return the matrix of the discrete Fourier transform."""
-    return np.fft.fft(np.eye(n))
+    return np.asarray(np.fft.fft(np.eye(n)))
 
 
 def haar(n: int) -> np.ndarray:
     """Return the matrix of the orthonormal Haar wavelet transform, its rows computed in place."""
-    return wavelet(n).product.to_dense()
+    return np.asarray(wavelet(n).product.to_dense())
 
 
 def factored(matrix: np.ndarray, unknown: bool) -> tuple[Found, float]:
@@ -68,7 +68,7 @@ def count(sizes: list[int]) -> dict[str, list[int]]:
     for n in sizes:
         product, fourier_error = factored(fourier(n), unknown=True)
         cascade, haar_error = factored(haar(n), unknown=False)
-        found["Fourier"].append(sum(np.count_nonzero(f) for f in dense_factors(product)))
+        found["Fourier"].append(sum(int(np.count_nonzero(f)) for f in dense_factors(product)))
         found["wavelet"].append(sum(filtering(f) for f in dense_factors(cascade)))
         ours = f"{found['Fourier'][-1]:10d} {2 * n * int(np.log2(n)):12d}"
         theirs = f"{found['wavelet'][-1]:10d} {4 * (n - 1):11d}"

@@ -14,6 +14,7 @@ Takes about ten seconds on one core; ``--quick`` three; ``--network digits_cnn``
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +106,10 @@ def main(quick: bool, output: Path, name: str = "digits_mlp") -> None:
     images, labels = load_digits(return_X_y=True)
     images = (images / 16.0).reshape(-1, *network.input_shape)
     paths: dict[str, dict[float, Row]] = {"share of the weights pruned": {}, "bits": {}}
-    for levels, change, rows in zip((RATIOS, BITS), (pruned, rounded), paths.values(), strict=True):
+    changes: tuple[Callable[[so.Network, Any], so.Network], ...] = (pruned, rounded)
+    for levels, change, rows in zip((RATIOS, BITS), changes, paths.values(), strict=True):
         for level in levels[2::3] if quick else levels:
-            rows[level] = measured(network, change(network, level), images, labels)  # type: ignore[operator]
+            rows[level] = measured(network, change(network, level), images, labels)
     columns = ["accuracy", FOUND, *reversed(BOUNDS), "found near an image", NEAR]
     for title, rows in paths.items():
         print(f"{title}: {', '.join(columns)}")

@@ -64,7 +64,7 @@ def draw(
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 6), layout="constrained")
-    axes = figure.subplot_mosaic(
+    axes: dict[str, Any] = figure.subplot_mosaic(
         [["image", "l1"], ["image", "l2"], ["shares", "l2"], ["shares", "l-infinity"]],
         width_ratios=[1, 3],
         height_ratios=[2, 1, 1, 2],

@@ -41,7 +41,7 @@ def blocks(size: int, width: int, share: float) -> np.ndarray:
 def banded(size: int, width: int) -> np.ndarray:
     """Return a mask around the diagonal."""
     i, j = np.indices((size, size))
-    return np.abs(i - j) <= width
+    return np.asarray(np.abs(i - j) <= width)
 
 
 def drawn(rows: int, columns: int, density: float) -> np.ndarray:

@@ -60,7 +60,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.closedness.proofs.staircase",
         "sparseopt.closedness.problem",
     ),
-    "forgeries_closedness forgeries_recovery": ("sparseopt.judging.exact",),
+    "forgeries_closedness forgeries_recovery forgeries_ranks": ("sparseopt.judging.exact",),
     "forgeries_factorization": (
         "sparseopt.butterfly.certificate",
         "sparseopt.butterfly.comparison",
@@ -172,6 +172,7 @@ SKIP = (
     "samples",
     "_listed",
     "data_set",
+    "_is_float",
     "weights_at",
     "marked_cells",
     "show",
@@ -209,6 +210,7 @@ SKIP = (
     "ColumnOperator.quickly",
     "ColumnOperator.times",
     "RankOneQuantization.nearest",
+    "PathDistanceValue.output_bound",
     "RankOneTerm.to_dense",
 )
 """Functions that make certificates, words or figures and judge nothing, or run at import."""

@@ -90,6 +90,9 @@ def forged_distances() -> Iterator[Named]:
         if answer.kind == "upper bound":
             below = answer.value * (1 - 1e-10)
             yield f"distance-{name}-value-just-below", changed(good, value=below, exact=None)
+            for share in (0.5 + 1e-10, 1.5):
+                other = changed(good, value=share * answer.value, exact=None)
+                yield f"distance-{name}-value-times-{share}", other
         yield f"distance-{name}-value-0", changed(good, value=0.0, exact=None)
         yield (
             f"distance-{name}-exact",
@@ -99,6 +102,9 @@ def forged_distances() -> Iterator[Named]:
         if answer.outputs is not None:
             less = answer.outputs * (1 - 1e-9)
             yield f"distance-{name}-outputs-down", changed(good, outputs=less)
+            for share in (0.5 + 1e-10, 1.5):
+                other = changed(good, outputs=share * answer.outputs)
+                yield f"distance-{name}-outputs-times-{share}", other
             yield f"distance-{name}-outputs-without-end", changed(good, outputs=math.inf)
         yield f"distance-{name}-method", changed(good, {"method": "magic"})
         other = "exact" if answer.kind == "upper bound" else "upper bound"
@@ -126,6 +132,8 @@ def forged_distances() -> Iterator[Named]:
     big = distances()["large-two-pass"]
     found = differences.difference(big.problem.network, big.problem.other)
     yield "distance-not-raised", changed(big, value=found.as_float())
+    apart = differences.difference(big.problem.network, big.problem.other, apart=True)
+    yield "distance-outputs-not-raised", changed(big, outputs=apart.as_float())
     big = distances()["large"]
     found = differences.difference(big.problem.network, big.problem.other)
     off = found.as_fraction() * (1 + Fraction(1e-9) - Fraction(3, 2) * Fraction(found.error))

@@ -21,7 +21,7 @@ from sparseopt.networks.linear import Dense, Neuron
 from sparseopt.networks.network import Network, chain
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Input, Relu, Reshape
-from sparseopt.networks.window import MaxPool
+from sparseopt.networks.window import AxisMap, MaxPool, Resample
 from sparseopt.tools.reading.window_cells import max_window, pool_positions
 
 Pairs = Iterator[tuple[str, Any]]
@@ -89,6 +89,9 @@ def honest() -> Pairs:
         for method, solver in METHODS.items():
             yield f"{name} by {method}", solved(question, solver)
     yield "across signs by eq. (8)", solved(across_signs(), "path_metric")
+    for name, weights in {"two axes": (2.0**50, 0.5), "one axis": (2.0**51,)}.items():
+        nets = averaged(1.0, *weights), averaged(2.0, *weights)
+        yield f"averages along {name}", solved(so.OutputChange(*nets, 1, 1), "signed_intervals")
     yield "neurons", solved(neurons(), "signed_intervals")
     yield "neurons by eq. (8)", solved(neurons(), "path_metric")
 
@@ -125,6 +128,7 @@ def forged() -> Pairs:
     yield from forged_last_bits()
     yield from forged_path_metrics()
     yield from forged_ranges()
+    yield from forged_averages()
     yield from forged_neurons()
     yield from forged_little()
     ends = np.full(2, 1.7e308)
@@ -268,6 +272,31 @@ def across_signs() -> so.OutputChange:
         for w, v in zip(firsts, lasts, strict=True)
     ]
     return so.OutputChange(*nets, [-2, -1, -3], [2, 1, 3])
+
+
+def averaged(weight: float, *factors: Any) -> Network:
+    """Return a number times a weight, added up along axes of size 1 with these factors."""
+    rows = [np.atleast_2d(np.asarray(f, dtype=np.float64)) for f in factors]
+    maps = [
+        AxisMap(i, np.zeros(row.shape, dtype=int), row, np.array([row.size]))
+        for i, row in enumerate(rows)
+    ]
+    dense = Dense(np.array([[weight]]))
+    return chain((1,), dense, Reshape((1, 1)), Resample(tuple(maps)))
+
+
+def forged_averages() -> Pairs:
+    """Yield the claim that nothing changes where a small average is enlarged by the next."""
+    nothing = so.OutputChangeValue.of(np.zeros(1), np.zeros(1))
+    line = "averages along several axes with weights above"
+    for name, last in {"a large weight": 2.0**50 * (1 + 2.0**-50), "two": [2.0**50] * 2}.items():
+        nets = [averaged(weight, 1e-300, last) for weight in (1e-100, 2e-100)]
+
+        def asked(nets: Any = nets) -> Any:
+            question = so.OutputChange(*nets, 1, 1)
+            return so.verify(so.OutputChangeCertificate(question, nothing, "signed_intervals"))
+
+        yield f"{line} | {name}", asked
 
 
 def forged_ranges() -> Pairs:

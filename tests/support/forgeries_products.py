@@ -247,6 +247,7 @@ def honest() -> Pairs:
     yield "one", solve(so.ProductQuantization(product([(1, 3, 2, 2)]), 4)).certificate
     yield "one of three", solve(so.ProductQuantization(product(), [None, 4, None])).certificate
     yield "many values", nearest(6, product(so.Architecture.square_dyadic(64)))
+    yield "wide columns", nearest(6, product([(1, 8, 8, 8), (8, 8, 8, 1)]))
     yield "complex", nearest(6, product(scale=1.0 + 2.0j))
     yield "of rank 2", nearest(4, product([(1, 4, 4, 2), (2, 4, 4, 1)]))
     yield "not chainable", nearest(4, product([(2, 2, 2, 1), (1, 2, 2, 2)]))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 from closedness_statements import REPAIRED, repair
 from forging import DENSE, LU, Pairs, comparable
 
@@ -86,6 +87,10 @@ def honest() -> Pairs:
         "costs",
         bound(window(weight=Fraction(1, 4)), Fraction(1, 4), costs=costs, cost=Fraction(1, 4)),
     )
+    more = (costs[0], [[4, 5], [6, 0.5]])
+    yield "costs of one half", bound(window(weight=HALF), HALF, costs=more, cost=HALF)
+    ends = ([[0, 2.0**900], [0, 2.0**900]], [[0, 5], [6, 0.25]])
+    yield "costs from 0 to 2^900", repair(bound=0, windows=[], costs=ends, cost=HALF / 2)
     yield "costs without a bound", repair(bound=0, windows=[], costs=costs, cost=Fraction(1, 4))
     kept = (LU[0], [[1, 0], [0, 1]])
     yield "no line cut off", repair(kept, proof=proved(kept), keep_lines=True)
@@ -257,14 +262,17 @@ def figures() -> dict[str, Any]:
         "costs[0] has entries above 2^900 | costs whose sum no float holds": (
             lambda: so.NearestClosedSupport(LU, costs=[[[1.7e308] * 2] * 2] * 2)
         ),
-        "costs[0] is negative at (0, 0) | a cost below 0": lambda: so.NearestClosedSupport(
-            LU, costs=([[-1, 1], [1, 1]], [[1, 1], [1, 1]])
+        "costs[0] is negative at (1, 0) | a cost below 0": lambda: so.NearestClosedSupport(
+            LU, costs=([[0, 0.5], [-1, 1]], [[1, 1], [1, 1]])
         ),
         "costs[1] has the shape (1, 2) | another shape": lambda: so.NearestClosedSupport(
             LU, costs=([[1, 1], [1, 1]], [[1, 1]])
         ),
         "costs must be a list of two arrays | one": lambda: so.NearestClosedSupport(
             LU, costs=[[[1, 1], [1, 1]]]
+        ),
+        "costs must be a list of two arrays | one array": lambda: so.NearestClosedSupport(
+            LU, costs=np.ones((2, 2, 2))
         ),
         "ClosedSupport has fields | an unknown one": so.to_json(repair()).replace(
             '"lower_bound": 1', '"lower_bound": 1, "upper_bound": 1'
