@@ -12,6 +12,10 @@ import forgeries_coercive
 import forgeries_deconvolution
 import forgeries_factorization
 import forgeries_identifiability
+import forgeries_identifiability_constants
+import forgeries_identifiability_facets
+import forgeries_identifiability_seconds
+import forgeries_identifiability_units
 import forgeries_interpolation
 import forgeries_paths
 import forgeries_penalties
@@ -37,6 +41,10 @@ BANKS = (
     forgeries_coercive,
     forgeries_deconvolution,
     forgeries_identifiability,
+    forgeries_identifiability_constants,
+    forgeries_identifiability_facets,
+    forgeries_identifiability_seconds,
+    forgeries_identifiability_units,
     forgeries_interpolation,
     forgeries_penalties,
     forgeries_products,

@@ -131,14 +131,13 @@ class Structure:
 
     @cached_property
     def edges(self) -> dict[int, list[tuple[int, int]]]:
-        """The edges (head, tail) of each parameter; a bias has tail -1."""
+        """The edges (head, tail) of each parameter, of constants at -1; a bias has tail -1."""
         found: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for layer in self.wires.layers:
             heads, tails, entries = layer.edges
             columns = self.wires.column[entries].tolist()
             for column, *ends in zip(columns, heads.tolist(), tails.tolist(), strict=True):
                 found[column].append(tuple(ends))
-        found.pop(-1, None)
         return found
 
     def row(self, neuron: int) -> dict[int, Fraction]:
@@ -212,8 +211,7 @@ def _unheard(steps: Steps, structure: Structure, column: int) -> Direction:
 def _sink(steps: Steps, structure: Structure, column: int) -> Direction:
     """The bias of a unit that it alone feeds may fall from 0, if only ReLUs read the unit."""
     edges, wires = structure.edges[column], structure.wires
-    alone = len(edges) == 1 and edges[0][1] == -1 and wires.is_zero[wires.parameters.first[column]]
-    steps.require(bool(alone), "a bias of 0 of one unit falls")
+    steps.require(len(edges) == 1 and edges[0][1] == -1, "a bias of one unit falls")
     unit = edges[0][0]
     readers = [x.kind for x in wires.layers if (x.reads == unit).any() or (x.tails == unit).any()]
     heard = set(readers) != {"relu"} or unit in wires.outputs

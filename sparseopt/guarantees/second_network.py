@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
@@ -154,27 +153,14 @@ def _require_equal(steps: Steps, problem: Identifiability, other: Wires) -> None
             taken = [np.where(cell[:, 0] > 0, cell[:, 0], 0) for cell in cells]
         else:
             steps.require(layer.rank == 1, "pools take the largest entry")
-            taken, same = _pooled(cells, none, layer.rank)
-            switches = switches or not same
+            cells = [np.where(none, -np.inf, cell) for cell in cells]
+            taken = [cell.max(axis=1) for cell in cells]
+            # A cell that is the largest at both ends of a line is the largest on it.
+            won = [cell == most[:, None] for cell, most in zip(cells, taken, strict=True)]
+            switches = switches or not bool((won[0] & won[1]).any(axis=1).all())
         for each, held in zip(values, taken, strict=True):
             each[layer.own] = held
     steps.require(not switches, "no ReLU or pool switches between the two networks")
     ends = wires.outputs[wires.outputs >= 0]
     equal = bool((values[0][ends] == values[1][ends]).all())
     steps.require(equal, "both networks have exactly equal outputs at every input")
-
-
-def _pooled(cells: list[Any], none: np.ndarray, rank: int) -> tuple[list[Any], bool]:
-    """Return what both pools take, and whether one cell is taken on the whole way: every other
-    is on the same side of it, or equal, in both."""
-    lowest = [np.where(none, -np.inf, cell) for cell in cells]
-    held = [-np.sort(-each, axis=1)[:, rank - 1] for each in lowest]
-    same = np.zeros(held[0].shape, dtype=bool)
-    for at in range(cells[0].shape[1]):
-        taken = ~none[:, at] & np.array(
-            (cells[0][:, at] == held[0]) & (cells[1][:, at] == held[1]), dtype=bool
-        )
-        sides = [np.where(none, 0, cell - cell[:, at : at + 1]) for cell in cells]
-        turned = np.asarray(sides[0] * sides[1] < 0, dtype=bool).any(axis=1)
-        same |= taken & ~turned
-    return held, bool(same.all())

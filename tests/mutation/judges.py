@@ -112,7 +112,9 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.guarantees.path_metric",
         "sparseopt.guarantees.substitution",
     ),
-    "forgeries_identifiability": (
+    "forgeries_identifiability forgeries_identifiability_constants "
+    "forgeries_identifiability_units forgeries_identifiability_seconds "
+    "forgeries_identifiability_facets": (
         "sparseopt.guarantees.facets",
         "sparseopt.guarantees.families",
         "sparseopt.guarantees.rank",

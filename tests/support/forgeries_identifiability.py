@@ -133,7 +133,7 @@ def _families() -> Pairs:
     )
     yield "a bias makes up | a weight", with_families(right, made("constant", (21, 0)))
     yield "is not heard | a first weight", with_families(right, made("unheard", (0,)))
-    yield "a bias of 0 of one unit falls | a weight", with_families(right, made("sink", (0,)))
+    yield "a bias of one unit falls | a weight", with_families(right, made("sink", (0,)))
     yield "copies of one unit | others", with_families(right, made("copies", (17, 19)))
     yield "copies of one unit | one twice", with_families(right, made("copies", (17, 17)))
     yield "passes on linearly | a unit that switches", with_families(right, made("shift", (3,)))
