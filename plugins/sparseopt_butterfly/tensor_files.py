@@ -7,6 +7,7 @@ them, so that the file alone says what to build.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -75,7 +76,12 @@ def save_safetensors(subject: Any, path: str | os.PathLike[str]) -> None:
         arrays = subject.to_numpy().factors
         tensors = {f"factors.{i}": _of_array(array) for i, array in enumerate(arrays)}
         about: dict[str, Any] = {"kind": "KroneckerProduct"}
-        if np.iscomplexobj(arrays[0]) and arrays[0].dtype.itemsize == 16:
+        wide = {array.dtype.type is np.complex128 for array in arrays}
+        if len(wide) > 1:
+            raise ProblemError(
+                "the factors mix complex128 with other dtypes; convert them to one before you save"
+            )
+        if wide == {True}:
             about["complex128"] = True
     elif kind in LAYERS and hasattr(subject, "state_dict"):
         state = subject.state_dict()
@@ -158,7 +164,7 @@ def _layer(
     settings = {key: about.get(key) for key in LAYERS[kind]}
     pairs = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
     distance = about.get("relative_error")
-    known = distance is None or (type(distance) is float and distance >= 0)
+    known = distance is None or (type(distance) is float and 0 <= distance < math.inf)
     if len(dtypes) > 1 or not known:
         raise ProblemError(f"{name}: a layer has one dtype, and a relative error from 0 on")
     try:

@@ -36,6 +36,8 @@ _MAPPED: dict[int, np.dtype[Any]] = {
     onnx.TensorProto.FLOAT: np.dtype(np.float32),
     onnx.TensorProto.DOUBLE: np.dtype(np.float64),
 }
+_PLAIN_FIELDS = {"name", "dims", "data_type", "data_location", "external_data", "doc_string"}
+"""Of a tensor that is nothing but numbers in another file."""
 _LEAST_MAPPED = 1 << 16
 """Bytes below which a tensor of a large model is copied all the same."""
 
@@ -81,7 +83,7 @@ def load_external(model: onnx.ModelProto, folder: Path, name: str, maps: Maps | 
                 tensor.raw_data = read_bytes(path, count, start, count)
             if read[path] > path.stat().st_size:
                 raise so.ProblemError("its file is shorter than all tensors in it together")
-        except (so.ProblemError, OSError, ValueError) as error:
+        except (so.ProblemError, OSError, ValueError, RuntimeError) as error:
             raise so.ProblemError(f"{where} cannot be read: {error}") from error
         tensor.data_location = onnx.TensorProto.DEFAULT
         del tensor.external_data[:]
@@ -90,8 +92,12 @@ def load_external(model: onnx.ModelProto, folder: Path, name: str, maps: Maps | 
 def _mapped(model: onnx.ModelProto) -> set[str]:
     """Return the names of the initializers to map: large ones of a model too large to hold."""
     sizes: dict[str, int] = {}
+    if any(a.HasField("g") or a.graphs for node in model.graph.node for a in node.attribute):
+        return set()  # names in branches may hide those outside
     for tensor in model.graph.initializer:
-        if is_external(tensor) and tensor.data_type in _MAPPED and all(n >= 0 for n in tensor.dims):
+        fields = {field.name for field, _ in tensor.ListFields()}
+        plain = tensor.data_type in _MAPPED and fields <= _PLAIN_FIELDS
+        if is_external(tensor) and plain and all(n >= 0 for n in tensor.dims):
             sizes[tensor.name] = byte_count(tensor)
     if sys.byteorder != "little" or sum(sizes.values()) <= limits.HELD_BYTES:
         return set()

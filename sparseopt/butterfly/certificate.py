@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sparseopt.butterfly.architecture import Architecture
 from sparseopt.butterfly.comparison import Comparison
 from sparseopt.butterfly.probing import FAILURE, allowance, deflation, estimate, inflation
 from sparseopt.butterfly.problem import ButterflyFactorization
@@ -218,7 +219,9 @@ class ButterflyCertificate(Certificate):
             problem.permutations == "known", "the problem takes the target in the order given"
         )
         steps.require(
-            type(answer) is KroneckerProduct and answer.architecture == problem.architecture,
+            type(answer) is KroneckerProduct
+            and type(answer.architecture) is Architecture
+            and answer.architecture == problem.architecture,
             "the answer is a product with the asked architecture",
         )
         if problem.kind == "device":
@@ -252,6 +255,7 @@ class ButterflyCertificate(Certificate):
     def _check_probes(self, steps: Steps) -> None:
         """Draw vectors and require that they confirm the bound, see `probing`."""
         found, norm = self._estimate
+        steps.require(self.error_interval[0] == 0.0, "vectors prove no lower bound of the error")
         most = above(found.high() / math.sqrt(deflation(self.probes)), 8)
         steps.require(
             most <= self.error < math.inf,

@@ -19,7 +19,12 @@ from sparseopt.interface.arrays import (
 from sparseopt.interface.errors import ProblemError
 from sparseopt.judging.figures import NormSum
 from sparseopt.judging.rounding import TINY, gamma, sum_terms
-from sparseopt.judging.scaling import exponent_of, largest_part, times_power
+from sparseopt.judging.scaling import (
+    exponent_of,
+    largest_part,
+    times_power,
+    times_power_not_to_zero,
+)
 
 _FLOATS = ("float32", "float64", "complex64", "complex128")
 # Entries read at once: what is computed of them stays in the second-level cache of one core. Copies
@@ -142,6 +147,11 @@ def read_columns(target: Any, start: int, stop: int) -> np.ndarray:
             f"the target operator of shape {target.shape} maps a block of shape {identity.shape} "
             f"to one of shape {columns.shape}"
         )
+    if not np.can_cast(columns.dtype, dtype):
+        raise ProblemError(
+            f"the target operator declares the dtype {dtype}, but its products have the dtype "
+            f"{columns.dtype}; declare that, or convert the products"
+        )
     require_finite(columns, f"columns {start} to {stop} of the target operator")
     return columns.astype(dtype, copy=False)
 
@@ -203,14 +213,14 @@ class Reader:
 
     def double(self, part: np.ndarray) -> np.ndarray:
         """Return a part of `array` in double precision, scaled; the part itself if it is so."""
-        return np.asarray(times_power(as_double(part), -self.exponent))
+        return times_power_not_to_zero(as_double(part), -self.exponent)
 
     def copy(self, part: np.ndarray, space: np.ndarray) -> np.ndarray:
         """Return the same as a copy in C order, in a workspace if it has the room."""
         copied = space[: part.size] if part.size <= space.size else np.empty(part.size, space.dtype)
         copied = copied.reshape(part.shape)
         np.copyto(copied, part)
-        return np.asarray(times_power(copied, -self.exponent))
+        return times_power_not_to_zero(copied, -self.exponent)
 
     def columns(self, start: int, stop: int) -> np.ndarray:
         """Return columns start..stop, scaled, as an array (m, stop - start) of doubles."""

@@ -144,6 +144,13 @@ def _gate(finding: Finding, item: _Ready) -> Finding:
     return Finding("certificate-refused", Severity.PROBLEM, finding.where, message, remedy=remedy)
 
 
+def _words_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as broken:
+        return f"(its own words raise {type(broken).__name__})"
+
+
 def _run(item: _Ready, subject: Any, context: Context) -> list[Finding] | Skipped:
     """Run one analyzer; a fault of it becomes a finding, so that the others still run."""
     try:
@@ -160,7 +167,7 @@ def _run(item: _Ready, subject: Any, context: Context) -> list[Finding] | Skippe
             raise TypeError(f"analyze yields findings, or returns a list of them, not a {kind}")
         return [_gate(finding, item) for finding in found]
     except (Exception, SystemExit) as error:
-        message = f"the analyzer stopped with {type(error).__name__}: {error}"
+        message = f"the analyzer stopped with {type(error).__name__}: {_words_of(error)}"
         where = item.name
         return [Finding("analyzer-failed", Severity.WARNING, where, message, remedy=item.on_fault)]
 

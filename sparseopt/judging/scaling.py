@@ -112,14 +112,31 @@ def times_power(array: Any, exponent: Any) -> Any:
     """Return an array or tensor times 2**exponent; exact unless numbers leave the normal range.
 
     One exponent for all or, for real arrays, one for each entry. Where one for all might overflow
-    as a power of its own it takes two steps.
+    as a power of its own it takes several steps.
     """
     with np.errstate(over="ignore", under="ignore"):
-        if np.ndim(exponent):
-            return np.ldexp(array, exponent)
-        if abs(exponent) <= _ONE_STEP:
-            return array * 2.0**exponent if exponent else array
-        return (array * 2.0 ** (exponent // 2)) * 2.0 ** (exponent - exponent // 2)
+        return np.ldexp(array, exponent) if np.ndim(exponent) else _times_power(array, exponent)
+
+
+def _times_power(array: Any, exponent: int) -> Any:
+    if abs(exponent) > _ONE_STEP:
+        return _times_power(_times_power(array, exponent // 2), exponent - exponent // 2)
+    return array * 2.0**exponent if exponent else array
+
+
+def times_power_not_to_zero(array: np.ndarray, exponent: int) -> np.ndarray:
+    """Return doubles times 2**exponent, of which only those are 0 that were: what underflows to 0
+    is the least number above it instead, so that a zero proves one."""
+    try:
+        with np.errstate(over="ignore", under="raise"):
+            return np.asarray(_times_power(array, exponent))
+    except FloatingPointError:
+        scaled = np.array(times_power(array, exponent))
+    parts = ("real", "imag") if scaled.dtype.kind == "c" else ("real",)
+    for part in parts:
+        new, old = getattr(scaled, part), getattr(array, part)
+        new[(new == 0) & (old != 0)] = np.nextafter(0.0, 1.0)
+    return scaled
 
 
 def spread_power(factors: Sequence[Any], exponent: int) -> tuple[Any, ...]:

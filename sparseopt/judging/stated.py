@@ -42,7 +42,10 @@ def number(value: Any, name: str) -> float:
     """Return a number as a Python float, or refuse what is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ProblemError(f"{name} must be a number, got a {type(value).__name__}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ProblemError(f"{name} is beyond the range of float64") from error
 
 
 def interval(value: Any, name: str) -> Interval:

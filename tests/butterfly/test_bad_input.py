@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse
+from scipy.sparse.linalg import LinearOperator
 
 import sparseopt as so
 from sparseopt.tools.architectures import architectures
@@ -229,3 +230,11 @@ def test_bad_factors(factors: Any, message: str) -> None:
 def test_factors_may_come_from_any_iterable() -> None:
     factors = (np.ones(pattern.values_shape) for pattern in DYADIC)
     np.testing.assert_array_equal(so.KroneckerProduct(factors, DYADIC).to_dense(), ONES)
+
+
+@pytest.mark.parametrize(("declared", "made"), [("f8", "c16"), ("f4", "f8"), ("c8", "c16")])
+def test_operators_whose_products_have_another_dtype(declared: str, made: str) -> None:
+    operator = LinearOperator((4, 4), matvec=lambda x: x.astype(made), dtype=declared)
+    problem = so.ButterflyFactorization(operator, so.Architecture.square_dyadic(4))
+    with pytest.raises(so.SolveError, match=r"declares the dtype .* products have the dtype"):
+        so.solve(problem)

@@ -31,6 +31,7 @@ STEPS = [
     r"split error E_\d+ is at least what is stated",
     "the error is not above the method's own upper bound",
     r"\d+ vectors drawn now confirm the error",
+    "vectors prove no lower bound of the error",
     "zero is no better answer",
     "the problem leaves the permutations open",
     "the answer is a permuted product with the asked architecture",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sparseopt.judging.scaling import ScaledArray, times_power
+from sparseopt.judging.scaling import ScaledArray, times_power, times_power_not_to_zero
 
 LARGEST = math.nextafter(math.inf, 0.0)
 VALUES = [0.0, 1.0, 1 / 3, 5e-324, 2.0**-1022, 1.5 * 2.0**900, LARGEST]
@@ -82,6 +82,18 @@ def test_far_apart_powers_take_two_steps() -> None:
     assert times_power(np.array([2.0**-900]), 1200)[0] == 2.0**300
     assert times_power(np.array([2.0**120], np.float32), -200)[0] == 2.0**-80
     assert times_power(np.array([1.0]), -4000)[0] == 0.0
+    assert times_power(np.array([1.0, 0.0]), 2047).tolist() == [np.inf, 0.0]
+    assert times_power(np.array([1.0, 0.0]), 10**5).tolist() == [np.inf, 0.0]
+    assert times_power(np.array([2.0**-1074]), 2097)[0] == 2.0**1023
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+def test_what_was_not_zero_is_not_when_it_is_scaled(dtype: Any) -> None:
+    least = np.nextafter(0.0, 1.0)
+    found = times_power_not_to_zero(np.array([1e60, 5e-324, 0.0, -1e-200], dtype), -200)
+    assert found.tolist() == [1e60 * 2.0**-200, least, 0.0, -1e-200 * 2.0**-200]
+    wide = times_power_not_to_zero(np.array([1e-300j, 3 + 0j, 0, 1e-300 + 1j]), -900)
+    assert wide.tolist() == [least * 1j, 3 * 2.0**-900, 0.0, least + 2.0**-900 * 1j]
 
 
 def test_exact_numbers_beyond_floats_have_exponents_of_their_own() -> None:

@@ -283,6 +283,8 @@ def false_probes() -> Iterator[Forgery]:
         certificate = so.ButterflyCertificate(problem, product, probes=count)
         for high in (true * 0.2, 0.0, -1.0, NAN, np.inf):
             yield f"{count} probes: {high}", stated(certificate, 0.0, high)
+        for low in (true * 0.5, 5e-324, NAN):
+            yield f"{count} probes: at least {low}", stated(certificate, low, 1e3 * true + 1.0)
     far = so.ButterflyCertificate(problem, scaled(product, 1000.0), probes=64)
     yield "probes: worse than zero", far
     # Exact answer, another target in the blind space of vectors that a hash of the answer draws.
@@ -293,6 +295,17 @@ def false_probes() -> Iterator[Forgery]:
     rounded = so.ButterflyFactorization(np.array([[1.0, 0.0], [0.0, 1.0]]) * 1e3, architecture)
     answer = so.KroneckerProduct([x, y], architecture)
     yield "probes: cancelling", so.ButterflyCertificate(rounded, answer, (0.0, 1e-3), None, 64)
+
+
+def lost_when_scaled() -> Iterator[Forgery]:
+    """An infimum of 0, where entries are 0 beside the largest only once they are scaled."""
+    architecture = so.Architecture([(2, 1, 1, 1)])
+    answer = so.KroneckerProduct([np.full((2, 1, 1, 1), 1e60)], architecture)
+    for entry in (5e-324, 1e-300):
+        problem = so.ButterflyFactorization([[1e60, entry], [0.0, 1e60]], architecture)
+        whole = so.ButterflyCertificate(problem, answer)
+        nothing = replace(whole, stated_splits=((0.0, 0.0),))
+        yield f"bounds: the infimum is 0 beside {entry}", nothing
 
 
 def blind() -> so.ButterflyCertificate:

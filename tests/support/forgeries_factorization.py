@@ -27,6 +27,7 @@ from forgeries_butterfly import (
     false_errors,
     false_permutations,
     false_probes,
+    lost_when_scaled,
     other_answers,
 )
 from forgeries_supports import false_factors, false_infima, proofless_infima
@@ -99,6 +100,7 @@ def forged() -> Iterator[Forgery]:
     yield from false_bounds()
     yield from other_answers()
     yield from false_probes()
+    yield from lost_when_scaled()
     yield from false_permutations()
     yield from false_factors()
     yield from false_infima()

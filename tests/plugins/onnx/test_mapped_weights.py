@@ -136,6 +136,25 @@ def test_maps_are_made_after_the_same_checks(
 
 
 @pytest.mark.usefixtures("small_memory")
+def test_tensors_that_say_more_than_their_file_are_not_mapped(tmp_path: Path) -> None:
+    path = chain_model(tmp_path, 10, 1)
+    model = onnx.load(path, load_external_data=False)
+    tensor = next(t for t in model.graph.initializer if t.name == "w0")
+    tensor.float_data.append(1.0)
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(so.ProblemError, match="w0"):
+        so.load_network(path)
+
+
+def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
+    path = chain_model(tmp_path, 10, 1)
+    (tmp_path / "weights.bin").unlink()
+    (tmp_path / "weights.bin").symlink_to(tmp_path / "weights.bin")
+    with pytest.raises(so.ProblemError, match="cannot be read"):
+        so.load_network(path)
+
+
+@pytest.mark.usefixtures("small_memory")
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_numbers_that_are_not_finite_are_named(tmp_path: Path, bad: float) -> None:
     path = chain_model(tmp_path, 10, 1)
