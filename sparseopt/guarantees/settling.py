@@ -194,7 +194,7 @@ class Settling:
     def settles_outputs(self, cells: Sequence[int] | np.ndarray) -> bool:
         """Settle what outputs depend on, from the cells beside facets; return whether it is."""
         facets = np.asarray(cells).tolist()
-        ends = np.unique(self.wires.outputs[self.wires.outputs >= 0]).tolist()
+        ends = np.unique(self.wires.outputs).tolist()  # -1, always 0, is settled
         return all(self._solves(facets, [end] * len(facets), 0, 0) for end in ends)
 
     def _solves(self, facets: list[int], neurons: list[int], fixed: int, factors: int) -> bool:
