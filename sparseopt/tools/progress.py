@@ -143,7 +143,7 @@ class _Terminal:
             TimeElapsedColumn(),
             console=console,
             transient=True,
-            disable=not console.is_terminal,  # else it would leave an empty line
+            disable=not console.is_terminal,
         )
         self._task = self._bar.add_task("working", total=1.0)
         self._bar.start()
@@ -152,4 +152,5 @@ class _Terminal:
         self._bar.update(self._task, completed=fraction, description=message)
 
     def close(self) -> None:
-        self._bar.stop()
+        if not self._bar.disable:  # else it would leave an empty line
+            self._bar.stop()

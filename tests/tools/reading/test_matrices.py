@@ -20,7 +20,7 @@ from sparseopt.tools.reading.matrices import read_matrices, read_matrix
 RNG = np.random.default_rng(0)
 REAL = RNG.standard_normal((4, 3))
 COMPLEX = REAL + 1j * RNG.standard_normal((4, 3))
-SPARSE = scipy.sparse.random_array((40, 30), density=0.1, rng=RNG, format="csc")
+SPARSE = scipy.sparse.random_array((40, 30), density=0.1, random_state=RNG, format="csc")
 MASK = (RNG.random((5, 4)) < 0.5).astype(float)
 
 

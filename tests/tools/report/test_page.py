@@ -125,7 +125,7 @@ def test_labels_can_be_read_on_a_telephone(make: Callable[[], so.Report]) -> Non
     assert drawings
     for drawing in drawings:
         width = float(re.findall(r'viewBox="0 0 ([\d.]+) ', drawing)[0])
-        sizes = [float(size) for size in re.findall(r"font-size: ([\d.]+)px", drawing)]
+        sizes = [float(size) for size in re.findall(r"font(?:-size)?: ([\d.]+)px", drawing)]
         assert sizes
         assert min(sizes) * PHONE / width >= 7.9
     for width in re.findall(r"[{ ;]width: ([\d.]+)(px|rem)", text):
