@@ -20,6 +20,7 @@ def honest() -> Entries:
     yield "an output of many entries", _wide(40)
     yield "a ReLU of an entry beside a unit", _of_an_entry((0,), (1,))
     yield "a unit with a ReLU of an entry", _of_an_entry((0, 1))
+    yield "a bias behind a ReLU of an entry", _of_an_entry((1, 0), weight=0)
 
 
 @numbered
@@ -27,6 +28,7 @@ def forged() -> Entries:
     """Yield (line that stops it | what it is, certificate)."""
     line = "has full column rank | "
     yield line + "a sum in proportion to the neuron that it weighs", _beside_a_constant(1.0)
+    yield line + "a unit whose scale a ReLU of an entry does not fix", _of_an_entry((1, 0))
     yield line + "one weight twice, beside a unit without bias", _twice_and_beside((0, 1))
 
 
@@ -79,11 +81,11 @@ def _wide(size: int) -> so.FacetCertificate:
     return facets(found, pair, free=free)
 
 
-def _of_an_entry(*units: tuple[int, ...]) -> so.FacetCertificate:
+def _of_an_entry(*units: tuple[int, ...], weight: int = 1) -> so.FacetCertificate:
     """A ReLU that reads an entry of the input has nothing to settle."""
     both = one(END, ("h", Relu(), "x"), ("k", dense([[3.0]])), ("o", Concat(0), "y", "k"))
     points = [*BETWEEN, [[-1.0], [0.5]]]
-    return facets(both, points, units, (0, 1), {**FREE, "k.weight": 1})
+    return facets(both, points, units, (0, 1), {**FREE, "u.weight": weight, "k.weight": 1})
 
 
 def _twice_and_beside(*units: tuple[int, ...]) -> so.FacetCertificate:
