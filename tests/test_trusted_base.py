@@ -18,6 +18,7 @@ import forgeries_identifiability
 import forgeries_identifiability_constants
 import forgeries_identifiability_facets
 import forgeries_identifiability_seconds
+import forgeries_identifiability_settling
 import forgeries_identifiability_units
 import forgeries_interpolation
 import forgeries_paths
@@ -80,6 +81,7 @@ def certificates() -> Iterator[so.Certificate]:
         forgeries_identifiability_constants,
         forgeries_identifiability_facets,
         forgeries_identifiability_seconds,
+        forgeries_identifiability_settling,
         forgeries_identifiability_units,
         forgeries_interpolation,
         forgeries_paths,

@@ -116,9 +116,11 @@ class Settling:
                     self._known[position] = self._maps.biased(layer, sums)
                 values[layer.own] = self._known[position][:, samples]
         values[-1] = 1
-        tails, entries = self._into(neuron)
-        weights, held = self._maps.entries[entries][None] * 1.0, values[tails] * 1.0
-        values[neuron] = product(weights, held, self.prime)[0]
+        if neuron >= self.wires.inputs:
+            tails, entries = self._into(neuron)
+            weights = self._maps.entries[entries][None].astype(np.float64)
+            held = values[tails].astype(np.float64)
+            values[neuron] = product(weights, held, self.prime)[0]
         return values
 
     def unknowns(self, neuron: int) -> Unknowns | None:
@@ -154,7 +156,7 @@ class Settling:
         layer = self.wires.layers[position]
         row = neuron - layer.start
         if layer.kind != "linear":
-            return layer.reads[row], np.empty(0, dtype=np.int64)
+            return layer.reads[row], layer.entries
         if position not in self._ordered:
             order = np.argsort(layer.heads, kind="stable")
             rows = np.arange(layer.start, layer.start + layer.size + 1)
@@ -192,7 +194,7 @@ class Settling:
     def settles_outputs(self, cells: Sequence[int] | np.ndarray) -> bool:
         """Settle what outputs depend on, from the cells beside facets; return whether it is."""
         facets = np.asarray(cells).tolist()
-        ends = np.unique(self.wires.outputs[self.wires.outputs >= 0]).tolist()
+        ends = np.unique(self.wires.outputs).tolist()  # -1, always 0, is settled
         return all(self._solves(facets, [end] * len(facets), 0, 0) for end in ends)
 
     def _solves(self, facets: list[int], neurons: list[int], fixed: int, factors: int) -> bool:
@@ -241,12 +243,11 @@ class Settling:
         """Whether rows have full column rank, by random combinations of a few of them, from all
         over, drawn anew if by chance a leading minor is 0."""
         size, held = rows.shape[1], np.arange(_MIXED)
-        for _ in range(_DRAWS if len(rows) >= size else 0):
+        for _ in range(_DRAWS):
             drawn = self._rng.integers(0, len(rows), (size, _MIXED))
             place = (held * len(rows) + drawn).ravel() // _MIXED
             factors = self._rng.integers(1, self.prime, size * _MIXED).astype(np.float64)
-            ends = np.arange(0, size * _MIXED + 1, _MIXED)
-            shape = (size, len(rows))
+            ends, shape = _MIXED * np.arange(size + 1), (size, len(rows))
             mixing = scipy.sparse.csr_array((factors, place, ends), shape=shape)
             if is_invertible(reduced(mixing @ rows, self.prime), self.prime):
                 return True

@@ -114,7 +114,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     ),
     "forgeries_identifiability forgeries_identifiability_constants "
     "forgeries_identifiability_units forgeries_identifiability_seconds "
-    "forgeries_identifiability_facets": (
+    "forgeries_identifiability_facets forgeries_identifiability_settling": (
         "sparseopt.guarantees.facets",
         "sparseopt.guarantees.families",
         "sparseopt.guarantees.rank",
