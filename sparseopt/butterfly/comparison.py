@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import scipy.sparse
 
 from sparseopt.butterfly.architecture import Architecture
 from sparseopt.butterfly.expansion import Grid, Ranges, outside_norm, tiles
@@ -20,11 +19,8 @@ from sparseopt.judging.figures import Figure, NormSum
 from sparseopt.judging.rounding import TINY, UNIT, gamma, sum_terms
 from sparseopt.judging.scaling import times_power
 
-# What a loop costs before it starts, in entries: one of NumPy, and one of SciPy.
-_START, _SHORT_START = 85.0, 30.0
-# ``y += A x`` for a sparse matrix A and matrices x, y: what SciPy's own products call. One pass
-# where NumPy, which has no product that is added to something, takes two; which it then does.
-_ADD_PRODUCT = getattr(getattr(scipy.sparse, "_sparsetools", None), "csr_matvecs", None)
+# What a loop of NumPy costs before it starts, in entries.
+_START = 85.0
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ def compare(reader: Reader, product: KroneckerProduct) -> Comparison:
         made = _Whole(product, reader.exponent)
     inside, error = NormSum(), NormSum()
     with unbuffered(made.run):
-        for i, ranges, cells in tiles(reader, grid, made.is_added):
+        for i, ranges, cells in tiles(reader, grid):
             inside.add(cells)
             error.add(made.residual(i, ranges, cells))
     outside, within, reading = outside_norm(reader, grid), inside.figure(), reader.room()
@@ -116,13 +112,9 @@ def _cut(architecture: Architecture, by_columns: bool) -> int:
     def cost(cut: int) -> float:
         left, right = architecture[:cut].product, architecture[cut:].product
         rank = architecture[cut - 1].rank_with(architecture[cut])
-        values = 4.0 * (left.nnz + right.nnz)
-        if rank > 1:
-            return values + m * n * (1.0 + rank)
-        if by_columns or _ADD_PRODUCT is None:
-            run = left.d // right.d if by_columns else right.c
-            return values + m * n * (1.0 + _START / run)
-        return values + 0.5 * m * n * (1.0 + _SHORT_START / right.c)
+        run = left.d // right.d if by_columns else right.c
+        work = 1.0 + rank if rank > 1 else 1.0 + _START / run
+        return 4.0 * (left.nnz + right.nnz) + m * n * work
 
     return min(range(1, len(architecture)), key=cost, default=0)
 
@@ -131,7 +123,6 @@ class _Whole:
     """A single factor: nothing is multiplied, so nothing is rounded."""
 
     run = 1
-    is_added = False
 
     def __init__(self, product: KroneckerProduct, exponent: int) -> None:
         # One block per (i, l), as (a, b, p = 1, d, q = 1, c).
@@ -193,7 +184,6 @@ class _Groups:
             left, right = groups([np.abs(unit) for unit in units])
         self.magnitude = _magnitude(left, right, *patterns)
         self.is_outer, self.run = u.shape[-1] == 1, 1
-        self.is_added = self.is_outer and not by_columns and _ADD_PRODUCT is not None
         if self.is_outer:
             # (a, b, p, d, q, 1) and (a, 1, p, d, q, c), as the cells have it.
             self.u = self.u[..., 0].transpose(0, 4, 2, 3, 1)[..., None]
@@ -212,13 +202,8 @@ class _Groups:
         return rounding + TINY * (1.0 + self.scale)
 
     def residual(self, i: int, ranges: Ranges, cells: np.ndarray) -> np.ndarray:
-        """Return some cells, or their blocks (s, t, l, j, k), minus those of the product.
-
-        The cells are overwritten if `is_added`.
-        """
+        """Return some cells, or their blocks (s, t, l, j, k), minus those of the product."""
         j, t, _, s, k = ranges
-        if self.is_added:
-            return _less_outer(cells, self.u[i, j, t, :, s], self.w[i, 0, t, :, s, k])
         if self.is_outer:
             u, w = self.u[i, j, t, :, s], self.w[i, :, t, :, s, k]
             made = np.empty_like(cells, dtype=np.result_type(cells, u, w))
@@ -236,26 +221,3 @@ def _magnitude(
     rows = np.vecdot(along, along).real
     grid = one.a, two.a // one.a, one.rank_with(two), one.d // two.d, two.d
     return float(np.linalg.norm(np.sqrt(columns.reshape(grid) * rows.reshape(grid)).sum(axis=2)))
-
-
-def _less_outer(cells: np.ndarray, u: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """Return cells (j, t, l, s, k), overwritten, minus u (j, t, l, s, 1) times w (t, l, s, k).
-
-    Rows (j, t, l, s) of the cells lose multiples of rows (t, l, s) of w.
-    """
-    assert _ADD_PRODUCT is not None
-    dtype = np.result_type(cells, u, w)
-    made = cells.astype(dtype, order="C", copy=False)
-    rows, starts = _rows_below(len(u), w.size // w.shape[-1])
-    weights = np.negative(u, dtype=dtype, order="C")
-    w = np.ascontiguousarray(w, dtype)
-    sizes = rows.size, rows.size // len(u), w.shape[-1]
-    _ADD_PRODUCT(*sizes, starts, rows, weights.reshape(-1), w.reshape(-1), made.reshape(-1))
-    return made
-
-
-@lru_cache(maxsize=64)
-def _rows_below(repeats: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the columns, and the starts of the rows, of identity matrices below each other."""
-    rows = np.tile(np.arange(count, dtype=np.intc), repeats)
-    return rows, np.arange(rows.size + 1, dtype=np.intc)

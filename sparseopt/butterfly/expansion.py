@@ -69,19 +69,12 @@ def pieces(reader: Reader, grid: Grid) -> Iterator[np.ndarray]:
     cells = grid.cells(reader.array)
     for i in range(grid.a):
         order = sorted((1, 3), key=lambda axis: -abs(cells[i].strides[axis]))
-        for ranges in _ranges(cells[i].shape, tuple(order), CHUNK):
+        for ranges in _ranges(cells[i].shape, tuple(order)):
             yield reader.double(cells[i][ranges]).transpose(3, 1, 2, 0, 4)
 
 
-def tiles(
-    reader: Reader, grid: Grid, copied: bool = False
-) -> Iterator[tuple[int, Ranges, np.ndarray]]:
+def tiles(reader: Reader, grid: Grid) -> Iterator[tuple[int, Ranges, np.ndarray]]:
     """Yield every cell inside the support once, a few thousand at a time; blocks may be cut.
-
-    Parameters
-    ----------
-    copied : bool
-        Whether the cells may be overwritten, and are contiguous; they are gone at the next step.
 
     Yields
     ------
@@ -94,10 +87,9 @@ def tiles(
     if reader.array is None:
         for i, span, part in _column_pieces(reader, grid):
             every = slice(None)
-            yield i, (every, every, every, span, every), np.array(part, order="C")
+            yield i, (every, every, every, span, every), part
         return
     found = grid.cells(reader.array)
-    space = np.empty(2 * CHUNK if copied else 0, np.result_type(found, np.float64))
     for i in range(grid.a):
         cells = found[i]
         order = sorted((0, 1, 3, 4), key=lambda axis: -abs(cells.strides[axis]))
@@ -105,9 +97,8 @@ def tiles(
         if order.index(0) < order.index(1):
             order.remove(0)
             order.insert(order.index(1) + 1, 0)
-        for ranges in _ranges(cells.shape, tuple(order), 2 * CHUNK if copied else CHUNK):
-            part = cells[ranges]
-            yield i, ranges, reader.copy(part, space) if copied else reader.double(part)
+        for ranges in _ranges(cells.shape, tuple(order)):
+            yield i, ranges, reader.double(cells[ranges])
 
 
 def _column_pieces(reader: Reader, grid: Grid) -> Iterator[tuple[int, slice, np.ndarray]]:
@@ -123,8 +114,8 @@ def _column_pieces(reader: Reader, grid: Grid) -> Iterator[tuple[int, slice, np.
 
 
 @lru_cache(maxsize=8)
-def _ranges(sizes: tuple[int, ...], order: tuple[int, ...], most: int) -> list[Ranges]:
-    """Return ranges that cut a box into boxes of at most so many cells, if that can be.
+def _ranges(sizes: tuple[int, ...], order: tuple[int, ...]) -> list[Ranges]:
+    """Return ranges that cut a box into boxes of at most CHUNK cells, if that can be.
 
     Parameters
     ----------
@@ -134,7 +125,7 @@ def _ranges(sizes: tuple[int, ...], order: tuple[int, ...], most: int) -> list[R
     cells, widths = math.prod(sizes), list(sizes)
     for axis in order:
         others = cells // sizes[axis]
-        widths[axis] = max(1, min(sizes[axis], most // others))
+        widths[axis] = max(1, min(sizes[axis], CHUNK // others))
         cells = others * widths[axis]
     order = (*order, *(axis for axis in range(len(sizes)) if axis not in order))
     cuts = [range(0, sizes[axis], widths[axis]) for axis in order]

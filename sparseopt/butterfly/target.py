@@ -215,13 +215,6 @@ class Reader:
         """Return a part of `array` in double precision, scaled; the part itself if it is so."""
         return times_power_not_to_zero(as_double(part), -self.exponent)
 
-    def copy(self, part: np.ndarray, space: np.ndarray) -> np.ndarray:
-        """Return the same as a copy in C order, in a workspace if it has the room."""
-        copied = space[: part.size] if part.size <= space.size else np.empty(part.size, space.dtype)
-        copied = copied.reshape(part.shape)
-        np.copyto(copied, part)
-        return times_power_not_to_zero(copied, -self.exponent)
-
     def columns(self, start: int, stop: int) -> np.ndarray:
         """Return columns start..stop, scaled, as an array (m, stop - start) of doubles."""
         if self.array is not None:

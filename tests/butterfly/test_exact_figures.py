@@ -238,22 +238,3 @@ def test_real_and_complex_numbers_mix_and_no_target_is_overwritten(
         assert encloses(found.error, square), kind
         if kind != "operator":
             assert np.array_equal(np.asarray(target), matrix), kind
-
-
-@pytest.mark.parametrize("name", ["dyadic", "monarch", "outer and inner", "low rank"])
-def test_without_the_fused_product_of_scipy_the_error_is_the_same(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    architecture = ARCHITECTURES[name]
-    rng = np.random.default_rng(2)
-    product = random_product(architecture, rng, np.dtype("complex128"))
-    target = rng.standard_normal(architecture.shape)
-    square = squared_difference(rational(target), exact_product(product))
-    monkeypatch.setattr(comparison, "_ADD_PRODUCT", None)
-    comparison._cut.cache_clear()
-    try:
-        assert encloses(
-            so.ButterflyFactorization(target, architecture).compare(product).error, square
-        )
-    finally:
-        comparison._cut.cache_clear()

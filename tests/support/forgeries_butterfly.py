@@ -245,6 +245,15 @@ class Deceiver(so.KroneckerProduct):
         return nearby(noise=0.0)[1]
 
 
+class EqualToAny(so.Architecture):
+    """Patterns that say that they are those that are asked for."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = so.Architecture.__hash__
+
+
 def other_answers() -> Iterator[Forgery]:
     """Answers to another question, and answers that are worth nothing."""
     for name, certificate in supports():
@@ -260,6 +269,8 @@ def other_answers() -> Iterator[Forgery]:
     exact, made = nearby(noise=0.0)
     lie = Deceiver([2.0 * f for f in made.factors], DYADIC)
     yield "a product that deceives", so.ButterflyCertificate(exact, lie)
+    equal = so.KroneckerProduct([2.0 * f for f in made.factors], EqualToAny(DYADIC))
+    yield "an architecture that equals any", so.ButterflyCertificate(exact, equal)
     orders = so.PermutedKroneckerProduct(product, np.arange(8), np.arange(8))
     yield "a permuted product", so.ButterflyCertificate(problem, orders)  # type: ignore[arg-type]
     open_ = so.ButterflyFactorization(problem.target, DYADIC, "unknown")
