@@ -82,7 +82,7 @@ def with_masks(masks: list[np.ndarray]) -> nn.Sequential:
 
 def weights_of(masked: list[np.ndarray]) -> list[np.ndarray]:
     """Return the sizes of the trained weights where masks keep them, as costs of removals."""
-    layers = [model[index] for index in (2, 0)]
+    layers = [layer for layer in (model[2], model[0]) if isinstance(layer, nn.Linear)]
     sizes = [layer.weight.detach().abs().double().numpy() for layer in layers]
     return [np.where(mask, size, 0.0) for mask, size in zip(masked, sizes, strict=True)]
 
@@ -105,7 +105,7 @@ for name, problem in problems.items():
     networks[name] = with_masks(list(answer.supports))
 
 
-def largest(network: nn.Module) -> float:
+def largest(network: nn.Sequential) -> float:
     """Return the modulus of the largest weight that a mask keeps."""
     return max(float(m.weight.detach().abs().max()) for m in network if isinstance(m, nn.Linear))
 
