@@ -69,7 +69,7 @@ def pieces(reader: Reader, grid: Grid) -> Iterator[np.ndarray]:
     cells = grid.cells(reader.array)
     for i in range(grid.a):
         order = sorted((1, 3), key=lambda axis: -abs(cells[i].strides[axis]))
-        for ranges in _ranges(cells[i].shape, tuple(order)):
+        for ranges in _ranges(cells[i].shape, tuple(order), CHUNK):
             yield reader.double(cells[i][ranges]).transpose(3, 1, 2, 0, 4)
 
 
@@ -97,7 +97,7 @@ def tiles(reader: Reader, grid: Grid) -> Iterator[tuple[int, Ranges, np.ndarray]
         if order.index(0) < order.index(1):
             order.remove(0)
             order.insert(order.index(1) + 1, 0)
-        for ranges in _ranges(cells.shape, tuple(order)):
+        for ranges in _ranges(cells.shape, tuple(order), CHUNK):
             yield i, ranges, reader.double(cells[ranges])
 
 
@@ -114,8 +114,8 @@ def _column_pieces(reader: Reader, grid: Grid) -> Iterator[tuple[int, slice, np.
 
 
 @lru_cache(maxsize=8)
-def _ranges(sizes: tuple[int, ...], order: tuple[int, ...]) -> list[Ranges]:
-    """Return ranges that cut a box into boxes of at most CHUNK cells, if that can be.
+def _ranges(sizes: tuple[int, ...], order: tuple[int, ...], most: int) -> list[Ranges]:
+    """Return ranges that cut a box into boxes of at most so many cells, if that can be.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def _ranges(sizes: tuple[int, ...], order: tuple[int, ...]) -> list[Ranges]:
     cells, widths = math.prod(sizes), list(sizes)
     for axis in order:
         others = cells // sizes[axis]
-        widths[axis] = max(1, min(sizes[axis], CHUNK // others))
+        widths[axis] = max(1, min(sizes[axis], most // others))
         cells = others * widths[axis]
     order = (*order, *(axis for axis in range(len(sizes)) if axis not in order))
     cuts = [range(0, sizes[axis], widths[axis]) for axis in order]
