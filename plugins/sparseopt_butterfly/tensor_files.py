@@ -69,7 +69,7 @@ def save_safetensors(subject: Any, path: str | os.PathLike[str]) -> None:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     so.save_safetensors(product, f"{folder}/product.safetensors")
     ...     print(so.load_safetensors(f"{folder}/product.safetensors"))
-    product of 1 Kronecker-sparse factor, 2 x 2, 4 values (100 % of dense)
+    product of 1 Kronecker-sparse factors, 2 x 2, 4 values (100 % of dense)
     """
     kind = type(subject).__name__
     if isinstance(subject, so.KroneckerProduct):
