@@ -58,7 +58,7 @@ class CoerciveDescent(so.Solver[so.FixedSupportFactorization]):
         decay.
     """
 
-    restarts: int = 6
+    restarts: int = 12
     sweeps: int = 400
     start: tuple[np.ndarray, np.ndarray] | None = None
 

@@ -24,7 +24,7 @@ from sparseopt.testing.outcome import Conformance, listed, require
 from sparseopt.testing.tampering import tampered
 
 MOST_EDITS = 24
-LEAST_REFUSED = 0.5
+LEAST_REFUSED = 0.75
 LATE = 1.0
 """Seconds after its end within which a time limit must be noticed."""
 
@@ -65,8 +65,9 @@ def check_solver(
     the caller's arrays), ``certificate`` (allowed class, of this problem and answer, accepted by
     the core), ``accuracy`` (a `Provable` problem is proved to the default tolerance, by solvers of
     guarantee EXACT or CERTIFIED), ``round_trip`` (through JSON), ``tampering`` (of edits to single
-    entries of answer and evidence, half or more are refused; some edits leave another valid proof),
-    ``deterministic`` (under a seed), ``evaluate``, ``time_limit`` (noticed within a second).
+    entries of answer and evidence, three quarters or more are refused; some edits leave another
+    valid proof), ``deterministic`` (under a seed), ``evaluate``, ``time_limit`` (noticed within a
+    second).
 
     Parameters
     ----------
