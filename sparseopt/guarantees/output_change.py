@@ -258,7 +258,8 @@ class OutputChangeCertificate(Certificate):
         problem, answer = self.problem, self.answer
         steps.require(self.method in METHODS, f"the method is one of {', '.join(METHODS)}")
         shape = problem.network.output_shape
-        steps.require(answer.lower.shape == shape, "there is an interval for each output")
+        fits = type(answer) is OutputChangeValue and answer.lower.shape == shape
+        steps.require(fits, "there is an interval for each output")
         least = OutputChangeValue.of(answer.lower, answer.upper).l1
         steps.require(
             answer.l1 == least < math.inf,

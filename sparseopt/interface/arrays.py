@@ -146,9 +146,10 @@ def bad_entries(value: Any, place: tuple[int, ...], count: int) -> str:
 
 
 def to_double(array: np.ndarray, name: str) -> np.ndarray:
-    """Return float64 or complex128; refuse integers that float64 does not hold, by entry."""
+    """Return float64 or complex128; refuse numbers that float64 does not hold, by entry."""
     wide = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64, copy=False)
-    if array.dtype.kind in "iu" and (array.astype(object) != wide.astype(object)).any():
+    may_round = array.dtype.kind in "iu" or array.dtype.itemsize > wide.itemsize
+    if may_round and (array.astype(object) != wide.astype(object)).any():
         place = tuple(np.argwhere(array.astype(object) != wide.astype(object))[0].tolist())
         raise ProblemError(
             f"{name} holds {array[place]} at entry {place}, which float64 does not; pass "

@@ -17,6 +17,8 @@ from sparseopt.interface.certificate import (
     Outsiders,
     Steps,
 )
+from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.json_type import known_types, type_tag
 from sparseopt.interface.problem import Problem
 from sparseopt.judging.serialization import same_content
 
@@ -40,7 +42,8 @@ def check_certificate(
         assert isinstance(asked, Problem)
         claim = f"a certificate of {asked.describe()}"
         steps.require(
-            type(certificate) in type(asked).certificates,
+            # Not what a problem class inherits: whoever derives one could change the question.
+            type(certificate) in vars(type(asked)).get("certificates", ()),
             f"the certificate's class is one of those that {type(asked).__name__} lists",
             type(certificate).__name__,
         )
@@ -93,7 +96,13 @@ _PLAIN = frozenset((bool, int, float, complex, str, type(None), np.ndarray))
 
 @lru_cache(maxsize=512)
 def _field_names(cls: type) -> frozenset[str] | None:
-    """Return the names of the fields of a dataclass; None of any other class."""
+    """Return the names of the fields of a dataclass; None of any other class.
+
+    Refuses what is derived from a class of files: its properties may say what they like, and
+    something else each time.
+    """
+    if any(known_types.get(type_tag(base)) is base for base in cls.__mro__[1:]):
+        raise ProblemError(f"{cls.__name__} is derived from a class whose objects are judged")
     found = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else None
     return None if found is None else frozenset(field.name for field in found)
 

@@ -13,6 +13,7 @@ import dataclasses
 import importlib
 import json
 import math
+import sys
 from collections.abc import Iterable
 from enum import Enum
 from fractions import Fraction
@@ -48,6 +49,9 @@ from sparseopt.judging.json_types import HOMES, OTHERS
 # What a file may nest; it is checked before anything is made of it.
 MOST_LEVELS = 150
 """Levels of brackets that JSON may be nested."""
+MOST_REPEATED = 1 << 22
+"""Parts that references may stand for, in all: whoever walks through what was read meets a shared
+part as often as it is referred to, and what it refers to itself each time."""
 _PACKAGE = __name__.partition(".")[0]
 _ARRAYS = {"$array": array_from_json, "$sparse": sparse_from_json}
 _NUMBERS = {"$fraction": as_fraction, "$float": as_float, "$complex": as_complex}
@@ -139,11 +143,12 @@ class _Encoder:
 
 class _Decoder:
     def __init__(self) -> None:
-        self._built: dict[str, Any] = {}
-        self._level = 0
+        self._built: dict[str, tuple[Any, int]] = {}
+        self._level = self._parts = self._repeated = 0
 
     def decode(self, value: Any, path: str) -> Any:
         self._level += 1
+        self._parts += 1
         if self._level > MOST_LEVELS:
             raise ProblemError(_too_deep())
         try:
@@ -170,13 +175,14 @@ class _Decoder:
             raise ProblemError(f"at {_place(path)}: {what}") from error
 
     def _decode_special(self, value: dict[str, Any], path: str) -> Any:
+        before = self._parts
         if "$type" in value:
-            return self._remember(path, self._decode_typed(value, path))
+            return self._remember(path, self._decode_typed(value, path), before)
         if len(value) != 1:
             raise ProblemError(f"expected one key, found {sorted(value)}")
         ((key, body),) = value.items()
         if key in _ARRAYS:
-            return self._remember(path, _ARRAYS[key](body))
+            return self._remember(path, _ARRAYS[key](body), before)
         if key in _NUMBERS:
             return _NUMBERS[key](body)
         if key == "$tuple":
@@ -189,11 +195,16 @@ class _Decoder:
                 raise ProblemError(
                     f"the reference {printable(body, 100)!r} points to nothing read before it"
                 )
-            return self._built[body]
+            found, parts = self._built[body]
+            self._parts += parts
+            self._repeated += parts
+            if self._repeated > MOST_REPEATED:
+                raise ProblemError(f"references stand for more than {MOST_REPEATED} parts")
+            return found
         raise ProblemError(f"unknown key {key!r}")
 
-    def _remember(self, path: str, value: Any) -> Any:
-        self._built[path] = value
+    def _remember(self, path: str, value: Any, before: int) -> Any:
+        self._built[path] = value, self._parts - before + 1
         return value
 
     def _decode_typed(self, value: dict[str, Any], path: str) -> Any:
@@ -217,10 +228,17 @@ class _Decoder:
 def _map_from_pairs(pairs: list[Any]) -> dict[Any, Any]:
     if not all(type(pair) is list and len(pair) == 2 for pair in pairs):
         raise ProblemError("$map needs a list of keys and values, each pair a list of two")
+    # Of other keys any number may have one hash, and a dict of them takes time by the square.
+    if any(type(key) is not str and not _is_plain(key) for key, _ in pairs):
+        raise ProblemError("keys of $map are texts, and numbers below 2^61 - 1 in magnitude")
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ProblemError("$map has two keys that are equal (1, 1.0 and true are)")
     return found
+
+
+def _is_plain(key: Any) -> bool:
+    return type(key) in (bool, int, float) and abs(key) < sys.hash_info.modulus
 
 
 def _place(path: str) -> str:
