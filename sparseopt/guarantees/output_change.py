@@ -258,11 +258,10 @@ class OutputChangeCertificate(Certificate):
         problem, answer = self.problem, self.answer
         steps.require(self.method in METHODS, f"the method is one of {', '.join(METHODS)}")
         shape = problem.network.output_shape
-        fits = type(answer) is OutputChangeValue and answer.lower.shape == shape
-        steps.require(fits, "there is an interval for each output")
+        steps.require(answer.lower.shape == shape, "there is an interval for each output")
         least = OutputChangeValue.of(answer.lower, answer.upper).l1
         steps.require(
-            answer.l1 == least < math.inf,
+            type(answer) is OutputChangeValue and answer.l1 == least < math.inf,
             "the L1 bound is the least float that is at least the sum of the larger ends",
             f"{answer.l1!r} is stated, {least!r} is right",
         )

@@ -82,12 +82,13 @@ class RankEvidence:
         return held.inputs, problem.pattern_at(held.inputs)  # type: ignore[arg-type, return-value]
 
 
+_KINDS = RankEvidence, IdentifiabilityVerdict
+
+
 def require_figures(steps: Steps, problem: Identifiability, answer: Any, evidence: Any) -> int:
     """Return the rank that evidence proves; require the figures of an answer that go with it."""
-    sound = type(evidence) is RankEvidence  # nothing else may say of itself what it proves
-    steps.require(
-        sound and type(answer) is IdentifiabilityVerdict, "a rank and a verdict are there"
-    )
+    # No other evidence may say of itself what it proves.
+    steps.require((type(evidence), type(answer)) == _KINDS, "a rank and a verdict are there")
     rank: int = evidence.rank(steps, problem)
     right = problem.verdict(answer.value, rank)
     for name in ("parameters", "orbit", "bound", "rank", "gap"):

@@ -148,7 +148,7 @@ def bad_entries(value: Any, place: tuple[int, ...], count: int) -> str:
 def to_double(array: np.ndarray, name: str) -> np.ndarray:
     """Return float64 or complex128; refuse numbers that float64 does not hold, by entry."""
     wide = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64, copy=False)
-    may_round = array.dtype.kind in "iu" or array.dtype.itemsize > wide.itemsize
+    may_round = array.dtype.kind in "iu" or array.dtype.itemsize > wide.itemsize  # long doubles
     if may_round and (array.astype(object) != wide.astype(object)).any():
         place = tuple(np.argwhere(array.astype(object) != wide.astype(object))[0].tolist())
         raise ProblemError(

@@ -49,9 +49,9 @@ from sparseopt.judging.json_types import HOMES, OTHERS
 # What a file may nest; it is checked before anything is made of it.
 MOST_LEVELS = 150
 """Levels of brackets that JSON may be nested."""
-MOST_REPEATED = 1 << 22
-"""Parts that references may stand for, in all: whoever walks through what was read meets a shared
-part as often as it is referred to, and what it refers to itself each time."""
+MOST_PARTS = 1 << 23
+"""Parts that JSON may have, but for entries of arrays, with shared ones written out: whoever walks
+through what was read meets a part as often as it is referred to."""
 _PACKAGE = __name__.partition(".")[0]
 _ARRAYS = {"$array": array_from_json, "$sparse": sparse_from_json}
 _NUMBERS = {"$fraction": as_fraction, "$float": as_float, "$complex": as_complex}
@@ -144,12 +144,12 @@ class _Encoder:
 class _Decoder:
     def __init__(self) -> None:
         self._built: dict[str, tuple[Any, int]] = {}
-        self._level = self._parts = self._repeated = 0
+        self._level = self._parts = 0
 
     def decode(self, value: Any, path: str) -> Any:
         self._level += 1
         self._parts += 1
-        if self._level > MOST_LEVELS:
+        if self._level > MOST_LEVELS or self._parts > MOST_PARTS:
             raise ProblemError(_too_deep())
         try:
             return self._decode(value, path)
@@ -197,9 +197,6 @@ class _Decoder:
                 )
             found, parts = self._built[body]
             self._parts += parts
-            self._repeated += parts
-            if self._repeated > MOST_REPEATED:
-                raise ProblemError(f"references stand for more than {MOST_REPEATED} parts")
             return found
         raise ProblemError(f"unknown key {key!r}")
 
@@ -229,7 +226,7 @@ def _map_from_pairs(pairs: list[Any]) -> dict[Any, Any]:
     if not all(type(pair) is list and len(pair) == 2 for pair in pairs):
         raise ProblemError("$map needs a list of keys and values, each pair a list of two")
     # Of other keys any number may have one hash, and a dict of them takes time by the square.
-    if any(type(key) is not str and not _is_plain(key) for key, _ in pairs):
+    if not all(type(key) is str or _is_plain(key) for key, _ in pairs):
         raise ProblemError("keys of $map are texts, and numbers below 2^61 - 1 in magnitude")
     found = dict(pairs)
     if len(found) != len(pairs):
@@ -299,7 +296,9 @@ def from_json(text: str) -> Any:
 
 
 def _too_deep() -> str:
-    return f"the JSON is nested more deeply than {MOST_LEVELS} levels"
+    return (
+        f"the JSON is nested more deeply than {MOST_LEVELS} levels, or has over {MOST_PARTS} parts"
+    )
 
 
 def same_content(a: Any, b: Any) -> bool:

@@ -140,11 +140,10 @@ class PathNormCertificate(Certificate):
     def check(self, steps: Steps) -> None:
         """Compute the norm again and compare."""
         problem, answer, tolerance = self.problem, self.answer, self.answer.tolerance
-        asked = problem.q, problem.r, problem.affine
-        same = type(answer) is PathNormValue and (answer.q, answer.r, answer.affine) == asked
+        same = (answer.q, answer.r, answer.affine) == (problem.q, problem.r, problem.affine)
         steps.require(same, "the answer is for the q, r and affine that were asked")
         steps.require(
-            0 < tolerance <= COARSEST,
+            type(answer) is PathNormValue and 0 < tolerance <= COARSEST,
             f"the relative error stated is at most {COARSEST:g}",
             f"{tolerance!r}",
         )

@@ -16,7 +16,7 @@ import sparseopt as so
 from sparseopt.guarantees.families import Structure, described
 from sparseopt.judging import serialization
 from sparseopt.judging.serialization import from_json
-from sparseopt.networks import Dense, Relu, chain
+from sparseopt.networks import Dense, Input, Network, Node, Relu, chain
 
 COPIES = chain((2,), Dense([[1.0, 0.5], [1.0, 0.5]], [1.0, 1.0]), Relu(), Dense([[1.0, 1.0]]))
 INPUTS = [[1.0, 2.0], [2.0, 1.0], [-1.0, 3.0]]
@@ -117,6 +117,13 @@ def test_no_long_double_of_a_design_is_rounded() -> None:
         so.RecoveryGuarantee(product, sparsity=1)
 
 
+def test_names_of_layers_are_texts() -> None:
+    dense = Dense(np.eye(2))
+    nodes = [Node("x", Input((2,))), Node("1", dense, ("x",)), Node(1, dense, ("1",))]  # type: ignore[arg-type]
+    with pytest.raises(so.ProblemError, match="texts, must be unique"):
+        Network(tuple(nodes), 1)  # type: ignore[arg-type]
+
+
 def shared(levels: int, path: str = "") -> Any:
     """Return a document in which each object holds the one before it twice."""
     if not levels:
@@ -128,10 +135,10 @@ def shared(levels: int, path: str = "") -> Any:
 
 def test_what_references_stand_for_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(from_json(json.dumps(shared(12))), so.interface.report.Skipped)  # type: ignore[attr-defined]
-    with pytest.raises(so.ProblemError, match="references stand for more than"):
+    with pytest.raises(so.ProblemError, match="parts"):
         from_json(json.dumps(shared(40)))
-    monkeypatch.setattr(serialization, "MOST_REPEATED", 100)
-    with pytest.raises(so.ProblemError, match="more than 100"):
+    monkeypatch.setattr(serialization, "MOST_PARTS", 100)
+    with pytest.raises(so.ProblemError, match="over 100 parts"):
         from_json(json.dumps(shared(12)))
 
 
