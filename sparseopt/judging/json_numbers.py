@@ -12,10 +12,9 @@ from sparseopt.interface.printing import printable
 
 MOST_DIGITS = 4000
 """Decimal digits of an integer; below the limit of Python's own conversion."""
-MOST_HEX_DIGITS = 1 << 18
-"""Digits in base 16 of a rational: to reduce it takes time by their square, some seconds."""
 _FRACTION = re.compile(r"(-?[0-9]+)(?:/([0-9]+))?")
-_HEX_FRACTION = re.compile(r"(-?)0x([0-9a-f]+)/0x([0-9a-f]+)")
+# To reduce a rational takes time by the square of its digits: of so many, some seconds.
+_HEX_FRACTION = re.compile(r"(-?)0x([0-9a-f]{1,131072})/0x([0-9a-f]{1,131072})")
 _FLOAT_WORDS = ("nan", "inf", "-inf")
 
 
@@ -55,8 +54,6 @@ def as_fraction(text: Any) -> Fraction:
     """Return the rational of a text: digits, or digits over digits; no exponent, no point."""
     if isinstance(text, str) and (match := _HEX_FRACTION.fullmatch(text)):
         sign, over, under = match.groups()
-        if len(over) + len(under) > MOST_HEX_DIGITS:
-            raise ProblemError(f"a number of more than {MOST_HEX_DIGITS} digits in base 16")
         top, bottom = int(over, 16), int(under, 16)
         return Fraction(-top if sign else top, bottom)
     match = _FRACTION.fullmatch(text) if isinstance(text, str) else None

@@ -54,6 +54,7 @@ MOST_PARTS = 1 << 23
 through what was read meets a part as often as it is referred to."""
 _PACKAGE = __name__.partition(".")[0]
 _ARRAYS = {"$array": array_from_json, "$sparse": sparse_from_json}
+_KEYS = (bool, int, float)
 _NUMBERS = {"$fraction": as_fraction, "$float": as_float, "$complex": as_complex}
 
 
@@ -67,10 +68,9 @@ class _Encoder:
         self._level += 1
         if self._level > MOST_LEVELS:
             raise ProblemError(f"it cannot be written: {_too_deep()}")
-        try:
-            return self._encode(value, path)
-        finally:
-            self._level -= 1
+        found = self._encode(value, path)
+        self._level -= 1
+        return found
 
     def _encode(self, value: Any, path: str) -> Any:
         if value is None or (isinstance(value, bool | int | str) and not isinstance(value, Enum)):
@@ -147,14 +147,12 @@ class _Decoder:
         self._level = self._parts = 0
 
     def decode(self, value: Any, path: str) -> Any:
-        self._level += 1
-        self._parts += 1
+        self._level, self._parts = self._level + 1, self._parts + 1
         if self._level > MOST_LEVELS or self._parts > MOST_PARTS:
             raise ProblemError(_too_deep())
-        try:
-            return self._decode(value, path)
-        finally:
-            self._level -= 1
+        found = self._decode(value, path)
+        self._level -= 1
+        return found
 
     def _decode(self, value: Any, path: str) -> Any:
         if isinstance(value, list):
@@ -195,9 +193,8 @@ class _Decoder:
                 raise ProblemError(
                     f"the reference {printable(body, 100)!r} points to nothing read before it"
                 )
-            found, parts = self._built[body]
-            self._parts += parts
-            return found
+            self._parts += self._built[body][1]
+            return self._built[body][0]
         raise ProblemError(f"unknown key {key!r}")
 
     def _remember(self, path: str, value: Any, before: int) -> Any:
@@ -223,19 +220,21 @@ class _Decoder:
 
 
 def _map_from_pairs(pairs: list[Any]) -> dict[Any, Any]:
-    if not all(type(pair) is list and len(pair) == 2 for pair in pairs):
-        raise ProblemError("$map needs a list of keys and values, each pair a list of two")
-    # Of other keys any number may have one hash, and a dict of them takes time by the square.
-    if not all(type(key) is str or _is_plain(key) for key, _ in pairs):
-        raise ProblemError("keys of $map are texts, and numbers below 2^61 - 1 in magnitude")
+    if not all(type(pair) is list and len(pair) == 2 and _is_key(pair[0]) for pair in pairs):
+        raise ProblemError(
+            "$map needs a list of keys and values, each pair a list of two; keys are texts, and "
+            "numbers below 2^61 - 1 in magnitude"
+        )
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ProblemError("$map has two keys that are equal (1, 1.0 and true are)")
     return found
 
 
-def _is_plain(key: Any) -> bool:
-    return type(key) in (bool, int, float) and abs(key) < sys.hash_info.modulus
+def _is_key(key: Any) -> bool:
+    """Whether it is not one of many that may have one hash: a dict of those takes time by the
+    square."""
+    return type(key) is str or (type(key) in _KEYS and abs(key) < sys.hash_info.modulus)
 
 
 def _place(path: str) -> str:

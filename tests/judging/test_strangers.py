@@ -77,7 +77,7 @@ def test_problems_are_of_a_class_that_names_its_certificates() -> None:
             """Require nothing."""
 
     assert Other.certificates == (Own,)
-    assert "derived from a class" in so.verify(Own(Other([[[1, 1]]]))).details[-1]
+    assert not so.verify(type(proof)(Other([[[1, 1]]]), proof.answer)).ok
 
 
 def test_no_evidence_says_itself_what_it_proves() -> None:
@@ -145,10 +145,10 @@ def test_what_references_stand_for_is_bounded(monkeypatch: pytest.MonkeyPatch) -
 def test_numbers_that_take_long_are_refused() -> None:
     long = "f" * (1 << 17)
     assert from_json(json.dumps({"$fraction": f"0x{long}/0x1"})) == int(long, 16)
-    with pytest.raises(so.ProblemError, match="in base 16"):
+    with pytest.raises(so.ProblemError, match="not a rational number"):
         from_json(json.dumps({"$fraction": f"0x{long}f/0x{long}"}))
     for key in ([2**61 - 1], [-(2**80)], [{"$fraction": "1/3"}], [None]):
-        with pytest.raises(so.ProblemError, match="keys of"):
+        with pytest.raises(so.ProblemError, match="keys are texts"):
             from_json(json.dumps({"$map": [[*key, 0]]}))
     assert from_json('{"$map": [[-3, 0], [1.5, 1], ["$a", 2]]}') == {-3: 0, 1.5: 1, "$a": 2}
 
