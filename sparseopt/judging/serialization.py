@@ -173,14 +173,13 @@ class _Decoder:
             raise ProblemError(f"at {_place(path)}: {what}") from error
 
     def _decode_special(self, value: dict[str, Any], path: str) -> Any:
-        before = self._parts
         if "$type" in value:
-            return self._remember(path, self._decode_typed(value, path), before)
+            return self._remember(path, self._parts, self._decode_typed(value, path))
         if len(value) != 1:
             raise ProblemError(f"expected one key, found {sorted(value)}")
         ((key, body),) = value.items()
         if key in _ARRAYS:
-            return self._remember(path, _ARRAYS[key](body), before)
+            return self._remember(path, self._parts, _ARRAYS[key](body))
         if key in _NUMBERS:
             return _NUMBERS[key](body)
         if key == "$tuple":
@@ -197,7 +196,8 @@ class _Decoder:
             return self._built[body][0]
         raise ProblemError(f"unknown key {key!r}")
 
-    def _remember(self, path: str, value: Any, before: int) -> Any:
+    def _remember(self, path: str, before: int, value: Any) -> Any:
+        """Keep what was read, and of how many parts; `before` were met before these."""
         self._built[path] = value, self._parts - before + 1
         return value
 
