@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib.metadata
+import re
 import tomllib
 from pathlib import Path
 
@@ -77,6 +79,25 @@ def test_the_version_is_written_once_and_told_everywhere() -> None:
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8").splitlines()
     assert f"version: {version}" in citation
     assert f"license: {PROJECT['project']['license']}" in citation
+
+
+def test_the_changelog_and_the_citation_agree_on_the_newest_release() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8").splitlines()
+    unreleased, *releases = re.findall(r"^## (.*)", changelog, re.MULTILINE)
+    assert unreleased == "[Unreleased]"
+    form = [re.fullmatch(r"\[(\d+\.\d+\.\d+)\] - (\d{4}-\d\d-\d\d)", each) for each in releases]
+    assert all(form), releases
+    found = [(each[1], datetime.date.fromisoformat(each[2])) for each in form if each]
+    assert found[0][0] == PROJECT["project"]["version"]
+    assert f"date-released: {found[0][1]}" in citation
+    assert [day for _, day in found] == sorted((day for _, day in found), reverse=True)
+    links = dict(re.findall(r"^\[([^\]]+)\]: (\S+)$", changelog, re.MULTILINE))
+    assert list(links) == ["Unreleased", *(version for version, _ in found)]
+    assert f"compare/v{found[0][0]}...HEAD" in links["Unreleased"]
+    assert all(f"v{version}" in links[version] for version, _ in found)
+    kinds = set(re.findall(r"^### (.*)", changelog, re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
 def test_the_citation_names_the_papers() -> None:
