@@ -102,6 +102,71 @@ def test_matrices_of_any_kind_are_factorized_also_from_standard_input(
         assert np.allclose(solution.answer.to_dense(), HADAMARD)
 
 
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".json", ".SafeTensors", ".NPZ"])
+@pytest.mark.parametrize("dtype", [np.float32, np.complex128])
+def test_products_in_files_are_read_back(suffix: str, dtype: Any, tmp_path: Path) -> None:
+    matrix, product, rounded = tmp_path / "A.npy", tmp_path / f"p{suffix}", tmp_path / f"q{suffix}"
+    np.save(matrix, HADAMARD.astype(dtype) * (1 + 1e-3))
+    said = output("factorize", matrix, "--architecture", "square-dyadic", "-o", product)
+    assert f"written to {product}" in said
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["A.npy", product.name]
+    for file, given in ((product, None), ("-", product.read_bytes())):
+        told = output("quantize", file, "--bits", "4", "-o", rounded, given=given)
+        assert "relative error at most" in told
+        again = so.Solution.from_json(output("quantize", rounded, "--bits", "20", "-o", "-"))
+        assert again.answer.dtype == dtype
+        assert np.allclose(again.answer.to_dense(), HADAMARD, rtol=0.2)
+    if suffix == ".safetensors":
+        held = so.load_safetensors(product)
+        assert np.allclose(held.to_dense(), np.load(matrix))
+
+
+def test_layers_of_safetensors_are_quantized(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    path = tmp_path / "layer.safetensors"
+    torch.manual_seed(0)
+    layer = so.KroneckerLinear(4, 4, architecture=so.Architecture.square_dyadic(4))
+    so.save_safetensors(layer, path)
+    solution = so.Solution.from_json(output("quantize", path, "--bits", "24", "-o", "-"))
+    assert np.allclose(solution.answer.to_dense(), layer.weight.detach().numpy())
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "words"),
+    [
+        ("factorize", "x.txt", "must end in .json, .npz, .safetensors, got 'x.txt'"),
+        ("quantize", "x.txt", "must end in .json, .npz, .safetensors, got 'x.txt'"),
+        ("factorize", "none/x.npz", "cannot write 'none/x.npz': No such file"),
+        ("factorize", "none/x.safetensors", "cannot write 'none/x.safetensors': No such file"),
+        ("quantize", "none/x.npz", "cannot write 'none/x.npz': No such file"),
+        ("repair", "none/x.npz", "cannot write 'none/x.npz': No such file"),
+    ],
+)
+def test_outputs_that_cannot_be_written(
+    command: str, name: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("A.npy", HADAMARD)
+    output("factorize", "A.npy", "--architecture", "square-dyadic", "-o", "p.safetensors")
+    Path("lu.json").write_text(LU)
+    asked = {
+        "factorize": ("A.npy", "--architecture", "square-dyadic"),
+        "quantize": ("p.safetensors", "--bits", "3"),
+        "repair": ("lu.json",),
+    }[command]
+    assert words in refusal(command, *asked, "-o", name)
+    assert sorted(p.name for p in Path().iterdir()) == ["A.npy", "lu.json", "p.safetensors"]
+
+
+def test_orders_have_no_place_in_files_of_safetensors(tmp_path: Path) -> None:
+    matrix, product = tmp_path / "A.npy", tmp_path / "p.safetensors"
+    np.save(matrix, HADAMARD)
+    asked = (matrix, "--architecture", "square-dyadic", "--permutations", "unknown")
+    assert "hold no orders" in refusal("factorize", *asked, "-o", product)
+    product.write_bytes(b"words")
+    assert "no file of safetensors" in refusal("quantize", product, "--bits", "3")
+
+
 def test_one_of_several_matrices(tmp_path: Path) -> None:
     path = tmp_path / "A.mat"
     scipy.io.savemat(path, {"A": HADAMARD, "B": np.ones((2, 3))})
@@ -190,6 +255,8 @@ def test_bad_pipes(
         (b"\xef\xbb\xbf\n [[1]]", ".json"),
         (b"\x93NUMPY\x01", ".npy"),
         (b"PK\x03\x04 damaged", ".npz"),
+        (b"\x02" + bytes(7) + b"{}", ".safetensors"),
+        (b"\x03" + bytes(7) + b"{}", ".onnx"),
         (CNN.read_bytes(), ".onnx"),
         (b"-1.5e3, 2\n", ".csv"),
         (b"1+2j,3\n", ".csv"),
@@ -254,8 +321,7 @@ def commands() -> dict[str, Any]:
 
 def test_every_command_has_examples_that_its_options_allow() -> None:
     known = commands()
-    # A command that has none yet is one to write them for.
-    assert set(EXAMPLES) <= set(known)
+    assert set(EXAMPLES) == set(known)
     for name, lines in EXAMPLES.items():
         shown = output(name, "--help")
         for line in lines:
