@@ -42,7 +42,7 @@ def quantize(
         typer.Option(
             "-o",
             "--output",
-            help="Solution (.json) or factors (.npz, .safetensors); of a network the report with it "
+            help="Solution (.json), factors (.npz, .safetensors); of a network the report with it "
             "(.json), or the network (.onnx, .pt2); - is standard output, the network.",
         ),
     ] = None,
