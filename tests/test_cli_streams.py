@@ -211,6 +211,13 @@ def test_networks_go_through_pipes(
         assert weights.keys() == so.load_network(CNN).parameters().keys()
 
 
+def test_one_of_two_networks_is_standard_input() -> None:
+    given, box = CNN.read_bytes(), ("--lower", 0, "--upper", 1, "--starts", 0)
+    for pair in ((CNN, "-"), ("-", CNN)):
+        assert "differ by at most 0 in" in output("compare", *pair, *box, given=given)
+    assert "give it once" in refusal("compare", "-", "-", *box, given=given)
+
+
 def test_a_page_goes_to_standard_output() -> None:
     page = output("analyze", "-", "--html", "-", given=LU)
     assert page.startswith("<!doctype html>")
@@ -306,6 +313,39 @@ def test_an_error_is_said_once(monkeypatch: pytest.MonkeyPatch, capfdbinary: Any
         assert code == 2
         assert told.pop(stream).count(b"missing.json") == 1
         assert told == [b""]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["analyze"], "error: missing argument 'FILE'; see sparseopt analyze --help"),
+        (["factorize"], "error: missing argument 'FILE'; see sparseopt factorize --help"),
+        (["factorize", "A.npy"], "error: missing option '--architecture'; see "),
+        (["nonsense"], "error: no such command 'nonsense'; see sparseopt --help"),
+        (["analyze", "x.onnx", "--bogus"], "error: no such option: --bogus"),
+        (["quantize", "p.npz", "--bits", "few"], "error: invalid value for '--bits': "),
+        (["verify", "a.json", "b.json"], "error: got unexpected extra argument"),
+    ],
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_wrong_use_is_said_once_and_in_one_line(
+    arguments: list[str],
+    words: str,
+    as_json: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: Any,
+) -> None:
+    asked = [*arguments, *(["--json"] if as_json else [])]
+    code, *told = process(*asked, given=b"", monkeypatch=monkeypatch, capfdbinary=capfdbinary)
+    said = told.pop(0 if as_json else 1).decode()
+    assert (code, told, said.count("\n")) == (2, [b""], 1)
+    assert said.startswith('{"error": ' + json.dumps(words[7:])[:-1] if as_json else words)
+
+
+def test_no_command_is_help(monkeypatch: pytest.MonkeyPatch, capfdbinary: Any) -> None:
+    _, *told = process(given=b"", monkeypatch=monkeypatch, capfdbinary=capfdbinary)
+    assert sum(b"Usage: sparseopt" in text for text in told) == 1
+    assert b"error" not in b"".join(told)
 
 
 def test_long_work_leaves_no_blank_line() -> None:

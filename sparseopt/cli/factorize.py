@@ -30,7 +30,9 @@ _ORDERS = "known, or unknown: look for orders of rows and columns (square-dyadic
 def factorize(
     file: Annotated[
         str,
-        typer.Argument(help="A matrix (.npy, .npz, .mtx, .csv, .mat); - is standard input."),
+        typer.Argument(
+            metavar="FILE", help="A matrix (.npy, .npz, .mtx, .csv, .mat); - is standard input."
+        ),
     ],
     architecture: Annotated[str, typer.Option(help=_FORMS)],
     permutations: Annotated[str, typer.Option(help=_ORDERS)] = "known",

@@ -28,7 +28,7 @@ _FORMAT = (
 
 
 def quantize(
-    file: Annotated[str, typer.Argument(help=_FILE)],
+    file: Annotated[str, typer.Argument(metavar="FILE", help=_FILE)],
     bits: Annotated[int | None, typer.Option(help="Significant digits t: the format F_t.")] = None,
     format: Annotated[str | None, typer.Option("--format", help=_FORMAT)] = None,
     error: Annotated[
