@@ -318,7 +318,7 @@ def test_an_error_is_said_once(monkeypatch: pytest.MonkeyPatch, capfdbinary: Any
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["analyze"], "error: missing argument 'FILE'; see sparseopt analyze --help"),
+        (["analyze"], "error: missing argument 'FILE"),
         (["factorize"], "error: missing argument 'FILE'; see sparseopt factorize --help"),
         (["factorize", "A.npy"], "error: missing option '--architecture'; see "),
         (["nonsense"], "error: no such command 'nonsense'; see sparseopt --help"),
