@@ -127,8 +127,10 @@ def test_the_page_fits_its_window(name: str, width: int, tmp_path: Path) -> None
     page = html.escape(page_of(name))
     style = f"border: 0; width: {width}px; height: 2400px"
     told = (
-        "document.body.dataset.width = document.querySelector('iframe')"
-        ".contentDocument.documentElement.scrollWidth"
+        "const inner = document.querySelector('iframe').contentDocument;"
+        "document.body.dataset.width = inner.documentElement.scrollWidth;"
+        "document.body.dataset.broken = [...inner.querySelectorAll('.keys dt + dd')].filter("
+        "one => one.offsetHeight > 2 * parseFloat(getComputedStyle(one).fontSize)).length"
     )
     outside = tmp_path / "page.html"
     outside.write_text(
@@ -137,9 +139,11 @@ def test_the_page_fits_its_window(name: str, width: int, tmp_path: Path) -> None
         encoding="utf-8",
     )
     url = outside.as_uri()
-    found = re.search(r'data-width="(\d+)"', browse("--dump-dom", url))
+    shown = browse("--dump-dom", url)
+    found = re.search(r'data-width="(\d+)"', shown)
     assert found is not None
     assert int(found[1]) <= width
+    assert 'data-broken="0"' in shown  # key figures of more than one line
     folder = Path(os.environ.get("SPARSEOPT_SCREENSHOTS", tmp_path))
     folder.mkdir(parents=True, exist_ok=True)
     picture = folder / f"report_{name}_{width}.png"
