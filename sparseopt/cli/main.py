@@ -71,7 +71,7 @@ def common(
     """
 
 
-UsageError = typer.BadParameter.__mro__[1]
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # type: ignore[assignment]
 """Of click, which versions of typer hold in different places."""
 
 
