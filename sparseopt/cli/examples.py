@@ -26,7 +26,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "quantize": (
         "sparseopt quantize solution.json --bits 8 -o rounded.json",
-        "sparseopt quantize factors.npz --error 1e-3",
+        "sparseopt quantize factors.safetensors --error 1e-3 -o rounded.safetensors",
         "sparseopt quantize model.onnx --format int8 --inputs batch.npy -o small.onnx",
     ),
     "prune": (

@@ -12,7 +12,7 @@ import sparseopt as so
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import progress_display, say, say_json
 from sparseopt.cli.network_files import New, save, tell
-from sparseopt.cli.streams import STREAM, put_text, require_one_stream, taken
+from sparseopt.cli.streams import STREAM, put_arrays, put_text, require_one_stream, taken
 from sparseopt.networks.layers import consecutive_linear_pairs
 from sparseopt.tools.pruning.criteria import CRITERIA
 from sparseopt.tools.pruning.one_shot import masked
@@ -119,4 +119,4 @@ def _write(output: str, found: Any) -> None:
         put_text(output, found.to_json())
         return
     supports = [np.asarray(s, dtype=np.uint8) for s in found.answer.supports]
-    np.savez(output, **dict(zip("IJ", supports, strict=True)))  # type: ignore[arg-type]
+    put_arrays(output, dict(zip("IJ", supports, strict=True)))

@@ -6,11 +6,14 @@ import io
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import numpy as np
 
 import sparseopt as so
 from sparseopt.interface.report import write_whole
+from sparseopt.tools.whole_file import whole_file
 
 STREAM = "-"
 _LIMIT = 1 << 32
@@ -87,6 +90,8 @@ def suffix_of(content: bytes) -> str:
             return suffix
     if content.startswith(b"PK"):
         return _suffix_of_archive(content)
+    if content[8:9] == b"{" and int.from_bytes(content[:8], "little") <= len(content) - 8:
+        return ".safetensors"
     begin = content[:1000].lstrip(b"\xef\xbb\xbf \t\r\n")
     if begin.startswith((b"{", b"[")):
         return ".json"
@@ -122,6 +127,12 @@ def put_text(path: str, text: str) -> None:
         write_whole(path, text)
         return
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+def put_arrays(path: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write named arrays to an .npz file, completely or not at all."""
+    with whole_file(path) as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def put_file(path: str, suffix: str, write: Callable[[str], None]) -> None:
