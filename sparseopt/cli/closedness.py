@@ -19,7 +19,7 @@ from sparseopt.cli.console import (
     severity_code,
 )
 from sparseopt.cli.network_source import Subjects, chain_of
-from sparseopt.cli.streams import STREAM, put_text, require_one_stream, taken
+from sparseopt.cli.streams import STREAM, put_text, require_apart, require_one_stream, taken
 from sparseopt.networks.layers import consecutive_linear_pairs
 from sparseopt.tools.growing.growth import WHAT_IT_IS
 from sparseopt.tools.report.html import render
@@ -64,6 +64,7 @@ def closedness(
     """
     severity_code((), fail_on)  # refused before any work
     require_one_stream(html, json)
+    require_apart(html, *files, option="--html")
     paths = [taken(file) for file in files]
     subject = so.read(paths[0]) if len(paths) == 1 else chain_of(paths)
     problems = _problems(paths[0], subject)

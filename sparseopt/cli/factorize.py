@@ -13,7 +13,14 @@ import sparseopt as so
 from sparseopt.butterfly.expansion import split_work
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import parse_options, print_solution, progress_display, say
-from sparseopt.cli.streams import STREAM, put_text, require_one_stream, taken
+from sparseopt.cli.streams import (
+    STREAM,
+    put_arrays,
+    put_text,
+    require_apart,
+    require_one_stream,
+    taken,
+)
 from sparseopt.judging.files import read_text
 from sparseopt.judging.rounding import shown_above, shown_below
 from sparseopt.tools.reading.matrices import read_matrix
@@ -37,7 +44,9 @@ def factorize(
     output: Annotated[
         str | None,
         typer.Option(
-            "-o", "--output", help="Solution (.json; - on standard output) or factors (.npz)."
+            "-o",
+            "--output",
+            help="Solution (.json; - on standard output) or factors (.npz); no file that is read.",
         ),
     ] = None,
     variable: Annotated[
@@ -54,6 +63,7 @@ def factorize(
 ) -> None:
     """Approximate a matrix by a product of Kronecker-sparse factors, with error and bounds."""
     require_one_stream(output, json)
+    require_apart(output, file, architecture)
     streamed = output == STREAM
     if output is not None and not streamed and Path(output).suffix not in (".json", ".npz"):
         raise so.ProblemError(f"--output must end in .json or .npz, got {output!r}")
@@ -164,4 +174,4 @@ def _write(output: str, solution: so.Solution) -> None:
         arrays = {"rows": product.rows, "columns": product.columns}
         product = product.product
     arrays |= {f"factor_{i}": factor for i, factor in enumerate(product.factors)}
-    np.savez(output, **arrays)
+    put_arrays(output, arrays)

@@ -12,7 +12,7 @@ import typer
 
 import sparseopt as so
 from sparseopt.cli.console import say, say_json
-from sparseopt.cli.streams import STREAM, put_file, require_one_stream, taken
+from sparseopt.cli.streams import STREAM, put_file, require_apart, require_one_stream, taken
 from sparseopt.interface.context import Progress
 
 Source = Annotated[
@@ -25,7 +25,7 @@ Output = Annotated[
         "--output",
         metavar="OUT",
         help="The network: of an .onnx file the same model with other initializers (.onnx); or a "
-        "new file (.onnx, .pt2, .json); - is standard output, the same kind of file.",
+        "new file (.onnx, .pt2, .json), never IN itself; - is standard output, the same kind of file.",
     ),
 ]
 New = Annotated[
@@ -39,6 +39,7 @@ def load(
     file: str, output: str, as_json: bool = False, progress: Progress | None = None
 ) -> so.Network:
     """Return the network of a file; refuse an output that cannot be written before any work."""
+    require_apart(output, file)
     file = taken(file)
     require_one_stream(output, as_json)
     if output != STREAM and Path(output).suffix.lower() not in SUFFIXES:

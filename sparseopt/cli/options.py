@@ -47,7 +47,10 @@ Prefer = Annotated[
 ShowPlan = Annotated[bool, typer.Option("--plan", help="Print which solvers ran, and why.")]
 Html = Annotated[
     str | None,
-    typer.Option("--html", help="Write one self-contained page here; - is standard output."),
+    typer.Option(
+        "--html",
+        help="Write one self-contained page here, no file that is read; - is standard output.",
+    ),
 ]
 FailOn = Annotated[
     str,

@@ -14,7 +14,14 @@ from sparseopt.cli import options as opt
 from sparseopt.cli.console import parse_options, print_solution, progress_display, say
 from sparseopt.cli.network_files import New
 from sparseopt.cli.quantize_network import SUFFIXES, quantize_network
-from sparseopt.cli.streams import STREAM, put_text, require_one_stream, taken
+from sparseopt.cli.streams import (
+    STREAM,
+    put_arrays,
+    put_text,
+    require_apart,
+    require_one_stream,
+    taken,
+)
 from sparseopt.judging.array_files import read_arrays
 from sparseopt.judging.files import read_text
 from sparseopt.judging.rounding import shown_above, shown_below
@@ -46,7 +53,7 @@ def quantize(
             "-o",
             "--output",
             help="Solution (.json) or factors (.npz); of a network the report with it (.json), or "
-            "the network (.onnx, .pt2); - is standard output, the network.",
+            "the network (.onnx, .pt2), never FILE itself; - is standard output, the network.",
         ),
     ] = None,
     new: New = False,
@@ -79,6 +86,7 @@ def quantize(
         "--input-bound": input_bound,
         "--new": new or None,
     }
+    require_apart(output, file, inputs)
     file = taken(file)
     require_one_stream(output, json)
     if file.endswith(SUFFIXES):
@@ -191,4 +199,4 @@ def _write(output: str, solution: so.Solution) -> None:
         put_text(output, solution.to_json())
         return
     factors: dict[str, Any] = {f"factor_{i}": f for i, f in enumerate(solution.answer.factors)}
-    np.savez(output, **factors)
+    put_arrays(output, factors)

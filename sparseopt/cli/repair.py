@@ -12,7 +12,14 @@ import sparseopt as so
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import progress_display, say, say_json
 from sparseopt.cli.network_files import New, save, tell
-from sparseopt.cli.streams import STREAM, put_text, require_one_stream, taken
+from sparseopt.cli.streams import (
+    STREAM,
+    put_arrays,
+    put_text,
+    require_apart,
+    require_one_stream,
+    taken,
+)
 from sparseopt.networks.layers import consecutive_linear_pairs
 from sparseopt.tools.pruning.criteria import CRITERIA
 from sparseopt.tools.pruning.one_shot import masked
@@ -21,7 +28,7 @@ from sparseopt.tools.pruning.supports import close_supports, cut_off, pair_verdi
 _FILE = "Two supports (.json, .npy, .npz, .mat), or a network (.onnx, .pt2); - is standard input."
 _OUTPUT = (
     "Of supports the solution with its proof (.json), or the closed supports (.npz); of a network "
-    "the network (.onnx, .pt2, .json); - is standard output."
+    "the network (.onnx, .pt2, .json), never IN itself; - is standard output."
 )
 
 
@@ -48,6 +55,7 @@ def repair(
 ) -> None:
     """Find closed supports near those of a file, or remove weights of a network until the supports
     of every two consecutive linear layers are proven closed."""
+    require_apart(output, file)
     file = taken(file)
     require_one_stream(output, json)
     streamed = output == STREAM
@@ -119,4 +127,4 @@ def _write(output: str, found: Any) -> None:
         put_text(output, found.to_json())
         return
     supports = [np.asarray(s, dtype=np.uint8) for s in found.answer.supports]
-    np.savez(output, **dict(zip("IJ", supports, strict=True)))  # type: ignore[arg-type]
+    put_arrays(output, dict(zip("IJ", supports, strict=True)))

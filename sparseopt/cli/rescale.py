@@ -13,6 +13,7 @@ import sparseopt as so
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import progress_display
 from sparseopt.cli.network_files import New, Output, Source, load, save, tell
+from sparseopt.cli.streams import require_apart
 from sparseopt.judging.array_files import read_array
 from sparseopt.judging.files import read_text
 
@@ -52,6 +53,7 @@ def rescale(
     """Rescale the hidden units of a network; it computes the same function."""
     if factors is not None and seed is not None:
         raise so.ProblemError("--seed is for random factors; leave it or --factors out")
+    require_apart(output, factors)
     network = load(file, output, json)
     given = _read(factors) if factors else so.random_factors(network, seed=seed or 0)
     result = so.rescale(network, given)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -75,10 +77,21 @@ def _write_merged(network: Network, given: Network, lost: set[str], source: str,
             tensors[own.origin["bias"]] = bias
         else:
             biases[scale] = bias
-    offers.reader_of(source, PRODUCES).save(source, tensors, path, biases)
-    after = load_network(path).merged.parameters()
+    reader, whole = offers.reader_of(source, PRODUCES), Path(path)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{whole.name}.", dir=whole.parent) as folder:
+            part = os.path.join(folder, whole.name)
+            reader.save(source, tensors, part, biases)
+            _require_meant(network, part, path)
+            os.replace(part, whole)
+    except OSError as error:
+        raise ProblemError(f"cannot write {path!r}: {error.strerror or error}") from error
+
+
+def _require_meant(network: Network, part: str, path: str) -> None:
+    """Refuse a file that does not hold the network."""
+    after = load_network(part).merged.parameters()
     if any(not _is_same(array, after.get(name)) for name, array in network.parameters().items()):
-        Path(path).unlink()
         raise ProblemError(
             f"{path!r} would not be what was meant: a tensor is used in two ways; write a new "
             "file: leave out like=, or write JSON"

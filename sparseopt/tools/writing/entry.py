@@ -39,6 +39,10 @@ def write(network: Network, path: str | os.PathLike[str], like: Any = None) -> N
 
     Notes
     -----
+    A file is there as a whole or not at all: it is made in the folder of `path`, compared, and then
+    takes the place of what had that name. So `path` may be the file of `like` itself, which is left
+    as it was where the network is refused. A link is replaced, not what it points to.
+
     What is written is read again, compared with onnxruntime (see `load_network`), and its
     parameters with those of the network: bit by bit, but for those of normalizations, which are
     rounded anew.
