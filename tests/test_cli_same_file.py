@@ -1,4 +1,4 @@
-"""No command writes over a file that it reads, by whatever name; what is written is whole or not."""
+"""No command writes over a file that it reads, by whatever name; files are whole or not there."""
 
 from __future__ import annotations
 

@@ -70,7 +70,17 @@ InputShape = Annotated[
 OutputName = Annotated[
     list[str] | None,
     typer.Option(
-        "--output", help="Of a network: read this output, by default all; may be repeated."
+        "--output",
+        "--output-name",
+        help="Of a network: read this output, by default all; may be repeated.",
+    ),
+]
+OutputRead = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--output-name",
+        metavar="NAME",
+        help="Of a network: read this output, by default all; may be repeated. OUT holds no other.",
     ),
 ]
 Until = Annotated[
