@@ -56,7 +56,7 @@ def accept_target(value: Any) -> Any:
     elif on_device(value):
         target = _accept_on_device(value)
     elif isinstance(value, KroneckerProduct):
-        target = value
+        target = value.to_numpy()
     elif scipy.sparse.issparse(value) or (hasattr(value, "matvec") and hasattr(value, "shape")):
         from scipy.sparse.linalg import aslinearoperator
 

@@ -303,7 +303,7 @@ def survives(mutant: Mutant, judge: Callable[[], bool], seconds: float = 60.0) -
     """Return whether `judge`, true where all is as it should be, does not see the fault."""
     with planted(mutant):
         try:
-            with limited(seconds), bounded(gigabytes=4.0):
+            with limited(seconds, of_processor=True), bounded(gigabytes=4.0):
                 return judge()
         except (Exception, TooLong, SystemExit):
             return False

@@ -17,19 +17,22 @@ class TooLong(BaseException):
 
 
 @contextmanager
-def limited(seconds: float) -> Iterator[None]:
-    """Raise `TooLong` after some seconds."""
+def limited(seconds: float, of_processor: bool = False) -> Iterator[None]:
+    """Raise `TooLong` after some seconds, of the processor if a busy machine must not count."""
+    timer, number = signal.ITIMER_REAL, signal.SIGALRM
+    if of_processor:
+        timer, number = signal.ITIMER_PROF, signal.SIGPROF
 
-    def stop(number: int, frame: Any) -> None:
+    def stop(_: int, frame: Any) -> None:
         raise TooLong
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(number, stop)
+    signal.setitimer(timer, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(timer, 0)
+        signal.signal(number, before)
 
 
 @contextmanager
