@@ -177,10 +177,10 @@ def _same_lowest(
         if not int(zero.sum()) < count < len(zero):
             continue
         gone, also = lowest(one, zero, count), lowest(two, zero, count)
-        for place in np.flatnonzero(gone != also):
+        for place in np.flatnonzero(gone != also).tolist():
             if _is_tie(one, zero, gone, place) and _is_tie(two, zero, also, place):
                 continue
-            which, entry = _named(arrays, names, int(place))
+            which, entry = _named(arrays, names, place)
             raise AssertionError(
                 f"{which}{entry} is {'' if gone[place] else 'not '}among the {ratio:.0%} of lowest "
                 f"scores, and {'not ' if gone[place] else ''}so once units are rescaled, which "
