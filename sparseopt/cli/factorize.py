@@ -13,7 +13,7 @@ from sparseopt.butterfly.expansion import split_work
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import parse_options, print_solution, progress_display, say
 from sparseopt.cli.product_files import require_output, write_product
-from sparseopt.cli.streams import STREAM, require_one_stream, taken
+from sparseopt.cli.streams import STREAM, require_apart, require_one_stream, taken
 from sparseopt.judging.files import read_text
 from sparseopt.judging.rounding import shown_above, shown_below
 from sparseopt.tools.reading.matrices import read_matrix
@@ -41,7 +41,8 @@ def factorize(
         typer.Option(
             "-o",
             "--output",
-            help="Solution (.json; - on standard output), or factors (.npz, .safetensors).",
+            help="Solution (.json; - on standard output), or factors (.npz, .safetensors); no file "
+            "that is read.",
         ),
     ] = None,
     variable: Annotated[
@@ -58,6 +59,7 @@ def factorize(
 ) -> None:
     """Approximate a matrix by a product of Kronecker-sparse factors, with error and bounds."""
     require_one_stream(output, json)
+    require_apart(output, file, architecture)
     streamed = output == STREAM
     require_output(output)
     if permutations != "known" and str(output).lower().endswith(".safetensors"):

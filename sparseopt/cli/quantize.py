@@ -11,9 +11,10 @@ import sparseopt as so
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import parse_options, print_solution, progress_display, say
 from sparseopt.cli.network_files import New
+from sparseopt.cli.network_source import Part
 from sparseopt.cli.product_files import read_product, require_output, write_product
 from sparseopt.cli.quantize_network import SUFFIXES, quantize_network
-from sparseopt.cli.streams import STREAM, require_one_stream, taken
+from sparseopt.cli.streams import STREAM, require_apart, require_one_stream, taken
 from sparseopt.judging.rounding import shown_above, shown_below
 
 _FILE = (
@@ -43,9 +44,13 @@ def quantize(
             "-o",
             "--output",
             help="Solution (.json), factors (.npz, .safetensors); of a network the report with it "
-            "(.json), or the network (.onnx, .pt2); - is standard output, the network.",
+            "(.json), or the network (.onnx, .pt2); never FILE itself; - is standard output, the "
+            "network.",
         ),
     ] = None,
+    shape: opt.InputShape = None,
+    output_name: opt.OutputRead = None,
+    until: opt.Until = None,
     new: New = False,
     granularity: Annotated[
         str | None, typer.Option(help=f"{_NETWORK}tensor, or channel: what has a scale.")
@@ -69,13 +74,18 @@ def quantize(
     json: opt.Json = False,
 ) -> None:
     """Round the factors of a product, or the weights of a network, with a proven change."""
+    part = Part(shape, output_name, until)
     own = {
         "--granularity": granularity,
         "--rescaling": rescaling,
         "--inputs": inputs,
         "--input-bound": input_bound,
         "--new": new or None,
+        "--shape": shape or None,
+        "--output-name": output_name or None,
+        "--until": until,
     }
+    require_apart(output, file, inputs)
     file = taken(file)
     require_one_stream(output, json)
     if file.lower().endswith(SUFFIXES):
@@ -91,6 +101,7 @@ def quantize(
             input_bound,
             output,
             new,
+            part,
             time_limit,
             json,
         )

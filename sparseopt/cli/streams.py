@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import tempfile
 import zipfile
@@ -119,6 +120,31 @@ def require_one_stream(output: str | None, as_json: bool) -> None:
     """Refuse two results on standard output."""
     if output == STREAM and as_json:
         raise so.ProblemError("--json and an output - both go to standard output; leave one out")
+
+
+def require_apart(output: str | None, *inputs: str | None, option: str = "--output") -> None:
+    """Refuse an output that is one of the files that a command reads, by whatever name.
+
+    What a command writes is another thing than what it read, and nobody else may have the latter.
+    """
+    if output is None or output == STREAM:
+        return
+    for file in inputs:
+        if file is not None and _is_same(output, file):
+            raise so.ProblemError(
+                f"{option} {output!r} is the file that is read, which would be lost; give another "
+                "path"
+            )
+
+
+def _is_same(output: str, file: str) -> bool:
+    """Whether both are one file; for ``-`` the one that standard input was opened on."""
+    try:
+        if file == STREAM:
+            return os.path.samestat(os.fstat(sys.stdin.fileno()), os.stat(output))
+        return os.path.samefile(output, file)
+    except (OSError, ValueError, AttributeError):  # one of them does not exist, or is no file
+        return False
 
 
 def put_text(path: str, text: str) -> None:
