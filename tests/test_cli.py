@@ -228,7 +228,7 @@ def test_bad_file(tmp_path: Path, name: str, content: str, words: str) -> None:
             ".json, .npz, .safetensors",
         ),
         (["factorize", "LU", "--architecture", "square-dyadic"], "must end in .npy"),
-        (["nonsense"], "No such command"),
+        (["nonsense"], "no such command"),
     ],
 )
 def test_bad_arguments(lu_file: Path, tmp_path: Path, arguments: list[str], words: str) -> None:
