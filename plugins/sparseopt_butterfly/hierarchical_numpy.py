@@ -167,12 +167,13 @@ def _by_bands(
     bands = Bands.of(problem.target, standard)
     stage = Stage(bands.levels, lefts[: bands.count], problem.exponent)
     out = np.empty((bands.levels[-1].rank * bands.whole, standard.columns), dtype=problem.dtype)
+    room = np.empty(bands.held, dtype=problem.dtype)
     for done, band in enumerate(bands):
         context.check_time("factorizing")
         context.report(
             done / len(bands) * bands.count / len(lefts), f"{done} of {len(bands)} bands"
         )
-        for group, cells in bands.cells(band, read_band(problem.target, bands, band)):
+        for group, cells in bands.cells(band, read_band(problem.target, bands, band, room)):
             stage.run_cells(cells, out, band.low, group)
     return out, bands.count
 

@@ -45,6 +45,6 @@ def checked_bytes(problem: so.ButterflyFactorization) -> float:
         for cut in range(1, len(architecture))
     )
     complex_too = 2 if problem.dtype.kind == "c" else 1
-    if problem.kind == "stored":  # a strip of chunks, and what it is read into
-        read = 2.0 * problem.target.strip_entries * problem.dtype.itemsize
+    if problem.kind == "stored":  # a strip of chunks, the next one, and what it is read into
+        read = 3.0 * problem.target.strip_entries * problem.dtype.itemsize
     return read + complex_too * (32.0 * min(cuts, default=architecture.nnz) + 2.0**22)

@@ -10,6 +10,7 @@ both together are smallest.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -90,10 +91,14 @@ class Bands:
     @property
     def entries(self) -> int:
         """Numbers held while a band is read: the band, one read twice, one inner part copied."""
+        copied = self.held // self.standard.inner**2 if self.standard.inner > 1 else 0
+        return self.held + 2 * self.together * self.held // self.stripes + copied
+
+    @property
+    def held(self) -> int:
+        """Numbers of the largest band."""
         inner = self.standard.inner
-        stripe = self.span * inner * self.wide * self.levels[0].c * inner
-        copied = self.stripes * stripe // inner**2 if inner > 1 else 0
-        return (self.stripes + 2 * self.together) * stripe + copied
+        return self.stripes * self.span * inner * self.wide * self.levels[0].c * inner
 
     @property
     def rest(self) -> int:
@@ -139,15 +144,15 @@ class Bands:
             yield group, np.ascontiguousarray(grid[:, :, h, ..., h]).reshape(shape)
 
 
-def read_band(target: Stored, bands: Bands, band: Band) -> np.ndarray:
-    """Return all stripes of a band, an array (stripes, rows of a stripe, columns)."""
-    raw = np.empty((0, 0))
+def read_band(target: Stored, bands: Bands, band: Band, room: np.ndarray) -> np.ndarray:
+    """Return all stripes of a band, an array (stripes, rows of a stripe, columns) in `room`."""
+    inner = bands.standard.inner
+    height = (band.high - band.low) * inner
+    width = (band.last - band.first) * bands.levels[0].c * inner
+    shape = bands.stripes, height, width
+    raw = room[: math.prod(shape)].reshape(shape)
     for stripes, rows, columns in bands.places(band):
-        part = target.read(rows, columns)
-        if not raw.size:
-            height = (band.high - band.low) * bands.standard.inner
-            raw = np.empty((bands.stripes, height, part.shape[1]), part.dtype)
-        raw[stripes] = part.reshape(stripes.stop - stripes.start, -1, part.shape[1])
+        raw[stripes] = target.read(rows, columns).reshape(-1, height, width)
     return raw
 
 

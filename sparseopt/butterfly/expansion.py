@@ -10,7 +10,7 @@ columns. All figures are computed in double precision.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product as pairs_of
@@ -69,13 +69,13 @@ Ranges = tuple[slice, ...]
 def pieces(reader: Reader, grid: Grid) -> Iterator[np.ndarray]:
     """Yield all blocks, some at a time, as arrays (s, t, l, j, k) of scaled doubles."""
     if isinstance(reader.target, Stored):
-        found = (cells for _, _, cells in boxes(reader.target, grid, whole=True))
+        found: Iterable[np.ndarray] = (x for _, _, x in boxes(reader.target, grid, whole=True))
     elif reader.array is None:
         for _, _, cells in _column_pieces(reader, grid):
             yield cells.transpose(3, 1, 2, 0, 4)
         return
     else:
-        found = iter(grid.cells(reader.array))
+        found = grid.cells(reader.array)
     for cells in found:
         order = sorted((1, 3), key=lambda axis: -abs(cells.strides[axis]))
         for ranges in _ranges(cells.shape, tuple(order), CHUNK):
@@ -144,7 +144,7 @@ def boxes(target: Stored, grid: Grid, whole: bool) -> Iterator[tuple[int, Ranges
         most = max(_MOST, target.strip_entries)
         while b * t * d * s * c * d > most and max(t, s) > 1:
             t, s = (-(-t // 2), s) if t >= s else (t, -(-s // 2))
-        cuts = [
+        cuts: list[Ranges] = [
             (slice(0, b), slice(y, y + t), slice(0, d), slice(x, x + s), slice(0, c))
             for y in range(0, p, t)
             for x in range(0, q, s)
