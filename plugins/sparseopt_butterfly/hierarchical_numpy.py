@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,6 +106,12 @@ def _require_memory(problem: so.ButterflyFactorization, standard: Standard, orde
     require_memory(entries * problem.dtype.itemsize, remedy)
 
 
+RunBands = Callable[
+    [so.ButterflyFactorization, Standard, Sequence[np.ndarray], so.Context], tuple[np.ndarray, int]
+]
+"""Runs the first levels on a stored target, see `by_bands`."""
+
+
 def balanced_tree(
     problem: so.ButterflyFactorization, standard: Standard, context: so.Context
 ) -> list[np.ndarray]:
@@ -124,10 +130,36 @@ def balanced_tree(
     return [np.array(f) for f in factors]
 
 
+def by_bands(
+    problem: so.ButterflyFactorization,
+    standard: Standard,
+    lefts: Sequence[np.ndarray],
+    context: so.Context,
+) -> tuple[np.ndarray, int]:
+    """Run the first levels on a stored target; return what they leave, and how many they are."""
+    bands = Bands.of(problem.target, standard)
+    stage = Stage(bands.levels, lefts[: bands.count], problem.exponent)
+    out = np.empty((bands.levels[-1].rank * bands.whole, standard.columns), dtype=problem.dtype)
+    room = np.empty(bands.held, dtype=problem.dtype)
+    for done, band in enumerate(bands):
+        context.check_time("factorizing")
+        share = done / len(bands) * bands.count / len(lefts)
+        context.report(share, f"band {done + 1} of {len(bands)}")
+        for group, cells in bands.cells(band, read_band(problem.target, bands, band, room)):
+            stage.run_cells(cells, out, band.low, group)
+    return out, bands.count
+
+
 def left_to_right(
-    problem: so.ButterflyFactorization, standard: Standard, context: so.Context
+    problem: so.ButterflyFactorization,
+    standard: Standard,
+    context: so.Context,
+    run_bands: RunBands = by_bands,
 ) -> list[np.ndarray]:
-    """Run all levels in NumPy, several at a time on tiles that stay in cache."""
+    """Run all levels in NumPy, several at a time on tiles that stay in cache.
+
+    The first levels on a stored target are those of `run_bands`.
+    """
     levels = standard.levels
     power = problem.exponent if problem.kind in ("array", "stored") else 0
     if not levels:
@@ -139,7 +171,7 @@ def left_to_right(
     ]
     rest, first = np.empty(0), 0
     if problem.kind == "stored":
-        rest, first = _by_bands(problem, standard, lefts, context)
+        rest, first = run_bands(problem, standard, lefts, context)
     while first < len(levels):
         last = _reach(levels, first, standard.columns)
         stage = Stage(levels[first:last], lefts[first:last], 0 if first else power)
@@ -155,27 +187,6 @@ def left_to_right(
         rest = out
         first = last
     return standard.factors(lefts, rest)
-
-
-def _by_bands(
-    problem: so.ButterflyFactorization,
-    standard: Standard,
-    lefts: Sequence[np.ndarray],
-    context: so.Context,
-) -> tuple[np.ndarray, int]:
-    """Run the first levels on a stored target; return what they leave, and how many they are."""
-    bands = Bands.of(problem.target, standard)
-    stage = Stage(bands.levels, lefts[: bands.count], problem.exponent)
-    out = np.empty((bands.levels[-1].rank * bands.whole, standard.columns), dtype=problem.dtype)
-    room = np.empty(bands.held, dtype=problem.dtype)
-    for done, band in enumerate(bands):
-        context.check_time("factorizing")
-        context.report(
-            done / len(bands) * bands.count / len(lefts), f"{done} of {len(bands)} bands"
-        )
-        for group, cells in bands.cells(band, read_band(problem.target, bands, band, room)):
-            stage.run_cells(cells, out, band.low, group)
-    return out, bands.count
 
 
 def _reach(levels: Sequence[Level], first: int, columns: int) -> int:

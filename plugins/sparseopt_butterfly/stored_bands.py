@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 
@@ -144,7 +145,15 @@ class Bands:
             yield group, np.ascontiguousarray(grid[:, :, h, ..., h]).reshape(shape)
 
 
-def read_band(target: Stored, bands: Bands, band: Band, room: np.ndarray) -> np.ndarray:
+class Blocks(Protocol):
+    """What is read by blocks."""
+
+    def read(self, rows: slice, columns: slice) -> np.ndarray:
+        """Return a block."""
+        ...
+
+
+def read_band(target: Blocks, bands: Bands, band: Band, room: np.ndarray) -> np.ndarray:
     """Return all stripes of a band, an array (stripes, rows of a stripe, columns) in `room`."""
     inner = bands.standard.inner
     height = (band.high - band.low) * inner

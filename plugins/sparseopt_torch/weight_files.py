@@ -114,7 +114,7 @@ def _find(weights: Weights) -> Found:
     if not paths:
         raise so.ProblemError("weights= names no file; give the path of a file of safetensors")
     found: Found = {}
-    for path in map(os.fspath, paths):
+    for path in (os.fspath(path) for path in paths):
         for name, place in places(path, SIZES).items():
             if name in found:
                 raise so.ProblemError(

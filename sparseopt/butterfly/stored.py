@@ -88,21 +88,11 @@ class Stored:
         ProblemError
             If it cannot be read, is no block of such numbers, or has a NaN or an infinity.
         """
-        name = f"target[{rows.start}:{rows.stop}, {columns.start}:{columns.stop}]"
         try:
             block = np.asarray(self.source[rows, columns])
         except Exception as error:
-            raise ProblemError(_unreadable(name, error)) from error
-        expected = rows.stop - rows.start, columns.stop - columns.start
-        if block.shape != expected or not np.can_cast(block.dtype, self.dtype):
-            raise ProblemError(
-                f"{name} was read as an array of shape {block.shape} and dtype {block.dtype}, "
-                f"where the target declares {expected} and {self.dtype}"
-            )
-        if block.dtype.kind in "biu":
-            block = to_double(block, name)
-        require_finite(block, "target", (rows.start, columns.start))
-        found: np.ndarray = times_power(block.astype(self.dtype, copy=False), self.power)
+            raise ProblemError(_unreadable(_name(rows, columns), error)) from error
+        found: np.ndarray = times_power(as_declared(block, self.dtype, rows, columns), self.power)
         return found
 
     def strips(self) -> Iterator[tuple[slice, slice, np.ndarray]]:
@@ -116,6 +106,24 @@ class Stored:
             else:
                 columns = slice(start, min(start + width, n))
             yield rows, columns, self.read(rows, columns)
+
+
+def as_declared(block: np.ndarray, dtype: np.dtype[Any], rows: slice, columns: slice) -> np.ndarray:
+    """Return a block of a target in its dtype; refuse other shapes, kinds, NaN and infinity."""
+    expected = rows.stop - rows.start, columns.stop - columns.start
+    if block.shape != expected or not np.can_cast(block.dtype, dtype):
+        raise ProblemError(
+            f"{_name(rows, columns)} was read as an array of shape {block.shape} and dtype "
+            f"{block.dtype}, where the target declares {expected} and {dtype}"
+        )
+    if block.dtype.kind in "biu":
+        block = to_double(block, _name(rows, columns))
+    require_finite(block, "target", (rows.start, columns.start))
+    return block.astype(dtype, copy=False)
+
+
+def _name(rows: slice, columns: slice) -> str:
+    return f"target[{rows.start}:{rows.stop}, {columns.start}:{columns.stop}]"
 
 
 def _unreadable(name: str, error: Exception) -> str:
