@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import re
+
 import networkx as nx
 import pytest
 from imports import ROOT, imports, modules
@@ -59,3 +62,24 @@ def test_packages_hold_no_code() -> None:
         if path.name == "__init__.py" and "import" in path.read_text(encoding="utf-8")
     }
     assert holding == {"sparseopt", "sparseopt.networks", "sparseopt.testing"}
+
+
+def test_records_of_arrays_are_not_compared_by_value() -> None:
+    """Arrays have no truth value: `==` of such a record raises from Python 3.13 on."""
+    assert [name for name in modules() for name in compared_arrays(name)] == []
+
+
+def compared_arrays(module: str) -> list[str]:
+    """Return the dataclasses of a module that hold arrays and have the default `==`."""
+    tree = ast.parse(modules()[module].read_text(encoding="utf-8"))
+    found = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ClassDef):
+            continue
+        decorators = [ast.unparse(d) for d in node.decorator_list]
+        fields = [ast.unparse(f.annotation) for f in node.body if isinstance(f, ast.AnnAssign)]
+        own = any(isinstance(f, ast.FunctionDef) and f.name == "__eq__" for f in node.body)
+        if any(d.startswith("dataclass") and "eq=False" not in d for d in decorators) and not own:
+            held = [f for f in fields if re.search(r"ndarray|Tensor\b", f)]
+            found += [f"{module}.{node.name}"] if held else []
+    return found

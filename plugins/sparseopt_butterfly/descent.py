@@ -25,7 +25,7 @@ Watch = Callable[[float, float], None]
 Factors = list[Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Task:
     """A problem made ready for descent.
 

@@ -33,7 +33,7 @@ _MORE = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CoerciveDescent(so.Solver[so.FixedSupportFactorization]):
     """Block descent with thresholded singular values, and the dual of the relaxation.
 

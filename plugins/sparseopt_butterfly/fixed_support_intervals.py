@@ -26,7 +26,7 @@ _PROOF = 6.0
 """Seconds that certificate and check take, for each second of the search, at most."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CoerciveIntervals(so.Solver[so.FixedSupportFactorization]):
     """Branch and bound over the one number on which a rectangle and a cell inside it compete.
 

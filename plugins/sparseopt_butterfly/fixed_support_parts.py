@@ -143,7 +143,7 @@ def descend(task: Task, blocks: Blocks, sweeps: int, precision: float) -> float:
     return value
 
 
-@dataclass
+@dataclass(eq=False)
 class Dual:
     """The best lower bound so far, and its dual point."""
 

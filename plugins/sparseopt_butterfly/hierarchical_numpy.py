@@ -205,7 +205,7 @@ def _reach(levels: Sequence[Level], first: int, columns: int) -> int:
     return last
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stage:
     """Some levels in a row, done for a range of row groups of the last one after the other.
 

@@ -40,7 +40,7 @@ _ROUNDS = 30
 _EXACT = 1e-12
 
 
-@dataclass
+@dataclass(eq=False)
 class _Level:
     """One depth: pairs of columns, the half of every row in every class, and the error."""
 

@@ -172,7 +172,7 @@ def structure_threshold(errors: list[float], size: int, is_complex: bool, level:
     return min(fisher, student)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Found:
     """Orders of rows and columns, the product nearest to the ordered target, its relative error."""
 

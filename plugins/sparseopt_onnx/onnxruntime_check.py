@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import onnx
@@ -19,6 +19,8 @@ Engine = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 
 # protobuf cannot serialize more.
 _LARGEST = 2**31 - 1024
+# The time in which older versions of onnxruntime read a model is the square of its branches.
+_MOST_BRANCHES = 1000
 
 
 def check_against_onnxruntime(
@@ -114,7 +116,8 @@ def _part_read(model: onnx.ModelProto, graph: OnnxGraph, ends: list[str]) -> onn
     """Return a model of the nodes and constants that `ends` depend on, and nothing else."""
     given = {id(node) for node in graph.as_given}
     # As the file has it, so that a wrong reading of its control flow shows.
-    nodes = graph.as_given if graph.heads <= given else graph.nodes
+    as_given = graph.heads <= given and _branches(graph.as_given) <= _MOST_BRANCHES
+    nodes = graph.as_given if as_given else graph.nodes
     kept = graph.nodes_for(ends, nodes)
     used = {name for node in kept for name in names_read(node)} | set(ends)
     part = onnx.ModelProto(ir_version=model.ir_version)
@@ -132,6 +135,12 @@ def _part_read(model: onnx.ModelProto, graph: OnnxGraph, ends: list[str]) -> onn
     part.graph.input.extend(i for i in model.graph.input if i.name in {*used, *graph.input_shapes})
     part.graph.output.extend(onnx.ValueInfoProto(name=end) for end in ends)
     return part
+
+
+def _branches(nodes: Iterable[onnx.NodeProto]) -> int:
+    """Return how many graphs there are within nodes."""
+    held = [g for node in nodes for a in node.attribute for g in (a.g, *a.graphs) if g.node]
+    return len(held) + sum(_branches(inner.node) for inner in held)
 
 
 def _count(graph: OnnxGraph) -> int:

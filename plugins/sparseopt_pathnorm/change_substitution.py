@@ -148,7 +148,7 @@ def _as_bounds(span: Span) -> np.ndarray:
     return np.stack([low[order], high[order]], axis=1)
 
 
-@dataclass
+@dataclass(eq=False)
 class _Rows:
     """One substitution of some rows."""
 

@@ -13,7 +13,7 @@ _PLAIN = 16
 """Rows that are eliminated one after the other."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Echelon:
     """Rows in reduced echelon form modulo a prime, with those that they come from.
 

@@ -16,7 +16,7 @@ Data = tuple[np.ndarray, np.ndarray]
 """A vector and its weights."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rounded:
     """A rounded vector u and its products with the vector x.
 

@@ -15,7 +15,7 @@ _FAR = 4000
 _NONE = -(1 << 30)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Chain:
     """The factors of a product with the powers of two that bring each column near 1.
 
@@ -170,7 +170,7 @@ def spread_columns(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return as_rows(np.broadcast_to(values.reshape(a, 1, c, d), shape))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Side:
     """Sums over the paths on one side of a cut, node by node.
 

@@ -25,7 +25,7 @@ MOST_PIECES = 1 << 16
 """Of a turned vector, to go through for each argument; beyond, it is rounded as it is."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Turned:
     """A complex vector, brought near 1, with its weights and its format."""
 

@@ -17,7 +17,7 @@ def has_numba() -> bool:
     return importlib.util.find_spec("numba") is not None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Numbers:
     """The numbers of a format from zero or, for F_t, from 1 to 4.
 
@@ -62,7 +62,7 @@ class Numbers:
         return octave * half + np.rint((values * np.exp2(-octave) - 1.0) * half).astype(np.int64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
     """A vector with weights, brought near 1.
 
@@ -121,7 +121,7 @@ class Part:
         return zero, zero + len(self.numbers.listed) - 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """Sums for all pieces of a part, in the order of the scales.
 

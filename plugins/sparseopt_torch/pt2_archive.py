@@ -41,7 +41,7 @@ SCALAR_TYPES = {
 """Dtypes by their number in the schema of exported programs."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SavedProgram:
     """What a .pt2 file holds, checked for size and nothing else.
 

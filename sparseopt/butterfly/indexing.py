@@ -10,7 +10,7 @@ import numpy as np
 from sparseopt.interface.errors import ProblemError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Axis:
     """What an index takes of one axis, as NumPy reads it.
 

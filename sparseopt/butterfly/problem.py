@@ -26,6 +26,7 @@ from sparseopt.butterfly.target import (
     scaled_target,
     target_dtype,
     times,
+    units_of,
 )
 from sparseopt.interface.arrays import on_device, require_finite
 from sparseopt.interface.errors import ProblemError
@@ -132,7 +133,8 @@ class ButterflyFactorization(Problem[Product, Any], Generic[Product]):
     def __post_init__(self) -> None:
         target = accept_target(self.target)
         object.__setattr__(self, "target", target)
-        if self.kind == "array" and not math.isfinite(self._squares):
+        known = isinstance(target, np.ndarray | KroneckerProduct)
+        if known and not math.isfinite(self._squares):
             _require_norm(self)
         architecture = self.architecture
         if not isinstance(architecture, Architecture):
@@ -228,7 +230,8 @@ class ButterflyFactorization(Problem[Product, Any], Generic[Product]):
                 _require_norm(self)
             return found
         x = np.random.default_rng(0).standard_normal((self.shape[1], 4)).astype(self.dtype)
-        return sum_of_squares(times(self.target, x)) / 4
+        with np.errstate(over="ignore", invalid="ignore"):
+            return sum_of_squares(times(self.target, x)) / 4
 
     @cached_property
     def exponent(self) -> int:
@@ -242,7 +245,10 @@ class ButterflyFactorization(Problem[Product, Any], Generic[Product]):
 
     def _peak_exponent(self) -> int:
         """Return the exponent that brings the largest entry between 1/2 and 1."""
-        return exponent_of(max(largest_part(part) for part in Reader(self.target).parts()))
+        product = isinstance(self.target, KroneckerProduct)
+        power = units_of(self.target)[1] if product else 0
+        parts = Reader(self.target, power).parts()
+        return power + exponent_of(max(largest_part(part) for part in parts))
 
     def normalized(self) -> tuple[ButterflyFactorization, int]:
         """Return the problem for the target times ``2**-exponent``, and the exponent.

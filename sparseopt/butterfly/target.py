@@ -56,7 +56,9 @@ def accept_target(value: Any) -> Any:
         target = _accept_tensor(value.detach())
     elif on_device(value):
         target = _accept_on_device(value)
-    elif isinstance(value, KroneckerProduct | Stored):
+    elif isinstance(value, KroneckerProduct):
+        target = value.to_numpy()
+    elif isinstance(value, Stored):
         target = value
     elif scipy.sparse.issparse(value) or (hasattr(value, "matvec") and hasattr(value, "shape")):
         from scipy.sparse.linalg import aslinearoperator

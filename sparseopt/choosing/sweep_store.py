@@ -28,8 +28,9 @@ class SweepStore:
     ----------
     path : str or Path
         Made where it does not exist; its folder must.
-    settings : object
-        What besides the problem decides the answer, as JSON can hold it.
+    settings : [str or None, dict]
+        What besides the problem decides the answer, as JSON can hold it: the solver's name, and the
+        options of `solve`.
 
     Raises
     ------
@@ -40,6 +41,7 @@ class SweepStore:
     def __init__(self, path: str | Path, settings: Any) -> None:
         self._path = Path(path)
         self._settings = to_json([version("sparseopt"), settings])
+        self._options = settings[-1]
         self._places: dict[str, int] = {}
         try:
             with self._path.open("ab+") as file:
@@ -67,7 +69,8 @@ class SweepStore:
     def solution(self, key: str, problem: Problem) -> Solution | None:
         """Return the solution that is kept, None if none is, or one that does not verify.
 
-        The file may have been anywhere: what claims to be verified is checked again.
+        The file may have been anywhere: what claims to be verified is checked again, and must have
+        been asked with the same tolerance. What has no certificate is not taken.
         """
         if key not in self._places:
             return None
@@ -80,8 +83,13 @@ class SweepStore:
             return None
         if not isinstance(found, Solution) or not same_content(found.problem, problem):
             return None
-        claims = found.status in (Status.VERIFIED, Status.WEAK)
-        return None if claims and not verify(found).ok else found
+        if found.status is Status.UNCHECKED and self._options.get("check") is False:
+            return found
+        asked = self._options.get("tolerance", problem.default_tolerance)
+        asked = problem.default_tolerance if asked is None else asked
+        outcome = "refused" if found.tolerance != asked else verify(found).outcome
+        unchecked = found.status is Status.UNCHECKED
+        return found if outcome == ("relies on" if unchecked else "accepted") else None
 
     def keep(self, key: str, found: Solution | SolveError) -> None:
         """Append what was found."""

@@ -20,6 +20,7 @@ from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
 from sparseopt.interface.real_arrays import as_real
 from sparseopt.judging.evidence import EvidenceError, Integer, Rational, brief
+from sparseopt.judging.rounding import float_above, shown_above, shown_below
 
 ALLOWED = ("remove", "add", "both")
 _DEAREST = 2.0**900
@@ -104,14 +105,20 @@ class ClosedSupport:
 
     def __str__(self) -> str:
         entries = "entry" if self.changes == 1 else "entries"
-        paid = "" if self.cost is None else f" at a cost of {float(self.cost):.6g}"
+        paid = "" if self.cost is None else f" at a cost of {_at_most(self.cost)}"
         if self.distance == self.lower_bound:
             bound = "as few as possible" if self.cost is None else "as cheap as possible"
         elif self.cost is None:
             bound = f"at least {self.lower_bound} needed"
         else:
-            bound = f"at least {float(self.lower_bound):.6g} needed"
+            bound = f"at least {shown_below(-float_above(-Fraction(self.lower_bound)))} needed"
         return f"closed supports, {self.changes} {entries} changed{paid} ({bound})"
+
+
+def _at_most(cost: Fraction) -> str:
+    """Return a cost in six digits; rounded, it is rounded up, and says so."""
+    shown = shown_above(float_above(cost))
+    return shown if Fraction(shown) == cost else f"at most {shown}"
 
 
 @json_type

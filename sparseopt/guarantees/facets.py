@@ -108,6 +108,8 @@ class FacetCertificate(Certificate):
     def check(self, steps: Steps) -> None:
         """Settle every parameter."""
         problem, answer, evidence = self.problem, self.answer, self.evidence
+        sound = type(answer) is IdentifiabilityVerdict and type(evidence) is FacetEvidence
+        steps.require(sound, "the answer is a verdict, and facets are the evidence")
         steps.require(problem.inputs is None, "no inputs are given")
         pools = any(layer.kind == "pool" for layer in problem.wires.layers)
         steps.require(not pools, "the network has no pools")
@@ -115,7 +117,6 @@ class FacetCertificate(Certificate):
             LEAST <= evidence.prime <= PRIME and is_prime(evidence.prime),
             f"the modulus is a prime from {LEAST} to {PRIME}",
         )
-        steps.require(isinstance(answer, IdentifiabilityVerdict), "the answer is a verdict")
         steps.require(answer.value == "identifiable", "facets prove identifiability")
         right = problem.verdict("identifiable", problem.bound)
         for name in ("parameters", "orbit", "bound", "rank", "gap", "excluded", "directions"):

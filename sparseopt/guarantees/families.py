@@ -352,7 +352,9 @@ def _words(structure: Structure, kind: str, layer: str, group: list[Family]) -> 
     units = {_unit(structure, family) for family in group}
     if kind in ("copies", "mix"):
         units |= {_unit(structure, Family(kind, family.places[::-1])) for family in group}
-    wires, count = structure.wires, len(group)
+    # What moves, each once, however often and with whatever bias a family is given.
+    moved = {family.places[: 1 + (kind == "mix")] for family in group}
+    wires, count = structure.wires, len(moved)
     shown = sorted(unit - wires.start_of(unit) for unit in units)
     names = ", ".join(map(str, shown[:12])) + (", ..." if len(shown) > 12 else "")
     which = f"unit{'s' * (len(units) > 1)} {names} of {layer}"

@@ -261,7 +261,7 @@ class OutputChangeCertificate(Certificate):
         steps.require(answer.lower.shape == shape, "there is an interval for each output")
         least = OutputChangeValue.of(answer.lower, answer.upper).l1
         steps.require(
-            answer.l1 == least < math.inf,
+            type(answer) is OutputChangeValue and answer.l1 == least < math.inf,
             "the L1 bound is the least float that is at least the sum of the larger ends",
             f"{answer.l1!r} is stated, {least!r} is right",
         )

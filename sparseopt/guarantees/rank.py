@@ -82,13 +82,19 @@ class RankEvidence:
         return held.inputs, problem.pattern_at(held.inputs)  # type: ignore[arg-type, return-value]
 
 
-def require_figures(steps: Steps, problem: Identifiability, answer: Any, rank: int) -> None:
-    """Require the figures of an answer with a rank that is proved."""
-    steps.require(isinstance(answer, IdentifiabilityVerdict), "the answer is a verdict")
+_KINDS = RankEvidence, IdentifiabilityVerdict
+
+
+def require_figures(steps: Steps, problem: Identifiability, answer: Any, evidence: Any) -> int:
+    """Return the rank that evidence proves; require the figures of an answer that go with it."""
+    # No other evidence may say of itself what it proves.
+    steps.require((type(evidence), type(answer)) == _KINDS, "a rank and a verdict are there")
+    rank: int = evidence.rank(steps, problem)
     right = problem.verdict(answer.value, rank)
     for name in ("parameters", "orbit", "bound", "rank", "gap"):
         steps.require(getattr(answer, name) == getattr(right, name), f"{name} is as counted")
     steps.require(answer.excluded == right.excluded, "the inputs excluded are not regular")
+    return rank
 
 
 def scope(problem: Identifiability, evidence: RankEvidence) -> str:
@@ -139,8 +145,7 @@ class JacobianRankCertificate(Certificate):
 
     def check(self, steps: Steps) -> None:
         """Count rank and orbit."""
-        rank = self.evidence.rank(steps, self.problem)
-        require_figures(steps, self.problem, self.answer, rank)
+        rank = require_figures(steps, self.problem, self.answer, self.evidence)
         value = self.answer.value
         steps.require(value != "not_identifiable", "a rank never proves that a network is not")
         if value == "identifiable":

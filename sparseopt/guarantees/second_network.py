@@ -73,8 +73,7 @@ class SecondNetworkCertificate(Certificate):
     def check(self, steps: Steps) -> None:
         """Compute both networks in exact arithmetic and compare."""
         problem, answer = self.problem, self.answer
-        rank = self.evidence.rank(steps, problem)
-        require_figures(steps, problem, answer, rank)
+        rank = require_figures(steps, problem, answer, self.evidence)
         steps.require(answer.value == "not_identifiable", "the verdict is that of two networks")
         steps.require(rank < problem.bound, "the rank that is proved leaves a direction open")
         steps.require(problem.inputs is not None, "the problem has inputs")
@@ -108,7 +107,7 @@ class SecondNetworkCertificate(Certificate):
 
 def moved_words(problem: Identifiability, columns: np.ndarray) -> str:
     """Return in words which parameters move together."""
-    names = [problem.parameters.name(column) for column in columns.tolist()]
+    names = [repr(problem.parameters.name(column)) for column in columns.tolist()]
     shown = ", ".join(names[:6]) + (f", ... ({len(names)})" if len(names) > 6 else "")
     return f"{shown}, together" if len(names) > 1 else shown
 

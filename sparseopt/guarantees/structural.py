@@ -67,8 +67,7 @@ class StructuralCertificate(Certificate):
     def check(self, steps: Steps) -> None:
         """Check each direction, and that one is no rescaling."""
         problem, answer = self.problem, self.answer
-        rank = self.evidence.rank(steps, problem)
-        require_figures(steps, problem, answer, rank)
+        rank = require_figures(steps, problem, answer, self.evidence)
         steps.require(answer.value == "not_identifiable", "the verdict is that of a direction")
         steps.require(rank < problem.bound, "the rank that is proved leaves a direction open")
         given = self.from_any_data or problem.inputs is not None

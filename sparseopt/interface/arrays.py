@@ -30,6 +30,10 @@ _FINITE_CHUNK = 1 << 20
 INTEGERS = ("i1", "i2", "i4", "i8", "u1", "u2", "u4")
 """Integers, but those of 64 bits without a sign, which turn negative in int64."""
 
+_HELD = {"bool", "int8", "int16", "int32", "uint8", "uint16", "uint32", "float16", "float32"}
+_HELD |= {"float64", "complex64", "complex128"}
+"""Dtypes all of whose numbers float64, or complex128, holds; those of long doubles are not."""
+
 MatrixLike = ArrayLike | SparseMatrix
 """What constructors take for a matrix."""
 
@@ -150,9 +154,9 @@ def bad_entries(value: Any, place: tuple[int, ...], count: int) -> str:
 
 
 def to_double(array: np.ndarray, name: str) -> np.ndarray:
-    """Return float64 or complex128; refuse integers that float64 does not hold, by entry."""
+    """Return float64 or complex128; refuse numbers that float64 does not hold, by entry."""
     wide = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64, copy=False)
-    if array.dtype.kind in "iu" and (array.astype(object) != wide.astype(object)).any():
+    if array.dtype.name not in _HELD and (array.astype(object) != wide.astype(object)).any():
         place = tuple(np.argwhere(array.astype(object) != wide.astype(object))[0].tolist())
         raise ProblemError(
             f"{name} holds {array[place]} at entry {place}, which float64 does not; pass "

@@ -232,7 +232,7 @@ def proves(problem: type[Problem[Any, Any]]) -> Callable[[C], C]:
                 f"{cls.__name__} cannot prove {problem.__name__}: the package that states a "
                 "problem also states its certificates"
             )
-        problem.certificates = (*problem.certificates, cls)
+        problem.certificates = (*vars(problem).get("certificates", ()), cls)
         return cls
 
     return register

@@ -21,6 +21,7 @@ import numpy as np
 from sparseopt.butterfly.architecture import Architecture
 from sparseopt.butterfly.pattern import KroneckerPattern
 from sparseopt.butterfly.product import KroneckerProduct, apply_factor
+from sparseopt.interface.arrays import to_double
 from sparseopt.interface.errors import ProblemError
 from sparseopt.judging.integers import as_integers
 from sparseopt.judging.rounding import TINY, UNIT, gamma, norm_bound, two_product
@@ -103,8 +104,7 @@ class ColumnOperator:
             )
         if not np.isfinite(column).all():
             raise ProblemError(f"column {j} of the design has a NaN or an infinity; replace it")
-        wide = np.complex128 if column.dtype.kind == "c" else np.float64
-        return column.astype(wide) * self._factor
+        return to_double(column, f"column {j} of the design") * self._factor
 
     def __getitem__(self, key: tuple[slice, np.ndarray]) -> np.ndarray:
         """Return some columns, ``operator[:, entries]``, as an array of float64."""
@@ -281,7 +281,7 @@ def _times_power(product: KroneckerProduct, exponent: int) -> KroneckerProduct:
 
 
 def _shifted(factor: np.ndarray, exponent: int) -> np.ndarray:
-    wide = np.ascontiguousarray(factor, complex if factor.dtype.kind == "c" else float)
+    wide = np.ascontiguousarray(to_double(factor, "a factor of the design"))
     return np.ldexp(wide.view(float), exponent).view(wide.dtype)
 
 

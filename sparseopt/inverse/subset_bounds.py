@@ -76,7 +76,7 @@ def _units(norms: np.ndarray) -> np.ndarray:
     return np.asarray(np.ldexp(1.0, -np.frexp(norms)[1]))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bounds:
     """What is proved of a batch of N sets of columns, in units of 1/2 ``2**(2 target_unit)``.
 

@@ -35,12 +35,12 @@ def check_certificate(
     steps = Steps(outsiders)
     claim = "a certificate of some problem"
     try:
-        asked = problem if problem is not None else getattr(certificate, "problem", None)
+        asked: Any = problem if problem is not None else getattr(certificate, "problem", None)
         steps.require(isinstance(asked, Problem), "the certificate names its problem")
-        assert isinstance(asked, Problem)
         claim = f"a certificate of {asked.describe()}"
         steps.require(
-            type(certificate) in type(asked).certificates,
+            # Not what a problem class inherits: whoever derives one could change the question.
+            type(certificate) in vars(type(asked)).get("certificates", ()),
             f"the certificate's class is one of those that {type(asked).__name__} lists",
             type(certificate).__name__,
         )

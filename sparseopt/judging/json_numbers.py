@@ -13,7 +13,8 @@ from sparseopt.interface.printing import printable
 MOST_DIGITS = 4000
 """Decimal digits of an integer; below the limit of Python's own conversion."""
 _FRACTION = re.compile(r"(-?[0-9]+)(?:/([0-9]+))?")
-_HEX_FRACTION = re.compile(r"(-?)0x([0-9a-f]+)/0x([0-9a-f]+)")
+# To reduce a rational takes time by the square of its digits: of so many, some seconds.
+_HEX_FRACTION = re.compile(r"(-?)0x([0-9a-f]{1,131072})/0x([0-9a-f]{1,131072})")
 _FLOAT_WORDS = ("nan", "inf", "-inf")
 
 

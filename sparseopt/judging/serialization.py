@@ -13,6 +13,7 @@ import dataclasses
 import importlib
 import json
 import math
+import sys
 from collections.abc import Iterable
 from enum import Enum
 from fractions import Fraction
@@ -48,8 +49,12 @@ from sparseopt.judging.json_types import HOMES, OTHERS
 # What a file may nest; it is checked before anything is made of it.
 MOST_LEVELS = 150
 """Levels of brackets that JSON may be nested."""
+MOST_PARTS = 1 << 23
+"""Parts that JSON may have, but for entries of arrays, with shared ones written out: whoever walks
+through what was read meets a part as often as it is referred to."""
 _PACKAGE = __name__.partition(".")[0]
 _ARRAYS = {"$array": array_from_json, "$sparse": sparse_from_json}
+_KEYS = (bool, int, float)
 _NUMBERS = {"$fraction": as_fraction, "$float": as_float, "$complex": as_complex}
 
 
@@ -63,10 +68,9 @@ class _Encoder:
         self._level += 1
         if self._level > MOST_LEVELS:
             raise ProblemError(f"it cannot be written: {_too_deep()}")
-        try:
-            return self._encode(value, path)
-        finally:
-            self._level -= 1
+        found = self._encode(value, path)
+        self._level -= 1
+        return found
 
     def _encode(self, value: Any, path: str) -> Any:
         if value is None or (isinstance(value, bool | int | str) and not isinstance(value, Enum)):
@@ -139,17 +143,16 @@ class _Encoder:
 
 class _Decoder:
     def __init__(self) -> None:
-        self._built: dict[str, Any] = {}
-        self._level = 0
+        self._built: dict[str, tuple[Any, int]] = {}
+        self._level = self._parts = 0
 
     def decode(self, value: Any, path: str) -> Any:
-        self._level += 1
-        if self._level > MOST_LEVELS:
+        self._level, self._parts = self._level + 1, self._parts + 1
+        if self._level > MOST_LEVELS or self._parts > MOST_PARTS:
             raise ProblemError(_too_deep())
-        try:
-            return self._decode(value, path)
-        finally:
-            self._level -= 1
+        found = self._decode(value, path)
+        self._level -= 1
+        return found
 
     def _decode(self, value: Any, path: str) -> Any:
         if isinstance(value, list):
@@ -171,12 +174,12 @@ class _Decoder:
 
     def _decode_special(self, value: dict[str, Any], path: str) -> Any:
         if "$type" in value:
-            return self._remember(path, self._decode_typed(value, path))
+            return self._remember(path, self._parts, self._decode_typed(value, path))
         if len(value) != 1:
             raise ProblemError(f"expected one key, found {sorted(value)}")
         ((key, body),) = value.items()
         if key in _ARRAYS:
-            return self._remember(path, _ARRAYS[key](body))
+            return self._remember(path, self._parts, _ARRAYS[key](body))
         if key in _NUMBERS:
             return _NUMBERS[key](body)
         if key == "$tuple":
@@ -189,11 +192,13 @@ class _Decoder:
                 raise ProblemError(
                     f"the reference {printable(body, 100)!r} points to nothing read before it"
                 )
-            return self._built[body]
+            self._parts += self._built[body][1]
+            return self._built[body][0]
         raise ProblemError(f"unknown key {key!r}")
 
-    def _remember(self, path: str, value: Any) -> Any:
-        self._built[path] = value
+    def _remember(self, path: str, before: int, value: Any) -> Any:
+        """Keep what was read, and of how many parts; `before` were met before these."""
+        self._built[path] = value, self._parts - before + 1
         return value
 
     def _decode_typed(self, value: dict[str, Any], path: str) -> Any:
@@ -215,12 +220,21 @@ class _Decoder:
 
 
 def _map_from_pairs(pairs: list[Any]) -> dict[Any, Any]:
-    if not all(type(pair) is list and len(pair) == 2 for pair in pairs):
-        raise ProblemError("$map needs a list of keys and values, each pair a list of two")
+    if not all(type(pair) is list and len(pair) == 2 and _is_key(pair[0]) for pair in pairs):
+        raise ProblemError(
+            "$map needs a list of keys and values, each pair a list of two; keys are texts, and "
+            "numbers below 2^61 - 1 in magnitude"
+        )
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ProblemError("$map has two keys that are equal (1, 1.0 and true are)")
     return found
+
+
+def _is_key(key: Any) -> bool:
+    """Whether it is not one of many that may have one hash: a dict of those takes time by the
+    square."""
+    return type(key) is str or (type(key) in _KEYS and abs(key) < sys.hash_info.modulus)
 
 
 def _place(path: str) -> str:
@@ -281,7 +295,9 @@ def from_json(text: str) -> Any:
 
 
 def _too_deep() -> str:
-    return f"the JSON is nested more deeply than {MOST_LEVELS} levels"
+    return (
+        f"the JSON is nested more deeply than {MOST_LEVELS} levels, or has over {MOST_PARTS} parts"
+    )
 
 
 def same_content(a: Any, b: Any) -> bool:

@@ -111,8 +111,11 @@ class Network:
         """Shape of each node's value."""
         shapes: dict[str, Shape] = {}
         for node in self.nodes:
-            if not node.name or node.name in shapes:
-                raise ProblemError(f"names of nodes must be unique and not empty: {node.name!r}")
+            # Parameters are named after nodes: 1 and "1" would be one name.
+            if type(node.name) is not str or not node.name or node.name in shapes:
+                raise ProblemError(
+                    f"names of nodes, texts, must be unique and not empty: {node.name!r}"
+                )
             unknown = [name for name in node.inputs if name not in shapes]
             if unknown:
                 raise ProblemError(

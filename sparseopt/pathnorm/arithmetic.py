@@ -13,7 +13,7 @@ import numpy as np
 _ENTRIES = 1 << 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Arithmetic:
     """How numbers are added and multiplied.
 

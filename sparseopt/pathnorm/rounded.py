@@ -213,7 +213,7 @@ class RoundedSums(ABC):
         return Powers.of(m, e + value.exponent, gamma(value.roundings))
 
 
-@dataclass
+@dataclass(eq=False)
 class _Given:
     """What enters a layer, under one exponent; the fields as in `Rounded`."""
 

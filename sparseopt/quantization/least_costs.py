@@ -31,7 +31,7 @@ EXACT_WORK = 1 << 14
 """Entries of vectors whose cost is computed in rationals; what is beyond keeps its bound."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Vector:
     """One of the two vectors: entries, weights, format."""
 
@@ -96,7 +96,7 @@ class Near:
         self.least = min(self.least, cost)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pieces:
     """Figures of all states of a sweep.
 

@@ -26,7 +26,7 @@ CLOSE = 4.0 * UNIT
 """Midpoints over entries are off by one unit; scales this close are not told apart."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ladder:
     """The numbers of a format that are not negative, counted; ``middle(j)`` is above number j.
 
@@ -76,7 +76,7 @@ class Ladder:
         return 2.0 if self.numbers is not None else 2.0 ** (1 - self.digits)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Side:
     """One vector, brought near 1 by powers of two; entries that are zero or do not count are out.
 

@@ -127,9 +127,11 @@ def _by_wide(
 ) -> Fraction:
     """Return what is proved for the wider formats, or for those of the vectors if that is less
     than `found`."""
-    wide = [Vector(v.values, v.weights, widened(v.form)) for v in vectors]
-    least = prove(wide)
-    if wide != vectors and least < found * (1 - Fraction(1, 2**30)):
+    forms = [widened(v.form) for v in vectors]
+    pairs = zip(vectors, forms, strict=True)
+    least = prove([Vector(v.values, v.weights, form) for v, form in pairs])
+    asked = [v.form for v in vectors]
+    if forms != asked and least < found * (1 - Fraction(1, 2**30)):
         least = max(least, prove(vectors))
     return least
 

@@ -134,7 +134,8 @@ def _starts(
     rng, shape = context.rng(), problem.lower.shape
     share = rng.random((count, *shape))
     share[::2] = share[::2] < 0.5
-    width = problem.upper - problem.lower
+    with np.errstate(over="ignore"):
+        width = problem.upper - problem.lower
     if not np.isfinite(width).all():
         raise ProblemError("the box is wider than float64 can hold; give closer bounds")
     points = [np.clip(problem.lower + share * width, problem.lower, problem.upper)]

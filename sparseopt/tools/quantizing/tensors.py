@@ -145,7 +145,7 @@ def derivatives(
         first = np.broadcast_to(radius, network.input_shape)[None].astype(np.float64)
         last = network.walk(first, visit)
         found = _backwards(network, layers, entering, wanted)
-    norm = float(last.sum())
+        norm = float(last.sum())
     if not np.isfinite(norm) or not all(np.isfinite(part).all() for part in found.values()):
         raise ProblemError(
             "the sums over the paths of the network leave the range of float64; rescale its "

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings, strategies as st
 
 import sparseopt as so
@@ -205,3 +206,32 @@ def test_a_norm_beyond_the_range_of_floats_is_refused_in_one_sentence() -> None:
     single = np.full((4, 4), 3.0e38, np.float32)
     problem = so.ButterflyFactorization(single, so.Architecture.square_dyadic(4))
     assert so.solve(problem, "hierarchical_numpy").certificate.relative_error < 1e-6
+
+
+@pytest.mark.parametrize("power", [-480, -600, 400, 520])
+def test_products_are_targets_in_every_range(power: int) -> None:
+    """Each of two factors is scaled: what they multiply to may leave the range, or be 0 in it."""
+    architecture = so.Architecture.square_dyadic(4)
+    rng = np.random.default_rng(0)
+    shapes = [(p.a, p.b, p.c, p.d) for p in architecture]
+    factors = [rng.standard_normal(shape) * 2.0**power for shape in shapes]
+    product = so.KroneckerProduct(factors, architecture)
+    if power > 500:
+        with pytest.raises(so.ProblemError, match="norm of the target is beyond the range"):
+            so.ButterflyFactorization(product, architecture)
+        return
+    solution = so.solve(so.ButterflyFactorization(product, architecture), "hierarchical_numpy")
+    assert so.verify(solution).ok
+    plain = so.KroneckerProduct([f / 2.0**power for f in factors], architecture)
+    unit = [np.ldexp(f, -power) for f in solution.answer.factors]
+    found = so.KroneckerProduct(unit, architecture)
+    assert np.allclose(found.toarray(), plain.toarray(), atol=1e-12)
+
+
+def test_a_product_of_tensors_is_a_target() -> None:
+    architecture = so.Architecture.square_dyadic(4)
+    rng = np.random.default_rng(0)
+    factors = [rng.standard_normal((p.a, p.b, p.c, p.d)) for p in architecture]
+    tensors = so.KroneckerProduct([torch.from_numpy(f) for f in factors], architecture)
+    found = so.solve(so.ButterflyFactorization(tensors, architecture), "hierarchical_numpy")
+    assert found.certificate.relative_error < 1e-14
