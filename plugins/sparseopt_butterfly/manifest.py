@@ -38,6 +38,7 @@ MANIFEST = Manifest(
             citations=("arXiv:2411.04506",),
             requires=("dask", "distributed"),
             remedy="pip install 'sparseopt[dask]'",
+            on_request=True,
             structure={"permutations": ("known",)},
         ),
         SolverEntry(
