@@ -62,6 +62,7 @@ class Grid:
         return np.einsum("jtlmkl->jtlmk", grid)
 
 
+_ALL = slice(None)
 Ranges = tuple[slice, ...]
 """One range per axis."""
 
@@ -93,20 +94,19 @@ def tiles(reader: Reader, grid: Grid) -> Iterator[tuple[int, Ranges, np.ndarray]
     cells : array with these axes
         In double precision, scaled.
     """
+    if reader.array is not None:
+        for i, cells in enumerate(grid.cells(reader.array)):
+            for ranges in _tile_ranges(cells):
+                yield i, ranges, reader.double(cells[ranges])
+        return
     if isinstance(reader.target, Stored):
         for i, box, held in boxes(reader.target, grid, whole=False):
             for ranges in _tile_ranges(held):
                 own = tuple(map(within, box, ranges))
                 yield i, own, reader.double(held[ranges])
         return
-    if reader.array is None:
-        for i, span, part in _column_pieces(reader, grid):
-            every = slice(None)
-            yield i, (every, every, every, span, every), part
-        return
-    for i, cells in enumerate(grid.cells(reader.array)):
-        for ranges in _tile_ranges(cells):
-            yield i, ranges, reader.double(cells[ranges])
+    for i, span, part in _column_pieces(reader, grid):
+        yield i, (_ALL, _ALL, _ALL, span, _ALL), part
 
 
 def _tile_ranges(cells: np.ndarray) -> list[Ranges]:
