@@ -98,7 +98,7 @@ def test_quantize(tmp_path: Path) -> None:
     for wrong, words in (
         ([], "one of --bits"),
         (["--format", "e9"], "unknown number format"),
-        (["--bits", "5", "-o", "x.csv"], ".json or .npz"),
+        (["--bits", "5", "-o", "x.csv"], ".json, .npz, .safetensors"),
     ):
         done = sparseopt("quantize", product, *wrong)
         assert done.returncode == 2
@@ -223,7 +223,10 @@ def test_bad_file(tmp_path: Path, name: str, content: str, words: str) -> None:
         (["factorize", "A", "--architecture", "square-dyadic"], "square"),
         (["factorize", "A", "--architecture", "search:x"], "with integers"),
         (["factorize", "A", "--architecture", "search:1"], "are enough"),
-        (["factorize", "A", "--architecture", "monarch:2,2", "-o", "x.csv"], ".json or .npz"),
+        (
+            ["factorize", "A", "--architecture", "monarch:2,2", "-o", "x.csv"],
+            ".json, .npz, .safetensors",
+        ),
         (["factorize", "LU", "--architecture", "square-dyadic"], "must end in .npy"),
         (["nonsense"], "No such command"),
     ],

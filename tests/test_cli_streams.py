@@ -102,6 +102,71 @@ def test_matrices_of_any_kind_are_factorized_also_from_standard_input(
         assert np.allclose(solution.answer.to_dense(), HADAMARD)
 
 
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".json", ".SafeTensors", ".NPZ"])
+@pytest.mark.parametrize("dtype", [np.float32, np.complex128])
+def test_products_in_files_are_read_back(suffix: str, dtype: Any, tmp_path: Path) -> None:
+    matrix, product, rounded = tmp_path / "A.npy", tmp_path / f"p{suffix}", tmp_path / f"q{suffix}"
+    np.save(matrix, HADAMARD.astype(dtype) * (1 + 1e-3))
+    said = output("factorize", matrix, "--architecture", "square-dyadic", "-o", product)
+    assert f"written to {product}" in said
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["A.npy", product.name]
+    for file, given in ((product, None), ("-", product.read_bytes())):
+        told = output("quantize", file, "--bits", "4", "-o", rounded, given=given)
+        assert "relative error at most" in told
+        again = so.Solution.from_json(output("quantize", rounded, "--bits", "20", "-o", "-"))
+        assert again.answer.dtype == dtype
+        assert np.allclose(again.answer.to_dense(), HADAMARD, rtol=0.2)
+    if suffix == ".safetensors":
+        held = so.load_safetensors(product)
+        assert np.allclose(held.to_dense(), np.load(matrix))
+
+
+def test_layers_of_safetensors_are_quantized(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    path = tmp_path / "layer.safetensors"
+    torch.manual_seed(0)
+    layer = so.KroneckerLinear(4, 4, architecture=so.Architecture.square_dyadic(4))
+    so.save_safetensors(layer, path)
+    solution = so.Solution.from_json(output("quantize", path, "--bits", "24", "-o", "-"))
+    assert np.allclose(solution.answer.to_dense(), layer.weight.detach().numpy())
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "words"),
+    [
+        ("factorize", "x.txt", "must end in .json, .npz, .safetensors, got 'x.txt'"),
+        ("quantize", "x.txt", "must end in .json, .npz, .safetensors, got 'x.txt'"),
+        ("factorize", "none/x.npz", "cannot write 'none/x.npz': No such file"),
+        ("factorize", "none/x.safetensors", "cannot write 'none/x.safetensors': No such file"),
+        ("quantize", "none/x.npz", "cannot write 'none/x.npz': No such file"),
+        ("repair", "none/x.npz", "cannot write 'none/x.npz': No such file"),
+    ],
+)
+def test_outputs_that_cannot_be_written(
+    command: str, name: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("A.npy", HADAMARD)
+    output("factorize", "A.npy", "--architecture", "square-dyadic", "-o", "p.safetensors")
+    Path("lu.json").write_text(LU)
+    asked = {
+        "factorize": ("A.npy", "--architecture", "square-dyadic"),
+        "quantize": ("p.safetensors", "--bits", "3"),
+        "repair": ("lu.json",),
+    }[command]
+    assert words in refusal(command, *asked, "-o", name)
+    assert sorted(p.name for p in Path().iterdir()) == ["A.npy", "lu.json", "p.safetensors"]
+
+
+def test_orders_have_no_place_in_files_of_safetensors(tmp_path: Path) -> None:
+    matrix, product = tmp_path / "A.npy", tmp_path / "p.safetensors"
+    np.save(matrix, HADAMARD)
+    asked = (matrix, "--architecture", "square-dyadic", "--permutations", "unknown")
+    assert "hold no orders" in refusal("factorize", *asked, "-o", product)
+    product.write_bytes(b"words")
+    assert "no file of safetensors" in refusal("quantize", product, "--bits", "3")
+
+
 def test_one_of_several_matrices(tmp_path: Path) -> None:
     path = tmp_path / "A.mat"
     scipy.io.savemat(path, {"A": HADAMARD, "B": np.ones((2, 3))})
@@ -144,6 +209,13 @@ def test_networks_go_through_pipes(
         weights = so.load_network(path).parameters()
         assert sum(int((a == 0).sum()) for n, a in weights.items() if "weight" in n) > 8000
         assert weights.keys() == so.load_network(CNN).parameters().keys()
+
+
+def test_one_of_two_networks_is_standard_input() -> None:
+    given, box = CNN.read_bytes(), ("--lower", 0, "--upper", 1, "--starts", 0)
+    for pair in ((CNN, "-"), ("-", CNN)):
+        assert "differ by at most 0 in" in output("compare", *pair, *box, given=given)
+    assert "give it once" in refusal("compare", "-", "-", *box, given=given)
 
 
 def test_a_page_goes_to_standard_output() -> None:
@@ -190,6 +262,8 @@ def test_bad_pipes(
         (b"\xef\xbb\xbf\n [[1]]", ".json"),
         (b"\x93NUMPY\x01", ".npy"),
         (b"PK\x03\x04 damaged", ".npz"),
+        (b"\x02" + bytes(7) + b"{}", ".safetensors"),
+        (b"\x03" + bytes(7) + b"{}", ".onnx"),
         (CNN.read_bytes(), ".onnx"),
         (b"-1.5e3, 2\n", ".csv"),
         (b"1+2j,3\n", ".csv"),
@@ -241,6 +315,39 @@ def test_an_error_is_said_once(monkeypatch: pytest.MonkeyPatch, capfdbinary: Any
         assert told == [b""]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["analyze"], "error: missing argument 'FILE"),
+        (["factorize"], "error: missing argument 'FILE'; see sparseopt factorize --help"),
+        (["factorize", "A.npy"], "error: missing option '--architecture'; see "),
+        (["nonsense"], "error: no such command 'nonsense'; see sparseopt --help"),
+        (["analyze", "x.onnx", "--bogus"], "error: no such option: --bogus"),
+        (["quantize", "p.npz", "--bits", "few"], "error: invalid value for '--bits': "),
+        (["verify", "a.json", "b.json"], "error: got unexpected extra argument"),
+    ],
+)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_wrong_use_is_said_once_and_in_one_line(
+    arguments: list[str],
+    words: str,
+    as_json: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: Any,
+) -> None:
+    asked = [*arguments, *(["--json"] if as_json else [])]
+    code, *told = process(*asked, given=b"", monkeypatch=monkeypatch, capfdbinary=capfdbinary)
+    said = told.pop(0 if as_json else 1).decode()
+    assert (code, told, said.count("\n")) == (2, [b""], 1)
+    assert said.startswith('{"error": ' + json.dumps(words[7:])[:-1] if as_json else words)
+
+
+def test_no_command_is_help(monkeypatch: pytest.MonkeyPatch, capfdbinary: Any) -> None:
+    _, *told = process(given=b"", monkeypatch=monkeypatch, capfdbinary=capfdbinary)
+    assert sum(b"Usage: sparseopt" in text for text in told) == 1
+    assert b"error" not in b"".join(told)
+
+
 def test_long_work_leaves_no_blank_line() -> None:
     command = [sys.executable, "-m", "sparseopt", "analyze", str(CNN)]
     done = subprocess.run(command, capture_output=True, timeout=120)
@@ -254,8 +361,7 @@ def commands() -> dict[str, Any]:
 
 def test_every_command_has_examples_that_its_options_allow() -> None:
     known = commands()
-    # A command that has none yet is one to write them for.
-    assert set(EXAMPLES) <= set(known)
+    assert set(EXAMPLES) == set(known)
     for name, lines in EXAMPLES.items():
         shown = output(name, "--help")
         for line in lines:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib.metadata
+import re
 import tomllib
 from pathlib import Path
 
@@ -70,6 +72,55 @@ def test_former_names_of_plugins_hold(
     assert so.plan(problem, prefer=[former]) is not None
 
 
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "z3": "z3-solver", "cupy": "cupy-cuda13x"}
+"""Where a module and what is installed for it have two names."""
+
+
+def brought_by(extra: str) -> set[str]:
+    """Return what is installed with an extra, further extras included."""
+    found: set[str] = set()
+    for requirement in PROJECT["project"]["optional-dependencies"][extra]:
+        inner = re.fullmatch(r"sparseopt\[(.*)\]", requirement)
+        for name in inner[1].split(",") if inner else ():
+            found |= brought_by(name)
+        found.add(re.split(r"[<>=]", requirement)[0])
+    return found
+
+
+def test_remedies_install_what_is_missing() -> None:
+    known = registry()
+    offered = (
+        *known.solvers,
+        *known.analyzers,
+        *known.readers,
+        *known.tools,
+        *known.criteria,
+        *known.engines,
+        *known.outsiders,
+    )
+    asked = 0
+    for item in offered:
+        needed = {DISTRIBUTIONS.get(m.split(".")[0], m.split(".")[0]) for m in item.entry.requires}
+        extras = re.findall(r"sparseopt\[(\w+)\]", item.entry.remedy)
+        got = set().union(*map(brought_by, extras))
+        assert needed <= got, f"{item.name} needs {needed}, its remedy brings {got}"
+        asked += bool(needed)
+    assert asked > 10
+
+
+def test_every_extra_that_the_code_names_is_one() -> None:
+    known = PROJECT["project"]["optional-dependencies"]
+    files = [p for folder in ("sparseopt", "plugins", "docs") for p in (ROOT / folder).rglob("*.*")]
+    named: dict[str, Path] = {}
+    for path in [*files, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]:
+        if path.suffix in (".py", ".md") and "_build" not in path.parts:
+            text = path.read_text(encoding="utf-8")
+            for extras in re.findall(r"(?:sparseopt|\.)\[([\w,]+)\]['\")]", text):
+                named |= dict.fromkeys(extras.split(","), path)
+    assert set(named) >= {"all", "plot", "notebook", "docs"}
+    assert {name: path for name, path in named.items() if name not in known} == {}
+
+
 def test_the_version_is_written_once_and_told_everywhere() -> None:
     version = PROJECT["project"]["version"]
     assert so.__version__ == version, "reinstall: pip install -e ."
@@ -77,6 +128,25 @@ def test_the_version_is_written_once_and_told_everywhere() -> None:
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8").splitlines()
     assert f"version: {version}" in citation
     assert f"license: {PROJECT['project']['license']}" in citation
+
+
+def test_the_changelog_and_the_citation_agree_on_the_newest_release() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8").splitlines()
+    unreleased, *releases = re.findall(r"^## (.*)", changelog, re.MULTILINE)
+    assert unreleased == "[Unreleased]"
+    form = [re.fullmatch(r"\[(\d+\.\d+\.\d+)\] - (\d{4}-\d\d-\d\d)", each) for each in releases]
+    assert all(form), releases
+    found = [(each[1], datetime.date.fromisoformat(each[2])) for each in form if each]
+    assert found[0][0] == PROJECT["project"]["version"]
+    assert f"date-released: {found[0][1]}" in citation
+    assert [day for _, day in found] == sorted((day for _, day in found), reverse=True)
+    links = dict(re.findall(r"^\[([^\]]+)\]: (\S+)$", changelog, re.MULTILINE))
+    assert list(links) == ["Unreleased", *(version for version, _ in found)]
+    assert f"compare/v{found[0][0]}...HEAD" in links["Unreleased"]
+    assert all(f"v{version}" in links[version] for version, _ in found)
+    kinds = set(re.findall(r"^### (.*)", changelog, re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
 def test_the_citation_names_the_papers() -> None:

@@ -29,52 +29,80 @@ class Before:
     example : tensor
         A few inputs, in double precision.
     inputs : float64 array, shape (n, *input)
+    room : float
+        How far rounding of what the network has of the model may move an output.
     """
 
     network: so.Network
     example: torch.Tensor
     inputs: np.ndarray
+    room: float
 
     @classmethod
     def of(cls, model: nn.Module, inputs: Any) -> Before:
         """Return what is to be known; `ProblemError` where nothing bounds the model."""
         given = inputs if isinstance(inputs, torch.Tensor) else torch.as_tensor(np.asarray(inputs))
         example = given[:2].double()
-        network = so.load_network(copied(model).double(), example)
+        network = so.load_network(_multiplied_out(model), example)
         arrays = {name: array.copy() for name, array in network.parameters().items()}
         batch = as_inputs(given, network)
         assert batch is not None
         so.OutputChange(network, network, *box_of(batch))
         require_moderate(network)
-        return cls(network.with_parameters(arrays), example, batch)
+        network = network.with_parameters(arrays)
+        return cls(network, example, batch, _room(model, network, example, batch))
 
     def ends(self, compressed: nn.Module) -> so.ChangeEnds:
         """Return both ends, from the model with its products of factors multiplied out."""
         network = so.load_network(_multiplied_out(compressed), self.example)
-        room = self._room(compressed, network)
+        room = self.room + _room(compressed, network, self.example, self.inputs)
         return change_ends(self.network, network, self.inputs, room=room)
 
-    def _room(self, compressed: nn.Module, network: so.Network) -> float:
-        """Return how far rounding of the products may move an output.
 
-        Entries of a product are off by g times those of the product of absolute values, M, where g
-        counts the roundings. With L layers, ``2 ((1 + g)^L - 1)`` times the path-norm of a network
-        of weights M bounds what that moves: eq. (8) of arXiv 2405.15006, by way of the smaller
-        values where signs differ.
-        """
-        absolute = copied(compressed)
-        layers = [m for m in absolute.modules() if isinstance(m, KroneckerLinear | KroneckerConv2d)]
-        if not layers:
-            return 0.0
-        with torch.no_grad():
-            for layer in layers:
-                for factor in layer.factors.parameters():
-                    factor.abs_()
-        largest = so.load_network(_multiplied_out(absolute), self.example)
-        radius = np.asarray(float(np.abs(self.inputs).max()))
-        norm: float = so.solve(so.PathNorm(with_radius(largest, radius))).answer.value  # type: ignore[assignment]
-        roundings = max(sum(max(p.b, p.c) + 4 for p in x.architecture) for x in layers)
-        return 2.0 * gamma(roundings * len(network.nodes)) * norm * (1 + 1e-6)
+_OF_NORMALIZATIONS = 8
+"""Roundings of ``g = weight / sqrt(variance + eps)`` and of ``bias - g mean``: six, and some."""
+
+
+def _room(
+    model: nn.Module, network: so.Network, example: torch.Tensor, inputs: np.ndarray
+) -> float:
+    """Return how far rounding of products and of batch normalizations may move an output.
+
+    Entries of a product are off by g times those of the product of absolute values, M, where g
+    counts the roundings; the shift of a normalization, whose two terms may cancel, by g times the
+    sum of their sizes. With L layers, ``2 ((1 + g)^L - 1)`` times the path-norm of a network of
+    parameters M bounds what that moves: eq. (8) of arXiv 2405.15006, by way of the smaller values
+    where signs differ.
+    """
+    absolute = copied(model)
+    layers = [m for m in absolute.modules() if isinstance(m, KroneckerLinear | KroneckerConv2d)]
+    sizes = _sizes_of_shifts(model, network)
+    if not layers and not sizes:
+        return 0.0
+    with torch.no_grad():
+        for layer in layers:
+            for factor in layer.factors.parameters():
+                factor.abs_()
+    largest = so.load_network(_multiplied_out(absolute), example) if layers else network
+    largest = largest.with_parameters(sizes)
+    radius = np.asarray(float(np.abs(inputs).max()))
+    norm: float = so.solve(so.PathNorm(with_radius(largest, radius))).answer.value  # type: ignore[assignment]
+    of_products = [sum(max(p.b, p.c) + 4 for p in x.architecture) for x in layers]
+    roundings = max([*of_products, _OF_NORMALIZATIONS if sizes else 0])
+    return 2.0 * gamma(roundings * len(network.nodes)) * norm * (1 + 1e-6)
+
+
+def _sizes_of_shifts(model: nn.Module, network: so.Network) -> dict[str, np.ndarray]:
+    """Return ``|bias| + |g mean|``, or a little more, for each normalization of the network."""
+    held = {name: t.detach().double().numpy() for name, t in model.state_dict().items()}
+    result = {}
+    for node in network.nodes:
+        factor, shift = (node.op.parameters().get(name) for name in ("factor", "bias"))
+        if not node.shifts or factor is None or shift is None:
+            continue
+        mean = held[node.shifts[0]].reshape(-1, *(1,) * (factor.ndim - 1))
+        result[f"{node.name}.bias"] = np.abs(shift) + 2.0 * np.abs(factor * mean)
+    return result
 
 
 def _multiplied_out(compressed: nn.Module) -> nn.Module:

@@ -99,7 +99,8 @@ class Compression:
     ends : ChangeEnds or None
         With inputs: how far the output moves at most, and at least, for all inputs between the
         least and the largest entry of these; of the products of factors, multiplied out in double
-        precision.
+        precision. What that rounds is counted, and what rounds where batch normalizations become
+        scales, so that the ends hold for both models as they are.
     """
 
     model: nn.Module

@@ -112,6 +112,7 @@ def require_schema(node: onnx.NodeProto, opset: int) -> None:
         ("outputs", node.output, schema.min_output, schema.max_output),
     ):
         if not least <= len(names) <= most:
-            raise so.ProblemError(f"it has {len(names)} {what}; {least} to {most} are expected")
+            due = f"{least}" if least == most else f"{least} to {most}"
+            raise so.ProblemError(f"it has {len(names)} {what}; {due} are expected")
         if any(not name for name in names[:least]):
             raise so.ProblemError(f"one of its {what} that the standard requires is left out")

@@ -65,7 +65,19 @@ def _range(inputs: Arrays, attributes: dict[str, Any]) -> int:
 
 
 def _one_hot(inputs: Arrays, attributes: dict[str, Any]) -> int:
-    return inputs[0].size * int(inputs[1].reshape(()))
+    indices, depth, values = inputs
+    if depth.size != 1 or values.shape != (2,) or depth.dtype.kind not in "iuf":
+        raise so.ProblemError(
+            "it takes one depth and two values, and its inputs have shapes "
+            f"{indices.shape}, {depth.shape} and {values.shape}"
+        )
+    count, axis = float(depth.reshape(())), int(attributes.get("axis", -1))
+    if not 1 <= count < math.inf or not -indices.ndim - 1 <= axis <= indices.ndim:
+        raise so.ProblemError(
+            f"its depth is {count:g} and its axis {axis}; a depth of at least 1 and an axis from "
+            f"{-indices.ndim - 1} to {indices.ndim} are expected"
+        )
+    return indices.size * int(count)
 
 
 def _product(inputs: Arrays, attributes: dict[str, Any]) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import onnx
 
 import sparseopt as so
@@ -62,6 +63,7 @@ REASONS = {
     "Loop": "control flow makes no fixed network",
     "Scan": "control flow makes no fixed network",
     "Attention": "attention multiplies values that depend on the input",
+    "OneHot": "one-hot vectors jump as the input varies; of constant indices they are read",
 }
 
 
@@ -202,13 +204,43 @@ def _convert_nodes(
             raise so.ProblemError(f"{where} is refused: {error}{_help(graph, node)}") from error
         except Exception as error:  # an argument of a kind that no rule foresaw
             raise so.ProblemError(
-                f"{where} cannot be read: {type(error).__name__}: {printable(error, 200)}"
-                f"{_help(graph, node)}"
+                f"{where} is refused: {_misfit(graph, node, error)}{_help(graph, node)}"
             ) from error
 
 
+def _require_one_type(graph: OnnxGraph, node: onnx.NodeProto) -> None:
+    """Refuse constants of integers or truth values where the standard wants the type of a value."""
+    formal = onnx.defs.get_schema(node.op_type, graph.opset, "").inputs
+    kinds = [(name, formal[min(i, len(formal) - 1)]) for i, name in enumerate(node.input) if name]
+    moving = {kind.type_str for name, kind in kinds if name in graph.values and kind.is_homogeneous}
+    for name, kind in kinds:
+        array = graph.constants.get(name)
+        if array is not None and kind.type_str in moving and array.dtype.kind in "iub":
+            raise so.ProblemError(
+                f"its input {printable(name, 80)!r} has dtype {array.dtype} where another has "
+                f"{graph.dtype}, and the standard wants one type; export the model again"
+            )
+
+
+def _misfit(graph: OnnxGraph, node: onnx.NodeProto, error: Exception) -> str:
+    """Return the sentence for inputs and attributes that no rule foresaw."""
+    known = [(name, graph.values.get(name, graph.constants.get(name))) for name in node.input]
+    given = [
+        f"{printable(name, 80)} of shape {tuple(found.shape)}"
+        for name, found in known[:8]
+        if name and found is not None
+    ]
+    of = f" ({', '.join(given)})" if given else ""
+    # Of these kinds of errors the text says what does not fit, of others how a program failed.
+    plain = type(error) in (ValueError, IndexError, np.exceptions.AxisError)
+    said = f": {printable(error, 200)}" if plain else ""
+    return f"its inputs{of} and attributes do not fit together as the operator needs them{said}"
+
+
 def _help(graph: OnnxGraph, node: onnx.NodeProto) -> str:
-    """Return how to read the network without a node."""
+    """Return how to read the network without a node; nothing where it computes a constant."""
+    if not any(name in graph.values or name in graph.conditions for name in node.input):
+        return ""
     makers = {name: n for n in graph.nodes for name in n.output if name}
     read = [n for n in node.input if type(graph.values.get(n)) is Value and n in makers]
     names = [graph.label(makers[n]) if makers[n].output[0] == n else n for n in read]
@@ -225,5 +257,6 @@ def _convert_node(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     if rule is None:
         reason = REASONS.get(node.op_type, "this operator is not among those of a DAG ReLU network")
         raise so.ProblemError(reason)
+    _require_one_type(graph, node)
     rule(graph, node)
     graph.attributes(node).require_all_read()

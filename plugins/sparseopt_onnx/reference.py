@@ -1,7 +1,8 @@
-"""Operators that onnx's reference implementation lacks in old operator sets, or gets wrong there.
+"""Operators that onnx's reference implementation lacks in old operator sets, or gets wrong.
 
 It has DequantizeLinear from operator set 19 on only, and allocates as many copies of a scale as
-``block_size`` says. Before operator set 14 it normalizes batches as if training went on.
+``block_size`` says. Before operator set 14 it normalizes batches as if training went on. For OneHot
+it takes no depth of shape (1,), which the standard allows and exporters write.
 """
 
 from __future__ import annotations
@@ -70,4 +71,20 @@ class BatchNormalization(OpRun):
         return ((scale * (x - mean) / np.sqrt(variance + epsilon) + bias).astype(x.dtype),)
 
 
-OLD_OPERATORS = [DequantizeLinear, BatchNormalization]
+class OneHot(OpRun):
+    """One value at an index, which counts from the end if it is negative, another elsewhere."""
+
+    op_domain = ""
+
+    def _run(
+        self, indices: np.ndarray, depth: np.ndarray, values: np.ndarray, axis: int = -1
+    ) -> tuple[np.ndarray]:
+        count = int(depth.reshape(()))
+        axis = axis % (indices.ndim + 1)
+        places = np.expand_dims(indices.astype(np.int64), axis)
+        cells = np.arange(count).reshape(-1, *(1,) * (indices.ndim - axis))
+        hot = (places == cells) | (places + count == cells)
+        return (np.where(hot, values[1], values[0]).astype(values.dtype),)
+
+
+OLD_OPERATORS = [DequantizeLinear, BatchNormalization, OneHot]

@@ -282,6 +282,11 @@ def resize(graph: OnnxGraph, node: onnx.NodeProto) -> None:
         raise so.ProblemError("antialias and exclude_outside are not supported")
     attributes.ignore("cubic_coeff_a", "extrapolation_value")  # of modes that are refused
     require_room(sizes)
+    if tuple(sizes) == x.shape and any(scale != 1.0 for scale in scales):
+        raise so.ProblemError(
+            f"its scales {printable(scales)} leave all sizes as they are, and programs disagree on "
+            "whether it then moves anything; leave it out, or give sizes"
+        )
     maps = []
     for axis, (old, new, scale) in enumerate(zip(x.shape, sizes, scales, strict=True)):
         if old == new and scale == 1.0:
@@ -289,8 +294,7 @@ def resize(graph: OnnxGraph, node: onnx.NodeProto) -> None:
         graph.builder.budget.keep(2 * new)
         where = _coordinates(old, new, scale, place)
         if mode == "nearest":
-            cells = np.clip(_rounded(where, rounding), 0, old - 1)
-            maps.append(nearest_map(axis, cells.astype(np.int64)))
+            maps.append(nearest_map(axis, _nearest(where, old, new, scale, place, rounding)))
         else:
             maps.append(linear_map(axis, where, old))
     graph.set(node, windowed.resample(graph.builder, x, maps, graph.label(node)))
@@ -320,16 +324,37 @@ def _resized(
     return sizes, scales
 
 
-def _coordinates(old: int, new: int, scale: float, place: str) -> np.ndarray:
+def _nearest(
+    where: np.ndarray, old: int, new: int, scale: float, place: str, rounding: str
+) -> np.ndarray:
+    """Return the cell nearest to each place, where it does not depend on how numbers are rounded.
+
+    Runtimes compute them in single precision: of scale 0.6 the third cell lies at 4.9999998, or 5.
+    """
+    cells = np.clip(_rounded(where, rounding), 0, old - 1).astype(np.int64)
+    narrow = _coordinates(old, new, scale, place, np.float32)
+    apart = np.flatnonzero(np.clip(_rounded(narrow, rounding), 0, old - 1) != cells)
+    if apart.size:
+        raise so.ProblemError(
+            f"with the scale {scale:g} its output cell {apart[0]} lies where two cells of the "
+            "input meet, and rounding decides which is read, in each program another; choose a "
+            "size or a nearest_mode with which no cell lies there"
+        )
+    return cells
+
+
+def _coordinates(
+    old: int, new: int, scale: float, place: str, dtype: type[np.floating] = np.float64
+) -> np.ndarray:
     """Return where each output cell lies on the input axis."""
-    i = np.arange(new, dtype=np.float64)
+    i, step = np.arange(new, dtype=dtype), dtype(scale)
     if place == "asymmetric":
-        return i / scale
+        return i / step
     if place == "align_corners":
-        return i * (old - 1) / (new - 1) if new > 1 else np.zeros(1)
+        return i * dtype(old - 1) / dtype(new - 1) if new > 1 else np.zeros(1, dtype)
     if place == "pytorch_half_pixel" and new == 1:
-        return np.zeros(1)
-    return (i + 0.5) / scale - 0.5
+        return np.zeros(1, dtype)
+    return (i + dtype(0.5)) / step - dtype(0.5)
 
 
 def _rounded(where: np.ndarray, rounding: str) -> np.ndarray:
@@ -337,7 +362,8 @@ def _rounded(where: np.ndarray, rounding: str) -> np.ndarray:
         return np.floor(where)
     if rounding == "ceil":
         return np.ceil(where)
-    return np.ceil(where - 0.5) if rounding == "round_prefer_floor" else np.floor(where + 0.5)
+    half = where.dtype.type(0.5)
+    return np.ceil(where - half) if rounding == "round_prefer_floor" else np.floor(where + half)
 
 
 SHAPES: dict[str, Rule] = {

@@ -124,7 +124,8 @@ def _with_options(
 
 
 CORE_RULES = {
-    "analyzer-failed": "warning: an analyzer stopped with an error; the others ran all the same",
+    "analyzer-failed": "warning: an analyzer stopped with an error; what it had found stays, "
+    "and the others ran all the same",
     "certificate-refused": "problem: an analyzer's certificate did not stand up to the check",
 }
 """Rules of findings that no analyzer makes, each with its severity and what it says."""
@@ -152,7 +153,8 @@ def _words_of(error: BaseException) -> str:
 
 
 def _run(item: _Ready, subject: Any, context: Context) -> list[Finding] | Skipped:
-    """Run one analyzer; a fault of it becomes a finding, so that the others still run."""
+    """Run one analyzer; a fault of it becomes a finding after those that it made before."""
+    findings: list[Finding] = []
     try:
         verdict = item.analyzer.accepts(subject)
         if isinstance(verdict, Refused):
@@ -165,11 +167,20 @@ def _run(item: _Ready, subject: Any, context: Context) -> list[Finding] | Skippe
         if not isinstance(found, Iterable):
             kind = type(found).__name__
             raise TypeError(f"analyze yields findings, or returns a list of them, not a {kind}")
-        return [_gate(finding, item) for finding in found]
+        for finding in found:
+            findings.append(_gate(finding, item))
     except (Exception, SystemExit) as error:
-        message = f"the analyzer stopped with {type(error).__name__}: {_words_of(error)}"
-        where = item.name
-        return [Finding("analyzer-failed", Severity.WARNING, where, message, remedy=item.on_fault)]
+        findings.append(_failure(item, error, len(findings)))
+    return findings
+
+
+def _failure(item: _Ready, error: BaseException, before: int) -> Finding:
+    """Return the finding that an analyzer stopped, after so many findings of its own."""
+    message = f"the analyzer stopped with {type(error).__name__}: {_words_of(error)}"
+    if before:
+        kept, stay = ("finding", "stays") if before == 1 else (f"{before} findings", "stay")
+        message += f"; the {kept} that it had made before {stay} in this report"
+    return Finding("analyzer-failed", Severity.WARNING, item.name, message, remedy=item.on_fault)
 
 
 def analyze(

@@ -223,7 +223,8 @@ class CriterionEntry:
     summary : str
         One line.
     invariant : bool
-        Whether no positive rescaling of hidden units changes which weights score lowest.
+        Whether no positive rescaling of hidden units changes which weights score lowest;
+        `sparseopt.testing.check_criterion` holds it to that.
     citations, requires, remedy
         As for `SolverEntry`.
     """

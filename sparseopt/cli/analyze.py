@@ -17,7 +17,7 @@ from sparseopt.cli.console import (
     severity_code,
 )
 from sparseopt.cli.network_source import Subjects, subject_of
-from sparseopt.cli.streams import STREAM, put_text, require_one_stream
+from sparseopt.cli.streams import STREAM, put_text, require_apart, require_one_stream
 from sparseopt.tools.report.html import render
 
 
@@ -44,6 +44,7 @@ def analyze(
     """
     severity_code((), fail_on)  # refused before any work
     require_one_stream(html, json)
+    require_apart(html, *files, option="--html")
     with progress_display(not json) as progress:
         report = so.analyze(
             subject_of(files, shape, output, until),

@@ -18,8 +18,8 @@ from sparseopt.cli.console import (
     say_json,
     severity_code,
 )
-from sparseopt.cli.network_source import Subjects, chain_of
-from sparseopt.cli.streams import STREAM, put_text, require_one_stream, taken
+from sparseopt.cli.network_source import Part, Subjects, chain_of
+from sparseopt.cli.streams import STREAM, put_text, require_apart, require_one_stream, taken
 from sparseopt.networks.layers import consecutive_linear_pairs
 from sparseopt.tools.growing.growth import WHAT_IT_IS
 from sparseopt.tools.report.html import render
@@ -44,6 +44,9 @@ def closedness(
         typer.Option(help="As `sparseopt repair`, which replaces it.", hidden=True),
     ] = None,
     html: opt.Html = None,
+    shape: opt.InputShape = None,
+    output: opt.OutputName = None,
+    until: opt.Until = None,
     solver: opt.SolverName = None,
     option: opt.SolverOption = None,
     block: opt.Block = None,
@@ -64,8 +67,9 @@ def closedness(
     """
     severity_code((), fail_on)  # refused before any work
     require_one_stream(html, json)
+    require_apart(html, *files, option="--html")
     paths = [taken(file) for file in files]
-    subject = so.read(paths[0]) if len(paths) == 1 else chain_of(paths)
+    subject = _subject(paths, Part(shape, output, until))
     problems = _problems(paths[0], subject)
     settings: dict[str, Any] = {
         "seed": seed,
@@ -108,6 +112,15 @@ def closedness(
         if not json and html != STREAM:
             say(f"report written to {html}")
     leave(severity_code(found, fail_on))
+
+
+def _subject(paths: list[str], part: Part) -> Any:
+    """Return the supports, or the network, in the files."""
+    for path in paths:
+        part.require_network(path)
+    if part.is_asked and len(paths) == 1:
+        return part.of(paths[0])
+    return so.read(paths[0]) if len(paths) == 1 else chain_of(paths)
 
 
 def _problems(file: str, subject: Any) -> dict[str, so.Closedness]:

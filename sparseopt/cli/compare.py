@@ -11,6 +11,7 @@ import sparseopt as so
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import parse_options, progress_display, say, say_json
 from sparseopt.cli.network_source import SUFFIXES, network_or_file
+from sparseopt.cli.streams import STREAM, taken
 from sparseopt.judging.rounding import shown_above, shown_below
 from sparseopt.tools.change_ends import box_in_words
 
@@ -18,9 +19,11 @@ _MOST_OUTPUTS = 20
 
 
 def compare(
-    first: Annotated[str, typer.Argument(metavar="A", help="A network (.onnx, .pt2).")],
+    first: Annotated[
+        str, typer.Argument(metavar="A", help="A network (.onnx, .pt2); - is standard input.")
+    ],
     second: Annotated[
-        str, typer.Argument(metavar="B", help="The same layers with other parameters.")
+        str, typer.Argument(metavar="B", help="The same layers with other parameters; or -.")
     ],
     lower: Annotated[float, typer.Option(help="Of each entry of the input: the least value.")],
     upper: Annotated[float, typer.Option(help="Of each entry of the input: the largest value.")],
@@ -45,7 +48,9 @@ def compare(
     """
     if starts < 0:
         raise so.ProblemError(f"--starts must be at least 0, got {starts}")
-    network, other = (_network(file, shape, outputs, until) for file in (first, second))
+    if first == second == STREAM:
+        raise so.ProblemError("- stands for one file; give it once")
+    network, other = (_network(taken(file), shape, outputs, until) for file in (first, second))
     problem = so.OutputChange(network, other, lower, upper)
     settings: dict[str, Any] = {
         "time_limit": time_limit,

@@ -11,6 +11,7 @@ import sparseopt as so
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import progress_display
 from sparseopt.cli.network_files import Output, Source, load, save, tell
+from sparseopt.cli.network_source import Part
 
 
 def compress(
@@ -29,13 +30,16 @@ def compress(
     min_speedup: Annotated[
         float, typer.Option(help="Least predicted speedup of a layer; 0 for any.")
     ] = 1.0,
+    shape: opt.InputShape = None,
+    output_name: opt.OutputRead = None,
+    until: opt.Until = None,
     time_limit: opt.TimeLimit = None,
     json: opt.Json = False,
 ) -> None:
     """Replace layers by products of Kronecker-sparse factors, with proven errors; a new file."""
     if not 0 < ratio < 1:
         raise so.ProblemError(f"--ratio must lie strictly between 0 and 1, got {ratio!r}")
-    network = load(file, output, json)
+    network = load(file, output, json, part=Part(shape, output_name, until))
     module = network.to_torch()
     with progress_display(not json) as progress, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of large errors, which the report says

@@ -18,7 +18,7 @@ from sparseopt.interface.printing import printable_lines
 from sparseopt.interface.solution import Solution
 from sparseopt.tools.progress import ProgressBar
 
-FINE, FOUND, BAD_INPUT, RELIES_ON = 0, 1, 2, 3
+FINE, FOUND, BAD_INPUT, RELIES_ON, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def out() -> Console:

@@ -26,13 +26,15 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "quantize": (
         "sparseopt quantize solution.json --bits 8 -o rounded.json",
-        "sparseopt quantize factors.npz --error 1e-3",
+        "sparseopt quantize factors.safetensors --error 1e-3 -o rounded.safetensors",
         "sparseopt quantize model.onnx --format int8 --inputs batch.npy -o small.onnx",
+        "sparseopt quantize model.onnx --bits 8 --shape image=1,3,64,64 -o small.onnx",
     ),
     "prune": (
         "sparseopt prune model.onnx -o pruned.onnx --ratio 0.9",
         "sparseopt prune model.onnx -o pruned.onnx --granularity 2:4 --exclude /fc",
         "sparseopt prune model.onnx -o pruned.onnx --ratio 0.8 --rounds 5 --closed",
+        "sparseopt prune detector.onnx -o backbone.onnx --shape image=1,3,64,64 --until features",
     ),
     "canonicalize": ("sparseopt canonicalize model.onnx -o canonical.onnx",),
     "rescale": (

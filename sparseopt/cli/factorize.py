@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_module
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -13,7 +12,8 @@ import sparseopt as so
 from sparseopt.butterfly.expansion import split_work
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import parse_options, print_solution, progress_display, say
-from sparseopt.cli.streams import STREAM, put_text, require_one_stream, taken
+from sparseopt.cli.product_files import require_output, write_product
+from sparseopt.cli.streams import STREAM, require_apart, require_one_stream, taken
 from sparseopt.judging.files import read_text
 from sparseopt.judging.rounding import shown_above, shown_below
 from sparseopt.tools.reading.matrices import read_matrix
@@ -30,14 +30,19 @@ _ORDERS = "known, or unknown: look for orders of rows and columns (square-dyadic
 def factorize(
     file: Annotated[
         str,
-        typer.Argument(help="A matrix (.npy, .npz, .mtx, .csv, .mat); - is standard input."),
+        typer.Argument(
+            metavar="FILE", help="A matrix (.npy, .npz, .mtx, .csv, .mat); - is standard input."
+        ),
     ],
     architecture: Annotated[str, typer.Option(help=_FORMS)],
     permutations: Annotated[str, typer.Option(help=_ORDERS)] = "known",
     output: Annotated[
         str | None,
         typer.Option(
-            "-o", "--output", help="Solution (.json; - on standard output) or factors (.npz)."
+            "-o",
+            "--output",
+            help="Solution (.json; - on standard output), or factors (.npz, .safetensors); no file "
+            "that is read.",
         ),
     ] = None,
     variable: Annotated[
@@ -54,9 +59,14 @@ def factorize(
 ) -> None:
     """Approximate a matrix by a product of Kronecker-sparse factors, with error and bounds."""
     require_one_stream(output, json)
+    require_apart(output, file, architecture)
     streamed = output == STREAM
-    if output is not None and not streamed and Path(output).suffix not in (".json", ".npz"):
-        raise so.ProblemError(f"--output must end in .json or .npz, got {output!r}")
+    require_output(output)
+    if permutations != "known" and str(output).lower().endswith(".safetensors"):
+        raise so.ProblemError(
+            "files of safetensors hold no orders of rows and columns; with --permutations unknown "
+            f"write .json or .npz, not {output!r}"
+        )
     target = read_matrix(taken(file), variable)
     problem = so.ButterflyFactorization(target, _parse(architecture, target), permutations)
     with progress_display(not json) as progress:
@@ -75,7 +85,7 @@ def factorize(
     if not json and not streamed:
         _print_figures(solution.certificate)
     if output is not None:
-        _write(output, solution)
+        write_product(output, solution)
         if not json and not streamed:
             say(f"written to {output}")
 
@@ -152,16 +162,3 @@ def _print_figures(certificate: Any) -> None:
         f"{error}; the best possible error is at least {shown_below(certificate.lower_bound)}, "
         f"and the method's proven bound is {shown_above(certificate.upper_bound)}"
     )
-
-
-def _write(output: str, solution: so.Solution) -> None:
-    if output == STREAM or output.endswith(".json"):
-        put_text(output, solution.to_json())
-        return
-    product = solution.answer
-    arrays: dict[str, Any] = {}
-    if isinstance(product, so.PermutedKroneckerProduct):
-        arrays = {"rows": product.rows, "columns": product.columns}
-        product = product.product
-    arrays |= {f"factor_{i}": factor for i, factor in enumerate(product.factors)}
-    np.savez(output, **arrays)

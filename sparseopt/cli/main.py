@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,7 +21,7 @@ from sparseopt.cli import (
     rescale,
     verify,
 )
-from sparseopt.cli.console import BAD_INPUT, fail, say
+from sparseopt.cli.console import BAD_INPUT, FINE, INTERRUPTED, fail, say
 from sparseopt.cli.examples import epilog
 from sparseopt.cli.streams import named
 from sparseopt.interface.errors import SparseoptError
@@ -71,13 +71,34 @@ def common(
     """
 
 
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # type: ignore[assignment]
+"""Of click, which versions of typer hold in different places."""
+
+
 def run() -> None:
-    """Run the command line; every error that sparseopt raises on purpose becomes exit code 2."""
+    """Run the command line; an error that its user can mend is one line, exit code 2."""
+    as_json = "--json" in sys.argv
     try:
-        app(prog_name="sparseopt")
+        code = app(prog_name="sparseopt", standalone_mode=False)
     except SparseoptError as error:
-        fail(named(str(error)), "--json" in sys.argv)
+        fail(named(str(error)), as_json)
         sys.exit(BAD_INPUT)
+    except UsageError as error:
+        if len(sys.argv) == 1:
+            error.show()  # type: ignore[attr-defined]  # the help
+        else:
+            fail(_usage(error), as_json)
+        sys.exit(BAD_INPUT)
+    except typer.Abort:
+        sys.exit(INTERRUPTED)
+    sys.exit(code if isinstance(code, int) else FINE)
+
+
+def _usage(error: Any) -> str:
+    """Return an error about the use of a command as one sentence, and where to read more."""
+    words = " ".join(error.format_message().split()).rstrip(".")
+    command = error.ctx.command_path if error.ctx is not None else "sparseopt"
+    return f"{words[:1].lower()}{words[1:]}; see {command} --help"
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ import typer
 
 import sparseopt as so
 from sparseopt.cli.streams import INPUT_NAME, taken
+from sparseopt.interface.context import Progress
 from sparseopt.interface.printing import printable
 
 SUFFIXES = (".onnx", ".pt2")
@@ -57,28 +59,60 @@ def chain_of(paths: Sequence[str]) -> so.Closedness:
     return so.Closedness(supports)
 
 
+@dataclass(frozen=True)
+class Part:
+    """How a command is to read its network: what ``--shape``, ``--output``, ``--until`` say.
+
+    Attributes
+    ----------
+    shapes : texts ``NAME=1,3,64,64``, or ``1,3,64,64`` for the only input
+    outputs : names of outputs, in the order in which they are read
+    until : name of the node to end at
+    """
+
+    shapes: Sequence[str] | None = None
+    outputs: Sequence[str] | None = None
+    until: str | None = None
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether any of the options is given."""
+        return bool(self.shapes or self.outputs) or self.until is not None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the file is read, so that it can be written with other values."""
+        return not self.outputs and self.until is None
+
+    @property
+    def example(self) -> Any:
+        """Inputs of the shapes that are given, for `so.load_network` and `so.write`."""
+        return example_of(self.shapes or ())
+
+    def of(self, file: str, progress: Progress | None = None) -> so.Network:
+        """Return the network in a file."""
+        self.require_network(file)
+        outputs = list(self.outputs) if self.outputs else None
+        return so.load_network(file, self.example, outputs, self.until, progress=progress)
+
+    def require_network(self, file: str) -> None:
+        """Refuse the options for a file of another kind."""
+        if self.is_asked and not file.lower().endswith(SUFFIXES):
+            raise so.ProblemError(
+                f"--shape, --output-name and --until are for networks ({', '.join(SUFFIXES)}), not "
+                f"{file!r}"
+            )
+
+
 def network_or_file(
     file: str,
     shapes: Sequence[str] | None,
     outputs: Sequence[str] | None,
     until: str | None,
 ) -> Any:
-    """Return the network in a file where an option says how to read it, else the file's name.
-
-    Parameters
-    ----------
-    file : str
-    shapes : texts ``NAME=1,3,64,64``, or ``1,3,64,64`` for the only input
-    outputs : names of outputs, in the order in which they are read
-    until : name of the node to end at
-    """
-    if not shapes and not outputs and until is None:
-        return file
-    if not file.lower().endswith(SUFFIXES):
-        raise so.ProblemError(
-            f"--shape, --output and --until are for networks ({', '.join(SUFFIXES)}), not {file!r}"
-        )
-    return so.load_network(file, example_of(shapes or ()), outputs=outputs or None, until=until)
+    """Return the network in a file where an option says how to read it, else the file's name."""
+    part = Part(shapes, outputs, until)
+    return part.of(file) if part.is_asked else file
 
 
 def example_of(shapes: Sequence[str]) -> Any:

@@ -47,7 +47,10 @@ Prefer = Annotated[
 ShowPlan = Annotated[bool, typer.Option("--plan", help="Print which solvers ran, and why.")]
 Html = Annotated[
     str | None,
-    typer.Option("--html", help="Write one self-contained page here; - is standard output."),
+    typer.Option(
+        "--html",
+        help="Write one self-contained page here, no file that is read; - is standard output.",
+    ),
 ]
 FailOn = Annotated[
     str,
@@ -67,7 +70,17 @@ InputShape = Annotated[
 OutputName = Annotated[
     list[str] | None,
     typer.Option(
-        "--output", help="Of a network: read this output, by default all; may be repeated."
+        "--output",
+        "--output-name",
+        help="Of a network: read this output, by default all; may be repeated.",
+    ),
+]
+OutputRead = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--output-name",
+        metavar="NAME",
+        help="Of a network: read this output, by default all; may be repeated. OUT holds no other.",
     ),
 ]
 Until = Annotated[

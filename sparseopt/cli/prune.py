@@ -10,6 +10,7 @@ import sparseopt as so
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import progress_display
 from sparseopt.cli.network_files import New, Output, Source, load, save, tell
+from sparseopt.cli.network_source import Part
 from sparseopt.tools.pruning.criteria import CRITERIA
 
 _CRITERION = f"{', '.join(CRITERIA)}, or that of a plugin."
@@ -42,6 +43,9 @@ def prune(
     smaller: Annotated[
         bool, typer.Option("--remove-dead", help="Leave out units that are dead then.")
     ] = False,
+    shape: opt.InputShape = None,
+    output_name: opt.OutputRead = None,
+    until: opt.Until = None,
     new: New = False,
     seed: opt.Seed = None,
     json: opt.Json = False,
@@ -49,7 +53,8 @@ def prune(
     """Set the least important weights of a network to zero."""
     with progress_display(not json) as progress:
         context = so.Context(progress=progress)
-        network = load(file, output, json, context.part(0.0, 0.3))
+        part = Part(shape, output_name, until)
+        network = load(file, output, json, context.part(0.0, 0.3), part)
         pruned = so.prune(
             network,
             ratio,
@@ -64,7 +69,7 @@ def prune(
             progress=context.part(0.3, 1.0),
         )
     result = so.remove_dead(pruned.network) if smaller else pruned.network
-    save(result, file, output, new)
+    save(result, file, output, new, part)
     document = {
         "criterion": pruned.criterion,
         "scope": pruned.scope,

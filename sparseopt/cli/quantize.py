@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 import sparseopt as so
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import parse_options, print_solution, progress_display, say
 from sparseopt.cli.network_files import New
+from sparseopt.cli.network_source import Part
+from sparseopt.cli.product_files import read_product, require_output, write_product
 from sparseopt.cli.quantize_network import SUFFIXES, quantize_network
-from sparseopt.cli.streams import STREAM, put_text, require_one_stream, taken
-from sparseopt.judging.array_files import read_arrays
-from sparseopt.judging.files import read_text
+from sparseopt.cli.streams import STREAM, require_apart, require_one_stream, taken
 from sparseopt.judging.rounding import shown_above, shown_below
 
 _FILE = (
-    "A product or a solution with one (.json), or its factors (.npz), as `factorize` writes; or a "
-    "network (.onnx, .pt2); - is standard input."
+    "A product or a solution with one (.json), or its factors (.npz, .safetensors), as `factorize` "
+    "writes; or a network (.onnx, .pt2); - is standard input."
 )
 _NETWORK = "Of networks: "
 _FORMAT = (
@@ -31,7 +29,7 @@ _FORMAT = (
 
 
 def quantize(
-    file: Annotated[str, typer.Argument(help=_FILE)],
+    file: Annotated[str, typer.Argument(metavar="FILE", help=_FILE)],
     bits: Annotated[int | None, typer.Option(help="Significant digits t: the format F_t.")] = None,
     format: Annotated[str | None, typer.Option("--format", help=_FORMAT)] = None,
     error: Annotated[
@@ -45,10 +43,14 @@ def quantize(
         typer.Option(
             "-o",
             "--output",
-            help="Solution (.json) or factors (.npz); of a network the report with it (.json), or "
-            "the network (.onnx, .pt2); - is standard output, the network.",
+            help="Solution (.json), factors (.npz, .safetensors); of a network the report with it "
+            "(.json), or the network (.onnx, .pt2); never FILE itself; - is standard output, the "
+            "network.",
         ),
     ] = None,
+    shape: opt.InputShape = None,
+    output_name: opt.OutputRead = None,
+    until: opt.Until = None,
     new: New = False,
     granularity: Annotated[
         str | None, typer.Option(help=f"{_NETWORK}tensor, or channel: what has a scale.")
@@ -72,16 +74,21 @@ def quantize(
     json: opt.Json = False,
 ) -> None:
     """Round the factors of a product, or the weights of a network, with a proven change."""
+    part = Part(shape, output_name, until)
     own = {
         "--granularity": granularity,
         "--rescaling": rescaling,
         "--inputs": inputs,
         "--input-bound": input_bound,
         "--new": new or None,
+        "--shape": shape or None,
+        "--output-name": output_name or None,
+        "--until": until,
     }
+    require_apart(output, file, inputs)
     file = taken(file)
     require_one_stream(output, json)
-    if file.endswith(SUFFIXES):
+    if file.lower().endswith(SUFFIXES):
         _refuse("a network", {"--error": error, "--solver": solver, "--option": option})
         if (bits is None) == (format is None):
             raise so.ProblemError("give one of --bits and --format")
@@ -94,18 +101,18 @@ def quantize(
             input_bound,
             output,
             new,
+            part,
             time_limit,
             json,
         )
         return
     _refuse("a product", own)
     streamed = output == STREAM
-    if output is not None and not streamed and Path(output).suffix not in (".json", ".npz"):
-        raise so.ProblemError(f"--output must end in .json or .npz, got {output!r}")
+    require_output(output)
     if [bits, format, error].count(None) != 2:
         raise so.ProblemError("give one of --bits, --format and --error")
     forms: Any = _formats(format) if format is not None else bits
-    problem = so.ProductQuantization(_load(file), forms, error, overflow)
+    problem = so.ProductQuantization(read_product(file), forms, error, overflow)
     with progress_display(not json) as progress:
         solution = so.solve(
             problem,
@@ -121,7 +128,7 @@ def quantize(
     if not json and not streamed:
         _print_figures(solution.certificate)
     if output is not None:
-        _write(output, solution)
+        write_product(output, solution)
         if not json and not streamed:
             say(f"written to {output}")
 
@@ -140,37 +147,6 @@ def _formats(text: str) -> Any:
     return names[0] if len(names) == 1 and names[0] is not None else names
 
 
-def _load(file: str) -> so.KroneckerProduct:
-    """Return the product that a file holds."""
-    if file.endswith(".npz"):
-        return _from_arrays(file, read_arrays(file))
-    if not file.endswith(".json"):
-        raise so.ProblemError(f"{file!r} must end in .json or .npz")
-    found: Any = so.from_json(read_text(file))
-    found = getattr(found, "answer", found)
-    if not isinstance(found, so.KroneckerProduct):
-        raise so.ProblemError(
-            f"{file!r} must hold a KroneckerProduct, or a solution with one, got a "
-            f"{type(found).__name__}"
-        )
-    return found
-
-
-def _from_arrays(file: str, arrays: dict[str, np.ndarray]) -> so.KroneckerProduct:
-    """Return the product of the arrays factor_0, factor_1, ... of shapes (a, b, c, d)."""
-    names = [f"factor_{i}" for i in range(len(arrays))]
-    if not arrays or sorted(arrays) != sorted(names):
-        wrong = sorted(set(arrays) - {n for n in arrays if re.fullmatch(r"factor_\d+", n)})
-        raise so.ProblemError(
-            f"{file!r} must hold factor_0, factor_1, ..., got {', '.join(wrong or sorted(arrays))}"
-        )
-    factors = [arrays[name] for name in names]
-    for name, factor in zip(names, factors, strict=True):
-        if factor.ndim != 4:
-            raise so.ProblemError(f"{name} of {file!r} must have a shape (a, b, c, d)")
-    return so.KroneckerProduct(factors, so.Architecture([f.shape for f in factors]))
-
-
 def _print_figures(certificate: Any) -> None:
     """Print the errors, and what is proved of them."""
     nearest, own = certificate.nearest_relative_error, certificate.relative_error
@@ -183,12 +159,3 @@ def _print_figures(certificate: Any) -> None:
         say(f"no choice has less than {least}")
     if certificate.problem.relative_error is not None:
         say(f"digits of each factor: {', '.join(map(str, certificate.digits))}")
-
-
-def _write(output: str, solution: so.Solution) -> None:
-    """Write the solution, or its factors."""
-    if output == STREAM or output.endswith(".json"):
-        put_text(output, solution.to_json())
-        return
-    factors: dict[str, Any] = {f"factor_{i}": f for i, f in enumerate(solution.answer.factors)}
-    np.savez(output, **factors)

@@ -9,6 +9,7 @@ import numpy as np
 import sparseopt as so
 from sparseopt.cli.console import progress_display, say, say_json
 from sparseopt.cli.network_files import is_like, options_named
+from sparseopt.cli.network_source import Part
 from sparseopt.cli.streams import STREAM, put_file, put_text
 from sparseopt.judging.array_files import read_array
 from sparseopt.tools.quantizing.writing import write_like
@@ -26,6 +27,7 @@ def quantize_network(
     input_bound: float | None,
     output: str | None,
     new: bool,
+    part: Part,
     time_limit: float | None,
     as_json: bool,
 ) -> None:
@@ -37,15 +39,18 @@ def quantize_network(
         raise so.ProblemError(f"--output must end in {', '.join(OUTPUTS)}, got {output!r}")
     batch = None if inputs is None else np.asarray(read_array(inputs))
     with progress_display(not as_json) as progress:
+        context = so.Context(progress=progress)
+        with options_named():
+            network = part.of(file, context.part(0.0, 0.3))
         report = so.quantize(
-            file,
+            network,
             form,
             granularity,
             batch,
             rescaling=rescaling,
             input_bound=input_bound,
             time_limit=time_limit,
-            progress=progress,
+            progress=context.part(0.3, 1.0),
         )
     if as_json:
         say_json(report.to_json())
@@ -57,13 +62,13 @@ def quantize_network(
         put_text(output, report.to_json())
     else:
         assert report.network is not None
-        network = report.network
+        rounded = report.network
 
         def write(path: str) -> None:
-            if is_like(file, path) and not new:
-                write_like(network, file, path)
+            if is_like(file, path) and part.is_whole and not new:
+                write_like(rounded, file, path, part.example)
             else:
-                so.write(network, path)
+                so.write(rounded, path)
 
         with options_named():
             put_file(output, own, write)

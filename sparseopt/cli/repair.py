@@ -11,8 +11,16 @@ import typer
 import sparseopt as so
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import progress_display, say, say_json
-from sparseopt.cli.network_files import New, save, tell
-from sparseopt.cli.streams import STREAM, put_text, require_one_stream, taken
+from sparseopt.cli.network_files import New, options_named, save, tell
+from sparseopt.cli.network_source import Part
+from sparseopt.cli.streams import (
+    STREAM,
+    put_arrays,
+    put_text,
+    require_apart,
+    require_one_stream,
+    taken,
+)
 from sparseopt.networks.layers import consecutive_linear_pairs
 from sparseopt.tools.pruning.criteria import CRITERIA
 from sparseopt.tools.pruning.one_shot import masked
@@ -21,7 +29,7 @@ from sparseopt.tools.pruning.supports import close_supports, cut_off, pair_verdi
 _FILE = "Two supports (.json, .npy, .npz, .mat), or a network (.onnx, .pt2); - is standard input."
 _OUTPUT = (
     "Of supports the solution with its proof (.json), or the closed supports (.npz); of a network "
-    "the network (.onnx, .pt2, .json); - is standard output."
+    "the network (.onnx, .pt2, .json), never IN itself; - is standard output."
 )
 
 
@@ -41,6 +49,9 @@ def repair(
     keep_lines: Annotated[
         bool, typer.Option("--keep-lines", help="Cut no output and no input off altogether.")
     ] = False,
+    shape: opt.InputShape = None,
+    output_name: opt.OutputRead = None,
+    until: opt.Until = None,
     new: New = False,
     seed: opt.Seed = None,
     time_limit: opt.TimeLimit = None,
@@ -48,10 +59,14 @@ def repair(
 ) -> None:
     """Find closed supports near those of a file, or remove weights of a network until the supports
     of every two consecutive linear layers are proven closed."""
+    require_apart(output, file)
     file = taken(file)
     require_one_stream(output, json)
     streamed = output == STREAM
-    subject = so.read(file)
+    part = Part(shape, output_name, until)
+    part.require_network(file)
+    with options_named():
+        subject = part.of(file) if part.is_asked else so.read(file)
     suffix = Path(output).suffix.lower()
     if isinstance(subject, so.Closedness):
         if not streamed and suffix not in (".json", ".npz"):
@@ -80,11 +95,17 @@ def repair(
         scores = None if costs is None else CRITERIA[costs].scores(subject, seed or 0)
         return close_supports(subject, masks, None, scores, keep_lines, time_limit)
 
-    _repair_network(subject, file, output, new, json, close)
+    _repair_network(subject, file, output, new, part, json, close)
 
 
 def _repair_network(
-    network: so.Network, file: str, output: str, new: bool, as_json: bool, close: Any
+    network: so.Network,
+    file: str,
+    output: str,
+    new: bool,
+    part: Part,
+    as_json: bool,
+    close: Any,
 ) -> None:
     arrays = network.parameters()
     pairs = [pair for pair in consecutive_linear_pairs(network) if pair.is_sparse]
@@ -93,7 +114,7 @@ def _repair_network(
     closed = close(masks)
     removed = {name: int(masks[name].sum() - closed[name].sum()) for name in masks}
     result = masked(network, closed)
-    save(result, file, output, new)
+    save(result, file, output, new, part)
     verdicts = {str(v.pair.first.name): v.value for v in pair_verdicts(result)}
     lines = [
         f"{name}: {count} of {masks[name].sum()} weights removed" for name, count in removed.items()
@@ -119,4 +140,4 @@ def _write(output: str, found: Any) -> None:
         put_text(output, found.to_json())
         return
     supports = [np.asarray(s, dtype=np.uint8) for s in found.answer.supports]
-    np.savez(output, **dict(zip("IJ", supports, strict=True)))  # type: ignore[arg-type]
+    put_arrays(output, dict(zip("IJ", supports, strict=True)))

@@ -13,6 +13,8 @@ import sparseopt as so
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import progress_display
 from sparseopt.cli.network_files import New, Output, Source, load, save, tell
+from sparseopt.cli.network_source import Part
+from sparseopt.cli.streams import require_apart
 from sparseopt.judging.array_files import read_array
 from sparseopt.judging.files import read_text
 
@@ -26,15 +28,19 @@ def canonicalize(
     file: Source,
     output: Output,
     p: Annotated[float, typer.Option(help="Of the norm of the weights that becomes least.")] = 2.0,
+    shape: opt.InputShape = None,
+    output_name: opt.OutputRead = None,
+    until: opt.Until = None,
     new: New = False,
     json: opt.Json = False,
 ) -> None:
     """Rescale the hidden units of a network to the least norm of its weights and biases."""
     with progress_display(not json) as progress:
         context = so.Context(progress=progress)
-        network = load(file, output, json, context.part(0.0, 0.3))
+        part = Part(shape, output_name, until)
+        network = load(file, output, json, context.part(0.0, 0.3), part)
         result = so.canonicalize(network, p, progress=context.part(0.3, 1.0))
-    save(result, file, output, new)
+    save(result, file, output, new, part)
     before, after = _norm(network, p), _norm(result, p)
     line = f"l{p:g} norm of weights and biases: {before:.6g} before, {after:.6g} now"
     document = {"p": p, "norm_before": before, "norm_after": after, "groups": _count(network)}
@@ -45,6 +51,9 @@ def rescale(
     file: Source,
     output: Output,
     factors: Annotated[str | None, typer.Option(help=_FACTORS)] = None,
+    shape: opt.InputShape = None,
+    output_name: opt.OutputRead = None,
+    until: opt.Until = None,
     new: New = False,
     seed: opt.Seed = None,
     json: opt.Json = False,
@@ -52,10 +61,12 @@ def rescale(
     """Rescale the hidden units of a network; it computes the same function."""
     if factors is not None and seed is not None:
         raise so.ProblemError("--seed is for random factors; leave it or --factors out")
-    network = load(file, output, json)
+    require_apart(output, factors)
+    part = Part(shape, output_name, until)
+    network = load(file, output, json, part=part)
     given = _read(factors) if factors else so.random_factors(network, seed=seed or 0)
     result = so.rescale(network, given)
-    save(result, file, output, new)
+    save(result, file, output, new, part)
     count = _count(network)
     tell([f"{count} groups of units rescaled"], {"groups": count}, output, json)
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import numpy as np
 
 import sparseopt as so
 from sparseopt.interface.report import write_whole
+from sparseopt.tools.whole_file import whole_file
 
 STREAM = "-"
 _LIMIT = 1 << 32
@@ -87,6 +91,8 @@ def suffix_of(content: bytes) -> str:
             return suffix
     if content.startswith(b"PK"):
         return _suffix_of_archive(content)
+    if content[8:9] == b"{" and int.from_bytes(content[:8], "little") <= len(content) - 8:
+        return ".safetensors"
     begin = content[:1000].lstrip(b"\xef\xbb\xbf \t\r\n")
     if begin.startswith((b"{", b"[")):
         return ".json"
@@ -116,12 +122,43 @@ def require_one_stream(output: str | None, as_json: bool) -> None:
         raise so.ProblemError("--json and an output - both go to standard output; leave one out")
 
 
+def require_apart(output: str | None, *inputs: str | None, option: str = "--output") -> None:
+    """Refuse an output that is one of the files that a command reads, by whatever name.
+
+    What a command writes is another thing than what it read, and nobody else may have the latter.
+    """
+    if output is None or output == STREAM:
+        return
+    for file in inputs:
+        if file is not None and _is_same(output, file):
+            raise so.ProblemError(
+                f"{option} {output!r} is the file that is read, which would be lost; give another "
+                "path"
+            )
+
+
+def _is_same(output: str, file: str) -> bool:
+    """Whether both are one file; for ``-`` the one that standard input was opened on."""
+    try:
+        if file == STREAM:
+            return os.path.samestat(os.fstat(sys.stdin.fileno()), os.stat(output))
+        return os.path.samefile(output, file)
+    except (OSError, ValueError, AttributeError):  # one of them does not exist, or is no file
+        return False
+
+
 def put_text(path: str, text: str) -> None:
     """Write a text to a file, or for ``-`` to standard output."""
     if path != STREAM:
         write_whole(path, text)
         return
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+def put_arrays(path: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write named arrays to an .npz file, completely or not at all."""
+    with whole_file(path) as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def put_file(path: str, suffix: str, write: Callable[[str], None]) -> None:

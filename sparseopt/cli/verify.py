@@ -15,7 +15,10 @@ from sparseopt.cli.streams import taken
 
 def verify(
     file: Annotated[
-        str, typer.Argument(help="JSON written by to_json or by --json; - is standard input.")
+        str,
+        typer.Argument(
+            metavar="FILE", help="JSON written by to_json or by --json; - is standard input."
+        ),
     ],
     allow: Annotated[
         list[str] | None,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sparseopt.interface.printing import printable
+from sparseopt.interface.printing import printable, short_repr
 from sparseopt.interface.problem import Problem
 from sparseopt.interface.seams import drawn, notebook_page
 from sparseopt.judging.serialization import same_content
@@ -28,6 +28,7 @@ class CheckFailed(Exception):
     """Raised by `Steps.require`; it never leaves `check_certificate`."""
 
 
+@short_repr
 @dataclass(frozen=True)
 class Check:
     """The core's judgement of a certificate.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from typing import Any, TypeVar
 
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import short_repr
 
 T = TypeVar("T")
 
@@ -24,13 +26,14 @@ def json_type(cls: type[T]) -> type[T]:
     A dataclass is written field by field and rebuilt by its constructor. If it defines
     ``to_fields(self) -> dict``, that is written instead, and a classmethod ``from_fields(fields)``
     rebuilds it; reports and solutions use it to be plain lists and words for other programs.
+    Its repr is cut where it would list large arrays.
     """
     tag = type_tag(cls)
     other = known_types.get(tag)
     if other is not None and other.__module__ != cls.__module__:
         raise TypeError(f"two classes claim the JSON tag {tag!r}: {other!r} and {cls!r}")
     known_types[tag] = cls
-    return cls
+    return short_repr(cls) if is_dataclass(cls) else cls
 
 
 def require_kinds(what: str, fields: Mapping[str, Any], kinds: Mapping[str, Any]) -> None:

@@ -2,6 +2,38 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+MOST_REPR = 1200
+"""Characters of the repr of any answer: notebooks and logs show it."""
+
+T = TypeVar("T")
+
+
+def short_repr(cls: type[T]) -> type[T]:
+    """Class decorator: let the repr of a dataclass end after `MOST_REPR` characters.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @short_repr
+    ... @dataclass
+    ... class Costs:
+    ...     each: list[int]
+    >>> Costs([1, 2])
+    Costs(each=[1, 2])
+    >>> len(repr(Costs([0] * 10**5))) == MOST_REPR
+    True
+    """
+    whole = cls.__repr__
+
+    def __repr__(self: T) -> str:
+        words = whole(self)
+        return words if len(words) <= MOST_REPR else words[: MOST_REPR - 1] + "…"
+
+    cls.__repr__ = __repr__  # type: ignore[method-assign, assignment]
+    return cls
+
 
 def printable(text: object, most: int = 80) -> str:
     """Return a text without control characters, cut to `most` characters.

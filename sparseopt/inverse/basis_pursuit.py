@@ -19,6 +19,7 @@ from sparseopt.interface.problem import Problem
 from sparseopt.inverse.fit import Fit, as_nonnegative, as_system, misfit, take_system
 from sparseopt.inverse.gap_certificate import number_vector
 from sparseopt.inverse.problem import SparseRegression
+from sparseopt.judging.rounding import shown_above
 
 NORMS = (1, 2, math.inf)
 
@@ -36,7 +37,8 @@ class PursuitAnswer:
         Whether x fits the target within the noise, up to rounding, see `PursuitCertificate`. If
         False, it is proved that no vector does.
     smallest_residual : float or None
-        If nothing fits: the least distance of ``design @ x`` to the target, rounded up.
+        If nothing fits: the distance of ``design @ x`` to the target, rounded up. The least
+        distance is at most that; the certificate bounds it from below.
     unique : bool
         Whether x is proved to be the only vector of least norm; False does not prove otherwise.
     """
@@ -62,7 +64,8 @@ class PursuitAnswer:
 
     def __str__(self) -> str:
         if not self.feasible:
-            return f"nothing fits the target: the smallest residual is {self.smallest_residual:.6g}"
+            most = math.inf if self.smallest_residual is None else self.smallest_residual
+            return f"nothing fits the target: the smallest residual is at most {shown_above(most)}"
         return f"{len(self.support)} of {len(self.x)} entries are nonzero"
 
 

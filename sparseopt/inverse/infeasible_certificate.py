@@ -130,7 +130,7 @@ class InfeasibleCertificate(Certificate):
         )
         steps.require(
             answer.smallest_residual == self.primal,
-            "the answer states the smallest residual, rounded up",
+            "the answer states the residual of x, rounded up",
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -128,10 +128,8 @@ def _by_wide(
     """Return what is proved for the wider formats, or for those of the vectors if that is less
     than `found`."""
     forms = [widened(v.form) for v in vectors]
-    pairs = zip(vectors, forms, strict=True)
-    least = prove([Vector(v.values, v.weights, form) for v, form in pairs])
-    asked = [v.form for v in vectors]
-    if forms != asked and least < found * (1 - Fraction(1, 2**30)):
+    least = prove([replace(v, form=f) for v, f in zip(vectors, forms, strict=True)])
+    if forms != [v.form for v in vectors] and least < found * (1 - Fraction(1, 2**30)):
         least = max(least, prove(vectors))
     return least
 

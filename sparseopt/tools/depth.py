@@ -10,6 +10,7 @@ import numpy as np
 
 from sparseopt.interface.arrays import read_only
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import short_repr
 from sparseopt.interface.seams import drawn
 from sparseopt.networks.linear import Scale
 from sparseopt.networks.network import Network
@@ -20,6 +21,7 @@ from sparseopt.pathnorm.biases import biases
 from sparseopt.pathnorm.rounded import RoundedSums
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class DepthProfile:
     """Path-norms of the networks that end at each layer.

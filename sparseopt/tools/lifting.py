@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import short_repr
 from sparseopt.networks.network import Network
 from sparseopt.networks.neurons import NeuronGraph
 from sparseopt.networks.parameters import exact
@@ -17,6 +18,7 @@ LIMIT = 500_000
 """Paths up to which a path-lifting is listed."""
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class PathLifting:
     """The path-lifting Phi of a small network, entry by entry, in exact arithmetic.

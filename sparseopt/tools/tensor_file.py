@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -19,6 +18,7 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.printing import printable
 from sparseopt.judging import limits
 from sparseopt.judging.files import open_regular
+from sparseopt.tools.whole_file import whole_file
 
 SIZES = {"F16": 2, "BF16": 2, "F32": 4, "F64": 8, "C64": 8}
 """Bytes of an entry of each dtype that is read here."""
@@ -58,24 +58,10 @@ def write_tensors(
         header[name] = {"dtype": tensor.dtype, "shape": shape, "data_offsets": [begin, end]}
     head = json.dumps(header, separators=(",", ":")).encode()
     head += b" " * (-len(head) % 8)  # entries are aligned
-    whole = os.path.abspath(path)
-    try:
-        handle, part = tempfile.mkstemp(dir=os.path.dirname(whole), prefix=".tensors.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(len(head).to_bytes(8, "little") + head)
-                for tensor in tensors.values():
-                    file.write(tensor.data)
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(part, 0o666 & ~mask)
-            os.replace(part, whole)
-        except BaseException:
-            os.unlink(part)
-            raise
-    except OSError as error:
-        reason = error.strerror or error
-        raise ProblemError(f"cannot write {os.fspath(path)!r}: {reason}") from error
+    with whole_file(path) as file:
+        file.write(len(head).to_bytes(8, "little") + head)
+        for tensor in tensors.values():
+            file.write(tensor.data)
 
 
 def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:

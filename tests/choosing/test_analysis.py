@@ -113,6 +113,33 @@ def test_faults_of_an_analyzer_are_named(found: Any, words: str) -> None:
     assert words in finding.message
 
 
+class Stops(Yields):
+    """Yields two findings, the second with a claim that is false, and stops."""
+
+    def analyze(self, subject: Any, context: so.Context) -> Any:
+        yield so.Finding("first", so.Severity.INFO, "w", "m")
+        yield from Unproved().analyze(subject, context)
+        raise self.found
+
+
+@pytest.mark.parametrize("fault", [ZeroDivisionError("by zero"), SystemExit(3)])
+def test_what_an_analyzer_found_before_it_failed_stays(
+    fault: BaseException, install: Install
+) -> None:
+    install(toy_analyzers(parity="Parity"))
+    stops = type("Stops", (Stops,), {"found": fault})()
+    report = so.analyze(SquareRoot(49), [stops, Parity()])
+    rules = ["first", "certificate-refused", "analyzer-failed", "root"]
+    assert [finding.rule for finding in report] == rules
+    (failed,) = report["analyzer-failed"]
+    assert f"{type(fault).__name__}: {fault}; the 2 findings" in failed.message
+    assert "check_analyzer on Stops" in failed.remedy
+    one = type("One", (Yields,), {"found": [report["first"][0], "words"]})()
+    first, failed = so.analyze(SquareRoot(49), one)
+    assert first.rule == "first"
+    assert "not a str; the finding that it had made before stays" in failed.message
+
+
 def test_the_subject_may_be_of_any_type_and_files_are_read() -> None:
     @dataclass(frozen=True)
     class Names(so.Analyzer[Any]):

@@ -494,11 +494,11 @@ def infeasible() -> Pairs:
     yield "the answer says that nothing fits | it does", changed(made, answer_feasible=True)
     yield "the answer claims no unique optimum | one", changed(made, answer_unique=True)
     yield (
-        "the answer states the smallest residual | less",
+        "the answer states the residual of x | less",
         changed(made, answer_smallest_residual=0.4),
     )
     yield (
-        "the answer states the smallest residual | none",
+        "the answer states the residual of x | none",
         changed(made, answer_smallest_residual=None),
     )
     # A vector that is not orthogonal to the columns proves nothing.

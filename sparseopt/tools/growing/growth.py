@@ -10,7 +10,7 @@ import numpy as np
 
 from sparseopt.closedness.problem import Closedness
 from sparseopt.interface.arrays import Supports
-from sparseopt.interface.printing import printable
+from sparseopt.interface.printing import printable, short_repr
 from sparseopt.tools.growing.fitting import Fits
 from sparseopt.tools.growing.targets import reached, structured_targets
 
@@ -30,6 +30,7 @@ WHAT_IT_IS = (
 """For those who ask what the hint is."""
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class WeightGrowth:
     """How large weights became in fits of products with fixed supports. A hint, no verdict.

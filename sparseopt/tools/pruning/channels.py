@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 import numpy as np
 
+from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.network import Network
 from sparseopt.tools.pruning.criteria import Scores
 from sparseopt.tools.rescaling.groups import PINNED, RescalingGroups
@@ -52,6 +53,11 @@ def removed_groups(
     scope : {"global", "layer"}
     layers : collection of str
         Whose units may go.
+
+    Raises
+    ------
+    ProblemError
+        If there is no such unit, and some should go.
     """
     gone = np.zeros(groups.count + 1, dtype=bool)
     units = {node: set(labels.tolist()) for node, labels in groups.units.items()}
@@ -64,6 +70,11 @@ def removed_groups(
         [g for g in found.tolist() if all(node in layers for node in homes[g])]
         for found in groups.layers.values()
     ]
+    if ratio > 0 and not any(firsts):
+        raise ProblemError(
+            "nothing is left to prune: no layer that is chosen has units that may go; those of "
+            "inputs and outputs, and all that is coupled to them, stay"
+        )
     parts = firsts if scope == "layer" else [[group for part in firsts for group in part]]
     ranked = np.where(living, totals, -np.inf)
     for part in parts:

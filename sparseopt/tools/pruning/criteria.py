@@ -99,7 +99,7 @@ def scores(network: Network, criterion: CriterionLike, seed: int, names: Collect
         return CRITERIA[criterion].scores(network, seed)
     else:
         found = _of_plugin(criterion)(network, seed)
-    return _checked(network, require_criterion(criterion), found, names)
+    return checked(network, require_criterion(criterion), found, names)
 
 
 def _of_plugin(name: Any) -> Callable[[Network, int], Scores]:
@@ -117,7 +117,7 @@ def _of_plugin(name: Any) -> Callable[[Network, int], Scores]:
     return known[name].cls  # type: ignore[no-any-return]
 
 
-def _checked(network: Network, name: str, found: Any, names: Collection[str]) -> Scores:
+def checked(network: Network, name: str, found: Any, names: Collection[str]) -> Scores:
     """Return scores as arrays; refuse those that do not fit the weights, and NaN."""
     if not isinstance(found, Mapping):
         raise ProblemError(

@@ -13,12 +13,13 @@ from sparseopt.closedness.nearest import NearestClosedSupport
 from sparseopt.closedness.problem import Closedness
 from sparseopt.interface.context import Context, Progress
 from sparseopt.interface.errors import ProblemError
-from sparseopt.interface.printing import printable
+from sparseopt.interface.printing import printable, short_repr
 from sparseopt.interface.solution import Solution
 from sparseopt.networks.layers import LinearLayer, LinearPair, consecutive_linear_pairs
 from sparseopt.networks.network import Network
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class PairVerdict:
     """The verdict on the supports of two consecutive linear layers.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +19,7 @@ from sparseopt.tools.tensor_order import of_tensor
 from sparseopt.tools.writing.entry import write
 
 
-def write_like(network: Network, source: str, path: str) -> None:
+def write_like(network: Network, source: str, path: str, example: Any = None) -> None:
     """Write a network with other parameters to a file, all else as in the file it came from.
 
     Batch normalizations and added constants that were merged into the layers before them stay where
@@ -27,6 +30,8 @@ def write_like(network: Network, source: str, path: str) -> None:
     network : Network
         Of the layers of the one in `source`, or of these merged.
     source, path : str
+    example : optional
+        With which the network was read, where the file leaves shapes open.
 
     Raises
     ------
@@ -34,15 +39,22 @@ def write_like(network: Network, source: str, path: str) -> None:
         If a parameter that changed is no tensor of the file as it stands, or something else was
         merged; if the file cannot be written, or is not what was meant.
     """
-    given = load_network(source)
+    given = load_network(source, example)
     lost = {node.name for node in given.nodes if node.name in given.used} - network.by_name.keys()
     if lost:
-        _write_merged(network, given, lost, source, path)
+        _write_merged(network, given, lost, source, path, example)
         return
-    write(network, path, like=source)
+    write(network, path, like=source, example=example)
 
 
-def _write_merged(network: Network, given: Network, lost: set[str], source: str, path: str) -> None:
+def _write_merged(
+    network: Network,
+    given: Network,
+    lost: set[str],
+    source: str,
+    path: str,
+    example: Any,
+) -> None:
     """Write a network whose normalizations were merged."""
     merged = absorbed(given)
     if lost != merged.keys():
@@ -75,10 +87,21 @@ def _write_merged(network: Network, given: Network, lost: set[str], source: str,
             tensors[own.origin["bias"]] = bias
         else:
             biases[scale] = bias
-    offers.reader_of(source, PRODUCES).save(source, tensors, path, biases)
-    after = load_network(path).merged.parameters()
+    reader, whole = offers.reader_of(source, PRODUCES), Path(path)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{whole.name}.", dir=whole.parent) as folder:
+            made = os.path.join(folder, whole.name)
+            reader.save(source, tensors, made, biases)
+            _require_meant(network, load_network(made, example), path)
+            os.replace(made, whole)
+    except OSError as error:
+        raise ProblemError(f"cannot write {path!r}: {error.strerror or error}") from error
+
+
+def _require_meant(network: Network, found: Network, path: str) -> None:
+    """Refuse a file that does not hold the network."""
+    after = found.merged.parameters()
     if any(not _is_same(array, after.get(name)) for name, array in network.parameters().items()):
-        Path(path).unlink()
         raise ProblemError(
             f"{path!r} would not be what was meant: a tensor is used in two ways; write a new "
             "file: leave out like=, or write JSON"

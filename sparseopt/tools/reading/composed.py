@@ -72,6 +72,16 @@ def absolute(builder: NetworkBuilder, value: Value, name: str) -> Value:
     return builder.sum_of([positive, builder.relu(turned, f"{name}:negative")], name)
 
 
+def _require_near(bounds: np.ndarray) -> None:
+    """Refuse bounds that swallow every value: the network adds them, and takes them off again."""
+    far = bounds[np.abs(bounds) >= 2.0**53]
+    if far.size:
+        raise ProblemError(
+            f"its bound {float(far.flat[0]):g} is so far away that nothing is left of a value that "
+            "it is added to and taken from, as the ReLU network does; leave the bound out"
+        )
+
+
 def clip(
     builder: NetworkBuilder, value: Value, low: float | None, high: float | None, name: str
 ) -> Value:
@@ -85,6 +95,7 @@ def clip(
     high = None if high is None or high >= limit else float(high)
     if low is not None and high is not None and low > high:
         raise ProblemError(f"the lower bound {low} is above the upper bound {high}")
+    _require_near(np.array([b for b in (low, high) if b is not None]))
     if low is not None:
         moved = builder.affine(value, f"{name}:low", bias=-low) if low else value
         value = builder.relu(moved, f"{name}:relu")
@@ -124,6 +135,8 @@ def extreme(
     wide = [builder.broadcast(v, shape, name) for v in values]
     result = builder.rank(wide, 1 if largest else len(wide), name)
     sign = 1.0 if largest else -1.0
+    for constant in constants:
+        _require_near(np.asarray(constant, dtype=np.float64))
     for constant in constants:  # max(x, c) = relu(x - c) + c
         moved = builder.affine(result, f"{name}:minus", sign, -sign * constant)
         bent = builder.relu(moved, f"{name}:relu")

@@ -27,17 +27,17 @@ def pool_positions(
 ) -> np.ndarray:
     """Return the positions (outputs, kernel) of each window, also those outside the axis.
 
-    With `ceil_mode` a last window may reach beyond the padding, but must start inside the axis
-    or the padding before it.
+    With `ceil_mode` a last window, also the only one, may reach beyond the padding, but must start
+    inside the axis or the padding before it.
     """
     before, after = padding
     span = size + before + after - (dilation * (kernel - 1) + 1)
-    if span < 0:
+    count = -(-span // stride) + 1 if ceil_mode else span // stride + 1
+    if count < 1:
         raise ProblemError(
             f"a window of {kernel} cells (dilation {dilation}) does not fit an axis of {size} "
             f"with padding {padding}"
         )
-    count = -(-span // stride) + 1 if ceil_mode else span // stride + 1
     if ceil_mode and (count - 1) * stride >= size + before:
         count -= 1
     starts = np.arange(count)[:, None] * stride - before

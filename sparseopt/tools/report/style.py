@@ -49,6 +49,7 @@ pre { font-size: .85rem; overflow-x: auto; border: 1px solid var(--line); border
   padding: .6rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 @media (max-width: 30rem) { body { padding: 1rem .6rem 3rem; }
   .keys { grid-template-columns: 1fr 1fr; }
+  .keys dt + dd { font-size: 1.1rem; }
   article, details.layer { padding: .6rem .7rem; } th, td { padding: .25rem .35rem; } }
 @media print { details.layer { break-inside: avoid; } }
 """

@@ -28,6 +28,7 @@ import numpy as np
 
 from sparseopt.interface.context import Context, Progress
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import short_repr
 from sparseopt.networks.network import Network
 from sparseopt.tools.rescaling.coupling import Coupling
 from sparseopt.tools.rescaling.dead import settle
@@ -40,6 +41,7 @@ from sparseopt.tools.rescaling.newton import minimizer, minimizer_of_circle
 _DECADES = 200
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Balance:
     """Norms of the weights into and out of each group of hidden units.

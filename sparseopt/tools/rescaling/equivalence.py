@@ -8,13 +8,14 @@ from fractions import Fraction
 import numpy as np
 
 from sparseopt.interface.errors import ProblemError
-from sparseopt.interface.printing import printable
+from sparseopt.interface.printing import printable, short_repr
 from sparseopt.networks.network import Network
 from sparseopt.networks.parameters import cast
 from sparseopt.tools.rescaling.factors import multipliers
 from sparseopt.tools.rescaling.groups import PINNED, RescalingGroups
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class RescalingEquivalence:
     """Whether one network is a rescaling of another, with what shows it.

@@ -17,10 +17,12 @@ from functools import cached_property
 import numpy as np
 
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import short_repr
 from sparseopt.networks.network import Network
 from sparseopt.tools.rescaling.ties import PINNED, Ties
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class RescalingGroups:
     """The groups of a network, numbered 1 to `count`; group 0 holds what must keep its scale.

@@ -18,28 +18,28 @@ from sparseopt.tools.rescaling.in_place import PRODUCES
 from sparseopt.tools.tensor_order import of_tensor
 
 
-def write_back(network: Network, source: Any, path: str) -> None:
+def write_back(network: Network, source: Any, path: str, example: Any = None) -> None:
     """Write a network to a file, all else in it as in `source`; see `write`."""
     reader = offers.reader_of(source, PRODUCES)
-    given = load_network(source)
+    given = load_network(source, example)
     _require_layers(network, given, source)
     tensors = _changed(network, given, source, reader)
     target = Path(path)
     try:
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
-            part = os.path.join(folder, target.name)
-            reader.save(source, tensors, part)
-            _require_same(network, _read_again(part, network, given, source), path)
-            os.replace(part, target)
+            made = os.path.join(folder, target.name)
+            reader.save(source, tensors, made)
+            _require_same(network, _read_again(made, network, given, source, example), path)
+            os.replace(made, target)
     except OSError as error:
         why = error.strerror or error
         raise ProblemError(f"cannot write {path!r}: {why}") from error
 
 
-def _read_again(part: str, network: Network, given: Network, source: Any) -> Network:
+def _read_again(made: str, network: Network, given: Network, source: Any, example: Any) -> Network:
     """Return what was written; say so where a file has sizes that smaller layers do not fit."""
     try:
-        return load_network(part)
+        return load_network(made, example)
     except ProblemError as error:
         if all(network.shapes[n.name] == given.shapes[n.name] for n in network.nodes):
             raise

@@ -17,7 +17,13 @@ KINDS = {".onnx": "onnx", ".pt2": "torch"}
 """File name endings, and the readers that write such files."""
 
 
-def write(network: Network, path: str | os.PathLike[str], like: Any = None) -> None:
+def write(
+    network: Network,
+    path: str | os.PathLike[str],
+    like: Any = None,
+    *,
+    example: Any = None,
+) -> None:
     """Write a network to a file.
 
     Parameters
@@ -29,6 +35,10 @@ def write(network: Network, path: str | os.PathLike[str], like: Any = None) -> N
         The ONNX model that the network came from: all in it stays as it is, names, metadata and
         operators, but for the values of initializers that are other ones in the network. Layers
         may have lost units, see `remove_dead`. None: a new file is made of the network.
+        The network is all of the model: parts that were read up to a node, or without some of
+        the outputs, go to new files, as other values would change the rest.
+    example : optional
+        With `like`: the example that `load_network` was given, where the model leaves shapes open.
 
     Raises
     ------
@@ -39,6 +49,10 @@ def write(network: Network, path: str | os.PathLike[str], like: Any = None) -> N
 
     Notes
     -----
+    A file is there as a whole or not at all: it is made in the folder of `path`, compared, and then
+    takes the place of what had that name. So `path` may be the file of `like` itself, which is left
+    as it was where the network is refused. A link is replaced, not what it points to.
+
     What is written is read again, compared with onnxruntime (see `load_network`), and its
     parameters with those of the network: bit by bit, but for those of normalizations, which are
     rounded anew.
@@ -61,7 +75,9 @@ def write(network: Network, path: str | os.PathLike[str], like: Any = None) -> N
     suffix = Path(target).suffix.lower()
     if like is not None:
         _require_same_kind(target, suffix, like)
-        write_back(network, like, target)
+        write_back(network, like, target, example)
+    elif example is not None:
+        raise ProblemError("example= is for reading like=, which is left out; leave out both")
     elif suffix == ".json":
         write_whole(target, to_json(network))
     elif suffix in KINDS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -90,6 +91,31 @@ def test_what_is_shown_is_short_and_safe(name: str) -> None:
     assert not parser.open
     assert "script" not in parser.seen
     assert "\x1b" not in page + repr(shown)
+
+
+NO_ARRAYS = {"Context", "Manifest", "PoolingShape", "PrunedTensor"}
+"""Public dataclasses of a few words and numbers; with the entries of manifests."""
+
+
+def test_no_public_dataclass_lists_its_arrays() -> None:
+    for name in so.__all__:
+        cls = getattr(so, name)
+        if not dataclasses.is_dataclass(cls) or name in NO_ARRAYS or name.endswith("Entry"):
+            continue
+        shown = object.__new__(cls)  # type: ignore[call-overload]
+        for field in dataclasses.fields(cls):
+            object.__setattr__(shown, field.name, [0] * 10**4)
+        try:
+            words = repr(shown)
+        except AttributeError:
+            continue  # a repr of its own, which says what it is about
+        assert len(words) < MOST_CHARACTERS, name
+
+
+def test_costs_of_many_layers_have_a_short_repr() -> None:
+    costs = so.solve(so.PathCost(deep())).answer
+    assert repr(costs).startswith("PathCosts(shares={")
+    assert len(repr(costs)) < MOST_CHARACTERS
 
 
 def test_findings_and_figures_have_short_reprs() -> None:
