@@ -51,6 +51,11 @@ class HierarchicalNumba(so.Solver[so.ButterflyFactorization]):
 
     def accepts(self, problem: so.ButterflyFactorization) -> so.Accepted | so.Refused:
         """Take arrays, which have rows to read."""
+        if problem.kind == "stored":
+            return so.Refused(
+                "it reads rows that are far apart, and with them every chunk of a stored target "
+                "again and again; hierarchical_numpy reads each once"
+            )
         if problem.kind == "operator":
             return so.Refused(
                 "it reads rows, which a linear operator does not give; hierarchical_numpy reads "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from sparseopt_butterfly.balanced import balanced
 from sparseopt_butterfly.kernel_loading import count, numpy_seconds
 from sparseopt_butterfly.memory import checked_bytes, require_memory
 from sparseopt_butterfly.numpy_steps import peel
+from sparseopt_butterfly.stored_bands import Bands, read_band
 
 # Entries per tile: the tile and what is left of it stay in the second and third level caches.
 TILE = 1 << 18
@@ -58,11 +59,13 @@ class HierarchicalNumpy(so.Solver[so.ButterflyFactorization]):
 
         Memory beside the target, left to right: the rest after as many levels as a tile of 256 Ki
         entries goes through (never more than r / b of the target, half of it for a butterfly of
-        2 x 2 blocks), the factors, and three tiles. Balanced: three times the target.
+        2 x 2 blocks), the factors, and three tiles. Of a stored target: a band of its chunks, and
+        the rest of the levels that it goes through, see `stored_bands`. Balanced: three times the
+        target.
         """
         _require_memory(problem, Standard.of(problem.architecture), self.order)
         engine = left_to_right if self.order == "left_to_right" else balanced_tree
-        if self.order == "left_to_right" and problem.kind != "operator":
+        if self.order == "left_to_right" and problem.kind not in ("operator", "stored"):
             count(problem)
         scales = self.order == "left_to_right"
         return factorize(problem, context, engine, self.bounds, self.probes, scales)
@@ -81,14 +84,17 @@ def _entries(problem: so.ButterflyFactorization, standard: Standard, order: str)
     """Return how many numbers a run holds beside the target: the first rest and the factors, or,
     with one factor, the whole matrix; a scaled target too, where it is copied."""
     entries = standard.rows * standard.columns
-    copied = order == "balanced" or problem.kind != "array"
+    copied = order == "balanced" or problem.kind not in ("array", "stored")
     if order == "balanced":
-        entries *= 3
+        entries *= 3 if problem.kind != "stored" else 5
+    elif standard.levels and problem.kind == "stored":
+        bands = Bands.of(problem.target, standard)
+        entries = bands.entries + bands.rest
     elif standard.levels:
         last = _reach(standard.levels, 0, standard.columns)
         entries = standard.levels[last - 1].rank * standard.levels[last - 1].d * standard.columns
     entries += problem.architecture.nnz
-    if copied and problem.kind != "operator" and problem.exponent:
+    if copied and problem.kind not in ("operator", "stored") and problem.exponent:
         entries += problem.shape[0] * problem.shape[1]
     return entries
 
@@ -98,6 +104,12 @@ def _require_memory(problem: so.ButterflyFactorization, standard: Standard, orde
     entries = _entries(problem, standard, order)
     remedy = "split the target into blocks of rows and columns, or take float32"
     require_memory(entries * problem.dtype.itemsize, remedy)
+
+
+RunBands = Callable[
+    [so.ButterflyFactorization, Standard, Sequence[np.ndarray], so.Context], tuple[np.ndarray, int]
+]
+"""Runs the first levels on a stored target, see `by_bands`."""
 
 
 def balanced_tree(
@@ -118,12 +130,38 @@ def balanced_tree(
     return [np.array(f) for f in factors]
 
 
+def by_bands(
+    problem: so.ButterflyFactorization,
+    standard: Standard,
+    lefts: Sequence[np.ndarray],
+    context: so.Context,
+) -> tuple[np.ndarray, int]:
+    """Run the first levels on a stored target; return what they leave, and how many they are."""
+    bands = Bands.of(problem.target, standard)
+    stage = Stage(bands.levels, lefts[: bands.count], problem.exponent)
+    out = np.empty((bands.levels[-1].rank * bands.whole, standard.columns), dtype=problem.dtype)
+    room = np.empty(bands.held, dtype=problem.dtype)
+    for done, band in enumerate(bands):
+        context.check_time("factorizing")
+        share = done / len(bands) * bands.count / len(lefts)
+        context.report(share, f"band {done + 1} of {len(bands)}")
+        for group, cells in bands.cells(band, read_band(problem.target, bands, band, room)):
+            stage.run_cells(cells, out, band.low, group)
+    return out, bands.count
+
+
 def left_to_right(
-    problem: so.ButterflyFactorization, standard: Standard, context: so.Context
+    problem: so.ButterflyFactorization,
+    standard: Standard,
+    context: so.Context,
+    run_bands: RunBands = by_bands,
 ) -> list[np.ndarray]:
-    """Run all levels in NumPy, several at a time on tiles that stay in cache."""
+    """Run all levels in NumPy, several at a time on tiles that stay in cache.
+
+    The first levels on a stored target are those of `run_bands`.
+    """
     levels = standard.levels
-    power = problem.exponent if problem.kind == "array" else 0
+    power = problem.exponent if problem.kind in ("array", "stored") else 0
     if not levels:
         rest = next(matrix for _, _, matrix in standard.slices(problem, 1))
         return standard.factors([], np.array(times_power(rest, -power)))
@@ -131,8 +169,9 @@ def left_to_right(
         np.empty((level.d, level.groups, level.b, level.rank), dtype=problem.dtype)
         for level in levels
     ]
-    rest = np.empty(0)
-    first = 0
+    rest, first = np.empty(0), 0
+    if problem.kind == "stored":
+        rest, first = run_bands(problem, standard, lefts, context)
     while first < len(levels):
         last = _reach(levels, first, standard.columns)
         stage = Stage(levels[first:last], lefts[first:last], 0 if first else power)
@@ -202,16 +241,30 @@ class Stage:
             Receives the rest after the last level, in the columns of these groups.
         """
         one = self.levels[0]
-        source = matrix.reshape(one.b, one.d // self.rows, self.rows, stop - start, one.c)
+        shape = one.b, one.d // self.rows, self.rows, stop - start, one.c
+        self.run_cells(matrix.reshape(shape), out, 0, start)
+
+    def run_cells(self, source: np.ndarray, out: np.ndarray, low: int, start: int) -> None:
+        """Run the tiles of some s and some groups.
+
+        Parameters
+        ----------
+        source : array (b, x, s, g, c)
+            The rest before the first level, for values of s from `low` on and groups from `start`
+            on.
+        out : array (r D, N)
+            Receives the rest after the last level, in the rows and columns of these.
+        """
+        one = self.levels[0]
         target = out.reshape(self.levels[-1].rank, self.rows, one.groups, one.c)
-        height = one.b * one.d // self.rows
-        wide = max(1, min(stop - start, TILE // (height * one.c)))
-        many = max(1, TILE // (height * one.c * wide))
-        for s in range(0, self.rows, many):
-            for g in range(0, stop - start, wide):
-                span = slice(s, s + many)
-                tile = times_power(source[:, :, span, g : g + wide], -self.exponent)
-                groups = slice(start + g, min(start + g + wide, stop))
+        b, x, spans, count, c = source.shape
+        wide = max(1, min(count, TILE // (b * x * c)))
+        many = max(1, TILE // (b * x * c * wide))
+        for s in range(0, spans, many):
+            for g in range(0, count, wide):
+                tile = times_power(source[:, :, s : s + many, g : g + wide], -self.exponent)
+                span = slice(low + s, low + s + tile.shape[2])
+                groups = slice(start + g, start + g + tile.shape[3])
                 self._tile(tile, target[:, span, groups], span, groups)
 
     def _tile(self, tile: np.ndarray, target: np.ndarray, span: slice, groups: slice) -> None:

@@ -30,6 +30,18 @@ MANIFEST = Manifest(
             structure={"permutations": ("known",)},
         ),
         SolverEntry(
+            name="hierarchical_dask",
+            path="sparseopt_butterfly.hierarchical_dask:HierarchicalDask",
+            problem="sparseopt:ButterflyFactorization",
+            guarantee=Guarantee.CERTIFIED,
+            summary="the first levels on dask's workers, for targets in storage",
+            citations=("arXiv:2411.04506",),
+            requires=("dask", "distributed"),
+            remedy="pip install 'sparseopt[dask]'",
+            on_request=True,
+            structure={"permutations": ("known",)},
+        ),
+        SolverEntry(
             name="hierarchical_torch",
             path="sparseopt_butterfly.hierarchical_torch:HierarchicalTorch",
             problem="sparseopt:ButterflyFactorization",

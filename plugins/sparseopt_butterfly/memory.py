@@ -36,12 +36,15 @@ def require_memory(needed: float, remedy: str) -> None:
 def checked_bytes(problem: so.ButterflyFactorization) -> float:
     """Predict what the error's check takes: two groups of factors in double precision.
 
-    Four times their values at the cut where these are fewest, and pieces of the target.
+    Four times their values at the cut where these are fewest, and pieces of the target. Of a stored
+    target also rows or columns of chunks.
     """
-    architecture = problem.architecture
+    architecture, read = problem.architecture, 0.0
     cuts = (
         architecture[:cut].product.nnz + architecture[cut:].product.nnz
         for cut in range(1, len(architecture))
     )
     complex_too = 2 if problem.dtype.kind == "c" else 1
-    return complex_too * (32.0 * min(cuts, default=architecture.nnz) + 2.0**22)
+    if problem.kind == "stored":  # a strip of chunks, the next one, and what it is read into
+        read = 3.0 * problem.target.strip_entries * problem.dtype.itemsize
+    return read + complex_too * (32.0 * min(cuts, default=architecture.nnz) + 2.0**22)

@@ -106,6 +106,12 @@ class ScikitLearn(Solver[SparseRegression]):
             return 1.5e-3 + 2e-8 * float(problem.design.nnz) + 6e-7 * n
         return 1.5e-3 + 6e-9 * m * n
 
+    def bytes_needed(self, problem: SparseRegression) -> float | None:
+        """Predict the bytes of a dense design, which is copied twice; None of others."""
+        if not isinstance(problem.design, np.ndarray):
+            return None
+        return 16.0 * float(math.prod(problem.shape)) + 2.0**21
+
 
 def _as_sklearn_takes(design: Any, exponent: int) -> Any:
     """Return the design times 2^-exponent in column order, sparse ones with 32-bit indices.

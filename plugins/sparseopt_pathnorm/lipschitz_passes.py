@@ -15,6 +15,7 @@ from sparseopt.pathnorm.lipschitz import dual, raised
 from sparseopt.pathnorm.plain import rounding_room
 from sparseopt.pathnorm.powers import Powers
 from sparseopt_pathnorm.neuron_sums import is_small, power_sums_of
+from sparseopt_pathnorm.pass_memory import forward_bytes, repeated_bytes
 from sparseopt_pathnorm.passes import power_sums
 from sparseopt_pathnorm.scaled_layers import ScaledLayers, path_table
 
@@ -43,6 +44,14 @@ class LipschitzPasses(so.Solver[so.LipschitzBound]):
         passes = 2 * self.iterations if "spectral" in problem.methods() else 2
         table = min(self._table_cost(problem), self.table_work)
         return 1e-4 + 2e-9 * (problem.network.edge_count * passes + table)
+
+    def bytes_needed(self, problem: so.LipschitzBound) -> float | None:
+        """Predict the bytes of one pass, or of the layers that several keep in float64."""
+        if problem.network.is_exact:
+            return None
+        if problem.methods() == ["rows"]:
+            return forward_bytes(problem.network)
+        return repeated_bytes(problem.network)
 
     def _table_cost(self, problem: so.LipschitzBound) -> float:
         return float(problem.network.edge_count) * math.prod(problem.network.output_shape)

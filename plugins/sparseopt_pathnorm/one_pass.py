@@ -14,6 +14,7 @@ from sparseopt.pathnorm.plain import rounding_room
 from sparseopt.pathnorm.powers import Powers
 from sparseopt_pathnorm.counting import path_counts
 from sparseopt_pathnorm.neuron_sums import is_small, power_sums_of
+from sparseopt_pathnorm.pass_memory import forward_bytes
 from sparseopt_pathnorm.passes import power_sums
 
 PRECISIONS = {"float64": 1e-9, "float32": 1e-4}
@@ -55,6 +56,12 @@ class OnePass(so.Solver[so.PathNorm]):
         """About a tenth of a nanosecond per edge, ten times that for q = inf."""
         per_edge = 1e-9 if problem.q == math.inf else 1e-10
         return 1e-4 + per_edge * problem.chosen.edge_count
+
+    def bytes_needed(self, problem: so.PathNorm) -> float | None:
+        """Predict the bytes of a layer in float64, twice in logarithms; None of exact answers."""
+        if problem.q == 0 or problem.network.is_exact:
+            return None
+        return forward_bytes(problem.network) * (2.0 if problem.q == math.inf else 1.0)
 
     def solve(
         self, problem: so.PathNorm, context: so.Context

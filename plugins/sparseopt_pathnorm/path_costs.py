@@ -12,6 +12,7 @@ from sparseopt.pathnorm.path_cost import COARSEST, no_costs
 from sparseopt.pathnorm.plain import rounding_room
 from sparseopt_pathnorm.condensed_costs import CondensedCosts
 from sparseopt_pathnorm.one_pass import PRECISIONS
+from sparseopt_pathnorm.pass_memory import forward_bytes, weights_of
 from sparseopt_pathnorm.torch_fitness import fits
 
 
@@ -31,6 +32,15 @@ class PathCosts(so.Solver[so.PathCost]):
     def cost(self, problem: so.PathCost) -> float:
         """About a fifth of a nanosecond per edge."""
         return 1e-4 + 2e-10 * problem.network.edge_count
+
+    def bytes_needed(self, problem: so.PathCost) -> float | None:
+        """Predict the bytes: a share of every weight in float64, and one layer."""
+        network = problem.network
+        if network.is_exact:
+            return None
+        values = sum(math.prod(shape) for shape in network.shapes.values())
+        shares = sum(weights_of(node.op) for node in network.nodes)
+        return 8.0 * (shares + values) + forward_bytes(network)
 
     def solve(
         self, problem: so.PathCost, context: so.Context

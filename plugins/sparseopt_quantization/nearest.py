@@ -25,6 +25,10 @@ class Nearest(so.Solver[ProductQuantization]):
         """Return the predicted seconds."""
         return 1e-3 + 2e-6 * problem.product.nnz
 
+    def bytes_needed(self, problem: ProductQuantization) -> float:
+        """Return the predicted bytes: three products, and what rounds and judges them."""
+        return 3.3 * 8.0 * problem.product.nnz + 2.0**20
+
     def solve(self, problem: ProductQuantization, context: so.Context) -> Outcome:
         """Round, or halve the range of digits until the least that do is found."""
         if problem.relative_error is None:

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 import sparseopt as so
 from sparseopt.quantization.product import ProductQuantization
 from sparseopt_quantization.heuristics import right_to_left
-from sparseopt_quantization.products import Outcome, predicted, refusal, term_by_term, work_of
+from sparseopt_quantization.products import (
+    Outcome,
+    predicted,
+    predicted_bytes,
+    refusal,
+    term_by_term,
+    work_of,
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,10 @@ class RightToLeft(so.Solver[ProductQuantization]):
     def cost(self, problem: ProductQuantization) -> float:
         """Return the predicted seconds."""
         return predicted(problem, 0.4)
+
+    def bytes_needed(self, problem: ProductQuantization) -> float | None:
+        """Return the predicted bytes."""
+        return predicted_bytes(problem)
 
     def solve(self, problem: ProductQuantization, context: so.Context) -> Outcome:
         """Quantize from the right; where that leaves the range of floats, to nearest."""

@@ -22,6 +22,7 @@ from sparseopt_quantization.products import (
     Work,
     certified,
     predicted,
+    predicted_bytes,
     refusal,
     work_of,
 )
@@ -68,6 +69,10 @@ class Swept(so.Solver[ProductQuantization]):
     def cost(self, problem: ProductQuantization) -> float:
         """Return the predicted seconds."""
         return predicted(problem, 4.0)
+
+    def bytes_needed(self, problem: ProductQuantization) -> float | None:
+        """Return the predicted bytes."""
+        return predicted_bytes(problem)
 
     def solve(self, problem: ProductQuantization, context: so.Context) -> Outcome:
         """Quantize; for a relative error, with as few digits as are found."""

@@ -55,6 +55,8 @@ class TorchGraph:
         `pt2_operators`. None if the program is the user's own, and may run any.
     budget : Budget, or None
         What was computed for the program before.
+    own : bool
+        Whether nobody else holds the program's tensors, so that they need not be copied.
     """
 
     def __init__(
@@ -66,8 +68,10 @@ class TorchGraph:
         aliases: dict[str, str],
         allowed: frozenset[str] | None = None,
         budget: Budget | None = None,
+        own: bool = False,
     ) -> None:
         self.program = program
+        self._own = own or allowed is not None
         self.allowed = allowed
         self.names = list(names)
         self.fixed_batch = fixed_batch
@@ -135,8 +139,8 @@ class TorchGraph:
             elif spec.target in held:
                 tensor = held[spec.target]
                 # Networks are immutable: later training of the module must not reach them.
-                own = self.allowed is not None
-                self.environment[name] = tensor.detach() if own else tensor.detach().clone()
+                kept = tensor.detach()
+                self.environment[name] = kept if self._own else kept.clone()
                 self.origins[name] = aliases.get(spec.target, spec.target)
 
     def _used_inputs(self) -> list[str]:

@@ -14,7 +14,7 @@ import sparseopt as so
 from sparseopt.interface.context import Progress
 from sparseopt.judging import limits
 from sparseopt.tools.reading.budget import Budget, require_affordable
-from sparseopt.tools.reading.choices import Outputs
+from sparseopt.tools.reading.choices import Outputs, Weights
 from sparseopt.tools.reading.origins import with_tensor_shapes
 from sparseopt_torch.conversion import KNOWN, convert
 from sparseopt_torch.decompositions import decomposed, definitions, require_hope
@@ -37,13 +37,15 @@ from sparseopt_torch.program_parts import choose
 from sparseopt_torch.pt2_archive import open_program
 from sparseopt_torch.pt2_parts import select
 from sparseopt_torch.pt2_program import build
+from sparseopt_torch.weight_files import with_weights
 
 
 @dataclass(frozen=True)
 class TorchReader(so.Reader):
     """Reads a DAG ReLU network from PyTorch through ``torch.export``.
 
-    Modules need an example input; its values do not matter. Parameters are copied, masks of
+    Modules need an example input; its values do not matter. Parameters are copied, but those that
+    stay in files (see `weight_files`), masks of
     ``torch.nn.utils.prune`` are applied, modules are left as they were. Operators are allowed by
     name; any other is refused with the name of its node.
 
@@ -63,8 +65,13 @@ class TorchReader(so.Reader):
         outputs: Outputs = None,
         until: str | None = None,
         progress: Progress | None = None,
+        weights: Weights | None = None,
     ) -> so.Network:
-        """Return the network of a source, or of a part of it."""
+        """Return the network of a source, or of a part of it; `weights` as in `with_weights`."""
+        if weights is not None and not isinstance(source, torch.nn.Module):
+            raise so.ProblemError(
+                f"a {type(source).__name__} has its own weights; give weights= with a module"
+            )
         context = so.Context(progress=progress)
         context.report(0.0, "asking torch for the program")
         if isinstance(source, str | os.PathLike):
@@ -73,7 +80,7 @@ class TorchReader(so.Reader):
             shapes = program_shapes(source, example)
             program, found = choose(source, outputs, until)
             return self._from_program(program, shapes, [name for name, _ in found], context)
-        return self._from_module(source, example, outputs, until, context)
+        return self._from_module(source, example, outputs, until, context, weights)
 
     def multiply(self, source: Any, factors: Mapping[str, Any]) -> Callable[[], None]:
         """Multiply parameters and buffers of a module in place; masks stay as they are."""
@@ -122,10 +129,14 @@ class TorchReader(so.Reader):
         outputs: Outputs,
         until: str | None,
         context: so.Context,
+        weights: Weights | None,
     ) -> so.Network:
         if example is None:
             raise missing_example(module)
         module = getattr(module, "_orig_mod", module)  # of torch.compile
+        large: list[str] = []
+        if weights is not None:
+            module, large = with_weights(module, weights)
         require_followable(module)
         require_evaluation(module)
         clean, sample, answer, halved = _asked(without_masks(module), example)
@@ -133,7 +144,10 @@ class TorchReader(so.Reader):
         program, found = choose(whole, outputs, until)
         names = [name for name, _ in found]
         shapes = [tuple(t.shape) for t in sample.tensors]
-        network = self._convert(program, shapes, names, 1, tied(clean), [*halved, *notes], context)
+        said = [*large, *halved, *notes]
+        network = self._convert(
+            program, shapes, names, 1, tied(clean), said, context, mapped=bool(large)
+        )
         if self.check:
             require_same(whole, answer)
         return network
@@ -182,12 +196,16 @@ class TorchReader(so.Reader):
         notes: list[str],
         context: so.Context,
         budget: Budget | None = None,
+        mapped: bool = False,
     ) -> so.Network:
-        """Return the network; `budget` is that of a file, whose operators are looked up first."""
+        """Return the network; `budget` is that of a file, whose operators are looked up first.
+
+        Weights that are `mapped` are neither copied nor compared with PyTorch.
+        """
         allowed = None if budget is None else KNOWN
 
         def graph_of(plain: torch.export.ExportedProgram) -> TorchGraph:
-            return TorchGraph(plain, shapes, names, batch, aliases, allowed, budget)
+            return TorchGraph(plain, shapes, names, batch, aliases, allowed, budget, mapped)
 
         require_hope(graph_of(program))
         try:
@@ -207,7 +225,7 @@ class TorchReader(so.Reader):
         require_affordable(network)
         network = with_tensor_shapes(network, graph.tensor_shapes().get)
         context.report(0.8, "comparing the network with torch")
-        doubts = check_against_torch(graph, network) if self.check else []
+        doubts = check_against_torch(graph, network) if self.check and not mapped else []
         return replace(network, notes=(*notes, *network.notes, *doubts))
 
 

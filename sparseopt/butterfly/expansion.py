@@ -3,13 +3,14 @@
 Grouped at a cut, a chainable product has values on a grid: block (i, s, t, l) is the b x c matrix
 at rows ``(i, ., t, l)`` and columns ``(i, s, ., l)``, see `sparseopt.butterfly.splitting`. An array
 is a view of such blocks, whatever its strides, and is read in the order in which it lies in memory;
-anything else is read by groups of columns. All figures are computed in double precision.
+so are the boxes of cells that are read of a stored matrix. Anything else is read by groups of
+columns. All figures are computed in double precision.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product as pairs_of
@@ -17,9 +18,14 @@ from itertools import product as pairs_of
 import numpy as np
 
 from sparseopt.butterfly.architecture import Architecture
-from sparseopt.butterfly.target import CHUNK, Reader
+from sparseopt.butterfly.stored import Stored
+from sparseopt.butterfly.target import CHUNK, Reader, within
 from sparseopt.judging.figures import Figure, NormSum
 from sparseopt.judging.low_rank import DistanceToRank
+
+# Entries up to which whole blocks of a stored matrix are read together, so that no chunk is read
+# twice.
+_MOST = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -56,21 +62,25 @@ class Grid:
         return np.einsum("jtlmkl->jtlmk", grid)
 
 
+_ALL = slice(None)
 Ranges = tuple[slice, ...]
 """One range per axis."""
 
 
 def pieces(reader: Reader, grid: Grid) -> Iterator[np.ndarray]:
     """Yield all blocks, some at a time, as arrays (s, t, l, j, k) of scaled doubles."""
-    if reader.array is None:
+    if isinstance(reader.target, Stored):
+        found: Iterable[np.ndarray] = (x for _, _, x in boxes(reader.target, grid, whole=True))
+    elif reader.array is None:
         for _, _, cells in _column_pieces(reader, grid):
             yield cells.transpose(3, 1, 2, 0, 4)
         return
-    cells = grid.cells(reader.array)
-    for i in range(grid.a):
-        order = sorted((1, 3), key=lambda axis: -abs(cells[i].strides[axis]))
-        for ranges in _ranges(cells[i].shape, tuple(order), CHUNK):
-            yield reader.double(cells[i][ranges]).transpose(3, 1, 2, 0, 4)
+    else:
+        found = grid.cells(reader.array)
+    for cells in found:
+        order = sorted((1, 3), key=lambda axis: -abs(cells.strides[axis]))
+        for ranges in _ranges(cells.shape, tuple(order), CHUNK):
+            yield reader.double(cells[ranges]).transpose(3, 1, 2, 0, 4)
 
 
 def tiles(reader: Reader, grid: Grid) -> Iterator[tuple[int, Ranges, np.ndarray]]:
@@ -84,21 +94,29 @@ def tiles(reader: Reader, grid: Grid) -> Iterator[tuple[int, Ranges, np.ndarray]
     cells : array with these axes
         In double precision, scaled.
     """
-    if reader.array is None:
-        for i, span, part in _column_pieces(reader, grid):
-            every = slice(None)
-            yield i, (every, every, every, span, every), part
+    if reader.array is not None:
+        for i, cells in enumerate(grid.cells(reader.array)):
+            for ranges in _tile_ranges(cells):
+                yield i, ranges, reader.double(cells[ranges])
         return
-    found = grid.cells(reader.array)
-    for i in range(grid.a):
-        cells = found[i]
-        order = sorted((0, 1, 3, 4), key=lambda axis: -abs(cells.strides[axis]))
-        # The rows of a block are multiples of each other if its rank is one: cut them late.
-        if order.index(0) < order.index(1):
-            order.remove(0)
-            order.insert(order.index(1) + 1, 0)
-        for ranges in _ranges(cells.shape, tuple(order), CHUNK):
-            yield i, ranges, reader.double(cells[ranges])
+    if isinstance(reader.target, Stored):
+        for i, box, held in boxes(reader.target, grid, whole=False):
+            for ranges in _tile_ranges(held):
+                own = tuple(map(within, box, ranges))
+                yield i, own, reader.double(held[ranges])
+        return
+    for i, span, part in _column_pieces(reader, grid):
+        yield i, (_ALL, _ALL, _ALL, span, _ALL), part
+
+
+def _tile_ranges(cells: np.ndarray) -> list[Ranges]:
+    """Return ranges that cut cells (j, t, l, s, k) as they lie in memory."""
+    order = sorted((0, 1, 3, 4), key=lambda axis: -abs(cells.strides[axis]))
+    # The rows of a block are multiples of each other if its rank is one: cut them late.
+    if order.index(0) < order.index(1):
+        order.remove(0)
+        order.insert(order.index(1) + 1, 0)
+    return _ranges(cells.shape, tuple(order), CHUNK)
 
 
 def _column_pieces(reader: Reader, grid: Grid) -> Iterator[tuple[int, slice, np.ndarray]]:
@@ -111,6 +129,63 @@ def _column_pieces(reader: Reader, grid: Grid) -> Iterator[tuple[int, slice, np.
             first = (i * grid.q + start) * width
             columns = reader.columns(first, first + (stop - start) * width)
             yield i, slice(start, stop), grid.own_cells(columns, i)
+
+
+def boxes(target: Stored, grid: Grid, whole: bool) -> Iterator[tuple[int, Ranges, np.ndarray]]:
+    """Yield groups i with ranges of (j, t, l, s, k) and these cells, as they are stored.
+
+    Cells once, by rows or columns of chunks; whole blocks by as many rows and columns as a chunk
+    has, of every j, and by fewer where these are more than `_MOST`: then it is read several times.
+    """
+    a, b, p, q, c, d = grid.a, grid.b, grid.p, grid.q, grid.c, grid.d
+    sizes, (height, width) = (b, p, d, q, c), target.chunk
+    if whole:
+        t, s = min(p, max(1, height // d)), min(q, max(1, width // (c * d)))
+        most = max(_MOST, target.strip_entries)
+        while b * t * d * s * c * d > most and max(t, s) > 1:
+            t, s = (-(-t // 2), s) if t >= s else (t, -(-s // 2))
+        cuts: list[Ranges] = [
+            (slice(0, b), slice(y, y + t), slice(0, d), slice(x, x + s), slice(0, c))
+            for y in range(0, p, t)
+            for x in range(0, q, s)
+        ]
+    elif target.by_rows:
+        cuts = _ranges(sizes, (0, 1), max(height, d) * q * c)
+    else:
+        cuts = _ranges(sizes, (3, 4), max(width, d) * b * p)
+    for i in range(a):
+        for cut in cuts:
+            box = tuple(slice(z.start, min(z.stop, n)) for z, n in zip(cut, sizes, strict=True))
+            yield i, box, _read_box(target, grid, i, box)
+
+
+def _read_box(target: Stored, grid: Grid, i: int, box: Ranges) -> np.ndarray:
+    """Return the cells of a box; rows j with a gap between them are read one by one."""
+    j, t, _, s, k = box
+    p, c, d = grid.p, grid.c, grid.d
+    first = (i * grid.q + s.start) * c + k.start
+    last = (i * grid.q + s.stop - 1) * c + k.stop
+    columns = slice(first * d, last * d)
+    steps = [j] if t.stop - t.start == p else [slice(x, x + 1) for x in range(j.start, j.stop)]
+    height = (t.stop - t.start) * d
+    parts = (
+        target.read(
+            slice(
+                ((i * grid.b + step.start) * p + t.start) * d,
+                ((i * grid.b + step.stop - 1) * p + t.stop) * d,
+            ),
+            columns,
+        )
+        for step in steps
+    )
+    if len(steps) == 1:
+        raw = next(parts)
+    else:
+        raw = np.empty((len(steps) * height, (last - first) * d), target.dtype)
+        for at, part in enumerate(parts):
+            raw[at * height : (at + 1) * height] = part
+    grid_of = raw.reshape(j.stop - j.start, -1, d, s.stop - s.start, k.stop - k.start, d)
+    return np.einsum("jtlskl->jtlsk", grid_of)
 
 
 @lru_cache(maxsize=8)
@@ -142,8 +217,7 @@ def outside_norm(reader: Reader, grid: Grid) -> Figure:
     """Return the norm of the entries outside the support of the product."""
     norm = NormSum()
     if grid.a * grid.d > 1:
-        m, n = reader.target.shape
-        along, across = (_block_of(np.arange(size), size, grid) for size in (m, n))
+        along, across = (_block_of(np.arange(n), n, grid) for n in reader.target.shape)
         for rows, columns, part in reader.placed_parts():
             norm.add(np.where(along[rows, None] == across[columns], 0.0, part))
     return norm.figure()

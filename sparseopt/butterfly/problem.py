@@ -16,6 +16,7 @@ from sparseopt.butterfly.comparison import Comparison, compare
 from sparseopt.butterfly.expansion import Grid, outside_norm, split_figure
 from sparseopt.butterfly.permuted import PermutedKroneckerProduct, permutation
 from sparseopt.butterfly.product import KroneckerProduct
+from sparseopt.butterfly.stored import Stored
 from sparseopt.butterfly.target import (
     Reader,
     accept_target,
@@ -31,6 +32,7 @@ from sparseopt.interface.arrays import on_device, require_finite
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
+from sparseopt.judging import limits
 from sparseopt.judging.figures import Figure, NormSum, sum_of_squares
 from sparseopt.judging.scaling import exponent_of, is_safe, largest_part
 
@@ -54,14 +56,16 @@ class ButterflyFactorization(Problem[Product, Any], Generic[Product]):
 
     Parameters
     ----------
-    target : array, numpy.memmap, torch tensor, CuPy array, LinearOperator, KroneckerProduct (m, n)
+    target : array, stored array, torch tensor, CuPy array, LinearOperator, KroneckerProduct (m, n)
         float32, float64, complex64 or complex128; integers and booleans are converted to float64
         (a copy). Arrays are kept as read-only views, tensors and CuPy arrays on their device. A map
         of a file (`numpy.load` with ``mmap_mode="r"``) is read block by block, by engine, error and
-        bounds alike; the file must stay as it is while problem or certificate are used. A
-        linear operator (anything with ``shape``, ``dtype`` and ``matvec``, or a SciPy sparse
-        matrix) is read by its products with columns of the identity, a group of columns at a time,
-        never whole.
+        bounds alike; the file must stay as it is while problem or certificate are used. So is an
+        array outside memory (anything with ``shape``, ``dtype``, ``chunks`` and slices: zarr, h5py,
+        dask), by rows or columns of chunks, never whole; nothing of it is read before it is
+        needed, and integers are converted block by block. A linear operator (anything with
+        ``shape``, ``dtype`` and ``matvec``, or a SciPy sparse matrix) is read by its products with
+        columns of the identity, a group of columns at a time, never whole.
     architecture : Architecture
         Chainable, of the target's shape.
     permutations : {"known", "unknown"}
@@ -75,7 +79,7 @@ class ButterflyFactorization(Problem[Product, Any], Generic[Product]):
         If the architecture is not chainable (naming the pair and the condition), the sizes do not
         fit, the target is empty, ragged, of another dtype, has NaN or infinity, or a norm beyond
         the range of floats, or unknown permutations are asked for with another architecture.
-        Entries of an operator are checked when they are read.
+        Entries of an operator or of a stored array are checked when they are read.
 
     Notes
     -----
@@ -153,9 +157,17 @@ class ButterflyFactorization(Problem[Product, Any], Generic[Product]):
         object.__setattr__(self, "architecture", architecture)
 
     def to_fields(self) -> dict[str, Any]:
-        """Return what is written to JSON: all arrays as NumPy's; other operators cannot be."""
+        """Return what is written to JSON: all arrays as NumPy's; what is too large, or known by its
+        products only, cannot be."""
         target = self.target
-        if is_tensor(target) or on_device(target):
+        size = math.prod(self.shape) * self.dtype.itemsize
+        if self.kind == "stored" and size > limits.HELD_BYTES:
+            raise ProblemError(
+                f"a stored target of more than {limits.HELD_BYTES >> 20} MiB is not written as "
+                "JSON; save the factors, and verify them against the stored array: "
+                "so.ButterflyCertificate(problem, product)"
+            )
+        if self.kind in ("tensor", "device", "stored"):
             target = self.columns(0, self.shape[1])
         elif is_operator(target) and not isinstance(target, KroneckerProduct):
             raise ProblemError(
@@ -185,12 +197,14 @@ class ButterflyFactorization(Problem[Product, Any], Generic[Product]):
 
     @property
     def kind(self) -> str:
-        """How the target is held: ``"array"``, ``"tensor"``, ``"device"`` (an array of CuPy) or
-        ``"operator"``."""
+        """How the target is held: ``"array"``, ``"tensor"``, ``"device"`` (an array of CuPy),
+        ``"stored"`` (outside memory) or ``"operator"``."""
         if is_tensor(self.target):
             return "tensor"
         if on_device(self.target):
             return "device"
+        if isinstance(self.target, Stored):
+            return "stored"
         return "operator" if is_operator(self.target) else "array"
 
     @property
@@ -210,6 +224,11 @@ class ButterflyFactorization(Problem[Product, Any], Generic[Product]):
         """
         if self.kind == "array":
             return sum_of_squares(self.target)
+        if self.kind == "stored":
+            found = sum(sum_of_squares(strip) for _, _, strip in self.target.strips())
+            if not math.isfinite(found):
+                _require_norm(self)
+            return found
         x = np.random.default_rng(0).standard_normal((self.shape[1], 4)).astype(self.dtype)
         with np.errstate(over="ignore", invalid="ignore"):
             return sum_of_squares(times(self.target, x)) / 4
@@ -323,11 +342,10 @@ class ButterflyFactorization(Problem[Product, Any], Generic[Product]):
 
     def describe(self) -> str:
         """Return one line with sizes and patterns."""
-        m, n = self.shape
         orders = "" if self.permutations == "known" else ", in unknown orders of rows and columns,"
         return (
-            f"butterfly factorization of a {m} x {n} matrix{orders} with patterns "
-            f"{self.architecture}"
+            f"butterfly factorization of a {self.shape[0]} x {self.shape[1]} matrix{orders} with "
+            f"patterns {self.architecture}"
         )
 
 

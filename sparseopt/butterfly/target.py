@@ -1,4 +1,4 @@
-"""What a butterfly factorization may approximate: arrays, files, tensors and linear operators."""
+"""What a butterfly factorization may approximate: arrays, files, tensors, linear operators."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse
 
 from sparseopt.butterfly.product import KroneckerProduct, apply_factor
+from sparseopt.butterfly.stored import Stored
 from sparseopt.interface.arrays import (
     on_device,
     read_only,
@@ -40,11 +41,11 @@ def is_tensor(value: Any) -> bool:
 
 def is_operator(value: Any) -> bool:
     """Whether `value` is known by its products only."""
-    return not (isinstance(value, np.ndarray) or is_tensor(value) or on_device(value))
+    return not (isinstance(value, np.ndarray | Stored) or is_tensor(value) or on_device(value))
 
 
 def accept_target(value: Any) -> Any:
-    """Return a validated target: a read-only view, a tensor, an array of CuPy, or an operator.
+    """Return a validated target: a view, a tensor, an array of CuPy, an operator, or `Stored`.
 
     Raises
     ------
@@ -57,10 +58,14 @@ def accept_target(value: Any) -> Any:
         target = _accept_on_device(value)
     elif isinstance(value, KroneckerProduct):
         target = value.to_numpy()
+    elif isinstance(value, Stored):
+        target = value
     elif scipy.sparse.issparse(value) or (hasattr(value, "matvec") and hasattr(value, "shape")):
         from scipy.sparse.linalg import aslinearoperator
 
         target = aslinearoperator(value)
+    elif hasattr(value, "chunks") and hasattr(value, "__getitem__"):
+        target = Stored(value)
     else:
         target = _accept_array(value)
     if len(target.shape) != 2 or 0 in target.shape:
@@ -118,9 +123,8 @@ def _accept_on_device(array: Any) -> Any:
 def target_dtype(target: Any) -> np.dtype[Any]:
     """Return the NumPy dtype in which the target is factorized."""
     name = str(target.dtype).rpartition(".")[2] if is_tensor(target) else str(target.dtype)
-    if is_operator(target) and target.dtype is not None:
-        kind = np.dtype(name).kind if hasattr(np, name) else "f"
-        name = "float64" if kind in "biu" else name
+    if is_operator(target) and hasattr(np, name) and np.dtype(name).kind in "biu":
+        name = "float64"
     if name not in _FLOATS:
         raise ProblemError(f"target has dtype {name}; {_WANTED}")
     return np.dtype(name)
@@ -133,14 +137,15 @@ def read_columns(target: Any, start: int, stop: int) -> np.ndarray:
     """
     if isinstance(target, np.ndarray):
         return target[:, start:stop]
+    if isinstance(target, Stored):
+        return target.read(slice(0, target.shape[0]), slice(start, stop))
     if on_device(target):
         return np.asarray(target[:, start:stop].get())
     if is_tensor(target):
         columns = target[:, start:stop].cpu().resolve_conj().resolve_neg()
         return np.asarray(columns.numpy())
     dtype = target_dtype(target)
-    identity = np.zeros((target.shape[1], stop - start), dtype=dtype)
-    identity[np.arange(start, stop), np.arange(stop - start)] = 1
+    identity = np.eye(target.shape[1], stop - start, -start, dtype=dtype)
     columns = times(target, identity)
     if columns.shape != (target.shape[0], stop - start):
         raise ProblemError(
@@ -165,7 +170,7 @@ def times(operator: Any, x: np.ndarray) -> np.ndarray:
 
 def scaled_target(target: Any, exponent: int) -> Any:
     """Return a target times 2**exponent, of the same kind and dtype."""
-    if isinstance(target, KroneckerProduct):
+    if isinstance(target, KroneckerProduct | Stored):
         return target.times_power(exponent)
     if not is_operator(target):
         return times_power(target, exponent)
@@ -182,9 +187,10 @@ def scaled_target(target: Any, exponent: int) -> Any:
 class Reader:
     """Reads a target in double precision, times ``2**-exponent``, for whoever judges.
 
-    Arrays and tensors are read as they are. A `KroneckerProduct` is the product of its factors in
-    exact arithmetic; what is read of it is rounded, and `room` says how far off that is. Of any
-    other linear operator the columns are, by definition, its products with those of the identity.
+    Arrays and tensors are read as they are, stored ones by rows or columns of chunks. A
+    `KroneckerProduct` is the product of its factors in exact arithmetic; what is read of it is
+    rounded, and `room` says how far off that is. Of any other linear operator the columns are, by
+    definition, its products with those of the identity.
 
     Parameters
     ----------
@@ -231,6 +237,11 @@ class Reader:
     def placed_parts(self) -> Iterator[tuple[slice, slice, np.ndarray]]:
         """Yield the same with the rows and the columns of each part."""
         m, n = self.target.shape
+        if isinstance(self.target, Stored):
+            for at, beside, strip in self.target.strips():
+                for rows, columns, part in Reader(strip, self.exponent).placed_parts():
+                    yield within(at, rows), within(beside, columns), part
+            return
         if self.array is not None and abs(self.array.strides[0]) > abs(self.array.strides[1]):
             step = max(1, CHUNK // n)
             for start in range(0, m, step):
@@ -259,9 +270,7 @@ class Reader:
             yield start, min(start + step, n)
 
     def _identity(self, start: int, stop: int) -> np.ndarray:
-        identity = np.zeros((self.target.shape[1], stop - start))
-        identity[np.arange(start, stop), np.arange(stop - start)] = 1.0
-        return identity
+        return np.eye(self.target.shape[1], stop - start, -start)
 
 
 class Chain:
@@ -306,6 +315,11 @@ class Chain:
         for factor, pattern in reversed(list(zip(factors, self._patterns, strict=True))):
             x = np.asarray(apply_factor(factor, pattern, x))
         return x
+
+
+def within(whole: slice, part: slice) -> slice:
+    """Return a part of a range, given in places of the range, in places of the whole."""
+    return slice(whole.start + part.start, whole.start + part.stop)
 
 
 def units_of(product: KroneckerProduct) -> tuple[list[np.ndarray], int]:

@@ -128,6 +128,7 @@ def read(
     outputs: Any = None,
     until: str | None = None,
     progress: Progress | None = None,
+    weights: Any = None,
 ) -> Any:
     """Return the subject that `source` (a path or a foreign object) describes.
 
@@ -136,7 +137,7 @@ def read(
     handed on to readers that take it, and so is `progress`.
     """
     reader = reader_of(source, produces)
-    part = {"outputs": outputs, "until": until}
+    part = {"outputs": outputs, "until": until, "weights": weights}
     asked: dict[str, Any] = {name: choice for name, choice in part.items() if choice is not None}
     taken = inspect.signature(reader.read).parameters
     for name in asked:

@@ -121,8 +121,11 @@ def as_count(value: Any, name: str) -> int:
     return int(value)
 
 
-def require_finite(array: np.ndarray, name: str) -> None:
-    """Refuse NaN and infinity, naming the first bad entry. O(size), no large temporary."""
+def require_finite(array: np.ndarray, name: str, corner: Sequence[int] = ()) -> None:
+    """Refuse NaN and infinity, naming the first bad entry. O(size), no large temporary.
+
+    Of a block of a larger array, `corner` is the place of its first entry.
+    """
     if array.dtype.kind not in "fc" or array.size == 0:
         return
     # A NaN or infinity anywhere survives the sum; a finite overflow is settled by the full look.
@@ -137,7 +140,8 @@ def require_finite(array: np.ndarray, name: str) -> None:
             place = tuple((bad[0] + ([start] + [0] * (rows.ndim - 1))).tolist())[: array.ndim]
         count += len(bad)
     if count:
-        raise ProblemError(f"{name} has {bad_entries(array[place], place, count)}")
+        whole = tuple(map(sum, zip(place, corner, strict=True))) if corner else place
+        raise ProblemError(f"{name} has {bad_entries(array[place], whole, count)}")
 
 
 def bad_entries(value: Any, place: tuple[int, ...], count: int) -> str:

@@ -41,9 +41,12 @@ def read_array(path: Path) -> np.ndarray:
             raise ProblemError(f"{name} holds an array of shape {shape}: {error}") from error
 
 
-def map_numbers(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], start: int) -> np.ndarray:
+def map_numbers(
+    path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], start: int, private: bool = False
+) -> np.ndarray:
     """Return numbers that lie in a file from byte `start` on, mapped into memory, read-only.
 
+    With `private` they may be written to, in memory: the file stays as it is.
     The file must be regular and hold all of them now. What is read of the map later is what the
     file holds then: it must neither be changed nor cut short as long as the array is used.
     """
@@ -57,7 +60,7 @@ def map_numbers(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], start:
                 "is cut short"
             )
         try:
-            return np.memmap(file, dtype, "r", start, shape)
+            return np.memmap(file, dtype, "c" if private else "r", start, shape)
         except (OSError, ValueError) as error:
             raise ProblemError(f"{name} cannot be mapped: {printable(error, 200)}") from error
 

@@ -18,7 +18,7 @@ all levels are orthogonal, so their squares add up to the squared error.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -111,11 +111,12 @@ class Standard:
         Yields
         ------
         first, last : int
-            Range of groups; a whole array target comes at once, as a view.
+            Range of groups; a whole array target comes at once, as a view, and a stored one, read
+            into memory.
         matrix : array (rows, (last - first) columns / groups)
         """
-        if self.is_whole and problem.kind == "array":
-            yield 0, groups, np.asarray(problem.target)
+        if problem.kind == "stored" or (self.is_whole and problem.kind == "array"):
+            yield 0, groups, self.matrix(problem)
             return
         width = self.columns // groups
         many = max(1, CHUNK // (self.rows * width))
@@ -124,7 +125,13 @@ class Standard:
             yield first, last, self._gather(problem, first * width, last * width)
 
     def matrix(self, problem: so.ButterflyFactorization) -> np.ndarray:
-        """Return the standard matrix; a view of an array or tensor target if it is whole."""
+        """Return the standard matrix; a view of an array or tensor target if it is whole.
+
+        A stored target is read into memory.
+        """
+        if problem.kind == "stored":
+            held = problem.columns(0, problem.shape[1])
+            problem = so.ButterflyFactorization(held, problem.architecture)
         if self.is_whole and problem.kind == "tensor":
             return problem.columns(0, self.columns)
         if self.is_whole and problem.kind == "array":
@@ -191,11 +198,14 @@ def factorize(
     """Return the answer of an engine, which sees the target in safe units, with its certificate.
 
     Redundant factors are lifted back. The factors of a tensor are tensors on its device, whatever
-    the engine worked with. An engine that `scales` gets an array as it is, and multiplies what it
-    reads by 2**-exponent, so that there is no copy of the whole.
+    the engine worked with. An engine that `scales` gets an array, or a stored one, as it is,
+    and multiplies what it reads by 2**-exponent, so that there is no copy of the whole.
+
+    The error is stated if the target is stored outside memory, where others may write: whoever
+    checks later, and finds another one, refuses it.
     """
     standard = Standard.of(problem.architecture)
-    exponent = problem.exponent if scales and problem.kind == "array" else 0
+    exponent = problem.exponent if scales and problem.kind in ("array", "stored") else 0
     safe, exponent = (problem, exponent) if exponent else problem.normalized()
     with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
         values = lift(engine(safe, standard, context), problem.architecture)
@@ -208,7 +218,10 @@ def factorize(
         values = tuple(beside(np.ascontiguousarray(v), problem.target) for v in values)
     answer = so.KroneckerProduct(values, problem.architecture).times_power(exponent)
     found = so.ButterflyCertificate(problem, answer, probes=probes)
-    return answer, found.with_bounds() if _wants_bounds(found, bounds, context) else found
+    wants = _wants_bounds(found, bounds, context)
+    if problem.kind == "stored":
+        found = replace(found, stated_error=found.error_interval)
+    return answer, found.with_bounds() if wants else found
 
 
 def _wants_bounds(found: so.ButterflyCertificate, bounds: str, context: so.Context) -> bool:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from peaks import needs_proc, told_by
 
 import sparseopt as so
 
@@ -108,29 +104,20 @@ def test_a_limit_of_memory_refuses_with_the_figure() -> None:
 
 
 PEAK = """
-import json, sys, threading, time
+import json, sys
 import numpy as np, sparseopt as so
-
-def anonymous():
-    with open("/proc/self/status") as lines:
-        return next(int(x.split()[1]) for x in lines if x.startswith("RssAnon")) / 1024
-
-def watch():
-    while True:
-        peaks.append(anonymous())
-        time.sleep(0.001)
+from peaks import Peak
 
 engine = sys.argv[2]
 small = so.ButterflyFactorization(np.eye(4, dtype="f4"), so.Architecture.square_dyadic(4))
 so.solve(small, engine)
-start, peaks = anonymous(), []
-threading.Thread(target=watch, daemon=True).start()
+peak = Peak()
 target = np.load(sys.argv[1], mmap_mode="r")
 problem = so.ButterflyFactorization(target, so.Architecture.square_dyadic(len(target)))
 said = so.plan(problem, engine).chosen.memory / 2**20
 solution = so.solve(problem, engine)
 assert so.verify(solution).ok
-print(json.dumps([max([*peaks, anonymous()]) - start, said]))
+print(json.dumps([peak.more(), said]))
 """
 
 
@@ -141,14 +128,11 @@ def peak_and_plan(folder: Path, n: int, engine: str, scale: float) -> tuple[floa
     for start in range(0, n, 64):
         made[start : start + 64] = rng.standard_normal((64, n), dtype=np.float32) * scale
     del made
-    command = [sys.executable, "-c", PEAK, str(path), engine]
-    environment: dict[str, Any] = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    peak, said = json.loads(done.stdout)
+    peak, said = told_by(PEAK, path, engine)
     return peak, said
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc here")
+@needs_proc
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("scale", [1.0, 1e-4])
 def test_memory_is_what_the_plan_says(tmp_path: Path, engine: str, scale: float) -> None:
@@ -159,7 +143,7 @@ def test_memory_is_what_the_plan_says(tmp_path: Path, engine: str, scale: float)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc here")
+@needs_proc
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_gibibyte_takes_a_fifth(tmp_path: Path, engine: str) -> None:
     peak, said = peak_and_plan(tmp_path, 16384, engine, 1e-4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from fractions import Fraction
 from typing import Any
 
@@ -61,8 +62,8 @@ def nearest_closed() -> list[so.Problem]:
 
 
 def butterfly() -> list[so.Problem]:
-    """Exact and noisy targets of several dtypes and shapes, arrays and tensors; unknown orders with
-    and without any structure."""
+    """Exact and noisy targets of several dtypes and shapes, arrays, tensors and, if dask is there,
+    stored ones; unknown orders with and without any structure."""
     import torch
 
     rng = np.random.default_rng(0)
@@ -82,6 +83,11 @@ def butterfly() -> list[so.Problem]:
     problems.append(so.ButterflyFactorization(values + 1j * values.T, dyadic))
     tensor = torch.from_numpy(values + 1j * values.T)
     problems.append(so.ButterflyFactorization(tensor, [(1, 4, 3, 1), (1, 3, 4, 1)]))
+    if importlib.util.find_spec("dask") is not None:
+        import dask.array
+
+        stored = dask.array.from_array(values, chunks=(2, 2))
+        problems.append(so.ButterflyFactorization(stored, dyadic))
     fourier = np.fft.fft(np.eye(8))
     for target in (fourier, fourier.real.astype(np.float32), rng.standard_normal((8, 8))):
         problems.append(

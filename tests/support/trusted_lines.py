@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,6 +26,11 @@ def judged_lines(text: str) -> Lines:
     first use define functions, they do not judge.
     """
     assert verify(from_json(text)).outcome != "refused"
+    return lines_of(lambda: verify(from_json(text)))
+
+
+def lines_of(run: Callable[[], Any]) -> Lines:
+    """Return the lines of the library that a function runs."""
     ran: dict[str, set[int]] = defaultdict(set)
 
     def in_frame(frame: FrameType, event: str, argument: Any) -> Any:
@@ -38,7 +44,7 @@ def judged_lines(text: str) -> Lines:
     before = sys.gettrace()
     sys.settrace(on_call)
     try:
-        verify(from_json(text))
+        run()
     finally:
         sys.settrace(before)
     return {str(Path(name).relative_to(ROOT)): lines for name, lines in ran.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -11,6 +12,8 @@ from sparseopt.interface.printing import printable
 
 Outputs = str | int | Sequence[str | int] | None
 """Outputs of a model, by name or by place; None for all."""
+Weights = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+"""Files of safetensors, or the one index of several."""
 
 
 def require_one_choice(outputs: Any, until: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import networkx as nx
@@ -12,7 +13,7 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.linear import Dense
 from sparseopt.networks.network import Network, chain
 from sparseopt.networks.operator import Relu
-from sparseopt.tools.reading.choices import Outputs, require_one_choice
+from sparseopt.tools.reading.choices import Outputs, Weights, require_one_choice
 from sparseopt.tools.reading.digraph import network_from_digraph
 from sparseopt.tools.reading.parts import part_of
 from sparseopt.training.two_layer_network import TwoLayerNetwork
@@ -24,6 +25,7 @@ def load_network(
     outputs: Outputs = None,
     until: str | None = None,
     *,
+    weights: Weights | None = None,
     progress: Progress | None = None,
 ) -> Network:
     """Return the DAG ReLU network that `source` describes.
@@ -46,6 +48,11 @@ def load_network(
     until : str, optional
         Node of the source at which the network ends; what comes after it is not read. Of a
         PyTorch module also the path of a submodule, of an ONNX file also the name of a value.
+    weights : path, or sequence of paths, optional
+        Of a ``torch.nn.Module``: files of safetensors (or one ``*.index.json`` of such) whose
+        tensors, by the names of its state dict, take the place of its own. The module may lie on
+        the meta device, and is left as it was. Large ones stay in their files, mapped, and are read
+        layer by layer; see *Larger than memory*.
     progress : callable(fraction, message), optional
         Called as nodes are read, and at the end.
 
@@ -78,14 +85,29 @@ def load_network(
     """
     require_one_choice(outputs, until)
     context = Context(progress=progress)
-    network = _loaded(source, example, outputs, until, context)
+    network = _loaded(source, example, outputs, until, context, weights)
     context.report(1.0, "the network is read")
     return network
 
 
 def _loaded(
-    source: Any, example: Any, outputs: Outputs, until: str | None, context: Context
+    source: Any,
+    example: Any,
+    outputs: Outputs,
+    until: str | None,
+    context: Context,
+    weights: Weights | None,
 ) -> Network:
+    if isinstance(source, str | os.PathLike) and os.fspath(source).endswith(".safetensors"):
+        raise ProblemError(
+            f"{os.fspath(source)!r} holds tensors by name, and not what is computed with them; "
+            "give the module that they are of: so.load_network(module, example, weights=path), "
+            "where the module may lie on the meta device"
+        )
+    if weights is not None and isinstance(source, Network | nx.Graph | TwoLayerNetwork):
+        raise ProblemError(
+            f"a {type(source).__name__} has its own weights; give weights= with a torch module"
+        )
     if isinstance(source, Network):
         return part_of(source, outputs, until)
     if isinstance(source, nx.Graph):
@@ -101,6 +123,7 @@ def _loaded(
         outputs=outputs,
         until=until,
         progress=context.progress,
+        weights=weights,
     )
 
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from peaks import needs_proc, told_by
 from sparseopt_pathnorm import layer_parts
 
 import sparseopt as so
@@ -166,29 +163,20 @@ def test_numbers_that_are_not_finite_are_named(tmp_path: Path, bad: float) -> No
 
 
 PEAK = """
-import json, sys, threading, time
+import json, sys
 import onnx, sparseopt as so
+from peaks import Peak
 from sparseopt.judging import limits
 from sparseopt_pathnorm import layer_parts, scaled_layers
-
-def anonymous():
-    with open("/proc/self/status") as lines:
-        return next(int(x.split()[1]) for x in lines if x.startswith("RssAnon")) / 1024
-
-def watch():
-    while True:
-        peaks.append(anonymous())
-        time.sleep(0.001)
 
 limits.HELD_BYTES = int(sys.argv[2])
 scaled_layers._KEPT_ENTRIES = layer_parts.MOST_WEIGHTS = int(sys.argv[2]) // 8
 so.solve(so.PathNorm(so.load_network(sys.argv[3])))
-start, peaks = anonymous(), []
-threading.Thread(target=watch, daemon=True).start()
+peak = Peak()
 network = so.load_network(sys.argv[1])
 norm = so.solve(so.PathNorm(network)).answer.value
 bound = so.solve(so.LipschitzBound(network, 1)).answer.value
-print(json.dumps([max([*peaks, anonymous()]) - start, norm, bound]))
+print(json.dumps([peak.more(), norm, bound]))
 """
 
 
@@ -196,20 +184,17 @@ def peak_of(folder: Path, channels: int, count: int, held: int) -> float:
     """Return the MiB of anonymous memory that reading and both figures take."""
     (folder / "tiny").mkdir(parents=True)
     model, tiny = chain_model(folder, channels, count), chain_model(folder / "tiny", 1, 1)
-    command = [sys.executable, "-c", PEAK, str(model), str(held), str(tiny)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    return float(json.loads(done.stdout)[0])
+    return float(told_by(PEAK, model, held, tiny)[0])
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc here")
+@needs_proc
 def test_memory_is_a_fraction_of_the_weights(tmp_path: Path) -> None:
     """64 MiB of weights in layers of 4 MiB, at most 16 MiB of anonymous memory beside the maps."""
     assert peak_of(tmp_path / "map", 64, 16, 1 << 20) < 16
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc here")
+@needs_proc
 def test_a_gibibyte_takes_no_more(tmp_path: Path) -> None:
     """1 GiB in layers of 64 MiB, at most 320 MiB of anonymous memory."""
     assert peak_of(tmp_path / "map", 256, 16, limits.HELD_BYTES) < 320

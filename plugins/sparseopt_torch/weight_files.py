@@ -1,0 +1,196 @@
+"""Modules with the weights of files of safetensors, which hold tensors by name and no graph.
+
+Up to `limits.HELD_BYTES` together the tensors are copied into memory. Of larger files the large
+parameters stay there, mapped: a layer is read when a pass comes to it, and the system takes its
+pages back. The maps are private: a module that writes to a parameter writes to memory, never to the
+file. As with ONNX external data the files must stay as they are while the network is used.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import sparseopt as so
+from sparseopt.interface.printing import printable
+from sparseopt.judging import limits
+from sparseopt.judging.array_files import map_numbers
+from sparseopt.judging.files import read_text
+from sparseopt.tools.reading.choices import Weights
+from sparseopt.tools.tensor_file import Place, places
+
+# Names of the format: how the numbers lie, and what torch calls them where NumPy has no name.
+_DTYPES: dict[str, tuple[str, torch.dtype | None]] = {
+    "F64": ("<f8", None),
+    "F32": ("<f4", None),
+    "F16": ("<f2", None),
+    "BF16": ("<i2", torch.bfloat16),
+    "I64": ("<i8", None),
+    "I32": ("<i4", None),
+    "I16": ("<i2", None),
+    "I8": ("i1", None),
+    "U8": ("u1", None),
+    "BOOL": ("u1", torch.bool),
+}
+SIZES = {name: np.dtype(code).itemsize for name, (code, _) in _DTYPES.items()}
+_LEAST_MAPPED = 1 << 16
+"""Bytes below which a tensor of a large file is copied all the same."""
+
+Found = dict[str, tuple[str, Place]]
+"""File and place of every tensor, by its name."""
+
+
+def with_weights(module: torch.nn.Module, weights: Weights) -> tuple[torch.nn.Module, list[str]]:
+    """Return a copy of a module with the weights of files, and notes; the module is left as it was.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        What it holds itself is not read: it may lie on the meta device. Its parameters and
+        buffers must be those of the files, by name and shape; the dtype is that of the files.
+    weights : path, or sequence of paths
+        Files of safetensors, or one index of such, ``*.index.json``.
+
+    Raises
+    ------
+    ProblemError
+        If a file is none of this format, a tensor is missing, unknown, of another shape or of a
+        dtype that is not read here, or one without a file is on the meta device.
+    """
+    found = _find(weights)
+    twin = _copy_sharing_tensors(module)
+    slots = _slots(twin)
+    _require_names(slots, found, type(module).__name__)
+    total = sum(place.size for _, place in found.values())
+    mapped = total > limits.HELD_BYTES and sys.byteorder == "little"
+    made: dict[int, torch.Tensor] = {}
+    for names in slots.values():
+        name = next(name for name, _, _ in names if name in found)
+        _, owner, leaf = names[0]
+        old = owner._parameters.get(leaf, owner._buffers.get(leaf))
+        path, place = found[name]
+        assert old is not None
+        if tuple(old.shape) != place.shape:
+            raise so.ProblemError(
+                f"{name!r} has the shape {place.shape} in {path!r}, and {tuple(old.shape)} in "
+                f"{type(module).__name__}"
+            )
+        parameter = leaf in owner._parameters
+        keep = mapped and parameter and place.size >= _LEAST_MAPPED
+        tensor = _tensor(path, place, keep)
+        made[id(old)] = torch.nn.Parameter(tensor, False) if parameter else tensor
+        for _, owner, leaf in names:
+            held = owner._parameters if leaf in owner._parameters else owner._buffers
+            held[leaf] = made[id(old)]
+    for name, tensor in (*twin.named_parameters(), *twin.named_buffers()):
+        if tensor.is_meta:
+            raise so.ProblemError(
+                f"the buffer {name!r} is on the meta device, and no state dict holds it; build the "
+                "module so that it is computed, and only parameters are left out"
+            )
+    return twin, [_note(total)] if mapped else []
+
+
+def _note(total: int) -> str:
+    return (
+        f"weights of {total / 2**20:.0f} MiB stay in their files, which must not change while the "
+        "network is used; not compared with PyTorch, which would hold them"
+    )
+
+
+def _find(weights: Weights) -> Found:
+    """Return where every tensor of the files lies."""
+    paths = [weights] if isinstance(weights, str | os.PathLike) else list(weights)
+    if len(paths) == 1 and os.fspath(paths[0]).endswith(".index.json"):
+        paths = _listed(Path(paths[0]))
+    if not paths:
+        raise so.ProblemError("weights= names no file; give the path of a file of safetensors")
+    found: Found = {}
+    for path in (os.fspath(path) for path in paths):
+        for name, place in places(path, SIZES).items():
+            if name in found:
+                raise so.ProblemError(
+                    f"{printable(name)!r} stands in {found[name][0]!r} and in {path!r}"
+                )
+            found[name] = path, place
+    return found
+
+
+def _listed(index: Path) -> list[str | os.PathLike[str]]:
+    """Return the files that an index names, all of them in its own folder."""
+    try:
+        names = set(json.loads(read_text(index))["weight_map"].values())
+        plain = all(
+            name == os.path.basename(name) and name not in ("", ".", "..") for name in names
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise so.ProblemError(
+            f"{os.fspath(index)!r} is no index of safetensors, JSON with a weight_map"
+        ) from error
+    if not plain:
+        raise so.ProblemError(f"{os.fspath(index)!r} names files outside its own folder")
+    return [index.parent / name for name in sorted(names)]
+
+
+def _copy_sharing_tensors(module: torch.nn.Module) -> torch.nn.Module:
+    held = (*module.parameters(), *module.buffers())
+    try:
+        return copy.deepcopy(module, {id(tensor): tensor for tensor in held})
+    except Exception as error:  # whatever a module does when it is copied
+        raise so.ProblemError(
+            f"{type(module).__name__} cannot be copied: {printable(error)}; load the weights into "
+            "it and leave out weights="
+        ) from error
+
+
+Slot = tuple[str, torch.nn.Module, str]
+"""Full name, owner and own name of a parameter or buffer."""
+
+
+def _slots(module: torch.nn.Module) -> dict[int, list[Slot]]:
+    """Return the parameters and persistent buffers, those that are one tensor together."""
+    slots: dict[int, list[Slot]] = {}
+    for prefix, owner in module.named_modules(remove_duplicate=False):
+        kept = {
+            k: v for k, v in owner._buffers.items() if k not in owner._non_persistent_buffers_set
+        }
+        for leaf, tensor in (*owner._parameters.items(), *kept.items()):
+            if tensor is not None:
+                name = f"{prefix}.{leaf}" if prefix else leaf
+                slots.setdefault(id(tensor), []).append((name, owner, leaf))
+    return slots
+
+
+def _require_names(slots: Mapping[int, list[Slot]], found: Found, kind: str) -> None:
+    """Refuse tensors that only the module, or only the files, have."""
+    known = {name for names in slots.values() for name, _, _ in names}
+    lacking = [names[0][0] for names in slots.values() if not any(n in found for n, _, _ in names)]
+    unknown = [name for name in found if name not in known]
+    for names, what in ((lacking, f"the files lack, of {kind},"), (unknown, f"{kind} has no")):
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            raise so.ProblemError(f"{what} {printable(', '.join(map(repr, names[:3])), 300)}{more}")
+
+
+def _tensor(path: str, place: Place, keep: bool) -> torch.Tensor:
+    """Return a tensor of a file: mapped, to be kept in it, or copied."""
+    code, kind = _DTYPES[place.dtype]
+    dtype = np.dtype(code)
+    if not place.size:
+        array: Any = np.empty(place.shape, dtype.newbyteorder("="))
+    else:
+        array = map_numbers(Path(path), dtype, place.shape, place.start, private=True)
+        if not keep:
+            array = np.array(array, dtype.newbyteorder("="))
+    tensor = torch.from_numpy(array)
+    if kind is torch.bool:
+        return tensor != 0
+    return tensor if kind is None else tensor.view(kind)
