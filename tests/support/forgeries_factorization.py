@@ -12,6 +12,7 @@ from functools import partial
 
 import butterfly_borders
 import numpy as np
+import stored_laws
 from factorization_statements import (
     DYADIC,
     MONARCH,
@@ -45,6 +46,7 @@ def honest() -> Iterator[Forgery]:
         yield f"{name}, from JSON", so.to_json(certificate)
     yield from laws()
     yield from butterfly_borders.laws()
+    yield from stored_laws.laws()
     yield from ((name, found) for holds, name, found in butterfly_borders.worth() if holds)
 
 

@@ -14,11 +14,13 @@ from identifiability_claims import (
     dense,
     family,
     network,
+    place,
     structural,
 )
-from laws import numbered
+from laws import law, numbered
 
 import sparseopt as so
+from sparseopt.guarantees.families import Structure, described
 from sparseopt.networks.convolution import Conv
 from sparseopt.networks.operator import Add, Concat, Relu, Reshape, Select
 from sparseopt.networks.window import RankPool
@@ -66,6 +68,25 @@ def honest() -> Entries:
     yield "a bias that falls from 0", _sink(("r", Relu()), ("z", dense([[2.0]])), BESIDE)
     for size in (1, 2, 12, 13):
         yield f"{size} units that no output hears", _deaf(size)
+    yield "what moves is counted once", law(counts_are_of_what_moves)
+
+
+def counts_are_of_what_moves() -> bool:
+    """Whether words count a weight once, with whatever bias, and a mixture for each pair."""
+    problem = asked(linear(), None, {**BIASES, "u.weight": 1, "y.weight": 1})
+    structure = Structure(problem.wires, None)
+    unit, other = (place(problem, f"unit {i} of 'u'") for i in (0, 1))
+    weight, *biases = (place(problem, n) for n in ("y.weight[0, 0]", "y.bias[0]", "y.bias[1]"))
+    constant = [(weight,), *((weight, bias) for bias in biases)]
+    one, several, mixed = (
+        described(structure, [so.Family(kind, places) for places in listed])
+        for kind, listed in (
+            ("constant", constant[:1]),
+            ("constant", constant),
+            ("mix", [(unit, unit), (unit, other), (unit, other)]),
+        )
+    )
+    return one == several and mixed[0].startswith("2 ")
 
 
 def _deaf(size: int) -> Any:
