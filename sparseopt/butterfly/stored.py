@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.interface.arrays import require_finite, to_double
+from sparseopt.interface.arrays import require_finite, to_double, unmasked
 from sparseopt.interface.errors import ProblemError
 from sparseopt.judging.scaling import times_power
 
@@ -89,9 +89,10 @@ class Stored:
             If it cannot be read, is no block of such numbers, or has a NaN or an infinity.
         """
         try:
-            block = np.asarray(self.source[rows, columns])
+            block = self.source[rows, columns]
         except Exception as error:
             raise ProblemError(_unreadable(_name(rows, columns), error)) from error
+        block = np.asarray(unmasked(block, _name(rows, columns)))
         found: np.ndarray = times_power(as_declared(block, self.dtype, rows, columns), self.power)
         return found
 

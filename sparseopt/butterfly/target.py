@@ -16,6 +16,7 @@ from sparseopt.interface.arrays import (
     require_finite,
     require_finite_beside,
     to_double,
+    unmasked,
 )
 from sparseopt.interface.errors import ProblemError
 from sparseopt.judging.figures import NormSum
@@ -77,8 +78,7 @@ def accept_target(value: Any) -> Any:
 
 
 def _accept_array(value: Any) -> np.ndarray:
-    if isinstance(value, np.ma.MaskedArray):
-        raise ProblemError("target is a masked array: fill the masked entries first")
+    value = unmasked(value, "target")
     try:
         array = np.asarray(value)
     except ValueError as error:

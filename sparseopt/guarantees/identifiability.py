@@ -15,7 +15,7 @@ from sparseopt.guarantees.orbit import Scales, scales
 from sparseopt.guarantees.parameters import Parameters, free_masks, parameters
 from sparseopt.guarantees.patterns import Pattern, pattern
 from sparseopt.guarantees.wires import Wires, wires
-from sparseopt.interface.arrays import read_only, require_finite, to_double
+from sparseopt.interface.arrays import read_only, require_finite, to_double, unmasked
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
@@ -228,6 +228,7 @@ class Identifiability(Problem[IdentifiabilityVerdict, Any]):
 def _samples(value: Any, shape: tuple[int, ...]) -> np.ndarray:
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
+    value = unmasked(value, "inputs")
     try:
         array = np.asarray(value)
     except ValueError as error:

@@ -14,7 +14,7 @@ from sparseopt.guarantees.boxes import Box, Values, bends, bent, straight
 from sparseopt.guarantees.layers import Layer, bare, layers, require_known
 from sparseopt.guarantees.path_metric import path_metric
 from sparseopt.guarantees.substitution import Substitution
-from sparseopt.interface.arrays import as_figure, read_only, require_finite, to_double
+from sparseopt.interface.arrays import as_figure, read_only, require_finite, to_double, unmasked
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -41,7 +41,7 @@ METHODS = ("path_metric", "signed_intervals", "substitution")
 
 def _bounds(value: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Return bounds in float64 and a shape; a number stands for as many."""
-    array = np.asarray(value)
+    array = np.asarray(unmasked(value, name))
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8 or array.dtype == np.float16:
         raise ProblemError(f"{name} has dtype {array.dtype}; convert it to float32 or float64")
     if array.shape not in ((), shape):
@@ -260,11 +260,9 @@ class OutputChangeCertificate(Certificate):
         shape = problem.network.output_shape
         steps.require(answer.lower.shape == shape, "there is an interval for each output")
         least = OutputChangeValue.of(answer.lower, answer.upper).l1
-        steps.require(
-            type(answer) is OutputChangeValue and answer.l1 == least < math.inf,
-            "the L1 bound is the least float that is at least the sum of the larger ends",
-            f"{answer.l1!r} is stated, {least!r} is right",
-        )
+        right = type(answer) is OutputChangeValue and answer.l1 == least < math.inf
+        words = "the L1 bound is the least float that is at least the sum of the larger ends"
+        steps.require(right, words, f"{answer.l1!r} is stated, {least!r} is right")
         stated = Box(answer.lower[None], answer.upper[None])
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
             if self.method == "path_metric":

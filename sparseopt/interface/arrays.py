@@ -6,7 +6,7 @@ import cmath
 import math
 import sys
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import scipy.sparse
@@ -61,6 +61,17 @@ def require_finite_beside(array: Any, name: str) -> None:
     """Refuse NaN and infinity in an array on a device; it is copied only to name the entry."""
     if not bool((array - array == 0).all()):
         require_finite(array.get(), name)
+
+
+def unmasked(value: Any, name: str) -> Any:
+    """Return a value as it is; refuse arrays with masks, which `numpy.asarray` would drop."""
+    return _refuse_mask(name) if isinstance(value, np.ma.MaskedArray) else value
+
+
+def _refuse_mask(name: str) -> NoReturn:
+    raise ProblemError(
+        f"{name} is a masked array; fill or drop the masked entries first (.filled(value))"
+    )
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
@@ -186,6 +197,7 @@ def as_support(value: Any, name: str) -> np.ndarray:
         value = value.toarray()  # type: ignore[attr-defined]
     elif hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
+    value = unmasked(value, name)
     try:
         array = np.asarray(value)
     except ValueError as error:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from sparseopt.interface.arrays import read_only, require_finite, to_double
+from sparseopt.interface.arrays import read_only, require_finite, to_double, unmasked
 from sparseopt.interface.errors import ProblemError
 
 _WORDS = {1: "a vector", 2: "a matrix"}
@@ -30,10 +30,7 @@ def as_real(value: Any, name: str, dimensions: int, complex_too: bool = False) -
             f"{name} is a {type(value).__name__}, and its entries are needed one by one; pass "
             f"the array itself, for instance {written}"
         )
-    if isinstance(value, np.ma.MaskedArray):
-        raise ProblemError(
-            f"{name} is a masked array; fill or drop the masked entries first (.filled(value))"
-        )
+    value = unmasked(value, name)
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
     try:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.interface.arrays import read_only, require_finite, to_double
+from sparseopt.interface.arrays import read_only, require_finite, to_double, unmasked
 from sparseopt.interface.errors import ProblemError
 
 
@@ -185,7 +185,7 @@ def _require_partition(entries: np.ndarray, owners: np.ndarray) -> None:
 def as_weights(weights: Any, count: int | None = None, name: str = "weights") -> np.ndarray:
     """Return weights as float64: finite, not negative, `count` of them if that is given."""
     try:
-        array = np.asarray(weights)
+        array = np.asarray(unmasked(weights, name))
     except ValueError as error:
         raise ProblemError(f"{name} must be a list of numbers ({error})") from error
     if array.dtype.kind not in "iuf" or array.ndim != 1 or count not in (None, len(array)):

@@ -21,6 +21,7 @@ from sparseopt.interface.arrays import (
     read_only,
     require_finite,
     to_double,
+    unmasked,
 )
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -67,10 +68,7 @@ def _as_operator(value: Any) -> Any:
 
 def _as_numbers(value: Any, name: str) -> np.ndarray:
     """Return an array of floats or complex numbers; integers and booleans become float64."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise ProblemError(
-            f"{name} is a masked array; fill or drop the masked entries first (.filled(value))"
-        )
+    value = unmasked(value, name)
     if hasattr(value, "detach"):
         value = value.detach().cpu().resolve_conj().numpy()
     try:

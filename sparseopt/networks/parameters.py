@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.interface.arrays import read_only, require_finite, to_double
+from sparseopt.interface.arrays import read_only, require_finite, to_double, unmasked
 from sparseopt.interface.errors import ProblemError
 
 Shape = tuple[int, ...]
@@ -21,7 +21,7 @@ def as_parameter(value: Any, name: str) -> np.ndarray:
 
     Exact arrays hold `int` and `fractions.Fraction` only; integer arrays become float64.
     """
-    array = np.asarray(value)
+    array = np.asarray(unmasked(value, name))
     if array.size == 0:
         raise ProblemError(f"{name} is empty (shape {array.shape}); remove the zero-size layer")
     if array.dtype == object:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sparseopt.interface.arrays import unmasked
 from sparseopt.interface.errors import ProblemError
 from sparseopt.judging.rounding import two_product
 
@@ -52,8 +53,7 @@ def as_floats(values: Any, name: str = "values") -> np.ndarray:
     Refuses masked arrays, tensors that need a gradient, and all dtypes but these, float16,
     integers and truth values: converting those here would round twice.
     """
-    if isinstance(values, np.ma.MaskedArray):
-        raise ProblemError(f"{name} is a masked array; fill the masked entries first (.filled)")
+    values = unmasked(values, name)
     if hasattr(values, "detach"):
         if values.requires_grad:
             raise ProblemError(f"{name} is a tensor that needs a gradient; detach it first")

@@ -183,11 +183,10 @@ class ProductQuantizationCertificate(Certificate):
         """Look at every value, and compute the error. O(nnz) where paths are told apart."""
         problem, answer = self.problem, self.answer
         steps.require(type(answer) is KroneckerProduct, "the answer is a product")
-        own = problem.product
-        same = answer.architecture == own.architecture
+        same = answer.architecture == problem.product.architecture
         steps.require(same, "the answer has the patterns of the problem", str(answer.architecture))
         for i, (factor, given, form) in enumerate(
-            zip(answer.factors, own.factors, problem.format, strict=True)
+            zip(answer.factors, problem.product.factors, problem.format, strict=True)
         ):
             is_array = type(factor) is np.ndarray and factor.dtype == given.dtype
             steps.require(is_array, f"factor {i} is an array of {given.dtype}")

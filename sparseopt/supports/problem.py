@@ -17,6 +17,7 @@ from sparseopt.interface.arrays import (
     read_only,
     require_finite,
     to_double,
+    unmasked,
 )
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -94,7 +95,7 @@ class FixedSupportFactorization(Problem[SupportedFactors, Any]):
     def __post_init__(self) -> None:
         if hasattr(self.target, "toarray"):
             raise ProblemError("target is sparse, and is taken dense only; give target.toarray()")
-        target = np.asarray(self.target)
+        target = np.asarray(unmasked(self.target, "target"))
         if target.ndim != 2 or 0 in target.shape:
             raise ProblemError(f"target must be a non-empty matrix, got shape {target.shape}")
         if target.dtype.kind in "biu":

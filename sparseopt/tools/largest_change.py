@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from sparseopt.choosing.solving import solve
 from sparseopt.guarantees.output_change import OutputChange
-from sparseopt.interface.arrays import as_count, require_finite
+from sparseopt.interface.arrays import as_count, require_finite, unmasked
 from sparseopt.interface.context import Context
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -140,7 +140,7 @@ def _starts(
         raise ProblemError("the box is wider than float64 can hold; give closer bounds")
     points = [np.clip(problem.lower + share * width, problem.lower, problem.upper)]
     if inputs is not None:
-        held = np.asarray(inputs)
+        held = np.asarray(unmasked(inputs, "inputs"))
         if held.dtype.kind not in "biuf":
             raise ProblemError(f"inputs has dtype {held.dtype}; give an array of real numbers")
         given = held.astype(np.float64)

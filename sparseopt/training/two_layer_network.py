@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sparseopt.interface.arrays import read_only, require_finite, to_double
+from sparseopt.interface.arrays import read_only, require_finite, to_double, unmasked
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 
@@ -21,8 +21,7 @@ def real_array(value: Any, name: str, dimensions: tuple[int, ...]) -> np.ndarray
     ProblemError
         For masked, ragged and complex arrays, texts, another number of axes, NaN and infinity.
     """
-    if isinstance(value, np.ma.MaskedArray):
-        raise ProblemError(f"{name} is a masked array; fill or drop the masked entries first")
+    value = unmasked(value, name)
     if hasattr(value, "toarray"):
         raise ProblemError(f"{name} is sparse, and is taken dense only; give {name}.toarray()")
     if value is None:

@@ -103,7 +103,7 @@ def test_rank_zero_is_refused_where_ranks_are_given() -> None:
         (ONES.astype(np.longdouble), "use float32, float64, complex64 or complex128"),
         (ONES.astype("datetime64[s]"), "dtype datetime64"),
         (np.zeros((4, 4), dtype=[("a", float)]), "use float32"),
-        (np.ma.masked_array(ONES, mask=np.eye(4)), "masked array: fill"),
+        (np.ma.masked_array(ONES, mask=np.eye(4)), "masked array; fill"),
         (np.where(np.eye(4) > 0, np.nan, 1.0), r"nan at entry \(0, 0\) \(4 such entries\)"),
         (np.array([[1, 2], [3, np.inf]], np.float32), r"inf at entry \(1, 1\)"),
         (np.full((4, 4), complex(0, -np.inf)), r"entry \(0, 0\) \(16 such entries\)"),

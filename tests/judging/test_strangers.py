@@ -171,3 +171,31 @@ def test_a_store_gives_nothing_that_was_asked_otherwise(tmp_path: Path) -> None:
             file.write(so.to_json({"key": key, "solution": entry}) + "\n")
         (found,) = so.solve_all([problem], store=path, tolerance=1e-10)
         assert np.array_equal(found.answer.x, good.answer.x)  # type: ignore[union-attr]
+
+
+MASKED: Any = np.ma.masked_array(np.eye(2), mask=[[0, 1], [0, 0]])
+ONES = np.ones((2, 2))
+TAKING: dict[str, Any] = {
+    "supports": lambda: so.Closedness([MASKED, ONES]),
+    "supports of a training": lambda: so.SparseTraining([MASKED, ONES]),
+    "supports to repair": lambda: so.NearestClosedSupport([MASKED, ONES]),
+    "target of supports": lambda: so.FixedSupportFactorization(MASKED, [ONES, ONES]),
+    "target": lambda: so.ButterflyFactorization(MASKED, [(1, 2, 2, 1)]),
+    "factor": lambda: so.KroneckerProduct([MASKED.reshape(1, 2, 2, 1)], [(1, 2, 2, 1)]),
+    "weights of a layer": lambda: Dense(MASKED),
+    "design": lambda: so.SparseRegression(MASKED, [1, 2], so.L1(0.1)),
+    "weights of a penalty": lambda: so.L1(0.1, weights=MASKED[0]),
+    "weights of rows": lambda: so.SparseRegression(
+        np.eye(2), [1, 2], so.L1(0.1), sample_weights=MASKED[0]
+    ),
+    "inputs": lambda: so.Identifiability(COPIES, MASKED),
+    "bounds": lambda: so.OutputChange(COPIES, COPIES, MASKED[0], 1),
+    "starts": lambda: so.largest_change(COPIES, COPIES, 0, 1, inputs=MASKED),
+    "vector": lambda: so.RankOneQuantization(MASKED[0], [1.0], so.significand(4), None),
+}
+
+
+@pytest.mark.parametrize("place", TAKING)
+def test_masks_are_not_dropped(place: str) -> None:
+    with pytest.raises(so.ProblemError, match="masked array"):
+        TAKING[place]()
