@@ -51,6 +51,20 @@ def other_names(file: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("command", OPTIONS)
+def test_external_data_are_not_written_over(command: str, tmp_path: Path) -> None:
+    file, weights = tmp_path / "model.onnx", tmp_path / "weights.onnx"
+    model = onnx.load(CNN)
+    onnx.save(model, file, save_as_external_data=True, location=weights.name, size_threshold=0)
+    before = weights.read_bytes()
+    said = refusal(command, file, "-o", weights, *OPTIONS[command])
+    assert "is the file that is read" in said
+    assert weights.read_bytes() == before
+    for wrong in (tmp_path, tmp_path / "none" / "out.onnx"):
+        said = refusal(command, file, "-o", wrong, *OPTIONS[command])
+        assert "is a folder, or its folder does not exist" in said
+
+
+@pytest.mark.parametrize("command", OPTIONS)
 def test_networks_are_not_written_over(command: str, tmp_path: Path) -> None:
     file = tmp_path / "model.onnx"
     shutil.copy(CNN, file)
@@ -117,8 +131,8 @@ def test_arrays_are_written_whole_or_not_at_all(
     streams.put_arrays(str(out), {"a": np.ones(3)})
     before = out.read_bytes()
 
-    def full(path: str, **arrays: Any) -> None:
-        Path(path).write_bytes(b"half")
+    def full(file: Any, **arrays: Any) -> None:
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)

@@ -17,6 +17,7 @@ import numpy as np
 import sparseopt as so
 from sparseopt.butterfly.splitting import lift
 from sparseopt.judging.scaling import exponent_of, largest_part, times_power
+from sparseopt.tools.hierarchy import certified
 from sparseopt_butterfly.memory import require_memory
 
 Watch = Callable[[float, float], None]
@@ -124,7 +125,7 @@ class Task:
         """
         values = lift(factors, problem.architecture)
         answer = so.KroneckerProduct(values, problem.architecture).times_power(self.exponent)
-        return answer, so.ButterflyCertificate(problem, answer)
+        return answer, certified(problem, answer)
 
 
 Run = Callable[[Factors], tuple[float, Factors]]

@@ -17,6 +17,7 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.butterfly.stored import Stored, as_declared
+from sparseopt.interface.arrays import unmasked
 from sparseopt.judging.scaling import times_power
 from sparseopt.tools.hierarchy import Level, Standard, factorize, require_options
 from sparseopt_butterfly.hierarchical_numpy import TILE, Stage, left_to_right
@@ -240,7 +241,8 @@ class _Blocks:
 
     def read(self, rows: slice, columns: slice) -> np.ndarray:
         """Return the next block, at these rows and columns."""
-        block = as_declared(np.asarray(next(self.held)), self.dtype, rows, columns)
+        held = np.asarray(unmasked(next(self.held), "a block of the target"))
+        block = as_declared(held, self.dtype, rows, columns)
         return np.asarray(times_power(block, self.power))
 
 

@@ -25,6 +25,14 @@ from sparseopt_onnx.message_fields import parse
 _LARGEST = 2**31
 
 
+def files_beside(path: Any) -> list[str]:
+    """Return the files in which a model keeps tensors."""
+    model = parse(read_bytes(path, _LARGEST), repr(os.fspath(path)))
+    entries = (e for t in tensors(model) if is_external(t) for e in t.external_data)
+    folder = Path(path).parent
+    return sorted({str(folder / e.value) for e in entries if e.key == "location"})
+
+
 def load(source: Any, maps: Maps | None = None) -> tuple[onnx.ModelProto, str]:
     """Return the model of a path or a ``ModelProto``, functions inlined, and a name for it.
 

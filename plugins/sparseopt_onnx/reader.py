@@ -20,7 +20,7 @@ from sparseopt_onnx.arithmetic import ARITHMETIC
 from sparseopt_onnx.attributes import require_schema
 from sparseopt_onnx.conditions import CONDITIONS
 from sparseopt_onnx.external_data import Maps
-from sparseopt_onnx.file_structure import load
+from sparseopt_onnx.file_structure import files_beside, load
 from sparseopt_onnx.graph import OnnxGraph
 from sparseopt_onnx.half_precision import widen
 from sparseopt_onnx.heads import HEADS
@@ -84,6 +84,10 @@ class OnnxReader(so.Reader):
     """
 
     check: bool = True
+
+    def files_beside(self, source: Any) -> list[str]:
+        """Return the files of external data."""
+        return files_beside(source)
 
     def read(
         self,

@@ -134,22 +134,20 @@ class TorchReader(so.Reader):
         if example is None:
             raise missing_example(module)
         module = getattr(module, "_orig_mod", module)  # of torch.compile
-        large: list[str] = []
-        if weights is not None:
-            module, large = with_weights(module, weights)
         require_followable(module)
-        require_evaluation(module)
-        clean, sample, answer, halved = _asked(without_masks(module), example)
-        whole, notes = export(clean, sample)
-        program, found = choose(whole, outputs, until)
-        names = [name for name, _ in found]
-        shapes = [tuple(t.shape) for t in sample.tensors]
-        said = [*large, *halved, *notes]
-        network = self._convert(
-            program, shapes, names, 1, tied(clean), said, context, mapped=bool(large)
-        )
-        if self.check:
-            require_same(whole, answer)
+        with with_weights(module, weights) as (loaded, large):
+            require_evaluation(loaded)
+            clean, sample, answer, halved = _asked(without_masks(loaded), example)
+            whole, notes = export(clean, sample)
+            program, found = choose(whole, outputs, until)
+            names = [name for name, _ in found]
+            shapes = [tuple(t.shape) for t in sample.tensors]
+            said = [*large, *halved, *notes]
+            network = self._convert(
+                program, shapes, names, 1, tied(clean), said, context, mapped=bool(large)
+            )
+            if self.check:
+                require_same(whole, answer)
         return network
 
     def _from_file(

@@ -8,11 +8,12 @@ file. As with ONNX external data the files must stay as they are while the netwo
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,16 +49,22 @@ Found = dict[str, tuple[str, Place]]
 """File and place of every tensor, by its name."""
 
 
-def with_weights(module: torch.nn.Module, weights: Weights) -> tuple[torch.nn.Module, list[str]]:
-    """Return a copy of a module with the weights of files, and notes; the module is left as it was.
+@contextlib.contextmanager
+def with_weights(
+    module: torch.nn.Module, weights: Weights | None
+) -> Iterator[tuple[torch.nn.Module, list[str]]]:
+    """Give a module with the weights of files, and notes; afterwards the module is as it was.
+
+    A module in memory takes weights that fit there by its own ``load_state_dict``, and gives them
+    back. Of a module on the meta device, or larger weights, it is a copy that is given, with the
+    tensors of the files as they are, of their dtype, in place of its own.
 
     Parameters
     ----------
     module : torch.nn.Module
-        What it holds itself is not read: it may lie on the meta device. Its parameters and
-        buffers must be those of the files, by name and shape; the dtype is that of the files.
-    weights : path, or sequence of paths
-        Files of safetensors, or one index of such, ``*.index.json``.
+        Its parameters and buffers must be those of the files, by name and shape.
+    weights : path, or sequence of paths, or None
+        Files of safetensors, or one index of such, ``*.index.json``. None: the module as it is.
 
     Raises
     ------
@@ -65,27 +72,60 @@ def with_weights(module: torch.nn.Module, weights: Weights) -> tuple[torch.nn.Mo
         If a file is none of this format, a tensor is missing, unknown, of another shape or of a
         dtype that is not read here, or one without a file is on the meta device.
     """
+    if weights is None:
+        yield module, []
+        return
+    held = (*module.parameters(), *module.buffers())
+    if any(torch.nn.parameter.is_lazy(tensor) for tensor in held):
+        raise so.ProblemError(
+            f"{type(module).__name__} has parameters without a shape; run it once on an example"
+        )
     found = _find(weights)
-    twin = _copy_sharing_tensors(module)
-    slots = _slots(twin)
-    _require_names(slots, found, type(module).__name__)
+    _require_tensors(module, found)
     total = sum(place.size for _, place in found.values())
     mapped = total > limits.HELD_BYTES and sys.byteorder == "little"
+    if mapped or any(tensor.is_meta for tensor in held):
+        yield _assigned(module, found, mapped), [_note(total)] if mapped else []
+        return
+    before = [(tensor, tensor.detach().clone()) for tensor in held]
+    tensors = {name: _tensor(path, place, False) for name, (path, place) in found.items()}
+    try:
+        _load(module, tensors)
+        yield module, []
+    finally:
+        with torch.no_grad():
+            for tensor, old in before:
+                tensor.copy_(old)
+
+
+def _load(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+    try:
+        module.load_state_dict(tensors, strict=False)  # tied tensors may stand in a file once
+    except Exception as error:  # whatever a module does when it is loaded
+        words = printable(" ".join(str(error).split()), 300)
+        raise so.ProblemError(
+            f"{type(module).__name__} cannot take the weights: {words}"
+        ) from error
+
+
+def _assigned(module: torch.nn.Module, found: Found, mapped: bool) -> torch.nn.Module:
+    """Return a copy of a module whose parameters and buffers are the tensors of files."""
+    for owner in module.modules():
+        own = type(owner)._load_from_state_dict.__module__.startswith("torch.nn.")
+        if not own or owner._load_state_dict_pre_hooks or owner._load_state_dict_post_hooks:
+            raise so.ProblemError(
+                f"{type(owner).__name__} loads its weights in a way of its own; take weights of "
+                f"at most {limits.HELD_BYTES >> 20} MiB, for a module outside the meta device"
+            )
+    twin = _copy_sharing_tensors(module)
     made: dict[int, torch.Tensor] = {}
-    for names in slots.values():
+    for names in _slots(twin).values():
         name = next(name for name, _, _ in names if name in found)
         _, owner, leaf = names[0]
         old = owner._parameters.get(leaf, owner._buffers.get(leaf))
         path, place = found[name]
-        assert old is not None
-        if tuple(old.shape) != place.shape:
-            raise so.ProblemError(
-                f"{name!r} has the shape {place.shape} in {path!r}, and {tuple(old.shape)} in "
-                f"{type(module).__name__}"
-            )
         parameter = leaf in owner._parameters
-        keep = mapped and parameter and place.size >= _LEAST_MAPPED
-        tensor = _tensor(path, place, keep)
+        tensor = _tensor(path, place, mapped and parameter and place.size >= _LEAST_MAPPED)
         made[id(old)] = torch.nn.Parameter(tensor, False) if parameter else tensor
         for _, owner, leaf in names:
             held = owner._parameters if leaf in owner._parameters else owner._buffers
@@ -96,7 +136,23 @@ def with_weights(module: torch.nn.Module, weights: Weights) -> tuple[torch.nn.Mo
                 f"the buffer {name!r} is on the meta device, and no state dict holds it; build the "
                 "module so that it is computed, and only parameters are left out"
             )
-    return twin, [_note(total)] if mapped else []
+    return twin
+
+
+def _require_tensors(module: torch.nn.Module, found: Found) -> None:
+    """Refuse files whose tensors are not those of a module, by name and shape."""
+    slots = _slots(module)
+    _require_names(slots, found, type(module).__name__)
+    for names in slots.values():
+        for name, owner, leaf in names:
+            path, place = found.get(name, ("", None))
+            tensor = owner._parameters.get(leaf, owner._buffers.get(leaf))
+            assert tensor is not None
+            if place is not None and tuple(tensor.shape) != place.shape:
+                raise so.ProblemError(
+                    f"{name!r} has the shape {place.shape} in {path!r}, and {tuple(tensor.shape)} "
+                    f"in {type(module).__name__}"
+                )
 
 
 def _note(total: int) -> str:
@@ -108,7 +164,11 @@ def _note(total: int) -> str:
 
 def _find(weights: Weights) -> Found:
     """Return where every tensor of the files lies."""
-    paths = [weights] if isinstance(weights, str | os.PathLike) else list(weights)
+    try:
+        paths = [weights] if isinstance(weights, str | os.PathLike) else list(weights)
+        paths = [os.fspath(path) for path in paths]
+    except TypeError as error:
+        raise so.ProblemError(f"weights= takes paths of files, got {weights!r:.100}") from error
     if len(paths) == 1 and os.fspath(paths[0]).endswith(".index.json"):
         paths = _listed(Path(paths[0]))
     if not paths:

@@ -137,7 +137,7 @@ class ButterflyFactorization(Problem[Product, Any], Generic[Product]):
         if known and not math.isfinite(self._squares):
             _require_norm(self)
         architecture = self.architecture
-        if not isinstance(architecture, Architecture):
+        if type(architecture) is not Architecture:  # nor one whose methods say otherwise
             architecture = Architecture(architecture)
         if architecture.why_not_chainable:
             remedy = (
@@ -300,6 +300,8 @@ class ButterflyFactorization(Problem[Product, Any], Generic[Product]):
         One read of the target; a second one where its squares are not safe.
         """
         if isinstance(answer, PermutedKroneckerProduct):
+            if isinstance(self.target, KroneckerProduct):
+                return _in_orders(self, answer).compare(answer.product)
             return self.permuted(answer.rows, answer.columns).compare(answer.product)
         found = compare(Reader(self.target), answer)
         if is_safe_norm(found.norm):
@@ -396,3 +398,15 @@ def _require_norm(problem: ButterflyFactorization) -> None:
             "the norm of the target is beyond the range of floats; divide the target by a power "
             "of two, and multiply a factor by it afterwards"
         )
+
+
+def _in_orders(
+    problem: ButterflyFactorization, answer: PermutedKroneckerProduct
+) -> ButterflyFactorization:
+    """Return the problem of a product of factors in these orders, which are factors: exact."""
+    (m, n), own = problem.shape, problem.target
+    first = np.eye(m)[answer.rows].reshape(1, m, m, 1)
+    last = np.eye(n)[:, answer.columns].reshape(1, n, n, 1)
+    patterns = Architecture([(1, m, m, 1), *own.architecture, (1, n, n, 1)])
+    product = KroneckerProduct((first, *own.factors, last), patterns)
+    return ButterflyFactorization(product, problem.architecture)

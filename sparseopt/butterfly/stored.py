@@ -51,15 +51,15 @@ class Stored:
     def __init__(self, source: Any, power: int = 0) -> None:
         self.source, self.power = source, power
         try:
-            sizes, dtype, chunks = source.shape, np.dtype(source.dtype), source.chunks
+            sizes, dtype, chunks = tuple(source.shape), np.dtype(source.dtype), source.chunks
         except Exception as error:
             raise ProblemError(f"{_unreadable('the target', error)}; is its file open?") from error
-        if not all(isinstance(size, int | np.integer) for size in sizes or ()):
+        if not all(isinstance(size, int | np.integer) for size in sizes):
             raise ProblemError(
                 f"the target's shape {sizes} is not known before it is computed; for a dask array, "
                 "call compute_chunk_sizes() first"
             )
-        self.shape = tuple(int(size) for size in sizes or ())
+        self.shape = tuple(int(size) for size in sizes)
         self.dtype = np.dtype(np.float64) if dtype.kind in "biu" else dtype.newbyteorder("=")
         self.chunk = _read_at_once(self.shape, chunks) if len(self.shape) == 2 else (1, 1)
 
@@ -90,6 +90,7 @@ class Stored:
         """
         try:
             block = self.source[rows, columns]
+            block = block.compute() if hasattr(block, "compute") else block  # dask keeps masks
         except Exception as error:
             raise ProblemError(_unreadable(_name(rows, columns), error)) from error
         block = np.asarray(unmasked(block, _name(rows, columns)))
@@ -134,9 +135,10 @@ def _unreadable(name: str, error: Exception) -> str:
 def _read_at_once(shape: tuple[int, ...], chunks: Any) -> tuple[int, int]:
     """Return the sizes of blocks to read: chunks, taken together where they are small."""
     m, n = (max(size, 1) for size in shape)
+    given = (1, n) if chunks is None else chunks
     try:
-        height, width = (int(np.max(sizes, initial=1)) for sizes in chunks or (1, n))
-    except (TypeError, ValueError) as error:
+        height, width = (int(np.max(sizes, initial=1)) for sizes in given)
+    except (TypeError, ValueError, OverflowError) as error:
         raise ProblemError(
             f"the chunks of the target must be a size, or all sizes, for each of two axes, got "
             f"{chunks!r}"[:300]

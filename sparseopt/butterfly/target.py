@@ -65,7 +65,7 @@ def accept_target(value: Any) -> Any:
         from scipy.sparse.linalg import aslinearoperator
 
         target = aslinearoperator(value)
-    elif hasattr(value, "chunks") and hasattr(value, "__getitem__"):
+    elif not isinstance(value, np.ndarray) and hasattr(value, "chunks"):
         target = Stored(value)
     else:
         target = _accept_array(value)

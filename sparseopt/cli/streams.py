@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import sparseopt as so
+from sparseopt.choosing import offers
 from sparseopt.interface.report import write_whole
 from sparseopt.tools.whole_file import whole_file
 
@@ -129,12 +131,23 @@ def require_apart(output: str | None, *inputs: str | None, option: str = "--outp
     """
     if output is None or output == STREAM:
         return
-    for file in inputs:
-        if file is not None and _is_same(output, file):
+    if not Path(output).absolute().parent.is_dir() or Path(output).is_dir():
+        raise so.ProblemError(f"{option} {output!r} is a folder, or its folder does not exist")
+    for file in (part for each in inputs if each is not None for part in _parts(each)):
+        if _is_same(output, file):
             raise so.ProblemError(
                 f"{option} {output!r} is the file that is read, which would be lost; give another "
                 "path"
             )
+
+
+def _parts(file: str) -> list[str]:
+    """Return a file and those beside it that hold parts of it."""
+    if not Path(file).is_file():
+        return [file]
+    with contextlib.suppress(so.ProblemError):  # other files; wrong ones are refused when read
+        return [file, *offers.reader_of(file).files_beside(file)]
+    return [file]
 
 
 def _is_same(output: str, file: str) -> bool:

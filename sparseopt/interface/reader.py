@@ -33,6 +33,10 @@ class Reader(ABC):
         ``progress``, a function of a fraction and a message, see `Context`.
         """
 
+    def files_beside(self, source: Any) -> list[str]:
+        """Return the other files that hold parts of a file `source`."""
+        return []
+
     def multiply(self, source: Any, factors: Mapping[str, Any]) -> Callable[[], None]:
         """Multiply tensors of `source` in place; return what undoes it.
 

@@ -138,7 +138,7 @@ def require_cover(blocks: Blocks, size: int) -> Blocks:
 def as_groups(groups: Iterable[Any]) -> tuple[np.ndarray, ...]:
     """Return the groups as read-only index arrays; they partition 0, ..., n - 1."""
     try:
-        listed = [np.asarray(group) for group in groups]
+        listed = [np.asarray(unmasked(group, "a group")) for group in groups]
     except (TypeError, ValueError) as error:
         raise ProblemError(f"groups must be a list of lists of column numbers ({error})") from error
     if not listed:

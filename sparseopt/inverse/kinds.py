@@ -47,7 +47,7 @@ def gap_of(problem: SparseRegression, room: float = 1.0, rough: bool = False) ->
         NuclearNorm: NuclearGap,
     }
     parts = getattr(problem.penalty, "parts", (problem.penalty,))
-    found = [kinds[type(part)] for part in parts if type(part) in kinds]
+    found = [gap for part in parts for kind, gap in kinds.items() if isinstance(part, kind)]
     if not found and problem.is_complex and problem.scaled().thresholds is not None:
         found = [PairedGap]
     return (found[0] if found else DualityGap)(problem, room, rough)

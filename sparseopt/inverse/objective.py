@@ -79,7 +79,7 @@ class Objective:
         # What the norm of a block and the product strength times weight may lose.
         roundings = problem.penalty.roundings
         self._growth = room * gamma(int(blocks.sizes.max()) + 8 + roundings)
-        self._penalty_growth = self._growth if roundings else 0.0
+        self._penalty_growth = 0.0 if blocks.single and not roundings else self._growth
         self.block_norms = blocks.norms(self.norms) * (1.0 + self._growth)
         shrink = 1.0 - room * (4.0 + roundings) * UNIT
         self.limits_low = scaled.limits * shrink

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from sparseopt.butterfly.linear import LinearMatrix
 from sparseopt.butterfly.product import KroneckerProduct
-from sparseopt.interface.arrays import MatrixLike, read_only
+from sparseopt.interface.arrays import MatrixLike, read_only, unmasked
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.printing import printable
@@ -262,7 +262,7 @@ def _as_sparsity(value: Any, columns: int) -> int:
 
 def _as_columns(value: Any, columns: int) -> list[int]:
     """Return distinct column numbers, from numbers or a mask."""
-    array = np.asarray(value)
+    array = np.asarray(unmasked(value, "support"))
     if array.dtype == bool:
         if array.shape != (columns,):
             raise ProblemError(
@@ -287,7 +287,7 @@ def _as_columns(value: Any, columns: int) -> list[int]:
 
 
 def _as_signs(value: Any, count: int, is_complex: bool) -> list[Any]:
-    array = np.asarray(value)
+    array = np.asarray(unmasked(value, "signs"))
     kinds = "iufc" if is_complex else "iuf"
     if array.shape != (count,) or array.dtype.kind not in kinds:
         words = "numbers of modulus 1" if is_complex else "numbers +1 or -1"

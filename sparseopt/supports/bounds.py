@@ -57,7 +57,9 @@ class ScaledTarget:
         found = residual.figure()
         terms = sum_terms(x.shape[1], x, y)
         room = found.room + 2.0 * UNIT * found.value + (1.01 * gamma(terms) + TINY) * size
-        is_exact = found.value == 0.0 and room == 0.0
+        # Not the scaled ones: in these what is tiny has become 0.
+        is_zero = not ((left != 0).any(axis=0) & (right != 0).any(axis=1)).any()
+        is_exact = found.value == 0.0 and room == 0.0 and is_zero
         return self.figure(Figure(found.value, room if is_exact else room + TINY))
 
 

@@ -42,7 +42,12 @@ import numpy as np
 
 from sparseopt.judging.figures import NormSum
 from sparseopt.judging.rounding import TINY, UNIT, above, gamma, sum_terms
-from sparseopt.judging.scaling import exponent_of, largest_part, times_power
+from sparseopt.judging.scaling import (
+    exponent_of,
+    largest_part,
+    times_power,
+    times_power_not_to_zero,
+)
 from sparseopt.supports.components import joined_terms, same_rectangle
 from sparseopt.supports.problem import FixedSupportFactorization
 from sparseopt.supports.singular_values import (
@@ -230,7 +235,7 @@ class CoerciveBounds:
     @_WILD
     def bounds(self, left: np.ndarray, right: np.ndarray, evidence: Evidence) -> list[Bounds]:
         """Return the bounds component by component, and last those of terms that cover nothing."""
-        x, y = self.scaled(left, -self.half), self.scaled(right, -self.half)
+        x, y = (times_power_not_to_zero(self.scaled(f, 0), -self.half) for f in (left, right))
         found = [self._part(part, x, y, evidence) for part in self.parts]
         used = {k for part in self.parts for k in part.terms}
         rest = [k for k in range(x.shape[1]) if k not in used]

@@ -189,12 +189,17 @@ def _same_lowest(
 
 
 def _is_tie(scores: np.ndarray, zero: np.ndarray, gone: np.ndarray, place: int) -> bool:
-    """Whether a weight scores what weights on the other side of the line score, to rounding."""
+    """Whether a weight scores what weights on the other side of the line score, to rounding.
+
+    That of the score itself, or of what scores are apart: those far from 0 may lie close together.
+    """
     other = scores[(gone != gone[place]) & ~zero]
     if not other.size:
         return False
     nearest = other.min() if gone[place] else other.max()
-    return bool(np.isclose(nearest, scores[place], rtol=_ROUNDING, atol=0.0))
+    size, apart = abs(scores[place]), np.ptp(scores[~zero])
+    room = max(64 * np.finfo(np.float64).eps * size, _ROUNDING * min(size, apart))
+    return bool(abs(nearest - scores[place]) <= room)
 
 
 def _named(arrays: Mapping[str, np.ndarray], names: list[str], place: int) -> tuple[str, list[int]]:

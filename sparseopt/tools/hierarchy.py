@@ -217,11 +217,16 @@ def factorize(
     if problem.kind == "device" and isinstance(values[0], np.ndarray):
         values = tuple(beside(np.ascontiguousarray(v), problem.target) for v in values)
     answer = so.KroneckerProduct(values, problem.architecture).times_power(exponent)
+    found = certified(problem, answer, probes)
+    return answer, found.with_bounds() if _wants_bounds(found, bounds, context) else found
+
+
+def certified(
+    problem: so.ButterflyFactorization, answer: so.KroneckerProduct, probes: int = 0
+) -> so.ButterflyCertificate:
+    """Return the certificate of an answer, which states the error of a stored target."""
     found = so.ButterflyCertificate(problem, answer, probes=probes)
-    wants = _wants_bounds(found, bounds, context)
-    if problem.kind == "stored":
-        found = replace(found, stated_error=found.error_interval)
-    return answer, found.with_bounds() if wants else found
+    return replace(found, stated_error=found.error_interval) if problem.kind == "stored" else found
 
 
 def _wants_bounds(found: so.ButterflyCertificate, bounds: str, context: so.Context) -> bool:

@@ -202,7 +202,9 @@ class Odd:
     [
         ({"shape": (float("nan"), 4)}, r"compute_chunk_sizes\(\)"),
         ({"shape": (4,)}, "non-empty matrix"),
-        ({"shape": None}, "non-empty matrix"),
+        ({"shape": None}, "the target cannot be read"),
+        ({"shape": 8}, "the target cannot be read"),
+        ({"chunks": (float("inf"), 2)}, "the chunks of the target must be"),
         ({"shape": (0, 4), "chunks": (1, 1)}, "non-empty matrix"),
         ({"dtype": np.dtype("f2")}, "target has dtype float16; use float32"),
         ({"dtype": np.dtype("S3")}, r"target has dtype \|S3; use float32"),
@@ -352,3 +354,30 @@ def test_a_gibibyte_takes_a_third(tmp_path: Path, kind: str) -> None:
     peak, said = peak_and_plan(tmp_path, kind, 16384, (512, 512))
     assert peak <= 1.5 * said
     assert peak < 400
+
+
+def test_masks_of_blocks_are_refused() -> None:
+    hidden = np.ma.masked_array(draw((8, 8), "f8"), mask=np.eye(8))
+    dask = pytest.importorskip("dask.array")
+    architecture = so.Architecture.square_dyadic(8)
+    for target in (Counted(hidden, (4, 4)), dask.from_array(hidden, chunks=(4, 4))):
+        with pytest.raises((so.ProblemError, so.SolveError), match="masked array"):
+            so.solve(so.ButterflyFactorization(target, architecture), ENGINE)
+
+
+def test_arrays_in_memory_with_chunks_are_arrays() -> None:
+    class Chunked(np.ndarray):
+        chunks = 5
+
+    array = draw((4, 4), "f8").view(Chunked)
+    assert so.ButterflyFactorization(array, so.Architecture.square_dyadic(4)).kind == "array"
+
+
+@pytest.mark.parametrize("engine", ["butterfly_alternating", "butterfly_adam"])
+def test_every_engine_states_the_error_of_what_may_change(engine: str) -> None:
+    array = draw((8, 8), "f8")
+    target = Counted(array, (4, 4))
+    problem = so.ButterflyFactorization(target, so.Architecture.square_dyadic(8))
+    solution = so.solve(problem, engine)
+    target.array[0, 0] += 1.0
+    assert so.verify(solution).outcome == "refused"

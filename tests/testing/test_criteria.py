@@ -163,3 +163,17 @@ def test_the_kits_networks_have_what_their_names_say() -> None:
     x = np.random.default_rng(0).standard_normal((2, 4))
     same = so.remove_dead(nets["dead"]).run(x)
     np.testing.assert_allclose(same, nets["dead"].run(x), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["near 1", "far from 0"])
+def test_scores_that_lie_close_together_are_told_apart(name: str) -> None:
+    """Magnitudes, which rescaling changes, hidden in the last digits of numbers of one size."""
+
+    def hidden(network: so.Network) -> dict[str, np.ndarray]:
+        sizes = CRITERIA["magnitude"].scores(network, 0)
+        if name == "near 1":
+            return {n: 1.0 - np.exp(-25.0 - np.minimum(s, 5.0)) for n, s in sizes.items()}
+        return {n: 1e12 + s.ravel().argsort().argsort().reshape(s.shape) for n, s in sizes.items()}
+
+    with pytest.raises(AssertionError, match="lowest scores"):
+        check_criterion(hidden, invariant=True)

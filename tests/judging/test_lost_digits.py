@@ -1,0 +1,112 @@
+"""Claims that were false by what underflows, or is rounded, on the way: in exact arithmetic."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+import sparseopt as so
+
+
+def exact(product: so.KroneckerProduct) -> list[list[Fraction]]:
+    """Return the product of the factors in rational arithmetic."""
+    found: list[list[Fraction]] | None = None
+    for factor, (a, b, c, d) in zip(product.factors, product.architecture, strict=True):
+        whole = [[Fraction(0)] * (a * c * d) for _ in range(a * b * d)]
+        for i, j, k, t in np.ndindex(factor.shape):
+            whole[(i * b + j) * d + t][(i * c + k) * d + t] = Fraction(float(factor[i, j, k, t]))
+        if found is None:
+            found = whole
+        else:
+            columns = list(zip(*whole, strict=True))
+            found = [
+                [sum((x * y for x, y in zip(row, c, strict=True)), Fraction(0)) for c in columns]
+                for row in found
+            ]
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_errors_in_unknown_orders_are_of_the_exact_product(seed: int, dtype: Any) -> None:
+    rng, architecture = np.random.default_rng(seed), so.Architecture.square_dyadic(4)
+    factors = [rng.normal(size=p.values_shape).astype(dtype) for p in architecture]
+    target = so.KroneckerProduct(factors, architecture)
+    solution = so.solve(so.ButterflyFactorization(target, architecture, "unknown"))
+    assert so.verify(solution).ok
+    answer, one, two = solution.answer, exact(target), exact(solution.answer.product)
+    squares = sum(
+        (one[r][c] - two[i][j]) ** 2
+        for i, r in enumerate(answer.rows.tolist())
+        for j, c in enumerate(answer.columns.tolist())
+    )
+    low, high = solution.certificate.error_interval
+    assert Fraction(low) ** 2 <= squares <= Fraction(high) ** 2
+
+
+@pytest.mark.parametrize(("x", "y"), [(1e-200, 1e-200), (0.5, 5e-324)])
+def test_a_product_that_underflows_is_not_0(x: float, y: float) -> None:
+    problem = so.FixedSupportFactorization([[0.0]], [[[1]], [[1]]])
+    answer = so.SupportedFactors(np.array([[x]]), np.array([[y]]), "attained")
+    check = so.verify(so.FixedSupportCertificate(problem, answer, (0.0, 0.0), 0.0))
+    assert check.outcome == "refused"
+
+
+def test_no_gap_is_0_because_factors_underflow() -> None:
+    problem = so.FixedSupportFactorization([[1e150, 0.0]], [[[1]], [[0, 1]]], 1e10)
+    answer = so.SupportedFactors(np.array([[1e-300]]), np.array([[0.0, 1e-300]]), "attained")
+    _, built = so.CoerciveCertificate.build(problem, answer)
+    assert built.gap > 0.0
+    forged = so.CoerciveCertificate(
+        problem, answer, None, None, {}, built.primal, built.dual, 0.0, ()
+    )
+    assert so.verify(forged).outcome == "refused"
+
+
+def test_moduli_of_complex_coefficients_are_rounded() -> None:
+    """The objective at x = y is the penalty; it is compared with its square, exactly."""
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        x = rng.standard_normal(1) + 1j * rng.standard_normal(1)
+        problem = so.SparseRegression(np.eye(1, dtype=complex), x, so.L1(2.0**-7))
+        _, certificate = so.DualityGapCertificate.build(problem, x)
+        real, imaginary = Fraction(float(x[0].real)), Fraction(float(x[0].imag))
+        assert (128 * Fraction(certificate.primal)) ** 2 >= real**2 + imaginary**2
+
+
+def test_penalties_of_derived_classes_are_judged_as_what_they_are() -> None:
+    class Mine(so.TotalVariation):
+        pass
+
+    x = np.array([1.0, -1.0, 1.0, -1.0])
+    problem = so.SparseRegression(np.eye(4), x, Mine(1.0))
+    _, certificate = so.DualityGapCertificate.build(problem, x)
+    assert certificate.primal >= 6.0
+
+
+def test_parts_of_answers_and_problems_are_of_the_very_class() -> None:
+    architecture = so.Architecture.square_dyadic(4)
+    rng = np.random.default_rng(0)
+    good = so.KroneckerProduct(
+        [rng.normal(size=p.values_shape) for p in architecture], architecture
+    )
+
+    class Two(so.KroneckerProduct):
+        def to_numpy(self) -> so.KroneckerProduct:
+            return good
+
+    bad = Two([np.zeros(p.values_shape) for p in architecture], architecture)
+    problem = so.ButterflyFactorization(good.to_dense(), architecture, "unknown")
+    answer = so.PermutedKroneckerProduct(bad, range(4), range(4))
+    assert so.verify(so.PermutedButterflyCertificate(problem, answer)).outcome == "refused"
+
+    class Other(so.Architecture):
+        def reduced(self) -> so.Architecture:
+            return architecture
+
+    held = so.ButterflyFactorization(np.eye(4), Other([(1, 4, 4, 1), (1, 4, 4, 1)]))
+    assert type(held.architecture) is so.Architecture
