@@ -20,7 +20,6 @@ import numpy as np
 import sparseopt as so
 from sparseopt.closedness.proofs.exclusion_branch import Matrix
 from sparseopt.closedness.proofs.observed import ObservedProblem
-from sparseopt.closedness.proofs.reductions import tangent_map
 from sparseopt.judging.exact import PRIME, eliminate, eliminate_modulo, rank_modulo, residues
 from sparseopt_closedness.exclusion_search import ExclusionSearch
 from sparseopt_closedness.observed_windows import Limit
@@ -304,3 +303,22 @@ def solve_exactly(matrix: np.ndarray, right_side: np.ndarray) -> list[Fraction] 
     for row, column in zip(rows, pivots, strict=False):
         solution[column] = row[-1]
     return solution
+
+
+def tangent_map(family: ObservedProblem, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return (X', Y') -> X Y' + X' Y on the observed cells, shape (cells, variables).
+
+    Variables are the entries of X in the order of ``np.argwhere(left)``, then those of Y.
+    """
+    cells = np.argwhere(family.observed)
+    number = -np.ones(family.observed.shape, dtype=np.intp)
+    number[family.observed] = np.arange(len(cells))
+    xs, ys = np.argwhere(family.left), np.argwhere(family.right)
+    matrix = np.zeros((len(cells), len(xs) + len(ys)), dtype=np.int64)
+    for v, (i, k) in enumerate(xs):
+        seen = family.observed[i] & family.right[k]
+        matrix[number[i, seen], v] = y[k, seen]
+    for v, (k, j) in enumerate(ys, start=len(xs)):
+        seen = family.observed[:, j] & family.left[:, k]
+        matrix[number[seen, j], v] = x[seen, k]
+    return matrix

@@ -46,7 +46,9 @@ import sparseopt as so
 from sparseopt.closedness.external import smtlib
 from sparseopt.closedness.proofs import exclusion_ranks
 from sparseopt.closedness.proofs.branch import Branch
+from sparseopt.closedness.proofs.observed import ObservedProblem
 from sparseopt.closedness.proofs.polynomials import ONE, divide, polynomial, without_factors
+from sparseopt.closedness.proofs.reductions import is_submersion
 from sparseopt.judging.exact import counting_type, rank
 from sparseopt.training.sparse_training import ONE_OUTPUT
 
@@ -137,6 +139,7 @@ def laws() -> dict[str, Any]:
             lambda: counting_type(2**24 + 1) is np.float64 and counting_type(2**24) is np.float32
         ),
         "a minor of fractions": law(minor),
+        "points where the product map is open": law(onto_where_the_rank_says_so),
         "an array of matrices is a list of them": law(lambda: so.Closedness(np.ones((2, 2, 2)))),
         "coefficients stay fractions": law(lambda: polynomial([(half, [])]) == {(): half}),
         "integers stay integers": law(lambda: type(polynomial([(Fraction(2), [])])[()]) is int),
@@ -151,6 +154,27 @@ def laws() -> dict[str, Any]:
             lambda: windows_of(tall, ((2, 3), (0, 1)))[0].limit_matrix().tolist() == padded
         ),
     }
+
+
+def onto_where_the_rank_says_so() -> bool:
+    """Whether derivatives X' Y + X Y' are found onto where their matrix has full rank."""
+    rng = np.random.default_rng(0)
+    found = set()
+    for _ in range(300):
+        m, r, n = rng.integers(1, 4, 3)
+        left, right = rng.random((m, r)) < 0.8, rng.random((r, n)) < 0.8
+        family = ObservedProblem(left, right, rng.random((m, n)) < 0.5, tuple(range(r)))
+        x, y = rng.integers(-1, 3, (m, r)) * left, rng.integers(-1, 3, (r, n)) * right
+        units = np.eye(m * r, dtype=int).reshape(-1, m, r)[left.ravel()]
+        others = np.eye(r * n, dtype=int).reshape(-1, r, n)[right.ravel()]
+        moved = [(u @ y)[family.observed] for u in units]
+        moved += [(x @ v)[family.observed] for v in others]
+        cells = int(family.observed.sum())
+        full = not cells or (bool(moved) and np.linalg.matrix_rank(np.array(moved)) == cells)
+        if is_submersion(family, x, y) != full:
+            return False
+        found.add((bool(cells), bool(full)))
+    return len(found) == 3
 
 
 def external(engine: Any, field: str = "real") -> Any:

@@ -193,27 +193,8 @@ def integer_matrix(entries: Entries, support: np.ndarray) -> np.ndarray:
     return matrix
 
 
-def tangent_map(family: ObservedProblem, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return (X', Y') -> X Y' + X' Y on the observed cells, shape (cells, variables).
-
-    Variables are the entries of X in the order of ``np.argwhere(left)``, then those of Y.
-    """
-    cells = np.argwhere(family.observed)
-    number = -np.ones(family.observed.shape, dtype=np.intp)
-    number[family.observed] = np.arange(len(cells))
-    xs, ys = np.argwhere(family.left), np.argwhere(family.right)
-    matrix = np.zeros((len(cells), len(xs) + len(ys)), dtype=np.int64)
-    for v, (i, k) in enumerate(xs):
-        seen = family.observed[i] & family.right[k]
-        matrix[number[i, seen], v] = y[k, seen]
-    for v, (k, j) in enumerate(ys, start=len(xs)):
-        seen = family.observed[:, j] & family.left[:, k]
-        matrix[number[seen, j], v] = x[seen, k]
-    return matrix
-
-
 def is_submersion(family: ObservedProblem, x: np.ndarray, y: np.ndarray) -> bool:
-    """Return whether `tangent_map` is onto, modulo the prime of `rank_modulo`.
+    """Return whether (X', Y') -> X Y' + X' Y is onto the observed cells, modulo the prime.
 
     It is if no functional on the cells vanishes on its image. One that vanishes on all X Y' has in
     column j a vector u with u X = 0 on the rows observed there; so with a basis of such u for every
