@@ -61,7 +61,7 @@ def test_external_data_are_not_written_over(command: str, tmp_path: Path) -> Non
     assert weights.read_bytes() == before
     for wrong in (tmp_path, tmp_path / "none" / "out.onnx"):
         said = refusal(command, file, "-o", wrong, *OPTIONS[command])
-        assert "is a folder, or its folder does not exist" in said
+        assert said.startswith(f"cannot write {str(wrong)!r}: ")
 
 
 @pytest.mark.parametrize("command", OPTIONS)

@@ -131,8 +131,10 @@ def require_apart(output: str | None, *inputs: str | None, option: str = "--outp
     """
     if output is None or output == STREAM:
         return
-    if not Path(output).absolute().parent.is_dir() or Path(output).is_dir():
-        raise so.ProblemError(f"{option} {output!r} is a folder, or its folder does not exist")
+    if Path(output).is_dir():
+        raise so.ProblemError(f"cannot write {output!r}: it is a folder")
+    if not Path(output).absolute().parent.is_dir():
+        raise so.ProblemError(f"cannot write {output!r}: No such file or directory")
     for file in (part for each in inputs if each is not None for part in _parts(each)):
         if _is_same(output, file):
             raise so.ProblemError(

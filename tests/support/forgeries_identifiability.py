@@ -103,7 +103,7 @@ def _ranks() -> Pairs:
     yield "the inputs excluded | one less", changed(right, answer=fewer)
     words = changed(answer, directions=("all",))
     yield "no directions are claimed | one", changed(right, answer=words)
-    yield "the answer is a verdict | a number", changed(right, answer=3)
+    yield "a rank and a verdict are there | a number", changed(right, answer=3)
     part = {"rows": evidence.rows[:40], "columns": evidence.columns[:40]}
     less = changed(answer, rank=40, gap=5)
     yield (

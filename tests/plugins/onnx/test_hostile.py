@@ -300,7 +300,7 @@ MODELS: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
     "attribute-reference": (strange_reference, "not have the type"),
     "attribute-twice": (repeated_attribute, "attribute twice"),
     "attribute-missing": (lambda: model_of((1, 4), "Concat", {"c": normal(1, 4)}), "is missing"),
-    "inputs": (lambda: model_of((1, 4), "Relu", {"c": normal(4)}), "2 inputs; 1 to 1"),
+    "inputs": (lambda: model_of((1, 4), "Relu", {"c": normal(4)}), "2 inputs; 1 are expected"),
     "float-shape": (lambda: model_of((1, 4), "Reshape", {"s": np.float32([2.7, 2])}), "integers"),
     "long-shape": (lambda: model_of((1, 4), "Reshape", {"s": np.full(1 << 16, 1 << 40)}),
                    "integers"),
