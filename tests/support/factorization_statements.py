@@ -117,6 +117,14 @@ def supports() -> Iterator[tuple[str, FixedSupportCertificate]]:
         "supports attained by a proof",
         FixedSupportCertificate(*overlapping(), closedness=closed()),
     )
+    nought = so.FixedSupportFactorization([[0.0]], [[[1]], [[1]]])
+    for x, y in ((0.0, 0.5), (0.5, 0.0), (0.0, 1.0), (1.0, 0.0)):
+        pair = SupportedFactors(np.array([[x]]), np.array([[y]]), "attained")
+        exact = FixedSupportCertificate(nought, pair, (0.0, 0.0), 0.0)
+        yield f"supports {x} times {y}", exact
+    apart = so.FixedSupportFactorization([[0.0]], [[[1, 1]], [[1], [1]]])
+    pair = SupportedFactors(np.array([[0.0, 0.5]]), np.array([[0.5], [0.0]]), "attained")
+    yield "supports of terms that are 0", FixedSupportCertificate(apart, pair, (0.0, 0.0), 0.0)
     nothing = SupportedFactors(np.zeros((2, 2)), np.zeros((2, 3)))
     yield "supports nothing", FixedSupportCertificate(overlapping()[0], nothing)
     zero = so.FixedSupportFactorization(np.zeros((2, 2)), FULL)

@@ -336,6 +336,33 @@ def blind() -> so.ButterflyCertificate:
     return so.ButterflyCertificate(problem, answer, (0.0, 1e-3), None, 8)
 
 
+class Lying(so.KroneckerProduct):
+    """A product that computes with other factors than it holds."""
+
+    def to_numpy(self) -> so.KroneckerProduct:
+        return next(permutations())[1].answer.product
+
+
+class Derived(so.Architecture):
+    """Patterns that say of themselves that they are any."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = so.Architecture.__hash__
+
+
+def _permuted_of_other_classes(certificate: Any) -> Iterator[Forgery]:
+    (_, exact), _ = permutations()
+    held = exact.answer
+    zeros = Lying([np.zeros(p.values_shape) for p in DYADIC], DYADIC)
+    lying = so.PermutedKroneckerProduct(zeros, held.rows, held.columns)
+    yield "permuted: a product of another class", replace(exact, answer=lying)
+    product = so.KroneckerProduct(held.product.factors, Derived([tuple(p) for p in DYADIC]))
+    answer = so.PermutedKroneckerProduct(product, held.rows, held.columns)
+    yield "permuted: patterns of another class", replace(exact, answer=answer)
+
+
 def false_permutations() -> Iterator[Forgery]:
     """Permuted answers that are not what they are said to be."""
     (_, exact), (_, certificate) = permutations()
@@ -357,6 +384,7 @@ def false_permutations() -> Iterator[Forgery]:
     nothing = so.KroneckerProduct([np.zeros(p.values_shape) for p in DYADIC], DYADIC)
     empty = so.PermutedKroneckerProduct(nothing, answer.rows, answer.columns)
     yield "permuted: zeros", replace(certificate, answer=empty)
+    yield from _permuted_of_other_classes(certificate)
     # A repeated row hides the others: constructors refuse it, so it is planted.
     for name in ("rows", "columns"):
         planted = replace(exact.answer)

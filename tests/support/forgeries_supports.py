@@ -53,6 +53,11 @@ def false_factors() -> Iterator[Forgery]:
                     f"supports: {name} in {side}, {high}",
                     FixedSupportCertificate(wide, pair, (0.0, high), 0.0),
                 )
+    nought = so.FixedSupportFactorization([[0.0]], [[[1]], [[1]]])
+    for x, y in ((1e-200, 1e-200), (0.5, 5e-324), (1.0, 5e-324), (5e-324, 1.0)):
+        pair = SupportedFactors(np.array([[x]]), np.array([[y]]), "attained")
+        claim = FixedSupportCertificate(nought, pair, (0.0, 0.0), 0.0)
+        yield f"supports: {x} times {y} is not 0", claim
     odd = 2**53 + 1
     for side in ("left", "right"):
         whole = np.array([[odd]])
