@@ -70,7 +70,7 @@ class SweepStore:
         """Return the solution that is kept, None if none is, or one that does not verify.
 
         The file may have been anywhere: what claims to be verified is checked again, and must have
-        been asked with the same tolerance. What has no certificate is not taken.
+        been asked with the same tolerance. Without a certificate only "unknown" is taken.
         """
         if key not in self._places:
             return None
@@ -83,6 +83,8 @@ class SweepStore:
             return None
         if not isinstance(found, Solution) or not same_content(found.problem, problem):
             return None
+        if found.status in (Status.UNDECIDED, Status.TIME_LIMIT) and found.certificate is None:
+            return found if getattr(found.answer, "value", None) == "unknown" else None
         if found.status is Status.UNCHECKED and self._options.get("check") is False:
             return found
         asked = self._options.get("tolerance", problem.default_tolerance)

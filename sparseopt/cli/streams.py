@@ -135,6 +135,8 @@ def require_apart(output: str | None, *inputs: str | None, option: str = "--outp
         raise so.ProblemError(f"cannot write {output!r}: it is a folder")
     if not Path(output).absolute().parent.is_dir():
         raise so.ProblemError(f"cannot write {output!r}: No such file or directory")
+    if not Path(output).exists():
+        return
     for file in (part for each in inputs if each is not None for part in _parts(each)):
         if _is_same(output, file):
             raise so.ProblemError(

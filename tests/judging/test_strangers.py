@@ -199,3 +199,16 @@ TAKING: dict[str, Any] = {
 def test_masks_are_not_dropped(place: str) -> None:
     with pytest.raises(so.ProblemError, match="masked array"):
         TAKING[place]()
+
+
+def test_a_store_keeps_what_could_not_be_decided(tmp_path: Path) -> None:
+    path, problem = tmp_path / "sweep.jsonl", so.Closedness([np.ones((6, 5)), np.ones((5, 6))])
+    options: dict[str, Any] = {"store": path, "solver": "lu_pattern"}
+    (first,) = so.solve_all([problem], **options)
+    assert isinstance(first, so.Solution)
+    assert first.answer.value == "unknown"
+    kept = path.read_text()
+    (again,) = so.solve_all([problem], **options)
+    assert isinstance(again, so.Solution)
+    assert again.answer.value == "unknown"
+    assert path.read_text() == kept, "it was solved again"
