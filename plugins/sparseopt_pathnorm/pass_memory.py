@@ -39,5 +39,5 @@ def forward_bytes(network: so.Network) -> float:
 def repeated_bytes(network: so.Network) -> float:
     """Predict the bytes of many passes, which keep the layers that they can in float64."""
     counts = [weights_of(n.op) for n in network.nodes if not layer_parts.is_large(n.op)]
-    kept = min(sum(counts), scaled_layers._KEPT_ENTRIES)
+    kept = min(sum(counts), scaled_layers.KEPT_ENTRIES)
     return 8.0 * kept + 2.0 * forward_bytes(network)

@@ -17,7 +17,7 @@ from sparseopt_pathnorm.layer_parts import is_large, parts_of, placed_parts
 from sparseopt_pathnorm.scaled_sums import Scaled, added, aligned, sizes_of
 
 _BATCH_ENTRIES = 1 << 24
-_KEPT_ENTRIES = 1 << 24
+KEPT_ENTRIES = 1 << 24
 """Weights that are kept in float64 from one pass to the next; others are converted again."""
 
 
@@ -32,7 +32,7 @@ class ScaledLayers:
     def __init__(self, network: Network) -> None:
         self.network = network
         self._layers: dict[str, tuple[Operator, int]] = {}
-        self._room = _KEPT_ENTRIES
+        self._room = KEPT_ENTRIES
 
     def _layer(self, node: Node) -> tuple[Operator, int]:
         """Return the layer with absolute weights and the exponent that was taken out of it."""

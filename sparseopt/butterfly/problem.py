@@ -290,23 +290,28 @@ class ButterflyFactorization(Problem[Product, Any], Generic[Product]):
         ButterflyFactorization
             Its target is a copy, an array.
         """
+        order = np.ix_(*self._orders(rows, columns))
+        return ButterflyFactorization(self.columns(0, self.shape[1])[order], self.architecture)
+
+    def _orders(self, rows: Any, columns: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return orders of rows and columns; refuse what is none."""
         m, n = self.shape
-        order = permutation(rows, m, "rows"), permutation(columns, n, "columns")
-        return ButterflyFactorization(self.columns(0, n)[np.ix_(*order)], self.architecture)
+        return permutation(rows, m, "rows"), permutation(columns, n, "columns")
 
     def compare(self, answer: KroneckerProduct | PermutedKroneckerProduct) -> Comparison:
         """Return norm and error of an answer, with what rounding may have done to them.
 
         One read of the target; a second one where its squares are not safe.
         """
+        orders = None
         if isinstance(answer, PermutedKroneckerProduct):
-            if isinstance(self.target, KroneckerProduct):
-                return _in_orders(self, answer).compare(answer.product)
-            return self.permuted(answer.rows, answer.columns).compare(answer.product)
-        found = compare(Reader(self.target), answer)
+            orders, answer = self._orders(answer.rows, answer.columns), answer.product
+            if not isinstance(self.target, KroneckerProduct):
+                return self.permuted(*orders).compare(answer)
+        found = compare(Reader(self.target, 0, orders), answer)
         if is_safe_norm(found.norm):
             return found
-        return compare(Reader(self.target, self._peak_exponent()), answer)
+        return compare(Reader(self.target, self._peak_exponent(), orders), answer)
 
     def error_of(self, answer: KroneckerProduct | PermutedKroneckerProduct) -> float:
         """Return the Frobenius error of an answer, in double precision; one read of the target."""
@@ -398,15 +403,3 @@ def _require_norm(problem: ButterflyFactorization) -> None:
             "the norm of the target is beyond the range of floats; divide the target by a power "
             "of two, and multiply a factor by it afterwards"
         )
-
-
-def _in_orders(
-    problem: ButterflyFactorization, answer: PermutedKroneckerProduct
-) -> ButterflyFactorization:
-    """Return the problem of a product of factors in these orders, which are factors: exact."""
-    (m, n), own = problem.shape, problem.target
-    first = np.eye(m)[answer.rows].reshape(1, m, m, 1)
-    last = np.eye(n)[:, answer.columns].reshape(1, n, n, 1)
-    patterns = Architecture([(1, m, m, 1), *own.architecture, (1, n, n, 1)])
-    product = KroneckerProduct((first, *own.factors, last), patterns)
-    return ButterflyFactorization(product, problem.architecture)

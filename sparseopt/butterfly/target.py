@@ -198,6 +198,8 @@ class Reader:
         As `accept_target` returns it.
     exponent : int
         Scales what is read.
+    orders : (int array, int array) or None
+        Of a `KroneckerProduct`: the orders in which rows and columns are read.
 
     Attributes
     ----------
@@ -205,9 +207,13 @@ class Reader:
         The target itself, neither converted nor scaled, if it lies in memory.
     """
 
-    def __init__(self, target: Any, exponent: int = 0) -> None:
-        self.target = target
-        self.exponent = exponent
+    def __init__(
+        self,
+        target: Any,
+        exponent: int = 0,
+        orders: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> None:
+        self.target, self.exponent, self._orders = target, exponent, orders
         self.array: np.ndarray | None = None
         self._chain: Chain | None = None
         if isinstance(target, np.ndarray):
@@ -227,7 +233,8 @@ class Reader:
             return self.double(self.array[:, start:stop])
         if self._chain is None:
             return self.double(read_columns(self.target, start, stop))
-        return self._chain.times(self._identity(start, stop))
+        found = self._chain.times(self._identity(start, stop))
+        return found if self._orders is None else found[self._orders[0]]
 
     def parts(self) -> Iterator[np.ndarray]:
         """Yield the whole target, scaled doubles, in parts and in the order in which it lies."""
@@ -270,7 +277,8 @@ class Reader:
             yield start, min(start + step, n)
 
     def _identity(self, start: int, stop: int) -> np.ndarray:
-        return np.eye(self.target.shape[1], stop - start, -start)
+        identity = np.eye(self.target.shape[1], stop - start, -start)
+        return identity if self._orders is None else identity[np.argsort(self._orders[1])]
 
 
 class Chain:

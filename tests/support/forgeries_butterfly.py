@@ -361,6 +361,19 @@ def _permuted_of_other_classes(certificate: Any) -> Iterator[Forgery]:
     product = so.KroneckerProduct(held.product.factors, Derived([tuple(p) for p in DYADIC]))
     answer = so.PermutedKroneckerProduct(product, held.rows, held.columns)
     yield "permuted: patterns of another class", replace(exact, answer=answer)
+    # A repeated row hides the others, also of a product of factors; constructors refuse it.
+    patterns = so.Architecture.square_dyadic(2)
+    given, made = (
+        so.KroneckerProduct([np.array(rows, dtype=float).reshape(1, 2, 2, 1)], patterns)
+        for rows in ([[1, 2], [5, 7]], [[1, 2], [1, 2]])
+    )
+    planted = so.PermutedKroneckerProduct(made, range(2), range(2))
+    object.__setattr__(planted, "rows", np.zeros(2, dtype=np.int64))
+    problem = so.ButterflyFactorization(given, patterns, "unknown")
+    yield (
+        "permuted: a row of a product twice",
+        so.PermutedButterflyCertificate(problem, planted),
+    )
 
 
 def false_permutations() -> Iterator[Forgery]:

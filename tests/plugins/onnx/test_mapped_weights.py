@@ -11,7 +11,6 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 from peaks import needs_proc, told_by
-from sparseopt_pathnorm import layer_parts
 
 import sparseopt as so
 from sparseopt.judging import limits
@@ -65,13 +64,6 @@ def is_mapped(array: Any) -> bool:
             return True
         array = getattr(array, "base", None)
     return False
-
-
-@pytest.fixture
-def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Map weights of any size, and hold few of them in float64."""
-    monkeypatch.setattr(limits, "HELD_BYTES", 1 << 10)
-    monkeypatch.setattr(layer_parts, "MOST_WEIGHTS", 1 << 12)
 
 
 @pytest.mark.parametrize("transposed", [True, False])
@@ -170,7 +162,7 @@ from sparseopt.judging import limits
 from sparseopt_pathnorm import layer_parts, scaled_layers
 
 limits.HELD_BYTES = int(sys.argv[2])
-scaled_layers._KEPT_ENTRIES = layer_parts.MOST_WEIGHTS = int(sys.argv[2]) // 8
+scaled_layers.KEPT_ENTRIES = layer_parts.MOST_WEIGHTS = int(sys.argv[2]) // 8
 so.solve(so.PathNorm(so.load_network(sys.argv[3])))
 peak = Peak()
 network = so.load_network(sys.argv[1])

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from peaks import needs_proc, told_by
-from sparseopt_pathnorm import layer_parts
 from torch import nn
 
 import sparseopt as so
@@ -60,13 +59,6 @@ def on_meta(width: int = 160, count: int = 2) -> nn.Module:
 
 
 EXAMPLE = torch.zeros(1, 10, 4, 4)
-
-
-@pytest.fixture
-def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Map weights of any size, and hold few of them in float64."""
-    monkeypatch.setattr(limits, "HELD_BYTES", 1 << 10)
-    monkeypatch.setattr(layer_parts, "MOST_WEIGHTS", 1 << 12)
 
 
 @pytest.mark.parametrize("mapped", [False, True])
@@ -311,7 +303,7 @@ from sparseopt_pathnorm import layer_parts, scaled_layers
 
 path, held, width, count = sys.argv[1], *map(int, sys.argv[2:])
 limits.HELD_BYTES = held
-scaled_layers._KEPT_ENTRIES = layer_parts.MOST_WEIGHTS = held // 8
+scaled_layers.KEPT_ENTRIES = layer_parts.MOST_WEIGHTS = held // 8
 
 def chain(width, count):
     layers = []
