@@ -27,8 +27,8 @@ from sparseopt.networks.parameters import Shape
 from sparseopt.networks.port import Port, join_inputs, require_fit
 from sparseopt.networks.unrolling import unroll
 
-MOST_ENTRIES = 1 << 29
-"""Entries of a value: a file of a few bytes must not ask for all memory (here 4 GB in float64)."""
+MOST_ENTRIES = 1 << 30
+"""Entries of all values together, 8 GB in float64: a file of a few bytes must not ask for more."""
 
 
 @json_type
@@ -126,11 +126,12 @@ class Network:
                 shapes[node.name] = node.op.shape([shapes[name] for name in node.inputs])
             except ProblemError as error:
                 raise ProblemError(f"node {node.name!r}: {error}") from error
-            if math.prod(shapes[node.name]) > MOST_ENTRIES:
-                raise ProblemError(
-                    f"the value of node {node.name!r} has the shape {shapes[node.name]}; at most "
-                    f"{MOST_ENTRIES} entries are allowed"
-                )
+        if sum(map(math.prod, shapes.values())) > MOST_ENTRIES:
+            name = max(shapes, key=lambda name: math.prod(shapes[name]))
+            raise ProblemError(
+                f"its values have more than {MOST_ENTRIES} entries together; the largest is that "
+                f"of node {name!r}, of the shape {shapes[name]}"
+            )
         return shapes
 
     @property

@@ -15,11 +15,18 @@ from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Add, unchecked
 from sparseopt.pathnorm import edges, plain
 from sparseopt.pathnorm.arithmetic import Arithmetic
-from sparseopt.pathnorm.exact import TooLarge
+from sparseopt.pathnorm.contractions import Contraction
+from sparseopt.pathnorm.exact import EDGES, TooLarge
 from sparseopt.pathnorm.floats import Floats
 
 PATHS = 2_000_000
 """Paths, over all layers, up to which they are followed one by one."""
+
+COPIES = 16
+"""How often a sum that is not of a `Contraction` hands a path on, in the time to extend one."""
+
+BITS = 4_000_000_000
+"""Bits of the entries of all these paths together, half a gigabyte."""
 
 Paths = dict[tuple[int, int], int]
 """How many paths have these entries of Phi in the two settings; those with two zeros left out."""
@@ -39,11 +46,20 @@ def enumerated_distance(network: Network, other: Network) -> Fraction:
     Raises
     ------
     TooLarge
-        For more than `PATHS` paths to all neurons together.
+        For more than `PATHS` paths to all neurons together, the copies that sums make of
+        them included; for entries of more than `BITS` bits; for more than `EDGES` edges.
     """
+    if plain.edge_count(network) > EDGES:
+        raise TooLarge(f"a network of more than {EDGES} edges")
     _require_few_paths(network, other)
+    bits = 0
 
     def visit(node: Node, values: list[_Listed]) -> _Listed:
+        nonlocal bits
+        entries = (n for v in values for paths in v.array.flat for pair in paths for n in pair)
+        bits += sum(n.bit_length() for n in entries)
+        if bits > BITS:
+            raise TooLarge(f"entries of paths that take more than {BITS} bits")
         ops, shape = (node.op, other.by_name[node.name].op), network.shapes[node.name]
         tensors = (edges.tensors(op) for op in ops)
         weights = [_PairWeights(a, b) for a, b in zip(*tensors, strict=True)]
@@ -77,6 +93,7 @@ def _require_few_paths(network: Network, other: Network) -> None:
     def visit(node: Node, values: list[Any]) -> Any:
         nonlocal counted
         theirs, shape = other.by_name[node.name].op.parameters(), network.shapes[node.name]
+        inputs = [network.shapes[name] for name in node.inputs]
         arrays = {
             name: ((array != 0) | (theirs[name] != 0)).astype(np.float64)
             for name, array in node.op.parameters().items()
@@ -86,7 +103,8 @@ def _require_few_paths(network: Network, other: Network) -> None:
         starts = edges.offset(either)
         if starts is not None:
             value = arithmetic.plus(value, arithmetic.constant(starts, shape))
-        counted += arithmetic.powers(value).norm(1).as_float()
+        copied = 0 if isinstance(node.op, Contraction) else max(edges.terms(node.op, inputs))
+        counted += arithmetic.powers(value).norm(1).as_float() * (1 + copied / COPIES)
         if counted > PATHS:
             raise TooLarge(f"more than {PATHS} paths")
         return value
@@ -112,27 +130,38 @@ def _scalar(value: Any) -> np.ndarray:
 
 
 def _merged(a: Paths, b: Paths) -> Paths:
-    return {key: a.get(key, 0) + b.get(key, 0) for key in {**a, **b}}
+    small, large = sorted((a, b), key=len)
+    return large | {key: large.get(key, 0) + count for key, count in small.items()}
 
 
 def _product(a: Any, b: Any) -> Paths:
-    (u, v), paths = (a, b) if isinstance(a, tuple) else (b, a)
     result: Paths = {}
+    _add_product(result, a, b)
+    return result
+
+
+def _add_product(total: Paths, a: Any, b: Any) -> None:
+    (u, v), paths = (a, b) if isinstance(a, tuple) else (b, a)
     for (x, y), count in paths.items():
         key = (x * u, y * v)
         if key != (0, 0):
-            result[key] = result.get(key, 0) + count
-    return result
+            total[key] = total.get(key, 0) + count
 
 
 _union = np.frompyfunc(_merged, 2, 1)
 _times = np.frompyfunc(_product, 2, 1)
+_add_products = np.frompyfunc(_add_product, 3, 1)
+_nothing = np.frompyfunc(lambda _: {}, 1, 1)
 _single = np.frompyfunc(lambda pair: {pair: 1} if pair != (0, 0) else {}, 1, 1)
 
 
 def _matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    terms = (_times(a[..., :, i, None], b[..., None, i, :]) for i in range(a.shape[-1]))
-    return np.asarray(reduce(_union, terms), dtype=object)
+    """Collect the paths in sets made here, so that each is looked at once."""
+    lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    result: np.ndarray = _nothing(np.empty((*lead, a.shape[-2], b.shape[-1]), dtype=object))
+    for i in range(a.shape[-1]):
+        _add_products(result, a[..., :, i, None], b[..., None, i, :])
+    return result
 
 
 _SETS = Arithmetic(_union, _times, _matmul, _scalar({}))

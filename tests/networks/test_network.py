@@ -152,13 +152,17 @@ def test_tied_tensors_are_known() -> None:
 
 
 def test_values_of_enormous_size_are_refused_before_they_are_made() -> None:
-    with pytest.raises(so.ProblemError, match=r"node 'input' has the shape \(65536, 65536\)"):
+    with pytest.raises(so.ProblemError, match=r"node 'input', of the shape \(65536, 65536\)"):
         chain((1 << 16, 1 << 16))
     doubled = [Node("x", Input((2,)))]
     for i in range(60):
         doubled.append(Node(f"{i}", Concat(0), (doubled[-1].name, doubled[-1].name)))
-    with pytest.raises(so.ProblemError, match="entries are allowed"):
+    with pytest.raises(so.ProblemError, match="entries together"):
         Network(tuple(doubled), "59")
+    half = [Node("x", Input((1 << 28,))), *(Node(f"{i}", Relu(), ("x",)) for i in range(4))]
+    Network(tuple(half[:-1]), "2")
+    with pytest.raises(so.ProblemError, match="entries together"):
+        Network(tuple(half), "3")
 
 
 @pytest.mark.parametrize("places", [[[0, 0]], [[0, 2]], [[0.0, 1.0]], [0, 1], [[0, 1, 2]]])

@@ -13,7 +13,10 @@ from path_oracle import paths, random_graph
 
 import sparseopt as so
 from sparseopt.networks.convolution import Conv
-from sparseopt.networks.network import chain
+from sparseopt.networks.linear import Dense
+from sparseopt.networks.network import Network, chain
+from sparseopt.networks.operator import Operator, Reshape
+from sparseopt.networks.window import RankPool
 from sparseopt.pathnorm import differences, exact, path_pairs
 from sparseopt.pathnorm.biases import biases
 
@@ -63,6 +66,27 @@ def test_too_many_paths_are_not_followed(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(path_pairs, "PATHS", 10)
     with pytest.raises(exact.TooLarge, match="more than 10 paths"):
         path_pairs.enumerated_distance(image(), image())
+
+
+def wide(*layers: Operator, inputs: int) -> tuple[Network, Network]:
+    """A network, and one whose weights all have the other sign."""
+    net = chain((inputs,), *layers, Dense(np.arange(1.0, 2.0)[None]))
+    return net, net.with_parameters({name: -v for name, v in net.parameters().items()})
+
+
+def test_wide_sums_of_paths_look_at_each_path_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums that hand all paths on for each further term would touch 5 * 10**9 of them."""
+    net, other = wide(Dense(np.arange(1.0, 100_001.0)[None]), inputs=100_000)
+    assert path_pairs.enumerated_distance(net, net) == 0
+    assert path_pairs.enumerated_distance(net, other) == 0  # two signs, one product
+    pool = wide(Reshape((1, 100_000)), RankPool(1), inputs=100_000)
+    with pytest.raises(exact.TooLarge, match="paths"):
+        path_pairs.enumerated_distance(*pool)
+    with pytest.raises(exact.TooLarge, match="edges"):
+        path_pairs.enumerated_distance(*wide(Dense(np.zeros((1, 300_000))), inputs=300_000))
+    monkeypatch.setattr(path_pairs, "BITS", 1000)
+    with pytest.raises(exact.TooLarge, match="more than 1000 bits"):
+        path_pairs.enumerated_distance(net, other)
 
 
 def test_settings_of_other_layers_have_no_distance() -> None:
