@@ -75,6 +75,9 @@ from sparseopt.guarantees.identifiability import (
     Identifiability as Identifiability,
     IdentifiabilityVerdict as IdentifiabilityVerdict,
 )
+from sparseopt.guarantees.one_hidden_layer import (
+    OneHiddenLayerCertificate as OneHiddenLayerCertificate,
+)
 from sparseopt.guarantees.output_change import (
     OutputChange as OutputChange,
     OutputChangeCertificate as OutputChangeCertificate,

@@ -21,6 +21,7 @@ import forgeries_identifiability_seconds
 import forgeries_identifiability_settling
 import forgeries_identifiability_units
 import forgeries_interpolation
+import forgeries_one_hidden_layer
 import forgeries_paths
 import forgeries_penalties
 import forgeries_products
@@ -84,6 +85,7 @@ def certificates() -> Iterator[so.Certificate]:
         forgeries_identifiability_settling,
         forgeries_identifiability_units,
         forgeries_interpolation,
+        forgeries_one_hidden_layer,
         forgeries_paths,
         forgeries_penalties,
         forgeries_products,

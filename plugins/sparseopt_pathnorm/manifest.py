@@ -129,6 +129,14 @@ MANIFEST = Manifest(
             citations=("arXiv:2206.07424", "arXiv:2107.09370"),
         ),
         SolverEntry(
+            name="one_hidden_layer",
+            path="sparseopt_pathnorm.one_hidden_layer:OneHiddenLayer",
+            problem="sparseopt:Identifiability",
+            guarantee=Guarantee.EXACT,
+            summary="identifiability from the function of a network with one hidden layer",
+            citations=("arXiv:2107.09370",),
+        ),
+        SolverEntry(
             name="facets_of_units",
             path="sparseopt_pathnorm.facets_of_units:FacetsOfUnits",
             problem="sparseopt:Identifiability",

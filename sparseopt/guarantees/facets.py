@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparseopt.guarantees.identifiability import Identifiability, IdentifiabilityVerdict
+from sparseopt.guarantees.identifiability import FIGURES, Identifiability, IdentifiabilityVerdict
 from sparseopt.guarantees.modular import LEAST, PRIME, is_prime
 from sparseopt.guarantees.settling import Settling
 from sparseopt.interface.arrays import read_only, require_finite
@@ -119,7 +119,7 @@ class FacetCertificate(Certificate):
         )
         steps.require(answer.value == "identifiable", "facets prove identifiability")
         right = problem.verdict("identifiable", problem.bound)
-        for name in ("parameters", "orbit", "bound", "rank", "gap", "excluded", "directions"):
+        for name in (*FIGURES, "excluded", "directions"):
             found = getattr(answer, name)
             steps.require(found == getattr(right, name), f"{name} is as counted", f"{found}")
         steps.require(not problem.scales.equations, "no tensor ties scales without merging them")

@@ -22,6 +22,8 @@ from sparseopt.interface.problem import Problem
 from sparseopt.networks.network import Network
 
 VALUES = ("identifiable", "not_identifiable", "unknown")
+FIGURES = ("parameters", "orbit", "bound", "rank", "gap", "everywhere")
+"""What certificates compare with figures of their own."""
 
 
 @json_type
@@ -47,6 +49,9 @@ class IdentifiabilityVerdict:
         changes its formula, and they are not used.
     directions : tuple of str
         Directions in which the parameters can move without a change of the outputs, in words.
+    everywhere : bool or None
+        Of one hidden layer: whether no other parameters, however far, have the same function, up
+        to the order and rescalings of the units. None: not decided.
     """
 
     value: str
@@ -57,10 +62,19 @@ class IdentifiabilityVerdict:
     gap: int
     excluded: tuple[tuple[int, str], ...] = ()
     directions: tuple[str, ...] = ()
+    everywhere: bool | None = None
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> IdentifiabilityVerdict:
+        """Return what JSON holds; older files say nothing of what is far."""
+        return cls(**{"everywhere": None, **fields})
 
     def __post_init__(self) -> None:
-        if self.value not in VALUES:
-            raise ProblemError(f"a verdict is one of {VALUES}, not {self.value!r}")
+        if self.value not in VALUES or type(self.everywhere) not in (bool, type(None)):
+            raise ProblemError(
+                f"a verdict is one of {VALUES}, everywhere or not: {self.value!r}, "
+                f"{self.everywhere!r}"
+            )
         for name in ("parameters", "orbit", "bound", "rank", "gap"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer):
@@ -71,9 +85,10 @@ class IdentifiabilityVerdict:
         object.__setattr__(self, "directions", tuple(map(str, self.directions)))
 
     def __str__(self) -> str:
+        far = {None: "", True: ", everywhere", False: ", not everywhere"}[self.everywhere]
         return (
-            f"{self.value}: {self.parameters} parameters, orbit {self.orbit}, rank {self.rank} of "
-            f"{self.bound}"
+            f"{self.value}{far}: {self.parameters} parameters, orbit {self.orbit}, rank "
+            f"{self.rank} of {self.bound}"
         )
 
 
@@ -205,11 +220,15 @@ class Identifiability(Problem[IdentifiabilityVerdict, Any]):
         return tuple((index, self.wires.words(neuron)) for index, neuron in found)
 
     def verdict(
-        self, value: str, rank: int, directions: Sequence[str] = ()
+        self,
+        value: str,
+        rank: int,
+        directions: Sequence[str] = (),
+        everywhere: bool | None = None,
     ) -> IdentifiabilityVerdict:
         """Return the answer with this rank."""
         figures = (self.parameters.count, self.orbit, self.bound, rank, self.bound - rank)
-        return IdentifiabilityVerdict(value, *figures, self.excluded, tuple(directions))
+        return IdentifiabilityVerdict(value, *figures, self.excluded, tuple(directions), everywhere)
 
     def evaluate(self, answer: IdentifiabilityVerdict) -> Mapping[str, float]:
         """Return the gap of the rank."""

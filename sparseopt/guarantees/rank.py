@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt.guarantees.identifiability import (
+    FIGURES,
     Identifiability,
     IdentifiabilityVerdict,
 )
@@ -91,7 +92,7 @@ def require_figures(steps: Steps, problem: Identifiability, answer: Any, evidenc
     steps.require((type(evidence), type(answer)) == _KINDS, "a rank and a verdict are there")
     rank: int = evidence.rank(steps, problem)
     right = problem.verdict(answer.value, rank)
-    for name in ("parameters", "orbit", "bound", "rank", "gap"):
+    for name in FIGURES:
         steps.require(getattr(answer, name) == getattr(right, name), f"{name} is as counted")
     steps.require(answer.excluded == right.excluded, "the inputs excluded are not regular")
     return rank

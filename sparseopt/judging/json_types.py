@@ -39,6 +39,7 @@ _MODULES = {
         "Closedness",
         "ClosednessVerdict",
     ),
+    "sparseopt.guarantees.one_hidden_layer": ("OneHiddenLayerCertificate",),
     "sparseopt.guarantees.output_change": (
         "OutputChange",
         "OutputChangeCertificate",

@@ -122,6 +122,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.guarantees.settling",
         "sparseopt.guarantees.structural",
     ),
+    "forgeries_one_hidden_layer": ("sparseopt.guarantees.one_hidden_layer",),
     "forgeries_deconvolution": ("sparseopt.inverse.deconvolution",),
     "forgeries_recovery forgeries_recovery_complex": (
         "sparseopt.inverse.greedy_recovery",

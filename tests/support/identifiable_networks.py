@@ -181,9 +181,11 @@ CASES = {
 
 
 def problems() -> list[so.Problem]:
-    """Return the cases with all entries free and with the nonzero ones, and one that searches."""
+    """Return the cases with all entries free and with the nonzero ones, and some that search."""
     found: list[so.Problem] = []
     for case in CASES.values():
         network, inputs, free = case()
         found += [so.Identifiability(network, inputs, free), so.Identifiability(network, inputs)]
-    return [*found, so.Identifiability(plain()[0]), so.Identifiability(copies()[0])]
+    shallow = mlp(Draws(5).layers(3, 5, 2))
+    searched = plain()[0], copies()[0], shallow
+    return [*found, *map(so.Identifiability, searched)]
