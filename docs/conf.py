@@ -38,6 +38,7 @@ extensions = [
     "sparseopt_names",
     "sparseopt_links",
     "sparseopt_notebooks",
+    "sparseopt_proofs",
 ]
 exclude_patterns = ["_build", "_ext", "_templates"]
 templates_path = ["_templates"]

@@ -19,13 +19,21 @@ from sparseopt_closedness.closed_structures import Pair, structured
 from sparseopt_closedness.core_bounds import CoreBound, has_numba, written
 from sparseopt_closedness.kernel_cache import loading_seconds
 from sparseopt_closedness.lu_windows import find_window, window_certificate
-from sparseopt_closedness.null_points import may_have_point, null_point_proof
+from sparseopt_closedness.null_additions import with_additions
+from sparseopt_closedness.null_points import (
+    NearPoint,
+    may_have_point,
+    nearest_point,
+    seconds_of,
+)
 from sparseopt_closedness.quick_proofs import quick_proof
 from sparseopt_closedness.repair_clock import Clock
 from sparseopt_closedness.repairs_found import Candidate, Repairs
 
 PATIENCE = 3.0
 """Seconds without a better repair after which a search without a time limit ends."""
+SHORT = 0.15
+"""Share of the cells by which the unknowns of a point may be too few, if entries may be added."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,8 @@ class WindowRepair(so.Solver[so.NearestClosedSupport]):
     supports a search that branches over the entries that a proof of "not closed" names, fewest
     changes first; on all, structures that are always closed, and local searches that ruin a part
     and put back what a test lets them (compiled by numba; without it entries are only put back).
+    Where entries may be added: as many as a point with product zero lacks, see
+    `sparseopt_closedness.null_additions`; for moderately dense supports they are few.
     What is found in the time depends on the speed of the machine. When it is up, the best repair is
     handed out with the bound; where even proving the simplest one takes longer, it says so early.
 
@@ -96,6 +106,7 @@ class _Search:
         self.cores: list[Any] = []
         self.value = Fraction(0)
         self.proof: NotClosedCertificate | None = None
+        self.near: NearPoint | None = None
 
     def run(self) -> tuple[so.ClosedSupport, so.Certificate]:
         """Return the answer and its certificate."""
@@ -104,6 +115,7 @@ class _Search:
             return self._answer(Candidate(self.given, closed, Fraction(0)))
         self.context.report(0.05, "proving the simplest repairs closed")
         self._structures()
+        self._additions()
         self.context.report(0.1, "looking for windows that every repair must change")
         self._find_bound()
         self._find_repairs()
@@ -186,12 +198,35 @@ class _Search:
             return None
         proof = quick_proof(self.given)
         if proof is None:
-            if may_have_point(self.given):
-                rng, part = self.context.rng(), self.clock.part(0.4)
-                proof = null_point_proof(self.given, rng, part.seconds, 0.2 * self.whole)
-            if proof is None:
+            self._look_for_a_point()
+            if self.near is None or self.near.lacking:
                 return self._asked()
+            proof = self.near.proof()
         return ReducedClosedCertificate.proved(problem, proof)
+
+    def _look_for_a_point(self) -> None:
+        """Keep the point with product zero that lacks least, where there may be one."""
+        adds = self.problem.allow != "remove"
+        short, share = (SHORT, 0.4) if adds else (0.0, 0.2)
+        if may_have_point(self.given, short):
+            rng, part = self.context.rng(), self.clock.part(share + 0.2)
+            exchanging = share * self.whole
+            self.near = nearest_point(self.given, rng, part.seconds, exchanging, short)
+
+    def _additions(self) -> None:
+        """Offer the additions that make a point with product zero onto."""
+        if self.problem.allow == "remove":
+            return
+        if self.near is None and self.proof is not None:
+            self._look_for_a_point()
+        if self.near is None or not self.near.lacking:
+            return
+        (m, r), n = self.given[0].shape, self.given[1].shape[1]
+        if self.clock.seconds() < 4.0 * seconds_of(m, r, n):  # two eliminations, and the check
+            return
+        found = with_additions(self.given, self.near, self.problem.costs, self.context.rng())
+        if found is not None:
+            self.found.offer(found[0], lambda _: found[1], start=False)
 
     def _asked(self) -> Any:
         """Ask the solvers of closedness for a while; keep a proof of "not closed"."""

@@ -15,6 +15,7 @@ that they supply: the images have no more dimensions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,36 @@ Pair = tuple[np.ndarray, np.ndarray]
 Point = tuple[np.ndarray, np.ndarray]
 Plan = tuple[list[int], list[tuple[int, int]]]
 """The terms that have y, and the merged pairs; the others have x."""
+
+
+@dataclass(frozen=True, eq=False)
+class NearPoint:
+    """A point where the product is zero, and by how many dimensions it fails to be onto there.
+
+    Parameters
+    ----------
+    side : ObservedProblem
+        The supports, transposed if `turned`.
+    turned : bool
+    plan : tuple
+        As in `Plan`.
+    point : two int arrays
+        X and Y of `side`.
+    lacking : int
+        0 where it is onto.
+    """
+
+    side: ObservedProblem
+    turned: bool
+    plan: Plan
+    point: Point
+    lacking: int
+
+    def proof(self) -> list[Any]:
+        """Return the proof that the supports are closed, where nothing is lacking."""
+        x, y = (self.point[1].T, self.point[0].T) if self.turned else self.point
+        terms = list(range(x.shape[1]))
+        return ["free", terms, ["submersion", _entries(x), _entries(y)], ["components", []]]
 
 
 def null_point_proof(
@@ -44,29 +75,44 @@ def null_point_proof(
     exchanging : float
         Seconds at most for exchanges, where a point lacks little.
     """
+    found = nearest_point(pair, rng, left, exchanging)
+    return found.proof() if found is not None and found.lacking == 0 else None
+
+
+def nearest_point(
+    pair: Pair,
+    rng: np.random.Generator,
+    left: Callable[[], float],
+    exchanging: float = 1.0,
+    short: float = 0.0,
+) -> NearPoint | None:
+    """Return the point that lacks least, of those for which there is time, or None.
+
+    Parameters are those of `null_point_proof`, and
+
+    short : float
+        Share of the cells by which the unknowns of a point may be too few; then it lacks some.
+    """
     state = start(*pair)
-    nearest: tuple[int, bool, Plan] | None = None
+    nearest: NearPoint | None = None
     for turned in (False, True):
         side = state.transposed if turned else state
-        for plan in _plans(side):
+        for plan in _plans(side, short):
             if left() <= _seconds(side):
-                return None
+                return nearest
             point = _point(side, plan, rng)
             lacking = _deficiency(side, *point)
+            if nearest is None or lacking < nearest.lacking:
+                nearest = NearPoint(side, turned, plan, point, lacking)
             if lacking == 0:
-                return _proof(point, turned)
-            if nearest is None or lacking < nearest[0]:
-                nearest = lacking, turned, plan
+                return nearest
     if nearest is None:
         return None
-    lacking, turned, plan = nearest
-    side = state.transposed if turned else state
-    cells = int(side.observed.sum())
-    if cells < FEWEST_CELLS or lacking > MOST_LACKING * cells:
-        return None
+    cells = int(nearest.side.observed.sum())
+    if cells < FEWEST_CELLS or nearest.lacking > max(MOST_LACKING, 2.0 * short) * cells:
+        return nearest
     end = left() - exchanging
-    found = _exchanged(side, plan, lacking, rng, lambda: min(left(), left() - end))
-    return None if found is None else _proof(found, turned)
+    return _exchanged(nearest, rng, lambda: min(left(), left() - end))
 
 
 FEWEST_CELLS = 100
@@ -75,16 +121,10 @@ MOST_LACKING = 0.1
 """Share of the cells that a point may lack for its plan to be improved by exchanges."""
 
 
-def may_have_point(pair: Pair) -> bool:
-    """Return whether the unknowns of some point are as many as the cells."""
+def may_have_point(pair: Pair, short: float = 0.0) -> bool:
+    """Return whether the unknowns of some point are as many as the cells, but for a share."""
     state = start(*pair)
-    return any(True for side in (state, state.transposed) for _ in _plans(side))
-
-
-def _proof(point: Point, turned: bool) -> list[Any]:
-    x, y = (point[1].T, point[0].T) if turned else point
-    terms = list(range(x.shape[1]))
-    return ["free", terms, ["submersion", _entries(x), _entries(y)], ["components", []]]
+    return any(True for side in (state, state.transposed) for _ in _plans(side, short))
 
 
 def _deficiency(side: ObservedProblem, x: np.ndarray, y: np.ndarray) -> int:
@@ -107,28 +147,31 @@ def _entries(matrix: np.ndarray) -> list[list[int]]:
 
 
 def _exchanged(
-    side: ObservedProblem,
-    plan: Plan,
-    lacking: int,
-    rng: np.random.Generator,
-    left: Callable[[], float],
-) -> Point | None:
+    nearest: NearPoint, rng: np.random.Generator, left: Callable[[], float]
+) -> NearPoint:
     """Change the plan at random where that does not make the deficiency grow."""
-    tries = 0
-    while left() > _seconds(side) and tries < 200 + 100 * lacking:
+    side, tries = nearest.side, 0
+    while nearest.lacking and left() > _seconds(side) and tries < 200 + 100 * nearest.lacking:
         tries += 1
-        off, pairs = list(plan[0]), list(plan[1])
+        off, pairs = list(nearest.plan[0]), list(nearest.plan[1])
         for _ in range(int(rng.integers(1, 3))):
             _change(off, pairs, len(side.origin), rng)
+        if not _may_span(side, (off, pairs)):
+            continue
         point = _point(side, (off, pairs), rng)
-        new = _deficiency(side, *point)
-        if new == 0:
-            return point
-        if new < lacking:
+        lacking = _deficiency(side, *point)
+        if lacking < nearest.lacking:
             tries = 0
-        if new <= lacking:
-            plan, lacking = (off, pairs), new
-    return None
+        if lacking <= nearest.lacking:
+            nearest = NearPoint(side, nearest.turned, (off, pairs), point, lacking)
+    return nearest
+
+
+def _may_span(side: ObservedProblem, plan: Plan) -> bool:
+    """Return whether x may span all rows, or y all columns; otherwise nothing is onto."""
+    spanned = len(plan[0]) + len(plan[1])
+    rows, columns = int(side.left.any(axis=1).sum()), int(side.right.any(axis=0).sum())
+    return len(side.origin) - spanned >= rows or spanned >= columns
 
 
 def _change(off: list[int], pairs: list[tuple[int, int]], r: int, rng: np.random.Generator) -> None:
@@ -154,9 +197,9 @@ def _change(off: list[int], pairs: list[tuple[int, int]], r: int, rng: np.random
         off.append(int(rng.choice(alone)))
 
 
-def _plans(side: ObservedProblem) -> Iterator[Plan]:
+def _plans(side: ObservedProblem, short: float = 0.0) -> Iterator[Plan]:
     """Yield which terms have y, and which are paired, where the counts allow a point."""
-    cells = int(side.observed.sum())
+    cells = (1.0 - short) * int(side.observed.sum())
     heights, widths = side.left.sum(axis=0), side.right.sum(axis=1)
     r = len(side.origin)
     if int(np.maximum(heights, widths).sum()) >= cells:

@@ -64,7 +64,7 @@ def _rounds(
         for chosen in searches:
             share = max(0.05, 0.8 * left) / len(searches)
             _run(chosen, whole.part(share), found, removals, done, warm=left > 0.3)
-        if found.best is not None and not done():
+        if found.best in found.starts and not done():
             # From the best so far, and where entries may be added, with additions.
             local = LocalSearch(entries, found.best.pair, problem.keep_lines, seed + 1, stop)
             removals = entries

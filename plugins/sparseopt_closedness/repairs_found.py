@@ -57,11 +57,12 @@ class Repairs:
         answer = so.ClosedSupport(list(pair), 0, 0)
         return self.problem.cut_off(answer) == ([], [])
 
-    def offer(self, pair: Pair, prove: Callable[[Pair], Any]) -> bool:
+    def offer(self, pair: Pair, prove: Callable[[Pair], Any], *, start: bool = True) -> bool:
         """Keep a pair if it is proved closed and cheaper; return whether it became the best.
 
         `proving` is how long the longest proof took; checking it takes about as long. Where there
-        is a repair already, none is proved for which there is no time.
+        is a repair already, none is proved for which there is no time. It is a `start` of local
+        searches if their test calls it closed.
         """
         if self.best is not None and self._left() < 2.0 * self.proving:
             return False
@@ -81,7 +82,8 @@ class Repairs:
                 so.Closedness(list(pair), self.problem.field), proof
             )
         candidate = Candidate(pair, proof, cost)
-        self.starts = [*self.starts, candidate][-6:]
+        if start:
+            self.starts = [*self.starts, candidate][-6:]
         if better:
             self.best, self.improved = candidate, time.monotonic()
         return better
