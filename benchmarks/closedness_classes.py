@@ -56,9 +56,9 @@ def measure(m: int, n: int, r: int, limit: float, show: bool) -> dict[str, Any]:
     stages: Counter[str] = Counter()
     seconds, checks, undecided = [], [], []
     for left, right in classes(m, n, r):
-        began = time.perf_counter()
+        began = time.process_time()
         solution = so.solve(so.Closedness([left, right]), time_limit=limit)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.process_time() - began)
         value = solution.answer.value
         verdicts[value] += 1
         stages[f"{value}: {solution.solver}"] += 1
@@ -67,9 +67,9 @@ def measure(m: int, n: int, r: int, limit: float, show: bool) -> dict[str, Any]:
             if show:
                 print(undecided[-1], solution.answer.reason)
             continue
-        began = time.perf_counter()
+        began = time.process_time()
         assert so.verify(solution.certificate).ok
-        checks.append(time.perf_counter() - began)
+        checks.append(time.process_time() - began)
     return {
         "size": f"{m}x{n}x{r}",
         "classes": len(seconds),
@@ -91,6 +91,7 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="print undecided classes")
     arguments = parser.parse_args()
     found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    so.solve(so.Closedness([np.eye(2), np.eye(2)]))  # imports
     for size in arguments.sizes:
         m, n, r = (int(part) for part in size.split("x"))
         found[size] = measure(m, n, r, arguments.time_limit, arguments.show)

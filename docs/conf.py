@@ -39,6 +39,7 @@ extensions = [
     "sparseopt_links",
     "sparseopt_notebooks",
     "sparseopt_proofs",
+    "sparseopt_closedness_table",
 ]
 exclude_patterns = ["_build", "_ext", "_templates"]
 templates_path = ["_templates"]
