@@ -3,9 +3,9 @@
 Run: python benchmarks/closedness_repairs.py [--output FILE] [--stretch 1] [CASE ...]
 
 The digits are the supports of the bundled pruned network; the others are drawn, each entry present
-with the same probability. Every repair and every bound has a certificate that the core checked.
-Seconds are those of the whole call; with them the seconds of processor time, for on a machine that
-is shared the first say little.
+with the same probability. Entries are removed, or added where the name says so. Every repair and
+every bound has a certificate that the core checked. Seconds are those of the whole call; with them
+the seconds of processor time, for on a machine that is shared the first say little.
 """
 
 from __future__ import annotations
@@ -34,25 +34,32 @@ RANDOM = {
     "64x128x64 at 0.4": (64, 128, 64, 0.4, 60.0),
     "64x128x64 at 0.45": (64, 128, 64, 0.45, 60.0),
 }
+ADDED = {
+    "20x30x20 at 0.45, added": (20, 30, 20, 0.45, 30.0),
+    "20x30x20 at 0.5, added": (20, 30, 20, 0.5, 30.0),
+    "10x32x64 at 0.35, added": (10, 32, 64, 0.35, 60.0),
+    "64x128x64 at 0.35, added": (64, 128, 64, 0.35, 120.0),
+}
 
 
-def cases() -> dict[str, tuple[Any, float]]:
-    """Return supports and a time limit by name."""
+def cases() -> dict[str, tuple[so.NearestClosedSupport, float]]:
+    """Return problems and a time limit by name."""
     network = so.load_network(ROOT / "examples/networks/digits_mlp.onnx")
-    found: dict[str, tuple[Any, float]] = {}
+    found: dict[str, tuple[so.NearestClosedSupport, float]] = {}
     for pair in consecutive_linear_pairs(network):
         (m, r), n = pair.supports[0].shape, pair.supports[1].shape[1]
-        found[f"digits {m}x{r}x{n}"] = (pair.supports, 30.0)
-    for name, (m, r, n, density, limit) in RANDOM.items():
+        found[f"digits {m}x{r}x{n}"] = (so.NearestClosedSupport(pair.supports), 30.0)
+    for name, (m, r, n, density, limit) in (RANDOM | ADDED).items():
         rng = np.random.default_rng(0)
-        found[name] = ((rng.random((m, r)) < density, rng.random((r, n)) < density), limit)
+        supports = [rng.random((m, r)) < density, rng.random((r, n)) < density]
+        allow = "add" if name in ADDED else "remove"
+        found[name] = (so.NearestClosedSupport(supports, allow), limit)
     return found
 
 
-def measured(supports: Any, limit: float) -> dict[str, Any]:
+def measured(problem: so.NearestClosedSupport, limit: float) -> dict[str, Any]:
     """Return what is found for one case within its limit."""
     wall, used = time.perf_counter(), time.process_time()
-    problem = so.NearestClosedSupport(supports)
     solution = so.solve(problem, time_limit=limit)
     wall, used = time.perf_counter() - wall, time.process_time() - used
     answer = solution.answer
@@ -79,9 +86,9 @@ def main() -> None:
     rng = np.random.default_rng(0)  # the first repair on a machine compiles the kernels
     so.solve(so.NearestClosedSupport([rng.random((20, 30)) < 0.2, rng.random((30, 20)) < 0.2]))
     rows = {}
-    for name, (supports, limit) in cases().items():
+    for name, (problem, limit) in cases().items():
         if not chosen.cases or name in chosen.cases:
-            rows[name] = measured(supports, chosen.stretch * limit)
+            rows[name] = measured(problem, chosen.stretch * limit)
             print(name, rows[name], flush=True)
     names = ("sparseopt", "numpy", "scipy", "numba")
     document = {

@@ -111,7 +111,7 @@ class ClosedSupport:
         elif self.cost is None:
             bound = f"at least {self.lower_bound} needed"
         else:
-            bound = f"at least {shown_below(-float_above(-Fraction(self.lower_bound)))} needed"
+            bound = f"at least {shown_below(0.0 - float_above(-Fraction(self.lower_bound)))} needed"
         return f"closed supports, {self.changes} {entries} changed{paid} ({bound})"
 
 

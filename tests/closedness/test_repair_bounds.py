@@ -101,6 +101,11 @@ def test_costs_choose_what_is_removed() -> None:
     assert so.verify(again).ok
 
 
+def test_a_bound_of_nothing_is_0_in_words() -> None:
+    answer = so.ClosedSupport([[[1]], [[1]]], 1, Fraction(0), Fraction(1, 3))
+    assert "(at least 0 needed)" in str(answer)
+
+
 def test_lines_are_kept() -> None:
     for seed in range(8):
         pair = drawn(5, 6, 5, 0.4, seed)
