@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import time
 from pathlib import Path
 
 COLD = 25.0
-"""Seconds to compile all kernels, on a slow core; numba keeps them in its cache."""
+"""Seconds of the processor to compile all kernels, on a slow core; numba's cache keeps them."""
 WARM = 1.0
 """Seconds to load them from the cache."""
+PROBE = 0.02
+"""Seconds of the processor after which it is told how much of it this process gets."""
 LAST = ("core_kernels.zero_windows", "line_kernels.line_search", "repair_kernels.search")
 """The kernels that are compiled last of their kinds."""
 
@@ -31,5 +34,16 @@ def loading_seconds() -> float:
         module = source / f"{name.split('.')[0]}.py"
         newest = max((p.stat().st_mtime for p in cache.glob(f"{name}-*.nbi")), default=0.0)
         if newest < module.stat().st_mtime:
-            return COLD
+            return COLD * slowness()
     return WARM
+
+
+def slowness() -> float:
+    """Return how many seconds pass now for one of the processor: many on a machine that is shared.
+
+    Compiling cannot be interrupted, so under a time limit it is begun only if it will end in time.
+    """
+    began, used = time.perf_counter(), time.process_time()
+    while time.process_time() - used < PROBE:
+        pass
+    return max(1.0, (time.perf_counter() - began) / PROBE)

@@ -23,9 +23,11 @@ def load() -> None:
     """Load the kernels, or compile them at their first use on a machine."""
     lu = np.array([[True, False], [True, True]]), np.array([[True, True], [False, True]])
     entries = Entries.of(lu, "remove", None)
-    once = iter([1.0, 0.0, 1.0, 0.0])
+    once = iter([1.0, 0.0] * 3)
     LineSearch(entries, False, 0).run(lambda: next(once))
     LocalSearch(entries, lu, False, 0).run(lambda: next(once), True)
+    full = np.ones((2, 2), dtype=bool), np.ones((2, 2), dtype=bool)
+    AddSearch(Entries.of(lu, "add", None), full, 0).run(lambda: next(once))
 
 
 def search_rounds(found: Repairs, clock: Clock, done: Callable[[], bool], seed: int) -> None:
