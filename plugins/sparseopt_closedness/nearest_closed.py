@@ -20,12 +20,7 @@ from sparseopt_closedness.core_bounds import CoreBound, has_numba, written
 from sparseopt_closedness.kernel_cache import loading_seconds
 from sparseopt_closedness.lu_windows import find_window, window_certificate
 from sparseopt_closedness.null_additions import with_additions
-from sparseopt_closedness.null_points import (
-    NearPoint,
-    may_have_point,
-    nearest_point,
-    seconds_of,
-)
+from sparseopt_closedness.null_points import NearPoint, may_have_point, nearest_point
 from sparseopt_closedness.quick_proofs import quick_proof
 from sparseopt_closedness.repair_clock import Clock
 from sparseopt_closedness.repairs_found import Candidate, Repairs
@@ -221,8 +216,7 @@ class _Search:
             self._look_for_a_point()
         if self.near is None or not self.near.lacking:
             return
-        (m, r), n = self.given[0].shape, self.given[1].shape[1]
-        if self.clock.seconds() < 4.0 * seconds_of(m, r, n):  # two eliminations, and the check
+        if self.clock.seconds() < 4.0 * self.near.seconds:  # two eliminations, and the check
             return
         found = with_additions(self.given, self.near, self.problem.costs, self.context.rng())
         if found is not None:

@@ -14,6 +14,7 @@ that they supply: the images have no more dimensions.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,8 @@ class NearPoint:
         X and Y of `side`.
     lacking : int
         0 where it is onto.
+    seconds : float
+        How long a point takes on this machine, as predicted or as measured, if that is longer.
     """
 
     side: ObservedProblem
@@ -53,6 +56,7 @@ class NearPoint:
     plan: Plan
     point: Point
     lacking: int
+    seconds: float = 0.0
 
     def proof(self) -> list[Any]:
         """Return the proof that the supports are closed, where nothing is lacking."""
@@ -95,15 +99,19 @@ def nearest_point(
     """
     state = start(*pair)
     nearest: NearPoint | None = None
+    seconds = 0.0
     for turned in (False, True):
         side = state.transposed if turned else state
         for plan in _plans(side, short):
-            if left() <= _seconds(side):
+            seconds = max(seconds, _seconds(side))
+            if left() <= seconds:
                 return nearest
+            began = time.monotonic()
             point = _point(side, plan, rng)
             lacking = _deficiency(side, *point)
+            seconds = max(seconds, time.monotonic() - began)
             if nearest is None or lacking < nearest.lacking:
-                nearest = NearPoint(side, turned, plan, point, lacking)
+                nearest = NearPoint(side, turned, plan, point, lacking, seconds)
             if lacking == 0:
                 return nearest
     if nearest is None:
@@ -151,7 +159,7 @@ def _exchanged(
 ) -> NearPoint:
     """Change the plan at random where that does not make the deficiency grow."""
     side, tries = nearest.side, 0
-    while nearest.lacking and left() > _seconds(side) and tries < 200 + 100 * nearest.lacking:
+    while nearest.lacking and left() > nearest.seconds and tries < 200 + 100 * nearest.lacking:
         tries += 1
         off, pairs = list(nearest.plan[0]), list(nearest.plan[1])
         for _ in range(int(rng.integers(1, 3))):
@@ -163,7 +171,8 @@ def _exchanged(
         if lacking < nearest.lacking:
             tries = 0
         if lacking <= nearest.lacking:
-            nearest = NearPoint(side, nearest.turned, (off, pairs), point, lacking)
+            plan = (off, pairs)
+            nearest = NearPoint(side, nearest.turned, plan, point, lacking, nearest.seconds)
     return nearest
 
 
