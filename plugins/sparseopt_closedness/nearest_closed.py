@@ -216,7 +216,7 @@ class _Search:
             self._look_for_a_point()
         if self.near is None or not self.near.lacking:
             return
-        if self.clock.seconds() < 4.0 * self.near.seconds:  # two eliminations, and the check
+        if self.clock.seconds() < 7.0 * self.near.seconds:  # three eliminations, and the check
             return
         found = with_additions(self.given, self.near, self.problem.costs, self.context.rng())
         if found is not None:
