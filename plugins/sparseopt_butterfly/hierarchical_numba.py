@@ -37,6 +37,9 @@ class HierarchicalNumba(so.Solver[so.ButterflyFactorization]):
     one or two; they are kept on disk for the next.
     Source: Le, Zheng, Riccietti, Gribonval, arXiv 2411.04506; closed forms and order are ours.
 
+    Time O(m n), memory O(m n^0.5 + n m^0.5), as `hierarchical_numpy`, for an m x n target; what the
+    check of the error takes is most of it.
+
     Parameters
     ----------
     bounds, probes
@@ -77,7 +80,7 @@ class HierarchicalNumba(so.Solver[so.ButterflyFactorization]):
 
     def bytes_needed(self, problem: so.ButterflyFactorization) -> float:
         """Predict the bytes: the living rows of every level, the factors twice and rows that are
-        copied, or what the check takes; 32 MiB for the kernels."""
+        copied, or what the check takes; 32 MiB for kernels that are not loaded yet."""
         standard = Standard.of(problem.architecture)
         entries = 2 * problem.architecture.nnz + _COPIED
         entries += sum(level.b for level in standard.levels) * standard.columns
@@ -85,7 +88,8 @@ class HierarchicalNumba(so.Solver[so.ButterflyFactorization]):
         turned = problem.kind == "array" and not target.flags.c_contiguous
         if turned and standard.only_pairs:  # some 256 bytes of every column at once
             entries += 256 // problem.dtype.itemsize * 2 * len(standard.levels) * standard.columns
-        return 2.0**25 + max(float(entries * problem.dtype.itemsize), checked_bytes(problem))
+        kernels = 2.0**20 if _is_loaded(problem) else 2.0**25
+        return kernels + max(float(entries * problem.dtype.itemsize), checked_bytes(problem))
 
 
 def _is_loaded(problem: so.ButterflyFactorization) -> bool:

@@ -165,8 +165,8 @@ def _note(total: int) -> str:
 def _find(weights: Weights) -> Found:
     """Return where every tensor of the files lies."""
     try:
-        paths = [weights] if isinstance(weights, str | os.PathLike) else list(weights)
-        paths = [os.fspath(path) for path in paths]
+        given = [weights] if isinstance(weights, str | os.PathLike) else list(weights)
+        paths = [os.fspath(path) for path in given]
     except TypeError as error:
         raise so.ProblemError(f"weights= takes paths of files, got {weights!r:.100}") from error
     listed: dict[str, str] | None = None
@@ -214,7 +214,7 @@ def _listed(index: Path) -> dict[str, str]:
 
 
 def _require_listed(index: str, listed: Mapping[str, str], found: Found) -> None:
-    """Refuse an index that places a tensor elsewhere than the files do, lacks one or invents one."""
+    """Refuse an index that does not place all tensors where the files have them, and no others."""
     for name in sorted({*listed, *found}, key=str):
         said, held = listed.get(name), found[name][0] if name in found else None
         if said != held:
