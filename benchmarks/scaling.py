@@ -113,17 +113,18 @@ def ladder(name: str, engine: str) -> None:
     for size in sizes[:2]:
         _work(name, engine, size)[0]()
     for size in sizes:
-        run, told = _work(name, engine, size)
-        seconds, peak, outcome = _peak(run)
-        spent = [seconds]
-        while len(spent) < ROUNDS and sum(spent) < ENOUGH:
-            run, _ = _work(name, engine, size)
-            start = _seconds()
-            run()
-            spent.append(_seconds() - start)
-        found = {"seconds": min(spent), "bytes": peak, "outcome": outcome, **told}
-        print(json.dumps({"size": size, **found}), flush=True)
-        if seconds > LONGEST:
+        rounds: list[tuple[float, int, str]] = []
+        spent = 0.0
+        while len(rounds) < 2 or (len(rounds) < ROUNDS and spent < ENOUGH):
+            run, told = _work(name, engine, size)
+            rounds.append(_peak(run))
+            spent += rounds[-1][0]
+            if spent > LONGEST:
+                break
+        least = {"seconds": min(r[0] for r in rounds), "bytes": min(r[1] for r in rounds)}
+        found = {"size": size, **least, "outcome": rounds[-1][2], **told}
+        print(json.dumps(found), flush=True)
+        if spent > LONGEST:
             break
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ class HierarchicalNumba(so.Solver[so.ButterflyFactorization]):
         """Predict the bytes: the living rows of every level, the factors twice and rows that are
         copied, or what the check takes; 32 MiB for kernels that are not loaded yet."""
         standard = Standard.of(problem.architecture)
-        entries = 2 * problem.architecture.nnz + _COPIED
+        entries = 2 * problem.architecture.nnz + min(_COPIED, math.prod(problem.shape))
         entries += sum(level.b for level in standard.levels) * standard.columns
         target = problem.target
         turned = problem.kind == "array" and not target.flags.c_contiguous

@@ -73,9 +73,9 @@ class WindowRepair(so.Solver[so.NearestClosedSupport]):
         return self.seconds or 10.0
 
     def bytes_needed(self, problem: so.NearestClosedSupport) -> float:
-        """Predict the tables of windows, and compiled kernels."""
+        """Predict the tables of windows."""
         (m, r), n = problem.supports[0].shape, problem.supports[-1].shape[1]
-        return 2.0**25 + 16.0 * m * n * r
+        return 2.0**22 + 16.0 * m * n * r
 
     def solve(
         self, problem: so.NearestClosedSupport, context: so.Context

@@ -115,7 +115,8 @@ class BranchAndBound(Solver[CardinalityRegression]):
     def bytes_needed(self, problem: CardinalityRegression) -> float:
         """Predict the products of all columns, and the branches that are open."""
         n = problem.shape[1]
-        return 2.0**25 + 16.0 * n * n + 2.0 * design_bytes(problem.design)
+        open_ones = min(90.0 * math.comb(n, problem.size), 2.0**25)
+        return 2.0**20 + open_ones + 16.0 * n * n + 2.0 * design_bytes(problem.design)
 
 
 class _Search:

@@ -15,7 +15,7 @@ from sparseopt import Accepted, Context, Refused, Solver
 from sparseopt.inverse.certificate import DualityGapCertificate
 from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.problem import SparseRegression
-from sparseopt_inverse.predicting import design_bytes
+from sparseopt_inverse.predicting import BASE, design_bytes
 from sparseopt_inverse.unit_blocks import (
     UnitBlocks,
     block_norms_only,
@@ -129,8 +129,8 @@ class Skglm(Solver[SparseRegression]):
         return 1e-2 + 1.5e-8 * m * n
 
     def bytes_needed(self, problem: SparseRegression) -> float:
-        """Predict copies of the design, and compiled kernels."""
-        return 2.0**25 + 2.0 * design_bytes(problem.design)
+        """Predict copies of the design."""
+        return BASE + 2.0 * design_bytes(problem.design)
 
 
 def _parts(blocks: UnitBlocks, positive: bool) -> tuple[Any, Any, Any]:

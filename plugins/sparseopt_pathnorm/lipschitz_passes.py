@@ -49,10 +49,11 @@ class LipschitzPasses(so.Solver[so.LipschitzBound]):
 
     def cost(self, problem: so.LipschitzBound) -> float:
         """About two nanoseconds per edge and pass."""
-        passes = 2 * self.iterations if "spectral" in problem.methods() else 2
+        spectral = "spectral" in problem.methods()
+        passes = 2 * self.iterations if spectral else 2
         table = min(self._table_cost(problem), self.table_work)
         own = 1e-4 + 2e-9 * (problem.network.edge_count * passes + table)
-        return own + checking_seconds(problem.network)
+        return own + checking_seconds(problem.network, 0.2 if spectral else 1.0)
 
     def bytes_needed(self, problem: so.LipschitzBound) -> float:
         """Predict the bytes of one pass, or of the layers that several keep in float64; of exact

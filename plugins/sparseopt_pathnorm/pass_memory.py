@@ -31,7 +31,7 @@ def checking_seconds(network: so.Network, passes: float = 1.0) -> float:
     weights = all_weights(network)
     if network.edge_count <= EXACT_EDGES:
         values = sum(math.prod(shape) for shape in network.shapes.values())
-        return passes * 1.6e-6 * (weights + values)
+        return passes * 2e-6 * (weights + values)
     return passes * 7e-9 * weights
 
 

@@ -236,9 +236,11 @@ def work_of(problem: ProductQuantization, compiled: bool | None, context: so.Con
 
 def predicted_bytes(problem: ProductQuantization) -> float:
     """Return the predicted bytes of engines that keep pieces of all terms: 14 times the values in
-    float64 or complex128, and 40 MiB for compiled kernels where this process loads them first."""
+    float64 or complex128, and 80 MiB for compiled kernels where this process loads them first."""
+    pairs = zip(problem.format, problem.product.factors, strict=True)
+    work = max((f.size * 2.0**form.digits for form, f in pairs if form is not None), default=0.0)
     loaded = "sparseopt_quantization.term_kernels" in sys.modules
-    kernels = 0.0 if loaded or problem.product.nnz < COMPILED_FROM >> 6 else 40.0 * 2**20
+    kernels = 0.0 if loaded or work < COMPILED_FROM else 80.0 * 2**20
     wide = 16.0 if problem.product.dtype.kind == "c" else 8.0
     return 2.0**21 + kernels + 14.0 * wide * problem.product.nnz
 
