@@ -673,7 +673,7 @@ CASES: dict[str, Case] = {
         "rows, 1000 columns",
         (300, 1000, 3000),
         lambda m: _lasso(m, 1000),
-        ("working_set", "scikit_learn", "hadamard", "skglm", "celer"),
+        ("working_set", "scikit_learn", "hadamard", "celer"),
     ),
     "lasso, by columns": Case(
         "columns, 300 rows",

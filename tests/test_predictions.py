@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,23 @@ def test_a_docstring_states_how_cost_grows(item: Registered) -> None:
 )
 def test_formulas_are_read_as_they_are_written(formula: str, expected: float) -> None:
     assert stated_costs.value(formula, {"m": 2.0, "n": 3.0}) == pytest.approx(expected)
+
+
+def test_the_page_is_made_from_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", dict(os.environ))  # the script asks for one thread
+    load("scaling_cases")
+    scaling = load("scaling")
+    kept = json.loads(scaling.RESULTS.read_text())
+    assert (scaling.DOCS / "growth.md").read_text() == scaling.page(kept)
+    measured = {row["engine"] for row in kept["rows"]}
+    named = {engine for case in scaling.CASES.values() for engine in case.solvers}
+    assert measured == named | {tool.name for tool in scaling.TOOLS.values()}
+    on_devices = {"hierarchical_cupy"}
+    assert named == {item.name for item in SOLVERS} - on_devices, "add a case for it"
+    absent = {item.name for item in SOLVERS if item.installation() is not None}
+    for row in (row for row in kept["rows"] if row["engine"] not in absent):
+        found = stated_costs.stated(scaling.engine_of(row["case"], row["engine"]))
+        assert found == (row["time"], row["memory"]), f"{row['engine']}: run scaling.py --predict"
 
 
 def test_a_plan_prints_seconds_and_bytes_of_every_candidate() -> None:

@@ -44,8 +44,8 @@ class WindowRepair(so.Solver[so.NearestClosedSupport]):
     a time limit too short for that they are left out: then entries are only put back, and the
     bound of large supports is 1 at most. One call without a time limit compiles them.
 
-    Time O(1), memory O(m n r), for m x r and r x n supports: the search takes the time that it is
-    given, unless the bound is met before.
+    Time O(m n r), memory O(m n r), for m x r and r x n supports whose repair meets the bound early;
+    others take the time that the search is given.
 
     Parameters
     ----------
