@@ -276,6 +276,9 @@ machine: trust one digit.
 
 {summary}
 
+Beyond the factor are searches, whose work the answer decides (windows sought in vain, curves,
+repairs), and descents from several starts, charged for all the steps that they may take.
+
 {table}
 {versions}
 """

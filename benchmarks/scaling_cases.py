@@ -215,7 +215,7 @@ def _identified(width: int) -> tuple[Any, Symbols]:
         Dense(rng.standard_normal((2, width)), rng.standard_normal(2)),
     )
     network = chain((width,), *layers)
-    return so.Identifiability(network), _of(network)
+    return so.Identifiability(network), _of(network) | {"n": width}
 
 
 # Regression and what is near
@@ -667,7 +667,7 @@ CASES: dict[str, Case] = {
         "inputs and hidden units of one layer",
         (2, 4, 8, 16),
         _identified,
-        ("jacobian_rank", "facets_of_units"),
+        ("one_hidden_layer", "jacobian_rank", "facets_of_units"),
     ),
     "lasso, by rows": Case(
         "rows, 1000 columns",

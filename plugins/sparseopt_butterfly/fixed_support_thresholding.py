@@ -56,7 +56,7 @@ class BlockThresholding(so.Solver[so.FixedSupportFactorization]):
     def cost(self, problem: so.FixedSupportFactorization) -> float:
         """Predict a few flops per entry and singular value."""
         m, n = problem.target.shape
-        return 1e-4 + 5e-10 * m * n * min(m, n)
+        return 3e-3 + 5e-10 * m * n * min(m, n)
 
     def bytes_needed(self, problem: so.FixedSupportFactorization) -> float:
         """Predict the decompositions, and the check."""

@@ -49,7 +49,7 @@ class JacobianRank(so.Solver[so.Identifiability]):
     def cost(self, problem: so.Identifiability) -> float:
         """Twice the cube of the number of parameters, at 10 billion a second, and its square."""
         count = float(problem.parameters.count)
-        return 2e-2 + 3e-7 * count**2 + 2e-10 * count**3
+        return 2.2e-2 + 3e-7 * count**2 + 2e-10 * count**3
 
     def bytes_needed(self, problem: so.Identifiability) -> float:
         """Predict the derivative modulo a prime."""

@@ -11,7 +11,7 @@ from sparseopt.networks.operator import Operator
 from sparseopt_pathnorm import layer_parts, scaled_layers
 
 _BASE = float(1 << 20)
-EXACT_EDGES = 200_000
+EXACT_EDGES = 250_000
 """Edges up to which networks are checked in rational numbers, about."""
 
 
