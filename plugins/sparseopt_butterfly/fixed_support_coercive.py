@@ -46,6 +46,8 @@ class CoerciveDescent(so.Solver[so.FixedSupportFactorization]):
     Source: Tseng, J. Optim. Theory Appl. 109(3), 2001, for the convergence of block descent;
     Haeffele, Vidal, arXiv 1506.07540, for the relaxation of factorizations.
 
+    Time O(m n min(m, n) r), memory O(m n r), for an m x n target and r rectangles, for each round.
+
     Parameters
     ----------
     restarts : int
@@ -85,7 +87,13 @@ class CoerciveDescent(so.Solver[so.FixedSupportFactorization]):
         """Predict some hundred decompositions of every rectangle."""
         m, n = problem.target.shape
         r = problem.supports[0].shape[1]
-        return 1e-2 + 1e-7 * m * n * min(m, n) * r**0.5
+        return 5e-2 + 3e-5 * m * n * min(m, n) * r**0.5
+
+    def bytes_needed(self, problem: so.FixedSupportFactorization) -> float:
+        """Predict every rectangle, and what the others leave of it."""
+        m, n = problem.target.shape
+        r = problem.supports[0].shape[1]
+        return 2.0**20 + 16.0 * m * n * r
 
 
 Settings = Any

@@ -157,6 +157,8 @@ def best_of_restarts(
 class AlternatingLeastSquares(so.Solver[so.FixedSupportFactorization]):
     """Solve for one factor at a time, exactly; the error never increases.
 
+    Time O(m n r^2), memory O(m n), for an m x n target and r terms, for each sweep and start.
+
     Parameters
     ----------
     restarts, sweeps : int
@@ -213,10 +215,18 @@ class AlternatingLeastSquares(so.Solver[so.FixedSupportFactorization]):
         m, n = problem.target.shape
         return self.restarts * self.sweeps * 2e-5 * (m + n)
 
+    def bytes_needed(self, problem: so.FixedSupportFactorization) -> float:
+        """Predict a few copies of the target."""
+        m, n = problem.target.shape
+        return 2.0**20 + 64.0 * m * n
+
 
 @dataclass(frozen=True)
 class GradientDescent(so.Solver[so.FixedSupportFactorization]):
     """L-BFGS on the entries inside the supports.
+
+    Time O(m n r), memory O(m n + r m + r n), for an m x n target and r terms, for each step and
+    start.
 
     Parameters
     ----------
@@ -294,3 +304,9 @@ class GradientDescent(so.Solver[so.FixedSupportFactorization]):
         """Predict three products per step and start."""
         (m, r), n = problem.supports[0].shape, problem.target.shape[1]
         return self.restarts * self.steps * (1e-4 + 1e-9 * m * n * r)
+
+    def bytes_needed(self, problem: so.FixedSupportFactorization) -> float:
+        """Predict a few copies of the target, and the directions of L-BFGS."""
+        m, n = problem.target.shape
+        r = problem.supports[0].shape[1]
+        return 2.0**20 + 64.0 * m * n + 200.0 * r * (m + n)

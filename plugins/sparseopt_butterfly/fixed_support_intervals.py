@@ -36,6 +36,8 @@ class CoerciveIntervals(so.Solver[so.FixedSupportFactorization]):
     Source: Horst, Tuy, Global Optimization, Springer 1996, section X, for branch and bound by the
     convex envelope of a concave part, here a chord.
 
+    Time O(m n min(m, n)), memory O(m n), for an m x n target, for each interval.
+
     Parameters
     ----------
     restarts, sweeps : int
@@ -76,6 +78,11 @@ class CoerciveIntervals(so.Solver[so.FixedSupportFactorization]):
         """Predict some thousand decompositions."""
         m, n = problem.target.shape
         return 2e-2 + 1e-6 * m * n * min(m, n)
+
+    def bytes_needed(self, problem: so.FixedSupportFactorization) -> float:
+        """Predict the list of intervals, each with numbers for all rows and columns."""
+        m, n = problem.target.shape
+        return 2.0**20 + 3e3 * m * n
 
 
 class _Curve:

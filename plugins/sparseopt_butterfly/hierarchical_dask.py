@@ -42,6 +42,9 @@ class HierarchicalDask(so.Solver[so.ButterflyFactorization]):
     `hierarchical_numpy`, bit for bit if the workers have the same processors and libraries.
     Source: Le, Zheng, Riccietti, Gribonval, arXiv 2411.04506.
 
+    Time O(m n), memory O(m n^0.5 + n m^0.5), as `hierarchical_numpy`, for an m x n target in chunks
+    that are small beside it.
+
     Parameters
     ----------
     bounds, probes

@@ -28,6 +28,10 @@ class HierarchicalNumpy(so.Solver[so.ButterflyFactorization]):
     the steps add up to the squared error, and no QR decomposition is needed between the steps.
     Source: Le, Zheng, Riccietti, Gribonval, arXiv 2411.04506.
 
+    Time O(m n), memory O(m n^0.5 + n m^0.5), for an m x n target and blocks of 2 x 2, check
+    included: each level leaves half of what it finds, and the check multiplies two groups of
+    factors at a time.
+
     Parameters
     ----------
     bounds : {"auto", "always", "never"}

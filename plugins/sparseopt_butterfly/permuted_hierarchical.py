@@ -47,6 +47,8 @@ class PermutedHierarchical(so.Solver[so.ButterflyFactorization]):
     `structure_threshold`: a caution that rests on a model and makes mistakes rarer, for many
     kinds of entries far rarer.
 
+    Time O(n^3), memory O(n^2), for an n x n target, each try: all pairs of rows are compared.
+
     Parameters
     ----------
     starts : int
@@ -94,7 +96,12 @@ class PermutedHierarchical(so.Solver[so.ButterflyFactorization]):
 
     def cost(self, problem: so.ButterflyFactorization) -> float:
         """Predict the seconds of a noisy search with its control."""
-        return 3e-3 * problem.shape[0] + 2e-7 * problem.shape[0] ** 3
+        return 1.0 + 3e-3 * problem.shape[0] + 2e-7 * problem.shape[0] ** 3
+
+    def bytes_needed(self, problem: so.ButterflyFactorization) -> float:
+        """Predict comparisons of rows, and copies of the target."""
+        m, n = problem.shape
+        return 2.0**20 + 128.0 * m * n
 
     def _require_structure(self, search: _Search, matrix: np.ndarray) -> None:
         """Raise `Inconclusive` unless the error is clearly below those of shuffled copies.

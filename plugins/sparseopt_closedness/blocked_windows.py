@@ -26,6 +26,8 @@ class BlockedWindows(so.Solver[so.Closedness]):
 
     It is for masks without an LU window: further terms may cover the three cells of one, if single
     cells elsewhere force them to vanish there.
+
+    Time O(m n r), memory O(m n r), for m x r and r x n supports whose blockers are few.
     """
 
     def accepts(self, problem: so.Closedness) -> so.Accepted | so.Refused:
@@ -46,6 +48,11 @@ class BlockedWindows(so.Solver[so.Closedness]):
         """Predict the tables of blockers."""
         (m, r), n = problem.supports[0].shape, problem.supports[1].shape[1]
         return 2e-3 + 2e-8 * m * n * r
+
+    def bytes_needed(self, problem: so.Closedness) -> float:
+        """Predict the tables of blockers."""
+        (m, r), n = problem.supports[0].shape, problem.supports[-1].shape[1]
+        return 2.0**20 + 9.0 * m * n * r
 
 
 def find_blocked(problem: so.Closedness, context: so.Context) -> Core | None:

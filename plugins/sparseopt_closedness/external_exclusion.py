@@ -23,6 +23,9 @@ class ExternalExclusion(so.Solver[so.Closedness]):
     Moura, IJCAR 2012). The core cannot check its word: the certificate says so, and is accepted
     only where the user allows z3 to be asked again, see `so.verify`.
 
+    Time O(m n r), memory O(m r + r n), for m x r and r x n supports that proofs decide; what z3 is
+    asked about takes up to its own limits.
+
     Attributes
     ----------
     allow_external : bool
@@ -85,7 +88,11 @@ class ExternalExclusion(so.Solver[so.Closedness]):
 
     def cost(self, problem: so.Closedness) -> float:
         """Predict the curves; more expensive than all proofs."""
-        return 10.0 * LimitCurves().cost(problem) + 1.0
+        return LimitCurves().cost(problem) + 3e-3
+
+    def bytes_needed(self, problem: so.Closedness) -> float:
+        """Predict what the proofs take."""
+        return LimitCurves().bytes_needed(problem)
 
 
 def is_unsatisfiable(text: str, resources: int = 100_000_000, seconds: float | None = None) -> bool:

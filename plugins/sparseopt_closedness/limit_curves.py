@@ -15,6 +15,7 @@ from sparseopt.closedness.proofs.observed import ObservedProblem, start
 from sparseopt_closedness.case_search import CaseEffort, close_by_cases
 from sparseopt_closedness.curves import CurveSearch, Effort, Submersion
 from sparseopt_closedness.free_families import evidence_of
+from sparseopt_closedness.null_points import seconds_of
 from sparseopt_closedness.observed_windows import Limit, find_limit
 from sparseopt_closedness.reduction import Open, Reduction, reduce_state
 from sparseopt_closedness.sub_supports import shape_of, sub_supports
@@ -33,6 +34,9 @@ class LimitCurves(so.Solver[so.Closedness]):
 
     A part too large for that is judged by small sub-supports only: if the problem on some rows and
     columns is not closed, neither is the whole, see `NotClosedCertificate`.
+
+    Time O(m n r max(m, n)^2), memory O(m r + r n), for m x r and r x n supports that reductions or
+    the first curves decide; what is left takes the time that it is given.
 
     Attributes
     ----------
@@ -120,7 +124,13 @@ class LimitCurves(so.Solver[so.Closedness]):
 
     def cost(self, problem: so.Closedness) -> float:
         """Predict the curves; always more expensive than the polynomial stages."""
-        return 10.0 * Reduction().cost(problem) + 0.1
+        (m, r), n = problem.supports[0].shape, problem.supports[1].shape[1]
+        return 1.5 * Reduction().cost(problem) + seconds_of(m, r, n)
+
+    def bytes_needed(self, problem: so.Closedness) -> float:
+        """Predict the reductions, and the curves of one part."""
+        (m, r), n = problem.supports[0].shape, problem.supports[-1].shape[1]
+        return 2.0**21 + 16.0 * r * (m + n)
 
 
 def not_closed(

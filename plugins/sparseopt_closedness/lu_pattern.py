@@ -13,7 +13,10 @@ from sparseopt_closedness.sizes import of_two
 
 @dataclass(frozen=True)
 class LUPattern(so.Solver[so.Closedness]):
-    """Not closed by an LU window, of entries or of equal blocks; decides nothing else."""
+    """Not closed by an LU window, of entries or of equal blocks; decides nothing else.
+
+    Time O(m n r), memory O(m n + m r + r n), for m x r and r x n supports.
+    """
 
     def accepts(self, problem: so.Closedness) -> so.Accepted | so.Refused:
         """Take pairs."""
@@ -37,6 +40,11 @@ class LUPattern(so.Solver[so.Closedness]):
         return certificate.answer, certificate
 
     def cost(self, problem: so.Closedness) -> float:
-        """Predict two matrix products."""
+        """Predict two matrix products, and a look at every cell."""
         (m, r), n = problem.supports[0].shape, problem.supports[-1].shape[1]
-        return 1e-4 + 1e-10 * m * n * r
+        return 1e-4 + 1.2e-8 * m * n + 3e-11 * m * n * r
+
+    def bytes_needed(self, problem: so.Closedness) -> float:
+        """Predict two products of supports, and which cells are covered once."""
+        (m, r), n = problem.supports[0].shape, problem.supports[-1].shape[1]
+        return 2.0**20 + 17.0 * m * n + 4.0 * r * (m + n)

@@ -23,6 +23,9 @@ class MatchedCurves(so.Solver[so.Closedness]):
 
     It decides nothing else. For independent entries of densities s1 + s2 < 1 and as many rows,
     columns and terms it finds one with a probability that tends to 1.
+
+    Time O(m n r), memory O(m r + r n), for m x r and r x n supports, as long as small windows,
+    which are all tried, have no say.
     """
 
     def accepts(self, problem: so.Closedness) -> so.Accepted | so.Refused:
@@ -58,4 +61,12 @@ class MatchedCurves(so.Solver[so.Closedness]):
     def cost(self, problem: so.Closedness) -> float:
         """Predict matchings: less than the reductions of large supports, more for small ones."""
         size = largest_pair(problem.supports)
-        return 2e-4 + 2e-10 * size if size > SMALL else 2.0 * Reduction().cost(problem)
+        if size <= SMALL:
+            return 1.2 * Reduction().cost(problem)
+        lines = min(*problem.supports[0].shape, problem.supports[1].shape[1])
+        return 2e-4 + 5e-5 * lines + 1e-10 * size
+
+    def bytes_needed(self, problem: so.Closedness) -> float:
+        """Predict the edges of the matchings."""
+        (m, r), n = problem.supports[0].shape, problem.supports[-1].shape[1]
+        return 2.0**20 + 16.0 * r * (m + n)

@@ -49,6 +49,9 @@ class WindowRepair(so.Solver[so.NearestClosedSupport]):
     a time limit too short for that they are left out: then entries are only put back, and the
     bound of large supports is 1 at most. One call without a time limit compiles them.
 
+    Time O(m n r), memory O(m n r), for m x r and r x n supports whose repair meets the bound early;
+    others take the time that the search is given.
+
     Parameters
     ----------
     seconds : float, optional
@@ -73,6 +76,11 @@ class WindowRepair(so.Solver[so.NearestClosedSupport]):
     def cost(self, problem: so.NearestClosedSupport) -> float:
         """Predict the seconds of the search."""
         return self.seconds or 10.0
+
+    def bytes_needed(self, problem: so.NearestClosedSupport) -> float:
+        """Predict the tables of windows."""
+        (m, r), n = problem.supports[0].shape, problem.supports[-1].shape[1]
+        return 2.0**22 + 16.0 * m * n * r
 
     def solve(
         self, problem: so.NearestClosedSupport, context: so.Context

@@ -19,6 +19,9 @@ LONGEST = 20.0
 class NullPoints(so.Solver[so.Closedness]):
     """Closed by the points of `sparseopt_closedness.null_points`; decides nothing else.
 
+    Time O(m n r max(m, n)), memory O(m n r), for m x r and r x n supports and one point; where one
+    lacks little, others follow.
+
     Attributes
     ----------
     seconds : float
@@ -61,3 +64,8 @@ class NullPoints(so.Solver[so.Closedness]):
         """Predict the rank at one point."""
         (m, r), n = problem.supports[0].shape, problem.supports[1].shape[1]
         return seconds_of(m, r, n)
+
+    def bytes_needed(self, problem: so.Closedness) -> float:
+        """Predict the matrix of images."""
+        (m, r), n = problem.supports[0].shape, problem.supports[-1].shape[1]
+        return 2.0**20 + 16.0 * m * n * r

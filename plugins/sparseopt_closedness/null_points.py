@@ -142,7 +142,7 @@ def _deficiency(side: ObservedProblem, x: np.ndarray, y: np.ndarray) -> int:
 
 def seconds_of(m: int, r: int, n: int) -> float:
     """Predict the seconds of one point with its check, roughly."""
-    return 0.03 + 1.2e-7 * float(m * n) * max(m, n) * r
+    return 0.01 + 1.2e-7 * float(m * n) * max(m, n) * r
 
 
 def _seconds(side: ObservedProblem) -> float:

@@ -27,6 +27,9 @@ class OppositeTargets(so.Solver[SparseTraining]):
     In networks with several hidden layers the inputs of the last but one are reached along disjoint
     paths.
 
+    Time O(m n r), memory O(m r + r n), for m x r and r x n supports, where one of the first windows
+    will do.
+
     Parameters
     ----------
     effort : int
@@ -44,6 +47,15 @@ class OppositeTargets(so.Solver[SparseTraining]):
         if first_shared(problem) is None:
             return so.Refused("an optimum exists for every data set")
         return so.Accepted()
+
+    def cost(self, problem: SparseTraining) -> float:
+        """Predict the search of one window."""
+        cells = sum(support.size for support in problem.supports)
+        return 5e-3 + 1e-6 * cells
+
+    def bytes_needed(self, problem: SparseTraining) -> float:
+        """Predict copies of the supports, and tables of windows."""
+        return 2.0**20 + 64.0 * sum(support.size for support in problem.supports)
 
     def solve(
         self, problem: SparseTraining, context: so.Context

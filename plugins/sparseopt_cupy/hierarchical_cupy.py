@@ -28,6 +28,8 @@ class HierarchicalCupy(so.Solver[so.ButterflyFactorization]):
     leaves its device.
     Source: Le, Zheng, Riccietti, Gribonval, arXiv 2411.04506.
 
+    Time O(m n), memory O(m n), for an m x n target and blocks of 2 x 2.
+
     Parameters
     ----------
     bounds, probes
@@ -62,6 +64,12 @@ class HierarchicalCupy(so.Solver[so.ButterflyFactorization]):
         entries = problem.shape[0] * problem.shape[1]
         moved = 3e-6 * entries * problem.dtype.itemsize / Rates.of("an H100").copy
         return 1e-5 * (2 + len(problem.architecture)) + moved
+
+    def bytes_needed(self, problem: so.ButterflyFactorization) -> float:
+        """Predict the bytes of the device: what two levels of blocks of 2 x 2 leave, and the
+        factors; the check of the error takes less, of the computer's memory."""
+        entries = 0.75 * problem.shape[0] * problem.shape[1] + problem.architecture.nnz
+        return 2.0**22 + entries * problem.dtype.itemsize
 
 
 def left_to_right(

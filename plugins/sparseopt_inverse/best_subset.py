@@ -34,6 +34,7 @@ from sparseopt_inverse.cosamp import CoSaMP
 from sparseopt_inverse.greedy import Unit, accepts_dense
 from sparseopt_inverse.htp import HardThresholdingPursuit
 from sparseopt_inverse.omp import chosen
+from sparseopt_inverse.predicting import design_bytes
 
 MOST_SUPPORTS = 10**7
 Made = tuple[Coefficients, SubsetCertificate]
@@ -42,6 +43,8 @@ Made = tuple[Coefficients, SubsetCertificate]
 @dataclass(frozen=True)
 class BestSubset(Solver[CardinalityRegression]):
     """Bounds every support of full size, a batch of them at a time, and singles the best out.
+
+    Time O(n^k k + m n^2), memory O(m n + n^2), for an m x n design and k columns.
 
     Notes
     -----
@@ -70,12 +73,20 @@ class BestSubset(Solver[CardinalityRegression]):
         """Return seconds, roughly."""
         m, n = problem.shape
         k = problem.size
-        return 5e-3 + 1e-8 * math.comb(n, k - 1) * n * k + 1e-9 * m * n * n
+        return 1e-2 + 4.5e-8 * math.comb(n, k - 1) * n * k + 1e-9 * m * n * n
+
+    def bytes_needed(self, problem: CardinalityRegression) -> float:
+        """Predict the products of all columns, and a batch of supports."""
+        n = problem.shape[1]
+        batch = min(56.0 * math.comb(n, problem.size - 1) * n, 22e6)
+        return 2.0**20 + batch + 16.0 * n * n + 2.0 * design_bytes(problem.design)
 
 
 @dataclass(frozen=True)
 class BranchAndBound(Solver[CardinalityRegression]):
     """Opens branches level by level until they are too many; then it proves a lower bound.
+
+    Time O(m n^2), memory O(m n + n^2), for an m x n design and a tree of bounded size.
 
     Notes
     -----
@@ -99,7 +110,13 @@ class BranchAndBound(Solver[CardinalityRegression]):
     def cost(self, problem: CardinalityRegression) -> float:
         """Return seconds, roughly."""
         m, n = problem.shape
-        return 1.0 + 1e-9 * m * n * n
+        return 1e-2 + min(4e-7 * math.comb(n, problem.size), 20.0) + 1e-9 * m * n * n
+
+    def bytes_needed(self, problem: CardinalityRegression) -> float:
+        """Predict the products of all columns, and the branches that are open."""
+        n = problem.shape[1]
+        open_ones = min(90.0 * math.comb(n, problem.size), 2.0**25)
+        return 2.0**20 + open_ones + 16.0 * n * n + 2.0 * design_bytes(problem.design)
 
 
 class _Search:

@@ -17,7 +17,10 @@ from sparseopt.inverse.deconvolution import (
 
 @dataclass(frozen=True)
 class BlindSpike(so.Solver[BlindDeconvolution]):
-    """A spike at place 0, as large as the root of the target's 1-norm."""
+    """A spike at place 0, as large as the root of the target's 1-norm.
+
+    Time O(n), memory O(n), for n entries of the target.
+    """
 
     def accepts(self, problem: BlindDeconvolution) -> so.Accepted | so.Refused:
         """Take every target."""
@@ -26,6 +29,10 @@ class BlindSpike(so.Solver[BlindDeconvolution]):
     def cost(self, problem: BlindDeconvolution) -> float:
         """Return the predicted seconds."""
         return 1e-4 + 1e-6 * len(problem.target)
+
+    def bytes_needed(self, problem: BlindDeconvolution) -> float:
+        """Predict exact numbers for each entry."""
+        return 2.0**20 + 1e3 * len(problem.target)
 
     def solve(
         self, problem: BlindDeconvolution, context: so.Context

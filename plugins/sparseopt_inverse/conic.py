@@ -19,6 +19,7 @@ from sparseopt_inverse.child import run_within
 from sparseopt_inverse.composite import composite
 from sparseopt_inverse.cone_program import ConeProgram
 from sparseopt_inverse.nuclear import from_rough_matrix
+from sparseopt_inverse.predicting import BASE, design_bytes
 from sparseopt_inverse.refinement import refine
 from sparseopt_inverse.variation import from_rough_plateaus, variation
 from sparseopt_inverse.working_set import is_least_squares
@@ -27,6 +28,8 @@ from sparseopt_inverse.working_set import is_least_squares
 @dataclass(frozen=True)
 class Cvxpy(Solver[SparseRegression]):
     """States the problem as a cone program, takes its dual solution too, and refines both.
+
+    Time O(m n min(m, n)), memory O(m n), for an m x n design.
 
     Parameters
     ----------
@@ -81,7 +84,11 @@ class Cvxpy(Solver[SparseRegression]):
         m, n = problem.shape
         if scipy.sparse.issparse(problem.design):
             return 0.02 + 4e-5 * float(problem.design.nnz)
-        return 0.02 + 1.3e-8 * m * n * min(m, n)
+        return 0.02 + 2.5e-8 * m * n * min(m, n)
+
+    def bytes_needed(self, problem: SparseRegression) -> float:
+        """Predict the cone program, and its factorization."""
+        return BASE + 20.0 * design_bytes(problem.design)
 
 
 def _finished(

@@ -11,11 +11,14 @@ from sparseopt.inverse.cardinality import CardinalityRegression
 from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.subset_certificate import SubsetCertificate
 from sparseopt_inverse.greedy import Unit, accepts_dense, answered, largest
+from sparseopt_inverse.predicting import BASE, design_bytes
 
 
 @dataclass(frozen=True)
 class CoSaMP(Solver[CardinalityRegression]):
     """Adds the 2 k columns that correlate most, solves least squares, keeps the k largest.
+
+    Time O(m n + m k^2), memory O(m n), for an m x n design and k columns, each round.
 
     Parameters
     ----------
@@ -43,6 +46,10 @@ class CoSaMP(Solver[CardinalityRegression]):
         """Return seconds, roughly."""
         m, n = problem.shape
         return 1e-3 + 3e-8 * m * n
+
+    def bytes_needed(self, problem: CardinalityRegression) -> float:
+        """Predict copies of the design."""
+        return BASE + 2.0 * design_bytes(problem.design)
 
     def chosen(self, unit: Unit, size: int, context: Context) -> np.ndarray:
         """Return the columns in ascending order."""

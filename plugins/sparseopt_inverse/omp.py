@@ -11,11 +11,14 @@ from sparseopt.inverse.cardinality import CardinalityRegression
 from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.subset_certificate import SubsetCertificate
 from sparseopt_inverse.greedy import Unit, accepts_dense, answered
+from sparseopt_inverse.predicting import BASE, design_bytes
 
 
 @dataclass(frozen=True)
 class OrthogonalMatchingPursuit(Solver[CardinalityRegression]):
     """Takes the column that correlates most with the residual, over its norm, until full.
+
+    Time O(k m n), memory O(m n), for an m x n design and k columns.
 
     Notes
     -----
@@ -36,6 +39,10 @@ class OrthogonalMatchingPursuit(Solver[CardinalityRegression]):
         """Return seconds, roughly."""
         m, n = problem.shape
         return 1e-3 + 1e-9 * m * n * (problem.size + 10)
+
+    def bytes_needed(self, problem: CardinalityRegression) -> float:
+        """Predict copies of the design."""
+        return BASE + 2.0 * design_bytes(problem.design)
 
 
 def chosen(unit: Unit, size: int, context: Context) -> np.ndarray:

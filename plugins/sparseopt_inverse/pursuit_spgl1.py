@@ -17,6 +17,7 @@ from sparseopt import Accepted, Context, Refused, Solver
 from sparseopt.inverse.basis_pursuit import BasisPursuit
 from sparseopt_inverse.affine_projection import projection
 from sparseopt_inverse.faces import MOST_ENTRIES
+from sparseopt_inverse.predicting import BASE, design_bytes
 from sparseopt_inverse.pursuit_best import BestPursuit, Made
 from sparseopt_inverse.pursuit_crossover import cross_over
 from sparseopt_inverse.pursuit_douglas_rachford import split
@@ -28,6 +29,8 @@ from sparseopt_inverse.work import PIVOTED_QR, begin
 @dataclass(frozen=True)
 class Spgl1(Solver[BasisPursuit]):
     """Runs ``spgl1.spgl1`` on columns of norm 1 and finishes what it returns.
+
+    Time O(m n), memory O(m n), for an m x n design and each step.
 
     Parameters
     ----------
@@ -152,6 +155,10 @@ class Spgl1(Solver[BasisPursuit]):
     def cost(self, problem: BasisPursuit) -> float:
         """Return seconds, roughly."""
         return 2e-2 + 5e-7 * math.prod(problem.shape)
+
+    def bytes_needed(self, problem: BasisPursuit) -> float:
+        """Predict copies of the design."""
+        return BASE + 3.0 * design_bytes(problem.design)
 
 
 @contextmanager

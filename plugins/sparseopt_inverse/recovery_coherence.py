@@ -10,6 +10,7 @@ import sparseopt as so
 from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
 from sparseopt.inverse.recovery_proofs import CoherenceCertificate
 from sparseopt.judging.check import check_certificate
+from sparseopt_inverse.predicting import BASE, design_bytes
 from sparseopt_inverse.whole_design import reading_seconds, refused_if_large
 
 MOST_COLUMNS = 10_000
@@ -18,7 +19,10 @@ MOST_COLUMNS = 10_000
 
 @dataclass(frozen=True)
 class RecoveryCoherence(so.Solver[RecoveryGuarantee]):
-    """One product of the design with itself; proves small sparsities, and never a failure."""
+    """One product of the design with itself; proves small sparsities, and never a failure.
+
+    Time O(m n^2), memory O(m n + n^2), for an m x n design.
+    """
 
     def accepts(self, problem: RecoveryGuarantee) -> so.Accepted | so.Refused:
         """Take designs of not too many columns, all of which an operator must be able to keep."""
@@ -33,6 +37,11 @@ class RecoveryCoherence(so.Solver[RecoveryGuarantee]):
         """Return the predicted seconds."""
         m, n = problem.design.shape
         return 1e-4 + 1e-9 * m * n * n + reading_seconds(problem)
+
+    def bytes_needed(self, problem: RecoveryGuarantee) -> float:
+        """Predict all products of columns."""
+        n = problem.design.shape[1]
+        return BASE + 24.0 * n * n + 2.0 * design_bytes(problem.design)
 
     def solve(
         self, problem: RecoveryGuarantee, context: so.Context

@@ -20,6 +20,7 @@ from sparseopt.inverse.recovery_proofs import (
     supports_of,
 )
 from sparseopt.judging.check import check_certificate
+from sparseopt_inverse.predicting import BASE, design_bytes
 from sparseopt_inverse.whole_design import refused_if_large
 
 LARGEST, MOST_PRODUCTS = 20, 30_000_000
@@ -28,7 +29,10 @@ LARGEST, MOST_PRODUCTS = 20, 30_000_000
 
 @dataclass(frozen=True)
 class RecoveryConditions(so.Solver[RecoveryGuarantee]):
-    """Pseudo-inverses for l1; for omp also over the rationals, support by support."""
+    """Pseudo-inverses for l1; for omp also over the rationals, support by support.
+
+    Time O(m n k), memory O(m n), for an m x n design and supports of k columns, each.
+    """
 
     def accepts(self, problem: RecoveryGuarantee) -> so.Accepted | so.Refused:
         """Take supports, designs that may be injective, and for omp not too many supports."""
@@ -55,8 +59,12 @@ class RecoveryConditions(so.Solver[RecoveryGuarantee]):
         """Return the predicted seconds."""
         m, n = problem.design.shape
         if problem.method == "l1":
-            return 1e-3 + 1e-8 * m * n * problem.size
+            return 1e-3 + 3e-9 * m * n * problem.size
         return 1e-3 + 2e-5 * min(support_count(problem), MOST_SUPPORTS) * n * problem.size
+
+    def bytes_needed(self, problem: RecoveryGuarantee) -> float:
+        """Predict copies of the design, and exact numbers of one support."""
+        return BASE + 4.0 * design_bytes(problem.design)
 
     def solve(self, problem: RecoveryGuarantee, context: so.Context) -> tuple[RecoveryVerdict, Any]:
         """Try the condition on the support, then on all columns."""

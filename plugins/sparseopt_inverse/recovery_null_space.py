@@ -24,6 +24,7 @@ from sparseopt.inverse.recovery_proofs import (
 )
 from sparseopt.judging.check import check_certificate
 from sparseopt_inverse.exact_kernels import kernel_vector
+from sparseopt_inverse.predicting import BASE, design_bytes
 from sparseopt_inverse.whole_design import image_of, reading_seconds, refused_if_large, split
 
 MARGIN = 1e-11
@@ -108,6 +109,8 @@ class Programs:
 class RecoveryNullSpace(so.Solver[RecoveryGuarantee]):
     """Linear programs for dual vectors; where there is none, their duals, made exact.
 
+    Time O(m^2 n), memory O(m n), for an m x n design and each linear program.
+
     Parameters
     ----------
     most_vectors : int
@@ -133,6 +136,10 @@ class RecoveryNullSpace(so.Solver[RecoveryGuarantee]):
         """Return the predicted seconds."""
         own = 1e-2 + 1e-3 * min(self._count(problem), self.most_vectors)
         return own + reading_seconds(problem)
+
+    def bytes_needed(self, problem: RecoveryGuarantee) -> float:
+        """Predict one linear program."""
+        return BASE + 16.0 * design_bytes(problem.design)
 
     @staticmethod
     def _count(problem: RecoveryGuarantee) -> int:

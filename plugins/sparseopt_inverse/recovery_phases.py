@@ -20,6 +20,7 @@ from sparseopt.inverse.recovery_proofs import (
     supports_of,
 )
 from sparseopt.judging.check import check_certificate
+from sparseopt_inverse.predicting import BASE, design_bytes
 from sparseopt_inverse.recovery_null_space import (
     EXACT,
     Failure,
@@ -65,6 +66,8 @@ class RecoveryPhases(so.Solver[RecoveryGuarantee]):
     given phases, and for one column, whatever the margin; all phases on more columns are covered by
     a grid, so that the largest correlation must stay some percent below 1.
 
+    Time O(m n min(m, n)), memory O(m n), for an m x n design and each vector of phases.
+
     Parameters
     ----------
     most_vectors : int
@@ -85,8 +88,12 @@ class RecoveryPhases(so.Solver[RecoveryGuarantee]):
     def cost(self, problem: RecoveryGuarantee) -> float:
         """Return the predicted seconds."""
         m, n = problem.design.shape
-        own = 2e-2 + 1e-6 * m * n * min(support_count(problem), self.most_vectors)
+        own = 3e-3 + 3e-7 * m * n * min(support_count(problem), self.most_vectors)
         return own + reading_seconds(problem)
+
+    def bytes_needed(self, problem: RecoveryGuarantee) -> float:
+        """Predict copies of the design."""
+        return BASE + 6.0 * design_bytes(problem.design)
 
     def solve(self, problem: RecoveryGuarantee, context: so.Context) -> tuple[RecoveryVerdict, Any]:
         """Look for a vector that is missed, then for a dual vector for each point of a grid."""

@@ -11,6 +11,7 @@ import sparseopt as so
 from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
 from sparseopt.inverse.recovery_bound import NullSpaceBoundCertificate
 from sparseopt.judging.check import check_certificate
+from sparseopt_inverse.predicting import BASE, design_bytes
 from sparseopt_inverse.whole_design import reading_seconds, refused_if_large
 
 
@@ -20,6 +21,8 @@ class RecoveryRelaxation(so.Solver[RecoveryGuarantee]):
 
     Complex columns by least squares with weights that grow with the entries (Lawson 1961). It
     proves sparsities up to a multiple of the root of the number of rows, and never a failure.
+
+    Time O(m n^2 log(n)), memory O(m n), for an m x n design: a linear program for each column.
     """
 
     def accepts(self, problem: RecoveryGuarantee) -> so.Accepted | so.Refused:
@@ -36,7 +39,11 @@ class RecoveryRelaxation(so.Solver[RecoveryGuarantee]):
     def cost(self, problem: RecoveryGuarantee) -> float:
         """Return the predicted seconds."""
         m, n = problem.design.shape
-        return 5e-3 + n * (2e-3 + 1e-6 * m * n) + reading_seconds(problem)
+        return 5e-3 + n * (2e-3 + 3e-6 * m * n) + reading_seconds(problem)
+
+    def bytes_needed(self, problem: RecoveryGuarantee) -> float:
+        """Predict the program of one column."""
+        return BASE + 16.0 * design_bytes(problem.design)
 
     def solve(
         self, problem: RecoveryGuarantee, context: so.Context

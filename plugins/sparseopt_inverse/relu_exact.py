@@ -43,6 +43,9 @@ class ReLUConeProgram(Solver[TwoLayerReLU]):
     the cells of all, and those that it violates most are added until none does. The neurons are
     then merged to at most as many as there are samples.
 
+    Time O(n^d), memory O(n^d), for n samples of d features: as many activation patterns as there
+    are.
+
     Notes
     -----
     For n samples of rank r there are O(n^(r - 1)) cells; to find them takes about 20 us for each
@@ -90,6 +93,10 @@ class ReLUConeProgram(Solver[TwoLayerReLU]):
         """Return seconds from runs on Gaussian inputs."""
         n, d = problem.inputs.shape
         return 0.03 + 1.5e-5 * problem.pattern_bound * n / (2 * d) + 1e-4 * n * d
+
+    def bytes_needed(self, problem: TwoLayerReLU) -> float:
+        """Predict the patterns, and a cone program."""
+        return 2.0**22 + 8.0 * problem.pattern_bound * len(problem.inputs)
 
 
 def _without_neurons(

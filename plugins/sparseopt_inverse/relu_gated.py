@@ -25,6 +25,7 @@ from sparseopt.training.two_layer_bounds import gated_reach
 from sparseopt.training.two_layer_certificate import TwoLayerReLUCertificate
 from sparseopt.training.two_layer_network import TwoLayerNetwork
 from sparseopt.training.two_layer_relu import TwoLayerReLU
+from sparseopt_inverse.predicting import BASE
 
 
 def distinct_gates(problem: TwoLayerReLU) -> np.ndarray:
@@ -105,6 +106,8 @@ class GatedGroupLasso(Solver[TwoLayerReLU]):
     With the patterns D_k fixed it is ``min 1/2 |sum_k D_k X u_k - y|^2 + decay sum_k |u_k|``; each
     u_k becomes one neuron with hidden and outer weights of equal norm.
 
+    Time O(n d g), memory O(n d g), for n samples of d features and g gates, as the group lasso.
+
     Parameters
     ----------
     regression : str or None
@@ -161,4 +164,10 @@ class GatedGroupLasso(Solver[TwoLayerReLU]):
         """Return seconds, about those of the group lasso."""
         n, d = problem.inputs.shape
         gates = 0 if problem.gates is None else problem.gates.shape[1]
-        return 1e-2 + 2.5e-7 * n * d * gates
+        return 8e-2 + 2.5e-7 * n * d * gates
+
+    def bytes_needed(self, problem: TwoLayerReLU) -> float:
+        """Predict the design of the group lasso, and copies of it."""
+        n, d = problem.inputs.shape
+        gates = 0 if problem.gates is None else problem.gates.shape[1]
+        return BASE + 24.0 * n * d * gates

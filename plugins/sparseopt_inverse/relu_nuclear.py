@@ -62,6 +62,8 @@ class GatedNuclearNorm(Solver[TwoLayerReLU]):
     ``min 1/2 |sum_k D_k X U_k - Y|^2 + decay sum_k |U_k|`` in the nuclear norm, which is half the
     least trace of a positive semidefinite matrix with U_k as its off-diagonal block. Gates whose
     correlation with the dual solution exceeds decay are added until there is none.
+
+    Time O(n^3), memory O(n^2), for n samples, for each program.
     """
 
     def accepts(self, problem: TwoLayerReLU) -> Accepted | Refused:
@@ -116,6 +118,11 @@ class GatedNuclearNorm(Solver[TwoLayerReLU]):
         """Return seconds from a few runs."""
         size = min(problem.inputs.shape) + problem.outputs
         return 0.05 + 1e-6 * size**4
+
+    def bytes_needed(self, problem: TwoLayerReLU) -> float:
+        """Predict a semidefinite program, and its factorization."""
+        size = sum(problem.inputs.shape) + problem.outputs
+        return 2.0**22 + 400.0 * size * size
 
 
 def _objective(certificate: TwoLayerReLUCertificate, units: Units) -> float:

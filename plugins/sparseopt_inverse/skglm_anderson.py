@@ -15,6 +15,7 @@ from sparseopt import Accepted, Context, Refused, Solver
 from sparseopt.inverse.certificate import DualityGapCertificate
 from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.problem import SparseRegression
+from sparseopt_inverse.predicting import BASE, design_bytes
 from sparseopt_inverse.unit_blocks import (
     UnitBlocks,
     block_norms_only,
@@ -26,6 +27,8 @@ from sparseopt_inverse.unit_blocks import (
 @dataclass(frozen=True)
 class Skglm(Solver[SparseRegression]):
     """Runs skglm's coordinate descent and refines its coefficients.
+
+    Time O(s), memory O(s), for s stored entries of the design and each sweep.
 
     Parameters
     ----------
@@ -124,6 +127,10 @@ class Skglm(Solver[SparseRegression]):
         if scipy.sparse.issparse(problem.design):
             return 1e-2 + 4e-7 * (float(problem.design.nnz) + n)
         return 1e-2 + 1.5e-8 * m * n
+
+    def bytes_needed(self, problem: SparseRegression) -> float:
+        """Predict copies of the design."""
+        return BASE + 2.0 * design_bytes(problem.design)
 
 
 def _parts(blocks: UnitBlocks, positive: bool) -> tuple[Any, Any, Any]:

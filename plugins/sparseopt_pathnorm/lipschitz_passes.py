@@ -15,7 +15,12 @@ from sparseopt.pathnorm.lipschitz import dual, raised
 from sparseopt.pathnorm.plain import rounding_room
 from sparseopt.pathnorm.powers import Powers
 from sparseopt_pathnorm.neuron_sums import is_small, power_sums_of
-from sparseopt_pathnorm.pass_memory import forward_bytes, repeated_bytes
+from sparseopt_pathnorm.pass_memory import (
+    checking_seconds,
+    exact_bytes,
+    forward_bytes,
+    repeated_bytes,
+)
 from sparseopt_pathnorm.passes import power_sums
 from sparseopt_pathnorm.scaled_layers import ScaledLayers, path_table
 
@@ -23,6 +28,9 @@ from sparseopt_pathnorm.scaled_layers import ScaledLayers, path_table
 @dataclass(frozen=True)
 class LipschitzPasses(so.Solver[so.LipschitzBound]):
     """The smallest of the bounds that take a few passes, and of the table's where it is small.
+
+    Time O(E), memory O(P + V), for a network of E edges and P parameters, with V values between
+    layers, for each pass.
 
     Parameters
     ----------
@@ -41,14 +49,17 @@ class LipschitzPasses(so.Solver[so.LipschitzBound]):
 
     def cost(self, problem: so.LipschitzBound) -> float:
         """About two nanoseconds per edge and pass."""
-        passes = 2 * self.iterations if "spectral" in problem.methods() else 2
+        spectral = "spectral" in problem.methods()
+        passes = 2 * self.iterations if spectral else 2
         table = min(self._table_cost(problem), self.table_work)
-        return 1e-4 + 2e-9 * (problem.network.edge_count * passes + table)
+        own = 1e-4 + 2e-9 * (problem.network.edge_count * passes + table)
+        return own + checking_seconds(problem.network, 0.2 if spectral else 1.0)
 
-    def bytes_needed(self, problem: so.LipschitzBound) -> float | None:
-        """Predict the bytes of one pass, or of the layers that several keep in float64."""
+    def bytes_needed(self, problem: so.LipschitzBound) -> float:
+        """Predict the bytes of one pass, or of the layers that several keep in float64; of exact
+        networks of rational numbers."""
         if problem.network.is_exact:
-            return None
+            return exact_bytes(problem.network)
         if problem.methods() == ["rows"]:
             return forward_bytes(problem.network)
         return repeated_bytes(problem.network)
@@ -82,6 +93,9 @@ class LipschitzTable(so.Solver[so.LipschitzBound]):
 
     The norm of the table itself for p_out = inf and p_in = 1; otherwise no worse than the row
     and column sums.
+
+    Time O(E o), memory O(P + V), for a network of E edges and P parameters, with V values between
+    layers and o outputs.
     """
 
     def accepts(self, problem: so.LipschitzBound) -> so.Accepted | so.Refused:
@@ -97,6 +111,10 @@ class LipschitzTable(so.Solver[so.LipschitzBound]):
         """One backward pass per output."""
         outputs = math.prod(problem.network.output_shape)
         return 1e-4 + 2e-9 * problem.network.edge_count * outputs
+
+    def bytes_needed(self, problem: so.LipschitzBound) -> float:
+        """Predict many passes, and one row of the table for each output."""
+        return repeated_bytes(problem.network)
 
     def solve(
         self, problem: so.LipschitzBound, context: so.Context

@@ -33,8 +33,10 @@ class OneHiddenLayer(so.Solver[so.Identifiability]):
 
     It says "identifiable" or gives up: units that are not read, read nothing, or switch at the same
     inputs are for the other engines. Whether units can be turned far away is decided where all but
-    sixteen units have independent products ``u_v w_v^T``. O(n^3 + n^2 (inputs + outputs)) for n
-    units. Source: the theorem of `sparseopt.OneHiddenLayerCertificate`.
+    sixteen units have independent products ``u_v w_v^T``. Source: the theorem of
+    `sparseopt.OneHiddenLayerCertificate`.
+
+    Time O(n^3 + n P), memory O(n^2 + P), for n units and P parameters.
     """
 
     def accepts(self, problem: so.Identifiability) -> so.Accepted | so.Refused:
@@ -52,6 +54,11 @@ class OneHiddenLayer(so.Solver[so.Identifiability]):
         """Return the cube of the units, at a billion a second, and the reading of the weights."""
         units = problem.wires.layers[1].size
         return 0.02 + 1e-9 * units**3 + 2e-6 * len(problem.wires.exact)
+
+    def bytes_needed(self, problem: so.Identifiability) -> float:
+        """Predict tables of units modulo a prime, and exact weights."""
+        units = problem.wires.layers[1].size
+        return 2.0**21 + 64.0 * units**2 + 100.0 * problem.parameters.count
 
     def solve(
         self, problem: so.Identifiability, context: so.Context

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import sparseopt as so
 from sparseopt.networks.linear import Dense
@@ -10,11 +11,33 @@ from sparseopt.networks.operator import Operator
 from sparseopt_pathnorm import layer_parts, scaled_layers
 
 _BASE = float(1 << 20)
+EXACT_EDGES = 250_000
+"""Edges up to which networks are checked in rational numbers, about."""
 
 
 def weights_of(op: Operator) -> int:
     """Return the number of parameters of a layer."""
     return sum(array.size for array in op.parameters().values())
+
+
+def all_weights(network: so.Network) -> int:
+    """Return the number of parameters of all layers."""
+    return sum(weights_of(node.op) for node in network.nodes)
+
+
+def checking_seconds(network: so.Network, passes: float = 1.0) -> float:
+    """Predict the seconds of so many passes of the core: networks of few edges go through rational
+    numbers, larger ones through floats, at some nanoseconds a weight."""
+    weights = all_weights(network)
+    if network.edge_count <= EXACT_EDGES:
+        values = sum(math.prod(shape) for shape in network.shapes.values())
+        return passes * 2e-6 * (weights + values)
+    return passes * 7e-9 * weights
+
+
+def loading_seconds() -> float:
+    """Predict the seconds for importing PyTorch; once that is done, for calls of its kernels."""
+    return 2e-3 if "torch" in sys.modules else 1.0
 
 
 def forward_bytes(network: so.Network) -> float:
@@ -34,6 +57,27 @@ def forward_bytes(network: so.Network) -> float:
         most = max(most, held)
     values = max(math.prod(shape) for shape in network.shapes.values())
     return _BASE + most + 32.0 * values
+
+
+def torch_bytes(network: so.Network) -> float:
+    """Predict the bytes of one pass in PyTorch: layers in float64 with their values, and twice the
+    largest."""
+    counts = [weights_of(node.op) for node in network.nodes]
+    values = sum(math.prod(shape) for shape in network.shapes.values())
+    return 4.0 * _BASE + 8.0 * (2.0 * max(counts) + values)
+
+
+def between_bytes(network: so.Network) -> float:
+    """Predict the bytes of passes with two settings and one between both."""
+    return 8.0 * all_weights(network) + forward_bytes(network)
+
+
+def exact_bytes(network: so.Network) -> float:
+    """Predict the bytes of a pass in exact numbers: objects for values, and weights a layer at a
+    time."""
+    values = max(math.prod(shape) for shape in network.shapes.values())
+    most = max(weights_of(node.op) for node in network.nodes)
+    return forward_bytes(network) + 200.0 * values + 32.0 * most
 
 
 def repeated_bytes(network: so.Network) -> float:

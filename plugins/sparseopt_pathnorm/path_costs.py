@@ -12,7 +12,11 @@ from sparseopt.pathnorm.path_cost import COARSEST, no_costs
 from sparseopt.pathnorm.plain import rounding_room
 from sparseopt_pathnorm.condensed_costs import CondensedCosts
 from sparseopt_pathnorm.one_pass import PRECISIONS
-from sparseopt_pathnorm.pass_memory import forward_bytes, weights_of
+from sparseopt_pathnorm.pass_memory import (
+    all_weights,
+    forward_bytes,
+    loading_seconds,
+)
 from sparseopt_pathnorm.torch_fitness import fits
 
 
@@ -23,6 +27,9 @@ class PathCosts(so.Solver[so.PathCost]):
     Takes every problem, in float64 with a power of two per tensor; all values between layers are
     kept, each at one of the positions that hold the same numbers. Source: Gonon et al., arXiv
     2405.15006, section 5.
+
+    Time O(E), memory O(P + V), for a network of E edges and P parameters, with V values between
+    layers.
     """
 
     def accepts(self, problem: so.PathCost) -> so.Accepted | so.Refused:
@@ -30,16 +37,14 @@ class PathCosts(so.Solver[so.PathCost]):
         return so.Accepted()
 
     def cost(self, problem: so.PathCost) -> float:
-        """About a fifth of a nanosecond per edge."""
-        return 1e-4 + 2e-10 * problem.network.edge_count
+        """About a fifth of a nanosecond per edge, and 20 for each weight with its check."""
+        return 1e-4 + 2e-10 * problem.network.edge_count + 2e-8 * all_weights(problem.network)
 
-    def bytes_needed(self, problem: so.PathCost) -> float | None:
+    def bytes_needed(self, problem: so.PathCost) -> float:
         """Predict the bytes: a share of every weight in float64, and one layer."""
         network = problem.network
-        if network.is_exact:
-            return None
         values = sum(math.prod(shape) for shape in network.shapes.values())
-        shares = sum(weights_of(node.op) for node in network.nodes)
+        shares = all_weights(network)
         return 8.0 * (shares + values) + forward_bytes(network)
 
     def solve(
@@ -67,6 +72,9 @@ class PathCostsTorch(so.Solver[so.PathCost]):
     Where the entries of one tensor lie too far apart for one power of two, the solver gives up
     and leaves the problem to ``path_costs``.
 
+    Time O(E), memory O(P + V), for a network of E edges and P parameters, with V values between
+    layers.
+
     Parameters
     ----------
     dtype : {"float64", "float32"}
@@ -85,8 +93,15 @@ class PathCostsTorch(so.Solver[so.PathCost]):
         return fits(problem.network, "path_costs takes them")
 
     def cost(self, problem: so.PathCost) -> float:
-        """A second for importing PyTorch, and about a third of a nanosecond per edge."""
-        return 1.0 + 3e-10 * problem.network.edge_count
+        """A second for importing PyTorch, a third of a nanosecond per edge, 20 for each weight."""
+        own = 3e-10 * problem.network.edge_count + 2e-8 * all_weights(problem.network)
+        return loading_seconds() + own
+
+    def bytes_needed(self, problem: so.PathCost) -> float:
+        """Predict all weights twice in float64, with their derivatives, and what PyTorch takes."""
+        network = problem.network
+        values = sum(math.prod(shape) for shape in network.shapes.values())
+        return 2.0**21 + 16.0 * (all_weights(network) + values)
 
     def solve(
         self, problem: so.PathCost, context: so.Context

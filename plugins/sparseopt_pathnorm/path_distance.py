@@ -13,6 +13,7 @@ from sparseopt.judging.rounding import float_above
 from sparseopt.pathnorm.plain import rounding_room
 from sparseopt_pathnorm.difference_pass import difference
 from sparseopt_pathnorm.neuron_sums import is_small, power_sums_of
+from sparseopt_pathnorm.pass_memory import between_bytes, checking_seconds
 
 _EDGES = 20_000
 _BEYOND = "the distance leaves the range of float64"
@@ -20,7 +21,11 @@ _BEYOND = "the distance leaves the range of float64"
 
 @dataclass(frozen=True)
 class DistancePasses(so.Solver[so.PathDistance]):
-    """Two norms: exact where one setting dominates the other, an upper bound for equal signs."""
+    """Two norms: exact where one setting dominates the other, an upper bound for equal signs.
+
+    Time O(E), memory O(P + V), for a network of E edges and P parameters, with V values between
+    layers.
+    """
 
     def accepts(self, problem: so.PathDistance) -> so.Accepted | so.Refused:
         """Accept settings without a change of sign."""
@@ -33,7 +38,11 @@ class DistancePasses(so.Solver[so.PathDistance]):
 
     def cost(self, problem: so.PathDistance) -> float:
         """Two passes."""
-        return 1e-3 + 2e-9 * problem.network.edge_count
+        return 1e-3 + 2e-9 * problem.network.edge_count + checking_seconds(problem.network, 10.0)
+
+    def bytes_needed(self, problem: so.PathDistance) -> float:
+        """Predict two passes, and the setting between."""
+        return between_bytes(problem.network)
 
     def solve(
         self, problem: so.PathDistance, context: so.Context
@@ -67,7 +76,11 @@ def nearest(value: Fraction) -> float:
 
 @dataclass(frozen=True)
 class DistanceThreePasses(so.Solver[so.PathDistance]):
-    """Three norms: an upper bound where signs change, through the setting between both."""
+    """Three norms: an upper bound where signs change, through the setting between both.
+
+    Time O(E), memory O(P + V), for a network of E edges and P parameters, with V values between
+    layers.
+    """
 
     def accepts(self, problem: so.PathDistance) -> so.Accepted | so.Refused:
         """Accept settings with a change of sign; for others two passes say the distance."""
@@ -77,7 +90,11 @@ class DistanceThreePasses(so.Solver[so.PathDistance]):
 
     def cost(self, problem: so.PathDistance) -> float:
         """Three passes."""
-        return 1e-3 + 3e-9 * problem.network.edge_count
+        return 1e-3 + 3e-9 * problem.network.edge_count + checking_seconds(problem.network, 15.0)
+
+    def bytes_needed(self, problem: so.PathDistance) -> float:
+        """Predict three passes, and the setting between."""
+        return between_bytes(problem.network)
 
     def solve(
         self, problem: so.PathDistance, context: so.Context
@@ -113,7 +130,11 @@ def _total(problem: so.PathDistance, choose: np.ufunc) -> Fraction:
 
 @dataclass(frozen=True)
 class DistanceEnumeration(so.Solver[so.PathDistance]):
-    """Lists the paths of both settings. For small networks; signs may change."""
+    """Lists the paths of both settings. For small networks; signs may change.
+
+    Time O(E^2), memory O(E), for E edges in two layers; as many paths as there are, times the
+    depth.
+    """
 
     def accepts(self, problem: so.PathDistance) -> so.Accepted | so.Refused:
         """Accept small networks."""
@@ -124,7 +145,11 @@ class DistanceEnumeration(so.Solver[so.PathDistance]):
 
     def cost(self, problem: so.PathDistance) -> float:
         """A guess from the number of edges: paths are many times more."""
-        return 2e-3 + 2e-3 * problem.network.edge_count
+        return 5e-3 + 2e-6 * float(problem.network.edge_count) ** 2
+
+    def bytes_needed(self, problem: so.PathDistance) -> float:
+        """Predict the neurons and edges of both as objects."""
+        return 2.0**21 + 2e3 * problem.network.edge_count
 
     def solve(
         self, problem: so.PathDistance, context: so.Context

@@ -20,6 +20,9 @@ _EDGES = 20_000
 class PathEnumeration(so.Solver[so.PathNorm]):
     """Lists the paths one by one, with exact products. For small networks.
 
+    Time O(E^2), memory O(E), for E edges in two layers; as many paths as there are, times the
+    depth.
+
     Parameters
     ----------
     max_paths : int
@@ -41,7 +44,11 @@ class PathEnumeration(so.Solver[so.PathNorm]):
 
     def cost(self, problem: so.PathNorm) -> float:
         """A guess from the number of edges: paths are many times more."""
-        return 1e-3 + 1e-3 * problem.network.edge_count
+        return 3e-3 + 6e-7 * float(problem.network.edge_count) ** 2
+
+    def bytes_needed(self, problem: so.PathNorm) -> float:
+        """Predict the neurons and edges as objects."""
+        return 2.0**21 + 1e3 * problem.network.edge_count
 
     def solve(
         self, problem: so.PathNorm, context: so.Context

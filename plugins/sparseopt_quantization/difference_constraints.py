@@ -19,6 +19,9 @@ class DifferenceConstraints(so.Solver[ExponentFitting]):
     """Bellman and Ford's relaxation, forwards and backwards through whole factors at a time.
 
     It starts from zero, so that factors that fit already stay as they are.
+
+    Time O(z), memory O(z), for z values in all factors, times the rounds of the relaxation, at most
+    one for each line of a cut.
     """
 
     def accepts(self, problem: ExponentFitting) -> so.Accepted | so.Refused:
@@ -27,7 +30,11 @@ class DifferenceConstraints(so.Solver[ExponentFitting]):
 
     def cost(self, problem: ExponentFitting) -> float:
         """Return the predicted seconds."""
-        return 1e-3 + 1e-6 * problem.product.nnz
+        return 4e-3 + 4.5e-7 * problem.product.nnz
+
+    def bytes_needed(self, problem: ExponentFitting) -> float:
+        """Predict a few numbers for each value."""
+        return 2.0**20 + 40.0 * problem.product.nnz
 
     def solve(
         self, problem: ExponentFitting, context: so.Context

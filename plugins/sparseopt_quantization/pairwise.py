@@ -22,6 +22,8 @@ class Pairwise(so.Solver[ProductQuantization]):
     """The first and the second factor, the third and the fourth, and so on; at the end of an odd
     chain the last three together, where the published method rounds the last one.
 
+    Time O(z 2^t), memory O(z), for z values of t digits in all factors.
+
     Parameters
     ----------
     triple : bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from sparseopt.quantization.product_certificate import (
 )
 from sparseopt_quantization.chain import Chain, Factors, times_powers
 from sparseopt_quantization.difference_constraints import powers_that_fit
+from sparseopt_quantization.limits import COMPILED_FROM
 from sparseopt_quantization.sides import has_numba
 from sparseopt_quantization.terms import Terms
 
@@ -232,16 +234,19 @@ def work_of(problem: ProductQuantization, compiled: bool | None, context: so.Con
     return Work(problem.product, problem.format, Terms(compiled, context))
 
 
-def predicted_bytes(problem: ProductQuantization) -> float | None:
+def predicted_bytes(problem: ProductQuantization) -> float:
     """Return the predicted bytes of engines that keep pieces of all terms: 14 times the values in
-    float64, and 40 MiB for compiled kernels; None of complex products, which were not measured."""
-    if problem.product.dtype.kind == "c":
-        return None
-    return 40.0 * 2**20 + 14.0 * 8.0 * problem.product.nnz
+    float64 or complex128, and 80 MiB for compiled kernels where this process loads them first."""
+    pairs = zip(problem.format, problem.product.factors, strict=True)
+    work = max((f.size * 2.0**form.digits for form, f in pairs if form is not None), default=0.0)
+    loaded = "sparseopt_quantization.term_kernels" in sys.modules
+    kernels = 0.0 if loaded or work < COMPILED_FROM else 80.0 * 2**20
+    wide = 16.0 if problem.product.dtype.kind == "c" else 8.0
+    return 2.0**21 + kernels + 14.0 * wide * problem.product.nnz
 
 
 def predicted(problem: ProductQuantization, passes: float) -> float:
     """Return the predicted seconds of so many passes over all pieces."""
     pairs = zip(problem.format, problem.product.factors, strict=True)
     pieces = sum(f.size * 2.0 ** min(form.digits - 1, 11) for form, f in pairs if form is not None)
-    return 1e-3 + 4e-9 * passes * pieces + 2e-6 * problem.product.nnz
+    return 5e-3 + 3e-2 * passes + 4e-9 * passes * pieces + 2e-6 * problem.product.nnz

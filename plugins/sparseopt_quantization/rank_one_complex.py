@@ -13,6 +13,7 @@ from sparseopt.quantization.rank_one_certificate import RankOneCertificate
 from sparseopt_quantization.candidates import common, powers_within, with_powers
 from sparseopt_quantization.chain import times_powers
 from sparseopt_quantization.complex_scales import Turned, placed, with_free_scale, with_power
+from sparseopt_quantization.limits import BYTES
 from sparseopt_quantization.sides import Engine, has_numba
 from sparseopt_quantization.terms import Terms
 
@@ -30,6 +31,9 @@ class RankOneComplex(so.Solver[RankOneQuantization]):
     arguments of c, see `complex_arrays.terms`; else c from a grid. From there the best v for u and
     the best u for v in turn. With a free scale only directions are left to be found, see
     `complex_scales`. It is never worse than rounding to nearest.
+
+    Time O(n 2^t), memory O(n 2^t), for n entries of t digits in both vectors, for each of many
+    arguments.
 
     Parameters
     ----------
@@ -49,7 +53,13 @@ class RankOneComplex(so.Solver[RankOneQuantization]):
 
     def cost(self, problem: RankOneQuantization) -> float:
         """Return the predicted seconds."""
-        return 1e-2 + 1e-4 * (len(problem.x) + len(problem.y))
+        return 3e-2 + 1e-3 * min(len(problem.x) + len(problem.y), 200)
+
+    def bytes_needed(self, problem: RankOneQuantization) -> float:
+        """Predict the pieces for one argument, and compiled kernels where there are many."""
+        forms = ((problem.x, problem.format_x), (problem.y, problem.format_y))
+        pieces = sum(2.0 * len(v) * 2.0 ** min(f.digits - 1, 11) for v, f in forms if f is not None)
+        return 2.0**21 + BYTES * pieces
 
     def solve(
         self, problem: RankOneQuantization, context: so.Context

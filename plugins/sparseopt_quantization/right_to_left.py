@@ -21,6 +21,8 @@ from sparseopt_quantization.products import (
 class RightToLeft(so.Solver[ProductQuantization]):
     """The published method from the other end: factor by factor from the last one to the first.
 
+    Time O(z 2^t), memory O(z), for z values of t digits in all factors.
+
     Parameters
     ----------
     weighted, compiled

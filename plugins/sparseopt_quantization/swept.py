@@ -44,6 +44,8 @@ class Swept(so.Solver[ProductQuantization]):
     beside them. In architectures that are not chainable with rank 1 the terms of pairs overlap:
     from the same beginnings, values are improved one by one against the matrix, see `Descent`.
 
+    Time O(z 2^t), memory O(z), for z values of t digits in all factors and each sweep.
+
     Parameters
     ----------
     passes : int

@@ -31,6 +31,9 @@ class TwoFactors(so.Solver[ProductQuantization]):
 
     Also longer products of which one factor at most is rounded, where rounding to nearest is best.
 
+    Time O(z 2^t), memory O(z), for z values of t digits: the terms one after the other, each of O(n
+    2^t) pieces.
+
     Parameters
     ----------
     memory : float
@@ -65,6 +68,14 @@ class TwoFactors(so.Solver[ProductQuantization]):
             return 1e-3 + 2e-6 * problem.product.nnz
         a, _, c, d = problem.product.factors[0].shape
         return 2e-2 * a * c * d + BYTES * 1e-8 * pieces(problem)
+
+    def bytes_needed(self, problem: ProductQuantization) -> float:
+        """Predict the pieces of the longest term, and all values."""
+        found = 2.0**20 + 24.0 * problem.product.nnz
+        if is_plain(problem):
+            return found
+        first = problem.product.factors[0].shape
+        return found + BYTES * pieces(problem) / max(1.0, float(first[0] * first[2] * first[3]))
 
     def solve(self, problem: ProductQuantization, context: so.Context) -> Outcome:
         """Find the best term for each column; what it costs at least is proved by the way."""

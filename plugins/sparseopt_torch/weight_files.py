@@ -165,39 +165,65 @@ def _note(total: int) -> str:
 def _find(weights: Weights) -> Found:
     """Return where every tensor of the files lies."""
     try:
-        paths = [weights] if isinstance(weights, str | os.PathLike) else list(weights)
-        paths = [os.fspath(path) for path in paths]
+        given = [weights] if isinstance(weights, str | os.PathLike) else list(weights)
+        paths = [os.fspath(path) for path in given]
     except TypeError as error:
         raise so.ProblemError(f"weights= takes paths of files, got {weights!r:.100}") from error
-    if len(paths) == 1 and os.fspath(paths[0]).endswith(".index.json"):
-        paths = _listed(Path(paths[0]))
+    listed: dict[str, str] | None = None
+    if len(paths) == 1 and paths[0].endswith(".index.json"):
+        index = paths[0]
+        listed = _listed(Path(index))
+        paths = sorted(set(listed.values()))
     if not paths:
         raise so.ProblemError("weights= names no file; give the path of a file of safetensors")
     found: Found = {}
-    for path in (os.fspath(path) for path in paths):
+    for path in paths:
         for name, place in places(path, SIZES).items():
             if name in found:
                 raise so.ProblemError(
                     f"{printable(name)!r} stands in {found[name][0]!r} and in {path!r}"
                 )
             found[name] = path, place
+    if listed is not None:
+        _require_listed(index, listed, found)
     return found
 
 
-def _listed(index: Path) -> list[str | os.PathLike[str]]:
-    """Return the files that an index names, all of them in its own folder."""
+def _listed(index: Path) -> dict[str, str]:
+    """Return the file of every tensor that an index names: in its own folder, and no link."""
+    where = repr(os.fspath(index))
     try:
-        names = set(json.loads(read_text(index))["weight_map"].values())
+        named = dict(json.loads(read_text(index))["weight_map"])
+        names = set(named.values())
         plain = all(
             name == os.path.basename(name) and name not in ("", ".", "..") for name in names
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise so.ProblemError(
-            f"{os.fspath(index)!r} is no index of safetensors, JSON with a weight_map"
+            f"{where} is no index of safetensors, JSON with a weight_map"
         ) from error
     if not plain:
-        raise so.ProblemError(f"{os.fspath(index)!r} names files outside its own folder")
-    return [index.parent / name for name in sorted(names)]
+        raise so.ProblemError(f"{where} names files outside its own folder")
+    for name in sorted(names):
+        if (index.parent / name).is_symlink():
+            raise so.ProblemError(
+                f"{where} names {printable(name)!r}, which is a link; if you trust where it leads, "
+                "give the files themselves as weights="
+            )
+    return {tensor: os.fspath(index.parent / name) for tensor, name in named.items()}
+
+
+def _require_listed(index: str, listed: Mapping[str, str], found: Found) -> None:
+    """Refuse an index that does not place all tensors where the files have them, and no others."""
+    for name in sorted({*listed, *found}, key=str):
+        said, held = listed.get(name), found[name][0] if name in found else None
+        if said != held:
+            places = [os.path.basename(path) if path else None for path in (said, held)]
+            words = [f"in {printable(path)!r}" if path else "nowhere" for path in places]
+            raise so.ProblemError(
+                f"{index!r} places the tensor {printable(name)!r} {words[0]}, and it is "
+                f"{words[1]} among the files; take the index that belongs to them"
+            )
 
 
 def _copy_sharing_tensors(module: torch.nn.Module) -> torch.nn.Module:

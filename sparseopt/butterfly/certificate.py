@@ -57,6 +57,9 @@ class ButterflyCertificate(Certificate):
     peeling guarantees for every target (`comparison.guaranteed_share`, half of the share): then
     something went wrong where it was made.
 
+    Time O(m n), memory O(m n^0.5 + n m^0.5), for an m x n target and blocks of 2 x 2; the bounds
+    take O(m n min(m, n)^0.5) where they are stated or asked for.
+
     Parameters
     ----------
     problem, answer

@@ -91,6 +91,8 @@ class KroneckerProduct(LinearMatrix):
     it is a CuPy array: the factors are copied to the device once. There too plans choose the
     methods, and operands may lie by rows or, as ``x.T`` does, by columns: none is copied.
 
+    Time O(z b), memory O(n b), for z values in all factors, n rows and b columns of an operand.
+
     Parameters
     ----------
     factors : sequence of array (a, b, c, d)

@@ -118,9 +118,10 @@ def as_declared(block: np.ndarray, dtype: np.dtype[Any], rows: slice, columns: s
             f"{_name(rows, columns)} was read as an array of shape {block.shape} and dtype "
             f"{block.dtype}, where the target declares {expected} and {dtype}"
         )
+    corner = rows.start, columns.start
     if block.dtype.kind in "biu":
-        block = to_double(block, _name(rows, columns))
-    require_finite(block, "target", (rows.start, columns.start))
+        block = to_double(block, "target", corner)
+    require_finite(block, "target", corner)
     return block.astype(dtype, copy=False)
 
 

@@ -100,6 +100,7 @@ def _accept_array(value: Any) -> np.ndarray:
 def _accept_tensor(tensor: Any) -> Any:
     name = str(tensor.dtype).rpartition(".")[2]
     if name.startswith(("int", "uint", "bool")):
+        to_double(tensor.cpu().numpy(), "target")
         tensor, name = tensor.double(), "float64"
     if name not in _FLOATS:
         raise ProblemError(f"target has dtype {name}; {_WANTED}")
@@ -113,6 +114,7 @@ def _accept_tensor(tensor: Any) -> Any:
 
 def _accept_on_device(array: Any) -> Any:
     if array.dtype.kind in "biu":
+        to_double(array.get(), "target")
         array = array.astype(np.float64)
     if array.dtype.name not in _FLOATS:
         raise ProblemError(f"target has dtype {array.dtype}; {_WANTED}")

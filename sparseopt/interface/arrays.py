@@ -164,13 +164,17 @@ def bad_entries(value: Any, place: tuple[int, ...], count: int) -> str:
     return f"{found} ({count} such entries); remove or replace them first"
 
 
-def to_double(array: np.ndarray, name: str) -> np.ndarray:
-    """Return float64 or complex128; refuse numbers that float64 does not hold, by entry."""
+def to_double(array: np.ndarray, name: str, corner: Sequence[int] = ()) -> np.ndarray:
+    """Return float64 or complex128; refuse numbers that float64 does not hold, by entry.
+
+    Of a block of a larger array, `corner` is the place of its first entry.
+    """
     wide = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64, copy=False)
     if array.dtype.name not in _HELD and (array.astype(object) != wide.astype(object)).any():
         place = tuple(np.argwhere(array.astype(object) != wide.astype(object))[0].tolist())
+        whole = tuple(map(sum, zip(place, corner, strict=True))) if corner else place
         raise ProblemError(
-            f"{name} holds {array[place]} at entry {place}, which float64 does not; pass "
+            f"{name} holds {array[place]} at entry {whole}, which float64 does not; pass "
             "float64 numbers"
         )
     return wide

@@ -99,7 +99,7 @@ class Outranked:
         as_figure(self.cost, "Outranked.cost")
 
     def __str__(self) -> str:
-        return f"outranked by {self.by}: {self.why}"
+        return f"outranked by {self.by}: {self.why} (predicted {self.cost:.2g} s)"
 
 
 Verdict = Accepted | Refused | Unavailable | Outranked

@@ -61,9 +61,10 @@ def check_solver(
 ) -> Conformance:
     """Run every law of `Solver` on `solver` over a small bank of problems.
 
-    Laws, by name: ``settings``, ``import``, ``accepts``, ``cost``, ``unchanged`` (the problem and
-    the caller's arrays), ``certificate`` (allowed class, of this problem and answer, accepted by
-    the core), ``accuracy`` (a `Provable` problem is proved to the default tolerance, by solvers of
+    Laws, by name: ``settings``, ``import``, ``accepts``, ``cost`` (seconds, and bytes where they
+    are predicted: finite, not negative, the same twice), ``unchanged`` (the problem and the
+    caller's arrays), ``certificate`` (allowed class, of this problem and answer, accepted by the
+    core), ``accuracy`` (a `Provable` problem is proved to the default tolerance, by solvers of
     guarantee EXACT or CERTIFIED), ``round_trip`` (through JSON), ``tampering`` (of edits to single
     entries of answer and evidence, three quarters or more are refused; some edits leave another
     valid proof), ``deterministic`` (under a seed), ``evaluate``, ``time_limit`` (noticed within a
@@ -171,6 +172,10 @@ def _cost(engine: Solver[Any], problem: Problem) -> None:
     cost = engine.cost(problem)
     require(math.isfinite(cost) and cost >= 0, f"cost returned {cost!r}, not finite seconds")
     require(engine.cost(problem) == cost, "cost is not the same twice")
+    size = engine.bytes_needed(problem)
+    sound = size is None or (math.isfinite(size) and size >= 0)
+    require(sound, f"bytes_needed returned {size!r}, neither None nor a finite number of bytes")
+    require(engine.bytes_needed(problem) == size, "bytes_needed is not the same twice")
 
 
 def _certificate(result: Any, problem: Problem) -> None:

@@ -175,9 +175,15 @@ def test_integers_and_foreign_bytes_are_converted_as_they_are_read(
 
 
 def test_integers_that_doubles_do_not_hold_are_refused() -> None:
-    target = Counted(np.full((4, 4), 2**53 + 1), (2, 2))
-    with pytest.raises(so.SolveError, match="float64 does not"):
-        so.solve(so.ButterflyFactorization(target, so.Architecture.square_dyadic(4)), ENGINE)
+    numbers = np.zeros((16, 16), dtype=np.int64)
+    numbers[13, 6] = 2**53 + 1
+    architecture = so.Architecture.square_dyadic(16)
+    for chunks in ((2, 2), (16, 2), (1, 16)):
+        with pytest.raises(so.SolveError, match=rf"{2**53 + 1} at entry \(13, 6\), which float64"):
+            so.solve(so.ButterflyFactorization(Counted(numbers, chunks), architecture), ENGINE)
+    for target in (numbers, pytest.importorskip("torch").from_numpy(numbers)):
+        with pytest.raises(so.ProblemError, match=r"at entry \(13, 6\), which float64 does not"):
+            so.ButterflyFactorization(target, architecture)
 
 
 class Odd:

@@ -52,7 +52,7 @@ def load_network(
         Of a ``torch.nn.Module``: files of safetensors (or one ``*.index.json`` of such) whose
         tensors, by the names of its state dict, take the place of its own. The module may lie on
         the meta device, and is left as it was. Large ones stay in their files, mapped, and are read
-        layer by layer; see *Larger than memory*.
+        layer by layer; see *Scale*.
     progress : callable(fraction, message), optional
         Called as nodes are read, and at the end.
 

@@ -73,6 +73,13 @@ again.zero_grad()
 again(x).square().mean().backward()
 for one, parameter in zip(kept, again.parameters(), strict=True):
     torch.testing.assert_close(one, parameter.grad, rtol=1e-12, atol=1e-14)
+
+whole, compiled = model(), model()
+whole(x).square().mean().backward()
+fast = torch.compile(DistributedDataParallel(compiled), backend="aot_eager")
+fast(own).square().mean().backward()
+for one, two in zip(whole.parameters(), compiled.parameters(), strict=True):
+    torch.testing.assert_close(two.grad, one.grad, rtol=1e-9, atol=1e-12)
 dist.destroy_process_group()
 print("the same")
 """
@@ -102,5 +109,5 @@ def test_two_workers_train_as_one_process(tmp_path: Path) -> None:
         )
         for rank in range(2)
     ]
-    said = [worker.communicate(timeout=300) for worker in workers]
+    said = [worker.communicate(timeout=600) for worker in workers]
     assert [out.strip() for out, _ in said] == ["the same"] * 2, said

@@ -200,6 +200,33 @@ def test_several_files_and_their_index(tmp_path: Path) -> None:
             so.load_network(on_meta(), EXAMPLE, weights=index)
 
 
+def test_an_index_agrees_with_its_files_or_is_refused(tmp_path: Path) -> None:
+    items = list(chain().state_dict().items())
+    for i, part in enumerate((items[:4], items[4:])):
+        write(tmp_path / f"{i}.safetensors", dict(part))
+    right = {name: f"{int(i >= 4)}.safetensors" for i, (name, _) in enumerate(items)}
+    first, last = items[0][0], items[-1][0]
+    lacking = {name: file for name, file in right.items() if name != last}
+    (tmp_path / "link.safetensors").symlink_to(tmp_path / "1.safetensors")
+    linked = {name: file.replace("1.", "link.") for name, file in right.items()}
+    index = tmp_path / "w.safetensors.index.json"
+    cases = [
+        (
+            right | {first: "1.safetensors"},
+            rf"'{first}' in '1\.s.* it is in '0\.safetensors' among",
+        ),
+        (right | {"w": "0.safetensors"}, r"'w' in '0\.safetensors', and it is nowhere among"),
+        (lacking, rf"places the tensor '{last}' nowhere, and it is in '1\.safetensors'"),
+        (linked, r"names 'link\.safetensors', which is a link"),
+        (right | {first: "2.safetensors"}, "does not exist"),
+        (right | {first: 3}, "no index"),
+    ]
+    for places, message in cases:
+        index.write_text(json.dumps({"weight_map": places}))
+        with pytest.raises(so.ProblemError, match=message):
+            so.load_network(on_meta(), EXAMPLE, weights=index)
+
+
 class Tied(nn.Module):
     def __init__(self) -> None:
         super().__init__()
