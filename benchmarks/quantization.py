@@ -1,13 +1,13 @@
 """How many bits does quantization of butterfly products save, and how fast is it?
 
-Run: python benchmarks/quantization.py [--draws 1] [--parts peers bits seconds]
+Run: python benchmarks/quantization.py [--draws 1] [--rounds 3] [--parts peers bits seconds]
 
 Factors of square dyadic products with normal entries. ``peers``: lazylinop to fp16, in one process
-with one thread, processor time, least of some tries in alternation; both relative errors are
-computed by this library. ``bits``: the relative error for t = 2 to 8 at n = 2^16, left to right as
-published, and how many bits rounding to nearest takes for the same error (interpolated linearly in
-its logarithm), over t. ``seconds``: n = 2^16, t = 8, and the peak of what NumPy allocates over the
-size of the factors.
+with one thread, processor time, least of some rounds in alternation, with how far they lie apart;
+both relative errors are computed by this library. ``bits``: the relative error for t = 2 to 8 at
+n = 2^16, left to right as published, and how many bits rounding to nearest takes for the same error
+(interpolated linearly in its logarithm), over t. ``seconds``: n = 2^16, t = 8, likewise in rounds,
+and the peak of what NumPy allocates over the size of the factors.
 """
 
 from __future__ import annotations
@@ -51,22 +51,25 @@ def solved(problem: so.Problem, method: str | None, **options: Any) -> Any:
     return so.solve(problem, method, check=False, **options)
 
 
-def least_seconds(works: dict[str, Callable[[], Any]], tries: dict[str, int]) -> dict[str, float]:
-    """Return the least processor time of each, in alternation, after one call of each."""
+Times = dict[str, list[float]]
+"""Processor seconds of each round."""
+
+
+def timed(works: dict[str, Callable[[], Any]], rounds: int) -> Times:
+    """Return the processor time of each, in alternation, after one call of each that is ours."""
     for key, work in works.items():
-        if tries[key] > 1:
+        if key != "peer":  # which compiles nothing, and takes up to a minute
             work()
-    best = dict.fromkeys(works, np.inf)
-    for attempt in range(max(tries.values())):
+    times: Times = {key: [] for key in works}
+    for _ in range(rounds):
         for key, work in works.items():
-            if attempt < tries[key]:
-                start = time.process_time()
-                work()
-                best[key] = min(best[key], time.process_time() - start)
-    return best
+            start = time.process_time()
+            work()
+            times[key].append(time.process_time() - start)
+    return times
 
 
-def peers(large: bool) -> list[dict[str, Any]]:
+def peers(large: bool, rounds: int) -> list[dict[str, Any]]:
     """Return times and errors beside lazylinop."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -91,11 +94,11 @@ def peers(large: bool) -> list[dict[str, Any]]:
         def ours(problem: Any = problem, method: str = method, kept: Any = kept) -> None:
             kept["own"] = solved(problem, method)
 
-        seconds = least_seconds({"peer": theirs, "own": ours}, {"peer": 1, "own": 5})
+        times = timed({"peer": theirs, "own": ours}, rounds)
         values = [np.asarray(f, dtype=np.float64) for f in kept["peer"]]
         peer = so.KroneckerProduct(values, product.architecture)
         own = kept["own"].certificate.relative_error
-        rows.append(row(f"{method}, n = {n}", seconds, problem.evaluate(peer), own))
+        rows.append(row(f"{method}, n = {n}", times, problem.evaluate(peer), own))
         if order == "l2r":
             published = solved(problem, method, **PUBLISHED[method])
             rows[-1]["published_error"] = published.certificate.relative_error
@@ -112,22 +115,23 @@ def peers(large: bool) -> list[dict[str, Any]]:
     def own_term() -> None:
         kept["own"] = solved(term, None)
 
-    seconds = least_seconds({"peer": their_term, "own": own_term}, {"peer": 1, "own": 3})
+    times = timed({"peer": their_term, "own": own_term}, rounds)
     u, v = (np.asarray(z, dtype=np.float64).ravel() for z in kept["peer"][:2])
     error = term.evaluate(so.RankOneTerm(u, v))
-    rows.append(
-        row("rank one, 1024 x 1024", seconds, error, kept["own"].certificate.relative_error)
-    )
+    rows.append(row("rank one, 1024 x 1024", times, error, kept["own"].certificate.relative_error))
     return rows
 
 
-def row(case: str, seconds: dict[str, float], peer: Any, own: float) -> dict[str, Any]:
+def row(case: str, times: Times, peer: Any, own: float) -> dict[str, Any]:
     """Return one row, printed."""
+    least = {key: min(each) for key, each in times.items()}
     found = {
         "case": case,
-        "seconds": seconds["own"],
-        "peer_seconds": seconds["peer"],
-        "ratio": seconds["peer"] / seconds["own"],
+        "seconds": least["own"],
+        "peer_seconds": least["peer"],
+        "ratio": least["peer"] / least["own"],
+        "rounds": len(times["own"]),
+        "slowest_over_fastest": {key: max(each) / least[key] for key, each in times.items()},
         "error": own,
         "peer_error": peer["relative_error"],
     }
@@ -167,20 +171,23 @@ def slopes(rows: list[dict[str, Any]]) -> dict[str, float]:
     return found
 
 
-def seconds(n: int) -> list[dict[str, Any]]:
+def seconds(n: int, rounds: int) -> list[dict[str, Any]]:
     """Return processor time, and peak of memory over that of the factors, at t = 8."""
     product = butterfly(n, 0)
     size, rows = sum(f.nbytes for f in product.factors), []
-    for method in METHODS:
-        problem = so.ProductQuantization(product, 8)
-        start = time.process_time()
-        solved(problem, method)
-        spent = time.process_time() - start
+
+    def work(method: str) -> Callable[[], Any]:
+        return lambda: solved(so.ProductQuantization(product, 8), method)
+
+    works = {method: work(method) for method in METHODS}
+    for method, each in timed(works, rounds).items():
         tracemalloc.start()
-        solved(so.ProductQuantization(product, 8), method)
+        works[method]()
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        rows.append({"method": method, "n": n, "seconds": spent, "memory": peak / size})
+        found = {"method": method, "n": n, "seconds": min(each), "rounds": len(each)}
+        found |= {"slowest_over_fastest": max(each) / min(each), "memory": peak / size}
+        rows.append(found)
         print(rows[-1], flush=True)
     return rows
 
@@ -188,6 +195,7 @@ def seconds(n: int) -> list[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--draws", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--n", type=int, default=1 << 16)
     parser.add_argument("--large", action="store_true", help="lazylinop at n = 4096: a minute")
     parser.add_argument("--parts", nargs="+", default=["peers", "bits", "seconds"])
@@ -200,9 +208,9 @@ def main() -> None:
     found["versions"] = {"python": platform.python_version(), **{k: version(k) for k in names}}
     solved(so.ProductQuantization(butterfly(1024, 0), 4), "swept")  # compiles
     if "peers" in chosen.parts:
-        found["peers"] = peers(chosen.large)
+        found["peers"] = peers(chosen.large, chosen.rounds)
     if "seconds" in chosen.parts:
-        found["seconds"] = seconds(chosen.n)
+        found["seconds"] = seconds(chosen.n, chosen.rounds)
     if "bits" in chosen.parts:
         rows = bits(chosen.n, chosen.draws)
         found["bits"] = rows

@@ -160,7 +160,7 @@ class Descent:
         for place, form in enumerate(self.work.forms):
             suffix = suffixes.pop()
             if form is not None:
-                self.work.engine.context.check_time("rounding value by value")
+                self.work.engine.check_time("rounding value by value")
                 self._improve(place, form, prefix, suffix)
             prefix = prefix @ self._matrix(place, self.found[place])
 
@@ -183,7 +183,7 @@ class Descent:
             run = _compiled()
         parts, step = _as_parts(rest), max(1, AT_ONCE // each)
         for start in range(0, len(values), step):
-            self.work.engine.context.check_time("rounding value by value")
+            self.work.engine.check_time("rounding value by value")
             end = min(start + step, len(values))
             run(
                 start,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,10 @@ from sparseopt.quantization.exponent_certificates import (
     ExponentFitCertificate,
 )
 from sparseopt.quantization.exponents import FREE, ExponentFit, ExponentFitting
+from sparseopt_quantization.limits import check_time
+
+JUDGED = 3e-7
+"""Seconds that the ranges of a value take, here and in the check."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,12 @@ class DifferenceConstraints(so.Solver[ExponentFitting]):
         self, problem: ExponentFitting, context: so.Context
     ) -> tuple[ExponentFit, ExponentFitCertificate | ExponentCycleCertificate]:
         """Relax until nothing changes, or the last relaxations run in a circle."""
-        found = _relaxed(problem, context)
+        seconds = JUDGED * problem.product.nnz
+
+        def look() -> None:
+            check_time(context, seconds, "relaxing the powers")
+
+        found = _relaxed(problem, look)
         if isinstance(found, _Cycle):
             certificate = ExponentCycleCertificate.build(problem, found.steps)
             return certificate.answer, certificate
@@ -48,9 +58,14 @@ class DifferenceConstraints(so.Solver[ExponentFitting]):
         return fitted.answer, fitted
 
 
-def powers_that_fit(problem: ExponentFitting, context: so.Context) -> so.KroneckerProduct | None:
-    """Return the product scaled so that all entries fit, or None if no powers do that."""
-    found = _relaxed(problem, context)
+def powers_that_fit(
+    problem: ExponentFitting, look: Callable[[], None]
+) -> so.KroneckerProduct | None:
+    """Return the product scaled so that all entries fit, or None if no powers do that.
+
+    `look` is called for each factor; it raises when the time is over.
+    """
+    found = _relaxed(problem, look)
     return None if isinstance(found, _Cycle) else problem.scaled(tuple(found))
 
 
@@ -61,12 +76,11 @@ class _Cycle:
     steps: list[tuple[int, int, int]]
 
 
-def _relaxed(problem: ExponentFitting, context: so.Context) -> list[np.ndarray] | _Cycle:
+def _relaxed(problem: ExponentFitting, look: Callable[[], None]) -> list[np.ndarray] | _Cycle:
     """Return powers that fit, or a cycle."""
-    work = _Relaxation(problem)
+    work = _Relaxation(problem, look)
     rounds = 0
     while work.round():
-        context.check_time("relaxing the powers")
         rounds += 1
         # Looking for a circle takes as long as a few rounds.
         if rounds % 4 == 0 and (cycle := work.cycle()):
@@ -80,8 +94,8 @@ class _Relaxation:
     Nodes are numbered cut by cut; all of the two outer cuts are node 0.
     """
 
-    def __init__(self, problem: ExponentFitting) -> None:
-        self.problem = problem
+    def __init__(self, problem: ExponentFitting, look: Callable[[], None]) -> None:
+        self.problem, self.look = problem, look
         count = len(problem.sizes)
         inner = np.cumsum([1, *problem.sizes[1:-1]])
         self.cuts = [
@@ -105,6 +119,7 @@ class _Relaxation:
 
     def _relax(self, place: int, direction: int) -> bool:
         """Relax the entries of one factor, from its rows to its columns or back."""
+        self.look()
         least, most = self.problem.ranges[place]
         a, b, c, d = least.shape
         rows = self.cuts[place].reshape(a, b, 1, d)

@@ -34,7 +34,7 @@ def fewest_digits(
     own = [digits_of(f) for f in product.factors]
 
     def tried(digits: list[int]) -> so.KroneckerProduct | None:
-        engine.context.check_time("looking for the fewest digits")
+        engine.check_time("looking for the fewest digits")
         forms = tuple(so.significand(min(t, most)) for t, most in zip(digits, own, strict=True))
         found = quantized(Work(product, forms, engine))
         return found if problem.error_of(found).high(3) <= target else None

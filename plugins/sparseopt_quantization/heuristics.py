@@ -73,6 +73,7 @@ def _towards_left(chain: Chain, engine: Terms, run: range, found: Factors, weigh
         return chain.column_weights(place)
 
     for place in run[:1:-1]:
+        engine.check_time("rounding factor by factor")
         y, q = as_rows(carried), weights(place)
         v = engine.directions(y, q, as_rows(chain.rounded(place, carried)), chain.digits(place))
         rates = rates_of(y, q, v)
@@ -114,6 +115,7 @@ def _towards_right(
         return chain.row_weights(place)
 
     for place in run[:-2]:
+        engine.check_time("rounding factor by factor")
         x, p = as_columns(carried), weights(place)
         start = as_columns(chain.rounded(place, carried))
         if ahead > 1 and place == run[-3] and may_look_ahead(chain, place):
@@ -259,6 +261,7 @@ def sweep(
     while True:
         for direction in (1, -1):
             for place in range(count)[::direction]:
+                engine.check_time("sweeping over the factors")
                 if inside[place]:
                     sides = prefixes[place], suffixes[place + 2]
                     improve_pair(chain, engine, place, *sides, found, passes + 1)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import sparseopt as so
 from sparseopt.quantization.product import ProductQuantization
 from sparseopt.quantization.product_certificate import digits_of
-from sparseopt_quantization.products import Outcome, certified
+from sparseopt_quantization.limits import check_time
+from sparseopt_quantization.products import Outcome, certified, seconds_to_judge
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,18 @@ class Nearest(so.Solver[ProductQuantization]):
 
     def solve(self, problem: ProductQuantization, context: so.Context) -> Outcome:
         """Round, or halve the range of digits until the least that do is found."""
+        seconds = seconds_to_judge(problem, context)
         if problem.relative_error is None:
+            check_time(context, 2.0 * seconds, "rounding a product")
             return certified(problem, problem.nearest())
         product = problem.product
         whole = max(digits_of(f) for f in product.factors)
         low, high, found = 1, whole, product
         while low < high:
-            context.check_time("looking for the fewest digits")
+            try:
+                check_time(context, 3.0 * seconds, "looking for the fewest digits")
+            except so.TimeLimitReached:  # the product itself is within any error
+                break
             t = (low + high) // 2
             factors = [so.significand(min(t, digits_of(f))).round(f) for f in product.factors]
             rounded = so.KroneckerProduct(factors, product.architecture)

@@ -21,11 +21,19 @@ from sparseopt.quantization.product_certificate import (
 )
 from sparseopt_quantization.chain import Chain, Factors, times_powers
 from sparseopt_quantization.difference_constraints import powers_that_fit
-from sparseopt_quantization.limits import COMPILED_FROM
+from sparseopt_quantization.limits import COMPILED_FROM, check_time
 from sparseopt_quantization.sides import has_numba
 from sparseopt_quantization.terms import Terms
 
 Outcome = tuple[so.KroneckerProduct, ProductQuantizationCertificate]
+
+JUDGED, JUDGED_DENSE, JUDGED_FACTOR = 3e-7, 1e-10, 3e-4
+"""Seconds that an error takes: for each value; for each value and column of the matrix, where the
+architecture is not chainable with rank 1; for each factor."""
+PROBED = 1 << 18
+"""Values from which on it is also measured, on the first factor."""
+ENDING = 3.5
+"""Errors that are computed between the last look at the clock and the end of the core's check."""
 
 
 def refusal(problem: ProductQuantization, compiled: bool | None, finds_digits: bool = False) -> str:
@@ -93,15 +101,9 @@ class Work:
         del self._known[:-2]
         return self._known[-1][1]
 
-    def in_time(self, seconds: float) -> Work:
-        """Return the same work with so many seconds less to do it in."""
-        context = self.engine.context
-        if context.time_limit is None:
-            return self
-        limit = max(context.time_limit - seconds, 1e-9)
-        return replace(
-            self, engine=replace(self.engine, context=replace(context, time_limit=limit))
-        )
+    def keeping(self, seconds: float) -> Work:
+        """Return the same work with so many seconds kept to judge the answer."""
+        return replace(self, engine=replace(self.engine, kept=seconds))
 
     def restored(self, factors: Factors) -> so.KroneckerProduct | None:
         """Return the product of factors of the chain, or None where it leaves the range of floats.
@@ -122,7 +124,8 @@ class Work:
             fitted = None
             if None not in self.forms:
                 fitted = powers_that_fit(
-                    ExponentFitting(wide, list(self.forms)), self.engine.context
+                    ExponentFitting(wide, list(self.forms)),
+                    lambda: self.engine.check_time("bringing values into their range"),
                 )
             if fitted is not None:
                 own = [np.asarray(f) for f in fitted.factors]
@@ -178,9 +181,15 @@ def term_by_term(problem: ProductQuantization, work: Work, ways: Iterable[Factor
 
     Rounding to nearest where that is better and they are not what the methods are about: where they
     leave the range of the formats or of floats, where the terms overlap, and where all values are
-    in their formats as they are.
+    in their formats as they are. When the time runs out, what there is counts.
     """
-    made = [(factors, work.restored(factors)) for factors in ways]
+    made: list[tuple[Factors, so.KroneckerProduct | None]] = []
+    try:
+        for factors in ways:
+            made.append((factors, work.restored(factors)))
+    except so.TimeLimitReached:
+        if not made:
+            raise
     found = [product for _, product in made if product is not None]
     nearest = work.nearest()
     if (
@@ -230,8 +239,34 @@ def certified(
 
 
 def work_of(problem: ProductQuantization, compiled: bool | None, context: so.Context) -> Work:
-    """Return the work that a problem with formats asks for."""
-    return Work(problem.product, problem.format, Terms(compiled, context))
+    """Return the work that a problem with formats asks for, if there is time to judge it."""
+    work = Work(problem.product, problem.format, Terms(compiled, context))
+    work = work.keeping(ENDING * seconds_to_judge(problem, context))
+    work.engine.check_time("rounding a product")
+    return work
+
+
+def seconds_to_judge(problem: ProductQuantization, context: so.Context) -> float:
+    """Return about how long the error of an answer takes; 0 where no time limit is to be kept.
+
+    By what it took where it was measured, and on large products by what the first factor takes
+    here and now.
+    """
+    product = problem.product
+    if context.time_limit is None:
+        return 0.0
+    seconds = JUDGED * product.nnz + JUDGED_FACTOR * len(product.factors)
+    if not problem.is_rank_one:
+        return seconds + JUDGED_DENSE * product.nnz * product.shape[1]
+    form = problem.format[0]
+    if product.nnz < PROBED or form is None or product.factors[0].size > product.nnz // 4:
+        return seconds
+    check_time(context, 2.0 * seconds, "judging a product")
+    one = so.KroneckerProduct(product.factors[:1], product.architecture[:1])
+    start = time.monotonic()
+    relative_error(one, so.KroneckerProduct([form.round(one.factors[0])], one.architecture))
+    share = one.nnz / product.nnz
+    return max(seconds, (time.monotonic() - start) / share)
 
 
 def predicted_bytes(problem: ProductQuantization) -> float:

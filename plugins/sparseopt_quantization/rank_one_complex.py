@@ -13,7 +13,7 @@ from sparseopt.quantization.rank_one_certificate import RankOneCertificate
 from sparseopt_quantization.candidates import common, powers_within, with_powers
 from sparseopt_quantization.chain import times_powers
 from sparseopt_quantization.complex_scales import Turned, placed, with_free_scale, with_power
-from sparseopt_quantization.limits import BYTES
+from sparseopt_quantization.limits import BYTES, EXACT, check_time
 from sparseopt_quantization.sides import Engine, has_numba
 from sparseopt_quantization.terms import Terms
 
@@ -64,16 +64,21 @@ class RankOneComplex(so.Solver[RankOneQuantization]):
     def solve(
         self, problem: RankOneQuantization, context: so.Context
     ) -> tuple[RankOneTerm, RankOneCertificate]:
-        """Try all, and take the least cost in rationals."""
+        """Try all, and take the least cost in rationals; what there is when the time runs out."""
+        entries = EXACT * 4.0 * (len(problem.x) + len(problem.y))
+        check_time(context, 5.0 * entries, "computing errors in rationals")
         best = problem.nearest()
         least = problem.cost_of(best)
         if problem.is_zero:
             best = RankOneTerm(0.0 * problem.x, 0.0 * problem.y)
         elif least:
-            for candidate in _candidates(problem, Terms(self.compiled, context)):
-                cost = problem.cost_of(candidate)
-                if cost < least:
-                    best, least = candidate, cost
+            try:
+                for candidate in _candidates(problem, Terms(self.compiled, context, 3.0 * entries)):
+                    cost = problem.cost_of(candidate)
+                    if cost < least:
+                        best, least = candidate, cost
+            except so.TimeLimitReached:
+                context.report(1.0, "the time is over: the best so far")
         return best, RankOneCertificate.build(problem, best)
 
 
@@ -95,7 +100,7 @@ def _candidates(problem: RankOneQuantization, engine: Terms) -> Iterator[RankOne
                 fits = True
                 yield placed
     if not fits:
-        engine.context.check_time("rounding a product of vectors")
+        engine.check_time("rounding a product of vectors")
         yield from _of_ranges(sides, forms, engine)
 
 
@@ -106,7 +111,7 @@ def _of_scales(
     forms = [form for form in (problem.format_x, problem.format_y) if form is not None]
     x, y = (Turned(v, p, form) for (v, p, _), form in zip(sides, forms, strict=True))
     if "free" in [form.scale for form in forms]:
-        alone = Engine(MEMORY, engine.compiled, engine.context)
+        alone = Engine(MEMORY, engine.compiled, engine.context, engine.kept)
         yield from with_free_scale(problem, x, y, alone)
         return
     whole = sides[0][2] + sides[1][2]
@@ -185,7 +190,7 @@ def _of_ranges(
     reach = np.clip(np.array([floor, 2.0 * tops[0]]), 2.0**-900, 2.0**900)
     sizes = np.geomspace(reach[0], reach[1], MAGNITUDES)
     for turn in np.arange(ARGUMENTS) * (np.pi / 2.0 / ARGUMENTS):
-        engine.context.check_time("rounding a product of vectors")
+        engine.check_time("rounding a product of vectors")
         with np.errstate(all="ignore"):
             u = np.asarray(forms[0].round(np.outer(sizes * np.exp(1j * turn), x)))
             costs, _ = _costs(u, (x, p), (y, q), forms[1], two)

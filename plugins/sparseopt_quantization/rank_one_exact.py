@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -13,7 +14,7 @@ from sparseopt.quantization.rank_one import RankOneQuantization, RankOneTerm
 from sparseopt.quantization.rank_one_certificate import RankOneCertificate
 from sparseopt_quantization.candidates import Rounded
 from sparseopt_quantization.joint import best_pair
-from sparseopt_quantization.limits import BYTES
+from sparseopt_quantization.limits import BYTES, EXACT, PROVED, check_time
 from sparseopt_quantization.separate import best_alone
 from sparseopt_quantization.sides import Engine, has_numba, unbounded
 
@@ -77,6 +78,8 @@ class RankOneExact(so.Solver[RankOneQuantization]):
         self, problem: RankOneQuantization, context: so.Context
     ) -> tuple[RankOneTerm, RankOneCertificate]:
         """Go through the pieces; of formats with many exponents as if they had no ends, first."""
+        entries = EXACT * (len(problem.x) + len(problem.y))
+        check_time(context, 5.0 * entries, "computing errors in rationals")
         if problem.is_zero or (problem.format_x is None and problem.format_y is None):
             u, v = (z if f is None else np.zeros(len(z)) for z, _, f in map(problem.side, "xy"))
             answer = as_given(problem, RankOneTerm(u, v))
@@ -84,12 +87,17 @@ class RankOneExact(so.Solver[RankOneQuantization]):
         nearest = problem.nearest()
         if problem.cost_of(nearest) == 0:
             return nearest, RankOneCertificate.build(problem, nearest)
-        engine = Engine(self.memory, self.compiled, context)
+        # The check goes through the pieces of one vector, or of each where a scale is free.
+        proof = PROVED * pieces_of(problem, max if not is_separate(problem) else sum)
+        engine = Engine(self.memory, self.compiled, context, 4.0 * entries + proof)
+        engine.check_time("going through the pieces of a vector")
         try:
             with np.errstate(all="ignore"):  # entries may lie over the whole range of floats
                 if is_separate(problem):
                     return _separately(problem, engine)
                 answer, least = best_pair(problem, engine)
+            if least is None:  # it is proved here as well
+                replace(engine, kept=4.0 * entries + 2.0 * proof).check_time("a proof")
         except so.TimeLimitReached:
             raise
         except so.Inconclusive:  # the best numbers leave the range of floats
@@ -99,6 +107,15 @@ class RankOneExact(so.Solver[RankOneQuantization]):
         if problem.cost_of(nearest) < problem.cost_of(answer):
             answer = nearest
         return answer, RankOneCertificate.build(problem, answer, least)
+
+
+def pieces_of(problem: RankOneQuantization, which: Callable[[Iterable[int]], int]) -> int:
+    """Return the pieces of both vectors, all of them or the most."""
+    counts = [0]
+    for vector, weights, form in map(problem.side, "xy"):
+        if form is not None and not (is_separate(problem) and is_pair(vector, weights, form)):
+            counts.append(len(vector) << (unbounded(form).digits - 1))
+    return which(counts)
 
 
 def as_given(problem: RankOneQuantization, answer: RankOneTerm) -> RankOneTerm:

@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt_quantization.limits import BYTES, COMPILED_FROM, FEW, NOTHING, SECONDS
+from sparseopt_quantization.limits import (
+    BYTES,
+    COMPILED_FROM,
+    FEW,
+    NOTHING,
+    SECONDS,
+    check_time,
+)
 
 
 def has_numba() -> bool:
@@ -258,11 +265,19 @@ def cheapest(costs: np.ndarray, room: float) -> list[int]:
 
 @dataclass(frozen=True)
 class Engine:
-    """How tables are made: the memory that they may take, compiled or not, and the clock."""
+    """How tables are made: the memory that they may take, compiled or not, and the clock.
+
+    `kept` are the predicted seconds to judge the answer, see `limits.check_time`.
+    """
 
     memory: float
     compiled: bool | None
     context: so.Context
+    kept: float = 0.0
+
+    def check_time(self, doing: str) -> None:
+        """Raise `TimeLimitReached` if there is no more time than judging takes."""
+        check_time(self.context, self.kept, doing)
 
     def is_compiled(self, *parts: Part) -> bool:
         """Whether to load the compiled passes for these parts."""
@@ -285,14 +300,10 @@ class Engine:
                 )
         found = []
         for part in parts:
-            self.context.check_time("going through the pieces of a vector")
-            if SECONDS * part.pieces > self.context.remaining():
-                raise so.TimeLimitReached(
-                    f"the time limit of {self.context.time_limit:g} s leaves too little to go "
-                    f"through {part.pieces:.2g} pieces"
-                )
+            seconds = self.kept + SECONDS * part.pieces
+            check_time(self.context, seconds, "going through the pieces of a vector")
             found.append(table(part, self.is_compiled(*parts)))
-        self.context.check_time("going through the pieces of a vector")
+        self.check_time("going through the pieces of a vector")
         return found
 
     def joint(self, outer: Table, inner: Table, power: int) -> np.ndarray:

@@ -16,6 +16,7 @@ from sparseopt_quantization.heuristics import (
     right_to_left,
     sweep,
 )
+from sparseopt_quantization.limits import check_time
 from sparseopt_quantization.products import (
     Best,
     Outcome,
@@ -24,11 +25,13 @@ from sparseopt_quantization.products import (
     predicted,
     predicted_bytes,
     refusal,
-    work_of,
+    seconds_to_judge,
 )
 from sparseopt_quantization.terms import Terms
 
-FINISHING = 4.0
+TRYING = 6.0
+"""Errors that are computed once some digits are tried, to the end of the core's check."""
+FINISHING = 3.0
 """Times that a product could be rounded and judged in what is left to do when the time is over."""
 
 
@@ -79,9 +82,11 @@ class Swept(so.Solver[ProductQuantization]):
     def solve(self, problem: ProductQuantization, context: so.Context) -> Outcome:
         """Quantize; for a relative error, with as few digits as are found."""
         if problem.relative_error is not None:
-            engine = Terms(self.compiled, context)
+            seconds = seconds_to_judge(problem, context)
+            engine = Terms(self.compiled, context, TRYING * seconds)
             return certified(problem, fewest_digits(problem, self.quantized, engine))
-        work = work_of(problem, self.compiled, context)
+        work = Work(problem.product, problem.format, Terms(self.compiled, context))
+        check_time(context, 2.0 * seconds_to_judge(problem, context), "rounding a product")
         answer = self.quantized(work)
         return certified(problem, answer, work.figure(answer))
 
@@ -91,12 +96,13 @@ class Swept(so.Solver[ProductQuantization]):
         if best.error == 0.0:
             return best.product
         # To judge what there is at the end, once here and once by the core, takes time as well.
-        work = work.in_time(FINISHING * best.seconds)
+        work = work.keeping(FINISHING * best.seconds)
         best.work = work
         context = work.engine.context
         try:
             ways = self._starts(work.chain.is_real and work.is_rank_one)
             for i, begin in enumerate(ways):
+                work.engine.check_time("beginning from the left")
                 best.offer(begin(work))
                 context.report(0.4 * (i + 1) / len(ways), "beginning from the left")
             if not work.is_rank_one:

@@ -9,7 +9,7 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt_quantization import complex_arrays, term_arrays
-from sparseopt_quantization.limits import COMPILED_FROM
+from sparseopt_quantization.limits import COMPILED_FROM, check_time
 from sparseopt_quantization.sides import has_numba
 
 ALL_PIECES = 1 << 13
@@ -32,10 +32,23 @@ AGAIN = 8
 
 @dataclass(frozen=True)
 class Terms:
-    """How terms are improved: compiled or not, and the clock."""
+    """How terms are improved: compiled or not, and the clock.
+
+    Attributes
+    ----------
+    compiled : bool or None
+    context : Context
+    kept : float
+        Predicted seconds to judge the answer, see `limits.check_time`.
+    """
 
     compiled: bool | None
     context: so.Context
+    kept: float = 0.0
+
+    def check_time(self, doing: str) -> None:
+        """Raise `TimeLimitReached` if there is no more time than judging takes."""
+        check_time(self.context, self.kept, doing)
 
     def improved(
         self,
@@ -77,9 +90,9 @@ class Terms:
             from sparseopt_quantization import term_kernels
 
             run = term_kernels.terms
-        step = max(1, AT_ONCE // each)
+        step = max(1, 4 * AT_ONCE // (each * (x.shape[1] + y.shape[1])))
         for start in range(0, len(x), step):
-            self.context.check_time("rounding the terms of a product")
+            self.check_time("rounding the terms of a product")
             part = slice(start, start + step)
             with np.errstate(all="ignore"):
                 run(
@@ -130,10 +143,10 @@ class Terms:
         data = (*_parts(x), p), (*_parts(y), q), _parts(u), _parts(v)
         some = max(1, TURNED // each)
         if run is not complex_arrays.terms:
-            at_once = max(1, 4 * AT_ONCE // (each * some))
+            at_once = max(1, AT_ONCE // (4 * each * some))
         for first in range(0, count, some):
             for start in range(0, len(x), at_once):
-                self.context.check_time("rounding the terms of a product")
+                self.check_time("rounding the terms of a product")
                 part = slice(start, start + at_once)
                 with np.errstate(all="ignore"):
                     run(
@@ -169,8 +182,11 @@ class Terms:
             from sparseopt_quantization import term_kernels
 
             run = term_kernels.directions
-        with np.errstate(all="ignore"):
-            run(x, p, 1 << digits, found)
+        for start in range(0, len(x), AT_ONCE // 64):
+            self.check_time("rounding the terms of a product")
+            part = slice(start, start + AT_ONCE // 64)
+            with np.errstate(all="ignore"):
+                run(x[part], p[part], 1 << digits, found[part])
         rates = rates_of(x, p, found)
         return np.ldexp(found, np.frexp(rates)[1][:, None])
 
@@ -194,7 +210,7 @@ class Terms:
             run = term_kernels.angles
         step = max(1, AT_ONCE // each)
         for start in range(0, len(x), step):
-            self.context.check_time("looking ahead")
+            self.check_time("looking ahead")
             part = slice(start, start + step)
             with np.errstate(all="ignore"):
                 run(x[part], p[part], numbers, middles, costs[part], found[part])
@@ -221,7 +237,7 @@ class Terms:
             run = term_kernels.ahead
         step = max(1, AT_ONCE // (8 * each))
         for start in range(0, len(chosen), step):
-            self.context.check_time("looking ahead")
+            self.check_time("looking ahead")
             part = slice(start, start + step)
             w, rows, columns = (z[part] for z in blocks)
             with np.errstate(all="ignore"):

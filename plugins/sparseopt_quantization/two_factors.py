@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -20,9 +21,12 @@ from sparseopt.quantization.product_certificate import (
 from sparseopt.quantization.rank_one_certificate import proved_least
 from sparseopt_quantization.chain import from_columns, from_rows
 from sparseopt_quantization.joint import best_pair
-from sparseopt_quantization.limits import BYTES
+from sparseopt_quantization.limits import BYTES, PROVED, check_time
 from sparseopt_quantization.products import Outcome
 from sparseopt_quantization.sides import Engine, has_numba
+
+TERM = 4e-3
+"""Seconds that a term takes at the least, stated and proved twice."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +88,15 @@ class TwoFactors(so.Solver[ProductQuantization]):
             return answer, ProductQuantizationCertificate.build(problem, answer, None)
         engine = Engine(self.memory, self.compiled, context)
         total, least = Fraction(0), Fraction(0)
-        left, right, terms = [], [], problem.terms()
+        left, right = [], []
+        start, kept = time.monotonic(), PROVED * pieces(problem)
+        a, _, c, d = problem.product.factors[0].shape
+        check_time(context, 2.0 * kept + TERM * a * c * d, "going through the terms")
+        terms = problem.terms()
         for i, term in enumerate(terms):
-            context.check_time("going through the terms")
+            # What is left of them, at the pace so far; and the check proves all of them again.
+            left_over = (time.monotonic() - start) / max(i, 1) * (len(terms) - i) * bool(i)
+            check_time(context, kept + left_over, "going through the terms")
             context.report(i / len(terms), "going through the terms")
             nearest = term.nearest()
             square = term.squares[0] * term.squares[1]
