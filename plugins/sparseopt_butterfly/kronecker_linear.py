@@ -215,7 +215,8 @@ class KroneckerLinear(KroneckerLayer):
             product = times_rows(rows, factors, bias, self._flat)
             if product is not None:
                 return product if rows is input else product.reshape(*shape[:-1], -1)
-        chain = self._trained.chain(rows, factors, bias, self.architecture, self._by_torch)
+        merges = len(self._groups) < len(factors)
+        chain = self._trained.chain(rows, factors, bias, self.architecture, self._by_torch, merges)
         if chain is None:
             result = self._by_torch(rows, bias, factors)
         else:
