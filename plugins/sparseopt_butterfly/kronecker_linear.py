@@ -31,8 +31,9 @@ class KroneckerLinear(KroneckerLayer):
     for, tensors on the CPU are multiplied as a `KroneckerProduct` does it, with compiled kernels
     once loading them pays, and what is merged is remembered until a parameter changes; `plan`
     shows how. Square dyadic chains have kernels of their own, also for gradients: these read
-    operand and factors where they are, and neither transpose, merge nor remember anything. On a
-    CUDA device kernels are used, for gradients too, if CuPy is installed.
+    operand and factors where they are, and neither transpose, merge nor remember anything. With
+    gradients, chains of larger blocks are multiplied by torch in the order that compiled kernels
+    bring them into. On a CUDA device kernels are used, for gradients too, if CuPy is installed.
 
     Parameters
     ----------

@@ -204,7 +204,8 @@ class CompiledTraining:
             return None
         from sparseopt_butterfly.block_chain import TrainedBlocks, is_block_chain
 
-        return TrainedBlocks(architecture, written_out) if is_block_chain(architecture) else None
+        takes = is_block_chain(architecture, x.shape[0])
+        return TrainedBlocks(architecture, written_out) if takes else None
 
 
 class _Dots:

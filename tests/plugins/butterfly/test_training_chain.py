@@ -34,6 +34,13 @@ BLOCKS = {
 ARCHITECTURES |= {f"{name}, in blocks": chain for name, chain in BLOCKS.items()}
 
 
+@pytest.fixture(autouse=True)
+def small_ones_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sparseopt_butterfly import block_chain
+
+    monkeypatch.setattr(block_chain, "LEAST", 0)
+
+
 def layer_of(architecture: so.Architecture, **options: Any) -> KroneckerLinear:
     torch.manual_seed(0)
     rows, columns = architecture.shape
@@ -153,7 +160,9 @@ def test_gradients_of_gradients_and_frozen_parameters() -> None:
     assert small.factors[1].grad is not None
 
 
-def test_torch_takes_what_kernels_do_not() -> None:
+def test_torch_takes_what_kernels_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sparseopt_butterfly import block_chain
+
     dyadic = layer_of(ARCHITECTURES["one run"])
     x = torch.randn(3, 32)
     assert chain_of(dyadic, x) is not None
@@ -163,6 +172,10 @@ def test_torch_takes_what_kernels_do_not() -> None:
     assert chain_of(monarch, torch.ones(2, 30)) is not None
     monarch.merging = (2,)
     assert chain_of(monarch, torch.ones(2, 30)) is None
+    monarch.merging = (1, 1)
+    monkeypatch.setattr(block_chain, "LEAST", monarch.architecture.nnz + 2 * 42 + 1)
+    assert chain_of(monarch, torch.ones(2, 30)) is None
+    assert chain_of(monarch, torch.ones(3, 30)) is not None
     plain = layer_of(so.Architecture([(1, 64, 2, 1), (1, 2, 64, 1)]))
     assert plain.merging == (1, 1)
     assert chain_of(plain, torch.ones(2, 64)) is None
