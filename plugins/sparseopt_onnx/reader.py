@@ -259,7 +259,7 @@ def _convert_node(graph: OnnxGraph, node: onnx.NodeProto) -> None:
         return
     rule = OPERATORS.get(node.op_type)
     if rule is None:
-        reason = REASONS.get(node.op_type, "there is no rule that reads this operator")
+        reason = REASONS.get(node.op_type, "this operator is not among those of a DAG ReLU network")
         raise so.ProblemError(reason)
     _require_one_type(graph, node)
     rule(graph, node)

@@ -59,7 +59,7 @@ REASONS = {
     "aten.scaled_dot_product_attention": "attention multiplies values that depend on the input",
 }
 
-NO_RULE = "there is no rule that reads this operator"
+NO_RULE = "this operator is not among those of a DAG ReLU network"
 
 _HIGHER = frozenset({"wrap_with_autocast", "cond", "while_loop"})
 

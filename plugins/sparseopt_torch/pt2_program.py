@@ -146,7 +146,8 @@ class _Builder:
         target = find(node["target"], self._rules)
         if target is None:
             raise so.ProblemError(
-                f"{where} is refused: there is no rule that reads this operator{self._help(node)}"
+                f"{where} is refused: this operator is not among those of a DAG ReLU network"
+                f"{self._help(node)}"
             )
         try:
             arguments, keywords = self._arguments(target, node["inputs"])

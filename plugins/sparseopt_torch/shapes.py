@@ -138,7 +138,6 @@ SHAPES: dict[str, Rule] = {
     "aten._unsafe_view": reshape,
     "aten.view_copy": reshape,
     "aten.flatten": in_order,
-    "aten.ravel": in_order,
     "aten.unflatten": in_order,
     "aten.squeeze": in_order,
     "aten.unsqueeze": in_order,

@@ -173,7 +173,6 @@ MODULES: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "flip": (Function(lambda x: x.flip(1, 3)), IMAGE),
     "roll": (Function(lambda x: x.roll((1, -2), (1, 2))), IMAGE),
     "expand": (Function(lambda x: x[:, :1].expand(-1, 3, -1, -1)), IMAGE),
-    "ravel": (Function(lambda x: x.ravel().reshape(x.shape).relu()), IMAGE),
     "expand as": (Function(lambda x: x.mean((2, 3), keepdim=True).expand_as(x).relu() + x), IMAGE),
     "a constant, expand as": (
         Function(lambda x: x * torch.arange(4.0)[:, None, None].expand_as(x)),
