@@ -31,8 +31,9 @@ class KroneckerLinear(KroneckerLayer):
     for, tensors on the CPU are multiplied as a `KroneckerProduct` does it, with compiled kernels
     once loading them pays, and what is merged is remembered until a parameter changes; `plan`
     shows how. Square dyadic chains have kernels of their own, also for gradients: these read
-    operand and factors where they are, and neither transpose, merge nor remember anything. On a
-    CUDA device kernels are used, for gradients too, if CuPy is installed.
+    operand and factors where they are, and neither transpose, merge nor remember anything. With
+    gradients, chains of larger blocks are multiplied by torch in the order that compiled kernels
+    bring them into. On a CUDA device kernels are used, for gradients too, if CuPy is installed.
 
     Parameters
     ----------
@@ -215,7 +216,8 @@ class KroneckerLinear(KroneckerLayer):
             product = times_rows(rows, factors, bias, self._flat)
             if product is not None:
                 return product if rows is input else product.reshape(*shape[:-1], -1)
-        chain = self._trained.chain(rows, factors, bias, self.architecture, self._by_torch)
+        merges = len(self._groups) < len(factors)
+        chain = self._trained.chain(rows, factors, bias, self.architecture, self._by_torch, merges)
         if chain is None:
             result = self._by_torch(rows, bias, factors)
         else:

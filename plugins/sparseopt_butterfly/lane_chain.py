@@ -56,6 +56,7 @@ class LaneChain:
         self._seen: list[Any] = []
         self._places = np.zeros(len(applied), dtype=np.int64)
         self._at = int(self._places.ctypes.data)
+        self._fixed = (self.like, *self._tables, self.kept + 1, self._at, self.bytes)
         self._results = np.zeros_like(self._places)
         self._to = int(self._results.ctypes.data)
         self._bias = self._biased = 0
@@ -83,14 +84,10 @@ class LaneChain:
         y = torch.empty_like(x)
         room = _workspace(self._needs[0])
         multiply(
-            self.like,
-            *self._tables,
-            self.kept + 1,
-            self._at,
-            self.bytes,
+            *self._fixed,
             _pointer(x),
             _pointer(y),
-            len(x),
+            x.size(0),
             self._bias or room,
             self._biased,
             0 if kept is None else _pointer(kept),
@@ -120,7 +117,7 @@ class LaneChain:
             _pointer(x),
             _pointer(cotangent),
             0 if of_rows is None else _pointer(of_rows),
-            len(x),
+            x.size(0),
             0 if of_bias is None else _pointer(of_bias),
             0 if kept is None else _pointer(kept),
             _workspace(self._needs[1]),

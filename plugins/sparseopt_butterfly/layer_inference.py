@@ -57,8 +57,7 @@ class RememberedProduct:
         """
         if type(x) is not torch.Tensor or _is_followed():
             return None
-        parameters = factors if bias is None else [*factors, bias]
-        if torch.is_grad_enabled() and _wants_gradients(x, parameters):
+        if torch.is_grad_enabled() and _wants_gradients(x, bias, factors):
             return None
         try:
             lanes = self._lanes.get(x.dtype)
@@ -66,6 +65,7 @@ class RememberedProduct:
                 self._lanes[x.dtype] = lanes = _lanes_of(architecture, x.dtype)
             if lanes is not None and x.is_cpu and lanes.reads(factors, bias):
                 return lanes.times(x.contiguous())  # type: ignore[no-any-return]
+            parameters = factors if bias is None else [*factors, bias]
             key = [(p.data_ptr(), p.is_contiguous()) for p in parameters]
             if self._rows is not None and key == self._key and x.dtype is self._rows.dtype:
                 done = self._rows(x.contiguous()) if x.is_cpu else None
@@ -93,7 +93,7 @@ class RememberedProduct:
         None if torch has to multiply."""
         if type(x) is not torch.Tensor or _is_followed():
             return None
-        if torch.is_grad_enabled() and _wants_gradients(x, factors):
+        if torch.is_grad_enabled() and _wants_gradients(x, None, factors):
             return None
         try:
             key = [(p.data_ptr(), p.is_contiguous()) for p in factors]
@@ -164,12 +164,13 @@ class CompiledTraining:
         bias: torch.Tensor | None,
         architecture: so.Architecture,
         written_out: Callable[..., torch.Tensor],
+        merges: bool,
     ) -> Any:
         """Return what multiplies x (batch, n) with gradients, None if torch has to.
 
-        `written_out` is the same in operators of torch.
+        `written_out` is the same in operators of torch, which `merges` factors or does not.
         """
-        if type(x) is not torch.Tensor or _is_followed() or not len(x) or not x.is_cpu:
+        if type(x) is not torch.Tensor or _is_followed() or not x.numel() or not x.is_cpu:
             return None
         if torch.autograd.forward_ad._current_level >= 0:
             return None
@@ -184,7 +185,7 @@ class CompiledTraining:
             return None
         if x.dtype != factors[0].dtype or not _fits_numpy(parameters):
             return None
-        if self._runs is None or not _training_pays(x, architecture):
+        if not _training_pays(x, architecture):
             return None
         if x.dtype not in self._lanes:
             self._lanes[x.dtype] = found = _lanes_of(architecture, x.dtype)
@@ -197,7 +198,14 @@ class CompiledTraining:
 
         if self._runs == ():
             self._runs = training_chain.runs_of(architecture)
-        return None if self._runs is None else training_chain.TrainedChain(self._runs, written_out)
+        if self._runs is not None:
+            return training_chain.TrainedChain(self._runs, written_out)
+        if merges:
+            return None
+        from sparseopt_butterfly.block_chain import TrainedBlocks, is_block_chain
+
+        takes = is_block_chain(architecture, x.shape[0])
+        return TrainedBlocks(architecture, written_out) if takes else None
 
 
 class _Dots:
@@ -256,9 +264,13 @@ def _lanes_of(architecture: so.Architecture, dtype: torch.dtype) -> Any:
     return LaneChain(architecture, dtype)
 
 
-def _wants_gradients(x: torch.Tensor, parameters: Sequence[torch.Tensor]) -> bool:
+def _wants_gradients(
+    x: torch.Tensor, bias: torch.Tensor | None, factors: Sequence[torch.Tensor]
+) -> bool:
     """Whether gradients will be asked for, where they are enabled."""
-    return x.requires_grad or any(p.requires_grad for p in parameters)
+    if x.requires_grad or (bias is not None and bias.requires_grad):
+        return True
+    return any(factor.requires_grad for factor in factors)
 
 
 def _is_followed() -> bool:

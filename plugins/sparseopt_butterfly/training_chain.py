@@ -16,7 +16,7 @@ from sparseopt_butterfly.fused_kernels import VECTOR, blocks
 from sparseopt_butterfly.training_kernels import TILE, gradients_of_run, pack, unpack
 from sparseopt_butterfly.transposing import transpose_into, transposed
 
-# Bytes of arrays of one shape that are kept for the next step.
+# Bytes of all arrays that are kept for the next step.
 SPARE = 2**26
 
 
@@ -119,18 +119,25 @@ class _Loan:
     """
 
     _free: ClassVar[dict[Any, list[np.ndarray]]] = defaultdict(list)
+    _bytes: ClassVar[int] = 0
 
     def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
-        spare = self._free[shape, dtype]
-        try:
+        spare = self._free.get((shape, dtype))
+        if spare:
             self.array = spare.pop()
-        except IndexError:
+            _Loan._bytes -= self.array.nbytes
+        else:
             self.array = np.empty(shape, dtype=dtype)
 
     def __del__(self) -> None:
-        spare = self._free[self.array.shape, self.array.dtype]
-        if len(spare) * self.array.nbytes < SPARE:
-            spare.append(self.array)
+        array = self.array
+        if array.nbytes > SPARE:
+            return
+        if _Loan._bytes + array.nbytes > SPARE:  # rather for the shape of now than for earlier ones
+            self._free.clear()
+            _Loan._bytes = 0
+        self._free[array.shape, array.dtype].append(array)
+        _Loan._bytes += array.nbytes
 
 
 class _Times(torch.autograd.Function):

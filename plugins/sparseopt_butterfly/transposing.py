@@ -29,6 +29,22 @@ def transpose_into(x: np.ndarray, y: np.ndarray) -> None:
     _transpose_into(np.ascontiguousarray(x), y, np.zeros(len(x), dtype=x.dtype))
 
 
+def swap_into(
+    x: np.ndarray,
+    y: np.ndarray,
+    counts: tuple[int, int, int, int],
+    steps: tuple[int, int, int],
+    strides: tuple[int, int, int],
+) -> None:
+    """Write many matrices transposed, for real x and y, contiguous and of as many numbers.
+
+    Matrix (s, t) of the first two ``counts`` has the other two as numbers of its rows and columns.
+    ``steps`` says how far apart two of them are in x for s and for t, and their rows; ``strides``
+    the same of the transposed ones in y. Rows lie together.
+    """
+    _swap_into(x.reshape(-1), y.reshape(-1), *counts, *steps, *strides)
+
+
 def _tile_turning(adding: bool) -> Any:
     """Return the compiled function that transposes a tile, with a vector added to each row or not.
 
@@ -117,3 +133,32 @@ def _transpose_into(x: Any, y: Any, added: Any) -> None:
     for i in range(m):
         for j in range(whole_n if i < whole_m else 0, n):
             target[j * m + i] = source[i * n + j] + added[i]
+
+
+@compiled
+def _swap_into(
+    source: Any,
+    target: Any,
+    many: int,
+    times: int,
+    m: int,
+    n: int,
+    far: int,
+    near: int,
+    step: int,
+    wide: int,
+    close: int,
+    stride: int,
+) -> None:
+    """Write matrices transposed, see `swap_into`."""
+    lanes = VECTOR // source.itemsize
+    whole_m, whole_n = m - m % lanes, n - n % lanes
+    for s in range(many):
+        for t in range(times):
+            x, y = s * far + t * near, s * wide + t * close
+            for i in range(0, whole_m, lanes):
+                for j in range(0, whole_n, lanes):
+                    bring_tile(source, x + i * step + j, step, target, y + j * stride + i, stride)
+            for i in range(m):
+                for j in range(whole_n if i < whole_m else 0, n):
+                    target[y + j * stride + i] = source[x + i * step + j]

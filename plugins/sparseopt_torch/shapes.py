@@ -109,6 +109,14 @@ def copy(graph: TorchGraph, call: Call) -> Any:
     return source.expand(shape)
 
 
+def expand_as(graph: TorchGraph, call: Call) -> Any:
+    """expand_as: repeated to the shape of another value."""
+    shape, source = call["other"].shape, call["self"]
+    if isinstance(source, Value):
+        return graph.builder.broadcast(graph.moved(source), shape, call.name)
+    return source.expand(shape)
+
+
 SHAPES: dict[str, Rule] = {
     "aten.clone": same,
     "aten.contiguous": same,
@@ -173,6 +181,8 @@ SHAPES: dict[str, Rule] = {
     "aten.flip": moved,
     "aten.roll": moved,
     "aten.expand": moved,
+    "aten.expand_as": expand_as,
+    "aten.broadcast_to": moved,
     "aten.repeat": moved,
     "aten.tile": moved,
     "aten.pad": pad,

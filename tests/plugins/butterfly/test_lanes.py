@@ -47,8 +47,8 @@ def layer_of(name: str, dtype: torch.dtype = torch.float32, **options: Any) -> K
 
 def along_rows(layer: KroneckerLinear, x: torch.Tensor) -> bool:
     """Whether a call with gradients goes to these kernels."""
-    values = layer._values()
-    found = layer._trained.chain(x, values, layer.bias, layer.architecture, layer._by_torch)
+    values, chain = layer._values(), layer.architecture
+    found = layer._trained.chain(x, values, layer.bias, chain, layer._by_torch, False)
     return isinstance(found, lane_chain.TrainedLanes)
 
 

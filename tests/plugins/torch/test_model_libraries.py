@@ -21,7 +21,7 @@ SECONDS = 900.0
 """For all models of one library; those that are not reached are skipped, and say so."""
 LARGEST = 100_000_000
 """Parameters of the largest model that is made."""
-SIZES = (64, 96, 128, 224, 299, 384)
+SIZES = (64, 96, 128, 224, 256, 299, 384)
 """Edges of images; the first that a model takes is used."""
 
 

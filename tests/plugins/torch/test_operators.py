@@ -173,6 +173,12 @@ MODULES: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "flip": (Function(lambda x: x.flip(1, 3)), IMAGE),
     "roll": (Function(lambda x: x.roll((1, -2), (1, 2))), IMAGE),
     "expand": (Function(lambda x: x[:, :1].expand(-1, 3, -1, -1)), IMAGE),
+    "expand as": (Function(lambda x: x.mean((2, 3), keepdim=True).expand_as(x).relu() + x), IMAGE),
+    "a constant, expand as": (
+        Function(lambda x: x * torch.arange(4.0)[:, None, None].expand_as(x)),
+        IMAGE,
+    ),
+    "broadcast to": (Function(lambda x: torch.broadcast_to(x[:, :1], x.shape) - x), IMAGE),
     "repeat": (Function(lambda x: x.repeat(1, 2, 1, 1)), IMAGE),
     "pad": (Function(lambda x: F.pad(x, (1, 2, -1, 0))), IMAGE),
     "pad-number": (nn.ConstantPad2d((1, 0, -1, 2), 2.5), IMAGE),

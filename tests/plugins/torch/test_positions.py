@@ -67,6 +67,7 @@ CASES: list[tuple[Any, tuple[int, ...], list[Any]]] = [
     (aten.roll.default, IMAGE, [[1, -2], [1, 2]]),
     (aten.roll.default, IMAGE, [[7]]),
     (aten.expand.default, (1, 4, 1), [[2, 3, -1, 5]]),
+    (aten.broadcast_to.default, (1, 4, 1), [[2, 3, 4, 5]]),
     (aten.repeat.default, (1, 4, 1), [[2, 1, 2, 3]]),
     (aten.tile.default, IMAGE, [[3]]),
     (aten.pad.default, IMAGE, [[1, 2, -1, 0]]),

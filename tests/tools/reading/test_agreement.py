@@ -213,3 +213,22 @@ def test_without_onnxruntime_the_reference_is_asked(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(onnx.reference, "ReferenceEvaluator", none)
     (note,) = so.load_network(model).notes
     assert "not compared with other software (onnxruntime: no engine;" in note
+
+
+@pytest.mark.parametrize(("depth", "scale"), [(4, 1e-3), (6, 0.05), (10, 0.1)])
+def test_digits_that_clipping_drops_are_no_misunderstanding(depth: int, scale: float) -> None:
+    """Untrained MobileNets have tiny values at a ReLU6, which is 6 - ReLU(6 - x) to the reader."""
+    torch.manual_seed(0)
+    layers: list[nn.Module] = []
+    for _ in range(depth):
+        layers += [nn.Linear(8, 8, bias=False), nn.ReLU6()]
+        layers[-2].weight.data *= scale
+    module = nn.Sequential(*layers, nn.Linear(8, 3, bias=False)).eval()
+    net = so.load_network(module, torch.zeros(1, 8))
+    assert so.verify(so.solve(so.PathNorm(net))).ok
+    other = changed(net, f"{2 * depth}.weight", np.negative)
+    twin = module.double()
+    with pytest.raises(so.ProblemError, match="misunderstood"):
+        require_agreement(
+            other, lambda x: twin(torch.from_numpy(x)).detach().numpy(), np.float64, NAME
+        )
