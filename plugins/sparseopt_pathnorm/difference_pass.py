@@ -31,13 +31,15 @@ def difference(network: Network, other: Network, apart: bool = False) -> Powers:
 
     def visit(node: Node, values: list[Sums]) -> Sums:
         low, *gaps = _sizes(node.op, other.by_name[node.name].op, apart)
+        # Coefficients that are no parameters, as those of averages, may be negative.
+        op = node.op if low else node.op.mapped(np.abs)
         small = [value[0] for value in values]
-        found = [_linear(node.op, low, small)]
+        found = [_linear(op, low, small)]
         for side, gap in enumerate(gaps, 1):
-            result = _linear(node.op, low, [value[side] for value in values])
-            if any(gap[name].any() for name in node.op.weight_fields if name in gap):
+            result = _linear(op, low, [value[side] for value in values])
+            if any(gap[name].any() for name in op.weight_fields if name in gap):
                 large = [added([value[0], value[side]]) for value in values]
-                result = added([result, _linear(node.op, gap, large)])
+                result = added([result, _linear(op, gap, large)])
             found.append(result)
         if node.op.bias_field in low:
             parts = zip(found, (low, *gaps), strict=True)

@@ -13,6 +13,8 @@ import sparseopt as so
 from sparseopt.guarantees.modular import PRIME, is_prime
 from sparseopt.guarantees.one_hidden_layer import (
     MOST_DEPENDENT,
+    MOST_UNITS,
+    MOST_WEIGHTS,
     OneHiddenLayerCertificate,
     hidden_layer,
     matrices,
@@ -22,7 +24,6 @@ from sparseopt.guarantees.wires import Wires
 from sparseopt.interface.certificate import CheckFailed, Steps
 from sparseopt_pathnorm.residue_elimination import Echelon
 
-_MOST_UNITS = 2048
 _PRIMES = 3
 _NONE = np.zeros(0, dtype=np.int64)
 
@@ -46,8 +47,12 @@ class OneHiddenLayer(so.Solver[so.Identifiability]):
         layers = hidden_layer(problem.wires)
         if layers is None:
             return so.Refused("the network is not of the form linear, ReLU, linear")
-        if layers[1].size > _MOST_UNITS:
-            return so.Refused(f"{layers[1].size} hidden units; at most {_MOST_UNITS} are taken")
+        size = layers[1].size
+        if size > MOST_UNITS or size * problem.wires.inputs > MOST_WEIGHTS:
+            return so.Refused(
+                f"{size} hidden units of {problem.wires.inputs} inputs; at most {MOST_UNITS} with "
+                f"{MOST_WEIGHTS} weights are taken"
+            )
         return so.Accepted()
 
     def cost(self, problem: so.Identifiability) -> float:
@@ -64,19 +69,22 @@ class OneHiddenLayer(so.Solver[so.Identifiability]):
         self, problem: so.Identifiability, context: so.Context
     ) -> tuple[so.IdentifiabilityVerdict, so.Certificate]:
         """Return "identifiable", with what is known far away."""
-        made = None
+        nearby, reason = None, ""
         for prime in islice(_primes(), _PRIMES):
             context.check_time("looking for units that can be turned")
             made = _certificate(problem, prime, None)
+            steps = Steps()
             try:
-                made.check(Steps())
-            except CheckFailed as error:
-                raise so.Inconclusive(f"the theorem does not apply: {error}") from error
-            found = _far(problem, prime)
+                made.check(steps)
+            except CheckFailed:  # it may hold modulo another prime
+                reason = steps.lines[-1].removeprefix("FAILED: ")
+                continue
+            nearby, found = made, _far(problem, prime)
             if found is not None:
                 return found.answer, found
-        assert made is not None
-        return made.answer, made
+        if nearby is None:
+            raise so.Inconclusive(f"the theorem asks for more: {reason}")
+        return nearby.answer, nearby
 
 
 def _primes() -> Iterator[int]:

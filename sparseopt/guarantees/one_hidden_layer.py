@@ -22,6 +22,8 @@ from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 
+MOST_UNITS, MOST_WEIGHTS = 1 << 12, 1 << 26
+"""Units, and weights into them, that are judged: half a gigabyte, and a minute."""
 MOST_DEPENDENT = 16
 """Units whose products may depend on those of the others: all their subsets are gone through."""
 
@@ -44,11 +46,11 @@ def matrices(wires: Wires, prime: int) -> tuple[np.ndarray, np.ndarray]:
     first, relu, last = wires.layers
     entries = of_entries(wires, prime)
     inner = np.zeros((relu.size, wires.inputs + 1), dtype=np.int64)
-    np.add.at(inner, (first.heads - first.start, first.tails), entries[first.entries])
+    inner[first.heads - first.start, first.tails] = entries[first.entries]
     inner[first.biased, -1] = entries[first.bias[first.biased]]
     outer = np.zeros((relu.size, last.size), dtype=np.int64)
-    np.add.at(outer, (last.tails - relu.start, last.heads - last.start), entries[last.entries])
-    return inner % prime, outer % prime
+    outer[last.tails - relu.start, last.heads - last.start] = entries[last.entries]
+    return inner, outer
 
 
 def tested(inner: np.ndarray, outer: np.ndarray, columns: int, prime: int) -> np.ndarray:
@@ -72,12 +74,13 @@ def subsets(count: int) -> np.ndarray:
 class OneHiddenLayerCertificate(Certificate):
     """The function of ``U relu(W x + b) + c`` determines its parameters, near and far.
 
-    Theorem. Let no unit have a row w_v of W or a column u_v of U that is 0, and no two units the
-    same hyperplane ``z_v = w_v.x + b_v = 0``. Then the parameters are locally identifiable up to
-    rescaling from the function on an open set that meets every hyperplane. Other parameters with as
-    many units have the same function if and only if they are these, up to permutation and positive
-    rescaling of the units, with ``(w_v, b_v)`` replaced by ``-(w_v, b_v)`` for the units of a set S
-    with ``sum_S u_v w_v^T = 0``, and ``sum_S u_v b_v`` added to c.
+    Theorem. Let each parameter be one entry of W, U, b or c. Let no unit have a row w_v of W or a
+    column u_v of U that is 0, and no two units the same hyperplane ``z_v = w_v.x + b_v = 0``. Then
+    the parameters are locally identifiable up to rescaling from the function on an open set that
+    meets every hyperplane. Other parameters with as many units have the same function if and only
+    if they are these, up to permutation and positive rescaling of the units, with ``(w_v, b_v)``
+    replaced by ``-(w_v, b_v)`` for the units of a set S with ``sum_S u_v w_v^T = 0``, and ``sum_S
+    u_v b_v`` added to c.
 
     Proof. ``relu(z) = (z + |z|) / 2``, so the function is affine but for kinks at the hyperplanes,
     where its slope jumps by ``u_v w_v^T``, none of them 0. Other parameters with this function have
@@ -161,10 +164,18 @@ class OneHiddenLayerCertificate(Certificate):
         steps.require(known, f"the modulus is a prime from {LEAST} to {PRIME}")
         layers = hidden_layer(problem.wires)
         steps.require(layers is not None, "the network has one hidden layer of ReLUs")
-        entries = np.concatenate([layer.edges[2] for layer in problem.wires.layers[::2]])
-        own = problem.wires.column[entries]
-        own = own[own >= 0]
-        steps.require(len(np.unique(own)) == len(own), "no two edges share a parameter")
+        size, read = problem.wires.layers[1].size, problem.wires.inputs
+        few = size <= MOST_UNITS and size * read <= MOST_WEIGHTS
+        steps.require(few, f"at most {MOST_UNITS} units with {MOST_WEIGHTS} weights are judged")
+        heads, tails, entries = (
+            np.concatenate(parts)
+            for parts in zip(*(layer.edges for layer in problem.wires.layers[::2]), strict=True)
+        )
+        ends = np.unique(np.stack([heads, tails]), axis=1)
+        steps.require(ends.shape[1] == len(heads), "no two edges join the same neurons")
+        own = np.sort(problem.wires.column[entries])
+        alone = np.array_equal(own[own >= 0], np.arange(problem.parameters.count))
+        steps.require(alone, "each parameter is that of one edge")
         inner, outer = matrices(problem.wires, self.prime)
         steps.require(bool(outer.any(axis=1).all()), "every unit is read")
         steps.require(bool(inner[:, :-1].any(axis=1).all()), "every unit reads an input")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
@@ -34,10 +35,11 @@ Paths = dict[tuple[int, int], int]
 
 @dataclass(frozen=True, eq=False)
 class _Listed:
-    """A tensor of sets of paths, whose entries are integers over one denominator."""
+    """A tensor of sets of paths, whose entries are integers of some bits over one denominator."""
 
     array: np.ndarray
     denominator: int
+    bits: int
 
 
 def enumerated_distance(network: Network, other: Network) -> Fraction:
@@ -46,24 +48,20 @@ def enumerated_distance(network: Network, other: Network) -> Fraction:
     Raises
     ------
     TooLarge
-        For more than `PATHS` paths to all neurons together, the copies that sums make of
-        them included; for entries of more than `BITS` bits; for more than `EDGES` edges.
+        For more than `PATHS` paths to all neurons together, the copies that sums make of them
+        included; for entries that may take more than `BITS` bits; for more than `EDGES` edges.
     """
     if plain.edge_count(network) > EDGES:
         raise TooLarge(f"a network of more than {EDGES} edges")
-    _require_few_paths(network, other)
-    bits = 0
+    paths = _count_paths(network, other)
 
     def visit(node: Node, values: list[_Listed]) -> _Listed:
-        nonlocal bits
-        entries = (n for v in values for paths in v.array.flat for pair in paths for n in pair)
-        bits += sum(n.bit_length() for n in entries)
-        if bits > BITS:
-            raise TooLarge(f"entries of paths that take more than {BITS} bits")
         ops, shape = (node.op, other.by_name[node.name].op), network.shapes[node.name]
         tensors = (edges.tensors(op) for op in ops)
         weights = [_PairWeights(a, b) for a, b in zip(*tensors, strict=True)]
-        arrays, denominator = _under_one(values)
+        arrays, denominator, bits = _under_one(values, paths)
+        bits += sum(w.bits for w in weights)
+        _require_room(paths, bits)
         if isinstance(node.op, Add):
             array = reduce(_union, arrays)
         else:
@@ -71,23 +69,22 @@ def enumerated_distance(network: Network, other: Network) -> Fraction:
         denominator *= math.prod(w.denominator for w in weights)
         first, second = (edges.offset(op) for op in ops)
         if first is None or second is None:
-            return _Listed(array, denominator)
+            return _Listed(array, denominator, bits)
         pairs = _PairWeights(first, second)
         starts = np.broadcast_to(_single(pairs.all()), (1, *shape))
-        (array, starts), common = _under_one(
-            [_Listed(array, denominator), _Listed(starts, pairs.denominator)]
-        )
-        return _Listed(np.asarray(_union(array, starts), dtype=object), common)
+        both = _Listed(array, denominator, bits), _Listed(starts, pairs.denominator, pairs.bits)
+        (array, starts), common, bits = _under_one(both, paths)
+        return _Listed(np.asarray(_union(array, starts), dtype=object), common, bits)
 
     ones = np.full((1, *network.input_shape), _scalar({(1, 1): 1}))
-    last = network.walk(_Listed(ones, 1), visit)
+    last = network.walk(_Listed(ones, 1, 1), visit)
     ends: list[Paths] = last.array.ravel().tolist()
     total = sum(n * abs(a - b) for end in ends for (a, b), n in end.items())
     return Fraction(total, last.denominator)
 
 
-def _require_few_paths(network: Network, other: Network) -> None:
-    """Refuse networks with too many paths, counted along all layers."""
+def _count_paths(network: Network, other: Network) -> float:
+    """Return how many paths there are, counted along all layers; refuse too many."""
     arithmetic, counted = Floats(0), 0.0
 
     def visit(node: Node, values: list[Any]) -> Any:
@@ -110,17 +107,26 @@ def _require_few_paths(network: Network, other: Network) -> None:
         return value
 
     network.walk(arithmetic.ones(network.input_shape), visit)
+    return counted
 
 
-def _under_one(values: list[_Listed]) -> tuple[list[np.ndarray], int]:
-    """Return the arrays under one denominator."""
+def _under_one(values: Sequence[_Listed], paths: float) -> tuple[list[np.ndarray], int, int]:
+    """Return the arrays under one denominator, which it is, and the bits of an entry."""
     common = math.lcm(*(v.denominator for v in values))
     factors = [common // v.denominator for v in values]
+    bits = max(v.bits + f.bit_length() for v, f in zip(values, factors, strict=True))
+    _require_room(paths, bits)
     arrays = [
         v.array if factor == 1 else np.asarray(_times(v.array, _scalar((factor, factor))))
         for v, factor in zip(values, factors, strict=True)
     ]
-    return arrays, common
+    return arrays, common, bits
+
+
+def _require_room(paths: float, bits: int) -> None:
+    """Refuse entries of so many bits before they are made."""
+    if 2 * paths * bits > BITS:
+        raise TooLarge(f"entries of paths that may take more than {BITS} bits")
 
 
 def _scalar(value: Any) -> np.ndarray:
@@ -175,8 +181,10 @@ class _PairWeights:
         self.denominator = math.lcm(*(below for ratios in settings for _, below in ratios))
         scaled = ([v * (self.denominator // d) for v, d in ratios] for ratios in settings)
         flat = np.empty(first.size, dtype=object)
+        self.bits = 0
         for place, pair in enumerate(zip(*scaled, strict=True)):
             flat[place] = pair
+            self.bits = max(self.bits, *(n.bit_length() for n in pair))
         self._pairs = flat.reshape(first.shape)
 
     def part(self, outputs: slice) -> np.ndarray:

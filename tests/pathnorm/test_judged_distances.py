@@ -13,10 +13,10 @@ from path_oracle import paths, random_graph
 
 import sparseopt as so
 from sparseopt.networks.convolution import Conv
-from sparseopt.networks.linear import Dense
+from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.network import Network, chain
 from sparseopt.networks.operator import Operator, Reshape
-from sparseopt.networks.window import RankPool
+from sparseopt.networks.window import AxisMap, RankPool, Resample
 from sparseopt.pathnorm import differences, exact, path_pairs
 from sparseopt.pathnorm.biases import biases
 
@@ -87,6 +87,35 @@ def test_wide_sums_of_paths_look_at_each_path_once(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(path_pairs, "BITS", 1000)
     with pytest.raises(exact.TooLarge, match="more than 1000 bits"):
         path_pairs.enumerated_distance(net, other)
+
+
+def resampled(factor: float) -> Network:
+    """One with a coefficient below 0 that is no parameter."""
+    less = AxisMap(1, np.array([[0, 1]]), np.array([[1.0, -1.0]]), np.array([1]))
+    return chain((1, 2), Scale(np.array([[factor]])), Resample((less,)))
+
+
+@pytest.mark.parametrize("factor", [-1.0, 2.0, 0.5])
+def test_coefficients_below_0_count_by_their_size(factor: float) -> None:
+    a, b = resampled(1.0), resampled(factor)
+    right = path_pairs.enumerated_distance(a, b)
+    assert right == 2 * abs(Fraction(factor) - 1)
+    for solver in ("distance_three_passes" if factor < 0 else "distance_passes", None):
+        solution = so.solve(so.PathDistance(a, b), solver=solver)
+        assert so.verify(solution.certificate).ok
+        assert solution.answer.value >= right
+
+
+def test_many_digits_are_seen_before_they_are_multiplied() -> None:
+    """Of weights and biases of 4000 digits, and of sums of branches without a denominator."""
+    weights = [Fraction(1, 10**4000 + k) for k in range(30)]
+    op = Scale(np.array(weights, dtype=object))
+    for net in (
+        chain((30,), op, *(Dense(np.ones((30, 30))) for _ in range(3))),
+        chain((30,), *(Dense(np.ones((30, 30))) for _ in range(2)), Scale(None, op.factor)),
+    ):
+        with pytest.raises(exact.TooLarge, match="more than 4000000000 bits"):
+            path_pairs.enumerated_distance(net, net)
 
 
 def test_settings_of_other_layers_have_no_distance() -> None:

@@ -13,7 +13,8 @@ from laws import numbered, refusal
 from sparseopt_pathnorm.one_hidden_layer import OneHiddenLayer
 
 import sparseopt as so
-from sparseopt.networks.linear import Dense
+from sparseopt.networks.convolution import Conv
+from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.operator import Add, Concat, Relu, Select
 
 NONE = np.zeros(0, dtype=np.int64)
@@ -120,7 +121,18 @@ def forged() -> Entries:
         yield f"the network has one hidden layer | {name}", claimed(found)
     tied = {name: {"weight": "t"} for name in ("u", "y")}
     shared = units(dense([[2.0]], [1.0]), dense([[2.0]], [1.0]), **tied)
-    yield "no two edges share a parameter | a weight used twice", claimed(shared)
+    alone = "each parameter is that of one edge"
+    yield f"{alone} | a weight used twice", claimed(shared)
+    for name, found in _without_edges():
+        yield f"{alone} | {name}", claimed(found)
+    for name, found in _parallel():
+        yield f"no two edges join the same neurons | {name}", claimed(found)
+    width = (1 << 12) + 1
+    wide = units(dense(np.ones((width, 1)), np.arange(float(width))), dense(np.ones((1, width))))
+    yield "at most 4096 units | one more", claimed(wide)
+    long = ("s", Select(np.arange(65))), ("u", Scale(None, np.arange(65.0))), ("r", Relu())
+    many = network(1 << 20, *long, ("y", dense(np.ones((1, 65)))))
+    yield "at most 4096 units | more weights", claimed(many)
     every = {"u.weight": 1, "u.bias": 1, "y.weight": 1, "y.bias": 1}
     lone = line([[1.0, 1.0, 0.0, 7.0]])
     masks = {k: np.full(a.shape, every[k]) for k, a in lone.parameters().items()}
@@ -140,6 +152,26 @@ def forged() -> Entries:
     yield "factors must hold integers | floats", refusal(partial(claimed, line(), factors=[1.0]))
     for parts in ({"prime": 65537.0}, {"turned": (1.0,)}, {"turned": (True, False)}):
         yield "must be integers | others", refusal(partial(changed, right, **parts))
+
+
+def _without_edges() -> Entries:
+    """Networks with a weight that nothing is multiplied by."""
+    first, last = dense([[1.0, 2.0]], [0.5]), dense([[3.0]], [1.0])
+    none = ("s", Select(np.array([0, -1]))), ("u", first), ("r", Relu()), ("y", last)
+    yield "an input that is none", network(1, *none)
+    behind = ("u", dense([[1.0]], [0.5])), ("r", Relu()), ("s", Select(np.array([0, -1])))
+    yield "a unit that is none", network(1, *behind, ("y", dense([[3.0, 4.0]], [1.0])))
+    taps = Conv(np.array([[[1.0, 2.0, 3.0]]]), np.array([0.5]), padding=((1, 1),))
+    yield "taps in the padding", network((1, 1), ("u", taps), ("r", Relu()), ("y", last))
+
+
+def _parallel() -> Entries:
+    """Networks whose sums read a neuron twice."""
+    twice, last = dense([[1.0, 2.0]], [0.5]), dense([[3.0]], [1.0])
+    both = ("d", Concat(0), "x", "x")
+    yield "an input", network(1, both, ("u", twice), ("r", Relu()), ("y", last))
+    unit = ("u", dense([[1.0]], [0.5])), ("r", Relu()), ("d", Concat(0), "r", "r")
+    yield "a unit", network(1, *unit, ("y", twice))
 
 
 def _other_forms() -> Entries:
