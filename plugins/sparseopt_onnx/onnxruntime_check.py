@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 
 import sparseopt as so
-from sparseopt.tools.reading.agreement import is_small, require_agreement
+from sparseopt.tools.reading.agreement import is_small, require_agreement, require_digits
 from sparseopt.tools.reading.budget import is_comparable
 from sparseopt_onnx.graph import OnnxGraph, names_read
 
@@ -85,6 +85,8 @@ def require_same_function(model: onnx.ModelProto, network: so.Network) -> None:
     (given,), (end,) = model.graph.input, model.graph.output
     wide = given.type.tensor_type.elem_type == onnx.TensorProto.DOUBLE
     dtype = np.float64 if wide else np.float32
+    if not wide:
+        require_digits(network)
     reasons = []
     for name, engine in (("onnxruntime", _onnxruntime), ("ONNX's reference", _reference)):
         if engine is _reference and not is_small(network):

@@ -167,6 +167,8 @@ def _find(weights: Weights) -> Found:
     try:
         given = [weights] if isinstance(weights, str | os.PathLike) else list(weights)
         paths = [os.fspath(path) for path in given]
+        if not all(isinstance(path, str) for path in paths):
+            raise TypeError("bytes")
     except TypeError as error:
         raise so.ProblemError(f"weights= takes paths of files, got {weights!r:.100}") from error
     listed: dict[str, str] | None = None
@@ -205,7 +207,11 @@ def _listed(index: Path) -> dict[str, str]:
     if not plain:
         raise so.ProblemError(f"{where} names files outside its own folder")
     for name in sorted(names):
-        if (index.parent / name).is_symlink():
+        try:
+            is_link = (index.parent / name).is_symlink()
+        except OSError as error:
+            raise so.ProblemError(f"{where} names {printable(name)!r}: {error.strerror}") from error
+        if is_link:
             raise so.ProblemError(
                 f"{where} names {printable(name)!r}, which is a link; if you trust where it leads, "
                 "give the files themselves as weights="

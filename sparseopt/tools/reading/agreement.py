@@ -21,8 +21,10 @@ _TOLERANCE = 1e-5
 _FINE = 1e-9
 # In float64, where the reader has computed constants in float32.
 _FOLDED = 1e-6
+# By so much of its largest output a model in single precision may be off to be written.
+_LOST = 0.02
 # By so much of itself each value on the way is moved, to see what rounding in float64 can do.
-_MOVED = 2.0**-48
+_MOVED = 2.0**-52
 
 
 def is_small(network: so.Network) -> bool:
@@ -82,6 +84,24 @@ def require_agreement(
         compared = True
         _require_close(network, x.astype(dtype), right, name, folded)
     return compared
+
+
+def require_digits(network: so.Network) -> None:
+    """Raise `ProblemError` if in single precision little is left of what the network computes.
+
+    As where a bound of 1e8 is added to values near 1, and taken off again. Infinite values are
+    left to others.
+    """
+    for x in _samples(network):
+        with np.errstate(over="ignore", invalid="ignore"):
+            wide, narrow = (network.run(x.astype(t)).astype(float) for t in (float, np.float32))
+        size, gap = float(np.abs(wide).max()), _distance(narrow.ravel(), wide.ravel())
+        if np.isfinite(size) and np.isfinite(gap) and gap > _LOST * size:
+            raise so.ProblemError(
+                f"in single precision the model would be off by {gap:.3g} where outputs reach "
+                f"{size:.3g}: a bound far away, as that of a Clip, swallows what is added to it; "
+                "leave the bound out"
+            )
 
 
 def _samples(network: so.Network) -> Iterator[np.ndarray]:

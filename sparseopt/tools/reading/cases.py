@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -74,9 +75,7 @@ class Cases:
             raise ProblemError("its condition compares with a NaN or infinity")
         upper, lower = (a, b) if condition.above else (b, a)
         right, left = self._near(upper, x, knot, True), self._near(lower, x, knot, False)
-        gap = (right.factor - left.factor) * knot + (right.shift - left.shift)
-        size = np.abs(right.factor * knot) + np.abs(right.shift) + np.abs(left.shift)
-        if not np.all(np.abs(gap) <= 2.0**-48 * size):
+        if not _meet(left, right, knot):
             raise ProblemError("it jumps where its condition changes, so it is not continuous")
         if self._whole(lower, x) is None:
             step = right.factor - self._beyond(lower, x, knot, True).factor
@@ -173,6 +172,19 @@ class Cases:
                 "compares with a constant"
             )
         return bend
+
+
+def _meet(left: Line, right: Line, knot: np.ndarray) -> bool:
+    """Whether lines meet at a knot, but for the rounding of one constant; in exact arithmetic."""
+    parts = np.broadcast_arrays(left.factor, left.shift, right.factor, right.shift, knot)
+    rows = np.stack([np.asarray(part, dtype=np.float64).ravel() for part in parts])
+    if not np.isfinite(rows).all():
+        return False
+    for row in np.unique(rows, axis=1).T.tolist():
+        a, b, c, d, x = map(Fraction, row)
+        if abs((c - a) * x + d - b) > (abs(c * x) + abs(b) + abs(d)) / 2**52:
+            return False
+    return True
 
 
 def _moved(

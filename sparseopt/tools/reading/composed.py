@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 
@@ -88,7 +89,8 @@ def clip(
     """Return min(max(value, low), high); None leaves a side open.
 
     As ``high - relu(high - low - relu(x - low))``: one path through it for each path into
-    it, of weight 1, where ``relu(x - low) - relu(x - high)`` would have two.
+    it, of weight 1, where ``relu(x - low) - relu(x - high)`` would have two. Where high - low would
+    be rounded, low is added first: the network's function is exactly that of the bounds.
     """
     limit = float(np.finfo(np.float32).max)
     low = None if low is None or low <= -limit else float(low)
@@ -102,6 +104,8 @@ def clip(
     base = low or 0.0
     if high is None:
         return builder.affine(value, name, bias=base) if base else value
+    if Fraction(high) - Fraction(base) != Fraction(high - base):
+        value, base = builder.affine(value, f"{name}:above", bias=base), 0.0
     below = builder.affine(value, f"{name}:high", factor=-1.0, bias=high - base)
     return builder.affine(builder.relu(below, f"{name}:relu-high"), name, factor=-1.0, bias=high)
 

@@ -1,0 +1,109 @@
+"""The function of a network that is read is exactly that of the module, whatever the constants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import sparseopt as so
+from sparseopt.networks.linear import Dense
+from sparseopt.networks.network import Network, chain
+from sparseopt.networks.operator import Relu
+from sparseopt.networks.parameters import exact
+
+BOUNDS = [
+    (-0.3, -0.4, 2.0**52, 1.0),
+    (-1e-30, -3e-30, 1.0, 1e30),
+    (-1e-17, -4e-17, 1.0, 1e20),
+    (-0.3, -0.30001, 0.7, 1.0),
+]
+
+
+class Clipped(torch.nn.Module):
+    """Hardtanh, and a factor."""
+
+    def __init__(self, low: float, high: float, factor: float) -> None:
+        super().__init__()
+        self.clip, self.factor = torch.nn.Hardtanh(low, high), factor
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.clip(x) * self.factor
+
+
+def read(*parts: float) -> Network:
+    return so.load_network(Clipped(*parts).double(), torch.zeros(1, 2, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(("low", "other", "high", "factor"), BOUNDS)
+def test_bounds_are_not_rounded(low: float, other: float, high: float, factor: float) -> None:
+    """Below both bounds the two functions differ by the bounds, times the factor."""
+    f, g = read(low, high, factor), read(other, high, factor)
+    change = so.solve(so.OutputChange(f, g, -5.0, -1.0))
+    assert so.verify(change.certificate).ok
+    right = (low - other) * factor
+    assert (change.answer.lower <= right * (1 - 1e-9)).all() or np.allclose(
+        change.answer.lower, right
+    )
+    assert (change.answer.upper >= right * (1 - 1e-9)).all()
+
+
+@pytest.mark.parametrize(("low", "other", "high", "factor"), BOUNDS)
+def test_exact_values(low: float, other: float, high: float, factor: float) -> None:
+    net = read(low, high, factor)
+    exactly = net.with_parameters({k: exact(v) for k, v in net.parameters().items()})
+    points = exact(np.array([[-5.0, low / 2], [0.0, high / 4]]))
+    found = exactly.run(points)
+    right = np.clip(points, exact(np.array(low)), exact(np.array(high))) * exact(np.array(factor))
+    assert (np.asarray(found) == right).all()
+
+
+class Jump(torch.nn.Module):
+    """Steps by j at 0, among constants far from 0."""
+
+    def __init__(self, jump: float, far: float) -> None:
+        super().__init__()
+        self.jump, self.far = jump, far
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return torch.where(x > 0, x + (self.far + self.jump), x + self.far) - self.far
+
+
+@pytest.mark.parametrize(("jump", "far"), [(2.0, 2.0**50), (8.0, 2.0**52), (1e-9, 1.0)])
+def test_small_jumps_beside_large_constants_are_jumps(jump: float, far: float) -> None:
+    with pytest.raises(so.ProblemError, match="jumps"):
+        so.load_network(Jump(jump, far).double(), torch.zeros(1, 2, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("suffix", ["onnx", "pt2"])
+def test_models_that_lose_their_digits_are_not_written(tmp_path: Path, suffix: str) -> None:
+    rng = np.random.default_rng(0)
+    first, last = rng.standard_normal((8, 4)), rng.standard_normal((2, 8))
+    for high in (6.0, 1e8):
+        inner = Dense(-first.astype(np.float32), np.full(8, high, dtype=np.float32))
+        outer = Dense(-last.astype(np.float32), (high * last.sum(1)).astype(np.float32))
+        path = tmp_path / f"{high:g}.{suffix}"
+        net = chain((4,), inner, Relu(), outer)
+        if high == 6.0:
+            so.write(net, path)
+            assert path.exists()
+        else:
+            with pytest.raises(so.ProblemError, match="in single precision"):
+                so.write(net, path)
+            assert not path.exists()
+
+
+@pytest.mark.parametrize("weights", [[b"a.safetensors"], [b"a.index.json"], b"a.safetensors"])
+def test_paths_are_texts(weights: Any) -> None:
+    with pytest.raises(so.ProblemError, match="takes paths of files"):
+        so.load_network(torch.nn.Linear(2, 1), torch.zeros(1, 2), weights=weights)
+
+
+def test_a_name_too_long_for_a_file_is_refused(tmp_path: Path) -> None:
+    index = tmp_path / "m.index.json"
+    index.write_text('{"weight_map": {"weight": "' + "a" * 400 + '.safetensors"}}')
+    with pytest.raises(so.ProblemError, match="names 'a"):
+        so.load_network(torch.nn.Linear(2, 1), torch.zeros(1, 2), weights=index)
