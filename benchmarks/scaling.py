@@ -4,7 +4,7 @@
     python benchmarks/scaling.py --only lasso       those whose case or engine holds this text
     python benchmarks/scaling.py --predict          asks docstrings and plans anew, measures nothing
     python benchmarks/scaling.py --show             prints the results
-    python benchmarks/scaling.py --page             writes docs/growth.md and its figure
+    python benchmarks/scaling.py --page             writes docs/growth.md; Sphinx draws its figure
 
 Each pair of case and engine has a process of its own, with one thread. There the two smallest
 problems are solved first, which loads libraries and kernels. Seconds are those of the processor,
@@ -264,9 +264,7 @@ what its docstring states and what `so.plan` predicts. Made by `python benchmark
 from `benchmarks/results/scaling.json`; that script says how it measures. One thread on a shared
 machine: trust one digit.
 
-```{{image}} _static/growth.svg
-:alt: Seconds by size, for nine cases
-```
+<!-- figure: growth -->
 
 - *exponent*: the slope of a line through the logarithms, measured / stated, over the sizes that
   take more than 10 ms or 4 MiB, below which fixed costs decide. `!` marks one that is larger than
@@ -289,33 +287,6 @@ def page(kept: dict[str, Any]) -> str:
     rows = kept["rows"]
     versions = ", ".join(f"{name} {number}" for name, number in kept["versions"].items())
     return PAGE.format(summary=summary(rows), table=table(rows), versions=versions)
-
-
-def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """Draw time and memory by size, a panel for each family of cases."""
-    from matplotlib.figure import Figure
-
-    chosen = [
-        "closedness, nested, by rows", "factorization", "multiplication",
-        "path-norm, dense", "path cost, dense", "canonical form",
-        "lasso, by rows", "lasso, by columns", "quantization",
-    ]  # fmt: skip
-    figure = Figure(figsize=(10, 9), layout="constrained")
-    for axes, name in zip(figure.subplots(3, 3).flat, chosen, strict=True):
-        for row in (row for row in rows if row["case"] == name):
-            sizes = [p["size"] for p in row["points"]]
-            (line,) = axes.loglog(
-                sizes, [p["seconds"] for p in row["points"]], "o-", ms=3, label=row["engine"]
-            )
-            said = [p.get("predicted_seconds") for p in row["points"]]
-            if None not in said:
-                axes.loglog(sizes, said, ":", color=line.get_color(), lw=1)
-        axes.set_title(name, fontsize=9)
-        axes.legend(fontsize=6)
-        axes.tick_params(labelsize=7)
-    figure.supxlabel("size", fontsize=9)
-    figure.supylabel("seconds of the processor; dotted: as predicted", fontsize=9)
-    figure.savefig(path, metadata={"Date": None})
 
 
 def _version(package: str) -> str:
@@ -352,7 +323,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS)
     parser.add_argument("--predict", action="store_true", help="measure nothing, predict anew")
     parser.add_argument("--show", action="store_true", help="print the tables of the results")
-    parser.add_argument("--page", action="store_true", help="write the page and its figure")
+    parser.add_argument("--page", action="store_true", help="write the page")
     parser.add_argument("--ladder", nargs=2, metavar=("CASE", "ENGINE"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.ladder:
@@ -369,7 +340,6 @@ def main() -> None:
         print(table(rows))
     if given.page:
         (DOCS / "growth.md").write_text(page(json.loads(given.output.read_text())))
-        draw(rows, DOCS / "_static" / "growth.svg")
     print(summary(rows))
 
 

@@ -40,6 +40,7 @@ extensions = [
     "sparseopt_notebooks",
     "sparseopt_proofs",
     "sparseopt_closedness_table",
+    "sparseopt_growth",
 ]
 exclude_patterns = ["_build", "_ext", "_templates"]
 templates_path = ["_templates"]
