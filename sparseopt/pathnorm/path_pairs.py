@@ -140,22 +140,17 @@ def _merged(a: Paths, b: Paths) -> Paths:
     return large | {key: large.get(key, 0) + count for key, count in small.items()}
 
 
-def _product(a: Any, b: Any) -> Paths:
-    result: Paths = {}
-    _add_product(result, a, b)
-    return result
-
-
-def _add_product(total: Paths, a: Any, b: Any) -> None:
+def _add_product(total: Paths, a: Any, b: Any) -> Paths:
     (u, v), paths = (a, b) if isinstance(a, tuple) else (b, a)
     for (x, y), count in paths.items():
         key = (x * u, y * v)
         if key != (0, 0):
             total[key] = total.get(key, 0) + count
+    return total
 
 
 _union = np.frompyfunc(_merged, 2, 1)
-_times = np.frompyfunc(_product, 2, 1)
+_times = np.frompyfunc(lambda a, b: _add_product({}, a, b), 2, 1)
 _add_products = np.frompyfunc(_add_product, 3, 1)
 _nothing = np.frompyfunc(lambda _: {}, 1, 1)
 _single = np.frompyfunc(lambda pair: {pair: 1} if pair != (0, 0) else {}, 1, 1)
@@ -181,10 +176,9 @@ class _PairWeights:
         self.denominator = math.lcm(*(below for ratios in settings for _, below in ratios))
         scaled = ([v * (self.denominator // d) for v, d in ratios] for ratios in settings)
         flat = np.empty(first.size, dtype=object)
-        self.bits = 0
         for place, pair in enumerate(zip(*scaled, strict=True)):
             flat[place] = pair
-            self.bits = max(self.bits, *(n.bit_length() for n in pair))
+        self.bits = max((n.bit_length() for pair in flat for n in pair), default=0)
         self._pairs = flat.reshape(first.shape)
 
     def part(self, outputs: slice) -> np.ndarray:
