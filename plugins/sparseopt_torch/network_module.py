@@ -12,6 +12,8 @@ from torch import fx, nn
 
 import sparseopt as so
 from sparseopt.networks.node import Node
+from sparseopt.tools.reading.agreement import require_digits
+from sparseopt.tools.reading.budget import is_comparable
 from sparseopt_torch.layer_calls import call
 
 _PATH = re.compile(r"\w+(\.\w+)*")
@@ -157,6 +159,8 @@ def to_module(network: so.Network, dtype: str | None = None) -> fx.GraphModule:
     if dtype is not None and dtype not in known:
         raise so.ProblemError(f"dtype must be float32 or float64, got {dtype!r}")
     chosen = dtype or _narrowest(network)
+    if chosen == "float32" and is_comparable(network):
+        require_digits(network)
     return ModuleBuilder(network, known[chosen]).build()
 
 

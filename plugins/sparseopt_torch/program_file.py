@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 import sparseopt as so
-from sparseopt.tools.reading.agreement import require_agreement, require_digits
+from sparseopt.tools.reading.agreement import require_agreement
 from sparseopt_torch.module_export import quiet
 from sparseopt_torch.network_module import to_module
 
@@ -42,8 +42,6 @@ def write_program(network: so.Network, path: str, read: Callable[[str], so.Netwo
                 torch.export.save(program, part)
             found = read(part)
             kind = np.float64 if dtype == torch.float64 else np.float32
-            if kind is np.float32:
-                require_digits(network)
             require_agreement(network, found.run, kind, f"what would be in {path!r}")
             os.replace(part, target)
     except OSError as error:

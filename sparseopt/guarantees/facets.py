@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparseopt.guarantees.identifiability import FIGURES, Identifiability, IdentifiabilityVerdict
-from sparseopt.guarantees.modular import LEAST, PRIME, is_prime
+from sparseopt.guarantees.identifiability import Identifiability, IdentifiabilityVerdict
+from sparseopt.guarantees.rank import require_identifiable, require_prime
 from sparseopt.guarantees.settling import Settling
 from sparseopt.interface.arrays import read_only, require_finite
 from sparseopt.interface.certificate import Certificate, Steps, proves
@@ -108,20 +108,12 @@ class FacetCertificate(Certificate):
     def check(self, steps: Steps) -> None:
         """Settle every parameter."""
         problem, answer, evidence = self.problem, self.answer, self.evidence
-        sound = type(answer) is IdentifiabilityVerdict and type(evidence) is FacetEvidence
-        steps.require(sound, "the answer is a verdict, and facets are the evidence")
-        steps.require(problem.inputs is None, "no inputs are given")
+        steps.require(type(evidence) is FacetEvidence, "facets are the evidence")
         pools = any(layer.kind == "pool" for layer in problem.wires.layers)
         steps.require(not pools, "the network has no pools")
-        steps.require(
-            LEAST <= evidence.prime <= PRIME and is_prime(evidence.prime),
-            f"the modulus is a prime from {LEAST} to {PRIME}",
-        )
-        steps.require(answer.value == "identifiable", "facets prove identifiability")
-        right = problem.verdict("identifiable", problem.bound)
-        for name in (*FIGURES, "excluded", "directions"):
-            found = getattr(answer, name)
-            steps.require(found == getattr(right, name), f"{name} is as counted", f"{found}")
+        require_identifiable(steps, problem, answer)
+        steps.require(answer.everywhere is None, "facets say nothing of what is far")
+        require_prime(steps, evidence.prime)
         steps.require(not problem.scales.equations, "no tensor ties scales without merging them")
         settling = Settling(problem, evidence.pairs, evidence.prime, evidence.seed)
         steps.require(

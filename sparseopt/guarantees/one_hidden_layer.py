@@ -7,15 +7,9 @@ from fractions import Fraction
 
 import numpy as np
 
-from sparseopt.guarantees.identifiability import FIGURES, Identifiability, IdentifiabilityVerdict
-from sparseopt.guarantees.modular import (
-    LEAST,
-    PRIME,
-    is_invertible,
-    is_prime,
-    of_entries,
-    product,
-)
+from sparseopt.guarantees.identifiability import Identifiability, IdentifiabilityVerdict
+from sparseopt.guarantees.modular import is_invertible, of_entries, product
+from sparseopt.guarantees.rank import require_identifiable, require_prime
 from sparseopt.guarantees.wires import Layer, Wires
 from sparseopt.interface.arrays import read_only
 from sparseopt.interface.certificate import Certificate, Steps, proves
@@ -153,15 +147,8 @@ class OneHiddenLayerCertificate(Certificate):
     def check(self, steps: Steps) -> None:
         """Check the form and the kinks, and the sets of units that may be turned."""
         problem, answer = self.problem, self.answer
-        steps.require(type(answer) is IdentifiabilityVerdict, "the answer is a verdict")
-        steps.require(problem.inputs is None, "no inputs are given")
-        value = answer.everywhere
-        steps.require(value is None or type(value) is bool, "it holds everywhere, or not, or None")
-        right = problem.verdict("identifiable", problem.bound, everywhere=value)
-        for name in ("value", *FIGURES, "excluded", "directions"):
-            steps.require(getattr(answer, name) == getattr(right, name), f"{name} is as proved")
-        known = LEAST <= self.prime <= PRIME and is_prime(self.prime)
-        steps.require(known, f"the modulus is a prime from {LEAST} to {PRIME}")
+        require_identifiable(steps, problem, answer)
+        require_prime(steps, self.prime)
         layers = hidden_layer(problem.wires)
         steps.require(layers is not None, "the network has one hidden layer of ReLUs")
         size, read = problem.wires.layers[1].size, problem.wires.inputs
@@ -182,9 +169,9 @@ class OneHiddenLayerCertificate(Certificate):
         lines = _scaled_rows(inner, self.prime)
         distinct = len(np.unique(lines, axis=0)) == len(lines)
         steps.require(distinct, "no two units switch at the same inputs")
-        if value is True:
+        if answer.everywhere:
             self._check_none_turned(steps, inner, outer)
-        elif value is False:
+        elif answer.everywhere is not None:
             self._check_turned(steps)
 
     def _check_none_turned(self, steps: Steps, inner: np.ndarray, outer: np.ndarray) -> None:

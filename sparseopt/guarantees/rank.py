@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,8 +56,7 @@ class RankEvidence:
         """Return the rank that is proved; refuse evidence that proves none."""
         samples, known = self._samples(steps, problem)
         size, outputs = len(self.columns), problem.wires.outputs.size
-        right = LEAST <= self.prime <= PRIME and is_prime(self.prime)
-        steps.require(right, f"the modulus is a prime from {LEAST} to {PRIME}")
+        require_prime(steps, self.prime)
         right = self.rows.shape == (size, 2) and self.columns.shape == (size,)
         steps.require(right, "there are as many rows as columns")
         inside = (self.rows >= 0).all() and (self.rows < [len(samples), outputs]).all()
@@ -92,10 +92,29 @@ def require_figures(steps: Steps, problem: Identifiability, answer: Any, evidenc
     steps.require((type(evidence), type(answer)) == _KINDS, "a rank and a verdict are there")
     rank: int = evidence.rank(steps, problem)
     right = problem.verdict(answer.value, rank)
-    for name in FIGURES:
-        steps.require(getattr(answer, name) == getattr(right, name), f"{name} is as counted")
+    _require_same(steps, answer, right, FIGURES)
     steps.require(answer.excluded == right.excluded, "the inputs excluded are not regular")
     return rank
+
+
+def require_prime(steps: Steps, modulus: int) -> None:
+    """Require a modulus of the range for which sums are exact."""
+    known = LEAST <= modulus <= PRIME and is_prime(modulus)
+    steps.require(known, f"the modulus is a prime from {LEAST} to {PRIME}")
+
+
+def require_identifiable(steps: Steps, problem: Identifiability, answer: Any) -> None:
+    """Require the verdict "identifiable" from the function, with all figures but `everywhere`."""
+    steps.require(type(answer) is IdentifiabilityVerdict, "the answer is a verdict")
+    steps.require(problem.inputs is None, "no inputs are given")
+    right = problem.verdict("identifiable", problem.bound, everywhere=answer.everywhere)
+    _require_same(steps, answer, right, ("value", *FIGURES, "excluded", "directions"))
+
+
+def _require_same(steps: Steps, answer: Any, right: Any, names: Sequence[str]) -> None:
+    for name in names:
+        found = getattr(answer, name)
+        steps.require(found == getattr(right, name), f"{name} is as counted", f"{found}")
 
 
 def scope(problem: Identifiability, evidence: RankEvidence) -> str:

@@ -395,7 +395,8 @@ class Network:
         Raises
         ------
         ProblemError
-            If PyTorch is not there, or has no such layer.
+            If PyTorch is not there, or has no such layer; in float32 if little is left of what the
+            network computes, as beside the bound of a Clip at 1e8.
         """
         return seams.made_of_network(self, "torch", {"dtype": dtype})
 

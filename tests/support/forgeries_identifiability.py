@@ -210,10 +210,13 @@ def _facets() -> Pairs:
         changed(right, evidence=changed(evidence, prime=4194303)),
     )
     unknown = changed(right.answer, value="unknown")
-    yield "facets prove identifiability | unknown", changed(right, answer=unknown)
+    yield "value is as counted | unknown", changed(right, answer=unknown)
     wrong = changed(right.answer, rank=right.answer.rank - 1)
     yield "rank is as counted | one less", changed(right, answer=wrong)
     yield "the answer is a verdict | a number", changed(right, answer=3)
+    for far in (True, False):
+        claim = changed(right, answer=changed(right.answer, everywhere=far))
+        yield f"facets say nothing of what is far | {far}", claim
     given = solved("plain").problem
     yield "no inputs are given | some", changed(right, problem=given)
     tied = so.Identifiability(networks.tied()[0])

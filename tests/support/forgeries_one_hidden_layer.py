@@ -101,7 +101,7 @@ def forged() -> Entries:
     yield "no inputs are given | two inputs", changed(right, problem=asked)
     truthy = claimed(line())
     object.__setattr__(truthy.answer, "everywhere", 1)
-    yield "it holds everywhere, or not, or None | 1", truthy
+    yield "everywhere or not | 1", truthy
     wrong = {
         "value": "unknown",
         "parameters": 12,
@@ -114,7 +114,7 @@ def forged() -> Entries:
     }
     for name, value in wrong.items():
         answer = changed(right.answer, **{name: value})
-        yield f"{name} is as proved | another", changed(right, answer=answer)
+        yield f"{name} is as counted | another", changed(right, answer=answer)
     for prime in (65521, 65541, 4194319):
         yield f"the modulus is a prime | {prime}", claimed(line(), prime=prime)
     for name, found in _other_forms():

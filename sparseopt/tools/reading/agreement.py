@@ -99,8 +99,8 @@ def require_digits(network: so.Network) -> None:
         if np.isfinite(size) and np.isfinite(gap) and gap > _LOST * size:
             raise so.ProblemError(
                 f"in single precision the model would be off by {gap:.3g} where outputs reach "
-                f"{size:.3g}: a bound far away, as that of a Clip, swallows what is added to it; "
-                "leave the bound out"
+                f"{size:.3g}: its sums lose their digits, as beside the bound of a Clip that is "
+                "far away; leave such a bound out, or stay in double precision"
             )
 
 
