@@ -76,6 +76,7 @@ def test_formulas_are_read_as_they_are_written(formula: str, expected: float) ->
 
 def test_the_page_is_made_from_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", dict(os.environ))  # the script asks for one thread
+    load("scaling_problems")
     load("scaling_cases")
     scaling = load("scaling")
     kept = json.loads(scaling.RESULTS.read_text())

@@ -9,7 +9,7 @@ seldom as the chain permits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +17,7 @@ import torch
 
 import sparseopt as so
 from sparseopt_butterfly.torch_chain import Numbers
-from sparseopt_butterfly.training_chain import gradients_by_torch
+from sparseopt_butterfly.training_chain import Trained, gradients_by_torch
 from sparseopt_butterfly.transposing import swap_into
 
 # Numbers of values, operand and result below which torch's own operators take less time: the calls
@@ -31,28 +31,21 @@ def is_block_chain(architecture: so.Architecture, batch: int) -> bool:
     return numbers >= LEAST and any(p.a > 1 or p.d > 1 for p in architecture)
 
 
-class TrainedBlocks:
-    """Multiplies rows by a chain, with gradients.
+class TrainedBlocks(Trained):
+    """By one product of matrices for each factor.
 
     Parameters
     ----------
     architecture : Architecture
-    written_out : callable(rows, bias, factors)
-        The same by operators of torch, for gradients of gradients.
+    written_out : callable
+        As in `Trained`.
     """
 
     def __init__(
         self, architecture: so.Architecture, written_out: Callable[..., torch.Tensor]
     ) -> None:
+        super().__init__(_Times, written_out)
         self.patterns: list[Numbers] = [(p.a, p.b, p.c, p.d) for p in architecture]
-        self.written_out = written_out
-
-    def __call__(
-        self, rows: torch.Tensor, bias: torch.Tensor | None, factors: Sequence[torch.Tensor]
-    ) -> torch.Tensor:
-        """Return the result for (batch, n), contiguous; dtypes agree and are real."""
-        made: torch.Tensor = _Times.apply(self, rows, bias, *factors)
-        return made
 
 
 class _Times(torch.autograd.Function):

@@ -12,7 +12,7 @@ import torch
 
 import sparseopt as so
 from sparseopt_butterfly.lane_kernels import LANE, gradients, multiply
-from sparseopt_butterfly.training_chain import gradients_by_torch
+from sparseopt_butterfly.training_chain import Trained, gradients_by_torch
 
 # Rows that go through all factors at a time, there and back; bytes of their workspace at most.
 ROWS, ROWS_BACK, WORKSPACE = 32, 16, 2**23
@@ -142,25 +142,19 @@ def is_lane_chain(architecture: so.Architecture, itemsize: int) -> bool:
     )
 
 
-class TrainedLanes:
-    """A chain with gradients, of factors and a bias that `LaneChain.reads` has just looked at.
+class TrainedLanes(Trained):
+    """Of factors and a bias that `LaneChain.reads` has just looked at.
 
     Parameters
     ----------
     chain : LaneChain
-    written_out : callable(rows, bias, factors)
-        The same in operators of torch, for gradients of gradients.
+    written_out : callable
+        As in `Trained`.
     """
 
     def __init__(self, chain: LaneChain, written_out: Callable[..., torch.Tensor]) -> None:
-        self.chain, self.written_out = chain, written_out
-
-    def __call__(
-        self, rows: torch.Tensor, bias: torch.Tensor | None, factors: Sequence[torch.Tensor]
-    ) -> torch.Tensor:
-        """Return the result for (batch, n), contiguous."""
-        made: torch.Tensor = _Times.apply(self, rows, bias, *factors)
-        return made
+        super().__init__(_Times, written_out)
+        self.chain = chain
 
 
 class _Times(torch.autograd.Function):

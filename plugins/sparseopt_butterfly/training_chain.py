@@ -82,30 +82,47 @@ def _run(architecture: so.Architecture, first: int, last: int) -> Run:
     return Run(found[0], found[1], levels, whole.a, whole.b, whole.d)
 
 
-class TrainedChain:
+class Trained:
     """Multiplies rows by a chain, with gradients.
 
     Parameters
     ----------
-    runs : list
-        Of `runs_of`.
+    times : type of torch.autograd.Function
+        Takes this object, rows, a bias or None, and the factors.
     written_out : callable(rows, bias, factors)
         The same by operators of torch, for gradients of gradients.
     """
 
-    def __init__(self, runs: list[Run], written_out: Callable[..., torch.Tensor]) -> None:
-        self.runs = runs
-        self.written_out = written_out
-        # For the levels of a block; `blocks` takes what WORKSPACE says, and a vector of each row.
-        levels = max(len(run.levels) for run in runs)
-        self._size = max(levels * LARGEST * TILE, WORKSPACE // 4) + LARGEST * VECTOR // 4
+    def __init__(
+        self, times: type[torch.autograd.Function], written_out: Callable[..., torch.Tensor]
+    ) -> None:
+        self._times, self.written_out = times, written_out
 
     def __call__(
         self, rows: torch.Tensor, bias: torch.Tensor | None, factors: Sequence[torch.Tensor]
     ) -> torch.Tensor:
         """Return the result for (batch, n), contiguous; dtypes agree and are real."""
-        made: torch.Tensor = _Times.apply(self, rows, bias, *factors)
+        made: torch.Tensor = self._times.apply(self, rows, bias, *factors)
         return made
+
+
+class TrainedChain(Trained):
+    """By runs of factors.
+
+    Parameters
+    ----------
+    runs : list
+        Of `runs_of`.
+    written_out : callable
+        As in `Trained`.
+    """
+
+    def __init__(self, runs: list[Run], written_out: Callable[..., torch.Tensor]) -> None:
+        super().__init__(_Times, written_out)
+        self.runs = runs
+        # For the levels of a block; `blocks` takes what WORKSPACE says, and a vector of each row.
+        levels = max(len(run.levels) for run in runs)
+        self._size = max(levels * LARGEST * TILE, WORKSPACE // 4) + LARGEST * VECTOR // 4
 
     def rooms(self, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the workspaces of the kernels."""

@@ -25,13 +25,17 @@ def all_weights(network: so.Network) -> int:
     return sum(weights_of(node.op) for node in network.nodes)
 
 
+def all_values(network: so.Network) -> int:
+    """Return the number of entries of the values of all nodes."""
+    return sum(math.prod(shape) for shape in network.shapes.values())
+
+
 def checking_seconds(network: so.Network, passes: float = 1.0) -> float:
     """Predict the seconds of so many passes of the core: networks of few edges go through rational
     numbers, larger ones through floats, at some nanoseconds a weight."""
     weights = all_weights(network)
     if network.edge_count <= EXACT_EDGES:
-        values = sum(math.prod(shape) for shape in network.shapes.values())
-        return passes * 2e-6 * (weights + values)
+        return passes * 2e-6 * (weights + all_values(network))
     return passes * 7e-9 * weights
 
 
@@ -63,8 +67,7 @@ def torch_bytes(network: so.Network) -> float:
     """Predict the bytes of one pass in PyTorch: layers in float64 with their values, and twice the
     largest."""
     counts = [weights_of(node.op) for node in network.nodes]
-    values = sum(math.prod(shape) for shape in network.shapes.values())
-    return 4.0 * _BASE + 8.0 * (2.0 * max(counts) + values)
+    return 4.0 * _BASE + 8.0 * (2.0 * max(counts) + all_values(network))
 
 
 def between_bytes(network: so.Network) -> float:

@@ -13,6 +13,7 @@ from sparseopt.pathnorm.plain import rounding_room
 from sparseopt_pathnorm.condensed_costs import CondensedCosts
 from sparseopt_pathnorm.one_pass import PRECISIONS
 from sparseopt_pathnorm.pass_memory import (
+    all_values,
     all_weights,
     forward_bytes,
     loading_seconds,
@@ -43,9 +44,7 @@ class PathCosts(so.Solver[so.PathCost]):
     def bytes_needed(self, problem: so.PathCost) -> float:
         """Predict the bytes: a share of every weight in float64, and one layer."""
         network = problem.network
-        values = sum(math.prod(shape) for shape in network.shapes.values())
-        shares = all_weights(network)
-        return 8.0 * (shares + values) + forward_bytes(network)
+        return 8.0 * (all_weights(network) + all_values(network)) + forward_bytes(network)
 
     def solve(
         self, problem: so.PathCost, context: so.Context
@@ -100,8 +99,7 @@ class PathCostsTorch(so.Solver[so.PathCost]):
     def bytes_needed(self, problem: so.PathCost) -> float:
         """Predict all weights twice in float64, with their derivatives, and what PyTorch takes."""
         network = problem.network
-        values = sum(math.prod(shape) for shape in network.shapes.values())
-        return 2.0**21 + 16.0 * (all_weights(network) + values)
+        return 2.0**21 + 16.0 * (all_weights(network) + all_values(network))
 
     def solve(
         self, problem: so.PathCost, context: so.Context
