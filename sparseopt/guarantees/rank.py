@@ -92,15 +92,13 @@ def require_figures(steps: Steps, problem: Identifiability, answer: Any, evidenc
     steps.require((type(evidence), type(answer)) == _KINDS, "a rank and a verdict are there")
     rank: int = evidence.rank(steps, problem)
     right = problem.verdict(answer.value, rank)
-    _require_same(steps, answer, right, FIGURES)
-    steps.require(answer.excluded == right.excluded, "the inputs excluded are not regular")
+    _require_same(steps, answer, right, (*FIGURES, "excluded"))
     return rank
 
 
 def require_prime(steps: Steps, modulus: int) -> None:
     """Require a modulus of the range for which sums are exact."""
-    known = LEAST <= modulus <= PRIME and is_prime(modulus)
-    steps.require(known, f"the modulus is a prime from {LEAST} to {PRIME}")
+    steps.require(LEAST <= modulus <= PRIME and is_prime(modulus), "the modulus is a known prime")
 
 
 def require_identifiable(steps: Steps, problem: Identifiability, answer: Any) -> None:
@@ -113,8 +111,7 @@ def require_identifiable(steps: Steps, problem: Identifiability, answer: Any) ->
 
 def _require_same(steps: Steps, answer: Any, right: Any, names: Sequence[str]) -> None:
     for name in names:
-        found = getattr(answer, name)
-        steps.require(found == getattr(right, name), f"{name} is as counted", f"{found}")
+        steps.require(getattr(answer, name) == getattr(right, name), f"{name} is as counted")
 
 
 def scope(problem: Identifiability, evidence: RankEvidence) -> str:

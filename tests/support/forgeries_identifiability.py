@@ -100,7 +100,7 @@ def _ranks() -> Pairs:
         wrong = changed(answer, **{name: getattr(answer, name) + 1})
         yield f"{name} is as counted | one more", changed(right, answer=wrong)
     fewer = changed(answer, excluded=answer.excluded[1:])
-    yield "the inputs excluded | one less", changed(right, answer=fewer)
+    yield "excluded is as counted | one less", changed(right, answer=fewer)
     words = changed(answer, directions=("all",))
     yield "no directions are claimed | one", changed(right, answer=words)
     yield "a rank and a verdict are there | a number", changed(right, answer=3)
