@@ -96,9 +96,9 @@ def require_figures(steps: Steps, problem: Identifiability, answer: Any, evidenc
     return rank
 
 
-def require_prime(steps: Steps, modulus: int) -> None:
+def require_prime(steps: Steps, prime: int) -> None:
     """Require a modulus of the range for which sums are exact."""
-    steps.require(LEAST <= modulus <= PRIME and is_prime(modulus), "the modulus is a known prime")
+    steps.require(LEAST <= prime <= PRIME and is_prime(prime), "the modulus is a prime in range")
 
 
 def require_identifiable(steps: Steps, problem: Identifiability, answer: Any) -> None:
