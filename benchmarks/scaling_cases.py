@@ -104,7 +104,7 @@ TOOLS: dict[str, Tool] = {
     "check of a factorization": Tool(
         "verify",
         "rows of a float32 target",
-        (512, 1024, 2048),
+        (256, 512, 1024, 4096),
         _verified,
         so.ButterflyCertificate,
     ),
@@ -143,13 +143,13 @@ CASES: dict[str, Case] = {
     ),
     "closedness, dense, by terms": Case(
         "terms of 0.5 full supports, 64 rows and columns",
-        (8, 16, 32, 64),
+        (8, 16, 32, 80),
         lambda r: problems.supports(64, r, 64, 0.5, 0.5),
         ("blocked_windows",),
     ),
     "closedness, many terms": Case(
         "rows and columns of 0.9 full supports, twice as many terms",
-        (4, 8, 16, 32),
+        (4, 8, 16, 40),
         lambda m: problems.supports(m, 2 * m, m, 0.9, 0.9),
         ("null_points",),
     ),
@@ -161,13 +161,13 @@ CASES: dict[str, Case] = {
     ),
     "closedness, LU": Case(
         "size of a pair of triangles",
-        (2, 4, 8, 16),
+        (2, 4, 8, 20),
         problems.triangle_chain,
         ("limit_curves",),
     ),
     "closedness, z3": Case(
         "size of a pair of triangles",
-        (2, 4, 8),
+        (2, 4, 8, 20),
         problems.triangle_chain,
         ("external_exclusion",),
         {"allow_external": True},
@@ -186,13 +186,13 @@ CASES: dict[str, Case] = {
     ),
     "closedness, shortened chain": Case(
         "blocks on a diagonal, 3 x 3 with 2 terms, and the identity",
-        (2, 4, 8, 16),
+        (2, 4, 8, 20),
         problems.shortened_chain,
         ("chain_reduction", "peeled_chains"),
     ),
     "repair": Case(
         "rows, columns and terms",
-        (8, 16, 32),
+        (8, 16, 32, 80),
         problems.repairable,
         ("window_repair",),
         {"seconds": 1.0},
@@ -211,13 +211,13 @@ CASES: dict[str, Case] = {
     ),
     "factorization, tensor": Case(
         "rows of a float32 tensor",
-        (256, 512, 1024, 2048),
+        (256, 512, 1024, 4096),
         problems.dyadic_tensor,
         ("hierarchical_torch",),
     ),
     "factorization, stored": Case(
         "rows of a float32 dask array, chunks of 512 x 512",
-        (512, 1024, 2048),
+        (256, 512, 1024, 4096),
         problems.stored_target,
         ("hierarchical_numpy", "hierarchical_dask"),
     ),
@@ -229,7 +229,7 @@ CASES: dict[str, Case] = {
     ),
     "factorization, unknown orders": Case(
         "rows of a shuffled butterfly with noise",
-        (8, 16, 32, 64),
+        (8, 16, 32, 128),
         problems.shuffled_target,
         ("permuted_hierarchical",),
     ),
@@ -247,13 +247,13 @@ CASES: dict[str, Case] = {
     ),
     "fixed supports, overlapping": Case(
         "rows, a quarter as many terms",
-        (4, 8, 16),
+        (4, 8, 16, 40),
         lambda n: problems.overlapping(n, 0.0),
         ("alternating_least_squares", "gradient_descent"),
     ),
     "fixed supports, overlapping, decay": Case(
         "rows, a quarter as many terms",
-        (8, 16, 32),
+        (4, 8, 16, 40),
         lambda n: problems.overlapping(n, 0.5),
         ("coercive_descent",),
     ),
@@ -289,7 +289,7 @@ CASES: dict[str, Case] = {
     ),
     "path-norm, by paths": Case(
         "units of two dense layers",
-        (2, 4, 8, 16),
+        (2, 4, 8, 20),
         lambda n: problems.of_network(so.PathNorm, problems.mlp(n, 2)),
         ("path_enumeration",),
     ),
@@ -339,7 +339,7 @@ CASES: dict[str, Case] = {
     ),
     "path distance, by paths": Case(
         "units of two dense layers",
-        (2, 4, 8),
+        (2, 4, 8, 20),
         lambda n: (
             so.PathDistance(problems.mlp(n, 2), problems.mlp(n, 2, seed=1)),
             problems.letters(problems.mlp(n, 2)),
@@ -354,7 +354,7 @@ CASES: dict[str, Case] = {
     ),
     "identifiability": Case(
         "inputs and hidden units of one layer",
-        (2, 4, 8, 16),
+        (2, 4, 8, 20),
         problems.identifiable,
         ("one_hidden_layer", "jacobian_rank", "facets_of_units"),
     ),
@@ -372,7 +372,7 @@ CASES: dict[str, Case] = {
     ),
     "lasso, cones, by rows": Case(
         "rows, 200 columns",
-        (50, 100, 200, 400),
+        (50, 100, 200, 500),
         lambda m: problems.lasso(m, 200),
         ("cvxpy",),
     ),
@@ -420,7 +420,7 @@ CASES: dict[str, Case] = {
     ),
     "subset, all": Case(
         "rows, twice as many columns, 3 chosen",
-        (10, 20, 40, 80),
+        (10, 20, 40, 100),
         lambda m: problems.cardinality(m, 3),
         ("best_subset",),
     ),
@@ -432,7 +432,7 @@ CASES: dict[str, Case] = {
     ),
     "subset, bound": Case(
         "rows, twice as many columns, a twentieth chosen",
-        (20, 40, 60),
+        (6, 20, 60),
         problems.cardinality,
         ("branch_and_bound",),
     ),
@@ -444,7 +444,7 @@ CASES: dict[str, Case] = {
     ),
     "recovery, sparsity": Case(
         "rows, twice as many columns",
-        (10, 20, 40, 80),
+        (10, 20, 40, 100),
         lambda m: problems.recovered(m, "sparsity"),
         ("recovery_coherence", "recovery_relaxation", "recovery_null_space"),
     ),
@@ -474,13 +474,13 @@ CASES: dict[str, Case] = {
     ),
     "ReLU network": Case(
         "samples, 2 features",
-        (5, 10, 20, 40),
+        (4, 8, 16, 40),
         lambda n: problems.relu_training(n, 2, 0),
         ("relu_cone_program",),
     ),
     "gated network, 2 outputs": Case(
         "samples, 3 features, 10 gates",
-        (8, 16, 32, 64),
+        (8, 16, 32, 80),
         lambda n: problems.relu_training(n, 3, 10, 2),
         ("gated_nuclear_norm",),
     ),

@@ -87,7 +87,7 @@ class CoerciveDescent(so.Solver[so.FixedSupportFactorization]):
         """Predict some hundred decompositions of every rectangle."""
         m, n = problem.target.shape
         r = problem.supports[0].shape[1]
-        return 5e-2 + 3e-5 * m * n * min(m, n) * r**0.5
+        return 1e-2 + m * n * (1.2e-3 + 2.2e-6 * min(m, n) * r**0.5)
 
     def bytes_needed(self, problem: so.FixedSupportFactorization) -> float:
         """Predict every rectangle, and what the others leave of it."""

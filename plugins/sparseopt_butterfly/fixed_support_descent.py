@@ -153,6 +153,10 @@ def best_of_restarts(
     return conclude(problem, best[1], best[2], context)
 
 
+def _entries(problem: so.FixedSupportFactorization) -> int:
+    return sum(int(support.sum()) for support in problem.supports)
+
+
 @dataclass(frozen=True)
 class AlternatingLeastSquares(so.Solver[so.FixedSupportFactorization]):
     """Solve for one factor at a time, exactly; the error never increases.
@@ -212,8 +216,9 @@ class AlternatingLeastSquares(so.Solver[so.FixedSupportFactorization]):
 
     def cost(self, problem: so.FixedSupportFactorization) -> float:
         """Predict one small least-squares problem per column, row, sweep and start."""
-        m, n = problem.target.shape
-        return self.restarts * self.sweeps * 2e-5 * (m + n)
+        (m, r), n = problem.supports[0].shape, problem.target.shape[1]
+        sweeps = min(self.sweeps, 4 * _entries(problem))  # the smaller, the sooner they settle
+        return self.restarts * sweeps * (4e-5 + 3e-6 * r) * (m + n)
 
     def bytes_needed(self, problem: so.FixedSupportFactorization) -> float:
         """Predict a few copies of the target."""
@@ -303,7 +308,8 @@ class GradientDescent(so.Solver[so.FixedSupportFactorization]):
     def cost(self, problem: so.FixedSupportFactorization) -> float:
         """Predict three products per step and start."""
         (m, r), n = problem.supports[0].shape, problem.target.shape[1]
-        return self.restarts * self.steps * (1e-4 + 1e-9 * m * n * r)
+        steps = min(self.steps, 6 * _entries(problem))  # the smaller, the sooner they settle
+        return self.restarts * steps * (1e-4 + 1e-9 * m * n * r)
 
     def bytes_needed(self, problem: so.FixedSupportFactorization) -> float:
         """Predict a few copies of the target, and the directions of L-BFGS."""

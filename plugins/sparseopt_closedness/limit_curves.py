@@ -15,7 +15,6 @@ from sparseopt.closedness.proofs.observed import ObservedProblem, start
 from sparseopt_closedness.case_search import CaseEffort, close_by_cases
 from sparseopt_closedness.curves import CurveSearch, Effort, Submersion
 from sparseopt_closedness.free_families import evidence_of
-from sparseopt_closedness.null_points import seconds_of
 from sparseopt_closedness.observed_windows import Limit, find_limit
 from sparseopt_closedness.reduction import Open, Reduction, reduce_state
 from sparseopt_closedness.sub_supports import shape_of, sub_supports
@@ -125,7 +124,8 @@ class LimitCurves(so.Solver[so.Closedness]):
     def cost(self, problem: so.Closedness) -> float:
         """Predict the curves; always more expensive than the polynomial stages."""
         (m, r), n = problem.supports[0].shape, problem.supports[1].shape[1]
-        return 1.5 * Reduction().cost(problem) + seconds_of(m, r, n)
+        curve = 6e-7 * float(m * n) * max(m, n) ** 2 * r
+        return 1.5 * Reduction().cost(problem) + 0.01 + curve
 
     def bytes_needed(self, problem: so.Closedness) -> float:
         """Predict the reductions, and the curves of one part."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -37,9 +37,8 @@ def find_window(
     With N = I J (integer product), a cell with N = 1 is single, and owned by its term. Term k has a
     window exactly if some component of the bipartite graph of its single cells is not a biclique,
     that is, if two rows of that graph meet but differ: (i1, j1), (i1, j2), (i2, j1) single for k,
-    (i2, j2) in the rectangle of k and not single, hence covered by another term too. Two float32
-    exact matrix products and bitsets of the rows: O(m n r / speed of BLAS +
-    r m^2 / word length).
+    (i2, j2) in the rectangle of k and not single, hence covered by another term too. Two exact
+    matrix products in float32, and bitsets of the rows of single cells: O(m n r).
 
     The products are formed for `CHUNK` cells at a time, and windows of these rows alone end the
     search, so memory beyond the supports is one integer per cell and two float copies of J.
@@ -80,16 +79,39 @@ def _owned_window(
     area = left.sum(axis=0) * right.sum(axis=1)
     # A window needs three single cells of one term and one that is not single.
     open_terms = np.flatnonzero((owned >= 3) & (owned < area))
-    # Large shares first, they are likelier.
-    for number, k in enumerate(sorted(open_terms.tolist(), key=lambda k: -owned[k])):
-        if number % 64 == 0:
-            tick()
-        rows, columns = np.flatnonzero(left[:, k]), np.flatnonzero(right[k])
-        found = differing_rows(owner[np.ix_(rows, columns)] == k + 1)
-        if found is not None:
-            i1, i2, j1, j2 = found
-            return k, int(rows[i1]), int(rows[i2]), int(columns[j1]), int(columns[j2])
+    # Large shares first, they are likelier; the first alone, because it often suffices.
+    ordered = open_terms[np.argsort(-owned[open_terms], kind="stable")]
+    for terms in (ordered[:1], ordered[1:]):
+        for number, (k, cells) in enumerate(_cells_of(terms, owner)):
+            if number % 64 == 0:
+                tick()
+            (rows, i), (columns, j) = map(_places, np.divmod(cells, owner.shape[1]), owner.shape)
+            single = np.zeros((len(rows), len(columns)), dtype=bool)
+            single[i, j] = True
+            found = differing_rows(single)
+            if found is not None:
+                i1, i2, j1, j2 = found
+                return k, int(rows[i1]), int(rows[i2]), int(columns[j1]), int(columns[j2])
     return None
+
+
+def _cells_of(terms: np.ndarray, owner: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield each term with its single cells; O(cells), however large their rectangles are."""
+    place = np.zeros(owner.max(initial=0) + 1, dtype=np.min_scalar_type(len(terms)))
+    place[terms + 1] = np.arange(1, len(terms) + 1)
+    places = place[owner.ravel()]
+    cells = np.flatnonzero(places)
+    order = places[cells]  # of at most 16 bits as a rule: then sorting it takes linear time
+    ends = np.cumsum(np.bincount(order, minlength=len(terms) + 1))[:-1]
+    groups = np.split(cells[np.argsort(order, kind="stable")], ends[1:])
+    return zip(terms.tolist(), groups, strict=False)
+
+
+def _places(numbers: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct numbers below `size`, and where each number is among them."""
+    present = np.zeros(size, dtype=bool)
+    present[numbers] = True
+    return np.flatnonzero(present), (np.cumsum(present) - 1)[numbers]
 
 
 def differing_rows(owned: np.ndarray) -> tuple[int, int, int, int] | None:

@@ -59,7 +59,8 @@ def find_repeated(
 
 def _classes(lines: np.ndarray) -> np.ndarray:
     """Return a number for each line, the same for equal ones."""
-    return np.asarray(np.unique(lines, axis=0, return_inverse=True)[1]).reshape(-1)
+    packed = np.packbits(lines, axis=1)  # in the same order as the lines
+    return np.asarray(np.unique(packed, axis=0, return_inverse=True)[1]).reshape(-1)
 
 
 def _of_size(classes: np.ndarray, least: int) -> list[int]:

@@ -96,7 +96,7 @@ def quantize(
     example : array or tensor, optional
         An input, for subjects that do not fix their input shape; the default is one of `inputs`.
     time_limit : float or None
-        Seconds after which no better factors of units are looked for.
+        Seconds after which no better factors of units, nor values of products, are looked for.
     progress : callable(fraction, message) or None
     solver, options
         For `solve` of each `ProductQuantization`.
@@ -154,7 +154,8 @@ def quantize(
         if not found or inputs is None or form is None:
             raise ProblemError("weigh_inputs takes layers with factors, a format, and inputs")
         moments = second_moments(subject, [layer for _, layer in found], inputs)
-    how = (example, solver, options, relative_error, moments)
+    context = Context(time_limit=time_limit, progress=progress)
+    how = (example, solver, options, relative_error, moments, context)
     call = Call(subject, form, found, store, accuracy, *how)
     if form is None or layers == "kronecker" or (example is None and call.has_only_factors):
         return quantize_factors(call)
@@ -175,7 +176,7 @@ def quantize(
         as_radius(input_bound, batch, given),
         rescaling,
         powers_of_two,
-        Context(time_limit=time_limit, progress=progress),
+        context,
     )
     if changes_in_place(subject):
         return quantize_module(call, given, batch, way)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt.choosing import offers
+from sparseopt.interface.context import Context
 from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.network import Network
 from sparseopt.quantization.number_format import NumberFormat
@@ -50,6 +52,8 @@ class Call:
         Instead of the format.
     moments : list of float64 array, or None
         Of the inputs of the layers with factors, if these are weighed.
+    context : Context
+        Of the whole call.
     """
 
     subject: Any
@@ -62,6 +66,7 @@ class Call:
     options: dict[str, Any]
     relative_error: float | None
     moments: list[np.ndarray] | None
+    context: Context
 
     @property
     def has_only_factors(self) -> bool:
@@ -71,12 +76,17 @@ class Call:
 
     def solved(self) -> list[QuantizedFactors]:
         """Return what is to become of the layers with factors."""
-        how = (self.format, self.relative_error, self.solver, self.options)
+        how = (self.format, self.relative_error, self.solver)
         moments: list[Any] = [None] * len(self.found) if self.moments is None else self.moments
-        return [
-            quantized_factors(name, layer, *how, some)
-            for (name, layer), some in zip(self.found, moments, strict=True)
-        ]
+        sizes = [sum(f.numel() for f in layer.factors) for _, layer in self.found]
+        solved = []
+        for i, (name, layer) in enumerate(self.found):
+            options = self.options
+            if math.isfinite(self.context.remaining()):  # what is left, by the sizes of the layers
+                share = self.context.remaining() * sizes[i] / sum(sizes[i:])
+                options = options | {"time_limit": max(1e-3, share)}
+            solved.append(quantized_factors(name, layer, *how, options, moments[i]))
+        return solved
 
     def measure(self) -> float | None:
         """Return the accuracy of the subject as it is."""

@@ -201,3 +201,27 @@ def test_bad_input() -> None:
         so.quantize(layer, 4, weigh_inputs=True)
     with pytest.raises(so.ProblemError, match="or leave them as they are"):
         so.quantize(model(), 4)
+
+
+def test_layers_share_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sparseopt.tools.quantizing import kronecker
+
+    limits: list[object] = []
+
+    def solve(*given: object, **options: object) -> object:
+        limits.append(options.get("time_limit"))
+        return so.solve(*given, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(kronecker, "solve", solve)
+    so.quantize(model(), "e4m3", layers="kronecker")
+    assert limits == [None, None]
+    so.quantize(model(), "e4m3", layers="kronecker", time_limit=600.0)
+    first, second = limits[2:]
+    assert isinstance(first, float)
+    assert isinstance(second, float)
+    assert 200.0 < first <= 300.0 < second <= 600.0
+
+
+def test_a_short_time_limit_gives_rounding_to_nearest_or_better() -> None:
+    report = so.quantize(model(), "e4m3", layers="kronecker", time_limit=1e-3)
+    assert all(row.relative_error <= row.nearest_relative_error for row in report.layers)
