@@ -10,7 +10,7 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.closedness.not_closed import NotClosedCertificate
-from sparseopt.judging.exact import counting_type
+from sparseopt.judging.exact import counts
 
 CHUNK = 4_000_000
 """Cells of the product of the supports that are counted at a time."""
@@ -50,19 +50,16 @@ def find_window(
         Called now and then; raises to stop the search.
     """
     (m, r), n = left.shape, right.shape[1]
-    kind = counting_type(r)
-    columns = right.astype(kind)
-    numbers = np.arange(1, r + 1, dtype=kind)
+    numbers = np.arange(1, r + 1)
     height = max(1, CHUNK // n)
     owners = []
     for first in range(0, m, height):
         tick()
-        rows = left[first : first + height].astype(kind)
-        single = rows @ columns == 1
-        # 0 where the cell is not single, else 1 + its owner.
-        owner = np.where(single, (rows * numbers) @ columns, 0).astype(np.int32)
-        owners.append(owner)
-        found = _owned_window(left[first : first + height], right, owner, tick)
+        rows = left[first : first + height]
+        # 0 where the cell is not single, else 1 + its owner; a sum of one number is exact, too.
+        owner = np.where(counts(rows, right) == 1, counts(rows * numbers, right), 0)
+        owners.append(owner.astype(np.int32))
+        found = _owned_window(rows, right, owners[-1], tick)
         if found is not None:
             return _window(left, right, found[0], first + found[1], first + found[2], *found[3:])
     if len(owners) == 1:

@@ -14,6 +14,7 @@ from math import comb
 import numpy as np
 
 from sparseopt.closedness.proofs.exclusion_ranks import MOST_UNIONS, touching
+from sparseopt.judging.exact import counts
 from sparseopt_closedness.matchings import MatchedCurve, triples
 from sparseopt_closedness.observed_windows import Limit
 
@@ -172,10 +173,9 @@ def _idle_terms(whole: Whole, first: int, count: int) -> tuple[list[int], np.nda
         whole.tick()
         if not len(others):
             return None
-        open_cells = (~forbidden).astype(np.float32)
-        across = left.T[others].astype(np.float32) @ open_cells
+        across = counts(left.T[others], ~forbidden)
         behind = (across * (right[others] | widths)).sum(axis=1)
-        down = open_cells @ right[others].T.astype(np.float32)
+        down = counts(~forbidden, right[others].T)
         before = (down * (left[:, others] | heights[:, None])).sum(axis=0)
         noise = whole.rng.random(len(others)) / 2
         best = int(np.argmin(np.minimum(behind, before) + noise))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt.closedness.proofs.observed import ObservedProblem
+from sparseopt.judging.exact import counts
 from sparseopt_closedness.lu_windows import differing_rows
 
 ONE = Fraction(1)
@@ -106,7 +107,7 @@ def lu_window(state: ObservedProblem) -> Limit | None:
     In the fourth cell it is not alone, or the cell is not observed: x_k = (t, 1), y_k = (1, 1/t),
     and another term cancels the pole. Cell (0, 0) forces x or y of term k to vanish there.
     """
-    count = state.left.astype(np.float32) @ state.right.astype(np.float32)
+    count = counts(state.left, state.right)
     alone = (count == 1) & state.observed
     for k in range(len(state.origin)):
         rows, columns = np.flatnonzero(state.left[:, k]), np.flatnonzero(state.right[k])

@@ -11,6 +11,8 @@ import numpy as np
 import scipy.sparse
 from scipy.sparse.csgraph import connected_components, maximum_bipartite_matching
 
+from sparseopt.judging.exact import counts
+
 _MATCHINGS = 8
 """Random matchings that are tried on a component."""
 _PAIRS = 200
@@ -186,7 +188,7 @@ class _Growth:
     def _starts(self) -> Iterator[tuple[int, int, int, int]]:
         """Yield units u, v and outputs i of both, c of one."""
         feeds, reads = self.layer.feeds, self.layer.reads
-        shared = (feeds.T.astype(np.float32) @ feeds > 0) & (reads.astype(np.float32) @ reads.T > 0)
+        shared = (counts(feeds.T, feeds) > 0) & (counts(reads, reads.T) > 0)
         pairs = np.argwhere(np.triu(shared, 1))
         for number in self.rng.permutation(len(pairs)):
             u, v = (int(unit) for unit in pairs[number])

@@ -14,7 +14,7 @@ from sparseopt.closedness.proofs.chain_cases import chain_support
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.json_type import json_type
 from sparseopt.judging.evidence import INDEX, EvidenceError, List, Word
-from sparseopt.judging.exact import counting_type
+from sparseopt.judging.exact import counts
 
 SIDE = Word(("first", "last"))
 LINES = List(INDEX, distinct=True, least=1)
@@ -233,8 +233,7 @@ def unpeeled(supports: tuple[np.ndarray, ...]) -> tuple[int, int] | None:
 
 
 def _counts(lines: np.ndarray) -> np.ndarray:
-    exact = lines.astype(counting_type(lines.shape[1]))
-    return np.asarray(exact @ exact.T)
+    return counts(lines, lines.T)
 
 
 def _shared(lines: np.ndarray) -> np.ndarray:

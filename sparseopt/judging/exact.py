@@ -206,6 +206,12 @@ def _reduced(values: np.ndarray) -> np.ndarray:
     return values - (values // PRIME) * PRIME
 
 
-def counting_type(terms: int) -> type[np.floating]:
-    """Return the float type whose sums of that many zeros and ones are exact, in any order."""
-    return np.float32 if terms <= 2**24 else np.float64
+def counts(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the product of matrices of zeros and ones, in floats: exact, in any order of summing.
+
+    OpenBLAS now and then sets the flag of invalid operations on such operands, and NumPy warns
+    (numpy issue 24067 is one case); the numbers are right.
+    """
+    kind = np.float32 if left.shape[1] <= 2**24 else np.float64
+    with np.errstate(invalid="ignore"):
+        return np.asarray(left.astype(kind) @ right.astype(kind))

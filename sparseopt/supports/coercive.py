@@ -40,6 +40,7 @@ from functools import cached_property
 
 import numpy as np
 
+from sparseopt.judging.exact import counts
 from sparseopt.judging.figures import NormSum
 from sparseopt.judging.rounding import TINY, UNIT, above, gamma, sum_terms
 from sparseopt.judging.scaling import (
@@ -117,7 +118,7 @@ def parts_of(left: np.ndarray, right: np.ndarray) -> list[Part]:
             )
             for same in same_rectangle(x, y)
         ]
-        cells = x.astype(np.float32) @ y.astype(np.float32) > 0
+        cells = counts(x, y) > 0
         found.append(Part(terms, rows, columns, cells, groups))
     return found
 
@@ -222,7 +223,7 @@ class CoerciveBounds:
     @cached_property
     def outside(self) -> tuple[float, float]:
         """A lower and an upper bound of 1/2 |A|^2 over the cells that nothing covers."""
-        covered = self.left.astype(np.float32) @ self.right.astype(np.float32) > 0
+        covered = counts(self.left, self.right) > 0
         rest = NormSum()
         rest.add(self.target[~covered])
         figure = rest.figure()

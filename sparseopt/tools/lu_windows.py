@@ -7,6 +7,7 @@ import numpy as np
 from sparseopt.closedness.problem import Closedness
 from sparseopt.interface.arrays import Supports
 from sparseopt.interface.errors import ProblemError
+from sparseopt.judging.exact import counts
 
 
 def lu_window_count(supports: Supports) -> int:
@@ -41,8 +42,7 @@ def lu_window_count(supports: Supports) -> int:
     if len(checked) != 2:
         raise ProblemError(f"it takes two supports [I, J], not {len(checked)}")
     left, right = checked
-    # Sums of zeros and ones in floats are 1 for a single one only, however many there are.
-    cover = left.astype(np.float32) @ right.astype(np.float32)
+    cover = counts(left, right)
     total = 0
     for k in range(left.shape[1]):
         rows, columns = np.flatnonzero(left[:, k]), np.flatnonzero(right[k])

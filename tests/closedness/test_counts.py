@@ -12,6 +12,7 @@ from sparseopt.closedness.proofs import closed_parts
 from sparseopt.closedness.proofs.closed_parts import first_incomparable
 from sparseopt.closedness.proofs.observed import covered, start
 from sparseopt.interface.arrays import as_support
+from sparseopt.judging.exact import counts
 
 MANY = 2**24 + 1
 """The first integer that float32 does not hold."""
@@ -43,11 +44,11 @@ def test_rows_and_columns_are_counted_in_types_that_hold_them(
 ) -> None:
     asked = []
 
-    def note(terms: int) -> type[np.floating]:
-        asked.append(terms)
-        return np.float64
+    def note(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        asked.append(left.shape[1])
+        return counts(left, right)
 
-    monkeypatch.setattr(closed_parts, "counting_type", note)
+    monkeypatch.setattr(closed_parts, "counts", note)
     assert first_incomparable(np.ones((5, 2), dtype=bool), np.ones((2, 7), dtype=bool)) is None
     assert asked == [5, 7]
 

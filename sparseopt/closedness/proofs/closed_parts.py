@@ -25,7 +25,7 @@ from sparseopt.closedness.proofs.reductions import (
 )
 from sparseopt.interface.certificate import Steps
 from sparseopt.judging.evidence import List, Node, Rule
-from sparseopt.judging.exact import counting_type
+from sparseopt.judging.exact import counts
 
 PART = Node("proof of one component")
 PROOF = Node("proof")
@@ -206,13 +206,11 @@ def first_incomparable(
     by matrix products whose counts are exact, 256 terms against all others at a time; `tick` is
     called in between.
     """
-    rows = left.T.astype(counting_type(left.shape[0]))
-    columns = right.astype(counting_type(right.shape[1]))
     tall, wide = left.sum(axis=0), right.sum(axis=1)
-    for first in range(0, len(rows), BLOCKS):
+    for first in range(0, len(right), BLOCKS):
         tick()
         some = slice(first, first + BLOCKS)
-        shared_rows, shared_columns = rows[some] @ rows.T, columns[some] @ columns.T
+        shared_rows, shared_columns = counts(left.T[some], left), counts(right[some], right.T)
         # Rows of k lie in those of l, and columns of l in those of k; or the other way round.
         below = (shared_rows == tall[some, None]) & (shared_columns == wide[None])
         above = (shared_rows == tall[None]) & (shared_columns == wide[some, None])

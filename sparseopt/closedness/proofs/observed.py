@@ -24,6 +24,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sparseopt.judging.exact import counts
+
 
 @dataclass(frozen=True, eq=False)
 class ObservedProblem:
@@ -100,12 +102,8 @@ class ObservedProblem:
 
 
 def covered(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return the cells that some term covers, a bool array.
-
-    A sum of zeros and ones in floats is 0 for zeros only, however many there are.
-    """
-    product = left.astype(np.float32) @ right.astype(np.float32)
-    return np.asarray(product > 0)
+    """Return the cells that some term covers, a bool array."""
+    return np.asarray(counts(left, right) > 0)
 
 
 def start(left: np.ndarray, right: np.ndarray) -> ObservedProblem:
