@@ -52,7 +52,18 @@ FACTOR = 3.0
 ROOM = 0.3
 """By what a fitted exponent may exceed the stated one: noise, and caches that are left."""
 ROUNDS, ENOUGH, LONGEST = 4, 2.0, 25.0
-_PACKAGES = ("numpy", "scipy", "numba", "torch", "scikit-learn", "cvxpy", "skglm", "celer", "dask")
+_PACKAGES = (
+    "numpy",
+    "scipy",
+    "numba",
+    "torch",
+    "scikit-learn",
+    "cvxpy",
+    "skglm",
+    "celer",
+    "dask",
+    "zarr",
+)
 
 
 # One engine on one case, in a process of its own
@@ -274,8 +285,9 @@ machine: trust one digit.
 
 {summary}
 
-Beyond the factor are searches, whose work the answer decides (windows sought in vain, curves,
-repairs), and descents from several starts, charged for all the steps that they may take.
+Least sure are searches, whose work the answer decides (windows sought in vain, curves, repairs),
+and descents from several starts: on other problems of the same size they may take a tenth of the
+seconds, or ten times as many.
 
 {table}
 {versions}

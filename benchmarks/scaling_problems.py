@@ -6,7 +6,10 @@ them: where an answer is found at once, or not at all, other sizes are reached.
 
 from __future__ import annotations
 
+import atexit
 import math
+import shutil
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -96,10 +99,16 @@ def dyadic_tensor(n: int) -> tuple[Any, Symbols]:
 
 
 def stored_target(n: int) -> tuple[Any, Symbols]:
+    """The same on disk: blocks of an array in memory would be views, which take nothing."""
     import dask.array
+    import zarr
 
     problem, symbols = dyadic_target(n)
-    target = dask.array.from_array(np.array(problem.target), chunks=(min(n, 512), min(n, 512)))
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder)
+    side = min(n, 512)
+    zarr.create_array(folder, data=np.asarray(problem.target), chunks=(side, side), overwrite=True)
+    target = dask.array.from_zarr(folder)
     return so.ButterflyFactorization(target, problem.architecture), symbols
 
 

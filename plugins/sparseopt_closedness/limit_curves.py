@@ -124,7 +124,7 @@ class LimitCurves(so.Solver[so.Closedness]):
     def cost(self, problem: so.Closedness) -> float:
         """Predict the curves; always more expensive than the polynomial stages."""
         (m, r), n = problem.supports[0].shape, problem.supports[1].shape[1]
-        curve = 6e-7 * float(m * n) * max(m, n) ** 2 * r
+        curve = 2.5e-7 * float(m * n) * max(m, n) ** 2 * r
         return 1.5 * Reduction().cost(problem) + 0.01 + curve
 
     def bytes_needed(self, problem: so.Closedness) -> float:

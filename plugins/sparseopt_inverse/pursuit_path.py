@@ -64,7 +64,7 @@ class LassoPath(Solver[BasisPursuit]):
     def cost(self, problem: BasisPursuit) -> float:
         """Return seconds, roughly."""
         m, n = problem.shape
-        return 3.5e-2 + 2.5e-7 * m * n
+        return 2.5e-2 + 2.5e-7 * m * n
 
     def bytes_needed(self, problem: BasisPursuit) -> float:
         """Predict copies of the design, and the lassos."""

@@ -60,7 +60,7 @@ class FacetsOfUnits(so.Solver[so.Identifiability]):
             if layer.kind == "linear" and len(layer.heads):
                 fan_in = len(layer.heads) / layer.size
                 total += 40 * len(layer.heads) * 1e-8 * layer.size + layer.size * fan_in**3 * 1e-9
-        return 7e-2 + total
+        return 4e-2 + total
 
     def bytes_needed(self, problem: so.Identifiability) -> float:
         """Predict the points of all units."""
