@@ -6,10 +6,17 @@ from collections.abc import Callable
 from functools import cache, partial
 
 import numpy as np
+from numba import get_num_threads
 
 from sparseopt_closedness.quick_proofs import quick_proof
 from sparseopt_closedness.repair_clock import Alarm, Clock
-from sparseopt_closedness.repair_search import AddSearch, Entries, LineSearch, LocalSearch
+from sparseopt_closedness.repair_search import (
+    AddSearch,
+    Entries,
+    LineChains,
+    LineSearch,
+    LocalSearch,
+)
 from sparseopt_closedness.repairs_found import Repairs
 
 PROBE = 0.06
@@ -48,7 +55,8 @@ def _rounds(
         return
     removals = Entries.of(found.given, "remove", problem.costs)
     lines = [
-        LineSearch(e, problem.keep_lines, seed, stop) for e in (removals, removals.transposed())
+        LineChains(LineSearch(e, problem.keep_lines, seed, stop), get_num_threads())
+        for e in (removals, removals.transposed())
     ]
     whole = Clock(clock.seconds())
     for line in lines:
@@ -60,12 +68,13 @@ def _rounds(
     best = min(lines, key=lambda line: line.least)
     while not done():
         left = whole.seconds() / whole.total
-        searches: list[LocalSearch | LineSearch] = [local] if local.least <= best.least else [best]
+        searches: list[LocalSearch | LineChains] = [local] if local.least <= best.least else [best]
         if abs(local.least - best.least) <= 0.15 * best.least:
             searches = [local, best]
         for chosen in searches:
             share = max(0.05, 0.8 * left) / len(searches)
-            _run(chosen, whole.part(share), found, removals, done, warm=left > 0.3)
+            warm = left > 0.3 or chosen is best
+            _run(chosen, whole.part(share), found, removals, done, warm=warm)
         if found.best in found.starts and not done():
             # From the best so far, and where entries may be added, with additions.
             local = LocalSearch(entries, found.best.pair, problem.keep_lines, seed + 1, stop)
@@ -73,13 +82,12 @@ def _rounds(
             _run(local, whole.part(max(0.05, 0.5 * left)), found, entries, done, warm=False)
             if entries.present.all():
                 continue
-            best = min(lines, key=lambda line: line.least)
             while not done():
                 _run(local, whole.part(0.2), found, entries, done, warm=False)
 
 
 def _run(
-    search: LineSearch | LocalSearch | AddSearch,
+    search: LineChains | LocalSearch | AddSearch,
     part: Clock,
     found: Repairs,
     entries: Entries,

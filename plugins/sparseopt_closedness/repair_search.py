@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +13,10 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 COLDEST = 0.2
 """Temperatures of annealing fall from here, in mean costs of an entry, to 0."""
+LINES_COLDEST = 1.0
+"""The same where lines are searched."""
+COOLING = 20_000
+"""Steps after which lines are cold: the digits end no lower with four times as many."""
 
 
 def never() -> np.ndarray:
@@ -203,6 +208,7 @@ class LineSearch:
                 load[chosen] += 1
                 thin[chosen, k] = True
         self.left, self.right = thin.astype(np.int64), right.astype(np.int64)
+        self.guard, self.seed, self.steps = guard, seed, 0
         self.changed = entries.changed_in((thin, right))
         self.best = self.changed.copy()
         self.fine = float(entries.weights.sum() + 1.0) if guard else 0.0
@@ -213,13 +219,18 @@ class LineSearch:
             )
         )
 
+    def anew(self, seed: int) -> LineSearch:
+        """Return a search for the same from other beginnings."""
+        return LineSearch(self.entries, self.guard, seed, self.stop)
+
     def run(self, left: Callable[[], float], annealed: bool = True) -> None:
-        """Search while `left`, the share of the time that is left, is positive."""
-        e = self.entries
-        while (share := left()) > 0:
-            warm = 2.5 * COLDEST * share if annealed else 0.0
+        """Search while `left`, the share of the time that is left, is positive, and until cold."""
+        e, many = self.entries, 20
+        while (share := min(left(), 1.0 - self.steps / COOLING)) > 0:
+            warm = LINES_COLDEST * share if annealed else 0.0
             seed = float(self.rng.integers(2**31))
-            settings = np.array([seed, 20, warm, self.fine, self.cost, self.least])
+            settings = np.array([seed, many, warm, self.fine, self.cost, self.least])
+            self.steps += many
             self.cost, self.least = self.kernels.line_search(
                 e.places,
                 e.weights,
@@ -235,6 +246,37 @@ class LineSearch:
     def found(self) -> Pair:
         """Return the best supports."""
         return self.entries.pair_of(self.best)
+
+
+class LineChains:
+    """Searches of lines side by side, a thread each; those that are cold begin anew.
+
+    Parameters
+    ----------
+    first : LineSearch
+        Goes on; the others are as it was at the beginning, of other seeds.
+    threads : int
+    """
+
+    def __init__(self, first: LineSearch, threads: int) -> None:
+        self.least, self.best = first.least, first.best
+        self._first, self._count = first, 0
+        self._chains = [first, *(self._another() for _ in range(threads - 1))]
+
+    def _another(self) -> LineSearch:
+        self._count += 1
+        return self._first.anew(self._first.seed + self._count)
+
+    def run(self, left: Callable[[], float], annealed: bool = True) -> None:
+        """Search while `left`, the share of the time that is left, is positive."""
+        while left() > 0:
+            with ThreadPoolExecutor(len(self._chains)) as pool:
+                list(pool.map(lambda chain: chain.run(left, annealed), self._chains))
+            for number, chain in enumerate(self._chains):
+                if chain.least < self.least:
+                    self.least, self.best = chain.least, chain.best
+                if chain.steps >= COOLING:
+                    self._chains[number] = self._another()
 
 
 class AddSearch:

@@ -21,6 +21,7 @@ from sparseopt_closedness.repair_rounds import load
 from sparseopt_closedness.repair_search import (
     AddSearch,
     Entries,
+    LineChains,
     LineSearch,
     LocalSearch,
     words_of,
@@ -71,6 +72,7 @@ def test_what_is_found_is_proved_and_priced() -> None:
         searches = [
             LineSearch(entries, False, seed),
             LineSearch(entries.transposed(), False, seed),
+            LineChains(LineSearch(entries, False, seed), 2),
             LocalSearch(entries, given, False, seed),
         ]
         for search in searches:
@@ -80,6 +82,18 @@ def test_what_is_found_is_proved_and_priced() -> None:
             assert all((new <= old).all() for new, old in zip(pair, given, strict=True))
             paid = float((entries.weights * entries.changed_in(pair)).sum())
             assert paid == pytest.approx(search.least)
+
+
+def test_chains_that_are_cold_begin_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sparseopt_closedness.repair_search.COOLING", 40)
+    entries = Entries.of(drawn(np.random.default_rng(7), 9, 12, 8, density=0.3), "remove", None)
+    first = LineSearch(entries, False, 5)
+    chains = LineChains(first, 3)
+    before = chains.least
+    chains.run(times(40))
+    assert first.steps == 40
+    assert chains.least <= min(first.least, before)
+    assert quick_proof(entries.pair_of(chains.best)) is not None
 
 
 def test_additions_stay_additions() -> None:
