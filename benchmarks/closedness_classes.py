@@ -23,7 +23,10 @@ RESULTS = Path(__file__).parent / "results" / "closedness_classes.json"
 DEFAULT = (*("3x3x2", "4x4x2", "4x5x2", "2x4x3", "2x5x3", "3x3x3", "3x4x3", "2x4x4", "3x3x4"),)
 
 
-def classes(m: int, n: int, r: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+Pairs = Iterator[tuple[np.ndarray, np.ndarray]]
+
+
+def classes(m: int, n: int, r: int) -> Pairs:
     """Yield one pair of supports per class of r rectangles in m x n, none of them empty.
 
     Classes are taken up to permutations of rows, columns and terms, and transposition if m = n.
@@ -50,33 +53,36 @@ def classes(m: int, n: int, r: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield left, right
 
 
-def measure(m: int, n: int, r: int, limit: float, show: bool) -> dict[str, Any]:
-    """Decide all classes of one size."""
+def written(support: np.ndarray) -> str:
+    """Return the rows of a support as words of 0 and 1."""
+    return " ".join("".join(map(str, row)) for row in support.astype(int).tolist())
+
+
+def measure(pairs: Pairs, limit: float) -> dict[str, Any]:
+    """Return verdicts, stages and times of pairs, and those that are undecided."""
     verdicts: Counter[str] = Counter()
     stages: Counter[str] = Counter()
     seconds, checks, undecided = [], [], []
-    for left, right in classes(m, n, r):
+    for left, right in pairs:
         began = time.process_time()
         solution = so.solve(so.Closedness([left, right]), time_limit=limit)
         seconds.append(time.process_time() - began)
-        value = solution.answer.value
-        verdicts[value] += 1
-        stages[f"{value}: {solution.solver}"] += 1
-        if value == "unknown":
-            undecided.append([left.astype(int).tolist(), right.astype(int).tolist()])
-            if show:
-                print(undecided[-1], solution.answer.reason)
+        verdict = solution.answer.value
+        verdicts[verdict] += 1
+        stages[f"{verdict}: {solution.solver}"] += 1
+        if verdict == "unknown":
+            undecided.append([written(left), written(right)])
             continue
         began = time.process_time()
         assert so.verify(solution.certificate).ok
         checks.append(time.process_time() - began)
     return {
-        "size": f"{m}x{n}x{r}",
-        "classes": len(seconds),
+        "pairs": len(seconds),
         "verdicts": dict(verdicts),
         "stages": dict(stages.most_common()),
         "median_seconds": statistics.median(seconds),
         "longest_seconds": max(seconds),
+        "over_2_seconds": sum(second > 2.0 for second in seconds),
         "total_seconds": sum(seconds),
         "longest_check_seconds": max(checks, default=0.0),
         "undecided": undecided,
@@ -88,14 +94,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sizes", nargs="*", default=DEFAULT)
     parser.add_argument("--time-limit", type=float, default=10.0)
-    parser.add_argument("--show", action="store_true", help="print undecided classes")
     arguments = parser.parse_args()
     found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     so.solve(so.Closedness([np.eye(2), np.eye(2)]))  # imports
     for size in arguments.sizes:
         m, n, r = (int(part) for part in size.split("x"))
-        found[size] = measure(m, n, r, arguments.time_limit, arguments.show)
-        print({k: v for k, v in found[size].items() if k != "undecided"}, flush=True)
+        found[size] = measure(classes(m, n, r), arguments.time_limit)
+        print(size, found[size], flush=True)
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(found, indent=1) + "\n")
 

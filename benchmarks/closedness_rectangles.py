@@ -12,10 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import statistics
-import time
-from collections import Counter
-from collections.abc import Iterator
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,10 +21,10 @@ import numpy as np
 
 import sparseopt as so
 
+sys.path.insert(0, str(Path(__file__).parent))
+from closedness_classes import Pairs, measure
+
 SIZES = ("4x3x4", "4x4x4", "5x3x5")
-
-
-Pairs = Iterator[tuple[np.ndarray, np.ndarray]]
 
 
 def rectangles(size: str, draws: int) -> Pairs:
@@ -40,41 +37,6 @@ def rectangles(size: str, draws: int) -> Pairs:
             (rows >> np.arange(m)[:, None] & 1).astype(bool),
             (columns[:, None] >> np.arange(n) & 1).astype(bool),
         )
-
-
-def written(support: np.ndarray) -> str:
-    """Return the rows of a support as words of 0 and 1."""
-    return " ".join("".join(map(str, row)) for row in support.astype(int).tolist())
-
-
-def measure(pairs: Pairs, limit: float) -> dict[str, Any]:
-    """Return verdicts, stages and times of pairs, and those that are undecided."""
-    verdicts: Counter[str] = Counter()
-    stages: Counter[str] = Counter()
-    seconds, checks, undecided = [], [], []
-    for left, right in pairs:
-        began = time.process_time()
-        solution = so.solve(so.Closedness([left, right]), time_limit=limit)
-        seconds.append(time.process_time() - began)
-        verdict = solution.answer.value
-        verdicts[verdict] += 1
-        stages[f"{verdict}: {solution.solver}"] += 1
-        if verdict == "unknown":
-            undecided.append([written(left), written(right)])
-            continue
-        began = time.process_time()
-        assert so.verify(solution.certificate).ok
-        checks.append(time.process_time() - began)
-    return {
-        "verdicts": dict(verdicts),
-        "decided": 1.0 - verdicts["unknown"] / len(seconds),
-        "stages": dict(stages.most_common()),
-        "median_seconds": statistics.median(seconds),
-        "longest_seconds": max(seconds),
-        "over_2_seconds": sum(second > 2.0 for second in seconds),
-        "longest_check_seconds": max(checks, default=0.0),
-        "undecided": undecided,
-    }
 
 
 def main() -> None:
@@ -94,10 +56,8 @@ def main() -> None:
     }
     so.solve(so.Closedness([np.eye(2), np.eye(2)]))  # imports
     for size in arguments.sizes:
-        measured = measure(rectangles(size, arguments.draws), arguments.limit)
-        result["sizes"][size] = {"rectangles": measured}
-        told = {key: value for key, value in measured.items() if key != "undecided"}
-        print(size, json.dumps(told), flush=True)
+        result["sizes"][size] = measure(rectangles(size, arguments.draws), arguments.limit)
+        print(size, result["sizes"][size], flush=True)
     if arguments.output:
         arguments.output.parent.mkdir(parents=True, exist_ok=True)
         arguments.output.write_text(json.dumps(result, indent=2) + "\n")

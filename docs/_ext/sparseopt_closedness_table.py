@@ -59,8 +59,7 @@ def rows() -> Iterator[str]:
     for size, cell in results("classes").items():
         m, n, r = size.split("x")
         yield row(f"all classes, {m} x {r} x {n}", cell["stages"], cell["median_seconds"])
-    for size, kinds in results("rectangles")["sizes"].items():
-        cell = kinds["rectangles"]
+    for size, cell in results("rectangles")["sizes"].items():
         name = f"rectangles, {size.replace('x', ' x ')}"
         yield row(name, cell["stages"], cell["median_seconds"])
     curves = results("curves")
