@@ -56,6 +56,8 @@ class Celer(Solver[SparseRegression]):
         reason = block_norms_only(problem, "celer")
         if reason:
             return Refused(reason)
+        if problem.structure()["plain"]:
+            return Accepted()
         size, penalty = problem.shape[1], problem.penalty
         if penalty.ridge or penalty.thresholds(size) is not None:
             return Refused(

@@ -17,6 +17,8 @@ from sparseopt.interface.context import Context
 from sparseopt_inverse.work import PRODUCT, begin
 
 _RIDGE = 1e-15
+_SLIGHT = 0.1
+"""Columns whose excess is below that share of the largest wait: those that enter may serve them."""
 
 
 class GramLasso:
@@ -51,7 +53,10 @@ class GramLasso:
     def run(self, x: np.ndarray, goal: float) -> np.ndarray | None:
         """Return `x` refined to a duality gap of at most `goal`, None if it does not get there."""
         count = len(x)
-        correlation, penalty, square, gap = self._look(x)
+        if x.any():
+            correlation, penalty, square, gap = self._look(x)
+        else:
+            correlation, penalty, square = self._pull.copy(), 0.0, self._square
         for _ in range(200):
             self._context.check_time("solving on a working set")
             before = np.count_nonzero(x)
@@ -98,15 +103,17 @@ class GramLasso:
         excess = np.abs(correlation) / self._limits - 1.0
         excess[x != 0.0] = 0.0
         loss = excess * penalty + 0.5 * np.minimum(excess, 1.0) ** 2 * square
-        chosen = ((excess > 0.0) & (loss >= goal)).nonzero()[0]
+        least = max(_SLIGHT * float(excess.max()), 0.0)
+        chosen = ((excess > least) & (loss >= goal)).nonzero()[0]
         chosen = chosen[np.argsort(-excess[chosen], kind="stable")][:count]
         x = x.copy()
+        curvatures, limits = self._curvatures, self._listed
         for j in chosen.tolist():
-            pull, limit = float(correlation[j]), self._listed[j]
-            left = abs(pull) - limit
-            if left <= 0.0 or self._curvatures[j] <= 0.0:
+            pull = correlation.item(j)
+            left = abs(pull) - limits[j]
+            if left <= 0.0 or curvatures[j] <= 0.0:
                 continue
-            step = (left if pull > 0.0 else -left) / self._curvatures[j]
+            step = (left if pull > 0.0 else -left) / curvatures[j]
             x[j] = step
             correlation -= step * self._gram[j]
         return x
@@ -173,12 +180,13 @@ def _step_lengths(own: np.ndarray, direction: np.ndarray) -> Iterator[float]:
 
 
 def _solved(gram: np.ndarray, right: np.ndarray) -> np.ndarray | None:
-    """Return the solution of a positive definite system, with a ridge at the level of rounding."""
-    diagonal = gram.diagonal()
-    scale = float(diagonal.max()) * len(gram)
+    """Return the solution of a positive definite system, with a ridge at the level of rounding.
+
+    It is relative to each diagonal entry, so that columns of any size count alike.
+    """
     for growth in (1.0, 1e2, 1e4):
         shifted = gram.copy()
-        shifted.ravel()[:: len(gram) + 1] += _RIDGE * growth * scale
+        shifted.ravel()[:: len(gram) + 1] *= 1.0 + _RIDGE * growth * len(gram)
         _, found, info = dposv(shifted, right, lower=1, overwrite_a=1)
         if info == 0:
             return np.asarray(found)

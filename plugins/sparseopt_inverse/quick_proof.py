@@ -67,7 +67,7 @@ def quick_evidence(
         return None
     proved = (size + norms * math.sqrt(2.0 * gap)) * _MARGIN < limits
     own, undecided = scaled.original_coefficients(x), np.flatnonzero((x == 0.0) & ~proved)
-    if x[proved].any() or not np.array_equal(scaled.coefficients(own), x):
+    if x[proved].any() or not (scaled.coefficients(own) == x).all():
         return None
     if len(undecided) and 2.0 * off > ROUGH * primal:  # sharper bounds may prove them zero
         return None

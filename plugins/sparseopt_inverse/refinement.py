@@ -285,13 +285,17 @@ class Refinement:
         if self._stored is not None:
             gram = self._stored.gram(chosen)
         else:
-            gram = gram_of(self._columns[:, chosen].astype(np.float64, copy=False))
+            every = isinstance(self._columns, np.ndarray) and len(chosen) == len(x)
+            columns = self._columns if every else self._columns[:, chosen]
+            gram = gram_of(columns.astype(np.float64, copy=False))
         limits, square = self.scaled.limits[chosen], 2.0 * self._at_zero
         work = GramLasso(gram, self._pull[chosen], limits, square, self.context)
         part = work.run(x[chosen], goal)
         if part is None:
             self._by_gram = False
             return None
+        if len(part) == len(x):
+            return part
         x = np.zeros_like(x)
         x[chosen] = part
         return x
@@ -342,7 +346,7 @@ def refine(
     work = Refinement(_with_strength(problem, _LEAST_RATIO * critical), context, pull)
     for t in dual_points:
         work.offer_dual_point(work.scaled.dual_point(t))
-    found, t = work.run(work.scaled.coefficients(x))
+    found, t = work.run(work.scaled.coefficients(x) if x.any() else np.zeros(scaled.size))
     best = Best(problem, work.scaled, context)
     correlation = work.dual_correlation
     if best.rough and correlation is not None and work.met is not None and work.problem is problem:

@@ -59,6 +59,8 @@ class Skglm(Solver[SparseRegression]):
         reason = block_norms_only(problem, "skglm")
         if reason:
             return Refused(reason)
+        if problem.structure()["plain"]:
+            return Accepted()
         size, penalty = problem.shape[1], problem.penalty
         single, limits = penalty.blocks(size).single, penalty.limits(size)
         thresholds = penalty.thresholds(size)

@@ -139,7 +139,7 @@ def block_norms_only(problem: SparseRegression, engine: str) -> str:
         return f"{engine} takes no sample weights; working_set does"
     if found["penalty"] in ("TotalVariation", "NuclearNorm"):
         return f"{engine} has no {found['penalty']} penalty; working_set does"
-    if not problem.penalty.limits(problem.shape[1]).any():
+    if not found["plain"] and not problem.penalty.limits(problem.shape[1]).any():
         return f"without a positive strength {engine} has no blocks to choose; working_set can"
     if scipy.sparse.issparse(problem.design) and problem.design.nnz >= 2**31:
         return f"{engine} takes sparse designs with 32-bit indices only"

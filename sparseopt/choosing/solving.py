@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import math
 import time
@@ -163,7 +162,7 @@ def solve(
         if best is not None and (item.on_request or not _may_improve(item.candidate, best[0])):
             continue
         outcome, result = _attempt(item, problem, context, check, solver is not None)
-        candidates[i] = dataclasses.replace(item.candidate, outcome=outcome)
+        candidates[i] = item.candidate.after(outcome)
         if result is not None and (best is None or result.accuracy < best[1].accuracy):
             best = item.candidate, result
         if result is not None and result.status is not Status.WEAK:

@@ -170,7 +170,9 @@ def to_double(array: np.ndarray, name: str, corner: Sequence[int] = ()) -> np.nd
     Of a block of a larger array, `corner` is the place of its first entry.
     """
     wide = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64, copy=False)
-    if array.dtype.name not in _HELD and (array.astype(object) != wide.astype(object)).any():
+    if wide is array or array.dtype.name in _HELD:
+        return wide
+    if (array.astype(object) != wide.astype(object)).any():
         place = tuple(np.argwhere(array.astype(object) != wide.astype(object))[0].tolist())
         whole = tuple(map(sum, zip(place, corner, strict=True))) if corner else place
         raise ProblemError(

@@ -47,6 +47,19 @@ class Candidate:
     left_out: str = ""
     memory: float | None = None
 
+    def after(self, outcome: str) -> Candidate:
+        """Return the candidate with what happened when it ran."""
+        # dataclasses.replace takes longer than the smallest problems can spare.
+        return Candidate(
+            self.name,
+            self.plugin,
+            self.guarantee,
+            self.verdict,
+            outcome,
+            self.left_out,
+            self.memory,
+        )
+
     def to_fields(self) -> dict[str, Any]:
         """Return what is written to JSON; no memory where none is said."""
         found = {field.name: getattr(self, field.name) for field in fields(self)}

@@ -32,9 +32,8 @@ class Blocks:
     @cached_property
     def single(self) -> bool:
         """Whether block j is the coefficient j alone."""
-        return len(self.sizes) == len(self.order) and bool(
-            np.array_equal(self.order, np.arange(len(self.order)))
-        )
+        count = len(self.order)
+        return len(self.sizes) == count and bool((self.order == np.arange(count)).all())
 
     @cached_property
     def starts(self) -> np.ndarray:

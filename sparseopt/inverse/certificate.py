@@ -159,12 +159,12 @@ class DualityGapCertificate(Certificate):
         size = gap.scaled.original_below(max(gap.objective(primal)[0], least))
         return above(self.gap / size, 2) if size > 0 else math.inf
 
-    @property
+    @cached_property
     def zeros(self) -> np.ndarray:
         """Indices of the coefficients proved to be zero in every minimiser."""
         proved = np.asarray(self.answer.x) == 0
         proved[self.undecided] = False
-        return np.flatnonzero(proved)
+        return read_only(np.flatnonzero(proved))
 
     @property
     def claim(self) -> str:

@@ -156,8 +156,8 @@ class DualityGap(Objective):
         if len(chosen) and not self.rough:
             columns = np.setdiff1d(scaled.blocks.members(chosen), gone, assume_unique=True)
             correlation[columns], error[columns] = self.exact_correlations(t, columns)
+            upper = self._block_bounds(correlation, error + moved)[1]
         error = error + moved
-        upper = self._block_bounds(correlation, error)[1]
         return Look(upper, None if self.is_simple else self._sizes(correlation, error), drift)
 
     def _correlations(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

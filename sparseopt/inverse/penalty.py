@@ -315,7 +315,8 @@ class L1(Penalty):
 
     def limits(self, size: int) -> np.ndarray:
         """Return strength times weight, per coefficient."""
-        return weighted(self.strength, np.ones(size) if self.weights is None else self.weights)
+        own = self.weights
+        return np.full(size, self.strength) if own is None else weighted(self.strength, own)
 
 
 @json_type

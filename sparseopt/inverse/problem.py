@@ -150,10 +150,14 @@ def _require_scale(largest: float, name: str) -> None:
 def _require_limits(penalty: Penalty, size: int) -> None:
     """Refuse products of strength and weight that leave the range of float64."""
     thresholds = penalty.thresholds(size)
-    named = [("block", penalty.limits(size)), ("ridge", np.array([penalty.ridge]))]
+    named = [("block", penalty.limits(size))]
+    if penalty.ridge:
+        named.append(("ridge", np.array([penalty.ridge])))
     if thresholds is not None:
         named.append(("coefficient", thresholds))
     for name, limits in named:
+        if limits.min() >= SMALLEST_LIMIT and limits.max() <= LARGEST_LIMIT:
+            continue
         bad = np.flatnonzero(
             ~((limits >= SMALLEST_LIMIT) & (limits <= LARGEST_LIMIT)) & (limits != 0)
         )

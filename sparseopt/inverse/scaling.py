@@ -145,11 +145,13 @@ class ScaledProblem:
             own = self._exactly(thresholds, -together)
             self.thresholds = np.tile(own, 1 + self.is_complex)
         self.positive = penalty.positive
-        self.ridge = float(self._exactly(np.array([penalty.ridge]), -2 * (self._a + self._c))[0])
+        self.ridge = penalty.ridge
+        if self.ridge:
+            self.ridge = float(self._exactly(np.array([self.ridge]), -2 * (self._a + self._c))[0])
 
     def _exactly(self, values: np.ndarray, exponent: int) -> np.ndarray:
         scaled = self._shift(values, exponent)
-        if not np.array_equal(self._shift(scaled, -exponent), values):
+        if not (self._shift(scaled, -exponent) == values).all():
             raise ProblemError(
                 f"strength times weight lies between {values.min():.3g} and {values.max():.3g}, "
                 "which no scaling holds together with this design and target; multiply design or "
