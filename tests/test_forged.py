@@ -18,6 +18,7 @@ import forgeries_identifiability_seconds
 import forgeries_identifiability_settling
 import forgeries_identifiability_units
 import forgeries_interpolation
+import forgeries_known_support
 import forgeries_one_hidden_layer
 import forgeries_paths
 import forgeries_penalties
@@ -31,6 +32,7 @@ import forgeries_recovery
 import forgeries_recovery_complex
 import forgeries_regression
 import forgeries_rescaling
+import forgeries_subsets
 import forgeries_training
 import pytest
 from edits import edits
@@ -49,6 +51,7 @@ BANKS = (
     forgeries_identifiability_settling,
     forgeries_identifiability_units,
     forgeries_interpolation,
+    forgeries_known_support,
     forgeries_one_hidden_layer,
     forgeries_penalties,
     forgeries_products,
@@ -61,6 +64,7 @@ BANKS = (
     forgeries_recovery_complex,
     forgeries_regression,
     forgeries_rescaling,
+    forgeries_subsets,
     forgeries_training,
 )
 EVERY = (*BANKS, forgeries_closedness, forgeries_factorization, forgeries_paths)

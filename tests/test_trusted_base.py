@@ -21,6 +21,7 @@ import forgeries_identifiability_seconds
 import forgeries_identifiability_settling
 import forgeries_identifiability_units
 import forgeries_interpolation
+import forgeries_known_support
 import forgeries_one_hidden_layer
 import forgeries_paths
 import forgeries_penalties
@@ -33,6 +34,7 @@ import forgeries_recovery
 import forgeries_recovery_complex
 import forgeries_regression
 import forgeries_rescaling
+import forgeries_subsets
 import forgeries_training
 import pytest
 from rooms import BUILT_ON, TRUSTED_BY_ALL, room
@@ -85,6 +87,7 @@ def certificates() -> Iterator[so.Certificate]:
         forgeries_identifiability_settling,
         forgeries_identifiability_units,
         forgeries_interpolation,
+        forgeries_known_support,
         forgeries_one_hidden_layer,
         forgeries_paths,
         forgeries_penalties,
@@ -97,6 +100,7 @@ def certificates() -> Iterator[so.Certificate]:
         forgeries_recovery_complex,
         forgeries_regression,
         forgeries_rescaling,
+        forgeries_subsets,
         forgeries_training,
     ):
         for _, found in bank.honest():

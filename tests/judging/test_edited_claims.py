@@ -16,8 +16,10 @@ import forgeries_coercive
 import forgeries_deconvolution
 import forgeries_factorization
 import forgeries_interpolation
+import forgeries_known_support
 import forgeries_pursuit
 import forgeries_recovery
+import forgeries_subsets
 import forgeries_training
 import numpy as np
 import pytest
@@ -32,8 +34,10 @@ BANKS = (
     forgeries_deconvolution,
     forgeries_factorization,
     forgeries_interpolation,
+    forgeries_known_support,
     forgeries_pursuit,
     forgeries_recovery,
+    forgeries_subsets,
     forgeries_training,
 )
 OF_A_KIND = 4

@@ -93,7 +93,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.inverse.scaling",
         "sparseopt.inverse.squares",
     ),
-    "forgeries_pursuit forgeries_pursuit_borders": (
+    "forgeries_pursuit forgeries_pursuit_borders forgeries_known_support forgeries_subsets": (
         "sparseopt.inverse.constrained",
         "sparseopt.inverse.fit",
         "sparseopt.inverse.gap_certificate",

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 import pursuit_problems
-from forgeries_pursuit import GAP, MINIMUM, OBJECTIVE, changed, solved, subsets
+from forgeries_subsets import subsets
 from laws import border, law, refusal
+from pursuit_certificates import GAP, MINIMUM, OBJECTIVE, certificates, changed
 from subset_laws import (
     complex_bounds_hold,
     direct_bounds_take_what_they_say,
@@ -75,7 +76,7 @@ def exact_figures() -> list[tuple[str, Any]]:
         found = kind._bracket(problem, fit, fit.coefficients(x), w)
         listed.append((name, kind(problem, so.Coefficients(x), w, *found.figures())))
     for name in ("pursuit", "complex pursuit", "complex target"):
-        best = solved()[name]
+        best = certificates()[name]
         near = 0.999 * best.answer.x
         listed.append((f"{name} that misses", stated(best.problem, near, best.dual_point)))
     return listed
@@ -95,7 +96,7 @@ def a_float_less(made: Any) -> Iterator[tuple[str, Any]]:
 
 def tilted() -> Iterator[tuple[str, Any]]:
     """Yield certificates whose dual point is another one, in one row or in two."""
-    for name, made in solved().items():
+    for name, made in certificates().items():
         if not hasattr(made, "dual_point") or not made.dual_point.any():
             continue
         rng = np.random.default_rng(len(name))
@@ -116,11 +117,11 @@ def honest() -> Pairs:
         if "nothing" not in name:
             yield name, changed(made, **more, **_unclaimed(made))
     for name in ("pursuit", "noise", "norm 2"):
-        made = solved()[name]
+        made = certificates()[name]
         for exponent in (600, -600):
             point = np.ldexp(made.dual_point, exponent)
             yield f"{name}, a dual point times 2^{exponent}", changed(made, dual_point=point)
-    near, void = solved()["nearly deficient"], solved()["no rank"]
+    near, void = certificates()["nearly deficient"], certificates()["no rank"]
     yield "columns that are taken as farther off", changed(near, distance=3.0)
     empty = np.zeros(0)  # of floats, as NumPy makes it
     yield "a basis of no columns", lambda: so.verify(changed(void, basis=empty))
@@ -141,7 +142,7 @@ def honest() -> Pairs:
     signal = subsets()["signal"]
     levels = tuple(c if len(c) else empty for c in signal.closed)
     yield "levels without closed sets", lambda: so.verify(changed(signal, closed=levels))
-    zero = solved()["zero target"]
+    zero = certificates()["zero target"]
     nothing = so.BasisPursuit(zero.problem.design, np.append(np.zeros(11), 1e-140))
     yield (
         "zero is the only vector of norm 0",
@@ -240,7 +241,7 @@ def unique() -> list[tuple[str, so.PursuitCertificate, so.PursuitCertificate]]:
     for name, problem in (
         ("exactly", so.BasisPursuit(design, target)),
         ("complex", so.BasisPursuit(turned, turned @ phases)),
-        ("noise", solved()["noise"].problem),
+        ("noise", certificates()["noise"].problem),
     ):
         best = so.solve(problem).certificate
         given.append((name, problem, best.answer.x, np.atleast_2d(best.dual_point).sum(axis=0)))
@@ -265,7 +266,7 @@ def forged() -> Pairs:
         yield f"{MINIMUM} | {name}", changed(made, dual=abs(made.primal) + 1.0)
         if "nothing" not in name:
             yield f"{GAP} | {name}", changed(made, dual=-1.0, gap=1e-300, **_unclaimed(made))
-    for name, made in solved().items():
+    for name, made in certificates().items():
         if made.answer.x.any():
             wide = {"misfit": 1e9} if hasattr(made, "misfit") else {}
             moved = changed(made, answer_x=made.answer.x * 0.99, primal=0.0, **wide)
@@ -296,7 +297,7 @@ def forged() -> Pairs:
         yield f"{UNIQUE} | just not, {name}", wrong
     plain = so.BasisPursuit([[1.0]], [1 + 1j], 0.0, math.inf)
     yield f"{UNIQUE} | norm inf of complex numbers", stated(plain, [1 + 1j], [1 + 1j], unique=True)
-    large = solved()["large ball"]
+    large = certificates()["large ball"]
     weak = {"dual_point": np.zeros(12), "primal": 1e3, "dual": 0.0, "gap": 1e-300}
     for share in (0.9, 0.5, 1.0 + 1e-14):
         moved = changed(large, answer_x=share * large.answer.x, **weak)
@@ -369,7 +370,7 @@ def entrance() -> Pairs:
     count = len(children(np.zeros((1, 0), dtype=PLACES), len(best.order), best.problem.size))
     after = changed(best, closed=(none, np.array([count])))
     yield "the closed sets are sets of their level | the one after the last", after
-    pursuit, support = solved()["pursuit"], solved()["support"]
+    pursuit, support = certificates()["pursuit"], certificates()["support"]
     for name, point in (
         ("truth values", np.ones(12, dtype=bool)),
         ("three rows", np.ones((3, 12))),
