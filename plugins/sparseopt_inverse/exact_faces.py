@@ -78,7 +78,9 @@ def exact_face(
         x, dual = _two_rows(exact), _two_rows(moved)
     except OverflowError:
         return None
-    return rounded_jointly(columns, x), dual
+    # An error of the fit costs the proof what the dual point says, and the fit itself.
+    weights = np.abs(dual[0]) / np.abs(x[0]).sum() + 1.0 / np.linalg.norm(target)
+    return rounded_jointly(columns, x, weights, True), dual
 
 
 def exact_least_norm(
@@ -110,7 +112,8 @@ def exact_least_norm(
         x, w = _two_rows(exact), _two_rows([v * unit for v in shares])
     except OverflowError:
         return None
-    return rounded_jointly(matrix, x), w
+    weights = np.abs(w[0]) / np.abs(x[0]).max() + 1.0 / np.linalg.norm(target)
+    return rounded_jointly(matrix, x, weights), w
 
 
 def _two_rows(values: list[Fraction]) -> np.ndarray:

@@ -21,9 +21,7 @@ MOST_ENTRIES = 2**25
 
 def columns_of(fit: Fit, chosen: np.ndarray) -> np.ndarray:
     """Return some columns of the scaled design as a dense matrix of float64."""
-    part = fit.scaled.columns_as_rows(chosen, 1)
-    dense = part.toarray() if scipy.sparse.issparse(part) else part
-    return np.ascontiguousarray(np.asarray(dense, dtype=np.float64).T)
+    return np.asfortranarray(fit.scaled.dense(chosen))
 
 
 class Face:
@@ -121,7 +119,11 @@ class Face:
 
         To twice the digits: `w` is the first of them.
         """
-        missing = level * self.signs - fit.correlations(w, chosen)[0]
+        return self.sharpened_by(fit.correlations(w, chosen)[0], w, level)
+
+    def sharpened_by(self, values: np.ndarray, w: np.ndarray, level: float) -> np.ndarray:
+        """Do the same where the columns correlate with `w` by these values."""
+        missing = level * self.signs - values
         return np.stack([w, self._left @ self._transposed(missing)])
 
     def exact_fit(self, fit: Fit, chosen: np.ndarray, size: int) -> np.ndarray:

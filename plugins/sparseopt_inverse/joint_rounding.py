@@ -12,43 +12,87 @@ from __future__ import annotations
 import numpy as np
 import scipy.linalg
 
+from sparseopt.judging.integers import as_integers
+
 MOST_COLUMNS = 40
 """The reduction takes O(k^4 log condition)."""
 _LOVASZ = 0.75
 _MOST_SWAPS = 20_000
+_MOST_PASSES = 30
 
 
-def rounded_jointly(columns: np.ndarray, x: np.ndarray) -> np.ndarray:
+def rounded_jointly(
+    columns: np.ndarray,
+    x: np.ndarray,
+    weights: np.ndarray | None = None,
+    independent: bool = False,
+) -> np.ndarray:
     """Return float64 coefficients near `x` for which columns times coefficients is nearest.
 
     Parameters
     ----------
     columns : ndarray of float64, shape (m, k)
     x : ndarray of float64, shape (2, k)
-        The sum of its rows. Only coefficients of independent columns move.
+        The sum of its rows.
+    weights : ndarray of float64, shape (m,), or None
+        What an error of each entry costs, up to a factor of two; None for ones.
+    independent : bool
+        Whether the columns are known to be; if not, those that look dependent stay as they are.
     """
-    r, order = scipy.linalg.qr(columns, mode="r", pivoting=True, check_finite=False)
-    pivots = np.abs(np.diagonal(r))
-    free = order[: np.count_nonzero(pivots > 2.0**-46 * pivots[0])]
-    if len(free) > MOST_COLUMNS:
+    free = np.arange(columns.shape[1]) if independent else _independent(columns)
+    if len(free) > MOST_COLUMNS or not len(free):
         return x[0]
     spacing = np.spacing(np.abs(x[0, free]))
     steps = columns[:, free] * spacing
-    transform = np.eye(len(spacing))
-    for _ in range(4):
-        more = _reduction(steps @ transform)
-        transform = transform @ more
-        if np.array_equal(more, np.eye(len(spacing))):
-            break
-    q, r = np.linalg.qr(steps @ transform)
-    left = q.T @ (columns @ x[1])
-    moves = np.zeros(len(spacing))
+    if weights is not None and weights.max() > 0.0:
+        cost = np.maximum(weights, 2.0**-60 * weights.max())
+        steps = steps * np.ldexp(1.0, np.frexp(cost / weights.max())[1])[:, None]
+    whole = as_integers(steps)[0][0]
+    transform = _reduced(whole)
+    # What is missing, in steps, has 53 bits of its own.
+    missing = as_integers(x[1, free] / spacing)
+    basis, left = whole.dot(transform), whole.dot(missing[0][0])
+    q, r = np.linalg.qr(basis.astype(np.float64))
+    left = q.T @ np.ldexp(left.astype(np.float64), missing[1])
+    moves = np.zeros(len(spacing), dtype=object)
     for i in range(len(spacing) - 1, -1, -1):
-        moves[i] = np.rint(left[i] / r[i, i])
-        left[: i + 1] -= moves[i] * r[: i + 1, i]
+        times = np.rint(left[i] / r[i, i])
+        if not np.isfinite(times):
+            return x[0]
+        left[: i + 1] -= times * r[: i + 1, i]
+        moves[i] = int(times)
     found = x[0].copy()
-    found[free] += (transform @ moves) * spacing
+    found[free] += transform.dot(moves).astype(np.float64) * spacing
     return found if np.isfinite(found).all() else x[0]
+
+
+def _independent(columns: np.ndarray) -> np.ndarray:
+    """Return columns that are independent, as far as plain arithmetic sees it."""
+    r, order = scipy.linalg.qr(columns, mode="r", pivoting=True, check_finite=False)
+    pivots = np.abs(np.diagonal(r))
+    return np.asarray(order[: np.count_nonzero(pivots > 2.0**-46 * pivots[0])])
+
+
+def _reduced(whole: np.ndarray) -> np.ndarray:
+    """Return the integer matrix that reduces a basis of integers.
+
+    Each pass finds in plain arithmetic what it can, and the basis follows exactly, so that the next
+    one sees more of it.
+    """
+    transform = np.eye(whole.shape[1], dtype=int).astype(object)
+    size = np.inf
+    for _ in range(_MOST_PASSES):
+        basis = whole.dot(transform).astype(np.float64)
+        with np.errstate(all="ignore"):
+            now = float(np.log(np.linalg.norm(basis, axis=0)).sum())
+            more = _reduction(basis)
+        if not now < size or np.array_equal(more, np.eye(len(more))):
+            break
+        if not np.isfinite(more).all():
+            break
+        size = now
+        transform = transform.dot(np.vectorize(int, otypes=[object])(more))
+    return transform
 
 
 def _reduction(basis: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from scipy.optimize import nnls
 from sparseopt.inverse.fit import Fit
 from sparseopt_inverse.faces import MOST_ENTRIES, columns_of
 from sparseopt_inverse.pursuit_best import BestPursuit
+from sparseopt_inverse.pursuit_polish import offer_polished
 
 FITS = 1e-10
 """Relative misfit of columns that span the target."""
@@ -50,7 +51,7 @@ def cross_over(best: BestPursuit, scores: np.ndarray, w: np.ndarray) -> None:
         return
     x = np.zeros(best.fit.scaled.size)
     x[support] = values
-    best.offer_polished(x, point, NOTHING)
+    offer_polished(best, x, point, NOTHING)
 
 
 def _vertex(fit: Fit, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

@@ -14,7 +14,11 @@ from sparseopt import Accepted, Context, Inconclusive, Refused, Solver, TimeLimi
 from sparseopt.inverse.basis_pursuit import BasisPursuit
 from sparseopt_inverse.child import run_within
 from sparseopt_inverse.predicting import BASE, design_bytes
-from sparseopt_inverse.pursuit_best import BestPursuit, Made, refused_as_large, row_units, written
+from sparseopt_inverse.pursuit_best import BestPursuit, Made
+from sparseopt_inverse.pursuit_designs import refused_as_large, row_units, written
+from sparseopt_inverse.pursuit_least_squares import nothing_fits, offer_least_norm
+from sparseopt_inverse.pursuit_polish import offer_polished
+from sparseopt_inverse.pursuit_slight_noise import without_noise
 
 Found = tuple[np.ndarray, np.ndarray]
 
@@ -87,7 +91,7 @@ class PursuitCvxpy(Solver[BasisPursuit]):
         best = BestPursuit(problem, context)
         if best.is_zero():
             return best.result
-        if (found := best.without_noise()) is not None:
+        if (found := without_noise(best)) is not None:
             return found
         context.check_time("stating the cone program")
         fit = best.fit
@@ -117,17 +121,17 @@ class PursuitCvxpy(Solver[BasisPursuit]):
         if result is None:
             raise TimeLimitReached(f"cvxpy was not done within {context.time_limit:g} s")
         if isinstance(result, str):
-            nothing = best.nothing_fits()
+            nothing = nothing_fits(best)
             if nothing is not None:
                 return nothing
-            best.offer_least_norm()
+            offer_least_norm(best)
             try:
                 return best.result
             except Inconclusive:
                 raise Inconclusive(result) from None
         x, w = np.ldexp(result[0], -exponent), rows * result[1]
         for small in (1e-6, 1e-4, 1e-8):
-            best.offer_polished(x, w, small)
+            offer_polished(best, x, w, small)
             if best.good:
                 return best.result
         best.offer(x, w)

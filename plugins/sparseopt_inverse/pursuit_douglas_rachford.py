@@ -14,6 +14,8 @@ from sparseopt_inverse.faces import MOST_ENTRIES
 from sparseopt_inverse.predicting import BASE, design_bytes
 from sparseopt_inverse.pursuit_best import BestPursuit, Made
 from sparseopt_inverse.pursuit_crossover import cross_over
+from sparseopt_inverse.pursuit_least_squares import nothing_fits
+from sparseopt_inverse.pursuit_polish import offer_polished
 from sparseopt_inverse.work import PIVOTED_QR, begin
 
 LOOK_EVERY = 25
@@ -75,7 +77,7 @@ class DouglasRachford(Solver[BasisPursuit]):
         fit = best.fit
         along = projection(fit.scaled.dense(), fit.target)
         if len(along.rows) < fit.scaled.rows:
-            nothing = best.nothing_fits()
+            nothing = nothing_fits(best)
             if nothing is not None:
                 return nothing
         if not len(along.rows):
@@ -145,7 +147,7 @@ def split(
             # Newton's method, for complex numbers, costs more than a closed form.
             following = 2 * step if best.fit.is_complex else 0
             w = along.dual_point((moved - sparse) / gamma)
-            best.offer_polished(sparse, w, 1e-12)
+            offer_polished(best, sparse, w, 1e-12)
             if best.good:
                 return
         last = signs

@@ -14,7 +14,10 @@ from sparseopt import Accepted, Context, Inconclusive, Refused, Solver, TimeLimi
 from sparseopt.inverse.basis_pursuit import BasisPursuit
 from sparseopt_inverse.child import run_within
 from sparseopt_inverse.predicting import BASE, design_bytes
-from sparseopt_inverse.pursuit_best import BestPursuit, Made, refused_as_large, row_units, written
+from sparseopt_inverse.pursuit_best import BestPursuit, Made
+from sparseopt_inverse.pursuit_designs import refused_as_large, row_units, written
+from sparseopt_inverse.pursuit_least_squares import nothing_fits, offer_least_norm
+from sparseopt_inverse.pursuit_polish import offer_polished
 
 
 @dataclass(frozen=True)
@@ -56,19 +59,25 @@ class Highs(Solver[BasisPursuit]):
         if best.is_zero():
             return best.result
         context.check_time("stating the linear program")
-        found = self._run(best, context)
+        try:
+            found = self._run(best, context)
+        except Inconclusive:
+            best.offer_only()
+            if not best.offered:
+                raise
+            return best.result
         if found is None:
-            nothing = best.nothing_fits()
+            nothing = nothing_fits(best)
             if nothing is not None:
                 return nothing
             best.offer_only()
             if not best.good:
-                best.offer_least_norm()
+                offer_least_norm(best)
             return best.result
         x, w = found
-        best.offer_polished(x, w)
+        offer_polished(best, x, w)
         if not best.good:
-            best.offer_polished(x, w, 1e-9 if problem.norm == 1 else 1e-5)
+            offer_polished(best, x, w, 1e-9 if problem.norm == 1 else 1e-5)
         if not best.good:
             best.offer(x, w)
         if not best.good and problem.norm != 1:

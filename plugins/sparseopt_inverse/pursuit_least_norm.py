@@ -15,6 +15,7 @@ from sparseopt_inverse.exact_faces import exact_least_norm
 from sparseopt_inverse.faces import MOST_ENTRIES
 from sparseopt_inverse.predicting import BASE, design_bytes
 from sparseopt_inverse.pursuit_best import BestPursuit, Made
+from sparseopt_inverse.pursuit_least_squares import nothing_fits, offer_least_norm
 from sparseopt_inverse.work import SINGULAR_VALUES, begin
 
 
@@ -60,7 +61,7 @@ class LeastNorm(Solver[BasisPursuit]):
         outside -= left @ (left.T @ outside)
         lost = float(np.linalg.norm(outside))
         if lost > best.noise + max(best.asked, 1e-13) * np.linalg.norm(fit.target):
-            nothing = best.nothing_fits()
+            nothing = nothing_fits(best)
             if nothing is not None:
                 return nothing
         if rank == 0:
@@ -70,7 +71,7 @@ class LeastNorm(Solver[BasisPursuit]):
         else:
             self._offer_exact(best, (left, values, right))
             if not best.good:
-                best.offer_least_norm()
+                offer_least_norm(best)
             if not best.good:
                 best.offer_only()
             if not best.good and m < n:

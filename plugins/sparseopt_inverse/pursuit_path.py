@@ -12,7 +12,11 @@ from sparseopt.inverse.basis_pursuit import BasisPursuit
 from sparseopt_inverse.faces import Face
 from sparseopt_inverse.path_search import PathSearch
 from sparseopt_inverse.predicting import BASE, design_bytes
-from sparseopt_inverse.pursuit_best import BestPursuit, Made, is_large, is_operator
+from sparseopt_inverse.pursuit_best import BestPursuit, Made
+from sparseopt_inverse.pursuit_designs import is_large, is_operator
+from sparseopt_inverse.pursuit_least_squares import nothing_fits
+from sparseopt_inverse.pursuit_polish import offer_polished
+from sparseopt_inverse.pursuit_slight_noise import without_noise
 
 
 @dataclass(frozen=True)
@@ -41,11 +45,11 @@ class LassoPath(Solver[BasisPursuit]):
         best = BestPursuit(problem, context)
         if best.is_zero():
             return best.result
-        if (found := best.without_noise()) is not None:
+        if (found := without_noise(best)) is not None:
             return found
         m, n = problem.shape
         if m >= n:  # a wide design fits whatever there is, as a rule
-            nothing = best.nothing_fits()
+            nothing = nothing_fits(best)
             if nothing is not None:
                 return nothing
         search = NoiseSearch(best)
@@ -56,7 +60,7 @@ class LassoPath(Solver[BasisPursuit]):
             if not best.good and best.noise > 0.0:
                 search.offer_precise()
         if not best.good and m < n:
-            nothing = best.nothing_fits()
+            nothing = nothing_fits(best)
             if nothing is not None:
                 return nothing
         return best.result
@@ -106,7 +110,7 @@ class NoiseSearch(PathSearch):
     def take(self, face: Face, chosen: np.ndarray, mu: float) -> bool:
         if self._best.noise == 0.0:
             found = face.exact_fit(self.fit, chosen, self.fit.scaled.size)
-            self._best.offer_polished(found, self._near)
+            offer_polished(self._best, found, self._near)
             return self._best.good
         self._last = mu, face.square
         x = np.zeros(self.fit.scaled.size)
@@ -121,5 +125,5 @@ class NoiseSearch(PathSearch):
         return self._best.good
 
     def take_near(self, x: np.ndarray, mu: float, residual: np.ndarray) -> bool:
-        self._best.offer_polished(x, residual, 0.0 if self._best.noise else 1e-6)
+        offer_polished(self._best, x, residual, 0.0 if self._best.noise else 1e-6)
         return self._best.good

@@ -21,7 +21,9 @@ from sparseopt_inverse.predicting import BASE, design_bytes
 from sparseopt_inverse.pursuit_best import BestPursuit, Made
 from sparseopt_inverse.pursuit_crossover import cross_over
 from sparseopt_inverse.pursuit_douglas_rachford import split
+from sparseopt_inverse.pursuit_least_squares import nothing_fits
 from sparseopt_inverse.pursuit_path import NoiseSearch
+from sparseopt_inverse.pursuit_polish import offer_polished
 from sparseopt_inverse.unit_blocks import require_settings
 from sparseopt_inverse.work import PIVOTED_QR, begin
 
@@ -85,7 +87,7 @@ class Spgl1(Solver[BasisPursuit]):
             return best.result
         m, n = problem.shape
         if m >= n:  # a wide design fits whatever there is, as a rule
-            nothing = best.nothing_fits()
+            nothing = nothing_fits(best)
             if nothing is not None:
                 return nothing
         x, residual = self._run(best, context)
@@ -95,11 +97,11 @@ class Spgl1(Solver[BasisPursuit]):
             cross_over(best, x, w)
         for small in (1e-6, 1e-4, 1e-8):
             if not best.good:
-                best.offer_polished(x, w, small)
+                offer_polished(best, x, w, small)
         if best.good:
             return best.result
         if m < n:
-            nothing = best.nothing_fits()
+            nothing = nothing_fits(best)
             if nothing is not None:
                 return nothing
         if best.noise > 0.0:

@@ -30,8 +30,7 @@ _FINITE_CHUNK = 1 << 20
 INTEGERS = ("i1", "i2", "i4", "i8", "u1", "u2", "u4")
 """Integers, but those of 64 bits without a sign, which turn negative in int64."""
 
-_HELD = {"bool", "int8", "int16", "int32", "uint8", "uint16", "uint32", "float16", "float32"}
-_HELD |= {"float64", "complex64", "complex128"}
+_HELD = frozenset(np.dtype(letter).num for letter in "?bhiBHIefdFD")
 """Dtypes all of whose numbers float64, or complex128, holds; those of long doubles are not."""
 
 MatrixLike = ArrayLike | SparseMatrix
@@ -170,9 +169,7 @@ def to_double(array: np.ndarray, name: str, corner: Sequence[int] = ()) -> np.nd
     Of a block of a larger array, `corner` is the place of its first entry.
     """
     wide = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64, copy=False)
-    if wide is array or array.dtype.name in _HELD:
-        return wide
-    if (array.astype(object) != wide.astype(object)).any():
+    if array.dtype.num not in _HELD and (array.astype(object) != wide.astype(object)).any():
         place = tuple(np.argwhere(array.astype(object) != wide.astype(object))[0].tolist())
         whole = tuple(map(sum, zip(place, corner, strict=True))) if corner else place
         raise ProblemError(

@@ -204,6 +204,11 @@ def as_weights(weights: Any, count: int | None = None, name: str = "weights") ->
     return read_only(array)
 
 
-def weighted(strength: float, weights: np.ndarray) -> np.ndarray:
-    """Return strength times weights: not 0 where neither is, but what is refused as too small."""
+def weighted(strength: float, weights: np.ndarray | None, count: int) -> np.ndarray:
+    """Return strength times weights, of which None stands for ones."""
+    return np.full(count, strength) if weights is None else _times(strength, weights)
+
+
+def _times(strength: float, weights: np.ndarray) -> np.ndarray:
+    """Return the products: not 0 where neither factor is, but what is refused as too small."""
     return np.maximum(strength * weights, 5e-324 * ((weights > 0) & (strength > 0)))

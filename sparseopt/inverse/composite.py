@@ -98,13 +98,11 @@ class SparseGroupL1(Penalty):
 
     def limits(self, size: int) -> np.ndarray:
         """Return the strength of groups times weight, per group."""
-        count = len(self.groups)
-        weights = np.ones(count) if self.group_weights is None else self.group_weights
-        return weighted(self.group, weights)
+        return weighted(self.group, self.group_weights, len(self.groups))
 
     def thresholds(self, size: int) -> np.ndarray:
         """Return the strength of single coefficients times weight."""
-        return weighted(self.l1, np.ones(size) if self.l1_weights is None else self.l1_weights)
+        return weighted(self.l1, self.l1_weights, size)
 
     def at(self, strength: float) -> SparseGroupL1:
         """Return the penalty with another sum of the strengths, at the same ratio."""

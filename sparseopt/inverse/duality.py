@@ -49,7 +49,6 @@ from sparseopt.judging.rounding import (
     above,
     gamma,
     norm_bound,
-    row_dots,
 )
 
 ROUGH = 2.0**-30
@@ -174,10 +173,10 @@ class DualityGap(Objective):
         self, t: np.ndarray, columns: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return some entries of ``A^T t`` to about the last bit, and bounds."""
-        values, bounds = row_dots(self.scaled.columns_as_rows(columns, len(t)), t.ravel())
+        values, bounds = self.scaled.products(t, columns)
         if isinstance(self.scaled.design, ColumnOperator):
             size = sum(map(norm_bound, t)) * (1.0 + 8.0 * UNIT)
-            bounds = bounds + self.scaled.design.column_errors[columns] * size
+            bounds = bounds + self.scaled.design.errors_in_two[columns] * size
         return values, self.room * bounds
 
     def projected(self, correlation: np.ndarray, t: np.ndarray) -> np.ndarray:

@@ -28,7 +28,6 @@ from sparseopt.judging.rounding import (
     gamma,
     norm_bound,
     product_terms,
-    row_dots,
 )
 
 _CHUNK = 1 << 20
@@ -151,8 +150,7 @@ class Fit:
         self, system: SparseRegression, room: float = 1.0, columns: np.ndarray | None = None
     ) -> None:
         self.scaled = system.scaled() if columns is None else part_of(system, columns)
-        self.room = room
-        self.norms = self.scaled.column_norm_bounds
+        self.room, self.norms = room, self.scaled.column_norm_bounds
         self.unit, self.unknown_unit = self.scaled.unit, self.scaled.unknown_unit
 
     @property
@@ -177,13 +175,12 @@ class Fit:
         support = np.flatnonzero(x)
         if len(support) == 0:
             return self.target, 0.0
-        rows = self.scaled.with_target(support)
-        found, bounds = row_dots(rows, np.append(x[support], -1.0))
+        found, bounds = self.scaled.missing(support, x[support])
         off = norm_bound(bounds)
         if isinstance(self.scaled.design, ColumnOperator):
-            inexact = float(np.abs(x[support]) @ self.scaled.design.column_errors[support])
+            inexact = float(np.abs(x[support]) @ self.scaled.design.errors_in_two[support])
             off = above(off + above(inexact, len(support)), 2)
-        return -found, self.room * off
+        return found, self.room * off
 
     def correlations(
         self, w: np.ndarray, columns: np.ndarray | None = None
@@ -194,18 +191,16 @@ class Fit:
         two rows, here and below, their sum is meant.
         """
         columns = np.arange(len(self.norms)) if columns is None else columns
-        copies, w = (1 if w.ndim == 1 else 2), w.ravel()
+        w = np.atleast_2d(w)
         if not isinstance(self.scaled.design, ColumnOperator):
-            values, bounds = row_dots(self.scaled.columns_as_rows(columns, copies), w)
+            values, bounds = self.scaled.products(w, columns)
             return values, self.room * bounds
         values, bounds = np.zeros(len(columns)), np.zeros(len(columns))
-        step = max(1, _CHUNK // len(w))
+        step = max(1, _CHUNK // w.size)
         for start in range(0, len(columns), step):
             part = slice(start, start + step)
-            values[part], bounds[part] = row_dots(
-                self.scaled.columns_as_rows(columns[part], copies), w
-            )
-        bounds += self.scaled.design.column_errors[columns] * above(2.0 * norm_bound(w), 2)
+            values[part], bounds[part] = self.scaled.products(w, columns[part])
+        bounds += self.scaled.design.errors_in_two[columns] * above(2.0 * norm_bound(w.ravel()), 2)
         return values, self.room * bounds * (1.0 + 4.0 * UNIT)
 
     def sizes(self, values: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -161,7 +161,7 @@ class VariationGap(DualityGap):
 
     def _is_zero(self, own: np.ndarray) -> bool:
         """Say whether the columns add to zero: sums of floats are rounded correctly by `fsum`."""
-        rows = self.scaled.columns_as_rows(own, 1).T
+        rows = self.scaled.as_rows(own, 1).T
         if scipy.sparse.issparse(rows):
             listed = rows.tocsr()
             rows = np.split(listed.data, listed.indptr[1:-1])

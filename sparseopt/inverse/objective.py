@@ -22,7 +22,6 @@ from sparseopt.judging.rounding import (
     norm_bound,
     product_sum,
     product_terms,
-    row_dots,
 )
 
 WILD = np.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -74,8 +73,7 @@ class Objective:
     def __init__(self, problem: SparseRegression, room: float = 1.0, rough: bool = False) -> None:
         self.scaled = scaled = problem.scaled()
         self.room, self.rough = room, rough
-        self.norms = scaled.column_norm_bounds
-        blocks = scaled.blocks
+        self.norms, blocks = scaled.column_norm_bounds, scaled.blocks
         # What the norm of a block and the product strength times weight may lose.
         roundings = problem.penalty.roundings
         self._growth = room * gamma(int(blocks.sizes.max()) + 8 + roundings)
@@ -110,7 +108,7 @@ class Objective:
             if isinstance(scaled.design, ColumnOperator):
                 most = 1.0 if self.roots is None else float(self.roots.max())
                 loss += (
-                    self.room * most * above(float(np.abs(x) @ scaled.design.column_errors), len(x))
+                    self.room * most * above(float(np.abs(x) @ scaled.design.errors_in_two), len(x))
                 )
         if self.roots is not None and fit.any():
             fit = fit * self.roots
@@ -128,9 +126,9 @@ class Objective:
         """Return target minus design times x, and a bound of what it is off by, rows weighted."""
         scaled, x = self.scaled, x[support]
         if not self.rough:
-            found, bounds = row_dots(scaled.with_target(support), np.append(x, -1.0))
+            found, bounds = scaled.missing(support, x)
             bounds = bounds if self.roots is None else bounds * self.roots
-            return -found, self.room * norm_bound(bounds)
+            return found, self.room * norm_bound(bounds)
         fit = scaled.target - scaled.columns(support).astype(np.float64, copy=False) @ x
         size = float(np.abs(x) @ self.norms[support]) + self.dual_norm_of_target()
         return fit, self.room * above(gamma(len(x) + 8) * size, len(x) + 8)

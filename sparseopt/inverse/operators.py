@@ -108,7 +108,16 @@ class ColumnOperator:
 
     def __getitem__(self, key: tuple[slice, np.ndarray]) -> np.ndarray:
         """Return some columns, ``operator[:, entries]``, as an array of float64."""
-        return self._real_columns(key[1], self._doubled if self.is_product else self._read)
+        if self.is_product:
+            return self.in_two(key[1]).sum(axis=0)
+        return self._real_columns(key[1], self._read)
+
+    def in_two(self, entries: np.ndarray) -> np.ndarray:
+        """Return some columns of a product of factors as sums of two, shape (2, m, k).
+
+        Together they are off by `errors_in_two`, and no more for what rounding takes.
+        """
+        return self._real_columns(entries, self._doubled)
 
     def exact_columns(self, entries: np.ndarray) -> np.ndarray:
         """Return some columns of a product of factors as integers, times one power of two.
@@ -127,7 +136,7 @@ class ColumnOperator:
             return real
         first = np.asarray(entries) < self._own[1]
         upper = np.where(first, real, -imag[0])
-        return np.vstack([upper, np.where(first, imag[0], real)])
+        return np.concatenate([upper, np.where(first, imag[0], real)], axis=-2)
 
     def _read(self, columns: np.ndarray) -> list[np.ndarray]:
         found = np.zeros((self._own[0], len(columns)), complex if self._complex else float)
@@ -139,11 +148,11 @@ class ColumnOperator:
         return [values.real, values.imag][: 1 + self._complex]
 
     def _doubled(self, columns: np.ndarray) -> list[np.ndarray]:
-        """Return columns of a product, rounded from doubled precision."""
+        """Return columns of a product in doubled precision."""
         values = [[p.astype(np.float64) for p in self._parts(f)] for f in self.source.factors]
         units = self._units(columns) * np.array([1.0, 0.0])[:, None, None]
-        found = _applied(values, self.source.architecture, units, _doubled_sum).sum(axis=0)
-        return np.split(found, 1 + self._complex, axis=1)
+        found = _applied(values, self.source.architecture, units, _doubled_sum)
+        return np.split(found, 1 + self._complex, axis=-1)
 
     def _integers(self, columns: np.ndarray) -> list[np.ndarray]:
         values = [as_integers(*self._parts(factor))[0] for factor in self._given.factors]
@@ -185,12 +194,17 @@ class ColumnOperator:
     @cached_property
     def column_errors(self) -> np.ndarray:
         """Bounds of the norm of what computed columns are off by."""
+        # Both parts of a complex number are rounded on their own.
+        return self.errors_in_two + (self.norm_bounds(None) * UNIT if self.is_product else 0.0)
+
+    @cached_property
+    def errors_in_two(self) -> np.ndarray:
+        """The same of columns of a product that come as sums of two."""
         if not self.is_product:
             # Entries that a power of two takes below 2^-1022 lose no more than this.
             lost = math.sqrt(self.shape[0]) * TINY if self._exponent < 0 else 0.0
             return np.full(self.shape[1], lost)
-        # Both parts of a complex number are rounded on their own.
-        return self.norm_bounds(None) * UNIT + self._size_bounds * (4.0 * self._growth**2)
+        return self._size_bounds * (4.0 * self._growth**2) + self._lost
 
     def errors_of(self, entries: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Return the same bounds of some columns that were read, without reading the others."""

@@ -315,8 +315,7 @@ class L1(Penalty):
 
     def limits(self, size: int) -> np.ndarray:
         """Return strength times weight, per coefficient."""
-        own = self.weights
-        return np.full(size, self.strength) if own is None else weighted(self.strength, own)
+        return weighted(self.strength, self.weights, size)
 
 
 @json_type
@@ -379,5 +378,4 @@ class GroupL1(Penalty):
 
     def limits(self, size: int) -> np.ndarray:
         """Return strength times weight, per group."""
-        weights = np.ones(len(self.groups)) if self.weights is None else self.weights
-        return weighted(self.strength, weights)
+        return weighted(self.strength, self.weights, len(self.groups))

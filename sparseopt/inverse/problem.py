@@ -149,18 +149,10 @@ def _require_scale(largest: float, name: str) -> None:
 
 def _require_limits(penalty: Penalty, size: int) -> None:
     """Refuse products of strength and weight that leave the range of float64."""
-    thresholds = penalty.thresholds(size)
-    named = [("block", penalty.limits(size))]
-    if penalty.ridge:
-        named.append(("ridge", np.array([penalty.ridge])))
-    if thresholds is not None:
-        named.append(("coefficient", thresholds))
-    for name, limits in named:
-        if limits.min() >= SMALLEST_LIMIT and limits.max() <= LARGEST_LIMIT:
-            continue
-        bad = np.flatnonzero(
-            ~((limits >= SMALLEST_LIMIT) & (limits <= LARGEST_LIMIT)) & (limits != 0)
-        )
+    values = penalty.limits(size), np.array([penalty.ridge]), penalty.thresholds(size)
+    for name, own in zip(("block", "ridge", "coefficient"), values, strict=True):
+        limits = np.zeros(0) if own is None else own
+        bad = np.flatnonzero((limits != 0) & ((limits < SMALLEST_LIMIT) | (limits > LARGEST_LIMIT)))
         if bad.size:
             raise ProblemError(
                 f"strength times weight is {limits[bad[0]]:.3g} for {name} {int(bad[0])}; take a "
@@ -252,7 +244,6 @@ class SparseRegression(Problem[Coefficients, Any]):
                 "penalty must be L1(strength) or GroupL1(strength, groups), or another Penalty, "
                 f"got {self.penalty!r}"
             )
-        self.penalty.blocks(design.shape[1])
         _require_limits(self.penalty, design.shape[1])
         if self.sample_weights is not None:
             weights = _as_sample_weights(self.sample_weights, len(target))

@@ -14,7 +14,7 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.penalty import Penalty
 from sparseopt.inverse.squares import column_squares
-from sparseopt.judging.rounding import TINY, gamma
+from sparseopt.judging.rounding import TINY, gamma, row_dots
 
 NO_NORM = 2.0**-400
 """Bounds of norms below this belong to columns of zeros, or as good as zeros."""
@@ -119,8 +119,7 @@ class ScaledProblem:
     """
 
     def __init__(self, problem: Stated) -> None:
-        self.design = problem.real_design
-        self._squares = problem.column_squares
+        self.design, self._squares = problem.real_design, problem.column_squares
         exponent = 0 if self._squares is not None else math.frexp(problem.largest_entries[0])[1]
         self._a = exponent if abs(exponent) > _SAFE_EXPONENT else 0
         self._b = math.frexp(largest_entry(problem.target))[1]
@@ -139,13 +138,11 @@ class ScaledProblem:
         blocks, together = penalty.blocks(size), self._a + self._b + 2 * self._c
         self.blocks = blocks.doubled() if self.is_complex else blocks
         self.limits = self._exactly(penalty.limits(size), -together)
-        thresholds = penalty.thresholds(size)
-        self.thresholds = None
+        thresholds, self.thresholds = penalty.thresholds(size), None
         if thresholds is not None and thresholds.any():
             own = self._exactly(thresholds, -together)
             self.thresholds = np.tile(own, 1 + self.is_complex)
-        self.positive = penalty.positive
-        self.ridge = penalty.ridge
+        self.positive, self.ridge = penalty.positive, penalty.ridge
         if self.ridge:
             self.ridge = float(self._exactly(np.array([self.ridge]), -2 * (self._a + self._c))[0])
 
@@ -275,12 +272,35 @@ class ScaledProblem:
         """Return some columns, dense or sparse as the design is."""
         return self.design[:, entries]
 
-    def columns_as_rows(self, columns: np.ndarray, copies: int) -> Any:
-        """Return some columns as the rows of a dense or csr matrix, each `copies` times over."""
-        part = self.columns(columns).T
-        if scipy.sparse.issparse(part):
-            return part.tocsr() if copies == 1 else scipy.sparse.hstack([part] * copies, "csr")
-        return part if copies == 1 else np.hstack([part] * copies)
+    @property
+    def in_two(self) -> bool:
+        """Whether columns are taken as sums of two: those of products of factors."""
+        return isinstance(self.design, ColumnOperator) and self.design.is_product
+
+    def missing(self, support: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return target minus some columns times `x`, to about the last bit, and bounds.
+
+        The bounds are of the rounding of each entry, not of what the columns are off by.
+        """
+        return row_dots(self.with_target(support), np.append(np.tile(-x, 1 + self.in_two), 1.0))
+
+    def products(self, t: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the transpose of some columns times the rows of `t`, added up, in the same way."""
+        return row_dots(self.as_rows(columns, len(t)), np.repeat(t, 1 + self.in_two, 0).ravel())
+
+    def _summands(self, columns: np.ndarray) -> Any:
+        """Return one or two matrices of which some columns are the sum."""
+        return self.design.in_two(columns) if self.in_two else [self.columns(columns)]
+
+    def as_rows(self, columns: np.ndarray, copies: int) -> Any:
+        """Return some columns as the rows of a dense or csr matrix, each `copies` times over.
+
+        Where they are sums of two, both stand in their place.
+        """
+        parts = [part.T for part in self._summands(columns)] * copies
+        if scipy.sparse.issparse(parts[0]):
+            return parts[0].tocsr() if copies == 1 else scipy.sparse.hstack(parts, "csr")
+        return parts[0] if len(parts) == 1 else np.hstack(parts)
 
     def dense(self, columns: np.ndarray | None = None) -> np.ndarray:
         """Return the design, or some columns of it, as a dense array of float64."""
@@ -291,11 +311,11 @@ class ScaledProblem:
 
     def with_target(self, columns: np.ndarray) -> Any:
         """Return some columns and the target side by side in float64, dense or csr."""
-        part = self.columns(columns).astype(np.float64)
-        if not scipy.sparse.issparse(part):
-            return np.column_stack([part, self.target])
+        parts = [part.astype(np.float64) for part in self._summands(columns)]
+        if not scipy.sparse.issparse(parts[0]):
+            return np.column_stack([*parts, self.target])
         target = scipy.sparse.csr_array(self.target[:, None])
-        return scipy.sparse.hstack([part, target], format="csr")
+        return scipy.sparse.hstack([*parts, target], format="csr")
 
 
 def as_parts(values: np.ndarray, is_complex: bool) -> np.ndarray:

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.linalg
 import scipy.sparse
+import sympy
 from pursuit_problems import planted
 
 import sparseopt as so
@@ -308,3 +310,57 @@ def test_correlations_enclose_the_exact_ones(seed: int) -> None:
     largest = int(np.argmax(np.abs(values)))
     for j in (0, 1, largest):
         assert errors[j] <= 4e-16 * abs(values[j])
+
+
+@pytest.mark.parametrize("norm", [1, 2, math.inf])
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+@pytest.mark.parametrize("seed", [0, 3])
+def test_products_of_ill_conditioned_factors(seed: int, noise: float, norm: float) -> None:
+    """Rounded, their columns would cost the proof their condition times 2^-53.
+
+    The dual point bounds all norms over the rationals: b.w - noise |w| over the dual norm of A^T w.
+    """
+    rng = np.random.default_rng(seed)
+    patterns = so.Architecture(
+        [so.KroneckerPattern(*p) for p in ((1, 2, 2, 4), (2, 2, 2, 2), (4, 2, 2, 1))]
+    )
+    design = so.KroneckerProduct([rng.standard_normal(tuple(p)) for p in patterns], patterns)
+    target = np.random.default_rng(seed + 50).standard_normal(8)
+    solution = so.solve(so.BasisPursuit(design, target, noise, norm))
+    tolerance = 1e-11 if noise and norm == math.inf else 1e-12
+    assert solution.certificate.accuracy <= tolerance
+    assert so.verify(solution).ok
+    exact = exact_columns(design)
+    w = [Fraction(float(v)) for v in np.atleast_2d(solution.certificate.dual_point).sum(axis=0)]
+    reach = [abs(sum(a * v for a, v in zip(column, w, strict=True))) for column in exact.T]
+    dual = {1: max(reach), math.inf: sum(reach)}.get(norm)
+    if dual is not None:
+        inner = sum(Fraction(float(y)) * v for y, v in zip(target, w, strict=True))
+        lost = noise * math.sqrt(sum(float(v) ** 2 for v in w))
+        bound = (float(inner) - lost) / float(dual)
+        assert bound == pytest.approx(solution.certificate.primal, rel=1e-9)
+
+
+def exact_columns(product: so.KroneckerProduct) -> np.ndarray:
+    """Return a product of factors over the rationals, from the definition of its factors."""
+    found = None
+    for factor, (a, b, c, d) in zip(product.factors, product.architecture, strict=True):
+        dense = np.full((a * b * d, a * c * d), Fraction(0))
+        for i, j, k, el in np.ndindex(a, b, c, d):
+            dense[(i * b + j) * d + el, (i * c + k) * d + el] = Fraction(float(factor[i, j, k, el]))
+        found = dense if found is None else found.dot(dense)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(("size", "most"), [(6, 1e-13), (8, 1e-12), (10, 1e-11), (12, 1e-10)])
+def test_hilbert_matrices_are_solved_as_far_as_floats_fit(size: int, most: float) -> None:
+    """The solution over the rationals is not one of floats; those nearest to it fit that well."""
+    design = scipy.linalg.hilbert(size)
+    for norm in (1, 2, math.inf):
+        solution = so.solve(so.BasisPursuit(design, np.ones(size), norm=norm))
+        assert solution.certificate.accuracy <= most
+        assert so.verify(solution).ok
+        rational = sympy.Matrix(size, size, lambda i, j: sympy.Rational(float(design[i, j])))
+        exact = rational.LUsolve(sympy.ones(size, 1))
+        np.testing.assert_allclose(solution.answer.x, [float(v) for v in exact], rtol=1e-9)

@@ -115,6 +115,8 @@ def are_enclosed(operator: ColumnOperator) -> bool:
     off = _float_norms(np.vectorize(Fraction)(columns) - exact)
     errors, bounds = operator.column_errors, operator.norm_bounds(None)
     read, lost = operator.errors_of(every, columns), operator._size_bounds * operator._growth**2
+    both = np.vectorize(Fraction)(operator.in_two(every)).sum(axis=0)
+    off_both, in_two = _float_norms(both - exact), operator.errors_in_two
     t = np.random.default_rng(3).standard_normal(operator.shape[0])
     missed = np.vectorize(Fraction)(operator.correlation(t)) - exact.T @ np.vectorize(Fraction)(t)
     allowed = operator.correlation_error(t, bounds)
@@ -134,6 +136,9 @@ def are_enclosed(operator: ColumnOperator) -> bool:
         and (off <= errors).all()
         and (UNIT * tight * (1 + 1e-13) <= errors).all()
         and (errors <= 1.2e-16 * tight).all()
+        and (off_both <= in_two).all()
+        and (4.0 * lost <= in_two).all()
+        and (in_two <= 4.0 * lost + 2.0 * np.sqrt(len(exact)) * operator._lost).all()
         and (UNIT * norms * (1.0 - 8.0 * UNIT) + 4.0 * lost <= read).all()
         and (read <= UNIT * norms * (1.0 + 1e-14) + 6.0 * lost).all()
         and (norms <= bounds).all()
@@ -162,6 +167,8 @@ def tiny_columns_are_enclosed() -> bool:
     columns, right = operator[:, every], np.array([0.0, 2.0**-300])
     off, before = np.abs(columns[0] - right), operators_module._STREAMED
     held = [off <= operator.errors_of(every, columns)]
+    both = operator.in_two(every).sum(axis=0)
+    held += [np.abs(both[0] - right) <= operator.errors_in_two]
     try:
         for operators_module._STREAMED in (before, 1):
             again = ColumnOperator(operator._given, False)
