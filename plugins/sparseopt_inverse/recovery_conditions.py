@@ -21,6 +21,7 @@ from sparseopt.inverse.recovery_proofs import (
 )
 from sparseopt.judging.check import check_certificate
 from sparseopt_inverse.predicting import BASE, design_bytes
+from sparseopt_inverse.recovery_rows import with_even_rows
 from sparseopt_inverse.whole_design import refused_if_large
 
 LARGEST, MOST_PRODUCTS = 20, 30_000_000
@@ -68,6 +69,9 @@ class RecoveryConditions(so.Solver[RecoveryGuarantee]):
 
     def solve(self, problem: RecoveryGuarantee, context: so.Context) -> tuple[RecoveryVerdict, Any]:
         """Try the condition on the support, then on all columns."""
+        even = with_even_rows(problem, lambda other: self.solve(other, context))
+        if even is not None:
+            return even
         context.check_time("trying the exact recovery condition")
         if problem.method == "omp":
             return self._greedy(problem, context)

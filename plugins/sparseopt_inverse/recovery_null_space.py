@@ -25,6 +25,7 @@ from sparseopt.inverse.recovery_proofs import (
 from sparseopt.judging.check import check_certificate
 from sparseopt_inverse.exact_kernels import kernel_vector
 from sparseopt_inverse.predicting import BASE, design_bytes
+from sparseopt_inverse.recovery_rows import with_even_rows
 from sparseopt_inverse.whole_design import image_of, reading_seconds, refused_if_large, split
 
 MARGIN = 1e-11
@@ -149,6 +150,9 @@ class RecoveryNullSpace(so.Solver[RecoveryGuarantee]):
 
     def solve(self, problem: RecoveryGuarantee, context: so.Context) -> tuple[RecoveryVerdict, Any]:
         """Look for a failure where one is cheap to find, then go through supports and signs."""
+        even = with_even_rows(problem, lambda other: self.solve(other, context))
+        if even is not None:
+            return even
         context.check_time("looking at the null space")
         most = max(2, int(self.most_work / problem.scaled.size))
         programs, few = Programs(problem, context, most), self._count(problem) <= self.most_vectors

@@ -27,6 +27,7 @@ from sparseopt_inverse.recovery_null_space import (
     exact_failure,
     near_failure,
 )
+from sparseopt_inverse.recovery_rows import with_even_rows
 from sparseopt_inverse.whole_design import reading_seconds, refused_if_large, split
 
 GRIDS = (8, 16, 32, 64, 128)
@@ -97,6 +98,9 @@ class RecoveryPhases(so.Solver[RecoveryGuarantee]):
 
     def solve(self, problem: RecoveryGuarantee, context: so.Context) -> tuple[RecoveryVerdict, Any]:
         """Look for a vector that is missed, then for a dual vector for each point of a grid."""
+        even = with_even_rows(problem, lambda other: self.solve(other, context))
+        if even is not None:
+            return even
         context.check_time("looking at phases")
         if problem.signs is not None:
             return self._signed(problem, context)

@@ -12,6 +12,7 @@ from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
 from sparseopt.inverse.recovery_bound import NullSpaceBoundCertificate
 from sparseopt.judging.check import check_certificate
 from sparseopt_inverse.predicting import BASE, design_bytes
+from sparseopt_inverse.recovery_rows import with_even_rows
 from sparseopt_inverse.whole_design import reading_seconds, refused_if_large
 
 
@@ -49,6 +50,9 @@ class RecoveryRelaxation(so.Solver[RecoveryGuarantee]):
         self, problem: RecoveryGuarantee, context: so.Context
     ) -> tuple[RecoveryVerdict, NullSpaceBoundCertificate]:
         """Solve for each column; stop where one of k such entries may be half of the norm."""
+        even = with_even_rows(problem, lambda other: self.solve(other, context))
+        if even is not None:
+            return even
         columns, n = [], problem.design.shape[1]
         for i in range(n):
             find = nearest_complex if problem.is_complex else nearest_to_unit

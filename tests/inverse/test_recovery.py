@@ -276,3 +276,29 @@ def test_stated_constants_bound_the_kernel(seed: int) -> None:
             assert exact <= Fraction(bound.certificate.constant)
             if k == 1:  # linear programs over single entries are the constant itself
                 assert bound.certificate.constant == pytest.approx(float(exact), rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_sizes_of_rows_do_not_count_for_l1(seed: int) -> None:
+    """Powers of two, which change neither kernel nor digits, against brute force over rationals."""
+    rng = np.random.default_rng(seed)
+    design = rng.integers(-3, 4, (4, 6)).astype(float)
+    kernel = circuits(design.tolist())
+    uneven = design * 2.0 ** rng.integers(-300, 300, 4)[:, None]
+    for sparsity in (1, 2):
+        right = l1_recovers_all(kernel, 6, sparsity)
+        assert value(uneven, sparsity=sparsity) == ("recovers" if right else "fails")
+    right = l1_recovers(kernel, (0, 3), None)
+    assert value(uneven, support=[0, 3]) == ("recovers" if right else "fails")
+    sparse = scipy.sparse.csr_array(uneven)
+    assert value(sparse, support=[0, 3]) == ("recovers" if right else "fails")
+
+
+def test_sizes_of_rows_do_not_count_for_complex_vectors() -> None:
+    rng = np.random.default_rng(0)
+    design = rng.standard_normal((6, 8)) + 1j * rng.standard_normal((6, 8))
+    uneven = design * 2.0 ** rng.integers(-200, 200, 6)[:, None]
+    for question in ({"sparsity": 1}, {"support": [2, 5]}, {"support": [1], "signs": [1j]}):
+        right = value(design, **question)
+        assert right != "unknown"
+        assert value(uneven, **question) == right
