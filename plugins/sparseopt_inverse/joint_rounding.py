@@ -18,7 +18,7 @@ MOST_COLUMNS = 40
 """The reduction takes O(k^4 log condition)."""
 _LOVASZ = 0.75
 _MOST_SWAPS = 20_000
-_MOST_PASSES = 30
+_MOST_PASSES = 12
 
 
 def rounded_jointly(
@@ -43,17 +43,18 @@ def rounded_jointly(
     if len(free) > MOST_COLUMNS or not len(free):
         return x[0]
     spacing = np.spacing(np.abs(x[0, free]))
-    steps = columns[:, free] * spacing
     if weights is not None and weights.max() > 0.0:
         cost = np.maximum(weights, 2.0**-60 * weights.max())
-        steps = steps * np.ldexp(1.0, np.frexp(cost / weights.max())[1])[:, None]
-    whole = as_integers(steps)[0][0]
+        columns = columns * np.ldexp(1.0, np.frexp(cost / weights.max())[1])[:, None]
+    (whole,), unit = as_integers(columns[:, free] * spacing)
     transform = _reduced(whole)
+    rest = np.delete(np.arange(columns.shape[1]), free)
     # What is missing, in steps, has 53 bits of its own.
     missing = as_integers(x[1, free] / spacing)
     basis, left = whole.dot(transform), whole.dot(missing[0][0])
     q, r = np.linalg.qr(basis.astype(np.float64))
-    left = q.T @ np.ldexp(left.astype(np.float64), missing[1])
+    others = np.ldexp(columns[:, rest] @ x[1, rest], -unit)
+    left = q.T @ (np.ldexp(left.astype(np.float64), missing[1]) + others)
     moves = np.zeros(len(spacing), dtype=object)
     for i in range(len(spacing) - 1, -1, -1):
         times = np.rint(left[i] / r[i, i])
@@ -77,22 +78,22 @@ def _reduced(whole: np.ndarray) -> np.ndarray:
     """Return the integer matrix that reduces a basis of integers.
 
     Each pass finds in plain arithmetic what it can, and the basis follows exactly, so that the next
-    one sees more of it.
+    one sees more of it. A pass that is lost among roundings may make the basis longer: the shortest
+    is kept.
     """
-    transform = np.eye(whole.shape[1], dtype=int).astype(object)
-    size = np.inf
+    transform = best = np.eye(whole.shape[1], dtype=int).astype(object)
+    least = np.inf
     for _ in range(_MOST_PASSES):
         basis = whole.dot(transform).astype(np.float64)
         with np.errstate(all="ignore"):
-            now = float(np.log(np.linalg.norm(basis, axis=0)).sum())
+            size = float(np.log(np.linalg.norm(basis, axis=0)).sum())
             more = _reduction(basis)
-        if not now < size or np.array_equal(more, np.eye(len(more))):
+        if size < least:
+            best, least = transform, size
+        if not np.isfinite(more).all() or np.array_equal(more, np.eye(len(more))):
             break
-        if not np.isfinite(more).all():
-            break
-        size = now
         transform = transform.dot(np.vectorize(int, otypes=[object])(more))
-    return transform
+    return best
 
 
 def _reduction(basis: np.ndarray) -> np.ndarray:

@@ -364,3 +364,13 @@ def test_hilbert_matrices_are_solved_as_far_as_floats_fit(size: int, most: float
         rational = sympy.Matrix(size, size, lambda i, j: sympy.Rational(float(design[i, j])))
         exact = rational.LUsolve(sympy.ones(size, 1))
         np.testing.assert_allclose(solution.answer.x, [float(v) for v in exact], rtol=1e-9)
+
+
+def test_coefficients_of_columns_that_depend_on_others_are_rounded_with_them() -> None:
+    """Of 10 columns in 8 dimensions two stay as they are; what rounding them misses counts too."""
+    places = np.arange(8)[:, None] + np.arange(10) + 1.0
+    solution = so.solve(so.BasisPursuit(1.0 / places, np.ones(8), norm=2))
+    assert solution.certificate.accuracy <= 1e-12
+    rational = sympy.Matrix(8, 10, lambda i, j: sympy.Rational(float(1.0 / places[i, j])))
+    least = rational.T * (rational * rational.T).LUsolve(sympy.ones(8, 1))
+    np.testing.assert_allclose(solution.answer.x, [float(v) for v in least], rtol=1e-9)
