@@ -224,7 +224,7 @@ def _limits(form: so.NumberFormat, power: int) -> tuple[float, float, float, flo
     split = 2.0 ** (53 - form.digits) + 1.0
     if form.lowest is None:
         return split, 0.0, 1.0, math.inf
-    below = math.ldexp(1.0, max(form.lowest - power, -1000))
+    below = math.ldexp(1.0, min(max(form.lowest - power, -1000), 1000))  # all values are below 1
     spacing = math.ldexp(below, 1 - form.digits)
     largest = math.ldexp(form.largest, -power) if power > -900 else math.inf
     return split, below, spacing, largest

@@ -115,8 +115,9 @@ class _Sweep:
     def open_problems(self) -> Iterator[Problem]:
         """Yield the problems that are to be solved."""
         for i, problem in enumerate(self._problems):
-            key = "" if self._store is None else self._store.key(problem)
-            if self._store is not None:
+            is_problem = isinstance(problem, Problem)  # if not, the worker says so
+            key = self._store.key(problem) if self._store is not None and is_problem else ""
+            if self._store is not None and is_problem:
                 if key in self._first:
                     self._twins[i] = self._first[key]
                     continue
@@ -125,7 +126,7 @@ class _Sweep:
                 if known is not None:
                     self._found[i] = known
                     continue
-            self._open.append((i, key, problem.describe()))
+            self._open.append((i, key, problem.describe() if is_problem else ""))
             yield problem
 
     def take(self, number: int, found: Any) -> None:

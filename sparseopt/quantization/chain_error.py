@@ -293,14 +293,15 @@ def _dense(first: list[np.ndarray], second: list[np.ndarray], patterns: Architec
     terms = sum(pattern.c for pattern in patterns) + 4 * len(patterns) + 8
     loss = gamma(3 * terms) * _MORE
     eye = np.eye(patterns.shape[1])
-    whole, sizes, powers = [], [], []
+    whole, sizes, powers = [], [], list[int]()
     with np.errstate(under="ignore"):
         for chain in (first, second):
             own = [exponent_of(largest_part(f)) for f in chain]
             near = [times_power(_wide(f), -p) for f, p in zip(chain, own, strict=True)]
             whole.append(_applied(near, patterns, eye))
             sizes.append(float(np.linalg.norm(_applied([np.abs(f) for f in near], patterns, eye))))
-            powers.append(sum(own))
+            # Zero has no exponent: it is zero in units of the other.
+            powers.append(sum(own) if all(f.any() for f in chain) else powers[0])
         top = max(powers)
         one, other = (2.0 ** (p - top) for p in powers)
         difference = whole[0] * one - whole[1] * other

@@ -119,6 +119,11 @@ class ExponentFitting(Problem[ExponentFit, Any]):
                 f"product must be a KroneckerProduct, got a {type(self.product).__name__}"
             )
         object.__setattr__(self, "product", self.product.to_numpy())
+        for i, factor in enumerate(self.product.factors):
+            if factor.dtype.char not in "fdFD":
+                raise ProblemError(
+                    f"factor {i} has dtype {factor.dtype}; convert it to float32 or float64"
+                )
         object.__setattr__(self, "format", as_formats(self.format, len(self.product.factors)))
         for form in self.format:
             if form is not None and form.scale is not None:

@@ -215,6 +215,8 @@ class NumberFormat:
             leaves no number beyond the largest, where the format says so.
         """
         array = as_floats(values)
+        if axis is not None and not -array.ndim <= axis < array.ndim:
+            raise ProblemError(f"axis {axis} is none of the {array.ndim} axes of the values")
         sizes = np.maximum(np.abs(array.real), np.abs(array.imag)).astype(np.float64)
         peaks = np.asarray(sizes.max(axis=axis, keepdims=axis is not None, initial=0.0))
         if not np.isfinite(peaks).all():

@@ -51,6 +51,15 @@ def unsolvable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweeps, "solve", refused)
 
 
+@pytest.mark.parametrize("jobs", [None, 2])
+@pytest.mark.parametrize("other", [3, None, "x"])
+def test_what_is_no_problem_is_named(jobs: int | None, other: Any, tmp_path: Path) -> None:
+    if jobs == 2:
+        pytest.importorskip("joblib")
+    with pytest.raises(so.ProblemError, match=f"take a Problem, got {type(other).__name__}"):
+        so.solve_all([*PROBLEMS, other], jobs=jobs, store=tmp_path / "sweep.jsonl")
+
+
 @pytest.mark.parametrize("jobs", [None, 1, 2])
 def test_solutions_come_in_order_and_are_checked(jobs: int | None) -> None:
     if jobs == 2:

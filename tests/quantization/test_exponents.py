@@ -172,6 +172,10 @@ def test_bad_input() -> None:
         so.fit_exponents(product, so.NumberFormat("int4", "free"))
     with pytest.raises(so.UnknownNameError):
         so.fit_exponents(product, "e9m9")
+    for dtype in (np.float16, np.longdouble):
+        wide = so.KroneckerProduct([np.ones((1, 1, 2, 1), dtype)], [(1, 1, 2, 1)])
+        with pytest.raises(so.ProblemError, match="factor 0 has dtype float"):
+            so.fit_exponents(wide, "e4m3")
     with pytest.raises(so.ProblemError, match="vectors of integers"):
         so.ExponentFit("fits", (np.zeros(2),))
     with pytest.raises(so.ProblemError, match="value must be"):

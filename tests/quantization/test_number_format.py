@@ -286,3 +286,9 @@ def test_tensors_are_taken_without_their_gradient() -> None:
     assert so.significand(3).round(tensor).tolist() == [1.0, 2.0]
     with pytest.raises(so.ProblemError, match="detach"):
         so.significand(3).round(tensor.requires_grad_())
+
+
+@pytest.mark.parametrize(("values", "axis"), [(np.ones((2, 2)), 2), (1.0, 0), (np.ones(3), -2)])
+def test_an_axis_that_is_not_there(values: Any, axis: int) -> None:
+    with pytest.raises(so.ProblemError, match=f"axis {axis} is none of"):
+        so.NumberFormat("e4m3", "free").round(values, axis=axis)

@@ -384,3 +384,15 @@ def test_when_the_time_runs_out_there_is_an_answer(patterns: Any, looks: int) ->
         assert found.answer is answer
         if problem.relative_error is None:
             assert found.relative_error <= found.nearest_relative_error
+
+
+@pytest.mark.parametrize("size", [1e-60, 1e-80, 1e-150, 6e-320])
+@pytest.mark.parametrize("method", METHODS)
+def test_products_that_round_to_zero_are_off_by_themselves(size: float, method: str) -> None:
+    """Where terms overlap, too: the error is 1, in the units of what is rounded."""
+    tiny = np.full((1, 2, 2, 1), size)
+    overlapping = so.KroneckerProduct([tiny, tiny], [(1, 2, 2, 1)] * 2)
+    solution = so.solve(so.ProductQuantization(overlapping, "fp16"), method)
+    assert not any(factor.any() for factor in solution.answer.factors)
+    assert 1.0 <= solution.certificate.relative_error <= 1.0 + 1e-12
+    assert so.verify(solution).ok
