@@ -175,8 +175,24 @@ class NumberFormat:
         if self.scale is None:
             return self._nearest(array, overflow)[()]
         codes, scales = self.round_blocks(array, overflow, axis)
+        parts = (codes.real, codes.imag) if codes.dtype.kind == "c" else (codes,)
+        found = [self._times(part, scales, array.real.dtype, overflow) for part in parts]
+        return (found[0] if len(found) == 1 else found[0] + 1j * found[1])[()]
+
+    def _times(
+        self, codes: np.ndarray, scales: Any, dtype: np.dtype[Any], overflow: str
+    ) -> np.ndarray:
+        """Return codes times their scales; a code may have been rounded up to beyond the dtype."""
         with np.errstate(over="ignore", under="ignore"):
-            return (codes * scales).astype(array.dtype)[()]
+            found = (codes * scales).astype(dtype)
+            beyond = np.isinf(found) & np.isfinite(codes)
+            if overflow == "ieee" or not self.is_finite or not beyond.any():
+                return found
+            if overflow == "error":
+                raise ProblemError(f"a value rounds to one that {dtype} does not hold")
+            # That code is a power of two; this is the next one towards zero.
+            step = 1.0 if self.name.startswith("int") else np.abs(codes) * 2.0**-self.digits
+            return np.where(beyond, (codes - np.sign(codes) * step) * scales, found).astype(dtype)
 
     def _nearest(self, array: np.ndarray, overflow: str) -> np.ndarray:
         """Round without a scale."""
@@ -223,7 +239,7 @@ class NumberFormat:
             raise ProblemError("a block with NaN or infinity has no scale; replace these first")
         if self.scale is None or not self.is_finite:
             return np.ones(peaks.shape)[()]
-        with np.errstate(under="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             scales = peaks / self.largest
             # A quotient below the normal range may be far too small.
             scales = np.where(scales * self.largest < peaks, np.nextafter(scales, np.inf), scales)

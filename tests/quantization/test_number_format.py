@@ -292,3 +292,23 @@ def test_tensors_are_taken_without_their_gradient() -> None:
 def test_an_axis_that_is_not_there(values: Any, axis: int) -> None:
     with pytest.raises(so.ProblemError, match=f"axis {axis} is none of"):
         so.NumberFormat("e4m3", "free").round(values, axis=axis)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["e4m3", "e5m2", "e2m3", "e3m2", "e2m1", "int8", "int4", "fp16"])
+def test_blocks_near_the_largest_float_stay_finite(name: str, dtype: type[np.floating]) -> None:
+    form, most = so.NumberFormat(name, "power_of_two"), Fraction(float(np.finfo(dtype).max))
+    grid = so.NumberFormat(name).round(np.linspace(0.0, form.largest, 70_000))
+    numbers = [Fraction(code) for code in np.unique(grid)[-2100:].tolist()]
+    for share in np.linspace(0.5, 1.0, 21):
+        value = dtype(float(most) * share)
+        values = np.array([value, -value])
+        scale, found = Fraction(float(form.block_scales(values))), form.round(values)
+        assert found[1] == -found[0]
+        held = [code * scale for code in numbers if code * scale <= most]
+        best = min(abs(Fraction(float(value)) - number) for number in held)
+        assert Fraction(float(found[0])) in held
+        assert abs(Fraction(float(value)) - Fraction(float(found[0]))) == best
+        if np.isinf(form.round(values, "ieee")).any():
+            with pytest.raises(so.ProblemError, match="rounds to one"):
+                form.round(values, "error")
