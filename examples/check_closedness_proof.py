@@ -1520,6 +1520,7 @@ PROOF: dict[str, list[Form]] = {"components": [many(part_form)]}
 part_rules |= {
     "free": [one_or_more, evidence_form, partial(node, PROOF)],
     "comparable": [],
+    "rank": [],
     "cases": [case_tree],
 }
 PROOF |= part_rules
@@ -1565,7 +1566,7 @@ def kronecker(certificate: Typed) -> Verdict:
 
 
 def reduced(certificate: Typed) -> Verdict:
-    """9.4: free families, components, comparable rectangles and cases."""
+    """9.4: free families, components, comparable rectangles, bounded ranks and cases."""
     factors = two(certificate["problem"]["supports"])
     proof = node(PROOF, certificate["proof"])
     holds(start(*factors), proof, 1)
@@ -1579,6 +1580,7 @@ def reduced(certificate: Typed) -> Verdict:
         "cases": "where factors were found in all cases",
         "comparable": "of comparable rectangles",
         "free": "with further free families",
+        "rank": "of all matrices up to a rank",
     }
     found = [f"{names.count(name)} {text}" for name, text in texts.items() if name in names]
     first = f"{count} blocks in free families, then " if count else ""
@@ -1600,6 +1602,14 @@ def holds(state: State, proof: Any, depth: int) -> None:
         whole = all((i, j) in state.obs for b in state.blocks for i in b.rows for j in b.cols)
         need(whole, "9.4: a cell of a block is not observed")
         need(comparable(state.blocks), "9.4: two blocks cross")
+    elif proof[0] == "rank":
+        rows = frozenset[int]().union(*(b.rows for b in state.blocks))
+        cols = frozenset[int]().union(*(b.cols for b in state.blocks))
+        say(depth, f"rank at most {len(state.blocks)} on {len(rows)} x {len(cols)} cells")
+        whole = all((i, j) in state.obs for i in rows for j in cols)
+        need(whole, "9.4: a cell is not observed")
+        lacks = sorted(len(rows - b.rows) + len(cols - b.cols) for b in state.blocks)
+        need(all(z <= t for t, z in enumerate(lacks)), "9.4: a block lacks too much")
     else:
         say(depth, "cases of the target:")
         follow(proof[1], root(state.obs), partial(case_rule, state), depth + 1)

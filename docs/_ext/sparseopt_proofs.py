@@ -120,6 +120,10 @@ def _(certificate: so.ReducedClosedCertificate) -> list[Panel]:
                 for (name, support), entries in zip(sides, evidence[1:], strict=True)
             ]
         state = state.without(terms)
+    if proof == ["components", [["rank"]]]:
+        lacks = (~state.left).sum(axis=0) + (~state.right).sum(axis=1)
+        evidence = "rank", [], np.argsort(lacks, kind="stable").tolist(), [[]] * len(lacks)
+        found.append(("the staircase", partial(_steps, side=state, evidence=evidence)))
     return found
 
 

@@ -1,49 +1,102 @@
-"""What it costs to load the compiled kernels: a second, or once on a machine a compilation."""
+"""Kernels of repairs: loaded from numba's cache, compiled first by processes beside this one."""
 
 from __future__ import annotations
 
-import importlib.util
+import hashlib
+import platform
+import subprocess
+import sys
 import time
 from pathlib import Path
+from types import TracebackType
 
-COLD = 25.0
-"""Seconds of the processor to compile all kernels, on a slow core; numba's cache keeps them."""
-WARM = 1.0
-"""Seconds to load them from the cache."""
-PROBE = 0.02
-"""Seconds of the processor after which it is told how much of it this process gets."""
-LAST = ("core_kernels.zero_windows", "line_kernels.line_search", "repair_kernels.search")
-"""The kernels that are compiled last of their kinds."""
+SOURCES = ("closed_kernels", "core_kernels", "line_kernels", "repair_kernels")
+PARTS = ("lines", "entries")
+"""What is compiled side by side: half of the time each."""
 
 
-def loading_seconds() -> float:
-    """Predict what loading takes: nothing later in a process, else by what numba's cache has.
+LOADING = 1.0
+"""Seconds to load them from numba's cache."""
 
-    The cache is numba's, so what it holds is read off the names of its files: they are newer than
-    the module that they were compiled from, or numba compiles it again.
-    """
-    if importlib.util.find_spec("numba") is None:
-        return float("inf")
+
+def are_loaded() -> bool:
+    """Return whether this process has used them."""
     from sparseopt_closedness import repair_kernels
 
-    if repair_kernels.search.signatures:
-        return 0.0
-    cache = Path(repair_kernels.search.stats.cache_path)
-    source = Path(repair_kernels.__file__).parent
-    for name in LAST:
-        module = source / f"{name.split('.')[0]}.py"
-        newest = max((p.stat().st_mtime for p in cache.glob(f"{name}-*.nbi")), default=0.0)
-        if newest < module.stat().st_mtime:
-            return COLD * slowness()
-    return WARM
+    return bool(repair_kernels.search.signatures)
 
 
-def slowness() -> float:
-    """Return how many seconds pass now for one of the processor: many on a machine that is shared.
+def are_cached() -> bool:
+    """Return whether loading takes a second at most, as a process has compiled them."""
+    if are_loaded():
+        return True
+    written = stamp()
+    return all(path.is_file() and path.read_text() == written for path in map(_note, PARTS))
 
-    Compiling cannot be interrupted, so under a time limit it is begun only if it will end in time.
+
+def remember(part: str) -> None:
+    """Note beside numba's cache that it holds a part of the kernels as they are now."""
+    _note(part).write_text(stamp())
+
+
+def stamp() -> str:
+    """Return what tells the kernels from those of other sources, versions and processors.
+
+    With the time at which the sources were written: some versions of numba compile again for it.
+    One that does not finds all in its cache, so that the note is renewed in a second.
     """
-    began, used = time.perf_counter(), time.process_time()
-    while time.process_time() - used < PROBE:
-        pass
-    return max(1.0, (time.perf_counter() - began) / PROBE)
+    import llvmlite.binding
+    import numba
+
+    of = [numba.__version__, platform.python_version(), llvmlite.binding.get_host_cpu_name()]
+    for name in SOURCES:
+        about = Path(__file__).with_name(f"{name}.py").stat()
+        of += [str(about.st_mtime_ns), str(about.st_size)]
+    return hashlib.sha256(" ".join(of).encode()).hexdigest()
+
+
+def _note(part: str) -> Path:
+    from sparseopt_closedness import repair_kernels
+
+    return Path(repair_kernels.search.stats.cache_path) / f"repairs-{part}.stamp"
+
+
+class Compiling:
+    """Processes that compile the kernels into numba's cache; those not done at the end are killed.
+
+    Compiling cannot be interrupted, so that under a time limit it is left to other processes. Each
+    function is cached once it is compiled: the next time, what was killed begins further on.
+    """
+
+    def __enter__(self) -> Compiling:
+        self._processes = [
+            subprocess.Popen(
+                [sys.executable, "-m", "sparseopt_closedness.repair_rounds", part],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            for part in PARTS
+            if sys.executable
+        ]
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()
+
+    def done(self) -> bool:
+        """Return whether all have ended."""
+        return all(process.poll() is not None for process in self._processes)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until all have ended, or the time is up."""
+        end = time.monotonic() + seconds
+        while not self.done() and time.monotonic() < end:
+            time.sleep(0.02)

@@ -17,7 +17,7 @@ from sparseopt.closedness.not_closed import NotClosedCertificate
 from sparseopt_closedness.branched_repairs import LARGEST_BRANCHED, branched
 from sparseopt_closedness.closed_structures import Pair, structured
 from sparseopt_closedness.core_bounds import CoreBound, has_numba, written
-from sparseopt_closedness.kernel_cache import loading_seconds
+from sparseopt_closedness.kernel_cache import LOADING, Compiling, are_cached, are_loaded
 from sparseopt_closedness.lu_windows import find_window, window_certificate
 from sparseopt_closedness.null_additions import with_additions
 from sparseopt_closedness.null_points import NearPoint, may_have_point, nearest_point
@@ -45,9 +45,9 @@ class WindowRepair(so.Solver[so.NearestClosedSupport]):
     What is found in the time depends on the speed of the machine. When it is up, the best repair is
     handed out with the bound; where even proving the simplest one takes longer, it says so early.
 
-    Kernels are compiled once on a machine, in about 20 s, and loaded in half a second later. Under
-    a time limit too short for that they are left out: then entries are only put back, and the
-    bound of large supports is 1 at most. One call without a time limit compiles them.
+    Kernels are compiled once on a machine, by two processes in about 12 s, and loaded in a second
+    later. Under a time limit too short for that entries are only put back, and the bound of large
+    supports is 1 at most; the next call goes on compiling.
 
     Time O(m n r), memory O(m n r), for m x r and r x n supports whose repair meets the bound early;
     others take the time that the search is given.
@@ -132,11 +132,29 @@ class _Search:
         return self.clock.seconds()
 
     @cached_property
-    def allowed(self) -> bool:
-        """Whether there is time to load kernels: of a limit that was set they take a half."""
+    def compiled(self) -> bool:
+        """Whether kernels could be loaded in time; if not soon, entries are put back meanwhile.
+
+        Where there is no time limit the clock starts anew.
+        """
         if not has_numba():
             return False
-        return self.context.time_limit is None or loading_seconds() <= 0.5 * self.whole
+        limited = self.context.time_limit is not None
+        if limited and self.clock.seconds() < 2.0 * LOADING and not are_loaded():
+            return False
+        if not are_cached():
+            self.context.report(0.1, "compiling kernels: 20 s of the processor, once on a machine")
+            with Compiling() as compiling:
+                compiling.wait(0.6 * self.clock.seconds() if limited else float("inf"))
+                self.found.put_back(self.context.rng(), lambda: compiling.done() or self._done())
+        if limited and not are_cached():
+            return False
+        from sparseopt_closedness.repair_rounds import load
+
+        load()
+        if not limited:
+            self.clock = Clock(self.whole)
+        return True
 
     @property
     def _mass(self) -> float:
@@ -248,22 +266,12 @@ class _Search:
         # Tables of what covers every cell, and of blockers for every single one.
         covers = float(left.sum(axis=0) @ right.sum(axis=1))
         tables = 1e-7 * covers + 1e-9 * left.shape[0] * right.shape[1] * sum(left.shape)
-        if large and (tables > self.clock.seconds() or not self.allowed):
+        if large and (tables > self.clock.seconds() or not self.compiled):
             return
-        if large:
-            self.context.report(0.1, "loading kernels; compiling them takes 20 s, once")
-            lu = np.array([[True, False], [True, True]]), np.array([[True, True], [False, True]])
-            CoreBound(lu, problem.allow, None, seed, large).run(lambda: 1.0)
-            self._kernels_are_loaded()
         search = CoreBound(self.given, problem.allow, problem.costs, seed, large)
         best = self.found.best
         search.run(self.clock.part(0.4).seconds, None if best is None else best.cost)
         self.cores, self.value = search.cores, search.value
-
-    def _kernels_are_loaded(self) -> None:
-        """Start the clock anew: only the caller's own limit counts the loading of kernels."""
-        if self.context.time_limit is None:
-            self.clock = Clock(self.whole)
 
     def _find_repairs(self) -> None:
         if self._done():
@@ -274,12 +282,9 @@ class _Search:
         if self._done():
             return
         self.context.report(0.4, "changing entries")
-        if self.allowed:
-            from sparseopt_closedness.repair_rounds import load, search_rounds
+        if self.compiled:
+            from sparseopt_closedness.repair_rounds import search_rounds
 
-            self.context.report(0.4, "loading kernels; compiling them takes 20 s, once")
-            load()
-            self._kernels_are_loaded()
             self.found.improved = time.monotonic()
             search_rounds(self.found, self.clock, self._done, self.context.seed or 0)
         else:

@@ -7,9 +7,9 @@ from typing import Any
 
 import sparseopt as so
 from sparseopt.closedness.closed import ReducedClosedCertificate
-from sparseopt.closedness.proofs.closed_parts import first_incomparable
-from sparseopt.closedness.proofs.observed import ObservedProblem, components, is_full, start
+from sparseopt.closedness.proofs.observed import ObservedProblem, components, start
 from sparseopt_closedness.free_families import free_families
+from sparseopt_closedness.quick_proofs import closed_as_it_is
 from sparseopt_closedness.sizes import of_two
 
 LARGEST_SIZE = 2_000_000
@@ -57,10 +57,8 @@ def reduce_state(
     left = []
     for c, terms in enumerate(classes):
         part = state.family(terms)
-        if is_full(part) and first_incomparable(part.left, part.right) is None:
-            proofs.append(["comparable"])
-        else:
-            proofs.append(None)
+        proofs.append(closed_as_it_is(part))
+        if proofs[c] is None:
             left.append(Open(part, [*done, ["component", c]], proofs, c))
     return ["components", proofs], left
 

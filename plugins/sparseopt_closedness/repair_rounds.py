@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import cache, partial
 
 import numpy as np
 from numba import get_num_threads
 
+from sparseopt_closedness.core_bounds import CoreBound
+from sparseopt_closedness.kernel_cache import PARTS, remember
 from sparseopt_closedness.quick_proofs import quick_proof
 from sparseopt_closedness.repair_clock import Alarm, Clock
 from sparseopt_closedness.repair_search import (
@@ -25,16 +28,32 @@ SHORT = 0.04
 """Seconds of one run without a look at the bound."""
 
 
+LU = np.array([[True, False], [True, True]]), np.array([[True, True], [False, True]])
+
+
+def _load_lines() -> None:
+    for allow in ("remove", "add"):
+        CoreBound(LU, allow, None, 0, fast=True).run(lambda: 1.0)
+    once = iter([1.0, 0.0])
+    LineSearch(Entries.of(LU, "remove", None), False, 0).run(lambda: next(once))
+
+
+def _load_entries() -> None:
+    once = iter([1.0, 0.0] * 2)
+    LocalSearch(Entries.of(LU, "remove", None), LU, False, 0).run(lambda: next(once), True)
+    full = np.ones((2, 2), dtype=bool), np.ones((2, 2), dtype=bool)
+    AddSearch(Entries.of(LU, "add", None), full, 0).run(lambda: next(once))
+
+
+LOADS = dict(zip(PARTS, (_load_lines, _load_entries), strict=True))
+"""What loads the kernels of a part, or compiles them at their first use on a machine."""
+
+
 @cache
 def load() -> None:
-    """Load the kernels, or compile them at their first use on a machine."""
-    lu = np.array([[True, False], [True, True]]), np.array([[True, True], [False, True]])
-    entries = Entries.of(lu, "remove", None)
-    once = iter([1.0, 0.0] * 3)
-    LineSearch(entries, False, 0).run(lambda: next(once))
-    LocalSearch(entries, lu, False, 0).run(lambda: next(once), True)
-    full = np.ones((2, 2), dtype=bool), np.ones((2, 2), dtype=bool)
-    AddSearch(Entries.of(lu, "add", None), full, 0).run(lambda: next(once))
+    """Load all kernels."""
+    for part in LOADS.values():
+        part()
 
 
 def search_rounds(found: Repairs, clock: Clock, done: Callable[[], bool], seed: int) -> None:
@@ -138,3 +157,8 @@ def _add(
             if done():
                 return
         searches = [min(searches, key=lambda search: search.least)]
+
+
+if __name__ == "__main__":  # run by `Compiling`
+    LOADS[sys.argv[1]]()
+    remember(sys.argv[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import onnx
@@ -45,8 +46,7 @@ def _count_fields(
     """
     if depth == 0:
         raise so.ProblemError("its parts are nested too deeply")
-    parts = {f.number: f.message_type for f in message.fields if f.message_type is not None}
-    texts = {f.number for f in message.fields if f.type == f.TYPE_STRING}
+    parts, texts = _kinds(message)
     while place < end:
         count += 1
         tag, place = _varint(content, place)
@@ -69,6 +69,13 @@ def _count_fields(
         if count > limits.MESSAGES:
             raise so.ProblemError(f"it has more than {limits.MESSAGES} fields")
     return count
+
+
+@cache
+def _kinds(message: Any) -> tuple[dict[int, Any], set[int]]:
+    """Return the types of the fields of a message that are messages, and which ones are texts."""
+    parts = {f.number: f.message_type for f in message.fields if f.message_type is not None}
+    return parts, {f.number for f in message.fields if f.type == f.TYPE_STRING}
 
 
 def _require_text(content: bytes) -> None:

@@ -231,8 +231,9 @@ def test_the_report_shows_the_curve(supports: list[Any]) -> None:
 
 
 def test_without_a_time_limit_the_rounds_end() -> None:
-    left = [[1, 0, 1], [1, 1, 1], [1, 1, 0], [1, 1, 0]]
-    problem = so.Closedness([left, [[1] * 4] * 3])
+    left = [[0, 1, 1, 1], [1, 0, 0, 1], [1, 1, 0, 1], [1, 1, 1, 0]]
+    right = [[1, 1, 0, 1], [1, 1, 1, 0], [0, 1, 1, 1], [1, 0, 0, 1]]
+    problem = so.Closedness([left, right])
     small = {"targets": 1, "branches": 1, "draws": 1, "subsets": 1, "seconds": 0.0}
     solution = so.solve(problem, "limit_curves", **small)
     assert solution.answer.value == "unknown"

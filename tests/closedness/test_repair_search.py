@@ -5,6 +5,9 @@ Slow: the first run on a machine compiles the kernels.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import sleep
@@ -14,7 +17,7 @@ import numpy as np
 import pytest
 from sparseopt_closedness import closed_kernels, line_kernels, repair_kernels
 from sparseopt_closedness.closed_structures import structured
-from sparseopt_closedness.kernel_cache import COLD, LAST, WARM, loading_seconds, slowness
+from sparseopt_closedness.kernel_cache import PARTS, Compiling, are_cached, remember
 from sparseopt_closedness.quick_proofs import quick_proof
 from sparseopt_closedness.repair_clock import Alarm
 from sparseopt_closedness.repair_rounds import load
@@ -143,7 +146,7 @@ def test_structures_that_take_too_long_are_left_out() -> None:
     assert len(list(structured(given, "both", lambda _: False))) == 4
 
 
-def test_kernels_are_cold_until_they_are_compiled(
+def test_entries_are_put_back_while_kernels_are_compiled(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     class Cold:
@@ -151,17 +154,47 @@ def test_kernels_are_cold_until_they_are_compiled(
         stats = type("Stats", (), {"cache_path": str(tmp_path)})
 
     monkeypatch.setattr("sparseopt_closedness.repair_kernels.search", Cold)
-    assert slowness() >= 1.0
-    for share in (1.0, 20.0):  # of a machine that others use, too
-        monkeypatch.setattr("sparseopt_closedness.kernel_cache.slowness", lambda s=share: s)
-        assert loading_seconds() == share * COLD
+    monkeypatch.setattr(Compiling, "done", lambda _: False)
     given = drawn(np.random.default_rng(7), 20, 30, 20, density=0.2)
-    solution = so.solve(so.NearestClosedSupport(given), time_limit=3.0)
-    assert solution.answer.changes > 0
-    assert so.verify(solution).ok
-    for name in LAST:
-        (tmp_path / f"{name}-1.py311.nbi").write_text("")
-    assert loading_seconds() == WARM
+    for limit in (1.0, 4.0):
+        solution = so.solve(so.NearestClosedSupport(given), time_limit=limit)
+        assert solution.answer.changes > 0
+        assert so.verify(solution).ok
+
+
+def test_kernels_are_cached_as_they_are_now(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Cold:
+        signatures: tuple[str, ...] = ()
+        stats = type("Stats", (), {"cache_path": str(tmp_path)})
+
+    monkeypatch.setattr("sparseopt_closedness.repair_kernels.search", Cold)
+    for part in PARTS:
+        assert not are_cached()
+        remember(part)
+    assert are_cached()
+    monkeypatch.setattr("numba.__version__", "0.0")
+    assert not are_cached()
+
+
+@pytest.mark.slow
+def test_other_processes_compile_the_kernels(tmp_path: Path) -> None:
+    """In a limit that compiling by this process would not keep."""
+    code = (
+        "import numpy as np, sparseopt as so\n"
+        "rng = np.random.default_rng(0)\n"
+        "given = [rng.random((20, 30)) < 0.2, rng.random((30, 20)) < 0.2]\n"
+        "from sparseopt_closedness.kernel_cache import are_cached\n"
+        "print(are_cached())\n"
+        "solution = so.solve(so.NearestClosedSupport(given), time_limit=60)\n"
+        "print(are_cached(), solution.answer.changes <= 38)\n"
+    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.split() == ["False", "True", "True"]
 
 
 def test_what_is_loaded_is_all_that_is_called(record_property: Any) -> None:

@@ -10,6 +10,7 @@ import pytest
 import sympy as sp
 from sparseopt_closedness.matched_search import Whole, whole_limit
 from sparseopt_closedness.matched_windows import window_limit
+from sparseopt_closedness.quick_proofs import closed_as_it_is
 from sparseopt_closedness.staircases import staircase
 
 import sparseopt as so
@@ -125,6 +126,44 @@ def test_what_is_found_holds_and_contradicts_no_curve() -> None:
         open_ones += limit is not None
     assert closed > 80
     assert open_ones > 30
+
+
+def test_bottlenecks_reach_every_matrix_up_to_their_rank() -> None:
+    """Targets by the steps of the proof; no curve; and the solvers agree."""
+    rng = np.random.default_rng(2)
+    done = 0
+    while done < 40:
+        m, r, n = (int(v) for v in (rng.integers(3, 6), rng.integers(2, 4), rng.integers(3, 6)))
+        state = draw(rng, (m, r, n), rng.uniform(0.7, 1.0))
+        if len(state.origin) != r or r >= min(m, n) or closed_as_it_is(state) != ["rank"]:
+            continue
+        left, right = state.left, state.right
+        assert window_limit(left, right) is None
+        lacks = (~left).sum(axis=0) + (~right).sum(axis=1)
+        evidence = "staircase", [], np.argsort(lacks, kind="stable").tolist(), [[]] * r
+        ranks = [int(v) for v in rng.integers(0, r + 1, 2)] + [r]
+        for rank in ranks:
+            target = sp.Matrix(
+                (rng.integers(-2, 3, (m, rank)) @ rng.integers(-2, 3, (rank, n))).tolist()
+            )
+            x, y = factors(left, right, evidence, target, done)
+            assert x * y == target
+            assert not any(x[i, k] for i, k in product(range(m), range(r)) if not left[i, k])
+            assert not any(y[k, j] for k, j in product(range(r), range(n)) if not right[k, j])
+        done += 1
+
+
+def test_a_bottleneck_of_which_every_term_lacks_a_row_is_not_closed() -> None:
+    supports = [[[1, 0], [0, 1], [1, 1]], [[1, 1, 1], [1, 1, 1]]]
+    assert so.solve(so.Closedness(supports)).answer.value == "not_closed"
+    assert closed_as_it_is(start(*so.Closedness(supports).supports)) is None
+
+
+def test_a_random_support_that_only_its_rank_proves_closed() -> None:
+    left = [[1, 0, 1], [1, 1, 1], [1, 1, 0], [1, 1, 0]]
+    solution = so.solve(so.Closedness([left, np.ones((3, 4), dtype=int)]))
+    assert solution.answer.value == "closed"
+    assert solution.certificate.proof == ["components", [["rank"]]]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

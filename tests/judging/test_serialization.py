@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import pkgutil
 import subprocess
 import sys
@@ -308,14 +309,24 @@ def test_the_table_of_json_names_is_complete() -> None:
         assert (cls.__module__ + ".").startswith(HOMES.get(name, OTHERS) + ".")
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
 def test_reading_a_class_imports_its_home() -> None:
     from sparseopt.judging.json_types import HOMES
 
-    one_of_each = {home: name for name, home in HOMES.items()}
-    for name in (*one_of_each.values(), "Node", "Dense", "AxisMap"):
-        code = (
-            "import sparseopt, sys; from sparseopt.judging import serialization as s;"
-            f"print(s._find_type('sparseopt:{name}').__name__)"
-        )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        assert done.stdout.strip() == name, done.stderr
+    names = [*{home: name for name, home in HOMES.items()}.values(), "Node", "Dense", "AxisMap"]
+    code = (  # a process for each, which has imported the home of no other
+        "import os, sys\n"
+        "import sparseopt\n"
+        "from sparseopt.judging import serialization\n"
+        "for name in sys.argv[1:]:\n"
+        "    child = os.fork()\n"
+        "    if not child:\n"
+        "        try:\n"
+        "            found = serialization._find_type(f'sparseopt:{name}').__name__\n"
+        "            print(found, flush=True)\n"
+        "        finally:\n"
+        "            os._exit(0)\n"
+        "    os.waitpid(child, 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *names], capture_output=True, text=True)
+    assert done.stdout.split() == names, done.stderr

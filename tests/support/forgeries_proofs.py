@@ -89,6 +89,11 @@ def hypotheses() -> dict[str, Any]:
         "all cells of the blocks that are left are observed | LU": closed(
             LU, ["free", [1], ["columns", [[0]]], ["comparable"]]
         ),
+        "all cells are observed | LU": closed(LU, ["free", [1], ["columns", [[0]]], ["rank"]]),
+        "lacks at most t - 1 lines (found: not at place 2) | LU": closed(LU, ["rank"]),
+        "lacks at most t - 1 lines (found: not at place 1) | one cell": closed(
+            ([[1, 0], [0, 1], [1, 1]], [[1, 1, 1], [1, 1, 1]]), ["rank"]
+        ),
         "1 components have a proof | none": closed(LU, END),
         "1 components have a proof | two": closed(
             DENSE, ["components", [["comparable"], ["comparable"]]]
@@ -317,6 +322,16 @@ def honest() -> Pairs:
     yield "staircase, helped", _free(lower, "staircase", [[0, 0]], [1], [[[0, 0]]])
     upper = ([[1, 1], [1, 1]], UPPER)
     yield "staircase_t, helped", _free(upper, "staircase_t", [[0, 0]], [1], [[[0, 0]]])
+    bottleneck = [[1, 0, 1], [1, 1, 1], [1, 1, 0], [1, 1, 0]], [[1] * 4] * 3
+    yield "rank", closed(bottleneck, ["rank"])
+    yield (
+        "rank, transposed",
+        closed(
+            [np.transpose(support) for support in reversed(bottleneck)], ["components", [["rank"]]]
+        ),
+    )
+    empty_line = [[1, 1], [1, 1], [0, 1], [0, 0]], [[1, 1, 0, 1], [1, 1, 0, 1]]
+    yield "rank, without the lines that no term has", closed(empty_line, ["rank"])
     yield "components", closed((DIAGONAL, DIAGONAL), ["components", apart])
     yield from _honest_cases()
     yield from _honest_sizes()

@@ -158,6 +158,42 @@ class Comparable(PartRule):
         )
 
 
+@PROOF.rule("rank")
+@PART.rule("rank")
+@dataclass(frozen=True)
+class BoundedRank(PartRule):
+    """``["rank"]``: the set is that of all m x n matrices of rank at most r, which is closed.
+
+    m and n are the numbers of rows and of columns that some of the r blocks has; all m n cells are
+    observed. In some order the block at place t, counted from 1, lacks at most t - 1 of the rows
+    and columns together. A sum of r blocks has rank at most r. Conversely a target of rank t <= r
+    loses one by the block at place t, as proved in
+    `sparseopt.closedness.proofs.staircase.Staircase` without full terms, and so on until nothing
+    is left; the blocks after place t are zero.
+    """
+
+    phrase = "of all matrices up to a rank"
+
+    def check(self, state: ObservedProblem, steps: Steps) -> None:
+        """Require both hypotheses."""
+        steps.require(bool(reached(state).all()), "all cells are observed")
+        late = first_late(state)
+        steps.require(
+            late is None, "at place t a block lacks at most t - 1 lines", f"not at place {late}"
+        )
+
+    def sentence(self, state: ObservedProblem) -> Story:
+        """Yield the set."""
+        terms = state.terms(range(len(state.origin)))
+        m, n = reached(state).shape
+        yield (
+            0,
+            f"The blocks of the terms {terms} reach exactly the {m} x {n} matrices of rank at "
+            f"most {len(state.origin)}, as block after block lowers the rank of what is left: "
+            "closed.",
+        )
+
+
 @PROOF.rule("cases", CASES)
 @PART.rule("cases", CASES)
 @dataclass(frozen=True)
@@ -194,6 +230,22 @@ class GivenByMinors(PartRule):
             f"The blocks of the terms {terms} reach exactly {where}, by factors given in "
             f"each of {cases.leaves} cases: closed.",
         )
+
+
+def reached(state: ObservedProblem) -> np.ndarray:
+    """Return what is observed of the rows and columns that some block has, a bool array."""
+    return state.observed[np.ix_(state.left.any(axis=1), state.right.any(axis=0))]
+
+
+def first_late(state: ObservedProblem) -> int | None:
+    """Return the first place t, from 1, for which all blocks left lack t lines or more, or None.
+
+    Those that lack least come first. O(r (m + n)).
+    """
+    rows, columns = state.left.any(axis=1), state.right.any(axis=0)
+    zeros = (~state.left[rows]).sum(axis=0) + (~state.right[:, columns]).sum(axis=1)
+    late = np.flatnonzero(np.sort(zeros) > np.arange(len(zeros)))
+    return int(late[0]) + 1 if late.size else None
 
 
 def first_incomparable(
