@@ -24,6 +24,8 @@ from sparseopt_closedness.repairs_found import Repairs
 
 PROBE = 0.06
 """Share of the time after which the searches are compared."""
+CLOSE = 0.05
+"""Difference of what two searches found up to which both go on."""
 SHORT = 0.04
 """Seconds of one run without a look at the bound."""
 
@@ -88,10 +90,10 @@ def _rounds(
     while not done():
         left = whole.seconds() / whole.total
         searches: list[LocalSearch | LineChains] = [local] if local.least <= best.least else [best]
-        if abs(local.least - best.least) <= 0.15 * best.least:
+        if abs(local.least - best.least) <= CLOSE * best.least:
             searches = [local, best]
         for chosen in searches:
-            share = max(0.05, 0.8 * left) / len(searches)
+            share = max(0.05, 0.9 * left) / len(searches)
             warm = left > 0.3 or chosen is best
             _run(chosen, whole.part(share), found, removals, done, warm=warm)
         if found.best in found.starts and not done():

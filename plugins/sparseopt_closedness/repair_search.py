@@ -17,6 +17,9 @@ LINES_COLDEST = 1.0
 """The same where lines are searched."""
 COOLING = 20_000
 """Steps after which lines are cold: the digits end no lower with four times as many."""
+REHEATED = 0.7
+"""What of the first warmth a search of lines gets that goes on from the best: the digits end lower
+than from new beginnings, and with 0.5 they do not get away from where they are."""
 
 
 def never() -> np.ndarray:
@@ -223,6 +226,15 @@ class LineSearch:
         """Return a search for the same from other beginnings."""
         return LineSearch(self.entries, self.guard, seed, self.stop)
 
+    def reheated(self, seed: int, best: np.ndarray, least: float) -> LineSearch:
+        """Return a search that goes on from what was found, and what it costs."""
+        other = self.anew(seed)
+        other.left, other.right = (s.astype(np.int64) for s in self.entries.pair_of(best))
+        other.changed, other.best = best.copy(), best.copy()
+        other.cost = other.least = least
+        other.steps = round((1.0 - REHEATED) * COOLING)
+        return other
+
     def run(self, left: Callable[[], float], annealed: bool = True) -> None:
         """Search while `left`, the share of the time that is left, is positive, and until cold."""
         e, many = self.entries, 20
@@ -249,7 +261,7 @@ class LineSearch:
 
 
 class LineChains:
-    """Searches of lines side by side, a thread each; those that are cold begin anew.
+    """Searches of lines side by side, a thread each; those that are cold go on from the best.
 
     Parameters
     ----------
@@ -260,12 +272,8 @@ class LineChains:
 
     def __init__(self, first: LineSearch, threads: int) -> None:
         self.least, self.best = first.least, first.best
-        self._first, self._count = first, 0
-        self._chains = [first, *(self._another() for _ in range(threads - 1))]
-
-    def _another(self) -> LineSearch:
-        self._count += 1
-        return self._first.anew(self._first.seed + self._count)
+        self._chains = [first, *(first.anew(first.seed + k) for k in range(1, threads))]
+        self._seed = first.seed + threads
 
     def run(self, left: Callable[[], float], annealed: bool = True) -> None:
         """Search while `left`, the share of the time that is left, is positive."""
@@ -276,7 +284,8 @@ class LineChains:
                 if chain.least < self.least:
                     self.least, self.best = chain.least, chain.best
                 if chain.steps >= COOLING:
-                    self._chains[number] = self._another()
+                    self._chains[number] = chain.reheated(self._seed, self.best, self.least)
+                    self._seed += 1
 
 
 class AddSearch:
