@@ -10,11 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.closedness.proofs.closed_parts import (
-    first_incomparable,
-    first_late,
-    reached,
-)
+from sparseopt.closedness.proofs.closed_parts import first_incomparable
 from sparseopt.closedness.proofs.observed import ObservedProblem, components, is_full, start
 from sparseopt_closedness.free_families import evidence_of
 
@@ -65,21 +61,9 @@ def _one_each(family: ObservedProblem) -> list[list[int]]:
     return found
 
 
-def closed_as_it_is(part: ObservedProblem) -> list[Any] | None:
-    """Return a proof that a component is closed which needs no further step, or None."""
-    if not is_full(part):
-        return None
-    if first_incomparable(part.left, part.right) is None:
-        return ["comparable"]
-    if reached(part).all() and first_late(part) is None:
-        return ["rank"]
-    return None
-
-
 def _component(part: ObservedProblem) -> list[Any] | None:
-    proof = closed_as_it_is(part)
-    if proof is not None:
-        return proof
+    if is_full(part) and first_incomparable(part.left, part.right) is None:
+        return ["comparable"]
     evidence = evidence_of(part, determined=False)
     if evidence is None:
         return None

@@ -7,9 +7,9 @@ from typing import Any
 
 import sparseopt as so
 from sparseopt.closedness.closed import ReducedClosedCertificate
-from sparseopt.closedness.proofs.observed import ObservedProblem, components, start
+from sparseopt.closedness.proofs.closed_parts import first_incomparable, first_late, reached
+from sparseopt.closedness.proofs.observed import ObservedProblem, components, is_full, start
 from sparseopt_closedness.free_families import free_families
-from sparseopt_closedness.quick_proofs import closed_as_it_is
 from sparseopt_closedness.sizes import of_two
 
 LARGEST_SIZE = 2_000_000
@@ -61,6 +61,15 @@ def reduce_state(
         if proofs[c] is None:
             left.append(Open(part, [*done, ["component", c]], proofs, c))
     return ["components", proofs], left
+
+
+def closed_as_it_is(part: ObservedProblem) -> list[Any] | None:
+    """Return a proof that a component is closed which needs no further step, or None."""
+    if is_full(part) and first_incomparable(part.left, part.right) is None:
+        return ["comparable"]
+    if reached(part).all() and first_late(part) is None:
+        return ["rank"]
+    return None
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,8 @@ def drawn(rng: np.random.Generator, *size: int, density: float) -> tuple[np.ndar
 
 def times(count: int) -> Callable[[], float]:
     """Return a clock of so many ticks."""
-    ticks = iter([1.0] * count + [0.0] * 2)
-    return lambda: next(ticks)
+    ticks = iter([1.0] * count)
+    return lambda: next(ticks, 0.0)
 
 
 def test_the_compiled_test_is_the_written_one() -> None:
@@ -87,7 +87,7 @@ def test_what_is_found_is_proved_and_priced() -> None:
             assert paid == pytest.approx(search.least)
 
 
-def test_chains_that_are_cold_begin_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chains_that_are_cold_go_on_from_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sparseopt_closedness.repair_search.COOLING", 40)
     entries = Entries.of(drawn(np.random.default_rng(7), 9, 12, 8, density=0.3), "remove", None)
     first = LineSearch(entries, False, 5)

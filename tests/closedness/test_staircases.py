@@ -10,7 +10,7 @@ import pytest
 import sympy as sp
 from sparseopt_closedness.matched_search import Whole, whole_limit
 from sparseopt_closedness.matched_windows import window_limit
-from sparseopt_closedness.quick_proofs import closed_as_it_is
+from sparseopt_closedness.reduction import closed_as_it_is
 from sparseopt_closedness.staircases import staircase
 
 import sparseopt as so
