@@ -99,13 +99,19 @@ class Report:
     def summary(self) -> str:
         """Return the number of findings per severity, and of certificates checked here."""
         counts = Counter(finding.severity for finding in self.findings)
-        words = [f"{counts[s]} {s.value}" for s in reversed(Severity) if counts[s]]
+        several = {s for s in (Severity.PROBLEM, Severity.WARNING) if counts[s] > 1}
+        words = [
+            f"{counts[s]} {s.value}{'s' * (s in several)}" for s in reversed(Severity) if counts[s]
+        ]
         proofs = [f.certificate for f in self.findings if f.certificate is not None]
         checked = sum(bool(remembered(certificate)) for certificate in proofs)
-        how = "all checked by the core"
-        if checked < len(proofs):
-            how = f"{checked} checked here (so.verify checks the others)"
-        return f"{', '.join(words) or 'no findings'}; {len(proofs)} certificates, {how}"
+        proved = "no certificates"
+        if proofs:
+            how = f"{'all ' * (len(proofs) > 1)}checked by the core"
+            if checked < len(proofs):
+                how = f"{checked} checked here (so.verify checks the others)"
+            proved = f"{len(proofs)} certificate{'s' * (len(proofs) > 1)}, {how}"
+        return f"{', '.join(words) or 'no findings'}; {proved}"
 
     def to_json(self, *, indent: int | None = None) -> str:
         """Return the report as JSON; ``sparseopt verify`` checks every certificate in it."""
