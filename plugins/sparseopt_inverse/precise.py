@@ -360,7 +360,10 @@ class PreciseSearch:
         if self._signed.any():
             wanting, entry = self._wanting(x, t, used | ~limited)
             if wanting[entry] > max(self.tolerance, excess.max(initial=0.0)):
-                return self._moved(x, t, np.array([entry]), 0.0)
+                g = int(scaled.blocks.labels[entry])
+                # The norm of a block bends the more the shorter it is.
+                bent = scaled.limits[g] / scaled.blocks.norms(x)[g] if used[g] else 0.0
+                return self._moved(x, t, np.array([entry]), 0.0, bent)
         g = int(np.argmax(excess))
         if not excess[g] > self.tolerance:
             return None
@@ -376,8 +379,10 @@ class PreciseSearch:
         found = np.where(open_, size - own, 0.0) / np.where(most > 0, most, 1.0)
         return found, int(np.argmax(found))
 
-    def _moved(self, x: np.ndarray, t: np.ndarray, entries: np.ndarray, limit: float) -> np.ndarray:
-        """Return x after a proximal step on some entries that are zero."""
+    def _moved(
+        self, x: np.ndarray, t: np.ndarray, entries: np.ndarray, limit: float, bent: float = 0.0
+    ) -> np.ndarray:
+        """Return x after a proximal step on some entries that are zero, with more curvature."""
         columns = self.columns(entries)
         pull = row_dots(np.hstack([columns.T, columns.T]), t.ravel())[0]
         if self.weights is not None:
@@ -387,5 +392,5 @@ class PreciseSearch:
         norm, curvature = float(np.linalg.norm(pull)), float(np.linalg.norm(columns, 2)) ** 2
         x = x.copy()
         if norm > limit:
-            x[entries] = (1.0 - limit / norm) / curvature * pull
+            x[entries] = (1.0 - limit / norm) / (curvature + bent) * pull
         return x

@@ -136,7 +136,7 @@ def test_products_of_magnitudes_are_bounded_from_above() -> None:
 
 
 @pytest.mark.parametrize("kind", ["sparse groups", "positive groups", "both", "ridge"])
-@pytest.mark.parametrize("seed", [9, 13, 22])
+@pytest.mark.parametrize("seed", [5, 9, 13, 28])
 def test_units_within_groups(kind: str, seed: int) -> None:
     """Units up to 18 decades apart within a group, and the objective in 60 digits."""
     rng = np.random.default_rng(seed)
