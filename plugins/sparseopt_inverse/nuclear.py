@@ -56,6 +56,7 @@ class Nuclear:
     def _curvature(self) -> float:
         x, size = np.random.default_rng(0).standard_normal(self.scaled.size), 1.0
         for _ in range(60):
+            self.context.check_time("bounding the curvature")
             x = self._correlation(self._times(x / (np.linalg.norm(x) or 1.0)))
             last, size = size, float(np.linalg.norm(x))
             if abs(size - last) <= 1e-3 * size:
