@@ -22,6 +22,8 @@ from sparseopt_inverse.doubled import search_doubled
 from sparseopt_inverse.signed_faces import Columns, FaceSearch, Terms, safe_inverse
 from sparseopt_inverse.work import begin
 
+_ROUNDS = 320
+"""Of the search for a face; doubled precision takes over after an eighth, where it can."""
 _WHOLE = 1200
 """Up to so many coefficients there is one working set, of all of them."""
 _ENTRIES = 2**27
@@ -107,8 +109,6 @@ class Composite:
         x[self.free] = 0.0
         used = blocks.norms(self.units) > 0
         candidates = np.flatnonzero(used)
-        count = len(candidates) if scaled.size <= _WHOLE else 50
-        chosen = np.zeros(0, dtype=np.intp)
         c = self._correlation(self.target - self._projected(self._product(x)))
         c[self.gap.free] = 0.0
         if not x.any() and not self.gap.excess(NEARLY * c).any():
@@ -116,30 +116,44 @@ class Composite:
             if self.best.good:
                 return self.best.result
         try:
-            for _ in range(60):
-                score, active = self._scores(c), blocks.norms(x) > 0
-                score[active] = np.inf
-                score[chosen] = np.where(active[chosen], np.inf, np.maximum(score[chosen], 0.0))
-                order = candidates[np.argsort(-score[candidates], kind="stable")]
-                size = max(count, 2 * int(active.sum()))
-                chosen = np.sort(order[: min(size, len(order))])
-                x, c = self._solved(chosen, x, len(chosen) == len(candidates))
-                if len(chosen) == len(candidates) or self._gap <= 3.0 * self.best.asked:
+            for rounds in (_ROUNDS // 8, _ROUNDS):
+                x = self._on_working_sets(x, c, candidates, rounds)
+                if not self.best.offered:
                     self._offer()
-                if self.best.good or len(chosen) == len(candidates):
+                if not self.best.good:
+                    rough = scaled.coefficients(self.best.result[0].x)
+                    search_doubled(scaled, rough, self.best, self.context)
+                if self.best.good:
                     break
-                count = 2 * count
-            if not self.best.offered:
-                self._offer()
-            if not self.best.good:
-                rough = scaled.coefficients(self.best.result[0].x)
-                search_doubled(scaled, rough, self.best, self.context)
+                c = self._correlation(self.target - self._projected(self._product(x)))
         except TimeLimitReached:
             if self._last is None:
                 raise
             if not self.best.offered:
                 self._offer()
         return self.best.result
+
+    def _on_working_sets(
+        self, x: np.ndarray, c: np.ndarray, candidates: np.ndarray, rounds: int
+    ) -> np.ndarray:
+        """Return coefficients found on growing sets of blocks, with so many rounds on each."""
+        blocks = self.scaled.blocks
+        count = len(candidates) if self.scaled.size <= _WHOLE else 50
+        chosen = np.zeros(0, dtype=np.intp)
+        for _ in range(60):
+            score, active = self._scores(c), blocks.norms(x) > 0
+            score[active] = np.inf
+            score[chosen] = np.where(active[chosen], np.inf, np.maximum(score[chosen], 0.0))
+            order = candidates[np.argsort(-score[candidates], kind="stable")]
+            size = max(count, 2 * int(active.sum()))
+            chosen = np.sort(order[: min(size, len(order))])
+            x, c = self._solved(chosen, x, len(chosen) == len(candidates), rounds)
+            if len(chosen) == len(candidates) or self._gap <= 3.0 * self.best.asked:
+                self._offer()
+            if self.best.good or len(chosen) == len(candidates):
+                break
+            count = 2 * count
+        return x
 
     def _correlation(self, residual: np.ndarray) -> np.ndarray:
         t, design = self.roots * residual, self.scaled.design
@@ -154,7 +168,7 @@ class Composite:
         return (norms - scaled.limits) * safe_inverse(scaled.blocks.norms(self.gap.norms))
 
     def _solved(
-        self, chosen: np.ndarray, x: np.ndarray, is_all: bool
+        self, chosen: np.ndarray, x: np.ndarray, is_all: bool, rounds: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return coefficients that are optimal among some blocks, and what correlates then."""
         search, entries = self._subset(chosen)
@@ -164,7 +178,11 @@ class Composite:
         if not is_all:
             # Far from the optimum of all blocks, that of some need not be known well.
             goal = max(goal, min(0.1, 0.05 * self._gap))
-        found = search.run(start, lambda z: _gap(search, z) <= goal * search.objective(z))
+
+        def done(z: np.ndarray) -> bool:
+            return _gap(search, z) <= goal * search.objective(z)
+
+        found = search.run(start, done, rounds)
         x = np.zeros_like(x)
         x[entries] = units * found
         self._last = x, search, found

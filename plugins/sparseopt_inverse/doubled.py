@@ -15,7 +15,7 @@ import scipy.sparse
 from sparseopt.interface.context import Context
 from sparseopt.inverse.duality import DualityGap
 from sparseopt.inverse.operators import ColumnOperator
-from sparseopt.inverse.penalty import L1, GroupL1
+from sparseopt.inverse.penalty import L1, GroupL1, Penalty
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt.inverse.scaling import ScaledProblem
 from sparseopt_inverse.best import Best
@@ -31,8 +31,7 @@ _MOST_ENTRIES = 2**22
 def search_doubled(scaled: ScaledProblem, x: np.ndarray, best: Best, context: Context) -> None:
     """Offer what is found in doubled precision from scaled coefficients, where there is a way.
 
-    There is none for thresholds within groups, for positive coefficients in groups, for operators,
-    and for a ridge under a large dense design.
+    There is none for operators, and for a ridge under a large dense design.
     """
     limits = scaled.limits
     plain = _plain(scaled, limits)
@@ -40,7 +39,9 @@ def search_doubled(scaled: ScaledProblem, x: np.ndarray, best: Best, context: Co
         return
     if x.any():
         _search(scaled, plain, x, best, context)
-    if best.good or limits.all() or not limits.any() or scaled.positive:
+    if best.good or limits.all() or not limits.any() or plain.scaled().thresholds is not None:
+        return
+    if scaled.positive:
         return
     # Nearly free columns need no projection, which may have lost all digits of the others.
     nearly = _plain(scaled, np.where(limits > 0, limits, _NEARLY_FREE * limits.max()))
@@ -99,9 +100,7 @@ def _rows(scaled: ScaledProblem) -> tuple[np.ndarray, np.ndarray | None]:
 def _plain(scaled: ScaledProblem, limits: np.ndarray) -> SparseRegression | None:
     """Return a problem with the same minimisers where its rows have the weights of `_rows`."""
     design, size = scaled.design, scaled.size
-    if isinstance(design, ColumnOperator) or scaled.thresholds is not None:
-        return None
-    if scaled.positive and not scaled.blocks.single:
+    if isinstance(design, ColumnOperator):
         return None
     target, sparse = scaled.target, scipy.sparse.issparse(design)
     if scaled.weights is not None:
@@ -117,7 +116,10 @@ def _plain(scaled: ScaledProblem, limits: np.ndarray) -> SparseRegression | None
             design = np.vstack([design, np.eye(size)])
     if not np.abs(target).max() > 0:
         return None
-    if scaled.blocks.single:
+    if scaled.blocks.single and scaled.thresholds is None:
         return SparseRegression(design, target, L1(1.0, limits, scaled.positive))
     groups = np.split(scaled.blocks.order, scaled.blocks.starts[1:])
-    return SparseRegression(design, target, GroupL1(1.0, groups, limits))
+    penalty: Penalty = GroupL1(1.0, groups, limits, scaled.positive)
+    if scaled.thresholds is not None:
+        penalty = penalty + L1(1.0, scaled.thresholds, scaled.positive)
+    return SparseRegression(design, target, penalty)

@@ -35,9 +35,13 @@ class Unit:
 
     def __init__(self, problem: CardinalityRegression) -> None:
         self.fit = Fit(problem.system)
-        norms = self.fit.norms[: problem.shape[1]]
-        self.units = np.where(norms > 2.0**-400, 1.0 / np.where(norms > 0, norms, 1.0), 0.0)
-        self.columns = self._columns() * self.units
+        columns = self._columns()
+        # By powers of two first: the squares of tiny columns are no numbers of float64.
+        powers = np.ldexp(1.0, -np.frexp(np.abs(columns).max(axis=0))[1])
+        columns = columns * powers
+        norms = np.linalg.norm(columns, axis=0)
+        self.units = np.divide(powers, norms, out=np.zeros_like(norms), where=norms > 0)
+        self.columns = np.divide(columns, norms, out=columns, where=norms > 0)
         length = float(np.linalg.norm(self.fit.target))
         target = self.fit.scaled.joined(self.fit.target)
         self.target = target / length if length else target

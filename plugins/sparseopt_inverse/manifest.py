@@ -33,6 +33,7 @@ MANIFEST = Manifest(
                 "Lee, Battle, Raina, Ng 2007: feature-sign search",
                 "O'Donoghue, Candes 2015 (arXiv:1204.3982): accelerated steps with restart",
                 "Toh, Yun 2010: accelerated steps for the nuclear norm",
+                "Lions, Mercier 1979: alternating proximal steps, for the same",
                 _GAP_SAFE,
             ),
         ),

@@ -1,13 +1,15 @@
-"""The nuclear norm: proximal steps find the rank, Newton steps on a factorization end it.
+"""The nuclear norm: steps that shrink singular values find the rank, Newton's method ends it.
 
-With x = L R^T the norm is the least (|L|^2 + |R|^2) / 2 (Srebro, Rennie, Jaakkola 2004), so near an
-optimum of known rank the objective is a smooth function of L and R, up to rotations of both. Before
-that, accelerated proximal steps with restart (Toh, Yun 2010) shrink singular values.
+With x = L S^T the norm is the least (|L|^2 + |S|^2) / 2 (Srebro, Rennie, Jaakkola 2004), so near an
+optimum of known rank the objective is a smooth function of L and S, up to rotations of both. Before
+that come the steps of `nuclear_split`; for designs that are too large to be decomposed accelerated
+proximal steps with restart (Toh, Yun 2010).
 """
 
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import numpy as np
 
@@ -19,11 +21,13 @@ from sparseopt.inverse.kinds import NuclearGap
 from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt_inverse.best import NEARLY, Best
-from sparseopt_inverse.work import PRODUCT, begin
+from sparseopt_inverse.nuclear_split import SplitNuclear, flat
+from sparseopt_inverse.work import SINGULAR_VALUES, begin
 
-_STEPS = 20_000
-_MOST_UNKNOWNS = 1500
-_MOST_ENTRIES = 2**24
+_FIRST, _STEPS = 50, 20_000
+"""Proximal steps that end it for designs with columns nearly orthogonal, and for any."""
+_MOST_ENTRIES, _MOST_PRODUCTS = 2**24, 2**33
+"""Of designs that are decomposed."""
 
 
 class Nuclear:
@@ -49,27 +53,31 @@ class Nuclear:
             design.quickly(t) if isinstance(design, ColumnOperator) else self.scaled.correlation(t)
         )
 
-    def _flat(self, matrix: np.ndarray) -> np.ndarray:
-        whole = matrix.ravel()
-        return np.append(whole.real, whole.imag) if np.iscomplexobj(whole) else whole
-
     def _curvature(self) -> float:
         x, size = np.random.default_rng(0).standard_normal(self.scaled.size), 1.0
         for _ in range(60):
+            self.context.check_time("bounding the curvature")
             x = self._correlation(self._times(x / (np.linalg.norm(x) or 1.0)))
             last, size = size, float(np.linalg.norm(x))
             if abs(size - last) <= 1e-3 * size:
                 break
         return 1.05 * size + self.ridge + 1e-300
 
-    def _proximal(self, x: np.ndarray, step: float) -> tuple[np.ndarray, int]:
-        u, s, v = np.linalg.svd(self.gap.matrix(x), full_matrices=False)
-        s = np.maximum(s - step * self.limit, 0.0)
-        return self._flat((u * s) @ v), int(np.count_nonzero(s))
-
-    def _step(self, x: np.ndarray, step: float) -> tuple[np.ndarray, int]:
+    def _step(self, x: np.ndarray, step: float) -> np.ndarray:
         gradient = self.ridge * x - self._correlation(self.target - self._times(x))
-        return self._proximal(x - step * gradient, step)
+        matrix = self.gap.matrix(x - step * gradient)
+        u, s, v = np.linalg.svd(matrix, full_matrices=False)
+        return flat((u * np.maximum(s - step * self.limit, 0.0)) @ v)
+
+    @cached_property
+    def split(self) -> SplitNuclear | None:
+        """The same with the design decomposed, None if that takes too much."""
+        rows, size = self.scaled.rows, self.scaled.size
+        if rows * size > _MOST_ENTRIES or rows * size * min(rows, size) > _MOST_PRODUCTS:
+            return None
+        seconds = 3.0 * SINGULAR_VALUES * rows * size * min(rows, size)
+        begin(self.context, seconds, "a singular value decomposition")
+        return SplitNuclear(self.gap, self.roots, self.context)
 
     def run(self) -> tuple[Coefficients, DualityGapCertificate]:
         """Return the best answer."""
@@ -79,90 +87,62 @@ class Nuclear:
             if self.best.good:
                 return self.best.result
         try:
-            step, momentum, ahead, wait = 1.0 / self._curvature(), 1.0, x, 50
-            for k in range(_STEPS):
-                self.context.check_time("shrinking singular values")
-                moved, rank = self._step(ahead, step)
-                if float((ahead - moved) @ (moved - x)) > 0:
-                    momentum = 1.0
-                    moved, rank = self._step(x, step)
-                following = 0.5 * (1.0 + math.sqrt(1.0 + 4.0 * momentum**2))
-                change = float(np.linalg.norm(moved - x))
-                ahead = moved + (momentum - 1.0) / following * (moved - x)
-                x, momentum = moved, following
-                settled = change <= 1e-15 * float(np.linalg.norm(x))
-                if k == wait or settled:
-                    wait = int(1.5 * wait) + 10
-                    self._offer(x)
-                    if self.best.good or settled:
-                        break
-                    polished = self._polished(x, rank)
-                    if polished is not None:
-                        self._offer(polished)
-                        if self.best.good:
-                            break
+            self._shrink(x, _FIRST)
+            if self.best.good:
+                return self.best.result
+            if self.split is None:
+                self._shrink(x, _STEPS)
+            else:
+                self._split(self.split)
         except TimeLimitReached:
             if not self.best.offered:
                 raise
         return self.best.result
 
-    def _offer(self, x: np.ndarray) -> None:
-        self.best.offer(x, (self.roots * (self.target - self._times(x)))[None])
+    def _shrink(self, x: np.ndarray, steps: int) -> None:
+        """Offer what accelerated proximal steps come to."""
+        step, momentum, ahead, wait = 1.0 / self._curvature(), 1.0, x, _FIRST - 1
+        for k in range(steps):
+            self.context.check_time("shrinking singular values")
+            moved = self._step(ahead, step)
+            if float((ahead - moved) @ (moved - x)) > 0:
+                momentum = 1.0
+                moved = self._step(x, step)
+            following = 0.5 * (1.0 + math.sqrt(1.0 + 4.0 * momentum**2))
+            change = float(np.linalg.norm(moved - x))
+            ahead = moved + (momentum - 1.0) / following * (moved - x)
+            x, momentum = moved, following
+            settled = change <= 1e-15 * float(np.linalg.norm(x))
+            if k == wait or settled:
+                wait = int(1.5 * wait) + 10
+                self._offer(x)
+                if self.best.good or settled:
+                    return
 
-    def _polished(self, x: np.ndarray, rank: int) -> np.ndarray | None:
-        """Return x after Newton steps on factors of its rank, None if that is too much or fails."""
-        p, q = self.gap.matrix_shape
-        unknowns = (p + q) * rank
-        if self.scaled.size != p * q or not 0 < unknowns <= _MOST_UNKNOWNS:
-            return None  # complex matrices are left to the proximal steps
-        if self.scaled.rows * self.scaled.size > _MOST_ENTRIES:
-            return None
-        u, s, v = np.linalg.svd(x.reshape(p, q), full_matrices=False)
-        left = u[:, :rank] * np.sqrt(s[:rank])
-        right = v[:rank].T * np.sqrt(s[:rank])
-        design = self.scaled.dense() * self.roots[:, None]
-        for _ in range(20):
-            seconds = PRODUCT * self.scaled.rows * self.scaled.size * unknowns
-            seconds += 20.0 * PRODUCT * float(unknowns) ** 3
-            begin(self.context, seconds, "a Newton step on the factors")
-            step, size = self._newton(design, left, right)
-            if not np.isfinite(step).all():
-                return None
-            left = left + step[: p * rank].reshape(p, rank)
-            right = right + step[p * rank :].reshape(q, rank)
-            if size <= 1e-15 * math.sqrt(float((left**2).sum() + (right**2).sum())):
-                break
-        return (left @ right.T).ravel()
+    def _split(self, split: SplitNuclear) -> None:
+        """Offer what the steps of a decomposed design come to, and Newton's method from there."""
+        wait, rank = _FIRST, 0
+        for k in range(_STEPS):
+            self.context.check_time("shrinking singular values")
+            settled = split.advance() <= 1e-15
+            if k == wait or settled:
+                wait = int(1.5 * wait) + 10
+                self._offer(split.x, split.dual_point(split.w))
+                if not self.best.good and (split.rank == rank or settled):
+                    self.polish(split, split.x, split.w, split.rank)
+                if self.best.good or settled:
+                    return
+                rank = split.rank
+                split.rescale()
 
-    def _newton(
-        self, design: np.ndarray, left: np.ndarray, right: np.ndarray
-    ) -> tuple[np.ndarray, float]:
-        """Return Newton's step for both factors, the shortest along rotations, and its length."""
-        (p, rank), q = left.shape, len(right)
-        x = (left @ right.T).ravel()
-        residual = self.target - design @ x
-        pull = (self.ridge * x - design.T @ residual).reshape(p, q)
-        # Columns of the derivative of L R^T by L, then by R.
-        by_left = np.einsum("ik,jr->ijkr", np.eye(p), right).reshape(p * q, p * rank)
-        by_right = np.einsum("jk,ir->ijkr", np.eye(q), left).reshape(p * q, q * rank)
-        derivative = np.hstack([by_left, by_right])
-        image = design @ derivative
-        hessian = image.T @ image + self.ridge * (derivative.T @ derivative)
-        hessian[np.diag_indices(len(hessian))] += self.limit
-        mixed = np.einsum("ij,rs->irjs", pull, np.eye(rank)).reshape(p * rank, q * rank)
-        hessian[: p * rank, p * rank :] += mixed
-        hessian[p * rank :, : p * rank] += mixed.T
-        gradient = np.concatenate(
-            [
-                (pull @ right + self.limit * left).ravel(),
-                (pull.T @ left + self.limit * right).ravel(),
-            ]
-        )
-        values, vectors = np.linalg.eigh(hessian)
-        used = np.abs(values) > 1e-11 * np.abs(values).max()
-        along = vectors[:, used].T @ gradient
-        step = -(vectors[:, used] @ (along / values[used]))
-        return step, float(np.linalg.norm(step))
+    def polish(self, split: SplitNuclear, x: np.ndarray, w: np.ndarray | None, rank: int) -> None:
+        """Offer what Newton's method on factors of a rank makes of scaled coefficients."""
+        found = split.polished(x, w, rank)
+        if found is not None and np.isfinite(found[0]).all():
+            self._offer(found[0], split.dual_point(found[1]))
+
+    def _offer(self, x: np.ndarray, *points: np.ndarray) -> None:
+        self.best.offer(x, (self.roots * (self.target - self._times(x)))[None], *points)
 
 
 def nuclear(
@@ -185,16 +165,14 @@ def from_rough_matrix(
     search = Nuclear(problem, context)
     search.best = best
     rough = search.scaled.coefficients(x)
-    sizes = np.linalg.svd(search.gap.matrix(rough), compute_uv=False)
-    ranks = {int((sizes > share * sizes[0]).sum()) for share in (1e-3, 1e-5, 1e-7)}
-    for rank in sorted(ranks):
-        polished = search._polished(rough, rank)
-        if polished is not None and not best.good:
-            search._offer(polished)
-    # Complex matrices have no such steps; a few proximal ones are worth some digits.
-    if not best.good:
+    if search.split is None:
         step = 1.0 / search._curvature()
         for _ in range(200):
             context.check_time("shrinking singular values")
-            rough = search._step(rough, step)[0]
+            rough = search._step(rough, step)
         search._offer(rough)
+        return
+    sizes = np.linalg.svd(search.gap.matrix(rough), compute_uv=False)
+    for rank in sorted({int((sizes > share * sizes[0]).sum()) for share in (1e-3, 1e-5, 1e-7)}):
+        if not best.good:
+            search.polish(search.split, rough, None, rank)

@@ -4,7 +4,7 @@ Where columns nearly agree, or the strength is tiny, the residual y - A x is a d
 numbers, and the dual point that is rebuilt from it proves little. Here both unknowns are kept as
 sums of two floats, and the equations of optimality on the nonzero blocks,
 
-    t + A x = y,    A_g^T t = w_g x_g / |x_g|,
+    t + A x = y,    A_g^T t = w_g x_g / |x_g|    (plus l_j sign(x_j), with thresholds l),
 
 are solved for both by Newton's method: the augmented system of least squares, refined with
 residuals in doubled precision (Bjoerck 1967), for groups with the curvature of their norms. Blocks
@@ -66,6 +66,10 @@ class Face:
     limits : ndarray of float64, shape (n_blocks,)
     weights : ndarray of float64, shape (m,), or None
         Positive; None stands for ones.
+    thresholds : ndarray of float64, shape (k,), or float
+        Factors of the magnitudes.
+    signed : ndarray of bool, shape (k,), or bool
+        Which coefficients keep their sign on the face, for a kink or a wall at zero.
     """
 
     columns: np.ndarray
@@ -73,6 +77,8 @@ class Face:
     blocks: Blocks
     limits: np.ndarray
     weights: np.ndarray | None = None
+    thresholds: np.ndarray | float = 0.0
+    signed: np.ndarray | bool = False
 
     @property
     def polyhedral(self) -> bool:
@@ -81,9 +87,10 @@ class Face:
 
     def pull(self, x: np.ndarray) -> np.ndarray:
         """Return the gradient of the penalty."""
+        own = self.thresholds * np.sign(x)
         if self.polyhedral:
-            return np.asarray(self.limits * np.sign(x))
-        return np.asarray(self.blocks.spread(self.limits / self.blocks.norms(x)) * x)
+            return np.asarray(self.limits * np.sign(x) + own)
+        return np.asarray(self.blocks.spread(self.limits / self.blocks.norms(x)) * x + own)
 
     def dual_point(self, u: np.ndarray) -> np.ndarray:
         """Return u times the weights; both have two rows."""
@@ -115,7 +122,7 @@ class Face:
 
     def _limit_sizes(self) -> np.ndarray:
         """Return the limits, for columns without one the largest of the others or of products."""
-        sizes = self.blocks.spread(self.limits)
+        sizes = self.blocks.spread(self.limits) + self.thresholds
         if sizes.all():
             return sizes
         products = np.linalg.norm(self.columns, axis=0) * np.linalg.norm(self.target)
@@ -167,15 +174,23 @@ class Face:
         return change, shift if self.weights is None else shift / np.sqrt(self.weights)
 
     def first_zero(self, x: np.ndarray, change: np.ndarray) -> float:
-        """Return the least step length at which a block turns against itself."""
+        """Return the least step length at which a block, or a sign, turns against itself."""
         along = np.add.reduceat(x * change, self.blocks.starts) / self.blocks.norms(x) ** 2
-        return float(np.min(-1.0 / along[along < 0], initial=np.inf))
+        first = np.min(-1.0 / along[along < 0], initial=np.inf)
+        against = self.signed & (x * change < 0)
+        return float(np.min(-x[against] / change[against], initial=first))
 
     def without_turned(self, moved: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Return `moved` with zeros in the blocks that turned against themselves, or nearly."""
+        """Return `moved` with zeros where blocks or signs turned against themselves, or nearly."""
         along = np.add.reduceat(moved * x, self.blocks.starts)
-        gone = along <= 1e-12 * self.blocks.norms(x) ** 2
-        return np.where(self.blocks.spread(gone), 0.0, moved)
+        gone = self.blocks.spread(along <= 1e-12 * self.blocks.norms(x) ** 2)
+        return np.where(gone | (self.signed & (moved * x <= 1e-12 * x * x)), 0.0, moved)
+
+    def is_left(self, x: np.ndarray) -> bool:
+        """Whether a point is of a smaller face."""
+        return not (
+            self.blocks.norms(x).all() and (x != 0.0)[np.broadcast_to(self.signed, x.shape)].all()
+        )
 
     def left_along(self, x: np.ndarray, null: np.ndarray) -> np.ndarray:
         """Return the point where, along a direction that costs nothing else, a block vanishes."""
@@ -209,7 +224,7 @@ class Face:
         lengths = [0.5**k for k in range(4)] + [zero] * (zero < 1.0)
         for length in lengths + [0.5**k for k in range(4, 40)]:
             moved = self.without_turned(x + length * change, x)
-            step = length * change if self.blocks.norms(moved).all() else moved - x
+            step = moved - x if self.is_left(moved) else length * change
             if self.descent(x, step, slope) >= -1e-4 * length * float(slope @ change) >= 0.0:
                 return length, moved
         return 0.0, x
@@ -240,6 +255,9 @@ class PreciseSearch:
         self.weights = weights
         scaled = gap.scaled
         self._design = scaled.design.tocsc() if scipy.sparse.issparse(scaled.design) else None
+        own = scaled.thresholds
+        self._thresholds = np.zeros(scaled.size) if own is None else own
+        self._signed = (self._thresholds > 0) | scaled.positive
 
     def columns(self, entries: np.ndarray) -> np.ndarray:
         """Return some columns of the design, dense."""
@@ -270,11 +288,14 @@ class PreciseSearch:
         scaled = self.gap.scaled
         used = np.flatnonzero(scaled.blocks.norms(x))
         entries = scaled.blocks.members(used)
+        kept = (x[entries] != 0.0) | ~self._signed[entries]
+        sizes = np.add.reduceat(kept, np.append(0, np.cumsum(scaled.blocks.sizes[used]))[:-1])
+        entries = entries[kept]
         if len(entries) * len(scaled.target) > MOST_ENTRIES or not len(entries):
             return None
-        blocks = Blocks(np.arange(len(entries)), scaled.blocks.sizes[used])
-        limits = scaled.limits[used]
-        face = Face(self.columns(entries), scaled.target, blocks, limits, self.weights)
+        blocks, limits = Blocks(np.arange(len(entries)), sizes), scaled.limits[used]
+        own = self._thresholds[entries], self._signed[entries]
+        face = Face(self.columns(entries), scaled.target, blocks, limits, self.weights, *own)
         return face, entries
 
     def _solve_face(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
@@ -322,7 +343,7 @@ class PreciseSearch:
             if size > 1e-8 or face.first_zero(own[0], change) < 1.0:
                 slope = second - face.weighted(face.columns).T @ face.weighted(first)
                 length, moved = face.search(own[0], change, slope)
-                if not face.blocks.norms(moved).all():
+                if face.is_left(moved):
                     return moved, None
                 if length == 0.0:
                     break
@@ -330,24 +351,46 @@ class PreciseSearch:
         return best[0], face.dual_point(best[1])
 
     def _enter(self, x: np.ndarray, t: np.ndarray) -> np.ndarray | None:
-        """Return `x` after a proximal step on some blocks that exceed their limits, if any do."""
+        """Return `x` after a proximal step on what exceeds its limit most, if anything does."""
         scaled = self.gap.scaled
-        limited = scaled.limits > 0
+        limited, used = scaled.limits > 0, scaled.blocks.norms(x) > 0
         excess = np.zeros(len(limited))
         excess[limited] = self.gap.reach(t)[limited] / scaled.limits[limited] - 1.0
-        excess[scaled.blocks.norms(x) > 0] = 0.0
-        chosen = np.flatnonzero(excess > max(self.tolerance, 0.25 * excess.max(initial=0.0)))
-        if not len(chosen):
+        excess[used] = 0.0
+        if self._signed.any():
+            wanting, entry = self._wanting(x, t, used | ~limited)
+            if wanting[entry] > max(self.tolerance, excess.max(initial=0.0)):
+                g = int(scaled.blocks.labels[entry])
+                # The norm of a block bends the more the shorter it is.
+                bent = scaled.limits[g] / scaled.blocks.norms(x)[g] if used[g] else 0.0
+                return self._moved(x, t, np.array([entry]), 0.0, bent)
+        g = int(np.argmax(excess))
+        if not excess[g] > self.tolerance:
             return None
+        return self._moved(x, t, scaled.blocks.members(np.array([g])), scaled.limits[g])
+
+    def _wanting(self, x: np.ndarray, t: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, int]:
+        """Return by how much zeros of some blocks exceed their thresholds, and the worst one."""
+        scaled, own = self.gap.scaled, self._thresholds
+        values = self.gap.exact_correlations(t, np.arange(len(x)))[0]
+        size = values if scaled.positive else np.abs(values)
+        open_ = self._signed & (x == 0.0) & scaled.blocks.spread(used)
+        most = own + scaled.blocks.spread(scaled.limits)
+        found = np.where(open_, size - own, 0.0) / np.where(most > 0, most, 1.0)
+        return found, int(np.argmax(found))
+
+    def _moved(
+        self, x: np.ndarray, t: np.ndarray, entries: np.ndarray, limit: float, bent: float = 0.0
+    ) -> np.ndarray:
+        """Return x after a proximal step on some entries that are zero, with more curvature."""
+        columns = self.columns(entries)
+        pull = row_dots(np.hstack([columns.T, columns.T]), t.ravel())[0]
+        if self.weights is not None:
+            columns = columns * np.sqrt(self.weights)[:, None]
+        size = pull if self.gap.scaled.positive else np.abs(pull)
+        pull = np.sign(pull) * np.maximum(size - self._thresholds[entries], 0.0)
+        norm, curvature = float(np.linalg.norm(pull)), float(np.linalg.norm(columns, 2)) ** 2
         x = x.copy()
-        for g in chosen[np.argsort(-excess[chosen])][:1]:
-            entries = scaled.blocks.members(np.array([g]))
-            columns = self.columns(entries)
-            pull = row_dots(np.hstack([columns.T, columns.T]), t.ravel())[0]
-            if self.weights is not None:
-                columns = columns * np.sqrt(self.weights)[:, None]
-            norm, curvature = float(np.linalg.norm(pull)), float(np.linalg.norm(columns, 2)) ** 2
-            if norm <= scaled.limits[g]:
-                continue
-            x[entries] = (1.0 - scaled.limits[g] / norm) / curvature * pull
+        if norm > limit:
+            x[entries] = (1.0 - limit / norm) / (curvature + bent) * pull
         return x

@@ -24,7 +24,6 @@ from sparseopt_inverse.work import PRODUCT, begin
 
 _BURST = 30
 """Proximal steps between attempts of Newton's method."""
-_ROUNDS = 300
 _RIDGE = 1e-15
 
 
@@ -203,10 +202,10 @@ class FaceSearch:
             x, momentum = moved, following
         return x
 
-    def run(self, x: np.ndarray, done: Any) -> np.ndarray:
+    def run(self, x: np.ndarray, done: Any, rounds: int) -> np.ndarray:
         """Return x refined until ``done(x)`` says so, or nothing changes any more."""
         best, least, stalled = x, self.objective(x), 0
-        for k in range(_ROUNDS):
+        for k in range(rounds):
             self.context.check_time("searching for the face of the optimum")
             if k:
                 x = self._newton(x)

@@ -149,7 +149,8 @@ class _Search(PathSearch):
             x: np.ndarray, residual: np.ndarray, pull: np.ndarray, mu: float
         ) -> tuple[float, np.ndarray, float]:
             length = float(np.linalg.norm(residual))
-            return mu - self.strength * length, self.strength / length * pull, 1.0
+            # Where nothing is left, nothing pulls.
+            return mu - self.strength * length, self.strength / (length or 1.0) * pull, 1.0
 
         found = on_path(self.fit, x, mu, condition, self.context)
         if found is not None and found[2] > 0.0 and np.isfinite(found[0]).all():

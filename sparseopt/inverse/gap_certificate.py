@@ -117,7 +117,7 @@ class GapCertificate(Certificate):
         problem : Problem
             Of the class that this certificate proves.
         x : ndarray, shape (n,)
-            Admissible coefficients of any quality.
+            Admissible coefficients of any quality. Those that scaling would lose become 0.
         *dual_points : ndarray, shape (m,) or (2, m)
             Of any scale; none of them need be feasible. Without any the residual is taken.
 
@@ -128,13 +128,13 @@ class GapCertificate(Certificate):
             It holds however bad its ingredients are; look at its `gap`. O(m n).
         """
         fit = Fit(problem.system, ROOM)
-        scaled = fit.coefficients(np.asarray(x))
+        scaled = fit.scaled.coefficients(np.asarray(x))
         points = list(dual_points) or [
             fit.scaled.original_dual_point(fit.residual(scaled)[0]),
         ]
         made = [(w, cls._bracket(problem, fit, scaled, w)) for w in points]
         w, best = min(made, key=lambda item: item[1].gap)
-        answer = Coefficients(x)
+        answer = Coefficients(fit.scaled.original_coefficients(scaled))
         return answer, cls(problem, answer, w, *best.figures())
 
     @classmethod

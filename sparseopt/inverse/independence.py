@@ -15,6 +15,7 @@ import scipy.linalg
 from sparseopt.judging.rounding import above, below, gamma, norm_bound
 
 
+@np.errstate(all="ignore")  # what is not finite proves nothing
 def nearly_orthonormal(
     matrix: np.ndarray, off: np.ndarray | float = 0.0
 ) -> tuple[np.ndarray, float] | None:
@@ -29,15 +30,14 @@ def nearly_orthonormal(
     """
     rows, count = matrix.shape
     norms = np.array([norm_bound(column) for column in matrix.T])
-    with np.errstate(all="ignore"):  # what is not finite proves nothing below
-        upper = np.linalg.qr(matrix / norms, mode="r")
-        if not np.abs(np.diagonal(upper)).min() > 0:
-            return None
-        inverse = scipy.linalg.solve_triangular(upper, np.eye(count), check_finite=False)
-        factor = inverse / norms[:, None]
-        basis = matrix @ factor
-        gram = basis.T @ basis
-        gram[np.diag_indices(count)] -= 1.0
+    upper = np.linalg.qr(matrix / norms, mode="r")
+    if not np.abs(np.diagonal(upper)).min() > 0:
+        return None
+    inverse = scipy.linalg.solve_triangular(upper, np.eye(count), check_finite=False)
+    factor = inverse / norms[:, None]
+    basis = matrix @ factor
+    gram = basis.T @ basis
+    gram[np.diag_indices(count)] -= 1.0
     size = norm_bound(basis.ravel())
     # What the rounded Gram matrix is off by, then what the rounded basis is off by.
     error = norm_bound(gram.ravel()) + gamma(rows + 8) * (size * size + count)

@@ -24,6 +24,7 @@ import scipy.sparse
 from sparseopt.inverse.blocks import single
 from sparseopt.inverse.duality import DualityGap, Look
 from sparseopt.inverse.matrix_penalties import NuclearNorm, TotalVariation
+from sparseopt.inverse.objective import WILD
 from sparseopt.inverse.operators import ColumnOperator
 from sparseopt.inverse.penalty import Penalty
 from sparseopt.inverse.problem import SparseRegression
@@ -37,7 +38,9 @@ from sparseopt.judging.rounding import (
 )
 
 _ROUNDED = 16.0 * UNIT
-"""Above what a modulus, a sum and a difference round."""
+"""Above what a modulus, a sum and a difference round, and what decompositions are off by."""
+_MOST_PRODUCTS = 2**24
+"""Products that are summed in doubled precision."""
 
 
 def gap_of(problem: SparseRegression, room: float = 1.0, rough: bool = False) -> DualityGap:
@@ -239,14 +242,23 @@ class NuclearGap(DualityGap):
         whole = values[:half] + 1j * values[half:] if self._complex else values
         return np.asarray(whole.reshape(self.matrix_shape))
 
+    def _real(self, values: np.ndarray) -> np.ndarray:
+        """Return the matrix of real numbers that acts as the matrix does.
+
+        Of a complex one it has every singular value twice.
+        """
+        matrix = self.matrix(values)
+        if not self._complex:
+            return matrix
+        return np.block([[matrix.real, -matrix.imag], [matrix.imag, matrix.real]])
+
     def _penalty(self, x: np.ndarray, support: np.ndarray) -> tuple[list[float], float]:
-        limit = float(self.scaled.limits[0])
-        u, s, v = _decomposed(self.matrix(x))
-        left, right = _off_isometry(u), _off_isometry(v.conj().T)
-        size = math.fsum(s.tolist())
-        error = size * (left + right + left * right) + math.sqrt(len(s)) * _missing(
-            self.matrix(x), u, s, v, 1.0
-        )
+        limit, matrix, copies = float(self.scaled.limits[0]), self._real(x), 1 + self._complex
+        u, s, v = _decomposed(matrix)
+        left, right = _off_isometry(u), _off_isometry(v.T)
+        size = math.fsum(s.tolist()) / copies
+        error = size * (left + right + left * right)
+        error += math.sqrt(len(s)) * _missing(matrix, u, s, v) / copies
         terms = [limit * size]
         error = limit * (error + size * 4.0 * UNIT) * self.room
         if self.scaled.ridge:
@@ -254,6 +266,7 @@ class NuclearGap(DualityGap):
             terms, error = [*terms, half], error + half * self.room * gamma(len(x) + 8)
         return terms, above(error, 16)
 
+    @WILD
     def look(self, t: np.ndarray) -> Look:
         """Bound the spectral norm of the correlations; with a ridge, limit plus distance."""
         if not self.penalised:
@@ -263,16 +276,17 @@ class NuclearGap(DualityGap):
         correlation, error = self.exact_correlations(t, np.arange(self.scaled.size))
         if (found := self._all_projected(correlation, t)) is not None:
             return found
-        matrix, off = self.matrix(correlation), norm_bound(error)
+        matrix, off = self._real(correlation), norm_bound(error)
         u, s, v = _decomposed(matrix)
-        gain = (1.0 + self.room * _off_isometry(u)) * (1.0 + self.room * _off_isometry(v.conj().T))
+        gain = (1.0 + self.room * _off_isometry(u)) * (1.0 + self.room * _off_isometry(v.T))
         if self.scaled.ridge:
             limit = float(self.limits_low[0])
             kept = np.minimum(s, limit) / gain * (1.0 - 8.0 * UNIT)
-            distance = off + _missing(matrix, u, kept, v, self.room)
+            distance = _missing(matrix, u, kept, v, self.room) / math.sqrt(1 + self._complex)
+            distance = off + distance
             # Taking the limit off again must not lose any of it.
             return Look(self.limits_low + above(distance + 4.0 * UNIT * limit, 8))
-        reach = float(s.max(initial=0.0)) * gain + off + _missing(matrix, u, s, v, self.room)
+        reach = float(s.max(initial=0.0)) * gain + off + self.room * _missing(matrix, u, s, v)
         return Look(np.array([above(reach, 8)]))
 
     def proved_zero(self, look: Look, excess: float) -> np.ndarray:
@@ -287,22 +301,36 @@ def _decomposed(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return np.linalg.svd(matrix, full_matrices=False)
 
 
+def _product(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return a product, and a bound of the Frobenius norm of what it is off by.
+
+    To about the last bit, but for large matrices, whose products are plain.
+    """
+    if len(left) * right.size > _MOST_PRODUCTS:
+        size = norm_bound(left.ravel()) * norm_bound(right.ravel())
+        return left @ right, gamma(len(right) + 8) * size
+    columns = [row_dots(left, column) for column in right.T]
+    values, bounds = (np.stack(part, axis=1) for part in zip(*columns, strict=True))
+    return values, norm_bound(bounds.ravel())
+
+
 def _off_isometry(u: np.ndarray) -> float:
     """Return e such that all singular values of u lie within 1 - e and 1 + e.
 
-    They are roots of the eigenvalues of u^H u, and roots are nearer to 1 than what they are of.
+    They are roots of the eigenvalues of u^T u, and roots are nearer to 1 than what they are of.
     """
-    gram = u.conj().T @ u
+    gram, lost = _product(u.T, u)
     gram[np.diag_indices(len(gram))] -= 1.0
-    size = norm_bound(np.abs(u).ravel())
-    found = norm_bound(np.abs(gram).ravel()) + gamma(3 * len(u) + 8) * size * size
-    return above(found, 16)
+    usual = _ROUNDED * math.sqrt(len(gram))
+    return above(norm_bound(gram.ravel()) + lost + usual, 16)
 
 
-def _missing(matrix: np.ndarray, u: np.ndarray, s: np.ndarray, v: np.ndarray, room: float) -> float:
+def _missing(
+    matrix: np.ndarray, u: np.ndarray, s: np.ndarray, v: np.ndarray, room: float = 1.0
+) -> float:
     """Return a bound of the Frobenius norm of ``matrix - u diag(s) v``; rounding `room` times."""
-    product = (u * s) @ v
-    magnitude = (np.abs(u) * s) @ np.abs(v)
-    found = norm_bound(np.abs(matrix - product).ravel())
-    size = norm_bound(np.abs(magnitude).ravel()) + norm_bound(np.abs(matrix).ravel())
-    return above(found + room * gamma(3 * len(s) + 8) * size, 16)
+    product, lost = _product(u * s, v)
+    # The entries of u times s are rounded, and so is the difference.
+    lost += UNIT * norm_bound((u * s).ravel()) * norm_bound(v.ravel())
+    lost += _ROUNDED * norm_bound(matrix.ravel())
+    return above(norm_bound((matrix - product).ravel()) + room * lost, 16)

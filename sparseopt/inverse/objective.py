@@ -110,7 +110,7 @@ class Objective:
                 loss += (
                     self.room * most * above(float(np.abs(x) @ scaled.design.errors_in_two), len(x))
                 )
-        if self.roots is not None and fit.any():
+        if self.roots is not None and (fit := fit * (self.roots > 0)).any():
             fit = fit * self.roots
             loss = (loss + self.room * 4.0 * UNIT * norm_bound(fit)) * (1.0 + 8.0 * UNIT)
         *terms, error = self._products(fit, fit, 0.5)
@@ -186,8 +186,11 @@ class Objective:
         return below(0.5 * float(target @ target), len(target) + 12)
 
     def _underflow(self, primal: Primal) -> float:
-        """Return a bound of what underflows, 0 at x = 0 for the target 0, where nothing does."""
-        exact = not primal.loss and not self.scaled.target.any()
+        """Return a bound of what underflows, 0 at x = 0 for the target 0, where nothing does.
+
+        Rows of weight 0 do not count.
+        """
+        exact = not primal.loss and not primal.fit.any()
         return 0.0 if exact else 2.0 * TINY * (len(self.scaled.target) + len(self.norms))
 
     def _above(self, terms: list[float]) -> float:

@@ -230,7 +230,7 @@ class PursuitCertificate(Certificate):
         ----------
         problem : BasisPursuit
         x : ndarray, shape (n,)
-            A vector of any quality.
+            A vector of any quality. Entries that scaling would lose become 0.
         *dual_points : ndarray, shape (m,) or (2, m)
             Of any scale; at least one.
 
@@ -242,11 +242,11 @@ class PursuitCertificate(Certificate):
             It holds however bad its ingredients are; look at its `accuracy`.
         """
         fit = Fit(problem.system, ROOM)
-        scaled = fit.coefficients(np.asarray(x))
+        scaled = fit.scaled.coefficients(np.asarray(x))
         made = [(w, _fitted(problem, fit, scaled, fit.scaled.parts(w))) for w in dual_points]
         w, best = min(made, key=lambda item: item[1].bracket.gap)
         unique = _is_unique(problem, fit, scaled, fit.scaled.parts(w), best)
-        answer = PursuitAnswer(x, True, None, unique)
+        answer = PursuitAnswer(fit.scaled.original_coefficients(scaled), True, None, unique)
         misfit = ScaledArray(best.misfit, fit.unit).above()
         return answer, cls(problem, answer, w, *best.bracket.figures(), misfit)
 

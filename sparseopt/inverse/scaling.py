@@ -238,7 +238,7 @@ class ScaledProblem:
 
     def original_below(self, value: float) -> float:
         """Return the largest objective value, in the units of the problem, that is not above."""
-        return -self.original_above(-value)
+        return 0.0 - self.original_above(-value)
 
     def correlation(self, t: np.ndarray) -> np.ndarray:
         """Return ``design.T @ t`` in float64; float32 designs are converted chunk by chunk."""

@@ -147,9 +147,9 @@ def largest_strength(problem: SparseRegression) -> float:
 
 
 def _size(problem: SparseRegression) -> float:
-    """Return a strength of moderate size for a problem, whatever its own."""
+    """Return a power of two as strength of moderate size for a problem, whatever its own."""
     design, target = problem.largest_entries
-    return design * target or 1.0
+    return math.ldexp(1.0, math.frexp(design * target)[1])
 
 
 def _unpenalised(gap: Any) -> np.ndarray:

@@ -167,3 +167,27 @@ def test_no_admissible_vector_beats_the_bound(seed: int) -> None:
 def test_bad_input(build: Callable[[], Any], words: str) -> None:
     with pytest.raises(so.ProblemError, match=words):
         build()
+
+
+@pytest.mark.parametrize("strength", [0.01, 0.5, 3.0])
+def test_roots_of_one_complex_row(strength: float) -> None:
+    """A row of moduli a fits at a cost of strength |y| / max a, which beats |y| below max a."""
+    row = np.array([[3 - 1j, 1j, 3 - 2j, 3, 4], [4 + 2j, 1 - 3j, -3 - 3j, -3, -4 - 2j]])
+    for design, target in ((row[:1], [-2.0]), (row[1:], [5.0])):
+        solution = so.solve(so.SquareRootLasso(design, target, strength))
+        assert solution.status is so.Status.VERIFIED
+        least = strength * abs(target[0]) / float(np.abs(design).max())
+        assert solution.certificate.primal == pytest.approx(least, rel=1e-12)
+
+
+def test_roots_and_entries_of_next_to_nothing() -> None:
+    """Newton's method leaves one of 1e-170, which is no number in scaled units."""
+    design = [[-2 - 3j, 3 - 2j], [2j, -2 + 2j]]
+    solution = so.solve(so.SquareRootLasso(design, [0.0, 4.0], 0.6613621006511398))
+    assert solution.status is so.Status.VERIFIED
+    tiny = np.array([0.0, 1e-300])
+    answer, certificate = so.SquareRootCertificate.build(
+        so.SquareRootLasso(np.eye(2), [3.0, 4.0], 0.5), tiny, np.array([0.6, 0.8])
+    )
+    assert not answer.x.any()
+    assert certificate.primal >= 5.0

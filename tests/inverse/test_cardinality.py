@@ -169,6 +169,22 @@ def test_scales_and_arrays() -> None:
     assert solved([[2.0]], [4.0], 1).answer.x == pytest.approx(2.0)
 
 
+@pytest.mark.parametrize("solver", [*GREEDY, "best_subset"])
+@pytest.mark.parametrize(
+    "powers", [(330, -330, 330, -330, 0), (0, -530, 0, 0, 0), (-200, 90, 0, 0, 300)]
+)
+def test_units_of_columns_that_are_far_apart(solver: str, powers: tuple[int, ...]) -> None:
+    """Powers of two change nothing but the units of the coefficients, to the last bit."""
+    r = np.random.default_rng(0)
+    design, target = r.integers(-5, 6, (6, 5)) * 1.0, r.integers(-9, 10, 6) * 1.0
+    plain = so.solve(so.CardinalityRegression(design, target, 2), solver).answer
+    other = so.solve(so.CardinalityRegression(np.ldexp(design, powers), target, 2), solver)
+    assert other.answer.support.tolist() == plain.support.tolist() == [0, 1]
+    assert np.ldexp(other.answer.x, powers) == pytest.approx(plain.x, rel=1e-13)
+    assert so.verify(other).ok
+    assert (other.status is so.Status.VERIFIED) == (solver == "best_subset")
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_closed_branches_against_all_supports(seed: int) -> None:
     """Tall designs with and without a signal, whose branches are closed by either bound."""

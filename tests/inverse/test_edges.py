@@ -136,3 +136,14 @@ def test_what_one_penalty_says_is_not_said_by_two() -> None:
         so.TotalVariation(1.0) + so.TotalVariation(2.0)
     with pytest.raises(so.ProblemError, match="NuclearNorm is given twice"):
         so.NuclearNorm(1.0, (2, 3)) + so.NuclearNorm(1.0, (2, 3))
+
+
+@pytest.mark.parametrize("penalty", [so.L1(0.7), so.Ridge(0.7), so.GroupL1(0.7, [[0]])])
+def test_rows_of_weight_0_leave_nothing(penalty: so.Penalty) -> None:
+    """What is seen of the target is 0, and so is the objective, exactly."""
+    problem = so.SparseRegression([[-3.0], [3.0]], [0.0, -5.0], penalty, [2.0, 0.0])
+    certificate = so.solve(problem).certificate
+    assert (certificate.primal, certificate.gap, certificate.accuracy) == (0.0, 0.0, 0.0)
+    # A target whose product with the root of its weight underflows is not 0.
+    faint = so.SparseRegression([[1.0], [1.0]], [1e-151, 1.0], penalty, [1.0, 0.0])
+    assert so.DualityGapCertificate.build(faint, np.zeros(1))[1].primal > 0.0

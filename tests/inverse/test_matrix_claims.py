@@ -6,6 +6,7 @@ import itertools
 from fractions import Fraction
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 import scipy.sparse
@@ -84,7 +85,6 @@ def test_total_variation(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_nuclear_norm(seed: int) -> None:
-    mpmath = pytest.importorskip("mpmath")
     rng = np.random.default_rng(seed)
     p, q, m = int(rng.integers(1, 4)), int(rng.integers(1, 4)), int(rng.integers(1, 10))
     design = rng.standard_normal((m, p * q))
@@ -122,3 +122,23 @@ def test_nuclear_norm(seed: int) -> None:
                 assert max(sizes) <= strength
             assert certificate.dual <= max(dual, 0)
             assert primal - max(dual, 0) <= certificate.gap
+
+
+@pytest.mark.parametrize("order", [3, 4, 5])
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_nuclear_norms_of_larger_matrices(order: int, is_complex: bool) -> None:
+    """A Hadamard matrix of 2^k rows has only the singular value 2^(k/2): exact to one root."""
+    size, matrix = 2**order, np.ones((1, 1))
+    for _ in range(order):
+        matrix = np.block([[matrix, matrix], [matrix, -matrix]])
+    target = 3.0 * matrix.ravel() * (1j if is_complex else 1.0)
+    problem = so.SparseRegression(
+        scipy.sparse.eye_array(size**2), target, so.NuclearNorm(2.0, (size, size))
+    )
+    certificate = so.solve(problem).certificate
+    assert certificate.accuracy <= 1e-12
+    # size (2^2 / 2 + 2 (3 root - 2)) for the root of the size.
+    with mpmath.workdps(60):
+        least = size * (2 + 2 * (3 * mpmath.sqrt(size) - 2))
+        assert mpmath.mpf(certificate.dual) <= least <= mpmath.mpf(certificate.primal)
+        assert mpmath.mpf(certificate.primal) - least <= mpmath.mpf(certificate.gap)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 import scipy
@@ -132,3 +133,35 @@ def test_products_of_magnitudes_are_bounded_from_above() -> None:
         assert fit.product_of_moduli(a, w) >= np.sum(np.abs(a) * np.abs(w).sum(axis=0))
         moduli = np.hypot(a[:3], a[3:]) * np.hypot(w[0, :3], w[0, 3:])
         assert moduli.sum() <= pairs.product_of_moduli(a, w[0]) <= moduli.sum() * (1.0 + 1e-12)
+
+
+@pytest.mark.parametrize("kind", ["sparse groups", "positive groups", "both", "ridge"])
+@pytest.mark.parametrize("seed", [5, 9, 13, 28])
+def test_units_within_groups(kind: str, seed: int) -> None:
+    """Units up to 18 decades apart within a group, and the objective in 60 digits."""
+    rng = np.random.default_rng(seed)
+    m, n = (int(v) for v in rng.integers(2, 25, 2))
+    design = rng.standard_normal((m, n)) * 10.0 ** rng.uniform(-10, 8, n)
+    target, strength = rng.standard_normal(m), float(10.0 ** rng.uniform(-4, 0))
+    labels = rng.integers(0, max(1, n // 2), n)
+    groups = [np.flatnonzero(labels == g).tolist() for g in np.unique(labels)]
+    positive = kind in ("positive groups", "both")
+    single = 0.0 if kind == "positive groups" else strength
+    ridge = strength if kind == "ridge" else 0.0
+    penalty: so.Penalty = so.GroupL1(strength, groups, positive=positive)
+    if single:
+        penalty = penalty + so.L1(single, positive=positive)
+    if ridge:
+        penalty = penalty + so.Ridge(ridge)
+    solution = so.solve(so.SparseRegression(design, target, penalty))
+    assert solution.status is so.Status.VERIFIED
+    certificate = solution.certificate
+    with mpmath.workdps(60):
+        x = [mpmath.mpf(v) for v in solution.answer.x]
+        rows = [mpmath.fdot(map(mpmath.mpf, row), x) for row in design]
+        loss = mpmath.fsum((r - mpmath.mpf(t)) ** 2 for r, t in zip(rows, target, strict=True)) / 2
+        norms = [mpmath.norm([x[j] for j in group]) for group in groups]
+        value = loss + strength * mpmath.fsum(norms) + single * mpmath.fsum(map(abs, x))
+        value += mpmath.mpf(ridge) / 2 * mpmath.fsum(v * v for v in x)
+        assert certificate.dual <= value <= certificate.primal
+        assert value - mpmath.mpf(certificate.dual) <= 1e-12 * value

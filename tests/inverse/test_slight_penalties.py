@@ -188,3 +188,45 @@ def test_no_dual_point_proves_more_than_there_is(seed: int) -> None:
             if gap.penalised and gap.feasible(look.reach).all():
                 bound = scaled.original_below(gap.bounds(primal, t, look).dual)
                 assert Fraction(bound) <= most
+
+
+@pytest.mark.parametrize("strength", [1e-3, 1e-7, 1e-11, 1e-15])
+@pytest.mark.parametrize("ridge", [0.0, 1.0])
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_nuclear_norms_of_interpolants(strength: float, ridge: float, is_complex: bool) -> None:
+    """What is seen of a matrix in turned coordinates is completed by zeros, shrunk a little."""
+    rng = np.random.default_rng(3)
+    draws = rng.standard_normal((2, 4, 4))
+    if is_complex:
+        draws = draws + 1j * rng.standard_normal((2, 4, 4))
+    left, right = (np.linalg.qr(draw)[0] for draw in draws)
+    seen = np.array([3.0, 2.0, 1.0])
+    # Row k takes the inner product with u_k v_k^H, so that |x|_* is at least their sum, shrunk.
+    rows = [np.outer(left[:, k], right[:, k].conj()).conj().ravel() for k in range(3)]
+    penalty = so.NuclearNorm(strength, (4, 4)) + so.Ridge(ridge * strength)
+    solution = so.solve(so.SparseRegression(np.stack(rows), seen, penalty))
+    assert solution.status is so.Status.VERIFIED
+    shrunk = (seen - strength) / (1.0 + ridge * strength)
+    least = 0.5 * np.sum((seen - shrunk) ** 2) + strength * np.sum(shrunk + 0.5 * ridge * shrunk**2)
+    assert solution.certificate.primal == pytest.approx(least, rel=1e-11)
+    assert solution.certificate.dual == pytest.approx(least, rel=1e-11)
+    expected = (left[:, :3] * shrunk) @ right[:, :3].conj().T
+    np.testing.assert_allclose(solution.answer.x.reshape(4, 4), expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2])
+@pytest.mark.parametrize("seed", range(6))
+def test_faint_nuclear_norms_are_verified(kind: int, seed: int) -> None:
+    """Fewer rows than coefficients: the objective is next to nothing, and proved to 1e-12."""
+    rng = np.random.default_rng(10 * seed + kind)
+    p, q = (int(v) for v in rng.integers(2, 5, 2))
+    m = int(rng.integers(1, p * q))
+    design, target = rng.standard_normal((m, p * q)), rng.standard_normal(m)
+    if kind == 1:
+        design, target = np.rint(3.0 * design), np.rint(3.0 * target) + 0.5
+    if kind == 2:
+        design = design + 1j * rng.standard_normal((m, p * q))
+    penalty = so.NuclearNorm(float(10.0 ** rng.uniform(-16, -3)), (p, q))
+    solution = so.solve(so.SparseRegression(design, target, penalty))
+    assert solution.status is so.Status.VERIFIED
+    assert so.verify(so.Solution.from_json(solution.to_json())).ok

@@ -125,3 +125,14 @@ def test_other_problems_are_refused() -> None:
     other: Any = so.Closedness([[[1]], [[1]]])
     with pytest.raises(so.ProblemError, match="path takes a SparseRegression, got Closedness"):
         so.path(other)
+
+
+def test_the_largest_strength_of_integers_is_exact() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        design, target = rng.integers(-9, 10, (4, 5)), rng.integers(-9, 10, 4)
+        regression = so.SparseRegression(design, target, so.L1(1.0))
+        assert largest_strength(regression) == np.abs(design.T @ target).max()
+        first = so.path(regression)[0]
+        assert first.problem.penalty.strength == np.abs(design.T @ target).max()
+        assert not first.answer.x.any()
