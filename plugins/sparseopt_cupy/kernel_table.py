@@ -7,7 +7,7 @@ and registers and shared memory leave room for two blocks on a multiprocessor.
 
 from __future__ import annotations
 
-from sparseopt_cupy.kernels.factors import factor
+from sparseopt_cupy.kernels.factors import factor, measurable_tiles
 from sparseopt_cupy.kernels.gradients import partial_entries, weight_gradient
 from sparseopt_cupy.kernels.launches import Launch, Layout, Order, Pattern, Precision
 from sparseopt_cupy.kernels.rank_ones import rank_one, rank_one_twice
@@ -26,6 +26,7 @@ __all__ = [
     "fused_chain",
     "fused_pairs",
     "longest_run",
+    "measurable_tiles",
     "partial_entries",
     "rank_one",
     "rank_one_twice",

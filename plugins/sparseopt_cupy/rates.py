@@ -6,15 +6,15 @@ Where nothing was, they assume what is stated for devices of its kind.
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+
+from sparseopt_cupy import kept
 
 # How much faster the second-level cache gives what it holds than memory does.
 CACHE_SPEED = 2.5
+_FILE = "cuda_rates.json"
 
 
 @dataclass(frozen=True)
@@ -67,19 +67,11 @@ class Rates:
     def of(name: str, capability: int = 90) -> Rates:
         """Return what is known of a device: measured figures if they were kept."""
         assumed = _ASSUMED[80 if capability < 90 else 90]
-        return _kept(name) or replace(assumed, name=name)
+        return _measured(name) or replace(assumed, name=name)
 
     def keep(self) -> Path:
         """Write measured figures where `of` finds them."""
-        path = _file()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        known = _read(path)
-        known[self.name] = asdict(self)
-        text = json.dumps(known, indent=1, sort_keys=True)
-        made = path.with_suffix(f".{os.getpid()}")
-        made.write_text(text, encoding="utf-8")
-        os.replace(made, path)
-        return path
+        return kept.keep(_FILE, self.name, asdict(self))
 
 
 # By compute capability: of an A100 as its maker states them but for the copy, of an H100 the copy
@@ -90,23 +82,9 @@ _ASSUMED = {
 }
 
 
-def _file() -> Path:
-    folder = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(folder) / "sparseopt" / "cuda_rates.json"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Return what was kept; nothing where the file is not there or not whole."""
+def _measured(name: str) -> Rates | None:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _kept(name: str) -> Rates | None:
-    try:
-        found = Rates(**_read(_file())[name])
+        found = Rates(**kept.read(_FILE)[name])
         figures = [float(v) for v in asdict(found).values() if not isinstance(v, str)]
     except (KeyError, TypeError, ValueError):
         return None

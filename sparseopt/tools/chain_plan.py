@@ -25,20 +25,25 @@ MERGED_MULTIPLE = 4
 
 @dataclass(frozen=True)
 class Step:
-    """One multiplication of a plan: factors ``first`` .. ``last`` merged into ``pattern``."""
+    """One multiplication of a plan: factors ``first`` .. ``last`` merged into ``pattern``.
+
+    ``tile`` holds the sizes of a kernel's tile that was found by measuring; empty: a model's.
+    """
 
     first: int
     last: int
     pattern: KroneckerPattern
     method: str
     microseconds: float
+    tile: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         one = self.first == self.last
         how = "in one pass" if self.method in ("fused", "rows") else "merged"
         which = f"factor {self.first}" if one else f"factors {self.first}-{self.last} {how}"
         shape = f"{tuple(self.pattern)}"
-        return f"{which:<25} {shape:<20} {self.method:<9} {self.microseconds:10.1f} us"
+        tile = f"  tile {' '.join(map(str, self.tile))}" if self.tile else ""
+        return f"{which:<25} {shape:<20} {self.method:<9} {self.microseconds:10.1f} us{tile}"
 
 
 @dataclass(frozen=True)

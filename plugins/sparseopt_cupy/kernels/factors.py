@@ -23,7 +23,7 @@ from sparseopt_cupy.kernels.launches import (
     weight_strides,
 )
 from sparseopt_cupy.kernels.sources import Kernel
-from sparseopt_cupy.kernels.tilings import factor_tile
+from sparseopt_cupy.kernels.tilings import Tile, factor_tile, factor_tiles
 
 # Below so many rows or columns of a block, no tensor cores: memory sets the pace.
 TINY = 16
@@ -50,6 +50,7 @@ def factor(
     conjugated: bool = False,
     alignment: int = 16,
     shared_limit: int = SHARED_LIMIT,
+    tile: tuple[int, ...] = (),
 ) -> tuple[Launch, ...]:
     """Return the launch of y = K x, or of y = K^T x, K^H x.
 
@@ -72,6 +73,9 @@ def factor(
         Bytes of which the addresses of x, W and y are multiples.
     shared_limit : int
         Bytes of shared memory that the device lets a block have.
+    tile : tuple of int
+        Sizes of the tile to take, of those that `measurable_tiles` names; the model's choice if it
+        is empty or not usable here.
 
     Returns
     -------
@@ -92,9 +96,51 @@ def factor(
         launch = _tiny_first((a, p, q, d), n, dtype, strides, conjugated)
     else:
         launch = _general(
-            (a, p, q, d), n, dtype, precision, layout, strides, conjugated, alignment, shared_limit
+            (a, p, q, d),
+            n,
+            dtype,
+            precision,
+            layout,
+            strides,
+            conjugated,
+            alignment,
+            _tile(p, d, n, dtype, arithmetic(dtype, precision), layout, shared_limit, tile),
         )
     return (launch,)
+
+
+def measurable_tiles(
+    pattern: Pattern,
+    n: int,
+    dtype: str,
+    precision: Precision,
+    layout: Layout,
+    shared_limit: int = SHARED_LIMIT,
+) -> list[tuple[int, ...]]:
+    """Return the sizes of all tiles that `factor` can take; one empty tuple where it has none."""
+    _, b, c, d = pattern
+    if n == 1:
+        layout = "first"
+    if min(b, c) < TINY if layout == "last" else _fits_registers(b, c, dtype):
+        return [()]
+    how = arithmetic(dtype, precision)
+    return [tile.sizes for tile in factor_tiles(d, dtype, how, layout, shared_limit)]
+
+
+def _tile(
+    b: int,
+    d: int,
+    n: int,
+    dtype: str,
+    how: str,
+    layout: Layout,
+    shared_limit: int,
+    wanted: tuple[int, ...],
+) -> Tile:
+    for tile in factor_tiles(d, dtype, how, layout, shared_limit) if wanted else ():
+        if tile.sizes == wanted:
+            return tile
+    return factor_tile(b, d, n, dtype, how, layout, shared_limit)
 
 
 def _turned(pattern: Pattern, transposed: bool) -> Pattern:
@@ -188,11 +234,10 @@ def _general(
     strides: tuple[int, ...],
     conjugated: bool,
     alignment: int,
-    shared_limit: int,
+    tile: Tile,
 ) -> Launch:
     a, b, c, d = pattern
     how = arithmetic(dtype, precision)
-    tile = factor_tile(b, d, n, dtype, how, layout, shared_limit)
     _, sj, sp, sq = strides
     along = "ALONG_Q" if sq == 1 else "ALONG_P" if sp == 1 else "ALONG_J"
     # What lies together: columns of x; for batch first inputs (d = 1) or neighbouring blocks.

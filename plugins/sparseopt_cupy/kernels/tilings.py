@@ -179,7 +179,17 @@ _WIDE_GRADIENT_FIRST = [Tile(16, 16, 8, 4, 2), Tile(16, 32, 8, 4, 4)]
 def factor_tile(
     b: int, d: int, n: int, dtype: str, how: str, layout: Layout, shared_limit: int
 ) -> Tile:
-    """Return the tile of one factor with b outputs in a block."""
+    """Return the tile that the model takes for one factor with b outputs in a block."""
+    usable = factor_tiles(d, dtype, how, layout, shared_limit)
+    if layout == "last" or d == 1:
+        width = max(tile.n for tile in usable) if n > 32 else 32
+        usable = [tile for tile in usable if tile.n == width]
+    m = covering(sorted({tile.m for tile in usable}), b)
+    return next(tile for tile in usable if tile.m == m)
+
+
+def factor_tiles(d: int, dtype: str, how: str, layout: Layout, shared_limit: int) -> list[Tile]:
+    """Return all tiles that can make a factor, for whoever measures them; eight at most."""
     size = itemsize(dtype)
     if layout == "first" and d > 1:
         table = {2: _TENSOR_FIRST, 4: _TENSOR_FIRST, 8: _WIDE_FIRST, 16: _WIDEST_FIRST}[size]
@@ -193,11 +203,8 @@ def factor_tile(
         table = {2: _TENSOR, 4: _TENSOR, 8: _WIDE, 16: _WIDEST}[size]
         if how == "IEEE" and size == 4:
             table = _FLOAT
-        width = max(tile.n for tile in table) if n > 32 else 32
-        usable = [_for(tile, how) for tile in table if tile.n == width]
-    usable = _that_fit(usable, lambda tile: tile.shared(size, layout), shared_limit)
-    m = covering(sorted({tile.m for tile in usable}), b)
-    return next(tile for tile in usable if tile.m == m)
+        usable = [_for(tile, how) for tile in table]
+    return _that_fit(usable, lambda tile: tile.shared(size, layout), shared_limit)
 
 
 def gradient_tile(
