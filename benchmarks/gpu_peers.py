@@ -86,7 +86,8 @@ def _csr(flat: torch.Tensor) -> torch.Tensor:
     starts = torch.arange(count * b + 1, device=flat.device) * c
     columns = torch.arange(count * c, device=flat.device).view(count, 1, c).expand(count, b, c)
     size = count * b, count * c
-    return torch.sparse_csr_tensor(starts, columns.reshape(-1), flat.reshape(-1), size)
+    given = starts, columns.reshape(-1), flat.reshape(-1), size
+    return torch.sparse_csr_tensor(*given, check_invariants=True)
 
 
 def _bsr(flat: torch.Tensor, block: int) -> torch.Tensor:
@@ -100,6 +101,7 @@ def _bsr(flat: torch.Tensor, block: int) -> torch.Tensor:
         columns.expand(count, down, across).reshape(-1),
         values.reshape(-1, block, block).contiguous(),
         (count * b, count * c),
+        check_invariants=True,
     )
 
 

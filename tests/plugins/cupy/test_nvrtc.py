@@ -45,6 +45,13 @@ def all_launches() -> Iterator[Launch]:
                         more = {**common, "precision": precision, "order": "adbc"}
                         yield from kernel_table.factor(*given, **more)
                         yield from kernel_table.weight_gradient(*given, **more)
+                        # Layers leave factors as they lie, and read them transposed for dx.
+                        more = {**common, "precision": precision, "order": "abcd"}
+                        complex_too = {"conjugated": dtype.startswith("complex")}
+                        yield from kernel_table.factor(*given, **more)
+                        yield from kernel_table.factor(
+                            *given, **more, transposed=True, **complex_too
+                        )
             if precision != "ieee":
                 continue
             for b, c in ((1, 1), (2, 2), (4, 4), (8, 8), (2, 64), (16, 3), (12, 64), (64, 12)):
