@@ -6,6 +6,7 @@ import ctypes
 import importlib
 import math
 import sys
+import warnings
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -87,7 +88,9 @@ def _csr(flat: torch.Tensor) -> torch.Tensor:
     columns = torch.arange(count * c, device=flat.device).view(count, 1, c).expand(count, b, c)
     size = count * b, count * c
     given = starts, columns.reshape(-1), flat.reshape(-1), size
-    return torch.sparse_csr_tensor(*given, check_invariants=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.sparse_csr_tensor(*given, check_invariants=True)
 
 
 def _bsr(flat: torch.Tensor, block: int) -> torch.Tensor:
@@ -96,13 +99,15 @@ def _bsr(flat: torch.Tensor, block: int) -> torch.Tensor:
     starts = torch.arange(count * down + 1, device=flat.device) * across
     columns = torch.arange(count * across, device=flat.device).view(count, 1, across)
     values = flat.view(count, down, block, across, block).transpose(2, 3)
-    return torch.sparse_bsr_tensor(
-        starts,
-        columns.expand(count, down, across).reshape(-1),
-        values.reshape(-1, block, block).contiguous(),
-        (count * b, count * c),
-        check_invariants=True,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls these tensors a beta
+        return torch.sparse_bsr_tensor(
+            starts,
+            columns.expand(count, down, across).reshape(-1),
+            values.reshape(-1, block, block).contiguous(),
+            (count * b, count * c),
+            check_invariants=True,
+        )
 
 
 def lazylinop(w: torch.Tensor) -> Work | None:
