@@ -52,6 +52,7 @@ class State:
         self.capability = "90"
         self.failure: Exception | None = None
         self.driver = 13000
+        self.no_cublas = False
         self.clock = 0.0
         self.takes: Callable[[str], float] = lambda name: 1.0
 
@@ -415,6 +416,12 @@ def _copy(target: ndarray, source: ndarray) -> None:
     state.done("copy")
 
 
+def _handle() -> int:
+    if state.no_cublas:
+        raise ImportError('Failure finding "libcublas.so.13":\n no such file')
+    return 7
+
+
 def module() -> ModuleType:
     """Return the stand-in as a module of the name cupy."""
     made = ModuleType("cupy")
@@ -438,7 +445,8 @@ def module() -> ModuleType:
         get_elapsed_time=elapsed,
         runtime=_runtime(),
         cublas=SimpleNamespace(gemmStridedBatchedEx=gemm_strided_batched_ex),
-        device=SimpleNamespace(get_cublas_handle=lambda: 7),
+        device=SimpleNamespace(get_cublas_handle=_handle),
+        nvrtc=SimpleNamespace(getVersion=lambda: (13, 0)),
     )
     return made
 
