@@ -250,8 +250,9 @@ class KroneckerProduct(LinearMatrix):
             device = "cuda" if self._is_on_device else "cpu"
         least = [np.float32] if device == "cpu" else []  # devices multiply float16 as it is
         wanted = np.result_type(self.dtype, self.dtype if dtype is None else dtype, *least)
-        if wanted.kind == "c" and self.dtype.kind != "c":
-            wanted, batch = np.empty(0, dtype=wanted).real.dtype, 2 * batch
+        if wanted.kind == "c" and self.dtype.kind != "c" and layout in ("last", "first"):
+            # Real and imaginary parts are columns side by side.
+            wanted, batch, layout = np.empty(0, dtype=wanted).real.dtype, 2 * batch, "last"
         if device == "cuda" and layout in ("last", "first"):
             return self._on_cuda.plan(batch, wanted, layout, tune)
         if device != "cpu" or not self._is_numpy:

@@ -152,6 +152,9 @@ def test_plans_on_a_device_are_for_its_data_type(cuda: State) -> None:
     half = so.KroneckerProduct([np.ones(PATTERN, np.float16)], [PATTERN])
     assert half.plan(8, device="cuda").dtype == np.float16
     assert half.plan(8).dtype == np.float32
+    pairs = half.plan(8, np.complex64, device="cuda", layout="first")
+    assert (pairs.dtype, pairs.batch) == (np.float32, 16)
+    assert "with the batch last" in str(pairs)  # as such operands are multiplied
     held = so.KroneckerProduct([cupy.asarray(half.factors[0])], [PATTERN])
     y = held @ cupy.asarray(np.ones((36, 8), np.float16))
     assert held.plan(8).dtype == y.dtype == np.float16
