@@ -11,9 +11,12 @@ on, then in this process and so comparable:
 factors
     one factor of each pattern in float32 (ieee, tf32, tf32x3), float16 and bfloat16, batch last and
     first. ``ours`` is `KroneckerProduct` @ x as planned, beside it each method alone; peers are
-    torch's bmm around permutations, bmm on strided views (``bmm0``), einsum, CSR and dense.
+    torch's bmm around permutations, bmm on strided views (``bmm0``), einsum, BSR, CSR and dense,
+    and where it installs lazylinop's CuPy backend; ``uj_`` is the energy of a call in microjoules
+    by NVML, of ours and of the fastest peer.
 chains
-    square dyadic chains, in passes: time over that of reading x and writing y once.
+    square dyadic chains, in passes: time over that of reading x and writing y once; beside them,
+    batch first, the butterfly layer of torch-structured, whose values are its own.
 gradients
     of a factor: dx beside the product, dW over its floor.
 factorization
@@ -34,13 +37,14 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from gpu_peers import Energy, Work, lazylinop, peers, torch_structured
 
 import sparseopt as so
 from sparseopt.choosing import offers
@@ -69,8 +73,6 @@ GOALS = """goals (ratios of one run; medians over bandwidth-bound cases larger t
 
 DRY = "dry run on a processor: it shows that every line runs; no figure of it means anything"
 
-Work = Callable[[torch.Tensor], Any]
-
 
 class Bench:
     """Where it runs, and how it measures there."""
@@ -80,7 +82,9 @@ class Bench:
         self.device = "cpu" if dry else "cuda"
         self.rows: list[dict[str, Any]] = []
         self.rates: Any = None
-        self.cache = 0 if dry else 2 * torch.cuda.get_device_properties(0).L2_cache_size
+        properties = None if dry else torch.cuda.get_device_properties(0)
+        self.cache = 2 * properties.L2_cache_size if properties else 0
+        self._energy = Energy(str(properties.uuid) if properties else "")
 
     @property
     def over(self) -> bool:
@@ -117,56 +121,24 @@ class Bench:
             times.append(1e3 * begin.elapsed_time(end) / calls)
         return statistics.median(times)
 
+    def microjoules(self, work: Work, x: torch.Tensor, microseconds: float) -> float | None:
+        """Return the energy of a call, over a second of calls; None where nothing counts it."""
+        before = self._energy.joules()
+        if before is None:
+            return None
+        given, calls = self.rotated(x), max(1, int(1e6 / microseconds))
+        torch.cuda.synchronize()
+        before = self._energy.joules() or 0.0
+        for at in range(calls):
+            work(given[at % len(given)])
+        torch.cuda.synchronize()
+        return 1e6 * ((self._energy.joules() or 0.0) - before) / calls
+
     def keep(self, **row: Any) -> None:
         """Remember and print a row."""
         self.rows.append(row)
         shown = (f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items())
         print("  ".join(shown), flush=True)
-
-
-def peers(w: torch.Tensor, first: bool) -> dict[str, Work]:
-    """Return what multiplies by one factor in torch alone."""
-    a, b, c, d = w.shape
-    blocks = w.permute(0, 3, 1, 2).contiguous()
-    flat = blocks.reshape(a * d, b, c)
-
-    def columns(x: torch.Tensor) -> torch.Tensor:
-        return (x.T if first else x).reshape(a, c, d, -1)
-
-    def back(y: torch.Tensor) -> torch.Tensor:
-        whole = y.reshape(a * b * d, -1)
-        return whole.T.contiguous() if first else whole
-
-    def bmm(x: torch.Tensor) -> torch.Tensor:
-        y = torch.bmm(flat, columns(x).transpose(1, 2).reshape(a * d, c, -1))
-        return back(y.reshape(a, d, b, -1).transpose(1, 2))
-
-    def bmm0(x: torch.Tensor) -> torch.Tensor:
-        y = x.new_empty(a, b, d, x.shape[1])
-        views = columns(x)
-        for i in range(min(a, d)):
-            if a <= d:
-                torch.bmm(blocks[i], views[i].transpose(0, 1), out=y[i].transpose(0, 1))
-            else:
-                torch.bmm(blocks[:, i], views[:, :, i], out=y[:, :, i])
-        return y.reshape(a * b * d, -1)
-
-    def einsum(x: torch.Tensor) -> torch.Tensor:
-        if first:
-            return torch.einsum("ikmj,timj->tikj", w, x.reshape(-1, a, c, d)).flatten(1)
-        return torch.einsum("ikmj,imjt->ikjt", w, x.reshape(a, c, d, -1)).flatten(0, 2)
-
-    found: dict[str, Work] = {"bmm": bmm, "einsum": einsum}
-    if not first and min(a, d) <= 64:
-        found["bmm0"] = bmm0
-    rows, width = a * b * d, a * c * d
-    if rows * width <= 1 << 26:
-        dense = so.KroneckerPattern(a, b, c, d).dense(w)
-        found["dense"] = (lambda x: x @ dense.T) if first else (lambda x: dense @ x)
-        if not first and w.dtype == torch.float32:
-            sparse = dense.to_sparse_csr()
-            found["csr"] = lambda x: sparse @ x
-    return found
 
 
 def ours(
@@ -253,16 +225,26 @@ def one_factor(
             works[method] = ours([w], [pattern], precision, first, method)
     if kind != "tf32x3":
         works |= peers(w, first)
+    if kind in ("ieee", "float16") and not first:
+        found = None if bench.dry else lazylinop(w)
+        works |= {"lazylinop": found} if found else {}
     times = {}
-    for name, work in works.items():
-        error = error_of(work(x), [w], [pattern], x, first)
+    for name, work in list(works.items()):
         own = name in ("ours", "kernel", "strided")
+        try:
+            error = error_of(work(x), [w], [pattern], x, first)
+        except Exception as failure:  # a peer that cannot: it is said, and left out
+            if own:
+                raise
+            said = " ".join(str(failure).split())[:120]
+            print(f"{name} does not run for {pattern}: {type(failure).__name__}: {said}")
+            continue
         if own and not error < ALLOWED[kind]:
             raise SystemExit(f"{name} is wrong by {error} for {pattern}, {kind}, first={first}")
         times[name] = bench.microseconds(work, x)
     floor, bound = floor_of(bench, pattern, n, kind)
     best = (
-        min((times[p], p) for p in times if p not in ("ours", "kernel", "strided", "bmm0"))
+        min((times[p], p) for p in times if p in ("bmm", "einsum", "bsr", "csr", "dense"))
         if (kind != "tf32x3")
         else (float("nan"), "")
     )
@@ -277,6 +259,11 @@ def one_factor(
         peer=best[1],
         peer_over_ours=best[0] / times["ours"],
         **{f"us_{name}": t for name, t in times.items()},
+        **{
+            f"uj_{name}": bench.microjoules(works[name], x, times[name])
+            for name in dict.fromkeys(("ours", best[1]))
+            if name in times
+        },
     )
 
 
@@ -295,6 +282,10 @@ def chains(bench: Bench, sizes: list[tuple[int, int]]) -> None:
                 if not error < ALLOWED[precision] * 4:
                     raise SystemExit(f"a chain of {n} is wrong by {error}, {precision}")
                 took = bench.microseconds(work, x)
+                peer = torch_structured(n, x) if first and precision == "ieee" else None
+                beside = (
+                    {} if peer is None else {"us_torch_structured": bench.microseconds(peer, x)}
+                )
                 bench.keep(
                     table="chains",
                     n=n,
@@ -303,6 +294,7 @@ def chains(bench: Bench, sizes: list[tuple[int, int]]) -> None:
                     layout="first" if first else "last",
                     passes=took * bench.rates.copy / (8 * n * batch),
                     us=took,
+                    **beside,
                 )
 
 
@@ -425,7 +417,8 @@ def stand_in(dry: bool) -> Iterator[None]:
 
 def versions() -> dict[str, str]:
     found = {}
-    for name in ("sparseopt", "torch", "cupy-cuda13x", "cupy-cuda12x", "numpy"):
+    others = "lazylinop", "torch-structured", "triton"
+    for name in ("sparseopt", "torch", "cupy-cuda13x", "cupy-cuda12x", "numpy", *others):
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
     return found

@@ -83,7 +83,7 @@ def brought_by(extra: str) -> set[str]:
         inner = re.fullmatch(r"sparseopt\[(.*)\]", requirement)
         for name in inner[1].split(",") if inner else ():
             found |= brought_by(name)
-        found.add(re.split(r"[<>=]", requirement)[0])
+        found.add(re.split(r"[\[<>=]", requirement)[0])
     return found
 
 

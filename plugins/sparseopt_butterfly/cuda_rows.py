@@ -1,4 +1,4 @@
-"""How layers multiply rows on a CUDA device: by the operator of kernels, where it is there."""
+"""How layers multiply on a CUDA device: by the operator of kernels, where it is there."""
 
 from __future__ import annotations
 
@@ -22,26 +22,41 @@ def times_rows(
     bias: torch.Tensor | None,
     patterns: list[int],
 ) -> torch.Tensor | None:
-    """Return rows (batch, n) times the transposed product, plus the bias; None if torch has to.
+    """Return rows (batch, n) times the transposed product, plus the bias; None if torch has to."""
+    result = _product(rows, factors, patterns, "first")
+    return result if result is None or bias is None else result + bias.to(result.dtype)
+
+
+def times_columns(
+    columns: torch.Tensor, factors: Sequence[torch.Tensor], patterns: list[int]
+) -> torch.Tensor | None:
+    """Return the product with columns (n, batch); None if torch has to multiply."""
+    return _product(columns, factors, patterns, "last")
+
+
+def _product(
+    x: torch.Tensor, factors: Sequence[torch.Tensor], patterns: list[int], layout: str
+) -> torch.Tensor | None:
+    """Return the product with an operand in one of the two layouts, None if torch has to.
 
     It has to where operand and factors are of several data types, as under autocast, and where
     derivatives are taken forwards or of many operands at once (`torch.func`). float32 is multiplied
     as `torch.set_float32_matmul_precision` says.
     """
-    if any(f.dtype != rows.dtype for f in factors) or torch.is_autocast_enabled("cuda"):
+    if any(f.dtype != x.dtype for f in factors) or torch.is_autocast_enabled("cuda"):
         return None
     if torch.autograd.forward_ad._current_level >= 0 or not kernels_are_there():
         return None
     if not torch.compiler.is_compiling():
         try:
-            rows.data_ptr()
+            x.data_ptr()
         except RuntimeError:  # a tensor of `torch.func`
             return None
     held = [f.contiguous() for f in factors]
     result: torch.Tensor = torch.ops.sparseopt.kronecker_chain(
-        rows.contiguous(), held, patterns, "first", "torch"
+        x.contiguous(), held, patterns, layout, "torch"
     )
-    return result if bias is None else result + bias.to(result.dtype)
+    return result
 
 
 def flat(architecture: so.Architecture) -> list[int]:

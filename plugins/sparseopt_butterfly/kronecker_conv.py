@@ -16,6 +16,7 @@ from sparseopt.butterfly.architecture import Patterns
 from sparseopt.interface.arrays import as_count
 from sparseopt.tools.chain_plan import MultiplicationPlan
 from sparseopt_butterfly.cells import Cells, padding_of, strips_of
+from sparseopt_butterfly.cuda_rows import times_columns
 from sparseopt_butterfly.kronecker_layer import KroneckerLayer, built, is_exporting
 from sparseopt_butterfly.layer_costs import cells_microseconds
 
@@ -225,7 +226,9 @@ class KroneckerConv2d(KroneckerLayer):
                 return made if input.ndim == 4 else made[0]
             below = self._cells(images)
             count, _, height, width = below.shape
-            y = self._times(below.transpose(0, 1).flatten(1), self._groups, factors)
+            columns = below.transpose(0, 1).flatten(1)
+            found = times_columns(columns, factors, self._flat) if columns.is_cuda else None
+            y = self._times(columns, self._groups, factors) if found is None else found
             y = y.unflatten(1, (count, height, width)).transpose(0, 1)
         if self.bias is not None:
             bias = self.bias if self.bias.dtype == y.dtype else self.bias.to(y.dtype)

@@ -15,6 +15,7 @@ from torch import nn
 import sparseopt as so
 from sparseopt.butterfly.architecture import Patterns
 from sparseopt.tools.chain_plan import MultiplicationPlan
+from sparseopt_butterfly.cuda_rows import flat
 from sparseopt_butterfly.layer_costs import DENSE
 from sparseopt_butterfly.layer_inference import CompiledTraining, RememberedProduct
 from sparseopt_butterfly.merging import choose_merging
@@ -53,6 +54,7 @@ class KroneckerLayer(nn.Module):
         else:
             self.register_parameter("bias", None)
         self.merge_for(BATCH)
+        self._flat = flat(architecture)
         self._names = tuple(map(str, range(len(architecture))))
         self._single = groups_of(architecture, (1,) * len(architecture))
         self._remembered = RememberedProduct()
@@ -145,11 +147,15 @@ class KroneckerLayer(nn.Module):
         return self._times(identity, self._groups)
 
     def _project(self, like: nn.Module, weight: torch.Tensor, options: dict[str, Any]) -> Self:
-        """Take over the nearest product to a matrix, and what else a dense layer holds."""
+        """Take over the nearest product to a matrix, and what else a dense layer holds.
+
+        On a CUDA device the matrix is factorized where it is.
+        """
         matrix = weight.detach()
-        problem = so.ButterflyFactorization(target_of(matrix), self.architecture)
+        target = _wide(matrix) if matrix.is_cuda else target_of(matrix)
+        problem = so.ButterflyFactorization(target, self.architecture)
         product = so.solve(problem, **options).answer
-        self._set_factors([torch.from_numpy(f.copy()) for f in product.factors])
+        self._set_factors([torch.asarray(f, copy=True) for f in product.factors])
         with torch.no_grad():
             self.relative_error = self._distance(matrix)
         for factor in self.factors:
@@ -258,8 +264,11 @@ def dense_microseconds(rows: int, columns: int, batch: int, dtype: Any) -> float
 
 def target_of(weight: torch.Tensor) -> np.ndarray:
     """Return a weight as an array that can be factorized, float32 if it is of half precision."""
-    wide = weight.detach().float() if weight.dtype in HALF else weight.detach()
-    return wide.cpu().resolve_conj().numpy()
+    return _wide(weight.detach()).cpu().resolve_conj().numpy()
+
+
+def _wide(weight: torch.Tensor) -> torch.Tensor:
+    return weight.float() if weight.dtype in HALF else weight
 
 
 def _mean_square(values: torch.Tensor) -> float:

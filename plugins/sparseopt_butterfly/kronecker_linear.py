@@ -13,7 +13,7 @@ import sparseopt as so
 from sparseopt.butterfly.architecture import Patterns
 from sparseopt.interface.arrays import as_count
 from sparseopt.tools.chain_plan import MultiplicationPlan, Step
-from sparseopt_butterfly.cuda_rows import flat, times_rows
+from sparseopt_butterfly.cuda_rows import times_rows
 from sparseopt_butterfly.kronecker_layer import KroneckerLayer, built, is_exporting
 from sparseopt_butterfly.layer_costs import around_microseconds, rows_microseconds
 from sparseopt_butterfly.layer_inference import runs_along_rows
@@ -97,7 +97,6 @@ class KroneckerLinear(KroneckerLayer):
         super().__init__(architecture, out_features, bias, device, dtype)
         self.in_features = in_features
         self.out_features = out_features
-        self._flat = flat(architecture)
 
     @classmethod
     def from_linear(

@@ -68,7 +68,22 @@ def _fitness(cupy: Any) -> str | Unavailable:
             f"kernels need {OLDEST_CAPABILITY / 10:.1f} or later",
             "use a device of the Ampere generation or later",
         )
-    return f"ready on {name}, {Rates.of(name, capability)}"
+    lacking = _without_libraries(cupy)
+    return lacking or f"ready on {name}, {Rates.of(name, capability)}"
+
+
+def _without_libraries(cupy: Any) -> Unavailable | None:
+    """Return what CuPy does not bring along and does not find: the compiler, cuBLAS."""
+    try:
+        cupy.cuda.nvrtc.getVersion()
+        cupy.cuda.device.get_cublas_handle()
+    except Exception as error:
+        said = " ".join(str(error).split())
+        return Unavailable(
+            f"cupy and a device are there, but NVRTC or cuBLAS is not ({said})",
+            "pip install 'sparseopt[gpu]' or 'sparseopt[gpu12]', or install the CUDA toolkit",
+        )
+    return None
 
 
 def device_name(identity: int) -> str:

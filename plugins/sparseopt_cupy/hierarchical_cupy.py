@@ -43,10 +43,14 @@ class HierarchicalCupy(so.Solver[so.ButterflyFactorization]):
         require_options(self.bounds, self.probes)
 
     def accepts(self, problem: so.ButterflyFactorization) -> so.Accepted | so.Refused:
-        """Take arrays of CuPy and tensors on a CUDA device."""
-        if problem.kind == "device" or problem.structure()["place"] == "device":
-            return so.Accepted()
-        return so.Refused("it takes arrays on a CUDA device; pass cupy.asarray(target) to use it")
+        """Take arrays of CuPy and tensors on a CUDA device, if what they leave fits beside them."""
+        if problem.kind != "device" and problem.structure()["place"] != "device":
+            return so.Refused(
+                "it takes arrays on a CUDA device; pass cupy.asarray(target) to use it"
+            )
+        with _on_cupy(problem)[1]:
+            lacking = memory_lacking(int(self.bytes_needed(problem)))
+        return so.Refused(lacking) if lacking else so.Accepted()
 
     def solve(
         self, problem: so.ButterflyFactorization, context: so.Context

@@ -7,16 +7,15 @@ than twice the second-level cache, kept in the user's cache folder for `Rates.of
 from __future__ import annotations
 
 import datetime
-import statistics
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
+from sparseopt.choosing import offers
 from sparseopt_cupy import strided
-from sparseopt_cupy.device import described, device_name
+from sparseopt_cupy.device import device_name
 from sparseopt_cupy.kernels.launches import Precision
 from sparseopt_cupy.rates import Rates
+from sparseopt_cupy.tuning import microseconds
 
 _TRIES = 15
 _COPIED = 1 << 29
@@ -60,23 +59,19 @@ def _products(dtype: str, precision: Precision) -> float:
 
 
 def _microseconds(call: Callable[[], Any], calls: int = 1) -> float:
-    """Return the median time of a call on the device."""
-    import cupy
+    return microseconds(lambda _: call(), [None], _TRIES, calls)
 
-    begin, end = cupy.cuda.Event(), cupy.cuda.Event()
-    call()
-    times = []
-    for _ in range(_TRIES):
-        begin.record()
-        for _ in range(calls):
-            call()
-        end.record()
-        end.synchronize()
-        times.append(1e3 * cupy.cuda.get_elapsed_time(begin, end) / calls)
-    return float(np.float64(statistics.median(times)))
+
+def main() -> int:
+    """Measure and keep the figures of the current device, or say in one sentence why not."""
+    missing = offers.engine("CudaMultiplication").availability()
+    if missing is not None:
+        print(f"nothing can be measured here: {missing}")  # noqa: T201
+        return 1
+    found = measure()
+    print(f"{found.name}: {found}; kept in {found.keep()}")  # noqa: T201
+    return 0
 
 
 if __name__ == "__main__":
-    print(described())  # noqa: T201
-    found = measure()
-    print(f"{found.name}: {found}; kept in {found.keep()}")  # noqa: T201
+    raise SystemExit(main())

@@ -16,8 +16,9 @@ the products; over a share of these rates that is assumed until it is measured.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 
 from sparseopt.butterfly.pattern import KroneckerPattern
 from sparseopt.tools.chain_plan import Step
@@ -33,6 +34,7 @@ from sparseopt_cupy.kernels.launches import (
     itemsize,
 )
 from sparseopt_cupy.rates import CACHE_SPEED, Rates
+from sparseopt_cupy.tuned import Measured, key_of
 
 # Shares of the rates of memory and of products that are reached. Nothing here is measured: rates of
 # products are the library's own; kernels use instructions that reach some 60 % of them at most.
@@ -49,6 +51,7 @@ _LIBRARY_TILE = 32
 _MOST_LAUNCHES = 64
 _LARGEST_INT = 2**31 - 1
 _LARGEST_DENSE = 1 << 24
+NOTHING: Mapping[str, Mapping[str, Measured]] = MappingProxyType({})
 
 
 @lru_cache(maxsize=4096)
@@ -63,6 +66,7 @@ def factor(
     order: kernel_table.Order = "adbc",
     transposed: bool = False,
     conjugated: bool = False,
+    tile: tuple[int, ...] = (),
 ) -> tuple[Launch, ...]:
     """Return `kernel_table.factor`, remembered."""
     return kernel_table.factor(
@@ -76,6 +80,7 @@ def factor(
         conjugated=conjugated,
         alignment=alignment,
         shared_limit=limit,
+        tile=tile,
     )
 
 
@@ -122,6 +127,8 @@ class Methods:
         Whether cuBLAS may be used.
     order : "adbc" or "abcd"
         How the factor kernel finds the weights.
+    measured : mapping
+        Steps whose times and tiles are known: those are taken in place of predictions.
     """
 
     def __init__(
@@ -135,10 +142,12 @@ class Methods:
         most_values: int = 0,
         library: bool = True,
         order: kernel_table.Order = "adbc",
+        measured: Mapping[str, Mapping[str, Measured]] = NOTHING,
     ) -> None:
         self.n, self.dtype, self.precision, self.layout = n, dtype, precision, layout
         self.rates, self.limit, self.most_values = rates, limit, most_values
         self.library, self.order = library, order
+        self.measured = measured
 
     def offers(
         self, first: int, last: int, pattern: KroneckerPattern, run: Sequence[KroneckerPattern]
@@ -169,7 +178,14 @@ class Methods:
             found = run_of(patterns, self.n, self.dtype, self.layout, 16, self.limit)
             if found:
                 times["fused"] = self._of_launches("fused", found)
-        return [Step(first, last, pattern, name, time) for name, time in times.items()]
+        key = key_of(run, self.n, self.dtype, self.precision, self.layout)
+        known = self.measured.get(key, {})
+        return [
+            Step(first, last, pattern, name, known[name].microseconds, known[name].tile)
+            if name in known
+            else Step(first, last, pattern, name, time)
+            for name, time in times.items()
+        ]
 
     def takes_strided(self, pattern: Pattern) -> bool:
         """Whether views of operand and result are matrices for cuBLAS, in few launches."""

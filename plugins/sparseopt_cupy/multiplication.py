@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -20,9 +22,9 @@ from sparseopt.tools.chain_plan import (
     merging_limit,
     planned_batch,
 )
-from sparseopt_cupy import device, launching, strided
+from sparseopt_cupy import device, launching, strided, tuned
 from sparseopt_cupy.kernels.launches import SHARED_LIMIT, Layout, Pattern, Precision
-from sparseopt_cupy.methods import METHODS, Methods, factor, run_of, supported
+from sparseopt_cupy.methods import METHODS, NOTHING, Methods, factor, run_of, supported
 from sparseopt_cupy.rates import Rates
 
 # Values of a merged group, as a multiple of all values of the chain: on a device products are
@@ -65,43 +67,121 @@ class CudaMultiplication:
         self._copies: dict[tuple[Any, str], tuple[Any, ...]] = {}
         self._prepared: dict[tuple[Any, ...], Any] = {}
 
-    def plan(self, batch: int, dtype: Any, layout: Layout) -> MultiplicationPlan:
+    def plan(
+        self, batch: int, dtype: Any, layout: Layout, tune: bool = False
+    ) -> MultiplicationPlan:
         """Return the plan for operands (n, batch) of a dtype, batch last or first in memory.
 
-        It takes the figures of the current device, or where there is none those of an H100.
+        It takes the figures of the device of the factors (of the current one for those of NumPy),
+        or where there is none those of an H100. With `tune`, the steps of the plan are measured
+        there by all methods and tiles, and kept in the user's cache folder for this and later
+        processes.
         """
-        missing = self._missing()
+        missing, name = self._missing(), np.dtype(dtype).name
         if missing is not None:
-            rates, limit, note = Rates.of("an H100"), SHARED_LIMIT, f"{missing}"
-        else:
-            rates, limit = figures(launching.current_device())
-            note = f"figures of the device: {rates}"
-        return self._planned(batch, np.dtype(dtype).name, layout, rates, limit, note)
+            if tune:
+                raise so.ProblemError(f"nothing can be measured here: {missing}")
+            return self._planned(
+                batch, name, layout, Rates.of("an H100"), SHARED_LIMIT, f"{missing}"
+            )
+        import cupy
+
+        own = self._factors[0]
+        place = int(own.device.id) if on_device(own) else launching.current_device()
+        with cupy.cuda.Device(place):
+            rates, limit = figures(place)
+            if tune:
+                with _of_device(place, "measuring"):
+                    self._tune(planned_batch(batch), name, layout, place)
+            lacking = self._memory_lacking(batch, np.dtype(dtype))
+            note = "; ".join(filter(None, (f"figures of the device: {rates}", lacking)))
+            return self._planned(batch, name, layout, rates, limit, note, tuned.steps_of(place))
 
     def _planned(
-        self, batch: int, dtype: str, layout: Layout, rates: Rates, limit: int, note: str = ""
+        self,
+        batch: int,
+        dtype: str,
+        layout: Layout,
+        rates: Rates,
+        limit: int,
+        note: str = "",
+        measured: Mapping[str, Mapping[str, tuned.Measured]] = NOTHING,
     ) -> MultiplicationPlan:
         batch = planned_batch(batch)
-        key = batch, dtype, layout, rates.name
+        key = batch, dtype, layout, rates.name, len(measured)
         if key not in self._plans:
-            _require_supported(dtype)
-            patterns = self._architecture.patterns
-            most = merging_limit(self._architecture, _MERGED_MULTIPLE)
-            most = 0 if dtype == "bfloat16" else most  # CuPy does not merge them
-            methods = Methods(batch, dtype, self._precision, layout, rates, limit, most)
-
-            def offers(first: int, last: int, pattern: KroneckerPattern) -> list[Step]:
-                found = methods.offers(first, last, pattern, patterns[first : last + 1])
-                wanted = [step for step in found if step.method in self._allowed]
-                return wanted or (found if first == last else [])
-
+            offers = self._offers(batch, dtype, layout, rates, limit, measured)
             steps, separately = cheapest_steps(self._architecture, offers)
             kind = f" ({self._precision})" if dtype == "float32" else ""
-            where = f"{rates.name}, products{kind} with the batch {layout}, {rates.source} figures"
+            figures = f"{rates.source} figures"
+            if any(self._key(step, batch, dtype, layout) in measured for step in steps):
+                figures += ", steps that were measured as they were"
+            where = f"{rates.name}, products{kind} with the batch {layout}, {figures}"
             self._plans[key] = MultiplicationPlan(
-                steps, batch, np.dtype(dtype), separately, note, where
+                steps, batch, np.dtype(dtype), separately, "", where
             )
-        return self._plans[key]
+        return replace(self._plans[key], note=note) if note else self._plans[key]
+
+    def _offers(
+        self,
+        batch: int,
+        dtype: str,
+        layout: Layout,
+        rates: Rates,
+        limit: int,
+        measured: Mapping[str, Mapping[str, tuned.Measured]],
+    ) -> Callable[[int, int, KroneckerPattern], list[Step]]:
+        _require_supported(dtype)
+        patterns = self._architecture.patterns
+        most = merging_limit(self._architecture, _MERGED_MULTIPLE)
+        most = 0 if dtype == "bfloat16" else most  # CuPy does not merge them
+        methods = Methods(
+            batch, dtype, self._precision, layout, rates, limit, most, measured=measured
+        )
+
+        def offers(first: int, last: int, pattern: KroneckerPattern) -> list[Step]:
+            found = methods.offers(first, last, pattern, patterns[first : last + 1])
+            wanted = [step for step in found if step.method in self._allowed]
+            return wanted or (found if first == last else [])
+
+        return offers
+
+    def _key(self, step: Step, batch: int, dtype: str, layout: Layout) -> str:
+        run = self._architecture.patterns[step.first : step.last + 1]
+        return tuned.key_of(run, batch, dtype, self._precision, layout)
+
+    def _tune(self, batch: int, dtype: str, layout: Layout, place: int) -> None:
+        """Measure the steps of the plan until it rests on measured ones only; keep them."""
+        from sparseopt_cupy.tuning import measured
+
+        known, (rates, limit) = tuned.steps_of(place), figures(place)
+        lacking = self._memory_lacking(2 * batch, np.dtype(dtype))
+        if lacking:
+            raise so.ProblemError(f"{lacking}; tune for fewer columns")
+
+        def apply(step: Step, y: Any, x: Any) -> None:
+            values = self._values(step, place, dtype)
+            self._apply(step, y, values, x, batch, dtype, layout, limit)
+
+        while True:
+            plan = self._planned(batch, dtype, layout, rates, limit, measured=known)
+            offers = self._offers(batch, dtype, layout, rates, limit, known)
+            keys = [self._key(step, batch, dtype, layout) for step in plan.steps]
+            if all(key in known for key in keys):
+                break
+            for key, step in zip(keys, plan.steps, strict=True):
+                if key not in known:
+                    all_ways = offers(step.first, step.last, step.pattern)
+                    known[key] = measured(
+                        all_ways, batch, dtype, self._precision, layout, limit, apply
+                    )
+        tuned.keep(place)
+
+    def _memory_lacking(self, batch: int, dtype: np.dtype) -> str:
+        """Return in words that operand and result do not fit; nothing is asked of small ones."""
+        largest = max(max(p.shape) for p in self._architecture)
+        size = largest * batch * dtype.itemsize
+        return device.memory_lacking(2 * size) if size > _SMALL else ""
 
     def matmat(self, x: Any) -> Any:
         """Return the product with (n, batch), an array of CuPy or a CUDA tensor of torch.
@@ -122,15 +202,8 @@ class CudaMultiplication:
         if missing is not None:
             raise so.ProblemError(f"arrays on a device cannot be multiplied here: {missing}")
         self._require_place(x)
-        try:
-            with x.device:
-                return self._times(x)
-        except RuntimeError as error:  # all errors of driver, compiler and library are such
-            said = " ".join(str(error).split())
-            raise RuntimeError(
-                f"CUDA device {x.device.id} stopped while multiplying: {said}; factors and operand "
-                "were not written to; if the device itself failed, start a new process"
-            ) from error
+        with _of_device(int(x.device.id), "multiplying"), x.device:
+            return self._times(x)
 
     def _times_tensor(self, x: Any) -> Any:
         """Return the product with a tensor: by the plan where factors cannot change and no gradient
@@ -200,11 +273,9 @@ class CudaMultiplication:
         rows, batch = self._architecture.shape[0], x.shape[1]
         if batch == 0:
             return cupy.empty((rows, 0), dtype)
-        largest = max(max(p.shape) for p in self._architecture)
-        if largest * batch * dtype.itemsize > _SMALL:
-            lacking = device.memory_lacking(2 * largest * batch * dtype.itemsize)
-            if lacking:
-                raise so.ProblemError(f"{lacking}; take fewer columns at a time, or float32")
+        lacking = self._memory_lacking(batch, dtype)
+        if lacking:
+            raise so.ProblemError(f"{lacking}; take fewer columns at a time, or float32")
         by_columns = batch > 1 and x.T.flags.c_contiguous and not x.flags.c_contiguous
         as_pairs = dtype.kind == "c" and own.kind != "c"
         if by_columns and not as_pairs:
@@ -222,7 +293,9 @@ class CudaMultiplication:
 
         place = launching.current_device()
         rates, limit = figures(place)
-        for step in reversed(self._planned(batch, dtype, layout, rates, limit).steps):
+        known = tuned.steps_of(place)
+        plan = self._planned(batch, dtype, layout, rates, limit, measured=known)
+        for step in reversed(plan.steps):
             rows = step.pattern.shape[0]
             shape = (batch, rows) if layout == "first" else (rows, batch)
             y = cupy.empty(shape, x.dtype)
@@ -256,7 +329,8 @@ class CudaMultiplication:
             launches = run_of(patterns, batch, dtype, layout, aligned, limit)
             assert launches is not None, "planned, so it fits"
         else:
-            launches = factor(pattern, batch, dtype, self._precision, layout, aligned, limit)
+            shape = pattern, batch, dtype, self._precision, layout, aligned, limit
+            launches = factor(*shape, tile=step.tile)
         launching.launch_all(launches, {"x": x, "w": values, "y": y})
 
     def _values(self, step: Step, place: int, dtype: str) -> Any:
@@ -288,6 +362,19 @@ class CudaMultiplication:
         if key not in self._copies:
             self._copies[key] = tuple(cupy.asarray(f, dtype=dtype) for f in self._factors)
         return self._copies[key]
+
+
+@contextmanager
+def _of_device(place: int, what: str) -> Iterator[None]:
+    """Say in one sentence that a device failed: all errors of driver and libraries are such."""
+    try:
+        yield
+    except RuntimeError as error:
+        said = " ".join(str(error).split())
+        raise RuntimeError(
+            f"CUDA device {place} stopped while {what}: {said}; factors and operand were not "
+            "written to; if the device itself failed, start a new process"
+        ) from error
 
 
 def _is_followed(x: Any) -> bool:

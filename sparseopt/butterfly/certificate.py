@@ -227,7 +227,7 @@ class ButterflyCertificate(Certificate):
             and answer.architecture == problem.architecture,
             "the answer is a product with the asked architecture",
         )
-        if problem.kind == "device":
+        if problem.kind == "device" or getattr(problem.target, "is_cuda", False):
             steps.note("the target lies on a device; the check reads it and runs on the processor")
         if self.probes:
             self._check_probes(steps)

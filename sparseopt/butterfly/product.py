@@ -69,8 +69,9 @@ class Multiplication(Protocol):
 class DeviceMultiplication(Protocol):
     """Multiplies CuPy arrays by a chain of factors, wherever those lie. It judges nothing."""
 
-    def plan(self, batch: int, dtype: Any, layout: str) -> MultiplicationPlan:
-        """Return the plan for operands (n, batch) of a dtype, batch last or first in memory."""
+    def plan(self, batch: int, dtype: Any, layout: str, tune: bool) -> MultiplicationPlan:
+        """Return the plan for operands (n, batch) of a dtype, batch last or first in memory, its
+        steps measured if `tune`."""
         ...
 
     def matmat(self, x: Any) -> Any:
@@ -210,7 +211,13 @@ class KroneckerProduct(LinearMatrix):
         return replace(self, compiled=True, precision=precision or self.precision)
 
     def plan(
-        self, batch: int = 1, dtype: Any = None, *, device: str | None = None, layout: str = "last"
+        self,
+        batch: int = 1,
+        dtype: Any = None,
+        *,
+        device: str | None = None,
+        layout: str = "last",
+        tune: bool = False,
     ) -> MultiplicationPlan:
         """Return how ``self @ x`` is computed for x of shape (n, batch), printable.
 
@@ -225,27 +232,36 @@ class KroneckerProduct(LinearMatrix):
             made with the figures known of one, and says which.
         layout : {"last", "first"}
             On a device: whether the entries of a row of x lie together, or those of a column.
+        tune : bool
+            On a device: measure there all methods and tiles for the steps that the plan rests on.
+            The figures are kept in the user's cache folder, and later products and plans for as
+            many columns use them. It takes seconds; nothing is measured without being asked for.
 
         Raises
         ------
         ProblemError
-            If the factors are torch tensors: those are always applied one by one.
+            If the factors are torch tensors: those are always applied one by one; if nothing can be
+            measured.
         """
         if not (self._is_numpy or self._is_on_device):
             raise ProblemError("a product of torch tensors has no plan; see to_numpy()")
         batch = as_count(batch, "batch")
-        wanted = np.result_type(self.dtype, self.dtype if dtype is None else dtype, np.float32)
-        if wanted.kind == "c" and self.dtype.kind != "c":
-            wanted, batch = np.empty(0, dtype=wanted).real.dtype, 2 * batch
         if device is None:
             device = "cuda" if self._is_on_device else "cpu"
+        least = [np.float32] if device == "cpu" else []  # devices multiply float16 as it is
+        wanted = np.result_type(self.dtype, self.dtype if dtype is None else dtype, *least)
+        if wanted.kind == "c" and self.dtype.kind != "c" and layout in ("last", "first"):
+            # Real and imaginary parts are columns side by side.
+            wanted, batch, layout = np.empty(0, dtype=wanted).real.dtype, 2 * batch, "last"
         if device == "cuda" and layout in ("last", "first"):
-            return self._on_cuda.plan(batch, wanted, layout)
+            return self._on_cuda.plan(batch, wanted, layout, tune)
         if device != "cpu" or not self._is_numpy:
             raise ProblemError(
                 f"device must be cpu (for NumPy factors) or cuda and layout last or first, got "
                 f"{device!r} and {layout!r}"
             )
+        if tune:
+            raise ProblemError('only methods of a CUDA device are measured; give device="cuda"')
         return self._multiplication.plan(batch, wanted)
 
     def _times(self, x: Any) -> Any:

@@ -13,7 +13,7 @@ import ctypes
 import importlib.machinery
 import sys
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -38,6 +38,8 @@ class State:
         Arrays that came from NumPy.
     free : int
         Bytes that a device says are free.
+    clock : float
+        Microseconds that its work has taken, as `takes` says of the name of each launch.
     """
 
     def __init__(self) -> None:
@@ -50,6 +52,13 @@ class State:
         self.capability = "90"
         self.failure: Exception | None = None
         self.driver = 13000
+        self.no_cublas = False
+        self.clock = 0.0
+        self.takes: Callable[[str], float] = lambda name: 1.0
+
+    def done(self, name: str) -> None:
+        """Let the time of one launch pass."""
+        self.clock += self.takes(name)
 
 
 state = State()
@@ -77,7 +86,7 @@ class Device:
 
     @property
     def attributes(self) -> dict[str, int]:
-        return {"MaxSharedMemoryPerBlockOptin": _MOST_SHARED}
+        return {"MaxSharedMemoryPerBlockOptin": _MOST_SHARED, "L2CacheSize": 1 << 10}
 
     def __enter__(self) -> Device:
         self._before.append(state.device)
@@ -162,6 +171,10 @@ class ndarray:
 
     def copy(self) -> ndarray:
         return self._like(self.held.copy())
+
+    def fill(self, value: float) -> None:
+        self.held.fill(value)
+        state.done("fill")
 
     def view(self, dtype: Any) -> ndarray:
         return self._like(self.held.view(dtype))
@@ -280,6 +293,7 @@ class _Function:
         counts = emulate(self._code, self._name, grid, block, given, shared_mem)
         assert counts.faults == 0, (self._name, counts)
         state.launches.append(self._name)
+        state.done(self._name)
 
 
 def _view(pointer: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -327,6 +341,7 @@ def gemm_strided_batched_ex(
         left, right = (_short(values) for values in (left, right))
     result[...] = left.astype(wide) @ right.astype(wide)
     state.gemms += 1
+    state.done("gemm")
 
 
 def _short(values: np.ndarray) -> np.ndarray:
@@ -368,6 +383,21 @@ def _runtime() -> ModuleType:
     return runtime
 
 
+class Event:
+    """A moment of the work on a device."""
+
+    def record(self) -> None:
+        self.at = state.clock
+
+    def synchronize(self) -> None:
+        return
+
+
+def elapsed(begin: Event, end: Event) -> float:
+    """Return the milliseconds between two events."""
+    return (end.at - begin.at) / 1e3
+
+
 class ExternalStream:
     """A stream of another library."""
 
@@ -381,6 +411,17 @@ class ExternalStream:
         return
 
 
+def _copy(target: ndarray, source: ndarray) -> None:
+    target.held[...] = source.held
+    state.done("copy")
+
+
+def _handle() -> int:
+    if state.no_cublas:
+        raise ImportError('Failure finding "libcublas.so.13":\n no such file')
+    return 7
+
+
 def module() -> ModuleType:
     """Return the stand-in as a module of the name cupy."""
     made = ModuleType("cupy")
@@ -389,6 +430,10 @@ def module() -> ModuleType:
         setattr(made, thing.__name__, thing)
     for name in ("concatenate", "nonzero", "einsum"):
         setattr(made, name, _of_numpy(name))
+    draws = np.random.default_rng(0)
+    made.random = SimpleNamespace(random=lambda shape: ndarray(draws.random(shape)))  # type: ignore[attr-defined]
+    made.empty_like = lambda array: empty(array.shape, array.dtype)  # type: ignore[attr-defined]
+    made.copyto = _copy  # type: ignore[attr-defined]
     made.__version__ = "14.2.0"  # type: ignore[attr-defined]
     made.linalg = SimpleNamespace(**{n: _of_numpy(n) for n in ("svd", "eigh", "inv")})  # type: ignore[attr-defined]
     pool = SimpleNamespace(free_bytes=lambda: 0)
@@ -396,9 +441,12 @@ def module() -> ModuleType:
     made.cuda = SimpleNamespace(  # type: ignore[attr-defined]
         Device=Device,
         ExternalStream=ExternalStream,
+        Event=Event,
+        get_elapsed_time=elapsed,
         runtime=_runtime(),
         cublas=SimpleNamespace(gemmStridedBatchedEx=gemm_strided_batched_ex),
-        device=SimpleNamespace(get_cublas_handle=lambda: 7),
+        device=SimpleNamespace(get_cublas_handle=_handle),
+        nvrtc=SimpleNamespace(getVersion=lambda: (13, 0)),
     )
     return made
 
@@ -406,7 +454,7 @@ def module() -> ModuleType:
 @contextmanager
 def installed() -> Iterator[State]:
     """Put the stand-in where CuPy would be, with a registry that has not looked yet."""
-    from sparseopt_cupy import launching, multiplication
+    from sparseopt_cupy import launching, multiplication, tuned
 
     from sparseopt.choosing import availability, discovery
 
@@ -416,6 +464,7 @@ def installed() -> Iterator[State]:
         availability.is_installed.cache_clear()
         launching.compiled.cache_clear()
         multiplication.figures.cache_clear()
+        tuned.steps_of.cache_clear()
 
     forget()
     state.__init__()  # type: ignore[misc]

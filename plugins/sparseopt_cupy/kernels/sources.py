@@ -91,13 +91,19 @@ class Kernel:
         values = [str(p).lower() if isinstance(p, bool) else str(p) for p in self.parameters]
         return f"{self.struct}<{', '.join(values)}>"
 
-    def blocks_at_once(self, shared_bytes: int = 227 << 10, threads: int = 2048) -> int:
+    def blocks_at_once(
+        self, shared_bytes: int = 227 << 10, threads: int = 2048, registers: int = 0
+    ) -> int:
         """Return how many blocks a multiprocessor holds, by threads and shared memory.
 
-        Registers suffice for `resident` of them, and often for more. The system keeps 1 KiB of
-        shared memory for each block.
+        Registers suffice for `resident` of them, and often for more: how many, by what a compiler
+        says that a thread takes. The system keeps 1 KiB of shared memory for each block.
         """
-        return min(threads // self.threads, shared_bytes // (self.shared_bytes + 1024), 32)
+        found = min(threads // self.threads, shared_bytes // (self.shared_bytes + 1024), 32)
+        if registers:  # each warp has them by 256
+            warps = (64 << 10) // (-(-registers * 32 // 256) * 256)
+            found = min(found, warps // -(-self.threads // 32))
+        return found
 
     @cached_property
     def source(self) -> str:

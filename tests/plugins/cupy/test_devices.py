@@ -69,6 +69,13 @@ def test_a_cupy_that_is_too_old(cuda: State) -> None:
     assert said().startswith("cupy 12.3.0 is too old: 13 or later is needed | pip install")
 
 
+def test_libraries_that_cupy_does_not_bring_along(cuda: State) -> None:
+    cuda.no_cublas = True
+    expected = "cupy and a device are there, but NVRTC or cuBLAS is not (Failure finding"
+    assert said().startswith(expected)
+    assert "sparseopt[gpu]" in said()
+
+
 def test_doctor_says_it_of_every_engine(cuda: State) -> None:
     from sparseopt.cli.doctor import _state
 
@@ -194,3 +201,16 @@ def test_cupy_without_a_driver_is_imported_and_says_so() -> None:
     if cupy.cuda.is_available():
         pytest.skip("there is a device here")
     assert "no driver of a CUDA device" in said() or "is too old" in said()
+    product = so.KroneckerProduct([np.ones((1, 64, 64, 64), np.float32)], [(1, 64, 64, 64)])
+    assert "no driver" in str(product.plan(4096, device="cuda")) or "too old" in said()
+    with pytest.raises(so.ProblemError, match="nothing can be measured here: unavailable: "):
+        product.plan(4096, device="cuda", tune=True)
+    problem = so.ButterflyFactorization(np.eye(4), so.Architecture.square_dyadic(4))
+    with pytest.raises(so.SolveError, match="place is host here"):
+        so.solve(problem, solver="hierarchical_cupy")
+    command = [sys.executable, "-m", "sparseopt_cupy.measuring"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 1
+    assert done.stdout.startswith("nothing can be measured here: ")
+    assert not done.stderr
+    assert product @ np.ones(4096, np.float32) is not None

@@ -124,6 +124,9 @@ def test_tensors_stay_tensors(cuda: State, monkeypatch: pytest.MonkeyPatch) -> N
     assert cuda.copies == 0
     own = so.solve(problem, solver="hierarchical_numpy")
     assert solution.certificate.error == pytest.approx(own.certificate.error, rel=1e-12)
+    assert "on the processor" not in str(so.verify(solution).details)
+    monkeypatch.setattr(torch.Tensor, "is_cuda", property(lambda self: True), raising=False)
+    assert "on the processor" in str(so.verify(solution).details)
 
 
 def test_the_same_answer_from_other_engines_lies_on_the_device(cuda: State) -> None:
@@ -169,6 +172,9 @@ def test_bad_targets_are_refused_by_place(cuda: State) -> None:
 def test_memory_is_asked_for(cuda: State) -> None:
     target = on_device(np.random.default_rng(0).standard_normal((16, 16)))
     problem = so.ButterflyFactorization(target, so.Architecture.square_dyadic(16))
-    cuda.free = 100
+    cuda.free = 1 << 20
+    assert "refused: it needs about 0.00391 GiB on the device, of which 0.000977" in str(
+        so.plan(problem)
+    )
     with pytest.raises(so.SolveError, match="GiB on the device, of which"):
         so.solve(problem, solver="hierarchical_cupy")

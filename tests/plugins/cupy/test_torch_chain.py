@@ -228,3 +228,71 @@ def test_a_new_process_can_save_and_copy_layers(on_cuda: State) -> None:
     x = torch.randn(4, 6)
     for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
         assert torch.allclose(other(x), layer(x))
+
+
+def test_a_convolution_trains_by_the_kernels(on_cuda: State) -> None:
+    torch.manual_seed(0)
+    layer = so.KroneckerConv2d(2, 6, 3, [(1, 6, 18, 1)], padding=1)
+    x = torch.randn(2, 2, 5, 4, requires_grad=True)
+    y = layer(x)
+    assert on_cuda.launches
+    expected = torch.nn.functional.conv2d(x, layer.weight, layer.bias, padding=1)
+    assert torch.allclose(y, expected, atol=1e-5)
+    parameters = [x, *layer.parameters()]
+    dy = torch.randn_like(y)
+    got = torch.autograd.grad(y, parameters, dy)
+    wanted = torch.autograd.grad(expected, parameters, dy)
+    assert all(torch.allclose(one, two, atol=1e-4) for one, two in zip(got, wanted, strict=True))
+
+
+def test_compressed_models_are_factorized_and_run_by_the_kernels(
+    on_cuda: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        so.ButterflyFactorization,
+        "structure",
+        lambda self: {"permutations": "known", "place": "device"},
+    )
+    torch.manual_seed(1)
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(4, 8, 1), torch.nn.Flatten(), torch.nn.Linear(32, 16)
+    )
+    report = so.compress(model, 0.5, max_error=1.0, min_speedup=None)
+    assert [type(m).__name__ for m in report.model][::2] == ["KroneckerConv2d", "KroneckerLinear"]
+    assert any(name.startswith("rank_one") for name in on_cuda.launches)
+    launches = len(on_cuda.launches)
+    x = torch.randn(3, 4, 2, 2)
+    y = report.model(x)
+    assert len(on_cuda.launches) > launches
+    dense = report.model[0], report.model[2]
+    inner = torch.nn.functional.conv2d(x, dense[0].weight, dense[0].bias).flatten(1)
+    expected = torch.nn.functional.linear(inner, dense[1].weight, dense[1].bias)
+    assert torch.allclose(y, expected, atol=1e-5)
+
+
+def test_a_call_takes_no_memory_but_torchs_and_never_waits(
+    on_cuda: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a CUDA graph asks of the calls that it captures, once kernels are compiled."""
+    import cupy
+
+    layer = so.KroneckerLinear(16, 16, so.Architecture.square_dyadic(16))
+    x = torch.randn(5, 16, requires_grad=True)
+
+    def step() -> torch.Tensor:
+        y = layer(x)
+        y.sum().backward()
+        return y
+
+    expected = step()
+
+    def refuse(*given: object, **more: object) -> None:
+        raise AssertionError("a captured call may not do this")
+
+    for name in ("empty", "zeros", "asarray", "ascontiguousarray", "concatenate", "RawModule"):
+        monkeypatch.setattr(cupy, name, refuse)
+    monkeypatch.setattr(cupy.cuda.runtime, "memGetInfo", refuse)
+    monkeypatch.setattr(cupy.cuda.Event, "synchronize", refuse)
+    launches = len(on_cuda.launches)
+    assert torch.equal(step(), expected)
+    assert len(on_cuda.launches) > launches
