@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from typing import Annotated, Any
 
 import typer
@@ -66,7 +65,7 @@ def compare(
             network, other, lower, upper, starts=starts, seed=seed, time_limit=time_limit
         )
     if json:
-        say_json(_document(solution, found))
+        say_json(so.to_json(_document(solution, found)))
         return
     for line in _lines(problem, solution, found):
         say(line)
@@ -102,14 +101,14 @@ def _lines(
     return [*lines, f"status: {solution.status.name}"]
 
 
-def _document(solution: so.Solution, found: so.LargestChange | None) -> str:
-    """Return the figures and the solution, whose certificate can be verified, as JSON."""
+def _document(solution: so.Solution, found: so.LargestChange | None) -> dict[str, Any]:
+    """Return the figures and the solution, whose certificate can be verified."""
     answer = solution.answer
-    figures: dict[str, Any] = {
+    return {
         "at_most": answer.l1,
         "at_least": None if found is None else found.l1,
         "lower": answer.lower.tolist(),
         "upper": answer.upper.tolist(),
         "input": None if found is None else found.x.tolist(),
+        "solution": solution,
     }
-    return json_module.dumps(figures)[:-1] + f', "solution": {solution.to_json()}}}'

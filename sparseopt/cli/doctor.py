@@ -15,7 +15,7 @@ from rich.markup import escape
 from sparseopt.choosing.availability import Plugin, Registered
 from sparseopt.choosing.discovery import registry
 from sparseopt.cli import options as opt
-from sparseopt.cli.console import out, say, say_json
+from sparseopt.cli.console import say, say_json, say_marked
 
 _HIDDEN_EXTRAS = ("all", "docs", "test")
 
@@ -106,7 +106,7 @@ def _line(head: str, row: dict[str, Any], verbose: bool) -> None:
     good = row["state"].startswith("ok") or row["state"][:1].isdigit()
     remedy = f" (remedy: {row['remedy']})" if row["remedy"] else ""
     colour = "green" if good else "yellow"
-    out().print(f"  {escape(head)}: [{colour}]{escape(row['state'] + remedy)}[/]")
+    say_marked(f"  {escape(head)}: [{colour}]{escape(row['state'] + remedy)}[/]")
     if verbose and row.get("traceback"):
         say(row["traceback"])
 

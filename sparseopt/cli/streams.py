@@ -15,8 +15,8 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.choosing import offers
-from sparseopt.interface.report import write_whole
-from sparseopt.tools.whole_file import whole_file
+from sparseopt.cli.console import put
+from sparseopt.interface.whole_file import whole_file, write_whole
 
 STREAM = "-"
 _LIMIT = 1 << 32
@@ -169,12 +169,12 @@ def put_text(path: str, text: str) -> None:
     if path != STREAM:
         write_whole(path, text)
         return
-    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    put(text if text.endswith("\n") else text + "\n")
 
 
 def put_arrays(path: str, arrays: Mapping[str, np.ndarray]) -> None:
     """Write named arrays to an .npz file, completely or not at all."""
-    with whole_file(path) as file:
+    with whole_file(path) as made, open(made, "wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
@@ -186,6 +186,4 @@ def put_file(path: str, suffix: str, write: Callable[[str], None]) -> None:
     with tempfile.TemporaryDirectory(prefix="sparseopt-") as folder:
         file = Path(folder, f"standard-output{suffix}")
         write(str(file))
-        sys.stdout.flush()
-        sys.stdout.buffer.write(file.read_bytes())
-        sys.stdout.buffer.flush()
+        put(file.read_bytes())
