@@ -74,7 +74,7 @@ def test_devices_and_pipes_are_sent_the_content(tmp_path: Path) -> None:
 def test_what_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(so.ProblemError, match="it is a folder"):
         write_whole(tmp_path, "text")
-    with pytest.raises(so.ProblemError, match="No such file"):
+    with pytest.raises(so.ProblemError, match="there is no folder"):
         write_whole(tmp_path / "no" / "file", "text")
 
 

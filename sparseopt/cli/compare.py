@@ -15,6 +15,8 @@ from sparseopt.judging.rounding import shown_above, shown_below
 from sparseopt.tools.change_ends import box_in_words
 
 _MOST_OUTPUTS = 20
+_FAR = 2.0
+_TIGHTEST = "backward_substitution"
 
 
 def compare(
@@ -98,6 +100,8 @@ def _lines(
         lines.append(f"  output {place}: from {shown_below(low, 4)} to {shown_above(high, 4)}")
     if len(lows) > _MOST_OUTPUTS:
         lines.append(f"  and {len(lows) - _MOST_OUTPUTS} more, which --json prints")
+    if found is not None and answer.l1 > _FAR * found.l1 and solution.solver != _TIGHTEST:
+        lines.append(f"bounds may be far above: --solver {_TIGHTEST} takes longer and gets nearer")
     return [*lines, f"status: {solution.status.name}"]
 
 

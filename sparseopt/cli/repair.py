@@ -122,6 +122,8 @@ def _repair_network(
         f"{name}: {count} of {masks[name].sum()} weights removed" for name, count in removed.items()
     ]
     lines = lines or ["there are no two consecutive linear layers, one of them with zeros"]
+    if pairs:
+        lines += _notes(so.plan(so.NearestClosedSupport(list(pairs[0].supports))))
     lost = cut_off(network, result)
     lines += [f"warning: {line}; --keep-lines forbids it for inputs and outputs" for line in lost]
     document = {"removed": removed, "verdicts": verdicts, "cut_off": lost, "solutions": solutions}
@@ -133,9 +135,17 @@ def _print(subject: so.Closedness, found: so.Solution, explain: bool, as_json: b
         say_json(found.to_json())
         return
     say(str(found))
+    for line in _notes(found.plan):
+        say(line)
     if len(subject.supports) == 2:
         say(f"LU windows: {so.lu_window_count(subject.supports)}")
     say(found.certificate.explain() if explain else str(found.answer))  # type: ignore[union-attr]
+
+
+def _notes(plan: so.Plan) -> list[str]:
+    """Return what the search goes without, for want of a library."""
+    left_out = next((c.left_out for c in plan if c.left_out), "")
+    return [f"note: {left_out}"] if left_out else []
 
 
 def _write(output: str, found: Any) -> None:

@@ -134,7 +134,8 @@ def require_apart(output: str | None, *inputs: str | None, option: str = "--outp
     if Path(output).is_dir():
         raise so.ProblemError(f"cannot write {output!r}: it is a folder")
     if not Path(output).absolute().parent.is_dir():
-        raise so.ProblemError(f"cannot write {output!r}: No such file or directory")
+        folder = str(Path(output).parent)
+        raise so.ProblemError(f"cannot write {output!r}: there is no folder {folder!r}")
     if not Path(output).exists():
         return
     for file in (part for each in inputs if each is not None for part in _parts(each)):

@@ -133,6 +133,9 @@ class Report:
         write_whole(path, render_page(self))
         return Path(path)
 
+    def __len__(self) -> int:
+        return len(self.findings)
+
     def to_frame(self) -> Any:
         """Return a pandas table of one row a finding (extra ``notebook``).
 

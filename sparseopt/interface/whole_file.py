@@ -42,7 +42,14 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[str]:
                 shutil.copymode(target, made)
             os.replace(made, target)
     except OSError as error:
-        raise ProblemError(f"cannot write {given!r}: {error.strerror or error}") from error
+        raise ProblemError(f"cannot write {given!r}: {_why(error, given)}") from error
+
+
+def _why(error: OSError, path: str) -> str:
+    folder = os.path.dirname(path)
+    if isinstance(error, FileNotFoundError) and folder and not os.path.exists(folder):
+        return f"there is no folder {folder!r}"
+    return error.strerror or str(error)
 
 
 def write_whole(path: str | os.PathLike[str], content: str | bytes) -> None:

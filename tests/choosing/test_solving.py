@@ -316,3 +316,20 @@ def test_the_repr_of_a_solution_is_one_line() -> None:
     assert repr(solution) == (
         f"<Solution of BasisPursuit: 1 of 60 entries are nonzero; VERIFIED by {solution.solver}>"
     )
+
+
+def test_what_is_nearly_right_is_answered_with_what_is() -> None:
+    problem = so.Closedness([[[1]], [[1]]])
+    with pytest.raises(so.ProblemError, match=r"so\.solve_all\(\[problem\]\)"):
+        so.solve_all(problem)  # type: ignore[arg-type]
+    with pytest.raises(so.ProblemError, match=r"so\.ProgressBar\(\), got True"):
+        so.solve(problem, progress=True)  # type: ignore[arg-type]
+    with pytest.raises(so.ProblemError, match=r"'none'. `sparseopt doctor` lists"):
+        so.solve(problem, block=["none"])
+    with pytest.raises(so.ProblemError, match=r"shape \(2,\); for one matrix write \[I\]"):
+        so.Closedness([[1, 0], [1, 1]])
+    with pytest.raises(AttributeError) as caught:
+        so.solv  # noqa: B018
+    assert (caught.value.name, caught.value.obj) == ("solv", so)
+    assert {"Any", "ast", "sys"}.isdisjoint(dir(so))
+    assert len(repr(so.plugins())) < 1500
