@@ -17,7 +17,8 @@ from sparseopt.choosing.discovery import registry
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import say, say_json, say_marked
 
-_HIDDEN_EXTRAS = ("all", "docs", "test")
+_HIDDEN_EXTRAS = ("all", "docs", "test", "convex", "kronecker", "pathlifting")
+"""Of many packages, and former names."""
 
 
 def _extras() -> dict[str, list[str]]:
@@ -43,7 +44,8 @@ def _packages() -> list[dict[str, str]]:
             state, remedy = importlib.metadata.version(name), ""
         except importlib.metadata.PackageNotFoundError:
             state = "not installed"
-            remedy = " or ".join(f"pip install 'sparseopt[{extra}]'" for extra in extras)
+            named = " or ".join(f"'sparseopt[{extra}]'" for extra in extras)
+            remedy = f"pip install {named}"
         rows.append({"name": name, "state": state, "remedy": remedy})
     return rows
 
