@@ -13,7 +13,7 @@ from sparseopt_pathnorm.input_search import FloatPass, scale_of
 
 _SEGMENTS = 64
 _DEPTH = 44
-MOST_KEPT = 64
+MOST_KEPT = 256
 _AT_ONCE = 6
 """Facets of a unit in one round: later ones lie elsewhere."""
 _STEPS = 5
@@ -54,6 +54,7 @@ class FacetSearch:
         self._met: set[tuple[Any, ...]] = set()
         self._reads = [x for x in self.wires.layers if x.kind == "relu"]
         self._numbers = np.concatenate([np.arange(x.start, x.start + x.size) for x in self._reads])
+        self._row_of = {number: row for row, number in enumerate(self._numbers.tolist())}
         read = [x.reads[:, 0] for x in self._reads]
         self._read_of = dict(
             zip(self._numbers.tolist(), np.concatenate(read).tolist(), strict=True)
@@ -184,13 +185,22 @@ class FacetSearch:
             key = (unit, relu, seen_low[0][number].tobytes(), seen_high[0][number].tobytes())
             if self._new[unit] >= _AT_ONCE or key in self._met or not end.all():
                 continue
+            rises = bool(seen_high[0][number][row])
+            active = seen_high[0][number] if rises else seen_low[0][number]
+            if not self._is_aimed_at(unit, relu, active):
+                continue
             self._met.add(key)
             self._new[unit] += 1
             self.found[unit].append(len(self.pairs))
-            rises = bool(seen_high[0][number][row])
             self.pairs.append(end if rises else end[::-1])
-            self.active.append(seen_high[0][number] if rises else seen_low[0][number])
+            self.active.append(active)
             self.relus.append(relu)
+
+    def _is_aimed_at(self, unit: Any, relu: int, active: np.ndarray) -> bool:
+        """Whether a neuron is active that must be beside some facet of the ReLU, if any must."""
+        tails = [tail for head, tail in self.aims.get(unit, ()) if head == relu]
+        places = [self._row_of[tail] for tail in tails if tail in self._row_of]
+        return not places or bool(active[places].any())
 
     def _are_sure(self, ends: np.ndarray) -> np.ndarray:
         """Return whether float64 decides all signs at both ends."""

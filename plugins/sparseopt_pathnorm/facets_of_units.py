@@ -195,29 +195,43 @@ class _Choice:
         cells = self._outputs()
         used = np.unique(np.concatenate([*parts, cells]))
         new = np.searchsorted(used, np.arange(len(pairs)))
+        if not self._settles_outputs(pairs[used], new[cells]):
+            self.failed = {unit: [] for unit in self.order}
+            return None
         units = tuple(new[part] for part in parts)
         return FacetEvidence(pairs[used], units, new[cells], PRIME, 0)
+
+    def _settles_outputs(self, pairs: np.ndarray, cells: np.ndarray) -> bool:
+        """Whether outputs are settled, and factors of units that are left."""
+        settling = Settling(self.problem, pairs, PRIME, 0)
+        for unit in self.order:
+            self._assume(settling, unit)
+        return settling.settles_outputs(cells)
 
     def _read(self, relu: int) -> int:
         layer = self.problem.wires.layers[int(self.problem.wires.layer_of[relu])]
         return int(layer.reads[relu - layer.start, 0])
 
     def _assume(self, settling: Settling, unit: Any) -> None:
-        """Take as settled all that the neurons of a unit depend on."""
-        for relu in self.relus[unit]:
-            system = settling.unknowns(self._read(relu))
-            if system is not None and len(system[0]):
-                settling.settle(np.unique(system[0]))
+        """Take as settled all that the neurons of a unit depend on, as `Settling.settles` does."""
+        reads = [self._read(relu) for relu in self.relus[unit]]
+        own = settling.multiplied(reads)
+        systems = [system for read in reads if (system := settling.unknowns(read)) is not None]
+        if systems:
+            settling.settle(np.unique(np.concatenate([s[0] for s in systems])), own)
 
     def _covered(self, settling: Settling, unit: Any) -> list[int]:
         """Return the facets of a unit, of which some may settle it; else note what it lacks."""
         facets = self.search.found[unit]
-        systems = {r: settling.unknowns(r) for r in {self._read_at(f) for f in facets}}
-        held = {read: system for read, system in systems.items() if system is not None}
-        if not held or len(held) < len(systems):
+        reads = {self._read_at(facet) for facet in facets}
+        held = {r: system for r in reads if (system := settling.unknowns(r)) is not None}
+        if not held or len(held) < len(reads):
             self.failed[unit] = []
             return []
-        columns = np.unique(np.concatenate([column for column, _, _ in held.values()]))
+        # Of a filter also entries that only other cells than those at the facets see.
+        every = (settling.unknowns(self._read(relu)) for relu in self.relus[unit])
+        systems = [*held.values(), *(system for system in every if system is not None)]
+        columns = np.unique(np.concatenate([column for column, _, _ in systems]))
         on = np.zeros((len(facets), len(columns)), dtype=bool)
         for row, facet in zip(on, facets, strict=True):
             column, _, tails = held[self._read_at(facet)]

@@ -14,6 +14,7 @@ from sparseopt.guarantees.patterns import Pattern
 
 Unknowns = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Parameters, factors and neurons, entry by entry."""
+_NONE = np.empty(0, dtype=np.int64)
 _DRAWS = 3
 _SPARE = 8
 """Rows beyond the number of unknowns."""
@@ -30,14 +31,20 @@ class Settling:
     pairs : float64 array, shape (facets, 2, entries of the input)
         As of `sparseopt.guarantees.facets.FacetEvidence`.
     prime, seed : int
+
+    Attributes
+    ----------
+    settled : bool array
+        Whether a kernel vector is known to be 0 on parameters, and behind them, by the number of
+        the first parameter, on factors of units: what multiplies all of a unit's parameters, and
+        so what it holds, where they are settled but for that.
     """
 
     def __init__(self, problem: Identifiability, pairs: np.ndarray, prime: int, seed: int) -> None:
-        self.problem, self.pairs, self.prime = problem, pairs, prime
-        self.wires = problem.wires
-        self.settled = np.zeros(problem.parameters.count, dtype=bool)
-        self.used = np.zeros(int(problem.scales.label.max()) + 1, dtype=bool)
-        self.used[0] = True
+        self.problem, self.wires, self.pairs, self.prime = problem, problem.wires, pairs, prime
+        self._factor = np.full(problem.parameters.count, -1)
+        self.settled = np.arange(2 * len(self._factor)) >= len(self._factor)
+        self.used = np.arange(int(problem.scales.label.max()) + 1) == 0
         self._rng = np.random.default_rng(abs(seed))
         self._known: dict[int, np.ndarray] = {}
         self._ordered: dict[int, tuple[np.ndarray, np.ndarray]] = {}
@@ -61,8 +68,7 @@ class Settling:
             count += (b & ~a).sum(axis=0) + 2 * (a & ~b).sum(axis=0)
             where = (a != b).any(axis=0)
             found[where] = layer.start + np.argmax(a[:, where] != b[:, where], axis=0)
-        irregular = list(low.irregular) + list(high.irregular)
-        count[np.array(irregular, dtype=np.int64)] = 0
+        count[[*low.irregular, *high.irregular]] = 0
         return np.where(count == 1, found, -1)
 
     def wrong_facets(self) -> list[str]:
@@ -112,42 +118,45 @@ class Settling:
                 values[layer.own] = self._maps.biased(layer, linear.forward(values))
             else:  # the same for every facet
                 if position not in self._known:
-                    sums = linear.forward(self._stands)
-                    self._known[position] = self._maps.biased(layer, sums)
+                    self._known[position] = self._maps.biased(layer, linear.forward(self._stands))
                 values[layer.own] = self._known[position][:, samples]
         values[-1] = 1
         if neuron >= self.wires.inputs:
             tails, entries = self._into(neuron)
-            weights = self._maps.entries[entries][None].astype(np.float64)
-            held = values[tails].astype(np.float64)
-            values[neuron] = product(weights, held, self.prime)[0]
+            weights, held = self._maps.entries[entries][None].astype(float), values[tails]
+            values[neuron] = product(weights, held.astype(float), self.prime)[0]
         return values
 
     def unknowns(self, neuron: int) -> Unknowns | None:
         """Return the parameters that are not settled and move what a neuron holds.
 
         Each with a factor and a neuron, or -1 for 1, that it is multiplied with. None if such
-        parameters lie behind a ReLU.
+        parameters lie behind a ReLU; of one that is settled but for its factor, that is unknown.
         """
-        parts: list[Unknowns] = []
+        parts: list[Unknowns] = [(_NONE, _NONE, _NONE)]
         factors = {neuron: 1}
         while factors:
             at = max(factors)
             factor = factors.pop(at) % self.prime
             if self._is_settled(at):
                 continue
-            if self.wires.layers[int(self.wires.layer_of[at])].kind == "relu":
-                return None
             tails, entries = self._into(at)
+            if self.wires.layers[int(self.wires.layer_of[at])].kind == "relu":
+                own, before = self.multiplied(tails.tolist()), self._into(int(tails[0]))[0]
+                known = len(own) == 1 and own[0] >= len(self._factor)
+                if not known or not all(map(self._is_settled, before.tolist())):
+                    return None
+                parts.append((own, np.array([factor]), np.array([at])))
+                continue
             column = self.wires.column[entries]
             new = np.flatnonzero((column >= 0) & ~self.settled[column])
-            parts.append((column[new], np.full(len(new), factor), tails[new]))
+            shared, own = self._factor[column[new]], self._maps.entries[entries[new]]
+            times = np.where(shared < 0, 1, own) * factor % self.prime
+            parts.append((np.where(shared < 0, column[new], shared), times, tails[new]))
             for place in np.flatnonzero(~self._done[tails]).tolist():
                 tail, weight = int(tails[place]), int(self._maps.entries[entries[place]])
                 factors[tail] = factors.get(tail, 0) + factor * weight
-        none = np.empty(0, dtype=np.int64)
-        joined = list(zip(*parts, strict=True)) if parts else [(none,)] * 3
-        found = [np.concatenate(part) for part in joined]
+        found = [np.concatenate(part) for part in zip(*parts, strict=True)]
         return found[0], found[1], found[2]
 
     def _into(self, neuron: int) -> tuple[np.ndarray, np.ndarray]:
@@ -185,30 +194,57 @@ class Settling:
         return True
 
     def settles(self, facets: Sequence[int] | np.ndarray) -> bool:
-        """Settle what the unit that switches at some facets depends on; return whether it is."""
+        """Settle what the unit that switches at some facets depends on, or all but its factor;
+        return whether it is."""
         places = np.asarray(facets).tolist()
         reads = [self.read(facet) for facet in places]
-        fixed = int(not self.used[self.problem.scales.label[reads[0] + 1]])
-        return self._solves(places, reads, fixed, len(places) - fixed)
+        own = self.multiplied(reads)
+        fixed = int(len(own) > 0 or not self.used[self.problem.scales.label[reads[0] + 1]])
+        return self.settle(self._solved(places, reads, fixed, len(places) - fixed), own)
+
+    def multiplied(self, neurons: Sequence[int]) -> np.ndarray:
+        """Return the unknowns that neurons are multiples of, where no rescaling is left for that:
+        all their own parameters, or the factor of these.
+
+        None if parameters are settled, or if there are edges that are not free.
+        """
+        columns = np.unique(np.concatenate([self._columns(neuron) for neuron in neurons]))
+        factors = np.unique(self._factor[columns])
+        alone = len(factors) == 1 and columns[0] >= 0 and not self.settled[columns].any()
+        if not alone or not self.used[self.problem.scales.label[neurons[0] + 1]]:
+            return _NONE
+        return columns if factors[0] < 0 else factors
+
+    def _columns(self, neuron: int) -> np.ndarray:
+        """Return the parameters on the edges into a neuron, -1 for edges that are not free."""
+        if neuron < self.wires.inputs:
+            return np.array([-1])
+        entries = self._into(neuron)[1]
+        column = self.wires.column[entries]
+        return np.asarray(column[(column >= 0) | ~self.wires.is_zero[entries]])
 
     def settles_outputs(self, cells: Sequence[int] | np.ndarray) -> bool:
         """Settle what outputs depend on, from the cells beside facets; return whether it is."""
         facets = np.asarray(cells).tolist()
         ends = np.unique(self.wires.outputs).tolist()  # -1, always 0, is settled
-        return all(self._solves(facets, [end] * len(facets), 0, 0) for end in ends)
+        return all(self.settle(self._solved(facets, [end] * len(facets), 0, 0)) for end in ends)
 
-    def _solves(self, facets: list[int], neurons: list[int], fixed: int, factors: int) -> bool:
-        """Settle the parameters of neurons by equations at facets, one neuron each; return whether
-        that is all they depend on. At facets other than the `fixed` first, the change of a neuron
-        may be a factor times the neuron, if there are factors."""
+    def _solved(
+        self, facets: list[int], neurons: list[int], fixed: int, factors: int
+    ) -> np.ndarray | None:
+        """Return what neurons depend on if equations at facets settle it, one neuron each.
+
+        At facets other than the `fixed` first, the change of a neuron may be a factor times the
+        neuron, if there are factors.
+        """
         known = {neuron: self.unknowns(neuron) for neuron in set(neurons)}
         systems = [system for neuron in neurons if (system := known[neuron]) is not None]
         if len(systems) < len(facets):
-            return False
+            return None
         columns = np.unique(np.concatenate([column for column, _, _ in systems]))
         size = len(columns) + factors
         if not len(columns) or (fixed and self._is_of_inputs(systems[0], columns)):
-            return self.settle(columns)
+            return columns
         each = -(-(size + size // 4 + _SPARE) // len(facets))
         rows = np.zeros((len(facets), each, size))
         for number, (facet, neuron) in enumerate(zip(facets, neurons, strict=True)):
@@ -217,13 +253,11 @@ class Settling:
             rows[number, :, : len(columns)] = self._terms(systems[number], columns, values)
             if factors and number >= fixed:
                 rows[number, :, len(columns) + number - fixed] = (-values[neuron]) % self.prime
-        return self._is_full(rows.reshape(-1, size)) and self.settle(columns)
+        return columns if self._is_full(rows.reshape(-1, size)) else None
 
     def read(self, facet: int) -> int:
         """Return the neuron that the ReLU reads which switches at a facet."""
-        relu = int(self.switches[facet])
-        layer = self.wires.layers[int(self.wires.layer_of[relu])]
-        return int(layer.reads[relu - layer.start, 0])
+        return int(self._into(int(self.switches[facet]))[0][0])
 
     def _is_of_inputs(self, system: Unknowns, columns: np.ndarray) -> bool:
         """Whether a system says that a polynomial in the inputs is 0, one unknown a monomial."""
@@ -253,17 +287,25 @@ class Settling:
                 return True
         return False
 
-    def settle(self, columns: Sequence[int] | np.ndarray) -> bool:
-        """Mark parameters as settled, and their scales as used."""
-        self.settled[columns] = True
+    def settle(self, columns: np.ndarray | None, but: np.ndarray = _NONE) -> bool:
+        """Mark unknowns as settled, those of `but` up to their common factor; and their scales as
+        used. Return whether there is anything to mark, be it nothing."""
+        if columns is None:
+            return False
+        count, rest = len(self._factor), np.setdiff1d(columns, but)
+        self.settled[rest] = True
+        self.settled[:count] |= np.isin(self._factor, rest[rest >= count])
+        if len(but) and but[0] < count:
+            self._factor[but] = count + but[0]
+            self.settled[count + but[0]] = False
         for ends in (self.problem.scales.heads, self.problem.scales.tails):
-            self.used[ends[columns]] = True
+            self.used[ends[columns[columns < count]]] = True
         return True
 
     def use_scales(self) -> None:
         """Settle parameters that are not 0 by scales that no settled parameter has."""
         live = ~self.wires.is_zero[self.problem.parameters.first]
-        for column in np.flatnonzero(~self.settled & live).tolist():
+        for column in np.flatnonzero(~self.settled[: len(live)] & live).tolist():
             ends = self.problem.scales.heads[column], self.problem.scales.tails[column]
             if ends[0] != ends[1] and not all(self.used[end] for end in ends):
-                self.settle([column])
+                self.settle(np.array([column]))

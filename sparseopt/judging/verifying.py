@@ -61,18 +61,28 @@ def verify(
     >>> print(so.verify(so.solve(so.Closedness([[[1, 1]], [[1], [1]]]))).ok)
     True
     """
-    context = Context(progress=progress)
-    context.report(0.0, "reading")
+    if progress is not None:
+        return _told(subject, allow, Context(progress=progress))
     outsiders = _outsiders(allow)
     if isinstance(subject, str | os.PathLike):
         subject = from_json(read_text(subject))
-    context.report(0.0, "checking")
     if isinstance(subject, Certificate):
-        check = _check(subject, outsiders)
-    elif isinstance(subject, Solution):
-        check = _verify_solution(subject, outsiders)
+        return _check(subject, outsiders)
+    if isinstance(subject, Solution):
+        return _verify_solution(subject, outsiders)
+    return _verify_parts(subject, outsiders)
+
+
+def _told(subject: Any, allow: Iterable[str], context: Context) -> Check:
+    """Verify, and tell of it, before each part of what has several."""
+    context.report(0.0, "reading")
+    if isinstance(subject, str | os.PathLike):
+        subject = from_json(read_text(subject))
+    context.report(0.0, "checking")
+    if isinstance(subject, Certificate | Solution):
+        check = verify(subject, allow)
     else:
-        check = _verify_parts(subject, outsiders, context)
+        check = _verify_parts(subject, _outsiders(allow), context)
     context.report(1.0, check.outcome)
     return check
 
@@ -136,7 +146,7 @@ def _verify_solution(solution: Solution, outsiders: Outsiders) -> Check:
     )
 
 
-def _verify_parts(subject: Any, outsiders: Outsiders, context: Context) -> Check:
+def _verify_parts(subject: Any, outsiders: Outsiders, context: Context | None = None) -> Check:
     """Check every part that claims something, and that findings say what their certificates do."""
     parts = list(_parts(subject, ""))
     if not parts and not isinstance(subject, Finding | Report):
@@ -148,7 +158,8 @@ def _verify_parts(subject: Any, outsiders: Outsiders, context: Context) -> Check
     claims: list[str] = []
     outcomes = set()
     for i, (name, part) in enumerate(parts):
-        context.report(i / len(parts), f"checking {name}")
+        if context is not None:
+            context.report(i / len(parts), f"checking {name}")
         check = _verify_part(part, outsiders)
         lines.append(f"{name}: {check.claim}")
         lines += [f"  {line}" for line in check.details]

@@ -138,7 +138,8 @@ def _first_units() -> Entries:
     """Units of which a sum over the input is no proof."""
     line = "has full column rank | "
     pinned = {"u.weight": 1, "u.bias": 1}
-    yield line + "a unit whose ReLU is an output", facets(network(1, *UNIT), BETWEEN, free=pinned)
+    ends = facets(network(1, *UNIT), BETWEEN, free=pinned)
+    yield "the outputs settle their parameters | a unit whose ReLU is an output", ends
     twice = ("s", Select(np.array([0, 0]))), ("u", dense([[1, 1]], [-3])), ("r", Relu())
     double = network(1, *twice, END)
     yield line + "two weights of one entry", facets(double, BETWEEN)

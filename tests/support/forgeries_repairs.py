@@ -250,9 +250,13 @@ def figures() -> dict[str, Any]:
             window(weight=quarter), 1, costs=costs, cost=quarter
         ),
         "no changes are counted | a cheap change": repair(costs=costs, cost=quarter),
-        "the changes cost 1/4 | less": repair(bound=0, windows=[], costs=costs, cost=HALF / 4),
-        "the changes cost 1/4 | nothing said": repair(bound=0, windows=[], costs=costs),
-        "the changes cost None | something said": repair(cost=ONE),
+        "the stated cost is that of the changes | less": repair(
+            bound=0, windows=[], costs=costs, cost=HALF / 4
+        ),
+        "the stated cost is that of the changes | nothing said": repair(
+            bound=0, windows=[], costs=costs
+        ),
+        "the stated cost is that of the changes | something said": repair(cost=ONE),
         "no line is cut off that must not be | a row": repair(
             ([[0, 0], [1, 1]], LU[1]), proof=comparable([[0, 0], [1, 1]], LU[1]), keep_lines=True
         ),
