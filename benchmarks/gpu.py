@@ -458,7 +458,7 @@ def run(given: argparse.Namespace) -> None:
         patterns, batch, sizes, size = [(2, 4, 4, 3), (2, 18, 17, 1)], 10, [(16, 12)], 16
     else:
         from sparseopt_cupy.measuring import measure
-        from sparseopt_cupy.multiplication import figures
+        from sparseopt_cupy.planning import figures
 
         bench.rates = measure()
         bench.rates.keep()
