@@ -221,7 +221,7 @@ def one_factor(
     if kind != "tf32x3":
         works |= peers(w, first)
     if kind in ("ieee", "tf32x3", "float16") and not first:
-        found = None if bench.dry else lazylinop(w)
+        found = None if bench.dry else lazylinop(w)  # the stand-in is no CuPy to it
         works |= {"lazylinop": found} if found else {}
     times = {}
     for name, work in list(works.items()):

@@ -1,6 +1,6 @@
 """What can be foretold without a device: bytes against the floor, blocks on a multiprocessor.
 
-The table of goals in `docs/gpu.md` shows it; ``pytest -s`` prints every pattern. The bytes are those
+The table of goals in `docs/gpu.md` shows it; ``pytest -s`` prints every pattern. Bytes are those
 that the emulated kernels count on small sizes (test_kernels_factor.py), where the same formulas are
 compared with what they do.
 """
