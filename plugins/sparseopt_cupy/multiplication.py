@@ -147,6 +147,7 @@ class CudaMultiplication:
 
         from sparseopt.choosing import offers
 
+        self._require_place(x)
         chain = offers.engine("CudaChain")
         followed = chain.availability() is not None or _is_followed(x)
         fixed = not hasattr(self._factors[0], "detach")
@@ -213,17 +214,26 @@ class CudaMultiplication:
         return self._copies[key]
 
     def _require_place(self, x: Any) -> None:
+        """Refuse factors of another device than the operand's, and arrays for factors of torch."""
         own = self._factors[0]
-        if on_device(own) and int(own.device.id) != int(x.device.id):
-            raise so.ProblemError(
-                f"the operand lies on CUDA device {x.device.id}, the factors lie on CUDA device "
-                f"{own.device.id}; copy one to the other's, under `with cupy.cuda.Device(...)`"
-            )
         if hasattr(own, "detach"):
-            raise so.ProblemError(
-                "the factors are torch tensors, the operand is an array of CuPy; make it a tensor "
-                "by torch.from_dlpack, which copies nothing, or take to_numpy()"
-            )
+            if not hasattr(x, "detach"):
+                raise so.ProblemError(
+                    "the factors are torch tensors, the operand is an array of CuPy; make it a "
+                    "tensor by torch.from_dlpack, which copies nothing, or take to_numpy()"
+                )
+            if x.device != own.device:
+                raise so.ProblemError(
+                    f"the operand lies on {x.device}, the factors lie on {own.device}; bring one "
+                    "to the other's by `to`"
+                )
+        elif on_device(own):
+            place = (x.device.index or 0) if hasattr(x, "detach") else int(x.device.id)
+            if int(own.device.id) != place:
+                raise so.ProblemError(
+                    f"the operand lies on CUDA device {place}, the factors lie on CUDA device "
+                    f"{own.device.id}; copy one to the other's, under `with cupy.cuda.Device(...)`"
+                )
 
     def _times(self, x: Any) -> Any:
         """Return the product with an array on the current device."""

@@ -363,3 +363,19 @@ def test_torchs_own_error_of_memory_passes(on_cuda: State, monkeypatch: pytest.M
     monkeypatch.setattr(torch.Tensor, "new_empty", full)
     with pytest.raises(torch.OutOfMemoryError, match=r"^CUDA out of memory. Tried to allocate"):
         layer(torch.randn(4, 6))
+
+
+def test_tensors_on_another_device_are_said(on_cuda: State) -> None:
+    import cupy
+
+    own = factors_of("odd", torch.float32, grad=False)
+    with cupy.cuda.Device(1):
+        arrays = [cupy.asarray(f.numpy()) for f in own]
+    elsewhere = so.KroneckerProduct(arrays, CHAINS["odd"])
+    for x in (torch.randn(6, 3), torch.randn(6, 3, requires_grad=True)):
+        with pytest.raises(so.ProblemError, match="on CUDA device 0, the factors lie on CUDA dev"):
+            _ = elsewhere @ x
+    tensors = so.KroneckerProduct(own, CHAINS["odd"])
+    with pytest.raises(so.ProblemError, match=r"operand lies on meta, the factors lie on cpu; bri"):
+        _ = tensors @ torch.empty(6, 3, device="meta")
+    assert not on_cuda.launches
