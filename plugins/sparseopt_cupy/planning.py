@@ -79,7 +79,6 @@ class Planner:
             if any(self.key(step, batch, dtype, layout) in measured for step in steps):
                 figures += ", steps that were measured as they were"
             where = f"{rates.name}, products{kind} with the batch {layout}, {figures}"
-            # NumPy has no bfloat16.
             shown: Any = dtype if dtype == "bfloat16" else np.dtype(dtype)
             self._plans[key] = MultiplicationPlan(steps, batch, shown, separately, "", where)
         return replace(self._plans[key], note=note) if note else self._plans[key]

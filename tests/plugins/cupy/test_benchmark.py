@@ -135,7 +135,7 @@ def test_every_line_of_it_runs() -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     assert "no figure of it means anything" in done.stdout
     assert done.stdout.count("table factors") == 20
-    assert "goals" in done.stdout
+    assert "| case | goal | predicted |" in done.stdout
 
 
 @pytest.mark.slow
