@@ -6,6 +6,7 @@ sparseopt costs little more than NumPy and SciPy.
 
 import ast
 import importlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ def __getattr__(name: str) -> Any:
         return globals().setdefault(name, version("sparseopt"))
     home = _HOMES.get(name)
     if home is None:
-        raise AttributeError(f"module 'sparseopt' has no attribute {name!r}")
+        here = sys.modules[__name__]
+        raise AttributeError(f"module 'sparseopt' has no attribute {name!r}", name=name, obj=here)
     if home.startswith("sparseopt."):
         value = getattr(importlib.import_module(home), name)
     else:  # of a plugin, such as a torch layer: where its library is absent, it says the remedy
@@ -44,4 +46,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES, "__version__"})
+    return [*__all__, "__version__"]

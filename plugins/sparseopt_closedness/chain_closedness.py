@@ -54,7 +54,7 @@ class ChainClosedness(so.Analyzer[so.Closedness]):
         yield so.Finding(
             f"supports-{verdict.replace('_', '-')}",
             severity,
-            f"chain of {len(subject.supports)} supports",
+            _where(subject),
             message,
             {"verdict": verdict, "reason": solution.answer.reason},
             remedy,
@@ -65,8 +65,13 @@ class ChainClosedness(so.Analyzer[so.Closedness]):
         if isinstance(proof, so.NotClosedCertificate | so.ChainLimitCertificate):
             yield _curve(proof)
         if verdict == "unknown":
-            where = f"chain of {len(subject.supports)} supports"
+            where = _where(subject)
             yield growth_finding(subject.supports, where, context)
+
+
+def _where(subject: so.Closedness) -> str:
+    count = len(subject.supports)
+    return "one support" if count == 1 else f"chain of {count} supports"
 
 
 def _figure(subject: so.Closedness, solution: so.Solution) -> so.SupportFigure:

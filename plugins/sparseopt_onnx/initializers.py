@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ from onnx import numpy_helper
 
 import sparseopt as so
 from sparseopt.interface.printing import printable
+from sparseopt.interface.whole_file import write_whole
 from sparseopt_onnx.file_structure import load
 from sparseopt_onnx.normalizations import pass_on
 
@@ -97,17 +96,3 @@ def _held(
                 "written back; write a new file: leave out like="
             )
     return held
-
-
-def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file so that no half of it is ever there."""
-    whole = Path(path)
-    part = whole.with_name(f"{whole.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, whole)
-    except OSError as error:
-        why = error.strerror or error
-        raise so.ProblemError(f"cannot write {str(whole)!r}: {why}") from error
-    finally:
-        part.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ import onnx
 import sparseopt as so
 from sparseopt.interface.context import Progress
 from sparseopt.interface.printing import printable
+from sparseopt.interface.whole_file import write_whole
 from sparseopt.tools.reading.budget import require_affordable
 from sparseopt.tools.reading.choices import Outputs, cut_before
 from sparseopt.tools.reading.origins import with_tensor_shapes
@@ -24,7 +25,7 @@ from sparseopt_onnx.file_structure import files_beside, load
 from sparseopt_onnx.graph import OnnxGraph
 from sparseopt_onnx.half_precision import widen
 from sparseopt_onnx.heads import HEADS
-from sparseopt_onnx.initializers import initializers, write_initializers, write_whole
+from sparseopt_onnx.initializers import initializers, write_initializers
 from sparseopt_onnx.linear import LINEAR
 from sparseopt_onnx.network_model import to_model
 from sparseopt_onnx.onnxruntime_check import check_against_onnxruntime, require_same_function

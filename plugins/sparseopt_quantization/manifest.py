@@ -8,7 +8,7 @@ _SURVEY = (
     "Gribonval, Mary, Riccietti 2023 (hal-04125381): optimal quantization of rank-one matrices"
 )
 _PRODUCT = "sparseopt:ProductQuantization"
-_NUMBA = {"numba": "compiled passes; without it large vectors take longer"}
+_NUMBA = {"numba": "large vectors take longer; remedy: pip install 'sparseopt[quantization]'"}
 
 MANIFEST = Manifest(
     name="quantization",

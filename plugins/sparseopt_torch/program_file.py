@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
 
 import sparseopt as so
+from sparseopt.interface.whole_file import whole_file
 from sparseopt.tools.reading.agreement import require_agreement
 from sparseopt_torch.module_export import quiet
 from sparseopt_torch.network_module import to_module
@@ -34,15 +32,9 @@ def write_program(network: so.Network, path: str, read: Callable[[str], so.Netwo
     shapes = ({0: torch.export.Dim("batch")},)
     with quiet():
         program = torch.export.export(module, (sample,), dynamic_shapes=shapes)
-    target = Path(path)
-    try:
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
-            part = os.path.join(folder, target.name)
-            with quiet():
-                torch.export.save(program, part)
-            found = read(part)
-            kind = np.float64 if dtype == torch.float64 else np.float32
-            require_agreement(network, found.run, kind, f"what would be in {path!r}")
-            os.replace(part, target)
-    except OSError as error:
-        raise so.ProblemError(f"cannot write {path!r}: {error.strerror or error}") from error
+    with whole_file(path) as made:
+        with quiet():
+            torch.export.save(program, made)
+        found = read(made)
+        kind = np.float64 if dtype == torch.float64 else np.float32
+        require_agreement(network, found.run, kind, f"what would be in {path!r}")

@@ -11,6 +11,7 @@ import scipy.sparse
 from sparseopt.butterfly.product import KroneckerProduct, apply_factor
 from sparseopt.butterfly.stored import Stored
 from sparseopt.interface.arrays import (
+    no_array,
     on_device,
     read_only,
     require_finite,
@@ -82,7 +83,7 @@ def _accept_array(value: Any) -> np.ndarray:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise ProblemError(f"target is ragged: its rows differ in length ({error})") from error
+        raise no_array("target", error) from error
     if array.dtype.kind == "O":
         raise ProblemError(
             f"target holds Python objects (dtype object); {_WANTED}, for example "

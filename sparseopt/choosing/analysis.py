@@ -18,6 +18,7 @@ from sparseopt.interface.analyzer import Analyzer, AnyAnalyzer
 from sparseopt.interface.context import Context, Progress
 from sparseopt.interface.errors import ProblemError, UnknownNameError
 from sparseopt.interface.finding import Finding, Severity
+from sparseopt.interface.printing import raised
 from sparseopt.interface.report import Report, Skipped
 from sparseopt.interface.verdict import Accepted, Refused
 from sparseopt.judging.check import judgement
@@ -145,13 +146,6 @@ def _gate(finding: Finding, item: _Ready) -> Finding:
     return Finding("certificate-refused", Severity.PROBLEM, finding.where, message, remedy=remedy)
 
 
-def _words_of(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as broken:
-        return f"(its own words raise {type(broken).__name__})"
-
-
 def _run(item: _Ready, subject: Any, context: Context) -> list[Finding] | Skipped:
     """Run one analyzer; a fault of it becomes a finding after those that it made before."""
     findings: list[Finding] = []
@@ -176,7 +170,7 @@ def _run(item: _Ready, subject: Any, context: Context) -> list[Finding] | Skippe
 
 def _failure(item: _Ready, error: BaseException, before: int) -> Finding:
     """Return the finding that an analyzer stopped, after so many findings of its own."""
-    message = f"the analyzer stopped with {type(error).__name__}: {_words_of(error)}"
+    message = f"the analyzer stopped with {raised(error)}"
     if before:
         kept, stay = ("finding", "stays") if before == 1 else (f"{before} findings", "stay")
         message += f"; the {kept} that it had made before {stay} in this report"

@@ -38,6 +38,11 @@ class Plugin:
     remedy: str = ""
     traceback: str = ""
 
+    def __repr__(self) -> str:
+        """Return one line; the manifest has all that it offers."""
+        fault = f": {self.fault}" if self.fault else ""
+        return f"<Plugin {self.name!r} of {self.distribution}{fault}>"
+
     @property
     def first_party(self) -> bool:
         """Whether it ships with sparseopt itself."""

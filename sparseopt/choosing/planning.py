@@ -14,6 +14,7 @@ from sparseopt.choosing.preference import Preferences, effective
 from sparseopt.interface.arrays import as_figure
 from sparseopt.interface.errors import ProblemError, UnknownNameError
 from sparseopt.interface.plan import Candidate, Plan, in_words
+from sparseopt.interface.printing import raised
 from sparseopt.interface.problem import Problem
 from sparseopt.interface.solver import Solver
 from sparseopt.interface.verdict import Accepted, Outranked, Refused, Unavailable
@@ -41,9 +42,7 @@ def _ask(solver: Solver[Any], problem: Problem) -> Accepted | Refused:
     try:
         verdict = solver.accepts(problem)
     except (Exception, SystemExit) as error:
-        return Refused(
-            f"its accepts raised {type(error).__name__}: {error} (a defect of the plugin)"
-        )
+        return Refused(f"its accepts raised {raised(error)} (a defect of the plugin)")
     if isinstance(verdict, Refused):
         return verdict
     if not isinstance(verdict, Accepted):
@@ -54,7 +53,7 @@ def _ask(solver: Solver[Any], problem: Problem) -> Accepted | Refused:
     try:
         cost = float(solver.cost(problem))
     except (Exception, SystemExit) as error:
-        return Refused(f"its cost raised {type(error).__name__}: {error} (a defect of the plugin)")
+        return Refused(f"its cost raised {raised(error)} (a defect of the plugin)")
     if not (math.isfinite(cost) and cost >= 0):
         return Refused(f"its cost returned {cost!r}, not finite seconds (a defect of the plugin)")
     return Accepted(cost)
@@ -247,7 +246,9 @@ def prepare(
     if isinstance(solver, Solver):
         return [_prepare_instance(solver, problem, options, max_memory)]
     if solver is not None and not isinstance(solver, str):
-        raise ProblemError(f"solver must be a name or a Solver instance, got {solver!r}")
+        called = isinstance(solver, type) and issubclass(solver, Solver)
+        hint = f"; give an instance: {solver.__name__}()" if called else ""
+        raise ProblemError(f"solver must be a name or a Solver instance, got {solver!r}{hint}")
     known = registry()
     chosen = effective(block, prefer, known)
     found = known.solvers_for(type(problem))

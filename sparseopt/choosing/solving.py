@@ -14,6 +14,7 @@ from sparseopt.interface.certificate import Certificate
 from sparseopt.interface.context import Context, Progress
 from sparseopt.interface.errors import Inconclusive
 from sparseopt.interface.plan import Candidate, Plan, SolveError
+from sparseopt.interface.printing import printable, raised
 from sparseopt.interface.problem import Answer, Problem, Proof
 from sparseopt.interface.solution import Solution, Status, described_accuracy
 from sparseopt.interface.solver import Solver
@@ -33,47 +34,72 @@ class Answered:
     accuracy: float
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """What happened when a candidate ran.
+
+    Attributes
+    ----------
+    outcome : str
+        In words, the candidate being the subject of the sentence.
+    answered : Answered or None
+    broken : bool
+        Whether it broke a law of solvers.
+    error : BaseException or None
+        What it raised.
+    """
+
+    outcome: str
+    answered: Answered | None = None
+    broken: bool = False
+    error: BaseException | None = None
+
+
 def _attempt(
     item: Prepared, problem: Problem, context: Context, check: bool, chosen: bool
-) -> tuple[str, Answered | None]:
-    """Run one candidate; return what happened in words, and its result if it counts."""
+) -> Attempt:
+    """Run one candidate."""
     assert item.solver is not None
     try:
-        answer, certificate = item.solver.solve(problem, context)
+        result = item.solver.solve(problem, context)
     except Inconclusive as stop:
-        return f"inconclusive: {stop.reason}", None
+        return Attempt(f"inconclusive: {stop.reason}")
     except (Exception, SystemExit) as error:
         _log.debug("%s raised", item.candidate.name, exc_info=True)
-        return f"raised {type(error).__name__}: {error}", None
+        return Attempt(f"raised {raised(error)}", broken=True, error=error)
+    if not (isinstance(result, tuple) and len(result) == 2):
+        found = printable(repr(result))
+        return Attempt(f"returned {found} instead of (answer, certificate)", broken=True)
+    answer, certificate = result
     if not check:
         unchecked = Answered(answer, certificate, Status.UNCHECKED, math.inf)
-        return "answered; the certificate was not checked", unchecked
+        return Attempt("answered; the certificate was not checked", unchecked)
     if context.progress is not None:
         context.report(0.0, "checking the certificate")
     verdict = check_certificate(certificate, problem, answer)
     if verdict.outcome == "relies on":
         believed = f"answered; the core cannot check all of it: {verdict.claim}"
         if chosen:
-            return believed, Answered(answer, certificate, Status.UNCHECKED, math.inf)
-        return f"{believed}; to get this answer, choose the solver by name", None
+            return Attempt(believed, Answered(answer, certificate, Status.UNCHECKED, math.inf))
+        return Attempt(f"{believed}; to get this answer, choose the solver by name")
     if not verdict.ok:
-        return f"its certificate was refused: {verdict.details[-1]}", None
+        return Attempt(f"its certificate was refused: {verdict.details[-1]}", broken=True)
     remember(certificate, verdict)
     return _graded(answer, certificate, problem, context.tolerance)
 
 
 def _graded(
     answer: Any, certificate: Certificate, problem: Problem, asked: float | None
-) -> tuple[str, Answered]:
+) -> Attempt:
     """Compare the accuracy that an accepted certificate proves with what was asked."""
     accepted = "answered; the certificate was accepted"
     if asked is None:
-        return accepted, Answered(answer, certificate, Status.VERIFIED, math.inf)
+        return Attempt(accepted, Answered(answer, certificate, Status.VERIFIED, math.inf))
     accuracy = float(certificate.accuracy)
     if accuracy <= asked:
-        return accepted, Answered(answer, certificate, Status.VERIFIED, accuracy)
+        return Attempt(accepted, Answered(answer, certificate, Status.VERIFIED, accuracy))
     words = f"{accepted}, but it proves no more than {described_accuracy(problem, accuracy, asked)}"
-    return words, Answered(answer, certificate, Status.WEAK, accuracy)
+    return Attempt(words, Answered(answer, certificate, Status.WEAK, accuracy))
 
 
 def _may_improve(candidate: Candidate, on: Candidate) -> bool:
@@ -156,13 +182,16 @@ def solve(
         _raise_refused(problem, prepared)
     candidates = [item.candidate for item in prepared]
     best: tuple[Candidate, Answered] | None = None
+    broken: Attempt | None = None
     for i, item in enumerate(prepared):
         if item.solver is None or context.remaining() <= 0:
             continue
         if best is not None and (item.on_request or not _may_improve(item.candidate, best[0])):
             continue
-        outcome, result = _attempt(item, problem, context, check, solver is not None)
-        candidates[i] = item.candidate.after(outcome)
+        attempt = _attempt(item, problem, context, check, solver is not None)
+        candidates[i] = item.candidate.after(attempt.outcome + _late(context))
+        broken = broken or (attempt if attempt.broken else None)
+        result = attempt.answered
         if result is not None and (best is None or result.accuracy < best[1].accuracy):
             best = item.candidate, result
         if result is not None and result.status is not Status.WEAK:
@@ -181,14 +210,26 @@ def solve(
             done,
             asked,
         )
+    if solver is not None and broken is not None:
+        name = candidates[0].name
+        raise SolveError(f"the chosen solver {name}: {broken.outcome}", done) from broken.error
     timed_out = context.remaining() <= 0
     status = Status.TIME_LIMIT if timed_out else Status.UNDECIDED
     tried = [_tried(candidate) for candidate in candidates]
     unknown = problem.undecided(tried)
     if unknown is None:
-        raise SolveError(f"no answer to {problem.describe()}: {status}", done)
+        cause = None if broken is None else broken.error
+        raise SolveError(f"no answer to {problem.describe()}: {status}", done) from cause
     none = cast(Proof, None)
     return Solution(problem, unknown, none, status, "", time.perf_counter() - start, done, asked)
+
+
+def _late(context: Context) -> str:
+    """Return in words by how much the time limit of the call has been passed, if by a second."""
+    if context.time_limit is None:
+        return ""
+    over = time.monotonic() - context.started - context.time_limit
+    return f"; the time limit was passed by {over:.3g} s" if over > 1 else ""
 
 
 def _tried(candidate: Candidate) -> str:

@@ -104,6 +104,9 @@ class _Sweep:
     def __init__(
         self, problems: Iterable[Problem], store: SweepStore | None, progress: Progress | None
     ) -> None:
+        if isinstance(problems, Problem) or not isinstance(problems, Iterable):
+            kind = type(problems).__name__
+            raise ProblemError(f"solve_all takes problems, got a {kind}: so.solve_all([problem])")
         self._problems, self._store = problems, store
         self._context = Context(progress=progress)
         self._expected = length_hint(problems)

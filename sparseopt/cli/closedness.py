@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from typing import Annotated, Any
 
 import typer
@@ -104,7 +103,7 @@ def closedness(
             say(closed.certificate.explain() if explain else str(closed.answer))  # type: ignore[union-attr]
     if json:
         single = list(problems) == [""] and repair is None
-        say_json(documents[0] if single else "[" + ",\n".join(documents) + "]")
+        say_json(so.to_json(documents[0] if single else documents))
     if html is not None:
         only = None if isinstance(subject, so.Closedness) else ["support_closedness"]
         report = so.analyze(subject, only, seed=seed, time_limit=time_limit, block=block or ())
@@ -140,11 +139,11 @@ def _problems(file: str, subject: Any) -> dict[str, so.Closedness]:
     }
 
 
-def _document(name: str, solution: so.Solution, closed: so.Solution | None) -> str:
-    """Return the solution as JSON, with its layers and its repair where there are any."""
+def _document(name: str, solution: so.Solution, closed: so.Solution | None) -> Any:
+    """Return the solution, with its layers and its repair where there are any."""
     if not name and closed is None:
-        return solution.to_json()
-    parts = {"layers": json_module.dumps(name), "solution": solution.to_json()}
+        return solution
+    parts: dict[str, Any] = {"layers": name, "solution": solution}
     if closed is not None:
-        parts["repair"] = closed.to_json()
-    return "{" + ", ".join(f'"{key}": {text}' for key, text in parts.items()) + "}"
+        parts["repair"] = closed
+    return parts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +15,8 @@ from sparseopt.judging.rounding import shown_above, shown_below
 from sparseopt.tools.change_ends import box_in_words
 
 _MOST_OUTPUTS = 20
+_FAR = 2.0
+_TIGHTEST = "backward_substitution"
 
 
 def compare(
@@ -66,7 +67,7 @@ def compare(
             network, other, lower, upper, starts=starts, seed=seed, time_limit=time_limit
         )
     if json:
-        say_json(_document(solution, found))
+        say_json(so.to_json(_document(solution, found)))
         return
     for line in _lines(problem, solution, found):
         say(line)
@@ -99,17 +100,19 @@ def _lines(
         lines.append(f"  output {place}: from {shown_below(low, 4)} to {shown_above(high, 4)}")
     if len(lows) > _MOST_OUTPUTS:
         lines.append(f"  and {len(lows) - _MOST_OUTPUTS} more, which --json prints")
+    if found is not None and answer.l1 > _FAR * found.l1 and solution.solver != _TIGHTEST:
+        lines.append(f"bounds may be far above: --solver {_TIGHTEST} takes longer and gets nearer")
     return [*lines, f"status: {solution.status.name}"]
 
 
-def _document(solution: so.Solution, found: so.LargestChange | None) -> str:
-    """Return the figures and the solution, whose certificate can be verified, as JSON."""
+def _document(solution: so.Solution, found: so.LargestChange | None) -> dict[str, Any]:
+    """Return the figures and the solution, whose certificate can be verified."""
     answer = solution.answer
-    figures: dict[str, Any] = {
+    return {
         "at_most": answer.l1,
         "at_least": None if found is None else found.l1,
         "lower": answer.lower.tolist(),
         "upper": answer.upper.tolist(),
         "input": None if found is None else found.x.tolist(),
+        "solution": solution,
     }
-    return json_module.dumps(figures)[:-1] + f', "solution": {solution.to_json()}}}'

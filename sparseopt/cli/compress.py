@@ -18,7 +18,10 @@ def compress(
     file: Source,
     output: Output,
     ratio: Annotated[
-        float, typer.Option(help="Share of each layer's weights that is saved, in (0, 1).")
+        float,
+        typer.Option(
+            help="Share of each layer's weights that is saved, in (0, 1); 0.9: a tenth is left."
+        ),
     ] = 0.5,
     layer: Annotated[
         list[str] | None,
@@ -28,7 +31,8 @@ def compress(
         float | None, typer.Option(help="Leave layers alone whose relative error would be larger.")
     ] = None,
     min_speedup: Annotated[
-        float, typer.Option(help="Least predicted speedup of a layer; 0 for any.")
+        float,
+        typer.Option(help="Leave layers alone that are predicted to get less faster; 0: none."),
     ] = 1.0,
     shape: opt.InputShape = None,
     output_name: opt.OutputRead = None,
@@ -53,7 +57,11 @@ def compress(
             time_limit=time_limit,
             progress=progress,
         )
-    result = so.load_network(report.model, example=_example(network, module))
+    lines, result = [str(report)], network
+    if any(entry.replaced for entry in report.layers):
+        result = so.load_network(report.model, example=_example(network, module))
+    else:
+        lines.append("no layer is replaced: OUT computes what IN does, in as many parameters")
     save(result, file, output, new=True)
     document = {
         "ratio": ratio,
@@ -69,7 +77,7 @@ def compress(
             for entry in report.layers
         ],
     }
-    tell([str(report)], document, output, json)
+    tell(lines, document, output, json)
 
 
 def _example(network: so.Network, module: Any) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,22 +20,52 @@ from sparseopt.interface.printing import printable_lines
 from sparseopt.interface.solution import Solution
 from sparseopt.tools.progress import ProgressBar
 
-FINE, FOUND, BAD_INPUT, RELIES_ON, INTERRUPTED = 0, 1, 2, 3, 130
+FINE, FOUND, BAD_INPUT, RELIES_ON, INTERRUPTED, READER_GONE = 0, 1, 2, 3, 130, 141
 
 
-def out() -> Console:
-    """Return a console on standard output; made anew, so that tests may capture it."""
-    return Console(soft_wrap=True, highlight=False)
+class OutputError(ProblemError):
+    """Standard output takes nothing, errors as JSON neither."""
+
+
+def put(content: str | bytes) -> None:
+    """Write to standard output; who reads it may have gone, and ends this quietly.
+
+    Raises
+    ------
+    OutputError
+        If the system refuses it: a disk that is full.
+    """
+    try:
+        if isinstance(content, str):
+            sys.stdout.write(content)
+        else:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+    except OSError as error:
+        with contextlib.suppress(OSError):  # what is left would be written again at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            sys.exit(READER_GONE)
+        raise OutputError(f"cannot write standard output: {error.strerror}") from error
 
 
 def say(text: str) -> None:
     """Print plain text, control characters as their escapes."""
-    out().print(escape(printable_lines(text)))
+    put(printable_lines(text) + "\n")
+
+
+def say_marked(text: str) -> None:
+    """Print text with marks of rich; colours where standard output is a terminal."""
+    console = Console(soft_wrap=True, highlight=False)
+    with console.capture() as shown:
+        console.print(text)
+    put(shown.get())
 
 
 def say_json(text: str) -> None:
     """Print JSON as it is."""
-    sys.stdout.write(text + "\n")
+    put(text + "\n")
 
 
 def fail(message: str, as_json: bool) -> None:

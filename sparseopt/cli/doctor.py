@@ -15,9 +15,10 @@ from rich.markup import escape
 from sparseopt.choosing.availability import Plugin, Registered
 from sparseopt.choosing.discovery import registry
 from sparseopt.cli import options as opt
-from sparseopt.cli.console import out, say, say_json
+from sparseopt.cli.console import say, say_json, say_marked
 
-_HIDDEN_EXTRAS = ("all", "docs", "test")
+_HIDDEN_EXTRAS = ("all", "docs", "test", "convex", "kronecker", "pathlifting")
+"""Of many packages, and former names."""
 
 
 def _extras() -> dict[str, list[str]]:
@@ -43,7 +44,8 @@ def _packages() -> list[dict[str, str]]:
             state, remedy = importlib.metadata.version(name), ""
         except importlib.metadata.PackageNotFoundError:
             state = "not installed"
-            remedy = " or ".join(f"pip install 'sparseopt[{extra}]'" for extra in extras)
+            named = " or ".join(f"'sparseopt[{extra}]'" for extra in extras)
+            remedy = f"pip install {named}"
         rows.append({"name": name, "state": state, "remedy": remedy})
     return rows
 
@@ -106,7 +108,7 @@ def _line(head: str, row: dict[str, Any], verbose: bool) -> None:
     good = row["state"].startswith("ok") or row["state"][:1].isdigit()
     remedy = f" (remedy: {row['remedy']})" if row["remedy"] else ""
     colour = "green" if good else "yellow"
-    out().print(f"  {escape(head)}: [{colour}]{escape(row['state'] + remedy)}[/]")
+    say_marked(f"  {escape(head)}: [{colour}]{escape(row['state'] + remedy)}[/]")
     if verbose and row.get("traceback"):
         say(row["traceback"])
 

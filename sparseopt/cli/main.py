@@ -21,7 +21,7 @@ from sparseopt.cli import (
     rescale,
     verify,
 )
-from sparseopt.cli.console import BAD_INPUT, FINE, INTERRUPTED, fail, say
+from sparseopt.cli.console import BAD_INPUT, FINE, INTERRUPTED, OutputError, fail, say
 from sparseopt.cli.examples import epilog
 from sparseopt.cli.streams import named
 from sparseopt.interface.errors import SparseoptError
@@ -81,7 +81,7 @@ def run() -> None:
     try:
         code = app(prog_name="sparseopt", standalone_mode=False)
     except SparseoptError as error:
-        fail(named(str(error)), as_json)
+        fail(named(str(error)), as_json and not isinstance(error, OutputError))
         sys.exit(BAD_INPUT)
     except UsageError as error:
         if len(sys.argv) == 1:
@@ -90,6 +90,7 @@ def run() -> None:
             fail(_usage(error), as_json)
         sys.exit(BAD_INPUT)
     except typer.Abort:
+        fail("interrupted", as_json)
         sys.exit(INTERRUPTED)
     sys.exit(code if isinstance(code, int) else FINE)
 

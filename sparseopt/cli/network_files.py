@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -91,7 +90,7 @@ def options_named() -> Iterator[None]:
 def tell(lines: list[str], document: dict[str, Any], output: str, as_json: bool) -> None:
     """Print what was done, for people or as JSON."""
     if as_json:
-        say_json(json.dumps({**document, "output": output}))
+        say_json(so.to_json({**document, "output": output}))
         return
     if output == STREAM:
         return

@@ -30,7 +30,10 @@ _FORMAT = (
 
 def quantize(
     file: Annotated[str, typer.Argument(metavar="FILE", help=_FILE)],
-    bits: Annotated[int | None, typer.Option(help="Significant digits t: the format F_t.")] = None,
+    bits: Annotated[
+        int | None,
+        typer.Option(help="Binary digits t of each number, without sign and exponent: F_t."),
+    ] = None,
     format: Annotated[str | None, typer.Option("--format", help=_FORMAT)] = None,
     error: Annotated[
         float | None, typer.Option(help="Relative error, with as few digits as are found.")

@@ -115,14 +115,19 @@ def _repair_network(
     removed = {name: int(masks[name].sum() - closed[name].sum()) for name in masks}
     result = masked(network, closed)
     save(result, file, output, new, part)
-    verdicts = {str(v.pair.first.name): v.value for v in pair_verdicts(result)}
+    pairs_now = pair_verdicts(result)
+    verdicts = {str(v.pair.first.name): v.value for v in pairs_now}
+    solutions = {str(v.pair.first.name): v.solution for v in pairs_now}
     lines = [
         f"{name}: {count} of {masks[name].sum()} weights removed" for name, count in removed.items()
     ]
     lines = lines or ["there are no two consecutive linear layers, one of them with zeros"]
+    if pairs:
+        lines += _notes(so.plan(so.NearestClosedSupport(list(pairs[0].supports))))
     lost = cut_off(network, result)
     lines += [f"warning: {line}; --keep-lines forbids it for inputs and outputs" for line in lost]
-    tell(lines, {"removed": removed, "verdicts": verdicts, "cut_off": lost}, output, as_json)
+    document = {"removed": removed, "verdicts": verdicts, "cut_off": lost, "solutions": solutions}
+    tell(lines, document, output, as_json)
 
 
 def _print(subject: so.Closedness, found: so.Solution, explain: bool, as_json: bool) -> None:
@@ -130,9 +135,17 @@ def _print(subject: so.Closedness, found: so.Solution, explain: bool, as_json: b
         say_json(found.to_json())
         return
     say(str(found))
+    for line in _notes(found.plan):
+        say(line)
     if len(subject.supports) == 2:
         say(f"LU windows: {so.lu_window_count(subject.supports)}")
     say(found.certificate.explain() if explain else str(found.answer))  # type: ignore[union-attr]
+
+
+def _notes(plan: so.Plan) -> list[str]:
+    """Return what the search goes without, for want of a library."""
+    left_out = next((c.left_out for c in plan if c.left_out), "")
+    return [f"note: {left_out}"] if left_out else []
 
 
 def _write(output: str, found: Any) -> None:

@@ -15,8 +15,8 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.choosing import offers
-from sparseopt.interface.report import write_whole
-from sparseopt.tools.whole_file import whole_file
+from sparseopt.cli.console import put
+from sparseopt.interface.whole_file import whole_file, write_whole
 
 STREAM = "-"
 _LIMIT = 1 << 32
@@ -134,7 +134,8 @@ def require_apart(output: str | None, *inputs: str | None, option: str = "--outp
     if Path(output).is_dir():
         raise so.ProblemError(f"cannot write {output!r}: it is a folder")
     if not Path(output).absolute().parent.is_dir():
-        raise so.ProblemError(f"cannot write {output!r}: No such file or directory")
+        folder = str(Path(output).parent)
+        raise so.ProblemError(f"cannot write {output!r}: there is no folder {folder!r}")
     if not Path(output).exists():
         return
     for file in (part for each in inputs if each is not None for part in _parts(each)):
@@ -169,12 +170,12 @@ def put_text(path: str, text: str) -> None:
     if path != STREAM:
         write_whole(path, text)
         return
-    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    put(text if text.endswith("\n") else text + "\n")
 
 
 def put_arrays(path: str, arrays: Mapping[str, np.ndarray]) -> None:
     """Write named arrays to an .npz file, completely or not at all."""
-    with whole_file(path) as file:
+    with whole_file(path) as made, open(made, "wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
@@ -186,6 +187,4 @@ def put_file(path: str, suffix: str, write: Callable[[str], None]) -> None:
     with tempfile.TemporaryDirectory(prefix="sparseopt-") as folder:
         file = Path(folder, f"standard-output{suffix}")
         write(str(file))
-        sys.stdout.flush()
-        sys.stdout.buffer.write(file.read_bytes())
-        sys.stdout.buffer.flush()
+        put(file.read_bytes())

@@ -147,6 +147,12 @@ class NearestClosedSupport(Problem[ClosedSupport, "ClosedSupportCertificate"]):
         As for `Closedness`; for other than two supports, an unknown kind of change, or costs of
         another shape, negative, infinite or NaN.
 
+    Notes
+    -----
+    Unless what is found is proved to be the least, the bundled solver searches on, at random, for
+    as long as it may: the whole time limit, or 10 seconds where there is none. How far it gets, and
+    so what it finds, depends on the machine; the seed fixes only where it looks first.
+
     Examples
     --------
     >>> import sparseopt as so
@@ -311,7 +317,7 @@ class ClosedSupportCertificate(Certificate):
         cost = None
         if problem.costs is not None:
             cost = problem.cost_of(tuple(a != b for a, b in pairs))
-        steps.require(answer.cost == cost, f"the changes cost {brief(cost)}")
+        steps.require(answer.cost == cost, "the stated cost is that of the changes", brief(cost))
         cut = problem.cut_off(answer) if problem.keep_lines else ([], [])
         steps.require(
             cut == ([], []), "no line is cut off that must not be", f"rows, columns {cut}"

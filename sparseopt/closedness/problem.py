@@ -110,4 +110,4 @@ class Closedness(Problem[ClosednessVerdict, Any]):
 
     def undecided(self, tried: Sequence[str]) -> ClosednessVerdict:
         """Return the honest "unknown" with what was tried."""
-        return ClosednessVerdict("unknown", "tried " + "; ".join(tried) if tried else "no solver")
+        return ClosednessVerdict("unknown", "; ".join(tried) or "no solver")

@@ -73,6 +73,13 @@ def _refuse_mask(name: str) -> NoReturn:
     )
 
 
+def no_array(name: str, error: ValueError) -> ProblemError:
+    """Return the error for what NumPy makes no array of, in our words where they are known."""
+    ragged = "inhomogeneous" in str(error)
+    why = "is ragged: its rows differ in length" if ragged else f"is no array: {error}"
+    return ProblemError(f"{name} {why}")
+
+
 def read_only(array: np.ndarray) -> np.ndarray:
     """Return a view of `array` that cannot be written through; no copy."""
     view = array.view()
@@ -204,9 +211,10 @@ def as_support(value: Any, name: str) -> np.ndarray:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise ProblemError(f"{name} is ragged: its rows differ in length ({error})") from error
+        raise no_array(name, error) from error
     if array.ndim != 2:
-        raise ProblemError(f"{name} must be a matrix, got an array of shape {array.shape}")
+        hint = "; for one matrix write [I]" if array.ndim == 1 else ""
+        raise ProblemError(f"{name} must be a matrix, got an array of shape {array.shape}{hint}")
     if array.dtype == bool:
         # An array over someone's bytes may hold others than 0 and 1, which sums would count.
         return read_only(array.view(np.uint8) != 0)

@@ -57,6 +57,11 @@ class Context:
 
     def __post_init__(self) -> None:
         if self.progress is not None and not isinstance(self.progress, _Forward):
+            if not callable(self.progress):
+                raise ProblemError(
+                    "progress must be a function of a fraction and a message, for instance "
+                    f"so.ProgressBar(), got {self.progress!r}"
+                )
             object.__setattr__(self, "progress", _Forward(self.progress))
         limit, seed = self.time_limit, self.seed
         if limit is not None and not (_is_number(limit) and limit > 0):

@@ -22,6 +22,9 @@ class ProblemError(SparseoptError, ValueError):
     """Bad input: the message names the place (node, row, entry) and the remedy."""
 
 
+_MOST_NAMED = 40
+
+
 class UnknownNameError(ProblemError):
     """A solver, analyzer, plugin or option that does not exist; the message lists those that do."""
 
@@ -30,9 +33,10 @@ class UnknownNameError(ProblemError):
         self._asked = kind, name, choices
         close = get_close_matches(name, choices, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        super().__init__(
-            f"unknown {kind} {name!r}.{hint} Known: {', '.join(choices) if choices else '(none)'}."
-        )
+        named = f"Known: {', '.join(choices) or '(none)'}."
+        if len(choices) > _MOST_NAMED:
+            named = f"`sparseopt doctor` lists the {len(choices)} that are known."
+        super().__init__(f"unknown {kind} {name!r}.{hint} {named}")
 
     def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, list[str]]]:
         """Errors of workers come as copies."""

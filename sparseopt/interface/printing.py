@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import traceback
 from typing import TypeVar
+
+_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
 MOST_REPR = 1200
 """Characters of the repr of any answer: notebooks and logs show it."""
@@ -65,3 +69,22 @@ def printable_lines(text: object) -> str:
     'plan\\n  layer\\\\x1b[2K 1'
     """
     return "\n".join(printable(line, len(line) + 1) for line in str(text).split("\n"))
+
+
+def raised(error: BaseException) -> str:
+    """Return an error of others' code in words, with the last line outside the core it came from.
+
+    Examples
+    --------
+    >>> raised(KeyError("weight"))
+    "KeyError: 'weight'"
+    """
+    kind = type(error).__name__
+    try:
+        words = f"{kind}: {error}" if str(error) else kind
+    except Exception as broken:
+        words = f"{kind} (its own words raise {type(broken).__name__})"
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith(_PACKAGE):
+            return f"{words} ({os.path.basename(frame.filename)}, line {frame.lineno})"
+    return words

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from sparseopt.interface.finding import Finding, Severity
 from sparseopt.interface.json_type import json_type, require_kinds
 from sparseopt.interface.printing import printable
 from sparseopt.interface.seams import drawn, notebook_page, render_page, table_of_findings
+from sparseopt.interface.whole_file import write_whole
 from sparseopt.judging.check import remembered
 from sparseopt.judging.serialization import from_json, to_json
 
@@ -130,7 +130,11 @@ class Report:
 
         The file appears complete or not at all. Returns its path.
         """
-        return write_whole(path, render_page(self))
+        write_whole(path, render_page(self))
+        return Path(path)
+
+    def __len__(self) -> int:
+        return len(self.findings)
 
     def to_frame(self) -> Any:
         """Return a pandas table of one row a finding (extra ``notebook``).
@@ -156,27 +160,3 @@ class Report:
         lines += [str(finding) for finding in self.findings]
         lines += [printable(f"[skipped] {item.name}: {item.reason}", 2000) for item in self.skipped]
         return "\n".join(lines)
-
-
-def write_whole(path: str | os.PathLike[str], text: str) -> Path:
-    """Write a text file completely or not at all; `ProblemError` if the folder refuses it."""
-    target = Path(path)
-    try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.chmod(temporary, 0o666 & ~_umask())
-            os.replace(temporary, target)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise ProblemError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
-    return target
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -18,6 +18,7 @@ from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.interface.arrays import (
     MatrixLike,
     bad_entries,
+    no_array,
     read_only,
     require_finite,
     to_double,
@@ -74,7 +75,7 @@ def _as_numbers(value: Any, name: str) -> np.ndarray:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise ProblemError(f"{name} is ragged: its rows differ in length ({error})") from error
+        raise no_array(name, error) from error
     _require_numbers(array.dtype, name)
     return array if array.dtype.kind in "fc" else to_double(array, name)
 

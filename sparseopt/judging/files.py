@@ -82,7 +82,7 @@ def read_text(path: Path, limit: int = limits.TEXT_BYTES) -> str:
         return read_bytes(path, limit).decode("utf-8")
     except UnicodeDecodeError as error:
         raise ProblemError(
-            f"{os.fspath(path)!r} is not text in UTF-8: {printable(error, 200)}"
+            f"{os.fspath(path)!r} is not text in UTF-8: see byte {error.start}"
         ) from error
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sparseopt.interface.certificate import Certificate, Check, Outsiders, Steps
@@ -11,6 +12,7 @@ from sparseopt.interface.context import Context, Progress
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.finding import Finding
 from sparseopt.interface.printing import printable
+from sparseopt.interface.problem import Problem
 from sparseopt.interface.report import Report
 from sparseopt.interface.seams import find_outsider
 from sparseopt.interface.solution import Solution, Status, described_accuracy
@@ -19,18 +21,22 @@ from sparseopt.judging.files import read_text
 from sparseopt.judging.finding_rules import require_agreement
 from sparseopt.judging.serialization import from_json
 
+PROVED = (Status.VERIFIED, Status.WEAK, Status.UNCHECKED)
+"""What a solution with a certificate says."""
+
 
 def verify(
-    subject: Solution[Any, Any] | Certificate | Finding | Report | str | os.PathLike[str],
+    subject: Any,
     allow: Iterable[str] = (),
     progress: Progress | None = None,
 ) -> Check:
-    """Check a solution, a certificate, a finding, a report, or the JSON file of one.
+    """Check a solution, a certificate, a finding, a report, or a JSON file that holds some.
 
     Parameters
     ----------
     subject : Solution, Certificate, Finding, Report, str or path
-        A string is the path of a file written by ``to_json`` or by a command with ``--json``.
+        A string is the path of a file written by ``to_json`` or by a command with ``--json``. Of
+        another record that holds some of these, or of a list or dict, each is checked.
     allow : iterable of str
         Outside programs, such as ``"z3"``, that may be asked again where a certificate rests on
         their word. Without it such a certificate is not accepted: the outcome is "relies on".
@@ -47,7 +53,7 @@ def verify(
     Raises
     ------
     ProblemError
-        If the file is no such file, or an outside program is not known or not installed.
+        If nothing in it can be checked, or an outside program is not known or not installed.
 
     Examples
     --------
@@ -55,35 +61,18 @@ def verify(
     >>> print(so.verify(so.solve(so.Closedness([[[1, 1]], [[1], [1]]]))).ok)
     True
     """
-    if progress is not None:
-        return _told(subject, allow, Context(progress=progress))
+    context = Context(progress=progress)
+    context.report(0.0, "reading")
     outsiders = _outsiders(allow)
     if isinstance(subject, str | os.PathLike):
         subject = from_json(read_text(subject))
-    if isinstance(subject, Certificate):
-        return _check(subject, outsiders)
-    if isinstance(subject, Solution):
-        return _verify_solution(subject, outsiders)
-    if isinstance(subject, Finding):
-        return _verify_findings([subject], outsiders)
-    if isinstance(subject, Report):
-        return _verify_findings(subject.findings, outsiders)
-    raise ProblemError(
-        f"verify takes a Solution, Certificate, Finding, Report or a path, "
-        f"got {type(subject).__name__}"
-    )
-
-
-def _told(subject: Any, allow: Iterable[str], context: Context) -> Check:
-    """Verify, and tell of it: of a report after each finding."""
-    context.report(0.0, "reading")
-    if isinstance(subject, str | os.PathLike):
-        subject = from_json(read_text(subject))
     context.report(0.0, "checking")
-    if isinstance(subject, Report):
-        check = _verify_findings(subject.findings, _outsiders(allow), context)
+    if isinstance(subject, Certificate):
+        check = _check(subject, outsiders)
+    elif isinstance(subject, Solution):
+        check = _verify_solution(subject, outsiders)
     else:
-        check = verify(subject, allow)
+        check = _verify_parts(subject, outsiders, context)
     context.report(1.0, check.outcome)
     return check
 
@@ -137,7 +126,7 @@ def _verify_solution(solution: Solution, outsiders: Outsiders) -> Check:
     if solution.certificate is None:
         line = f"FAILED: there is a certificate ({solution.status.name})"
         return Check("refused", "nothing: the answer claims nothing", (line,))
-    if solution.status not in (Status.VERIFIED, Status.WEAK, Status.UNCHECKED):
+    if solution.status not in PROVED:
         line = f"FAILED: the status says that there is a certificate ({solution.status.name})"
         return Check("refused", "nothing: the status says that nothing is claimed", (line,))
     certificate = solution.certificate
@@ -147,24 +136,22 @@ def _verify_solution(solution: Solution, outsiders: Outsiders) -> Check:
     )
 
 
-def _verify_findings(
-    findings: Sequence[Finding], outsiders: Outsiders, context: Context | None = None
-) -> Check:
-    """Check every certificate, and that no rule says another verdict than its certificate."""
+def _verify_parts(subject: Any, outsiders: Outsiders, context: Context) -> Check:
+    """Check every part that claims something, and that findings say what their certificates do."""
+    parts = list(_parts(subject, ""))
+    if not parts and not isinstance(subject, Finding | Report):
+        raise ProblemError(
+            "verify takes a Solution, Certificate, Finding or Report, what holds some of them, or "
+            f"the path of one; this {type(subject).__name__} holds no certificate"
+        )
     lines: list[str] = []
     claims: list[str] = []
     outcomes = set()
-    for i, finding in enumerate(findings):
-        if finding.certificate is None:
-            continue
-        if context is not None:
-            context.report(i / len(findings), f"checking {printable(finding.rule)}")
-        check = _check(finding.certificate, outsiders)
-        lines.append(f"{_headed(finding)}: {check.claim}")
+    for i, (name, part) in enumerate(parts):
+        context.report(i / len(parts), f"checking {name}")
+        check = _verify_part(part, outsiders)
+        lines.append(f"{name}: {check.claim}")
         lines += [f"  {line}" for line in check.details]
-        if check.outcome != "refused":
-            check = _agreeing(finding, check)
-            lines += [f"  {line}" for line in check.details[-1:]]
         if check.outcome == "refused":
             return Check("refused", "every certificate holds", tuple(lines))
         claims.append(check.claim)
@@ -172,10 +159,45 @@ def _verify_findings(
     if not claims:
         return Check("refused", "nothing", ("FAILED: there is a certificate to check",))
     outcome = "relies on" if "relies on" in outcomes else "accepted"
-    lines.append(
-        f"{len(claims)} certificates checked; messages, values and places of findings are not"
-    )
+    checked = "1 certificate" if len(claims) == 1 else f"{len(claims)} certificates"
+    lines.append(f"{checked} checked; what is said beside them, messages, values, places, is not")
     return Check(outcome, _joined(claims), tuple(lines))
+
+
+def _parts(value: Any, place: str) -> Iterator[tuple[str, Solution | Certificate | Finding]]:
+    """Yield what claims to be proved in a document, with a name for it."""
+    if isinstance(value, Finding):
+        if value.certificate is not None:
+            yield _headed(value), value
+    elif isinstance(value, Solution):
+        if value.certificate is not None or value.status in PROVED:
+            yield f"solution (place: {printable(place, 60)})", value
+    elif isinstance(value, Certificate):
+        yield f"certificate (place: {printable(place, 60)})", value
+    elif isinstance(value, Report):
+        yield from _parts(value.findings, place)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _parts(item, f"{place}/{key}")
+    elif isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            yield from _parts(item, f"{place}/{i}")
+    elif dataclasses.is_dataclass(value) and not isinstance(value, Problem | type):
+        for field in dataclasses.fields(value):
+            yield from _parts(getattr(value, field.name), f"{place}/{field.name}")
+
+
+def _verify_part(part: Solution | Certificate | Finding, outsiders: Outsiders) -> Check:
+    if isinstance(part, Certificate):
+        return _check(part, outsiders)
+    if isinstance(part, Solution):
+        return _verify_solution(part, outsiders)
+    assert part.certificate is not None
+    check = _check(part.certificate, outsiders)
+    if check.outcome == "refused":
+        return check
+    agreeing = _agreeing(part, check)
+    return Check(agreeing.outcome, check.claim, (*check.details, *agreeing.details[-1:]))
 
 
 def _headed(finding: Finding) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.interface.arrays import unmasked
+from sparseopt.interface.arrays import no_array, unmasked
 from sparseopt.interface.errors import ProblemError
 from sparseopt.judging.rounding import two_product
 
@@ -61,7 +61,7 @@ def as_floats(values: Any, name: str = "values") -> np.ndarray:
     try:
         array = np.asarray(values)
     except ValueError as error:
-        raise ProblemError(f"{name} is ragged: its rows differ in length ({error})") from error
+        raise no_array(name, error) from error
     if array.dtype in (np.float64, np.float32, np.complex64, np.complex128):
         return array
     if array.dtype == np.float16:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import raised
 from sparseopt.interface.problem import Problem
-
-_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
 
 @dataclass
@@ -61,11 +58,7 @@ class Conformance:
         The first is kept: it becomes the cause of what `finish` raises.
         """
         self._cause = self._cause or error
-        words = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        for frame in reversed(traceback.extract_tb(error.__traceback__)):
-            if not frame.filename.startswith(_PACKAGE):
-                return f"{words} ({os.path.basename(frame.filename)}, line {frame.lineno})"
-        return words
+        return raised(error)
 
     def finish(self) -> Conformance:
         """Print the tally; raise AssertionError if anything failed or nothing was checked.

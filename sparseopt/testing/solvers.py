@@ -246,4 +246,9 @@ def _time_limit(engine: Solver[Any], problem: Problem) -> None:
         least = min(least, time.monotonic() - start)
         if least <= LATE:
             return
-    raise AssertionError(f"a time limit of 1e-9 s was kept after {least:.2g} s, not {LATE:g} s")
+        if least > 5 * LATE:
+            break
+    raise AssertionError(
+        f"with a time limit of 1e-9 s, solve ran for {least:.2g} s, and {LATE:g} s is allowed: "
+        "call context.check_time in its loops"
+    )

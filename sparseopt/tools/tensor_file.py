@@ -16,9 +16,9 @@ from typing import Any, BinaryIO
 
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.printing import printable
+from sparseopt.interface.whole_file import whole_file
 from sparseopt.judging import limits
 from sparseopt.judging.files import open_regular
-from sparseopt.tools.whole_file import whole_file
 
 SIZES = {"F16": 2, "BF16": 2, "F32": 4, "F64": 8, "C64": 8}
 """Bytes of an entry of each dtype that is read here."""
@@ -58,7 +58,7 @@ def write_tensors(
         header[name] = {"dtype": tensor.dtype, "shape": shape, "data_offsets": [begin, end]}
     head = json.dumps(header, separators=(",", ":")).encode()
     head += b" " * (-len(head) % 8)  # entries are aligned
-    with whole_file(path) as file:
+    with whole_file(path) as made, open(made, "wb") as file:
         file.write(len(head).to_bytes(8, "little") + head)
         for tensor in tensors.values():
             file.write(tensor.data)

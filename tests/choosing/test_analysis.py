@@ -132,7 +132,8 @@ def test_what_an_analyzer_found_before_it_failed_stays(
     rules = ["first", "certificate-refused", "analyzer-failed", "root"]
     assert [finding.rule for finding in report] == rules
     (failed,) = report["analyzer-failed"]
-    assert f"{type(fault).__name__}: {fault}; the 2 findings" in failed.message
+    assert f"{type(fault).__name__}: {fault} (test_analysis.py, line " in failed.message
+    assert "; the 2 findings" in failed.message
     assert "check_analyzer on Stops" in failed.remedy
     one = type("One", (Yields,), {"found": [report["first"][0], "words"]})()
     first, failed = so.analyze(SquareRoot(49), one)

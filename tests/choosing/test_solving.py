@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,7 +59,7 @@ def test_the_answer_comes_with_an_accepted_certificate(install: Install) -> None
         (PatchedJudge, "FAILED: answer times answer"),
         (Raises, "raised RuntimeError: engine on fire"),
         (Exits, "raised SystemExit"),
-        (NoTuple, "raised TypeError"),
+        (NoTuple, "instead of (answer, certificate)"),
     ],
 )
 def test_the_gate_stops_a_faulty_solver_and_the_next_runs(
@@ -66,10 +70,46 @@ def test_the_gate_stops_a_faulty_solver_and_the_next_runs(
     assert solution.answer == 12
     assert names(solution.plan) == ["faulty", "search"]
     assert words in solution.plan.candidates[0].outcome
-    with pytest.raises(so.SolveError, match="faulty"):
+    with pytest.raises(so.SolveError, match=f"(?s)the chosen solver faulty: .*{re.escape(words)}"):
         so.solve(SquareRoot(144), "faulty")
-    with pytest.raises(so.SolveError):
+    with pytest.raises(so.SolveError, match=f"(?s){faulty.__name__}: .*{re.escape(words)}"):
         so.solve(SquareRoot(144), faulty())
+
+
+def test_what_a_chosen_solver_raises_is_the_cause(install: Install) -> None:
+    """Also where the problem has an honest answer for what is not decided."""
+    install(toy_source(toy_entry("faulty", "Raises")))
+    for solver in ("faulty", Raises(), None):
+        with pytest.raises(so.SolveError, match=r"on fire \(toys\.py, line \d+\)") as caught:
+            so.solve(SquareRoot(144), solver)
+        assert isinstance(caught.value.__cause__, RuntimeError)
+
+    @dataclass(frozen=True)
+    class Breaks(so.Solver[so.Closedness]):
+        def accepts(self, problem: so.Closedness) -> so.Accepted:
+            return so.Accepted()
+
+        def solve(self, problem: so.Closedness, context: so.Context) -> Any:
+            raise KeyError("weight")
+
+    with pytest.raises(so.SolveError, match=r"the chosen solver .*Breaks: raised KeyError"):
+        so.solve(so.Closedness([[[1]], [[1]]]), Breaks())
+    with pytest.raises(so.ProblemError, match=r"give an instance: Breaks\(\)"):
+        so.solve(so.Closedness([[[1]], [[1]]]), Breaks)
+
+
+def test_a_time_limit_that_is_passed_is_said() -> None:
+    @dataclass(frozen=True)
+    class Sleeps(so.Solver[so.Closedness]):
+        def accepts(self, problem: so.Closedness) -> so.Accepted:
+            return so.Accepted()
+
+        def solve(self, problem: so.Closedness, context: so.Context) -> Any:
+            time.sleep(1.2)
+            raise so.Inconclusive("too tired")
+
+    solution = so.solve(so.Closedness([[[1]], [[1]]]), Sleeps(), time_limit=0.1)
+    assert "the time limit was passed by 1" in solution.plan.candidates[0].outcome
 
 
 @pytest.mark.parametrize(
@@ -276,3 +316,20 @@ def test_the_repr_of_a_solution_is_one_line() -> None:
     assert repr(solution) == (
         f"<Solution of BasisPursuit: 1 of 60 entries are nonzero; VERIFIED by {solution.solver}>"
     )
+
+
+def test_what_is_nearly_right_is_answered_with_what_is() -> None:
+    problem = so.Closedness([[[1]], [[1]]])
+    with pytest.raises(so.ProblemError, match=r"so\.solve_all\(\[problem\]\)"):
+        so.solve_all(problem)  # type: ignore[arg-type]
+    with pytest.raises(so.ProblemError, match=r"so\.ProgressBar\(\), got True"):
+        so.solve(problem, progress=True)  # type: ignore[arg-type]
+    with pytest.raises(so.ProblemError, match=r"'none'. `sparseopt doctor` lists"):
+        so.solve(problem, block=["none"])
+    with pytest.raises(so.ProblemError, match=r"shape \(2,\); for one matrix write \[I\]"):
+        so.Closedness([[1, 0], [1, 1]])
+    with pytest.raises(AttributeError) as caught:
+        so.solv  # noqa: B018
+    assert (caught.value.name, caught.value.obj) == ("solv", so)
+    assert {"Any", "ast", "sys"}.isdisjoint(dir(so))
+    assert len(repr(so.plugins())) < 1500

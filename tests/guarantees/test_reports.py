@@ -139,7 +139,7 @@ def test_compare_on_the_command_line(tmp_path: Path) -> None:
     body = json.loads(run("compare", MLP, other, "--lower", 0, "--upper", 1, *options).output)
     assert 0 < body["at_least"] <= body["at_most"]
     assert len(body["lower"]) == len(body["upper"]) == 10
-    solution = so.Solution.from_json(json.dumps(body["solution"]))
+    solution = so.from_json(json.dumps(body))["solution"]
     assert so.verify(solution).ok
     assert solution.answer.l1 == body["at_most"]
     few = run("compare", MLP, other, "--lower", 0, "--upper", 1, "--starts", 0, "--json")

@@ -381,3 +381,24 @@ def Searching() -> so.Solver[Any]:
     from toys import Search
 
     return Search()
+
+
+def test_of_a_document_each_part_is_checked() -> None:
+    """Solutions beside figures, as commands print them with ``--json``."""
+    closed = so.solve(so.Closedness([[[1, 1]], [[1], [1]]]))
+    other = so.solve(so.Closedness([[[1, 0], [1, 1]], [[1, 1], [0, 1]]]))
+    document = {"figure": 1.0, "pairs": [{"name": "a", "solution": closed}, {"solution": other}]}
+    read = so.from_json(so.to_json(document))
+    for subject in (document, read, [closed, other], (closed.certificate, other)):
+        check = so.verify(subject)
+        assert check.ok
+        assert "2 certificates checked" in check.details[-1]
+    forged = dataclasses.replace(other, answer=closed.answer)
+    assert so.verify([closed, forged]).outcome == "refused"
+    bare = dataclasses.replace(other, certificate=None)
+    assert so.verify([closed, bare]).outcome == "refused"
+    unknown = dataclasses.replace(bare, status=so.Status.UNDECIDED)
+    assert so.verify([closed, unknown]).ok
+    for nothing in ([unknown], {}, {"figure": 1.0}, 3, None, so.Closedness([[[1]], [[1]]])):
+        with pytest.raises(so.ProblemError, match="holds no certificate"):
+            so.verify(nothing)

@@ -11,7 +11,7 @@ import numpy as np
 from sparseopt.choosing import offers
 from sparseopt.choosing.solving import solve
 from sparseopt.interface.context import Context
-from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.errors import ProblemError, UnknownNameError
 from sparseopt.networks.network import Network
 from sparseopt.pathnorm.path_cost import PathCost, weight_names
 from sparseopt.tools.rescaling.balance import canonical_factors, living_weights
@@ -105,9 +105,12 @@ def scores(network: Network, criterion: CriterionLike, seed: int, names: Collect
 def _of_plugin(name: Any) -> Callable[[Network, int], Scores]:
     known = {item.name: item for item in offers.registered_criteria()}
     if not isinstance(name, str) or name not in known:
-        names = ", ".join([*CRITERIA, *sorted(set(known) - set(CRITERIA))])
+        names = [*CRITERIA, *sorted(set(known) - set(CRITERIA))]
+        if isinstance(name, str):
+            raise UnknownNameError("criterion", name, names)
         raise ProblemError(
-            f"criterion must be one of {names}, or a function of the network, not {name!r}"
+            f"criterion must be one of {', '.join(names)}, or a function of the network, "
+            f"not {name!r}"
         )
     missing = known[name].availability()
     if missing is not None:

@@ -182,7 +182,8 @@ def _ratio(ratio: float | None, granularity: str) -> float:
     if ratio is None:
         return 0.5
     if not (isinstance(ratio, int | float | np.number) and 0 <= ratio <= 1):
-        raise ProblemError(f"ratio must lie in [0, 1], got {ratio!r}")
+        hint = f"; for {ratio:g} % give {ratio / 100:g}" if ratio in range(2, 100) else ""
+        raise ProblemError(f"ratio must lie in [0, 1], got {ratio!r}{hint}")
     return float(ratio)
 
 

@@ -87,6 +87,14 @@ class Pruning:
         return sum(t.kept for t in touched) / sum(t.size for t in touched)
 
     @cached_property
+    def nonzero(self) -> float:
+        """Share of the prunable weights that are not zero after it."""
+        arrays = self.network.parameters()
+        touched = [t for t in self.tensors if not t.reason]
+        left = sum(int(np.count_nonzero(arrays[t.name])) for t in touched)
+        return left / sum(t.size for t in touched)
+
+    @cached_property
     def tensor_masks(self) -> dict[str, np.ndarray]:
         """The masks by the names, and in the shapes, of the tensors of the source.
 
@@ -116,6 +124,8 @@ class Pruning:
     def __str__(self) -> str:
         kind = self.scope if self.granularity == "weight" else f"{self.granularity}, {self.scope}"
         head = f"{self.criterion}, {kind}: {self.density:.1%} of the weights kept"
+        if self.nonzero < self.density:
+            head += f"; not zero are {self.nonzero:.1%}"
         last = [] if self.ends is None else [f"  {self.ends}"]
         return "\n".join([head, *(f"  {tensor}" for tensor in self.tensors), *last])
 

@@ -161,7 +161,8 @@ def cut_off(before: Network, after: Network) -> list[str]:
             count = len(old[name])
             had, has = (w[name].reshape(count, -1).any(axis=1) for w in (old, new))
             lost = np.flatnonzero(had & ~has).tolist()
-            words = f"{layer.name}: {len(lost)} of {count} outputs have no weights left"
+            have = "has" if len(lost) == 1 else "have"
+            words = f"{layer.name}: {len(lost)} of {count} outputs {have} no weights left"
             if lost and words not in lines:
                 lines.append(words)
     return lines

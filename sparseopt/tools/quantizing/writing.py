@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sparseopt.choosing import offers
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.whole_file import whole_file
 from sparseopt.networks.network import Network
 from sparseopt.tools.quantizing.networks import absorbed
 from sparseopt.tools.reading.loading import load_network
@@ -87,15 +85,10 @@ def _write_merged(
             tensors[own.origin["bias"]] = bias
         else:
             biases[scale] = bias
-    reader, whole = offers.reader_of(source, PRODUCES), Path(path)
-    try:
-        with tempfile.TemporaryDirectory(prefix=f".{whole.name}.", dir=whole.parent) as folder:
-            made = os.path.join(folder, whole.name)
-            reader.save(source, tensors, made, biases)
-            _require_meant(network, load_network(made, example), path)
-            os.replace(made, whole)
-    except OSError as error:
-        raise ProblemError(f"cannot write {path!r}: {error.strerror or error}") from error
+    reader = offers.reader_of(source, PRODUCES)
+    with whole_file(path) as made:
+        reader.save(source, tensors, made, biases)
+        _require_meant(network, load_network(made, example), path)
 
 
 def _require_meant(network: Network, found: Network, path: str) -> None:

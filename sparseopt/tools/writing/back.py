@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sparseopt.choosing import offers
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.whole_file import whole_file
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.tools.reading.loading import load_network
@@ -24,16 +23,9 @@ def write_back(network: Network, source: Any, path: str, example: Any = None) ->
     given = load_network(source, example)
     _require_layers(network, given, source)
     tensors = _changed(network, given, source, reader)
-    target = Path(path)
-    try:
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
-            made = os.path.join(folder, target.name)
-            reader.save(source, tensors, made)
-            _require_same(network, _read_again(made, network, given, source, example), path)
-            os.replace(made, target)
-    except OSError as error:
-        why = error.strerror or error
-        raise ProblemError(f"cannot write {path!r}: {why}") from error
+    with whole_file(path) as made:
+        reader.save(source, tensors, made)
+        _require_same(network, _read_again(made, network, given, source, example), path)
 
 
 def _read_again(made: str, network: Network, given: Network, source: Any, example: Any) -> Network:

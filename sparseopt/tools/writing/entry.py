@@ -8,7 +8,7 @@ from typing import Any
 
 from sparseopt.choosing import offers
 from sparseopt.interface.errors import ProblemError
-from sparseopt.interface.report import write_whole
+from sparseopt.interface.whole_file import write_whole
 from sparseopt.judging.serialization import to_json
 from sparseopt.networks.network import Network
 from sparseopt.tools.writing.back import write_back
@@ -51,7 +51,8 @@ def write(
     -----
     A file is there as a whole or not at all: it is made in the folder of `path`, compared, and then
     takes the place of what had that name. So `path` may be the file of `like` itself, which is left
-    as it was where the network is refused. A link is replaced, not what it points to.
+    as it was where the network is refused. Links stay
+    links: what they point to is written. A device or a pipe is sent the file.
 
     What is written is read again, compared with onnxruntime (see `load_network`), and its
     parameters with those of the network: bit by bit, but for those of normalizations, which are

@@ -120,7 +120,7 @@ def test_a_plugin_brings_a_criterion(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_array_equal(pruned.masks["0:Dense.weight"][:, 0], [False, False, True, True])
     with pytest.raises(so.ProblemError, match="gone cannot be used here: nowhere is not installed"):
         so.prune(mlp((2, 3, 1)), 0.5, "gone")
-    with pytest.raises(so.ProblemError, match=r"one of path_cost.*gone, rows, or a function"):
+    with pytest.raises(so.ProblemError, match=r"Did you mean 'rows'\? Known: .*gone, .*rows"):
         so.prune(mlp((2, 3, 1)), 0.5, "row")
 
 

@@ -137,7 +137,7 @@ def test_bad_ratios_are_refused(bad: object) -> None:
 
 def test_bad_settings_are_refused() -> None:
     network = mlp((2, 3, 1))
-    with pytest.raises(so.ProblemError, match="criterion must be one of path_cost"):
+    with pytest.raises(so.ProblemError, match=r"unknown criterion .*path_cost"):
         so.prune(network, 0.5, "taylor")
     with pytest.raises(so.ProblemError, match="scope"):
         so.prune(network, 0.5, scope="all")
@@ -184,3 +184,17 @@ def test_supports_can_be_closed(criterion: str) -> None:
     for name, mask in pruned.masks.items():
         assert not (mask & ~open_masks.masks[name]).any()
     assert pruned.density <= open_masks.density
+
+
+def test_zeros_that_are_kept_are_told_from_weights() -> None:
+    """A network of which 80 % are zero keeps half of its weights, most of them zeros."""
+    network = so.load_network("examples/networks/digits_mlp.onnx")
+    half, tenth = so.prune(network, 0.5), so.prune(network, 0.9)
+    weights = [a for name, a in network.parameters().items() if name.endswith("weight")]
+    nonzero = sum(np.count_nonzero(a) for a in weights) / sum(a.size for a in weights)
+    assert half.nonzero == nonzero < half.density
+    assert f"50.0% of the weights kept; not zero are {nonzero:.1%}" in str(half)
+    assert tenth.nonzero == tenth.density
+    assert "not zero" not in str(tenth)
+    with pytest.raises(so.ProblemError, match=r"got 90; for 90 % give 0\.9"):
+        so.prune(network, 90)
