@@ -111,19 +111,24 @@ def _bsr(flat: torch.Tensor, block: int) -> torch.Tensor:
 
 
 def lazylinop(w: torch.Tensor) -> Work | None:
-    """Return lazylinop's product by its CuPy backend, batch last, as it comes; None where it is
-    not installed or refuses the shape. It builds its kernels by nvcc."""
+    """Return lazylinop's product as it comes, batch last; None where it is not installed or refuses
+    the shape. On a device by its CuPy backend, which builds its kernels by nvcc; elsewhere by
+    NumPy's, so that its conventions are tried without one."""
     try:
-        import cupy
-
-        ksm = importlib.import_module("lazylinop.butterfly.ksm")
+        importlib.import_module("lazylinop.butterfly.ksm")
         module: Any = sys.modules["lazylinop.butterfly.ksm"]
-        if module.cl is None:  # its CUDA path reads a constant of pyopencl
-            done = SimpleNamespace(COMPLETE=0)
-            kinds = {name: type(name, (), {}) for name in ("Context", "Platform", "Device")}
-            module.cl = SimpleNamespace(command_execution_status=done, **kinds)
-        held = ksm.ksm(cupy.from_dlpack(w.contiguous()), {"backend": "ksmm", "params": None})
-        return lambda x: held @ cupy.from_dlpack(x)
+        backend = "xp"
+        own: Callable[[torch.Tensor], Any] = torch.Tensor.numpy
+        if w.is_cuda:
+            import cupy
+
+            backend, own = "ksmm", cupy.from_dlpack
+            if module.cl is None:  # its CUDA path reads a constant of pyopencl
+                done = SimpleNamespace(COMPLETE=0)
+                kinds = {name: type(name, (), {}) for name in ("Context", "Platform", "Device")}
+                module.cl = SimpleNamespace(command_execution_status=done, **kinds)
+        held = module.ksm(own(w.contiguous()), {"backend": backend, "params": None})
+        return lambda x: held @ own(x)
     except Exception as error:  # no peer is worth the rest of the table
         print(
             f"lazylinop does not run: {type(error).__name__}: {' '.join(str(error).split())[:120]}"

@@ -13,11 +13,7 @@ import sparseopt as so
 from sparseopt.interface.arrays import as_count
 from sparseopt_butterfly.compression_change import Before
 from sparseopt_butterfly.compression_report import Compression, LayerCompression
-from sparseopt_butterfly.kronecker_layer import (
-    KroneckerLayer,
-    dense_microseconds,
-    target_of,
-)
+from sparseopt_butterfly.kronecker_layer import KroneckerLayer, target_of
 from sparseopt_butterfly.layer_choice import Candidate, allocate, candidates_of, front_of, ranked
 from sparseopt_butterfly.model_layers import (
     Choice,
@@ -84,8 +80,8 @@ def compress(
         alone.
     min_speedup : float or None
         Least predicted time before over predicted time after, without gradients, on one thread of a
-        CPU; layers for which no architecture gives it are left alone. None: the speed does not
-        decide.
+        CPU, or on the CUDA device where the layer lies; layers for which no architecture gives it
+        are left alone. None: the speed does not decide.
     batch : int
         Number of operands (rows; of convolutions, cells of the result) for which the speed is
         predicted and the new layers are prepared, see `KroneckerLinear.merge_for`.
@@ -309,9 +305,8 @@ def _replacement(task: _Task, entry: LayerCompression, choices: list[Candidate])
             reason = f"its relative error would exceed {task.max_error:g}"
             refused.append(replace(one, reason=reason))
             break  # the others are no nearer
-        plan = new.merge_for(task.batch).plan(task.batch)
+        plan, before = new.merge_for(task.batch).predicted(task.batch)
         after = plan.microseconds
-        before = dense_microseconds(*entry.shape, plan.batch, plan.dtype)
         one = replace(one, microseconds_before=before, microseconds_after=after)
         if task.min_speedup is None or before >= task.min_speedup * after:
             return one, new

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal
 
 import torch
 
 import sparseopt as so
 from sparseopt.choosing import offers
+from sparseopt.choosing.availability import import_path
+from sparseopt.tools.chain_plan import MultiplicationPlan
 
 
 @torch.compiler.assume_constant_result
@@ -32,6 +36,28 @@ def times_columns(
 ) -> torch.Tensor | None:
     """Return the product with columns (n, batch); None if torch has to multiply."""
     return _product(columns, factors, patterns, "last")
+
+
+def planned(
+    architecture: so.Architecture,
+    factors: Sequence[torch.Tensor],
+    batch: int,
+    layout: Literal["first", "last"],
+    entries: Sequence[int],
+    tune: bool,
+) -> tuple[MultiplicationPlan, float]:
+    """Return how kernels multiply so many rows (or columns, batch "last") on the device of factors,
+    and the predicted microseconds of a dense weight.
+
+    Around the product, a layer reads and writes so many `entries` for each row, by operator. Where
+    something is missing the plan says so: it is then made for what would run.
+    """
+    found = offers.engine("CudaChain")
+    missing = found.availability()
+    chain: Any = import_path(found.entry.path)(architecture, "torch")
+    plan = chain.plan(batch, layout, factors, missing, tune)
+    dense, around = chain.beside(batch, layout, factors, missing, entries)
+    return replace(plan, around=around), dense
 
 
 def _product(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -241,6 +241,16 @@ class KroneckerConv2d(KroneckerLayer):
         positions, itemsize = math.prod(self.kernel_size), plan.dtype.itemsize
         around = cells_microseconds(self.architecture, positions, plan.batch, itemsize)
         return replace(plan, around=around)
+
+    def _on_device(self) -> tuple[Literal["first", "last"], list[int]]:
+        """Return where the batch stands, and the entries of copies and of the bias.
+
+        Cells are gathered, laid out as columns, and the result as images.
+        """
+        rows, columns = self.architecture.shape
+        gathered = [] if math.prod(self.kernel_size) == 1 else [2 * columns]
+        bias = [] if self.bias is None else [2 * rows]
+        return "last", [*gathered, 2 * columns, *bias, 2 * rows]
 
     def _in_strips(
         self, images: torch.Tensor, factors: Sequence[torch.Tensor]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -14,8 +14,9 @@ from torch import nn
 
 import sparseopt as so
 from sparseopt.butterfly.architecture import Patterns
+from sparseopt.interface.arrays import as_count
 from sparseopt.tools.chain_plan import MultiplicationPlan
-from sparseopt_butterfly.cuda_rows import flat
+from sparseopt_butterfly.cuda_rows import flat, planned
 from sparseopt_butterfly.layer_costs import DENSE
 from sparseopt_butterfly.layer_inference import CompiledTraining, RememberedProduct
 from sparseopt_butterfly.merging import choose_merging
@@ -88,13 +89,32 @@ class KroneckerLayer(nn.Module):
         self.merging = choose_merging(self.architecture, batch)
         return self
 
-    def plan(self, batch: int = 1) -> MultiplicationPlan:
+    def plan(
+        self, batch: int = 1, *, device: str | None = None, tune: bool = False
+    ) -> MultiplicationPlan:
         """Return how a call without gradients multiplies a number of rows, printable.
 
-        The time is that of the whole layer, one thread, predicted and not measured; the note says
-        what a dense layer is predicted to take. Compiled kernels are planned with; calls before
-        they are loaded take longer. For convolutions, rows are cells of the result, and those of
-        one square image.
+        The time is that of the whole layer, predicted and not measured; the note says what a dense
+        layer is predicted to take. On a processor it is that of one thread. Compiled kernels are
+        planned with; calls before they are loaded take longer. For convolutions, rows are cells of
+        the result, and those of one square image.
+
+        Parameters
+        ----------
+        batch : int
+            Positive number of rows.
+        device : {"cpu", "cuda"}, optional
+            Default: where the parameters lie. A plan for "cuda" needs no device: it is made with
+            the figures known of one, and says which.
+        tune : bool
+            On a device: measure the steps of the plan there, by all tiles of the kernels, in the
+            data type of the parameters. The figures are kept in the user's cache folder, and later
+            calls and plans for as many rows use them; gradients do not.
+
+        Raises
+        ------
+        ProblemError
+            For another device, or if nothing can be measured.
 
         Examples
         --------
@@ -102,14 +122,36 @@ class KroneckerLayer(nn.Module):
         >>> layer = so.KroneckerLinear(256, 256, so.Architecture.square_dyadic(256))
         >>> "dense weight" in str(layer.plan(128))
         True
+        >>> "with the batch first" in str(layer.plan(128, device="cuda"))
+        True
         """
-        of_product: Any = self.product.to_numpy().accelerated().plan(batch)
-        plan = self._planned(of_product)
-        dense = dense_microseconds(*self.architecture.shape, plan.batch, plan.dtype)
+        plan, dense = self.predicted(as_count(batch, "batch"), device, tune)
         verdict = "slower" if dense > plan.microseconds else "faster"
         said = f"a dense weight is predicted to take {dense:.1f} us, so it is {verdict}"
         noted: MultiplicationPlan = replace(plan, note="; ".join(filter(None, (plan.note, said))))
         return noted
+
+    def predicted(
+        self, batch: int, device: str | None = None, tune: bool = False
+    ) -> tuple[MultiplicationPlan, float]:
+        """Return the plan, and the predicted microseconds of a dense layer in its place."""
+        if device is None:
+            device = "cuda" if self.factors[0].is_cuda else "cpu"
+        if device == "cuda":
+            layout, entries = self._on_device()
+            return planned(self.architecture, self._values(), batch, layout, entries, tune)
+        if device != "cpu":
+            raise so.ProblemError(f"device must be cpu or cuda, got {device!r}")
+        if tune:
+            raise so.ProblemError('only methods of a CUDA device are measured; give device="cuda"')
+        of_product: Any = self.product.to_numpy().accelerated().plan(batch)
+        plan = self._planned(of_product)
+        return plan, dense_microseconds(*self.architecture.shape, plan.batch, plan.dtype)
+
+    def _on_device(self) -> tuple[Literal["first", "last"], list[int]]:
+        """Return where the batch stands on a CUDA device, and how many entries for each row the
+        operators beside the product read and write."""
+        raise NotImplementedError
 
     def _planned(self, plan: MultiplicationPlan) -> MultiplicationPlan:
         """Return the plan of the product, with what the layer does beside it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -232,6 +232,10 @@ class KroneckerLinear(KroneckerLayer):
             whole = so.KroneckerPattern(1, *self.architecture.shape, 1)
             return replace(plan, steps=(Step(0, last, whole, "rows", time),))
         return replace(plan, around=around_microseconds(self.architecture, batch, itemsize))
+
+    def _on_device(self) -> tuple[Literal["first", "last"], list[int]]:
+        """Return where the batch stands, and the entries of the addition of the bias."""
+        return "first", [2 * self.out_features] if self.bias is not None else []
 
     def _by_torch(
         self, rows: torch.Tensor, bias: torch.Tensor | None, factors: Sequence[torch.Tensor]

@@ -112,7 +112,7 @@ def _on_cupy(
     array = as_array(target.resolve_conj().resolve_neg())
     return (
         array,
-        current_stream(target),
+        current_stream(target, "factorizing"),
         lambda found: torch.from_dlpack(cupy.ascontiguousarray(found)),
     )
 

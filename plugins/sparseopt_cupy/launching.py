@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -64,3 +65,21 @@ def alignment(*arrays: Any) -> int:
     for array in arrays:
         found = min(found, array.data.ptr & -array.data.ptr or 16)
     return found
+
+
+@contextmanager
+def failures_said(place: int, what: str) -> Iterator[None]:
+    """Say in one sentence that a device failed: all errors of driver and libraries are such.
+
+    Torch's own error of memory says what it needs, and passes.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if type(error).__name__ == "OutOfMemoryError":
+            raise
+        said = " ".join(str(error).split())
+        raise RuntimeError(
+            f"CUDA device {place} stopped while {what}: {said}; factors and operand were not "
+            "written to; if the device itself failed, start a new process"
+        ) from error

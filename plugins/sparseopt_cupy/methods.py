@@ -169,16 +169,16 @@ class Methods:
             )
             times["kernel"] = self._of_launches("kernel", launches)
             if self.library and self.takes_strided(whole):
-                times["strided"] = self._of_library("strided", whole)
+                times["strided"] = self.of_library("strided", whole)
             rows, columns = pattern.shape
             if self.library and self.most_values and rows * columns <= _LARGEST_DENSE:
-                times["dense"] = self._of_library("dense", (1, rows, columns, 1))
+                times["dense"] = self.of_library("dense", (1, rows, columns, 1))
         if last > first:
             patterns = tuple(tuple(p) for p in run)
             found = run_of(patterns, self.n, self.dtype, self.layout, 16, self.limit)
             if found:
                 times["fused"] = self._of_launches("fused", found)
-        key = key_of(run, self.n, self.dtype, self.precision, self.layout)
+        key = key_of(run, self.n, self.dtype, self.precision, self.layout, self.order)
         known = self.measured.get(key, {})
         return [
             Step(first, last, pattern, name, known[name].microseconds, known[name].tile)
@@ -206,7 +206,8 @@ class Methods:
             )
         return time
 
-    def _of_library(self, method: str, pattern: Pattern) -> float:
+    def of_library(self, method: str, pattern: Pattern) -> float:
+        """Return the predicted microseconds of cuBLAS."""
         a, b, c, d = pattern
         size = itemsize(self.dtype)
         moved = size * (self.n * a * d * (b + c) + a * b * c * d)

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from functools import lru_cache
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
 
 import sparseopt as so
-from sparseopt.butterfly.pattern import KroneckerPattern
 from sparseopt.interface.arrays import on_device
 from sparseopt.interface.verdict import Unavailable
-from sparseopt.tools.chain_plan import (
-    MultiplicationPlan,
-    Step,
-    cheapest_steps,
-    merged_group,
-    merging_limit,
-    planned_batch,
-)
+from sparseopt.tools.chain_plan import MultiplicationPlan, Step, merged_group, planned_batch
 from sparseopt_cupy import device, launching, strided, tuned
 from sparseopt_cupy.kernels.launches import SHARED_LIMIT, Layout, Pattern, Precision
-from sparseopt_cupy.methods import METHODS, NOTHING, Methods, factor, run_of, supported
+from sparseopt_cupy.methods import METHODS, factor, run_of
+from sparseopt_cupy.planning import Planner, figures, require_supported
 from sparseopt_cupy.rates import Rates
 
-# Values of a merged group, as a multiple of all values of the chain: on a device products are
-# worth more of them than on a processor, since every pass over the operand counts.
-_MERGED_MULTIPLE = 16
 # Results below so many bytes are not worth asking how much memory there is.
 _SMALL = 1 << 26
+
+
+Empty = Callable[[tuple[int, int], Any], Any]
+"""(shape, dtype): returns room for an array."""
 
 
 class CudaMultiplication:
@@ -62,8 +53,7 @@ class CudaMultiplication:
         self._architecture = architecture
         self._precision: Precision = precision
         self._missing = missing
-        self._allowed = frozenset(allowed)
-        self._plans: dict[tuple[Any, ...], MultiplicationPlan] = {}
+        self._planner = Planner(architecture, precision, allowed)
         self._copies: dict[tuple[Any, str], tuple[Any, ...]] = {}
         self._prepared: dict[tuple[Any, ...], Any] = {}
 
@@ -78,10 +68,11 @@ class CudaMultiplication:
         processes.
         """
         missing, name = self._missing(), np.dtype(dtype).name
+        planner = self._planner
         if missing is not None:
             if tune:
                 raise so.ProblemError(f"nothing can be measured here: {missing}")
-            return self._planned(
+            return planner.plan(
                 batch, name, layout, Rates.of("an H100"), SHARED_LIMIT, f"{missing}"
             )
         import cupy
@@ -91,91 +82,35 @@ class CudaMultiplication:
         with cupy.cuda.Device(place):
             rates, limit = figures(place)
             if tune:
-                with _of_device(place, "measuring"):
+                with launching.failures_said(place, "measuring"):
                     self._tune(planned_batch(batch), name, layout, place)
             lacking = self._memory_lacking(batch, np.dtype(dtype))
             note = "; ".join(filter(None, (f"figures of the device: {rates}", lacking)))
-            return self._planned(batch, name, layout, rates, limit, note, tuned.steps_of(place))
-
-    def _planned(
-        self,
-        batch: int,
-        dtype: str,
-        layout: Layout,
-        rates: Rates,
-        limit: int,
-        note: str = "",
-        measured: Mapping[str, Mapping[str, tuned.Measured]] = NOTHING,
-    ) -> MultiplicationPlan:
-        batch = planned_batch(batch)
-        key = batch, dtype, layout, rates.name, len(measured)
-        if key not in self._plans:
-            offers = self._offers(batch, dtype, layout, rates, limit, measured)
-            steps, separately = cheapest_steps(self._architecture, offers)
-            kind = f" ({self._precision})" if dtype == "float32" else ""
-            figures = f"{rates.source} figures"
-            if any(self._key(step, batch, dtype, layout) in measured for step in steps):
-                figures += ", steps that were measured as they were"
-            where = f"{rates.name}, products{kind} with the batch {layout}, {figures}"
-            self._plans[key] = MultiplicationPlan(
-                steps, batch, np.dtype(dtype), separately, "", where
-            )
-        return replace(self._plans[key], note=note) if note else self._plans[key]
-
-    def _offers(
-        self,
-        batch: int,
-        dtype: str,
-        layout: Layout,
-        rates: Rates,
-        limit: int,
-        measured: Mapping[str, Mapping[str, tuned.Measured]],
-    ) -> Callable[[int, int, KroneckerPattern], list[Step]]:
-        _require_supported(dtype)
-        patterns = self._architecture.patterns
-        most = merging_limit(self._architecture, _MERGED_MULTIPLE)
-        most = 0 if dtype == "bfloat16" else most  # CuPy does not merge them
-        methods = Methods(
-            batch, dtype, self._precision, layout, rates, limit, most, measured=measured
-        )
-
-        def offers(first: int, last: int, pattern: KroneckerPattern) -> list[Step]:
-            found = methods.offers(first, last, pattern, patterns[first : last + 1])
-            wanted = [step for step in found if step.method in self._allowed]
-            return wanted or (found if first == last else [])
-
-        return offers
-
-    def _key(self, step: Step, batch: int, dtype: str, layout: Layout) -> str:
-        run = self._architecture.patterns[step.first : step.last + 1]
-        return tuned.key_of(run, batch, dtype, self._precision, layout)
+            return planner.plan(batch, name, layout, rates, limit, note, tuned.steps_of(place))
 
     def _tune(self, batch: int, dtype: str, layout: Layout, place: int) -> None:
-        """Measure the steps of the plan until it rests on measured ones only; keep them."""
-        from sparseopt_cupy.tuning import measured
+        """Measure the steps that the plan rests on."""
+        import cupy
 
-        known, (rates, limit) = tuned.steps_of(place), figures(place)
+        from sparseopt_cupy.tuning import copies, measurable, measured
+
         lacking = self._memory_lacking(2 * batch, np.dtype(dtype))
         if lacking:
             raise so.ProblemError(f"{lacking}; tune for fewer columns")
+        limit = figures(place)[1]
+        shape = batch, dtype, self._precision, layout, limit
 
-        def apply(step: Step, y: Any, x: Any) -> None:
-            values = self._values(step, place, dtype)
-            self._apply(step, y, values, x, batch, dtype, layout, limit)
+        def apply(step: Step, x: Any) -> None:
+            self._apply(step, x, batch, dtype, layout, place, cupy.empty)
 
-        while True:
-            plan = self._planned(batch, dtype, layout, rates, limit, measured=known)
-            offers = self._offers(batch, dtype, layout, rates, limit, known)
-            keys = [self._key(step, batch, dtype, layout) for step in plan.steps]
-            if all(key in known for key in keys):
-                break
-            for key, step in zip(keys, plan.steps, strict=True):
-                if key not in known:
-                    all_ways = offers(step.first, step.last, step.pattern)
-                    known[key] = measured(
-                        all_ways, batch, dtype, self._precision, layout, limit, apply
-                    )
-        tuned.keep(place)
+        def measure(offers: Sequence[Step]) -> dict[str, tuned.Measured]:
+            columns = offers[0].pattern.shape[1]
+            size = (batch, columns) if layout == "first" else (columns, batch)
+            x = cupy.random.random(size).astype(dtype)
+            operands = [x, *(x.copy() for _ in range(copies(x.size * x.dtype.itemsize)))]
+            return measured(offers, operands, apply, measurable(*shape))
+
+        self._planner.tune(batch, dtype, layout, place, measure)
 
     def _memory_lacking(self, batch: int, dtype: np.dtype) -> str:
         """Return in words that operand and result do not fit; nothing is asked of small ones."""
@@ -202,7 +137,7 @@ class CudaMultiplication:
         if missing is not None:
             raise so.ProblemError(f"arrays on a device cannot be multiplied here: {missing}")
         self._require_place(x)
-        with _of_device(int(x.device.id), "multiplying"), x.device:
+        with launching.failures_said(int(x.device.id), "multiplying"), x.device:
             return self._times(x)
 
     def _times_tensor(self, x: Any) -> Any:
@@ -212,20 +147,52 @@ class CudaMultiplication:
 
         from sparseopt.choosing import offers
 
+        self._require_place(x)
+        chain = offers.engine("CudaChain")
+        followed = chain.availability() is not None or _is_followed(x)
+        fixed = not hasattr(self._factors[0], "detach")
+        if fixed and not (followed or (x.requires_grad and torch.is_grad_enabled())):
+            return self._times_fixed(x)
         tensors = self._tensors(x)
         x = x.to(tensors[0].dtype)
-        chain = offers.engine("CudaChain")
-        if chain.availability() is not None or _is_followed(x):
+        if followed:
             return so.KroneckerProduct(tensors, self._architecture).one_by_one(x)
-        fixed = not hasattr(self._factors[0], "detach")
-        if fixed and not (x.requires_grad and torch.is_grad_enabled()) and x.shape[1]:
-            from sparseopt_cupy.tensors import as_array, current_stream
-
-            with current_stream(x):
-                if x.T.is_contiguous() and not x.is_contiguous():
-                    return torch.from_dlpack(self._times(as_array(x.T).T).T).T
-                return torch.from_dlpack(self._times(as_array(x.contiguous())))
         return chain.cls(self._architecture, self._precision)(x, tensors)
+
+    def _times_fixed(self, x: Any) -> Any:
+        """Return the product with a tensor by the plan, in torch's memory and on its stream.
+
+        Once kernels are compiled and factors copied, a call can be captured in a CUDA graph. Torch
+        itself says where memory does not suffice.
+        """
+        import torch
+
+        from sparseopt_cupy.tensors import as_array, current_stream
+
+        own = np.result_type(*(f.dtype for f in self._factors))
+        dtype = torch.promote_types(x.dtype, torch.from_numpy(np.empty(0, own)).dtype)
+        x = x.to(dtype).resolve_conj().resolve_neg()
+        rows, batch = self._architecture.shape[0], x.shape[1]
+        if batch == 0:
+            return x.new_empty(rows, 0)
+        as_pairs = dtype.is_complex and own.kind != "c"
+        by_columns = batch > 1 and x.T.is_contiguous() and not x.is_contiguous() and not as_pairs
+        given = x.T if by_columns else x.contiguous()
+        if as_pairs:  # real and imaginary parts are columns of their own
+            given, batch = torch.view_as_real(given).flatten(1), 2 * batch
+        made = [given]
+
+        def empty(shape: tuple[int, int], dtype: Any) -> Any:
+            made[:] = [given.new_empty(shape)]
+            return as_array(made[0])  # which holds the memory, too
+
+        kind = str(given.dtype).removeprefix("torch.")
+        with current_stream(x, "multiplying"):
+            self._run(as_array(given), batch, kind, "first" if by_columns else "last", empty)
+        (y,) = made
+        if as_pairs:
+            return torch.view_as_complex(y.unflatten(1, (-1, 2)))
+        return y.T if by_columns else y
 
     def _tensors(self, x: Any) -> tuple[Any, ...]:
         """Return the factors as tensors beside x, in the dtype that torch promotes all to; those
@@ -247,17 +214,26 @@ class CudaMultiplication:
         return self._copies[key]
 
     def _require_place(self, x: Any) -> None:
+        """Refuse factors of another device than the operand's, and arrays for factors of torch."""
         own = self._factors[0]
-        if on_device(own) and int(own.device.id) != int(x.device.id):
-            raise so.ProblemError(
-                f"the operand lies on CUDA device {x.device.id}, the factors lie on CUDA device "
-                f"{own.device.id}; copy one to the other's, under `with cupy.cuda.Device(...)`"
-            )
         if hasattr(own, "detach"):
-            raise so.ProblemError(
-                "the factors are torch tensors, the operand is an array of CuPy; make it a tensor "
-                "by torch.from_dlpack, which copies nothing, or take to_numpy()"
-            )
+            if not hasattr(x, "detach"):
+                raise so.ProblemError(
+                    "the factors are torch tensors, the operand is an array of CuPy; make it a "
+                    "tensor by torch.from_dlpack, which copies nothing, or take to_numpy()"
+                )
+            if x.device != own.device:
+                raise so.ProblemError(
+                    f"the operand lies on {x.device}, the factors lie on {own.device}; bring one "
+                    "to the other's by `to`"
+                )
+        elif on_device(own):
+            place = (x.device.index or 0) if hasattr(x, "detach") else int(x.device.id)
+            if int(own.device.id) != place:
+                raise so.ProblemError(
+                    f"the operand lies on CUDA device {place}, the factors lie on CUDA device "
+                    f"{own.device.id}; copy one to the other's, under `with cupy.cuda.Device(...)`"
+                )
 
     def _times(self, x: Any) -> Any:
         """Return the product with an array on the current device."""
@@ -269,7 +245,7 @@ class CudaMultiplication:
             )
         own = np.result_type(*(f.dtype for f in self._factors))
         dtype = np.result_type(own, x.dtype)
-        _require_supported(dtype.name)
+        require_supported(dtype.name)
         rows, batch = self._architecture.shape[0], x.shape[1]
         if batch == 0:
             return cupy.empty((rows, 0), dtype)
@@ -279,49 +255,38 @@ class CudaMultiplication:
         by_columns = batch > 1 and x.T.flags.c_contiguous and not x.flags.c_contiguous
         as_pairs = dtype.kind == "c" and own.kind != "c"
         if by_columns and not as_pairs:
-            return self._run(_laid_out(x.T, dtype), batch, dtype.name, "first").T
+            return self._run(_laid_out(x.T, dtype), batch, dtype.name, "first", cupy.empty).T
         y = _laid_out(x, dtype)
         if as_pairs:  # real and imaginary parts are columns of their own
             real = np.empty(0, dtype).real.dtype
-            y = self._run(y.view(real).reshape(-1, 2 * batch), 2 * batch, real.name, "last")
-            return y.view(dtype)
-        return self._run(y, batch, dtype.name, "last")
+            y = y.view(real).reshape(-1, 2 * batch)
+            return self._run(y, 2 * batch, real.name, "last", cupy.empty).view(dtype)
+        return self._run(y, batch, dtype.name, "last", cupy.empty)
 
-    def _run(self, x: Any, batch: int, dtype: str, layout: Layout) -> Any:
+    def _run(self, x: Any, batch: int, dtype: str, layout: Layout, empty: Empty) -> Any:
         """Return the product with a contiguous array, laid out as it is."""
-        import cupy
-
         place = launching.current_device()
         rates, limit = figures(place)
         known = tuned.steps_of(place)
-        plan = self._planned(batch, dtype, layout, rates, limit, measured=known)
+        plan = self._planner.plan(batch, dtype, layout, rates, limit, measured=known)
         for step in reversed(plan.steps):
-            rows = step.pattern.shape[0]
-            shape = (batch, rows) if layout == "first" else (rows, batch)
-            y = cupy.empty(shape, x.dtype)
-            values = self._values(step, place, dtype)
-            self._apply(step, y, values, x, batch, dtype, layout, limit)
-            x = y
+            x = self._apply(step, x, batch, dtype, layout, place, empty)
         return x
 
     def _apply(
-        self,
-        step: Step,
-        y: Any,
-        values: Any,
-        x: Any,
-        batch: int,
-        dtype: str,
-        layout: Layout,
-        limit: int,
-    ) -> None:
+        self, step: Step, x: Any, batch: int, dtype: str, layout: Layout, place: int, empty: Empty
+    ) -> Any:
+        """Return the product of one step of a plan."""
+        values, limit = self._values(step, place, dtype), figures(place)[1]
+        rows = step.pattern.shape[0]
+        y = empty((batch, rows) if layout == "first" else (rows, batch), x.dtype)
         merged = step.pattern
         pattern: Pattern = merged.a, merged.b, merged.c, merged.d
         if step.method == "dense":
             pattern = (1, *step.pattern.shape, 1)
         if step.method in ("strided", "dense"):
             strided.multiply(y, values, x, pattern, batch, dtype, self._precision, layout)
-            return
+            return y
         aligned = launching.alignment(x, values, y)
         if step.method == "fused":
             run = self._architecture.patterns[step.first : step.last + 1]
@@ -332,6 +297,7 @@ class CudaMultiplication:
             shape = pattern, batch, dtype, self._precision, layout, aligned, limit
             launches = factor(*shape, tile=step.tile)
         launching.launch_all(launches, {"x": x, "w": values, "y": y})
+        return y
 
     def _values(self, step: Step, place: int, dtype: str) -> Any:
         """Return the values of a step in the form of its method, on a device."""
@@ -364,19 +330,6 @@ class CudaMultiplication:
         return self._copies[key]
 
 
-@contextmanager
-def _of_device(place: int, what: str) -> Iterator[None]:
-    """Say in one sentence that a device failed: all errors of driver and libraries are such."""
-    try:
-        yield
-    except RuntimeError as error:
-        said = " ".join(str(error).split())
-        raise RuntimeError(
-            f"CUDA device {place} stopped while {what}: {said}; factors and operand were not "
-            "written to; if the device itself failed, start a new process"
-        ) from error
-
-
 def _is_followed(x: Any) -> bool:
     """Whether torch itself has to see every operation: a compiler, `torch.func`, forward mode."""
     import torch
@@ -391,20 +344,3 @@ def _laid_out(x: Any, dtype: np.dtype) -> Any:
     import cupy
 
     return cupy.ascontiguousarray(x, dtype=dtype)
-
-
-def _require_supported(dtype: str) -> None:
-    if not supported(dtype):
-        raise so.ProblemError(
-            f"there are no products of {dtype} on a device; use float16, bfloat16, float32, "
-            "float64, complex64 or complex128"
-        )
-
-
-@lru_cache(maxsize=64)
-def figures(place: int) -> tuple[Rates, int]:
-    """Return rates and shared memory of a device, asked for once in a process."""
-    import cupy
-
-    capability = int(cupy.cuda.Device(place).compute_capability)
-    return Rates.of(device.device_name(place), capability), device.shared_limit(place)

@@ -8,14 +8,17 @@ from typing import Any
 
 import torch
 
+from sparseopt_cupy.launching import failures_said
+
 
 @contextmanager
-def current_stream(x: torch.Tensor) -> Iterator[None]:
-    """Make torch's device and current stream those of CuPy."""
+def current_stream(x: torch.Tensor, what: str) -> Iterator[None]:
+    """Make torch's device and current stream those of CuPy, for something that may fail."""
     import cupy
 
     stream = torch.cuda.current_stream(x.device).cuda_stream
-    with cupy.cuda.Device(x.device.index), cupy.cuda.ExternalStream(stream):
+    own = cupy.cuda.Device(x.device.index), cupy.cuda.ExternalStream(stream)
+    with failures_said(x.device.index or 0, what), own[0], own[1]:
         yield
 
 

@@ -33,10 +33,18 @@ Steps = dict[str, dict[str, Measured]]
 """Figures by step (see `key_of`) and method."""
 
 
-def key_of(run: Iterable[Iterable[int]], n: int, dtype: str, precision: str, layout: str) -> str:
-    """Return what names a step: the factors that it applies, and to what."""
+def key_of(
+    run: Iterable[Iterable[int]],
+    n: int,
+    dtype: str,
+    precision: str,
+    layout: str,
+    order: str = "adbc",
+) -> str:
+    """Return what names a step: the factors that it applies, how they lie, and to what."""
     patterns = " ".join(",".join(map(str, pattern)) for pattern in run)
-    return f"{patterns} | {n} columns {layout} | {dtype} {precision}"
+    lying = "" if order == "adbc" else f" | weights {order}"
+    return f"{patterns} | {n} columns {layout} | {dtype} {precision}{lying}"
 
 
 @lru_cache(maxsize=64)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from sparseopt.butterfly.pattern import KroneckerPattern
 from sparseopt.tools.chain_plan import Step
 from sparseopt_cupy import kernel_table
 from sparseopt_cupy.kernels.launches import Layout, Precision
@@ -22,49 +23,45 @@ from sparseopt_cupy.tuned import Measured
 _TRIES = 5
 _MOST_COPIES = 64
 
-Apply = Callable[[Step, Any, Any], None]
-"""(step, y, x): writes the step's product."""
+Apply = Callable[[Step, Any], Any]
+"""(step, x): computes the step's product."""
+Tiles = Callable[[KroneckerPattern], Sequence[tuple[int, ...]]]
+"""The tiles that the factor kernel can take for a pattern."""
 
 
 def measured(
-    offers: Sequence[Step],
-    batch: int,
-    dtype: str,
-    precision: Precision,
-    layout: Layout,
-    limit: int,
-    apply: Apply,
+    offers: Sequence[Step], operands: Sequence[Any], apply: Apply, tiles_of: Tiles
 ) -> dict[str, Measured]:
     """Return the median microseconds of all methods that were offered for one step, each with its
     best tile."""
-    import cupy
-
-    rows, columns = offers[0].pattern.shape
-    shape = (batch, columns) if layout == "first" else (columns, batch)
-    x = cupy.random.random(shape).astype(dtype)
-    operands = [x, *(x.copy() for _ in range(_copies(x)))]
-    y = cupy.empty((batch, rows) if layout == "first" else (rows, batch), dtype)
     found: dict[str, Measured] = {}
     for offer in offers:
-        tiles: list[tuple[int, ...]] = [()]
-        if offer.method == "kernel":
-            pattern = offer.pattern
-            whole = pattern.a, pattern.b, pattern.c, pattern.d
-            tiles = kernel_table.measurable_tiles(whole, batch, dtype, precision, layout, limit)
-        times = {}
-        for tile in tiles:
-            times[tile] = microseconds(partial(apply, replace(offer, tile=tile), y), operands)
+        tiles = tiles_of(offer.pattern) if offer.method == "kernel" else [()]
+        times = {
+            tile: microseconds(partial(apply, replace(offer, tile=tile)), operands)
+            for tile in tiles
+        }
         best = min(times, key=lambda tile: times[tile])
         found[offer.method] = Measured(times[best], best)
     return found
 
 
-def _copies(x: Any) -> int:
-    """Return how many copies of an operand exceed twice the second-level cache."""
+def measurable(batch: int, dtype: str, precision: Precision, layout: Layout, limit: int) -> Tiles:
+    """Return what names the tiles for operands of one shape."""
+
+    def tiles_of(pattern: KroneckerPattern) -> Sequence[tuple[int, ...]]:
+        whole = pattern.a, pattern.b, pattern.c, pattern.d
+        return kernel_table.measurable_tiles(whole, batch, dtype, precision, layout, limit)
+
+    return tiles_of
+
+
+def copies(size: int) -> int:
+    """Return how many copies of an operand of so many bytes exceed twice the second-level cache."""
     import cupy
 
     cache = 2 * int(cupy.cuda.Device().attributes["L2CacheSize"])
-    return int(min(_MOST_COPIES, cache // max(x.size * x.dtype.itemsize, 1)))
+    return int(min(_MOST_COPIES, cache // max(size, 1)))
 
 
 def microseconds(

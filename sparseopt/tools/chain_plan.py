@@ -57,7 +57,7 @@ class MultiplicationPlan:
     batch : int
         Number of columns planned for: the asked one, rounded up to a power of two above 8.
     dtype : numpy dtype
-        In which values are multiplied.
+        In which values are multiplied; of layers on a device also ``"bfloat16"``, NumPy has none.
     separately : float
         Predicted microseconds without merging any factors.
     note : str

@@ -29,7 +29,7 @@ INSTANTIATION = "// instantiation\n"
 # So many instantiations share a file: reading the templates takes as long as one of them.
 _BATCH = 12
 # Sums are as written: nothing is fused but what says so, as nothing is reordered.
-FLAGS = ("-std=c++17", "-O1", "-fPIC", "-fno-gnu-unique", "-ffp-contract=off", "-w")
+FLAGS = ("-std=c++17", "-Og", "-fPIC", "-fno-gnu-unique", "-ffp-contract=off", "-w")
 _ARRAYS = 16
 
 
@@ -126,7 +126,7 @@ def emulate(
     shared_bytes : int
         Dynamic shared memory.
     """
-    library = _BUILT.get((source, name)) or _library(source, (name,))
+    library = _library(source, name)
     given = (_Given * len(arguments))(*map(_given, arguments))
     counts = _Counts()
     failed = getattr(library, f"emulate_{name}")(
@@ -151,26 +151,34 @@ def emulate(
 def build(kernels: Iterable[tuple[str, str]]) -> None:
     """Compile kernels, (source, name) each, many at a time; later `emulate` finds them.
 
-    Sources that are equal up to a line ``// instantiation`` go into one file.
+    Sources that are equal up to a line ``// instantiation`` go into one file. What any process has
+    compiled before is not compiled again.
     """
     by_head: dict[str, list[tuple[str, str]]] = {}
     for source, name in dict.fromkeys(kernels):
-        by_head.setdefault(source.split(INSTANTIATION)[0], []).append((source, name))
+        if not _place(source, name).exists():
+            by_head.setdefault(source.split(INSTANTIATION)[0], []).append((source, name))
     batches = [
         group[k : k + _BATCH] for group in by_head.values() for k in range(0, len(group), _BATCH)
     ]
-    with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
-        for batch, library in zip(batches, pool.map(_batch, batches), strict=True):
-            _BUILT.update(dict.fromkeys(batch, library))
+    if batches:
+        machine = _machine()
+        with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
+            list(pool.map(lambda batch: _compile_batch(batch, machine), batches))
 
 
-_BUILT: dict[tuple[str, str], ctypes.CDLL] = {}
-
-
-def _batch(kernels: Sequence[tuple[str, str]]) -> ctypes.CDLL:
+def _compile_batch(kernels: Sequence[tuple[str, str]], machine: Path) -> None:
     first, *others = (source for source, _ in kernels)
-    tails = [source.split(INSTANTIATION)[1] for source in others]
-    return _library("\n".join([first, *tails]), tuple(name for _, name in kernels))
+    text = "\n".join([first, *(source.split(INSTANTIATION)[1] for source in others)])
+    places = [_place(source, name) for source, name in kernels]
+    text = _emulated(text, [name for _, name in kernels])
+    _compile(text, ["-shared", f"-I{FOLDER}", str(machine)], places)
+
+
+@lru_cache(maxsize=4096)
+def _library(source: str, name: str) -> ctypes.CDLL:
+    build([(source, name)])
+    return ctypes.CDLL(str(_place(source, name)))
 
 
 def _dim(sizes: Sequence[int]) -> _Dim:
@@ -191,12 +199,27 @@ def _given(value: Any) -> _Given:
 
 
 @lru_cache(maxsize=1)
-def _machine() -> tuple[str, str]:
-    """Return the text of the emulated machine, and a key of all that goes into a library."""
-    text = (FOLDER / "device.cuh").read_text(encoding="utf-8")
-    body = (FOLDER / "emulator.cpp").read_text(encoding="utf-8")
+def _beside() -> str:
+    """Return all that goes into a library beside its kernels."""
+    texts = [(FOLDER / name).read_text(encoding="utf-8") for name in ("device.cuh", "emulator.cpp")]
     version = subprocess.run([str(compiler()), "--version"], capture_output=True, check=True)
-    return text, text + body + repr(FLAGS) + version.stdout.decode()
+    return "".join([*texts, repr(FLAGS), version.stdout.decode()])
+
+
+@lru_cache(maxsize=4096)
+def _place(source: str, name: str) -> Path:
+    """Return where the library with a kernel lies, once it is compiled."""
+    key = hashlib.sha256("\n".join([_beside(), name, source]).encode()).hexdigest()[:24]
+    return CACHE / f"{key}.so"
+
+
+def _machine() -> Path:
+    """Return the compiled machine, which every library holds."""
+    place = CACHE / f"{hashlib.sha256(_beside().encode()).hexdigest()[:24]}.o"
+    if not place.exists():
+        text = (FOLDER / "emulator.cpp").read_text(encoding="utf-8")
+        _compile(text, ["-O2", "-c", f"-I{FOLDER}"], [place])
+    return place
 
 
 def _emulated(source: str, names: Sequence[str]) -> str:
@@ -212,31 +235,17 @@ def _emulated(source: str, names: Sequence[str]) -> str:
     return "\n".join([before, '#include "device.cuh"', after, *entries])
 
 
-@lru_cache(maxsize=512)
-def _library(source: str, names: tuple[str, ...]) -> ctypes.CDLL:
-    text = _emulated(source, names)
-    made = _compiled(text, ".so", (str(_compiled("", ".o", ()))))
-    return ctypes.CDLL(str(made))
-
-
-def _compiled(text: str, suffix: str, beside: Any) -> Path:
-    """Compile a text, or the machine itself where there is none, unless that was done before."""
-    key = hashlib.sha256((_machine()[1] + suffix + text).encode()).hexdigest()[:24]
-    made = CACHE / f"{key}{suffix}"
-    if made.exists():
-        return made
+def _compile(text: str, words: Sequence[str], places: Sequence[Path]) -> None:
+    """Compile a text to one file that is found at several places."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-        target = Path(folder) / f"made{suffix}"
-        if suffix == ".o":
-            words = ["-O2", "-c", str(FOLDER / "emulator.cpp")]
-        else:
-            kernel = Path(folder) / "kernel.cpp"
-            kernel.write_text(text, encoding="utf-8")
-            words = ["-shared", f"-I{FOLDER}", str(kernel), beside]
-        command = [str(compiler()), *FLAGS, *words, "-o", str(target)]
+        written, made = Path(folder) / "kernel.cpp", Path(folder) / "made"
+        written.write_text(text, encoding="utf-8")
+        command = [str(compiler()), *FLAGS, *words, str(written), "-o", str(made)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)}\n{done.stderr[:4000]}")
-        os.replace(target, made)  # whole or not at all, also with several processes
-    return made
+        for k, place in enumerate(places):
+            link = Path(folder) / str(k)
+            os.link(made, link)
+            os.replace(link, place)  # whole or not at all, also with several processes

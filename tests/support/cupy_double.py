@@ -454,7 +454,7 @@ def module() -> ModuleType:
 @contextmanager
 def installed() -> Iterator[State]:
     """Put the stand-in where CuPy would be, with a registry that has not looked yet."""
-    from sparseopt_cupy import launching, multiplication, tuned
+    from sparseopt_cupy import launching, planning, tuned
 
     from sparseopt.choosing import availability, discovery
 
@@ -463,7 +463,7 @@ def installed() -> Iterator[State]:
     def forget() -> None:
         availability.is_installed.cache_clear()
         launching.compiled.cache_clear()
-        multiplication.figures.cache_clear()
+        planning.figures.cache_clear()
         tuned.steps_of.cache_clear()
 
     forget()

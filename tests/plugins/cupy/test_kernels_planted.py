@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import cuda_emulator
 import numpy as np
 import pytest
 from cuda_emulator import Counts, compiler, emulate
@@ -140,3 +141,20 @@ def test_arguments_that_are_not_those_of_the_kernel() -> None:
     (launch,) = kernel_table.factor((1, 2, 2, 1), 4, "float32")
     with pytest.raises(TypeError, match="not those of the kernel"):
         emulate(launch.kernel.source, launch.kernel.name, (1,), (1,), [1, 2, 3])
+
+
+def test_no_kernel_is_compiled_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not beside others, nor in another process; what differs in one letter is."""
+    kernels = [kernel_table.factor((1, b, 2, 1), 4, "float32")[0].kernel for b in (2, 3, 4)]
+    sources = {kernel.name: kernel.source for kernel in kernels}
+    cuda_emulator.build((source, name) for name, source in sources.items())
+    texts = []
+    monkeypatch.setattr(cuda_emulator, "_compile", lambda text, *_: texts.append(text))
+    cuda_emulator._library.cache_clear()
+    for name, source in sources.items():
+        cuda_emulator.build([(source, name)])
+        assert cuda_emulator._library(source, name)[f"emulate_{name}"]
+    assert not texts
+    cuda_emulator.build([(f"{source}\n", name) for name, source in sources.items()])
+    assert len(texts) == 1
+    assert all(f"emulate_{name}" in texts[0] for name in sources)

@@ -1,49 +1,19 @@
 """What can be foretold without a device: bytes against the floor, blocks on a multiprocessor.
 
-``pytest -s`` prints the table beside the goals. The bytes are those that the emulated kernels count
-on small sizes (test_kernels_factor.py), where the same formulas are compared with what they do.
+The table of goals in `docs/gpu.md` shows it; ``pytest -s`` prints every pattern. Bytes are those
+that the emulated kernels count on small sizes (test_kernels_factor.py), where the same formulas are
+compared with what they do.
 """
 
 from __future__ import annotations
 
+import statistics
 import sys
 
+import gpu_goals
 import pytest
+from gpu_goals import CACHE, GRID, KINDS, MEMORY, RATES, bound
 from sparseopt_cupy import kernel_table
-from sparseopt_cupy.kernels.launches import Launch
-
-Pattern = tuple[int, int, int, int]
-# The grid of the benchmark: the paper's range, Monarch, butterflies, transformers.
-GRID: list[Pattern] = [
-    (1, 48, 48, 1),
-    (4, 64, 64, 4),
-    (64, 64, 64, 1),
-    (1, 64, 64, 64),
-    (6, 64, 64, 1),
-    (1, 768, 192, 2),
-    (16, 48, 192, 4),
-    (4, 192, 48, 16),
-    (2, 96, 384, 16),
-    (4, 128, 128, 4),
-    (16, 128, 128, 2),
-    (2, 256, 256, 4),
-    (16, 256, 256, 1),
-    (1, 512, 512, 4),
-    (4, 1024, 1024, 1),
-    (96, 48, 48, 2),
-    (1, 32, 32, 32),
-    (32, 32, 32, 1),
-    (1, 2, 2, 2048),
-    (64, 2, 2, 32),
-    (2048, 2, 2, 1),
-    (32, 4, 4, 32),
-    (16, 16, 16, 16),
-    (8, 3584, 512, 1),
-    (1, 512, 3584, 8),
-]
-# Rates of an H100 in units of 1e12: memory, second cache, products on tensor cores by mma.sync.
-MEMORY, CACHE, RATES = 3.0, 6.0, {"tf32": 250.0, "bfloat16": 450.0}
-KINDS = {"tf32": ("float32", "tf32"), "bfloat16": ("bfloat16", "ieee")}
 
 
 def say(line: str) -> None:
@@ -51,18 +21,20 @@ def say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
 
 
-def bound(launch: Launch, kind: str) -> tuple[float, str]:
-    """Return what share of the time memory alone would take, by rates, and what takes longest."""
-    asked = sum(launch.stored.values()) + launch.loaded["x"]
-    if launch.kernel.struct == "Factor":  # elsewhere weights come from the first cache
-        asked += launch.loaded["w"]
-    times = {
-        "memory": launch.floor_bytes / MEMORY,
-        "cache": asked / CACHE,
-        "flops": launch.flops / RATES[kind],
-    }
-    longest = max(times, key=lambda name: times[name])
-    return times["memory"] / times[longest], longest
+def test_the_table_of_goals_is_that_of_today() -> None:
+    pytest.importorskip("torch")
+    found = gpu_goals.PAGE.read_text(encoding="utf-8")
+    assert found == gpu_goals.page(), "write it anew by: python tests/support/gpu_goals.py"
+
+
+def test_bytes_meet_the_goals() -> None:
+    for kind in KINDS:
+        assert statistics.median(gpu_goals.over_permuted(kind)) >= 2
+    assert min(gpu_goals.over_strided()) >= 0.95
+    assert gpu_goals.passes(range(10, 12))[0] <= 1.3
+    assert gpu_goals.passes(range(12, 17))[0] <= 2.5
+    assert statistics.median(gpu_goals.gradient_shares()) <= 1.5
+    assert gpu_goals.reads() <= 3
 
 
 @pytest.mark.parametrize("layout", ["last", "first"])

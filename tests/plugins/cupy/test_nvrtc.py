@@ -116,7 +116,9 @@ def say(kernel: Kernel, architecture: str, found: nvrtc.Compiled) -> None:
         f"{architecture}: {found.registers:3d} registers, {kernel.shared_bytes:6d} bytes shared, "
         f"{blocks:2d} blocks, {blocks * kernel.threads / 2048:4.0%} of the threads: {kernel.name}\n"
     )
-    assert blocks >= kernel.resident or kernel.shared_bytes > SHARED_OF_TWO
+    # Registers suffice for all blocks that they are bounded for, shared memory for two at least.
+    assert kernel.blocks_at_once(1 << 30, 2048, found.registers) >= kernel.resident
+    assert blocks >= min(2, kernel.resident) or kernel.shared_bytes > SHARED_OF_TWO
 
 
 @pytest.mark.slow

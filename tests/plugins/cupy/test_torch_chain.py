@@ -296,3 +296,86 @@ def test_a_call_takes_no_memory_but_torchs_and_never_waits(
     launches = len(on_cuda.launches)
     assert torch.equal(step(), expected)
     assert len(on_cuda.launches) > launches
+
+
+def test_a_product_with_a_tensor_is_torchs_memory_too(
+    on_cuda: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no gradient is asked for: no room but torch's, no wait, once factors are copied."""
+    import cupy
+
+    rng = np.random.default_rng(0)
+    chains = {"odd": "float32", "tiny": "float32", "not chainable": "complex64"}
+    for name, kind in chains.items():
+        factors = [rng.standard_normal(p).astype(kind) for p in CHAINS[name]]
+        product = so.KroneckerProduct(factors, CHAINS[name])
+        n = product.shape[1]
+        dense = torch.from_numpy(product.to_dense())
+        complexes = torch.randn(n, 5, dtype=torch.complex64)
+        operands = [complexes, complexes.conj(), torch.randn(5, n).T, torch.randn(n, 1)]
+        kinds = [torch.promote_types(dense.dtype, x.dtype) for x in operands]
+        pairs = zip(operands, kinds, strict=True)
+        expected = [dense.to(dtype) @ x.to(dtype) for x, dtype in pairs]
+        for x in operands:
+            _ = product @ x
+        with monkeypatch.context() as patch:
+
+            def refuse(*given: object, **more: object) -> None:
+                raise AssertionError("a captured call may not do this")
+
+            for called in ("empty", "zeros", "asarray", "ascontiguousarray", "concatenate"):
+                patch.setattr(cupy, called, refuse)
+            patch.setattr(cupy.cuda.runtime, "memGetInfo", refuse)
+            patch.setattr(cupy.cuda.Event, "synchronize", refuse)
+            patch.setattr(torch, "from_dlpack", refuse)
+            for x, wanted in zip(operands, expected, strict=True):
+                y = product @ x
+                assert y.dtype == wanted.dtype
+                assert torch.allclose(y, wanted, atol=1e-5), name
+    assert (product @ torch.randn(n, 0)).shape == (product.shape[0], 0)
+
+
+def test_a_device_that_is_lost_under_tensors(on_cuda: State) -> None:
+    """One sentence, as for arrays; parameters and operand stay what they were."""
+    layer = so.KroneckerLinear(6, 60, CHAINS["odd"])
+    x = torch.randn(4, 6)
+    product = so.KroneckerProduct([f.detach().numpy() for f in layer.factors], CHAINS["odd"])
+    expected, y = layer(x), layer(x)
+    _ = product @ x.T
+    on_cuda.failure = RuntimeError("cudaErrorLaunchFailure:\n unspecified launch failure")
+    said = "CUDA device 0 stopped while {}: cudaErrorLaunchFailure: unspecified launch failure"
+    for call in (lambda: layer(x), lambda: product @ x.T):
+        with pytest.raises(RuntimeError, match=said.format("multiplying")):
+            call()
+    with pytest.raises(RuntimeError, match=said.format("taking gradients")):
+        y.sum().backward()
+    on_cuda.failure = None
+    assert torch.equal(layer(x), expected)
+
+
+def test_torchs_own_error_of_memory_passes(on_cuda: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says how much it needs and how much is free."""
+    layer = so.KroneckerLinear(6, 60, CHAINS["odd"])
+
+    def full(self: torch.Tensor, *given: object, **more: object) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(torch.Tensor, "new_empty", full)
+    with pytest.raises(torch.OutOfMemoryError, match=r"^CUDA out of memory. Tried to allocate"):
+        layer(torch.randn(4, 6))
+
+
+def test_tensors_on_another_device_are_said(on_cuda: State) -> None:
+    import cupy
+
+    own = factors_of("odd", torch.float32, grad=False)
+    with cupy.cuda.Device(1):
+        arrays = [cupy.asarray(f.numpy()) for f in own]
+    elsewhere = so.KroneckerProduct(arrays, CHAINS["odd"])
+    for x in (torch.randn(6, 3), torch.randn(6, 3, requires_grad=True)):
+        with pytest.raises(so.ProblemError, match="on CUDA device 0, the factors lie on CUDA dev"):
+            _ = elsewhere @ x
+    tensors = so.KroneckerProduct(own, CHAINS["odd"])
+    with pytest.raises(so.ProblemError, match=r"operand lies on meta, the factors lie on cpu; bri"):
+        _ = tensors @ torch.empty(6, 3, device="meta")
+    assert not on_cuda.launches

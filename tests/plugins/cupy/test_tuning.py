@@ -158,3 +158,96 @@ def test_plans_on_a_device_are_for_its_data_type(cuda: State) -> None:
     held = so.KroneckerProduct([cupy.asarray(half.factors[0])], [PATTERN])
     y = held @ cupy.asarray(np.ones((36, 8), np.float16))
     assert held.plan(8).dtype == y.dtype == np.float16
+
+
+def layer_of(patterns: list[tuple[int, ...]], **more: object) -> so.KroneckerLinear:
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    rows, columns = so.Architecture(patterns).shape
+    return so.KroneckerLinear(columns, rows, patterns, **more)
+
+
+@pytest.fixture
+def tensors_on_device(cuda: State, monkeypatch: pytest.MonkeyPatch) -> State:
+    """Tensors of a processor say that they are on a device."""
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.Tensor, "is_cuda", property(lambda self: True), raising=False)
+    return cuda
+
+
+def test_layers_are_planned_for_the_device_that_runs_them(tensors_on_device: State) -> None:
+    """The steps of the plan are the launches of a call, in the layer's own data type."""
+    import torch
+
+    dyadic = list(so.Architecture.square_dyadic(16))
+    for patterns, dtype in (
+        (dyadic, torch.float32),
+        ([PATTERN], torch.bfloat16),
+        ([(1, 18, 20, 3), (3, 20, 17, 1)], torch.float64),
+    ):
+        layer = layer_of(patterns, dtype=dtype)
+        plan = layer.plan(30)
+        assert {step.method for step in plan.steps} <= {"kernel", "fused"}
+        assert str(plan).startswith(f"{str(dtype).removeprefix('torch.')} operand with 32 columns")
+        assert "Emulated, products" in str(plan)
+        assert "with the batch first, assumed figures" in str(plan)
+        assert "a dense weight is predicted to take" in str(plan)
+        before = len(tensors_on_device.launches)
+        layer(torch.randn(32, layer.in_features, dtype=dtype))
+        names = tensors_on_device.launches[before:]
+        assert len(names) == len(plan.steps)
+        for name, step in zip(names, reversed(plan.steps), strict=True):
+            assert name.startswith("fused") == (step.method == "fused")
+    conv = so.KroneckerConv2d(2, 6, 3, [(1, 6, 18, 1)])
+    assert "with the batch last" in str(conv.plan(100))
+    assert conv.plan(100).around > layer.plan(100).around > 0
+    with pytest.raises(so.ProblemError, match="device must be cpu or cuda, got 'gpu'"):
+        layer.plan(1, device="gpu")
+
+
+def test_plans_of_layers_need_no_device() -> None:
+    """On a processor the plan says what is missing, and takes the figures of an H100."""
+    layer = layer_of([(1 << k, 2, 2, 512 >> k) for k in range(10)])
+    plan = layer.plan(4096, device="cuda")
+    assert [step.method for step in plan.steps] == ["fused"]
+    assert "an H100, products (ieee) with the batch first" in str(plan)
+    assert "cpu" not in str(plan)
+    assert layer.plan(4096).where == "one thread"
+    assert layer.plan(4096, device="cpu") == layer.plan(4096)
+    with pytest.raises(so.ProblemError, match='give device="cuda"'):
+        layer.plan(4096, tune=True)
+    with pytest.raises(so.ProblemError, match="nothing can be measured here: "):
+        layer.plan(4096, device="cuda", tune=True)
+
+
+def test_layers_are_tuned_when_it_is_asked_for(tensors_on_device: State) -> None:
+    """The fastest tile is found, kept apart from those of products, and used by calls."""
+    import torch
+
+    state = tensors_on_device
+    state.takes = lambda name: 2.0 if "_2_16_32_8_" in name else 9.0
+    layer = layer_of([PATTERN], bias=False)
+    x = torch.randn(32, 36)
+    expected = layer(x)
+    assert "_2_16_32_8_" not in state.launches[-1]
+    plan = layer.plan(30, tune=True)
+    (step,) = plan.steps
+    assert (step.method, step.tile[:4], step.microseconds) == ("kernel", (2, 16, 32, 8), 2.0)
+    assert "measured as they were" in str(plan)
+    launches = len(state.launches)
+    assert torch.allclose(layer(x), expected, atol=1e-5)
+    assert "_2_16_32_8_" in state.launches[-1]
+    assert layer.plan(30, tune=True) == plan  # nothing is measured twice
+    assert len(state.launches) == launches + 1
+    ((_, steps),) = json.loads(kept.path_of("cuda_steps.json").read_text()).items()
+    assert list(steps) == ["1,20,18,2 | 32 columns first | float32 ieee | weights abcd"]
+    assert not product().plan(32, device="cuda", layout="first").steps[0].tile
+
+
+def test_a_device_that_fails_while_a_layer_is_tuned(tensors_on_device: State) -> None:
+    layer = layer_of([PATTERN])
+    layer.plan(30)
+    tensors_on_device.failure = RuntimeError("cudaErrorLaunchFailure")
+    with pytest.raises(RuntimeError, match="stopped while measuring: cudaErrorLaunchFailure"):
+        layer.plan(30, tune=True)
+    assert not kept.path_of("cuda_steps.json").exists()

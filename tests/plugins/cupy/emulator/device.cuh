@@ -4,11 +4,10 @@
 // Global arrays know their size, who wrote each entry, and count the bytes asked for; shared memory
 // starts as NaN and remembers for every two bytes who read and wrote them since the last barrier.
 // What the hardware would leave to chance is counted as a fault here, always in the same way.
+//
+// Every kernel is compiled with it: what g++ has built in stands for headers that take long to read.
 #pragma once
-#include <math.h>
 #include <string.h>
-
-#include <utility>
 
 #define DEVICE inline
 #define __device__
@@ -176,9 +175,9 @@ inline unsigned to_tf32(float value) {
     const unsigned bits = to_bits(value);
     return (bits & 0x7f800000u) == 0x7f800000u ? bits : (bits + 0x1000u) & ~0x1fffu;
 }
-inline float fused(float a, float b, float c) { return fmaf(a, b, c); }
-inline double fused(double a, double b, double c) { return fma(a, b, c); }
-inline double root(double value) { return sqrt(value); }
+inline float fused(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+inline double fused(double a, double b, double c) { return __builtin_fma(a, b, c); }
+inline double root(double value) { return __builtin_sqrt(value); }
 
 // ---- memory --------------------------------------------------------------------------------
 
@@ -392,16 +391,18 @@ struct Argument<Out<T>> {
 void run(void (*thread)(const void*), const void* state, const Given* given, int count,
          const Dim* grid, const Dim* block, int dynamic_bytes, Counts* out);
 
+template <int...>
+struct Slots {};
 template <class... A>
 struct Call {
     void (*kernel)(A...);
     const Given* given;
     template <int... I>
-    void operator()(std::integer_sequence<int, I...>) const {
+    void operator()(Slots<I...>) const {
         kernel(Argument<A>::from(given[I], I)...);
     }
     static void thread(const void* state) {
-        (*static_cast<const Call*>(state))(std::make_integer_sequence<int, sizeof...(A)>());
+        (*static_cast<const Call*>(state))(Slots<__integer_pack(int(sizeof...(A)))...>());
     }
 };
 
