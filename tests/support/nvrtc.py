@@ -41,6 +41,8 @@ def library() -> ctypes.CDLL | None:
     found = importlib.util.find_spec("nvidia")
     for folder in (found.submodule_search_locations or []) if found else []:
         for path in sorted(Path(folder).glob("*/lib/libnvrtc.so.1?")):
+            for part in path.parent.glob("libnvrtc-builtins.so.*"):
+                ctypes.CDLL(str(part))  # which 13.0 does not look for beside itself
             return ctypes.CDLL(str(path))
     return None
 
