@@ -17,11 +17,13 @@ from sparseopt_pathnorm.pass_memory import between_bytes, checking_seconds
 
 _EDGES = 20_000
 _BEYOND = "the distance leaves the range of float64"
+_NORMAL = Fraction(2) ** -1022
 
 
 @dataclass(frozen=True)
 class DistancePasses(so.Solver[so.PathDistance]):
-    """Two norms: exact where one setting dominates the other, an upper bound for equal signs.
+    """Two norms: exact where one setting dominates the other, an upper bound for equal signs, and
+    for distances below 1e-308.
 
     Time O(E), memory O(P + V), for a network of E edges and P parameters, with V values between
     layers.
@@ -48,20 +50,22 @@ class DistancePasses(so.Solver[so.PathDistance]):
         self, problem: so.PathDistance, context: so.Context
     ) -> tuple[so.PathDistanceValue, so.Certificate]:
         """Return the distance, or the bound."""
-        method, kind = ("dominated", "exact") if problem.dominates else ("two_pass", "upper bound")
         exact: Fraction | None = None
         if is_small(problem.network):
             large, small = (_total(problem, choose) for choose in (np.maximum, np.minimum))
-            exact = large - small
-            value = nearest(exact) if kind == "exact" else float_above(exact)
+            found = exact = large - small
         else:
-            found = difference(problem.network, problem.other)
-            value = found.as_float()
-            if kind == "upper bound":  # raised by what rounding may take here and in the check
-                value *= 1 + 24 * rounding_room(problem.network)
+            found = difference(problem.network, problem.other).as_fraction()
+        # Below the normal range no float is near the distance, but one is just above it.
+        if problem.dominates and (not found or found >= _NORMAL):
+            method, kind, value = "dominated", "exact", nearest(found)
+        else:
+            room = 24 * rounding_room(problem.network) if exact is None else 0.0
+            method, kind = "two_pass", "upper bound"
+            value = float_above(found * (1 + Fraction(room)))
         if not value < math.inf:
             raise so.Inconclusive(_BEYOND)
-        outputs = None if kind == "exact" else output_bound(problem)
+        outputs = None if problem.dominates else output_bound(problem)
         answer = so.PathDistanceValue(value, kind, True, exact, outputs)
         return answer, so.PathDistanceCertificate(problem, answer, method)
 
@@ -112,9 +116,10 @@ def output_bound(problem: so.PathDistance) -> float | None:
 
     It is raised by what rounding may take here and in the check.
     """
-    found = difference(problem.network, problem.other, apart=True).as_float()
-    found *= 1 + 24 * rounding_room(problem.network) + 2.0**-40
-    return found if found < math.inf else None
+    found = difference(problem.network, problem.other, apart=True).as_fraction()
+    room = Fraction(24 * rounding_room(problem.network) + 2.0**-40)
+    bound = float_above(found * (1 + room))
+    return bound if bound < math.inf else None
 
 
 def _total(problem: so.PathDistance, choose: np.ufunc) -> Fraction:
@@ -161,6 +166,8 @@ class DistanceEnumeration(so.Solver[so.PathDistance]):
             raise so.Inconclusive(str(error)) from error
         entries = zip(lifted[0].phi, lifted[1].phi, strict=True)
         found = sum((abs(u - v) for u, v in entries), start=Fraction(0))
+        if 0 < found < _NORMAL:
+            raise so.Inconclusive("the distance is positive, but below all normal float64 numbers")
         outputs = None if problem.dominates else output_bound(problem)
         answer = so.PathDistanceValue(nearest(found), "exact", problem.same_signs, found, outputs)
         return answer, so.PathDistanceCertificate(problem, answer, "enumeration")

@@ -8,6 +8,7 @@ from functools import singledispatch
 
 import numpy as np
 
+from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.convolution import Conv, ConvTranspose
 from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.node import LayerGraph, Node
@@ -71,7 +72,14 @@ def merge_scales(network: LayerGraph) -> tuple[tuple[Node, ...], str]:
         node = replace(node, inputs=tuple(renamed.get(n, n) for n in node.inputs))
         if isinstance(node.op, Scale) and _alone(network, node):
             target = nodes[node.inputs[0]]
-            op = _merge(target.op, node.op, network.shapes[node.name])
+            try:
+                with np.errstate(over="ignore"):
+                    op = _merge(target.op, node.op, network.shapes[node.name])
+            except ProblemError as error:
+                raise ProblemError(
+                    f"{node.name!r} cannot be merged into {target.name!r}: products of their "
+                    "parameters are beyond float64; make the weights of either smaller"
+                ) from error
             if op is not None:
                 nodes[target.name] = replace(target, op=op, origin={}, layouts={}, tensor_shapes={})
                 renamed[node.name] = target.name

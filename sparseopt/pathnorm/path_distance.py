@@ -26,8 +26,8 @@ from sparseopt.pathnorm.powers import Powers
 TOLERANCE = 1e-9
 """Relative error within which an exact distance is stated."""
 
-SLACK = 2.0**-20
-"""How far, relatively, a stated bound may be above the one that its method gives."""
+SLACK, FAINT = 2.0**-20, 2.0**-1074
+"""How far, relatively and absolutely, a stated bound may be above that which its method gives."""
 
 METHODS = ("dominated", "two_pass", "three_pass", "enumeration")
 
@@ -155,7 +155,7 @@ class PathDistanceCertificate(Certificate):
         if answer.outputs is not None:
             found = differences.difference(problem.network, problem.other, apart=True)
             least = found.as_fraction() / (1 - Fraction(found.error))
-            fits = least <= answer.outputs <= least * (1 + Fraction(SLACK))
+            fits = least <= answer.outputs <= least * (1 + Fraction(SLACK)) + Fraction(FAINT)
             steps.require(
                 fits, "the bound of the outputs is not below that of three passes, nor far"
             )
@@ -200,7 +200,7 @@ class PathDistanceCertificate(Certificate):
         found = f"{self.answer.value!r} against {Powers.of_fractions([right]).as_float()!r}"
         if self.answer.kind == "upper bound":
             least = right / (1 - error)
-            fits = least <= value <= least * (1 + Fraction(SLACK))
+            fits = least <= value <= least * (1 + Fraction(SLACK)) + Fraction(FAINT)
             steps.require(fits, "the value is not below the method's bound, nor far above", found)
             return
         steps.require(

@@ -149,3 +149,30 @@ def test_distances_need_two_settings_of_one_network() -> None:
     without = chain((2,), Dense(np.ones((2, 2))))
     with pytest.raises(so.ProblemError, match=r"0:Dense\.bias"):
         so.PathDistance(without, chain((2,), Dense(np.ones((2, 2)), np.ones(2))))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(("width", "scale"), [(3, 1e-300), (3, 1e-155), (200, 1e-300)])
+def test_distances_below_the_normal_floats_are_bounded(width: int, scale: float, sign: int) -> None:
+    """Found again in exact arithmetic, by the matrices; the bound is the next float above."""
+    rng = np.random.default_rng(0)
+    first = rng.integers(1, 9, (width, 2)) * scale
+    last = rng.integers(1, 9, (1, width)) * scale
+    network = chain((2,), Dense(first), Relu(), Dense(last))
+    other = network.with_parameters({"0:Dense.weight": sign * first / 2})
+    problem = so.PathDistance(network, other)
+    solution = so.solve(problem)
+    assert so.verify(solution).ok
+    paths = sum(
+        Fraction(float(w)) * sum(map(Fraction, row.tolist()))
+        for w, row in zip(last[0], first, strict=True)
+    )
+    true = paths / 2 if sign == 1 else paths * Fraction(3, 2)
+    assert 0 < true < Fraction(2) ** -1020
+    least = math.nextafter(0.0, 1.0)
+    for bound in (solution.answer.value, solution.answer.output_bound(1.0)):
+        assert true <= Fraction(bound) <= true * (1 + Fraction(1, 10**6)) + 2 * Fraction(least)
+    below = dataclasses.replace(solution.answer, value=0.0)
+    assert not check_certificate(dataclasses.replace(solution.certificate, answer=below)).ok
+    above = dataclasses.replace(solution.answer, value=solution.answer.value * 2 + 2 * least)
+    assert not check_certificate(dataclasses.replace(solution.certificate, answer=above)).ok

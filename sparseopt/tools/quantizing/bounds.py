@@ -24,6 +24,7 @@ import numpy as np
 
 from sparseopt.choosing.solving import solve
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.plan import SolveError
 from sparseopt.judging.rounding import UNIT
 from sparseopt.networks.linear import Scale
 from sparseopt.networks.network import Network
@@ -40,10 +41,12 @@ _METHOD = "path-lifting"
 
 _FAINT = 2.0**-300
 """Parameters below this, or above its inverse, may underflow or overflow once they are merged."""
+_NORMAL = 2.0**-1022
+_LEAST = 2.0**-1074
 
 
 def change_bound(
-    given: Network, reference: Network, quantized: Network, radius: np.ndarray, exact: bool
+    given: Network, reference: Network, quantized: Network, radius: np.ndarray, rounding: float
 ) -> ChangeBound:
     """Return a proven bound of the change of the output from one network to another.
 
@@ -58,47 +61,83 @@ def change_bound(
         Of the same layers as `reference`.
     radius : float64 array
         Largest absolute values of the inputs.
-    exact : bool
-        Whether `reference` is the same function without any rounding.
+    rounding : float
+        By how much the reference is off the given network, see `rounding_to`.
 
     Notes
     -----
-    Where it is not, each multiplication and sum that made a parameter of the reference from those
-    given moves the paths through it by a relative 2^-53 at most, those of merged biases in the
-    norm before merging. There are at most 8 for each layer; the path-norm of the given network
-    times that is added.
+    The value is infinite where float64 ends.
     """
     meet = reference.with_parameters(_meet(reference, quantized))
     ends = [with_radius(network, radius) for network in (reference, meet, quantized)]
     legs = [PathDistance(one, other) for one, other in pairwise(ends)]
     # Two passes are exact here; going through all paths takes far longer.
-    solutions: list[Any] = [solve(leg, prefer=("distance_passes",)) for leg in legs]
+    try:
+        solutions: list[Any] = [solve(leg, prefer=("distance_passes",)) for leg in legs]
+    except SolveError:
+        if all(solve(PathNorm(end)).answer.value < math.inf for end in ends):
+            raise
+        return ChangeBound(math.inf, radius, _METHOD, ())
     total = sum(solution.answer.output_bound(1.0) for solution in solutions)
-    if not exact:
+    if rounding:
         solutions.append(solve(PathNorm(with_radius(given, radius))))
-        total += _room(given, solutions[-1])
+        total += _room(rounding, solutions[-1])
     value = float(total) * (1 + 8 * UNIT)
     return ChangeBound(value, radius, _METHOD, tuple(solutions))
 
 
-def _room(given: Network, norm: Any) -> float:
-    """Return what rounding on the way to the reference moves; infinity where it may underflow."""
-    for array in given.parameters().values():
-        if array.dtype == np.float64:  # others have no such numbers, or no roundings
-            size = np.abs(array[array != 0])
-            if ((size < _FAINT) | (size > 1 / _FAINT)).any():
-                return math.inf
-    return float(2 * 8 * (len(given.nodes) + 2) * UNIT * norm.answer.value)
+def rounding_to(given: Network, reference: Network, merged: bool, factors: np.ndarray) -> float:
+    """Return how far rounding moves the paths of a network that is merged and rescaled.
+
+    Parameters
+    ----------
+    given : Network
+    reference : Network
+        With scales merged into the layers before them if `merged`, its units rescaled.
+    merged : bool
+    factors : float64 array
+        Of the groups of units.
+
+    Returns
+    -------
+    float
+        Relative to the path-norm of the given network. Each multiplication and sum that made a
+        parameter of the reference from those given moves the paths through it by a relative 2^-53
+        at most, those of merged biases in the norm before merging. There are at most 8 for each
+        layer. Infinite where something may have left the normal range on the way.
+    """
+    spans = [(network, _NORMAL, math.inf) for network in (given, reference)]
+    if merged:
+        spans.append((given, _FAINT, 1 / _FAINT))
+    held = [
+        _within(array, low, high)
+        for network, low, high in spans
+        for array in network.parameters().values()
+    ]
+    if not all(held) or factors.min() < _NORMAL * factors.max():
+        return math.inf
+    return 2 * 8 * (len(given.nodes) + 2) * UNIT
+
+
+def _within(array: np.ndarray, low: float, high: float) -> bool:
+    """Whether all numbers but zeros have absolute values in a range."""
+    size = np.abs(array[array != 0]).astype(np.float64)
+    return bool(np.all((size >= low) & (size <= high)))
+
+
+def _room(rounding: float, norm: Any) -> float:
+    """Return what rounding moves, above zero also where the norm is zero in float64 only."""
+    return max(float(rounding * norm.answer.value), _LEAST)
 
 
 def both_ends(
-    given: Network, reference: Network, quantized: Network, inputs: np.ndarray, exact: bool
+    given: Network, reference: Network, quantized: Network, inputs: np.ndarray, rounding: float
 ) -> ChangeEnds:
     """Return both ends of the change on the box that holds a batch; see `change_bound`."""
     room = 0.0
-    if not exact:
+    if rounding:
         radius = np.asarray(float(np.abs(inputs).max()))
-        room = _room(given, solve(PathNorm(with_radius(given, radius)))) * (1 + 8 * UNIT)
+        room = _room(rounding, solve(PathNorm(with_radius(given, radius)))) * (1 + 8 * UNIT)
     return change_ends(reference, quantized, inputs, room=room)
 
 
@@ -180,19 +219,25 @@ def as_inputs(value: Any, network: Network) -> np.ndarray | None:
 
 
 def measured(expected: np.ndarray | None, found: np.ndarray | None) -> MeasuredChange | None:
-    """Return how far outputs on the same inputs lie apart."""
+    """Return how far outputs on the same inputs lie apart; None where some are not finite."""
     if expected is None or found is None:
+        return None
+    if not (np.isfinite(expected).all() and np.isfinite(found).all()):
         return None
     apart = np.abs(found - expected).reshape(len(expected), -1).sum(axis=1)
     return MeasuredChange(float(apart.max()), float(apart.mean()), len(apart))
 
 
 def outputs(network: Network, inputs: np.ndarray | None) -> np.ndarray | None:
-    """Return the outputs on a batch, in double precision; None without one."""
+    """Return the outputs on a batch, in double precision, with infinity or NaN beyond it.
+
+    None without a batch.
+    """
     if inputs is None:
         return None
     parts = [inputs[i : i + _SAMPLES] for i in range(0, len(inputs), _SAMPLES)]
-    return np.concatenate([network.run(part).astype(np.float64) for part in parts])
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.concatenate([network.run(part).astype(np.float64) for part in parts])
 
 
 def is_same(arrays: Mapping[str, np.ndarray], others: Mapping[str, np.ndarray]) -> bool:

@@ -16,7 +16,7 @@ from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.pathnorm.path_cost import weight_names
 from sparseopt.tools.quantizing.alignment import aligned
-from sparseopt.tools.quantizing.bounds import change_bound, is_same
+from sparseopt.tools.quantizing.bounds import change_bound, is_same, rounding_to
 from sparseopt.tools.quantizing.codes import Rounding
 from sparseopt.tools.quantizing.landscape import Landscape, multipliers
 from sparseopt.tools.quantizing.report import ChangeBound
@@ -34,7 +34,7 @@ from sparseopt.tools.quantizing.unit_scales import (
     normal_exponents,
 )
 from sparseopt.tools.rescaling.balance import living_weights
-from sparseopt.tools.rescaling.factors import rescaled
+from sparseopt.tools.rescaling.factors import OutOfRange, rescaled
 from sparseopt.tools.rescaling.groups import RescalingGroups
 
 RESCALINGS = ("path", "equalization", "balance", "none")
@@ -130,8 +130,8 @@ class Candidate:
     bound : ChangeBound
     start : Network
         What `quantized` is compared with: the reference, or that in the layers of `quantized`.
-    exact : bool
-        Whether it is the network as it was read without any rounding.
+    rounding : float
+        How far it is off the network as it was read, see `rounding_to`; 0 if it is the same.
     """
 
     rescaling: str
@@ -141,7 +141,7 @@ class Candidate:
     scale_count: dict[str, int]
     bound: ChangeBound
     start: Network
-    exact: bool
+    rounding: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,11 +251,13 @@ class Task:
         rounded |= self._biases(reference)
         quantized = self._stored({**arrays, **rounded, **self.constants}, reference)
         exact = subject.is_exact and self._undone(reference, factors)
-        start = reference
+        start, rounding = reference, 0.0
         if self.constants:
             start, exact = aligned(reference, quantized, self.constants), False
-        bound = change_bound(subject.given, start, quantized, self.way.radius, exact)
-        return Candidate(rescaling, factors, reference, quantized, counts, bound, start, exact)
+        if not exact:
+            rounding = rounding_to(subject.given, start, bool(subject.merged), factors)
+        bound = change_bound(subject.given, start, quantized, self.way.radius, rounding)
+        return Candidate(rescaling, factors, reference, quantized, counts, bound, start, rounding)
 
     def _biases(self, reference: Network) -> dict[str, np.ndarray]:
         """Return the rounded biases, if they are to be rounded."""
@@ -305,7 +307,12 @@ def choose(task: Task) -> tuple[Candidate, Candidate]:
     rescaling = task.way.rescaling
     if rescaling == "none" or not task.subject.weights:
         return nearest, nearest
-    asked = task.candidate(rescaling)
+    try:
+        asked = task.candidate(rescaling)
+    except OutOfRange:
+        if rescaling == "path":
+            return nearest, nearest
+        raise
     if rescaling == "path" and nearest.bound.value < asked.bound.value:
         return nearest, nearest
     return asked, nearest

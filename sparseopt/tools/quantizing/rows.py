@@ -26,11 +26,19 @@ def report_of(task: Task, batch: np.ndarray | None) -> Quantization:
     ends: ChangeEnds | None = None
     if batch is not None:
         try:
-            ends = both_ends(subject.given, best.start, best.quantized, batch, best.exact)
+            ends = both_ends(subject.given, best.start, best.quantized, batch, best.rounding)
         except (ProblemError, SolveError) as error:
             notes = (*notes, f"how far the output moves on the box of the inputs: {error}")
     expected = outputs(subject.given, batch)
     own, plain = (measured(expected, outputs(c.quantized, batch)) for c in (best, nearest))
+    if batch is not None and own is None:
+        notes = (*notes, "the change is not measured: outputs leave the range of float64")
+    if not np.isfinite(best.bound.value):
+        notes = (
+            *notes,
+            "no change is proved: sums over paths, or steps of rescaling and merging, may leave "
+            "the range of float64; bring the weights nearer to 1, see so.canonicalize",
+        )
     return Quantization(
         _rows(task, best, nearest),
         network=best.quantized,

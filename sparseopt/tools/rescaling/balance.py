@@ -37,8 +37,10 @@ from sparseopt.tools.rescaling.groups import RescalingGroups
 from sparseopt.tools.rescaling.in_place import groups_of
 from sparseopt.tools.rescaling.newton import minimizer, minimizer_of_circle
 
-# Decades of |w|^p beyond which a smaller p is balanced first.
-_DECADES = 200
+# Binary exponent of |w|^p beyond which a smaller p is balanced first.
+_BITS = 664
+# Binary exponent up to which many |w|^p can be summed.
+_TOP = 960
 
 
 @short_repr
@@ -51,8 +53,8 @@ class Balance:
     names : tuple of str, length groups
         First unit of each group.
     incoming, outgoing : float64 array, shape (groups,)
-        p-norm of the weights and biases into, and of the weights out of, the group. Weights from
-        a group to itself count in neither.
+        p-norm of the weights and biases into, and of the weights out of, the group, infinite beyond
+        float64. Weights from a group to itself count in neither.
     """
 
     names: tuple[str, ...]
@@ -99,11 +101,12 @@ def neural_balance(subject: Any, p: float = 2, *, example: Any = None) -> Balanc
     >>> neural_balance(net).ratio
     array([0.375])
     """
-    groups = groups_of(subject, example)
-    coupling = Coupling.of(groups.network, groups, _positive(p))
+    groups, p = groups_of(subject, example), _positive(p)
+    coupling, shift = _coupled(groups.network, groups, p)
     ones = np.ones(coupling.size)
-    incoming, outgoing = coupling.into(ones)[1:], coupling.out(ones)[1:]
-    return Balance(groups.names, incoming ** (1 / p), outgoing ** (1 / p))
+    sums = coupling.into(ones)[1:], coupling.out(ones)[1:]
+    with np.errstate(over="ignore"):
+        return Balance(groups.names, *(np.ldexp(x ** (1 / p), -shift) for x in sums))
 
 
 @overload
@@ -202,13 +205,12 @@ def canonical_factors(
     network = groups.network
     if not groups.count:
         return np.ones(0)
-    if _is_extreme(groups, p):
+    first = np.ones(groups.count)
+    if _is_extreme(network, groups, p):
         # Roots of the weights span fewer powers; after balancing those, the weights do too.
         first = np.exp2(np.round(np.log2(canonical_factors(groups, p / 16))))
         network = rescaled(groups, np.concatenate([[1.0], first]))
-    else:
-        first = np.ones(groups.count)
-    coupling = Coupling.of(network, groups, p)
+    coupling, _ = _coupled(network, groups, p)
     factors = first * _balanced(coupling, p, context.part(0.2, 1.0))
     context.report(1.0, "balanced")
     return factors
@@ -220,15 +222,50 @@ def _positive(p: float) -> float:
     return float(p)
 
 
-def _is_extreme(groups: RescalingGroups, p: float) -> bool:
-    arrays = groups.network.parameters()
+def _coupled(network: Network, groups: RescalingGroups, p: float) -> tuple[Coupling, int]:
+    """Return sums of the p-th powers of weights, times 2^e where these are far from 1, and e."""
+    if not _is_extreme(network, groups, p):
+        return Coupling.of(network, groups, p), 0
+    near, shift = _around_one(network, groups, p)
+    coupling = Coupling.of(near, groups, p)
+    if not np.array_equal(coupling.reach(), Coupling.of(network, groups, 2.0**-10).reach()):
+        raise ProblemError(
+            f"the weights span too many decades for their powers with p = {p:g} in float64; take "
+            "a smaller p"
+        )
+    return coupling, shift
+
+
+def _is_extreme(network: Network, groups: RescalingGroups, p: float) -> bool:
+    """Whether p-th powers of the weights are far from 1."""
+    least, largest = _exponents(network, groups)
+    return p * max(largest, -least) > _BITS
+
+
+def _exponents(network: Network, groups: RescalingGroups) -> tuple[int, int]:
+    """Return the least and the largest binary exponent of weights and biases that are not 0."""
+    arrays, found = network.parameters(), []
     for name in (*groups.weights, *groups.biases):
         size = np.asarray(np.abs(arrays[name]))
-        top = float(size.max())
-        least = float(size.min(initial=1, where=size > 0))
-        if p * math.log10(top or 1.0) > _DECADES or p * math.log10(least) < -_DECADES:
-            return True
-    return False
+        try:
+            ends = np.array([size.max(), size.min(initial=1, where=size > 0)], dtype=np.float64)
+        except OverflowError as error:
+            raise ProblemError(f"{name} has entries beyond float64; make them smaller") from error
+        found.extend(np.frexp(ends[ends > 0])[1].tolist())
+    return min(found, default=0), max(found, default=0)
+
+
+def _around_one(network: Network, groups: RescalingGroups, p: float) -> tuple[Network, int]:
+    """Return the network with its weights and biases times a power of two, and the exponent.
+
+    All have the same canonical factors. The powers of the largest are held by float64, and both
+    ends are as far from 1 if they can be.
+    """
+    arrays = network.parameters()
+    least, largest = _exponents(network, groups)
+    shift = -max((least + largest) // 2, largest - int(_TOP / max(p, 1)))
+    wide = {n: arrays[n].astype(np.float64) for n in (*groups.weights, *groups.biases)}
+    return network.with_parameters({n: np.ldexp(a, shift) for n, a in wide.items()}), shift
 
 
 def living_weights(groups: RescalingGroups) -> dict[str, np.ndarray]:

@@ -208,10 +208,27 @@ def _multiplied(name: str, array: np.ndarray, multiplier: np.ndarray) -> np.ndar
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         result = (array * multiplier.astype(np.float64)).astype(array.dtype)
     if not np.isfinite(result).all():
-        raise ProblemError(f"the factors make {name} overflow {array.dtype}; take smaller ones")
+        raise OutOfRange(f"{name} overflow {array.dtype}")
     if np.any((result == 0) & (array != 0)):
-        raise ProblemError(f"the factors make weights of {name} vanish; take less extreme ones")
+        raise OutOfRange(f"entries of {name} vanish")
     return result
+
+
+class OutOfRange(ProblemError):
+    """Some parameter is beyond the floats once it is rescaled.
+
+    Parameters
+    ----------
+    what : str
+        Which, and whether it overflows or vanishes.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"rescaling hidden units makes {what}; give less extreme factors, or bring the weights "
+            "nearer to 1 first: a power of two times the weights and bias of the last layer "
+            "multiplies the output by it, and nothing else"
+        )
 
 
 def random_factors(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,12 @@ from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.network import Network, chain
 from sparseopt.networks.operator import Relu, Reshape
 from sparseopt.networks.window import MaxPool
-from sparseopt.tools.quantizing.bounds import as_radius, change_bound, with_radius
+from sparseopt.tools.quantizing.bounds import (
+    as_radius,
+    change_bound,
+    rounding_to,
+    with_radius,
+)
 from sparseopt.tools.reading.window_cells import max_window, pool_positions
 
 ONE = np.float64(1.0)
@@ -64,11 +70,11 @@ def test_public_cases(
     one: Any, other: Any, radius: Any, box: int, largest: Fraction, whole: int
 ) -> None:
     a, b = layers(one), layers(other)
-    bound = change_bound(a, a, b, np.array(radius, dtype=float), exact=True)
+    bound = change_bound(a, a, b, np.array(radius, dtype=float), rounding=0.0)
     assert box <= bound.value <= box * (1 + 1e-8)
     assert largest <= box
     # With all radii 1: half of what the facts give for the norms, factor and all.
-    bound = change_bound(a, a, b, ONE, exact=True)
+    bound = change_bound(a, a, b, ONE, rounding=0.0)
     assert whole <= bound.value <= whole * (1 + 1e-8)
     assert all(so.verify(so.from_json(solution.to_json())).ok for solution in bound.solutions)
 
@@ -111,7 +117,7 @@ def test_the_bound_is_the_sum_over_paths(seed: int) -> None:
     b = a.with_parameters({k: v + rng.normal(0, 0.3, v.shape) for k, v in a.parameters().items()})
     radius = rng.uniform(0, 2, 2)
     right = brute_force(a, b, radius)
-    value = Fraction(change_bound(a, a, b, radius, exact=True).value)
+    value = Fraction(change_bound(a, a, b, radius, rounding=0.0).value)
     assert right <= value <= right * (1 + Fraction(1, 10**8))
 
 
@@ -187,3 +193,68 @@ def test_radii_are_read() -> None:
     for wrong in (-1.0, np.nan, np.inf, [1.0, 2.0, 3.0], "one"):
         with pytest.raises(so.ProblemError, match="input_bound"):
             so.quantize(net, "int8", input_bound=wrong)
+
+
+REFUSED = [(e, e, way) for e in (-300, 300) for way in ("equalization", "balance")]
+EXTREME = [(-300, -300), (-160, -160), (-300, 300), (300, -300), (150, 150), (0, 300), (300, 300)]
+
+
+def of_scales(first: float, last: float) -> Network:
+    rng = np.random.default_rng(3)
+    parts = [Dense(rng.uniform(-1, 1, (6, 4)) * first), Relu()]
+    return chain((4,), *parts, Dense(rng.uniform(-1, 1, (2, 6)) * last))
+
+
+@pytest.mark.parametrize("rescaling", ["path", "equalization", "balance", "none"])
+@pytest.mark.parametrize(("first", "last"), EXTREME)
+def test_weights_at_the_ends_of_the_floats(first: int, last: int, rescaling: str) -> None:
+    """A true bound, in exact arithmetic on samples, or one sentence."""
+    network = of_scales(10.0**first, 10.0**last)
+    rng = np.random.default_rng(0)
+    quantize = partial(so.quantize, network, "int8", rescaling=rescaling)
+    inputs = rng.uniform(-1, 1, (9, 4))
+    if (first, last, rescaling) in REFUSED:
+        with pytest.raises(so.ProblemError, match="a power of two times the weights and bias"):
+            quantize(inputs=inputs)
+        return
+    report = quantize(inputs=inputs)
+    assert report.bound is not None
+    assert report.network is not None
+    assert np.isfinite(report.bound.value) == (first + last <= 308)
+    assert np.isfinite(report.bound.value) or "no change is proved" in str(report)
+    assert all(so.verify(solution).ok for solution in report.bound.solutions)
+    if np.isfinite(report.bound.value):
+        for x in rng.uniform(-1, 1, (5, 4)).tolist():
+            sides = [exactly(net, x) for net in (network, report.network)]
+            moved = sum(abs(a - b) for a, b in zip(*sides, strict=True))
+            assert moved <= Fraction(report.bound.value)
+
+
+def exactly(network: Network, x: list[float]) -> list[Fraction]:
+    """Return the output of two dense layers without biases, by rationals."""
+    values = [Fraction(v) for v in x]
+    for place, weight in enumerate(network.parameters().values()):
+        rows = [[Fraction(float(w)) for w in row] for row in weight]
+        values = [
+            sum((a * b for a, b in zip(row, values, strict=True)), Fraction(0)) for row in rows
+        ]
+        values = values if place else [max(v, Fraction(0)) for v in values]
+    return values
+
+
+def test_rounding_that_is_not_relative_proves_nothing() -> None:
+    network = of_scales(1.0, 1.0)
+    factors = np.ones(7)
+    assert 0 < rounding_to(network, network, False, factors) < 1e-12
+    faint = of_scales(1e-100, 1.0)
+    assert rounding_to(faint, network, False, factors) < 1e-12
+    assert rounding_to(faint, network, True, factors) == np.inf
+    assert rounding_to(network, of_scales(1e-309, 1.0), False, factors) == np.inf
+    assert rounding_to(network, network, False, np.array([1e-200, *factors[1:-1], 1e200])) == np.inf
+
+
+def test_normalizations_beyond_the_floats_are_named() -> None:
+    """Finite weights were said to be infinite."""
+    ops = [Dense(np.full((2, 2), 1e200)), Scale(np.full(2, 1e200)), Relu(), Dense(np.ones((1, 2)))]
+    with pytest.raises(so.ProblemError, match="'1:Scale' cannot be merged into '0:Dense'"):
+        so.quantize(chain((2,), *ops), "int8")

@@ -181,6 +181,36 @@ def test_extreme_scales_are_balanced() -> None:
     assert largest_difference(so.canonicalize(network), so.canonicalize(moved)) < 1e-11
 
 
+@pytest.mark.parametrize("p", [0.1, 0.5, 1, 2, 7])
+@pytest.mark.parametrize(("into", "out"), [(300, 300), (-300, -300), (-200, -190), (300, -300)])
+def test_balance_at_the_ends_of_the_floats(into: int, out: int, p: float) -> None:
+    """One unit: the factor is the root of the outgoing over the incoming norm, in logarithms."""
+    weights = np.array([[10.0**into, 10.0 ** (into - 1)]]), np.array([[10.0**out]])
+    network = chain((2,), Dense(weights[0]), Relu(), Dense(weights[1]))
+    norm = into + np.log10(1 + 10.0**-p) / p
+    np.testing.assert_allclose(
+        np.log10(so.canonical_factors(network, p)), [(out - norm) / 2], atol=1e-9
+    )
+    if p * abs(into - out) > 600:
+        return
+    balance = so.neural_balance(network, p)
+    np.testing.assert_allclose(np.log10(balance.incoming), [norm], atol=1e-9)
+    np.testing.assert_allclose(np.log10(balance.outgoing), [out], atol=1e-9)
+
+
+def test_weights_that_no_float_holds_beside_each_other_are_refused() -> None:
+    """The squares of one unit vanish beside those of the other: it was taken for dead."""
+    weight = np.array([[1e300], [1e-300]])
+    network = chain((1,), Dense(weight), Relu(), Dense(weight.T))
+    np.testing.assert_allclose(so.canonical_factors(network, 1), 1.0)
+    for tool in (so.canonical_factors, so.neural_balance):
+        with pytest.raises(so.ProblemError, match="take a smaller p"):
+            tool(network, 2)
+    beyond = np.array([[Fraction(10) ** 400]], dtype=object)
+    with pytest.raises(so.ProblemError, match=r"0:Dense\.weight has entries beyond float64"):
+        so.canonicalize(chain((1,), Dense(beyond), Relu(), Dense(1 / beyond)))
+
+
 def test_dead_units_get_weights_of_norm_one() -> None:
     weight = np.array([[1.0], [0.0], [4.0]])
     network = chain((1,), Dense(weight), Relu(), Dense(np.array([[1.0, 5.0, 0.0]])))
