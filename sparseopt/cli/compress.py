@@ -43,7 +43,8 @@ def compress(
     """Replace layers by products of Kronecker-sparse factors, with proven errors; a new file."""
     if not 0 < ratio < 1:
         raise so.ProblemError(f"--ratio must lie strictly between 0 and 1, got {ratio!r}")
-    network = load(file, output, json, part=Part(shape, output_name, until))
+    part = Part(shape, output_name, until)
+    network = load(file, output, json, part=part)
     module = network.to_torch()
     with progress_display(not json) as progress, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of large errors, which the report says
@@ -58,11 +59,12 @@ def compress(
             progress=progress,
         )
     lines, result = [str(report)], network
-    if any(entry.replaced for entry in report.layers):
+    replaced = any(entry.replaced for entry in report.layers)
+    if replaced:
         result = so.load_network(report.model, example=_example(network, module))
     else:
         lines.append("no layer is replaced: OUT computes what IN does, in as many parameters")
-    save(result, file, output, new=True)
+    save(result, file, output, new=replaced, part=part)
     document = {
         "ratio": ratio,
         "parameters_before": report.parameters_before,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from sparseopt.interface.certificate import Certificate, Check, Outsiders, Steps
 from sparseopt.interface.context import Context, Progress
@@ -21,12 +21,15 @@ from sparseopt.judging.files import read_text
 from sparseopt.judging.finding_rules import require_agreement
 from sparseopt.judging.serialization import from_json
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 PROVED = (Status.VERIFIED, Status.WEAK, Status.UNCHECKED)
 """What a solution with a certificate says."""
 
 
 def verify(
-    subject: Any,
+    subject: Certificate | DataclassInstance | Sequence[Any] | Mapping[str, Any] | os.PathLike[str],
     allow: Iterable[str] = (),
     progress: Progress | None = None,
 ) -> Check:
