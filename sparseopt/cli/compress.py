@@ -32,7 +32,7 @@ def compress(
     ] = None,
     min_speedup: Annotated[
         float,
-        typer.Option(help="Leave layers alone that are predicted to get less faster; 0: none."),
+        typer.Option(help="Least predicted speedup; layers below it are left alone. 0: any."),
     ] = 1.0,
     shape: opt.InputShape = None,
     output_name: opt.OutputRead = None,

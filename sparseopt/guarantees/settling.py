@@ -150,8 +150,8 @@ class Settling:
                 continue
             column = self.wires.column[entries]
             new = np.flatnonzero((column >= 0) & ~self.settled[column])
-            shared, own = self._factor[column[new]], self._maps.entries[entries[new]]
-            times = np.where(shared < 0, 1, own) * factor % self.prime
+            shared, held = self._factor[column[new]], self._maps.entries[entries[new]]
+            times = np.where(shared < 0, 1, held) * factor % self.prime
             parts.append((np.where(shared < 0, column[new], shared), times, tails[new]))
             for place in np.flatnonzero(~self._done[tails]).tolist():
                 tail, weight = int(tails[place]), int(self._maps.entries[entries[place]])

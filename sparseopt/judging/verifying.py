@@ -185,9 +185,9 @@ def _parts(value: Any, place: str) -> Iterator[tuple[str, Solution | Certificate
             yield _headed(value), value
     elif isinstance(value, Solution):
         if value.certificate is not None or value.status in PROVED:
-            yield f"solution (place: {printable(place, 60)})", value
+            yield f"solution (place, not checked: {printable(place, 60)})", value
     elif isinstance(value, Certificate):
-        yield f"certificate (place: {printable(place, 60)})", value
+        yield f"certificate (place, not checked: {printable(place, 60)})", value
     elif isinstance(value, Report):
         yield from _parts(value.findings, place)
     elif isinstance(value, dict):
